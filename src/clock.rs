@@ -1,0 +1,27 @@
+//! The only place that reads a clock. Everything else is handed a [`Now`].
+//!
+//! Two clocks, never mixed: deadlines use the monotonic one, which no administrator
+//! and no NTP daemon can move; what a person or a protocol reads (Date, logs, the age
+//! of a file) uses the wall clock, which may jump and is never subtracted unchecked.
+
+use std::time::{Instant, SystemTime};
+
+/// One reading of both clocks. A driver takes one per turn, so two equal values mean
+/// "the same turn", and everything done in a turn happens at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic time: for deadlines.
+    pub instant: Instant,
+    /// Calendar time: for header fields, logs and the age of files.
+    pub wall: SystemTime,
+}
+
+impl Now {
+    /// Reads both clocks.
+    pub fn read() -> Self {
+        Self {
+            instant: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Bytes <-> meaning. Pure: no file names, no sockets, no connections, no clock.
+//!
+//! Imports nothing of ours but `limits`.
+
+pub mod fields;

@@ -1,0 +1,5 @@
+//! oneloop: one thread, one loop, every connection.
+
+pub mod clock;
+pub mod http;
+pub mod limits;

@@ -1,0 +1,114 @@
+//! Every bound in the server, in one struct, each with its reason.
+//!
+//! Nothing that a peer can make grow is without a limit, and no limit stands anywhere
+//! else. A leaf of the house: it imports nothing of ours.
+
+use std::time::Duration;
+
+/// What one connection, one turn and one server may use. Sizes are in bytes.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Longest request head, from its first byte to the empty line. Browsers send 0.5-2 KiB;
+    /// cookies of a whole domain can reach 16 KiB. Longer heads get 431.
+    pub head: usize,
+    /// Longest request line, the part of the head that gets 414 instead. RFC 9112 3 asks for
+    /// at least 8,000.
+    pub request_line: usize,
+    /// Most field lines in one head. A parser's table has a size; browsers send about 20.
+    pub fields: usize,
+
+    /// Connections open at once. `None` until main has asked the system how many
+    /// descriptors it grants.
+    pub connections: usize,
+    /// Connections accepted in one turn, so that a storm of new clients cannot hold up
+    /// those already here.
+    pub accepts_per_turn: usize,
+    /// How long accepting rests when the system has no descriptor or memory left and
+    /// no connection of ours could be closed to free one.
+    pub accept_pause: Duration,
+    /// Connections the kernel may hold for us before we accept them. It is cut to
+    /// net.core.somaxconn; a burst beyond it waits a second for its SYN to be sent again.
+    pub backlog: i32,
+    /// Events taken from one poll. With fewer, busy sockets crowd out quiet ones.
+    pub events: usize,
+
+    /// Bytes read from one connection in one turn.
+    pub read_per_turn: usize,
+    /// Bytes written to one connection in one turn. A fast reader of a large file never
+    /// makes a write block, and would keep the loop for itself.
+    pub written_per_turn: usize,
+    /// Requests answered on one connection in one turn. Pipelined requests are tiny;
+    /// a bound on bytes alone would let thousands through.
+    pub requests_per_turn: usize,
+    /// Bytes of finished responses that may wait for each other to leave in one write.
+    pub coalesced: usize,
+    /// The largest body that is copied behind its header and leaves in the same write. Above
+    /// it a second system call costs less than the copy.
+    pub riding_body: usize,
+
+    /// From the first byte of a head to its last. A total: progress does not move it, so
+    /// a client that sends a byte a second is cut off on time.
+    pub header_timeout: Duration,
+    /// How long a connection may stay open between requests, and before its first.
+    pub idle_timeout: Duration,
+    /// How long the peer may take no byte of a response at all.
+    pub send_timeout: Duration,
+    /// Bytes per second the peer must take on average once `send_timeout` has passed, so that
+    /// a byte a minute does not hold a file and a slot for ever. Low: a phone in a
+    /// tunnel is slow, too.
+    pub min_send_rate: u32,
+    /// How long a closing connection may go on sending what nobody reads. A total.
+    pub linger_timeout: Duration,
+    /// How many bytes it may send meanwhile.
+    pub linger_bytes: u64,
+    /// How long responses in flight may take to finish after SIGTERM.
+    pub grace: Duration,
+
+    /// Ranges answered in one response; more than that and the whole file is sent, which
+    /// RFC 9110 14.2 allows (and CVE-2011-3192 teaches).
+    pub ranges: usize,
+    /// Entries shown in one directory page; what is beyond is counted and said.
+    pub listing_entries: usize,
+    /// Directory entries read, or rows rendered, before a listing lets others run.
+    pub listing_slice: usize,
+    /// Small files whose bytes are remembered between turns (and checked again in each).
+    pub remembered_files: usize,
+    /// Bytes they may take together.
+    pub remembered_bytes: usize,
+    /// Bytes of access log that may wait for a slow reader of the log. Beyond, lines are
+    /// dropped and counted: a full pipe must not stop the server.
+    pub log_buffer: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: 32 * 1024,
+            request_line: 8 * 1024,
+            fields: 100,
+            connections: 16_000,
+            accepts_per_turn: 64,
+            accept_pause: Duration::from_millis(100),
+            backlog: 4096,
+            events: 1024,
+            read_per_turn: 64 * 1024,
+            written_per_turn: 256 * 1024,
+            requests_per_turn: 32,
+            coalesced: 64 * 1024,
+            riding_body: 16 * 1024,
+            header_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(60),
+            send_timeout: Duration::from_secs(60),
+            min_send_rate: 256,
+            linger_timeout: Duration::from_secs(10),
+            linger_bytes: 64 * 1024 * 1024,
+            grace: Duration::from_secs(10),
+            ranges: 16,
+            listing_entries: 100_000,
+            listing_slice: 256,
+            remembered_files: 4096,
+            remembered_bytes: 32 * 1024 * 1024,
+            log_buffer: 1024 * 1024,
+        }
+    }
+}
