@@ -1,5 +1,10 @@
 //! oneloop: one thread, one loop, every connection.
 
 pub mod clock;
+pub mod connection;
 pub mod http;
+pub mod inbox;
 pub mod limits;
+pub mod outbox;
+pub mod pump;
+pub mod transport;

@@ -3,3 +3,8 @@
 //! Imports nothing of ours but `limits`.
 
 pub mod fields;
+pub mod payload;
+pub mod range;
+pub mod request;
+pub mod response;
+pub mod status;

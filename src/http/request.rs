@@ -1,0 +1,604 @@
+//! Head bytes -> [`Request`], or the [`Refusal`] that answers them.
+//!
+//! httparse does the grammar. What it tolerates and RFC 9112 does not is refused here,
+//! because two servers that read one head differently are how requests are smuggled:
+//! bare LF, a second empty line before the request, bytes that no target may hold, a
+//! Content-Length that is not plain digits or stands twice, every Transfer-Encoding but
+//! `chunked`, a Host that is missing, repeated or not a host.
+
+use super::fields::{Fields, list};
+use super::status::Status;
+use httparse::{Error, Status as Parsed};
+use std::mem::MaybeUninit;
+
+/// More field lines than this cannot be parsed; `Limits::fields` may be lower.
+const MOST_FIELDS: usize = 128;
+
+/// One understood request. Borrows the head it was read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'h> {
+    /// What is asked for.
+    pub method: Method,
+    /// What it is asked of.
+    pub target: Target<'h>,
+    /// The request line as it arrived, without its line end: for the access log.
+    pub line: &'h [u8],
+    /// The Host field, or the authority of an absolute target.
+    pub host: Option<&'h [u8]>,
+    /// All fields.
+    pub fields: Fields<'h>,
+    /// What the connection needs to know of it.
+    pub manners: Manners,
+    /// It expects something other than `100-continue` (RFC 9110 10.1.1).
+    pub expects_unknown: bool,
+}
+
+/// The methods, as far as we tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The representation.
+    Get,
+    /// Its header only.
+    Head,
+    /// What is allowed here.
+    Options,
+    /// A method that exists and that a static server never allows: 405.
+    Known,
+    /// A method we never heard of: 501.
+    Unknown,
+}
+
+/// The request target (RFC 9112 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'h> {
+    /// Origin-form, or absolute-form without its scheme and authority.
+    Path {
+        /// Begins with a slash; not decoded.
+        path: &'h [u8],
+        /// What follows the first question mark.
+        query: Option<&'h [u8]>,
+    },
+    /// `*`: the server as a whole.
+    Asterisk,
+    /// The authority-form of CONNECT.
+    Authority,
+}
+
+/// How a request wants its response delivered: all the connection keeps of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manners {
+    /// The peer speaks HTTP/1.0: it must be told when the connection stays open.
+    pub old: bool,
+    /// HEAD: the body is described, not sent.
+    pub bodiless: bool,
+    /// The connection may carry another request afterwards.
+    pub persistent: bool,
+}
+
+impl Manners {
+    /// For a request that could not be understood: nothing after it can be trusted.
+    pub const REFUSED: Manners = Manners {
+        old: false,
+        bodiless: false,
+        persistent: false,
+    };
+}
+
+/// A head that gets no further than its answer. The connection closes after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal<'h> {
+    /// The status of the answer.
+    pub status: Status,
+    /// What was wrong, in words for the one who sent it.
+    pub why: &'static str,
+    /// The request line, as far as there is one: for the access log.
+    pub line: Option<&'h [u8]>,
+}
+
+impl<'h> Request<'h> {
+    /// Reads a whole head, from the first byte of the request line to the empty line.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with status 400, 431 (more than `most_fields` field lines) or 505.
+    pub fn parse(head: &'h [u8], most_fields: usize) -> Result<Self, Refusal<'h>> {
+        let end = memchr::memchr(b'\n', head).unwrap_or(head.len());
+        let line = head.get(..end).unwrap_or(head).trim_ascii_end();
+        let refuse = |(status, why)| Refusal {
+            status,
+            why,
+            line: Some(line),
+        };
+
+        refuse_bare_lf(head).map_err(refuse)?;
+        let (method, target, minor) = parse_with_httparse(head, most_fields)
+            .map_err(|error| refuse(name_error(error, line)))?;
+        let lines = head
+            .get(end + 1..head.len().saturating_sub(2))
+            .unwrap_or_default();
+        let fields = Fields::new(lines);
+        let method = Method::of(method);
+        let (target, authority) = parse_target(method, target).map_err(refuse)?;
+        let old = minor == 0;
+        let survey = Survey::of(fields).map_err(refuse)?;
+        if survey.host.is_none() && !old {
+            return Err(refuse(bad("HTTP/1.1 requires a Host field")));
+        }
+        Ok(Self {
+            method,
+            target,
+            line,
+            // RFC 9112 3.2.2: an absolute target overrides Host.
+            host: authority.or(survey.host),
+            fields,
+            manners: Manners {
+                old,
+                bodiless: method == Method::Head,
+                persistent: survey.persistent(old).map_err(refuse)?,
+            },
+            expects_unknown: survey.expects_unknown && !old,
+        })
+    }
+}
+
+impl Method {
+    fn of(name: &str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "OPTIONS" => Self::Options,
+            "POST" | "PUT" | "DELETE" | "CONNECT" | "TRACE" | "PATCH" => Self::Known,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+type Reason = (Status, &'static str);
+
+fn bad(why: &'static str) -> Reason {
+    (Status::BAD_REQUEST, why)
+}
+
+/// httparse takes a bare LF for a line end; RFC 9112 2.2 lets us, and prudence asks us, not to.
+fn refuse_bare_lf(head: &[u8]) -> Result<(), Reason> {
+    let ends_bare = |at: usize| at == 0 || head.get(at - 1) != Some(&b'\r');
+    match memchr::memchr_iter(b'\n', head).any(ends_bare) {
+        true => Err(bad("a line ends in LF without CR")),
+        false => Ok(()),
+    }
+}
+
+fn parse_with_httparse(head: &[u8], most: usize) -> Result<(&str, &str, u8), Error> {
+    let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let lines = lines.get_mut(..most.min(MOST_FIELDS)).unwrap_or_default();
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(head, lines)? {
+        Parsed::Complete(length) if length == head.len() => {}
+        // The inbox and httparse disagree about where the head ends: trust neither.
+        _ => return Err(Error::NewLine),
+    }
+    match (request.method, request.path, request.version) {
+        (Some(method), Some(path), Some(version)) => Ok((method, path, version)),
+        _ => Err(Error::Token),
+    }
+}
+
+fn name_error(error: Error, line: &[u8]) -> Reason {
+    match error {
+        Error::TooManyHeaders => (Status::HEAD_TOO_LARGE, "too many field lines"),
+        Error::Version if names_another_version(line) => (
+            Status::VERSION_NOT_SUPPORTED,
+            "only HTTP/1.0 and HTTP/1.1 are spoken here",
+        ),
+        Error::HeaderName => bad("a field name is not a token, or a line is folded"),
+        Error::HeaderValue => bad("a field value holds a control byte"),
+        _ => bad("not an HTTP/1.1 request"),
+    }
+}
+
+/// `HTTP/2.0` is a version; `HTTP/x` is a mistake, and `HTTP/1.1` not what was wrong.
+fn names_another_version(line: &[u8]) -> bool {
+    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        if major.is_ascii_digit() && minor.is_ascii_digit() && (*major, *minor) > (b'1', b'1')
+            || (*major, *minor) == (b'0', b'9'))
+}
+
+/// The target, and the authority if it brought one.
+fn parse_target(method: Method, target: &str) -> Result<(Target<'_>, Option<&[u8]>), Reason> {
+    let target = target.as_bytes();
+    if target.iter().any(|byte| b"#\"<>\\".contains(byte)) {
+        return Err(bad("the target holds a byte that must be percent-encoded"));
+    }
+    match target {
+        [b'/', ..] => Ok((split_query(target), None)),
+        b"*" if method == Method::Options => Ok((Target::Asterisk, None)),
+        _ => match strip_scheme(target) {
+            Some(rest) => {
+                let end = rest
+                    .iter()
+                    .position(|byte| b"/?".contains(byte))
+                    .unwrap_or(rest.len());
+                let (authority, path) = rest.split_at(end);
+                if authority.is_empty() || !is_host(authority) {
+                    return Err(bad("the target names no valid host"));
+                }
+                Ok((split_query(path), Some(authority)))
+            }
+            // CONNECT alone has an authority for a target, and is refused for itself.
+            None if method == Method::Known && is_host(target) => Ok((Target::Authority, None)),
+            None => Err(bad("the target is neither a path nor an absolute URL")),
+        },
+    }
+}
+
+fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
+    [b"http://".as_slice(), b"https://"]
+        .into_iter()
+        .find_map(|scheme| {
+            let (start, rest) = target.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then_some(rest)
+        })
+}
+
+fn split_query(target: &[u8]) -> Target<'_> {
+    let (path, query) = match memchr::memchr(b'?', target) {
+        Some(mark) => {
+            let (path, query) = target.split_at(mark);
+            (path, query.get(1..))
+        }
+        None => (target, None),
+    };
+    // RFC 9112 3.2.1: an empty path is the root.
+    Target::Path {
+        path: if path.is_empty() { b"/" } else { path },
+        query,
+    }
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 7.2), without resolving anything.
+fn is_host(value: &[u8]) -> bool {
+    let (host, port) = match value {
+        [b'[', rest @ ..] => match memchr::memchr(b']', rest) {
+            Some(end) => {
+                let (inside, after) = rest.split_at(end);
+                if inside.is_empty()
+                    || !inside
+                        .iter()
+                        .all(|b| b.is_ascii_hexdigit() || b":.".contains(b))
+                {
+                    return false;
+                }
+                (b"".as_slice(), after.get(1..).unwrap_or_default())
+            }
+            None => return false,
+        },
+        _ => value.split_at(memchr::memchr(b':', value).unwrap_or(value.len())),
+    };
+    let is_name_byte =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+    host.iter().all(is_name_byte)
+        && match port {
+            [] => true,
+            [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+            _ => false,
+        }
+}
+
+/// What one walk over the fields finds out about framing.
+#[derive(Default)]
+struct Survey<'h> {
+    host: Option<&'h [u8]>,
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    expects_unknown: bool,
+}
+
+impl<'h> Survey<'h> {
+    fn of(fields: Fields<'h>) -> Result<Self, Reason> {
+        let mut survey = Self::default();
+        for (name, value) in fields.iter() {
+            survey.note(name, value)?;
+        }
+        Ok(survey)
+    }
+
+    fn note(&mut self, name: &[u8], value: &'h [u8]) -> Result<(), Reason> {
+        // Most fields are none of these; their length alone says so.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                if !is_host(value) {
+                    return Err(bad("Host is not a valid host"));
+                }
+                if self.host.replace(value).is_some() {
+                    return Err(bad("Host stands twice"));
+                }
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.expects_unknown |= !value.eq_ignore_ascii_case(b"100-continue");
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.close |= list(value).any(|token| token.eq_ignore_ascii_case(b"close"));
+                self.keep_alive |=
+                    list(value).any(|token| token.eq_ignore_ascii_case(b"keep-alive"));
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                if self.length.replace(parse_length(value)?).is_some() {
+                    return Err(bad("Content-Length stands twice"));
+                }
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(bad(
+                        "the only transfer coding understood here is one chunked",
+                    ));
+                }
+                self.chunked = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether another request may follow on the connection. A body is never read as one:
+    /// after a request that announces one, we answer and close (RFC 9112 9.3).
+    fn persistent(&self, old: bool) -> Result<bool, Reason> {
+        if self.chunked && self.length.is_some() {
+            return Err(bad("both Content-Length and Transfer-Encoding"));
+        }
+        if self.chunked && old {
+            return Err(bad("Transfer-Encoding in an HTTP/1.0 request"));
+        }
+        let has_body = self.chunked || self.length.is_some_and(|length| length > 0);
+        Ok(!has_body && !self.close && (!old || self.keep_alive))
+    }
+}
+
+/// Digits only: `u64::from_str` would accept a plus sign, and a list would be two lengths.
+fn parse_length(value: &[u8]) -> Result<u64, Reason> {
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return Err(bad("Content-Length is not a number"));
+    }
+    Ok(value
+        .iter()
+        .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(head: &str) -> Result<Request<'_>, (u16, &'static str)> {
+        Request::parse(head.as_bytes(), 100).map_err(|refusal| (refusal.status.code(), refusal.why))
+    }
+
+    fn status(head: &str) -> u16 {
+        parse(head).map_or_else(|(status, _)| status, |_| 200)
+    }
+
+    fn get(fields: &str) -> u16 {
+        status(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
+    }
+
+    #[test]
+    fn a_request_is_read_whole() {
+        let head = "GET /a%20b?c=d HTTP/1.1\r\nHost: example.com:80\r\nAccept: */*\r\n\r\n";
+        let request = parse(head).unwrap();
+        assert_eq!(request.method, Method::Get);
+        assert_eq!(
+            request.target,
+            Target::Path {
+                path: b"/a%20b",
+                query: Some(b"c=d")
+            }
+        );
+        assert_eq!(request.line, b"GET /a%20b?c=d HTTP/1.1");
+        assert_eq!(request.host, Some(b"example.com:80".as_slice()));
+        assert_eq!(request.fields.only("accept"), Some(b"*/*".as_slice()));
+        assert_eq!(
+            request.manners,
+            Manners {
+                old: false,
+                bodiless: false,
+                persistent: true
+            }
+        );
+    }
+
+    #[test]
+    fn an_absolute_target_is_its_path_and_overrides_host() {
+        let request = parse("GET http://b:8/x HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        assert_eq!(
+            request.target,
+            Target::Path {
+                path: b"/x",
+                query: None
+            }
+        );
+        assert_eq!(request.host, Some(b"b:8".as_slice()));
+        let request = parse("GET HTTP://b?q HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        assert_eq!(
+            request.target,
+            Target::Path {
+                path: b"/",
+                query: Some(b"q")
+            }
+        );
+    }
+
+    #[test]
+    fn line_ends_are_crlf_and_nothing_else() {
+        assert_eq!(status("GET / HTTP/1.1\nHost: a\r\n\r\n"), 400);
+        assert_eq!(status("GET / HTTP/1.1\r\nHost: a\n\r\n"), 400);
+        assert_eq!(status("GET / HTTP/1.1\r\nHost: a\r\n\n"), 400);
+        assert_eq!(get("A: b\rc: d\r\n"), 400);
+    }
+
+    #[test]
+    fn folded_lines_and_spaces_before_the_colon_are_refused() {
+        assert_eq!(get("A: b\r\n c\r\n"), 400);
+        assert_eq!(get("A : b\r\n"), 400);
+        assert_eq!(get(" A: b\r\n"), 400);
+        assert_eq!(get(": b\r\n"), 400);
+        assert_eq!(get("A\r\n"), 400);
+        assert_eq!(get("A: \0\r\n"), 400);
+    }
+
+    #[test]
+    fn a_content_length_is_digits_once() {
+        assert_eq!(get("Content-Length: 5\r\n"), 200);
+        for value in [
+            "+3",
+            "-1",
+            "5, 5",
+            "0x10",
+            "",
+            "5 5",
+            "99999999999999999999",
+        ] {
+            assert_eq!(
+                get(&format!("Content-Length: {value}\r\n")),
+                400,
+                "{value:?}"
+            );
+        }
+        assert_eq!(get("Content-Length: 5\r\nContent-Length: 5\r\n"), 400);
+    }
+
+    #[test]
+    fn the_only_transfer_coding_is_chunked_and_it_stands_alone() {
+        assert_eq!(get("Transfer-Encoding: Chunked\r\n"), 200);
+        for value in [
+            "gzip",
+            "gzip, chunked",
+            "identity",
+            "chunked, chunked",
+            "",
+            "xchunked",
+        ] {
+            assert_eq!(
+                get(&format!("Transfer-Encoding: {value}\r\n")),
+                400,
+                "{value:?}"
+            );
+        }
+        assert_eq!(
+            get("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+            400
+        );
+        assert_eq!(
+            get("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"),
+            400
+        );
+        assert_eq!(
+            status("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            400
+        );
+    }
+
+    #[test]
+    fn the_connection_persists_as_version_and_fields_say() {
+        let persistent = |head: &str| parse(head).unwrap().manners.persistent;
+        assert!(persistent("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert!(!persistent(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n"
+        ));
+        assert!(!persistent("GET / HTTP/1.0\r\n\r\n"));
+        assert!(persistent(
+            "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
+        ));
+        assert!(!persistent(
+            "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n"
+        ));
+        assert!(persistent(
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+        ));
+        assert!(!persistent(
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"
+        ));
+        assert!(!persistent(
+            "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ));
+    }
+
+    #[test]
+    fn host_is_required_once_and_must_be_one() {
+        assert_eq!(status("GET / HTTP/1.1\r\n\r\n"), 400);
+        assert_eq!(status("GET / HTTP/1.0\r\n\r\n"), 200);
+        assert_eq!(get("Host: a\r\n"), 400);
+        for (value, expected) in [
+            ("", 200),
+            ("a.b", 200),
+            ("a:", 200),
+            ("a:80", 200),
+            ("[::1]:80", 200),
+            ("1.2.3.4", 200),
+            ("a b", 400),
+            ("a/b", 400),
+            ("a:b", 400),
+            ("a@b", 400),
+            ("[::1", 400),
+            ("[]", 400),
+            ("[::1]x", 400),
+            ("a:80:80", 400),
+            ("a,b:80", 200),
+            ("<a>", 400),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nHost: {value}\r\n\r\n");
+            assert_eq!(status(&head), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn targets_have_one_of_the_four_forms() {
+        for (target, expected) in [
+            ("/", 200),
+            ("/a?b?c", 200),
+            ("//a", 200),
+            ("/a|b", 200),
+            ("*", 400),
+            ("a", 400),
+            ("/a#b", 400),
+            ("/a\\b", 400),
+            ("/a\"b", 400),
+            ("/<b>", 400),
+            ("http://", 400),
+            ("http:///a", 400),
+            ("ftp://a/b", 400),
+            ("http://a b/", 400),
+            ("http://u@a/", 400),
+        ] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(status(&head), expected, "{target:?}");
+        }
+        assert_eq!(status("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+        assert_eq!(status("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+    }
+
+    #[test]
+    fn other_versions_are_named_as_such() {
+        assert_eq!(status("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), 505);
+        assert_eq!(status("PRI * HTTP/2.0\r\n\r\n"), 505);
+        assert_eq!(status("GET / HTTP/1.2\r\nHost: a\r\n\r\n"), 505);
+        assert_eq!(status("GET / HTTP/x\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(status("GET / http/1.1\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(status("GET /\r\n\r\n"), 400);
+    }
+
+    #[test]
+    fn too_many_fields_are_too_large_a_head() {
+        assert_eq!(get(&"A: b\r\n".repeat(99)), 200);
+        assert_eq!(get(&"A: b\r\n".repeat(100)), 431);
+    }
+
+    #[test]
+    fn an_unknown_expectation_is_noticed() {
+        let expects = |value: &str| {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\nExpect: {value}\r\n\r\n");
+            parse(&head).unwrap().expects_unknown
+        };
+        assert!(!expects("100-Continue"));
+        assert!(expects("200-maybe"));
+    }
+}

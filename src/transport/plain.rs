@@ -1,0 +1,161 @@
+//! A TCP or unix socket of mio's as a [`Transport`].
+
+use super::{Transport, sendfile};
+use mio::event::Event;
+use mio::net::{TcpStream, UnixStream};
+use rustix::net::{SendFlags, send};
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// A connected socket, registered once for both directions.
+#[derive(Debug)]
+pub struct Socket {
+    stream: Stream,
+    /// The last receive did not fill its room, and no event has come since: the next one would
+    /// only say "would block", and need not be asked.
+    drained: bool,
+    /// An event said that the peer has closed, or may have: its end of stream is still to be
+    /// read and no further event will announce it.
+    closing: bool,
+}
+
+/// The two kinds of stream sockets.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A unix socket.
+    Unix(UnixStream),
+}
+
+/// A short receive proves the socket empty where readiness is announced anew for every
+/// arrival: with epoll's and kqueue's edges (epoll(7), "Since even with edge-triggered epoll"),
+/// but not with mio's poll(2) selector, which looks again only after "would block".
+const SHORT_MEANS_DRAINED: bool = cfg!(all(
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "macos",
+        target_os = "freebsd"
+    ),
+    not(mio_unsupported_force_poll_poll)
+));
+
+impl Socket {
+    /// A socket that was just accepted. Small writes are not held back (TCP_NODELAY): a
+    /// response leaves whole, so there is nothing to gather. A socket that is already dead may
+    /// refuse the option; the first receive will tell.
+    pub fn new(stream: Stream) -> Self {
+        if let Stream::Tcp(stream) = &stream {
+            let _ = stream.set_nodelay(true);
+        }
+        Self {
+            stream,
+            drained: false,
+            closing: false,
+        }
+    }
+
+    /// An event says that something may have changed.
+    pub fn note(&mut self, event: &Event) {
+        self.drained = false;
+        self.closing |= event.is_read_closed() || event.is_error();
+    }
+
+    /// What the poll registers.
+    pub fn source(&mut self) -> &mut dyn mio::event::Source {
+        match &mut self.stream {
+            Stream::Tcp(stream) => stream,
+            Stream::Unix(stream) => stream,
+        }
+    }
+
+    /// Does `operation` on the descriptor in mio's way, so that readiness is kept track of.
+    fn try_io(&self, operation: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.try_io(operation),
+            Stream::Unix(stream) => stream.try_io(operation),
+        }
+    }
+
+    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl Transport for Socket {
+    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        if self.drained {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let length = match &mut self.stream {
+            Stream::Tcp(stream) => stream.read(room),
+            Stream::Unix(stream) => stream.read(room),
+        }?;
+        self.drained = SHORT_MEANS_DRAINED && length < room.len() && !self.closing;
+        Ok(length)
+    }
+
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        let flags = if more {
+            hold_back()
+        } else {
+            SendFlags::empty()
+        };
+        self.try_io(|| Ok(send(self.fd(), bytes, flags | no_signal())?))
+    }
+
+    fn send_file(
+        &mut self,
+        file: &File,
+        offset: u64,
+        length: u64,
+        copy: &mut [u8],
+    ) -> io::Result<usize> {
+        self.try_io(|| {
+            sendfile::send_file(self.fd(), file, offset, length, copy, |bytes| {
+                Ok(send(self.fd(), bytes, no_signal())?)
+            })
+        })
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+
+    fn abort(&mut self) {
+        // If it fails the socket is beyond resetting, and closing it is all there is to do.
+        let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn hold_back() -> SendFlags {
+    SendFlags::MORE
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn hold_back() -> SendFlags {
+    SendFlags::empty()
+}
+
+/// A peer that is gone is an error to handle, not a signal to die of.
+#[cfg(not(target_vendor = "apple"))]
+fn no_signal() -> SendFlags {
+    SendFlags::NOSIGNAL
+}
+
+/// There the option is the socket's (SO_NOSIGPIPE), and Rust ignores the signal anyway.
+#[cfg(target_vendor = "apple")]
+fn no_signal() -> SendFlags {
+    SendFlags::empty()
+}
