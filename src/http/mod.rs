@@ -2,4 +2,5 @@
 //!
 //! Imports nothing of ours but `limits`.
 
+pub mod date;
 pub mod fields;
