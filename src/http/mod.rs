@@ -5,3 +5,4 @@
 pub mod date;
 pub mod fields;
 pub mod negotiate;
+pub mod range;
