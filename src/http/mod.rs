@@ -3,6 +3,7 @@
 //! Imports nothing of ours but `limits`.
 
 pub mod date;
+pub mod etag;
 pub mod fields;
 pub mod negotiate;
 pub mod range;
