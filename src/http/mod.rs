@@ -2,6 +2,7 @@
 //!
 //! Imports nothing of ours but `limits`.
 
+pub mod conditional;
 pub mod date;
 pub mod etag;
 pub mod fields;
