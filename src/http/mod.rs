@@ -2,7 +2,11 @@
 //!
 //! Imports nothing of ours but `limits`.
 
+pub mod conditional;
+pub mod date;
+pub mod etag;
 pub mod fields;
+pub mod negotiate;
 pub mod payload;
 pub mod range;
 pub mod request;

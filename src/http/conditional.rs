@@ -1,0 +1,503 @@
+//! Room `http`: does the client want this representation, or only if it is another one?
+//!
+//! The conditions of RFC 9110 section 13, in the order of its 13.2.2. Imports `date`, `etag`
+//! and `fields`.
+
+use super::date::HttpDate;
+use super::etag::ETag;
+use super::fields::Fields;
+
+/// What the response would say about the version of its representation. Without either,
+/// there is a representation that has no version, such as a directory page.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Validators<'v> {
+    /// Its `ETag`.
+    pub etag: Option<&'v ETag>,
+    /// Its `Last-Modified`. `None`, in the response as here, while the file may still change
+    /// within that second: a date given out too early would validate two versions.
+    pub modified: Option<HttpDate>,
+}
+
+/// What the conditions of a request come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Answer as if there were no conditions.
+    Proceed {
+        /// Whether `Range` counts. If not, it is as if the field were absent: 200 and
+        /// the whole representation.
+        ranges: bool,
+    },
+    /// 304: the client has it.
+    NotModified,
+    /// 412: it is not what the client thought.
+    PreconditionFailed,
+}
+
+/// Evaluates the conditions of a GET or HEAD (RFC 9110 13.2.2), whose answer without them
+/// would be 200. Do not ask before any other answer: conditions do not change a 404 or a
+/// redirect (13.2.1).
+///
+/// A list of entity-tags with a fault in it matches nothing, even where it seems to name
+/// ours: If-Match then stops the request, and If-None-Match lets the whole answer through.
+/// The client may wait longer than it had to, but it never believes what is not so.
+pub fn evaluate(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> Verdict {
+    // Nearly all requests have no condition: they pay for one walk, not for six.
+    if !fields.iter().any(|(name, _)| is_condition(name)) {
+        return Verdict::Proceed { ranges: true };
+    }
+
+    // Steps 1 and 2.
+    if is_present(fields, "If-Match") {
+        if !names(fields, "If-Match", current.etag, ETag::strong_eq) {
+            return Verdict::PreconditionFailed;
+        }
+    } else if let Some(modified) = current.modified
+        && let Some(since) = date(fields, "If-Unmodified-Since")
+        && modified > since
+    {
+        return Verdict::PreconditionFailed;
+    }
+
+    // Steps 3 and 4. A faulty If-None-Match still silences If-Modified-Since (13.1.3).
+    if is_present(fields, "If-None-Match") {
+        if names(fields, "If-None-Match", current.etag, ETag::weak_eq) {
+            return Verdict::NotModified;
+        }
+    } else if let Some(modified) = current.modified
+        && let Some(since) = date(fields, "If-Modified-Since")
+        // A date in the future was not ours, and would hold for ever. RFC 2616 14.25 calls it
+        // invalid; RFC 9110 leaves it open.
+        && since <= now
+        && modified <= since
+    {
+        return Verdict::NotModified;
+    }
+
+    // Step 5.
+    Verdict::Proceed {
+        ranges: ranges_count(fields, current, now),
+    }
+}
+
+/// If-Range (RFC 9110 13.1.5): whether the part asked for belongs to the version that the
+/// client has the other parts of. Only a strong validator can say that.
+fn ranges_count(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> bool {
+    if !is_present(fields, "If-Range") || !is_present(fields, "Range") {
+        return true;
+    }
+    let Some(validator) = fields.only("If-Range") else {
+        return false;
+    };
+    // No entity-tag is a date: whichever it is, the other comparison is false.
+    let is_our_tag = current.etag.is_some_and(|etag| etag.strong_eq(validator));
+    let is_our_date = current.modified.is_some_and(|modified| {
+        // A date is strong once its second is over (8.8.2.2).
+        modified < now && HttpDate::parse(validator) == Some(modified)
+    });
+    is_our_tag || is_our_date
+}
+
+/// All conditions begin with `If-`; a stranger that does too only costs a few walks.
+fn is_condition(name: &[u8]) -> bool {
+    name.get(..3)
+        .is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"If-"))
+}
+
+fn is_present(fields: Fields<'_>, name: &str) -> bool {
+    fields.all(name).next().is_some()
+}
+
+/// A date that is well formed and stands only once; other ones are to be ignored
+/// (RFC 9110 13.1.3, 13.1.4).
+fn date(fields: Fields<'_>, name: &str) -> Option<HttpDate> {
+    fields.only(name).and_then(HttpDate::parse)
+}
+
+/// Whether the field `name` says `*` (which names any representation), or is a well-formed
+/// list with a tag in it that is `equal` to `etag`.
+fn names(
+    fields: Fields<'_>,
+    name: &str,
+    etag: Option<&ETag>,
+    equal: fn(&ETag, &[u8]) -> bool,
+) -> bool {
+    if fields.only(name) == Some(b"*") {
+        return true;
+    }
+    let mut is_named = false;
+    // No tag can span lines: joining them adds a blank, which no tag may hold.
+    for tag in fields.all(name).flat_map(EntityTags) {
+        let Ok(tag) = tag else {
+            return false;
+        };
+        is_named |= etag.is_some_and(|etag| equal(etag, tag));
+    }
+    is_named
+}
+
+/// The entity-tags of one line, with their quotes; the first fault is the last item.
+/// A comma may stand inside a tag, so this is not [`super::fields::list`].
+struct EntityTags<'h>(&'h [u8]);
+
+struct Malformed;
+
+impl<'h> Iterator for EntityTags<'h> {
+    type Item = Result<&'h [u8], Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let [b',' | b' ' | b'\t', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+        if self.0.is_empty() {
+            return None;
+        }
+        let (tag, rest) = split_entity_tag(self.0).unwrap_or_default();
+        let rest = rest.trim_ascii_start();
+        let is_whole = !tag.is_empty() && (rest.is_empty() || rest.starts_with(b","));
+        self.0 = if is_whole { rest } else { b"" };
+        Some(if is_whole { Ok(tag) } else { Err(Malformed) })
+    }
+}
+
+/// `entity-tag = [ %s"W/" ] DQUOTE *etagc DQUOTE` (RFC 9110 8.8.3) and what follows it.
+fn split_entity_tag(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let weak = if text.starts_with(b"W/") { 2 } else { 0 };
+    let inside = text.get(weak..)?.strip_prefix(b"\"")?;
+    let len = inside.iter().position(|&byte| !is_etagc(byte))?;
+    let (tag, rest) = text.split_at_checked(weak + 1 + len + 1)?;
+    tag.ends_with(b"\"").then_some((tag, rest))
+}
+
+fn is_etagc(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x7e | 0x80..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict::*;
+    use super::*;
+    use crate::http::negotiate::Coding;
+    use proptest::prelude::*;
+
+    const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+    const NOW: &str = "Sun, 06 Nov 1994 08:49:39 GMT";
+    const FUTURE: &str = "Sun, 06 Nov 1994 08:49:40 GMT";
+    const GO: Verdict = Proceed { ranges: true };
+    const GO_WHOLE: Verdict = Proceed { ranges: false };
+
+    fn moment(text: &str) -> HttpDate {
+        HttpDate::parse(text.as_bytes()).unwrap()
+    }
+
+    /// The file's tag is `"1-2"`, or `W/"1-2-3"` while it is young.
+    fn file(young: bool) -> ETag {
+        if young {
+            let wall = std::time::UNIX_EPOCH + std::time::Duration::from_nanos(3);
+            ETag::young(1, 2, Coding::Identity, wall)
+        } else {
+            ETag::strong(1, 2, Coding::Identity)
+        }
+    }
+
+    fn ask_as(head: &[u8], etag: Option<&ETag>, modified: Option<&str>, now: &str) -> Verdict {
+        let modified = modified.map(moment);
+        evaluate(
+            Fields::new(head),
+            Validators { etag, modified },
+            moment(now),
+        )
+    }
+
+    /// Of a settled file. The lines are separated by `|`, and `MODIFIED` etc. stand for dates.
+    fn ask(lines: &str) -> Verdict {
+        ask_as(&head(lines), Some(&file(false)), Some(MODIFIED), NOW)
+    }
+
+    fn head(lines: &str) -> Vec<u8> {
+        let mut head = String::new();
+        for line in lines.split('|') {
+            let line = line
+                .replace("BEFORE", BEFORE)
+                .replace("MODIFIED", MODIFIED)
+                .replace("AFTER", AFTER)
+                .replace("NOW", NOW)
+                .replace("FUTURE", FUTURE);
+            head.push_str(&line);
+            head.push_str("\r\n");
+        }
+        head.into_bytes()
+    }
+
+    fn check(rows: &[(&str, Verdict)]) {
+        for (lines, verdict) in rows {
+            assert_eq!(ask(lines), *verdict, "{lines}");
+        }
+    }
+
+    #[test]
+    fn without_conditions_all_goes_on() {
+        check(&[
+            ("Host: a", GO),
+            ("Host: a|Range: bytes=0-1", GO),
+            ("If: (<urn:x>)|I: a", GO),
+        ]);
+    }
+
+    #[test]
+    fn if_match_compares_strongly() {
+        check(&[
+            (r#"If-Match: "1-2""#, GO),
+            (r#"if-match: "x", "1-2""#, GO),
+            (r#"If-Match: "x"|If-Match: "1-2""#, GO),
+            (r#"If-Match: *"#, GO),
+            (r#"If-Match: W/"1-2""#, PreconditionFailed),
+            (r#"If-Match: "x""#, PreconditionFailed),
+            (r#"If-Match:"#, PreconditionFailed),
+        ]);
+    }
+
+    #[test]
+    fn if_none_match_compares_weakly() {
+        check(&[
+            (r#"If-None-Match: "1-2""#, NotModified),
+            (r#"If-None-Match: W/"1-2""#, NotModified),
+            (r#"if-none-match: "x" ,, W/"y", "1-2","#, NotModified),
+            (r#"If-None-Match: "x"|If-None-Match: "1-2""#, NotModified),
+            (r#"If-None-Match: *"#, NotModified),
+            (r#"If-None-Match: "x", W/"y""#, GO),
+            (r#"If-None-Match:"#, GO),
+        ]);
+    }
+
+    #[test]
+    fn a_comma_inside_a_tag_belongs_to_it() {
+        check(&[
+            (r#"If-None-Match: "a,b", "1-2""#, NotModified),
+            (r#"If-None-Match: "a,"1-2",b""#, GO),
+            (r#"If-None-Match: "a,1-2,b""#, GO),
+        ]);
+    }
+
+    #[test]
+    fn a_list_with_a_fault_matches_nothing() {
+        for list in [
+            r#"1-2"#,
+            r#""1-2"#,
+            r#""1-2" x"#,
+            r#""1-2""x""#,
+            r#""1-2", x"#,
+            r#""1-2", ""#,
+            r#""1-2", "x y""#,
+            r#""1-2", W"#,
+            r#""1-2", W/"#,
+            r#""1-2", W/ "x""#,
+            r#"w/"1-2""#,
+            r#"*, "1-2""#,
+            r#""1-2", *"#,
+        ] {
+            let if_match = ask(&format!("If-Match: {list}"));
+            assert_eq!(if_match, PreconditionFailed, "{list}");
+            let if_none_match = ask(&format!("If-None-Match: {list}"));
+            assert_eq!(if_none_match, GO, "{list}");
+        }
+        check(&[
+            (r#"If-None-Match: "1-2"|If-None-Match: x"#, GO),
+            ("If-Match: *|If-Match: *", PreconditionFailed),
+            ("If-None-Match: *|If-None-Match: *", GO),
+        ]);
+    }
+
+    #[test]
+    fn if_modified_since_is_about_that_second_or_later() {
+        check(&[
+            ("If-Modified-Since: BEFORE", GO),
+            ("If-Modified-Since: MODIFIED", NotModified),
+            ("If-Modified-Since: AFTER", NotModified),
+            ("If-Modified-Since: NOW", NotModified),
+            (
+                "If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT",
+                NotModified,
+            ),
+            ("If-Modified-Since: Sun Nov  6 08:49:37 1994", NotModified),
+        ]);
+    }
+
+    #[test]
+    fn if_unmodified_since_is_about_that_second_or_later() {
+        check(&[
+            ("If-Unmodified-Since: BEFORE", PreconditionFailed),
+            ("If-Unmodified-Since: MODIFIED", GO),
+            ("If-Unmodified-Since: AFTER", GO),
+            ("If-Unmodified-Since: FUTURE", GO),
+        ]);
+    }
+
+    #[test]
+    fn dates_that_say_nothing_are_ignored() {
+        check(&[
+            ("If-Modified-Since: FUTURE", GO),
+            ("If-Modified-Since: yesterday", GO),
+            ("If-Modified-Since:", GO),
+            ("If-Modified-Since: AFTER|If-Modified-Since: AFTER", GO),
+            ("If-Modified-Since: AFTER, AFTER", GO),
+            ("If-Unmodified-Since: yesterday", GO),
+            (
+                "If-Unmodified-Since: BEFORE|If-Unmodified-Since: BEFORE",
+                GO,
+            ),
+        ]);
+        for lines in ["If-Modified-Since: AFTER", "If-Unmodified-Since: BEFORE"] {
+            let undated = ask_as(&head(lines), Some(&file(false)), None, NOW);
+            assert_eq!(undated, GO, "{lines}");
+        }
+    }
+
+    #[test]
+    fn tags_silence_dates() {
+        check(&[
+            (r#"If-Match: "1-2"|If-Unmodified-Since: BEFORE"#, GO),
+            (
+                r#"If-Match: "x"|If-Unmodified-Since: AFTER"#,
+                PreconditionFailed,
+            ),
+            (r#"If-None-Match: "x"|If-Modified-Since: AFTER"#, GO),
+            (
+                r#"If-None-Match: "1-2"|If-Modified-Since: BEFORE"#,
+                NotModified,
+            ),
+            ("If-None-Match: x|If-Modified-Since: AFTER", GO),
+        ]);
+    }
+
+    #[test]
+    fn what_stops_a_request_comes_before_what_spares_it_a_body() {
+        check(&[
+            (r#"If-None-Match: "1-2"|If-Match: "x""#, PreconditionFailed),
+            (r#"If-None-Match: "1-2"|If-Match: "1-2""#, NotModified),
+            (
+                "If-Modified-Since: AFTER|If-Unmodified-Since: BEFORE",
+                PreconditionFailed,
+            ),
+            (
+                "If-Modified-Since: AFTER|If-Unmodified-Since: AFTER",
+                NotModified,
+            ),
+            (
+                r#"If-Range: "x"|Range: bytes=0-1|If-None-Match: "1-2""#,
+                NotModified,
+            ),
+            (
+                r#"If-Range: "x"|Range: bytes=0-1|If-Match: "1-2""#,
+                GO_WHOLE,
+            ),
+        ]);
+    }
+
+    #[test]
+    fn if_range_needs_a_strong_validator_that_is_equal() {
+        for (validator, verdict) in [
+            (r#""1-2""#, GO),
+            ("MODIFIED", GO),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", GO),
+            (r#"W/"1-2""#, GO_WHOLE),
+            (r#""x""#, GO_WHOLE),
+            (r#""1-2", "1-2""#, GO_WHOLE),
+            (r#""1-2"|If-Range: "1-2""#, GO_WHOLE),
+            ("*", GO_WHOLE),
+            ("", GO_WHOLE),
+            ("BEFORE", GO_WHOLE),
+            ("AFTER", GO_WHOLE),
+            ("FUTURE", GO_WHOLE),
+        ] {
+            let lines = format!("Range: bytes=0-1|If-Range: {validator}");
+            assert_eq!(ask(&lines), verdict, "{lines}");
+        }
+        check(&[(r#"If-Range: "x""#, GO)]);
+    }
+
+    #[test]
+    fn a_young_file_has_no_strong_validator() {
+        let young = file(true);
+        let tag = head(r#"Range: bytes=0-1|If-Range: W/"1-2-3""#);
+        assert_eq!(ask_as(&tag, Some(&young), None, NOW), GO_WHOLE);
+        let date = head("Range: bytes=0-1|If-Range: MODIFIED");
+        let in_that_second = ask_as(&date, Some(&young), Some(MODIFIED), MODIFIED);
+        assert_eq!(in_that_second, GO_WHOLE);
+        let if_match = head(r#"If-Match: W/"1-2-3", "1-2-3""#);
+        assert_eq!(
+            ask_as(&if_match, Some(&young), None, NOW),
+            PreconditionFailed
+        );
+    }
+
+    #[test]
+    fn a_page_without_a_version_matches_only_a_star() {
+        for (lines, verdict) in [
+            (r#"If-Match: "1-2""#, PreconditionFailed),
+            ("If-Match: *", GO),
+            (r#"If-None-Match: "1-2""#, GO),
+            ("If-None-Match: *", NotModified),
+            ("If-Modified-Since: AFTER", GO),
+            ("If-Unmodified-Since: BEFORE", GO),
+            ("Range: bytes=0-1|If-Range: MODIFIED", GO_WHOLE),
+        ] {
+            let now = moment(NOW);
+            let answer = evaluate(Fields::new(&head(lines)), Validators::default(), now);
+            assert_eq!(answer, verdict, "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_32_kib_is_one_more_list() {
+        for (piece, verdict) in [
+            (",", NotModified),
+            ("\"x\",", NotModified),
+            (" \t", NotModified),
+            ("\"", GO),
+            ("\"\"", GO),
+            ("W/", GO),
+            ("W/\"x ,", GO),
+        ] {
+            let hostile = piece.repeat(32 * 1024 / piece.len());
+            let lines = format!("If-None-Match: {hostile}\"1-2\"");
+            assert_eq!(ask(&lines), verdict, "{piece}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(value: Vec<u8>, which in 0usize..6, young: bool) {
+            let names = [
+                "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
+                "Range: bytes=0-1\r\nIf-Range", "Host: a\r\nIf-Nothing",
+            ];
+            let head = [names[which].as_bytes(), b": ", &value].concat();
+            ask_as(&head, Some(&file(young)), Some(MODIFIED), NOW);
+            ask_as(&value, Some(&file(young)), Some(MODIFIED), NOW);
+        }
+
+        #[test]
+        fn any_line_of_tag_like_bytes_ends(value in r#"[W/", x*1-]{0,40}"#) {
+            // A fault ends the line, so no line gives more tags than it has bytes.
+            prop_assert!(EntityTags(value.as_bytes()).count() <= value.len());
+        }
+
+        #[test]
+        fn any_well_formed_list_is_found_in(
+            tags in prop::collection::vec(r#"(W/)?"[!#-~\u{80}-\u{ff}]{0,6}""#, 0..8),
+            comma in "[ \t]{0,2},[, \t]{0,4}",
+            ours in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let mut tags = tags;
+            tags.retain(|tag| !tag.ends_with("\"1-2\""));
+            if let Some(index) = ours {
+                tags.insert(index.index(tags.len() + 1), "W/\"1-2\"".to_owned());
+            }
+            let head = format!("If-None-Match: {}\r\n", tags.join(&comma)).into_bytes();
+            let verdict = if ours.is_some() { NotModified } else { GO };
+            prop_assert_eq!(ask_as(&head, Some(&file(false)), Some(MODIFIED), NOW), verdict);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Room `http`: which version of a file is this?
+//!
+//! Our own entity-tags and how they compare with those a client sends. Imports `negotiate`
+//! for the names of codings.
+
+use std::fmt;
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::negotiate::Coding;
+
+/// `W/""`, three numbers of 16 hexadecimal digits, and four bytes of coding, each with its
+/// hyphen, come to 59.
+const CAPACITY: usize = 64;
+
+/// An entity-tag of ours (RFC 9110 8.8.3), kept as it is sent and without memory of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ETag {
+    text: [u8; CAPACITY],
+    len: usize,
+}
+
+impl ETag {
+    /// The strong tag of a file that was last modified `modified` nanoseconds after 1970 and
+    /// has `size` bytes: `"<modified>-<size>"`, in hexadecimal. A coding other than identity is
+    /// appended, because the same file in another coding is other bytes.
+    ///
+    /// It promises that files with the same tag have the same bytes. That holds only once the
+    /// file system's clock has moved on since the last change: see [`ETag::young`].
+    pub fn strong(modified: i128, size: u64, coding: Coding) -> Self {
+        let modified = wrapped(modified);
+        let (hyphen, coding) = variant(coding);
+        Self::render(format_args!("\"{modified:x}-{size:x}{hyphen}{coding}\""))
+    }
+
+    /// The tag of a file modified so recently that it may change again without a new
+    /// modification time. It is weak, which rules it out for If-Match and If-Range, and it carries
+    /// the time `wall` of this response, so that no later If-None-Match finds it either:
+    /// the client has to fetch again, until the file has settled.
+    pub fn young(modified: i128, size: u64, coding: Coding, wall: SystemTime) -> Self {
+        let modified = wrapped(modified);
+        let wall = wrapped(nanoseconds(wall));
+        let (hyphen, coding) = variant(coding);
+        Self::render(format_args!(
+            "W/\"{modified:x}-{size:x}-{wall:x}{hyphen}{coding}\""
+        ))
+    }
+
+    /// As it stands in a field: `"..."` or `W/"..."`.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.get(..self.len).unwrap_or_default()
+    }
+
+    /// Whether it stands for the same meaning only, not for the same bytes.
+    pub fn is_weak(&self) -> bool {
+        self.as_bytes().starts_with(b"W/")
+    }
+
+    /// Strong comparison (RFC 9110 8.8.3.2) with one entity-tag from a field: the same
+    /// bytes, and neither is weak.
+    pub fn strong_eq(&self, raw: &[u8]) -> bool {
+        !self.is_weak() && self.as_bytes() == raw
+    }
+
+    /// Weak comparison (RFC 9110 8.8.3.2): the opaque parts are the same.
+    pub fn weak_eq(&self, raw: &[u8]) -> bool {
+        opaque(self.as_bytes()) == opaque(raw)
+    }
+
+    fn render(tag: fmt::Arguments<'_>) -> Self {
+        let mut text = [0; CAPACITY];
+        let mut rest = text.as_mut_slice();
+        let written = rest.write_fmt(tag);
+        let len = CAPACITY - rest.len();
+        debug_assert!(written.is_ok(), "an entity-tag has less than 64 bytes");
+        Self { text, len }
+    }
+}
+
+impl fmt::Display for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(str::from_utf8(self.as_bytes()).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// 64 bits of nanoseconds come round every 584 years. A tag only has to differ from those
+/// of the same file's neighbours in time, and a bound makes its length one, too.
+fn wrapped(nanoseconds: i128) -> u64 {
+    nanoseconds as u64
+}
+
+fn nanoseconds(time: SystemTime) -> i128 {
+    let magnitude = |nanoseconds: u128| i128::try_from(nanoseconds).unwrap_or(i128::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => magnitude(after.as_nanos()),
+        Err(before) => -magnitude(before.duration().as_nanos()),
+    }
+}
+
+fn variant(coding: Coding) -> (&'static str, &'static str) {
+    match coding {
+        Coding::Identity => ("", ""),
+        coding => ("-", coding.name()),
+    }
+}
+
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const MODIFIED: i128 = 1_700_000_000_123_456_789;
+
+    #[test]
+    fn a_settled_file_has_a_strong_tag() {
+        let tag = ETag::strong(MODIFIED, 4096, Coding::Identity);
+        assert_eq!(tag.as_bytes(), b"\"17979cfe3d85cd15-1000\"");
+        assert!(!tag.is_weak());
+        assert_eq!(tag.to_string(), "\"17979cfe3d85cd15-1000\"");
+        assert_eq!(format!("{tag:?}"), tag.to_string());
+    }
+
+    #[test]
+    fn each_coding_has_its_own_tag() {
+        let tag = |coding| ETag::strong(MODIFIED, 10, coding);
+        assert_eq!(tag(Coding::Brotli).as_bytes(), b"\"17979cfe3d85cd15-a-br\"");
+        assert_eq!(tag(Coding::Zstd).as_bytes(), b"\"17979cfe3d85cd15-a-zstd\"");
+        assert_eq!(tag(Coding::Gzip).as_bytes(), b"\"17979cfe3d85cd15-a-gzip\"");
+    }
+
+    #[test]
+    fn a_young_file_has_a_weak_tag_that_is_never_seen_again() {
+        let wall = UNIX_EPOCH + Duration::from_nanos(MODIFIED as u64 + 1);
+        let young = ETag::young(MODIFIED, 10, Coding::Gzip, wall);
+        assert_eq!(
+            young.as_bytes(),
+            b"W/\"17979cfe3d85cd15-a-17979cfe3d85cd16-gzip\""
+        );
+        let settled = ETag::strong(MODIFIED, 10, Coding::Gzip);
+        assert!(!settled.weak_eq(young.as_bytes()));
+        let later = ETag::young(MODIFIED, 10, Coding::Gzip, wall + Duration::from_nanos(1));
+        assert!(!later.weak_eq(young.as_bytes()));
+    }
+
+    #[test]
+    fn the_table_of_comparisons_in_rfc_9110() {
+        let strong = ETag::render(format_args!("\"1\""));
+        let weak = ETag::render(format_args!("W/\"1\""));
+        // ETag 1, ETag 2, strong comparison, weak comparison.
+        for (ours, theirs, is_strong, is_weak) in [
+            (weak, "W/\"1\"", false, true),
+            (weak, "W/\"2\"", false, false),
+            (weak, "\"1\"", false, true),
+            (strong, "W/\"1\"", false, true),
+            (strong, "\"1\"", true, true),
+            (strong, "\"2\"", false, false),
+        ] {
+            assert_eq!(
+                ours.strong_eq(theirs.as_bytes()),
+                is_strong,
+                "{ours} {theirs}"
+            );
+            assert_eq!(ours.weak_eq(theirs.as_bytes()), is_weak, "{ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn almost_our_tag_is_not_our_tag() {
+        let tag = ETag::strong(1, 2, Coding::Identity);
+        for raw in [
+            "",
+            "W/",
+            "1-2",
+            "\"1-2",
+            "1-2\"",
+            "w/\"1-2\"",
+            "W/W/\"1-2\"",
+            "\"1-2\" ",
+        ] {
+            assert!(!tag.strong_eq(raw.as_bytes()), "{raw}");
+            assert!(!tag.weak_eq(raw.as_bytes()), "{raw}");
+        }
+    }
+
+    #[test]
+    fn the_longest_tag_fits() {
+        let before_1970 = UNIX_EPOCH - Duration::from_nanos(1);
+        let tag = ETag::young(-1, u64::MAX, Coding::Gzip, before_1970);
+        let expected: &[u8] = b"W/\"ffffffffffffffff-ffffffffffffffff-ffffffffffffffff-gzip\"";
+        assert_eq!(tag.as_bytes(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_has_a_well_formed_tag(modified: i128, size: u64, seconds: u32, nanos: u32) {
+            let wall = UNIX_EPOCH + Duration::new(seconds.into(), nanos);
+            for coding in [Coding::Identity, Coding::Brotli, Coding::Zstd, Coding::Gzip] {
+                let strong = ETag::strong(modified, size, coding);
+                let young = ETag::young(modified, size, coding, wall);
+                for tag in [strong, young] {
+                    let inside = opaque(tag.as_bytes())
+                        .strip_prefix(b"\"")
+                        .and_then(|tag| tag.strip_suffix(b"\""))
+                        .unwrap();
+                    prop_assert!(inside.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-'));
+                }
+                prop_assert!(strong.strong_eq(strong.as_bytes()));
+                prop_assert!(!young.strong_eq(young.as_bytes()));
+                prop_assert!(young.weak_eq(young.as_bytes()));
+            }
+        }
+
+        #[test]
+        fn any_bytes_can_be_compared(raw: Vec<u8>) {
+            let tag = ETag::strong(1, 2, Coding::Identity);
+            prop_assert_eq!(tag.strong_eq(&raw), raw == b"\"1-2\"");
+            prop_assert_eq!(tag.weak_eq(&raw), raw == b"\"1-2\"" || raw == b"W/\"1-2\"");
+        }
+    }
+}

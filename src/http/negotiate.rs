@@ -1,0 +1,382 @@
+//! Room `http`: which form of a representation does the client want?
+//!
+//! Content codings from `Accept-Encoding` and, from `Accept`, whether somebody is going
+//! to look at the answer in a browser. Imports `fields`.
+
+use std::cmp::Reverse;
+
+use super::fields::{Fields, list, trim};
+
+/// A content coding (RFC 9110 8.4.1), best first: of the codings a client likes equally,
+/// the one that usually makes the smallest file is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Coding {
+    /// `br`, RFC 7932.
+    Brotli,
+    /// `zstd`, RFC 8878.
+    Zstd,
+    /// `gzip`, RFC 1952.
+    Gzip,
+    /// The bytes as they are; never written in `Content-Encoding`.
+    Identity,
+}
+
+impl Coding {
+    const BEST_FIRST: [Self; 4] = [Self::Brotli, Self::Zstd, Self::Gzip, Self::Identity];
+
+    /// As registered, for `Content-Encoding`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+            Self::Identity => "identity",
+        }
+    }
+
+    /// What the name of a file in this coding ends in, after the name of the plain one.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Brotli => ".br",
+            Self::Zstd => ".zst",
+            Self::Gzip => ".gz",
+            Self::Identity => "",
+        }
+    }
+
+    /// Without case, and `x-gzip` means `gzip` (RFC 9110 8.4.1).
+    fn is_named(self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(self.name().as_bytes())
+            || self == Self::Gzip && name.eq_ignore_ascii_case(b"x-gzip")
+    }
+}
+
+/// The codings one client accepts, each with its rank; `None` is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preferences([(Coding, Option<Weight>); 4]);
+
+/// A q-value in thousandths (RFC 9110 12.4.2).
+type Weight = u16;
+
+impl Preferences {
+    /// The accepted codings, the most wanted first. `Identity` stands among them, unless
+    /// the client refuses it; when nothing is left, sending the bytes as they are is still
+    /// more useful than 406.
+    pub fn iter(self) -> impl Iterator<Item = Coding> {
+        self.0
+            .into_iter()
+            .filter_map(|(coding, rank)| rank.and(Some(coding)))
+    }
+}
+
+/// What `Accept-Encoding` says (RFC 9110 12.5.3). A member that is not well formed is
+/// skipped; of two for the same coding, the lower weight counts, since nothing should be sent that
+/// the client refused anywhere.
+///
+/// Without the field every coding would be allowed. Identity alone is accepted then: who does
+/// not ask for compression is often a tool that cannot undo it.
+pub fn acceptable(fields: Fields<'_>) -> Preferences {
+    let mut named = Coding::BEST_FIRST.map(|coding| (coding, None));
+    let mut others = None;
+    for member in fields.all("Accept-Encoding").flat_map(list) {
+        let Some((name, weight)) = coding_and_weight(member) else {
+            continue;
+        };
+        if name == b"*" {
+            lower(&mut others, weight);
+        } else if let Some((_, said)) = named.iter_mut().find(|(coding, _)| coding.is_named(name)) {
+            lower(said, weight);
+        }
+    }
+    let mut ranked = named.map(|(coding, said)| {
+        let rank = match said.or(others) {
+            Some(0) => None,
+            Some(weight) => Some(weight),
+            // Acceptable without being mentioned, but less than what is.
+            None => (coding == Coding::Identity).then_some(0),
+        };
+        (coding, rank)
+    });
+    ranked.sort_unstable_by_key(|&(coding, rank)| (Reverse(rank), coding));
+    Preferences(ranked)
+}
+
+/// Whether `Accept` names HTML with a weight above zero: a browser that goes to a page.
+/// `*/*` alone is no such wish; scripts, images and command-line tools send it.
+pub fn prefers_html(fields: Fields<'_>) -> bool {
+    fields
+        .all("Accept")
+        .flat_map(|value| split_unquoted(value, b','))
+        .any(is_wanted_html)
+}
+
+fn lower(said: &mut Option<Weight>, weight: Weight) {
+    *said = Some(said.map_or(weight, |earlier| earlier.min(weight)));
+}
+
+/// A member of `Accept-Encoding`: `codings [ weight ]`.
+fn coding_and_weight(member: &[u8]) -> Option<(&[u8], Weight)> {
+    let mut parts = member.split(|&byte| byte == b';').map(trim);
+    let name = parts.next()?;
+    let weight = match parts.next() {
+        Some(parameter) => weight(parameter)?,
+        None => 1000,
+    };
+    parts.next().is_none().then_some((name, weight))
+}
+
+/// A member of `Accept`: `media-range [ parameters ] [ weight ]` (RFC 9110 12.5.1).
+fn is_wanted_html(member: &[u8]) -> bool {
+    let mut parts = split_unquoted(member, b';').map(trim);
+    let is_html = parts.next().is_some_and(|media_range| {
+        media_range.eq_ignore_ascii_case(b"text/html")
+            || media_range.eq_ignore_ascii_case(b"application/xhtml+xml")
+    });
+    let mut weights = parts.filter(|parameter| matches!(parameter, [b'q' | b'Q', b'=', ..]));
+    let is_wanted = match weights.next() {
+        Some(parameter) => weight(parameter).is_some_and(|weight| weight > 0),
+        None => true,
+    };
+    is_html && is_wanted
+}
+
+/// `q=` and a number from 0 to 1 with at most three decimals, in thousandths.
+fn weight(parameter: &[u8]) -> Option<Weight> {
+    let [b'q' | b'Q', b'=', whole, decimals @ ..] = parameter else {
+        return None;
+    };
+    let decimals = match decimals {
+        [] => decimals,
+        [b'.', digits @ ..] if digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit) => digits,
+        _ => return None,
+    };
+    let thousandths = decimals
+        .iter()
+        .zip([100, 10, 1])
+        .map(|(digit, value)| Weight::from(digit - b'0') * value)
+        .sum();
+    match (whole, thousandths) {
+        (b'0', _) => Some(thousandths),
+        (b'1', 0) => Some(1000),
+        _ => None,
+    }
+}
+
+/// Splits at each `separator` outside quoted strings (RFC 9110 5.6.4).
+fn split_unquoted(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    let mut escaped = false;
+    value.split(move |&byte| {
+        if escaped {
+            escaped = false;
+        } else if quoted && byte == b'\\' {
+            escaped = true;
+        } else if byte == b'"' {
+            quoted = !quoted;
+        }
+        byte == separator && !quoted
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Coding::*;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn codings(head: &str) -> Vec<Coding> {
+        acceptable(Fields::new(head.as_bytes())).iter().collect()
+    }
+
+    fn encodings(value: &str) -> Vec<Coding> {
+        codings(&format!("Accept-Encoding: {value}\r\n"))
+    }
+
+    fn html(value: &str) -> bool {
+        prefers_html(Fields::new(format!("Accept: {value}\r\n").as_bytes()))
+    }
+
+    #[test]
+    fn without_the_field_the_bytes_go_as_they_are() {
+        assert_eq!(codings("Host: a\r\n"), [Identity]);
+        assert_eq!(encodings(""), [Identity]);
+    }
+
+    #[test]
+    fn a_browser_gets_the_smallest_form() {
+        assert_eq!(
+            encodings("gzip, deflate, br, zstd"),
+            [Brotli, Zstd, Gzip, Identity]
+        );
+    }
+
+    #[test]
+    fn weights_come_before_our_taste() {
+        assert_eq!(
+            encodings("br;q=0.2, gzip;q=0.8, zstd;q=0.799"),
+            [Gzip, Zstd, Brotli, Identity]
+        );
+        assert_eq!(encodings("gzip;q=0.5, identity"), [Identity, Gzip]);
+        assert_eq!(
+            encodings("identity;q=0.001, gzip;q=0.001"),
+            [Gzip, Identity]
+        );
+    }
+
+    #[test]
+    fn a_weight_of_zero_refuses() {
+        assert_eq!(encodings("br;q=0, gzip"), [Gzip, Identity]);
+        assert_eq!(encodings("br;q=0.000, *"), [Zstd, Gzip, Identity]);
+        assert_eq!(encodings("gzip, identity;q=0"), [Gzip]);
+        assert_eq!(encodings("identity;q=0"), []);
+    }
+
+    #[test]
+    fn a_star_stands_for_all_that_is_not_named() {
+        assert_eq!(encodings("*"), [Brotli, Zstd, Gzip, Identity]);
+        assert_eq!(encodings("gzip, *;q=0"), [Gzip]);
+        assert_eq!(encodings("identity, *;q=0"), [Identity]);
+        assert_eq!(encodings("*;q=0"), []);
+        assert_eq!(
+            encodings("gzip;q=0.1, *;q=0.5"),
+            [Brotli, Zstd, Identity, Gzip]
+        );
+    }
+
+    #[test]
+    fn names_have_no_case_and_gzip_has_two() {
+        assert_eq!(encodings("GZip"), [Gzip, Identity]);
+        assert_eq!(encodings("X-GZIP"), [Gzip, Identity]);
+        assert_eq!(encodings("x-br, brotli, zst, deflate"), [Identity]);
+    }
+
+    #[test]
+    fn several_lines_are_one_list() {
+        assert_eq!(
+            codings("Accept-Encoding: gzip\r\nHost: a\r\naccept-encoding: br\r\n"),
+            [Brotli, Gzip, Identity]
+        );
+    }
+
+    #[test]
+    fn of_two_weights_for_one_coding_the_lower_counts() {
+        assert_eq!(encodings("gzip, gzip;q=0"), [Identity]);
+        assert_eq!(encodings("gzip;q=0, x-gzip"), [Identity]);
+        assert_eq!(encodings("*;q=0, *, identity"), [Identity]);
+    }
+
+    #[test]
+    fn malformed_members_are_skipped() {
+        for member in [
+            "br;q=1.5",
+            "br;q=1.001",
+            "br;q=0.1234",
+            "br;q=",
+            "br;q",
+            "br;",
+            "br;q=.5",
+            "br;q=-1",
+            "br;q=2",
+            // The comma makes two members of it: one refuses br, the other is no coding.
+            "br;q=0,5",
+            "br;q=0.5;q=1",
+            "br;x=1",
+            "br q=1",
+            "br;q =1",
+            "br;q=0.5x",
+            ";",
+        ] {
+            let accepted = encodings(&format!("{member}, gzip;q=0.3"));
+            assert_eq!(accepted, [Gzip, Identity], "{member}");
+        }
+    }
+
+    #[test]
+    fn weights_have_up_to_three_decimals() {
+        for (text, thousandths) in [
+            ("q=0", 0),
+            ("q=0.", 0),
+            ("q=0.5", 500),
+            ("Q=0.05", 50),
+            ("q=0.123", 123),
+            ("q=1", 1000),
+            ("q=1.", 1000),
+            ("q=1.000", 1000),
+        ] {
+            assert_eq!(weight(text.as_bytes()), Some(thousandths), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_browser_that_navigates_prefers_html() {
+        assert!(html(
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        ));
+        assert!(html("image/png, TEXT/HTML ; charset=utf-8 ; q=0.1"));
+        assert!(html("application/xhtml+xml"));
+    }
+
+    #[test]
+    fn tools_and_scripts_do_not_prefer_html() {
+        for value in [
+            "*/*",
+            "text/*",
+            "",
+            "text/html;q=0",
+            "text/html;level=1;q=0.000",
+            "text/html;q=x",
+            "text/htmlx",
+            "application/json",
+            r#"a/b;c="d,text/html,e""#,
+            r#"a/b;c="d\",text/html,e""#,
+        ] {
+            assert!(!html(value), "{value}");
+        }
+        assert!(!prefers_html(Fields::new(b"Host: a\r\n")));
+    }
+
+    #[test]
+    fn a_comma_in_quotes_does_not_end_a_member() {
+        assert!(!html(r#"text/html;a="x,y";q=0"#));
+        assert!(html(r#"text/html;a="x,y;q=0""#));
+    }
+
+    #[test]
+    fn a_list_of_32_kib_is_one_more_list() {
+        let commas = ",".repeat(32 * 1024);
+        assert_eq!(encodings(&format!("{commas}br")), [Brotli, Identity]);
+        assert!(html(&format!("{commas}text/html")));
+        let semicolons = ";".repeat(32 * 1024);
+        assert_eq!(encodings(&format!("br{semicolons}")), [Identity]);
+        assert!(html(&format!("text/html{semicolons}")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(value: Vec<u8>) {
+            for name in ["Accept-Encoding: ", "Accept: ", ""] {
+                let head = [name.as_bytes(), &value].concat();
+                let accepted: Vec<_> = acceptable(Fields::new(&head)).iter().collect();
+                prop_assert!(accepted.len() <= 4);
+                prefers_html(Fields::new(&head));
+            }
+        }
+
+        #[test]
+        fn any_well_formed_list_is_ordered_by_weight(
+            weights in prop::array::uniform4(0u16..=1000),
+        ) {
+            let spell = |weight: u16| format!("{}.{:03}", weight / 1000, weight % 1000);
+            let value: Vec<_> = Coding::BEST_FIRST
+                .iter()
+                .zip(weights)
+                .map(|(coding, weight)| format!("{};q={}", coding.name(), spell(weight)))
+                .collect();
+            let mut expected: Vec<_> = Coding::BEST_FIRST.into_iter().zip(weights).collect();
+            expected.retain(|&(_, weight)| weight > 0);
+            expected.sort_by_key(|&(_, weight)| Reverse(weight));
+            let expected: Vec<_> = expected.into_iter().map(|(coding, _)| coding).collect();
+            prop_assert_eq!(encodings(&value.join(" , ")), expected);
+        }
+    }
+}

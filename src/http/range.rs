@@ -1,0 +1,499 @@
+//! Room `http`: which bytes of the file does the client want?
+//!
+//! The field `Range` (RFC 9110 14) as ranges that are certain to lie in the file. Imports
+//! `fields`.
+
+use super::fields::{Fields, list};
+
+/// What a part of a multipart answer costs beside its bytes: a boundary and two fields.
+/// Ranges closer together than this leave as one, which is shorter (RFC 9110 15.3.7.2).
+const PART_COST: u64 = 80;
+
+/// Some bytes of a file: at least one, and none beyond its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRange {
+    first: u64,
+    last: u64,
+}
+
+impl ByteRange {
+    /// From `first` to `last`, both included and counted from zero, in a file of `total` bytes. A
+    /// `last` beyond the end means the end. `None` when no byte of the file is meant.
+    pub fn new(first: u64, last: u64, total: u64) -> Option<Self> {
+        let last = last.min(total.checked_sub(1)?);
+        (first <= last).then_some(Self { first, last })
+    }
+
+    /// Where its first byte stands in the file.
+    pub fn first(self) -> u64 {
+        self.first
+    }
+
+    /// Where its last byte stands in the file; never before the first.
+    pub fn last(self) -> u64 {
+        self.last
+    }
+
+    /// How many bytes it has; at least 1.
+    pub fn length(self) -> u64 {
+        // `last` is below a total that is a u64 itself: adding 1 cannot overflow.
+        self.last - self.first + 1
+    }
+
+    /// The stretch of `bytes` it names: all of them that exist.
+    pub fn of(self, bytes: &[u8]) -> &[u8] {
+        let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        bytes
+            .get(index(self.first)..=index(self.last))
+            .unwrap_or_default()
+    }
+
+    /// The value of `Content-Range` for this part of a file of `total` bytes:
+    /// `bytes 0-4/10` (RFC 9110 14.4).
+    pub fn content_range(self, total: u64) -> String {
+        format!("bytes {}-{}/{total}", self.first, self.last)
+    }
+}
+
+/// The value of `Content-Range` in a 416: `bytes */10` (RFC 9110 14.4).
+pub fn unsatisfied(total: u64) -> String {
+    format!("bytes */{total}")
+}
+
+/// What `Range` asks of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ranges {
+    /// Nothing, or nothing we understand: 200 and all of it.
+    Whole,
+    /// 206 with these bytes.
+    One(ByteRange),
+    /// 206 as multipart/byteranges: two or more, in ascending order, without a common byte, so
+    /// together never more than the file.
+    Several(Vec<ByteRange>),
+    /// 416: none of the bytes asked for exist.
+    Unsatisfiable,
+}
+
+/// Reads the `Range` of a GET (other methods have none, RFC 9110 14.2) for a file of `total` bytes.
+///
+/// A field that is repeated, has another unit than bytes, is not well formed anywhere, or
+/// holds more than `most` ranges is ignored, as RFC 9110 14.2 allows. Ranges that overlap, touch,
+/// or nearly do become one, so no request gets a byte twice (CVE-2011-3192).
+pub fn ranges(fields: Fields<'_>, total: u64, most: usize) -> Ranges {
+    match fields.only("Range").map(|value| parse(value, total, most)) {
+        Some(Ok(wanted)) => coalesce(wanted),
+        Some(Err(Ignored)) | None => Ranges::Whole,
+    }
+}
+
+/// Why the whole field counts for nothing makes no difference.
+struct Ignored;
+
+/// `bytes=` and at least one range; those that lie in the file, in the order they came.
+fn parse(value: &[u8], total: u64, most: usize) -> Result<Vec<ByteRange>, Ignored> {
+    let (unit, set) = split_at_byte(value, b'=').ok_or(Ignored)?;
+    if !unit.eq_ignore_ascii_case(b"bytes") {
+        return Err(Ignored);
+    }
+    let mut wanted = Vec::new();
+    let mut count = 0;
+    for spec in list(set) {
+        count += 1;
+        if count > most {
+            return Err(Ignored);
+        }
+        wanted.extend(range_spec(spec, total)?);
+    }
+    if count == 0 { Err(Ignored) } else { Ok(wanted) }
+}
+
+/// `first-last`, `first-` or `-length` (RFC 9110 14.1.2). `Ok(None)` is well formed but
+/// names no byte of the file, as every range of an empty file does.
+fn range_spec(spec: &[u8], total: u64) -> Result<Option<ByteRange>, Ignored> {
+    match split_at_byte(spec, b'-').ok_or(Ignored)? {
+        (b"", length) => {
+            let first = total.saturating_sub(number(length)?);
+            Ok(ByteRange::new(first, u64::MAX, total))
+        }
+        (first, b"") => Ok(ByteRange::new(number(first)?, u64::MAX, total)),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            if first > last {
+                return Err(Ignored);
+            }
+            Ok(ByteRange::new(first, last, total))
+        }
+    }
+}
+
+/// `1*DIGIT`, and nothing that a library takes for a number, too. What is beyond 64 bits is
+/// beyond every file: it becomes the largest number there is.
+fn number(digits: &[u8]) -> Result<u64, Ignored> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Ignored);
+    }
+    Ok(digits.iter().fold(0, |number: u64, digit| {
+        number
+            .saturating_mul(10)
+            .saturating_add(u64::from(digit - b'0'))
+    }))
+}
+
+fn split_at_byte(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|&byte| byte == separator)?;
+    let (before, after) = text.split_at_checked(at)?;
+    Some((before, after.get(1..)?))
+}
+
+fn coalesce(mut wanted: Vec<ByteRange>) -> Ranges {
+    wanted.sort_unstable_by_key(|range| range.first);
+    wanted.dedup_by(|next, kept| {
+        let is_near = next.first <= kept.last.saturating_add(PART_COST);
+        if is_near {
+            kept.last = kept.last.max(next.last);
+        }
+        is_near
+    });
+    match *wanted.as_slice() {
+        [] => Ranges::Unsatisfiable,
+        [one] => Ranges::One(one),
+        _ => Ranges::Several(wanted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MOST: usize = 8;
+
+    fn answer(value: &str, total: u64) -> Ranges {
+        let head = format!("Host: a\r\nRange: {value}\r\n");
+        ranges(Fields::new(head.as_bytes()), total, MOST)
+    }
+
+    /// Bounds of the answered ranges; empty for 200 and 416.
+    fn bounds(ranges: Ranges) -> Vec<(u64, u64)> {
+        let ranges = match ranges {
+            Ranges::Whole | Ranges::Unsatisfiable => vec![],
+            Ranges::One(range) => vec![range],
+            Ranges::Several(ranges) => ranges,
+        };
+        ranges
+            .iter()
+            .map(|range| (range.first, range.last))
+            .collect()
+    }
+
+    fn one(first: u64, last: u64) -> Ranges {
+        Ranges::One(ByteRange { first, last })
+    }
+
+    #[test]
+    fn without_a_range_all_of_it() {
+        let fields = Fields::new(b"Host: a\r\n");
+        assert_eq!(ranges(fields, 10, MOST), Ranges::Whole);
+    }
+
+    #[test]
+    fn the_three_forms() {
+        assert_eq!(answer("bytes=0-4", 10), one(0, 4));
+        assert_eq!(answer("bytes=9-9", 10), one(9, 9));
+        assert_eq!(answer("bytes=4-", 10), one(4, 9));
+        assert_eq!(answer("bytes=-4", 10), one(6, 9));
+        assert_eq!(answer("bytes=0-", 10), one(0, 9));
+    }
+
+    #[test]
+    fn a_last_byte_beyond_the_end_is_the_end() {
+        assert_eq!(answer("bytes=4-10", 10), one(4, 9));
+        assert_eq!(answer("bytes=4-99999999999999999999999", 10), one(4, 9));
+    }
+
+    #[test]
+    fn a_suffix_longer_than_the_file_means_all_of_it() {
+        assert_eq!(answer("bytes=-10", 10), one(0, 9));
+        assert_eq!(answer("bytes=-11", 10), one(0, 9));
+        assert_eq!(answer("bytes=-99999999999999999999999", 10), one(0, 9));
+    }
+
+    #[test]
+    fn ranges_without_a_byte_are_unsatisfiable() {
+        for value in [
+            "bytes=10-",
+            "bytes=10-10",
+            "bytes=-0",
+            "bytes=-000",
+            "bytes=10-,-0",
+            "bytes=99999999999999999999999-",
+            "bytes=99999999999999999999999-99999999999999999999999",
+        ] {
+            assert_eq!(answer(value, 10), Ranges::Unsatisfiable, "{value}");
+        }
+    }
+
+    #[test]
+    fn every_range_of_an_empty_file_is_unsatisfiable() {
+        for value in ["bytes=0-", "bytes=0-0", "bytes=-1", "bytes=-0"] {
+            assert_eq!(answer(value, 0), Ranges::Unsatisfiable, "{value}");
+        }
+        assert_eq!(answer("bytes=x", 0), Ranges::Whole);
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_ignored() {
+        for value in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=,",
+            "bytes=-",
+            "bytes=--1",
+            "bytes=a-",
+            "bytes=1-b",
+            "bytes=4-3",
+            "bytes=0-1-2",
+            "bytes=+1-2",
+            "bytes=1-+2",
+            "bytes=1 -2",
+            "bytes=0x1-2",
+            "bytes =0-1",
+            "bytes:0-1",
+            "bytes 0-1",
+            "=0-1",
+            "0-1",
+            "bytes=0-1;2-3",
+            "bytes=1",
+            "bytes=0-1,x",
+            "bytes=0-1,4-3",
+            "bytes==0-1",
+            "bytes=\u{661}-\u{662}",
+        ] {
+            assert_eq!(answer(value, 10), Ranges::Whole, "{value}");
+        }
+    }
+
+    #[test]
+    fn only_bytes_are_a_unit() {
+        assert_eq!(answer("BYTES=0-4", 10), one(0, 4));
+        for value in ["items=0-4", "byte=0-4", "bytess=0-4", "none=0-4"] {
+            assert_eq!(answer(value, 10), Ranges::Whole, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_field_is_ignored() {
+        assert_eq!(answer("bytes=0-4\r\nrange: bytes=0-4", 10), Ranges::Whole);
+    }
+
+    #[test]
+    fn blanks_and_empty_members_are_allowed_in_the_list() {
+        assert_eq!(answer("bytes=,\t0-4 , ,", 10), one(0, 4));
+    }
+
+    #[test]
+    fn several_ranges_ascend_and_lose_those_outside() {
+        let several = bounds(answer("bytes=5000-5001,0-9,99999-,-1,1000-1999", 10_000));
+        assert_eq!(several, [(0, 9), (1000, 1999), (5000, 5001), (9999, 9999)]);
+        assert_eq!(answer("bytes=99999-,5-6", 10_000), one(5, 6));
+    }
+
+    #[test]
+    fn ranges_that_overlap_or_touch_become_one() {
+        assert_eq!(answer("bytes=0-499,300-999", 10_000), one(0, 999));
+        assert_eq!(answer("bytes=500-999,0-499", 10_000), one(0, 999));
+        assert_eq!(answer("bytes=0-999,5-6", 10_000), one(0, 999));
+        assert_eq!(answer("bytes=0-,0-,0-,0-", 10_000), one(0, 9999));
+    }
+
+    #[test]
+    fn a_gap_cheaper_than_a_part_is_filled() {
+        assert_eq!(answer("bytes=0-0,80-80", 10_000), one(0, 80));
+        let several = bounds(answer("bytes=0-0,81-81", 10_000));
+        assert_eq!(several, [(0, 0), (81, 81)]);
+    }
+
+    #[test]
+    fn more_ranges_than_allowed_are_ignored() {
+        let list = |count| format!("bytes={}", vec!["-1"; count].join(",,"));
+        assert_eq!(answer(&list(MOST), 10), one(9, 9));
+        assert_eq!(answer(&list(MOST + 1), 10), Ranges::Whole);
+        let unsatisfiable = format!("bytes={}", ["10-"; MOST + 1].join(","));
+        assert_eq!(answer(&unsatisfiable, 10), Ranges::Whole);
+    }
+
+    #[test]
+    fn a_field_of_32_kib_is_one_more_field() {
+        let commas = ",".repeat(32 * 1024);
+        assert_eq!(answer(&format!("bytes={commas}0-4"), 10), one(0, 4));
+        let zeros = "0".repeat(32 * 1024);
+        assert_eq!(answer(&format!("bytes={zeros}1-{zeros}2"), 10), one(1, 2));
+        assert_eq!(
+            answer(&format!("bytes={}", "-".repeat(32 * 1024)), 10),
+            Ranges::Whole
+        );
+    }
+
+    #[test]
+    fn content_range_as_it_is_sent() {
+        let range = ByteRange::new(0, 4, 10).unwrap();
+        assert_eq!(range.content_range(10), "bytes 0-4/10");
+        assert_eq!(unsatisfied(10), "bytes */10");
+        let all = ByteRange::new(0, u64::MAX, u64::MAX).unwrap();
+        assert_eq!(
+            all.content_range(u64::MAX),
+            "bytes 0-18446744073709551614/18446744073709551615"
+        );
+        assert_eq!(all.length(), u64::MAX);
+    }
+
+    /// One member of the list, as numbers that 64 bits may be too few for.
+    #[derive(Clone, Copy, Debug)]
+    enum Spec {
+        Closed(u128, u128),
+        Open(u128),
+        Suffix(u128),
+    }
+
+    impl Spec {
+        fn text(self) -> String {
+            match self {
+                Spec::Closed(first, last) => format!("{first}-{last}"),
+                Spec::Open(first) => format!("{first}-"),
+                Spec::Suffix(length) => format!("-{length}"),
+            }
+        }
+
+        /// From the first byte to before the end, or `None` when it names no byte.
+        fn span(self, total: u128) -> Option<(u128, u128)> {
+            let (first, end) = match self {
+                Spec::Closed(first, last) => (first, total.min(last + 1)),
+                Spec::Open(first) => (first, total),
+                Spec::Suffix(length) if length < total => (total - length, total),
+                Spec::Suffix(_) => (0, total),
+            };
+            (first < end).then_some((first, end))
+        }
+    }
+
+    /// The same question answered the slow way, with numbers that cannot overflow.
+    fn oracle(specs: &[Spec], total: u64) -> Ranges {
+        let spans = specs.iter().filter_map(|spec| spec.span(total.into()));
+        let mut joined: Vec<(u128, u128)> = Vec::new();
+        for mut span in spans {
+            // Swallow neighbours until none is near.
+            while let Some(near) = joined.iter().position(|other| {
+                span.0 < other.1 + u128::from(PART_COST) && other.0 < span.1 + u128::from(PART_COST)
+            }) {
+                let other = joined.swap_remove(near);
+                span = (span.0.min(other.0), span.1.max(other.1));
+            }
+            joined.push(span);
+        }
+        joined.sort();
+        let joined: Vec<_> = joined
+            .iter()
+            .map(|&(first, end)| ByteRange {
+                first: first.try_into().unwrap(),
+                last: (end - 1).try_into().unwrap(),
+            })
+            .collect();
+        match joined.len() {
+            0 => Ranges::Unsatisfiable,
+            1 => Ranges::One(joined[0]),
+            _ => Ranges::Several(joined),
+        }
+    }
+
+    fn any_position() -> impl Strategy<Value = u128> {
+        let around = |middle: u64| u128::from(middle - 3)..u128::from(middle) + 4;
+        prop_oneof![
+            4 => 0u128..2000,
+            1 => around(1000),
+            1 => around(u64::MAX),
+            1 => 0..u128::from(u64::MAX) * 1000,
+        ]
+    }
+
+    fn any_spec() -> impl Strategy<Value = Spec> {
+        prop_oneof![
+            // Beyond 64 bits all numbers are the same, and so never in the wrong order.
+            3 => (any_position(), any_position())
+                .prop_map(|(a, b)| Spec::Closed(a.min(b), a.max(b))),
+            1 => any_position().prop_map(Spec::Open),
+            1 => any_position().prop_map(Spec::Suffix),
+        ]
+    }
+
+    fn any_total() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            0u64..3,
+            990u64..1010,
+            0u64..3000,
+            u64::MAX - 3..=u64::MAX,
+            any::<u64>()
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn any_list_is_answered_as_by_arithmetic_without_bounds(
+            specs in prop::collection::vec(any_spec(), 1..=MOST),
+            total in any_total(),
+        ) {
+            let list: Vec<_> = specs.iter().map(|spec| spec.text()).collect();
+            let answer = answer(&format!("bytes={}", list.join(", ")), total);
+            prop_assert_eq!(&answer, &oracle(&specs, total));
+            let parts = bounds(answer);
+            let sum: u128 = parts.iter().map(|(first, last)| u128::from(last - first) + 1).sum();
+            prop_assert!(sum <= u128::from(total));
+        }
+
+        #[test]
+        fn one_reversed_range_spoils_the_list(
+            specs in prop::collection::vec(any_spec(), 1..MOST),
+            reversed in (1u64.., any::<u64>()),
+            total in any_total(),
+        ) {
+            let (high, low) = (reversed.0, reversed.1 % reversed.0);
+            let mut list: Vec<_> = specs.iter().map(|spec| spec.text()).collect();
+            list.push(format!("{high}-{low}"));
+            prop_assert_eq!(answer(&format!("bytes={}", list.join(",")), total), Ranges::Whole);
+        }
+
+        #[test]
+        fn any_bytes_are_answered(value: Vec<u8>, total in any_total(), most: usize) {
+            for prefix in ["", "Range: ", "Range: bytes="] {
+                let head = [prefix.as_bytes(), &value].concat();
+                ranges(Fields::new(&head), total, most);
+            }
+        }
+
+        #[test]
+        fn any_range_like_text_is_answered_within_the_file(
+            set in "[0-9,\\- ]{0,60}", total in any_total(),
+        ) {
+            for (first, last) in bounds(answer(&format!("bytes={set}"), total)) {
+                prop_assert!(first <= last && last < total);
+            }
+        }
+
+        #[test]
+        fn a_range_lies_in_its_file(first: u64, last: u64, total in any_total()) {
+            match ByteRange::new(first, last, total) {
+                Some(range) => {
+                    prop_assert_eq!(range.first(), first);
+                    prop_assert_eq!(range.last(), last.min(total - 1));
+                    let length = u128::from(range.last() - first) + 1;
+                    prop_assert_eq!(u128::from(range.length()), length);
+                    range.content_range(total);
+                }
+                None => prop_assert!(first >= total || first > last),
+            }
+            unsatisfied(total);
+        }
+    }
+}
