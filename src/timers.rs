@@ -342,7 +342,8 @@ mod tests {
     /// Few keys and few instants, so that operations meet each other and deadlines coincide.
     fn operations() -> impl Strategy<Value = Vec<Operation>> {
         let operation = prop_oneof![
-            4 => (0..24_usize, 0..40_u64).prop_map(|(key, after)| Operation::Schedule { key, after }),
+            4 => (0..24_usize, 0..40_u64)
+                .prop_map(|(key, after)| Operation::Schedule { key, after }),
             1 => (0..24_usize).prop_map(|key| Operation::Remove { key }),
             1 => (0..12_u64, 0..6_usize)
                 .prop_map(|(after, budget)| Operation::Expire { after, budget }),
