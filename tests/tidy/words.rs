@@ -40,13 +40,13 @@ pub fn readings(source: &Source) -> Vec<Violation> {
 
 pub fn mio(source: &Source) -> Vec<Violation> {
     let names = |_: &str, word: &str, _: &str| word == "mio" || word.ends_with("_mio");
-    let what = "names mio: only the transport, the reactor and main know it";
+    let what = "is known only to the transport, the reactor and main";
     unless(source.is_in(MIO), || named(source, names, what))
 }
 
 pub fn sockets_in_the_scheduler(source: &Source) -> Vec<Violation> {
     let names = |_: &str, word: &str, _: &str| matches!(word, "mio" | "net");
-    let what = "names sockets: the scheduler decides who runs next, with what does not concern it";
+    let what = "means sockets: the scheduler decides who runs next and knows none";
     unless(!source.is_in(&["reactor/scheduler.rs"]), || {
         named(source, names, what)
     })
@@ -86,7 +86,7 @@ pub fn prints(source: &Source) -> Vec<Violation> {
 }
 
 pub fn unsafety(source: &Source) -> Vec<Violation> {
-    let what = "is unsafe: find a safe way, or add the file and its reason to the list";
+    let what = "is not for this file: find a safe way, or add the file and its reason to the list";
     unless(source.is_in(UNSAFE), || {
         named(source, |_, word, _| word == "unsafe", what)
     })
