@@ -7,4 +7,6 @@ pub mod inbox;
 pub mod limits;
 pub mod outbox;
 pub mod pump;
+pub mod site;
+pub mod timers;
 pub mod transport;

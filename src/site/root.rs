@@ -1,0 +1,71 @@
+//! Room `site`: the one place where files are opened, beneath the root.
+//!
+//! That nothing outside is reached is not checked here, it is asked of the kernel
+//! (openat2(2), RESOLVE_BENEATH), which resolves names and cannot be raced; cap-std asks it,
+//! and walks segment by segment where it cannot be asked. What was opened is then looked at
+//! through its descriptor, so nothing is checked under a name that means another file by then.
+
+use super::path::SitePath;
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// A directory as a capability: names beneath it can be opened, no others.
+#[derive(Debug)]
+pub struct Root {
+    dir: Dir,
+    /// The owner of the server wants symlinks followed wherever they lead.
+    follow: bool,
+}
+
+/// Never waits for a writer (a FIFO) or a carrier (a terminal), never becomes the terminal of a
+/// session, and is not inherited by a child.
+const FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOCTTY);
+
+impl Root {
+    /// Opens the directory. With `follow`, symlinks may lead out of it.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn new(path: &Path, follow: bool) -> io::Result<Self> {
+        Ok(Self {
+            dir: Dir::open_ambient_dir(path, ambient_authority())?,
+            follow,
+        })
+    }
+
+    /// Opens whatever `path` names, for reading; it may be a directory or something stranger.
+    ///
+    /// # Errors
+    /// Those of openat2(2). A name that leads outside is `PermissionDenied`.
+    pub fn open(&self, path: SitePath<'_>) -> io::Result<File> {
+        if self.follow {
+            let file = rustix::fs::openat(&self.dir, path.as_path(), FLAGS, Mode::empty())?;
+            return Ok(File::from(file));
+        }
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .custom_flags(FLAGS.difference(OFlags::CLOEXEC).bits().cast_signed());
+        Ok(self.dir.open_with(path.as_path(), &options)?.into_std())
+    }
+
+    /// What `path` names now, without opening it. Follows symlinks even outside: the answer is
+    /// only good for comparing it with what [`Root::open`] has found.
+    ///
+    /// # Errors
+    /// Those of stat(2).
+    pub fn identify(&self, path: SitePath<'_>) -> io::Result<Stat> {
+        Ok(rustix::fs::statat(
+            &self.dir,
+            path.as_path(),
+            AtFlags::empty(),
+        )?)
+    }
+}

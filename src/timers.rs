@@ -1,0 +1,425 @@
+//! Many deadlines: which comes first, and which have passed?
+//!
+//! A leaf of the house: it imports nothing of ours and reads no clock. One rule holds for
+//! everything here: **entries may fire early, never late**.
+//!
+//! A busy connection moves its deadline with every step, nearly always to a later time, and
+//! nearly none of those deadlines is ever reached. So an entry is only a lower bound. A
+//! deadline that moves later leaves its entry alone, which costs one comparison; the
+//! entry then fires early, and its owner, who knows the real deadline, schedules again:
+//! once in the length of a timeout instead of once in a step. Only a deadline that
+//! moves *earlier* has to be obeyed at once.
+//!
+//! The structure is an indexed binary heap: a heap of entries, and for each key the place
+//! of its entry, so that one entry can be moved or removed without a search. Others were
+//! weighed:
+//!
+//! - A wheel rounds deadlines to its tick, and has to search empty slots to say which
+//!   one comes next, the very question asked before every poll.
+//! - A `BTreeMap` by deadline allocates and frees nodes as entries move, and finds the
+//!   entry of a key only by its old deadline, which somebody would have to remember.
+//! - A queue for each length of timeout is sorted by itself, but not all of our lengths are
+//!   constant: the time a response may take grows with its size.
+//! - A plain heap that leaves outdated entries behind grows with what peers do, not
+//!   with how many there are.
+
+use std::time::Instant;
+
+/// Deadlines by key, at most one for each. Keys are small numbers that are given out
+/// again, like those of a slab: the largest one decides how much memory is held, about
+/// 28 bytes for each key, which stays for later keys when entries leave.
+#[derive(Debug, Default)]
+pub struct Timers {
+    /// No entry is earlier than its parent, the one at `(place - 1) / 2`; so the first is the
+    /// earliest of all.
+    heap: Vec<Entry>,
+    /// The place of each key's entry in the heap, or [`ABSENT`].
+    places: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    deadline: Instant,
+    key: usize,
+}
+
+/// The place of an entry that does not exist. Four bytes for each key are enough:
+/// a process cannot hold as many descriptors as would be needed to reach it.
+const ABSENT: u32 = u32::MAX;
+
+impl Timers {
+    /// No deadlines; holds no memory.
+    pub const fn new() -> Self {
+        Self {
+            heap: Vec::new(),
+            places: Vec::new(),
+        }
+    }
+
+    /// How many keys have an entry.
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Whether no key has an entry.
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
+    /// Sees to it that `key` fires at `deadline` or before. An entry that is early enough
+    /// stays where it is; a later one moves forward, O(log n).
+    pub fn schedule(&mut self, key: usize, deadline: Instant) {
+        let Some(place) = self.place(key) else {
+            return self.insert(key, deadline);
+        };
+        if let Some(entry) = self.heap.get_mut(place)
+            && deadline < entry.deadline
+        {
+            entry.deadline = deadline;
+            self.rise(place);
+        }
+    }
+
+    /// Forgets `key`, if it has an entry. O(log n).
+    pub fn remove(&mut self, key: usize) {
+        let Some(place) = self.place(key) else {
+            return;
+        };
+        self.note(key, ABSENT);
+        self.heap.swap_remove(place);
+        // The last entry fills the gap. It comes from another branch of the tree, so it may
+        // belong further up as well as further down. At most one of the two moves it.
+        if let Some(filler) = self.heap.get(place) {
+            self.note(filler.key, place as u32);
+            self.rise(place);
+            self.sink(place);
+        }
+    }
+
+    /// The earliest entry: when to look again at the latest. `None` without entries.
+    pub fn next(&self) -> Option<Instant> {
+        self.heap.first().map(|entry| entry.deadline)
+    }
+
+    /// Removes and returns one key whose entry is at `now` or before, the earliest first.
+    ///
+    /// Its real deadline may be later: then the caller schedules the key again. As long
+    /// as that is after `now`, a loop over `expired(now)` sees each key once.
+    pub fn expired(&mut self, now: Instant) -> Option<usize> {
+        let first = self.heap.first().filter(|entry| entry.deadline <= now)?;
+        let key = first.key;
+        self.remove(key);
+        Some(key)
+    }
+
+    /// Whether heap and places agree and every parent is at least as early as its children.
+    /// Looks at everything: for tests and debug assertions.
+    pub fn is_consistent(&self) -> bool {
+        let every_entry_is_noted = (self.heap.iter().enumerate())
+            .all(|(place, entry)| self.place(entry.key) == Some(place));
+        let no_other_key_is = self.heap.len()
+            == (self.places.iter())
+                .filter(|&&place| place != ABSENT)
+                .count();
+        let parents_come_first =
+            (1..self.heap.len()).all(|place| !self.is_earlier(place, (place - 1) / 2));
+        every_entry_is_noted && no_other_key_is && parents_come_first
+    }
+
+    /// Where the entry of `key` stands in the heap.
+    fn place(&self, key: usize) -> Option<usize> {
+        let place = *self.places.get(key)?;
+        (place != ABSENT).then_some(place as usize)
+    }
+
+    /// Adds the entry of a key that has none.
+    fn insert(&mut self, key: usize, deadline: Instant) {
+        if self.places.len() <= key {
+            self.places.resize(key + 1, ABSENT);
+        }
+        let place = self.heap.len();
+        self.heap.push(Entry { deadline, key });
+        self.note(key, place as u32);
+        self.rise(place);
+    }
+
+    /// Moves an entry up until its parent is not later.
+    fn rise(&mut self, mut place: usize) {
+        while place > 0 {
+            let parent = (place - 1) / 2;
+            if !self.is_earlier(place, parent) {
+                return;
+            }
+            self.exchange(place, parent);
+            place = parent;
+        }
+    }
+
+    /// Moves an entry down until neither child is earlier.
+    fn sink(&mut self, mut place: usize) {
+        loop {
+            let (left, right) = (2 * place + 1, 2 * place + 2);
+            let child = if self.is_earlier(right, left) {
+                right
+            } else {
+                left
+            };
+            if !self.is_earlier(child, place) {
+                return;
+            }
+            self.exchange(place, child);
+            place = child;
+        }
+    }
+
+    /// Whether there are entries at both places, and the one at `a` is the earlier.
+    fn is_earlier(&self, a: usize, b: usize) -> bool {
+        match (self.heap.get(a), self.heap.get(b)) {
+            (Some(a), Some(b)) => a.deadline < b.deadline,
+            _ => false,
+        }
+    }
+
+    /// Lets the entries at two places change places.
+    fn exchange(&mut self, a: usize, b: usize) {
+        self.heap.swap(a, b);
+        for place in [a, b] {
+            if let Some(entry) = self.heap.get(place) {
+                self.note(entry.key, place as u32);
+            }
+        }
+    }
+
+    fn note(&mut self, key: usize, place: u32) {
+        if let Some(noted) = self.places.get_mut(key) {
+            *noted = place;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    /// Instants cannot be written down, only measured from another one.
+    fn origin() -> Instant {
+        crate::clock::Now::read().instant
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    /// All keys that are due, in the order in which they fire.
+    fn drain(timers: &mut Timers, now: Instant) -> Vec<usize> {
+        std::iter::from_fn(|| timers.expired(now)).collect()
+    }
+
+    #[test]
+    fn without_entries_nothing_comes_next_and_nothing_expires() {
+        let mut timers = Timers::new();
+        assert!(timers.is_empty());
+        assert_eq!(timers.next(), None);
+        assert_eq!(timers.expired(origin()), None);
+        timers.remove(7);
+        assert!(timers.is_consistent());
+    }
+
+    #[test]
+    fn keys_fire_in_the_order_of_their_deadlines_and_not_before() {
+        let start = origin();
+        let mut timers = Timers::new();
+        for (key, after) in [(0, 5), (1, 2), (2, 9), (3, 1), (4, 7)] {
+            timers.schedule(key, start + seconds(after));
+        }
+        assert_eq!(timers.next(), Some(start + seconds(1)));
+        assert_eq!(drain(&mut timers, start), []);
+        assert_eq!(drain(&mut timers, start + seconds(5)), [3, 1, 0]);
+        assert_eq!(timers.next(), Some(start + seconds(7)));
+        assert_eq!(drain(&mut timers, start + seconds(60)), [4, 2]);
+    }
+
+    #[test]
+    fn an_entry_is_due_at_its_very_instant() {
+        let start = origin();
+        let mut timers = Timers::new();
+        timers.schedule(0, start);
+        assert_eq!(timers.expired(start), Some(0));
+    }
+
+    #[test]
+    fn an_earlier_deadline_moves_the_entry_at_once() {
+        let start = origin();
+        let mut timers = Timers::new();
+        timers.schedule(0, start + seconds(5));
+        timers.schedule(1, start + seconds(9));
+        timers.schedule(1, start + seconds(1));
+        assert_eq!(timers.next(), Some(start + seconds(1)));
+        assert_eq!(timers.len(), 2, "a key has one entry");
+        assert_eq!(drain(&mut timers, start + seconds(60)), [1, 0]);
+    }
+
+    #[test]
+    fn a_later_deadline_leaves_the_entry_to_fire_early() {
+        let start = origin();
+        let mut timers = Timers::new();
+        timers.schedule(0, start + seconds(1));
+        timers.schedule(0, start + seconds(5));
+        assert_eq!(timers.next(), Some(start + seconds(1)));
+        assert_eq!(timers.expired(start + seconds(1)), Some(0));
+        timers.schedule(0, start + seconds(5));
+        assert_eq!(timers.expired(start + seconds(4)), None);
+        assert_eq!(timers.expired(start + seconds(5)), Some(0));
+    }
+
+    #[test]
+    fn the_entry_that_fills_a_gap_rises_when_it_came_from_an_earlier_branch() {
+        let start = origin();
+        let mut timers = Timers::new();
+        //          1
+        //     50        2
+        //   60  70    3   4      Removing 60 puts 4 below 50.
+        for (key, after) in [1, 50, 2, 60, 70, 3, 4].into_iter().enumerate() {
+            timers.schedule(key, start + seconds(after));
+        }
+        timers.remove(3);
+        assert!(timers.is_consistent());
+        assert_eq!(drain(&mut timers, start + seconds(90)), [0, 2, 5, 6, 1, 4]);
+    }
+
+    #[test]
+    fn memory_stays_for_the_keys_that_come_after() {
+        let start = origin();
+        let mut timers = Timers::new();
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            (0..1000).for_each(|key| timers.schedule(key, start + seconds(key as u64 % 7)));
+            held.push((timers.heap.capacity(), timers.places.capacity()));
+            (0..1000).for_each(|key| timers.remove(key));
+            assert!(timers.is_empty() && timers.is_consistent());
+        }
+        assert_eq!(held, [held[0]; 3]);
+    }
+
+    #[test]
+    fn a_key_takes_as_many_bytes_as_the_documentation_says() {
+        assert_eq!(size_of::<Entry>() + size_of::<u32>(), 28);
+    }
+
+    #[test]
+    fn the_check_of_consistency_sees_damage() {
+        let start = origin();
+        let mut timers = Timers::new();
+        (0..3).for_each(|key| timers.schedule(key, start + seconds(key as u64)));
+        assert!(timers.is_consistent());
+
+        let mut disordered = Timers {
+            heap: timers.heap.clone(),
+            places: timers.places.clone(),
+        };
+        disordered.exchange(0, 2);
+        assert!(!disordered.is_consistent(), "a parent later than its child");
+        let mut unnoted = Timers {
+            heap: timers.heap.clone(),
+            places: timers.places.clone(),
+        };
+        unnoted.heap.swap(1, 2);
+        assert!(!unnoted.is_consistent(), "places that point to other keys");
+        timers.places.push(0);
+        assert!(!timers.is_consistent(), "two keys in one place");
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Operation {
+        Schedule { key: usize, after: u64 },
+        Remove { key: usize },
+        Expire { after: u64, budget: usize },
+    }
+
+    /// Few keys and few instants, so that operations meet each other and deadlines coincide.
+    fn operations() -> impl Strategy<Value = Vec<Operation>> {
+        let operation = prop_oneof![
+            4 => (0..24_usize, 0..40_u64)
+                .prop_map(|(key, after)| Operation::Schedule { key, after }),
+            1 => (0..24_usize).prop_map(|key| Operation::Remove { key }),
+            1 => (0..12_u64, 0..6_usize)
+                .prop_map(|(after, budget)| Operation::Expire { after, budget }),
+        ];
+        prop::collection::vec(operation, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn timers_behave_like_a_sorted_map_of_entries(operations in operations()) {
+            let mut now = origin();
+            let mut timers = Timers::new();
+            let mut entries: BTreeMap<usize, Instant> = BTreeMap::new();
+            for operation in operations {
+                match operation {
+                    Operation::Schedule { key, after } => {
+                        let deadline = now + seconds(after);
+                        timers.schedule(key, deadline);
+                        let entry = entries.entry(key).or_insert(deadline);
+                        *entry = deadline.min(*entry);
+                    }
+                    Operation::Remove { key } => {
+                        timers.remove(key);
+                        entries.remove(&key);
+                    }
+                    Operation::Expire { after, budget } => {
+                        now += seconds(after);
+                        for _ in 0..budget {
+                            let due = entries.values().min().copied().filter(|&first| first <= now);
+                            let fired = timers.expired(now).map(|key| entries.remove(&key));
+                            prop_assert_eq!(fired, due.map(Some));
+                        }
+                    }
+                }
+                prop_assert!(timers.is_consistent());
+                prop_assert_eq!(timers.len(), entries.len());
+                prop_assert_eq!(timers.next(), entries.values().min().copied());
+            }
+        }
+
+        /// The whole bargain: an owner whose deadline moves about, who schedules whenever it
+        /// moves and again when its entry was early, is never told late.
+        #[test]
+        fn every_owner_hears_of_its_deadline_in_the_turn_it_passes(operations in operations()) {
+            let mut now = origin();
+            let mut timers = Timers::new();
+            let mut deadlines: BTreeMap<usize, Instant> = BTreeMap::new();
+            for operation in operations {
+                match operation {
+                    Operation::Schedule { key, after } => {
+                        // Not due already: a turn deals with what is due before it moves on.
+                        deadlines.insert(key, now + seconds(after + 1));
+                        timers.schedule(key, now + seconds(after + 1));
+                    }
+                    Operation::Remove { key } => {
+                        deadlines.remove(&key);
+                        timers.remove(key);
+                    }
+                    Operation::Expire { after, .. } => {
+                        now += seconds(after);
+                        while let Some(key) = timers.expired(now) {
+                            match deadlines.get(&key) {
+                                Some(&deadline) if deadline > now => timers.schedule(key, deadline),
+                                due => {
+                                    prop_assert!(due.is_some(), "an entry without an owner");
+                                    deadlines.remove(&key);
+                                }
+                            }
+                            prop_assert!(timers.is_consistent());
+                        }
+                        prop_assert!(deadlines.values().all(|&deadline| deadline > now), "late");
+                    }
+                }
+                prop_assert_eq!(timers.len(), deadlines.len());
+                prop_assert!(timers.next() <= deadlines.values().min().copied());
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What hands leave behind: blanks, markers, paths of their own machine.
+
+use crate::scanner::{in_word, words};
+use crate::tree::{Source, Text, Violation};
+
+pub fn headings(source: &Source) -> Vec<Violation> {
+    let what = "begin with `//!`: which room is this, what does it answer, what may it import?";
+    let has_one = source.text.starts_with("//!");
+    if has_one {
+        Vec::new()
+    } else {
+        vec![source.at_line(1, what)]
+    }
+}
+
+pub fn markers(text: &Text) -> Vec<Violation> {
+    // In pieces, so that this list does not find itself.
+    let markers = [concat!("to", "do"), concat!("fix", "me")];
+    let is_marker = |word: &str| {
+        markers
+            .iter()
+            .any(|marker| marker.eq_ignore_ascii_case(word))
+    };
+    in_lines(text, |line| {
+        let (_, word) = words(line).find(|(_, word)| is_marker(word))?;
+        Some(format!(
+            "`{word}`: do it now, or write down why it is not done"
+        ))
+    })
+}
+
+pub fn blanks(text: &Text) -> Vec<Violation> {
+    in_lines(text, |line| {
+        let tab = line
+            .contains('\t')
+            .then_some("a tab: indent with spaces, write `\\t` in strings");
+        let blank = line
+            .ends_with([' ', '\r'])
+            .then_some("a trailing blank: delete it");
+        tab.or(blank).map(String::from)
+    })
+}
+
+/// Paths that exist only where somebody lives or works.
+pub fn private_places(text: &Text) -> Vec<Violation> {
+    const PLACES: [&str; 6] = ["/home", "/root", "/Users", "/work", "/workspace", "shared/"];
+    let stands_alone = |line: &str, place: &str| {
+        line.match_indices(place).any(|(at, _)| {
+            let joined = |c: char| in_word(c) || matches!(c, '.' | '-' | '~' | '}' | '%');
+            let (before, after) = (&line[..at], &line[at + place.len()..]);
+            let goes_on = |c: char| in_word(c) || matches!(c, '-' | '.');
+            !before.ends_with(joined) && (place.ends_with('/') || !after.starts_with(goes_on))
+        })
+    };
+    in_lines(text, |line| {
+        let place = PLACES.iter().find(|place| stands_alone(line, place))?;
+        Some(format!(
+            "`{place}` is a place of somebody's machine: name one that readers have"
+        ))
+    })
+}
+
+fn in_lines(text: &Text, check: impl Fn(&str) -> Option<String>) -> Vec<Violation> {
+    let lines = text.text.split('\n').zip(1..);
+    lines
+        .filter_map(|(line, number)| Some(text.at_line(number, check(line)?)))
+        .collect()
+}
+
+fn found(check: fn(&Text) -> Vec<Violation>, text: &str) -> Vec<String> {
+    let text = Text {
+        path: "docs/a.md".into(),
+        text: text.into(),
+    };
+    check(&text).iter().map(Violation::to_string).collect()
+}
+
+#[test]
+fn a_file_without_a_heading_is_found() {
+    let red = |text: &str| headings(&Source::sample("a.rs", text)).len();
+    assert_eq!(red("//! A room."), 0);
+    assert_eq!(
+        [red("use std::io;\n//! Late."), red("// A room."), red("")],
+        [1, 1, 1]
+    );
+}
+
+#[test]
+fn a_marker_is_found() {
+    let bad = [
+        concat!("// TO", "DO: later"),
+        concat!("to", "do!()"),
+        concat!("// Fix", "me"),
+    ];
+    for line in bad {
+        assert_eq!(found(markers, line).len(), 1, "{line}");
+    }
+    assert_eq!(
+        found(markers, "what is to do here is fixed\na method, a fixture"),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_tab_or_a_trailing_blank_is_found_in_its_line() {
+    let lines = found(blanks, "good\n\tx\nx \nx\r\n");
+    let places: Vec<_> = lines.iter().map(|line| &line[..11]).collect();
+    assert_eq!(places, ["docs/a.md:2", "docs/a.md:3", "docs/a.md:4"]);
+}
+
+#[test]
+fn a_private_place_is_found() {
+    let bad = "see /home/me/site\n`/work`\n\"/root/.ssh\"\n(/Users/me)\ncd /workspace/x\n\
+               file:///home/me\n../shared/bench\nin shared/notes";
+    for line in bad.lines() {
+        assert_eq!(found(private_places, line).len(), 1, "{line}");
+    }
+    let good = "/homepage\n~/work/site\n/srv/www\n/var/root\nhttps://example.com/work/x\n\
+                /workers\n$HOME/site\nunshared/x\n/home.html";
+    assert_eq!(found(private_places, good), [""; 0]);
+}
