@@ -89,6 +89,9 @@ fn decode_segment(segment: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut rest = segment;
     while let [byte, after @ ..] = rest {
         rest = after;
+        if matches!(byte, 0 | b'\\') {
+            return Err(Malformed("the path holds a backslash or NUL"));
+        }
         if *byte != b'%' {
             out.push(*byte);
             continue;
