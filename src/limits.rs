@@ -23,6 +23,9 @@ pub struct Limits {
     /// Connections accepted in one turn, so that a storm of new clients cannot hold up
     /// those already here.
     pub accepts_per_turn: usize,
+    /// Connections whose deadline is acted on in one turn: ten thousand that fell silent
+    /// together expire together.
+    pub expiries_per_turn: usize,
     /// How long accepting rests when the system has no descriptor or memory left and
     /// no connection of ours could be closed to free one.
     pub accept_pause: Duration,
@@ -88,13 +91,14 @@ impl Default for Limits {
             fields: 100,
             connections: 16_000,
             accepts_per_turn: 64,
+            expiries_per_turn: 256,
             accept_pause: Duration::from_millis(100),
             backlog: 4096,
             events: 1024,
             read_per_turn: 64 * 1024,
             written_per_turn: 256 * 1024,
             requests_per_turn: 32,
-            coalesced: 64 * 1024,
+            coalesced: 32 * 1024,
             riding_body: 16 * 1024,
             header_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),

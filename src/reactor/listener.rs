@@ -1,0 +1,157 @@
+//! Room `reactor`: accepting, and when not to.
+//!
+//! The edge that announces new connections comes once. What it announced is remembered here
+//! until accept(2) itself has said that nobody waits, so accepting can stop after a bounded
+//! number, at the connection limit or for want of descriptors, and go on later by itself.
+
+use crate::clock::Now;
+use crate::limits::Limits;
+use rustix::io::Errno;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// Where new connections come from.
+pub trait Accept {
+    /// A new connection.
+    type Stream;
+
+    /// Takes the next waiting connection (accept(2)); never blocks.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nobody waits; see [`verdict`] for the others.
+    fn accept(&mut self) -> io::Result<Self::Stream>;
+}
+
+/// The listening sockets of one loop.
+#[derive(Debug)]
+pub struct Listeners<A> {
+    doors: Vec<Door<A>>,
+    /// Until when nothing is accepted, because there was nothing to accept it with.
+    pause: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Door<A> {
+    acceptor: A,
+    /// Somebody may be waiting: accept(2) has not said otherwise since the last event.
+    is_ready: bool,
+}
+
+/// Why accepting stopped.
+#[derive(Debug)]
+pub enum Stopped {
+    /// Nobody waits, the turn's share is done, or accepting is paused.
+    Done,
+    /// The limit of connections is reached.
+    Full,
+    /// The system has no descriptor or memory for another connection.
+    Exhausted(io::Error),
+    /// A listening socket is broken: the server cannot go on.
+    Broken(io::Error),
+}
+
+/// What an error of accept(2) calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nobody waits: stop until the next event.
+    Stop,
+    /// This connection was lost while it waited: take the next one.
+    Next,
+    /// No descriptor or memory: make room or pause.
+    Pause,
+    /// Not a listening socket any more.
+    Fatal,
+}
+
+/// The action for every error that accept(2) documents. An unknown one costs one connection,
+/// not the server, as Linux passes on whatever errors the network had for it.
+pub fn verdict(error: &io::Error) -> Verdict {
+    match Errno::from_io_error(error) {
+        Some(Errno::AGAIN) => Verdict::Stop,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Verdict::Pause,
+        Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT) => {
+            Verdict::Fatal
+        }
+        None if error.kind() == io::ErrorKind::WouldBlock => Verdict::Stop,
+        _ => Verdict::Next,
+    }
+}
+
+impl<A: Accept> Listeners<A> {
+    /// All of `acceptors`, each assumed to have somebody waiting.
+    pub fn new(acceptors: impl IntoIterator<Item = A>) -> Self {
+        let doors = acceptors.into_iter().map(|acceptor| Door { acceptor, is_ready: true }).collect();
+        Self { doors, pause: None }
+    }
+
+    /// An event came for the listening socket with this index.
+    pub fn note(&mut self, index: usize) {
+        if let Some(door) = self.doors.get_mut(index) {
+            door.is_ready = true;
+        }
+    }
+
+    /// Accepts up to the turn's share of connections, and no more than there is `room` for.
+    pub fn accept(
+        &mut self,
+        room: usize,
+        limits: &Limits,
+        now: Now,
+        mut admit: impl FnMut(A::Stream),
+    ) -> Stopped {
+        if self.pause.is_some_and(|until| now.instant < until) {
+            return Stopped::Done;
+        }
+        self.pause = None;
+        let mut share = limits.accepts_per_turn;
+        let mut room = room;
+        for door in &mut self.doors {
+            while door.is_ready {
+                if room == 0 {
+                    return Stopped::Full;
+                }
+                if share == 0 {
+                    return Stopped::Done;
+                }
+                share -= 1;
+                match door.acceptor.accept() {
+                    Ok(stream) => {
+                        admit(stream);
+                        room -= 1;
+                    }
+                    Err(error) => match verdict(&error) {
+                        Verdict::Stop => door.is_ready = false,
+                        Verdict::Next => log::debug!("accept: {error}"),
+                        Verdict::Pause => return Stopped::Exhausted(error),
+                        Verdict::Fatal => return Stopped::Broken(error),
+                    },
+                }
+            }
+        }
+        // Whoever was served first in this turn is served last in the next.
+        if self.doors.len() > 1 {
+            self.rotate_ready();
+        }
+        Stopped::Done
+    }
+
+    /// Nothing is accepted before `until`, unless [`Listeners::resume`] comes first.
+    pub fn pause(&mut self, until: Instant) {
+        self.pause = Some(until);
+    }
+
+    /// A connection ended, so there is room and a descriptor again.
+    pub fn resume(&mut self) {
+        self.pause = None;
+    }
+
+    /// How long accepting can wait unless an event comes: not at all while somebody may be
+    /// waiting, else for ever.
+    pub fn rest(&self, now: Now) -> Option<Duration> {
+        if !self.doors.iter().any(|door| door.is_ready) {
+            return None;
+        }
+        let until = self.pause.unwrap_or(now.instant);
+        Some(until.saturating_duration_since(now.instant))
+    }
+}

@@ -1,0 +1,257 @@
+//! Room `reactor`: who runs next, and how long may we sleep? Slab, run queue and timers.
+//!
+//! No sockets here: a client's transport is whatever the caller gave, so a test can drive the
+//! very same turns through a network that it made up.
+//!
+//! Events only mark ([`Scheduler::note`]); work is done in turns ([`Scheduler::turn`]); slots
+//! are freed at one place ([`Scheduler::reap`]), after the turn. So an event for a slot that
+//! ended earlier in the same batch meets a closed connection, never a stranger's.
+
+use crate::clock::Now;
+use crate::connection::{Connection, Ending};
+use crate::http::date::DateLine;
+use crate::limits::Limits;
+use crate::pump::{Client, Loan, Pause, Service, Visit, pump};
+use crate::timers::Timers;
+use crate::transport::Transport;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An idle connection is not closed for another one's sake before it has been idle this long:
+/// its request may be on the way.
+const YOUNGEST_EVICTED: Duration = Duration::from_secs(1);
+
+/// All clients of one loop.
+#[derive(Debug)]
+pub struct Scheduler<T, G> {
+    slots: Slab<Slot<T, G>>,
+    /// Keys of the slots that have something to do, each once. Never looked at as a
+    /// whole: a turn serves those that were there when it began.
+    runnable: VecDeque<usize>,
+    /// One entry per live slot, at or before its connection's deadline.
+    timers: Timers,
+    /// Keys of the slots that ended in this turn.
+    ended: Vec<usize>,
+    loan: Loan,
+    date: DateLine,
+    draining: bool,
+    limits: Arc<Limits>,
+}
+
+#[derive(Debug)]
+struct Slot<T, G> {
+    client: Client<T, G>,
+    /// Its key is in `runnable`.
+    is_queued: bool,
+}
+
+/// What one connection costs while it is idle, in bytes of a slot; its timer entry comes on top.
+pub const fn slot_size<T, G>() -> usize {
+    size_of::<Slot<T, G>>()
+}
+
+impl<T: Transport, G> Scheduler<T, G> {
+    /// Without clients.
+    pub fn new(limits: Arc<Limits>) -> Self {
+        Self {
+            slots: Slab::new(),
+            runnable: VecDeque::new(),
+            timers: Timers::new(),
+            ended: Vec::new(),
+            loan: Loan::new(&limits),
+            date: DateLine::default(),
+            draining: false,
+            limits,
+        }
+    }
+
+    /// How many connections are open.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The key the next client will get: the token to register it under.
+    pub fn next_key(&self) -> usize {
+        self.slots.vacant_key()
+    }
+
+    /// Takes a client in. It runs in the coming turn, without waiting for an event: what it has
+    /// to say may have arrived already.
+    pub fn admit(&mut self, transport: T, guest: G, now: Now) {
+        let connection = Connection::new(self.limits.clone(), now.instant);
+        let deadline = connection.deadline();
+        let client = Client { connection, transport, guest };
+        let key = self.slots.insert(Slot { client, is_queued: false });
+        self.timers.schedule(key, deadline);
+        self.enqueue(key);
+    }
+
+    /// An event came for `key`: its slot will run in the coming turn. Which direction is ready
+    /// does not matter; the connection tries what it needs. Returns the transport, which may
+    /// want to look at the event; `None` for a slot that is gone.
+    pub fn note(&mut self, key: usize) -> Option<&mut T> {
+        self.enqueue(key);
+        self.slots.get_mut(key).map(|slot| &mut slot.client.transport)
+    }
+
+    /// Serves each client that is runnable now, once, within its budget.
+    pub fn turn<S: Service<Guest = G>>(&mut self, service: &mut S, now: Now) {
+        self.expire(now);
+        for _ in 0..self.runnable.len() {
+            let Some(key) = self.runnable.pop_front() else { break };
+            let Some(slot) = self.slots.get_mut(key) else { continue };
+            slot.is_queued = false;
+            let mut visit = Visit {
+                now,
+                date: self.date.at(now.wall),
+                draining: self.draining,
+                limits: &self.limits,
+                loan: &mut self.loan,
+            };
+            let pause = visit_guarded(&mut slot.client, service, &mut visit);
+            let deadline = slot.client.connection.deadline();
+            match pause {
+                Pause::Ended(ending) => {
+                    log::debug!("slot {key}: {ending:?}");
+                    self.ended.push(key);
+                    continue;
+                }
+                Pause::Yielded => self.enqueue(key),
+                Pause::Blocked if self.draining => self.close_if_idle(key),
+                Pause::Blocked => {}
+            }
+            self.timers.schedule(key, deadline);
+        }
+    }
+
+    /// Frees the slots that ended, and hands each socket to `release`. Returns how many.
+    pub fn reap<S: Service<Guest = G>>(
+        &mut self,
+        service: &mut S,
+        now: Now,
+        mut release: impl FnMut(T),
+    ) -> usize {
+        let count = self.ended.len();
+        for key in self.ended.drain(..) {
+            let Some(mut slot) = self.slots.try_remove(key) else { continue };
+            self.timers.remove(key);
+            let Client { connection, transport, guest } = &mut slot.client;
+            service.delivered(guest, connection.body_sent(), now);
+            if connection.ending().is_some_and(Ending::aborts) {
+                transport.abort();
+            }
+            release(slot.client.transport);
+        }
+        debug_assert!(self.is_consistent());
+        count
+    }
+
+    /// How long nothing needs to be done unless an event comes: not at all while somebody is
+    /// runnable, else until the next deadline.
+    pub fn rest(&self, now: Now) -> Option<Duration> {
+        if !self.runnable.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.timers.next().map(|next| next.saturating_duration_since(now.instant))
+    }
+
+    /// The server is stopping: idle connections close, each other one with its next response.
+    /// Everyone runs once more first: a request that has arrived is not idleness.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
+        keys.into_iter().for_each(|key| self.enqueue(key));
+    }
+
+    /// Ends every connection, whatever it is doing.
+    pub fn cut(&mut self) {
+        for (key, slot) in &mut self.slots {
+            slot.client.connection.end(Ending::Cut);
+            self.ended.push(key);
+        }
+    }
+
+    /// Closes connections that have been idle longest, to make room: one, and one more for every
+    /// thousand open, so that looking for them is paid for. Returns how many.
+    pub fn evict(&mut self, now: Now) -> usize {
+        let most = 1 + self.slots.len() / 1024;
+        let newest = now.instant + self.limits.idle_timeout;
+        let mut idle: Vec<_> = (self.slots.iter())
+            .filter(|(_, slot)| slot.client.connection.is_idle() && !slot.is_queued)
+            // While idle, the deadline tells since when.
+            .map(|(key, slot)| (slot.client.connection.deadline(), key))
+            .filter(|(deadline, _)| *deadline + YOUNGEST_EVICTED <= newest)
+            .collect();
+        idle.sort_unstable();
+        idle.truncate(most);
+        for (_, key) in &idle {
+            self.end(*key, Ending::Evicted);
+        }
+        idle.len()
+    }
+
+    /// Who has reached his deadline runs: a late request is answered, the others are over. A
+    /// bounded number, so that ten thousand idle connections may all expire at once.
+    fn expire(&mut self, now: Now) {
+        for _ in 0..self.limits.expiries_per_turn {
+            let Some(key) = self.timers.expired(now.instant) else { break };
+            let Some(slot) = self.slots.get_mut(key) else { continue };
+            slot.client.connection.expired(now.instant);
+            let deadline = slot.client.connection.deadline();
+            if deadline <= now.instant {
+                self.enqueue(key);
+            } else {
+                // The entry was older than the deadline, which has moved since.
+                self.timers.schedule(key, deadline);
+            }
+        }
+    }
+
+    fn enqueue(&mut self, key: usize) {
+        if let Some(slot) = self.slots.get_mut(key).filter(|slot| !slot.is_queued) {
+            slot.is_queued = true;
+            self.runnable.push_back(key);
+        }
+    }
+
+    fn close_if_idle(&mut self, key: usize) {
+        if self.slots.get(key).is_some_and(|slot| slot.client.connection.is_idle()) {
+            self.end(key, Ending::Drained);
+        }
+    }
+
+    fn end(&mut self, key: usize, ending: Ending) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.client.connection.end(ending);
+            self.ended.push(key);
+        }
+    }
+
+    /// Every slot has a timer entry, and the queue knows who is in it.
+    fn is_consistent(&self) -> bool {
+        self.timers.len() == self.slots.len()
+            && self.runnable.iter().all(|key| self.slots.get(*key).is_none_or(|slot| slot.is_queued))
+    }
+}
+
+/// A defect of ours that panics costs one connection, not all of them.
+fn visit_guarded<T: Transport, S: Service>(
+    client: &mut Client<T, S::Guest>,
+    service: &mut S,
+    visit: &mut Visit<'_>,
+) -> Pause {
+    catch_unwind(AssertUnwindSafe(|| pump(client, service, visit))).unwrap_or_else(|_| {
+        log::error!("a defect of oneloop's ended one connection; please report it");
+        *visit.loan = Loan::new(visit.limits);
+        client.connection.end(Ending::Cut);
+        Pause::Ended(Ending::Cut)
+    })
+}
