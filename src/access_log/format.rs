@@ -1,4 +1,5 @@
-//! What a line of the access log looks like. Part of `access_log`; pure, imports nothing.
+//! What a line of the access log looks like. Part of `access_log`; pure, imports
+//! only the rendered time.
 //!
 //! The Common and the Combined Log Format are written as nginx writes them: a body of no
 //! bytes is `0`, and `"`, `\` and every byte that is not printable ASCII become `\xHH`. JSON
@@ -9,10 +10,11 @@
 //! would bring back the very line ends that percent-encoding took out of it.
 
 use std::fmt;
-use std::io::Write;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
+
+use super::stamp::{self, Stamp, put};
 
 /// The shape of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,9 +161,9 @@ impl Renderer {
     }
 
     fn write_common(&mut self, entry: &Entry, out: &mut Vec<u8>) {
-        let time = since_epoch(entry.wall);
+        let time = stamp::since_epoch(entry.wall);
         put(out, format_args!("{} - - [", entry.peer));
-        out.extend_from_slice(self.stamp.at(time.as_secs(), put_clf_time));
+        out.extend_from_slice(self.stamp.at(time.as_secs(), stamp::put_clf_time));
         self.put_quoted(b"] ", entry.request_line, out);
         put(out, format_args!(" {} {}", entry.status, entry.body_sent));
     }
@@ -175,9 +177,9 @@ impl Renderer {
     }
 
     fn write_object(&mut self, entry: &Entry, out: &mut Vec<u8>) {
-        let time = since_epoch(entry.wall);
+        let time = stamp::since_epoch(entry.wall);
         out.extend_from_slice(b"{\"time\":\"");
-        out.extend_from_slice(self.stamp.at(time.as_secs(), put_rfc3339_time));
+        out.extend_from_slice(self.stamp.at(time.as_secs(), stamp::put_rfc3339_time));
         let millis = time.subsec_millis();
         put(
             out,
@@ -287,93 +289,12 @@ fn put_json_character(character: char, out: &mut Vec<u8>) {
     }
 }
 
-/// The text of one second, rendered when the second changes.
-#[derive(Debug, Default)]
-struct Stamp {
-    second: Option<u64>,
-    text: Vec<u8>,
-}
-
-impl Stamp {
-    /// `second` counts from 1970; `render` must be the same for every call.
-    fn at(&mut self, second: u64, render: fn(u64, &mut Vec<u8>)) -> &[u8] {
-        if self.second != Some(second) {
-            self.text.clear();
-            render(second, &mut self.text);
-            self.second = Some(second);
-        }
-        &self.text
-    }
-}
-
-fn since_epoch(wall: SystemTime) -> Duration {
-    wall.duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-/// `22/Nov/2026:15:42:28 +0000`.
-fn put_clf_time(second: u64, out: &mut Vec<u8>) {
-    const NAMES: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let (year, month, day) = civil(second / 86_400);
-    let name = NAMES.into_iter().nth(month - 1).unwrap_or_default();
-    let (hour, minute, second) = clock(second);
-    put(
-        out,
-        format_args!("{day:02}/{name}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000"),
-    );
-}
-
-/// `2026-11-22T15:42:28`, to which the caller adds the fraction and the `Z` (RFC 3339 5.6).
-fn put_rfc3339_time(second: u64, out: &mut Vec<u8>) {
-    let (year, month, day) = civil(second / 86_400);
-    let (hour, minute, second) = clock(second);
-    put(
-        out,
-        format_args!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"),
-    );
-}
-
-/// Year, month (1-12) and day (1-31) of the day that many `days` after 1 January 1970, in
-/// the Gregorian calendar.
-///
-/// The year is counted from 1 March, so that the leap day is the last of its year, and the
-/// months before it follow the rhythm 31 30 31 30 31: five months have 153 days. Years repeat
-/// after 400, which have 146,097 days. (After Howard Hinnant, "chrono-Compatible Low-Level
-/// Date Algorithms".)
-fn civil(days: u64) -> (u64, usize, u64) {
-    // From 1 March of the year 0, not from 1970.
-    let days = days + 719_468;
-    let (cycle, day) = (days / 146_097, days % 146_097);
-    // Leap days are taken out, so that every year has 365 days.
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let march_based = (5 * day + 2) / 153;
-    let day = day - (153 * march_based + 2) / 5 + 1;
-    let month = if march_based < 10 {
-        march_based + 3
-    } else {
-        march_based - 9
-    };
-    let year = cycle * 400 + year + u64::from(month <= 2);
-    (year, month as usize, day)
-}
-
-/// Hour, minute and second of the day.
-fn clock(second: u64) -> (u64, u64, u64) {
-    (second / 3_600 % 24, second / 60 % 60, second % 60)
-}
-
-/// Appends formatted text. A vector takes everything, so there is no error to report.
-fn put(out: &mut Vec<u8>, text: fmt::Arguments) {
-    _ = out.write_fmt(text);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::Value;
+    use std::time::UNIX_EPOCH;
 
     const FIELD: usize = 2048;
 
@@ -642,23 +563,6 @@ mod tests {
             if let Some(request) = object.get("request") {
                 assert_eq!(*request, *String::from_utf8_lossy(&target));
             }
-        }
-
-        #[test]
-        fn dates_are_those_of_httpdate(second in 0..253_402_300_800_u64) {
-            let http = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
-            let words: Vec<_> = http.split(' ').collect();
-            let [_, day, month, year, time, _] = words[..] else { panic!("{http}") };
-            let mut out = Vec::new();
-            put_clf_time(second, &mut out);
-            let ours = String::from_utf8(out).unwrap();
-            assert_eq!(ours, format!("{day}/{month}/{year}:{time} +0000"));
-
-            let mut out = Vec::new();
-            put_rfc3339_time(second, &mut out);
-            let number = "JanFebMarAprMayJunJulAugSepOctNovDec".find(month).unwrap() / 3 + 1;
-            let ours = String::from_utf8(out).unwrap();
-            assert_eq!(ours, format!("{year}-{number:02}-{day}T{time}"));
         }
     }
 }

@@ -16,5 +16,9 @@
 //!   are missing.
 
 pub mod format;
+mod queue;
+mod stamp;
+pub mod writer;
 
 pub use format::{Entry, Format, Peer, UnknownFormat};
+pub use writer::{AccessLog, Sink};
