@@ -1,5 +1,6 @@
 //! oneloop: one thread, one loop, every connection.
 
+pub mod access_log;
 pub mod clock;
 pub mod connection;
 pub mod http;

@@ -81,6 +81,10 @@ pub struct Limits {
     /// Bytes of access log that may wait for a slow reader of the log. Beyond, lines are
     /// dropped and counted: a full pipe must not stop the server.
     pub log_buffer: usize,
+    /// Bytes of one part of a log line (request line, Host, Referer, User-Agent) that are
+    /// written; the rest is cut and "..." says so. Escaping makes up to six bytes of one, so
+    /// `head` alone would let a peer write lines of 192 KiB.
+    pub log_field: usize,
 }
 
 impl Default for Limits {
@@ -113,6 +117,7 @@ impl Default for Limits {
             remembered_files: 4096,
             remembered_bytes: 32 * 1024 * 1024,
             log_buffer: 1024 * 1024,
+            log_field: 2 * 1024,
         }
     }
 }
