@@ -8,6 +8,8 @@ pub mod inbox;
 pub mod limits;
 pub mod outbox;
 pub mod pump;
+pub mod reactor;
+pub mod service;
 pub mod site;
 pub mod timers;
 pub mod transport;

@@ -11,6 +11,7 @@ use crate::http::response::Response;
 use crate::limits::Limits;
 use crate::transport::Transport;
 use std::io;
+use std::net::IpAddr;
 
 /// One peer, as every driver keeps it.
 #[derive(Debug)]
@@ -28,6 +29,9 @@ pub trait Service {
     /// What is to be remembered of a peer between requests.
     type Guest;
 
+    /// A peer has connected; `None` stands for one on a unix socket.
+    fn welcome(&mut self, peer: Option<IpAddr>) -> Self::Guest;
+
     /// Answers one request, or refuses what is none.
     fn respond(
         &mut self,
@@ -39,6 +43,12 @@ pub trait Service {
     /// The response's body has been handed over: this many bytes of it. Not called when the
     /// connection ends before that; then its driver calls it.
     fn delivered(&mut self, guest: &mut Self::Guest, body_sent: u64, now: Now);
+
+    /// Everyone who could be served has been: time for what is done once for all of them.
+    fn turn_ended(&mut self) {}
+
+    /// Log files may have been renamed: open them anew.
+    fn reopen_logs(&mut self) {}
 }
 
 /// Why the pump stopped.

@@ -236,7 +236,7 @@ mod tests {
             timers.schedule(key, start + seconds(after));
         }
         assert_eq!(timers.next(), Some(start + seconds(1)));
-        assert_eq!(drain(&mut timers, start), []);
+        assert_eq!(drain(&mut timers, start), Vec::<usize>::new());
         assert_eq!(drain(&mut timers, start + seconds(5)), [3, 1, 0]);
         assert_eq!(timers.next(), Some(start + seconds(7)));
         assert_eq!(drain(&mut timers, start + seconds(60)), [4, 2]);

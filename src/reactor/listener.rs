@@ -80,8 +80,29 @@ pub fn verdict(error: &io::Error) -> Verdict {
 impl<A: Accept> Listeners<A> {
     /// All of `acceptors`, each assumed to have somebody waiting.
     pub fn new(acceptors: impl IntoIterator<Item = A>) -> Self {
-        let doors = acceptors.into_iter().map(|acceptor| Door { acceptor, is_ready: true }).collect();
+        let doors = acceptors
+            .into_iter()
+            .map(|acceptor| Door {
+                acceptor,
+                is_ready: true,
+            })
+            .collect();
         Self { doors, pause: None }
+    }
+
+    /// How many doors are open.
+    pub fn len(&self) -> usize {
+        self.doors.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.doors.is_empty()
+    }
+
+    /// Gives the sockets back, to be closed. Nothing is accepted any more.
+    pub fn close(&mut self) -> impl Iterator<Item = A> {
+        self.doors.drain(..).map(|door| door.acceptor)
     }
 
     /// An event came for the listening socket with this index.
@@ -127,10 +148,6 @@ impl<A: Accept> Listeners<A> {
                     },
                 }
             }
-        }
-        // Whoever was served first in this turn is served last in the next.
-        if self.doors.len() > 1 {
-            self.rotate_ready();
         }
         Stopped::Done
     }

@@ -88,8 +88,15 @@ impl<T: Transport, G> Scheduler<T, G> {
     pub fn admit(&mut self, transport: T, guest: G, now: Now) {
         let connection = Connection::new(self.limits.clone(), now.instant);
         let deadline = connection.deadline();
-        let client = Client { connection, transport, guest };
-        let key = self.slots.insert(Slot { client, is_queued: false });
+        let client = Client {
+            connection,
+            transport,
+            guest,
+        };
+        let key = self.slots.insert(Slot {
+            client,
+            is_queued: false,
+        });
         self.timers.schedule(key, deadline);
         self.enqueue(key);
     }
@@ -99,15 +106,21 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// want to look at the event; `None` for a slot that is gone.
     pub fn note(&mut self, key: usize) -> Option<&mut T> {
         self.enqueue(key);
-        self.slots.get_mut(key).map(|slot| &mut slot.client.transport)
+        self.slots
+            .get_mut(key)
+            .map(|slot| &mut slot.client.transport)
     }
 
     /// Serves each client that is runnable now, once, within its budget.
     pub fn turn<S: Service<Guest = G>>(&mut self, service: &mut S, now: Now) {
         self.expire(now);
         for _ in 0..self.runnable.len() {
-            let Some(key) = self.runnable.pop_front() else { break };
-            let Some(slot) = self.slots.get_mut(key) else { continue };
+            let Some(key) = self.runnable.pop_front() else {
+                break;
+            };
+            let Some(slot) = self.slots.get_mut(key) else {
+                continue;
+            };
             slot.is_queued = false;
             let mut visit = Visit {
                 now,
@@ -141,9 +154,15 @@ impl<T: Transport, G> Scheduler<T, G> {
     ) -> usize {
         let count = self.ended.len();
         for key in self.ended.drain(..) {
-            let Some(mut slot) = self.slots.try_remove(key) else { continue };
+            let Some(mut slot) = self.slots.try_remove(key) else {
+                continue;
+            };
             self.timers.remove(key);
-            let Client { connection, transport, guest } = &mut slot.client;
+            let Client {
+                connection,
+                transport,
+                guest,
+            } = &mut slot.client;
             service.delivered(guest, connection.body_sent(), now);
             if connection.ending().is_some_and(Ending::aborts) {
                 transport.abort();
@@ -160,7 +179,9 @@ impl<T: Transport, G> Scheduler<T, G> {
         if !self.runnable.is_empty() {
             return Some(Duration::ZERO);
         }
-        self.timers.next().map(|next| next.saturating_duration_since(now.instant))
+        self.timers
+            .next()
+            .map(|next| next.saturating_duration_since(now.instant))
     }
 
     /// The server is stopping: idle connections close, each other one with its next response.
@@ -202,8 +223,12 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// bounded number, so that ten thousand idle connections may all expire at once.
     fn expire(&mut self, now: Now) {
         for _ in 0..self.limits.expiries_per_turn {
-            let Some(key) = self.timers.expired(now.instant) else { break };
-            let Some(slot) = self.slots.get_mut(key) else { continue };
+            let Some(key) = self.timers.expired(now.instant) else {
+                break;
+            };
+            let Some(slot) = self.slots.get_mut(key) else {
+                continue;
+            };
             slot.client.connection.expired(now.instant);
             let deadline = slot.client.connection.deadline();
             if deadline <= now.instant {
@@ -223,7 +248,11 @@ impl<T: Transport, G> Scheduler<T, G> {
     }
 
     fn close_if_idle(&mut self, key: usize) {
-        if self.slots.get(key).is_some_and(|slot| slot.client.connection.is_idle()) {
+        if self
+            .slots
+            .get(key)
+            .is_some_and(|slot| slot.client.connection.is_idle())
+        {
             self.end(key, Ending::Drained);
         }
     }
@@ -238,7 +267,10 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// Every slot has a timer entry, and the queue knows who is in it.
     fn is_consistent(&self) -> bool {
         self.timers.len() == self.slots.len()
-            && self.runnable.iter().all(|key| self.slots.get(*key).is_none_or(|slot| slot.is_queued))
+            && self
+                .runnable
+                .iter()
+                .all(|key| self.slots.get(*key).is_none_or(|slot| slot.is_queued))
     }
 }
 

@@ -1,4 +1,384 @@
-//! A name -> a file -> a response. Knows http; knows no connection.
+//! A name -> a file -> a [`Response`]. Knows http; knows no connection and no socket.
+//!
+//! [`Site::answer`] is the room's whole story; it reads from top to bottom:
+//!
+//! 1. the method is one for reading, the expectation one we meet;
+//! 2. the target's path is decoded, and is not hidden;
+//! 3. what it names is opened beneath the root: a file, a directory or nothing;
+//! 4. a directory is its index file, a redirect to its slash, or a listing;
+//! 5. a file may have an encoded sibling that the client prefers;
+//! 6. the request's conditions are evaluated, in the order of RFC 9110 13.2.2;
+//! 7. the whole file leaves, or the ranges of it that were asked for;
+//! 8. nothing may still be an application's page, or the site's own 404.
 
+pub mod files;
+pub mod listing;
+pub mod pages;
 pub mod path;
+mod ranges;
 pub mod root;
+pub mod types;
+
+use crate::clock::Now;
+use crate::http::conditional::{Validators, Verdict, evaluate};
+use crate::http::date::HttpDate;
+use crate::http::fields::FieldLines;
+use crate::http::negotiate::{Coding, acceptable, prefers_html};
+use crate::http::payload::Payload;
+use crate::http::range::{Ranges, unsatisfied};
+use crate::http::request::{Method, Refusal, Request, Target};
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::limits::Limits;
+use files::{Files, Found, Opened};
+use pages::Pages;
+use path::{Malformed, SitePath};
+use root::Root;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What is allowed here.
+const ALLOW: &str = "GET, HEAD, OPTIONS";
+
+/// How a site is to be served.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Names of the files that stand for their directory, best first.
+    pub index: Vec<Vec<u8>>,
+    /// Show directories that have none of them.
+    pub listing: bool,
+    /// Serve names that begin with a dot.
+    pub hidden: bool,
+    /// Follow symlinks that leave the root.
+    pub follow_symlinks: bool,
+    /// Where nothing is found, answer a browser's navigation with the root's index.
+    pub spa: bool,
+    /// The only name that is served: the root is a file.
+    pub only: Option<Vec<u8>>,
+    /// The origin that may read responses from a script (CORS).
+    pub cors: Option<String>,
+    /// Lines that every response carries.
+    pub lines: FieldLines,
+}
+
+/// One directory tree, served.
+#[derive(Debug)]
+pub struct Site {
+    files: Files,
+    pages: Pages,
+    preset: Arc<FieldLines>,
+    options: Options,
+    limits: Arc<Limits>,
+    /// Where paths are decoded; lent to one request after the other.
+    name: Vec<u8>,
+}
+
+impl Site {
+    /// The site in the directory `root`.
+    ///
+    /// # Errors
+    /// The directory cannot be opened.
+    pub fn new(root: &Path, options: Options, limits: Arc<Limits>) -> io::Result<Self> {
+        let mut preset = options.lines.clone();
+        if let Some(origin) = &options.cors {
+            preset.push("Access-Control-Allow-Origin", origin);
+            preset.push("Access-Control-Expose-Headers", "*");
+            if origin != "*" {
+                preset.push("Vary", "Origin");
+            }
+        }
+        let preset = Arc::new(preset);
+        let root = Arc::new(Root::new(root, options.follow_symlinks)?);
+        Ok(Self {
+            files: Files::new(root, preset.clone(), limits.clone()),
+            pages: Pages::new(&preset),
+            preset,
+            options,
+            limits,
+            name: Vec::new(),
+        })
+    }
+
+    /// Answers one request.
+    pub fn answer(&mut self, request: &Request<'_>, now: Now) -> Response {
+        if request.expects_unknown {
+            return self.page(Status::EXPECTATION_FAILED, request);
+        }
+        match (request.method, request.target) {
+            (Method::Options, _) => self.options(),
+            (Method::Known, _) => self.not_allowed(request),
+            (Method::Unknown, _) => self.page(Status::NOT_IMPLEMENTED, request),
+            (Method::Get | Method::Head, Target::Path { path, query }) => {
+                // The buffer is taken, so that what is decoded into it can be looked up in `self`.
+                let mut name = std::mem::take(&mut self.name);
+                let response = self.get(request, path, query, &mut name, now);
+                self.name = name;
+                response
+            }
+            (Method::Get | Method::Head, _) => self.page(Status::BAD_REQUEST, request),
+        }
+    }
+
+    /// Answers what is no request.
+    pub fn refuse(&self, refusal: &Refusal<'_>) -> Response {
+        self.pages.page(refusal.status, Some(refusal.why), false)
+    }
+
+    fn get(
+        &mut self,
+        request: &Request<'_>,
+        path: &[u8],
+        query: Option<&[u8]>,
+        name: &mut Vec<u8>,
+        now: Now,
+    ) -> Response {
+        let path = match SitePath::decode(path, name) {
+            Ok(path) => path,
+            Err(Malformed(why)) => {
+                return self
+                    .pages
+                    .page(Status::BAD_REQUEST, Some(why), is_html(request));
+            }
+        };
+        if path.is_hidden() && !self.options.hidden {
+            return self.nothing(request, now);
+        }
+        let (is_root, has_slash) = (path.name().is_empty(), path.has_slash());
+        let found = match self.options.only.clone() {
+            Some(only) if is_root || path.name() == only => {
+                name.clear();
+                name.extend_from_slice(&only);
+                self.files.find(SitePath::of_name(name), now)
+            }
+            Some(_) => Ok(Found::Nothing),
+            None => self.files.find(path, now),
+        };
+        match found {
+            Ok(Found::File(opened)) if is_root || !has_slash => {
+                self.file(request, opened, name, now)
+            }
+            Ok(Found::Directory(_)) if !has_slash => self.redirect(request, name, query),
+            Ok(Found::Directory(directory)) => self.directory(request, directory, query, name, now),
+            Ok(Found::File(_) | Found::Nothing) => self.nothing(request, now),
+            Err(error) => self.trouble(&error, request),
+        }
+    }
+
+    /// A directory whose address ends with a slash.
+    fn directory(
+        &mut self,
+        request: &Request<'_>,
+        directory: File,
+        query: Option<&[u8]>,
+        name: &mut Vec<u8>,
+        now: Now,
+    ) -> Response {
+        let length = name.len();
+        for index in 0..self.options.index.len() {
+            if length > 0 {
+                name.push(b'/');
+            }
+            name.extend_from_slice(self.options.index.get(index).map_or(b"", Vec::as_slice));
+            match self.files.find(SitePath::of_name(name), now) {
+                Ok(Found::File(opened)) => return self.file(request, opened, name, now),
+                Ok(_) => name.truncate(length),
+                Err(error) => return self.trouble(&error, request),
+            }
+        }
+        match self.options.listing {
+            true => self.listing(request, directory, query, name),
+            false => self.nothing(request, now),
+        }
+    }
+
+    fn listing(
+        &self,
+        request: &Request<'_>,
+        directory: File,
+        query: Option<&[u8]>,
+        name: &[u8],
+    ) -> Response {
+        let options = listing::Options {
+            hidden: self.options.hidden,
+            entries: self.limits.listing_entries,
+            slice: self.limits.listing_slice,
+        };
+        let (root, path) = (self.files.root().clone(), SitePath::of_name(name));
+        let is_json = listing::Query::parse(query).is_json();
+        let listing = match listing::open(directory, root, path, query, options) {
+            Ok(listing) => listing,
+            Err(error) => return self.trouble(&error, request),
+        };
+        let mut lines = FieldLines::clone(&self.preset);
+        match is_json {
+            true => lines.push("Content-Type", "application/json"),
+            false => {
+                lines.push("Content-Type", "text/html; charset=utf-8");
+                lines.push("Content-Security-Policy", listing::csp());
+            }
+        }
+        // A directory has no validator: it is asked for anew each time.
+        lines.push("Cache-Control", "no-cache");
+        Response::new(Status::OK, Arc::new(lines)).with(Payload::Stream(Box::new(listing)))
+    }
+
+    /// A file, or the encoded sibling of it that the client prefers.
+    fn file(
+        &mut self,
+        request: &Request<'_>,
+        opened: Arc<Opened>,
+        name: &mut Vec<u8>,
+        now: Now,
+    ) -> Response {
+        if types::is_compressible(opened.content_type) {
+            for coding in acceptable(request.fields).iter() {
+                if coding == Coding::Identity {
+                    break;
+                }
+                match self.files.find_sibling(name, coding, now) {
+                    Ok(Some(sibling)) => return self.conditional(request, &sibling, now),
+                    Ok(None) => {}
+                    Err(error) => return self.trouble(&error, request),
+                }
+            }
+        }
+        self.conditional(request, &opened, now)
+    }
+
+    fn conditional(&self, request: &Request<'_>, opened: &Opened, now: Now) -> Response {
+        let validators = Validators {
+            etag: Some(&opened.etag),
+            modified: opened.modified,
+        };
+        match evaluate(request.fields, validators, HttpDate::nearest(now.wall)) {
+            Verdict::PreconditionFailed => self.page(Status::PRECONDITION_FAILED, request),
+            Verdict::NotModified => Response::new(Status::NOT_MODIFIED, opened.lines.clone()),
+            Verdict::Proceed { ranges: true } if request.method == Method::Get => {
+                self.ranges(request, opened)
+            }
+            Verdict::Proceed { .. } => ranges::whole(opened, Status::OK),
+        }
+    }
+
+    fn ranges(&self, request: &Request<'_>, opened: &Opened) -> Response {
+        match crate::http::range::ranges(request.fields, opened.size, self.limits.ranges) {
+            Ranges::Whole => ranges::whole(opened, Status::OK),
+            Ranges::One(range) => ranges::one(opened, range),
+            Ranges::Several(several) => ranges::several(opened, &several, &self.preset),
+            Ranges::Unsatisfiable => {
+                let mut response = self.page(Status::RANGE_NOT_SATISFIABLE, request);
+                response
+                    .fields
+                    .push("Content-Range", unsatisfied(opened.size));
+                response
+            }
+        }
+    }
+
+    /// To the same address with a slash. Relative, so that it holds behind any proxy and can
+    /// name no other host.
+    fn redirect(&self, request: &Request<'_>, name: &[u8], query: Option<&[u8]>) -> Response {
+        let last = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let mut location = format!("./{}/", path::encode(last)).into_bytes();
+        if let Some(query) = query {
+            location.push(b'?');
+            location.extend_from_slice(query);
+        }
+        let mut response = self.page(Status::MOVED_PERMANENTLY, request);
+        response.fields.push("Location", location);
+        response
+    }
+
+    /// There is no such file: still, an application may have a page for it, or the site.
+    fn nothing(&mut self, request: &Request<'_>, now: Now) -> Response {
+        if self.options.spa && is_navigation(request) {
+            for index in self.options.index.clone() {
+                let found = self.files.find(SitePath::of_name(&index), now);
+                if let Ok(Found::File(opened)) = found {
+                    return self.file(request, opened, &mut index.clone(), now);
+                }
+            }
+        }
+        if self.options.only.is_none() {
+            let own = self.files.find(SitePath::of_name(b"404.html"), now);
+            if let Ok(Found::File(opened)) = own {
+                let mut lines = FieldLines::clone(&self.preset);
+                lines.push("Content-Type", opened.content_type);
+                let mut response = ranges::whole(&opened, Status::NOT_FOUND);
+                response.about = Arc::new(lines);
+                return response;
+            }
+        }
+        self.page(Status::NOT_FOUND, request)
+    }
+
+    fn options(&self) -> Response {
+        let mut response = Response::new(Status::NO_CONTENT, self.preset.clone());
+        response.fields.push("Allow", ALLOW);
+        if self.options.cors.is_some() {
+            response.fields.push("Access-Control-Allow-Methods", ALLOW);
+            response.fields.push("Access-Control-Allow-Headers", "*");
+            response.fields.push("Access-Control-Max-Age", "86400");
+        }
+        response
+    }
+
+    fn not_allowed(&self, request: &Request<'_>) -> Response {
+        let mut response = self.page(Status::METHOD_NOT_ALLOWED, request);
+        response.fields.push("Allow", ALLOW);
+        response
+    }
+
+    /// The system could not say what there is. Never a 404: a cache would believe it.
+    fn trouble(&self, error: &io::Error, request: &Request<'_>) -> Response {
+        if is_passing(error) {
+            log::debug!("answering 503: {error}");
+            let mut response = self.page(Status::UNAVAILABLE, request);
+            response.fields.push("Retry-After", "1");
+            return response;
+        }
+        log::error!("cannot read a file: {error}");
+        self.page(Status::INTERNAL_ERROR, request)
+    }
+
+    fn page(&self, status: Status, request: &Request<'_>) -> Response {
+        self.pages.page(status, None, is_html(request))
+    }
+}
+
+fn is_html(request: &Request<'_>) -> bool {
+    prefers_html(request.fields)
+}
+
+/// What a browser asks for when its user follows a link: a page, by a name that does not look
+/// like a file's. A missing script or image stays missing.
+fn is_navigation(request: &Request<'_>) -> bool {
+    let Target::Path { path, .. } = request.target else {
+        return false;
+    };
+    let last = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    is_html(request) && !last.contains(&b'.')
+}
+
+/// Want of descriptors, memory or a quiet moment: it may work the next time.
+fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    match Errno::from_io_error(error) {
+        Some(errno) => matches!(
+            errno,
+            Errno::MFILE
+                | Errno::NFILE
+                | Errno::NOMEM
+                | Errno::NOBUFS
+                | Errno::AGAIN
+                | Errno::BUSY
+                | Errno::INTR
+        ),
+        None => matches!(
+            error.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy | io::ErrorKind::Interrupted
+        ),
+    }
+}

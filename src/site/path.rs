@@ -85,6 +85,17 @@ impl<'b> SitePath<'b> {
     }
 }
 
+/// A segment as it is written in a URL: everything but RFC 3986's unreserved bytes is escaped.
+pub fn encode(segment: &[u8]) -> impl std::fmt::Display {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    percent_encode(segment, RESERVED)
+}
+
 fn decode_segment(segment: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut rest = segment;
     while let [byte, after @ ..] = rest {

@@ -6,7 +6,7 @@
 mod plain;
 pub mod sendfile;
 
-pub use plain::Socket;
+pub use plain::{Socket, Stream};
 
 use std::fs::File;
 use std::io;

@@ -1,0 +1,161 @@
+//! Who answers: the site, with a line in the access log for each answer.
+//!
+//! Every driver serves its clients through this, so they all serve the same site and write the
+//! same log, whatever way they wait.
+
+use crate::access_log::{AccessLog, Entry, Peer};
+use crate::clock::Now;
+use crate::http::payload::Payload;
+use crate::http::request::{Refusal, Request};
+use crate::http::response::Response;
+use crate::pump::Service;
+use crate::site::Site;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A site and its log.
+pub struct Front {
+    site: Site,
+    log: Option<AccessLog>,
+}
+
+/// What is kept of a peer between its requests.
+#[derive(Debug)]
+pub struct Guest {
+    /// `None` for a unix socket.
+    peer: Option<IpAddr>,
+    /// The answer whose body is still on its way.
+    unlogged: Option<Box<Unlogged>>,
+}
+
+/// What the log will say of an answer when its body has been handed over. Owned: the request it
+/// tells of is gone by then.
+#[derive(Debug)]
+struct Unlogged {
+    line: Option<Vec<u8>>,
+    host: Option<Vec<u8>>,
+    referer: Option<Vec<u8>>,
+    user_agent: Option<Vec<u8>>,
+    status: u16,
+    begun: Now,
+}
+
+impl Front {
+    /// `site`, logged to `log` if there is one.
+    pub fn new(site: Site, log: Option<AccessLog>) -> Self {
+        Self { site, log }
+    }
+
+    /// Writes what is left of the log, waiting at most `wait` for its reader.
+    pub fn close(self, wait: Duration) {
+        if let Some(log) = self.log
+            && !log.close(wait)
+        {
+            log::warn!("the access log's reader is stuck; its last lines are lost");
+        }
+    }
+}
+
+impl Service for Front {
+    type Guest = Guest;
+
+    fn welcome(&mut self, peer: Option<IpAddr>) -> Guest {
+        Guest {
+            peer,
+            unlogged: None,
+        }
+    }
+
+    fn respond(
+        &mut self,
+        guest: &mut Guest,
+        asked: Result<Request<'_>, Refusal<'_>>,
+        now: Now,
+    ) -> Response {
+        let response = match &asked {
+            Ok(request) => self.site.answer(request, now),
+            Err(refusal) => self.site.refuse(refusal),
+        };
+        if let Some(log) = &mut self.log {
+            let body = body_at_once(&asked, &response);
+            let field = |name| {
+                asked
+                    .as_ref()
+                    .ok()
+                    .and_then(|asked| asked.fields.only(name))
+            };
+            let entry = Entry {
+                peer: guest.peer.map_or(Peer::Unix, Peer::Ip),
+                wall: now.wall,
+                request_line: asked
+                    .as_ref()
+                    .map_or_else(|refusal| refusal.line, |a| Some(a.line)),
+                host: asked.as_ref().ok().and_then(|asked| asked.host),
+                status: response.status.code(),
+                body_sent: body.unwrap_or_default(),
+                referer: field("referer"),
+                user_agent: field("user-agent"),
+                duration: Some(Duration::ZERO),
+            };
+            match body {
+                Some(_) => log.entry(&entry),
+                None => guest.unlogged = Some(Box::new(Unlogged::of(&entry, now))),
+            }
+        }
+        response
+    }
+
+    fn delivered(&mut self, guest: &mut Guest, body_sent: u64, now: Now) {
+        if let (Some(log), Some(unlogged)) = (&mut self.log, guest.unlogged.take()) {
+            log.entry(&Entry {
+                peer: guest.peer.map_or(Peer::Unix, Peer::Ip),
+                wall: unlogged.begun.wall,
+                request_line: unlogged.line.as_deref(),
+                host: unlogged.host.as_deref(),
+                status: unlogged.status,
+                body_sent,
+                referer: unlogged.referer.as_deref(),
+                user_agent: unlogged.user_agent.as_deref(),
+                duration: Some(
+                    now.instant
+                        .saturating_duration_since(unlogged.begun.instant),
+                ),
+            });
+        }
+    }
+
+    fn turn_ended(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.hand_over();
+        }
+    }
+
+    fn reopen_logs(&mut self) {
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+    }
+}
+
+impl Unlogged {
+    fn of(entry: &Entry<'_>, begun: Now) -> Self {
+        Self {
+            line: entry.request_line.map(<[u8]>::to_vec),
+            host: entry.host.map(<[u8]>::to_vec),
+            referer: entry.referer.map(<[u8]>::to_vec),
+            user_agent: entry.user_agent.map(<[u8]>::to_vec),
+            status: entry.status,
+            begun,
+        }
+    }
+}
+
+/// How many bytes of body leave together with the header, if all do.
+fn body_at_once(asked: &Result<Request<'_>, Refusal<'_>>, response: &Response) -> Option<u64> {
+    let is_head = asked.as_ref().is_ok_and(|request| request.manners.bodiless);
+    match &response.payload {
+        _ if is_head || response.status.is_bodiless() => Some(0),
+        Payload::Empty | Payload::Bytes(..) => response.payload.length(),
+        Payload::File(_) | Payload::Parts(_) | Payload::Stream(_) => None,
+    }
+}

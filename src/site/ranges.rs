@@ -1,0 +1,92 @@
+//! Room `site`: a file, or the parts of it that were asked for, as a response.
+
+use super::files::{Content, Opened, push_validators};
+use crate::http::fields::FieldLines;
+use crate::http::payload::{Parts, Payload, Stretch};
+use crate::http::range::ByteRange;
+use crate::http::response::Response;
+use crate::http::status::Status;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+/// The whole file.
+pub fn whole(opened: &Opened, status: Status) -> Response {
+    Response::new(status, opened.lines.clone()).with(match &opened.content {
+        Content::Bytes(bytes) => Payload::Bytes(bytes.clone(), None),
+        Content::File(file) => Payload::File(Stretch::new(file.clone(), 0, opened.size)),
+    })
+}
+
+/// One range of it: 206.
+pub fn one(opened: &Opened, range: ByteRange) -> Response {
+    let payload = match &opened.content {
+        Content::Bytes(bytes) => Payload::Bytes(bytes.clone(), Some(range)),
+        Content::File(file) => {
+            Payload::File(Stretch::new(file.clone(), range.first(), range.length()))
+        }
+    };
+    let mut response = Response::new(Status::PARTIAL_CONTENT, opened.lines.clone()).with(payload);
+    response
+        .fields
+        .push("Content-Range", range.content_range(opened.size));
+    response
+}
+
+/// Several ranges of it, as multipart/byteranges (RFC 9110 14.6):
+///
+/// ```text
+/// --BOUNDARY CRLF
+/// Content-Type: text/plain CRLF
+/// Content-Range: bytes 0-9/100 CRLF
+/// CRLF
+/// ten bytes
+/// CRLF --BOUNDARY CRLF  ... and so on ...
+/// CRLF --BOUNDARY-- CRLF
+/// ```
+pub fn several(opened: &Opened, ranges: &[ByteRange], preset: &FieldLines) -> Response {
+    let boundary = boundary();
+    let introduce = |(index, range): (usize, &ByteRange)| {
+        let text = format!(
+            "{}--{boundary}\r\nContent-Type: {}\r\nContent-Range: {}\r\n\r\n",
+            if index == 0 { "" } else { "\r\n" },
+            opened.content_type,
+            range.content_range(opened.size),
+        );
+        (text.into_bytes(), *range)
+    };
+    let parts: Vec<_> = ranges.iter().enumerate().map(introduce).collect();
+    let trailer = format!("\r\n--{boundary}--\r\n").into_bytes();
+    let payload = match &opened.content {
+        Content::File(file) => Payload::Parts(Box::new(Parts::new(file.clone(), parts, trailer))),
+        Content::Bytes(bytes) => {
+            let mut body = Vec::new();
+            for (text, range) in &parts {
+                body.extend_from_slice(text);
+                body.extend_from_slice(range.of(bytes));
+            }
+            body.extend_from_slice(&trailer);
+            Payload::Bytes(body.into(), None)
+        }
+    };
+    let mut lines = preset.clone();
+    lines.push(
+        "Content-Type",
+        format!("multipart/byteranges; boundary={boundary}"),
+    );
+    if opened.coding != crate::http::negotiate::Coding::Identity {
+        lines.push("Content-Encoding", opened.coding.name());
+    }
+    if super::types::is_compressible(opened.content_type) {
+        lines.push("Vary", "Accept-Encoding");
+    }
+    push_validators(&mut lines, &opened.etag, opened.modified);
+    Response::new(Status::PARTIAL_CONTENT, Arc::new(lines)).with(payload)
+}
+
+/// 64 random bits, so that no file can contain it but by an accident that does not happen.
+fn boundary() -> String {
+    format!(
+        "oneloop-{:016x}",
+        RandomState::new().build_hasher().finish()
+    )
+}
