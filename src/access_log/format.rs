@@ -250,13 +250,16 @@ fn is_plain(byte: u8) -> bool {
 }
 
 /// Plain bytes as they are, a run at a time; any other as `\xHH`.
-fn put_escaped(bytes: &[u8], out: &mut Vec<u8>) {
-    for run in bytes.chunk_by(|&one, &next| is_plain(one) && is_plain(next)) {
-        match *run {
-            [byte] if !is_plain(byte) => put(out, format_args!("\\x{byte:02X}")),
-            _ => out.extend_from_slice(run),
-        }
+fn put_escaped(mut bytes: &[u8], out: &mut Vec<u8>) {
+    while let Some(length) = bytes.iter().position(|&byte| !is_plain(byte)) {
+        let Some((run, [byte, rest @ ..])) = bytes.split_at_checked(length) else {
+            break;
+        };
+        out.extend_from_slice(run);
+        put(out, format_args!("\\x{byte:02X}"));
+        bytes = rest;
     }
+    out.extend_from_slice(bytes);
 }
 
 /// The inside of a JSON string (RFC 8259 7), in ASCII: a character beyond it as the escapes

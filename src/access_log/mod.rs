@@ -1,6 +1,6 @@
 //! The access log: one line for each answered request, and never a wait for the reader of it.
 //!
-//! - [`format`] answers what a line looks like: [`Entry`] -> bytes. Pure.
+//! - [`mod@format`] answers what a line looks like: [`Entry`] -> bytes. Pure.
 //! - [`writer`] answers how lines leave the process while the loop goes on: [`AccessLog`].
 //!
 //! A leaf of the house: it imports nothing of ours but `limits`. A server without an access

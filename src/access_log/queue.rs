@@ -17,7 +17,7 @@ pub(super) struct Shared {
     wake: Condvar,
 }
 
-pub(super) struct Queue {
+struct Queue {
     waiting: Vec<u8>,
     /// A line found no room after those that wait.
     full: bool,
@@ -120,7 +120,8 @@ impl Shared {
         })
     }
 
-    /// The thread's: lets lines gather for that long, but not until the queue is full.
+    /// The thread's: lets lines gather for that long, but no longer than until
+    /// the queue is half full.
     pub(super) fn gather(&self, time: Duration) {
         let half = self.capacity / 2;
         let mut queue = self.lock();
@@ -210,6 +211,7 @@ fn count_lines(lines: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::thread;
 
     fn waiting(shared: &Shared) -> String {
         String::from_utf8(shared.lock().waiting.clone()).unwrap()
@@ -271,6 +273,38 @@ mod tests {
         shared.put(b"longer\n");
         let orders = shared.take(&mut Vec::new()).unwrap();
         assert_eq!(orders.dropped, 1);
+    }
+
+    #[test]
+    fn a_line_wakes_a_thread_that_sleeps() {
+        let shared = Shared::new(100);
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| {
+                let mut batch = Vec::new();
+                shared.take(&mut batch).map(|_| batch)
+            });
+            while shared.lock().wake_at.is_none() {
+                thread::yield_now();
+            }
+            shared.put(b"line\n");
+            assert_eq!(sleeper.join().unwrap().unwrap(), b"line\n");
+        });
+        assert_eq!(shared.lock().wake_at, None, "nobody sleeps now");
+    }
+
+    #[test]
+    fn lines_gather_until_the_queue_is_half_full() {
+        let shared = Shared::new(100);
+        thread::scope(|scope| {
+            // So long that only a test that hangs waits for it.
+            scope.spawn(|| shared.gather(Duration::from_secs(3600)));
+            while shared.lock().wake_at.is_none() {
+                thread::yield_now();
+            }
+            shared.put(&[b'\n'; 49]);
+            assert_eq!(shared.lock().wake_at, Some(50), "too few to be woken for");
+            shared.put(b"\n");
+        });
     }
 
     #[test]

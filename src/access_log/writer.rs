@@ -27,8 +27,9 @@ use super::format::{Entry, Format, Renderer};
 use super::queue::{Shared, line_start};
 use crate::limits::Limits;
 
-/// How long the thread lets lines gather after a write. A lone line is written at once; under
-/// load there are at most 200 wake-ups a second, and many lines in a write.
+/// How long the thread lets lines gather after a write. A line that follows a quiet moment is
+/// written at once; under load there are many lines in a write, and the thread wakes 200 times
+/// a second, or when the queue is half full.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// How long the thread waits after a write failed before it tries again.
@@ -399,7 +400,9 @@ mod tests {
 
     #[test]
     fn lines_leave_in_order_and_closing_writes_the_last() {
-        let (scripted, output, _) = Scripted::new([Ok(1), Ok(7), Err(ErrorKind::Interrupted)]);
+        let interrupted = Err(ErrorKind::Interrupted);
+        let (scripted, output, _) =
+            Scripted::new([Ok(1), Ok(7), interrupted, interrupted, interrupted]);
         let mut log = log_to(scripted, 100_000);
         for number in 0..100 {
             add(&mut log, number);
@@ -418,19 +421,14 @@ mod tests {
         const BUFFER: usize = 64 * 1024;
         let (mut reader, writer) = io::pipe().unwrap();
         let mut log = log_to(writer, BUFFER);
+        // One turn: its lines are bounded, too.
         for number in 0..LINES {
             add(&mut log, number);
-            if number % 100 == 0 {
-                log.hand_over();
-            }
         }
+        assert!(log.turn.capacity() <= BUFFER);
         log.hand_over();
         let dropped = log.dropped();
         assert!(dropped > 0);
-        assert!(
-            log.turn.capacity() <= BUFFER,
-            "a turn's lines are bounded, too"
-        );
 
         let reading = thread::spawn(move || {
             let mut text = String::new();
@@ -523,21 +521,26 @@ mod tests {
 
     #[test]
     fn a_disk_that_stays_full_does_not_hold_up_the_end() {
-        let (scripted, output, failed) = Scripted::new([Err(ErrorKind::StorageFull); 1000]);
-        let mut log = log_to(scripted, 1000);
+        let mut answers = VecDeque::from([Err(ErrorKind::StorageFull); 1000]);
+        answers.push_front(Ok(line(1).len() + 5));
+        let (scripted, output, failed) = Scripted::new(answers);
+        let mut log = log_to(scripted, 10_000);
         add(&mut log, 1);
+        add(&mut log, 2);
+        add(&mut log, 3);
         log.hand_over();
         failed.recv_timeout(LONG).unwrap();
         let shared = Arc::clone(&log.shared);
         assert!(log.close(LONG));
-        assert_eq!(text(&output), "");
+        assert_eq!(text(&output), line(1) + &line(2)[..5]);
         assert_eq!(failed.iter().count(), 1, "one more attempt is made");
-        assert_eq!(shared.dropped(), 1);
+        assert_eq!(shared.dropped(), 2, "half a line is a lost line");
     }
 
     #[test]
     fn a_sink_that_would_block_is_asked_again() {
-        let (scripted, output, _) = Scripted::new([Err(ErrorKind::WouldBlock), Ok(5)]);
+        let refused = Err(ErrorKind::WouldBlock);
+        let (scripted, output, _) = Scripted::new([refused, refused, refused, Ok(5), refused]);
         let mut log = log_to(scripted, 1000);
         add(&mut log, 1);
         assert!(log.close(LONG));
