@@ -7,16 +7,23 @@
 //!
 //! Imports `inbox`, `outbox`, `http` and `limits`; the time is an argument.
 
-use crate::http::payload::{NextPart, Parts, Payload, Produce, Progress, Stretch};
-use crate::http::request::{Manners, Refusal, Request};
+mod body;
+mod head;
+mod step;
+
+pub use step::{Ending, Step, Terms};
+
+use crate::http::payload::Progress;
+use crate::http::request::Manners;
 use crate::http::response::{Framing, Response};
-use crate::http::status::Status;
-use crate::inbox::{Arrival, Inbox};
+use crate::inbox::Inbox;
 use crate::limits::Limits;
 use crate::outbox::Outbox;
+use body::{Body, Pace, produce_slice};
+use head::Head;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// One connection, from accept to close.
 #[derive(Debug)]
@@ -54,47 +61,11 @@ enum State {
     Closed(Ending),
 }
 
-/// What there is to answer.
-#[derive(Clone, Copy, Debug)]
-enum Head {
-    /// This many bytes of the inbox; how to answer is known once they are parsed.
-    Whole {
-        length: usize,
-        manners: Manners,
-    },
-    LineTooLong,
-    TooLong,
-    TooSlow,
-}
-
-/// The part of a response that has not been rendered into the outbox.
-#[derive(Debug)]
-enum Body {
-    File(Stretch),
-    Parts {
-        current: Stretch,
-        rest: Box<Parts>,
-    },
-    Stream {
-        source: Box<dyn Produce>,
-        chunked: bool,
-    },
-    /// Nothing: its last bytes lie in the outbox.
-    Rendered,
-}
-
 /// What follows a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Next,
     Close,
-}
-
-/// How fast the peer takes a response.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    started: Instant,
-    taken: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -103,76 +74,6 @@ enum Farewell {
     Flushed,
     /// Our side is shut; this many bytes were read and dropped since.
     Lingering(u64),
-}
-
-/// The next thing to do for a connection, with the event that reports what came of it.
-#[derive(Debug)]
-pub enum Step<'c> {
-    /// Receive into this room: [`Connection::received`] or [`Connection::peer_closed`].
-    Receive(&'c mut [u8]),
-    /// Answer this: [`Connection::respond`].
-    Respond(Result<Request<'c>, Refusal<'c>>),
-    /// Send these bytes: [`Connection::sent`].
-    Send {
-        /// What to send; any part of it will do.
-        bytes: &'c [u8],
-        /// A file follows at once: the kernel may wait for it before it sends a packet.
-        more: bool,
-    },
-    /// Send from this file: [`Connection::file_sent`].
-    SendFile(&'c Stretch),
-    /// Let the body grow by one slice: [`Connection::produce`].
-    Produce,
-    /// Close our direction: [`Connection::shut_down`].
-    Shutdown,
-    /// Receive into this room and forget it: [`Connection::discarded`].
-    Discard(&'c mut [u8]),
-    /// Close the socket: no event follows.
-    End(Ending),
-}
-
-/// Why a connection is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The last response was sent and the peer has closed, too.
-    Answered,
-    /// The peer closed between requests, or before its request was complete.
-    PeerClosed,
-    /// The network said no: a reset, mostly.
-    Failed(io::ErrorKind),
-    /// No request came within the idle timeout.
-    Idle,
-    /// Idle, and its descriptor was needed for someone else.
-    Evicted,
-    /// Idle, and the server is stopping.
-    Drained,
-    /// The grace period after SIGTERM is over.
-    Cut,
-    /// The peer took nothing, or too little, of a response.
-    Stalled,
-    /// The peer went on sending after our last response, for too long or too much.
-    Overstayed,
-    /// A body could not be sent as long as announced: its file shrank or failed.
-    Truncated,
-}
-
-impl Ending {
-    /// Whether the socket is closed with a reset: where a response stays incomplete, so that
-    /// nobody takes it for complete and the kernel drops what it still holds.
-    pub fn aborts(self) -> bool {
-        matches!(self, Self::Cut | Self::Stalled | Self::Truncated)
-    }
-}
-
-/// What the driver decides about a response.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms<'t> {
-    /// The Date field's value.
-    pub date: &'t [u8; 29],
-    /// The server is stopping: this response is the connection's last.
-    pub draining: bool,
-    /// The turn's budget has room for another response, so this one may wait for it.
-    pub join: bool,
 }
 
 impl Connection {
@@ -255,19 +156,16 @@ impl Connection {
         let persistent = manners.persistent && !terms.draining && framing != Framing::UntilClose;
         let then = if persistent { Then::Next } else { Then::Close };
         response.render(self.outbox.end(), terms.date, manners, persistent);
-        self.body_sent = 0;
-        let body = match manners.bodiless || response.status.is_bodiless() {
-            true => None,
-            false => self.render_body(response.payload, framing),
+        let (sent, body) = match manners.bodiless || response.status.is_bodiless() {
+            true => (0, None),
+            false => Body::render(response.payload, framing, self.outbox.end()),
         };
+        self.body_sent = sent;
         self.deadline = now + self.limits.send_timeout;
         self.state = State::WritingHeader {
             body,
             then,
-            pace: Pace {
-                started: now,
-                taken: 0,
-            },
+            pace: Pace::start(now),
         };
         self.join_next(terms.join);
     }
@@ -322,11 +220,11 @@ impl Connection {
                     body: Body::Parts { rest, .. },
                     then,
                     pace,
-                } => State::WritingBody {
-                    body: self.render_part(rest),
-                    then,
-                    pace,
-                },
+                } => {
+                    let (length, body) = Body::next_part(rest, self.outbox.end());
+                    self.body_sent += length;
+                    State::WritingBody { body, then, pace }
+                }
                 State::WritingBody { then, .. } => self.finish(then, now),
                 other => other,
             };
@@ -474,18 +372,10 @@ impl Connection {
     }
 
     fn look_for_head(&mut self) -> State {
-        match self
+        let arrival = self
             .inbox
-            .arrival(self.limits.head, self.limits.request_line)
-        {
-            Arrival::Partial => State::Reading,
-            Arrival::Whole(length) => State::Parsing(Head::Whole {
-                length,
-                manners: Manners::REFUSED,
-            }),
-            Arrival::LineTooLong => State::Parsing(Head::LineTooLong),
-            Arrival::TooLong => State::Parsing(Head::TooLong),
-        }
+            .arrival(self.limits.head, self.limits.request_line);
+        Head::of(arrival).map_or(State::Reading, State::Parsing)
     }
 
     /// A response is sent.
@@ -529,127 +419,15 @@ impl Connection {
         }
     }
 
-    fn render_body(&mut self, payload: Payload, framing: Framing) -> Option<Body> {
-        match payload {
-            Payload::Empty => None,
-            Payload::Bytes(bytes, range) => {
-                let bytes = match range {
-                    Some(range) => range.of(&bytes),
-                    None => &bytes,
-                };
-                self.outbox.end().extend_from_slice(bytes);
-                self.body_sent = bytes.len() as u64;
-                None
-            }
-            Payload::File(stretch) if stretch.left() == 0 => None,
-            Payload::File(stretch) => Some(Body::File(stretch)),
-            Payload::Parts(parts) => Some(self.render_part(parts)),
-            Payload::Stream(source) => Some(Body::Stream {
-                source,
-                chunked: framing == Framing::Chunked,
-            }),
-        }
-    }
-
-    fn render_part(&mut self, mut parts: Box<Parts>) -> Body {
-        let (text, body) = match parts.take() {
-            NextPart::Part(text, current) => (
-                text,
-                Body::Parts {
-                    current,
-                    rest: parts,
-                },
-            ),
-            NextPart::Trailer(text) => (text, Body::Rendered),
-        };
-        self.outbox.end().extend_from_slice(&text);
-        self.body_sent += text.len() as u64;
-        body
-    }
-
-    /// The peer must take something at least every `send_timeout`, and after the first one
-    /// `min_send_rate` bytes a second on average.
     fn note_progress(&mut self, length: u64, now: Instant) {
-        let (State::WritingHeader { pace, .. } | State::WritingBody { pace, .. }) = &mut self.state
-        else {
-            return;
-        };
-        pace.taken += length;
-        let stall = now + self.limits.send_timeout;
-        let earned = match self.limits.min_send_rate {
-            0 => return self.deadline = stall,
-            rate => Duration::from_secs(pace.taken / u64::from(rate)),
-        };
-        let too_slow = pace.started.checked_add(self.limits.send_timeout + earned);
-        self.deadline = too_slow.map_or(stall, |too_slow| stall.min(too_slow));
+        if let State::WritingHeader { pace, .. } | State::WritingBody { pace, .. } = &mut self.state
+        {
+            self.deadline = pace.take(length, &self.limits, now);
+        }
     }
 
     /// Moves the state out; the caller puts the next one in.
     fn take_state(&mut self) -> State {
         std::mem::replace(&mut self.state, State::Closed(Ending::Answered))
     }
-}
-
-impl Head {
-    /// Parses a whole head and notes how to answer it.
-    fn parse<'c>(&mut self, inbox: &'c Inbox, limits: &Limits) -> Result<Request<'c>, Refusal<'c>> {
-        let (status, why) = match self {
-            Self::Whole { length, manners } => {
-                let parsed = Request::parse(inbox.head(*length), limits.fields);
-                *manners = parsed.map_or(Manners::REFUSED, |request| request.manners);
-                return parsed;
-            }
-            Self::LineTooLong => (Status::URI_TOO_LONG, "the request line is too long"),
-            Self::TooLong => (Status::HEAD_TOO_LARGE, "the header fields are too large"),
-            Self::TooSlow => (
-                Status::REQUEST_TIMEOUT,
-                "the request did not arrive in time",
-            ),
-        };
-        Err(Refusal {
-            status,
-            why,
-            line: Some(inbox.first_line()),
-        })
-    }
-}
-
-impl Body {
-    /// Whether bytes of a file follow what the outbox holds.
-    fn is_file(&self) -> bool {
-        matches!(self, Self::File(_) | Self::Parts { .. })
-    }
-}
-
-/// Appends one slice of a stream, as a chunk of its own where chunks are spoken (RFC 9112 7.1),
-/// and returns how many bytes of body it has.
-fn produce_slice(
-    source: &mut dyn Produce,
-    chunked: bool,
-    out: &mut Vec<u8>,
-) -> io::Result<(u64, Progress)> {
-    if !chunked {
-        let before = out.len();
-        let progress = source.produce(out)?;
-        return Ok(((out.len() - before) as u64, progress));
-    }
-    // The size stands before the chunk and is known after it: leave room for eight digits.
-    let size_at = out.len();
-    out.extend_from_slice(b"00000000\r\n");
-    let chunk_at = out.len();
-    let progress = source.produce(out)?;
-    let length = out.len() - chunk_at;
-    if length == 0 {
-        // A chunk of size zero would end the body.
-        out.truncate(size_at);
-    } else {
-        if let Some(size) = out.get_mut(size_at..size_at + 8) {
-            size.copy_from_slice(format!("{length:08x}").as_bytes());
-        }
-        out.extend_from_slice(b"\r\n");
-    }
-    if progress == Progress::Done {
-        out.extend_from_slice(b"0\r\n\r\n");
-    }
-    Ok((length as u64, progress))
 }

@@ -1,0 +1,138 @@
+//! Room `connection`: bodies on their way out, and how fast the peer must take them.
+
+use crate::http::payload::{NextPart, Parts, Payload, Produce, Progress, Stretch};
+use crate::http::response::Framing;
+use crate::limits::Limits;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// The part of a response that has not been rendered into the outbox.
+#[derive(Debug)]
+pub(super) enum Body {
+    File(Stretch),
+    Parts {
+        current: Stretch,
+        rest: Box<Parts>,
+    },
+    Stream {
+        source: Box<dyn Produce>,
+        chunked: bool,
+    },
+    /// Nothing: its last bytes lie in the outbox.
+    Rendered,
+}
+
+impl Body {
+    /// Renders what is in memory behind the header in `out`, and returns how many bytes of body
+    /// that was, and what is left of the body if anything is.
+    pub(super) fn render(
+        payload: Payload,
+        framing: Framing,
+        out: &mut Vec<u8>,
+    ) -> (u64, Option<Self>) {
+        match payload {
+            Payload::Empty => (0, None),
+            Payload::Bytes(bytes, range) => {
+                let bytes = range.map_or(&*bytes, |range| range.of(&bytes));
+                out.extend_from_slice(bytes);
+                (bytes.len() as u64, None)
+            }
+            Payload::File(stretch) if stretch.left() == 0 => (0, None),
+            Payload::File(stretch) => (0, Some(Self::File(stretch))),
+            Payload::Parts(parts) => {
+                let (length, body) = Self::next_part(parts, out);
+                (length, Some(body))
+            }
+            Payload::Stream(source) => (
+                0,
+                Some(Self::Stream {
+                    source,
+                    chunked: framing == Framing::Chunked,
+                }),
+            ),
+        }
+    }
+
+    /// Renders what stands before the next part, or behind the last one.
+    pub(super) fn next_part(mut parts: Box<Parts>, out: &mut Vec<u8>) -> (u64, Self) {
+        let (text, body) = match parts.take() {
+            NextPart::Part(text, current) => (
+                text,
+                Self::Parts {
+                    current,
+                    rest: parts,
+                },
+            ),
+            NextPart::Trailer(text) => (text, Self::Rendered),
+        };
+        out.extend_from_slice(&text);
+        (text.len() as u64, body)
+    }
+
+    /// Whether bytes of a file follow what the outbox holds.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self, Self::File(_) | Self::Parts { .. })
+    }
+}
+
+/// Appends one slice of a stream, as a chunk of its own where chunks are spoken (RFC 9112 7.1),
+/// and returns how many bytes of body it has.
+pub(super) fn produce_slice(
+    source: &mut dyn Produce,
+    chunked: bool,
+    out: &mut Vec<u8>,
+) -> io::Result<(u64, Progress)> {
+    if !chunked {
+        let before = out.len();
+        let progress = source.produce(out)?;
+        return Ok(((out.len() - before) as u64, progress));
+    }
+    // The size stands before the chunk and is known after it: leave room for eight digits.
+    let size_at = out.len();
+    out.extend_from_slice(b"00000000\r\n");
+    let chunk_at = out.len();
+    let progress = source.produce(out)?;
+    let length = out.len() - chunk_at;
+    if length == 0 {
+        // A chunk of size zero would end the body.
+        out.truncate(size_at);
+    } else {
+        if let Some(size) = out.get_mut(size_at..size_at + 8) {
+            size.copy_from_slice(format!("{length:08x}").as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+    if progress == Progress::Done {
+        out.extend_from_slice(b"0\r\n\r\n");
+    }
+    Ok((length as u64, progress))
+}
+
+/// How fast the peer takes a response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    started: Instant,
+    taken: u64,
+}
+
+impl Pace {
+    pub(super) fn start(now: Instant) -> Self {
+        Self {
+            started: now,
+            taken: 0,
+        }
+    }
+
+    /// The peer took `length` bytes. Returns by when it must take more: at least something every
+    /// `send_timeout`, and after the first of them `min_send_rate` bytes a second on average.
+    pub(super) fn take(&mut self, length: u64, limits: &Limits, now: Instant) -> Instant {
+        self.taken += length;
+        let stall = now + limits.send_timeout;
+        if limits.min_send_rate == 0 {
+            return stall;
+        }
+        let earned = Duration::from_secs(self.taken / u64::from(limits.min_send_rate));
+        let overdue = self.started.checked_add(limits.send_timeout + earned);
+        overdue.map_or(stall, |overdue| overdue.min(stall))
+    }
+}

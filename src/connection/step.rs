@@ -1,0 +1,75 @@
+//! Room `connection`: the words between the machine and whoever drives it.
+
+use crate::http::payload::Stretch;
+use crate::http::request::{Refusal, Request};
+use std::io;
+
+/// The next thing to do for a connection, with the event that reports what came of it.
+#[derive(Debug)]
+pub enum Step<'c> {
+    /// Receive into this room: [`Connection::received`] or [`Connection::peer_closed`].
+    Receive(&'c mut [u8]),
+    /// Answer this: [`Connection::respond`].
+    Respond(Result<Request<'c>, Refusal<'c>>),
+    /// Send these bytes: [`Connection::sent`].
+    Send {
+        /// What to send; any part of it will do.
+        bytes: &'c [u8],
+        /// A file follows at once: the kernel may wait for it before it sends a packet.
+        more: bool,
+    },
+    /// Send from this file: [`Connection::file_sent`].
+    SendFile(&'c Stretch),
+    /// Let the body grow by one slice: [`Connection::produce`].
+    Produce,
+    /// Close our direction: [`Connection::shut_down`].
+    Shutdown,
+    /// Receive into this room and forget it: [`Connection::discarded`].
+    Discard(&'c mut [u8]),
+    /// Close the socket: no event follows.
+    End(Ending),
+}
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The last response was sent and the peer has closed, too.
+    Answered,
+    /// The peer closed between requests, or before its request was complete.
+    PeerClosed,
+    /// The network said no: a reset, mostly.
+    Failed(io::ErrorKind),
+    /// No request came within the idle timeout.
+    Idle,
+    /// Idle, and its descriptor was needed for someone else.
+    Evicted,
+    /// Idle, and the server is stopping.
+    Drained,
+    /// The grace period after SIGTERM is over.
+    Cut,
+    /// The peer took nothing, or too little, of a response.
+    Stalled,
+    /// The peer went on sending after our last response, for too long or too much.
+    Overstayed,
+    /// A body could not be sent as long as announced: its file shrank or failed.
+    Truncated,
+}
+
+impl Ending {
+    /// Whether the socket is closed with a reset: where a response stays incomplete, so that
+    /// nobody takes it for complete and the kernel drops what it still holds.
+    pub fn aborts(self) -> bool {
+        matches!(self, Self::Cut | Self::Stalled | Self::Truncated)
+    }
+}
+
+/// What the driver decides about a response.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'t> {
+    /// The Date field's value.
+    pub date: &'t [u8; 29],
+    /// The server is stopping: this response is the connection's last.
+    pub draining: bool,
+    /// The turn's budget has room for another response, so this one may wait for it.
+    pub join: bool,
+}
