@@ -1,7 +1,9 @@
 //! oneloop: one thread, one loop, every connection.
 
 pub mod access_log;
+pub mod banner;
 pub mod clock;
+pub mod config;
 pub mod connection;
 pub mod http;
 pub mod inbox;

@@ -2,10 +2,10 @@
 //! listens? It imports its neighbours `address`,
 //! `inherited` and `socket_file`, and nothing else of ours.
 //!
-//! Every socket made here is non-blocking and close-on-exec. SO_REUSEADDR is set, so that a restart does
-//! not wait for the old connections in TIME_WAIT; SO_REUSEPORT never is, for with it a second
-//! server on the same port would start without a word and take half of the
-//! clients, and closing one listener would drop the connections in its queue.
+//! Every socket made here is non-blocking and close-on-exec. SO_REUSEADDR is set, so that a restart
+//! does not wait for the old connections in TIME_WAIT; SO_REUSEPORT never is, for with it a second
+//! server on the same port would start without a word and take half of the clients, and closing one
+//! listener would drop the connections in its queue.
 
 use std::fmt;
 use std::fs;
@@ -178,7 +178,7 @@ fn listen_on(address: SocketAddr, only_v6: bool, backlog: i32) -> io::Result<Lis
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
-    Ok(Listening::new(socket, None)?)
+    Listening::new(socket, None)
 }
 
 fn listen_at(path: &Path, backlog: i32) -> Result<Listening, Problem> {

@@ -1,5 +1,5 @@
-//! The reactor room: whose is the file of a unix socket? A socket in the file system has a name that
-//! outlives its process, and so has to be told from a live one, and removed in the end. It
+//! The reactor room: whose is the file of a unix socket? A socket in the file system has a name
+//! that outlives its process, and so has to be told from a live one, and removed in the end. It
 //! imports nothing of ours.
 
 use std::fs;
@@ -59,9 +59,9 @@ pub(super) enum Occupant {
     File,
 }
 
-/// Looks, and changes nothing. Whether somebody still listens at a socket's file only connect(2) can
-/// tell. (A server between its bind(2) and its listen(2) looks stale, so two started
-/// on one path within the same microseconds can both believe they have it.)
+/// Looks, and changes nothing. Whether somebody still listens at a socket's file only connect(2)
+/// can tell. (A server between its bind(2) and its listen(2) looks stale, so two started on one
+/// path within the same microseconds can both believe they have it.)
 pub(super) fn occupant(path: &Path, address: &SockAddr) -> io::Result<Occupant> {
     let kind = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
