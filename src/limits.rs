@@ -17,8 +17,8 @@ pub struct Limits {
     /// Most field lines in one head. A parser's table has a size; browsers send about 20.
     pub fields: usize,
 
-    /// Connections open at once. `None` until main has asked the system how many
-    /// descriptors it grants.
+    /// Connections open at once: as many as [`connections_within`] the descriptors that the system
+    /// grants.
     pub connections: usize,
     /// Connections accepted in one turn, so that a storm of new clients cannot hold up
     /// those already here.
@@ -119,5 +119,44 @@ impl Default for Limits {
             log_buffer: 1024 * 1024,
             log_field: 2 * 1024,
         }
+    }
+}
+
+/// Raises the soft limit of open descriptors to the hard one (setrlimit(2)), and returns what is
+/// granted.
+pub fn raise_descriptors() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = rustix::process::Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        // Refused where the hard limit is beyond what the kernel allows: the soft one holds.
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit = raised;
+        }
+    }
+    limit.current.map_or(usize::MAX, |most| {
+        usize::try_from(most).unwrap_or(usize::MAX)
+    })
+}
+
+/// How many connections may be open with so many descriptors. A fifth, and at least two dozen,
+/// are kept for files: a connection that sends a large one needs a second descriptor.
+pub fn connections_within(descriptors: usize) -> usize {
+    descriptors.saturating_sub((descriptors / 5).max(24)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fifth_of_the_descriptors_is_kept_for_files() {
+        assert_eq!(connections_within(20_000), 16_000);
+        assert_eq!(connections_within(1024), 820);
+        assert_eq!(connections_within(64), 40);
+        assert_eq!(connections_within(10), 1);
     }
 }

@@ -1,44 +1,134 @@
-//! stub main
-use oneloop::{
-    limits::Limits,
-    reactor::{
-        Reactor,
-        address::{Bind, Host},
-        listen,
-    },
-    service::Front,
-    site::{Options, Site},
-};
+//! Arguments -> Config -> Site -> the reactor; and the exit code.
+
+use oneloop::access_log::{AccessLog, Format, Sink};
+use oneloop::banner::banner;
+use oneloop::config::{Config, Invocation, LogFormat, Root};
+use oneloop::diagnostics;
+use oneloop::http::fields::FieldLines;
+use oneloop::limits::{self, Limits};
+use oneloop::reactor::address::Address;
+use oneloop::reactor::{Reactor, listen};
+use oneloop::service::Front;
+use oneloop::site::{Options, Site};
+use std::error::Error;
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let limits = Arc::new(Limits::default());
-    let options = Options {
-        index: vec![b"index.html".to_vec()],
-        listing: true,
-        hidden: false,
-        follow_symlinks: false,
-        spa: false,
-        only: None,
-        cors: None,
-        lines: {
-            let mut l = oneloop::http::fields::FieldLines::new();
-            l.push("Server", "oneloop");
-            l.push("X-Content-Type-Options", "nosniff");
-            l
-        },
+use std::time::Duration;
+
+/// How long the end of the access log may take to be written when the server stops.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let config = match Invocation::from_args(std::env::args_os()) {
+        Ok(Invocation::Serve(config)) => *config,
+        Ok(Invocation::Print(text)) => {
+            return match io::stdout().write_all(&text) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+        Err(error) => return ExitCode::from(error.report()),
     };
-    let site = Site::new(std::path::Path::new(&args[2]), options, limits.clone()).unwrap();
-    let l = listen::open(
-        &[Bind::Tcp {
-            host: Host::Ip("127.0.0.1".parse().unwrap()),
-            port: args[1].parse().unwrap(),
-        }],
-        limits.backlog,
-    )
-    .unwrap();
-    Reactor::new(l, Front::new(site, None), limits)
-        .unwrap()
-        .run()
-        .unwrap();
+    diagnostics::start(config.verbose);
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With nobody left to read it there is nothing more to do.
+            let _ = writeln!(io::stderr(), "oneloop: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the server until it is told to stop.
+fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+    let limits = Arc::new(granted(&config));
+    let listening = listen::open(&config.binds, limits.backlog)?;
+    let addresses: Vec<Address> = listening.iter().map(|one| one.address.clone()).collect();
+    let site = open_site(&config, limits.clone())?;
+    let front = Front::new(site, open_log(&config, &limits)?);
+    let reactor = Reactor::new(listening, front, limits)?;
+    if !config.quiet {
+        let _ = io::stderr().write_all(banner(&config, &addresses).as_bytes());
+    }
+    let front = reactor.run()?;
+    front.close(LAST_LINES);
+    Ok(())
+}
+
+/// The limits, with the connections that the system's descriptors allow.
+fn granted(config: &Config) -> Limits {
+    let descriptors = limits::raise_descriptors();
+    let most = limits::connections_within(descriptors);
+    let connections = config.max_connections.unwrap_or(most);
+    if connections > most {
+        log::warn!(
+            "{connections} connections may need more than the {descriptors} descriptors granted \
+             (raise the limit: ulimit -n)"
+        );
+    }
+    Limits {
+        connections,
+        ..config.limits.clone()
+    }
+}
+
+fn open_site(config: &Config, limits: Arc<Limits>) -> io::Result<Site> {
+    let (directory, only) = match &config.root {
+        Root::Directory(path) => (path.as_path(), None),
+        Root::File(path) => (
+            path.parent().unwrap_or(Path::new("/")),
+            path.file_name().map(|name| name.as_bytes().to_vec()),
+        ),
+    };
+    let options = Options {
+        index: config
+            .index
+            .iter()
+            .map(|name| name.clone().into_vec())
+            .collect(),
+        listing: config.listing,
+        hidden: config.hidden,
+        follow_symlinks: config.follow_symlinks,
+        spa: config.spa,
+        only,
+        cors: config.cors.clone(),
+        lines: every_response(config),
+    };
+    Site::new(directory, options, limits)
+}
+
+/// The lines that every response carries: ours, unless the user has set them otherwise, and the
+/// user's.
+fn every_response(config: &Config) -> FieldLines {
+    let mut lines = FieldLines::new();
+    if config.server_header && !config.headers.has("Server") {
+        lines.push("Server", "oneloop");
+    }
+    if !config.headers.has("X-Content-Type-Options") {
+        lines.push("X-Content-Type-Options", "nosniff");
+    }
+    lines.extend(&config.headers);
+    lines
+}
+
+fn open_log(config: &Config, limits: &Limits) -> Result<Option<AccessLog>, Box<dyn Error>> {
+    let sink = match &config.log_file {
+        Some(path) => Sink::File(path.clone()),
+        None if config.quiet => return Ok(None),
+        None => Sink::Stdout,
+    };
+    let format = match config.log_format {
+        LogFormat::Common => Format::Common,
+        LogFormat::Combined => Format::Combined,
+        LogFormat::Json => Format::Json,
+    };
+    let log = AccessLog::new(sink, format, limits).map_err(|error| match &config.log_file {
+        Some(path) => format!("cannot open the access log {}: {error}", path.display()),
+        None => format!("cannot write the access log: {error} (try: --quiet)"),
+    })?;
+    Ok(Some(log))
 }

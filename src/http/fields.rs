@@ -82,6 +82,11 @@ impl FieldLines {
         self.0.extend_from_slice(b"\r\n");
     }
 
+    /// Whether a line with this name is among them.
+    pub fn has(&self, name: &str) -> bool {
+        Fields::new(&self.0).all(name).next().is_some()
+    }
+
     /// Adds all lines of `other`.
     pub fn extend(&mut self, other: &FieldLines) {
         self.0.extend_from_slice(&other.0);

@@ -12,7 +12,8 @@ const EVERYTHING: &[&str] = &["*"];
 const ROOMS: &[(&str, &[&str])] = &[
     ("lib",        EVERYTHING),
     ("main",       EVERYTHING),
-    ("config",     &["reactor::address", "access_log", "limits"]),
+    ("banner",     &["config", "reactor::address"]),
+    ("config",     &["reactor::address", "access_log", "http::fields", "limits"]),
     ("reactor",    &["pump", "connection", "transport", "timers",
                      "http", "access_log", "clock", "limits"]),
     ("models",     &["pump", "connection", "transport",

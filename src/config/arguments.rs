@@ -1,0 +1,329 @@
+//! Config: what can be written on the command line? The text here is the help and the manual page.
+//! Imports the parsers of single values and the defaults in limits.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
+use clap::{ArgAction, Parser, ValueEnum, ValueHint};
+
+use super::bind::BindArgument;
+use super::values::{self, Headers, Seconds};
+use crate::limits::Limits;
+
+/// Serve a directory over HTTP/1.1: one thread, one loop, every connection
+// These doc comments are read in a terminal: [::1] is an address there, not a link.
+#[allow(rustdoc::broken_intra_doc_links)]
+#[derive(Debug, Parser)]
+#[command(
+    name = "oneloop",
+    version,
+    max_term_width = 80,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    after_help = AFTER_HELP,
+    after_long_help = AFTER_LONG_HELP,
+)]
+pub struct Arguments {
+    /// The directory to serve, or a single file
+    #[arg(default_value = ".", env = "ONELOOP_ROOT", value_hint = ValueHint::AnyPath)]
+    pub root: PathBuf,
+
+    /// Listen on this port; 0 is any free one
+    ///
+    /// It is the port of every --bind that names none itself. The port that 0 led to is printed.
+    #[arg(short, long, default_value_t = 7890, env = "ONELOOP_PORT", help_heading = LISTENING)]
+    pub port: u16,
+
+    /// Listen on this address; may be repeated
+    ///
+    /// An IP address (127.0.0.1, ::1, [::1]) or a host name (localhost, with every address it has),
+    /// each with or without a :PORT; unix:PATH for a unix socket; fd:N for a listening socket that
+    /// systemd or another parent has passed as descriptor N. 0.0.0.0 is every interface; [::] is
+    /// every interface for IPv4, too. Several may stand in one value, with commas between them.
+    #[arg(
+        short,
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1",
+        value_delimiter = ',',
+        env = "ONELOOP_BIND",
+        help_heading = LISTENING
+    )]
+    pub bind: Vec<BindArgument>,
+
+    /// Serve this file for a directory, if it has it; may be repeated
+    ///
+    /// The first that exists is served. Several may stand in one value, with commas between them.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "index.html",
+        value_delimiter = ',',
+        value_parser = OsStringValueParser::new().try_map(values::index_name),
+        env = "ONELOOP_INDEX",
+        help_heading = SITE
+    )]
+    pub index: Vec<OsString>,
+
+    /// Do not list directories that have no index
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "ONELOOP_NO_LISTING",
+        help_heading = SITE
+    )]
+    pub no_listing: bool,
+
+    /// Serve and list names that begin with a dot, too
+    ///
+    /// Without it they do not exist for clients; only /.well-known/ always does.
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "ONELOOP_HIDDEN",
+        help_heading = SITE
+    )]
+    pub hidden: bool,
+
+    /// Follow symbolic links that lead out of ROOT
+    ///
+    /// Links that stay inside ROOT always work.
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "ONELOOP_FOLLOW_SYMLINKS",
+        help_heading = SITE
+    )]
+    pub follow_symlinks: bool,
+
+    /// Answer unknown paths with ROOT's index, for an app that routes itself
+    ///
+    /// Only a browser that navigates gets it; a missing script or image stays a 404.
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "ONELOOP_SPA",
+        help_heading = SITE
+    )]
+    pub spa: bool,
+
+    /// Add this field to every response; may be repeated
+    ///
+    /// Fields that the server computes, such as Content-Length, cannot be set. In the environment,
+    /// write one field per line.
+    #[arg(
+        long,
+        value_name = "NAME: VALUE",
+        env = "ONELOOP_HEADER",
+        help_heading = SITE
+    )]
+    pub header: Vec<Headers>,
+
+    /// Do not name the server in responses
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "ONELOOP_NO_SERVER_HEADER",
+        help_heading = SITE
+    )]
+    pub no_server_header: bool,
+
+    /// Let pages of other origins read the files; every origin, or this one
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "*",
+        value_parser = values::origin,
+        env = "ONELOOP_CORS",
+        help_heading = SITE
+    )]
+    pub cors: Option<String>,
+
+    /// Hold this many connections at most [default: what the system allows]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        env = "ONELOOP_MAX_CONNECTIONS",
+        help_heading = LIMITS
+    )]
+    pub max_connections: Option<u32>,
+
+    /// How long a request's head may take, from its first byte to its last
+    ///
+    /// Steady trickling does not extend it.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = Seconds(Limits::default().header_timeout),
+        allow_negative_numbers = true,
+        env = "ONELOOP_HEADER_TIMEOUT",
+        help_heading = LIMITS
+    )]
+    pub header_timeout: Seconds,
+
+    /// How long a connection may stay open without a request
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = Seconds(Limits::default().idle_timeout),
+        allow_negative_numbers = true,
+        env = "ONELOOP_IDLE_TIMEOUT",
+        help_heading = LIMITS
+    )]
+    pub idle_timeout: Seconds,
+
+    /// How long a client may take nothing of a response
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = Seconds(Limits::default().send_timeout),
+        allow_negative_numbers = true,
+        env = "ONELOOP_SEND_TIMEOUT",
+        help_heading = LIMITS
+    )]
+    pub send_timeout: Seconds,
+
+    /// Bytes a second a client must take on average; 0 is any
+    ///
+    /// It counts once a response has taken longer than --send-timeout.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = Limits::default().min_send_rate,
+        env = "ONELOOP_MIN_SEND_RATE",
+        help_heading = LIMITS
+    )]
+    pub min_send_rate: u32,
+
+    /// How long a closing connection may still send what nobody reads
+    ///
+    /// Closing at once could cost a client that is still sending its last response.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = Seconds(Limits::default().linger_timeout),
+        allow_negative_numbers = true,
+        env = "ONELOOP_LINGER_TIMEOUT",
+        help_heading = LIMITS
+    )]
+    pub linger_timeout: Seconds,
+
+    /// How long responses may take to finish after Ctrl-C; 0 is not at all
+    ///
+    /// SIGTERM means the same as Ctrl-C. A second one ends the server at once.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = Seconds(Limits::default().grace),
+        value_parser = Seconds::or_none,
+        allow_negative_numbers = true,
+        env = "ONELOOP_GRACE",
+        help_heading = LIMITS
+    )]
+    pub grace: Seconds,
+
+    /// What a line of the access log looks like
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "combined",
+        env = "ONELOOP_LOG_FORMAT",
+        help_heading = LOGGING
+    )]
+    pub log_format: LogFormat,
+
+    /// Append the access log to this file, not to standard output
+    ///
+    /// SIGHUP opens the file anew, for log rotation.
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "ONELOOP_LOG_FILE",
+        value_hint = ValueHint::FilePath,
+        help_heading = LOGGING
+    )]
+    pub log_file: Option<PathBuf>,
+
+    /// Print nothing at the start, and log no requests
+    #[arg(
+        short,
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "ONELOOP_QUIET",
+        help_heading = LOGGING
+    )]
+    pub quiet: bool,
+
+    /// Say what the server is doing, on standard error; -vv says all of it
+    ///
+    /// In the environment, 1 or 2.
+    #[arg(short, long, action = ArgAction::Count, env = "ONELOOP_VERBOSE", help_heading = LOGGING)]
+    pub verbose: u8,
+
+    /// Print completions for this shell
+    #[arg(long, value_name = "SHELL", help_heading = OTHER)]
+    pub completions: Option<clap_complete::Shell>,
+
+    /// Print the manual page (oneloop --man | man -l -)
+    #[arg(long, help_heading = OTHER)]
+    pub man: bool,
+
+    /// Print help; -h is the short one
+    #[arg(short, long, action = ArgAction::Help, help_heading = OTHER)]
+    pub help: Option<bool>,
+
+    /// Print the version
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = OTHER)]
+    pub version: Option<bool>,
+}
+
+/// The forms of the access log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// The common log format of NCSA httpd
+    Common,
+    /// The same, with Referer and User-Agent
+    Combined,
+    /// One JSON object a line
+    Json,
+}
+
+const LISTENING: &str = "Listening";
+const SITE: &str = "Site";
+const LIMITS: &str = "Limits";
+const LOGGING: &str = "Logging";
+const OTHER: &str = "Other";
+
+macro_rules! examples {
+    () => {
+        "\
+Examples:
+  oneloop                      this directory, on http://127.0.0.1:7890/
+  oneloop -b 0.0.0.0 -p 8080   for everyone on the network
+  oneloop --spa dist           an app that routes itself
+  oneloop -b unix:/run/oneloop.sock --no-listing /srv/www
+                               behind a proxy on the same machine
+
+"
+    };
+}
+
+const AFTER_HELP: &str = concat!(examples!(), "More about each option: oneloop --help");
+
+const AFTER_LONG_HELP: &str = concat!(
+    examples!(),
+    "\
+Environment:
+  Every option has a variable: --idle-timeout is ONELOOP_IDLE_TIMEOUT, ROOT is
+  ONELOOP_ROOT. Switches take 1 or 0. The command line wins; an empty variable
+  counts as not set.
+
+Signals:
+  SIGINT (Ctrl-C) and SIGTERM end the server within --grace; SIGHUP opens the
+  log file anew."
+);

@@ -1,0 +1,213 @@
+//! Config: what may stand after `--bind`? It imports the value it makes, `reactor::address`.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::reactor::address::{Bind, FIRST_INHERITED, Host};
+
+/// One `--bind`, before `--port` has filled in what it leaves open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindArgument {
+    /// An address or a name without a port: it takes that of `--port`.
+    AnyPort(Host),
+    /// Everything that is decided already.
+    Decided(Bind),
+}
+
+impl BindArgument {
+    /// The finished bind; `port` is the value of `--port`.
+    pub fn at(self, port: u16) -> Bind {
+        match self {
+            Self::AnyPort(host) => Bind::Tcp { host, port },
+            Self::Decided(bind) => bind,
+        }
+    }
+}
+
+/// `127.0.0.1`, `127.0.0.1:80`, `::1`, `[::1]`, `[::1]:80`, `localhost`, `localhost:80`,
+/// `unix:PATH`, `fd:N`. Several colons without brackets are an IPv6 address without a port.
+impl FromStr for BindArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return unix(path);
+        }
+        if let Some(number) = text.strip_prefix("fd:") {
+            return inherited(number);
+        }
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Ok(Self::AnyPort(literal(ip)));
+        }
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(tcp(literal(address.ip()), address.port()));
+        }
+        if let Some(bracketed) = text.strip_prefix('[') {
+            return bracketed
+                .strip_suffix(']')
+                .and_then(|ip| ip.parse::<Ipv6Addr>().ok())
+                .map(|ip| Self::AnyPort(literal(ip.into())))
+                .ok_or_else(|| "in brackets stands an IPv6 address: [::1] or [::1]:80".to_owned());
+        }
+        if text.contains("://") {
+            return Err("an address, not a URL: leave out what stands before ://".to_owned());
+        }
+        match text.split_once(':') {
+            None => Ok(Self::AnyPort(name(text)?)),
+            Some((_, rest)) if rest.contains(':') => Err("not an IPv6 address".to_owned()),
+            Some((host, port)) => {
+                let port = parse_port(port)?;
+                Ok(tcp(name(host)?, port))
+            }
+        }
+    }
+}
+
+fn tcp(host: Host, port: u16) -> BindArgument {
+    BindArgument::Decided(Bind::Tcp { host, port })
+}
+
+/// `::ffff:127.0.0.1` is 127.0.0.1 spelled for an IPv6 socket.
+fn literal(ip: IpAddr) -> Host {
+    Host::Ip(ip.to_canonical())
+}
+
+fn unix(path: &str) -> Result<BindArgument, String> {
+    if path.is_empty() {
+        return Err("unix: needs a path, such as unix:/run/oneloop.sock".to_owned());
+    }
+    if path.ends_with('/') {
+        return Err("unix: needs the path of a file, not of a directory".to_owned());
+    }
+    Ok(BindArgument::Decided(Bind::Unix(PathBuf::from(path))))
+}
+
+fn inherited(number: &str) -> Result<BindArgument, String> {
+    match number.parse::<u32>() {
+        Ok(number) if i32::try_from(number).is_ok() && number >= FIRST_INHERITED => {
+            Ok(BindArgument::Decided(Bind::Inherited(number)))
+        }
+        Ok(number) if number < FIRST_INHERITED => Err(format!(
+            "{number} is standard input, output or error; \
+             passed sockets start at fd:{FIRST_INHERITED}"
+        )),
+        _ => Err(format!(
+            "fd: needs a number, such as fd:{FIRST_INHERITED}, the first socket systemd passes"
+        )),
+    }
+}
+
+/// A host name (RFC 1123 2.1, and the underscore that container networks use). One that ends
+/// in a number would be read as an IPv4 address by most resolvers: `8080` as 0.0.31.144.
+fn name(text: &str) -> Result<Host, String> {
+    if text.is_empty() || text == "*" {
+        return Err("for every interface say 0.0.0.0 (IPv4) or [::] (IPv4 and IPv6)".to_owned());
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("a port alone is --port {text}"));
+    }
+    let last = text
+        .trim_end_matches('.')
+        .rsplit('.')
+        .next()
+        .unwrap_or(text);
+    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("not an IPv4 address".to_owned());
+    }
+    let may_stand = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if text.starts_with(['-', '.']) || !text.bytes().all(may_stand) {
+        return Err("not an address, a host name, unix:PATH or fd:N".to_owned());
+    }
+    Ok(Host::Name(text.to_ascii_lowercase()))
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    // Rust would take "+80", too.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(port) if digits => Ok(port),
+        _ => Err("the port after the colon must be a number from 0 to 65535".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_an_address_is_understood() {
+        let table = [
+            ("127.0.0.1", "127.0.0.1:7890"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("0.0.0.0:0", "0.0.0.0:0"),
+            ("::1", "[::1]:7890"),
+            ("[::1]", "[::1]:7890"),
+            ("[::1]:80", "[::1]:80"),
+            ("::", "[::]:7890"),
+            ("::1:80", "[::1:80]:7890"),
+            ("::ffff:10.0.0.1", "10.0.0.1:7890"),
+            ("[::ffff:10.0.0.1]:80", "10.0.0.1:80"),
+            ("localhost", "localhost:7890"),
+            ("LocalHost:65535", "localhost:65535"),
+            ("my_box-1.example.org", "my_box-1.example.org:7890"),
+            ("unix:/run/a b,c:d.sock", "unix:/run/a b,c:d.sock"),
+            ("unix:relative", "unix:relative"),
+            ("unix:fd:3", "unix:fd:3"),
+            ("fd:3", "fd:3"),
+            ("fd:2147483647", "fd:2147483647"),
+        ];
+        for (text, expected) in table {
+            let bind = text.parse::<BindArgument>().unwrap().at(7890);
+            assert_eq!(bind.to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_explained() {
+        let table = [
+            ("", "0.0.0.0 (IPv4) or [::]"),
+            (":8080", "0.0.0.0 (IPv4) or [::]"),
+            ("*:8080", "0.0.0.0 (IPv4) or [::]"),
+            ("8080", "--port 8080"),
+            ("127.0.0.256", "not an IPv4 address"),
+            ("1.2.3", "not an IPv4 address"),
+            ("1.2.3.4.:80", "not an IPv4 address"),
+            ("...", "not an IPv4 address"),
+            ("::g", "not an IPv6 address"),
+            ("a:b:c", "not an IPv6 address"),
+            ("[::1", "in brackets stands"),
+            ("[::1]x", "in brackets stands"),
+            ("[::1]:", "in brackets stands"),
+            ("[127.0.0.1]:80", "in brackets stands"),
+            ("127.0.0.1:", "must be a number from 0 to 65535"),
+            ("127.0.0.1:65536", "must be a number from 0 to 65535"),
+            ("localhost:65536", "must be a number from 0 to 65535"),
+            ("localhost:+80", "must be a number from 0 to 65535"),
+            ("localhost:http", "must be a number from 0 to 65535"),
+            ("http://localhost", "not a URL"),
+            ("a b", "not an address, a host name"),
+            ("-x", "not an address, a host name"),
+            ("unix:", "needs a path"),
+            ("unix:/run/", "not of a directory"),
+            ("fd:", "needs a number"),
+            ("fd:x", "needs a number"),
+            ("fd:-3", "needs a number"),
+            ("fd:2147483648", "needs a number"),
+            ("fd:0", "0 is standard input"),
+            ("fd:2", "2 is standard input"),
+        ];
+        for (text, expected) in table {
+            let message = text.parse::<BindArgument>().unwrap_err();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn one_address_has_one_value_however_it_is_spelled() {
+        let parse = |text: &str| text.parse::<BindArgument>().unwrap().at(80);
+        assert_eq!(parse("::1"), parse("[0:0::1]:80"));
+        assert_eq!(parse("LOCALHOST"), parse("localhost:80"));
+        assert_ne!(parse("::1"), parse("[::1]:81"));
+    }
+}

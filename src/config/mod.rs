@@ -1,0 +1,560 @@
+//! Config: what was asked for? Every flag is read and checked here and nowhere else, so the rest of
+//! the house never meets a value it would have to doubt. It may import everything; it
+//! opens nothing but a look at the root.
+
+pub mod arguments;
+pub mod bind;
+pub mod values;
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
+
+use self::arguments::Arguments;
+pub use self::arguments::LogFormat;
+use self::values::Header;
+use crate::http::fields::FieldLines;
+use crate::limits::Limits;
+use crate::reactor::address::Bind;
+
+/// How to run the server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What is served.
+    pub root: Root,
+    /// Where to listen: at least one, no two alike.
+    pub binds: Vec<Bind>,
+    /// Names of index files: at least one; the first that exists counts. Each is one path segment.
+    pub index: Vec<OsString>,
+    /// Whether directories without an index are listed.
+    pub listing: bool,
+    /// Whether names that begin with a dot exist for clients.
+    pub hidden: bool,
+    /// Whether links may lead out of the root.
+    pub follow_symlinks: bool,
+    /// Whether a navigation to an unknown path gets the root's index.
+    pub spa: bool,
+    /// Fields for every response. None of them is one that the server computes.
+    pub headers: FieldLines,
+    /// Whether responses carry the Server field.
+    pub server_header: bool,
+    /// The value of Access-Control-Allow-Origin.
+    pub cors: Option<String>,
+    /// The bounds, with those from the command line filled in; `connections` is still the default.
+    pub limits: Limits,
+    /// Most connections at once, at least 1; `None` derives it from the descriptor limit.
+    pub max_connections: Option<usize>,
+    /// No banner, no access log.
+    pub quiet: bool,
+    /// 0 for warnings only, 1 for debugging, 2 and more for everything.
+    pub verbose: u8,
+    /// What an access log line looks like.
+    pub log_format: LogFormat,
+    /// Where the access log goes; `None` is standard output.
+    pub log_file: Option<PathBuf>,
+}
+
+/// What is served, as an absolute path without links in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// A directory and what is beneath it.
+    Directory(PathBuf),
+    /// One file, whatever path is asked for.
+    File(PathBuf),
+}
+
+impl Root {
+    /// The path, of either kind.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Directory(path) | Self::File(path) => path,
+        }
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Run the server.
+    Serve(Box<Config>),
+    /// Write this to standard output, and that is all.
+    Print(Vec<u8>),
+}
+
+impl Invocation {
+    /// Reads the command line, program name first, and the `ONELOOP_*` environment.
+    ///
+    /// `--help` and `--version` come back as an error, too: clap knows best how to print them.
+    pub fn from_args<A>(args: impl IntoIterator<Item = A>) -> Result<Self, ConfigError>
+    where
+        A: Into<OsString> + Clone,
+    {
+        let mut command = command();
+        let arguments = command
+            .try_get_matches_from_mut(args)
+            .and_then(|matches| Arguments::from_arg_matches(&matches))
+            .map_err(|error| error.format(&mut command))?;
+        if let Some(shell) = arguments.completions {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "oneloop", &mut script);
+            return Ok(Self::Print(script));
+        }
+        if arguments.man {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+            return Ok(Self::Print(page));
+        }
+        Config::new(arguments).map(|config| Self::Serve(Box::new(config)))
+    }
+}
+
+/// The command as it is parsed. In the help the environment is told once, not on every option; the
+/// manual page, made without this, has it on each. A variable that is set to nothing (as
+/// in a compose file that passes on what its user did not set) counts as not set.
+fn command() -> clap::Command {
+    Arguments::command().mut_args(|arg| {
+        let empty = arg
+            .get_env()
+            .and_then(env::var_os)
+            .is_some_and(|value| value.is_empty());
+        let arg = arg.hide_env(true);
+        if empty {
+            arg.env(clap::builder::Resettable::Reset)
+        } else {
+            arg
+        }
+    })
+}
+
+impl Config {
+    fn new(arguments: Arguments) -> Result<Self, ConfigError> {
+        let binds = binds(&arguments)?;
+        let headers = headers(&arguments)?;
+        let root = root(&arguments.root, !arguments.no_listing)?;
+        Ok(Self {
+            root,
+            binds,
+            headers,
+            limits: limits(&arguments),
+            max_connections: arguments
+                .max_connections
+                .and_then(|most| usize::try_from(most).ok()),
+            index: arguments.index,
+            listing: !arguments.no_listing,
+            hidden: arguments.hidden,
+            follow_symlinks: arguments.follow_symlinks,
+            spa: arguments.spa,
+            server_header: !arguments.no_server_header,
+            cors: arguments.cors,
+            quiet: arguments.quiet,
+            verbose: arguments.verbose,
+            log_format: arguments.log_format,
+            log_file: arguments.log_file,
+        })
+    }
+}
+
+fn binds(arguments: &Arguments) -> Result<Vec<Bind>, ConfigError> {
+    let mut binds = Vec::new();
+    for argument in &arguments.bind {
+        let bind = argument.clone().at(arguments.port);
+        if binds.contains(&bind) {
+            return Err(conflict(format!(
+                "--bind names {bind} twice; once is enough"
+            )));
+        }
+        binds.push(bind);
+    }
+    Ok(binds)
+}
+
+fn headers(arguments: &Arguments) -> Result<FieldLines, ConfigError> {
+    let mut lines = FieldLines::new();
+    for Header { name, value } in arguments.header.iter().flat_map(|headers| &headers.0) {
+        // Browsers refuse a response that has it twice.
+        if arguments.cors.is_some() && name.eq_ignore_ascii_case("Access-Control-Allow-Origin") {
+            return Err(conflict(format!(
+                "--cors sets {name} already; use either --cors or --header"
+            )));
+        }
+        lines.push(name, value);
+    }
+    Ok(lines)
+}
+
+fn limits(arguments: &Arguments) -> Limits {
+    Limits {
+        header_timeout: arguments.header_timeout.0,
+        idle_timeout: arguments.idle_timeout.0,
+        send_timeout: arguments.send_timeout.0,
+        min_send_rate: arguments.min_send_rate,
+        linger_timeout: arguments.linger_timeout.0,
+        grace: arguments.grace.0,
+        ..Limits::default()
+    }
+}
+
+fn conflict(message: String) -> ConfigError {
+    command().error(ErrorKind::ArgumentConflict, message).into()
+}
+
+/// Looks whether the root can be served at all: better now than with a 404 for everything.
+fn root(path: &Path, listing: bool) -> Result<Root, ConfigError> {
+    let look = || {
+        let kind = fs::metadata(path)?.file_type();
+        let absolute = fs::canonicalize(path)?;
+        if kind.is_dir() {
+            // What is listed must be readable; files can be served from one that may only
+            // be searched.
+            if listing {
+                fs::read_dir(&absolute)?;
+            } else {
+                fs::metadata(absolute.join("."))?;
+            }
+            return Ok(Some(Root::Directory(absolute)));
+        }
+        // Never opened unless it is a file: opening a FIFO would wait for its writer.
+        if kind.is_file() {
+            File::open(&absolute)?;
+            return Ok(Some(Root::File(absolute)));
+        }
+        Ok(None)
+    };
+    let reason = match look() {
+        Ok(Some(root)) => return Ok(root),
+        Ok(None) => RootProblem::NotServable,
+        Err(error) => RootProblem::System(error),
+    };
+    Err(ConfigError::Root {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+/// Why there is nothing to run.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The command line is wrong, or it is `--help` or `--version`.
+    Usage(clap::Error),
+    /// The root cannot be served.
+    Root {
+        /// As it was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: RootProblem,
+    },
+}
+
+/// What is wrong with a root.
+#[derive(Debug)]
+pub enum RootProblem {
+    /// The system would not show it.
+    System(io::Error),
+    /// A device, a FIFO, a socket.
+    NotServable,
+}
+
+impl ConfigError {
+    /// Tells the user, help and version on standard output, errors on standard error; and returns
+    /// the exit code: 0, 2 for wrong usage, 1 for a root that cannot be served.
+    pub fn report(&self) -> u8 {
+        // With nobody left to read it there is nothing more to do.
+        match self {
+            Self::Usage(error) => {
+                let _ = error.print();
+                u8::try_from(error.exit_code()).unwrap_or(2)
+            }
+            Self::Root { .. } => {
+                let _ = writeln!(io::stderr(), "oneloop: {self}");
+                1
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        let (path, reason) = match self {
+            Self::Usage(error) => return write!(out, "{error}"),
+            Self::Root { path, reason } => (path, reason),
+        };
+        write!(out, "cannot serve {path:?}: ")?;
+        match reason {
+            RootProblem::NotServable => {
+                out.write_str("neither a directory nor a regular file (try: oneloop .)")
+            }
+            RootProblem::System(error) => match error.kind() {
+                io::ErrorKind::NotFound => {
+                    out.write_str("no such directory or file (try: oneloop .)")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    out.write_str("permission denied (may this user read it?)")
+                }
+                _ => write!(out, "{error}"),
+            },
+        }
+    }
+}
+
+impl From<clap::Error> for ConfigError {
+    fn from(error: clap::Error) -> Self {
+        Self::Usage(error)
+    }
+}
+
+/// Rendering into memory; it cannot fail, but clap's types allow for it.
+impl From<io::Error> for ConfigError {
+    fn from(error: io::Error) -> Self {
+        Self::Usage(command().error(ErrorKind::Io, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn invoke(args: &[&str]) -> Result<Invocation, ConfigError> {
+        Invocation::from_args(["oneloop"].iter().chain(args))
+    }
+
+    fn config(args: &[&str]) -> Config {
+        match invoke(args) {
+            Ok(Invocation::Serve(config)) => *config,
+            other => panic!("{args:?}: {other:?}"),
+        }
+    }
+
+    /// The message of a wrong command line, which exits with 2.
+    fn usage(args: &[&str]) -> String {
+        match invoke(args) {
+            Err(ConfigError::Usage(error)) if error.exit_code() == 2 => error.to_string(),
+            other => panic!("{args:?}: {other:?}"),
+        }
+    }
+
+    fn binds(args: &[&str]) -> Vec<String> {
+        config(args).binds.iter().map(Bind::to_string).collect()
+    }
+
+    #[test]
+    fn without_arguments_this_directory_is_served_to_this_machine() {
+        let config = config(&[]);
+        let here = fs::canonicalize(".").unwrap();
+        assert_eq!(config.root, Root::Directory(here));
+        assert_eq!(binds(&[]), ["127.0.0.1:7890"]);
+        assert_eq!(config.index, ["index.html"]);
+        assert!(config.listing && config.server_header);
+        assert!(!config.hidden && !config.follow_symlinks && !config.spa && !config.quiet);
+        assert_eq!(config.headers, FieldLines::new());
+        assert_eq!((config.cors, config.max_connections), (None, None));
+        assert_eq!(config.log_format, LogFormat::Combined);
+        assert_eq!((config.verbose, config.log_file), (0, None));
+        let defaults = format!("{:?}", Limits::default());
+        assert_eq!(format!("{:?}", config.limits), defaults);
+    }
+
+    #[test]
+    fn the_port_is_that_of_every_bind_without_its_own() {
+        assert_eq!(binds(&["-p", "80"]), ["127.0.0.1:80"]);
+        assert_eq!(
+            binds(&[
+                "-p0",
+                "-b",
+                "::1",
+                "-b=localhost:81,unix:/s",
+                "--bind",
+                "fd:3"
+            ]),
+            ["[::1]:0", "localhost:81", "unix:/s", "fd:3"]
+        );
+    }
+
+    #[test]
+    fn two_equal_binds_are_an_error_however_they_are_spelled() {
+        for twice in ["::1,[::1]:7890", "fd:3,fd:3", "unix:/s,unix:/s"] {
+            let message = usage(&["-b", twice]);
+            assert!(message.contains("twice; once is enough"), "{message}");
+        }
+        assert_eq!(binds(&["-b", "::1,[::1]:81"]).len(), 2);
+    }
+
+    #[test]
+    fn every_flag_reaches_its_field() {
+        let config = config(&[
+            "--index=a.html,b.html",
+            "--index=c",
+            "--no-listing",
+            "--hidden",
+            "--follow-symlinks",
+            "--spa",
+            "--header=X-One: 1",
+            "--header=x-two:2",
+            "--no-server-header",
+            "--cors=https://example.org",
+            "--max-connections=5",
+            "--header-timeout=0.5",
+            "--idle-timeout=2",
+            "--send-timeout=3",
+            "--min-send-rate=0",
+            "--linger-timeout=4",
+            "--grace=0",
+            "--log-format=json",
+            "--log-file=/var/log/x",
+            "-qvv",
+        ]);
+        assert_eq!(config.index, ["a.html", "b.html", "c"]);
+        assert!(!config.listing && !config.server_header);
+        assert!(config.hidden && config.follow_symlinks && config.spa && config.quiet);
+        assert_eq!(config.headers.as_bytes(), b"X-One: 1\r\nx-two: 2\r\n");
+        assert_eq!(config.cors.as_deref(), Some("https://example.org"));
+        assert_eq!(config.max_connections, Some(5));
+        let limits = config.limits;
+        assert_eq!(limits.header_timeout, Duration::from_millis(500));
+        assert_eq!(limits.idle_timeout, Duration::from_secs(2));
+        assert_eq!(limits.send_timeout, Duration::from_secs(3));
+        assert_eq!(limits.linger_timeout, Duration::from_secs(4));
+        assert_eq!(limits.grace, Duration::ZERO);
+        assert_eq!(limits.min_send_rate, 0);
+        assert_eq!(config.verbose, 2);
+        assert_eq!(config.log_format, LogFormat::Json);
+        assert_eq!(config.log_file.as_deref(), Some(Path::new("/var/log/x")));
+    }
+
+    #[test]
+    fn cors_does_not_eat_the_root() {
+        let config = config(&["--cors", "src"]);
+        assert_eq!(config.cors.as_deref(), Some("*"));
+        assert!(config.root.path().ends_with("src"));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_option_and_the_reason() {
+        let table: [(&[&str], &str); 10] = [
+            (&["-p", "65536"], "65536 is not in 0..=65535"),
+            (&["-b", "8080"], "a port alone is --port 8080"),
+            (&["--index", "a/b"], "a name, not a path"),
+            (&["--header", "Date: x"], "the server computes it"),
+            (&["--cors=example.org"], "an origin is *"),
+            (&["--max-connections", "0"], "0 is not in 1.."),
+            (&["--idle-timeout", "0"], "must be more than 0 seconds"),
+            (&["--grace", "-1"], "seconds, such as 10 or 0.5"),
+            (&["--log-format", "x"], "common, combined, json"),
+            (&["--bnd", "x"], "a similar argument exists: '--bind'"),
+        ];
+        for (args, expected) in table {
+            let message = usage(args);
+            assert!(message.contains(expected), "{args:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn cors_and_the_header_it_sets_do_not_go_together() {
+        let header = "--header=access-control-allow-origin: *";
+        assert!(usage(&["--cors", header]).contains("--cors sets"));
+        config(&[header]);
+    }
+
+    #[test]
+    fn a_file_can_be_the_root() {
+        let file = fs::canonicalize("Cargo.toml").unwrap();
+        assert_eq!(config(&["Cargo.toml"]).root, Root::File(file));
+    }
+
+    #[test]
+    fn a_root_that_cannot_be_served_is_explained() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        let pipe = pipe.to_str().unwrap();
+        let table = [
+            ("nope", "no such directory or file (try: oneloop .)"),
+            ("Cargo.toml/x", "Not a directory (os error 20)"),
+            (
+                pipe,
+                "neither a directory nor a regular file (try: oneloop .)",
+            ),
+        ];
+        for (root, reason) in table {
+            let error = invoke(&[root]).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("cannot serve {root:?}: {reason}")
+            );
+            assert!(matches!(error, ConfigError::Root { .. }));
+        }
+    }
+
+    #[test]
+    fn help_names_every_flag_and_fits_a_terminal() {
+        let mut command = command();
+        let short = command.render_help().to_string();
+        let long = command.render_long_help().to_string();
+        for text in [&short, &long] {
+            for arg in command.get_opts() {
+                let flag = format!("--{}", arg.get_long().unwrap());
+                assert!(text.contains(&flag), "{flag} is missing");
+                assert!(arg.get_help_heading().is_some(), "{flag} has no heading");
+            }
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "too wide: {line}");
+            }
+            assert!(text.contains("Examples:") && !text.contains("[env"));
+        }
+        assert!(short.lines().count() < 80, "the short help is short");
+        assert!(long.len() > short.len());
+    }
+
+    #[test]
+    fn every_option_has_a_variable_of_its_own_name() {
+        for arg in Arguments::command().get_arguments() {
+            let id = arg.get_id().as_str();
+            if ["completions", "man", "help", "version"].contains(&id) {
+                assert_eq!(arg.get_env(), None, "{id} is an action");
+                continue;
+            }
+            let expected = format!("ONELOOP_{}", id.to_uppercase());
+            assert_eq!(arg.get_env(), Some(expected.as_ref()), "{id}");
+        }
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_the_command() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn completions_and_the_manual_are_printed_instead_of_serving() {
+        let print = |args: &[&str]| match invoke(args) {
+            Ok(Invocation::Print(bytes)) => String::from_utf8(bytes).unwrap(),
+            other => panic!("{args:?}: {other:?}"),
+        };
+        for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+            let script = print(&["--completions", shell]);
+            assert!(script.contains("idle-timeout"), "{shell}");
+        }
+        let page = print(&["--man", "nope"]);
+        assert!(page.contains(".TH oneloop 1"), "{page}");
+        assert!(page.contains("ONELOOP_SEND_TIMEOUT"), "{page}");
+    }
+
+    #[test]
+    fn help_and_version_are_no_errors_for_the_shell() {
+        for flag in ["-h", "--help", "-V", "--version"] {
+            let Err(ConfigError::Usage(answer)) = invoke(&[flag]) else {
+                panic!("{flag}");
+            };
+            assert_eq!(answer.exit_code(), 0, "{flag}");
+            assert!(!answer.use_stderr(), "{flag}");
+        }
+    }
+}

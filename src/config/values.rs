@@ -1,0 +1,282 @@
+//! Config: what may stand after the other options? Each function reads one value and says what
+//! is wrong with it. Imports http::fields.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::http::fields::is_token_byte;
+
+/// A time on the command line: seconds, with a fraction if need be; above 0 and
+/// at most a day, for beyond that it is a mistake (milliseconds, say).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(pub Duration);
+
+/// The longest time that can be asked for, in seconds.
+const DAY: f64 = 86_400.0;
+
+impl Seconds {
+    /// The same, and 0 is fine: not to wait at all.
+    pub fn or_none(text: &str) -> Result<Self, String> {
+        let seconds = text.parse::<f64>().ok();
+        seconds
+            .filter(|seconds| (0.0..=DAY).contains(seconds))
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .map(Self)
+            .ok_or_else(|| "seconds, such as 10 or 0.5, at most 86400 (a day)".to_owned())
+    }
+}
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Self::or_none(text)? {
+            Self(Duration::ZERO) => Err("must be more than 0 seconds".to_owned()),
+            seconds => Ok(seconds),
+        }
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "{}", self.0.as_secs_f64())
+    }
+}
+
+/// What stands after one `--header`, or in its variable: field lines, usually one. Blank lines
+/// between and after them do not matter, so that a block of YAML can be the variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headers(pub Vec<Header>);
+
+impl FromStr for Headers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let filled = text.lines().filter(|line| !line.trim().is_empty());
+        let headers = filled.map(str::parse).collect::<Result<Vec<_>, _>>()?;
+        if headers.is_empty() {
+            // Whatever is wrong with an empty line.
+            return text.parse().map(|one| Self(vec![one]));
+        }
+        Ok(Self(headers))
+    }
+}
+
+/// One field line for every response: `NAME: VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// A token (RFC 9110 5.1), and none that the server decides itself.
+    pub name: String,
+    /// Without control bytes, and without blanks at its ends.
+    pub value: String,
+}
+
+/// Fields that decide where a message ends or whether the connection goes on (RFC 9112 6 and 9.3,
+/// RFC 9110 7.6.1). A wrong one is a hole, not a preference.
+const FRAMING: [&str; 8] = [
+    "Connection",
+    "Content-Length",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+];
+
+/// Fields that belong to one response; the same text on all of them would be a lie.
+const COMPUTED: [&str; 10] = [
+    "Accept-Ranges",
+    "Allow",
+    "Content-Encoding",
+    "Content-Range",
+    "Content-Type",
+    "Date",
+    "ETag",
+    "Last-Modified",
+    "Location",
+    "Retry-After",
+];
+
+impl FromStr for Header {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text
+            .split_once(':')
+            .ok_or("no colon: write NAME: VALUE, such as 'Cache-Control: no-cache'")?;
+        if name.is_empty() || !name.bytes().all(is_token_byte) {
+            return Err(format!(
+                "{name:?} is not a field name (letters, digits and hyphens, no blanks)"
+            ));
+        }
+        let is = |known: &&str| known.eq_ignore_ascii_case(name);
+        if FRAMING.iter().any(is) {
+            return Err(format!(
+                "{name} steers the connection, so only the server can set it"
+            ));
+        }
+        if COMPUTED.iter().any(is) {
+            return Err(format!(
+                "{name} differs from one response to the next: the server computes it"
+            ));
+        }
+        if value.chars().any(char::is_control) {
+            return Err(format!("the value of {name} contains a control character"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.trim_matches(' ').to_owned(),
+        })
+    }
+}
+
+/// `*`, `null` or an origin as browsers send it (RFC 6454 6.2): no path, not even a slash.
+pub fn origin(text: &str) -> Result<String, String> {
+    let (scheme, host) = text.split_once("://").unwrap_or_default();
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let is_host = !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte));
+    if text == "*" || text == "null" || (is_scheme && is_host) {
+        return Ok(text.to_owned());
+    }
+    Err("an origin is *, or scheme://host[:port] without a path: https://example.org".to_owned())
+}
+
+/// The name of an index file: one path segment, any bytes.
+pub fn index_name(name: OsString) -> Result<OsString, String> {
+    let bytes = name.as_encoded_bytes();
+    if bytes.is_empty() || name == OsStr::new(".") || name == OsStr::new("..") {
+        return Err("the name of a file, such as index.html".to_owned());
+    }
+    if bytes.contains(&b'/') || bytes.contains(&0) {
+        return Err("a name, not a path: it is looked for in every directory".to_owned());
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_may_have_a_fraction_and_read_back_as_written() {
+        for text in ["20", "0.5", "86400", "0.001"] {
+            assert_eq!(text.parse::<Seconds>().unwrap().to_string(), text);
+        }
+        let half = "5e-1".parse::<Seconds>().unwrap();
+        assert_eq!(half, Seconds(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn seconds_are_finite_and_positive_and_at_most_a_day() {
+        for text in ["-1", "86400.1", "inf", "NaN", "1e300", "10s", "", " 1"] {
+            let message = text.parse::<Seconds>().unwrap_err();
+            assert!(
+                message.starts_with("seconds, such as"),
+                "{text:?}: {message}"
+            );
+        }
+        for text in ["0", "0.0", "-0", "1e-12"] {
+            let message = text.parse::<Seconds>().unwrap_err();
+            assert_eq!(message, "must be more than 0 seconds", "{text}");
+            assert_eq!(Seconds::or_none(text).unwrap().0, Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn a_header_is_a_token_a_colon_and_a_value() {
+        let table = [
+            ("Cache-Control: no-cache", "Cache-Control", "no-cache"),
+            ("Server:mine", "Server", "mine"),
+            ("X-Empty:", "X-Empty", ""),
+            ("X-Url:  https://a/b  ", "X-Url", "https://a/b"),
+            ("X-Name: Zo\u{eb}", "X-Name", "Zo\u{eb}"),
+        ];
+        for (text, name, value) in table {
+            let header = text.parse::<Header>().unwrap();
+            assert_eq!((&*header.name, &*header.value), (name, value));
+        }
+    }
+
+    #[test]
+    fn several_headers_stand_on_lines_of_their_own() {
+        let headers = "X-One: 1\r\n\nX-Two: a, b\n".parse::<Headers>().unwrap();
+        let names: Vec<_> = headers.0.iter().map(|one| &*one.name).collect();
+        assert_eq!(names, ["X-One", "X-Two"]);
+        assert_eq!(headers.0[1].value, "a, b");
+        for bad in ["", "\n \n", "X-One: 1\nDate: now"] {
+            assert!(bad.parse::<Headers>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_would_break_or_lie_is_refused_with_the_reason() {
+        let table = [
+            ("Cache-Control", "no colon"),
+            ("", "no colon"),
+            (": x", "is not a field name"),
+            ("X Y: z", "is not a field name"),
+            ("X-Space : z", "is not a field name"),
+            ("X\r\nY: z", "is not a field name"),
+            ("Zo\u{eb}: z", "is not a field name"),
+            ("X-Two: a\r\nSet-Cookie: b", "a control character"),
+            ("X-Nul: a\0", "a control character"),
+            ("X-Delete: \x7f", "a control character"),
+            ("X-Tab: a\tb", "a control character"),
+            ("content-length: 5", "steers the connection"),
+            ("Transfer-Encoding: chunked", "steers the connection"),
+            ("CONNECTION: close", "steers the connection"),
+            ("Date: now", "the server computes it"),
+            ("content-range: bytes 0-1/2", "the server computes it"),
+            ("ETag: \"x\"", "the server computes it"),
+        ];
+        for (text, expected) in table {
+            let message = text.parse::<Header>().unwrap_err();
+            assert!(message.contains(expected), "{text:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_no_path() {
+        for good in [
+            "*",
+            "null",
+            "https://example.org",
+            "http://[::1]:8080",
+            "moz-extension://1234-abcd",
+        ] {
+            assert_eq!(origin(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "",
+            "example.org",
+            "https://",
+            "://host",
+            "https://a/",
+            "https://a/b",
+            "https://a, https://b",
+            "https://a\r\nX: y",
+            "https://*.example.org",
+        ] {
+            assert!(origin(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_index_is_a_name_and_not_a_path() {
+        for good in ["index.html", "...", "\u{65e5}\u{672c}.html", "a b"] {
+            assert_eq!(index_name(good.into()).as_deref(), Ok(OsStr::new(good)));
+        }
+        for bad in ["", ".", "..", "a/b", "/", "../x", "a\0"] {
+            assert!(index_name(bad.into()).is_err(), "{bad:?}");
+        }
+    }
+}

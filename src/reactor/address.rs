@@ -1,0 +1,95 @@
+//! The reactor room: what is a place to listen at called, before it is opened ([`Bind`]) and after
+//! ([`Address`])? It imports its neighbour `inherited` for one number.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use socket2::Socket;
+
+use super::inherited;
+
+/// The lowest number `fd:N` can have: below are standard input, output and error.
+pub const FIRST_INHERITED: u32 = inherited::FIRST;
+
+/// Where to listen, fully decided: nothing is left to a default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// TCP. Port 0 asks the system for any free one.
+    Tcp {
+        /// Which address of this machine.
+        host: Host,
+        /// 0 to 65,535.
+        port: u16,
+    },
+    /// A unix stream socket, at this path.
+    Unix(PathBuf),
+    /// A listening socket that whoever started us has passed under this number.
+    Inherited(u32),
+}
+
+/// An address, or a name that stands for one or several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// A literal; the unspecified address means every interface.
+    Ip(IpAddr),
+    /// Resolved when the socket is opened; every address it has is used.
+    Name(String),
+}
+
+/// As the command line spells it.
+impl fmt::Display for Bind {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => match host {
+                Host::Ip(ip) => write!(out, "{}", SocketAddr::new(*ip, *port)),
+                Host::Name(name) => write!(out, "{name}:{port}"),
+            },
+            Self::Unix(path) => write!(out, "unix:{}", path.display()),
+            Self::Inherited(number) => write!(out, "fd:{number}"),
+        }
+    }
+}
+
+/// Where a socket turned out to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp {
+        /// The address as the system tells it; never port 0.
+        local: SocketAddr,
+        /// An IPv6 socket on every interface that takes IPv4 connections, too.
+        dual_stack: bool,
+    },
+    /// A unix socket with a path.
+    Unix(PathBuf),
+    /// A unix socket without one: inherited, in the abstract name space.
+    Unnamed,
+}
+
+impl Address {
+    /// Asks the socket.
+    pub(super) fn of(socket: &Socket) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        Ok(match local.as_socket() {
+            Some(local) => Self::Tcp {
+                local,
+                dual_stack: local.is_ipv6() && local.ip().is_unspecified() && !socket.only_v6()?,
+            },
+            None => local
+                .as_pathname()
+                .map_or(Self::Unnamed, |path| Self::Unix(path.to_owned())),
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Tcp { local, .. } => write!(out, "{local}"),
+            Self::Unix(path) => write!(out, "unix:{}", path.display()),
+            Self::Unnamed => out.write_str("unix:(unnamed)"),
+        }
+    }
+}

@@ -1,0 +1,620 @@
+//! The reactor room, before the loop starts: how does "127.0.0.1:7890" become a socket that
+//! listens? It imports its neighbours `address`,
+//! `inherited` and `socket_file`, and nothing else of ours.
+//!
+//! Every socket made here is non-blocking and close-on-exec. SO_REUSEADDR is set, so that a restart
+//! does not wait for the old connections in TIME_WAIT; SO_REUSEPORT never is, for with it a second
+//! server on the same port would start without a word and take half of the clients, and closing one
+//! listener would drop the connections in its queue.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use super::address::{Address, Bind, Host};
+use super::inherited::{self, Refusal};
+use super::socket_file::{self, Occupant, SocketFile};
+
+/// A socket that listens, ready to be registered.
+#[derive(Debug)]
+pub struct Listening {
+    /// The file of a unix socket we made: removed when this is dropped, which (fields are dropped
+    /// in order) is before the socket is closed.
+    pub file: Option<SocketFile>,
+    /// What connections are accepted from.
+    pub socket: Acceptor,
+    /// Where it listens; the port is the real one, also when 0 was asked for.
+    pub address: Address,
+}
+
+/// The two kinds of listening sockets mio has.
+#[derive(Debug)]
+pub enum Acceptor {
+    /// IPv4 and IPv6.
+    Tcp(mio::net::TcpListener),
+    /// A unix stream socket.
+    Unix(mio::net::UnixListener),
+}
+
+impl Source for Acceptor {
+    fn register(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => listener.register(poll, token, interest),
+            Self::Unix(listener) => listener.register(poll, token, interest),
+        }
+    }
+
+    fn reregister(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => listener.reregister(poll, token, interest),
+            Self::Unix(listener) => listener.reregister(poll, token, interest),
+        }
+    }
+
+    fn deregister(&mut self, poll: &Registry) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => listener.deregister(poll),
+            Self::Unix(listener) => listener.deregister(poll),
+        }
+    }
+}
+
+/// Opens every bind, in order; a name may become several sockets. The first that fails
+/// ends it, and those already opened are closed again.
+///
+/// `backlog` is how many connections the kernel may hold for one socket (listen(2)); an inherited
+/// socket keeps what its maker chose.
+pub fn open(binds: &[Bind], backlog: i32) -> Result<Vec<Listening>, ListenError> {
+    warn_of_a_short_queue(backlog);
+    let mut listening = Vec::new();
+    for bind in binds {
+        let opened = match bind {
+            Bind::Tcp { host, port } => {
+                listen_on_all(host, *port, shares_port(binds, *port), backlog)
+            }
+            Bind::Unix(path) => listen_at(path, backlog).map(|one| vec![one]),
+            Bind::Inherited(number) => take_over(*number).map(|one| vec![one]),
+        };
+        listening.extend(opened.map_err(|problem| ListenError {
+            bind: bind.clone(),
+            problem,
+        })?);
+    }
+    Ok(listening)
+}
+
+/// The kernel cuts a backlog without a word, and a burst of clients pays for it.
+fn warn_of_a_short_queue(backlog: i32) {
+    let most = fs::read_to_string("/proc/sys/net/core/somaxconn")
+        .ok()
+        .and_then(|number| number.trim().parse::<i32>().ok());
+    if let Some(most) = most.filter(|most| *most < backlog) {
+        log::warn!(
+            "net.core.somaxconn cuts the queue of new connections to {most} (asked for {backlog}): \
+             in larger bursts clients will wait a second or more"
+        );
+    }
+}
+
+/// Whether something beside an IPv6 literal wants this port, too. `[::]` then leaves IPv4 to it,
+/// so that `-b 0.0.0.0 -b ::` works instead of colliding with itself.
+fn shares_port(binds: &[Bind], port: u16) -> bool {
+    let wants_v4 = |bind: &Bind| {
+        matches!(bind, Bind::Tcp { host, port: its } if *its == port
+            && !matches!(host, Host::Ip(IpAddr::V6(_))))
+    };
+    port != 0 && binds.iter().any(wants_v4)
+}
+
+/// A name may have addresses that this machine lacks at the moment (`localhost` is `::1`, too, on a
+/// machine without IPv6): those are skipped while another one works.
+fn listen_on_all(
+    host: &Host,
+    port: u16,
+    only_v6: bool,
+    backlog: i32,
+) -> Result<Vec<Listening>, Problem> {
+    let mut opened = Vec::new();
+    let mut absent = None;
+    for address in resolve(host, port)? {
+        match listen_on(address, only_v6, backlog) {
+            Ok(one) => opened.push(one),
+            Err(error) if is_absent(&error) => absent = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match absent {
+        Some(error) if opened.is_empty() => Err(error.into()),
+        _ if opened.is_empty() => Err(Problem::NoAddress(None)),
+        _ => Ok(opened),
+    }
+}
+
+fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, Problem> {
+    let name = match host {
+        Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, port)]),
+        Host::Name(name) => name,
+    };
+    let found = (name.as_str(), port)
+        .to_socket_addrs()
+        .map_err(|error| Problem::NoAddress(Some(error)))?;
+    let mut addresses = Vec::new();
+    for address in found {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT)
+    )
+}
+
+fn listen_on(address: SocketAddr, only_v6: bool, backlog: i32) -> io::Result<Listening> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // Said either way: the default is a system-wide setting.
+        let wants_v4 = address.ip().is_unspecified() && !only_v6;
+        let said = socket.set_only_v6(!wants_v4);
+        // OpenBSD has no dual stack; there it stays IPv6 alone.
+        if !wants_v4 {
+            said?;
+        }
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    Listening::new(socket, None)
+}
+
+fn listen_at(path: &Path, backlog: i32) -> Result<Listening, Problem> {
+    let address = SockAddr::unix(path)?;
+    match socket_file::occupant(path, &address)? {
+        Occupant::Nobody => {}
+        Occupant::Stale => {
+            log::info!("{}: nobody listens there any more", path.display());
+            fs::remove_file(path)?;
+        }
+        Occupant::Live => return Err(Problem::InUse),
+        Occupant::File => return Err(Problem::NotASocket),
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&address)?;
+    // From here on the file is ours to remove, also when listen(2) fails.
+    let file = SocketFile::new(path)?;
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    Ok(Listening::new(socket, Some(file))?)
+}
+
+fn take_over(number: u32) -> Result<Listening, Problem> {
+    let socket = inherited::adopt(number).map_err(Problem::Inherited)?;
+    // Its file, if it has one, belongs to whoever made it.
+    Ok(Listening::new(socket, None)?)
+}
+
+impl Listening {
+    fn new(socket: Socket, file: Option<SocketFile>) -> io::Result<Self> {
+        let address = Address::of(&socket)?;
+        let descriptor = OwnedFd::from(socket);
+        let socket = match address {
+            Address::Tcp { .. } => {
+                Acceptor::Tcp(mio::net::TcpListener::from_std(descriptor.into()))
+            }
+            Address::Unix(_) | Address::Unnamed => {
+                Acceptor::Unix(mio::net::UnixListener::from_std(descriptor.into()))
+            }
+        };
+        Ok(Self {
+            file,
+            socket,
+            address,
+        })
+    }
+}
+
+/// Why nothing listens there. Its text says what to do next.
+#[derive(Debug)]
+pub struct ListenError {
+    /// What was asked for.
+    pub bind: Bind,
+    /// What stood in the way.
+    pub problem: Problem,
+}
+
+/// What stood in the way of listening.
+#[derive(Debug)]
+pub enum Problem {
+    /// The system said no.
+    System(io::Error),
+    /// The name has no address.
+    NoAddress(Option<io::Error>),
+    /// A live server answers at this path.
+    InUse,
+    /// There is a file at this path, and it is not a socket. It is never removed.
+    NotASocket,
+    /// The descriptor is not one to listen on.
+    Inherited(Refusal),
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "cannot listen on {}: ", self.bind)?;
+        match &self.problem {
+            Problem::System(error) => self.explain(error, out),
+            Problem::NoAddress(Some(error)) => {
+                write!(out, "{error} (try an IP address, such as 127.0.0.1)")
+            }
+            Problem::NoAddress(None) => out.write_str("the name has no address"),
+            Problem::InUse => out.write_str(
+                "address already in use (a server answers there: stop it, or take another path)",
+            ),
+            Problem::NotASocket => out.write_str(
+                "a file that is not a socket is in the way (remove it, or take another path)",
+            ),
+            Problem::Inherited(refusal) => write!(out, "{refusal}"),
+        }
+    }
+}
+
+impl ListenError {
+    fn explain(&self, error: &io::Error, out: &mut fmt::Formatter) -> fmt::Result {
+        let tcp_port = match self.bind {
+            Bind::Tcp { port, .. } => Some(port),
+            Bind::Unix(_) | Bind::Inherited(_) => None,
+        };
+        out.write_str(match (Errno::from_io_error(error), tcp_port) {
+            (Some(Errno::ADDRINUSE), Some(_)) => {
+                "address already in use (another oneloop? try -p 0 for any free port)"
+            }
+            (Some(Errno::ACCESS | Errno::PERM), Some(1..1024)) => {
+                "permission denied (ports below 1024 need root: try -p 8080)"
+            }
+            (Some(Errno::ACCESS | Errno::PERM), None) => {
+                "permission denied (may this user write to that directory?)"
+            }
+            (Some(Errno::ADDRNOTAVAIL), _) => {
+                "cannot assign requested address (not an address of this machine; \
+                 try 127.0.0.1, or 0.0.0.0 for every interface)"
+            }
+            (Some(Errno::AFNOSUPPORT), Some(_)) => {
+                "this machine does not speak IPv6 (try 127.0.0.1, or 0.0.0.0 for every interface)"
+            }
+            (Some(Errno::NOENT | Errno::NOTDIR), None) => {
+                "no such directory (create it first, or take another path)"
+            }
+            (None, None) if error.kind() == io::ErrorKind::InvalidInput => {
+                "the path is too long for a socket (about 100 bytes are allowed)"
+            }
+            _ => return write!(out, "{error}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+    use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+    use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+
+    use rustix::io::FdFlags;
+
+    const BACKLOG: i32 = 16;
+
+    fn tcp(host: &str, port: u16) -> Bind {
+        let host = host
+            .parse()
+            .map_or_else(|_| Host::Name(host.to_owned()), Host::Ip);
+        Bind::Tcp { host, port }
+    }
+
+    fn open_one(bind: Bind) -> Result<Listening, String> {
+        let mut all = open(&[bind], BACKLOG).map_err(|error| error.to_string())?;
+        assert_eq!(all.len(), 1);
+        Ok(all.remove(0))
+    }
+
+    fn local(listening: &Listening) -> SocketAddr {
+        match listening.address {
+            Address::Tcp { local, .. } => local,
+            _ => panic!("{:?} is not TCP", listening.address),
+        }
+    }
+
+    fn descriptor(listening: &Listening) -> BorrowedFd<'_> {
+        match &listening.socket {
+            Acceptor::Tcp(listener) => listener.as_fd(),
+            Acceptor::Unix(listener) => listener.as_fd(),
+        }
+    }
+
+    fn has_ipv6() -> bool {
+        TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+    }
+
+    #[test]
+    fn port_zero_is_any_free_port_and_each_bind_gets_its_own() {
+        let both = open(&[tcp("127.0.0.1", 0), tcp("127.0.0.2", 0)], BACKLOG).unwrap();
+        let addresses: Vec<_> = both.iter().map(local).collect();
+        assert_eq!(addresses[0].ip(), Ipv4Addr::new(127, 0, 0, 1));
+        assert_eq!(addresses[1].ip(), Ipv4Addr::new(127, 0, 0, 2));
+        for address in addresses {
+            assert_ne!(address.port(), 0);
+            TcpStream::connect(address).unwrap();
+        }
+    }
+
+    #[test]
+    fn sockets_are_non_blocking_and_close_on_exec_and_never_shared() {
+        let directory = tempfile::tempdir().unwrap();
+        let binds = [tcp("127.0.0.1", 0), Bind::Unix(directory.path().join("s"))];
+        for listening in open(&binds, BACKLOG).unwrap() {
+            let fd = descriptor(&listening);
+            let flags = rustix::fs::fcntl_getfl(fd).unwrap();
+            assert!(flags.contains(rustix::fs::OFlags::NONBLOCK));
+            let flags = rustix::io::fcntl_getfd(fd).unwrap();
+            assert!(flags.contains(FdFlags::CLOEXEC));
+            assert!(!rustix::net::sockopt::socket_reuseport(fd).unwrap());
+        }
+    }
+
+    #[test]
+    fn two_servers_on_one_port_are_an_error() {
+        let first = open_one(tcp("127.0.0.1", 0)).unwrap();
+        let address = local(&first);
+        assert_eq!(
+            open_one(tcp("127.0.0.1", address.port())).unwrap_err(),
+            format!(
+                "cannot listen on {address}: address already in use \
+                 (another oneloop? try -p 0 for any free port)"
+            )
+        );
+        let everywhere = open_one(tcp("0.0.0.0", address.port())).unwrap_err();
+        assert!(everywhere.contains("already in use"), "{everywhere}");
+    }
+
+    #[test]
+    fn a_restart_does_not_wait_for_old_connections() {
+        let first = open_one(tcp("127.0.0.1", 0)).unwrap();
+        let address = local(&first);
+        let mut client = TcpStream::connect(address).unwrap();
+        let Acceptor::Tcp(listener) = &first.socket else {
+            panic!("{first:?}");
+        };
+        // We close first, so the connection ends in TIME_WAIT on our side.
+        drop(listener.accept().unwrap());
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        drop(client);
+        drop(first);
+        open_one(tcp("127.0.0.1", address.port())).unwrap();
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_explained() {
+        // RFC 5737: never an address of anybody.
+        assert_eq!(
+            open_one(tcp("192.0.2.1", 7890)).unwrap_err(),
+            "cannot listen on 192.0.2.1:7890: cannot assign requested address (not an address \
+             of this machine; try 127.0.0.1, or 0.0.0.0 for every interface)"
+        );
+    }
+
+    #[test]
+    fn a_name_means_its_addresses_and_an_unknown_one_is_explained() {
+        let all = open(&[tcp("localhost", 0)], BACKLOG).unwrap();
+        assert!(!all.is_empty());
+        for listening in &all {
+            assert!(local(listening).ip().is_loopback());
+        }
+        // RFC 6761 6.4: never resolves.
+        let message = open_one(tcp("nobody.invalid", 7890)).unwrap_err();
+        assert!(
+            message.starts_with("cannot listen on nobody.invalid:7890: ")
+                && message.ends_with("(try an IP address, such as 127.0.0.1)"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn ipv6_is_dual_stack_only_when_it_means_every_interface() {
+        if !has_ipv6() {
+            return;
+        }
+        for (host, dual) in [("::1", false), ("::", true)] {
+            let listening = open_one(tcp(host, 0)).unwrap();
+            let Address::Tcp { local, dual_stack } = listening.address else {
+                panic!("{listening:?}");
+            };
+            assert_eq!(dual_stack, dual, "{host}");
+            let v4 = TcpStream::connect((Ipv4Addr::LOCALHOST, local.port()));
+            assert_eq!(v4.is_ok(), dual, "{host}");
+            TcpStream::connect((Ipv6Addr::LOCALHOST, local.port())).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_interface_of_both_families_may_be_listed_side_by_side() {
+        if !has_ipv6() {
+            return;
+        }
+        let port = local(&open_one(tcp("0.0.0.0", 0)).unwrap()).port();
+        for binds in [["0.0.0.0", "::"], ["::", "0.0.0.0"], ["127.0.0.1", "::"]] {
+            let binds = binds.map(|host| tcp(host, port));
+            let all = open(&binds, BACKLOG).unwrap();
+            assert_eq!(all.len(), 2, "{binds:?}");
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_is_made_and_its_file_goes_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let listening = open_one(Bind::Unix(path.clone())).unwrap();
+        assert_eq!(listening.address, Address::Unix(path.clone()));
+        UnixStream::connect(&path).unwrap();
+        drop(listening);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_stale_socket_file_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "std leaves the file behind");
+        let _listening = open_one(Bind::Unix(path.clone())).unwrap();
+        UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn a_live_socket_is_an_error_and_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let _listening = open_one(Bind::Unix(path.clone())).unwrap();
+        let expected = format!(
+            "cannot listen on unix:{}: address already in use \
+             (a server answers there: stop it, or take another path)",
+            path.display()
+        );
+        assert_eq!(open_one(Bind::Unix(path.clone())).unwrap_err(), expected);
+        UnixStream::connect(&path).unwrap();
+
+        let messages = directory.path().join("d");
+        let _live = UnixDatagram::bind(&messages).unwrap();
+        let message = open_one(Bind::Unix(messages.clone())).unwrap_err();
+        assert!(message.contains("already in use"), "{message}");
+        assert!(messages.exists());
+    }
+
+    #[test]
+    fn a_live_server_with_a_full_queue_is_live() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let _full = open(&[Bind::Unix(path.clone())], 0).unwrap();
+        let _waiting = UnixStream::connect(&path).unwrap();
+        let message = open_one(Bind::Unix(path.clone())).unwrap_err();
+        assert!(message.contains("already in use"), "{message}");
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn an_ordinary_file_is_never_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("precious");
+        fs::write(&file, "do not lose me").unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        for path in [&file, &link, &directory.path().to_owned()] {
+            assert_eq!(
+                open_one(Bind::Unix(path.clone())).unwrap_err(),
+                format!(
+                    "cannot listen on unix:{}: a file that is not a socket is in the way \
+                     (remove it, or take another path)",
+                    path.display()
+                )
+            );
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"do not lose me");
+        assert!(link.is_symlink());
+    }
+
+    #[test]
+    fn a_successors_socket_file_is_not_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let first = open_one(Bind::Unix(path.clone())).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _second = open_one(Bind::Unix(path.clone())).unwrap();
+        drop(first);
+        UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn unix_paths_that_cannot_be_are_explained() {
+        let directory = tempfile::tempdir().unwrap();
+        let nowhere = directory.path().join("no/such/s");
+        let message = open_one(Bind::Unix(nowhere)).unwrap_err();
+        assert!(message.contains("no such directory (create"), "{message}");
+        let long = directory.path().join("long".repeat(40));
+        let message = open_one(Bind::Unix(long)).unwrap_err();
+        assert!(message.contains("too long for a socket"), "{message}");
+    }
+
+    #[test]
+    fn a_failure_closes_what_was_opened_before_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        open(
+            &[Bind::Unix(path.clone()), Bind::Inherited(987_654)],
+            BACKLOG,
+        )
+        .unwrap_err();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn inherited_sockets_are_known_by_their_family_and_keep_their_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let pass = |ours: OwnedFd| {
+            rustix::io::fcntl_setfd(&ours, FdFlags::empty()).unwrap();
+            Bind::Inherited(u32::try_from(ours.into_raw_fd()).unwrap())
+        };
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = tcp.local_addr().unwrap();
+        let unix = UnixListener::bind(&path).unwrap();
+        let all = open(&[pass(tcp.into()), pass(unix.into())], BACKLOG).unwrap();
+        let addresses: Vec<_> = all.iter().map(|one| one.address.clone()).collect();
+        let tcp = Address::Tcp {
+            local,
+            dual_stack: false,
+        };
+        assert_eq!(addresses, [tcp, Address::Unix(path.clone())]);
+        assert!(matches!(all[0].socket, Acceptor::Tcp(_)));
+        assert!(matches!(all[1].socket, Acceptor::Unix(_)));
+        drop(all);
+        assert!(path.exists(), "its maker removes it");
+        assert_eq!(
+            open_one(Bind::Inherited(1)).unwrap_err(),
+            "cannot listen on fd:1: 0, 1 and 2 are standard input, output and error \
+             (sockets are passed from 3 on)"
+        );
+    }
+
+    #[test]
+    fn a_listening_socket_can_be_registered_and_wakes_a_poll() {
+        let mut listening = open_one(tcp("127.0.0.1", 0)).unwrap();
+        let mut poll = mio::Poll::new().unwrap();
+        poll.registry()
+            .register(&mut listening.socket, Token(7), Interest::READABLE)
+            .unwrap();
+        let _client = TcpStream::connect(local(&listening)).unwrap();
+        let mut events = mio::Events::with_capacity(4);
+        poll.poll(&mut events, None).unwrap();
+        assert_eq!(events.iter().next().unwrap().token(), Token(7));
+    }
+}
