@@ -215,7 +215,7 @@ impl<S: Service> Reactor<S> {
                 _ => self.stop_at = Some(now.instant + self.limits.grace),
             }
         }
-        if self.stop_at.is_some() && self.listeners.len() > 0 {
+        if self.stop_at.is_some() && !self.listeners.is_empty() {
             log::info!("stopping: {} connections are open", self.scheduler.len());
             self.close_doors(now);
             self.scheduler.drain();

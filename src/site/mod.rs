@@ -12,7 +12,9 @@
 //! 8. nothing may still be an application's page, or the site's own 404.
 
 pub mod files;
+mod identity;
 pub mod listing;
+mod memory;
 pub mod pages;
 pub mod path;
 mod ranges;
