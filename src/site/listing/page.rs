@@ -14,7 +14,7 @@ use std::io::{self, Write};
 /// its escaping, it could still run nothing, load nothing and send nothing elsewhere.
 /// The hash is that of [`STYLE`], as it stands between its tags.
 pub fn csp() -> &'static str {
-    "default-src 'none'; style-src 'sha256-bYwQ6vSgis0+aksOmKq0TitXvEK+qfcfsf3I+HF9Noo='; \
+    "default-src 'none'; style-src 'sha256-OpayFHll4HP+/OHj40sglmoP+nIRF7bGK1VOIZasIzc='; \
      form-action 'self'; base-uri 'none'"
 }
 
@@ -224,7 +224,7 @@ mod tests {
     /// SHA-256 (FIPS 180-4 6.2). Its constants are the first bits of the fractions of the
     /// roots of the first primes, so they are computed and not copied.
     fn sha256(message: &[u8]) -> [u8; 32] {
-        let is_prime = |n: &u64| (2..*n).all(|divisor| n % divisor != 0);
+        let is_prime = |n: &u64| (2..*n).all(|divisor| !n.is_multiple_of(divisor));
         let primes: Vec<u64> = (2..312).filter(is_prime).collect();
         let fraction = |root: f64| (root.fract() * 2f64.powi(32)) as u32;
         let k: Vec<u32> = primes

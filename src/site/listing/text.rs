@@ -16,8 +16,9 @@ pub(super) fn without_case(name: &[u8]) -> String {
     text.chars().flat_map(char::to_lowercase).collect()
 }
 
-/// Appends a name as text for HTML, between tags or in a quoted attribute. Control characters
-/// are shown, a newline as `\x0a`: a name must not look like two, nor like another.
+/// Appends a name as text for HTML, between tags or in a quoted attribute. What would not be
+/// seen but change what is seen is shown, a newline as `\x0a`: a name must not look like two,
+/// nor, its direction turned over in the middle, like another.
 pub(super) fn put_html(name: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     for character in String::from_utf8_lossy(name).chars() {
         match character {
@@ -27,10 +28,17 @@ pub(super) fn put_html(name: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
             '"' => out.extend_from_slice(b"&quot;"),
             '\'' => out.extend_from_slice(b"&#39;"),
             _ if character.is_control() => write!(out, "\\x{:02x}", u32::from(character))?,
+            _ if turns_direction(character) => write!(out, "\\u{:04x}", u32::from(character))?,
             _ => put_char(character, out),
         }
     }
     Ok(())
+}
+
+/// Embeddings, overrides and isolates of the bidirectional algorithm (UAX 9 2). The marks that
+/// Arabic and Hebrew need between words are not among them.
+fn turns_direction(character: char) -> bool {
+    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Appends a name as what stands in a JSON string, between the quotes (RFC 8259 7).
@@ -148,7 +156,8 @@ mod tests {
             ("\"'&amp;", "&quot;&#39;&amp;amp;"),
             ("a\nb\t\0\x1b[31m\x7f", r"a\x0ab\x09\x00\x1b[31m\x7f"),
             ("\u{85}\u{9b}", r"\x85\x9b"),
-            ("\u{4f60}\u{202e}txt", "\u{4f60}\u{202e}txt"),
+            ("\u{4f60}\u{202e}txt.exe", "\u{4f60}\\u202etxt.exe"),
+            ("\u{5d0}\u{200f}.txt", "\u{5d0}\u{200f}.txt"),
         ] {
             assert_eq!(put(|out| put_html(name.as_bytes(), out)), text);
         }
