@@ -27,6 +27,10 @@ const HEAD: &str = "<!DOCTYPE html>
 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
 <title>Index of /";
 
+/// On pages in another order than the usual one: whoever follows links (`wget -r` heeds this)
+/// has met every entry on the usual page, and each directory would be read once per order.
+const NO_FOLLOW: &str = "<meta name=\"robots\" content=\"noindex, nofollow\">\n";
+
 const COLUMNS: [(Column, &str); 3] = [
     (Column::Name, "Name"),
     (Column::Size, "Size"),
@@ -40,10 +44,11 @@ pub(super) fn put_head(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Re
     out.extend_from_slice(HEAD.as_bytes());
     text::put_html(&view.path, out)?;
     let slash = if view.path.is_empty() { "" } else { "/" };
-    write!(
-        out,
-        "{slash}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-    )?;
+    writeln!(out, "{slash}</title>")?;
+    if view.query.order() != Order::default() {
+        out.extend_from_slice(NO_FOLLOW.as_bytes());
+    }
+    write!(out, "<style>{STYLE}</style>\n</head>\n<body>\n")?;
     put_breadcrumb(&view.path, out)?;
     out.extend_from_slice(b"<main>\n<div class=\"bar\">\n");
     put_summary(view, counts, out)?;

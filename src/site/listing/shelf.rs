@@ -233,7 +233,7 @@ mod tests {
     fn directory(modified: i64) -> Attributes {
         Attributes {
             file_type: FileType::Directory,
-            ..file(4096, modified)
+            ..file(4096 + modified.unsigned_abs(), modified)
         }
     }
 
