@@ -150,7 +150,10 @@ impl Connection {
         };
         let (length, manners) = match head {
             Head::Whole { length, manners } => (length, manners),
-            _ => (self.inbox.bytes().len(), Manners::REFUSED),
+            _ => {
+                let manners = Manners::refused(self.inbox.first_line());
+                (self.inbox.bytes().len(), manners)
+            }
         };
         self.inbox.consume(length);
         let framing = response.framing(manners);

@@ -41,7 +41,10 @@ impl Head {
         let (status, why) = match self {
             Self::Whole { length, manners } => {
                 let parsed = Request::parse(inbox.head(*length), limits.fields);
-                *manners = parsed.map_or(Manners::REFUSED, |request| request.manners);
+                *manners = match &parsed {
+                    Ok(request) => request.manners,
+                    Err(refusal) => refusal.manners(),
+                };
                 return parsed;
             }
             Self::LineTooLong => (Status::URI_TOO_LONG, "the request line is too long"),

@@ -82,6 +82,15 @@ impl Manners {
         bodiless: false,
         persistent: false,
     };
+
+    /// The same, with what can be read off its line: the answer to HEAD has no body, whatever
+    /// else is wrong with the request (RFC 9110 9.3.2).
+    pub fn refused(line: &[u8]) -> Self {
+        Self {
+            bodiless: line.starts_with(b"HEAD "),
+            ..Self::REFUSED
+        }
+    }
 }
 
 /// A head that gets no further than its answer. The connection closes after it.
@@ -93,6 +102,13 @@ pub struct Refusal<'h> {
     pub why: &'static str,
     /// The request line, as far as there is one: for the access log.
     pub line: Option<&'h [u8]>,
+}
+
+impl Refusal<'_> {
+    /// How its answer is to be delivered.
+    pub fn manners(&self) -> Manners {
+        self.line.map_or(Manners::REFUSED, Manners::refused)
+    }
 }
 
 impl<'h> Request<'h> {
@@ -549,6 +565,15 @@ mod tests {
             let head = format!("GET / HTTP/1.1\r\nHost: {value}\r\n\r\n");
             assert_eq!(status(&head), expected, "{value:?}");
         }
+    }
+
+    #[test]
+    fn a_refused_head_has_no_body_in_its_answer() {
+        let manners = |head: &str| Request::parse(head.as_bytes(), 100).unwrap_err().manners();
+        assert!(manners("HEAD / HTTP/1.1\r\n\r\n").bodiless);
+        assert!(manners("HEAD / HTTP/1.1\nHost: a\r\n\r\n").bodiless);
+        assert!(!manners("GET / HTTP/1.1\r\n\r\n").bodiless);
+        assert!(!manners("HEADS / HTTP/1.1\r\n\r\n").bodiless);
     }
 
     #[test]
