@@ -332,7 +332,8 @@ impl<'h> Survey<'h> {
                 }
             }
             6 if name.eq_ignore_ascii_case(b"expect") => {
-                self.expects_unknown |= !value.eq_ignore_ascii_case(b"100-continue");
+                self.expects_unknown |=
+                    list(value).any(|one| !one.eq_ignore_ascii_case(b"100-continue"));
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 self.close |= list(value).any(|token| token.eq_ignore_ascii_case(b"close"));
@@ -625,6 +626,9 @@ mod tests {
             parse(&head).unwrap().expects_unknown
         };
         assert!(!expects("100-Continue"));
+        assert!(!expects("100-continue, 100-continue,"));
+        assert!(!expects(""));
+        assert!(expects("100-continue, x=y"));
         assert!(expects("200-maybe"));
     }
 }
