@@ -32,6 +32,14 @@ impl Head {
         }
     }
 
+    /// How many bytes of the inbox it takes up, and how its answer is to be delivered.
+    pub(super) fn extent(self, inbox: &Inbox) -> (usize, Manners) {
+        match self {
+            Self::Whole { length, manners } => (length, manners),
+            _ => (inbox.bytes().len(), Manners::refused(inbox.first_line())),
+        }
+    }
+
     /// Parses a whole head and notes how to answer it.
     pub(super) fn parse<'c>(
         &mut self,

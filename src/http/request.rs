@@ -7,6 +7,7 @@
 //! `chunked`, a Host that is missing, repeated or not a host.
 
 use super::fields::{Fields, list};
+use super::host::is_host;
 use super::status::Status;
 use httparse::{Error, Status as Parsed};
 use std::mem::MaybeUninit;
@@ -271,35 +272,6 @@ fn split_query(target: &[u8]) -> Target<'_> {
     }
 }
 
-/// `uri-host [ ":" port ]` (RFC 9110 7.2), without resolving anything.
-fn is_host(value: &[u8]) -> bool {
-    let (host, port) = match value {
-        [b'[', rest @ ..] => match memchr::memchr(b']', rest) {
-            Some(end) => {
-                let (inside, after) = rest.split_at(end);
-                if inside.is_empty()
-                    || !inside
-                        .iter()
-                        .all(|b| b.is_ascii_hexdigit() || b":.".contains(b))
-                {
-                    return false;
-                }
-                (b"".as_slice(), after.get(1..).unwrap_or_default())
-            }
-            None => return false,
-        },
-        _ => value.split_at(memchr::memchr(b':', value).unwrap_or(value.len())),
-    };
-    let is_name_byte =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
-    host.iter().all(is_name_byte)
-        && match port {
-            [] => true,
-            [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
-            _ => false,
-        }
-}
-
 /// What one walk over the fields finds out about framing.
 #[derive(Default)]
 struct Survey<'h> {
@@ -545,27 +517,8 @@ mod tests {
         assert_eq!(status("GET / HTTP/1.1\r\n\r\n"), 400);
         assert_eq!(status("GET / HTTP/1.0\r\n\r\n"), 200);
         assert_eq!(get("Host: a\r\n"), 400);
-        for (value, expected) in [
-            ("", 200),
-            ("a.b", 200),
-            ("a:", 200),
-            ("a:80", 200),
-            ("[::1]:80", 200),
-            ("1.2.3.4", 200),
-            ("a b", 400),
-            ("a/b", 400),
-            ("a:b", 400),
-            ("a@b", 400),
-            ("[::1", 400),
-            ("[]", 400),
-            ("[::1]x", 400),
-            ("a:80:80", 400),
-            ("a,b:80", 200),
-            ("<a>", 400),
-        ] {
-            let head = format!("GET / HTTP/1.1\r\nHost: {value}\r\n\r\n");
-            assert_eq!(status(&head), expected, "{value:?}");
-        }
+        assert_eq!(status("GET / HTTP/1.1\r\nHost: a:80\r\n\r\n"), 200);
+        assert_eq!(status("GET / HTTP/1.1\r\nHost: a b\r\n\r\n"), 400);
     }
 
     #[test]
