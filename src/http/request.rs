@@ -128,6 +128,7 @@ impl<'h> Request<'h> {
 
         refuse_bare_lf(head).map_err(refuse)?;
         let (method, target, minor) = parse_with_httparse(head, most_fields)
+            .or_else(|error| read_as_latest(error, head, line, most_fields))
             .map_err(|error| refuse(name_error(error, line)))?;
         let lines = head
             .get(end + 1..head.len().saturating_sub(2))
@@ -199,6 +200,34 @@ fn parse_with_httparse(head: &[u8], most: usize) -> Result<(&str, &str, u8), Err
     }
 }
 
+/// A later minor version is read as the latest one known here (RFC 9110 2.5), which httparse would
+/// not do: it gets a copy that says 1.1.
+fn read_as_latest<'h>(
+    error: Error,
+    head: &[u8],
+    line: &'h [u8],
+    most: usize,
+) -> Result<(&'h str, &'h str, u8), Error> {
+    let [before @ .., b'2'..=b'9'] = line else {
+        return Err(error);
+    };
+    if error != Error::Version || !before.ends_with(b" HTTP/1.") {
+        return Err(error);
+    }
+    let mut copy = head.to_vec();
+    if let Some(minor) = copy.get_mut(before.len()) {
+        *minor = b'1';
+    }
+    parse_with_httparse(&copy, most)?;
+    // It has exactly two blanks, then.
+    let mut parts = str::from_utf8(line).map_err(|_| error)?.split(' ');
+    parts
+        .next()
+        .zip(parts.next())
+        .map(|(method, target)| (method, target, 1))
+        .ok_or(error)
+}
+
 fn name_error(error: Error, line: &[u8]) -> Reason {
     match error {
         Error::TooManyHeaders => (Status::HEAD_TOO_LARGE, "too many field lines"),
@@ -216,8 +245,7 @@ fn name_error(error: Error, line: &[u8]) -> Reason {
 fn names_another_version(line: &[u8]) -> bool {
     let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit() && (*major, *minor) > (b'1', b'1')
-            || (*major, *minor) == (b'0', b'9'))
+        if major.is_ascii_digit() && minor.is_ascii_digit() && *major != b'1')
 }
 
 /// The target, and the authority if it brought one.
@@ -560,10 +588,25 @@ mod tests {
     fn other_versions_are_named_as_such() {
         assert_eq!(status("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), 505);
         assert_eq!(status("PRI * HTTP/2.0\r\n\r\n"), 505);
-        assert_eq!(status("GET / HTTP/1.2\r\nHost: a\r\n\r\n"), 505);
+        assert_eq!(status("GET / HTTP/0.9\r\nHost: a\r\n\r\n"), 505);
         assert_eq!(status("GET / HTTP/x\r\nHost: a\r\n\r\n"), 400);
         assert_eq!(status("GET / http/1.1\r\nHost: a\r\n\r\n"), 400);
         assert_eq!(status("GET /\r\n\r\n"), 400);
+    }
+
+    #[test]
+    fn a_later_minor_version_is_read_as_1_1() {
+        let request = parse("HEAD /a?b HTTP/1.7\r\nHost: a\r\n\r\n").unwrap();
+        assert_eq!(request.method, Method::Head);
+        let (path, query) = (b"/a".as_slice(), Some(b"b".as_slice()));
+        assert_eq!(request.target, Target::Path { path, query });
+        assert!(request.manners.persistent && !request.manners.old);
+        assert_eq!(request.line, b"HEAD /a?b HTTP/1.7");
+        assert_eq!(status("GET / HTTP/1.2\r\n\r\n"), 400);
+        assert_eq!(status("GET / HTTP/1.2 \r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(status("GET  / HTTP/1.2\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(status("GET / HTTP/1.10\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(status("GET / HTTP/1.2\r\nHost: a\r\nX : y\r\n\r\n"), 400);
     }
 
     #[test]
