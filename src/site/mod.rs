@@ -125,7 +125,7 @@ impl Site {
 
     /// Answers what is no request.
     pub fn refuse(&self, refusal: &Refusal<'_>) -> Response {
-        self.pages.page(refusal.status, Some(refusal.why), false)
+        self.pages.refusal(refusal.status, refusal.why)
     }
 
     fn get(
@@ -308,9 +308,15 @@ impl Site {
     fn nothing(&mut self, request: &Request<'_>, now: Now) -> Response {
         if self.options.spa && is_navigation(request) {
             for index in self.options.index.clone() {
-                let found = self.files.find(SitePath::of_name(&index), now);
-                if let Ok(Found::File(opened)) = found {
-                    return self.file(request, opened, &mut index.clone(), now);
+                match self.files.find(SitePath::of_name(&index), now) {
+                    Ok(Found::File(opened)) => {
+                        let mut response = self.file(request, opened, &mut index.clone(), now);
+                        // Others get a 404 at this address.
+                        response.fields.push("Vary", "Accept");
+                        return response;
+                    }
+                    Ok(_) => {}
+                    Err(error) => return self.trouble(&error, request),
                 }
             }
         }
@@ -319,6 +325,9 @@ impl Site {
             if let Ok(Found::File(opened)) = own {
                 let mut lines = FieldLines::clone(&self.preset);
                 lines.push("Content-Type", opened.content_type);
+                if self.options.spa {
+                    lines.push("Vary", "Accept");
+                }
                 let mut response = ranges::whole(&opened, Status::NOT_FOUND);
                 response.about = Arc::new(lines);
                 return response;

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct Pages {
     html: Arc<FieldLines>,
     text: Arc<FieldLines>,
+    /// Of a page whose form nobody could choose.
+    refusal: Arc<FieldLines>,
 }
 
 impl Pages {
@@ -22,26 +24,41 @@ impl Pages {
         let with_type = |content_type: &str| {
             let mut lines = preset.clone();
             lines.push("Content-Type", content_type);
+            lines
+        };
+        let varying = |content_type: &str| {
+            let mut lines = with_type(content_type);
+            lines.push("Vary", "Accept");
             Arc::new(lines)
         };
         Self {
-            html: with_type("text/html; charset=utf-8"),
-            text: with_type("text/plain; charset=utf-8"),
+            html: varying(HTML),
+            text: varying(TEXT),
+            refusal: Arc::new(with_type(TEXT)),
         }
     }
 
     /// A page that says what `status` means and, where there is more to say, `why`.
     pub fn page(&self, status: Status, why: Option<&str>, html: bool) -> Response {
         let why = why.unwrap_or_else(|| explain(status));
-        let body = if html {
-            as_html(status, why)
-        } else {
-            as_text(status, why)
-        };
-        let about = if html { &self.html } else { &self.text };
-        let payload = Payload::Bytes(body.into_bytes().into(), None);
-        Response::new(status, about.clone()).with(payload)
+        match html {
+            true => respond(status, &self.html, as_html(status, why)),
+            false => respond(status, &self.text, as_text(status, why)),
+        }
     }
+
+    /// The page for a request that could not be understood, and so did not say how it wants it.
+    pub fn refusal(&self, status: Status, why: &str) -> Response {
+        respond(status, &self.refusal, as_text(status, why))
+    }
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+fn respond(status: Status, about: &Arc<FieldLines>, body: String) -> Response {
+    let payload = Payload::Bytes(body.into_bytes().into(), None);
+    Response::new(status, about.clone()).with(payload)
 }
 
 /// A sentence for the one who asked, about what to do next where something can be done.
@@ -94,6 +111,19 @@ mod tests {
         assert!(
             body(true).contains("<h1>404 Not Found</h1><p>there is nothing at this address.</p>")
         );
+    }
+
+    #[test]
+    fn a_page_varies_by_accept_unless_it_could_not_be_asked() {
+        let pages = Pages::new(&FieldLines::new());
+        let lines =
+            |response: Response| String::from_utf8_lossy(response.about.as_bytes()).into_owned();
+        for (html, content_type) in [(true, HTML), (false, TEXT)] {
+            let expected = format!("Content-Type: {content_type}\r\nVary: Accept\r\n");
+            assert_eq!(lines(pages.page(Status::NOT_FOUND, None, html)), expected);
+        }
+        let refusal = pages.refusal(Status::BAD_REQUEST, "no");
+        assert_eq!(lines(refusal), format!("Content-Type: {TEXT}\r\n"));
     }
 
     #[test]
