@@ -1,0 +1,96 @@
+//! Requests with a body: answered, and then the connection closes (RFC 9110 10.1.1).
+
+use crate::root::everything;
+use crate::runner::play;
+use crate::script::*;
+
+#[test]
+fn bodies() {
+    let post = || ask("POST /hello.txt HTTP/1.1");
+    let megabytes = "x".repeat(3 << 20);
+    let table = rows! {
+        "POST with a body is not allowed, and closes":
+            post().field("Content-Length: 5").body("12345") => not_allowed().closing();
+        "it is answered before its body has come":
+            post().field("Content-Length: 5") => not_allowed().closing();
+        "a body that looks like a request is none":
+            post().field("Content-Length: 36").body("GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n")
+            => not_allowed().closing();
+        "nor is anything that follows it":
+            post().field("Content-Length: 1").body("x") + get("/hello.txt")
+            => not_allowed().closing();
+        "a long body is taken and dropped, and the answer is read whole":
+            post().field("Content-Length: 3145728").body(&megabytes) => not_allowed().closing();
+        "a long body in pieces":
+            [
+                post().field("Content-Length: 6").into(),
+                Script::from("12"),
+                Script::from("34"),
+                Script::from("56"),
+            ] => not_allowed().closing();
+        "chunks are a body":
+            post().field("Transfer-Encoding: chunked").body("5\r\n12345\r\n0\r\n\r\n")
+            => not_allowed().closing();
+        "no chunk but the last one is a body, too":
+            post().field("Transfer-Encoding: Chunked").body("0\r\n\r\n")
+            => not_allowed().closing();
+        "GET with a body is answered, and closes":
+            get("/hello.txt").field("Content-Length: 5").body("12345")
+            => text("hello").closing();
+        "HEAD with a body":
+            head("/hello.txt").field("Content-Length: 5").body("12345")
+            => text("hello").headless().closing();
+        "OPTIONS with a body":
+            ask("OPTIONS * HTTP/1.1").field("Content-Length: 2").body("{}")
+            => options().closing();
+        "an unknown method with a body":
+            ask("BREW /pot HTTP/1.1").field("Content-Length: 2").body("{}")
+            => not_implemented().closing();
+        "a body in 1.0":
+            ask("POST /hello.txt HTTP/1.0").field("Content-Length: 2").body("{}")
+            => not_allowed().closing();
+        "a body in 1.0 that asks to stay":
+            ask("POST /hello.txt HTTP/1.0").field("Connection: keep-alive")
+                .field("Content-Length: 2").body("{}")
+            => not_allowed().closing();
+        "POST without a body stays open":
+            post().field("Content-Length: 0") => not_allowed();
+        "a 404 with a body closes, too":
+            get("/nothing").field("Content-Length: 1").body("x") => not_found().closing();
+        "a 304 with a body closes, too":
+            get("/hello.txt").field("If-None-Match: *").field("Content-Length: 1").body("x")
+            => text("hello").not_modified().closing();
+    };
+    play(&everything(), table);
+}
+
+#[test]
+fn expectations() {
+    let get_expecting = |value: &str| get("/hello.txt").field(&format!("Expect: {value}"));
+    let table = rows! {
+        "who waits for 100 gets the final answer at once":
+            ask("POST / HTTP/1.1").field("Expect: 100-continue").field("Content-Length: 1000000")
+            => not_allowed().closing();
+        "also for chunks":
+            ask("PUT /x HTTP/1.1").field("Expect: 100-continue")
+                .field("Transfer-Encoding: chunked")
+            => not_allowed().closing();
+        "also GET":
+            get_expecting("100-continue").field("Content-Length: 5") => text("hello").closing();
+        "without a body there is nothing to continue":
+            get_expecting("100-continue") => text("hello");
+        "an expectation has no case": get_expecting("100-Continue") => text("hello");
+        "it may be repeated": get_expecting("100-continue, 100-continue") => text("hello");
+        "an empty list expects nothing": get_expecting("") => text("hello");
+        "anything else is not met": get_expecting("200-maybe") => expectation_failed();
+        "also beside what is": get_expecting("100-continue, x=y") => expectation_failed();
+        "also for HEAD":
+            head("/hello.txt").field("Expect: x") => expectation_failed().headless();
+        "with a body it closes":
+            ask("PUT /x HTTP/1.1").field("Expect: x").field("Content-Length: 3").body("abc")
+            => expectation_failed().closing();
+        "1.0 had no expectations":
+            ask("GET /hello.txt HTTP/1.0").field("Expect: x") => text("hello").closing();
+    };
+    play(&everything(), table);
+}

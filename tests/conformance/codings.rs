@@ -1,0 +1,93 @@
+//! Siblings with the same content in another coding (RFC 9110 8.4, 12.5.3).
+
+use crate::root::{everything, tag};
+use crate::runner::play;
+use crate::script::*;
+
+fn script() -> Reply {
+    file("text/javascript; charset=utf-8", "identity").varying()
+}
+
+fn accepting(codings: &str) -> Request {
+    get("/packed.js").field(&format!("Accept-Encoding: {codings}"))
+}
+
+#[test]
+fn codings() {
+    let br = || script().encoded("br", "brotli!");
+    let zstd = || script().encoded("zstd", "zstandard");
+    let gzip = || script().encoded("gzip", "gzip");
+    let table = rows! {
+        "who accepts nothing gets the file": get("/packed.js") => script();
+        "brotli": accepting("br") => br();
+        "zstd": accepting("zstd") => zstd();
+        "gzip": accepting("gzip") => gzip();
+        "gzip by its old name": accepting("x-gzip") => gzip();
+        "a coding has no case": accepting("GZip") => gzip();
+        "of all that are liked, the smallest": accepting("gzip, deflate, br, zstd") => br();
+        "weights come first": accepting("br;q=0.5, gzip;q=0.8, zstd;q=0.1") => gzip();
+        "with three decimals": accepting("br;q=0.799, gzip;q=0.8") => gzip();
+        "identity may be liked best": accepting("gzip;q=0.5, identity") => script();
+        "a weight of zero refuses": accepting("br;q=0, gzip") => gzip();
+        "a weight of zero for all": accepting("br;q=0, zstd;q=0.0, gzip;q=0.000") => script();
+        "any": accepting("*") => br();
+        "any but that": accepting("br;q=0, *") => zstd();
+        "none": accepting("*;q=0") => br_refused();
+        "no list": accepting("") => script();
+        "identity": accepting("identity") => script();
+        "unknown codings": accepting("deflate, compress, aes128gcm") => script();
+        "a weight that is none does not count": accepting("br;q=x, gzip") => gzip();
+        "a weight above one does not count": accepting("br;q=2, gzip;q=0.5") => gzip();
+        "two lines are a list":
+            accepting("gzip").field("Accept-Encoding: br") => br();
+        "HEAD": head("/packed.js").field("Accept-Encoding: gzip") => gzip().headless();
+        "in 1.0":
+            ask("GET /packed.js HTTP/1.0").field("Accept-Encoding: gzip") => gzip().closing();
+    };
+    play(&everything(), table);
+}
+
+fn br_refused() -> Reply {
+    script()
+}
+
+#[test]
+fn encoded_siblings() {
+    let br = || script().encoded("br", "brotli!");
+    let css = || file("text/css; charset=utf-8", "plain style").varying();
+    let all = "Accept-Encoding: gzip, br, zstd";
+    let br_tag = tag("brotli!".len()).trim_end_matches('"').to_owned() + "-br\"";
+    let br_tag = |name: &str| format!("{name}: {br_tag}");
+    let table = rows! {
+        "only some siblings":
+            get("/style.css").field(all) => css().encoded("gzip", "gzipped style");
+        "no sibling that is liked": get("/style.css").field("Accept-Encoding: br") => css();
+        "no sibling": get("/hello.txt").field(all) => text("hello");
+        "a sibling alone is no file": get("/only.txt").field(all) => not_found();
+        "the sibling itself is what it is":
+            get("/packed.js.gz") => file("application/gzip", "gzip");
+        "even when gzip is accepted":
+            get("/packed.js.gz").field(all) => file("application/gzip", "gzip");
+        "brotli itself": get("/packed.js.br") => binary("brotli!");
+        "what does not shrink has no sibling":
+            get("/photo.png").field(all) => file("image/png", "png");
+        "a directory is no sibling": get("/both/file.txt").field(all) => text("plain");
+        "each coding has its tag":
+            accepting("br").field(&br_tag("If-None-Match")) => br().not_modified();
+        "which is no other's": accepting("gzip").field(&br_tag("If-None-Match"))
+            => script().encoded("gzip", "gzip");
+        "nor the file's own":
+            accepting("br").field(&format!("If-None-Match: {}", tag("identity".len()))) => br();
+        "a range is one of the encoded bytes":
+            accepting("br").field("Range: bytes=0-2") => br().part("0-2/7", "bro");
+        "if it is of that version":
+            accepting("br").field("Range: bytes=0-2").field(&br_tag("If-Range"))
+            => br().part("0-2/7", "bro");
+        "a range of the other version is not":
+            get("/packed.js").field("Range: bytes=0-2").field(&br_tag("If-Range")) => script();
+        "codings among others":
+            accepting("br") + get("/packed.js") + accepting("gzip")
+            => [br(), script(), script().encoded("gzip", "gzip")];
+    };
+    play(&everything(), table);
+}

@@ -1,0 +1,163 @@
+//! Conditional requests, in the order of RFC 9110 13.2.2.
+
+use crate::root::{everything, tag};
+use crate::runner::play;
+use crate::script::*;
+
+const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+/// The file with these field lines; `TAG` stands for its entity-tag.
+fn hello(lines: &[&str]) -> Request {
+    let with_tag = |line: &&str| line.replace("TAG", &tag("hello".len()));
+    lines
+        .iter()
+        .map(with_tag)
+        .fold(get("/hello.txt"), |request, line| request.field(&line))
+}
+
+fn dated(name: &str, date: &str) -> Request {
+    hello(&[&format!("{name}: {date}")])
+}
+
+#[test]
+fn entity_tags() {
+    let fresh = || text("hello").not_modified();
+    let table = rows! {
+        "the client has it": hello(&["If-None-Match: TAG"]) => fresh();
+        "the client has another": hello(&["If-None-Match: \"x\""]) => text("hello");
+        "the client has several": hello(&["If-None-Match: \"x\", TAG,\"y\""]) => fresh();
+        "the client has several, in two lines":
+            hello(&["If-None-Match: \"x\"", "If-None-Match: TAG"]) => fresh();
+        "the comparison is weak": hello(&["If-None-Match: W/TAG"]) => fresh();
+        "a weak one among others": hello(&["If-None-Match: \"x\", W/TAG"]) => fresh();
+        "a small w is no prefix": hello(&["If-None-Match: w/TAG"]) => text("hello");
+        "any": hello(&["If-None-Match: *"]) => fresh();
+        "any of what does not exist":
+            get("/nothing").field("If-None-Match: *") => not_found();
+        "a comma may stand in a tag": hello(&["If-None-Match: \"a,b\", TAG"]) => fresh();
+        "gaps in the list": hello(&["If-None-Match: ,, TAG ,"]) => fresh();
+        "a tag without quotes is none": hello(&["If-None-Match: x"]) => text("hello");
+        "an empty list names nothing": hello(&["If-None-Match:"]) => text("hello");
+        "a prefix is not the tag": hello(&["If-None-Match: \"ae1b981bc490a00\""]) => text("hello");
+        "HEAD is answered as GET":
+            head("/hello.txt").field("If-None-Match: *") => fresh();
+        "OPTIONS has no conditions":
+            ask("OPTIONS /hello.txt HTTP/1.1").field("If-None-Match: *") => options();
+        "nor has what is not allowed":
+            ask("PUT /hello.txt HTTP/1.1").field("If-None-Match: *") => not_allowed();
+
+        "it must be this one, and is": hello(&["If-Match: TAG"]) => text("hello");
+        "it must be one of these": hello(&["If-Match: \"x\", TAG"]) => text("hello");
+        "it must exist, and does": hello(&["If-Match: *"]) => text("hello");
+        "it must be another": hello(&["If-Match: \"x\""]) => precondition_failed();
+        "the comparison is strong": hello(&["If-Match: W/TAG"]) => precondition_failed();
+        "an empty list names nothing here, too": hello(&["If-Match:"]) => precondition_failed();
+        "HEAD, too":
+            head("/hello.txt").field("If-Match: \"x\"") => precondition_failed().headless();
+        "a browser is told in HTML":
+            hello(&["If-Match: \"x\"", "Accept: text/html"])
+            => html_page(
+                "412 Precondition Failed",
+                "the file is not the one the request depends on",
+            );
+        "no condition changes a 404": get("/nothing").field("If-Match: \"x\"") => not_found();
+        "nor a redirect": get("/dir").field("If-None-Match: *") => redirect("./dir/");
+        "a listing has no tag, so none matches":
+            get("/bare/").field("If-Match: \"x\"") => precondition_failed();
+        "but any is there":
+        head("/bare/").field("If-Match: *") => listing_page().headless();
+    "and any will do":
+        head("/bare/").field("If-None-Match: *") => listing_page().not_modified();
+    "both hold: the second answers":
+            hello(&["If-Match: TAG", "If-None-Match: TAG"]) => fresh();
+        "the first fails: the second is not asked":
+            hello(&["If-Match: \"x\"", "If-None-Match: TAG"]) => precondition_failed();
+    };
+    play(&everything(), table);
+}
+
+#[test]
+fn dates() {
+    let fresh = || text("hello").not_modified();
+    let since = |date| dated("If-Modified-Since", date);
+    let until = |date| dated("If-Unmodified-Since", date);
+    let table = rows! {
+        "not modified since": since(MODIFIED) => fresh();
+        "not modified since later": since(AFTER) => fresh();
+        "modified since": since(BEFORE) => text("hello");
+        "the form of RFC 850": since("Sunday, 06-Nov-94 08:49:37 GMT") => fresh();
+        "the form of asctime": since("Sun Nov  6 08:49:37 1994") => fresh();
+        "the form of asctime, a second earlier": since("Sun Nov  6 08:49:36 1994") => text("hello");
+        "no date at all is ignored": since("yesterday") => text("hello");
+        "nor is another time zone a date": since("Sun, 06 Nov 1994 08:49:37 EST") => text("hello");
+        "an empty date is ignored": since("") => text("hello");
+        "two dates are ignored":
+            hello(&[
+                "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT",
+                "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT",
+            ]) => text("hello");
+        "a date to come is ignored": since("Fri, 31 Dec 2100 23:59:59 GMT") => text("hello");
+        "HEAD, too":
+            head("/hello.txt").field("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT")
+            => fresh();
+        "a fraction of a second is not compared":
+            get("/precise.txt").field("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT")
+            => text("precise").modified_at(784_111_777_123_456_789).not_modified();
+        "a young file has no date to compare":
+            get("/future.txt").field("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT")
+            => text("future").young();
+        "unmodified since": until(MODIFIED) => text("hello");
+        "unmodified since later": until(AFTER) => text("hello");
+        "modified meanwhile": until(BEFORE) => precondition_failed();
+        "no date is no condition": until("tomorrow") => text("hello");
+        "a tag comes before a date: it is another":
+            hello(&["If-None-Match: \"x\"", "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT"])
+            => text("hello");
+        "a tag comes before a date: it is this one":
+            hello(&["If-None-Match: TAG", "If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT"])
+            => fresh();
+        "If-Match comes before If-Unmodified-Since":
+            hello(&["If-Match: TAG", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT"])
+            => text("hello");
+        "If-Unmodified-Since comes before If-None-Match":
+            hello(&["If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT", "If-None-Match: TAG"])
+            => precondition_failed();
+    };
+    play(&everything(), table);
+}
+
+#[test]
+fn parts_of_a_version() {
+    let part = || text("hello").part("0-1/5", "he");
+    let range = "Range: bytes=0-1";
+    let table = rows! {
+        "a part of this version": hello(&[range, "If-Range: TAG"]) => part();
+        "all of another": hello(&[range, "If-Range: \"x\""]) => text("hello");
+        "the comparison is strong": hello(&[range, "If-Range: W/TAG"]) => text("hello");
+        "a list is no validator": hello(&[range, "If-Range: TAG, \"x\""]) => text("hello");
+        "a part of the version of this date":
+            hello(&[range, "If-Range: Sun, 06 Nov 1994 08:49:37 GMT"]) => part();
+        "the date must be the same, not a later one":
+            hello(&[range, "If-Range: Sun, 06 Nov 1994 08:49:38 GMT"]) => text("hello");
+        "nor an earlier one":
+            hello(&[range, "If-Range: Sun, 06 Nov 1994 08:49:36 GMT"]) => text("hello");
+        "nonsense is no validator": hello(&[range, "If-Range: x"]) => text("hello");
+        "without a range there is nothing to ask": hello(&["If-Range: \"x\""]) => text("hello");
+        "a range that does not exist, of another version, is not refused":
+            hello(&["Range: bytes=9-", "If-Range: \"x\""]) => text("hello");
+        "a range that does not exist, of this version":
+            hello(&["Range: bytes=9-", "If-Range: TAG"]) => unsatisfiable(5);
+        "the client has it: the range is not looked at":
+            hello(&[range, "If-None-Match: TAG"]) => text("hello").not_modified();
+        "not even one that does not exist":
+            hello(&["Range: bytes=9-", "If-None-Match: TAG"]) => text("hello").not_modified();
+        "a failed condition comes before the range":
+            hello(&[range, "If-Match: \"x\""]) => precondition_failed();
+        "a condition that holds lets it through": hello(&[range, "If-Match: TAG"]) => part();
+        "all conditions at once":
+            hello(&[range, "If-Match: TAG", "If-None-Match: \"x\"", "If-Range: TAG"]) => part();
+    };
+    play(&everything(), table);
+}

@@ -1,0 +1,127 @@
+//! Directories: the slash, the index file, the listing.
+
+use crate::root::{Tree, everything};
+use crate::runner::{Setting, play, play_with};
+use crate::script::*;
+
+#[test]
+fn redirects() {
+    let table = rows! {
+        "a directory's address ends with a slash": get("/dir") => redirect("./dir/");
+        "HEAD, too": head("/dir") => redirect("./dir/").headless();
+        "a browser is told in HTML":
+            get("/dir").field("Accept: text/html")
+            => html_page(
+                "301 Moved Permanently",
+                "this is a directory; its address ends with a slash",
+            ).own("Location: ./dir/");
+        "the query is kept": get("/dir?a=b&c=%2F..%2F") => redirect("./dir/?a=b&c=%2F..%2F");
+        "an empty query is kept, too": get("/dir?") => redirect("./dir/?");
+        "a deeper directory is named relatively": get("/packed/../dir")
+            => page("400 Bad Request", "the path holds a dot segment");
+        "with an index or without": get("/indexed") => redirect("./indexed/");
+        "a name is escaped again": get("/sub%20dir") => redirect("./sub%20dir/");
+        "a colon makes no scheme": get("/ab:c") => redirect("./ab%3Ac/");
+        "UTF-8 is escaped": get("/\u{fc}") => redirect("./%C3%BC/");
+        "two slashes make no host": get("//evil.com") => redirect("./evil.com/");
+        "nor do three": get("///evil.com") => redirect("./evil.com/");
+        "absolute-form makes no host": get("http://evil.org/dir") => redirect("./dir/");
+        "Host makes no host":
+            "GET /dir HTTP/1.1\r\nHost: evil.org\r\n\r\n" => redirect("./dir/");
+        "a backslash makes no host":
+            get("/\\evil.com") => bad("the target holds a byte that must be percent-encoded");
+        "nor does an escaped one":
+            get("/%5cevil.com")
+            => page("400 Bad Request", "the path holds an escaped separator or NUL");
+        "an escaped line end splits nothing": get("/%0d%0aX:%20y") => not_found();
+        "nor does one in the query": get("/dir?%0d%0aX:%20y") => redirect("./dir/?%0d%0aX:%20y");
+        "a link to a directory, too": get("/link-to-dir") => redirect("./link-to-dir/");
+        "many slashes after a directory are one": get("/indexed//") => html("<h1>index</h1>");
+    };
+    play(&everything(), table);
+}
+
+#[test]
+fn indexes_and_listings() {
+    let entry = |name: &str| {
+        let about = r#""type":"file","size":5,"modified":"1994-11-06T08:49:37Z""#;
+        format!("{{\"name\":\"{name}\",{about},\"href\":\"./{name}\"}}")
+    };
+    let (inner, up) = (entry("inner.txt"), entry("up.txt"));
+    let start = "{\"path\":\"/dir/\",\"entries\":[";
+    let rows = format!("\n{inner},\n{up}\n],\"omitted\":0}}\n");
+    let whole = format!("{start}{rows}");
+    let table = rows! {
+        "the root's index": get("/") => html("<h1>home</h1>");
+        "HEAD of it": head("/") => html("<h1>home</h1>").headless();
+        "by its name": get("/index.html") => html("<h1>home</h1>");
+        "a directory's index": get("/indexed/") => html("<h1>index</h1>");
+        "with a query": get("/indexed/?x") => html("<h1>index</h1>");
+        "an index has conditions":
+            get("/indexed/").field("If-None-Match: *") => html("<h1>index</h1>").not_modified();
+        "and ranges":
+            get("/indexed/").field("Range: bytes=0-3")
+            => html("<h1>index</h1>").part("0-3/14", "<h1>");
+        "and codings":
+            get("/packed/").field("Accept-Encoding: br")
+            => html("plain index").encoded("br", "packed index");
+        "a listing, before its rows": head("/dir/") => listing_page().headless();
+        "a listing as JSON, before its rows":
+            head("/dir/?format=json") => listing_json(&[]).headless();
+        "a listing is made while it is sent":
+            get("/dir/?format=json") => listing_json(&[start, &rows]);
+        "an empty one":
+            get("/bare/?format=json") => listing_json(&[
+                "{\"path\":\"/bare/\",\"entries\":[",
+                "\n],\"omitted\":0}\n",
+            ]);
+        "1.0 knows no chunks: the end of the connection ends it":
+            ask("GET /dir/?format=json HTTP/1.0")
+            => listing_json(&[]).to_the_end(&whole);
+        "even if it wanted to stay":
+            ask("GET /dir/?format=json HTTP/1.0").field("Connection: keep-alive")
+            => listing_json(&[]).to_the_end(&whole);
+        "HEAD in 1.0": ask("HEAD /dir/ HTTP/1.0") => listing_page().to_the_end("");
+        "a listing among others":
+            get("/hello.txt") + get("/dir/?format=json") + get("/alive")
+            => [text("hello"), listing_json(&[start, &rows]), binary("yes")];
+    };
+    play(&everything(), table);
+}
+
+#[test]
+fn several_index_names() {
+    let tree = Tree::of(&[
+        ("b.html", "b of the root"),
+        ("index.html", "index of the root"),
+        ("both/a.html", "a of both"),
+        ("both/b.html", "b of both"),
+        ("one/b.html", "b of one"),
+        ("dir/a.html/inner.txt", "a directory by that name"),
+        ("dir/b.html", "b beside it"),
+        ("none/index.html", "not asked for"),
+    ]);
+    let setting = Setting::of(&["--index", "a.html", "--index", "b.html", "--no-listing"]);
+    let table = rows! {
+        "the first name that there is": get("/both/") => html("a of both");
+        "or the second": get("/one/") => html("b of one");
+        "also in the root": get("/") => html("b of the root");
+        "a directory is no index": get("/dir/") => html("b beside it");
+        "no other name is tried": get("/none/") => not_found();
+        "though it can be asked for": get("/none/index.html") => html("not asked for");
+    };
+    play_with(&setting, &tree.root(), table);
+}
+
+#[test]
+fn no_listing() {
+    let table = rows! {
+        "a directory without an index is nothing": get("/dir/") => not_found();
+        "HEAD, too": head("/dir/") => not_found().headless();
+        "as JSON, too": get("/dir/?format=json") => not_found();
+        "it still has a slash": get("/dir") => redirect("./dir/");
+        "its files are served": get("/dir/inner.txt") => text("inner");
+        "an index is one": get("/indexed/") => html("<h1>index</h1>");
+    };
+    play_with(&Setting::of(&["--no-listing"]), &everything().root(), table);
+}

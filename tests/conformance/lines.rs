@@ -1,0 +1,158 @@
+//! The request line: versions, targets, lengths (RFC 9112 2, 3).
+
+use crate::root::everything;
+use crate::runner::play;
+use crate::script::*;
+
+#[test]
+fn request_lines() {
+    const NONE: &str = "not an HTTP/1.1 request";
+    let table = rows! {
+        "one blank between the parts, not two":
+            ask("GET  /hello.txt HTTP/1.1") => bad(NONE);
+        "nor two before the version":
+            ask("GET /hello.txt  HTTP/1.1") => bad(NONE);
+        "no tab instead of a blank":
+            ask("GET\t/hello.txt HTTP/1.1") => bad(NONE);
+        "no blank at the end":
+            ask("GET /hello.txt HTTP/1.1 ") => bad(NONE);
+        "no blank at the beginning":
+            ask(" GET /hello.txt HTTP/1.1") => bad(NONE);
+        "a blank must be escaped":
+            ask("GET /a b.txt HTTP/1.1") => bad(NONE);
+        "a line without a version is HTTP/0.9, which is over":
+            ask("GET /hello.txt") => bad(NONE);
+        "a method alone":
+            ask("GET") => bad(NONE);
+        "no NUL":
+            ask("GET /\0 HTTP/1.1") => bad(NONE);
+        "no control byte":
+            ask("GET /\x01 HTTP/1.1") => bad(NONE);
+        "no DEL":
+            ask("GET /\x7f HTTP/1.1") => bad(NONE);
+        "no bare CR":
+            ask("GET /\r HTTP/1.1") => bad(NONE);
+        "a TLS handshake is no request":
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n" => bad(NONE);
+        "the line ends with CRLF, not with LF":
+            "GET /hello.txt HTTP/1.1\nHost: a\r\n\r\n" => bad("a line ends in LF without CR");
+        "one empty line before a request is skipped (RFC 9112 2.2)":
+            "\r\nGET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" => text("hello");
+        "two are not":
+            "\r\n\r\nGET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" => bad(NONE);
+        "an empty line that is a bare LF is not":
+            "\nGET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" => bad("a line ends in LF without CR");
+    };
+    play(&everything(), table);
+}
+
+#[test]
+fn versions() {
+    let other = || {
+        refusal(
+            "505 HTTP Version Not Supported",
+            "only HTTP/1.0 and HTTP/1.1 are spoken here",
+        )
+        .closing()
+    };
+    const NONE: &str = "not an HTTP/1.1 request";
+    let table = rows! {
+        "1.0 is answered in 1.1, and the connection closes":
+            ask("GET /hello.txt HTTP/1.0") => text("hello").closing();
+        "a later minor version is read as the latest we know (RFC 9110 2.5)":
+            ask("GET /hello.txt HTTP/1.2") => text("hello");
+        "as late as 1.9":
+            ask("HEAD /hello.txt HTTP/1.9") => text("hello").headless();
+        "and it needs a Host":
+            "GET /hello.txt HTTP/1.7\r\n\r\n" => bad("HTTP/1.1 requires a Host field");
+        "another major version is not spoken":
+            ask("GET /hello.txt HTTP/2.0") => other();
+        "not an older one either":
+            ask("GET /hello.txt HTTP/0.9") => other();
+        "the preface of HTTP/2":
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" => other();
+        "a digit, a dot, a digit": ask("GET /hello.txt HTTP/1") => bad(NONE);
+        "not two digits": ask("GET /hello.txt HTTP/1.10") => bad(NONE);
+        "not two digits before the dot": ask("GET /hello.txt HTTP/01.1") => bad(NONE);
+        "a comma is no dot": ask("GET /hello.txt HTTP/1,1") => bad(NONE);
+        "the name has a case": ask("GET /hello.txt http/1.1") => bad(NONE);
+        "another protocol": ask("GET /hello.txt RTSP/1.0") => bad(NONE);
+        "letters are no version": ask("GET /hello.txt HTTP/x.y") => bad(NONE);
+    };
+    play(&everything(), table);
+}
+
+#[test]
+fn targets() {
+    const FORM: &str = "the target is neither a path nor an absolute URL";
+    const ESCAPE: &str = "the target holds a byte that must be percent-encoded";
+    const HOST: &str = "the target names no valid host";
+    let table = rows! {
+        "a query is ignored": get("/hello.txt?a=b&c") => text("hello");
+        "an empty query is one, too": get("/hello.txt?") => text("hello");
+        "a second question mark belongs to the query": get("/hello.txt?a?b/../c") => text("hello");
+        "a query's escapes are nobody's business": get("/hello.txt?%00%zz%") => text("hello");
+        "absolute-form": get("http://a/hello.txt") => text("hello");
+        "absolute-form with a port and a query": get("http://a:80/hello.txt?x") => text("hello");
+        "absolute-form of the root": get("http://a/") => html("<h1>home</h1>");
+        "absolute-form without a path is the root": get("http://a") => html("<h1>home</h1>");
+        "absolute-form with nothing but a query": get("http://a?x") => html("<h1>home</h1>");
+        "a scheme has no case": get("HtTp://a/hello.txt") => text("hello");
+        "behind a proxy that ends TLS": get("https://a/hello.txt") => text("hello");
+        "the host of absolute-form wins (RFC 9112 3.2.2)":
+            "GET http://a/hello.txt HTTP/1.1\r\nHost: b\r\n\r\n" => text("hello");
+        "but it does not replace Host":
+            "GET http://a/hello.txt HTTP/1.1\r\n\r\n" => bad("HTTP/1.1 requires a Host field");
+        "absolute-form in 1.0": ask("GET http://a/hello.txt HTTP/1.0") => text("hello").closing();
+        "absolute-form with an IPv6 address": get("http://[::1]:80/hello.txt") => text("hello");
+        "absolute-form without a host": get("http:///hello.txt") => bad(HOST);
+        "absolute-form without anything": get("http://") => bad(HOST);
+        "absolute-form with a user": get("http://u@a/hello.txt") => bad(HOST);
+        "absolute-form with a strange port": get("http://a:x/hello.txt") => bad(HOST);
+        "another scheme": get("ftp://a/hello.txt") => bad(FORM);
+        "no scheme at all": get("hello.txt") => bad(FORM);
+        "authority-form is for CONNECT alone": get("a:80") => bad(FORM);
+        "a fragment is never sent": get("/hello.txt#x") => bad(ESCAPE);
+        "a backslash is no slash": get("\\hello.txt") => bad(ESCAPE);
+        "nor is it a name": get("/dir\\inner.txt") => bad(ESCAPE);
+        "angle brackets": get("/<b>.txt") => bad(ESCAPE);
+        "quotes": get("/\"hello\".txt") => bad(ESCAPE);
+    };
+    play(&everything(), table);
+}
+
+#[test]
+fn lengths() {
+    let line_too_long = || refusal("414 URI Too Long", "the request line is too long").closing();
+    let head_too_long = |why| refusal("431 Request Header Fields Too Large", why).closing();
+    let too_long = "the header fields are too large";
+    // `GET ` and ` HTTP/1.1` take 13 bytes of the line.
+    let target = |length: usize| format!("/hello.txt?{}", "q".repeat(length - 13 - 11));
+    let head_of = |length: usize| {
+        let start = "GET /hello.txt HTTP/1.1\r\nHost: a\r\nX: ";
+        format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4))
+    };
+    let fields =
+        |count: usize| (1..count).fold(get("/hello.txt"), |request, _| request.field("X: y"));
+    let table = rows! {
+        "a request line of 8 KiB": get(&target(8192)) => text("hello");
+        "a longer one": get(&target(8193)) => line_too_long();
+        "HEAD with a longer one has no body": head(&target(8200)) => line_too_long().headless();
+        "a line that does not end": "GET /".to_owned() + &"a".repeat(9000) => line_too_long();
+        "a method that does not end": "A".repeat(9000) => line_too_long();
+        "a head of 32 KiB": head_of(32 * 1024) => text("hello");
+        "a longer one is too large": head_of(32 * 1024 + 1) => head_too_long(too_long);
+        "a head that does not end is refused before it does":
+            "GET / HTTP/1.1\r\nX: ".to_owned() + &"x".repeat(33 * 1024)
+            => head_too_long(too_long);
+        "a head that does not end, in many lines":
+            "GET / HTTP/1.1\r\n".to_owned() + &"X: y\r\n".repeat(6000)
+            => head_too_long(too_long);
+        "HEAD with too large a head has no body":
+            "HEAD / HTTP/1.1\r\nX: ".to_owned() + &"x".repeat(33 * 1024)
+            => head_too_long(too_long).headless();
+        "a hundred fields": fields(100) => text("hello");
+        "one more": fields(101) => head_too_long("too many field lines");
+    };
+    play(&everything(), table);
+}

@@ -1,0 +1,122 @@
+//! Methods, statuses, and the fields of a response (RFC 9110 9, 15).
+
+use crate::root::{BIG_LINES, DIGITS, everything, numbered};
+use crate::runner::play;
+use crate::script::*;
+
+#[test]
+fn methods() {
+    let table = rows! {
+        "a file comes with its type, its validators and its length":
+            get("/hello.txt") => text("hello");
+        "HEAD is told the same, without the body":
+            head("/hello.txt") => text("hello").headless();
+        "a file that is too long for one write comes whole":
+            get("/big.txt") => text(&numbered(BIG_LINES));
+        "HEAD of a long file sends none of it":
+            head("/big.txt") => text(&numbered(BIG_LINES)).headless();
+        "an empty file has a length of zero":
+            get("/empty.txt") => text("");
+        "HEAD of an empty file":
+            head("/empty.txt") => text("");
+        "HEAD of nothing has the length of the page that GET would get":
+            head("/nothing") => not_found().headless();
+        "nothing is a 404 and leaves the connection open":
+            get("/nothing") => not_found();
+        "a browser gets its 404 as HTML":
+            get("/nothing").field("Accept: text/html,application/xml;q=0.9,*/*;q=0.8")
+            => html_page("404 Not Found", "there is nothing at this address");
+        "HEAD of nothing for a browser":
+            head("/nothing").field("Accept: text/html")
+            => html_page("404 Not Found", "there is nothing at this address").headless();
+        "who takes anything gets text":
+            get("/nothing").field("Accept: */*") => not_found();
+        "who refuses HTML gets text":
+            get("/nothing").field("Accept: text/html;q=0, text/plain") => not_found();
+
+        "OPTIONS says what is allowed":
+            ask("OPTIONS /hello.txt HTTP/1.1") => options();
+        "OPTIONS * says it for the server":
+            ask("OPTIONS * HTTP/1.1") => options();
+        "OPTIONS of what does not exist":
+            ask("OPTIONS /nothing HTTP/1.1") => options();
+        "OPTIONS in absolute-form without a path means the server (RFC 9112 3.2.4)":
+            ask("OPTIONS http://a HTTP/1.1") => options();
+        "the asterisk is for OPTIONS alone":
+            ask("GET * HTTP/1.1")
+            => bad("the target is neither a path nor an absolute URL");
+
+        "POST is known and not allowed":
+            ask("POST /hello.txt HTTP/1.1") => not_allowed();
+        "PUT is known and not allowed":
+            ask("PUT /hello.txt HTTP/1.1") => not_allowed();
+        "DELETE is known and not allowed":
+            ask("DELETE /hello.txt HTTP/1.1") => not_allowed();
+        "PATCH is known and not allowed":
+            ask("PATCH /hello.txt HTTP/1.1") => not_allowed();
+        "TRACE is known and not allowed, and echoes nothing":
+            ask("TRACE /hello.txt HTTP/1.1").field("Cookie: secret") => not_allowed();
+        "CONNECT is known and not allowed, with its authority-form":
+            ask("CONNECT a:80 HTTP/1.1") => not_allowed();
+        "what is not allowed is not looked up":
+            ask("POST /nothing HTTP/1.1") => not_allowed();
+        "a browser is told so in HTML":
+            ask("POST / HTTP/1.1").field("Accept: text/html")
+            => html_page(
+                "405 Method Not Allowed",
+                "files are only read here: GET, HEAD and OPTIONS",
+            ).own("Allow: GET, HEAD, OPTIONS");
+        "a method nobody knows is not implemented":
+            ask("BREW /pot HTTP/1.1") => not_implemented();
+        "WebDAV's methods are not implemented":
+            ask("PROPFIND / HTTP/1.1") => not_implemented();
+        "methods have a case (RFC 9110 9.1)":
+            ask("get /hello.txt HTTP/1.1") => not_implemented();
+        "a method is no prefix of another":
+            ask("GETS /hello.txt HTTP/1.1") => not_implemented();
+        "a method may have any token's bytes":
+            ask("M-SEARCH!#$%&'*+.^_`|~ / HTTP/1.1") => not_implemented();
+        "a method with another byte is none":
+            ask("G@T / HTTP/1.1") => bad("not an HTTP/1.1 request");
+    };
+    play(&everything(), table);
+}
+
+#[test]
+fn types() {
+    let typed = |kind| file(kind, "typed");
+    let table = rows! {
+        "HTML": get("/types/page.html") => html("typed");
+        "an extension has no case": get("/types/UPPER.HTML") => html("typed");
+        "a style sheet":
+            get("/types/style.css") => typed("text/css; charset=utf-8").varying();
+        "a script":
+            get("/types/script.js") => typed("text/javascript; charset=utf-8").varying();
+        "a module":
+            get("/types/module.mjs") => typed("text/javascript; charset=utf-8").varying();
+        "JSON is UTF-8 without saying so":
+            get("/types/data.json") => typed("application/json").varying();
+        "a drawing": get("/types/image.svg") => typed("image/svg+xml").varying();
+        "WebAssembly": get("/types/code.wasm") => typed("application/wasm").varying();
+        "Markdown": get("/types/notes.md") => typed("text/markdown; charset=utf-8").varying();
+        "a picture": get("/types/photo.png") => typed("image/png");
+        "a font": get("/types/font.woff2") => typed("font/woff2");
+        "an archive is what it is, not an encoding of something":
+            get("/types/archive.tar.gz") => typed("application/gzip");
+        "source code is text": get("/types/program.rs") => text("typed");
+        "a README is text": get("/types/README") => text("typed");
+        "an unknown extension": get("/types/thing.xyzzy") => binary("typed");
+        "no extension at all": get("/alive") => binary("yes");
+
+        "the entity-tag has the nanoseconds that Last-Modified cannot say":
+            get("/precise.txt") => text("precise").modified_at(784_111_777_123_456_789);
+        "a file from the future may still change: a weak tag, no date":
+            get("/future.txt") => text("future").young();
+        "and so its tag opens no range":
+            get("/future.txt").field("Range: bytes=0-1").field("If-Range: W/\"0\"")
+            => text("future").young();
+        "the tag is the same for the same time and length, whatever the name":
+            [get("/digits.txt"), get("/digits.txt?again")] => [text(DIGITS), text(DIGITS)];
+    };
+    play(&everything(), table);
+}

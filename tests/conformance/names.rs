@@ -1,0 +1,44 @@
+//! Names that begin with a dot.
+
+use crate::root::everything;
+use crate::runner::{Setting, play, play_with};
+use crate::script::*;
+
+fn binary_hidden() -> Reply {
+    binary("hidden")
+}
+
+#[test]
+fn hidden_names() {
+    let table = rows! {
+        "a hidden file": get("/.env") => not_found();
+        "a hidden file, escaped": get("/%2eenv") => not_found();
+        "a file in a hidden directory": get("/.git/config") => not_found();
+        "a hidden directory": get("/.git/") => not_found();
+        "a hidden directory has no slash": get("/.git") => not_found();
+        "a hidden file in a directory": get("/dir/.inner") => not_found();
+        "a name of dots": get("/....txt") => not_found();
+        "HEAD": head("/.env") => not_found().headless();
+        "/.well-known/ is there to be found":
+            get("/.well-known/security.txt") => text("hidden");
+        "its own hidden files are not": get("/.well-known/.inner") => not_found();
+        "it is only that at the root": get("/dir/.well-known/file.txt") => not_found();
+        "nor is anything that begins so": get("/.well-known2/") => not_found();
+    };
+    play(&everything(), table);
+}
+
+#[test]
+fn hidden_names_that_are_shown() {
+    let table = rows! {
+        "a hidden file": get("/.env") => binary_hidden();
+        "a file in a hidden directory": get("/.git/config") => binary_hidden();
+        "a hidden directory": get("/.git") => redirect("./.git/");
+        "a hidden file in a directory": get("/dir/.inner") => binary_hidden();
+        "a name of dots": get("/....txt") => text("named");
+        "/.well-known/": get("/.well-known/.inner") => binary_hidden();
+        "dot-dot is still no name":
+            get("/../secret.txt") => page("400 Bad Request", "the path holds a dot segment");
+    };
+    play_with(&Setting::of(&["--hidden"]), &everything().root(), table);
+}

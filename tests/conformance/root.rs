@@ -1,0 +1,219 @@
+//! The directories that are served: every file in them is from Sun, 06 Nov 1994 08:49:37 GMT,
+//! so that their validators are known.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// When all files were last modified, as HTTP says it.
+pub const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+const MODIFIED_SECONDS: u64 = 784_111_777;
+
+pub const DIGITS: &str = "0123456789";
+
+/// Longer than what leaves in one write with its header, so that the file itself is sent.
+pub const BIG_LINES: usize = 10_000;
+
+/// Lines of ten bytes, numbered: the byte at 470 begins the line `000000047`.
+pub fn numbered(lines: usize) -> String {
+    (0..lines).map(|line| format!("{line:09}\n")).collect()
+}
+
+/// The entity-tag of a file that was modified at [`MODIFIED`].
+pub fn tag(length: usize) -> String {
+    tag_of(MODIFIED_SECONDS * 1_000_000_000, length)
+}
+
+pub fn tag_of(nanoseconds: u64, length: usize) -> String {
+    format!("\"{nanoseconds:x}-{length:x}\"")
+}
+
+/// A tree that is removed when the test is done.
+pub struct Tree {
+    dir: tempfile::TempDir,
+}
+
+impl Tree {
+    /// With these files.
+    pub fn of(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let tree = Self { dir };
+        fs::create_dir(tree.root()).expect("a fresh directory");
+        for (name, content) in files {
+            tree.write(name.as_bytes(), content.as_bytes());
+        }
+        tree
+    }
+
+    /// The directory to serve. It has a parent of its own, which nobody may reach.
+    pub fn root(&self) -> PathBuf {
+        self.dir.path().join("root")
+    }
+
+    /// Writes a file, and the directories it needs.
+    pub fn write(&self, name: &[u8], content: &[u8]) {
+        self.write_at(name, content, Duration::from_secs(MODIFIED_SECONDS));
+    }
+
+    fn write_at(&self, name: &[u8], content: &[u8], since_1970: Duration) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("the root, at least")).expect("directories");
+        fs::write(&path, content).expect("a file");
+        set_modified(&path, UNIX_EPOCH + since_1970);
+    }
+
+    fn path(&self, name: &[u8]) -> PathBuf {
+        self.root().join(OsStr::from_bytes(name))
+    }
+
+    fn link(&self, name: &str, target: impl AsRef<Path>) {
+        symlink(target, self.path(name.as_bytes())).expect("a symlink");
+    }
+}
+
+fn set_modified(path: &Path, time: SystemTime) {
+    let file = File::options().append(true).open(path).expect("our file");
+    file.set_modified(time).expect("our own file's time");
+}
+
+/// The tree that most rows are about.
+pub fn everything() -> Tree {
+    let tree = Tree::of(&[
+        ("alive", "yes"),
+        ("index.html", "<h1>home</h1>"),
+        ("hello.txt", "hello"),
+        ("digits.txt", DIGITS),
+        ("long.txt", &numbered(100)),
+        ("big.txt", &numbered(BIG_LINES)),
+        ("empty.txt", ""),
+        ("dir/inner.txt", "inner"),
+        ("indexed/index.html", "<h1>index</h1>"),
+        ("evil.com/file.txt", "not evil"),
+        ("sub dir/file.txt", "in a sub dir"),
+        ("ab:c/file.txt", "behind a colon"),
+    ]);
+    fs::create_dir(tree.path(b"bare")).expect("a directory without entries");
+    add_types(&tree);
+    add_names(&tree);
+    add_hidden(&tree);
+    add_encoded(&tree);
+    add_links(&tree);
+    add_strange(&tree);
+    tree
+}
+
+fn add_types(tree: &Tree) {
+    for name in [
+        "page.html",
+        "style.css",
+        "script.js",
+        "module.mjs",
+        "data.json",
+        "image.svg",
+        "photo.png",
+        "font.woff2",
+        "code.wasm",
+        "notes.md",
+        "program.rs",
+        "README",
+        "archive.tar.gz",
+        "thing.xyzzy",
+        "UPPER.HTML",
+    ] {
+        tree.write(format!("types/{name}").as_bytes(), b"typed");
+    }
+    // A moment with a fraction, and one that is still to come.
+    let precise = Duration::new(MODIFIED_SECONDS, 123_456_789);
+    tree.write_at(b"precise.txt", b"precise", precise);
+    tree.write_at(b"future.txt", b"future", Duration::from_secs(4_102_444_800));
+}
+
+fn add_names(tree: &Tree) {
+    for name in [
+        "a b.txt",
+        "a+b.txt",
+        "a..b.txt",
+        "....txt",
+        "100%.txt",
+        "%61.txt",
+        "what?.txt",
+        "#1.txt",
+        "a&b;c=d.txt",
+        "a:b.txt",
+        "<b>.txt",
+        "back\\slash.txt",
+        "\u{fc}ber.txt",
+        "\u{65e5}\u{672c}.txt",
+        "\u{fc}/inner.txt",
+    ] {
+        tree.write(name.as_bytes(), b"named");
+    }
+    tree.write(b"latin-\xe9.txt", b"named");
+    tree.write(longest_name().as_bytes(), b"named");
+}
+
+/// 255 bytes, which is what a file system allows.
+pub fn longest_name() -> String {
+    format!("{}.txt", "n".repeat(251))
+}
+
+fn add_hidden(tree: &Tree) {
+    for name in [
+        ".env",
+        ".git/config",
+        "dir/.inner",
+        ".well-known/security.txt",
+        ".well-known/.inner",
+        "dir/.well-known/file.txt",
+    ] {
+        tree.write(name.as_bytes(), b"hidden");
+    }
+}
+
+/// Not really compressed: a server looks at names, and a test at bytes.
+fn add_encoded(tree: &Tree) {
+    for (name, content) in [
+        ("packed.js", "identity"),
+        ("packed.js.br", "brotli!"),
+        ("packed.js.zst", "zstandard"),
+        ("packed.js.gz", "gzip"),
+        ("style.css", "plain style"),
+        ("style.css.gz", "gzipped style"),
+        ("photo.png", "png"),
+        ("photo.png.gz", "gzipped png"),
+        ("only.txt.gz", "gzipped only"),
+        ("packed/index.html", "plain index"),
+        ("packed/index.html.br", "packed index"),
+        ("both/file.txt", "plain"),
+    ] {
+        tree.write(name.as_bytes(), content.as_bytes());
+    }
+    fs::create_dir(tree.path(b"both/file.txt.gz")).expect("a directory in a sibling's place");
+}
+
+fn add_links(tree: &Tree) {
+    tree.write(b"../secret.txt", b"secret");
+    tree.write(b"../outside/file.txt", b"outside");
+    tree.link("link.txt", "hello.txt");
+    tree.link("link-to-link.txt", "link.txt");
+    tree.link("dir/up.txt", "../hello.txt");
+    tree.link("link-to-dir", "dir");
+    tree.link("out.txt", "../secret.txt");
+    tree.link("out-by-name.txt", tree.root().join("../secret.txt"));
+    tree.link("in-by-name.txt", tree.root().join("hello.txt"));
+    tree.link("out", "../outside");
+    tree.link("dangling.txt", "nothing.txt");
+    tree.link("loop.txt", "loop.txt");
+}
+
+fn add_strange(tree: &Tree) {
+    use rustix::fs::{CWD, Mode};
+    let mode = Mode::RUSR | Mode::WUSR;
+    rustix::fs::mkfifoat(CWD, tree.path(b"fifo.txt"), mode).expect("a FIFO");
+    tree.link("link-to-fifo.txt", "fifo.txt");
+    UnixListener::bind(tree.path(b"socket.txt")).expect("a socket");
+}

@@ -1,0 +1,290 @@
+//! Plays the rows of a table to a server and compares, byte by byte.
+
+use crate::root::Tree;
+use crate::script::{BOUNDARY, DATE, Reply, Row, Script, YOUNG, options};
+use crate::support::{Peer, Server};
+use std::fmt::Write;
+use std::io;
+use std::path::Path;
+
+/// How the server of a table is started, and what each of its responses then says.
+pub struct Setting<'s> {
+    pub options: &'s [&'s str],
+    pub preset: &'s str,
+    /// Further lines of an answer to OPTIONS, which is what follows every row.
+    pub allows: &'s [&'s str],
+}
+
+/// The lines that every response has.
+pub const PRESET: &str = "Server: oneloop\nX-Content-Type-Options: nosniff";
+
+/// Plays a table to a server without options.
+pub fn play(tree: &Tree, rows: Vec<Row>) {
+    play_with(&Setting::of(&[]), &tree.root(), rows);
+}
+
+impl<'s> Setting<'s> {
+    /// These options change nothing that every response has.
+    pub fn of(options: &'s [&'s str]) -> Self {
+        Self {
+            options,
+            preset: PRESET,
+            allows: &[],
+        }
+    }
+}
+
+/// Plays a table to a server of its own, and fails with every row that fails.
+pub fn play_with(setting: &Setting, root: &Path, rows: Vec<Row>) {
+    let server = Server::start(root, setting.options);
+    let failures: Vec<String> = rows
+        .iter()
+        .filter_map(|row| {
+            let failure = play_row(&server, row, setting).err()?;
+            Some(report(row, &failure))
+        })
+        .collect();
+    assert!(
+        failures.is_empty(),
+        "\n{}\n{} of {} rows failed; the server said:\n{}",
+        failures.join("\n"),
+        failures.len(),
+        rows.len(),
+        server.said(),
+    );
+}
+
+/// What went wrong: what was expected, what came, and how it ended.
+struct Failure {
+    expected: Vec<u8>,
+    received: Vec<u8>,
+    end: String,
+}
+
+/// What is sent after each row. If the connection is still open it is answered, which also
+/// proves that the server took no byte of the row for the beginning of another request.
+const PROBE: &[u8] = b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+fn play_row(server: &Server, row: &Row, setting: &Setting<'_>) -> Result<(), Failure> {
+    let is_closed = row.script.hangs_up || row.replies.iter().any(Reply::closes);
+    let mut expected: Vec<u8> = row
+        .replies
+        .iter()
+        .flat_map(|reply| reply.to_bytes(setting.preset))
+        .collect();
+    let mut received = Vec::new();
+    let end = talk(server, &row.script, &expected, &mut received);
+    if !is_closed {
+        let probed = setting
+            .allows
+            .iter()
+            .fold(options(), |reply, line| reply.own(line));
+        expected.extend(probed.closing().to_bytes(setting.preset));
+    }
+    let received = normalize(received);
+    let end = match end {
+        Ok(()) if received == expected => return Ok(()),
+        Ok(()) => "and then it closed".to_owned(),
+        Err(error) => format!("and then: {error}"),
+    };
+    Err(Failure {
+        expected,
+        received,
+        end,
+    })
+}
+
+/// Sends the script, takes its answers, sends the probe, takes the rest, and makes sure that
+/// there never is a reset.
+fn talk(
+    server: &Server,
+    script: &Script,
+    expected: &[u8],
+    received: &mut Vec<u8>,
+) -> io::Result<()> {
+    let mut peer = server.connect();
+    for piece in &script.pieces {
+        peer.send(piece)?;
+    }
+    if script.hangs_up {
+        peer.half_close()?;
+        return take(peer.receive_to_end(), received);
+    }
+    // Only the probe asks the server to close, so what comes before it is waited for. Once
+    // something else has come there is nothing to wait for.
+    while received.len() < expected.len() && expected.starts_with(&normalize(received.clone())) {
+        match peer.receive_some()? {
+            bytes if bytes.is_empty() => break,
+            bytes => received.extend(bytes),
+        }
+    }
+    peer.send(PROBE)?;
+    take(peer.receive_to_end(), received)?;
+    linger(&mut peer)
+}
+
+fn take(result: Result<Vec<u8>, (Vec<u8>, io::Error)>, received: &mut Vec<u8>) -> io::Result<()> {
+    let (bytes, end) = match result {
+        Ok(bytes) => (bytes, Ok(())),
+        Err((bytes, error)) => (bytes, Err(error)),
+    };
+    received.extend(bytes);
+    end
+}
+
+/// The server has closed its direction only: what we still send is taken, and does not come
+/// back as a reset, which would destroy an answer that we had not read yet (RFC 9112 9.6).
+fn linger(peer: &mut Peer) -> io::Result<()> {
+    let says = |error: io::Error| io::Error::other(format!("it closed without lingering: {error}"));
+    for _ in 0..2 {
+        peer.send(b"what nobody reads").map_err(says)?;
+    }
+    peer.receive(1).map_err(|(_, error)| says(error))?;
+    Ok(())
+}
+
+/// Puts known values in the place of those that no test can know. All keep their length.
+fn normalize(mut bytes: Vec<u8>) -> Vec<u8> {
+    replace_between(&mut bytes, b"\r\nDate: ", b" GMT\r\n", |value| {
+        // Only if it has the form: `Sun, 06 Nov 1994 08:49:37`.
+        let known = DATE.as_bytes().get(..value.len()).unwrap_or_default();
+        let is_date = value.len() == known.len()
+            && std::iter::zip(value, known).all(|(a, b)| same_class(*a, *b));
+        is_date.then(|| known.to_vec())
+    });
+    replace_between(&mut bytes, b"\r\nETag: W/\"", b"\"\r\n", |value| {
+        let is_tag = value.len() == YOUNG.len()
+            && std::iter::zip(value, YOUNG.as_bytes()).all(|(a, b)| (*a == b'-') == (*b == b'-'));
+        is_tag.then(|| YOUNG.as_bytes().to_vec())
+    });
+    let mut boundaries = Vec::new();
+    replace_between(&mut bytes, b"boundary=", b"\r\n", |value| {
+        boundaries.push(value.to_vec());
+        None
+    });
+    for boundary in boundaries {
+        if boundary.len() == BOUNDARY.len() {
+            replace_all(&mut bytes, &boundary, BOUNDARY.as_bytes());
+        }
+    }
+    bytes
+}
+
+fn same_class(a: u8, b: u8) -> bool {
+    a.is_ascii_digit() == b.is_ascii_digit() && a.is_ascii_alphabetic() == b.is_ascii_alphabetic()
+}
+
+/// Offers each stretch of `bytes` between `before` and `after` for replacement.
+fn replace_between(
+    bytes: &mut Vec<u8>,
+    before: &[u8],
+    after: &[u8],
+    mut replace: impl FnMut(&[u8]) -> Option<Vec<u8>>,
+) {
+    let mut at = 0;
+    while let Some(start) = find(bytes, before, at).map(|found| found + before.len()) {
+        let Some(end) = find(bytes, after, start) else {
+            return;
+        };
+        if let Some(value) = replace(&bytes[start..end]) {
+            bytes.splice(start..end, value);
+        }
+        at = start;
+    }
+}
+
+fn replace_all(bytes: &mut Vec<u8>, old: &[u8], new: &[u8]) {
+    let mut at = 0;
+    while let Some(start) = find(bytes, old, at) {
+        bytes.splice(start..start + old.len(), new.iter().copied());
+        at = start + new.len();
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
+    let found = bytes.get(from..)?;
+    let at = found.windows(wanted.len()).position(|it| it == wanted)?;
+    Some(from + at)
+}
+
+/// The row's sentence, what was sent, and the differences line by line.
+fn report(row: &Row, failure: &Failure) -> String {
+    let mut text = format!("\n== {}\nsent:\n", row.name);
+    for (index, piece) in row.script.pieces.iter().enumerate() {
+        if index > 0 {
+            text.push_str("  (then)\n");
+        }
+        for line in lines(piece) {
+            let _ = writeln!(text, "  > {line}");
+        }
+    }
+    if row.script.hangs_up {
+        text.push_str("  (and closed its direction)\n");
+    }
+    let _ = writeln!(text, "expected (-) and received (+):");
+    let (expected, received) = (lines(&failure.expected), lines(&failure.received));
+    let same_at_start = std::iter::zip(&expected, &received)
+        .take_while(|(a, b)| a == b)
+        .count();
+    let same_at_end = std::iter::zip(
+        expected[same_at_start..].iter().rev(),
+        received[same_at_start..].iter().rev(),
+    )
+    .take_while(|(a, b)| a == b)
+    .count();
+    let differing = |lines: &[String]| lines[same_at_start..lines.len() - same_at_end].to_vec();
+    put(&mut text, ' ', &expected[..same_at_start]);
+    put(&mut text, '-', &differing(&expected));
+    put(&mut text, '+', &differing(&received));
+    put(&mut text, ' ', &expected[expected.len() - same_at_end..]);
+    let _ = writeln!(text, "  {}", failure.end);
+    text
+}
+
+fn put(text: &mut String, mark: char, lines: &[String]) {
+    const MOST: usize = 40;
+    for line in lines.iter().take(MOST) {
+        let _ = writeln!(text, "  {mark} {line}");
+    }
+    if lines.len() > MOST {
+        let _ = writeln!(text, "  {mark} ... {} lines more", lines.len() - MOST);
+    }
+}
+
+/// Escaped, one for each LF, none longer than a screen is wide.
+fn lines(bytes: &[u8]) -> Vec<String> {
+    bytes
+        .split_inclusive(|&byte| byte == b'\n')
+        .map(|line| {
+            let shown = line.get(..160).unwrap_or(line).escape_ascii().to_string();
+            match line.len() {
+                0..=160 => shown,
+                length => format!("{shown}... {length} bytes"),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_date_passes_for_one() {
+        let date = |value: &str| {
+            let line = format!("\r\nDate: {value}\r\n");
+            normalize(line.into_bytes()) == format!("\r\nDate: {DATE}\r\n").into_bytes()
+        };
+        assert!(date("Sun, 06 Nov 1994 08:49:37 GMT"));
+        assert!(!date("Sun,  6 Nov 1994 08:49:37 GMT"));
+        assert!(!date("Sunday, 06-Nov-94 08:49:37 GMT"));
+        assert!(!date("Sun, 06 Nov 1994 08:49:37 UTC"));
+    }
+
+    #[test]
+    fn a_boundary_is_replaced_wherever_it_stands() {
+        let bytes = b"boundary=oneloop-fedcba9876543210\r\n\r\n--oneloop-fedcba9876543210--\r\n";
+        let expected = format!("boundary={BOUNDARY}\r\n\r\n--{BOUNDARY}--\r\n");
+        assert_eq!(normalize(bytes.to_vec()), expected.into_bytes());
+    }
+}

@@ -1,0 +1,545 @@
+//! The language the tables are written in: what is sent, and what comes back.
+
+use crate::root::{MODIFIED, tag, tag_of};
+use std::ops::Add;
+
+/// One line of a table.
+pub struct Row {
+    pub name: &'static str,
+    pub script: Script,
+    pub replies: Vec<Reply>,
+}
+
+/// `"sentence": what is sent => what comes back;` and so on.
+macro_rules! rows {
+    ($($name:literal: $script:expr => $replies:expr;)*) => {
+        vec![$(crate::script::Row {
+            name: $name,
+            script: crate::script::Script::from($script),
+            replies: Vec::from(crate::script::Replies::from($replies).0),
+        }),*]
+    };
+}
+pub(crate) use rows;
+
+/// What a client sends, in separate writes.
+#[derive(Clone)]
+pub struct Script {
+    pub pieces: Vec<Vec<u8>>,
+    /// It then closes its direction.
+    pub hangs_up: bool,
+}
+
+/// Sends this, and then closes its direction.
+pub fn hang_up_after(script: impl Into<Script>) -> Script {
+    Script {
+        hangs_up: true,
+        ..script.into()
+    }
+}
+
+impl From<&str> for Script {
+    fn from(text: &str) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+impl From<String> for Script {
+    fn from(text: String) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+impl From<&[u8]> for Script {
+    fn from(bytes: &[u8]) -> Self {
+        Self {
+            pieces: vec![bytes.to_vec()],
+            hangs_up: false,
+        }
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Script {
+    fn from(bytes: &[u8; N]) -> Self {
+        bytes.as_slice().into()
+    }
+}
+
+impl From<Request> for Script {
+    fn from(request: Request) -> Self {
+        request.to_bytes().as_slice().into()
+    }
+}
+
+/// Any number of pieces, each written for itself.
+pub struct Pieces<'t>(Vec<&'t str>);
+
+impl<'t> FromIterator<&'t str> for Pieces<'t> {
+    fn from_iter<I: IntoIterator<Item = &'t str>>(pieces: I) -> Self {
+        Self(pieces.into_iter().collect())
+    }
+}
+
+impl From<Pieces<'_>> for Script {
+    fn from(pieces: Pieces<'_>) -> Self {
+        Self {
+            pieces: pieces
+                .0
+                .iter()
+                .map(|piece| piece.as_bytes().to_vec())
+                .collect(),
+            hangs_up: false,
+        }
+    }
+}
+
+/// Several pieces, each written for itself.
+impl<T: Into<Script>, const N: usize> From<[T; N]> for Script {
+    fn from(pieces: [T; N]) -> Self {
+        let pieces = pieces.into_iter().flat_map(|piece| piece.into().pieces);
+        Self {
+            pieces: pieces.collect(),
+            hangs_up: false,
+        }
+    }
+}
+
+/// Both in one write.
+impl<T: Into<Script>> Add<T> for Request {
+    type Output = Script;
+
+    fn add(self, next: T) -> Script {
+        Script::from(self) + next
+    }
+}
+
+/// Both in one write.
+impl<T: Into<Script>> Add<T> for Script {
+    type Output = Script;
+
+    fn add(self, next: T) -> Script {
+        let mut bytes = self.pieces.concat();
+        bytes.extend(next.into().pieces.concat());
+        bytes.as_slice().into()
+    }
+}
+
+/// A request with nothing wrong about its form. It says `Host: a` unless it is of 1.0.
+#[derive(Clone)]
+pub struct Request {
+    line: String,
+    fields: String,
+    body: Vec<u8>,
+}
+
+pub fn get(target: &str) -> Request {
+    ask(&format!("GET {target} HTTP/1.1"))
+}
+
+pub fn head(target: &str) -> Request {
+    ask(&format!("HEAD {target} HTTP/1.1"))
+}
+
+/// With this request line.
+pub fn ask(line: &str) -> Request {
+    let host = if line.ends_with("/1.0") {
+        ""
+    } else {
+        "Host: a\r\n"
+    };
+    Request {
+        line: line.to_owned(),
+        fields: host.to_owned(),
+        body: Vec::new(),
+    }
+}
+
+impl Request {
+    /// Adds a field line.
+    pub fn field(mut self, line: &str) -> Self {
+        self.fields += line;
+        self.fields += "\r\n";
+        self
+    }
+
+    /// Adds bytes behind the head, and nothing that would announce them.
+    pub fn body(mut self, bytes: &str) -> Self {
+        self.body.extend_from_slice(bytes.as_bytes());
+        self
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = format!("{}\r\n{}\r\n", self.line, self.fields).into_bytes();
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
+
+/// The value of Date in every expected response.
+pub const DATE: &str = "Tue, 15 Nov 1994 08:12:31 GMT";
+
+/// The boundary in every expected multipart body.
+pub const BOUNDARY: &str = "oneloop-0123456789abcdef";
+
+/// The entity-tag of every file that may still change unseen, as long as a real one.
+pub const YOUNG: &str = "0123456789abcdef-6-0123456789abcdef";
+
+/// One response, field by field in the order in which it is sent.
+#[derive(Clone)]
+pub struct Reply {
+    status: &'static str,
+    kind: Option<String>,
+    coding: Option<&'static str>,
+    vary: Option<&'static str>,
+    modified: Option<&'static str>,
+    tag: Option<String>,
+    ranges: bool,
+    own: Vec<String>,
+    length: Length,
+    connection: Option<&'static str>,
+    body: Vec<u8>,
+}
+
+/// How the end of the body is known.
+#[derive(Clone, Copy, PartialEq)]
+enum Length {
+    Counted(usize),
+    Chunked,
+    Unsaid,
+}
+
+/// What comes back: one response, several, or none.
+pub struct Replies(pub Vec<Reply>);
+
+impl From<Reply> for Replies {
+    fn from(reply: Reply) -> Self {
+        Self(vec![reply])
+    }
+}
+
+impl<const N: usize> From<[Reply; N]> for Replies {
+    fn from(replies: [Reply; N]) -> Self {
+        Self(replies.into())
+    }
+}
+
+impl From<Vec<Reply>> for Replies {
+    fn from(replies: Vec<Reply>) -> Self {
+        Self(replies)
+    }
+}
+
+/// No answer at all.
+pub fn nothing() -> Replies {
+    Replies(Vec::new())
+}
+
+/// A text file.
+pub fn text(content: &str) -> Reply {
+    file("text/plain; charset=utf-8", content).varying()
+}
+
+/// An HTML file.
+pub fn html(content: &str) -> Reply {
+    file("text/html; charset=utf-8", content).varying()
+}
+
+/// A file of which nothing is known.
+pub fn binary(content: &str) -> Reply {
+    file("application/octet-stream", content)
+}
+
+/// The whole of a file from [`MODIFIED`].
+pub fn file(kind: &str, content: &str) -> Reply {
+    Reply {
+        modified: Some(MODIFIED),
+        tag: Some(tag(content.len())),
+        ranges: true,
+        ..with_body("200 OK", kind, content.as_bytes())
+    }
+}
+
+/// A page of the server's own, for those who did not ask for HTML.
+pub fn page(status: &'static str, why: &str) -> Reply {
+    Reply {
+        vary: Some("Accept"),
+        ..refusal(status, why)
+    }
+}
+
+/// The same for a browser.
+pub fn html_page(status: &'static str, why: &str) -> Reply {
+    let body = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{status}</title>\
+         <style>:root{{color-scheme:light dark}}body{{font:1.1rem/1.5 system-ui,sans-serif;\
+         max-width:34rem;margin:18vh auto;padding:0 1rem}}h1{{font-size:1.6rem}}</style></head>\n\
+         <body><h1>{status}</h1><p>{why}.</p></body></html>\n"
+    );
+    Reply {
+        vary: Some("Accept"),
+        ..with_body(status, "text/html; charset=utf-8", body.as_bytes())
+    }
+}
+
+/// The page for a request that could not be understood, and so did not say how it wants it.
+pub fn refusal(status: &'static str, why: &str) -> Reply {
+    let body = format!("{status}: {why}\n");
+    with_body(status, "text/plain; charset=utf-8", body.as_bytes())
+}
+
+/// The same with the usual status: the connection closes.
+pub fn bad(why: &str) -> Reply {
+    refusal("400 Bad Request", why).closing()
+}
+
+pub fn not_found() -> Reply {
+    page("404 Not Found", "there is nothing at this address")
+}
+
+pub fn not_allowed() -> Reply {
+    let why = "files are only read here: GET, HEAD and OPTIONS";
+    page("405 Method Not Allowed", why).own("Allow: GET, HEAD, OPTIONS")
+}
+
+pub fn not_implemented() -> Reply {
+    page("501 Not Implemented", "this method is unknown here")
+}
+
+pub fn precondition_failed() -> Reply {
+    let why = "the file is not the one the request depends on";
+    page("412 Precondition Failed", why)
+}
+
+/// No range of a file of `length` bytes.
+pub fn unsatisfiable(length: usize) -> Reply {
+    let why = "the file ends before the requested range begins";
+    page("416 Range Not Satisfiable", why).own(&format!("Content-Range: bytes */{length}"))
+}
+
+pub fn expectation_failed() -> Reply {
+    let why = "the only expectation met here is 100-continue";
+    page("417 Expectation Failed", why)
+}
+
+/// To a directory's slash.
+pub fn redirect(location: &str) -> Reply {
+    let why = "this is a directory; its address ends with a slash";
+    page("301 Moved Permanently", why).own(&format!("Location: {location}"))
+}
+
+/// What is allowed.
+pub fn options() -> Reply {
+    let nothing = with_body("204 No Content", "", b"").own("Allow: GET, HEAD, OPTIONS");
+    Reply {
+        kind: None,
+        length: Length::Unsaid,
+        ..nothing
+    }
+}
+
+/// The head of a directory's page, and no rows.
+pub fn listing_page() -> Reply {
+    stream("text/html; charset=utf-8", &[])
+        .own(&format!(
+            "Content-Security-Policy: {}",
+            oneloop::site::listing::csp()
+        ))
+        .own("Cache-Control: no-cache")
+}
+
+/// A directory as JSON, in these chunks.
+pub fn listing_json(chunks: &[&str]) -> Reply {
+    stream("application/json", chunks).own("Cache-Control: no-cache")
+}
+
+/// What is made while it is sent, here in these chunks.
+pub fn stream(kind: &str, chunks: &[&str]) -> Reply {
+    let chunk = |chunk: &&str| format!("{:08x}\r\n{chunk}\r\n", chunk.len());
+    let body: String = chunks.iter().map(chunk).collect();
+    Reply {
+        length: Length::Chunked,
+        ..with_body("200 OK", kind, format!("{body}0\r\n\r\n").as_bytes())
+    }
+}
+
+fn with_body(status: &'static str, kind: &str, body: &[u8]) -> Reply {
+    Reply {
+        status,
+        kind: Some(kind.to_owned()),
+        coding: None,
+        vary: None,
+        modified: None,
+        tag: None,
+        ranges: false,
+        own: Vec::new(),
+        length: Length::Counted(body.len()),
+        connection: None,
+        body: body.to_vec(),
+    }
+}
+
+impl Reply {
+    /// With another status.
+    pub fn status(mut self, status: &'static str) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// With a line of its own, after those about the file.
+    pub fn own(mut self, line: &str) -> Self {
+        self.own.push(line.to_owned());
+        self
+    }
+
+    /// Another client might get another coding of it.
+    pub fn varying(mut self) -> Self {
+        self.vary = Some("Accept-Encoding");
+        self
+    }
+
+    /// The connection closes after it.
+    pub fn closing(mut self) -> Self {
+        self.connection = Some("close");
+        self
+    }
+
+    /// It says that the connection stays open, as 1.0 needs to hear.
+    pub fn kept_alive(mut self) -> Self {
+        self.connection = Some("keep-alive");
+        self
+    }
+
+    /// To HEAD: all but the body.
+    pub fn headless(mut self) -> Self {
+        self.body.clear();
+        self
+    }
+
+    /// To a peer that knows no chunks: the end of the connection is the end of this body.
+    pub fn to_the_end(self, body: &str) -> Self {
+        Self {
+            length: Length::Unsaid,
+            body: body.as_bytes().to_vec(),
+            ..self.closing()
+        }
+    }
+
+    /// The client has it already.
+    pub fn not_modified(self) -> Self {
+        Self {
+            status: "304 Not Modified",
+            length: Length::Unsaid,
+            ..self.headless()
+        }
+    }
+
+    /// A part of the file: `part("2-4/10", "234")`.
+    pub fn part(self, content_range: &str, content: &str) -> Self {
+        Self {
+            status: "206 Partial Content",
+            length: Length::Counted(content.len()),
+            body: content.as_bytes().to_vec(),
+            ..self.own(&format!("Content-Range: bytes {content_range}"))
+        }
+    }
+
+    /// Several parts of it.
+    pub fn parts(self, parts: &[(&str, &str)]) -> Self {
+        let mut body = String::new();
+        for (content_range, content) in parts {
+            let kind = self.kind.as_deref().unwrap_or_default();
+            body += &format!(
+                "--{BOUNDARY}\r\nContent-Type: {kind}\r\n\
+                 Content-Range: bytes {content_range}\r\n\r\n{content}\r\n"
+            );
+        }
+        body += &format!("--{BOUNDARY}--\r\n");
+        Self {
+            status: "206 Partial Content",
+            kind: Some(format!("multipart/byteranges; boundary={BOUNDARY}")),
+            length: Length::Counted(body.len()),
+            body: body.into_bytes(),
+            ..self
+        }
+    }
+
+    /// A sibling of the file, with the same bytes in another coding.
+    pub fn encoded(self, coding: &'static str, content: &str) -> Self {
+        let tag = tag(content.len());
+        Self {
+            coding: Some(coding),
+            tag: Some(format!("{}-{coding}\"", tag.trim_end_matches('"'))),
+            length: Length::Counted(content.len()),
+            body: content.as_bytes().to_vec(),
+            ..self
+        }
+    }
+
+    /// A file that was modified this many nanoseconds after 1970.
+    pub fn modified_at(self, nanoseconds: u64) -> Self {
+        Self {
+            tag: Some(tag_of(nanoseconds, self.body.len())),
+            ..self
+        }
+    }
+
+    /// A file that may still change without its time showing it.
+    pub fn young(self) -> Self {
+        Self {
+            modified: None,
+            tag: Some(format!("W/\"{YOUNG}\"")),
+            ..self
+        }
+    }
+
+    /// Without what tells versions apart.
+    pub fn unversioned(self) -> Self {
+        Self {
+            vary: None,
+            modified: None,
+            tag: None,
+            ranges: false,
+            ..self
+        }
+    }
+
+    /// Whether the connection ends with it.
+    pub fn closes(&self) -> bool {
+        self.connection == Some("close")
+    }
+
+    /// As it is on the wire, with the lines that every response of the site has.
+    pub fn to_bytes(&self, preset: &str) -> Vec<u8> {
+        let length = match self.length {
+            Length::Counted(length) => Some(format!("Content-Length: {length}")),
+            Length::Chunked => Some("Transfer-Encoding: chunked".to_owned()),
+            Length::Unsaid => None,
+        };
+        let line = |name: &str, value: Option<&str>| value.map(|value| format!("{name}: {value}"));
+        let lines = [
+            Some(format!("HTTP/1.1 {}", self.status)),
+            line("Date", Some(DATE)),
+        ];
+        let about = [
+            line("Content-Type", self.kind.as_deref()),
+            line("Content-Encoding", self.coding),
+            line("Vary", self.vary),
+            line("Last-Modified", self.modified),
+            line("ETag", self.tag.as_deref()),
+            line("Accept-Ranges", self.ranges.then_some("bytes")),
+        ];
+        let last = [length, line("Connection", self.connection)];
+        let own = self.own.iter().cloned().map(Some);
+        let preset = preset.lines().map(|line| Some(line.to_owned()));
+        let lines = lines.into_iter().chain(preset).chain(about).chain(own);
+        let mut bytes = Vec::new();
+        for line in lines.chain(last).flatten() {
+            bytes.extend_from_slice(line.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
