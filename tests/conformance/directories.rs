@@ -77,11 +77,11 @@ fn indexes_and_listings() {
             ]);
         "1.0 knows no chunks: the end of the connection ends it":
             ask("GET /dir/?format=json HTTP/1.0")
-            => listing_json(&[]).to_the_end(&whole);
+            => listing_json(&[]).until_the_end(&whole);
         "even if it wanted to stay":
             ask("GET /dir/?format=json HTTP/1.0").field("Connection: keep-alive")
-            => listing_json(&[]).to_the_end(&whole);
-        "HEAD in 1.0": ask("HEAD /dir/ HTTP/1.0") => listing_page().to_the_end("");
+            => listing_json(&[]).until_the_end(&whole);
+        "HEAD in 1.0": ask("HEAD /dir/ HTTP/1.0") => listing_page().until_the_end("");
         "a listing among others":
             get("/hello.txt") + get("/dir/?format=json") + get("/alive")
             => [text("hello"), listing_json(&[start, &rows]), binary("yes")];

@@ -417,7 +417,7 @@ impl Reply {
     }
 
     /// To a peer that knows no chunks: the end of the connection is the end of this body.
-    pub fn to_the_end(self, body: &str) -> Self {
+    pub fn until_the_end(self, body: &str) -> Self {
         Self {
             length: Length::Unsaid,
             body: body.as_bytes().to_vec(),
