@@ -161,7 +161,11 @@ impl<S: Service> Reactor<S> {
             limits,
             ..
         } = self;
-        let room = limits.connections.saturating_sub(scheduler.len());
+        let room = match self.stop_at {
+            None => limits.connections.saturating_sub(scheduler.len()),
+            // Whoever is let in now is the last: descriptors are the only limit.
+            Some(_) => usize::MAX,
+        };
         let stopped = listeners.accept(room, limits, now, |(stream, peer)| {
             let mut socket = Socket::new(stream);
             let token = Token(scheduler.next_key());
@@ -229,6 +233,7 @@ impl<S: Service> Reactor<S> {
     /// closes it.
     fn close_doors(&mut self, now: Now) {
         let most = 1 + self.limits.backlog.unsigned_abs() as usize / self.limits.accepts_per_turn;
+        self.listeners.resume();
         for _ in 0..most {
             let is_waiting = self.listeners.rest(now) == Some(Duration::ZERO);
             if !is_waiting || self.accept(now).is_err() {
