@@ -50,7 +50,7 @@ pub struct Reactor<S: Service> {
     limits: Arc<Limits>,
     /// The server is stopping, and cuts off at this time whoever is not done.
     stop_at: Option<Instant>,
-    /// The want of descriptors has been reported, and has not ended since.
+    /// The want of descriptors has been reported, and somebody has been waiting ever since.
     is_exhausted: bool,
 }
 
@@ -176,7 +176,7 @@ impl<S: Service> Reactor<S> {
             }
         });
         match stopped {
-            Stopped::Done => {}
+            Stopped::Done => self.is_exhausted &= self.listeners.rest(now).is_some(),
             Stopped::Broken(error) => return Err(error),
             Stopped::Full => self.make_room(now),
             Stopped::Exhausted(error) => {
@@ -205,7 +205,6 @@ impl<S: Service> Reactor<S> {
         });
         if count > 0 {
             self.listeners.resume();
-            self.is_exhausted = false;
         }
     }
 
