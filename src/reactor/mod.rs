@@ -33,10 +33,6 @@ use std::time::{Duration, Instant};
 /// slab's keys are their tokens.
 const SIGNALS: Token = Token(usize::MAX);
 
-/// Every socket is registered once, for both directions, and never again: which one a connection
-/// waits for is its own affair.
-const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
-
 /// One loop with its sockets.
 pub struct Reactor<S: Service> {
     poll: Poll,
@@ -169,7 +165,10 @@ impl<S: Service> Reactor<S> {
         let stopped = listeners.accept(room, limits, now, |(stream, peer)| {
             let mut socket = Socket::new(stream);
             let token = Token(scheduler.next_key());
-            match poll.registry().register(socket.source(), token, BOTH) {
+            match poll
+                .registry()
+                .register(socket.source(), token, Socket::INTEREST)
+            {
                 Ok(()) => scheduler.admit(socket, service.welcome(peer), now),
                 // This client is lost, no other.
                 Err(error) => log::warn!("cannot register a connection: {error}"),
