@@ -314,6 +314,16 @@ impl Connection {
         }
     }
 
+    /// The server waits no longer. Who has been sent a whole response, and has only not closed
+    /// yet, is not reset: a reset could still take that response from him.
+    pub fn cut(&mut self) {
+        match self.state {
+            State::Closed(_) => {}
+            State::Closing(_) => self.end(Ending::Overstayed),
+            _ => self.end(Ending::Cut),
+        }
+    }
+
     /// Ends the connection whatever it is doing.
     pub fn end(&mut self, ending: Ending) {
         self.inbox.clear();
