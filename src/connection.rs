@@ -9,6 +9,7 @@
 
 mod body;
 mod head;
+mod questions;
 mod step;
 
 pub use step::{Ending, Step, Terms};
@@ -286,11 +287,6 @@ impl Connection {
         self.end(Ending::Failed(kind));
     }
 
-    /// When [`Connection::expired`] must be called at the latest.
-    pub fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
     /// Time has passed. Does nothing before the deadline.
     pub fn expired(&mut self, now: Instant) {
         if now < self.deadline {
@@ -314,14 +310,13 @@ impl Connection {
         }
     }
 
-    /// The server waits no longer. Who has been sent a whole response, and has only not closed
-    /// yet, is not reset: a reset could still take that response from him.
+    /// The grace period is over: whatever the connection is doing, it ends.
     pub fn cut(&mut self) {
-        match self.state {
-            State::Closed(_) => {}
-            State::Closing(_) => self.end(Ending::Overstayed),
-            _ => self.end(Ending::Cut),
-        }
+        self.end(match self.state {
+            State::WritingHeader { .. } | State::WritingBody { .. } => Ending::Cut,
+            State::Closing(_) => Ending::Overstayed,
+            _ => Ending::Drained,
+        });
     }
 
     /// Ends the connection whatever it is doing.
@@ -329,44 +324,6 @@ impl Connection {
         self.inbox.clear();
         self.outbox.clear();
         self.state = State::Closed(ending);
-    }
-
-    /// Between requests: nothing received that waits for an answer, nothing left to send.
-    pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Reading) && self.inbox.is_empty()
-    }
-
-    /// Whether a body is on its way that was not rendered whole when it was answered.
-    pub fn is_sending_body(&self) -> bool {
-        matches!(
-            self.state,
-            State::WritingHeader { body: Some(_), .. } | State::WritingBody { .. }
-        )
-    }
-
-    /// Bytes of the latest response's body that left, or lie ready to.
-    pub fn body_sent(&self) -> u64 {
-        self.body_sent
-    }
-
-    /// How it ended, if it has.
-    pub fn ending(&self) -> Option<Ending> {
-        match self.state {
-            State::Closed(ending) => Some(ending),
-            _ => None,
-        }
-    }
-
-    /// The state's name, as the documentation writes it.
-    pub fn state_name(&self) -> &'static str {
-        match self.state {
-            State::Reading => "Reading",
-            State::Parsing(_) => "Parsing",
-            State::WritingHeader { .. } => "WritingHeader",
-            State::WritingBody { .. } => "WritingBody",
-            State::Closing(_) => "Closing",
-            State::Closed(_) => "Closed",
-        }
     }
 
     /// Takes the loop's buffers, for as long as this connection is being served.

@@ -6,6 +6,7 @@
 
 use crate::clock::Now;
 use crate::connection::{Connection, Ending, Step, Terms};
+use crate::http::payload::Stretch;
 use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
 use crate::limits::Limits;
@@ -126,25 +127,6 @@ pub fn pump<T: Transport, S: Service>(
     pause
 }
 
-/// What is left of a visit's budget. Each part is spent by the steps that use it.
-struct Budget {
-    read: usize,
-    written: usize,
-    requests: usize,
-    slices: usize,
-}
-
-impl Budget {
-    fn of(limits: &Limits) -> Self {
-        Self {
-            read: limits.read_per_turn,
-            written: limits.written_per_turn,
-            requests: limits.requests_per_turn,
-            slices: 1,
-        }
-    }
-}
-
 /// Does one step; `None` to go on with the next.
 fn take_step<T: Transport, S: Service>(
     client: &mut Client<T, S::Guest>,
@@ -159,20 +141,14 @@ fn take_step<T: Transport, S: Service>(
     } = client;
     let now = visit.now.instant;
     let was_sending = connection.is_sending_body();
-    let done = match connection.step() {
-        Step::Receive(_) | Step::Discard(_) if budget.read == 0 => return Some(Pause::Yielded),
-        Step::Respond(_) if budget.requests == 0 => return Some(Pause::Yielded),
-        Step::Send { .. } | Step::SendFile(_) if budget.written == 0 => {
-            return Some(Pause::Yielded);
-        }
-        Step::Produce if budget.slices == 0 => return Some(Pause::Yielded),
-
-        Step::Receive(room) => transport.receive(within(room, budget.read)).map(|length| {
-            budget.read -= length;
-            match length {
-                0 => connection.peer_closed(),
-                _ => connection.received(length, now),
-            }
+    let step = connection.step();
+    if budget.is_spent_for(&step) {
+        return Some(Pause::Yielded);
+    }
+    let done = match step {
+        Step::Receive(room) => receive(transport, room, budget).map(|length| match length {
+            0 => connection.peer_closed(),
+            _ => connection.received(length, now),
         }),
         Step::Respond(asked) => {
             budget.requests -= 1;
@@ -192,65 +168,98 @@ fn take_step<T: Transport, S: Service>(
         Step::Send { bytes, more } => {
             send(transport, bytes, more, budget).map(|length| connection.sent(length, now))
         }
-        Step::SendFile(stretch) => {
-            let length = stretch.left().min(budget.written as u64);
-            transport
-                .send_file(
-                    stretch.file(),
-                    stretch.offset(),
-                    length,
-                    &mut visit.loan.copy,
-                )
-                .map(|length| {
-                    budget.written = budget.written.saturating_sub(length);
-                    connection.file_sent(length as u64, now);
-                })
-        }
+        Step::SendFile(stretch) => send_file(transport, stretch, &mut visit.loan.copy, budget)
+            .map(|length| connection.file_sent(length as u64, now)),
         Step::Produce => {
             budget.slices -= 1;
             connection.produce(now);
             Ok(())
         }
         Step::Shutdown => transport.shutdown().map(|()| connection.shut_down()),
-        Step::Discard(room) => transport.receive(within(room, budget.read)).map(|length| {
-            budget.read -= length;
-            match length {
-                0 => connection.peer_closed(),
-                _ => connection.discarded(length),
-            }
+        Step::Discard(room) => receive(transport, room, budget).map(|length| match length {
+            0 => connection.peer_closed(),
+            _ => connection.discarded(length),
         }),
         Step::End(ending) => return Some(Pause::Ended(ending)),
     };
-    if let Err(error) = done {
-        match error.kind() {
-            io::ErrorKind::WouldBlock => return Some(Pause::Blocked),
-            io::ErrorKind::Interrupted => {}
-            kind => connection.failed(kind),
+    match done.map_err(|error| error.kind()) {
+        Ok(()) => {
+            let has_sent = was_sending && !connection.is_sending_body();
+            if has_sent && connection.ending().is_none() {
+                service.delivered(guest, connection.body_sent(), visit.now);
+            }
         }
-    } else if was_sending && !connection.is_sending_body() && connection.ending().is_none() {
-        service.delivered(guest, connection.body_sent(), visit.now);
+        Err(io::ErrorKind::WouldBlock) => return Some(Pause::Blocked),
+        Err(io::ErrorKind::Interrupted) => {}
+        Err(kind) => connection.failed(kind),
     }
     None
 }
 
+/// What is left of a visit's budget. Each part is spent by the steps that use it.
+struct Budget {
+    read: usize,
+    written: usize,
+    requests: usize,
+    slices: usize,
+}
+
+impl Budget {
+    fn of(limits: &Limits) -> Self {
+        Self {
+            read: limits.read_per_turn,
+            written: limits.written_per_turn,
+            requests: limits.requests_per_turn,
+            slices: 1,
+        }
+    }
+
+    fn is_spent_for(&self, step: &Step<'_>) -> bool {
+        match step {
+            Step::Receive(_) | Step::Discard(_) => self.read == 0,
+            Step::Respond(_) => self.requests == 0,
+            Step::Send { .. } | Step::SendFile(_) => self.written == 0,
+            Step::Produce => self.slices == 0,
+            Step::Shutdown | Step::End(_) => false,
+        }
+    }
+}
+
+fn receive<T: Transport>(
+    transport: &mut T,
+    room: &mut [u8],
+    budget: &mut Budget,
+) -> io::Result<usize> {
+    let most = room.len().min(budget.read);
+    let length = transport.receive(room.get_mut(..most).unwrap_or_default())?;
+    budget.read -= length;
+    Ok(length)
+}
+
+/// Bytes in memory are bounded elsewhere and leave whole: a budget that cut them would only
+/// cost another call.
 fn send<T: Transport>(
     transport: &mut T,
     bytes: &[u8],
     more: bool,
     budget: &mut Budget,
 ) -> io::Result<usize> {
-    // What is in memory is bounded elsewhere and leaves whole: a budget that cut it would
-    // only cost another call.
-    match transport.send(bytes, more)? {
-        0 => Err(io::ErrorKind::WriteZero.into()),
-        length => {
-            budget.written = budget.written.saturating_sub(length);
-            Ok(length)
-        }
+    let length = transport.send(bytes, more)?;
+    if length == 0 {
+        return Err(io::ErrorKind::WriteZero.into());
     }
+    budget.written = budget.written.saturating_sub(length);
+    Ok(length)
 }
 
-fn within(room: &mut [u8], most: usize) -> &mut [u8] {
-    let length = room.len().min(most);
-    room.get_mut(..length).unwrap_or_default()
+fn send_file<T: Transport>(
+    transport: &mut T,
+    stretch: &Stretch,
+    copy: &mut [u8],
+    budget: &mut Budget,
+) -> io::Result<usize> {
+    let most = stretch.left().min(budget.written as u64);
+    let length = transport.send_file(stretch.file(), stretch.offset(), most, copy)?;
+    budget.written -= length;
+    Ok(length)
 }

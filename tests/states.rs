@@ -497,7 +497,7 @@ fn leaving() -> Vec<Scene> {
         Scene {
             state: "Closed(PeerClosed)",
             prepare: |s| s.connection.peer_closed(),
-            events: vec![EXPIRED, DRAIN, CUT],
+            events: vec![EXPIRED, DRAIN],
         },
     ]
 }

@@ -324,7 +324,8 @@ impl<'h> Survey<'h> {
                     list(value).any(|token| token.eq_ignore_ascii_case(b"keep-alive"));
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
-                if self.length.replace(parse_length(value)?).is_some() {
+                let length = parse_length(value)?;
+                if self.length.replace(length).is_some() {
                     return Err(bad("Content-Length stands twice"));
                 }
             }

@@ -8,7 +8,10 @@ pub struct Status(u16);
 macro_rules! statuses {
     ($($code:literal $name:ident $phrase:literal),* $(,)?) => {
         impl Status {
-            $(#[doc = concat!("`", $code, " ", $phrase, "`")] pub const $name: Status = Status($code);)*
+            $(
+                #[doc = concat!("`", $code, " ", $phrase, "`")]
+                pub const $name: Status = Status($code);
+            )*
 
             /// Every code oneloop can send.
             pub const ALL: &'static [Status] = &[$(Status::$name),*];

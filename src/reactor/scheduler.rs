@@ -197,8 +197,11 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// Ends every connection, whatever it is doing.
     pub fn cut(&mut self) {
         for (key, slot) in &mut self.slots {
-            slot.client.connection.cut();
-            self.ended.push(key);
+            // An ending of this very turn stays what it is: it may call for a reset.
+            if slot.client.connection.ending().is_none() {
+                slot.client.connection.cut();
+                self.ended.push(key);
+            }
         }
     }
 

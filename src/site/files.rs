@@ -8,6 +8,8 @@
 //! A file that changed within the last tick of its clock might change again without the
 //! clock showing it. Such a file is served, but not remembered, and its validators say so.
 
+use super::identity::Identity;
+use super::memory::Memory;
 use super::path::SitePath;
 use super::root::Root;
 use super::types;
@@ -17,12 +19,10 @@ use crate::http::etag::ETag;
 use crate::http::fields::FieldLines;
 use crate::http::negotiate::Coding;
 use crate::limits::Limits;
-use rustix::fs::{FileType, Stat};
-use std::collections::{HashMap, VecDeque};
+use rustix::fs::FileType;
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The files of one site.
 #[derive(Debug)]
@@ -111,8 +111,8 @@ impl Files {
         Ok(found.0)
     }
 
-    /// The sibling of `path` in which its bytes lie encoded. `name` is the path's name, and is left as
-    /// it was; a missing sibling is remembered for the turn, as most of them are missing.
+    /// The sibling of the file `name` in which its bytes lie encoded. `name` is left as it was. A
+    /// missing sibling is remembered for the turn, as most of them are missing.
     ///
     /// # Errors
     /// Those of [`Files::find`].
@@ -277,197 +277,5 @@ fn is_nothing(error: &io::Error) -> bool {
             error.kind(),
             io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
         ),
-    }
-}
-
-/// A moment as the file system keeps it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Moment {
-    seconds: i64,
-    nanoseconds: u32,
-}
-
-impl Moment {
-    fn nanoseconds(self) -> i128 {
-        i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanoseconds)
-    }
-
-    /// Whether the clock that wrote it may still show the same. Kernels tick every 1 to 10 ms; a
-    /// moment without a fraction may come from a file system that counts seconds, or pairs of
-    /// them (FAT). A moment in the future is young until it has passed.
-    fn is_young(self, wall: SystemTime) -> bool {
-        let tick = match self.nanoseconds {
-            0 => Duration::from_secs(2),
-            _ => Duration::from_millis(20),
-        };
-        let now = match wall.duration_since(UNIX_EPOCH) {
-            Ok(since) => since.as_nanos() as i128,
-            Err(before) => -(before.duration().as_nanos() as i128),
-        };
-        now - self.nanoseconds() < tick.as_nanos() as i128
-    }
-
-    /// `None` before 1970, which HTTP dates can say but nobody means.
-    fn date(self) -> Option<HttpDate> {
-        let since = Duration::new(u64::try_from(self.seconds).ok()?, self.nanoseconds);
-        HttpDate::from_system_time(UNIX_EPOCH.checked_add(since)?)
-    }
-}
-
-/// Which file it is and in which state: two equal ones mean the same bytes, once not young.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: Moment,
-    /// When the inode changed (st_ctime): nobody can set it back.
-    changed: Moment,
-}
-
-impl Identity {
-    #[allow(clippy::unnecessary_cast, reason = "the widths differ between systems")]
-    fn of(stat: &Stat) -> Self {
-        Self {
-            device: stat.st_dev as u64,
-            inode: stat.st_ino as u64,
-            size: u64::try_from(stat.st_size).unwrap_or_default(),
-            modified: Moment {
-                seconds: stat.st_mtime as i64,
-                nanoseconds: stat.st_mtime_nsec as u32,
-            },
-            changed: Moment {
-                seconds: stat.st_ctime as i64,
-                nanoseconds: stat.st_ctime_nsec as u32,
-            },
-        }
-    }
-
-    fn is_young(&self, wall: SystemTime) -> bool {
-        self.modified.is_young(wall) || self.changed.is_young(wall)
-    }
-}
-
-/// Small files by name, oldest first; what is asked for again outlives what is not.
-#[derive(Debug, Default)]
-struct Memory {
-    files: HashMap<Box<[u8]>, Remembered>,
-    order: VecDeque<Box<[u8]>>,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Remembered {
-    /// The turn in which it was last compared with the file system.
-    checked: Instant,
-    /// Asked for since it was last looked at for eviction.
-    is_used: bool,
-    /// `None`: there is no such file, which is believed for one turn only.
-    file: Option<(Arc<Opened>, Identity)>,
-}
-
-impl Memory {
-    /// What is known of `key` in this turn: `Some(None)` is "there is none". `identify` asks the
-    /// file system, and is called at most once a turn.
-    fn get(
-        &mut self,
-        key: &[u8],
-        now: Now,
-        identify: impl FnOnce() -> Option<Stat>,
-    ) -> Option<Option<Arc<Opened>>> {
-        let known = self.files.get_mut(key)?;
-        if known.checked != now.instant {
-            let (_, identity) = known.file.as_ref()?;
-            if identify().map(|stat| Identity::of(&stat)) != Some(*identity) {
-                self.forget_bytes(key);
-                return None;
-            }
-            known.checked = now.instant;
-        }
-        known.is_used = true;
-        Some(known.file.as_ref().map(|(opened, _)| opened.clone()))
-    }
-
-    fn put(
-        &mut self,
-        key: &[u8],
-        opened: &Arc<Opened>,
-        identity: Identity,
-        now: Now,
-        limits: &Limits,
-    ) {
-        if matches!(opened.content, Content::Bytes(_)) && !identity.is_young(now.wall) {
-            self.insert(key, Some((opened.clone(), identity)), now, limits);
-        }
-    }
-
-    fn put_missing(&mut self, key: &[u8], now: Now, limits: &Limits) {
-        self.insert(key, None, now, limits);
-    }
-
-    fn insert(
-        &mut self,
-        key: &[u8],
-        file: Option<(Arc<Opened>, Identity)>,
-        now: Now,
-        limits: &Limits,
-    ) {
-        let size = file.as_ref().map_or(0, |(opened, _)| opened.size as usize);
-        let remembered = Remembered {
-            checked: now.instant,
-            is_used: false,
-            file,
-        };
-        match self.files.get_mut(key) {
-            Some(known) => {
-                self.bytes -= known.size();
-                *known = remembered;
-            }
-            None => {
-                self.order.push_back(key.into());
-                self.files.insert(key.into(), remembered);
-            }
-        }
-        self.bytes += size;
-        while self.files.len() > limits.remembered_files || self.bytes > limits.remembered_bytes {
-            if !self.evict_one() {
-                break;
-            }
-        }
-    }
-
-    /// Second chance: who was used since the last look goes to the end of the line.
-    fn evict_one(&mut self) -> bool {
-        while let Some(key) = self.order.pop_front() {
-            match self.files.get_mut(&key) {
-                Some(known) if known.is_used => {
-                    known.is_used = false;
-                    self.order.push_back(key);
-                }
-                Some(known) => {
-                    self.bytes -= known.size();
-                    self.files.remove(&key);
-                    return true;
-                }
-                None => {}
-            }
-        }
-        false
-    }
-
-    /// The file is not what it was; its place in the order stays, as it will be back at once.
-    fn forget_bytes(&mut self, key: &[u8]) {
-        if let Some(known) = self.files.get_mut(key) {
-            self.bytes -= known.size();
-            known.file = None;
-        }
-    }
-}
-
-impl Remembered {
-    fn size(&self) -> usize {
-        self.file
-            .as_ref()
-            .map_or(0, |(opened, _)| opened.size as usize)
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Files that are text by custom, and have no extension to say so.
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 9] = [
     "readme",
     "license",
     "copying",
@@ -15,7 +15,6 @@ const TEXTS: [&str; 10] = [
     "notice",
     "makefile",
     "dockerfile",
-    "todo",
 ];
 
 /// The Content-Type of a file with this name, with a charset where it is text. Our files are taken

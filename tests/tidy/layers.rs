@@ -13,6 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lib",        EVERYTHING),
     ("main",       EVERYTHING),
     ("banner",     &["config", "reactor::address"]),
+    ("service",    &["site", "access_log", "pump", "http", "clock", "limits"]),
     ("config",     &["reactor::address", "access_log", "http::fields", "limits"]),
     ("reactor",    &["pump", "connection", "transport", "timers",
                      "http", "access_log", "clock", "limits"]),
@@ -29,6 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("timers",     &[]),
     ("clock",      &[]),
     ("limits",     &[]),
+    ("diagnostics", &[]),
 ];
 
 /// Imports, and paths written out in the code, that the table does not allow.

@@ -1,0 +1,49 @@
+//! Room `connection`: what can be asked of a connection. Nothing here changes it.
+
+use super::{Connection, Ending, State};
+use std::time::Instant;
+
+impl Connection {
+    /// When [`Connection::expired`] must be called at the latest.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Between requests: nothing received that waits for an answer, nothing left to send.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Reading) && self.inbox.is_empty()
+    }
+
+    /// Whether a body is on its way that was not rendered whole when it was answered.
+    pub fn is_sending_body(&self) -> bool {
+        matches!(
+            self.state,
+            State::WritingHeader { body: Some(_), .. } | State::WritingBody { .. }
+        )
+    }
+
+    /// Bytes of the latest response's body that left, or lie ready to.
+    pub fn body_sent(&self) -> u64 {
+        self.body_sent
+    }
+
+    /// How it ended, if it has.
+    pub fn ending(&self) -> Option<Ending> {
+        match self.state {
+            State::Closed(ending) => Some(ending),
+            _ => None,
+        }
+    }
+
+    /// The state's name, as the documentation writes it.
+    pub fn state_name(&self) -> &'static str {
+        match self.state {
+            State::Reading => "Reading",
+            State::Parsing(_) => "Parsing",
+            State::WritingHeader { .. } => "WritingHeader",
+            State::WritingBody { .. } => "WritingBody",
+            State::Closing(_) => "Closing",
+            State::Closed(_) => "Closed",
+        }
+    }
+}

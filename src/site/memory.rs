@@ -1,0 +1,134 @@
+//! Room `site`: the small files that are remembered, each checked anew in every turn.
+
+use super::files::{Content, Opened};
+use super::identity::Identity;
+use crate::clock::Now;
+use crate::limits::Limits;
+use rustix::fs::Stat;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Small files by name, oldest first; what is asked for again outlives what is not.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    files: HashMap<Box<[u8]>, Remembered>,
+    order: VecDeque<Box<[u8]>>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    /// The turn in which it was last compared with the file system.
+    checked: Instant,
+    /// Asked for since it was last looked at for eviction.
+    is_used: bool,
+    /// `None`: there is no such file, which is believed for one turn only.
+    file: Option<(Arc<Opened>, Identity)>,
+}
+
+impl Memory {
+    /// What is known of `key` in this turn: `Some(None)` is "there is none". `identify` asks the
+    /// file system, and is called at most once a turn.
+    pub(super) fn get(
+        &mut self,
+        key: &[u8],
+        now: Now,
+        identify: impl FnOnce() -> Option<Stat>,
+    ) -> Option<Option<Arc<Opened>>> {
+        let known = self.files.get_mut(key)?;
+        if known.checked != now.instant {
+            let (_, identity) = known.file.as_ref()?;
+            if identify().map(|stat| Identity::of(&stat)) != Some(*identity) {
+                self.forget_bytes(key);
+                return None;
+            }
+            known.checked = now.instant;
+        }
+        known.is_used = true;
+        Some(known.file.as_ref().map(|(opened, _)| opened.clone()))
+    }
+
+    pub(super) fn put(
+        &mut self,
+        key: &[u8],
+        opened: &Arc<Opened>,
+        identity: Identity,
+        now: Now,
+        limits: &Limits,
+    ) {
+        if matches!(opened.content, Content::Bytes(_)) && !identity.is_young(now.wall) {
+            self.insert(key, Some((opened.clone(), identity)), now, limits);
+        }
+    }
+
+    pub(super) fn put_missing(&mut self, key: &[u8], now: Now, limits: &Limits) {
+        self.insert(key, None, now, limits);
+    }
+
+    fn insert(
+        &mut self,
+        key: &[u8],
+        file: Option<(Arc<Opened>, Identity)>,
+        now: Now,
+        limits: &Limits,
+    ) {
+        let size = file.as_ref().map_or(0, |(opened, _)| opened.size as usize);
+        let remembered = Remembered {
+            checked: now.instant,
+            is_used: false,
+            file,
+        };
+        match self.files.get_mut(key) {
+            Some(known) => {
+                self.bytes -= known.size();
+                *known = remembered;
+            }
+            None => {
+                self.order.push_back(key.into());
+                self.files.insert(key.into(), remembered);
+            }
+        }
+        self.bytes += size;
+        while self.files.len() > limits.remembered_files || self.bytes > limits.remembered_bytes {
+            if !self.evict_one() {
+                break;
+            }
+        }
+    }
+
+    /// Second chance: who was used since the last look goes to the end of the line.
+    fn evict_one(&mut self) -> bool {
+        while let Some(key) = self.order.pop_front() {
+            match self.files.get_mut(&key) {
+                Some(known) if known.is_used => {
+                    known.is_used = false;
+                    self.order.push_back(key);
+                }
+                Some(known) => {
+                    self.bytes -= known.size();
+                    self.files.remove(&key);
+                    return true;
+                }
+                None => {}
+            }
+        }
+        false
+    }
+
+    /// The file is not what it was; its place in the order stays, as it will be back at once.
+    fn forget_bytes(&mut self, key: &[u8]) {
+        if let Some(known) = self.files.get_mut(key) {
+            self.bytes -= known.size();
+            known.file = None;
+        }
+    }
+}
+
+impl Remembered {
+    fn size(&self) -> usize {
+        self.file
+            .as_ref()
+            .map_or(0, |(opened, _)| opened.size as usize)
+    }
+}
