@@ -6,6 +6,7 @@
 // To count allocations is to be an allocator, and that trait is unsafe to implement. Every
 // method hands its arguments to the system's allocator as they are.
 #![allow(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
 use oneloop::access_log::{AccessLog, Format, Sink};
 use oneloop::clock::Now;

@@ -4,6 +4,8 @@
 //! what became of the state, which step is next and which deadline runs. When the code is
 //! meant to change the table: `UPDATE_DOCS=1 cargo test --test states`, and read the difference.
 
+#![allow(clippy::print_stdout, reason = "a test says what it measured")]
+
 use oneloop::connection::{Connection, Ending, Step, Terms};
 use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{Parts, Payload, Produce, Progress, Stretch};
