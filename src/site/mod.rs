@@ -15,11 +15,14 @@ pub mod files;
 mod identity;
 pub mod listing;
 mod memory;
+mod options;
 pub mod pages;
 pub mod path;
 mod ranges;
 pub mod root;
 pub mod types;
+
+pub use options::Options;
 
 use crate::clock::Now;
 use crate::http::conditional::{Validators, Verdict, evaluate};
@@ -43,27 +46,6 @@ use std::sync::Arc;
 
 /// What is allowed here.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
-
-/// How a site is to be served.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Names of the files that stand for their directory, best first.
-    pub index: Vec<Vec<u8>>,
-    /// Show directories that have none of them.
-    pub listing: bool,
-    /// Serve names that begin with a dot.
-    pub hidden: bool,
-    /// Follow symlinks that leave the root.
-    pub follow_symlinks: bool,
-    /// Where nothing is found, answer a browser's navigation with the root's index.
-    pub spa: bool,
-    /// The only name that is served: the root is a file.
-    pub only: Option<Vec<u8>>,
-    /// The origin that may read responses from a script (CORS).
-    pub cors: Option<String>,
-    /// Lines that every response carries.
-    pub lines: FieldLines,
-}
 
 /// One directory tree, served.
 #[derive(Debug)]
