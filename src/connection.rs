@@ -310,6 +310,15 @@ impl Connection {
         }
     }
 
+    /// The grace period is over: whatever the connection is doing, it ends.
+    pub fn cut(&mut self) {
+        self.end(match self.state {
+            State::WritingHeader { .. } | State::WritingBody { .. } => Ending::Cut,
+            State::Closing(_) => Ending::Overstayed,
+            _ => Ending::Drained,
+        });
+    }
+
     /// Ends the connection whatever it is doing.
     pub fn end(&mut self, ending: Ending) {
         self.inbox.clear();

@@ -65,7 +65,7 @@ pub struct Config {
 pub enum Root {
     /// A directory and what is beneath it.
     Directory(PathBuf),
-    /// One file, whatever path is asked for.
+    /// One file: at the root's own address and at its name.
     File(PathBuf),
 }
 

@@ -46,7 +46,7 @@ pub enum Ending {
     Evicted,
     /// Idle, and the server is stopping.
     Drained,
-    /// The grace period after SIGTERM is over.
+    /// The grace period after SIGTERM was over before the response was sent.
     Cut,
     /// The peer took nothing, or too little, of a response.
     Stalled,

@@ -77,9 +77,8 @@ pub fn open(binds: &[Bind], backlog: i32) -> Result<Vec<Listening>, ListenError>
     let mut listening = Vec::new();
     for bind in binds {
         let opened = match bind {
-            Bind::Tcp { host, port } => {
-                listen_on_all(host, *port, shares_port(binds, *port), backlog)
-            }
+            Bind::Tcp { host, port } => resolve(host, *port)
+                .and_then(|addresses| listen_on_all(addresses, shares_port(binds, *port), backlog)),
             Bind::Unix(path) => listen_at(path, backlog).map(|one| vec![one]),
             Bind::Inherited(number) => take_over(*number).map(|one| vec![one]),
         };
@@ -117,14 +116,13 @@ fn shares_port(binds: &[Bind], port: u16) -> bool {
 /// A name may have addresses that this machine lacks at the moment (`localhost` is `::1`, too, on a
 /// machine without IPv6): those are skipped while another one works.
 fn listen_on_all(
-    host: &Host,
-    port: u16,
+    addresses: Vec<SocketAddr>,
     only_v6: bool,
     backlog: i32,
 ) -> Result<Vec<Listening>, Problem> {
     let mut opened = Vec::new();
     let mut absent = None;
-    for address in resolve(host, port)? {
+    for address in addresses {
         match listen_on(address, only_v6, backlog) {
             Ok(one) => opened.push(one),
             Err(error) if is_absent(&error) => absent = Some(error),
@@ -440,6 +438,18 @@ mod tests {
     }
 
     #[test]
+    fn addresses_this_machine_lacks_are_skipped_while_another_works() {
+        // RFC 5737: never an address of anybody.
+        let absent = SocketAddr::from(([192, 0, 2, 1], 0));
+        let present = SocketAddr::from(([127, 0, 0, 1], 0));
+        let all = listen_on_all(vec![absent, present, absent], false, BACKLOG).unwrap();
+        assert_eq!(all.len(), 1);
+        assert_eq!(local(&all[0]).ip(), present.ip());
+        assert!(listen_on_all(vec![absent], false, BACKLOG).is_err());
+        assert!(listen_on_all(vec![], false, BACKLOG).is_err());
+    }
+
+    #[test]
     fn ipv6_is_dual_stack_only_when_it_means_every_interface() {
         if !has_ipv6() {
             return;
@@ -467,6 +477,11 @@ mod tests {
             let all = open(&binds, BACKLOG).unwrap();
             assert_eq!(all.len(), 2, "{binds:?}");
         }
+        let any_port = open(&[tcp("0.0.0.0", 0), tcp("::", 0)], BACKLOG).unwrap();
+        assert!(
+            matches!(any_port[1].address, Address::Tcp { dual_stack, .. } if dual_stack),
+            "two free ports do not collide"
+        );
     }
 
     #[test]

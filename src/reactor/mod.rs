@@ -23,6 +23,7 @@ use mio::{Events, Interest, Poll, Token};
 use scheduler::Scheduler;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
+use socket_file::SocketFile;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,6 +41,9 @@ const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 pub struct Reactor<S: Service> {
     poll: Poll,
     signals: Signals,
+    /// The files of unix sockets. They go before their sockets do, so that no other server's file
+    /// can be taken for ours.
+    socket_files: Vec<SocketFile>,
     listeners: Listeners<Acceptor>,
     scheduler: Scheduler<Socket, S::Guest>,
     service: S,
@@ -48,8 +52,6 @@ pub struct Reactor<S: Service> {
     stop_at: Option<Instant>,
     /// The want of descriptors has been reported, and has not ended since.
     is_exhausted: bool,
-    /// Removes the files of unix sockets.
-    _listening: Vec<Box<dyn std::any::Any>>,
 }
 
 impl<S: Service> Reactor<S> {
@@ -63,7 +65,7 @@ impl<S: Service> Reactor<S> {
         poll.registry()
             .register(&mut signals, SIGNALS, Interest::READABLE)?;
         let mut acceptors = Vec::new();
-        let mut files: Vec<Box<dyn std::any::Any>> = Vec::new();
+        let mut socket_files = Vec::new();
         for (index, one) in listening.into_iter().enumerate() {
             let Listening {
                 file, mut socket, ..
@@ -71,18 +73,18 @@ impl<S: Service> Reactor<S> {
             poll.registry()
                 .register(&mut socket, token_of(index), Interest::READABLE)?;
             acceptors.push(socket);
-            files.push(Box::new(file));
+            socket_files.extend(file);
         }
         Ok(Self {
             poll,
             signals,
+            socket_files,
             listeners: Listeners::new(acceptors),
             scheduler: Scheduler::new(limits.clone()),
             service,
             limits,
             stop_at: None,
             is_exhausted: false,
-            _listening: files,
         })
     }
 
@@ -233,10 +235,10 @@ impl<S: Service> Reactor<S> {
                 break;
             }
         }
+        self.socket_files.clear();
         for mut acceptor in self.listeners.close() {
             let _ = self.poll.registry().deregister(&mut acceptor);
         }
-        self._listening.clear();
     }
 
     fn cut_if_overdue(&mut self, now: Now) {

@@ -195,7 +195,7 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// Ends every connection, whatever it is doing.
     pub fn cut(&mut self) {
         for (key, slot) in &mut self.slots {
-            slot.client.connection.end(Ending::Cut);
+            slot.client.connection.cut();
             self.ended.push(key);
         }
     }

@@ -148,31 +148,30 @@ impl Site {
             return self.nothing(request, now);
         }
         let (is_root, has_slash) = (path.name().is_empty(), path.has_slash());
-        let found = match self.options.only.clone() {
-            Some(only) if is_root || path.name() == only => {
-                name.clear();
-                name.extend_from_slice(&only);
-                self.files.find(SitePath::of_name(name), now)
+        if let Some(only) = &self.options.only {
+            if !is_root && path.name() != only {
+                return self.nothing(request, now);
             }
-            Some(_) => Ok(Found::Nothing),
-            None => self.files.find(path, now),
-        };
-        match found {
+            name.clear();
+            name.extend_from_slice(only);
+        } else if has_slash {
+            return self.directory(request, query, name, now);
+        }
+        match self.files.find(SitePath::of_name(name), now) {
             Ok(Found::File(opened)) if is_root || !has_slash => {
                 self.file(request, opened, name, now)
             }
-            Ok(Found::Directory(_)) if !has_slash => self.redirect(request, name, query),
-            Ok(Found::Directory(directory)) => self.directory(request, directory, query, name, now),
+            Ok(Found::Directory(_)) => self.redirect(request, name, query),
             Ok(Found::File(_) | Found::Nothing) => self.nothing(request, now),
             Err(error) => self.trouble(&error, request),
         }
     }
 
-    /// A directory whose address ends with a slash.
+    /// An address that ends with a slash. The index files are asked for first: one that is
+    /// remembered saves opening the directory.
     fn directory(
         &mut self,
         request: &Request<'_>,
-        directory: File,
         query: Option<&[u8]>,
         name: &mut Vec<u8>,
         now: Now,
@@ -189,9 +188,12 @@ impl Site {
                 Err(error) => return self.trouble(&error, request),
             }
         }
-        match self.options.listing {
-            true => self.listing(request, directory, query, name),
-            false => self.nothing(request, now),
+        match self.files.find(SitePath::of_name(name), now) {
+            Ok(Found::Directory(directory)) if self.options.listing => {
+                self.listing(request, directory, query, name)
+            }
+            Ok(_) => self.nothing(request, now),
+            Err(error) => self.trouble(&error, request),
         }
     }
 
