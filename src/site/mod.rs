@@ -73,6 +73,8 @@ pub struct Site {
     preset: Arc<FieldLines>,
     options: Options,
     limits: Arc<Limits>,
+    /// One share for each listing on its way, and ours.
+    listings: Arc<()>,
     /// Where paths are decoded; lent to one request after the other.
     name: Vec<u8>,
 }
@@ -99,6 +101,7 @@ impl Site {
             preset,
             options,
             limits,
+            listings: Arc::default(),
             name: Vec::new(),
         })
     }
@@ -204,10 +207,14 @@ impl Site {
         query: Option<&[u8]>,
         name: &[u8],
     ) -> Response {
+        if Arc::strong_count(&self.listings) > self.limits.listings {
+            return self.busy(request);
+        }
         let options = listing::Options {
             hidden: self.options.hidden,
             entries: self.limits.listing_entries,
             slice: self.limits.listing_slice,
+            place: self.listings.clone(),
         };
         let (root, path) = (self.files.root().clone(), SitePath::of_name(name));
         let is_json = listing::Query::parse(query).is_json();
@@ -339,12 +346,16 @@ impl Site {
     fn trouble(&self, error: &io::Error, request: &Request<'_>) -> Response {
         if is_passing(error) {
             log::debug!("answering 503: {error}");
-            let mut response = self.page(Status::UNAVAILABLE, request);
-            response.fields.push("Retry-After", "1");
-            return response;
+            return self.busy(request);
         }
         log::error!("cannot read a file: {error}");
         self.page(Status::INTERNAL_ERROR, request)
+    }
+
+    fn busy(&self, request: &Request<'_>) -> Response {
+        let mut response = self.page(Status::UNAVAILABLE, request);
+        response.fields.push("Retry-After", "1");
+        response
     }
 
     fn page(&self, status: Status, request: &Request<'_>) -> Response {

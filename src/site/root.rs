@@ -7,8 +7,8 @@
 
 use super::path::SitePath;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -19,6 +19,27 @@ pub struct Root {
     dir: Dir,
     /// The owner of the server wants symlinks followed wherever they lead.
     follow: bool,
+}
+
+/// What a directory page says of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// Regular file, directory, or something stranger.
+    pub file_type: FileType,
+    /// Bytes.
+    pub size: u64,
+    /// Seconds since 1970, negative before.
+    pub modified: i64,
+}
+
+impl From<Stat> for Attributes {
+    fn from(stat: Stat) -> Self {
+        Self {
+            file_type: FileType::from_raw_mode(stat.st_mode),
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: stat.st_mtime,
+        }
+    }
 }
 
 /// Never waits for a writer (a FIFO) or a carrier (a terminal), never becomes the terminal of a
@@ -67,5 +88,23 @@ impl Root {
             path.as_path(),
             AtFlags::empty(),
         )?)
+    }
+
+    /// The attributes of what `path` leads to, if [`Root::open`] would get there: the same
+    /// resolution beneath the root, but without opening, so that a FIFO is no danger and an
+    /// unreadable file is seen. For symlinks in a directory that is shown.
+    ///
+    /// # Errors
+    /// Those of openat2(2). A name that leads outside is `PermissionDenied`.
+    pub fn attributes(&self, path: SitePath<'_>) -> io::Result<Attributes> {
+        if self.follow {
+            return Ok(self.identify(path)?.into());
+        }
+        let metadata = self.dir.metadata(path.as_path())?;
+        Ok(Attributes {
+            file_type: FileType::from_raw_mode(metadata.mode()),
+            size: metadata.size(),
+            modified: metadata.mtime(),
+        })
     }
 }

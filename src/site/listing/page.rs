@@ -1,0 +1,302 @@
+//! Part of `site::listing`: a directory as a page, which needs no script and no other file.
+//!
+//! Links to entries are plain and relative, so that a program that follows links (`wget -r`)
+//! finds everything and a server in front may put the site under another path. Sorting and
+//! filtering are queries to the same address. Imports the listing's other parts.
+
+use super::View;
+use super::query::{Column, Order};
+use super::shelf::{Counts, Row};
+use super::text::{self, Moment};
+use std::io::{self, Write};
+
+/// The value of `Content-Security-Policy` for these pages. Should a name ever escape
+/// its escaping, it could still run nothing, load nothing and send nothing elsewhere.
+/// The hash is that of [`STYLE`], as it stands between its tags.
+pub fn csp() -> &'static str {
+    "default-src 'none'; style-src 'sha256-OpayFHll4HP+/OHj40sglmoP+nIRF7bGK1VOIZasIzc='; \
+     form-action 'self'; base-uri 'none'"
+}
+
+const STYLE: &str = include_str!("style.css");
+
+const HEAD: &str = "<!DOCTYPE html>
+<html lang=\"en\">
+<head>
+<meta charset=\"utf-8\">
+<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
+<title>Index of /";
+
+/// On pages in another order than the usual one: whoever follows links (`wget -r` heeds this)
+/// has met every entry on the usual page, and each directory would be read once per order.
+const NO_FOLLOW: &str = "<meta name=\"robots\" content=\"noindex, nofollow\">\n";
+
+const COLUMNS: [(Column, &str); 3] = [
+    (Column::Name, "Name"),
+    (Column::Size, "Size"),
+    (Column::Time, "Modified"),
+];
+
+const UP: &str = "<tr class=\"d\"><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n";
+
+/// Appends what stands before the rows.
+pub(super) fn put_head(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
+    out.extend_from_slice(HEAD.as_bytes());
+    text::put_html(&view.path, out)?;
+    let slash = if view.path.is_empty() { "" } else { "/" };
+    writeln!(out, "{slash}</title>")?;
+    if view.query.order() != Order::default() {
+        out.extend_from_slice(NO_FOLLOW.as_bytes());
+    }
+    write!(out, "<style>{STYLE}</style>\n</head>\n<body>\n")?;
+    put_breadcrumb(&view.path, out)?;
+    out.extend_from_slice(b"<main>\n<div class=\"bar\">\n");
+    put_summary(view, counts, out)?;
+    put_form(view, out)?;
+    out.extend_from_slice(b"</div>\n");
+    put_columns(view, out)?;
+    if !view.path.is_empty() {
+        out.extend_from_slice(UP.as_bytes());
+    }
+    Ok(())
+}
+
+/// Appends the row of one entry.
+pub(super) fn put_row(row: &Row, out: &mut Vec<u8>) -> io::Result<()> {
+    out.extend_from_slice(match row.is_directory {
+        true => b"<tr class=\"d\"><td><a href=\"",
+        false => b"<tr><td><a href=\"",
+    });
+    text::put_href(row.name(), row.is_directory, out)?;
+    out.extend_from_slice(b"\"><bdi>");
+    text::put_html(row.name(), out)?;
+    if row.is_directory {
+        out.extend_from_slice(b"</bdi>/</a></td><td></td><td>");
+    } else {
+        out.extend_from_slice(b"</bdi></a></td><td title=\"");
+        text::put_number(row.size, out)?;
+        out.extend_from_slice(b" bytes\">");
+        text::put_size(row.size, out)?;
+        out.extend_from_slice(b"</td><td>");
+    }
+    let Moment {
+        day,
+        minute,
+        second,
+    } = Moment::at(row.modified);
+    writeln!(
+        out,
+        "<time datetime=\"{day}T{minute}:{second}Z\">{day} {minute}</time></td></tr>"
+    )
+}
+
+/// Appends what stands behind the rows.
+pub(super) fn put_tail(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
+    out.extend_from_slice(b"</tbody>\n</table>\n");
+    if counts.found == 0 {
+        out.extend_from_slice(b"<p class=\"note\">This directory is empty.</p>\n");
+    } else if counts.shown() + counts.omitted == 0 {
+        out.extend_from_slice("<p class=\"note\">No name here contains “<bdi>".as_bytes());
+        text::put_html(view.query.typed().as_bytes(), out)?;
+        out.extend_from_slice("</bdi>”.</p>\n".as_bytes());
+    }
+    if counts.omitted > 0 {
+        out.extend_from_slice(b"<p class=\"note\">");
+        put_count(counts.omitted, "more entry", "more entries", out)?;
+        let is = if counts.omitted == 1 { "is" } else { "are" };
+        writeln!(out, " {is} not shown. The filter looks at all of them.</p>")?;
+    }
+    out.extend_from_slice(b"</main>\n<footer><span>Times are in UTC.</span> <a href=\"");
+    view.query.put_link(view.query.order(), true, out)?;
+    out.write_all(b"\">This list as JSON</a></footer>\n</body>\n</html>\n")
+}
+
+/// The path as a heading, every directory in it a link.
+fn put_breadcrumb(path: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    out.extend_from_slice(b"<header><nav aria-label=\"Breadcrumb\"><h1><small>Index of</small> ");
+    let segments = || path.split(|&byte| byte == b'/').filter(|s| !s.is_empty());
+    let mut depth = segments().count();
+    put_ancestor(depth, out)?;
+    out.extend_from_slice(b"/</a>");
+    for segment in segments() {
+        depth -= 1;
+        put_ancestor(depth, out)?;
+        out.extend_from_slice(b"<bdi>");
+        text::put_html(segment, out)?;
+        out.extend_from_slice(b"</bdi></a>/");
+    }
+    out.write_all(b"</h1></nav></header>\n")
+}
+
+/// The opening tag of a link to the directory that many levels up.
+fn put_ancestor(levels: usize, out: &mut Vec<u8>) -> io::Result<()> {
+    match levels {
+        0 => out.write_all(b"<a href=\"./\" aria-current=\"page\">"),
+        _ => write!(out, "<a href=\"{}\">", "../".repeat(levels)),
+    }
+}
+
+/// `5 of 120 shown: 1 directory, 4 files, 1.2 MB`
+fn put_summary(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
+    out.extend_from_slice(b"<p>");
+    if counts.shown() < counts.found {
+        text::put_number(counts.shown(), out)?;
+        out.extend_from_slice(b" of ");
+        text::put_number(counts.found, out)?;
+        out.extend_from_slice(b" shown: ");
+    }
+    put_count(counts.directories, "directory", "directories", out)?;
+    out.extend_from_slice(b", ");
+    put_count(counts.files, "file", "files", out)?;
+    out.extend_from_slice(b", ");
+    text::put_size(counts.bytes, out)?;
+    if !view.query.filter().is_empty() {
+        out.extend_from_slice(b" (<a href=\"");
+        view.query.put_unfiltered(out)?;
+        out.extend_from_slice(b"\">show all</a>)");
+    }
+    out.write_all(b"</p>\n")
+}
+
+fn put_count(number: u64, one: &str, many: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    text::put_number(number, out)?;
+    write!(out, " {}", if number == 1 { one } else { many })
+}
+
+/// The filter, which keeps the order.
+fn put_form(view: &View, out: &mut Vec<u8>) -> io::Result<()> {
+    out.extend_from_slice(b"<form action=\"./\" role=\"search\">");
+    let order = view.query.order();
+    if order != Order::default() {
+        let sort = order.by.parameter();
+        put_hidden("sort", sort, out)?;
+    }
+    if order.is_descending {
+        put_hidden("order", "desc", out)?;
+    }
+    out.extend_from_slice(
+        b"<input type=\"search\" name=\"q\" aria-label=\"Part of a name\" \
+          placeholder=\"Part of a name\" value=\"",
+    );
+    text::put_html(view.query.typed().as_bytes(), out)?;
+    out.write_all(b"\"><button>Filter</button></form>\n")
+}
+
+fn put_hidden(name: &str, value: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    write!(
+        out,
+        "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"
+    )
+}
+
+/// The heads of the columns, each a link that sorts by it; by the other end when it does so
+/// already. Sizes and times begin with the largest and the latest, which people look for.
+fn put_columns(view: &View, out: &mut Vec<u8>) -> io::Result<()> {
+    let current = view.query.order();
+    out.extend_from_slice(b"<table>\n<thead><tr>");
+    for (column, name) in COLUMNS {
+        let is_descending = match column == current.by {
+            true => !current.is_descending,
+            false => column != Column::Name,
+        };
+        let sorted = match (column == current.by, current.is_descending) {
+            (false, _) => "none",
+            (true, false) => "ascending",
+            (true, true) => "descending",
+        };
+        write!(out, "<th scope=\"col\" aria-sort=\"{sorted}\"><a href=\"")?;
+        let order = Order {
+            by: column,
+            is_descending,
+        };
+        view.query.put_link(order, false, out)?;
+        write!(out, "\">{name}</a></th>")?;
+    }
+    out.write_all(b"</tr></thead>\n<tbody>\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_style_on_the_page_is_the_one_that_the_policy_allows() {
+        let allowed = format!("style-src 'sha256-{}'", base64(&sha256(STYLE.as_bytes())));
+        assert!(csp().contains(&allowed), "expected {allowed}");
+        assert!(!STYLE.contains('<') && !STYLE.contains("url("));
+    }
+
+    /// SHA-256 (FIPS 180-4 6.2). Its constants are the first bits of the fractions of the
+    /// roots of the first primes, so they are computed and not copied.
+    fn sha256(message: &[u8]) -> [u8; 32] {
+        let is_prime = |n: &u64| (2..*n).all(|divisor| !n.is_multiple_of(divisor));
+        let primes: Vec<u64> = (2..312).filter(is_prime).collect();
+        let fraction = |root: f64| (root.fract() * 2f64.powi(32)) as u32;
+        let k: Vec<u32> = primes
+            .iter()
+            .map(|&p| fraction((p as f64).cbrt()))
+            .collect();
+        let roots = primes.iter().map(|&p| fraction((p as f64).sqrt()));
+        let mut hash: Vec<u32> = roots.take(8).collect();
+
+        let mut padded = message.to_vec();
+        padded.push(0x80);
+        padded.resize(padded.len().next_multiple_of(64) + 56 - 64, 0);
+        padded.extend_from_slice(&(message.len() as u64 * 8).to_be_bytes());
+        for block in padded.chunks(64) {
+            let words = block.chunks(4);
+            let mut w: Vec<u32> = words
+                .map(|word| u32::from_be_bytes(word.try_into().unwrap()))
+                .collect();
+            for t in 16..64 {
+                let (a, b) = (w[t - 15], w[t - 2]);
+                let s0 = a.rotate_right(7) ^ a.rotate_right(18) ^ (a >> 3);
+                let s1 = b.rotate_right(17) ^ b.rotate_right(19) ^ (b >> 10);
+                let sum = w[t - 16].wrapping_add(s0).wrapping_add(w[t - 7]);
+                w.push(sum.wrapping_add(s1));
+            }
+            let mut v = hash.clone();
+            for t in 0..64 {
+                let [a, b, c, e, f, g] = [v[0], v[1], v[2], v[4], v[5], v[6]];
+                let s1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
+                let choice = (e & f) ^ (!e & g);
+                let t1 = [s1, choice, k[t], w[t]]
+                    .iter()
+                    .fold(v[7], |sum, &x| sum.wrapping_add(x));
+                let s0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
+                let majority = (a & b) ^ (a & c) ^ (b & c);
+                v.rotate_right(1);
+                v[4] = v[4].wrapping_add(t1);
+                v[0] = t1.wrapping_add(s0).wrapping_add(majority);
+            }
+            for (word, add) in hash.iter_mut().zip(v) {
+                *word = word.wrapping_add(add);
+            }
+        }
+        let bytes: Vec<u8> = hash.iter().flat_map(|word| word.to_be_bytes()).collect();
+        bytes.try_into().unwrap()
+    }
+
+    fn base64(bytes: &[u8]) -> String {
+        const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let groups = bytes.chunks(3).map(|group| {
+            let number = (0..3).fold(0, |number, at| {
+                number << 8 | usize::from(group.get(at).copied().unwrap_or(0))
+            });
+            let digit = |at: usize| match at <= group.len() {
+                true => char::from(DIGITS[number >> (18 - 6 * at) & 63]),
+                false => '=',
+            };
+            (0..4).map(digit).collect::<String>()
+        });
+        groups.collect()
+    }
+
+    #[test]
+    fn the_hash_is_the_one_that_others_compute() {
+        assert_eq!(
+            base64(&sha256(b"abc")),
+            "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="
+        );
+    }
+}

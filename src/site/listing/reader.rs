@@ -1,0 +1,243 @@
+//! Part of `site::listing`: the entries of a directory, and which of them are shown.
+//!
+//! An entry is shown when a request for it would be answered: what leads out of the root,
+//! what is no file and no directory, and what is hidden is left out here as it is refused
+//! there. Imports `site::path` and `site::root`, which decide that for requests, too.
+
+use crate::http::payload::Progress;
+use crate::site::path::SitePath;
+use crate::site::root::{Attributes, Root};
+use rustix::fs::{AtFlags, Dir, FileType};
+use rustix::io::Errno;
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+/// A directory that is being read.
+#[derive(Debug)]
+pub(super) struct Reader {
+    dir: Dir,
+    root: Arc<Root>,
+    shows_hidden: bool,
+    /// The directory's own path with a slash, then the name that is being looked at.
+    path: Vec<u8>,
+    /// How much of it is the directory's.
+    parent: usize,
+}
+
+impl Reader {
+    /// Will read `directory`, which `path` names beneath `root`.
+    pub(super) fn new(
+        directory: File,
+        root: Arc<Root>,
+        path: SitePath<'_>,
+        shows_hidden: bool,
+    ) -> io::Result<Self> {
+        let mut path = path.name().to_vec();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        Ok(Self {
+            dir: Dir::new(directory)?,
+            root,
+            shows_hidden,
+            parent: path.len(),
+            path,
+        })
+    }
+
+    /// Reads at most `slice` entries and hands over those that are shown.
+    ///
+    /// # Errors
+    /// Those of getdents(2), and the want of descriptors or memory: a directory of which
+    /// only a part was read must not pass for the whole.
+    pub(super) fn read(
+        &mut self,
+        slice: usize,
+        mut show: impl FnMut(&[u8], Attributes),
+    ) -> io::Result<Progress> {
+        for _ in 0..slice {
+            let Some(entry) = self.dir.read() else {
+                return Ok(Progress::Done);
+            };
+            let entry = entry?;
+            if let Some(attributes) = self.look_at(entry.file_name())? {
+                show(entry.file_name().to_bytes(), attributes);
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    /// The attributes of an entry that is to be shown.
+    fn look_at(&mut self, name: &CStr) -> io::Result<Option<Attributes>> {
+        // A path with a backslash is refused when it is asked for.
+        if matches!(name.to_bytes(), b"." | b"..") || name.to_bytes().contains(&b'\\') {
+            return Ok(None);
+        }
+        self.path.truncate(self.parent);
+        self.path.extend_from_slice(name.to_bytes());
+        let path = SitePath::of_name(&self.path);
+        if path.is_hidden() && !self.shows_hidden {
+            return Ok(None);
+        }
+        match self.attributes(name, path) {
+            Ok(attributes) => {
+                let shown = [FileType::RegularFile, FileType::Directory];
+                Ok(shown.contains(&attributes.file_type).then_some(attributes))
+            }
+            Err(error) if is_ours(&error) => Err(error),
+            // It has vanished meanwhile, leads nowhere or outside, or its disk is gone. A
+            // request for it would fail, too; the rest of the directory need not.
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn attributes(&self, name: &CStr, path: SitePath<'_>) -> io::Result<Attributes> {
+        let stat = rustix::fs::statat(self.dir.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let attributes = Attributes::from(stat);
+        match attributes.file_type {
+            FileType::Symlink => self.root.attributes(path),
+            _ => Ok(attributes),
+        }
+    }
+}
+
+/// Whether the failure says something about this process and nothing about the entry.
+fn is_ours(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, Mode};
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    fn names(root: &Path, follow: bool, path: &str, shows_hidden: bool) -> BTreeSet<String> {
+        let root = Arc::new(Root::new(root, follow).unwrap());
+        let path = SitePath::of_name(path.as_bytes());
+        let directory = root.open(path).unwrap();
+        let mut reader = Reader::new(directory, root, path, shows_hidden).unwrap();
+        let mut names = BTreeSet::new();
+        let mut show = |name: &[u8], _: Attributes| {
+            assert!(names.insert(name.escape_ascii().to_string()));
+        };
+        while reader.read(3, &mut show).unwrap() == Progress::More {}
+        names
+    }
+
+    fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+        names.map(str::to_owned).into()
+    }
+
+    /// A root with every kind of entry, in a directory beside something secret.
+    fn motley() -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("root");
+        fs::create_dir_all(root.join("dir/inner")).unwrap();
+        fs::create_dir_all(root.join(".git")).unwrap();
+        fs::create_dir_all(root.join(".well-known")).unwrap();
+        for name in ["secret", "root/file", "root/dir/file", "root/.env"] {
+            fs::write(home.path().join(name), "x").unwrap();
+        }
+        fs::write(root.join(r"back\slash"), "x").unwrap();
+        rustix::fs::mkfifoat(CWD, root.join("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
+        std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        for (link, target) in [
+            ("to-file", "file"),
+            ("to-dir", "dir"),
+            ("to-link", "to-file"),
+            ("to-hidden", ".git"),
+            ("to-fifo", "fifo"),
+            ("to-itself", "to-itself"),
+            ("to-nothing", "nothing"),
+            ("to-beyond-a-file", "file/x"),
+            ("out", "../secret"),
+            ("out-by-name", "/etc/passwd"),
+            ("out-and-in", "../root/file"),
+            ("dir/up", "../file"),
+            ("dir/out", "../../secret"),
+            (".hidden-link", "file"),
+        ] {
+            symlink(target, root.join(link)).unwrap();
+        }
+        home
+    }
+
+    #[test]
+    fn what_leads_out_or_nowhere_or_is_no_file_is_not_shown() {
+        let home = motley();
+        let root = home.path().join("root");
+        let shown = [
+            ".well-known",
+            "dir",
+            "file",
+            "to-dir",
+            "to-file",
+            "to-hidden",
+            "to-link",
+        ];
+        assert_eq!(names(&root, false, "", false), set(shown));
+        let shown = set(["file", "inner", "up"]);
+        assert_eq!(names(&root, false, "dir", false), shown);
+        assert_eq!(names(&root, false, "to-dir", false), shown);
+    }
+
+    #[test]
+    fn with_follow_links_are_shown_wherever_they_lead() {
+        let home = motley();
+        let root = home.path().join("root");
+        let more = set(["out", "out-by-name", "out-and-in"]);
+        let shown: BTreeSet<_> = &names(&root, false, "", false) | &more;
+        assert_eq!(names(&root, true, "", false), shown);
+    }
+
+    #[test]
+    fn hidden_entries_are_shown_on_request() {
+        let home = motley();
+        let root = home.path().join("root");
+        let more = set([".git", ".env", ".hidden-link"]);
+        let shown: BTreeSet<_> = &names(&root, false, "", false) | &more;
+        assert_eq!(names(&root, false, "", true), shown);
+    }
+
+    #[test]
+    fn what_is_shown_is_what_can_be_opened() {
+        let home = motley();
+        let root_path = home.path().join("root");
+        for follow in [false, true] {
+            let shown = names(&root_path, follow, "", true);
+            let root = Root::new(&root_path, follow).unwrap();
+            for entry in fs::read_dir(&root_path).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                let raw = format!("/{name}");
+                let mut buffer = Vec::new();
+                let opened = SitePath::decode(raw.as_bytes(), &mut buffer)
+                    .ok()
+                    .and_then(|path| root.open(path).ok())
+                    .and_then(|file| file.metadata().ok())
+                    .is_some_and(|found| found.is_file() || found.is_dir());
+                assert_eq!(shown.contains(&name), opened, "{name}, follow: {follow}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_directory_cannot_be_read() {
+        let home = motley();
+        let root = Arc::new(Root::new(home.path(), false).unwrap());
+        let path = SitePath::of_name(b"secret");
+        let file = root.open(path).unwrap();
+        let error = Reader::new(file, root, path, false)
+            .and_then(|mut reader| reader.read(1, |_, _| {}))
+            .unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::NOTDIR));
+    }
+}
