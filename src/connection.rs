@@ -15,7 +15,6 @@ mod step;
 pub use step::{Ending, Step, Terms};
 
 use crate::http::payload::Progress;
-use crate::http::request::Manners;
 use crate::http::response::{Framing, Response};
 use crate::inbox::Inbox;
 use crate::limits::Limits;
@@ -148,10 +147,7 @@ impl Connection {
             debug_assert!(false, "respond in {}", self.state_name());
             return;
         };
-        let (length, manners) = match head {
-            Head::Whole { length, manners } => (length, manners),
-            _ => (self.inbox.bytes().len(), Manners::REFUSED),
-        };
+        let (length, manners) = head.extent(&self.inbox);
         self.inbox.consume(length);
         let framing = response.framing(manners);
         let persistent = manners.persistent && !terms.draining && framing != Framing::UntilClose;

@@ -152,7 +152,10 @@ impl Unlogged {
 
 /// How many bytes of body leave together with the header, if all do.
 fn body_at_once(asked: &Result<Request<'_>, Refusal<'_>>, response: &Response) -> Option<u64> {
-    let is_head = asked.as_ref().is_ok_and(|request| request.manners.bodiless);
+    let is_head = match asked {
+        Ok(request) => request.manners.bodiless,
+        Err(refusal) => refusal.manners().bodiless,
+    };
     match &response.payload {
         _ if is_head || response.status.is_bodiless() => Some(0),
         Payload::Empty | Payload::Bytes(..) => response.payload.length(),

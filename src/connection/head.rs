@@ -32,6 +32,14 @@ impl Head {
         }
     }
 
+    /// How many bytes of the inbox it takes up, and how its answer is to be delivered.
+    pub(super) fn extent(self, inbox: &Inbox) -> (usize, Manners) {
+        match self {
+            Self::Whole { length, manners } => (length, manners),
+            _ => (inbox.bytes().len(), Manners::refused(inbox.first_line())),
+        }
+    }
+
     /// Parses a whole head and notes how to answer it.
     pub(super) fn parse<'c>(
         &mut self,
@@ -41,7 +49,10 @@ impl Head {
         let (status, why) = match self {
             Self::Whole { length, manners } => {
                 let parsed = Request::parse(inbox.head(*length), limits.fields);
-                *manners = parsed.map_or(Manners::REFUSED, |request| request.manners);
+                *manners = match &parsed {
+                    Ok(request) => request.manners,
+                    Err(refusal) => refusal.manners(),
+                };
                 return parsed;
             }
             Self::LineTooLong => (Status::URI_TOO_LONG, "the request line is too long"),

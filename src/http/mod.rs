@@ -6,6 +6,7 @@ pub mod conditional;
 pub mod date;
 pub mod etag;
 pub mod fields;
+pub mod host;
 pub mod negotiate;
 pub mod payload;
 pub mod range;

@@ -193,7 +193,7 @@ impl Site {
         }
         match self.files.find(SitePath::of_name(name), now) {
             Ok(Found::Directory(directory)) if self.options.listing => {
-                self.listing(request, directory, query, name)
+                self.listing(request, directory, query, name, now)
             }
             Ok(_) => self.nothing(request, now),
             Err(error) => self.trouble(&error, request),
@@ -206,6 +206,7 @@ impl Site {
         directory: File,
         query: Option<&[u8]>,
         name: &[u8],
+        now: Now,
     ) -> Response {
         if Arc::strong_count(&self.listings) > self.limits.listings {
             return self.busy(request);
@@ -216,14 +217,8 @@ impl Site {
             slice: self.limits.listing_slice,
             place: self.listings.clone(),
         };
-        let (root, path) = (self.files.root().clone(), SitePath::of_name(name));
-        let is_json = listing::Query::parse(query).is_json();
-        let listing = match listing::open(directory, root, path, query, options) {
-            Ok(listing) => listing,
-            Err(error) => return self.trouble(&error, request),
-        };
         let mut lines = FieldLines::clone(&self.preset);
-        match is_json {
+        match listing::Query::parse(query).is_json() {
             true => lines.push("Content-Type", "application/json"),
             false => {
                 lines.push("Content-Type", "text/html; charset=utf-8");
@@ -232,7 +227,21 @@ impl Site {
         }
         // A directory has no validator: it is asked for anew each time.
         lines.push("Cache-Control", "no-cache");
-        Response::new(Status::OK, Arc::new(lines)).with(Payload::Stream(Box::new(listing)))
+        let lines = Arc::new(lines);
+        let now = HttpDate::nearest(now.wall);
+        match evaluate(request.fields, Validators::default(), now) {
+            Verdict::PreconditionFailed => return self.page(Status::PRECONDITION_FAILED, request),
+            // Only `If-None-Match: *` gets here.
+            Verdict::NotModified => return Response::new(Status::NOT_MODIFIED, lines),
+            Verdict::Proceed { .. } => {}
+        }
+        let (root, path) = (self.files.root().clone(), SitePath::of_name(name));
+        match listing::open(directory, root, path, query, options) {
+            Ok(listing) => {
+                Response::new(Status::OK, lines).with(Payload::Stream(Box::new(listing)))
+            }
+            Err(error) => self.trouble(&error, request),
+        }
     }
 
     /// A file, or the encoded sibling of it that the client prefers.

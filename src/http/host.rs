@@ -1,0 +1,84 @@
+//! Room `http`: is this the name of a host? Imports nothing of ours.
+
+use std::net::Ipv6Addr;
+
+/// `uri-host [ ":" port ]` (RFC 9110 7.2, RFC 3986 3.2.2), without resolving anything.
+pub fn is_host(value: &[u8]) -> bool {
+    let (is_host, port) = match value {
+        [b'[', rest @ ..] => {
+            let Some(end) = memchr::memchr(b']', rest) else {
+                return false;
+            };
+            let (inside, after) = rest.split_at(end);
+            let address = str::from_utf8(inside).unwrap_or_default();
+            let is_address = address.parse::<Ipv6Addr>().is_ok();
+            (is_address, after.get(1..).unwrap_or_default())
+        }
+        _ => {
+            let (name, port) = value.split_at(memchr::memchr(b':', value).unwrap_or(value.len()));
+            (is_reg_name(name), port)
+        }
+    };
+    is_host
+        && match port {
+            [] => true,
+            [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+            _ => false,
+        }
+}
+
+/// `*( unreserved / pct-encoded / sub-delims )`: every IPv4 address is one, too.
+fn is_reg_name(mut name: &[u8]) -> bool {
+    while let [byte, rest @ ..] = name {
+        name = match (byte, rest) {
+            (b'%', [high, low, rest @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                rest
+            }
+            (byte, rest) if byte.is_ascii_alphanumeric() => rest,
+            (byte, rest) if b"-._~!$&'()*+,;=".contains(byte) => rest,
+            _ => return false,
+        };
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_maybe_a_port() {
+        for (value, expected) in [
+            ("", true),
+            ("a.b", true),
+            ("a:", true),
+            ("a:80", true),
+            (":80", true),
+            ("[::1]:80", true),
+            ("[::ffff:1.2.3.4]", true),
+            ("1.2.3.4", true),
+            ("a,b:80", true),
+            ("%C3%bc.example", true),
+            ("a b", false),
+            ("a/b", false),
+            ("a:b", false),
+            ("a@b", false),
+            ("a:80:80", false),
+            ("::1", false),
+            ("[::1", false),
+            ("[]", false),
+            ("[:::]", false),
+            ("[fe80::1%25lo]", false),
+            ("[::1]x", false),
+            ("<a>", false),
+            ("%zz", false),
+            ("a%4", false),
+            ("a%", false),
+            ("\u{fc}", false),
+        ] {
+            assert_eq!(is_host(value.as_bytes()), expected, "{value:?}");
+        }
+    }
+}
