@@ -51,9 +51,12 @@ impl Inbox {
             .unwrap_or_default()
     }
 
-    /// Room to receive into. Never empty. Grows the buffer when it is full, to at most
-    /// `most` bytes and always by at least one.
+    /// Room to receive into. Never empty; all there is while nothing waits. Grows the buffer when
+    /// it is full, to at most `most` bytes and always by at least one.
     pub fn room(&mut self, most: usize) -> &mut [u8] {
+        if self.is_empty() {
+            self.rebase();
+        }
         if self.end as usize == self.buffer.len() {
             if self.start > 0 {
                 self.compact();

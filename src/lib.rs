@@ -1,4 +1,49 @@
 //! oneloop: one thread, one loop, every connection.
+//!
+//! This page is the map: what each room answers, in the order in which they are best read.
+//! `docs/architecture.md` is the tour that goes with it, `docs/states.md` the table of what a
+//! connection may do, `docs/limits.md` every bound with its reason.
+//!
+//! # The idea
+//!
+//! A [`Connection`](connection::Connection) is a value that does no I/O and reads no clock. It
+//! names its next [`Step`](connection::Step); [`pump()`](pump::pump) does that one thing on a
+//! [`Transport`](transport::Transport) and reports what came of it, until there is a
+//! [`Pause`](pump::Pause). Then the [`Reactor`](reactor::Reactor) turns to somebody else, or
+//! sleeps.
+//!
+//! # The protocol and the loop
+//!
+//! - [`connection`]: what must be remembered of one connection between two events?
+//! - [`pump`](mod@pump): how do its steps become reads and writes, and when does that stop?
+//! - [`transport`]: what can a connection want of its socket?
+//! - [`reactor`]: what happens in a turn? Its [`scheduler`](reactor::scheduler) answers who
+//!   runs next and how long the loop may sleep, its [`listener`](reactor::listener) who is let in.
+//! - [`timers`]: which of many deadlines comes first, and which have passed?
+//! - [`inbox`]: where are received bytes until they are a whole request head?
+//! - [`outbox`]: where are bytes that are ready, until the socket takes them?
+//!
+//! # What is asked and what is answered
+//!
+//! - [`http`]: what do the bytes mean, and how is an answer written down?
+//! - [`service`]: who answers a request, and who logs it?
+//! - [`site`]: which file does a name stand for, and which response is it?
+//! - [`access_log`]: what does a log line look like, and how does it leave without holding up
+//!   the loop?
+//!
+//! # What everybody may need
+//!
+//! - [`limits`]: how much is too much, and why?
+//! - [`clock`]: what time is it, for the whole turn?
+//! - [`diagnostics`]: what does the server say about itself?
+//!
+//! # The front door
+//!
+//! - [`config`]: what can be written on the command line, and is it right?
+//! - [`banner`]: what does a person read when the server has started?
+//!
+//! `main.rs` puts them together. Who may import whom is a table in `tests/tidy/layers.rs`, and
+//! a test.
 
 pub mod access_log;
 pub mod banner;

@@ -72,6 +72,9 @@ pub struct Limits {
     pub ranges: usize,
     /// Entries shown in one directory page; what is beyond is counted and said.
     pub listing_entries: usize,
+    /// Directory pages made at once: each holds up to some 10 MB and a descriptor until its
+    /// client has taken it. Beyond, 503.
+    pub listings: usize,
     /// Directory entries read, or rows rendered, before a listing lets others run.
     pub listing_slice: usize,
     /// Small files whose bytes are remembered between turns (and checked again in each).
@@ -113,6 +116,7 @@ impl Default for Limits {
             grace: Duration::from_secs(10),
             ranges: 16,
             listing_entries: 100_000,
+            listings: 64,
             listing_slice: 256,
             remembered_files: 4096,
             remembered_bytes: 32 * 1024 * 1024,

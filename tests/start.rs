@@ -16,7 +16,7 @@ const ARGUMENTS: &str = "CHILD_ARGUMENTS";
 fn child(test: &str, args: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command
-        .args(["--exact", test, "--ignored", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(ARGUMENTS, args.join("\n"))
         .envs(variables.iter().copied());
     command
@@ -60,7 +60,6 @@ fn say(line: &str) {
 }
 
 #[test]
-#[ignore = "the other half of the tests below, which start it"]
 fn child_prints_its_config() {
     let Some(config) = config_here() else {
         return;
@@ -148,7 +147,6 @@ fn a_wrong_variable_is_refused_like_a_wrong_option() {
 }
 
 #[test]
-#[ignore = "the other half of the test below, which starts it"]
 fn child_greets_one_client() {
     let Some(config) = config_here() else {
         return;

@@ -7,24 +7,25 @@ use std::io;
 /// The next thing to do for a connection, with the event that reports what came of it.
 #[derive(Debug)]
 pub enum Step<'c> {
-    /// Receive into this room: [`Connection::received`] or [`Connection::peer_closed`].
+    /// Receive into this room: [`received`](super::Connection::received) or
+    /// [`peer_closed`](super::Connection::peer_closed).
     Receive(&'c mut [u8]),
-    /// Answer this: [`Connection::respond`].
+    /// Answer this: [`respond`](super::Connection::respond).
     Respond(Result<Request<'c>, Refusal<'c>>),
-    /// Send these bytes: [`Connection::sent`].
+    /// Send these bytes: [`sent`](super::Connection::sent).
     Send {
         /// What to send; any part of it will do.
         bytes: &'c [u8],
         /// A file follows at once: the kernel may wait for it before it sends a packet.
         more: bool,
     },
-    /// Send from this file: [`Connection::file_sent`].
+    /// Send from this file: [`file_sent`](super::Connection::file_sent).
     SendFile(&'c Stretch),
-    /// Let the body grow by one slice: [`Connection::produce`].
+    /// Let the body grow by one slice: [`produce`](super::Connection::produce).
     Produce,
-    /// Close our direction: [`Connection::shut_down`].
+    /// Close our direction: [`shut_down`](super::Connection::shut_down).
     Shutdown,
-    /// Receive into this room and forget it: [`Connection::discarded`].
+    /// Receive into this room and forget it: [`discarded`](super::Connection::discarded).
     Discard(&'c mut [u8]),
     /// Close the socket: no event follows.
     End(Ending),

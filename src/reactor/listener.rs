@@ -24,8 +24,11 @@ pub trait Accept {
 
 /// The listening sockets of one loop.
 #[derive(Debug)]
-pub struct Listeners<A> {
+pub struct Listeners<A: Accept> {
     doors: Vec<Door<A>>,
+    /// Accepted when there was no room. Only accept(2) can tell whether anybody waits, and no idle
+    /// connection is to be closed for nobody.
+    held: Option<A::Stream>,
     /// Until when nothing is accepted, because there was nothing to accept it with.
     pause: Option<Instant>,
 }
@@ -42,7 +45,7 @@ struct Door<A> {
 pub enum Stopped {
     /// Nobody waits, the turn's share is done, or accepting is paused.
     Done,
-    /// The limit of connections is reached.
+    /// The limit of connections is reached, and somebody waits.
     Full,
     /// The system has no descriptor or memory for another connection.
     Exhausted(io::Error),
@@ -87,7 +90,11 @@ impl<A: Accept> Listeners<A> {
                 is_ready: true,
             })
             .collect();
-        Self { doors, pause: None }
+        Self {
+            doors,
+            held: None,
+            pause: None,
+        }
     }
 
     /// How many doors are open.
@@ -112,7 +119,7 @@ impl<A: Accept> Listeners<A> {
         }
     }
 
-    /// Accepts up to the turn's share of connections, and no more than there is `room` for.
+    /// Accepts up to the turn's share of connections, and admits no more than there is `room` for.
     pub fn accept(
         &mut self,
         room: usize,
@@ -126,16 +133,24 @@ impl<A: Accept> Listeners<A> {
         self.pause = None;
         let mut share = limits.accepts_per_turn;
         let mut room = room;
+        if let Some(stream) = self.held.take_if(|_| room > 0) {
+            admit(stream);
+            room -= 1;
+        }
+        if self.held.is_some() {
+            return Stopped::Full;
+        }
         for door in &mut self.doors {
             while door.is_ready {
-                if room == 0 {
-                    return Stopped::Full;
-                }
                 if share == 0 {
                     return Stopped::Done;
                 }
                 share -= 1;
                 match door.acceptor.accept() {
+                    Ok(stream) if room == 0 => {
+                        self.held = Some(stream);
+                        return Stopped::Full;
+                    }
                     Ok(stream) => {
                         admit(stream);
                         room -= 1;
@@ -165,7 +180,7 @@ impl<A: Accept> Listeners<A> {
     /// How long accepting can wait unless an event comes: not at all while somebody may be
     /// waiting, else for ever.
     pub fn rest(&self, now: Now) -> Option<Duration> {
-        if !self.doors.iter().any(|door| door.is_ready) {
+        if self.held.is_none() && !self.doors.iter().any(|door| door.is_ready) {
             return None;
         }
         let until = self.pause.unwrap_or(now.instant);

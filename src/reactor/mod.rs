@@ -33,10 +33,6 @@ use std::time::{Duration, Instant};
 /// slab's keys are their tokens.
 const SIGNALS: Token = Token(usize::MAX);
 
-/// Every socket is registered once, for both directions, and never again: which one a connection
-/// waits for is its own affair.
-const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
-
 /// One loop with its sockets.
 pub struct Reactor<S: Service> {
     poll: Poll,
@@ -50,7 +46,7 @@ pub struct Reactor<S: Service> {
     limits: Arc<Limits>,
     /// The server is stopping, and cuts off at this time whoever is not done.
     stop_at: Option<Instant>,
-    /// The want of descriptors has been reported, and has not ended since.
+    /// The want of descriptors has been reported, and somebody has been waiting ever since.
     is_exhausted: bool,
 }
 
@@ -161,18 +157,25 @@ impl<S: Service> Reactor<S> {
             limits,
             ..
         } = self;
-        let room = limits.connections.saturating_sub(scheduler.len());
+        let room = match self.stop_at {
+            None => limits.connections.saturating_sub(scheduler.len()),
+            // Whoever is let in now is the last: descriptors are the only limit.
+            Some(_) => usize::MAX,
+        };
         let stopped = listeners.accept(room, limits, now, |(stream, peer)| {
             let mut socket = Socket::new(stream);
             let token = Token(scheduler.next_key());
-            match poll.registry().register(socket.source(), token, BOTH) {
+            match poll
+                .registry()
+                .register(socket.source(), token, Socket::INTEREST)
+            {
                 Ok(()) => scheduler.admit(socket, service.welcome(peer), now),
                 // This client is lost, no other.
                 Err(error) => log::warn!("cannot register a connection: {error}"),
             }
         });
         match stopped {
-            Stopped::Done => {}
+            Stopped::Done => self.is_exhausted &= self.listeners.rest(now).is_some(),
             Stopped::Broken(error) => return Err(error),
             Stopped::Full => self.make_room(now),
             Stopped::Exhausted(error) => {
@@ -201,7 +204,6 @@ impl<S: Service> Reactor<S> {
         });
         if count > 0 {
             self.listeners.resume();
-            self.is_exhausted = false;
         }
     }
 
@@ -229,6 +231,7 @@ impl<S: Service> Reactor<S> {
     /// closes it.
     fn close_doors(&mut self, now: Now) {
         let most = 1 + self.limits.backlog.unsigned_abs() as usize / self.limits.accepts_per_turn;
+        self.listeners.resume();
         for _ in 0..most {
             let is_waiting = self.listeners.rest(now) == Some(Duration::ZERO);
             if !is_waiting || self.accept(now).is_err() {

@@ -130,16 +130,18 @@ impl<T: Transport, G> Scheduler<T, G> {
                 loan: &mut self.loan,
             };
             let pause = visit_guarded(&mut slot.client, service, &mut visit);
-            let deadline = slot.client.connection.deadline();
-            match pause {
-                Pause::Ended(ending) => {
-                    log::debug!("slot {key}: {ending:?}");
-                    self.ended.push(key);
-                    continue;
-                }
-                Pause::Yielded => self.enqueue(key),
-                Pause::Blocked if self.draining => self.close_if_idle(key),
-                Pause::Blocked => {}
+            let connection = &mut slot.client.connection;
+            if self.draining && pause == Pause::Blocked {
+                connection.drain();
+            }
+            if let Some(ending) = connection.ending() {
+                log::debug!("slot {key}: {ending:?}");
+                self.ended.push(key);
+                continue;
+            }
+            let deadline = connection.deadline();
+            if pause == Pause::Yielded {
+                self.enqueue(key);
             }
             self.timers.schedule(key, deadline);
         }
@@ -195,8 +197,11 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// Ends every connection, whatever it is doing.
     pub fn cut(&mut self) {
         for (key, slot) in &mut self.slots {
-            slot.client.connection.cut();
-            self.ended.push(key);
+            // An ending of this very turn stays what it is: it may call for a reset.
+            if slot.client.connection.ending().is_none() {
+                slot.client.connection.cut();
+                self.ended.push(key);
+            }
         }
     }
 
@@ -244,16 +249,6 @@ impl<T: Transport, G> Scheduler<T, G> {
         if let Some(slot) = self.slots.get_mut(key).filter(|slot| !slot.is_queued) {
             slot.is_queued = true;
             self.runnable.push_back(key);
-        }
-    }
-
-    fn close_if_idle(&mut self, key: usize) {
-        if self
-            .slots
-            .get(key)
-            .is_some_and(|slot| slot.client.connection.is_idle())
-        {
-            self.end(key, Ending::Drained);
         }
     }
 

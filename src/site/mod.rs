@@ -15,11 +15,14 @@ pub mod files;
 mod identity;
 pub mod listing;
 mod memory;
+mod options;
 pub mod pages;
 pub mod path;
 mod ranges;
 pub mod root;
 pub mod types;
+
+pub use options::Options;
 
 use crate::clock::Now;
 use crate::http::conditional::{Validators, Verdict, evaluate};
@@ -44,27 +47,6 @@ use std::sync::Arc;
 /// What is allowed here.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
-/// How a site is to be served.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Names of the files that stand for their directory, best first.
-    pub index: Vec<Vec<u8>>,
-    /// Show directories that have none of them.
-    pub listing: bool,
-    /// Serve names that begin with a dot.
-    pub hidden: bool,
-    /// Follow symlinks that leave the root.
-    pub follow_symlinks: bool,
-    /// Where nothing is found, answer a browser's navigation with the root's index.
-    pub spa: bool,
-    /// The only name that is served: the root is a file.
-    pub only: Option<Vec<u8>>,
-    /// The origin that may read responses from a script (CORS).
-    pub cors: Option<String>,
-    /// Lines that every response carries.
-    pub lines: FieldLines,
-}
-
 /// One directory tree, served.
 #[derive(Debug)]
 pub struct Site {
@@ -73,6 +55,8 @@ pub struct Site {
     preset: Arc<FieldLines>,
     options: Options,
     limits: Arc<Limits>,
+    /// One share for each listing on its way, and ours.
+    listings: Arc<()>,
     /// Where paths are decoded; lent to one request after the other.
     name: Vec<u8>,
 }
@@ -99,6 +83,7 @@ impl Site {
             preset,
             options,
             limits,
+            listings: Arc::default(),
             name: Vec::new(),
         })
     }
@@ -205,10 +190,14 @@ impl Site {
         name: &[u8],
         now: Now,
     ) -> Response {
+        if Arc::strong_count(&self.listings) > self.limits.listings {
+            return self.busy(request);
+        }
         let options = listing::Options {
             hidden: self.options.hidden,
             entries: self.limits.listing_entries,
             slice: self.limits.listing_slice,
+            place: self.listings.clone(),
         };
         let mut lines = FieldLines::clone(&self.preset);
         match listing::Query::parse(query).is_json() {
@@ -357,12 +346,16 @@ impl Site {
     fn trouble(&self, error: &io::Error, request: &Request<'_>) -> Response {
         if is_passing(error) {
             log::debug!("answering 503: {error}");
-            let mut response = self.page(Status::UNAVAILABLE, request);
-            response.fields.push("Retry-After", "1");
-            return response;
+            return self.busy(request);
         }
         log::error!("cannot read a file: {error}");
         self.page(Status::INTERNAL_ERROR, request)
+    }
+
+    fn busy(&self, request: &Request<'_>) -> Response {
+        let mut response = self.page(Status::UNAVAILABLE, request);
+        response.fields.push("Retry-After", "1");
+        response
     }
 
     fn page(&self, status: Status, request: &Request<'_>) -> Response {

@@ -1,6 +1,7 @@
 //! A TCP or unix socket of mio's as a [`Transport`].
 
 use super::{Transport, sendfile};
+use mio::Interest;
 use mio::event::Event;
 use mio::net::{TcpStream, UnixStream};
 use rustix::net::{SendFlags, send};
@@ -17,9 +18,10 @@ pub struct Socket {
     /// The last receive did not fill its room, and no event has come since: the next one would
     /// only say "would block", and need not be asked.
     drained: bool,
-    /// An event said that the peer has closed, or may have: its end of stream is still to be
-    /// read and no further event will announce it.
-    closing: bool,
+    /// An event said that a short receive will not prove the socket empty: the peer has closed,
+    /// or may have, and its end of stream is still to be read; or it has sent urgent data, at
+    /// whose mark a receive stops (tcp(7), SIOCATMARK). No further event will announce the rest.
+    short_proves_nothing: bool,
 }
 
 /// The two kinds of stream sockets.
@@ -45,6 +47,10 @@ const SHORT_MEANS_DRAINED: bool = cfg!(all(
 ));
 
 impl Socket {
+    /// What a socket is registered for, once and never again: both directions, for which one a
+    /// connection waits for is its own affair; and urgent data where it has an event of its own.
+    pub const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(URGENT);
+
     /// A socket that was just accepted. Small writes are not held back (TCP_NODELAY): a
     /// response leaves whole, so there is nothing to gather. A socket that is already dead may
     /// refuse the option; the first receive will tell.
@@ -55,14 +61,15 @@ impl Socket {
         Self {
             stream,
             drained: false,
-            closing: false,
+            short_proves_nothing: false,
         }
     }
 
     /// An event says that something may have changed.
     pub fn note(&mut self, event: &Event) {
         self.drained = false;
-        self.closing |= event.is_read_closed() || event.is_error();
+        self.short_proves_nothing |=
+            event.is_read_closed() || event.is_error() || event.is_priority();
     }
 
     /// What the poll registers.
@@ -98,7 +105,7 @@ impl Transport for Socket {
             Stream::Tcp(stream) => stream.read(room),
             Stream::Unix(stream) => stream.read(room),
         }?;
-        self.drained = SHORT_MEANS_DRAINED && length < room.len() && !self.closing;
+        self.drained = SHORT_MEANS_DRAINED && length < room.len() && !self.short_proves_nothing;
         Ok(length)
     }
 
@@ -137,6 +144,12 @@ impl Transport for Socket {
         let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
     }
 }
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const URGENT: Interest = Interest::PRIORITY;
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const URGENT: Interest = Interest::READABLE;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn hold_back() -> SendFlags {

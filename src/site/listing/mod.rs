@@ -30,7 +30,7 @@ use std::io;
 use std::sync::Arc;
 
 /// What a listing may show, and how much.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Names that begin with a dot, too.
     pub hidden: bool,
@@ -39,6 +39,8 @@ pub struct Options {
     pub entries: usize,
     /// Entries read, or rows rendered, in one slice.
     pub slice: usize,
+    /// Held for as long as the listing lives, so that its owner can count how many do.
+    pub place: Arc<()>,
 }
 
 /// A directory, on its way to becoming a page.
@@ -47,6 +49,7 @@ pub struct Listing {
     view: View,
     slice: usize,
     phase: Phase,
+    _place: Arc<()>,
 }
 
 /// What was asked for.
@@ -86,6 +89,7 @@ pub fn open(
         },
         slice: options.slice.max(1),
         phase: Phase::Reading(reader, shelf),
+        _place: options.place,
     })
 }
 
@@ -172,6 +176,7 @@ mod tests {
             hidden: false,
             entries,
             slice,
+            place: Arc::default(),
         };
         open(directory, root, path, Some(query.as_bytes()), options).unwrap()
     }

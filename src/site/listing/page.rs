@@ -12,7 +12,7 @@ use std::io::{self, Write};
 
 /// The value of `Content-Security-Policy` for these pages. Should a name ever escape
 /// its escaping, it could still run nothing, load nothing and send nothing elsewhere.
-/// The hash is that of [`STYLE`], as it stands between its tags.
+/// The hash is that of `STYLE`, as it stands between its tags.
 pub fn csp() -> &'static str {
     "default-src 'none'; style-src 'sha256-OpayFHll4HP+/OHj40sglmoP+nIRF7bGK1VOIZasIzc='; \
      form-action 'self'; base-uri 'none'"

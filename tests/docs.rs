@@ -1,0 +1,343 @@
+//! The documents say what the program does: options, limits, rooms and links are compared
+//! with the sources and with `--help`.
+
+use oneloop::limits::Limits;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A place in the project.
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(here(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// README.md and all of docs/, with their paths.
+fn documents() -> Vec<(String, String)> {
+    let mut paths = vec!["README.md".to_owned()];
+    for folder in ["docs", "docs/deploy"] {
+        for entry in fs::read_dir(here(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if here(folder).join(&name).is_file() && !name.ends_with(".png") {
+                paths.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    paths.sort();
+    let text = |path: String| (path.clone(), read(&path));
+    paths.into_iter().map(text).collect()
+}
+
+/// Long options of ours that `text` names: not those in lines about other programs.
+fn flags(text: &str) -> BTreeSet<String> {
+    const OTHERS: [&str; 3] = ["cargo ", "systemctl ", "clippy"];
+    let ours = text
+        .lines()
+        .filter(|line| !OTHERS.iter().any(|other| line.contains(other)));
+    let words = ours.flat_map(|line| line.split(|c: char| !c.is_ascii_lowercase() && c != '-'));
+    words
+        .filter(|word| word.starts_with("--") && word.len() > 3 && !word.starts_with("---"))
+        .map(|word| word.trim_end_matches('-').to_owned())
+        .collect()
+}
+
+/// Each long option of `--help`, with its default if it has one.
+fn help() -> BTreeMap<String, Option<String>> {
+    let output = Command::new(env!("CARGO_BIN_EXE_oneloop"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut options = BTreeMap::new();
+    let mut latest = None;
+    for line in text.lines() {
+        if line.trim_start().starts_with('-') && line.starts_with("  ") {
+            // A line of possible values begins like an option, and names none.
+            if let Some(flag) = flags(line).pop_first() {
+                options.insert(flag.clone(), None);
+                latest = Some(flag);
+            }
+        }
+        let default = line.split_once("[default: ").map(|(_, rest)| rest);
+        if let (Some(flag), Some(default)) = (&latest, default) {
+            options.insert(flag.clone(), Some(default.replace(']', "")));
+        }
+    }
+    options
+}
+
+/// The cells of a Markdown table's rows, headings included.
+fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().filter_map(|line| {
+        let inside = line.strip_prefix('|')?.strip_suffix('|')?;
+        Some(inside.split('|').map(str::trim).collect())
+    })
+}
+
+/// What stands between backticks.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+/// The text under a heading, up to the next one of the same depth.
+fn section<'t>(text: &'t str, heading: &str) -> &'t str {
+    let (_, rest) = text
+        .split_once(&format!("\n## {heading}\n"))
+        .unwrap_or_else(|| panic!("no heading {heading}"));
+    rest.split("\n## ").next().unwrap_or_default()
+}
+
+#[test]
+fn the_readme_has_every_option_of_the_help_and_no_other() {
+    let readme = read("README.md");
+    let known: BTreeSet<_> = help().into_keys().collect();
+    assert!(known.len() > 15, "this is not the help: {known:?}");
+    assert_eq!(flags(section(&readme, "Options")), known);
+    assert!(flags(&readme).is_subset(&known), "{:?}", flags(&readme));
+}
+
+#[test]
+fn the_readme_has_the_defaults_of_the_help() {
+    let readme = read("README.md");
+    let mut told = BTreeMap::new();
+    for row in rows(section(&readme, "Options")) {
+        if let [option, default, _] = row.as_slice()
+            && let Some(flag) = flags(option).pop_first()
+        {
+            let default = (!default.is_empty()).then(|| (*default).to_owned());
+            told.insert(flag, default);
+        }
+    }
+    assert_eq!(told, help());
+}
+
+#[test]
+fn no_document_names_an_option_that_there_is_not() {
+    let known: BTreeSet<_> = help().into_keys().collect();
+    for (path, text) in documents() {
+        let unknown: Vec<_> = flags(&text).difference(&known).cloned().collect();
+        assert_eq!(unknown, [""; 0], "{path}");
+    }
+}
+
+/// A value as a number, whatever it counts: times in milliseconds.
+trait Plain {
+    fn plain(&self) -> u128;
+}
+
+macro_rules! plain {
+    ($($number:ty),*) => {$(
+        impl Plain for $number {
+            fn plain(&self) -> u128 {
+                u128::try_from(*self).unwrap()
+            }
+        }
+    )*};
+}
+
+plain!(usize, u32, u64, i32);
+
+impl Plain for Duration {
+    fn plain(&self) -> u128 {
+        self.as_millis()
+    }
+}
+
+/// The fields of `Limits` with their defaults. It names each, so a new one does not compile
+/// until it is named here, too, and then stands in the document or turns the test red.
+macro_rules! defaults {
+    ($($field:ident)*) => {{
+        let Limits { $($field),* } = Limits::default();
+        BTreeMap::from([$((stringify!($field).to_owned(), $field.plain())),*])
+    }};
+}
+
+/// What the document's value says: `32 KiB`, `20 s`, `4,096`.
+fn value(cell: &str) -> u128 {
+    let (number, unit) = cell.split_once(' ').unwrap_or((cell, ""));
+    let unit = match unit {
+        "" | "ms" | "B/s" => 1,
+        "s" => 1000,
+        "KiB" => 1024,
+        "MiB" => 1024 * 1024,
+        _ => panic!("{cell}: a unit nobody knows"),
+    };
+    let number = number.replace(',', "").parse::<u128>();
+    number.unwrap_or_else(|error| panic!("{cell}: {error}")) * unit
+}
+
+#[test]
+fn the_limits_are_those_in_the_document() {
+    let defaults: BTreeMap<String, u128> = defaults! {
+        head request_line fields
+        connections accepts_per_turn expiries_per_turn accept_pause backlog events
+        read_per_turn written_per_turn requests_per_turn coalesced riding_body
+        header_timeout idle_timeout send_timeout min_send_rate linger_timeout linger_bytes grace
+        ranges listing_entries listings listing_slice
+        remembered_files remembered_bytes log_buffer log_field
+    };
+    let document = read("docs/limits.md");
+    let mut told = BTreeMap::new();
+    for row in rows(&document).filter(|row| row.len() == 4) {
+        if let [name] = quoted(row[0])[..] {
+            told.insert(name.to_owned(), value(row[1]));
+            assert!(!row[3].is_empty(), "{name} has no reason");
+        }
+    }
+    assert_eq!(told, defaults);
+}
+
+#[test]
+fn a_limit_with_an_option_names_it() {
+    let document = read("docs/limits.md");
+    let named: BTreeSet<_> = rows(&document)
+        .filter(|row| row.len() == 4)
+        .flat_map(|row| flags(row[2]))
+        .collect();
+    let readme = read("README.md");
+    let limits = section(&readme, "Options")
+        .split("\n| Limits |")
+        .nth(1)
+        .and_then(|rest| rest.split("\n\n").next())
+        .expect("a table of the limits");
+    assert_eq!(named, flags(limits));
+}
+
+#[test]
+fn descriptors_are_divided_as_the_document_says() {
+    let document = read("docs/limits.md");
+    let examples: Vec<_> = rows(section(&document, "Descriptors")).skip(2).collect();
+    assert_eq!(examples.len(), 3);
+    for row in examples {
+        let connections = oneloop::limits::connections_within(value(row[0]) as usize);
+        assert_eq!(connections as u128, value(row[1]), "{row:?}");
+    }
+}
+
+/// The table of rooms in tests/tidy/layers.rs: each room with what it may import.
+fn rooms() -> Vec<(String, Vec<String>)> {
+    let source = read("tests/tidy/layers.rs");
+    let (_, table) = source.split_once("const ROOMS").expect("the table");
+    let (table, _) = table.split_once("\n];").expect("the table's end");
+    let room = |entry: &str| {
+        let (name, others) = entry.split_once('"').expect("a name in quotes");
+        let others = match others.contains("EVERYTHING") {
+            true => vec!["everything".to_owned()],
+            false => others
+                .split('"')
+                .skip(1)
+                .step_by(2)
+                .map(String::from)
+                .collect(),
+        };
+        (name.to_owned(), others)
+    };
+    table.split("(\"").skip(1).map(room).collect()
+}
+
+#[test]
+fn the_rooms_are_those_of_the_tour() {
+    let exists = |room: &str| {
+        let file = here("src").join(format!("{room}.rs"));
+        file.is_file() || here("src").join(room).is_dir()
+    };
+    let built: Vec<_> = rooms()
+        .into_iter()
+        .filter(|(room, _)| exists(room))
+        .collect();
+    assert!(built.len() > 10, "this is not the table: {built:?}");
+    let tour = read("docs/architecture.md");
+    let told: Vec<_> = rows(section(&tour, "Rooms, and who may import whom"))
+        .skip(2)
+        .map(|row| {
+            let others = match quoted(row[2]) {
+                others if others.is_empty() => match row[2] {
+                    "nothing" => Vec::new(),
+                    other => vec![other.to_owned()],
+                },
+                others => others.into_iter().map(String::from).collect(),
+            };
+            (quoted(row[0]).concat(), others)
+        })
+        .collect();
+    assert_eq!(told, built);
+}
+
+#[test]
+fn the_map_names_every_room() {
+    let map = read("src/lib.rs");
+    let rooms = map.lines().filter_map(|line| {
+        let name = line.strip_prefix("pub mod ")?;
+        Some(name.trim_end_matches(';'))
+    });
+    let missing: Vec<_> = rooms
+        .filter(|room| !map.contains(&format!("//! - [`{room}`]")))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file() {
+    let mut dead = Vec::new();
+    for (path, text) in documents() {
+        let folder = here(&path).parent().unwrap().to_owned();
+        // `[text](target)`: what follows each `](`, up to the bracket.
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let file = target.split('#').next().unwrap_or_default();
+            if !target.contains("://") && !file.is_empty() && !folder.join(file).exists() {
+                dead.push(format!("{path}: {target}"));
+            }
+        }
+    }
+    assert_eq!(dead, [""; 0]);
+}
+
+#[test]
+fn the_picture_is_a_small_png() {
+    let picture = fs::read(here("docs/picture.png")).unwrap();
+    assert!(picture.starts_with(b"\x89PNG\r\n\x1a\n"));
+    assert!(picture.len() < 150 * 1024, "{} bytes", picture.len());
+}
+
+#[test]
+fn names_of_functions_in_the_tour_are_in_the_sources() {
+    let tour = read("docs/architecture.md");
+    let mut sources = String::new();
+    let mut folders = vec![here("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let paths = quoted(&tour).into_iter().filter_map(|name| {
+        let (before, after) = name.split_once("::")?;
+        before
+            .starts_with(char::is_uppercase)
+            .then_some((name, after))
+    });
+    let mut count = 0;
+    for (name, item) in paths {
+        count += 1;
+        // A method, or a variant of an enum.
+        let known = sources.contains(&format!("fn {item}("))
+            || sources.contains(&format!("fn {item}<"))
+            || sources.contains(&format!("    {item}"));
+        assert!(known, "{name}");
+    }
+    assert!(count > 15, "the tour names functions");
+}

@@ -1,0 +1,198 @@
+//! The other end: clients on blocking sockets, which read answers byte by byte as they come.
+
+use crate::process::{PATIENCE, Server};
+use rustix::net::sockopt;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Status line and fields, without the empty line.
+    pub head: String,
+    /// As many bytes as Content-Length says.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The number in the status line.
+    pub fn status(&self) -> u16 {
+        let code = self.head.split(' ').nth(1).unwrap_or_default();
+        code.parse().expect(&self.head)
+    }
+
+    /// The value of a field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        field(&self.head, name)
+    }
+}
+
+/// The value of a field in a head.
+pub fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+    fields
+        .find(|(its, _)| its.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+}
+
+/// A request for `path` as a browser would put it, on a connection that stays open.
+pub fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Client<S = TcpStream> {
+    reader: BufReader<S>,
+}
+
+impl Client {
+    /// Connects to the server.
+    #[track_caller]
+    pub fn of(server: &Server) -> Self {
+        Self::to(server.address())
+    }
+
+    /// Connects to an address.
+    #[track_caller]
+    pub fn to(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        // No room of its own: what a test does not read stays in the kernel.
+        Self {
+            reader: BufReader::with_capacity(1024, stream),
+        }
+    }
+
+    /// Connects, and has sent `bytes`.
+    #[track_caller]
+    pub fn saying(server: &Server, bytes: impl AsRef<[u8]>) -> Self {
+        let mut client = Self::of(server);
+        client.send(bytes);
+        client
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
+    /// Says that nothing more will be sent (FIN).
+    pub fn finish_sending(&self) {
+        self.socket().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Vanishes with a reset.
+    pub fn reset(self) {
+        sockopt::set_socket_linger(self.socket(), Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Whether nothing has come so far, not even an end. It looks only for a moment: a server
+    /// that is late passes, one that is wrong is seen.
+    pub fn hears_nothing(&self) -> bool {
+        let moment = Duration::from_millis(100);
+        self.socket().set_read_timeout(Some(moment)).unwrap();
+        let looked = self.socket().peek(&mut [0]);
+        self.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+        matches!(looked, Err(error) if is_timeout(&error))
+    }
+}
+
+impl Client<UnixStream> {
+    /// Connects to a unix socket.
+    #[track_caller]
+    pub fn at(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            reader: BufReader::new(stream),
+        }
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Sends all of `bytes`.
+    #[track_caller]
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.reader.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends what the server takes of `bytes`.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<usize> {
+        self.reader.get_mut().write(bytes.as_ref())
+    }
+
+    /// Sends a request for `path` and reads the answer.
+    #[track_caller]
+    pub fn ask(&mut self, path: &str) -> Answer {
+        self.send(get(path));
+        self.answer()
+    }
+
+    /// Reads the next answer.
+    #[track_caller]
+    pub fn answer(&mut self) -> Answer {
+        let head = self.head();
+        let length = field(&head, "Content-Length").expect(&head);
+        let mut body = vec![0; length.parse().unwrap()];
+        self.reader.read_exact(&mut body).unwrap();
+        Answer { head, body }
+    }
+
+    /// Reads the head of the next answer.
+    #[track_caller]
+    pub fn head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            match self.reader.read_line(&mut head).unwrap() {
+                0 => panic!("the connection ended in a head: {head:?}"),
+                _ => continue,
+            }
+        }
+        head.truncate(head.len() - 4);
+        head
+    }
+
+    /// Reads up to `room.len()` bytes of a body, at least one.
+    pub fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(room)
+    }
+
+    /// Reads all that still comes, and says how it ended: with a FIN, or with an error.
+    #[track_caller]
+    pub fn rest(&mut self) -> (Vec<u8>, Ending) {
+        let mut bytes = Vec::new();
+        let ending = match self.reader.read_to_end(&mut bytes) {
+            Ok(_) => Ending::Closed,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ending::Reset,
+            Err(error) => panic!("after {} bytes: {error}", bytes.len()),
+        };
+        (bytes, ending)
+    }
+
+    /// Asserts that the server closes without another byte.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        let (bytes, ending) = self.rest();
+        assert_eq!(String::from_utf8_lossy(&bytes), "");
+        assert_eq!(ending, Ending::Closed);
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// FIN.
+    Closed,
+    /// RST.
+    Reset,
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

@@ -1,0 +1,185 @@
+//! How connections end, and who hears the last word.
+
+use crate::client::{Client, Ending, get};
+use crate::process::{Launch, eventually, site};
+use std::time::{Duration, Instant};
+
+const MIB: usize = 1024 * 1024;
+
+/// A request that announces `length` bytes.
+fn upload(length: usize) -> String {
+    format!("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n")
+}
+
+/// A reset destroys what lies unread in the client's socket; and closing a socket in which bytes
+/// lie unread sends one. Red with `Then::Close` ending the connection at once, and with the
+/// half-close alone, without reading on.
+#[test]
+fn who_uploads_10_mib_to_a_405_and_only_then_listens_hears_the_whole_answer() {
+    let root = site(&[]);
+    let server = Launch::of(&root).start();
+    let body = vec![b'x'; 10 * MIB];
+    for run in 0..40 {
+        let mut client = Client::saying(&server, upload(body.len()));
+        client.send(&body);
+        let answer = client.answer();
+        assert_eq!(answer.status(), 405, "run {run}");
+        assert_eq!(answer.field("Allow"), Some("GET, HEAD, OPTIONS"));
+        assert_eq!(answer.field("Connection"), Some("close"));
+        client.expect_end();
+    }
+}
+
+/// Red with a linger timeout of an hour.
+#[test]
+fn who_hears_the_last_answer_and_stays_is_left_when_the_linger_time_is_over() {
+    let root = site(&[]);
+    let server = Launch::of(&root).with("--linger-timeout 0.5").start();
+    let before = server.descriptors();
+    let begun = Instant::now();
+    let mut client = Client::saying(&server, upload(10 * MIB));
+    assert_eq!(client.answer().status(), 405);
+    client.expect_end();
+    assert_eq!(server.descriptors(), before + 1, "it lingers");
+    eventually("the slot is free", || server.descriptors() == before);
+    assert!(begun.elapsed() >= Duration::from_millis(500));
+}
+
+/// A total, which bytes do not move. Red with a deadline that every discarded byte extends.
+#[test]
+fn who_goes_on_sending_slowly_after_the_last_answer_is_left_all_the_same() {
+    let root = site(&[]);
+    let server = Launch::of(&root).with("--linger-timeout 0.5").start();
+    let mut client = Client::saying(&server, upload(10 * MIB));
+    assert_eq!(client.answer().status(), 405);
+    eventually("the server refuses what still comes", || {
+        std::thread::sleep(Duration::from_millis(20));
+        client.try_send("x").is_err()
+    });
+}
+
+/// Red with `linger_bytes` of 1 TiB, and of 1 MiB.
+#[test]
+fn who_goes_on_sending_fast_after_the_last_answer_is_left_after_64_mib() {
+    let root = site(&[]);
+    let server = Launch::of(&root).with("--linger-timeout 60").start();
+    let mut client = Client::saying(&server, upload(1024 * MIB));
+    assert_eq!(client.answer().status(), 405);
+    let chunk = vec![b'x'; MIB];
+    let mut taken = 0;
+    while let Ok(length) = client.try_send(&chunk) {
+        taken += length;
+        assert!(taken < 256 * MIB, "nothing stops it");
+    }
+    assert!(taken > 63 * MIB, "only {taken} bytes were taken");
+}
+
+/// Red with `peer_closed` ending the connection in every state.
+#[test]
+fn who_says_goodbye_right_after_asking_gets_the_whole_of_50_mib() {
+    let root = site(&[]);
+    let body: Vec<u8> = (0..50 * MIB).map(|at| (at % 251) as u8).collect();
+    std::fs::write(root.path().join("large"), &body).unwrap();
+    let server = Launch::of(&root).start();
+    let mut client = Client::saying(&server, get("/large"));
+    client.finish_sending();
+    let answer = client.answer();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.body == body, "other bytes");
+    client.expect_end();
+}
+
+/// Asked and closed in one packet, before the server has accepted.
+#[test]
+fn who_asks_says_goodbye_and_is_accepted_later_is_answered() {
+    let root = site(&[("small", b"small")]);
+    let server = Launch::of(&root).start();
+    server.freeze();
+    let mut client = Client::saying(&server, get("/small").repeat(3));
+    client.finish_sending();
+    server.thaw();
+    for _ in 0..3 {
+        assert_eq!(client.answer().body, b"small");
+    }
+    client.expect_end();
+}
+
+/// SIGPIPE is what a write to a reset socket brings, and whoever starts a program decides
+/// whether it kills: a shell's `trap '' PIPE` is inherited, its absence, too.
+#[test]
+fn a_reset_in_the_middle_of_a_download_hurts_nobody_else() {
+    let root = site(&[("small", b"small")]);
+    let large = std::fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(50 * MIB as u64).unwrap();
+    for before in ["trap - PIPE", "trap '' PIPE"] {
+        let mut server = Launch::of(&root).after(before).start();
+        let descriptors = server.descriptors();
+        for run in 0..20 {
+            let mut client = Client::saying(&server, get("/large"));
+            client.head();
+            // Some in the middle, some while the server sleeps on a full socket.
+            std::thread::sleep(Duration::from_millis(run));
+            client.reset();
+        }
+        assert_eq!(Client::of(&server).ask("/small").body, b"small");
+        eventually("every descriptor is back", || {
+            server.descriptors() == descriptors
+        });
+        assert!(server.is_alive());
+    }
+}
+
+/// Red with a reap that keeps the sockets of those that have closed.
+#[test]
+fn clients_that_vanish_leave_nothing_behind() {
+    let root = site(&[("small", b"small")]);
+    let server = Launch::of(&root).start();
+    let before = server.descriptors();
+    let partial = "GET /small HT";
+    for how in 0..200 {
+        let mut client = Client::of(&server);
+        match how % 4 {
+            0 => {}
+            1 => assert_eq!(client.ask("/small").status(), 200),
+            2 => client.send(partial),
+            _ => client.send(get("/small")),
+        }
+        if how % 8 < 4 {
+            client.reset();
+        }
+    }
+    eventually("every descriptor is back", || {
+        server.descriptors() == before
+    });
+    assert_eq!(close_wait(server.address().port()), 0);
+}
+
+/// How many sockets with this local port wait for their owner to close them (CLOSE_WAIT).
+fn close_wait(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{port:04X}");
+    let rows = table
+        .lines()
+        .skip(1)
+        .map(|row| row.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row[1].ends_with(&port) && row[3] == "08")
+        .count()
+}
+
+/// A response that stays short must not end like one that is complete: see `Ending::aborts`.
+#[test]
+fn a_response_cut_short_ends_with_a_reset() {
+    let root = site(&[]);
+    let large = std::fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(50 * MIB as u64).unwrap();
+    let server = Launch::of(&root).with("--send-timeout 0.5").start();
+    let before = server.descriptors();
+    let begun = Instant::now();
+    let mut client = Client::saying(&server, get("/large"));
+    client.head();
+    eventually("the server gives up", || server.descriptors() == before);
+    assert!(begun.elapsed() >= Duration::from_millis(500));
+    let (bytes, ending) = client.rest();
+    assert!(bytes.len() < 50 * MIB);
+    assert_eq!(ending, Ending::Reset);
+}

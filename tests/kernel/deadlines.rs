@@ -1,0 +1,110 @@
+//! Clients that are slow, or silent. Only what must not happen too early is measured: that
+//! it happens at all is enough, on a machine that may be busy.
+
+use crate::client::{Client, get};
+use crate::process::{Launch, eventually, site};
+use std::io::ErrorKind;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const HALF: Duration = Duration::from_millis(500);
+const BIT: Duration = Duration::from_millis(20);
+
+/// Red with the deadline set anew by every byte that is received.
+#[test]
+fn a_head_that_drips_is_cut_at_the_total() {
+    let root = site(&[]);
+    let server = Launch::of(&root).with("--header-timeout 0.5").start();
+    let mut client = Client::of(&server);
+    let begun = Instant::now();
+    client.send("GET / HTTP/1.1\r\nX: ");
+    eventually("the server has had enough", || {
+        sleep(BIT);
+        // The answer stays to be read: what is sent after it is dropped, not reset.
+        client.send("x");
+        !client.hears_nothing()
+    });
+    assert!(begun.elapsed() >= HALF);
+    let answer = client.answer();
+    assert_eq!(answer.status(), 408);
+    assert_eq!(answer.field("Connection"), Some("close"));
+    client.expect_end();
+}
+
+/// Between requests a connection is idle; from the first byte of a head it is not.
+#[test]
+fn the_second_head_of_a_connection_has_its_time_from_its_own_first_byte() {
+    let root = site(&[("small", b"small")]);
+    let server = Launch::of(&root).with("--header-timeout 0.5").start();
+    let mut client = Client::of(&server);
+    assert_eq!(client.ask("/small").status(), 200);
+    sleep(HALF + BIT);
+    assert_eq!(client.ask("/small").status(), 200, "idle is not slow");
+    let begun = Instant::now();
+    client.send("G");
+    assert_eq!(client.answer().status(), 408);
+    assert!(begun.elapsed() >= HALF);
+}
+
+/// Nobody asked anything, so nothing is answered: a 408 here could be taken for the answer to a
+/// request that crosses it. Red with a 408 for idle connections, too.
+#[test]
+fn silence_is_answered_with_silence() {
+    let root = site(&[("small", b"small")]);
+    let server = Launch::of(&root).with("--idle-timeout 0.5").start();
+    let begun = Instant::now();
+    let (mut silent, mut kept) = (Client::of(&server), Client::of(&server));
+    sleep(HALF / 2);
+    let asked = Instant::now();
+    assert_eq!(kept.ask("/small").status(), 200);
+    silent.expect_end();
+    assert!(begun.elapsed() >= HALF);
+    kept.expect_end();
+    assert!(asked.elapsed() >= HALF, "its time begins with its answer");
+}
+
+/// Only who takes nothing at all is cut: the file is larger than any socket's buffers, and is
+/// fetched for much longer than the timeout. Red with a send deadline that progress does not
+/// move.
+#[test]
+fn a_reader_that_is_slow_but_steady_is_served() {
+    let root = site(&[]);
+    let length = 24 * 1024 * 1024;
+    let large = std::fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(length).unwrap();
+    let server = Launch::of(&root).with("--send-timeout 0.5").start();
+    let mut client = Client::saying(&server, get("/large"));
+    client.head();
+    let begun = Instant::now();
+    let mut room = vec![0; 512 * 1024];
+    let mut taken = 0;
+    while taken < length {
+        taken += client.read(&mut room).unwrap() as u64;
+        sleep(BIT);
+    }
+    assert_eq!(taken, length);
+    assert!(begun.elapsed() > HALF, "too fast to show anything");
+}
+
+/// Red with `min_send_rate` of 0.
+#[test]
+fn a_reader_that_takes_next_to_nothing_is_cut_although_it_never_stops() {
+    let root = site(&[]);
+    let large = std::fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    // More than a gigabyte a second: whatever this client takes is too little.
+    let server = Launch::of(&root)
+        .with("--send-timeout 0.5 --min-send-rate 2000000000")
+        .start();
+    let mut client = Client::saying(&server, get("/large"));
+    client.head();
+    let mut room = vec![0; 256 * 1024];
+    let error = loop {
+        match client.read(&mut room) {
+            Ok(0) => panic!("a short response has a regular end"),
+            Ok(_) => sleep(BIT),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}

@@ -1,0 +1,179 @@
+//! A tree that changes while it is served, and what is in it that is no file.
+
+use crate::client::{Client, Ending, get};
+use crate::process::{Launch, site, skipped};
+use rustix::fs::{CWD, Mode, mkfifoat};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+const MIB: usize = 1024 * 1024;
+
+/// More than all buffers between a server and a client that does not read.
+const LARGE: usize = 24 * MIB;
+
+/// Opening a FIFO waits for a writer, opening a terminal for a carrier, reading /dev/zero for
+/// ever; in a single thread everybody would wait along. Red without O_NONBLOCK in
+/// `site::root::FLAGS`, and with a file type that nobody looks at.
+#[test]
+fn what_is_no_regular_file_is_a_404_at_once_and_holds_nobody_up() {
+    let root = site(&[("small", b"small")]);
+    let at = |name: &str| root.path().join(name);
+    mkfifoat(CWD, at("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
+    let _socket = UnixListener::bind(at("socket")).unwrap();
+    for device in ["zero", "full", "tty", "stdin", "ptmx"] {
+        symlink(Path::new("/dev").join(device), at(device)).unwrap();
+    }
+    symlink("fifo", at("link-to-fifo")).unwrap();
+    let names = [
+        "fifo",
+        "socket",
+        "zero",
+        "full",
+        "tty",
+        "ptmx",
+        "link-to-fifo",
+    ];
+    for args in ["", "--follow-symlinks"] {
+        let server = Launch::of(&root).with(args).start();
+        let mut other = Client::of(&server);
+        let mut client = Client::of(&server);
+        for name in names {
+            let answer = client.ask(&format!("/{name}"));
+            assert_eq!(answer.status(), 404, "{name} {args}");
+            assert_eq!(other.ask("/small").body, b"small", "after {name} {args}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_the_server_may_not_read_is_a_404() {
+    let root = site(&[("small", b"small"), ("secret", b"secret")]);
+    let open = Permissions::from_mode(0o755);
+    fs::set_permissions(root.path(), open).unwrap();
+    fs::set_permissions(root.path().join("secret"), Permissions::from_mode(0o000)).unwrap();
+    let mut launch = Launch::of(&root);
+    if rustix::process::geteuid().is_root() {
+        // For root there is nothing that it may not read.
+        let program = Path::new(env!("CARGO_BIN_EXE_oneloop"));
+        let others = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o001;
+        if program.ancestors().any(|path| others(path) == 0) {
+            return skipped("another user could not run the program where it lies");
+        }
+        launch = launch.user(65_534);
+    }
+    let server = launch.start();
+    let mut client = Client::of(&server);
+    assert_eq!(client.ask("/secret").status(), 404);
+    assert_eq!(client.ask("/small").status(), 200);
+}
+
+/// The length has been announced, and cannot be kept. All that is left is to make sure that nobody
+/// takes the rest of the connection for the rest of the file. Red with 0 bytes of a file
+/// taken for its regular end.
+#[test]
+fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
+    let root = site(&[("small", b"small")]);
+    let path = root.path().join("large");
+    fs::write(&path, vec![b'l'; LARGE]).unwrap();
+    let server = Launch::of(&root).start();
+    let mut client = Client::saying(&server, get("/large") + &get("/small"));
+    let head = client.head();
+    assert!(head.contains(&format!("Content-Length: {LARGE}")), "{head}");
+    File::options()
+        .write(true)
+        .open(&path)
+        .and_then(|file| file.set_len(MIB as u64))
+        .unwrap();
+    let (bytes, ending) = client.rest();
+    assert!(bytes.len() < LARGE, "{} bytes", bytes.len());
+    assert!(
+        bytes.iter().all(|&byte| byte == b'l'),
+        "something else came"
+    );
+    assert_eq!(ending, Ending::Reset);
+    assert_eq!(Client::of(&server).ask("/small").body, b"small");
+}
+
+/// Replacing by rename is what careful programs do, for it changes nothing for whoever has the file
+/// open. Red with a send that opens the path again.
+#[test]
+fn a_file_replaced_while_it_is_sent_is_finished_as_it_was() {
+    let root = site(&[("new", b"new")]);
+    let path = root.path().join("large");
+    fs::write(&path, vec![b'o'; LARGE]).unwrap();
+    let server = Launch::of(&root).start();
+    let mut client = Client::saying(&server, get("/large"));
+    let mut other = Client::of(&server);
+    fs_until_sending(&mut client, || {
+        fs::rename(root.path().join("new"), &path).unwrap();
+        assert_eq!(other.ask("/large").body, b"new");
+    });
+    assert_eq!(client.ask("/large").body, b"new");
+}
+
+/// Reads the head, lets `change` happen, and reads the body: `LARGE` times `o`.
+fn fs_until_sending(client: &mut Client, change: impl FnOnce()) {
+    let head = client.head();
+    assert!(head.contains(&format!("Content-Length: {LARGE}")), "{head}");
+    change();
+    let mut body = vec![0; LARGE];
+    let mut taken = 0;
+    while taken < LARGE {
+        match client.read(&mut body[taken..]).unwrap() {
+            0 => panic!("it ends after {taken} bytes"),
+            length => taken += length,
+        }
+    }
+    assert!(body.iter().all(|&byte| byte == b'o'), "other bytes");
+}
+
+/// As logs do. Red with a body that is sent until the file ends.
+#[test]
+fn a_file_that_grows_while_it_is_sent_has_the_length_it_had() {
+    let root = site(&[]);
+    let path = root.path().join("log");
+    fs::write(&path, vec![b'o'; LARGE]).unwrap();
+    let server = Launch::of(&root).start();
+    let mut client = Client::saying(&server, get("/log") + &get("/log"));
+    fs_until_sending(&mut client, || {
+        let mut log = OpenOptions::new().append(true).open(&path).unwrap();
+        log.write_all(b"more").unwrap();
+    });
+    // The next answer begins where it should, and knows more.
+    let answer = client.answer();
+    assert_eq!(answer.body.len(), LARGE + 4);
+    assert!(answer.body.ends_with(b"omore"));
+}
+
+/// The file's clock ticks a few hundred times a second, so neither its date nor its size tells
+/// these versions apart; and the answers follow each other faster than that. Red with
+/// `Moment::is_young` always false.
+#[test]
+fn a_small_file_is_never_old_however_fast_it_is_rewritten() {
+    let root = site(&[]);
+    let path = root.path().join("counter");
+    let server = Launch::of(&root).start();
+    let mut client = Client::of(&server);
+    let mut tags = Vec::new();
+    for version in 0..200 {
+        let bytes = format!("version {version:04}");
+        match version % 2 {
+            0 => fs::write(&path, &bytes).unwrap(),
+            _ => {
+                let new = root.path().join("counter.new");
+                fs::write(&new, &bytes).unwrap();
+                fs::rename(&new, &path).unwrap();
+            }
+        }
+        let answer = client.ask("/counter");
+        assert_eq!(String::from_utf8_lossy(&answer.body), bytes);
+        tags.push(answer.field("ETag").unwrap().to_owned());
+        assert_eq!(client.ask("/counter").body, bytes.as_bytes(), "again");
+    }
+    tags.sort();
+    tags.dedup();
+    assert_eq!(tags.len(), 200, "two versions share a tag");
+}

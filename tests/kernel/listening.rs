@@ -1,0 +1,210 @@
+//! Ports, unix sockets, inherited sockets, and what is in the way of them.
+
+use crate::client::Client;
+use crate::process::{Launch, Server, site};
+use rustix::process::Signal;
+use std::fs;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+fn small_site() -> tempfile::TempDir {
+    site(&[("small", b"small")])
+}
+
+/// A server at a unix socket.
+fn at(root: &Path, path: &Path) -> Launch {
+    Launch::of(root)
+        .without_port()
+        .arg("-b")
+        .arg(format!("unix:{}", path.display()))
+}
+
+/// A server on descriptor 3, which is this socket.
+fn inheriting(root: &Path, socket: impl Into<OwnedFd>) -> Server {
+    Launch::of(root)
+        .without_port()
+        .with("-b fd:3")
+        .stdin(socket.into())
+        .after("exec 3<&0 0</dev/null")
+        .start()
+}
+
+/// Two that share a port would each get half of the clients. Red with SO_REUSEPORT.
+#[test]
+fn a_second_server_on_the_same_port_is_refused_with_a_hint() {
+    let root = small_site();
+    let first = Launch::of(&root).start();
+    let port = first.address().port();
+    let (status, said) = Launch::of(&root)
+        .without_port()
+        .with(&format!("-p {port}"))
+        .fail();
+    assert_eq!(status.code(), Some(1));
+    let address = format!("cannot listen on 127.0.0.1:{port}");
+    assert!(said.contains(&address), "{said}");
+    assert!(said.contains("address already in use"), "{said}");
+    assert_eq!(Client::of(&first).ask("/small").status(), 200);
+}
+
+/// Connections that a server closes first keep its port in TIME_WAIT. Red without SO_REUSEADDR.
+#[test]
+fn a_port_can_be_used_again_at_once() {
+    let root = small_site();
+    let mut first = Launch::of(&root).with("--linger-timeout 0.1").start();
+    let port = first.address().port();
+    let mut client = Client::of(&first);
+    assert_eq!(client.ask("/small").status(), 200);
+    first.signal(Signal::TERM);
+    client.expect_end();
+    assert_eq!(first.wait().code(), Some(0));
+    drop(client);
+    let second = Launch::of(&root)
+        .without_port()
+        .with(&format!("-p {port}"))
+        .start();
+    assert_eq!(second.address().port(), port);
+    assert_eq!(Client::of(&second).ask("/small").status(), 200);
+}
+
+#[test]
+fn port_0_is_a_free_one_and_is_told() {
+    let root = small_site();
+    let (one, two) = (Launch::of(&root).start(), Launch::of(&root).start());
+    assert_ne!(one.address().port(), 0);
+    assert_ne!(one.address(), two.address());
+    assert!(one.diagnostics().contains(&one.url("/")));
+    assert_eq!(Client::of(&two).ask("/small").status(), 200);
+}
+
+#[test]
+fn a_root_that_is_not_there_is_an_error_with_its_name() {
+    let root = small_site();
+    let missing = root.path().join("missing");
+    let (status, said) = Launch::of(&missing).fail();
+    assert!(matches!(status.code(), Some(1 | 2)), "{status}");
+    assert!(said.contains("missing"), "{said}");
+}
+
+#[test]
+fn several_addresses_are_all_served() {
+    let root = small_site();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("socket");
+    let server = Launch::of(&root)
+        .with("-b 127.0.0.1 -b 127.0.0.2 -b")
+        .arg(format!("unix:{}", path.display()))
+        .start();
+    let said = server.diagnostics();
+    let addresses = said.lines().filter_map(|line| {
+        let (address, _) = line.trim().strip_prefix("http://")?.split_once('/')?;
+        address.parse().ok()
+    });
+    let addresses: Vec<_> = addresses.collect();
+    assert_eq!(addresses.len(), 2, "{said}");
+    for address in addresses {
+        assert_eq!(Client::to(address).ask("/small").body, b"small");
+    }
+    assert_eq!(Client::at(&path).ask("/small").body, b"small");
+}
+
+#[test]
+fn a_unix_socket_is_served_and_leaves_no_file_behind() {
+    let root = small_site();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("socket");
+    let mut server = at(root.path(), &path).start();
+    let mut client = Client::at(&path);
+    for _ in 0..3 {
+        assert_eq!(client.ask("/small").body, b"small");
+    }
+    drop(client);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(!path.exists());
+}
+
+/// A server that was killed leaves its file behind. Red without looking for one.
+#[test]
+fn a_stale_unix_socket_is_replaced() {
+    let root = small_site();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("socket");
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let _server = at(root.path(), &path).start();
+    assert_eq!(Client::at(&path).ask("/small").body, b"small");
+}
+
+/// Red with a file that is removed without asking whether somebody listens.
+#[test]
+fn a_live_unix_socket_is_left_to_its_owner() {
+    let root = small_site();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("socket");
+    let _first = at(root.path(), &path).start();
+    let (status, said) = at(root.path(), &path).fail();
+    assert_eq!(status.code(), Some(1));
+    assert!(said.contains("address already in use"), "{said}");
+    assert_eq!(Client::at(&path).ask("/small").body, b"small");
+}
+
+#[test]
+fn a_file_in_the_way_of_a_unix_socket_is_not_touched() {
+    let root = small_site();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("diary");
+    fs::write(&path, "dear diary").unwrap();
+    let (status, said) = at(root.path(), &path).fail();
+    assert_eq!(status.code(), Some(1));
+    assert!(said.contains("not a socket"), "{said}");
+    assert_eq!(fs::read(&path).unwrap(), b"dear diary");
+}
+
+/// Whoever opened it may have left it blocking, and then the accept(2) that finds nobody stops the
+/// loop. Two clients: the second needs a loop that came back from the first. Red without the
+/// switch to non-blocking.
+#[test]
+fn an_inherited_socket_is_served_even_if_it_was_blocking() {
+    let root = small_site();
+    for nonblocking in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(nonblocking).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = inheriting(root.path(), listener);
+        assert_eq!(server.address(), address);
+        for _ in 0..2 {
+            let mut client = Client::to(address);
+            assert_eq!(client.ask("/small").body, b"small");
+            assert_eq!(client.ask("/small").body, b"small");
+        }
+    }
+}
+
+/// Its file is not ours.
+#[test]
+fn an_inherited_unix_socket_keeps_its_file() {
+    let root = small_site();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("socket");
+    let mut server = inheriting(root.path(), UnixListener::bind(&path).unwrap());
+    assert_eq!(Client::at(&path).ask("/small").body, b"small");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(path.exists());
+}
+
+#[test]
+fn a_descriptor_that_does_not_listen_is_an_error() {
+    let root = small_site();
+    for (before, says) in [("exec 3</dev/null", "not a socket"), ("exec 3<&-", "fd:3")] {
+        let (status, said) = Launch::of(&root)
+            .without_port()
+            .with("-b fd:3")
+            .after(before)
+            .fail();
+        assert_eq!(status.code(), Some(1), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+}

@@ -1,0 +1,161 @@
+//! The end of the server: nobody who has been let in is sent away, and nobody can keep it up.
+
+use crate::client::{Client, Ending, get};
+use crate::process::{Launch, PATIENCE, Server, eventually, site};
+use rustix::process::Signal;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const LARGE: u64 = 50 * 1024 * 1024;
+
+fn large_site() -> tempfile::TempDir {
+    let root = site(&[("small", b"small")]);
+    let large = std::fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(LARGE).unwrap();
+    root
+}
+
+/// Returns when the server has heard a signal, and takes no more connections.
+#[track_caller]
+fn eventually_closed(server: &Server) {
+    let address = server.address();
+    eventually("nobody is let in any more", || {
+        TcpStream::connect_timeout(&address, PATIENCE).is_err()
+    });
+}
+
+/// The grace is longer than the patience of any wait here, so it ends only because all is done.
+/// Red with a drain that closes those in the middle of something, and with one that waits for
+/// idle ones.
+#[test]
+fn sigterm_lets_everybody_finish_and_waits_for_nobody_idle() {
+    let root = large_site();
+    let mut server = Launch::of(&root)
+        .with("--grace 600 --linger-timeout 0.5")
+        .start();
+    let mut idle = Client::of(&server);
+    assert_eq!(idle.ask("/small").status(), 200);
+    let mut silent = Client::of(&server);
+    let mut slow = Client::saying(&server, "GET /small HTTP/1.1\r\nHo");
+    let mut reading = Client::saying(&server, get("/large"));
+    let head = reading.head();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let mut lingering = Client::saying(
+        &server,
+        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n",
+    );
+    assert_eq!(lingering.answer().status(), 405);
+
+    server.signal(Signal::TERM);
+    idle.expect_end();
+    silent.expect_end();
+    eventually_closed(&server);
+    assert!(server.is_alive(), "somebody is still being served");
+
+    slow.send("st: test\r\n\r\n");
+    let answer = slow.answer();
+    assert_eq!(answer.body, b"small");
+    assert_eq!(answer.field("Connection"), Some("close"));
+    slow.expect_end();
+
+    let mut body = vec![1; LARGE as usize];
+    let mut taken = 0;
+    while taken < body.len() {
+        match reading.read(&mut body[taken..]).unwrap() {
+            0 => panic!("the body ends after {taken} bytes"),
+            length => taken += length,
+        }
+    }
+    assert!(body.iter().all(|&byte| byte == 0), "other bytes");
+    reading.expect_end();
+
+    assert_eq!(server.wait().code(), Some(0));
+    let said = server.diagnostics();
+    assert!(!said.contains("grace is over"), "{said}");
+}
+
+/// In the queue of the listening socket a client counts as connected, and closing that socket
+/// would reset it. Red with `close_doors` that accepts only one turn's share.
+#[test]
+fn who_connected_and_asked_before_sigterm_is_answered() {
+    let root = large_site();
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Launch::of(&root).with("--grace 600").start();
+        server.freeze();
+        let mut clients: Vec<_> = (0..200)
+            .map(|_| Client::saying(&server, get("/small")))
+            .collect();
+        server.signal(signal);
+        server.thaw();
+        for client in &mut clients {
+            assert_eq!(client.answer().body, b"small");
+            client.expect_end();
+        }
+        drop(clients);
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
+/// To a drain an idle connection and one whose request has just arrived look alike until somebody
+/// looks into the socket. Red with a `Scheduler::drain` that closes the idle without a last look.
+/// (Whether the answer says `Connection: close` depends on which thread the kernel
+/// gives the signal to; that it is the last does not.)
+#[test]
+fn who_asks_on_an_idle_connection_just_before_sigterm_is_answered() {
+    let root = large_site();
+    let mut server = Launch::of(&root).with("--grace 600").start();
+    let mut client = Client::of(&server);
+    assert_eq!(client.ask("/small").status(), 200);
+    server.freeze();
+    client.send(get("/small"));
+    server.signal(Signal::TERM);
+    server.thaw();
+    assert_eq!(client.answer().body, b"small");
+    client.expect_end();
+    drop(client);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// Red with `cut_if_overdue` doing nothing.
+#[test]
+fn when_the_grace_is_over_everybody_is_cut() {
+    let root = large_site();
+    let mut server = Launch::of(&root).with("--grace 0.5").start();
+    let slow = Client::saying(&server, "GET /small HTTP/1.1\r\n");
+    let mut reading = Client::saying(&server, get("/large"));
+    reading.head();
+    assert!(slow.hears_nothing());
+    let begun = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(begun.elapsed() >= Duration::from_millis(500));
+    let (bytes, ending) = reading.rest();
+    assert!((bytes.len() as u64) < LARGE);
+    assert_eq!(ending, Ending::Reset, "short, and to be seen as such");
+}
+
+/// Red with a second signal that only sets the deadline anew.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let root = large_site();
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Launch::of(&root).with("--grace 600").start();
+        let slow = Client::saying(&server, "GET /small HTTP/1.1\r\n");
+        assert!(slow.hears_nothing());
+        server.signal(signal);
+        eventually_closed(&server);
+        assert!(server.is_alive(), "it waits for the slow one");
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn with_nobody_connected_it_ends_at_once() {
+    let root = large_site();
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Launch::of(&root).with("--grace 600").start();
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}

@@ -1,0 +1,208 @@
+//! What the loop asks of the kernel, and how often.
+
+use crate::client::{Client, get};
+use crate::process::{Launch, Server, eventually, has, site, skipped};
+use rustix::net::{SendFlags, send};
+use rustix::process::Signal;
+use std::fs;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+fn small_site() -> tempfile::TempDir {
+    site(&[("small", b"small")])
+}
+
+/// The kernel announces all 500 with one event, and again only when a 501st comes. Red with
+/// `Listeners` that take their share and wait for the next event.
+#[test]
+fn five_hundred_connections_announced_by_one_event_are_all_accepted() {
+    let root = small_site();
+    let server = Launch::of(&root).start();
+    server.freeze();
+    let mut clients: Vec<_> = (0..500)
+        .map(|_| Client::saying(&server, get("/small")))
+        .collect();
+    server.thaw();
+    for client in &mut clients {
+        assert_eq!(client.answer().body, b"small");
+    }
+}
+
+/// The same from a connection's point of view: all has arrived, its end too, before it is first
+/// looked at, and no further event will come.
+#[test]
+fn a_thousand_requests_announced_by_one_event_are_all_answered() {
+    let root = small_site();
+    let server = Launch::of(&root).start();
+    let mut client = Client::of(&server);
+    assert_eq!(client.ask("/small").status(), 200);
+    server.freeze();
+    client.send(get("/small").repeat(1000));
+    client.finish_sending();
+    server.thaw();
+    for _ in 0..1000 {
+        assert_eq!(client.answer().body, b"small");
+    }
+    client.expect_end();
+}
+
+/// A fast reader of a large file never makes a write block. Red without the budget of a turn: the
+/// file is sent to its end before anybody else is looked at.
+#[test]
+fn a_large_file_and_a_flood_of_requests_let_others_through() {
+    let root = small_site();
+    let large = fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(1 << 40).unwrap();
+    let server = Launch::of(&root).start();
+    let mut greedy = Client::saying(&server, get("/large"));
+    greedy.head();
+    let reader = greedy.socket().try_clone().unwrap();
+    let swallowing = std::thread::spawn(move || {
+        let mut room = vec![0; 1 << 20];
+        while std::io::Read::read(&mut &reader, &mut room).is_ok_and(|length| length > 0) {}
+    });
+    let mut other = Client::of(&server);
+    for _ in 0..100 {
+        assert_eq!(other.ask("/small").body, b"small");
+    }
+    drop(server);
+    swallowing.join().unwrap();
+}
+
+/// Waiting clients cost nothing. Red with a rest of zero.
+#[test]
+fn a_server_with_nothing_to_do_does_nothing() {
+    let root = small_site();
+    let large = fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    let server = Launch::of(&root).start();
+    let mut idle = Client::of(&server);
+    assert_eq!(idle.ask("/small").status(), 200);
+    let _slow = Client::saying(&server, "GET /small HT");
+    let mut full = Client::saying(&server, get("/large"));
+    full.head();
+    let mut lingering = Client::saying(
+        &server,
+        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n",
+    );
+    assert_eq!(lingering.answer().status(), 405);
+    let mut gone = Client::saying(&server, get("/large"));
+    gone.head();
+    gone.finish_sending();
+    sleep(Duration::from_millis(100));
+    assert_asleep(&server);
+}
+
+/// Urgent data (MSG_OOB) raises an event of its own kind, and stands in the stream as a mark at
+/// which a read stops short. Neither may keep the loop busy, nor make it forget what follows.
+#[test]
+fn urgent_data_neither_spins_the_loop_nor_hides_what_follows() {
+    let root = small_site();
+    let server = Launch::of(&root).start();
+    let mut client = Client::of(&server);
+    let urge = |client: &Client| send(client.socket(), b"!", SendFlags::OOB).unwrap();
+    client.send("GET /small HT");
+    urge(&client);
+    assert_asleep(&server);
+    // The urgent byte is no part of the stream.
+    client.send("TP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!(client.answer().body, b"small");
+
+    server.freeze();
+    client.send("GET /small HT");
+    urge(&client);
+    client.send("TP/1.1\r\nHost: test\r\n\r\n");
+    server.thaw();
+    assert_eq!(client.answer().body, b"small");
+    assert_asleep(&server);
+}
+
+#[track_caller]
+fn assert_asleep(server: &Server) {
+    let (begun, before) = (Instant::now(), server.cpu_time());
+    sleep(Duration::from_millis(700));
+    let (elapsed, used) = (begun.elapsed(), server.cpu_time() - before);
+    assert!(used < elapsed / 4, "{used:?} of CPU in {elapsed:?}");
+}
+
+/// Starts a server whose system calls of these kinds are written down, unless that is impossible
+/// here, which is said.
+fn traced(root: &Path, calls: &str, trace: &Path) -> Option<Server> {
+    if !has("strace") {
+        return None;
+    }
+    let allowed = std::process::Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        skipped("strace may not trace here");
+        return None;
+    }
+    Some(Launch::of(root).traced(calls, trace).start())
+}
+
+/// Ends the server and returns the lines that tell what it asked for.
+fn calls(mut server: Server, trace: &Path) -> Vec<String> {
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let mut text = String::new();
+    eventually("strace has written all it saw", || {
+        text = fs::read_to_string(trace).unwrap_or_default();
+        text.contains("+++ exited")
+    });
+    text.lines().map(str::to_owned).collect()
+}
+
+fn count(calls: &[String], what: &str) -> usize {
+    calls.iter().filter(|call| call.contains(what)).count()
+}
+
+/// Red with a reregistration after each answer, and with head and body in two writes.
+#[test]
+fn a_thousand_requests_on_a_connection_are_one_registration_and_a_thousand_sends() {
+    if cfg!(mio_unsupported_force_poll_poll) {
+        return skipped("poll(2) has no registrations to count");
+    }
+    let root = small_site();
+    let trace = root.path().join("trace");
+    let watched = "epoll_ctl,sendto,sendmsg,write,writev,sendfile,dup";
+    let Some(server) = traced(root.path(), watched, &trace) else {
+        return;
+    };
+    let mut client = Client::of(&server);
+    for _ in 0..1000 {
+        assert_eq!(client.ask("/small").body, b"small");
+    }
+    drop(client);
+    let calls = calls(server, &trace);
+    let connection = calls.iter().find(|call| call.starts_with("sendto("));
+    let connection = connection.expect("nothing was sent");
+    let (descriptor, _) = connection["sendto(".len()..].split_once(',').unwrap();
+    let on = |what: &str| format!("{what}({descriptor},");
+    assert_eq!(count(&calls, &on("sendto")), 1000);
+    for other in ["sendmsg", "write", "writev", "sendfile"] {
+        assert_eq!(count(&calls, &on(other)), 0, "{other}");
+    }
+    let added = format!("EPOLL_CTL_ADD, {descriptor},");
+    assert_eq!(count(&calls, &added), 1);
+    assert_eq!(count(&calls, "EPOLL_CTL_MOD"), 0);
+}
+
+/// Red with answers that are sent before the next request is looked at.
+#[test]
+fn sixteen_requests_that_arrive_together_are_answered_with_one_send() {
+    let root = small_site();
+    let trace = root.path().join("trace");
+    let Some(server) = traced(root.path(), "sendto,sendmsg,write,writev", &trace) else {
+        return;
+    };
+    let mut client = Client::of(&server);
+    client.send(get("/small").repeat(16));
+    for _ in 0..16 {
+        assert_eq!(client.answer().body, b"small");
+    }
+    drop(client);
+    let calls = calls(server, &trace);
+    assert_eq!(count(&calls, "HTTP/1.1 200"), 1, "{calls:#?}");
+}

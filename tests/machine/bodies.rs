@@ -1,0 +1,150 @@
+//! Files, parts and streams, and what happens when they fall short.
+
+use crate::desk::{FILE, content};
+use crate::wire::{Call, Take};
+use crate::{GET, House, OK, get, head};
+
+#[test]
+fn a_file_is_announced_with_its_header_and_sent_from_where_it_is() {
+    let mut house = House::new();
+    let peer = house.connect(get("/file"));
+    house.run();
+    let header = head(FILE);
+    assert_eq!(peer.hears(), [header.as_bytes(), &content()].concat());
+    let calls = peer.calls();
+    let sends = calls
+        .iter()
+        .filter(|call| !matches!(call, Call::Receive(_)));
+    assert!(sends.eq(&[Call::Send(header.len(), true), Call::SendFile(FILE)]));
+}
+
+#[test]
+fn a_short_count_of_a_file_is_not_a_full_socket() {
+    let mut house = House::new();
+    let peer = house.connect(get("/file"));
+    peer.takes([Take::All, Take::Some(10), Take::Some(5_000)]);
+    house.run();
+    let response = [head(FILE).as_bytes(), &content()].concat();
+    assert_eq!(peer.hears(), response, "without a single event");
+}
+
+#[test]
+fn a_file_that_has_shrunk_aborts_the_connection_which_is_never_used_again() {
+    let mut house = House::new();
+    let peer = house.connect(get("/file") + GET);
+    peer.takes([Take::Some(40_000), Take::Nothing]);
+    house.run();
+    house.desk.truncate(50_000);
+    while peer.wake() {
+        house.scheduler.note(0);
+        house.run();
+    }
+    assert_eq!(
+        peer.hears(),
+        [head(FILE).as_bytes(), &content()[..50_000]].concat(),
+        "what was there, and no other response behind it"
+    );
+    assert!(peer.is_closed() && peer.is_aborted());
+    assert_eq!(house.desk.answered, [(0, 200)]);
+    assert_eq!(house.desk.delivered, [(0, 50_000)]);
+}
+
+#[test]
+fn a_file_that_has_grown_is_sent_as_long_as_announced() {
+    let mut house = House::new();
+    let peer = house.connect(get("/file"));
+    peer.takes([Take::Some(40_000), Take::Nothing]);
+    house.run();
+    house.desk.truncate(200_000);
+    peer.takes([Take::All]);
+    house.run();
+    assert_eq!(peer.hears(), [head(FILE).as_bytes(), &content()].concat());
+    peer.sends(GET);
+    house.run();
+    assert_eq!(peer.reads(), OK);
+}
+
+#[test]
+fn parts_follow_each_other_and_are_counted_with_what_stands_between() {
+    let mut house = House::new();
+    let peer = house.connect(get("/parts"));
+    house.run();
+    assert_eq!(peer.reads(), head(20) + "[part]a[part]cd[end]");
+    assert_eq!(house.desk.delivered, [(0, 20)]);
+}
+
+#[test]
+fn a_stream_is_sent_in_chunks_to_one_who_knows_them() {
+    let mut house = House::new();
+    let peer = house.connect(get("/stream") + GET);
+    house.run();
+    let slice = "00000005\r\nslice\r\n";
+    assert_eq!(
+        peer.reads(),
+        format!(
+            "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
+             Transfer-Encoding: chunked\r\n\r\n{slice}{slice}{slice}0\r\n\r\n{OK}"
+        )
+    );
+    assert_eq!(house.desk.delivered, [(0, 15), (0, 5)]);
+}
+
+#[test]
+fn a_stream_to_one_who_does_not_know_chunks_ends_with_the_connection() {
+    let mut house = House::new();
+    let peer = house.connect("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    house.run();
+    assert_eq!(
+        peer.reads(),
+        "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
+         Connection: close\r\n\r\nsliceslicesliceslice"
+            .strip_suffix("slice")
+            .unwrap()
+    );
+    assert!(peer.is_shut() && !peer.is_aborted());
+}
+
+#[test]
+fn a_stream_without_bytes_is_an_empty_body() {
+    let mut house = House::new();
+    let peer = house.connect(get("/slow"));
+    house.run();
+    assert!(peer.reads().ends_with("chunked\r\n\r\n0\r\n\r\n"));
+}
+
+#[test]
+fn a_stream_that_fails_is_not_ended_as_if_it_were_whole() {
+    let mut house = House::new();
+    let peer = house.connect(get("/broken"));
+    house.run();
+    assert!(peer.reads().ends_with("00000004\r\nlost\r\n"));
+    assert!(peer.is_closed() && peer.is_aborted());
+}
+
+#[test]
+fn a_body_is_described_to_head_and_not_sent() {
+    for (path, length) in [
+        ("/small", "Content-Length: 5"),
+        ("/file", "Content-Length: 100000"),
+        ("/parts", "Content-Length: 20"),
+        ("/stream", "Transfer-Encoding: chunked"),
+    ] {
+        let mut house = House::new();
+        let peer = house.connect(get(path).replace("GET", "HEAD") + GET);
+        house.run();
+        let header = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n";
+        assert_eq!(peer.reads(), format!("{header}{length}\r\n\r\n{OK}"));
+    }
+}
+
+#[test]
+fn a_body_is_reported_when_the_last_of_it_has_left_and_once_more_at_the_end() {
+    let mut house = House::new();
+    let peer = house.connect(get("/file"));
+    peer.takes([Take::Some(60_000), Take::Nothing]);
+    house.run();
+    assert_eq!(house.desk.delivered, []);
+    peer.takes([Take::All]);
+    house.run();
+    assert_eq!(house.desk.delivered, [(0, FILE as u64)]);
+}

@@ -1,0 +1,117 @@
+//! Nobody keeps the loop for himself, and nobody who stopped for others is forgotten.
+
+use crate::desk::FILE;
+use crate::wire::Call;
+use crate::{GET, House, OK, get, head};
+
+#[test]
+fn a_reader_who_takes_everything_shares_the_loop() {
+    let mut house = House::with(|limits| limits.written_per_turn = 10_000);
+    let greedy = house.connect(get("/file"));
+    let modest = house.connect("");
+    for turn in 0..5 {
+        modest.sends(GET);
+        house.turn();
+        assert_eq!(modest.reads(), OK, "turn {turn}");
+        assert!(house.is_busy(), "no event will come for the greedy one");
+    }
+    let sent = greedy.hears().len();
+    assert_eq!(sent, 5 * 10_000, "the header counts as well");
+    house.run();
+    assert_eq!(greedy.hears().len(), head(FILE).len() + FILE - sent);
+}
+
+#[test]
+fn a_sender_who_never_pauses_shares_the_loop() {
+    let mut house = House::with(|limits| limits.read_per_turn = 1000);
+    let flood = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n".to_owned();
+    let greedy = house.connect(flood + &"x".repeat(10_000));
+    let modest = house.connect("");
+    for turn in 0..10 {
+        modest.sends(GET);
+        house.turn();
+        assert_eq!(modest.reads(), OK, "turn {turn}");
+        assert!(house.is_busy(), "no event will come for the greedy one");
+    }
+    house.run();
+    greedy.closes();
+    house.run();
+    assert!(greedy.is_closed(), "all of it was read");
+}
+
+#[test]
+fn no_visit_receives_more_than_its_budget() {
+    let mut house = House::with(|limits| limits.read_per_turn = 100);
+    let peer = house.connect("x".repeat(1000));
+    for _ in 0..10 {
+        peer.calls();
+        house.turn();
+        let calls = peer.calls();
+        let room: usize = (calls.iter())
+            .map(|call| match call {
+                Call::Receive(room) => *room,
+                _ => 0,
+            })
+            .sum();
+        assert_eq!(room, 100, "{calls:?}");
+    }
+}
+
+#[test]
+fn a_stream_makes_one_slice_a_turn() {
+    let mut house = House::new();
+    let stream = house.connect(get("/slow"));
+    let modest = house.connect("");
+    for turn in 0..99 {
+        modest.sends(GET);
+        house.turn();
+        assert_eq!(modest.reads(), OK, "turn {turn}");
+        assert!(
+            house.is_busy(),
+            "an empty slice sends nothing, and no event comes"
+        );
+    }
+    assert!(!stream.reads().ends_with("0\r\n\r\n"));
+    house.turn();
+    assert!(stream.reads().ends_with("0\r\n\r\n"));
+}
+
+#[test]
+fn everybody_is_served_once_before_anybody_is_served_again() {
+    let mut house = House::with(|limits| limits.requests_per_turn = 1);
+    for _ in 0..5 {
+        house.connect(GET.repeat(3));
+    }
+    for _ in 0..3 {
+        house.turn();
+        let mut served: Vec<_> = house.desk.answered.drain(..).map(|(who, _)| who).collect();
+        served.sort_unstable();
+        assert_eq!(served, [0, 1, 2, 3, 4]);
+    }
+    house.run();
+    assert_eq!(house.desk.answered, []);
+}
+
+#[test]
+fn with_the_least_budget_everything_is_sent_all_the_same() {
+    let mut house = House::with(|limits| {
+        limits.read_per_turn = 1;
+        limits.written_per_turn = 1;
+        limits.requests_per_turn = 1;
+    });
+    let peer = house.connect([GET, &get("/parts"), GET].concat());
+    house.run();
+    let parts = head(20) + "[part]a[part]cd[end]";
+    assert_eq!(peer.reads(), [OK, &parts, OK].concat());
+}
+
+#[test]
+fn many_events_for_one_connection_serve_it_once() {
+    let mut house = House::with(|limits| limits.requests_per_turn = 1);
+    let peer = house.connect(GET.repeat(3));
+    for _ in 0..10 {
+        let _ = house.scheduler.note(0);
+    }
+    house.turn();
+    assert_eq!(peer.reads(), OK);
+}

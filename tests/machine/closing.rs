@@ -1,0 +1,144 @@
+//! Half-closes, lingering, resets and errors.
+
+use crate::wire::{Arrival, Call, Take};
+use crate::{GET, House, LAST, OK, get, head};
+use std::io::ErrorKind;
+
+const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n";
+
+#[test]
+fn a_peer_that_closes_its_direction_after_its_request_is_answered_first() {
+    let mut house = House::new();
+    let peer = house.connect(get("/file"));
+    peer.takes([Take::Some(7000), Take::Nothing]);
+    peer.closes();
+    house.run();
+    while peer.wake() && !peer.is_closed() {
+        house.scheduler.note(0);
+        house.run();
+    }
+    let response = [head(crate::desk::FILE).into_bytes(), crate::desk::content()].concat();
+    assert_eq!(peer.hears(), response);
+    assert!(peer.is_closed() && !peer.is_aborted());
+}
+
+#[test]
+fn a_peer_that_closes_within_a_request_gets_no_answer() {
+    let mut house = House::new();
+    let peer = house.connect("GET /small HTTP/1.1\r\nHo");
+    peer.closes();
+    house.run();
+    assert_eq!(peer.hears(), b"");
+    assert!(peer.is_closed() && !peer.is_aborted());
+}
+
+#[test]
+fn all_requests_that_came_before_the_end_are_answered() {
+    let mut house = House::with(|limits| limits.requests_per_turn = 2);
+    let peer = house.connect(GET.repeat(5));
+    peer.closes();
+    house.run();
+    assert_eq!(peer.reads(), OK.repeat(5));
+    assert!(peer.is_closed());
+}
+
+#[test]
+fn after_the_last_response_our_direction_is_closed_and_then_the_peers_awaited() {
+    let mut house = House::new();
+    let peer = house.connect("GET /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    house.run();
+    assert_eq!(peer.reads(), LAST);
+    assert!(peer.is_shut() && !peer.is_closed());
+    peer.sends(GET);
+    house.run();
+    assert_eq!(peer.hears(), b"", "what comes now is not answered");
+    peer.closes();
+    house.run();
+    assert!(peer.is_closed() && !peer.is_aborted());
+}
+
+#[test]
+fn what_is_sent_after_the_last_response_is_read_up_to_a_limit() {
+    let mut house = House::with(|limits| limits.linger_bytes = 100_000);
+    let peer = house.connect(POST);
+    house.run();
+    peer.sends([0; 60_000]);
+    house.run();
+    assert!(!peer.is_closed());
+    peer.sends([0; 40_000]);
+    house.run();
+    assert!(!peer.is_closed(), "the limit itself is allowed");
+    peer.sends([0; 1]);
+    house.run();
+    assert!(peer.is_closed() && !peer.is_aborted());
+}
+
+#[test]
+fn what_nobody_wants_is_read_in_large_pieces() {
+    // All but the last byte of a head leaves the connection with a buffer of its own, which then
+    // grows to 256 bytes. All of them but one are filled.
+    let (most, last) = POST.split_at(POST.len() - 1);
+    let behind = "x".repeat(256 - POST.len() - 1);
+    let mut house = House::new();
+    let peer = house.connect(most);
+    house.run();
+    peer.sends(last.to_owned() + &behind);
+    peer.sends([0; 100_000]);
+    peer.calls();
+    house.run();
+    let receives = (peer.calls().into_iter())
+        .filter(|call| matches!(call, Call::Receive(_)))
+        .count();
+    assert!(receives < 1000, "{receives} receives for 100,000 bytes");
+}
+
+#[test]
+fn an_error_ends_the_connection_whatever_it_was_doing() {
+    let reading = |words: &str| {
+        let mut house = House::new();
+        let peer = house.connect(words);
+        peer.arrives([Arrival::Error(ErrorKind::ConnectionReset)]);
+        house.run();
+        peer
+    };
+    assert!(reading("").is_closed());
+    assert!(reading("GET").is_closed());
+    assert!(reading(POST).is_closed(), "lingering");
+    for path in ["/small", "/file", "/stream"] {
+        for sent in 1..4 {
+            let mut house = House::new();
+            let peer = house.connect(get(path));
+            let takes = (1..sent).map(|_| Take::Some(30));
+            peer.takes(takes.chain([Take::Error(ErrorKind::BrokenPipe)]));
+            house.run();
+            assert!(peer.is_closed(), "{path} after {sent}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_call_is_made_again() {
+    let mut house = House::new();
+    let peer = house.connect("");
+    peer.arrives([
+        Arrival::Error(ErrorKind::Interrupted),
+        Arrival::Bytes(GET.into()),
+    ]);
+    peer.takes([
+        Take::Error(ErrorKind::Interrupted),
+        Take::Some(3),
+        Take::Error(ErrorKind::Interrupted),
+        Take::All,
+    ]);
+    house.run();
+    assert_eq!(peer.reads(), OK);
+}
+
+#[test]
+fn a_send_that_takes_nothing_without_an_error_is_one() {
+    let mut house = House::new();
+    let peer = house.connect(GET);
+    peer.takes([Take::Some(0)]);
+    house.run();
+    assert!(peer.is_closed());
+}

@@ -1,0 +1,189 @@
+//! How long who may take.
+
+use crate::wire::Take;
+use crate::{GET, House, OK, get, seconds};
+use std::time::Duration;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const TIMEOUT: &str = "HTTP/1.1 408 Request Timeout\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
+                       Content-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn a_head_has_its_time_from_its_first_byte_and_no_later_byte_gives_it_more() {
+    let mut house = House::new();
+    let peer = house.connect("");
+    house.wait(seconds(50));
+    for byte in GET.bytes().take(20) {
+        assert_eq!(peer.reads(), "");
+        peer.sends([byte]);
+        house.run();
+        house.wait(seconds(1));
+    }
+    assert_eq!(peer.reads(), TIMEOUT);
+    assert!(peer.is_shut());
+}
+
+#[test]
+fn a_head_that_is_whole_in_time_is_answered() {
+    let mut house = House::new();
+    let peer = house.connect("GET /small HTTP/1.1\r\n");
+    house.run();
+    house.wait(seconds(20) - MILLISECOND);
+    assert_eq!(peer.reads(), "");
+    peer.sends("Host: a\r\n\r\n");
+    house.run();
+    assert_eq!(peer.reads(), OK);
+}
+
+#[test]
+fn the_next_head_has_a_time_of_its_own() {
+    let mut house = House::new();
+    let peer = house.connect("");
+    for _ in 0..3 {
+        peer.sends(&GET[..9]);
+        house.run();
+        house.wait(seconds(19));
+        peer.sends(&GET[9..]);
+        house.run();
+        assert_eq!(peer.reads(), OK);
+    }
+}
+
+#[test]
+fn a_head_that_began_beside_the_one_before_has_its_time_from_that_ones_end() {
+    let mut house = House::new();
+    let peer = house.connect(format!("{GET}GET"));
+    house.run();
+    assert_eq!(peer.reads(), OK);
+    house.wait(seconds(20) - MILLISECOND);
+    assert_eq!(peer.reads(), "");
+    house.wait(MILLISECOND);
+    assert_eq!(peer.reads(), TIMEOUT);
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word_before_and_between_requests() {
+    let mut house = House::new();
+    let (silent, regular) = (house.connect(""), house.connect(""));
+    house.wait(seconds(30));
+    regular.sends(GET);
+    house.run();
+    house.wait(seconds(30) - MILLISECOND);
+    assert!(!silent.is_closed());
+    house.wait(MILLISECOND);
+    assert!(silent.is_closed() && !silent.is_aborted());
+    assert_eq!(silent.hears(), b"");
+    house.wait(seconds(30) - MILLISECOND);
+    assert!(!regular.is_closed());
+    house.wait(MILLISECOND);
+    assert!(regular.is_closed() && !regular.is_aborted());
+    assert_eq!(regular.reads(), OK);
+    assert!(house.scheduler.is_empty());
+}
+
+#[test]
+fn a_peer_that_takes_nothing_of_a_response_is_reset() {
+    let mut house = House::new();
+    let peer = house.connect(GET);
+    peer.takes([Take::Nothing]);
+    house.run();
+    house.wait(seconds(60) - MILLISECOND);
+    assert!(!peer.is_closed());
+    house.wait(MILLISECOND);
+    assert!(peer.is_closed() && peer.is_aborted());
+}
+
+#[test]
+fn a_peer_that_stops_in_the_middle_of_a_file_is_reset() {
+    let mut house = House::new();
+    let peer = house.connect(get("/file"));
+    peer.takes([Take::Some(30_000), Take::Nothing]);
+    house.run();
+    house.wait(seconds(59));
+    assert!(peer.wake());
+    house.scheduler.note(0);
+    house.run();
+    house.wait(seconds(59));
+    assert!(!peer.is_closed(), "every byte taken moves the deadline");
+    house.wait(seconds(1));
+    assert!(peer.is_closed() && peer.is_aborted());
+}
+
+/// Whether one who takes so many bytes each second gets so far, or is reset.
+fn survives(rate: usize, time: u64) -> bool {
+    let mut house = House::new();
+    let peer = house.connect(get("/file"));
+    peer.takes([Take::Some(rate), Take::Nothing]);
+    house.run();
+    for _ in 0..time {
+        house.wait(seconds(1));
+        if peer.is_closed() {
+            assert!(peer.is_aborted());
+            return false;
+        }
+        assert!(peer.wake());
+        house.scheduler.note(0);
+        house.run();
+    }
+    true
+}
+
+#[test]
+fn a_peer_that_takes_too_little_is_reset_and_one_that_takes_enough_is_not() {
+    assert!(survives(257, 300));
+    assert!(!survives(200, 300), "60 seconds, and 200/256 of each later");
+    assert!(!survives(1, 70), "a byte a second");
+    assert!(survives(1, 59), "what is less than the timeout is forgiven");
+}
+
+#[test]
+fn a_peer_that_goes_on_sending_is_left_after_a_total_of_time() {
+    let mut house = House::new();
+    let peer = house.connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\n");
+    house.run();
+    assert!(peer.is_shut());
+    for _ in 0..9 {
+        house.wait(seconds(1));
+        peer.sends("more");
+        house.run();
+    }
+    house.wait(seconds(1) - MILLISECOND);
+    assert!(!peer.is_closed());
+    house.wait(MILLISECOND);
+    assert!(peer.is_closed() && !peer.is_aborted());
+}
+
+#[test]
+fn the_loop_rests_until_the_next_deadline_and_not_beyond() {
+    let mut house = House::new();
+    assert_eq!(house.scheduler.rest(house.now), None);
+    house.connect("");
+    assert_eq!(
+        house.scheduler.rest(house.now),
+        Some(seconds(0)),
+        "somebody to look at"
+    );
+    house.run();
+    assert_eq!(house.scheduler.rest(house.now), Some(seconds(60)));
+    house.wait(seconds(15));
+    house.connect("GET");
+    house.run();
+    assert_eq!(house.scheduler.rest(house.now), Some(seconds(20)));
+    house.wait(seconds(19));
+    assert_eq!(house.scheduler.rest(house.now), Some(seconds(1)));
+}
+
+#[test]
+fn a_thousand_that_fell_silent_together_are_closed_a_few_each_turn_without_a_pause() {
+    let mut house = House::with(|limits| limits.expiries_per_turn = 100);
+    (0..1000).for_each(|_| drop(house.connect("")));
+    house.run();
+    house.now.instant += seconds(60);
+    for left in (0..10).rev() {
+        assert!(house.is_busy(), "the rest are due as well");
+        house.turn();
+        assert_eq!(house.scheduler.len(), left * 100);
+    }
+    assert_eq!(house.released, 1000);
+    assert_eq!(house.scheduler.rest(house.now), None);
+}

@@ -1,0 +1,137 @@
+//! A service with a few pages, each of its own kind.
+
+use oneloop::clock::Now;
+use oneloop::http::fields::FieldLines;
+use oneloop::http::payload::{Parts, Payload, Produce, Progress, Stretch};
+use oneloop::http::range::ByteRange;
+use oneloop::http::request::{Refusal, Request, Target};
+use oneloop::http::response::Response;
+use oneloop::http::status::Status;
+use oneloop::pump::Service;
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Bytes of `/file`.
+pub const FILE: usize = 100_000;
+
+pub struct Desk {
+    file: Arc<File>,
+    guests: usize,
+    /// Who was answered what: in which order connections were served.
+    pub answered: Vec<(usize, u16)>,
+    /// Bodies that were handed over, whole or not.
+    pub delivered: Vec<(usize, u64)>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&content()).unwrap();
+        Self {
+            file: Arc::new(file),
+            guests: 0,
+            answered: Vec::new(),
+            delivered: Vec::new(),
+        }
+    }
+}
+
+/// The bytes of `/file`.
+pub fn content() -> Vec<u8> {
+    (0..FILE).map(|n| (n % 251) as u8).collect()
+}
+
+impl Desk {
+    fn body(&self, path: &[u8]) -> Payload {
+        let bytes = |text: &[u8]| Payload::Bytes(text.into(), None);
+        let slices = |left, text| Payload::Stream(Box::new(Slices { left, text }));
+        let length = FILE as u64;
+        match path {
+            b"/small" => bytes(b"small"),
+            b"/1000" => bytes(&[b'x'; 1000]),
+            b"/file" => Payload::File(Stretch::new(self.file.clone(), 0, length)),
+            b"/parts" => {
+                let part = |first, last| {
+                    let range = ByteRange::new(first, last, length).unwrap();
+                    (b"[part]".to_vec(), range)
+                };
+                let parts = vec![part(97, 97), part(99, 100)];
+                let parts = Parts::new(self.file.clone(), parts, b"[end]".to_vec());
+                Payload::Parts(Box::new(parts))
+            }
+            b"/stream" => slices(3, "slice"),
+            b"/slow" => slices(100, ""),
+            b"/broken" => Payload::Stream(Box::new(Broken(false))),
+            b"/defect" => panic!("a defect, made to be caught"),
+            _ => Payload::Empty,
+        }
+    }
+
+    /// Takes from the file what is beyond `length`.
+    pub fn truncate(&self, length: u64) {
+        self.file.set_len(length).unwrap();
+    }
+}
+
+impl Service for Desk {
+    type Guest = usize;
+
+    fn welcome(&mut self, _: Option<IpAddr>) -> usize {
+        self.guests += 1;
+        self.guests - 1
+    }
+
+    fn respond(
+        &mut self,
+        guest: &mut usize,
+        asked: Result<Request<'_>, Refusal<'_>>,
+        _: Now,
+    ) -> Response {
+        let (status, payload) = match asked {
+            Err(refusal) => (refusal.status, Payload::Empty),
+            Ok(request) => match request.target {
+                Target::Path { path, .. } => (Status::OK, self.body(path)),
+                _ => (Status::BAD_REQUEST, Payload::Empty),
+            },
+        };
+        self.answered.push((*guest, status.code()));
+        Response::new(status, Arc::new(FieldLines::new())).with(payload)
+    }
+
+    fn delivered(&mut self, guest: &mut usize, body_sent: u64, _: Now) {
+        self.delivered.push((*guest, body_sent));
+    }
+}
+
+#[derive(Debug)]
+struct Slices {
+    left: usize,
+    text: &'static str,
+}
+
+impl Produce for Slices {
+    fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
+        out.extend_from_slice(self.text.as_bytes());
+        self.left -= 1;
+        Ok(match self.left {
+            0 => Progress::Done,
+            _ => Progress::More,
+        })
+    }
+}
+
+/// Fails after its first slice.
+#[derive(Debug)]
+struct Broken(bool);
+
+impl Produce for Broken {
+    fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
+        out.extend_from_slice(b"lost");
+        match std::mem::replace(&mut self.0, true) {
+            false => Ok(Progress::More),
+            true => Err(io::ErrorKind::Other.into()),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Accepting, and when not to.
+
+use crate::seconds;
+use oneloop::clock::Now;
+use oneloop::limits::Limits;
+use oneloop::reactor::listener::{Accept, Listeners, Stopped, Verdict, verdict};
+use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+/// A listening socket: who waits, and which errors stand between them.
+#[derive(Debug, Default)]
+struct Door(VecDeque<Result<u32, Errno>>);
+
+impl Accept for Door {
+    type Stream = u32;
+
+    fn accept(&mut self) -> io::Result<u32> {
+        let next = self.0.pop_front().unwrap_or(Err(Errno::AGAIN));
+        next.map_err(io::Error::from)
+    }
+}
+
+fn door(waiting: impl IntoIterator<Item = Result<u32, Errno>>) -> Door {
+    Door(waiting.into_iter().collect())
+}
+
+fn crowd(count: u32) -> Door {
+    door((0..count).map(Ok))
+}
+
+/// Accepts once, with so much room.
+fn accept(listeners: &mut Listeners<Door>, room: usize, now: Now) -> (Vec<u32>, Stopped) {
+    let mut accepted = Vec::new();
+    let stopped = listeners.accept(room, &Limits::default(), now, |one| accepted.push(one));
+    (accepted, stopped)
+}
+
+#[test]
+fn every_error_of_accept_has_its_action() {
+    let table = [
+        (Verdict::Stop, vec![Errno::AGAIN, Errno::WOULDBLOCK]),
+        (
+            Verdict::Pause,
+            vec![Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM],
+        ),
+        (
+            Verdict::Fatal,
+            vec![
+                Errno::BADF,
+                Errno::INVAL,
+                Errno::NOTSOCK,
+                Errno::OPNOTSUPP,
+                Errno::FAULT,
+            ],
+        ),
+        (
+            Verdict::Next,
+            vec![
+                Errno::INTR,
+                Errno::CONNABORTED,
+                Errno::PROTO,
+                Errno::PERM,
+                Errno::NETDOWN,
+                Errno::NETUNREACH,
+                Errno::HOSTUNREACH,
+                Errno::HOSTDOWN,
+                Errno::NOPROTOOPT,
+                Errno::TIMEDOUT,
+                Errno::CONNRESET,
+            ],
+        ),
+    ];
+    for (expected, errors) in table {
+        for error in errors {
+            assert_eq!(verdict(&error.into()), expected, "{error:?}");
+        }
+    }
+    assert_eq!(
+        verdict(&io::ErrorKind::WouldBlock.into()),
+        Verdict::Stop,
+        "without a number, too"
+    );
+}
+
+#[test]
+fn five_hundred_that_one_event_announced_are_all_accepted_a_share_each_turn() {
+    let now = Now::read();
+    let mut listeners = Listeners::new([crowd(0)]);
+    accept(&mut listeners, 1000, now);
+    assert_eq!(listeners.rest(now), None, "nobody waits");
+
+    let mut listeners = Listeners::new([crowd(500)]);
+    listeners.note(0);
+    let mut all = Vec::new();
+    while listeners.rest(now) == Some(Duration::ZERO) {
+        let (accepted, stopped) = accept(&mut listeners, 1000, now);
+        assert!(matches!(stopped, Stopped::Done));
+        assert!(accepted.len() <= Limits::default().accepts_per_turn);
+        all.extend(accepted);
+    }
+    assert_eq!(all, (0..500).collect::<Vec<_>>());
+    assert_eq!(listeners.rest(now), None);
+}
+
+#[test]
+fn an_event_wakes_a_door_at_which_nobody_waited() {
+    let now = Now::read();
+    let mut listeners = Listeners::new([crowd(0), door([Err(Errno::AGAIN), Ok(7)])]);
+    assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
+    assert_eq!(listeners.rest(now), None);
+    assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
+    listeners.note(1);
+    listeners.note(99);
+    assert_eq!(accept(&mut listeners, 9, now).0, [7]);
+}
+
+#[test]
+fn a_connection_that_was_lost_while_it_waited_costs_no_other() {
+    let now = Now::read();
+    let lost = [
+        Err(Errno::CONNABORTED),
+        Ok(1),
+        Err(Errno::PERM),
+        Err(Errno::INTR),
+        Ok(2),
+    ];
+    let mut listeners = Listeners::new([door(lost)]);
+    assert_eq!(accept(&mut listeners, 9, now).0, [1, 2]);
+}
+
+#[test]
+fn lost_connections_count_against_the_share_of_a_turn() {
+    let now = Now::read();
+    let endless = (0..1000).map(|_| Err(Errno::CONNABORTED));
+    let mut listeners = Listeners::new([door(endless)]);
+    for _ in 0..1000_usize.div_ceil(Limits::default().accepts_per_turn) {
+        assert_eq!(listeners.rest(now), Some(Duration::ZERO));
+        accept(&mut listeners, 9, now);
+    }
+    assert_eq!(listeners.rest(now), None);
+}
+
+#[test]
+fn want_of_descriptors_pauses_until_the_timer() {
+    let now = Now::read();
+    let mut listeners = Listeners::new([door([Ok(1), Err(Errno::MFILE), Ok(2)])]);
+    let (accepted, stopped) = accept(&mut listeners, 9, now);
+    assert_eq!(accepted, [1]);
+    assert!(matches!(stopped, Stopped::Exhausted(_)));
+    listeners.pause(now.instant + seconds(1));
+    assert_eq!(listeners.rest(now), Some(seconds(1)));
+    let soon = Now {
+        instant: now.instant + seconds(1) - Duration::from_millis(1),
+        ..now
+    };
+    assert_eq!(accept(&mut listeners, 9, soon).0, [0; 0]);
+    let later = Now {
+        instant: now.instant + seconds(1),
+        ..now
+    };
+    assert_eq!(listeners.rest(later), Some(Duration::ZERO));
+    assert_eq!(accept(&mut listeners, 9, later).0, [2], "without an event");
+}
+
+#[test]
+fn want_of_descriptors_ends_when_a_connection_does() {
+    let now = Now::read();
+    let mut listeners = Listeners::new([door([Err(Errno::NFILE), Ok(2)])]);
+    accept(&mut listeners, 9, now);
+    listeners.pause(now.instant + seconds(1));
+    assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
+    listeners.resume();
+    assert_eq!(listeners.rest(now), Some(Duration::ZERO));
+    assert_eq!(accept(&mut listeners, 9, now).0, [2]);
+}
+
+#[test]
+fn no_more_are_accepted_than_there_is_room_for_and_the_others_wait() {
+    let now = Now::read();
+    let mut listeners = Listeners::new([crowd(5)]);
+    let (accepted, stopped) = accept(&mut listeners, 3, now);
+    assert_eq!(accepted, [0, 1, 2]);
+    assert!(matches!(stopped, Stopped::Full));
+    assert!(matches!(accept(&mut listeners, 0, now).1, Stopped::Full));
+    assert_eq!(accept(&mut listeners, 3, now).0, [3, 4]);
+}
+
+#[test]
+fn a_broken_listening_socket_is_the_servers_end() {
+    let now = Now::read();
+    let mut listeners = Listeners::new([door([Err(Errno::BADF)])]);
+    let stopped = accept(&mut listeners, 9, now).1;
+    assert!(matches!(stopped, Stopped::Broken(_)));
+}
+
+#[test]
+fn closed_doors_accept_nobody() {
+    let now = Now::read();
+    let mut listeners = Listeners::new([crowd(5), crowd(5)]);
+    assert_eq!(listeners.len(), 2);
+    assert_eq!(listeners.close().count(), 2);
+    assert!(listeners.is_empty());
+    assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
+    assert_eq!(listeners.rest(now), None);
+}

@@ -1,0 +1,112 @@
+//! Responses that leave together: in order, bounded, and none forgotten.
+
+use crate::wire::{Call, Peer, Take};
+use crate::{GET, House, OK, get, head};
+
+/// Sizes of what was sent from memory, call by call.
+fn sends(peer: &Peer) -> Vec<usize> {
+    let sizes = peer.calls().into_iter().filter_map(|call| match call {
+        Call::Send(length, _) => Some(length),
+        _ => None,
+    });
+    sizes.collect()
+}
+
+#[test]
+fn responses_to_requests_that_came_together_leave_together() {
+    let mut house = House::new();
+    let peer = house.connect(GET.repeat(10));
+    house.run();
+    assert_eq!(peer.reads(), OK.repeat(10));
+    assert_eq!(sends(&peer), [10 * OK.len()]);
+}
+
+#[test]
+fn a_response_does_not_wait_for_a_request_that_is_not_whole() {
+    let mut house = House::new();
+    let peer = house.connect(GET.to_owned() + &GET[..10]);
+    house.run();
+    assert_eq!(peer.reads(), OK);
+    peer.sends(&GET[10..]);
+    house.run();
+    assert_eq!(peer.reads(), OK);
+}
+
+#[test]
+fn no_more_wait_for_each_other_than_the_limit_and_the_one_that_oversteps_it() {
+    let mut house = House::with(|limits| limits.coalesced = 2500);
+    let peer = house.connect(get("/1000").repeat(7));
+    house.run();
+    let one = head(1000).len() + 1000;
+    assert!(2 * one < 2500 && 3 * one > 2500);
+    assert_eq!(sends(&peer), [3 * one, 3 * one, one]);
+}
+
+#[test]
+fn requests_beyond_the_budget_are_answered_in_the_next_turn_without_an_event() {
+    let mut house = House::with(|limits| limits.requests_per_turn = 4);
+    let peer = house.connect(GET.repeat(10));
+    house.turn();
+    assert_eq!(peer.reads(), OK.repeat(4));
+    assert!(house.is_busy());
+    house.turn();
+    assert_eq!(peer.reads(), OK.repeat(4));
+    house.run();
+    assert_eq!(peer.reads(), OK.repeat(2));
+    assert_eq!(sends(&peer), [4 * OK.len(), 4 * OK.len(), 2 * OK.len()]);
+}
+
+#[test]
+fn a_body_that_is_not_in_memory_leaves_before_the_next_response() {
+    let mut house = House::new();
+    let peer = house.connect([GET, &get("/parts"), GET, &get("/stream"), GET].concat());
+    house.run();
+    let stream = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
+                  Transfer-Encoding: chunked\r\n\r\n00000005\r\nslice\r\n00000005\r\nslice\r\n\
+                  00000005\r\nslice\r\n0\r\n\r\n";
+    let parts = head(20) + "[part]a[part]cd[end]";
+    assert_eq!(peer.reads(), [OK, &parts, OK, stream, OK].concat());
+}
+
+#[test]
+fn a_header_without_its_body_and_the_body_leave_in_order() {
+    let mut house = House::new();
+    let peer = house.connect(GET.replace("GET", "HEAD") + GET);
+    house.run();
+    assert_eq!(peer.reads(), head(5) + OK);
+}
+
+#[test]
+fn what_the_socket_did_not_take_leaves_first() {
+    let mut house = House::new();
+    let peer = house.connect(GET.repeat(3));
+    peer.takes([Take::Some(100), Take::Nothing]);
+    house.run();
+    peer.sends(GET);
+    house.run();
+    peer.takes([Take::All]);
+    house.run();
+    assert_eq!(peer.reads(), OK.repeat(4));
+}
+
+#[test]
+fn nothing_is_read_while_a_response_waits_to_be_taken() {
+    let mut house = House::new();
+    let peer = house.connect(GET);
+    peer.takes([Take::Nothing]);
+    house.run();
+    peer.calls();
+    peer.sends(GET.repeat(100));
+    house.run();
+    assert_eq!(peer.calls(), [], "the peer reads before it asks for more");
+}
+
+#[test]
+fn a_request_that_ends_the_connection_is_the_last_one_answered() {
+    let close = GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    let mut house = House::new();
+    let peer = house.connect([GET, &close, GET].concat());
+    house.run();
+    assert_eq!(peer.reads(), OK.to_owned() + crate::LAST);
+    assert_eq!(house.desk.answered.len(), 2);
+}

@@ -1,0 +1,151 @@
+//! What the machine promises, in sentences: connections, turns and accepting, without a socket.
+//!
+//! Everything here runs through the scheduler over wires in memory ([`wire`]), as the reactor
+//! runs it over sockets. Time passes only when a test says so.
+//!
+//! - `deadlines`: how long who may take
+//! - `closing`: half-closes, lingering, resets, errors
+//! - `bodies`: files, parts and streams, and what happens when they fall short
+//! - `joining`: responses that leave together
+//! - `budgets`: nobody keeps the loop for himself
+//! - `stopping`: draining and cutting
+//! - `slots`: who is freed when, and who makes room
+//! - `doors`: accepting, and when not to
+
+#[path = "../support/wire.rs"]
+mod wire;
+
+mod bodies;
+mod budgets;
+mod closing;
+mod deadlines;
+mod desk;
+mod doors;
+mod joining;
+mod slots;
+mod stopping;
+
+use desk::Desk;
+use oneloop::clock::Now;
+use oneloop::limits::Limits;
+use oneloop::pump::Service;
+use oneloop::reactor::scheduler::Scheduler;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+use wire::{Peer, Wire, pair};
+
+/// Fri, 01 Jan 2100 00:00:00 GMT, and it stays that: only the monotonic clock moves here.
+const WALL: Duration = Duration::from_secs(4_102_444_800);
+
+/// A request for what is small, and the response.
+const GET: &str = "GET /small HTTP/1.1\r\nHost: a\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
+                  Content-Length: 5\r\n\r\nsmall";
+/// The same as the connection's last.
+const LAST: &str = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
+                    Content-Length: 5\r\nConnection: close\r\n\r\nsmall";
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+/// The head of a response whose body is so long.
+fn head(length: usize) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// What the reactor is made of, without the poll: the test is the poll.
+struct House {
+    scheduler: Scheduler<Wire, usize>,
+    desk: Desk,
+    now: Now,
+    peers: Vec<(usize, Peer)>,
+    /// How many sockets were handed back.
+    released: usize,
+}
+
+impl House {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Limits)) -> Self {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        Self {
+            scheduler: Scheduler::new(Arc::new(limits)),
+            desk: Desk::default(),
+            now: Now {
+                wall: UNIX_EPOCH + WALL,
+                ..Now::read()
+            },
+            peers: Vec::new(),
+            released: 0,
+        }
+    }
+
+    /// Somebody connects, and says this at once.
+    fn connect(&mut self, words: impl AsRef<[u8]>) -> Peer {
+        let (wire, peer) = pair();
+        if !words.as_ref().is_empty() {
+            peer.sends(words);
+        }
+        let guest = self.desk.welcome(None);
+        self.peers.push((self.scheduler.next_key(), peer.clone()));
+        self.scheduler.admit(wire, guest, self.now);
+        peer
+    }
+
+    /// One turn of the loop: note what is new, run, reap.
+    fn turn(&mut self) {
+        self.note();
+        self.scheduler.turn(&mut self.desk, self.now);
+        self.reap();
+    }
+
+    /// An event for each peer that has done something. Sockets that are gone have none.
+    fn note(&mut self) {
+        for (key, peer) in &self.peers {
+            if peer.has_news() && !peer.is_closed() {
+                self.scheduler.note(*key);
+            }
+        }
+    }
+
+    fn reap(&mut self) -> usize {
+        let mut released = 0;
+        let count = self
+            .scheduler
+            .reap(&mut self.desk, self.now, |_| released += 1);
+        self.released += released;
+        count
+    }
+
+    /// Turns until nobody can move: then the loop would sleep.
+    fn run(&mut self) {
+        for _ in 0..1_000_000 {
+            self.turn();
+            if !self.is_busy() {
+                return;
+            }
+        }
+        panic!("the loop never sleeps again");
+    }
+
+    /// Somebody can move now.
+    fn is_busy(&self) -> bool {
+        self.scheduler.rest(self.now) == Some(Duration::ZERO)
+    }
+
+    /// Time passes, nothing happens, and the loop runs.
+    fn wait(&mut self, time: Duration) {
+        self.now.instant += time;
+        self.run();
+    }
+}

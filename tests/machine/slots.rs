@@ -1,0 +1,167 @@
+//! Who is freed when, and who makes room for others.
+
+use crate::wire::{Arrival, Take};
+use crate::{GET, House, OK, get, seconds};
+use std::io::ErrorKind;
+
+#[test]
+fn a_slot_is_freed_by_reaping_and_by_nothing_else() {
+    let mut house = House::new();
+    let peer = house.connect("");
+    peer.closes();
+    house.scheduler.turn(&mut house.desk, house.now);
+    assert_eq!(house.scheduler.len(), 1);
+    assert!(!peer.is_closed());
+    assert_eq!(house.scheduler.next_key(), 1, "the key is still taken");
+    assert_eq!(house.reap(), 1);
+    assert_eq!((house.released, house.scheduler.len()), (1, 0));
+    assert!(peer.is_closed());
+    assert_eq!(house.scheduler.next_key(), 0);
+    assert_eq!(house.reap(), 0);
+}
+
+#[test]
+fn an_event_for_a_slot_that_ended_in_the_same_turn_is_ignored() {
+    let mut house = House::new();
+    let peer = house.connect(GET);
+    peer.arrives([Arrival::Error(ErrorKind::ConnectionReset)]);
+    house.scheduler.turn(&mut house.desk, house.now);
+    assert_eq!(peer.reads(), OK);
+    assert!(house.scheduler.note(0).is_some(), "the slot is still there");
+    peer.calls();
+    house.scheduler.turn(&mut house.desk, house.now);
+    assert_eq!(peer.calls(), [], "but nothing is done with it");
+    house.reap();
+    assert_eq!(house.released, 1, "and it is handed back once");
+}
+
+#[test]
+fn an_event_for_a_slot_that_is_gone_or_never_was_is_ignored() {
+    let mut house = House::new();
+    house.connect("").closes();
+    house.run();
+    assert!(house.scheduler.note(0).is_none());
+    assert!(house.scheduler.note(usize::MAX - 1).is_none());
+    assert!(!house.is_busy());
+    house.run();
+}
+
+#[test]
+fn the_next_peer_in_a_slot_inherits_nothing() {
+    let mut house = House::new();
+    let first = house.connect("GET /small HT");
+    house.run();
+    house.wait(seconds(15));
+    first.closes();
+    house.run();
+    let second = house.connect(GET);
+    assert_eq!(house.scheduler.len(), 1);
+    house.run();
+    assert_eq!(second.reads(), OK);
+    house.wait(seconds(59));
+    assert!(!second.is_closed(), "its deadline is its own");
+}
+
+#[test]
+fn whoever_yields_is_runnable_and_the_loop_does_not_rest_until_he_is_not() {
+    let mut house = House::with(|limits| limits.written_per_turn = 7);
+    house.connect(get("/file"));
+    house.connect(GET);
+    house.connect("");
+    for _ in 0..100 {
+        house.turn();
+        assert!(house.is_busy());
+    }
+    house.run();
+    assert_eq!(house.scheduler.rest(house.now), Some(seconds(60)));
+}
+
+#[test]
+fn a_defect_ends_one_connection_and_no_other() {
+    let mut house = House::new();
+    let (before, unlucky, after) = (
+        house.connect(GET),
+        house.connect(GET.to_owned() + &get("/defect") + GET),
+        house.connect(get("/file")),
+    );
+    house.run();
+    assert!(unlucky.is_closed() && unlucky.is_aborted());
+    assert_eq!(unlucky.hears(), b"");
+    assert_eq!(before.reads(), OK);
+    assert_eq!(
+        after.hears().len(),
+        crate::head(100_000).len() + 100_000,
+        "with buffers as good as before"
+    );
+    before.sends(GET.repeat(2));
+    house.run();
+    assert_eq!(before.reads(), OK.repeat(2));
+    assert_eq!(house.scheduler.len(), 2);
+}
+
+#[test]
+fn the_one_who_has_been_idle_longest_makes_room() {
+    let mut house = House::new();
+    let peers: Vec<_> = (0..4)
+        .map(|_| {
+            let peer = house.connect("");
+            house.wait(seconds(2));
+            peer
+        })
+        .collect();
+    // The first one has just been served, so the second is the one.
+    peers[0].sends(GET);
+    house.run();
+    house.wait(seconds(2));
+    assert_eq!(house.scheduler.evict(house.now), 1);
+    assert_eq!(house.reap(), 1);
+    let closed: Vec<_> = peers.iter().map(|peer| peer.is_closed()).collect();
+    assert_eq!(closed, [false, true, false, false]);
+    assert!(!peers[1].is_aborted());
+}
+
+#[test]
+fn the_young_and_the_busy_do_not_make_room() {
+    let mut house = House::new();
+    let sending = house.connect(get("/file"));
+    sending.takes([Take::Some(50_000), Take::Nothing]);
+    let asking = house.connect("GET /");
+    let lingering = house.connect("GET /small HTTP/1.0\r\n\r\n");
+    house.run();
+    house.wait(seconds(5));
+    let young = house.connect("");
+    house.run();
+    house.now.instant += seconds(1) / 2;
+    assert_eq!(house.scheduler.evict(house.now), 0);
+    house.run();
+    for peer in [&sending, &asking, &lingering, &young] {
+        assert!(!peer.is_closed());
+    }
+    house.now.instant += seconds(1) / 2;
+    assert_eq!(house.scheduler.evict(house.now), 1);
+    house.run();
+    assert!(young.is_closed());
+}
+
+#[test]
+fn one_whose_request_has_just_been_announced_does_not_make_room() {
+    let mut house = House::new();
+    let peer = house.connect("");
+    house.wait(seconds(5));
+    peer.sends(GET);
+    house.note();
+    assert_eq!(house.scheduler.evict(house.now), 0);
+    house.run();
+    assert_eq!(peer.reads(), OK);
+}
+
+#[test]
+fn more_make_room_where_there_are_many() {
+    let mut house = House::new();
+    (0..2048).for_each(|_| drop(house.connect("")));
+    house.run();
+    house.wait(seconds(5));
+    assert_eq!(house.scheduler.evict(house.now), 3);
+    house.run();
+    assert_eq!(house.scheduler.len(), 2045);
+}

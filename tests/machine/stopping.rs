@@ -1,0 +1,127 @@
+//! The server stops: who is idle goes, who is being answered is answered, and then it is over.
+
+use crate::wire::Take;
+use crate::{GET, House, LAST, OK, get, seconds};
+
+#[test]
+fn an_idle_connection_closes_and_no_word_is_said() {
+    let mut house = House::new();
+    let (new, used) = (house.connect(""), house.connect(GET));
+    house.run();
+    assert_eq!(used.reads(), OK);
+    house.scheduler.drain();
+    house.run();
+    for peer in [new, used] {
+        assert!(peer.is_closed() && !peer.is_aborted());
+        assert_eq!(peer.hears(), b"");
+    }
+    assert!(house.scheduler.is_empty());
+}
+
+#[test]
+fn a_request_that_has_arrived_is_answered_even_if_nobody_had_looked_yet() {
+    let mut house = House::new();
+    let peer = house.connect("");
+    house.run();
+    peer.sends(GET);
+    house.scheduler.drain();
+    house.run();
+    assert_eq!(peer.reads(), LAST);
+    assert!(peer.is_shut());
+}
+
+#[test]
+fn a_response_on_its_way_is_finished_and_then_the_connection_closes() {
+    let mut house = House::new();
+    let peer = house.connect(get("/file") + GET);
+    peer.takes([Take::Some(60_000), Take::Nothing]);
+    house.run();
+    house.scheduler.drain();
+    house.run();
+    assert!(!peer.is_closed());
+    let before = peer.hears();
+    peer.takes([Take::All]);
+    house.run();
+    let after = peer.hears();
+    // The header said keep-alive and is gone; the request behind it is told that it is the last.
+    let rest = crate::head(crate::desk::FILE).len() + crate::desk::FILE - before.len();
+    assert_eq!(after[rest..], *LAST.as_bytes());
+    assert!(peer.is_shut());
+}
+
+#[test]
+fn the_response_to_the_first_of_many_is_the_last_and_the_others_are_not_answered() {
+    let mut house = House::new();
+    let peer = house.connect("");
+    house.run();
+    house.scheduler.drain();
+    peer.sends(GET.repeat(5));
+    house.run();
+    assert_eq!(peer.reads(), LAST);
+    assert_eq!(house.desk.answered, [(0, 200)]);
+    peer.closes();
+    house.run();
+    assert!(peer.is_closed() && !peer.is_aborted());
+}
+
+#[test]
+fn a_request_on_its_way_is_awaited_and_answered_last() {
+    let mut house = House::new();
+    let peer = house.connect(&GET[..10]);
+    house.run();
+    house.scheduler.drain();
+    house.run();
+    assert!(!peer.is_closed());
+    peer.sends(&GET[10..]);
+    house.run();
+    assert_eq!(peer.reads(), LAST);
+}
+
+#[test]
+fn a_connection_that_becomes_idle_while_stopping_closes() {
+    let mut house = House::new();
+    let peer = house.connect(get("/file"));
+    peer.takes([Take::Some(60_000), Take::Nothing]);
+    house.run();
+    house.scheduler.drain();
+    house.run();
+    peer.takes([Take::All]);
+    house.run();
+    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(house.scheduler.is_empty());
+}
+
+#[test]
+fn when_time_is_up_only_unfinished_responses_are_reset() {
+    let mut house = House::new();
+    let half = house.connect(&GET[..10]);
+    let stuck = house.connect(get("/file"));
+    stuck.takes([Take::Some(60_000), Take::Nothing]);
+    let answered = house.connect("");
+    house.run();
+    house.scheduler.drain();
+    answered.sends(GET);
+    house.run();
+    assert_eq!(answered.reads(), LAST);
+    house.now.instant += seconds(1);
+    house.scheduler.cut();
+    assert_eq!(house.reap(), 3);
+    assert!(stuck.is_closed() && stuck.is_aborted());
+    assert!(half.is_closed() && !half.is_aborted());
+    assert!(
+        answered.is_closed() && !answered.is_aborted(),
+        "a reset could still take the response from the peer"
+    );
+    assert!(house.scheduler.is_empty());
+}
+
+#[test]
+fn a_response_that_broke_in_the_last_turn_is_still_reset() {
+    let mut house = House::new();
+    let peer = house.connect(get("/broken"));
+    house.turn();
+    house.scheduler.turn(&mut house.desk, house.now);
+    house.scheduler.cut();
+    house.reap();
+    assert!(peer.is_closed() && peer.is_aborted());
+}

@@ -1,0 +1,410 @@
+//! Real partners: programs that people point at a web server, against the program as it is
+//! installed. A test whose partner is missing says so in one line and passes.
+#![cfg(target_os = "linux")]
+
+#[path = "support/process.rs"]
+#[allow(dead_code, reason = "the other test programs use the rest")]
+mod process;
+
+use process::{Launch, Server, eventually, has, site};
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// Bytes without a pattern that a mistake could hide behind.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(length).collect()
+}
+
+/// Runs it, without what the environment says about proxies, and asserts that it succeeds.
+#[track_caller]
+fn run(program: &str, args: &[&str], place: &Path) -> Output {
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(place)
+        .env("HOME", place)
+        .envs([("no_proxy", "*"), ("NO_PROXY", "*")])
+        .envs([("GIT_CONFIG_NOSYSTEM", "1"), ("LC_ALL", "C")])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{program} {args:?}: {}\n{stdout}\n{stderr}",
+        output.status
+    );
+    output
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// curl, with a minute for everything, and what it printed.
+#[track_caller]
+fn curl(args: &[&str], place: &Path) -> Vec<u8> {
+    let always = ["-sS", "--max-time", "60", "--noproxy", "*"];
+    run("curl", &[&always, args].concat(), place).stdout
+}
+
+fn place() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn curl_gets_a_file_a_head_a_range_and_the_rest() {
+    if !has("curl") {
+        return;
+    }
+    let bytes = noise(300_000);
+    let root = site(&[("noise.bin", &bytes)]);
+    let server = Launch::of(&root).start();
+    let (place, url) = (place(), server.url("/noise.bin"));
+    let at = place.path();
+
+    assert!(curl(&["--fail", &url], at) == bytes, "other bytes");
+    assert!(curl(&["--fail", "--http1.0", &url], at) == bytes, "1.0");
+    let head = text(&curl(&["-I", &url], at));
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains("Content-Length: 300000\r\n"), "{head}");
+    assert_eq!(curl(&["-r", "1000-1999", &url], at), bytes[1000..2000]);
+    assert_eq!(curl(&["-r", "-10", &url], at), bytes[299_990..]);
+
+    fs::write(at.join("noise.bin"), &bytes[..123_456]).unwrap();
+    curl(&["--fail", "-C", "-", "-O", &url], at);
+    assert!(fs::read(at.join("noise.bin")).unwrap() == bytes, "resumed");
+
+    // Several on one connection.
+    let twice = curl(&["--fail", "-w", "%{num_connects} ", &url, &url], at);
+    assert!(twice.ends_with(b"0 "), "the second needed a new connection");
+}
+
+#[test]
+fn curl_compressed_gets_the_sibling_and_unpacks_it() {
+    if !has("curl") || !has("gzip") {
+        return;
+    }
+    let page = "a line like every other\n".repeat(2000);
+    let root = site(&[("page.txt", page.as_bytes())]);
+    run("gzip", &["-k", "page.txt"], root.path());
+    let server = Launch::of(&root).start();
+    let (place, url) = (place(), server.url("/page.txt"));
+
+    let plain = curl(&["--fail", &url], place.path());
+    assert!(plain == page.as_bytes(), "plain");
+    let asked = ["--fail", "--compressed", "-D", "head", &url];
+    let unpacked = curl(&asked, place.path());
+    assert!(unpacked == page.as_bytes(), "unpacked");
+    let head = fs::read_to_string(place.path().join("head")).unwrap();
+    assert!(head.contains("Content-Encoding: gzip\r\n"), "{head}");
+    assert!(head.contains("Vary: Accept-Encoding\r\n"), "{head}");
+}
+
+/// curl asks with `Expect: 100-continue` before it sends so much, and gets the final answer.
+#[test]
+fn curl_that_uploads_is_told_that_it_may_not() {
+    if !has("curl") {
+        return;
+    }
+    let root = site(&[]);
+    let server = Launch::of(&root).start();
+    let (place, url) = (place(), server.url("/new"));
+    fs::write(place.path().join("upload"), noise(10 << 20)).unwrap();
+    for expect in ["Expect: 100-continue", "Expect:"] {
+        let args = ["-T", "upload", "-H", expect, "-o", "answer"];
+        let status = ["-w", "%{http_code}", &url];
+        let code = curl(&[&args[..], &status[..]].concat(), place.path());
+        assert_eq!(text(&code), "405", "{expect}");
+        assert!(!fs::read(place.path().join("answer")).unwrap().is_empty());
+    }
+    assert!(!root.path().join("new").exists());
+}
+
+#[test]
+fn curl_speaks_through_a_unix_socket() {
+    if !has("curl") {
+        return;
+    }
+    let root = site(&[("small", b"small")]);
+    let place = place();
+    let _server = Launch::of(&root)
+        .without_port()
+        .arg("-b")
+        .arg(format!("unix:{}/socket", place.path().display()))
+        .start();
+    let args = ["--fail", "--unix-socket", "socket", "http://any/small"];
+    assert_eq!(curl(&args, place.path()), b"small");
+}
+
+/// Red with a listing whose links lack the slash of a directory, or an escape.
+#[test]
+fn wget_copies_a_tree_by_its_listings() {
+    if !has("wget") {
+        return;
+    }
+    let files: [(&str, &[u8]); 6] = [
+        ("top.txt", b"top"),
+        ("a/one.txt", b"one"),
+        ("a/b/two.txt", b"two"),
+        ("a/b/with blank.txt", b"blank"),
+        ("a/b/50% & more?.txt", b"percent"),
+        ("ü/größe.txt", b"umlaut"),
+    ];
+    let root = site(&files);
+    let server = Launch::of(&root).start();
+    let place = place();
+    run(
+        "wget",
+        &[
+            "-r",
+            "-nv",
+            "-nH",
+            "-np",
+            "-e",
+            "robots=off",
+            "--restrict-file-names=nocontrol",
+            "--tries=1",
+            "--timeout=30",
+            &server.url("/"),
+        ],
+        place.path(),
+    );
+    for (name, bytes) in files {
+        let copy = fs::read(place.path().join(name));
+        assert_eq!(copy.ok().as_deref(), Some(bytes), "{name}");
+    }
+}
+
+/// The dumb protocol: a repository is a tree of files, and one of them lists the others.
+#[test]
+fn git_clones_a_repository_laid_in_the_root() {
+    if !has("git") {
+        return;
+    }
+    let (work, root) = (place(), place());
+    let git = |args: &[&str], place: &Path| run("git", args, place);
+    let me = ["-c", "user.name=me", "-c", "user.email=me@example.org"];
+    let at = work.path();
+    git(&["init", "-q", "-b", "main"], at);
+    for commit in 0..5 {
+        fs::write(at.join("file.bin"), noise(100_000 + commit)).unwrap();
+        git(&["add", "."], at);
+        let message = format!("commit {commit}");
+        git(&[&me[..], &["commit", "-q", "-m", &message]].concat(), at);
+    }
+    let bare = root.path().join("project.git");
+    let bare_text = bare.to_str().unwrap();
+    git(
+        &["clone", "-q", "--bare", at.to_str().unwrap(), bare_text],
+        at,
+    );
+    git(&["update-server-info"], &bare);
+
+    let server = Launch::of(&root).start();
+    let place = place();
+    let url = server.url("/project.git");
+    git(&["clone", "-q", &url, "copy"], place.path());
+    let copy = place.path().join("copy");
+    assert_eq!(fs::read(copy.join("file.bin")).unwrap(), noise(100_004));
+    let log = git(&["log", "--format=%s"], &copy);
+    assert_eq!(text(&log.stdout).lines().count(), 5);
+    git(&["fsck", "--strict"], &copy);
+}
+
+/// Eight connections, each with its own ranges.
+#[test]
+fn aria2c_puts_a_file_together_from_eight_connections() {
+    if !has("aria2c") {
+        return;
+    }
+    let bytes = noise(20 << 20);
+    let root = site(&[("large.bin", &bytes)]);
+    let server = Launch::of(&root).start();
+    let place = place();
+    run(
+        "aria2c",
+        &[
+            "-q",
+            "-x8",
+            "-s8",
+            "-k1M",
+            "--no-conf",
+            "--allow-overwrite=true",
+            "--file-allocation=none",
+            &server.url("/large.bin"),
+        ],
+        place.path(),
+    );
+    let copy = fs::read(place.path().join("large.bin")).unwrap();
+    assert!(copy == bytes, "other bytes");
+}
+
+/// nginx, until it is dropped.
+struct Nginx {
+    child: Child,
+    port: u16,
+    _place: TempDir,
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Nginx {
+    /// In front of the server, on connections that it keeps. One process, so that killing it
+    /// leaves none behind.
+    fn before(server: &Server) -> Self {
+        let place = place();
+        let at = place.path().display();
+        // Free now, and as good as certainly still free in a moment.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let upstream = server.address();
+        let config = format!(
+            "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;
+            events {{ worker_connections 64; }}
+            http {{
+                access_log off;
+                client_body_temp_path {at}/body; proxy_temp_path {at}/proxy;
+                fastcgi_temp_path {at}/fastcgi; uwsgi_temp_path {at}/uwsgi;
+                scgi_temp_path {at}/scgi;
+                upstream oneloop {{ server {upstream}; keepalive 4; }}
+                server {{
+                    listen 127.0.0.1:{port};
+                    location / {{
+                        proxy_pass http://oneloop;
+                        proxy_http_version 1.1;
+                        proxy_set_header Connection \"\";
+                    }}
+                }}
+            }}"
+        );
+        let path = place.path().join("nginx.conf");
+        fs::write(&path, config).unwrap();
+        let child = Command::new("nginx")
+            .arg("-p")
+            .arg(place.path())
+            .arg("-c")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("nginx listens", || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        Self {
+            child,
+            port,
+            _place: place,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+#[test]
+fn behind_nginx_everything_arrives_as_it_left() {
+    if !has("curl") || !has("nginx") {
+        return;
+    }
+    let bytes = noise(3 << 20);
+    let root = site(&[("large.bin", &bytes), ("dir/index.html", b"<p>hello")]);
+    let server = Launch::of(&root).start();
+    let nginx = Nginx::before(&server);
+    let place = place();
+    let at = place.path();
+    let large = nginx.url("/large.bin");
+
+    assert!(curl(&["--fail", &large], at) == bytes, "other bytes");
+    let part = curl(&["--fail", "-r", "1000000-1999999", &large], at);
+    assert!(part == bytes[1_000_000..2_000_000], "other part");
+    let head = text(&curl(&["-I", &large], at));
+    assert!(head.contains("Content-Length: 3145728\r\n"), "{head}");
+
+    // The redirect names no host, so it holds for whoever asked.
+    let status = "%{http_code} %{redirect_url}";
+    let moved = curl(&["-o", "page", "-w", status, &nginx.url("/dir")], at);
+    assert_eq!(text(&moved), format!("301 {}", nginx.url("/dir/")));
+    assert_eq!(curl(&["-L", &nginx.url("/dir")], at), b"<p>hello");
+
+    let fields = curl(&["-I", &nginx.url("/dir/")], at);
+    let fields = text(&fields);
+    let etag = fields.lines().find(|line| line.starts_with("ETag: "));
+    let etag = etag.expect(&fields).replace("ETag", "If-None-Match");
+    let code = ["-o", "page", "-w", "%{http_code}", "-H"];
+    let page = nginx.url("/dir/");
+    let again = [&code[..], &[etag.as_str(), &page]].concat();
+    assert_eq!(text(&curl(&again, at)), "304");
+
+    for _ in 0..50 {
+        assert_eq!(curl(&["--fail", &nginx.url("/dir/")], at), b"<p>hello");
+    }
+    assert_eq!(
+        text(&curl(
+            &["-T", "page", "-o", "answer", "-w", "%{http_code}", &large],
+            at
+        )),
+        "405"
+    );
+}
+
+#[test]
+fn wrk_finds_no_error_in_a_burst() {
+    if !has("wrk") {
+        return;
+    }
+    let (small, large) = (noise(1000), noise(200_000));
+    let root = site(&[("small", &small), ("large", &large)]);
+    let server = Launch::of(&root).start();
+    for path in ["/small", "/large"] {
+        let args = ["-t1", "-c64", "-d1s", &server.url(path)];
+        let report = text(&run("wrk", &args, root.path()).stdout);
+        assert!(report.contains("requests in"), "{report}");
+        for trouble in ["Socket errors", "Non-2xx"] {
+            assert!(!report.contains(trouble), "{report}");
+        }
+    }
+}
+
+/// It speaks HTTP/1.0, with and without keep-alive, and compares the lengths.
+#[test]
+fn ab_finds_no_error_in_a_burst() {
+    if !has("ab") {
+        return;
+    }
+    let root = site(&[("small", &noise(1000))]);
+    let server = Launch::of(&root).start();
+    for keep in [None, Some("-k")] {
+        let url = server.url("/small");
+        let mut args = vec!["-q", "-n2000", "-c32"];
+        args.extend(keep);
+        args.push(&url);
+        let report = text(&run("ab", &args, root.path()).stdout);
+        let line = |name: &str| {
+            let mut lines = report.lines().filter_map(|line| line.strip_prefix(name));
+            lines.next().map(|number| number.trim().to_owned())
+        };
+        assert_eq!(line("Complete requests:").as_deref(), Some("2000"));
+        assert_eq!(line("Failed requests:").as_deref(), Some("0"), "{report}");
+        assert_eq!(line("Non-2xx responses:"), None, "{report}");
+        let kept = line("Keep-Alive requests:").unwrap_or("0".to_owned());
+        assert_eq!(kept, if keep.is_some() { "2000" } else { "0" }, "{report}");
+    }
+}

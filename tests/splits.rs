@@ -1,0 +1,472 @@
+//! However a stream of requests is cut on its way, and however little of the answers the
+//! socket takes at a time, the same bytes leave.
+//!
+//! Each stream of the corpus is served once in one piece. Then it is served again cut at every
+//! byte, into single bytes, and, where it is short, at every two places; to peers that take
+//! all, or seven bytes or one at a time and would block in between; and each time within
+//! three budgets. The driver here is as honest as it must be: it goes on after "blocked" only
+//! when the script has an event to tell, and after "yielded" at once.
+
+#[path = "support/wire.rs"]
+mod wire;
+
+use oneloop::clock::Now;
+use oneloop::connection::{Connection, Ending};
+use oneloop::http::date::DateLine;
+use oneloop::http::fields::FieldLines;
+use oneloop::limits::Limits;
+use oneloop::pump::{Client, Loan, Pause, Service, Visit, pump};
+use oneloop::service::Front;
+use oneloop::site::{Options, Site};
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+use tempfile::TempDir;
+use wire::{Arrival, Peer, Take, pair};
+
+/// Long after every file's time, so that none is young: Fri, 01 Jan 2100.
+const WALL: Duration = Duration::from_secs(4_102_444_800);
+/// When the files were last changed: Sun, 06 Nov 1994 08:49:37 GMT.
+const MODIFIED: Duration = Duration::from_secs(784_111_777);
+/// Streams up to this length are cut at every two places, too.
+const SHORT: usize = 45;
+
+/// What arrives on one connection, and the status codes that answer it.
+struct Stream {
+    name: &'static str,
+    bytes: Vec<u8>,
+    statuses: &'static [u16],
+}
+
+/// A request to a host, with more field lines.
+fn ask(line: &str, fields: &str) -> String {
+    format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+}
+
+fn corpus() -> Vec<Stream> {
+    let get = |path: &str| ask(&format!("GET {path}"), "");
+    let ranged = |path: &str, range: &str| ask(&format!("GET {path}"), range);
+    let stream = |name, text: String, statuses| Stream {
+        name,
+        bytes: text.into_bytes(),
+        statuses,
+    };
+    let two = |a: String, b: String| a + &b;
+    let old = |line: &str, fields: &str| format!("{line} HTTP/1.0\r\n{fields}\r\n");
+    let dated = "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    vec![
+        stream("a small file", get("/s"), &[200]),
+        stream("an empty file", get("/empty"), &[200]),
+        stream("a large file", get("/large"), &[200]),
+        stream("a header only", ask("HEAD /s", ""), &[200]),
+        stream("the header of a large file", ask("HEAD /large", ""), &[200]),
+        stream("an index", get("/"), &[200]),
+        stream("a redirect", get("/dir?q"), &[301]),
+        stream("a listing", get("/dir/"), &[200]),
+        stream("a listing for 1.0", old("GET /dir/", ""), &[200]),
+        stream("the header of a listing", ask("HEAD /dir/", ""), &[200]),
+        stream("nothing", get("/missing"), &[404]),
+        stream("a range", ranged("/s", "Range: bytes=1-3\r\n"), &[206]),
+        stream(
+            "a range of a large file",
+            ranged("/large", "Range: bytes=-30\r\n"),
+            &[206],
+        ),
+        stream(
+            "several ranges",
+            ranged("/s", "Range: bytes=0-0,3-3\r\n"),
+            &[206],
+        ),
+        stream(
+            "several ranges of a large file",
+            ranged("/large", "Range: bytes=0-9,100-119,-5\r\n"),
+            &[206],
+        ),
+        stream(
+            "a range beyond",
+            ranged("/s", "Range: bytes=99-\r\n"),
+            &[416],
+        ),
+        stream("not modified", ranged("/s", dated), &[304]),
+        stream(
+            "a failed condition",
+            ranged("/s", "If-Match: \"no\"\r\n"),
+            &[412],
+        ),
+        stream("what is allowed", ask("OPTIONS *", ""), &[204]),
+        stream("an unknown method", ask("BREW /s", ""), &[501]),
+        stream(
+            "an unknown expectation",
+            ask("GET /s", "Expect: tea\r\n"),
+            &[417],
+        ),
+        stream(
+            "a body that nobody reads",
+            ask("POST /s", "Content-Length: 11\r\n") + "hello world",
+            &[405],
+        ),
+        stream(
+            "a body that looks like a request",
+            ask("POST /s", "Content-Length: 9\r\n") + &get("/s"),
+            &[405],
+        ),
+        stream(
+            "a chunked body",
+            ask("PUT /s", "Transfer-Encoding: chunked\r\n") + "3\r\nabc\r\n0\r\n\r\n",
+            &[405],
+        ),
+        stream("a bare LF", "GET /s HTTP/1.1\nHost: a\n\n".into(), &[400]),
+        stream("no host", "GET /s HTTP/1.1\r\n\r\n".into(), &[400]),
+        stream(
+            "conflicting lengths",
+            ask("GET /s", "Content-Length: 1\r\nContent-Length: 2\r\n") + "x",
+            &[400],
+        ),
+        stream("another version", "GET /s HTTP/3.0\r\n\r\n".into(), &[505]),
+        stream("a long line", format!("GET /{}", "x".repeat(300)), &[414]),
+        stream(
+            "a long head",
+            ask("GET /s", &"A: bcdefghijklmnopqrstuvw\r\n".repeat(25)),
+            &[431],
+        ),
+        stream("one empty line first", format!("\r\n{}", get("/s")), &[200]),
+        stream(
+            "two empty lines first",
+            format!("\r\n\r\n{}", get("/s")),
+            &[400],
+        ),
+        stream("1.0", old("GET /s", ""), &[200]),
+        stream(
+            "1.0 that stays",
+            two(
+                old("GET /s", "Connection: keep-alive\r\n"),
+                old("GET /s", ""),
+            ),
+            &[200, 200],
+        ),
+        stream("three at once", get("/s").repeat(3), &[200, 200, 200]),
+        stream(
+            "a header, then a file",
+            two(ask("HEAD /s", ""), get("/s")),
+            &[200, 200],
+        ),
+        stream(
+            "a large file between small ones",
+            [get("/s"), get("/large"), get("/s")].concat(),
+            &[200, 200, 200],
+        ),
+        stream(
+            "parts, then a stream, then nothing",
+            [
+                ranged("/large", "Range: bytes=0-9,100-119\r\n"),
+                get("/dir/"),
+                get("/x"),
+            ]
+            .concat(),
+            &[206, 200, 404],
+        ),
+        stream(
+            "an empty line between",
+            [get("/s"), "\r\n".into(), get("/s")].concat(),
+            &[200, 200],
+        ),
+        stream(
+            "the last one said so",
+            two(ask("GET /s", "Connection: close\r\n"), get("/s")),
+            &[200],
+        ),
+        stream(
+            "one good, one bad, one too late",
+            [get("/s"), "GET\r\n\r\n".into(), get("/s")].concat(),
+            &[200, 400],
+        ),
+        stream("the end within a head", "GET /s HTT".into(), &[]),
+        stream(
+            "the end within a second head",
+            two(get("/s"), "GET /s".into()),
+            &[200],
+        ),
+        stream("the end at once", String::new(), &[]),
+    ]
+}
+
+/// A directory with one file of each kind.
+fn root() -> TempDir {
+    let root = TempDir::new().unwrap();
+    let large: Vec<u8> = (0..300).map(|n| b'a' + (n % 26) as u8).collect();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = root.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        age(&path);
+    };
+    put("s", b"small");
+    put("empty", b"");
+    put("large", &large);
+    put("index.html", b"<p>");
+    put("dir/one", b"1");
+    put("dir/two", b"22");
+    age(&root.path().join("dir"));
+    root
+}
+
+fn age(path: &Path) {
+    let file = File::open(path).unwrap();
+    file.set_modified(UNIX_EPOCH + MODIFIED).unwrap();
+}
+
+/// Few enough bytes may ride that a file of 300 counts as large, and a head be long.
+fn limits(change: impl FnOnce(&mut Limits)) -> Arc<Limits> {
+    let mut limits = Limits {
+        riding_body: 64,
+        head: 600,
+        request_line: 200,
+        ..Limits::default()
+    };
+    change(&mut limits);
+    Arc::new(limits)
+}
+
+/// The driver and all it lends.
+struct Server {
+    front: Front,
+    limits: Arc<Limits>,
+    loan: Loan,
+    date: DateLine,
+    now: Now,
+}
+
+impl Server {
+    fn new(root: &Path, limits: Arc<Limits>) -> Self {
+        let options = Options {
+            index: vec![b"index.html".to_vec()],
+            listing: true,
+            hidden: false,
+            follow_symlinks: false,
+            spa: false,
+            only: None,
+            cors: None,
+            lines: FieldLines::new(),
+        };
+        let site = Site::new(root, options, limits.clone()).unwrap();
+        Self {
+            front: Front::new(site, None),
+            loan: Loan::new(&limits),
+            limits,
+            date: DateLine::default(),
+            now: Now {
+                wall: UNIX_EPOCH + WALL,
+                ..Now::read()
+            },
+        }
+    }
+
+    /// Serves one connection to its end, and returns what the peer got and how it ended.
+    fn serve(&mut self, pieces: &[&[u8]], takes: &[Take]) -> (Vec<u8>, Ending) {
+        let (wire, peer) = pair();
+        peer.takes(takes.iter().copied());
+        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+            peer.arrives([Arrival::Bytes(piece.to_vec()), Arrival::Nothing]);
+        }
+        peer.closes();
+        let mut client = Client {
+            connection: Connection::new(self.limits.clone(), self.now.instant),
+            transport: wire,
+            guest: self.front.welcome(None),
+        };
+        let ending = loop {
+            let mut visit = Visit {
+                now: self.now,
+                date: self.date.at(self.now.wall),
+                draining: false,
+                limits: &self.limits,
+                loan: &mut self.loan,
+            };
+            match pump(&mut client, &mut self.front, &mut visit) {
+                Pause::Ended(ending) => break ending,
+                Pause::Yielded => {}
+                Pause::Blocked => goes_on(&peer),
+            }
+        };
+        (without_boundaries(&peer.hears()), ending)
+    }
+}
+
+/// An honest event: there is one only for what was tried and refused.
+fn goes_on(peer: &Peer) {
+    assert!(
+        peer.has_refused(),
+        "waits for an event without having tried"
+    );
+    assert!(
+        peer.wake(),
+        "waits for an event that never comes; so far it sent {:?}",
+        String::from_utf8_lossy(&peer.hears())
+    );
+}
+
+/// The boundary of several ranges is random; it stands still here.
+fn without_boundaries(bytes: &[u8]) -> Vec<u8> {
+    let text = bytes.to_vec();
+    let mark = b"oneloop-";
+    let mut fixed = Vec::with_capacity(text.len());
+    let mut rest = text.as_slice();
+    while let Some(at) = rest.windows(mark.len()).position(|window| window == mark) {
+        let (before, boundary) = rest.split_at(at);
+        fixed.extend_from_slice(before);
+        fixed.extend_from_slice(b"oneloop-0123456789abcdef");
+        rest = &boundary[(mark.len() + 16).min(boundary.len())..];
+    }
+    fixed.extend_from_slice(rest);
+    fixed
+}
+
+/// The status codes of responses, read as a client reads them: each body has the length that
+/// its header says, and nothing stands between or behind them.
+fn statuses(stream: &Stream, mut bytes: &[u8]) -> Vec<u16> {
+    let text = String::from_utf8_lossy(&stream.bytes);
+    let mut heads_only = text
+        .split_inclusive("\r\n\r\n")
+        .map(|request| request.starts_with("HEAD"));
+    let mut statuses = Vec::new();
+    while !bytes.is_empty() {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let (head, rest) = bytes.split_at(end.expect("a whole head") + 4);
+        let head = str::from_utf8(head).unwrap();
+        let field = |name: &str| {
+            let lines = head.lines().filter_map(|line| line.split_once(": "));
+            lines
+                .filter(|(field, _)| *field == name)
+                .map(|(_, value)| value)
+                .next()
+        };
+        let length = match (field("Content-Length"), field("Transfer-Encoding")) {
+            _ if heads_only.next() == Some(true) || head.starts_with("HTTP/1.1 304") => 0,
+            (Some(length), None) => length.parse().unwrap(),
+            (None, Some("chunked")) => chunked_length(rest),
+            (None, None) if field("Connection") == Some("close") => rest.len(),
+            (None, None) => 0,
+            other => panic!("{other:?}"),
+        };
+        statuses.push(head[9..12].parse().unwrap());
+        bytes = &rest[length..];
+    }
+    statuses
+}
+
+fn chunked_length(body: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        let line = body[at..]
+            .windows(2)
+            .position(|two| two == b"\r\n")
+            .unwrap();
+        let size = str::from_utf8(&body[at..at + line]).unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        at += line + 2 + size;
+        assert_eq!(&body[at..at + 2], b"\r\n");
+        at += 2;
+        if size == 0 {
+            return at;
+        }
+    }
+}
+
+/// What peers take: all, and then less, blocking in between.
+const TAKES: [&[Take]; 4] = [
+    &[Take::All],
+    &[Take::Some(7), Take::Nothing],
+    &[Take::Some(1)],
+    &[Take::Some(1), Take::Nothing],
+];
+
+/// The budgets of a visit: the usual, one that cuts every response, and the least there is.
+fn budgets() -> [Arc<Limits>; 3] {
+    let within = |bytes, requests, coalesced| {
+        limits(|limits| {
+            limits.read_per_turn = bytes;
+            limits.written_per_turn = bytes;
+            limits.requests_per_turn = requests;
+            limits.coalesced = coalesced;
+        })
+    };
+    [limits(|_| {}), within(50, 2, 300), within(1, 1, 0)]
+}
+
+/// Serves every stream in all the ways that `cuts` names, and compares.
+fn same_bytes(all_takes: &[&[Take]], cuts: impl Fn(&[u8], &mut dyn FnMut(&[&[u8]]))) {
+    let root = root();
+    let mut usual = Server::new(root.path(), limits(|_| {}));
+    let mut servers = budgets().map(|limits| Server::new(root.path(), limits));
+    for stream in corpus() {
+        let whole = usual.serve(&[&stream.bytes], &[Take::All]);
+        for (index, server) in servers.iter_mut().enumerate() {
+            for takes in all_takes {
+                cuts(&stream.bytes, &mut |pieces| {
+                    let split = server.serve(pieces, takes);
+                    if split != whole {
+                        let lengths: Vec<_> = pieces.iter().map(|piece| piece.len()).collect();
+                        panic!(
+                            "{}: cut into {lengths:?}, taken {takes:?}, budget {index}:\n\
+                             {:?}\n{}\nbut whole {:?}\n{}",
+                            stream.name,
+                            split.1,
+                            split.0.escape_ascii(),
+                            whole.1,
+                            whole.0.escape_ascii()
+                        );
+                    }
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn the_corpus_is_answered_as_it_says() {
+    let root = root();
+    let mut server = Server::new(root.path(), limits(|_| {}));
+    for stream in corpus() {
+        let (bytes, ending) = server.serve(&[&stream.bytes], &[Take::All]);
+        let name = stream.name;
+        assert_eq!(statuses(&stream, &bytes), stream.statuses, "{name}");
+        let said_close = memchr::memmem::find(&bytes, b"Connection: close\r\n").is_some();
+        let expected = match said_close {
+            true => Ending::Answered,
+            false => Ending::PeerClosed,
+        };
+        assert_eq!(ending, expected, "{name}");
+    }
+}
+
+#[test]
+fn the_same_bytes_leave_wherever_the_stream_is_cut() {
+    same_bytes(&TAKES, |bytes, serve| {
+        for at in 0..=bytes.len() {
+            let (start, rest) = bytes.split_at(at);
+            serve(&[start, rest]);
+        }
+    });
+}
+
+#[test]
+fn the_same_bytes_leave_when_every_byte_comes_alone() {
+    same_bytes(&TAKES, |bytes, serve| {
+        serve(&bytes.chunks(1).collect::<Vec<_>>())
+    });
+}
+
+#[test]
+fn the_same_bytes_leave_when_a_short_stream_is_cut_twice() {
+    same_bytes(&[&[Take::Some(7), Take::Nothing]], |bytes, serve| {
+        if bytes.len() > SHORT {
+            return;
+        }
+        for second in 0..=bytes.len() {
+            for first in 0..=second {
+                serve(&[&bytes[..first], &bytes[first..second], &bytes[second..]]);
+            }
+        }
+    });
+}

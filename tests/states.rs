@@ -1,0 +1,590 @@
+//! The transition table of docs/states.md, made from what the code does.
+//!
+//! Each row brings a connection into a state, applies one event that can happen there, and notes
+//! what became of the state, which step is next and which deadline runs. When the code is
+//! meant to change the table: `UPDATE_DOCS=1 cargo test --test states`, and read the difference.
+
+#![allow(clippy::print_stdout, reason = "a test says what it measured")]
+
+use oneloop::connection::{Connection, Ending, Step, Terms};
+use oneloop::http::fields::FieldLines;
+use oneloop::http::payload::{Parts, Payload, Produce, Progress, Stretch};
+use oneloop::http::range::ByteRange;
+use oneloop::http::response::Response;
+use oneloop::http::status::Status;
+use oneloop::limits::Limits;
+use oneloop::reactor::scheduler::slot_size;
+use oneloop::service::Guest;
+use oneloop::transport::Socket;
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/states.md");
+const BEGIN: &str = "<!-- The table is made by tests/states.rs: begin -->\n";
+const END: &str = "<!-- end -->\n";
+/// Bytes in the scheduler's timers for each connection (src/timers.rs has a test of it).
+const TIMER_ENTRY: usize = 28;
+
+/// A connection, and what time it is there.
+struct Subject {
+    connection: Connection,
+    now: Instant,
+    limits: Arc<Limits>,
+    /// What was told of the response being sent, for the deadline that depends on its pace.
+    answered: Instant,
+}
+
+/// How to tell a subject something.
+type Tell = fn(&mut Subject);
+
+/// A state, how to get there, and what can happen there.
+struct Scene {
+    state: &'static str,
+    prepare: Tell,
+    events: Vec<(&'static str, Tell)>,
+}
+
+impl Subject {
+    fn new() -> Self {
+        let seconds = Duration::from_secs;
+        let limits = Arc::new(Limits {
+            head: 100,
+            request_line: 40,
+            // All different, so that a deadline tells which it is.
+            idle_timeout: seconds(1_000),
+            header_timeout: seconds(2_000),
+            send_timeout: seconds(3_000),
+            linger_timeout: seconds(4_000),
+            linger_bytes: 10,
+            min_send_rate: 1,
+            ..Limits::default()
+        });
+        let now = oneloop::clock::Now::read().instant;
+        Self {
+            connection: Connection::new(limits.clone(), now),
+            now,
+            limits,
+            answered: now,
+        }
+    }
+
+    fn receive(&mut self, bytes: &str) {
+        let Step::Receive(room) = self.connection.step() else {
+            panic!("wants no bytes: {}", self.next_step());
+        };
+        room[..bytes.len()].copy_from_slice(bytes.as_bytes());
+        self.connection.received(bytes.len(), self.now);
+    }
+
+    fn respond(&mut self, payload: Payload) {
+        self.respond_on(payload, false, false);
+    }
+
+    fn respond_on(&mut self, payload: Payload, draining: bool, join: bool) {
+        let Step::Respond(_) = self.connection.step() else {
+            panic!("wants no answer: {}", self.next_step());
+        };
+        let response = Response::new(Status::OK, Arc::new(FieldLines::new())).with(payload);
+        let terms = Terms {
+            date: b"Sun, 06 Nov 1994 08:49:37 GMT",
+            draining,
+            join,
+        };
+        self.connection.respond(response, terms, self.now);
+        self.answered = self.now;
+    }
+
+    fn send_all(&mut self) {
+        let Step::Send { bytes, .. } = self.connection.step() else {
+            panic!("wants nothing sent: {}", self.next_step());
+        };
+        let length = bytes.len();
+        self.connection.sent(length, self.now);
+    }
+
+    /// Time passes until the deadline.
+    fn expire(&mut self) {
+        self.now = self.connection.deadline();
+        self.connection.expired(self.now);
+    }
+
+    fn state(&self) -> String {
+        match self.connection.ending() {
+            Some(Ending::Failed(_)) => "Closed(Failed)".into(),
+            Some(ending) => format!("Closed({ending:?})"),
+            None => self.connection.state_name().into(),
+        }
+    }
+
+    fn next_step(&mut self) -> String {
+        match self.connection.step() {
+            Step::Receive(_) => "Receive".into(),
+            Step::Respond(Ok(_)) => "Respond".into(),
+            Step::Respond(Err(refusal)) => format!("Respond ({})", refusal.status.code()),
+            Step::Send { more: true, .. } => "Send, more follows".into(),
+            Step::Send { more: false, .. } => "Send".into(),
+            Step::SendFile(_) => "SendFile".into(),
+            Step::Produce => "Produce".into(),
+            Step::Shutdown => "Shutdown".into(),
+            Step::Discard(_) => "Discard".into(),
+            Step::End(ending) if ending.aborts() => "End, with a reset".into(),
+            Step::End(_) => "End".into(),
+        }
+    }
+
+    /// Which timeout the deadline was computed from, if it was computed just now.
+    fn new_deadline(&self, before: Instant) -> &'static str {
+        let deadline = self.connection.deadline();
+        let limits = &self.limits;
+        let rate = self.answered + limits.send_timeout;
+        match deadline.checked_duration_since(self.now) {
+            _ if deadline == before => "",
+            Some(rest) if rest == limits.idle_timeout => "idle",
+            Some(rest) if rest == limits.header_timeout => "header",
+            Some(rest) if rest == limits.send_timeout => "send",
+            Some(rest) if rest == limits.linger_timeout => "linger",
+            _ if deadline > rate => "send rate",
+            _ => panic!("a deadline of unknown origin"),
+        }
+    }
+}
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn small() -> Payload {
+    Payload::Bytes(Arc::from(*b"small"), None)
+}
+
+fn file() -> Arc<fs::File> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    Arc::new(fs::File::open(path).unwrap())
+}
+
+fn large() -> Payload {
+    Payload::File(Stretch::new(file(), 0, 10_000))
+}
+
+fn parts() -> Payload {
+    let part = |text: &str, first: u64| {
+        let range = ByteRange::new(first, first + 9, 10_000).unwrap();
+        (text.as_bytes().to_vec(), range)
+    };
+    let parts = vec![part("--b\r\n\r\n", 0), part("\r\n--b\r\n\r\n", 100)];
+    Payload::Parts(Box::new(Parts::new(file(), parts, b"\r\n--b--".to_vec())))
+}
+
+/// A stream that says this of each of its slices, which are empty or not.
+#[derive(Debug)]
+struct Slices(Vec<io::Result<(&'static str, Progress)>>);
+
+impl Produce for Slices {
+    fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
+        let (text, progress) = self.0.remove(0)?;
+        out.extend_from_slice(text.as_bytes());
+        Ok(progress)
+    }
+}
+
+fn stream(slice: io::Result<(&'static str, Progress)>) -> Payload {
+    Payload::Stream(Box::new(Slices(vec![slice])))
+}
+
+/// Into `WritingBody` with this body, its header sent.
+fn body(subject: &mut Subject, payload: Payload) {
+    subject.receive(REQUEST);
+    subject.respond(payload);
+    subject.send_all();
+}
+
+/// Into `Closing`, nothing said yet.
+fn closing(subject: &mut Subject) {
+    subject.receive("GET / HTTP/1.0\r\n\r\n");
+    subject.respond(small());
+    subject.send_all();
+}
+
+const FAILED: (&str, Tell) = ("failed", |s| {
+    s.connection.failed(io::ErrorKind::ConnectionReset)
+});
+const EARLY: (&str, Tell) = ("expired, before the deadline", |s| {
+    s.connection.expired(s.now)
+});
+const EXPIRED: (&str, Tell) = ("expired", Subject::expire);
+const DRAIN: (&str, Tell) = ("drain", |s| s.connection.drain());
+const CUT: (&str, Tell) = ("cut", |s| s.connection.cut());
+
+fn scenes() -> Vec<Scene> {
+    [reading(), parsing(), writing(), leaving()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn reading() -> Vec<Scene> {
+    vec![
+        Scene {
+            state: "Reading, idle",
+            prepare: |_| {},
+            events: vec![
+                ("received an empty line", |s| s.receive("\r\n")),
+                ("received part of a head", |s| s.receive("GET / H")),
+                ("received a head", |s| s.receive(REQUEST)),
+                ("received a head that is none", |s| s.receive("GET\r\n\r\n")),
+                ("received too long a line", |s| s.receive(&"x".repeat(42))),
+                ("received too long a head", |s| {
+                    s.receive(&("GET /\r\n".to_owned() + &"x".repeat(94)));
+                }),
+                ("peer_closed", |s| s.connection.peer_closed()),
+                FAILED,
+                EARLY,
+                EXPIRED,
+                DRAIN,
+                ("end (Evicted)", |s| s.connection.end(Ending::Evicted)),
+            ],
+        },
+        Scene {
+            state: "Reading, part of a head",
+            prepare: |s| s.receive("GET / HTTP/1.1\r\n"),
+            events: vec![
+                ("received more of it", |s| s.receive("Host")),
+                ("received the rest", |s| s.receive("Host: a\r\n\r\n")),
+                ("peer_closed", |s| s.connection.peer_closed()),
+                FAILED,
+                EXPIRED,
+                DRAIN,
+                CUT,
+            ],
+        },
+    ]
+}
+
+fn parsing() -> Vec<Scene> {
+    let answers: Vec<(&str, Tell)> = vec![
+        ("respond, nothing", |s| s.respond(Payload::Empty)),
+        ("respond, bytes", |s| s.respond(small())),
+        ("respond, a file", |s| s.respond(large())),
+        ("respond, parts", |s| s.respond(parts())),
+        ("respond, a stream", |s| {
+            s.respond(stream(Ok(("", Progress::More))))
+        }),
+        EXPIRED,
+        DRAIN,
+        CUT,
+    ];
+    vec![
+        Scene {
+            state: "Parsing",
+            prepare: |s| s.receive(REQUEST),
+            events: answers,
+        },
+        Scene {
+            state: "Parsing, HEAD",
+            prepare: |s| s.receive("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
+            events: vec![("respond, a file", |s| s.respond(large()))],
+        },
+        Scene {
+            state: "Parsing, another request waits",
+            prepare: |s| s.receive(&REQUEST.repeat(2)),
+            events: vec![
+                ("respond, bytes, may join", |s| {
+                    s.respond_on(small(), false, true)
+                }),
+                ("respond, bytes, may not", |s| s.respond(small())),
+                ("respond, a file, may join", |s| {
+                    s.respond_on(large(), false, true)
+                }),
+                ("respond, bytes, draining", |s| {
+                    s.respond_on(small(), true, true)
+                }),
+            ],
+        },
+    ]
+}
+
+fn writing() -> Vec<Scene> {
+    vec![
+        Scene {
+            state: "WritingHeader, all is in the outbox",
+            prepare: |s| {
+                s.receive(REQUEST);
+                s.respond(small());
+            },
+            events: vec![
+                ("sent, a part", |s| s.connection.sent(10, s.now)),
+                ("sent, a part, late", |s| {
+                    s.now += Duration::from_secs(2_500);
+                    s.connection.sent(10, s.now);
+                }),
+                ("sent, all", Subject::send_all),
+                FAILED,
+                EXPIRED,
+                DRAIN,
+                CUT,
+            ],
+        },
+        Scene {
+            state: "WritingHeader, half a head waits",
+            prepare: |s| {
+                s.receive(&(REQUEST.to_owned() + "GET"));
+                s.respond(small());
+            },
+            events: vec![("sent, all", Subject::send_all)],
+        },
+        Scene {
+            state: "WritingHeader, a head waits",
+            prepare: |s| {
+                s.receive(&REQUEST.repeat(2));
+                s.respond(small());
+            },
+            events: vec![("sent, all", Subject::send_all)],
+        },
+        Scene {
+            state: "WritingHeader, the last one",
+            prepare: |s| {
+                s.receive(&REQUEST.repeat(2));
+                s.respond_on(small(), true, false);
+            },
+            events: vec![("sent, all", Subject::send_all)],
+        },
+        Scene {
+            state: "WritingHeader, a file follows",
+            prepare: |s| {
+                s.receive(REQUEST);
+                s.respond(large());
+            },
+            events: vec![
+                ("sent, a part", |s| s.connection.sent(10, s.now)),
+                ("sent, all", Subject::send_all),
+            ],
+        },
+        Scene {
+            state: "WritingHeader, a stream follows",
+            prepare: |s| {
+                s.receive(REQUEST);
+                s.respond(stream(Ok(("", Progress::More))));
+            },
+            events: vec![("sent, all", Subject::send_all)],
+        },
+        Scene {
+            state: "WritingBody, a file",
+            prepare: |s| body(s, large()),
+            events: vec![
+                ("file_sent, a part", |s| {
+                    s.connection.file_sent(5_000, s.now)
+                }),
+                ("file_sent, all", |s| s.connection.file_sent(10_000, s.now)),
+                ("file_sent, 0: it has shrunk", |s| {
+                    s.connection.file_sent(0, s.now)
+                }),
+                FAILED,
+                EXPIRED,
+                DRAIN,
+                CUT,
+            ],
+        },
+        Scene {
+            state: "WritingBody, the first of two parts",
+            prepare: |s| body(s, parts()),
+            events: vec![("file_sent, all of it", |s| {
+                s.connection.file_sent(10, s.now)
+            })],
+        },
+        Scene {
+            state: "WritingBody, what stands before a part",
+            prepare: |s| {
+                body(s, parts());
+                s.connection.file_sent(10, s.now);
+            },
+            events: vec![("sent, all", Subject::send_all)],
+        },
+        Scene {
+            state: "WritingBody, the last part",
+            prepare: |s| {
+                body(s, parts());
+                s.connection.file_sent(10, s.now);
+                s.send_all();
+            },
+            events: vec![("file_sent, all of it", |s| {
+                s.connection.file_sent(10, s.now)
+            })],
+        },
+        Scene {
+            state: "WritingBody, a stream: a slice",
+            prepare: |s| body(s, stream(Ok(("slice", Progress::More)))),
+            events: vec![
+                ("produce", |s| s.connection.produce(s.now)),
+                EXPIRED,
+                DRAIN,
+                CUT,
+            ],
+        },
+        Scene {
+            state: "WritingBody, a stream: a slice is rendered",
+            prepare: |s| {
+                body(s, stream(Ok(("slice", Progress::More))));
+                s.connection.produce(s.now);
+            },
+            events: vec![("sent, all", Subject::send_all)],
+        },
+        Scene {
+            state: "WritingBody, a stream: an empty slice",
+            prepare: |s| body(s, stream(Ok(("", Progress::More)))),
+            events: vec![("produce", |s| s.connection.produce(s.now))],
+        },
+        Scene {
+            state: "WritingBody, a stream: the last slice",
+            prepare: |s| body(s, stream(Ok(("slice", Progress::Done)))),
+            events: vec![("produce", |s| s.connection.produce(s.now))],
+        },
+        Scene {
+            state: "WritingBody, a stream: it fails",
+            prepare: |s| body(s, stream(Err(io::ErrorKind::Other.into()))),
+            events: vec![("produce", |s| s.connection.produce(s.now))],
+        },
+        Scene {
+            state: "WritingBody, the last bytes",
+            prepare: |s| {
+                body(s, stream(Ok(("slice", Progress::Done))));
+                s.connection.produce(s.now);
+            },
+            events: vec![
+                ("sent, a part", |s| s.connection.sent(1, s.now)),
+                ("sent, all", Subject::send_all),
+            ],
+        },
+        Scene {
+            state: "WritingBody, to 1.0: the last slice is empty",
+            prepare: |s| {
+                s.receive("GET / HTTP/1.0\r\n\r\n");
+                s.respond(stream(Ok(("", Progress::Done))));
+                s.send_all();
+            },
+            events: vec![("produce", |s| s.connection.produce(s.now))],
+        },
+    ]
+}
+
+fn leaving() -> Vec<Scene> {
+    vec![
+        Scene {
+            state: "Closing, all is sent",
+            prepare: closing,
+            events: vec![
+                ("shut_down", |s| s.connection.shut_down()),
+                FAILED,
+                EXPIRED,
+                DRAIN,
+                CUT,
+            ],
+        },
+        Scene {
+            state: "Closing, our side is shut",
+            prepare: |s| {
+                closing(s);
+                s.connection.shut_down();
+            },
+            events: vec![
+                ("discarded", |s| s.connection.discarded(10)),
+                ("discarded, over the limit", |s| s.connection.discarded(11)),
+                ("peer_closed", |s| s.connection.peer_closed()),
+                FAILED,
+                EXPIRED,
+                DRAIN,
+                CUT,
+            ],
+        },
+        Scene {
+            state: "Closed(PeerClosed)",
+            prepare: |s| s.connection.peer_closed(),
+            events: vec![EXPIRED, DRAIN],
+        },
+    ]
+}
+
+fn table() -> String {
+    let mut table = String::from(
+        "| State | Event | Next state | Next step | New deadline |\n\
+         |---|---|---|---|---|\n",
+    );
+    for scene in scenes() {
+        let mut name = scene.state;
+        for (event, tell) in scene.events {
+            let mut subject = Subject::new();
+            (scene.prepare)(&mut subject);
+            assert!(
+                scene.state.starts_with(&subject.state()),
+                "{} was prepared as {}",
+                scene.state,
+                subject.state()
+            );
+            subject.now += Duration::from_secs(1);
+            let before = subject.connection.deadline();
+            tell(&mut subject);
+            let (state, step) = (subject.state(), subject.next_step());
+            assert_eq!(step, subject.next_step(), "asking twice");
+            let deadline = subject.new_deadline(before);
+            writeln!(
+                table,
+                "| {name} | {event} | {state} | {step} | {deadline} |"
+            )
+            .unwrap();
+            name = "";
+        }
+    }
+    table
+}
+
+#[test]
+fn the_table_in_the_documentation_is_what_the_code_does() {
+    let document = fs::read_to_string(DOCUMENT).unwrap();
+    let (before, rest) = document.split_once(BEGIN).expect("the begin of the table");
+    let (documented, after) = rest.split_once(END).expect("the end of the table");
+    let table = table();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(DOCUMENT, [before, BEGIN, &table, END, after].concat()).unwrap();
+        return;
+    }
+    for (documented, row) in documented.lines().zip(table.lines()) {
+        assert_eq!(documented, row, "left: docs/states.md, right: the code");
+    }
+    assert_eq!(documented, table);
+}
+
+#[test]
+fn every_state_and_every_ending_of_the_machine_is_in_the_table() {
+    let table = table();
+    let states = [
+        "Reading",
+        "Parsing",
+        "WritingHeader",
+        "WritingBody",
+        "Closing",
+        "Closed(Answered)",
+        "Closed(PeerClosed)",
+        "Closed(Failed)",
+        "Closed(Idle)",
+        "Closed(Evicted)",
+        "Closed(Drained)",
+        "Closed(Cut)",
+        "Closed(Stalled)",
+        "Closed(Overstayed)",
+        "Closed(Truncated)",
+    ];
+    for state in states {
+        assert!(table.contains(&format!("| {state} |")), "into {state}");
+    }
+}
+
+#[test]
+fn an_idle_connection_costs_what_the_documentation_says() {
+    let slot = slot_size::<Socket, Guest>();
+    let sum = slot + TIMER_ENTRY;
+    println!("a slot takes {slot} bytes, its timer entry {TIMER_ENTRY}: {sum} in all");
+    let document = fs::read_to_string(DOCUMENT).unwrap();
+    let sentence = format!("{slot} bytes of slot and {TIMER_ENTRY} of timers, {sum} in all");
+    assert!(document.contains(&sentence), "docs/states.md: {sentence}");
+    assert!(sum <= 300);
+}

@@ -1,0 +1,317 @@
+//! The server as a process: started on a directory of its own, looked at from outside through
+//! the kernel, stopped when the test is over.
+//!
+//! Waiting here always has an end, [`PATIENCE`], which is far beyond what anything takes: it
+//! turns a server that hangs into a test that fails, and says nothing about speed.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a test waits for what must happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ticks a second in /proc/PID/stat; Linux shows user space 100 whatever the kernel counts in.
+const TICKS: f64 = 100.0;
+
+/// Waits until `is_so`, and fails with `what` if it never is.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "this never happened: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A directory with these files in it.
+pub fn site(files: &[(&str, &[u8])]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = root.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    root
+}
+
+/// Whether `program` is installed. If it is not, a line says that the test was skipped.
+pub fn has(program: &str) -> bool {
+    let places = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&places).any(|place| place.join(program).is_file());
+    if !found {
+        skipped(&format!("{program} is not installed"));
+    }
+    found
+}
+
+/// Says, past the harness that hides what a passing test prints, that a test was skipped.
+pub fn skipped(why: &str) {
+    use std::io::Write;
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "skipped: {why} ({test})");
+}
+
+/// How the server is to be started.
+#[derive(Debug)]
+pub struct Launch {
+    root: PathBuf,
+    args: Vec<OsString>,
+    before: Vec<String>,
+    bind: bool,
+    user: Option<u32>,
+    stdin: Stdio,
+    stdout: Stdio,
+}
+
+impl Launch {
+    /// On a free port of the loopback interface; its access log is thrown away.
+    pub fn of(root: impl AsRef<Path>) -> Self {
+        Self {
+            root: root.as_ref().to_owned(),
+            args: Vec::new(),
+            before: Vec::new(),
+            bind: true,
+            user: None,
+            stdin: Stdio::null(),
+            stdout: Stdio::null(),
+        }
+    }
+
+    /// More of the command line, divided at blanks.
+    pub fn with(mut self, args: &str) -> Self {
+        self.args
+            .extend(args.split_whitespace().map(OsString::from));
+        self
+    }
+
+    /// One more argument, whatever is in it.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().into());
+        self
+    }
+
+    /// Something else than a TCP port of its own: `args` say what.
+    pub fn without_port(mut self) -> Self {
+        self.bind = false;
+        self
+    }
+
+    /// A shell command to run in the process that then becomes the server.
+    pub fn after(mut self, command: &str) -> Self {
+        self.before.push(command.to_owned());
+        self
+    }
+
+    /// Under the eyes of strace, which writes to `trace`: of the main thread alone, and detached,
+    /// so that the process started here is still the server.
+    pub fn traced(mut self, calls: &str, trace: &Path) -> Self {
+        self.before.push(format!(
+            "exec strace -D -q -e signal=none -e trace={calls} -o '{}' \"$0\" \"$@\"",
+            trace.display()
+        ));
+        self
+    }
+
+    /// As another user; only root can do that.
+    pub fn user(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self
+    }
+
+    /// What the server gets as standard input.
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.stdin = stdin.into();
+        self
+    }
+
+    /// Where its access log goes.
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.stdout = stdout.into();
+        self
+    }
+
+    /// Starts it and waits until it listens.
+    #[track_caller]
+    pub fn start(self) -> Server {
+        let server = self.spawn();
+        eventually("the server says where it listens", || {
+            assert!(
+                !has_ended(server.pid()),
+                "it ended: {}",
+                server.diagnostics()
+            );
+            server.diagnostics().contains("Ctrl-C")
+        });
+        server
+    }
+
+    /// Starts it although it should not run, and returns how it ended and what it said.
+    #[track_caller]
+    pub fn fail(self) -> (ExitStatus, String) {
+        let mut server = self.spawn();
+        let status = server.wait();
+        eventually("all is read that it said", || {
+            Arc::strong_count(&server.said) == 1
+        });
+        (status, server.diagnostics())
+    }
+
+    fn spawn(self) -> Server {
+        let mut command = Command::new("sh");
+        let mut script = self.before;
+        script.push("exec \"$0\" \"$@\"".to_owned());
+        command.arg("-c").arg(script.join("; "));
+        command.arg(env!("CARGO_BIN_EXE_oneloop"));
+        if self.bind {
+            command.args(["-p", "0"]);
+        }
+        command.args(self.args).arg(self.root);
+        command.stdin(self.stdin).stdout(self.stdout);
+        command.stderr(Stdio::piped());
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        let mut child = command.spawn().unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let mut stderr = child.stderr.take().unwrap();
+        let listener = Arc::clone(&said);
+        thread::spawn(move || {
+            let mut room = [0; 4096];
+            while let Ok(length @ 1..) = stderr.read(&mut room) {
+                let text = String::from_utf8_lossy(&room[..length]);
+                listener.lock().unwrap().push_str(&text);
+            }
+        });
+        Server { child, said }
+    }
+}
+
+/// A server that runs, until this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// Where it listens, as it says itself.
+    pub fn address(&self) -> SocketAddr {
+        let said = self.diagnostics();
+        let (_, after) = said.split_once("http://").expect("it names an address");
+        let (address, _) = after.split_once('/').expect("an address ends with a slash");
+        address.parse().unwrap()
+    }
+
+    /// `http://ADDRESS` and `path`, which begins with a slash.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    /// What it has written to standard error so far.
+    pub fn diagnostics(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Its end of standard output, if that was to be a pipe.
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("standard output is a pipe")
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Stops it in its tracks, as a busy machine would, and returns when it stands still.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        eventually("the server is stopped", || self.stat()[0] == "T");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Whether it has not ended.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// How it ended.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the server ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.pid());
+        std::fs::read_dir(path).unwrap().count()
+    }
+
+    /// Whether there is no free descriptor below `limit`. (It may have inherited some above.)
+    pub fn is_out_of_descriptors(&self, limit: usize) -> bool {
+        (0..limit).all(|number| {
+            let path = format!("/proc/{}/fd/{number}", self.pid());
+            std::fs::symlink_metadata(path).is_ok()
+        })
+    }
+
+    /// The CPU time it has used, in the kernel's name and in its own.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = self.stat();
+        let ticks = |field: usize| stat[field].parse::<f64>().unwrap();
+        Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS)
+    }
+
+    /// Its share of the machine's memory (Pss), in bytes.
+    pub fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/smaps_rollup", self.pid());
+        let text = std::fs::read_to_string(path).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Pss:")).unwrap();
+        let kilobytes = line.split_whitespace().nth(1).unwrap();
+        kilobytes.parse::<u64>().unwrap() * 1024
+    }
+
+    /// /proc/PID/stat from the third field on: those before it may hold blanks.
+    fn stat(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let (_, fields) = text.rsplit_once(") ").unwrap();
+        fields.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+/// Whether the process is a zombie: it has ended, and nobody has asked how.
+fn has_ended(pid: u32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    text.rsplit_once(") ")
+        .is_none_or(|(_, fields)| fields.starts_with('Z'))
+}
