@@ -63,8 +63,12 @@ fn corpus() -> Vec<Stream> {
         stream("the header of a large file", ask("HEAD /large", ""), &[200]),
         stream("an index", get("/"), &[200]),
         stream("a redirect", get("/dir?q"), &[301]),
-        stream("a listing", get("/dir/"), &[200]),
-        stream("a listing for 1.0", old("GET /dir/", ""), &[200]),
+        stream("a listing", get("/dir/?format=json"), &[200]),
+        stream(
+            "a listing for 1.0",
+            old("GET /dir/?format=json", ""),
+            &[200],
+        ),
         stream("the header of a listing", ask("HEAD /dir/", ""), &[200]),
         stream("nothing", get("/missing"), &[404]),
         stream("a range", ranged("/s", "Range: bytes=1-3\r\n"), &[206]),
@@ -160,7 +164,7 @@ fn corpus() -> Vec<Stream> {
             "parts, then a stream, then nothing",
             [
                 ranged("/large", "Range: bytes=0-9,100-119\r\n"),
-                get("/dir/"),
+                get("/dir/?format=json"),
                 get("/x"),
             ]
             .concat(),

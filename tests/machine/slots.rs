@@ -1,7 +1,8 @@
 //! Who is freed when, and who makes room for others.
 
-use crate::wire::{Arrival, Take};
+use crate::wire::{Arrival, Call, Take};
 use crate::{GET, House, OK, get, seconds};
+use oneloop::limits::Limits;
 use std::io::ErrorKind;
 
 #[test]
@@ -88,14 +89,17 @@ fn a_defect_ends_one_connection_and_no_other() {
     assert!(unlucky.is_closed() && unlucky.is_aborted());
     assert_eq!(unlucky.hears(), b"");
     assert_eq!(before.reads(), OK);
-    assert_eq!(
-        after.hears().len(),
-        crate::head(100_000).len() + 100_000,
-        "with buffers as good as before"
-    );
+    assert_eq!(after.hears().len(), crate::head(100_000).len() + 100_000);
+    before.calls();
     before.sends(GET.repeat(2));
     house.run();
     assert_eq!(before.reads(), OK.repeat(2));
+    let room = Limits::default().read_per_turn;
+    assert_eq!(
+        before.calls().first(),
+        Some(&Call::Receive(room)),
+        "with buffers as large as before"
+    );
     assert_eq!(house.scheduler.len(), 2);
 }
 
