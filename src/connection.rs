@@ -314,6 +314,7 @@ impl Connection {
         self.end(match self.state {
             State::WritingHeader { .. } | State::WritingBody { .. } => Ending::Cut,
             State::Closing(_) => Ending::Overstayed,
+            State::Closed(ending) => ending,
             _ => Ending::Drained,
         });
     }
