@@ -90,3 +90,15 @@ fn a_response_that_a_second_signal_cuts_off_is_in_the_log() {
         "{log}"
     );
 }
+
+#[test]
+fn a_standard_error_that_nobody_reads_does_not_stop_the_server() {
+    // Its pipe holds 64 KB; each connection says two lines or more.
+    let server = Server::start(&["-q", "-v"], Stdio::piped());
+    for round in 0..2000 {
+        let mut answer = String::new();
+        let read = server.ask("/missing").read_to_string(&mut answer);
+        assert!(read.is_ok(), "round {round}: {read:?}");
+        assert!(answer.starts_with("HTTP/1.1 404 "), "round {round}");
+    }
+}
