@@ -228,18 +228,21 @@ impl Connection {
         }
     }
 
-    /// Renders one slice of a stream into the outbox.
+    /// Renders one slice of a stream into the outbox. The time that preparing it took is ours:
+    /// the peer's begins anew with what it is given now.
     pub fn produce(&mut self, now: Instant) {
         let State::WritingBody {
             body: Body::Stream { source, chunked },
             then,
-            pace,
+            ..
         } = self.take_state()
         else {
             debug_assert!(false, "produce without a stream");
             return self.end(Ending::Truncated);
         };
         let mut source = source;
+        let pace = Pace::start(now);
+        self.deadline = now + self.limits.send_timeout;
         self.state = match produce_slice(source.as_mut(), chunked, self.outbox.end()) {
             Err(_) => return self.end(Ending::Truncated),
             Ok((length, progress)) => {
@@ -311,6 +314,7 @@ impl Connection {
         self.end(match self.state {
             State::WritingHeader { .. } | State::WritingBody { .. } => Ending::Cut,
             State::Closing(_) => Ending::Overstayed,
+            State::Closed(ending) => ending,
             _ => Ending::Drained,
         });
     }

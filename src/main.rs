@@ -33,7 +33,9 @@ fn main() -> ExitCode {
         Err(error) => return ExitCode::from(error.report()),
     };
     diagnostics::start(config.verbose);
-    match serve(config) {
+    let served = serve(config);
+    diagnostics::finish();
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // With nobody left to read it there is nothing more to do.
@@ -51,6 +53,7 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let site = open_site(&config, limits.clone())?;
     let front = Front::new(site, open_log(&config, &limits)?);
     let reactor = Reactor::new(listening, front, limits)?;
+    diagnostics::finish();
     if !config.quiet {
         let _ = io::stderr().write_all(banner(&config, &addresses).as_bytes());
     }

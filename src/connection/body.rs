@@ -136,3 +136,66 @@ impl Pace {
         overdue.map_or(stall, |overdue| overdue.min(stall))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Connection, Step, Terms};
+    use super::*;
+    use crate::http::fields::FieldLines;
+    use crate::http::response::Response;
+    use crate::http::status::Status;
+    use std::sync::Arc;
+
+    /// Prepares for as many slices as it says, then has something to give.
+    struct Slow(u32);
+
+    impl Produce for Slow {
+        fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
+            if self.0 > 0 {
+                self.0 -= 1;
+                return Ok(Progress::More);
+            }
+            out.extend_from_slice(b"page");
+            Ok(Progress::Done)
+        }
+    }
+
+    #[test]
+    fn a_peer_has_all_its_time_after_a_stream_that_took_long_to_prepare() {
+        let limits = Arc::new(Limits::default());
+        let mut now = Instant::now();
+        let mut connection = Connection::new(limits.clone(), now);
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        if let Step::Receive(room) = connection.step() {
+            room[..head.len()].copy_from_slice(head);
+        }
+        connection.received(head.len(), now);
+        assert!(matches!(connection.step(), Step::Respond(Ok(_))));
+        let response = Response::new(Status::OK, Arc::new(FieldLines::new()))
+            .with(Payload::Stream(Box::new(Slow(3))));
+        let terms = Terms {
+            date: b"Sun, 06 Nov 1994 08:49:37 GMT",
+            draining: false,
+            join: false,
+        };
+        connection.respond(response, terms, now);
+        let mut sent = Vec::new();
+        while !connection.is_idle() {
+            connection.expired(now);
+            match connection.step() {
+                Step::Send { bytes, .. } => {
+                    sent.extend_from_slice(bytes);
+                    let length = bytes.len();
+                    connection.sent(length, now);
+                }
+                Step::Produce => {
+                    // Each slice takes nearly as long as the peer may.
+                    now += limits.send_timeout - Duration::from_secs(1);
+                    connection.produce(now);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(sent.ends_with(b"4\r\npage\r\n0\r\n\r\n"));
+    }
+}

@@ -54,7 +54,8 @@ pub fn adopt(number: u32) -> Result<Socket, Refusal> {
         AddressFamily::INET6,
         AddressFamily::UNIX,
     ];
-    if !families.iter().any(|known| known.as_raw() == family) {
+    // Their numbers fit in a byte, which is all that some systems have for them.
+    if !(families.iter()).any(|known| u32::from(known.as_raw()) == u32::from(family)) {
         return Err(Refusal::NotAStream);
     }
     if !is_listening(&socket)? {

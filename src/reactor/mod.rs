@@ -214,6 +214,9 @@ impl<S: Service> Reactor<S> {
                 SIGHUP => self.service.reopen_logs(),
                 _ if self.stop_at.is_some() => {
                     log::warn!("stopping at once");
+                    // Aborted, so that no peer takes what it got for the whole; and logged.
+                    self.scheduler.cut();
+                    self.reap(now);
                     return true;
                 }
                 _ => self.stop_at = Some(now.instant + self.limits.grace),

@@ -8,7 +8,7 @@
 use super::path::SitePath;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, Stat};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -102,7 +102,8 @@ impl Root {
         }
         let metadata = self.dir.metadata(path.as_path())?;
         Ok(Attributes {
-            file_type: FileType::from_raw_mode(metadata.mode()),
+            // Systems with a mode of 16 bits widen it here; nothing is lost on the way back.
+            file_type: FileType::from_raw_mode(metadata.mode() as RawMode),
             size: metadata.size(),
             modified: metadata.mtime(),
         })
