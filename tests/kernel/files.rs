@@ -91,10 +91,9 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
         .unwrap();
     let (bytes, ending) = client.rest();
     assert!(bytes.len() < LARGE, "{} bytes", bytes.len());
-    assert!(
-        bytes.iter().all(|&byte| byte == b'l'),
-        "something else came"
-    );
+    // sendfile(2) lends the file's pages to the socket, and truncating may wipe those it cuts.
+    let is_file = |&byte: &u8| byte == b'l' || byte == 0;
+    assert!(bytes.iter().all(is_file), "something else came");
     assert_eq!(ending, Ending::Reset);
     assert_eq!(Client::of(&server).ask("/small").body, b"small");
 }
