@@ -74,7 +74,8 @@ fn who_goes_on_sending_fast_after_the_last_answer_is_left_after_64_mib() {
     assert!(taken > 63 * MIB, "only {taken} bytes were taken");
 }
 
-/// Red with `peer_closed` ending the connection in every state.
+/// A half-close is not an abort. Red with a transport that takes the peer's FIN for the end of
+/// both directions.
 #[test]
 fn who_says_goodbye_right_after_asking_gets_the_whole_of_50_mib() {
     let root = site(&[]);

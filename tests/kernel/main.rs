@@ -1,6 +1,6 @@
 //! What only a kernel shows: real sockets, real descriptors, real signals, against the program as
-//! it is installed. Each test is a sentence; the comments at the end of a file, or in a test, say
-//! what was broken to see it red.
+//! it is installed. Each test is a sentence; its comment says why it could be otherwise, and what
+//! was broken to see it red.
 //!
 //! - `closing`: how connections end, and who hears the last word
 //! - `deadlines`: clients that are slow, or silent
