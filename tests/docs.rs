@@ -17,13 +17,16 @@ fn read(path: &str) -> String {
     fs::read_to_string(here(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// README.md and all of docs/, with their paths.
+/// README.md and the texts in docs/ and docs/deploy/, with their paths.
 fn documents() -> Vec<(String, String)> {
     let mut paths = vec!["README.md".to_owned()];
     for folder in ["docs", "docs/deploy"] {
         for entry in fs::read_dir(here(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            if here(folder).join(&name).is_file() && !name.ends_with(".png") {
+            let is_ours = [".md", ".conf", ".service", ".socket"]
+                .iter()
+                .any(|ending| name.ends_with(ending));
+            if is_ours {
                 paths.push(format!("{folder}/{name}"));
             }
         }
