@@ -38,7 +38,7 @@ fn applications() {
             => not_found();
         "who accepts nothing in particular": get("/users/7") => not_found();
         "who refuses HTML": get("/users/7").field("Accept: text/html;q=0") => not_found();
-        "a hidden name is a route like any other": browse("/.env") => lost();
+        "a name with a dot is no route": browse("/.env") => lost();
         "a directory still has its slash":
             get("/assets") => redirect("./assets/");
         "a path that is none is none":

@@ -92,6 +92,7 @@ pub fn everything() -> Tree {
         ("empty.txt", ""),
         ("dir/inner.txt", "inner"),
         ("indexed/index.html", "<h1>index</h1>"),
+        ("outer/inner/file.txt", "deep"),
         ("evil.com/file.txt", "not evil"),
         ("sub dir/file.txt", "in a sub dir"),
         ("ab:c/file.txt", "behind a colon"),

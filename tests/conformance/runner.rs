@@ -257,6 +257,7 @@ fn lines(bytes: &[u8]) -> Vec<String> {
         .split_inclusive(|&byte| byte == b'\n')
         .map(|line| {
             let shown = line.get(..160).unwrap_or(line).escape_ascii().to_string();
+            let shown = shown.replace("\\\"", "\"").replace("\\'", "'");
             match line.len() {
                 0..=160 => shown,
                 length => format!("{shown}... {length} bytes"),

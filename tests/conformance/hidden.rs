@@ -4,7 +4,7 @@ use crate::root::everything;
 use crate::runner::{Setting, play, play_with};
 use crate::script::*;
 
-fn binary_hidden() -> Reply {
+fn hidden() -> Reply {
     binary("hidden")
 }
 
@@ -31,12 +31,12 @@ fn hidden_names() {
 #[test]
 fn hidden_names_that_are_shown() {
     let table = rows! {
-        "a hidden file": get("/.env") => binary_hidden();
-        "a file in a hidden directory": get("/.git/config") => binary_hidden();
+        "a hidden file": get("/.env") => hidden();
+        "a file in a hidden directory": get("/.git/config") => hidden();
         "a hidden directory": get("/.git") => redirect("./.git/");
-        "a hidden file in a directory": get("/dir/.inner") => binary_hidden();
+        "a hidden file in a directory": get("/dir/.inner") => hidden();
         "a name of dots": get("/....txt") => text("named");
-        "/.well-known/": get("/.well-known/.inner") => binary_hidden();
+        "/.well-known/": get("/.well-known/.inner") => hidden();
         "dot-dot is still no name":
             get("/../secret.txt") => page("400 Bad Request", "the path holds a dot segment");
     };
