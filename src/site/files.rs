@@ -3,7 +3,7 @@
 //! The bytes and validators of small files are remembered, but never trusted beyond the turn
 //! in which they were checked: in the next one the file system is asked again, with one
 //! stat(2), whether the name still means the same file in the same state. So a busy turn
-//! serves one file to many connections for one system call, and nobody gets an old page.
+//! serves one file to many connections for one system call, and no answer is older than its turn.
 //!
 //! A file that changed within the last tick of its clock might change again without the
 //! clock showing it. Such a file is served, but not remembered, and its validators say so.
