@@ -78,6 +78,11 @@ impl Inbox {
     pub fn consume(&mut self, length: usize) {
         self.start += length as u32;
         debug_assert!(self.start <= self.end);
+        if self.is_empty() {
+            // The whole buffer is room again: what is left behind `end` may be a byte.
+            self.start = 0;
+            self.end = 0;
+        }
         self.searched = self.start;
         self.line = self.start;
         self.skipped = false;
@@ -291,6 +296,15 @@ mod tests {
         inbox.consume(9);
         inbox.give_back_to(&mut spare);
         assert_eq!((spare.len(), inbox.buffer.len()), (1024, 0));
+    }
+
+    #[test]
+    fn an_inbox_without_bytes_has_all_its_room() {
+        let mut inbox = Inbox::default();
+        fill(&mut inbox, &[b'x'; 255]);
+        assert_eq!(inbox.room(0).len(), 1);
+        inbox.consume(255);
+        assert_eq!(inbox.room(0).len(), 256);
     }
 
     #[test]

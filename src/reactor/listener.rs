@@ -72,9 +72,8 @@ pub fn verdict(error: &io::Error) -> Verdict {
     match Errno::from_io_error(error) {
         Some(Errno::AGAIN) => Verdict::Stop,
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Verdict::Pause,
-        Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT) => {
-            Verdict::Fatal
-        }
+        // Not EOPNOTSUPP, which Linux also passes on from the network for one connection.
+        Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT) => Verdict::Fatal,
         None if error.kind() == io::ErrorKind::WouldBlock => Verdict::Stop,
         _ => Verdict::Next,
     }
@@ -185,5 +184,27 @@ impl<A: Accept> Listeners<A> {
         }
         let until = self.pause.unwrap_or(now.instant);
         Some(until.saturating_duration_since(now.instant))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_network_did_to_one_connection_does_not_end_the_server() {
+        // accept(2), "Error handling": "In the case of TCP/IP, these are ..."
+        for errno in [
+            Errno::NETDOWN,
+            Errno::PROTO,
+            Errno::NOPROTOOPT,
+            Errno::HOSTDOWN,
+            Errno::HOSTUNREACH,
+            Errno::OPNOTSUPP,
+            Errno::NETUNREACH,
+            Errno::CONNABORTED,
+        ] {
+            assert_eq!(verdict(&errno.into()), Verdict::Next, "{errno}");
+        }
     }
 }

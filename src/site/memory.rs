@@ -57,7 +57,10 @@ impl Memory {
         now: Now,
         limits: &Limits,
     ) {
-        if matches!(opened.content, Content::Bytes(_)) && !identity.is_young(now.wall) {
+        // Until its second is over a file is described without its date, and that must not last.
+        let is_settled =
+            !identity.is_young(now.wall) && opened.modified == identity.modified.date();
+        if matches!(opened.content, Content::Bytes(_)) && is_settled {
             self.insert(key, Some((opened.clone(), identity)), now, limits);
         }
     }
@@ -130,5 +133,45 @@ impl Remembered {
         self.file
             .as_ref()
             .map_or(0, |(opened, _)| opened.size as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::{Files, Found};
+    use super::super::path::SitePath;
+    use super::super::root::Root;
+    use super::*;
+    use crate::http::fields::FieldLines;
+    use std::fs::{self, FileTimes};
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn a_file_has_its_date_once_its_second_is_over() {
+        let place = tempfile::tempdir().unwrap();
+        let name = place.path().join("a.txt");
+        fs::write(&name, "hello").unwrap();
+        // Everything happens in a second to come, so that the inode's own change lies behind.
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let second = Duration::from_secs(since.unwrap().as_secs() + 10);
+        let written = SystemTime::UNIX_EPOCH + second + Duration::from_millis(400);
+        let file = fs::File::options().append(true).open(&name).unwrap();
+        file.set_times(FileTimes::new().set_modified(written))
+            .unwrap();
+        let root = Arc::new(Root::new(place.path(), false).unwrap());
+        let preset = Arc::new(FieldLines::new());
+        let mut files = Files::new(root, preset, Arc::new(Limits::default()));
+        let mut date_at = |after| {
+            let now = Now {
+                instant: Now::read().instant,
+                wall: written + Duration::from_millis(after),
+            };
+            match files.find(SitePath::of_name(b"a.txt"), now) {
+                Ok(Found::File(opened)) => opened.modified.map(|date| date.seconds()),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(date_at(100), None);
+        assert_eq!(date_at(1100), Some(second.as_secs()));
     }
 }
