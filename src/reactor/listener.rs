@@ -186,25 +186,3 @@ impl<A: Accept> Listeners<A> {
         Some(until.saturating_duration_since(now.instant))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_network_did_to_one_connection_does_not_end_the_server() {
-        // accept(2), "Error handling": "In the case of TCP/IP, these are ..."
-        for errno in [
-            Errno::NETDOWN,
-            Errno::PROTO,
-            Errno::NOPROTOOPT,
-            Errno::HOSTDOWN,
-            Errno::HOSTUNREACH,
-            Errno::OPNOTSUPP,
-            Errno::NETUNREACH,
-            Errno::CONNABORTED,
-        ] {
-            assert_eq!(verdict(&errno.into()), Verdict::Next, "{errno}");
-        }
-    }
-}
