@@ -249,7 +249,7 @@ pub struct Arguments {
     )]
     pub log_file: Option<PathBuf>,
 
-    /// Print nothing at the start, and log no requests
+    /// Print nothing at the start, and no access log on standard output
     #[arg(
         short,
         long,
@@ -319,9 +319,9 @@ const AFTER_LONG_HELP: &str = concat!(
     examples!(),
     "\
 Environment:
-  Every option has a variable: --idle-timeout is ONELOOP_IDLE_TIMEOUT, ROOT is
-  ONELOOP_ROOT. Switches take 1 or 0. The command line wins; an empty variable
-  counts as not set.
+  Every option but the last four has a variable: --idle-timeout is
+  ONELOOP_IDLE_TIMEOUT, ROOT is ONELOOP_ROOT. Switches take 1 or 0. The command
+  line wins; an empty variable counts as not set.
 
 Signals:
   SIGINT (Ctrl-C) and SIGTERM end the server within --grace; SIGHUP opens the

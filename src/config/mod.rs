@@ -1,6 +1,6 @@
 //! Config: what was asked for? Every flag is read and checked here and nowhere else, so the rest of
-//! the house never meets a value it would have to doubt. It may import everything; it
-//! opens nothing but a look at the root.
+//! the house never meets a value it would have to doubt. Imports `reactor::address`,
+//! `http::fields` and `limits`; of the file system it takes one look, at the root.
 
 pub mod arguments;
 pub mod bind;
@@ -50,7 +50,7 @@ pub struct Config {
     pub limits: Limits,
     /// Most connections at once, at least 1; `None` derives it from the descriptor limit.
     pub max_connections: Option<usize>,
-    /// No banner, no access log.
+    /// No banner, and no access log on standard output.
     pub quiet: bool,
     /// 0 for warnings only, 1 for debugging, 2 and more for everything.
     pub verbose: u8,
