@@ -209,6 +209,10 @@ impl<S: Service> Reactor<S> {
 
     /// Says whether to stop at once.
     fn obey_signals(&mut self, now: Now) -> bool {
+        let registry = self.poll.registry();
+        // They are read past mio, whose poll(2) selector would wait for that before it announces the
+        // next. If it fails, those that came are obeyed all the same.
+        let _ = registry.reregister(&mut self.signals, SIGNALS, Interest::READABLE);
         for signal in self.signals.pending() {
             match signal {
                 SIGHUP => self.service.reopen_logs(),

@@ -15,8 +15,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Socket {
     stream: Stream,
-    /// The last receive did not fill its room, and no event has come since: the next one would
-    /// only say "would block", and need not be asked.
+    /// The last receive found nothing, or did not fill its room, and no event has told of anything
+    /// new since: the next one would only say "would block", and need not be asked.
     drained: bool,
     /// An event said that a short receive will not prove the socket empty: the peer has closed,
     /// or may have, and its end of stream is still to be read; or it has sent urgent data, at
@@ -65,11 +65,13 @@ impl Socket {
         }
     }
 
-    /// An event says that something may have changed.
+    /// An event says that something may have changed. One about room to write says nothing of what
+    /// is to be read, and must not lead to a receive: after one that would block, mio's poll(2)
+    /// selector announces that room again, and so on for ever.
     pub fn note(&mut self, event: &Event) {
-        self.drained = false;
-        self.short_proves_nothing |=
-            event.is_read_closed() || event.is_error() || event.is_priority();
+        let is_special = event.is_read_closed() || event.is_error() || event.is_priority();
+        self.short_proves_nothing |= is_special;
+        self.drained &= !(is_special || event.is_readable());
     }
 
     /// What the poll registers.
@@ -101,12 +103,15 @@ impl Transport for Socket {
         if self.drained {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let length = match &mut self.stream {
+        let received = match &mut self.stream {
             Stream::Tcp(stream) => stream.read(room),
             Stream::Unix(stream) => stream.read(room),
-        }?;
-        self.drained = SHORT_MEANS_DRAINED && length < room.len() && !self.short_proves_nothing;
-        Ok(length)
+        };
+        self.drained = match &received {
+            Ok(length) => SHORT_MEANS_DRAINED && *length < room.len() && !self.short_proves_nothing,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        received
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {

@@ -70,7 +70,8 @@ fn a_large_file_for_a_fast_reader_lets_others_through() {
     swallowing.join().unwrap();
 }
 
-/// Waiting clients cost nothing. Red with a rest of zero.
+/// Waiting clients cost nothing. Red with a rest of zero; on poll(2), also with a receive after each
+/// event.
 #[test]
 fn a_server_with_nothing_to_do_does_nothing() {
     let root = small_site();
@@ -89,7 +90,10 @@ fn a_server_with_nothing_to_do_does_nothing() {
     assert_eq!(lingering.answer().status(), 405);
     let mut gone = Client::saying(&server, get("/large"));
     gone.head();
-    gone.finish_sending();
+    // After each send that would block, mio's poll(2) selector announces this end again.
+    if !cfg!(mio_unsupported_force_poll_poll) {
+        gone.finish_sending();
+    }
     sleep(Duration::from_millis(100));
     assert_asleep(&server);
 }
@@ -186,7 +190,8 @@ fn a_thousand_requests_on_a_connection_are_one_registration_and_a_thousand_sends
     }
     let added = format!("EPOLL_CTL_ADD, {descriptor},");
     assert_eq!(count(&calls, &added), 1);
-    assert_eq!(count(&calls, "EPOLL_CTL_MOD"), 0);
+    let modified = format!("EPOLL_CTL_MOD, {descriptor},");
+    assert_eq!(count(&calls, &modified), 0);
 }
 
 /// Red with answers that are sent before the next request is looked at.
