@@ -210,8 +210,8 @@ impl<S: Service> Reactor<S> {
     /// Says whether to stop at once.
     fn obey_signals(&mut self, now: Now) -> bool {
         let registry = self.poll.registry();
-        // They are read past mio, whose poll(2) selector would wait for that before it announces the
-        // next. If it fails, those that came are obeyed all the same.
+        // They are read past mio, whose poll(2) selector announces no more until it has seen that.
+        // If it fails, those that came are obeyed all the same.
         let _ = registry.reregister(&mut self.signals, SIGNALS, Interest::READABLE);
         for signal in self.signals.pending() {
             match signal {

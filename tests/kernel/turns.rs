@@ -47,8 +47,8 @@ fn a_thousand_requests_announced_by_one_event_are_all_answered() {
     client.expect_end();
 }
 
-/// A fast reader of a large file may never make a write block. (Whether it does depends on who is faster,
-/// so the budget that bounds a turn is shown by the tests of the pump, not here.)
+/// A fast reader of a large file may never make a write block. (Whether it does depends on who is
+/// faster, so the budget that bounds a turn is shown by the tests of the pump, not here.)
 #[test]
 fn a_large_file_for_a_fast_reader_lets_others_through() {
     let root = small_site();
@@ -70,8 +70,8 @@ fn a_large_file_for_a_fast_reader_lets_others_through() {
     swallowing.join().unwrap();
 }
 
-/// Waiting clients cost nothing. Red with a rest of zero; on poll(2), also with a receive after each
-/// event.
+/// Waiting clients cost nothing. Red with a rest of zero; on poll(2), also with a receive after
+/// each event.
 #[test]
 fn a_server_with_nothing_to_do_does_nothing() {
     let root = small_site();
