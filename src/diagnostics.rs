@@ -19,7 +19,7 @@ const WAITING: usize = 1024;
 /// How long [`finish`] waits for a reader of standard error.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Starts it: warnings and errors, with `verbose` 1 what happens, with 2 each step of it.
+/// Starts it: warnings and errors, with `verbose` 1 what happens, with 2 what mio does, too.
 pub fn start(verbose: u8) {
     let level = match verbose {
         0 => LevelFilter::Warn,

@@ -116,7 +116,7 @@ impl Default for Limits {
             grace: Duration::from_secs(10),
             ranges: 16,
             listing_entries: 100_000,
-            listings: 64,
+            listings: 16,
             listing_slice: 256,
             remembered_files: 4096,
             remembered_bytes: 32 * 1024 * 1024,

@@ -99,7 +99,8 @@ pub struct Arguments {
 
     /// Answer unknown paths with ROOT's index, for an app that routes itself
     ///
-    /// Only a browser that navigates gets it; a missing script or image stays a 404.
+    /// Only a browser that navigates gets it; a missing script or image stays a 404, and so does a
+    /// path whose last part has a dot, as the name of a file has.
     #[arg(
         long,
         value_parser = BoolishValueParser::new(),
@@ -130,6 +131,8 @@ pub struct Arguments {
     pub no_server_header: bool,
 
     /// Let pages of other origins read the files; every origin, or this one
+    ///
+    /// An origin is written with an equals sign: --cors=https://example.org
     #[arg(
         long,
         value_name = "ORIGIN",
@@ -259,7 +262,7 @@ pub struct Arguments {
     )]
     pub quiet: bool,
 
-    /// Say what the server is doing, on standard error; -vv says all of it
+    /// Say what the server is doing, on standard error; -vv adds what mio does
     ///
     /// In the environment, 1 or 2.
     #[arg(short, long, action = ArgAction::Count, env = "ONELOOP_VERBOSE", help_heading = LOGGING)]

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
@@ -60,7 +60,7 @@ pub struct Config {
     pub log_file: Option<PathBuf>,
 }
 
-/// What is served, as an absolute path without links in it.
+/// What is served, as an absolute path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Root {
     /// A directory and what is beneath it.
@@ -208,8 +208,9 @@ fn conflict(message: String) -> ConfigError {
 fn root(path: &Path, listing: bool) -> Result<Root, ConfigError> {
     let look = || {
         let kind = fs::metadata(path)?.file_type();
-        let absolute = fs::canonicalize(path)?;
         if kind.is_dir() {
+            // Links in it stay: they may be set anew while the server runs.
+            let absolute = path::absolute(path)?;
             // What is listed must be readable; files can be served from one that may only
             // be searched.
             if listing {
@@ -221,6 +222,7 @@ fn root(path: &Path, listing: bool) -> Result<Root, ConfigError> {
         }
         // Never opened unless it is a file: opening a FIFO would wait for its writer.
         if kind.is_file() {
+            let absolute = fs::canonicalize(path)?;
             File::open(&absolute)?;
             return Ok(Some(Root::File(absolute)));
         }

@@ -33,6 +33,9 @@ use std::time::{Duration, Instant};
 /// slab's keys are their tokens.
 const SIGNALS: Token = Token(usize::MAX);
 
+/// How long a warning about the want of places holds.
+const SAID_ENOUGH: Duration = Duration::from_secs(60);
+
 /// One loop with its sockets.
 pub struct Reactor<S: Service> {
     poll: Poll,
@@ -46,8 +49,8 @@ pub struct Reactor<S: Service> {
     limits: Arc<Limits>,
     /// The server is stopping, and cuts off at this time whoever is not done.
     stop_at: Option<Instant>,
-    /// The want of descriptors has been reported, and somebody has been waiting ever since.
-    is_exhausted: bool,
+    /// When the want of places for clients was last reported.
+    warned_at: Option<Instant>,
 }
 
 impl<S: Service> Reactor<S> {
@@ -80,7 +83,7 @@ impl<S: Service> Reactor<S> {
             service,
             limits,
             stop_at: None,
-            is_exhausted: false,
+            warned_at: None,
         })
     }
 
@@ -175,17 +178,33 @@ impl<S: Service> Reactor<S> {
             }
         });
         match stopped {
-            Stopped::Done => self.is_exhausted &= self.listeners.rest(now).is_some(),
+            Stopped::Done => {}
             Stopped::Broken(error) => return Err(error),
-            Stopped::Full => self.make_room(now),
+            Stopped::Full => {
+                self.warn(
+                    now,
+                    "the limit of connections is reached (--max-connections)",
+                );
+                self.make_room(now);
+            }
             Stopped::Exhausted(error) => {
-                if !std::mem::replace(&mut self.is_exhausted, true) {
-                    log::warn!("cannot accept for now: {error} (raise the limit: ulimit -n)");
-                }
+                self.warn(
+                    now,
+                    &format!("cannot accept for now: {error} (raise: ulimit -n)"),
+                );
                 self.make_room(now);
             }
         }
         Ok(())
+    }
+
+    /// Says that there is no place for a client; not more often than somebody can mend it.
+    fn warn(&mut self, now: Now, what: &str) {
+        let is_due = |last: Instant| now.instant.saturating_duration_since(last) >= SAID_ENOUGH;
+        if self.warned_at.is_none_or(is_due) {
+            self.warned_at = Some(now.instant);
+            log::warn!("{what}");
+        }
     }
 
     /// Somebody waits at the door and there is no place: an idle connection makes room, or
@@ -227,7 +246,7 @@ impl<S: Service> Reactor<S> {
             }
         }
         if self.stop_at.is_some() && !self.listeners.is_empty() {
-            log::info!("stopping: {} connections are open", self.scheduler.len());
+            log::info!("stopping; connections open: {}", self.scheduler.len());
             self.close_doors(now);
             self.scheduler.drain();
         }
@@ -255,7 +274,7 @@ impl<S: Service> Reactor<S> {
         if self.stop_at.is_some_and(|stop_at| stop_at <= now.instant) && !self.scheduler.is_empty()
         {
             log::warn!(
-                "grace is over: cutting {} connections",
+                "the grace period is over; connections cut: {}",
                 self.scheduler.len()
             );
             self.scheduler.cut();

@@ -134,8 +134,7 @@ impl<T: Transport, G> Scheduler<T, G> {
             if self.draining && pause == Pause::Blocked {
                 connection.drain();
             }
-            if let Some(ending) = connection.ending() {
-                log::debug!("slot {key}: {ending:?}");
+            if connection.ending().is_some() {
                 self.ended.push(key);
                 continue;
             }
@@ -166,7 +165,9 @@ impl<T: Transport, G> Scheduler<T, G> {
                 guest,
             } = &mut slot.client;
             service.delivered(guest, connection.body_sent(), now);
-            if connection.ending().is_some_and(Ending::aborts) {
+            let ending = connection.ending();
+            log::debug!("slot {key}: {ending:?}");
+            if ending.is_some_and(Ending::aborts) {
                 transport.abort();
             }
             release(slot.client.transport);

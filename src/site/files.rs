@@ -23,11 +23,16 @@ use rustix::fs::FileType;
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The files of one site.
 #[derive(Debug)]
 pub struct Files {
     root: Arc<Root>,
+    /// The turn in which it was last seen to be the directory that its path names.
+    root_seen: Option<Instant>,
+    /// Where whole paths are put together.
+    buffer: Vec<u8>,
     /// Lines that every response carries.
     preset: Arc<FieldLines>,
     memory: Memory,
@@ -47,6 +52,8 @@ pub struct Opened {
     pub etag: ETag,
     /// When they last did; absent while they may still change unnoticed.
     pub modified: Option<HttpDate>,
+    /// The second in which the file system says they did, since 1970.
+    pub second: i64,
     /// Bytes.
     pub size: u64,
     /// Where they are.
@@ -79,6 +86,8 @@ impl Files {
     pub fn new(root: Arc<Root>, preset: Arc<FieldLines>, limits: Arc<Limits>) -> Self {
         Self {
             root,
+            root_seen: None,
+            buffer: Vec::new(),
             preset,
             memory: Memory::default(),
             limits,
@@ -95,11 +104,9 @@ impl Files {
     /// # Errors
     /// The system cannot tell at the moment (EMFILE, ENFILE, ENOMEM, EIO ...).
     pub fn find(&mut self, path: SitePath<'_>, now: Now) -> io::Result<Found> {
-        let root = &self.root;
-        if let Some(known) = self
-            .memory
-            .get(path.name(), now, || root.identify(path).ok())
-        {
+        let (root, buffer) = (&self.root, &mut self.buffer);
+        let identify = || root.identify(path, buffer).ok();
+        if let Some(known) = self.memory.get(path.name(), now, identify) {
             return Ok(known.map_or(Found::Nothing, Found::File));
         }
         let (content_type, coding) = (types::of(path.name()), Coding::Identity);
@@ -114,23 +121,26 @@ impl Files {
     /// The sibling of the file `name` in which its bytes lie encoded. `name` is left as it was. A
     /// missing sibling is remembered for the turn, as most of them are missing.
     ///
+    /// A sibling that is older than the file was made of another version, and does not count. Whole
+    /// seconds are compared: some tools drop the fraction when they copy a file's time.
+    ///
     /// # Errors
     /// Those of [`Files::find`].
     pub fn find_sibling(
         &mut self,
         name: &mut Vec<u8>,
+        file: &Opened,
         coding: Coding,
         now: Now,
     ) -> io::Result<Option<Arc<Opened>>> {
-        let content_type = types::of(name);
         let length = name.len();
         name.extend_from_slice(coding.suffix().as_bytes());
         let sibling_length = name.len();
         // No file's name holds NUL: the key differs from that of the same file asked for itself.
         name.push(0);
-        let found = self.find_keyed(name, sibling_length, content_type, coding, now);
+        let found = self.find_keyed(name, sibling_length, file.content_type, coding, now);
         name.truncate(length);
-        found
+        Ok(found?.filter(|sibling| sibling.second >= file.second))
     }
 
     fn find_keyed(
@@ -142,8 +152,9 @@ impl Files {
         now: Now,
     ) -> io::Result<Option<Arc<Opened>>> {
         let path = SitePath::of_name(key.get(..name_length).unwrap_or_default());
-        let root = &self.root;
-        if let Some(known) = self.memory.get(key, now, || root.identify(path).ok()) {
+        let (root, buffer) = (&self.root, &mut self.buffer);
+        let identify = || root.identify(path, buffer).ok();
+        if let Some(known) = self.memory.get(key, now, identify) {
             return Ok(known);
         }
         match self.open(path, content_type, coding, now)? {
@@ -159,12 +170,19 @@ impl Files {
     }
 
     fn open(
-        &self,
+        &mut self,
         path: SitePath<'_>,
         content_type: &'static str,
         coding: Coding,
         now: Now,
     ) -> io::Result<(Found, Identity)> {
+        if self.root_seen != Some(now.instant) {
+            self.root = self
+                .root
+                .successor()
+                .map_or_else(|| self.root.clone(), Arc::new);
+            self.root_seen = Some(now.instant);
+        }
         let file = match self.root.open(path) {
             Ok(file) => file,
             Err(error) if is_nothing(&error) => return Ok((Found::Nothing, Identity::default())),
@@ -214,7 +232,7 @@ impl Files {
         now: Now,
     ) -> Opened {
         let Identity { size, modified, .. } = identity;
-        let nanoseconds = modified.nanoseconds();
+        let (second, nanoseconds) = (modified.seconds, modified.nanoseconds());
         let etag = match modified.is_young(now.wall) {
             true => ETag::young(nanoseconds, size, coding, now.wall),
             false => ETag::strong(nanoseconds, size, coding),
@@ -239,6 +257,7 @@ impl Files {
             coding,
             etag,
             modified,
+            second,
             size,
             content,
         }

@@ -239,7 +239,7 @@ impl Site {
                 if coding == Coding::Identity {
                     break;
                 }
-                match self.files.find_sibling(name, coding, now) {
+                match self.files.find_sibling(name, &opened, coding, now) {
                     Ok(Some(sibling)) => return self.conditional(request, &sibling, now),
                     Ok(None) => {}
                     Err(error) => return self.trouble(&error, request),

@@ -108,10 +108,14 @@ fn decode_segment(segment: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
             continue;
         }
         let [high, low, after @ ..] = after else {
-            return Err(Malformed("the path holds an incomplete escape"));
+            return Err(Malformed(
+                "the path holds a % without two hexadecimal digits",
+            ));
         };
         let (Some(high), Some(low)) = (hex(*high), hex(*low)) else {
-            return Err(Malformed("the path holds an escape that is none"));
+            return Err(Malformed(
+                "the path holds a % without two hexadecimal digits",
+            ));
         };
         match high << 4 | low {
             0 | b'/' | b'\\' => {

@@ -11,12 +11,17 @@ use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, Stat};
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// A directory as a capability: names beneath it can be opened, no others.
 #[derive(Debug)]
 pub struct Root {
     dir: Dir,
+    /// Where it was found: a deployment may put another directory there.
+    path: PathBuf,
+    /// Which directory it is: device and inode.
+    identity: (u64, u64),
     /// The owner of the server wants symlinks followed wherever they lead.
     follow: bool,
 }
@@ -55,10 +60,25 @@ impl Root {
     /// # Errors
     /// Those of open(2).
     pub fn new(path: &Path, follow: bool) -> io::Result<Self> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+        let identity = identity(&rustix::fs::fstat(&dir)?);
+        let path = path.to_owned();
         Ok(Self {
-            dir: Dir::open_ambient_dir(path, ambient_authority())?,
+            dir,
+            path,
+            identity,
             follow,
         })
+    }
+
+    /// The directory that the root's path names by now, if that is another one: somebody has
+    /// renamed, rebuilt or linked it anew. `None` also while there is none to be opened.
+    pub fn successor(&self) -> Option<Self> {
+        let stat = rustix::fs::stat(&self.path).ok()?;
+        if identity(&stat) == self.identity {
+            return None;
+        }
+        Self::new(&self.path, self.follow).ok()
     }
 
     /// Opens whatever `path` names, for reading; it may be a directory or something stranger.
@@ -77,17 +97,18 @@ impl Root {
         Ok(self.dir.open_with(path.as_path(), &options)?.into_std())
     }
 
-    /// What `path` names now, without opening it. Follows symlinks even outside: the answer is
-    /// only good for comparing it with what [`Root::open`] has found.
+    /// What `path` names now, without opening it, and from the root's own path on, which may name
+    /// another directory by now. Follows symlinks even outside: the answer is only good for
+    /// comparing it with what [`Root::open`] has found. `buffer` is where the whole path is put.
     ///
     /// # Errors
     /// Those of stat(2).
-    pub fn identify(&self, path: SitePath<'_>) -> io::Result<Stat> {
-        Ok(rustix::fs::statat(
-            &self.dir,
-            path.as_path(),
-            AtFlags::empty(),
-        )?)
+    pub fn identify(&self, path: SitePath<'_>, buffer: &mut Vec<u8>) -> io::Result<Stat> {
+        buffer.clear();
+        buffer.extend_from_slice(self.path.as_os_str().as_bytes());
+        buffer.push(b'/');
+        buffer.extend_from_slice(path.name());
+        Ok(rustix::fs::stat(buffer.as_slice())?)
     }
 
     /// The attributes of what `path` leads to, if [`Root::open`] would get there: the same
@@ -98,7 +119,7 @@ impl Root {
     /// Those of openat2(2). A name that leads outside is `PermissionDenied`.
     pub fn attributes(&self, path: SitePath<'_>) -> io::Result<Attributes> {
         if self.follow {
-            return Ok(self.identify(path)?.into());
+            return Ok(rustix::fs::statat(&self.dir, path.as_path(), AtFlags::empty())?.into());
         }
         let metadata = self.dir.metadata(path.as_path())?;
         Ok(Attributes {
@@ -108,4 +129,9 @@ impl Root {
             modified: metadata.mtime(),
         })
     }
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the widths differ between systems")]
+fn identity(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev as u64, stat.st_ino as u64)
 }

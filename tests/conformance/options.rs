@@ -42,7 +42,7 @@ fn applications() {
         "a directory still has its slash":
             get("/assets") => redirect("./assets/");
         "a path that is none is none":
-            get("/%zz") => page("400 Bad Request", "the path holds an escape that is none");
+            get("/%zz") => page("400 Bad Request", "the path holds a % without two hexadecimal digits");
         "POST is not a navigation":
             ask("POST /users/7 HTTP/1.1").field(NAVIGATION)
             => html_page(

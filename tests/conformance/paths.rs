@@ -53,8 +53,8 @@ fn names() {
 fn names_that_are_none() {
     const DOTS: &str = "the path holds a dot segment";
     const ESCAPED: &str = "the path holds an escaped separator or NUL";
-    const NONE: &str = "the path holds an escape that is none";
-    const INCOMPLETE: &str = "the path holds an incomplete escape";
+    const NONE: &str = "the path holds a % without two hexadecimal digits";
+    const INCOMPLETE: &str = "the path holds a % without two hexadecimal digits";
     let malformed = |why| page("400 Bad Request", why);
     let table = rows! {
         "dot-dot": get("/../secret.txt") => malformed(DOTS);

@@ -188,3 +188,68 @@ fn a_small_file_is_never_old_however_fast_it_is_rewritten() {
     tags.dedup();
     assert_eq!(tags.len(), 200, "two versions share a tag");
 }
+
+/// Builders remove the folder they build into, and deployments point a link at the next release. Red
+/// without [`oneloop::site::root::Root::successor`].
+#[test]
+fn a_root_that_is_made_anew_is_served_anew() {
+    let place = site(&[]);
+    let (root, next) = (place.path().join("www"), place.path().join("next"));
+    let make = |path: &Path, text: &str| {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("page"), text).unwrap();
+        fs::write(path.join("large"), text.repeat(MIB)).unwrap();
+    };
+    make(&root, "1");
+    let server = Launch::of(&root).start();
+    let mut client = Client::of(&server);
+    let mut expect = |text: &str| {
+        assert_eq!(client.ask("/page").body, text.as_bytes());
+        assert!(client.ask("/large").body == text.repeat(MIB).as_bytes());
+    };
+    expect("1");
+    sleep(Duration::from_millis(50));
+    // Remembered by now.
+    expect("1");
+    fs::remove_dir_all(&root).unwrap();
+    make(&root, "2");
+    expect("2");
+    make(&next, "3");
+    fs::remove_dir_all(&root).unwrap();
+    symlink(&next, &root).unwrap();
+    expect("3");
+    drop(server);
+
+    let server = Launch::of(&root).start();
+    let mut client = Client::of(&server);
+    assert_eq!(client.ask("/page").body, b"3");
+    let release = place.path().join("release");
+    make(&release, "4");
+    symlink(&release, place.path().join("link")).unwrap();
+    fs::rename(place.path().join("link"), &root).unwrap();
+    assert_eq!(client.ask("/page").body, b"4");
+}
+
+/// Red where the times of a file and its sibling are not compared.
+#[test]
+fn a_sibling_older_than_its_file_is_not_sent() {
+    let root = site(&[("page.html", b"new"), ("page.html.gz", b"packed")]);
+    let path = |name: &str| root.path().join(name);
+    let set = |name: &str, second: u64| {
+        let time = std::time::UNIX_EPOCH + Duration::from_secs(second);
+        let file = File::options().append(true).open(path(name)).unwrap();
+        file.set_modified(time).unwrap();
+    };
+    let server = Launch::of(&root).start();
+    let mut client = Client::of(&server);
+    for (page, sibling, expected) in [(20, 20, "packed"), (20, 30, "packed"), (21, 20, "new")] {
+        set("page.html", page);
+        set("page.html.gz", sibling);
+        client.send("GET /page.html HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n");
+        assert_eq!(
+            client.answer().body,
+            expected.as_bytes(),
+            "{page} {sibling}"
+        );
+    }
+}

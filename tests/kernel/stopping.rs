@@ -71,7 +71,7 @@ fn sigterm_lets_everybody_finish_and_waits_for_nobody_idle() {
 
     assert_eq!(server.wait().code(), Some(0));
     let said = server.diagnostics();
-    assert!(!said.contains("grace is over"), "{said}");
+    assert!(!said.contains("grace period is over"), "{said}");
 }
 
 /// In the queue of the listening socket a client counts as connected, and closing that socket
