@@ -1,5 +1,5 @@
-//! A real browser on the real site: headless Chromium reads `html/` as the binary serves it, and says
-//! what it made of it. Skipped, and said so, where no Chromium is installed.
+//! A real browser on the real site: headless Chromium reads `html/` as the binary serves it, and
+//! says what it made of it. Skipped, and said so, where no Chromium is installed.
 #![cfg(target_os = "linux")]
 
 #[path = "support/process.rs"]
@@ -44,8 +44,8 @@ fn attribute<'p>(page: &'p str, name: &str) -> Option<&'p str> {
     after.split_once('"').map(|(value, _)| value)
 }
 
-/// The page checks for itself what a browser needs of a server: style, modules, images, fonts, JSON,
-/// HEAD, ranges, conditions, OPTIONS, and many requests at once. Red with any of them broken.
+/// The page checks for itself what a browser needs of a server: style, modules, images, fonts,
+/// JSON, HEAD, ranges, conditions, OPTIONS, and many requests at once.
 #[test]
 fn the_page_that_tries_the_browser_finds_nothing_wrong() {
     if !has("chromium") {
