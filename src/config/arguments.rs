@@ -12,8 +12,8 @@ use super::values::{self, Headers, Seconds};
 use crate::limits::Limits;
 
 /// Serve a directory over HTTP/1.1: one thread, one loop, every connection
-// These doc comments are read in a terminal: [::1] is an address there, not a link.
-#[allow(rustdoc::broken_intra_doc_links)]
+// These doc comments are read in a terminal: no brackets are a link there, and no URL needs any.
+#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
 #[derive(Debug, Parser)]
 #[command(
     name = "oneloop",
