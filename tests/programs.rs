@@ -146,7 +146,7 @@ fn curl_speaks_through_a_unix_socket() {
     assert_eq!(curl(&args, place.path()), b"small");
 }
 
-/// Red with a listing whose links lack the slash of a directory, or an escape.
+/// Names with blanks, percent signs and letters of other languages, in links of links.
 #[test]
 fn wget_copies_a_tree_by_its_listings() {
     if !has("wget") {

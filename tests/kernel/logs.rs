@@ -41,7 +41,7 @@ fn a_log_that_nobody_reads_stops_nobody_and_says_later_what_is_missing() {
     assert!((1..20_000).contains(&dropped), "{dropped}");
 }
 
-/// Red with SIGPIPE left at its default, or a log whose error ends the server.
+/// Red with a log whose error ends the server.
 #[test]
 fn a_reader_of_the_log_that_has_seen_enough_does_not_end_the_server() {
     let root = site(&[("small", b"small")]);
