@@ -35,15 +35,12 @@ pub enum Stream {
 
 /// A short receive proves the socket empty where readiness is announced anew for every
 /// arrival: with epoll's and kqueue's edges (epoll(7), "Since even with edge-triggered epoll"),
-/// but not with mio's poll(2) selector, which looks again only after "would block".
-const SHORT_MEANS_DRAINED: bool = cfg!(all(
-    any(
-        target_os = "linux",
-        target_os = "android",
-        target_os = "macos",
-        target_os = "freebsd"
-    ),
-    not(mio_unsupported_force_poll_poll)
+/// and with mio's poll(2) selector once it has been told to look again.
+const SHORT_MEANS_DRAINED: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "macos",
+    target_os = "freebsd"
 ));
 
 impl Socket {
@@ -111,6 +108,11 @@ impl Transport for Socket {
             Ok(length) => SHORT_MEANS_DRAINED && *length < room.len() && !self.short_proves_nothing,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
+        if self.drained && received.is_ok() {
+            // mio's poll(2) selector looks again only after "would block": so it is told that.
+            // On edges nothing comes of it.
+            let _ = self.try_io(|| Err(io::ErrorKind::WouldBlock.into()));
+        }
         received
     }
 
