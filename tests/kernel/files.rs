@@ -155,11 +155,6 @@ fn a_file_that_grows_while_it_is_sent_has_the_length_it_had() {
 /// tag) with `Moment::is_young` always false.
 #[test]
 fn a_small_file_is_never_old_however_fast_it_is_rewritten() {
-    if cfg!(mio_unsupported_force_poll_poll) {
-        // There every answer is followed by another receive, so a request sent after it can belong
-        // to the same turn, and in a turn a file is looked at once.
-        return skipped("on poll(2) two requests can share a turn");
-    }
     let root = site(&[]);
     let path = root.path().join("counter");
     let server = Launch::of(&root).start();
