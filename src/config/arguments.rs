@@ -132,7 +132,7 @@ pub struct Arguments {
 
     /// Let pages of other origins read the files; every origin, or this one
     ///
-    /// An origin is written with an equals sign: --cors=https://example.org
+    /// An origin needs the equals sign: --cors=ORIGIN
     #[arg(
         long,
         value_name = "ORIGIN",
