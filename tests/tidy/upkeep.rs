@@ -43,13 +43,13 @@ pub fn blanks(text: &Text) -> Vec<Violation> {
 
 /// Paths that exist only where somebody lives or works.
 pub fn private_places(text: &Text) -> Vec<Violation> {
-    const PLACES: [&str; 6] = ["/home", "/root", "/Users", "/work", "/workspace", "shared/"];
+    const PLACES: [&str; 3] = ["/home", "/root", "/Users"];
     let stands_alone = |line: &str, place: &str| {
         line.match_indices(place).any(|(at, _)| {
             let joined = |c: char| in_word(c) || matches!(c, '.' | '-' | '~' | '}' | '%');
             let (before, after) = (&line[..at], &line[at + place.len()..]);
             let goes_on = |c: char| in_word(c) || matches!(c, '-' | '.');
-            !before.ends_with(joined) && (place.ends_with('/') || !after.starts_with(goes_on))
+            !before.ends_with(joined) && !after.starts_with(goes_on)
         })
     };
     in_lines(text, |line| {
@@ -110,12 +110,11 @@ fn a_tab_or_a_trailing_blank_is_found_in_its_line() {
 
 #[test]
 fn a_private_place_is_found() {
-    let bad = "see /home/me/site\n`/work`\n\"/root/.ssh\"\n(/Users/me)\ncd /workspace/x\n\
-               file:///home/me\n../shared/bench\nin shared/notes";
+    let bad = "see /home/me/site\n`/home`\n\"/root/.ssh\"\n(/Users/me)\nfile:///home/me";
     for line in bad.lines() {
         assert_eq!(found(private_places, line).len(), 1, "{line}");
     }
-    let good = "/homepage\n~/work/site\n/srv/www\n/var/root\nhttps://example.com/work/x\n\
-                /workers\n$HOME/site\nunshared/x\n/home.html";
+    let good = "/homepage\n~/home/site\n/srv/www\n/var/root\nhttps://example.com/home/x\n\
+                /roots\n$HOME/site\n/home.html";
     assert_eq!(found(private_places, good), [""; 0]);
 }
