@@ -104,18 +104,8 @@ impl Files {
     /// # Errors
     /// The system cannot tell at the moment (EMFILE, ENFILE, ENOMEM, EIO ...).
     pub fn find(&mut self, path: SitePath<'_>, now: Now) -> io::Result<Found> {
-        let (root, buffer) = (&self.root, &mut self.buffer);
-        let identify = || root.identify(path, buffer).ok();
-        if let Some(known) = self.memory.get(path.name(), now, identify) {
-            return Ok(known.map_or(Found::Nothing, Found::File));
-        }
-        let (content_type, coding) = (types::of(path.name()), Coding::Identity);
-        let found = self.open(path, content_type, coding, now)?;
-        if let (Found::File(opened), identity) = &found {
-            self.memory
-                .put(path.name(), opened, *identity, now, &self.limits);
-        }
-        Ok(found.0)
+        let content_type = types::of(path.name());
+        self.find_keyed(path.name(), content_type, Coding::Identity, now)
     }
 
     /// The sibling of the file `name` in which its bytes lie encoded. `name` is left as it was. A
@@ -135,38 +125,37 @@ impl Files {
     ) -> io::Result<Option<Arc<Opened>>> {
         let length = name.len();
         name.extend_from_slice(coding.suffix().as_bytes());
-        let sibling_length = name.len();
         // No file's name holds NUL: the key differs from that of the same file asked for itself.
         name.push(0);
-        let found = self.find_keyed(name, sibling_length, file.content_type, coding, now);
+        let found = self.find_keyed(name, file.content_type, coding, now);
         name.truncate(length);
-        Ok(found?.filter(|sibling| sibling.second >= file.second))
+        Ok(match found? {
+            Found::File(sibling) if sibling.second >= file.second => Some(sibling),
+            _ => None,
+        })
     }
 
+    /// `key` is the name, and ends with NUL where the file stands for another one.
     fn find_keyed(
         &mut self,
         key: &[u8],
-        name_length: usize,
         content_type: &'static str,
         coding: Coding,
         now: Now,
-    ) -> io::Result<Option<Arc<Opened>>> {
-        let path = SitePath::of_name(key.get(..name_length).unwrap_or_default());
+    ) -> io::Result<Found> {
+        let path = SitePath::of_name(key.strip_suffix(b"\0").unwrap_or(key));
         let (root, buffer) = (&self.root, &mut self.buffer);
         let identify = || root.identify(path, buffer).ok();
         if let Some(known) = self.memory.get(key, now, identify) {
-            return Ok(known);
+            return Ok(known.map_or(Found::Nothing, Found::File));
         }
-        match self.open(path, content_type, coding, now)? {
-            (Found::File(opened), identity) => {
-                self.memory.put(key, &opened, identity, now, &self.limits);
-                Ok(Some(opened))
-            }
-            _ => {
-                self.memory.put_missing(key, now, &self.limits);
-                Ok(None)
-            }
+        let (found, identity) = self.open(path, content_type, coding, now)?;
+        match &found {
+            Found::File(opened) => self.memory.put(key, opened, identity, now, &self.limits),
+            _ if coding != Coding::Identity => self.memory.put_missing(key, now, &self.limits),
+            _ => {}
         }
+        Ok(found)
     }
 
     fn open(
@@ -177,10 +166,9 @@ impl Files {
         now: Now,
     ) -> io::Result<(Found, Identity)> {
         if self.root_seen != Some(now.instant) {
-            self.root = self
-                .root
-                .successor()
-                .map_or_else(|| self.root.clone(), Arc::new);
+            if let Some(successor) = self.root.successor() {
+                self.root = Arc::new(successor);
+            }
             self.root_seen = Some(now.instant);
         }
         let file = match self.root.open(path) {
