@@ -17,7 +17,8 @@
 //! - [`connection`]: what must be remembered of one connection between two events?
 //! - [`pump`](mod@pump): how do its steps become reads and writes, and when does that stop?
 //! - [`transport`]: what can a connection want of its socket?
-//! - [`reactor`]: what happens in a turn? Its [`scheduler`](reactor::scheduler) answers who
+//! - [`reactor`]: what happens in a turn? Its [`engine`](reactor::engine) is the turn without the
+//!   sleep, its [`scheduler`](reactor::scheduler) answers who
 //!   runs next and how long the loop may sleep, its [`listener`](reactor::listener) who is let in.
 //! - [`timers`]: which of many deadlines comes first, and which have passed?
 //! - [`inbox`]: where are received bytes until they are a whole request head?

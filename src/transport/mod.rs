@@ -3,9 +3,11 @@
 //!
 //! Imports nothing of ours. With the reactor, the only room that may name mio.
 
+mod arrivals;
 mod plain;
 pub mod sendfile;
 
+pub use arrivals::{Announced, Arrivals};
 pub use plain::{Socket, Stream};
 
 use std::fs::File;

@@ -1,6 +1,6 @@
 //! A TCP or unix socket of mio's as a [`Transport`].
 
-use super::{Transport, sendfile};
+use super::{Announced, Arrivals, Transport, sendfile};
 use mio::Interest;
 use mio::event::Event;
 use mio::net::{TcpStream, UnixStream};
@@ -15,13 +15,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Socket {
     stream: Stream,
-    /// The last receive found nothing, or did not fill its room, and no event has told of anything
-    /// new since: the next one would only say "would block", and need not be asked.
-    drained: bool,
-    /// An event said that a short receive will not prove the socket empty: the peer has closed,
-    /// or may have, and its end of stream is still to be read; or it has sent urgent data, at
-    /// whose mark a receive stops (tcp(7), SIOCATMARK). No further event will announce the rest.
-    short_proves_nothing: bool,
+    arrivals: Arrivals,
 }
 
 /// The two kinds of stream sockets.
@@ -32,16 +26,6 @@ pub enum Stream {
     /// A unix socket.
     Unix(UnixStream),
 }
-
-/// A short receive proves the socket empty where readiness is announced anew for every
-/// arrival: with epoll's and kqueue's edges (epoll(7), "Since even with edge-triggered epoll"),
-/// and with mio's poll(2) selector once it has been told to look again.
-const SHORT_MEANS_DRAINED: bool = cfg!(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "macos",
-    target_os = "freebsd"
-));
 
 impl Socket {
     /// What a socket is registered for, once and never again: both directions, for which one a
@@ -57,18 +41,16 @@ impl Socket {
         }
         Self {
             stream,
-            drained: false,
-            short_proves_nothing: false,
+            arrivals: Arrivals::default(),
         }
     }
 
-    /// An event says that something may have changed. One about room to write says nothing of what
-    /// is to be read, and must not lead to a receive: after one that would block, mio's poll(2)
-    /// selector announces that room again, and so on for ever.
+    /// An event says that something may have changed.
     pub fn note(&mut self, event: &Event) {
-        let is_special = event.is_read_closed() || event.is_error() || event.is_priority();
-        self.short_proves_nothing |= is_special;
-        self.drained &= !(is_special || event.is_readable());
+        self.arrivals.note(Announced {
+            readable: event.is_readable(),
+            beyond_short: event.is_read_closed() || event.is_error() || event.is_priority(),
+        });
     }
 
     /// What the poll registers.
@@ -97,18 +79,15 @@ impl Socket {
 
 impl Transport for Socket {
     fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        if self.drained {
+        if self.arrivals.are_drained() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let received = match &mut self.stream {
             Stream::Tcp(stream) => stream.read(room),
             Stream::Unix(stream) => stream.read(room),
         };
-        self.drained = match &received {
-            Ok(length) => SHORT_MEANS_DRAINED && *length < room.len() && !self.short_proves_nothing,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        };
-        if self.drained && received.is_ok() {
+        self.arrivals.received(&received, room.len());
+        if self.arrivals.are_drained() && received.is_ok() {
             // mio's poll(2) selector looks again only after "would block": so it is told that.
             // On edges nothing comes of it.
             let _ = self.try_io(|| Err(io::ErrorKind::WouldBlock.into()));

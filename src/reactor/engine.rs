@@ -1,0 +1,246 @@
+//! Room `reactor`: all of the loop but its sleep. Accept, run, reap; and how to stop.
+//!
+//! No sockets and no clock here: what has to be done to a socket is asked of [`Sockets`], and the
+//! time is an argument. So the simulator in tests/sim turns the very same loop.
+
+use super::listener::{Accept, Listeners, Stopped};
+use super::scheduler::Scheduler;
+use crate::clock::Now;
+use crate::limits::Limits;
+use crate::pump::Service;
+use crate::transport::Transport;
+use std::io;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a warning about the want of places holds.
+const SAID_ENOUGH: Duration = Duration::from_secs(60);
+
+/// What the loop wants done to its sockets.
+pub trait Sockets<A: Accept, T> {
+    /// Registers what was accepted, once and for both directions: its events will bear `key`. Also
+    /// says whose it is; `None` stands for a peer on a unix socket.
+    ///
+    /// # Errors
+    /// Those of epoll_ctl(2) or kevent(2). The connection is lost, no other.
+    fn register(&mut self, stream: A::Stream, key: usize) -> io::Result<(T, Option<IpAddr>)>;
+
+    /// Forgets a connection's socket and closes it.
+    fn release(&mut self, transport: T);
+
+    /// Forgets the listening sockets and closes them.
+    fn close(&mut self, acceptors: impl Iterator<Item = A>);
+}
+
+/// What a signal asks of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// Stop: the first time when everybody is served, the second time at once.
+    Stop,
+    /// Open the log files anew.
+    ReopenLogs,
+}
+
+/// Whether the loop goes on.
+pub type Flow = ControlFlow<()>;
+
+/// The loop's listening sockets, its connections, and who answers them.
+pub struct Engine<A: Accept, T, S: Service> {
+    listeners: Listeners<A>,
+    scheduler: Scheduler<T, S::Guest>,
+    service: S,
+    limits: Arc<Limits>,
+    /// The server is stopping, and cuts off at this time whoever is not done.
+    stop_at: Option<Instant>,
+    /// When the want of places for clients was last reported.
+    warned_at: Option<Instant>,
+}
+
+impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
+    /// A loop over these listening sockets, without connections.
+    pub fn new(acceptors: impl IntoIterator<Item = A>, service: S, limits: Arc<Limits>) -> Self {
+        Self {
+            listeners: Listeners::new(acceptors),
+            scheduler: Scheduler::new(limits.clone()),
+            service,
+            limits,
+            stop_at: None,
+            warned_at: None,
+        }
+    }
+
+    /// The loop is over; its service may have something to close.
+    pub fn into_service(self) -> S {
+        self.service
+    }
+
+    /// All clients.
+    pub fn scheduler(&self) -> &Scheduler<T, S::Guest> {
+        &self.scheduler
+    }
+
+    /// Who answers them.
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// How many doors are open.
+    pub fn doors(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// How long nothing is due.
+    pub fn rest(&self, now: Now) -> Option<Duration> {
+        let stop = self
+            .stop_at
+            .map(|stop_at| stop_at.saturating_duration_since(now.instant));
+        [self.scheduler.rest(now), self.listeners.rest(now), stop]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// An event came for the connection with this key. Returns its transport, which may want to
+    /// look at the event; `None` for one that is gone.
+    pub fn note(&mut self, key: usize) -> Option<&mut T> {
+        self.scheduler.note(key)
+    }
+
+    /// An event came for the listening socket with this index.
+    pub fn note_door(&mut self, index: usize) {
+        self.listeners.note(index);
+    }
+
+    /// One turn, after the events were noted: accept a few, let everybody who can move run once,
+    /// reap who is done. Breaks when the server was to stop and has.
+    ///
+    /// # Errors
+    /// A listening socket failed in a way that cannot be mended.
+    pub fn turn(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<Flow> {
+        self.accept(now, sockets)?;
+        self.scheduler.turn(&mut self.service, now);
+        self.cut_if_overdue(now);
+        self.reap(now, sockets);
+        self.service.turn_ended();
+        Ok(match self.stop_at {
+            Some(_) if self.scheduler.is_empty() => Flow::Break(()),
+            _ => Flow::Continue(()),
+        })
+    }
+
+    /// A signal came. Breaks when the server has stopped at once.
+    pub fn obey(&mut self, demand: Demand, now: Now, sockets: &mut impl Sockets<A, T>) -> Flow {
+        match demand {
+            Demand::ReopenLogs => self.service.reopen_logs(),
+            Demand::Stop if self.stop_at.is_some() => {
+                log::warn!("stopping at once");
+                // Aborted, so that no peer takes what it got for the whole; and logged.
+                self.scheduler.cut();
+                self.reap(now, sockets);
+                return Flow::Break(());
+            }
+            Demand::Stop => {
+                self.stop_at = Some(now.instant + self.limits.grace);
+                log::info!("stopping; connections open: {}", self.scheduler.len());
+                self.close_doors(now, sockets);
+                self.scheduler.drain();
+            }
+        }
+        Flow::Continue(())
+    }
+
+    fn accept(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<()> {
+        let Self {
+            listeners,
+            scheduler,
+            service,
+            limits,
+            ..
+        } = self;
+        let room = match self.stop_at {
+            None => limits.connections.saturating_sub(scheduler.len()),
+            // Whoever is let in now is the last: descriptors are the only limit.
+            Some(_) => usize::MAX,
+        };
+        let stopped = listeners.accept(room, limits, now, |stream| {
+            match sockets.register(stream, scheduler.next_key()) {
+                Ok((transport, peer)) => scheduler.admit(transport, service.welcome(peer), now),
+                // This client is lost, no other.
+                Err(error) => log::warn!("cannot register a connection: {error}"),
+            }
+        });
+        match stopped {
+            Stopped::Done => {}
+            Stopped::Broken(error) => return Err(error),
+            Stopped::Full => {
+                self.warn(
+                    now,
+                    "the limit of connections is reached (--max-connections)",
+                );
+                self.make_room(now);
+            }
+            Stopped::Exhausted(error) => {
+                self.warn(
+                    now,
+                    &format!("cannot accept for now: {error} (raise: ulimit -n)"),
+                );
+                self.make_room(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that there is no place for a client; not more often than somebody can mend it.
+    fn warn(&mut self, now: Now, what: &str) {
+        let is_due = |last: Instant| now.instant.saturating_duration_since(last) >= SAID_ENOUGH;
+        if self.warned_at.is_none_or(is_due) {
+            self.warned_at = Some(now.instant);
+            log::warn!("{what}");
+        }
+    }
+
+    /// Somebody waits at the door and there is no place: an idle connection makes room, or
+    /// accepting pauses. Whatever ends meanwhile resumes it.
+    fn make_room(&mut self, now: Now) {
+        if self.scheduler.evict(now) == 0 {
+            self.listeners.pause(now.instant + self.limits.accept_pause);
+        }
+    }
+
+    fn reap(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) {
+        let service = &mut self.service;
+        let count = self
+            .scheduler
+            .reap(service, now, |transport| sockets.release(transport));
+        if count > 0 {
+            self.listeners.resume();
+        }
+    }
+
+    /// Takes in everybody who is waiting already, for closing the socket would reset them, and
+    /// closes it.
+    fn close_doors(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) {
+        let most = 1 + self.limits.backlog.unsigned_abs() as usize / self.limits.accepts_per_turn;
+        self.listeners.resume();
+        for _ in 0..most {
+            let is_waiting = self.listeners.rest(now) == Some(Duration::ZERO);
+            if !is_waiting || self.accept(now, sockets).is_err() {
+                break;
+            }
+        }
+        sockets.close(self.listeners.close());
+    }
+
+    fn cut_if_overdue(&mut self, now: Now) {
+        if self.stop_at.is_some_and(|stop_at| stop_at <= now.instant) && !self.scheduler.is_empty()
+        {
+            log::warn!(
+                "the grace period is over; connections cut: {}",
+                self.scheduler.len()
+            );
+            self.scheduler.cut();
+        }
+    }
+}
