@@ -2,12 +2,13 @@
 //!
 //! A [`Connection`] does no I/O, reads no clock and knows no site. Ask it for its next
 //! [`Step`], do that one thing, and tell it what came of it by the event method named
-//! beside the step. Every transition there is stands in this file; docs/states.md holds
-//! them as a table that a test compares with this code.
+//! beside the step. The transitions of a connection's life stand in this file, those that end it
+//! early in `ending`; docs/states.md holds them all as a table that a test compares with this code.
 //!
 //! Imports `inbox`, `outbox`, `http` and `limits`; the time is an argument.
 
 mod body;
+mod ending;
 mod head;
 mod questions;
 mod step;
@@ -279,51 +280,6 @@ impl Connection {
         if *dropped > self.limits.linger_bytes {
             self.end(Ending::Overstayed);
         }
-    }
-
-    /// The socket reported an error.
-    pub fn failed(&mut self, kind: io::ErrorKind) {
-        self.end(Ending::Failed(kind));
-    }
-
-    /// Time has passed. Does nothing before the deadline.
-    pub fn expired(&mut self, now: Instant) {
-        if now < self.deadline {
-            return;
-        }
-        match self.state {
-            State::Reading if self.inbox.is_empty() => self.end(Ending::Idle),
-            State::Reading => self.state = State::Parsing(Head::TooSlow),
-            State::WritingHeader { .. } | State::WritingBody { .. } => self.end(Ending::Stalled),
-            State::Closing(_) => self.end(Ending::Overstayed),
-            // About to be answered in this turn; closed at its end.
-            State::Parsing(_) | State::Closed(_) => {}
-        }
-    }
-
-    /// The server is stopping: an idle connection closes now. The others go on, and
-    /// [`Terms::draining`] makes their next response the last.
-    pub fn drain(&mut self) {
-        if self.is_idle() {
-            self.end(Ending::Drained);
-        }
-    }
-
-    /// The grace period is over: whatever the connection is doing, it ends.
-    pub fn cut(&mut self) {
-        self.end(match self.state {
-            State::WritingHeader { .. } | State::WritingBody { .. } => Ending::Cut,
-            State::Closing(_) => Ending::Overstayed,
-            State::Closed(ending) => ending,
-            _ => Ending::Drained,
-        });
-    }
-
-    /// Ends the connection whatever it is doing.
-    pub fn end(&mut self, ending: Ending) {
-        self.inbox.clear();
-        self.outbox.clear();
-        self.state = State::Closed(ending);
     }
 
     /// Takes the loop's buffers, for as long as this connection is being served.

@@ -40,6 +40,8 @@ pub enum Ending {
     PeerClosed,
     /// The network said no: a reset, mostly.
     Failed(io::ErrorKind),
+    /// The same, or a file could not be read, while a response was on its way.
+    Broken(io::ErrorKind),
     /// No request came within the idle timeout.
     Idle,
     /// Idle, and its descriptor was needed for someone else.
@@ -60,7 +62,10 @@ impl Ending {
     /// Whether the socket is closed with a reset: where a response stays incomplete, so that
     /// nobody takes it for complete and the kernel drops what it still holds.
     pub fn aborts(self) -> bool {
-        matches!(self, Self::Cut | Self::Stalled | Self::Truncated)
+        matches!(
+            self,
+            Self::Cut | Self::Stalled | Self::Truncated | Self::Broken(_)
+        )
     }
 }
 

@@ -197,6 +197,7 @@ impl<T: Transport, G> Scheduler<T, G> {
 
     /// Ends every connection, whatever it is doing.
     pub fn cut(&mut self) {
+        self.runnable.clear();
         for (key, slot) in &mut self.slots {
             // An ending of this very turn stays what it is: it may call for a reset.
             if slot.client.connection.ending().is_none() {

@@ -1,0 +1,57 @@
+//! Room `connection`: how a connection ends when not all was said and done. Errors, deadlines, and
+//! a server that stops.
+
+use super::head::Head;
+use super::{Connection, Ending, State};
+use std::io;
+use std::time::Instant;
+
+impl Connection {
+    /// The socket or the file reported an error.
+    pub fn failed(&mut self, kind: io::ErrorKind) {
+        self.end(match self.state {
+            State::WritingHeader { .. } | State::WritingBody { .. } => Ending::Broken(kind),
+            _ => Ending::Failed(kind),
+        });
+    }
+
+    /// Time has passed. Does nothing before the deadline.
+    pub fn expired(&mut self, now: Instant) {
+        if now < self.deadline {
+            return;
+        }
+        match self.state {
+            State::Reading if self.inbox.is_empty() => self.end(Ending::Idle),
+            State::Reading => self.state = State::Parsing(Head::TooSlow),
+            State::WritingHeader { .. } | State::WritingBody { .. } => self.end(Ending::Stalled),
+            State::Closing(_) => self.end(Ending::Overstayed),
+            // About to be answered in this turn; closed at its end.
+            State::Parsing(_) | State::Closed(_) => {}
+        }
+    }
+
+    /// The server is stopping: an idle connection closes now. The others go on, and
+    /// [`Terms::draining`] makes their next response the last.
+    pub fn drain(&mut self) {
+        if self.is_idle() {
+            self.end(Ending::Drained);
+        }
+    }
+
+    /// The grace period is over: whatever the connection is doing, it ends.
+    pub fn cut(&mut self) {
+        self.end(match self.state {
+            State::WritingHeader { .. } | State::WritingBody { .. } => Ending::Cut,
+            State::Closing(_) => Ending::Overstayed,
+            State::Closed(ending) => ending,
+            _ => Ending::Drained,
+        });
+    }
+
+    /// Ends the connection whatever it is doing.
+    pub fn end(&mut self, ending: Ending) {
+        self.inbox.clear();
+        self.outbox.clear();
+        self.state = State::Closed(ending);
+    }
+}

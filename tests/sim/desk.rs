@@ -1,0 +1,137 @@
+//! The service: answers with the pages that `asks` describes, by the server's own types.
+
+use crate::asks::{BEFORE_PART, BEHIND_PARTS, FILES, PARTS, Page, is_empty_slice, memory};
+use crate::sockets::id_of;
+use crate::world::Shared;
+use oneloop::clock::Now;
+use oneloop::http::fields::FieldLines;
+use oneloop::http::payload::{Parts, Payload, Produce, Progress, Stretch};
+use oneloop::http::range::ByteRange;
+use oneloop::http::request::{Refusal, Request, Target};
+use oneloop::http::response::Response;
+use oneloop::http::status::Status;
+use oneloop::pump::Service;
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub struct Desk {
+    world: Shared,
+    pub files: Vec<Arc<File>>,
+    plain: Arc<FieldLines>,
+}
+
+impl Desk {
+    /// The files are never read: what the simulated socket sends of them is computed. Their
+    /// descriptors only tell which is meant.
+    pub fn new(world: Shared) -> Self {
+        let open = |_| Arc::new(File::open("/dev/null").expect("/dev/null can be opened"));
+        let files: Vec<Arc<File>> = (0..FILES).map(open).collect();
+        world.borrow_mut().file_descriptors = files.iter().map(|file| file.as_raw_fd()).collect();
+        Self {
+            world,
+            files,
+            plain: Arc::new(FieldLines::new()),
+        }
+    }
+
+    fn payload(&self, page: Page, slices: &Arc<AtomicUsize>) -> Payload {
+        let stream = |slices_left, size, breaks| {
+            Payload::Stream(Box::new(Slices {
+                at: 0,
+                slices: slices_left,
+                size,
+                breaks,
+                made: slices.clone(),
+            }))
+        };
+        match page {
+            Page::Bytes(length) => Payload::Bytes(memory(length).into(), None),
+            Page::File {
+                file,
+                offset,
+                length,
+            } => Payload::File(Stretch::new(self.files[file].clone(), offset, length)),
+            Page::Parts { file } => {
+                let parts = PARTS.map(|(offset, length)| {
+                    let last = offset + length - 1;
+                    let range = ByteRange::new(offset, last, u64::MAX).expect("a range");
+                    (BEFORE_PART.to_vec(), range)
+                });
+                let file = self.files[file].clone();
+                Payload::Parts(Box::new(Parts::new(
+                    file,
+                    parts.into(),
+                    BEHIND_PARTS.to_vec(),
+                )))
+            }
+            Page::Stream { slices, size } => stream(slices, size, false),
+            Page::Broken { slices, size } => stream(slices, size, true),
+        }
+    }
+}
+
+impl Service for Desk {
+    type Guest = usize;
+
+    fn welcome(&mut self, peer: Option<IpAddr>) -> usize {
+        id_of(peer)
+    }
+
+    fn respond(
+        &mut self,
+        &mut id: &mut usize,
+        asked: Result<Request<'_>, Refusal<'_>>,
+        _: Now,
+    ) -> Response {
+        let mut world = self.world.borrow_mut();
+        world.lines[id].seen.responses += 1;
+        let slices = world.lines[id].seen.slices.clone();
+        let (status, payload) = match &asked {
+            Err(refusal) => (refusal.status, Payload::Empty),
+            Ok(request) => match request.target {
+                Target::Path { path, .. } => {
+                    let page = str::from_utf8(path).ok().and_then(Page::of);
+                    match page {
+                        Some(page) => (Status::OK, self.payload(page, &slices)),
+                        None => (Status::NOT_FOUND, Payload::Empty),
+                    }
+                }
+                _ => (Status::BAD_REQUEST, Payload::Empty),
+            },
+        };
+        world.say(|| format!("line {id}: respond {}", status.code()));
+        Response::new(status, self.plain.clone()).with(payload)
+    }
+
+    fn delivered(&mut self, _: &mut usize, _: u64, _: Now) {}
+}
+
+#[derive(Debug)]
+struct Slices {
+    at: usize,
+    slices: usize,
+    size: usize,
+    breaks: bool,
+    made: Arc<AtomicUsize>,
+}
+
+impl Produce for Slices {
+    fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        if self.breaks && self.at == self.slices {
+            return Err(io::ErrorKind::Other.into());
+        }
+        if !is_empty_slice(self.at) {
+            out.extend_from_slice(&memory(self.size));
+        }
+        self.at += 1;
+        match self.at == self.slices && !self.breaks {
+            true => Ok(Progress::Done),
+            false => Ok(Progress::More),
+        }
+    }
+}

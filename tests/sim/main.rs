@@ -1,0 +1,123 @@
+//! A meaner kernel than the real one: the server's own loop, connections, timers and listeners, in
+//! a world that is made up from a seed. docs/simulation.md tells what is simulated and what is
+//! promised.
+//!
+//! - What happens: `plan`, drawn by `swarm`, made smaller by `shrink`; `asks` with the only right
+//!   answers, `faults` with the kernel's.
+//! - Where it happens: `world` with its `line`s, behind the seams in `sockets` and `desk`.
+//! - What must hold: `oracle`, and `matcher` for every byte that leaves.
+//! - How it is run: `run`, and `report` when it fails.
+//!
+//! ```text
+//! cargo test --test sim                                    a few seconds of known seeds
+//! ONELOOP_SIM_SEED=17 cargo test --test sim one_seed       one seed, with every call
+//! ONELOOP_SIM_SECONDS=600 cargo test --release --test sim -- --ignored    fresh seeds
+//! ```
+
+mod asks;
+mod chance;
+mod desk;
+mod faults;
+mod line;
+mod matcher;
+mod oracle;
+mod plan;
+mod report;
+mod run;
+mod shrink;
+mod sockets;
+mod swarm;
+mod world;
+
+use plan::{POLLERS, Plan};
+use run::run;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Seeds that every `cargo test` runs.
+const KNOWN: u64 = 300;
+
+#[test]
+fn a_swarm_of_known_seeds_breaks_no_rule() {
+    let mut tally = Tally::default();
+    (0..KNOWN).for_each(|seed| tally.add(seed));
+    println!("{tally:?}");
+}
+
+/// For a given time, on seeds that nobody has seen.
+#[test]
+#[ignore = "takes as long as ONELOOP_SIM_SECONDS says"]
+fn a_swarm_of_fresh_seeds_breaks_no_rule() {
+    let time = number("ONELOOP_SIM_SECONDS").unwrap_or(60);
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let first = number("ONELOOP_SIM_FIRST")
+        .unwrap_or_else(|| since_1970.map_or(0, |time| time.as_nanos() as u64));
+    let (began, mut tally) = (Instant::now(), Tally::default());
+    let mut seed = first;
+    while began.elapsed() < Duration::from_secs(time) {
+        tally.add(seed);
+        seed += 1;
+    }
+    println!("seeds from {first}, {:.0?}: {tally:?}", began.elapsed());
+}
+
+/// One seed with every call, to see what happens in it.
+#[test]
+fn one_seed() {
+    let Some(seed) = number("ONELOOP_SIM_SEED") else {
+        return;
+    };
+    let plan = swarm::plan(seed);
+    println!("{plan:#?}\n{}", run(&plan, true).trace.join("\n"));
+    Tally::default().add(seed);
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().expect("a number"))
+}
+
+/// How much was run.
+#[derive(Debug, Default)]
+struct Tally {
+    runs: u64,
+    turns: u64,
+    syscalls: u64,
+    simulated_seconds: u64,
+}
+
+impl Tally {
+    /// Runs a seed; where nothing in it depends on when events come, under every poller.
+    fn add(&mut self, seed: u64) {
+        let plan = swarm::plan(seed);
+        let heard = self.run(&plan, seed);
+        if plan.is_calm() {
+            for poller in POLLERS {
+                let other = self.run(
+                    &Plan {
+                        poller,
+                        ..plan.clone()
+                    },
+                    seed,
+                );
+                assert_eq!(
+                    other, heard,
+                    "seed {seed}: {poller:?} against {:?}",
+                    plan.poller
+                );
+            }
+        }
+    }
+
+    fn run(&mut self, plan: &Plan, seed: u64) -> Vec<(u64, usize)> {
+        let outcome = run(plan, false);
+        if !outcome.broken.is_empty() {
+            let again = format!("ONELOOP_SIM_SEED={seed} cargo test --test sim one_seed");
+            panic!("seed {seed}: {}", report::failure(plan.clone(), &again));
+        }
+        self.runs += 1;
+        self.turns += outcome.turns;
+        self.syscalls += outcome.syscalls;
+        self.simulated_seconds += outcome.simulated / 1_000_000;
+        outcome.heard
+    }
+}

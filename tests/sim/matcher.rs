@@ -1,0 +1,222 @@
+//! Are the bytes that leave the right ones, in the right order, and is the end a legal one?
+
+use crate::asks::{Ask, Piece, Reply, content};
+
+/// Compares what one connection sends with what it should, byte by byte as they leave.
+#[derive(Debug)]
+pub struct Matcher {
+    replies: Vec<Reply>,
+    /// Replies that are complete.
+    done: usize,
+    /// Bytes of the current reply's header that have left.
+    header: usize,
+    /// Whether that header may still be the one that keeps the connection open, or the one that
+    /// closes it.
+    kept: bool,
+    last: bool,
+    is_whole: bool,
+    /// Pieces of the current body that are complete, and bytes of the next one.
+    pieces: usize,
+    within: u64,
+    /// The last response has been sent.
+    over: bool,
+    /// Bytes in all.
+    total: u64,
+    /// Where each complete reply ended.
+    ends: Vec<u64>,
+}
+
+/// Where a connection's output stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Between replies; nothing of the next one has left.
+    Between,
+    /// Within a reply.
+    Within,
+    /// All of a body that breaks off has left: only a reset may follow.
+    Broken,
+}
+
+impl Matcher {
+    pub fn new(asks: &[Ask]) -> Self {
+        let mut matcher = Self {
+            replies: asks.iter().map(Ask::reply).collect(),
+            done: 0,
+            header: 0,
+            kept: true,
+            last: true,
+            is_whole: false,
+            pieces: 0,
+            within: 0,
+            over: false,
+            total: 0,
+            ends: Vec::new(),
+        };
+        matcher.begin();
+        matcher
+    }
+
+    /// Bytes from memory have left.
+    ///
+    /// # Errors
+    /// They are wrong, and how.
+    pub fn sent(&mut self, mut bytes: &[u8]) -> Result<(), String> {
+        self.total += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let taken = match self.piece() {
+                _ if self.over => return Err(self.wrong("after the last response", bytes)),
+                None if self.done == self.replies.len() => {
+                    return Err(self.wrong("that nobody asked for", bytes));
+                }
+                None if self.is_whole => return Err(self.wrong("after a broken body", bytes)),
+                None => {
+                    let taken = self.header_sent(bytes)?;
+                    self.header += taken;
+                    bytes = &bytes[taken..];
+                    self.finish();
+                    continue;
+                }
+                Some(Piece::Bytes(piece)) => {
+                    let rest = &piece[self.within as usize..];
+                    let length = rest.len().min(bytes.len());
+                    if rest[..length] != bytes[..length] {
+                        return Err(self.wrong("in a body", bytes));
+                    }
+                    length
+                }
+                Some(&Piece::File { file, offset, left }) => {
+                    let length = (left - self.within).min(bytes.len() as u64) as usize;
+                    let from = offset + self.within;
+                    let is_right =
+                        |(at, byte): (usize, &u8)| *byte == content(file, from + at as u64);
+                    if !bytes[..length].iter().enumerate().all(is_right) {
+                        return Err(self.wrong("of a file", bytes));
+                    }
+                    length
+                }
+            };
+            self.advance(taken as u64);
+            bytes = &bytes[taken..];
+        }
+        Ok(())
+    }
+
+    /// A stretch of a file has left.
+    ///
+    /// # Errors
+    /// It is the wrong one.
+    pub fn file_sent(&mut self, file: usize, offset: u64, length: u64) -> Result<(), String> {
+        self.total += length;
+        let (within, over) = (self.within, self.over);
+        match self.piece() {
+            Some(&Piece::File {
+                file: right,
+                offset: from,
+                left,
+            }) if !over && file == right && offset == from + within && length <= left - within => {
+                self.advance(length);
+                Ok(())
+            }
+            _ => Err(format!(
+                "bytes {offset}+{length} of file {file} instead of {:?}",
+                self.standing()
+            )),
+        }
+    }
+
+    pub fn standing(&self) -> Standing {
+        match self.header {
+            0 => Standing::Between,
+            _ if self.is_whole && self.piece().is_none() => Standing::Broken,
+            _ => Standing::Within,
+        }
+    }
+
+    /// Replies that are complete.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// A response said that it was the last.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Bytes sent.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// How many replies are complete in the first `bytes`.
+    pub fn done_within(&self, bytes: u64) -> usize {
+        self.ends.partition_point(|&end| end <= bytes)
+    }
+
+    /// The piece of the body that is due, after a whole header.
+    fn piece(&self) -> Option<&Piece> {
+        let reply = self.replies.get(self.done)?;
+        reply.body.get(self.pieces).filter(|_| self.is_whole)
+    }
+
+    fn header_sent(&mut self, bytes: &[u8]) -> Result<usize, String> {
+        let reply = &self.replies[self.done];
+        for (taken, &byte) in bytes.iter().enumerate() {
+            let at = self.header + taken;
+            self.kept &= reply.kept.get(at) == Some(&byte);
+            self.last &= reply.last.get(at) == Some(&byte);
+            if !self.kept && !self.last {
+                return Err(self.wrong("in a header", &bytes[taken..]));
+            }
+            self.is_whole = (self.kept && at + 1 == reply.kept.len())
+                || (self.last && at + 1 == reply.last.len());
+            if self.is_whole {
+                return Ok(taken + 1);
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn advance(&mut self, length: u64) {
+        self.within += length;
+        if self
+            .piece()
+            .is_some_and(|piece| piece.length() == self.within)
+        {
+            self.pieces += 1;
+            self.within = 0;
+        }
+        self.finish();
+    }
+
+    /// Goes on to the next reply if this one is complete.
+    fn finish(&mut self) {
+        while self.piece().is_some_and(|piece| piece.length() == 0) {
+            self.pieces += 1;
+        }
+        if self.is_whole && self.piece().is_none() && !self.replies[self.done].breaks {
+            self.over = self.last;
+            self.done += 1;
+            self.ends.push(self.total);
+            self.begin();
+        }
+    }
+
+    /// The next reply.
+    fn begin(&mut self) {
+        self.header = 0;
+        self.is_whole = false;
+        self.pieces = 0;
+        self.within = 0;
+        self.last = true;
+        self.kept = (self.replies.get(self.done)).is_some_and(|reply| !reply.kept.is_empty());
+    }
+
+    fn wrong(&self, place: &str, bytes: &[u8]) -> String {
+        let shown = &bytes[..bytes.len().min(60)];
+        format!(
+            "wrong bytes {place} (reply {}): {:?}",
+            self.done,
+            String::from_utf8_lossy(shown)
+        )
+    }
+}

@@ -1,0 +1,252 @@
+//! What must hold after every turn, whatever the network did? None of it is taken from the
+//! server's own book-keeping: it follows from what the server tried, sent and closed.
+
+use crate::faults::Call;
+use crate::line::Line;
+use crate::matcher::Standing;
+use crate::plan::{MILLI, Micros};
+use crate::world::World;
+use oneloop::limits::Limits;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Deadlines are met up to the poll's rounding, and the turns it takes to act on many.
+const SLACK: Micros = 100 * MILLI;
+/// Heads of responses, and one slice or body beyond what the budget counts.
+const BESIDES: u64 = 40_000;
+
+/// What was seen of one connection.
+#[derive(Debug, Default)]
+pub struct Seen {
+    // In this turn.
+    pub noted: bool,
+    pub visited: bool,
+    pub read: usize,
+    written: u64,
+    written_from_files: u64,
+    pub responses: usize,
+    /// Must be visited in this turn.
+    due: bool,
+    // Since it was accepted.
+    /// Slices of streams, counted where a `Produce` can.
+    pub slices: Arc<AtomicUsize>,
+    was_visited: bool,
+    /// Responses that the service has given in all.
+    answered: usize,
+    /// When anything of a response last moved, and when it began.
+    progress: Micros,
+    began: Micros,
+    written_since: u64,
+    /// Since when it has been in the phase it is in, told by the requests it has received.
+    phase: Option<(Phase, usize, Micros)>,
+}
+
+/// What a connection is waiting for, as far as it can be told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Head,
+    Reply,
+    Linger,
+}
+
+impl Seen {
+    pub fn sent(&mut self, length: u64, is_file: bool) {
+        self.written += length;
+        if is_file {
+            self.written_from_files += length;
+        }
+    }
+}
+
+impl World {
+    /// A turn begins: who has to be served in it?
+    pub fn begin_turn(&mut self) {
+        for line in self.lines.iter_mut().filter(|line| line.is_open()) {
+            let is_new = !line.seen.was_visited;
+            let has_yielded = line.tried.is_some_and(|(_, is_refused)| !is_refused);
+            line.seen.due = line.seen.noted || is_new || has_yielded;
+        }
+    }
+
+    /// A turn has ended. Returns whether anything happened in it.
+    pub fn end_turn(&mut self, limits: &Limits) -> bool {
+        let mut moved = false;
+        for id in 0..self.lines.len() {
+            let now = self.now;
+            let line = &mut self.lines[id];
+            if line.token.is_none() {
+                continue;
+            }
+            let slices = line.seen.slices.swap(0, Ordering::Relaxed);
+            let seen = &mut line.seen;
+            let is_visited = seen.visited || seen.responses > 0 || slices > 0;
+            moved |= is_visited;
+            let mut broken = Vec::new();
+            broken.extend(seen.budget_broken(limits, slices));
+            if line.is_open() {
+                if line.seen.due && !is_visited {
+                    broken.push("was runnable, and not served".into());
+                }
+                line.note_time(now, slices);
+                broken.extend(line.deadline_broken(now, limits));
+            }
+            line.seen.end_turn(is_visited);
+            for what in broken {
+                self.accuse(format!("line {id}: {what}"));
+            }
+        }
+        moved
+    }
+
+    /// The loop is about to sleep, so nobody has anything to do that he knows of.
+    pub fn check_sleep(&mut self) {
+        let lines = self.lines.iter().enumerate();
+        let mut broken = Vec::new();
+        for (id, line) in lines.filter(|(_, line)| line.is_open()) {
+            match line.tried {
+                Some((call, false)) => {
+                    broken.push(format!("line {id}: waits, but {call:?} was not refused"));
+                }
+                Some((call, true)) if line.is_forgotten() => {
+                    broken.push(format!("line {id}: {call:?} is possible, and nobody knows"));
+                }
+                _ => {}
+            }
+        }
+        if self.has_forgotten_the_door() {
+            broken.push("somebody waits at the door, and nobody knows".into());
+        }
+        broken.into_iter().for_each(|what| self.accuse(what));
+    }
+
+    /// A connection has been closed: was it a legal place?
+    pub fn judge_end(&mut self, id: usize) {
+        let line = &self.lines[id];
+        let standing = line.matcher.standing();
+        let answered = line.seen.answered + line.seen.responses;
+        let is_owed = line.asked().max(answered) > line.matcher.done() && !line.matcher.is_over();
+        let what = match (line.aborted, standing) {
+            (true, Standing::Between) if !is_owed => "reset, although nothing was owed",
+            (false, Standing::Within | Standing::Broken) if !line.reset => {
+                "closed within a response without a reset"
+            }
+            (false, Standing::Between)
+                if is_owed && !line.failed && !line.reset && self.plan.stops.is_empty() =>
+            {
+                "closed without an answer"
+            }
+            _ => return,
+        };
+        self.accuse(format!("line {id}: {what}"));
+    }
+
+    /// Everything is over: has every good peer got what it asked for?
+    pub fn judge_all(&mut self) {
+        let is_tight = self.plan.connections < self.plan.peers.len()
+            || self.plan.descriptors < self.plan.peers.len();
+        let mut broken = Vec::new();
+        for (id, line) in self.lines.iter().enumerate() {
+            if line.token.is_none() || !line.peer.is_good() || line.failed {
+                continue;
+            }
+            let asked = line.peer.asks.len();
+            let is_answered = line.matcher.done() == asked || line.matcher.is_over();
+            if line.lost && !line.aborted {
+                broken.push(format!("line {id}: a response was lost to a reset"));
+            } else if !is_answered && self.plan.stops.is_empty() && !is_tight {
+                let done = line.matcher.done();
+                broken.push(format!("line {id}: {done} of {asked} answers"));
+            }
+        }
+        broken.into_iter().for_each(|what| self.accuse(what));
+    }
+}
+
+impl Seen {
+    fn budget_broken(&self, limits: &Limits, slices: usize) -> Option<String> {
+        let written = limits.written_per_turn as u64;
+        let used = [
+            ("bytes read", self.read as u64, limits.read_per_turn as u64),
+            (
+                "requests",
+                self.responses as u64,
+                limits.requests_per_turn as u64,
+            ),
+            ("slices", slices as u64, 1),
+            ("bytes of files", self.written_from_files, written),
+            ("bytes written", self.written, written + BESIDES),
+        ];
+        let beyond = used.into_iter().find(|(_, used, most)| used > most);
+        beyond.map(|(what, used, most)| format!("{used} {what} in one turn, {most} allowed"))
+    }
+
+    fn end_turn(&mut self, is_visited: bool) {
+        self.was_visited |= is_visited;
+        self.noted = false;
+        self.visited = false;
+        self.read = 0;
+        self.written = 0;
+        self.written_from_files = 0;
+        self.answered += self.responses;
+        self.responses = 0;
+    }
+}
+
+impl Line {
+    fn phase(&self) -> Phase {
+        let asked = self.asked();
+        let heads_end = asked.checked_sub(1).map_or(0, |last| self.ends[last]);
+        let is_replying = self.matcher.standing() != Standing::Between;
+        if self.shut || self.matcher.is_over() {
+            Phase::Linger
+        } else if is_replying || asked > self.matcher.done() {
+            Phase::Reply
+        } else if self.received > heads_end {
+            Phase::Head
+        } else {
+            Phase::Idle
+        }
+    }
+
+    fn note_time(&mut self, now: Micros, slices: usize) {
+        let (phase, asked) = (self.phase(), self.asked());
+        let seen = &mut self.seen;
+        if seen.responses > 0 || slices > 0 {
+            seen.began = now;
+            seen.written_since = 0;
+        }
+        seen.written_since += seen.written;
+        if seen.written > 0 || seen.responses > 0 || slices > 0 {
+            seen.progress = now;
+        }
+        if seen
+            .phase
+            .is_none_or(|(old, count, _)| (old, count) != (phase, asked))
+        {
+            seen.phase = Some((phase, asked, now));
+        }
+    }
+
+    fn deadline_broken(&self, now: Micros, limits: &Limits) -> Option<String> {
+        let (phase, _, since) = self.seen.phase?;
+        let by = match phase {
+            Phase::Idle => since + micros(limits.idle_timeout),
+            Phase::Head => since + micros(limits.header_timeout),
+            Phase::Linger => since + micros(limits.linger_timeout),
+            Phase::Reply => {
+                let stall = micros(limits.send_timeout);
+                let earned = self.seen.written_since / u64::from(limits.min_send_rate);
+                let overdue = self.seen.began + stall + earned * 1_000_000;
+                overdue.min(self.seen.progress.max(since) + stall)
+            }
+        };
+        let last = self.tried.map(|(call, _): (Call, bool)| call);
+        (now > by + SLACK).then(|| format!("{phase:?} since {since}, still open; last: {last:?}"))
+    }
+}
+
+fn micros(time: Duration) -> Micros {
+    time.as_micros() as u64
+}

@@ -1,0 +1,222 @@
+//! The loop of the simulation: the reactor's, with a made-up world in place of the poll.
+
+use crate::desk::Desk;
+use crate::faults::{Call, Place};
+use crate::plan::{Micros, Plan, SECOND};
+use crate::sockets::{Door, House};
+use crate::world::{Event, Shared, World};
+use oneloop::reactor::engine::{Demand, Engine};
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a run went.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The first rules that were broken; none if all is well.
+    pub broken: Vec<String>,
+    pub trace: Vec<String>,
+    /// What each peer was sent: how many bytes, and how many whole replies.
+    pub heard: Vec<(u64, usize)>,
+    pub turns: u64,
+    pub syscalls: u64,
+    /// Calls made for each line, of each kind; and to accept.
+    pub calls: Vec<[u32; 6]>,
+    pub accepts: u32,
+    pub simulated: Micros,
+}
+
+impl Outcome {
+    /// Every call that was made.
+    pub fn places(&self) -> Vec<Place> {
+        let lines = self.calls.iter().enumerate().flat_map(|(id, calls)| {
+            let of = move |call: Call| (0..calls[call as usize]).map(move |n| (id, call, n));
+            OF_A_LINE.into_iter().flat_map(of)
+        });
+        let accepts = (0..self.accepts).map(|number| (0, Call::Accept, number));
+        lines.chain(accepts).collect()
+    }
+}
+
+/// The calls that are made for one connection.
+const OF_A_LINE: [Call; 5] = [
+    Call::Receive,
+    Call::Send,
+    Call::SendFile,
+    Call::Shutdown,
+    Call::Register,
+];
+
+/// Nothing that is planned takes longer, so whoever is open then never ends.
+const HORIZON: Micros = 3600 * SECOND;
+const MOST_TURNS: u64 = 3_000_000;
+
+thread_local! {
+    /// What the server logged as errors: a defect that it caught is still a defect.
+    static ERRORS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Ears;
+
+impl log::Log for Ears {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() == log::Level::Error
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            ERRORS.with_borrow_mut(|errors| errors.push(record.args().to_string()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn listen_to_the_log() {
+    if log::set_logger(&Ears).is_ok() {
+        log::set_max_level(log::LevelFilter::Error);
+    }
+}
+
+/// Carries out a plan. With `traced`, remembers every call.
+pub fn run(plan: &Plan, traced: bool) -> Outcome {
+    listen_to_the_log();
+    let world = World::new(plan.clone(), traced);
+    let limits = Arc::new(plan.limits.limits(plan.connections));
+    let desk = Desk::new(world.clone());
+    let files = desk.files.clone();
+    let engine = Engine::new([Door(world.clone())], desk, limits.clone());
+    let mut simulation = Simulation {
+        engine,
+        house: House(world.clone()),
+        limits,
+        turns: 0,
+        idle_turns: 0,
+        is_stopping: false,
+    };
+    simulation.run(&world);
+    let turns = simulation.turns;
+    let rest = simulation
+        .engine
+        .scheduler()
+        .rest(world.borrow().read_clock());
+    let left = simulation.engine.scheduler().len();
+    drop(simulation);
+    let mut world = world.borrow_mut();
+    if world.broken.is_empty() {
+        if left > 0 || rest.is_some() {
+            world.accuse(format!("{left} slots at the end, rest: {rest:?}"));
+        }
+        // This function has one of each; two more would be a stretch that somebody kept.
+        if files.iter().any(|file| Arc::strong_count(file) > 1) {
+            world.accuse("a file is still open at the end".into());
+        }
+        world.judge_all();
+    }
+    let heard = |line: &crate::line::Line| (line.matcher.total(), line.matcher.done());
+    Outcome {
+        broken: world.broken.drain(..).take(1).collect(),
+        trace: world.trace.take().unwrap_or_default(),
+        heard: world.lines.iter().map(heard).collect(),
+        turns,
+        syscalls: world.syscalls,
+        calls: world.lines.iter().map(|line| line.calls).collect(),
+        accepts: world.door_calls,
+        simulated: world.now,
+    }
+}
+
+struct Simulation {
+    engine: Engine<Door, crate::sockets::Wire, Desk>,
+    house: House,
+    limits: Arc<oneloop::limits::Limits>,
+    turns: u64,
+    /// Turns in a row in which nothing happened although the loop did not sleep.
+    idle_turns: u32,
+    is_stopping: bool,
+}
+
+impl Simulation {
+    /// Until the server has stopped, or a rule was broken.
+    fn run(&mut self, world: &Shared) {
+        while world.borrow().broken.is_empty() {
+            self.turns += 1;
+            let rest = self.engine.rest(world.borrow().read_clock());
+            if rest != Some(Duration::ZERO) {
+                world.borrow_mut().check_sleep();
+            }
+            let events = world.borrow_mut().poll(rest);
+            if self.turn(world, &events) {
+                return;
+            }
+            self.watch_for_spinning(world, rest, &events);
+            self.stop_in_the_end(world);
+        }
+    }
+
+    /// One turn, as in the reactor. Returns whether it was the last.
+    fn turn(&mut self, world: &Shared, events: &[Event]) -> bool {
+        let now = world.borrow().read_clock();
+        for event in events {
+            match event {
+                Event::Door => self.engine.note_door(0),
+                Event::Token(token, edge) => {
+                    if let Some(wire) = self.engine.note(*token) {
+                        wire.note(*edge);
+                    }
+                }
+                Event::Signal(_) => {}
+            }
+        }
+        for event in events {
+            if let Event::Signal(demand) = event {
+                self.is_stopping = true;
+                if self.engine.obey(*demand, now, &mut self.house).is_break() {
+                    return true;
+                }
+            }
+        }
+        world.borrow_mut().begin_turn();
+        let flow = self.engine.turn(now, &mut self.house);
+        let moved = world.borrow_mut().end_turn(&self.limits);
+        for error in ERRORS.take() {
+            world
+                .borrow_mut()
+                .accuse(format!("logged as an error: {error}"));
+        }
+        self.idle_turns = if moved { 0 } else { self.idle_turns + 1 };
+        match flow {
+            Ok(flow) => flow.is_break(),
+            Err(error) => {
+                world
+                    .borrow_mut()
+                    .accuse(format!("the loop gave up: {error}"));
+                true
+            }
+        }
+    }
+
+    fn watch_for_spinning(&mut self, world: &Shared, rest: Option<Duration>, events: &[Event]) {
+        if rest != Some(Duration::ZERO) || !events.is_empty() {
+            self.idle_turns = 0;
+        }
+        let mut world = world.borrow_mut();
+        if self.idle_turns > 2 {
+            world.accuse("the loop spins: it neither sleeps nor does anything".into());
+        }
+        if self.turns > MOST_TURNS {
+            world.accuse("the loop never ends".into());
+        }
+    }
+
+    /// When nothing will happen any more, the server is told to stop; and must.
+    fn stop_in_the_end(&mut self, world: &Shared) {
+        let mut world = world.borrow_mut();
+        if world.now > HORIZON + SECOND * 60 {
+            world.accuse("the server was told to stop and did not".into());
+        }
+        if !self.is_stopping && (world.is_over() || world.now > HORIZON) {
+            world.demand(Demand::Stop);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The seams: a `Transport`, an `Accept` and the `Sockets` of the engine, over the simulated
+//! world. What the server does here is what it would do to the kernel, so this is where it is
+//! watched.
+
+use crate::faults::{Answer, Call};
+use crate::line::Edge;
+use crate::oracle::Seen;
+use crate::world::Shared;
+use oneloop::reactor::engine::Sockets;
+use oneloop::reactor::listener::Accept;
+use oneloop::transport::{Announced, Arrivals, Transport};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsRawFd;
+
+/// The server's end of a line.
+pub struct Wire {
+    world: Shared,
+    id: usize,
+    arrivals: Arrivals,
+}
+
+/// The listening socket.
+pub struct Door(pub Shared);
+
+/// What the engine asks for.
+pub struct House(pub Shared);
+
+impl Wire {
+    /// An event came for this socket.
+    pub fn note(&mut self, edge: Edge) {
+        self.arrivals.note(Announced {
+            readable: edge.readable,
+            beyond_short: edge.beyond_short,
+        });
+        self.world.borrow_mut().lines[self.id].seen.noted = true;
+    }
+
+    fn seen(&self, note: impl FnOnce(&mut Seen)) {
+        note(&mut self.world.borrow_mut().lines[self.id].seen);
+    }
+
+    fn visited(&self) {
+        self.seen(|seen| seen.visited = true);
+    }
+
+    /// Remembers a call and what came of it.
+    fn tried<T: std::fmt::Debug>(&self, call: Call, result: &Result<T, Errno>) {
+        let mut world = self.world.borrow_mut();
+        let is_refused = matches!(result, Err(Errno::WOULDBLOCK));
+        let line = &mut world.lines[self.id];
+        line.tried = Some((call, is_refused));
+        if line.closed {
+            world.accuse(format!("{call:?} on line {} after it was closed", self.id));
+        }
+        world.stir(self.id);
+        world.say(|| format!("line {}: {call:?} -> {result:?}", self.id));
+    }
+}
+
+impl Transport for Wire {
+    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.visited();
+        if room.is_empty() {
+            self.world
+                .borrow_mut()
+                .accuse("a receive into no room".into());
+        }
+        if self.arrivals.are_drained() {
+            self.tried::<()>(Call::Receive, &Err(Errno::WOULDBLOCK));
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let received = {
+            let world = &mut *self.world.borrow_mut();
+            let answer = world.answer(self.id, Call::Receive);
+            world.lines[self.id].receive(room, answer)
+        };
+        self.tried(Call::Receive, &received);
+        let received = received.map_err(io::Error::from);
+        self.arrivals.received(&received, room.len());
+        self.seen(|seen| seen.read += *received.as_ref().unwrap_or(&0));
+        received
+    }
+
+    fn send(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
+        let sent = self.give(Call::Send, bytes.len() as u64, |line, length| {
+            line.matcher.sent(&bytes[..length as usize])
+        });
+        self.tried(Call::Send, &sent);
+        self.seen(|seen| seen.sent(*sent.as_ref().unwrap_or(&0), false));
+        Ok(sent? as usize)
+    }
+
+    fn send_file(
+        &mut self,
+        file: &File,
+        offset: u64,
+        length: u64,
+        _: &mut [u8],
+    ) -> io::Result<usize> {
+        let descriptor = file.as_raw_fd();
+        let (file, end) = self.world.borrow().file(descriptor);
+        let left = end.saturating_sub(offset).min(length);
+        let sent = if left == 0 {
+            self.world.borrow_mut().syscalls += 1;
+            self.visited();
+            self.world.borrow_mut().lines[self.id].failed = true;
+            Ok(0)
+        } else {
+            self.give(Call::SendFile, left, |line, length| {
+                line.matcher.file_sent(file, offset, length)
+            })
+        };
+        self.tried(Call::SendFile, &sent);
+        self.seen(|seen| seen.sent(*sent.as_ref().unwrap_or(&0), true));
+        Ok(sent? as usize)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.visited();
+        let done = {
+            let world = &mut *self.world.borrow_mut();
+            let answer = world.answer(self.id, Call::Shutdown);
+            if !world.lines[self.id].matcher.is_over() {
+                world.accuse(format!("line {}: shut before its last response", self.id));
+            }
+            world.lines[self.id].shut_down(answer)
+        };
+        self.tried(Call::Shutdown, &done);
+        Ok(done?)
+    }
+
+    fn abort(&mut self) {
+        self.world.borrow_mut().lines[self.id].aborted = true;
+    }
+}
+
+impl Wire {
+    /// Sends as much of `length` bytes as there is room for; `check` looks at what left.
+    fn give(
+        &mut self,
+        call: Call,
+        length: u64,
+        check: impl FnOnce(&mut crate::line::Line, u64) -> Result<(), String>,
+    ) -> Result<u64, Errno> {
+        self.visited();
+        let world = &mut *self.world.borrow_mut();
+        let answer = world.answer(self.id, call);
+        let line = &mut world.lines[self.id];
+        if line.shut || length == 0 {
+            let what = format!(
+                "line {}: {call:?} of {length} bytes, shut: {}",
+                self.id, line.shut
+            );
+            world.accuse(what);
+            return Err(Errno::PIPE);
+        }
+        let taken = line.room_for(length, answer)?;
+        let checked = check(line, taken);
+        line.has_sent();
+        if let Err(wrong) = checked {
+            world.accuse(format!("line {}: {wrong}", self.id));
+        }
+        Ok(taken)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let mut world = self.world.borrow_mut();
+        world.descriptors += 1;
+        world.lines[self.id].close();
+        world.forget_token(self.id);
+        world.stir(self.id);
+        let aborted = world.lines[self.id].aborted;
+        world.say(|| format!("line {}: closed, aborted: {aborted}", self.id));
+        world.judge_end(self.id);
+    }
+}
+
+impl Accept for Door {
+    type Stream = usize;
+
+    fn accept(&mut self) -> io::Result<usize> {
+        let mut world = self.0.borrow_mut();
+        if let Answer::Fails(error) = world.door_answer() {
+            if error == Errno::CONNABORTED {
+                world.next_waiting();
+            }
+            world.say(|| format!("accept -> {error}"));
+            return Err(error.into());
+        }
+        if world.descriptors == 0 && !world.waiting.is_empty() {
+            return Err(Errno::MFILE.into());
+        }
+        let next = world.next_waiting();
+        world.say(|| format!("accept -> {next:?}"));
+        let id = next.ok_or(io::Error::from(Errno::WOULDBLOCK))?;
+        world.descriptors -= 1;
+        world.lines[id].accepted = true;
+        Ok(id)
+    }
+}
+
+impl Sockets<Door, Wire> for House {
+    fn register(&mut self, id: usize, key: usize) -> io::Result<(Wire, Option<IpAddr>)> {
+        let wire = Wire {
+            world: self.0.clone(),
+            id,
+            arrivals: Arrivals::default(),
+        };
+        let answer = self.0.borrow_mut().answer(id, Call::Register);
+        if let Answer::Fails(error) = answer {
+            return Err(error.into());
+        }
+        let mut world = self.0.borrow_mut();
+        world.lines[id].register(key);
+        world.stir(id);
+        Ok((wire, Some(address_of(id))))
+    }
+
+    fn release(&mut self, wire: Wire) {
+        drop(wire);
+    }
+
+    fn close(&mut self, doors: impl Iterator<Item = Door>) {
+        for _ in doors {
+            let mut world = self.0.borrow_mut();
+            world.door_open = false;
+            let could = world.descriptors > 0 && !world.plan.faults.may_fail();
+            if could && !world.waiting.is_empty() {
+                world.accuse("a door was closed on somebody who waited".into());
+            }
+        }
+    }
+}
+
+/// A peer's address tells whose line it is.
+fn address_of(id: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(id as u32))
+}
+
+/// Whose line has this address.
+pub fn id_of(address: Option<IpAddr>) -> usize {
+    match address {
+        Some(IpAddr::V4(address)) => address.to_bits() as usize,
+        _ => usize::MAX,
+    }
+}

@@ -1,0 +1,220 @@
+//! Which plan belongs to a seed? Each seed leaves whole kinds of trouble out, so that what one kind
+//! hides another run shows (swarm testing, Groce et al., 2012).
+
+use crate::asks::{Ask, FILE, FILES, Manner, Method, Page};
+use crate::chance::{Chance, mix};
+use crate::faults::{Faults, Share};
+use crate::plan::{Kind, MILLI, Micros, POLLERS, Peer, Plan, SECOND, Size, TOO_LONG};
+
+/// The kinds of trouble, each on or off for a whole run.
+struct Moods {
+    limits: Size,
+    /// Files, streams and bodies that are larger than any buffer.
+    large: bool,
+    /// Requests that are none, and bodies that break off.
+    bad: bool,
+    /// Peers that break the rules, or vanish.
+    rude: bool,
+}
+
+/// The plan of a seed.
+pub fn plan(seed: u64) -> Plan {
+    let chance = &mut Chance::new(seed);
+    let moods = Moods {
+        limits: chance.pick(&[Size::Usual, Size::Small]),
+        large: chance.one_in(2),
+        bad: chance.one_in(2),
+        rude: chance.one_in(2),
+    };
+    let count = chance.pick(&[1, 1, 2, 3, 5, 8, 20]);
+    let over = chance.pick(&[10 * MILLI, SECOND, 30 * SECOND]);
+    let peers: Vec<Peer> = (0..count)
+        .map(|id| peer(mix(&[seed, id]), over, &moods))
+        .collect();
+    let buffers = [1, 7, 100, 4096, 65_536, 262_144];
+    Plan {
+        faults: faults(chance),
+        poller: chance.pick(&POLLERS),
+        limits: moods.limits,
+        connections: tight(chance, peers.len()),
+        descriptors: tight(chance, peers.len()),
+        receive_buffer: chance.pick(&buffers),
+        send_buffer: match moods.large {
+            // A megabyte through one byte of buffer is a hundred thousand turns, for nothing.
+            true => chance.pick(&buffers[3..]),
+            false => chance.pick(&buffers),
+        },
+        stops: stops(chance, over),
+        shrinks: shrinks(chance, over),
+        peers,
+    }
+}
+
+fn faults(chance: &mut Chance) -> Faults {
+    let seed = chance.next();
+    let often = |chance: &mut Chance, shares: &[u16]| match chance.one_in(2) {
+        true => 0,
+        false => chance.pick(shares),
+    };
+    Faults::Drawn {
+        seed,
+        share: Share {
+            one: often(chance, &[20, 200]),
+            half: often(chance, &[20, 200]),
+            later: often(chance, &[20, 200, 400]),
+            fails: match chance.one_in(3) {
+                true => chance.pick(&[1, 10, 50]),
+                false => 0,
+            },
+            door_fails: often(chance, &[10, 300]),
+            register_fails: match chance.one_in(6) {
+                true => 100,
+                false => 0,
+            },
+        },
+    }
+}
+
+/// A limit that is mostly beyond what is needed, and sometimes well within.
+fn tight(chance: &mut Chance, needed: usize) -> usize {
+    match chance.one_in(4) {
+        true => chance.between(1, needed),
+        false => 10 * needed,
+    }
+}
+
+fn stops(chance: &mut Chance, over: Micros) -> Vec<Micros> {
+    let mut at = || chance.below(2 * over as usize) as Micros;
+    let both = vec![at(), at()];
+    match chance.below(8) {
+        0 => both[..1].to_vec(),
+        1 => both,
+        _ => Vec::new(),
+    }
+}
+
+fn shrinks(chance: &mut Chance, over: Micros) -> Vec<(usize, Micros, u64)> {
+    match chance.one_in(6) {
+        true => vec![(
+            chance.below(FILES),
+            chance.below(2 * over as usize) as Micros,
+            chance.pick(&[0, 5000, FILE / 2]),
+        )],
+        false => Vec::new(),
+    }
+}
+
+fn peer(seed: u64, over: Micros, moods: &Moods) -> Peer {
+    let chance = &mut Chance::new(seed);
+    let kind = kind(chance, moods);
+    let most = match kind {
+        // It is to be in time with its heads, a byte after the other.
+        Kind::Drip(_) | Kind::Slowloris(_) => 2,
+        Kind::SlowReader(..) => 3,
+        _ => chance.pick(&[1, 3, 12]),
+    };
+    let count = chance.between(0, most);
+    let mut asks: Vec<Ask> = (0..count).map(|_| ask(chance, moods)).collect();
+    if moods.bad && chance.one_in(3) {
+        asks.push(chance.pick(&[
+            Ask::Garbage,
+            Ask::Unfinished,
+            Ask::LongLine(longest_line(moods.limits) + 2),
+            Ask::LongHead(longest_head(moods.limits) + 1),
+        ]));
+    }
+    if matches!(kind, Kind::Slowloris(_)) {
+        asks.push(Ask::Unfinished);
+    }
+    if matches!(kind, Kind::Drip(_)) {
+        // A long head, or a body, a byte at a time would be late.
+        asks.retain(|ask| ask.text().0.len() < 150);
+    }
+    Peer {
+        connects: chance.below(over as usize) as Micros,
+        asks,
+        kind,
+        seed: chance.next(),
+    }
+}
+
+fn kind(chance: &mut Chance, moods: &Moods) -> Kind {
+    let good = [
+        Kind::Plain,
+        Kind::Pipelined,
+        Kind::Drip(chance.below(20) as Micros * MILLI),
+        Kind::Pieces,
+        // Fast enough for the least rate that the limits ask for.
+        match moods.large {
+            true => Kind::SlowReader(chance.between(1000, 30_000), 5 * MILLI),
+            false => Kind::SlowReader(chance.between(1, 300), 2 * MILLI),
+        },
+        Kind::HalfCloser,
+        Kind::Silent,
+        Kind::Urgent,
+    ];
+    let rude = [
+        Kind::NeverReader,
+        Kind::Slowloris(chance.between(1, 900) as Micros * MILLI),
+        Kind::Vanishes(chance.pick(&[0, MILLI, 2 * SECOND])),
+        Kind::Leaves,
+    ];
+    match moods.rude && chance.one_in(2) {
+        true => chance.pick(&rude),
+        false => chance.pick(&good),
+    }
+}
+
+fn ask(chance: &mut Chance, moods: &Moods) -> Ask {
+    let method = match chance.below(10) {
+        0 => Method::Head,
+        1 if moods.rude => Method::Post(chance.pick(&[0, 1, 500, TOO_LONG])),
+        1 => Method::Post(chance.pick(&[0, 1, 500, 2000])),
+        _ => Method::Get,
+    };
+    let manner = match chance.below(12) {
+        0 => Manner::NewClose,
+        1 => Manner::Old,
+        2 => Manner::OldKeep,
+        _ => Manner::New,
+    };
+    Ask::Page {
+        method,
+        manner,
+        page: page(chance, moods),
+    }
+}
+
+fn page(chance: &mut Chance, moods: &Moods) -> Page {
+    let file = chance.below(FILES);
+    let slices = chance.between(1, 8);
+    let size = chance.pick(&[1, 40, 1000, 5000]);
+    match chance.below(10) {
+        0..=3 => Page::Bytes(chance.pick(&[0, 1, 150, 5000, 16_000])),
+        4..=6 => {
+            // Through small budgets a large file takes many turns that are all the same.
+            let most = match (moods.large, moods.limits) {
+                (true, Size::Usual) => FILE,
+                (true, Size::Small) => 20_000,
+                (false, _) => 3000,
+            };
+            let length = chance.below(most as usize + 1) as u64;
+            Page::File {
+                file,
+                offset: chance.below((FILE - length) as usize + 1) as u64,
+                length,
+            }
+        }
+        7 => Page::Parts { file },
+        8 if moods.bad => Page::Broken { slices, size },
+        _ => Page::Stream { slices, size },
+    }
+}
+
+fn longest_line(size: Size) -> usize {
+    size.limits(1).request_line
+}
+
+fn longest_head(size: Size) -> usize {
+    size.limits(1).head
+}

@@ -1,0 +1,390 @@
+//! Everything that is not the server: the clock, the network, the files, and the poller that tells
+//! of it. Time passes only when the loop sleeps, and a very little in every turn.
+
+use crate::asks::{FILE, FILES};
+use crate::chance::Chance;
+use crate::faults::{Answer, Call, Place};
+use crate::line::{Edge, Line};
+use crate::plan::{Micros, Plan, Poller};
+use oneloop::clock::Now;
+use oneloop::reactor::engine::Demand;
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Fri, 01 Jan 2100 00:00:00 GMT.
+const WALL: Duration = Duration::from_secs(4_102_444_800);
+
+/// What a turn takes, at least and at most.
+const TURN: (usize, usize) = (1, 40);
+
+/// The world, as all that live in it share it.
+pub type Shared = Rc<RefCell<World>>;
+
+pub struct World {
+    pub plan: Plan,
+    pub now: Micros,
+    began: Instant,
+    pub lines: Vec<Line>,
+    /// Lines that wait to be accepted.
+    pub waiting: VecDeque<usize>,
+    /// The server has been told of them, or knows better.
+    door_edge: bool,
+    door_seen_empty: bool,
+    pub door_calls: u32,
+    pub door_open: bool,
+    agenda: BinaryHeap<Reverse<(Micros, Due)>>,
+    /// Lines with an edge, in the order in which it came.
+    edges: VecDeque<usize>,
+    /// Tokens whose sockets were closed in the latest turn.
+    stale: Vec<usize>,
+    /// Lines that a call was made for since the latest poll.
+    stirred: Vec<usize>,
+    demands: Vec<Demand>,
+    chance: Chance,
+    /// How long each file is.
+    pub files: [u64; FILES],
+    /// Their descriptors, by which the server names them.
+    pub file_descriptors: Vec<RawFd>,
+    /// How many more descriptors the process may open.
+    pub descriptors: usize,
+    /// Rules that were broken.
+    pub broken: Vec<String>,
+    pub trace: Option<Vec<String>>,
+    pub syscalls: u64,
+}
+
+/// What happens by itself at its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Connects(usize),
+    Acts(usize),
+    Takes(usize),
+    Stop,
+    Shrinks(usize, u64),
+}
+
+/// What a poll returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    Door,
+    Token(usize, Edge),
+    Signal(Demand),
+}
+
+impl World {
+    pub fn new(plan: Plan, traced: bool) -> Shared {
+        let line = |peer: &crate::plan::Peer| {
+            Line::new(peer.clone(), plan.receive_buffer, plan.send_buffer)
+        };
+        let mut world = Self {
+            now: 0,
+            began: Instant::now(),
+            lines: plan.peers.iter().map(line).collect(),
+            waiting: VecDeque::new(),
+            door_edge: false,
+            door_seen_empty: false,
+            door_calls: 0,
+            door_open: true,
+            agenda: BinaryHeap::new(),
+            edges: VecDeque::new(),
+            stale: Vec::new(),
+            stirred: Vec::new(),
+            demands: Vec::new(),
+            chance: Plan::draw(plan.peers.len() as u64, 1),
+            files: [FILE; FILES],
+            file_descriptors: Vec::new(),
+            descriptors: plan.descriptors,
+            broken: Vec::new(),
+            trace: traced.then(Vec::new),
+            syscalls: 0,
+            plan,
+        };
+        for id in 0..world.lines.len() {
+            world.plan_for(world.plan.peers[id].connects, Due::Connects(id));
+        }
+        for at in world.plan.stops.clone() {
+            world.plan_for(at, Due::Stop);
+        }
+        for (file, at, length) in world.plan.shrinks.clone() {
+            world.plan_for(at, Due::Shrinks(file, length));
+        }
+        Rc::new(RefCell::new(world))
+    }
+
+    /// The time as the server reads it.
+    pub fn read_clock(&self) -> Now {
+        Now {
+            instant: self.began + Duration::from_micros(self.now),
+            wall: wall(),
+        }
+    }
+
+    pub fn say(&mut self, what: impl FnOnce() -> String) {
+        let now = self.now;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>10} us  {}", now, what()));
+        }
+    }
+
+    /// A signal is sent to the server.
+    pub fn demand(&mut self, demand: Demand) {
+        self.demands.push(demand);
+    }
+
+    /// Which file this is, and how long.
+    pub fn file(&self, descriptor: RawFd) -> (usize, u64) {
+        let is_it = |&one: &RawFd| one == descriptor;
+        let file = self.file_descriptors.iter().position(is_it);
+        file.map_or((FILES, 0), |file| (file, self.files[file]))
+    }
+
+    /// A rule was broken.
+    pub fn accuse(&mut self, what: String) {
+        self.say(|| format!("BROKEN: {what}"));
+        self.broken.push(what);
+    }
+
+    /// Nobody will do anything any more unless the server does.
+    pub fn is_over(&self) -> bool {
+        self.agenda.is_empty() && self.waiting.is_empty() && self.lines.iter().all(|l| !l.is_open())
+    }
+
+    /// What the kernel answers to this call.
+    pub fn answer(&mut self, id: usize, call: Call) -> Answer {
+        self.syscalls += 1;
+        let calls = &mut self.lines[id].calls[call as usize];
+        let place: Place = (id, call, *calls);
+        *calls += 1;
+        self.plan.faults.answer(place)
+    }
+
+    /// The same for accept(2), which is nobody's call.
+    pub fn door_answer(&mut self) -> Answer {
+        self.syscalls += 1;
+        self.door_calls += 1;
+        self.plan
+            .faults
+            .answer((0, Call::Accept, self.door_calls - 1))
+    }
+
+    /// Takes the next connection out of the backlog.
+    pub fn next_waiting(&mut self) -> Option<usize> {
+        let next = self.waiting.pop_front();
+        self.door_seen_empty = next.is_none();
+        next
+    }
+
+    /// Nobody is waiting who has not been announced.
+    pub fn has_forgotten_the_door(&self) -> bool {
+        self.door_open && self.door_seen_empty && !self.waiting.is_empty() && !self.door_edge
+    }
+
+    /// A call was made for a line: by the next poll its peer may have something to take.
+    pub fn stir(&mut self, id: usize) {
+        if !std::mem::replace(&mut self.lines[id].is_stirred, true) {
+            self.stirred.push(id);
+        }
+    }
+
+    /// A connection's socket was closed: its token may be given to another.
+    pub fn forget_token(&mut self, id: usize) {
+        self.stale.extend(self.lines[id].token);
+        self.lines[id].edge = Edge::default();
+    }
+
+    fn plan_for(&mut self, at: Micros, due: Due) {
+        self.agenda.push(Reverse((at, due)));
+    }
+
+    fn collect_edge(&mut self, id: usize) {
+        let line = &mut self.lines[id];
+        if line.is_open() && line.edge.is_any() && !std::mem::replace(&mut line.is_listed, true) {
+            self.edges.push_back(id);
+        }
+    }
+
+    // The poll.
+
+    /// Sleeps until there is something to tell, at most for `rest`.
+    pub fn poll(&mut self, rest: Option<Duration>) -> Vec<Event> {
+        self.settle();
+        // As the kernel does, it rounds up to a millisecond.
+        let wake = rest.map(|rest| self.now + (rest.as_micros() as u64).next_multiple_of(1000));
+        self.happen();
+        while !self.has_news() {
+            let next = self.agenda.peek().map(|Reverse((at, _))| *at);
+            let Some(until) = next.into_iter().chain(wake).min() else {
+                break;
+            };
+            if wake.is_some_and(|wake| wake <= self.now) {
+                break;
+            }
+            self.now = self.now.max(until);
+            self.happen();
+        }
+        let events = self.events();
+        self.now += self.chance.between(TURN.0, TURN.1) as u64;
+        events
+    }
+
+    /// What follows from the calls of the latest turn.
+    fn settle(&mut self) {
+        for id in std::mem::take(&mut self.stirred) {
+            let line = &mut self.lines[id];
+            line.is_stirred = false;
+            line.reveal();
+            self.plan_to_take(id, 0);
+            self.act(id);
+        }
+    }
+
+    fn plan_to_take(&mut self, id: usize, at_least: Micros) {
+        let line = &mut self.lines[id];
+        if let Some((_, every)) = line.peer.appetite()
+            && line.untaken() > 0
+            && !std::mem::replace(&mut line.is_to_take, true)
+        {
+            self.plan_for(self.now + every.max(at_least), Due::Takes(id));
+        }
+    }
+
+    fn has_news(&self) -> bool {
+        self.door_edge || !self.edges.is_empty() || !self.demands.is_empty()
+    }
+
+    /// All that is due.
+    fn happen(&mut self) {
+        while let Some(Reverse((at, due))) = self.agenda.peek().copied()
+            && at <= self.now
+        {
+            self.agenda.pop();
+            match due {
+                Due::Connects(id) => {
+                    self.say(|| format!("peer {id} connects"));
+                    self.waiting.push_back(id);
+                    let is_told = self.plan.poller == Poller::Miser && !self.door_seen_empty;
+                    self.door_edge |= !is_told && self.door_open;
+                    self.act(id);
+                }
+                Due::Acts(id) => self.act(id),
+                Due::Takes(id) => self.take(id),
+                Due::Stop => self.demands.push(Demand::Stop),
+                Due::Shrinks(file, length) => self.files[file] = self.files[file].min(length),
+            }
+        }
+    }
+
+    fn act(&mut self, id: usize) {
+        let before = self.trace.is_some().then(|| self.lines[id].did());
+        let resumes = self.lines[id].follow_script(self.now);
+        if let Some(before) = before {
+            let did = self.lines[id].did();
+            if did != before {
+                self.say(|| format!("peer {id}: {did}"));
+            }
+        }
+        if let Some(at) = resumes {
+            self.plan_for(at, Due::Acts(id));
+        }
+        self.collect_edge(id);
+    }
+
+    fn take(&mut self, id: usize) {
+        let line = &mut self.lines[id];
+        line.is_to_take = false;
+        if let Some((most, _)) = line.peer.appetite()
+            && line.take(most)
+        {
+            self.plan_to_take(id, 1);
+            self.act(id);
+        }
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        let mut events: Vec<Event> = self.demands.drain(..).map(Event::Signal).collect();
+        if std::mem::take(&mut self.door_edge) {
+            self.door_seen_empty = false;
+            events.push(Event::Door);
+        }
+        let most = match self.plan.poller {
+            Poller::Tiny => usize::from(events.is_empty()).min(self.edges.len()),
+            _ => self.edges.len(),
+        };
+        for id in self.edges.drain(..most).collect::<Vec<_>>() {
+            let line = &mut self.lines[id];
+            line.is_listed = false;
+            let edge = std::mem::take(&mut line.edge);
+            if let (true, Some(token)) = (line.is_open(), line.token) {
+                events.push(Event::Token(token, edge));
+            }
+        }
+        self.distort(&mut events);
+        events
+    }
+
+    /// What the other pollers make of the miser's events.
+    fn distort(&mut self, events: &mut Vec<Event>) {
+        let all = Edge {
+            readable: true,
+            writable: true,
+            beyond_short: true,
+        };
+        let stale = std::mem::take(&mut self.stale);
+        match self.plan.poller {
+            Poller::Miser | Poller::Tiny => {}
+            Poller::Generous if self.lines.is_empty() => {}
+            Poller::Generous => {
+                for _ in 0..self.chance.below(3) {
+                    let id = self.chance.below(self.lines.len());
+                    if let (true, Some(token)) = (self.lines[id].is_open(), self.lines[id].token) {
+                        events.push(Event::Token(token, all));
+                    }
+                }
+                for event in events.iter_mut() {
+                    if let Event::Token(_, edge) = event {
+                        *edge = all;
+                    }
+                }
+                events.extend(
+                    events
+                        .clone()
+                        .iter()
+                        .filter(|e| !matches!(e, Event::Signal(_))),
+                );
+            }
+            Poller::Kqueue => {
+                let split = |event: Event| match event {
+                    Event::Token(token, edge) => {
+                        let write = Edge {
+                            writable: true,
+                            ..Edge::default()
+                        };
+                        let read = Edge {
+                            writable: false,
+                            ..edge
+                        };
+                        let both = [(edge.writable, write), (read.is_any(), read)];
+                        let told = both.into_iter().filter(|(is_told, _)| *is_told);
+                        told.map(|(_, edge)| Event::Token(token, edge)).collect()
+                    }
+                    other => vec![other],
+                };
+                *events = std::mem::take(events).into_iter().flat_map(split).collect();
+                for at in (1..events.len()).rev() {
+                    events.swap(at, self.chance.below(at + 1));
+                }
+            }
+            Poller::Stale => {
+                events.extend(stale.into_iter().map(|token| Event::Token(token, all)));
+            }
+        }
+    }
+}
+
+fn wall() -> SystemTime {
+    UNIX_EPOCH + WALL
+}
