@@ -22,7 +22,6 @@ use crate::limits::Limits;
 use crate::outbox::Outbox;
 use body::{Body, Pace, produce_slice};
 use head::Head;
-use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
