@@ -269,6 +269,17 @@ mod tests {
         }
     }
 
+    /// A head that drips would cost the square of its length.
+    #[test]
+    fn no_byte_is_searched_twice() {
+        let mut inbox = Inbox::default();
+        for byte in b"GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r" {
+            fill(&mut inbox, &[*byte]);
+            assert_eq!(inbox.arrival(60, 20), Arrival::Partial);
+            assert_eq!(inbox.searched, inbox.end);
+        }
+    }
+
     #[test]
     fn an_inbox_without_bytes_holds_no_memory() {
         let mut spare = vec![0; 1024].into_boxed_slice();

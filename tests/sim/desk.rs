@@ -88,7 +88,12 @@ impl Service for Desk {
         _: Now,
     ) -> Response {
         let mut world = self.world.borrow_mut();
-        world.lines[id].seen.responses += 1;
+        let is_stopping = world.stopping.is_some();
+        let line = &mut world.lines[id];
+        if is_stopping {
+            line.matcher.expect_the_last(line.seen.given());
+        }
+        line.seen.responses += 1;
         let slices = world.lines[id].seen.slices.clone();
         let (status, payload) = match &asked {
             Err(refusal) => (refusal.status, Payload::Empty),

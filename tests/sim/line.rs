@@ -5,7 +5,7 @@
 use crate::faults::{Answer, Call};
 use crate::matcher::Matcher;
 use crate::oracle::Seen;
-use crate::plan::{Act, Kind, Micros, Peer};
+use crate::plan::{Act, Kind, Micros, Peer, SECOND};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 
@@ -116,6 +116,11 @@ impl Line {
         }
     }
 
+    /// The server has accepted it, and not let it in.
+    pub fn is_held(&self) -> bool {
+        self.accepted && self.token.is_none() && !self.closed
+    }
+
     /// Whether the server has it open.
     pub fn is_open(&self) -> bool {
         self.token.is_some() && !self.closed
@@ -176,6 +181,7 @@ impl Line {
                     self.announce(true, false, true);
                 }
                 Act::Wait(time) => self.resumes = now + time,
+                Act::Meet => self.resumes = (now / SECOND + 2) * SECOND,
                 Act::HalfClose => self.end_stream(),
                 Act::Close => {
                     self.gone = true;

@@ -112,7 +112,8 @@ impl Tally {
         let outcome = run(plan, false);
         if !outcome.broken.is_empty() {
             let again = format!("ONELOOP_SIM_SEED={seed} cargo test --test sim one_seed");
-            panic!("seed {seed}: {}", report::failure(plan.clone(), &again));
+            let (runs, failure) = (self.runs, report::failure(plan.clone(), &again));
+            panic!("seed {seed}, after {runs} runs: {failure}");
         }
         self.runs += 1;
         self.turns += outcome.turns;

@@ -20,6 +20,8 @@ pub struct Matcher {
     within: u64,
     /// The last response has been sent.
     over: bool,
+    /// This reply, and any after it, must say that it is the last.
+    last_from: usize,
     /// Bytes in all.
     total: u64,
     /// Where each complete reply ended.
@@ -49,6 +51,7 @@ impl Matcher {
             pieces: 0,
             within: 0,
             over: false,
+            last_from: usize::MAX,
             total: 0,
             ends: Vec::new(),
         };
@@ -124,6 +127,11 @@ impl Matcher {
         }
     }
 
+    /// The server is stopping, and gives reply `number` now.
+    pub fn expect_the_last(&mut self, number: usize) {
+        self.last_from = self.last_from.min(number);
+    }
+
     pub fn standing(&self) -> Standing {
         match self.header {
             0 => Standing::Between,
@@ -169,6 +177,12 @@ impl Matcher {
             }
             self.is_whole = (self.kept && at + 1 == reply.kept.len())
                 || (self.last && at + 1 == reply.last.len());
+            if self.is_whole && !self.last && self.done >= self.last_from {
+                return Err(format!(
+                    "reply {} did not say that it was the last",
+                    self.done
+                ));
+            }
             if self.is_whole {
                 return Ok(taken + 1);
             }

@@ -5,14 +5,15 @@ use crate::faults::Call;
 use crate::line::Line;
 use crate::matcher::Standing;
 use crate::plan::{MILLI, Micros};
-use crate::world::World;
+use crate::world::{Said, World};
 use oneloop::limits::Limits;
+use oneloop::reactor::listener::{Verdict, verdict};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Deadlines are met up to the poll's rounding, and the turns it takes to act on many.
-const SLACK: Micros = 100 * MILLI;
+const SLACK: Micros = 2 * MILLI;
 /// Heads of responses, and one slice or body beyond what the budget counts.
 const BESIDES: u64 = 40_000;
 
@@ -22,7 +23,7 @@ pub struct Seen {
     // In this turn.
     pub noted: bool,
     pub visited: bool,
-    pub read: usize,
+    read: usize,
     written: u64,
     written_from_files: u64,
     pub responses: usize,
@@ -38,6 +39,8 @@ pub struct Seen {
     progress: Micros,
     began: Micros,
     written_since: u64,
+    /// Bytes received after our side was shut.
+    lingered: u64,
     /// Since when it has been in the phase it is in, told by the requests it has received.
     phase: Option<(Phase, usize, Micros)>,
 }
@@ -52,6 +55,18 @@ enum Phase {
 }
 
 impl Seen {
+    /// How many responses the service has given.
+    pub fn given(&self) -> usize {
+        self.answered + self.responses
+    }
+
+    pub fn received(&mut self, length: usize, is_shut: bool) {
+        self.read += length;
+        if is_shut {
+            self.lingered += length as u64;
+        }
+    }
+
     pub fn sent(&mut self, length: u64, is_file: bool) {
         self.written += length;
         if is_file {
@@ -62,7 +77,9 @@ impl Seen {
 
 impl World {
     /// A turn begins: who has to be served in it?
-    pub fn begin_turn(&mut self) {
+    pub fn begin_turn(&mut self, limits: &Limits) {
+        self.door_calls_before = self.door_calls;
+        self.check_deadlines(limits);
         for line in self.lines.iter_mut().filter(|line| line.is_open()) {
             let is_new = !line.seen.was_visited;
             let has_yielded = line.tried.is_some_and(|(_, is_refused)| !is_refused);
@@ -72,7 +89,7 @@ impl World {
 
     /// A turn has ended. Returns whether anything happened in it.
     pub fn end_turn(&mut self, limits: &Limits) -> bool {
-        let mut moved = false;
+        let mut moved = std::mem::take(&mut self.has_closed) || self.has_accepted();
         for id in 0..self.lines.len() {
             let now = self.now;
             let line = &mut self.lines[id];
@@ -90,18 +107,66 @@ impl World {
                     broken.push("was runnable, and not served".into());
                 }
                 line.note_time(now, slices);
-                broken.extend(line.deadline_broken(now, limits));
             }
             line.seen.end_turn(is_visited);
             for what in broken {
                 self.accuse(format!("line {id}: {what}"));
             }
         }
+        self.check_deadlines(limits);
+        let broken: Vec<_> = self.house_broken(limits).collect();
+        broken.into_iter().for_each(|what| self.accuse(what));
         moved
     }
 
-    /// The loop is about to sleep, so nobody has anything to do that he knows of.
-    pub fn check_sleep(&mut self) {
+    /// A call to accept came to something in this turn, and be it that somebody was lost.
+    fn has_accepted(&self) -> bool {
+        let is_news = match self.door_said {
+            Some(Said::Someone) => true,
+            Some(Said::Error(error)) => verdict(&error.into()) == Verdict::Next,
+            Some(Said::Nobody | Said::NoDescriptor) | None => false,
+        };
+        is_news && self.door_calls > self.door_calls_before
+    }
+
+    /// Whose time is over? Asked before a turn, for the loop may have slept too long, and after it, for
+    /// the turn may have done nothing about it.
+    fn check_deadlines(&mut self, limits: &Limits) {
+        let (now, stopping) = (self.now, self.stopping);
+        let open = self
+            .lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| line.is_open());
+        let late = open.filter_map(|(id, line)| {
+            let what = line.deadline_broken(now, stopping, limits)?;
+            Some(format!("line {id}: {what}"))
+        });
+        let mut broken: Vec<String> = late.collect();
+        let end = stopping.map(|since| since + micros(limits.grace));
+        let open = self.lines.iter().filter(|line| line.is_open()).count();
+        if end.is_some_and(|end| now > end + SLACK) && open > 0 {
+            broken.push(format!("{open} connections open after the grace"));
+        }
+        broken.into_iter().for_each(|what| self.accuse(what));
+    }
+
+    /// Rules that are about no connection by itself.
+    fn house_broken(&self, limits: &Limits) -> impl Iterator<Item = String> {
+        let accepts = (self.door_calls - self.door_calls_before) as usize;
+        let most = limits.accepts_per_turn;
+        let beyond_share =
+            (accepts > most).then(|| format!("{accepts} accepted in one turn, {most} allowed"));
+        let open = self.lines.iter().filter(|line| line.is_open()).count();
+        let most = limits.connections;
+        // Whoever is let in while the server stops is let in whatever the limit says.
+        let beyond_limit = (open > most && self.stopping.is_none())
+            .then(|| format!("{open} connections open, {most} allowed"));
+        beyond_share.into_iter().chain(beyond_limit)
+    }
+
+    /// The loop is about to sleep for so long, so nobody has anything to do that he knows of.
+    pub fn check_sleep(&mut self, rest: Option<Duration>, limits: &Limits) {
         let lines = self.lines.iter().enumerate();
         let mut broken = Vec::new();
         for (id, line) in lines.filter(|(_, line)| line.is_open()) {
@@ -115,8 +180,29 @@ impl World {
                 _ => {}
             }
         }
-        if self.has_forgotten_the_door() {
-            broken.push("somebody waits at the door, and nobody knows".into());
+        let will_try_again = rest.is_some_and(|rest| rest <= limits.accept_pause);
+        let open = self.lines.iter().filter(|line| line.is_open()).count();
+        let is_held = self.lines.iter().any(|line| line.is_held());
+        // Who could not be registered has counted against the room in that turn: a pause follows.
+        let has_place = open < limits.connections && !self.registering_failed;
+        if is_held && (has_place || !will_try_again) {
+            broken.push("there is a place, and who was accepted for it is not let in".into());
+        }
+        if self.is_waited_for_in_silence() && !is_held {
+            let is_known = match self.door_said {
+                Some(Said::NoDescriptor) if self.descriptors > 0 => {
+                    broken.push("there is a place, and nobody is accepted for it".into());
+                    true
+                }
+                Some(Said::NoDescriptor) => will_try_again,
+                Some(Said::Error(error)) => {
+                    verdict(&error.into()) == Verdict::Pause && will_try_again
+                }
+                Some(Said::Someone | Said::Nobody) | None => false,
+            };
+            if !is_known {
+                broken.push("somebody waits at the door, and nobody knows".into());
+            }
         }
         broken.into_iter().for_each(|what| self.accuse(what));
     }
@@ -125,7 +211,7 @@ impl World {
     pub fn judge_end(&mut self, id: usize) {
         let line = &self.lines[id];
         let standing = line.matcher.standing();
-        let answered = line.seen.answered + line.seen.responses;
+        let answered = line.seen.given();
         let is_owed = line.asked().max(answered) > line.matcher.done() && !line.matcher.is_over();
         let what = match (line.aborted, standing) {
             (true, Standing::Between) if !is_owed => "reset, although nothing was owed",
@@ -136,6 +222,9 @@ impl World {
                 if is_owed && !line.failed && !line.reset && self.plan.stops.is_empty() =>
             {
                 "closed without an answer"
+            }
+            (false, Standing::Between) if line.is_ignored(self.now, &self.limits()) => {
+                "closed for want of a request, although one had been announced"
             }
             _ => return,
         };
@@ -179,6 +268,13 @@ impl Seen {
             ("bytes written", self.written, written + BESIDES),
         ];
         let beyond = used.into_iter().find(|(_, used, most)| used > most);
+        let most = limits.linger_bytes + limits.read_per_turn as u64;
+        if self.lingered > most {
+            let lingered = self.lingered;
+            return Some(format!(
+                "{lingered} bytes received after its last response, {most} allowed"
+            ));
+        }
         beyond.map(|(what, used, most)| format!("{used} {what} in one turn, {most} allowed"))
     }
 
@@ -229,10 +325,29 @@ impl Line {
         }
     }
 
-    fn deadline_broken(&self, now: Micros, limits: &Limits) -> Option<String> {
+    /// The server closes it as idle, although it was told in this very turn that there is something
+    /// to receive; and its time is not over.
+    fn is_ignored(&self, now: Micros, limits: &Limits) -> bool {
+        let Some((Phase::Idle, _, since)) = self.seen.phase else {
+            return false;
+        };
+        let is_late = now >= since + micros(limits.idle_timeout);
+        let is_there = self.can_receive() && self.arrived > self.received;
+        self.seen.noted && is_there && !is_late && !self.failed && !self.reset
+    }
+
+    fn deadline_broken(
+        &self,
+        now: Micros,
+        stopping: Option<Micros>,
+        limits: &Limits,
+    ) -> Option<String> {
         let (phase, _, since) = self.seen.phase?;
         let by = match phase {
-            Phase::Idle => since + micros(limits.idle_timeout),
+            Phase::Idle => {
+                let stop = stopping.map(|stopping| stopping.max(since));
+                stop.unwrap_or(since + micros(limits.idle_timeout))
+            }
             Phase::Head => since + micros(limits.header_timeout),
             Phase::Linger => since + micros(limits.linger_timeout),
             Phase::Reply => {

@@ -114,6 +114,8 @@ pub enum Act {
     /// Sends the next byte as urgent data.
     Urge,
     Wait(Micros),
+    /// Waits a second or two, until the clock strikes: others do so, too.
+    Meet,
     /// Waits until it has taken so many whole replies, or the last one.
     Hear(usize),
     HalfClose,
@@ -135,12 +137,16 @@ impl Peer {
                 | Kind::Pipelined
                 | Kind::Drip(_)
                 | Kind::Pieces
-                | Kind::SlowReader(..)
                 | Kind::HalfCloser
                 | Kind::Silent
                 | Kind::Urgent
         );
-        is_kind && !self.asks.iter().any(breaks)
+        let is_steady = match self.kind {
+            // Faster than the least rate that the limits ask for.
+            Kind::SlowReader(bytes, every) => bytes as u64 * SECOND > 256 * every,
+            _ => is_kind,
+        };
+        is_steady && !self.asks.iter().any(breaks)
     }
 
     /// How many bytes it takes at once, and how often; `None` if it never takes any.
@@ -176,6 +182,8 @@ impl Peer {
                     acts.push(Act::Hear(index + 1));
                     if chance.one_in(4) {
                         acts.push(Act::Wait(chance.below(300) as u64 * MILLI));
+                    } else if index + 1 < self.asks.len() && chance.one_in(4) {
+                        acts.push(Act::Meet);
                     }
                 }
                 acts.push(Act::Close);
@@ -252,7 +260,7 @@ impl Size {
                 accepts_per_turn: 2,
                 expiries_per_turn: 2,
                 events: 16,
-                read_per_turn: 64,
+                read_per_turn: 150,
                 written_per_turn: 100,
                 requests_per_turn: 2,
                 coalesced: 300,

@@ -6,7 +6,8 @@ use crate::plan::{Micros, Plan, SECOND};
 use crate::sockets::{Door, House};
 use crate::world::{Event, Shared, World};
 use oneloop::reactor::engine::{Demand, Engine};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,12 +49,15 @@ const OF_A_LINE: [Call; 5] = [
 ];
 
 /// Nothing that is planned takes longer, so whoever is open then never ends.
-const HORIZON: Micros = 3600 * SECOND;
+pub const HORIZON: Micros = 3600 * SECOND;
 const MOST_TURNS: u64 = 3_000_000;
 
 thread_local! {
     /// What the server logged as errors: a defect that it caught is still a defect.
     static ERRORS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// The server runs, and what it panics with is kept here.
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static IS_WATCHED: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Ears;
@@ -75,14 +79,27 @@ impl log::Log for Ears {
 fn listen_to_the_log() {
     if log::set_logger(&Ears).is_ok() {
         log::set_max_level(log::LevelFilter::Error);
+        let tell = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| match IS_WATCHED.get() {
+            true => PANIC.set(Some(panic.to_string())),
+            false => tell(panic),
+        }));
     }
+}
+
+/// What the server panics with, if it does: a broken rule like others, to be shrunk and shown.
+fn catch_panic(run: impl FnOnce()) -> Option<String> {
+    IS_WATCHED.set(true);
+    let done = panic::catch_unwind(AssertUnwindSafe(run));
+    IS_WATCHED.set(false);
+    done.err().and(PANIC.take())
 }
 
 /// Carries out a plan. With `traced`, remembers every call.
 pub fn run(plan: &Plan, traced: bool) -> Outcome {
     listen_to_the_log();
     let world = World::new(plan.clone(), traced);
-    let limits = Arc::new(plan.limits.limits(plan.connections));
+    let limits = Arc::new(world.borrow().limits());
     let desk = Desk::new(world.clone());
     let files = desk.files.clone();
     let engine = Engine::new([Door(world.clone())], desk, limits.clone());
@@ -94,7 +111,9 @@ pub fn run(plan: &Plan, traced: bool) -> Outcome {
         idle_turns: 0,
         is_stopping: false,
     };
-    simulation.run(&world);
+    if let Some(panic) = catch_panic(|| simulation.run(&world)) {
+        world.borrow_mut().accuse(format!("panicked: {panic}"));
+    }
     let turns = simulation.turns;
     let rest = simulation
         .engine
@@ -143,7 +162,7 @@ impl Simulation {
             self.turns += 1;
             let rest = self.engine.rest(world.borrow().read_clock());
             if rest != Some(Duration::ZERO) {
-                world.borrow_mut().check_sleep();
+                world.borrow_mut().check_sleep(rest, &self.limits);
             }
             let events = world.borrow_mut().poll(rest);
             if self.turn(world, &events) {
@@ -168,21 +187,24 @@ impl Simulation {
                 Event::Signal(_) => {}
             }
         }
+        let since = world.borrow().now;
         for event in events {
             if let Event::Signal(demand) = event {
                 self.is_stopping = true;
+                world.borrow_mut().stopping.get_or_insert(since);
                 if self.engine.obey(*demand, now, &mut self.house).is_break() {
                     return true;
                 }
             }
         }
-        world.borrow_mut().begin_turn();
+        world.borrow_mut().begin_turn(&self.limits);
         let flow = self.engine.turn(now, &mut self.house);
         let moved = world.borrow_mut().end_turn(&self.limits);
         for error in ERRORS.take() {
+            let panic = PANIC.take().unwrap_or_default();
             world
                 .borrow_mut()
-                .accuse(format!("logged as an error: {error}"));
+                .accuse(format!("logged as an error: {error} {panic}"));
         }
         self.idle_turns = if moved { 0 } else { self.idle_turns + 1 };
         match flow {
@@ -203,6 +225,9 @@ impl Simulation {
         let mut world = world.borrow_mut();
         if self.idle_turns > 2 {
             world.accuse("the loop spins: it neither sleeps nor does anything".into());
+        }
+        if rest.is_none() && events.is_empty() && self.is_stopping {
+            world.accuse("the server was told to stop, and sleeps for ever".into());
         }
         if self.turns > MOST_TURNS {
             world.accuse("the loop never ends".into());

@@ -7,14 +7,14 @@ use crate::plan::{Kind, Peer, Plan, Poller, Size};
 use crate::run::run;
 use std::collections::BTreeMap;
 
-/// Runs that may be spent on it.
+/// Runs that may be spent on it, unless ONELOOP_SIM_SHRINK says how many.
 const MOST_RUNS: usize = 3000;
 
 /// A plan as small as can be found that still breaks a rule.
 pub fn shrink(plan: Plan) -> Plan {
     let mut smallest = Shrinker {
         plan: listed(plan),
-        runs: MOST_RUNS,
+        runs: crate::number("ONELOOP_SIM_SHRINK").map_or(MOST_RUNS, |most| most as usize),
     };
     while smallest.pass() {}
     smallest.plan

@@ -5,7 +5,7 @@
 use crate::faults::{Answer, Call};
 use crate::line::Edge;
 use crate::oracle::Seen;
-use crate::world::Shared;
+use crate::world::{Said, Shared};
 use oneloop::reactor::engine::Sockets;
 use oneloop::reactor::listener::Accept;
 use oneloop::transport::{Announced, Arrivals, Transport};
@@ -80,7 +80,9 @@ impl Transport for Wire {
         self.tried(Call::Receive, &received);
         let received = received.map_err(io::Error::from);
         self.arrivals.received(&received, room.len());
-        self.seen(|seen| seen.read += *received.as_ref().unwrap_or(&0));
+        let length = *received.as_ref().unwrap_or(&0);
+        let is_shut = self.world.borrow().lines[self.id].shut;
+        self.seen(|seen| seen.received(length, is_shut));
         received
     }
 
@@ -171,6 +173,7 @@ impl Drop for Wire {
     fn drop(&mut self) {
         let mut world = self.world.borrow_mut();
         world.descriptors += 1;
+        world.has_closed = true;
         world.lines[self.id].close();
         world.forget_token(self.id);
         world.stir(self.id);
@@ -189,13 +192,16 @@ impl Accept for Door {
             if error == Errno::CONNABORTED {
                 world.next_waiting();
             }
+            world.door_said = Some(Said::Error(error));
             world.say(|| format!("accept -> {error}"));
             return Err(error.into());
         }
         if world.descriptors == 0 && !world.waiting.is_empty() {
+            world.door_said = Some(Said::NoDescriptor);
             return Err(Errno::MFILE.into());
         }
         let next = world.next_waiting();
+        world.door_said = Some(next.map_or(Said::Nobody, |_| Said::Someone));
         world.say(|| format!("accept -> {next:?}"));
         let id = next.ok_or(io::Error::from(Errno::WOULDBLOCK))?;
         world.descriptors -= 1;
@@ -213,6 +219,7 @@ impl Sockets<Door, Wire> for House {
         };
         let answer = self.0.borrow_mut().answer(id, Call::Register);
         if let Answer::Fails(error) = answer {
+            self.0.borrow_mut().registering_failed = true;
             return Err(error.into());
         }
         let mut world = self.0.borrow_mut();

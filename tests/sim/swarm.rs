@@ -15,6 +15,8 @@ struct Moods {
     bad: bool,
     /// Peers that break the rules, or vanish.
     rude: bool,
+    /// More peers than there are places, who ask and connect in the same moments.
+    crowd: bool,
 }
 
 /// The plan of a seed.
@@ -25,9 +27,13 @@ pub fn plan(seed: u64) -> Plan {
         large: chance.one_in(2),
         bad: chance.one_in(2),
         rude: chance.one_in(2),
+        crowd: chance.one_in(6),
     };
     let count = chance.pick(&[1, 1, 2, 3, 5, 8, 20]);
-    let over = chance.pick(&[10 * MILLI, SECOND, 30 * SECOND]);
+    let over = match moods.crowd {
+        true => 5 * SECOND,
+        false => chance.pick(&[10 * MILLI, SECOND, 30 * SECOND]),
+    };
     let peers: Vec<Peer> = (0..count)
         .map(|id| peer(mix(&[seed, id]), over, &moods))
         .collect();
@@ -36,7 +42,10 @@ pub fn plan(seed: u64) -> Plan {
         faults: faults(chance),
         poller: chance.pick(&POLLERS),
         limits: moods.limits,
-        connections: tight(chance, peers.len()),
+        connections: match moods.crowd {
+            true => peers.len().div_ceil(2),
+            false => tight(chance, peers.len()),
+        },
         descriptors: tight(chance, peers.len()),
         receive_buffer: chance.pick(&buffers),
         send_buffer: match moods.large {
@@ -130,8 +139,13 @@ fn peer(seed: u64, over: Micros, moods: &Moods) -> Peer {
         // A long head, or a body, a byte at a time would be late.
         asks.retain(|ask| ask.text().0.len() < 150);
     }
+    let mut connects = chance.below(over as usize) as Micros;
+    if over > SECOND && (moods.crowd || chance.one_in(3)) {
+        // When others ask who have been waiting for the clock to strike.
+        connects = connects.next_multiple_of(SECOND);
+    }
     Peer {
-        connects: chance.below(over as usize) as Micros,
+        connects,
         asks,
         kind,
         seed: chance.next(),
@@ -149,16 +163,25 @@ fn kind(chance: &mut Chance, moods: &Moods) -> Kind {
             true => Kind::SlowReader(chance.between(1000, 30_000), 5 * MILLI),
             false => Kind::SlowReader(chance.between(1, 300), 2 * MILLI),
         },
+        // For longer than the timeout of a response, and hardly faster than it has to be.
+        match moods.large {
+            true => Kind::SlowReader(2000, SECOND),
+            false => Kind::SlowReader(1, 2 * MILLI),
+        },
         Kind::HalfCloser,
         Kind::Silent,
         Kind::Urgent,
     ];
     let rude = [
         Kind::NeverReader,
+        Kind::SlowReader(chance.between(1, 100), SECOND),
         Kind::Slowloris(chance.between(1, 900) as Micros * MILLI),
         Kind::Vanishes(chance.pick(&[0, MILLI, 2 * SECOND])),
         Kind::Leaves,
     ];
+    if moods.crowd && chance.one_in(2) {
+        return Kind::Plain;
+    }
     match moods.rude && chance.one_in(2) {
         true => chance.pick(&rude),
         false => chance.pick(&good),

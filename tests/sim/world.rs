@@ -6,8 +6,11 @@ use crate::chance::Chance;
 use crate::faults::{Answer, Call, Place};
 use crate::line::{Edge, Line};
 use crate::plan::{Micros, Plan, Poller};
+use crate::run::HORIZON;
 use oneloop::clock::Now;
+use oneloop::limits::Limits;
 use oneloop::reactor::engine::Demand;
+use rustix::io::Errno;
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -34,8 +37,16 @@ pub struct World {
     /// The server has been told of them, or knows better.
     door_edge: bool,
     door_seen_empty: bool,
+    /// What came of the latest accept.
+    pub door_said: Option<Said>,
     pub door_calls: u32,
+    /// Calls to accept before this turn.
+    pub door_calls_before: u32,
     pub door_open: bool,
+    /// A connection was closed in this turn.
+    pub has_closed: bool,
+    /// A connection was lost because it could not be registered.
+    pub registering_failed: bool,
     agenda: BinaryHeap<Reverse<(Micros, Due)>>,
     /// Lines with an edge, in the order in which it came.
     edges: VecDeque<usize>,
@@ -55,6 +66,20 @@ pub struct World {
     pub broken: Vec<String>,
     pub trace: Option<Vec<String>>,
     pub syscalls: u64,
+    /// Since when the server has known that it is to stop.
+    pub stopping: Option<Micros>,
+}
+
+/// What accept(2) answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Here is one.
+    Someone,
+    Nobody,
+    /// There is no descriptor for whoever waits.
+    NoDescriptor,
+    /// An error that was made up.
+    Error(Errno),
 }
 
 /// What happens by itself at its time.
@@ -87,8 +112,12 @@ impl World {
             waiting: VecDeque::new(),
             door_edge: false,
             door_seen_empty: false,
+            door_said: None,
             door_calls: 0,
+            door_calls_before: 0,
             door_open: true,
+            has_closed: false,
+            registering_failed: false,
             agenda: BinaryHeap::new(),
             edges: VecDeque::new(),
             stale: Vec::new(),
@@ -101,6 +130,7 @@ impl World {
             broken: Vec::new(),
             trace: traced.then(Vec::new),
             syscalls: 0,
+            stopping: None,
             plan,
         };
         for id in 0..world.lines.len() {
@@ -153,6 +183,10 @@ impl World {
         self.agenda.is_empty() && self.waiting.is_empty() && self.lines.iter().all(|l| !l.is_open())
     }
 
+    pub fn limits(&self) -> Limits {
+        self.plan.limits.limits(self.plan.connections)
+    }
+
     /// What the kernel answers to this call.
     pub fn answer(&mut self, id: usize, call: Call) -> Answer {
         self.syscalls += 1;
@@ -178,9 +212,9 @@ impl World {
         next
     }
 
-    /// Nobody is waiting who has not been announced.
-    pub fn has_forgotten_the_door(&self) -> bool {
-        self.door_open && self.door_seen_empty && !self.waiting.is_empty() && !self.door_edge
+    /// Somebody waits, and no event will tell of him.
+    pub fn is_waited_for_in_silence(&self) -> bool {
+        self.door_open && !self.waiting.is_empty() && !self.door_edge
     }
 
     /// A call was made for a line: by the next poll its peer may have something to take.
@@ -220,7 +254,9 @@ impl World {
             let Some(until) = next.into_iter().chain(wake).min() else {
                 break;
             };
-            if wake.is_some_and(|wake| wake <= self.now) {
+            // A peer may go on taking for hours what was sent to it long ago.
+            let is_over = wake.is_none() && self.stopping.is_none() && self.now > HORIZON;
+            if wake.is_some_and(|wake| wake <= self.now) || is_over {
                 break;
             }
             self.now = self.now.max(until);
@@ -246,6 +282,7 @@ impl World {
         let line = &mut self.lines[id];
         if let Some((_, every)) = line.peer.appetite()
             && line.untaken() > 0
+            && !(line.closed && line.aborted)
             && !std::mem::replace(&mut line.is_to_take, true)
         {
             self.plan_for(self.now + every.max(at_least), Due::Takes(id));

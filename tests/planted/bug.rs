@@ -1,0 +1,77 @@
+//! What does a patch say of itself?
+
+use crate::here;
+use std::fs;
+use std::path::PathBuf;
+
+/// One mistake, and who must notice it.
+#[derive(Debug)]
+pub struct Bug {
+    pub name: String,
+    pub patch: PathBuf,
+    /// The mistake in one sentence.
+    pub what: String,
+    /// The file it is made in.
+    pub file: String,
+    /// The target of `cargo test` that must turn red (`lib` for the unit tests), and a filter for
+    /// its tests.
+    pub target: String,
+    pub filter: String,
+    /// A part of what the failing test says.
+    pub says: String,
+}
+
+/// Every bug there is, by the file it is made in.
+pub fn all() -> Vec<Bug> {
+    let entries = fs::read_dir(here("tests/planted/bugs")).expect("the patches");
+    let paths = entries.map(|entry| entry.expect("a patch").path());
+    let mut bugs: Vec<Bug> = paths.map(Bug::read).collect();
+    bugs.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
+    bugs
+}
+
+impl Bug {
+    fn read(patch: PathBuf) -> Self {
+        let name = patch.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&patch).unwrap();
+        let missing = |what| -> ! { panic!("{name}: no {what}") };
+        let (header, rest) = text
+            .split_once("\n--- a/")
+            .unwrap_or_else(|| missing("difference"));
+        let caught = header
+            .lines()
+            .find_map(|line| line.strip_prefix("Caught-by: "));
+        let (test, says) = caught
+            .and_then(|caught| caught.split_once(" / "))
+            .unwrap_or_else(|| missing("line `Caught-by: TARGET FILTER / \"WHAT IT SAYS\"`"));
+        let (target, filter) = test.split_once(' ').unwrap_or((test, ""));
+        Self {
+            what: header.lines().next().unwrap_or_default().to_owned(),
+            file: rest.lines().next().unwrap_or_default().to_owned(),
+            target: target.to_owned(),
+            filter: filter.to_owned(),
+            says: says.trim_matches('"').to_owned(),
+            name,
+            patch,
+        }
+    }
+
+    /// The test that must turn red, as it is told to readers.
+    pub fn test(&self) -> String {
+        match (self.target.as_str(), self.filter.as_str()) {
+            ("sim", "a_swarm_of_known_seeds") => "sim".into(),
+            (target, "") => target.into(),
+            (target, filter) => format!("{target} {filter}"),
+        }
+    }
+
+    /// What `cargo test` is to be told.
+    pub fn arguments(&self) -> Vec<&str> {
+        let mut arguments = match self.target.as_str() {
+            "lib" => vec!["--lib"],
+            target => vec!["--test", target],
+        };
+        arguments.extend(["--", &self.filter]);
+        arguments
+    }
+}

@@ -1,0 +1,188 @@
+//! A copy of the project in which bugs are planted, one after the other. It stays between runs, so
+//! that what did not change is not built again.
+
+use crate::bug::Bug;
+use crate::here;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What the tests need of the project.
+const PARTS: [&str; 6] = ["Cargo.toml", "Cargo.lock", "src", "tests", "html", "docs"];
+
+/// A build on a busy machine, and a test that hangs because of what was planted.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Our own code is built once for each bug, and runs for seconds: a little optimization pays.
+const FAST: [&str; 3] = [
+    "profile.dev.opt-level=1",
+    "profile.dev.debug=0",
+    r#"profile.dev.package."*".opt-level=0"#,
+];
+
+pub struct Garden {
+    tree: PathBuf,
+    build: PathBuf,
+}
+
+pub fn has_git() -> bool {
+    let version = Command::new("git").arg("--version").output();
+    version.is_ok_and(|output| output.status.success())
+}
+
+/// Applies a bug's patch to a copy of the sources, or only tries to (`--check`), or takes it back.
+///
+/// # Errors
+/// It does not apply.
+pub fn apply(tree: &Path, bug: &Bug, options: &[&str]) -> Result<(), String> {
+    let output = Command::new("git")
+        .arg("apply")
+        .args(options)
+        .arg(&bug.patch)
+        .current_dir(tree)
+        // The copy lies within the project, and is no part of its repository.
+        .env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(tree))
+        .env_remove("GIT_DIR")
+        .output()
+        .expect("git starts");
+    let name = &bug.name;
+    let error = String::from_utf8_lossy(&output.stderr);
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "patch {name} no longer applies: roll it anew\n{error}"
+        )),
+    }
+}
+
+impl Garden {
+    /// Copies the project as it is now.
+    pub fn lay_out() -> Self {
+        let garden = Self {
+            tree: here("target/planted/tree"),
+            build: here("target/planted/build"),
+        };
+        for part in PARTS {
+            update(&here(part), &garden.tree.join(part)).expect("the project can be copied");
+        }
+        garden
+    }
+
+    /// Without a bug every test passes that is to find one.
+    pub fn check_that_all_is_well(&self, bugs: &[Bug]) {
+        let tests: BTreeSet<Vec<&str>> = bugs.iter().map(Bug::arguments).collect();
+        for arguments in tests {
+            let (status, output) = self.test(&arguments);
+            let passed = status.is_some_and(|status| status.success());
+            assert!(passed, "red without a bug: {arguments:?}\n{output}");
+            assert!(
+                !output.contains("running 0 tests") || output.contains("1 passed"),
+                "no such test: {arguments:?}\n{output}"
+            );
+        }
+    }
+
+    /// Plants a bug, and takes it out again. Returns after how many runs it was caught, where that
+    /// is counted.
+    ///
+    /// # Errors
+    /// It was not caught, or for another reason than expected.
+    pub fn plant(&self, bug: &Bug) -> Result<Option<u64>, String> {
+        let file = self.tree.join(&bug.file);
+        let before = fs::read(&file).expect("the file of the bug");
+        apply(&self.tree, bug, &[])?;
+        assert!(fs::read(&file).unwrap() != before, "nothing was planted");
+        let (status, output) = self.test(&bug.arguments());
+        // Newer than what was built from the file with the bug in it.
+        fs::write(&file, before).unwrap();
+        let Some(status) = status else {
+            return Err(format!("{} hangs", bug.test()));
+        };
+        if output.contains("error: could not compile") {
+            return Err(format!("it does not build\n{output}"));
+        }
+        if status.success() {
+            return Err(format!("not caught by {}", bug.test()));
+        }
+        match output.contains(&bug.says) {
+            true => Ok(runs(&output)),
+            false => Err(format!("nothing says `{}`:\n{output}", bug.says)),
+        }
+    }
+
+    /// Runs a test. No status if it takes too long.
+    fn test(&self, arguments: &[&str]) -> (Option<ExitStatus>, String) {
+        let path = self.build.join("output");
+        fs::create_dir_all(&self.build).unwrap();
+        let output = fs::File::create(&path).unwrap();
+        let mut child = Command::new(env!("CARGO"))
+            .args(["test", "--locked", "--quiet"])
+            .args(FAST.iter().flat_map(|setting| ["--config", setting]))
+            .args(arguments)
+            .current_dir(&self.tree)
+            .env("CARGO_TARGET_DIR", &self.build)
+            .env("ONELOOP_SIM_SHRINK", "0")
+            .env_remove("UPDATE_DOCS")
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .expect("cargo starts");
+        let began = Instant::now();
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if began.elapsed() > PATIENCE => break None,
+                None => thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        if status.is_none() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let text = fs::read(&path).unwrap();
+        (status, String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// What the simulation says: `seed 17, after 23 runs: ...`.
+fn runs(output: &str) -> Option<u64> {
+    let (_, rest) = output.split_once(", after ")?;
+    rest.split_once(" runs: ")?.0.parse().ok()
+}
+
+/// Makes `to` the same as `from`. Files that are the same already stay as old as they are, for that
+/// is how cargo knows that nothing is to be done.
+fn update(from: &Path, to: &Path) -> io::Result<()> {
+    if from.is_file() {
+        let bytes = fs::read(from)?;
+        if fs::read(to).is_ok_and(|old| old == bytes) {
+            return Ok(());
+        }
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        return fs::write(to, bytes);
+    }
+    fs::create_dir_all(to)?;
+    for old in fs::read_dir(to)? {
+        let old = old?;
+        if from.join(old.file_name()).exists() {
+            continue;
+        }
+        match old.file_type()?.is_dir() {
+            true => fs::remove_dir_all(old.path())?,
+            false => fs::remove_file(old.path())?,
+        }
+    }
+    for entry in fs::read_dir(from)? {
+        let name = entry?.file_name();
+        update(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
+}

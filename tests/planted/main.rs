@@ -1,0 +1,96 @@
+//! Do the tests find what they are there for? Every patch in `bugs/` puts one mistake into the
+//! server that a tired engineer might make, and names the test that must turn red, and for which
+//! reason. A mistake that no test finds is a hole in the tests.
+//!
+//! - `bug`: what a patch says of itself.
+//! - `garden`: a copy of the project in which bugs are planted, one after the other.
+//! - `table`: the list in docs/simulation.md.
+//!
+//! ```text
+//! cargo test --test planted                                        do the patches apply?
+//! cargo test --test planted -- --ignored --nocapture               plant all of them: minutes
+//! ONELOOP_PLANTED=a-chunk-of-size-zero cargo test --test planted -- --ignored    plant one
+//! UPDATE_DOCS=1 cargo test --test planted -- --ignored             and write the table anew
+//! ```
+//!
+//! A new one: change the sources, `git diff -U1 src`, take the change back, and write above the
+//! difference what the bug is (the first line), why it is one, and `Caught-by:` a target of
+//! `cargo test` and a filter, then a part of what the failing test says.
+
+#![allow(clippy::print_stdout, reason = "a test says how far it has come")]
+
+mod bug;
+mod garden;
+mod table;
+
+use garden::Garden;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// A place in the project.
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn every_patch_applies_to_the_sources() {
+    if !garden::has_git() {
+        println!("skipped: git is not installed");
+        return;
+    }
+    let (project, bugs) = (here(""), bug::all());
+    assert!(bugs.len() >= 30, "these are not the patches: {bugs:?}");
+    let stale: Vec<String> = (bugs.iter())
+        .filter_map(|bug| garden::apply(&project, bug, &["--check"]).err())
+        .collect();
+    assert!(stale.is_empty(), "{}", stale.join("\n"));
+}
+
+#[test]
+fn the_document_lists_exactly_these_bugs() {
+    table::compare(&bug::all());
+}
+
+/// Plants them all, which takes minutes; with ONELOOP_PLANTED only the one of that name.
+#[test]
+#[ignore = "builds the project once for every bug"]
+fn every_planted_bug_is_caught() {
+    if !garden::has_git() {
+        println!("skipped: git is not installed");
+        return;
+    }
+    let only = std::env::var("ONELOOP_PLANTED").ok();
+    let mut bugs = bug::all();
+    bugs.retain(|bug| only.as_ref().is_none_or(|name| *name == bug.name));
+    assert!(!bugs.is_empty(), "there is no bug of that name");
+    let garden = Garden::lay_out();
+    garden.check_that_all_is_well(&bugs);
+    let began = Instant::now();
+    let mut missed = Vec::new();
+    let mut caught = Vec::new();
+    for bug in bugs {
+        let planted = Instant::now();
+        match garden.plant(&bug) {
+            Ok(runs) => {
+                let when = runs.map_or(String::new(), |runs| format!(", after {runs} runs"));
+                let time = planted.elapsed();
+                println!("caught: {} by {}{when} ({time:.0?})", bug.name, bug.test());
+                caught.push((bug, runs));
+            }
+            Err(why) => {
+                println!("MISSED: {}: {why}", bug.name);
+                missed.push(format!("{}: {why}", bug.name));
+            }
+        }
+    }
+    let time = began.elapsed();
+    println!(
+        "{} caught, {} missed, {time:.0?}",
+        caught.len(),
+        missed.len()
+    );
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    if only.is_none() && std::env::var_os("UPDATE_DOCS").is_some() {
+        table::write(&caught);
+    }
+}
