@@ -188,6 +188,10 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
                 );
                 self.make_room(now);
             }
+            Stopped::Failing(error) => {
+                self.warn(now, &format!("accepting fails: {error}"));
+                self.listeners.pause(now.instant + self.limits.accept_pause);
+            }
         }
         Ok(())
     }

@@ -24,12 +24,19 @@ pub struct Desk {
     plain: Arc<FieldLines>,
 }
 
-impl Desk {
-    /// The files are never read: what the simulated socket sends of them is computed. Their
-    /// descriptors only tell which is meant.
-    pub fn new(world: Shared) -> Self {
+thread_local! {
+    /// They are never read: what the simulated socket sends of them is computed. Their descriptors
+    /// only tell which is meant; so they are opened once for all runs.
+    static FILES_OF_A_THREAD: Vec<Arc<File>> = {
         let open = |_| Arc::new(File::open("/dev/null").expect("/dev/null can be opened"));
-        let files: Vec<Arc<File>> = (0..FILES).map(open).collect();
+        (0..FILES).map(open).collect()
+    };
+}
+
+impl Desk {
+    /// One that answers the peers of this world.
+    pub fn new(world: Shared) -> Self {
+        let files = FILES_OF_A_THREAD.with(Clone::clone);
         world.borrow_mut().file_descriptors = files.iter().map(|file| file.as_raw_fd()).collect();
         Self {
             world,

@@ -72,7 +72,7 @@ impl World {
 
     /// A turn has ended. Returns whether anything happened in it.
     pub fn end_turn(&mut self, limits: &Limits) -> bool {
-        let mut moved = false;
+        let mut moved = std::mem::take(&mut self.has_moved);
         for id in 0..self.lines.len() {
             let now = self.now;
             let line = &mut self.lines[id];

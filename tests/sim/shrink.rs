@@ -41,7 +41,9 @@ impl Shrinker {
                 shrunk |= self.attempt(|plan| change(&mut plan.peers[at]));
             }
             for ask in (0..self.plan.peers[at].asks.len()).rev() {
-                let forget = |plan: &mut Plan| drop(plan.peers[at].asks.remove(ask));
+                let forget = |plan: &mut Plan| {
+                    plan.peers[at].asks.remove(ask);
+                };
                 shrunk |= self.attempt(forget) || self.simplify(at, ask);
             }
         }

@@ -36,6 +36,8 @@ pub struct World {
     door_seen_empty: bool,
     pub door_calls: u32,
     pub door_open: bool,
+    /// Somebody has been taken out of the backlog in this turn.
+    pub has_moved: bool,
     agenda: BinaryHeap<Reverse<(Micros, Due)>>,
     /// Lines with an edge, in the order in which it came.
     edges: VecDeque<usize>,
@@ -89,6 +91,7 @@ impl World {
             door_seen_empty: false,
             door_calls: 0,
             door_open: true,
+            has_moved: false,
             agenda: BinaryHeap::new(),
             edges: VecDeque::new(),
             stale: Vec::new(),
@@ -175,6 +178,7 @@ impl World {
     pub fn next_waiting(&mut self) -> Option<usize> {
         let next = self.waiting.pop_front();
         self.door_seen_empty = next.is_none();
+        self.has_moved |= next.is_some();
         next
     }
 
