@@ -2,7 +2,7 @@
 
 use crate::chance::Chance;
 use crate::lab::{HEADER, LINGER, Lab, SEND, count};
-use crate::line::{Checked, Fault, Line, PIECE, check_head};
+use crate::line::{Checked, Fault, Line, PIECE};
 use crate::site::{Kind, MEDIUM, Question};
 use std::thread::sleep;
 use std::time::Duration;
@@ -176,7 +176,7 @@ impl<'l> Customer<'l> {
             let head = line.head()?;
             let answer = question.answer.with_boundary_of(&head);
             let answer = answer.ok_or_else(|| format!("no parts: {head}"))?;
-            check_head(head.as_bytes(), &answer)?;
+            line.check_head(head.as_bytes(), &answer)?;
             line.hear_body(answer.body(), PIECE, |_| {})
                 .map_err(|fault| self.about(question, fault))?;
             count(&self.lab.tally.answers, 1);
@@ -195,7 +195,7 @@ impl<'l> Customer<'l> {
             self.vanish(line);
             return Ok(());
         }
-        check_head(head.as_bytes(), &question.answer)?;
+        line.check_head(head.as_bytes(), &question.answer)?;
         line.hear_body(question.answer.body(), PIECE, |_| {})?;
         count(&self.lab.tally.answers, 1);
         self.leave(line)

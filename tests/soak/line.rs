@@ -173,7 +173,25 @@ impl Line {
     /// Hears the head of exactly this answer.
     pub fn hear_head(&mut self, answer: &Answer) -> Result<(), Fault> {
         let head = self.take(answer.head.len())?;
-        check_head(&head, answer).map_err(Fault::Other)
+        self.check_head(&head, answer).map_err(Fault::Other)
+    }
+
+    /// The same head, with a date since this connection was made.
+    pub fn check_head(&self, head: &[u8], answer: &Answer) -> Checked {
+        let mut dated = answer.head.clone();
+        let date = head.get(answer.date.clone()).unwrap_or(b"no date");
+        dated.splice(answer.date.clone(), date.iter().copied());
+        if head != dated {
+            let (heard, expected) = (head.escape_ascii(), answer.head.escape_ascii());
+            return Err(format!("heard    {heard}\nexpected {expected}"));
+        }
+        let text = String::from_utf8_lossy(date);
+        let told = httpdate::parse_http_date(&text).map_err(|error| format!("{text}: {error}"))?;
+        let (now, second) = (SystemTime::now(), Duration::from_secs(1));
+        let is_due = told <= now + second && told + self.opened.elapsed() + 2 * second >= now;
+        is_due
+            .then_some(())
+            .ok_or_else(|| format!("Date: {text}, at {now:?}"))
     }
 
     /// Hears exactly these bytes, `piece` by piece, with something to do after each,
@@ -225,23 +243,6 @@ impl Line {
             Ok(more) => Err(format!("more than was asked for: {}", more.escape_ascii())),
         }
     }
-}
-
-/// The same head, with a date of this minute.
-pub fn check_head(head: &[u8], answer: &Answer) -> Checked {
-    let mut dated = answer.head.clone();
-    let date = head.get(answer.date.clone()).unwrap_or_default();
-    dated[answer.date.clone()].copy_from_slice(date);
-    if head != dated {
-        let (heard, expected) = (head.escape_ascii(), answer.head.escape_ascii());
-        return Err(format!("heard    {heard}\nexpected {expected}"));
-    }
-    let text = String::from_utf8_lossy(date);
-    let told = httpdate::parse_http_date(&text).map_err(|error| format!("{text}: {error}"))?;
-    let now = SystemTime::now();
-    // The answer was made within the time that a socket waits.
-    let is_due = now + Duration::from_secs(1) > told && told + PATIENCE * 2 > now;
-    is_due.then_some(()).ok_or_else(|| format!("Date: {text}"))
 }
 
 /// Where two stretches of a body part.

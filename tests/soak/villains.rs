@@ -2,7 +2,7 @@
 
 use crate::customers::Customer;
 use crate::lab::{HEADER, count};
-use crate::line::{Checked, Ending, Line, difference};
+use crate::line::{Checked, Ending, Line, PATIENCE, difference};
 use crate::site::{LARGE, get};
 use std::fs::{self, File};
 use std::ops::Range;
@@ -81,6 +81,9 @@ impl Customer<'_> {
         let pause = Duration::from_millis(1 + self.chance.next() % 200);
         while line.is_silent_for(pause)? {
             line.send(b"x")?;
+            if line.opened.elapsed() > PATIENCE {
+                return Err("a head without an end is never refused".into());
+            }
         }
         let waited = line.opened.elapsed();
         if waited < HEADER {
