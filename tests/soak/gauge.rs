@@ -1,7 +1,9 @@
 //! What the kernel knows of the server: descriptors, its epoll set, its memory.
 
+use crate::line::Checked;
 use std::fmt;
 use std::fs;
+use std::io;
 
 /// The server's process.
 #[derive(Clone, Copy, Debug)]
@@ -24,47 +26,51 @@ impl Gauge {
     /// Finds the epoll descriptor, too: without it nothing would be counted.
     pub fn of(pid: u32) -> Self {
         let gauge = Self { pid };
-        let has_epoll = gauge.epoll().is_some();
+        let has_epoll = gauge.epoll().is_ok_and(|epoll| epoll.is_some());
         assert_eq!(has_epoll, !cfg!(mio_unsupported_force_poll_poll), "epoll");
         gauge
     }
 
     /// A look at it.
-    pub fn read(self) -> Reading {
-        Reading {
-            descriptors: self.descriptors().count(),
-            registered: self.registered(),
-            resident: self.resident(),
-        }
+    pub fn read(self) -> Checked<Reading> {
+        let look = || {
+            Ok(Reading {
+                descriptors: self.descriptors()?.count(),
+                registered: self.registered()?,
+                resident: self.resident()?,
+            })
+        };
+        look().map_err(|error: io::Error| format!("the server cannot be looked at: {error}"))
     }
 
-    fn descriptors(self) -> impl Iterator<Item = fs::DirEntry> {
-        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid));
-        entries.expect("the server runs").flatten()
+    fn descriptors(self) -> io::Result<impl Iterator<Item = fs::DirEntry>> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.pid))?.flatten())
     }
 
-    fn epoll(self) -> Option<String> {
-        let mut descriptors = self.descriptors();
+    fn epoll(self) -> io::Result<Option<String>> {
+        let mut descriptors = self.descriptors()?;
         let epoll = descriptors.find(|descriptor| {
             let target = fs::read_link(descriptor.path()).unwrap_or_default();
             target.as_os_str() == "anon_inode:[eventpoll]"
-        })?;
-        epoll.file_name().into_string().ok()
+        });
+        Ok(epoll.and_then(|epoll| epoll.file_name().into_string().ok()))
     }
 
-    fn registered(self) -> usize {
-        let Some(epoll) = self.epoll() else {
-            return 0;
+    fn registered(self) -> io::Result<usize> {
+        let Some(epoll) = self.epoll()? else {
+            return Ok(0);
         };
-        let info = fs::read_to_string(format!("/proc/{}/fdinfo/{epoll}", self.pid)).unwrap();
-        info.lines().filter(|line| line.starts_with("tfd:")).count()
+        let info = fs::read_to_string(format!("/proc/{}/fdinfo/{epoll}", self.pid))?;
+        Ok(info.lines().filter(|line| line.starts_with("tfd:")).count())
     }
 
-    fn resident(self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+    fn resident(self) -> io::Result<usize> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next());
-        kib.expect("a process has memory").parse().unwrap()
+        // A process that has ended and was not waited for has none.
+        let kib = kib.and_then(|kib| kib.parse().ok());
+        kib.ok_or_else(|| io::Error::other("it has ended"))
     }
 }
 

@@ -54,10 +54,11 @@ use changing::Changing;
 use crowd::{Crowd, Squatters};
 use gauge::{Gauge, Reading};
 use lab::{HEADER, LINGER, Lab, SEND, counted};
-use line::{Checked, PATIENCE};
+use line::{Checked, Line, PATIENCE};
 use process::{Launch, Server};
-use site::Kind;
+use site::{Kind, Question};
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How much more memory may be resident afterwards than before, in KiB.
@@ -87,13 +88,18 @@ fn soak(plan: &Plan) -> Checked {
     site::build(root.path());
     let changing = Changing::all(root.path());
     let mut server = launch(root.path());
+    let soaked = soak_in(root.path(), &server, changing, plan).and_then(|()| stop(&mut server));
+    soaked.map_err(|error| format!("{error}\nthe server said: {}", server.diagnostics()))
+}
+
+fn soak_in(root: &Path, server: &Server, changing: Vec<Changing>, plan: &Plan) -> Checked {
     let gauge = Gauge::of(server.pid());
-    let start = gauge.read();
+    let start = gauge.read()?;
     let mut chance = Chance::new(plan.seed, u64::MAX - 1);
     let questions = site::learn(server.address(), &mut chance)?;
-    let lab = Lab::new(server.address(), root.path().into(), questions, changing);
+    let lab = Lab::new(server.address(), root.into(), questions, changing);
     settle(gauge, start.open(), "after the first questions")?;
-    let before = gauge.read();
+    let before = gauge.read()?;
 
     let mut crowd = Crowd::come(&lab, plan.crowd, &mut chance)?;
     let squatters = Squatters::come(&lab, SQUATTERS, &mut chance)?;
@@ -102,40 +108,44 @@ fn soak(plan: &Plan) -> Checked {
     let time = begun.elapsed();
     let complaints = lab.complaints();
     if !complaints.is_empty() {
-        let said = server.diagnostics();
-        return Err(format!(
-            "{}\nthe server said: {said}",
-            complaints.join("\n")
-        ));
+        return Err(complaints.join("\n"));
     }
 
-    settle(
-        gauge,
-        start.open_with(crowd.len()),
-        "with nobody but the crowd",
-    )?;
-    let idle = gauge.read();
+    let open_with_crowd = start.open_with(crowd.len());
+    settle(gauge, open_with_crowd, "with nobody but the crowd")?;
+    let idle = gauge.read()?;
     squatters.find_out(&lab)?;
     let answered = crowd.ask(&lab, &mut chance)?;
     crowd.go(&lab);
     settle(gauge, start.open(), "when everybody has gone")?;
-    let asked = lab.questions.iter().filter(|one| one.kind != Kind::Parts);
-    for question in asked {
-        let mut line = line::Line::open(lab.address, &mut chance)?;
-        line.send(question.request.as_bytes())?;
-        line.hear(&question.answer)?;
-    }
+    ask_everything(&lab, &mut chance)?;
     settle(gauge, start.open(), "at the end")?;
-    let after = gauge.read();
+    let after = gauge.read()?;
+
     let readings = [before, peak, idle, after];
     say(&figures(plan, time, &lab, answered, readings));
-    if after.resident > before.resident + ALLOWANCE {
-        return Err(format!("memory grew: {before}, then {after}"));
+    match after.resident <= before.resident + ALLOWANCE {
+        true => Ok(()),
+        false => Err(format!("memory grew: {before}, then {after}")),
     }
-    stop(&mut server)
 }
 
-fn launch(root: &std::path::Path) -> Server {
+/// Asks all that was asked at the beginning.
+fn ask_everything(lab: &Lab, chance: &mut Chance) -> Checked {
+    let asked = lab.questions.iter().filter(|one| one.kind != Kind::Parts);
+    for Question {
+        request, answer, ..
+    } in asked
+    {
+        let mut line = Line::open(lab.address, chance)?;
+        line.send(request.as_bytes())?;
+        let heard = line.hear(answer);
+        heard.map_err(|fault| format!("after all, {request:?}: {fault}"))?;
+    }
+    Ok(())
+}
+
+fn launch(root: &Path) -> Server {
     let seconds = |time: Duration| time.as_secs();
     let (header, send, linger) = (seconds(HEADER), seconds(SEND), seconds(LINGER));
     Launch::of(root)
@@ -149,7 +159,7 @@ fn launch(root: &std::path::Path) -> Server {
 fn settle(gauge: Gauge, open: (usize, usize), when: &str) -> Checked {
     let begun = Instant::now();
     loop {
-        let reading = gauge.read();
+        let reading = gauge.read()?;
         if reading.open() == open {
             return Ok(());
         }
@@ -169,10 +179,10 @@ fn stop(server: &mut Server) -> Checked {
     let status = server.wait();
     let said = server.diagnostics();
     let mut lines = said.lines();
-    let is_quiet = !lines.any(|line| line.contains("WARN") || line.contains("ERROR"));
-    match status.success() && is_quiet {
+    let is_content = !lines.any(|line| line.contains("WARN") || line.contains("ERROR"));
+    match status.success() && is_content {
         true => Ok(()),
-        false => Err(format!("it ended with {status} and said: {said}")),
+        false => Err(format!("it was not content, and ended with {status}")),
     }
 }
 

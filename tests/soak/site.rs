@@ -5,7 +5,7 @@
 //! answer has to be the same, head and body, byte for byte; only the date moves on.
 
 use crate::chance::{Chance, content};
-use crate::line::{Checked, Line, difference};
+use crate::line::{Checked, Ending, Line, difference};
 use std::fs::{self, File, FileTimes};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -189,8 +189,14 @@ fn ask_once(
     line.half_close()?;
     let head = line.head()?;
     let mut body = Vec::new();
-    while let Ok(bytes) = line.receive(1 << 20) {
-        body.extend_from_slice(bytes);
+    let ending = loop {
+        match line.receive(1 << 20) {
+            Ok(bytes) => body.extend_from_slice(bytes),
+            Err(ending) => break ending,
+        }
+    };
+    if ending != Ending::Closed {
+        return Err(format!("{ending:?} after {} bytes of body", body.len()));
     }
     check(&head, &body, request.starts_with("HEAD "), known)?;
     let (before, _) = head.split_once("Date: ").ok_or("no date")?;

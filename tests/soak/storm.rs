@@ -47,10 +47,13 @@ pub fn storm(lab: &Lab, gauge: Gauge, seed: u64, time: Duration) -> Reading {
             });
         }
         scope.spawn(|| change_files(lab, seed));
-        let mut peak = gauge.read();
+        let mut peak = Reading::default();
         while Instant::now() < end && !lab.is_over() {
+            match gauge.read() {
+                Ok(reading) => peak = peak.max(reading),
+                Err(error) => lab.complain(error),
+            }
             thread::sleep(Duration::from_millis(200));
-            peak = peak.max(gauge.read());
         }
         lab.end();
         peak
