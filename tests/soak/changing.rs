@@ -4,7 +4,7 @@
 
 use crate::chance::content;
 use crate::line::{Checked, Line, difference};
-use crate::site::get;
+use crate::questions::get;
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::ops::RangeInclusive;
@@ -87,7 +87,7 @@ impl Changing {
         match self.kind {
             // Lengths tell most neighbours apart, not all of them.
             Kind::Replaced => (state, self.length - (state / 2 % 50) as usize),
-            Kind::Cut if state % 2 == 0 => (state / 2, self.length),
+            Kind::Cut if state.is_multiple_of(2) => (state / 2, self.length),
             Kind::Cut => (state / 2, self.length / 2),
         }
     }

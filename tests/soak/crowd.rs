@@ -4,7 +4,7 @@
 use crate::chance::Chance;
 use crate::lab::{Lab, count};
 use crate::line::{Checked, Ending, Line};
-use crate::site::Kind;
+use crate::questions::Kind;
 
 /// Connections that do nothing.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 use crate::chance::Chance;
 use crate::lab::{HEADER, LINGER, Lab, SEND, count};
 use crate::line::{Checked, Fault, Line, PIECE};
-use crate::site::{Kind, MEDIUM, Question};
+use crate::questions::{Kind, Question};
+use crate::site::MEDIUM;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -46,9 +47,13 @@ impl<'l> Customer<'l> {
         self.leave(line)
     }
 
-    /// Asks many at once, in one packet or a few, and hears the answers in that order.
+    /// Asks many at once, in one packet or a few, and hears the answers in that order. Half of them
+    /// have little room for answers, and the server has to keep what the socket refuses.
     pub fn pipeline(&mut self) -> Checked {
-        let mut line = self.connect()?;
+        let mut line = match self.chance.one_in(2) {
+            true => self.connect()?,
+            false => self.connect_narrow()?,
+        };
         let questions: Vec<_> = (0..2 + self.chance.below(50))
             .map(|_| self.any_light())
             .collect();
@@ -59,6 +64,7 @@ impl<'l> Customer<'l> {
             line.send(&rest[..length])?;
             rest = &rest[length..];
         }
+        sleep(Duration::from_millis(self.chance.next() % 20));
         for question in questions {
             self.hear(&mut line, question)?;
         }

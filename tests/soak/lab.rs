@@ -4,7 +4,7 @@
 use crate::chance::Chance;
 use crate::changing::Changing;
 use crate::line::Line;
-use crate::site::{Kind, Question};
+use crate::questions::{Kind, Question};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;

@@ -1,7 +1,7 @@
 //! The client's end of a connection: a blocking socket that compares what it hears, byte by byte,
 //! with what it should hear.
 
-use crate::site::Answer;
+use crate::questions::Answer;
 use rustix::net::sockopt::set_socket_linger;
 use socket2::{Domain, Socket, Type};
 use std::fmt;

@@ -8,7 +8,7 @@
 //!
 //! - every answer was right, head and body, byte for byte. What is right was known before: the
 //!   bytes are a function of the file's name and their place, and the heads are those that
-//!   the server gave when it was quiet (`site`). A file that changes was whole, and of the time when
+//!   the server gave when it was quiet (`questions`). A file that changes was whole, and of the time when
 //!   it was asked for (`changing`). One that was cut ended in a reset, never in what looks whole;
 //! - everybody in the crowd is still there, and is answered;
 //! - those who would have stayed for ever were cut off, with a reset if they had not got all;
@@ -28,7 +28,7 @@
 //!
 //! - `storm`: everybody at once
 //! - `customers`, `villains`, `crowd`: who comes
-//! - `site`, `changing`: what is served, and what is right
+//! - `site`, `changing`: what is served; `questions`: what is asked of it, and what is right
 //! - `line`: a connection that compares
 //! - `lab`: what all share, and the counters
 //! - `gauge`: the server as the kernel sees it
@@ -45,6 +45,7 @@ mod line;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "the other test programs use the rest")]
 mod process;
+mod questions;
 mod site;
 mod storm;
 mod villains;
@@ -56,7 +57,7 @@ use gauge::{Gauge, Reading};
 use lab::{HEADER, LINGER, Lab, SEND, counted};
 use line::{Checked, Line, PATIENCE};
 use process::{Launch, Server};
-use site::{Kind, Question};
+use questions::{Kind, Question};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -96,7 +97,7 @@ fn soak_in(root: &Path, server: &Server, changing: Vec<Changing>, plan: &Plan) -
     let gauge = Gauge::of(server.pid());
     let start = gauge.read()?;
     let mut chance = Chance::new(plan.seed, u64::MAX - 1);
-    let questions = site::learn(server.address(), &mut chance)?;
+    let questions = questions::learn(server.address(), &mut chance)?;
     let lab = Lab::new(server.address(), root.into(), questions, changing);
     settle(gauge, start.open(), "after the first questions")?;
     let before = gauge.read()?;

@@ -3,7 +3,8 @@
 use crate::customers::Customer;
 use crate::lab::{HEADER, count};
 use crate::line::{Checked, Ending, Line, PATIENCE, difference};
-use crate::site::{LARGE, get};
+use crate::questions::get;
+use crate::site::LARGE;
 use std::fs::{self, File};
 use std::ops::Range;
 use std::time::Duration;
