@@ -61,7 +61,9 @@ impl<'l> Customer<'l> {
         let mut rest = requests.as_bytes();
         while !rest.is_empty() {
             let length = rest.len().min(1 + self.chance.below(requests.len()));
-            line.send(&rest[..length])?;
+            if !self.send_in_time(&mut line, &rest[..length])? {
+                return Ok(());
+            }
             rest = &rest[length..];
         }
         sleep(Duration::from_millis(self.chance.next() % 20));
@@ -94,17 +96,15 @@ impl<'l> Customer<'l> {
         let questions = [self.any_light(), self.any_light()];
         let pause = Duration::from_micros(self.chance.below(2000) as u64);
         for byte in questions.iter().flat_map(|one| one.request.as_bytes()) {
-            line.send(&[*byte])?;
+            if !self.send_in_time(&mut line, &[*byte])? {
+                return Ok(());
+            }
             if self.chance.one_in(3) {
                 sleep(pause);
             }
         }
         for question in questions {
-            match line.hear(&question.answer) {
-                Ok(()) => count(&self.lab.tally.answers, 1),
-                Err(_) if self.lab.is_late(&line, HEADER) => return Ok(()),
-                Err(fault) => return Err(self.about(question, fault)),
-            }
+            self.hear(&mut line, question)?;
         }
         self.leave(line)
     }
@@ -220,6 +220,15 @@ impl<'l> Customer<'l> {
             Err(error) => return Err(format!("{:?}: {error}", question.request)),
         }
         self.end(line)
+    }
+
+    /// Sends a part of what is asked, and says whether that was in time for the whole of it.
+    fn send_in_time(&self, line: &mut Line, bytes: &[u8]) -> Checked<bool> {
+        let sent = line.send(bytes);
+        match self.lab.is_late(line, HEADER) {
+            true => Ok(false),
+            false => sent.map(|()| true),
+        }
     }
 
     /// Hears one answer.
