@@ -75,7 +75,7 @@ impl Changing {
             let file = File::options().write(true).open(place.join(self.name));
             file.unwrap().set_len(length as u64).unwrap();
         } else {
-            let next = place.join("next");
+            let next = place.join(format!("next-{}", self.name));
             fs::write(&next, &self.version(version)[..length]).unwrap();
             fs::rename(next, place.join(self.name)).unwrap();
         }

@@ -73,6 +73,22 @@ impl<'l> Customer<'l> {
         self.leave(line)
     }
 
+    /// Asks for more than fits into all buffers on the way, before it takes anything: then even what
+    /// is gathered in memory is refused by the socket, and the server has to keep it.
+    pub fn order_a_lot(&mut self) -> Checked {
+        let mut line = self.connect_narrow()?;
+        let question = self.lab.question("/riding.bin");
+        let times = 300 + self.chance.below(300);
+        if !self.send_in_time(&mut line, question.request.repeat(times).as_bytes())? {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(self.chance.next() % 100));
+        for _ in 0..times {
+            self.hear(&mut line, question)?;
+        }
+        self.leave(line)
+    }
+
     /// Says that this was all, and hears the answers then.
     pub fn half_close(&mut self) -> Checked {
         let mut line = self.connect()?;

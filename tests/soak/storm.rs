@@ -1,7 +1,8 @@
-//! Everybody at once: a few dozen threads, each of them one customer after the other, while one
-//! more changes files and one watches the server.
+//! Everybody at once: a few dozen threads, each of them one customer after the other, while files
+//! change, and the server is watched.
 
 use crate::chance::Chance;
+use crate::changing::Changing;
 use crate::customers::{Customer, Visit};
 use crate::gauge::{Gauge, Reading};
 use crate::lab::Lab;
@@ -13,14 +14,15 @@ use std::time::{Duration, Instant};
 const CUSTOMERS: usize = 40;
 
 /// Who comes, and how often in comparison.
-const VISITS: [(&str, usize, Visit); 16] = [
+const VISITS: [(&str, usize, Visit); 17] = [
     ("asks", 30, |one| one.ask()),
     ("pipelines", 12, |one| one.pipeline()),
+    ("orders a lot", 2, |one| one.order_a_lot()),
     ("half-closes", 4, |one| one.half_close()),
     ("drips", 6, |one| one.drip()),
     ("reads slowly", 2, |one| one.read_slowly()),
     ("downloads", 2, |one| one.download()),
-    ("watches", 12, |one| one.watch()),
+    ("watches", 20, |one| one.watch()),
     ("lists", 3, |one| one.list()),
     ("asks for the last time", 8, |one| {
         one.ask_for_the_last_time()
@@ -46,7 +48,10 @@ pub fn storm(lab: &Lab, gauge: Gauge, seed: u64, time: Duration) -> Reading {
                 }
             });
         }
-        scope.spawn(|| change_files(lab, seed));
+        for (file, number) in lab.changing.iter().zip(CUSTOMERS..) {
+            let mut chance = Chance::new(seed, number as u64);
+            scope.spawn(move || change_again_and_again(file, lab, &mut chance));
+        }
         let mut peak = Reading::default();
         while Instant::now() < end && !lab.is_over() {
             match gauge.read() {
@@ -94,10 +99,14 @@ fn at_weight(mut weight: usize) -> usize {
     0
 }
 
-fn change_files(lab: &Lab, seed: u64) {
-    let mut chance = Chance::new(seed, u64::MAX);
+/// In quick succession, so that changes meet readers, and with pauses in which it is remembered.
+fn change_again_and_again(file: &Changing, lab: &Lab, chance: &mut Chance) {
     while !lab.is_over() {
-        chance.pick(&lab.changing).change();
-        thread::sleep(Duration::from_millis(1 + chance.next() % 30));
+        file.change();
+        let pause = match chance.one_in(3) {
+            true => 20_000 + chance.below(60_000),
+            false => chance.below(4_000),
+        };
+        thread::sleep(Duration::from_micros(pause as u64));
     }
 }
