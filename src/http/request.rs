@@ -273,7 +273,8 @@ fn parse_target(method: Method, target: &str) -> Result<(Target<'_>, Option<&[u8
                     .position(|byte| b"/?".contains(byte))
                     .unwrap_or(rest.len());
                 let (authority, path) = rest.split_at(end);
-                if authority.is_empty() || !is_host(authority) {
+                // RFC 9110 4.2.1: an empty host is invalid, with a port or without.
+                if matches!(authority, [] | [b':', ..]) || !is_host(authority) {
                     return Err(bad("the target names no valid host"));
                 }
                 Ok((split_query(path), Some(authority)))

@@ -107,6 +107,8 @@ fn targets() {
         "absolute-form in 1.0": ask("GET http://a/hello.txt HTTP/1.0") => text("hello").closing();
         "absolute-form with an IPv6 address": get("http://[::1]:80/hello.txt") => text("hello");
         "absolute-form without a host": get("http:///hello.txt") => bad(HOST);
+        "absolute-form with a port and no host (RFC 9110 4.2.1)":
+            get("http://:80/hello.txt") => bad(HOST);
         "absolute-form without anything": get("http://") => bad(HOST);
         "absolute-form with a user": get("http://u@a/hello.txt") => bad(HOST);
         "absolute-form with a strange port": get("http://a:x/hello.txt") => bad(HOST);
