@@ -1,0 +1,270 @@
+//! What announces a body: Content-Length, Transfer-Encoding, both, and disguises of both.
+
+use super::{bytes, raw, with_fields};
+
+pub fn heads() -> Vec<Vec<u8>> {
+    let mut heads = lengths();
+    heads.extend(codings());
+    heads.extend(both());
+    heads.extend(bodies());
+    heads
+}
+
+fn lengths() -> Vec<Vec<u8>> {
+    let values = [
+        "0",
+        "00",
+        "000000000000000000000000",
+        "1",
+        "5",
+        "05",
+        "0000000000000000005",
+        "54",
+        "55",
+        "56",
+        "100",
+        "1048576",
+        "1048577",
+        "4294967296",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551616",
+        "99999999999999999999",
+        "1000000000000000000000000000000",
+        "+0",
+        "+3",
+        "-0",
+        "-1",
+        "0x0",
+        "0x5",
+        "5.0",
+        "5e0",
+        "1e1",
+        "5,",
+        ",5",
+        "5,5",
+        "5, 5",
+        "5, 6",
+        "0, 0",
+        "0,0",
+        "5 5",
+        "5 6",
+        "5\t5",
+        "5;",
+        "5;q=1",
+        "\"5\"",
+        "a",
+        "5a",
+        "a5",
+        "",
+        " ",
+        "5\u{a0}",
+        "\u{b2}",
+        "\u{ff}5",
+        "\x0b5",
+        "5\x0b",
+        "\x0c5",
+        "5\x0c",
+        "5\0",
+        "\x005",
+        "0\0",
+        "_5",
+        "1_000",
+        "0b1",
+        "0o7",
+        "null",
+        "true",
+        "(5)",
+        "5 (x)",
+        "Infinity",
+        "NaN",
+        "-5",
+        "- 5",
+        "+ 5",
+    ];
+    let lines = values.map(|value| format!("Content-Length: {value}"));
+    let mut heads = with_fields(&lines.each_ref().map(String::as_str));
+    heads.extend(with_fields(&[
+        "Content-Length:5",
+        "Content-Length:\t5",
+        "Content-Length:   5   ",
+        "Content-Length:5\t",
+        "Content-Length: 4294967296\r\nX(y): z",
+        "Content-Length: 4294967296\r\nTransfer-Encoding: chunked",
+        "CONTENT-LENGTH: 5",
+        "content-length: 5",
+        "Content-Length : 5",
+        "Content-Length\t: 5",
+        " Content-Length: 5",
+        "X: y\r\n Content-Length: 5",
+        "Content-Length:\r\n 5",
+        "Content-Length: 5\r\n 5",
+        "Content-Length: 0\r\nContent-Length: 0",
+        "Content-Length: 5\r\nContent-Length: 5",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 0\r\nContent-Length: 5",
+        "Content-Length: 5\r\nContent-Length: 0",
+        "Content-Length: 5\r\nX: y\r\nContent-Length: 5",
+        "Content-Length: 5\r\ncontent-length: 05",
+        "Content-Length: 5\r\nContent-Length:",
+        "Content-Length: 5\r\nContent-Length : 6",
+        "Content-Length:\r\nContent-Length: 5",
+        "Content-Lengths: 5",
+        "XContent-Length: 5",
+        "Content-Length-X: 5",
+        "Content--Length: 5",
+        "Content.Length: 5",
+    ]));
+    heads
+}
+
+fn codings() -> Vec<Vec<u8>> {
+    let values = [
+        "chunked",
+        "Chunked",
+        "CHUNKED",
+        "chunked ",
+        "  chunked",
+        "\tchunked",
+        "chunked\t",
+        "\x0bchunked",
+        "chunked\x0b",
+        "\x0cchunked",
+        "chunked\0",
+        "\0chunked",
+        "chunked,",
+        ",chunked",
+        ",chunked,",
+        "chunked, chunked",
+        "chunked,chunked",
+        "chunked, identity",
+        "identity, chunked",
+        "identity",
+        "gzip",
+        "gzip, chunked",
+        "chunked, gzip",
+        "deflate",
+        "compress",
+        "br",
+        "x",
+        "xchunked",
+        "chunkedx",
+        "chunk",
+        "chunked;q=1",
+        "chunked;x=y",
+        "chunked ;",
+        "\"chunked\"",
+        "'chunked'",
+        "chunked x",
+        "x chunked",
+        "ch\u{fc}nked",
+        "chunked\u{a0}",
+        "\u{a0}chunked",
+        "",
+        ",",
+        "trailers",
+        "none",
+        "null",
+        "(x)chunked",
+        "chunked(x)",
+    ];
+    let lines = values.iter();
+    let lines: Vec<_> = lines
+        .map(|value| format!("Transfer-Encoding: {value}"))
+        .collect();
+    let mut heads = with_fields(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    heads.extend(with_fields(&[
+        "Transfer-Encoding:chunked",
+        "TRANSFER-ENCODING: chunked",
+        "transfer-encoding: chunked",
+        "Transfer-Encoding : chunked",
+        "Transfer-Encoding\t: chunked",
+        " Transfer-Encoding: chunked",
+        "X: y\r\n Transfer-Encoding: chunked",
+        "Transfer-Encoding:\r\n chunked",
+        "Transfer-Encoding: chunked\r\n x",
+        "Transfer-Encoding: x\r\n chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: x",
+        "Transfer-Encoding: x\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        "Transfer-Encoding:\r\nTransfer-Encoding: chunked",
+        "Transfer_Encoding: chunked",
+        "Transfer Encoding: chunked",
+        "Transfer-Encodings: chunked",
+        "XTransfer-Encoding: chunked",
+        "Transfer-Encoding\0: chunked",
+        "Transfer\u{ad}-Encoding: chunked",
+        "Content-Encoding: chunked",
+        "Content-Encoding: gzip",
+        "Transfer-Encoding: chunked\r\nConnection: close",
+        "Transfer-Encoding: chunked\r\nConnection: Transfer-Encoding",
+        "Content-Length: 5\r\nConnection: Content-Length",
+    ]));
+    heads.extend(raw(&[
+        "GET /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "GET /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n",
+        "GET /a HTTP/1.0\r\nTransfer-Encoding: identity\r\n\r\n",
+        "GET /a HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ]));
+    heads
+}
+
+fn both() -> Vec<Vec<u8>> {
+    with_fields(&[
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 0",
+        "Transfer-Encoding: identity\r\nContent-Length: 5",
+        "Transfer-Encoding: x\r\nContent-Length: 5",
+        "Transfer-Encoding: x\r\nContent-Length: 0",
+        "Transfer-Encoding:\r\nContent-Length: 5",
+        "Transfer-Encoding : chunked\r\nContent-Length: 5",
+        "Transfer-Encoding: \x0bchunked\r\nContent-Length: 5",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\nContent-Length: 5",
+    ])
+}
+
+/// Bodies, and what follows them.
+fn bodies() -> Vec<Vec<u8>> {
+    let post = "POST /a HTTP/1.1\r\nHost: a\r\n";
+    let get = "GET /a HTTP/1.1\r\nHost: a\r\n";
+    let bodies = [
+        "Content-Length: 5\r\n\r\n12345",
+        "Content-Length: 5\r\n\r\n123",
+        "Content-Length: 5\r\n\r\n1234567",
+        "Content-Length: 0\r\n\r\n",
+        "Content-Length: 2\r\n\r\n\r\n",
+        "Content-Length: 34\r\n\r\nGET /dir/ HTTP/1.1\r\nHost: b\r\n\r\n12",
+        "\r\n12345",
+        "\r\nx=y",
+        "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\n12345\n0\n\n",
+        "Transfer-Encoding: chunked\r\n\r\n5;x=y\r\n12345\r\n0;z\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\nX: y\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n05\r\n12345\r\n00\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n0x5\r\n12345\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n+5\r\n12345\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n-5\r\n12345\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n 5\r\n12345\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5 \r\n12345\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\n1234567\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n12345\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n10000000000000005\r\n12345\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\n12345",
+        "Transfer-Encoding: chunked\r\n\r\nx",
+        "Transfer-Encoding: chunked\r\n\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n0\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n0\n\n",
+    ];
+    let heads = bodies
+        .iter()
+        .flat_map(|body| [format!("{post}{body}"), format!("{get}{body}")]);
+    heads.map(|head| bytes(&head)).collect()
+}
