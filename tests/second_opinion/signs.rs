@@ -38,7 +38,7 @@ pub fn has_malformed_version(head: Head<'_>) -> bool {
     rest.is_some_and(|rest| !matches!(rest, [b'0'..=b'9', b'.', b'0'..=b'9']))
 }
 
-/// In its place, or at the end of a line that has more than three parts.
+/// Another than 1: in its place, or at the end of a line that has more than three parts.
 pub fn has_other_major_version(head: Head<'_>) -> bool {
     let last = head.line().rsplit(|&byte| byte == b' ').next();
     let versions = [Some(head.version()), last].into_iter().flatten();
@@ -171,6 +171,14 @@ pub fn length(head: Head<'_>) -> Option<u128> {
     let value = head.values("content-length").next()?;
     let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     is_number.then(|| str::from_utf8(value).ok()?.parse().ok())?
+}
+
+pub fn has_field(head: Head<'_>, name: &str) -> bool {
+    head.values(name).next().is_some()
+}
+
+pub fn is_version_1_0(head: Head<'_>) -> bool {
+    head.version() == b"HTTP/1.0"
 }
 
 pub fn is_chunked(head: Head<'_>) -> bool {

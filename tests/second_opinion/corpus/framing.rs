@@ -262,6 +262,10 @@ fn bodies() -> Vec<Vec<u8>> {
         "Transfer-Encoding: chunked\r\n\r\n\r\n",
         "Transfer-Encoding: chunked\r\n\r\n0\r\n",
         "Transfer-Encoding: chunked\r\n\r\n0\n\n",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ];
     let heads = bodies
         .iter()

@@ -175,7 +175,11 @@ pub fn by_them() -> Part {
         class(
             "Chunks that are none",
             Outcomes(ANSWERED, REFUSED),
-            |head| is_chunked(head) && has_malformed_chunk(head.after()),
+            // Where chunks are not allowed, they must be refused for that.
+            |head| {
+                let is_allowed = !has_field(head, "content-length") && !is_version_1_0(head);
+                is_chunked(head) && is_allowed && has_malformed_chunk(head.after())
+            },
             "RFC 9112 9.3: oneloop reads no body. It answers, and closes the connection",
         ),
         class(
