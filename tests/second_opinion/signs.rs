@@ -187,6 +187,9 @@ pub fn is_chunked(head: Head<'_>) -> bool {
     })
 }
 
+/// The largest chunk that nginx takes.
+const NGINX_CHUNK: i64 = i64::MAX / 16;
+
 /// A chunk that does not begin with its size in hexadecimal, or is not followed by a line end, or a
 /// line with a CR inside.
 pub fn has_malformed_chunk(body: &[u8]) -> bool {
@@ -200,8 +203,9 @@ pub fn has_malformed_chunk(body: &[u8]) -> bool {
         let is_size_ended = rest
             .get(digits)
             .is_none_or(|byte| b" \t;\r\n".contains(byte));
-        // Beyond 63 bits it is none for nginx, and there is none so long in any case.
-        let (Ok(size), true) = (i64::from_str_radix(size, 16), is_size_ended) else {
+        // What nginx could not take one more digit of is too large for it, and nothing is so long.
+        let size = i64::from_str_radix(size, 16).ok();
+        let (Some(size @ ..=NGINX_CHUNK), true) = (size, is_size_ended) else {
             return true;
         };
         if size == 0 {
