@@ -48,7 +48,7 @@ const OF_A_LINE: [Call; 5] = [
 ];
 
 /// Nothing that is planned takes longer, so whoever is open then never ends.
-const HORIZON: Micros = 300 * SECOND;
+const HORIZON: Micros = 150 * SECOND;
 const MOST_TURNS: u64 = 1_000_000;
 
 thread_local! {

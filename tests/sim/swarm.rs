@@ -11,6 +11,8 @@ struct Moods {
     limits: Size,
     /// Files, streams and bodies that are larger than any buffer.
     large: bool,
+    /// Buffers of a few bytes, and little to send: what takes many turns is all the same.
+    narrow: bool,
     /// Requests that are none, and bodies that break off.
     bad: bool,
     /// Peers that break the rules, or vanish.
@@ -23,6 +25,7 @@ pub fn plan(seed: u64) -> Plan {
     let moods = Moods {
         limits: chance.pick(&[Size::Usual, Size::Small]),
         large: chance.one_in(2),
+        narrow: chance.one_in(4),
         bad: chance.one_in(2),
         rude: chance.one_in(2),
     };
@@ -32,6 +35,11 @@ pub fn plan(seed: u64) -> Plan {
         .map(|id| peer(mix(&[seed, id]), over, &moods))
         .collect();
     let buffers = [1, 7, 100, 4096, 65_536, 262_144];
+    let send_buffers = match (moods.narrow, moods.large) {
+        (true, _) => &buffers[..2],
+        (false, true) => &buffers[3..],
+        (false, false) => &buffers[2..],
+    };
     Plan {
         faults: faults(chance),
         poller: chance.pick(&POLLERS),
@@ -39,11 +47,7 @@ pub fn plan(seed: u64) -> Plan {
         connections: tight(chance, peers.len()),
         descriptors: tight(chance, peers.len()),
         receive_buffer: chance.pick(&buffers),
-        send_buffer: match moods.large {
-            // A megabyte through one byte of buffer is a hundred thousand turns, for nothing.
-            true => chance.pick(&buffers[3..]),
-            false => chance.pick(&buffers),
-        },
+        send_buffer: chance.pick(send_buffers),
         stops: stops(chance, over),
         shrinks: shrinks(chance, over),
         peers,
@@ -188,15 +192,20 @@ fn ask(chance: &mut Chance, moods: &Moods) -> Ask {
 fn page(chance: &mut Chance, moods: &Moods) -> Page {
     let file = chance.below(FILES);
     let slices = chance.between(1, 8);
-    let size = chance.pick(&[1, 40, 1000, 5000]);
+    let (sizes, lengths) = match moods.narrow {
+        true => ([1, 2, 10, 40], [0, 1, 10, 100, 150]),
+        false => ([1, 40, 1000, 5000], [0, 1, 150, 5000, 16_000]),
+    };
+    let size = chance.pick(&sizes);
     match chance.below(10) {
-        0..=3 => Page::Bytes(chance.pick(&[0, 1, 150, 5000, 16_000])),
+        0..=3 => Page::Bytes(chance.pick(&lengths)),
         4..=6 => {
-            // Through small budgets a large file takes many turns that are all the same.
-            let most = match (moods.large, moods.limits) {
-                (true, Size::Usual) => FILE,
-                (true, Size::Small) => 20_000,
-                (false, _) => 3000,
+            let most = match (moods.narrow, moods.large, moods.limits) {
+                (true, ..) => 300,
+                (_, true, Size::Usual) => FILE,
+                // Through small budgets a large file takes many turns, too.
+                (_, true, Size::Small) => 20_000,
+                (_, false, _) => 3000,
             };
             let length = chance.below(most as usize + 1) as u64;
             Page::File {
@@ -205,7 +214,7 @@ fn page(chance: &mut Chance, moods: &Moods) -> Page {
                 length,
             }
         }
-        7 => Page::Parts { file },
+        7 if !moods.narrow => Page::Parts { file },
         8 if moods.bad => Page::Broken { slices, size },
         _ => Page::Stream { slices, size },
     }
