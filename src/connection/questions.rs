@@ -34,6 +34,12 @@ impl Connection {
         self.body_sent
     }
 
+    /// Bytes of memory that it keeps for itself: what has arrived of a head, and what the socket
+    /// refused. None while it is idle.
+    pub fn kept(&self) -> usize {
+        self.inbox.capacity() + self.outbox.capacity()
+    }
+
     /// How it ended, if it has.
     pub fn ending(&self) -> Option<Ending> {
         match self.state {

@@ -81,11 +81,6 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
         &self.scheduler
     }
 
-    /// Who answers them.
-    pub fn service(&self) -> &S {
-        &self.service
-    }
-
     /// How many doors are open.
     pub fn doors(&self) -> usize {
         self.listeners.len()

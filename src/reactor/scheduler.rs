@@ -74,6 +74,11 @@ impl<T: Transport, G> Scheduler<T, G> {
         self.slots.is_empty()
     }
 
+    /// Each connection with its key.
+    pub fn connections(&self) -> impl Iterator<Item = (usize, &Connection)> {
+        (self.slots.iter()).map(|(key, slot)| (key, &slot.client.connection))
+    }
+
     /// The key the next client will get: the token to register it under.
     pub fn next_key(&self) -> usize {
         self.slots.vacant_key()

@@ -98,7 +98,12 @@ impl Service for Desk {
         world.lines[id].seen.responses += 1;
         let slices = world.lines[id].seen.slices.clone();
         let (status, payload) = match &asked {
-            Err(refusal) => (refusal.status, Payload::Empty),
+            Err(refusal) => {
+                if refusal.status == Status::REQUEST_TIMEOUT {
+                    world.judge_timeout(id);
+                }
+                (refusal.status, Payload::Empty)
+            }
             Ok(request) => match request.target {
                 Target::Path { path, .. } => {
                     let page = str::from_utf8(path).ok().and_then(Page::of);

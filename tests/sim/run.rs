@@ -180,6 +180,12 @@ impl Simulation {
         world.borrow_mut().begin_turn();
         let flow = self.engine.turn(now, &mut self.house);
         let moved = world.borrow_mut().end_turn(&self.limits);
+        for (token, connection) in self.engine.scheduler().connections() {
+            let (is_idle, kept) = (connection.is_idle(), connection.kept());
+            world
+                .borrow_mut()
+                .check_memory(token, is_idle, kept, &self.limits);
+        }
         for error in ERRORS.take() {
             world
                 .borrow_mut()

@@ -19,6 +19,9 @@ struct Moods {
     rude: bool,
 }
 
+/// Peers of whom all but a few are idle.
+const CROWD: u64 = 200;
+
 /// The plan of a seed.
 pub fn plan(seed: u64) -> Plan {
     let chance = &mut Chance::new(seed);
@@ -29,11 +32,18 @@ pub fn plan(seed: u64) -> Plan {
         bad: chance.one_in(2),
         rude: chance.one_in(2),
     };
-    let count = chance.pick(&[1, 1, 2, 3, 5, 8, 20]);
+    let count = match chance.one_in(40) {
+        true => CROWD,
+        false => chance.pick(&[1, 1, 2, 3, 5, 8, 20]),
+    };
     let over = chance.pick(&[10 * MILLI, SECOND, 30 * SECOND]);
-    let peers: Vec<Peer> = (0..count)
+    let mut peers: Vec<Peer> = (0..count)
         .map(|id| peer(mix(&[seed, id]), over, &moods))
         .collect();
+    for idle in peers.iter_mut().skip(20) {
+        idle.kind = Kind::Silent;
+        idle.asks.clear();
+    }
     let buffers = [1, 7, 100, 4096, 65_536, 262_144];
     let send_buffers = match (moods.narrow, moods.large) {
         (true, _) => &buffers[..2],

@@ -46,6 +46,9 @@ pub struct World {
     /// Lines that a call was made for since the latest poll.
     stirred: Vec<usize>,
     demands: Vec<Demand>,
+    /// When the server was told to stop, and whether once more.
+    pub stopped_at: Option<Micros>,
+    pub stopped_twice: bool,
     chance: Chance,
     /// How long each file is.
     pub files: [u64; FILES],
@@ -97,6 +100,8 @@ impl World {
             stale: Vec::new(),
             stirred: Vec::new(),
             demands: Vec::new(),
+            stopped_at: None,
+            stopped_twice: false,
             chance: Plan::draw(plan.peers.len() as u64, 1),
             files: [FILE; FILES],
             file_descriptors: Vec::new(),
@@ -309,6 +314,10 @@ impl World {
     }
 
     fn events(&mut self) -> Vec<Event> {
+        for _ in 0..self.demands.len() {
+            self.stopped_twice = self.stopped_at.is_some();
+            self.stopped_at.get_or_insert(self.now);
+        }
         let mut events: Vec<Event> = self.demands.drain(..).map(Event::Signal).collect();
         if std::mem::take(&mut self.door_edge) {
             self.door_seen_empty = false;
