@@ -2,7 +2,7 @@
 //! `y` one of a young file; `m` a time of modification; `<`, `=` or `>`: now is before, in or after
 //! that second), then field lines.
 
-use super::{first_line, opinion, strip};
+use super::{date, first_line, opinion, strip};
 use oneloop::http::conditional::{Validators, Verdict, evaluate};
 use oneloop::http::date::HttpDate;
 use oneloop::http::etag::ETag;
@@ -88,7 +88,7 @@ impl Asked {
         let [value] = self.all(name)[..] else {
             return None;
         };
-        httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()
+        date::read(std::str::from_utf8(value).ok()?).map(at)
     }
 
     /// The list of tags, its lines joined (RFC 9110 5.3); `None` if it is none.

@@ -72,7 +72,7 @@ fn write(seconds: u64) {
 }
 
 /// The three forms of RFC 9110 5.6.7, by their words.
-fn read(text: &str) -> Option<u64> {
+pub fn read(text: &str) -> Option<u64> {
     let words: Vec<_> = text.split(' ').collect();
     match words[..] {
         [day, date, time, "GMT"] => {

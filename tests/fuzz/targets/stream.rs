@@ -200,6 +200,8 @@ impl Server {
             written_per_turn: bytes,
             requests_per_turn: requests,
             coalesced,
+            // So that a listing has slices that only prepare.
+            listing_slice: 1,
             ..Limits::default()
         });
         let options = Options {
