@@ -37,13 +37,15 @@ pub fn check(data: &[u8]) {
         write(seconds);
     }
     let found = HttpDate::parse(data).map(HttpDate::seconds);
-    let text = std::str::from_utf8(data).ok().map(str::trim);
-    let expected = text.filter(|text| text.is_ascii()).and_then(read);
+    let text = std::str::from_utf8(data)
+        .ok()
+        .filter(|text| text.is_ascii());
+    let expected = text.and_then(|text| read(text.trim()));
     assert_eq!(found, expected, "by the calendar");
     let theirs = text.and_then(|text| httpdate::parse_http_date(text).ok());
     let theirs = theirs.map(|time| time.duration_since(UNIX_EPOCH).unwrap().as_secs());
     // The crate takes any byte for the blank before the time of the RFC 850 form.
-    let has_blanks = text.is_some_and(|text| text.matches(' ').count() > 2);
+    let has_blanks = text.is_some_and(|text| text.trim().matches(' ').count() > 2);
     assert_eq!(
         found,
         theirs.filter(|_| has_blanks),
