@@ -121,6 +121,13 @@ impl World {
         broken.into_iter().for_each(|what| self.accuse(what));
     }
 
+    /// Whether the server may close its direction: after the last response, or, when it stops, when
+    /// nothing is owed.
+    pub fn may_shut(&self, id: usize) -> bool {
+        let line = &self.lines[id];
+        line.matcher.is_over() || (self.stopped_at.is_some() && line.phase() == Phase::Idle)
+    }
+
     /// What a connection keeps between two turns.
     pub fn check_memory(&mut self, token: usize, is_idle: bool, kept: usize, limits: &Limits) {
         // A head that is too long by a byte, in a buffer that doubles; and responses that wait for
@@ -153,7 +160,8 @@ impl World {
         let line = &self.lines[id];
         let standing = line.matcher.standing();
         let answered = line.seen.answered + line.seen.responses;
-        let is_owed = line.asked().max(answered) > line.matcher.done() && !line.matcher.is_over();
+        let is_unanswered = line.asked().max(answered) > line.matcher.done();
+        let is_owed = is_unanswered && !line.matcher.is_over() && !line.shut;
         let what = match (line.aborted, standing) {
             (true, Standing::Between) if !is_owed => "reset, although nothing was owed",
             (false, Standing::Within | Standing::Broken) if !line.reset => {
@@ -188,7 +196,8 @@ impl World {
             Phase::Reply if line.matcher.standing() == Standing::Broken => true,
             Phase::Reply => line.reply_is_due(now, since, &limits),
             Phase::Linger => {
-                now >= since + micros(limits.linger_timeout)
+                // It may have begun in the turn before.
+                now + MILLI >= since + micros(limits.linger_timeout)
                     || line.received as u64 > limits.linger_bytes
             }
         };
@@ -276,7 +285,13 @@ impl Line {
     }
 
     fn note_time(&mut self, now: Micros, slices: usize) {
-        let (phase, asked) = (self.phase(), self.asked());
+        let phase = self.phase();
+        // What is dropped while lingering changes nothing.
+        let asked = if phase == Phase::Linger {
+            0
+        } else {
+            self.asked()
+        };
         let seen = &mut self.seen;
         if seen.responses > 0 || slices > 0 {
             seen.began = now;

@@ -36,7 +36,7 @@ pub struct World {
     door_seen_empty: bool,
     pub door_calls: u32,
     pub door_open: bool,
-    /// Somebody has been taken out of the backlog in this turn.
+    /// Somebody has been taken out of the backlog in this turn, or closed.
     pub has_moved: bool,
     agenda: BinaryHeap<Reverse<(Micros, Due)>>,
     /// Lines with an edge, in the order in which it came.
