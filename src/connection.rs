@@ -314,12 +314,15 @@ impl Connection {
                     };
                 next
             }
-            Then::Close => {
-                self.inbox.clear();
-                self.deadline = now + self.limits.linger_timeout;
-                State::Closing(Farewell::Flushed)
-            }
+            Then::Close => self.farewell(now),
         }
+    }
+
+    /// Nothing more will be sent.
+    fn farewell(&mut self, now: Instant) -> State {
+        self.inbox.clear();
+        self.deadline = now + self.limits.linger_timeout;
+        State::Closing(Farewell::Flushed)
     }
 
     /// With a response complete in the outbox and the next request in the inbox, answer that

@@ -44,6 +44,11 @@ impl Inbox {
         self.start == self.end
     }
 
+    /// Bytes of memory that it holds.
+    pub fn capacity(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The waiting bytes.
     pub fn bytes(&self) -> &[u8] {
         self.buffer

@@ -54,6 +54,10 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a connection may stay open between requests, and before its first.
     pub idle_timeout: Duration,
+    /// An idle connection that has been so for this long has nothing on its way in either direction:
+    /// its last response has arrived, and a request would have. So it may be closed at once, to
+    /// make room for others or because the server stops.
+    pub settling: Duration,
     /// How long the peer may take no byte of a response at all.
     pub send_timeout: Duration,
     /// Bytes per second the peer must take on average once `send_timeout` has passed, so that
@@ -109,6 +113,7 @@ impl Default for Limits {
             riding_body: 16 * 1024,
             header_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
+            settling: Duration::from_secs(1),
             send_timeout: Duration::from_secs(60),
             min_send_rate: 256,
             linger_timeout: Duration::from_secs(10),

@@ -18,6 +18,11 @@ impl Outbox {
         self.sent == self.buffer.len()
     }
 
+    /// Bytes of memory that it holds.
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// What is to be sent next.
     pub fn unsent(&self) -> &[u8] {
         self.buffer.get(self.sent..).unwrap_or_default()

@@ -181,7 +181,7 @@ fn the_limits_are_those_in_the_document() {
         head request_line fields
         connections accepts_per_turn expiries_per_turn accept_pause backlog events
         read_per_turn written_per_turn requests_per_turn coalesced riding_body
-        header_timeout idle_timeout send_timeout min_send_rate linger_timeout linger_bytes grace
+        header_timeout idle_timeout settling send_timeout min_send_rate linger_timeout linger_bytes grace
         ranges listing_entries listings listing_slice
         remembered_files remembered_bytes log_buffer log_field
     };

@@ -213,7 +213,13 @@ const EARLY: (&str, Tell) = ("expired, before the deadline", |s| {
     s.connection.expired(s.now)
 });
 const EXPIRED: (&str, Tell) = ("expired", Subject::expire);
-const DRAIN: (&str, Tell) = ("drain", |s| s.connection.drain());
+const DRAIN: (&str, Tell) = ("drain", |s| {
+    s.connection.drain(s.now);
+});
+const DRAIN_SETTLED: (&str, Tell) = ("drain, idle for a second", |s| {
+    s.now += Limits::default().settling;
+    s.connection.drain(s.now);
+});
 const CUT: (&str, Tell) = ("cut", |s| s.connection.cut());
 
 fn scenes() -> Vec<Scene> {
@@ -242,6 +248,7 @@ fn reading() -> Vec<Scene> {
                 EARLY,
                 EXPIRED,
                 DRAIN,
+                DRAIN_SETTLED,
                 ("end (Evicted)", |s| s.connection.end(Ending::Evicted)),
             ],
         },

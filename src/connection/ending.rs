@@ -30,12 +30,20 @@ impl Connection {
         }
     }
 
-    /// The server is stopping: an idle connection closes now. The others go on, and
-    /// [`Terms::draining`] makes their next response the last.
-    pub fn drain(&mut self) {
-        if self.is_idle() {
-            self.end(Ending::Drained);
+    /// The server is stopping, so an idle connection closes: at once if it is settled, else with a
+    /// farewell, for its last response may still be on the way. The others go on, and
+    /// [`Terms::draining`](super::Terms::draining) makes their next response the last. Returns
+    /// whether there is a step to take.
+    pub fn drain(&mut self, now: Instant) -> bool {
+        if !self.is_idle() {
+            return false;
         }
+        if self.is_settled(now) {
+            self.end(Ending::Drained);
+            return false;
+        }
+        self.state = self.farewell(now);
+        true
     }
 
     /// The grace period is over: whatever the connection is doing, it ends.

@@ -14,6 +14,13 @@ impl Connection {
         matches!(self.state, State::Reading) && self.inbox.is_empty()
     }
 
+    /// Idle, and nothing is on its way in either direction.
+    pub fn is_settled(&self, now: Instant) -> bool {
+        // While idle, the deadline tells since when.
+        let closes_in = self.deadline.saturating_duration_since(now);
+        self.is_idle() && closes_in + self.limits.settling <= self.limits.idle_timeout
+    }
+
     /// Whether a body is on its way that was not rendered whole when it was answered.
     pub fn is_sending_body(&self) -> bool {
         matches!(
@@ -25,6 +32,12 @@ impl Connection {
     /// Bytes of the latest response's body that left, or lie ready to.
     pub fn body_sent(&self) -> u64 {
         self.body_sent
+    }
+
+    /// Bytes of memory that it keeps for itself: what has arrived of a head, and what the socket
+    /// refused. None while it is idle.
+    pub fn kept(&self) -> usize {
+        self.inbox.capacity() + self.outbox.capacity()
     }
 
     /// How it ended, if it has.

@@ -21,7 +21,12 @@ impl HttpDate {
     /// Two digits of a year mean 1970 to 2069. By any clock from 2019 on, that is never more
     /// than 50 years ahead, which is what the RFC asks of a reader.
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let text = str::from_utf8(value).ok()?;
+        let text = str::from_utf8(value.trim_ascii()).ok()?;
+        // httpdate takes any byte for the blank between day and time of the RFC 850 form, which
+        // has the fewest blanks of the three.
+        if text.matches(' ').count() < 3 {
+            return None;
+        }
         Self::from_system_time(httpdate::parse_http_date(text).ok()?)
     }
 
@@ -136,6 +141,8 @@ mod tests {
             "Sun, 06 Nov 1994 24:00:00 GMT",
             "Thu, 30 Feb 2023 00:00:00 GMT",
             "Wed, 31 Dec 1969 23:59:59 GMT",
+            "Sunday, 06-Nov-94!08:49:37 GMT",
+            "\u{2029}Sunday, 06-Nov-94 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
         ] {
             assert_eq!(HttpDate::parse(text.as_bytes()), None, "{text}");

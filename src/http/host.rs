@@ -27,6 +27,14 @@ pub fn is_host(value: &[u8]) -> bool {
         }
 }
 
+/// The authority-form (RFC 9112 3.2.3), in which neither part may be empty.
+pub fn is_host_and_port(target: &[u8]) -> bool {
+    let digits = target.rsplit(|byte| !byte.is_ascii_digit()).next();
+    let port = digits.map_or(0, <[u8]>::len);
+    let host = target.get(..target.len().saturating_sub(port));
+    port > 0 && is_host(target) && matches!(host, Some([_, .., b':']))
+}
+
 /// `*( unreserved / pct-encoded / sub-delims )`: every IPv4 address is one, too.
 fn is_reg_name(mut name: &[u8]) -> bool {
     while let [byte, rest @ ..] = name {
@@ -79,6 +87,24 @@ mod tests {
             ("\u{fc}", false),
         ] {
             assert_eq!(is_host(value.as_bytes()), expected, "{value:?}");
+        }
+    }
+    #[test]
+    fn a_tunnel_needs_both_a_host_and_a_port() {
+        for (value, expected) in [
+            ("a:80", true),
+            ("[::1]:80", true),
+            ("a", false),
+            ("a:", false),
+            (":80", false),
+            ("80", false),
+            ("a:x8", false),
+            ("a:80:80", false),
+            ("::1", false),
+            ("[::1]", false),
+            ("", false),
+        ] {
+            assert_eq!(is_host_and_port(value.as_bytes()), expected, "{value:?}");
         }
     }
 }

@@ -7,7 +7,7 @@
 //! `chunked`, a Host that is missing, repeated or not a host.
 
 use super::fields::{Fields, list};
-use super::host::is_host;
+use super::host::{is_host, is_host_and_port};
 use super::status::Status;
 use httparse::{Error, Status as Parsed};
 use std::mem::MaybeUninit;
@@ -45,6 +45,8 @@ pub enum Method {
     Options,
     /// A method that exists and that a static server never allows: 405.
     Known,
+    /// The same, but what follows it may be meant for the other end of a tunnel.
+    Connect,
     /// A method we never heard of: 501.
     Unknown,
 }
@@ -151,7 +153,7 @@ impl<'h> Request<'h> {
             manners: Manners {
                 old,
                 bodiless: method == Method::Head,
-                persistent: survey.persistent(old).map_err(refuse)?,
+                persistent: survey.persistent(old).map_err(refuse)? && method != Method::Connect,
             },
             expects_unknown: survey.expects_unknown && !old,
         })
@@ -164,7 +166,8 @@ impl Method {
             "GET" => Self::Get,
             "HEAD" => Self::Head,
             "OPTIONS" => Self::Options,
-            "POST" | "PUT" | "DELETE" | "CONNECT" | "TRACE" | "PATCH" => Self::Known,
+            "POST" | "PUT" | "DELETE" | "TRACE" | "PATCH" => Self::Known,
+            "CONNECT" => Self::Connect,
             _ => Self::Unknown,
         }
     }
@@ -254,6 +257,12 @@ fn parse_target(method: Method, target: &str) -> Result<(Target<'_>, Option<&[u8
     if target.iter().any(|byte| b"#\"<>\\".contains(byte)) {
         return Err(bad("the target holds a byte that must be percent-encoded"));
     }
+    if method == Method::Connect {
+        return match is_host_and_port(target) {
+            true => Ok((Target::Authority, None)),
+            false => Err(bad("the target of CONNECT is not a host and a port")),
+        };
+    }
     match target {
         [b'/', ..] => Ok((split_query(target), None)),
         b"*" if method == Method::Options => Ok((Target::Asterisk, None)),
@@ -264,13 +273,12 @@ fn parse_target(method: Method, target: &str) -> Result<(Target<'_>, Option<&[u8
                     .position(|byte| b"/?".contains(byte))
                     .unwrap_or(rest.len());
                 let (authority, path) = rest.split_at(end);
-                if authority.is_empty() || !is_host(authority) {
+                // RFC 9110 4.2.1: an empty host is invalid, with a port or without.
+                if matches!(authority, [] | [b':', ..]) || !is_host(authority) {
                     return Err(bad("the target names no valid host"));
                 }
                 Ok((split_query(path), Some(authority)))
             }
-            // CONNECT alone has an authority for a target, and is refused for itself.
-            None if method == Method::Known && is_host(target) => Ok((Target::Authority, None)),
             None => Err(bad("the target is neither a path nor an absolute URL")),
         },
     }

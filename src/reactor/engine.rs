@@ -81,11 +81,6 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
         &self.scheduler
     }
 
-    /// Who answers them.
-    pub fn service(&self) -> &S {
-        &self.service
-    }
-
     /// How many doors are open.
     pub fn doors(&self) -> usize {
         self.listeners.len()
@@ -187,6 +182,10 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
                     &format!("cannot accept for now: {error} (raise: ulimit -n)"),
                 );
                 self.make_room(now);
+            }
+            Stopped::Failing(error) => {
+                self.warn(now, &format!("accepting fails: {error}"));
+                self.listeners.pause(now.instant + self.limits.accept_pause);
             }
         }
         Ok(())

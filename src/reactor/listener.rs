@@ -49,6 +49,8 @@ pub enum Stopped {
     Full,
     /// The system has no descriptor or memory for another connection.
     Exhausted(io::Error),
+    /// A whole turn's share of connections was lost, and the latest so: an error that may last.
+    Failing(io::Error),
     /// A listening socket is broken: the server cannot go on.
     Broken(io::Error),
 }
@@ -131,6 +133,7 @@ impl<A: Accept> Listeners<A> {
         }
         self.pause = None;
         let mut share = limits.accepts_per_turn;
+        let mut losses = 0;
         let mut room = room;
         if let Some(stream) = self.held.take_if(|_| room > 0) {
             admit(stream);
@@ -156,7 +159,13 @@ impl<A: Accept> Listeners<A> {
                     }
                     Err(error) => match verdict(&error) {
                         Verdict::Stop => door.is_ready = false,
-                        Verdict::Next => log::debug!("accept: {error}"),
+                        Verdict::Next => {
+                            log::debug!("accept: {error}");
+                            losses += 1;
+                            if losses == limits.accepts_per_turn {
+                                return Stopped::Failing(error);
+                            }
+                        }
                         Verdict::Pause => return Stopped::Exhausted(error),
                         Verdict::Fatal => return Stopped::Broken(error),
                     },

@@ -20,10 +20,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An idle connection is not closed for another one's sake before it has been idle this long:
-/// its request may be on the way.
-const YOUNGEST_EVICTED: Duration = Duration::from_secs(1);
-
 /// All clients of one loop.
 #[derive(Debug)]
 pub struct Scheduler<T, G> {
@@ -76,6 +72,11 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// Each connection with its key.
+    pub fn connections(&self) -> impl Iterator<Item = (usize, &Connection)> {
+        (self.slots.iter()).map(|(key, slot)| (key, &slot.client.connection))
     }
 
     /// The key the next client will get: the token to register it under.
@@ -131,15 +132,14 @@ impl<T: Transport, G> Scheduler<T, G> {
             };
             let pause = visit_guarded(&mut slot.client, service, &mut visit);
             let connection = &mut slot.client.connection;
-            if self.draining && pause == Pause::Blocked {
-                connection.drain();
-            }
+            let drains = self.draining && pause == Pause::Blocked;
+            let has_a_step = pause == Pause::Yielded || (drains && connection.drain(now.instant));
             if connection.ending().is_some() {
                 self.ended.push(key);
                 continue;
             }
             let deadline = connection.deadline();
-            if pause == Pause::Yielded {
+            if has_a_step {
                 self.enqueue(key);
             }
             self.timers.schedule(key, deadline);
@@ -211,12 +211,10 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// thousand open, so that looking for them is paid for. Returns how many.
     pub fn evict(&mut self, now: Now) -> usize {
         let most = 1 + self.slots.len() / 1024;
-        let newest = now.instant + self.limits.idle_timeout;
         let mut idle: Vec<_> = (self.slots.iter())
-            .filter(|(_, slot)| slot.client.connection.is_idle() && !slot.is_queued)
+            .filter(|(_, slot)| slot.client.connection.is_settled(now.instant) && !slot.is_queued)
             // While idle, the deadline tells since when.
             .map(|(key, slot)| (slot.client.connection.deadline(), key))
-            .filter(|(deadline, _)| *deadline + YOUNGEST_EVICTED <= newest)
             .collect();
         idle.sort_unstable();
         idle.truncate(most);

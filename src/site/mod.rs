@@ -95,7 +95,7 @@ impl Site {
         }
         match (request.method, request.target) {
             (Method::Options, _) => self.options(),
-            (Method::Known, _) => self.not_allowed(request),
+            (Method::Known | Method::Connect, _) => self.not_allowed(request),
             (Method::Unknown, _) => self.page(Status::NOT_IMPLEMENTED, request),
             (Method::Get | Method::Head, Target::Path { path, query }) => {
                 // The buffer is taken, so that what is decoded into it can be looked up in `self`.

@@ -87,6 +87,7 @@ fn targets() {
     const FORM: &str = "the target is neither a path nor an absolute URL";
     const ESCAPE: &str = "the target holds a byte that must be percent-encoded";
     const HOST: &str = "the target names no valid host";
+    const TUNNEL: &str = "the target of CONNECT is not a host and a port";
     let table = rows! {
         "a query is ignored": get("/hello.txt?a=b&c") => text("hello");
         "an empty query is one, too": get("/hello.txt?") => text("hello");
@@ -106,12 +107,24 @@ fn targets() {
         "absolute-form in 1.0": ask("GET http://a/hello.txt HTTP/1.0") => text("hello").closing();
         "absolute-form with an IPv6 address": get("http://[::1]:80/hello.txt") => text("hello");
         "absolute-form without a host": get("http:///hello.txt") => bad(HOST);
+        "absolute-form with a port and no host (RFC 9110 4.2.1)":
+            get("http://:80/hello.txt") => bad(HOST);
         "absolute-form without anything": get("http://") => bad(HOST);
         "absolute-form with a user": get("http://u@a/hello.txt") => bad(HOST);
         "absolute-form with a strange port": get("http://a:x/hello.txt") => bad(HOST);
         "another scheme": get("ftp://a/hello.txt") => bad(FORM);
         "no scheme at all": get("hello.txt") => bad(FORM);
         "authority-form is for CONNECT alone": get("a:80") => bad(FORM);
+        "not for what is not allowed, either": ask("POST a:80 HTTP/1.1") => bad(FORM);
+        "nor is the asterisk": ask("POST * HTTP/1.1") => bad(FORM);
+        "CONNECT has no other (RFC 9112 3.2.3)": ask("CONNECT /a HTTP/1.1") => bad(TUNNEL);
+        "not the absolute one": ask("CONNECT http://a/ HTTP/1.1") => bad(TUNNEL);
+        "nor the asterisk": ask("CONNECT * HTTP/1.1") => bad(TUNNEL);
+        "CONNECT without a port": ask("CONNECT a HTTP/1.1") => bad(TUNNEL);
+        "CONNECT with an empty port": ask("CONNECT a: HTTP/1.1") => bad(TUNNEL);
+        "CONNECT without a host": ask("CONNECT :80 HTTP/1.1") => bad(TUNNEL);
+        "CONNECT with a strange port": ask("CONNECT a:x8 HTTP/1.1") => bad(TUNNEL);
+        "CONNECT to an address without brackets": ask("CONNECT ::1 HTTP/1.1") => bad(TUNNEL);
         "a fragment is never sent": get("/hello.txt#x") => bad(ESCAPE);
         "a backslash is no slash": get("\\hello.txt") => bad(ESCAPE);
         "nor is it a name": get("/dir\\inner.txt") => bad(ESCAPE);

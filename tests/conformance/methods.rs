@@ -56,8 +56,10 @@ fn methods() {
             ask("PATCH /hello.txt HTTP/1.1") => not_allowed();
         "TRACE is known and not allowed, and echoes nothing":
             ask("TRACE /hello.txt HTTP/1.1").field("Cookie: secret") => not_allowed();
-        "CONNECT is known and not allowed, with its authority-form":
-            ask("CONNECT a:80 HTTP/1.1") => not_allowed();
+        "CONNECT is known and not allowed, and what follows it was meant for a tunnel":
+            ask("CONNECT a:80 HTTP/1.1") + get("/hello.txt") => not_allowed().closing();
+        "CONNECT to an IPv6 address":
+            ask("CONNECT [::1]:80 HTTP/1.1") => not_allowed().closing();
         "what is not allowed is not looked up":
             ask("POST /nothing HTTP/1.1") => not_allowed();
         "a browser is told so in HTML":

@@ -138,6 +138,19 @@ fn lost_connections_count_against_the_share_of_a_turn() {
 }
 
 #[test]
+fn a_door_at_which_every_connection_is_lost_is_said_to_fail() {
+    let now = Now::read();
+    let most = Limits::default().accepts_per_turn;
+    let lost = |count| (0..count).map(|_| Err(Errno::PERM));
+    let failing = |door| {
+        let stopped = accept(&mut Listeners::new([door]), 9, now).1;
+        matches!(stopped, Stopped::Failing(error) if error.raw_os_error() == Some(1))
+    };
+    assert!(failing(door(lost(most))));
+    assert!(!failing(door(lost(most - 1).chain([Ok(1)]))));
+}
+
+#[test]
 fn want_of_descriptors_pauses_until_the_timer() {
     let now = Now::read();
     let mut listeners = Listeners::new([door([Ok(1), Err(Errno::MFILE), Ok(2)])]);

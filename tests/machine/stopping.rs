@@ -9,6 +9,7 @@ fn an_idle_connection_closes_and_no_word_is_said() {
     let (new, used) = (house.connect(""), house.connect(GET));
     house.run();
     assert_eq!(used.reads(), OK);
+    house.wait(seconds(1));
     house.scheduler.drain();
     house.run();
     for peer in [new, used] {
@@ -16,6 +17,25 @@ fn an_idle_connection_closes_and_no_word_is_said() {
         assert_eq!(peer.hears(), b"");
     }
     assert!(house.scheduler.is_empty());
+}
+
+#[test]
+fn a_connection_that_was_just_answered_is_given_time_to_hear_the_answer() {
+    let mut house = House::new();
+    let peer = house.connect(GET);
+    house.run();
+    house.scheduler.drain();
+    house.run();
+    assert_eq!(peer.reads(), OK);
+    assert!(peer.is_shut() && !peer.is_closed());
+    // Closing now would be answered by a reset, and that would take the response along.
+    peer.sends(GET);
+    house.run();
+    assert_eq!(peer.reads(), "");
+    assert!(!peer.is_closed());
+    peer.closes();
+    house.run();
+    assert!(peer.is_closed() && !peer.is_aborted());
 }
 
 #[test]
@@ -86,6 +106,9 @@ fn a_connection_that_becomes_idle_while_stopping_closes() {
     house.scheduler.drain();
     house.run();
     peer.takes([Take::All]);
+    house.run();
+    assert!(peer.is_shut());
+    peer.closes();
     house.run();
     assert!(peer.is_closed() && !peer.is_aborted());
     assert!(house.scheduler.is_empty());

@@ -24,12 +24,19 @@ pub struct Desk {
     plain: Arc<FieldLines>,
 }
 
-impl Desk {
-    /// The files are never read: what the simulated socket sends of them is computed. Their
-    /// descriptors only tell which is meant.
-    pub fn new(world: Shared) -> Self {
+thread_local! {
+    /// They are never read: what the simulated socket sends of them is computed. Their descriptors
+    /// only tell which is meant; so they are opened once for all runs.
+    static FILES_OF_A_THREAD: Vec<Arc<File>> = {
         let open = |_| Arc::new(File::open("/dev/null").expect("/dev/null can be opened"));
-        let files: Vec<Arc<File>> = (0..FILES).map(open).collect();
+        (0..FILES).map(open).collect()
+    };
+}
+
+impl Desk {
+    /// One that answers the peers of this world.
+    pub fn new(world: Shared) -> Self {
+        let files = FILES_OF_A_THREAD.with(Clone::clone);
         world.borrow_mut().file_descriptors = files.iter().map(|file| file.as_raw_fd()).collect();
         Self {
             world,
@@ -88,7 +95,7 @@ impl Service for Desk {
         _: Now,
     ) -> Response {
         let mut world = self.world.borrow_mut();
-        let is_stopping = world.stopping.is_some();
+        let is_stopping = world.stopped_at.is_some();
         let line = &mut world.lines[id];
         if is_stopping {
             line.matcher.expect_the_last(line.seen.given());
@@ -96,7 +103,12 @@ impl Service for Desk {
         line.seen.responses += 1;
         let slices = world.lines[id].seen.slices.clone();
         let (status, payload) = match &asked {
-            Err(refusal) => (refusal.status, Payload::Empty),
+            Err(refusal) => {
+                if refusal.status == Status::REQUEST_TIMEOUT {
+                    world.judge_timeout(id);
+                }
+                (refusal.status, Payload::Empty)
+            }
             Ok(request) => match request.target {
                 Target::Path { path, .. } => {
                     let page = str::from_utf8(path).ok().and_then(Page::of);

@@ -1,8 +1,11 @@
 //! What does the kernel answer, where it may answer differently?
 
 use crate::chance::mix;
+use crate::exhaustive::Choices;
 use rustix::io::Errno;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The calls that the kernel can answer in more than one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +45,8 @@ pub enum Faults {
     Listed(BTreeMap<Place, Answer>),
     /// From this call on, always the same.
     Forever(Place, Answer),
+    /// One after the other, until all have been seen.
+    Chosen(Rc<RefCell<Choices>>),
 }
 
 /// How many of a thousand calls have which answer.
@@ -68,6 +73,7 @@ impl Faults {
                 let is_it = (whose, call) == (*who, *what) && number >= *first;
                 if is_it { *answer } else { Answer::All }
             }
+            Self::Chosen(choices) => choices.borrow_mut().answer(call),
             Self::Drawn { seed, share } => {
                 let draw = mix(&[*seed, whose as u64, call as u64, u64::from(number)]);
                 share.answer(call, draw)
@@ -81,6 +87,7 @@ impl Faults {
         match self {
             Self::Listed(answers) => answers.values().any(fails),
             Self::Forever(_, answer) => fails(answer),
+            Self::Chosen(_) => true,
             Self::Drawn { share, .. } => {
                 share.fails > 0 || share.door_fails > 0 || share.register_fails > 0
             }

@@ -131,6 +131,11 @@ impl Line {
         self.ends.partition_point(|&end| end <= self.received)
     }
 
+    /// The peer has closed its side, or is gone.
+    pub fn has_left(&self) -> bool {
+        self.reset || self.half_closed
+    }
+
     /// Bytes on their way to the peer.
     pub fn untaken(&self) -> u64 {
         self.matcher.total() - self.taken

@@ -6,7 +6,8 @@
 //!   answers, `faults` with the kernel's.
 //! - Where it happens: `world` with its `line`s, behind the seams in `sockets` and `desk`.
 //! - What must hold: `oracle`, and `matcher` for every byte that leaves.
-//! - How it is run: `run`, and `report` when it fails.
+//! - How it is run: `run`, and `report` when it fails. `exhaustive` leaves nothing to chance, and
+//!   `sweep` lets every call fail in every way.
 //!
 //! ```text
 //! cargo test --test sim                                    a few seconds of known seeds
@@ -14,9 +15,12 @@
 //! ONELOOP_SIM_SECONDS=600 cargo test --release --test sim -- --ignored    fresh seeds
 //! ```
 
+#![allow(clippy::print_stdout, reason = "a test says what it measured")]
+
 mod asks;
 mod chance;
 mod desk;
+mod exhaustive;
 mod faults;
 mod line;
 mod matcher;
@@ -27,6 +31,7 @@ mod run;
 mod shrink;
 mod sockets;
 mod swarm;
+mod sweep;
 mod world;
 
 use plan::{POLLERS, Plan};

@@ -89,7 +89,7 @@ impl World {
 
     /// A turn has ended. Returns whether anything happened in it.
     pub fn end_turn(&mut self, limits: &Limits) -> bool {
-        let mut moved = std::mem::take(&mut self.has_closed) || self.has_accepted();
+        let mut moved = std::mem::take(&mut self.has_moved) || self.has_accepted();
         for id in 0..self.lines.len() {
             let now = self.now;
             let line = &mut self.lines[id];
@@ -132,7 +132,7 @@ impl World {
     /// Whose time is over? Asked before a turn, for the loop may have slept too long, and after it, for
     /// the turn may have done nothing about it.
     fn check_deadlines(&mut self, limits: &Limits) {
-        let (now, stopping) = (self.now, self.stopping);
+        let (now, stopping) = (self.now, self.stopped_at);
         let open = self
             .lines
             .iter()
@@ -160,7 +160,7 @@ impl World {
         let open = self.lines.iter().filter(|line| line.is_open()).count();
         let most = limits.connections;
         // Whoever is let in while the server stops is let in whatever the limit says.
-        let beyond_limit = (open > most && self.stopping.is_none())
+        let beyond_limit = (open > most && self.stopped_at.is_none())
             .then(|| format!("{open} connections open, {most} allowed"));
         beyond_share.into_iter().chain(beyond_limit)
     }
@@ -207,19 +207,54 @@ impl World {
         broken.into_iter().for_each(|what| self.accuse(what));
     }
 
-    /// A connection has been closed: was it a legal place?
+    /// Whether the server may close its direction: after the last response, or, when it stops, when
+    /// nothing is owed.
+    pub fn may_shut(&self, id: usize) -> bool {
+        let line = &self.lines[id];
+        line.matcher.is_over() || (self.stopped_at.is_some() && line.phase() == Phase::Idle)
+    }
+
+    /// What a connection keeps between two turns.
+    pub fn check_memory(&mut self, token: usize, is_idle: bool, kept: usize, limits: &Limits) {
+        // A head that is too long by a byte, in a buffer that doubles; and responses that wait for
+        // each other, the last of them with a body.
+        let most = 2 * (limits.head + 1) + limits.coalesced + BESIDES as usize;
+        if kept > if is_idle { 0 } else { most } {
+            self.accuse(format!("token {token} keeps {kept} bytes, idle: {is_idle}"));
+        }
+    }
+
+    /// A request was given up for being late: was it?
+    pub fn judge_timeout(&mut self, id: usize) {
+        let limits = self.plan.limits.limits(1);
+        let since = match self.lines[id].seen.phase {
+            Some((Phase::Head, _, since)) => since,
+            _ => self.now,
+        };
+        if self.now < since + micros(limits.header_timeout) {
+            self.accuse(format!(
+                "line {id}: 408 before its time, head since {since}"
+            ));
+        }
+    }
+
+    /// A connection has been closed: was it a legal place, and not too early?
     pub fn judge_end(&mut self, id: usize) {
+        if let Some(what) = self.early(id) {
+            self.accuse(format!("line {id}: {what}"));
+        }
         let line = &self.lines[id];
         let standing = line.matcher.standing();
         let answered = line.seen.given();
-        let is_owed = line.asked().max(answered) > line.matcher.done() && !line.matcher.is_over();
+        let is_unanswered = line.asked().max(answered) > line.matcher.done();
+        let is_owed = is_unanswered && !line.matcher.is_over() && !line.shut;
         let what = match (line.aborted, standing) {
             (true, Standing::Between) if !is_owed => "reset, although nothing was owed",
             (false, Standing::Within | Standing::Broken) if !line.reset => {
                 "closed within a response without a reset"
             }
             (false, Standing::Between)
-                if is_owed && !line.failed && !line.reset && self.plan.stops.is_empty() =>
+                if is_owed && !line.failed && !line.reset && !self.is_cut() =>
             {
                 "closed without an answer"
             }
@@ -231,10 +266,49 @@ impl World {
         self.accuse(format!("line {id}: {what}"));
     }
 
+    /// Why a connection that was closed should still be open; `None` if it should not.
+    fn early(&self, id: usize) -> Option<String> {
+        let line = &self.lines[id];
+        let limits = self.plan.limits.limits(self.plan.connections);
+        let (phase, _, since) = line.seen.phase?;
+        let (now_phase, now) = (line.phase(), self.now);
+        let since = if phase == now_phase { since } else { now };
+        if line.failed || line.has_left() || self.is_cut() {
+            return None;
+        }
+        let is_stopping = self.stopped_at.is_some();
+        let is_settled = now >= since + micros(limits.settling);
+        let may = match now_phase {
+            Phase::Idle if self.is_tight() || is_stopping => is_settled,
+            Phase::Idle => now >= since + micros(limits.idle_timeout),
+            Phase::Head => false,
+            Phase::Reply if line.matcher.standing() == Standing::Broken => true,
+            Phase::Reply => line.reply_is_due(now, since, &limits),
+            Phase::Linger => {
+                // It may have begun in the turn before.
+                now + MILLI >= since + micros(limits.linger_timeout)
+                    || line.received as u64 > limits.linger_bytes
+            }
+        };
+        (!may).then(|| format!("closed too early, {now_phase:?} since {since}"))
+    }
+
+    /// Everybody may be cut off.
+    fn is_cut(&self) -> bool {
+        let grace = micros(self.plan.limits.limits(1).grace);
+        let is_over = |at: Micros| self.now >= at + grace;
+        self.stopped_twice || self.stopped_at.is_some_and(is_over)
+    }
+
+    /// There may be no place for everybody.
+    fn is_tight(&self) -> bool {
+        let plan = &self.plan;
+        plan.faults.may_fail() || plan.connections.min(plan.descriptors) < plan.peers.len()
+    }
+
     /// Everything is over: has every good peer got what it asked for?
     pub fn judge_all(&mut self) {
-        let is_tight = self.plan.connections < self.plan.peers.len()
-            || self.plan.descriptors < self.plan.peers.len();
+        let is_tight = self.is_tight();
         let mut broken = Vec::new();
         for (id, line) in self.lines.iter().enumerate() {
             if line.token.is_none() || !line.peer.is_good() || line.failed {
@@ -307,7 +381,13 @@ impl Line {
     }
 
     fn note_time(&mut self, now: Micros, slices: usize) {
-        let (phase, asked) = (self.phase(), self.asked());
+        let phase = self.phase();
+        // What is dropped while lingering changes nothing.
+        let asked = if phase == Phase::Linger {
+            0
+        } else {
+            self.asked()
+        };
         let seen = &mut self.seen;
         if seen.responses > 0 || slices > 0 {
             seen.began = now;
@@ -336,6 +416,18 @@ impl Line {
         self.seen.noted && is_there && !is_late && !self.failed && !self.reset
     }
 
+    /// The peer has taken nothing, or too little, for so long.
+    fn reply_is_due(&self, now: Micros, since: Micros, limits: &Limits) -> bool {
+        now >= self.reply_by(since, limits)
+    }
+
+    fn reply_by(&self, since: Micros, limits: &Limits) -> Micros {
+        let stall = micros(limits.send_timeout);
+        let earned = self.seen.written_since / u64::from(limits.min_send_rate);
+        let overdue = self.seen.began + stall + earned * 1_000_000;
+        overdue.min(self.seen.progress.max(since) + stall)
+    }
+
     fn deadline_broken(
         &self,
         now: Micros,
@@ -350,12 +442,7 @@ impl Line {
             }
             Phase::Head => since + micros(limits.header_timeout),
             Phase::Linger => since + micros(limits.linger_timeout),
-            Phase::Reply => {
-                let stall = micros(limits.send_timeout);
-                let earned = self.seen.written_since / u64::from(limits.min_send_rate);
-                let overdue = self.seen.began + stall + earned * 1_000_000;
-                overdue.min(self.seen.progress.max(since) + stall)
-            }
+            Phase::Reply => self.reply_by(since, limits),
         };
         let last = self.tried.map(|(call, _): (Call, bool)| call);
         (now > by + SLACK).then(|| format!("{phase:?} since {since}, still open; last: {last:?}"))

@@ -2,7 +2,7 @@
 //! as long as it goes on failing.
 
 use crate::asks::{Ask, Manner, Method, Page};
-use crate::faults::{Answer, Faults};
+use crate::faults::{Answer, Call, Faults};
 use crate::plan::{Kind, Peer, Plan, Poller, Size};
 use crate::run::run;
 use std::collections::BTreeMap;
@@ -41,7 +41,9 @@ impl Shrinker {
                 shrunk |= self.attempt(|plan| change(&mut plan.peers[at]));
             }
             for ask in (0..self.plan.peers[at].asks.len()).rev() {
-                let forget = |plan: &mut Plan| drop(plan.peers[at].asks.remove(ask));
+                let forget = |plan: &mut Plan| {
+                    plan.peers[at].asks.remove(ask);
+                };
                 shrunk |= self.attempt(forget) || self.simplify(at, ask);
             }
         }
@@ -125,13 +127,17 @@ fn peer_changes() -> [Change<Peer>; 4] {
     ]
 }
 
-/// Peers are known by their number, so one who is left out becomes one who says nothing.
+/// Leaves a peer out. Faults know peers by their number, which changes for those behind.
 fn forget_peer(plan: &mut Plan, at: usize) {
-    if at + 1 == plan.peers.len() {
-        plan.peers.pop();
-    } else {
-        plan.peers[at].asks.clear();
-        plan.peers[at].kind = Kind::Leaves;
+    plan.peers.remove(at);
+    if let Faults::Listed(faults) = &mut plan.faults {
+        let moved = std::mem::take(faults).into_iter();
+        let moved = moved.filter(|((id, call, _), _)| *id != at || *call == Call::Accept);
+        let moved = moved.map(|((id, call, number), answer)| {
+            let id = if id > at { id - 1 } else { id };
+            ((id, call, number), answer)
+        });
+        *faults = moved.collect();
     }
 }
 

@@ -125,7 +125,7 @@ impl Transport for Wire {
         let done = {
             let world = &mut *self.world.borrow_mut();
             let answer = world.answer(self.id, Call::Shutdown);
-            if !world.lines[self.id].matcher.is_over() {
+            if !world.may_shut(self.id) {
                 world.accuse(format!("line {}: shut before its last response", self.id));
             }
             world.lines[self.id].shut_down(answer)
@@ -173,7 +173,7 @@ impl Drop for Wire {
     fn drop(&mut self) {
         let mut world = self.world.borrow_mut();
         world.descriptors += 1;
-        world.has_closed = true;
+        world.has_moved = true;
         world.lines[self.id].close();
         world.forget_token(self.id);
         world.stir(self.id);

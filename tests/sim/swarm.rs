@@ -11,13 +11,18 @@ struct Moods {
     limits: Size,
     /// Files, streams and bodies that are larger than any buffer.
     large: bool,
+    /// Buffers of a few bytes, and little to send: what takes many turns is all the same.
+    narrow: bool,
     /// Requests that are none, and bodies that break off.
     bad: bool,
     /// Peers that break the rules, or vanish.
     rude: bool,
     /// More peers than there are places, who ask and connect in the same moments.
-    crowd: bool,
+    rush: bool,
 }
+
+/// Peers of whom all but a few are idle.
+const CROWD: u64 = 200;
 
 /// The plan of a seed.
 pub fn plan(seed: u64) -> Plan {
@@ -25,34 +30,43 @@ pub fn plan(seed: u64) -> Plan {
     let moods = Moods {
         limits: chance.pick(&[Size::Usual, Size::Small]),
         large: chance.one_in(2),
+        narrow: chance.one_in(4),
         bad: chance.one_in(2),
         rude: chance.one_in(2),
-        crowd: chance.one_in(6),
+        rush: chance.one_in(6),
     };
-    let count = chance.pick(&[1, 1, 2, 3, 5, 8, 20]);
-    let over = match moods.crowd {
+    let count = match chance.one_in(40) {
+        true => CROWD,
+        false => chance.pick(&[1, 1, 2, 3, 5, 8, 20]),
+    };
+    let over = match moods.rush {
         true => 5 * SECOND,
         false => chance.pick(&[10 * MILLI, SECOND, 30 * SECOND]),
     };
-    let peers: Vec<Peer> = (0..count)
+    let mut peers: Vec<Peer> = (0..count)
         .map(|id| peer(mix(&[seed, id]), over, &moods))
         .collect();
+    for idle in peers.iter_mut().skip(20) {
+        idle.kind = Kind::Silent;
+        idle.asks.clear();
+    }
     let buffers = [1, 7, 100, 4096, 65_536, 262_144];
+    let send_buffers = match (moods.narrow, moods.large) {
+        (true, _) => &buffers[..2],
+        (false, true) => &buffers[3..],
+        (false, false) => &buffers[2..],
+    };
     Plan {
         faults: faults(chance),
         poller: chance.pick(&POLLERS),
         limits: moods.limits,
-        connections: match moods.crowd {
+        connections: match moods.rush {
             true => peers.len().div_ceil(2),
             false => tight(chance, peers.len()),
         },
         descriptors: tight(chance, peers.len()),
         receive_buffer: chance.pick(&buffers),
-        send_buffer: match moods.large {
-            // A megabyte through one byte of buffer is a hundred thousand turns, for nothing.
-            true => chance.pick(&buffers[3..]),
-            false => chance.pick(&buffers),
-        },
+        send_buffer: chance.pick(send_buffers),
         stops: stops(chance, over),
         shrinks: shrinks(chance, over),
         peers,
@@ -140,7 +154,7 @@ fn peer(seed: u64, over: Micros, moods: &Moods) -> Peer {
         asks.retain(|ask| ask.text().0.len() < 150);
     }
     let mut connects = chance.below(over as usize) as Micros;
-    if over > SECOND && (moods.crowd || chance.one_in(3)) {
+    if over > SECOND && (moods.rush || chance.one_in(3)) {
         // When others ask who have been waiting for the clock to strike.
         connects = connects.next_multiple_of(SECOND);
     }
@@ -164,9 +178,10 @@ fn kind(chance: &mut Chance, moods: &Moods) -> Kind {
             false => Kind::SlowReader(chance.between(1, 300), 2 * MILLI),
         },
         // For longer than the timeout of a response, and hardly faster than it has to be.
-        match moods.large {
-            true => Kind::SlowReader(2000, SECOND),
-            false => Kind::SlowReader(1, 2 * MILLI),
+        match (moods.large && !moods.narrow, moods.limits) {
+            (true, Size::Usual) => Kind::SlowReader(chance.between(20_000, 30_000), 5 * MILLI),
+            (true, Size::Small) => Kind::SlowReader(2000, SECOND),
+            (false, _) => Kind::SlowReader(1, MILLI),
         },
         Kind::HalfCloser,
         Kind::Silent,
@@ -179,7 +194,7 @@ fn kind(chance: &mut Chance, moods: &Moods) -> Kind {
         Kind::Vanishes(chance.pick(&[0, MILLI, 2 * SECOND])),
         Kind::Leaves,
     ];
-    if moods.crowd && chance.one_in(2) {
+    if moods.rush && chance.one_in(2) {
         return Kind::Plain;
     }
     match moods.rude && chance.one_in(2) {
@@ -211,15 +226,20 @@ fn ask(chance: &mut Chance, moods: &Moods) -> Ask {
 fn page(chance: &mut Chance, moods: &Moods) -> Page {
     let file = chance.below(FILES);
     let slices = chance.between(1, 8);
-    let size = chance.pick(&[1, 40, 1000, 5000]);
+    let (sizes, lengths) = match moods.narrow {
+        true => ([1, 2, 10, 40], [0, 1, 10, 100, 150]),
+        false => ([1, 40, 1000, 5000], [0, 1, 150, 5000, 16_000]),
+    };
+    let size = chance.pick(&sizes);
     match chance.below(10) {
-        0..=3 => Page::Bytes(chance.pick(&[0, 1, 150, 5000, 16_000])),
+        0..=3 => Page::Bytes(chance.pick(&lengths)),
         4..=6 => {
-            // Through small budgets a large file takes many turns that are all the same.
-            let most = match (moods.large, moods.limits) {
-                (true, Size::Usual) => FILE,
-                (true, Size::Small) => 20_000,
-                (false, _) => 3000,
+            let most = match (moods.narrow, moods.large, moods.limits) {
+                (true, ..) => 300,
+                (_, true, Size::Usual) => FILE,
+                // Through small budgets a large file takes many turns, too.
+                (_, true, Size::Small) => 20_000,
+                (_, false, _) => 3000,
             };
             let length = chance.below(most as usize + 1) as u64;
             Page::File {
@@ -228,7 +248,7 @@ fn page(chance: &mut Chance, moods: &Moods) -> Page {
                 length,
             }
         }
-        7 => Page::Parts { file },
+        7 if !moods.narrow => Page::Parts { file },
         8 if moods.bad => Page::Broken { slices, size },
         _ => Page::Stream { slices, size },
     }

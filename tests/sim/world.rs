@@ -43,8 +43,8 @@ pub struct World {
     /// Calls to accept before this turn.
     pub door_calls_before: u32,
     pub door_open: bool,
-    /// A connection was closed in this turn.
-    pub has_closed: bool,
+    /// Somebody has been taken out of the backlog in this turn, or closed.
+    pub has_moved: bool,
     /// A connection was lost because it could not be registered.
     pub registering_failed: bool,
     agenda: BinaryHeap<Reverse<(Micros, Due)>>,
@@ -55,6 +55,9 @@ pub struct World {
     /// Lines that a call was made for since the latest poll.
     stirred: Vec<usize>,
     demands: Vec<Demand>,
+    /// When the server was told to stop, and whether once more.
+    pub stopped_at: Option<Micros>,
+    pub stopped_twice: bool,
     chance: Chance,
     /// How long each file is.
     pub files: [u64; FILES],
@@ -66,8 +69,6 @@ pub struct World {
     pub broken: Vec<String>,
     pub trace: Option<Vec<String>>,
     pub syscalls: u64,
-    /// Since when the server has known that it is to stop.
-    pub stopping: Option<Micros>,
 }
 
 /// What accept(2) answers.
@@ -116,13 +117,15 @@ impl World {
             door_calls: 0,
             door_calls_before: 0,
             door_open: true,
-            has_closed: false,
+            has_moved: false,
             registering_failed: false,
             agenda: BinaryHeap::new(),
             edges: VecDeque::new(),
             stale: Vec::new(),
             stirred: Vec::new(),
             demands: Vec::new(),
+            stopped_at: None,
+            stopped_twice: false,
             chance: Plan::draw(plan.peers.len() as u64, 1),
             files: [FILE; FILES],
             file_descriptors: Vec::new(),
@@ -130,7 +133,6 @@ impl World {
             broken: Vec::new(),
             trace: traced.then(Vec::new),
             syscalls: 0,
-            stopping: None,
             plan,
         };
         for id in 0..world.lines.len() {
@@ -209,6 +211,7 @@ impl World {
     pub fn next_waiting(&mut self) -> Option<usize> {
         let next = self.waiting.pop_front();
         self.door_seen_empty = next.is_none();
+        self.has_moved |= next.is_some();
         next
     }
 
@@ -255,7 +258,7 @@ impl World {
                 break;
             };
             // A peer may go on taking for hours what was sent to it long ago.
-            let is_over = wake.is_none() && self.stopping.is_none() && self.now > HORIZON;
+            let is_over = wake.is_none() && self.stopped_at.is_none() && self.now > HORIZON;
             if wake.is_some_and(|wake| wake <= self.now) || is_over {
                 break;
             }
@@ -342,6 +345,10 @@ impl World {
     }
 
     fn events(&mut self) -> Vec<Event> {
+        for _ in 0..self.demands.len() {
+            self.stopped_twice = self.stopped_at.is_some();
+            self.stopped_at.get_or_insert(self.now);
+        }
         let mut events: Vec<Event> = self.demands.drain(..).map(Event::Signal).collect();
         if std::mem::take(&mut self.door_edge) {
             self.door_seen_empty = false;

@@ -1,0 +1,5 @@
+//! `targets::accept` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::accept::check(data));

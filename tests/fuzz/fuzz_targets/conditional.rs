@@ -1,0 +1,5 @@
+//! `targets::conditional` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::conditional::check(data));

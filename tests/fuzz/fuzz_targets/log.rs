@@ -1,0 +1,5 @@
+//! `targets::log` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::log::check(data));

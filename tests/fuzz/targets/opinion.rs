@@ -1,0 +1,292 @@
+//! A second reader of request heads: by the RFC's grammar, slowly, and on copies.
+
+use super::strip;
+
+/// What a head says, if it may be answered by anything but a refusal.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Opinion {
+    pub method: String,
+    pub target: Target,
+    pub host: Option<Vec<u8>>,
+    pub old: bool,
+    pub persistent: bool,
+    pub expects_unknown: bool,
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target {
+    Path(Vec<u8>, Option<Vec<u8>>),
+    Asterisk,
+    Authority,
+}
+
+/// Where a head ends, as far as the bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Partial,
+    /// So many bytes are skipped, and so many are the head.
+    Whole(usize, usize),
+    LineTooLong,
+    TooLong,
+}
+
+/// Looks for the end of a head: one empty line is skipped, and the next one is the end.
+pub fn end(bytes: &[u8], longest_head: usize, longest_line: usize) -> End {
+    let skipped = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+    let mut length = 0;
+    for (index, line) in bytes[skipped..]
+        .split_inclusive(|&b| b == b'\n')
+        .enumerate()
+    {
+        length += line.len();
+        let ended = line.ends_with(b"\n");
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        // A CR at the end of what has arrived may yet be half a line end.
+        let content = line.strip_suffix(b"\r").unwrap_or(line);
+        let is_too_long = match ended {
+            true => content.len() > longest_line,
+            false => line.len() > longest_line + 1,
+        };
+        if index == 0 && is_too_long {
+            return End::LineTooLong;
+        }
+        if length > longest_head {
+            return End::TooLong;
+        }
+        if ended && content.is_empty() {
+            return End::Whole(skipped, length);
+        }
+    }
+    End::Partial
+}
+
+/// Whether a head, or what was to become one, asks for a header without a body. Nobody knows what
+/// a line asks for that has a first word and nothing behind it.
+pub fn is_bodiless(head: &[u8]) -> bool {
+    let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    line.trim_ascii_end().starts_with(b"HEAD ")
+}
+
+/// Reads a head. `None`: it must be refused.
+pub fn read(head: &[u8], most_fields: usize) -> Option<Opinion> {
+    let text = head.strip_suffix(b"\r\n\r\n")?;
+    let lines = split(text, b"\r\n");
+    let (request_line, field_lines) = lines.split_first()?;
+    let words = split(request_line, b" ");
+    let [method, target, version] = words[..] else {
+        return None;
+    };
+    if !is_token(method) || field_lines.len() > most_fields {
+        return None;
+    }
+    let old = match version {
+        b"HTTP/1.0" => true,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => false,
+        _ => return None,
+    };
+    let fields = field_lines
+        .iter()
+        .map(|line| read_field(line))
+        .collect::<Option<Vec<_>>>()?;
+    let method = String::from_utf8(method.to_vec()).ok()?;
+    let (target, authority) = read_target(&method, target)?;
+    let named = |name: &str| -> Vec<&[u8]> {
+        let same = fields.iter().filter(|(found, _)| found == name.as_bytes());
+        same.map(|(_, value)| value.as_slice()).collect()
+    };
+    let lists = |name: &str| {
+        let members = named(name).into_iter().flat_map(|value| split(value, b","));
+        let members = members.map(|member| strip(member).to_ascii_lowercase());
+        members
+            .filter(|member| !member.is_empty())
+            .collect::<Vec<_>>()
+    };
+
+    let hosts = named("host");
+    if hosts.len() > 1 || (hosts.is_empty() && !old) || !hosts.iter().all(|host| is_host(host)) {
+        return None;
+    }
+    let has_body = read_framing(&named("content-length"), &named("transfer-encoding"), old)?;
+    let says = |token: &[u8]| lists("connection").iter().any(|member| member == token);
+    let is_tunnel = method == "CONNECT";
+    let persistent = !has_body && !is_tunnel && !says(b"close") && (!old || says(b"keep-alive"));
+    let is_strange = |member: &Vec<u8>| member != b"100-continue";
+    let expects_unknown = !old && lists("expect").iter().any(is_strange);
+    let host = authority.or(hosts.first().map(|host| host.to_vec()));
+    Some(Opinion {
+        method,
+        target,
+        host,
+        old,
+        persistent,
+        expects_unknown,
+        fields,
+    })
+}
+
+/// Whether a body is announced; `None` if nobody could say where it ends.
+fn read_framing(lengths: &[&[u8]], codings: &[&[u8]], old: bool) -> Option<bool> {
+    match (lengths, codings) {
+        ([], []) => Some(false),
+        // No body has 10^19 bytes: longer numbers are refused, however many are zeros.
+        ([length], []) if !length.is_empty() && length.len() < 20 => {
+            let is_number = length.iter().all(u8::is_ascii_digit);
+            is_number.then(|| length.iter().any(|&digit| digit != b'0'))
+        }
+        ([], [coding]) => (!old && coding.eq_ignore_ascii_case(b"chunked")).then_some(true),
+        _ => None,
+    }
+}
+
+fn read_field(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    let is_field = is_token(name) && is_value(value);
+    is_field.then(|| (name.to_ascii_lowercase(), strip(value).to_vec()))
+}
+
+fn read_target(method: &str, target: &[u8]) -> Option<(Target, Option<Vec<u8>>)> {
+    let text = std::str::from_utf8(target).ok()?;
+    let is_bad = |c: char| c <= ' ' || c == '\x7f' || "#\"<>\\".contains(c);
+    if text.is_empty() || text.contains(is_bad) {
+        return None;
+    }
+    if method == "CONNECT" {
+        return is_host_and_port(target).then_some((Target::Authority, None));
+    }
+    if text.starts_with('/') {
+        return Some((read_path(text), None));
+    }
+    if text == "*" && method == "OPTIONS" {
+        return Some((Target::Asterisk, None));
+    }
+    for scheme in ["http://", "https://"] {
+        if text.to_ascii_lowercase().starts_with(scheme) {
+            let rest = &text[scheme.len()..];
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(end);
+            let is_empty = authority.is_empty() || authority.starts_with(':');
+            let is_good = !is_empty && is_host(authority.as_bytes());
+            return is_good.then(|| (read_path(path), Some(authority.as_bytes().to_vec())));
+        }
+    }
+    None
+}
+
+fn read_path(text: &str) -> Target {
+    let (path, query) = match text.split_once('?') {
+        Some((path, query)) => (path, Some(query.as_bytes().to_vec())),
+        None => (text, None),
+    };
+    let path = if path.is_empty() { "/" } else { path };
+    Target::Path(path.as_bytes().to_vec(), query)
+}
+
+pub fn is_token(text: &[u8]) -> bool {
+    let is_delimiter = |byte: &u8| b"(),/:;<=>?@[\\]{}\"".contains(byte);
+    !text.is_empty()
+        && text
+            .iter()
+            .all(|b| b.is_ascii_graphic() && !is_delimiter(b))
+}
+
+/// Whether a field value holds no control bytes but tabs.
+pub fn is_value(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|&byte| byte == b'\t' || !byte.is_ascii_control())
+}
+
+/// `uri-host [ ":" port ]` by RFC 3986 3.2.2, without IPvFuture and zones, which nobody serves.
+pub fn is_host(value: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(value) else {
+        return false;
+    };
+    let (host, port) = match text.rfind(']') {
+        Some(end) => text.split_at(end + 1),
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let is_digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_digits);
+    let inside = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    is_port && inside.map_or_else(|| is_name(host), is_ipv6)
+}
+
+/// The authority-form of CONNECT: a host with a port, and neither of them empty.
+pub fn is_host_and_port(value: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(value);
+    let is_port = |port: &str| !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
+    let parts = text.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && is_port(port)) && is_host(value)
+}
+
+fn is_name(text: &str) -> bool {
+    let mut pieces = text.split('%');
+    let is_plain = |text: &str| {
+        let is_unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=".contains(c);
+        text.chars().all(is_unreserved)
+    };
+    let is_escape = |text: &str| {
+        let hex = text.as_bytes().get(..2);
+        hex.is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)) && is_plain(&text[2..])
+    };
+    pieces.next().is_some_and(is_plain) && pieces.all(is_escape)
+}
+
+fn is_ipv6(text: &str) -> bool {
+    match text.split("::").collect::<Vec<_>>()[..] {
+        [all] => groups(all, true) == Some(8),
+        [left, right] => {
+            let count = |text: &str, is_last| match text.is_empty() {
+                true => Some(0),
+                false => groups(text, is_last),
+            };
+            matches!((count(left, false), count(right, true)), (Some(l), Some(r)) if l + r < 8)
+        }
+        _ => false,
+    }
+}
+
+/// How many groups of 16 bits the text has; an IPv4 address at the end counts as two.
+fn groups(text: &str, is_last: bool) -> Option<usize> {
+    let groups: Vec<_> = text.split(':').collect();
+    let mut count = 0;
+    for (index, group) in groups.iter().enumerate() {
+        let is_hex = group.chars().all(|c| c.is_ascii_hexdigit());
+        if is_hex && (1..=4).contains(&group.len()) {
+            count += 1;
+        } else if is_last && index + 1 == groups.len() && is_ipv4(group) {
+            count += 2;
+        } else {
+            return None;
+        }
+    }
+    Some(count)
+}
+
+fn is_ipv4(text: &str) -> bool {
+    let octets: Vec<_> = text.split('.').collect();
+    let is_octet = |octet: &&str| (0..=255).any(|number: u16| number.to_string() == **octet);
+    octets.len() == 4 && octets.iter().all(is_octet)
+}
+
+/// The pieces between the separators.
+fn split<'t>(text: &'t [u8], separator: &[u8]) -> Vec<&'t [u8]> {
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    let mut at = 0;
+    while at < text.len() {
+        if text[at..].starts_with(separator) {
+            pieces.push(&text[start..at]);
+            at += separator.len();
+            start = at;
+        } else {
+            at += 1;
+        }
+    }
+    pieces.push(&text[start..]);
+    pieces
+}

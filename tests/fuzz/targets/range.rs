@@ -1,0 +1,139 @@
+//! Range. Input: the length of the file on the first line, then a value of the field on each line.
+
+use super::{first_line, lines_of, strip};
+use oneloop::http::fields::Fields;
+use oneloop::http::range::{ByteRange, Ranges, ranges, unsatisfied};
+
+const MOST: usize = 16;
+/// Ranges with fewer bytes than this between them leave as one.
+const PART_COST: u128 = 80;
+/// For an input that does not say how long the file is.
+const LENGTH: u64 = 10_000;
+/// No file is longer, and what is beyond it is all the same.
+const BEYOND: u128 = u64::MAX as u128;
+
+/// First byte, and the one behind the last.
+type Span = (u128, u128);
+
+pub fn check(data: &[u8]) {
+    let (length, values) = first_line(data);
+    let length = std::str::from_utf8(length)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let total: u64 = length.unwrap_or(LENGTH);
+    let Some(lines) = lines_of("Range", values) else {
+        return;
+    };
+    let found = ranges(Fields::new(&lines), total, MOST);
+    let expected = match values.contains(&b'\n') {
+        true => Answer::Whole,
+        false => answer(strip(values), total.into()),
+    };
+    assert_eq!(Answer::of(&found, total), expected, "of {total} bytes");
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Whole,
+    Unsatisfiable(String),
+    Parts(Vec<Span>, Vec<String>),
+}
+
+impl Answer {
+    fn of(ranges: &Ranges, total: u64) -> Self {
+        let ranges = match ranges {
+            Ranges::Whole => return Self::Whole,
+            Ranges::Unsatisfiable => return Self::Unsatisfiable(unsatisfied(total)),
+            Ranges::One(range) => vec![*range],
+            Ranges::Several(ranges) => {
+                assert!(ranges.len() > 1);
+                ranges.clone()
+            }
+        };
+        let span = |range: &ByteRange| {
+            let (first, last) = (u128::from(range.first()), u128::from(range.last()));
+            assert_eq!(u128::from(range.length()), last - first + 1);
+            (first, last + 1)
+        };
+        let spans = ranges.iter().map(span).collect();
+        let texts = ranges.iter().map(|range| range.content_range(total));
+        Self::Parts(spans, texts.collect())
+    }
+}
+
+/// RFC 9110 14.1.2 and 14.2, with numbers that do not overflow.
+fn answer(value: &[u8], total: u128) -> Answer {
+    let text = String::from_utf8_lossy(value);
+    let Some((unit, set)) = text.split_once('=') else {
+        return Answer::Whole;
+    };
+    let members = set
+        .split(',')
+        .map(|member| member.trim_matches([' ', '\t']));
+    let members: Vec<_> = members.filter(|member| !member.is_empty()).collect();
+    let is_good = unit.eq_ignore_ascii_case("bytes") && (1..=MOST).contains(&members.len());
+    let spans: Option<Vec<_>> = members.iter().map(|member| span(member, total)).collect();
+    let Some(spans) = spans.filter(|_| is_good) else {
+        return Answer::Whole;
+    };
+    let spans = joined(spans.into_iter().flatten().collect());
+    if spans.is_empty() {
+        return Answer::Unsatisfiable(format!("bytes */{total}"));
+    }
+    let text = |&(first, end): &Span| format!("bytes {first}-{}/{total}", end - 1);
+    let texts = spans.iter().map(text).collect();
+    Answer::Parts(spans, texts)
+}
+
+/// `None`: not well formed. `Some(None)`: without a byte of the file.
+fn span(member: &str, total: u128) -> Option<Option<Span>> {
+    let (first, last) = member.split_once('-')?;
+    let (first, end) = match (first, last) {
+        ("", length) => {
+            let length = number(length)?;
+            // The last bytes of an empty file: satisfiable, but nothing can be said of them.
+            if total == 0 && length > 0 {
+                return None;
+            }
+            (total - length.min(total), total)
+        }
+        (first, "") => (number(first)?, total),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            if first > last {
+                return None;
+            }
+            (first, total.min(last + 1))
+        }
+    };
+    Some((first < end).then_some((first, end)))
+}
+
+fn number(digits: &str) -> Option<u128> {
+    if digits.is_empty() || !digits.chars().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let significant = digits.trim_start_matches('0');
+    match significant.len() {
+        0 => Some(0),
+        1..30 => significant
+            .parse()
+            .ok()
+            .map(|number: u128| number.min(BEYOND)),
+        _ => Some(BEYOND),
+    }
+}
+
+/// Joins two that are near each other, until no two are. The earlier keeps its place.
+fn joined(mut spans: Vec<Span>) -> Vec<Span> {
+    let near = |a: Span, b: Span| a.0 < b.1 + PART_COST && b.0 < a.1 + PART_COST;
+    let pair = |spans: &[Span]| {
+        let pairs = (0..spans.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
+        pairs.into_iter().find(|&(a, b)| near(spans[a], spans[b]))
+    };
+    while let Some((a, b)) = pair(&spans) {
+        let other = spans.remove(b);
+        spans[a] = (spans[a].0.min(other.0), spans[a].1.max(other.1));
+    }
+    spans
+}

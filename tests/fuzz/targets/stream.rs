@@ -1,0 +1,309 @@
+//! Whatever arrives on a connection. Input: a byte that picks the budget and what the peer takes
+//! at a time, then the stream; a byte 0xFF is not sent, it cuts the stream there.
+//!
+//! The stream is served cut and whole, and each of its requests once more by itself: all answer the
+//! same. How many answers there are, and which is the last, a second reader of heads says; and it
+//! says so while the server waits, too: it never waits for more while a whole request lies there.
+
+#[path = "../../support/wire.rs"]
+mod wire;
+
+use super::opinion::{self, End};
+use super::{replies, site};
+use oneloop::clock::Now;
+use oneloop::connection::{Connection, Ending};
+use oneloop::http::date::DateLine;
+use oneloop::http::fields::FieldLines;
+use oneloop::limits::Limits;
+use oneloop::pump::{Client, Loan, Pause, Service, Visit, pump};
+use oneloop::service::Front;
+use oneloop::site::{Options, Site};
+use oneloop::transport::Transport;
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+use tempfile::TempDir;
+use wire::{Arrival, Take, Wire, pair};
+
+/// Long after the files' time, so that none is young: Fri, 01 Jan 2100.
+const WALL: Duration = Duration::from_secs(4_102_444_800);
+const LONGEST_HEAD: usize = 600;
+const LONGEST_LINE: usize = 200;
+const MOST_FIELDS: usize = 12;
+const CUT: u8 = 0xff;
+/// With fewer pieces than this, what was answered so far is compared whenever the server waits.
+const MANY: usize = 40;
+
+const TAKES: [&[Take]; 4] = [
+    &[Take::All],
+    &[Take::Some(7), Take::Nothing],
+    &[Take::Some(1), Take::All, Take::Nothing],
+    &[Take::Some(100)],
+];
+
+/// Bytes, requests and coalesced bytes of a visit.
+const BUDGETS: [(usize, usize, usize); 3] = [(65_536, 32, 32_768), (50, 2, 300), (1, 1, 0)];
+
+thread_local! {
+    /// Taken while they serve: after a panic they are made anew.
+    static SERVERS: RefCell<Option<Servers>> = const { RefCell::new(None) };
+}
+
+pub fn check(data: &[u8]) {
+    let [plan, data @ ..] = data else {
+        return;
+    };
+    let pieces: Vec<_> = data.split(|&byte| byte == CUT).collect();
+    let whole = pieces.concat();
+    let takes = TAKES[usize::from(*plan) % TAKES.len()];
+    let budget = usize::from(*plan) / TAKES.len() % BUDGETS.len();
+    let mut servers = SERVERS.take().unwrap_or_else(Servers::new);
+    let usual = servers.usual().serve(&[&whole], &[Take::All]);
+    let split = servers.within[budget].serve(&pieces, takes);
+    assert_eq!(text(&split.0), text(&usual.0), "what is sent");
+    assert_eq!(split.1, usual.1, "how the connection ends");
+
+    let answers = match_up(&whole, &usual.0);
+    for (request, answer) in &answers {
+        let alone = servers.usual().serve(&[&request.bytes], &[Take::All]);
+        assert_eq!(text(answer), text(&alone.0), "answered by itself");
+    }
+    let is_over = answers.last().is_some_and(|(request, answer)| {
+        let (reply, _) = replies::read(answer, request.is_bodiless).expect("read before");
+        reply.closes()
+    });
+    let ending = if is_over {
+        Ending::Answered
+    } else {
+        Ending::PeerClosed
+    };
+    assert_eq!(usual.1, ending);
+    SERVERS.set(Some(servers));
+}
+
+/// Each request of a stream with the bytes that answer it: no more and no fewer.
+fn match_up<'b>(stream: &[u8], mut sent: &'b [u8]) -> Vec<(Asked, &'b [u8])> {
+    let mut answers = Vec::new();
+    for request in requests(stream) {
+        let (reply, rest) =
+            replies::read(sent, request.is_bodiless).expect("a whole response to each request");
+        let is_refusal = [414, 431, 505].contains(&reply.status);
+        match request.refused {
+            [] => assert!(!is_refusal, "{} for what is a request", reply.status),
+            statuses => assert!(statuses.contains(&reply.status), "{}", reply.status),
+        }
+        let is_last = request.is_last || reply.until_close;
+        assert_eq!(reply.closes(), is_last, "says whether it is the last");
+        answers.push((request, &sent[..sent.len() - rest.len()]));
+        sent = rest;
+        if is_last {
+            break;
+        }
+    }
+    assert_eq!(text(sent), "", "behind the last response");
+    answers
+}
+
+struct Asked {
+    bytes: Vec<u8>,
+    is_bodiless: bool,
+    is_last: bool,
+    /// With what it may be refused, if it must be.
+    refused: &'static [u16],
+}
+
+/// The requests of a stream, as far as they will be answered.
+fn requests(mut stream: &[u8]) -> Vec<Asked> {
+    let mut requests = Vec::new();
+    loop {
+        let (skipped, length, refused): (_, _, &[u16]) =
+            match opinion::end(stream, LONGEST_HEAD, LONGEST_LINE) {
+                End::Partial => return requests,
+                End::LineTooLong => (0, stream.len(), &[414]),
+                End::TooLong => (0, stream.len(), &[431]),
+                End::Whole(skipped, length) => (skipped, length, &[]),
+            };
+        let (bytes, rest) = stream.split_at(skipped + length);
+        let head = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
+        let read = opinion::read(head, MOST_FIELDS).filter(|_| refused.is_empty());
+        let is_last = read.as_ref().is_none_or(|read| !read.persistent);
+        requests.push(Asked {
+            bytes: bytes.to_vec(),
+            is_bodiless: opinion::is_bodiless(head),
+            is_last,
+            refused: match (&read, refused) {
+                (None, []) => &[400, 431, 505],
+                (_, refused) => refused,
+            },
+        });
+        if is_last {
+            return requests;
+        }
+        stream = rest;
+    }
+}
+
+/// The boundary of several ranges is random; it stands still here. And bytes become text.
+fn text(bytes: &[u8]) -> String {
+    let text = bytes.escape_ascii().to_string();
+    let mut pieces = text.split("oneloop-");
+    let mut fixed = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        fixed.push_str("BOUNDARY");
+        fixed.push_str(piece.get(16..).unwrap_or_default());
+    }
+    fixed
+}
+
+/// The same site within each budget.
+struct Servers {
+    within: [Server; BUDGETS.len()],
+    _root: TempDir,
+}
+
+impl Servers {
+    fn new() -> Self {
+        let root = site::make();
+        Self {
+            within: BUDGETS.map(|budget| Server::new(root.path(), budget)),
+            _root: root,
+        }
+    }
+
+    fn usual(&mut self) -> &mut Server {
+        &mut self.within[0]
+    }
+}
+
+/// The driver and all it lends.
+struct Server {
+    front: Front,
+    limits: Arc<Limits>,
+    loan: Loan,
+    date: DateLine,
+    now: Now,
+}
+
+impl Server {
+    fn new(root: &Path, (bytes, requests, coalesced): (usize, usize, usize)) -> Self {
+        let limits = Arc::new(Limits {
+            head: LONGEST_HEAD,
+            request_line: LONGEST_LINE,
+            fields: MOST_FIELDS,
+            // So that a file of 300 bytes counts as large.
+            riding_body: 64,
+            read_per_turn: bytes,
+            written_per_turn: bytes,
+            requests_per_turn: requests,
+            coalesced,
+            // So that a listing has slices that only prepare.
+            listing_slice: 1,
+            ..Limits::default()
+        });
+        let options = Options {
+            index: vec![b"index.html".to_vec()],
+            listing: true,
+            hidden: false,
+            follow_symlinks: false,
+            spa: false,
+            only: None,
+            cors: None,
+            lines: FieldLines::new(),
+        };
+        let site = Site::new(root, options, limits.clone()).expect("the root is there");
+        Self {
+            front: Front::new(site, None),
+            loan: Loan::new(&limits),
+            limits,
+            date: DateLine::default(),
+            now: Now {
+                wall: UNIX_EPOCH + WALL,
+                ..Now::read()
+            },
+        }
+    }
+
+    /// Serves one connection to its end, and returns what the peer got and how it ended.
+    fn serve(&mut self, pieces: &[&[u8]], takes: &[Take]) -> (Vec<u8>, Ending) {
+        let (wire, peer) = pair();
+        let watch = Rc::new(Watch::default());
+        peer.takes(takes.iter().copied());
+        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+            peer.arrives([Arrival::Bytes(piece.to_vec()), Arrival::Nothing]);
+        }
+        peer.closes();
+        let mut client = Client {
+            connection: Connection::new(self.limits.clone(), self.now.instant),
+            transport: Watched(wire, watch.clone()),
+            guest: self.front.welcome(None),
+        };
+        let mut sent = Vec::new();
+        loop {
+            let mut visit = Visit {
+                now: self.now,
+                date: self.date.at(self.now.wall),
+                draining: false,
+                limits: &self.limits,
+                loan: &mut self.loan,
+            };
+            let pause = pump(&mut client, &mut self.front, &mut visit);
+            sent.extend_from_slice(&peer.hears());
+            match pause {
+                Pause::Ended(ending) => return (sent, ending),
+                Pause::Yielded => continue,
+                Pause::Blocked => assert!(peer.has_refused(), "waits without having tried"),
+            }
+            if watch.waits_for_bytes.get() && pieces.len() < MANY {
+                match_up(&pieces.concat()[..watch.received.get()], &sent);
+            }
+            assert!(peer.wake(), "waits for an event that never comes");
+        }
+    }
+}
+
+/// A transport that tells what its server waits for.
+struct Watched(Wire, Rc<Watch>);
+
+#[derive(Default)]
+struct Watch {
+    received: Cell<usize>,
+    waits_for_bytes: Cell<bool>,
+}
+
+impl Transport for Watched {
+    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let received = self.0.receive(room);
+        let length = *received.as_ref().unwrap_or(&0);
+        self.1.received.update(|received| received + length);
+        self.1.waits_for_bytes.set(received.is_err());
+        received
+    }
+
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        self.1.waits_for_bytes.set(false);
+        self.0.send(bytes, more)
+    }
+
+    fn send_file(
+        &mut self,
+        file: &File,
+        offset: u64,
+        length: u64,
+        copy: &mut [u8],
+    ) -> io::Result<usize> {
+        self.1.waits_for_bytes.set(false);
+        self.0.send_file(file, offset, length, copy)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.0.shutdown()
+    }
+
+    fn abort(&mut self) {
+        self.0.abort();
+    }
+}

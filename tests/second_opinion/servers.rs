@@ -1,0 +1,156 @@
+//! Both servers, on the same files: what does each send back for the same bytes?
+//!
+//! They listen on unix sockets, so that a hundred thousand connections use up no ports.
+
+use crate::answers::{Answer, parse};
+use crate::process::{self, Launch, PATIENCE, eventually};
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// What the known differences are about. Another release may read a head in another way.
+const RELEASE: &str = "nginx/1.22.";
+
+/// What follows every corpus entry on its connection, to see whether it is answered.
+pub const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n";
+
+/// The files that both serve. No content looks like the start of a response.
+const FILES: [(&str, &[u8]); 7] = [
+    ("index.html", b"home"),
+    ("a", b"file a"),
+    ("a b", b"with a blank"),
+    ("%41", b"with a percent sign"),
+    ("\u{fc}", b"beyond ASCII"),
+    ("dir/index.html", b"in a directory"),
+    ("probe", b"probe"),
+];
+
+/// What both sent for the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opinions {
+    pub ours: Vec<Answer>,
+    pub theirs: Vec<Answer>,
+}
+
+/// Both servers, until this is dropped.
+pub struct Servers {
+    place: TempDir,
+    _site: TempDir,
+    _oneloop: process::Server,
+    _nginx: Nginx,
+}
+
+impl Servers {
+    /// Starts both. `None`, and a line that says why, if there is no nginx of that release.
+    pub fn start() -> Option<Self> {
+        if !process::has("nginx") || !is_that_release() {
+            return None;
+        }
+        let site = process::site(&FILES);
+        let place = tempfile::tempdir().unwrap();
+        let nginx = Nginx::start(place.path(), site.path());
+        let oneloop = Launch::of(&site)
+            .without_port()
+            .with("--no-listing -b")
+            .arg(format!("unix:{}", place.path().join("oneloop").display()))
+            .start();
+        Some(Self {
+            place,
+            _site: site,
+            _oneloop: oneloop,
+            _nginx: nginx,
+        })
+    }
+
+    /// What both make of `bytes`, with the [`PROBE`] behind them.
+    pub fn ask(&self, bytes: &[u8]) -> Opinions {
+        let stream = [bytes, PROBE].concat();
+        let of = |name| parse(&stream, &exchange(&self.place.path().join(name), &stream));
+        Opinions {
+            ours: of("oneloop"),
+            theirs: of("nginx"),
+        }
+    }
+}
+
+/// Sends all of it, says that nothing more will come, and returns what comes back until the
+/// server closes.
+fn exchange(socket: &Path, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    // A server that refuses may close before it has taken everything.
+    let sent = stream.write_all(bytes);
+    let _ = sent.and_then(|()| stream.shutdown(Shutdown::Write));
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => {}
+        // It closed without reading the rest: what it sent before has arrived all the same.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        Err(error) => panic!(
+            "{}: {error} after {:?}, sent {:?}",
+            socket.display(),
+            answer.escape_ascii().to_string(),
+            bytes.escape_ascii().to_string()
+        ),
+    }
+    answer
+}
+
+fn is_that_release() -> bool {
+    let output = Command::new("nginx").arg("-v").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let is_so = said.contains(RELEASE);
+    if !is_so {
+        let said = said.trim();
+        process::skipped(&format!("{said}, and the table is about {RELEASE}x"));
+    }
+    is_so
+}
+
+/// nginx, until it is dropped.
+struct Nginx(Child);
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Nginx {
+    /// As it is without configuration, but for the site and where it may write. One process, so that
+    /// killing it leaves none behind.
+    fn start(place: &Path, site: &Path) -> Self {
+        let (at, site) = (place.display(), site.display());
+        let config = format!(
+            "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log crit;
+            events {{ worker_connections 64; }}
+            http {{
+                access_log off;
+                client_body_temp_path {at}/body; proxy_temp_path {at}/proxy;
+                fastcgi_temp_path {at}/fastcgi; uwsgi_temp_path {at}/uwsgi;
+                scgi_temp_path {at}/scgi;
+                server {{ listen unix:{at}/nginx; root {site}; }}
+            }}"
+        );
+        let path: PathBuf = place.join("nginx.conf");
+        fs::write(&path, config).unwrap();
+        let child = Command::new("nginx")
+            .arg("-p")
+            .arg(place)
+            .arg("-c")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let socket = place.join("nginx");
+        eventually("nginx listens", || UnixStream::connect(&socket).is_ok());
+        Self(child)
+    }
+}

@@ -1,0 +1,310 @@
+//! What can be remarkable about a head: the conditions of the known differences.
+//!
+//! Written anew, from the RFCs, and not with the server's own functions: a mistake in one of
+//! those would excuse itself.
+
+use crate::head::{Head, find, trim_blanks};
+use std::net::Ipv6Addr;
+
+pub fn has_bare_lf(head: Head<'_>) -> bool {
+    let mut before = 0;
+    head.bytes().iter().any(|&byte| {
+        let last = std::mem::replace(&mut before, byte);
+        byte == b'\n' && last != b'\r'
+    })
+}
+
+pub fn has_bare_cr(head: Head<'_>) -> bool {
+    let bytes = [head.bytes(), head.after()].concat();
+    let next = |at: usize| bytes.get(at + 1);
+    (0..head.bytes().len()).any(|at| bytes[at] == b'\r' && next(at) != Some(&b'\n'))
+}
+
+pub fn has_second_empty_line(head: Head<'_>) -> bool {
+    head.bytes().starts_with(b"\r\n\r\n")
+}
+
+pub fn has_more_blanks(head: Head<'_>) -> bool {
+    find(head.line(), b"  ").is_some() || head.line().ends_with(b" ")
+}
+
+pub fn is_without_version(head: Head<'_>) -> bool {
+    head.version().is_empty()
+}
+
+/// `HTTP/` and something else than a digit, a dot, a digit.
+pub fn has_malformed_version(head: Head<'_>) -> bool {
+    let rest = head.version().strip_prefix(b"HTTP/");
+    rest.is_some_and(|rest| !matches!(rest, [b'0'..=b'9', b'.', b'0'..=b'9']))
+}
+
+/// Another than 1: in its place, or at the end of a line that has more than three parts.
+pub fn has_other_major_version(head: Head<'_>) -> bool {
+    let last = head.line().rsplit(|&byte| byte == b' ').next();
+    let versions = [Some(head.version()), last].into_iter().flatten();
+    let mut rests = versions.filter_map(|version| version.strip_prefix(b"HTTP/"));
+    rests.any(|rest| !rest.starts_with(b"1."))
+}
+
+pub fn has_byte_that_needs_escape(head: Head<'_>) -> bool {
+    head.target().iter().any(|byte| b"#\"<>\\".contains(byte))
+}
+
+pub fn is_target_not_utf8(head: Head<'_>) -> bool {
+    str::from_utf8(head.target()).is_err()
+}
+
+pub fn has_other_scheme(head: Head<'_>) -> bool {
+    let Some(at) = find(head.target(), b"://") else {
+        return false;
+    };
+    let scheme = &head.target()[..at];
+    scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && ![b"http".as_slice(), b"https"]
+            .iter()
+            .any(|it| scheme.eq_ignore_ascii_case(it))
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 7.2).
+pub fn is_host(value: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(value) else {
+        return false;
+    };
+    let (host, port) = match text.rfind(':') {
+        Some(at) if !text[at..].contains(']') => (&text[..at], &text[at + 1..]),
+        _ => (text, ""),
+    };
+    let is_in_brackets = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_host = match is_in_brackets {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !has_bad_escape(host.as_bytes()) && host.chars().all(is_in_name),
+    };
+    is_host && port.chars().all(|c| c.is_ascii_digit())
+}
+
+fn is_in_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=%".contains(c)
+}
+
+pub fn has_bad_host(head: Head<'_>) -> bool {
+    head.any("host", |value| !is_host(value))
+}
+
+pub fn has_bad_authority(head: Head<'_>) -> bool {
+    head.authority()
+        .is_some_and(|value| value.is_empty() || !is_host(value))
+}
+
+pub fn has_host_without_name(head: Head<'_>) -> bool {
+    head.any("host", |value| value.is_empty() || value.starts_with(b":"))
+}
+
+/// A name with an empty part, before another or alone. A dot at the very end is usual.
+fn has_empty_label(host: &[u8]) -> bool {
+    let name = host.split(|&byte| byte == b':').next().unwrap();
+    find(name, b"..").is_some() || name == b"."
+}
+
+pub fn has_host_with_empty_label(head: Head<'_>) -> bool {
+    head.any("host", has_empty_label)
+}
+
+/// Bytes that a name may have by its grammar, and no name in the DNS has.
+pub fn has_unusual_authority(head: Head<'_>) -> bool {
+    let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(byte);
+    head.authority()
+        .is_some_and(|value| has_empty_label(value) || !value.iter().all(is_usual))
+}
+
+pub fn is_token(name: &[u8]) -> bool {
+    let is_in_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !name.is_empty() && name.iter().all(is_in_token)
+}
+
+pub fn has_unusual_method(head: Head<'_>) -> bool {
+    let is_usual = |byte: &u8| byte.is_ascii_uppercase() || b"-_".contains(byte);
+    is_token(head.method()) && !head.method().iter().all(is_usual)
+}
+
+pub fn is_method_unknown(head: Head<'_>) -> bool {
+    let known = [
+        "GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "TRACE", "PATCH", "CONNECT",
+    ];
+    !known.iter().any(|name| name.as_bytes() == head.method())
+}
+
+pub fn is_method_read_only(head: Head<'_>) -> bool {
+    matches!(head.method(), b"GET" | b"HEAD")
+}
+
+pub fn has_name_that_is_no_token(head: Head<'_>) -> bool {
+    let has_colon = |line: &&[u8]| line.contains(&b':');
+    let names = head.field_lines().filter(has_colon);
+    names
+        .map(|line| line.split(|&byte| byte == b':').next().unwrap())
+        .any(|name| !is_token(name))
+}
+
+pub fn has_line_without_colon(head: Head<'_>) -> bool {
+    head.field_lines().any(|line| !line.contains(&b':'))
+}
+
+pub fn has_control_byte_in_value(head: Head<'_>) -> bool {
+    let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+    head.fields().any(|(_, value)| value.iter().any(is_control))
+}
+
+pub fn is_repeated(head: Head<'_>, names: &[&str]) -> bool {
+    names.iter().any(|name| head.values(name).count() > 1)
+}
+
+pub fn has_long_length(head: Head<'_>) -> bool {
+    head.any("content-length", |value| {
+        value.len() > 19 && value.iter().all(u8::is_ascii_digit)
+    })
+}
+
+/// The first Content-Length, if it is a number.
+pub fn length(head: Head<'_>) -> Option<u128> {
+    let value = head.values("content-length").next()?;
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    is_number.then(|| str::from_utf8(value).ok()?.parse().ok())?
+}
+
+pub fn has_field(head: Head<'_>, name: &str) -> bool {
+    head.values(name).next().is_some()
+}
+
+pub fn is_version_1_0(head: Head<'_>) -> bool {
+    head.version() == b"HTTP/1.0"
+}
+
+pub fn is_chunked(head: Head<'_>) -> bool {
+    head.any("transfer-encoding", |value| {
+        value.eq_ignore_ascii_case(b"chunked")
+    })
+}
+
+/// The largest chunk that nginx takes.
+const NGINX_CHUNK: i64 = i64::MAX / 16;
+
+/// A chunk that does not begin with its size in hexadecimal, or is not followed by a line end, or a
+/// line with a CR inside.
+pub fn has_malformed_chunk(body: &[u8]) -> bool {
+    let mut rest = body;
+    loop {
+        let digits = rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count();
+        let size = str::from_utf8(&rest[..digits]).unwrap();
+        let is_size_ended = rest
+            .get(digits)
+            .is_none_or(|byte| b" \t;\r\n".contains(byte));
+        // What nginx could not take one more digit of is too large for it, and nothing is so long.
+        let size = i64::from_str_radix(size, 16).ok();
+        let (Some(size @ ..=NGINX_CHUNK), true) = (size, is_size_ended) else {
+            return true;
+        };
+        if size == 0 {
+            let lines = rest.split_inclusive(|&byte| byte == b'\n');
+            let mut lines = lines.take_while(|line| !matches!(*line, b"\r\n" | b"\n"));
+            return lines.any(has_cr_inside);
+        }
+        let end = find(rest, b"\n").map_or(rest.len(), |at| at + 1);
+        let after = rest.get(end + size as usize..).unwrap_or_default();
+        if has_cr_inside(&rest[..end]) || after.is_empty() {
+            return has_cr_inside(&rest[..end]);
+        }
+        rest = match after {
+            [b'\r', b'\n', next @ ..] | [b'\n', next @ ..] => next,
+            _ => return true,
+        };
+    }
+}
+
+fn has_cr_inside(line: &[u8]) -> bool {
+    let content = line.strip_suffix(b"\r\n").unwrap_or(line);
+    content.contains(&b'\r')
+}
+
+pub fn has_body(head: Head<'_>) -> bool {
+    is_chunked(head) || length(head).is_some_and(|length| length > 0)
+}
+
+/// A tab in the blanks around a value, which are not part of it.
+pub fn has_tab_beside(head: Head<'_>, name: &str) -> bool {
+    head.untrimmed(name).any(|sent| {
+        let value = trim_blanks(sent);
+        let tabs = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\t').count();
+        tabs(sent) > tabs(value)
+    })
+}
+
+/// A member of the list, or only some bytes of a value.
+pub fn has_option(head: Head<'_>, option: &str) -> bool {
+    head.any("connection", |value| {
+        let mut members = value.split(|&byte| byte == b',').map(trim_blanks);
+        members.any(|member| member.eq_ignore_ascii_case(option.as_bytes()))
+    })
+}
+
+pub fn names_option(head: Head<'_>, option: &str) -> bool {
+    head.any("connection", |value| {
+        find(&value.to_ascii_lowercase(), option.as_bytes()).is_some()
+    })
+}
+
+pub fn expects_other_things(head: Head<'_>) -> bool {
+    head.any("expect", |value| {
+        let mut members = value.split(|&byte| byte == b',').map(trim_blanks);
+        members.any(|it| !it.is_empty() && !it.eq_ignore_ascii_case(b"100-continue"))
+    })
+}
+
+pub fn expects_continue(head: Head<'_>) -> bool {
+    head.any("expect", |value| {
+        value.eq_ignore_ascii_case(b"100-continue")
+    })
+}
+
+/// A percent sign without two hexadecimal digits.
+pub fn has_bad_escape(text: &[u8]) -> bool {
+    text.iter().enumerate().any(|(at, &byte)| {
+        let digits = text.get(at + 1..at + 3);
+        byte == b'%' && !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+pub fn has_escape_of(text: &[u8], escapes: &[&str]) -> bool {
+    let text = text.to_ascii_lowercase();
+    escapes
+        .iter()
+        .any(|escape| find(&text, escape.as_bytes()).is_some())
+}
+
+/// `.` or `..` between slashes, as it is or escaped.
+pub fn has_dot_segment(path: &[u8]) -> bool {
+    let dots = String::from_utf8_lossy(path).to_ascii_lowercase();
+    let dots = dots.replace("%2e", ".").replace("%2f", "/");
+    dots.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+pub fn has_path_that_is_none(head: Head<'_>) -> bool {
+    let path = head.path();
+    has_dot_segment(path) || has_bad_escape(path) || has_escape_of(path, &["%00", "%2f", "%5c"])
+}
+
+pub fn is_line_longer_than(head: Head<'_>, length: usize) -> bool {
+    head.line().len() > length
+}
+
+pub fn has_field_longer_than(head: Head<'_>, length: usize) -> bool {
+    head.field_lines().any(|line| line.len() > length)
+}
+
+pub fn has_more_fields_than(head: Head<'_>, count: usize) -> bool {
+    head.field_lines().count() > count
+}

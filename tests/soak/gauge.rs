@@ -1,0 +1,114 @@
+//! What the kernel knows of the server: descriptors, its epoll set, its memory.
+
+use crate::line::Checked;
+use std::fmt;
+use std::fs;
+use std::io;
+
+/// The server's process.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauge {
+    pid: u32,
+}
+
+/// What it held at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// Open descriptors.
+    pub descriptors: usize,
+    /// Descriptors registered with epoll; 0 where mio uses poll(2).
+    pub registered: usize,
+    /// Resident memory, in KiB.
+    pub resident: usize,
+}
+
+impl Gauge {
+    /// Finds the epoll descriptor, too: without it nothing would be counted.
+    pub fn of(pid: u32) -> Self {
+        let gauge = Self { pid };
+        let has_epoll = gauge.epoll().is_ok_and(|epoll| epoll.is_some());
+        assert_eq!(has_epoll, !cfg!(mio_unsupported_force_poll_poll), "epoll");
+        gauge
+    }
+
+    /// A look at it.
+    pub fn read(self) -> Checked<Reading> {
+        let look = || {
+            Ok(Reading {
+                descriptors: self.descriptors()?.count(),
+                registered: self.registered()?,
+                resident: self.resident()?,
+            })
+        };
+        look().map_err(|error: io::Error| format!("the server cannot be looked at: {error}"))
+    }
+
+    fn descriptors(self) -> io::Result<impl Iterator<Item = fs::DirEntry>> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.pid))?.flatten())
+    }
+
+    fn epoll(self) -> io::Result<Option<String>> {
+        let mut descriptors = self.descriptors()?;
+        let epoll = descriptors.find(|descriptor| {
+            let target = fs::read_link(descriptor.path()).unwrap_or_default();
+            target.as_os_str() == "anon_inode:[eventpoll]"
+        });
+        Ok(epoll.and_then(|epoll| epoll.file_name().into_string().ok()))
+    }
+
+    fn registered(self) -> io::Result<usize> {
+        let Some(epoll) = self.epoll()? else {
+            return Ok(0);
+        };
+        let info = fs::read_to_string(format!("/proc/{}/fdinfo/{epoll}", self.pid))?;
+        Ok(info.lines().filter(|line| line.starts_with("tfd:")).count())
+    }
+
+    fn resident(self) -> io::Result<usize> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next());
+        // A process that has ended and was not waited for has none.
+        let kib = kib.and_then(|kib| kib.parse().ok());
+        kib.ok_or_else(|| io::Error::other("it has ended"))
+    }
+}
+
+impl Reading {
+    /// The most of each.
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            descriptors: self.descriptors.max(other.descriptors),
+            registered: self.registered.max(other.registered),
+            resident: self.resident.max(other.resident),
+        }
+    }
+
+    /// What is open: descriptors, and those of them in the epoll set.
+    pub fn open(self) -> (usize, usize) {
+        (self.descriptors, self.registered)
+    }
+
+    /// The same with so many connections more that do nothing.
+    pub fn open_with(self, idle: usize) -> (usize, usize) {
+        match self.registered {
+            0 => (self.descriptors + idle, 0),
+            registered => (self.descriptors + idle, registered + idle),
+        }
+    }
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            descriptors,
+            registered,
+            resident,
+        } = self;
+        let mib = *resident as f64 / 1024.0;
+        write!(
+            out,
+            "{descriptors} fds, {registered} in epoll, {mib:.1} MiB"
+        )
+    }
+}

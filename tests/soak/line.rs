@@ -1,0 +1,279 @@
+//! The client's end of a connection: a blocking socket that compares what it hears, byte by byte,
+//! with what it should hear.
+
+use crate::questions::Answer;
+use rustix::net::sockopt::set_socket_linger;
+use socket2::{Domain, Socket, Type};
+use std::fmt;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::chance::Chance;
+
+/// How long a socket waits for anything. A safety net: nothing takes that long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The most that is received at once.
+pub const PIECE: usize = 256 * 1024;
+
+/// What may take an error along as a sentence.
+pub type Checked<T = ()> = Result<T, String>;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Line {
+    stream: TcpStream,
+    /// Since when it has been open.
+    pub opened: Instant,
+    /// Bytes received so far.
+    pub received: u64,
+    /// Where received bytes lie until they have been compared.
+    room: Vec<u8>,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// FIN.
+    Closed,
+    /// RST.
+    Reset,
+    /// Not at all: nothing came for [`PATIENCE`].
+    Silent,
+}
+
+/// What was wrong with an answer.
+#[derive(Debug)]
+pub enum Fault {
+    /// It ended too early.
+    Ended(Ending, u64),
+    /// It was another one.
+    Other(String),
+}
+
+impl Line {
+    /// Connects from an address of its own: one pair of addresses has 28,000 ports, of which each
+    /// connection that is gone keeps one for a minute.
+    pub fn open(to: SocketAddr, chance: &mut Chance) -> Checked<Self> {
+        Self::with_buffer(to, chance, None)
+    }
+
+    /// Connects with a receive buffer of this size.
+    pub fn narrow(to: SocketAddr, chance: &mut Chance, buffer: usize) -> Checked<Self> {
+        Self::with_buffer(to, chance, Some(buffer))
+    }
+
+    fn with_buffer(to: SocketAddr, chance: &mut Chance, buffer: Option<usize>) -> Checked<Self> {
+        let mut part = |least, end| (least + chance.below(end - least)) as u8;
+        let from = Ipv4Addr::new(127, part(1, 200), part(0, 256), part(1, 255));
+        let opened = Instant::now();
+        let connect = || {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            if let Some(size) = buffer {
+                // It counts for the window only before the connection is there.
+                socket.set_recv_buffer_size(size)?;
+            }
+            socket.bind(&SocketAddr::from((from, 0)).into())?;
+            socket.connect(&to.into())?;
+            let stream = TcpStream::from(socket);
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        };
+        let stream = connect().map_err(|error: std::io::Error| format!("connect: {error}"))?;
+        Ok(Self {
+            stream,
+            opened,
+            received: 0,
+            room: Vec::new(),
+        })
+    }
+
+    /// Sends all of it.
+    pub fn send(&mut self, bytes: &[u8]) -> Checked {
+        let sent = self.stream.write_all(bytes);
+        sent.map_err(|error| format!("sending {} bytes: {error}", bytes.len()))
+    }
+
+    /// Says that nothing more will be sent (FIN), and goes on hearing.
+    pub fn half_close(&self) -> Checked {
+        let shut = self.stream.shutdown(Shutdown::Write);
+        shut.map_err(|error| format!("shutdown: {error}"))
+    }
+
+    /// Is gone with a reset.
+    pub fn reset(self) {
+        // A socket that is gone already needs none.
+        let _ = set_socket_linger(&self.stream, Some(Duration::ZERO));
+    }
+
+    /// Receives up to `most` bytes, at least one.
+    pub fn receive(&mut self, most: usize) -> Result<&[u8], Ending> {
+        let most = most.min(PIECE);
+        if self.room.len() < most {
+            self.room = vec![0; most];
+        }
+        loop {
+            let length = match self.stream.read(&mut self.room[..most]) {
+                Ok(0) => return Err(Ending::Closed),
+                Ok(length) => length,
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => continue,
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => return Err(Ending::Silent),
+                    _ => return Err(Ending::Reset),
+                },
+            };
+            self.received += length as u64;
+            return Ok(&self.room[..length]);
+        }
+    }
+
+    /// Receives `length` bytes.
+    pub fn take(&mut self, length: usize) -> Result<Vec<u8>, Fault> {
+        let mut taken = Vec::with_capacity(length);
+        while taken.len() < length {
+            match self.receive(length - taken.len()) {
+                Ok(bytes) => taken.extend_from_slice(bytes),
+                Err(ending) => {
+                    let text = taken.escape_ascii();
+                    return match taken.is_empty() {
+                        true => Err(Fault::Ended(ending, self.received)),
+                        false => Err(Fault::Other(format!("{ending:?} after: {text}"))),
+                    };
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Receives the head of an answer, its empty line included.
+    pub fn head(&mut self) -> Result<String, Fault> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            // One by one: what is behind the head stays in the socket.
+            let received = self.received;
+            let byte = self.receive(1);
+            head.extend_from_slice(byte.map_err(|ending| Fault::Ended(ending, received))?);
+            if head.len() > 8192 {
+                return Err(Fault::Other(format!("no head: {}", head.escape_ascii())));
+            }
+        }
+        let wrong = |_| Fault::Other("a head that is not ASCII".into());
+        String::from_utf8(head).map_err(wrong)
+    }
+
+    /// Hears exactly this answer.
+    pub fn hear(&mut self, answer: &Answer) -> Result<(), Fault> {
+        self.hear_head(answer)?;
+        self.hear_body(answer.body(), PIECE, |_| {})
+    }
+
+    /// Hears the head of exactly this answer.
+    pub fn hear_head(&mut self, answer: &Answer) -> Result<(), Fault> {
+        let head = self.take(answer.head.len())?;
+        self.check_head(&head, answer).map_err(Fault::Other)
+    }
+
+    /// The same head, with a date since this connection was made.
+    pub fn check_head(&self, head: &[u8], answer: &Answer) -> Checked {
+        let mut dated = answer.head.clone();
+        let date = head.get(answer.date.clone()).unwrap_or(b"no date");
+        dated.splice(answer.date.clone(), date.iter().copied());
+        if head != dated {
+            let (heard, expected) = (head.escape_ascii(), answer.head.escape_ascii());
+            return Err(format!("heard    {heard}\nexpected {expected}"));
+        }
+        let text = String::from_utf8_lossy(date);
+        let told = httpdate::parse_http_date(&text).map_err(|error| format!("{text}: {error}"))?;
+        let (now, second) = (SystemTime::now(), Duration::from_secs(1));
+        let is_due = told <= now + second && told + self.opened.elapsed() + 2 * second >= now;
+        is_due
+            .then_some(())
+            .ok_or_else(|| format!("Date: {text}, at {now:?}"))
+    }
+
+    /// Hears exactly these bytes, `piece` by piece, with something to do after each,
+    /// given its length.
+    pub fn hear_body(
+        &mut self,
+        body: &[u8],
+        piece: usize,
+        mut between: impl FnMut(usize),
+    ) -> Result<(), Fault> {
+        let mut heard = 0;
+        while heard < body.len() {
+            let most = piece.min(body.len() - heard);
+            let received = self.received;
+            let bytes = match self.receive(most) {
+                Ok(bytes) => bytes,
+                Err(ending) => return Err(Fault::Ended(ending, received)),
+            };
+            let expected = &body[heard..heard + bytes.len()];
+            if bytes != expected {
+                return Err(Fault::Other(difference(bytes, expected, heard)));
+            }
+            let length = bytes.len();
+            heard += length;
+            between(length);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing comes for so long, not even an end.
+    pub fn is_silent_for(&self, time: Duration) -> Checked<bool> {
+        let look = || {
+            self.stream.set_read_timeout(Some(time))?;
+            let looked = self.stream.peek(&mut [0]);
+            self.stream.set_read_timeout(Some(PATIENCE))?;
+            match looked {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock) => Ok(true),
+                looked => looked.map(|_| false),
+            }
+        };
+        look().map_err(|error: std::io::Error| format!("looking for an answer: {error}"))
+    }
+
+    /// Hears that the server closes, and nothing before.
+    pub fn hear_end(&mut self) -> Checked {
+        match self.receive(1024) {
+            Err(Ending::Closed) => Ok(()),
+            Err(ending) => Err(format!("{ending:?} where a close was due")),
+            Ok(more) => Err(format!("more than was asked for: {}", more.escape_ascii())),
+        }
+    }
+}
+
+/// Where two stretches of a body part.
+pub fn difference(bytes: &[u8], expected: &[u8], offset: usize) -> String {
+    let pairs = bytes.iter().zip(expected);
+    let at = pairs.take_while(|(one, other)| one == other).count();
+    let show = |bytes: &[u8]| {
+        bytes[at..bytes.len().min(at + 64)]
+            .escape_ascii()
+            .to_string()
+    };
+    let (heard, expected) = (show(bytes), show(expected));
+    format!(
+        "other bytes from {}: heard {heard}, expected {expected}",
+        offset + at
+    )
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(ending, after) => {
+                write!(out, "{ending:?} after {after} bytes on this connection")
+            }
+            Self::Other(what) => out.write_str(what),
+        }
+    }
+}
+
+impl From<Fault> for String {
+    fn from(fault: Fault) -> Self {
+        fault.to_string()
+    }
+}
