@@ -46,8 +46,9 @@ pub struct Line {
     pub reset: bool,
     /// Bytes of the server's output that the peer has taken.
     pub taken: u64,
-    /// Output that was lost to a reset.
+    /// Output that was lost to a reset; and whether that was to be.
     pub lost: bool,
+    pub may_lose: bool,
     /// A little later there will be something to receive, or room to send.
     hides_arrivals: bool,
     hides_room: bool,
@@ -94,6 +95,7 @@ impl Line {
             reset: false,
             taken: 0,
             lost: false,
+            may_lose: false,
             hides_arrivals: false,
             hides_room: false,
             seen_empty: false,

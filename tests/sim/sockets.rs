@@ -174,6 +174,7 @@ impl Drop for Wire {
         let mut world = self.world.borrow_mut();
         world.descriptors += 1;
         world.has_moved = true;
+        world.lines[self.id].may_lose = world.is_cut();
         world.lines[self.id].close();
         world.forget_token(self.id);
         world.stir(self.id);

@@ -27,10 +27,15 @@ const CROWD: u64 = 200;
 /// The plan of a seed.
 pub fn plan(seed: u64) -> Plan {
     let chance = &mut Chance::new(seed);
+    let narrow = chance.one_in(4);
     let moods = Moods {
-        limits: chance.pick(&[Size::Usual, Size::Small]),
+        // A long head, byte by byte, is long only beside small limits.
+        limits: match narrow {
+            true => Size::Small,
+            false => chance.pick(&[Size::Usual, Size::Small]),
+        },
         large: chance.one_in(2),
-        narrow: chance.one_in(4),
+        narrow,
         bad: chance.one_in(2),
         rude: chance.one_in(2),
         rush: chance.one_in(6),
@@ -51,6 +56,10 @@ pub fn plan(seed: u64) -> Plan {
         idle.asks.clear();
     }
     let buffers = [1, 7, 100, 4096, 65_536, 262_144];
+    let receive_buffers = match moods.narrow {
+        true => &buffers[..2],
+        false => &buffers[2..],
+    };
     let send_buffers = match (moods.narrow, moods.large) {
         (true, _) => &buffers[..2],
         (false, true) => &buffers[3..],
@@ -65,7 +74,7 @@ pub fn plan(seed: u64) -> Plan {
             false => tight(chance, peers.len()),
         },
         descriptors: tight(chance, peers.len()),
-        receive_buffer: chance.pick(&buffers),
+        receive_buffer: chance.pick(receive_buffers),
         send_buffer: chance.pick(send_buffers),
         stops: stops(chance, over),
         shrinks: shrinks(chance, over),
@@ -139,11 +148,12 @@ fn peer(seed: u64, over: Micros, moods: &Moods) -> Peer {
     let count = chance.between(0, most);
     let mut asks: Vec<Ask> = (0..count).map(|_| ask(chance, moods)).collect();
     if moods.bad && chance.one_in(3) {
+        let limits = moods.limits;
         asks.push(chance.pick(&[
             Ask::Garbage,
             Ask::Unfinished,
-            Ask::LongLine(longest_line(moods.limits) + 2),
-            Ask::LongHead(longest_head(moods.limits) + 1),
+            Ask::LongLine(longest_line(limits) + 2),
+            Ask::LongHead(longest_head(limits) + 1),
         ]));
     }
     if matches!(kind, Kind::Slowloris(_)) {
