@@ -100,7 +100,7 @@ impl Service for Desk {
         if is_stopping {
             line.matcher.expect_the_last(line.seen.given());
         }
-        line.seen.responses += 1;
+        line.seen.responds();
         let slices = world.lines[id].seen.slices.clone();
         let (status, payload) = match &asked {
             Err(refusal) => {

@@ -26,7 +26,9 @@ pub struct Seen {
     read: usize,
     written: u64,
     written_from_files: u64,
-    pub responses: usize,
+    responses: usize,
+    /// Slices that the count of what was written since has begun with.
+    slices_paced: usize,
     /// Must be visited in this turn.
     due: bool,
     // Since it was accepted.
@@ -67,8 +69,21 @@ impl Seen {
         }
     }
 
+    /// The service gives a response: the peer's time to take it begins.
+    pub fn responds(&mut self) {
+        self.responses += 1;
+        self.written_since = 0;
+    }
+
     pub fn sent(&mut self, length: u64, is_file: bool) {
+        let slices = self.slices.load(Ordering::Relaxed);
+        if slices > self.slices_paced {
+            // What is made while it is sent has its time from the latest slice.
+            self.slices_paced = slices;
+            self.written_since = 0;
+        }
         self.written += length;
+        self.written_since += length;
         if is_file {
             self.written_from_files += length;
         }
@@ -194,10 +209,7 @@ impl World {
                     broken.push("there is a place, and nobody is accepted for it".into());
                     true
                 }
-                Some(Said::NoDescriptor) => will_try_again,
-                Some(Said::Error(error)) => {
-                    verdict(&error.into()) == Verdict::Pause && will_try_again
-                }
+                Some(Said::NoDescriptor | Said::Error(_)) => will_try_again,
                 Some(Said::Someone | Said::Nobody) | None => false,
             };
             if !is_known {
@@ -359,6 +371,7 @@ impl Seen {
         self.read = 0;
         self.written = 0;
         self.written_from_files = 0;
+        self.slices_paced = 0;
         self.answered += self.responses;
         self.responses = 0;
     }
@@ -391,9 +404,10 @@ impl Line {
         let seen = &mut self.seen;
         if seen.responses > 0 || slices > 0 {
             seen.began = now;
+        }
+        if slices > seen.slices_paced {
             seen.written_since = 0;
         }
-        seen.written_since += seen.written;
         if seen.written > 0 || seen.responses > 0 || slices > 0 {
             seen.progress = now;
         }
