@@ -17,8 +17,8 @@ pub struct Bug {
     /// its tests.
     pub target: String,
     pub filter: String,
-    /// A part of what the failing test says.
-    pub says: String,
+    /// A part of what the failing test says: one of these.
+    pub says: Vec<String>,
 }
 
 /// Every bug there is, by the file it is made in.
@@ -50,7 +50,12 @@ impl Bug {
             file: rest.lines().next().unwrap_or_default().to_owned(),
             target: target.to_owned(),
             filter: filter.to_owned(),
-            says: says.trim_matches('"').to_owned(),
+            says: says
+                .split('"')
+                .skip(1)
+                .step_by(2)
+                .map(String::from)
+                .collect(),
             name,
             patch,
         }

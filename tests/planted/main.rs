@@ -78,8 +78,9 @@ fn every_planted_bug_is_caught() {
                 caught.push((bug, runs));
             }
             Err(why) => {
+                let log = garden.log(&bug.name);
+                missed.push(format!("{}: {why}; see {}", bug.name, log.display()));
                 println!("MISSED: {}: {why}", bug.name);
-                missed.push(format!("{}: {why}", bug.name));
             }
         }
     }
