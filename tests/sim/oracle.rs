@@ -159,8 +159,7 @@ impl World {
         }
         let line = &self.lines[id];
         let standing = line.matcher.standing();
-        let answered = line.seen.answered + line.seen.responses;
-        let is_unanswered = line.asked().max(answered) > line.matcher.done();
+        let is_unanswered = line.asked().max(line.answered()) > line.matcher.done();
         let is_owed = is_unanswered && !line.matcher.is_over() && !line.shut;
         let what = match (line.aborted, standing) {
             (true, Standing::Between) if !is_owed => "reset, although nothing was owed",
@@ -269,13 +268,18 @@ impl Seen {
 }
 
 impl Line {
+    /// Responses that the service has given, refusals among them.
+    fn answered(&self) -> usize {
+        self.seen.answered + self.seen.responses
+    }
+
     fn phase(&self) -> Phase {
         let asked = self.asked();
         let heads_end = asked.checked_sub(1).map_or(0, |last| self.ends[last]);
         let is_replying = self.matcher.standing() != Standing::Between;
         if self.shut || self.matcher.is_over() {
             Phase::Linger
-        } else if is_replying || asked > self.matcher.done() {
+        } else if is_replying || asked.max(self.answered()) > self.matcher.done() {
             Phase::Reply
         } else if self.received > heads_end {
             Phase::Head
