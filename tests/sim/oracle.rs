@@ -23,6 +23,8 @@ pub struct Seen {
     // In this turn.
     pub noted: bool,
     pub visited: bool,
+    /// A call for it was not refused.
+    pub progressed: bool,
     read: usize,
     written: u64,
     written_from_files: u64,
@@ -57,7 +59,7 @@ enum Phase {
 }
 
 impl Seen {
-    /// How many responses the service has given.
+    /// Responses that the service has given, refusals among them.
     pub fn given(&self) -> usize {
         self.answered + self.responses
     }
@@ -114,7 +116,11 @@ impl World {
             let slices = line.seen.slices.swap(0, Ordering::Relaxed);
             let seen = &mut line.seen;
             let is_visited = seen.visited || seen.responses > 0 || slices > 0;
-            moved |= is_visited;
+            // Who was visited for an event may find nothing; who was not, and still finds nothing, is
+            // visited in vain.
+            let is_new = !seen.was_visited;
+            moved |= seen.progressed || seen.responses > 0 || slices > 0;
+            moved |= is_visited && (seen.noted || is_new);
             let mut broken = Vec::new();
             broken.extend(seen.budget_broken(limits, slices));
             if line.is_open() {
@@ -257,8 +263,7 @@ impl World {
         }
         let line = &self.lines[id];
         let standing = line.matcher.standing();
-        let answered = line.seen.given();
-        let is_unanswered = line.asked().max(answered) > line.matcher.done();
+        let is_unanswered = line.asked().max(line.seen.given()) > line.matcher.done();
         let is_owed = is_unanswered && !line.matcher.is_over() && !line.shut;
         let what = match (line.aborted, standing) {
             (true, Standing::Between) if !is_owed => "reset, although nothing was owed",
@@ -368,6 +373,7 @@ impl Seen {
         self.was_visited |= is_visited;
         self.noted = false;
         self.visited = false;
+        self.progressed = false;
         self.read = 0;
         self.written = 0;
         self.written_from_files = 0;
@@ -384,7 +390,7 @@ impl Line {
         let is_replying = self.matcher.standing() != Standing::Between;
         if self.shut || self.matcher.is_over() {
             Phase::Linger
-        } else if is_replying || asked > self.matcher.done() {
+        } else if is_replying || asked.max(self.seen.given()) > self.matcher.done() {
             Phase::Reply
         } else if self.received > heads_end {
             Phase::Head

@@ -4,7 +4,7 @@
 use crate::asks::{Ask, Manner, Method, Page};
 use crate::faults::{Answer, Call, Faults};
 use crate::plan::{Kind, Peer, Plan, Poller, Size};
-use crate::run::run;
+use crate::run::{Outcome, run};
 use std::collections::BTreeMap;
 
 /// Runs that may be spent on it, unless ONELOOP_SIM_SHRINK says how many.
@@ -12,8 +12,10 @@ const MOST_RUNS: usize = 3000;
 
 /// A plan as small as can be found that still breaks a rule.
 pub fn shrink(plan: Plan) -> Plan {
+    let plan = listed(plan);
     let mut smallest = Shrinker {
-        plan: listed(plan),
+        rule: rule(&run(&plan, false)),
+        plan,
         runs: crate::number("ONELOOP_SIM_SHRINK").map_or(MOST_RUNS, |most| most as usize),
     };
     while smallest.pass() {}
@@ -22,6 +24,8 @@ pub fn shrink(plan: Plan) -> Plan {
 
 struct Shrinker {
     plan: Plan,
+    /// What it breaks, and has to go on breaking.
+    rule: String,
     runs: usize,
 }
 
@@ -95,12 +99,19 @@ impl Shrinker {
             return false;
         }
         self.runs -= 1;
-        let fails = !run(&changed, false).broken.is_empty();
+        let fails = rule(&run(&changed, false)) == self.rule;
         if fails {
             self.plan = changed;
         }
         fails
     }
+}
+
+/// Which rule was broken, whosoever did it and whenever.
+fn rule(outcome: &Outcome) -> String {
+    let first = outcome.broken.first().map_or("", String::as_str);
+    let (_, rule) = first.split_once(": ").unwrap_or(("", first));
+    rule.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 type Change<T> = fn(&mut T);

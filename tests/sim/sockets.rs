@@ -52,6 +52,7 @@ impl Wire {
         let is_refused = matches!(result, Err(Errno::WOULDBLOCK));
         let line = &mut world.lines[self.id];
         line.tried = Some((call, is_refused));
+        line.seen.progressed |= !is_refused;
         if line.closed {
             world.accuse(format!("{call:?} on line {} after it was closed", self.id));
         }
