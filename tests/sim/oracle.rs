@@ -7,7 +7,6 @@ use crate::matcher::Standing;
 use crate::plan::{MILLI, Micros};
 use crate::world::{Said, World};
 use oneloop::limits::Limits;
-use oneloop::reactor::listener::{Verdict, verdict};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -106,7 +105,7 @@ impl World {
 
     /// A turn has ended. Returns whether anything happened in it.
     pub fn end_turn(&mut self, limits: &Limits) -> bool {
-        let mut moved = std::mem::take(&mut self.has_moved) || self.has_accepted();
+        let mut moved = std::mem::take(&mut self.has_moved);
         for id in 0..self.lines.len() {
             let now = self.now;
             let line = &mut self.lines[id];
@@ -138,16 +137,6 @@ impl World {
         let broken: Vec<_> = self.house_broken(limits).collect();
         broken.into_iter().for_each(|what| self.accuse(what));
         moved
-    }
-
-    /// A call to accept came to something in this turn, and be it that somebody was lost.
-    fn has_accepted(&self) -> bool {
-        let is_news = match self.door_said {
-            Some(Said::Someone) => true,
-            Some(Said::Error(error)) => verdict(&error.into()) == Verdict::Next,
-            Some(Said::Nobody | Said::NoDescriptor) | None => false,
-        };
-        is_news && self.door_calls > self.door_calls_before
     }
 
     /// Whose time is over? Asked before a turn, for the loop may have slept too long, and after it, for

@@ -57,7 +57,14 @@ impl Wire {
             world.accuse(format!("{call:?} on line {} after it was closed", self.id));
         }
         world.stir(self.id);
-        world.say(|| format!("line {}: {call:?} -> {result:?}", self.id));
+        world.say(|| {
+            let came_of_it = match result {
+                Ok(done) => format!("{done:?}"),
+                Err(Errno::WOULDBLOCK) => "would block".into(),
+                Err(error) => error.to_string(),
+            };
+            format!("line {}: {call:?} -> {came_of_it}", self.id)
+        });
     }
 }
 

@@ -116,7 +116,12 @@ fn tight(chance: &mut Chance, needed: usize) -> usize {
 }
 
 fn stops(chance: &mut Chance, over: Micros) -> Vec<Micros> {
-    let mut at = || chance.below(2 * over as usize) as Micros;
+    // When others connect, half of the time.
+    let grid = match over > SECOND && chance.one_in(2) {
+        true => SECOND,
+        false => 1,
+    };
+    let mut at = || (chance.below(2 * over as usize) as Micros).next_multiple_of(grid);
     let both = vec![at(), at()];
     match chance.below(8) {
         0 => both[..1].to_vec(),
