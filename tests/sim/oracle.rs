@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Deadlines are met up to the poll's rounding, and the turns it takes to act on many.
+/// Deadlines are met up to the poll's rounding, and the turns it takes to act on many: this long each.
 const SLACK: Micros = 2 * MILLI;
+const TURN: Micros = 50;
 /// Heads of responses, and one slice or body beyond what the budget counts.
 const BESIDES: u64 = 40_000;
 
@@ -143,19 +144,20 @@ impl World {
     /// the turn may have done nothing about it.
     fn check_deadlines(&mut self, limits: &Limits) {
         let (now, stopping) = (self.now, self.stopped_at);
+        let slack = SLACK + (self.lines.len() / limits.expiries_per_turn) as Micros * TURN;
         let open = self
             .lines
             .iter()
             .enumerate()
             .filter(|(_, line)| line.is_open());
         let late = open.filter_map(|(id, line)| {
-            let what = line.deadline_broken(now, stopping, limits)?;
+            let what = line.deadline_broken(now.saturating_sub(slack), stopping, limits)?;
             Some(format!("line {id}: {what}"))
         });
         let mut broken: Vec<String> = late.collect();
         let end = stopping.map(|since| since + micros(limits.grace));
         let open = self.lines.iter().filter(|line| line.is_open()).count();
-        if end.is_some_and(|end| now > end + SLACK) && open > 0 {
+        if end.is_some_and(|end| now > end + slack) && open > 0 {
             broken.push(format!("{open} connections open after the grace"));
         }
         broken.into_iter().for_each(|what| self.accuse(what));
@@ -264,7 +266,9 @@ impl World {
             {
                 "closed without an answer"
             }
-            (false, Standing::Between) if line.is_ignored(self.now, &self.limits()) => {
+            (false, Standing::Between)
+                if !self.is_cut() && line.is_ignored(self.now, &self.limits()) =>
+            {
                 "closed for want of a request, although one had been announced"
             }
             _ => return,
@@ -454,7 +458,7 @@ impl Line {
             Phase::Reply => self.reply_by(since, limits),
         };
         let last = self.tried.map(|(call, _): (Call, bool)| call);
-        (now > by + SLACK).then(|| format!("{phase:?} since {since}, still open; last: {last:?}"))
+        (now > by).then(|| format!("{phase:?} since {since}, still open; last: {last:?}"))
     }
 }
 
