@@ -5,7 +5,7 @@
 //! - What happens: `plan`, drawn by `swarm`, made smaller by `shrink`; `asks` with the only right
 //!   answers, `faults` with the kernel's.
 //! - Where it happens: `world` with its `line`s, behind the seams in `sockets` and `desk`.
-//! - What must hold: `oracle`, and `matcher` for every byte that leaves.
+//! - What must hold: `oracle`, `sleep` for lost wake-ups, and `matcher` for every byte that leaves.
 //! - How it is run: `run`, and `report` when it fails. `exhaustive` leaves nothing to chance, and
 //!   `sweep` lets every call fail in every way.
 //!
@@ -29,6 +29,7 @@ mod plan;
 mod report;
 mod run;
 mod shrink;
+mod sleep;
 mod sockets;
 mod swarm;
 mod sweep;

@@ -5,7 +5,7 @@ use crate::faults::Call;
 use crate::line::Line;
 use crate::matcher::Standing;
 use crate::plan::{MILLI, Micros};
-use crate::world::{Said, World};
+use crate::world::World;
 use oneloop::limits::Limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -175,45 +175,6 @@ impl World {
         let beyond_limit = (open > most && self.stopped_at.is_none())
             .then(|| format!("{open} connections open, {most} allowed"));
         beyond_share.into_iter().chain(beyond_limit)
-    }
-
-    /// The loop is about to sleep for so long, so nobody has anything to do that he knows of.
-    pub fn check_sleep(&mut self, rest: Option<Duration>, limits: &Limits) {
-        let lines = self.lines.iter().enumerate();
-        let mut broken = Vec::new();
-        for (id, line) in lines.filter(|(_, line)| line.is_open()) {
-            match line.tried {
-                Some((call, false)) => {
-                    broken.push(format!("line {id}: waits, but {call:?} was not refused"));
-                }
-                Some((call, true)) if line.is_forgotten() => {
-                    broken.push(format!("line {id}: {call:?} is possible, and nobody knows"));
-                }
-                _ => {}
-            }
-        }
-        let will_try_again = rest.is_some_and(|rest| rest <= limits.accept_pause);
-        let open = self.lines.iter().filter(|line| line.is_open()).count();
-        let is_held = self.lines.iter().any(|line| line.is_held());
-        // Who could not be registered has counted against the room in that turn: a pause follows.
-        let has_place = open < limits.connections && !self.registering_failed;
-        if is_held && (has_place || !will_try_again) {
-            broken.push("there is a place, and who was accepted for it is not let in".into());
-        }
-        if self.is_waited_for_in_silence() && !is_held {
-            let is_known = match self.door_said {
-                Some(Said::NoDescriptor) if self.descriptors > 0 => {
-                    broken.push("there is a place, and nobody is accepted for it".into());
-                    true
-                }
-                Some(Said::NoDescriptor | Said::Error(_)) => will_try_again,
-                Some(Said::Someone | Said::Nobody) | None => false,
-            };
-            if !is_known {
-                broken.push("somebody waits at the door, and nobody knows".into());
-            }
-        }
-        broken.into_iter().for_each(|what| self.accuse(what));
     }
 
     /// Whether the server may close its direction: after the last response, or, when it stops, when
@@ -441,6 +402,7 @@ impl Line {
         overdue.min(self.seen.progress.max(since) + stall)
     }
 
+    /// Whether its time was over at `now`, which is a little before the present.
     fn deadline_broken(
         &self,
         now: Micros,
