@@ -146,8 +146,8 @@ mod tests {
     use std::fs::{self, FileTimes};
     use std::time::{Duration, SystemTime};
 
-    /// When a file, modified at a fraction of a second to come, gets its date: asked for after each of
-    /// these milliseconds. Everything is in the future, so that the inode's own change lies behind.
+    /// Whether a file, modified at a fraction of a second to come, has its date after each of these
+    /// milliseconds. All of them lie in the future, so that the inode's own change lies behind.
     fn dates(fraction: u64, after: [u64; 3]) -> [bool; 3] {
         let place = tempfile::tempdir().unwrap();
         let name = place.path().join("a.txt");
