@@ -225,6 +225,24 @@ fn a_root_that_is_made_anew_is_served_anew() {
     assert_eq!(client.ask("/page").body, b"4");
 }
 
+/// What is said of a file comes from the file that was opened. Red where it is asked for by its name,
+/// which leads nowhere here.
+#[test]
+fn a_root_that_is_moved_away_is_served_from_where_it_is() {
+    let place = site(&[]);
+    let root = place.path().join("www");
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("page"), "page").unwrap();
+    fs::write(root.join("large"), "large".repeat(MIB)).unwrap();
+    let server = Launch::of(&root).start();
+    let mut client = Client::of(&server);
+    fs::rename(&root, place.path().join("elsewhere")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(client.ask("/page").body, b"page");
+        assert!(client.ask("/large").body == "large".repeat(MIB).as_bytes());
+    }
+}
+
 /// Red where the times of a file and its sibling are not compared.
 #[test]
 fn a_sibling_older_than_its_file_is_not_sent() {

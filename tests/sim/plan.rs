@@ -83,6 +83,8 @@ pub struct Peer {
 pub enum Kind {
     /// Asks, listens to the answer, asks again; closes in the end.
     Plain,
+    /// Asks one thing every two seconds, as the clock strikes.
+    Punctual,
     /// Asks everything at once.
     Pipelined,
     /// Sends a byte at a time, so often.
@@ -118,7 +120,7 @@ pub enum Act {
     /// Sends the next byte as urgent data.
     Urge,
     Wait(Micros),
-    /// Waits a second or two, until the clock strikes: others do so, too.
+    /// Waits a second or two, until the clock strikes.
     Meet,
     /// Waits until it has taken so many whole replies, or the last one.
     Hear(usize),
@@ -138,6 +140,7 @@ impl Peer {
         let is_kind = matches!(
             self.kind,
             Kind::Plain
+                | Kind::Punctual
                 | Kind::Pipelined
                 | Kind::Drip(_)
                 | Kind::Pieces
@@ -199,8 +202,6 @@ impl Peer {
                     acts.push(Act::Hear(index + 1));
                     if chance.one_in(4) {
                         acts.push(Act::Wait(chance.below(300) as u64 * MILLI));
-                    } else if index + 1 < self.asks.len() && chance.one_in(4) {
-                        acts.push(Act::Meet);
                     }
                 }
                 acts.push(Act::Close);
@@ -212,6 +213,13 @@ impl Peer {
             Kind::Drip(every) => {
                 acts.extend((0..all).flat_map(|_| [Act::Say(1), Act::Wait(every)]));
                 acts.extend([Act::Hear(self.asks.len()), Act::Close]);
+            }
+            Kind::Punctual => {
+                for (index, ask) in self.asks.iter().enumerate() {
+                    acts.push(Act::Say(ask.text().0.len()));
+                    acts.extend([Act::Hear(index + 1), Act::Meet]);
+                }
+                acts.push(Act::Close);
             }
             Kind::Slowloris(every) => {
                 let slow = self.asks.last().map_or(0, |ask| ask.text().0.len());

@@ -185,6 +185,7 @@ fn peer(seed: u64, over: Micros, moods: &Moods) -> Peer {
 fn kind(chance: &mut Chance, moods: &Moods) -> Kind {
     let good = [
         Kind::Plain,
+        Kind::Punctual,
         Kind::Pipelined,
         Kind::Drip(chance.below(20) as Micros * MILLI),
         Kind::Pieces,
@@ -211,7 +212,7 @@ fn kind(chance: &mut Chance, moods: &Moods) -> Kind {
         Kind::Leaves,
     ];
     if moods.rush && chance.one_in(2) {
-        return Kind::Plain;
+        return Kind::Punctual;
     }
     match moods.rude && chance.one_in(2) {
         true => chance.pick(&rude),
