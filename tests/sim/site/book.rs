@@ -12,8 +12,8 @@ use std::time::Duration;
 /// What the server has said of versions: its promises.
 #[derive(Debug, Default)]
 pub struct Book {
-    /// When an entity-tag of a target was first given out, and which versions it stands for.
-    tags: BTreeMap<(&'static str, String), (Duration, Vec<usize>)>,
+    /// When an entity-tag of a target was first given out, and which files it stands for.
+    tags: BTreeMap<(&'static str, String), (Duration, Vec<Found>)>,
     /// The same of dates, which hold only among those who ask in the same way.
     dates: BTreeMap<(&'static str, Option<&'static str>, String), Vec<Found>>,
 }
@@ -49,21 +49,17 @@ impl Book {
         }
         if let Some(tag) = case.head.field("etag") {
             let key = (ask.target, tag.to_owned());
-            let versions: Vec<usize> = found.iter().map(|it| it.version).collect();
             let Some((wall, given)) = self.tags.get_mut(&key) else {
-                self.tags.insert(key, (case.window.wall, versions));
+                self.tags.insert(key, (case.window.wall, found.to_vec()));
                 return Ok(());
             };
-            let is_same = |a: &usize| {
-                versions
-                    .iter()
-                    .any(|b| tree.version(*a).bytes == tree.version(*b).bytes)
-            };
+            let bytes = |it: &Found| tree.version(it.version).bytes.clone();
+            let is_same = |a: &Found| found.iter().any(|b| bytes(a) == bytes(b));
             if given.iter().any(is_same) {
                 given.retain(is_same);
             } else if tag.starts_with("W/") && *wall == case.window.wall {
                 // Of one turn: nobody can come back with it within that, and later it is another.
-                given.extend(versions);
+                given.extend(found);
             } else {
                 return Err("the same entity-tag for other bytes".into());
             }
@@ -117,28 +113,30 @@ impl Case<'_> {
             let key = (ask.target, ask.codings, self.validator.to_owned());
             let given = book.dates.get(&key).map_or(&[][..], Vec::as_slice);
             let is_same = |it: &Found| tree.version(it.version).bytes == this.bytes;
-            // A date says nothing of a file that was set back, nor of one in another coding.
-            let excuses = |it: &Found| {
-                it.coding != found.coding || this.modified < tree.version(it.version).modified
-            };
+            // A date says nothing of another coding, whose file may well have the same; and with
+            // "since" nothing of a file that was set back.
             let is_since = condition == Condition::ModifiedSince;
+            let excuses = |it: &Found| {
+                let is_older = this.modified < tree.version(it.version).modified;
+                it.coding != found.coding || is_since && is_older
+            };
             return Promise {
                 has_these_bytes: given.iter().any(is_same)
                     || this.is_beside
-                    || is_since && given.iter().any(excuses),
+                    || given.iter().any(excuses),
                 is_this_one: given == [*found],
             };
         }
         let known = |tag: &str| book.tags.get(&(ask.target, tag.to_owned()));
         let weakened = self.validator.strip_prefix("W/");
         let given = known(self.validator).or_else(|| known(weakened?));
-        let given = given.map_or(&[][..], |(_, versions)| versions);
+        let given = given.map_or(&[][..], |(_, files)| files);
         let is_weak = weakened.is_some();
-        let is_same = |version: &usize| tree.version(*version).bytes == this.bytes;
+        let is_same = |it: &Found| tree.version(it.version).bytes == this.bytes;
         let may_be_weak = condition == Condition::NoneMatch;
         Promise {
             has_these_bytes: (may_be_weak || !is_weak) && given.iter().any(is_same),
-            is_this_one: !is_weak && given == [found.version],
+            is_this_one: !is_weak && given == [*found],
         }
     }
 }
