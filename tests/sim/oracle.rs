@@ -257,9 +257,13 @@ impl World {
             Phase::Reply if line.matcher.standing() == Standing::Broken => true,
             Phase::Reply => line.reply_is_due(now, since, &limits),
             Phase::Linger => {
+                // Who was idle as the server stopped gets less.
+                let timeout = match is_stopping {
+                    true => limits.linger_timeout.min(limits.settling),
+                    false => limits.linger_timeout,
+                };
                 // It may have begun in the turn before.
-                now + MILLI >= since + micros(limits.linger_timeout)
-                    || line.received as u64 > limits.linger_bytes
+                now + MILLI >= since + micros(timeout) || line.received as u64 > limits.linger_bytes
             }
         };
         (!may).then(|| format!("closed too early, {now_phase:?} since {since}"))
