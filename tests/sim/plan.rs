@@ -148,12 +148,21 @@ impl Peer {
                 | Kind::Silent
                 | Kind::Urgent
         );
-        let is_steady = match self.kind {
-            // Faster than the least rate that the limits ask for.
-            Kind::SlowReader(bytes, every) => bytes as u64 * SECOND > 256 * every,
-            _ => is_kind,
-        };
-        is_steady && !self.asks.iter().any(breaks)
+        (is_kind || self.is_slow_but_steady()) && !self.asks.iter().any(breaks)
+    }
+
+    /// A slow reader, but faster than the least rate that the limits ask for.
+    fn is_slow_but_steady(&self) -> bool {
+        matches!(self.kind, Kind::SlowReader(bytes, every) if bytes as u64 * SECOND > 256 * every)
+    }
+
+    /// What it is sent does not depend on the moment at which it is left.
+    fn is_steady(&self) -> bool {
+        match self.kind {
+            Kind::Vanishes(_) | Kind::Leaves => false,
+            Kind::SlowReader(..) => self.is_slow_but_steady(),
+            _ => true,
+        }
     }
 
     /// How many bytes it takes at once, and how often; `None` if it never takes any.
@@ -324,14 +333,13 @@ impl Plan {
 
     /// Nothing in it depends on when events come: the output is the same under every poller.
     pub fn is_calm(&self) -> bool {
-        let is_steady = |peer: &Peer| !matches!(peer.kind, Kind::Vanishes(_) | Kind::Leaves);
         self.site.is_none()
             && self.stops.is_empty()
             && self.shrinks.is_empty()
             && !self.faults.may_fail()
             && self.connections >= self.peers.len()
             && self.descriptors >= self.peers.len() + FILES
-            && self.peers.iter().all(is_steady)
+            && self.peers.iter().all(Peer::is_steady)
     }
 
     /// What is drawn for one thing of this plan.

@@ -76,7 +76,7 @@ pub fn plan(seed: u64) -> Plan {
         descriptors: tight(chance, peers.len()),
         receive_buffer: chance.pick(receive_buffers),
         send_buffer: chance.pick(send_buffers),
-        stops: stops(chance, over),
+        stops: stops(chance, over, &peers),
         shrinks: shrinks(chance, over),
         site: None,
         peers,
@@ -116,13 +116,12 @@ fn tight(chance: &mut Chance, needed: usize) -> usize {
     }
 }
 
-fn stops(chance: &mut Chance, over: Micros) -> Vec<Micros> {
-    // When others connect, half of the time.
-    let grid = match over > SECOND && chance.one_in(2) {
-        true => SECOND,
-        false => 1,
+/// Half of the times are those at which somebody connects.
+fn stops(chance: &mut Chance, over: Micros, peers: &[Peer]) -> Vec<Micros> {
+    let mut at = || match chance.one_in(2) {
+        true => chance.pick(peers).connects,
+        false => chance.below(2 * over as usize) as Micros,
     };
-    let mut at = || (chance.below(2 * over as usize) as Micros).next_multiple_of(grid);
     let both = vec![at(), at()];
     match chance.below(8) {
         0 => both[..1].to_vec(),
