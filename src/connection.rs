@@ -129,6 +129,9 @@ impl Connection {
         if was_idle && !self.inbox.is_empty() {
             // From the first byte of a head to its last: later bytes do not move it.
             self.deadline = now + self.limits.header_timeout;
+        } else if !was_idle && self.is_idle() {
+            // It was the empty line that may stand before a request, in two pieces.
+            self.deadline = now + self.limits.idle_timeout;
         }
     }
 

@@ -233,13 +233,11 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
     }
 
     fn cut_if_overdue(&mut self, now: Now) {
-        if self.stop_at.is_some_and(|stop_at| stop_at <= now.instant) && !self.scheduler.is_empty()
-        {
-            log::warn!(
-                "the grace period is over; connections cut: {}",
-                self.scheduler.len()
-            );
-            self.scheduler.cut();
+        if self.stop_at.is_some_and(|stop_at| stop_at <= now.instant) {
+            let count = self.scheduler.cut();
+            if count > 0 {
+                log::warn!("the grace period is over; connections cut: {count}");
+            }
         }
     }
 }

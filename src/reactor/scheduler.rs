@@ -195,9 +195,10 @@ impl<T: Transport, G> Scheduler<T, G> {
         keys.into_iter().for_each(|key| self.enqueue(key));
     }
 
-    /// Ends every connection, whatever it is doing.
-    pub fn cut(&mut self) {
+    /// Ends every connection, whatever it is doing. Returns how many that are.
+    pub fn cut(&mut self) -> usize {
         self.runnable.clear();
+        let before = self.ended.len();
         for (key, slot) in &mut self.slots {
             // An ending of this very turn stays what it is: it may call for a reset.
             if slot.client.connection.ending().is_none() {
@@ -205,6 +206,7 @@ impl<T: Transport, G> Scheduler<T, G> {
                 self.ended.push(key);
             }
         }
+        self.ended.len() - before
     }
 
     /// Closes connections that have been idle longest, to make room: one, and one more for every

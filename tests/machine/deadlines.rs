@@ -24,6 +24,22 @@ fn a_head_has_its_time_from_its_first_byte_and_no_later_byte_gives_it_more() {
 }
 
 #[test]
+fn an_empty_line_before_a_request_begins_no_head_however_it_is_split() {
+    let mut house = House::new();
+    let (whole, split) = (house.connect("\r\n"), house.connect("\r"));
+    house.run();
+    split.sends("\n");
+    house.run();
+    for _ in 0..2 {
+        assert!(!whole.is_closed() && !split.is_closed());
+        house.wait(seconds(30) - MILLISECOND);
+    }
+    house.wait(seconds(1));
+    assert!(whole.is_closed() && split.is_closed());
+    assert_eq!((whole.reads(), split.reads()), Default::default());
+}
+
+#[test]
 fn a_head_that_is_whole_in_time_is_answered() {
     let mut house = House::new();
     let peer = house.connect("GET /small HTTP/1.1\r\n");
