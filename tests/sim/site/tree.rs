@@ -106,7 +106,6 @@ impl Tree {
             aside: 0,
             is_beside: false,
         };
-        fs::create_dir(tree.base.path().join("aside")).expect("mkdir");
         let outside = tree.base.path().join(OUTSIDE);
         tree.outside = tree.make_file(&outside, 150, wall - Duration::from_nanos(7_000_000_123));
         fs::create_dir(tree.root()).expect("mkdir");
@@ -287,9 +286,10 @@ impl Tree {
         }
     }
 
+    /// A place beside the root, from which a root that is moved there still finds what is outside.
     fn put_aside(&mut self) -> PathBuf {
         self.aside += 1;
-        self.base.path().join(format!("aside/{}", self.aside))
+        self.base.path().join(format!("aside-{}", self.aside))
     }
 
     fn file(&self, name: &str) -> Option<usize> {
