@@ -54,9 +54,10 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a connection may stay open between requests, and before its first.
     pub idle_timeout: Duration,
-    /// An idle connection that has been so for this long has nothing on its way in either direction:
-    /// its last response has arrived, and a request would have. So it may be closed at once, to
-    /// make room for others or because the server stops.
+    /// An idle connection that has been so for this long most likely has nothing on its way in
+    /// either direction (a slow peer may still be reading what the kernel holds). So it may be
+    /// closed at once, to make room for others or because the server stops; and who was idle for
+    /// less is closed so long after its farewell.
     pub settling: Duration,
     /// How long the peer may take no byte of a response at all.
     pub send_timeout: Duration,

@@ -146,6 +146,7 @@ impl Subject {
             Some(rest) if rest == limits.header_timeout => "header",
             Some(rest) if rest == limits.send_timeout => "send",
             Some(rest) if rest == limits.linger_timeout => "linger",
+            Some(rest) if rest == limits.settling => "settling",
             _ if deadline > rate => "send rate",
             _ => panic!("a deadline of unknown origin"),
         }
@@ -527,7 +528,8 @@ fn table() -> String {
                 scene.state,
                 subject.state()
             );
-            subject.now += Duration::from_secs(1);
+            // Less than `settling`: "drain" alone is that of a young connection.
+            subject.now += Duration::from_millis(500);
             let before = subject.connection.deadline();
             tell(&mut subject);
             let (state, step) = (subject.state(), subject.next_step());
@@ -572,6 +574,7 @@ fn every_state_and_every_ending_of_the_machine_is_in_the_table() {
         "Closed(Answered)",
         "Closed(PeerClosed)",
         "Closed(Failed)",
+        "Closed(Broken(ConnectionReset))",
         "Closed(Idle)",
         "Closed(Evicted)",
         "Closed(Drained)",

@@ -43,6 +43,8 @@ impl Connection {
             return false;
         }
         self.state = self.farewell(now);
+        // Many clients never look at an idle connection. The stop does not wait for them.
+        self.deadline = self.deadline.min(now + self.limits.settling);
         true
     }
 

@@ -14,7 +14,7 @@ impl Connection {
         matches!(self.state, State::Reading) && self.inbox.is_empty()
     }
 
-    /// Idle, and nothing is on its way in either direction.
+    /// Idle for so long that nothing should be on its way in either direction.
     pub fn is_settled(&self, now: Instant) -> bool {
         // While idle, the deadline tells since when.
         let closes_in = self.deadline.saturating_duration_since(now);

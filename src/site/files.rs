@@ -221,14 +221,16 @@ impl Files {
     ) -> Opened {
         let Identity { size, modified, .. } = identity;
         let (second, nanoseconds) = (modified.seconds, modified.nanoseconds());
-        let etag = match modified.is_young(now.wall) {
+        let is_young = modified.is_young(now.wall);
+        let etag = match is_young {
             true => ETag::young(nanoseconds, size, coding, now.wall),
             false => ETag::strong(nanoseconds, size, coding),
         };
-        // A date has no fraction: while its second lasts, it names more than one state.
+        // A date has no fraction: while its second lasts, it names more than one state. So does one
+        // of a file system that counts pairs of seconds, until both are over.
         let modified = modified
             .date()
-            .filter(|date| *date < HttpDate::nearest(now.wall));
+            .filter(|date| !is_young && *date < HttpDate::nearest(now.wall));
         let mut lines = FieldLines::clone(&self.preset);
         lines.push("Content-Type", content_type);
         if coding != Coding::Identity {

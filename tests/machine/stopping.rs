@@ -39,6 +39,19 @@ fn a_connection_that_was_just_answered_is_given_time_to_hear_the_answer() {
 }
 
 #[test]
+fn a_peer_that_overlooks_the_farewell_holds_the_stop_up_for_a_second_at_most() {
+    let mut house = House::new();
+    let peer = house.connect(GET);
+    house.run();
+    house.scheduler.drain();
+    house.run();
+    assert!(peer.is_shut() && !peer.is_closed());
+    house.wait(seconds(1));
+    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(house.scheduler.is_empty());
+}
+
+#[test]
 fn a_request_that_has_arrived_is_answered_even_if_nobody_had_looked_yet() {
     let mut house = House::new();
     let peer = house.connect("");

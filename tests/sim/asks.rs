@@ -1,6 +1,7 @@
 //! What can a peer ask, and which bytes are the only right answer? Written down here a second
 //! time, on purpose: nothing of the server's code is used to say what it should send.
 
+use crate::site::ask::SiteAsk;
 use std::fmt;
 
 /// The Date of every response: the wall clock of the simulation stands still.
@@ -23,6 +24,8 @@ pub enum Ask {
         manner: Manner,
         page: Page,
     },
+    /// Of the real site.
+    Site(SiteAsk),
     /// Not HTTP.
     Garbage,
     /// A request line of so many bytes, which is too many.
@@ -102,6 +105,29 @@ impl Piece {
     }
 }
 
+impl Method {
+    /// Its name, and the field that its body needs.
+    pub fn spelled(self) -> (&'static str, String) {
+        match self {
+            Self::Get => ("GET", String::new()),
+            Self::Head => ("HEAD", String::new()),
+            Self::Post(length) => ("POST", format!("Content-Length: {length}\r\n")),
+        }
+    }
+}
+
+impl Manner {
+    /// The version, and the field that the connection needs.
+    pub fn spelled(self) -> (&'static str, &'static str) {
+        match self {
+            Self::New => ("1.1", ""),
+            Self::NewClose => ("1.1", "Connection: close\r\n"),
+            Self::Old => ("1.0", ""),
+            Self::OldKeep => ("1.0", "Connection: keep-alive\r\n"),
+        }
+    }
+}
+
 impl Ask {
     /// The bytes of the request, and how many of them the server has to have for an answer.
     pub fn text(&self) -> (Vec<u8>, usize) {
@@ -112,17 +138,8 @@ impl Ask {
                 manner,
                 page,
             } => {
-                let (name, length) = match method {
-                    Method::Get => ("GET", String::new()),
-                    Method::Head => ("HEAD", String::new()),
-                    Method::Post(length) => ("POST", format!("Content-Length: {length}\r\n")),
-                };
-                let (version, fields) = match manner {
-                    Manner::New => ("1.1", ""),
-                    Manner::NewClose => ("1.1", "Connection: close\r\n"),
-                    Manner::Old => ("1.0", ""),
-                    Manner::OldKeep => ("1.0", "Connection: keep-alive\r\n"),
-                };
+                let (name, length) = method.spelled();
+                let (version, fields) = manner.spelled();
                 let (mut text, head) = whole(format!(
                     "{name} {page} HTTP/{version}\r\nHost: a\r\n{fields}{length}\r\n"
                 ));
@@ -131,6 +148,7 @@ impl Ask {
                 }
                 (text, head)
             }
+            Self::Site(ask) => (ask.text().0, ask.head()),
             Self::Garbage => whole("\u{1}\u{2} garbage\r\n\r\n".into()),
             Self::LongLine(length) => whole(format!("GET /{}", "l".repeat(length - 5))),
             Self::LongHead(length) => {
@@ -154,6 +172,7 @@ impl Ask {
                 manner,
                 page,
             } => page.reply(*method, *manner),
+            Self::Site(_) => unreachable!("which files there will be is not known beforehand"),
             Self::Garbage => refused("400 Bad Request"),
             Self::LongLine(_) => refused("414 URI Too Long"),
             Self::LongHead(_) => refused("431 Request Header Fields Too Large"),

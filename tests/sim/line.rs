@@ -3,11 +3,13 @@
 //! exactly; which of it becomes an event is the poller's affair.
 
 use crate::faults::{Answer, Call};
-use crate::matcher::Matcher;
 use crate::oracle::Seen;
 use crate::plan::{Act, Kind, Micros, Peer, SECOND};
+use crate::proofreader::Proofreader;
+use crate::site::ask::SiteAsk;
 use rustix::io::Errno;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// What is to be announced for a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,13 +29,15 @@ impl Edge {
 #[derive(Debug)]
 pub struct Line {
     pub peer: Peer,
-    pub matcher: Matcher,
+    pub matcher: Box<dyn Proofreader>,
     acts: VecDeque<Act>,
     /// When the act after a wait is due.
     pub resumes: Micros,
     words: Vec<u8>,
     /// Where in `words` the server has each request.
     pub ends: Vec<usize>,
+    /// Requests that have something to be filled in: which, where it begins, and where that is.
+    slots: Vec<(usize, usize, Range<usize>)>,
     /// Bytes of `words` that the peer has sent, that have reached the server's socket, and that
     /// the server has received.
     said: usize,
@@ -77,10 +81,16 @@ pub struct Line {
 }
 
 impl Line {
-    pub fn new(peer: Peer, receive_buffer: usize, send_buffer: usize) -> Self {
+    pub fn new(
+        peer: Peer,
+        matcher: Box<dyn Proofreader>,
+        receive_buffer: usize,
+        send_buffer: usize,
+    ) -> Self {
         let (words, ends) = peer.words();
         Self {
-            matcher: Matcher::new(&peer.asks),
+            matcher,
+            slots: peer.slots(),
             acts: peer.script().into(),
             resumes: 0,
             peer,
@@ -199,6 +209,17 @@ impl Line {
             self.acts.pop_front();
         }
         (self.resumes > now).then_some(self.resumes)
+    }
+
+    /// Fills in what the peer has not begun to say.
+    pub fn fill_in(&mut self, mut fill: impl FnMut(usize, &SiteAsk, &mut [u8])) {
+        let said = self.said;
+        self.slots.retain(|(_, begin, _)| *begin >= said);
+        for (nth, _, slot) in &self.slots {
+            if let Some(ask) = SiteAsk::of(&self.peer.asks[*nth]) {
+                fill(*nth, ask, &mut self.words[slot.clone()]);
+            }
+        }
     }
 
     /// How far the peer has come, for the trace.

@@ -5,13 +5,16 @@
 //! - What happens: `plan`, drawn by `swarm`, made smaller by `shrink`; `asks` with the only right
 //!   answers, `faults` with the kernel's.
 //! - Where it happens: `world` with its `line`s, behind the seams in `sockets` and `desk`.
-//! - What must hold: `oracle`, `sleep` for lost wake-ups, and `matcher` for every byte that leaves.
+//! - What must hold: `oracle`, `sleep` for lost wake-ups, and `proofreader` with `matcher` for every
+//!   byte that leaves.
+//! - The same with the real site over a real directory, whose files change: `site`.
 //! - How it is run: `run`, and `report` when it fails. `exhaustive` leaves nothing to chance, and
 //!   `sweep` lets every call fail in every way.
 //!
 //! ```text
 //! cargo test --test sim                                    a few seconds of known seeds
 //! ONELOOP_SIM_SEED=17 cargo test --test sim one_seed       one seed, with every call
+//! ONELOOP_SIM_SITE_SEED=17 cargo test --test sim one_site_seed    the same of the real site
 //! ONELOOP_SIM_SECONDS=600 cargo test --release --test sim -- --ignored    fresh seeds
 //! ```
 
@@ -26,9 +29,11 @@ mod line;
 mod matcher;
 mod oracle;
 mod plan;
+mod proofreader;
 mod report;
 mod run;
 mod shrink;
+mod site;
 mod sleep;
 mod sockets;
 mod swarm;
@@ -61,6 +66,7 @@ fn a_swarm_of_fresh_seeds_breaks_no_rule() {
     let mut seed = first;
     while began.elapsed() < Duration::from_secs(time) {
         tally.add(seed);
+        tally.add_site(seed);
         seed += 1;
     }
     println!("seeds from {first}, {:.0?}: {tally:?}", began.elapsed());
@@ -95,7 +101,8 @@ impl Tally {
     /// Runs a seed; where nothing in it depends on when events come, under every poller.
     fn add(&mut self, seed: u64) {
         let plan = swarm::plan(seed);
-        let heard = self.run(&plan, seed);
+        let again = format!("ONELOOP_SIM_SEED={seed} cargo test --test sim one_seed");
+        let heard = self.run(&plan, &again);
         if plan.is_calm() {
             for poller in POLLERS {
                 let other = self.run(
@@ -103,7 +110,7 @@ impl Tally {
                         poller,
                         ..plan.clone()
                     },
-                    seed,
+                    &again,
                 );
                 assert_eq!(
                     other, heard,
@@ -114,12 +121,11 @@ impl Tally {
         }
     }
 
-    fn run(&mut self, plan: &Plan, seed: u64) -> Vec<(u64, usize)> {
+    fn run(&mut self, plan: &Plan, again: &str) -> Vec<(u64, usize)> {
         let outcome = run(plan, false);
         if !outcome.broken.is_empty() {
-            let again = format!("ONELOOP_SIM_SEED={seed} cargo test --test sim one_seed");
-            let (runs, failure) = (self.runs, report::failure(plan.clone(), &again));
-            panic!("seed {seed}, after {runs} runs: {failure}");
+            let (runs, failure) = (self.runs, report::failure(plan.clone(), again));
+            panic!("after {runs} runs: {failure}");
         }
         self.runs += 1;
         self.turns += outcome.turns;

@@ -1,6 +1,7 @@
 //! Are the bytes that leave the right ones, in the right order, and is the end a legal one?
 
 use crate::asks::{Ask, Piece, Reply, content};
+use crate::proofreader::{Proofreader, Standing};
 
 /// Compares what one connection sends with what it should, byte by byte as they leave.
 #[derive(Debug)]
@@ -28,17 +29,6 @@ pub struct Matcher {
     ends: Vec<u64>,
 }
 
-/// Where a connection's output stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Between replies; nothing of the next one has left.
-    Between,
-    /// Within a reply.
-    Within,
-    /// All of a body that breaks off has left: only a reset may follow.
-    Broken,
-}
-
 impl Matcher {
     pub fn new(asks: &[Ask]) -> Self {
         let mut matcher = Self {
@@ -58,12 +48,10 @@ impl Matcher {
         matcher.begin();
         matcher
     }
+}
 
-    /// Bytes from memory have left.
-    ///
-    /// # Errors
-    /// They are wrong, and how.
-    pub fn sent(&mut self, mut bytes: &[u8]) -> Result<(), String> {
+impl Proofreader for Matcher {
+    fn sent(&mut self, mut bytes: &[u8]) -> Result<(), String> {
         self.total += bytes.len() as u64;
         while !bytes.is_empty() {
             let taken = match self.piece() {
@@ -104,11 +92,7 @@ impl Matcher {
         Ok(())
     }
 
-    /// A stretch of a file has left.
-    ///
-    /// # Errors
-    /// It is the wrong one.
-    pub fn file_sent(&mut self, file: usize, offset: u64, length: u64) -> Result<(), String> {
+    fn file_sent(&mut self, file: usize, offset: u64, length: u64) -> Result<(), String> {
         self.total += length;
         let (within, over) = (self.within, self.over);
         match self.piece() {
@@ -127,12 +111,11 @@ impl Matcher {
         }
     }
 
-    /// The server is stopping, and gives reply `number` now.
-    pub fn expect_the_last(&mut self, number: usize) {
+    fn expect_the_last(&mut self, number: usize) {
         self.last_from = self.last_from.min(number);
     }
 
-    pub fn standing(&self) -> Standing {
+    fn standing(&self) -> Standing {
         match self.header {
             0 => Standing::Between,
             _ if self.is_whole && self.piece().is_none() => Standing::Broken,
@@ -140,26 +123,24 @@ impl Matcher {
         }
     }
 
-    /// Replies that are complete.
-    pub fn done(&self) -> usize {
+    fn done(&self) -> usize {
         self.done
     }
 
-    /// A response said that it was the last.
-    pub fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.over
     }
 
-    /// Bytes sent.
-    pub fn total(&self) -> u64 {
+    fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many replies are complete in the first `bytes`.
-    pub fn done_within(&self, bytes: u64) -> usize {
+    fn done_within(&self, bytes: u64) -> usize {
         self.ends.partition_point(|&end| end <= bytes)
     }
+}
 
+impl Matcher {
     /// The piece of the body that is due, after a whole header.
     fn piece(&self) -> Option<&Piece> {
         let reply = self.replies.get(self.done)?;

@@ -3,8 +3,8 @@
 
 use crate::faults::Call;
 use crate::line::Line;
-use crate::matcher::Standing;
 use crate::plan::{MILLI, Micros};
+use crate::proofreader::Standing;
 use crate::world::World;
 use oneloop::limits::Limits;
 use std::sync::Arc;
@@ -97,6 +97,7 @@ impl World {
     pub fn begin_turn(&mut self, limits: &Limits) {
         self.door_calls_before = self.door_calls;
         self.check_deadlines(limits);
+        self.begin_turn_of_place();
         for line in self.lines.iter_mut().filter(|line| line.is_open()) {
             let is_new = !line.seen.was_visited;
             let has_yielded = line.tried.is_some_and(|(_, is_refused)| !is_refused);
@@ -256,9 +257,13 @@ impl World {
             Phase::Reply if line.matcher.standing() == Standing::Broken => true,
             Phase::Reply => line.reply_is_due(now, since, &limits),
             Phase::Linger => {
+                // Who was idle as the server stopped gets less.
+                let timeout = match is_stopping {
+                    true => limits.linger_timeout.min(limits.settling),
+                    false => limits.linger_timeout,
+                };
                 // It may have begun in the turn before.
-                now + MILLI >= since + micros(limits.linger_timeout)
-                    || line.received as u64 > limits.linger_bytes
+                now + MILLI >= since + micros(timeout) || line.received as u64 > limits.linger_bytes
             }
         };
         (!may).then(|| format!("closed too early, {now_phase:?} since {since}"))

@@ -4,7 +4,9 @@
 use crate::asks::{Ask, FILES, Method};
 use crate::chance::{Chance, mix};
 use crate::faults::Faults;
+use crate::site::{Files, ask::SiteAsk};
 use oneloop::limits::Limits;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Microseconds since the simulation began.
@@ -31,6 +33,8 @@ pub struct Plan {
     pub stops: Vec<Micros>,
     /// Files that become shorter: which, when, and to how many bytes.
     pub shrinks: Vec<(usize, Micros, u64)>,
+    /// The real site answers, from these files.
+    pub site: Option<Files>,
 }
 
 /// How readiness is announced. The same plan has the same outcome under each.
@@ -182,6 +186,19 @@ impl Peer {
         (words, ends)
     }
 
+    /// Requests that have something to be filled in: which, where it begins, and where that is.
+    pub fn slots(&self) -> Vec<(usize, usize, Range<usize>)> {
+        let mut begin = 0;
+        let mut slots = Vec::new();
+        for (nth, ask) in self.asks.iter().enumerate() {
+            if let Some(slot) = SiteAsk::of(ask).and_then(|ask| ask.text().1) {
+                slots.push((nth, begin, begin + slot.start..begin + slot.end));
+            }
+            begin += ask.text().0.len();
+        }
+        slots
+    }
+
     /// What it does, one after the other. Then it waits for the server to close.
     pub fn script(&self) -> Vec<Act> {
         let mut chance = Chance::new(self.seed);
@@ -286,6 +303,8 @@ impl Size {
                 idle_timeout: Duration::from_secs(15),
                 send_timeout: Duration::from_secs(8),
                 linger_timeout: Duration::from_secs(3),
+                listing_slice: 2,
+                listings: 2,
                 linger_bytes: TOO_LONG as u64 - 1000,
                 grace: Duration::from_secs(4),
                 ..usual
@@ -308,12 +327,14 @@ impl Plan {
             send_buffer: 128 * 1024,
             stops: Vec::new(),
             shrinks: Vec::new(),
+            site: None,
         }
     }
 
     /// Nothing in it depends on when events come: the output is the same under every poller.
     pub fn is_calm(&self) -> bool {
-        self.stops.is_empty()
+        self.site.is_none()
+            && self.stops.is_empty()
             && self.shrinks.is_empty()
             && !self.faults.may_fail()
             && self.connections >= self.peers.len()

@@ -5,6 +5,7 @@ use crate::asks::{Ask, Manner, Method, Page};
 use crate::faults::{Answer, Call, Faults};
 use crate::plan::{Kind, Peer, Plan, Poller, Size};
 use crate::run::{Outcome, run};
+use crate::site::ask::SiteAsk;
 use std::collections::BTreeMap;
 
 /// Runs that may be spent on it, unless ONELOOP_SIM_SHRINK says how many.
@@ -51,7 +52,7 @@ impl Shrinker {
                 shrunk |= self.attempt(forget) || self.simplify(at, ask);
             }
         }
-        shrunk | self.shrink_faults()
+        shrunk | self.shrink_faults() | self.shrink_changes()
     }
 
     fn simplify(&mut self, at: usize, ask: usize) -> bool {
@@ -60,7 +61,27 @@ impl Shrinker {
             manner: Manner::New,
             page: Page::Bytes(1),
         };
-        self.attempt(|plan| plan.peers[at].asks[ask] = simple)
+        let all = |site: &SiteAsk| site.simplified().into_iter().map(Ask::Site).collect();
+        let simpler = SiteAsk::of(&self.plan.peers[at].asks[ask]).map_or(vec![simple], all);
+        let mut shrunk = false;
+        for simpler in simpler {
+            shrunk |= self.attempt(|plan| plan.peers[at].asks[ask] = simpler);
+        }
+        shrunk
+    }
+
+    /// Each of the files' changes by itself.
+    fn shrink_changes(&mut self) -> bool {
+        let changes = |plan: &Plan| plan.site.as_ref().map_or(0, |files| files.changes.len());
+        let mut shrunk = false;
+        for at in (0..changes(&self.plan)).rev() {
+            shrunk |= self.attempt(|plan| {
+                if let Some(files) = &mut plan.site {
+                    files.changes.remove(at);
+                }
+            });
+        }
+        shrunk
     }
 
     /// Half of the faults at once, then a quarter, and in the end each by itself.

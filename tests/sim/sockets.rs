@@ -13,7 +13,6 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsRawFd;
 
 /// The server's end of a line.
 pub struct Wire {
@@ -42,8 +41,10 @@ impl Wire {
         note(&mut self.world.borrow_mut().lines[self.id].seen);
     }
 
+    /// A call is about to be made.
     fn visited(&self) {
         self.seen(|seen| seen.visited = true);
+        self.world.borrow_mut().change_before_call();
     }
 
     /// Remembers a call and what came of it.
@@ -95,6 +96,7 @@ impl Transport for Wire {
     }
 
     fn send(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
+        self.visited();
         let sent = self.give(Call::Send, bytes.len() as u64, |line, length| {
             line.matcher.sent(&bytes[..length as usize])
         });
@@ -110,12 +112,11 @@ impl Transport for Wire {
         length: u64,
         _: &mut [u8],
     ) -> io::Result<usize> {
-        let descriptor = file.as_raw_fd();
-        let (file, end) = self.world.borrow().file(descriptor);
+        self.visited();
+        let (file, end) = self.world.borrow().file(file);
         let left = end.saturating_sub(offset).min(length);
         let sent = if left == 0 {
             self.world.borrow_mut().syscalls += 1;
-            self.visited();
             self.world.borrow_mut().lines[self.id].failed = true;
             Ok(0)
         } else {
@@ -133,6 +134,9 @@ impl Transport for Wire {
         let done = {
             let world = &mut *self.world.borrow_mut();
             let answer = world.answer(self.id, Call::Shutdown);
+            if let Err(wrong) = world.lines[self.id].matcher.shut() {
+                world.accuse(format!("line {}: {wrong}", self.id));
+            }
             if !world.may_shut(self.id) {
                 world.accuse(format!("line {}: shut before its last response", self.id));
             }
@@ -155,7 +159,6 @@ impl Wire {
         length: u64,
         check: impl FnOnce(&mut crate::line::Line, u64) -> Result<(), String>,
     ) -> Result<u64, Errno> {
-        self.visited();
         let world = &mut *self.world.borrow_mut();
         let answer = world.answer(self.id, call);
         let line = &mut world.lines[self.id];
@@ -186,6 +189,9 @@ impl Drop for Wire {
         world.lines[self.id].close();
         world.forget_token(self.id);
         world.stir(self.id);
+        if let Err(wrong) = world.lines[self.id].matcher.closed() {
+            world.accuse(format!("line {}: {wrong}", self.id));
+        }
         let aborted = world.lines[self.id].aborted;
         world.say(|| format!("line {}: closed, aborted: {aborted}", self.id));
         world.judge_end(self.id);

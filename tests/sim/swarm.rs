@@ -78,6 +78,7 @@ pub fn plan(seed: u64) -> Plan {
         send_buffer: chance.pick(send_buffers),
         stops: stops(chance, over, &peers),
         shrinks: shrinks(chance, over),
+        site: None,
         peers,
     }
 }

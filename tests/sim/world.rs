@@ -5,8 +5,12 @@ use crate::asks::{FILE, FILES};
 use crate::chance::Chance;
 use crate::faults::{Answer, Call, Place};
 use crate::line::{Edge, Line};
+use crate::matcher::Matcher;
 use crate::plan::{Micros, Plan, Poller};
+use crate::proofreader::Proofreader;
 use crate::run::HORIZON;
+use crate::site::world::{place_of, timed};
+use crate::site::{Reader, SharedPlace};
 use oneloop::clock::Now;
 use oneloop::limits::Limits;
 use oneloop::reactor::engine::Demand;
@@ -14,9 +18,10 @@ use rustix::io::Errno;
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::os::fd::RawFd;
+use std::fs::File;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Fri, 01 Jan 2100 00:00:00 GMT.
 const WALL: Duration = Duration::from_secs(4_102_444_800);
@@ -63,6 +68,8 @@ pub struct World {
     pub files: [u64; FILES],
     /// Their descriptors, by which the server names them.
     pub file_descriptors: Vec<RawFd>,
+    /// The real ones.
+    pub place: Option<SharedPlace>,
     /// How many more descriptors the process may open.
     pub descriptors: usize,
     /// Rules that were broken.
@@ -91,6 +98,7 @@ enum Due {
     Takes(usize),
     Stop,
     Shrinks(usize, u64),
+    Changes(usize),
 }
 
 /// What a poll returns.
@@ -103,13 +111,18 @@ pub enum Event {
 
 impl World {
     pub fn new(plan: Plan, traced: bool) -> Shared {
-        let line = |peer: &crate::plan::Peer| {
-            Line::new(peer.clone(), plan.receive_buffer, plan.send_buffer)
+        let place = place_of(&plan, WALL);
+        let line = |(id, peer): (usize, &crate::plan::Peer)| {
+            let matcher: Box<dyn Proofreader> = match &place {
+                None => Box::new(Matcher::new(&peer.asks)),
+                Some(place) => Box::new(Reader::new(place.clone(), id, &peer.asks)),
+            };
+            Line::new(peer.clone(), matcher, plan.receive_buffer, plan.send_buffer)
         };
         let mut world = Self {
             now: 0,
             began: Instant::now(),
-            lines: plan.peers.iter().map(line).collect(),
+            lines: plan.peers.iter().enumerate().map(line).collect(),
             waiting: VecDeque::new(),
             door_edge: false,
             door_seen_empty: false,
@@ -129,6 +142,7 @@ impl World {
             chance: Plan::draw(plan.peers.len() as u64, 1),
             files: [FILE; FILES],
             file_descriptors: Vec::new(),
+            place,
             descriptors: plan.descriptors,
             broken: Vec::new(),
             trace: traced.then(Vec::new),
@@ -144,6 +158,9 @@ impl World {
         for (file, at, length) in world.plan.shrinks.clone() {
             world.plan_for(at, Due::Shrinks(file, length));
         }
+        for (at, nth) in timed(&world.plan) {
+            world.plan_for(at, Due::Changes(nth));
+        }
         Rc::new(RefCell::new(world))
     }
 
@@ -151,7 +168,11 @@ impl World {
     pub fn read_clock(&self) -> Now {
         Now {
             instant: self.began + Duration::from_micros(self.now),
-            wall: wall(),
+            wall: match self.place {
+                // What the made-up service says of the time is known beforehand.
+                None => UNIX_EPOCH + WALL,
+                Some(_) => UNIX_EPOCH + WALL + Duration::from_micros(self.now),
+            },
         }
     }
 
@@ -168,8 +189,11 @@ impl World {
     }
 
     /// Which file this is, and how long.
-    pub fn file(&self, descriptor: RawFd) -> (usize, u64) {
-        let is_it = |&one: &RawFd| one == descriptor;
+    pub fn file(&self, file: &File) -> (usize, u64) {
+        if self.place.is_some() {
+            return self.site_file(file).expect("one of the site's files");
+        }
+        let is_it = |&one: &RawFd| one == file.as_raw_fd();
         let file = self.file_descriptors.iter().position(is_it);
         file.map_or((FILES, 0), |file| (file, self.files[file]))
     }
@@ -249,6 +273,7 @@ impl World {
     /// Sleeps until there is something to tell, at most for `rest`.
     pub fn poll(&mut self, rest: Option<Duration>) -> Vec<Event> {
         self.settle();
+        self.change_before_poll();
         // As the kernel does, it rounds up to a millisecond.
         let wake = rest.map(|rest| self.now + (rest.as_micros() as u64).next_multiple_of(1000));
         self.happen();
@@ -313,6 +338,7 @@ impl World {
                 Due::Acts(id) => self.act(id),
                 Due::Takes(id) => self.take(id),
                 Due::Stop => self.demands.push(Demand::Stop),
+                Due::Changes(nth) => self.change(nth),
                 Due::Shrinks(file, length) => self.files[file] = self.files[file].min(length),
             }
         }
@@ -320,6 +346,7 @@ impl World {
 
     fn act(&mut self, id: usize) {
         let before = self.trace.is_some().then(|| self.lines[id].did());
+        self.fill_in(id);
         let resumes = self.lines[id].follow_script(self.now);
         if let Some(before) = before {
             let did = self.lines[id].did();
@@ -427,8 +454,4 @@ impl World {
             }
         }
     }
-}
-
-fn wall() -> SystemTime {
-    UNIX_EPOCH + WALL
 }

@@ -1,0 +1,407 @@
+//! The directory that the site serves, and the truth about it: what each name stood for, from
+//! which change to which. Nothing of it is read back from the disk.
+
+use super::Files;
+use super::happening::{Age, Happening, To};
+use crate::chance::{Chance, mix};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File, FileTimes, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, UNIX_EPOCH};
+use tempfile::TempDir;
+
+/// Names beneath the root that may be files. In a directory of which one is gone, so are all.
+pub const NAMES: [&str; 15] = [
+    "a",
+    "b.txt",
+    "b.txt.gz",
+    "b.txt.br",
+    "link",
+    "404.html",
+    ".secret",
+    "d/index.html",
+    "d/c.html",
+    "l/e0",
+    "l/e1",
+    "l/e2",
+    "l/e3",
+    "l/e4",
+    "l/e5",
+];
+pub const DIRECTORIES: [&str; 2] = ["d", "l"];
+/// Beside the root.
+const OUTSIDE: &str = "outside";
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    Nothing,
+    Directory,
+    File { inode: usize, version: usize },
+}
+
+/// The content of a file at some time, and what it says of that time.
+#[derive(Clone, Debug)]
+pub struct Version {
+    pub bytes: Rc<[u8]>,
+    /// Since 1970.
+    pub modified: Duration,
+    /// In the same second as the one before, although it is not the same.
+    pub is_beside: bool,
+    seed: u64,
+}
+
+#[derive(Debug)]
+pub struct Tree {
+    base: TempDir,
+    nodes: BTreeMap<String, Node>,
+    /// Which version each file has now.
+    inodes: Vec<usize>,
+    numbers: HashMap<u64, usize>,
+    versions: Vec<Version>,
+    /// From which change on a name has stood for what.
+    history: BTreeMap<&'static str, Vec<(usize, Meaning)>>,
+    changes: usize,
+    follows: bool,
+    seed: u64,
+    sizes: Vec<usize>,
+    outside: usize,
+    /// Things that were put aside, each under a number.
+    aside: usize,
+    /// The latest change was one that dates do not show.
+    is_beside: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Node {
+    File(usize),
+    Directory,
+    Fifo,
+    Link(To),
+}
+
+impl Tree {
+    pub fn new(files: &Files, wall: Duration) -> Self {
+        // Where memory serves as a disk, everything is ten times as fast.
+        let memory = Path::new("/dev/shm");
+        let base = match memory.is_dir() {
+            true => TempDir::new_in(memory),
+            false => TempDir::new(),
+        };
+        let mut tree = Self {
+            base: base.expect("a temporary directory"),
+            nodes: BTreeMap::new(),
+            inodes: Vec::new(),
+            numbers: HashMap::new(),
+            versions: Vec::new(),
+            history: BTreeMap::new(),
+            changes: 0,
+            follows: files.follows,
+            seed: files.seed,
+            sizes: files.sizes.clone(),
+            outside: 0,
+            aside: 0,
+            is_beside: false,
+        };
+        fs::create_dir(tree.base.path().join("aside")).expect("mkdir");
+        let outside = tree.base.path().join(OUTSIDE);
+        tree.outside = tree.make_file(&outside, 150, wall - Duration::from_nanos(7_000_000_123));
+        fs::create_dir(tree.root()).expect("mkdir");
+        let root = tree.root();
+        tree.fill(&root, "", wall - Duration::from_secs(100_000));
+        tree.record();
+        tree
+    }
+
+    /// The directory that is served.
+    pub fn root(&self) -> PathBuf {
+        self.base.path().join("site")
+    }
+
+    /// All that lies beneath it, or has.
+    pub fn base(&self) -> &Path {
+        self.base.path()
+    }
+
+    /// How many changes there have been.
+    pub fn changes(&self) -> usize {
+        self.changes
+    }
+
+    /// When a file was modified, by its name.
+    pub fn modified(&self, name: &str) -> Option<Duration> {
+        let inode = self.file(name)?;
+        Some(self.versions[self.inodes[inode]].modified)
+    }
+
+    pub fn version(&self, version: usize) -> &Version {
+        &self.versions[version]
+    }
+
+    /// Which file has this inode number, and what is in it now.
+    pub fn inode(&self, number: u64) -> Option<(usize, &[u8])> {
+        let inode = *self.numbers.get(&number)?;
+        Some((inode, self.bytes(inode)))
+    }
+
+    /// What is in a file now.
+    pub fn bytes(&self, inode: usize) -> &[u8] {
+        &self.versions[self.inodes[inode]].bytes
+    }
+
+    /// All that a name has stood for from one change to another.
+    pub fn meanings(&self, name: &str, from: usize, to: usize) -> Vec<Meaning> {
+        let Some(history) = self.history.get(name) else {
+            return vec![Meaning::Nothing];
+        };
+        let first = history.partition_point(|(since, _)| *since <= from).max(1) - 1;
+        let last = history.partition_point(|(since, _)| *since <= to);
+        history[first..last].iter().map(|(_, it)| *it).collect()
+    }
+
+    /// Something happens to a file, which gets this time if it gets one.
+    pub fn happen(&mut self, happening: Happening, time: Duration) {
+        self.changes += 1;
+        self.is_beside = happening.age() == Age::Beside;
+        match happening {
+            Happening::Rewritten(name, size, _) => {
+                let seed = self.next_seed();
+                self.write(name, seed, size, time);
+            }
+            Happening::Resized(name, size, _) => {
+                if let Some(seed) = self.seed_of(name) {
+                    self.write(name, seed, size, time);
+                }
+            }
+            Happening::Touched(name, _) => {
+                if let Some(seed) = self.seed_of(name) {
+                    let size = self.file(name).map_or(0, |inode| self.bytes(inode).len());
+                    self.write(name, seed, size, time);
+                }
+            }
+            Happening::Replaced(name, size, _) => {
+                let made = self.put_aside();
+                let inode = self.make_file(&made, size, time);
+                self.put(name, &made, Node::File(inode));
+            }
+            Happening::Removed(name) => self.clear(name),
+            Happening::Directory(name) => {
+                let made = self.put_aside();
+                fs::create_dir(&made).expect("mkdir");
+                self.put(name, &made, Node::Directory);
+            }
+            Happening::Fifo(name) => {
+                let made = self.put_aside();
+                let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+                rustix::fs::mkfifoat(rustix::fs::CWD, &made, mode).expect("mkfifo");
+                self.put(name, &made, Node::Fifo);
+            }
+            Happening::Link(name, to) => {
+                let made = self.put_aside();
+                let up = "../".repeat(name.matches('/').count());
+                let target = match to {
+                    To::Name(name) => format!("{up}{name}"),
+                    To::Outside => format!("{up}../{OUTSIDE}"),
+                };
+                symlink(target, &made).expect("symlink");
+                self.put(name, &made, Node::Link(to));
+            }
+            Happening::Swapped(name) => {
+                let made = self.put_aside();
+                fs::create_dir(&made).expect("mkdir");
+                self.put(name, &made, Node::Directory);
+                let there = self.path(name);
+                if name.is_empty() || self.nodes.contains_key(name) {
+                    self.fill(&there, name, time);
+                }
+            }
+        }
+        self.record();
+    }
+
+    /// Makes the files and directories that belong beneath `within`, most of them.
+    fn fill(&mut self, there: &Path, within: &str, time: Duration) {
+        let chance = &mut Chance::new(mix(&[self.seed, self.changes as u64]));
+        if within.is_empty() {
+            for name in DIRECTORIES {
+                fs::create_dir(there.join(name)).expect("mkdir");
+                self.nodes.insert(name.into(), Node::Directory);
+            }
+        }
+        for (nth, name) in NAMES.into_iter().enumerate() {
+            let rest = match within {
+                "" => Some(name),
+                within => (name.strip_prefix(within)).and_then(|rest| rest.strip_prefix('/')),
+            };
+            let Some(rest) = rest.filter(|_| !chance.one_in(4)) else {
+                continue;
+            };
+            let size = chance.pick(&self.sizes);
+            // In the order of their names, so that siblings come after their file.
+            let earlier = Duration::from_nanos(1 + (NAMES.len() - nth) as u64 * 700_000_000);
+            let there = there.join(rest);
+            let inode = self.make_file(&there, size, time - earlier);
+            self.nodes.insert(name.into(), Node::File(inode));
+        }
+    }
+
+    /// Gives a name to what was made aside.
+    fn put(&mut self, name: &str, made: &Path, node: Node) {
+        if let Some((parent, _)) = name.rsplit_once('/')
+            && !matches!(self.nodes.get(parent), Some(Node::Directory))
+        {
+            return;
+        }
+        let is_directory = |node: &Node| matches!(node, Node::Directory);
+        if name.is_empty() || is_directory(&node) || self.nodes.get(name).is_some_and(is_directory)
+        {
+            self.clear(name);
+        }
+        fs::rename(made, self.path(name)).expect("rename");
+        if !name.is_empty() {
+            self.nodes.insert(name.into(), node);
+        }
+    }
+
+    /// Takes a name away, and a directory with everything in it.
+    fn clear(&mut self, name: &str) {
+        let gone = self.put_aside();
+        match self.nodes.get(name) {
+            None if name.is_empty() => fs::rename(self.root(), gone).expect("rename"),
+            None => return,
+            Some(Node::Directory) => fs::rename(self.path(name), gone).expect("rename"),
+            Some(_) => fs::remove_file(self.path(name)).expect("unlink"),
+        }
+        let within = format!("{name}/");
+        self.nodes
+            .retain(|other, _| !name.is_empty() && other != name && !other.starts_with(&within));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        match name {
+            "" => self.root(),
+            _ => self.root().join(name),
+        }
+    }
+
+    fn put_aside(&mut self) -> PathBuf {
+        self.aside += 1;
+        self.base.path().join(format!("aside/{}", self.aside))
+    }
+
+    fn file(&self, name: &str) -> Option<usize> {
+        match self.nodes.get(name) {
+            Some(&Node::File(inode)) => Some(inode),
+            _ => None,
+        }
+    }
+
+    fn seed_of(&self, name: &str) -> Option<u64> {
+        let inode = self.file(name)?;
+        Some(self.versions[self.inodes[inode]].seed)
+    }
+
+    fn next_seed(&self) -> u64 {
+        mix(&[self.seed, self.versions.len() as u64])
+    }
+
+    fn make_file(&mut self, there: &Path, size: usize, modified: Duration) -> usize {
+        let seed = self.next_seed();
+        let version = self.next_version(seed, size, modified);
+        let mut file = File::create_new(there).expect("a file");
+        self.write_to(&mut file, version);
+        let number = file.metadata().expect("fstat").ino();
+        self.inodes.push(version);
+        self.numbers.insert(number, self.inodes.len() - 1);
+        self.inodes.len() - 1
+    }
+
+    /// Changes a file where it is. A directory, or something stranger, stays as it is.
+    fn write(&mut self, name: &str, seed: u64, size: usize, modified: Duration) {
+        let Some(inode) = self.file(name) else { return };
+        let version = self.next_version(seed, size, modified);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .open(self.path(name))
+            .expect("a file");
+        file.set_len(size as u64).expect("ftruncate");
+        self.write_to(&mut file, version);
+        self.inodes[inode] = version;
+    }
+
+    fn write_to(&self, file: &mut File, version: usize) {
+        let version = &self.versions[version];
+        file.write_all(&version.bytes).expect("write");
+        let time = FileTimes::new().set_modified(UNIX_EPOCH + version.modified);
+        file.set_times(time).expect("futimens");
+    }
+
+    fn next_version(&mut self, seed: u64, size: usize, modified: Duration) -> usize {
+        self.versions.push(Version {
+            bytes: content(seed, size),
+            modified,
+            is_beside: self.is_beside,
+            seed,
+        });
+        self.versions.len() - 1
+    }
+
+    fn record(&mut self) {
+        for name in NAMES.into_iter().chain(DIRECTORIES).chain([""]) {
+            let meaning = self.resolve(name);
+            let history = self.history.entry(name).or_default();
+            if history.last().is_none_or(|(_, latest)| *latest != meaning) {
+                history.push((self.changes, meaning));
+            }
+        }
+    }
+
+    /// What a name stands for now.
+    fn resolve(&self, name: &str) -> Meaning {
+        let mut path = name.to_owned();
+        for _ in 0..10 {
+            let ends = path
+                .match_indices('/')
+                .map(|(at, _)| at)
+                .chain([path.len()]);
+            let mut links = ends.filter_map(|end| match self.nodes.get(&path[..end]) {
+                Some(Node::Link(to)) => Some((end, *to)),
+                _ => None,
+            });
+            path = match links.next() {
+                Some((end, To::Name(to))) => format!("{to}{}", &path[end..]),
+                Some((end, To::Outside)) if self.follows && end == path.len() => {
+                    return self.meaning_of(self.outside);
+                }
+                Some((_, To::Outside)) => return Meaning::Nothing,
+                None => {
+                    return match self.nodes.get(&path) {
+                        Some(&Node::File(inode)) => self.meaning_of(inode),
+                        Some(Node::Directory) => Meaning::Directory,
+                        None if path.is_empty() => Meaning::Directory,
+                        _ => Meaning::Nothing,
+                    };
+                }
+            };
+        }
+        Meaning::Nothing
+    }
+
+    fn meaning_of(&self, inode: usize) -> Meaning {
+        let version = self.inodes[inode];
+        Meaning::File { inode, version }
+    }
+}
+
+/// The bytes of a version. Shorter ones are the beginning of longer ones.
+fn content(seed: u64, size: usize) -> Rc<[u8]> {
+    let mut chance = Chance::new(seed);
+    let mut bytes = vec![0; size];
+    for eight in bytes.chunks_mut(8) {
+        eight.copy_from_slice(&chance.next().to_le_bytes()[..eight.len()]);
+    }
+    bytes.into()
+}
