@@ -159,10 +159,10 @@ impl Garden {
     }
 }
 
-/// What the simulation says: `seed 17, after 23 runs: ...`.
+/// What the simulation says: `after 23 runs: a rule was broken`.
 fn runs(output: &str) -> Option<u64> {
-    let (_, rest) = output.split_once(", after ")?;
-    rest.split_once(" runs: ")?.0.parse().ok()
+    let (before, _) = output.split_once(" runs: a rule was broken")?;
+    before.rsplit_once("after ")?.1.parse().ok()
 }
 
 /// Makes `to` the same as `from`. Files that are the same already stay as old as they are, for that
