@@ -7,8 +7,6 @@ use crate::proofreader::{Proofreader, Standing};
 #[derive(Debug)]
 pub struct Matcher {
     replies: Vec<Reply>,
-    /// Replies that are complete.
-    done: usize,
     /// Bytes of the current reply's header that have left.
     header: usize,
     /// Whether that header may still be the one that keeps the connection open, or the one that
@@ -33,7 +31,6 @@ impl Matcher {
     pub fn new(asks: &[Ask]) -> Self {
         let mut matcher = Self {
             replies: asks.iter().map(Ask::reply).collect(),
-            done: 0,
             header: 0,
             kept: true,
             last: true,
@@ -56,7 +53,7 @@ impl Proofreader for Matcher {
         while !bytes.is_empty() {
             let taken = match self.piece() {
                 _ if self.over => return Err(self.wrong("after the last response", bytes)),
-                None if self.done == self.replies.len() => {
+                None if self.done() == self.replies.len() => {
                     return Err(self.wrong("that nobody asked for", bytes));
                 }
                 None if self.is_whole => return Err(self.wrong("after a broken body", bytes)),
@@ -124,7 +121,7 @@ impl Proofreader for Matcher {
     }
 
     fn done(&self) -> usize {
-        self.done
+        self.ends.len()
     }
 
     fn is_over(&self) -> bool {
@@ -143,12 +140,12 @@ impl Proofreader for Matcher {
 impl Matcher {
     /// The piece of the body that is due, after a whole header.
     fn piece(&self) -> Option<&Piece> {
-        let reply = self.replies.get(self.done)?;
+        let reply = self.replies.get(self.done())?;
         reply.body.get(self.pieces).filter(|_| self.is_whole)
     }
 
     fn header_sent(&mut self, bytes: &[u8]) -> Result<usize, String> {
-        let reply = &self.replies[self.done];
+        let reply = &self.replies[self.done()];
         for (taken, &byte) in bytes.iter().enumerate() {
             let at = self.header + taken;
             self.kept &= reply.kept.get(at) == Some(&byte);
@@ -158,10 +155,10 @@ impl Matcher {
             }
             self.is_whole = (self.kept && at + 1 == reply.kept.len())
                 || (self.last && at + 1 == reply.last.len());
-            if self.is_whole && !self.last && self.done >= self.last_from {
+            if self.is_whole && !self.last && self.done() >= self.last_from {
                 return Err(format!(
                     "reply {} did not say that it was the last",
-                    self.done
+                    self.done()
                 ));
             }
             if self.is_whole {
@@ -188,9 +185,8 @@ impl Matcher {
         while self.piece().is_some_and(|piece| piece.length() == 0) {
             self.pieces += 1;
         }
-        if self.is_whole && self.piece().is_none() && !self.replies[self.done].breaks {
+        if self.is_whole && self.piece().is_none() && !self.replies[self.done()].breaks {
             self.over = self.last;
-            self.done += 1;
             self.ends.push(self.total);
             self.begin();
         }
@@ -203,14 +199,14 @@ impl Matcher {
         self.pieces = 0;
         self.within = 0;
         self.last = true;
-        self.kept = (self.replies.get(self.done)).is_some_and(|reply| !reply.kept.is_empty());
+        self.kept = (self.replies.get(self.done())).is_some_and(|reply| !reply.kept.is_empty());
     }
 
     fn wrong(&self, place: &str, bytes: &[u8]) -> String {
         let shown = &bytes[..bytes.len().min(60)];
         format!(
             "wrong bytes {place} (reply {}): {:?}",
-            self.done,
+            self.done(),
             String::from_utf8_lossy(shown)
         )
     }
