@@ -118,12 +118,12 @@ impl Case<'_> {
             let is_since = condition == Condition::ModifiedSince;
             let excuses = |it: &Found| {
                 let is_older = this.modified < tree.version(it.version).modified;
-                it.coding != found.coding || is_since && is_older
+                it.coding != found.coding
+                    || is_since && is_older
+                    || tree.have_one_date(it.version, found.version)
             };
             return Promise {
-                has_these_bytes: given.iter().any(is_same)
-                    || this.is_beside
-                    || given.iter().any(excuses),
+                has_these_bytes: given.iter().any(|it| is_same(it) || excuses(it)),
                 is_this_one: given == [*found],
             };
         }

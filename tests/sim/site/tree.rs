@@ -49,8 +49,8 @@ pub struct Version {
     pub bytes: Rc<[u8]>,
     /// Since 1970.
     pub modified: Duration,
-    /// In the same second as the one before, although it is not the same.
-    pub is_beside: bool,
+    /// Somebody has set that time: it is not the one at which the file was written.
+    pub is_set: bool,
     seed: u64,
 }
 
@@ -71,8 +71,8 @@ pub struct Tree {
     outside: usize,
     /// Things that were put aside, each under a number.
     aside: usize,
-    /// The latest change was one that dates do not show.
-    is_beside: bool,
+    /// The latest change gives its files a time of its own choice.
+    is_set: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +104,7 @@ impl Tree {
             sizes: files.sizes.clone(),
             outside: 0,
             aside: 0,
-            is_beside: false,
+            is_set: true,
         };
         let outside = tree.base.path().join(OUTSIDE);
         tree.outside = tree.make_file(&outside, 150, wall - Duration::from_nanos(7_000_000_123));
@@ -161,10 +161,17 @@ impl Tree {
         history[first..last].iter().map(|(_, it)| *it).collect()
     }
 
+    /// Whether a date cannot tell these two versions apart, and nobody could have known: the same
+    /// second, but not because both were written in it.
+    pub fn have_one_date(&self, one: usize, other: usize) -> bool {
+        let (one, other) = (self.version(one), self.version(other));
+        one.modified.as_secs() == other.modified.as_secs() && (one.is_set || other.is_set)
+    }
+
     /// Something happens to a file, which gets this time if it gets one.
     pub fn happen(&mut self, happening: Happening, time: Duration) {
         self.changes += 1;
-        self.is_beside = happening.age() == Age::Beside;
+        self.is_set = happening.age() != Age::Now;
         match happening {
             Happening::Rewritten(name, size, _) => {
                 let seed = self.next_seed();
@@ -343,7 +350,7 @@ impl Tree {
         self.versions.push(Version {
             bytes: content(seed, size),
             modified,
-            is_beside: self.is_beside,
+            is_set: self.is_set,
             seed,
         });
         self.versions.len() - 1
