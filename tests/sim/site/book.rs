@@ -54,7 +54,10 @@ impl Book {
                 return Ok(());
             };
             let bytes = |it: &Found| tree.version(it.version).bytes.clone();
-            let is_same = |a: &Found| found.iter().any(|b| bytes(a) == bytes(b));
+            let is_same = |a: &Found| {
+                let explains = |b: &Found| bytes(a) == bytes(b) || are_twins(tree, a, b);
+                found.iter().any(explains)
+            };
             if given.iter().any(is_same) {
                 given.retain(is_same);
             } else if tag.starts_with("W/") && *wall == case.window.wall {
@@ -118,9 +121,7 @@ impl Case<'_> {
             let is_since = condition == Condition::ModifiedSince;
             let excuses = |it: &Found| {
                 let is_older = this.modified < tree.version(it.version).modified;
-                it.coding != found.coding
-                    || is_since && is_older
-                    || tree.have_one_date(it.version, found.version)
+                it.coding != found.coding || is_since && is_older || have_one_date(tree, it, found)
             };
             return Promise {
                 has_these_bytes: given.iter().any(|it| is_same(it) || excuses(it)),
@@ -132,13 +133,31 @@ impl Case<'_> {
         let given = known(self.validator).or_else(|| known(weakened?));
         let given = given.map_or(&[][..], |(_, files)| files);
         let is_weak = weakened.is_some();
-        let is_same = |it: &Found| tree.version(it.version).bytes == this.bytes;
+        let is_same =
+            |it: &Found| tree.version(it.version).bytes == this.bytes || are_twins(tree, it, found);
         let may_be_weak = condition == Condition::NoneMatch;
         Promise {
             has_these_bytes: (may_be_weak || !is_weak) && given.iter().any(is_same),
             is_this_one: !is_weak && given == [*found],
         }
     }
+}
+
+/// Whether no entity-tag can tell them apart: two files as long as each other, written at the same
+/// moment. A name that moves from one to the other keeps its tag.
+fn are_twins(tree: &Tree, one: &Found, other: &Found) -> bool {
+    let (first, second) = (tree.version(one.version), tree.version(other.version));
+    one.inode != other.inode
+        && first.modified == second.modified
+        && first.bytes.len() == second.bytes.len()
+}
+
+/// Whether a date cannot tell them apart, and the server could not have known: they are of one
+/// second, but not one file that was written twice in it.
+fn have_one_date(tree: &Tree, one: &Found, other: &Found) -> bool {
+    let (first, second) = (tree.version(one.version), tree.version(other.version));
+    let is_written_twice = one.inode == other.inode && !first.is_set && !second.is_set;
+    first.modified.as_secs() == second.modified.as_secs() && !is_written_twice
 }
 
 impl Condition {

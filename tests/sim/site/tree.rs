@@ -161,13 +161,6 @@ impl Tree {
         history[first..last].iter().map(|(_, it)| *it).collect()
     }
 
-    /// Whether a date cannot tell these two versions apart, and nobody could have known: the same
-    /// second, but not because both were written in it.
-    pub fn have_one_date(&self, one: usize, other: usize) -> bool {
-        let (one, other) = (self.version(one), self.version(other));
-        one.modified.as_secs() == other.modified.as_secs() && (one.is_set || other.is_set)
-    }
-
     /// Something happens to a file, which gets this time if it gets one.
     pub fn happen(&mut self, happening: Happening, time: Duration) {
         self.changes += 1;
