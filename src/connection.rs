@@ -66,12 +66,14 @@ enum State {
 enum Then {
     Next,
     Close,
+    /// The same, and the peer has said that this was its last request.
+    Leave,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Farewell {
-    /// All sent, our side still open.
-    Flushed,
+    /// All sent, our side still open. Whether the peer has said that it sends nothing more.
+    Flushed { is_mutual: bool },
     /// Our side is shut; this many bytes were read and dropped since.
     Lingering(u64),
 }
@@ -115,7 +117,9 @@ impl Connection {
                     more: false,
                 },
             },
-            State::Closing(Farewell::Flushed) => Step::Shutdown,
+            State::Closing(Farewell::Flushed { is_mutual }) => Step::Shutdown {
+                unless_drained: *is_mutual,
+            },
             State::Closing(Farewell::Lingering(_)) => Step::Discard(self.inbox.room(0)),
             State::Closed(ending) => Step::End(*ending),
         }
@@ -154,7 +158,11 @@ impl Connection {
         self.inbox.consume(length);
         let framing = response.framing(manners);
         let persistent = manners.persistent && !terms.draining && framing != Framing::UntilClose;
-        let then = if persistent { Then::Next } else { Then::Close };
+        let then = match (persistent, manners.last && self.inbox.is_empty()) {
+            (true, _) => Then::Next,
+            (false, true) => Then::Leave,
+            (false, false) => Then::Close,
+        };
         response.render(self.outbox.end(), terms.date, manners, persistent);
         let (sent, body) = match manners.bodiless || response.status.is_bodiless() {
             true => (0, None),
@@ -268,6 +276,11 @@ impl Connection {
         };
     }
 
+    /// All is said on both sides, and nothing lies unread: closing can reset nobody.
+    pub fn left(&mut self) {
+        self.end(Ending::Answered);
+    }
+
     /// Our direction is closed.
     pub fn shut_down(&mut self) {
         self.state = State::Closing(Farewell::Lingering(0));
@@ -317,15 +330,16 @@ impl Connection {
                     };
                 next
             }
-            Then::Close => self.farewell(now),
+            Then::Close => self.farewell(false, now),
+            Then::Leave => self.farewell(true, now),
         }
     }
 
     /// Nothing more will be sent.
-    fn farewell(&mut self, now: Instant) -> State {
+    fn farewell(&mut self, is_mutual: bool, now: Instant) -> State {
         self.inbox.clear();
         self.deadline = now + self.limits.linger_timeout;
-        State::Closing(Farewell::Flushed)
+        State::Closing(Farewell::Flushed { is_mutual })
     }
 
     /// With a response complete in the outbox and the next request in the inbox, answer that

@@ -175,7 +175,7 @@ fn take_step<T: Transport, S: Service>(
             connection.produce(now);
             Ok(())
         }
-        Step::Shutdown => transport.shutdown().map(|()| connection.shut_down()),
+        Step::Shutdown { unless_drained } => say_farewell(connection, transport, unless_drained),
         Step::Discard(room) => receive(transport, room, budget).map(|length| match length {
             0 => connection.peer_closed(),
             _ => connection.discarded(length),
@@ -220,7 +220,7 @@ impl Budget {
             Step::Respond(_) => self.requests == 0,
             Step::Send { .. } | Step::SendFile(_) => self.written == 0,
             Step::Produce => self.slices == 0,
-            Step::Shutdown | Step::End(_) => false,
+            Step::Shutdown { .. } | Step::End(_) => false,
         }
     }
 }
@@ -250,6 +250,20 @@ fn send<T: Transport>(
     }
     budget.written = budget.written.saturating_sub(length);
     Ok(length)
+}
+
+fn say_farewell<T: Transport>(
+    connection: &mut Connection,
+    transport: &mut T,
+    unless_drained: bool,
+) -> io::Result<()> {
+    if unless_drained && transport.is_drained() {
+        connection.left();
+        return Ok(());
+    }
+    transport.shutdown()?;
+    connection.shut_down();
+    Ok(())
 }
 
 fn send_file<T: Transport>(

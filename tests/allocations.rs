@@ -92,6 +92,10 @@ impl Transport for Asker {
         Ok(asks.len())
     }
 
+    fn is_drained(&self) -> bool {
+        self.asks.get().is_empty()
+    }
+
     fn send(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
         self.got.set(self.got.get() + bytes.len());
         Ok(bytes.len())
@@ -156,6 +160,7 @@ impl Loop {
         let peer = std::net::IpAddr::from([192, 0, 2, 1]);
         let guest = self.front.welcome(Some(peer));
         self.scheduler.admit(asker, guest, self.now);
+        self.scheduler.register(|_, _| Ok(()));
     }
 
     /// These bytes arrive on the connection `key`, in a turn of their own.

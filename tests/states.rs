@@ -128,7 +128,12 @@ impl Subject {
             Step::Send { more: false, .. } => "Send".into(),
             Step::SendFile(_) => "SendFile".into(),
             Step::Produce => "Produce".into(),
-            Step::Shutdown => "Shutdown".into(),
+            Step::Shutdown {
+                unless_drained: false,
+            } => "Shutdown".into(),
+            Step::Shutdown {
+                unless_drained: true,
+            } => "Shutdown unless drained".into(),
             Step::Discard(_) => "Discard".into(),
             Step::End(ending) if ending.aborts() => "End, with a reset".into(),
             Step::End(_) => "End".into(),

@@ -42,7 +42,7 @@ impl Connection {
             self.end(Ending::Drained);
             return false;
         }
-        self.state = self.farewell(now);
+        self.state = self.farewell(false, now);
         // Many clients never look at an idle connection. The stop does not wait for them.
         self.deadline = self.deadline.min(now + self.limits.settling);
         true

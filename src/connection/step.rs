@@ -24,7 +24,11 @@ pub enum Step<'c> {
     /// Let the body grow by one slice: [`produce`](super::Connection::produce).
     Produce,
     /// Close our direction: [`shut_down`](super::Connection::shut_down).
-    Shutdown,
+    Shutdown {
+        /// The peer has said that it sends nothing more. If nothing lies unread in the socket
+        /// either, a farewell is in nobody's interest: [`left`](super::Connection::left).
+        unless_drained: bool,
+    },
     /// Receive into this room and forget it: [`discarded`](super::Connection::discarded).
     Discard(&'c mut [u8]),
     /// Close the socket: no event follows.
@@ -34,7 +38,7 @@ pub enum Step<'c> {
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The last response was sent and the peer has closed, too.
+    /// The last response was sent, and the peer has closed, too, or has nothing more to say.
     Answered,
     /// The peer closed between requests, or before its request was complete.
     PeerClosed,

@@ -6,9 +6,10 @@
 //! Content-Length that is not plain digits or stands twice, every Transfer-Encoding but
 //! `chunked`, a Host that is missing, repeated or not a host.
 
-use super::fields::{Fields, list};
+use super::fields::Fields;
 use super::host::{is_host, is_host_and_port};
 use super::status::Status;
+use super::survey::Survey;
 use httparse::{Error, Status as Parsed};
 use std::mem::MaybeUninit;
 
@@ -76,6 +77,9 @@ pub struct Manners {
     pub bodiless: bool,
     /// The connection may carry another request afterwards.
     pub persistent: bool,
+    /// The peer has said that it sends nothing after this request, and the request has no body:
+    /// `Connection: close`, or HTTP/1.0 without keep-alive (RFC 9112 9.6, 9.3).
+    pub last: bool,
 }
 
 impl Manners {
@@ -84,6 +88,7 @@ impl Manners {
         old: false,
         bodiless: false,
         persistent: false,
+        last: false,
     };
 
     /// The same, with what can be read off its line: the answer to HEAD has no body, whatever
@@ -140,6 +145,8 @@ impl<'h> Request<'h> {
         let (target, authority) = parse_target(method, target).map_err(refuse)?;
         let old = minor == 0;
         let survey = Survey::of(fields).map_err(refuse)?;
+        let has_body = survey.has_body(old).map_err(refuse)?;
+        let may_go_on = survey.may_go_on(old);
         if survey.host.is_none() && !old {
             return Err(refuse(bad("HTTP/1.1 requires a Host field")));
         }
@@ -153,7 +160,8 @@ impl<'h> Request<'h> {
             manners: Manners {
                 old,
                 bodiless: method == Method::Head,
-                persistent: survey.persistent(old).map_err(refuse)? && method != Method::Connect,
+                persistent: may_go_on && !has_body && method != Method::Connect,
+                last: !may_go_on && !has_body && method != Method::Connect,
             },
             expects_unknown: survey.expects_unknown && !old,
         })
@@ -173,9 +181,10 @@ impl Method {
     }
 }
 
-type Reason = (Status, &'static str);
+/// What is wrong with a head: the status of the answer, and why.
+pub(super) type Reason = (Status, &'static str);
 
-fn bad(why: &'static str) -> Reason {
+pub(super) fn bad(why: &'static str) -> Reason {
     (Status::BAD_REQUEST, why)
 }
 
@@ -308,89 +317,6 @@ fn split_query(target: &[u8]) -> Target<'_> {
     }
 }
 
-/// What one walk over the fields finds out about framing.
-#[derive(Default)]
-struct Survey<'h> {
-    host: Option<&'h [u8]>,
-    length: Option<u64>,
-    chunked: bool,
-    close: bool,
-    keep_alive: bool,
-    expects_unknown: bool,
-}
-
-impl<'h> Survey<'h> {
-    fn of(fields: Fields<'h>) -> Result<Self, Reason> {
-        let mut survey = Self::default();
-        for (name, value) in fields.iter() {
-            survey.note(name, value)?;
-        }
-        Ok(survey)
-    }
-
-    fn note(&mut self, name: &[u8], value: &'h [u8]) -> Result<(), Reason> {
-        // Most fields are none of these; their length alone says so.
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
-                if !is_host(value) {
-                    return Err(bad("Host is not a valid host"));
-                }
-                if self.host.replace(value).is_some() {
-                    return Err(bad("Host stands twice"));
-                }
-            }
-            6 if name.eq_ignore_ascii_case(b"expect") => {
-                self.expects_unknown |=
-                    list(value).any(|one| !one.eq_ignore_ascii_case(b"100-continue"));
-            }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
-                self.close |= list(value).any(|token| token.eq_ignore_ascii_case(b"close"));
-                self.keep_alive |=
-                    list(value).any(|token| token.eq_ignore_ascii_case(b"keep-alive"));
-            }
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                let length = parse_length(value)?;
-                if self.length.replace(length).is_some() {
-                    return Err(bad("Content-Length stands twice"));
-                }
-            }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(bad(
-                        "the only transfer coding understood here is one chunked",
-                    ));
-                }
-                self.chunked = true;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Whether another request may follow on the connection. A body is never read as one:
-    /// after a request that announces one, we answer and close (RFC 9112 9.3).
-    fn persistent(&self, old: bool) -> Result<bool, Reason> {
-        if self.chunked && self.length.is_some() {
-            return Err(bad("both Content-Length and Transfer-Encoding"));
-        }
-        if self.chunked && old {
-            return Err(bad("Transfer-Encoding in an HTTP/1.0 request"));
-        }
-        let has_body = self.chunked || self.length.is_some_and(|length| length > 0);
-        Ok(!has_body && !self.close && (!old || self.keep_alive))
-    }
-}
-
-/// Digits only: `u64::from_str` would accept a plus sign, and a list would be two lengths.
-fn parse_length(value: &[u8]) -> Result<u64, Reason> {
-    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
-        return Err(bad("Content-Length is not a number"));
-    }
-    Ok(value
-        .iter()
-        .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -427,7 +353,8 @@ mod tests {
             Manners {
                 old: false,
                 bodiless: false,
-                persistent: true
+                persistent: true,
+                last: false,
             }
         );
     }

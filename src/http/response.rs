@@ -108,11 +108,13 @@ mod tests {
         old: false,
         bodiless: false,
         persistent: true,
+        last: false,
     };
     const OLD: Manners = Manners {
         old: true,
         bodiless: false,
         persistent: true,
+        last: false,
     };
 
     fn render(response: &Response, manners: Manners, persistent: bool) -> String {

@@ -20,12 +20,16 @@ const SAID_ENOUGH: Duration = Duration::from_secs(60);
 
 /// What the loop wants done to its sockets.
 pub trait Sockets<A: Accept, T> {
-    /// Registers what was accepted, once and for both directions: its events will bear `key`. Also
-    /// says whose it is; `None` stands for a peer on a unix socket.
+    /// Makes a transport of what was accepted, and says whose it is; `None` stands for a peer on a
+    /// unix socket.
+    fn welcome(&mut self, stream: A::Stream) -> (T, Option<IpAddr>);
+
+    /// Registers a socket, once and for both directions: its events will bear `key`. What is ready
+    /// by then is announced, too.
     ///
     /// # Errors
     /// Those of epoll_ctl(2) or kevent(2). The connection is lost, no other.
-    fn register(&mut self, stream: A::Stream, key: usize) -> io::Result<(T, Option<IpAddr>)>;
+    fn register(&mut self, transport: &mut T, key: usize) -> io::Result<()>;
 
     /// Forgets a connection's socket and closes it.
     fn release(&mut self, transport: T);
@@ -116,6 +120,8 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
     pub fn turn(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<Flow> {
         self.accept(now, sockets)?;
         self.scheduler.turn(&mut self.service, now);
+        self.scheduler
+            .register(|transport, key| sockets.register(transport, key));
         self.cut_if_overdue(now);
         self.reap(now, sockets);
         self.service.turn_ended();
@@ -160,11 +166,8 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
             Some(_) => usize::MAX,
         };
         let stopped = listeners.accept(room, limits, now, |stream| {
-            match sockets.register(stream, scheduler.next_key()) {
-                Ok((transport, peer)) => scheduler.admit(transport, service.welcome(peer), now),
-                // This client is lost, no other.
-                Err(error) => log::warn!("cannot register a connection: {error}"),
-            }
+            let (transport, peer) = sockets.welcome(stream);
+            scheduler.admit(transport, service.welcome(peer), now);
         });
         match stopped {
             Stopped::Done => {}

@@ -149,21 +149,17 @@ fn token_of(index: usize) -> Token {
 }
 
 impl Sockets<Acceptor, Socket> for Polled {
-    fn register(
-        &mut self,
-        (stream, peer): (Stream, Option<IpAddr>),
-        key: usize,
-    ) -> io::Result<(Socket, Option<IpAddr>)> {
-        let mut socket = Socket::new(stream);
-        self.poll
-            .registry()
-            .register(socket.source(), Token(key), Socket::INTEREST)?;
-        Ok((socket, peer))
+    fn welcome(&mut self, (stream, peer): (Stream, Option<IpAddr>)) -> (Socket, Option<IpAddr>) {
+        (Socket::new(stream), peer)
     }
 
-    fn release(&mut self, mut socket: Socket) {
-        // Fails only for a socket that the poll has forgotten by itself.
-        let _ = self.poll.registry().deregister(socket.source());
+    fn register(&mut self, socket: &mut Socket, key: usize) -> io::Result<()> {
+        let registry = self.poll.registry();
+        registry.register(socket.source(), Token(key), Socket::INTEREST)
+    }
+
+    fn release(&mut self, socket: Socket) {
+        socket.close(self.poll.registry());
     }
 
     fn close(&mut self, acceptors: impl Iterator<Item = Acceptor>) {

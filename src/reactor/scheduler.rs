@@ -16,6 +16,7 @@ use crate::timers::Timers;
 use crate::transport::Transport;
 use slab::Slab;
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Scheduler<T, G> {
     runnable: VecDeque<usize>,
     /// One entry per live slot, at or before its connection's deadline.
     timers: Timers,
+    /// Keys of the slots whose sockets no event can come for yet.
+    unregistered: Vec<usize>,
     /// Keys of the slots that ended in this turn.
     ended: Vec<usize>,
     loan: Loan,
@@ -56,6 +59,7 @@ impl<T: Transport, G> Scheduler<T, G> {
             slots: Slab::new(),
             runnable: VecDeque::new(),
             timers: Timers::new(),
+            unregistered: Vec::new(),
             ended: Vec::new(),
             loan: Loan::new(&limits),
             date: DateLine::default(),
@@ -79,14 +83,11 @@ impl<T: Transport, G> Scheduler<T, G> {
         (self.slots.iter()).map(|(key, slot)| (key, &slot.client.connection))
     }
 
-    /// The key the next client will get: the token to register it under.
-    pub fn next_key(&self) -> usize {
-        self.slots.vacant_key()
-    }
-
     /// Takes a client in. It runs in the coming turn, without waiting for an event: what it has
-    /// to say may have arrived already.
-    pub fn admit(&mut self, transport: T, guest: G, now: Now) {
+    /// to say may have arrived already. Only who has to wait afterwards is registered: for one
+    /// that is answered and gone by then, it would have been in vain.
+    /// Returns its key.
+    pub fn admit(&mut self, transport: T, guest: G, now: Now) -> usize {
         let connection = Connection::new(self.limits.clone(), now.instant);
         let deadline = connection.deadline();
         let client = Client {
@@ -99,7 +100,28 @@ impl<T: Transport, G> Scheduler<T, G> {
             is_queued: false,
         });
         self.timers.schedule(key, deadline);
+        self.unregistered.push(key);
         self.enqueue(key);
+        key
+    }
+
+    /// Registers whoever came in this turn and is still here. `register` gets the transport and the
+    /// key that its events are to bear; where it fails, this client is lost, no other.
+    pub fn register(&mut self, mut register: impl FnMut(&mut T, usize) -> io::Result<()>) {
+        while let Some(key) = self.unregistered.pop() {
+            let Some(slot) = self.slots.get_mut(key) else {
+                continue;
+            };
+            let client = &mut slot.client;
+            if client.connection.ending().is_none()
+                && let Err(error) = register(&mut client.transport, key)
+            {
+                log::warn!("cannot register a connection: {error}");
+                client.connection.failed(error.kind());
+                // Its next turn is its end.
+                self.enqueue(key);
+            }
+        }
     }
 
     /// An event came for `key`: its slot will run in the coming turn. Which direction is ready

@@ -1,5 +1,5 @@
-//! The one seam between the protocol and the world: five things a connection can want
-//! of its socket. A plain socket is one transport, a script in a test another.
+//! The one seam between the protocol and the world: what a connection can want of its socket.
+//! A plain socket is one transport, a script in a test another.
 //!
 //! Imports nothing of ours. With the reactor, the only room that may name mio.
 
@@ -24,6 +24,10 @@ pub trait Transport {
     /// # Errors
     /// Those of the trait.
     fn receive(&mut self, room: &mut [u8]) -> io::Result<usize>;
+
+    /// Whether it is certain that nothing lies unread: the latest receive proved it, and no event
+    /// has told of more. Then a close does not turn into a reset.
+    fn is_drained(&self) -> bool;
 
     /// Sends a part of `bytes`, at least one (send(2)). With `more`, a file follows at once and
     /// a packet that is not full may wait for it (MSG_MORE).

@@ -32,13 +32,9 @@ impl Socket {
     /// connection waits for is its own affair; and urgent data where it has an event of its own.
     pub const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(URGENT);
 
-    /// A socket that was just accepted. Small writes are not held back (TCP_NODELAY): a
-    /// response leaves whole, so there is nothing to gather. A socket that is already dead may
-    /// refuse the option; the first receive will tell.
+    /// A socket that was just accepted. That it sends small packets at once (TCP_NODELAY) it has
+    /// from the socket that listens.
     pub fn new(stream: Stream) -> Self {
-        if let Stream::Tcp(stream) = &stream {
-            let _ = stream.set_nodelay(true);
-        }
         Self {
             stream,
             arrivals: Arrivals::default(),
@@ -51,6 +47,15 @@ impl Socket {
             readable: event.is_readable(),
             beyond_short: event.is_read_closed() || event.is_error() || event.is_priority(),
         });
+    }
+
+    /// Closes the socket, and sees to it that no poll waits for it any more. epoll and kqueue
+    /// forget a socket by themselves when its last descriptor is closed, and this is the only one
+    /// (epoll(7), kqueue(2)); mio's poll(2) selector has to be told.
+    pub fn close(mut self, registry: &mio::Registry) {
+        if cfg!(mio_unsupported_force_poll_poll) {
+            let _ = registry.deregister(self.source());
+        }
     }
 
     /// What the poll registers.
@@ -93,6 +98,10 @@ impl Transport for Socket {
             let _ = self.try_io(|| Err(io::ErrorKind::WouldBlock.into()));
         }
         received
+    }
+
+    fn is_drained(&self) -> bool {
+        self.arrivals.are_drained()
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {

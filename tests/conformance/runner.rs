@@ -118,9 +118,24 @@ fn talk(
             bytes => received.extend(bytes),
         }
     }
+    if says_last(&script.pieces.concat()) && says_last(received) {
+        // Whoever has said that nothing follows must keep to it: the server may be gone by now.
+        return take(peer.receive_to_end(), received);
+    }
+    let before = received.len();
     peer.send(PROBE)?;
     take(peer.receive_to_end(), received)?;
-    linger(&mut peer)
+    match received.len() == before {
+        true => linger(&mut peer),
+        false => Ok(()),
+    }
+}
+
+/// Whether a request or a response says that it is the connection's last.
+fn says_last(bytes: &[u8]) -> bool {
+    let text = bytes.to_ascii_lowercase();
+    let has = |words: &[u8]| text.windows(words.len()).any(|window| window == words);
+    has(b"close") || has(b" http/1.0\r\n")
 }
 
 fn take(result: Result<Vec<u8>, (Vec<u8>, io::Error)>, received: &mut Vec<u8>) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Half-closes, lingering, resets and errors.
 
 use crate::wire::{Arrival, Call, Take};
-use crate::{GET, House, LAST, OK, get, head};
+use crate::{GET, House, LAST, LAST_GET, OK, get, head};
 use std::io::ErrorKind;
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n";
@@ -45,7 +45,7 @@ fn all_requests_that_came_before_the_end_are_answered() {
 #[test]
 fn after_the_last_response_our_direction_is_closed_and_then_the_peers_awaited() {
     let mut house = House::new();
-    let peer = house.connect("GET /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let peer = house.connect(LAST_GET);
     house.run();
     assert_eq!(peer.reads(), LAST);
     assert!(peer.is_shut() && !peer.is_closed());
@@ -55,6 +55,36 @@ fn after_the_last_response_our_direction_is_closed_and_then_the_peers_awaited() 
     peer.closes();
     house.run();
     assert!(peer.is_closed() && !peer.is_aborted());
+}
+
+#[test]
+fn a_peer_that_has_said_all_is_left_without_a_farewell() {
+    for words in [LAST_GET, "GET /small HTTP/1.0\r\n\r\n"] {
+        let mut house = House::new();
+        let peer = house.connect(words);
+        peer.says_no_more();
+        house.run();
+        assert_eq!(peer.reads(), LAST);
+        assert!(peer.is_closed() && !peer.is_aborted() && !peer.is_shut());
+    }
+}
+
+#[test]
+fn a_peer_that_has_more_to_say_is_not_left_without_a_farewell() {
+    let body = "POST /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\n";
+    for words in [&(LAST_GET.to_owned() + "G"), body, "GET\r\n\r\n"] {
+        let mut house = House::new();
+        let peer = house.connect(words);
+        peer.says_no_more();
+        house.run();
+        assert!(peer.is_shut() && !peer.is_closed(), "{words}");
+    }
+    let mut house = House::new();
+    let peer = house.connect(LAST_GET);
+    peer.says_no_more();
+    peer.arrives([Arrival::Nothing, Arrival::Bytes(GET.into())]);
+    house.run();
+    assert!(peer.is_shut(), "something lies unread");
 }
 
 #[test]

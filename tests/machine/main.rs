@@ -42,6 +42,7 @@ const GET: &str = "GET /small HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
                   Content-Length: 5\r\n\r\nsmall";
 /// The same as the connection's last.
+const LAST_GET: &str = "GET /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 const LAST: &str = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
                     Content-Length: 5\r\nConnection: close\r\n\r\nsmall";
 
@@ -97,8 +98,8 @@ impl House {
             peer.sends(words);
         }
         let guest = self.desk.welcome(None);
-        self.peers.push((self.scheduler.next_key(), peer.clone()));
-        self.scheduler.admit(wire, guest, self.now);
+        let key = self.scheduler.admit(wire, guest, self.now);
+        self.peers.push((key, peer.clone()));
         peer
     }
 
@@ -106,6 +107,7 @@ impl House {
     fn turn(&mut self) {
         self.note();
         self.scheduler.turn(&mut self.desk, self.now);
+        self.scheduler.register(|_, _| Ok(()));
         self.reap();
     }
 
@@ -116,6 +118,11 @@ impl House {
                 self.scheduler.note(*key);
             }
         }
+    }
+
+    /// The keys that were given out, in order.
+    fn keys(&self) -> Vec<usize> {
+        self.peers.iter().map(|(key, _)| *key).collect()
     }
 
     fn reap(&mut self) -> usize {

@@ -1,7 +1,7 @@
 //! Who is freed when, and who makes room for others.
 
 use crate::wire::{Arrival, Call, Take};
-use crate::{GET, House, OK, get, seconds};
+use crate::{GET, House, LAST, LAST_GET, OK, get, seconds};
 use oneloop::limits::Limits;
 use std::io::ErrorKind;
 
@@ -13,12 +13,53 @@ fn a_slot_is_freed_by_reaping_and_by_nothing_else() {
     house.scheduler.turn(&mut house.desk, house.now);
     assert_eq!(house.scheduler.len(), 1);
     assert!(!peer.is_closed());
-    assert_eq!(house.scheduler.next_key(), 1, "the key is still taken");
+    house.connect("");
+    assert_eq!(house.keys(), [0, 1], "the key is still taken");
     assert_eq!(house.reap(), 1);
-    assert_eq!((house.released, house.scheduler.len()), (1, 0));
+    assert_eq!((house.released, house.scheduler.len()), (1, 1));
     assert!(peer.is_closed());
-    assert_eq!(house.scheduler.next_key(), 0);
+    house.connect("");
+    assert_eq!(house.keys(), [0, 1, 0]);
     assert_eq!(house.reap(), 0);
+}
+
+#[test]
+fn who_is_still_here_when_his_first_turn_is_over_is_registered_and_once() {
+    let mut house = House::new();
+    let (stays, leaves, waits) = (
+        house.connect(GET),
+        house.connect(LAST_GET),
+        house.connect(""),
+    );
+    leaves.says_no_more();
+    house.scheduler.turn(&mut house.desk, house.now);
+    let mut registered = Vec::new();
+    house.scheduler.register(|_, key| {
+        registered.push(key);
+        Ok(())
+    });
+    assert_eq!(registered, [2, 0]);
+    house.reap();
+    assert_eq!((leaves.reads(), leaves.is_closed()), (LAST.into(), true));
+    assert!(!stays.is_closed() && !waits.is_closed());
+    house.scheduler.turn(&mut house.desk, house.now);
+    house.scheduler.register(|_, key| panic!("{key} again"));
+}
+
+#[test]
+fn who_cannot_be_registered_is_lost_and_no_other() {
+    let mut house = House::new();
+    let (lost, other) = (house.connect(""), house.connect(""));
+    house.scheduler.turn(&mut house.desk, house.now);
+    house.scheduler.register(|_, key| match key {
+        0 => Err(ErrorKind::OutOfMemory.into()),
+        _ => Ok(()),
+    });
+    house.run();
+    assert!(lost.is_closed() && !other.is_closed());
+    other.sends(GET);
+    house.run();
+    assert_eq!(other.reads(), OK);
 }
 
 #[test]

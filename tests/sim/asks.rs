@@ -129,6 +129,16 @@ impl Manner {
 }
 
 impl Ask {
+    /// Whether it says itself that nothing follows it.
+    pub fn is_last(&self) -> bool {
+        let (method, manner) = match self {
+            Self::Page { method, manner, .. } => (method, manner),
+            Self::Site(ask) => (&ask.method, &ask.manner),
+            _ => return false,
+        };
+        matches!(manner, Manner::NewClose | Manner::Old) && !matches!(method, Method::Post(1..))
+    }
+
     /// The bytes of the request, and how many of them the server has to have for an answer.
     pub fn text(&self) -> (Vec<u8>, usize) {
         let whole = |text: String| (text.clone().into_bytes(), text.len());

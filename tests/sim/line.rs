@@ -2,6 +2,7 @@
 //! who follows its script. What is ready, and what the server has seen of that, is known here
 //! exactly; which of it becomes an event is the poller's affair.
 
+use crate::asks::Ask;
 use crate::faults::{Answer, Call};
 use crate::oracle::Seen;
 use crate::plan::{Act, Kind, Micros, Peer, SECOND};
@@ -62,6 +63,8 @@ pub struct Line {
     /// Known to the poller; announced to the server when it polls.
     pub edge: Edge,
     pub token: Option<usize>,
+    /// The server has let it in.
+    pub is_welcome: bool,
     /// What the world has noted down to do for it.
     pub is_listed: bool,
     pub is_stirred: bool,
@@ -112,6 +115,7 @@ impl Line {
             seen_full: false,
             edge: Edge::default(),
             token: None,
+            is_welcome: false,
             is_listed: false,
             is_stirred: false,
             is_to_take: false,
@@ -130,12 +134,12 @@ impl Line {
 
     /// The server has accepted it, and not let it in.
     pub fn is_held(&self) -> bool {
-        self.accepted && self.token.is_none() && !self.closed
+        self.accepted && !self.is_welcome && !self.closed
     }
 
     /// Whether the server has it open.
     pub fn is_open(&self) -> bool {
-        self.token.is_some() && !self.closed
+        self.is_welcome && !self.closed
     }
 
     /// Requests that the server has received whole.
@@ -146,6 +150,16 @@ impl Line {
     /// The peer has closed its side, or is gone.
     pub fn has_left(&self) -> bool {
         self.reset || self.half_closed
+    }
+
+    /// The peer has said that its latest request was its last. What it says all the same may meet
+    /// a reset, which takes along what it has not taken (RFC 9112 9.6).
+    pub fn has_said_all(&self) -> bool {
+        let answered = self.matcher.done().checked_sub(1);
+        let ask = answered.and_then(|last| self.peer.asks.get(last));
+        ask.is_some_and(Ask::is_last)
+            && !self.shut
+            && self.received <= self.ends[answered.unwrap_or(0)]
     }
 
     /// Bytes on their way to the peer.
@@ -319,9 +333,8 @@ impl Line {
     pub fn register(&mut self, token: usize) {
         self.token = Some(token);
         let beyond_short = self.reset || self.half_closed || !self.marks.is_empty();
-        if self.can_receive() || beyond_short {
-            self.announce(true, false, beyond_short);
-        }
+        let has_room = self.seen_full && self.can_send();
+        self.announce(self.can_receive() || beyond_short, has_room, beyond_short);
     }
 
     /// What was hidden comes to light.
@@ -416,6 +429,18 @@ impl Line {
             self.lost |= self.untaken() > 0;
         }
         self.flow();
+    }
+
+    /// The server is about to close it. Without a reset, and before it has shut its direction, that
+    /// is the end of our stream, which may be the end of a body.
+    ///
+    /// # Errors
+    /// What was sent was no end.
+    pub fn ends_in_order(&mut self) -> Result<(), String> {
+        match self.aborted || self.shut || self.failed || self.has_left() {
+            true => Ok(()),
+            false => self.matcher.shut(),
+        }
     }
 
     fn fail(&mut self, error: Errno) -> Errno {

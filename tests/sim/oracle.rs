@@ -111,7 +111,7 @@ impl World {
         for id in 0..self.lines.len() {
             let now = self.now;
             let line = &mut self.lines[id];
-            if line.token.is_none() {
+            if !line.is_welcome {
                 continue;
             }
             let slices = line.seen.slices.swap(0, Ordering::Relaxed);
@@ -219,7 +219,9 @@ impl World {
         let is_unanswered = line.asked().max(line.seen.given()) > line.matcher.done();
         let is_owed = is_unanswered && !line.matcher.is_over() && !line.shut;
         let what = match (line.aborted, standing) {
-            (true, Standing::Between) if !is_owed => "reset, although nothing was owed",
+            (true, Standing::Between) if !is_owed && !line.failed => {
+                "reset, although nothing was owed"
+            }
             (false, Standing::Within | Standing::Broken) if !line.reset => {
                 "closed within a response without a reset"
             }
@@ -256,6 +258,8 @@ impl World {
             Phase::Head => false,
             Phase::Reply if line.matcher.standing() == Standing::Broken => true,
             Phase::Reply => line.reply_is_due(now, since, &limits),
+            // Without a farewell, where it would be in nobody's interest.
+            Phase::Linger if line.has_said_all() => !(line.seen.noted && line.has_arrivals()),
             Phase::Linger => {
                 // Who was idle as the server stopped gets less.
                 let timeout = match is_stopping {
@@ -287,7 +291,7 @@ impl World {
         let is_tight = self.is_tight();
         let mut broken = Vec::new();
         for (id, line) in self.lines.iter().enumerate() {
-            if line.token.is_none() || !line.peer.is_good() || line.failed {
+            if !line.is_welcome || !line.peer.is_good() || line.failed {
                 continue;
             }
             let asked = line.peer.asks.len();
@@ -391,8 +395,13 @@ impl Line {
             return false;
         };
         let is_late = now >= since + micros(limits.idle_timeout);
-        let is_there = self.can_receive() && self.arrived > self.received;
-        self.seen.noted && is_there && !is_late && !self.failed && !self.reset
+        let is_ended = self.failed || self.reset;
+        self.seen.noted && self.has_arrivals() && !is_late && !is_ended
+    }
+
+    /// Bytes lie there, to be received.
+    fn has_arrivals(&self) -> bool {
+        self.can_receive() && self.arrived > self.received
     }
 
     /// The peer has taken nothing, or too little, for so long.

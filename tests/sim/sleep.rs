@@ -30,8 +30,7 @@ impl World {
         let will_try_again = rest.is_some_and(|rest| rest <= limits.accept_pause);
         if self.lines.iter().any(|line| line.is_held()) {
             let open = self.lines.iter().filter(|line| line.is_open()).count();
-            // Who could not be registered has counted against the room in that turn: a pause follows.
-            let has_place = open < limits.connections && !self.registering_failed;
+            let has_place = open < limits.connections;
             return (has_place || !will_try_again)
                 .then(|| "there is a place, and who was accepted for it is not let in".into());
         }

@@ -95,6 +95,10 @@ impl Transport for Wire {
         received
     }
 
+    fn is_drained(&self) -> bool {
+        self.arrivals.are_drained()
+    }
+
     fn send(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
         self.visited();
         let sent = self.give(Call::Send, bytes.len() as u64, |line, length| {
@@ -185,7 +189,10 @@ impl Drop for Wire {
         let mut world = self.world.borrow_mut();
         world.descriptors += 1;
         world.has_moved = true;
-        world.lines[self.id].may_lose = world.is_cut();
+        if let Err(wrong) = world.lines[self.id].ends_in_order() {
+            world.accuse(format!("line {}: {wrong}", self.id));
+        }
+        world.lines[self.id].may_lose = world.is_cut() || world.lines[self.id].has_said_all();
         world.lines[self.id].close();
         world.forget_token(self.id);
         world.stir(self.id);
@@ -226,21 +233,27 @@ impl Accept for Door {
 }
 
 impl Sockets<Door, Wire> for House {
-    fn register(&mut self, id: usize, key: usize) -> io::Result<(Wire, Option<IpAddr>)> {
+    fn welcome(&mut self, id: usize) -> (Wire, Option<IpAddr>) {
+        self.0.borrow_mut().lines[id].is_welcome = true;
         let wire = Wire {
             world: self.0.clone(),
             id,
             arrivals: Arrivals::default(),
         };
-        let answer = self.0.borrow_mut().answer(id, Call::Register);
+        (wire, Some(address_of(id)))
+    }
+
+    fn register(&mut self, wire: &mut Wire, key: usize) -> io::Result<()> {
+        let mut world = self.0.borrow_mut();
+        let answer = world.answer(wire.id, Call::Register);
+        let line = &mut world.lines[wire.id];
         if let Answer::Fails(error) = answer {
-            self.0.borrow_mut().registering_failed = true;
+            line.failed = true;
             return Err(error.into());
         }
-        let mut world = self.0.borrow_mut();
-        world.lines[id].register(key);
-        world.stir(id);
-        Ok((wire, Some(address_of(id))))
+        line.register(key);
+        world.stir(wire.id);
+        Ok(())
     }
 
     fn release(&mut self, wire: Wire) {

@@ -50,8 +50,6 @@ pub struct World {
     pub door_open: bool,
     /// Somebody has been taken out of the backlog in this turn, or closed.
     pub has_moved: bool,
-    /// A connection was lost because it could not be registered.
-    pub registering_failed: bool,
     agenda: BinaryHeap<Reverse<(Micros, Due)>>,
     /// Lines with an edge, in the order in which it came.
     edges: VecDeque<usize>,
@@ -131,7 +129,6 @@ impl World {
             door_calls_before: 0,
             door_open: true,
             has_moved: false,
-            registering_failed: false,
             agenda: BinaryHeap::new(),
             edges: VecDeque::new(),
             stale: Vec::new(),

@@ -70,6 +70,7 @@ struct Line {
     refused: Option<Refused>,
     taken: Vec<u8>,
     calls: Vec<Call>,
+    is_drained: bool,
     is_shut: bool,
     is_aborted: bool,
     is_closed: bool,
@@ -91,6 +92,7 @@ pub fn pair() -> (Wire, Peer) {
         refused: None,
         taken: Vec::new(),
         calls: Vec::new(),
+        is_drained: false,
         is_shut: false,
         is_aborted: false,
         is_closed: false,
@@ -104,6 +106,11 @@ impl Peer {
     /// These bytes arrive at the server.
     pub fn sends(&self, bytes: impl AsRef<[u8]>) {
         self.arrives([Arrival::Bytes(bytes.as_ref().to_vec())]);
+    }
+
+    /// The server knows from here on that nothing lies unread whenever it has received everything.
+    pub fn says_no_more(&self) {
+        self.0.borrow_mut().is_drained = true;
     }
 
     /// The peer closes its direction.
@@ -236,6 +243,11 @@ impl Transport for Wire {
                 Err(kind.into())
             }
         }
+    }
+
+    fn is_drained(&self) -> bool {
+        let line = self.0.borrow();
+        line.is_drained && line.arrivals.is_empty()
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {

@@ -97,6 +97,7 @@ fn same(request: &Request<'_>, opinion: &Opinion) {
         old: opinion.old,
         bodiless: opinion.method == "HEAD",
         persistent: opinion.persistent,
+        last: opinion.last,
     };
     assert_eq!(request.manners, manners);
     let fields: Vec<_> = request

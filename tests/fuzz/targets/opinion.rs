@@ -10,6 +10,7 @@ pub struct Opinion {
     pub host: Option<Vec<u8>>,
     pub old: bool,
     pub persistent: bool,
+    pub last: bool,
     pub expects_unknown: bool,
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -110,7 +111,8 @@ pub fn read(head: &[u8], most_fields: usize) -> Option<Opinion> {
     let has_body = read_framing(&named("content-length"), &named("transfer-encoding"), old)?;
     let says = |token: &[u8]| lists("connection").iter().any(|member| member == token);
     let is_tunnel = method == "CONNECT";
-    let persistent = !has_body && !is_tunnel && !says(b"close") && (!old || says(b"keep-alive"));
+    let may_go_on = !says(b"close") && (!old || says(b"keep-alive"));
+    let persistent = !has_body && !is_tunnel && may_go_on;
     let is_strange = |member: &Vec<u8>| member != b"100-continue";
     let expects_unknown = !old && lists("expect").iter().any(is_strange);
     let host = authority.or(hosts.first().map(|host| host.to_vec()));
@@ -120,6 +122,7 @@ pub fn read(head: &[u8], most_fields: usize) -> Option<Opinion> {
         host,
         old,
         persistent,
+        last: !has_body && !is_tunnel && !may_go_on,
         expects_unknown,
         fields,
     })

@@ -283,6 +283,10 @@ impl Transport for Watched {
         received
     }
 
+    fn is_drained(&self) -> bool {
+        self.0.is_drained()
+    }
+
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
         self.1.waits_for_bytes.set(false);
         self.0.send(bytes, more)

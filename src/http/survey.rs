@@ -1,0 +1,96 @@
+//! Room `http`: what do the fields say of the message itself, whatever is asked for?
+//!
+//! Whose it is (Host), how long it is, and what becomes of the connection after it. What is
+//! ambiguous is refused, because two servers that see another end of a request are how requests
+//! are smuggled.
+
+use super::fields::{Fields, list};
+use super::host::is_host;
+use super::request::{Reason, bad};
+
+/// What one walk over the fields finds out about framing.
+#[derive(Default)]
+pub(super) struct Survey<'h> {
+    pub(super) host: Option<&'h [u8]>,
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    pub(super) expects_unknown: bool,
+}
+
+impl<'h> Survey<'h> {
+    pub(super) fn of(fields: Fields<'h>) -> Result<Self, Reason> {
+        let mut survey = Self::default();
+        for (name, value) in fields.iter() {
+            survey.note(name, value)?;
+        }
+        Ok(survey)
+    }
+
+    fn note(&mut self, name: &[u8], value: &'h [u8]) -> Result<(), Reason> {
+        // Most fields are none of these; their length alone says so.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                if !is_host(value) {
+                    return Err(bad("Host is not a valid host"));
+                }
+                if self.host.replace(value).is_some() {
+                    return Err(bad("Host stands twice"));
+                }
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.expects_unknown |=
+                    list(value).any(|one| !one.eq_ignore_ascii_case(b"100-continue"));
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.close |= list(value).any(|token| token.eq_ignore_ascii_case(b"close"));
+                self.keep_alive |=
+                    list(value).any(|token| token.eq_ignore_ascii_case(b"keep-alive"));
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                let length = parse_length(value)?;
+                if self.length.replace(length).is_some() {
+                    return Err(bad("Content-Length stands twice"));
+                }
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(bad(
+                        "the only transfer coding understood here is one chunked",
+                    ));
+                }
+                self.chunked = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a body follows the head. It is never read as one: after a request that announces
+    /// one, we answer and close (RFC 9112 9.3).
+    pub(super) fn has_body(&self, old: bool) -> Result<bool, Reason> {
+        if self.chunked && self.length.is_some() {
+            return Err(bad("both Content-Length and Transfer-Encoding"));
+        }
+        if self.chunked && old {
+            return Err(bad("Transfer-Encoding in an HTTP/1.0 request"));
+        }
+        Ok(self.chunked || self.length.is_some_and(|length| length > 0))
+    }
+
+    /// Whether the peer may send another request on the connection, by what it said itself.
+    pub(super) fn may_go_on(&self, old: bool) -> bool {
+        !self.close && (!old || self.keep_alive)
+    }
+}
+
+/// Digits only: `u64::from_str` would accept a plus sign, and a list would be two lengths.
+fn parse_length(value: &[u8]) -> Result<u64, Reason> {
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return Err(bad("Content-Length is not a number"));
+    }
+    Ok(value
+        .iter()
+        .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}
