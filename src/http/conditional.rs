@@ -41,11 +41,6 @@ pub enum Verdict {
 /// ours: If-Match then stops the request, and If-None-Match lets the whole answer through.
 /// The client may wait longer than it had to, but it never believes what is not so.
 pub fn evaluate(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> Verdict {
-    // Nearly all requests have no condition: they pay for one walk, not for six.
-    if !fields.iter().any(|(name, _)| is_condition(name)) {
-        return Verdict::Proceed { ranges: true };
-    }
-
     // Steps 1 and 2.
     if is_present(fields, "If-Match") {
         if !names(fields, "If-Match", current.etag, ETag::strong_eq) {
@@ -98,7 +93,7 @@ fn ranges_count(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> b
 }
 
 /// All conditions begin with `If-`; a stranger that does too only costs a few walks.
-fn is_condition(name: &[u8]) -> bool {
+pub(super) fn is_condition(name: &[u8]) -> bool {
     name.get(..3)
         .is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"If-"))
 }

@@ -44,12 +44,19 @@ fn is_reg_name(mut name: &[u8]) -> bool {
             {
                 rest
             }
-            (byte, rest) if byte.is_ascii_alphanumeric() => rest,
-            (byte, rest) if b"-._~!$&'()*+,;=".contains(byte) => rest,
+            (byte, rest) if may_stand_alone(*byte) => rest,
             _ => return false,
         };
     }
     true
+}
+
+/// `unreserved / sub-delims` of RFC 3986. As a pattern it becomes a test of one bit.
+fn may_stand_alone(byte: u8) -> bool {
+    matches!(byte,
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9'
+        | b'-' | b'.' | b'_' | b'~'
+        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 #[cfg(test)]

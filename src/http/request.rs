@@ -29,6 +29,8 @@ pub struct Request<'h> {
     pub host: Option<&'h [u8]>,
     /// All fields.
     pub fields: Fields<'h>,
+    /// Which of them are worth a look.
+    pub mentions: Mentions,
     /// What the connection needs to know of it.
     pub manners: Manners,
     /// It expects something other than `100-continue` (RFC 9110 10.1.1).
@@ -80,6 +82,18 @@ pub struct Manners {
     /// The peer has said that it sends nothing after this request, and the request has no body:
     /// `Connection: close`, or HTTP/1.0 without keep-alive (RFC 9112 9.6, 9.3).
     pub last: bool,
+}
+
+/// Fields that most requests lack, and whoever answers need not look for then: to find that a field
+/// is absent takes a walk over all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mentions {
+    /// A precondition, or If-Range.
+    pub conditions: bool,
+    /// Range.
+    pub range: bool,
+    /// Accept-Encoding.
+    pub codings: bool,
 }
 
 impl Manners {
@@ -163,6 +177,7 @@ impl<'h> Request<'h> {
                 persistent: may_go_on && !has_body && method != Method::Connect,
                 last: !may_go_on && !has_body && method != Method::Connect,
             },
+            mentions: survey.mentions,
             expects_unknown: survey.expects_unknown && !old,
         })
     }
@@ -263,7 +278,8 @@ fn names_another_version(line: &[u8]) -> bool {
 /// The target, and the authority if it brought one.
 fn parse_target(method: Method, target: &str) -> Result<(Target<'_>, Option<&[u8]>), Reason> {
     let target = target.as_bytes();
-    if target.iter().any(|byte| b"#\"<>\\".contains(byte)) {
+    let must_be_escaped = |byte: &u8| matches!(byte, b'#' | b'"' | b'<' | b'>' | b'\\');
+    if target.iter().any(must_be_escaped) {
         return Err(bad("the target holds a byte that must be percent-encoded"));
     }
     if method == Method::Connect {

@@ -4,11 +4,12 @@
 //! ambiguous is refused, because two servers that see another end of a request are how requests
 //! are smuggled.
 
+use super::conditional::is_condition;
 use super::fields::{Fields, list};
 use super::host::is_host;
-use super::request::{Reason, bad};
+use super::request::{Mentions, Reason, bad};
 
-/// What one walk over the fields finds out about framing.
+/// What one walk over the fields finds out. It is the only walk that every request needs.
 #[derive(Default)]
 pub(super) struct Survey<'h> {
     pub(super) host: Option<&'h [u8]>,
@@ -17,6 +18,7 @@ pub(super) struct Survey<'h> {
     close: bool,
     keep_alive: bool,
     pub(super) expects_unknown: bool,
+    pub(super) mentions: Mentions,
 }
 
 impl<'h> Survey<'h> {
@@ -39,6 +41,7 @@ impl<'h> Survey<'h> {
                     return Err(bad("Host stands twice"));
                 }
             }
+            5 if name.eq_ignore_ascii_case(b"range") => self.mentions.range = true,
             6 if name.eq_ignore_ascii_case(b"expect") => {
                 self.expects_unknown |=
                     list(value).any(|one| !one.eq_ignore_ascii_case(b"100-continue"));
@@ -54,6 +57,7 @@ impl<'h> Survey<'h> {
                     return Err(bad("Content-Length stands twice"));
                 }
             }
+            15 if name.eq_ignore_ascii_case(b"accept-encoding") => self.mentions.codings = true,
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(bad(
@@ -62,7 +66,7 @@ impl<'h> Survey<'h> {
                 }
                 self.chunked = true;
             }
-            _ => {}
+            _ => self.mentions.conditions |= is_condition(name),
         }
         Ok(())
     }

@@ -46,6 +46,8 @@ pub struct Opened {
     pub lines: Arc<FieldLines>,
     /// The media type of what it represents.
     pub content_type: &'static str,
+    /// Whether a sibling may hold it encoded.
+    pub is_compressible: bool,
     /// How the file encodes that.
     pub coding: Coding,
     /// Changes when the bytes change.
@@ -104,8 +106,7 @@ impl Files {
     /// # Errors
     /// The system cannot tell at the moment (EMFILE, ENFILE, ENOMEM, EIO ...).
     pub fn find(&mut self, path: SitePath<'_>, now: Now) -> io::Result<Found> {
-        let content_type = types::of(path.name());
-        self.find_keyed(path.name(), content_type, Coding::Identity, now)
+        self.find_keyed(path.name(), None, Coding::Identity, now)
     }
 
     /// The sibling of the file `name` in which its bytes lie encoded. `name` is left as it was. A
@@ -127,7 +128,7 @@ impl Files {
         name.extend_from_slice(coding.suffix().as_bytes());
         // No file's name holds NUL: the key differs from that of the same file asked for itself.
         name.push(0);
-        let found = self.find_keyed(name, file.content_type, coding, now);
+        let found = self.find_keyed(name, Some(file.content_type), coding, now);
         name.truncate(length);
         Ok(match found? {
             Found::File(sibling) if sibling.second >= file.second => Some(sibling),
@@ -135,11 +136,12 @@ impl Files {
         })
     }
 
-    /// `key` is the name, and ends with NUL where the file stands for another one.
+    /// `key` is the name, and ends with NUL where the file stands for another one, of which it then
+    /// has the `content_type`; else the name tells.
     fn find_keyed(
         &mut self,
         key: &[u8],
-        content_type: &'static str,
+        content_type: Option<&'static str>,
         coding: Coding,
         now: Now,
     ) -> io::Result<Found> {
@@ -149,6 +151,7 @@ impl Files {
         if let Some(known) = self.memory.get(key, now, identify) {
             return Ok(known.map_or(Found::Nothing, Found::File));
         }
+        let content_type = content_type.unwrap_or_else(|| types::of(path.name()));
         let (found, identity) = self.open(path, content_type, coding, now)?;
         match &found {
             Found::File(opened) => self.memory.put(key, opened, identity, now, &self.limits),
@@ -236,7 +239,8 @@ impl Files {
         if coding != Coding::Identity {
             lines.push("Content-Encoding", coding.name());
         }
-        if types::is_compressible(content_type) {
+        let is_compressible = types::is_compressible(content_type);
+        if is_compressible {
             lines.push("Vary", "Accept-Encoding");
         }
         push_validators(&mut lines, &etag, modified);
@@ -244,6 +248,7 @@ impl Files {
         Opened {
             lines,
             content_type,
+            is_compressible,
             coding,
             etag,
             modified,

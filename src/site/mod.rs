@@ -234,7 +234,7 @@ impl Site {
         name: &mut Vec<u8>,
         now: Now,
     ) -> Response {
-        if types::is_compressible(opened.content_type) {
+        if request.mentions.codings && opened.is_compressible {
             for coding in acceptable(request.fields).iter() {
                 if coding == Coding::Identity {
                     break;
@@ -254,10 +254,16 @@ impl Site {
             etag: Some(&opened.etag),
             modified: opened.modified,
         };
-        match evaluate(request.fields, validators, HttpDate::nearest(now.wall)) {
+        let verdict = match request.mentions.conditions {
+            true => evaluate(request.fields, validators, HttpDate::nearest(now.wall)),
+            false => Verdict::Proceed { ranges: true },
+        };
+        match verdict {
             Verdict::PreconditionFailed => self.page(Status::PRECONDITION_FAILED, request),
             Verdict::NotModified => Response::new(Status::NOT_MODIFIED, opened.lines.clone()),
-            Verdict::Proceed { ranges: true } if request.method == Method::Get => {
+            Verdict::Proceed { ranges: true }
+                if request.mentions.range && request.method == Method::Get =>
+            {
                 self.ranges(request, opened)
             }
             Verdict::Proceed { .. } => ranges::whole(opened, Status::OK),

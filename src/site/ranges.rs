@@ -76,7 +76,7 @@ pub fn several(opened: &Opened, ranges: &[ByteRange], preset: &FieldLines) -> Re
     if opened.coding != crate::http::negotiate::Coding::Identity {
         lines.push("Content-Encoding", opened.coding.name());
     }
-    if super::types::is_compressible(opened.content_type) {
+    if opened.is_compressible {
         lines.push("Vary", "Accept-Encoding");
     }
     push_validators(&mut lines, &opened.etag, opened.modified);
