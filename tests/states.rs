@@ -207,6 +207,13 @@ fn body(subject: &mut Subject, payload: Payload) {
 
 /// Into `Closing`, nothing said yet.
 fn closing(subject: &mut Subject) {
+    subject.receive(REQUEST);
+    subject.respond_on(small(), true, false);
+    subject.send_all();
+}
+
+/// The same, and the peer has said that it has nothing more to say.
+fn parting(subject: &mut Subject) {
     subject.receive("GET / HTTP/1.0\r\n\r\n");
     subject.respond(small());
     subject.send_all();
@@ -490,6 +497,17 @@ fn leaving() -> Vec<Scene> {
                 FAILED,
                 EXPIRED,
                 DRAIN,
+                CUT,
+            ],
+        },
+        Scene {
+            state: "Closing, and the peer has said all",
+            prepare: parting,
+            events: vec![
+                ("left", |s| s.connection.left()),
+                ("shut_down", |s| s.connection.shut_down()),
+                FAILED,
+                EXPIRED,
                 CUT,
             ],
         },
