@@ -25,6 +25,10 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// What the site answers with where there is nothing. Whether it has such a page is asked for each
+/// name that is missing, so it is remembered for the turn, too.
+pub const MISSING_PAGE: &[u8] = b"404.html";
+
 /// The files of one site.
 #[derive(Debug)]
 pub struct Files {
@@ -155,7 +159,9 @@ impl Files {
         let (found, identity) = self.open(path, content_type, coding, now)?;
         match &found {
             Found::File(opened) => self.memory.put(key, opened, identity, now, &self.limits),
-            _ if coding != Coding::Identity => self.memory.put_missing(key, now, &self.limits),
+            _ if coding != Coding::Identity || key == MISSING_PAGE => {
+                self.memory.put_missing(key, now, &self.limits);
+            }
             _ => {}
         }
         Ok(found)

@@ -35,7 +35,7 @@ use crate::http::request::{Method, Refusal, Request, Target};
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::limits::Limits;
-use files::{Files, Found, Opened};
+use files::{Files, Found, MISSING_PAGE, Opened};
 use pages::Pages;
 use path::{Malformed, SitePath};
 use root::Root;
@@ -316,7 +316,7 @@ impl Site {
             }
         }
         if self.options.only.is_none() {
-            let own = self.files.find(SitePath::of_name(b"404.html"), now);
+            let own = self.files.find(SitePath::of_name(MISSING_PAGE), now);
             if let Ok(Found::File(opened)) = own {
                 let mut lines = FieldLines::clone(&self.preset);
                 lines.push("Content-Type", opened.content_type);
