@@ -124,8 +124,8 @@ impl Default for Limits {
             listing_entries: 100_000,
             listings: 16,
             listing_slice: 256,
-            remembered_files: 4096,
-            remembered_bytes: 32 * 1024 * 1024,
+            remembered_files: 16 * 1024,
+            remembered_bytes: 64 * 1024 * 1024,
             log_buffer: 1024 * 1024,
             log_field: 2 * 1024,
         }

@@ -65,6 +65,13 @@ impl FieldLines {
         Self(Vec::new())
     }
 
+    /// The same lines, with room for so many bytes more.
+    pub fn with_room(&self, bytes: usize) -> Self {
+        let mut lines = Vec::with_capacity(self.0.len() + bytes);
+        lines.extend_from_slice(&self.0);
+        Self(lines)
+    }
+
     /// Adds `name: value`. Control bytes in the value become spaces.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
         debug_assert!(

@@ -14,10 +14,7 @@ pub fn is_host(value: &[u8]) -> bool {
             let is_address = address.parse::<Ipv6Addr>().is_ok();
             (is_address, after.get(1..).unwrap_or_default())
         }
-        _ => {
-            let (name, port) = value.split_at(memchr::memchr(b':', value).unwrap_or(value.len()));
-            (is_reg_name(name), port)
-        }
+        _ => (true, after_reg_name(value)),
     };
     is_host
         && match port {
@@ -35,20 +32,21 @@ pub fn is_host_and_port(target: &[u8]) -> bool {
     port > 0 && is_host(target) && matches!(host, Some([_, .., b':']))
 }
 
-/// `*( unreserved / pct-encoded / sub-delims )`: every IPv4 address is one, too.
-fn is_reg_name(mut name: &[u8]) -> bool {
-    while let [byte, rest @ ..] = name {
-        name = match (byte, rest) {
-            (b'%', [high, low, rest @ ..])
+/// What follows `*( unreserved / pct-encoded / sub-delims )`, which every IPv4 address is, too.
+fn after_reg_name(value: &[u8]) -> &[u8] {
+    let mut rest = value;
+    loop {
+        let end = rest.iter().position(|&byte| !may_stand_alone(byte));
+        rest = end.and_then(|end| rest.get(end..)).unwrap_or_default();
+        match rest {
+            [b'%', high, low, after @ ..]
                 if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
             {
-                rest
+                rest = after;
             }
-            (byte, rest) if may_stand_alone(*byte) => rest,
-            _ => return false,
-        };
+            _ => return rest,
+        }
     }
-    true
 }
 
 /// `unreserved / sub-delims` of RFC 3986. As a pattern it becomes a test of one bit.

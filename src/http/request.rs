@@ -139,7 +139,8 @@ impl<'h> Request<'h> {
     /// # Errors
     /// A [`Refusal`] with status 400, 431 (more than `most_fields` field lines) or 505.
     pub fn parse(head: &'h [u8], most_fields: usize) -> Result<Self, Refusal<'h>> {
-        let end = memchr::memchr(b'\n', head).unwrap_or(head.len());
+        let mut ends = memchr::memchr_iter(b'\n', head);
+        let end = ends.next().unwrap_or(head.len());
         let line = head.get(..end).unwrap_or(head).trim_ascii_end();
         let refuse = |(status, why)| Refusal {
             status,
@@ -147,7 +148,11 @@ impl<'h> Request<'h> {
             line: Some(line),
         };
 
-        refuse_bare_lf(head).map_err(refuse)?;
+        // httparse takes a bare LF for a line end; RFC 9112 2.2 lets us, and prudence asks us, not to.
+        let is_bare = |at: usize| at == 0 || head.get(at - 1) != Some(&b'\r');
+        if is_bare(end) || ends.any(is_bare) {
+            return Err(refuse(bad("a line ends in LF without CR")));
+        }
         let (method, target, minor) = parse_with_httparse(head, most_fields)
             .or_else(|error| read_as_latest(error, head, line, most_fields))
             .map_err(|error| refuse(name_error(error, line)))?;
@@ -201,15 +206,6 @@ pub(super) type Reason = (Status, &'static str);
 
 pub(super) fn bad(why: &'static str) -> Reason {
     (Status::BAD_REQUEST, why)
-}
-
-/// httparse takes a bare LF for a line end; RFC 9112 2.2 lets us, and prudence asks us, not to.
-fn refuse_bare_lf(head: &[u8]) -> Result<(), Reason> {
-    let ends_bare = |at: usize| at == 0 || head.get(at - 1) != Some(&b'\r');
-    match memchr::memchr_iter(b'\n', head).any(ends_bare) {
-        true => Err(bad("a line ends in LF without CR")),
-        false => Ok(()),
-    }
 }
 
 fn parse_with_httparse(head: &[u8], most: usize) -> Result<(&str, &str, u8), Error> {

@@ -21,13 +21,17 @@ use crate::http::negotiate::Coding;
 use crate::limits::Limits;
 use rustix::fs::FileType;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// What the site answers with where there is nothing. Whether it has such a page is asked for each
 /// name that is missing, so it is remembered for the turn, too.
 pub const MISSING_PAGE: &[u8] = b"404.html";
+
+/// Bytes of field lines that describe a file, mostly.
+const LINES: usize = 256;
 
 /// The files of one site.
 #[derive(Debug)]
@@ -155,7 +159,6 @@ impl Files {
         if let Some(known) = self.memory.get(key, now, identify) {
             return Ok(known.map_or(Found::Nothing, Found::File));
         }
-        let content_type = content_type.unwrap_or_else(|| types::of(path.name()));
         let (found, identity) = self.open(path, content_type, coding, now)?;
         match &found {
             Found::File(opened) => self.memory.put(key, opened, identity, now, &self.limits),
@@ -170,7 +173,7 @@ impl Files {
     fn open(
         &mut self,
         path: SitePath<'_>,
-        content_type: &'static str,
+        content_type: Option<&'static str>,
         coding: Coding,
         now: Now,
     ) -> io::Result<(Found, Identity)> {
@@ -189,6 +192,7 @@ impl Files {
         let identity = Identity::of(&stat);
         let found = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
+                let content_type = content_type.unwrap_or_else(|| types::of(path.name()));
                 let (content, identity) = self.content(file, identity)?;
                 let opened = self.describe(content, identity, content_type, coding, now);
                 return Ok((Found::File(Arc::new(opened)), identity));
@@ -201,18 +205,15 @@ impl Files {
 
     /// Reads a small file. If it changes meanwhile it is read again, so that what is served under
     /// one validator is the content of one moment.
-    fn content(&self, mut file: File, mut identity: Identity) -> io::Result<(Content, Identity)> {
+    fn content(&self, file: File, mut identity: Identity) -> io::Result<(Content, Identity)> {
         for _ in 0..3 {
             if identity.size > self.limits.riding_body as u64 {
                 return Ok((Content::File(Arc::new(file)), identity));
             }
-            let mut bytes = Vec::with_capacity(identity.size as usize + 1);
-            io::Seek::rewind(&mut file)?;
-            (&mut file)
-                .take(identity.size + 1)
-                .read_to_end(&mut bytes)?;
+            let mut bytes = vec![0; identity.size as usize];
+            let length = read_whole(&file, &mut bytes)?;
             let after = Identity::of(&rustix::fs::fstat(&file)?);
-            if after == identity && bytes.len() as u64 == identity.size {
+            if after == identity && length == bytes.len() {
                 return Ok((Content::Bytes(bytes.into()), identity));
             }
             identity = after;
@@ -240,7 +241,7 @@ impl Files {
         let modified = modified
             .date()
             .filter(|date| !is_young && *date < HttpDate::nearest(now.wall));
-        let mut lines = FieldLines::clone(&self.preset);
+        let mut lines = self.preset.with_room(LINES);
         lines.push("Content-Type", content_type);
         if coding != Coding::Identity {
             lines.push("Content-Encoding", coding.name());
@@ -263,6 +264,21 @@ impl Files {
             content,
         }
     }
+}
+
+/// Reads from the beginning of a file until `bytes` are full or the file ends; returns how many
+/// that are. Mostly with a single call.
+fn read_whole(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while let Some(room) = bytes.get_mut(length..).filter(|room| !room.is_empty()) {
+        match file.read_at(room, length as u64) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
 }
 
 /// The lines that let a client ask again, or for a part.

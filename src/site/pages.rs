@@ -12,10 +12,19 @@ use std::sync::Arc;
 /// Makes pages; holds the header lines they share.
 #[derive(Debug)]
 pub struct Pages {
-    html: Arc<FieldLines>,
-    text: Arc<FieldLines>,
+    html: Form,
+    text: Form,
     /// Of a page whose form nobody could choose.
     refusal: Arc<FieldLines>,
+}
+
+/// How pages of one kind look.
+#[derive(Debug)]
+struct Form {
+    about: Arc<FieldLines>,
+    render: fn(Status, &str) -> String,
+    /// The page that is asked for most: rendered once.
+    missing: Arc<[u8]>,
 }
 
 impl Pages {
@@ -26,39 +35,47 @@ impl Pages {
             lines.push("Content-Type", content_type);
             lines
         };
-        let varying = |content_type: &str| {
+        let form = |content_type: &str, render: fn(Status, &str) -> String| {
             let mut lines = with_type(content_type);
             lines.push("Vary", "Accept");
-            Arc::new(lines)
+            let missing = render(Status::NOT_FOUND, explain(Status::NOT_FOUND));
+            Form {
+                about: Arc::new(lines),
+                render,
+                missing: missing.into_bytes().into(),
+            }
         };
         Self {
-            html: varying(HTML),
-            text: varying(TEXT),
+            html: form(HTML, as_html),
+            text: form(TEXT, as_text),
             refusal: Arc::new(with_type(TEXT)),
         }
     }
 
     /// A page that says what `status` means and, where there is more to say, `why`.
     pub fn page(&self, status: Status, why: Option<&str>, html: bool) -> Response {
-        let why = why.unwrap_or_else(|| explain(status));
-        match html {
-            true => respond(status, &self.html, as_html(status, why)),
-            false => respond(status, &self.text, as_text(status, why)),
-        }
+        let form = if html { &self.html } else { &self.text };
+        let body = match why {
+            None if status == Status::NOT_FOUND => form.missing.clone(),
+            why => (form.render)(status, why.unwrap_or_else(|| explain(status)))
+                .into_bytes()
+                .into(),
+        };
+        respond(status, &form.about, body)
     }
 
     /// The page for a request that could not be understood, and so did not say how it wants it.
     pub fn refusal(&self, status: Status, why: &str) -> Response {
-        respond(status, &self.refusal, as_text(status, why))
+        let body = as_text(status, why).into_bytes();
+        respond(status, &self.refusal, body.into())
     }
 }
 
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-fn respond(status: Status, about: &Arc<FieldLines>, body: String) -> Response {
-    let payload = Payload::Bytes(body.into_bytes().into(), None);
-    Response::new(status, about.clone()).with(payload)
+fn respond(status: Status, about: &Arc<FieldLines>, body: Arc<[u8]>) -> Response {
+    Response::new(status, about.clone()).with(Payload::Bytes(body, None))
 }
 
 /// A sentence for the one who asked, about what to do next where something can be done.
