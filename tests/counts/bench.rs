@@ -5,7 +5,6 @@
 //! The server is the release binary, under strace for the system calls and under callgrind for the
 //! rest. Where one of them is missing a line says `skipped`, and its columns are empty. The test of
 //! the same name (`main.rs`) asserts the system calls of the debug binary.
-#![cfg(target_os = "linux")]
 #![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
 
 #[path = "../kernel/client.rs"]
@@ -27,9 +26,9 @@ use workload::ROUNDS;
 
 /// What stands below the table.
 const NOTES: &str = "\
-A request each; system calls of the loop's thread, not of the one that writes the log.
-instr.: in user space, by callgrind. alloc.: calls of malloc(3) and its like, by callgrind; what
-must allocate nothing is proved by tests/allocations.rs.
+All of it for one request. calls: system calls, of the loop's thread alone. instr.: in user space.
+alloc.: calls of malloc(3) and its like; what must allocate nothing is proved by
+tests/allocations.rs. Those two are callgrind's, and of all threads.
 ~ The server is stopped while the clients send, so that it finds all of it done; that interrupts
   epoll_wait, which is therefore not counted.
 * Needs openat2(2), which valgrind 3.19 has not: there the name is walked, segment by segment. The

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How often each thing was counted, by its name.
@@ -27,27 +27,29 @@ pub enum Tool {
     /// System calls by name, of the main thread alone: the loop. When the log's thread writes is
     /// a matter of time.
     Strace,
-    /// Instructions in user space, and calls of the allocator.
+    /// Instructions in user space, and calls of the allocator, of all threads.
     Callgrind,
 }
 
 impl Tool {
     /// The command that counts what the command behind it does, and writes that to `result`.
     fn command(self, result: &Path) -> Command {
-        let result = result.display();
-        let (program, args) = match self {
+        let (program, options, result_option) = match self {
             // Detached (-D), so that the process started here is the server.
             Self::Strace => (
                 "strace",
-                format!("-D -q -c -U name,calls -e signal=none -o {result}"),
+                "-D -q -c -U name,calls -e signal=none",
+                "--output=",
             ),
             Self::Callgrind => (
                 "valgrind",
-                format!("-q --tool=callgrind --compress-strings=no --callgrind-out-file={result}"),
+                "-q --tool=callgrind --compress-strings=no",
+                "--callgrind-out-file=",
             ),
         };
         let mut command = Command::new(program);
-        command.args(args.split(' '));
+        command.args(options.split(' '));
+        command.arg(format!("{result_option}{}", result.display()));
         command
     }
 
@@ -197,8 +199,7 @@ impl Watched {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for one of these states (the letters are those of /proc/PID/stat), without sleeping:
-    /// it takes some microseconds.
+    /// Waits for one of these states (the letters are those of /proc/PID/stat).
     fn wait_for(&self, states: &[char]) {
         let begun = Instant::now();
         loop {
@@ -208,7 +209,7 @@ impl Watched {
                 return;
             }
             assert!(begun.elapsed() < PATIENCE, "{states:?} is not its state");
-            thread::yield_now();
+            thread::sleep(Duration::from_micros(50));
         }
     }
 

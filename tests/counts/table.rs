@@ -56,7 +56,7 @@ pub const KEEP_ALIVE: Row = Row {
     allocations: 0,
 };
 
-/// The same, and the loop renders a line of the log for each. The thread that writes is not counted.
+/// The same, and the loop renders a line of the log for each.
 pub const LOGGED: Row = Row {
     workload: Workload {
         name: "keep-alive, access log",
@@ -68,6 +68,8 @@ pub const LOGGED: Row = Row {
         exactly("sendto", 1),
         exactly("newfstatat", 1),
         exactly("epoll_wait", 1),
+        // The queue to the writer has a lock, and on a busy machine the writer may hold it.
+        between("futex", 0, 2),
     ],
     instructions: 10_800,
     allocations: 0,
@@ -223,7 +225,8 @@ pub const MANY: Row = Row {
         exactly("epoll_wait", 1),
     ],
     instructions: 17_000,
-    allocations: 11,
+    // Eleven, and now and then a larger table of what is remembered.
+    allocations: 12,
 };
 
 /// All of it, in the order in which it is printed.
