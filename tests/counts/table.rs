@@ -109,7 +109,8 @@ pub const ANEW: Row = Row {
         exactly("shutdown", 1),
         exactly("close", 1),
     ],
-    instructions: 11_800,
+    // On a busy machine the server wakes more often, for it is stopped and goes on.
+    instructions: 12_100,
     allocations: 0,
 };
 
