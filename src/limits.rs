@@ -86,6 +86,9 @@ pub struct Limits {
     pub remembered_files: usize,
     /// Bytes they may take together.
     pub remembered_bytes: usize,
+    /// Files opened, and names that stood for nothing, that are shared with whoever else asks for
+    /// them in the same turn. Beyond, each request looks for itself.
+    pub shared_in_turn: usize,
     /// Bytes of access log that may wait for a slow reader of the log. Beyond, lines are
     /// dropped and counted: a full pipe must not stop the server.
     pub log_buffer: usize,
@@ -126,6 +129,7 @@ impl Default for Limits {
             listing_slice: 256,
             remembered_files: 16 * 1024,
             remembered_bytes: 64 * 1024 * 1024,
+            shared_in_turn: 256,
             log_buffer: 1024 * 1024,
             log_field: 2 * 1024,
         }

@@ -125,6 +125,7 @@ impl Service for Front {
     }
 
     fn turn_ended(&mut self) {
+        self.site.turn_ended();
         if let Some(log) = &mut self.log {
             log.hand_over();
         }

@@ -148,7 +148,8 @@ impl<'h> Request<'h> {
             line: Some(line),
         };
 
-        // httparse takes a bare LF for a line end; RFC 9112 2.2 lets us, and prudence asks us, not to.
+        // httparse takes a bare LF for a line end; RFC 9112 2.2 lets us, and prudence asks us, not
+        // to.
         let is_bare = |at: usize| at == 0 || head.get(at - 1) != Some(&b'\r');
         if is_bare(end) || ends.any(is_bare) {
             return Err(refuse(bad("a line ends in LF without CR")));

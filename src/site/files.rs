@@ -8,10 +8,12 @@
 //! A file that changed within the last tick of its clock might change again without the
 //! clock showing it. Such a file is served, but not remembered, and its validators say so.
 
+use super::errors::is_nothing;
 use super::identity::Identity;
 use super::memory::Memory;
 use super::path::SitePath;
 use super::root::Root;
+use super::turn::Turn;
 use super::types;
 use crate::clock::Now;
 use crate::http::date::HttpDate;
@@ -25,10 +27,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// What the site answers with where there is nothing. Whether it has such a page is asked for each
-/// name that is missing, so it is remembered for the turn, too.
-pub const MISSING_PAGE: &[u8] = b"404.html";
 
 /// Bytes of field lines that describe a file, mostly.
 const LINES: usize = 256;
@@ -44,6 +42,7 @@ pub struct Files {
     /// Lines that every response carries.
     preset: Arc<FieldLines>,
     memory: Memory,
+    turn: Turn,
     limits: Arc<Limits>,
 }
 
@@ -68,6 +67,16 @@ pub struct Opened {
     pub size: u64,
     /// Where they are.
     pub content: Content,
+}
+
+impl Opened {
+    /// Whether it is a small file that will not change unnoticed any more. Until its second is over
+    /// a file is described without its date, and that must not last.
+    fn is_settled(&self, identity: Identity, now: Now) -> bool {
+        matches!(self.content, Content::Bytes(_))
+            && !identity.is_young(now.wall)
+            && self.modified == identity.modified.date()
+    }
 }
 
 /// Where the bytes of a file are.
@@ -100,6 +109,7 @@ impl Files {
             buffer: Vec::new(),
             preset,
             memory: Memory::default(),
+            turn: Turn::default(),
             limits,
         }
     }
@@ -156,18 +166,37 @@ impl Files {
         let path = SitePath::of_name(key.strip_suffix(b"\0").unwrap_or(key));
         let (root, buffer) = (&self.root, &mut self.buffer);
         let identify = || root.identify(path, buffer).ok();
-        if let Some(known) = self.memory.get(key, now, identify) {
+        // Siblings are mostly missing and files mostly there: the likelier answer comes first.
+        let mut shared = self
+            .turn
+            .get(key, now)
+            .filter(|_| coding != Coding::Identity);
+        if shared.is_none() {
+            if let Some(opened) = self.memory.get(key, now, identify) {
+                return Ok(Found::File(opened));
+            }
+            shared = self.turn.get(key, now);
+        }
+        if let Some(known) = shared {
             return Ok(known.map_or(Found::Nothing, Found::File));
         }
         let (found, identity) = self.open(path, content_type, coding, now)?;
-        match &found {
-            Found::File(opened) => self.memory.put(key, opened, identity, now, &self.limits),
-            _ if coding != Coding::Identity || key == MISSING_PAGE => {
-                self.memory.put_missing(key, now, &self.limits);
+        let answer = match &found {
+            Found::File(opened) if opened.is_settled(identity, now) => {
+                self.memory.put(key, opened, identity, now, &self.limits);
+                return Ok(found);
             }
-            _ => {}
-        }
+            Found::File(opened) => Some(opened),
+            Found::Nothing => None,
+            Found::Directory(_) => return Ok(found),
+        };
+        self.turn.put(key, answer, now, self.limits.shared_in_turn);
         Ok(found)
+    }
+
+    /// Everyone who could be served has been: closes what nobody is sending.
+    pub fn turn_ended(&mut self) {
+        self.turn.end();
     }
 
     fn open(
@@ -183,7 +212,7 @@ impl Files {
             }
             self.root_seen = Some(now.instant);
         }
-        let file = match self.root.open(path) {
+        let file = match self.open_once_more(path) {
             Ok(file) => file,
             Err(error) if is_nothing(&error) => return Ok((Found::Nothing, Identity::default())),
             Err(error) => return Err(error),
@@ -201,6 +230,17 @@ impl Files {
             _ => Found::Nothing,
         };
         Ok((found, identity))
+    }
+
+    /// Opens, and where no descriptor is left opens again without those that are only shared.
+    fn open_once_more(&mut self, path: SitePath<'_>) -> io::Result<File> {
+        use rustix::io::Errno;
+        let opened = self.root.open(path);
+        let errno = opened.as_ref().err().and_then(Errno::from_io_error);
+        match errno {
+            Some(Errno::MFILE | Errno::NFILE) if self.turn.end() => self.root.open(path),
+            _ => opened,
+        }
     }
 
     /// Reads a small file. If it changes meanwhile it is read again, so that what is served under
@@ -288,30 +328,4 @@ pub fn push_validators(lines: &mut FieldLines, etag: &ETag, modified: Option<Htt
     }
     lines.push("ETag", etag.as_bytes());
     lines.push("Accept-Ranges", "bytes");
-}
-
-/// Errors that say something about the name: there is nothing here that we serve.
-fn is_nothing(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    match Errno::from_io_error(error) {
-        Some(
-            Errno::NOENT
-            | Errno::NOTDIR
-            | Errno::LOOP
-            | Errno::NAMETOOLONG
-            | Errno::ACCESS
-            | Errno::PERM
-            | Errno::XDEV
-            | Errno::NXIO
-            | Errno::NODEV
-            | Errno::INVAL
-            | Errno::ILSEQ,
-        ) => true,
-        Some(_) => false,
-        // cap-std words an attempt to leave the root itself.
-        None => matches!(
-            error.kind(),
-            io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
-        ),
-    }
 }

@@ -1,6 +1,6 @@
 //! Room `site`: the small files that are remembered, each checked anew in every turn.
 
-use super::files::{Content, Opened};
+use super::files::Opened;
 use super::identity::Identity;
 use crate::clock::Now;
 use crate::limits::Limits;
@@ -23,22 +23,22 @@ struct Remembered {
     checked: Instant,
     /// Asked for since it was last looked at for eviction.
     is_used: bool,
-    /// `None`: there is no such file, which is believed for one turn only.
+    /// `None`: it is not what it was, and is about to be read again.
     file: Option<(Arc<Opened>, Identity)>,
 }
 
 impl Memory {
-    /// What is known of `key` in this turn: `Some(None)` is "there is none". `identify` asks the
-    /// file system, and is called at most once a turn.
+    /// The file `key`, if it is known and still the same in this turn. `identify` asks the file
+    /// system, and is called at most once a turn.
     pub(super) fn get(
         &mut self,
         key: &[u8],
         now: Now,
         identify: impl FnOnce() -> Option<Stat>,
-    ) -> Option<Option<Arc<Opened>>> {
+    ) -> Option<Arc<Opened>> {
         let known = self.files.get_mut(key)?;
+        let (opened, identity) = known.file.as_ref()?;
         if known.checked != now.instant {
-            let (_, identity) = known.file.as_ref()?;
             if identify().map(|stat| Identity::of(&stat)) != Some(*identity) {
                 self.forget_bytes(key);
                 return None;
@@ -46,9 +46,10 @@ impl Memory {
             known.checked = now.instant;
         }
         known.is_used = true;
-        Some(known.file.as_ref().map(|(opened, _)| opened.clone()))
+        Some(opened.clone())
     }
 
+    /// Remembers a small file.
     pub(super) fn put(
         &mut self,
         key: &[u8],
@@ -57,31 +58,12 @@ impl Memory {
         now: Now,
         limits: &Limits,
     ) {
-        // Until its second is over a file is described without its date, and that must not last.
-        let is_settled =
-            !identity.is_young(now.wall) && opened.modified == identity.modified.date();
-        if matches!(opened.content, Content::Bytes(_)) && is_settled {
-            self.insert(key, Some((opened.clone(), identity)), now, limits);
-        }
-    }
-
-    pub(super) fn put_missing(&mut self, key: &[u8], now: Now, limits: &Limits) {
-        self.insert(key, None, now, limits);
-    }
-
-    fn insert(
-        &mut self,
-        key: &[u8],
-        file: Option<(Arc<Opened>, Identity)>,
-        now: Now,
-        limits: &Limits,
-    ) {
-        let size = file.as_ref().map_or(0, |(opened, _)| opened.size as usize);
         let remembered = Remembered {
             checked: now.instant,
             is_used: false,
-            file,
+            file: Some((opened.clone(), identity)),
         };
+        self.bytes += remembered.size();
         match self.files.get_mut(key) {
             Some(known) => {
                 self.bytes -= known.size();
@@ -92,7 +74,6 @@ impl Memory {
                 self.files.insert(key.into(), remembered);
             }
         }
-        self.bytes += size;
         while self.files.len() > limits.remembered_files || self.bytes > limits.remembered_bytes {
             if !self.evict_one() {
                 break;

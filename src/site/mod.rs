@@ -11,6 +11,7 @@
 //! 7. the whole file leaves, or the ranges of it that were asked for;
 //! 8. nothing may still be an application's page, or the site's own 404.
 
+mod errors;
 pub mod files;
 mod identity;
 pub mod listing;
@@ -20,6 +21,7 @@ pub mod pages;
 pub mod path;
 mod ranges;
 pub mod root;
+mod turn;
 pub mod types;
 
 pub use options::Options;
@@ -35,7 +37,8 @@ use crate::http::request::{Method, Refusal, Request, Target};
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::limits::Limits;
-use files::{Files, Found, MISSING_PAGE, Opened};
+use errors::is_passing;
+use files::{Files, Found, Opened};
 use pages::Pages;
 use path::{Malformed, SitePath};
 use root::Root;
@@ -106,6 +109,11 @@ impl Site {
             }
             (Method::Get | Method::Head, _) => self.page(Status::BAD_REQUEST, request),
         }
+    }
+
+    /// Everyone who could be served in this turn has been.
+    pub fn turn_ended(&mut self) {
+        self.files.turn_ended();
     }
 
     /// Answers what is no request.
@@ -316,7 +324,7 @@ impl Site {
             }
         }
         if self.options.only.is_none() {
-            let own = self.files.find(SitePath::of_name(MISSING_PAGE), now);
+            let own = self.files.find(SitePath::of_name(b"404.html"), now);
             if let Ok(Found::File(opened)) = own {
                 let mut lines = FieldLines::clone(&self.preset);
                 lines.push("Content-Type", opened.content_type);
@@ -381,25 +389,4 @@ fn is_navigation(request: &Request<'_>) -> bool {
     };
     let last = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     is_html(request) && !last.contains(&b'.')
-}
-
-/// Want of descriptors, memory or a quiet moment: it may work the next time.
-fn is_passing(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    match Errno::from_io_error(error) {
-        Some(errno) => matches!(
-            errno,
-            Errno::MFILE
-                | Errno::NFILE
-                | Errno::NOMEM
-                | Errno::NOBUFS
-                | Errno::AGAIN
-                | Errno::BUSY
-                | Errno::INTR
-        ),
-        None => matches!(
-            error.kind(),
-            io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy | io::ErrorKind::Interrupted
-        ),
-    }
 }
