@@ -58,8 +58,8 @@ impl Turn {
         self.has_files |= opened.is_some();
     }
 
-    /// The turn is over, or descriptors are needed: closes the files that nobody is sending. Returns
-    /// whether there were any.
+    /// The turn is over, or descriptors are needed: closes the files that nobody is sending.
+    /// Returns whether there were any.
     pub(super) fn end(&mut self) -> bool {
         let had_files = std::mem::take(&mut self.has_files);
         if had_files {
