@@ -144,8 +144,7 @@ def main():
     growth = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     with servers.Lab(options.oneloop, options.oneloop_args.split()) as lab:
         names = servers.available(lab, options.servers)
-        growth |= {"machine": servers.machine(names), "rounds": options.rounds,
-                   "seconds": options.seconds}
+        growth["machine"] = servers.machine(names)
         make_sizes(lab.site)
         if "files" in options.parts:
             make_files(lab.site, max(count for count in FILES if count <= options.most))

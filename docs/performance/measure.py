@@ -187,7 +187,7 @@ def take_log_rounds(lab, options):
 
 
 def median(rounds, name, figure="us"):
-    values = [taken[name][figure] for taken in rounds if name in taken]
+    values = [taken[name][figure] for taken in rounds if figure in taken.get(name, {})]
     return statistics.median(values) if values else None
 
 
@@ -200,7 +200,7 @@ def ratio(rounds, name, base):
 
 def figure(value):
     """Three digits, as many as the noise leaves."""
-    return f"{value:.{max(0, 2 - len(str(int(value))) + 1)}f}"
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f}"
 
 
 def cell(rounds, name):
@@ -233,14 +233,16 @@ def print_log(rounds):
 
 
 def record(rounds):
-    """What `--json` keeps: the figures of the table, and the samples they come from."""
+    """What `--json` keeps: the figures that are printed, and the samples they come from."""
     kept = {}
     for name in dict.fromkeys(name for taken in rounds for name in taken):
-        kept[name] = {
-            "us": median(rounds, name),
-            "to_floor": ratio(rounds, name, "floor"),
-            "rounds": [taken.get(name) for taken in rounds],
-        }
+        kept[name] = {"us": median(rounds, name), "rounds": [taken.get(name) for taken in rounds]}
+        bases = [] if name.endswith(" alone") else ["floor", f"{name} alone", "quiet"]
+        ratios = {base: ratio(rounds, name, base) for base in bases}
+        kept[name]["ratio_to"] = {base: times for base, times in ratios.items() if times}
+        memory = median(rounds, name, "idle_kib")
+        if memory is not None:
+            kept[name]["idle_kib"] = memory
     return kept
 
 

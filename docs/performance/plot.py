@@ -110,7 +110,7 @@ class LinearAxis:
 
     def __init__(self, high, start, end):
         self.start, self.end = start, end
-        raw = high / 5
+        raw = high / 7
         magnitude = 10 ** math.floor(math.log10(raw))
         step = next(step * magnitude for step in (1, 2, 2.5, 5, 10) if step * magnitude >= raw)
         self.high = step * math.ceil(high / step)
@@ -159,10 +159,10 @@ class Plot:
     def legend(self):
         x = LEFT
         for line in self.series:
-            yield self.stroke(line, f"M{x} 57h26")
-            yield f'<circle class="dot fill {line.colour}" cx="{x + 13}" cy="57" r="4"/>'
-            yield f'<text x="{x + 34}" y="61.5">{escaped(line.name)}</text>'
-            x += 34 + 7 * len(line.name) + 26
+            yield self.stroke(line, f"M{x:.1f} 57h26")
+            yield f'<circle class="dot fill {line.colour}" cx="{x + 13:.1f}" cy="57" r="4"/>'
+            yield f'<text class="small" x="{x + 34:.1f}" y="61">{escaped(line.name)}</text>'
+            x += 34 + 6.6 * len(line.name) + 18
 
     @staticmethod
     def stroke(line, path):
@@ -219,24 +219,35 @@ def lines_of_sizes(part):
     return lines
 
 
+def caption(part):
+    rounds = max(len(values) for points in part.values() for _, values in points)
+    return "One round." if rounds == 1 else f"Medians of {rounds} rounds; shade: their range."
+
+
+def draw_connections(part):
+    return Plot("What more connections cost", "Busy connections, 1 KiB a request",
+                "Server CPU per request, µs", lines_of(part), caption(part))
+
+
+def draw_files(part):
+    return Plot("What more files cost", "Files of 1 KiB, in random order over 64 connections",
+                "Server CPU per request, µs", lines_of(part), caption(part))
+
+
+def draw_sizes(part):
+    return Plot("What larger files cost", "Size of the file, 8 connections", "Server CPU, µs",
+                lines_of_sizes(part), caption(part), size, log_y=True)
+
+
 def draw(growth, folder):
     """Writes a drawing for each part that was measured; their paths."""
-    rounds = growth["rounds"]
-    caption = "One round." if rounds == 1 else f"Medians of {rounds} rounds; shade: their range."
-    unit = "Server CPU per request, µs"
-    drawings = {
-        "connections": lambda part: Plot("What more connections cost", "Busy connections, 1 KiB "
-                                         "a request", unit, lines_of(part), caption),
-        "files": lambda part: Plot("What more files cost", "Files of 1 KiB, asked for in random "
-                                   "order over 64 connections", unit, lines_of(part), caption),
-        "sizes": lambda part: Plot("What larger files cost", "Size of the file, 8 connections",
-                                   "Server CPU, µs", lines_of_sizes(part), caption, size, True),
-    }
     paths = []
-    for name, drawing in drawings.items():
-        if any(points for points in growth.get(name, {}).values()):
+    for name, drawing in [("connections", draw_connections), ("files", draw_files),
+                          ("sizes", draw_sizes)]:
+        part = growth.get(name, {})
+        if any(values for points in part.values() for _, values in points):
             paths.append(Path(folder) / f"{name}.svg")
-            paths[-1].write_text(drawing(growth[name]).svg(), encoding="utf-8")
+            paths[-1].write_text(drawing(part).svg(), encoding="utf-8")
     return paths
 
 

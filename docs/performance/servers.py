@@ -149,7 +149,7 @@ mimetype.assign = (".html" => "text/html", "" => "application/octet-stream")
 
 
 def h2o(lab, port, load):
-    # Its answer to an idle connection is the timeout for the next request.
+    # The time for a request counts from the answer before: it is also the idle time.
     conf = lab.file("conf", f"""
 num-threads: 1
 max-connections: 16000
