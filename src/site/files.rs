@@ -61,8 +61,8 @@ pub struct Opened {
     pub etag: ETag,
     /// When they last did; absent while they may still change unnoticed.
     pub modified: Option<HttpDate>,
-    /// The second in which the file system says they did, since 1970.
-    pub second: i64,
+    /// Which file it is, in which state.
+    pub(super) identity: Identity,
     /// Bytes.
     pub size: u64,
     /// Where they are.
@@ -70,12 +70,25 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// The second in which the file system says that its bytes changed, since 1970.
+    fn second(&self) -> i64 {
+        self.identity.modified.seconds
+    }
+
+    /// Some of its bytes, unless it has changed since it was described.
+    pub(super) fn read(&self, file: &File, offset: u64, length: usize) -> Option<Arc<[u8]>> {
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, offset).ok()?;
+        let stat = rustix::fs::fstat(file).ok()?;
+        (Identity::of(&stat) == self.identity).then(|| bytes.into())
+    }
+
     /// Whether it is a small file that will not change unnoticed any more. Until its second is over
     /// a file is described without its date, and that must not last.
-    fn is_settled(&self, identity: Identity, now: Now) -> bool {
+    fn is_settled(&self, now: Now) -> bool {
         matches!(self.content, Content::Bytes(_))
-            && !identity.is_young(now.wall)
-            && self.modified == identity.modified.date()
+            && !self.identity.is_young(now.wall)
+            && self.modified == self.identity.modified.date()
     }
 }
 
@@ -149,7 +162,7 @@ impl Files {
         let found = self.find_keyed(name, Some(file.content_type), coding, now);
         name.truncate(length);
         Ok(match found? {
-            Found::File(sibling) if sibling.second >= file.second => Some(sibling),
+            Found::File(sibling) if sibling.second() >= file.second() => Some(sibling),
             _ => None,
         })
     }
@@ -180,10 +193,10 @@ impl Files {
         if let Some(known) = shared {
             return Ok(known.map_or(Found::Nothing, Found::File));
         }
-        let (found, identity) = self.open(path, content_type, coding, now)?;
+        let found = self.open(path, content_type, coding, now)?;
         let answer = match &found {
-            Found::File(opened) if opened.is_settled(identity, now) => {
-                self.memory.put(key, opened, identity, now, &self.limits);
+            Found::File(opened) if opened.is_settled(now) => {
+                self.memory.put(key, opened, now, &self.limits);
                 return Ok(found);
             }
             Found::File(opened) => Some(opened),
@@ -205,7 +218,7 @@ impl Files {
         content_type: Option<&'static str>,
         coding: Coding,
         now: Now,
-    ) -> io::Result<(Found, Identity)> {
+    ) -> io::Result<Found> {
         if self.root_seen != Some(now.instant) {
             if let Some(successor) = self.root.successor() {
                 self.root = Arc::new(successor);
@@ -214,22 +227,21 @@ impl Files {
         }
         let file = match self.open_once_more(path) {
             Ok(file) => file,
-            Err(error) if is_nothing(&error) => return Ok((Found::Nothing, Identity::default())),
+            Err(error) if is_nothing(&error) => return Ok(Found::Nothing),
             Err(error) => return Err(error),
         };
         let stat = rustix::fs::fstat(&file)?;
         let identity = Identity::of(&stat);
-        let found = match FileType::from_raw_mode(stat.st_mode) {
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
                 let content_type = content_type.unwrap_or_else(|| types::of(path.name()));
                 let (content, identity) = self.content(file, identity)?;
                 let opened = self.describe(content, identity, content_type, coding, now);
-                return Ok((Found::File(Arc::new(opened)), identity));
+                Found::File(Arc::new(opened))
             }
             FileType::Directory => Found::Directory(file),
             _ => Found::Nothing,
-        };
-        Ok((found, identity))
+        })
     }
 
     /// Opens, and where no descriptor is left opens again without those that are only shared.
@@ -270,7 +282,7 @@ impl Files {
         now: Now,
     ) -> Opened {
         let Identity { size, modified, .. } = identity;
-        let (second, nanoseconds) = (modified.seconds, modified.nanoseconds());
+        let nanoseconds = modified.nanoseconds();
         let is_young = modified.is_young(now.wall);
         let etag = match is_young {
             true => ETag::young(nanoseconds, size, coding, now.wall),
@@ -299,7 +311,7 @@ impl Files {
             coding,
             etag,
             modified,
-            second,
+            identity,
             size,
             content,
         }

@@ -24,7 +24,7 @@ struct Remembered {
     /// Asked for since it was last looked at for eviction.
     is_used: bool,
     /// `None`: it is not what it was, and is about to be read again.
-    file: Option<(Arc<Opened>, Identity)>,
+    file: Option<Arc<Opened>>,
 }
 
 impl Memory {
@@ -37,9 +37,9 @@ impl Memory {
         identify: impl FnOnce() -> Option<Stat>,
     ) -> Option<Arc<Opened>> {
         let known = self.files.get_mut(key)?;
-        let (opened, identity) = known.file.as_ref()?;
+        let opened = known.file.as_ref()?;
         if known.checked != now.instant {
-            if identify().map(|stat| Identity::of(&stat)) != Some(*identity) {
+            if identify().map(|stat| Identity::of(&stat)) != Some(opened.identity) {
                 self.forget_bytes(key);
                 return None;
             }
@@ -50,18 +50,11 @@ impl Memory {
     }
 
     /// Remembers a small file.
-    pub(super) fn put(
-        &mut self,
-        key: &[u8],
-        opened: &Arc<Opened>,
-        identity: Identity,
-        now: Now,
-        limits: &Limits,
-    ) {
+    pub(super) fn put(&mut self, key: &[u8], opened: &Arc<Opened>, now: Now, limits: &Limits) {
         let remembered = Remembered {
             checked: now.instant,
             is_used: false,
-            file: Some((opened.clone(), identity)),
+            file: Some(opened.clone()),
         };
         self.bytes += remembered.size();
         match self.files.get_mut(key) {
@@ -111,9 +104,7 @@ impl Memory {
 
 impl Remembered {
     fn size(&self) -> usize {
-        self.file
-            .as_ref()
-            .map_or(0, |(opened, _)| opened.size as usize)
+        self.file.as_ref().map_or(0, |opened| opened.size as usize)
     }
 }
 

@@ -8,7 +8,6 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// The whole file.
@@ -24,7 +23,7 @@ pub fn whole(opened: &Opened, status: Status) -> Response {
 pub fn one(opened: &Opened, range: ByteRange, riding: usize) -> Response {
     let payload = match &opened.content {
         Content::Bytes(bytes) => Payload::Bytes(bytes.clone(), Some(range)),
-        Content::File(file) => match read(file, range, riding) {
+        Content::File(file) => match read(opened, file, range, riding) {
             Some(bytes) => Payload::Bytes(bytes, None),
             None => Payload::File(Stretch::new(file.clone(), range.first(), range.length())),
         },
@@ -36,12 +35,11 @@ pub fn one(opened: &Opened, range: ByteRange, riding: usize) -> Response {
     response
 }
 
-/// The bytes of a range, if they are few and all there. Else the connection finds out.
-fn read(file: &File, range: ByteRange, most: usize) -> Option<Arc<[u8]>> {
+/// The bytes of a range, if they are few and still the same.
+fn read(opened: &Opened, file: &File, range: ByteRange, most: usize) -> Option<Arc<[u8]>> {
     let length = usize::try_from(range.length()).ok();
-    let mut bytes = vec![0; length.filter(|length| *length <= most)?];
-    file.read_exact_at(&mut bytes, range.first()).ok()?;
-    Some(bytes.into())
+    let length = length.filter(|length| *length <= most)?;
+    opened.read(file, range.first(), length)
 }
 
 /// Several ranges of it, as multipart/byteranges (RFC 9110 14.6):

@@ -54,6 +54,8 @@ pub struct Line {
     /// Output that was lost to a reset; and whether that was to be.
     pub lost: bool,
     pub may_lose: bool,
+    /// The server closed it on bytes that it had been told of.
+    pub knew_of_more: bool,
     /// A little later there will be something to receive, or room to send.
     hides_arrivals: bool,
     hides_room: bool,
@@ -109,6 +111,7 @@ impl Line {
             taken: 0,
             lost: false,
             may_lose: false,
+            knew_of_more: false,
             hides_arrivals: false,
             hides_room: false,
             seen_empty: false,
@@ -424,6 +427,8 @@ impl Line {
     /// The server has closed its socket. If it leaves bytes unread, the peer gets a reset, and
     /// with it loses what it has not taken.
     pub fn close(&mut self) {
+        let is_there = self.can_receive() && self.arrived > self.received;
+        self.knew_of_more = is_there && !self.edge.readable;
         self.closed = true;
         if self.aborted || self.arrived > self.received || self.reset {
             self.lost |= self.untaken() > 0;

@@ -259,7 +259,7 @@ impl World {
             Phase::Reply if line.matcher.standing() == Standing::Broken => true,
             Phase::Reply => line.reply_is_due(now, since, &limits),
             // Without a farewell, where it would be in nobody's interest.
-            Phase::Linger if line.has_said_all() => !(line.seen.noted && line.has_arrivals()),
+            Phase::Linger if line.has_said_all() => !line.knew_of_more,
             Phase::Linger => {
                 // Who was idle as the server stopped gets less.
                 let timeout = match is_stopping {
@@ -395,13 +395,8 @@ impl Line {
             return false;
         };
         let is_late = now >= since + micros(limits.idle_timeout);
-        let is_ended = self.failed || self.reset;
-        self.seen.noted && self.has_arrivals() && !is_late && !is_ended
-    }
-
-    /// Bytes lie there, to be received.
-    fn has_arrivals(&self) -> bool {
-        self.can_receive() && self.arrived > self.received
+        let is_there = self.can_receive() && self.arrived > self.received;
+        self.seen.noted && is_there && !is_late && !self.failed && !self.reset
     }
 
     /// The peer has taken nothing, or too little, for so long.
