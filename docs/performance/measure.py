@@ -251,8 +251,9 @@ def arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--rounds", type=int, default=5)
-    add("--seconds", type=int, default=2, help="of load in a sample")
-    add("--servers", default=",".join(servers.SERVERS), help="default: %(default)s")
+    add("--seconds", type=int, default=1, help="of load in a sample")
+    add("--servers", default="oneloop,floor,nginx+cache,lighttpd,h2o",
+        help="default: %(default)s; there is also nginx, without its cache")
     add("--workloads", default=",".join([*WORKLOADS, LOG]), help="default: %(default)s")
     add("--oneloop", default=servers.PROJECT / "target/release/oneloop", metavar="PATH")
     add("--oneloop-args", default="", metavar="'ARGS'", help="further options of oneloop, as "
