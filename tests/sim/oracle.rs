@@ -396,7 +396,8 @@ impl Line {
         };
         let is_late = now >= since + micros(limits.idle_timeout);
         let is_there = self.can_receive() && self.arrived > self.received;
-        self.seen.noted && is_there && !is_late && !self.failed && !self.reset
+        let is_ended = self.failed || self.reset || self.matcher.is_over();
+        self.seen.noted && is_there && !is_late && !is_ended
     }
 
     /// The peer has taken nothing, or too little, for so long.
