@@ -417,6 +417,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_accepted_does_not_hold_back_small_packets() {
+        for host in ["127.0.0.1", "::1"] {
+            if host == "::1" && !has_ipv6() {
+                continue;
+            }
+            let listening = open_one(tcp(host, 0)).unwrap();
+            let _client = TcpStream::connect(local(&listening)).unwrap();
+            let Acceptor::Tcp(listener) = &listening.socket else {
+                panic!("{listening:?}");
+            };
+            let (accepted, _) = listener.accept().unwrap();
+            assert!(accepted.nodelay().unwrap(), "{host}");
+        }
+    }
+
+    #[test]
     fn an_address_of_another_machine_is_explained() {
         // RFC 5737: never an address of anybody.
         assert_eq!(
