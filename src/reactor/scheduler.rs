@@ -217,18 +217,21 @@ impl<T: Transport, G> Scheduler<T, G> {
         keys.into_iter().for_each(|key| self.enqueue(key));
     }
 
-    /// Ends every connection, whatever it is doing. Returns how many that are.
+    /// Ends every connection, whatever it is doing. Returns how many had not ended yet.
     pub fn cut(&mut self) -> usize {
         self.runnable.clear();
-        let before = self.ended.len();
+        // All of them: also one that has its ending, but whose turn will not come any more.
+        self.ended.clear();
+        let mut count = 0;
         for (key, slot) in &mut self.slots {
             // An ending of this very turn stays what it is: it may call for a reset.
             if slot.client.connection.ending().is_none() {
                 slot.client.connection.cut();
-                self.ended.push(key);
+                count += 1;
             }
+            self.ended.push(key);
         }
-        self.ended.len() - before
+        count
     }
 
     /// Closes connections that have been idle longest, to make room: one, and one more for every

@@ -63,6 +63,20 @@ fn who_cannot_be_registered_is_lost_and_no_other() {
 }
 
 #[test]
+fn who_cannot_be_registered_is_freed_although_everybody_is_cut_before_his_next_turn() {
+    let mut house = House::new();
+    let (lost, other) = (house.connect(""), house.connect(""));
+    house.scheduler.turn(&mut house.desk, house.now);
+    house.scheduler.register(|_, key| match key {
+        0 => Err(ErrorKind::OutOfMemory.into()),
+        _ => Ok(()),
+    });
+    assert_eq!(house.scheduler.cut(), 1, "one has ended already");
+    assert_eq!((house.reap(), house.scheduler.len()), (2, 0));
+    assert!(lost.is_closed() && other.is_closed());
+}
+
+#[test]
 fn an_event_for_a_slot_that_ended_in_the_same_turn_is_ignored() {
     let mut house = House::new();
     let peer = house.connect(GET);
