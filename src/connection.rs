@@ -181,25 +181,27 @@ impl Connection {
     /// The socket took `length` of the bytes to send.
     pub fn sent(&mut self, length: usize, now: Instant) {
         self.outbox.sent(length);
-        self.note_progress(length as u64, now);
-        if self.outbox.is_empty() {
-            self.state = match self.take_state() {
-                State::WritingHeader {
-                    body: Some(body),
-                    then,
-                    pace,
-                } => State::WritingBody { body, then, pace },
-                State::WritingHeader {
-                    body: None, then, ..
-                }
-                | State::WritingBody {
-                    body: Body::Rendered,
-                    then,
-                    ..
-                } => self.finish(then, now),
-                other => other,
-            };
+        if !self.outbox.is_empty() {
+            return self.note_progress(length as u64, now);
         }
+        self.state = match self.take_state() {
+            State::WritingHeader {
+                body: None, then, ..
+            }
+            | State::WritingBody {
+                body: Body::Rendered,
+                then,
+                ..
+            } => self.finish(then, now),
+            State::WritingHeader {
+                body: Some(body),
+                then,
+                pace,
+            } => State::WritingBody { body, then, pace },
+            other => other,
+        };
+        // A finished response has no pace any more.
+        self.note_progress(length as u64, now);
     }
 
     /// The socket took `length` bytes of the file; 0 says that the file has none left,

@@ -41,25 +41,27 @@ pub enum Verdict {
 /// ours: If-Match then stops the request, and If-None-Match lets the whole answer through.
 /// The client may wait longer than it had to, but it never believes what is not so.
 pub fn evaluate(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> Verdict {
+    let asked = Conditions::of(fields);
+
     // Steps 1 and 2.
-    if is_present(fields, "If-Match") {
-        if !names(fields, "If-Match", current.etag, ETag::strong_eq) {
+    if asked.matching.is_present() {
+        if !asked.matching.names(current.etag, ETag::strong_eq) {
             return Verdict::PreconditionFailed;
         }
     } else if let Some(modified) = current.modified
-        && let Some(since) = date(fields, "If-Unmodified-Since")
+        && let Some(since) = asked.unmodified_since.date()
         && modified > since
     {
         return Verdict::PreconditionFailed;
     }
 
     // Steps 3 and 4. A faulty If-None-Match still silences If-Modified-Since (13.1.3).
-    if is_present(fields, "If-None-Match") {
-        if names(fields, "If-None-Match", current.etag, ETag::weak_eq) {
+    if asked.none_matching.is_present() {
+        if asked.none_matching.names(current.etag, ETag::weak_eq) {
             return Verdict::NotModified;
         }
     } else if let Some(modified) = current.modified
-        && let Some(since) = date(fields, "If-Modified-Since")
+        && let Some(since) = asked.modified_since.date()
         // A date in the future was not ours, and would hold for ever. RFC 2616 14.25 calls it
         // invalid; RFC 9110 leaves it open.
         && since <= now
@@ -68,19 +70,17 @@ pub fn evaluate(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> V
         return Verdict::NotModified;
     }
 
-    // Step 5.
+    // Step 5. If-Range without Range is to be ignored.
+    let is_about_range = asked.range.is_present() && fields.all("Range").next().is_some();
     Verdict::Proceed {
-        ranges: ranges_count(fields, current, now),
+        ranges: !is_about_range || is_current(asked.range, current, now),
     }
 }
 
 /// If-Range (RFC 9110 13.1.5): whether the part asked for belongs to the version that the
 /// client has the other parts of. Only a strong validator can say that.
-fn ranges_count(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> bool {
-    if !is_present(fields, "If-Range") || !is_present(fields, "Range") {
-        return true;
-    }
-    let Some(validator) = fields.only("If-Range") else {
+fn is_current(if_range: Condition<'_>, current: Validators<'_>, now: HttpDate) -> bool {
+    let Some(validator) = if_range.only() else {
         return false;
     };
     // No entity-tag is a date: whichever it is, the other comparison is false.
@@ -92,42 +92,111 @@ fn ranges_count(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> b
     is_our_tag || is_our_date
 }
 
-/// All conditions begin with `If-`; a stranger that does too only costs a few walks.
-pub(super) fn is_condition(name: &[u8]) -> bool {
-    name.get(..3)
-        .is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"If-"))
+/// The conditions of one request, found in one walk over its fields.
+struct Conditions<'h> {
+    matching: Condition<'h>,
+    none_matching: Condition<'h>,
+    unmodified_since: Condition<'h>,
+    modified_since: Condition<'h>,
+    range: Condition<'h>,
 }
 
-fn is_present(fields: Fields<'_>, name: &str) -> bool {
-    fields.all(name).next().is_some()
+/// One field, which may stand on several lines.
+#[derive(Clone, Copy)]
+struct Condition<'h> {
+    name: &'static str,
+    /// Where to look for its lines, if there are several.
+    fields: Fields<'h>,
+    lines: usize,
+    /// The last of its lines.
+    value: &'h [u8],
 }
 
-/// A date that is well formed and stands only once; other ones are to be ignored
-/// (RFC 9110 13.1.3, 13.1.4).
-fn date(fields: Fields<'_>, name: &str) -> Option<HttpDate> {
-    fields.only(name).and_then(HttpDate::parse)
+impl<'h> Conditions<'h> {
+    fn of(fields: Fields<'h>) -> Self {
+        let absent = |name| Condition {
+            name,
+            fields,
+            lines: 0,
+            value: b"",
+        };
+        let mut found = Self {
+            matching: absent("If-Match"),
+            none_matching: absent("If-None-Match"),
+            unmodified_since: absent("If-Unmodified-Since"),
+            modified_since: absent("If-Modified-Since"),
+            range: absent("If-Range"),
+        };
+        for (name, value) in fields.iter().filter(|(name, _)| is_condition(name)) {
+            let known = [
+                &mut found.matching,
+                &mut found.none_matching,
+                &mut found.unmodified_since,
+                &mut found.modified_since,
+                &mut found.range,
+            ];
+            for one in known {
+                if name.eq_ignore_ascii_case(one.name.as_bytes()) {
+                    one.lines += 1;
+                    one.value = value;
+                }
+            }
+        }
+        found
+    }
 }
 
-/// Whether the field `name` says `*` (which names any representation), or is a well-formed
-/// list with a tag in it that is `equal` to `etag`.
-fn names(
-    fields: Fields<'_>,
-    name: &str,
+impl<'h> Condition<'h> {
+    fn is_present(self) -> bool {
+        self.lines > 0
+    }
+
+    /// The value, if it stands only once.
+    fn only(self) -> Option<&'h [u8]> {
+        (self.lines == 1).then_some(self.value)
+    }
+
+    /// A date that is well formed and stands only once; other ones are to be ignored
+    /// (RFC 9110 13.1.3, 13.1.4).
+    fn date(self) -> Option<HttpDate> {
+        self.only().and_then(HttpDate::parse)
+    }
+
+    /// Whether it says `*` (which names any representation), or is a well-formed list with a tag
+    /// in it that is `equal` to `etag`.
+    fn names(self, etag: Option<&ETag>, equal: fn(&ETag, &[u8]) -> bool) -> bool {
+        match self.only() {
+            Some(b"*") => true,
+            Some(value) => is_among(EntityTags(value), etag, equal),
+            // No tag can span lines: joining them adds a blank, which no tag may hold.
+            None => is_among(
+                self.fields.all(self.name).flat_map(EntityTags),
+                etag,
+                equal,
+            ),
+        }
+    }
+}
+
+fn is_among<'h>(
+    tags: impl Iterator<Item = Result<&'h [u8], Malformed>>,
     etag: Option<&ETag>,
     equal: fn(&ETag, &[u8]) -> bool,
 ) -> bool {
-    if fields.only(name) == Some(b"*") {
-        return true;
-    }
     let mut is_named = false;
-    // No tag can span lines: joining them adds a blank, which no tag may hold.
-    for tag in fields.all(name).flat_map(EntityTags) {
+    for tag in tags {
         let Ok(tag) = tag else {
             return false;
         };
         is_named |= etag.is_some_and(|etag| equal(etag, tag));
     }
     is_named
+}
+
+/// All conditions begin with `If-`; a stranger that does too only costs a few walks.
+pub(super) fn is_condition(name: &[u8]) -> bool {
+    name.get(..3)
+        .is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"If-"))
 }
 
 /// The entity-tags of one line, with their quotes; the first fault is the last item.

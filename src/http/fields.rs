@@ -78,11 +78,12 @@ impl FieldLines {
             name.bytes().all(is_token_byte),
             "{name} is not a field name"
         );
+        let value = value.as_ref();
+        self.0.reserve(name.len() + value.len() + 4);
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b": ");
         self.0.extend(
             value
-                .as_ref()
                 .iter()
                 .map(|&byte| if is_control(byte) { b' ' } else { byte }),
         );

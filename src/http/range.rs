@@ -4,10 +4,14 @@
 //! `fields`.
 
 use super::fields::{Fields, list};
+use super::response::push_decimal;
 
 /// What a part of a multipart answer costs beside its bytes: a boundary and two fields.
 /// Ranges closer together than this leave as one, which is shorter (RFC 9110 15.3.7.2).
 const PART_COST: u64 = 80;
+
+/// `bytes 0-4/10` with three numbers of 64 bits.
+const LONGEST_CONTENT_RANGE: usize = 68;
 
 /// Some bytes of a file: at least one, and none beyond its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +55,14 @@ impl ByteRange {
     /// The value of `Content-Range` for this part of a file of `total` bytes:
     /// `bytes 0-4/10` (RFC 9110 14.4).
     pub fn content_range(self, total: u64) -> String {
-        format!("bytes {}-{}/{total}", self.first, self.last)
+        let mut text = Vec::with_capacity(LONGEST_CONTENT_RANGE);
+        text.extend_from_slice(b"bytes ");
+        push_decimal(&mut text, self.first);
+        text.push(b'-');
+        push_decimal(&mut text, self.last);
+        text.push(b'/');
+        push_decimal(&mut text, total);
+        String::from_utf8(text).unwrap_or_default()
     }
 }
 
@@ -81,7 +92,7 @@ pub enum Ranges {
 /// or nearly do become one, so no request gets a byte twice (CVE-2011-3192).
 pub fn ranges(fields: Fields<'_>, total: u64, most: usize) -> Ranges {
     match fields.only("Range").map(|value| parse(value, total, most)) {
-        Some(Ok(wanted)) => coalesce(wanted),
+        Some(Ok(ranges)) => ranges,
         Some(Err(Ignored)) | None => Ranges::Whole,
     }
 }
@@ -89,22 +100,26 @@ pub fn ranges(fields: Fields<'_>, total: u64, most: usize) -> Ranges {
 /// Why the whole field counts for nothing makes no difference.
 struct Ignored;
 
-/// `bytes=` and at least one range; those that lie in the file, in the order they came.
-fn parse(value: &[u8], total: u64, most: usize) -> Result<Vec<ByteRange>, Ignored> {
+/// `bytes=` and at least one range.
+fn parse(value: &[u8], total: u64, most: usize) -> Result<Ranges, Ignored> {
     let (unit, set) = split_at_byte(value, b'=').ok_or(Ignored)?;
     if !unit.eq_ignore_ascii_case(b"bytes") {
         return Err(Ignored);
     }
+    let count = list(set).take(most + 1).count();
+    if count == 0 || count > most {
+        return Err(Ignored);
+    }
+    if count == 1 {
+        // Nearly always: no list is needed for that.
+        let only = list(set).next().ok_or(Ignored)?;
+        return Ok(range_spec(only, total)?.map_or(Ranges::Unsatisfiable, Ranges::One));
+    }
     let mut wanted = Vec::new();
-    let mut count = 0;
     for spec in list(set) {
-        count += 1;
-        if count > most {
-            return Err(Ignored);
-        }
         wanted.extend(range_spec(spec, total)?);
     }
-    if count == 0 { Err(Ignored) } else { Ok(wanted) }
+    Ok(coalesce(wanted))
 }
 
 /// `first-last`, `first-` or `-length` (RFC 9110 14.1.2). `Ok(None)` is well formed but
@@ -150,6 +165,7 @@ fn split_at_byte(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     Some((before, after.get(1..)?))
 }
 
+/// Those that lie in the file, in the order they came.
 fn coalesce(wanted: Vec<ByteRange>) -> Ranges {
     let mut wanted: Vec<_> = wanted.into_iter().enumerate().collect();
     wanted.sort_unstable_by_key(|(_, range)| range.first);

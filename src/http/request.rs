@@ -139,8 +139,7 @@ impl<'h> Request<'h> {
     /// # Errors
     /// A [`Refusal`] with status 400, 431 (more than `most_fields` field lines) or 505.
     pub fn parse(head: &'h [u8], most_fields: usize) -> Result<Self, Refusal<'h>> {
-        let mut ends = memchr::memchr_iter(b'\n', head);
-        let end = ends.next().unwrap_or(head.len());
+        let end = memchr::memchr(b'\n', head).unwrap_or(head.len());
         let line = head.get(..end).unwrap_or(head).trim_ascii_end();
         let refuse = |(status, why)| Refusal {
             status,
@@ -150,21 +149,25 @@ impl<'h> Request<'h> {
 
         // httparse takes a bare LF for a line end; RFC 9112 2.2 lets us, and prudence asks us, not
         // to.
-        let is_bare = |at: usize| at == 0 || head.get(at - 1) != Some(&b'\r');
-        if is_bare(end) || ends.any(is_bare) {
+        if has_bare_lf(head) {
             return Err(refuse(bad("a line ends in LF without CR")));
         }
-        let (method, target, minor) = parse_with_httparse(head, most_fields)
-            .or_else(|error| read_as_latest(error, head, line, most_fields))
-            .map_err(|error| refuse(name_error(error, line)))?;
         let lines = head
             .get(end + 1..head.len().saturating_sub(2))
             .unwrap_or_default();
         let fields = Fields::new(lines);
+        let Grammar {
+            method,
+            target,
+            minor,
+            survey,
+        } = parse_with_httparse(head, most_fields)
+            .or_else(|error| read_as_latest(error, head, line, fields, most_fields))
+            .map_err(|error| refuse(name_error(error, line)))?;
         let method = Method::of(method);
         let (target, authority) = parse_target(method, target).map_err(refuse)?;
         let old = minor == 0;
-        let survey = Survey::of(fields).map_err(refuse)?;
+        let survey = survey.map_err(refuse)?;
         let has_body = survey.has_body(old).map_err(refuse)?;
         let may_go_on = survey.may_go_on(old);
         if survey.host.is_none() && !old {
@@ -209,7 +212,15 @@ pub(super) fn bad(why: &'static str) -> Reason {
     (Status::BAD_REQUEST, why)
 }
 
-fn parse_with_httparse(head: &[u8], most: usize) -> Result<(&str, &str, u8), Error> {
+/// What httparse reads off a head.
+struct Grammar<'h> {
+    method: &'h str,
+    target: &'h str,
+    minor: u8,
+    survey: Result<Survey<'h>, Reason>,
+}
+
+fn parse_with_httparse(head: &[u8], most: usize) -> Result<Grammar<'_>, Error> {
     let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let lines = lines.get_mut(..most.min(MOST_FIELDS)).unwrap_or_default();
     let mut request = httparse::Request::new(&mut []);
@@ -218,8 +229,14 @@ fn parse_with_httparse(head: &[u8], most: usize) -> Result<(&str, &str, u8), Err
         // The inbox and httparse disagree about where the head ends: trust neither.
         _ => return Err(Error::NewLine),
     }
+    let lines = request.headers.iter();
     match (request.method, request.path, request.version) {
-        (Some(method), Some(path), Some(version)) => Ok((method, path, version)),
+        (Some(method), Some(target), Some(minor)) => Ok(Grammar {
+            method,
+            target,
+            minor,
+            survey: Survey::of(lines.map(|line| (line.name.as_bytes(), line.value))),
+        }),
         _ => Err(Error::Token),
     }
 }
@@ -230,8 +247,9 @@ fn read_as_latest<'h>(
     error: Error,
     head: &[u8],
     line: &'h [u8],
+    fields: Fields<'h>,
     most: usize,
-) -> Result<(&'h str, &'h str, u8), Error> {
+) -> Result<Grammar<'h>, Error> {
     let [before @ .., b'2'..=b'9'] = line else {
         return Err(error);
     };
@@ -245,11 +263,23 @@ fn read_as_latest<'h>(
     parse_with_httparse(&copy, most)?;
     // It has exactly two blanks, then.
     let mut parts = str::from_utf8(line).map_err(|_| error)?.split(' ');
-    parts
-        .next()
-        .zip(parts.next())
-        .map(|(method, target)| (method, target, 1))
-        .ok_or(error)
+    match (parts.next(), parts.next()) {
+        (Some(method), Some(target)) => Ok(Grammar {
+            method,
+            target,
+            minor: 1,
+            survey: Survey::of(fields.iter()),
+        }),
+        _ => Err(error),
+    }
+}
+
+/// Whether an LF stands without its CR. Counted, not searched: without a way out of the middle, the
+/// compiler makes steps of many bytes of it.
+fn has_bare_lf(head: &[u8]) -> bool {
+    let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
+    let bare = pairs.filter(|(before, byte)| **byte == b'\n' && **before != b'\r');
+    head.first() == Some(&b'\n') || bare.count() > 0
 }
 
 fn name_error(error: Error, line: &[u8]) -> Reason {

@@ -5,7 +5,7 @@
 //! are smuggled.
 
 use super::conditional::is_condition;
-use super::fields::{Fields, list};
+use super::fields::list;
 use super::host::is_host;
 use super::request::{Mentions, Reason, bad};
 
@@ -22,9 +22,11 @@ pub(super) struct Survey<'h> {
 }
 
 impl<'h> Survey<'h> {
-    pub(super) fn of(fields: Fields<'h>) -> Result<Self, Reason> {
+    pub(super) fn of<'n>(
+        lines: impl Iterator<Item = (&'n [u8], &'h [u8])>,
+    ) -> Result<Self, Reason> {
         let mut survey = Self::default();
-        for (name, value) in fields.iter() {
+        for (name, value) in lines {
             survey.note(name, value)?;
         }
         Ok(survey)

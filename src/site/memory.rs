@@ -5,6 +5,7 @@ use super::identity::Identity;
 use crate::clock::Now;
 use crate::limits::Limits;
 use rustix::fs::Stat;
+use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +13,9 @@ use std::time::Instant;
 /// Small files by name, oldest first; what is asked for again outlives what is not.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    files: HashMap<Box<[u8]>, Remembered>,
+    /// Foldhash resists chosen keys less well than the standard hasher. But only who writes to the
+    /// site chooses these: they are names of files that exist.
+    files: HashMap<Box<[u8]>, Remembered, RandomState>,
     order: VecDeque<Box<[u8]>>,
     bytes: usize,
 }

@@ -6,6 +6,7 @@
 
 use super::files::Opened;
 use crate::clock::Now;
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +16,9 @@ use std::time::Instant;
 pub(super) struct Turn {
     /// Answers of earlier turns stand among them, which count for nothing: what is missing in one
     /// turn is mostly missing in the next, and its place is kept.
-    known: HashMap<Box<[u8]>, Answer>,
+    /// Their number is small (`Limits::shared_in_turn`), so keys that were chosen to collide do no
+    /// harm.
+    known: HashMap<Box<[u8]>, Answer, RandomState>,
     /// The turn of the latest answer.
     latest: Option<Instant>,
     /// Some of the answers are files.
