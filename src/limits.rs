@@ -86,6 +86,12 @@ pub struct Limits {
     pub remembered_files: usize,
     /// Bytes they may take together.
     pub remembered_bytes: usize,
+    /// Larger files that are kept open between turns (and checked again in each), so that asking for
+    /// them again costs no opening.
+    pub held_files: usize,
+    /// Bytes of the largest file kept open: one that was removed takes its room on the disk until it
+    /// is closed. For a larger one, opening is nothing beside sending.
+    pub held_file: u64,
     /// Files opened, and names that stood for nothing, that are shared with whoever else asks for
     /// them in the same turn. Beyond, each request looks for itself.
     pub shared_in_turn: usize,
@@ -129,6 +135,8 @@ impl Default for Limits {
             listing_slice: 256,
             remembered_files: 16 * 1024,
             remembered_bytes: 64 * 1024 * 1024,
+            held_files: 64,
+            held_file: 1024 * 1024,
             shared_in_turn: 256,
             log_buffer: 1024 * 1024,
             log_field: 2 * 1024,
@@ -162,6 +170,12 @@ pub fn connections_within(descriptors: usize) -> usize {
     descriptors.saturating_sub((descriptors / 5).max(24)).max(1)
 }
 
+/// How many files may be kept open with so many descriptors: a small part of those that are not for
+/// connections, as others are needed to open files.
+pub fn held_within(descriptors: usize) -> usize {
+    (descriptors / 16).min(Limits::default().held_files)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,5 +186,12 @@ mod tests {
         assert_eq!(connections_within(1024), 820);
         assert_eq!(connections_within(64), 40);
         assert_eq!(connections_within(10), 1);
+    }
+
+    #[test]
+    fn where_descriptors_are_few_few_files_are_kept_open() {
+        assert_eq!(held_within(20_000), 64);
+        assert_eq!(held_within(512), 32);
+        assert_eq!(held_within(10), 0);
     }
 }

@@ -75,6 +75,7 @@ fn granted(config: &Config) -> Limits {
     }
     Limits {
         connections,
+        held_files: limits::held_within(descriptors),
         ..config.limits.clone()
     }
 }

@@ -169,11 +169,7 @@ impl<'h> Condition<'h> {
             Some(b"*") => true,
             Some(value) => is_among(EntityTags(value), etag, equal),
             // No tag can span lines: joining them adds a blank, which no tag may hold.
-            None => is_among(
-                self.fields.all(self.name).flat_map(EntityTags),
-                etag,
-                equal,
-            ),
+            None => is_among(self.fields.all(self.name).flat_map(EntityTags), etag, equal),
         }
     }
 }

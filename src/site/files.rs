@@ -1,9 +1,10 @@
 //! Room `site`: opened files, and what is remembered of them.
 //!
-//! The bytes and validators of small files are remembered, but never trusted beyond the turn
-//! in which they were checked: in the next one the file system is asked again, with one
-//! stat(2), whether the name still means the same file in the same state. So a busy turn
-//! serves one file to many connections for one system call, and no answer is older than its turn.
+//! The bytes and validators of small files are remembered, and larger ones kept open, but neither
+//! is trusted beyond the turn in which it was checked: in the next one the file system is asked
+//! again, with one stat(2), whether the name still means the same file in the same state. So a busy
+//! turn serves one file to many connections for one system call, and no answer is older than its
+//! turn.
 //!
 //! A file that changed within the last tick of its clock might change again without the
 //! clock showing it. Such a file is served, but not remembered, and its validators say so.
@@ -41,7 +42,10 @@ pub struct Files {
     buffer: Vec<u8>,
     /// Lines that every response carries.
     preset: Arc<FieldLines>,
+    /// Small files, with their bytes.
     memory: Memory,
+    /// Larger ones, kept open.
+    held: Memory,
     turn: Turn,
     limits: Arc<Limits>,
 }
@@ -83,12 +87,10 @@ impl Opened {
         (Identity::of(&stat) == self.identity).then(|| bytes.into())
     }
 
-    /// Whether it is a small file that will not change unnoticed any more. Until its second is over
-    /// a file is described without its date, and that must not last.
+    /// Whether it will not change unnoticed any more. Until its second is over a file is described
+    /// without its date, and that must not last.
     fn is_settled(&self, now: Now) -> bool {
-        matches!(self.content, Content::Bytes(_))
-            && !self.identity.is_young(now.wall)
-            && self.modified == self.identity.modified.date()
+        !self.identity.is_young(now.wall) && self.modified == self.identity.modified.date()
     }
 }
 
@@ -122,6 +124,7 @@ impl Files {
             buffer: Vec::new(),
             preset,
             memory: Memory::default(),
+            held: Memory::default(),
             turn: Turn::default(),
             limits,
         }
@@ -178,15 +181,17 @@ impl Files {
     ) -> io::Result<Found> {
         let path = SitePath::of_name(key.strip_suffix(b"\0").unwrap_or(key));
         let (root, buffer) = (&self.root, &mut self.buffer);
-        let identify = || root.identify(path, buffer).ok();
+        let mut identify = || root.identify(path, buffer).ok();
         // Siblings are mostly missing and files mostly there: the likelier answer comes first.
         let mut shared = self
             .turn
             .get(key, now)
             .filter(|_| coding != Coding::Identity);
         if shared.is_none() {
-            if let Some(opened) = self.memory.get(key, now, identify) {
-                return Ok(Found::File(opened));
+            for memory in [&mut self.memory, &mut self.held] {
+                if let Some(opened) = memory.get(key, now, &mut identify) {
+                    return Ok(Found::File(opened));
+                }
             }
             shared = self.turn.get(key, now);
         }
@@ -195,16 +200,33 @@ impl Files {
         }
         let found = self.open(path, content_type, coding, now)?;
         let answer = match &found {
-            Found::File(opened) if opened.is_settled(now) => {
-                self.memory.put(key, opened, now, &self.limits);
-                return Ok(found);
-            }
+            Found::File(opened) if self.remember(key, opened, now) => return Ok(found),
             Found::File(opened) => Some(opened),
             Found::Nothing => None,
             Found::Directory(_) => return Ok(found),
         };
         self.turn.put(key, answer, now, self.limits.shared_in_turn);
         Ok(found)
+    }
+
+    /// Remembers a file beyond this turn, if that does no harm.
+    fn remember(&mut self, key: &[u8], opened: &Arc<Opened>, now: Now) -> bool {
+        let limits = &self.limits;
+        if !opened.is_settled(now) {
+            return false;
+        }
+        match opened.content {
+            Content::Bytes(_) => {
+                let (files, bytes) = (limits.remembered_files, limits.remembered_bytes);
+                self.memory.put(key, opened, now, files, bytes);
+            }
+            Content::File(_) if opened.size <= limits.held_file => {
+                self.held
+                    .put(key, opened, now, limits.held_files, usize::MAX);
+            }
+            Content::File(_) => return false,
+        }
+        true
     }
 
     /// Everyone who could be served has been: closes what nobody is sending.
@@ -244,13 +266,16 @@ impl Files {
         })
     }
 
-    /// Opens, and where no descriptor is left opens again without those that are only shared.
+    /// Opens, and where no descriptor is left opens again without those that are only kept.
     fn open_once_more(&mut self, path: SitePath<'_>) -> io::Result<File> {
         use rustix::io::Errno;
         let opened = self.root.open(path);
         let errno = opened.as_ref().err().and_then(Errno::from_io_error);
         match errno {
-            Some(Errno::MFILE | Errno::NFILE) if self.turn.end() => self.root.open(path),
+            // Both of them: neither may be left out because the other had something to give.
+            Some(Errno::MFILE | Errno::NFILE) if self.turn.end() | self.held.clear() => {
+                self.root.open(path)
+            }
             _ => opened,
         }
     }

@@ -1,16 +1,15 @@
-//! Room `site`: the small files that are remembered, each checked anew in every turn.
+//! Room `site`: the files that are remembered, each checked anew in every turn.
 
 use super::files::Opened;
 use super::identity::Identity;
 use crate::clock::Now;
-use crate::limits::Limits;
-use rustix::fs::Stat;
 use foldhash::fast::RandomState;
+use rustix::fs::Stat;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Small files by name, oldest first; what is asked for again outlives what is not.
+/// Files by name, oldest first; what is asked for again outlives what is not.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// Foldhash resists chosen keys less well than the standard hasher. But only who writes to the
@@ -52,8 +51,15 @@ impl Memory {
         Some(opened.clone())
     }
 
-    /// Remembers a small file.
-    pub(super) fn put(&mut self, key: &[u8], opened: &Arc<Opened>, now: Now, limits: &Limits) {
+    /// Remembers a file, among `most_files` with `most_bytes` together.
+    pub(super) fn put(
+        &mut self,
+        key: &[u8],
+        opened: &Arc<Opened>,
+        now: Now,
+        most_files: usize,
+        most_bytes: usize,
+    ) {
         let remembered = Remembered {
             checked: now.instant,
             is_used: false,
@@ -70,11 +76,18 @@ impl Memory {
                 self.files.insert(key.into(), remembered);
             }
         }
-        while self.files.len() > limits.remembered_files || self.bytes > limits.remembered_bytes {
+        while self.files.len() > most_files || self.bytes > most_bytes {
             if !self.evict_one() {
                 break;
             }
         }
+    }
+
+    /// Forgets all of them. Returns whether there were any.
+    pub(super) fn clear(&mut self) -> bool {
+        let had_files = !self.files.is_empty();
+        *self = Self::default();
+        had_files
     }
 
     /// Second chance: who was used since the last look goes to the end of the line.
@@ -118,6 +131,7 @@ mod tests {
     use super::super::root::Root;
     use super::*;
     use crate::http::fields::FieldLines;
+    use crate::limits::Limits;
     use std::fs::{self, FileTimes};
     use std::time::{Duration, SystemTime};
 

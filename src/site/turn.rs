@@ -1,8 +1,7 @@
 //! Room `site`: what was looked up in this turn, shared by all who ask for it in this turn.
 //!
-//! Here are the answers that may not outlive their turn: files that are too large to be remembered,
-//! which would keep their descriptors; files so young that they may change unnoticed; and names
-//! that stand for nothing. However many clients ask for one file at once, it is opened once.
+//! Here are the answers that may not outlive their turn: files that are too large to be kept open;
+//! files so young that they may change unnoticed; and names that stand for nothing. However many clients ask for one file at once, it is opened once.
 
 use super::files::Opened;
 use crate::clock::Now;

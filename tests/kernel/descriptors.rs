@@ -5,8 +5,9 @@
 use crate::client::{Client, get};
 use crate::process::{Launch, Server, eventually, site, skipped};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const FEW: &str = "ulimit -n 64";
 const PARTIAL: &str = "GET /small HTTP/1.1\r\nHost: ";
@@ -108,6 +109,55 @@ fn a_file_for_which_there_is_no_descriptor_is_a_503_and_never_a_404() {
     let answer = asking.ask("/large");
     assert_eq!(answer.status(), 200, "{}", answer.head);
     assert_eq!(answer.body.len(), 100_000);
+}
+
+/// As they are asked for one after the other, all could be kept. Red with a limit of 1000; red (one
+/// opening for each answer) with a limit of 0.
+#[test]
+fn no_more_files_are_kept_open_than_the_limit_says() {
+    let root = site_of_old_files(100);
+    let server = Launch::of(&root).start();
+    let mut client = Client::of(&server);
+    assert_eq!(client.ask("/missing").status(), 404);
+    let before = server.descriptors();
+    for number in 0..100 {
+        assert_eq!(client.ask(&format!("/{number}")).body, vec![b'o'; 50_000]);
+    }
+    eventually("64 are kept", || server.descriptors() == before + 64);
+}
+
+/// Red where only the files of a turn are closed when one cannot be opened.
+#[test]
+fn files_that_are_kept_open_make_room_for_another() {
+    let root = site_of_old_files(2);
+    let server = Launch::of(&root)
+        .after(FEW)
+        .with("--max-connections 1000")
+        .start();
+    let mut asking = Client::of(&server);
+    assert_eq!(asking.ask("/missing").status(), 404);
+    let before = server.descriptors();
+    assert_eq!(asking.ask("/0").status(), 200);
+    assert_eq!(server.descriptors(), before + 1, "it is kept");
+    let _others: Vec<_> = (0..100).map(|_| Client::saying(&server, PARTIAL)).collect();
+    eventually("descriptors are out", || server.is_out_of_descriptors(ALL));
+    let answer = asking.ask("/1");
+    assert_eq!(answer.status(), 200, "{}", answer.head);
+}
+
+/// Too large to be remembered with their bytes, and old enough to be kept open.
+fn site_of_old_files(count: usize) -> tempfile::TempDir {
+    let root = site(&[]);
+    for number in 0..count {
+        let path = root.path().join(number.to_string());
+        fs::write(&path, [b'o'; 50_000]).unwrap();
+        let file = fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(60))
+            .unwrap();
+    }
+    // The change of their inodes is to be old, too.
+    sleep(Duration::from_millis(50));
+    root
 }
 
 /// Red with `--max-connections` that is ignored, and with a room of one more.
