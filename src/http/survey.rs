@@ -49,9 +49,10 @@ impl<'h> Survey<'h> {
                     list(value).any(|one| !one.eq_ignore_ascii_case(b"100-continue"));
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
-                self.close |= list(value).any(|token| token.eq_ignore_ascii_case(b"close"));
-                self.keep_alive |=
-                    list(value).any(|token| token.eq_ignore_ascii_case(b"keep-alive"));
+                for token in list(value) {
+                    self.close |= token.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = parse_length(value)?;
