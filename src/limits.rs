@@ -86,11 +86,11 @@ pub struct Limits {
     pub remembered_files: usize,
     /// Bytes they may take together.
     pub remembered_bytes: usize,
-    /// Larger files that are kept open between turns (and checked again in each), so that asking for
-    /// them again costs no opening.
+    /// Larger files that are kept open between turns (and checked again in each), so that asking
+    /// for them again costs no opening.
     pub held_files: usize,
-    /// Bytes of the largest file kept open: one that was removed takes its room on the disk until it
-    /// is closed. For a larger one, opening is nothing beside sending.
+    /// Bytes of the largest file kept open: one that was removed takes its room on the disk until
+    /// it is closed. For a larger one, opening is nothing beside sending.
     pub held_file: u64,
     /// Files opened, and names that stood for nothing, that are shared with whoever else asks for
     /// them in the same turn. Beyond, each request looks for itself.

@@ -7,6 +7,7 @@ use oneloop::diagnostics;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::{self, Limits};
 use oneloop::reactor::address::Address;
+use oneloop::reactor::listen::Queue;
 use oneloop::reactor::{Reactor, listen};
 use oneloop::service::Front;
 use oneloop::site::{Options, Site};
@@ -48,7 +49,11 @@ fn main() -> ExitCode {
 /// Runs the server until it is told to stop.
 fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let limits = Arc::new(granted(&config));
-    let listening = listen::open(&config.binds, limits.backlog)?;
+    let queue = Queue {
+        backlog: limits.backlog,
+        deferred: config.defer_accept,
+    };
+    let listening = listen::open(&config.binds, queue)?;
     let addresses: Vec<Address> = listening.iter().map(|one| one.address.clone()).collect();
     let site = open_site(&config, limits.clone())?;
     let front = Front::new(site, open_log(&config, &limits)?);

@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::process::{Command, Output, Stdio};
 
 use oneloop::config::{Config, Invocation};
-use oneloop::reactor::listen::{self, Acceptor};
+use oneloop::reactor::listen::{self, Acceptor, Queue};
 
 /// Carries the arguments, one a line, to the child.
 const ARGUMENTS: &str = "CHILD_ARGUMENTS";
@@ -151,7 +151,11 @@ fn child_greets_one_client() {
     let Some(config) = config_here() else {
         return;
     };
-    let listening = match listen::open(&config.binds, 16) {
+    let queue = Queue {
+        backlog: 16,
+        deferred: false,
+    };
+    let listening = match listen::open(&config.binds, queue) {
         Ok(listening) => listening,
         Err(error) => return say(&error.to_string()),
     };

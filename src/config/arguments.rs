@@ -52,6 +52,19 @@ pub struct Arguments {
     )]
     pub bind: Vec<BindArgument>,
 
+    /// Accept a connection before it has sent anything
+    ///
+    /// Without it, Linux keeps a new TCP connection until its first bytes arrive, or for about a
+    /// second; that makes short connections cheaper. For clients that connect early and are to be
+    /// counted, or that measure how long it takes.
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "ONELOOP_NO_DEFER_ACCEPT",
+        help_heading = LISTENING
+    )]
+    pub no_defer_accept: bool,
+
     /// Serve this file for a directory, if it has it; may be repeated
     ///
     /// The first that exists is served. Several may stand in one value, with commas between them.

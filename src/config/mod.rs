@@ -30,6 +30,8 @@ pub struct Config {
     pub root: Root,
     /// Where to listen: at least one, no two alike.
     pub binds: Vec<Bind>,
+    /// Whether connections wait in the kernel until they have sent something.
+    pub defer_accept: bool,
     /// Names of index files: at least one; the first that exists counts. Each is one path segment.
     pub index: Vec<OsString>,
     /// Whether directories without an index are listed.
@@ -145,6 +147,7 @@ impl Config {
             max_connections: arguments
                 .max_connections
                 .and_then(|most| usize::try_from(most).ok()),
+            defer_accept: !arguments.no_defer_accept,
             index: arguments.index,
             listing: !arguments.no_listing,
             hidden: arguments.hidden,

@@ -1,7 +1,7 @@
 //! The reactor room, a side door: how does a socket that another process opened become
 //! ours? systemd (socket activation), a supervisor or a shell opens a listening
-//! socket and starts us with it; all we are told is a number. This is the only file with `unsafe`
-//! in it. It imports nothing of ours.
+//! socket and starts us with it; all we are told is a number. One of the two files with `unsafe`
+//! in them. It imports nothing of ours.
 //!
 //! # Why this is sound
 //!

@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::address::{Address, Bind, Host};
+use super::deferral;
 use super::inherited::{self, Refusal};
 use super::socket_file::{self, Occupant, SocketFile};
 
@@ -67,19 +68,28 @@ impl Source for Acceptor {
     }
 }
 
+/// Where connections wait until they are accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Queue {
+    /// How many the kernel may hold for one socket (listen(2)).
+    pub backlog: i32,
+    /// Whether TCP connections are held back until they have something to read, or a second is
+    /// over.
+    pub deferred: bool,
+}
+
 /// Opens every bind, in order; a name may become several sockets. The first that fails
 /// ends it, and those already opened are closed again.
 ///
-/// `backlog` is how many connections the kernel may hold for one socket (listen(2)); an inherited
-/// socket keeps what its maker chose.
-pub fn open(binds: &[Bind], backlog: i32) -> Result<Vec<Listening>, ListenError> {
-    warn_of_a_short_queue(backlog);
+/// An inherited socket keeps the queue that its maker chose.
+pub fn open(binds: &[Bind], queue: Queue) -> Result<Vec<Listening>, ListenError> {
+    warn_of_a_short_queue(queue.backlog);
     let mut listening = Vec::new();
     for bind in binds {
         let opened = match bind {
             Bind::Tcp { host, port } => resolve(host, *port)
-                .and_then(|addresses| listen_on_all(addresses, shares_port(binds, *port), backlog)),
-            Bind::Unix(path) => listen_at(path, backlog).map(|one| vec![one]),
+                .and_then(|addresses| listen_on_all(addresses, shares_port(binds, *port), queue)),
+            Bind::Unix(path) => listen_at(path, queue.backlog).map(|one| vec![one]),
             Bind::Inherited(number) => take_over(*number).map(|one| vec![one]),
         };
         listening.extend(opened.map_err(|problem| ListenError {
@@ -118,12 +128,12 @@ fn shares_port(binds: &[Bind], port: u16) -> bool {
 fn listen_on_all(
     addresses: Vec<SocketAddr>,
     only_v6: bool,
-    backlog: i32,
+    queue: Queue,
 ) -> Result<Vec<Listening>, Problem> {
     let mut opened = Vec::new();
     let mut absent = None;
     for address in addresses {
-        match listen_on(address, only_v6, backlog) {
+        match listen_on(address, only_v6, queue) {
             Ok(one) => opened.push(one),
             Err(error) if is_absent(&error) => absent = Some(error),
             Err(error) => return Err(error.into()),
@@ -160,7 +170,7 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-fn listen_on(address: SocketAddr, only_v6: bool, backlog: i32) -> io::Result<Listening> {
+fn listen_on(address: SocketAddr, only_v6: bool, queue: Queue) -> io::Result<Listening> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
@@ -174,7 +184,12 @@ fn listen_on(address: SocketAddr, only_v6: bool, backlog: i32) -> io::Result<Lis
     }
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(backlog)?;
+    if queue.deferred
+        && let Err(error) = deferral::defer(&socket)
+    {
+        log::debug!("{address}: connections come before their requests: {error}");
+    }
+    socket.listen(queue.backlog)?;
     socket.set_nonblocking(true)?;
     Listening::new(socket, None)
 }
@@ -326,7 +341,10 @@ mod tests {
 
     use rustix::io::FdFlags;
 
-    const BACKLOG: i32 = 16;
+    const QUEUE: Queue = Queue {
+        backlog: 16,
+        deferred: false,
+    };
 
     fn tcp(host: &str, port: u16) -> Bind {
         let host = host
@@ -336,7 +354,7 @@ mod tests {
     }
 
     fn open_one(bind: Bind) -> Result<Listening, String> {
-        let mut all = open(&[bind], BACKLOG).map_err(|error| error.to_string())?;
+        let mut all = open(&[bind], QUEUE).map_err(|error| error.to_string())?;
         assert_eq!(all.len(), 1);
         Ok(all.remove(0))
     }
@@ -361,7 +379,7 @@ mod tests {
 
     #[test]
     fn port_zero_is_any_free_port_and_each_bind_gets_its_own() {
-        let both = open(&[tcp("127.0.0.1", 0), tcp("127.0.0.2", 0)], BACKLOG).unwrap();
+        let both = open(&[tcp("127.0.0.1", 0), tcp("127.0.0.2", 0)], QUEUE).unwrap();
         let addresses: Vec<_> = both.iter().map(local).collect();
         assert_eq!(addresses[0].ip(), Ipv4Addr::new(127, 0, 0, 1));
         assert_eq!(addresses[1].ip(), Ipv4Addr::new(127, 0, 0, 2));
@@ -375,7 +393,7 @@ mod tests {
     fn sockets_are_non_blocking_and_close_on_exec_and_never_shared() {
         let directory = tempfile::tempdir().unwrap();
         let binds = [tcp("127.0.0.1", 0), Bind::Unix(directory.path().join("s"))];
-        for listening in open(&binds, BACKLOG).unwrap() {
+        for listening in open(&binds, QUEUE).unwrap() {
             let fd = descriptor(&listening);
             let flags = rustix::fs::fcntl_getfl(fd).unwrap();
             assert!(flags.contains(rustix::fs::OFlags::NONBLOCK));
@@ -444,7 +462,7 @@ mod tests {
 
     #[test]
     fn a_name_means_its_addresses_and_an_unknown_one_is_explained() {
-        let all = open(&[tcp("localhost", 0)], BACKLOG).unwrap();
+        let all = open(&[tcp("localhost", 0)], QUEUE).unwrap();
         assert!(!all.is_empty());
         for listening in &all {
             assert!(local(listening).ip().is_loopback());
@@ -463,11 +481,11 @@ mod tests {
         // RFC 5737: never an address of anybody.
         let absent = SocketAddr::from(([192, 0, 2, 1], 0));
         let present = SocketAddr::from(([127, 0, 0, 1], 0));
-        let all = listen_on_all(vec![absent, present, absent], false, BACKLOG).unwrap();
+        let all = listen_on_all(vec![absent, present, absent], false, QUEUE).unwrap();
         assert_eq!(all.len(), 1);
         assert_eq!(local(&all[0]).ip(), present.ip());
-        assert!(listen_on_all(vec![absent], false, BACKLOG).is_err());
-        assert!(listen_on_all(vec![], false, BACKLOG).is_err());
+        assert!(listen_on_all(vec![absent], false, QUEUE).is_err());
+        assert!(listen_on_all(vec![], false, QUEUE).is_err());
     }
 
     #[test]
@@ -495,10 +513,10 @@ mod tests {
         let port = local(&open_one(tcp("0.0.0.0", 0)).unwrap()).port();
         for binds in [["0.0.0.0", "::"], ["::", "0.0.0.0"], ["127.0.0.1", "::"]] {
             let binds = binds.map(|host| tcp(host, port));
-            let all = open(&binds, BACKLOG).unwrap();
+            let all = open(&binds, QUEUE).unwrap();
             assert_eq!(all.len(), 2, "{binds:?}");
         }
-        let any_port = open(&[tcp("0.0.0.0", 0), tcp("::", 0)], BACKLOG).unwrap();
+        let any_port = open(&[tcp("0.0.0.0", 0), tcp("::", 0)], QUEUE).unwrap();
         assert!(
             matches!(any_port[1].address, Address::Tcp { dual_stack, .. } if dual_stack),
             "two free ports do not collide"
@@ -550,7 +568,11 @@ mod tests {
     fn a_live_server_with_a_full_queue_is_live() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
-        let _full = open(&[Bind::Unix(path.clone())], 0).unwrap();
+        let short = Queue {
+            backlog: 0,
+            ..QUEUE
+        };
+        let _full = open(&[Bind::Unix(path.clone())], short).unwrap();
         let _waiting = UnixStream::connect(&path).unwrap();
         let message = open_one(Bind::Unix(path.clone())).unwrap_err();
         assert!(message.contains("already in use"), "{message}");
@@ -604,11 +626,7 @@ mod tests {
     fn a_failure_closes_what_was_opened_before_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
-        open(
-            &[Bind::Unix(path.clone()), Bind::Inherited(987_654)],
-            BACKLOG,
-        )
-        .unwrap_err();
+        open(&[Bind::Unix(path.clone()), Bind::Inherited(987_654)], QUEUE).unwrap_err();
         assert!(!path.exists());
     }
 
@@ -623,7 +641,7 @@ mod tests {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = tcp.local_addr().unwrap();
         let unix = UnixListener::bind(&path).unwrap();
-        let all = open(&[pass(tcp.into()), pass(unix.into())], BACKLOG).unwrap();
+        let all = open(&[pass(tcp.into()), pass(unix.into())], QUEUE).unwrap();
         let addresses: Vec<_> = all.iter().map(|one| one.address.clone()).collect();
         let tcp = Address::Tcp {
             local,

@@ -8,6 +8,7 @@
 //! Only what touches mio stands in this file; the turn itself is the [`engine`]'s.
 
 pub mod address;
+mod deferral;
 pub mod engine;
 mod inherited;
 pub mod listen;

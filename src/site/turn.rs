@@ -1,7 +1,8 @@
 //! Room `site`: what was looked up in this turn, shared by all who ask for it in this turn.
 //!
 //! Here are the answers that may not outlive their turn: files that are too large to be kept open;
-//! files so young that they may change unnoticed; and names that stand for nothing. However many clients ask for one file at once, it is opened once.
+//! files so young that they may change unnoticed; and names that stand for nothing. However many
+//! clients ask for one file at once, it is opened once.
 
 use super::files::Opened;
 use crate::clock::Now;

@@ -1,13 +1,14 @@
 //! Ports, unix sockets, inherited sockets, and what is in the way of them.
 
 use crate::client::Client;
-use crate::process::{Launch, Server, site};
+use crate::process::{Launch, Server, eventually, site};
 use rustix::process::Signal;
 use std::fs;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 fn small_site() -> tempfile::TempDir {
     site(&[("small", b"small")])
@@ -180,6 +181,53 @@ fn an_inherited_socket_is_served_even_if_it_was_blocking() {
             assert_eq!(client.ask("/small").body, b"small");
         }
     }
+}
+
+/// Red with connections that are accepted at once, and (the silent one is then never met) with
+/// clients that only connect.
+#[test]
+#[cfg(target_os = "linux")]
+fn who_says_nothing_waits_in_the_kernel_and_is_served_when_he_speaks() {
+    let root = small_site();
+    let server = Launch::of(root.path()).start();
+    let mut clients = vec![Client::of(&server)];
+    assert_eq!(clients[0].ask("/small").body, b"small");
+    let before = server.descriptors();
+    // He is held back for a second: a machine that was busy for longer is to try again.
+    let mut come = 2;
+    for _ in 0..10 {
+        let (begun, now) = (Instant::now(), server.descriptors());
+        let (mut silent, mut other) = (Client::of(&server), Client::of(&server));
+        assert_eq!(other.ask("/small").body, b"small");
+        let came = server.descriptors() - now;
+        assert_eq!(silent.ask("/small").body, b"small");
+        clients.extend([silent, other]);
+        if begun.elapsed() < Duration::from_millis(500) {
+            come = came;
+            break;
+        }
+    }
+    assert_eq!(come, 1);
+    let before = before + clients.len() - 1;
+    assert_eq!(server.descriptors(), before);
+
+    let _mute = Client::of(&server);
+    eventually("who stays silent comes, too", || {
+        server.descriptors() == before + 1
+    });
+}
+
+/// Red where the option does nothing.
+#[test]
+fn who_says_nothing_is_accepted_at_once_if_that_is_wanted() {
+    let root = small_site();
+    let server = Launch::of(root.path()).with("--no-defer-accept").start();
+    let mut first = Client::of(&server);
+    assert_eq!(first.ask("/small").body, b"small");
+    let before = server.descriptors();
+    let (_silent, mut other) = (Client::of(&server), Client::of(&server));
+    assert_eq!(other.ask("/small").body, b"small");
+    assert_eq!(server.descriptors(), before + 2);
 }
 
 /// Its file is not ours.

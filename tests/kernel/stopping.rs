@@ -31,7 +31,7 @@ fn eventually_closed(server: &Server) {
 fn sigterm_lets_everybody_finish_and_waits_for_nobody_idle() {
     let root = large_site();
     let mut server = Launch::of(&root)
-        .with("--grace 600 --linger-timeout 0.5")
+        .with("--grace 600 --linger-timeout 0.5 --no-defer-accept")
         .start();
     let mut idle = Client::of(&server);
     assert_eq!(idle.ask("/small").status(), 200);

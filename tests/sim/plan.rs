@@ -305,6 +305,8 @@ impl Size {
                 linger_timeout: Duration::from_secs(3),
                 listing_slice: 2,
                 listings: 2,
+                held_files: 2,
+                held_file: 2000,
                 linger_bytes: TOO_LONG as u64 - 1000,
                 grace: Duration::from_secs(4),
                 ..usual

@@ -111,13 +111,15 @@ pub fn run(plan: &Plan, traced: bool) -> Outcome {
             let desk = Desk::new(world.clone());
             let files = desk.files.clone();
             let users = move || files.iter().map(Arc::strong_count).sum();
-            carry_out(&world, desk, limits, users)
+            carry_out(&world, desk, limits, users, 0)
         }
         Some(place) => {
             let base = place.borrow().tree.base().to_owned();
             let rescue = Rescue::stand_by(&place.borrow());
             let service = Watched::new(world.clone(), place, limits.clone());
-            let mut outcome = carry_out(&world, service, limits, || descriptors_within(&base));
+            let kept = limits.held_files;
+            let users = || descriptors_within(&base);
+            let mut outcome = carry_out(&world, service, limits, users, kept);
             if rescue.was_needed() {
                 outcome
                     .broken
@@ -128,12 +130,14 @@ pub fn run(plan: &Plan, traced: bool) -> Outcome {
     }
 }
 
-/// Lets a service serve the world. `users` counts those who have a file open.
+/// Lets a service serve the world. `users` counts those who have a file open,
+/// and at the end `kept` of them may.
 fn carry_out<S: Service>(
     world: &Shared,
     service: S,
     limits: Arc<Limits>,
     users: impl Fn() -> usize,
+    kept: usize,
 ) -> Outcome {
     let engine = Engine::new([Door(world.clone())], service, limits.clone());
     let users_before = users();
@@ -154,7 +158,7 @@ fn carry_out<S: Service>(
         .scheduler()
         .rest(world.borrow().read_clock());
     let left = simulation.engine.scheduler().len();
-    let is_file_open = users() > users_before;
+    let is_file_open = users() > users_before + kept;
     drop(simulation);
     let mut world = world.borrow_mut();
     if world.broken.is_empty() {

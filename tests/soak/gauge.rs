@@ -4,28 +4,32 @@ use crate::line::Checked;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::path::Path;
 
 /// The server's process.
 #[derive(Clone, Copy, Debug)]
-pub struct Gauge {
+pub struct Gauge<'r> {
     pid: u32,
+    root: &'r Path,
 }
 
 /// What it held at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
-    /// Open descriptors.
+    /// Open descriptors, but those of files.
     pub descriptors: usize,
+    /// Files of the site that are open.
+    pub files: usize,
     /// Descriptors registered with epoll; 0 where mio uses poll(2).
     pub registered: usize,
     /// Resident memory, in KiB.
     pub resident: usize,
 }
 
-impl Gauge {
+impl<'r> Gauge<'r> {
     /// Finds the epoll descriptor, too: without it nothing would be counted.
-    pub fn of(pid: u32) -> Self {
-        let gauge = Self { pid };
+    pub fn of(pid: u32, root: &'r Path) -> Self {
+        let gauge = Self { pid, root };
         let has_epoll = gauge.epoll().is_ok_and(|epoll| epoll.is_some());
         assert_eq!(has_epoll, !cfg!(mio_unsupported_force_poll_poll), "epoll");
         gauge
@@ -34,8 +38,11 @@ impl Gauge {
     /// A look at it.
     pub fn read(self) -> Checked<Reading> {
         let look = || {
+            let (files, others): (Vec<_>, Vec<_>) =
+                self.descriptors()?.partition(|one| self.is_of_a_file(one));
             Ok(Reading {
-                descriptors: self.descriptors()?.count(),
+                descriptors: others.len(),
+                files: files.len(),
                 registered: self.registered()?,
                 resident: self.resident()?,
             })
@@ -45,6 +52,12 @@ impl Gauge {
 
     fn descriptors(self) -> io::Result<impl Iterator<Item = fs::DirEntry>> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.pid))?.flatten())
+    }
+
+    /// Whether it leads to a file of the site. One that was removed has a name, too.
+    fn is_of_a_file(self, descriptor: &fs::DirEntry) -> bool {
+        let target = fs::read_link(descriptor.path()).unwrap_or_default();
+        target.starts_with(self.root) && target != self.root
     }
 
     fn epoll(self) -> io::Result<Option<String>> {
@@ -79,6 +92,7 @@ impl Reading {
     pub fn max(self, other: Self) -> Self {
         Self {
             descriptors: self.descriptors.max(other.descriptors),
+            files: self.files.max(other.files),
             registered: self.registered.max(other.registered),
             resident: self.resident.max(other.resident),
         }
@@ -102,13 +116,14 @@ impl fmt::Display for Reading {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             descriptors,
+            files,
             registered,
             resident,
         } = self;
         let mib = *resident as f64 / 1024.0;
         write!(
             out,
-            "{descriptors} fds, {registered} in epoll, {mib:.1} MiB"
+            "{descriptors} fds, {files} files, {registered} in epoll, {mib:.1} MiB"
         )
     }
 }

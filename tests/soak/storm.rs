@@ -37,7 +37,7 @@ const VISITS: [(&str, usize, Visit); 17] = [
 ];
 
 /// Lets it last so long, and returns the most that the server held meanwhile.
-pub fn storm(lab: &Lab, gauge: Gauge, seed: u64, time: Duration) -> Reading {
+pub fn storm(lab: &Lab, gauge: Gauge<'_>, seed: u64, time: Duration) -> Reading {
     let end = Instant::now() + time;
     thread::scope(|scope| {
         for number in 0..CUSTOMERS {

@@ -5,14 +5,16 @@ use crate::tree::{Source, Violation};
 
 /// Where a descriptor number, which is all an inherited socket is, becomes an owned socket.
 /// Nothing safe can do that: only the starter of the process knows that the number is ours.
-const UNSAFE: &[&str] = &["reactor/inherited.rs"];
+/// And where a socket option is set that no safe library knows.
+const UNSAFE: &[&str] = &["reactor/inherited.rs", "reactor/deferral.rs"];
 
-/// Where platforms differ: the seam to the world, inherited descriptors, and the map, which
-/// decides which rooms there are.
+/// Where platforms differ: the seam to the world, inherited descriptors, an option of one system,
+/// and the map, which decides which rooms there are.
 const CONDITIONAL: &[&str] = &[
     "transport/",
     "transport.rs",
     "reactor/inherited.rs",
+    "reactor/deferral.rs",
     "lib.rs",
 ];
 
