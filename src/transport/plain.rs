@@ -147,23 +147,23 @@ const URGENT: Interest = Interest::PRIORITY;
 const URGENT: Interest = Interest::READABLE;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn hold_back() -> SendFlags {
+pub(super) fn hold_back() -> SendFlags {
     SendFlags::MORE
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn hold_back() -> SendFlags {
+pub(super) fn hold_back() -> SendFlags {
     SendFlags::empty()
 }
 
 /// A peer that is gone is an error to handle, not a signal to die of.
 #[cfg(not(target_vendor = "apple"))]
-fn no_signal() -> SendFlags {
+pub(super) fn no_signal() -> SendFlags {
     SendFlags::NOSIGNAL
 }
 
 /// There the option is the socket's (SO_NOSIGPIPE), and Rust ignores the signal anyway.
 #[cfg(target_vendor = "apple")]
-fn no_signal() -> SendFlags {
+pub(super) fn no_signal() -> SendFlags {
     SendFlags::empty()
 }
