@@ -20,8 +20,8 @@ pub struct Limits {
     /// Connections open at once: as many as [`connections_within`] the descriptors that the system
     /// grants.
     pub connections: usize,
-    /// Connections at once in the model with a thread for each. A thread takes a stack and buffers of
-    /// its own, some 100 KiB when it has worked: so many take 200 MiB.
+    /// Connections at once in the model with a thread for each. A thread takes a stack and buffers
+    /// of its own, some 100 KiB when it has worked: so many take 200 MiB.
     pub threads: usize,
     /// Connections at once in the model with a process for each. A process costs the kernel some
     /// 100 KiB, and its log a thread; a small machine survives so many.

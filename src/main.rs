@@ -6,6 +6,7 @@ use oneloop::config::{Config, Invocation, LogFormat, Model, Root};
 use oneloop::diagnostics;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::{self, Limits};
+use oneloop::models::coroutine::Coroutines;
 use oneloop::models::process::Parent;
 use oneloop::models::{self, Blocking};
 use oneloop::reactor::address::Address;
@@ -71,6 +72,14 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
             let reactor = Reactor::new(listening, open()?, limits.clone())?;
             greet();
             reactor.run()?.close(LAST_LINES);
+            return Ok(());
+        }
+        Model::Coroutine => {
+            let coroutines = Coroutines::new(listening, open()?, limits.clone())?;
+            greet();
+            if let Some(front) = coroutines.run()? {
+                front.close(LAST_LINES);
+            }
             return Ok(());
         }
         Model::Sequential => Blocking::Sequential,

@@ -319,6 +319,8 @@ pub enum Model {
     Thread,
     /// A fixed number of threads
     Pool,
+    /// A coroutine for each client, in one thread
+    Coroutine,
     /// One thread, one loop, every client
     Reactor,
 }
@@ -331,6 +333,7 @@ impl Model {
             Self::Process => "process",
             Self::Thread => "thread",
             Self::Pool => "pool",
+            Self::Coroutine => "coroutine",
             Self::Reactor => "reactor",
         }
     }

@@ -6,12 +6,14 @@
 //! - [`sequential`]: one client at a time
 //! - [`process`]: a process for each client
 //! - [`thread`]: a thread for each client
+//! - [`coroutine`]: a coroutine for each client, in one thread
 //! - [`pool`]: a fixed number of threads
 //!
 //! `doors` lets clients in, `visit` serves one of them by blocking, `control` tells those who block
 //! that the server stops, `shared` is one service for many threads.
 
 mod control;
+pub mod coroutine;
 mod doors;
 pub mod pool;
 pub mod process;

@@ -4,8 +4,8 @@
 //! on. So the code reads from top to bottom, as if there were only one client.
 //! What a connection costs: a thread with its stack, the buffers that the reactor has once, and a
 //! switch between threads for each request; an idle connection keeps all of it.
-//! Where it loses: with many connections that are mostly idle. Beyond the cap nobody is let in until
-//! somebody leaves.
+//! Where it loses: with many connections that are mostly idle. Beyond the cap nobody is let in
+//! until somebody leaves.
 
 use super::control::Control;
 use super::doors::Doors;

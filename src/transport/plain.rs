@@ -43,10 +43,12 @@ impl Socket {
 
     /// An event says that something may have changed.
     pub fn note(&mut self, event: &Event) {
-        self.arrivals.note(Announced {
-            readable: event.is_readable(),
-            beyond_short: event.is_read_closed() || event.is_error() || event.is_priority(),
-        });
+        self.note_announced(Announced::of(event));
+    }
+
+    /// The same, for one who could not be there when the event came.
+    pub fn note_announced(&mut self, announced: Announced) {
+        self.arrivals.note(announced);
     }
 
     /// Closes the socket, and sees to it that no poll waits for it any more. epoll and kqueue
@@ -78,6 +80,24 @@ impl Socket {
         match &self.stream {
             Stream::Tcp(stream) => stream.as_fd(),
             Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl Announced {
+    /// What an event says.
+    pub fn of(event: &Event) -> Self {
+        Self {
+            readable: event.is_readable(),
+            beyond_short: event.is_read_closed() || event.is_error() || event.is_priority(),
+        }
+    }
+
+    /// What both say together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            readable: self.readable || other.readable,
+            beyond_short: self.beyond_short || other.beyond_short,
         }
     }
 }

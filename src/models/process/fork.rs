@@ -2,8 +2,8 @@
 //!
 //! # Why this is sound
 //!
-//! The child has a copy of everything but the other threads; a lock that one of them held would stay
-//! locked for ever. So fork is called by a process that has no other thread: the model with a
+//! The child has a copy of everything but the other threads; a lock that one of them held would
+//! stay locked for ever. So fork is called by a process that has no other thread: the model with a
 //! process per client starts none before it forks, neither for diagnostics nor for an access log
 //! (the one that it opens to see whether that can be done has ended by then).
 #![allow(unsafe_code)]

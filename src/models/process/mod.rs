@@ -100,7 +100,7 @@ impl Parent {
                 };
                 match fork() {
                     Ok(Fork::Child) => self.be_child(client, open, close),
-                    // Here the parent's copy of the socket is closed: the child's close is the last.
+                    // The parent's copy of the socket is closed here: the child's close counts.
                     Ok(Fork::Parent(child)) => drop(self.children.insert(child)),
                     Err(error) => log::warn!("no process for a client: {error}"),
                 }
