@@ -49,9 +49,7 @@ pub fn run<S: Service + Clone + Send>(
             let worker = thread::Builder::new().name("worker".into());
             workers.push(worker.spawn_scoped(scope, || work(service))?);
         }
-        let ended = workers.into_iter().map(thread::ScopedJoinHandle::join);
-        ended
-            .map(|ended| ended.unwrap_or(Ok(())))
-            .collect::<io::Result<()>>()
+        let mut ended = workers.into_iter().map(thread::ScopedJoinHandle::join);
+        ended.try_for_each(|ended| ended.unwrap_or(Ok(())))
     })
 }
