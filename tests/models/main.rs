@@ -67,7 +67,7 @@ fn sigterm_ends_idle_connections_and_the_server() {
 fn a_request_that_has_begun_is_answered_after_sigterm_and_then_the_connection_closes() {
     let root = small();
     for model in ALL {
-        let mut server = start(&root, model, "--grace 600");
+        let mut server = start(&root, model, "--grace 600 --linger-timeout 0.3");
         let mut client = Client::of(&server);
         served(&mut client);
         client.send("GET /small HTTP/1.1\r\nHo");
