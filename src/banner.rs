@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::config::{Config, Root};
+use crate::config::{Config, Model, Root};
 use crate::reactor::address::Address;
 
 /// What is served, where, who can reach it, and how to stop it; each line ends in a newline.
@@ -16,6 +16,9 @@ pub fn banner(config: &Config, addresses: &[Address]) -> String {
         text.push_str("the file ");
     }
     text.push_str(&printable(&config.root.path().to_string_lossy()));
+    if config.model != Model::Reactor {
+        text.push_str(&format!("  (model: {})", config.model.name()));
+    }
     text.push_str("\n\n");
 
     let places: Vec<_> = addresses.iter().map(place).collect();

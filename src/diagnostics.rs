@@ -21,11 +21,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Starts it: warnings and errors, with `verbose` 1 what happens, with 2 what mio does, too.
 pub fn start(verbose: u8) {
-    let level = match verbose {
-        0 => LevelFilter::Warn,
-        1 => LevelFilter::Debug,
-        _ => LevelFilter::Trace,
-    };
+    let level = level(verbose);
     let (queue, messages) = sync_channel(WAITING);
     let dropped = Arc::new(AtomicU64::new(0));
     let writer = Writer {
@@ -44,9 +40,42 @@ pub fn start(verbose: u8) {
     }
 }
 
+/// Starts it for a process that forks: without a thread, so whoever speaks waits for his reader.
+pub fn start_without_thread(verbose: u8) {
+    let level = level(verbose);
+    let logger = Plain(SimpleLogger::new().with_level(level));
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+fn level(verbose: u8) -> LevelFilter {
+    match verbose {
+        0 => LevelFilter::Warn,
+        1 => LevelFilter::Debug,
+        _ => LevelFilter::Trace,
+    }
+}
+
 /// Waits until everything said so far is written, but not long.
 pub fn finish() {
     log::logger().flush();
+}
+
+/// Speaks and writes at once.
+struct Plain(SimpleLogger);
+
+impl Log for Plain {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        // It panics when standard error is gone; see below.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.0.log(record)));
+    }
+
+    fn flush(&self) {}
 }
 
 /// The side that speaks; it never waits.

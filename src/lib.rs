@@ -23,6 +23,7 @@
 //! - [`timers`]: which of many deadlines comes first, and which have passed?
 //! - [`inbox`]: where are received bytes until they are a whole request head?
 //! - [`outbox`]: where are bytes that are ready, until the socket takes them?
+//! - [`models`]: how else could a server wait, and what would that cost?
 //!
 //! # What is asked and what is answered
 //!
@@ -55,6 +56,7 @@ pub mod diagnostics;
 pub mod http;
 pub mod inbox;
 pub mod limits;
+pub mod models;
 pub mod outbox;
 pub mod pump;
 pub mod reactor;

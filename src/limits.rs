@@ -20,6 +20,15 @@ pub struct Limits {
     /// Connections open at once: as many as [`connections_within`] the descriptors that the system
     /// grants.
     pub connections: usize,
+    /// Connections at once in the model with a thread for each. A thread takes a stack and buffers
+    /// of its own, some 100 KiB when it has worked: so many take 200 MiB.
+    pub threads: usize,
+    /// Connections at once in the model with a process for each. A process costs the kernel some
+    /// 100 KiB, and its log a thread; a small machine survives so many.
+    pub processes: usize,
+    /// Threads in the model with a pool of them: as many as Tomcat has. Each holds one connection,
+    /// busy or idle.
+    pub workers: usize,
     /// Connections accepted in one turn, so that a storm of new clients cannot hold up
     /// those already here.
     pub accepts_per_turn: usize,
@@ -111,6 +120,9 @@ impl Default for Limits {
             request_line: 8 * 1024,
             fields: 100,
             connections: 16_000,
+            threads: 2048,
+            processes: 512,
+            workers: 200,
             accepts_per_turn: 64,
             expiries_per_turn: 256,
             accept_pause: Duration::from_millis(100),

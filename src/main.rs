@@ -2,10 +2,13 @@
 
 use oneloop::access_log::{AccessLog, Format, Sink};
 use oneloop::banner::banner;
-use oneloop::config::{Config, Invocation, LogFormat, Root};
+use oneloop::config::{Config, Invocation, LogFormat, Model, Root};
 use oneloop::diagnostics;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::{self, Limits};
+use oneloop::models::coroutine::Coroutines;
+use oneloop::models::process::Parent;
+use oneloop::models::{self, Blocking};
 use oneloop::reactor::address::Address;
 use oneloop::reactor::listen::Queue;
 use oneloop::reactor::{Reactor, listen};
@@ -33,7 +36,11 @@ fn main() -> ExitCode {
         }
         Err(error) => return ExitCode::from(error.report()),
     };
-    diagnostics::start(config.verbose);
+    match config.model {
+        // It forks, and a thread would not come along.
+        Model::Process => diagnostics::start_without_thread(config.verbose),
+        _ => diagnostics::start(config.verbose),
+    }
     let served = serve(config);
     diagnostics::finish();
     match served {
@@ -55,15 +62,48 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     };
     let listening = listen::open(&config.binds, queue)?;
     let addresses: Vec<Address> = listening.iter().map(|one| one.address.clone()).collect();
-    let site = open_site(&config, limits.clone())?;
-    let front = Front::new(site, open_log(&config, &limits)?);
-    let reactor = Reactor::new(listening, front, limits)?;
-    diagnostics::finish();
-    if !config.quiet {
-        let _ = io::stderr().write_all(banner(&config, &addresses).as_bytes());
+    let open = || -> Result<Front, Box<dyn Error>> {
+        let site = open_site(&config, limits.clone())?;
+        Ok(Front::new(site, open_log(&config, &limits)?))
+    };
+    let greet = || {
+        diagnostics::finish();
+        if !config.quiet {
+            let _ = io::stderr().write_all(banner(&config, &addresses).as_bytes());
+        }
+    };
+    let blocking = match config.model {
+        Model::Reactor => {
+            let reactor = Reactor::new(listening, open()?, limits.clone())?;
+            greet();
+            reactor.run()?.close(LAST_LINES);
+            return Ok(());
+        }
+        Model::Coroutine => {
+            let coroutines = Coroutines::new(listening, open()?, limits.clone())?;
+            greet();
+            if let Some(front) = coroutines.run()? {
+                front.close(LAST_LINES);
+            }
+            return Ok(());
+        }
+        Model::Sequential => Blocking::Sequential,
+        Model::Thread => Blocking::Thread,
+        Model::Pool => Blocking::Pool,
+        Model::Process => {
+            let parent = Parent::new(listening, limits.clone())?;
+            // Each child opens them for itself. Here it is seen whether that can be done.
+            open()?.close(LAST_LINES);
+            greet();
+            let close = |front: Front| front.close(LAST_LINES);
+            return Ok(parent.run(|| open().map_err(|error| error.to_string()), close)?);
+        }
+    };
+    let driver = models::Driver::new(listening, open()?, limits.clone())?;
+    greet();
+    if let Some(front) = driver.run(blocking)? {
+        front.close(LAST_LINES);
     }
-    let front = reactor.run()?;
-    front.close(LAST_LINES);
     Ok(())
 }
 
@@ -71,8 +111,13 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
 fn granted(config: &Config) -> Limits {
     let descriptors = limits::raise_descriptors();
     let most = limits::connections_within(descriptors);
+    let most = match config.model {
+        Model::Process => most.min(config.limits.processes),
+        Model::Thread => most.min(config.limits.threads),
+        _ => most,
+    };
     let connections = config.max_connections.unwrap_or(most);
-    if connections > most {
+    if connections > limits::connections_within(descriptors) {
         log::warn!(
             "{connections} connections may need more than the {descriptors} descriptors granted \
              (raise the limit: ulimit -n)"

@@ -179,7 +179,7 @@ fn value(cell: &str) -> u128 {
 fn the_limits_are_those_in_the_document() {
     let defaults: BTreeMap<String, u128> = defaults! {
         head request_line fields
-        connections accepts_per_turn expiries_per_turn accept_pause backlog events
+        connections threads processes workers accepts_per_turn expiries_per_turn accept_pause backlog events
         read_per_turn written_per_turn requests_per_turn coalesced riding_body
         header_timeout idle_timeout settling send_timeout min_send_rate linger_timeout linger_bytes grace
         ranges listing_entries listings listing_slice

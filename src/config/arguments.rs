@@ -65,6 +65,19 @@ pub struct Arguments {
     )]
     pub no_defer_accept: bool,
 
+    /// How to wait for many clients at once
+    ///
+    /// All serve the same site with the same bytes; only the waiting differs.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "MODEL",
+        default_value = "reactor",
+        env = "ONELOOP_MODEL",
+        help_heading = LISTENING
+    )]
+    pub model: Model,
+
     /// Serve this file for a directory, if it has it; may be repeated
     ///
     /// The first that exists is served. Several may stand in one value, with commas between them.
@@ -167,6 +180,16 @@ pub struct Arguments {
         help_heading = LIMITS
     )]
     pub max_connections: Option<u32>,
+
+    /// Have this many threads, in the model pool
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        env = "ONELOOP_WORKERS",
+        help_heading = LIMITS
+    )]
+    pub workers: Option<u32>,
 
     /// How long a request's head may take, from its first byte to its last
     ///
@@ -296,6 +319,37 @@ pub struct Arguments {
     /// Print the version
     #[arg(short = 'V', long, action = ArgAction::Version, help_heading = OTHER)]
     pub version: Option<bool>,
+}
+
+/// The ways of waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Model {
+    /// One client at a time
+    Sequential,
+    /// A process for each client
+    Process,
+    /// A thread for each client
+    Thread,
+    /// A fixed number of threads
+    Pool,
+    /// A coroutine for each client, in one thread
+    Coroutine,
+    /// One thread, one loop, every client
+    Reactor,
+}
+
+impl Model {
+    /// Its name, as it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "sequential",
+            Self::Process => "process",
+            Self::Thread => "thread",
+            Self::Pool => "pool",
+            Self::Coroutine => "coroutine",
+            Self::Reactor => "reactor",
+        }
+    }
 }
 
 /// The forms of the access log.

@@ -17,7 +17,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
 use self::arguments::Arguments;
-pub use self::arguments::LogFormat;
+pub use self::arguments::{LogFormat, Model};
 use self::values::Header;
 use crate::http::fields::FieldLines;
 use crate::limits::Limits;
@@ -32,6 +32,8 @@ pub struct Config {
     pub binds: Vec<Bind>,
     /// Whether connections wait in the kernel until they have sent something.
     pub defer_accept: bool,
+    /// How to wait.
+    pub model: Model,
     /// Names of index files: at least one; the first that exists counts. Each is one path segment.
     pub index: Vec<OsString>,
     /// Whether directories without an index are listed.
@@ -136,11 +138,17 @@ fn command() -> clap::Command {
 
 impl Config {
     fn new(arguments: Arguments) -> Result<Self, ConfigError> {
+        if arguments.workers.is_some() && arguments.model != Model::Pool {
+            return Err(conflict(
+                "--workers counts the threads of a pool; add --model pool".to_owned(),
+            ));
+        }
         let binds = binds(&arguments)?;
         let headers = headers(&arguments)?;
         let root = root(&arguments.root, !arguments.no_listing)?;
         Ok(Self {
             root,
+            model: arguments.model,
             binds,
             headers,
             limits: limits(&arguments),
@@ -192,7 +200,11 @@ fn headers(arguments: &Arguments) -> Result<FieldLines, ConfigError> {
 }
 
 fn limits(arguments: &Arguments) -> Limits {
+    let workers = arguments
+        .workers
+        .and_then(|workers| usize::try_from(workers).ok());
     Limits {
+        workers: workers.unwrap_or(Limits::default().workers),
         header_timeout: arguments.header_timeout.0,
         idle_timeout: arguments.idle_timeout.0,
         send_timeout: arguments.send_timeout.0,

@@ -1,6 +1,6 @@
 //! The reactor room, a side door: how does a socket that another process opened become
 //! ours? systemd (socket activation), a supervisor or a shell opens a listening
-//! socket and starts us with it; all we are told is a number. One of the two files with `unsafe`
+//! socket and starts us with it; all we are told is a number. One of the three files with `unsafe`
 //! in them. It imports nothing of ours.
 //!
 //! # Why this is sound

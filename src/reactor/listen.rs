@@ -22,7 +22,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::address::{Address, Bind, Host};
 use super::deferral;
 use super::inherited::{self, Refusal};
-use super::socket_file::{self, Occupant, SocketFile};
+pub use super::socket_file::SocketFile;
+use super::socket_file::{self, Occupant};
 
 /// A socket that listens, ready to be registered.
 #[derive(Debug)]

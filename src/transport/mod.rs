@@ -4,6 +4,7 @@
 //! Imports nothing of ours. With the reactor, the only room that may name mio.
 
 mod arrivals;
+pub mod blocking;
 mod plain;
 pub mod sendfile;
 

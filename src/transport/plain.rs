@@ -43,10 +43,12 @@ impl Socket {
 
     /// An event says that something may have changed.
     pub fn note(&mut self, event: &Event) {
-        self.arrivals.note(Announced {
-            readable: event.is_readable(),
-            beyond_short: event.is_read_closed() || event.is_error() || event.is_priority(),
-        });
+        self.note_announced(Announced::of(event));
+    }
+
+    /// The same, for one who could not be there when the event came.
+    pub fn note_announced(&mut self, announced: Announced) {
+        self.arrivals.note(announced);
     }
 
     /// Closes the socket, and sees to it that no poll waits for it any more. epoll and kqueue
@@ -78,6 +80,24 @@ impl Socket {
         match &self.stream {
             Stream::Tcp(stream) => stream.as_fd(),
             Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl Announced {
+    /// What an event says.
+    pub fn of(event: &Event) -> Self {
+        Self {
+            readable: event.is_readable(),
+            beyond_short: event.is_read_closed() || event.is_error() || event.is_priority(),
+        }
+    }
+
+    /// What both say together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            readable: self.readable || other.readable,
+            beyond_short: self.beyond_short || other.beyond_short,
         }
     }
 }
@@ -147,23 +167,23 @@ const URGENT: Interest = Interest::PRIORITY;
 const URGENT: Interest = Interest::READABLE;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn hold_back() -> SendFlags {
+pub(super) fn hold_back() -> SendFlags {
     SendFlags::MORE
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn hold_back() -> SendFlags {
+pub(super) fn hold_back() -> SendFlags {
     SendFlags::empty()
 }
 
 /// A peer that is gone is an error to handle, not a signal to die of.
 #[cfg(not(target_vendor = "apple"))]
-fn no_signal() -> SendFlags {
+pub(super) fn no_signal() -> SendFlags {
     SendFlags::NOSIGNAL
 }
 
 /// There the option is the socket's (SO_NOSIGPIPE), and Rust ignores the signal anyway.
 #[cfg(target_vendor = "apple")]
-fn no_signal() -> SendFlags {
+pub(super) fn no_signal() -> SendFlags {
     SendFlags::empty()
 }

@@ -34,9 +34,29 @@ impl<'s> Setting<'s> {
     }
 }
 
-/// Plays a table to a server of its own, and fails with every row that fails.
+/// The ways of waiting that share the site and the protocol, and so every byte.
+const MODELS: [&str; 6] = [
+    "reactor",
+    "coroutine",
+    "sequential",
+    "process",
+    "thread",
+    "pool",
+];
+
+/// Plays a table to a server of its own for each model, and fails with every row that fails.
 pub fn play_with(setting: &Setting, root: &Path, rows: Vec<Row>) {
-    let server = Server::start(root, setting.options);
+    std::thread::scope(|scope| {
+        for model in MODELS {
+            let rows = &rows;
+            scope.spawn(move || play_to(model, setting, root, rows));
+        }
+    });
+}
+
+fn play_to(model: &str, setting: &Setting, root: &Path, rows: &[Row]) {
+    let options = [&["--model", model], setting.options].concat();
+    let server = Server::start(root, &options);
     let failures: Vec<String> = rows
         .iter()
         .filter_map(|row| {
@@ -46,7 +66,7 @@ pub fn play_with(setting: &Setting, root: &Path, rows: Vec<Row>) {
         .collect();
     assert!(
         failures.is_empty(),
-        "\n{}\n{} of {} rows failed; the server said:\n{}",
+        "\n{}\n{} of {} rows failed with the model {model}; the server said:\n{}",
         failures.join("\n"),
         failures.len(),
         rows.len(),

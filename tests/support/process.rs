@@ -292,11 +292,12 @@ impl Server {
         Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS)
     }
 
-    /// Its share of the machine's memory (Pss), in bytes.
+    /// Memory of its own, in bytes: not its share of the program's pages, which grows when
+    /// another server ends.
     pub fn memory(&self) -> u64 {
         let path = format!("/proc/{}/smaps_rollup", self.pid());
         let text = std::fs::read_to_string(path).unwrap();
-        let line = text.lines().find(|line| line.starts_with("Pss:")).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Anonymous:")).unwrap();
         let kilobytes = line.split_whitespace().nth(1).unwrap();
         kilobytes.parse::<u64>().unwrap() * 1024
     }

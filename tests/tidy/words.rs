@@ -5,8 +5,13 @@ use crate::tree::{Source, Violation};
 
 /// Where a descriptor number, which is all an inherited socket is, becomes an owned socket.
 /// Nothing safe can do that: only the starter of the process knows that the number is ours.
-/// And where a socket option is set that no safe library knows.
-const UNSAFE: &[&str] = &["reactor/inherited.rs", "reactor/deferral.rs"];
+/// And where a socket option is set that no safe library knows; and fork(2), after which the child is
+/// a copy of a process.
+const UNSAFE: &[&str] = &[
+    "reactor/inherited.rs",
+    "reactor/deferral.rs",
+    "models/process/fork.rs",
+];
 
 /// Where platforms differ: the seam to the world, inherited descriptors, an option of one system,
 /// and the map, which decides which rooms there are.
@@ -19,7 +24,16 @@ const CONDITIONAL: &[&str] = &[
 ];
 
 /// The two sides of the seam, and the signals, which arrive through the same poll.
-const MIO: &[&str] = &["transport/", "transport.rs", "reactor/", "main.rs"];
+/// Of the models, those who accept, and those who wait in the same poll as the reactor.
+const MIO: &[&str] = &[
+    "transport/",
+    "transport.rs",
+    "reactor/",
+    "models/doors.rs",
+    "models/process/mod.rs",
+    "models/coroutine/",
+    "main.rs",
+];
 
 /// Those who wait, and so learn what time it is when they wake; all others are told.
 const DRIVERS: &[&str] = &["clock.rs", "reactor/", "models/", "main.rs"];
@@ -250,7 +264,8 @@ fn unsafe_code_outside_its_files_is_found() {
     let bad = "unsafe { f() }\nunsafe fn f() {}";
     tells(unsafety, "pump.rs", bad, "#![deny(unsafe_code)]");
     let others = ["reactor/mod.rs", "main.rs"];
-    exempts(unsafety, "unsafe {}", &["reactor/inherited.rs"], &others);
+    let places = ["reactor/inherited.rs", "models/process/fork.rs"];
+    exempts(unsafety, "unsafe {}", &places, &others);
 }
 
 #[test]

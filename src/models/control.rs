@@ -1,0 +1,132 @@
+//! Room `models`: how to stop threads that sleep in a read.
+//!
+//! A thread in read(2) hears nothing. A poll(2) over its socket and a pipe would let it listen to
+//! both, and cost a third system call for each request; a timeout of a second would wake ten
+//! thousand idle threads each second. So the thread that waits for signals has a list of all
+//! sockets, and shuts those that are idle for reading: their reads end.
+
+use crate::limits::Limits;
+use crate::transport::blocking::Handle;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use slab::Slab;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// What the signals want, for everybody to see.
+#[derive(Debug, Default)]
+pub struct Control {
+    /// The server is stopping: idle connections end, the others with their next response.
+    pub draining: Arc<AtomicBool>,
+    /// The server stops at once.
+    pub cut: Arc<AtomicBool>,
+    sockets: Mutex<Slab<Arc<Handle>>>,
+    /// Somebody has left.
+    left: Condvar,
+}
+
+/// A place in the list of sockets, until it is dropped.
+pub struct Seat {
+    control: Arc<Control>,
+    key: usize,
+}
+
+impl Control {
+    /// Whether the server is stopping.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Whether it stops at once.
+    pub fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::SeqCst)
+    }
+
+    /// Takes a client's socket into the list.
+    pub fn seat(self: &Arc<Self>, handle: Arc<Handle>) -> Seat {
+        let key = self.lock().insert(handle);
+        Seat {
+            control: self.clone(),
+            key,
+        }
+    }
+
+    /// Waits until fewer than `most` have a seat; with 1, until all have left.
+    pub fn wait_for_room(&self, most: usize) {
+        let is_full = |sockets: &mut Slab<_>| sockets.len() >= most && !self.is_cut();
+        drop(self.left.wait_while(self.lock(), is_full));
+    }
+
+    /// Starts the thread that waits for signals: `wake` wakes whoever accepts, `reopen` opens the
+    /// logs anew.
+    ///
+    /// # Errors
+    /// The system gives no thread, or no handler.
+    pub fn listen(
+        self: &Arc<Self>,
+        limits: &Limits,
+        wake: impl Fn() + Send + 'static,
+        reopen: impl Fn() + Send + 'static,
+    ) -> io::Result<()> {
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let (control, grace) = (self.clone(), limits.grace);
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    match signal {
+                        SIGHUP => reopen(),
+                        _ if control.is_draining() => {
+                            log::warn!("stopping at once");
+                            control.cut_all();
+                        }
+                        _ => control.drain(grace),
+                    }
+                    wake();
+                }
+            })?;
+        Ok(())
+    }
+
+    fn drain(self: &Arc<Self>, grace: Duration) {
+        self.draining.store(true, Ordering::SeqCst);
+        let sockets = self.lock();
+        log::info!("stopping; connections open: {}", sockets.len());
+        sockets.iter().for_each(|(_, handle)| handle.wake_if_idle());
+        drop(sockets);
+        let control = self.clone();
+        let timer = thread::Builder::new().spawn(move || {
+            thread::sleep(grace);
+            log::warn!(
+                "the grace period is over; connections cut: {}",
+                control.lock().len()
+            );
+            control.cut_all();
+        });
+        if timer.is_err() {
+            // Without a thread to wait in there is no grace.
+            self.cut_all();
+        }
+    }
+
+    fn cut_all(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        let sockets = self.lock();
+        sockets.iter().for_each(|(_, handle)| handle.wake());
+        self.left.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slab<Arc<Handle>>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.control.lock().try_remove(self.key);
+        self.control.left.notify_all();
+    }
+}

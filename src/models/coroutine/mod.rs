@@ -1,0 +1,211 @@
+//! A coroutine for each client: what gevent, asyncio and the async runtimes do.
+//!
+//! What waits: a future for each client, at its `.await`. One thread sleeps in the reactor's poll
+//! and wakes whom an event or a deadline concerns. So the code reads from top to bottom like the
+//! thread's, and costs like the reactor.
+//! What a connection costs: its future, which is the connection and what lives across an `.await`;
+//! a waker; a timer entry. It has no stack.
+//! Where it loses: it waits for no lock and no disk better than the reactor does, each wake goes
+//! through one more table, and who forgets to yield holds up all others.
+
+mod executor;
+mod world;
+
+use crate::clock::Now;
+use crate::http::date::DateLine;
+use crate::limits::Limits;
+use crate::pump::{Loan, Service};
+use crate::reactor::listen::{Acceptor, Listening, SocketFile};
+use crate::reactor::listener::{Listeners, Stopped};
+use crate::timers::Timers;
+use crate::transport::Announced;
+use executor::Executor;
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use world::{Seat, World, serve};
+
+/// Signals have the last token, listening sockets those before it, and clients count from 0.
+const SIGNALS: usize = usize::MAX;
+
+/// One thread with its coroutines.
+pub struct Coroutines<S: Service> {
+    poll: Poll,
+    signals: Signals,
+    listeners: Listeners<Acceptor>,
+    /// The files of unix sockets.
+    files: Vec<SocketFile>,
+    executor: Executor,
+    world: Rc<World<S>>,
+    limits: Arc<Limits>,
+    stop_at: Option<Instant>,
+}
+
+impl<S: Service + 'static> Coroutines<S> {
+    /// Takes over SIGTERM, SIGINT and SIGHUP.
+    ///
+    /// # Errors
+    /// Those of the poll, and of registering with it.
+    pub fn new(listening: Vec<Listening>, service: S, limits: Arc<Limits>) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let registry = poll.registry();
+        registry.register(&mut signals, Token(SIGNALS), Interest::READABLE)?;
+        let (mut acceptors, mut files) = (Vec::new(), Vec::new());
+        for (index, mut one) in listening.into_iter().enumerate() {
+            let token = Token(SIGNALS - 1 - index);
+            registry.register(&mut one.socket, token, Interest::READABLE)?;
+            acceptors.push(one.socket);
+            files.extend(one.file);
+        }
+        let world = World {
+            service: RefCell::new(service),
+            seats: RefCell::new(Slab::new()),
+            timers: RefCell::new(Timers::new()),
+            now: Cell::new(Now::read()),
+            draining: Cell::new(false),
+            cut: Cell::new(false),
+            registry: registry.try_clone()?,
+            loan: RefCell::new((Loan::new(&limits), DateLine::default())),
+            limits: limits.clone(),
+        };
+        Ok(Self {
+            poll,
+            signals,
+            listeners: Listeners::new(acceptors),
+            files,
+            executor: Executor::default(),
+            world: Rc::new(world),
+            limits,
+            stop_at: None,
+        })
+    }
+
+    /// Serves until SIGTERM or SIGINT; returns the service, for it may have something to close.
+    ///
+    /// # Errors
+    /// The poll or a listening socket failed in a way that cannot be mended.
+    pub fn run(mut self) -> io::Result<Option<S>> {
+        let mut events = Events::with_capacity(self.limits.events);
+        loop {
+            let rest = self.rest(Now::read());
+            if let Err(error) = self.poll.poll(&mut events, rest) {
+                match error.kind() {
+                    io::ErrorKind::Interrupted => events.clear(),
+                    _ => return Err(error),
+                }
+            }
+            let now = Now::read();
+            self.world.now.set(now);
+            for event in &events {
+                let Token(token) = event.token();
+                match SIGNALS - token {
+                    0 => self.obey(now),
+                    from_last if from_last <= self.listeners.len() => {
+                        self.listeners.note(from_last - 1);
+                    }
+                    _ => self.world.note(token, Announced::of(event)),
+                }
+            }
+            self.world.expire();
+            self.accept(now)?;
+            let before = self.world.seats.borrow().len();
+            self.executor.turn();
+            if self.world.seats.borrow().len() < before {
+                self.listeners.resume();
+            }
+            self.world.service.borrow_mut().turn_ended();
+            if self.has_stopped(now) {
+                break;
+            }
+        }
+        drop(self.executor);
+        Ok(Rc::into_inner(self.world).map(|world| world.service.into_inner()))
+    }
+
+    /// How long nothing is due.
+    fn rest(&self, now: Now) -> Option<Duration> {
+        if self.executor.has_runnable() {
+            return Some(Duration::ZERO);
+        }
+        let until = |at: Instant| at.saturating_duration_since(now.instant);
+        let next = self.world.timers.borrow().next();
+        [
+            next.map(until),
+            self.stop_at.map(until),
+            self.listeners.rest(now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Lets a few in, each with a coroutine of his own. At the limit the kernel's queue waits.
+    fn accept(&mut self, now: Now) -> io::Result<()> {
+        let (world, executor) = (&self.world, &mut self.executor);
+        let open = world.seats.borrow().len();
+        let room = self.limits.connections.saturating_sub(open);
+        let stopped = (self.listeners).accept(room, &self.limits, now, |(stream, peer)| {
+            let key = world.seats.borrow_mut().insert(Seat::default());
+            executor.spawn(serve(world.clone(), key, stream, peer));
+        });
+        match stopped {
+            Stopped::Done => return Ok(()),
+            Stopped::Broken(error) => return Err(error),
+            Stopped::Full => log::debug!("the limit of connections is reached"),
+            Stopped::Exhausted(error) | Stopped::Failing(error) => {
+                log::debug!("cannot accept for now: {error}");
+            }
+        }
+        self.listeners.pause(now.instant + self.limits.accept_pause);
+        Ok(())
+    }
+
+    fn obey(&mut self, now: Now) {
+        let registry = self.poll.registry();
+        let _ = registry.reregister(&mut self.signals, Token(SIGNALS), Interest::READABLE);
+        for signal in self.signals.pending() {
+            match signal {
+                SIGHUP => self.world.service.borrow_mut().reopen_logs(),
+                _ if self.stop_at.is_some() => {
+                    log::warn!("stopping at once");
+                    self.stop_at = Some(now.instant);
+                }
+                _ => {
+                    log::info!(
+                        "stopping; connections open: {}",
+                        self.world.seats.borrow().len()
+                    );
+                    self.stop_at = Some(now.instant + self.limits.grace);
+                    self.world.draining.set(true);
+                    self.world.wake_all();
+                }
+            }
+        }
+    }
+
+    /// Whether the server was to stop and has. Who waits at the door then is let in first.
+    fn has_stopped(&mut self, now: Now) -> bool {
+        let Some(stop_at) = self.stop_at else {
+            return false;
+        };
+        if self.listeners.rest(now).is_none() {
+            self.files.clear();
+            self.listeners.close().for_each(drop);
+        }
+        if stop_at <= now.instant {
+            log::warn!("connections cut: {}", self.world.seats.borrow().len());
+            self.world.cut.set(true);
+            self.world.wake_all();
+            self.executor.turn();
+            return true;
+        }
+        self.listeners.is_empty() && self.world.seats.borrow().is_empty()
+    }
+}

@@ -1,0 +1,166 @@
+//! Room `models`: who is let in, when the driver can only take one at a time.
+//!
+//! The kernel's queue is the waiting room: nobody is accepted before there is a thread, a process
+//! or a turn for him. The listening sockets are the reactor's, and so is the judgement of what an
+//! error of accept(2) calls for.
+
+use crate::limits::Limits;
+use crate::reactor::listen::Listening;
+use crate::reactor::listener::{Accept, Verdict, verdict};
+use crate::transport::Stream as Ready;
+use crate::transport::blocking::{Handle, Stream};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Whatever wakes the poll: it is asked afresh what has come.
+const ANY: Token = Token(0);
+
+/// Somebody who was let in.
+pub struct Accepted {
+    /// His socket.
+    pub handle: Arc<Handle>,
+    /// Who he is; `None` stands for a peer on a unix socket.
+    pub peer: Option<IpAddr>,
+}
+
+/// The listening sockets.
+pub struct Doors {
+    poll: Poll,
+    events: Events,
+    listening: Vec<Listening>,
+    pause: Duration,
+    has_warned: bool,
+}
+
+impl Doors {
+    /// Of sockets that listen.
+    ///
+    /// # Errors
+    /// Those of epoll_create(2) or kqueue(2), and of registering with them.
+    pub fn new(mut listening: Vec<Listening>, limits: &Limits) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        for one in &mut listening {
+            poll.registry()
+                .register(&mut one.socket, ANY, Interest::READABLE)?;
+        }
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(64),
+            listening,
+            pause: limits.accept_pause,
+            has_warned: false,
+        })
+    }
+
+    /// Ends a [`rest`](Self::rest) from elsewhere.
+    ///
+    /// # Errors
+    /// Those of eventfd(2) and its like.
+    pub fn waker(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.registry(), ANY)
+    }
+
+    /// Where something else may be registered that ends a rest.
+    pub fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// What the registry's newcomers are to be called.
+    pub fn token() -> Token {
+        ANY
+    }
+
+    /// Sleeps until something may have come.
+    ///
+    /// # Errors
+    /// The poll failed in a way that cannot be mended.
+    pub fn rest(&mut self, most: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, most) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for somebody. `None`: the server is stopping, and all who waited have been let in.
+    ///
+    /// # Errors
+    /// A listening socket failed in a way that cannot be mended.
+    pub fn next(&mut self, is_draining: impl Fn() -> bool) -> io::Result<Option<Accepted>> {
+        loop {
+            // Asked before: who comes after that question has come too late.
+            let is_draining = is_draining();
+            if let Some(accepted) = self.take()? {
+                return Ok(Some(accepted));
+            }
+            if is_draining {
+                self.listening.clear();
+                return Ok(None);
+            }
+            self.rest(None)?;
+        }
+    }
+
+    /// Somebody who waits already.
+    ///
+    /// # Errors
+    /// A listening socket failed in a way that cannot be mended.
+    pub fn take(&mut self) -> io::Result<Option<Accepted>> {
+        for one in &mut self.listening {
+            loop {
+                match one.socket.accept().and_then(admit) {
+                    Ok(accepted) => return Ok(Some(accepted)),
+                    Err(error) => match verdict(&error) {
+                        Verdict::Stop => break,
+                        Verdict::Next => log::debug!("accept: {error}"),
+                        Verdict::Pause => {
+                            if !std::mem::replace(&mut self.has_warned, true) {
+                                log::warn!("cannot accept for now: {error} (raise: ulimit -n)");
+                            }
+                            sleep(self.pause);
+                            break;
+                        }
+                        Verdict::Fatal => return Err(error),
+                    },
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Nobody is let in any more.
+    pub fn close(&mut self) {
+        self.listening.clear();
+    }
+
+    /// What a child does with its copy: closes the sockets, and leaves the files of unix sockets to
+    /// the parent.
+    pub fn leave(mut self) {
+        for one in self.listening.drain(..) {
+            std::mem::forget(one.file);
+        }
+    }
+}
+
+/// The listening socket does not block, as several may wait for it, and mio's accepted ones do not
+/// either. Ours are to.
+fn admit((stream, peer): (Ready, Option<IpAddr>)) -> io::Result<Accepted> {
+    let stream = match stream {
+        Ready::Tcp(stream) => {
+            let stream = std::net::TcpStream::from(OwnedFd::from(stream));
+            stream.set_nonblocking(false)?;
+            Stream::Tcp(stream)
+        }
+        Ready::Unix(stream) => {
+            let stream = std::os::unix::net::UnixStream::from(OwnedFd::from(stream));
+            stream.set_nonblocking(false)?;
+            Stream::Unix(stream)
+        }
+    };
+    let handle = Handle::new(stream);
+    Ok(Accepted { handle, peer })
+}

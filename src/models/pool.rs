@@ -1,0 +1,55 @@
+//! A fixed pool of threads: what people run.
+//!
+//! What waits: each worker for its own client, in read(2), or for its turn at the door. Only one
+//! stands at the door at a time, and whoever is let in is his.
+//! What a connection costs: a worker, for as long as it is open. Memory is bounded, as the workers
+//! are made once.
+//! Where it loses: with N workers, N clients that say nothing keep everybody else out until their
+//! idle timeout. So servers of this kind are given short timeouts, or a proxy that holds the idle
+//! connections for them: an event loop.
+
+use super::control::Control;
+use super::doors::Doors;
+use super::visit::Desk;
+use crate::limits::Limits;
+use crate::pump::Service;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// Serves until the server is stopped.
+///
+/// # Errors
+/// A listening socket failed in a way that cannot be mended, or the system gives no threads.
+pub fn run<S: Service + Clone + Send>(
+    doors: Doors,
+    service: S,
+    control: &Arc<Control>,
+    limits: &Arc<Limits>,
+) -> io::Result<()> {
+    let doors = Mutex::new(doors);
+    let work = |mut service: S| {
+        let mut desk = Desk::new(limits.clone());
+        loop {
+            let next = {
+                let mut doors = doors.lock().unwrap_or_else(PoisonError::into_inner);
+                doors.next(|| control.is_draining())?
+            };
+            let Some(client) = next else {
+                return Ok(());
+            };
+            let _seat = control.seat(client.handle.clone());
+            desk.serve(client, &mut service, control);
+        }
+    };
+    thread::scope(|scope| {
+        let mut workers = Vec::new();
+        for _ in 0..limits.workers.min(limits.connections) {
+            let service = service.clone();
+            let worker = thread::Builder::new().name("worker".into());
+            workers.push(worker.spawn_scoped(scope, || work(service))?);
+        }
+        let mut ended = workers.into_iter().map(thread::ScopedJoinHandle::join);
+        ended.try_for_each(|ended| ended.unwrap_or(Ok(())))
+    })
+}

@@ -1,0 +1,220 @@
+//! A process for each client, as servers did it first.
+//!
+//! What waits: each child for its client, in read(2). The parent waits for clients, signals, and
+//! children that end. Nothing is shared, so nothing needs a lock, and a child that dies takes
+//! nobody along.
+//! What a connection costs: a fork, a copy of the page tables, a site and a log of its own, and an
+//! exit. What one child has read of a file, no other remembers.
+//! Where it loses: with short connections, which are mostly fork; and with many, by memory.
+
+mod fork;
+
+use super::control::Control;
+use super::doors::{Accepted, Doors};
+use super::visit::Desk;
+use crate::clock::Now;
+use crate::limits::Limits;
+use crate::pump::Service;
+use crate::reactor::listen::Listening;
+use fork::{Fork, fork};
+use mio::Interest;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook_mio::v1_0::Signals;
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often a child is told to stop. A signal that comes between its look at the flag and its read
+/// does not end the read; the next one does.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// How long a child that was told to stop at once may take for it.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// The process that accepts.
+pub struct Parent {
+    doors: Doors,
+    signals: Signals,
+    /// What the signals want, in the parent and, as its handlers are copied, in each child.
+    control: Arc<Control>,
+    reopen: Arc<AtomicBool>,
+    children: HashSet<Pid>,
+    limits: Arc<Limits>,
+    /// The server is stopping: at that time at once.
+    stop_at: Option<Instant>,
+}
+
+impl Parent {
+    /// Takes over the signals. No thread may have been started.
+    ///
+    /// # Errors
+    /// The system gives no poll or no signals.
+    pub fn new(listening: Vec<Listening>, limits: Arc<Limits>) -> io::Result<Self> {
+        let doors = Doors::new(listening, &limits)?;
+        let (control, reopen) = (Arc::new(Control::default()), Arc::default());
+        // Before the first fork, so that there is no moment in which a child would not hear.
+        for (signal, flag) in [
+            (SIGTERM, &control.draining),
+            (SIGINT, &control.draining),
+            (SIGUSR1, &control.cut),
+            (SIGHUP, &reopen),
+        ] {
+            signal_hook::flag::register(signal, flag.clone())?;
+        }
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
+        doors
+            .registry()
+            .register(&mut signals, Doors::token(), Interest::READABLE)?;
+        Ok(Self {
+            doors,
+            signals,
+            control,
+            reopen,
+            children: HashSet::new(),
+            limits,
+            stop_at: None,
+        })
+    }
+
+    /// Serves until SIGTERM or SIGINT. Each child has a service of its own, from `open` to `close`.
+    ///
+    /// # Errors
+    /// A listening socket failed in a way that cannot be mended.
+    pub fn run<S: Service, E: Display>(
+        mut self,
+        open: impl Fn() -> Result<S, E>,
+        close: impl Fn(S),
+    ) -> io::Result<()> {
+        while self.stop_at.is_none() || !self.children.is_empty() {
+            let was_stopping = self.stop_at.is_some();
+            while self.children.len() < self.limits.connections {
+                let Some(client) = self.doors.take()? else {
+                    if was_stopping {
+                        self.doors.close();
+                    }
+                    break;
+                };
+                match fork() {
+                    Ok(Fork::Child) => self.be_child(client, open, close),
+                    // The parent's copy of the socket is closed here: the child's close counts.
+                    Ok(Fork::Parent(child)) => drop(self.children.insert(child)),
+                    Err(error) => log::warn!("no process for a client: {error}"),
+                }
+            }
+            self.doors.rest(self.stop_at.map(|_| AGAIN))?;
+            self.reap();
+            self.obey();
+        }
+        Ok(())
+    }
+
+    /// The child's whole life. It never returns to what its parent was about to do.
+    fn be_child<S: Service, E: Display>(
+        self,
+        client: Accepted,
+        open: impl Fn() -> Result<S, E>,
+        close: impl Fn(S),
+    ) -> ! {
+        self.doors.leave();
+        match open() {
+            Ok(service) => {
+                let mut service = Reopening {
+                    service,
+                    wanted: self.reopen,
+                };
+                Desk::new(self.limits).serve(client, &mut service, &self.control);
+                close(service.service);
+                std::process::exit(0)
+            }
+            Err(error) => {
+                log::error!("a client was lost: {error}");
+                std::process::exit(1)
+            }
+        }
+    }
+
+    /// Asks for everybody who has ended, so that none stays a zombie. One SIGCHLD may stand for
+    /// many.
+    fn reap(&mut self) {
+        while let Ok(Some((child, status))) = waitpid(None, WaitOptions::NOHANG) {
+            self.children.remove(&child);
+            if let Some(signal) = status.terminating_signal() {
+                log::error!("the process of a client was ended by signal {signal}");
+            }
+        }
+    }
+
+    /// Does what the signals want that have come, and passes it on.
+    fn obey(&mut self) {
+        let now = Now::read().instant;
+        for signal in self.signals.pending() {
+            match signal {
+                SIGCHLD => {}
+                SIGHUP => {
+                    // A child that is forked from now on opens the new file anyway.
+                    self.reopen.store(false, Ordering::SeqCst);
+                    tell(&self.children, Signal::HUP);
+                }
+                _ if self.stop_at.is_none() => {
+                    log::info!("stopping; connections open: {}", self.children.len());
+                    self.stop_at = Some(now + self.limits.grace);
+                }
+                _ => {
+                    log::warn!("stopping at once");
+                    self.stop_at = Some(now);
+                }
+            }
+        }
+        match self.stop_at {
+            Some(at) if at + LAST_MOMENT <= now => tell(&self.children, Signal::KILL),
+            Some(at) if at <= now => tell(&self.children, Signal::USR1),
+            Some(_) => tell(&self.children, Signal::TERM),
+            None => {}
+        }
+    }
+}
+
+/// A child that has ended and was not asked for yet keeps its number, so nobody else is told.
+fn tell(children: &HashSet<Pid>, signal: Signal) {
+    for child in children {
+        let _ = kill_process(*child, signal);
+    }
+}
+
+/// A service that looks, when something was answered, whether its logs are to be opened anew.
+struct Reopening<S> {
+    service: S,
+    wanted: Arc<AtomicBool>,
+}
+
+impl<S: Service> Service for Reopening<S> {
+    type Guest = S::Guest;
+
+    fn welcome(&mut self, peer: Option<std::net::IpAddr>) -> S::Guest {
+        self.service.welcome(peer)
+    }
+
+    fn respond(
+        &mut self,
+        guest: &mut S::Guest,
+        asked: Result<crate::http::request::Request<'_>, crate::http::request::Refusal<'_>>,
+        now: Now,
+    ) -> crate::http::response::Response {
+        self.service.respond(guest, asked, now)
+    }
+
+    fn delivered(&mut self, guest: &mut S::Guest, body_sent: u64, now: Now) {
+        self.service.delivered(guest, body_sent, now);
+    }
+
+    fn turn_ended(&mut self) {
+        if self.wanted.swap(false, Ordering::SeqCst) {
+            self.service.reopen_logs();
+        }
+        self.service.turn_ended();
+    }
+}

@@ -1,0 +1,33 @@
+//! One connection at a time: the next client is let in when the last has left.
+//!
+//! What waits: everybody, for whoever is being served. The process sleeps in read(2) of that one
+//! socket, and all others stand in the kernel's queue.
+//! What a connection costs: a socket, and no more; nothing is switched and nothing is shared.
+//! Where it loses: at the second client. One that has connected and says nothing holds up all the
+//! others until its idle timeout, and a browser that opens two connections may wait for itself.
+
+use super::control::Control;
+use super::doors::Doors;
+use super::visit::Desk;
+use crate::limits::Limits;
+use crate::pump::Service;
+use std::io;
+use std::sync::Arc;
+
+/// Serves until the server is stopped.
+///
+/// # Errors
+/// A listening socket failed in a way that cannot be mended.
+pub fn run<S: Service>(
+    mut doors: Doors,
+    mut service: S,
+    control: &Arc<Control>,
+    limits: Arc<Limits>,
+) -> io::Result<()> {
+    let mut desk = Desk::new(limits);
+    while let Some(client) = doors.next(|| control.is_draining())? {
+        let _seat = control.seat(client.handle.clone());
+        desk.serve(client, &mut service, control);
+    }
+    Ok(())
+}
