@@ -5,7 +5,7 @@
 //! goes on. So [`Blocking::receive`](Transport::receive) hands out only what [`Blocking::wait`] has
 //! fetched, and `wait` is where the driver sleeps: in the read itself. Thus a request on an open
 //! connection costs two system calls, a read and a write. Nor does a send sleep for longer than
-//! [`PATIENCE`]: then the driver looks at the clock and at the signals.
+//! `PATIENCE`: then the driver looks at the clock and at the signals.
 
 use super::plain::{hold_back, no_signal};
 use super::{Transport, sendfile};
