@@ -170,7 +170,11 @@ fn a_killed_child_ends_its_own_connection_and_no_other() {
 #[test]
 fn a_pool_of_two_is_kept_by_two_silent_clients_until_their_timeout() {
     let root = small();
-    let server = start(&root, "pool", "--workers 2 --idle-timeout 1 --no-defer-accept");
+    let server = start(
+        &root,
+        "pool",
+        "--workers 2 --idle-timeout 1 --no-defer-accept",
+    );
     let mut silent = [Client::of(&server), Client::of(&server)];
     let mut third = Client::saying(&server, get("/small"));
     assert!(third.hears_nothing());

@@ -297,7 +297,10 @@ impl Server {
     pub fn memory(&self) -> u64 {
         let path = format!("/proc/{}/smaps_rollup", self.pid());
         let text = std::fs::read_to_string(path).unwrap();
-        let line = text.lines().find(|line| line.starts_with("Anonymous:")).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("Anonymous:"))
+            .unwrap();
         let kilobytes = line.split_whitespace().nth(1).unwrap();
         kilobytes.parse::<u64>().unwrap() * 1024
     }
