@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::transport::Transport;
 use std::io;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One peer, as every driver keeps it.
 #[derive(Debug)]
@@ -125,6 +126,21 @@ pub fn pump<T: Transport, S: Service>(
         .connection
         .give_back_to(&mut visit.loan.receive, &mut visit.loan.send);
     pause
+}
+
+/// The same for a driver of many: a defect of ours that panics costs one connection, not all of
+/// them. The buffers it had are made anew.
+pub fn pump_guarded<T: Transport, S: Service>(
+    client: &mut Client<T, S::Guest>,
+    service: &mut S,
+    visit: &mut Visit<'_>,
+) -> Pause {
+    catch_unwind(AssertUnwindSafe(|| pump(client, service, visit))).unwrap_or_else(|_| {
+        log::error!("a defect of oneloop's ended one connection; please report it");
+        *visit.loan = Loan::new(visit.limits);
+        client.connection.end(Ending::Cut);
+        Pause::Ended(Ending::Cut)
+    })
 }
 
 /// Does one step; `None` to go on with the next.

@@ -9,10 +9,9 @@ use crate::clock::Now;
 use crate::connection::{Connection, Ending};
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Client, Loan, Pause, Service, Visit, pump};
+use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
 use crate::transport::Transport;
 use crate::transport::blocking::Blocking;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// What a thread has to serve with: its buffers, and the date.
@@ -71,7 +70,7 @@ impl Desk {
             if control.is_cut() {
                 client.connection.cut();
             }
-            let pause = self.pump_guarded(client, service, control.is_draining(), now);
+            let pause = self.pump(client, service, control.is_draining(), now);
             // What was remembered of a file is good for one visit, as for one turn of the reactor.
             service.turn_ended();
             match pause {
@@ -92,8 +91,7 @@ impl Desk {
         }
     }
 
-    /// A defect of ours that panics costs one connection, not the thread.
-    fn pump_guarded<S: Service>(
+    fn pump<S: Service>(
         &mut self,
         client: &mut Client<Blocking, S::Guest>,
         service: &mut S,
@@ -108,11 +106,6 @@ impl Desk {
             limits,
             loan,
         };
-        catch_unwind(AssertUnwindSafe(|| pump(client, service, &mut visit))).unwrap_or_else(|_| {
-            log::error!("a defect of oneloop's ended one connection; please report it");
-            *visit.loan = Loan::new(visit.limits);
-            client.connection.end(Ending::Cut);
-            Pause::Ended(Ending::Cut)
-        })
+        pump_guarded(client, service, &mut visit)
     }
 }

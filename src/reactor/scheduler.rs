@@ -11,13 +11,12 @@ use crate::clock::Now;
 use crate::connection::{Connection, Ending};
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Client, Loan, Pause, Service, Visit, pump};
+use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::Transport;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,7 +151,7 @@ impl<T: Transport, G> Scheduler<T, G> {
                 limits: &self.limits,
                 loan: &mut self.loan,
             };
-            let pause = visit_guarded(&mut slot.client, service, &mut visit);
+            let pause = pump_guarded(&mut slot.client, service, &mut visit);
             let connection = &mut slot.client.connection;
             let drains = self.draining && pause == Pause::Blocked;
             let has_a_step = pause == Pause::Yielded || (drains && connection.drain(now.instant));
@@ -294,18 +293,4 @@ impl<T: Transport, G> Scheduler<T, G> {
                 .iter()
                 .all(|key| self.slots.get(*key).is_none_or(|slot| slot.is_queued))
     }
-}
-
-/// A defect of ours that panics costs one connection, not all of them.
-fn visit_guarded<T: Transport, S: Service>(
-    client: &mut Client<T, S::Guest>,
-    service: &mut S,
-    visit: &mut Visit<'_>,
-) -> Pause {
-    catch_unwind(AssertUnwindSafe(|| pump(client, service, visit))).unwrap_or_else(|_| {
-        log::error!("a defect of oneloop's ended one connection; please report it");
-        *visit.loan = Loan::new(visit.limits);
-        client.connection.end(Ending::Cut);
-        Pause::Ended(Ending::Cut)
-    })
 }

@@ -4,7 +4,7 @@ use crate::clock::Now;
 use crate::connection::{Connection, Ending};
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Client, Loan, Pause, Service, Visit, pump};
+use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::{Announced, Socket, Stream, Transport};
 use mio::{Registry, Token};
@@ -12,7 +12,6 @@ use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -113,13 +112,7 @@ impl<S: Service> World<S> {
             loan,
         };
         let service = &mut *self.service.borrow_mut();
-        // A defect of ours that panics costs one connection; the buffers it had are made anew.
-        catch_unwind(AssertUnwindSafe(|| pump(client, service, &mut visit))).unwrap_or_else(|_| {
-            log::error!("a defect of oneloop's ended one connection; please report it");
-            *visit.loan = Loan::new(visit.limits);
-            client.connection.end(Ending::Cut);
-            Pause::Ended(Ending::Cut)
-        })
+        pump_guarded(client, service, &mut visit)
     }
 }
 
