@@ -43,12 +43,16 @@
 //!
 //! - [`config`]: what can be written on the command line, and is it right?
 //! - [`banner`]: what does a person read when the server has started?
+//! - [`subcommands`]: what else can the program do than serve?
+//! - [`bench`] (a feature): which way of waiting costs what, and how sure is that?
 //!
 //! `main.rs` puts them together. Who may import whom is a table in `tests/tidy/layers.rs`, and
 //! a test.
 
 pub mod access_log;
 pub mod banner;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod clock;
 pub mod config;
 pub mod connection;
@@ -62,5 +66,6 @@ pub mod pump;
 pub mod reactor;
 pub mod service;
 pub mod site;
+pub mod subcommands;
 pub mod timers;
 pub mod transport;

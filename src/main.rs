@@ -14,6 +14,7 @@ use oneloop::reactor::listen::Queue;
 use oneloop::reactor::{Reactor, listen};
 use oneloop::service::Front;
 use oneloop::site::{Options, Site};
+use oneloop::subcommands;
 use std::error::Error;
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -34,6 +35,12 @@ fn main() -> ExitCode {
                 Err(_) => ExitCode::FAILURE,
             };
         }
+        Ok(Invocation::Subcommand(name, matches)) => {
+            return match subcommands::run(&name, &matches) {
+                Ok(code) => code,
+                Err(error) => fail(&*error),
+            };
+        }
         Err(error) => return ExitCode::from(error.report()),
     };
     match config.model {
@@ -45,12 +52,14 @@ fn main() -> ExitCode {
     diagnostics::finish();
     match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // With nobody left to read it there is nothing more to do.
-            let _ = writeln!(io::stderr(), "oneloop: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&*error),
     }
+}
+
+fn fail(error: &dyn Error) -> ExitCode {
+    // With nobody left to read it there is nothing more to do.
+    let _ = writeln!(io::stderr(), "oneloop: {error}");
+    ExitCode::FAILURE
 }
 
 /// Runs the server until it is told to stop.

@@ -48,7 +48,7 @@ fn config_here() -> Option<Config> {
     let args = args.lines().filter(|arg| !arg.is_empty());
     match Invocation::from_args(["oneloop"].into_iter().chain(args)) {
         Ok(Invocation::Serve(config)) => Some(*config),
-        Ok(Invocation::Print(_)) => panic!("nothing to print was asked for"),
+        Ok(_) => panic!("no server was asked for"),
         Err(error) => std::process::exit(error.report().into()),
     }
 }

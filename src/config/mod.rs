@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::{self, Path, PathBuf};
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::arguments::Arguments;
 pub use self::arguments::{LogFormat, Model};
@@ -22,6 +22,7 @@ use self::values::Header;
 use crate::http::fields::FieldLines;
 use crate::limits::Limits;
 use crate::reactor::address::Bind;
+use crate::subcommands;
 
 /// How to run the server.
 #[derive(Clone, Debug)]
@@ -89,6 +90,8 @@ pub enum Invocation {
     Serve(Box<Config>),
     /// Write this to standard output, and that is all.
     Print(Vec<u8>),
+    /// Run one of the subcommands, with what was written after its name.
+    Subcommand(String, ArgMatches),
 }
 
 impl Invocation {
@@ -100,10 +103,12 @@ impl Invocation {
         A: Into<OsString> + Clone,
     {
         let mut command = command();
-        let arguments = command
-            .try_get_matches_from_mut(args)
-            .and_then(|matches| Arguments::from_arg_matches(&matches))
-            .map_err(|error| error.format(&mut command))?;
+        let mut matches = command.try_get_matches_from_mut(args)?;
+        if let Some((name, matches)) = matches.remove_subcommand() {
+            return Ok(Self::Subcommand(name, matches));
+        }
+        let arguments =
+            Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         if let Some(shell) = arguments.completions {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "oneloop", &mut script);
@@ -122,7 +127,11 @@ impl Invocation {
 /// manual page, made without this, has it on each. A variable that is set to nothing (as
 /// in a compose file that passes on what its user did not set) counts as not set.
 fn command() -> clap::Command {
-    Arguments::command().mut_args(|arg| {
+    let command = Arguments::command()
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+        .subcommands(subcommands::all());
+    command.mut_args(|arg| {
         let empty = arg
             .get_env()
             .and_then(env::var_os)

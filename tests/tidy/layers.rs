@@ -14,7 +14,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("main",       EVERYTHING),
     ("banner",     &["config", "reactor::address"]),
     ("service",    &["site", "access_log", "pump", "http", "clock", "limits"]),
-    ("config",     &["reactor::address", "access_log", "http::fields", "limits"]),
+    ("config",     &["reactor::address", "access_log", "http::fields", "subcommands", "limits"]),
+    ("subcommands", &["bench"]),
+    // It knows the server from outside only, as a program.
+    ("bench",      &["clock"]),
     ("models",     &["reactor::listen", "reactor::listener", "pump", "connection",
                      "transport", "timers", "http", "access_log", "clock", "limits"]),
     ("reactor",    &["pump", "connection", "transport", "timers",

@@ -6,23 +6,26 @@ use crate::tree::{Source, Violation};
 /// Where a descriptor number, which is all an inherited socket is, becomes an owned socket.
 /// Nothing safe can do that: only the starter of the process knows that the number is ours.
 /// And where a socket option is set that no safe library knows; and fork(2), after which the child is
-/// a copy of a process.
+/// a copy of a process. And where the processor time of another process is read to the nanosecond.
 const UNSAFE: &[&str] = &[
     "reactor/inherited.rs",
     "reactor/deferral.rs",
     "models/process/fork.rs",
+    "bench/account/clock.rs",
 ];
 
 /// Where platforms differ: the seam to the world, inherited descriptors, an option of one system,
-/// and the map, which decides which rooms there are.
+/// and the map with the list of subcommands, which decide which rooms there are.
 const CONDITIONAL: &[&str] = &[
     "transport/",
     "transport.rs",
     "reactor/inherited.rs",
     "reactor/deferral.rs",
     "lib.rs",
+    "subcommands.rs",
 ];
 
+/// The generator of the benchmark is a loop of its own.
 /// The two sides of the seam, and the signals, which arrive through the same poll.
 /// Of the models, those who accept, and those who wait in the same poll as the reactor.
 const MIO: &[&str] = &[
@@ -32,11 +35,12 @@ const MIO: &[&str] = &[
     "models/doors.rs",
     "models/process/mod.rs",
     "models/coroutine/",
+    "bench/generator/",
     "main.rs",
 ];
 
 /// Those who wait, and so learn what time it is when they wake; all others are told.
-const DRIVERS: &[&str] = &["clock.rs", "reactor/", "models/", "main.rs"];
+const DRIVERS: &[&str] = &["clock.rs", "reactor/", "models/", "bench/", "main.rs"];
 
 pub fn clocks(source: &Source) -> Vec<Violation> {
     let reads = |before: &str, word: &str, after: &str| match word {
