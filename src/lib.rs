@@ -44,7 +44,7 @@
 //! - [`config`]: what can be written on the command line, and is it right?
 //! - [`banner`]: what does a person read when the server has started?
 //! - [`subcommands`]: what else can the program do than serve?
-//! - [`bench`] (a feature): which way of waiting costs what, and how sure is that?
+//! - [`bench`](mod@bench) (a feature): which way of waiting costs what, and how sure is that?
 //!
 //! `main.rs` puts them together. Who may import whom is a table in `tests/tidy/layers.rs`, and
 //! a test.

@@ -2,7 +2,7 @@
 //!
 //! A [`Run`] has arms (what is compared), cells (under what load) and samples (one fresh server
 //! process each: an arm in a cell in a round). Whatever a sample has measured is a number with a
-//! name in `metrics`; [`METRICS`](super::metrics::METRICS) says what each name means. Statistics are not kept: they are
+//! name, which [`METRICS`](super::metrics::METRICS) explains. Statistics are not kept: they are
 //! computed from the samples, so a report can be made again from an old file.
 
 use super::load::Slice;
@@ -121,7 +121,8 @@ pub struct Sample {
     pub round: u32,
     /// When the measurement began, seconds since the run did.
     pub at: f64,
-    /// What was measured, by the names of [`METRICS`](super::metrics::METRICS). What could not be measured is not there.
+    /// What was measured, by the names of [`METRICS`](super::metrics::METRICS).
+    /// What could not be measured is not there.
     pub metrics: BTreeMap<String, f64>,
     /// System calls for each request, by name; only from a pass of its own.
     pub syscalls: BTreeMap<String, f64>,
