@@ -20,7 +20,10 @@ fn read(path: &str) -> String {
 /// README.md and the texts in docs/ and docs/deploy/, with their paths.
 fn documents() -> Vec<(String, String)> {
     let mut paths = vec!["README.md".to_owned()];
-    for folder in ["docs", "docs/deploy"] {
+    for folder in ["docs", "docs/deploy", "docs/bench"] {
+        if !here(folder).exists() {
+            continue;
+        }
         for entry in fs::read_dir(here(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             let is_ours = [".md", ".conf", ".service", ".socket"]
@@ -49,14 +52,27 @@ fn flags(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Each long option of `--help`, with its default if it has one.
-fn help() -> BTreeMap<String, Option<String>> {
+/// What `oneloop ARGUMENTS --help` prints.
+fn help_of(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_oneloop"))
+        .args(arguments)
         .arg("--help")
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Every long option there is, those of the subcommands included.
+fn known() -> BTreeSet<String> {
+    let subcommands = [&["bench"][..], &["bench", "selftest"], &["bench", "report"]];
+    let further = subcommands.iter().flat_map(|name| flags(&help_of(name)));
+    help().into_keys().chain(further).collect()
+}
+
+/// Each long option of `--help`, with its default if it has one.
+fn help() -> BTreeMap<String, Option<String>> {
+    let text = help_of(&[]);
     let mut options = BTreeMap::new();
     let mut latest = None;
     for line in text.lines() {
@@ -102,7 +118,8 @@ fn the_readme_has_every_option_of_the_help_and_no_other() {
     let known: BTreeSet<_> = help().into_keys().collect();
     assert!(known.len() > 15, "this is not the help: {known:?}");
     assert_eq!(flags(section(&readme, "Options")), known);
-    assert!(flags(&readme).is_subset(&known), "{:?}", flags(&readme));
+    let all = self::known();
+    assert!(flags(&readme).is_subset(&all), "{:?}", flags(&readme));
 }
 
 #[test]
@@ -122,7 +139,7 @@ fn the_readme_has_the_defaults_of_the_help() {
 
 #[test]
 fn no_document_names_an_option_that_there_is_not() {
-    let known: BTreeSet<_> = help().into_keys().collect();
+    let known = known();
     for (path, text) in documents() {
         let unknown: Vec<_> = flags(&text).difference(&known).cloned().collect();
         assert_eq!(unknown, [""; 0], "{path}");
