@@ -8,11 +8,13 @@
 //! - [`account`]: what has a server's process used?
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
+//! - [`platform`]: what can only some systems be told?
 
 pub mod account;
 pub mod arguments;
 pub mod load;
 pub mod metrics;
+pub mod platform;
 pub mod record;
 
 use arguments::{Arguments, Command};
