@@ -9,13 +9,20 @@
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
 //! - [`platform`]: what can only some systems be told?
+//! - [`workloads`]: which loads are there, and what does each tell apart?
+//! - [`contenders`]: who is compared? [`words`]: how is a command divided?
+//! - [`plan`]: what will be done, in which order, how long will it take?
 
 pub mod account;
 pub mod arguments;
+pub mod contenders;
 pub mod load;
 pub mod metrics;
+pub mod plan;
 pub mod platform;
 pub mod record;
+pub mod words;
+pub mod workloads;
 
 use arguments::{Arguments, Command};
 use std::error::Error;
