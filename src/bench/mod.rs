@@ -11,6 +11,7 @@
 //! - [`platform`]: what can only some systems be told?
 //! - [`workloads`]: which loads are there, and what does each tell apart?
 //! - [`contenders`]: who is compared? [`words`]: how is a command divided?
+//! - [`run`](mod@run): what happens in a run?
 //! - [`plan`]: what will be done, in which order, how long will it take?
 
 pub mod account;
@@ -21,6 +22,7 @@ pub mod metrics;
 pub mod plan;
 pub mod platform;
 pub mod record;
+pub mod run;
 pub mod words;
 pub mod workloads;
 
@@ -34,7 +36,7 @@ use std::process::ExitCode;
 /// With a sentence for the user that says what to do.
 pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     match arguments.command {
-        None => Err("not built yet".into()),
+        None => run::run(&arguments.plan),
         Some(
             Command::Selftest(_)
             | Command::Compare { .. }

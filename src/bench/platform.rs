@@ -4,6 +4,12 @@
 use std::fs::File;
 use std::io;
 
+/// Whether every address of 127.0.0.0/8 is this machine; elsewhere only 127.0.0.1 is.
+pub const MANY_LOOPBACKS: bool = cfg!(target_os = "linux");
+
+/// Whether this program was built without optimization, and so says nothing about speed.
+pub const UNOPTIMIZED: bool = cfg!(debug_assertions);
+
 /// The processors on which this thread may run, in their order; none where that cannot be asked.
 pub fn processors() -> Vec<usize> {
     system::processors().unwrap_or_default()

@@ -12,7 +12,7 @@ pub const TABLE: &[Workload] = &[
                     for every one",
         options: &[],
         audience: Audience::Everybody,
-        traits: NO_TRAITS,
+        traits: Traits::NONE,
         span: 1.0,
         settle: 0.0,
         shapes: keepalive,
@@ -23,7 +23,7 @@ pub const TABLE: &[Workload] = &[
                     for it and ends with it",
         options: &[],
         audience: Audience::Everybody,
-        traits: NO_TRAITS,
+        traits: Traits::NONE,
         span: 1.0,
         settle: 0.0,
         shapes: short,
@@ -34,7 +34,7 @@ pub const TABLE: &[Workload] = &[
                     share the code that saves them, so they should differ little",
         options: &[],
         audience: Audience::Everybody,
-        traits: NO_TRAITS,
+        traits: Traits::NONE,
         span: 1.0,
         settle: 0.0,
         shapes: pipeline,
@@ -47,7 +47,7 @@ pub const TABLE: &[Workload] = &[
         audience: Audience::Started,
         traits: Traits {
             receiver_bound: true,
-            ..NO_TRAITS
+            ..Traits::NONE
         },
         span: 1.0,
         settle: 0.0,
@@ -62,22 +62,13 @@ pub const TABLE: &[Workload] = &[
         traits: Traits {
             cuts: true,
             leaks: true,
-            ..NO_TRAITS
+            ..Traits::NONE
         },
         span: 1.0,
         settle: 0.0,
         shapes: churn,
     },
 ];
-
-pub(super) const NO_TRAITS: Traits = Traits {
-    captures: false,
-    cuts: false,
-    overloads: false,
-    receiver_bound: false,
-    leaks: false,
-    cold: false,
-};
 
 /// Connections of a storm of short ones: as many as keep a server busy, and few enough to be
 /// accepted at once.

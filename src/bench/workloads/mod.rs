@@ -63,6 +63,18 @@ pub struct Traits {
     pub cold: bool,
 }
 
+impl Traits {
+    /// Nothing odd.
+    pub const NONE: Self = Self {
+        captures: false,
+        cuts: false,
+        overloads: false,
+        receiver_bound: false,
+        leaks: false,
+        cold: false,
+    };
+}
+
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choice {

@@ -1,7 +1,6 @@
 //! Room `bench`: what do those cost who say little, and stay? Beside them somebody wants a page now
 //! and then, and that is who is timed.
 
-use super::capacity::NO_TRAITS;
 use super::{Audience, Choice, Shape, Traits, Workload, pages};
 use crate::bench::load::{Arrivals, Conduct, Group};
 
@@ -16,7 +15,7 @@ pub const TABLE: &[Workload] = &[
         audience: Audience::Started,
         traits: Traits {
             captures: true,
-            ..NO_TRAITS
+            ..Traits::NONE
         },
         span: 0.5,
         settle: 0.25,
@@ -31,7 +30,7 @@ pub const TABLE: &[Workload] = &[
         traits: Traits {
             captures: true,
             cuts: true,
-            ..NO_TRAITS
+            ..Traits::NONE
         },
         span: 2.0,
         settle: 0.5,
@@ -45,7 +44,7 @@ pub const TABLE: &[Workload] = &[
         traits: Traits {
             captures: true,
             cuts: true,
-            ..NO_TRAITS
+            ..Traits::NONE
         },
         span: 2.0,
         settle: 0.5,

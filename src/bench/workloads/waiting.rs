@@ -1,7 +1,6 @@
 //! Room `bench`: how long does a request wait? Open loops: requests come when they come, whatever
 //! the server does, and each is timed from when it was due.
 
-use super::capacity::NO_TRAITS;
 use super::{Audience, Choice, Pace, Preset, Shape, Traits, Workload, pages};
 use crate::bench::load::{Arrivals, Conduct, Group, Page};
 
@@ -13,7 +12,7 @@ pub const TABLE: &[Workload] = &[
                     looks good by being asked less",
         options: &[],
         audience: Audience::Everybody,
-        traits: NO_TRAITS,
+        traits: Traits::NONE,
         span: 1.0,
         settle: 0.0,
         shapes: latency,
@@ -26,7 +25,7 @@ pub const TABLE: &[Workload] = &[
         traits: Traits {
             overloads: true,
             captures: true,
-            ..NO_TRAITS
+            ..Traits::NONE
         },
         span: 1.0,
         settle: 0.0,
@@ -38,7 +37,7 @@ pub const TABLE: &[Workload] = &[
                     and ever more connections share it",
         options: &[],
         audience: Audience::Everybody,
-        traits: NO_TRAITS,
+        traits: Traits::NONE,
         span: 1.0,
         settle: 1.0,
         shapes: sweep,
@@ -52,7 +51,7 @@ pub const TABLE: &[Workload] = &[
         traits: Traits {
             cuts: true,
             receiver_bound: true,
-            ..NO_TRAITS
+            ..Traits::NONE
         },
         span: 1.0,
         settle: 0.0,
@@ -64,7 +63,7 @@ pub const TABLE: &[Workload] = &[
                     everybody, and with a thread or process for each only itself",
         options: &["--burn", "20"],
         audience: Audience::Models,
-        traits: NO_TRAITS,
+        traits: Traits::NONE,
         span: 1.0,
         settle: 0.0,
         shapes: burn,
@@ -77,7 +76,7 @@ pub const TABLE: &[Workload] = &[
         audience: Audience::Started,
         traits: Traits {
             cold: true,
-            ..NO_TRAITS
+            ..Traits::NONE
         },
         span: 1.0,
         settle: 0.0,
@@ -92,7 +91,7 @@ pub const TABLE: &[Workload] = &[
         traits: Traits {
             overloads: true,
             captures: true,
-            ..NO_TRAITS
+            ..Traits::NONE
         },
         span: 2.0,
         settle: 0.0,
