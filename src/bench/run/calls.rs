@@ -5,6 +5,7 @@
 
 use super::generate::play;
 use super::lab::{Lab, Trouble};
+use super::preflight;
 use super::sample::{self, Order};
 use crate::bench::record::{Pass, Sample};
 use std::collections::BTreeMap;
@@ -72,6 +73,8 @@ fn watched(
     let Some(server) = sample::start(lab, order, None, &before)? else {
         return Err(Trouble::Failed("it was not started by us".to_owned()));
     };
+    // It listens before it listens for signals; who has had an answer knows that it does both.
+    preflight::ask(server.address, &preflight::page(order.contender).path)?;
     let mut answers = 0;
     if loaded {
         let mut load = sample::load(lab, order, server.address, None);

@@ -80,7 +80,7 @@ fn attempt(lab: &mut Lab, order: &Order, taken: &mut Taken) -> Result<(), Troubl
     };
     taken.sample.at = lab.seconds() + order.warm_up.as_secs_f64();
     let outcome = play(lab, &load, || cold.forget())?;
-    let mut metrics = measures::of(&load, &outcome, processors());
+    let mut metrics = measures::of(&load, &outcome, lab.cores);
     if let (Some(process), Some(before)) = (process, before) {
         let leaked = settled(lab, process, before)?;
         metrics.insert("leaked_descriptors".to_owned(), leaked);
@@ -140,7 +140,9 @@ pub fn start(
             words.push(root);
         }
     }
-    Server::start(lab, &words, port).map(Some)
+    let server = Server::start(lab, &words, port)?;
+    let is_ours = matches!(order.contender.start, Start::Model(_));
+    Ok(Some(if is_ours { server.ours() } else { server }))
 }
 
 /// How one of our models is started for an order, port and root aside.
@@ -157,7 +159,8 @@ fn model_options(order: &Order, name: &str) -> Vec<String> {
     words
 }
 
-fn address(order: &Order, server: Option<&Server>) -> SocketAddr {
+/// Where the server of an order listens.
+pub fn address(order: &Order, server: Option<&Server>) -> SocketAddr {
     match (&order.contender.start, server) {
         (Start::Running(url), _) => url.address,
         (_, Some(server)) => server.address,
@@ -349,10 +352,6 @@ impl Cold {
             let _ = platform::forget(file);
         }
     }
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn nanoseconds(time: Duration) -> u64 {
