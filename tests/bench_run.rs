@@ -2,15 +2,16 @@
 //! said when it cannot be. Nothing here depends on how fast anything is.
 #![cfg(feature = "bench")]
 
-mod support;
+#[path = "support/process.rs"]
+mod process;
 
 use oneloop::bench::record::{ArmKind, Pass, Run};
+use process::{eventually, has};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use support::process::{eventually, has};
 use tempfile::TempDir;
 
 /// The shortest run that has everything.
@@ -51,9 +52,7 @@ fn run(args: &[&str]) -> Run {
 /// The samples in their order, by round, cell and arm.
 fn order(run: &Run) -> Vec<(u32, usize, usize)> {
     let measured = run.samples.iter().filter(|one| one.pass == Pass::Measured);
-    measured
-        .map(|one| (one.round, one.cell, one.arm))
-        .collect()
+    measured.map(|one| (one.round, one.cell, one.arm)).collect()
 }
 
 #[test]
@@ -94,7 +93,12 @@ fn a_seed_makes_the_order() {
 fn silent_connections_have_a_slope() {
     let run = run(&["idle", "--conns", "40", "--models", "thread"]);
     for sample in run.samples.iter().filter(|one| one.pass == Pass::Measured) {
-        let names = ["memory_slope", "at_0.memory", "at_20.memory", "at_40.memory"];
+        let names = [
+            "memory_slope",
+            "at_0.memory",
+            "at_20.memory",
+            "at_40.memory",
+        ];
         for name in names {
             assert!(sample.metrics.contains_key(name), "{name}: {sample:?}");
         }
@@ -126,7 +130,10 @@ fn a_server_that_does_not_start_is_told_with_its_own_words_before_anything_is_me
     let output = output(&place, &["keepalive", "--server", server]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains("broken: it ended before it listened"), "{said}");
+    assert!(
+        said.contains("broken: it ended before it listened"),
+        "{said}"
+    );
     assert!(said.contains("it said: no luck"), "{said}");
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }

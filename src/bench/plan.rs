@@ -55,8 +55,8 @@ const AROUND: f64 = 0.15;
 pub const DRAIN: f64 = 2.0;
 /// The same where somebody may never get an answer.
 const SHORT_DRAIN: f64 = 0.3;
-/// With fewer rounds there is no verdict: five of five in one direction happen by chance alone once
-/// in sixteen times.
+/// With fewer rounds there is no verdict: five of five in one direction happen by chance alone
+/// once in sixteen times.
 pub const ROUNDS_FOR_A_VERDICT: u32 = 6;
 /// The most rounds: a run of a weekend.
 const MOST_ROUNDS: u32 = 10_000;
@@ -90,8 +90,8 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Every sample in its order: in each round the cells in an order of their own, and in each cell
-    /// the arms, next to each other so that whatever the machine does hits them alike.
+    /// Every sample in its order: in each round the cells in an order of their own, and in each
+    /// cell the arms, next to each other so that whatever the machine does hits them alike.
     pub fn order(&self) -> Vec<Step> {
         let mut random = fastrand::Rng::with_seed(self.seed);
         let mut steps = Vec::new();
@@ -179,7 +179,7 @@ impl Plan {
             return Duration::ZERO;
         };
         let (warm_up, measure) = self.times_of(workload);
-        // Whoever says little must first be there: a process each takes a good part of a millisecond.
+        // Whoever says little must first be there: a process each takes part of a millisecond.
         let connecting = f64::from(shape.connections()) * 0.2e-3;
         let once = warm_up + Duration::from_secs_f64(AROUND + connecting);
         let drains = workload.traits.captures || workload.traits.cuts;

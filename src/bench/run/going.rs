@@ -1,5 +1,5 @@
-//! Room `bench`: what is done in a run, one after the other? The check, what each server can do, the
-//! rounds, the system calls.
+//! Room `bench`: what is done in a run, one after the other? The check, what each server can do,
+//! the rounds, the system calls.
 
 use super::lab::{Lab, Trouble};
 use super::progress::Progress;

@@ -147,8 +147,8 @@ fn report(run: &Run, folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Why samples were left out, the most frequent reasons first: those that differ only in numbers are
-/// one.
+/// Why samples were left out, the most frequent reasons first: those that differ only in numbers
+/// are one.
 fn reasons(run: &Run) -> Vec<(String, usize)> {
     const SHOWN: usize = 8;
     let mut kinds: BTreeMap<String, (String, usize)> = BTreeMap::new();

@@ -19,7 +19,8 @@ const GLANCE: Duration = Duration::from_millis(2);
 /// Bytes of what a server has said that are shown.
 const SHOWN: usize = 2000;
 
-/// A server that runs. Who drops it without having stopped it kills it, and all that it has started.
+/// A server that runs. Who drops it without having stopped it kills it, and all that it has
+/// started.
 #[derive(Debug)]
 pub struct Server {
     /// Where it listens.
