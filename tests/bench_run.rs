@@ -2,6 +2,8 @@
 //! said when it cannot be. Nothing here depends on how fast anything is.
 #![cfg(feature = "bench")]
 
+// Other tests use more of it.
+#[allow(dead_code)]
 #[path = "support/process.rs"]
 mod process;
 
