@@ -307,7 +307,7 @@ fn rounds(asked: &arguments::Plan, preset: Preset) -> Result<u32, String> {
 
 fn times(asked: &arguments::Plan, preset: Preset) -> Result<Times, String> {
     let usual = match preset {
-        Preset::Quick => 0.75,
+        Preset::Quick => 0.5,
         Preset::Standard => 0.9,
         Preset::Full => 1.5,
     };
