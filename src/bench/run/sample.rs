@@ -252,16 +252,16 @@ fn add_slope(metrics: &mut Metrics, levels: &[(u32, Outcome)], last: (u32, &Outc
 /// The outcome, with what was counted on the way to it: the server's count is over its whole life.
 fn add_whole(outcome: &Outcome, levels: &[(u32, Outcome)]) -> Outcome {
     let mut sum = outcome.clone();
-    let Some(first) = sum.groups.first_mut() else {
-        return sum;
-    };
     for seen in levels.iter().flat_map(|(_, outcome)| &outcome.groups) {
-        first.whole.requests += seen.whole.requests;
-        first.whole.answers += seen.whole.answers;
-        first.whole.body_bytes += seen.whole.body_bytes;
-        first.whole.connections += seen.whole.connections;
+        let Some(same) = sum.groups.iter_mut().find(|one| one.name == seen.name) else {
+            continue;
+        };
+        same.whole.requests += seen.whole.requests;
+        same.whole.answers += seen.whole.answers;
+        same.whole.body_bytes += seen.whole.body_bytes;
+        same.whole.connections += seen.whole.connections;
         for (fault, number) in &seen.errors {
-            *first.errors.entry(*fault).or_default() += number;
+            *same.errors.entry(*fault).or_default() += number;
         }
     }
     sum
