@@ -2,14 +2,16 @@
 //!
 //! - `play`: the loop. `talk`: what a connection does when something has come, or is due
 //! - `line`: one connection. `squad`: what those of a group share
-//! - `reply`, `schedule`, `tally`: what is known without any I/O: where an answer ends, when a request
-//!   is due, what has been seen
+//! - `slow`: those who send or read slowly on purpose
+//! - `reply`, `schedule`, `tally`: what is known without any I/O: where an answer ends, when a
+//!   request is due, what has been seen
 //! - `stall`: the server is stopped for a while
 
 mod line;
 mod play;
 mod reply;
 mod schedule;
+mod slow;
 mod squad;
 mod stall;
 mod talk;

@@ -1,7 +1,7 @@
 //! Room `bench`: the generator's loop. One thread, one poll, every connection; as the server does.
 //!
-//! It gathers its connections, warms up, measures, and drains: nothing new is asked, and what is owed
-//! may still come.
+//! It gathers its connections, warms up, measures, and drains: nothing new is asked, and what is
+//! owed may still come.
 
 use super::line::{Line, beside};
 use super::squad::Squad;

@@ -1,7 +1,8 @@
 //! Room `bench`: where does one answer end and the next begin, and what was in it? No I/O.
 //!
-//! The server may be anybody's, so all framings of RFC 9112, section 6.3 are known: a length, chunks,
-//! and the end of the stream. Only GET is asked, so no answer is without a body for its method's sake.
+//! The server may be anybody's, so all framings of RFC 9112, section 6.3 are known: a length,
+//! chunks, and the end of the stream. Only GET is asked, so no answer is without a body for its
+//! method's sake.
 
 use crate::bench::load::{HASH_START, hash_on};
 
@@ -64,11 +65,6 @@ enum Body {
 }
 
 impl Reader {
-    /// Whether nothing of an answer has come yet.
-    pub fn is_between(&self) -> bool {
-        self.body == Body::None && self.head.is_empty()
-    }
-
     /// Takes bytes from the front of `bytes`, until an answer is whole or all are taken.
     pub fn feed(&mut self, bytes: &mut &[u8]) -> Result<Option<Answer>, Malformed> {
         while !bytes.is_empty() {
@@ -239,7 +235,8 @@ mod tests {
     const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello\
         HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nConnection: close\r\n\r\n\
         HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n\
-        HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n3\r\n, w\r\n0\r\nA: b\r\n\r\n\
+        HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+        5;x=y\r\nhello\r\n3\r\n, w\r\n0\r\nA: b\r\n\r\n\
         HTTP/1.0 500 No\r\n\r\nall that comes";
 
     fn answers() -> Vec<Answer> {
@@ -258,6 +255,11 @@ mod tests {
         ]
     }
 
+    /// Whether nothing of an answer has come yet.
+    fn is_between(reader: &Reader) -> bool {
+        reader.body == Body::None && reader.head.is_empty()
+    }
+
     fn read(pieces: &[&[u8]]) -> Result<Vec<Answer>, Malformed> {
         let mut reader = Reader {
             checks: true,
@@ -270,7 +272,7 @@ mod tests {
             }
         }
         read.extend(reader.end());
-        assert!(reader.is_between());
+        assert!(is_between(&reader));
         Ok(read)
     }
 
@@ -305,7 +307,7 @@ mod tests {
         let mut reader = Reader::default();
         let mut bytes = &b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"[..];
         assert_eq!(reader.feed(&mut bytes), Ok(None));
-        assert_eq!((reader.body_bytes, reader.is_between()), (5, false));
+        assert_eq!((reader.body_bytes, is_between(&reader)), (5, false));
         assert_eq!(reader.end(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Room `bench`: what the connections of one group share: their requests, their schedule, their count.
+//! Room `bench`: what do the connections of one group share? Requests, schedule, and count.
 
 use super::schedule::Schedule;
 use super::tally::Tally;

@@ -2,8 +2,8 @@
 //!
 //! Times are nanoseconds since the generator began. An answer counts if it was complete in the
 //! window. A response time counts if the request was due in the window, whenever the answer came:
-//! who would leave out those that came too late would leave out the worst. In a closed loop, where a
-//! request is due when it is sent, it counts with its answer.
+//! who would leave out those that came too late would leave out the worst. In a closed loop, where
+//! a request is due when it is sent, it counts with its answer.
 
 use super::reply::Answer;
 use crate::bench::load::{Fault, Page, Seen, Slice, Whole};
@@ -82,7 +82,6 @@ pub struct Tally {
     response: Times,
     service: Times,
     first_byte: Times,
-    slice: usize,
     /// Response times of the present slice.
     slice_times: Vec<u64>,
 }
@@ -102,7 +101,6 @@ impl Tally {
             response: Times::new(),
             service: Times::new(),
             first_byte: Times::new(),
-            slice: 0,
             slice_times: Vec::new(),
         }
     }
