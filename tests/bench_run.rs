@@ -71,8 +71,10 @@ fn every_arm_is_in_every_cell_and_client_and_server_have_counted_the_same() {
     let wanted = (0..cells.len()).flat_map(|cell| (0..arms.len()).map(move |arm| (0, cell, arm)));
     let found: BTreeSet<_> = order(&run).into_iter().collect();
     assert_eq!(found, wanted.collect());
-    // A sample may be left out here, where others are at work; but never for this reason.
-    assert_eq!(run.problems, [""; 0]);
+    // Any sample may be left out here, where others are at work; but never for this reason.
+    let counts = |problem: &&String| problem.contains("and the client received");
+    let wrong: Vec<_> = run.problems.iter().filter(counts).collect();
+    assert_eq!(wrong, [""; 0]);
     for sample in run.samples.iter().filter(|one| one.pass == Pass::Measured) {
         let cell = &run.cells[sample.cell];
         let headline = sample.metrics.get(&cell.headline);

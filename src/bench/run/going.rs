@@ -149,6 +149,7 @@ impl Going {
             warm_up,
             measure,
             drain: plan.drain_of(workload),
+            level: plan.level_of(workload),
             capacity,
         };
         Some((order, &mut self.lab))

@@ -31,6 +31,8 @@ pub struct Order<'a> {
     pub measure: Duration,
     /// After it.
     pub drain: Duration,
+    /// Before the measurement of a level.
+    pub level: Duration,
     /// What the slowest of all can do, and the server itself, requests a second.
     pub capacity: (f64, f64),
 }
@@ -221,6 +223,7 @@ fn level(
     connections: u32,
 ) -> Load {
     let mut load = load(lab, order, target, server);
+    load.warm_up = nanoseconds(order.level);
     load.measure = nanoseconds(LEVEL);
     if let Some(group) = load.groups.first_mut() {
         group.connections = connections;
