@@ -5,6 +5,7 @@
 //!
 //! - [`arguments`]: what can be asked for?
 //! - [`load`]: what is a generator told, and what does it tell?
+//! - [`generator`]: who puts the server under load?
 //! - [`account`]: what has a server's process used?
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
@@ -17,6 +18,7 @@
 pub mod account;
 pub mod arguments;
 pub mod contenders;
+pub mod generator;
 pub mod load;
 pub mod metrics;
 pub mod plan;
@@ -37,13 +39,13 @@ use std::process::ExitCode;
 pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     match arguments.command {
         None => run::run(&arguments.plan),
+        Some(Command::Generate) => generator::generate(),
         Some(
             Command::Selftest(_)
             | Command::Compare { .. }
             | Command::Report { .. }
             | Command::Check { .. }
             | Command::Explain { .. }
-            | Command::Generate
             | Command::Oracle { .. },
         ) => Err("not built yet".into()),
     }
