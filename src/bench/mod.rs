@@ -8,8 +8,10 @@
 //! - [`account`]: what has a server's process used?
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
+//! - [`analysis`]: what does a run say, and how sure is it?
 
 pub mod account;
+pub mod analysis;
 pub mod arguments;
 pub mod load;
 pub mod metrics;
