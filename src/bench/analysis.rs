@@ -15,9 +15,10 @@ use std::collections::BTreeMap;
 pub struct Estimate {
     /// The middle.
     pub median: f64,
-    /// The lower end of the 95 % interval; 0 if there are too few pairs for one.
+    /// The lower end of the 95 % interval; the least ratio if there are too few pairs for one
+    /// ([`PAIRS`](super::statistics::interval::PAIRS)).
     pub low: f64,
-    /// The upper end; infinite if there are too few pairs for one.
+    /// The upper end; the greatest ratio if there are too few pairs for an interval.
     pub high: f64,
     /// From how many rounds in which both samples count.
     pub pairs: usize,

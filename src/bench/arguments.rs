@@ -12,6 +12,7 @@ use std::path::PathBuf;
 #[command(
     name = "bench",
     args_conflicts_with_subcommands = true,
+    disable_help_flag = true,
     disable_help_subcommand = true,
     max_term_width = 80
 )]

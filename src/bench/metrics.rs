@@ -229,6 +229,24 @@ pub const METRICS: &[Metric] = &[
         "us",
         "how late the generator itself sent, 99 %",
     ),
+    neither(
+        "offered",
+        "offered",
+        "/s",
+        "requests of the open loop that were due a second",
+    ),
+    neither(
+        "capacity",
+        "capacity",
+        "/s",
+        "right answers a second of 64 connections in a closed loop, before the rounds",
+    ),
+    neither(
+        "others",
+        "others",
+        "%",
+        "processor time of neither server nor generator, of the whole machine",
+    ),
     lower(
         "leaked_descriptors",
         "leaked fds",

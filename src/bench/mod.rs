@@ -8,14 +8,26 @@
 //! - [`account`]: what has a server's process used?
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
-//! - [`analysis`]: what does a run say, and how sure is it?
+//! - [`statistics`]: what can be said of a few numbers? [`analysis`]: what does a run say?
+//! - [`platform`]: what can only some systems be told?
+//! - [`workloads`]: which loads are there, and what does each tell apart?
+//! - [`contenders`]: who is compared? [`words`]: how is a command divided?
+//! - [`run`](mod@run): what happens in a run?
+//! - [`plan`]: what will be done, in which order, how long will it take?
 
 pub mod account;
 pub mod analysis;
 pub mod arguments;
+pub mod contenders;
 pub mod load;
 pub mod metrics;
+pub mod plan;
+pub mod platform;
 pub mod record;
+pub mod run;
+pub mod statistics;
+pub mod words;
+pub mod workloads;
 
 use arguments::{Arguments, Command};
 use std::error::Error;
@@ -27,7 +39,7 @@ use std::process::ExitCode;
 /// With a sentence for the user that says what to do.
 pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     match arguments.command {
-        None => Err("not built yet".into()),
+        None => run::run(&arguments.plan),
         Some(
             Command::Selftest(_)
             | Command::Compare { .. }

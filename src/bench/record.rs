@@ -40,6 +40,9 @@ pub struct Run {
     pub samples: Vec<Sample>,
     /// What is wrong with the run as a whole, as sentences.
     pub problems: Vec<String>,
+    /// What a reader should know of the run, as sentences: what was left out, and why.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// How much was asked for.
@@ -119,10 +122,14 @@ pub struct Sample {
     pub cell: usize,
     /// Which round, from 0. Samples of a round are compared with each other.
     pub round: u32,
+    /// What the sample is for. Only those that are measured are compared.
+    #[serde(default)]
+    pub pass: Pass,
     /// When the measurement began, seconds since the run did.
     pub at: f64,
-    /// What was measured, by the names of [`METRICS`](super::metrics::METRICS).
-    /// What could not be measured is not there.
+    /// What was measured, by the names of [`METRICS`](super::metrics::METRICS), those of a second
+    /// group with its name before them (`canary.p99`). Memory with so many silent connections has
+    /// their number there: `at_500.memory`. What could not be measured is not there.
     pub metrics: BTreeMap<String, f64>,
     /// System calls for each request, by name; only from a pass of its own.
     pub syscalls: BTreeMap<String, f64>,
@@ -139,4 +146,17 @@ pub struct Sample {
     pub invalid: Vec<String>,
     /// What a reader should know, as sentences.
     pub notes: Vec<String>,
+}
+
+/// What a sample is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pass {
+    /// To be compared.
+    #[default]
+    Measured,
+    /// Before the rounds: how many requests a second can it answer? Rates are taken from that.
+    Capacity,
+    /// After the rounds: which system calls does a request take? Under strace(1), and so slow.
+    Calls,
 }

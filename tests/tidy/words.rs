@@ -15,12 +15,14 @@ const UNSAFE: &[&str] = &[
 ];
 
 /// Where platforms differ: the seam to the world, inherited descriptors, an option of one system,
-/// and the map with the list of subcommands, which decide which rooms there are.
+/// what only some systems can be told about processors and files, and the map with the list of
+/// subcommands, which decide which rooms there are.
 const CONDITIONAL: &[&str] = &[
     "transport/",
     "transport.rs",
     "reactor/inherited.rs",
     "reactor/deferral.rs",
+    "bench/platform.rs",
     "lib.rs",
     "subcommands.rs",
 ];

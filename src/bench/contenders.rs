@@ -1,0 +1,319 @@
+//! Room `bench`: who is compared? Our models, programs of other people, and servers that run already.
+
+use super::arguments::Plan;
+use super::record::{Arm, ArmKind};
+use super::words;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+/// The models that a run has unless others are named.
+pub const USUAL: &[&str] = &[
+    "reactor",
+    "coroutine",
+    "thread",
+    "pool",
+    "process",
+    SEQUENTIAL,
+];
+
+/// All models that the program has.
+pub const MODELS: &[&str] = USUAL;
+
+/// The one that knows one connection at a time.
+pub const SEQUENTIAL: &str = "sequential";
+
+/// Somebody who is compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contender {
+    /// As it is written down.
+    pub arm: Arm,
+    /// How it comes to run.
+    pub start: Start,
+    /// Whether it takes part only where one connection at a time is enough.
+    pub one_at_a_time: bool,
+    /// The most connections that it is asked to hold.
+    pub most_connections: u32,
+}
+
+/// How a contender comes to run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// Our program, with this model.
+    Model(String),
+    /// A program of somebody else: its words, `{port}` and `{root}` among them.
+    Command(Vec<String>),
+    /// It runs already.
+    Running(Url),
+}
+
+/// Where a server listens that runs already, and what it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// The address.
+    pub address: SocketAddr,
+    /// The path, as in the request line.
+    pub path: String,
+}
+
+/// All who take part, the reference first and then its control.
+///
+/// # Errors
+/// With a sentence for the user, if a model is unknown or a server cannot be understood.
+pub fn of(plan: &Plan) -> Result<Vec<Contender>, String> {
+    let named: Vec<&str> = plan.models.iter().map(|name| name.trim()).collect();
+    if let Some(unknown) = named.iter().find(|name| !MODELS.contains(name)) {
+        return Err(format!(
+            "there is no model `{unknown}`; there are {}",
+            MODELS.join(", ")
+        ));
+    }
+    let mut names: Vec<&str> = Vec::new();
+    let chosen = if named.is_empty() { USUAL } else { &named };
+    for name in chosen {
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
+    if let Some(at) = names.iter().position(|name| *name == "reactor") {
+        names.swap(0, at);
+    }
+    let mut contenders: Vec<Contender> = names
+        .iter()
+        .map(|name| model(name, named.is_empty()))
+        .collect();
+    if let Some(reference) = contenders.first().cloned() {
+        contenders.insert(1, control(reference));
+    }
+    for text in &plan.server {
+        contenders.push(command(text)?);
+    }
+    for text in &plan.target {
+        contenders.push(running(text)?);
+    }
+    name_apart(&mut contenders);
+    Ok(contenders)
+}
+
+fn model(name: &str, usual: bool) -> Contender {
+    let command = ["oneloop", "-q", "-p", "{port}", "--model", name, "{root}"];
+    Contender {
+        arm: Arm {
+            name: name.to_owned(),
+            kind: ArmKind::Model,
+            command: command.map(str::to_owned).to_vec(),
+        },
+        start: Start::Model(name.to_owned()),
+        one_at_a_time: usual && name == SEQUENTIAL,
+        // A process for each of more would take a small machine down, and so would the stacks.
+        most_connections: match name {
+            "process" => 2000,
+            "thread" => 12_000,
+            _ => u32::MAX,
+        },
+    }
+}
+
+/// The same once more, under a name of its own.
+fn control(reference: Contender) -> Contender {
+    let arm = Arm {
+        name: format!("{}'", reference.arm.name),
+        kind: ArmKind::Control,
+        ..reference.arm
+    };
+    Contender { arm, ..reference }
+}
+
+fn command(text: &str) -> Result<Contender, String> {
+    let (name, text) = named(text);
+    let parts = words::split(text).map_err(|error| format!("--server '{text}': {error}"))?;
+    let Some(program) = parts.first() else {
+        return Err("--server names no program".to_owned());
+    };
+    if !parts.iter().any(|part| part.contains("{port}")) {
+        return Err(format!(
+            "--server '{text}' does not say where {{port}} goes: the server must listen on \
+             127.0.0.1:{{port}}"
+        ));
+    }
+    let file = program.rsplit('/').next().unwrap_or(program);
+    Ok(Contender {
+        arm: Arm {
+            name: name.unwrap_or(file).to_owned(),
+            kind: ArmKind::Server,
+            command: parts.clone(),
+        },
+        start: Start::Command(parts),
+        one_at_a_time: false,
+        most_connections: u32::MAX,
+    })
+}
+
+/// `nginx=nginx -p {root}`: a name before the first equals sign, if that is what stands there.
+fn named(text: &str) -> (Option<&str>, &str) {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
+    match text.split_once('=') {
+        Some((name, rest)) if !name.is_empty() && name.chars().all(in_name) => (Some(name), rest),
+        _ => (None, text),
+    }
+}
+
+fn running(text: &str) -> Result<Contender, String> {
+    let url = url(text).map_err(|error| format!("--target {text}: {error}"))?;
+    Ok(Contender {
+        arm: Arm {
+            name: text.trim_start_matches("http://").to_owned(),
+            kind: ArmKind::Target,
+            command: Vec::new(),
+        },
+        start: Start::Running(url),
+        one_at_a_time: false,
+        most_connections: u32::MAX,
+    })
+}
+
+/// Takes an address apart.
+fn url(text: &str) -> Result<Url, String> {
+    let Some(rest) = text.strip_prefix("http://") else {
+        return Err("it must begin with http://; other protocols are not spoken here".to_owned());
+    };
+    let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at_checked(at).unwrap_or((rest, ""));
+    let path = match path {
+        path if path.starts_with('/') => path.to_owned(),
+        path => format!("/{path}"),
+    };
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("blanks and other than ASCII must be percent-encoded".to_owned());
+    }
+    let bare = host.ends_with(']') || !host.contains(':');
+    let host = if bare {
+        format!("{host}:80")
+    } else {
+        host.to_owned()
+    };
+    let found = host.to_socket_addrs();
+    let mut found = found.map_err(|error| format!("{host} is not found ({error})"))?;
+    let address = found
+        .next()
+        .ok_or_else(|| format!("{host} has no address"))?;
+    Ok(Url { address, path })
+}
+
+/// Two of the same name would be one row.
+fn name_apart(contenders: &mut [Contender]) {
+    let mut taken: Vec<String> = Vec::new();
+    for contender in contenders {
+        let name = contender.arm.name.clone();
+        let mut number = 2;
+        while taken.contains(&contender.arm.name) {
+            contender.arm.name = format!("{name}-{number}");
+            number += 1;
+        }
+        taken.push(contender.arm.name.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::arguments::{Arguments, Plan};
+    use clap::Parser;
+
+    fn plan(args: &[&str]) -> Plan {
+        Arguments::try_parse_from(["bench"].iter().chain(args))
+            .unwrap()
+            .plan
+    }
+
+    fn names(args: &[&str]) -> Vec<String> {
+        let contenders = of(&plan(args)).unwrap();
+        contenders.into_iter().map(|one| one.arm.name).collect()
+    }
+
+    #[test]
+    fn the_reactor_comes_first_and_its_control_beside_it() {
+        let args = ["--models", "thread,reactor,thread"];
+        assert_eq!(names(&args), ["reactor", "reactor'", "thread"]);
+        assert_eq!(names(&["--models", "pool"]), ["pool", "pool'"]);
+        let usual = names(&[]);
+        assert_eq!(usual.len(), USUAL.len() + 1);
+        assert_eq!(usual[..2], ["reactor", "reactor'"]);
+    }
+
+    #[test]
+    fn the_sequential_model_that_is_named_takes_part_everywhere() {
+        let one_at_a_time = |args: &[&str]| {
+            let contenders = of(&plan(args)).unwrap();
+            contenders.iter().any(|one| one.one_at_a_time)
+        };
+        assert!(one_at_a_time(&[]));
+        assert!(!one_at_a_time(&["--models", "sequential"]));
+    }
+
+    #[test]
+    fn an_unknown_model_is_answered_with_those_there_are() {
+        let error = of(&plan(&["--models", "reactor,threads"])).unwrap_err();
+        assert_eq!(
+            error,
+            format!(
+                "there is no model `threads`; there are {}",
+                MODELS.join(", ")
+            )
+        );
+    }
+
+    #[test]
+    fn a_server_may_have_a_name_before_its_command() {
+        let server = |text: &str| command(text).map(|one| (one.arm.name, one.arm.command));
+        let parts = ["/usr/sbin/nginx", "-p", "{root}", "-g", "listen {port};"];
+        let parts = parts.map(str::to_owned).to_vec();
+        let text = "/usr/sbin/nginx -p {root} -g 'listen {port};'";
+        assert_eq!(server(text), Ok(("nginx".to_owned(), parts.clone())));
+        let named = format!("plain={text}");
+        assert_eq!(server(&named), Ok(("plain".to_owned(), parts)));
+        let with_equals = server("caddy --listen=:{port}");
+        assert_eq!(with_equals.map(|one| one.0), Ok("caddy".to_owned()));
+        assert!(server("nginx").unwrap_err().contains("{port}"));
+        assert!(server("nginx 'x {port}").unwrap_err().contains("quote"));
+        assert!(server("").is_err());
+    }
+
+    #[test]
+    fn two_servers_of_one_program_have_names_of_their_own() {
+        let args = [
+            "--models",
+            "pool",
+            "--server",
+            "a {port}",
+            "--server",
+            "a {port} x",
+        ];
+        assert_eq!(names(&args), ["pool", "pool'", "a", "a-2"]);
+    }
+
+    #[test]
+    fn a_target_is_taken_apart() {
+        let table = [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080", "/"),
+            ("http://127.0.0.1/a/b?c=d#e", "127.0.0.1:80", "/a/b?c=d"),
+            ("http://[::1]:81/x", "[::1]:81", "/x"),
+            ("http://[::1]", "[::1]:80", "/"),
+            ("http://127.0.0.1:8080?q", "127.0.0.1:8080", "/?q"),
+        ];
+        for (text, address, path) in table {
+            let wanted = Url {
+                address: address.parse().unwrap(),
+                path: path.to_owned(),
+            };
+            assert_eq!(url(text), Ok(wanted), "{text}");
+        }
+        for text in [
+            "https://127.0.0.1",
+            "127.0.0.1:80",
+            "http://127.0.0.1/a b",
+            "http://:x/",
+        ] {
+            assert!(url(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,527 @@
+//! Room `bench`: which numbers does an outcome hold? Arithmetic only.
+
+use crate::bench::account::Account;
+use crate::bench::load::{Conduct, Group, Load, Outcome, Seen};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use std::collections::BTreeMap;
+
+/// Numbers by name.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// Every number that an outcome holds, by the names of [`METRICS`](crate::bench::metrics::METRICS).
+/// `processors` is how many the machine has.
+pub fn of(load: &Load, outcome: &Outcome, processors: usize) -> Metrics {
+    let mut all = Metrics::new();
+    let seconds = seconds(outcome.measured);
+    if seconds <= 0.0 {
+        return all;
+    }
+    for (place, (group, seen)) in load.groups.iter().zip(&outcome.groups).enumerate() {
+        let prefix = match place {
+            0 => String::new(),
+            _ => format!("{}.", seen.name),
+        };
+        for (name, value) in of_group(group, seen, seconds) {
+            all.insert(format!("{prefix}{name}"), value);
+        }
+    }
+    let (user, system) = outcome.generator;
+    let generator = self::seconds(user.saturating_add(system));
+    all.insert("generator_share".into(), 100.0 * generator / seconds);
+    put(&mut all, "lag_p99", quantile(&outcome.send_lag, 0.99, 0));
+    if let Some((before, after)) = &outcome.accounts {
+        let used = Used {
+            before,
+            after,
+            seconds,
+            generator,
+            processors: count(processors as u64).max(1.0),
+        };
+        used.add_to(&mut all, &outcome.groups);
+    }
+    all
+}
+
+fn of_group(group: &Group, seen: &Seen, seconds: f64) -> Vec<(&'static str, f64)> {
+    let errors: u64 = seen.errors.values().sum();
+    let mut found = vec![
+        ("errors", count(errors)),
+        ("held", f64::from(seen.connections.1)),
+    ];
+    if matches!(group.conduct, Conduct::Silent | Conduct::Drip { .. }) {
+        return found;
+    }
+    found.push(("throughput", count(seen.answers) / seconds));
+    found.push(("bandwidth", count(seen.body_bytes) / seconds / 1e9));
+    if matches!(group.conduct, Conduct::Short { .. }) {
+        found.push(("connects", count(seen.connected) / seconds));
+    }
+    let due = match group.conduct {
+        Conduct::Open { .. } => seen.due,
+        _ => 0,
+    };
+    let times = [
+        ("p50", &seen.response_time, 0.5),
+        ("p90", &seen.response_time, 0.9),
+        ("p99", &seen.response_time, 0.99),
+        ("p999", &seen.response_time, 0.999),
+        ("service_p50", &seen.service_time, 0.5),
+        ("service_p99", &seen.service_time, 0.99),
+        ("first_byte_p50", &seen.first_byte, 0.5),
+    ];
+    found.extend(
+        times
+            .into_iter()
+            .filter_map(|(name, text, part)| Some((name, quantile(text, part, due)?))),
+    );
+    if let Some(histogram) = histogram(&seen.response_time).filter(|one| !one.is_empty()) {
+        found.push(("max", micro(histogram.max())));
+        found.push(("mean", histogram.mean() / 1000.0));
+        if let Some(apart) = little(group, seen, histogram.mean(), seconds) {
+            found.push(("little", apart));
+        }
+    }
+    if due > 0 {
+        found.push(("offered", count(due) / seconds));
+        found.push(("achieved", 100.0 * count(seen.answers) / count(due)));
+        found.push(("dropped", count(seen.dropped)));
+    } else if !seen.shares.is_empty() && !matches!(group.conduct, Conduct::Open { .. }) {
+        found.push(("fairness", fairness(&seen.shares)));
+        found.push(("starved", count(starved(seen))));
+    }
+    found
+}
+
+/// Connections that had no answer.
+pub fn starved(seen: &Seen) -> u64 {
+    seen.shares.iter().filter(|share| **share == 0).count() as u64
+}
+
+/// Jain's index: 1 if all have the same, 1/n if one has all.
+fn fairness(shares: &[u64]) -> f64 {
+    let sum: f64 = shares.iter().map(|share| count(*share)).sum();
+    let squares: f64 = shares.iter().map(|share| count(*share).powi(2)).sum();
+    if squares == 0.0 {
+        return 1.0;
+    }
+    sum.powi(2) / (count(shares.len() as u64) * squares)
+}
+
+/// How far Little's law is from holding, in percent: requests under way are rate times response
+/// time. In a closed loop there are always as many as connections (of those that are served at all)
+/// times the requests of each.
+fn little(group: &Group, seen: &Seen, mean: f64, seconds: f64) -> Option<f64> {
+    let Conduct::Closed { depth } = group.conduct else {
+        return None;
+    };
+    let served = f64::from(seen.connections.1) - count(starved(seen));
+    let under_way = served * f64::from(depth);
+    let found = count(seen.answers) / seconds * mean / 1e9;
+    (under_way > 0.0).then(|| 100.0 * (under_way - found).abs() / under_way)
+}
+
+/// What was used between two accounts.
+struct Used<'a> {
+    before: &'a Account,
+    after: &'a Account,
+    seconds: f64,
+    generator: f64,
+    processors: f64,
+}
+
+impl Used<'_> {
+    fn add_to(&self, all: &mut Metrics, groups: &[Seen]) {
+        let difference =
+            |of: fn(&Account) -> u64| count(of(self.after).saturating_sub(of(self.before)));
+        let nanoseconds = |of: fn(&Account) -> u64| difference(of) / 1e9;
+        let processor = nanoseconds(|one| one.processor);
+        let machine = nanoseconds(|one| one.machine);
+        let whole = self.seconds * self.processors;
+        let mut add = |name: &str, value: f64| {
+            all.insert(name.to_owned(), value);
+        };
+        add("cpu_share", 100.0 * processor / self.seconds);
+        add("steal", 100.0 * nanoseconds(|one| one.stolen) / whole);
+        let others = (machine - processor - self.generator).max(0.0);
+        add("others", 100.0 * others / whole);
+        add("memory", count(self.after.proportional));
+        add("kernel_memory", count(self.after.kernel));
+        add("virtual", count(self.after.virtual_size));
+        add(
+            "threads",
+            count(self.after.threads.max(self.before.threads)),
+        );
+        let processes = self.after.processes.max(self.before.processes);
+        add("processes", count(processes));
+
+        let answers = count(groups.iter().map(|seen| seen.answers).sum());
+        if answers > 0.0 {
+            let (voluntary, involuntary) = (
+                difference(|one| one.voluntary) / answers,
+                difference(|one| one.involuntary) / answers,
+            );
+            add("voluntary", voluntary);
+            add("involuntary", involuntary);
+            add("switches", voluntary + involuntary);
+            add("faults", difference(|one| one.faults) / answers);
+            add("cpu", 1e6 * processor / answers);
+            add(
+                "cpu_machine",
+                1e6 * (machine - self.generator).max(0.0) / answers,
+            );
+            // The kernel counts the two in ticks; their sum is known better than that.
+            let (user, system) = (difference(|one| one.user), difference(|one| one.system));
+            if user + system > 0.0 {
+                let each = 1e6 * processor / answers / (user + system);
+                add("cpu_user", each * user);
+                add("cpu_system", each * system);
+            }
+            if processor > 0.0 {
+                add("per_core", answers / processor);
+            }
+        }
+        let connected = count(groups.iter().map(|seen| seen.connected).sum());
+        if connected > 0.0 {
+            add("cpu_connection", 1e6 * processor / connected);
+        }
+        let bytes = count(groups.iter().map(|seen| seen.body_bytes).sum());
+        if bytes > 0.0 {
+            add("cpu_gigabyte", processor / (bytes / 1e9));
+        }
+    }
+}
+
+/// The slope of the memory of server and kernel, KiB for each connection (least squares), of
+/// connections and memory at some levels.
+pub fn slope(levels: &[(u32, f64)]) -> Option<f64> {
+    let number = count(levels.len() as u64);
+    let mean = |of: fn(&(u32, f64)) -> f64| levels.iter().map(of).sum::<f64>() / number;
+    let (x, y) = (mean(|one| f64::from(one.0)), mean(|one| one.1));
+    let spread: f64 = levels
+        .iter()
+        .map(|one| (f64::from(one.0) - x).powi(2))
+        .sum();
+    let along: f64 = levels
+        .iter()
+        .map(|one| (f64::from(one.0) - x) * (one.1 - y))
+        .sum();
+    (spread > 0.0).then(|| along / spread)
+}
+
+/// The memory of server and kernel at the end of an outcome, KiB.
+pub fn memory(outcome: &Outcome) -> Option<f64> {
+    let (_, after) = outcome.accounts.as_ref()?;
+    Some(count(after.proportional) + count(after.kernel))
+}
+
+/// From the end of a stall until the longest wait is again what it was before, microseconds; to the
+/// tenth of a second.
+pub fn recovery(seen: &Seen, stall: (u64, u64)) -> Option<f64> {
+    const TENTH: u64 = 100_000_000;
+    let index = |time: u64| usize::try_from(time / TENTH).ok();
+    let (begin, end) = (index(stall.0)?, stall.0.saturating_add(stall.1));
+    let before = seen.course.get(1..begin)?;
+    let usual = before.iter().map(|slice| slice.longest).max()?;
+    let end_index = index(end)?;
+    let after = seen.course.iter().enumerate().skip(end_index);
+    let calm = after
+        .filter(|(_, slice)| slice.answers > 0 && slice.longest <= usual.saturating_mul(2))
+        .map(|(place, _)| place as u64 * TENTH)
+        .next()?;
+    Some(micro(calm.saturating_sub(end)))
+}
+
+/// What limits the number, in words.
+pub fn limiter(load: &Load, metrics: &Metrics, pinned: bool) -> String {
+    let of = |name: &str| metrics.get(name).copied();
+    let whole = if pinned { 95.0 } else { 190.0 };
+    let server = of("cpu_share").unwrap_or(0.0);
+    let generator = of("generator_share").unwrap_or(0.0);
+    let held = of("held").unwrap_or(0.0);
+    let first = load.groups.first().map(|group| group.conduct);
+    match (of("starved"), of("achieved")) {
+        (Some(starved), _) if starved > 0.0 => {
+            format!("units: {starved:.0} of {held:.0} connections had no answer")
+        }
+        _ if server >= whole => format!("the server's processor ({server:.0} %)"),
+        _ if generator >= 90.0 => format!("the generator ({generator:.0} %)"),
+        (_, Some(achieved)) if achieved >= 99.0 => {
+            format!("the rate that is asked for (server {server:.0} % busy)")
+        }
+        (_, Some(achieved)) => {
+            format!(
+                "units: {achieved:.0} % of what was due was answered (server {server:.0} % busy)"
+            )
+        }
+        _ if matches!(first, Some(Conduct::Closed { .. } | Conduct::Short { .. })) => format!(
+            "waiting for each other (server {server:.0} %, generator {generator:.0} % busy)"
+        ),
+        _ => format!("what the clients take (server {server:.0} % busy)"),
+    }
+}
+
+/// A histogram as it is kept; `None` if there is none, or it cannot be read.
+pub fn histogram(text: &str) -> Option<Histogram<u64>> {
+    let bytes = STANDARD.decode(text).ok()?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+}
+
+/// The time within which a part of the requests was answered, microseconds. Of `due` requests those
+/// that were never answered count as slower than any: then there may be no such time.
+fn quantile(text: &str, part: f64, due: u64) -> Option<f64> {
+    let histogram = histogram(text).filter(|one| !one.is_empty())?;
+    let answered = count(histogram.len());
+    let rank = part * count(due).max(answered);
+    (rank <= answered).then(|| micro(histogram.value_at_quantile(rank / answered)))
+}
+
+fn put(all: &mut Metrics, name: &str, value: Option<f64>) {
+    if let Some(value) = value {
+        all.insert(name.to_owned(), value);
+    }
+}
+
+fn seconds(nanoseconds: u64) -> f64 {
+    count(nanoseconds) / 1e9
+}
+
+fn micro(nanoseconds: u64) -> f64 {
+    count(nanoseconds) / 1000.0
+}
+
+/// Counts here are far below 2^53.
+#[allow(clippy::cast_precision_loss)]
+fn count(number: u64) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::bench::load::{Arrivals, Slice};
+    use crate::bench::workloads::pages;
+    use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+
+    /// A histogram of these times, as it is kept.
+    pub fn kept(times: &[u64]) -> String {
+        let mut histogram = Histogram::<u64>::new(3).unwrap();
+        times
+            .iter()
+            .for_each(|time| histogram.record(*time).unwrap());
+        let mut bytes = Vec::new();
+        let mut serializer = V2DeflateSerializer::new();
+        serializer.serialize(&histogram, &mut bytes).unwrap();
+        STANDARD.encode(bytes)
+    }
+
+    /// A load with this one group.
+    pub fn load(conduct: Conduct, connections: u32) -> Load {
+        Load {
+            target: "127.0.0.1:1".parse().unwrap(),
+            source: None,
+            server: Some(1),
+            processor: None,
+            seed: 1,
+            warm_up: 0,
+            measure: 1_000_000_000,
+            drain: 0,
+            stall: None,
+            groups: vec![Group {
+                name: "main".to_owned(),
+                connections,
+                conduct,
+                pages: vec![pages::small()],
+            }],
+        }
+    }
+
+    /// Four connections that were busy for a second.
+    pub fn closed() -> (Load, Outcome) {
+        let seen = Seen {
+            name: "main".to_owned(),
+            connections: (4, 4),
+            answers: 4000,
+            body_bytes: 4_096_000,
+            response_time: kept(&[1_000_000; 4000]),
+            service_time: kept(&[1_000_000; 4000]),
+            first_byte: kept(&[900_000; 4000]),
+            shares: vec![1000; 4],
+            ..Seen::default()
+        };
+        let account = Account {
+            threads: 3,
+            processes: 1,
+            proportional: 2000,
+            kernel: 500,
+            ..Account::default()
+        };
+        let after = Account {
+            processor: 500_000_000,
+            user: 100_000_000,
+            system: 400_000_000,
+            voluntary: 8000,
+            involuntary: 400,
+            machine: 900_000_000,
+            stolen: 10_000_000,
+            ..account
+        };
+        let outcome = Outcome {
+            measured: 1_000_000_000,
+            groups: vec![seen],
+            generator: (100_000_000, 200_000_000),
+            accounts: Some((account, after)),
+            ..Outcome::default()
+        };
+        (load(Conduct::Closed { depth: 1 }, 4), outcome)
+    }
+
+    fn near(metrics: &Metrics, wanted: &[(&str, f64)]) {
+        for (name, value) in wanted {
+            let found = metrics.get(*name).copied().unwrap_or(f64::NAN);
+            let apart = (found - value).abs();
+            assert!(apart <= value.abs() * 1e-3, "{name}: {found}, not {value}");
+        }
+    }
+
+    #[test]
+    fn a_closed_loop_has_these_numbers() {
+        let (load, outcome) = closed();
+        let wanted = [
+            ("throughput", 4000.0),
+            ("per_core", 8000.0),
+            ("bandwidth", 0.004_096),
+            ("p50", 1000.0),
+            ("p999", 1000.0),
+            ("mean", 1000.0),
+            ("service_p99", 1000.0),
+            ("first_byte_p50", 900.0),
+            ("cpu", 125.0),
+            ("cpu_user", 25.0),
+            ("cpu_system", 100.0),
+            ("cpu_machine", 150.0),
+            ("cpu_share", 50.0),
+            ("cpu_gigabyte", 0.5 / 0.004_096),
+            ("generator_share", 30.0),
+            ("voluntary", 2.0),
+            ("involuntary", 0.1),
+            ("switches", 2.1),
+            ("memory", 2000.0),
+            ("kernel_memory", 500.0),
+            ("threads", 3.0),
+            ("processes", 1.0),
+            ("fairness", 1.0),
+            ("starved", 0.0),
+            ("errors", 0.0),
+            ("held", 4.0),
+            ("steal", 0.5),
+            ("others", 5.0),
+        ];
+        let metrics = of(&load, &outcome, 2);
+        near(&metrics, &wanted);
+        assert!(metrics["little"] < 0.1, "{}", metrics["little"]);
+    }
+
+    #[test]
+    fn numbers_of_a_second_group_have_its_name_before_them() {
+        let (mut load, mut outcome) = closed();
+        load.groups.push(load.groups[0].clone());
+        let mice = Seen {
+            name: "mice".to_owned(),
+            ..outcome.groups[0].clone()
+        };
+        outcome.groups.push(mice);
+        let metrics = of(&load, &outcome, 2);
+        near(&metrics, &[("mice.p99", 1000.0), ("cpu", 62.5)]);
+        assert!(!metrics.contains_key("mice.cpu"));
+    }
+
+    #[test]
+    fn requests_that_were_never_answered_are_slower_than_any() {
+        let open = Conduct::Open {
+            rate: 100.0,
+            arrivals: Arrivals::Constant,
+            most_waiting: 10,
+        };
+        let (_, mut outcome) = closed();
+        outcome.groups[0] = Seen {
+            due: 100,
+            answers: 95,
+            response_time: kept(&[2_000_000; 95]),
+            ..Seen::default()
+        };
+        let metrics = of(&load(open, 4), &outcome, 2);
+        near(&metrics, &[("p50", 2000.0), ("p90", 2000.0)]);
+        near(&metrics, &[("achieved", 95.0), ("offered", 100.0)]);
+        assert!(!metrics.contains_key("p99"));
+        assert!(!metrics.contains_key("fairness"));
+    }
+
+    #[test]
+    fn fairness_is_one_if_all_have_the_same_and_one_of_n_if_one_has_all() {
+        assert_eq!(fairness(&[5, 5, 5, 5]), 1.0);
+        assert_eq!(fairness(&[20, 0, 0, 0]), 0.25);
+        assert_eq!(fairness(&[0, 0]), 1.0);
+    }
+
+    #[test]
+    fn littles_law_is_about_those_who_are_served() {
+        let (load, mut outcome) = closed();
+        let seen = &mut outcome.groups[0];
+        seen.connections = (10, 10);
+        seen.shares.extend([0; 6]);
+        let metrics = of(&load, &outcome, 2);
+        assert!(metrics["little"] < 0.1, "{}", metrics["little"]);
+        near(&metrics, &[("starved", 6.0), ("fairness", 0.4)]);
+        outcome.groups[0].answers = 3000;
+        near(&of(&load, &outcome, 2), &[("little", 25.0)]);
+    }
+
+    #[test]
+    fn a_slope_is_that_of_the_line_through_the_levels() {
+        assert_eq!(slope(&[(0, 100.0), (50, 200.0), (100, 300.0)]), Some(2.0));
+        assert_eq!(slope(&[(0, 100.0), (50, 230.0), (100, 300.0)]), Some(2.0));
+        assert_eq!(slope(&[(5, 100.0)]), None);
+        assert_eq!(slope(&[]), None);
+    }
+
+    #[test]
+    fn it_has_recovered_when_nobody_waits_longer_than_before() {
+        let slice = |longest: u64| Slice {
+            answers: 10,
+            longest,
+            ..Slice::default()
+        };
+        let seen = Seen {
+            course: [1, 1, 1, 1, 0, 200, 90, 2, 1].map(slice).to_vec(),
+            ..Seen::default()
+        };
+        let stall = (400_000_000, 100_000_000);
+        assert_eq!(recovery(&seen, stall), Some(200_000.0));
+        let never = Seen {
+            course: [1, 1, 1, 1, 0, 200].map(slice).to_vec(),
+            ..Seen::default()
+        };
+        assert_eq!(recovery(&never, stall), None);
+    }
+
+    #[test]
+    fn what_limits_a_number_is_named() {
+        let (load, outcome) = closed();
+        let with = |name: &str, value: f64| {
+            let mut metrics = of(&load, &outcome, 2);
+            metrics.insert(name.to_owned(), value);
+            limiter(&load, &metrics, true)
+        };
+        let waiting = "waiting for each other (server 50 %, generator 30 % busy)";
+        assert_eq!(with("x", 0.0), waiting);
+        assert_eq!(with("cpu_share", 99.0), "the server's processor (99 %)");
+        assert_eq!(with("generator_share", 95.0), "the generator (95 %)");
+        let starved = "units: 3 of 4 connections had no answer";
+        assert_eq!(with("starved", 3.0), starved);
+        let rate = "the rate that is asked for (server 50 % busy)";
+        assert_eq!(with("achieved", 99.9), rate);
+    }
+}

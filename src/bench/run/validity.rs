@@ -1,0 +1,349 @@
+//! Room `bench`: may a sample be believed? A pure function of what was asked and what came.
+//!
+//! A sample that must not be believed is kept, with the reasons; it is only left out of comparisons.
+
+use super::measures::{Metrics, starved};
+use crate::bench::load::{Conduct, Fault, Load, Outcome};
+use crate::bench::workloads::Traits;
+use serde::Deserialize;
+
+/// What a server says that it has done (its option `--tally`), all of its processes together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Tally {
+    /// Connections that it took in.
+    pub connections: u64,
+    /// Responses that it finished.
+    pub responses: u64,
+    /// Bytes of their bodies.
+    pub body_bytes: u64,
+}
+
+impl Tally {
+    /// The sum of the lines, one of each process that has ended.
+    ///
+    /// # Errors
+    /// If a line is none.
+    pub fn of(text: &str) -> Result<Self, String> {
+        text.lines().try_fold(Self::default(), |sum, line| {
+            let one: Self = serde_json::from_str(line)
+                .map_err(|error| format!("the server's count is not understood: {error}"))?;
+            Ok(Self {
+                connections: sum.connections.saturating_add(one.connections),
+                responses: sum.responses.saturating_add(one.responses),
+                body_bytes: sum.body_bytes.saturating_add(one.body_bytes),
+            })
+        })
+    }
+}
+
+/// What is said of a sample.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Why it must not be believed.
+    pub invalid: Vec<String>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+    /// What must not happen at all: client and server have counted differently.
+    pub broken: Vec<String>,
+}
+
+/// Percent of its processor that a generator may use: above, it is what is measured.
+const GENERATOR: f64 = 90.0;
+/// Percent of the machine that it may be without, because another machine had it.
+const STEAL: f64 = 1.0;
+/// Percent of the machine that may go to somebody else.
+const OTHERS: f64 = 3.0;
+/// Percent of the requests due that must be answered.
+const ACHIEVED: f64 = 99.0;
+/// Percent by which Little's law may be missed.
+const LITTLE: f64 = 3.0;
+/// Microseconds that the generator may be late itself, 99 %.
+const LAG: f64 = 1000.0;
+
+/// Judges an outcome. `tally` is `None` for servers that count nothing.
+pub fn judge(
+    load: &Load,
+    outcome: &Outcome,
+    metrics: &Metrics,
+    traits: Traits,
+    tally: Option<Tally>,
+) -> Judgement {
+    let mut judgement = Judgement::default();
+    machine(metrics, traits, &mut judgement);
+    overflows(outcome, traits, &mut judgement);
+    for (group, seen) in load.groups.iter().zip(&outcome.groups) {
+        let (asked, made) = seen.connections;
+        if made < asked {
+            judgement.invalid.push(format!(
+                "{}: {made} connections were made of {asked} that were asked for",
+                seen.name
+            ));
+        }
+        let allowed = if traits.captures {
+            &[Fault::Missing, Fault::Closed, Fault::Reset][..]
+        } else {
+            &[]
+        };
+        for (fault, number) in &seen.errors {
+            let starving = match group.conduct {
+                Conduct::Closed { depth } => starved(seen) * u64::from(depth),
+                _ => 0,
+            };
+            let sentence = format!("{}: {number} {}", seen.name, words(*fault));
+            let expected = *fault == Fault::Missing && *number <= starving;
+            if expected || allowed.contains(fault) || traits.cuts && *fault == Fault::Missing {
+                judgement.notes.push(sentence);
+            } else if *number > 0 {
+                judgement.invalid.push(sentence);
+            }
+        }
+    }
+    judgement.notes.extend(outcome.problems.iter().cloned());
+    if let Some(tally) = tally {
+        conservation(outcome, traits, tally, &mut judgement);
+    }
+    judgement
+}
+
+fn machine(metrics: &Metrics, traits: Traits, judgement: &mut Judgement) {
+    let of = |name: &str| metrics.get(name).copied().unwrap_or(0.0);
+    let mut above = |name: &str, most: f64, sentence: &str| {
+        let value = of(name);
+        if value > most {
+            let sentence = sentence.replace("{}", &format!("{value:.1}"));
+            judgement.invalid.push(sentence);
+        }
+    };
+    if !traits.receiver_bound {
+        let busy = "the generator was busy for {} % of the time: the number may be its own";
+        above("generator_share", GENERATOR, busy);
+    }
+    above(
+        "steal",
+        STEAL,
+        "the machine was without {} % of its processor time (steal)",
+    );
+    above("others", OTHERS, "other processes took {} % of the machine");
+    if !traits.captures && !traits.overloads {
+        let late = "the generator itself sent late, by {} us at the 99th percentile";
+        above("lag_p99", LAG, late);
+        for (name, value) in metrics {
+            let is = |of: &str| name.rsplit('.').next() == Some(of);
+            if is("achieved") && *value < ACHIEVED {
+                judgement.invalid.push(format!(
+                    "{value:.1} % of the requests that were due were answered"
+                ));
+            }
+            if is("little") && *value > LITTLE {
+                judgement.invalid.push(format!(
+                    "connections and rate x time are {value:.1} % apart (Little's law): something \
+                     was not counted"
+                ));
+            }
+        }
+    }
+}
+
+fn overflows(outcome: &Outcome, traits: Traits, judgement: &mut Judgement) {
+    let Some((before, after)) = &outcome.accounts else {
+        return;
+    };
+    let number = after.overflows.saturating_sub(before.overflows);
+    let sentence = format!("{number} connections found the listen queue full");
+    if number > 0 && (traits.captures || traits.overloads) {
+        judgement.notes.push(sentence);
+    } else if number > 0 {
+        judgement.invalid.push(sentence);
+    }
+}
+
+/// What the server has finished is what the client has received. Where an answer was not waited for,
+/// the server may have finished it all the same, but never less than the client has seen.
+fn conservation(outcome: &Outcome, traits: Traits, tally: Tally, judgement: &mut Judgement) {
+    let sum = |of: fn(&crate::bench::load::Whole) -> u64| -> u64 {
+        outcome.groups.iter().map(|seen| of(&seen.whole)).sum()
+    };
+    let (answers, bytes) = (sum(|whole| whole.answers), sum(|whole| whole.body_bytes));
+    let faultless = outcome.groups.iter().all(|seen| seen.errors.is_empty());
+    let exact = faultless && !traits.cuts;
+    let broken = |server: u64, client: u64| server != client && (exact || server < client);
+    if broken(tally.responses, answers) {
+        judgement.broken.push(format!(
+            "the server finished {} responses and the client received {answers}",
+            tally.responses
+        ));
+    }
+    // A body that is cut off is no response that was finished, so its bytes are not compared.
+    if exact && tally.body_bytes != bytes {
+        judgement.broken.push(format!(
+            "the server sent {} bytes of bodies and the client received {bytes}",
+            tally.body_bytes
+        ));
+    }
+    if !exact {
+        judgement.notes.push(format!(
+            "the client did not wait for all answers: it received {answers}, and the server \
+             finished {}",
+            tally.responses
+        ));
+    }
+    judgement.invalid.extend(judgement.broken.iter().cloned());
+}
+
+/// A kind of fault, in words.
+pub fn words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Connect => "connections were refused or not made in time",
+        Fault::Status => "answers had another status",
+        Fault::Length => "bodies had another length",
+        Fault::Content => "bodies had other bytes",
+        Fault::Truncated => "answers were cut short",
+        Fault::Reset => "connections were reset before the answer",
+        Fault::Closed => "connections were closed before the answer",
+        Fault::Missing => "requests had no answer until the end",
+        Fault::Malformed => "answers were no HTTP",
+        Fault::Unasked => "times came bytes that nobody had asked for",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::measures;
+    use super::super::measures::tests::closed;
+    use super::*;
+    use crate::bench::load::Whole;
+
+    const FINE: Tally = Tally {
+        connections: 5,
+        responses: 5000,
+        body_bytes: 5_120_000,
+    };
+    const CAPTURES: Traits = Traits {
+        captures: true,
+        ..Traits::NONE
+    };
+
+    /// What is said of a second that was fine, but for this.
+    fn judged(
+        traits: Traits,
+        tally: Tally,
+        change: impl Fn(&mut Outcome, &mut Metrics),
+    ) -> Judgement {
+        let (load, mut outcome) = closed();
+        outcome.groups[0].whole = Whole {
+            requests: 5000,
+            answers: 5000,
+            body_bytes: 5_120_000,
+            connections: 4,
+        };
+        let mut metrics = measures::of(&load, &outcome, 2);
+        metrics.insert("others".to_owned(), 0.0);
+        change(&mut outcome, &mut metrics);
+        judge(&load, &outcome, &metrics, traits, Some(tally))
+    }
+
+    #[test]
+    fn a_sample_that_is_fine_is_believed() {
+        assert_eq!(judged(Traits::NONE, FINE, |_, _| {}), Judgement::default());
+    }
+
+    #[test]
+    fn each_number_beyond_its_limit_is_a_reason() {
+        let table = [
+            ("generator_share", 90.5, "the generator was busy for 90.5 %"),
+            ("steal", 1.1, "the machine was without 1.1 %"),
+            ("others", 3.1, "other processes took 3.1 %"),
+            ("mice.achieved", 98.9, "98.9 % of the requests"),
+            ("little", 3.1, "connections and rate x time are 3.1 % apart"),
+            ("lag_p99", 1500.0, "the generator itself sent late"),
+        ];
+        for (name, value, sentence) in table {
+            let judgement = judged(Traits::NONE, FINE, |_, metrics| {
+                metrics.insert(name.to_owned(), value);
+            });
+            assert_eq!(judgement.invalid.len(), 1, "{name}");
+            assert!(judgement.invalid[0].starts_with(sentence), "{judgement:?}");
+        }
+    }
+
+    #[test]
+    fn errors_are_a_reason_unless_they_are_what_the_workload_shows() {
+        let change = |outcome: &mut Outcome, _: &mut Metrics| {
+            outcome.groups[0].errors.insert(Fault::Missing, 3);
+        };
+        let sentence = "main: 3 requests had no answer until the end".to_owned();
+        let judgement = judged(Traits::NONE, FINE, change);
+        assert_eq!(judgement.invalid[..], [sentence.as_str()]);
+        let judgement = judged(CAPTURES, FINE, change);
+        assert_eq!(judgement.invalid, [""; 0]);
+        assert_eq!(judgement.notes[0], sentence);
+        let wrong = |outcome: &mut Outcome, _: &mut Metrics| {
+            outcome.groups[0].errors.insert(Fault::Content, 1);
+        };
+        assert_eq!(judged(CAPTURES, FINE, wrong).invalid.len(), 1);
+    }
+
+    #[test]
+    fn who_was_starved_is_missing_an_answer_and_that_is_the_result() {
+        let judgement = judged(Traits::NONE, FINE, |outcome, _| {
+            outcome.groups[0].shares = vec![4000, 0, 0, 0];
+            outcome.groups[0].errors.insert(Fault::Missing, 3);
+        });
+        assert_eq!(judgement.invalid, [""; 0]);
+    }
+
+    #[test]
+    fn connections_that_were_not_made_and_queues_that_were_full_are_reasons() {
+        let judgement = judged(Traits::NONE, FINE, |outcome, _| {
+            outcome.groups[0].connections = (1000, 100);
+            let (_, after) = outcome.accounts.as_mut().unwrap();
+            after.overflows = 7;
+        });
+        let wanted = [
+            "7 connections found the listen queue full",
+            "main: 100 connections were made of 1000 that were asked for",
+        ];
+        assert_eq!(judgement.invalid, wanted);
+    }
+
+    #[test]
+    fn client_and_server_must_have_counted_the_same() {
+        let one_more = Tally {
+            responses: 5001,
+            ..FINE
+        };
+        let other_bytes = Tally {
+            body_bytes: 5_119_999,
+            ..FINE
+        };
+        for tally in [one_more, other_bytes] {
+            let judgement = judged(Traits::NONE, tally, |_, _| {});
+            assert_eq!(judgement.broken.len(), 1);
+            assert_eq!(judgement.broken, judgement.invalid);
+        }
+    }
+
+    #[test]
+    fn where_answers_are_cut_off_the_server_may_have_finished_more_but_not_less() {
+        let cuts = Traits {
+            cuts: true,
+            ..Traits::NONE
+        };
+        let with = |responses: u64| Tally { responses, ..FINE };
+        assert_eq!(judged(cuts, with(5007), |_, _| {}).broken, [""; 0]);
+        assert_eq!(judged(cuts, with(4999), |_, _| {}).broken.len(), 1);
+    }
+
+    #[test]
+    fn the_counts_of_all_processes_are_added() {
+        let line = r#"{"connections":1,"responses":20,"body_bytes":300}"#;
+        let wanted = Tally {
+            connections: 2,
+            responses: 40,
+            body_bytes: 600,
+        };
+        assert_eq!(Tally::of(&format!("{line}\n{line}\n")), Ok(wanted));
+        assert_eq!(Tally::of(""), Ok(Tally::default()));
+        assert!(Tally::of("{}").is_err());
+    }
+}

@@ -1,0 +1,224 @@
+//! Room `bench`: where may a ratio truly lie, if only a few rounds have been seen?
+//!
+//! The interval of Wilcoxon's signed ranks. Of all pairs of rounds (and each round with itself) the
+//! means are taken, *Walsh averages*, and put in order. Their middle is the estimate of Hodges and
+//! Lehmann (1963), which one wild round does not move far; the interval cuts off as many at each
+//! end as chance leaves there in 5 of 100 cases, which can be counted exactly. Between two such
+//! numbers it is interpolated. Nothing is assumed but that without a difference a round falls to
+//! either side alike.
+//!
+//! The bootstrap of a median, which is usual, would be too narrow here: of eight rounds its "95 %"
+//! held the truth in 91 of 100 simulated cases. See docs/bench/statistics.md.
+
+use super::{count, median, sorted};
+
+/// With fewer there is no interval: five of five to one side happen by chance alone once in 16.
+pub const PAIRS: usize = 6;
+/// From so many on the counting is left to the normal curve, which it has come close to.
+const MANY: usize = 50;
+/// So many at most are paired with each other, which takes the square of it; of more, neighbours
+/// are first put together.
+const MOST: usize = 1000;
+/// What may lie outside, on both sides together.
+const OUTSIDE: f64 = 0.05;
+/// Of the normal curve, on either side of which 2.5 % are.
+const NORMAL: f64 = 1.959_963_984_540_054;
+
+/// Where a number may truly lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// The lower end.
+    pub low: f64,
+    /// The estimate of Hodges and Lehmann.
+    pub middle: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+/// The middle of `differences`, and the interval in which it truly is in 95 of 100 cases. What is
+/// not finite is left out. `None` of nothing; of fewer than [`PAIRS`] the whole range.
+pub fn of(differences: &[f64]) -> Option<Interval> {
+    let finite = differences.iter().copied().filter(|one| one.is_finite());
+    let differences = thinned(finite.collect());
+    let walsh = walsh(&differences);
+    let middle = median(&walsh)?;
+    let (low, high) = match differences.len() {
+        few if few < PAIRS => (*walsh.first()?, *walsh.last()?),
+        pairs => {
+            let cut = cut(pairs);
+            let upper = count(&walsh) - 1.0 - cut;
+            (at(&walsh, cut)?, at(&walsh, upper)?)
+        }
+    };
+    Some(Interval { low, middle, high })
+}
+
+/// The means of all pairs, each with itself among them, in order.
+fn walsh(values: &[f64]) -> Vec<f64> {
+    let mean = |first: &f64, second: &f64| first / 2.0 + second / 2.0;
+    let pairs = values.iter().enumerate().flat_map(|(index, first)| {
+        let rest = values.iter().skip(index);
+        rest.map(move |second| mean(first, second))
+    });
+    sorted(&pairs.collect::<Vec<_>>())
+}
+
+/// How many of the ordered means lie outside at each end, as a place between two of them.
+fn cut(pairs: usize) -> f64 {
+    if pairs >= MANY {
+        return cut_of_many(pairs);
+    }
+    let mut outside = 0.0;
+    for (place, share) in (0_u32..).zip(shares(pairs)) {
+        let with_this = outside + 2.0 * share;
+        if with_this > OUTSIDE {
+            return f64::from(place) - 1.0 + (OUTSIDE - outside) / (with_this - outside);
+        }
+        outside = with_this;
+    }
+    0.0
+}
+
+/// The same by the mean and the variance of the sum of ranks.
+fn cut_of_many(pairs: usize) -> f64 {
+    let n = f64::from(u32::try_from(pairs).unwrap_or(u32::MAX));
+    let mean = n * (n + 1.0) / 4.0;
+    let deviation = (n * (n + 1.0) * (2.0 * n + 1.0) / 24.0).sqrt();
+    (mean - NORMAL * deviation - 0.5).max(0.0)
+}
+
+/// Of all ways in which chance may give signs to the ranks 1 to `pairs`, the share of those whose
+/// positive ranks have the sum 0, 1, 2, ...
+fn shares(pairs: usize) -> Vec<f64> {
+    let mut shares = vec![1.0];
+    for rank in 1..=pairs {
+        let without = shares.iter().copied().chain(std::iter::repeat_n(0.0, rank));
+        let with = std::iter::repeat_n(0.0, rank).chain(shares.iter().copied());
+        shares = without.zip(with).map(|(a, b)| (a + b) / 2.0).collect();
+    }
+    shares
+}
+
+/// The value at a place between two.
+fn at(sorted: &[f64], place: f64) -> Option<f64> {
+    let place = place.clamp(0.0, (count(sorted) - 1.0).max(0.0));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within the slice"
+    )]
+    let index = place.floor() as usize;
+    let (low, high) = (sorted.get(index)?, sorted.get(index + 1));
+    let part = place - place.floor();
+    Some(high.map_or(*low, |high| low + (high - low) * part))
+}
+
+/// Means of neighbours, if there are very many.
+fn thinned(values: Vec<f64>) -> Vec<f64> {
+    if values.len() <= MOST {
+        return values;
+    }
+    let together = values.len().div_ceil(MOST);
+    let groups = values.chunks(together);
+    groups
+        .map(|group| group.iter().sum::<f64>() / count(group))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn close(found: Option<Interval>, low: f64, middle: f64, high: f64) {
+        let found = found.unwrap();
+        for (found, told) in [(found.low, low), (found.middle, middle), (found.high, high)] {
+            assert!((found - told).abs() < 1e-9, "{found} is not {told}");
+        }
+    }
+
+    #[test]
+    fn chances_are_those_of_the_tables() {
+        let eight = shares(8);
+        let at_most = |sum: usize| eight[..=sum].iter().sum::<f64>();
+        assert_eq!(at_most(3), 5.0 / 256.0);
+        assert_eq!(at_most(4), 7.0 / 256.0);
+        assert_eq!(eight.iter().sum::<f64>(), 1.0);
+        assert_eq!(eight.len(), 37);
+        assert_eq!(shares(6)[0], 1.0 / 64.0);
+    }
+
+    /// Of six the two outermost means are 1/64 + 1/64, the next 2/64 more: at 0.05 lies 0.6 of the way.
+    #[test]
+    fn the_interval_of_six_begins_between_the_two_least_means() {
+        let found = of(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        close(found, 1.0 + 0.5 * 0.6, 3.5, 6.0 - 0.5 * 0.6);
+    }
+
+    #[test]
+    fn the_interval_of_eight_leaves_nearly_four_means_at_each_end() {
+        let values = [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+        let part = (0.05 - 10.0 / 256.0) / (4.0 / 256.0);
+        // In order: 0, 0.5, 1, 1 | 1.5, ... and from above 64, 48, 40, 36 | 34, ...
+        close(of(&values), 1.0 + 0.5 * part, 8.25, 36.0 - 2.0 * part);
+    }
+
+    #[test]
+    fn of_fewer_than_six_the_range_is_all_that_is_known() {
+        close(of(&[3.0, 1.0, 7.0]), 1.0, 3.0, 7.0);
+        close(of(&[5.0]), 5.0, 5.0, 5.0);
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[f64::NAN, f64::INFINITY]), None);
+    }
+
+    #[test]
+    fn one_wild_round_hardly_moves_the_middle() {
+        let calm = of(&[0.01, -0.01, 0.02, -0.02, 0.0, 0.01, -0.01, 0.0]).unwrap();
+        let wild = of(&[0.01, -0.01, 0.02, -0.02, 0.0, 0.01, -0.01, -9.0]).unwrap();
+        assert!((calm.middle - wild.middle).abs() < 0.01, "{wild:?}");
+    }
+
+    #[test]
+    fn counting_and_the_normal_curve_agree_where_they_meet() {
+        let counted = {
+            let mut outside = 0.0;
+            let all = shares(MANY);
+            all.iter().take_while(|share| {
+                outside += 2.0 * **share;
+                outside <= OUTSIDE
+            })
+        }
+        .count();
+        let told = cut_of_many(MANY) - f64::from(u32::try_from(counted).unwrap());
+        assert!(told.abs() <= 2.0, "{told}");
+    }
+
+    #[test]
+    fn many_rounds_are_no_burden() {
+        let many: Vec<f64> = (0..10_000).map(|n| f64::from(n % 7)).collect();
+        let found = of(&many).unwrap();
+        assert!(found.low <= 3.0 && found.high >= 3.0 && found.high - found.low < 0.2);
+    }
+
+    proptest! {
+        #[test]
+        fn the_middle_lies_within_and_both_follow_the_numbers(
+            values in prop::collection::vec(-10.0_f64..10.0, 1..40),
+            shift in -5.0_f64..5.0,
+        ) {
+            let found = of(&values).unwrap();
+            prop_assert!(found.low <= found.middle && found.middle <= found.high);
+            let moved: Vec<f64> = values.iter().map(|value| value + shift).collect();
+            let moved = of(&moved).unwrap();
+            prop_assert!((moved.low - found.low - shift).abs() < 1e-9);
+            let turned: Vec<f64> = values.iter().map(|value| -value).collect();
+            let turned = of(&turned).unwrap();
+            prop_assert!((turned.low + found.high).abs() < 1e-9);
+        }
+
+        #[test]
+        fn nothing_is_too_odd(values in prop::collection::vec(any::<f64>(), 0..60)) {
+            of(&values);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Room `bench`: how much can a server do? Closed loops: who has an answer asks again at once.
+
+use super::{Audience, Choice, Shape, Traits, Workload, pages};
+use crate::bench::load::{Closer, Conduct, Group};
+
+/// The workloads of this file.
+pub const TABLE: &[Workload] = &[
+    Workload {
+        name: "keepalive",
+        separates: "what a request costs on an open connection: a model that waits for many at \
+                    once wakes up once for several requests, one that sleeps in each read wakes up \
+                    for every one",
+        options: &[],
+        audience: Audience::Everybody,
+        traits: Traits::NONE,
+        span: 1.0,
+        settle: 0.0,
+        shapes: keepalive,
+    },
+    Workload {
+        name: "short",
+        separates: "what a connection costs: a table entry, a thread, or a process that is made \
+                    for it and ends with it",
+        options: &[],
+        audience: Audience::Everybody,
+        traits: Traits::NONE,
+        span: 1.0,
+        settle: 0.0,
+        shapes: short,
+    },
+    Workload {
+        name: "pipeline",
+        separates: "how many system calls are saved when requests lie there together; all models \
+                    share the code that saves them, so they should differ little",
+        options: &[],
+        audience: Audience::Everybody,
+        traits: Traits::NONE,
+        span: 1.0,
+        settle: 0.0,
+        shapes: pipeline,
+    },
+    Workload {
+        name: "large",
+        separates: "what bytes cost: that is the kernel's work and the same for all models, so a \
+                    model that stands out has a fault of its own",
+        options: &[],
+        audience: Audience::Started,
+        traits: Traits {
+            receiver_bound: true,
+            ..Traits::NONE
+        },
+        span: 1.0,
+        settle: 0.0,
+        shapes: large,
+    },
+    Workload {
+        name: "churn",
+        separates: "who survives clients that vanish: three in ten reset their connection, and \
+                    afterwards every descriptor must be back",
+        options: &[],
+        audience: Audience::Started,
+        traits: Traits {
+            cuts: true,
+            leaks: true,
+            ..Traits::NONE
+        },
+        span: 1.0,
+        settle: 0.0,
+        shapes: churn,
+    },
+];
+
+/// Connections of a storm of short ones: as many as keep a server busy, and few enough to be
+/// accepted at once.
+const STORM: u32 = 16;
+
+fn closed(connections: u32, depth: u32) -> Group {
+    Group {
+        name: "main".to_owned(),
+        connections,
+        conduct: Conduct::Closed { depth },
+        pages: vec![pages::small()],
+    }
+}
+
+/// The load by which it is found out what a server can do, before any rate is set.
+pub fn probe() -> Group {
+    closed(64, 1)
+}
+
+fn keepalive(choice: &Choice) -> Vec<Shape> {
+    let numbers = choice.numbers(&[64], &[1, 64], &[1, 8, 64, 512]);
+    let shape = |connections: u32| {
+        let words = format!(
+            "closed loop, {connections} connection{}, 1 KiB",
+            if connections == 1 { "" } else { "s" }
+        );
+        Shape::new(format!("keepalive c={connections}"), "throughput", words)
+            .with("c", f64::from(connections))
+            .group(closed(connections, 1))
+            .reproduced_by(format!("wrk -t1 -c{connections} -d5s --latency"))
+            .alone(connections == 1)
+    };
+    numbers.into_iter().map(shape).collect()
+}
+
+fn short(choice: &Choice) -> Vec<Shape> {
+    let numbers = choice.numbers(&[STORM], &[STORM], &[STORM]);
+    let closers = match choice.preset {
+        super::Preset::Full => &[(Closer::Client, "client"), (Closer::Server, "server")][..],
+        _ => &[(Closer::Client, "client")],
+    };
+    let shape = |connections: u32, closer: Closer, word: &str| {
+        let words = format!(
+            "closed loop, {connections} at once, a new connection for each request, the {word} \
+             closes"
+        );
+        let shape = Shape::new(
+            format!("short {word} c={connections}"),
+            "cpu_connection",
+            words,
+        )
+        .with("c", f64::from(connections))
+        .group(Group {
+            conduct: Conduct::Short { closer, resets: 0 },
+            ..closed(connections, 1)
+        })
+        .alone(true);
+        match closer {
+            Closer::Client => shape,
+            Closer::Server => shape.reproduced_by(format!(
+                "wrk -t1 -c{connections} -d5s -H 'Connection: close'"
+            )),
+        }
+    };
+    let of = |connections: u32| closers.iter().map(move |one| (connections, *one));
+    numbers
+        .into_iter()
+        .flat_map(of)
+        .map(|(connections, (closer, word))| shape(connections, closer, word))
+        .collect()
+}
+
+fn pipeline(choice: &Choice) -> Vec<Shape> {
+    let connections = choice.connections.first().copied().unwrap_or(16);
+    let shape = |depth: u32| {
+        let words = format!("closed loop, {connections} connections, {depth} requests at a time");
+        Shape::new(format!("pipeline depth={depth}"), "throughput", words)
+            .with("depth", f64::from(depth))
+            .with("c", f64::from(connections))
+            .group(closed(connections, depth))
+    };
+    [1, 4, 16].into_iter().map(shape).collect()
+}
+
+fn large(choice: &Choice) -> Vec<Shape> {
+    let shape = |connections: u32| {
+        let words = format!("closed loop, {connections} connections, 16 MiB");
+        Shape::new(format!("large c={connections}"), "cpu_gigabyte", words)
+            .with("c", f64::from(connections))
+            .group(Group {
+                pages: vec![pages::large()],
+                ..closed(connections, 1)
+            })
+    };
+    let numbers = choice.numbers(&[4], &[4], &[4]);
+    numbers.into_iter().map(shape).collect()
+}
+
+fn churn(choice: &Choice) -> Vec<Shape> {
+    let shape = |connections: u32| {
+        let words = format!(
+            "{connections} at once, a new connection for each request, 30 of 100 are reset by the \
+             client"
+        );
+        let conduct = Conduct::Short {
+            closer: Closer::Client,
+            resets: 30,
+        };
+        Shape::new(format!("churn c={connections}"), "cpu_connection", words)
+            .with("c", f64::from(connections))
+            .group(Group {
+                conduct,
+                ..closed(connections, 1)
+            })
+            .alone(true)
+    };
+    let numbers = choice.numbers(&[64], &[64], &[64]);
+    numbers.into_iter().map(shape).collect()
+}
