@@ -9,6 +9,7 @@
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
 //! - [`statistics`]: what can be said of a few numbers? [`analysis`]: what does a run say?
+//! - [`expectations`]: what should each model show, and why?
 //! - [`platform`]: what can only some systems be told?
 //! - [`workloads`]: which loads are there, and what does each tell apart?
 //! - [`contenders`]: who is compared? [`words`]: how is a command divided?
@@ -19,6 +20,7 @@ pub mod account;
 pub mod analysis;
 pub mod arguments;
 pub mod contenders;
+pub mod expectations;
 pub mod load;
 pub mod metrics;
 pub mod plan;

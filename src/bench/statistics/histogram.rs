@@ -106,17 +106,20 @@ mod tests {
     #[test]
     fn what_is_none_is_refused_with_a_reason() {
         let cut = encode(1..100);
+        let long = "A".repeat(TEXT + 1);
         let reasons = [
             ("", "it ends too early"),
-            ("%%%", "it is no base64 (Invalid symbol 37, offset 0.)"),
-            ("AAAAAAAAAAAAAAAAAAAAAAAA", "it cannot be unpacked (corrupt deflate stream)"),
-            (&cut[..cut.len() / 2 / 4 * 4], "it cannot be unpacked (unexpected end of file)"),
+            ("%%%", "it is no base64"),
+            ("AAAAAAAAAAAAAAAAAAAAAAAA", "it cannot be unpacked"),
+            (&cut[..cut.len() / 2 / 4 * 4], "it cannot be unpacked"),
+            (&pack(&[7; 60]), "it ends too early"),
+            (&pack(&[0; 60]), "it is no histogram"),
+            (&long, "it is larger than any that a generator writes"),
         ];
         for (text, reason) in reasons {
-            assert_eq!(decode(text).unwrap_err(), reason, "{text}");
+            let found = decode(text).unwrap_err();
+            assert!(found.starts_with(reason), "{found}, not {reason}");
         }
-        let long = "A".repeat(TEXT + 1);
-        assert_eq!(decode(&long).unwrap_err(), "it is larger than any that a generator writes");
     }
 
     /// The decoder allocates what is claimed before it looks.
@@ -124,7 +127,9 @@ mod tests {
     fn a_length_that_lies_is_not_believed() {
         let packed = STANDARD.decode(encode(1..100)).unwrap();
         let mut plain = Vec::new();
-        ZlibDecoder::new(&packed[8..]).read_to_end(&mut plain).unwrap();
+        ZlibDecoder::new(&packed[8..])
+            .read_to_end(&mut plain)
+            .unwrap();
         plain[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
         assert_eq!(decode(&pack(&plain)).unwrap_err(), "it ends too early");
     }

@@ -71,7 +71,10 @@ mod tests {
     #[test]
     fn two_points_say_nothing_of_how_sure_they_are() {
         let found = through(&[(0.0, 1.0), (1.0, 3.0)]).unwrap();
-        assert_eq!((found.slope, found.low, found.high), (2.0, f64::NEG_INFINITY, f64::INFINITY));
+        assert_eq!(
+            (found.slope, found.low, found.high),
+            (2.0, f64::NEG_INFINITY, f64::INFINITY)
+        );
     }
 
     #[test]

@@ -89,7 +89,10 @@ mod tests {
         ];
         for (freedom, told) in table {
             let found = within(freedom);
-            assert!((found - told).abs() < 6e-4, "{freedom}: {found}, not {told}");
+            assert!(
+                (found - told).abs() < 6e-4,
+                "{freedom}: {found}, not {told}"
+            );
         }
     }
 
