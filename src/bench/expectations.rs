@@ -54,6 +54,20 @@ impl Range {
     }
 }
 
+impl Expectation {
+    /// Whether a ratio from `low` to `high` is what the reason explains: it is not outside, and not
+    /// surely on the other side of 1 than most of the range.
+    pub fn explains(&self, low: f64, high: f64) -> bool {
+        let Some(range) = self.ratio else {
+            return true;
+        };
+        let within = high >= range.least() && low <= range.most();
+        let upwards = range.most().ln() + range.least().max(f64::MIN_POSITIVE).ln();
+        let against = if upwards > 0.0 { high < 1.0 } else { low > 1.0 };
+        within && !against
+    }
+}
+
 impl fmt::Display for Range {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.least() > 0.0, self.most().is_finite()) {
@@ -222,6 +236,26 @@ mod tests {
     fn an_arm_has_a_reason_and_a_stranger_none() {
         assert!(explanation("burn", "thread").is_some());
         assert_eq!(explanation("burn", "nginx"), None);
+    }
+
+    #[test]
+    fn a_reason_explains_only_what_it_expects() {
+        let expectation = |least, most| Expectation {
+            workload: String::new(),
+            arms: Vec::new(),
+            place: BTreeMap::new(),
+            metric: None,
+            ratio: Some(Range([least, most])),
+            value: None,
+            why: String::new(),
+        };
+        let slower = expectation(0.5, 1.05);
+        assert!(slower.explains(0.85, 0.9) && slower.explains(0.99, 1.03));
+        assert!(!slower.explains(1.01, 1.03), "on the other side");
+        assert!(!slower.explains(0.1, 0.2), "outside");
+        let faster = expectation(0.95, 1.5);
+        assert!(faster.explains(1.1, 1.2) && !faster.explains(0.96, 0.98));
+        assert!(expectation(0.0, f64::INFINITY).explains(0.5, 2.0));
     }
 
     #[test]

@@ -29,7 +29,9 @@ use super::record::{Cell, Run, Sample};
 use super::statistics::median;
 use control::Control;
 use pairs::{Pairs, Rounds};
+pub use remarks::limits;
 use std::collections::BTreeMap;
+pub use why::number;
 
 /// A ratio to the reference, and where the truth may lie.
 #[derive(Clone, Copy, Debug, PartialEq)]

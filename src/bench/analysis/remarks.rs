@@ -69,3 +69,43 @@ fn bands(run: &Run, analysis: &Analysis) -> Option<String> {
         )
     })
 }
+
+/// What no run on one machine can tell, as sentences: limits of validity.
+pub fn limits(run: &Run) -> Vec<String> {
+    let mut limits = vec![
+        "Client and server are on one machine, and their network is the loopback: no distance, no \
+         loss, no card. What keep-alive saves of a journey is not seen, and no number here holds \
+         for a network."
+            .to_owned(),
+        "On loopback whoever sends also does the kernel's work of receiving, so some of the \
+         server's work is on the generator's account and the other way round. `machine/req` has \
+         both."
+            .to_owned(),
+        "All files but those of `coldfile` are in memory already.".to_owned(),
+        "There are no counters of the processor itself (instructions, cache misses): what a switch \
+         costs in cold caches is only seen in the time."
+            .to_owned(),
+    ];
+    let fact = |name: &str| run.environment.facts.get(name).map(String::as_str);
+    let unpinned = run.cells.iter().any(|cell| !cell.pinned);
+    if unpinned {
+        limits.push(
+            "Server and generator were not kept on processors of their own: where they met, they \
+             slowed each other."
+                .to_owned(),
+        );
+    }
+    if let Some(cores) = fact("cores") {
+        limits.push(format!(
+            "The machine has {cores} processors. A server has one of them where it is pinned, so \
+             how a model would grow with more is not seen."
+        ));
+    }
+    if let Some(kind) = fact("virtualization").filter(|kind| *kind != "none") {
+        limits.push(format!(
+            "It is a virtual machine ({kind}): what its host does meanwhile is seen only as steal, \
+             and not all of it."
+        ));
+    }
+    limits
+}

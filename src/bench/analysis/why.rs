@@ -2,7 +2,7 @@
 //!
 //! What a model's way of waiting does to a request is counted: its processor time, its context
 //! switches, its system calls, its memory. The row's sentence sets those that differ beside the
-//! reference's; the reason is the expectation's, if there is one.
+//! reference's; the reason is the expectation's, if there is one and it is what was found.
 
 use super::{Row, pairs};
 use crate::bench::expectations;
@@ -40,7 +40,12 @@ pub fn explain(run: &Run, cell: &Cell, rows: &mut [Row]) {
         if row.arm == pairs::REFERENCE || is_control(run, row.arm) {
             continue;
         }
-        let reasons = expectations::matching(cell, name(row.arm)).map(|one| one.why.clone());
+        let (low, high) = row
+            .ratio
+            .map_or((0.0, f64::INFINITY), |ratio| (ratio.low, ratio.high));
+        let reasons = expectations::matching(cell, name(row.arm));
+        let reasons = reasons.filter(|one| one.metric.is_some() || one.explains(low, high));
+        let reasons = reasons.map(|one| one.why.clone());
         row.why = sentence((name(row.arm), row), (name(reference.arm), &reference))
             .into_iter()
             .chain(reasons)

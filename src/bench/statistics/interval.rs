@@ -16,6 +16,8 @@ use super::{count, median, sorted};
 pub const PAIRS: usize = 6;
 /// From so many on the counting is left to the normal curve, which it has come close to.
 const MANY: usize = 50;
+/// The same for two that were not measured in pairs.
+const MANY_BETWEEN: usize = 20;
 /// So many at most are paired with each other, which takes the square of it; of more, neighbours
 /// are first put together.
 const MOST: usize = 1000;
@@ -53,6 +55,65 @@ pub fn of(differences: &[f64]) -> Option<Interval> {
     Some(Interval { low, middle, high })
 }
 
+/// By how much `after` is above `before`, which were not measured in pairs: the middle of all
+/// differences of one to another, and the interval of Mann and Whitney's ranks (Hodges and Lehmann
+/// 1963, too). `None` if one of them has nothing; with fewer than [`PAIRS`] in one the whole range.
+pub fn between(before: &[f64], after: &[f64]) -> Option<Interval> {
+    let finite = |values: &[f64]| {
+        let finite = values.iter().copied().filter(|one| one.is_finite());
+        thinned(finite.collect())
+    };
+    let (before, after) = (finite(before), finite(after));
+    let differences = before
+        .iter()
+        .flat_map(|first| after.iter().map(move |second| second - first));
+    let differences = sorted(&differences.collect::<Vec<_>>());
+    let middle = median(&differences)?;
+    let sizes = (before.len(), after.len());
+    let cut = match sizes {
+        (first, second) if first.min(second) < PAIRS => 0.0,
+        (first, second) if first.max(second) >= MANY_BETWEEN => {
+            let (m, n) = (count(&before), count(&after));
+            let deviation = (m * n * (m + n + 1.0) / 12.0).sqrt();
+            (m * n / 2.0 - NORMAL * deviation - 0.5).max(0.0)
+        }
+        (first, second) => cut_of(shares_between(first, second).into_iter()),
+    };
+    let cut = cut.max(0.0);
+    Some(Interval {
+        low: at(&differences, cut)?,
+        middle,
+        high: at(&differences, count(&differences) - 1.0 - cut)?,
+    })
+}
+
+/// Of all orders of `first` and `second` values, the share of those in which 0, 1, 2, ... times one
+/// of the first is above one of the second: whoever is the largest beats all of the others or none.
+fn shares_between(first: usize, second: usize) -> Vec<f64> {
+    let all = first * second + 1;
+    // For each number of second values, with the first so far.
+    let mut rows: Vec<Vec<f64>> = (0..=second).map(|_| vec![1.0]).collect();
+    for m in 1..=first {
+        let mut next: Vec<Vec<f64>> = vec![vec![1.0]];
+        for n in 1..=second {
+            let (larger, smaller) = (rows.get(n), next.last());
+            let part = f64::from(u32::try_from(m).unwrap_or(u32::MAX))
+                / f64::from(u32::try_from(m + n).unwrap_or(u32::MAX));
+            let share = |place: usize| {
+                let wins = place.checked_sub(n).and_then(|place| larger?.get(place));
+                let loses = smaller.and_then(|row| row.get(place));
+                part * wins.unwrap_or(&0.0) + (1.0 - part) * loses.unwrap_or(&0.0)
+            };
+            let row = (0..=m * n).map(share).collect();
+            next.push(row);
+        }
+        rows = next;
+    }
+    let mut shares = rows.pop().unwrap_or_default();
+    shares.resize(all, 0.0);
+    shares
+}
+
 /// The means of all pairs, each with itself among them, in order.
 fn walsh(values: &[f64]) -> Vec<f64> {
     let mean = |first: &f64, second: &f64| first / 2.0 + second / 2.0;
@@ -74,8 +135,13 @@ fn cut(pairs: usize) -> f64 {
 
 /// The same by counting all ways in which signs may fall.
 fn counted(pairs: usize) -> f64 {
+    cut_of(shares(pairs).into_iter())
+}
+
+/// The place at which as much is outside, on both sides together, as may be.
+fn cut_of(shares: impl Iterator<Item = f64>) -> f64 {
     let mut outside = 0.0;
-    for (place, share) in (0_u32..).zip(shares(pairs)) {
+    for (place, share) in (0_u32..).zip(shares) {
         let with_this = outside + 2.0 * share;
         if with_this > OUTSIDE {
             return f64::from(place) - 1.0 + (OUTSIDE - outside) / (with_this - outside);
@@ -189,6 +255,39 @@ mod tests {
     fn counting_and_the_normal_curve_agree_where_they_meet() {
         let (counted, curve) = (counted(MANY), cut_of_many(MANY));
         assert!((counted - curve).abs() < 1.0, "{counted} {curve}");
+    }
+
+    #[test]
+    fn chances_of_two_are_those_of_the_tables() {
+        // Of 3 and 2 there are ten orders: 0 to 6 wins in 1 1 2 2 2 1 1 of them.
+        let told = [0.1, 0.1, 0.2, 0.2, 0.2, 0.1, 0.1];
+        for (found, told) in shares_between(3, 2).iter().zip(told) {
+            assert!((found - told).abs() < 1e-12, "{found} {told}");
+        }
+        // The critical value of 8 and 8 at 5 % of both sides is 13: 13 of 64 or fewer wins.
+        let eight = shares_between(8, 8);
+        let at_most = |wins: usize| 2.0 * eight[..=wins].iter().sum::<f64>();
+        assert!(at_most(13) <= 0.05 && at_most(14) > 0.05);
+        assert!((eight.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn two_runs_differ_by_what_was_added() {
+        let before = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        let after = before.map(|value| value + 100.0);
+        let found = between(&before, &after).unwrap();
+        assert_eq!(found.middle, 100.0);
+        assert!(found.low > 96.0 && found.low < 98.0, "{found:?}");
+        assert!((found.low + found.high - 200.0).abs() < 1e-9, "{found:?}");
+        assert_eq!(between(&[], &after), None);
+        let few = between(&before[..2], &after).unwrap();
+        assert_eq!((few.low, few.high), (99.0, 107.0));
+        let many: Vec<f64> = (0..60).map(f64::from).collect();
+        let found = between(&many, &many).unwrap();
+        assert!(
+            found.low < 0.0 && found.high > 0.0 && found.high < 10.0,
+            "{found:?}"
+        );
     }
 
     #[test]
