@@ -1,4 +1,5 @@
-//! Room `bench`: who is compared? Our models, programs of other people, and servers that run already.
+//! Room `bench`: who is compared? Our models, programs of other people, and servers that run
+//! already.
 
 use super::arguments::Plan;
 use super::record::{Arm, ArmKind};

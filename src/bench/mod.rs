@@ -5,6 +5,7 @@
 //!
 //! - [`arguments`]: what can be asked for?
 //! - [`load`]: what is a generator told, and what does it tell?
+//! - [`generator`]: who puts the server under load?
 //! - [`account`]: what has a server's process used?
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
@@ -29,6 +30,7 @@ pub mod contenders;
 pub mod csv;
 pub mod expectations;
 pub mod explain;
+pub mod generator;
 pub mod load;
 pub mod metrics;
 pub mod plan;
@@ -66,10 +68,10 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             let workload = workload.as_deref().map(explain::named).transpose()?;
             told(|to| explain::print(workload, to, Paper::of_standard_output()))
         }
+        Some(Command::Generate) => generator::generate(),
         Some(
             Command::Selftest(_)
             | Command::Report { .. }
-            | Command::Generate
             | Command::Oracle { .. },
         ) => Err("not built yet".into()),
     }

@@ -1,9 +1,9 @@
 //! Room `bench`: which words has a command, as a shell would divide it? Without a shell: nothing is
 //! expanded, and nothing but blanks divides.
 
-/// Divides at blanks that stand outside of quotes. Inside single quotes everything is itself; outside
-/// and in double quotes a backslash makes the next character itself (in double quotes only a double
-/// quote or another backslash, as in POSIX sh).
+/// Divides at blanks that stand outside of quotes. Inside single quotes everything is itself;
+/// outside and in double quotes a backslash makes the next character itself (in double quotes only
+/// a double quote or another backslash, as in POSIX sh).
 ///
 /// # Errors
 /// With what is missing at the end.

@@ -23,6 +23,7 @@ const CONDITIONAL: &[&str] = &[
     "reactor/inherited.rs",
     "reactor/deferral.rs",
     "bench/platform.rs",
+    "bench/account/clock.rs",
     "lib.rs",
     "subcommands.rs",
 ];

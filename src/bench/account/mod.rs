@@ -1,6 +1,14 @@
 //! Room `bench`: what a server's processes have used so far.
 
+mod clock;
+mod read;
+
 use serde::{Deserialize, Serialize};
+
+/// Threads of a process that are asked for children: servers fork in their first.
+const MOST_FORKERS: usize = 8;
+/// Processes that are counted at most.
+const MOST_PROCESSES: usize = 100_000;
 
 /// What a process and all its descendants have used since they began, children that have ended and
 /// were asked for included; and what the machine has. Of two accounts the difference is taken.
@@ -39,4 +47,162 @@ pub struct Account {
     pub stolen: u64,
     /// Of the whole machine: connections that found a listen queue full (ListenOverflows).
     pub overflows: u64,
+}
+
+impl Account {
+    /// Of a process and its descendants, without what takes long to find out
+    /// ([`add_memory`](Self::add_memory)). `None` if there is no such process, or no /proc.
+    pub fn of(pid: u32) -> Option<Self> {
+        let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+        let mut sum = Self::default();
+        let mut found = false;
+        for pid in tree(pid) {
+            let Some(stat) = text(pid, "stat").as_deref().and_then(read::stat) else {
+                continue;
+            };
+            found = true;
+            let ended = (stat.children.0 + stat.children.1) * tick;
+            let own = (stat.ticks.0 + stat.ticks.1) * tick;
+            sum.processor += clock::processor_time(pid).unwrap_or(own) + ended;
+            sum.user += (stat.ticks.0 + stat.children.0) * tick;
+            sum.system += (stat.ticks.1 + stat.children.1) * tick;
+            sum.faults += stat.faults;
+            sum.processes += 1;
+            sum.threads += stat.threads;
+            for thread in numbers(&format!("/proc/{pid}/task")) {
+                let status = text(pid, &format!("task/{thread}/status")).unwrap_or_default();
+                let count = |name| read::value(&status, name).unwrap_or(0);
+                sum.voluntary += count("voluntary_ctxt_switches");
+                sum.involuntary += count("nonvoluntary_ctxt_switches");
+            }
+        }
+        if let Some((used, stolen)) = file("/proc/stat").as_deref().and_then(read::machine) {
+            (sum.machine, sum.stolen) = (used * tick, stolen * tick);
+        }
+        let netstat = file("/proc/net/netstat").unwrap_or_default();
+        sum.overflows = read::counter(&netstat, "ListenOverflows").unwrap_or(0);
+        found.then_some(sum)
+    }
+
+    /// Adds what takes long to find out: memory and descriptors of the same processes.
+    pub fn add_memory(&mut self, pid: u32) {
+        for pid in tree(pid) {
+            let rollup = text(pid, "smaps_rollup").unwrap_or_default();
+            let status = text(pid, "status").unwrap_or_default();
+            self.proportional += read::value(&rollup, "Pss").unwrap_or(0);
+            self.resident += read::value(&status, "VmRSS").unwrap_or(0);
+            self.virtual_size += read::value(&status, "VmSize").unwrap_or(0);
+            self.descriptors += numbers(&format!("/proc/{pid}/fd")).len() as u64;
+        }
+        let memory = file("/proc/meminfo").unwrap_or_default();
+        let parts = ["KernelStack", "Slab", "PageTables"];
+        self.kernel = parts
+            .iter()
+            .filter_map(|name| read::value(&memory, name))
+            .sum();
+    }
+
+    /// Processor time since `before`, outside and inside the kernel, ns: the sum is exact, its
+    /// parts are as the ticks divide it.
+    pub fn split_since(&self, before: &Self) -> (u64, u64) {
+        let used = self.processor.saturating_sub(before.processor);
+        let user = self.user.saturating_sub(before.user);
+        let ticks = user + self.system.saturating_sub(before.system);
+        let part = u128::from(used) * u128::from(user);
+        let user = part.checked_div(u128::from(ticks)).unwrap_or(0);
+        let user = u64::try_from(user).unwrap_or(used).min(used);
+        (user, used - user)
+    }
+}
+
+/// A process and all its descendants, parents first.
+fn tree(root: u32) -> Vec<u32> {
+    let mut all = vec![root];
+    let mut next = 0;
+    while let Some(pid) = all.get(next).copied() {
+        next += 1;
+        // A child is in the list of the thread that forked it.
+        for thread in numbers(&format!("/proc/{pid}/task"))
+            .into_iter()
+            .take(MOST_FORKERS)
+        {
+            let children = text(pid, &format!("task/{thread}/children")).unwrap_or_default();
+            let children = children
+                .split_whitespace()
+                .filter_map(|one| one.parse::<u32>().ok());
+            all.extend(children.take(MOST_PROCESSES.saturating_sub(all.len())));
+        }
+    }
+    all
+}
+
+/// The entries of a directory that are numbers, in order.
+fn numbers(path: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut numbers: Vec<u32> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn text(pid: u32, name: &str) -> Option<String> {
+    file(&format!("/proc/{pid}/{name}"))
+}
+
+fn file(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// The shell waits for its child, so both live while they are counted.
+    #[test]
+    fn a_process_is_counted_with_its_children() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "sleep 60 & wait"])
+            .spawn()
+            .unwrap();
+        let pid = shell.id();
+        let patience = std::time::Duration::from_millis(10);
+        let processes = (0..500).map(|_| {
+            std::thread::sleep(patience);
+            Account::of(pid).map_or(0, |account| account.processes)
+        });
+        let most = processes.take_while(|count| *count < 2).count();
+        let mut account = Account::of(pid);
+        if let Some(account) = &mut account {
+            account.add_memory(pid);
+        }
+        for pid in tree(pid).into_iter().rev() {
+            let _ = Command::new("kill").arg(pid.to_string()).status();
+        }
+        let _ = shell.wait();
+        if cfg!(target_os = "linux") {
+            let account = account.unwrap();
+            assert_eq!((account.processes, account.threads), (2, 2), "{most}");
+            assert!(
+                account.proportional > 0 && account.kernel > 0,
+                "{account:?}"
+            );
+        }
+        assert_eq!(Account::of(u32::MAX), None);
+    }
+
+    #[test]
+    fn the_parts_of_processor_time_are_the_whole() {
+        let at = |processor, user, system| Account {
+            processor,
+            user,
+            system,
+            ..Account::default()
+        };
+        let (before, after) = (at(100, 10, 10), at(1_100, 40, 80));
+        assert_eq!(after.split_since(&before), (300, 700));
+        assert_eq!(before.split_since(&before), (0, 0));
+        assert_eq!(at(150, 10, 10).split_since(&before), (0, 50));
+    }
 }

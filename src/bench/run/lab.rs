@@ -20,6 +20,8 @@ pub struct Lab {
     pub program: PathBuf,
     /// Who has which processor, if each has one.
     pub processors: Option<Processors>,
+    /// Processors that the machine has for us.
+    pub cores: usize,
     /// For everything that is drawn beside the order.
     pub random: fastrand::Rng,
     folder: PathBuf,
@@ -77,6 +79,8 @@ impl Lab {
         let mut lab = Self {
             program,
             processors: None,
+            // Asked before we bind ourselves to one.
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
             random: fastrand::Rng::with_seed(seed),
             folder: make_folder().map_err(|error| {
                 let place = std::env::temp_dir();

@@ -88,7 +88,12 @@ fn of_group(group: &Group, seen: &Seen, seconds: f64) -> Vec<(&'static str, f64)
         found.push(("offered", count(due) / seconds));
         found.push(("achieved", 100.0 * count(seen.answers) / count(due)));
         found.push(("dropped", count(seen.dropped)));
-    } else if !seen.shares.is_empty() && !matches!(group.conduct, Conduct::Open { .. }) {
+    }
+    let in_turn = matches!(
+        group.conduct,
+        Conduct::Closed { .. } | Conduct::Short { .. }
+    );
+    if in_turn && !seen.shares.is_empty() {
         found.push(("fairness", fairness(&seen.shares)));
         found.push(("starved", count(starved(seen))));
     }

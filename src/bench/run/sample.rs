@@ -31,6 +31,8 @@ pub struct Order<'a> {
     pub measure: Duration,
     /// After it.
     pub drain: Duration,
+    /// Before the measurement of a level.
+    pub level: Duration,
     /// What the slowest of all can do, and the server itself, requests a second.
     pub capacity: (f64, f64),
 }
@@ -80,7 +82,7 @@ fn attempt(lab: &mut Lab, order: &Order, taken: &mut Taken) -> Result<(), Troubl
     };
     taken.sample.at = lab.seconds() + order.warm_up.as_secs_f64();
     let outcome = play(lab, &load, || cold.forget())?;
-    let mut metrics = measures::of(&load, &outcome, processors());
+    let mut metrics = measures::of(&load, &outcome, lab.cores);
     if let (Some(process), Some(before)) = (process, before) {
         let leaked = settled(lab, process, before)?;
         metrics.insert("leaked_descriptors".to_owned(), leaked);
@@ -140,7 +142,9 @@ pub fn start(
             words.push(root);
         }
     }
-    Server::start(lab, &words, port).map(Some)
+    let server = Server::start(lab, &words, port)?;
+    let is_ours = matches!(order.contender.start, Start::Model(_));
+    Ok(Some(if is_ours { server.ours() } else { server }))
 }
 
 /// How one of our models is started for an order, port and root aside.
@@ -157,7 +161,8 @@ fn model_options(order: &Order, name: &str) -> Vec<String> {
     words
 }
 
-fn address(order: &Order, server: Option<&Server>) -> SocketAddr {
+/// Where the server of an order listens.
+pub fn address(order: &Order, server: Option<&Server>) -> SocketAddr {
     match (&order.contender.start, server) {
         (Start::Running(url), _) => url.address,
         (_, Some(server)) => server.address,
@@ -218,6 +223,7 @@ fn level(
     connections: u32,
 ) -> Load {
     let mut load = load(lab, order, target, server);
+    load.warm_up = nanoseconds(order.level);
     load.measure = nanoseconds(LEVEL);
     if let Some(group) = load.groups.first_mut() {
         group.connections = connections;
@@ -349,10 +355,6 @@ impl Cold {
             let _ = platform::forget(file);
         }
     }
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -5,7 +5,7 @@ use crate::bench::platform;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -19,13 +19,15 @@ const GLANCE: Duration = Duration::from_millis(2);
 /// Bytes of what a server has said that are shown.
 const SHOWN: usize = 2000;
 
-/// A server that runs. Who drops it without having stopped it kills it, and all that it has started.
+/// A server that runs. Who drops it without having stopped it kills it, and all that it has
+/// started.
 #[derive(Debug)]
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     child: Child,
     said: PathBuf,
+    is_ours: bool,
     is_over: bool,
 }
 
@@ -59,10 +61,17 @@ impl Server {
             address: (Ipv4Addr::LOCALHOST, port).into(),
             child,
             said,
+            is_ours: false,
             is_over: false,
         };
         server.wait_until_it_listens(lab)?;
         Ok(server)
+    }
+
+    /// One of our models, which must end with exit code 0.
+    pub fn ours(mut self) -> Self {
+        self.is_ours = true;
+        self
     }
 
     /// Its process.
@@ -119,7 +128,10 @@ impl Server {
         let begun = lab.seconds();
         while lab.seconds() - begun < FAREWELL.as_secs_f64() {
             if let Some(status) = self.ended() {
-                return if status.success() {
+                // One of our models stops when it is told to; others may just as well end by it.
+                let as_told = status.success()
+                    || !self.is_ours && status.signal() == Some(Signal::TERM.as_raw());
+                return if as_told {
                     Ok(())
                 } else {
                     Err(format!(

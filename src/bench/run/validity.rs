@@ -1,6 +1,6 @@
 //! Room `bench`: may a sample be believed? A pure function of what was asked and what came.
 //!
-//! A sample that must not be believed is kept, with the reasons; it is only left out of comparisons.
+//! A sample that must not be believed is kept, with the reasons, and left out of comparisons.
 
 use super::measures::{Metrics, starved};
 use crate::bench::load::{Conduct, Fault, Load, Outcome};
@@ -157,8 +157,8 @@ fn overflows(outcome: &Outcome, traits: Traits, judgement: &mut Judgement) {
     }
 }
 
-/// What the server has finished is what the client has received. Where an answer was not waited for,
-/// the server may have finished it all the same, but never less than the client has seen.
+/// What the server has finished is what the client has received. Where an answer was not waited
+/// for, the server may have finished it all the same, but never less than the client has seen.
 fn conservation(outcome: &Outcome, traits: Traits, tally: Tally, judgement: &mut Judgement) {
     let sum = |of: fn(&crate::bench::load::Whole) -> u64| -> u64 {
         outcome.groups.iter().map(|seen| of(&seen.whole)).sum()

@@ -70,7 +70,7 @@ fn idle(choice: &Choice) -> Vec<Shape> {
     let shape = |connections: u32| {
         let words = format!(
             "{connections} silent connections, after none and half of them, and 50 small requests \
-             a second"
+             a second; what the kernel takes is that of both ends"
         );
         let group = Group {
             name: "silent".to_owned(),

@@ -1,0 +1,103 @@
+//! Room `bench`: what do the connections of one group share? Requests, schedule, and count.
+
+use super::schedule::Schedule;
+use super::tally::Tally;
+use crate::bench::load::{Closer, Conduct, Group, Page};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+/// One body of so many is compared; all are counted.
+const CHECKED: u64 = 64;
+
+/// A group at work.
+pub struct Squad {
+    /// What its connections do.
+    pub conduct: Conduct,
+    /// What it has seen.
+    pub tally: Tally,
+    /// When requests are due, in an open loop.
+    pub schedule: Option<Schedule>,
+    /// When the schedule began, ns since the generator did.
+    pub origin: u64,
+    /// When the next request is due, ns since the generator began.
+    pub next_due: u64,
+    /// Requests that are due and have no connection, by when they were.
+    pub waiting: VecDeque<u64>,
+    /// Connections that have nothing to do.
+    pub free: VecDeque<usize>,
+    pages: Vec<Page>,
+    texts: Vec<Vec<u8>>,
+    checks: u64,
+}
+
+impl Squad {
+    /// Of a group for the server at `target`.
+    pub fn new(group: &Group, target: SocketAddr, seed: u64) -> Self {
+        let schedule = match group.conduct {
+            Conduct::Open { rate, arrivals, .. } => Some(Schedule::new(rate, arrivals, seed)),
+            _ => None,
+        };
+        let close = match group.conduct {
+            Conduct::Short {
+                closer: Closer::Server,
+                ..
+            } => "Connection: close\r\n",
+            _ => "",
+        };
+        let text = |page: &Page| {
+            let path = &page.path;
+            format!("GET {path} HTTP/1.1\r\nHost: {target}\r\n{close}\r\n").into_bytes()
+        };
+        Self {
+            conduct: group.conduct,
+            tally: Tally::new(&group.name, group.connections, schedule.is_some()),
+            schedule,
+            origin: 0,
+            next_due: u64::MAX,
+            waiting: VecDeque::new(),
+            free: VecDeque::new(),
+            pages: group.pages.clone(),
+            texts: group.pages.iter().map(text).collect(),
+            checks: 0,
+        }
+    }
+
+    /// The page with that number, counted round and round, and its request.
+    pub fn page(&self, number: usize) -> Option<(&Page, &[u8])> {
+        let at = number.checked_rem(self.pages.len())?;
+        Some((self.pages.get(at)?, self.texts.get(at)?))
+    }
+
+    /// Whether the next body is to be compared.
+    pub fn checks_next(&mut self) -> bool {
+        self.checks += 1;
+        self.checks % CHECKED == 1
+    }
+
+    /// Counts an answer on the connection with that number.
+    pub fn answered(
+        &mut self,
+        connection: usize,
+        request: &super::tally::Request,
+        answer: super::reply::Answer,
+        now: u64,
+    ) {
+        let at = request.page.checked_rem(self.pages.len()).unwrap_or(0);
+        if let Some(page) = self.pages.get(at) {
+            self.tally.answered(connection, request, answer, page, now);
+        }
+    }
+
+    /// Whether each request has a connection of its own.
+    pub fn is_short(&self) -> bool {
+        matches!(self.conduct, Conduct::Short { .. })
+    }
+
+    /// The receive buffer of its connections, if it is not the system's.
+    pub fn buffer(&self) -> Option<usize> {
+        match self.conduct {
+            Conduct::SlowRead { buffer, .. } => usize::try_from(buffer).ok(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Room `bench`: what a connection of the generator does when something has come, or is due.
+
+use super::line::{Got, Line, State};
+use super::play::{Phase, Play};
+use super::slow::PACE;
+use super::squad::Squad;
+use super::tally::Request;
+use crate::bench::load::{Closer, Conduct, Fault};
+use mio::event::Event;
+use std::cmp::Reverse;
+use std::io;
+
+/// The longest pause after an attempt that has failed, ns; the first is a thousandth of it.
+const PAUSE: u64 = 512_000_000;
+/// Attempts in the beginning; who has failed so often comes back when all have begun.
+const ATTEMPTS: u32 = 4;
+
+impl Play<'_> {
+    /// Something has come for a connection.
+    pub(super) fn ready(&mut self, index: usize, event: &Event) {
+        let now = self.now();
+        let Some(line) = self.lines.get_mut(index) else {
+            return;
+        };
+        if line.state == State::Connecting {
+            match line.is_connected() {
+                Ok(Some(())) => self.connected(index, now),
+                Ok(None) => return,
+                Err(error) => {
+                    self.connecting -= 1;
+                    return self.unconnected(index, now, &error);
+                }
+            }
+        } else if event.is_writable() {
+            line.flush();
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            let paced = self.squad_of(index).map(|squad| squad.conduct);
+            if !matches!(paced, Some(Conduct::SlowRead { .. })) {
+                self.read(index, event.is_read_closed());
+            }
+        }
+    }
+
+    fn connected(&mut self, index: usize, now: u64) {
+        self.connecting -= 1;
+        let Some(line) = self.lines.get_mut(index) else {
+            return;
+        };
+        line.state = State::Open;
+        if let Some(squad) = self.squads.get_mut(line.group) {
+            squad.tally.connected(now);
+        }
+        if !matches!(self.phase, Phase::Gathering(_)) {
+            self.begin(index, now);
+        }
+    }
+
+    /// A connection was not made. It is tried again, later each time.
+    pub(super) fn unconnected(&mut self, index: usize, now: u64, error: &io::Error) {
+        self.tell(format!("a connection was not made: {error}"));
+        self.fault(index, Fault::Connect, now);
+        self.part(index, now, true);
+    }
+
+    fn fault(&mut self, index: usize, fault: Fault, now: u64) {
+        let group = self.lines.get(index).map(|line| line.group);
+        if let Some(squad) = group.and_then(|group| self.squads.get_mut(group)) {
+            squad.tally.fault(fault, now);
+        }
+    }
+
+    /// Ends a connection; there will be another, unless it is late.
+    fn part(&mut self, index: usize, now: u64, failed: bool) {
+        let Some(line) = self.lines.get_mut(index) else {
+            return;
+        };
+        line.close();
+        line.failures = if failed { line.failures + 1 } else { 0 };
+        let again = match self.phase {
+            Phase::Gathering(_) => line.failures < ATTEMPTS,
+            Phase::Warming(_) | Phase::Measuring(_) => true,
+            Phase::Draining(_) => false,
+        };
+        if !again {
+            return;
+        }
+        let pause = match line.failures {
+            0 => 0,
+            failures => PAUSE >> (10 - failures.min(10)),
+        };
+        self.timers.push(Reverse((now + pause, index, line.begun)));
+    }
+
+    /// Begins what is done on a connection that stands; or makes it, if it does not.
+    pub(super) fn begin(&mut self, index: usize, now: u64) {
+        let Some(line) = self.lines.get_mut(index) else {
+            return;
+        };
+        match line.state {
+            State::Connecting => return,
+            State::Apart => return self.part(index, now, false),
+            State::Open => {}
+        }
+        let (group, begun) = (line.group, line.begun);
+        let Some(squad) = self.squads.get_mut(group) else {
+            return;
+        };
+        match squad.conduct {
+            Conduct::Closed { depth } => {
+                for _ in 0..depth {
+                    ask(line, squad, now, now);
+                }
+                line.flush();
+            }
+            Conduct::Open { .. } => self.rejoin(index, group, now),
+            Conduct::Short { resets, .. } => {
+                line.resets = resets > 0 && self.random.u32(0..100) < resets;
+                ask(line, squad, begun, now);
+                line.flush();
+                if line.resets {
+                    line.reset();
+                    self.part(index, now, false);
+                }
+            }
+            Conduct::Silent => {}
+            Conduct::Drip { .. } => {
+                line.page = 0;
+                self.timers.push(Reverse((now, index, begun)));
+            }
+            Conduct::SlowRead { .. } => {
+                ask(line, squad, now, now);
+                line.flush();
+                self.timers.push(Reverse((now + PACE, index, begun)));
+            }
+        }
+    }
+
+    /// A connection of an open loop has nothing to do: perhaps somebody waits for one.
+    fn rejoin(&mut self, index: usize, group: usize, now: u64) {
+        if let Some(squad) = self.squads.get_mut(group) {
+            squad.free.push_back(index);
+        }
+        self.send_waiting(group, now);
+    }
+
+    /// Sends what waits on connections that are free. Returns whether something was sent.
+    pub(super) fn send_waiting(&mut self, group: usize, now: u64) -> bool {
+        let Some(squad) = self.squads.get_mut(group) else {
+            return false;
+        };
+        let mut has_sent = false;
+        while let Some(due) = squad.waiting.front().copied() {
+            let Some(index) = squad.free.pop_front() else {
+                break;
+            };
+            // Those that have ended meanwhile come back when they are connected again.
+            if let Some(line) = self.lines.get_mut(index)
+                && line.state == State::Open
+                && line.owed.is_empty()
+            {
+                squad.waiting.pop_front();
+                ask(line, squad, due, now);
+                line.flush();
+                has_sent = true;
+            }
+        }
+        has_sent
+    }
+
+    /// Reads all that has come. `closed`: the end is known to have come, too.
+    fn read(&mut self, index: usize, closed: bool) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        while let Some(line) = self.lines.get_mut(index) {
+            let got = line.receive(&mut buffer);
+            let now = self.now();
+            let goes_on = match got {
+                Got::Bytes(length) => {
+                    let bytes = buffer.get(..length).unwrap_or_default();
+                    // A read that was not filled has emptied the socket.
+                    self.take(index, bytes, now) && (closed || length == buffer.len())
+                }
+                Got::Nothing => false,
+                Got::End | Got::Failed => {
+                    self.ended(index, got == Got::Failed, now);
+                    false
+                }
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// Takes received bytes. Returns whether the connection is still the same.
+    pub(super) fn take(&mut self, index: usize, mut bytes: &[u8], now: u64) -> bool {
+        let Some(line) = self.lines.get_mut(index) else {
+            return false;
+        };
+        let Some(squad) = self.squads.get_mut(line.group) else {
+            return false;
+        };
+        let before = line.reader.body_bytes;
+        let mut answers = 0;
+        let mut fault = None;
+        let mut closes = false;
+        while !bytes.is_empty() && fault.is_none() {
+            let Some(front) = line.owed.front_mut() else {
+                fault = Some(Fault::Unasked);
+                break;
+            };
+            if front.first.is_none() {
+                front.first = Some(now);
+                line.reader.checks = squad.checks_next();
+            }
+            match line.reader.feed(&mut bytes) {
+                Ok(Some(answer)) => {
+                    let request = line.owed.pop_front().unwrap_or_default();
+                    squad.answered(line.number, &request, answer, now);
+                    answers += 1;
+                    closes |= answer.closes;
+                }
+                Ok(None) => {}
+                Err(_) => fault = Some(Fault::Malformed),
+            }
+        }
+        squad.tally.whole().body_bytes += line.reader.body_bytes - before;
+        if let Some(fault) = fault {
+            self.fault(index, fault, now);
+            self.part(index, now, true);
+            return false;
+        }
+        answers == 0 || self.go_on(index, answers, closes, now)
+    }
+
+    /// So many answers have come: what is done next? Returns whether the connection is the same.
+    fn go_on(&mut self, index: usize, answers: u32, closes: bool, now: u64) -> bool {
+        let is_draining = matches!(self.phase, Phase::Draining(_));
+        let Some(line) = self.lines.get_mut(index) else {
+            return false;
+        };
+        let group = line.group;
+        let Some(squad) = self.squads.get_mut(group) else {
+            return false;
+        };
+        line.failures = 0;
+        if let Conduct::Short { closer, .. } = squad.conduct {
+            // Who has said that he closes is waited for.
+            let waits = closer == Closer::Server && closes;
+            if !waits {
+                self.part(index, now, false);
+            }
+            return waits;
+        }
+        if closes {
+            // As it was announced; what was asked after that is asked anew elsewhere.
+            self.part(index, now, false);
+            return false;
+        }
+        match squad.conduct {
+            Conduct::Closed { .. } if !is_draining => {
+                for _ in 0..answers {
+                    ask(line, squad, now, now);
+                }
+                line.flush();
+            }
+            Conduct::Open { .. } if line.owed.is_empty() => self.rejoin(index, group, now),
+            Conduct::SlowRead { .. } if !is_draining => {
+                ask(line, squad, now, now);
+                line.flush();
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// The stream has ended.
+    pub(super) fn ended(&mut self, index: usize, failed: bool, now: u64) {
+        let Some(line) = self.lines.get_mut(index) else {
+            return;
+        };
+        let Some(squad) = self.squads.get_mut(line.group) else {
+            return;
+        };
+        if !failed && let Some(answer) = line.reader.end() {
+            let request = line.owed.pop_front().unwrap_or_default();
+            squad.answered(line.number, &request, answer, now);
+        }
+        let mut lost = false;
+        for request in std::mem::take(&mut line.owed) {
+            let has_begun = request.first.is_some();
+            let fault = match failed {
+                true if !lost => Fault::Reset,
+                false if has_begun => Fault::Truncated,
+                _ => Fault::Closed,
+            };
+            squad.tally.fault(fault, now);
+            lost = true;
+        }
+        // Who has asked for nothing may be sent away; but not those who came to stay.
+        if !lost && (failed && !squad.is_short() || squad.conduct == Conduct::Silent) {
+            lost = true;
+            let fault = if failed { Fault::Reset } else { Fault::Closed };
+            squad.tally.fault(fault, now);
+        }
+        let drips = matches!(squad.conduct, Conduct::Drip { .. });
+        self.part(index, now, lost || drips);
+    }
+
+    /// Does what timers are due for.
+    pub(super) fn fire(&mut self, now: u64) {
+        while let Some(Reverse((at, index, begun))) = self.timers.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.timers.pop();
+            let Some(line) = self.lines.get(index) else {
+                continue;
+            };
+            // Another connection has been made since.
+            if line.begun != begun {
+                continue;
+            }
+            match (line.state, self.squad_of(index).map(|squad| squad.conduct)) {
+                (State::Apart, _) if !matches!(self.phase, Phase::Draining(_)) => {
+                    self.connect(index, now);
+                }
+                (State::Open, Some(Conduct::Drip { rate })) => self.drip(index, rate, now),
+                (State::Open, Some(Conduct::SlowRead { rate, .. })) => self.sip(index, rate, now),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Puts a request in line to be sent.
+fn ask(line: &mut Line, squad: &mut Squad, due: u64, now: u64) {
+    let number = line.page;
+    line.page += 1;
+    let Some((_, text)) = squad.page(number) else {
+        return;
+    };
+    line.unsent.extend_from_slice(text);
+    line.owed.push_back(Request {
+        page: number,
+        due,
+        sent: now,
+        first: None,
+    });
+    squad.tally.whole().requests += 1;
+}

@@ -1,0 +1,272 @@
+//! Room `bench`: what is done in a run, one after the other? The check, what each server can do,
+//! the rounds, the system calls.
+
+use super::lab::{Lab, Trouble};
+use super::progress::Progress;
+use super::sample::{self, Order, Taken};
+use super::{calls, files, preflight};
+use crate::bench::contenders::Contender;
+use crate::bench::plan::{Plan, Step};
+use crate::bench::record::{ArmKind, Pass, Run, Sample};
+use crate::bench::workloads::{Pace, Shape, Workload, capacity};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// A run that is going on.
+#[derive(Debug)]
+pub struct Going {
+    /// What is to be done.
+    pub plan: Plan,
+    /// Where.
+    pub lab: Lab,
+    /// What has come of it so far.
+    pub run: Run,
+    progress: Progress,
+    /// What each contender can do, requests a second.
+    capacities: BTreeMap<usize, f64>,
+}
+
+impl Going {
+    /// One that has not begun.
+    pub fn new(plan: Plan, lab: Lab, run: Run) -> Self {
+        Self {
+            progress: Progress::new(plan.estimate()),
+            capacities: BTreeMap::new(),
+            plan,
+            lab,
+            run,
+        }
+    }
+
+    /// Starts everybody once, and looks whether the answer is right.
+    ///
+    /// # Errors
+    /// If it is not; if the user wants to stop.
+    pub fn check(&mut self) -> Result<(), Trouble> {
+        for arm in 0..self.plan.contenders.len() {
+            let Some((_, shape)) = self.plan.cells.first() else {
+                continue;
+            };
+            let shape = probing(shape);
+            let Some((order, lab)) = self.order(0, arm, &shape) else {
+                continue;
+            };
+            if order.contender.arm.kind != ArmKind::Control {
+                preflight::check(lab, &order)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all samples, and writes what there is after each round.
+    ///
+    /// # Errors
+    /// If nothing can be written; if the user wants to stop.
+    pub fn go(&mut self, folder: &Path) -> Result<(), Trouble> {
+        self.find_capacities()?;
+        let mut round = 0;
+        for step in self.plan.order() {
+            if step.round != round {
+                round = step.round;
+                self.run.seconds = self.lab.seconds();
+                files::write(folder, &self.run)?;
+            }
+            self.step(step)?;
+        }
+        self.count_calls()
+    }
+
+    /// The run as it is, when nothing more is done.
+    pub fn over(mut self) -> Run {
+        self.progress.finish();
+        self.run.seconds = self.lab.seconds();
+        self.run
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), Trouble> {
+        let what = self.title(step.cell, step.arm);
+        let round = format!("round {} of {}", step.round + 1, self.plan.rounds);
+        self.progress.at(&self.lab, &format!("{round}: {what}"));
+        let taken = self.take(step.cell, step.arm)?;
+        for why in taken.broken {
+            let place = format!("{what}, round {}", step.round + 1);
+            self.run.problems.push(format!("{place}: {why}"));
+        }
+        self.run.samples.push(Sample {
+            arm: step.arm,
+            cell: step.cell,
+            round: step.round,
+            ..taken.sample
+        });
+        self.progress.done(self.plan.cost(step.cell));
+        Ok(())
+    }
+
+    fn take(&mut self, cell: usize, arm: usize) -> Result<Taken, Trouble> {
+        let Some((_, shape)) = self.plan.cells.get(cell) else {
+            return Ok(Taken::default());
+        };
+        let shape = shape.clone();
+        let Some((order, lab)) = self.order(cell, arm, &shape) else {
+            return Ok(Taken::default());
+        };
+        if shape.pace != Pace::Fixed && order.capacity.0 <= 0.0 {
+            let why = "it is not known what the servers can do, from which the rate would follow";
+            let mut taken = Taken::default();
+            taken.sample.invalid.push(why.to_owned());
+            return Ok(taken);
+        }
+        sample::take(lab, &order)
+    }
+
+    fn title(&self, cell: usize, arm: usize) -> String {
+        let cell = self.plan.cells.get(cell);
+        let arm = self.plan.contenders.get(arm);
+        format!(
+            "{}: {}",
+            cell.map_or("", |(_, shape)| &shape.name),
+            arm.map_or("", |contender| &contender.arm.name)
+        )
+    }
+
+    /// What is to be done in a cell by an arm, and where.
+    fn order<'a>(
+        &'a mut self,
+        cell: usize,
+        arm: usize,
+        shape: &'a Shape,
+    ) -> Option<(Order<'a>, &'a mut Lab)> {
+        let capacity = self.capacity(arm);
+        let plan = &self.plan;
+        let (workload, _): &(&Workload, Shape) = plan.cells.get(cell)?;
+        let contender: &Contender = plan.contenders.get(arm)?;
+        let (warm_up, measure) = plan.times_of(workload);
+        let order = Order {
+            contender,
+            workload,
+            shape,
+            warm_up,
+            measure,
+            drain: plan.drain_of(workload),
+            level: plan.level_of(workload),
+            capacity,
+        };
+        Some((order, &mut self.lab))
+    }
+
+    /// What the slowest can do, and this one.
+    fn capacity(&self, arm: usize) -> (f64, f64) {
+        let slowest = self.capacities.values().copied().reduce(f64::min);
+        let slowest = slowest.unwrap_or(0.0);
+        let own = self.capacities.get(&arm).copied();
+        (slowest, own.unwrap_or(slowest))
+    }
+
+    /// Finds out what each server can do, if rates depend on that.
+    fn find_capacities(&mut self) -> Result<(), Trouble> {
+        let paced = |(_, shape): &(&Workload, Shape)| shape.pace != Pace::Fixed;
+        let Some(cell) = self.plan.cells.iter().position(paced) else {
+            return Ok(());
+        };
+        for arm in self.plan.paced() {
+            let name = self.title(cell, arm);
+            let what = format!("how much can it do? {name}");
+            self.progress.at(&self.lab, &what);
+            let Some((_, shape)) = self.plan.cells.get(cell) else {
+                continue;
+            };
+            let shape = probing(shape);
+            let times = self.plan.times;
+            let Some((order, lab)) = self.order(cell, arm, &shape) else {
+                continue;
+            };
+            let order = Order {
+                warm_up: Duration::from_secs_f64(times.warm_up),
+                measure: Duration::from_secs_f64(times.measure),
+                ..order
+            };
+            let Sample {
+                metrics,
+                at,
+                invalid,
+                notes,
+                limiter,
+                ..
+            } = sample::take(lab, &order)?.sample;
+            let found = metrics.get("throughput").copied().unwrap_or(0.0);
+            let mut kept = Sample {
+                arm,
+                cell,
+                pass: Pass::Capacity,
+                at,
+                invalid,
+                notes,
+                limiter,
+                ..Sample::default()
+            };
+            if found > 0.0 {
+                self.capacities.insert(arm, found);
+                kept.metrics.insert("capacity".to_owned(), found);
+            }
+            self.run.samples.push(kept);
+            self.progress.done(self.plan.probe_cost());
+        }
+        self.name_rates();
+        Ok(())
+    }
+
+    /// A common rate is known now, and belongs into the description of its cells.
+    fn name_rates(&mut self) {
+        let (slowest, _) = self.capacity(usize::MAX);
+        for (cell, (_, shape)) in self.run.cells.iter_mut().zip(&self.plan.cells) {
+            if let Pace::OfSlowest(part) = shape.pace {
+                let rate = part * slowest;
+                cell.parameters.insert("rate".to_owned(), rate.round());
+                let words = format!(" ({rate:.0} requests a second)");
+                cell.description.push_str(&words);
+            }
+        }
+    }
+
+    fn count_calls(&mut self) -> Result<(), Trouble> {
+        let counted = self.plan.counted();
+        if !counted.is_empty() && !calls::can_be_counted() {
+            self.run.notes.push(
+                "system calls were not counted: strace is not installed (apt install strace)"
+                    .to_owned(),
+            );
+            return Ok(());
+        }
+        for (cell, arm) in counted {
+            let what = format!("counting system calls: {}", self.title(cell, arm));
+            self.progress.at(&self.lab, &what);
+            let Some((_, shape)) = self.plan.cells.get(cell) else {
+                continue;
+            };
+            let shape = shape.clone();
+            let Some((order, lab)) = self.order(cell, arm, &shape) else {
+                continue;
+            };
+            let sample = calls::count(lab, &order)?;
+            self.run.samples.push(Sample {
+                arm,
+                cell,
+                ..sample
+            });
+            self.progress.done(self.plan.count_cost());
+        }
+        Ok(())
+    }
+}
+
+/// The same, with the load by which it is found out what a server can do.
+fn probing(shape: &Shape) -> Shape {
+    Shape {
+        groups: vec![capacity::probe()],
+        pace: Pace::Fixed,
+        levels: Vec::new(),
+        stall: None,
+        ..shape.clone()
+    }
+}

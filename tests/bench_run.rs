@@ -1,0 +1,211 @@
+//! `oneloop bench` as a user runs it, only shorter: what lies in the directory of a run, and what is
+//! said when it cannot be. Nothing here depends on how fast anything is.
+#![cfg(feature = "bench")]
+
+// Other tests use more of it.
+#[allow(dead_code)]
+#[path = "support/process.rs"]
+mod process;
+
+use oneloop::bench::record::{ArmKind, Pass, Run};
+use process::{eventually, has};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// The shortest run that has everything.
+const SHORT: &[&str] = &["--rounds", "1", "--seconds", "0.2"];
+
+fn bench(place: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+    command
+        .current_dir(place)
+        .arg("bench")
+        .args(args)
+        .stdin(Stdio::null());
+    command
+}
+
+fn output(place: &TempDir, args: &[&str]) -> Output {
+    bench(place.path(), args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn read(path: &Path) -> Run {
+    serde_json::from_reader(File::open(path).unwrap()).unwrap()
+}
+
+/// What a run with these arguments has written.
+fn run(args: &[&str]) -> Run {
+    let place = tempfile::tempdir().unwrap();
+    let args = [args, SHORT, &["--output", "here"]].concat();
+    let output = output(&place, &args);
+    let file = place.path().join("here/run.json");
+    assert!(file.exists(), "{}", text(&output.stderr));
+    read(&file)
+}
+
+/// The samples in their order, by round, cell and arm.
+fn order(run: &Run) -> Vec<(u32, usize, usize)> {
+    let measured = run.samples.iter().filter(|one| one.pass == Pass::Measured);
+    measured.map(|one| (one.round, one.cell, one.arm)).collect()
+}
+
+#[test]
+fn every_arm_is_in_every_cell_and_client_and_server_have_counted_the_same() {
+    let run = run(&["keepalive", "short", "--models", "reactor,thread,process"]);
+    let arms: Vec<_> = run.arms.iter().map(|arm| arm.name.as_str()).collect();
+    assert_eq!(arms, ["reactor", "reactor'", "thread", "process"]);
+    assert_eq!(run.arms[1].kind, ArmKind::Control);
+    let cells: Vec<_> = run.cells.iter().map(|cell| cell.name.as_str()).collect();
+    assert_eq!(
+        cells,
+        ["keepalive c=1", "keepalive c=64", "short client c=16"]
+    );
+    let wanted = (0..cells.len()).flat_map(|cell| (0..arms.len()).map(move |arm| (0, cell, arm)));
+    let found: BTreeSet<_> = order(&run).into_iter().collect();
+    assert_eq!(found, wanted.collect());
+    // Any sample may be left out here, where others are at work; but never for this reason.
+    let counts = |problem: &&String| problem.contains("and the client received");
+    let wrong: Vec<_> = run.problems.iter().filter(counts).collect();
+    assert_eq!(wrong, [""; 0]);
+    for sample in run.samples.iter().filter(|one| one.pass == Pass::Measured) {
+        let cell = &run.cells[sample.cell];
+        let headline = sample.metrics.get(&cell.headline);
+        assert!(headline.is_some_and(|value| *value > 0.0), "{sample:?}");
+        assert_eq!(sample.errors.values().sum::<u64>(), 0, "{sample:?}");
+    }
+}
+
+#[test]
+fn a_seed_makes_the_order() {
+    let args = ["keepalive", "--models", "reactor,thread", "--seed"];
+    let with = |seed: &'static str| order(&run(&[&args[..], &[seed]].concat()));
+    let first = with("1");
+    assert_eq!(first, with("1"));
+    let others = ["2", "3", "4"].map(with);
+    assert!(others.iter().any(|other| *other != first), "{first:?}");
+}
+
+#[test]
+fn silent_connections_have_a_slope() {
+    let run = run(&["idle", "--conns", "40", "--models", "thread"]);
+    for sample in run.samples.iter().filter(|one| one.pass == Pass::Measured) {
+        let names = [
+            "memory_slope",
+            "at_0.memory",
+            "at_20.memory",
+            "at_40.memory",
+        ];
+        for name in names {
+            assert!(sample.metrics.contains_key(name), "{name}: {sample:?}");
+        }
+        assert!(sample.metrics.contains_key("canary.p99"), "{sample:?}");
+    }
+}
+
+#[test]
+fn what_is_unknown_is_answered_with_the_choices_and_exit_code_2() {
+    let place = tempfile::tempdir().unwrap();
+    for (args, words) in [
+        (["nonsense"].as_slice(), "there are keepalive, short"),
+        (&["--models", "nonsense"], "there are reactor"),
+        (&["--target", "https://example.com"], "http://"),
+        (&["--server", "nginx"], "{port}"),
+    ] {
+        let output = output(&place, args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_server_that_does_not_start_is_told_with_its_own_words_before_anything_is_measured() {
+    let place = tempfile::tempdir().unwrap();
+    let server = "broken=sh -c 'echo no luck >&2; exit 3' {port}";
+    let output = output(&place, &["keepalive", "--server", server]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("broken: it ended before it listened"),
+        "{said}"
+    );
+    assert!(said.contains("it said: no luck"), "{said}");
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+/// Starts nginx with a port and a root: its configuration can only come from a file.
+const NGINX: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+cat > "$here/nginx.conf" <<END
+daemon off; pid $here/nginx.pid; error_log $here/error.log;
+events {}
+http {
+    access_log off; keepalive_requests 1000000000;
+    client_body_temp_path $here/1; proxy_temp_path $here/2; fastcgi_temp_path $here/3;
+    uwsgi_temp_path $here/4; scgi_temp_path $here/5;
+    server { listen 127.0.0.1:$1; root $2; }
+}
+END
+exec nginx -c "$here/nginx.conf" -e "$here/error.log"
+"#;
+
+#[test]
+fn nginx_takes_part_beside_the_models() {
+    if !has("nginx") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let script = place.path().join("nginx.sh");
+    std::fs::write(&script, NGINX).unwrap();
+    let server = format!("nginx=sh {} {{port}} {{root}}", script.display());
+    let run = run(&["keepalive", "--models", "reactor", "--server", &server]);
+    let arm = run.arms.iter().position(|arm| arm.name == "nginx").unwrap();
+    assert_eq!(run.arms[arm].kind, ArmKind::Server);
+    let samples = run.samples.iter().filter(|sample| sample.arm == arm);
+    for sample in samples.clone() {
+        assert!(sample.metrics["throughput"] > 0.0, "{sample:?}");
+        assert_eq!(sample.errors.values().sum::<u64>(), 0, "{sample:?}");
+    }
+    assert_eq!(samples.count(), 2);
+}
+
+#[test]
+fn ctrl_c_leaves_the_samples_that_were_taken_and_no_process() {
+    let place = tempfile::tempdir().unwrap();
+    let args = ["keepalive", "--models", "reactor", "--seconds", "0.2"];
+    let args = [&args[..], &["--rounds", "1000", "--output", "here"]].concat();
+    let mut child = bench(place.path(), &args)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The file is written after the first round.
+    let file = place.path().join("here/run.json");
+    eventually("a round is over", || file.exists());
+    let process = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(process, Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let run = read(&file);
+    assert!(run.samples.len() >= 4, "{}", run.samples.len());
+    assert!(run.problems[0].starts_with("the run was interrupted after"));
+    let temporary = format!("oneloop-bench-{}", process.as_raw_nonzero());
+    assert!(!std::env::temp_dir().join(temporary).exists());
+}
+
+#[test]
+fn a_run_is_not_overwritten() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("run.json"), "{}").unwrap();
+    let output = output(&place, &["keepalive", "--models", "pool", "--output", "."]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("name another directory"), "{said}");
+}
