@@ -14,6 +14,12 @@ use std::thread;
 const MS: u64 = 1_000_000;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
+/// What a server makes of the number of a request, from 1; `None` closes.
+type Answer = fn(u64) -> Option<Vec<u8>>;
+
+/// A change that makes a load wrong.
+type Change = fn(&mut Load);
+
 /// What a server has seen.
 #[derive(Debug, Default)]
 struct Log {
@@ -23,8 +29,8 @@ struct Log {
     bytes: Vec<u8>,
 }
 
-/// A server that answers each request with what `answer` makes of its number, from 1; `None` closes.
-fn server(answer: fn(u64) -> Option<Vec<u8>>) -> (SocketAddr, Arc<Mutex<Log>>) {
+/// A server.
+fn server(answer: Answer) -> (SocketAddr, Arc<Mutex<Log>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let log = Arc::new(Mutex::new(Log::default()));
@@ -38,7 +44,7 @@ fn server(answer: fn(u64) -> Option<Vec<u8>>) -> (SocketAddr, Arc<Mutex<Log>>) {
     (address, kept)
 }
 
-fn serve(mut client: TcpStream, log: &Mutex<Log>, answer: fn(u64) -> Option<Vec<u8>>) {
+fn serve(mut client: TcpStream, log: &Mutex<Log>, answer: Answer) {
     {
         let mut log = log.lock().unwrap();
         log.connections += 1;
@@ -202,7 +208,7 @@ fn what_an_open_loop_cannot_send_is_dropped_and_what_is_never_answered_is_missin
 /// Red if an error is counted as another, or not at all.
 #[test]
 fn answers_that_are_wrong_are_counted_by_kind() {
-    let answers: [(Fault, fn(u64) -> Option<Vec<u8>>); 7] = [
+    let answers: [(Fault, Answer); 7] = [
         (Fault::Status, |_| {
             Some(b"HTTP/1.1 500 No\r\nContent-Length: 5\r\n\r\nhello".to_vec())
         }),
@@ -302,7 +308,7 @@ fn what_is_no_load_is_an_error_that_says_why() {
         .local_addr()
         .unwrap();
     let good = load(address, 1, Conduct::Silent);
-    let bad: [(fn(&mut Load), &str); 5] = [
+    let bad: [(Change, &str); 5] = [
         (|load| load.measure = 0, "nothing is measured in no time"),
         (|load| load.groups.clear(), "0 connections"),
         (
