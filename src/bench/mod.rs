@@ -69,11 +69,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             told(|to| explain::print(workload, to, Paper::of_standard_output()))
         }
         Some(Command::Generate) => generator::generate(),
-        Some(
-            Command::Selftest(_)
-            | Command::Report { .. }
-            | Command::Oracle { .. },
-        ) => Err("not built yet".into()),
+        Some(Command::Selftest(_) | Command::Report { .. } | Command::Oracle { .. }) => {
+            Err("not built yet".into())
+        }
     }
 }
 
