@@ -9,6 +9,12 @@
 //! - [`account`]: what has a server's process used?
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
+//! - [`statistics`]: what can be said of a few numbers? [`analysis`]: what does a run say?
+//! - [`expectations`]: what should each model show, and why?
+//! - [`table`]: what does a run look like on a terminal? [`csv`]: and in a spreadsheet?
+//! - [`reading`]: how is a run read again?
+//! - [`compare`]: what has changed from one run to another? [`check`]: can a run be believed?
+//! - [`explain`]: what is a workload for, and what is expected of whom?
 //! - [`platform`]: what can only some systems be told?
 //! - [`workloads`]: which loads are there, and what does each tell apart?
 //! - [`contenders`]: who is compared? [`words`]: how is a command divided?
@@ -16,21 +22,32 @@
 //! - [`plan`]: what will be done, in which order, how long will it take?
 
 pub mod account;
+pub mod analysis;
 pub mod arguments;
+pub mod check;
+pub mod compare;
 pub mod contenders;
+pub mod csv;
+pub mod expectations;
+pub mod explain;
 pub mod generator;
 pub mod load;
 pub mod metrics;
 pub mod plan;
 pub mod platform;
+pub mod reading;
 pub mod record;
 pub mod run;
+pub mod statistics;
+pub mod table;
 pub mod words;
 pub mod workloads;
 
 use arguments::{Arguments, Command};
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
+use table::Paper;
 
 /// Does what the command line says.
 ///
@@ -39,14 +56,51 @@ use std::process::ExitCode;
 pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     match arguments.command {
         None => run::run(&arguments.plan),
+        Some(Command::Compare { before, after }) => {
+            let (before, after) = (reading::read(&before)?, reading::read(&after)?);
+            told(|to| compare::print(&before, &after, to, Paper::of_standard_output()))
+        }
+        Some(Command::Check { run }) => {
+            let run = reading::read(&run)?;
+            told(|to| check::print(&run, to, Paper::of_standard_output()))
+        }
+        Some(Command::Explain { workload }) => {
+            let workload = workload.as_deref().map(explain::named).transpose()?;
+            told(|to| explain::print(workload, to, Paper::of_standard_output()))
+        }
         Some(Command::Generate) => generator::generate(),
-        Some(
-            Command::Selftest(_)
-            | Command::Compare { .. }
-            | Command::Report { .. }
-            | Command::Check { .. }
-            | Command::Explain { .. }
-            | Command::Oracle { .. },
-        ) => Err("not built yet".into()),
+        Some(Command::Selftest(_) | Command::Report { .. } | Command::Oracle { .. }) => {
+            Err("not built yet".into())
+        }
+    }
+}
+
+/// What a subcommand answers: nothing more than that it was told, or a code of its own.
+trait Answer {
+    fn code(self) -> ExitCode;
+}
+
+impl Answer for () {
+    fn code(self) -> ExitCode {
+        ExitCode::SUCCESS
+    }
+}
+
+impl Answer for ExitCode {
+    fn code(self) -> ExitCode {
+        self
+    }
+}
+
+/// Prints to standard output. A reader that has left (`| head`) has seen enough.
+fn told<A: Answer>(
+    print: impl FnOnce(&mut dyn Write) -> io::Result<A>,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let mut text = Vec::new();
+    let code = print(&mut text)?.code();
+    let mut to = io::stdout().lock();
+    match to.write_all(&text).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(code),
     }
 }

@@ -1,0 +1,89 @@
+//! Room `bench`: runs that nobody has made, for tests.
+
+use crate::bench::record::{Arm, ArmKind, Cell, Run, SCHEMA, Sample};
+
+/// Arms that tests compare.
+pub const ARMS: [&str; 4] = ["reactor", "reactor'", "thread", "process"];
+
+/// A run with these cells (name, headline), without samples.
+pub fn run(cells: &[(&str, &str)]) -> Run {
+    let arm = |name: &&str| Arm {
+        name: (*name).to_owned(),
+        kind: match name.ends_with('\'') {
+            true => ArmKind::Control,
+            false => ArmKind::Model,
+        },
+        command: vec!["oneloop".to_owned()],
+    };
+    let cell = |(name, headline): &(&str, &str)| {
+        let workload = name.split(' ').next().unwrap_or_default();
+        let parameters = name.split(' ').filter_map(|part| part.split_once('='));
+        let parameters = parameters.filter_map(|(name, value)| Some((name, value.parse().ok()?)));
+        Cell {
+            name: (*name).to_owned(),
+            workload: workload.to_owned(),
+            parameters: parameters
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            description: "closed loop, 64 connections, 1 KiB".to_owned(),
+            pinned: true,
+            headline: (*headline).to_owned(),
+            reproduce: None,
+        }
+    };
+    Run {
+        schema: SCHEMA,
+        program: "oneloop 0.1.0".to_owned(),
+        command: vec!["oneloop".to_owned(), "bench".to_owned()],
+        arms: ARMS.iter().map(arm).collect(),
+        cells: cells.iter().map(cell).collect(),
+        seed: 7,
+        seconds: 480.0,
+        ..Run::default()
+    }
+}
+
+/// Adds a sample with these metrics.
+pub fn add(run: &mut Run, place: (usize, usize, u32), metrics: &[(&str, f64)]) {
+    let (cell, arm, round) = place;
+    run.samples.push(Sample {
+        arm,
+        cell,
+        round,
+        metrics: metrics
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value))
+            .collect(),
+        limiter: "server processor 100 %".to_owned(),
+        ..Sample::default()
+    });
+}
+
+/// Small differences between rounds, always the same: about 1 % (`round` and `salt` choose).
+pub fn noise(round: u32, salt: u32) -> f64 {
+    let turn = (round * 7 + salt * 13) % 11;
+    1.0 + (f64::from(turn) - 5.0) / 400.0
+}
+
+/// A run of one cell in which each arm has the reference's throughput times a factor, for so many
+/// rounds, while the machine gets slower all the time.
+pub fn plain(factors: [f64; 4], rounds: u32) -> Run {
+    let mut run = run(&[("keepalive c=64", "throughput")]);
+    for round in 0..rounds {
+        for (arm, factor) in (0_u32..).zip(factors) {
+            let machine = 84_000.0 - 2000.0 * f64::from(round);
+            let value = machine * factor * noise(round, arm);
+            let place = (0, usize::try_from(arm).unwrap_or(0), round);
+            let cpu = 1e6 / value;
+            let switches = if arm < 2 { 0.11 } else { 0.98 };
+            let metrics = [
+                ("throughput", value),
+                ("cpu", cpu),
+                ("switches", switches),
+                ("p99", cpu * 150.0),
+            ];
+            add(&mut run, place, &metrics);
+        }
+    }
+    run
+}

@@ -1,0 +1,227 @@
+//! Room `bench`: do verdicts keep what they promise? Runs of which the truth is known are drawn, and
+//! it is counted how often the interval holds it, how often something is claimed of equals, and how
+//! often a slowdown of 5 % is found. Everything is drawn from a fixed seed.
+//!
+//! `cargo test --profile proof --lib simulation -- --ignored --nocapture` prints the tables of
+//! docs/bench/statistics.md.
+
+use super::sample_runs::{add, run};
+use super::{Analysis, Verdict, analyse};
+use crate::bench::record::{Arm, ArmKind, Run};
+use crate::bench::statistics::interval;
+use fastrand::Rng;
+use std::f64::consts::TAU;
+
+/// How the samples of an arm spread.
+#[derive(Clone, Copy, Debug)]
+enum Noise {
+    /// As a normal curve.
+    Normal,
+    /// With tails: Student's curve with three degrees of freedom.
+    Tails,
+    /// To the slow side only: exponential.
+    Skew,
+    /// Normal, and one in twenty is 5 to 20 % slow.
+    Spikes,
+}
+
+const NOISES: [Noise; 4] = [Noise::Normal, Noise::Tails, Noise::Skew, Noise::Spikes];
+/// What each arm truly has of the reference's throughput: an equal, and two that are slower.
+const TRUTH: [f64; 5] = [1.0, 1.0, 1.0, 0.95, 0.98];
+
+fn normal(random: &mut Rng) -> f64 {
+    let distance = (-2.0 * random.f64().max(f64::MIN_POSITIVE).ln()).sqrt();
+    distance * (TAU * random.f64()).cos()
+}
+
+/// One deviation, of which the standard deviation is about 1.
+fn deviation(noise: Noise, random: &mut Rng) -> f64 {
+    match noise {
+        Noise::Normal | Noise::Spikes => normal(random),
+        Noise::Tails => {
+            let square: f64 = (0..3).map(|_| normal(random).powi(2)).sum();
+            normal(random) / square.sqrt()
+        }
+        Noise::Skew => 1.0 + random.f64().max(f64::MIN_POSITIVE).ln(),
+    }
+}
+
+/// A run in which samples spread by `sigma`, on a machine that drifts by 10 %.
+fn draw(noise: Noise, sigma: f64, (rounds, cells): (u32, usize), random: &mut Rng) -> Run {
+    let named: Vec<_> = (0..cells)
+        .map(|_| ("keepalive c=64", "throughput"))
+        .collect();
+    let mut run = run(&named);
+    run.arms = (0..TRUTH.len())
+        .map(|index| Arm {
+            name: format!("arm {index}"),
+            kind: if index == 1 {
+                ArmKind::Control
+            } else {
+                ArmKind::Model
+            },
+            command: Vec::new(),
+        })
+        .collect();
+    for round in 0..rounds {
+        for cell in 0..cells {
+            let mut order: Vec<usize> = (0..TRUTH.len()).collect();
+            random.shuffle(&mut order);
+            for (turn, arm) in (0_u32..).zip(order) {
+                let time = f64::from(round * 5 + turn) / f64::from(rounds * 5);
+                let spike = matches!(noise, Noise::Spikes) && random.f64() < 0.05;
+                let slow = if spike {
+                    0.05 + 0.15 * random.f64()
+                } else {
+                    0.0
+                };
+                let off = sigma * deviation(noise, random) - slow - 0.1 * time;
+                let value = 80_000.0 * TRUTH[arm] * off.exp();
+                add(&mut run, (cell, arm, round), &[("throughput", value)]);
+            }
+        }
+    }
+    run
+}
+
+/// How often, of all cells.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rates {
+    covered: f64,
+    claimed_of_equals: f64,
+    five_found: f64,
+    two_found: f64,
+    wrong_side: f64,
+    unproven_cells: f64,
+    unproven_runs: f64,
+}
+
+fn rates(noise: Noise, sigma: f64, size: (u32, usize), runs: u32) -> Rates {
+    let mut random = Rng::with_seed(42);
+    let mut rates = Rates::default();
+    let mut cells = 0.0;
+    for _ in 0..runs {
+        let analysis = analyse(&draw(noise, sigma, size, &mut random));
+        rates.unproven_runs += f64::from(analysis.unproven) / f64::from(runs);
+        cells += count(&analysis, &mut rates);
+    }
+    for rate in [
+        &mut rates.claimed_of_equals,
+        &mut rates.five_found,
+        &mut rates.two_found,
+        &mut rates.wrong_side,
+        &mut rates.unproven_cells,
+    ] {
+        *rate /= cells;
+    }
+    rates.covered /= cells * 3.0;
+    rates
+}
+
+fn count(analysis: &Analysis, rates: &mut Rates) -> f64 {
+    let mut cells = 0.0;
+    for cell in &analysis.cells {
+        cells += 1.0;
+        rates.unproven_cells += f64::from(!cell.proven);
+        for row in &cell.rows[2..] {
+            let (ratio, truth) = (row.ratio.unwrap(), TRUTH[row.arm]);
+            rates.covered += f64::from(ratio.low <= truth && truth <= ratio.high);
+            rates.wrong_side += f64::from(row.verdict == Verdict::Better && truth < 1.0);
+        }
+        rates.claimed_of_equals += f64::from(cell.rows[2].verdict.claims());
+        rates.five_found += f64::from(cell.rows[3].verdict == Verdict::Worse);
+        rates.two_found += f64::from(cell.rows[4].verdict == Verdict::Worse);
+    }
+    cells
+}
+
+#[test]
+fn verdicts_keep_what_they_promise() {
+    for noise in NOISES {
+        let found = rates(noise, 0.02, (8, 6), 40);
+        let told = format!("{noise:?}: {found:?}");
+        assert!(found.covered >= 0.93, "{told}");
+        assert!(found.claimed_of_equals <= 0.03, "{told}");
+        assert!(found.wrong_side <= 0.005, "{told}");
+        assert!(
+            found.unproven_runs <= 0.1 && found.unproven_cells <= 0.02,
+            "{told}"
+        );
+        if !matches!(noise, Noise::Spikes) {
+            assert!(found.five_found >= 0.9, "{told}");
+        }
+    }
+}
+
+/// Prints; nothing is asserted that the test above does not assert.
+#[test]
+#[ignore = "takes minutes, and prints tables for the document"]
+#[expect(clippy::print_stdout, reason = "it is what the test is for")]
+fn print_the_tables() {
+    println!(
+        "| rounds | cells | noise | sigma | covered | claimed of equals | 5 % found | 2 % found | wrong side | unproven cells | unproven runs |"
+    );
+    println!("|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+    for (rounds, cells) in [(6, 6), (8, 6), (12, 6), (16, 6), (8, 1), (8, 20)] {
+        for noise in NOISES {
+            for sigma in [0.02, 0.03, 0.04] {
+                let found = rates(
+                    noise,
+                    sigma,
+                    (rounds, cells),
+                    3000 / u32::try_from(cells).unwrap(),
+                );
+                let percent = [
+                    found.covered,
+                    found.claimed_of_equals,
+                    found.five_found,
+                    found.two_found,
+                    found.wrong_side,
+                    found.unproven_cells,
+                    found.unproven_runs,
+                ]
+                .map(|rate| format!("{:.1}", rate * 100.0));
+                println!(
+                    "| {rounds} | {cells} | {noise:?} | {sigma} | {} |",
+                    percent.join(" | ")
+                );
+            }
+        }
+    }
+    print_constructions();
+}
+
+/// What the usual way would do, beside ours: the truth is held in how many of 100?
+#[expect(clippy::print_stdout, reason = "it is what the test is for")]
+fn print_constructions() {
+    println!("\n| rounds | noise | bootstrap of the median | ours |\n|--:|---|--:|--:|");
+    let mut random = Rng::with_seed(42);
+    for rounds in [6_usize, 8, 12] {
+        for noise in NOISES {
+            let (mut usual, mut ours) = (0.0, 0.0);
+            for _ in 0..4000 {
+                let mut one = || 0.03 * (deviation(noise, &mut random));
+                let values: Vec<f64> = (0..rounds).map(|_| one() - (one() + one()) / 2.0).collect();
+                let (low, high) = bootstrap(&values, &mut random);
+                usual += f64::from(low <= 0.0 && high >= 0.0) / 40.0;
+                let found = interval::of(&values).unwrap();
+                ours += f64::from(found.low <= 0.0 && found.high >= 0.0) / 40.0;
+            }
+            println!("| {rounds} | {noise:?} | {usual:.1} | {ours:.1} |");
+        }
+    }
+}
+
+/// The percentile bootstrap of the median, 400 draws.
+fn bootstrap(values: &[f64], random: &mut Rng) -> (f64, f64) {
+    let mut medians = Vec::new();
+    for _ in 0..400 {
+        let drawn: Vec<f64> = values
+            .iter()
+            .map(|_| values[random.usize(..values.len())])
+            .collect();
+        medians.extend(crate::bench::statistics::median(&drawn));
+    }
+    medians.sort_by(f64::total_cmp);
+    (medians[9], medians[390])
+}

@@ -1,0 +1,156 @@
+//! Room `bench`: which measured numbers explain where a model stands?
+//!
+//! What a model's way of waiting does to a request is counted: its processor time, its context
+//! switches, its system calls, its memory. The row's sentence sets those that differ beside the
+//! reference's; the reason is the expectation's, if there is one and it is what was found.
+
+use super::{Row, pairs};
+use crate::bench::expectations;
+use crate::bench::record::{Cell, Run};
+
+/// What is counted, and how it is said. Of those that differ the first are told.
+const FACTS: &[(&str, &str)] = &[
+    ("cpu_connection", "us of processor time for each connection"),
+    ("cpu_gigabyte", "s of processor time for each GB"),
+    ("cpu", "us of processor time for each answer"),
+    ("switches", "context switches for each answer"),
+    ("calls", "system calls for each answer"),
+    ("faults", "page faults for each answer"),
+    ("memory_slope", "KiB for each further connection"),
+    ("starved", "connections without any answer"),
+    ("threads", "threads"),
+    ("processes", "processes"),
+];
+/// Of a connection or a GB the cost is one fact, and of an answer the same fact again.
+const SAME: [&str; 3] = ["cpu_connection", "cpu_gigabyte", "cpu"];
+/// Facts in a sentence.
+const MOST: usize = 3;
+/// What differs less explains nothing.
+const PART: f64 = 0.1;
+/// Nor does what is as small as that.
+const NOTHING: f64 = 0.05;
+
+/// Gives each row but the reference's its reasons.
+pub fn explain(run: &Run, cell: &Cell, rows: &mut [Row]) {
+    let Some(reference) = rows.iter().find(|row| row.arm == pairs::REFERENCE).cloned() else {
+        return;
+    };
+    let name = |arm: usize| run.arms.get(arm).map_or("", |arm| arm.name.as_str());
+    for row in rows {
+        if row.arm == pairs::REFERENCE || is_control(run, row.arm) {
+            continue;
+        }
+        let (low, high) = row
+            .ratio
+            .map_or((0.0, f64::INFINITY), |ratio| (ratio.low, ratio.high));
+        let reasons = expectations::matching(cell, name(row.arm));
+        let reasons = reasons.filter(|one| one.metric.is_some() || one.explains(low, high));
+        let reasons = reasons.map(|one| one.why.clone());
+        row.why = sentence((name(row.arm), row), (name(reference.arm), &reference))
+            .into_iter()
+            .chain(reasons)
+            .collect();
+    }
+}
+
+fn is_control(run: &Run, arm: usize) -> bool {
+    let kind = run.arms.get(arm).map(|arm| arm.kind);
+    kind == Some(crate::bench::record::ArmKind::Control)
+}
+
+/// Sets what a row has measured beside the reference's. `None` if nothing differs.
+pub fn sentence((name, row): (&str, &Row), (other, reference): (&str, &Row)) -> Option<String> {
+    let mut told: Vec<&str> = Vec::new();
+    let mut parts = Vec::new();
+    for (metric, words) in FACTS {
+        let repeated = SAME.contains(metric) && told.iter().any(|told| SAME.contains(told));
+        let pair = (row.medians.get(*metric), reference.medians.get(*metric));
+        let (Some(own), Some(others)) = pair else {
+            continue;
+        };
+        let off = (own - others).abs();
+        if repeated || parts.len() == MOST || off < NOTHING || off < others.abs() * PART {
+            continue;
+        }
+        told.push(metric);
+        let (own, others) = (number(*own), number(*others));
+        parts.push(format!("{own} {words}, where {other} has {others}"));
+    }
+    (!parts.is_empty()).then(|| format!("{name} has {}.", parts.join("; ")))
+}
+
+/// With about three digits.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 99.95 => format!("{value:.0}"),
+        size if size >= 9.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::analysis::Verdict;
+    use std::collections::BTreeMap;
+
+    fn row(medians: &[(&str, f64)]) -> Row {
+        let medians = medians.iter();
+        Row {
+            arm: 1,
+            ratio: None,
+            verdict: Verdict::NoDifference,
+            medians: medians
+                .map(|(name, value)| ((*name).to_owned(), *value))
+                .collect(),
+            ratios: Vec::new(),
+            samples: 8,
+            invalid: 0,
+            limiter: String::new(),
+            why: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_row_is_explained_by_what_differs() {
+        let thread = row(&[
+            ("cpu", 13.41),
+            ("switches", 0.98),
+            ("calls", 3.0),
+            ("threads", 65.0),
+        ]);
+        let reactor = row(&[
+            ("cpu", 11.2),
+            ("switches", 0.11),
+            ("calls", 2.9),
+            ("threads", 1.0),
+        ]);
+        let told = sentence(("thread", &thread), ("reactor", &reactor));
+        let expected = "thread has 13.4 us of processor time for each answer, where reactor has \
+                        11.2; 0.98 context switches for each answer, where reactor has 0.11; 65.0 \
+                        threads, where reactor has 1.00.";
+        assert_eq!(told.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn the_same_cost_is_told_once() {
+        let one = row(&[("cpu_connection", 40.0), ("cpu", 41.0)]);
+        let other = row(&[("cpu_connection", 20.0), ("cpu", 20.5)]);
+        let told = sentence(("thread", &one), ("reactor", &other)).unwrap();
+        assert!(!told.contains("answer"), "{told}");
+    }
+
+    #[test]
+    fn what_does_not_differ_explains_nothing() {
+        let same = row(&[("cpu", 10.0), ("faults", 0.01)]);
+        let other = row(&[("cpu", 10.5), ("faults", 0.001), ("calls", 2.0)]);
+        assert_eq!(sentence(("a", &same), ("b", &other)), None);
+        let _: BTreeMap<String, f64> = same.medians;
+    }
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let told = [0.004, 0.98, 9.99, 13.41, 99.96, 84_123.4].map(number);
+        assert_eq!(told, ["0.00", "0.98", "9.99", "13.4", "100", "84123"]);
+    }
+}

@@ -1,0 +1,371 @@
+//! Room `bench`: the table of a cell. Who did how much, how sure is the difference, and what of the
+//! rest matters in this workload?
+
+use super::Paper;
+use super::format::{bar, cut, estimate, finely, plain, value};
+use crate::bench::analysis::{Analysis, CellAnalysis, Row, Verdict};
+use crate::bench::metrics::metric_named;
+use crate::bench::record::{Cell, Run};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Color, ContentArrangement, Table};
+use std::io::{self, Write};
+
+/// Columns beside the headline, by workload: the first are the most important, and as many are
+/// shown as there is room for.
+const COLUMNS: &[(&str, &[&str])] = &[
+    (
+        "latency",
+        &["p50", "cpu", "switches", "p999", "service_p99", "calls"],
+    ),
+    ("overload", &["p50", "cpu", "switches", "dropped"]),
+    ("sweep", &["p50", "cpu", "switches", "memory"]),
+    ("short", &["connects", "switches", "calls", "p99", "faults"]),
+    (
+        "churn",
+        &["connects", "switches", "leaked_descriptors", "faults"],
+    ),
+    (
+        "idle",
+        &[
+            "canary.p99",
+            "canary.achieved",
+            "threads",
+            "processes",
+            "virtual",
+        ],
+    ),
+    (
+        "slowloris",
+        &["normal.achieved", "normal.p50", "threads", "memory"],
+    ),
+    (
+        "slowread",
+        &["canary.achieved", "canary.p50", "threads", "memory"],
+    ),
+    ("large", &["bandwidth", "cpu_user", "switches"]),
+    ("mixed", &["mice.p50", "mice.p999", "bandwidth", "switches"]),
+    ("burn", &["mice.p50", "mice.p999", "mice.max", "switches"]),
+    (
+        "coldfile",
+        &["mice.p50", "mice.p999", "mice.max", "switches"],
+    ),
+    ("stall", &["p50", "max", "throughput", "recovery"]),
+];
+/// Of all others.
+const USUAL: &[&str] = &["p99", "cpu", "switches", "calls", "memory", "fairness"];
+
+/// Short headings of some metrics, and what they mean.
+const HEADINGS: &[(&str, &str, &str)] = &[
+    (
+        "cpu",
+        "CPU us",
+        "us of processor time of the server for each answer",
+    ),
+    ("cpu_user", "user", "us of it outside the kernel"),
+    ("switches", "ctxsw", "context switches for each answer"),
+    ("calls", "calls", "system calls for each answer"),
+    ("faults", "faults", "page faults for each answer"),
+    ("achieved", "ok %", "answers, of those that were due"),
+    ("memory", "memory", "MiB of the server's processes (PSS)"),
+    (
+        "leaked_descriptors",
+        "leaks",
+        "descriptors more than before",
+    ),
+];
+
+/// Columns of a name.
+const NAME: usize = 11;
+
+/// Prints a cell.
+///
+/// # Errors
+/// If `to` cannot be written to.
+pub fn print(
+    run: &Run,
+    analysis: &CellAnalysis,
+    to: &mut dyn Write,
+    paper: Paper,
+) -> io::Result<()> {
+    let Some(cell) = run.cells.get(analysis.cell) else {
+        return Ok(());
+    };
+    paper.heading(to, &cut(&title(analysis, cell), paper.width))?;
+    paper.item(to, "", &plain(&cell.description))?;
+    let all = columns(cell, analysis);
+    let fits = |count: &usize| {
+        width(&table(
+            run,
+            cell,
+            analysis,
+            paper,
+            all.get(..*count).unwrap_or(&[]),
+        )) <= paper.width
+    };
+    let count = (0..=all.len()).rev().find(fits).unwrap_or(0);
+    let table = table(run, cell, analysis, paper, all.get(..count).unwrap_or(&[]));
+    for line in table.lines() {
+        writeln!(to, "{}", line.trim_end())?;
+    }
+    limiters(run, analysis, to, paper)?;
+    reasons(run, analysis, to, paper)
+}
+
+fn title(analysis: &CellAnalysis, cell: &Cell) -> String {
+    let rounds = analysis.rows.iter().map(|row| row.samples + row.invalid);
+    let rounds = rounds.max().unwrap_or(0);
+    let s = if rounds == 1 { "" } else { "s" };
+    let control = match analysis.control {
+        None => String::new(),
+        Some(control) => {
+            let verdict = match (control.is_sure(), analysis.proven) {
+                (_, false) => " UNPROVEN",
+                (true, true) => " ok",
+                (false, true) => "",
+            };
+            format!("  A'/A {}{verdict}", finely(&control))
+        }
+    };
+    format!("{}  {rounds} round{s}{control}", plain(&cell.name))
+}
+
+/// Those that at least one row has.
+fn columns(cell: &Cell, analysis: &CellAnalysis) -> Vec<&'static str> {
+    let known = COLUMNS.iter().find(|(name, _)| *name == cell.workload);
+    let all = known.map_or(USUAL, |(_, columns)| columns).iter().copied();
+    let has = |name: &&str| {
+        analysis
+            .rows
+            .iter()
+            .any(|row| row.medians.contains_key(*name))
+    };
+    all.filter(|name| *name != cell.headline)
+        .filter(has)
+        .collect()
+}
+
+fn table(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper, columns: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    if paper.color {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    let reference = run.arms.first().map_or("", |arm| arm.name.as_str());
+    let compared = format!("to {} [95 %]", cut(reference, NAME));
+    let mut header = vec![
+        text(""),
+        text(heading(&cell.headline)),
+        text(compared),
+        text("difference"),
+    ];
+    header.extend(columns.iter().map(|name| right(heading(name))));
+    table.set_header(header);
+    let headline = |row: &Row| row.medians.get(&cell.headline).copied();
+    let largest = analysis
+        .rows
+        .iter()
+        .filter_map(headline)
+        .fold(0.0, f64::max);
+    let numbers = analysis.rows.iter().filter_map(headline);
+    let numbers = numbers.map(|number| value(&cell.headline, number).chars().count());
+    let digits = numbers.max().unwrap_or(1);
+    for row in &analysis.rows {
+        let name = run.arms.get(row.arm).map_or("", |arm| arm.name.as_str());
+        let mut line = vec![
+            text(cut(name, NAME)),
+            text(amount(headline(row), largest, cell, (paper, digits))),
+            right(row.ratio.as_ref().map_or_else(String::new, estimate)),
+            difference(row, cell, paper),
+        ];
+        line.extend(columns.iter().map(|name| {
+            let number = row.medians.get(*name);
+            right(number.map_or_else(|| "-".to_owned(), |number| value(name, *number)))
+        }));
+        table.add_row(line);
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if index == 0 { 1 } else { 2 }));
+    }
+    table
+}
+
+/// A bar and its number.
+fn amount(
+    number: Option<f64>,
+    largest: f64,
+    cell: &Cell,
+    (paper, digits): (Paper, usize),
+) -> String {
+    let Some(number) = number else {
+        return "-".to_owned();
+    };
+    let told = value(&cell.headline, number);
+    let room = match paper.width {
+        wide if wide >= 100 => 14,
+        usual if usual >= 80 => 8,
+        _ => 0,
+    };
+    let bar = bar(number / largest, room);
+    let bar = format!("{bar:room$}");
+    if room == 0 {
+        told
+    } else {
+        format!("{bar} {told:>digits$}")
+    }
+}
+
+/// The verdict's word. That no difference was shown does not say that there is none.
+fn difference(row: &Row, cell: &Cell, paper: Paper) -> comfy_table::Cell {
+    let word = match row.verdict {
+        Verdict::NoDifference if row.ratio.is_none() => "",
+        Verdict::NoDifference => "none shown",
+        verdict => verdict.word(&cell.headline),
+    };
+    let color = match row.verdict {
+        Verdict::Better => Some(Color::Green),
+        Verdict::Worse => Some(Color::Red),
+        Verdict::Unproven | Verdict::Missing => Some(Color::Yellow),
+        Verdict::NoDifference | Verdict::Indicative => None,
+    };
+    let cell = text(word);
+    match color.filter(|_| paper.color) {
+        Some(color) => cell.fg(color),
+        None => cell,
+    }
+}
+
+fn text(content: impl Into<String>) -> comfy_table::Cell {
+    comfy_table::Cell::new_owned(content.into())
+}
+
+fn right(content: impl Into<String>) -> comfy_table::Cell {
+    text(content).set_alignment(CellAlignment::Right)
+}
+
+/// The heading of a metric, with its group.
+fn heading(metric: &str) -> String {
+    let (group, name) = metric.rsplit_once('.').unwrap_or(("", metric));
+    let short = HEADINGS.iter().find(|(known, _, _)| *known == name);
+    let title = metric_named(name).map_or(name, |metric| metric.title);
+    let title = short.map_or(title, |(_, short, _)| short);
+    match group {
+        "" => title.to_owned(),
+        group => format!("{} {title}", plain(group)),
+    }
+}
+
+fn width(table: &Table) -> usize {
+    let lines = table.lines();
+    let visible = |line: String| visible(line.trim_end());
+    lines.map(visible).max().unwrap_or(0)
+}
+
+/// Columns without those of escape sequences.
+fn visible(line: &str) -> usize {
+    let mut within = false;
+    let mut columns = 0;
+    for c in line.chars() {
+        match (within, c) {
+            (false, '\x1b') => within = true,
+            (false, _) => columns += 1,
+            (true, 'm') => within = false,
+            (true, _) => {}
+        }
+    }
+    columns
+}
+
+/// What limits the numbers, of each arm the same or not.
+fn limiters(
+    run: &Run,
+    analysis: &CellAnalysis,
+    to: &mut dyn Write,
+    paper: Paper,
+) -> io::Result<()> {
+    let named = analysis.rows.iter().filter(|row| !row.limiter.is_empty());
+    let groups = grouped(named.map(|row| (row.limiter.as_str(), name(run, row))));
+    let told: Vec<String> = match groups.as_slice() {
+        [] => return Ok(()),
+        [(limiter, _)] => vec![plain(limiter)],
+        several => several
+            .iter()
+            .map(|(limiter, names)| format!("{} ({})", plain(limiter), names.join(", ")))
+            .collect(),
+    };
+    paper.item(to, "limit: ", &told.join("; "))
+}
+
+/// Why those who differ stand where they stand: what was measured, and the reason. Who shares a
+/// reason is named once.
+fn reasons(run: &Run, analysis: &CellAnalysis, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
+    let differs = |row: &&Row| match row.verdict {
+        Verdict::Indicative => row.ratio.is_some_and(|ratio| ratio.excludes_one()),
+        verdict => verdict.claims() || verdict == Verdict::Missing,
+    };
+    let rows = analysis.rows.iter().filter(differs);
+    let all = rows.flat_map(|row| row.why.iter().map(|why| (why.as_str(), name(run, row))));
+    // What was measured begins with the name, and stands before the reasons.
+    let is_measured = |(why, names): &(&str, Vec<String>)| matches!(names.as_slice(), [one] if why.starts_with(one.as_str()));
+    let (measured, reasons): (Vec<_>, Vec<_>) = grouped(all).into_iter().partition(is_measured);
+    for (why, _) in measured {
+        paper.item(to, "  ", &plain(why))?;
+    }
+    for (why, names) in reasons {
+        paper.item(to, "  ", &format!("{}: {}", names.join(", "), plain(why)))?;
+    }
+    Ok(())
+}
+
+fn name(run: &Run, row: &Row) -> String {
+    let name = run.arms.get(row.arm).map_or("", |arm| arm.name.as_str());
+    cut(name, 24)
+}
+
+/// Names by what they have in common, in the order in which it comes first.
+fn grouped<'a>(all: impl Iterator<Item = (&'a str, String)>) -> Vec<(&'a str, Vec<String>)> {
+    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+    for (key, name) in all {
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((key, vec![name])),
+        }
+    }
+    groups
+}
+
+/// What the short headings and the words mean.
+///
+/// # Errors
+/// If `to` cannot be written to.
+pub fn legend(analysis: &Analysis, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
+    if analysis.cells.is_empty() {
+        return Ok(());
+    }
+    let rows = || analysis.cells.iter().flat_map(|cell| &cell.rows);
+    let has = |name: &str| {
+        let mut names = rows().flat_map(|row| row.medians.keys());
+        names.any(|known| known.rsplit('.').next() == Some(name))
+    };
+    let used = HEADINGS.iter().filter(|(name, _, _)| has(name));
+    let words: Vec<String> = used
+        .map(|(_, short, what)| format!("{short}: {what}"))
+        .collect();
+    writeln!(to)?;
+    if !words.is_empty() {
+        paper.item(to, "", &format!("{}.", words.join("; ")))?;
+    }
+    if rows().any(|row| row.verdict == Verdict::NoDifference && row.ratio.is_some()) {
+        let told = "none shown: either there is none, or it is too small to be told from chance \
+                    in so many rounds.";
+        paper.item(to, "", told)?;
+    }
+    if rows().any(|row| row.verdict == Verdict::Indicative) {
+        let told = "In round brackets: the least and the greatest of the rounds, which is no \
+                    interval.";
+        paper.item(to, "", told)?;
+    }
+    Ok(())
+}
