@@ -263,14 +263,19 @@ fn medians(valid: &[&Sample], calls: &[&Sample]) -> BTreeMap<String, f64> {
 /// The metric that is measured in a pass of its own.
 const CALLS: &str = "calls";
 
-/// What limits most samples.
+/// What limits most samples. What stands in brackets is another number in each, so the first of
+/// its kind is taken.
 fn limiter(valid: &[&Sample]) -> String {
-    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut kinds: Vec<(&str, &str, u32)> = Vec::new();
     for sample in valid.iter().filter(|sample| !sample.limiter.is_empty()) {
-        *counts.entry(&sample.limiter).or_default() += 1;
+        let kind = sample.limiter.split(" (").next().unwrap_or("");
+        match kinds.iter_mut().find(|(known, _, _)| *known == kind) {
+            Some((_, _, count)) => *count += 1,
+            None => kinds.push((kind, &sample.limiter, 1)),
+        }
     }
-    let most = counts.into_iter().max_by_key(|(_, count)| *count);
-    most.map_or_else(String::new, |(limiter, _)| limiter.to_owned())
+    let most = kinds.into_iter().rev().max_by_key(|(_, _, count)| *count);
+    most.map_or_else(String::new, |(_, limiter, _)| limiter.to_owned())
 }
 
 #[cfg(test)]

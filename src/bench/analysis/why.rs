@@ -40,11 +40,11 @@ pub fn explain(run: &Run, cell: &Cell, rows: &mut [Row]) {
         if row.arm == pairs::REFERENCE || is_control(run, row.arm) {
             continue;
         }
-        let (low, high) = row
-            .ratio
-            .map_or((0.0, f64::INFINITY), |ratio| (ratio.low, ratio.high));
-        let reasons = expectations::matching(cell, name(row.arm));
-        let reasons = reasons.filter(|one| one.metric.is_some() || one.explains(low, high));
+        let is_it = |one: &&expectations::Expectation| match row.ratio {
+            Some(ratio) => one.metric.is_some() || one.explains(ratio.low, ratio.high),
+            None => one.metric.is_some(),
+        };
+        let reasons = expectations::matching(cell, name(row.arm)).filter(is_it);
         let reasons = reasons.map(|one| one.why.clone());
         row.why = sentence((name(row.arm), row), (name(reference.arm), &reference))
             .into_iter()

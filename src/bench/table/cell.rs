@@ -222,6 +222,7 @@ fn difference(row: &Row, cell: &Cell, paper: Paper) -> comfy_table::Cell {
     let word = match row.verdict {
         Verdict::NoDifference if row.ratio.is_none() => "",
         Verdict::NoDifference => "none shown",
+        Verdict::Missing if row.medians.contains_key(&cell.headline) => "no pair",
         verdict => verdict.word(&cell.headline),
     };
     let color = match row.verdict {
@@ -286,7 +287,14 @@ fn limiters(
     paper: Paper,
 ) -> io::Result<()> {
     let named = analysis.rows.iter().filter(|row| !row.limiter.is_empty());
-    let groups = grouped(named.map(|row| (row.limiter.as_str(), name(run, row))));
+    // What stands in brackets is another number for each.
+    let kind = |row: &'_ Row| row.limiter.split(" (").next().unwrap_or("").to_owned();
+    let kinds: Vec<(String, String)> = named.map(|row| (kind(row), name(run, row))).collect();
+    let groups = grouped(
+        kinds
+            .iter()
+            .map(|(kind, name)| (kind.as_str(), name.clone())),
+    );
     let told: Vec<String> = match groups.as_slice() {
         [] => return Ok(()),
         [(limiter, _)] => vec![plain(limiter)],
@@ -302,7 +310,9 @@ fn limiters(
 /// reason is named once.
 fn reasons(run: &Run, analysis: &CellAnalysis, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
     let differs = |row: &&Row| match row.verdict {
-        Verdict::Indicative => row.ratio.is_some_and(|ratio| ratio.excludes_one()),
+        Verdict::Indicative => row
+            .ratio
+            .is_some_and(|ratio| ratio.pairs > 1 && ratio.excludes_one()),
         verdict => verdict.claims() || verdict == Verdict::Missing,
     };
     let rows = analysis.rows.iter().filter(differs);
