@@ -86,9 +86,10 @@ pub fn probe() -> Group {
 }
 
 /// With one connection server and generator take turns, and how fast they are together is the
-/// question. With many the server is always busy; but so is the generator, which takes about as long
-/// for a request as the fastest of them. What a server does with a second of its own processor is the
-/// same number where the server is the limit, and does not become the generator's where that is.
+/// question. With many the server is always busy; but so is the generator, which takes about as
+/// long for a request as the fastest of them. What a server does with a second of its own processor
+/// is the same number where the server is the limit, and does not become the generator's where that
+/// is.
 fn headline(connections: u32) -> &'static str {
     if connections == 1 {
         "throughput"
