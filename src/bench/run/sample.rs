@@ -99,7 +99,8 @@ fn attempt(lab: &mut Lab, order: &Order, taken: &mut Taken) -> Result<(), Troubl
     let traits = order.workload.traits;
     let answered = add_whole(&outcome, &levels);
     let counted = tally.as_ref().ok().copied().flatten();
-    let judgement = validity::judge(&load, &answered, &metrics, traits, counted);
+    let compared = (order.shape.headline, traits);
+    let judgement = validity::judge(&load, &answered, &metrics, compared, counted);
     let sample = &mut taken.sample;
     sample.limiter = measures::limiter(&load, &metrics, lab.processors.is_some());
     sample.invalid.extend(stopped.err());
