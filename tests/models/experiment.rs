@@ -42,7 +42,7 @@ fn the_tally_has_every_connection_response_and_byte() {
             let mut client = Client::of(&server);
             served(&mut client);
             assert_eq!(client.ask("/large").body.len(), large.len(), "{model}");
-            client.send(&[get("/small"), get("/small")].concat());
+            client.send([get("/small"), get("/small")].concat());
             assert_eq!(client.answer().body, b"small", "{model}");
             assert_eq!(client.answer().body, b"small", "{model}");
         }

@@ -29,18 +29,29 @@ impl Play<'_> {
 
     /// Reads a little.
     pub(super) fn sip(&mut self, index: usize, rate: f64, now: u64) {
-        let (length, pause) = portion(rate);
+        let (mut left, pause) = portion(rate);
+        let Some(begun) = self.lines.get(index).map(|line| line.begun) else {
+            return;
+        };
+        self.timers.push(Reverse((now + pause, index, begun)));
         let mut buffer = std::mem::take(&mut self.buffer);
-        let most = length.min(buffer.len());
-        if let (Some(line), Some(part)) = (self.lines.get_mut(index), buffer.get_mut(..most)) {
-            let (got, begun) = (line.receive(part), line.begun);
-            self.timers.push(Reverse((now + pause, index, begun)));
-            match got {
+        // A portion may be longer than the buffer.
+        while left > 0 {
+            let most = left.min(buffer.len());
+            let (Some(line), Some(part)) = (self.lines.get_mut(index), buffer.get_mut(..most))
+            else {
+                break;
+            };
+            match line.receive(part) {
                 Got::Bytes(length) => {
+                    left = left.saturating_sub(length.max(1));
                     self.take(index, part.get(..length).unwrap_or_default(), now);
                 }
-                Got::Nothing => {}
-                Got::End | Got::Failed => self.ended(index, got == Got::Failed, now),
+                Got::Nothing => break,
+                got @ (Got::End | Got::Failed) => {
+                    self.ended(index, got == Got::Failed, now);
+                    break;
+                }
             }
         }
         self.buffer = buffer;

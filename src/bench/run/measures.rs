@@ -247,7 +247,11 @@ pub fn limiter(load: &Load, metrics: &Metrics, pinned: bool) -> String {
     let generator = of("generator_share").unwrap_or(0.0);
     let held = of("held").unwrap_or(0.0);
     let first = load.groups.first().map(|group| group.conduct);
-    match (of("starved"), of("achieved")) {
+    // Of all groups the one that got least: whoever is kept out says what others hold.
+    let achieved = |name: &&String| name.rsplit('.').next() == Some("achieved");
+    let least = metrics.iter().filter(|(name, _)| achieved(name));
+    let least = least.map(|(_, value)| *value).reduce(f64::min);
+    match (of("starved"), least) {
         (Some(starved), _) if starved > 0.0 => {
             format!("units: {starved:.0} of {held:.0} connections had no answer")
         }
@@ -528,5 +532,7 @@ pub(super) mod tests {
         assert_eq!(with("starved", 3.0), starved);
         let rate = "the rate that is asked for (server 50 % busy)";
         assert_eq!(with("achieved", 99.9), rate);
+        let out = "units: 0 % of what was due was answered (server 50 % busy)";
+        assert_eq!(with("canary.achieved", 0.0), out);
     }
 }
