@@ -102,11 +102,12 @@ pub fn limits(run: &Run) -> Vec<String> {
              how a model would grow with more is not seen."
         ));
     }
-    if let Some(kind) = fact("virtualization").filter(|kind| *kind != "none") {
-        limits.push(format!(
-            "It is a virtual machine ({kind}): what its host does meanwhile is seen only as steal, \
-             and not all of it."
-        ));
+    if fact("virtualization").is_some_and(|kind| !matches!(kind, "none" | "no" | "")) {
+        limits.push(
+            "It is a virtual machine: what its host does meanwhile is seen only as steal, and not \
+             all of it."
+                .to_owned(),
+        );
     }
     limits
 }

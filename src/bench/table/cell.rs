@@ -92,18 +92,13 @@ pub fn print(
     };
     paper.heading(to, &cut(&title(analysis, cell), paper.width))?;
     paper.item(to, "", &plain(&cell.description))?;
-    let all = columns(cell, analysis);
-    let fits = |count: &usize| {
-        width(&table(
-            run,
-            cell,
-            analysis,
-            paper,
-            all.get(..*count).unwrap_or(&[]),
-        )) <= paper.width
-    };
-    let count = (0..=all.len()).rev().find(fits).unwrap_or(0);
-    let table = table(run, cell, analysis, paper, all.get(..count).unwrap_or(&[]));
+    let table = table(
+        run,
+        cell,
+        analysis,
+        paper,
+        &shown(run, cell, analysis, paper),
+    );
     for line in table.lines() {
         writeln!(to, "{}", line.trim_end())?;
     }
@@ -127,6 +122,15 @@ fn title(analysis: &CellAnalysis, cell: &Cell) -> String {
         }
     };
     format!("{}  {rounds} round{s}{control}", plain(&cell.name))
+}
+
+/// The columns for which there is room.
+fn shown(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper) -> Vec<&'static str> {
+    let mut all = columns(cell, analysis);
+    while !all.is_empty() && width(&table(run, cell, analysis, paper, &all)) > paper.width {
+        all.pop();
+    }
+    all
 }
 
 /// Those that at least one row has.
@@ -318,7 +322,12 @@ fn reasons(run: &Run, analysis: &CellAnalysis, to: &mut dyn Write, paper: Paper)
     let rows = analysis.rows.iter().filter(differs);
     let all = rows.flat_map(|row| row.why.iter().map(|why| (why.as_str(), name(run, row))));
     // What was measured begins with the name, and stands before the reasons.
-    let is_measured = |(why, names): &(&str, Vec<String>)| matches!(names.as_slice(), [one] if why.starts_with(one.as_str()));
+    let is_measured = |(why, names): &(&str, Vec<String>)| {
+        let [name] = names.as_slice() else {
+            return false;
+        };
+        why.starts_with(name.as_str())
+    };
     let (measured, reasons): (Vec<_>, Vec<_>) = grouped(all).into_iter().partition(is_measured);
     for (why, _) in measured {
         paper.item(to, "  ", &plain(why))?;
@@ -350,14 +359,20 @@ fn grouped<'a>(all: impl Iterator<Item = (&'a str, String)>) -> Vec<(&'a str, Ve
 ///
 /// # Errors
 /// If `to` cannot be written to.
-pub fn legend(analysis: &Analysis, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
+pub fn legend(run: &Run, analysis: &Analysis, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
     if analysis.cells.is_empty() {
         return Ok(());
     }
     let rows = || analysis.cells.iter().flat_map(|cell| &cell.rows);
+    let of = |one: &CellAnalysis| {
+        let cell = run.cells.get(one.cell);
+        cell.map_or_else(Vec::new, |cell| shown(run, cell, one, paper))
+    };
+    let columns: Vec<&str> = analysis.cells.iter().flat_map(of).collect();
     let has = |name: &str| {
-        let mut names = rows().flat_map(|row| row.medians.keys());
-        names.any(|known| known.rsplit('.').next() == Some(name))
+        columns
+            .iter()
+            .any(|one| one.rsplit('.').next() == Some(name))
     };
     let used = HEADINGS.iter().filter(|(name, _, _)| has(name));
     let words: Vec<String> = used

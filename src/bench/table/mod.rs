@@ -87,7 +87,7 @@ pub fn print(
         writeln!(to)?;
         cell::print(run, one, to, paper)?;
     }
-    cell::legend(analysis, to, paper)?;
+    cell::legend(run, analysis, to, paper)?;
     doubts::print(run, analysis, to, paper)
 }
 
@@ -177,7 +177,7 @@ mod tests {
             "sequential takes no part.",
             "The governor is powersave.",
             "2 of 32 samples do not count",
-            "keepalive c=64, thread, rounds 2, 5: steal was 4.1 %",
+            "steal was 4.1 % (2: keepalive c=64 thread 2 5)",
             "loopback",
         ] {
             assert!(text.contains(told), "{told} in {text}");
