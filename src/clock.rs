@@ -4,7 +4,7 @@
 //! and no NTP daemon can move; what a person or a protocol reads (Date, logs, the age
 //! of a file) uses the wall clock, which may jump and is never subtracted unchecked.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 /// One reading of both clocks. A driver takes one per turn, so two equal values mean
 /// "the same turn", and everything done in a turn happens at the same time.
@@ -24,10 +24,4 @@ impl Now {
             wall: SystemTime::now(),
         }
     }
-}
-
-/// Processor time that this thread has used (clock_gettime(2), `CLOCK_THREAD_CPUTIME_ID`).
-pub fn thread_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
 }

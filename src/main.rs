@@ -2,7 +2,6 @@
 
 use oneloop::access_log::{AccessLog, Format, Sink};
 use oneloop::banner::banner;
-use oneloop::burn::Burn;
 use oneloop::config::{Config, Invocation, LogFormat, Model, Root};
 use oneloop::diagnostics;
 use oneloop::http::fields::FieldLines;
@@ -74,10 +73,7 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let addresses: Vec<Address> = listening.iter().map(|one| one.address.clone()).collect();
     let open = || -> Result<Front, Box<dyn Error>> {
         let site = open_site(&config, limits.clone())?;
-        let burn = config.experiment.burn.map(u64::from);
-        let burn = burn.map(|long| Burn::new(Duration::from_millis(long)));
-        let front = Front::new(site, open_log(&config, &limits)?);
-        Ok(front.with(burn, config.experiment.tally.clone()))
+        Ok(Front::new(site, open_log(&config, &limits)?))
     };
     let greet = || {
         diagnostics::finish();

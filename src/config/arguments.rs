@@ -5,11 +5,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
-use clap::{ArgAction, Parser, ValueHint};
+use clap::{ArgAction, Parser, ValueEnum, ValueHint};
 
 use super::bind::BindArgument;
-use super::choices::{LogFormat, Model};
-use super::experiment::Experiment;
 use super::values::{self, Headers, Seconds};
 use crate::limits::Limits;
 
@@ -306,10 +304,6 @@ pub struct Arguments {
     #[arg(short, long, action = ArgAction::Count, env = "ONELOOP_VERBOSE", help_heading = LOGGING)]
     pub verbose: u8,
 
-    /// What only experiments need.
-    #[command(flatten)]
-    pub experiment: Experiment,
-
     /// Print completions for this shell
     #[arg(long, value_name = "SHELL", help_heading = OTHER)]
     pub completions: Option<clap_complete::Shell>,
@@ -325,6 +319,48 @@ pub struct Arguments {
     /// Print the version
     #[arg(short = 'V', long, action = ArgAction::Version, help_heading = OTHER)]
     pub version: Option<bool>,
+}
+
+/// The ways of waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Model {
+    /// One client at a time
+    Sequential,
+    /// A process for each client
+    Process,
+    /// A thread for each client
+    Thread,
+    /// A fixed number of threads
+    Pool,
+    /// A coroutine for each client, in one thread
+    Coroutine,
+    /// One thread, one loop, every client
+    Reactor,
+}
+
+impl Model {
+    /// Its name, as it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "sequential",
+            Self::Process => "process",
+            Self::Thread => "thread",
+            Self::Pool => "pool",
+            Self::Coroutine => "coroutine",
+            Self::Reactor => "reactor",
+        }
+    }
+}
+
+/// The forms of the access log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// The common log format of NCSA httpd
+    Common,
+    /// The same, with Referer and User-Agent
+    Combined,
+    /// One JSON object a line
+    Json,
 }
 
 const LISTENING: &str = "Listening";

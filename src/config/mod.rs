@@ -4,8 +4,6 @@
 
 pub mod arguments;
 pub mod bind;
-pub mod choices;
-pub mod experiment;
 pub mod values;
 
 use std::env;
@@ -19,8 +17,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::arguments::Arguments;
-pub use self::choices::{LogFormat, Model};
-use self::experiment::Experiment;
+pub use self::arguments::{LogFormat, Model};
 use self::values::Header;
 use crate::http::fields::FieldLines;
 use crate::limits::Limits;
@@ -66,8 +63,6 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Where the access log goes; `None` is standard output.
     pub log_file: Option<PathBuf>,
-    /// What only experiments need.
-    pub experiment: Experiment,
 }
 
 /// What is served, as an absolute path.
@@ -181,7 +176,6 @@ impl Config {
             verbose: arguments.verbose,
             log_format: arguments.log_format,
             log_file: arguments.log_file,
-            experiment: arguments.experiment,
         })
     }
 }

@@ -7,7 +7,6 @@
 #[path = "../kernel/client.rs"]
 #[allow(dead_code, reason = "the tests of the kernel use the rest")]
 mod client;
-mod experiment;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "the other test programs use the rest")]
 mod process;
