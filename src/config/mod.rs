@@ -4,6 +4,8 @@
 
 pub mod arguments;
 pub mod bind;
+pub mod choices;
+mod texts;
 pub mod values;
 
 use std::env;
@@ -17,7 +19,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::arguments::Arguments;
-pub use self::arguments::{LogFormat, Model};
+pub use self::choices::{LogFormat, Model};
 use self::values::Header;
 use crate::http::fields::FieldLines;
 use crate::limits::Limits;
