@@ -307,6 +307,21 @@ pub struct Arguments {
     #[arg(short, long, action = ArgAction::Count, env = "ONELOOP_VERBOSE", help_heading = LOGGING)]
     pub verbose: u8,
 
+    // For measurements: not in the help, as nobody needs them who serves files.
+    /// Append one line with the number of connections, responses and bytes of bodies, at the end
+    #[arg(long, value_name = "PATH", hide = true, help_heading = OTHER)]
+    pub tally: Option<PathBuf>,
+
+    /// Compute for so long before answering a request for /burn
+    #[arg(
+        long,
+        value_name = "MILLISECONDS",
+        value_parser = clap::value_parser!(u32).range(1..=60_000),
+        hide = true,
+        help_heading = OTHER
+    )]
+    pub burn: Option<u32>,
+
     /// Print completions for this shell
     #[arg(long, value_name = "SHELL", help_heading = OTHER)]
     pub completions: Option<clap_complete::Shell>,

@@ -14,6 +14,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{self, Path, PathBuf};
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
@@ -65,6 +66,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Where the access log goes; `None` is standard output.
     pub log_file: Option<PathBuf>,
+    /// Where the counts are appended at the end.
+    pub tally: Option<PathBuf>,
+    /// Processor time that a request for `/burn` takes, if that is an address at all.
+    pub burn: Option<Duration>,
 }
 
 /// What is served, as an absolute path.
@@ -178,6 +183,10 @@ impl Config {
             verbose: arguments.verbose,
             log_format: arguments.log_format,
             log_file: arguments.log_file,
+            tally: arguments.tally,
+            burn: arguments
+                .burn
+                .map(|most| Duration::from_millis(most.into())),
         })
     }
 }
@@ -348,7 +357,6 @@ impl From<io::Error> for ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn invoke(args: &[&str]) -> Result<Invocation, ConfigError> {
         Invocation::from_args(["oneloop"].iter().chain(args))
@@ -386,6 +394,7 @@ mod tests {
         assert_eq!((config.cors, config.max_connections), (None, None));
         assert_eq!(config.log_format, LogFormat::Combined);
         assert_eq!((config.verbose, config.log_file), (0, None));
+        assert_eq!((config.tally, config.burn), (None, None));
         let defaults = format!("{:?}", Limits::default());
         assert_eq!(format!("{:?}", config.limits), defaults);
     }
@@ -437,6 +446,8 @@ mod tests {
             "--grace=0",
             "--log-format=json",
             "--log-file=/var/log/x",
+            "--tally=/var/log/y",
+            "--burn=5",
             "-qvv",
         ]);
         assert_eq!(config.index, ["a.html", "b.html", "c"]);
@@ -455,6 +466,8 @@ mod tests {
         assert_eq!(config.verbose, 2);
         assert_eq!(config.log_format, LogFormat::Json);
         assert_eq!(config.log_file.as_deref(), Some(Path::new("/var/log/x")));
+        assert_eq!(config.tally.as_deref(), Some(Path::new("/var/log/y")));
+        assert_eq!(config.burn, Some(Duration::from_millis(5)));
     }
 
     #[test]
@@ -523,14 +536,15 @@ mod tests {
     }
 
     #[test]
-    fn help_names_every_flag_and_fits_a_terminal() {
+    fn help_names_every_flag_but_the_hidden_ones_and_fits_a_terminal() {
         let mut command = command();
         let short = command.render_help().to_string();
         let long = command.render_long_help().to_string();
         for text in [&short, &long] {
             for arg in command.get_opts() {
                 let flag = format!("--{}", arg.get_long().unwrap());
-                assert!(text.contains(&flag), "{flag} is missing");
+                let is_hidden = ["tally", "burn"].contains(&arg.get_id().as_str());
+                assert_eq!(text.contains(&flag), !is_hidden, "{flag}");
                 assert!(arg.get_help_heading().is_some(), "{flag} has no heading");
             }
             for line in text.lines() {
@@ -546,8 +560,8 @@ mod tests {
     fn every_option_has_a_variable_of_its_own_name() {
         for arg in Arguments::command().get_arguments() {
             let id = arg.get_id().as_str();
-            if ["completions", "man", "help", "version"].contains(&id) {
-                assert_eq!(arg.get_env(), None, "{id} is an action");
+            if ["completions", "man", "help", "version", "tally", "burn"].contains(&id) {
+                assert_eq!(arg.get_env(), None, "{id} is an action, or hidden");
                 continue;
             }
             let expected = format!("ONELOOP_{}", id.to_uppercase());

@@ -11,6 +11,8 @@ mod client;
 #[allow(dead_code, reason = "the other test programs use the rest")]
 mod process;
 
+mod measuring;
+
 use client::{Client, get};
 use process::{Launch, Server, eventually, site};
 use rustix::process::Signal;
@@ -20,6 +22,16 @@ use tempfile::TempDir;
 const MANY: [&str; 4] = ["thread", "process", "coroutine", "pool"];
 
 const ALL: [&str; 5] = ["sequential", "thread", "process", "coroutine", "pool"];
+
+/// And the product.
+const EVERY: [&str; 6] = [
+    "sequential",
+    "thread",
+    "process",
+    "coroutine",
+    "pool",
+    "reactor",
+];
 
 fn small() -> TempDir {
     site(&[("small", b"small")])
