@@ -8,6 +8,7 @@ use oneloop::diagnostics;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::{self, Limits};
 use oneloop::models::coroutine::Coroutines;
+use oneloop::models::fixed;
 use oneloop::models::process::Parent;
 use oneloop::models::shared::Shared;
 use oneloop::models::{Blocking, Driver};
@@ -16,9 +17,10 @@ use oneloop::reactor::address::Address;
 use oneloop::reactor::listen::{Listening, Queue};
 use oneloop::reactor::{Reactor, listen};
 use oneloop::service::{Front, Tally};
-use oneloop::site::{Options, Site};
+use oneloop::site::{Options, Site, types};
 use oneloop::subcommands;
 use std::error::Error;
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -28,6 +30,10 @@ use std::time::Duration;
 
 /// How long the end of the access log may take to be written when the server stops.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// What the model with one page sends where there is none.
+const NO_PAGE: &[u8] = b"<!doctype html>\n<title>oneloop</title>\n\
+    <p>This directory has no index.html; --page names another file.\n";
 
 fn main() -> ExitCode {
     let config = match Invocation::from_args(std::env::args_os()) {
@@ -83,6 +89,13 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     };
     let model = config.model;
     let front = match model {
+        Model::Fixed => {
+            let answer = open_page(&config)?;
+            let driver = Driver::new(listening, || {}, limits.clone())?;
+            greet();
+            driver.run_fixed(&answer)?;
+            None
+        }
         Model::Sequential | Model::Thread | Model::Pool => {
             let blocking = match model {
                 Model::Sequential => Blocking::Sequential,
@@ -168,6 +181,32 @@ fn granted(config: &Config) -> Limits {
         held_files: limits::held_within(descriptors),
         ..config.limits.clone()
     }
+}
+
+/// What the model with one page sends: the file, or the directory's index.
+fn open_page(config: &Config) -> Result<Vec<u8>, Box<dyn Error>> {
+    let pages: Vec<_> = match &config.root {
+        Root::File(path) => vec![path.clone()],
+        Root::Directory(path) => config.index.iter().map(|name| path.join(name)).collect(),
+    };
+    for path in pages {
+        let read = fs::metadata(&path).and_then(|about| match about.is_file() {
+            true => fs::read(&path),
+            // Opening a FIFO would wait for its writer.
+            false => Err(io::Error::other("not a regular file")),
+        });
+        match read {
+            Ok(page) => {
+                let content_type = types::of(path.as_os_str().as_bytes());
+                return Ok(fixed::answer(&content_type, &page));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(format!("cannot read the page {}: {error}", path.display()).into());
+            }
+        }
+    }
+    Ok(fixed::answer("text/html; charset=utf-8", NO_PAGE))
 }
 
 fn open_front(config: &Config, limits: &Arc<Limits>) -> Result<Front, Box<dyn Error>> {

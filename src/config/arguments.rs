@@ -174,6 +174,18 @@ pub struct Arguments {
     )]
     pub cors: Option<String>,
 
+    /// Send this file to everybody, in the model fixed
+    ///
+    /// Without it, that is ROOT or its index.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ONELOOP_PAGE",
+        value_hint = ValueHint::FilePath,
+        help_heading = SITE
+    )]
+    pub page: Option<PathBuf>,
+
     /// Hold this many connections at most [default: what the system allows]
     #[arg(
         long,

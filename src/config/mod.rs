@@ -17,6 +17,7 @@ use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::arguments::Arguments;
@@ -126,6 +127,9 @@ impl Invocation {
             clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
             return Ok(Self::Print(page));
         }
+        if arguments.model == Model::Fixed {
+            refuse_what_means_nothing(&matches)?;
+        }
         Config::new(arguments).map(|config| Self::Serve(Box::new(config)))
     }
 }
@@ -159,9 +163,24 @@ impl Config {
                 "--workers counts the threads of a pool; add --model pool".to_owned(),
             ));
         }
+        if arguments.page.is_some() && arguments.model != Model::Fixed {
+            return Err(conflict(
+                "--page is all that one model sends; add --model fixed, or name the file as ROOT"
+                    .to_owned(),
+            ));
+        }
         let binds = binds(&arguments)?;
         let headers = headers(&arguments)?;
-        let root = root(&arguments.root, !arguments.no_listing)?;
+        let root = match &arguments.page {
+            Some(page) => match root(page, false)? {
+                Root::Directory(_) => Err(ConfigError::Root {
+                    path: page.clone(),
+                    reason: RootProblem::System(io::ErrorKind::IsADirectory.into()),
+                }),
+                file => Ok(file),
+            },
+            None => root(&arguments.root, !arguments.no_listing),
+        }?;
         Ok(Self {
             root,
             model: arguments.model,
@@ -188,6 +207,35 @@ impl Config {
                 .burn
                 .map(|most| Duration::from_millis(most.into())),
         })
+    }
+}
+
+/// Options for what the model with one page does not have, if they were written on the command line.
+/// In the environment they may be meant for other servers.
+fn refuse_what_means_nothing(matches: &ArgMatches) -> Result<(), ConfigError> {
+    const NOTHING: [&str; 14] = [
+        "no_listing",
+        "hidden",
+        "follow_symlinks",
+        "spa",
+        "header",
+        "no_server_header",
+        "cors",
+        "max_connections",
+        "workers",
+        "idle_timeout",
+        "log_format",
+        "log_file",
+        "tally",
+        "burn",
+    ];
+    let is_written = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    match NOTHING.into_iter().find(is_written) {
+        None => Ok(()),
+        Some(id) => Err(conflict(format!(
+            "--{} means nothing to the model fixed, which sends one page; leave it out",
+            id.replace('_', "-")
+        ))),
     }
 }
 
@@ -494,6 +542,29 @@ mod tests {
         for (args, expected) in table {
             let message = usage(args);
             assert!(message.contains(expected), "{args:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_for_the_model_with_one_page_and_what_it_has_not_is_refused() {
+        assert!(usage(&["--page", "Cargo.toml"]).contains("add --model fixed"));
+        let fixed = ["--model", "fixed", "--page", "Cargo.toml"];
+        let file = fs::canonicalize("Cargo.toml").unwrap();
+        assert_eq!(config(&fixed).root, Root::File(file));
+        assert!(config(&fixed[..2]).root.path().is_dir());
+        for (option, name) in [
+            ("--spa", "--spa"),
+            ("--idle-timeout=3", "--idle-timeout"),
+            ("--log-file=x", "--log-file"),
+            ("--burn=5", "--burn"),
+        ] {
+            let message = usage(&[&fixed[..2], &[option]].concat());
+            let expected = format!("{name} means nothing to the model fixed");
+            assert!(message.contains(&expected), "{message}");
+        }
+        for page in ["src", "nope"] {
+            let error = invoke(&["--model", "fixed", "--page", page]).unwrap_err();
+            assert!(matches!(error, ConfigError::Root { .. }), "{error}");
         }
     }
 

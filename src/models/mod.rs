@@ -3,6 +3,7 @@
 //! Site, connection, pump and log are those of the reactor; what differs is what a driver does when
 //! the pump says that it would block, and that is a file for each:
 //!
+//! - [`fixed`]: one page, one client at a time, and none of what the others share
 //! - [`sequential`]: one client at a time
 //! - [`process`]: a process for each client
 //! - [`thread`]: a thread for each client
@@ -15,6 +16,7 @@
 mod control;
 pub mod coroutine;
 mod doors;
+pub mod fixed;
 pub mod pool;
 pub mod process;
 pub mod sequential;
@@ -72,6 +74,14 @@ impl Driver {
             control,
             limits,
         })
+    }
+
+    /// Sends `answer` to everybody, one after the other, until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// A listening socket failed in a way that cannot be mended.
+    pub fn run_fixed(self, answer: &[u8]) -> io::Result<()> {
+        fixed::run(self.doors, answer, &self.control, &self.limits)
     }
 
     /// Serves until SIGTERM or SIGINT; each thread has a clone of `service`. Somebody who was cut
