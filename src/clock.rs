@@ -4,7 +4,8 @@
 //! and no NTP daemon can move; what a person or a protocol reads (Date, logs, the age
 //! of a file) uses the wall clock, which may jump and is never subtracted unchecked.
 
-use std::time::{Instant, SystemTime};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// One reading of both clocks. A driver takes one per turn, so two equal values mean
 /// "the same turn", and everything done in a turn happens at the same time.
@@ -24,4 +25,11 @@ impl Now {
             wall: SystemTime::now(),
         }
     }
+}
+
+/// The processor time that this thread has used.
+pub fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+    seconds + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -29,6 +29,7 @@
 //!
 //! - [`http`]: what do the bytes mean, and how is an answer written down?
 //! - [`service`]: who answers a request, and who logs it?
+//! - [`burn`]: what if an answer takes long to compute?
 //! - [`site`]: which file does a name stand for, and which response is it?
 //! - [`access_log`]: what does a log line look like, and how does it leave without holding up
 //!   the loop?
@@ -53,6 +54,7 @@ pub mod access_log;
 pub mod banner;
 #[cfg(feature = "bench")]
 pub mod bench;
+pub mod burn;
 pub mod clock;
 pub mod config;
 pub mod connection;

@@ -3,6 +3,10 @@
 //! Every driver serves its clients through this, so they all serve the same site and write the
 //! same log, whatever way they wait.
 
+mod tally;
+
+pub use tally::Tally;
+
 use crate::access_log::{AccessLog, Entry, Peer};
 use crate::clock::Now;
 use crate::http::payload::Payload;
@@ -17,6 +21,7 @@ use std::time::Duration;
 pub struct Front {
     site: Site,
     log: Option<AccessLog>,
+    tally: Option<Tally>,
 }
 
 /// What is kept of a peer between its requests.
@@ -26,6 +31,8 @@ pub struct Guest {
     peer: Option<IpAddr>,
     /// The answer whose body is still on its way.
     unlogged: Option<Box<Unlogged>>,
+    /// Its bytes are not counted yet.
+    is_uncounted: bool,
 }
 
 /// What the log will say of an answer when its body has been handed over. Owned: the request it
@@ -43,11 +50,21 @@ struct Unlogged {
 impl Front {
     /// `site`, logged to `log` if there is one.
     pub fn new(site: Site, log: Option<AccessLog>) -> Self {
-        Self { site, log }
+        let tally = None;
+        Self { site, log, tally }
     }
 
-    /// Writes what is left of the log, waiting at most `wait` for its reader.
+    /// The same, counted into `tally`, if there is one.
+    #[must_use]
+    pub fn tallied(self, tally: Option<Tally>) -> Self {
+        Self { tally, ..self }
+    }
+
+    /// Writes what is left of the log, waiting at most `wait` for its reader; and the tally.
     pub fn close(self, wait: Duration) {
+        if let Some(Err(error)) = self.tally.map(Tally::write) {
+            log::error!("the tally is lost: {error}");
+        }
         if let Some(log) = self.log
             && !log.close(wait)
         {
@@ -60,9 +77,13 @@ impl Service for Front {
     type Guest = Guest;
 
     fn welcome(&mut self, peer: Option<IpAddr>) -> Guest {
+        if let Some(tally) = &mut self.tally {
+            tally.connections += 1;
+        }
         Guest {
             peer,
             unlogged: None,
+            is_uncounted: false,
         }
     }
 
@@ -76,8 +97,25 @@ impl Service for Front {
             Ok(request) => self.site.answer(request, now),
             Err(refusal) => self.site.refuse(refusal),
         };
+        self.note(guest, &asked, &response, now);
+        response
+    }
+
+    fn note(
+        &mut self,
+        guest: &mut Guest,
+        asked: &Result<Request<'_>, Refusal<'_>>,
+        response: &Response,
+        now: Now,
+    ) {
+        if let Some(tally) = &mut self.tally {
+            let body = body_at_once(asked, response);
+            tally.responses += 1;
+            tally.body_bytes += body.unwrap_or_default();
+            guest.is_uncounted = body.is_none();
+        }
         if let Some(log) = &mut self.log {
-            let body = body_at_once(&asked, &response);
+            let body = body_at_once(asked, response);
             let field = |name| {
                 asked
                     .as_ref()
@@ -102,10 +140,14 @@ impl Service for Front {
                 None => guest.unlogged = Some(Box::new(Unlogged::of(&entry, now))),
             }
         }
-        response
     }
 
     fn delivered(&mut self, guest: &mut Guest, body_sent: u64, now: Now) {
+        if let Some(tally) = &mut self.tally
+            && std::mem::take(&mut guest.is_uncounted)
+        {
+            tally.body_bytes += body_sent;
+        }
         if let (Some(log), Some(unlogged)) = (&mut self.log, guest.unlogged.take()) {
             log.entry(&Entry {
                 peer: guest.peer.map_or(Peer::Unix, Peer::Ip),
@@ -121,6 +163,12 @@ impl Service for Front {
                         .saturating_duration_since(unlogged.begun.instant),
                 ),
             });
+        }
+    }
+
+    fn lost(&mut self, bytes: u64) {
+        if let Some(tally) = &mut self.tally {
+            tally.body_bytes = tally.body_bytes.saturating_sub(bytes);
         }
     }
 

@@ -14,6 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("main",       EVERYTHING),
     ("banner",     &["config", "reactor::address"]),
     ("service",    &["site", "access_log", "pump", "http", "clock", "limits"]),
+    ("burn",       &["pump", "http", "clock"]),
     ("config",     &["reactor::address", "access_log", "http::fields", "subcommands", "limits"]),
     ("subcommands", &["bench"]),
     // It knows the server from outside only, as a program.
