@@ -16,10 +16,6 @@
 mod control;
 pub mod pairs;
 mod remarks;
-#[cfg(test)]
-pub mod sample_runs;
-#[cfg(test)]
-mod simulation;
 mod surprises;
 mod why;
 mod words;
@@ -29,8 +25,9 @@ use super::record::{Cell, Run, Sample};
 use super::statistics::median;
 use control::Control;
 use pairs::{Pairs, Rounds};
-pub use remarks::limits;
 use std::collections::BTreeMap;
+
+pub use remarks::limits;
 pub use why::number;
 
 /// A ratio to the reference, and where the truth may lie.
@@ -277,6 +274,11 @@ fn limiter(valid: &[&Sample]) -> String {
     let most = kinds.into_iter().rev().max_by_key(|(_, _, count)| *count);
     most.map_or_else(String::new, |(_, limiter, _)| limiter.to_owned())
 }
+
+#[cfg(test)]
+pub mod sample_runs;
+#[cfg(test)]
+mod simulation;
 
 #[cfg(test)]
 mod tests {

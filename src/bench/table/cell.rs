@@ -322,7 +322,12 @@ fn reasons(run: &Run, analysis: &CellAnalysis, to: &mut dyn Write, paper: Paper)
     let rows = analysis.rows.iter().filter(differs);
     let all = rows.flat_map(|row| row.why.iter().map(|why| (why.as_str(), name(run, row))));
     // What was measured begins with the name, and stands before the reasons.
-    let is_measured = |(why, names): &(&str, Vec<String>)| matches!(names.as_slice(), [one] if why.starts_with(one.as_str()));
+    let is_measured = |(why, names): &(&str, Vec<String>)| {
+        let [name] = names.as_slice() else {
+            return false;
+        };
+        why.starts_with(name.as_str())
+    };
     let (measured, reasons): (Vec<_>, Vec<_>) = grouped(all).into_iter().partition(is_measured);
     for (why, _) in measured {
         paper.item(to, "  ", &plain(why))?;
