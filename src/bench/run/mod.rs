@@ -32,6 +32,7 @@ use super::contenders::Start;
 use super::csv;
 use super::plan::{Plan, ROUNDS_FOR_A_VERDICT};
 use super::record::{Cell, Environment, Pass, Run, SCHEMA};
+use super::report;
 use super::table::{self, Paper};
 use super::told;
 use super::workloads::{Shape, Workload, pages};
@@ -137,13 +138,17 @@ fn report(run: &Run, folder: &Path) -> Result<(), Box<dyn Error>> {
     csv::write(run, &mut numbers)?;
     files::put(&folder.join(files::NUMBERS), &numbers)?;
     let paper = Paper::of_standard_output();
-    told(|to| table::print(run, &analyse(run), to, paper.width, paper.color))?;
+    let analysis = analyse(run);
+    let page = folder.join(report::REPORT);
+    files::put(&page, report::html(run, &analysis).as_bytes())?;
+    told(|to| table::print(run, &analysis, to, paper.width, paper.color))?;
     say(&format!(
-        "{} samples in {:.0} seconds: {}, {}",
+        "{} samples in {:.0} seconds: {}, {}; to be read in a browser: {}",
         run.samples.len(),
         run.seconds,
         folder.join(files::RUN).display(),
-        folder.join(files::NUMBERS).display()
+        folder.join(files::NUMBERS).display(),
+        page.display()
     ));
     Ok(())
 }
