@@ -325,6 +325,24 @@ mod tests {
         assert!(!control.excludes_one(), "{control:?}");
     }
 
+    /// The reference is calm, so the band is narrow: it is the arm's own spread that forbids a word.
+    #[test]
+    fn an_arm_that_is_now_much_faster_and_now_much_slower_gets_no_word() {
+        let mut run = plain([1.0, 1.0, 1.0, 1.0], 8);
+        for sample in run.samples.iter_mut().filter(|one| one.arm == 2) {
+            let wild = if sample.round < 5 { 1.2 } else { 0.8 };
+            if let Some(value) = sample.metrics.get_mut("throughput") {
+                *value *= wild;
+            }
+        }
+        let analysis = analyse(&run);
+        let row = &rows(&analysis)[2];
+        let ratio = row.ratio.unwrap();
+        assert!(ratio.median > 1.03 && ratio.low < 1.0, "{ratio:?}");
+        assert!(analysis.cells[0].band < 0.03);
+        assert_eq!(row.verdict, Verdict::NoDifference);
+    }
+
     #[test]
     fn with_five_rounds_there_is_never_a_verdict() {
         let found = verdicts(&plain([1.0, 1.0, 0.1, 5.0], 5));

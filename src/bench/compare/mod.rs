@@ -3,8 +3,8 @@
 //! Two runs are two days of a machine. That the reference has moved may be the program or the day,
 //! and nothing in the two files can tell which; so the words are for what an arm does *to the
 //! reference of its own run*, which the day moves with it. Noise is each run's own: what its
-//! control does, and how its rounds spread. What is not the same in both (machine, seed, preset, commands)
-//! is said first: see [`differences`].
+//! control does, and how its rounds spread. What is not the same in both (machine, seed, preset,
+//! commands) is said first: see [`differences`].
 
 pub mod differences;
 

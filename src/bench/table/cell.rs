@@ -52,7 +52,15 @@ const COLUMNS: &[(&str, &[&str])] = &[
     ("stall", &["p50", "max", "throughput", "recovery"]),
 ];
 /// Of all others.
-const USUAL: &[&str] = &["p99", "cpu", "switches", "calls", "memory", "fairness"];
+const USUAL: &[&str] = &[
+    "throughput",
+    "p99",
+    "cpu",
+    "switches",
+    "calls",
+    "memory",
+    "fairness",
+];
 
 /// Short headings of some metrics, and what they mean.
 const HEADINGS: &[(&str, &str, &str)] = &[
