@@ -6,11 +6,10 @@
 use super::control::Control;
 use super::doors::Accepted;
 use crate::clock::Now;
-use crate::connection::{Connection, Ending};
+use crate::connection::Connection;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
-use crate::transport::Transport;
 use crate::transport::blocking::Blocking;
 use std::sync::Arc;
 
@@ -49,12 +48,8 @@ impl Desk {
             let most = deadline.saturating_duration_since(Now::read().instant);
             client.transport.wait(most);
         }
-        let (connection, now) = (&client.connection, Now::read());
-        service.delivered(&mut client.guest, connection.body_sent(), now);
+        client.dismiss(service, Now::read());
         service.turn_ended();
-        if connection.ending().is_some_and(Ending::aborts) {
-            client.transport.abort();
-        }
     }
 
     /// Does all that can be done without waiting. Returns whether there is more to come.

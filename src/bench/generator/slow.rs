@@ -6,6 +6,8 @@ use std::cmp::Reverse;
 
 /// Between two pieces of what is sent or read slowly, ns.
 pub const PACE: u64 = 20_000_000;
+/// The longest piece, bytes: to read it takes some 10 us.
+const MOST: f64 = 65_536.0;
 /// What those send who never come to an end.
 const DRIP: &[u8] = b"GET / HTTP/1.1\r\nHost: drip\r\n";
 const DRIPS: &[u8] = b"X-Drip: drop\r\n";
@@ -58,7 +60,8 @@ impl Play<'_> {
     }
 }
 
-/// How many bytes at once, and how long until the next, for so many bytes a second.
+/// How many bytes at once, and how long until the next, for so many bytes a second. Never so many
+/// that others wait for it.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -66,7 +69,7 @@ impl Play<'_> {
     reason = "a rate is positive, and a float saturates"
 )]
 fn portion(rate: f64) -> (usize, u64) {
-    let length = (rate * PACE as f64 / 1e9).ceil().max(1.0);
+    let length = (rate * PACE as f64 / 1e9).ceil().clamp(1.0, MOST);
     (length as usize, (length / rate * 1e9) as u64)
 }
 
@@ -80,5 +83,6 @@ mod tests {
         assert_eq!(portion(50.0), (1, 20_000_000));
         assert_eq!(portion(20_000.0), (400, 20_000_000));
         assert_eq!(portion(75.0), (2, 26_666_666));
+        assert_eq!(portion(65_536e3), (65_536, 1_000_000));
     }
 }

@@ -86,7 +86,9 @@ fn of_group(group: &Group, seen: &Seen, seconds: f64) -> Vec<(&'static str, f64)
     }
     if due > 0 {
         found.push(("offered", count(due) / seconds));
-        found.push(("achieved", 100.0 * count(seen.answers) / count(due)));
+        // Some were due before the measurement, and answered in it.
+        let achieved = 100.0 * count(seen.answers) / count(due);
+        found.push(("achieved", achieved.min(100.0)));
         found.push(("dropped", count(seen.dropped)));
     }
     let in_turn = matches!(

@@ -1,12 +1,12 @@
 //! Room `models`: what the coroutines of one thread have in common, and what they wait for.
 
 use crate::clock::Now;
-use crate::connection::{Connection, Ending};
+use crate::connection::Connection;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
 use crate::timers::Timers;
-use crate::transport::{Announced, Socket, Stream, Transport};
+use crate::transport::{Announced, Socket, Stream};
 use mio::{Registry, Token};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -175,13 +175,7 @@ pub async fn serve<S: Service>(
             }
         }
     }
-    let body_sent = client.connection.body_sent();
-    let now = world.now.get();
-    let mut service = world.service.borrow_mut();
-    service.delivered(&mut client.guest, body_sent, now);
-    if client.connection.ending().is_some_and(Ending::aborts) {
-        client.transport.abort();
-    }
+    client.dismiss(&mut *world.service.borrow_mut(), world.now.get());
     client.transport.close(&world.registry);
     drop(place);
 }
