@@ -466,7 +466,7 @@ mod tests {
             panic!("{:?}", analysis.surprises);
         };
         assert_eq!((surprise.cell, surprise.arm), (0, 2));
-        let expected = "keepalive c=64: thread was expected to have 0.5 to 1.05 times the req/s of \
+        let expected = "keepalive c=64: thread was expected to have 0.33 to 1.05 times the req/s of \
                         reactor.";
         assert_eq!(surprise.expected, expected);
         assert!(
@@ -475,6 +475,9 @@ mod tests {
             surprise.found
         );
         assert!(!surprise.found.contains("indicative"), "{}", surprise.found);
+        let two = analyse(&plain([1.0, 1.0, 1.5, 1.0], 2));
+        assert!(two.surprises[0].found.contains("indicative"), "{two:?}");
+        assert_eq!(analyse(&plain([1.0, 1.0, 1.5, 1.0], 1)).surprises, []);
     }
 
     #[test]
