@@ -466,8 +466,8 @@ mod tests {
             panic!("{:?}", analysis.surprises);
         };
         assert_eq!((surprise.cell, surprise.arm), (0, 2));
-        let expected = "keepalive c=64: thread was expected to have 0.33 to 1.05 times the req/s of \
-                        reactor.";
+        let expected = "keepalive c=64: thread was expected to have 0.33 to 1.05 times the req/s \
+                        of reactor.";
         assert_eq!(surprise.expected, expected);
         assert!(
             surprise.found.starts_with("It has 1.5"),
