@@ -198,7 +198,7 @@ fn open_page(config: &Config) -> Result<Vec<u8>, Box<dyn Error>> {
         match read {
             Ok(page) => {
                 let content_type = types::of(path.as_os_str().as_bytes());
-                return Ok(fixed::answer(&content_type, &page));
+                return Ok(fixed::answer(content_type, &page));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {

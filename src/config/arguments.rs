@@ -159,7 +159,7 @@ pub struct Arguments {
     )]
     pub no_server_header: bool,
 
-    /// Let pages of other origins read the files; every origin, or this one
+    /// Let pages of any origin, or this one, read files
     ///
     /// An origin needs the equals sign: --cors=ORIGIN
     #[arg(

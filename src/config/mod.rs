@@ -6,6 +6,7 @@ pub mod arguments;
 pub mod bind;
 pub mod choices;
 mod texts;
+mod together;
 pub mod values;
 
 use std::env;
@@ -17,7 +18,6 @@ use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::arguments::Arguments;
@@ -127,9 +127,7 @@ impl Invocation {
             clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
             return Ok(Self::Print(page));
         }
-        if arguments.model == Model::Fixed {
-            refuse_what_means_nothing(&matches)?;
-        }
+        together::check(&arguments, &matches)?;
         Config::new(arguments).map(|config| Self::Serve(Box::new(config)))
     }
 }
@@ -158,17 +156,6 @@ fn command() -> clap::Command {
 
 impl Config {
     fn new(arguments: Arguments) -> Result<Self, ConfigError> {
-        if arguments.workers.is_some() && arguments.model != Model::Pool {
-            return Err(conflict(
-                "--workers counts the threads of a pool; add --model pool".to_owned(),
-            ));
-        }
-        if arguments.page.is_some() && arguments.model != Model::Fixed {
-            return Err(conflict(
-                "--page is all that one model sends; add --model fixed, or name the file as ROOT"
-                    .to_owned(),
-            ));
-        }
         let binds = binds(&arguments)?;
         let headers = headers(&arguments)?;
         let root = match &arguments.page {
@@ -207,35 +194,6 @@ impl Config {
                 .burn
                 .map(|most| Duration::from_millis(most.into())),
         })
-    }
-}
-
-/// Options for what the model with one page does not have, if they were written on the command line.
-/// In the environment they may be meant for other servers.
-fn refuse_what_means_nothing(matches: &ArgMatches) -> Result<(), ConfigError> {
-    const NOTHING: [&str; 14] = [
-        "no_listing",
-        "hidden",
-        "follow_symlinks",
-        "spa",
-        "header",
-        "no_server_header",
-        "cors",
-        "max_connections",
-        "workers",
-        "idle_timeout",
-        "log_format",
-        "log_file",
-        "tally",
-        "burn",
-    ];
-    let is_written = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    match NOTHING.into_iter().find(is_written) {
-        None => Ok(()),
-        Some(id) => Err(conflict(format!(
-            "--{} means nothing to the model fixed, which sends one page; leave it out",
-            id.replace('_', "-")
-        ))),
     }
 }
 

@@ -52,9 +52,11 @@ fn everybody_is_sent_the_page_and_the_connection_closes() {
     assert!(slow.hears_nothing());
     slow.send("\n");
     answered(slow);
-    let mut upload = Client::saying(&server, "POST / HTTP/1.1\r\n\r\n");
-    upload.send(vec![b'x'; 1024 * 1024]);
-    answered(upload);
+    for _ in 0..10 {
+        let mut upload = Client::saying(&server, "POST / HTTP/1.1\r\n\r\n");
+        upload.send(vec![b'x'; 10 * 1024 * 1024]);
+        answered(upload);
+    }
 }
 
 /// Red with an index that is not looked for, and with ROOT winning over the option.

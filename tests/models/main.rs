@@ -12,6 +12,8 @@ mod client;
 mod process;
 
 mod children;
+mod cut;
+mod descriptors;
 mod fixed;
 mod limits;
 mod measuring;
