@@ -325,6 +325,24 @@ mod tests {
         assert!(!control.excludes_one(), "{control:?}");
     }
 
+    /// The reference is calm, so the band is narrow: it is the arm's own spread that forbids it.
+    #[test]
+    fn an_arm_that_is_now_much_faster_and_now_much_slower_gets_no_word() {
+        let mut run = plain([1.0, 1.0, 1.0, 1.0], 8);
+        for sample in run.samples.iter_mut().filter(|one| one.arm == 2) {
+            let wild = if sample.round < 6 { 1.15 } else { 0.85 };
+            if let Some(value) = sample.metrics.get_mut("throughput") {
+                *value *= wild;
+            }
+        }
+        let analysis = analyse(&run);
+        let row = &rows(&analysis)[2];
+        let ratio = row.ratio.unwrap();
+        assert!(ratio.median > 1.03 && ratio.low < 1.0, "{ratio:?}");
+        assert!(analysis.cells[0].band < 0.03);
+        assert_eq!(row.verdict, Verdict::NoDifference);
+    }
+
     #[test]
     fn with_five_rounds_there_is_never_a_verdict() {
         let found = verdicts(&plain([1.0, 1.0, 0.1, 5.0], 5));
@@ -448,8 +466,8 @@ mod tests {
             panic!("{:?}", analysis.surprises);
         };
         assert_eq!((surprise.cell, surprise.arm), (0, 2));
-        let expected = "keepalive c=64: thread was expected to have 0.5 to 1.05 times the req/s of \
-                        reactor.";
+        let expected = "keepalive c=64: thread was expected to have 0.33 to 1.05 times the req/s \
+                        of reactor.";
         assert_eq!(surprise.expected, expected);
         assert!(
             surprise.found.starts_with("It has 1.5"),
@@ -457,6 +475,9 @@ mod tests {
             surprise.found
         );
         assert!(!surprise.found.contains("indicative"), "{}", surprise.found);
+        let two = analyse(&plain([1.0, 1.0, 1.5, 1.0], 2));
+        assert!(two.surprises[0].found.contains("indicative"), "{two:?}");
+        assert_eq!(analyse(&plain([1.0, 1.0, 1.5, 1.0], 1)).surprises, []);
     }
 
     #[test]

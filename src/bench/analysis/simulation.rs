@@ -1,6 +1,6 @@
 //! Room `bench`: do verdicts keep what they promise? Runs of which the truth is known are drawn,
-//! and it is counted how often the interval holds it, how often something is claimed of equals, and how
-//! often a slowdown of 5 % is found. Everything is drawn from a fixed seed.
+//! and it is counted how often the interval holds it, how often something is claimed of equals, and
+//! how often a slowdown of 5 % is found. Everything is drawn from a fixed seed.
 //!
 //! `cargo test --profile proof --lib simulation -- --ignored --nocapture` prints the tables of
 //! docs/bench/statistics.md.

@@ -2,77 +2,13 @@
 //! rest matters in this workload?
 
 use super::Paper;
+use super::columns::{columns, heading, meanings};
 use super::format::{bar, cut, estimate, finely, plain, value};
 use crate::bench::analysis::{Analysis, CellAnalysis, Row, Verdict};
-use crate::bench::metrics::metric_named;
 use crate::bench::record::{Cell, Run};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Color, ContentArrangement, Table};
 use std::io::{self, Write};
-
-/// Columns beside the headline, by workload: the first are the most important, and as many are
-/// shown as there is room for.
-const COLUMNS: &[(&str, &[&str])] = &[
-    (
-        "latency",
-        &["p50", "cpu", "switches", "p999", "service_p99", "calls"],
-    ),
-    ("overload", &["p50", "cpu", "switches", "dropped"]),
-    ("sweep", &["p50", "cpu", "switches", "memory"]),
-    ("short", &["connects", "switches", "calls", "p99", "faults"]),
-    (
-        "churn",
-        &["connects", "switches", "leaked_descriptors", "faults"],
-    ),
-    (
-        "idle",
-        &[
-            "canary.p99",
-            "canary.achieved",
-            "threads",
-            "processes",
-            "virtual",
-        ],
-    ),
-    (
-        "slowloris",
-        &["normal.achieved", "normal.p50", "threads", "memory"],
-    ),
-    (
-        "slowread",
-        &["canary.achieved", "canary.p50", "threads", "memory"],
-    ),
-    ("large", &["bandwidth", "cpu_user", "switches"]),
-    ("mixed", &["mice.p50", "mice.p999", "bandwidth", "switches"]),
-    ("burn", &["mice.p50", "mice.p999", "mice.max", "switches"]),
-    (
-        "coldfile",
-        &["mice.p50", "mice.p999", "mice.max", "switches"],
-    ),
-    ("stall", &["p50", "max", "throughput", "recovery"]),
-];
-/// Of all others.
-const USUAL: &[&str] = &["p99", "cpu", "switches", "calls", "memory", "fairness"];
-
-/// Short headings of some metrics, and what they mean.
-const HEADINGS: &[(&str, &str, &str)] = &[
-    (
-        "cpu",
-        "CPU us",
-        "us of processor time of the server for each answer",
-    ),
-    ("cpu_user", "user", "us of it outside the kernel"),
-    ("switches", "ctxsw", "context switches for each answer"),
-    ("calls", "calls", "system calls for each answer"),
-    ("faults", "faults", "page faults for each answer"),
-    ("achieved", "ok %", "answers, of those that were due"),
-    ("memory", "memory", "MiB of the server's processes (PSS)"),
-    (
-        "leaked_descriptors",
-        "leaks",
-        "descriptors more than before",
-    ),
-];
 
 /// Columns of a name.
 const NAME: usize = 11;
@@ -131,21 +67,6 @@ fn shown(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper) -> Vec<&
         all.pop();
     }
     all
-}
-
-/// Those that at least one row has.
-fn columns(cell: &Cell, analysis: &CellAnalysis) -> Vec<&'static str> {
-    let known = COLUMNS.iter().find(|(name, _)| *name == cell.workload);
-    let all = known.map_or(USUAL, |(_, columns)| columns).iter().copied();
-    let has = |name: &&str| {
-        analysis
-            .rows
-            .iter()
-            .any(|row| row.medians.contains_key(*name))
-    };
-    all.filter(|name| *name != cell.headline)
-        .filter(has)
-        .collect()
 }
 
 fn table(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper, columns: &[&str]) -> Table {
@@ -248,18 +169,6 @@ fn text(content: impl Into<String>) -> comfy_table::Cell {
 
 fn right(content: impl Into<String>) -> comfy_table::Cell {
     text(content).set_alignment(CellAlignment::Right)
-}
-
-/// The heading of a metric, with its group.
-fn heading(metric: &str) -> String {
-    let (group, name) = metric.rsplit_once('.').unwrap_or(("", metric));
-    let short = HEADINGS.iter().find(|(known, _, _)| *known == name);
-    let title = metric_named(name).map_or(name, |metric| metric.title);
-    let title = short.map_or(title, |(_, short, _)| short);
-    match group {
-        "" => title.to_owned(),
-        group => format!("{} {title}", plain(group)),
-    }
 }
 
 fn width(table: &Table) -> usize {
@@ -369,15 +278,7 @@ pub fn legend(run: &Run, analysis: &Analysis, to: &mut dyn Write, paper: Paper) 
         cell.map_or_else(Vec::new, |cell| shown(run, cell, one, paper))
     };
     let columns: Vec<&str> = analysis.cells.iter().flat_map(of).collect();
-    let has = |name: &str| {
-        columns
-            .iter()
-            .any(|one| one.rsplit('.').next() == Some(name))
-    };
-    let used = HEADINGS.iter().filter(|(name, _, _)| has(name));
-    let words: Vec<String> = used
-        .map(|(_, short, what)| format!("{short}: {what}"))
-        .collect();
+    let words = meanings(&columns);
     writeln!(to)?;
     if !words.is_empty() {
         paper.item(to, "", &format!("{}.", words.join("; ")))?;

@@ -2,10 +2,12 @@
 //!
 //! - here: the order of what is printed, which is results first and doubts right after them
 //! - [`cell`]: the table of a cell, and why it looks as it does
+//! - [`columns`]: which numbers matter in which workload
 //! - [`doubts`]: surprises, problems, samples that do not count, limits of what can be known
 //! - [`format`](mod@format): numbers and lines
 
 pub mod cell;
+pub mod columns;
 pub mod doubts;
 pub mod format;
 
