@@ -1,9 +1,11 @@
-//! Room `bench`: how does a number become a place on paper? Scales, ticks and the few shapes that the
-//! plots are made of, as SVG 1.1 inside HTML. Whatever the data are, every attribute is a number.
+//! Room `bench`: how does a number become a place on paper? Scales, ticks and the few shapes that
+//! the plots are made of, as SVG 1.1 inside HTML. Whatever the data are, every attribute is a
+//! number.
 
 use std::fmt::Write;
 
-/// Width of every plot, in CSS pixels at full size: a phone's. Text then has the same size everywhere.
+/// Width of every plot, in CSS pixels at full size: a phone's. So text has the same size
+/// everywhere.
 pub const WIDTH: f64 = 340.0;
 
 /// What is plotted is between these: beyond them is no measurement, and no tick could be counted.
@@ -213,7 +215,8 @@ impl Drawing {
         let text = escaped(text);
         let _ = write!(
             self.body,
-            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" \
+             text-anchor=\"{anchor}\">{text}</text>"
         );
     }
 

@@ -1,4 +1,5 @@
-//! Room `bench`: the plots of a report, a file each. Each gives nothing where it has nothing to show.
+//! Room `bench`: the plots of a report, a file each. Each gives nothing where it has nothing to
+//! show.
 //!
 //! - [`ratios`]: who is how many times better, and how sure is that?
 //! - [`percentiles`]: how long do the slowest wait?

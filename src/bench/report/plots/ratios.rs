@@ -1,5 +1,5 @@
-//! Room `bench`: a dot for the middle of the ratios to the reference, a line for where the truth may
-//! lie, and a band for what chance alone does.
+//! Room `bench`: a dot for the middle of the ratios to the reference, a line for where the truth
+//! may lie, and a band for what chance alone does.
 
 use crate::bench::analysis::Row;
 use crate::bench::metrics::{Better, metric_named};
