@@ -7,6 +7,11 @@ use std::io;
 /// Whether every address of 127.0.0.0/8 is this machine; elsewhere only 127.0.0.1 is.
 pub const MANY_LOOPBACKS: bool = cfg!(target_os = "linux");
 
+/// Whether a receive that was not filled has emptied the socket, and what comes next will be
+/// announced: so it is with edges. mio's poll(2) selector, which tests may choose, announces nothing
+/// until a receive has found nothing.
+pub const SHORT_MEANS_EMPTY: bool = !cfg!(mio_unsupported_force_poll_poll);
+
 /// Whether this program was built without optimization, and so says nothing about speed.
 pub const UNOPTIMIZED: bool = cfg!(debug_assertions);
 

@@ -6,6 +6,7 @@ use super::slow::PACE;
 use super::squad::Squad;
 use super::tally::Request;
 use crate::bench::load::{Closer, Conduct, Fault};
+use crate::bench::platform;
 use mio::event::Event;
 use std::cmp::Reverse;
 use std::io;
@@ -34,7 +35,8 @@ impl Play<'_> {
         } else if event.is_writable() {
             line.flush();
         }
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
+        let has_come = event.is_readable() || event.is_read_closed() || event.is_error();
+        if has_come || !platform::SHORT_MEANS_EMPTY {
             let paced = self.squad_of(index).map(|squad| squad.conduct);
             if !matches!(paced, Some(Conduct::SlowRead { .. })) {
                 self.read(index, event.is_read_closed());
@@ -181,7 +183,8 @@ impl Play<'_> {
                 Got::Bytes(length) => {
                     let bytes = buffer.get(..length).unwrap_or_default();
                     // A read that was not filled has emptied the socket.
-                    self.take(index, bytes, now) && (closed || length == buffer.len())
+                    let may_be_more = length == buffer.len() || !platform::SHORT_MEANS_EMPTY;
+                    self.take(index, bytes, now) && (closed || may_be_more)
                 }
                 Got::Nothing => false,
                 Got::End | Got::Failed => {
