@@ -200,13 +200,15 @@ fn reasons(cell: &CellView) -> String {
         }
         let class = cell.view.class(row.arm);
         items += &format!(
-            "<dt class=\"{class}\">{}</dt><dd>{}</dd>\n",
+            "<div><dt class=\"{class}\">{}</dt><dd>{}</dd></div>\n",
             escaped(name),
             escaped(&sentences.join(" "))
         );
     }
     match items.is_empty() {
         true => items,
-        false => format!("<details open><summary>Why</summary><dl>\n{items}</dl></details>\n"),
+        false => format!(
+            "<details open><summary>Why</summary><dl class=\"why\">\n{items}</dl></details>\n"
+        ),
     }
 }

@@ -28,7 +28,8 @@ pub fn html(view: &View) -> String {
     );
     page += &stamps(view);
     page += &format!(
-        "<p class=\"lead\">{} under {} loads, {} samples, each from a fresh server process. {}</p>\n",
+        "<p class=\"lead\">{} under {} loads, {} samples, each from a fresh server process. \
+         {}</p>\n",
         escaped(&names.join(", ")),
         run.cells.len(),
         run.samples.len(),

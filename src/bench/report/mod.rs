@@ -1,5 +1,5 @@
-//! Room `bench`: a run as a page that one wants to read. One file of HTML with its style and its plots
-//! in it (SVG): nothing is loaded, nothing is run, and it can be kept, sent and printed.
+//! Room `bench`: a run as a page that one wants to read. One file of HTML with its style and its
+//! plots in it (SVG): nothing is loaded, nothing is run, and it can be kept, sent and printed.
 //!
 //! - `head`: what was found, in a sentence and at a glance
 //! - `cells`: each load, with its table, its plots and its reasons

@@ -1,10 +1,16 @@
-//! Room `bench`: how does a number become a place on paper? Scales, ticks and the few shapes that the
-//! plots are made of, as SVG 1.1 inside HTML. Whatever the data are, every attribute is a number.
+//! Room `bench`: how does a number become a place on paper? Scales, ticks and the few shapes that
+//! the plots are made of, as SVG 1.1 inside HTML. Whatever the data are, every attribute is a
+//! number.
 
 use std::fmt::Write;
 
-/// Width of every plot, in CSS pixels at full size: a phone's. Text then has the same size everywhere.
+/// Width of every plot, in CSS pixels at full size: a phone's. So text has the same size
+/// everywhere.
 pub const WIDTH: f64 = 340.0;
+
+/// What is plotted is between these: beyond them is no measurement, and no tick could be counted.
+const LEAST: f64 = 1e-9;
+const MOST: f64 = 1e15;
 
 /// Escapes what stands between tags or in an attribute.
 pub fn escaped(text: &str) -> String {
@@ -37,10 +43,10 @@ impl Scale {
     /// Equal distances for equal differences; holds all `values` and 0, between two places.
     pub fn linear(values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Self {
         let high = values.into_iter().filter(|value| value.is_finite());
-        let high = high.fold(0.0, f64::max);
+        let high = high.fold(0.0, f64::max).min(MOST);
         Self {
             low: 0.0,
-            high: if high > 0.0 { high * 1.05 } else { 1.0 },
+            high: if high > LEAST { high * 1.05 } else { 1.0 },
             from,
             to,
             is_log: false,
@@ -52,7 +58,8 @@ impl Scale {
     pub fn log(values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Self {
         let positive = values
             .into_iter()
-            .filter(|value| value.is_finite() && *value > 1e-9);
+            .filter(|value| value.is_finite() && *value > LEAST)
+            .map(|value| value.min(MOST));
         let (low, high) = positive.fold((f64::MAX, 0.0_f64), |(low, high), value| {
             (low.min(value), high.max(value))
         });
@@ -69,6 +76,7 @@ impl Scale {
 
     /// Where a value is. What is outside, or no number, is at the nearer end.
     pub fn place(&self, value: f64) -> f64 {
+        let value = value.clamp(-MOST, MOST);
         let part = match self.is_log {
             true => (value.max(1e-12) / self.low).ln() / (self.high / self.low).ln(),
             false => (value - self.low) / (self.high - self.low),
@@ -207,7 +215,8 @@ impl Drawing {
         let text = escaped(text);
         let _ = write!(
             self.body,
-            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" \
+             text-anchor=\"{anchor}\">{text}</text>"
         );
     }
 

@@ -1,4 +1,5 @@
-//! Room `bench`: the end of a report. What surprises, how to read all this, and what not to believe?
+//! Room `bench`: the end of a report. What surprises, how to read all this, and what not to
+//! believe?
 
 use super::list;
 use super::svg::escaped;
@@ -14,10 +15,12 @@ const MOST: usize = 30;
 const HOW: &str = "\
 <h2>How to read this</h2>
 <dl>
-<dt>Closed loop, open loop</dt><dd>In a closed loop a connection asks again when it has its answer: \
+<dt>Closed loop, open loop</dt>
+<dd>In a closed loop a connection asks again when it has its answer: \
 it finds out how much a server can do, and asks less of a server that is slow. In an open loop \
 requests come at their own times, as those of many users do: it finds out how long they wait.</dd>
-<dt>Response time, service time</dt><dd>Response time begins when a request is due, service time when \
+<dt>Response time, service time</dt>
+<dd>Response time begins when a request is due, service time when \
 it is sent. If a server stands still, the requests of that time are late before they are sent; a \
 clock that starts with the sending does not see it, and shows good figures for a bad server \
 (coordinated omission).</dd>

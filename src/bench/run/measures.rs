@@ -130,6 +130,10 @@ fn little(group: &Group, seen: &Seen, mean: f64, seconds: f64) -> Option<f64> {
     (under_way > 0.0).then(|| 100.0 * (under_way - found).abs() / under_way)
 }
 
+/// The part of the processor time whose threads still live, from which on their context switches
+/// stand for all.
+const WATCHED: f64 = 0.95;
+
 /// What was used between two accounts.
 struct Used<'a> {
     before: &'a Account,
@@ -166,13 +170,17 @@ impl Used<'_> {
 
         let answers = count(groups.iter().map(|seen| seen.answers).sum());
         if answers > 0.0 {
-            let (voluntary, involuntary) = (
-                difference(|one| one.voluntary) / answers,
-                difference(|one| one.involuntary) / answers,
-            );
-            add("voluntary", voluntary);
-            add("involuntary", involuntary);
-            add("switches", voluntary + involuntary);
+            // The switches of threads that have ended are not told; so where most of the work was
+            // theirs, nothing is said.
+            if nanoseconds(|one| one.watched) >= WATCHED * processor {
+                let (voluntary, involuntary) = (
+                    difference(|one| one.voluntary) / answers,
+                    difference(|one| one.involuntary) / answers,
+                );
+                add("voluntary", voluntary);
+                add("involuntary", involuntary);
+                add("switches", voluntary + involuntary);
+            }
             add("faults", difference(|one| one.faults) / answers);
             add("cpu", 1e6 * processor / answers);
             add(
@@ -373,6 +381,7 @@ pub(super) mod tests {
             processor: 500_000_000,
             user: 100_000_000,
             system: 400_000_000,
+            watched: 499_000_000,
             voluntary: 8000,
             involuntary: 400,
             machine: 900_000_000,
@@ -395,6 +404,18 @@ pub(super) mod tests {
             let apart = (found - value).abs();
             assert!(apart <= value.abs() * 1e-3, "{name}: {found}, not {value}");
         }
+    }
+
+    /// Red with the switches of the few that live.
+    #[test]
+    fn who_works_with_threads_that_end_has_no_switches_that_could_be_counted() {
+        let (load, mut outcome) = closed();
+        if let Some((_, after)) = &mut outcome.accounts {
+            after.watched = 300_000_000;
+        }
+        let metrics = of(&load, &outcome, 2);
+        assert!(!metrics.contains_key("switches") && !metrics.contains_key("voluntary"));
+        assert!(metrics.contains_key("cpu"));
     }
 
     #[test]

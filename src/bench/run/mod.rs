@@ -84,7 +84,11 @@ pub fn run(asked: &arguments::Plan) -> Result<ExitCode, Box<dyn Error>> {
     going.run = Run {
         schema: SCHEMA,
         program: format!("oneloop {}", env!("CARGO_PKG_VERSION")),
-        command: std::env::args().collect(),
+        // Where the program lies is nobody's business.
+        command: ["oneloop".to_owned()]
+            .into_iter()
+            .chain(std::env::args().skip(1))
+            .collect(),
         preset: going.plan.preset,
         started,
         seed: going.plan.seed,

@@ -1,5 +1,5 @@
-//! Room `bench`: what happened in one sample of each arm, tenth of a second for tenth of a second: the
-//! longest response time as a bar, the median as a mark in it.
+//! Room `bench`: what happened in one sample of each arm, tenth of a second for tenth of a second:
+//! the longest response time as a bar, the median as a mark in it.
 
 use crate::bench::load::Slice;
 use crate::bench::report::svg::{Anchor, Drawing, Scale, WIDTH};

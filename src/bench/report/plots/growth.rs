@@ -5,7 +5,6 @@ use super::{ALONG, Frame, UP};
 use crate::bench::metrics::metric_named;
 use crate::bench::report::svg::Scale;
 use crate::bench::report::view::{CellView, View};
-use crate::bench::table::format;
 use std::collections::BTreeMap;
 
 /// What varies, and what is plotted over it.
@@ -97,7 +96,7 @@ fn draw(view: &View, mut curves: Curves, metric: &str, (words, title): (&str, &s
     ticks.dedup();
     let every = ticks.len().div_ceil(6).max(1);
     for tick in ticks.into_iter().step_by(every) {
-        frame.tick(tick, &format::thousands(tick).replace(".00", ""));
+        frame.tick(tick, &super::short("", tick));
     }
     frame.below(words);
     for (arm, points) in &curves {

@@ -1,4 +1,5 @@
-//! Room `bench`: the plots of a report, a file each. Each gives nothing where it has nothing to show.
+//! Room `bench`: the plots of a report, a file each. Each gives nothing where it has nothing to
+//! show.
 //!
 //! - [`ratios`]: who is how many times better, and how sure is that?
 //! - [`percentiles`]: how long do the slowest wait?
@@ -51,7 +52,7 @@ impl Frame {
         for tick in y.ticks(5) {
             let at = y.place(tick);
             drawing.line("grid", (ALONG.0, at), (ALONG.1, at));
-            let text = format::value(metric, tick);
+            let text = short(metric, tick);
             drawing.text("tick", (LEFT - 5.0, at + 3.5), Anchor::End, &text);
         }
         drawing.line("axis", (ALONG.0, UP.0), (ALONG.1, UP.0));
@@ -104,5 +105,35 @@ impl Frame {
                 .text(&class, (x + 5.0, y + 3.5), Anchor::Start, name);
         }
         self.drawing.figure(caption)
+    }
+}
+
+/// A round value of a metric: `10ms`, not `10.0ms`.
+pub fn short(metric: &str, value: f64) -> String {
+    let text = format::value(metric, value);
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    match number.contains('.') {
+        true => {
+            number
+                .trim_end_matches('0')
+                .trim_end_matches('.')
+                .to_owned()
+                + unit
+        }
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn what_is_round_is_written_so() {
+        let texts = [10_000.0, 1_500.0, 100.0].map(|time| short("p99", time));
+        assert_eq!(texts, ["10ms", "1.5ms", "100us"]);
+        assert_eq!(short("throughput", 50_000.0), "50k");
+        assert_eq!(short("cpu", 0.25), "0.25");
     }
 }

@@ -1,5 +1,5 @@
-//! Room `bench`: every sample in the order in which it was taken. Whoever sees a slope here sees the
-//! machine change; whoever sees two clouds of one colour sees it change its mind.
+//! Room `bench`: every sample in the order in which it was taken. Whoever sees a slope here sees
+//! the machine change; whoever sees two clouds of one colour sees it change its mind.
 
 use super::{ALONG, Frame, UP};
 use crate::bench::report::svg::Scale;

@@ -1,5 +1,5 @@
-//! Room `bench`: how long a part of the requests waits at most, on an axis that gives the slowest one
-//! in ten, in a hundred, in a thousand the same room. All samples that count, put together.
+//! Room `bench`: how long a part of the requests waits at most, on an axis that gives the slowest
+//! one in ten, in a hundred, in a thousand the same room. All samples that count, put together.
 
 use super::{ALONG, Frame, UP};
 use crate::bench::report::svg::Scale;

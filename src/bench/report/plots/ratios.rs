@@ -1,5 +1,5 @@
-//! Room `bench`: a dot for the middle of the ratios to the reference, a line for where the truth may
-//! lie, and a band for what chance alone does.
+//! Room `bench`: a dot for the middle of the ratios to the reference, a line for where the truth
+//! may lie, and a band for what chance alone does.
 
 use crate::bench::analysis::Row;
 use crate::bench::metrics::{Better, metric_named};
@@ -86,6 +86,8 @@ fn draw(drawing: &mut Drawing, cell: &CellView, row: &Row, scale: &Scale, middle
 /// `keepalive c=64: req/s, more is better`
 fn caption(cell: &CellView) -> String {
     let metric = metric_named(&cell.cell.headline);
+    let group = cell.cell.headline.rsplit_once('.');
+    let group = group.map_or(String::new(), |(group, _)| format!("{group} "));
     let title = metric.map_or(cell.cell.headline.as_str(), |metric| metric.title);
     let better = match metric.map(|metric| metric.better) {
         Some(Better::Higher) => ", more is better",
@@ -97,5 +99,5 @@ fn caption(cell: &CellView) -> String {
     } else {
         " — UNPROVEN"
     };
-    format!("{}: {title}{better}{stamp}", cell.cell.name)
+    format!("{}: {group}{title}{better}{stamp}", cell.cell.name)
 }
