@@ -336,11 +336,12 @@ fn rounds(asked: &arguments::Plan, preset: Preset) -> Result<u32, String> {
     }
 }
 
-/// How long a sample takes. The noise of a ratio (two virtual processors, 8 connections) was 4 %
-/// in samples of 0.3 seconds, and 2 % in those of 1.5: part of it comes with each process, part
-/// of it goes with time. Starting and warming up take their part as well, so that the same minutes
-/// are worth about the same from 0.5 to 1 second. Eight rounds of such samples leave an error of
-/// 1.2 % of the middle, four times of which is 5 %.
+/// How long a sample takes. The noise of a ratio (two virtual processors, 8 connections, nobody
+/// else at work) was 4 % in samples of 0.3 seconds, and 2 % in those of 1.5: part of it comes with
+/// each process, part of it goes with time. Starting and warming up take their part as well, so
+/// that the same minutes are worth about the same from 0.5 to 1 second. With 2.5 %, eight rounds
+/// leave an error of 1.2 % of the middle. Where the host gives the machine now more and now less,
+/// for seconds at a time, it is three times as much, and the intervals say so.
 fn times(asked: &arguments::Plan, preset: Preset) -> Result<Times, String> {
     let usual = match preset {
         Preset::Quick => 0.5,
