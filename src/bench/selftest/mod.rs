@@ -32,6 +32,9 @@ use std::process::ExitCode;
 /// attempt or two; what the generator does wrong spoils all.
 const ATTEMPTS: u32 = 3;
 
+/// What a shell says of a program that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
+
 /// One test.
 struct Test {
     /// What a filter looks at.
@@ -126,6 +129,10 @@ pub fn run(asked: &Selftest) -> Result<ExitCode, Box<dyn Error>> {
     let mut score = Score::default();
     for test in &chosen {
         play(test, &stage, &mut score, to)?;
+        if stage.is_stopped() {
+            writeln!(to, "\nInterrupted.")?;
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
     }
     let Score {
         passed,

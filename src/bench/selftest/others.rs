@@ -1,14 +1,15 @@
 //! Room `bench`: how are other programs asked to measure the same? wrk and ab, where they are
 //! installed, and our own server, which all of them measure.
 
-use super::stage::Stage;
+use super::stage::{self, Stage};
 use crate::bench::load::{Page, body_hash};
+use crate::bench::oracle::{Manner, page};
 use crate::bench::platform;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::Duration;
 
 /// Bytes of the page that is asked for.
@@ -61,6 +62,7 @@ impl Other {
         };
         let output = run(stage, command, (self == Self::Wrk).then_some(long));
         let output = output.map_err(|error| format!("{}: {error}", self.name()))?;
+        stage.go_on()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let lost = ["Socket errors:", "Non-2xx", "Failed requests:"];
         let lost = |line: &&str| lost.iter().any(|word| line.trim().starts_with(word));
@@ -112,62 +114,115 @@ fn start(mut command: Command, processor: Option<usize>) -> io::Result<Child> {
     other.join().map_err(lost)?
 }
 
-/// Our server, with one page.
+/// A server for all of them.
 pub struct Server {
-    /// Where it listens.
-    pub address: SocketAddr,
     /// Its page.
     pub page: Page,
-    child: Child,
-    // It would end if nobody took what it says.
-    _stdout: BufReader<ChildStdout>,
-    folder: PathBuf,
+    running: Running,
+}
+
+enum Running {
+    /// Our own.
+    Reactor(Reactor),
+    /// One with a known answer.
+    Oracle(stage::Running),
 }
 
 impl Server {
-    /// The reactor, on its processor.
+    /// Our own, on its processor.
     ///
     /// # Errors
     /// Its page cannot be written; it does not start.
-    pub fn start(stage: &Stage) -> Result<Self, String> {
-        let folder = format!("oneloop-selftest-{}", std::process::id());
-        let folder = std::env::temp_dir().join(folder);
+    pub fn reactor(stage: &Stage) -> Result<Self, String> {
         let body = vec![b'a'; SIZE];
-        let written = std::fs::create_dir_all(&folder)
-            .and_then(|()| std::fs::write(folder.join("1k.html"), &body));
-        written.map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
-        let mut command = Command::new(&stage.program);
-        command
-            .args(["--port", "0", "--bind", "127.0.0.1", "--model", "reactor"])
-            .arg(&folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        let child = start(command, stage.processors.map(|(_, server)| server));
-        let mut child = child.map_err(|error| format!("the server: {error}"))?;
-        let stdout = child.stdout.take().ok_or("the server has no output")?;
-        let mut stdout = BufReader::new(stdout);
-        let address = address(&mut stdout).ok_or("the server does not say where it listens")?;
         Ok(Self {
-            address,
             page: Page {
                 path: "/1k.html".to_owned(),
                 status: 200,
                 length: Some(body.len() as u64),
                 hash: Some(body_hash(&body)),
             },
-            child,
-            _stdout: stdout,
-            folder,
+            running: Running::Reactor(Reactor::start(stage, &body)?),
         })
+    }
+
+    /// One that answers one request after the other, and takes `each` for it.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn of_known_speed(stage: &Stage, each: u64) -> Result<Self, String> {
+        let manner = Manner::Stall {
+            after: 0,
+            long: 0,
+            each,
+        };
+        let oracle = stage.oracle(&manner, SIZE, false);
+        Ok(Self {
+            page: page(SIZE),
+            running: Running::Oracle(stage::Running::start(stage, &oracle)?),
+        })
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        match self.running {
+            Running::Reactor(_) => "reactor",
+            Running::Oracle(_) => "oracle",
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        match &self.running {
+            Running::Reactor(reactor) => reactor.address,
+            Running::Oracle(oracle) => oracle.address,
+        }
     }
 
     /// The address of its page.
     pub fn url(&self) -> String {
-        format!("http://{}{}", self.address, self.page.path)
+        format!("http://{}{}", self.address(), self.page.path)
     }
 }
 
-impl Drop for Server {
+/// Our server as a process.
+struct Reactor {
+    address: SocketAddr,
+    child: Child,
+    // What it says later has somewhere to go.
+    _stderr: BufReader<ChildStderr>,
+    folder: PathBuf,
+}
+
+impl Reactor {
+    fn start(stage: &Stage, body: &[u8]) -> Result<Self, String> {
+        let folder = format!("oneloop-selftest-{}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        let written = std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join("1k.html"), body));
+        written.map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
+        let mut command = Command::new(&stage.program);
+        command
+            .args(["--port", "0", "--bind", "127.0.0.1", "--model", "reactor"])
+            .arg(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let child = start(command, stage.processors.map(|(_, server)| server));
+        let mut child = child.map_err(|error| format!("the server: {error}"))?;
+        let stderr = child.stderr.take().ok_or("the server has no output")?;
+        let mut stderr = BufReader::new(stderr);
+        let address = address(&mut stderr).ok_or("the server does not say where it listens")?;
+        Ok(Self {
+            address,
+            child,
+            _stderr: stderr,
+            folder,
+        })
+    }
+}
+
+impl Drop for Reactor {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -6,11 +6,14 @@ use crate::bench::oracle::{Ledger, Manner, Oracle, page};
 use crate::bench::platform;
 use crate::bench::statistics::histogram;
 use hdrhistogram::Histogram;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A millisecond, in nanoseconds.
 pub const MS: u64 = 1_000_000;
@@ -30,6 +33,7 @@ pub struct Stage {
     /// The generator's processor and the oracle's, if each has one.
     pub processors: Option<(usize, usize)>,
     ceiling: Cell<Option<f64>>,
+    stopped: Arc<AtomicBool>,
 }
 
 /// What is played.
@@ -113,7 +117,7 @@ impl Stage {
     /// On this machine.
     ///
     /// # Errors
-    /// The program does not find itself.
+    /// The program does not find itself; the system takes no handler for signals.
     pub fn new(quick: bool) -> Result<Self, String> {
         let program = std::env::current_exe();
         let program = program.map_err(|error| format!("cannot find this program: {error}"))?;
@@ -122,12 +126,34 @@ impl Stage {
             (Some(first), Some(last)) if first != last => Some((*first, *last)),
             _ => None,
         };
+        let stopped = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, stopped.clone())
+                .map_err(|error| format!("cannot listen for signals: {error}"))?;
+        }
         Ok(Self {
             quick,
             program,
             processors: two,
             ceiling: Cell::new(None),
+            stopped,
         })
+    }
+
+    /// Whether the user wants to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Goes on, unless the user wants to stop.
+    ///
+    /// # Errors
+    /// He does.
+    pub fn go_on(&self) -> Result<(), String> {
+        match self.is_stopped() {
+            true => Err("interrupted".to_owned()),
+            false => Ok(()),
+        }
     }
 
     /// The one or the other, in seconds, as nanoseconds.
@@ -150,12 +176,8 @@ impl Stage {
     /// # Errors
     /// One of the two did not start, or did not say what came of it.
     pub fn play(&self, scene: &Scene) -> Result<Played, String> {
-        let oracle = Oracle {
-            manner: scene.manner.clone(),
-            processor: self.processors.map(|(_, oracle)| oracle),
-            size: scene.size,
-            log: scene.log,
-        };
+        let oracle = self.oracle(&scene.manner, scene.size, scene.log);
+        self.go_on()?;
         let oracle = Running::start(self, &oracle)?;
         let mut load = self.load(oracle.address, page(scene.size), scene);
         if scene.stall.is_some() {
@@ -169,6 +191,16 @@ impl Stage {
             outcome,
             ledger,
         })
+    }
+
+    /// An oracle on its processor.
+    pub fn oracle(&self, manner: &Manner, size: usize, log: bool) -> Oracle {
+        Oracle {
+            manner: manner.clone(),
+            processor: self.processors.map(|(_, oracle)| oracle),
+            size,
+            log,
+        }
     }
 
     /// The load of a scene for somebody who serves `page`.
@@ -213,6 +245,7 @@ impl Stage {
             let _ = stdin.write_all(&text);
         }
         let output = child.wait_with_output().map_err(|error| said(&error))?;
+        self.go_on()?;
         if !output.status.success() {
             return Err(said(&format!("it ended with {}", output.status)));
         }
@@ -301,14 +334,19 @@ pub fn number(count: u64) -> f64 {
 }
 
 /// An oracle that runs.
-struct Running {
-    address: SocketAddr,
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Running {
-    fn start(stage: &Stage, oracle: &Oracle) -> Result<Self, String> {
+    /// Starts it, and waits until it listens.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start(stage: &Stage, oracle: &Oracle) -> Result<Self, String> {
         let said = |error: &dyn std::fmt::Display| format!("the oracle: {error}");
         let text = serde_json::to_string(oracle).map_err(|error| said(&error))?;
         let mut child = Command::new(&stage.program)
