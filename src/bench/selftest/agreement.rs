@@ -36,26 +36,39 @@ struct Match {
     is_known: bool,
 }
 
-/// Keep-alive, with 1, 8 and 64 connections.
-pub fn wrk(stage: &Stage) -> Findings {
-    let of = |connections, bounds: &RangeInclusive<f64>, is_known| Match {
+/// Keep-alive, one after the other: what is measured is a round trip, which both make alike.
+pub fn wrk_1(stage: &Stage) -> Findings {
+    keep_alive(stage, 1, &WRK, false)
+}
+
+/// Keep-alive, a server of a known speed.
+pub fn wrk_8(stage: &Stage) -> Findings {
+    keep_alive(stage, 8, &WRK, true)
+}
+
+/// As above.
+pub fn wrk_64(stage: &Stage) -> Findings {
+    keep_alive(stage, 64, &WRK, true)
+}
+
+/// Keep-alive, and a server that is as fast as it can be.
+pub fn wrk_64_reactor(stage: &Stage) -> Findings {
+    keep_alive(stage, 64, &WRK_AT_ITS_END, false)
+}
+
+fn keep_alive(
+    stage: &Stage,
+    connections: u32,
+    bounds: &RangeInclusive<f64>,
+    is_known: bool,
+) -> Findings {
+    let one = Match {
         connections,
         conduct: Conduct::Closed { depth: 1 },
         bounds: bounds.clone(),
         is_known,
     };
-    let mut all = vec![
-        of(1, &WRK, false),
-        of(8, &WRK, true),
-        of(64, &WRK, true),
-        of(8, &WRK_AT_ITS_END, false),
-        of(64, &WRK_AT_ITS_END, false),
-    ];
-    if stage.quick {
-        // A minute for the others is too long.
-        all.truncate(3);
-    }
-    agree(stage, Other::Wrk, &all)
+    agree(stage, Other::Wrk, &one)
 }
 
 /// A connection for each request, which the server closes.
@@ -69,10 +82,10 @@ pub fn ab(stage: &Stage) -> Findings {
         bounds: AB,
         is_known: false,
     };
-    agree(stage, Other::Ab, &[one])
+    agree(stage, Other::Ab, &one)
 }
 
-fn agree(stage: &Stage, other: Other, all: &[Match]) -> Findings {
+fn agree(stage: &Stage, other: Other, one: &Match) -> Findings {
     if !other.is_installed() {
         return Err(Trouble::Skipped(format!(
             "{} is not installed",
@@ -83,11 +96,7 @@ fn agree(stage: &Stage, other: Other, all: &[Match]) -> Findings {
         let why = "this program was built without optimization (--release has it)";
         return Err(Trouble::Skipped(why.to_owned()));
     }
-    let mut found = Vec::new();
-    for one in all {
-        found.extend(compare(stage, other, one)?);
-    }
-    Ok(found)
+    Ok(compare(stage, other, one)?)
 }
 
 /// A B B A, again and again; each half of it is a pair.
@@ -121,7 +130,6 @@ fn compare(stage: &Stage, other: Other, one: &Match) -> Result<Vec<Finding>, Str
     let ratio = interval::of(&ratios).ok_or("nothing was measured")?;
     let (low, high) = (ratio.low.exp(), ratio.high.exp());
     let name = format!("{}, ours / {}", server.name(), other.name());
-    let name = format!("c={}, {name}", one.connections);
     let mut finding = Finding::within(
         &name,
         one.bounds.clone(),
@@ -133,9 +141,8 @@ fn compare(stage: &Stage, other: Other, one: &Match) -> Result<Vec<Finding>, Str
     let mut found = vec![finding];
     if one.is_known {
         let truth = 1e9 / number(EACH);
-        let name = format!("c={}, {}, ours", one.connections, server.name());
         found.push(Finding::within(
-            &name,
+            "oracle, ours",
             about(truth, 0.01 * truth),
             median(&all),
             Unit::PerSecond,

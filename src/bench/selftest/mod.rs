@@ -78,8 +78,11 @@ const TESTS: &[Test] = &[
     timed("constant rate", rates::constant),
     timed("poisson arrivals", rates::poisson),
     timed("ceiling", ceiling::ceiling),
-    timed("agreement with wrk", agreement::wrk),
-    timed("agreement with ab", agreement::ab),
+    timed("agreement: wrk c=1", agreement::wrk_1),
+    timed("agreement: wrk c=8", agreement::wrk_8),
+    timed("agreement: wrk c=64", agreement::wrk_64),
+    timed("agreement: wrk c=64, fast", agreement::wrk_64_reactor),
+    timed("agreement: ab c=16", agreement::ab),
 ];
 
 const fn exact(name: &'static str, run: fn(&Stage) -> Result<Vec<Finding>, Trouble>) -> Test {
@@ -157,13 +160,20 @@ const PARTLY: &str = "The generator finds what is known to be true, as far as it
 const BAD: &str = "The generator does not find what is known to be true. If the machine is busy, \
                    try again when\nit is not; if it still fails, believe no figure of this build.";
 
+/// What did not hold.
+fn first_failure(found: &Result<Vec<Finding>, Trouble>) -> Option<String> {
+    let failed = found.as_ref().ok()?.iter().find(|one| !one.holds)?;
+    Some(format!("{} was {}", failed.what, failed.found))
+}
+
 /// Plays one test, again if it may have been spoilt, and tells the last attempt.
 fn play(test: &Test, stage: &Stage, score: &mut Score, to: &mut dyn Write) -> io::Result<()> {
     let attempts = if test.is_timed { ATTEMPTS } else { 1 };
-    let mut attempt = 1;
+    let (mut attempt, mut again) = (1, None);
     let mut found = (test.run)(stage);
     while attempt < attempts && matches!(&found, Ok(found) if !found.iter().all(|one| one.holds)) {
         attempt += 1;
+        again = first_failure(&found);
         found = (test.run)(stage);
     }
     match found {
@@ -184,8 +194,8 @@ fn play(test: &Test, stage: &Stage, score: &mut Score, to: &mut dyn Write) -> io
                 *counter += 1;
                 writeln!(to, "{}", finding.line(test.name))?;
             }
-            if attempt > 1 {
-                writeln!(to, "      (attempt {attempt} of {ATTEMPTS})")?;
+            if let Some(why) = again {
+                writeln!(to, "      (attempt {attempt} of {ATTEMPTS}; before: {why})")?;
             }
         }
     }
