@@ -4,6 +4,7 @@
 //! and no NTP daemon can move; what a person or a protocol reads (Date, logs, the age
 //! of a file) uses the wall clock, which may jump and is never subtracted unchecked.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant, SystemTime};
 
 /// One reading of both clocks. A driver takes one per turn, so two equal values mean
@@ -26,8 +27,9 @@ impl Now {
     }
 }
 
-/// Processor time that this thread has used (clock_gettime(2), `CLOCK_THREAD_CPUTIME_ID`).
-pub fn thread_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
+/// The processor time that this thread has used.
+pub fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+    seconds + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }

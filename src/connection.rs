@@ -169,6 +169,7 @@ impl Connection {
             false => Body::render(response.payload, framing, self.outbox.end()),
         };
         self.body_sent = sent;
+        self.outbox.note_body(sent, 0);
         self.deadline = now + self.limits.send_timeout;
         self.state = State::WritingHeader {
             body,
@@ -233,6 +234,7 @@ impl Connection {
                 } => {
                     let (length, body) = Body::next_part(rest, self.outbox.end());
                     self.body_sent += length;
+                    self.outbox.note_body(length, 0);
                     State::WritingBody { body, then, pace }
                 }
                 State::WritingBody { then, .. } => self.finish(then, now),
@@ -258,8 +260,9 @@ impl Connection {
         self.deadline = now + self.limits.send_timeout;
         self.state = match produce_slice(source.as_mut(), chunked, self.outbox.end()) {
             Err(_) => return self.end(Ending::Truncated),
-            Ok((length, progress)) => {
+            Ok((length, behind, progress)) => {
                 self.body_sent += length;
+                self.outbox.note_body(length, behind);
                 match progress {
                     Progress::More => State::WritingBody {
                         body: Body::Stream { source, chunked },

@@ -29,7 +29,7 @@
 //!
 //! - [`http`]: what do the bytes mean, and how is an answer written down?
 //! - [`service`]: who answers a request, and who logs it?
-//! - [`burn`]: what does it cost when an answer has to be computed?
+//! - [`burn`]: what if an answer takes long to compute?
 //! - [`site`]: which file does a name stand for, and which response is it?
 //! - [`access_log`]: what does a log line look like, and how does it leave without holding up
 //!   the loop?

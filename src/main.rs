@@ -2,21 +2,25 @@
 
 use oneloop::access_log::{AccessLog, Format, Sink};
 use oneloop::banner::banner;
-use oneloop::burn::Burn;
+use oneloop::burn::Burning;
 use oneloop::config::{Config, Invocation, LogFormat, Model, Root};
 use oneloop::diagnostics;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::{self, Limits};
 use oneloop::models::coroutine::Coroutines;
+use oneloop::models::fixed;
 use oneloop::models::process::Parent;
-use oneloop::models::{self, Blocking};
+use oneloop::models::shared::Shared;
+use oneloop::models::{Blocking, Driver};
+use oneloop::pump::Service;
 use oneloop::reactor::address::Address;
-use oneloop::reactor::listen::Queue;
+use oneloop::reactor::listen::{Listening, Queue};
 use oneloop::reactor::{Reactor, listen};
-use oneloop::service::Front;
-use oneloop::site::{Options, Site};
+use oneloop::service::{Front, Tally};
+use oneloop::site::{Options, Site, types};
 use oneloop::subcommands;
 use std::error::Error;
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -26,6 +30,10 @@ use std::time::Duration;
 
 /// How long the end of the access log may take to be written when the server stops.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// What the model with one page sends where there is none.
+const NO_PAGE: &[u8] = b"<!doctype html>\n<title>oneloop</title>\n\
+    <p>This directory has no index.html; --page names another file.\n";
 
 fn main() -> ExitCode {
     let config = match Invocation::from_args(std::env::args_os()) {
@@ -72,52 +80,84 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     };
     let listening = listen::open(&config.binds, queue)?;
     let addresses: Vec<Address> = listening.iter().map(|one| one.address.clone()).collect();
-    let open = || -> Result<Front, Box<dyn Error>> {
-        let site = open_site(&config, limits.clone())?;
-        let burn = config.experiment.burn.map(u64::from);
-        let burn = burn.map(|long| Burn::new(Duration::from_millis(long)));
-        let front = Front::new(site, open_log(&config, &limits)?);
-        Ok(front.with(burn, config.experiment.tally.clone()))
-    };
+    let open = || open_front(&config, &limits);
     let greet = || {
         diagnostics::finish();
         if !config.quiet {
             let _ = io::stderr().write_all(banner(&config, &addresses).as_bytes());
         }
     };
-    let blocking = match config.model {
-        Model::Reactor => {
-            let reactor = Reactor::new(listening, open()?, limits.clone())?;
+    let model = config.model;
+    let front = match model {
+        Model::Fixed => {
+            let answer = open_page(&config)?;
+            let driver = Driver::new(listening, || {}, limits.clone())?;
             greet();
-            reactor.run()?.close(LAST_LINES);
-            return Ok(());
+            driver.run_fixed(&answer)?;
+            None
         }
-        Model::Coroutine => {
-            let coroutines = Coroutines::new(listening, open()?, limits.clone())?;
+        Model::Sequential | Model::Thread | Model::Pool => {
+            let blocking = match model {
+                Model::Sequential => Blocking::Sequential,
+                Model::Thread => Blocking::Thread,
+                _ => Blocking::Pool,
+            };
+            let shared = Shared::new(open()?);
+            let driver = Driver::new(listening, shared.reopener(), limits.clone())?;
             greet();
-            if let Some(front) = coroutines.run()? {
-                front.close(LAST_LINES);
+            match config.burn {
+                None => driver.run(blocking, shared.clone())?,
+                Some(time) => driver.run(blocking, Burning::new(shared.clone(), time))?,
             }
-            return Ok(());
+            shared.into_inner()
         }
-        Model::Sequential => Blocking::Sequential,
-        Model::Thread => Blocking::Thread,
-        Model::Pool => Blocking::Pool,
         Model::Process => {
             let parent = Parent::new(listening, limits.clone())?;
             // Each child opens them for itself. Here it is seen whether that can be done.
-            open()?.close(LAST_LINES);
+            open()?.tallied(None).close(LAST_LINES);
             greet();
+            let open = || open().map_err(|error| error.to_string());
             let close = |front: Front| front.close(LAST_LINES);
-            return Ok(parent.run(|| open().map_err(|error| error.to_string()), close)?);
+            match config.burn {
+                None => parent.run(open, close)?,
+                Some(time) => {
+                    let open = || open().map(|front| Burning::new(front, time));
+                    parent.run(open, |burning| close(burning.into_inner()))?;
+                }
+            }
+            None
         }
+        Model::Coroutine | Model::Reactor => match config.burn {
+            None => in_one_poll(model, listening, open()?, limits.clone(), greet)?,
+            Some(time) => {
+                let burning = Burning::new(open()?, time);
+                let burning = in_one_poll(model, listening, burning, limits.clone(), greet)?;
+                burning.map(Burning::into_inner)
+            }
+        },
     };
-    let driver = models::Driver::new(listening, open()?, limits.clone())?;
-    greet();
-    if let Some(front) = driver.run(blocking)? {
+    if let Some(front) = front {
         front.close(LAST_LINES);
     }
     Ok(())
+}
+
+/// The models with one thread and one poll for everybody.
+fn in_one_poll<S: Service + 'static>(
+    model: Model,
+    listening: Vec<Listening>,
+    service: S,
+    limits: Arc<Limits>,
+    greet: impl FnOnce(),
+) -> io::Result<Option<S>> {
+    if model == Model::Coroutine {
+        let coroutines = Coroutines::new(listening, service, limits)?;
+        greet();
+        return coroutines.run();
+    }
+    let reactor = Reactor::new(listening, service, limits)?;
+    greet();
+    reactor.run().map(Some)
 }
 
 /// The limits, with the connections that the system's descriptors allow.
@@ -141,6 +181,43 @@ fn granted(config: &Config) -> Limits {
         held_files: limits::held_within(descriptors),
         ..config.limits.clone()
     }
+}
+
+/// What the model with one page sends: the file, or the directory's index.
+fn open_page(config: &Config) -> Result<Vec<u8>, Box<dyn Error>> {
+    let pages: Vec<_> = match &config.root {
+        Root::File(path) => vec![path.clone()],
+        Root::Directory(path) => config.index.iter().map(|name| path.join(name)).collect(),
+    };
+    for path in pages {
+        let read = fs::metadata(&path).and_then(|about| match about.is_file() {
+            true => fs::read(&path),
+            // Opening a FIFO would wait for its writer.
+            false => Err(io::Error::other("not a regular file")),
+        });
+        match read {
+            Ok(page) => {
+                let content_type = types::of(path.as_os_str().as_bytes());
+                return Ok(fixed::answer(content_type, &page));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(format!("cannot read the page {}: {error}", path.display()).into());
+            }
+        }
+    }
+    Ok(fixed::answer("text/html; charset=utf-8", NO_PAGE))
+}
+
+fn open_front(config: &Config, limits: &Arc<Limits>) -> Result<Front, Box<dyn Error>> {
+    let site = open_site(config, limits.clone())?;
+    let front = Front::new(site, open_log(config, limits)?);
+    let Some(path) = &config.tally else {
+        return Ok(front);
+    };
+    let tally = Tally::new(path)
+        .map_err(|error| format!("cannot open the tally {}: {error}", path.display()))?;
+    Ok(front.tallied(Some(tally)))
 }
 
 fn open_site(config: &Config, limits: Arc<Limits>) -> io::Result<Site> {

@@ -10,6 +10,10 @@ pub struct Outbox {
     buffer: Vec<u8>,
     /// `buffer[..sent]` is gone.
     sent: usize,
+    /// Bytes of bodies among those that were appended since it was last empty.
+    body: u32,
+    /// Bytes of framing behind the last of them.
+    behind: u32,
 }
 
 impl Outbox {
@@ -33,6 +37,18 @@ impl Outbox {
         &mut self.buffer
     }
 
+    /// Of what was appended just now, `length` bytes are a body, and `behind` more follow it.
+    pub fn note_body(&mut self, length: u64, behind: u32) {
+        self.body = (self.body).saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
+        self.behind = behind;
+    }
+
+    /// Bytes of bodies that never left, if it was abandoned. Of several responses that had
+    /// gathered and left in part, it may count some of a header, too.
+    pub fn lost(&self) -> u64 {
+        self.body.into()
+    }
+
     /// The socket took `length` bytes.
     pub fn sent(&mut self, length: usize) {
         self.sent += length;
@@ -42,10 +58,19 @@ impl Outbox {
         }
     }
 
-    /// Forgets everything: the connection is lost.
-    pub fn clear(&mut self) {
+    /// The connection is lost: forgets everything, but for how much that was.
+    pub fn abandon(&mut self) {
+        if !self.is_empty() {
+            let unsent = u32::try_from(self.unsent().len()).unwrap_or(u32::MAX);
+            let lost = unsent.saturating_sub(self.behind).min(self.body);
+            self.clear();
+            self.body = lost;
+        }
+    }
+
+    fn clear(&mut self) {
         self.buffer.clear();
-        self.sent = 0;
+        (self.sent, self.body, self.behind) = (0, 0, 0);
     }
 
     /// Takes the loop's buffer if the outbox has none of its own.
@@ -72,6 +97,26 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_body_that_is_abandoned_it_is_known_how_much_never_left() {
+        for (sent, lost) in [(0, 5), (8, 5), (11, 2), (13, 0), (14, 0), (15, 0)] {
+            let mut outbox = Outbox::default();
+            outbox.end().extend_from_slice(b"header, hello\r\n");
+            outbox.note_body(5, 2);
+            outbox.sent(sent);
+            outbox.abandon();
+            outbox.abandon();
+            assert_eq!((outbox.lost(), outbox.unsent()), (lost, &b""[..]));
+        }
+        let mut outbox = Outbox::default();
+        for _ in 0..2 {
+            outbox.end().extend_from_slice(b"header, hello");
+            outbox.note_body(5, 0);
+        }
+        outbox.abandon();
+        assert_eq!(outbox.lost(), 10);
+    }
 
     #[test]
     fn an_outbox_with_nothing_unsent_holds_no_memory() {

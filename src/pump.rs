@@ -26,6 +26,20 @@ pub struct Client<T, G> {
     pub guest: G,
 }
 
+impl<T: Transport, G> Client<T, G> {
+    /// What every driver does when the connection is over, and before it closes the socket.
+    pub fn dismiss<S: Service<Guest = G>>(&mut self, service: &mut S, now: Now) {
+        service.delivered(&mut self.guest, self.connection.body_sent(), now);
+        match self.connection.lost() {
+            0 => {}
+            bytes => service.lost(bytes),
+        }
+        if self.connection.ending().is_some_and(Ending::aborts) {
+            self.transport.abort();
+        }
+    }
+}
+
 /// Who answers. Site and connection meet nowhere else.
 pub trait Service {
     /// What is to be remembered of a peer between requests.
@@ -42,9 +56,22 @@ pub trait Service {
         now: Now,
     ) -> Response;
 
-    /// The response's body has been handed over: this many bytes of it. Not called when the
-    /// connection ends before that; then its driver calls it.
+    /// The response's body has been handed over: this many bytes of it. Called once more, or for
+    /// the first time, when the connection is over ([`Client::dismiss`]).
     fn delivered(&mut self, guest: &mut Self::Guest, body_sent: u64, now: Now);
+
+    /// Somebody before it has answered: that is to be logged and counted as if it had itself.
+    fn note(
+        &mut self,
+        _guest: &mut Self::Guest,
+        _asked: &Result<Request<'_>, Refusal<'_>>,
+        _response: &Response,
+        _now: Now,
+    ) {
+    }
+
+    /// The connection is over, and of the bodies that lay ready this many bytes never left.
+    fn lost(&mut self, _bytes: u64) {}
 
     /// Everyone who could be served has been: time for what is done once for all of them.
     fn turn_ended(&mut self) {}

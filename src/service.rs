@@ -3,37 +3,25 @@
 //! Every driver serves its clients through this, so they all serve the same site and write the
 //! same log, whatever way they wait.
 
+mod tally;
+
+pub use tally::Tally;
+
 use crate::access_log::{AccessLog, Entry, Peer};
-use crate::burn::Burn;
 use crate::clock::Now;
 use crate::http::payload::Payload;
 use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
 use crate::pump::Service;
 use crate::site::Site;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A site and its log.
 pub struct Front {
     site: Site,
     log: Option<AccessLog>,
-    burn: Option<Burn>,
-    tally: Tally,
-    /// Where the tally goes.
-    tally_file: Option<PathBuf>,
-}
-
-/// What was done, in all.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    connections: u64,
-    responses: u64,
-    /// Handed over to be sent.
-    body_bytes: u64,
+    tally: Option<Tally>,
 }
 
 /// What is kept of a peer between its requests.
@@ -43,8 +31,8 @@ pub struct Guest {
     peer: Option<IpAddr>,
     /// The answer whose body is still on its way.
     unlogged: Option<Box<Unlogged>>,
-    /// A body is on its way.
-    uncounted: bool,
+    /// Its bytes are not counted yet.
+    is_uncounted: bool,
 }
 
 /// What the log will say of an answer when its body has been handed over. Owned: the request it
@@ -62,28 +50,20 @@ struct Unlogged {
 impl Front {
     /// `site`, logged to `log` if there is one.
     pub fn new(site: Site, log: Option<AccessLog>) -> Self {
-        Self {
-            site,
-            log,
-            burn: None,
-            tally: Tally::default(),
-            tally_file: None,
-        }
+        let tally = None;
+        Self { site, log, tally }
     }
 
-    /// The same, with what an experiment wants of it: a handler that computes, and a file to which
-    /// the counts are appended at the end.
-    pub fn with(mut self, burn: Option<Burn>, tally_file: Option<PathBuf>) -> Self {
-        (self.burn, self.tally_file) = (burn, tally_file);
-        self
+    /// The same, counted into `tally`, if there is one.
+    #[must_use]
+    pub fn tallied(self, tally: Option<Tally>) -> Self {
+        Self { tally, ..self }
     }
 
     /// Writes what is left of the log, waiting at most `wait` for its reader; and the tally.
     pub fn close(self, wait: Duration) {
-        if let Some(path) = &self.tally_file
-            && let Err(error) = self.tally.append(path)
-        {
-            log::error!("cannot write the tally to {}: {error}", path.display());
+        if let Some(Err(error)) = self.tally.map(Tally::write) {
+            log::error!("the tally is lost: {error}");
         }
         if let Some(log) = self.log
             && !log.close(wait)
@@ -97,11 +77,13 @@ impl Service for Front {
     type Guest = Guest;
 
     fn welcome(&mut self, peer: Option<IpAddr>) -> Guest {
-        self.tally.connections += 1;
+        if let Some(tally) = &mut self.tally {
+            tally.connections += 1;
+        }
         Guest {
             peer,
             unlogged: None,
-            uncounted: false,
+            is_uncounted: false,
         }
     }
 
@@ -112,17 +94,28 @@ impl Service for Front {
         now: Now,
     ) -> Response {
         let response = match &asked {
-            Ok(request) => match self.burn.as_ref().and_then(|burn| burn.answer(request)) {
-                Some(response) => response,
-                None => self.site.answer(request, now),
-            },
+            Ok(request) => self.site.answer(request, now),
             Err(refusal) => self.site.refuse(refusal),
         };
-        let body = body_at_once(&asked, &response);
-        self.tally.responses += 1;
-        self.tally.body_bytes += body.unwrap_or_default();
-        guest.uncounted = body.is_none();
+        self.note(guest, &asked, &response, now);
+        response
+    }
+
+    fn note(
+        &mut self,
+        guest: &mut Guest,
+        asked: &Result<Request<'_>, Refusal<'_>>,
+        response: &Response,
+        now: Now,
+    ) {
+        if let Some(tally) = &mut self.tally {
+            let body = body_at_once(asked, response);
+            tally.responses += 1;
+            tally.body_bytes += body.unwrap_or_default();
+            guest.is_uncounted = body.is_none();
+        }
         if let Some(log) = &mut self.log {
+            let body = body_at_once(asked, response);
             let field = |name| {
                 asked
                     .as_ref()
@@ -147,12 +140,13 @@ impl Service for Front {
                 None => guest.unlogged = Some(Box::new(Unlogged::of(&entry, now))),
             }
         }
-        response
     }
 
     fn delivered(&mut self, guest: &mut Guest, body_sent: u64, now: Now) {
-        if std::mem::take(&mut guest.uncounted) {
-            self.tally.body_bytes += body_sent;
+        if let Some(tally) = &mut self.tally
+            && std::mem::take(&mut guest.is_uncounted)
+        {
+            tally.body_bytes += body_sent;
         }
         if let (Some(log), Some(unlogged)) = (&mut self.log, guest.unlogged.take()) {
             log.entry(&Entry {
@@ -172,6 +166,12 @@ impl Service for Front {
         }
     }
 
+    fn lost(&mut self, bytes: u64) {
+        if let Some(tally) = &mut self.tally {
+            tally.body_bytes = tally.body_bytes.saturating_sub(bytes);
+        }
+    }
+
     fn turn_ended(&mut self) {
         self.site.turn_ended();
         if let Some(log) = &mut self.log {
@@ -183,23 +183,6 @@ impl Service for Front {
         if let Some(log) = &self.log {
             log.reopen();
         }
-    }
-}
-
-impl Tally {
-    /// One line, in one write, so that processes may share the file.
-    fn append(&self, path: &Path) -> io::Result<()> {
-        let Self {
-            connections,
-            responses,
-            body_bytes,
-        } = self;
-        let line = format!(
-            "{{\"connections\":{connections},\"responses\":{responses},\
-             \"body_bytes\":{body_bytes}}}\n"
-        );
-        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-        file.write_all(line.as_bytes())
     }
 }
 

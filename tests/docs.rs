@@ -63,11 +63,15 @@ fn help_of(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Options that the help does not show: they are for whoever measures the server.
+const HIDDEN: [&str; 2] = ["--tally", "--burn"];
+
 /// Every long option there is, those of the subcommands included.
 fn known() -> BTreeSet<String> {
     let subcommands = [&["bench"][..], &["bench", "selftest"], &["bench", "report"]];
     let further = subcommands.iter().flat_map(|name| flags(&help_of(name)));
-    help().into_keys().chain(further).collect()
+    let hidden = HIDDEN.map(str::to_owned);
+    help().into_keys().chain(further).chain(hidden).collect()
 }
 
 /// Each long option of `--help`, with its default if it has one.
@@ -120,6 +124,7 @@ fn the_readme_has_every_option_of_the_help_and_no_other() {
     assert_eq!(flags(section(&readme, "Options")), known);
     let all = self::known();
     assert!(flags(&readme).is_subset(&all), "{:?}", flags(&readme));
+    assert!(HIDDEN.iter().all(|hidden| !known.contains(*hidden)));
 }
 
 #[test]

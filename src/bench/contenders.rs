@@ -33,6 +33,8 @@ pub struct Contender {
     pub one_at_a_time: bool,
     /// The most connections that it is asked to hold.
     pub most_connections: u32,
+    /// Whether it makes so much for each connection that it must be waited for.
+    pub is_slow_to_start: bool,
 }
 
 /// How a contender comes to run.
@@ -110,6 +112,7 @@ fn model(name: &str, usual: bool) -> Contender {
             "thread" => 12_000,
             _ => u32::MAX,
         },
+        is_slow_to_start: name == "process",
     }
 }
 
@@ -145,6 +148,7 @@ fn command(text: &str) -> Result<Contender, String> {
         start: Start::Command(parts),
         one_at_a_time: false,
         most_connections: u32::MAX,
+        is_slow_to_start: false,
     })
 }
 
@@ -168,6 +172,7 @@ fn running(text: &str) -> Result<Contender, String> {
         start: Start::Running(url),
         one_at_a_time: false,
         most_connections: u32::MAX,
+        is_slow_to_start: false,
     })
 }
 

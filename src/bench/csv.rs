@@ -11,8 +11,8 @@ const HEADER: [&str; 12] = [
     "limiter", "reason",
 ];
 
-/// Writes a run: first the metrics of each sample, then its system calls (`call.read`) and its errors
-/// (`error.main.reset`).
+/// Writes a run: first the metrics of each sample, then its system calls (`call.read`) and its
+/// errors (`error.main.reset`).
 ///
 /// # Errors
 /// If `to` cannot be written to.

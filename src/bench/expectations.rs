@@ -36,17 +36,27 @@ pub struct Expectation {
 
 /// From one number to another, both within.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub struct Range([f64; 2]);
+#[serde(from = "(f64, f64)")]
+pub struct Range {
+    least: f64,
+    most: f64,
+}
+
+impl From<(f64, f64)> for Range {
+    fn from((least, most): (f64, f64)) -> Self {
+        Self { least, most }
+    }
+}
 
 impl Range {
     /// The lower end.
     pub fn least(self) -> f64 {
-        self.0[0]
+        self.least
     }
 
     /// The upper end.
     pub fn most(self) -> f64 {
-        self.0[1]
+        self.most
     }
 
     fn holds(self, value: f64) -> bool {
@@ -245,7 +255,7 @@ mod tests {
             arms: Vec::new(),
             place: BTreeMap::new(),
             metric: None,
-            ratio: Some(Range([least, most])),
+            ratio: Some((least, most).into()),
             value: None,
             why: String::new(),
         };
@@ -260,7 +270,7 @@ mod tests {
 
     #[test]
     fn ranges_are_told_in_words() {
-        let told = |low, high| Range([low, high]).to_string();
+        let told = |low, high| Range::from((low, high)).to_string();
         assert_eq!(told(0.6, 1.02), "0.6 to 1.02");
         assert_eq!(told(3.0, f64::INFINITY), "3 or more");
         assert_eq!(told(0.0, 5.0), "at most 5");

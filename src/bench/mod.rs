@@ -13,6 +13,7 @@
 //! - [`statistics`]: what can be said of a few numbers? [`analysis`]: what does a run say?
 //! - [`expectations`]: what should each model show, and why?
 //! - [`table`]: what does a run look like on a terminal? [`csv`]: and in a spreadsheet?
+//! - [`report`]: and as a page that one wants to read?
 //! - [`reading`]: how is a run read again?
 //! - [`compare`]: what has changed from one run to another? [`check`]: can a run be believed?
 //! - [`explain`]: what is a workload for, and what is expected of whom?
@@ -39,6 +40,7 @@ pub mod plan;
 pub mod platform;
 pub mod reading;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod selftest;
 pub mod statistics;
@@ -72,9 +74,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             told(|to| explain::print(workload, to, Paper::of_standard_output()))
         }
         Some(Command::Generate) => generator::generate(),
+        Some(Command::Report { run, output }) => {
+            let path = report::again(&run, output.as_deref())?;
+            told(|to| writeln!(to, "{}", path.display()))
+        }
         Some(Command::Selftest(asked)) => selftest::run(&asked),
         Some(Command::Oracle { oracle }) => oracle::serve(&oracle),
-        Some(Command::Report { .. }) => Err("not built yet".into()),
     }
 }
 

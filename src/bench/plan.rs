@@ -58,6 +58,8 @@ const SHORT_DRAIN: f64 = 0.3;
 /// With fewer rounds there is no verdict: five of five in one direction happen by chance alone
 /// once in sixteen times.
 pub const ROUNDS_FOR_A_VERDICT: u32 = 6;
+/// The longest that is waited for a server that is slow to start, seconds.
+const MOST_EXTRA: f64 = 2.0;
 /// The most rounds: a run of a weekend.
 const MOST_ROUNDS: u32 = 10_000;
 
@@ -168,6 +170,23 @@ impl Plan {
         Duration::from_secs_f64(0.05 + workload.settle.min(self.times.measure))
     }
 
+    /// What a contender needs before it can be measured, beyond the warm-up of all.
+    ///
+    /// The parent of processes that are busy gets its share of the processor as one of them, and
+    /// takes half a millisecond of it for the next. So with each it becomes slower, and in the end
+    /// it is the square of the connections that counts.
+    pub fn extra_of(&self, shape: &Shape, contender: &Contender) -> Duration {
+        let most = MOST_EXTRA.min(self.times.measure * 2.0);
+        let connections = f64::from(shape.connections());
+        let extra = (0.25e-3 * connections * connections).min(most);
+        let extra = if contender.is_slow_to_start {
+            extra
+        } else {
+            0.0
+        };
+        Duration::from_secs_f64(extra)
+    }
+
     /// How long requests that are under way may take to be answered.
     pub fn drain_of(&self, workload: &Workload) -> Duration {
         let seconds = if workload.traits.captures {
@@ -179,8 +198,10 @@ impl Plan {
     }
 
     /// About how long a sample takes, all in all.
-    pub fn cost(&self, cell: usize) -> Duration {
-        let Some((workload, shape)) = self.cells.get(cell) else {
+    pub fn cost(&self, cell: usize, arm: usize) -> Duration {
+        let (Some((workload, shape)), Some(contender)) =
+            (self.cells.get(cell), self.contenders.get(arm))
+        else {
             return Duration::ZERO;
         };
         let (warm_up, measure) = self.times_of(workload);
@@ -192,12 +213,16 @@ impl Plan {
             self.level_of(workload) + LEVEL + Duration::from_secs_f64(AROUND / 2.0 + connecting)
         });
         let levels: Duration = levels.sum();
-        once + measure + levels
+        once + measure + levels + self.extra_of(shape, contender)
     }
 
     /// About how long everything takes.
     pub fn estimate(&self) -> Duration {
-        let rounds: Duration = self.order().iter().map(|step| self.cost(step.cell)).sum();
+        let rounds: Duration = self
+            .order()
+            .iter()
+            .map(|step| self.cost(step.cell, step.arm))
+            .sum();
         let probe = self.probe_cost() * u32::try_from(self.paced().len()).unwrap_or(0);
         let probe = if self.needs_capacity() {
             probe

@@ -1,4 +1,5 @@
-//! Config: what can be written on the command line? The text here is the help and the manual page.
+//! Config: what can be written on the command line? The text here is the help and the manual page,
+//! but for what stands round the options (`texts`) and the values that have names (`choices`).
 //! Imports the parsers of single values and the defaults in limits.
 
 use std::ffi::OsString;
@@ -9,7 +10,7 @@ use clap::{ArgAction, Parser, ValueHint};
 
 use super::bind::BindArgument;
 use super::choices::{LogFormat, Model};
-use super::experiment::Experiment;
+use super::texts::{AFTER_HELP, AFTER_LONG_HELP, LIMITS, LISTENING, LOGGING, OTHER, SITE};
 use super::values::{self, Headers, Seconds};
 use crate::limits::Limits;
 
@@ -158,7 +159,7 @@ pub struct Arguments {
     )]
     pub no_server_header: bool,
 
-    /// Let pages of other origins read the files; every origin, or this one
+    /// Let pages of any origin, or this one, read files
     ///
     /// An origin needs the equals sign: --cors=ORIGIN
     #[arg(
@@ -172,6 +173,18 @@ pub struct Arguments {
         help_heading = SITE
     )]
     pub cors: Option<String>,
+
+    /// Send this file to everybody, in the model fixed
+    ///
+    /// Without it, that is ROOT or its index.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ONELOOP_PAGE",
+        value_hint = ValueHint::FilePath,
+        help_heading = SITE
+    )]
+    pub page: Option<PathBuf>,
 
     /// Hold this many connections at most [default: what the system allows]
     #[arg(
@@ -306,9 +319,20 @@ pub struct Arguments {
     #[arg(short, long, action = ArgAction::Count, env = "ONELOOP_VERBOSE", help_heading = LOGGING)]
     pub verbose: u8,
 
-    /// What only experiments need.
-    #[command(flatten)]
-    pub experiment: Experiment,
+    // For measurements: not in the help, as nobody needs them who serves files.
+    /// Append one line with the number of connections, responses and bytes of bodies, at the end
+    #[arg(long, value_name = "PATH", hide = true, help_heading = OTHER)]
+    pub tally: Option<PathBuf>,
+
+    /// Compute for so long before answering a request for /burn
+    #[arg(
+        long,
+        value_name = "MILLISECONDS",
+        value_parser = clap::value_parser!(u32).range(1..=60_000),
+        hide = true,
+        help_heading = OTHER
+    )]
+    pub burn: Option<u32>,
 
     /// Print completions for this shell
     #[arg(long, value_name = "SHELL", help_heading = OTHER)]
@@ -326,38 +350,3 @@ pub struct Arguments {
     #[arg(short = 'V', long, action = ArgAction::Version, help_heading = OTHER)]
     pub version: Option<bool>,
 }
-
-const LISTENING: &str = "Listening";
-const SITE: &str = "Site";
-const LIMITS: &str = "Limits";
-const LOGGING: &str = "Logging";
-const OTHER: &str = "Other";
-
-macro_rules! examples {
-    () => {
-        "\
-Examples:
-  oneloop                      this directory, on http://127.0.0.1:7890/
-  oneloop -b 0.0.0.0 -p 8080   for everyone on the network
-  oneloop --spa dist           an app that routes itself
-  oneloop -b unix:/run/oneloop.sock --no-listing /srv/www
-                               behind a proxy on the same machine
-
-"
-    };
-}
-
-const AFTER_HELP: &str = concat!(examples!(), "More about each option: oneloop --help");
-
-const AFTER_LONG_HELP: &str = concat!(
-    examples!(),
-    "\
-Environment:
-  Every option but the last four has a variable: --idle-timeout is
-  ONELOOP_IDLE_TIMEOUT, ROOT is ONELOOP_ROOT. Switches take 1 or 0. The command
-  line wins; an empty variable counts as not set.
-
-Signals:
-  SIGINT (Ctrl-C) and SIGTERM end the server within --grace; SIGHUP opens the
-  log file anew."
-);

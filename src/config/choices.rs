@@ -1,10 +1,12 @@
-//! Config: options that are one of several words. The text here is in the help.
+//! Config: the options whose values have names. The text of each value is its line in the help.
 
 use clap::ValueEnum;
 
 /// The ways of waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Model {
+    /// One page for everybody, one client at a time
+    Fixed,
     /// One client at a time
     Sequential,
     /// A process for each client
@@ -23,6 +25,7 @@ impl Model {
     /// Its name, as it is written on the command line.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Fixed => "fixed",
             Self::Sequential => "sequential",
             Self::Process => "process",
             Self::Thread => "thread",

@@ -5,7 +5,8 @@
 pub mod arguments;
 pub mod bind;
 pub mod choices;
-pub mod experiment;
+mod texts;
+mod together;
 pub mod values;
 
 use std::env;
@@ -14,13 +15,13 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{self, Path, PathBuf};
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::arguments::Arguments;
 pub use self::choices::{LogFormat, Model};
-use self::experiment::Experiment;
 use self::values::Header;
 use crate::http::fields::FieldLines;
 use crate::limits::Limits;
@@ -66,8 +67,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Where the access log goes; `None` is standard output.
     pub log_file: Option<PathBuf>,
-    /// What only experiments need.
-    pub experiment: Experiment,
+    /// Where the counts are appended at the end.
+    pub tally: Option<PathBuf>,
+    /// Processor time that a request for `/burn` takes, if that is an address at all.
+    pub burn: Option<Duration>,
 }
 
 /// What is served, as an absolute path.
@@ -124,6 +127,7 @@ impl Invocation {
             clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
             return Ok(Self::Print(page));
         }
+        together::check(&arguments, &matches)?;
         Config::new(arguments).map(|config| Self::Serve(Box::new(config)))
     }
 }
@@ -152,14 +156,18 @@ fn command() -> clap::Command {
 
 impl Config {
     fn new(arguments: Arguments) -> Result<Self, ConfigError> {
-        if arguments.workers.is_some() && arguments.model != Model::Pool {
-            return Err(conflict(
-                "--workers counts the threads of a pool; add --model pool".to_owned(),
-            ));
-        }
         let binds = binds(&arguments)?;
         let headers = headers(&arguments)?;
-        let root = root(&arguments.root, !arguments.no_listing)?;
+        let root = match &arguments.page {
+            Some(page) => match root(page, false)? {
+                Root::Directory(_) => Err(ConfigError::Root {
+                    path: page.clone(),
+                    reason: RootProblem::System(io::ErrorKind::IsADirectory.into()),
+                }),
+                file => Ok(file),
+            },
+            None => root(&arguments.root, !arguments.no_listing),
+        }?;
         Ok(Self {
             root,
             model: arguments.model,
@@ -181,7 +189,10 @@ impl Config {
             verbose: arguments.verbose,
             log_format: arguments.log_format,
             log_file: arguments.log_file,
-            experiment: arguments.experiment,
+            tally: arguments.tally,
+            burn: arguments
+                .burn
+                .map(|most| Duration::from_millis(most.into())),
         })
     }
 }
@@ -352,7 +363,6 @@ impl From<io::Error> for ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn invoke(args: &[&str]) -> Result<Invocation, ConfigError> {
         Invocation::from_args(["oneloop"].iter().chain(args))
@@ -390,6 +400,7 @@ mod tests {
         assert_eq!((config.cors, config.max_connections), (None, None));
         assert_eq!(config.log_format, LogFormat::Combined);
         assert_eq!((config.verbose, config.log_file), (0, None));
+        assert_eq!((config.tally, config.burn), (None, None));
         let defaults = format!("{:?}", Limits::default());
         assert_eq!(format!("{:?}", config.limits), defaults);
     }
@@ -441,6 +452,8 @@ mod tests {
             "--grace=0",
             "--log-format=json",
             "--log-file=/var/log/x",
+            "--tally=/var/log/y",
+            "--burn=5",
             "-qvv",
         ]);
         assert_eq!(config.index, ["a.html", "b.html", "c"]);
@@ -459,6 +472,8 @@ mod tests {
         assert_eq!(config.verbose, 2);
         assert_eq!(config.log_format, LogFormat::Json);
         assert_eq!(config.log_file.as_deref(), Some(Path::new("/var/log/x")));
+        assert_eq!(config.tally.as_deref(), Some(Path::new("/var/log/y")));
+        assert_eq!(config.burn, Some(Duration::from_millis(5)));
     }
 
     #[test]
@@ -485,6 +500,29 @@ mod tests {
         for (args, expected) in table {
             let message = usage(args);
             assert!(message.contains(expected), "{args:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_for_the_model_with_one_page_and_what_it_has_not_is_refused() {
+        assert!(usage(&["--page", "Cargo.toml"]).contains("add --model fixed"));
+        let fixed = ["--model", "fixed", "--page", "Cargo.toml"];
+        let file = fs::canonicalize("Cargo.toml").unwrap();
+        assert_eq!(config(&fixed).root, Root::File(file));
+        assert!(config(&fixed[..2]).root.path().is_dir());
+        for (option, name) in [
+            ("--spa", "--spa"),
+            ("--idle-timeout=3", "--idle-timeout"),
+            ("--log-file=x", "--log-file"),
+            ("--burn=5", "--burn"),
+        ] {
+            let message = usage(&[&fixed[..2], &[option]].concat());
+            let expected = format!("{name} means nothing to the model fixed");
+            assert!(message.contains(&expected), "{message}");
+        }
+        for page in ["src", "nope"] {
+            let error = invoke(&["--model", "fixed", "--page", page]).unwrap_err();
+            assert!(matches!(error, ConfigError::Root { .. }), "{error}");
         }
     }
 
@@ -527,14 +565,15 @@ mod tests {
     }
 
     #[test]
-    fn help_names_every_flag_and_fits_a_terminal() {
+    fn help_names_every_flag_but_the_hidden_ones_and_fits_a_terminal() {
         let mut command = command();
         let short = command.render_help().to_string();
         let long = command.render_long_help().to_string();
         for text in [&short, &long] {
             for arg in command.get_opts() {
                 let flag = format!("--{}", arg.get_long().unwrap());
-                assert!(text.contains(&flag), "{flag} is missing");
+                let is_hidden = ["tally", "burn"].contains(&arg.get_id().as_str());
+                assert_eq!(text.contains(&flag), !is_hidden, "{flag}");
                 assert!(arg.get_help_heading().is_some(), "{flag} has no heading");
             }
             for line in text.lines() {
@@ -550,8 +589,8 @@ mod tests {
     fn every_option_has_a_variable_of_its_own_name() {
         for arg in Arguments::command().get_arguments() {
             let id = arg.get_id().as_str();
-            if ["completions", "man", "help", "version"].contains(&id) {
-                assert_eq!(arg.get_env(), None, "{id} is an action");
+            if ["completions", "man", "help", "version", "tally", "burn"].contains(&id) {
+                assert_eq!(arg.get_env(), None, "{id} is an action, or hidden");
                 continue;
             }
             let expected = format!("ONELOOP_{}", id.to_uppercase());

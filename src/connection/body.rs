@@ -76,16 +76,16 @@ impl Body {
 }
 
 /// Appends one slice of a stream, as a chunk of its own where chunks are spoken (RFC 9112 7.1),
-/// and returns how many bytes of body it has.
+/// and returns how many bytes of body it has, and of framing behind them.
 pub(super) fn produce_slice(
     source: &mut dyn Produce,
     chunked: bool,
     out: &mut Vec<u8>,
-) -> io::Result<(u64, Progress)> {
+) -> io::Result<(u64, u32, Progress)> {
     if !chunked {
         let before = out.len();
         let progress = source.produce(out)?;
-        return Ok(((out.len() - before) as u64, progress));
+        return Ok(((out.len() - before) as u64, 0, progress));
     }
     // The size stands before the chunk and is known after it: leave room for eight digits.
     let size_at = out.len();
@@ -93,6 +93,7 @@ pub(super) fn produce_slice(
     let chunk_at = out.len();
     let progress = source.produce(out)?;
     let length = out.len() - chunk_at;
+    let mut behind = 0;
     if length == 0 {
         // A chunk of size zero would end the body.
         out.truncate(size_at);
@@ -101,11 +102,13 @@ pub(super) fn produce_slice(
             size.copy_from_slice(format!("{length:08x}").as_bytes());
         }
         out.extend_from_slice(b"\r\n");
+        behind += 2;
     }
     if progress == Progress::Done {
         out.extend_from_slice(b"0\r\n\r\n");
+        behind += 5;
     }
-    Ok((length as u64, progress))
+    Ok((length as u64, behind, progress))
 }
 
 /// How fast the peer takes a response.

@@ -61,7 +61,7 @@ impl Connection {
     /// Ends the connection whatever it is doing.
     pub fn end(&mut self, ending: Ending) {
         self.inbox.clear();
-        self.outbox.clear();
+        self.outbox.abandon();
         self.state = State::Closed(ending);
     }
 }

@@ -34,6 +34,12 @@ impl Connection {
         self.body_sent
     }
 
+    /// Bytes of bodies that lay ready, also of responses before the latest, and never left. Known
+    /// when the connection is over.
+    pub fn lost(&self) -> u64 {
+        self.outbox.lost()
+    }
+
     /// Bytes of memory that it keeps for itself: what has arrived of a head, and what the socket
     /// refused. None while it is idle.
     pub fn kept(&self) -> usize {

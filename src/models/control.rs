@@ -16,6 +16,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+/// How long somebody who was cut off may take to see it: he may sleep in a send for a second.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
+
 /// What the signals want, for everybody to see.
 #[derive(Debug, Default)]
 pub struct Control {
@@ -54,10 +57,21 @@ impl Control {
         }
     }
 
-    /// Waits until fewer than `most` have a seat; with 1, until all have left.
+    /// Waits until fewer than `most` have a seat.
     pub fn wait_for_room(&self, most: usize) {
         let is_full = |sockets: &mut Slab<_>| sockets.len() >= most && !self.is_cut();
         drop(self.left.wait_while(self.lock(), is_full));
+    }
+
+    /// Waits until all have left. Who was cut off has only to close his socket, but that makes the
+    /// reset by which his peer sees that something is missing; so there is a moment for it.
+    pub fn wait_for_all(&self) {
+        let is_there = |sockets: &mut Slab<_>| !sockets.is_empty() && !self.is_cut();
+        let sockets = self.left.wait_while(self.lock(), is_there);
+        let sockets = sockets.unwrap_or_else(PoisonError::into_inner);
+        let is_there = |sockets: &mut Slab<_>| !sockets.is_empty();
+        let waited = self.left.wait_timeout_while(sockets, LAST_MOMENT, is_there);
+        drop(waited);
     }
 
     /// Starts the thread that waits for signals: `wake` wakes whoever accepts, `reopen` opens the

@@ -35,6 +35,9 @@ pub struct Doors {
     listening: Vec<Listening>,
     pause: Duration,
     has_warned: bool,
+    /// Somebody may still wait for whom there was no descriptor. He was announced, and will not be
+    /// again.
+    has_left_somebody: bool,
 }
 
 impl Doors {
@@ -54,6 +57,7 @@ impl Doors {
             listening,
             pause: limits.accept_pause,
             has_warned: false,
+            has_left_somebody: false,
         })
     }
 
@@ -80,6 +84,10 @@ impl Doors {
     /// # Errors
     /// The poll failed in a way that cannot be mended.
     pub fn rest(&mut self, most: Option<Duration>) -> io::Result<()> {
+        // The pause was taken when he was left.
+        if std::mem::take(&mut self.has_left_somebody) {
+            return Ok(());
+        }
         match self.poll.poll(&mut self.events, most) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             _ => Ok(()),
@@ -122,6 +130,7 @@ impl Doors {
                                 log::warn!("cannot accept for now: {error} (raise: ulimit -n)");
                             }
                             sleep(self.pause);
+                            self.has_left_somebody = true;
                             break;
                         }
                         Verdict::Fatal => return Err(error),

@@ -3,6 +3,7 @@
 //! Site, connection, pump and log are those of the reactor; what differs is what a driver does when
 //! the pump says that it would block, and that is a file for each:
 //!
+//! - [`fixed`]: one page, one client at a time, and none of what the others share
 //! - [`sequential`]: one client at a time
 //! - [`process`]: a process for each client
 //! - [`thread`]: a thread for each client
@@ -10,15 +11,16 @@
 //! - [`pool`]: a fixed number of threads
 //!
 //! `doors` lets clients in, `visit` serves one of them by blocking, `control` tells those who block
-//! that the server stops, `shared` is one service for many threads.
+//! that the server stops, [`shared`] is one service for many threads.
 
 mod control;
 pub mod coroutine;
 mod doors;
+pub mod fixed;
 pub mod pool;
 pub mod process;
 pub mod sequential;
-mod shared;
+pub mod shared;
 pub mod thread;
 mod visit;
 
@@ -27,7 +29,6 @@ use crate::pump::Service;
 use crate::reactor::listen::Listening;
 use control::Control;
 use doors::Doors;
-use shared::Shared;
 use std::io;
 use std::sync::Arc;
 
@@ -42,23 +43,26 @@ pub enum Blocking {
     Pool,
 }
 
-/// Blocking threads with what they serve.
-pub struct Driver<S> {
+/// Blocking threads, and who lets clients in.
+pub struct Driver {
     doors: Doors,
-    service: Shared<S>,
     control: Arc<Control>,
     limits: Arc<Limits>,
 }
 
-impl<S: Service + Send + 'static> Driver<S> {
-    /// Takes over SIGTERM, SIGINT and SIGHUP.
+impl Driver {
+    /// Takes over SIGTERM, SIGINT, and SIGHUP, on which `reopen` opens the logs anew.
     ///
     /// # Errors
     /// The system gives no poll, no thread or no signals.
-    pub fn new(listening: Vec<Listening>, service: S, limits: Arc<Limits>) -> io::Result<Self> {
+    pub fn new(
+        listening: Vec<Listening>,
+        reopen: impl Fn() + Send + 'static,
+        limits: Arc<Limits>,
+    ) -> io::Result<Self> {
         let doors = Doors::new(listening, &limits)?;
-        let (service, control) = (Shared::new(service), Arc::new(Control::default()));
-        let (waker, reopen) = (doors.waker()?, service.reopener());
+        let control = Arc::new(Control::default());
+        let waker = doors.waker()?;
         let wake = move || {
             if let Err(error) = waker.wake() {
                 log::warn!("cannot wake the loop that accepts: {error}");
@@ -67,24 +71,33 @@ impl<S: Service + Send + 'static> Driver<S> {
         control.listen(&limits, wake, reopen)?;
         Ok(Self {
             doors,
-            service,
             control,
             limits,
         })
     }
 
-    /// Serves until SIGTERM or SIGINT. Returns the service, for it may have something to close,
-    /// unless somebody who was cut off still holds it.
+    /// Sends `answer` to everybody, one after the other, until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// A listening socket failed in a way that cannot be mended.
+    pub fn run_fixed(self, answer: &[u8]) -> io::Result<()> {
+        fixed::run(self.doors, answer, &self.control, &self.limits)
+    }
+
+    /// Serves until SIGTERM or SIGINT; each thread has a clone of `service`. Somebody who was cut
+    /// off may still hold one afterwards.
     ///
     /// # Errors
     /// A listening socket failed in a way that cannot be mended, or the system gives no threads.
-    pub fn run(self, model: Blocking) -> io::Result<Option<S>> {
-        let (shared, control) = (self.service.clone(), &self.control);
+    pub fn run<S>(self, model: Blocking, service: S) -> io::Result<()>
+    where
+        S: Service + Clone + Send + 'static,
+    {
+        let control = &self.control;
         match model {
-            Blocking::Sequential => sequential::run(self.doors, shared, control, self.limits)?,
-            Blocking::Thread => thread::run(self.doors, shared, control, &self.limits)?,
-            Blocking::Pool => pool::run(self.doors, shared, control, &self.limits)?,
+            Blocking::Sequential => sequential::run(self.doors, service, control, self.limits),
+            Blocking::Thread => thread::run(self.doors, service, control, &self.limits),
+            Blocking::Pool => pool::run(self.doors, service, control, &self.limits),
         }
-        Ok(self.service.into_inner())
     }
 }

@@ -1,4 +1,4 @@
-//! Room `models`: one service for many threads.
+//! One service for many threads.
 //!
 //! A mutex around answering: what lies within is a look at a file and the writing of a header, and
 //! no socket, so it is held for microseconds. A site for each thread would need no lock, and
@@ -70,6 +70,20 @@ impl<S: Service> Service for Shared<S> {
 
     fn delivered(&mut self, guest: &mut S::Guest, body_sent: u64, now: Now) {
         self.lock().delivered(guest, body_sent, now);
+    }
+
+    fn note(
+        &mut self,
+        guest: &mut S::Guest,
+        asked: &Result<Request<'_>, Refusal<'_>>,
+        response: &Response,
+        now: Now,
+    ) {
+        self.lock().note(guest, asked, response, now);
+    }
+
+    fn lost(&mut self, bytes: u64) {
+        self.lock().lost(bytes);
     }
 
     fn turn_ended(&mut self) {

@@ -53,6 +53,6 @@ pub fn run<S: Service + Clone + Send + 'static>(
         }
     }
     drop(doors);
-    control.wait_for_room(1);
+    control.wait_for_all();
     Ok(())
 }

@@ -180,17 +180,8 @@ impl<T: Transport, G> Scheduler<T, G> {
                 continue;
             };
             self.timers.remove(key);
-            let Client {
-                connection,
-                transport,
-                guest,
-            } = &mut slot.client;
-            service.delivered(guest, connection.body_sent(), now);
-            let ending = connection.ending();
-            log::debug!("slot {key}: {ending:?}");
-            if ending.is_some_and(Ending::aborts) {
-                transport.abort();
-            }
+            log::debug!("slot {key}: {:?}", slot.client.connection.ending());
+            slot.client.dismiss(service, now);
             release(slot.client.transport);
         }
         debug_assert!(self.is_consistent());

@@ -77,18 +77,59 @@ impl Handle {
         }
     }
 
-    /// Wakes its owner whatever it does.
+    /// Wakes its owner whatever it does: at once from a read, and by its patience from a send. To
+    /// shut that direction, too, would send a FIN, and the peer might take what it has for the
+    /// whole before the reset comes.
     pub fn wake(&self) {
         self.is_woken.store(true, Ordering::SeqCst);
-        self.shut(Shutdown::Both);
+        self.shut(Shutdown::Read);
     }
 
     fn shut(&self, how: Shutdown) {
         // If it fails, the connection is gone, and its owner awake.
-        let _ = match &self.stream {
+        let _ = self.shutdown(how);
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match &self.stream {
             Stream::Tcp(stream) => stream.shutdown(how),
             Stream::Unix(stream) => stream.shutdown(how),
-        };
+        }
+    }
+
+    /// Reads (read(2)), sleeping for at most `most`.
+    ///
+    /// # Errors
+    /// Those of read(2); `WouldBlock` says that the time is up.
+    pub fn read(&self, room: &mut [u8], most: Duration) -> io::Result<usize> {
+        set_socket_timeout(self.fd(), Timeout::Recv, Some(rounded(most)))?;
+        match &self.stream {
+            Stream::Tcp(stream) => (&*stream).read(room),
+            Stream::Unix(stream) => (&*stream).read(room),
+        }
+    }
+
+    /// Sends (send(2)), sleeping for at most `most`.
+    ///
+    /// # Errors
+    /// Those of send(2); `WouldBlock` says that the time is up.
+    pub fn write(&self, bytes: &[u8], most: Duration) -> io::Result<usize> {
+        set_socket_timeout(self.fd(), Timeout::Send, Some(rounded(most)))?;
+        Ok(send(self.fd(), bytes, no_signal())?)
+    }
+
+    /// Nothing more will be sent (shutdown(2), SHUT_WR).
+    ///
+    /// # Errors
+    /// The connection is gone already.
+    pub fn finish_sending(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    /// Its close will be a reset.
+    pub fn abort(&self) {
+        // If it fails the socket is beyond resetting, and closing it is all there is to do.
+        let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
@@ -191,8 +232,7 @@ impl Blocking {
     fn set_timeout(&mut self, most: Duration) -> io::Result<()> {
         let is_near = |set: Duration| set >= most && set - most <= NEAR;
         if !self.timeout.is_some_and(is_near) {
-            // Zero would mean for ever, and a fraction of a millisecond a busy loop.
-            let rounded = Duration::from_millis(u64::try_from(most.as_millis()).unwrap_or(0) + 1);
+            let rounded = rounded(most);
             set_socket_timeout(self.handle.fd(), Timeout::Recv, Some(rounded))?;
             self.timeout = Some(rounded);
         }
@@ -281,14 +321,15 @@ impl Transport for Blocking {
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
-        match &self.handle.stream {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
-        }
+        self.handle.finish_sending()
     }
 
     fn abort(&mut self) {
-        // If it fails the socket is beyond resetting, and closing it is all there is to do.
-        let _ = rustix::net::sockopt::set_socket_linger(self.handle.fd(), Some(Duration::ZERO));
+        self.handle.abort();
     }
+}
+
+/// Zero would mean for ever, and a fraction of a millisecond a busy loop.
+fn rounded(most: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(most.as_millis()).unwrap_or(0) + 1)
 }

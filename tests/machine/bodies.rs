@@ -148,3 +148,39 @@ fn a_body_is_reported_when_the_last_of_it_has_left_and_once_more_at_the_end() {
     house.run();
     assert_eq!(house.desk.delivered, [(0, FILE as u64)]);
 }
+
+/// A body in memory counts as sent when it lies ready; so what never left is told at the end. Red
+/// with `end` that forgets it, and with a chunk whose line ends count as a body.
+#[test]
+fn of_bodies_that_lay_ready_it_is_told_how_many_bytes_never_left() {
+    let gone = Take::Error(std::io::ErrorKind::BrokenPipe);
+    let stream = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                  Transfer-Encoding: chunked\r\n\r\n";
+    let table: [(String, Vec<Take>, u64); 8] = [
+        (GET.to_owned(), vec![Take::All], 0),
+        (GET.to_owned(), vec![gone], 5),
+        (GET.to_owned(), vec![Take::Some(OK.len() - 2), gone], 2),
+        (GET.to_owned(), vec![Take::Some(1), gone], 5),
+        (GET.repeat(10), vec![gone], 50),
+        (get("/file"), vec![Take::All, Take::Some(10), gone], 0),
+        (
+            get("/stream"),
+            vec![Take::Some(stream.len()), Take::Some(12), gone],
+            3,
+        ),
+        (
+            get("/stream"),
+            vec![Take::Some(stream.len()), Take::Some(15), gone],
+            0,
+        ),
+    ];
+    for (request, takes, lost) in table {
+        let mut house = House::new();
+        let peer = house.connect(&request);
+        peer.takes(takes.clone());
+        house.run();
+        drop(peer);
+        house.run();
+        assert_eq!(house.desk.lost, lost, "{request:?} {takes:?}");
+    }
+}

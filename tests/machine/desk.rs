@@ -23,6 +23,8 @@ pub struct Desk {
     pub answered: Vec<(usize, u16)>,
     /// Bodies that were handed over, whole or not.
     pub delivered: Vec<(usize, u64)>,
+    /// Bytes of bodies that lay ready and never left.
+    pub lost: u64,
 }
 
 impl Default for Desk {
@@ -34,6 +36,7 @@ impl Default for Desk {
             guests: 0,
             answered: Vec::new(),
             delivered: Vec::new(),
+            lost: 0,
         }
     }
 }
@@ -102,6 +105,10 @@ impl Service for Desk {
 
     fn delivered(&mut self, guest: &mut usize, body_sent: u64, _: Now) {
         self.delivered.push((*guest, body_sent));
+    }
+
+    fn lost(&mut self, bytes: u64) {
+        self.lost += bytes;
     }
 }
 

@@ -13,8 +13,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lib",        EVERYTHING),
     ("main",       EVERYTHING),
     ("banner",     &["config", "reactor::address"]),
-    ("service",    &["site", "burn", "access_log", "pump", "http", "clock", "limits"]),
-    ("burn",       &["http", "clock"]),
+    ("service",    &["site", "access_log", "pump", "http", "clock", "limits"]),
+    ("burn",       &["pump", "http", "clock"]),
     ("config",     &["reactor::address", "access_log", "http::fields", "subcommands", "limits"]),
     ("subcommands", &["bench"]),
     // It knows the server from outside only, as a program.

@@ -21,6 +21,10 @@ pub struct Account {
     pub user: u64,
     /// The part of it inside the kernel, ns, in clock ticks.
     pub system: u64,
+    /// Processor time, ns, of the threads whose switches are counted: those that live. If it is far
+    /// less than all, most switches were of threads that have ended, and their count says nothing.
+    #[serde(default)]
+    pub watched: u64,
     /// Context switches because there was nothing to do.
     pub voluntary: u64,
     /// Context switches because somebody else was due.
@@ -74,6 +78,8 @@ impl Account {
                 let count = |name| read::value(&status, name).unwrap_or(0);
                 sum.voluntary += count("voluntary_ctxt_switches");
                 sum.involuntary += count("nonvoluntary_ctxt_switches");
+                let times = text(pid, &format!("task/{thread}/schedstat")).unwrap_or_default();
+                sum.watched += read::first(&times).unwrap_or(0);
             }
         }
         if let Some((used, stolen)) = file("/proc/stat").as_deref().and_then(read::machine) {

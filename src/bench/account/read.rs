@@ -34,6 +34,11 @@ pub fn value(text: &str, name: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
+/// The first number of a text: of /proc/PID/schedstat the processor time, ns.
+pub fn first(text: &str) -> Option<u64> {
+    text.split_whitespace().next()?.parse().ok()
+}
+
 /// Clock ticks that the whole machine has used, and those that were stolen from it, of /proc/stat.
 pub fn machine(text: &str) -> Option<(u64, u64)> {
     let line = text.lines().next()?.strip_prefix("cpu ")?;

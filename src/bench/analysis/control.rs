@@ -167,7 +167,7 @@ mod tests {
         assert!(!is_unproven(&controls, &found));
     }
 
-    /// 2.8 % are four errors of the mean: by chance in 5 of 1000, and so in one of ten with twenty cells.
+    /// 2.8 % are four errors of the mean: by chance in 5 of 1000, with twenty cells in one of ten.
     #[test]
     fn one_of_twenty_may_be_off_by_what_one_alone_may_not() {
         let mut controls = vec![control(0.028)];

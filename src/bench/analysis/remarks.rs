@@ -32,8 +32,9 @@ pub fn of(run: &Run, analysis: &Analysis) -> Vec<String> {
     match most {
         None => remarks.push("There is nothing to compare in this run.".to_owned()),
         Some(pairs) if pairs < interval::PAIRS => remarks.push(format!(
-            "All of it is indicative: with {pairs} rounds chance alone can look like anything. For \
-             verdicts take 6 rounds or more."
+            "All of it is indicative: {pairs} round{} that can be compared may be chance alone. \
+             For verdicts take 6 rounds or more.",
+            if pairs == 1 { "" } else { "s" }
         )),
         Some(_) => remarks.extend(bands(run, analysis)),
     }
@@ -101,11 +102,12 @@ pub fn limits(run: &Run) -> Vec<String> {
              how a model would grow with more is not seen."
         ));
     }
-    if let Some(kind) = fact("virtualization").filter(|kind| *kind != "none") {
-        limits.push(format!(
-            "It is a virtual machine ({kind}): what its host does meanwhile is seen only as steal, \
-             and not all of it."
-        ));
+    if fact("virtualization").is_some_and(|kind| !matches!(kind, "none" | "no" | "")) {
+        limits.push(
+            "It is a virtual machine: what its host does meanwhile is seen only as steal, and not \
+             all of it."
+                .to_owned(),
+        );
     }
     limits
 }

@@ -1,6 +1,6 @@
-//! Room `bench`: do verdicts keep what they promise? Runs of which the truth is known are drawn, and
-//! it is counted how often the interval holds it, how often something is claimed of equals, and how
-//! often a slowdown of 5 % is found. Everything is drawn from a fixed seed.
+//! Room `bench`: do verdicts keep what they promise? Runs of which the truth is known are drawn,
+//! and it is counted how often the interval holds it, how often something is claimed of equals, and
+//! how often a slowdown of 5 % is found. Everything is drawn from a fixed seed.
 //!
 //! `cargo test --profile proof --lib simulation -- --ignored --nocapture` prints the tables of
 //! docs/bench/statistics.md.
@@ -159,7 +159,8 @@ fn verdicts_keep_what_they_promise() {
 #[expect(clippy::print_stdout, reason = "it is what the test is for")]
 fn print_the_tables() {
     println!(
-        "| rounds | cells | noise | sigma | covered | claimed of equals | 5 % found | 2 % found | wrong side | unproven cells | unproven runs |"
+        "| rounds | cells | noise | sigma | covered | claimed of equals | 5 % found | 2 % found \
+         | wrong side | unproven cells | unproven runs |"
     );
     println!("|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (rounds, cells) in [(6, 6), (8, 6), (12, 6), (16, 6), (8, 1), (8, 20)] {

@@ -45,7 +45,7 @@ struct Place<'a> {
     metric: &'a str,
 }
 
-/// A surprise if the whole interval lies outside.
+/// A surprise if the whole interval lies outside; of one round nothing is said.
 fn of_ratio(
     pairs: &Pairs,
     place: &Place,
@@ -57,7 +57,8 @@ fn of_ratio(
         return None;
     }
     let found = pairs::estimate(&pairs.ratios(place.index, place.arm, place.metric))?;
-    if found.high >= range.least() && found.low <= range.most() {
+    let within = found.high >= range.least() && found.low <= range.most();
+    if within || found.pairs < 2 {
         return None;
     }
     let how_sure = if found.is_sure() { "" } else { " (indicative)" };

@@ -23,6 +23,8 @@ const FACTS: &[(&str, &str)] = &[
 ];
 /// Of a connection or a GB the cost is one fact, and of an answer the same fact again.
 const SAME: [&str; 3] = ["cpu_connection", "cpu_gigabyte", "cpu"];
+/// What there is no part of.
+const COUNTS: [&str; 3] = ["starved", "threads", "processes"];
 /// Facts in a sentence.
 const MOST: usize = 3;
 /// What differs less explains nothing.
@@ -40,13 +42,14 @@ pub fn explain(run: &Run, cell: &Cell, rows: &mut [Row]) {
         if row.arm == pairs::REFERENCE || is_control(run, row.arm) {
             continue;
         }
-        let (low, high) = row
-            .ratio
-            .map_or((0.0, f64::INFINITY), |ratio| (ratio.low, ratio.high));
-        let reasons = expectations::matching(cell, name(row.arm));
-        let reasons = reasons.filter(|one| one.metric.is_some() || one.explains(low, high));
+        let is_it = |one: &&expectations::Expectation| match row.ratio {
+            Some(ratio) => one.metric.is_some() || one.explains(ratio.low, ratio.high),
+            None => one.metric.is_some(),
+        };
+        let reasons = expectations::matching(cell, name(row.arm)).filter(is_it);
         let reasons = reasons.map(|one| one.why.clone());
-        row.why = sentence((name(row.arm), row), (name(reference.arm), &reference))
+        let beside = (name(reference.arm), &reference);
+        row.why = sentence(&cell.headline, (name(row.arm), row), beside)
             .into_iter()
             .chain(reasons)
             .collect();
@@ -59,21 +62,35 @@ fn is_control(run: &Run, arm: usize) -> bool {
 }
 
 /// Sets what a row has measured beside the reference's. `None` if nothing differs.
-pub fn sentence((name, row): (&str, &Row), (other, reference): (&str, &Row)) -> Option<String> {
-    let mut told: Vec<&str> = Vec::new();
+pub fn sentence(
+    headline: &str,
+    (name, row): (&str, &Row),
+    (other, reference): (&str, &Row),
+) -> Option<String> {
+    let mut named: Vec<&str> = Vec::new();
     let mut parts = Vec::new();
     for (metric, words) in FACTS {
-        let repeated = SAME.contains(metric) && told.iter().any(|told| SAME.contains(told));
+        let repeated = SAME.contains(metric) && named.iter().any(|named| SAME.contains(named));
+        // Of what is not compared here, a GB is often a part of one.
+        let aside = *metric == "cpu_gigabyte" && headline != *metric;
         let pair = (row.medians.get(*metric), reference.medians.get(*metric));
         let (Some(own), Some(others)) = pair else {
             continue;
         };
         let off = (own - others).abs();
-        if repeated || parts.len() == MOST || off < NOTHING || off < others.abs() * PART {
+        if aside || repeated || parts.len() == MOST || off < NOTHING || off < others.abs() * PART {
             continue;
         }
-        told.push(metric);
-        let (own, others) = (number(*own), number(*others));
+        named.push(metric);
+        let is_count = COUNTS.contains(metric);
+        let told = |value: f64| {
+            if is_count {
+                format!("{value:.0}")
+            } else {
+                number(value)
+            }
+        };
+        let (own, others) = (told(*own), told(*others));
         parts.push(format!("{own} {words}, where {other} has {others}"));
     }
     (!parts.is_empty()).then(|| format!("{name} has {}.", parts.join("; ")))
@@ -125,10 +142,10 @@ mod tests {
             ("calls", 2.9),
             ("threads", 1.0),
         ]);
-        let told = sentence(("thread", &thread), ("reactor", &reactor));
+        let told = sentence("throughput", ("thread", &thread), ("reactor", &reactor));
         let expected = "thread has 13.4 us of processor time for each answer, where reactor has \
-                        11.2; 0.98 context switches for each answer, where reactor has 0.11; 65.0 \
-                        threads, where reactor has 1.00.";
+                        11.2; 0.98 context switches for each answer, where reactor has 0.11; 65 \
+                        threads, where reactor has 1.";
         assert_eq!(told.as_deref(), Some(expected));
     }
 
@@ -136,7 +153,7 @@ mod tests {
     fn the_same_cost_is_told_once() {
         let one = row(&[("cpu_connection", 40.0), ("cpu", 41.0)]);
         let other = row(&[("cpu_connection", 20.0), ("cpu", 20.5)]);
-        let told = sentence(("thread", &one), ("reactor", &other)).unwrap();
+        let told = sentence("cpu_connection", ("thread", &one), ("reactor", &other)).unwrap();
         assert!(!told.contains("answer"), "{told}");
     }
 
@@ -144,7 +161,7 @@ mod tests {
     fn what_does_not_differ_explains_nothing() {
         let same = row(&[("cpu", 10.0), ("faults", 0.01)]);
         let other = row(&[("cpu", 10.5), ("faults", 0.001), ("calls", 2.0)]);
-        assert_eq!(sentence(("a", &same), ("b", &other)), None);
+        assert_eq!(sentence("cpu", ("a", &same), ("b", &other)), None);
         let _: BTreeMap<String, f64> = same.medians;
     }
 

@@ -2,9 +2,9 @@
 //!
 //! Two runs are two days of a machine. That the reference has moved may be the program or the day,
 //! and nothing in the two files can tell which; so the words are for what an arm does *to the
-//! reference of its own run*, which the day moves with it. Noise is each run's own: what its control
-//! does, and how its rounds spread. What is not the same in both (machine, seed, preset, commands)
-//! is said first: see [`differences`].
+//! reference of its own run*, which the day moves with it. Noise is each run's own: what its
+//! control does, and how its rounds spread. What is not the same in both (machine, seed, preset,
+//! commands) is said first: see [`differences`].
 
 pub mod differences;
 
@@ -13,6 +13,7 @@ use super::metrics::{Better, metric_named};
 use super::record::{Cell, Run};
 use super::statistics::interval;
 use super::table::Paper;
+use super::table::columns::heading;
 use super::table::format::{cut, estimate, plain, value};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Color, ContentArrangement, Table};
@@ -163,7 +164,7 @@ fn table(cell: &Cell, changes: &[Change], to: &mut dyn Write, paper: Paper) -> i
     } else {
         table.force_no_tty();
     }
-    let title = metric_named(&cell.headline).map_or("", |metric| metric.title);
+    let title = heading(&cell.headline);
     let text = |content: String| comfy_table::Cell::new_owned(content);
     let right = |content: String| text(content).set_alignment(CellAlignment::Right);
     let heads = [
@@ -176,7 +177,7 @@ fn table(cell: &Cell, changes: &[Change], to: &mut dyn Write, paper: Paper) -> i
     ];
     let mut header: Vec<_> = heads.iter().map(|head| right((*head).to_owned())).collect();
     if let Some(first) = header.first_mut() {
-        *first = text(title.to_owned());
+        *first = text(title);
     }
     if let Some(last) = header.last_mut() {
         *last = text("difference".to_owned());

@@ -126,12 +126,15 @@ impl Play<'_> {
             Conduct::Silent => {}
             Conduct::Drip { .. } => {
                 line.page = 0;
-                self.timers.push(Reverse((now, index, begun)));
+                let spread = self.random.u64(..=PACE);
+                self.timers.push(Reverse((now + spread, index, begun)));
             }
             Conduct::SlowRead { .. } => {
                 ask(line, squad, now, now);
                 line.flush();
-                self.timers.push(Reverse((now + PACE, index, begun)));
+                // Many who read at the same moment would hold up all others.
+                let spread = self.random.u64(..=PACE);
+                self.timers.push(Reverse((now + spread, index, begun)));
             }
         }
     }

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// The file with everything.
 pub const RUN: &str = "run.json";
 
+/// Its numbers, for a spreadsheet.
+pub const NUMBERS: &str = "run.csv";
+
 /// Makes the directory of a run: the one that was named, or one in the current directory that has
 /// the time in its name. Never takes one in which a run lies.
 ///
@@ -62,6 +65,14 @@ pub fn write(folder: &Path, run: &Run) -> Result<(), String> {
         fs::rename(&new, &path)
     };
     written().map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// Writes another file.
+///
+/// # Errors
+/// With a sentence for the user.
+pub fn put(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    fs::write(path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// `2026-11-26-120000`, in UTC.

@@ -99,7 +99,7 @@ impl Going {
             round: step.round,
             ..taken.sample
         });
-        self.progress.done(self.plan.cost(step.cell));
+        self.progress.done(self.plan.cost(step.cell, step.arm));
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Going {
             contender,
             workload,
             shape,
-            warm_up,
+            warm_up: warm_up + plan.extra_of(shape, contender),
             measure,
             drain: plan.drain_of(workload),
             level: plan.level_of(workload),
@@ -182,7 +182,6 @@ impl Going {
                 continue;
             };
             let order = Order {
-                warm_up: Duration::from_secs_f64(times.warm_up),
                 measure: Duration::from_secs_f64(times.measure),
                 ..order
             };

@@ -26,17 +26,21 @@ pub mod sample;
 pub mod server;
 pub mod validity;
 
+use super::analysis::analyse;
 use super::arguments;
 use super::contenders::Start;
+use super::csv;
 use super::plan::{Plan, ROUNDS_FOR_A_VERDICT};
 use super::record::{Cell, Environment, Pass, Run, SCHEMA};
+use super::report;
+use super::table::{self, Paper};
+use super::told;
 use super::workloads::{Shape, Workload, pages};
 use crate::clock::Now;
 use going::Going;
 use lab::{Lab, Trouble};
 use progress::say;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -80,7 +84,11 @@ pub fn run(asked: &arguments::Plan) -> Result<ExitCode, Box<dyn Error>> {
     going.run = Run {
         schema: SCHEMA,
         program: format!("oneloop {}", env!("CARGO_PKG_VERSION")),
-        command: std::env::args().collect(),
+        // Where the program lies is nobody's business.
+        command: ["oneloop".to_owned()]
+            .into_iter()
+            .chain(std::env::args().skip(1))
+            .collect(),
         preset: going.plan.preset,
         started,
         seed: going.plan.seed,
@@ -128,39 +136,25 @@ fn conclude(
     })
 }
 
-/// What a reader of the run gets to see.
+/// What a reader of the run gets to see: its table, and where its files are.
 fn report(run: &Run, folder: &Path) -> Result<(), Box<dyn Error>> {
-    for problem in &run.problems {
-        say(&format!("problem: {problem}"));
-    }
-    let measured = || run.samples.iter().filter(|one| one.pass == Pass::Measured);
-    let invalid = measured().filter(|one| !one.invalid.is_empty()).count();
-    for (reason, number) in reasons(run) {
-        say(&format!("left out {number} times: {reason}"));
-    }
+    let mut numbers = Vec::new();
+    csv::write(run, &mut numbers)?;
+    files::put(&folder.join(files::NUMBERS), &numbers)?;
+    let paper = Paper::of_standard_output();
+    let analysis = analyse(run);
+    let page = folder.join(report::REPORT);
+    files::put(&page, report::html(run, &analysis).as_bytes())?;
+    told(|to| table::print(run, &analysis, to, paper.width, paper.color))?;
     say(&format!(
-        "{} samples, {invalid} of them left out, in {:.0} seconds: {}",
-        measured().count(),
+        "{} samples in {:.0} seconds: {}, {}; to be read in a browser: {}",
+        run.samples.len(),
         run.seconds,
-        folder.join(files::RUN).display()
+        folder.join(files::RUN).display(),
+        folder.join(files::NUMBERS).display(),
+        page.display()
     ));
     Ok(())
-}
-
-/// Why samples were left out, the most frequent reasons first: those that differ only in numbers
-/// are one.
-fn reasons(run: &Run) -> Vec<(String, usize)> {
-    const SHOWN: usize = 8;
-    let mut kinds: BTreeMap<String, (String, usize)> = BTreeMap::new();
-    for reason in run.samples.iter().flat_map(|sample| &sample.invalid) {
-        let kind = reason.chars().filter(|c| !c.is_ascii_digit()).collect();
-        let entry = kinds.entry(kind).or_insert_with(|| (reason.clone(), 0));
-        entry.1 += 1;
-    }
-    let mut reasons: Vec<_> = kinds.into_values().collect();
-    reasons.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
-    reasons.truncate(SHOWN);
-    reasons
 }
 
 /// Says what will be done, and what may spoil it.

@@ -99,7 +99,8 @@ fn attempt(lab: &mut Lab, order: &Order, taken: &mut Taken) -> Result<(), Troubl
     let traits = order.workload.traits;
     let answered = add_whole(&outcome, &levels);
     let counted = tally.as_ref().ok().copied().flatten();
-    let judgement = validity::judge(&load, &answered, &metrics, traits, counted);
+    let compared = (order.shape.headline, traits);
+    let judgement = validity::judge(&load, &answered, &metrics, compared, counted);
     let sample = &mut taken.sample;
     sample.limiter = measures::limiter(&load, &metrics, lab.processors.is_some());
     sample.invalid.extend(stopped.err());
@@ -252,16 +253,16 @@ fn add_slope(metrics: &mut Metrics, levels: &[(u32, Outcome)], last: (u32, &Outc
 /// The outcome, with what was counted on the way to it: the server's count is over its whole life.
 fn add_whole(outcome: &Outcome, levels: &[(u32, Outcome)]) -> Outcome {
     let mut sum = outcome.clone();
-    let Some(first) = sum.groups.first_mut() else {
-        return sum;
-    };
     for seen in levels.iter().flat_map(|(_, outcome)| &outcome.groups) {
-        first.whole.requests += seen.whole.requests;
-        first.whole.answers += seen.whole.answers;
-        first.whole.body_bytes += seen.whole.body_bytes;
-        first.whole.connections += seen.whole.connections;
+        let Some(same) = sum.groups.iter_mut().find(|one| one.name == seen.name) else {
+            continue;
+        };
+        same.whole.requests += seen.whole.requests;
+        same.whole.answers += seen.whole.answers;
+        same.whole.body_bytes += seen.whole.body_bytes;
+        same.whole.connections += seen.whole.connections;
         for (fault, number) in &seen.errors {
-            *first.errors.entry(*fault).or_default() += number;
+            *same.errors.entry(*fault).or_default() += number;
         }
     }
     sum

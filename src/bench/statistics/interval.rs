@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(shares(6)[0], 1.0 / 64.0);
     }
 
-    /// Of six the two outermost means are 1/64 + 1/64, the next 2/64 more: at 0.05 lies 0.6 of the way.
+    /// Of six the outermost means are 1/64 + 1/64, the next 2/64 more: 0.05 is 0.6 of the way.
     #[test]
     fn the_interval_of_six_begins_between_the_two_least_means() {
         let found = of(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);

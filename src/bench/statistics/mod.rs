@@ -3,7 +3,7 @@
 //! - here: the middle of them, and how evenly something is shared
 //! - [`interval`]: where may the truth lie, if there are only eight?
 //! - [`student`]: could chance alone have done this?
-//! - [`line`]: what does one more connection cost?
+//! - [`line`](mod@line): what does one more connection cost?
 //! - [`histogram`]: how long did requests take, over several samples?
 //!
 //! Which way of doing it was chosen, and what it was measured to be worth, is in

@@ -49,8 +49,8 @@ pub fn within(freedom: u32) -> f64 {
     high
 }
 
-/// The share that lies within `distance`, for whole degrees of freedom: a finite sum (Abramowitz and
-/// Stegun 26.7.3 and 26.7.4).
+/// The share that lies within `distance`, for whole degrees of freedom: a finite sum (Abramowitz
+/// and Stegun 26.7.3 and 26.7.4).
 fn inside(distance: f64, freedom: u32) -> f64 {
     let angle = (distance / f64::from(freedom).sqrt()).atan();
     let (sine, square) = (angle.sin(), angle.cos().powi(2));

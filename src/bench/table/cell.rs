@@ -2,77 +2,13 @@
 //! rest matters in this workload?
 
 use super::Paper;
+use super::columns::{columns, heading, meanings};
 use super::format::{bar, cut, estimate, finely, plain, value};
 use crate::bench::analysis::{Analysis, CellAnalysis, Row, Verdict};
-use crate::bench::metrics::metric_named;
 use crate::bench::record::{Cell, Run};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Color, ContentArrangement, Table};
 use std::io::{self, Write};
-
-/// Columns beside the headline, by workload: the first are the most important, and as many are
-/// shown as there is room for.
-const COLUMNS: &[(&str, &[&str])] = &[
-    (
-        "latency",
-        &["p50", "cpu", "switches", "p999", "service_p99", "calls"],
-    ),
-    ("overload", &["p50", "cpu", "switches", "dropped"]),
-    ("sweep", &["p50", "cpu", "switches", "memory"]),
-    ("short", &["connects", "switches", "calls", "p99", "faults"]),
-    (
-        "churn",
-        &["connects", "switches", "leaked_descriptors", "faults"],
-    ),
-    (
-        "idle",
-        &[
-            "canary.p99",
-            "canary.achieved",
-            "threads",
-            "processes",
-            "virtual",
-        ],
-    ),
-    (
-        "slowloris",
-        &["normal.achieved", "normal.p50", "threads", "memory"],
-    ),
-    (
-        "slowread",
-        &["canary.achieved", "canary.p50", "threads", "memory"],
-    ),
-    ("large", &["bandwidth", "cpu_user", "switches"]),
-    ("mixed", &["mice.p50", "mice.p999", "bandwidth", "switches"]),
-    ("burn", &["mice.p50", "mice.p999", "mice.max", "switches"]),
-    (
-        "coldfile",
-        &["mice.p50", "mice.p999", "mice.max", "switches"],
-    ),
-    ("stall", &["p50", "max", "throughput", "recovery"]),
-];
-/// Of all others.
-const USUAL: &[&str] = &["p99", "cpu", "switches", "calls", "memory", "fairness"];
-
-/// Short headings of some metrics, and what they mean.
-const HEADINGS: &[(&str, &str, &str)] = &[
-    (
-        "cpu",
-        "CPU us",
-        "us of processor time of the server for each answer",
-    ),
-    ("cpu_user", "user", "us of it outside the kernel"),
-    ("switches", "ctxsw", "context switches for each answer"),
-    ("calls", "calls", "system calls for each answer"),
-    ("faults", "faults", "page faults for each answer"),
-    ("achieved", "ok %", "answers, of those that were due"),
-    ("memory", "memory", "MiB of the server's processes (PSS)"),
-    (
-        "leaked_descriptors",
-        "leaks",
-        "descriptors more than before",
-    ),
-];
 
 /// Columns of a name.
 const NAME: usize = 11;
@@ -92,18 +28,13 @@ pub fn print(
     };
     paper.heading(to, &cut(&title(analysis, cell), paper.width))?;
     paper.item(to, "", &plain(&cell.description))?;
-    let all = columns(cell, analysis);
-    let fits = |count: &usize| {
-        width(&table(
-            run,
-            cell,
-            analysis,
-            paper,
-            all.get(..*count).unwrap_or(&[]),
-        )) <= paper.width
-    };
-    let count = (0..=all.len()).rev().find(fits).unwrap_or(0);
-    let table = table(run, cell, analysis, paper, all.get(..count).unwrap_or(&[]));
+    let table = table(
+        run,
+        cell,
+        analysis,
+        paper,
+        &shown(run, cell, analysis, paper),
+    );
     for line in table.lines() {
         writeln!(to, "{}", line.trim_end())?;
     }
@@ -129,19 +60,13 @@ fn title(analysis: &CellAnalysis, cell: &Cell) -> String {
     format!("{}  {rounds} round{s}{control}", plain(&cell.name))
 }
 
-/// Those that at least one row has.
-fn columns(cell: &Cell, analysis: &CellAnalysis) -> Vec<&'static str> {
-    let known = COLUMNS.iter().find(|(name, _)| *name == cell.workload);
-    let all = known.map_or(USUAL, |(_, columns)| columns).iter().copied();
-    let has = |name: &&str| {
-        analysis
-            .rows
-            .iter()
-            .any(|row| row.medians.contains_key(*name))
-    };
-    all.filter(|name| *name != cell.headline)
-        .filter(has)
-        .collect()
+/// The columns for which there is room.
+fn shown(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper) -> Vec<&'static str> {
+    let mut all = columns(cell, analysis);
+    while !all.is_empty() && width(&table(run, cell, analysis, paper, &all)) > paper.width {
+        all.pop();
+    }
+    all
 }
 
 fn table(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper, columns: &[&str]) -> Table {
@@ -222,6 +147,7 @@ fn difference(row: &Row, cell: &Cell, paper: Paper) -> comfy_table::Cell {
     let word = match row.verdict {
         Verdict::NoDifference if row.ratio.is_none() => "",
         Verdict::NoDifference => "none shown",
+        Verdict::Missing if row.medians.contains_key(&cell.headline) => "no pair",
         verdict => verdict.word(&cell.headline),
     };
     let color = match row.verdict {
@@ -243,18 +169,6 @@ fn text(content: impl Into<String>) -> comfy_table::Cell {
 
 fn right(content: impl Into<String>) -> comfy_table::Cell {
     text(content).set_alignment(CellAlignment::Right)
-}
-
-/// The heading of a metric, with its group.
-fn heading(metric: &str) -> String {
-    let (group, name) = metric.rsplit_once('.').unwrap_or(("", metric));
-    let short = HEADINGS.iter().find(|(known, _, _)| *known == name);
-    let title = metric_named(name).map_or(name, |metric| metric.title);
-    let title = short.map_or(title, |(_, short, _)| short);
-    match group {
-        "" => title.to_owned(),
-        group => format!("{} {title}", plain(group)),
-    }
 }
 
 fn width(table: &Table) -> usize {
@@ -286,7 +200,14 @@ fn limiters(
     paper: Paper,
 ) -> io::Result<()> {
     let named = analysis.rows.iter().filter(|row| !row.limiter.is_empty());
-    let groups = grouped(named.map(|row| (row.limiter.as_str(), name(run, row))));
+    // What stands in brackets is another number for each.
+    let kind = |row: &'_ Row| row.limiter.split(" (").next().unwrap_or("").to_owned();
+    let kinds: Vec<(String, String)> = named.map(|row| (kind(row), name(run, row))).collect();
+    let groups = grouped(
+        kinds
+            .iter()
+            .map(|(kind, name)| (kind.as_str(), name.clone())),
+    );
     let told: Vec<String> = match groups.as_slice() {
         [] => return Ok(()),
         [(limiter, _)] => vec![plain(limiter)],
@@ -302,13 +223,20 @@ fn limiters(
 /// reason is named once.
 fn reasons(run: &Run, analysis: &CellAnalysis, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
     let differs = |row: &&Row| match row.verdict {
-        Verdict::Indicative => row.ratio.is_some_and(|ratio| ratio.excludes_one()),
+        Verdict::Indicative => row
+            .ratio
+            .is_some_and(|ratio| ratio.pairs > 1 && ratio.excludes_one()),
         verdict => verdict.claims() || verdict == Verdict::Missing,
     };
     let rows = analysis.rows.iter().filter(differs);
     let all = rows.flat_map(|row| row.why.iter().map(|why| (why.as_str(), name(run, row))));
     // What was measured begins with the name, and stands before the reasons.
-    let is_measured = |(why, names): &(&str, Vec<String>)| matches!(names.as_slice(), [one] if why.starts_with(one.as_str()));
+    let is_measured = |(why, names): &(&str, Vec<String>)| {
+        let [name] = names.as_slice() else {
+            return false;
+        };
+        why.starts_with(name.as_str())
+    };
     let (measured, reasons): (Vec<_>, Vec<_>) = grouped(all).into_iter().partition(is_measured);
     for (why, _) in measured {
         paper.item(to, "  ", &plain(why))?;
@@ -340,19 +268,17 @@ fn grouped<'a>(all: impl Iterator<Item = (&'a str, String)>) -> Vec<(&'a str, Ve
 ///
 /// # Errors
 /// If `to` cannot be written to.
-pub fn legend(analysis: &Analysis, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
+pub fn legend(run: &Run, analysis: &Analysis, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
     if analysis.cells.is_empty() {
         return Ok(());
     }
     let rows = || analysis.cells.iter().flat_map(|cell| &cell.rows);
-    let has = |name: &str| {
-        let mut names = rows().flat_map(|row| row.medians.keys());
-        names.any(|known| known.rsplit('.').next() == Some(name))
+    let of = |one: &CellAnalysis| {
+        let cell = run.cells.get(one.cell);
+        cell.map_or_else(Vec::new, |cell| shown(run, cell, one, paper))
     };
-    let used = HEADINGS.iter().filter(|(name, _, _)| has(name));
-    let words: Vec<String> = used
-        .map(|(_, short, what)| format!("{short}: {what}"))
-        .collect();
+    let columns: Vec<&str> = analysis.cells.iter().flat_map(of).collect();
+    let words = meanings(&columns);
     writeln!(to)?;
     if !words.is_empty() {
         paper.item(to, "", &format!("{}.", words.join("; ")))?;

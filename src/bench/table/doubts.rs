@@ -5,10 +5,10 @@ use super::Paper;
 use super::format::plain;
 use crate::bench::analysis::{Analysis, limits};
 use crate::bench::record::{Pass, Run};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-/// Lines about samples that do not count; all are in the file.
+/// Reasons for which samples do not count; all are in the file.
 const MOST: usize = 20;
 
 /// Prints them.
@@ -47,35 +47,80 @@ fn list(to: &mut dyn Write, paper: Paper, heading: &str, sentences: &[String]) -
     Ok(())
 }
 
-/// Samples that do not count, by place and reason.
+/// Samples that do not count, by reason: those that differ only in their numbers are one.
 fn invalid(run: &Run, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
-    let measured = run.samples.iter().filter(|one| one.pass == Pass::Measured);
-    let all = measured.clone().count();
-    let spoiled = measured.filter(|sample| !sample.invalid.is_empty());
-    let mut groups: BTreeMap<(usize, usize, String), Vec<String>> = BTreeMap::new();
-    let mut count = 0;
-    for sample in spoiled {
-        count += 1;
-        let place = (sample.cell, sample.arm, sample.invalid.join("; "));
-        let round = u64::from(sample.round) + 1;
-        groups.entry(place).or_default().push(round.to_string());
+    let measured = || run.samples.iter().filter(|one| one.pass == Pass::Measured);
+    let spoiled = measured().filter(|sample| !sample.invalid.is_empty());
+    let mut reasons: Vec<Reason> = Vec::new();
+    for sample in spoiled.clone() {
+        for text in &sample.invalid {
+            let kind: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+            let known = reasons.iter().position(|one| one.kind == kind);
+            let at = known.unwrap_or(reasons.len());
+            if known.is_none() {
+                reasons.push(Reason {
+                    kind,
+                    text: text.clone(),
+                    places: BTreeMap::new(),
+                });
+            }
+            if let Some(reason) = reasons.get_mut(at) {
+                let place = (sample.cell, sample.arm);
+                reason.places.entry(place).or_default().insert(sample.round);
+            }
+        }
     }
+    let (count, all) = (spoiled.count(), measured().count());
     if count == 0 {
         return Ok(());
     }
     writeln!(to)?;
     paper.heading(to, &format!("{count} of {all} samples do not count"))?;
-    for ((cell, arm, reason), rounds) in groups.iter().take(MOST) {
-        let cell = run.cells.get(*cell).map_or("?", |cell| cell.name.as_str());
-        let arm = run.arms.get(*arm).map_or("?", |arm| arm.name.as_str());
-        let s = if rounds.len() == 1 { "" } else { "s" };
-        let rounds = rounds.join(", ");
-        let told = format!("{cell}, {arm}, round{s} {rounds}: {reason}");
-        paper.item(to, "- ", &plain(&told))?;
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count()));
+    for reason in reasons.iter().take(MOST) {
+        paper.item(to, "- ", &plain(&reason.told(run)))?;
     }
-    if groups.len() > MOST {
-        let more = format!("and {} more; all are in run.json", groups.len() - MOST);
+    if reasons.len() > MOST {
+        let more = format!(
+            "and for {} other reasons; all are in run.json",
+            reasons.len() - MOST
+        );
         paper.item(to, "- ", &more)?;
     }
     Ok(())
+}
+
+/// Why samples do not count, and which: rounds by cell and arm.
+struct Reason {
+    kind: String,
+    text: String,
+    places: BTreeMap<(usize, usize), BTreeSet<u32>>,
+}
+
+impl Reason {
+    fn count(&self) -> usize {
+        self.places.values().map(BTreeSet::len).sum()
+    }
+
+    /// `steal was 4.1 % (3: keepalive c=64 thread 2 5, pool 1; ...)`, rounds counted from 1.
+    fn told(&self, run: &Run) -> String {
+        let mut cells: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for ((cell, arm), rounds) in &self.places {
+            let arm = run.arms.get(*arm).map_or("?", |arm| arm.name.as_str());
+            let rounds = rounds
+                .iter()
+                .map(|round| (u64::from(*round) + 1).to_string());
+            let rounds: Vec<String> = rounds.collect();
+            cells
+                .entry(*cell)
+                .or_default()
+                .push(format!("{arm} {}", rounds.join(" ")));
+        }
+        let cell = |cell: usize| run.cells.get(cell).map_or("?", |cell| cell.name.as_str());
+        let places = cells
+            .iter()
+            .map(|(at, arms)| format!("{} {}", cell(*at), arms.join(", ")));
+        let places: Vec<String> = places.collect();
+        format!("{} ({}: {})", self.text, self.count(), places.join("; "))
+    }
 }

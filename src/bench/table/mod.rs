@@ -2,10 +2,12 @@
 //!
 //! - here: the order of what is printed, which is results first and doubts right after them
 //! - [`cell`]: the table of a cell, and why it looks as it does
+//! - [`columns`]: which numbers matter in which workload
 //! - [`doubts`]: surprises, problems, samples that do not count, limits of what can be known
 //! - [`format`](mod@format): numbers and lines
 
 pub mod cell;
+pub mod columns;
 pub mod doubts;
 pub mod format;
 
@@ -87,7 +89,7 @@ pub fn print(
         writeln!(to)?;
         cell::print(run, one, to, paper)?;
     }
-    cell::legend(analysis, to, paper)?;
+    cell::legend(run, analysis, to, paper)?;
     doubts::print(run, analysis, to, paper)
 }
 
@@ -177,7 +179,7 @@ mod tests {
             "sequential takes no part.",
             "The governor is powersave.",
             "2 of 32 samples do not count",
-            "keepalive c=64, thread, rounds 2, 5: steal was 4.1 %",
+            "steal was 4.1 % (2: keepalive c=64 thread 2 5)",
             "loopback",
         ] {
             assert!(text.contains(told), "{told} in {text}");

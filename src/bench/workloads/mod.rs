@@ -55,8 +55,6 @@ pub struct Traits {
     pub cuts: bool,
     /// The server is stopped for a while, or runs on purpose beyond what it can do.
     pub overloads: bool,
-    /// The generator may be busier than the server: what is compared is the server's own account.
-    pub receiver_bound: bool,
     /// Descriptors are counted before and after.
     pub leaks: bool,
     /// Its files are pushed out of memory again and again.
@@ -69,7 +67,6 @@ impl Traits {
         captures: false,
         cuts: false,
         overloads: false,
-        receiver_bound: false,
         leaks: false,
         cold: false,
     };

@@ -50,7 +50,6 @@ pub const TABLE: &[Workload] = &[
         audience: Audience::Started,
         traits: Traits {
             cuts: true,
-            receiver_bound: true,
             ..Traits::NONE
         },
         span: 1.0,
@@ -104,9 +103,9 @@ const MOST_WAITING: u32 = 20_000;
 /// Small requests a second beside something else. Enough for a 99th percentile in a second, and
 /// a few percent of what a server can do.
 const MICE: f64 = 500.0;
-/// What each elephant takes, bytes a second: all of them together half of what a receiver can take,
-/// so that the mice wait for the server and not for the generator.
-const ELEPHANT: f64 = 100e6;
+/// What each elephant takes, bytes a second: all of them together a small part of what a receiver
+/// can take, so that the mice wait for the server and not for the generator.
+const ELEPHANT: f64 = 50e6;
 
 fn open(name: &str, connections: u32, rate: f64, arrivals: Arrivals, pages: Vec<Page>) -> Group {
     Group {

@@ -34,6 +34,9 @@ use world::{Seat, World, serve};
 /// Signals have the last token, listening sockets those before it, and clients count from 0.
 const SIGNALS: usize = usize::MAX;
 
+/// How long a warning holds.
+const SAID_ENOUGH: Duration = Duration::from_secs(60);
+
 /// One thread with its coroutines.
 pub struct Coroutines<S: Service> {
     poll: Poll,
@@ -45,6 +48,8 @@ pub struct Coroutines<S: Service> {
     world: Rc<World<S>>,
     limits: Arc<Limits>,
     stop_at: Option<Instant>,
+    /// When it was last said that nobody can be accepted.
+    warned_at: Option<Instant>,
 }
 
 impl<S: Service + 'static> Coroutines<S> {
@@ -84,6 +89,7 @@ impl<S: Service + 'static> Coroutines<S> {
             world: Rc::new(world),
             limits,
             stop_at: None,
+            warned_at: None,
         })
     }
 
@@ -159,12 +165,25 @@ impl<S: Service + 'static> Coroutines<S> {
             Stopped::Done => return Ok(()),
             Stopped::Broken(error) => return Err(error),
             Stopped::Full => log::debug!("the limit of connections is reached"),
-            Stopped::Exhausted(error) | Stopped::Failing(error) => {
-                log::debug!("cannot accept for now: {error}");
+            Stopped::Exhausted(error) => {
+                self.warn(
+                    now,
+                    &format!("cannot accept for now: {error} (raise: ulimit -n)"),
+                );
             }
+            Stopped::Failing(error) => self.warn(now, &format!("accepting fails: {error}")),
         }
         self.listeners.pause(now.instant + self.limits.accept_pause);
         Ok(())
+    }
+
+    /// Not more often than somebody can mend it.
+    fn warn(&mut self, now: Now, what: &str) {
+        let is_due = |last: Instant| now.instant.saturating_duration_since(last) >= SAID_ENOUGH;
+        if self.warned_at.is_none_or(is_due) {
+            self.warned_at = Some(now.instant);
+            log::warn!("{what}");
+        }
     }
 
     fn obey(&mut self, now: Now) {

@@ -1,12 +1,12 @@
 //! Room `models`: what the coroutines of one thread have in common, and what they wait for.
 
 use crate::clock::Now;
-use crate::connection::{Connection, Ending};
+use crate::connection::Connection;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
 use crate::timers::Timers;
-use crate::transport::{Announced, Socket, Stream, Transport};
+use crate::transport::{Announced, Socket, Stream};
 use mio::{Registry, Token};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -175,13 +175,83 @@ pub async fn serve<S: Service>(
             }
         }
     }
-    let body_sent = client.connection.body_sent();
-    let now = world.now.get();
-    let mut service = world.service.borrow_mut();
-    service.delivered(&mut client.guest, body_sent, now);
-    if client.connection.ending().is_some_and(Ending::aborts) {
-        client.transport.abort();
-    }
+    client.dismiss(&mut *world.service.borrow_mut(), world.now.get());
     client.transport.close(&world.registry);
     drop(place);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::executor::Executor;
+    use super::*;
+    use crate::clock::Now;
+    use crate::http::fields::FieldLines;
+    use crate::http::request::{Refusal, Request};
+    use crate::http::response::Response;
+    use crate::http::status::Status;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    /// Panics at its name.
+    struct Brittle;
+
+    impl Service for Brittle {
+        type Guest = ();
+
+        fn welcome(&mut self, _: Option<IpAddr>) {}
+
+        fn respond(
+            &mut self,
+            _: &mut (),
+            asked: Result<Request<'_>, Refusal<'_>>,
+            _: Now,
+        ) -> Response {
+            let line = asked.map(|asked| asked.line).unwrap_or_default();
+            assert!(!line.starts_with(b"GET /defect"), "made to be caught");
+            Response::new(Status::OK, Arc::new(FieldLines::new()))
+        }
+
+        fn delivered(&mut self, (): &mut (), _: u64, _: Now) {}
+    }
+
+    /// One thread has all of them, and cells that stay borrowed would end it at the next. Red with
+    /// `pump` in place of `pump_guarded`.
+    #[test]
+    fn a_defect_ends_one_coroutine_and_the_others_go_on() {
+        let poll = mio::Poll::new().unwrap();
+        let limits = Arc::new(Limits::default());
+        let world = Rc::new(World {
+            service: RefCell::new(Brittle),
+            seats: RefCell::new(Slab::new()),
+            timers: RefCell::new(Timers::new()),
+            now: Cell::new(Now::read()),
+            draining: Cell::new(false),
+            cut: Cell::new(false),
+            registry: poll.registry().try_clone().unwrap(),
+            loan: RefCell::new((Loan::new(&limits), DateLine::default())),
+            limits,
+        });
+        let mut executor = Executor::default();
+        let mut clients = Vec::new();
+        for name in ["good", "defect", "good"] {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let head = format!("GET /{name} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            theirs.write_all(head.as_bytes()).unwrap();
+            let stream = Stream::Unix(mio::net::UnixStream::from_std(ours));
+            let key = world.seats.borrow_mut().insert(Seat::default());
+            executor.spawn(serve(world.clone(), key, stream, None));
+            clients.push(theirs);
+        }
+        while executor.has_runnable() {
+            executor.turn();
+        }
+        let answers = clients.into_iter().map(|mut client| {
+            let mut heard = String::new();
+            let _ = client.read_to_string(&mut heard);
+            heard.matches("HTTP/1.1 200 OK\r\n").count()
+        });
+        assert_eq!(answers.collect::<Vec<_>>(), [1, 0, 1]);
+        assert!(world.seats.borrow().is_empty());
+    }
 }

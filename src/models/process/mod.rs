@@ -13,6 +13,8 @@ use super::control::Control;
 use super::doors::{Accepted, Doors};
 use super::visit::Desk;
 use crate::clock::Now;
+use crate::http::request::{Refusal, Request};
+use crate::http::response::Response;
 use crate::limits::Limits;
 use crate::pump::Service;
 use crate::reactor::listen::Listening;
@@ -24,6 +26,7 @@ use signal_hook_mio::v1_0::Signals;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -194,21 +197,35 @@ struct Reopening<S> {
 impl<S: Service> Service for Reopening<S> {
     type Guest = S::Guest;
 
-    fn welcome(&mut self, peer: Option<std::net::IpAddr>) -> S::Guest {
+    fn welcome(&mut self, peer: Option<IpAddr>) -> S::Guest {
         self.service.welcome(peer)
     }
 
     fn respond(
         &mut self,
         guest: &mut S::Guest,
-        asked: Result<crate::http::request::Request<'_>, crate::http::request::Refusal<'_>>,
+        asked: Result<Request<'_>, Refusal<'_>>,
         now: Now,
-    ) -> crate::http::response::Response {
+    ) -> Response {
         self.service.respond(guest, asked, now)
     }
 
     fn delivered(&mut self, guest: &mut S::Guest, body_sent: u64, now: Now) {
         self.service.delivered(guest, body_sent, now);
+    }
+
+    fn note(
+        &mut self,
+        guest: &mut S::Guest,
+        asked: &Result<Request<'_>, Refusal<'_>>,
+        response: &Response,
+        now: Now,
+    ) {
+        self.service.note(guest, asked, response, now);
+    }
+
+    fn lost(&mut self, bytes: u64) {
+        self.service.lost(bytes);
     }
 
     fn turn_ended(&mut self) {

@@ -1,0 +1,68 @@
+//! Room `bench`: a run as a page that one wants to read. One file of HTML with its style and its
+//! plots in it (SVG): nothing is loaded, nothing is run, and it can be kept, sent and printed.
+//!
+//! - `head`: what was found, in a sentence and at a glance
+//! - `cells`: each load, with its table, its plots and its reasons
+//! - `tail`: what surprises, how to read all this, and what not to believe
+//! - [`plots`]: the plots. [`svg`]: what they are drawn with. [`view`]: what all need to know
+
+mod cells;
+mod head;
+pub mod plots;
+pub mod svg;
+mod tail;
+pub mod view;
+
+use super::analysis::{Analysis, analyse};
+use super::reading;
+use super::record::Run;
+use std::path::{Path, PathBuf};
+use view::View;
+
+/// The name of the file.
+pub const REPORT: &str = "report.html";
+
+/// The report of a run.
+pub fn html(run: &Run, analysis: &Analysis) -> String {
+    let view = View { run, analysis };
+    let mut page = String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n");
+    page += "<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n";
+    page += "<title>oneloop bench</title>\n<style>\n";
+    page += include_str!("style.css");
+    page += "</style>\n</head>\n<body>\n";
+    page += &head::html(&view);
+    page += &cells::html(&view);
+    page += &tail::html(&view);
+    page += "</body>\n</html>\n";
+    page
+}
+
+/// Makes the report of a run in a file again, beside it if no other place is named. Returns where
+/// it is.
+///
+/// # Errors
+/// With a sentence for the user.
+pub fn again(run: &Path, output: Option<&Path>) -> Result<PathBuf, String> {
+    let found = reading::read(run)?;
+    let path = output.map_or_else(|| run.with_file_name(REPORT), Path::to_owned);
+    let text = html(&found, &analyse(&found));
+    std::fs::write(&path, text).map_err(|error| {
+        format!(
+            "cannot write {}: {error} (--output names another place)",
+            path.display()
+        )
+    })?;
+    Ok(path)
+}
+
+/// A list of sentences with a heading; nothing if there are none.
+fn list(heading: &str, sentences: &[String]) -> String {
+    if sentences.is_empty() {
+        return String::new();
+    }
+    let items: Vec<String> = sentences
+        .iter()
+        .map(|text| format!("<li>{}</li>\n", svg::escaped(text)))
+        .collect();
+    format!("<h3>{heading}</h3>\n<ul>\n{}</ul>\n", items.concat())
+}

@@ -1,0 +1,37 @@
+//! Config: what the help says beside the options. Read in a terminal, 80 columns wide.
+
+/// The groups of options, as they are headed.
+pub const LISTENING: &str = "Listening";
+pub const SITE: &str = "Site";
+pub const LIMITS: &str = "Limits";
+pub const LOGGING: &str = "Logging";
+pub const OTHER: &str = "Other";
+
+macro_rules! examples {
+    () => {
+        "\
+Examples:
+  oneloop                      this directory, on http://127.0.0.1:7890/
+  oneloop -b 0.0.0.0 -p 8080   for everyone on the network
+  oneloop --spa dist           an app that routes itself
+  oneloop -b unix:/run/oneloop.sock --no-listing /srv/www
+                               behind a proxy on the same machine
+
+"
+    };
+}
+
+pub const AFTER_HELP: &str = concat!(examples!(), "More about each option: oneloop --help");
+
+pub const AFTER_LONG_HELP: &str = concat!(
+    examples!(),
+    "\
+Environment:
+  Every option but the last four has a variable: --idle-timeout is
+  ONELOOP_IDLE_TIMEOUT, ROOT is ONELOOP_ROOT. Switches take 1 or 0. The command
+  line wins; an empty variable counts as not set.
+
+Signals:
+  SIGINT (Ctrl-C) and SIGTERM end the server within --grace; SIGHUP opens the
+  log file anew."
+);

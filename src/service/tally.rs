@@ -1,0 +1,53 @@
+//! Room `service`: how much was done, in one line for whoever measures the server.
+//!
+//! Clients count what reaches them; this is the other side of the same sum. Each process that has
+//! served somebody has a line of its own: where there are several, their sum is the server's.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Counts, and the file that they are appended to.
+#[derive(Debug)]
+pub struct Tally {
+    file: File,
+    /// Peers that were welcomed.
+    pub connections: u64,
+    /// Responses begun, whatever their status.
+    pub responses: u64,
+    /// Bytes of bodies that the kernel took.
+    pub body_bytes: u64,
+}
+
+impl Tally {
+    /// Of nothing so far, to be appended to `path`.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn new(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: OpenOptions::new().create(true).append(true).open(path)?,
+            connections: 0,
+            responses: 0,
+            body_bytes: 0,
+        })
+    }
+
+    /// Appends the line. One write, so that lines of several processes do not mix.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    pub fn write(mut self) -> io::Result<()> {
+        let Self {
+            connections,
+            responses,
+            body_bytes,
+            ..
+        } = self;
+        let line = format!(
+            "{{\"connections\":{connections},\"responses\":{responses},\
+             \"body_bytes\":{body_bytes}}}\n"
+        );
+        self.file.write_all(line.as_bytes())
+    }
+}

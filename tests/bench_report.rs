@@ -1,0 +1,207 @@
+//! The report of a run that was kept (tests/bench_report/run.json): it is whole, it loads nothing, and
+//! it fits on a phone.
+#![cfg(feature = "bench")]
+
+#[path = "support/process.rs"]
+#[allow(dead_code, reason = "the other test programs use the rest")]
+mod process;
+
+use oneloop::bench::analysis::analyse;
+use oneloop::bench::reading;
+use oneloop::bench::record::Run;
+use oneloop::bench::report;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn kept() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench_report/run.json")
+}
+
+fn run() -> Run {
+    reading::read(&kept()).unwrap()
+}
+
+fn html(run: &Run) -> String {
+    report::html(run, &analyse(run))
+}
+
+/// Each tag that is opened is closed, in order. Returns the names of all.
+#[track_caller]
+fn tags(html: &str) -> Vec<String> {
+    const VOID: [&str; 6] = ["meta", "!doctype", "line", "rect", "circle", "path"];
+    let (mut open, mut all) = (Vec::new(), Vec::new());
+    let style = html.find("<style>").unwrap()..html.find("</style>").unwrap();
+    let html = [&html[..style.start + 7], &html[style.end..]].concat();
+    for part in html.split('<').skip(1) {
+        let tag = part.split('>').next().unwrap();
+        let name = tag.split([' ', '/']).find(|name| !name.is_empty()).unwrap();
+        match tag.starts_with('/') {
+            true => assert_eq!(open.pop().as_deref(), Some(name), "{tag}"),
+            false if VOID.contains(&name) => {}
+            false => open.push(name.to_owned()),
+        }
+        all.push(name.to_owned());
+    }
+    assert_eq!(open, [""; 0]);
+    all
+}
+
+/// Red with a tag that is not closed, and without one of the plots.
+#[test]
+fn a_report_is_whole_and_has_its_parts_in_order() {
+    let html = html(&run());
+    let names = tags(&html);
+    let figures = names.iter().filter(|name| *name == "figure").count() / 2;
+    assert!(figures >= 12, "{figures}");
+    let parts = [
+        "Ways of waiting",
+        "At a glance",
+        "<h2 id=\"keepalive\">",
+        "<h2 id=\"short\">",
+        "<h2 id=\"idle\">",
+        "How to read this",
+        "What not to believe",
+        "The machine",
+        "All medians",
+    ];
+    let places: Vec<_> = parts
+        .iter()
+        .map(|part| html.find(part).expect(part))
+        .collect();
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn a_report_loads_and_runs_nothing() {
+    let html = html(&run());
+    for word in ["<script", "<link", "<img", "src=", "@import", "url("] {
+        assert!(!html.contains(word), "{word}");
+    }
+    for (at, _) in html.match_indices("http") {
+        let before = &html[..at];
+        assert!(
+            before.ends_with(' ') || before.ends_with('>'),
+            "{}",
+            &html[at..at + 40]
+        );
+    }
+}
+
+/// Red without escaping in any one place.
+#[test]
+fn names_that_look_like_markup_are_text() {
+    const BAD: &str = "<b onload=\"x\">&'";
+    let mut run = run();
+    run.program = BAD.to_owned();
+    run.command = vec![BAD.to_owned()];
+    run.arms.iter_mut().for_each(|arm| {
+        arm.name += BAD;
+        arm.command = vec![BAD.to_owned()];
+    });
+    for cell in &mut run.cells {
+        cell.name += BAD;
+        cell.workload += BAD;
+        cell.description = BAD.to_owned();
+        cell.reproduce = Some(BAD.to_owned());
+    }
+    for sample in &mut run.samples {
+        sample.limiter = BAD.to_owned();
+        sample.invalid = vec![BAD.to_owned()];
+        sample.syscalls = [(BAD.to_owned(), 1.0)].into();
+    }
+    run.problems = vec![BAD.to_owned()];
+    run.notes = vec![BAD.to_owned()];
+    run.environment.facts = [(BAD.to_owned(), BAD.to_owned())].into();
+    run.environment.warnings = vec![BAD.to_owned()];
+    let html = html(&run);
+    assert!(!html.contains("<b onload"));
+    tags(&html);
+}
+
+/// Red with a scale that divides by nothing.
+#[test]
+fn whatever_the_numbers_are_every_place_is_a_number() {
+    for value in [
+        0.0,
+        -1.0,
+        1.0,
+        1e-300,
+        1e300,
+        f64::MAX,
+        f64::NAN,
+        f64::INFINITY,
+    ] {
+        let mut run = run();
+        for sample in &mut run.samples {
+            sample
+                .metrics
+                .values_mut()
+                .for_each(|metric| *metric = value);
+        }
+        let html = html(&run);
+        let plots: Vec<&str> = html.split("<svg").skip(1).collect();
+        for plot in plots {
+            let plot = plot.split("</svg>").next().unwrap();
+            for attribute in plot.split('"').skip(1).step_by(2) {
+                assert!(
+                    !attribute.contains("NaN") && !attribute.contains("inf"),
+                    "{attribute}"
+                );
+            }
+        }
+    }
+    let mut empty = run();
+    empty.samples.clear();
+    tags(&html(&empty));
+    tags(&html(&Run::default()));
+}
+
+#[test]
+fn a_report_of_three_thousand_samples_is_small_enough_to_send() {
+    let mut run = run();
+    let few = run.samples.clone();
+    while run.samples.len() < 3000 {
+        run.samples.extend(few.iter().cloned());
+    }
+    for (number, sample) in run.samples.iter_mut().enumerate() {
+        sample.at = number as f64;
+        sample.round = u32::try_from(number / few.len()).unwrap();
+    }
+    let length = html(&run).len();
+    assert!(length < 600 * 1024, "{length}");
+}
+
+/// Red with a table that does not scroll, and with a plot that has a width of its own.
+#[test]
+fn on_a_phone_nothing_is_wider_than_the_screen() {
+    if !process::has("chromium") {
+        return process::skipped("chromium is not installed");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.html");
+    // It writes what it has measured into itself, for the browser to print.
+    let probe = "<script>var page = document.documentElement; \
+                 document.title = page.scrollWidth - page.clientWidth</script></body>";
+    std::fs::write(&path, html(&run()).replace("</body>", probe)).unwrap();
+    let output = Command::new("chromium")
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--window-size=500,900",
+        ])
+        .arg("--dump-dom")
+        .arg(format!(
+            "--user-data-dir={}",
+            folder.path().join("profile").display()
+        ))
+        .arg(format!("file://{}", path.display()))
+        .output()
+        .unwrap();
+    let dom = String::from_utf8_lossy(&output.stdout);
+    let title = dom
+        .split("<title>")
+        .nth(1)
+        .and_then(|rest| rest.split('<').next());
+    assert_eq!(title, Some("0"), "{output:?}");
+}

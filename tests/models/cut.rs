@@ -1,0 +1,112 @@
+//! Who is cut off, and how he can tell: by a reset where something is missing.
+
+use crate::client::{Client, Ending, get};
+use crate::process::{Launch, Server, eventually, site};
+use crate::{EVERY, served};
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const LARGE: usize = 50 * 1024 * 1024;
+
+fn large() -> TempDir {
+    let root = site(&[("small", b"small")]);
+    let large = std::fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(LARGE as u64).unwrap();
+    root
+}
+
+fn start(root: &TempDir, model: &str, options: &str) -> Server {
+    let launch = Launch::of(root).with(&format!("--model {model}"));
+    launch.with(options).start()
+}
+
+/// One that has the head of a large file, and reads no more for now.
+#[track_caller]
+fn reading(server: &Server) -> Client {
+    let mut client = Client::saying(server, get("/large"));
+    assert!(client.head().starts_with("HTTP/1.1 200 "));
+    client
+}
+
+#[track_caller]
+fn is_cut(client: &mut Client, model: &str) {
+    let (bytes, ending) = client.rest();
+    assert!(bytes.len() < LARGE, "{model}");
+    assert_eq!(ending, Ending::Reset, "{model}");
+}
+
+/// Red with a drain that has no timer, and with a server that ends before its threads have.
+#[test]
+fn when_the_grace_is_over_who_reads_slowly_is_cut_with_a_reset() {
+    let root = large();
+    for model in EVERY {
+        let mut server = start(&root, model, "--grace 0.4");
+        let count = if model == "sequential" { 1 } else { 8 };
+        let mut slow: Vec<_> = (0..count).map(|_| reading(&server)).collect();
+        // Time to fall asleep in a send.
+        std::thread::sleep(Duration::from_millis(100));
+        let begun = Instant::now();
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait().code(), Some(0), "{model}");
+        let elapsed = begun.elapsed();
+        assert!(elapsed >= Duration::from_millis(400), "{model}");
+        assert!(elapsed < Duration::from_secs(5), "{model}: {elapsed:?}");
+        slow.iter_mut().for_each(|slow| is_cut(slow, model));
+    }
+}
+
+/// Somebody who reads all the time could see an end before the reset. Red with a `wake` that shuts
+/// both directions: a FIN comes then, and looks like the end of a body.
+#[test]
+fn who_reads_fast_and_is_cut_sees_no_silent_end() {
+    let root = large();
+    for model in EVERY {
+        for _ in 0..5 {
+            let mut server = start(&root, model, "--grace 0");
+            let mut fast = reading(&server);
+            let reader = std::thread::spawn(move || fast.rest());
+            std::thread::sleep(Duration::from_millis(5));
+            server.signal(Signal::TERM);
+            let (bytes, ending) = reader.join().unwrap();
+            let is_whole = bytes.len() == LARGE;
+            assert!(
+                is_whole || ending == Ending::Reset,
+                "{model}: {}",
+                bytes.len()
+            );
+            assert_eq!(server.wait().code(), Some(0), "{model}");
+        }
+    }
+}
+
+/// Red with `Ending::aborts` saying no.
+#[test]
+fn who_takes_nothing_of_a_response_is_cut_with_a_reset_and_the_server_goes_on() {
+    let root = large();
+    for model in EVERY {
+        let server = start(&root, model, "--send-timeout 0.4");
+        let mut deaf = reading(&server);
+        std::thread::sleep(Duration::from_millis(1500));
+        is_cut(&mut deaf, model);
+        served(&mut Client::of(&server));
+    }
+}
+
+/// Red with a body that ends where the file does.
+#[test]
+fn a_file_that_shrinks_while_it_is_sent_ends_with_a_reset() {
+    for model in EVERY {
+        let root = large();
+        let server = start(&root, model, "");
+        let mut client = reading(&server);
+        let path = root.path().join("large");
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_len(1024 * 1024).unwrap();
+        is_cut(&mut client, model);
+        eventually("the server goes on", || {
+            served(&mut Client::of(&server));
+            true
+        });
+    }
+}

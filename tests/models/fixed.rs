@@ -1,0 +1,215 @@
+//! The model with one page: what it sends, and that nobody who means ill or well ends it.
+
+use crate::client::{Client, Ending, get};
+use crate::process::{Launch, Server, eventually, site};
+use rustix::process::Signal;
+use std::fs;
+use std::time::{Duration, Instant};
+
+const PAGE: &[u8] = b"<!doctype html>\n<title>fixed</title>\n";
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\n\
+    Content-Type: text/html; charset=utf-8\r\n\
+    Content-Length: 37\r\n\
+    Connection: close\r\n\r\n\
+    <!doctype html>\n<title>fixed</title>\n";
+
+fn fixed(options: &str) -> (tempfile::TempDir, Server) {
+    let root = site(&[("index.html", PAGE)]);
+    let launch = Launch::of(&root).with("--model fixed").with(options);
+    let server = launch.start();
+    (root, server)
+}
+
+/// One whose page does not fit into any socket.
+fn fixed_large(options: &str) -> (tempfile::TempDir, Server) {
+    let root = site(&[]);
+    let large = fs::File::create(root.path().join("index.html")).unwrap();
+    large.set_len(50 * 1024 * 1024).unwrap();
+    let launch = Launch::of(&root).with("--model fixed").with(options);
+    let server = launch.start();
+    (root, server)
+}
+
+#[track_caller]
+fn answered(mut client: Client) {
+    let (bytes, ending) = client.rest();
+    assert_eq!(String::from_utf8_lossy(&bytes), ANSWER);
+    assert_eq!(ending, Ending::Closed);
+}
+
+/// Whatever is asked, in however many pieces, and whether or not a body follows. Red with a close
+/// that does not read what the peer still sends.
+#[test]
+fn everybody_is_sent_the_page_and_the_connection_closes() {
+    let (_root, server) = fixed("");
+    answered(Client::saying(&server, get("/")));
+    answered(Client::saying(&server, get("/missing")));
+    answered(Client::saying(&server, "anything at all\r\n\r\n"));
+    let mut slow = Client::saying(&server, "GET / HTTP/1.1\r\nHost: test\r");
+    assert!(slow.hears_nothing());
+    slow.send("\n\r");
+    assert!(slow.hears_nothing());
+    slow.send("\n");
+    answered(slow);
+    for _ in 0..10 {
+        let mut upload = Client::saying(&server, "POST / HTTP/1.1\r\n\r\n");
+        upload.send(vec![b'x'; 10 * 1024 * 1024]);
+        answered(upload);
+    }
+}
+
+/// Red with an index that is not looked for, and with ROOT winning over the option.
+#[test]
+fn the_page_is_the_option_s_or_the_root_or_its_index_or_says_that_there_is_none() {
+    let root = site(&[
+        ("index.html", b"index"),
+        ("other.txt", b"other"),
+        ("deep/x", b""),
+    ]);
+    let of = |launch: Launch| {
+        let server = launch.with("--model fixed").start();
+        let answer = Client::of(&server).ask("/");
+        let content_type = answer.field("Content-Type").unwrap().to_owned();
+        (String::from_utf8(answer.body).unwrap(), content_type)
+    };
+    let (html, text) = ("text/html; charset=utf-8", "text/plain; charset=utf-8");
+    let is = |body: &str, content_type: &str| (body.to_owned(), content_type.to_owned());
+    let other = root.path().join("other.txt");
+    assert_eq!(of(Launch::of(&root)), is("index", html));
+    assert_eq!(of(Launch::of(&other)), is("other", text));
+    let launch = Launch::of(&root).arg("--page").arg(&other);
+    assert_eq!(of(launch), is("other", text));
+    let launch = Launch::of(&root).with("--index none,other.txt");
+    assert_eq!(of(launch), is("other", text));
+    let none = "<!doctype html>\n<title>oneloop</title>\n\
+                <p>This directory has no index.html; --page names another file.\n";
+    assert_eq!(of(Launch::of(root.path().join("deep"))), is(none, html));
+}
+
+/// Red with a page that is read when somebody asks for it.
+#[test]
+fn a_page_that_cannot_be_read_is_told_at_the_start() {
+    let root = site(&[("deep/x", b"")]);
+    fs::create_dir(root.path().join("index.html")).unwrap();
+    let (status, said) = Launch::of(&root).with("--model fixed").fail();
+    assert_eq!(status.code(), Some(1));
+    assert!(said.contains("cannot read the page "), "{said}");
+    assert!(said.contains("index.html: not a regular file"), "{said}");
+    for (page, reason) in [
+        ("missing", "no such directory or file"),
+        ("deep", "is a directory"),
+    ] {
+        let launch = Launch::of(&root).with("--model fixed --page");
+        let (status, said) = launch.arg(root.path().join(page)).fail();
+        assert_eq!(status.code(), Some(1));
+        assert!(
+            said.contains("cannot serve ") && said.contains(reason),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_page_without_its_model_and_options_without_a_meaning_are_a_wrong_command_line() {
+    let root = site(&[("index.html", PAGE)]);
+    for (options, advice) in [
+        ("--page index.html", "add --model fixed"),
+        (
+            "--model fixed --spa",
+            "--spa means nothing to the model fixed",
+        ),
+        ("--model fixed --tally x", "--tally means nothing"),
+    ] {
+        let (status, said) = Launch::of(&root).with(options).fail();
+        assert_eq!(status.code(), Some(2), "{options}");
+        assert!(said.contains(advice), "{said}");
+    }
+}
+
+/// Red with a deadline that each byte moves.
+#[test]
+fn who_trickles_or_says_nothing_is_left_in_time_and_the_next_is_served() {
+    let (_root, server) = fixed("--header-timeout 0.4 --no-defer-accept");
+    let mut silent = Client::of(&server);
+    let next = Client::saying(&server, get("/"));
+    silent.expect_end();
+    answered(next);
+    let begun = Instant::now();
+    let mut trickling = Client::of(&server);
+    eventually("the server has had enough", || {
+        std::thread::sleep(Duration::from_millis(50));
+        trickling.try_send("x").is_err()
+    });
+    assert!(begun.elapsed() >= Duration::from_millis(400));
+    answered(Client::saying(&server, get("/")));
+}
+
+/// Red without the limit: it reads until the memory is full, or the header timeout.
+#[test]
+fn a_head_without_end_is_given_up() {
+    let (_root, server) = fixed("--header-timeout 600");
+    let mut endless = Client::of(&server);
+    eventually("the server has had enough", || {
+        endless.try_send(vec![b'x'; 10_000]).is_err()
+    });
+    answered(Client::saying(&server, get("/")));
+}
+
+/// Red without the deadline of `write_all`, and without its reset.
+#[test]
+fn who_reads_nothing_is_reset_in_time() {
+    let (_root, server) = fixed_large("--send-timeout 0.4");
+    let begun = Instant::now();
+    let mut deaf = Client::saying(&server, get("/"));
+    let mut next = Client::saying(&server, get("/"));
+    assert!(next.head().starts_with("HTTP/1.1 200 OK"));
+    assert!(begun.elapsed() >= Duration::from_millis(400));
+    assert_eq!(deaf.rest().1, Ending::Reset);
+}
+
+#[test]
+fn resets_end_nobody_but_their_own_connection() {
+    let (_root, mut server) = fixed_large("--no-defer-accept");
+    for how in 0..30 {
+        let mut client = Client::of(&server);
+        match how % 3 {
+            0 => {}
+            1 => client.send("GET / HT"),
+            _ => {
+                client.send(get("/"));
+                client.head();
+            }
+        }
+        client.reset();
+    }
+    assert!(Client::saying(&server, get("/")).head().contains(" 200 "));
+    assert!(server.is_alive());
+}
+
+/// The grace is longer than the patience of any wait here. Red without the shutdown that wakes an
+/// idle read, and with a queue that is left alone.
+#[test]
+fn sigterm_serves_those_who_are_there_and_waits_for_nobody_silent() {
+    let (_root, mut server) = fixed("--grace 600 --header-timeout 600 --no-defer-accept");
+    let mut silent = Client::of(&server);
+    let waiting: Vec<_> = (0..5).map(|_| Client::saying(&server, get("/"))).collect();
+    assert!(silent.hears_nothing());
+    server.signal(Signal::TERM);
+    silent.expect_end();
+    waiting.into_iter().for_each(answered);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// Red with a write that knows no `cut`.
+#[test]
+fn when_the_grace_is_over_who_reads_slowly_is_reset() {
+    let (_root, mut server) = fixed_large("--grace 0.3");
+    let mut slow = Client::saying(&server, get("/"));
+    slow.head();
+    let begun = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    assert_eq!(slow.rest().1, Ending::Reset);
+}

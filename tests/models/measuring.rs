@@ -1,0 +1,221 @@
+//! What the benchmark asks of the server: that it counts, and that it computes.
+
+use crate::client::{Client, Ending, get};
+use crate::process::{Launch, Server, eventually, site};
+use crate::{EVERY, served, small};
+use rustix::process::Signal;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const LARGE: u64 = 50 * 1024 * 1024;
+
+/// The sum of all lines: connections, responses, bytes of bodies; and how many lines there are.
+fn sum(tally: &Path) -> ([u64; 3], usize) {
+    let text = fs::read_to_string(tally).unwrap();
+    let mut sum = [0; 3];
+    for line in text.lines() {
+        let rest = line.strip_prefix("{\"connections\":").expect(line);
+        let (connections, rest) = rest.split_once(",\"responses\":").expect(line);
+        let (responses, rest) = rest.split_once(",\"body_bytes\":").expect(line);
+        let numbers = [connections, responses, rest.strip_suffix('}').expect(line)];
+        for (all, number) in sum.iter_mut().zip(numbers) {
+            *all += number.parse::<u64>().unwrap();
+        }
+    }
+    (sum, text.lines().count())
+}
+
+#[track_caller]
+fn stop(mut server: Server) {
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// Red with refusals left out, with the parent of the processes writing a line, and with a body
+/// counted again when its connection ends.
+#[test]
+fn the_tally_has_every_connection_every_response_and_every_byte() {
+    let root = site(&[("small", b"small"), ("page", &[b'p'; 20_000])]);
+    for model in EVERY {
+        let place = tempfile::tempdir().unwrap();
+        let tally = place.path().join("tally");
+        let launch = Launch::of(&root).with(&format!("--model {model}"));
+        let server = launch.arg("--tally").arg(&tally).start();
+        let mut bytes = 0;
+        let mut count = |body: &[u8]| bytes += body.len() as u64;
+        let mut client = Client::of(&server);
+        for path in ["/small", "/page", "/missing", "/small"] {
+            count(&client.ask(path).body);
+        }
+        client.send("HEAD /page HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert!(client.head().starts_with("HTTP/1.1 200 "));
+        client.send(get("/small").repeat(3));
+        (0..3).for_each(|_| count(&client.answer().body));
+        drop(client);
+        let mut wrong = Client::saying(&server, "no request\r\n\r\n");
+        let answer = wrong.answer();
+        assert_eq!(answer.status(), 400);
+        count(&answer.body);
+        wrong.expect_end();
+        drop(wrong);
+        // A listing is made while it is sent.
+        let mut old = Client::saying(&server, "GET / HTTP/1.0\r\n\r\n");
+        old.head();
+        count(&old.rest().0);
+        drop(old);
+        // Has not asked for anything.
+        drop(Client::saying(&server, "GET /sm"));
+        served(&mut Client::of(&server));
+        count(b"small");
+        stop(server);
+        let (sum, lines) = sum(&tally);
+        assert_eq!(sum, [5, 11, bytes], "{model}");
+        assert_eq!(lines, if model == "process" { 5 } else { 1 }, "{model}");
+    }
+}
+
+/// The access log says how much of it was handed over, and learns it in another way than from the
+/// client, who cannot know. Red with the whole length counted at once, and without `dismiss`.
+#[test]
+fn of_a_body_that_was_cut_off_the_tally_has_what_was_handed_over() {
+    let root = site(&[("small", b"small")]);
+    let large = fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(LARGE).unwrap();
+    for model in EVERY {
+        let place = tempfile::tempdir().unwrap();
+        let (tally, log) = (place.path().join("tally"), place.path().join("log"));
+        let launch = Launch::of(&root).with(&format!("--model {model} --log-format json"));
+        let launch = launch.arg("--tally").arg(&tally);
+        let server = launch.arg("--log-file").arg(&log).start();
+        let mut client = Client::saying(&server, get("/large"));
+        client.head();
+        client.read(&mut [0; 1000]).unwrap();
+        client.reset();
+        let logged = || {
+            let text = fs::read_to_string(&log).unwrap();
+            let (_, rest) = text.split_once("\"bytes\":")?;
+            rest.split(',').next()?.parse::<u64>().ok()
+        };
+        eventually("it is logged", || logged().is_some());
+        stop(server);
+        let handed = logged().unwrap();
+        assert!((1000..LARGE).contains(&handed), "{model}: {handed}");
+        assert_eq!(sum(&tally), ([1, 1, handed], 1), "{model}");
+    }
+}
+
+/// Red when somebody who was cut off keeps the service, and nobody writes the line.
+#[test]
+fn a_tally_is_written_when_the_grace_is_over_too() {
+    let root = site(&[]);
+    let large = fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(LARGE).unwrap();
+    for model in EVERY {
+        let place = tempfile::tempdir().unwrap();
+        let tally = place.path().join("tally");
+        let launch = Launch::of(&root).with(&format!("--model {model} --grace 0.2"));
+        let server = launch.arg("--tally").arg(&tally).start();
+        let mut client = Client::saying(&server, get("/large"));
+        client.head();
+        stop(server);
+        let (rest, ending) = client.rest();
+        assert_eq!(ending, Ending::Reset, "{model}");
+        let ([connections, responses, bytes], _) = sum(&tally);
+        assert_eq!((connections, responses), (1, 1), "{model}");
+        assert!((rest.len() as u64..LARGE).contains(&bytes), "{model}");
+    }
+}
+
+/// Red with a tally that is opened only at the end.
+#[test]
+fn a_tally_that_cannot_be_written_is_told_at_the_start() {
+    let root = small();
+    for model in EVERY {
+        let launch = Launch::of(&root).with(&format!("--model {model}"));
+        let (status, said) = launch.with("--tally /nowhere/tally").fail();
+        assert_eq!(status.code(), Some(1), "{model}");
+        assert!(
+            said.contains("cannot open the tally /nowhere/tally: "),
+            "{said}"
+        );
+    }
+}
+
+/// The answer is counted and logged as if it came from the site. Red with a loop that sleeps
+/// instead, with a query that makes another address of it, and without `note`.
+#[test]
+fn burning_takes_processor_time_and_is_answered_and_counted() {
+    let root = small();
+    for model in EVERY {
+        let place = tempfile::tempdir().unwrap();
+        let (tally, log) = (place.path().join("tally"), place.path().join("log"));
+        let launch = Launch::of(&root).with(&format!("--model {model} --burn 200"));
+        let launch = launch.arg("--tally").arg(&tally);
+        let server = launch.arg("--log-file").arg(&log).start();
+        let mut client = Client::of(&server);
+        served(&mut client);
+        let (begun, before) = (Instant::now(), used(&server));
+        for path in ["/burn", "/burn?again"] {
+            let answer = client.ask(path);
+            assert_eq!((answer.status(), &*answer.body), (200, &b"burnt\n"[..]));
+            assert_eq!(answer.field("Content-Length"), Some("6"), "{model}");
+        }
+        assert!(begun.elapsed() >= Duration::from_millis(400), "{model}");
+        let used = used(&server) - before;
+        assert!(used >= Duration::from_millis(350), "{model}: {used:?}");
+        assert_eq!(client.ask("/burn/").status(), 404, "{model}");
+        drop(client);
+        stop(server);
+        assert_eq!(sum(&tally).0[..2], [1, 4], "{model}");
+        let text = fs::read_to_string(&log).unwrap();
+        assert!(
+            text.contains("\"GET /burn?again HTTP/1.1\" 200 6 "),
+            "{text}"
+        );
+    }
+}
+
+/// Of the server and its children.
+fn used(server: &Server) -> Duration {
+    let path = format!("/proc/{0}/task/{0}/children", server.pid());
+    let children = fs::read_to_string(path).unwrap();
+    let all = children.split_whitespace().map(|child| {
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let mut ticks = fields.split_whitespace().skip(11);
+        let mut ticks = || ticks.next().unwrap().parse::<u64>().unwrap();
+        Duration::from_millis((ticks() + ticks()) * 10)
+    });
+    server.cpu_time() + all.sum()
+}
+
+/// Where nobody else is held up, each has a processor to himself as far as there are some; here it
+/// is only seen that a small file need not wait. Red with the burning under the lock of `Shared`.
+#[test]
+fn who_burns_in_a_thread_or_process_of_his_own_holds_up_nobody() {
+    let root = small();
+    for model in ["thread", "pool", "process"] {
+        let server = Launch::of(&root)
+            .with(&format!("--model {model} --burn 2000"))
+            .start();
+        let mut other = Client::of(&server);
+        served(&mut other);
+        let mut burning = Client::saying(&server, get("/burn"));
+        std::thread::sleep(Duration::from_millis(100));
+        served(&mut other);
+        assert!(burning.hears_nothing(), "{model}");
+        assert_eq!(burning.answer().body, b"burnt\n");
+    }
+}
+
+/// Without the option it is a name like any other.
+#[test]
+fn nothing_burns_that_was_not_asked_to() {
+    let root = small();
+    for model in EVERY {
+        let launch = Launch::of(&root).with(&format!("--model {model}"));
+        let answer = Client::of(&launch.start()).ask("/burn");
+        assert_eq!(answer.status(), 404, "{model}");
+    }
+}

@@ -1,0 +1,86 @@
+//! How they stop, and what becomes of those who are connected.
+
+use crate::client::Client;
+use crate::process::{Launch, eventually};
+use crate::{ALL, served, small, start};
+use rustix::process::Signal;
+
+/// The grace is longer than the patience of any wait here, so it ends only because all is done. Red
+/// without `wake_if_idle`, and without the repeated signal if the first was forgotten.
+#[test]
+fn sigterm_ends_idle_connections_and_the_server() {
+    let root = small();
+    for model in ALL {
+        let mut server = start(&root, model, "--grace 600");
+        let mut clients: Vec<_> = match model {
+            "sequential" => vec![Client::of(&server)],
+            _ => (0..20).map(|_| Client::of(&server)).collect(),
+        };
+        clients.iter_mut().for_each(served);
+        server.signal(Signal::TERM);
+        clients.iter_mut().for_each(Client::expect_end);
+        assert_eq!(server.wait().code(), Some(0), "{model}");
+    }
+}
+
+/// Red with a drain that closes whoever is not sending.
+#[test]
+fn a_request_that_has_begun_is_answered_after_sigterm_and_then_the_connection_closes() {
+    let root = small();
+    for model in ALL {
+        let mut server = start(&root, model, "--grace 600 --linger-timeout 0.3");
+        let mut client = Client::of(&server);
+        served(&mut client);
+        client.send("GET /small HTTP/1.1\r\nHo");
+        // The server has read it before the signal comes, or reads it then: both must do.
+        server.signal(Signal::TERM);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        client.send("st: test\r\n\r\n");
+        let answer = client.answer();
+        assert_eq!(answer.body, b"small", "{model}");
+        assert_eq!(answer.field("Connection"), Some("close"), "{model}");
+        client.expect_end();
+        assert_eq!(server.wait().code(), Some(0), "{model}");
+    }
+}
+
+/// Red without `cut` in the drivers: the grace is ten minutes.
+#[test]
+fn a_second_signal_ends_the_server_at_once() {
+    let root = small();
+    for model in ALL {
+        let mut server = start(&root, model, "--grace 600 --header-timeout 600");
+        let mut client = Client::of(&server);
+        served(&mut client);
+        client.send("GET /small HTTP/1.1\r\nHo");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        server.signal(Signal::TERM);
+        // Two that come together count as one, so it is said until it is heard.
+        eventually(model, || {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            server.signal(Signal::TERM);
+            !server.is_alive()
+        });
+        assert_eq!(server.wait().code(), Some(0), "{model}");
+    }
+}
+
+#[test]
+fn sighup_opens_the_log_anew_in_every_model() {
+    let root = small();
+    for model in ALL {
+        let logs = tempfile::tempdir().unwrap();
+        let (log, old) = (logs.path().join("log"), logs.path().join("old"));
+        let launch = Launch::of(&root).with(&format!("--model {model}"));
+        let server = launch.arg("--log-file").arg(&log).start();
+        let text = |path| std::fs::read_to_string(path).unwrap_or_default();
+        served(&mut Client::of(&server));
+        eventually("a line is written", || text(&log).lines().count() == 1);
+        std::fs::rename(&log, &old).unwrap();
+        server.signal(Signal::HUP);
+        eventually("a line is in the new file", || {
+            served(&mut Client::of(&server));
+            text(&log).lines().count() > 0
+        });
+    }
+}
