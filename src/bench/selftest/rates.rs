@@ -93,6 +93,7 @@ const BIN: u64 = 10 * MS;
 /// A constant rate, as the oracle sees it: so many a second within 0.5 %, and as many in each
 /// hundredth of a second, but for a request or two at its ends. That is a dispersion of next to
 /// nothing; what is left is for a generator that a virtual machine holds up for some milliseconds.
+/// A generator that can only sleep whole milliseconds would send five at once.
 pub fn constant(stage: &Stage) -> Findings {
     const RATE: f64 = 5000.0;
     let scene = Scene {
@@ -108,8 +109,16 @@ pub fn constant(stage: &Stage) -> Findings {
     let played = stage.play(&scene)?;
     let end = played.ledger.arrivals.last().copied().unwrap_or(0);
     let spread = dispersion(&bins(&played.ledger.arrivals, BIN, end));
+    let distance = 1e9 / RATE;
+    let even = about(distance, distance / 2.0);
+    let arrivals = &played.ledger.arrivals;
+    let apart = arrivals.windows(2);
+    let apart = apart.map(|pair| matches!(pair, [one, next] if even.contains(&number(next - one))));
+    let even = 100.0 * number(apart.filter(|even| *even).count() as u64);
+    let even = even / number(arrivals.len().saturating_sub(1).max(1) as u64);
     let mut found = played.both_ends();
     found.extend([
+        Finding::within("distances", 95.0..=100.0, Some(even), Unit::Percent),
         Finding::within(
             "rate",
             about(RATE, 0.005 * RATE),
