@@ -6,6 +6,7 @@
 //! - [`arguments`]: what can be asked for?
 //! - [`load`]: what is a generator told, and what does it tell?
 //! - [`generator`]: who puts the server under load?
+//! - [`oracle`]: who answers so that the right result is known? [`selftest`]: is it found?
 //! - [`account`]: what has a server's process used?
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
@@ -34,12 +35,14 @@ pub mod explain;
 pub mod generator;
 pub mod load;
 pub mod metrics;
+pub mod oracle;
 pub mod plan;
 pub mod platform;
 pub mod reading;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod selftest;
 pub mod statistics;
 pub mod table;
 pub mod words;
@@ -75,7 +78,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             let path = report::again(&run, output.as_deref())?;
             told(|to| writeln!(to, "{}", path.display()))
         }
-        Some(Command::Selftest(_) | Command::Oracle { .. }) => Err("not built yet".into()),
+        Some(Command::Selftest(asked)) => selftest::run(&asked),
+        Some(Command::Oracle { oracle }) => oracle::serve(&oracle),
     }
 }
 

@@ -13,8 +13,8 @@ pub struct Bug {
     pub what: String,
     /// The file it is made in.
     pub file: String,
-    /// The target of `cargo test` that must turn red (`lib` for the unit tests), and a filter for
-    /// its tests.
+    /// The target of `cargo test` that must turn red (`lib` for the unit tests; `selftest` for that
+    /// of the benchmark), and a filter for its tests.
     pub target: String,
     pub filter: String,
     /// A part of what the failing test says: one of these.
@@ -23,7 +23,7 @@ pub struct Bug {
 
 /// Every bug there is, by the file it is made in.
 pub fn all() -> Vec<Bug> {
-    let entries = fs::read_dir(here("tests/planted/bugs")).expect("the patches");
+    let entries = fs::read_dir(here(crate::BUGS)).expect("the patches");
     let paths = entries.map(|entry| entry.expect("a patch").path());
     let mut bugs: Vec<Bug> = paths.map(Bug::read).collect();
     bugs.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
@@ -70,13 +70,14 @@ impl Bug {
         }
     }
 
-    /// What `cargo test` is to be told.
+    /// What cargo is to be told.
     pub fn arguments(&self) -> Vec<&str> {
         let mut arguments = match self.target.as_str() {
-            "lib" => vec!["--lib"],
-            target => vec!["--test", target],
+            "lib" => vec!["test", "--lib", "--"],
+            "selftest" => vec!["run", "--", "bench", "selftest", "--quick"],
+            target => vec!["test", "--test", target, "--"],
         };
-        arguments.extend(["--", &self.filter]);
+        arguments.push(&self.filter);
         arguments
     }
 }

@@ -27,6 +27,9 @@ use garden::Garden;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+/// Where the patches are.
+const BUGS: &str = "tests/planted/bugs";
+
 /// A place in the project.
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

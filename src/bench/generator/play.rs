@@ -141,6 +141,8 @@ impl<'l> Play<'l> {
                 if self.gathered == self.lines.len() && self.connecting == 0 || now >= until {
                     self.phase = Phase::Warming(now + self.load.warm_up);
                     self.begin_all(now);
+                    // Without a warm-up even the first answers are in the measurement.
+                    return self.turn_phase(now);
                 }
             }
             Phase::Warming(until) if now >= until => self.begin_measuring(),

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 
 /// One body of so many is compared; all are counted.
 const CHECKED: u64 = 64;
+/// Bodies of at most so many bytes are all compared: that is less work than to receive them.
+const SHORT: u64 = 64;
 
 /// A group at work.
 pub struct Squad {
@@ -68,10 +70,12 @@ impl Squad {
         Some((self.pages.get(at)?, self.texts.get(at)?))
     }
 
-    /// Whether the next body is to be compared.
-    pub fn checks_next(&mut self) -> bool {
+    /// Whether the next body is to be compared, which answers the request for the page with that
+    /// number.
+    pub fn checks_next(&mut self, number: usize) -> bool {
         self.checks += 1;
-        self.checks % CHECKED == 1
+        let length = self.page(number).and_then(|(page, _)| page.length);
+        self.checks % CHECKED == 1 || length.is_some_and(|length| length <= SHORT)
     }
 
     /// Counts an answer on the connection with that number.

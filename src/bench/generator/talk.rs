@@ -218,7 +218,7 @@ impl Play<'_> {
             };
             if front.first.is_none() {
                 front.first = Some(now);
-                line.reader.checks = squad.checks_next();
+                line.reader.checks = squad.checks_next(front.page);
             }
             match line.reader.feed(&mut bytes) {
                 Ok(Some(answer)) => {

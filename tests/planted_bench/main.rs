@@ -1,0 +1,122 @@
+//! Does `oneloop bench selftest` find what it is there for? Every patch in `bugs/` puts one mistake
+//! into the load generator that has been made in load generators, and names the oracle that must
+//! turn red, and for which reason. A mistake that no oracle finds is a figure that nobody should
+//! have believed.
+//!
+//! It is done as in tests/planted, and in the same copy of the project: see there.
+//!
+//! ```text
+//! cargo test --test planted_bench                                        do the patches apply?
+//! cargo test --test planted_bench -- --ignored --nocapture               plant all of them
+//! ONELOOP_PLANTED=a-lost-reset cargo test --test planted_bench -- --ignored    plant one
+//! UPDATE_DOCS=1 cargo test --test planted_bench -- --ignored             and write the table anew
+//! ```
+//!
+//! The machine should have nothing else to do meanwhile: without a bug all oracles must be content.
+#![cfg(feature = "bench")]
+#![allow(clippy::print_stdout, reason = "a test says how far it has come")]
+
+#[path = "../planted/bug.rs"]
+mod bug;
+#[path = "../planted/garden.rs"]
+mod garden;
+
+use bug::Bug;
+use garden::Garden;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Where the patches are.
+const BUGS: &str = "tests/planted_bench/bugs";
+/// Where the table of them is.
+const DOCUMENT: &str = "docs/bench/selftest.md";
+const BEGIN: &str = "<!-- The table is made by tests/planted_bench: begin -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// A place in the project.
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn every_patch_applies_to_the_generator() {
+    if !garden::has_git() {
+        println!("skipped: git is not installed");
+        return;
+    }
+    let (project, bugs) = (here(""), bug::all());
+    assert!(bugs.len() >= 8, "these are not the patches: {bugs:?}");
+    let elsewhere = |bug: &&Bug| !bug.file.starts_with("src/bench/generator/");
+    let elsewhere: Vec<&Bug> = bugs.iter().filter(elsewhere).collect();
+    assert!(elsewhere.is_empty(), "not the generator: {elsewhere:?}");
+    let stale: Vec<String> = (bugs.iter())
+        .filter_map(|bug| garden::apply(&project, bug, &["--check"]).err())
+        .collect();
+    assert!(stale.is_empty(), "{}", stale.join("\n"));
+}
+
+#[test]
+fn the_document_lists_exactly_these_bugs() {
+    let (_, told, _) = parts();
+    assert!(
+        told == table(&bug::all()),
+        "the table is old; UPDATE_DOCS=1 cargo test --test planted_bench -- --ignored makes it anew"
+    );
+}
+
+/// Plants them all, which takes minutes; with ONELOOP_PLANTED only the one of that name.
+#[test]
+#[ignore = "builds the project once for every bug"]
+fn every_planted_bug_is_caught() {
+    if !garden::has_git() {
+        println!("skipped: git is not installed");
+        return;
+    }
+    let only = std::env::var("ONELOOP_PLANTED").ok();
+    let mut bugs = bug::all();
+    bugs.retain(|bug| only.as_ref().is_none_or(|name| *name == bug.name));
+    assert!(!bugs.is_empty(), "there is no bug of that name");
+    let garden = Garden::lay_out();
+    garden.check_that_all_is_well(&bugs);
+    let began = Instant::now();
+    let mut missed = Vec::new();
+    for bug in &bugs {
+        let planted = Instant::now();
+        let (name, test) = (&bug.name, bug.test());
+        match garden.plant(bug) {
+            Ok(_) => println!("caught: {name} by {test} ({:.0?})", planted.elapsed()),
+            Err(why) => {
+                println!("MISSED: {name}: {why}");
+                let log = garden.log(name);
+                missed.push(format!("{name}: {why}; see {}", log.display()));
+            }
+        }
+    }
+    let caught = bugs.len() - missed.len();
+    println!("{caught} caught, {} missed, {:.0?}", missed.len(), began.elapsed());
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    if only.is_none() && std::env::var_os("UPDATE_DOCS").is_some() {
+        let (before, _, after) = parts();
+        let text = format!("{before}{BEGIN}{}{END}{after}", table(&bugs));
+        fs::write(here(DOCUMENT), text).expect("the document can be written");
+    }
+}
+
+/// The document before the table, the table, and what follows.
+fn parts() -> (String, String, String) {
+    let document = fs::read_to_string(here(DOCUMENT)).expect("the document");
+    let (before, rest) = document.split_once(BEGIN).expect("where the table begins");
+    let (table, after) = rest.split_once(END).expect("where the table ends");
+    (before.into(), table.into(), after.into())
+}
+
+fn table(bugs: &[Bug]) -> String {
+    let row = |bug: &Bug| {
+        let file = bug.file.trim_start_matches("src/bench/generator/");
+        let (name, what, filter) = (&bug.name, &bug.what, &bug.filter);
+        format!("| {file} | [{name}](../../{BUGS}/{name}.patch): {what} | {filter} |\n")
+    };
+    let rows: String = bugs.iter().map(row).collect();
+    format!("| Where | The bug | Caught by |\n|---|---|---|\n{rows}")
+}
