@@ -94,7 +94,11 @@ fn every_planted_bug_is_caught() {
         }
     }
     let caught = bugs.len() - missed.len();
-    println!("{caught} caught, {} missed, {:.0?}", missed.len(), began.elapsed());
+    println!(
+        "{caught} caught, {} missed, {:.0?}",
+        missed.len(),
+        began.elapsed()
+    );
     assert!(missed.is_empty(), "{}", missed.join("\n"));
     if only.is_none() && std::env::var_os("UPDATE_DOCS").is_some() {
         let (before, _, after) = parts();

@@ -130,7 +130,7 @@ impl Mind {
                 answer.begins = self.free_at;
             }
             Manner::TwoPoint { every, late } => {
-                if self.asked % every == 0 {
+                if self.asked.is_multiple_of(*every) {
                     answer.begins += late;
                     self.late += 1;
                 }
@@ -157,7 +157,9 @@ impl Mind {
 
     /// Makes the answer to the present request a wrong one, if it is its turn.
     fn spoil(&mut self, answer: &mut Answer) {
-        let turn = FAULTS.iter().find(|(every, _)| self.asked % every == 0);
+        let turn = FAULTS
+            .iter()
+            .find(|(every, _)| self.asked.is_multiple_of(*every));
         let Some((_, fault)) = turn.copied() else {
             return;
         };

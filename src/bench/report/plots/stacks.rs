@@ -3,6 +3,7 @@
 use crate::bench::record::Pass;
 use crate::bench::report::svg::{Anchor, Drawing, Scale, WIDTH};
 use crate::bench::report::view::CellView;
+use crate::bench::run::calls::sum;
 use crate::bench::table::format;
 use std::collections::BTreeMap;
 
@@ -87,14 +88,14 @@ pub fn calls(cell: &CellView) -> String {
     for name in &shown {
         table += &format!("<th>{}</th>", crate::bench::report::svg::escaped(name));
     }
-    table += "<th>others</th><th>all</th></tr>";
+    table += "<th>others</th><th>all but futex</th></tr>";
     for (arm, calls) in rows {
         let name = crate::bench::report::svg::escaped(cell.view.arm(arm));
         table += &format!("<tr><th class=\"{}\">{name}</th>", cell.view.class(arm));
         let of = |name: &&str| calls.get(*name).copied().unwrap_or(0.0);
         let all: f64 = calls.values().sum();
         let told: f64 = shown.iter().map(of).sum();
-        let counts = shown.iter().map(of).chain([all - told, all]);
+        let counts = shown.iter().map(of).chain([all - told, sum(calls)]);
         for count in counts {
             let text = match count {
                 nothing if nothing < 0.0005 => "·".to_owned(),
