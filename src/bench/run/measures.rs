@@ -170,9 +170,10 @@ impl Used<'_> {
 
         let answers = count(groups.iter().map(|seen| seen.answers).sum());
         if answers > 0.0 {
-            // The switches of threads that have ended are not told; so where most of the work was
+            // The switches of threads that have ended are not told; so where much of the work was
             // theirs, nothing is said.
-            if nanoseconds(|one| one.watched) >= WATCHED * processor {
+            let live = nanoseconds(|one| one.watched) >= WATCHED * processor;
+            if live {
                 let (voluntary, involuntary) = (
                     difference(|one| one.voluntary) / answers,
                     difference(|one| one.involuntary) / answers,
@@ -187,9 +188,10 @@ impl Used<'_> {
                 "cpu_machine",
                 1e6 * (machine - self.generator).max(0.0) / answers,
             );
-            // The kernel counts the two in ticks; their sum is known better than that.
+            // The kernel counts the two in ticks; their sum is known better than that. A process that
+            // has lived for less than a tick is divided by no tick, and all of it counts as user.
             let (user, system) = (difference(|one| one.user), difference(|one| one.system));
-            if user + system > 0.0 {
+            if user + system > 0.0 && live {
                 let each = 1e6 * processor / answers / (user + system);
                 add("cpu_user", each * user);
                 add("cpu_system", each * system);
@@ -414,7 +416,9 @@ pub(super) mod tests {
             after.watched = 300_000_000;
         }
         let metrics = of(&load, &outcome, 2);
-        assert!(!metrics.contains_key("switches") && !metrics.contains_key("voluntary"));
+        for name in ["switches", "voluntary", "cpu_user"] {
+            assert!(!metrics.contains_key(name), "{name}");
+        }
         assert!(metrics.contains_key("cpu"));
     }
 
