@@ -37,7 +37,7 @@ fn what_is_counted_is_what_has_happened() {
 fn a_name_that_no_test_has_is_answered_with_those_there_are() {
     let output = output(&["selftest", "nonsense"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("counts: faults, counts: connections"));
+    assert!(text(&output.stderr).contains("counts: faults\n  counts: connections"));
 }
 
 #[test]
@@ -46,7 +46,11 @@ fn what_is_no_oracle_is_told() {
     for (words, part) in [("{}", "this is no oracle"), (zero, "is not possible")] {
         let output = output(&["oracle", words]);
         assert!(!output.status.success());
-        assert!(text(&output.stderr).contains(part), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains(part),
+            "{}",
+            text(&output.stderr)
+        );
     }
 }
 
@@ -80,7 +84,11 @@ fn ledger(mut stdout: BufReader<ChildStdout>) -> Ledger {
 #[test]
 fn an_oracle_counts_what_it_was_asked_and_what_it_has_answered() {
     let (mut child, stdout, mut client) = oracle(Manner::Quota { each: vec![2] });
-    for piece in ["GET / HT", "TP/1.1\r\n\r", "\nGET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nGET"] {
+    for piece in [
+        "GET / HT",
+        "TP/1.1\r\n\r",
+        "\nGET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nGET",
+    ] {
         client.write_all(piece.as_bytes()).unwrap();
     }
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nright ";

@@ -8,7 +8,7 @@
 //! ```text
 //! cargo test --test planted_bench                                        do the patches apply?
 //! cargo test --test planted_bench -- --ignored --nocapture               plant all of them
-//! ONELOOP_PLANTED=a-lost-reset cargo test --test planted_bench -- --ignored    plant one
+//! ONELOOP_PLANTED=a-reset-is-an-end cargo test --test planted_bench -- --ignored    plant one
 //! UPDATE_DOCS=1 cargo test --test planted_bench -- --ignored             and write the table anew
 //! ```
 //!
@@ -94,7 +94,11 @@ fn every_planted_bug_is_caught() {
         }
     }
     let caught = bugs.len() - missed.len();
-    println!("{caught} caught, {} missed, {:.0?}", missed.len(), began.elapsed());
+    println!(
+        "{caught} caught, {} missed, {:.0?}",
+        missed.len(),
+        began.elapsed()
+    );
     assert!(missed.is_empty(), "{}", missed.join("\n"));
     if only.is_none() && std::env::var_os("UPDATE_DOCS").is_some() {
         let (before, _, after) = parts();
