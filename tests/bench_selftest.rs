@@ -37,7 +37,7 @@ fn what_is_counted_is_what_has_happened() {
 fn a_name_that_no_test_has_is_answered_with_those_there_are() {
     let output = output(&["selftest", "nonsense"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("counts: faults, counts: connections"));
+    assert!(text(&output.stderr).contains("counts: faults\n  counts: connections"));
 }
 
 #[test]

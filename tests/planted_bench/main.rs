@@ -8,7 +8,7 @@
 //! ```text
 //! cargo test --test planted_bench                                        do the patches apply?
 //! cargo test --test planted_bench -- --ignored --nocapture               plant all of them
-//! ONELOOP_PLANTED=a-lost-reset cargo test --test planted_bench -- --ignored    plant one
+//! ONELOOP_PLANTED=a-reset-is-an-end cargo test --test planted_bench -- --ignored    plant one
 //! UPDATE_DOCS=1 cargo test --test planted_bench -- --ignored             and write the table anew
 //! ```
 //!

@@ -137,10 +137,11 @@ pub fn serve(text: &str) -> Result<ExitCode, Box<dyn Error>> {
         let _ = platform::stay_on(&[processor]);
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    // Before the port is known, so that whoever knows it can end us.
+    let end = end()?;
     let mut to = io::stdout().lock();
     writeln!(to, "{}", listener.local_addr()?.port())?;
     to.flush()?;
-    let end = end()?;
     let ledger = sweep::serve(&oracle, listener, &end)?;
     serde_json::to_writer(&mut to, &ledger)?;
     writeln!(to)?;

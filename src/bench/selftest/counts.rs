@@ -83,8 +83,8 @@ pub fn shares(stage: &Stage) -> Findings {
     Ok(found)
 }
 
-/// A server that never answers, and an open loop: as many are sent as there are connections, as many
-/// wait as may, and all others are dropped and said so.
+/// A server that never answers, and an open loop: as many are sent as there are connections, as
+/// many wait as may, and all others are dropped and said so.
 pub fn dropped(stage: &Stage) -> Findings {
     const CONNECTIONS: u32 = 10;
     const WAITING: u32 = 50;

@@ -12,8 +12,8 @@ pub fn stalled(q: f64, stall: f64, time: f64, rate: f64, capacity: f64) -> f64 {
     (stall - (1.0 - q) * time * (capacity - rate) / capacity).max(0.0)
 }
 
-/// How far the number of events of a Poisson process may be from its mean: five standard deviations,
-/// of which each is the root of the mean. Chance alone exceeds that once in two million times.
+/// How far the number of events of a Poisson process may be from its mean: five standard
+/// deviations, of which each is the root of the mean. Chance alone is further once in two million.
 pub fn poisson_spread(mean: f64) -> f64 {
     5.0 * mean.sqrt()
 }
