@@ -1,16 +1,13 @@
-//! Room `bench`: how does a number become a place on paper? Scales, ticks and the few shapes that
-//! the plots are made of, as SVG 1.1 inside HTML. Whatever the data are, every attribute is a
-//! number.
+//! Room `bench`: the few shapes that the plots are made of, as SVG 1.1 inside HTML. All plots have
+//! the width of a phone, so their text has the same size everywhere.
 
 use std::fmt::Write;
 
-/// Width of every plot, in CSS pixels at full size: a phone's. So text has the same size
-/// everywhere.
+/// Width of every plot, in CSS pixels at full size.
 pub const WIDTH: f64 = 340.0;
 
-/// What is plotted is between these: beyond them is no measurement, and no tick could be counted.
-const LEAST: f64 = 1e-9;
-const MOST: f64 = 1e15;
+/// How far a point may be beside a line that leaves it out.
+const BESIDE: f64 = 0.3;
 
 /// Escapes what stands between tags or in an attribute.
 pub fn escaped(text: &str) -> String {
@@ -29,108 +26,106 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
-/// From values to places along an axis.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scale {
-    low: f64,
-    high: f64,
-    from: f64,
-    to: f64,
-    is_log: bool,
+/// The sign of an arm: with its colour and its name it is told twice, and once without colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A disc.
+    Disc,
+    /// A square on its corner.
+    Diamond,
+    /// A triangle on its side.
+    Up,
+    /// A square.
+    Square,
+    /// A triangle on its point.
+    Down,
+    /// An upright cross.
+    Plus,
+    /// A lying one.
+    Times,
+    /// A standing bar.
+    Bar,
 }
 
-impl Scale {
-    /// Equal distances for equal differences; holds all `values` and 0, between two places.
-    pub fn linear(values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Self {
-        let high = values.into_iter().filter(|value| value.is_finite());
-        let high = high.fold(0.0, f64::max).min(MOST);
-        Self {
-            low: 0.0,
-            high: if high > LEAST { high * 1.05 } else { 1.0 },
-            from,
-            to,
-            is_log: false,
-        }
-    }
-
-    /// Equal distances for equal ratios; holds all `values` that are above 0, and some room beside
-    /// them.
-    pub fn log(values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Self {
-        let positive = values
-            .into_iter()
-            .filter(|value| value.is_finite() && *value > LEAST)
-            .map(|value| value.min(MOST));
-        let (low, high) = positive.fold((f64::MAX, 0.0_f64), |(low, high), value| {
-            (low.min(value), high.max(value))
-        });
-        let (low, high) = if low > high { (1.0, 10.0) } else { (low, high) };
-        let room = (high / low).powf(0.06).max(1.15);
-        Self {
-            low: low / room,
-            high: high * room,
-            from,
-            to,
-            is_log: true,
-        }
-    }
-
-    /// Where a value is. What is outside, or no number, is at the nearer end.
-    pub fn place(&self, value: f64) -> f64 {
-        let value = value.clamp(-MOST, MOST);
-        let part = match self.is_log {
-            true => (value.max(1e-12) / self.low).ln() / (self.high / self.low).ln(),
-            false => (value - self.low) / (self.high - self.low),
-        };
-        let part = if part.is_finite() {
-            part.clamp(0.0, 1.0)
-        } else {
-            0.0
-        };
-        self.from + part * (self.to - self.from)
-    }
-
-    /// Round values for about `count` ticks, all inside.
-    pub fn ticks(&self, count: u32) -> Vec<f64> {
-        match self.is_log {
-            true => self.log_ticks(count),
-            false => self.linear_ticks(count),
-        }
-    }
-
-    fn linear_ticks(&self, count: u32) -> Vec<f64> {
-        let rough = (self.high - self.low) / f64::from(count.max(1));
-        let power = 10_f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power);
-        let step = step
-            .into_iter()
-            .find(|step| *step >= rough)
-            .unwrap_or(rough);
-        let ticks = (0..=count * 2).map(|number| f64::from(number) * step);
-        ticks.take_while(|tick| *tick <= self.high).collect()
-    }
-
-    fn log_ticks(&self, count: u32) -> Vec<f64> {
-        let inside = |digits: &[f64]| -> Vec<f64> {
-            let powers = self.low.log10().floor()..=self.high.log10().ceil();
-            let mut ticks = Vec::new();
-            let mut power = *powers.start();
-            while power <= *powers.end() {
-                ticks.extend(digits.iter().map(|digit| digit * 10_f64.powf(power)));
-                power += 1.0;
+impl Shape {
+    /// Its outline around a place, as a path that is closed.
+    fn path(self, (x, y): (f64, f64), r: f64) -> String {
+        let corners: &[(f64, f64)] = match self {
+            Self::Disc => {
+                let (left, d) = (x - r, 2.0 * r);
+                return format!(
+                    "M{left:.1} {y:.1}a{r:.1} {r:.1} 0 1 0 {d:.1} 0a{r:.1} {r:.1} 0 1 0 -{d:.1} 0z"
+                );
             }
-            ticks.retain(|tick| *tick >= self.low && *tick <= self.high);
-            ticks
+            Self::Diamond => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
+            Self::Up => &[(0.0, -1.15), (1.15, 0.9), (-1.15, 0.9)],
+            Self::Square => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+            Self::Down => &[(0.0, 1.15), (1.15, -0.9), (-1.15, -0.9)],
+            Self::Plus => &PLUS,
+            Self::Times => &TIMES,
+            Self::Bar => &[(-0.5, -1.2), (0.5, -1.2), (0.5, 1.2), (-0.5, 1.2)],
         };
-        let enough = |ticks: &Vec<f64>| ticks.len() >= 2;
-        let few = [
-            inside(&[1.0]),
-            inside(&[1.0, 3.0]),
-            inside(&[1.0, 2.0, 5.0]),
-            inside(&[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]),
-        ];
-        let ticks = few.into_iter().find(enough).unwrap_or_default();
-        let every = ticks.len().div_ceil(count.max(1) as usize).max(1);
-        ticks.into_iter().step_by(every).collect()
+        let mut path = String::new();
+        for (number, (dx, dy)) in corners.iter().enumerate() {
+            let command = if number == 0 { 'M' } else { 'L' };
+            let _ = write!(path, "{command}{:.1} {:.1}", x + r * dx, y + r * dy);
+        }
+        path + "z"
+    }
+}
+
+const PLUS: [(f64, f64); 12] = [
+    (-0.4, -1.2),
+    (0.4, -1.2),
+    (0.4, -0.4),
+    (1.2, -0.4),
+    (1.2, 0.4),
+    (0.4, 0.4),
+    (0.4, 1.2),
+    (-0.4, 1.2),
+    (-0.4, 0.4),
+    (-1.2, 0.4),
+    (-1.2, -0.4),
+    (-0.4, -0.4),
+];
+const TIMES: [(f64, f64); 12] = [
+    (-1.1, -0.6),
+    (-0.6, -1.1),
+    (0.0, -0.5),
+    (0.6, -1.1),
+    (1.1, -0.6),
+    (0.5, 0.0),
+    (1.1, 0.6),
+    (0.6, 1.1),
+    (0.0, 0.5),
+    (-0.6, 1.1),
+    (-1.1, 0.6),
+    (-0.5, 0.0),
+];
+
+/// How an arm looks in every plot and table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The class that gives its colour.
+    pub class: String,
+    /// Its sign.
+    pub shape: Shape,
+    /// The reference once more has the sign of the reference, hollow.
+    pub hollow: bool,
+    /// Its name, short enough to stand beside a plot.
+    pub name: String,
+}
+
+impl Look {
+    /// The sign as a picture in a line of text.
+    pub fn key(&self) -> String {
+        let kind = if self.hollow { "hollow" } else { "dot" };
+        format!(
+            "<svg class=\"key\" viewBox=\"0 0 12 12\" aria-hidden=\"true\"><path class=\"{kind} {}\" \
+             d=\"{}\"/></svg>",
+            self.class,
+            self.shape.path((6.0, 6.0), 4.0)
+        )
     }
 }
 
@@ -140,6 +135,7 @@ pub struct Drawing {
     body: String,
     height: f64,
     title: String,
+    told: Vec<String>,
 }
 
 /// Where a text stands beside its place.
@@ -154,13 +150,19 @@ pub enum Anchor {
 }
 
 impl Drawing {
-    /// An empty one. `title` says in words what is to be seen, for those who cannot see it.
+    /// An empty one.
     pub fn new(height: f64, title: &str) -> Self {
         Self {
             body: String::new(),
             height,
             title: escaped(title),
+            told: Vec::new(),
         }
+    }
+
+    /// A part of what is to be seen, in words, for those who cannot see it.
+    pub fn tell(&mut self, sentence: String) {
+        self.told.push(sentence);
     }
 
     /// A line.
@@ -184,21 +186,46 @@ impl Drawing {
         }
     }
 
-    /// A dot.
-    pub fn dot(&mut self, class: &str, (x, y): (f64, f64), radius: f64) {
-        let _ = write!(
-            self.body,
-            "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\"/>"
-        );
+    /// The sign of an arm.
+    pub fn mark(&mut self, look: &Look, place: (f64, f64), radius: f64) {
+        let (kind, class) = (if look.hollow { "hollow" } else { "dot" }, &look.class);
+        let path = look.shape.path(place, radius);
+        let _ = write!(self.body, "<path class=\"{kind} {class}\" d=\"{path}\"/>");
     }
 
-    /// A line through points, in their order.
+    /// Many small dots, as one path with round ends.
+    pub fn dots(&mut self, class: &str, places: &[(f64, f64)]) {
+        self.shape(class, places, |path, (x, y)| {
+            let _ = write!(path, "M{x:.1} {y:.1}h0");
+        });
+    }
+
+    /// Many small crosses.
+    pub fn crosses(&mut self, class: &str, places: &[(f64, f64)]) {
+        self.shape(class, places, |path, (x, y)| {
+            let _ = write!(path, "M{:.1} {:.1}l5 5m0-5l-5 5", x - 2.5, y - 2.5);
+        });
+    }
+
+    fn shape(&mut self, class: &str, places: &[(f64, f64)], one: impl Fn(&mut String, (f64, f64))) {
+        if places.is_empty() {
+            return;
+        }
+        let mut path = String::new();
+        for place in places {
+            one(&mut path, *place);
+        }
+        let _ = write!(self.body, "<path class=\"{class}\" d=\"{path}\"/>");
+    }
+
+    /// A line through points, in their order. Those that lie on the line between their neighbours
+    /// are left out.
     pub fn path(&mut self, class: &str, points: &[(f64, f64)]) {
         if points.is_empty() {
             return;
         }
         let _ = write!(self.body, "<path class=\"{class}\" d=\"");
-        for (number, (x, y)) in points.iter().enumerate() {
+        for (number, (x, y)) in simpler(points).iter().enumerate() {
             let command = if number == 0 { 'M' } else { 'L' };
             let _ = write!(self.body, "{command}{x:.1} {y:.1}");
         }
@@ -208,49 +235,71 @@ impl Drawing {
     /// A text.
     pub fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: Anchor, text: &str) {
         let anchor = match anchor {
-            Anchor::Start => "start",
-            Anchor::Middle => "middle",
-            Anchor::End => "end",
+            Anchor::Start => "",
+            Anchor::Middle => " text-anchor=\"middle\"",
+            Anchor::End => " text-anchor=\"end\"",
         };
         let text = escaped(text);
         let _ = write!(
             self.body,
-            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" \
-             text-anchor=\"{anchor}\">{text}</text>"
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\"{anchor}>{text}</text>"
         );
     }
 
-    /// The drawing as a figure with its caption.
+    /// The name of an arm with its sign, which ends at a place: before a row.
+    pub fn name_before(&mut self, look: &Look, (x, y): (f64, f64)) {
+        self.mark(look, (x - 5.0, y - 3.8), 3.4);
+        let class = format!("name {}", look.class);
+        self.text(&class, (x - 13.0, y), Anchor::End, &look.name);
+    }
+
+    /// The name of an arm with its sign, which begins at a place: behind a line.
+    pub fn name_after(&mut self, look: &Look, (x, y): (f64, f64)) {
+        self.mark(look, (x + 4.0, y - 3.8), 3.4);
+        let class = format!("name {}", look.class);
+        self.text(&class, (x + 11.0, y), Anchor::Start, &look.name);
+    }
+
+    /// The drawing as a figure. The caption is text with tags, already escaped.
     pub fn figure(self, caption: &str) -> String {
         let (title, body, height) = (self.title, self.body, self.height);
+        let told = escaped(&self.told.join(" "));
         format!(
-            "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {WIDTH} {height:.0}\" \
-             role=\"img\" aria-label=\"{title}\"><title>{title}</title>{body}</svg></figure>\n",
-            escaped(caption)
+            "<figure><figcaption>{caption}</figcaption><svg viewBox=\"0 0 {WIDTH} {height:.0}\" \
+             role=\"img\"><title>{title}</title><desc>{told}</desc>{body}</svg></figure>\n"
         )
     }
 }
 
-/// Moves labels apart that would stand on each other: at least `gap` between two, in their order,
-/// and none below `most`.
-pub fn apart(places: &mut [f64], gap: f64, most: f64) {
-    let mut order: Vec<usize> = (0..places.len()).collect();
-    let at = |places: &[f64], index: &usize| places.get(*index).copied().unwrap_or(0.0);
-    order.sort_by(|a, b| at(places, a).total_cmp(&at(places, b)));
-    let mut least = f64::MIN;
-    for index in &order {
-        if let Some(place) = places.get_mut(*index) {
-            *place = place.max(least);
-            least = *place + gap;
+/// The points without those that nobody would miss: a line from the last kept one past them has
+/// them all within [`BESIDE`].
+fn simpler(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut kept: Vec<(f64, f64)> = Vec::new();
+    let mut skipped: Vec<(f64, f64)> = Vec::new();
+    for point in points {
+        let Some(last) = kept.last().copied() else {
+            kept.push(*point);
+            continue;
+        };
+        if !skipped.iter().all(|one| is_beside(last, *point, *one)) {
+            kept.extend(skipped.last().copied());
+            skipped.clear();
         }
+        skipped.push(*point);
     }
-    let mut most = most;
-    for index in order.iter().rev() {
-        if let Some(place) = places.get_mut(*index) {
-            *place = place.min(most);
-            most = *place - gap;
-        }
+    kept.extend(skipped.last().copied());
+    kept
+}
+
+fn is_beside((ax, ay): (f64, f64), (bx, by): (f64, f64), (x, y): (f64, f64)) -> bool {
+    let (dx, dy) = (bx - ax, by - ay);
+    let length = dx.hypot(dy);
+    if length < BESIDE {
+        return (x - ax).hypot(y - ay) < BESIDE;
     }
+    let along = ((x - ax) * dx + (y - ay) * dy) / length;
+    let aside = ((x - ax) * dy - (y - ay) * dx).abs() / length;
+    aside < BESIDE && (-BESIDE..=length + BESIDE).contains(&along)
 }
 
 #[cfg(test)]
@@ -266,43 +315,51 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_round() {
-        assert_eq!(
-            Scale::linear([84_000.0], 0.0, 300.0).ticks(4),
-            [0.0, 50_000.0]
-        );
-        assert_eq!(Scale::linear([9.0], 0.0, 1.0).ticks(4), [0.0, 5.0]);
-        let decades = Scale::log([3.0, 40_000.0], 0.0, 1.0).ticks(5);
-        assert_eq!(decades, [10.0, 100.0, 1000.0, 10_000.0]);
+    fn a_figure_has_a_title_and_tells_what_is_to_be_seen() {
+        let mut drawing = Drawing::new(40.0, "a < b");
+        drawing.tell("a is 1.".to_owned());
+        drawing.tell("b is 2.".to_owned());
+        drawing.dots("c", &[(1.0, 2.0), (3.0, 4.06)]);
+        drawing.bar("nothing", (1.0, 1.0), (0.0, 5.0));
+        let wanted = "<figure><figcaption>What</figcaption><svg viewBox=\"0 0 340 40\" \
+                      role=\"img\"><title>a &lt; b</title><desc>a is 1. b is 2.</desc>\
+                      <path class=\"c\" d=\"M1.0 2.0h0M3.0 4.1h0\"/></svg></figure>\n";
+        assert_eq!(drawing.figure("What"), wanted);
     }
 
     #[test]
-    fn labels_that_meet_are_moved_apart_and_stay_on_the_paper() {
-        let mut places = [50.0, 10.0, 51.0, 52.0];
-        apart(&mut places, 10.0, 60.0);
-        assert_eq!(places, [40.0, 10.0, 50.0, 60.0]);
+    fn points_on_a_line_are_left_out_and_corners_are_kept() {
+        let stairs = [
+            (0.0, 0.0),
+            (1.0, 0.0),
+            (2.0, 0.0),
+            (2.0, 5.0),
+            (2.0, 9.0),
+            (3.0, 9.0),
+        ];
+        assert_eq!(
+            simpler(&stairs),
+            [(0.0, 0.0), (2.0, 0.0), (2.0, 9.0), (3.0, 9.0)]
+        );
+        let there_and_back = [(0.0, 0.0), (9.0, 0.0), (4.0, 0.0)];
+        assert_eq!(simpler(&there_and_back), there_and_back);
+        assert_eq!(simpler(&[]), []);
     }
 
     proptest! {
         #[test]
-        fn a_scale_keeps_the_order_and_stays_between_its_ends(
-            values in proptest::collection::vec(proptest::num::f64::ANY, 0..8),
-            is_log: bool,
+        fn what_is_left_out_of_a_line_is_near_it(
+            points in proptest::collection::vec((0.0..300.0_f64, 0.0..150.0_f64), 1..60),
         ) {
-            let scale = match is_log {
-                true => Scale::log(values.clone(), 10.0, 200.0),
-                false => Scale::linear(values.clone(), 10.0, 200.0),
-            };
-            for value in values.iter().chain(&scale.ticks(5)) {
-                let place = scale.place(*value);
-                prop_assert!((10.0..=200.0).contains(&place), "{value} {place}");
+            let kept = simpler(&points);
+            prop_assert_eq!(kept.first(), points.first());
+            prop_assert_eq!(kept.last(), points.last());
+            for point in &points {
+                let mut lines = kept.windows(2);
+                let near = kept.contains(point)
+                    || lines.any(|line| is_beside(line[0], line[1], *point));
+                prop_assert!(near, "{point:?} {kept:?}");
             }
-            let mut sorted: Vec<f64> = values.into_iter().filter(|one| !one.is_nan()).collect();
-            sorted.sort_by(f64::total_cmp);
-            for pair in sorted.windows(2) {
-                prop_assert!(scale.place(pair[0]) <= scale.place(pair[1]));
-            }
-            prop_assert!(scale.ticks(5).len() <= 12);
         }
     }
 }

@@ -1,35 +1,39 @@
 //! Room `bench`: the end of a report. What surprises, how to read all this, and what not to
 //! believe?
 
-use super::list;
 use super::svg::escaped;
 use super::view::View;
+use super::{left_out, list, numbers};
 use crate::bench::analysis::limits;
-use crate::bench::record::Pass;
-use crate::bench::table::format;
-use std::collections::BTreeMap;
-
-/// Reasons for which samples do not count; all are in run.json.
-const MOST: usize = 30;
 
 const HOW: &str = "\
-<h2>How to read this</h2>
+<h2 id=\"how\">How to read this</h2>
 <dl>
 <dt>Closed loop, open loop</dt>
-<dd>In a closed loop a connection asks again when it has its answer: \
-it finds out how much a server can do, and asks less of a server that is slow. In an open loop \
-requests come at their own times, as those of many users do: it finds out how long they wait.</dd>
+<dd>In a closed loop a client asks again when it has its answer. That finds out how much a server \
+can do; but a slow server is asked less, so it looks better than it is. In an open loop requests \
+come at their own times, as those of many users do. That finds out how long they wait.</dd>
 <dt>Response time, service time</dt>
-<dd>Response time begins when a request is due, service time when \
-it is sent. If a server stands still, the requests of that time are late before they are sent; a \
-clock that starts with the sending does not see it, and shows good figures for a bad server \
-(coordinated omission).</dd>
-<dt>A and A'</dt><dd>The reactor runs twice in every round. What differs between the two is \
-chance: a difference of another model that is no larger proves nothing.</dd>
-<dt>Ratio and interval</dt><dd>Samples of a round are taken one after the other, so the machine's \
-moods hit both sides of a ratio. In square brackets: where the truth lies with 95 % confidence.</dd>
-<dt>Crossed out</dt><dd>Samples that do not count, for a reason that is told below. They are kept, \
-and shown as crosses.</dd>
+<dd>Response time begins when a request is due. Service time begins when it is sent. They differ if \
+a request has to wait before it can be sent.</dd>
+<dt>Coordinated omission</dt>
+<dd>If a server stands still, the requests of that time are late before they are sent. A clock that \
+starts with the sending does not see that, and a closed loop does not even make them: both show good \
+figures for a bad server. So waits are told as response time, from an open loop where one is \
+possible.</dd>
+<dt>The control (A and A')</dt>
+<dd>The reference runs twice in every round, as two arms. They are the same program, so what \
+differs between them is chance. A difference of another arm that is no larger proves nothing; and if \
+the two differ by more than chance, nothing is proven at all.</dd>
+<dt>Ratio and interval</dt>
+<dd>Samples of a round are taken one after the other, so the moods of the machine hit both sides of \
+a ratio. 0.86 [0.83,0.89] is: 0.86 times the reference, and the truth lies between 0.83 and 0.89 \
+with 95 % confidence. Round brackets hold the least and the greatest of too few rounds.</dd>
+<dt>Verdicts</dt>
+<dd>A word such as slower stands only if the interval leaves out 1 and the difference is larger than \
+the band of the control, from six rounds or more. No difference shown is not the same as equal.</dd>
+<dt>Crossed out</dt>
+<dd>Samples that do not count, for a reason that is told with them. They are kept, and shown.</dd>
 </dl>
 ";
 
@@ -37,76 +41,79 @@ and shown as crosses.</dd>
 pub fn html(view: &View) -> String {
     let mut page = surprises(view);
     page += HOW;
-    page += "<h2>What not to believe</h2>\n";
-    page += &list("Problems", &view.run.problems);
-    page += &list("Remarks", &view.analysis.remarks);
-    page += &left_out(view);
-    page += &list("What such a measurement cannot tell", &limits(view.run));
-    page += &list("Notes", &view.run.notes);
+    page += "<h2 id=\"limits\">What not to believe</h2>\n";
+    page += &part("Remarks", &view.analysis.remarks);
+    page += &part("What such a measurement cannot tell", &limits(view.run));
     page += &environment(view);
+    page += &part("Warnings of the machine", &view.run.environment.warnings);
+    page += &part("Samples that do not count", &left_out::reasons(view));
+    if !view.run.problems.is_empty() {
+        page += "<h3 id=\"problems\">Problems</h3>\n";
+        page += &list(&view.run.problems);
+    }
+    page += &part("Notes", &view.run.notes);
     page += &everything(view);
     page
+}
+
+/// Sentences with a heading; nothing if there are none.
+fn part(heading: &str, sentences: &[String]) -> String {
+    match sentences.is_empty() {
+        true => String::new(),
+        false => format!("<h3>{heading}</h3>\n{}", list(sentences)),
+    }
 }
 
 fn surprises(view: &View) -> String {
     let mut items = String::new();
     for surprise in &view.analysis.surprises {
         items += &format!(
-            "<li><b>{}</b> {} <span class=\"dim\">It was expected because: {}</span></li>\n",
+            "<li><b>{}</b> {} <span class=\"dim\">It was expected because: {}</span> <a \
+             href=\"#cell-{}\">Look</a></li>\n",
             escaped(&surprise.expected),
             escaped(&surprise.found),
-            escaped(&surprise.why)
+            escaped(&surprise.why),
+            surprise.cell
         );
     }
-    match items.is_empty() {
-        true => String::new(),
-        false => format!("<h2>Surprises</h2>\n<ul>\n{items}</ul>\n"),
+    if items.is_empty() {
+        return "<h2 id=\"surprises\">Surprises</h2>\n<p>None: what was measured is what was \
+                expected, as far as something was.</p>\n"
+            .to_owned();
     }
-}
-
-/// Samples that do not count, by reason: those that differ only in their numbers are one.
-fn left_out(view: &View) -> String {
-    let mut reasons: BTreeMap<String, (usize, &str)> = BTreeMap::new();
-    let measured = view
-        .run
-        .samples
-        .iter()
-        .filter(|one| one.pass == Pass::Measured);
-    for text in measured.flat_map(|sample| &sample.invalid) {
-        let kind: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
-        reasons.entry(kind).or_insert((0, text)).0 += 1;
-    }
-    let mut reasons: Vec<(usize, &str)> = reasons.into_values().collect();
-    reasons.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
-    let told = reasons.iter().take(MOST);
-    let told = told.map(|(count, text)| format!("{count}×: {text}"));
-    list("Samples that do not count", &told.collect::<Vec<_>>())
+    format!("<h2 id=\"surprises\">Surprises</h2>\n<ul>\n{items}</ul>\n")
 }
 
 fn environment(view: &View) -> String {
     let environment = &view.run.environment;
-    let mut page = list("Warnings", &environment.warnings);
-    page += "<h2>The machine</h2>\n<dl class=\"facts\">\n";
+    let mut page = String::from("<h2 id=\"machine\">The machine</h2>\n<dl class=\"facts\">\n");
     for (name, value) in &environment.facts {
-        page += &format!("<dt>{}</dt><dd>{}</dd>\n", escaped(name), escaped(value));
+        page += &fact(&escaped(name), &escaped(value));
     }
     for arm in &view.run.arms {
-        let (name, command) = (escaped(&arm.name), escaped(&arm.command.join(" ")));
-        page += &format!("<dt>{name}</dt><dd><code>{command}</code></dd>\n");
+        let command = escaped(&arm.command.join(" "));
+        page += &fact(&escaped(&arm.name), &format!("<code>{command}</code>"));
     }
     page + "</dl>\n"
 }
 
+fn fact(name: &str, value: &str) -> String {
+    format!("<div><dt>{name}</dt><dd>{value}</dd></div>\n")
+}
+
 /// The medians of every metric.
 fn everything(view: &View) -> String {
-    let mut page = String::from("<h2>All medians</h2>\n");
+    let mut page = String::from("<h2 id=\"medians\">All medians</h2>\n");
+    page += "<p class=\"dim\">Over the samples that count. Those before they were put together are \
+             in run.json and run.csv.</p>\n";
     for cell in view.cells() {
         let rows = &cell.said.rows;
         let mut names: Vec<&String> = rows.iter().flat_map(|row| row.medians.keys()).collect();
         names.sort();
         names.dedup();
         page += &format!(
-            "<details><summary>{}</summary><div class=\"scroll\"><table>\n<tr><th></th>",
+            "<details><summary>{}</summary><div class=\"scroll\" tabindex=\"0\"><table>\n\
+             <tr><th></th>",
             escaped(&cell.cell.name)
         );
         for row in rows {
@@ -117,7 +124,7 @@ fn everything(view: &View) -> String {
             page += &format!("<tr><th>{}</th>", escaped(name));
             for row in rows {
                 let value = row.medians.get(name);
-                let text = value.map_or_else(String::new, |value| format::value(name, *value));
+                let text = value.map_or_else(String::new, |value| numbers::value(name, *value));
                 page += &format!("<td>{}</td>", escaped(&text));
             }
             page += "</tr>\n";

@@ -1,11 +1,25 @@
 //! Room `bench`: what all parts of a report need to know of a run.
 
 use crate::bench::analysis::{Analysis, CellAnalysis, Row};
-use crate::bench::record::{Cell, Pass, Run, Sample};
+use crate::bench::metrics::Better;
+use crate::bench::record::{ArmKind, Cell, Pass, Run, Sample};
+use crate::bench::report::numbers;
+use crate::bench::report::svg::{Look, Shape};
 use crate::bench::table::format;
 
+/// The models, each with its sign.
+const MODELS: [(&str, Shape); 6] = [
+    ("reactor", Shape::Disc),
+    ("coroutine", Shape::Diamond),
+    ("thread", Shape::Up),
+    ("pool", Shape::Square),
+    ("process", Shape::Down),
+    ("sequential", Shape::Plus),
+];
 /// Colours that are not those of a model, for other servers.
 const OTHERS: usize = 3;
+/// Characters of a name beside a plot.
+const NAME: usize = 11;
 
 /// A run, and what it says.
 #[derive(Clone, Copy)]
@@ -33,26 +47,31 @@ impl<'r> View<'r> {
         self.run.arms.get(arm).map_or("?", |arm| arm.name.as_str())
     }
 
-    /// The class that gives an arm its colour.
-    pub fn class(&self, arm: usize) -> String {
-        let name = self.arm(arm).trim_end_matches('\'');
-        let known = [
-            "reactor",
-            "coroutine",
-            "thread",
-            "pool",
-            "process",
-            "sequential",
-        ];
-        match known.contains(&name) {
-            true => format!("c-{name}"),
-            false => format!("c-other{}", arm % OTHERS),
+    /// How an arm looks. The models have each their own colour and sign; other servers share three
+    /// colours and two signs, and are told apart by both.
+    pub fn look(&self, arm: usize) -> Look {
+        let name = self.arm(arm);
+        let known = MODELS.iter().find(|(known, _)| {
+            let control = self.is_control(arm);
+            *known == name || control && name.strip_suffix('\'') == Some(*known)
+        });
+        let (class, shape) = match known {
+            Some((known, shape)) => (format!("c-{known}"), *shape),
+            None if arm.is_multiple_of(2) => (format!("c-other{}", arm % OTHERS), Shape::Times),
+            None => (format!("c-other{}", arm % OTHERS), Shape::Bar),
+        };
+        Look {
+            class,
+            shape,
+            hollow: self.is_control(arm),
+            name: format::cut(name, NAME),
         }
     }
 
     /// Whether an arm is the reference once more.
     pub fn is_control(&self, arm: usize) -> bool {
-        self.arm(arm).ends_with('\'')
+        let kind = self.run.arms.get(arm).map(|arm| arm.kind);
+        kind == Some(ArmKind::Control)
     }
 
     /// The cells, with what is said of each.
@@ -72,16 +91,25 @@ impl<'r> View<'r> {
 impl<'r> CellView<'r> {
     /// The rows, the best of the headline first.
     pub fn ranked(&self) -> Vec<&'r Row> {
-        use crate::bench::metrics::{Better, metric_named};
-        let better = metric_named(&self.cell.headline).map(|metric| metric.better);
+        let better = numbers::better(&self.cell.headline);
         let value = |row: &&Row| row.medians.get(&self.cell.headline).copied();
         let mut rows: Vec<&Row> = self.said.rows.iter().collect();
         rows.sort_by(|a, b| match (value(a), value(b)) {
-            (Some(a), Some(b)) if better == Some(Better::Higher) => b.total_cmp(&a),
+            (Some(a), Some(b)) if better == Better::Higher => b.total_cmp(&a),
             (Some(a), Some(b)) => a.total_cmp(&b),
             (a, b) => b.is_some().cmp(&a.is_some()),
         });
         rows
+    }
+
+    /// How the arm of a row looks.
+    pub fn look(&self, row: &Row) -> Look {
+        self.view.look(row.arm)
+    }
+
+    /// The place of its section on the page.
+    pub fn anchor(&self) -> String {
+        format!("cell-{}", self.said.cell)
     }
 
     /// The samples of an arm that are to be compared, in the order in which they were taken.
@@ -99,6 +127,6 @@ impl<'r> CellView<'r> {
     /// A median of a row, as text.
     pub fn shown(&self, row: &Row, metric: &str) -> Option<String> {
         let value = row.medians.get(metric)?;
-        Some(format::value(metric, *value))
+        Some(numbers::value(metric, *value))
     }
 }

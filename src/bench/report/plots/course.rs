@@ -1,10 +1,12 @@
 //! Room `bench`: what happened in one sample of each arm, tenth of a second for tenth of a second:
-//! the longest response time as a bar, the median as a mark in it.
+//! the longest response time as a shade, the median as a line in it, errors as dots above.
 
 use crate::bench::load::Slice;
-use crate::bench::report::svg::{Anchor, Drawing, Scale, WIDTH};
+use crate::bench::record::Sample;
+use crate::bench::report::numbers;
+use crate::bench::report::scale::{Scale, count};
+use crate::bench::report::svg::{Anchor, Drawing, Look, WIDTH, escaped};
 use crate::bench::report::view::CellView;
-use crate::bench::table::format;
 
 /// Workloads in which time tells something.
 const WORKLOADS: &[&str] = &[
@@ -16,9 +18,12 @@ const WORKLOADS: &[&str] = &[
     "coldfile",
     "idle",
 ];
-const STRIP: f64 = 44.0;
-const NAMES: f64 = 76.0;
-const RIGHT: f64 = 6.0;
+const STRIP: f64 = 40.0;
+const TOP: f64 = 4.0;
+const NAMES: f64 = 92.0;
+const RIGHT: f64 = 46.0;
+/// Columns; if there are more tenths of a second, some share one.
+const MOST: usize = 100;
 
 /// The strips of a cell.
 pub fn plot(cell: &CellView) -> String {
@@ -27,80 +32,129 @@ pub fn plot(cell: &CellView) -> String {
     }
     let headline = cell.cell.headline.rsplit_once('.');
     let group = headline.map_or("main", |(group, _)| group);
-    let mut strips: Vec<(usize, &[Slice])> = Vec::new();
+    let group = match cell.cell.workload.as_str() {
+        "idle" => "canary",
+        _ => group,
+    };
+    let mut strips: Vec<(Look, Vec<Slice>)> = Vec::new();
     for row in cell.ranked() {
-        if cell.view.is_control(row.arm) {
-            continue;
-        }
-        let mut samples = cell.valid(row.arm);
-        let course = samples.find_map(|sample| sample.course.get(group));
-        if let Some(course) = course.filter(|course| course.len() > 1) {
-            strips.push((row.arm, course.as_slice()));
+        let course = usual(cell, row.arm).and_then(|sample| sample.course.get(group));
+        if let Some(course) = course.filter(|course| course.len() > 1)
+            && !cell.view.is_control(row.arm)
+        {
+            strips.push((cell.look(row), together(course)));
         }
     }
-    if strips.is_empty() {
+    let seconds = strips.iter().map(|(_, course)| course.len()).max();
+    let Some(columns) = seconds else {
         return String::new();
-    }
+    };
     let title = format!("{}: the course of a sample", cell.cell.name);
-    #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
-    let bottom = 4.0 + STRIP * strips.len() as f64;
+    let bottom = TOP + STRIP * count(strips.len());
     let mut drawing = Drawing::new(bottom + 18.0, &title);
     let all = strips.iter().flat_map(|(_, course)| course.iter());
-    let times: Vec<f64> = all
+    let answered = all.filter(|one| one.longest > 0);
+    let times: Vec<f64> = answered
         .flat_map(|one| [us(one.median), us(one.longest)])
         .collect();
-    let mut top = 4.0;
-    for (arm, course) in strips {
-        let y = Scale::log(times.iter().copied(), top + STRIP - 6.0, top);
-        strip(&mut drawing, cell, (arm, course), &y, top);
+    let mut top = TOP;
+    for (look, course) in &strips {
+        let y = Scale::log(times.iter().copied(), top + STRIP - 6.0, top + 2.0);
+        strip(&mut drawing, (look, course), &y, columns);
         top += STRIP;
     }
-    let place = ((NAMES + WIDTH - RIGHT) / 2.0, bottom + 13.0);
-    drawing.text("tick", place, Anchor::Middle, "time, a bar each 0.1 s");
+    let place = (NAMES, bottom + 12.0);
+    drawing.text("tick", place, Anchor::Start, "time, a column each 0.1 s →");
     drawing.figure(&format!(
-        "One sample of each ({group}): longest response time, and the median in it"
+        "The course of one sample of each ({}): longest response time as a shade, median as a line",
+        escaped(group)
     ))
 }
 
-fn strip(
-    drawing: &mut Drawing,
-    cell: &CellView,
-    (arm, course): (usize, &[Slice]),
-    y: &Scale,
-    top: f64,
-) {
-    let class = cell.view.class(arm);
-    let base = top + STRIP - 6.0;
-    let name = (NAMES - 6.0, top + 14.0);
-    drawing.text(
-        &format!("name {class}"),
-        name,
-        Anchor::End,
-        cell.view.arm(arm),
-    );
-    let longest = course.iter().map(|one| one.longest).max().unwrap_or(0);
-    let told = format!("max {}", format::value("max", us(longest)));
-    drawing.text("tick", (NAMES - 6.0, top + 27.0), Anchor::End, &told);
-    drawing.line("axis", (NAMES, base), (WIDTH - RIGHT, base));
-    #[expect(clippy::cast_precision_loss, reason = "rows of a sample")]
-    let width = (WIDTH - RIGHT - NAMES) / course.len() as f64;
-    let gap = if width > 4.0 { 1.0 } else { 0.0 };
-    let mut x = NAMES;
-    for one in course {
-        if one.longest > 0 {
-            let at = y.place(us(one.longest));
-            drawing.bar(&format!("soft {class}"), (x, at), (width - gap, base - at));
-            let at = y.place(us(one.median));
-            drawing.bar(&format!("fill {class}"), (x, at - 1.0), (width - gap, 2.0));
-        }
-        if one.errors > 0 {
-            drawing.dot("wrong", (x + width / 2.0, top + 3.0), 2.0);
-        }
-        x += width;
+/// The sample of an arm whose headline is in the middle of all.
+fn usual<'r>(cell: &CellView<'r>, arm: usize) -> Option<&'r Sample> {
+    let value = |sample: &&Sample| sample.metrics.get(&cell.cell.headline).copied();
+    let mut samples: Vec<&Sample> = cell.valid(arm).collect();
+    samples.sort_by(|a, b| {
+        let (a, b) = (value(a).unwrap_or(f64::MAX), value(b).unwrap_or(f64::MAX));
+        a.total_cmp(&b)
+    });
+    samples.get(samples.len() / 2).copied()
+}
+
+/// At most [`MOST`] columns.
+fn together(course: &[Slice]) -> Vec<Slice> {
+    let every = course.len().div_ceil(MOST).max(1);
+    let column = |slices: &[Slice]| Slice {
+        answers: slices.iter().map(|one| one.answers).sum(),
+        longest: slices.iter().map(|one| one.longest).max().unwrap_or(0),
+        median: slices.iter().map(|one| one.median).max().unwrap_or(0),
+        errors: slices.iter().map(|one| one.errors).sum(),
+    };
+    course.chunks(every).map(column).collect()
+}
+
+fn strip(drawing: &mut Drawing, (look, course): (&Look, &[Slice]), y: &Scale, columns: usize) {
+    let base = y.place(0.0);
+    let (from, to) = (NAMES, WIDTH - RIGHT);
+    for tick in y.ticks(3) {
+        let at = y.place(tick);
+        drawing.line("grid", (from, at), (to, at));
+        let text = numbers::round("max", tick);
+        drawing.text("tick", (to + 4.0, at + 3.5), Anchor::Start, &text);
     }
+    drawing.name_before(look, (NAMES - 6.0, base - 15.0));
+    let longest = course.iter().map(|one| one.longest).max().unwrap_or(0);
+    let longest = numbers::value("max", us(longest));
+    let place = (NAMES - 6.0, base - 2.0);
+    drawing.text("tick", place, Anchor::End, &format!("≤ {longest}"));
+    drawing.tell(format!("{}: longest {longest}.", look.name));
+    let width = (to - from) / count(columns);
+    let (mut shade, mut line, mut errors) = (vec![(from, base)], Vec::new(), Vec::new());
+    for (number, one) in course.iter().enumerate() {
+        let x = from + width * count(number);
+        let height = |time| if time > 0 { y.place(us(time)) } else { base };
+        let (long, middle) = (height(one.longest), height(one.median));
+        shade.extend([(x, long), (x + width, long)]);
+        line.extend([(x, middle), (x + width, middle)]);
+        if one.errors > 0 {
+            errors.push((x + width / 2.0, y.place(f64::MAX) - 1.0));
+        }
+    }
+    shade.push((shade.last().map_or(from, |(x, _)| *x), base));
+    drawing.path(&format!("soft {}", look.class), &shade);
+    drawing.path(&format!("curve {}", look.class), &line);
+    drawing.dots("wrong", &errors);
+    drawing.line("axis", (from, base), (to, base));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ns far below 2^53")]
 fn us(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_for_the_paper_keeps_its_longest_and_its_errors() {
+        let slice = |longest, errors| Slice {
+            answers: 1,
+            longest,
+            median: 5,
+            errors,
+        };
+        let course: Vec<Slice> = (0..200).map(|number| slice(number, number % 2)).collect();
+        let short = together(&course);
+        assert_eq!(short.len(), 100);
+        let last = Slice {
+            answers: 2,
+            longest: 199,
+            median: 5,
+            errors: 1,
+        };
+        assert_eq!(short.last(), Some(&last));
+        assert_eq!(together(&course[..100]), course[..100]);
+    }
 }

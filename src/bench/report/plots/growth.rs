@@ -1,44 +1,48 @@
-//! Room `bench`: what comes of more: of connections, of requests, of silent clients. One plot over
-//! all cells of a workload in which something varies.
+//! Room `bench`: what comes of more connections, or of more requests sent together? A metric over
+//! what varies from cell to cell of a workload; both axes have equal distances for equal ratios.
 
-use super::{ALONG, Frame, UP};
-use crate::bench::metrics::metric_named;
-use crate::bench::report::svg::Scale;
+use super::frame::{ALONG, Frame, UP};
+use crate::bench::report::numbers;
+use crate::bench::report::scale::Scale;
+use crate::bench::report::svg::escaped;
 use crate::bench::report::view::{CellView, View};
+use crate::bench::table::format;
 use std::collections::BTreeMap;
 
 /// What varies, and what is plotted over it.
 const PLOTS: &[(&str, &str, &[&str])] = &[
-    ("c", "connections", &["throughput", "p99", "cpu", "memory"]),
     (
-        "load",
-        "load, % of the capacity",
-        &["p50", "p99", "achieved"],
+        "c",
+        "connections",
+        &["throughput", "p50", "p99", "cpu", "memory", "memory_slope"],
     ),
-    ("depth", "requests sent together", &["throughput", "cpu"]),
+    (
+        "depth",
+        "requests sent together",
+        &["throughput", "cpu", "calls"],
+    ),
 ];
-/// Plots of memory with so many silent connections.
-const LEVEL: (&str, &str) = ("at_", ".memory");
+/// A metric that varies less than that from the least to the most is no plot.
+const VARIES: f64 = 1.02;
+
+/// The curve of each arm, by its number: what varies, and the metric.
+pub type Curves = BTreeMap<usize, Vec<(f64, f64)>>;
 
 /// The plots of a workload.
 pub fn plots(view: &View, workload: &str) -> String {
-    let cells: Vec<CellView> = view
-        .cells()
-        .filter(|one| one.cell.workload == workload)
-        .collect();
-    let mut figures = memory(view, &cells);
+    let of = |one: &CellView| one.cell.workload == workload;
+    let cells: Vec<CellView> = view.cells().filter(of).collect();
+    let mut figures = String::new();
     for (parameter, words, metrics) in PLOTS {
         for metric in *metrics {
-            figures += &over(view, &cells, (parameter, words), metric);
+            let curves = curves(&cells, parameter, metric);
+            figures += &draw(view, curves, metric, words);
         }
     }
     figures
 }
 
-type Curves = BTreeMap<usize, Vec<(f64, f64)>>;
-
-/// A metric over a parameter.
-fn over(view: &View, cells: &[CellView], (parameter, words): (&str, &str), metric: &str) -> String {
+fn curves(cells: &[CellView], parameter: &str, metric: &str) -> Curves {
     let mut curves = Curves::new();
     for cell in cells {
         let Some(at) = cell.cell.parameters.get(parameter) else {
@@ -46,67 +50,70 @@ fn over(view: &View, cells: &[CellView], (parameter, words): (&str, &str), metri
         };
         for row in &cell.said.rows {
             if let Some(value) = row.medians.get(metric) {
-                curves.entry(row.arm).or_default().push((*at, *value));
+                let value = value / numbers::divisor(metric);
+                curves.entry(row.arm).or_default().push((*at, value));
             }
         }
     }
-    let title = metric_named(metric).map_or(metric, |metric| metric.title);
-    draw(view, curves, metric, (words, title))
+    curves
 }
 
-/// Memory over silent connections, from several levels of the same sample.
-fn memory(view: &View, cells: &[CellView]) -> String {
-    let mut curves = Curves::new();
-    for row in cells.iter().flat_map(|cell| &cell.said.rows) {
-        for (name, value) in &row.medians {
-            let level = name
-                .strip_prefix(LEVEL.0)
-                .and_then(|rest| rest.strip_suffix(LEVEL.1));
-            if let Some(level) = level.and_then(|level| level.parse::<f64>().ok()) {
-                curves
-                    .entry(row.arm)
-                    .or_default()
-                    .push((level.max(1.0), *value));
-            }
-        }
-    }
-    let words = ("silent connections", "memory of the server's processes");
-    draw(view, curves, "memory", words)
-}
-
-fn draw(view: &View, mut curves: Curves, metric: &str, (words, title): (&str, &str)) -> String {
+/// Puts the points of each curve in order, and leaves out what is none: the reference once more,
+/// and what has one point only.
+pub fn tidied(view: &View, mut curves: Curves) -> Curves {
     curves.retain(|arm, _| !view.is_control(*arm));
     for points in curves.values_mut() {
         points.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         points.dedup_by(|(a, _), (b, _)| a == b);
     }
     curves.retain(|_, points| points.len() > 1);
+    curves
+}
+
+fn draw(view: &View, curves: Curves, metric: &str, words: &str) -> String {
+    let curves = tidied(view, curves);
     let points: Vec<(f64, f64)> = curves.values().flatten().copied().collect();
-    if points.is_empty() {
+    let values = || points.iter().map(|(_, y)| *y);
+    let (least, most) = (
+        values().fold(f64::MAX, f64::min),
+        values().fold(0.0, f64::max),
+    );
+    if points.is_empty() || most <= least * VARIES {
         return String::new();
     }
     let x = Scale::log(points.iter().map(|(x, _)| *x), ALONG.0, ALONG.1);
-    let y = match metric {
-        "achieved" | "throughput" => Scale::linear(points.iter().map(|(_, y)| *y), UP.0, UP.1),
-        _ => Scale::log(points.iter().map(|(_, y)| *y), UP.0, UP.1),
-    };
-    let mut frame = Frame::new(&format!("{title} over {words}"), (x, y), metric);
+    let y = Scale::log(values(), UP.0, UP.1);
+    let title = format!("{} over {words}", numbers::title(metric));
+    let mut frame = Frame::new(&title, (x, y), metric);
     let mut ticks: Vec<f64> = points.iter().map(|(x, _)| *x).collect();
     ticks.sort_by(f64::total_cmp);
     ticks.dedup();
-    let every = ticks.len().div_ceil(6).max(1);
-    for tick in ticks.into_iter().step_by(every) {
-        frame.tick(tick, &super::short("", tick));
+    for tick in ticks {
+        let text = numbers::round("", tick);
+        frame.tick(tick, &text);
     }
     frame.below(words);
     for (arm, points) in &curves {
-        frame.curve(&view.class(*arm), view.arm(*arm), points);
+        let look = view.look(*arm);
+        frame.curve("curve", &look, points);
         for (x, y) in points {
             let place = (frame.x.place(*x), frame.y.place(*y));
-            frame
-                .drawing
-                .dot(&format!("dot {}", view.class(*arm)), place, 2.2);
+            frame.drawing.mark(&look, place, 2.8);
         }
+        let told = points.iter().map(|(x, y)| {
+            let value = numbers::value(metric, y * numbers::divisor(metric));
+            format!("{value} with {}", format::thousands(*x))
+        });
+        let told: Vec<String> = told.collect();
+        frame
+            .drawing
+            .tell(format!("{}: {}.", look.name, told.join(", ")));
     }
-    frame.figure(&format!("{title} over {words}"))
+    let unit = numbers::unit(metric);
+    let unit = if unit.is_empty() {
+        String::new()
+    } else {
+        format!(", {unit}")
+    };
+    frame.figure(&escaped(&format!("{title}{unit}")))
 }

@@ -1,63 +1,123 @@
-//! Room `bench`: every sample in the order in which it was taken. Whoever sees a slope here sees
-//! the machine change; whoever sees two clouds of one colour sees it change its mind.
+//! Room `bench`: every sample in the order in which it was taken, as its distance from the middle of
+//! its arm. Whoever sees the same slope in all lanes sees the machine change; whoever sees two clouds
+//! in one lane sees a server change its mind.
 
-use super::{ALONG, Frame, UP};
-use crate::bench::report::svg::Scale;
+use crate::bench::record::Sample;
+use crate::bench::report::scale::{Scale, count};
+use crate::bench::report::svg::{Anchor, Drawing, WIDTH};
 use crate::bench::report::view::CellView;
+use crate::bench::statistics::median;
+use crate::bench::table::format;
 
-/// Samples that are drawn at most; of more, as many in equal distances.
-const MOST: usize = 400;
+/// Samples of a lane at most; of more, as many at equal distances.
+const MOST: usize = 150;
+const LANE: f64 = 24.0;
+const TOP: f64 = 4.0;
+const NAMES: f64 = 92.0;
+const RIGHT: f64 = 52.0;
+/// What a lane reaches up and down, as a ratio.
+const REACHES: [f64; 6] = [1.02, 1.05, 1.1, 1.25, 1.5, 2.0];
+
+/// A sample: minutes, ratio to the middle, and whether it counts.
+type Dot = (f64, f64, bool);
 
 /// The plot of a cell.
 pub fn plot(cell: &CellView) -> String {
-    let mut dots = Vec::new();
+    let mut lanes: Vec<(usize, Vec<Dot>)> = Vec::new();
     for row in &cell.said.rows {
-        for sample in cell.samples(row.arm) {
-            if let Some(value) = sample.metrics.get(&cell.cell.headline) {
-                dots.push((row.arm, sample.at, *value, sample.invalid.is_empty()));
-            }
+        let dots = dots(cell, row.arm);
+        if !dots.is_empty() {
+            lanes.push((row.arm, dots));
         }
     }
-    if dots.len() < 3 {
+    let all = || lanes.iter().flat_map(|(_, dots)| dots.iter());
+    if all().count() < 3 || lanes.iter().all(|(_, dots)| dots.len() < 2) {
         return String::new();
     }
-    dots.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let every = dots.len().div_ceil(MOST).max(1);
-    let dots: Vec<_> = dots.into_iter().step_by(every).collect();
-    let x = Scale::linear(dots.iter().map(|(_, at, _, _)| at / 60.0), ALONG.0, ALONG.1);
-    let y = Scale::log(dots.iter().map(|(_, _, value, _)| *value), UP.0, UP.1);
+    let most = all().filter(|(_, _, counts)| *counts);
+    let most = most.map(|(_, ratio, _)| ratio.ln().abs().exp());
+    let most = most.fold(1.0, f64::max);
+    let reach = REACHES.into_iter().find(|reach| *reach >= most);
+    let reach = reach.unwrap_or(2.0);
+    let bottom = TOP + LANE * count(lanes.len());
     let title = format!(
         "{}: samples in the order in which they were taken",
         cell.cell.name
     );
-    let mut frame = Frame::new(&title, (x, y), &cell.cell.headline);
-    for tick in x.ticks(5) {
-        frame.tick(tick, &format!("{}", (tick * 1e3).round() / 1e3));
+    let mut drawing = Drawing::new(bottom + 32.0, &title);
+    let x = Scale::linear(all().map(|(at, _, _)| *at), NAMES, WIDTH - RIGHT);
+    for tick in x.ticks(4) {
+        let at = x.place(tick);
+        drawing.line("grid", (at, TOP), (at, bottom));
+        let text = format!("{}", (tick * 1e3).round() / 1e3);
+        drawing.text("tick", (at, bottom + 13.5), Anchor::Middle, &text);
     }
-    frame.below("minutes since the run began; crosses do not count");
-    for (arm, at, value, counts) in &dots {
-        let (x, y) = (frame.x.place(at / 60.0), frame.y.place(*value));
-        let class = cell.view.class(*arm);
-        let drawing = &mut frame.drawing;
-        if !counts {
-            let class = format!("cross {class}");
-            drawing.line(&class, (x - 2.5, y - 2.5), (x + 2.5, y + 2.5));
-            drawing.line(&class, (x - 2.5, y + 2.5), (x + 2.5, y - 2.5));
-        } else if cell.view.is_control(*arm) {
-            drawing.dot(&format!("hollow {class}"), (x, y), 2.8);
-        } else {
-            drawing.dot(&format!("dot {class}"), (x, y), 2.6);
-        }
+    let place = (NAMES.midpoint(WIDTH - RIGHT), bottom + 28.0);
+    drawing.text("tick", place, Anchor::Middle, "minutes since the run began");
+    let mut top = TOP;
+    for (arm, dots) in &lanes {
+        lane(&mut drawing, cell, (*arm, dots), (&x, reach, top));
+        top += LANE;
     }
-    let mut last: Vec<usize> = dots.iter().map(|dot| dot.0).collect();
-    last.sort_unstable();
-    last.dedup();
-    for arm in last {
-        let of = dots.iter().rfind(|dot| dot.0 == arm);
-        if let Some((_, at, value, _)) = of {
-            let class = cell.view.class(arm);
-            frame.curve(&class, cell.view.arm(arm), &[(at / 60.0, *value)]);
-        }
+    drawing.figure(&format!(
+        "Every sample in the order in which it was taken: distance from the middle of its arm, a \
+         lane reaches from &minus;{:.0} to +{:.0} %; crosses do not count",
+        100.0 * (1.0 - 1.0 / reach),
+        100.0 * (reach - 1.0)
+    ))
+}
+
+fn dots(cell: &CellView, arm: usize) -> Vec<Dot> {
+    let value = |sample: &Sample| sample.metrics.get(&cell.cell.headline).copied();
+    let valid: Vec<f64> = cell.valid(arm).filter_map(value).collect();
+    let any: Vec<f64> = cell.samples(arm).filter_map(value).collect();
+    let middle = median(&valid).or_else(|| median(&any));
+    let Some(middle) = middle.filter(|middle| *middle > 0.0 && middle.is_finite()) else {
+        return Vec::new();
+    };
+    let mut dots: Vec<Dot> = cell
+        .samples(arm)
+        .filter_map(|sample| {
+            let ratio = value(sample)? / middle;
+            let dot = (sample.at / 60.0, ratio, sample.invalid.is_empty());
+            (sample.at.is_finite() && ratio.is_finite()).then_some(dot)
+        })
+        .collect();
+    dots.sort_by(|(a, _, _), (b, _, _)| a.total_cmp(b));
+    let every = dots.len().div_ceil(MOST).max(1);
+    dots.into_iter().step_by(every).collect()
+}
+
+fn lane(
+    drawing: &mut Drawing,
+    cell: &CellView,
+    (arm, dots): (usize, &[Dot]),
+    (x, reach, top): (&Scale, f64, f64),
+) {
+    let look = cell.view.look(arm);
+    let y = Scale::around_one(reach, top + LANE - 3.0, top + 3.0);
+    let middle = y.place(1.0);
+    drawing.name_before(&look, (NAMES - 6.0, middle + 4.0));
+    drawing.line("one", (NAMES, middle), (WIDTH - RIGHT, middle));
+    let places = |counts: bool| -> Vec<(f64, f64)> {
+        let kind = dots.iter().filter(|dot| dot.2 == counts);
+        kind.map(|(at, ratio, _)| (x.place(*at), y.place(*ratio)))
+            .collect()
+    };
+    let valid = places(true);
+    // The line leads the eye: dots alone show no course.
+    drawing.path(&format!("thin {}", look.class), &valid);
+    drawing.dots(&format!("spots {}", look.class), &valid);
+    drawing.crosses(&format!("cross {}", look.class), &places(false));
+    let sizes: Vec<f64> = dots
+        .iter()
+        .filter(|dot| dot.2)
+        .map(|(_, ratio, _)| 100.0 * (ratio - 1.0).abs())
+        .collect();
+    if let Some(spread) = median(&sizes).filter(|_| sizes.len() > 2) {
+        let text = format!("±{} %", format::thousands(spread));
+        let place = (WIDTH - RIGHT + 5.0, middle + 4.0);
+        drawing.text("tick", place, Anchor::Start, &text);
+        drawing.tell(format!("{}: half of the samples within {text}.", look.name));
     }
-    frame.figure("Every sample, in the order in which it was taken")
 }
