@@ -1,14 +1,17 @@
 //! Room `bench`: what a server's processes have used so far.
+//!
+//! - `clock`: the processor time of a process, to the nanosecond
+//! - `family`: who belongs to a server
+//! - `read`: what the texts in /proc say
 
 mod clock;
+mod family;
 mod read;
 
-use serde::{Deserialize, Serialize};
+pub use family::family;
 
-/// Threads of a process that are asked for children: servers fork in their first.
-const MOST_FORKERS: usize = 8;
-/// Processes that are counted at most.
-const MOST_PROCESSES: usize = 100_000;
+use family::numbers;
+use serde::{Deserialize, Serialize};
 
 /// What a process and all its descendants have used since they began, children that have ended and
 /// were asked for included; and what the machine has. Of two accounts the difference is taken.
@@ -60,7 +63,7 @@ impl Account {
         let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
         let mut sum = Self::default();
         let mut found = false;
-        for pid in tree(pid) {
+        for pid in family(pid) {
             let Some(stat) = text(pid, "stat").as_deref().and_then(read::stat) else {
                 continue;
             };
@@ -90,9 +93,21 @@ impl Account {
         found.then_some(sum)
     }
 
+    /// The same, with what `other` says of the machine: of a server of thousands of threads the
+    /// account takes half a second, which the machine has not spent on anybody's requests.
+    #[must_use]
+    pub fn with_machine_of(self, other: &Self) -> Self {
+        Self {
+            machine: other.machine,
+            stolen: other.stolen,
+            overflows: other.overflows,
+            ..self
+        }
+    }
+
     /// Adds what takes long to find out: memory and descriptors of the same processes.
     pub fn add_memory(&mut self, pid: u32) {
-        for pid in tree(pid) {
+        for pid in family(pid) {
             let rollup = text(pid, "smaps_rollup").unwrap_or_default();
             let status = text(pid, "status").unwrap_or_default();
             self.proportional += read::value(&rollup, "Pss").unwrap_or(0);
@@ -119,37 +134,6 @@ impl Account {
         let user = u64::try_from(user).unwrap_or(used).min(used);
         (user, used - user)
     }
-}
-
-/// A process and all its descendants, parents first.
-fn tree(root: u32) -> Vec<u32> {
-    let mut all = vec![root];
-    let mut next = 0;
-    while let Some(pid) = all.get(next).copied() {
-        next += 1;
-        // A child is in the list of the thread that forked it.
-        for thread in numbers(&format!("/proc/{pid}/task"))
-            .into_iter()
-            .take(MOST_FORKERS)
-        {
-            let children = text(pid, &format!("task/{thread}/children")).unwrap_or_default();
-            let children = children
-                .split_whitespace()
-                .filter_map(|one| one.parse::<u32>().ok());
-            all.extend(children.take(MOST_PROCESSES.saturating_sub(all.len())));
-        }
-    }
-    all
-}
-
-/// The entries of a directory that are numbers, in order.
-fn numbers(path: &str) -> Vec<u32> {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let mut numbers: Vec<u32> = entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    numbers.sort_unstable();
-    numbers
 }
 
 fn text(pid: u32, name: &str) -> Option<String> {
@@ -183,7 +167,7 @@ mod tests {
         if let Some(account) = &mut account {
             account.add_memory(pid);
         }
-        for pid in tree(pid).into_iter().rev() {
+        for pid in family(pid).into_iter().rev() {
             let _ = Command::new("kill").arg(pid.to_string()).status();
         }
         let _ = shell.wait();

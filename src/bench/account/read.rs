@@ -27,6 +27,18 @@ pub fn stat(text: &str) -> Option<Stat> {
     })
 }
 
+/// The process that has started this one, of /proc/PID/stat.
+pub fn parent(text: &str) -> Option<u32> {
+    let (_, rest) = text.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The numbers of a text of numbers: the children in /proc/PID/task/TID/children.
+pub fn all(text: &str) -> Vec<u32> {
+    let words = text.split_whitespace();
+    words.filter_map(|one| one.parse().ok()).collect()
+}
+
 /// The number behind `name` and a colon, in a text with a line for each name.
 pub fn value(text: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines();
@@ -81,6 +93,13 @@ mod tests {
         assert_eq!(stat(text), Some(wanted));
         assert_eq!(stat("7 (a) S 1"), None);
         assert_eq!(stat(""), None);
+        assert_eq!((parent(text), parent("7 (a) S")), (Some(1), None));
+    }
+
+    #[test]
+    fn children_are_a_line_of_numbers() {
+        assert_eq!(all("12 345 6 "), [12, 345, 6]);
+        assert_eq!(all(""), [0_u32; 0]);
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub struct Line {
     pub begun: u64,
     /// Whether the request on its way ends with a reset.
     pub resets: bool,
+    /// Whether the present connection has had an answer.
+    pub has_answered: bool,
+    /// Whether it stands among those that have nothing to do.
+    pub is_free: bool,
     stream: Option<TcpStream>,
 }
 
@@ -73,6 +77,8 @@ impl Line {
             failures: 0,
             begun: 0,
             resets: false,
+            has_answered: false,
+            is_free: false,
             stream: None,
         }
     }
@@ -151,6 +157,7 @@ impl Line {
         self.reader = Reader::default();
         self.owed.clear();
         self.unsent.clear();
+        self.has_answered = false;
     }
 
     /// Ends it with a reset (SO_LINGER of 0, socket(7)).

@@ -1,6 +1,7 @@
 //! Room `bench`: who puts the server under load? A process of its own, with a loop of its own.
 //!
 //! - `play`: the loop. `talk`: what a connection does when something has come, or is due
+//! - `window`: where the measurement begins and ends
 //! - `line`: one connection. `squad`: what those of a group share
 //! - `slow`: those who send or read slowly on purpose
 //! - `reply`, `schedule`, `tally`: what is known without any I/O: where an answer ends, when a
@@ -16,10 +17,11 @@ mod squad;
 mod stall;
 mod talk;
 mod tally;
+mod window;
 
-use super::load::{Conduct, Load, Outcome};
+use super::load::{Conduct, Group, Load, Outcome};
 use super::platform;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -30,6 +32,15 @@ use std::sync::atomic::AtomicBool;
 const LONGEST_LOAD: u64 = 64 * 1024 * 1024;
 /// Connections at most.
 const MOST: usize = 1_000_000;
+/// Groups at most; each has its histograms.
+const MOST_GROUPS: usize = 1000;
+/// Requests on their way at once on a connection at most.
+const DEEPEST: u32 = 1000;
+/// Requests a second of an open loop at most: each takes some time even if it is only dropped, and
+/// who falls behind by that would never catch up.
+const FASTEST: f64 = 2e6;
+/// The longest warm-up, measurement and drain, ns: a day.
+const LONGEST: u64 = 86_400_000_000_000;
 
 /// Reads a load from standard input, plays it, and writes what came of it to standard output.
 ///
@@ -52,7 +63,8 @@ pub fn generate() -> Result<ExitCode, Box<dyn Error>> {
 fn play(load: &Load) -> Result<Outcome, Box<dyn Error>> {
     check(load)?;
     let stopped = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    // Whichever it is: a server that it has stopped must go on.
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         signal_hook::flag::register(signal, stopped.clone())?;
     }
     let mut problems = Vec::new();
@@ -74,8 +86,34 @@ fn check(load: &Load) -> Result<(), String> {
             "{connections} connections: 1 to {MOST} are possible"
         ));
     }
+    if load.groups.len() > MOST_GROUPS {
+        return Err(format!(
+            "{} groups: at most {MOST_GROUPS} are possible",
+            load.groups.len()
+        ));
+    }
     if load.measure == 0 {
         return Err("nothing is measured in no time".to_owned());
+    }
+    if [load.warm_up, load.measure, load.drain]
+        .iter()
+        .any(|time| *time > LONGEST)
+    {
+        return Err("warm-up, measurement and drain may take a day each, not more".to_owned());
+    }
+    match (load.stall, load.server) {
+        (Some(_), None) => return Err("a stall, and no process to stop".to_owned()),
+        (Some((at, time)), _) if at.saturating_add(time) > load.measure => {
+            return Err("the stall does not end within the measurement".to_owned());
+        }
+        _ => {}
+    }
+    // 0 and negative numbers are whole groups of processes (kill(2)).
+    let own = [1, std::process::id()];
+    if let Some(server) = load.server
+        && (own.contains(&server) || !i32::try_from(server).is_ok_and(|pid| pid > 0))
+    {
+        return Err(format!("process {server} is no server to measure"));
     }
     if let Some(source) = load.source
         && !line::are_both_loopback(source, load.target.ip())
@@ -85,26 +123,36 @@ fn check(load: &Load) -> Result<(), String> {
             load.target
         ));
     }
-    for group in &load.groups {
-        let (rate, asks) = match group.conduct {
-            Conduct::Closed { depth: 0 } => return Err(format!("{}: a depth of 0", group.name)),
-            Conduct::Closed { .. } | Conduct::Short { .. } => (1.0, true),
-            Conduct::Open { rate, .. } | Conduct::SlowRead { rate, .. } => (rate, true),
-            Conduct::Drip { rate } => (rate, false),
-            Conduct::Silent => (1.0, false),
-        };
-        if !(rate > 1e-3 && rate < 1e9) {
-            return Err(format!("{}: {rate} a second is no rate", group.name));
+    load.groups.iter().try_for_each(check_group)
+}
+
+fn check_group(group: &Group) -> Result<(), String> {
+    let name = &group.name;
+    let (rate, fastest, asks) = match group.conduct {
+        Conduct::Closed { depth } if !(1..=DEEPEST).contains(&depth) => {
+            return Err(format!(
+                "{name}: a depth of {depth}: 1 to {DEEPEST} are possible"
+            ));
         }
-        if asks && group.pages.is_empty() {
-            return Err(format!("{}: no page to ask for", group.name));
+        Conduct::Short { resets, .. } if resets > 100 => {
+            return Err(format!("{name}: {resets} of a hundred are too many"));
         }
-        let bad = group.pages.iter().find(|page| !is_target(&page.path));
-        if let Some(page) = bad {
-            return Err(format!("{:?} is no path for a request line", page.path));
-        }
+        Conduct::Closed { .. } | Conduct::Short { .. } => (1.0, 1.0, true),
+        Conduct::Open { rate, .. } => (rate, FASTEST, true),
+        Conduct::SlowRead { rate, .. } => (rate, 1e9, true),
+        Conduct::Drip { rate } => (rate, 1e9, false),
+        Conduct::Silent => (1.0, 1.0, false),
+    };
+    if !(rate > 1e-3 && rate <= fastest) {
+        return Err(format!("{name}: {rate} a second is no rate"));
     }
-    Ok(())
+    if asks && group.pages.is_empty() {
+        return Err(format!("{name}: no page to ask for"));
+    }
+    match group.pages.iter().find(|page| !is_target(&page.path)) {
+        Some(page) => Err(format!("{:?} is no path for a request line", page.path)),
+        None => Ok(()),
+    }
 }
 
 /// Whether it can stand in a request line as it is.

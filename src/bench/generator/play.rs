@@ -56,11 +56,13 @@ pub struct Play<'l> {
     gathered: usize,
     turn: u64,
     origin: Instant,
-    stall: Stall,
+    /// How long its clock has stood still, ns.
+    pub(super) stood: u64,
+    pub(super) stall: Stall,
     stopped: Arc<AtomicBool>,
-    accounts: Option<(Account, Account)>,
-    own: (Account, Account),
-    measured: u64,
+    pub(super) accounts: Option<(Account, Account)>,
+    pub(super) own: (Account, Account),
+    pub(super) measured: u64,
     problems: Vec<String>,
 }
 
@@ -91,6 +93,7 @@ impl<'l> Play<'l> {
             gathered: 0,
             turn: 0,
             origin: Now::read().instant,
+            stood: 0,
             stall: Stall::new(load.server, load.stall),
             stopped,
             accounts: None,
@@ -100,10 +103,11 @@ impl<'l> Play<'l> {
         })
     }
 
-    /// Nanoseconds since the beginning.
+    /// Nanoseconds since the beginning, but for those in which the accounts were read.
     pub(super) fn now(&self) -> u64 {
         let since = Now::read().instant.saturating_duration_since(self.origin);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        let since = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        since.saturating_sub(self.stood)
     }
 
     /// Plays it to its end.
@@ -179,43 +183,6 @@ impl<'l> Play<'l> {
         }
     }
 
-    fn begin_measuring(&mut self) {
-        self.own.0 = Account::of(std::process::id()).unwrap_or_default();
-        let server = self.load.server.and_then(Account::of);
-        self.accounts = server.map(|account| (account, Account::default()));
-        let now = self.now();
-        let window = now..now + self.load.measure;
-        for (number, squad) in self.squads.iter_mut().enumerate() {
-            let there = |line: &&Line| line.group == number && line.is_open();
-            let open = self.lines.iter().filter(there).count();
-            let open = match squad.is_short() {
-                true => self
-                    .load
-                    .groups
-                    .get(number)
-                    .map_or(0, |one| one.connections),
-                false => u32::try_from(open).unwrap_or(u32::MAX),
-            };
-            squad.tally.begin(window.clone(), open);
-        }
-        self.stall.begin(now);
-        self.phase = Phase::Measuring(window.end);
-        self.measured = now;
-    }
-
-    fn begin_draining(&mut self, now: u64, end: u64) {
-        self.release(end);
-        if let (Some(server), Some((_, after))) = (self.load.server, &mut self.accounts) {
-            *after = Account::of(server).unwrap_or_default();
-        }
-        self.own.1 = Account::of(std::process::id()).unwrap_or_default();
-        self.measured = end.saturating_sub(self.measured);
-        self.squads
-            .iter_mut()
-            .for_each(|squad| squad.next_due = u64::MAX);
-        self.phase = Phase::Draining(now + self.load.drain);
-    }
-
     /// Whether nothing is owed any more.
     fn is_drained(&self) -> bool {
         let waits = |squad: &Squad| !squad.waiting.is_empty();
@@ -233,7 +200,7 @@ impl<'l> Play<'l> {
     }
 
     /// Releases the requests of open loops that are due by `now`.
-    fn release(&mut self, now: u64) {
+    pub(super) fn release(&mut self, now: u64) {
         for number in 0..self.squads.len() {
             while let Some(due) = self.next_due(number, now) {
                 self.owe(number, due);
@@ -267,9 +234,16 @@ impl<'l> Play<'l> {
         squad.waiting.push_back(due);
         let is_prompt = squad.waiting.len() == 1;
         let now = self.now();
-        if self.send_waiting(number, now) && is_prompt {
+        let has_sent = self.send_waiting(number, now);
+        let counts = has_sent && is_prompt && self.is_measured(number, due);
+        if counts {
             self.lag.record(now.saturating_sub(due));
         }
+    }
+
+    fn is_measured(&self, number: usize, due: u64) -> bool {
+        let squad = self.squads.get(number);
+        squad.is_some_and(|squad| squad.tally.is_in_window(due))
     }
 
     /// How long the poll may sleep.
@@ -324,6 +298,14 @@ impl<'l> Play<'l> {
     fn finish(mut self) -> Outcome {
         let now = self.now();
         self.stall.end();
+        if !matches!(self.phase, Phase::Draining(_)) {
+            self.tell("a signal ended it before its time".to_owned());
+            let begun = matches!(self.phase, Phase::Measuring(_));
+            let begin = if begun { self.measured } else { now };
+            self.measured = now.saturating_sub(begin);
+            self.accounts = None;
+            self.own = Default::default();
+        }
         if let (Some(server), Some((_, after))) = (self.load.server, &mut self.accounts) {
             // With the connections still there, and after the last answer: it takes its time.
             after.add_memory(server);

@@ -19,6 +19,8 @@ impl Play<'_> {
             return;
         };
         let (length, pause) = portion(rate);
+        // A server that takes nothing is not sent ever more.
+        let length = if line.unsent.is_empty() { length } else { 0 };
         for _ in 0..length {
             let at = line.page;
             let endless = DRIPS.get(at.saturating_sub(DRIP.len()) % DRIPS.len());

@@ -72,26 +72,33 @@ impl Play<'_> {
         }
     }
 
-    /// Ends a connection; there will be another, unless it is late.
+    /// Ends a connection; there will be another, unless it is late and nobody waits for one.
     fn part(&mut self, index: usize, now: u64, failed: bool) {
         let Some(line) = self.lines.get_mut(index) else {
             return;
         };
         line.close();
         line.failures = if failed { line.failures + 1 } else { 0 };
+        let (failures, begun) = (line.failures, line.begun);
         let again = match self.phase {
-            Phase::Gathering(_) => line.failures < ATTEMPTS,
+            Phase::Gathering(_) => failures < ATTEMPTS,
             Phase::Warming(_) | Phase::Measuring(_) => true,
-            Phase::Draining(_) => false,
+            Phase::Draining(_) => self.is_waited_for(index),
         };
         if !again {
             return;
         }
-        let pause = match line.failures {
+        let pause = match failures {
             0 => 0,
             failures => PAUSE >> (10 - failures.min(10)),
         };
-        self.timers.push(Reverse((now + pause, index, line.begun)));
+        self.timers.push(Reverse((now + pause, index, begun)));
+    }
+
+    /// Whether requests that were due in time wait for a connection like this one.
+    fn is_waited_for(&self, index: usize) -> bool {
+        let squad = self.squad_of(index);
+        squad.is_some_and(|squad| !squad.waiting.is_empty())
     }
 
     /// Begins what is done on a connection that stands; or makes it, if it does not.
@@ -143,8 +150,11 @@ impl Play<'_> {
 
     /// A connection of an open loop has nothing to do: perhaps somebody waits for one.
     fn rejoin(&mut self, index: usize, group: usize, now: u64) {
-        if let Some(squad) = self.squads.get_mut(group) {
-            squad.free.push_back(index);
+        if let (Some(squad), Some(line)) = (self.squads.get_mut(group), self.lines.get_mut(index)) {
+            // Who has ended while he was free still stands there.
+            if !std::mem::replace(&mut line.is_free, true) {
+                squad.free.push_back(index);
+            }
         }
         self.send_waiting(group, now);
     }
@@ -159,11 +169,12 @@ impl Play<'_> {
             let Some(index) = squad.free.pop_front() else {
                 break;
             };
+            let Some(line) = self.lines.get_mut(index) else {
+                continue;
+            };
+            line.is_free = false;
             // Those that have ended meanwhile come back when they are connected again.
-            if let Some(line) = self.lines.get_mut(index)
-                && line.state == State::Open
-                && line.owed.is_empty()
-            {
+            if line.state == State::Open && line.owed.is_empty() {
                 squad.waiting.pop_front();
                 ask(line, squad, due, now);
                 line.flush();
@@ -251,6 +262,7 @@ impl Play<'_> {
             return false;
         };
         line.failures = 0;
+        line.has_answered = true;
         if let Conduct::Short { closer, .. } = squad.conduct {
             // Who has said that he closes is waited for.
             let waits = closer == Closer::Server && closes;
@@ -292,7 +304,10 @@ impl Play<'_> {
         if !failed && let Some(answer) = line.reader.end() {
             let request = line.owed.pop_front().unwrap_or_default();
             squad.answered(line.number, &request, answer, now);
+            line.has_answered = true;
         }
+        // Who is sent away at once, again and again, does not come back at once.
+        let in_vain = !line.has_answered;
         let mut lost = false;
         for request in std::mem::take(&mut line.owed) {
             let has_begun = request.first.is_some();
@@ -310,8 +325,7 @@ impl Play<'_> {
             let fault = if failed { Fault::Reset } else { Fault::Closed };
             squad.tally.fault(fault, now);
         }
-        let drips = matches!(squad.conduct, Conduct::Drip { .. });
-        self.part(index, now, lost || drips);
+        self.part(index, now, lost || in_vain);
     }
 
     /// Does what timers are due for.
@@ -329,8 +343,11 @@ impl Play<'_> {
                 continue;
             }
             match (line.state, self.squad_of(index).map(|squad| squad.conduct)) {
-                (State::Apart, _) if !matches!(self.phase, Phase::Draining(_)) => {
-                    self.connect(index, now);
+                (State::Apart, _) => {
+                    let is_late = matches!(self.phase, Phase::Draining(_));
+                    if !is_late || self.is_waited_for(index) {
+                        self.connect(index, now);
+                    }
                 }
                 (State::Open, Some(Conduct::Drip { rate })) => self.drip(index, rate, now),
                 (State::Open, Some(Conduct::SlowRead { rate, .. })) => self.sip(index, rate, now),

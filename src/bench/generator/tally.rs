@@ -122,6 +122,11 @@ impl Tally {
         self.seen.connected += u64::from(self.window.contains(&now));
     }
 
+    /// Whether that is a time of the measurement.
+    pub fn is_in_window(&self, at: u64) -> bool {
+        self.window.contains(&at)
+    }
+
     /// A request of an open loop is due.
     pub fn due(&mut self, at: u64) {
         self.seen.due += u64::from(self.window.contains(&at));
