@@ -43,7 +43,8 @@ pub fn table(cell: &CellView) -> String {
     let headings: Vec<String> = columns.iter().map(|name| heading(name)).collect();
     let mut page = format!(
         "<div class=\"scroll\" tabindex=\"0\"><table>\n<tr><th>model</th>{}<th \
-         class=\"left\">to the reference</th><th class=\"left\">verdict</th>{}<th>samples</th></tr>\n",
+         class=\"left\">to the reference</th><th class=\"left\">verdict</th>{}\
+         <th>samples</th></tr>\n",
         heading(&cell.cell.headline),
         headings.concat()
     );

@@ -1,5 +1,5 @@
-//! Room `bench`: how does a number become a place on paper, and which round numbers stand beside it?
-//! Whatever the data are, a place is a number between two ends.
+//! Room `bench`: how does a number become a place on paper, and which round numbers stand beside
+//! it? Whatever the data are, a place is a number between two ends.
 
 /// What is plotted is between these: beyond them is no measurement, and no tick could be counted.
 const LEAST: f64 = 1e-9;

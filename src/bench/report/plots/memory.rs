@@ -1,5 +1,5 @@
-//! Room `bench`: what does a connection that says nothing take? The memory of the server's processes
-//! at several numbers of them in the same process: what counts is how steep it is.
+//! Room `bench`: what does a connection that says nothing take? The memory of the server's
+//! processes at several numbers of them in the same process: what counts is how steep it is.
 
 use super::frame::{ALONG, Frame, UP};
 use super::growth::{Curves, tidied};

@@ -1,6 +1,6 @@
-//! Room `bench`: every sample in the order in which it was taken, as its distance from the middle of
-//! its arm. Whoever sees the same slope in all lanes sees the machine change; whoever sees two clouds
-//! in one lane sees a server change its mind.
+//! Room `bench`: every sample in the order in which it was taken, as its distance from the middle
+//! of its arm. Whoever sees the same slope in all lanes sees the machine change; whoever sees two
+//! clouds in one lane sees a server change its mind.
 
 use crate::bench::record::Sample;
 use crate::bench::report::scale::{Scale, count};

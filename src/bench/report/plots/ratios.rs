@@ -60,13 +60,10 @@ fn panel(cell: &CellView, reach: f64) -> String {
     let bottom = TOP + ROW * count(rows.len());
     let title = format!("{}: ratios to the reference", cell.cell.name);
     let mut drawing = Drawing::new(bottom + 18.0, &title);
-    let band = [1.0 / (1.0 + cell.said.band), 1.0 + cell.said.band].map(|one| scale.place(one));
-    let from = band[0].min(band[1]);
-    drawing.bar(
-        "band",
-        (from, TOP),
-        ((band[1] - band[0]).abs(), bottom - TOP),
-    );
+    let low = scale.place(1.0 / (1.0 + cell.said.band));
+    let high = scale.place(1.0 + cell.said.band);
+    let size = ((high - low).abs(), bottom - TOP);
+    drawing.bar("band", (low.min(high), TOP), size);
     for tick in scale.ticks(3) {
         let x = scale.place(tick);
         drawing.line("grid", (x, TOP), (x, bottom));
