@@ -12,7 +12,7 @@ use crate::bench::report::view::{CellView, View};
 use crate::bench::table::format;
 
 const NAMES: f64 = 92.0;
-const TEXTS: f64 = 112.0;
+const TEXTS: f64 = 126.0;
 const ROW: f64 = 19.0;
 const TOP: f64 = 18.0;
 /// How far the axis of all panels may reach: 1.5 is from 0.67 to 1.5 times.
