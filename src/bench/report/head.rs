@@ -26,9 +26,11 @@ pub fn html(view: &View) -> String {
     page += &facts(view);
     page += "</header>\n<main>\n";
     page += &stamp(view);
+    page += "<div class=\"top\">\n<div>\n";
     page += &format!("<p class=\"lead\">{}</p>\n", escaped(&result(view)));
-    page += &format!("<p class=\"dim\">{}</p>\n", escaped(&trust(view)));
+    page += &format!("<p class=\"dim\">{}</p>\n</div>\n", escaped(&trust(view)));
     page += &tally(view);
+    page += "</div>\n";
     page += &navigation(view);
     page += &glance(view);
     page

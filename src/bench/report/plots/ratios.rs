@@ -11,14 +11,14 @@ use crate::bench::report::svg::{Anchor, Drawing, WIDTH, escaped};
 use crate::bench::report::view::{CellView, View};
 use crate::bench::table::format;
 
-const NAMES: f64 = 92.0;
-const TEXTS: f64 = 126.0;
+const NAMES: f64 = 90.0;
+const TEXTS: f64 = 127.0;
 const ROW: f64 = 19.0;
 const TOP: f64 = 18.0;
 /// How far the axis of all panels may reach: 1.5 is from 0.67 to 1.5 times.
 const REACHES: [f64; 8] = [1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 /// The part of all ratios that are to be on it; the rest is at its ends, as an arrow.
-const PART: f64 = 0.9;
+const PART: f64 = 0.75;
 
 /// The panels of all cells.
 pub fn panels(view: &View) -> String {
