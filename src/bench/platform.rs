@@ -8,8 +8,8 @@ use std::io;
 pub const MANY_LOOPBACKS: bool = cfg!(target_os = "linux");
 
 /// Whether a receive that was not filled has emptied the socket, and what comes next will be
-/// announced: so it is with edges. mio's poll(2) selector, which tests may choose, announces nothing
-/// until a receive has found nothing.
+/// announced: so it is with edges. mio's poll(2) selector, which tests may choose, announces
+/// nothing until a receive has found nothing.
 pub const SHORT_MEANS_EMPTY: bool = !cfg!(mio_unsupported_force_poll_poll);
 
 /// Whether this program was built without optimization, and so says nothing about speed.

@@ -35,13 +35,18 @@ fn over_all(view: &View, workload: &str) -> String {
 fn grid(figures: &str) -> String {
     match figures.is_empty() {
         true => String::new(),
-        false => format!("<div class=\"grid\">\n{figures}</div>\n"),
+        false => {
+            // Four in rows of three would leave one alone.
+            let few = matches!(figures.matches("<figure>").count(), 2 | 4);
+            let class = if few { "grid two" } else { "grid" };
+            format!("<div class=\"{class}\">\n{figures}</div>\n")
+        }
     }
 }
 
 fn section(cell: &CellView) -> String {
     let mut page = format!(
-        "<section id=\"{}\">\n<h3>{}</h3>\n<p class=\"dim\">{}. {}</p>\n",
+        "<section id=\"{}\">\n<h3>{}</h3>\n<p class=\"dim about\">{}. {}</p>\n",
         cell.anchor(),
         escaped(&cell.cell.name),
         escaped(&cell.cell.description),
@@ -65,7 +70,7 @@ fn section(cell: &CellView) -> String {
     page += &reasons(cell);
     if let Some(command) = &cell.cell.reproduce {
         page += &format!(
-            "<p class=\"dim\">Something like it with another tool: <code>{}</code></p>\n",
+            "<p class=\"dim command\">Something like it with another tool: <code>{}</code></p>\n",
             escaped(command)
         );
     }
@@ -78,9 +83,10 @@ fn control(cell: &CellView) -> String {
         return String::new();
     };
     format!(
-        "The reference beside itself: {}. Ratios within {:.1} % of 1 are not told from chance.",
+        "The reference beside itself: {}. Ratios between {:.3} and {:.3} are not told from chance.",
         format::finely(control),
-        100.0 * cell.said.band
+        1.0 / (1.0 + cell.said.band),
+        1.0 + cell.said.band
     )
 }
 

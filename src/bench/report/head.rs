@@ -26,9 +26,11 @@ pub fn html(view: &View) -> String {
     page += &facts(view);
     page += "</header>\n<main>\n";
     page += &stamp(view);
+    page += "<div class=\"top\">\n<div>\n";
     page += &format!("<p class=\"lead\">{}</p>\n", escaped(&result(view)));
-    page += &format!("<p class=\"dim\">{}</p>\n", escaped(&trust(view)));
+    page += &format!("<p class=\"dim\">{}</p>\n</div>\n", escaped(&trust(view)));
     page += &tally(view);
+    page += "</div>\n";
     page += &navigation(view);
     page += &glance(view);
     page
@@ -76,8 +78,8 @@ fn stamp(view: &View) -> String {
         (
             "bad",
             "UNPROVEN",
-            "The reactor differs from itself by more than chance makes it. Believe no ratio on this \
-             page; find what disturbed the machine, and run it again.",
+            "The reactor differs from itself by more than chance makes it. Believe no ratio on \
+             this page; find what disturbed the machine, and run it again.",
         )
     } else if view.run.preset == Preset::Quick || !counts(view).has_verdicts() {
         (
@@ -100,8 +102,8 @@ fn problems(view: &View) -> String {
     match view.run.problems.len() {
         0 => String::new(),
         many => format!(
-            "<div class=\"stamp bad\" role=\"note\"><strong>PROBLEMS</strong> <span>{many} with the \
-             run as a whole: <a href=\"#problems\">which they are</a>.</span></div>\n"
+            "<div class=\"stamp bad\" role=\"note\"><strong>PROBLEMS</strong> <span>{many} with \
+             the run as a whole: <a href=\"#problems\">which they are</a>.</span></div>\n"
         ),
     }
 }
@@ -316,9 +318,9 @@ fn glance(view: &View) -> String {
     }
     format!(
         "<h2 id=\"glance\">At a glance</h2>\n<p class=\"dim\">The sign is the middle of the ratios \
-         to the reference, each within its round (the faint dots); the line is where the truth lies \
-         with 95 % confidence, or with too few rounds the least and the greatest. The band is what \
-         chance alone does. Right is better, and a step of one length is one ratio in all \
+         to the reference, each within its round (the faint dots); the line is where the truth \
+         lies with 95 % confidence, or with too few rounds the least and the greatest. The band is \
+         what chance alone does. Right is better, and a step of one length is one ratio in all \
          panels; an arrow leads beyond. A word stands only where a difference is proven.</p>\n\
          <div class=\"grid\">\n{panels}</div>\n"
     )

@@ -36,8 +36,8 @@ pub fn times(ratio: f64) -> String {
     format!("{}", (ratio * 1e6).round() / 1e6)
 }
 
-/// What such values are divided by before they are plotted, so that ticks are round in the unit that
-/// is written: KiB are written as MiB.
+/// What such values are divided by before they are plotted, so that ticks are round in the unit
+/// that is written: KiB are written as MiB.
 pub fn divisor(metric: &str) -> f64 {
     if is_size(metric) { 1024.0 } else { 1.0 }
 }

@@ -35,7 +35,7 @@ const COLUMNS: &[&str] = &[
     "cpu_share",
 ];
 /// Columns at most.
-const MOST: usize = 9;
+const MOST: usize = 7;
 
 /// The table.
 pub fn table(cell: &CellView) -> String {
@@ -43,7 +43,8 @@ pub fn table(cell: &CellView) -> String {
     let headings: Vec<String> = columns.iter().map(|name| heading(name)).collect();
     let mut page = format!(
         "<div class=\"scroll\" tabindex=\"0\"><table>\n<tr><th>model</th>{}<th \
-         class=\"left\">to the reference</th><th class=\"left\">verdict</th>{}<th>samples</th></tr>\n",
+         class=\"left\">to the reference</th><th class=\"left\">verdict</th>\
+         <th>samples</th>{}</tr>\n",
         heading(&cell.cell.headline),
         headings.concat()
     );
@@ -72,7 +73,7 @@ fn columns(cell: &CellView) -> Vec<&'static str> {
         let mut rows = cell.said.rows.iter();
         rows.any(|row| row.medians.contains_key(**name)) && **name != cell.cell.headline
     };
-    let told = |name: &&&str| !is_trivial(cell, name);
+    let told = |name: &&&str| !is_trivial(cell, name) && !is_aside(cell, name);
     let all = COLUMNS.iter().filter(measured).filter(told);
     all.copied().take(MOST).collect()
 }
@@ -93,6 +94,16 @@ fn is_trivial(cell: &CellView, name: &str) -> bool {
     values.all(|value| (value - usual).abs() < room)
 }
 
+/// Whether a metric is beside the point: of the other group than the one that is compared, or what
+/// the headline has said already.
+fn is_aside(cell: &CellView, name: &str) -> bool {
+    match cell.cell.headline.as_str() {
+        headline if headline.contains('.') => ["throughput", "p50", "p999"].contains(&name),
+        "cpu_connection" | "cpu_gigabyte" => name == "cpu",
+        _ => false,
+    }
+}
+
 fn line(cell: &CellView, row: &Row, columns: &[&str], most: f64) -> String {
     let look = cell.look(row);
     let word = row.verdict.word(&cell.cell.headline);
@@ -111,7 +122,7 @@ fn line(cell: &CellView, row: &Row, columns: &[&str], most: f64) -> String {
     };
     format!(
         "<tr><th class=\"{}\">{}{}</th>{}<td class=\"left\">{}</td><td \
-         class=\"left{class}\">{word}</td>{}<td>{samples}</td></tr>\n",
+         class=\"left{class}\">{word}</td><td>{samples}</td>{}</tr>\n",
         look.class,
         look.key(),
         escaped(cell.view.arm(row.arm)),

@@ -1,5 +1,5 @@
-//! Room `bench`: how does a number become a place on paper, and which round numbers stand beside it?
-//! Whatever the data are, a place is a number between two ends.
+//! Room `bench`: how does a number become a place on paper, and which round numbers stand beside
+//! it? Whatever the data are, a place is a number between two ends.
 
 /// What is plotted is between these: beyond them is no measurement, and no tick could be counted.
 const LEAST: f64 = 1e-9;
@@ -145,8 +145,8 @@ impl Scale {
 }
 
 /// Moves labels apart that would stand on each other: at least `gap` between two, in their order,
-/// and none below `most`.
-pub fn apart(places: &mut [f64], gap: f64, most: f64) {
+/// none above `least`, and then, if there is room for all, none below `most`.
+pub fn apart(places: &mut [f64], gap: f64, (least, most): (f64, f64)) {
     let mut order: Vec<usize> = (0..places.len()).collect();
     let at = |places: &[f64], index: &usize| places.get(*index).copied().unwrap_or(0.0);
     order.sort_by(|a, b| at(places, a).total_cmp(&at(places, b)));
@@ -178,10 +178,17 @@ pub fn apart(places: &mut [f64], gap: f64, most: f64) {
         }
     }
     let mut most = most;
-    for index in ordered.into_iter().rev() {
-        if let Some(place) = places.get_mut(index) {
+    for index in ordered.iter().rev() {
+        if let Some(place) = places.get_mut(*index) {
             *place = place.min(most);
             most = *place - gap;
+        }
+    }
+    let mut least = least;
+    for index in ordered {
+        if let Some(place) = places.get_mut(index) {
+            *place = place.max(least);
+            least = *place + gap;
         }
     }
 }
@@ -232,10 +239,13 @@ mod tests {
     #[test]
     fn labels_that_meet_are_moved_apart_around_their_middle_and_stay_on_the_paper() {
         let mut places = [50.0, 10.0, 51.0, 52.0];
-        apart(&mut places, 10.0, 80.0);
+        apart(&mut places, 10.0, (0.0, 80.0));
         assert_eq!(places, [41.0, 10.0, 51.0, 61.0]);
-        apart(&mut places, 10.0, 55.0);
+        apart(&mut places, 10.0, (0.0, 55.0));
         assert_eq!(places, [35.0, 10.0, 45.0, 55.0]);
+        let mut places = [2.0, 1.0, 70.0];
+        apart(&mut places, 10.0, (8.0, 80.0));
+        assert_eq!(places, [18.0, 8.0, 70.0]);
     }
 
     proptest! {
@@ -285,11 +295,11 @@ mod tests {
         ) {
             places.sort_by(f64::total_cmp);
             let before = places.clone();
-            apart(&mut places, 12.0, 158.0);
+            apart(&mut places, 12.0, (8.0, 158.0));
             for pair in places.windows(2) {
                 prop_assert!(pair[1] - pair[0] > 12.0 - 1e-6, "{before:?} {places:?}");
             }
-            prop_assert!(places.iter().all(|place| *place <= 158.0), "{places:?}");
+            prop_assert!(places.iter().all(|one| (8.0..=158.0).contains(one)), "{places:?}");
         }
     }
 }

@@ -121,8 +121,8 @@ impl Look {
     pub fn key(&self) -> String {
         let kind = if self.hollow { "hollow" } else { "dot" };
         format!(
-            "<svg class=\"key\" viewBox=\"0 0 12 12\" aria-hidden=\"true\"><path class=\"{kind} {}\" \
-             d=\"{}\"/></svg>",
+            "<svg class=\"key\" viewBox=\"0 0 12 12\" aria-hidden=\"true\"><path class=\"{kind} \
+             {}\" d=\"{}\"/></svg>",
             self.class,
             self.shape.path((6.0, 6.0), 4.0)
         )

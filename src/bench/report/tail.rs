@@ -14,24 +14,25 @@ const HOW: &str = "\
 can do; but a slow server is asked less, so it looks better than it is. In an open loop requests \
 come at their own times, as those of many users do. That finds out how long they wait.</dd>
 <dt>Response time, service time</dt>
-<dd>Response time begins when a request is due. Service time begins when it is sent. They differ if \
-a request has to wait before it can be sent.</dd>
+<dd>Response time begins when a request is due. Service time begins when it is sent. They differ \
+if a request has to wait before it can be sent.</dd>
 <dt>Coordinated omission</dt>
-<dd>If a server stands still, the requests of that time are late before they are sent. A clock that \
-starts with the sending does not see that, and a closed loop does not even make them: both show good \
-figures for a bad server. So waits are told as response time, from an open loop where one is \
-possible.</dd>
+<dd>If a server stands still, the requests of that time are late before they are sent. A clock \
+that starts with the sending does not see that, and a closed loop does not even make them: both \
+show good figures for a bad server. So waits are told as response time, from an open loop where \
+one is possible.</dd>
 <dt>The control (A and A')</dt>
 <dd>The reference runs twice in every round, as two arms. They are the same program, so what \
-differs between them is chance. A difference of another arm that is no larger proves nothing; and if \
-the two differ by more than chance, nothing is proven at all.</dd>
+differs between them is chance. A difference of another arm that is no larger proves nothing; and \
+if the two differ by more than chance, nothing is proven at all.</dd>
 <dt>Ratio and interval</dt>
-<dd>Samples of a round are taken one after the other, so the moods of the machine hit both sides of \
-a ratio. 0.86 [0.83,0.89] is: 0.86 times the reference, and the truth lies between 0.83 and 0.89 \
-with 95 % confidence. Round brackets hold the least and the greatest of too few rounds.</dd>
+<dd>Samples of a round are taken one after the other, so the moods of the machine hit both sides \
+of a ratio. 0.86 [0.83,0.89] is: 0.86 times the reference, and the truth lies between 0.83 and \
+0.89 with 95 % confidence. Round brackets hold the least and the greatest of too few rounds.</dd>
 <dt>Verdicts</dt>
-<dd>A word such as slower stands only if the interval leaves out 1 and the difference is larger than \
-the band of the control, from six rounds or more. No difference shown is not the same as equal.</dd>
+<dd>A word such as slower stands only if the interval leaves out 1 and the difference is larger \
+than the band of the control, from six rounds or more. \
+No difference shown is not the same as equal.</dd>
 <dt>Crossed out</dt>
 <dd>Samples that do not count, for a reason that is told with them. They are kept, and shown.</dd>
 </dl>

@@ -188,8 +188,8 @@ impl Used<'_> {
                 "cpu_machine",
                 1e6 * (machine - self.generator).max(0.0) / answers,
             );
-            // The kernel counts the two in ticks; their sum is known better than that. Who has lived
-            // for less than a tick has none to be divided by, and all of it counts as user.
+            // The kernel counts the two in ticks; their sum is known better than that. Who has
+            // lived for less than a tick has none to be divided by, and all of it counts as user.
             let (user, system) = (difference(|one| one.user), difference(|one| one.system));
             if user + system > 0.0 && live {
                 let each = 1e6 * processor / answers / (user + system);

@@ -113,8 +113,9 @@ pub fn dropped(stage: &Stage) -> Findings {
         ),
         Finding::equal("sent", &u64::from(CONNECTIONS), &seen.whole.requests),
         Finding::equal("missing", &named(&missing), &named(&seen.errors)),
-        // Who has no answer counts with the time that he has waited: who leaves him out lies. Not all
-        // of those who are held need have been due in the window: the first may be so before it.
+        // Who has no answer counts with the time that he has waited: who leaves him out lies. Not
+        // all of those who are held need have been due in the window: the first may be so before
+        // it.
         Finding::equal(
             "dropped and recorded",
             &seen.due,

@@ -33,7 +33,7 @@ use std::process::ExitCode;
 
 /// How often a test with a clock may be repeated. What the machine does meanwhile spoils one
 /// attempt or two; what the generator does wrong spoils all.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 5;
 
 /// The command line makes no sense.
 const USAGE: u8 = 2;
@@ -74,7 +74,7 @@ const TESTS: &[Test] = &[
     timed("delay 1 ms", times::delay_1),
     timed("delay 5 ms", times::delay_5),
     timed("delay 50 ms", times::delay_50),
-    timed("beat 1 ms", rates::beat),
+    timed("beat 5 ms", rates::beat),
     timed("two-point latency", times::two_point),
     timed("stall, open loop", times::stall_open),
     timed("stall, closed loop", times::stall_closed),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// How long is looked before it is said that all is quiet.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long is waited for that.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What others may use of a quiet machine, percent.
 const QUIET: f64 = 4.0;
 

@@ -9,13 +9,13 @@ use crate::bench::oracle::Manner;
 
 type Findings = Result<Vec<Finding>, Trouble>;
 
-/// An answer each millisecond on each connection, by the oracle's clock: what the generator does
-/// between two does not matter, so the rate is c / d exactly, but for beats that a busy machine
-/// misses.
+/// An answer each 5 ms on each connection, by the oracle's clock: what the generator does between
+/// two does not matter, so the rate is c / d exactly, but for beats that a busy machine misses.
 pub fn beat(stage: &Stage) -> Findings {
+    const BEAT: u64 = 5 * MS;
     const CONNECTIONS: u32 = 8;
     let manner = Manner::Beat {
-        long: MS,
+        long: BEAT,
         among: u64::from(CONNECTIONS),
     };
     let scene = Scene {
@@ -23,7 +23,7 @@ pub fn beat(stage: &Stage) -> Findings {
         ..Scene::closed(manner, CONNECTIONS, stage.long(1000, 3000))
     };
     let played = stage.play(&scene)?;
-    let truth = f64::from(CONNECTIONS) * 1000.0;
+    let truth = f64::from(CONNECTIONS) * 1e9 / number(BEAT);
     let mut found = played.both_ends();
     found.push(Finding::within(
         "rate",

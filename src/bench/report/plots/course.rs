@@ -18,7 +18,7 @@ const WORKLOADS: &[&str] = &[
     "coldfile",
     "idle",
 ];
-const STRIP: f64 = 40.0;
+const STRIP: f64 = 42.0;
 const TOP: f64 = 4.0;
 const NAMES: f64 = 92.0;
 const RIGHT: f64 = 46.0;
@@ -97,7 +97,7 @@ fn together(course: &[Slice]) -> Vec<Slice> {
 fn strip(drawing: &mut Drawing, (look, course): (&Look, &[Slice]), y: &Scale, columns: usize) {
     let base = y.place(0.0);
     let (from, to) = (NAMES, WIDTH - RIGHT);
-    for tick in y.ticks(3) {
+    for tick in y.ticks(2) {
         let at = y.place(tick);
         drawing.line("grid", (from, at), (to, at));
         let text = numbers::round("max", tick);
@@ -105,10 +105,13 @@ fn strip(drawing: &mut Drawing, (look, course): (&Look, &[Slice]), y: &Scale, co
     }
     drawing.name_before(look, (NAMES - 6.0, base - 15.0));
     let longest = course.iter().map(|one| one.longest).max().unwrap_or(0);
-    let longest = numbers::value("max", us(longest));
+    let longest = match longest {
+        0 => "no answer".to_owned(),
+        time => format!("≤ {}", numbers::value("max", us(time))),
+    };
     let place = (NAMES - 6.0, base - 2.0);
-    drawing.text("tick", place, Anchor::End, &format!("≤ {longest}"));
-    drawing.tell(format!("{}: longest {longest}.", look.name));
+    drawing.text("tick", place, Anchor::End, &longest);
+    drawing.tell(format!("{}: {longest}.", look.name));
     let width = (to - from) / count(columns);
     let (mut shade, mut line, mut errors) = (vec![(from, base)], Vec::new(), Vec::new());
     for (number, one) in course.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Room `bench`: two axes, and lines between them with their names at their ends.
 
 use crate::bench::report::numbers;
-use crate::bench::report::scale::{Scale, apart};
+use crate::bench::report::scale::{Scale, apart, count};
 use crate::bench::report::svg::{Anchor, Drawing, Look, WIDTH};
 
 /// Where the values stand, left of a plot.
@@ -16,8 +16,9 @@ const TOP: f64 = 8.0;
 const BOTTOM: f64 = 34.0;
 /// From a name to the next.
 const NAME: f64 = 12.5;
-/// From the middle of a value on the axis below to the next.
-const VALUE: f64 = 34.0;
+/// Width of a character of the values, about, and the least room between two values.
+const CHARACTER: f64 = 5.8;
+const ROOM: f64 = 8.0;
 
 /// The ends of the axis below: from and to.
 pub const ALONG: (f64, f64) = (LEFT, WIDTH - RIGHT);
@@ -34,6 +35,7 @@ pub struct Frame {
     /// Up.
     pub y: Scale,
     names: Vec<(Look, f64)>,
+    /// Where the latest value below ends.
     latest: Option<f64>,
 }
 
@@ -62,10 +64,11 @@ impl Frame {
     pub fn tick(&mut self, at: f64, text: &str) {
         let x = self.x.place(at);
         self.drawing.line("axis", (x, UP.0), (x, UP.0 + 3.0));
-        if self.latest.is_none_or(|latest| x - latest >= VALUE) {
+        let half = count(text.chars().count()) * CHARACTER / 2.0;
+        if self.latest.is_none_or(|latest| x - half >= latest + ROOM) {
             let place = (x, UP.0 + 14.5);
             self.drawing.text("tick", place, Anchor::Middle, text);
-            self.latest = Some(x);
+            self.latest = Some(x + half);
         }
     }
 
@@ -95,7 +98,7 @@ impl Frame {
     /// All of it, with the names beside the ends of the lines.
     pub fn figure(mut self, caption: &str) -> String {
         let mut places: Vec<f64> = self.names.iter().map(|(_, y)| *y).collect();
-        apart(&mut places, NAME, UP.0 + 4.0);
+        apart(&mut places, NAME, (TOP, UP.0 + 12.0));
         let x = ALONG.1 + 8.0;
         for ((look, at), y) in self.names.iter().zip(&places) {
             self.drawing

@@ -1,5 +1,5 @@
-//! Room `bench`: what comes of more requests? The wait stays low for long, and then goes up at once,
-//! as a hockey stick does: where a server can do no more.
+//! Room `bench`: what comes of more requests? The wait stays low for long, and then goes up at
+//! once, as a hockey stick does: where a server can do no more.
 
 use super::frame::{ALONG, Frame, UP};
 use super::growth::{Curves, tidied};

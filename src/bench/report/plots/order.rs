@@ -1,6 +1,6 @@
-//! Room `bench`: every sample in the order in which it was taken, as its distance from the middle of
-//! its arm. Whoever sees the same slope in all lanes sees the machine change; whoever sees two clouds
-//! in one lane sees a server change its mind.
+//! Room `bench`: every sample in the order in which it was taken, as its distance from the middle
+//! of its arm. Whoever sees the same slope in all lanes sees the machine change; whoever sees two
+//! clouds in one lane sees a server change its mind.
 
 use crate::bench::record::Sample;
 use crate::bench::report::scale::{Scale, count};
@@ -34,11 +34,7 @@ pub fn plot(cell: &CellView) -> String {
     if all().count() < 3 || lanes.iter().all(|(_, dots)| dots.len() < 2) {
         return String::new();
     }
-    let most = all().filter(|(_, _, counts)| *counts);
-    let most = most.map(|(_, ratio, _)| ratio.ln().abs().exp());
-    let most = most.fold(1.0, f64::max);
-    let reach = REACHES.into_iter().find(|reach| *reach >= most);
-    let reach = reach.unwrap_or(2.0);
+    let reach = reach(all());
     let bottom = TOP + LANE * count(lanes.len());
     let title = format!(
         "{}: samples in the order in which they were taken",
@@ -65,6 +61,16 @@ pub fn plot(cell: &CellView) -> String {
         100.0 * (1.0 - 1.0 / reach),
         100.0 * (reach - 1.0)
     ))
+}
+
+/// What all lanes reach, so that most samples are within: the others stand at the edge.
+fn reach<'d>(dots: impl Iterator<Item = &'d Dot>) -> f64 {
+    let valid = dots.filter(|(_, _, counts)| *counts);
+    let mut sizes: Vec<f64> = valid.map(|(_, ratio, _)| ratio.ln().abs().exp()).collect();
+    sizes.sort_by(f64::total_cmp);
+    let most = sizes.get(sizes.len() * 9 / 10).copied().unwrap_or(1.0);
+    let reach = REACHES.into_iter().find(|reach| *reach >= most);
+    reach.unwrap_or(2.0)
 }
 
 fn dots(cell: &CellView, arm: usize) -> Vec<Dot> {

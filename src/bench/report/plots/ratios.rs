@@ -11,14 +11,14 @@ use crate::bench::report::svg::{Anchor, Drawing, WIDTH, escaped};
 use crate::bench::report::view::{CellView, View};
 use crate::bench::table::format;
 
-const NAMES: f64 = 92.0;
-const TEXTS: f64 = 112.0;
+const NAMES: f64 = 90.0;
+const TEXTS: f64 = 127.0;
 const ROW: f64 = 19.0;
 const TOP: f64 = 18.0;
 /// How far the axis of all panels may reach: 1.5 is from 0.67 to 1.5 times.
 const REACHES: [f64; 8] = [1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 /// The part of all ratios that are to be on it; the rest is at its ends, as an arrow.
-const PART: f64 = 0.9;
+const PART: f64 = 0.75;
 
 /// The panels of all cells.
 pub fn panels(view: &View) -> String {
@@ -60,13 +60,10 @@ fn panel(cell: &CellView, reach: f64) -> String {
     let bottom = TOP + ROW * count(rows.len());
     let title = format!("{}: ratios to the reference", cell.cell.name);
     let mut drawing = Drawing::new(bottom + 18.0, &title);
-    let band = [1.0 / (1.0 + cell.said.band), 1.0 + cell.said.band].map(|one| scale.place(one));
-    let from = band[0].min(band[1]);
-    drawing.bar(
-        "band",
-        (from, TOP),
-        ((band[1] - band[0]).abs(), bottom - TOP),
-    );
+    let low = scale.place(1.0 / (1.0 + cell.said.band));
+    let high = scale.place(1.0 + cell.said.band);
+    let size = ((high - low).abs(), bottom - TOP);
+    drawing.bar("band", (low.min(high), TOP), size);
     for tick in scale.ticks(3) {
         let x = scale.place(tick);
         drawing.line("grid", (x, TOP), (x, bottom));
