@@ -7,12 +7,14 @@ use oneloop::bench::load::{
 };
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 const MS: u64 = 1_000_000;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+/// A body that is too long for all of them to be compared.
+const LONG: [u8; 1000] = [b'x'; 1000];
 
 /// What a server makes of the number of a request, from 1; `None` closes.
 type Answer = fn(u64) -> Option<Vec<u8>>;
@@ -105,7 +107,7 @@ fn load(target: SocketAddr, connections: u32, conduct: Conduct) -> Load {
     }
 }
 
-fn generate(text: &str) -> Output {
+fn start(text: &str) -> Child {
     let mut generator = Command::new(env!("CARGO_BIN_EXE_oneloop"))
         .args(["bench", "generate"])
         .stdin(Stdio::piped())
@@ -116,7 +118,11 @@ fn generate(text: &str) -> Output {
     let mut stdin = generator.stdin.take().unwrap();
     stdin.write_all(text.as_bytes()).unwrap();
     drop(stdin);
-    generator.wait_with_output().unwrap()
+    generator
+}
+
+fn generate(text: &str) -> Output {
+    start(text).wait_with_output().unwrap()
 }
 
 fn outcome(load: &Load) -> Outcome {
@@ -245,6 +251,120 @@ fn answers_that_are_wrong_are_counted_by_kind() {
     }
 }
 
+/// Red if another number is compared, and if none is.
+#[test]
+fn of_long_bodies_one_in_64_is_compared_and_the_first_is() {
+    let (address, log) = server(|_| {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
+        Some([&head[..], &LONG].concat())
+    });
+    let mut load = load(address, 1, Conduct::Closed { depth: 1 });
+    let page = &mut load.groups[0].pages[0];
+    (page.length, page.hash) = (Some(1000), Some(body_hash(&LONG) + 1));
+    let seen = seen(&load);
+    let requests = log.lock().unwrap().requests;
+    let wanted = [(Fault::Content, requests.div_ceil(64))];
+    assert_eq!(seen.errors, wanted.into(), "of {requests}");
+}
+
+/// It comes back after a millisecond, two, four. Red if it comes back at once.
+#[test]
+fn a_server_that_closes_at_once_is_not_stormed() {
+    let conducts = [
+        Conduct::Open {
+            rate: 1.0,
+            arrivals: Arrivals::Constant,
+            most_waiting: 1,
+        },
+        Conduct::Closed { depth: 1 },
+        Conduct::Silent,
+        Conduct::Drip { rate: 1.0 },
+    ];
+    for conduct in conducts {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(Mutex::new(0));
+        let counted = connections.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                *counted.lock().unwrap() += 1;
+                drop(client);
+            }
+        });
+        let mut load = load(address, 2, conduct);
+        load.drain = 20 * MS;
+        seen(&load);
+        let most = 2 * 20;
+        let count = *connections.lock().unwrap();
+        assert!((4..=most).contains(&count), "{conduct:?}: {count}");
+    }
+}
+
+/// Red if nobody connects any more once the measurement is over.
+#[test]
+fn what_was_due_in_time_is_sent_even_if_the_server_closes_each_connection() {
+    let (address, log) = server(|_| {
+        let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
+        Some(answer.to_vec())
+    });
+    let conduct = Conduct::Open {
+        rate: 50_000.0,
+        arrivals: Arrivals::Constant,
+        most_waiting: 100,
+    };
+    let mut load = load(address, 1, conduct);
+    // It ends as soon as nothing is owed.
+    load.drain = 60_000 * MS;
+    let seen = seen(&load);
+    assert!(seen.dropped > 0, "so that somebody waits at the end");
+    assert_eq!(seen.errors, [].into());
+    assert_eq!(seen.whole.answers, log.lock().unwrap().requests);
+}
+
+/// Whether a process is stopped by a signal (proc_pid_stat(5)).
+#[cfg(target_os = "linux")]
+fn is_stopped(process: u32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    text.rsplit_once(')').unwrap().1.trim().starts_with('T')
+}
+
+/// Red if the signal ends the generator as it ends others.
+#[cfg(target_os = "linux")]
+#[test]
+fn whichever_signal_ends_it_the_server_goes_on_and_the_outcome_says_so() {
+    let (address, _) = server(right);
+    for signal in ["HUP", "INT", "QUIT", "TERM"] {
+        let mut stopped = Command::new("sleep").arg("600").spawn().unwrap();
+        let mut load = load(address, 1, Conduct::Closed { depth: 1 });
+        (load.measure, load.stall) = (600_000 * MS, Some((0, 500_000 * MS)));
+        load.server = Some(stopped.id());
+        let generator = start(&serde_json::to_string(&load).unwrap());
+        let patience = std::time::Duration::from_millis(10);
+        let wait_until = |wanted| {
+            (0..1000).any(|_| {
+                thread::sleep(patience);
+                is_stopped(stopped.id()) == wanted
+            })
+        };
+        let was_stopped = wait_until(true);
+        let told = Command::new("kill")
+            .args(["-s", signal, &generator.id().to_string()])
+            .status();
+        let output = generator.wait_with_output().unwrap();
+        let goes_on = wait_until(false);
+        stopped.kill().unwrap();
+        stopped.wait().unwrap();
+        assert!(
+            was_stopped && told.unwrap().success() && goes_on,
+            "{signal}"
+        );
+        let outcome: Outcome = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(outcome.problems, ["a signal ended it before its time"]);
+        assert!(outcome.measured < load.measure, "{}", outcome.measured);
+        assert_eq!(outcome.accounts, None);
+    }
+}
+
 /// Red without the failed attempts in the count.
 #[test]
 fn where_nobody_listens_no_connection_is_made_and_that_is_said() {
@@ -305,8 +425,35 @@ fn what_is_no_load_is_an_error_that_says_why() {
         .local_addr()
         .unwrap();
     let good = load(address, 1, Conduct::Silent);
-    let bad: [(Change, &str); 5] = [
+    let bad: [(Change, &str); 14] = [
         (|load| load.measure = 0, "nothing is measured in no time"),
+        (|load| load.measure = u64::MAX, "may take a day each"),
+        (|load| load.drain = u64::MAX, "may take a day each"),
+        (
+            |load| load.groups = vec![load.groups[0].clone(); 1001],
+            "1001 groups",
+        ),
+        (|load| load.stall = Some((0, MS)), "no process to stop"),
+        (
+            |load| (load.server, load.stall) = (Some(99_999), Some((u64::MAX, MS))),
+            "does not end within the measurement",
+        ),
+        (|load| load.server = Some(0), "process 0 is no server"),
+        (|load| load.server = Some(u32::MAX), "is no server"),
+        (
+            |load| load.groups[0].conduct = Conduct::Closed { depth: 1001 },
+            "a depth of 1001",
+        ),
+        (
+            |load| {
+                load.groups[0].conduct = Conduct::Open {
+                    rate: 1e7,
+                    arrivals: Arrivals::Poisson,
+                    most_waiting: 1,
+                };
+            },
+            "10000000 a second is no rate",
+        ),
         (|load| load.groups.clear(), "0 connections"),
         (
             |load| load.groups[0].conduct = Conduct::Drip { rate: 0.0 },

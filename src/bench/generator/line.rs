@@ -39,7 +39,7 @@ pub struct Line {
     pub page: usize,
     /// Attempts that have failed since the last that did not.
     pub failures: u32,
-    /// When the present connection was begun.
+    /// When the present connection was begun, or the pause after it.
     pub begun: u64,
     /// Whether the request on its way ends with a reset.
     pub resets: bool,

@@ -79,7 +79,9 @@ impl Play<'_> {
         };
         line.close();
         line.failures = if failed { line.failures + 1 } else { 0 };
-        let (failures, begun) = (line.failures, line.begun);
+        // The pause begins now; timers of the connection that has ended are nobody's.
+        line.begun = now;
+        let failures = line.failures;
         let again = match self.phase {
             Phase::Gathering(_) => failures < ATTEMPTS,
             Phase::Warming(_) | Phase::Measuring(_) => true,
@@ -92,7 +94,7 @@ impl Play<'_> {
             0 => 0,
             failures => PAUSE >> (10 - failures.min(10)),
         };
-        self.timers.push(Reverse((now + pause, index, begun)));
+        self.timers.push(Reverse((now + pause, index, now)));
     }
 
     /// Whether requests that were due in time wait for a connection like this one.
