@@ -30,8 +30,8 @@ pub struct Load {
     pub measure: u64,
     /// How long requests that are under way at the end may take to be answered.
     pub drain: u64,
-    /// At that time after the beginning of the measurement the server is stopped (SIGSTOP) for
-    /// that long.
+    /// At that time after the beginning of the measurement the server is stopped (SIGSTOP), with
+    /// all its processes, for that long; it must end within the measurement.
     pub stall: Option<(u64, u64)>,
     /// What the connections do; all groups at once.
     pub groups: Vec<Group>,
