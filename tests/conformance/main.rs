@@ -7,7 +7,8 @@
 //! closed, because the last response said `Connection: close`, or it is open, which is proved by
 //! one more request. RFC 9110, RFC 9112 and the site's own rules decide what is right.
 //!
-//! - `runner`: plays rows, compares, reports
+//! - `runner`: plays rows and compares
+//! - `report`: tells what failed, each difference once
 //! - `script`: the language of the rows
 //! - `root`: the files that are served
 
@@ -24,6 +25,7 @@ mod methods;
 mod options;
 mod paths;
 mod ranges;
+mod report;
 mod root;
 mod runner;
 mod script;

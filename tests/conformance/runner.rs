@@ -1,9 +1,9 @@
 //! Plays the rows of a table to a server and compares, byte by byte.
 
+use crate::report::{Failure, report};
 use crate::root::Tree;
 use crate::script::{BOUNDARY, DATE, Reply, Row, Script, YOUNG, options};
 use crate::support::{Peer, Server};
-use std::fmt::Write;
 use std::io;
 use std::path::Path;
 
@@ -44,48 +44,61 @@ const MODELS: [&str; 6] = [
     "pool",
 ];
 
-/// Plays a table to a server of its own for each model, and fails with every row that fails.
+/// Plays a table to a server of its own for each model. Fails with the rows that fail, each
+/// difference told once.
 pub fn play_with(setting: &Setting, root: &Path, rows: Vec<Row>) {
-    std::thread::scope(|scope| {
-        for model in MODELS {
+    let played = std::thread::scope(|scope| {
+        let players = MODELS.map(|model| {
             let rows = &rows;
-            scope.spawn(move || play_to(model, setting, root, rows));
-        }
+            scope.spawn(move || play_to(model, setting, root, rows))
+        });
+        players.map(|player| player.join().expect("a table is played to its end"))
     });
+    let mut failures = Vec::new();
+    let mut said = String::new();
+    for (failed, words) in played {
+        if !failed.is_empty() && said.is_empty() {
+            said = format!("the server of {} said:\n{words}", failed[0].model);
+        }
+        failures.extend(failed);
+    }
+    assert!(failures.is_empty(), "{}", report(&rows, &failures, &said));
 }
 
-fn play_to(model: &str, setting: &Setting, root: &Path, rows: &[Row]) {
+/// The rows that fail, and what the server said on standard error.
+fn play_to(
+    model: &'static str,
+    setting: &Setting,
+    root: &Path,
+    rows: &[Row],
+) -> (Vec<Failure>, String) {
     let options = [&["--model", model], setting.options].concat();
     let server = Server::start(root, &options);
-    let failures: Vec<String> = rows
-        .iter()
-        .filter_map(|row| {
-            let failure = play_row(&server, row, setting).err()?;
-            Some(report(row, &failure))
+    let played = rows.iter().enumerate();
+    let failures = played.filter_map(|(row, played)| {
+        let (expected, received, end) = play_row(&server, played, setting).err()?;
+        Some(Failure {
+            model,
+            row,
+            expected,
+            received,
+            end,
         })
-        .collect();
-    assert!(
-        failures.is_empty(),
-        "\n{}\n{} of {} rows failed with the model {model}; the server said:\n{}",
-        failures.join("\n"),
-        failures.len(),
-        rows.len(),
-        server.said(),
-    );
-}
-
-/// What went wrong: what was expected, what came, and how it ended.
-struct Failure {
-    expected: Vec<u8>,
-    received: Vec<u8>,
-    end: String,
+    });
+    let failures = failures.collect();
+    (failures, server.said())
 }
 
 /// What is sent after each row. If the connection is still open it is answered, which also
 /// proves that the server took no byte of the row for the beginning of another request.
 const PROBE: &[u8] = b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
-fn play_row(server: &Server, row: &Row, setting: &Setting<'_>) -> Result<(), Failure> {
+/// Err: what was expected, what came, and how it ended.
+fn play_row(
+    server: &Server,
+    row: &Row,
+    setting: &Setting<'_>,
+) -> Result<(), (Vec<u8>, Vec<u8>, String)> {
     let is_closed = row.script.hangs_up || row.replies.iter().any(Reply::closes);
     let mut expected: Vec<u8> = row
         .replies
@@ -107,11 +120,7 @@ fn play_row(server: &Server, row: &Row, setting: &Setting<'_>) -> Result<(), Fai
         Ok(()) => "and then it closed".to_owned(),
         Err(error) => format!("and then: {error}"),
     };
-    Err(Failure {
-        expected,
-        received,
-        end,
-    })
+    Err((expected, received, end))
 }
 
 /// Sends the script, takes its answers, sends the probe, takes the rest, and makes sure that
@@ -240,65 +249,6 @@ fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
     let found = bytes.get(from..)?;
     let at = found.windows(wanted.len()).position(|it| it == wanted)?;
     Some(from + at)
-}
-
-/// The row's sentence, what was sent, and the differences line by line.
-fn report(row: &Row, failure: &Failure) -> String {
-    let mut text = format!("\n== {}\nsent:\n", row.name);
-    for (index, piece) in row.script.pieces.iter().enumerate() {
-        if index > 0 {
-            text.push_str("  (then)\n");
-        }
-        for line in lines(piece) {
-            let _ = writeln!(text, "  > {line}");
-        }
-    }
-    if row.script.hangs_up {
-        text.push_str("  (and closed its direction)\n");
-    }
-    let _ = writeln!(text, "expected (-) and received (+):");
-    let (expected, received) = (lines(&failure.expected), lines(&failure.received));
-    let same_at_start = std::iter::zip(&expected, &received)
-        .take_while(|(a, b)| a == b)
-        .count();
-    let same_at_end = std::iter::zip(
-        expected[same_at_start..].iter().rev(),
-        received[same_at_start..].iter().rev(),
-    )
-    .take_while(|(a, b)| a == b)
-    .count();
-    let differing = |lines: &[String]| lines[same_at_start..lines.len() - same_at_end].to_vec();
-    put(&mut text, ' ', &expected[..same_at_start]);
-    put(&mut text, '-', &differing(&expected));
-    put(&mut text, '+', &differing(&received));
-    put(&mut text, ' ', &expected[expected.len() - same_at_end..]);
-    let _ = writeln!(text, "  {}", failure.end);
-    text
-}
-
-fn put(text: &mut String, mark: char, lines: &[String]) {
-    const MOST: usize = 40;
-    for line in lines.iter().take(MOST) {
-        let _ = writeln!(text, "  {mark} {line}");
-    }
-    if lines.len() > MOST {
-        let _ = writeln!(text, "  {mark} ... {} lines more", lines.len() - MOST);
-    }
-}
-
-/// Escaped, one for each LF, none longer than a screen is wide.
-fn lines(bytes: &[u8]) -> Vec<String> {
-    bytes
-        .split_inclusive(|&byte| byte == b'\n')
-        .map(|line| {
-            let shown = line.get(..160).unwrap_or(line).escape_ascii().to_string();
-            let shown = shown.replace("\\\"", "\"").replace("\\'", "'");
-            match line.len() {
-                0..=160 => shown,
-                length => format!("{shown}... {length} bytes"),
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]
