@@ -49,6 +49,9 @@ pub struct Limits {
     /// Bytes written to one connection in one turn. A fast reader of a large file never
     /// makes a write block, and would keep the loop for itself.
     pub written_per_turn: usize,
+    /// Calls that send, on one connection in one turn. The parts of a multipart body may be a byte
+    /// each, and every part takes two calls; a bound on bytes would let thousands through.
+    pub sends_per_turn: usize,
     /// Requests answered on one connection in one turn. Pipelined requests are tiny;
     /// a bound on bytes alone would let thousands through.
     pub requests_per_turn: usize,
@@ -81,9 +84,6 @@ pub struct Limits {
     /// How long responses in flight may take to finish after SIGTERM.
     pub grace: Duration,
 
-    /// Ranges answered in one response; more than that and the whole file is sent, which
-    /// RFC 9110 14.2 allows (and CVE-2011-3192 teaches).
-    pub ranges: usize,
     /// Entries shown in one directory page; what is beyond is counted and said.
     pub listing_entries: usize,
     /// Directory pages made at once: each holds up to some 10 MB and a descriptor until its
@@ -130,6 +130,7 @@ impl Default for Limits {
             events: 1024,
             read_per_turn: 64 * 1024,
             written_per_turn: 256 * 1024,
+            sends_per_turn: 64,
             requests_per_turn: 32,
             coalesced: 32 * 1024,
             riding_body: 16 * 1024,
@@ -141,7 +142,6 @@ impl Default for Limits {
             linger_timeout: Duration::from_secs(10),
             linger_bytes: 64 * 1024 * 1024,
             grace: Duration::from_secs(10),
-            ranges: 16,
             listing_entries: 100_000,
             listings: 16,
             listing_slice: 256,

@@ -243,6 +243,7 @@ fn take_step<T: Transport, S: Service>(
 struct Budget {
     read: usize,
     written: usize,
+    sends: usize,
     requests: usize,
     slices: usize,
 }
@@ -252,6 +253,7 @@ impl Budget {
         Self {
             read: limits.read_per_turn,
             written: limits.written_per_turn,
+            sends: limits.sends_per_turn,
             requests: limits.requests_per_turn,
             slices: 1,
         }
@@ -261,7 +263,7 @@ impl Budget {
         match step {
             Step::Receive(_) | Step::Discard(_) => self.read == 0,
             Step::Respond(_) => self.requests == 0,
-            Step::Send { .. } | Step::SendFile(_) => self.written == 0,
+            Step::Send { .. } | Step::SendFile(_) => self.written == 0 || self.sends == 0,
             Step::Produce => self.slices == 0,
             Step::Shutdown { .. } | Step::End(_) => false,
         }
@@ -287,6 +289,7 @@ fn send<T: Transport>(
     more: bool,
     budget: &mut Budget,
 ) -> io::Result<usize> {
+    budget.sends -= 1;
     let length = transport.send(bytes, more)?;
     if length == 0 {
         return Err(io::ErrorKind::WriteZero.into());
@@ -315,6 +318,7 @@ fn send_file<T: Transport>(
     copy: &mut [u8],
     budget: &mut Budget,
 ) -> io::Result<usize> {
+    budget.sends -= 1;
     let most = stretch.left().min(budget.written as u64);
     let length = transport.send_file(stretch.file(), stretch.offset(), most, copy)?;
     budget.written -= length;

@@ -8,7 +8,7 @@
 
 use oneloop::connection::{Connection, Ending, Step, Terms};
 use oneloop::http::fields::FieldLines;
-use oneloop::http::payload::{Parts, Payload, Produce, Progress, Stretch};
+use oneloop::http::payload::{Multipart, Parts, Payload, Produce, Progress, Stretch};
 use oneloop::http::range::ByteRange;
 use oneloop::http::response::Response;
 use oneloop::http::status::Status;
@@ -174,12 +174,13 @@ fn large() -> Payload {
 }
 
 fn parts() -> Payload {
-    let part = |text: &str, first: u64| {
-        let range = ByteRange::new(first, first + 9, 10_000).unwrap();
-        (text.as_bytes().to_vec(), range)
-    };
-    let parts = vec![part("--b\r\n\r\n", 0), part("\r\n--b\r\n\r\n", 100)];
-    Payload::Parts(Box::new(Parts::new(file(), parts, b"\r\n--b--".to_vec())))
+    let part = |first| ByteRange::new(first, first + 9, 10_000).unwrap();
+    let multipart = Multipart::new("b", "t", 10_000);
+    Payload::Parts(Box::new(Parts::new(
+        file(),
+        vec![part(0), part(100)],
+        multipart,
+    )))
 }
 
 /// A stream that says this of each of its slices, which are empty or not.

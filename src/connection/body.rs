@@ -1,6 +1,6 @@
 //! Room `connection`: bodies on their way out, and how fast the peer must take them.
 
-use crate::http::payload::{NextPart, Parts, Payload, Produce, Progress, Stretch};
+use crate::http::payload::{Parts, Payload, Produce, Progress, Stretch};
 use crate::http::response::Framing;
 use crate::limits::Limits;
 use std::io;
@@ -55,18 +55,15 @@ impl Body {
 
     /// Renders what stands before the next part, or behind the last one.
     pub(super) fn next_part(mut parts: Box<Parts>, out: &mut Vec<u8>) -> (u64, Self) {
-        let (text, body) = match parts.take() {
-            NextPart::Part(text, current) => (
-                text,
-                Self::Parts {
-                    current,
-                    rest: parts,
-                },
-            ),
-            NextPart::Trailer(text) => (text, Self::Rendered),
+        let before = out.len();
+        let body = match parts.next(out) {
+            Some(current) => Self::Parts {
+                current,
+                rest: parts,
+            },
+            None => Self::Rendered,
         };
-        out.extend_from_slice(&text);
-        (text.len() as u64, body)
+        ((out.len() - before) as u64, body)
     }
 
     /// Whether bytes of a file follow what the outbox holds.

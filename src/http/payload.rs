@@ -4,11 +4,11 @@
 //! transport moves it: from memory, or from the file straight into the socket.
 
 use super::range::ByteRange;
-use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::vec;
 
 /// The body of a response.
 #[derive(Debug, Default)]
@@ -81,53 +81,97 @@ impl Stretch {
     }
 }
 
-/// The parts of a `multipart/byteranges` body (RFC 9110 14.6) that are still to be sent.
+/// A `multipart/byteranges` body whose parts are stretches of a file. The head of a part is
+/// rendered when its turn comes, so a part that waits takes only the 16 bytes of its range.
 #[derive(Debug)]
 pub struct Parts {
     file: Arc<File>,
-    /// What stands before a part, and the part.
-    waiting: VecDeque<(Vec<u8>, ByteRange)>,
-    /// What stands behind the last one; empty when it has been taken.
-    trailer: Vec<u8>,
-}
-
-/// What comes next in a multipart body.
-#[derive(Debug)]
-pub enum NextPart {
-    /// These bytes, then this stretch.
-    Part(Vec<u8>, Stretch),
-    /// These bytes, and that was all.
-    Trailer(Vec<u8>),
+    waiting: vec::IntoIter<ByteRange>,
+    multipart: Multipart,
+    length: u64,
 }
 
 impl Parts {
-    /// Parts of `file`, each with the bytes that introduce it, and the closing bytes.
-    pub fn new(file: Arc<File>, parts: Vec<(Vec<u8>, ByteRange)>, trailer: Vec<u8>) -> Self {
+    /// These ranges of `file`, in this order.
+    pub fn new(file: Arc<File>, ranges: Vec<ByteRange>, multipart: Multipart) -> Self {
         Self {
             file,
-            waiting: parts.into(),
-            trailer,
+            length: multipart.length(&ranges),
+            waiting: ranges.into_iter(),
+            multipart,
         }
     }
 
-    /// Takes the next part off.
-    pub fn take(&mut self) -> NextPart {
-        match self.waiting.pop_front() {
-            Some((introduction, range)) => {
-                let stretch = Stretch::new(self.file.clone(), range.first(), range.length());
-                NextPart::Part(introduction, stretch)
-            }
-            None => NextPart::Trailer(std::mem::take(&mut self.trailer)),
-        }
+    /// Appends the head of the next part to `out` and returns the part, or appends the end of
+    /// the body.
+    pub fn next(&mut self, out: &mut Vec<u8>) -> Option<Stretch> {
+        let Some(range) = self.waiting.next() else {
+            self.multipart.put_end(out);
+            return None;
+        };
+        self.multipart.put_head(range, out);
+        let stretch = Stretch::new(self.file.clone(), range.first(), range.length());
+        Some(stretch)
     }
 
-    /// Bytes in all that is still to be taken.
+    /// Bytes of the whole body.
     pub fn length(&self) -> u64 {
-        let parts = self
-            .waiting
-            .iter()
-            .map(|(text, range)| text.len() as u64 + range.length());
-        parts.sum::<u64>() + self.trailer.len() as u64
+        self.length
+    }
+}
+
+/// The text between the parts of a `multipart/byteranges` body (RFC 9110 14.6, RFC 2046 5.1.1).
+/// The body begins with CRLF, as that of nginx and Apache does: zsync skips one line before the
+/// first boundary.
+///
+/// ```text
+/// CRLF --BOUNDARY CRLF
+/// Content-Type: text/plain CRLF
+/// Content-Range: bytes 0-9/100 CRLF
+/// CRLF
+/// ten bytes
+/// CRLF --BOUNDARY CRLF  ... and so on ...
+/// CRLF --BOUNDARY-- CRLF
+/// ```
+#[derive(Debug)]
+pub struct Multipart {
+    /// The head of a part up to the value of its Content-Range.
+    head: String,
+    end: String,
+    total: u64,
+}
+
+impl Multipart {
+    /// Parts of a file of `total` bytes.
+    pub fn new(boundary: &str, content_type: &str, total: u64) -> Self {
+        Self {
+            head: format!("\r\n--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: "),
+            end: format!("\r\n--{boundary}--\r\n"),
+            total,
+        }
+    }
+
+    /// Appends what stands before the bytes of `range`.
+    pub fn put_head(&self, range: ByteRange, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.head.as_bytes());
+        range.put_content_range(self.total, out);
+        out.extend_from_slice(b"\r\n\r\n");
+    }
+
+    /// Appends what stands behind the last part.
+    pub fn put_end(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.end.as_bytes());
+    }
+
+    /// Bytes of a body with these parts. They have no byte in common, so the sum cannot overflow.
+    pub fn length(&self, ranges: &[ByteRange]) -> u64 {
+        let mut head = Vec::new();
+        let parts = ranges.iter().map(|range| {
+            head.clear();
+            self.put_head(*range, &mut head);
+            head.len() as u64 + range.length()
+        });
+        parts.sum::<u64>() + self.end.len() as u64
     }
 }
 

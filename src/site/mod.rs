@@ -276,10 +276,10 @@ impl Site {
     }
 
     fn ranges(&self, request: &Request<'_>, opened: &Opened) -> Response {
-        match crate::http::range::ranges(request.fields, opened.size, self.limits.ranges) {
+        match crate::http::range::ranges(request.fields, opened.size) {
             Ranges::Whole => ranges::whole(opened, Status::OK),
             Ranges::One(range) => ranges::one(opened, range, self.limits.riding_body),
-            Ranges::Several(several) => ranges::several(opened, &several, &self.preset),
+            Ranges::Several(several) => ranges::several(opened, several, &self.preset),
             Ranges::Unsatisfiable => {
                 let mut response = self.page(Status::RANGE_NOT_SATISFIABLE, request);
                 response

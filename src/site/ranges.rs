@@ -2,7 +2,7 @@
 
 use super::files::{Content, Opened, push_validators};
 use crate::http::fields::FieldLines;
-use crate::http::payload::{Parts, Payload, Stretch};
+use crate::http::payload::{Multipart, Parts, Payload, Stretch};
 use crate::http::range::ByteRange;
 use crate::http::response::Response;
 use crate::http::status::Status;
@@ -42,39 +42,21 @@ fn read(opened: &Opened, file: &File, range: ByteRange, most: usize) -> Option<A
     opened.read(file, range.first(), length)
 }
 
-/// Several ranges of it, as multipart/byteranges (RFC 9110 14.6):
-///
-/// ```text
-/// --BOUNDARY CRLF
-/// Content-Type: text/plain CRLF
-/// Content-Range: bytes 0-9/100 CRLF
-/// CRLF
-/// ten bytes
-/// CRLF --BOUNDARY CRLF  ... and so on ...
-/// CRLF --BOUNDARY-- CRLF
-/// ```
-pub fn several(opened: &Opened, ranges: &[ByteRange], preset: &FieldLines) -> Response {
+/// Several ranges of it, as multipart/byteranges (RFC 9110 14.6).
+pub fn several(opened: &Opened, ranges: Vec<ByteRange>, preset: &FieldLines) -> Response {
     let boundary = boundary();
-    let introduce = |(index, range): (usize, &ByteRange)| {
-        let text = format!(
-            "{}--{boundary}\r\nContent-Type: {}\r\nContent-Range: {}\r\n\r\n",
-            if index == 0 { "" } else { "\r\n" },
-            opened.content_type,
-            range.content_range(opened.size),
-        );
-        (text.into_bytes(), *range)
-    };
-    let parts: Vec<_> = ranges.iter().enumerate().map(introduce).collect();
-    let trailer = format!("\r\n--{boundary}--\r\n").into_bytes();
+    let multipart = Multipart::new(&boundary, opened.content_type, opened.size);
     let payload = match &opened.content {
-        Content::File(file) => Payload::Parts(Box::new(Parts::new(file.clone(), parts, trailer))),
+        Content::File(file) => {
+            Payload::Parts(Box::new(Parts::new(file.clone(), ranges, multipart)))
+        }
         Content::Bytes(bytes) => {
             let mut body = Vec::new();
-            for (text, range) in &parts {
-                body.extend_from_slice(text);
+            for range in ranges {
+                multipart.put_head(range, &mut body);
                 body.extend_from_slice(range.of(bytes));
             }
-            body.extend_from_slice(&trailer);
+            multipart.put_end(&mut body);
             Payload::Bytes(body.into(), None)
         }
     };

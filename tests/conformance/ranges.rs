@@ -12,6 +12,7 @@ fn digits(range: &str) -> Request {
 fn single_ranges() {
     let part = |range, content| text(DIGITS).part(range, content);
     let whole = || text(DIGITS);
+    let empty = |range: &str| get("/empty.txt").field(&format!("Range: {range}"));
     let table = rows! {
         "some bytes": digits("bytes=2-4") => part("2-4/10", "234");
         "the first byte": digits("bytes=0-0") => part("0-0/10", "0");
@@ -52,10 +53,15 @@ fn single_ranges() {
                 "416 Range Not Satisfiable",
                 "the file ends before the requested range begins",
             ).own("Content-Range: bytes */10");
-        "an empty file has no first byte":
-            get("/empty.txt").field("Range: bytes=0-") => unsatisfiable(0);
-        "its last bytes are all of it, and no part could say so (RFC 9110 14.1.2)":
-            get("/empty.txt").field("Range: bytes=-5") => text("");
+        "an empty file is sent whole: no Content-Range could name a part of it":
+            empty("bytes=0-") => text("");
+        "a proxy that asks for slices asks so": empty("bytes=0-1048575") => text("");
+        "its first byte": empty("bytes=0-0") => text("");
+        "its last bytes": empty("bytes=-5") => text("");
+        "its last no bytes": empty("bytes=-0") => text("");
+        "several ranges of it": empty("bytes=1-2,0-,-3") => text("");
+        "a download that is to be continued learns that there is nothing any more":
+            empty("bytes=5-") => unsatisfiable(0);
 
         "HEAD has no ranges (RFC 9110 14.2)":
             head("/digits.txt").field("Range: bytes=2-4") => whole().headless();
@@ -105,16 +111,14 @@ fn several_ranges() {
     let (first, fiftieth, last) = (line(0), line(50), line(99));
     let big = || text(&numbered(BIG_LINES));
     let far_apart = |count: usize| {
-        let ranges: Vec<_> = (0..count).map(|n| format!("{0}-{0}", n * 1000)).collect();
+        let ranges: Vec<_> = (0..count).map(|n| format!("{0}-{0}", n * 100)).collect();
         get("/big.txt").field(&format!("Range: bytes={}", ranges.join(",")))
     };
-    let zeros: Vec<_> = (0..16)
-        .map(|n| (format!("{0}-{0}/100000", n * 1000), "0"))
+    let zeros: Vec<_> = (0..1000)
+        .map(|n| format!("{0}-{0}/100000", n * 100))
         .collect();
-    let zeros: Vec<_> = zeros
-        .iter()
-        .map(|(range, zero)| (range.as_str(), *zero))
-        .collect();
+    let zeros: Vec<_> = zeros.iter().map(|range| (range.as_str(), "0")).collect();
+    let flood = |spec: &str| long(&vec![spec; 30_000 / (spec.len() + 1)].join(","));
     let table = rows! {
         "two ranges are two parts":
             long("0-9,500-509")
@@ -157,8 +161,13 @@ fn several_ranges() {
                 ]),
                 text("hello"),
             ];
-        "sixteen ranges": far_apart(16) => big().parts(&zeros);
-        "more ranges than anybody needs are ignored": far_apart(17) => big();
+        "as many as zsync asks for": far_apart(26) => big().parts(&zeros[..26]);
+        "as many as zchunk asks for": far_apart(256) => big().parts(&zeros[..256]);
+        "as many as fit in a head": far_apart(1000) => big().parts(&zeros);
+        "a flood of overlapping ranges is the file once (CVE-2011-3192)":
+            flood("0-") => part("0-999/1000", &numbered(100));
+        "a flood of the same byte is that byte": flood("0-0") => part("0-0/1000", "0");
+        "a flood of ranges beyond the end": flood("1000-") => unsatisfiable(1000);
         "HEAD has none": head("/long.txt").field("Range: bytes=0-9,500-509")
             => text(&numbered(100)).headless();
         "several of another version":

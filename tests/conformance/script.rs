@@ -450,11 +450,11 @@ impl Reply {
         for (content_range, content) in parts {
             let kind = self.kind.as_deref().unwrap_or_default();
             body += &format!(
-                "--{BOUNDARY}\r\nContent-Type: {kind}\r\n\
-                 Content-Range: bytes {content_range}\r\n\r\n{content}\r\n"
+                "\r\n--{BOUNDARY}\r\nContent-Type: {kind}\r\n\
+                 Content-Range: bytes {content_range}\r\n\r\n{content}"
             );
         }
-        body += &format!("--{BOUNDARY}--\r\n");
+        body += &format!("\r\n--{BOUNDARY}--\r\n");
         Self {
             status: "206 Partial Content",
             kind: Some(format!("multipart/byteranges; boundary={BOUNDARY}")),

@@ -1,6 +1,6 @@
 //! Files, parts and streams, and what happens when they fall short.
 
-use crate::desk::{FILE, content};
+use crate::desk::{FILE, PARTS, content};
 use crate::wire::{Call, Take};
 use crate::{GET, House, OK, get, head};
 
@@ -69,8 +69,8 @@ fn parts_follow_each_other_and_are_counted_with_what_stands_between() {
     let mut house = House::new();
     let peer = house.connect(get("/parts"));
     house.run();
-    assert_eq!(peer.reads(), head(20) + "[part]a[part]cd[end]");
-    assert_eq!(house.desk.delivered, [(0, 20)]);
+    assert_eq!(peer.reads(), head(PARTS.len()) + PARTS);
+    assert_eq!(house.desk.delivered, [(0, PARTS.len() as u64)]);
 }
 
 #[test]
@@ -124,10 +124,10 @@ fn a_stream_that_fails_is_not_ended_as_if_it_were_whole() {
 #[test]
 fn a_body_is_described_to_head_and_not_sent() {
     for (path, length) in [
-        ("/small", "Content-Length: 5"),
-        ("/file", "Content-Length: 100000"),
-        ("/parts", "Content-Length: 20"),
-        ("/stream", "Transfer-Encoding: chunked"),
+        ("/small", "Content-Length: 5".to_owned()),
+        ("/file", "Content-Length: 100000".to_owned()),
+        ("/parts", format!("Content-Length: {}", PARTS.len())),
+        ("/stream", "Transfer-Encoding: chunked".to_owned()),
     ] {
         let mut house = House::new();
         let peer = house.connect(get(path).replace("GET", "HEAD") + GET);

@@ -1,6 +1,6 @@
 //! Nobody keeps the loop for himself, and nobody who stopped for others is forgotten.
 
-use crate::desk::FILE;
+use crate::desk::{FILE, PARTS};
 use crate::wire::Call;
 use crate::{GET, House, OK, get, head};
 
@@ -19,6 +19,24 @@ fn a_reader_who_takes_everything_shares_the_loop() {
     assert_eq!(sent, 5 * 10_000, "the header counts as well");
     house.run();
     assert_eq!(greedy.hears().len(), head(FILE).len() + FILE - sent);
+}
+
+#[test]
+fn a_body_of_many_small_parts_shares_the_loop() {
+    let mut house = House::with(|limits| limits.sends_per_turn = 10);
+    let parts = house.connect(get("/many-parts"));
+    let modest = house.connect("");
+    // The header and the head of the first part are one call; each byte and each further head are
+    // one, and so is the end.
+    for turn in 0..20 {
+        modest.sends(GET);
+        house.turn();
+        assert_eq!(modest.reads(), OK, "turn {turn}");
+        assert!(house.is_busy(), "no event will come for the parts");
+        assert!(!parts.reads().ends_with("\r\n--b--\r\n"), "turn {turn}");
+    }
+    house.turn();
+    assert!(parts.reads().ends_with("\r\n--b--\r\n"));
 }
 
 #[test]
@@ -97,11 +115,12 @@ fn with_the_least_budget_everything_is_sent_all_the_same() {
     let mut house = House::with(|limits| {
         limits.read_per_turn = 1;
         limits.written_per_turn = 1;
+        limits.sends_per_turn = 1;
         limits.requests_per_turn = 1;
     });
     let peer = house.connect([GET, &get("/parts"), GET].concat());
     house.run();
-    let parts = head(20) + "[part]a[part]cd[end]";
+    let parts = head(PARTS.len()) + PARTS;
     assert_eq!(peer.reads(), [OK, &parts, OK].concat());
 }
 

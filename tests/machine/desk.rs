@@ -2,7 +2,7 @@
 
 use oneloop::clock::Now;
 use oneloop::http::fields::FieldLines;
-use oneloop::http::payload::{Parts, Payload, Produce, Progress, Stretch};
+use oneloop::http::payload::{Multipart, Parts, Payload, Produce, Progress, Stretch};
 use oneloop::http::range::ByteRange;
 use oneloop::http::request::{Refusal, Request, Target};
 use oneloop::http::response::Response;
@@ -12,6 +12,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// The body of `/parts`.
+pub const PARTS: &str = "\r\n--b\r\nContent-Type: t\r\nContent-Range: bytes 97-97/100000\r\n\r\na\
+                         \r\n--b\r\nContent-Type: t\r\nContent-Range: bytes 99-100/100000\r\n\r\ncd\
+                         \r\n--b--\r\n";
 
 /// Bytes of `/file`.
 pub const FILE: usize = 100_000;
@@ -56,13 +61,12 @@ impl Desk {
             b"/1000" => bytes(&[b'x'; 1000]),
             b"/file" => Payload::File(Stretch::new(self.file.clone(), 0, length)),
             b"/parts" => {
-                let part = |first, last| {
-                    let range = ByteRange::new(first, last, length).unwrap();
-                    (b"[part]".to_vec(), range)
-                };
-                let parts = vec![part(97, 97), part(99, 100)];
-                let parts = Parts::new(self.file.clone(), parts, b"[end]".to_vec());
-                Payload::Parts(Box::new(parts))
+                let part = |first, last| ByteRange::new(first, last, length).unwrap();
+                self.parts(vec![part(97, 97), part(99, 100)])
+            }
+            b"/many-parts" => {
+                let part = |n: u64| ByteRange::new(n * 251, n * 251, length).unwrap();
+                self.parts((0..100).map(part).collect())
             }
             b"/stream" => slices(3, "slice"),
             b"/slow" => slices(100, ""),
@@ -70,6 +74,11 @@ impl Desk {
             b"/defect" => panic!("a defect, made to be caught"),
             _ => Payload::Empty,
         }
+    }
+
+    fn parts(&self, ranges: Vec<ByteRange>) -> Payload {
+        let multipart = Multipart::new("b", "t", FILE as u64);
+        Payload::Parts(Box::new(Parts::new(self.file.clone(), ranges, multipart)))
     }
 
     /// Takes from the file what is beyond `length`.

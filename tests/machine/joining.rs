@@ -1,5 +1,6 @@
 //! Responses that leave together: in order, bounded, and none forgotten.
 
+use crate::desk::PARTS;
 use crate::wire::{Call, Peer, Take};
 use crate::{GET, House, OK, get, head};
 
@@ -64,7 +65,7 @@ fn a_body_that_is_not_in_memory_leaves_before_the_next_response() {
     let stream = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
                   Transfer-Encoding: chunked\r\n\r\n00000005\r\nslice\r\n00000005\r\nslice\r\n\
                   00000005\r\nslice\r\n0\r\n\r\n";
-    let parts = head(20) + "[part]a[part]cd[end]";
+    let parts = head(PARTS.len()) + PARTS;
     assert_eq!(peer.reads(), [OK, &parts, OK, stream, OK].concat());
 }
 

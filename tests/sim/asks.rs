@@ -73,8 +73,13 @@ pub enum Page {
 
 /// The parts of [`Page::Parts`]: offset and length.
 pub const PARTS: [(u64, u64); 3] = [(5, 1), (1000, 3000), (70_000, 20)];
-pub const BEFORE_PART: &[u8] = b"[part]";
-pub const BEHIND_PARTS: &[u8] = b"[end]";
+const BEHIND_PARTS: &[u8] = b"\r\n--b--\r\n";
+
+/// What stands before a part, of a file that has as many bytes as one can.
+fn before_part((offset, length): (u64, u64)) -> String {
+    let (last, total) = (offset + length - 1, u64::MAX);
+    format!("\r\n--b\r\nContent-Type: t\r\nContent-Range: bytes {offset}-{last}/{total}\r\n\r\n")
+}
 
 /// The one right answer, but for whether it is the connection's last: a server that is stopping
 /// may say so with any response.
@@ -232,7 +237,7 @@ impl Page {
             Self::Bytes(length) => Some(length as u64),
             Self::File { length, .. } => Some(length),
             Self::Parts { .. } => {
-                let part = |(_, length)| BEFORE_PART.len() as u64 + length;
+                let part = |part: (u64, u64)| before_part(part).len() as u64 + part.1;
                 Some(PARTS.into_iter().map(part).sum::<u64>() + BEHIND_PARTS.len() as u64)
             }
             Self::Stream { .. } | Self::Broken { .. } => None,
@@ -253,7 +258,7 @@ impl Page {
             }),
             Self::Parts { file } => {
                 for (offset, left) in PARTS {
-                    body.push(Piece::Bytes(BEFORE_PART.to_vec()));
+                    body.push(Piece::Bytes(before_part((offset, left)).into()));
                     body.push(Piece::File { file, offset, left });
                 }
                 body.push(Piece::Bytes(BEHIND_PARTS.to_vec()));

@@ -1,11 +1,11 @@
 //! The service: answers with the pages that `asks` describes, by the server's own types.
 
-use crate::asks::{BEFORE_PART, BEHIND_PARTS, FILES, PARTS, Page, is_empty_slice, memory};
+use crate::asks::{FILES, PARTS, Page, is_empty_slice, memory};
 use crate::sockets::id_of;
 use crate::world::Shared;
 use oneloop::clock::Now;
 use oneloop::http::fields::FieldLines;
-use oneloop::http::payload::{Parts, Payload, Produce, Progress, Stretch};
+use oneloop::http::payload::{Multipart, Parts, Payload, Produce, Progress, Stretch};
 use oneloop::http::range::ByteRange;
 use oneloop::http::request::{Refusal, Request, Target};
 use oneloop::http::response::Response;
@@ -65,15 +65,11 @@ impl Desk {
             Page::Parts { file } => {
                 let parts = PARTS.map(|(offset, length)| {
                     let last = offset + length - 1;
-                    let range = ByteRange::new(offset, last, u64::MAX).expect("a range");
-                    (BEFORE_PART.to_vec(), range)
+                    ByteRange::new(offset, last, u64::MAX).expect("a range")
                 });
+                let multipart = Multipart::new("b", "t", u64::MAX);
                 let file = self.files[file].clone();
-                Payload::Parts(Box::new(Parts::new(
-                    file,
-                    parts.into(),
-                    BEHIND_PARTS.to_vec(),
-                )))
+                Payload::Parts(Box::new(Parts::new(file, parts.into(), multipart)))
             }
             Page::Stream { slices, size } => stream(slices, size, false),
             Page::Broken { slices, size } => stream(slices, size, true),

@@ -4,7 +4,6 @@ use super::{first_line, lines_of, strip};
 use oneloop::http::fields::Fields;
 use oneloop::http::range::{ByteRange, Ranges, ranges, unsatisfied};
 
-const MOST: usize = 16;
 /// Ranges with fewer bytes than this between them leave as one.
 const PART_COST: u128 = 80;
 /// For an input that does not say how long the file is.
@@ -24,7 +23,7 @@ pub fn check(data: &[u8]) {
     let Some(lines) = lines_of("Range", values) else {
         return;
     };
-    let found = ranges(Fields::new(&lines), total, MOST);
+    let found = ranges(Fields::new(&lines), total);
     let expected = match values.contains(&b'\n') {
         true => Answer::Whole,
         false => answer(strip(values), total.into()),
@@ -71,7 +70,7 @@ fn answer(value: &[u8], total: u128) -> Answer {
         .split(',')
         .map(|member| member.trim_matches([' ', '\t']));
     let members: Vec<_> = members.filter(|member| !member.is_empty()).collect();
-    let is_good = unit.eq_ignore_ascii_case("bytes") && (1..=MOST).contains(&members.len());
+    let is_good = unit.eq_ignore_ascii_case("bytes") && !members.is_empty();
     let spans: Option<Vec<_>> = members.iter().map(|member| span(member, total)).collect();
     let Some(spans) = spans.filter(|_| is_good) else {
         return Answer::Whole;
@@ -91,10 +90,6 @@ fn span(member: &str, total: u128) -> Option<Option<Span>> {
     let (first, end) = match (first, last) {
         ("", length) => {
             let length = number(length)?;
-            // The last bytes of an empty file: satisfiable, but nothing can be said of them.
-            if total == 0 && length > 0 {
-                return None;
-            }
             (total - length.min(total), total)
         }
         (first, "") => (number(first)?, total),
@@ -106,7 +101,11 @@ fn span(member: &str, total: u128) -> Option<Option<Span>> {
             (first, total.min(last + 1))
         }
     };
-    Some((first < end).then_some((first, end)))
+    match total == 0 && first == 0 {
+        // All of an empty file: nothing can be said of a part of it.
+        true => None,
+        false => Some((first < end).then_some((first, end))),
+    }
 }
 
 fn number(digits: &str) -> Option<u128> {
@@ -124,16 +123,18 @@ fn number(digits: &str) -> Option<u128> {
     }
 }
 
-/// Joins two that are near each other, until no two are. The earlier keeps its place.
-fn joined(mut spans: Vec<Span>) -> Vec<Span> {
+/// Joins those that are near each other, one after the other. The earlier keeps its place.
+fn joined(spans: Vec<Span>) -> Vec<Span> {
     let near = |a: Span, b: Span| a.0 < b.1 + PART_COST && b.0 < a.1 + PART_COST;
-    let pair = |spans: &[Span]| {
-        let pairs = (0..spans.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
-        pairs.into_iter().find(|&(a, b)| near(spans[a], spans[b]))
-    };
-    while let Some((a, b)) = pair(&spans) {
-        let other = spans.remove(b);
-        spans[a] = (spans[a].0.min(other.0), spans[a].1.max(other.1));
+    let mut joined: Vec<(usize, Span)> = Vec::new();
+    for (mut place, mut span) in spans.into_iter().enumerate() {
+        while let Some(at) = joined.iter().position(|(_, other)| near(span, *other)) {
+            let (earlier, other) = joined.swap_remove(at);
+            place = place.min(earlier);
+            span = (span.0.min(other.0), span.1.max(other.1));
+        }
+        joined.push((place, span));
     }
-    spans
+    joined.sort_unstable();
+    joined.into_iter().map(|(_, span)| span).collect()
 }

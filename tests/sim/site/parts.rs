@@ -14,7 +14,7 @@ pub fn wanted(ranges: Ranges, size: u64) -> Option<Vec<Pair>> {
     for spec in ranges {
         let (first, last) = match *spec {
             Spec::Between(first, last) if first > last => return None,
-            Spec::Last(_) if size == 0 => return None,
+            Spec::Last(_) | Spec::From(0) | Spec::Between(0, _) if size == 0 => return None,
             Spec::From(first) => (first, u64::MAX),
             Spec::Between(first, last) => (first, last),
             Spec::Last(length) => (size.saturating_sub(length), u64::MAX),
@@ -76,10 +76,7 @@ fn several(case: &Case<'_>) -> Result<Vec<(Pair, u64, usize)>, String> {
     let mut parts: Vec<(Pair, u64, usize)> = Vec::new();
     let mut at = 0;
     loop {
-        let line = match parts.is_empty() {
-            true => format!("--{boundary}"),
-            false => format!("\r\n--{boundary}"),
-        };
+        let line = format!("\r\n--{boundary}");
         let rest = &body[at.min(body.len())..];
         if !case.is_whole && rest.len() < line.len() + 200 {
             // What there is of a fragment's last part is not worth the trouble.
