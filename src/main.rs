@@ -3,7 +3,7 @@
 use oneloop::access_log::{AccessLog, Format, Sink};
 use oneloop::banner::banner;
 use oneloop::burn::Burning;
-use oneloop::config::{Config, Invocation, LogFormat, Model, Root};
+use oneloop::config::{self, Config, Invocation, LogFormat, Model, Root};
 use oneloop::diagnostics;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::{self, Limits};
@@ -57,11 +57,21 @@ fn main() -> ExitCode {
         Model::Process => diagnostics::start_without_thread(config.verbose),
         _ => diagnostics::start(config.verbose),
     }
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+    let variables = config.variables.clone();
     let served = serve(config);
     diagnostics::finish();
     match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&*error),
+        Err(error) => {
+            let code = fail(&*error);
+            if !variables.is_empty() {
+                let _ = writeln!(io::stderr(), "{}", config::note(&variables));
+            }
+            code
+        }
     }
 }
 

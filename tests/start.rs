@@ -6,7 +6,11 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use clap::{Arg, ArgAction, CommandFactory};
+use oneloop::config::arguments::Arguments;
 use oneloop::config::{Config, Invocation};
 use oneloop::reactor::listen::{self, Acceptor, Queue};
 
@@ -29,11 +33,55 @@ fn config_in_a_child(args: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 fn shown(args: &[&str], variables: &[(&str, &str)]) -> String {
+    line_of("config ", args, variables)
+}
+
+/// The line that the child prints after `start`.
+fn line_of(start: &str, args: &[&str], variables: &[(&str, &str)]) -> String {
     let output = config_in_a_child(args, variables);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}");
-    let line = text.lines().find(|line| line.starts_with("config "));
+    assert!(output.status.success(), "{args:?} {variables:?}: {text}");
+    let line = text.lines().find(|line| line.starts_with(start));
     line.expect(&text).to_owned()
+}
+
+/// Every option that has a variable, with that variable.
+fn options() -> Vec<(Arg, String)> {
+    let mut command = Arguments::command();
+    command.build();
+    let options = command.get_arguments().filter_map(|arg| {
+        let variable = arg.get_env()?.to_str()?.to_owned();
+        Some((arg.clone(), variable))
+    });
+    options.collect()
+}
+
+/// What the program says when it ends within ten seconds.
+fn said(mut command: Command) -> (Option<i32>, String) {
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if Instant::now() > deadline => {
+                child.kill().unwrap();
+                break child.wait().unwrap();
+            }
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let mut text = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    (status.code(), text)
 }
 
 fn refused(variables: &[(&str, &str)]) -> String {
@@ -61,9 +109,15 @@ fn say(line: &str) {
 
 #[test]
 fn child_prints_its_config() {
-    let Some(config) = config_here() else {
+    let Some(mut config) = config_here() else {
         return;
     };
+    for warning in config.warnings.drain(..) {
+        say(&format!("warning {warning}"));
+    }
+    say(&format!("variables {:?}", config.variables));
+    config.variables.clear();
+    say(&format!("everything {config:?}"));
     let binds: Vec<_> = config.binds.iter().map(ToString::to_string).collect();
     let headers = String::from_utf8_lossy(config.headers.as_bytes());
     say(&format!(
@@ -136,14 +190,201 @@ fn an_empty_variable_is_not_set() {
 #[test]
 fn a_wrong_variable_is_refused_like_a_wrong_option() {
     let table = [
-        ("ONELOOP_PORT", "x", "'--port <PORT>'"),
-        ("ONELOOP_SPA", "maybe", "value was not a boolean"),
+        ("ONELOOP_PORT", "x", "a number from 0 to 65535"),
+        ("ONELOOP_SPA", "maybe", "true or false"),
         ("ONELOOP_HEADER", "A: b\nDate: x", "the server computes it"),
     ];
     for (name, value, expected) in table {
         let message = refused(&[(name, value)]);
         assert!(message.contains(expected), "{name}={value}: {message}");
     }
+}
+
+#[test]
+fn an_error_names_the_variable_whichever_option_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arg, variable) in options() {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        // No option takes this: not a number, no name of a file that exists or can be made.
+        command.env(&variable, "wrong/\nvalue").current_dir(&folder);
+        match arg.get_id().as_str() {
+            "page" => _ = command.args(["--model", "fixed", "-p0"]),
+            "port" => {}
+            _ => _ = command.arg("-p0"),
+        }
+        let (code, text) = said(command);
+        assert!(matches!(code, Some(1 | 2)), "{variable}: {code:?} {text}");
+        assert!(text.contains(&variable), "{variable}: {text}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_used_is_not_blamed() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+    command
+        .env("ONELOOP_PORT", "x")
+        .args(["--idle-timeout", "y"]);
+    let (code, text) = said(command);
+    assert_eq!(code, Some(2));
+    assert!(
+        text.contains("--idle-timeout") && !text.contains("ONELOOP"),
+        "{text}"
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+    command.env("ONELOOP_PORT", "x").arg("--help");
+    assert_eq!(said(command), (Some(0), String::new()));
+}
+
+#[test]
+fn every_switch_can_be_undone_on_the_command_line() {
+    let default = line_of("everything ", &[], &[]);
+    let mut count = 0;
+    for (arg, variable) in options() {
+        if !matches!(arg.get_action(), ArgAction::SetTrue) {
+            continue;
+        }
+        count += 1;
+        let flag = format!("--{}", arg.get_long().unwrap());
+        let off = format!("{flag}=false");
+        let on = [(variable.as_str(), "1")];
+        let set = line_of("everything ", &[], &on);
+        assert_ne!(set, default, "{variable} does nothing");
+        for args in [&[off.as_str()][..], &[&flag, &off], &[&off, &off]] {
+            assert_eq!(line_of("everything ", args, &on), default, "{args:?}");
+        }
+        for args in [&[flag.as_str()][..], &[&off, &flag], &[&flag, &flag]] {
+            assert_eq!(line_of("everything ", args, &[]), set, "{args:?}");
+        }
+    }
+    assert!(count > 5, "these are not the switches");
+}
+
+/// The command line's value wins, and does not even look at the environment's: with the default on
+/// the command line, everything is as if the variable was not set. Where there is no default,
+/// something else undoes the variable.
+#[test]
+fn every_variable_can_be_undone_on_the_command_line() {
+    let default = line_of("everything ", &[], &[]);
+    for (arg, variable) in options() {
+        let id = arg.get_id().as_str();
+        let defaults = arg.get_default_values().first();
+        let value = match (id, defaults.and_then(|value| value.to_str())) {
+            _ if matches!(arg.get_action(), ArgAction::SetTrue) => "false",
+            (_, Some(value)) => value,
+            ("cors", _) => "false",
+            ("header", _) => "none",
+            ("verbose", _) => "0",
+            // Each of them is used in one model only, and counts for nothing in the others.
+            ("workers" | "page", _) => continue,
+            // A file `-`: standard output.
+            ("log_file", _) => continue,
+            _ => panic!("how is {variable} undone on the command line?"),
+        };
+        let undone = match arg.get_long() {
+            Some(long) => format!("--{long}={value}"),
+            None => value.to_owned(),
+        };
+        let wrong = [(variable.as_str(), "wrong/\nvalue")];
+        assert_eq!(
+            line_of("everything ", &[&undone], &wrong),
+            default,
+            "{undone}"
+        );
+    }
+}
+
+#[test]
+fn a_list_on_the_command_line_replaces_the_one_of_the_environment() {
+    let variables = [
+        ("ONELOOP_INDEX", "a,b"),
+        ("ONELOOP_BIND", "::1,127.0.0.9"),
+        ("ONELOOP_HEADER", "A: b"),
+        ("ONELOOP_VERBOSE", "2"),
+        ("ONELOOP_CORS", "https://a.example"),
+    ];
+    let args = ["--index=c", "-b=127.0.0.1", "--header=D: e", "-v", "--cors"];
+    let line = shown(&args, &variables);
+    for expected in [
+        "binds=[\"127.0.0.1:7890\"]",
+        "index=[\"c\"]",
+        "headers=\"D: e\\r\\n\"",
+        "verbose=1",
+        "cors=Some(\"*\")",
+    ] {
+        assert!(line.contains(expected), "{expected}: {line}");
+    }
+}
+
+#[test]
+fn the_last_of_two_equal_options_counts_and_a_list_gathers_them() {
+    let line = shown(
+        &[
+            "--grace=1",
+            "--grace=2",
+            "-p1",
+            "-p2",
+            "--index=a",
+            "--index=b",
+        ],
+        &[],
+    );
+    for expected in ["grace=2s", ":2\"]", "index=[\"a\", \"b\"]"] {
+        assert!(line.contains(expected), "{expected}: {line}");
+    }
+    for (args, level) in [
+        ("-vv", 2),
+        ("-v\n-v", 2),
+        ("-v\n--verbose=0", 0),
+        ("--verbose=2", 2),
+    ] {
+        let args: Vec<_> = args.lines().collect();
+        assert!(
+            shown(&args, &[]).contains(&format!("verbose={level}")),
+            "{args:?}"
+        );
+    }
+}
+
+/// What Kubernetes and Docker set for a service, or a linked container, named `oneloop`.
+#[test]
+fn the_variables_of_a_service_named_oneloop_are_not_taken_for_options() {
+    let links = [
+        ("ONELOOP_NAME", "/web/oneloop"),
+        ("ONELOOP_SERVICE_HOST", "10.96.0.12"),
+        ("ONELOOP_SERVICE_PORT", "7890"),
+        ("ONELOOP_SERVICE_PORT_HTTP", "7890"),
+        ("ONELOOP_PORT_7890_TCP", "tcp://10.96.0.12:7890"),
+        ("ONELOOP_PORT_7890_TCP_PROTO", "tcp"),
+        ("ONELOOP_PORT_7890_TCP_PORT", "7890"),
+        ("ONELOOP_PORT_7890_TCP_ADDR", "10.96.0.12"),
+    ];
+    let default = line_of("everything ", &[], &[]);
+    for url in [
+        "tcp://10.96.0.12:7890",
+        "udp://10.96.0.12:53",
+        "tcp://[fd00::c]:7890",
+        "sctp://10.0.0.1:9",
+    ] {
+        let variables = [&links[..], &[("ONELOOP_PORT", url)]].concat();
+        assert_eq!(line_of("everything ", &[], &variables), default, "{url}");
+        let warning = line_of("warning ", &[], &variables);
+        assert!(
+            warning.starts_with("warning ONELOOP_PORT is ignored"),
+            "{warning}"
+        );
+        assert!(
+            warning.contains(url) && warning.contains("ONELOOP_BIND=ADDR:PORT"),
+            "{warning}"
+        );
+        let output = config_in_a_child(&["-p", "81"], &variables);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            text.contains("127.0.0.1:81") && !text.contains("warning "),
+            "{text}"
+        );
+    }
+    assert_eq!(line_of("variables ", &[], &links), "variables []");
+    assert!(refused(&[("ONELOOP_PORT", "tcp:7890")]).contains("ONELOOP_PORT"));
 }
 
 #[test]

@@ -5,13 +5,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueHint};
 
 use super::bind::BindArgument;
 use super::choices::{LogFormat, Model};
 use super::texts::{AFTER_HELP, AFTER_LONG_HELP, LIMITS, LISTENING, LOGGING, OTHER, SITE};
-use super::values::{self, Headers, Seconds};
+use super::values::{self, Cors, Headers, Seconds, Verbosity};
 use crate::limits::Limits;
 
 /// Serve a directory over HTTP/1.1: one thread, one loop, every connection
@@ -35,7 +35,14 @@ pub struct Arguments {
     /// Listen on this port; 0 is any free one
     ///
     /// It is the port of every --bind that names none itself. The port that 0 led to is printed.
-    #[arg(short, long, default_value_t = 7890, env = "ONELOOP_PORT", help_heading = LISTENING)]
+    #[arg(
+        short,
+        long,
+        default_value_t = 7890,
+        value_parser = values::port,
+        env = "ONELOOP_PORT",
+        help_heading = LISTENING
+    )]
     pub port: u16,
 
     /// Listen on this address; may be repeated
@@ -62,7 +69,6 @@ pub struct Arguments {
     /// counted, or that measure how long it takes.
     #[arg(
         long,
-        value_parser = BoolishValueParser::new(),
         env = "ONELOOP_NO_DEFER_ACCEPT",
         help_heading = LISTENING
     )]
@@ -98,7 +104,6 @@ pub struct Arguments {
     /// Do not list directories that have no index
     #[arg(
         long,
-        value_parser = BoolishValueParser::new(),
         env = "ONELOOP_NO_LISTING",
         help_heading = SITE
     )]
@@ -109,7 +114,6 @@ pub struct Arguments {
     /// Without it they do not exist for clients; only /.well-known/ always does.
     #[arg(
         long,
-        value_parser = BoolishValueParser::new(),
         env = "ONELOOP_HIDDEN",
         help_heading = SITE
     )]
@@ -120,7 +124,6 @@ pub struct Arguments {
     /// Links that stay inside ROOT always work.
     #[arg(
         long,
-        value_parser = BoolishValueParser::new(),
         env = "ONELOOP_FOLLOW_SYMLINKS",
         help_heading = SITE
     )]
@@ -132,7 +135,6 @@ pub struct Arguments {
     /// path whose last part has a dot, as the name of a file has.
     #[arg(
         long,
-        value_parser = BoolishValueParser::new(),
         env = "ONELOOP_SPA",
         help_heading = SITE
     )]
@@ -153,7 +155,6 @@ pub struct Arguments {
     /// Do not name the server in responses
     #[arg(
         long,
-        value_parser = BoolishValueParser::new(),
         env = "ONELOOP_NO_SERVER_HEADER",
         help_heading = SITE
     )]
@@ -161,18 +162,17 @@ pub struct Arguments {
 
     /// Let pages of any origin, or this one, read files
     ///
-    /// An origin needs the equals sign: --cors=ORIGIN
+    /// An origin needs the equals sign: --cors=ORIGIN. --cors=false sends nothing.
     #[arg(
         long,
         value_name = "ORIGIN",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "*",
-        value_parser = values::origin,
         env = "ONELOOP_CORS",
         help_heading = SITE
     )]
-    pub cors: Option<String>,
+    pub cors: Option<Cors>,
 
     /// Send this file to everybody, in the model fixed
     ///
@@ -186,21 +186,24 @@ pub struct Arguments {
     )]
     pub page: Option<PathBuf>,
 
-    /// Hold this many connections at most [default: what the system allows]
+    /// Hold this many connections at most
+    ///
+    /// auto is as many as the system's limit of descriptors allows.
     #[arg(
         long,
         value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..),
+        default_value = "auto",
+        value_parser = values::count_or_auto,
         env = "ONELOOP_MAX_CONNECTIONS",
         help_heading = LIMITS
     )]
-    pub max_connections: Option<u32>,
+    pub max_connections: values::Count,
 
     /// Have this many threads, in the model pool
     #[arg(
         long,
         value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..),
+        value_parser = values::count,
         env = "ONELOOP_WORKERS",
         help_heading = LIMITS
     )]
@@ -248,6 +251,7 @@ pub struct Arguments {
         long,
         value_name = "BYTES",
         default_value_t = Limits::default().min_send_rate,
+        value_parser = values::whole,
         env = "ONELOOP_MIN_SEND_RATE",
         help_heading = LIMITS
     )]
@@ -307,7 +311,6 @@ pub struct Arguments {
     #[arg(
         short,
         long,
-        value_parser = BoolishValueParser::new(),
         env = "ONELOOP_QUIET",
         help_heading = LOGGING
     )]
@@ -315,9 +318,18 @@ pub struct Arguments {
 
     /// Say what the server is doing, on standard error; -vv adds what mio does
     ///
-    /// In the environment, 1 or 2.
-    #[arg(short, long, action = ArgAction::Count, env = "ONELOOP_VERBOSE", help_heading = LOGGING)]
-    pub verbose: u8,
+    /// In the environment, 1 or 2. --verbose=0 undoes that.
+    #[arg(
+        short,
+        long,
+        value_name = "LEVEL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "more",
+        env = "ONELOOP_VERBOSE",
+        help_heading = LOGGING
+    )]
+    pub verbose: Vec<Verbosity>,
 
     // For measurements: not in the help, as nobody needs them who serves files.
     /// Append one line with the number of connections, responses and bytes of bodies, at the end

@@ -77,6 +77,11 @@ fn unix(path: &str) -> Result<BindArgument, String> {
     if path.is_empty() {
         return Err("unix: needs a path, such as unix:/run/oneloop.sock".to_owned());
     }
+    if path.starts_with('@') {
+        return Err(format!(
+            "an abstract socket is not supported; a file of that name is unix:./{path}"
+        ));
+    }
     if path.ends_with('/') {
         return Err("unix: needs the path of a file, not of a directory".to_owned());
     }
@@ -190,6 +195,7 @@ mod tests {
             ("-x", "not an address, a host name"),
             ("unix:", "needs a path"),
             ("unix:/run/", "not of a directory"),
+            ("unix:@x", "a file of that name is unix:./@x"),
             ("fd:", "needs a number"),
             ("fd:x", "needs a number"),
             ("fd:-3", "needs a number"),

@@ -5,11 +5,13 @@
 pub mod arguments;
 pub mod bind;
 pub mod choices;
+mod environment;
+mod mistakes;
+mod parser;
 mod texts;
 mod together;
 pub mod values;
 
-use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
@@ -22,11 +24,11 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::arguments::Arguments;
 pub use self::choices::{LogFormat, Model};
-use self::values::Header;
+use self::parser::command;
+use self::values::{Cors, Header, Verbosity};
 use crate::http::fields::FieldLines;
 use crate::limits::Limits;
 use crate::reactor::address::Bind;
-use crate::subcommands;
 
 /// How to run the server.
 #[derive(Clone, Debug)]
@@ -71,6 +73,10 @@ pub struct Config {
     pub tally: Option<PathBuf>,
     /// Processor time that a request for `/burn` takes, if that is an address at all.
     pub burn: Option<Duration>,
+    /// The variables that some of this comes from, for messages about values that turn out wrong.
+    pub variables: Vec<String>,
+    /// What the operator should know although the server starts.
+    pub warnings: Vec<String>,
 }
 
 /// What is served, as an absolute path.
@@ -110,16 +116,16 @@ impl Invocation {
     where
         A: Into<OsString> + Clone,
     {
-        let mut command = command();
-        let mut matches = command.try_get_matches_from_mut(args)?;
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        let mut matches = parser::matches(&args)?;
         if let Some((name, matches)) = matches.remove_subcommand() {
             return Ok(Self::Subcommand(name, matches));
         }
         let arguments =
-            Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+            Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
         if let Some(shell) = arguments.completions {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command, "oneloop", &mut script);
+            clap_complete::generate(shell, &mut command(), "oneloop", &mut script);
             return Ok(Self::Print(script));
         }
         if arguments.man {
@@ -127,31 +133,30 @@ impl Invocation {
             clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
             return Ok(Self::Print(page));
         }
-        together::check(&arguments, &matches)?;
-        Config::new(arguments).map(|config| Self::Serve(Box::new(config)))
-    }
-}
-
-/// The command as it is parsed. In the help the environment is told once, not on every option; the
-/// manual page, made without this, has it on each. A variable that is set to nothing (as
-/// in a compose file that passes on what its user did not set) counts as not set.
-fn command() -> clap::Command {
-    let command = Arguments::command()
-        .args_conflicts_with_subcommands(true)
-        .disable_help_subcommand(true)
-        .subcommands(subcommands::all());
-    command.mut_args(|arg| {
-        let empty = arg
-            .get_env()
-            .and_then(env::var_os)
-            .is_some_and(|value| value.is_empty());
-        let arg = arg.hide_env(true);
-        if empty {
-            arg.env(clap::builder::Resettable::Reset)
-        } else {
-            arg
+        let variables = environment::variables(&Arguments::command(), &matches);
+        let config = together::check(&arguments, &matches).and_then(|()| Config::new(arguments));
+        match config {
+            Ok(config) => Ok(Self::Serve(Box::new(Config {
+                warnings: environment::warnings(&Arguments::command(), &matches),
+                variables,
+                ..config
+            }))),
+            Err(ConfigError::Root { path, reason }) => {
+                let text = path.to_string_lossy();
+                let tip = mistakes::as_root(&command(), &args, &text);
+                let tip = tip.filter(|_| reason.is_not_found());
+                let error = match tip {
+                    Some(tip) => {
+                        let message = format!("there is no {path:?} to serve; {tip}");
+                        mistakes::raw(&command(), ErrorKind::InvalidValue, message).into()
+                    }
+                    None => ConfigError::Root { path, reason },
+                };
+                Err(error.noting(&variables))
+            }
+            Err(error) => Err(error.noting(&variables)),
         }
-    })
+    }
 }
 
 impl Config {
@@ -159,14 +164,14 @@ impl Config {
         let binds = binds(&arguments)?;
         let headers = headers(&arguments)?;
         let root = match &arguments.page {
-            Some(page) => match root(page, false)? {
+            Some(page) if arguments.model == Model::Fixed => match root(page, false)? {
                 Root::Directory(_) => Err(ConfigError::Root {
                     path: page.clone(),
                     reason: RootProblem::System(io::ErrorKind::IsADirectory.into()),
                 }),
                 file => Ok(file),
             },
-            None => root(&arguments.root, !arguments.no_listing),
+            _ => root(&arguments.root, !arguments.no_listing),
         }?;
         Ok(Self {
             root,
@@ -184,15 +189,17 @@ impl Config {
             follow_symlinks: arguments.follow_symlinks,
             spa: arguments.spa,
             server_header: !arguments.no_server_header,
-            cors: arguments.cors,
+            cors: arguments.cors.and_then(|Cors(origin)| origin),
             quiet: arguments.quiet,
-            verbose: arguments.verbose,
+            verbose: Verbosity::level(&arguments.verbose),
             log_format: arguments.log_format,
             log_file: arguments.log_file,
             tally: arguments.tally,
             burn: arguments
                 .burn
                 .map(|most| Duration::from_millis(most.into())),
+            variables: Vec::new(),
+            warnings: Vec::new(),
         })
     }
 }
@@ -215,7 +222,8 @@ fn headers(arguments: &Arguments) -> Result<FieldLines, ConfigError> {
     let mut lines = FieldLines::new();
     for Header { name, value } in arguments.header.iter().flat_map(|headers| &headers.0) {
         // Browsers refuse a response that has it twice.
-        if arguments.cors.is_some() && name.eq_ignore_ascii_case("Access-Control-Allow-Origin") {
+        let is_set = matches!(arguments.cors, Some(Cors(Some(_))));
+        if is_set && name.eq_ignore_ascii_case("Access-Control-Allow-Origin") {
             return Err(conflict(format!(
                 "--cors sets {name} already; use either --cors or --header"
             )));
@@ -292,6 +300,8 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: RootProblem,
     },
+    /// One of the others, with options that come from these variables.
+    Noted(Box<Self>, Vec<String>),
 }
 
 /// What is wrong with a root.
@@ -317,7 +327,30 @@ impl ConfigError {
                 let _ = writeln!(io::stderr(), "oneloop: {self}");
                 1
             }
+            Self::Noted(error, variables) => {
+                let code = error.report();
+                let _ = writeln!(io::stderr(), "{}", note(variables));
+                code
+            }
         }
+    }
+
+    fn noting(self, variables: &[String]) -> Self {
+        match variables {
+            [] => self,
+            _ => Self::Noted(Box::new(self), variables.to_vec()),
+        }
+    }
+}
+
+/// The line that names the variables options come from, below an error that may be due to them.
+pub fn note(variables: &[String]) -> String {
+    format!("note: the environment sets {}", variables.join(", "))
+}
+
+impl RootProblem {
+    fn is_not_found(&self) -> bool {
+        matches!(self, Self::System(error) if error.kind() == io::ErrorKind::NotFound)
     }
 }
 
@@ -327,6 +360,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let (path, reason) = match self {
             Self::Usage(error) => return write!(out, "{error}"),
+            Self::Noted(error, variables) => return write!(out, "{error}\n{}", note(variables)),
             Self::Root { path, reason } => (path, reason),
         };
         write!(out, "cannot serve {path:?}: ")?;
@@ -336,7 +370,15 @@ impl fmt::Display for ConfigError {
             }
             RootProblem::System(error) => match error.kind() {
                 io::ErrorKind::NotFound => {
-                    out.write_str("no such directory or file (try: oneloop .)")
+                    out.write_str("no such directory or file")?;
+                    match std::env::current_dir() {
+                        Ok(here) if path.is_relative() => write!(out, " in {}", here.display())?,
+                        _ => {}
+                    }
+                    out.write_str(" (try: oneloop .)")
+                }
+                io::ErrorKind::NotADirectory => {
+                    out.write_str("a part of this path is a file (try: oneloop .)")
                 }
                 io::ErrorKind::PermissionDenied => {
                     out.write_str("permission denied (may this user read it?)")
@@ -486,12 +528,15 @@ mod tests {
     #[test]
     fn a_wrong_value_is_named_with_its_option_and_the_reason() {
         let table: [(&[&str], &str); 10] = [
-            (&["-p", "65536"], "65536 is not in 0..=65535"),
+            (&["-p", "65536"], "a port is a number from 0 to 65535"),
             (&["-b", "8080"], "a port alone is --port 8080"),
             (&["--index", "a/b"], "a name, not a path"),
             (&["--header", "Date: x"], "the server computes it"),
             (&["--cors=example.org"], "an origin is *"),
-            (&["--max-connections", "0"], "0 is not in 1.."),
+            (
+                &["--max-connections", "0"],
+                "auto, or a whole number from 1",
+            ),
             (&["--idle-timeout", "0"], "must be more than 0 seconds"),
             (&["--grace", "-1"], "seconds, such as 10 or 0.5"),
             (&["--log-format", "x"], "common, combined, json"),
@@ -547,8 +592,19 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
         let pipe = pipe.to_str().unwrap();
         let table = [
-            ("nope", "no such directory or file (try: oneloop .)"),
-            ("Cargo.toml/x", "Not a directory (os error 20)"),
+            (
+                "nope",
+                concat!(
+                    "no such directory or file in ",
+                    env!("CARGO_MANIFEST_DIR"),
+                    " (try: oneloop .)"
+                ),
+            ),
+            ("/nope", "no such directory or file (try: oneloop .)"),
+            (
+                "Cargo.toml/x",
+                "a part of this path is a file (try: oneloop .)",
+            ),
             (
                 pipe,
                 "neither a directory nor a regular file (try: oneloop .)",

@@ -28,8 +28,11 @@ pub const AFTER_LONG_HELP: &str = concat!(
     "\
 Environment:
   Every option but the last four has a variable: --idle-timeout is
-  ONELOOP_IDLE_TIMEOUT, ROOT is ONELOOP_ROOT. Switches take 1 or 0. The command
-  line wins; an empty variable counts as not set.
+  ONELOOP_IDLE_TIMEOUT, ROOT is ONELOOP_ROOT. Switches take 1 or 0. An empty
+  variable counts as not set.
+
+  The command line wins, and --spa=false undoes ONELOOP_SPA=1. A list on the
+  command line replaces the one of the environment; --header none empties it.
 
 Signals:
   SIGINT (Ctrl-C) and SIGTERM end the server within --grace; SIGHUP opens the

@@ -8,26 +8,27 @@ use super::{ConfigError, Model, conflict};
 
 /// Looks at all that can be seen without looking at the system.
 pub fn check(arguments: &Arguments, matches: &ArgMatches) -> Result<(), ConfigError> {
-    if arguments.workers.is_some() && arguments.model != Model::Pool {
+    // In the environment an option may be meant for other servers, or for another model.
+    let is_written = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    if is_written("workers") && arguments.model != Model::Pool {
         return Err(conflict(
             "--workers counts the threads of a pool; add --model pool".to_owned(),
         ));
     }
-    if arguments.page.is_some() && arguments.model != Model::Fixed {
+    if is_written("page") && arguments.model != Model::Fixed {
         return Err(conflict(
             "--page is all that one model sends; add --model fixed, or name the file as ROOT"
                 .to_owned(),
         ));
     }
     if arguments.model == Model::Fixed {
-        refuse_what_means_nothing(matches)?;
+        refuse_what_means_nothing(is_written)?;
     }
     Ok(())
 }
 
-/// Options for what the model with one page does not have, if they stand on the command line. In
-/// the environment they may be meant for other servers.
-fn refuse_what_means_nothing(matches: &ArgMatches) -> Result<(), ConfigError> {
+/// Options for what the model with one page does not have, if they stand on the command line.
+fn refuse_what_means_nothing(is_written: impl Fn(&str) -> bool) -> Result<(), ConfigError> {
     const NOTHING: [&str; 14] = [
         "no_listing",
         "hidden",
@@ -44,8 +45,7 @@ fn refuse_what_means_nothing(matches: &ArgMatches) -> Result<(), ConfigError> {
         "tally",
         "burn",
     ];
-    let is_written = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    match NOTHING.into_iter().find(is_written) {
+    match NOTHING.into_iter().find(|id| is_written(id)) {
         None => Ok(()),
         Some(id) => Err(conflict(format!(
             "--{} means nothing to the model fixed, which sends one page; leave it out",

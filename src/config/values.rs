@@ -45,8 +45,95 @@ impl fmt::Display for Seconds {
     }
 }
 
+/// A port. "80:80" and "0.0.0.0:80" are habits of other programs, so the message says more.
+pub fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|_| is_digits(text));
+    port.ok_or_else(|| match text.rsplit_once(':') {
+        None => "a port is a number from 0 to 65535".to_owned(),
+        Some((host, port)) => match is_digits(port) && !is_digits(host) && !host.is_empty() {
+            true => format!("an address with its port is: --bind {text}"),
+            false => format!("one port, a number from 0 to 65535: --port {port}"),
+        },
+    })
+}
+
+/// A whole number, 0 included.
+pub fn whole(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|_| is_digits(text));
+    number.ok_or_else(|| format!("a whole number from 0 to {}", u32::MAX))
+}
+
+/// A whole number above 0.
+pub fn count(text: &str) -> Result<u32, String> {
+    match whole(text) {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("a whole number from 1 to {}", u32::MAX)),
+    }
+}
+
+/// A number of something, or `None` where the system decides. The alias keeps clap from reading
+/// the type as an option that may be absent.
+pub type Count = Option<u32>;
+
+/// A whole number above 0, or `auto`.
+pub fn count_or_auto(text: &str) -> Result<Count, String> {
+    match text {
+        "auto" => Ok(None),
+        _ => count(text)
+            .map(Some)
+            .map_err(|error| format!("auto, or {error}")),
+    }
+}
+
+/// Rust takes "+80", too.
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The value of a switch.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "y" | "on" | "t" => Ok(true),
+        "0" | "false" | "no" | "n" | "off" | "f" => Ok(false),
+        _ => Err("a switch is true or false (1 or 0, on or off)".to_owned()),
+    }
+}
+
+/// One `-v`, or a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// `-v`: one level more than before.
+    More,
+    /// `--verbose=LEVEL`: this level, whatever stood before.
+    Level(u8),
+}
+
+impl Verbosity {
+    /// The level that all of them lead to, in their order.
+    pub fn level(all: &[Self]) -> u8 {
+        all.iter().fold(0, |level: u8, one| match one {
+            Self::More => level.saturating_add(1),
+            Self::Level(level) => *level,
+        })
+    }
+}
+
+impl FromStr for Verbosity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse(), switch(text)) {
+            ("more", ..) => Ok(Self::More),
+            (_, Ok(level), _) if is_digits(text) => Ok(Self::Level(level)),
+            (.., Ok(is_verbose)) => Ok(Self::Level(is_verbose.into())),
+            _ => Err("0 is quiet, 1 is verbose, 2 adds what mio does".to_owned()),
+        }
+    }
+}
+
 /// What stands after one `--header`, or in its variable: field lines, usually one. Blank lines
-/// between and after them do not matter, so that a block of YAML can be the variable.
+/// between and after them do not matter, so that a block of YAML can be the variable. `none` is no
+/// field; on the command line it undoes the variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headers(pub Vec<Header>);
 
@@ -54,6 +141,9 @@ impl FromStr for Headers {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(Vec::new()));
+        }
         let filled = text.lines().filter(|line| !line.trim().is_empty());
         let headers = filled.map(str::parse).collect::<Result<Vec<_>, _>>()?;
         if headers.is_empty() {
@@ -133,8 +223,26 @@ impl FromStr for Header {
     }
 }
 
+/// Which origin may read the files: the value of Access-Control-Allow-Origin. `None` if the
+/// field is not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors(pub Option<String>);
+
+impl FromStr for Cors {
+    type Err = String;
+
+    /// An origin, or the value of a switch, since `--cors` is used as one.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match switch(text) {
+            Ok(true) => Ok(Self(Some("*".to_owned()))),
+            Ok(false) => Ok(Self(None)),
+            Err(_) => origin(text).map(|origin| Self(Some(origin))),
+        }
+    }
+}
+
 /// `*`, `null` or an origin as browsers send it (RFC 6454 6.2): no path, not even a slash.
-pub fn origin(text: &str) -> Result<String, String> {
+fn origin(text: &str) -> Result<String, String> {
     let (scheme, host) = text.split_once("://").unwrap_or_default();
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme

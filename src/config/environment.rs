@@ -1,0 +1,91 @@
+//! Config: the `ONELOOP_*` variables. Which of them count, and which one an error comes from. All
+//! of it walks the arguments of the command, so an option that is added later is covered.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+
+use clap::builder::Resettable;
+use clap::error::Error;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, Id};
+
+/// The argument without its variable, if the variable's value is not meant for oneloop: an empty
+/// one (a compose file passes on what its user did not set), or a service link.
+pub fn without_unused(arg: Arg) -> Arg {
+    match value_of(&arg) {
+        Some(value) if value.is_empty() || is_service_link(&arg, &value) => {
+            arg.env(Resettable::Reset)
+        }
+        _ => arg,
+    }
+}
+
+/// Warnings about variables that are set and have no effect.
+pub fn warnings(command: &Command, matches: &ArgMatches) -> Vec<String> {
+    let ignored = command.get_arguments().filter_map(|arg| {
+        let value = value_of(arg)?;
+        let id = arg.get_id().as_str();
+        let is_overridden = matches.value_source(id) == Some(ValueSource::CommandLine);
+        if is_overridden || !is_service_link(arg, &value) {
+            return None;
+        }
+        Some(format!(
+            "{} is ignored: {} is what Kubernetes and Docker set for a service named oneloop \
+             (set the port with --port, or with ONELOOP_BIND=ADDR:PORT)",
+            name(arg)?,
+            value.display()
+        ))
+    });
+    ignored.collect()
+}
+
+/// The variables that values of `matches` come from.
+pub fn variables(command: &Command, matches: &ArgMatches) -> Vec<String> {
+    let is_used =
+        |arg: &&Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::EnvVariable);
+    let used = command.get_arguments().filter(is_used);
+    used.filter_map(name).collect()
+}
+
+/// The variable that makes `parser` refuse `args`, with the error; `None` if it refuses the command
+/// line itself.
+pub fn culprit(parser: &Command, args: &[OsString]) -> Option<(String, Error)> {
+    let only = |id: Option<&Id>| {
+        let parser = parser
+            .clone()
+            .mut_args(|arg| match Some(arg.get_id()) == id {
+                true => arg,
+                false => arg.env(Resettable::Reset),
+            });
+        parser.try_get_matches_from(args).err()
+    };
+    if only(None).is_some() {
+        return None;
+    }
+    let mut args = parser.get_arguments();
+    args.find_map(|arg| Some((name(arg)?, only(Some(arg.get_id()))?)))
+}
+
+/// The parser as it is without an environment.
+pub fn ignored(parser: Command) -> Command {
+    parser.mut_args(|arg| arg.env(Resettable::Reset))
+}
+
+fn name(arg: &Arg) -> Option<String> {
+    Some(arg.get_env()?.display().to_string())
+}
+
+fn value_of(arg: &Arg) -> Option<OsString> {
+    arg.get_env().and_then(env::var_os)
+}
+
+/// Whether Kubernetes or Docker has set the variable: for a Service named `oneloop`, or a linked
+/// container of that name, `ONELOOP_PORT` is a URL such as `tcp://10.96.0.12:7890`. Their other
+/// variables (`ONELOOP_SERVICE_HOST`, `ONELOOP_PORT_7890_TCP_ADDR`, `ONELOOP_NAME`) are of no
+/// option. <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
+fn is_service_link(arg: &Arg, value: &OsStr) -> bool {
+    let is_port = |name: &OsStr| name.as_encoded_bytes().ends_with(b"_PORT");
+    let is_url = |scheme: &&[u8]| value.as_encoded_bytes().starts_with(scheme);
+    let schemes: [&[u8]; 3] = [b"tcp://", b"udp://", b"sctp://"];
+    arg.get_env().is_some_and(is_port) && schemes.iter().any(is_url)
+}

@@ -1,0 +1,351 @@
+//! Config: what a command line that is wrong was probably meant to say. The tables have the habits
+//! of other servers (python's http.server, miniserve, caddy, npm's serve and http-server, nginx).
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::{ArgAction, Command};
+
+use super::bind::BindArgument;
+use super::values;
+
+/// Options of other servers, and what to type instead.
+const OPTIONS: &[(&str, &str)] = &[
+    (
+        "-d -r -w --dir --directory --root --path --folder --docroot --document-root --public \
+         --webroot --serve",
+        "the directory needs no option: oneloop DIR",
+    ),
+    (
+        "-a -i -l -H --host --hostname --listen --address --addr --interface --interfaces --ip",
+        "the address is --bind ADDR or --bind ADDR:PORT, such as --bind 0.0.0.0:8080",
+    ),
+    (
+        "-S -K --cert --key --tls --ssl --https --tls-cert --tls-key --certificate --ssl-cert \
+         --ssl-key --pem --http2 --http3 --domain",
+        "oneloop speaks HTTP/1.1 without TLS: put a proxy in front (docs/deploy/nginx.conf)",
+    ),
+    (
+        "--auth --basic-auth --user --username --password --htpasswd",
+        "oneloop checks no passwords: let a proxy in front do it (docs/deploy/nginx.conf)",
+    ),
+    (
+        "-I --no-index --no-dirlist --no-dir-listing --no-autoindex --no-browse \
+         --no-directory-listing --disable-indexing",
+        "to list no directories: --no-listing",
+    ),
+    (
+        "--browse --autoindex --listing --directory-listing --dirlist --list",
+        "directories without an index are listed unless --no-listing is given",
+    ),
+    (
+        "--log --access-log --logfile --log-path",
+        "the access log: --log-file PATH",
+    ),
+    (
+        "--debug --trace --log-level",
+        "to see what the server does: -v or -vv",
+    ),
+    (
+        "--silent --no-log --no-logging --no-request-logging",
+        "to print nothing: --quiet",
+    ),
+    (
+        "--dotfiles --all --show-hidden",
+        "to serve names that begin with a dot: --hidden",
+    ),
+    (
+        "-s --single --fallback --try-files --history --rewrite",
+        "for an app that routes itself: --spa",
+    ),
+    (
+        "-g -z -C --gzip --brotli --compress --compression --zstd",
+        "page.html.gz, .br or .zst beside page.html is sent to clients that take it; oneloop \
+         compresses nothing itself",
+    ),
+    (
+        "-c --cache --max-age --cache-control --no-cache",
+        "caching is a field: --header 'Cache-Control: max-age=3600'",
+    ),
+    (
+        "--headers --add-header",
+        "a field of every response: --header 'NAME: VALUE'",
+    ),
+    ("-o --open", "open the address that is printed in a browser"),
+    (
+        "-u --upload --upload-files --upload-dir --mkdir --cgi --proxy -P",
+        "oneloop only serves files: no uploads, no CGI, no proxying",
+    ),
+    (
+        "-D --daemon --background --detach",
+        "a service manager runs it in the background (docs/deploy/oneloop.service)",
+    ),
+    (
+        "-f --config --config-file --conf",
+        "there is no configuration file: options stand on the command line or in ONELOOP_ \
+         variables",
+    ),
+    (
+        "-t -j --threads --jobs",
+        "one thread serves every connection; for a pool of threads: --model pool --workers N",
+    ),
+    (
+        "--timeout --keepalive-timeout --keep-alive",
+        "the timeouts are --header-timeout, --idle-timeout and --send-timeout",
+    ),
+    (
+        "--index-file --default-file --directory-index",
+        "the index: --index NAME",
+    ),
+    (
+        "--symlinks --follow --no-symlinks",
+        "links that lead out of ROOT are followed with --follow-symlinks only",
+    ),
+];
+
+/// Commands of other servers, and what to type instead.
+const COMMANDS: &[(&str, &str)] = &[
+    (
+        "serve server start run http file-server up listen",
+        "oneloop serves without a command: oneloop [ROOT]",
+    ),
+    ("help", "the help is: oneloop --help"),
+    ("version", "the version is: oneloop --version"),
+];
+
+fn find(table: &[(&str, &'static str)], text: &str) -> Option<&'static str> {
+    let mut rows = table.iter();
+    rows.find_map(|(names, tip)| names.split(' ').any(|name| name == text).then_some(*tip))
+}
+
+/// The error with a tip that leads to what was meant, in place of a tip that does not.
+pub fn explain(mut error: Error, command: &Command, args: &[OsString]) -> Error {
+    if !error.use_stderr() {
+        return error;
+    }
+    if let Some(message) = one_dash(command, args) {
+        return raw(command, ErrorKind::UnknownArgument, message);
+    }
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    if let Some(surplus) = context(ContextKind::InvalidSubcommand) {
+        return surplus_root(command, args, &surplus);
+    }
+    let unknown = context(ContextKind::InvalidArg).unwrap_or_default();
+    if error.kind() == ErrorKind::UnknownArgument {
+        if !unknown.starts_with('-') {
+            return surplus_root(command, args, &unknown);
+        }
+        // "Use -- --flag" helps nobody: no directory is called that.
+        error.remove(ContextKind::Suggested);
+        let name = unknown.split('=').next().unwrap_or(&unknown);
+        if let Some(tip) = find(OPTIONS, name) {
+            error.remove(ContextKind::SuggestedArg);
+            error.insert(
+                ContextKind::Suggested,
+                ContextValue::StyledStrs(vec![tip.into()]),
+            );
+        }
+        let usage = command.clone().render_usage();
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+    }
+    error
+}
+
+/// An error with a message of ours.
+pub fn raw(command: &Command, kind: ErrorKind, message: String) -> Error {
+    command.clone().error(kind, message)
+}
+
+/// `-port 80`, which is `-p ort` and a ROOT.
+fn one_dash(command: &Command, args: &[OsString]) -> Option<String> {
+    let options = args.iter().skip(1).take_while(|arg| *arg != "--");
+    options.filter_map(|arg| arg.to_str()).find_map(|arg| {
+        let (name, _) = arg.split_once('=').unwrap_or((arg, ""));
+        let long = name.strip_prefix('-').filter(|long| long.len() > 1)?;
+        let mut known = command.get_arguments().filter_map(|arg| arg.get_long());
+        known
+            .any(|known| known == long)
+            .then(|| format!("{name} is not an option; long options have two dashes: --{long}"))
+    })
+}
+
+/// `surplus` stands where no argument is left, after a ROOT or an option.
+fn surplus_root(command: &Command, args: &[OsString], surplus: &str) -> Error {
+    let lenient = command.clone().ignore_errors(true);
+    let matches = lenient.try_get_matches_from(args).unwrap_or_default();
+    let root = matches.try_get_raw("root").ok().flatten();
+    let root = root.and_then(|mut values| values.next()?.to_str());
+    let root = root.filter(|root| *root != surplus);
+    let message = match root {
+        _ if command.find_subcommand(surplus).is_some() => {
+            format!("the command comes first: oneloop {surplus}")
+        }
+        None => format!("{surplus} is one argument too many"),
+        Some(root) => match as_root(command, args, root) {
+            Some(tip) if !Path::new(root).exists() => format!("{root} is not a directory; {tip}"),
+            _ => match as_root(command, args, surplus) {
+                Some(tip) => format!("{surplus} is one argument too many; {tip}"),
+                None => format!(
+                    "one ROOT is served, and there are two: {root} and {surplus} (start one \
+                     oneloop for each, or serve the directory that has both; a name with blanks \
+                     needs quotes)"
+                ),
+            },
+        },
+    };
+    raw(command, ErrorKind::ArgumentConflict, message)
+}
+
+/// What `text` was probably meant to be, if it stands where ROOT stands and does not exist.
+pub fn as_root(command: &Command, args: &[OsString], text: &str) -> Option<String> {
+    let before = args.iter().position(|arg| arg == text);
+    let before = before.and_then(|at| args.get(at.checked_sub(1)?)?.to_str()?.strip_prefix("--"));
+    let is_switch = |long: &&str| {
+        let mut args = command.get_arguments();
+        args.any(|arg| {
+            arg.get_long() == Some(long) && matches!(arg.get_action(), ArgAction::SetTrue)
+        })
+    };
+    let authority = |url: &str| {
+        let (_, rest) = url.split_once("://")?;
+        rest.split('/').next().map(str::to_owned)
+    };
+    if let Some(tip) = find(COMMANDS, text) {
+        return Some(tip.to_owned());
+    }
+    if text.contains("://") {
+        return match (before, authority(text)) {
+            (Some("cors"), _) => Some(format!(
+                "an origin needs an equals sign: --cors={}",
+                text.trim_end_matches('/')
+            )),
+            (_, Some(address)) => Some(format!(
+                "ROOT is a directory or a file; to listen at a URL's address: --bind {address}"
+            )),
+            _ => None,
+        };
+    }
+    if let (Some(switch), Ok(_)) = (before.filter(is_switch), values::switch(text)) {
+        return Some(format!(
+            "a switch takes its value after an equals sign: --{switch}={text}"
+        ));
+    }
+    let port = text.strip_prefix(':').unwrap_or(text);
+    if let Ok(port) = values::port(port) {
+        return Some(format!("the port is an option: -p {port}"));
+    }
+    let is_address = text.contains(':') || text.parse::<std::net::IpAddr>().is_ok();
+    if is_address && text.parse::<BindArgument>().is_ok() {
+        return Some(format!("the address is an option: --bind {text}"));
+    }
+    (text == "~" || text.starts_with("~/"))
+        .then(|| "a shell replaces ~ only outside of quotes; write the whole path".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{ConfigError, Invocation};
+
+    /// The message of a wrong command line, which exits with 2.
+    fn usage(line: &str) -> String {
+        let args = std::iter::once("oneloop").chain(line.split(' '));
+        match Invocation::from_args(args) {
+            Err(ConfigError::Usage(error)) if error.exit_code() == 2 => error.to_string(),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn habits_of_other_servers_are_answered_with_what_to_type() {
+        let table = [
+            ("8000", "-p 8000"),
+            (":8000", "-p 8000"),
+            ("8000 src", "-p 8000"),
+            ("src 8000", "-p 8000"),
+            ("0.0.0.0:8000", "--bind 0.0.0.0:8000"),
+            ("::1", "--bind ::1"),
+            ("http://localhost:8000/", "--bind localhost:8000"),
+            (
+                "src docs",
+                "one ROOT is served, and there are two: src and docs",
+            ),
+            (
+                "src nope",
+                "one ROOT is served, and there are two: src and nope",
+            ),
+            (
+                "--cors https://example.org/ src",
+                "--cors=https://example.org",
+            ),
+            ("--cors https://example.org", "--cors=https://example.org"),
+            ("--spa false src", "--spa=false"),
+            ("--spa 1", "--spa=1"),
+            ("-port 80", "--port"),
+            ("-bind=lo", "--bind"),
+            ("-spa", "--spa"),
+            (
+                "-p 8080:80",
+                "one port, a number from 0 to 65535: --port 80",
+            ),
+            ("-p 0.0.0.0:80", "--bind 0.0.0.0:80"),
+            ("-p abc", "a number from 0 to 65535"),
+            ("--port=", "a number from 0 to 65535"),
+            ("-d src", "oneloop DIR"),
+            ("--directory=src", "oneloop DIR"),
+            ("--host 0.0.0.0", "--bind ADDR"),
+            ("--listen :80", "--bind ADDR"),
+            ("--tls", "put a proxy in front"),
+            ("--auth a:b", "let a proxy in front"),
+            ("--no-index", "--no-listing"),
+            ("--log x", "--log-file PATH"),
+            ("serve src", "oneloop [ROOT]"),
+            ("file-server", "oneloop [ROOT]"),
+            ("help", "oneloop --help"),
+            ("~/nope", "outside of quotes"),
+            ("--prot 80", "a similar argument exists: '--port'"),
+            ("-b unix:@x", "unix:./@x"),
+        ];
+        for (line, expected) in table {
+            let message = usage(line);
+            assert!(message.contains(expected), "{line}: {message}");
+            assert!(!message.contains("subcommand '"), "{line}: {message}");
+            assert!(!message.contains("use '-- "), "{line}: {message}");
+        }
+    }
+
+    #[test]
+    fn no_habit_of_another_server_is_an_option_of_ours() {
+        let command = crate::config::parser::command();
+        for name in super::OPTIONS
+            .iter()
+            .flat_map(|(names, _)| names.split(' '))
+        {
+            let mut args = command.get_arguments();
+            let is_ours = args.any(|arg| match name.strip_prefix("--") {
+                Some(long) => arg.get_long() == Some(long),
+                None => arg.get_short() == name.chars().nth(1),
+            });
+            assert!(!is_ours, "{name}");
+        }
+    }
+
+    #[cfg(feature = "bench")]
+    #[test]
+    fn a_command_comes_first_and_its_help_is_found_either_way() {
+        assert!(usage("src bench").contains("oneloop bench"));
+        let help = |args: [&str; 3]| match Invocation::from_args(args) {
+            Err(ConfigError::Usage(error)) if error.exit_code() == 0 => error.to_string(),
+            other => panic!("{args:?}: {other:?}"),
+        };
+        for flag in ["-h", "--help"] {
+            assert_eq!(
+                help(["oneloop", flag, "bench"]),
+                help(["oneloop", "bench", flag])
+            );
+        }
+    }
+}
