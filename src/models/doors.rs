@@ -17,6 +17,9 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
+/// After so many connections lost in a row the error is taken to last.
+const LOSSES: usize = 64;
+
 /// Whatever wakes the poll: it is asked afresh what has come.
 const ANY: Token = Token(0);
 
@@ -33,6 +36,11 @@ pub struct Doors {
     poll: Poll,
     events: Events,
     listening: Vec<Listening>,
+    /// The socket to accept from next: each has its turn, so that many connections at one do not
+    /// hold up those at another.
+    next: usize,
+    /// Connections lost in a row, on whatever socket.
+    losses: usize,
     pause: Duration,
     has_warned: bool,
     /// Somebody may still wait for whom there was no descriptor. He was announced, and will not be
@@ -55,6 +63,8 @@ impl Doors {
             poll,
             events: Events::with_capacity(64),
             listening,
+            next: 0,
+            losses: 0,
             pause: limits.accept_pause,
             has_warned: false,
             has_left_somebody: false,
@@ -113,32 +123,60 @@ impl Doors {
         }
     }
 
-    /// Somebody who waits already.
+    /// Accepts a connection that waits already.
     ///
     /// # Errors
     /// A listening socket failed in a way that cannot be mended.
     pub fn take(&mut self) -> io::Result<Option<Accepted>> {
-        for one in &mut self.listening {
-            loop {
-                match one.socket.accept().and_then(admit) {
-                    Ok(accepted) => return Ok(Some(accepted)),
-                    Err(error) => match verdict(&error) {
-                        Verdict::Stop => break,
-                        Verdict::Next => log::debug!("accept: {error}"),
-                        Verdict::Pause => {
-                            if !std::mem::replace(&mut self.has_warned, true) {
-                                log::warn!("cannot accept for now: {error} (raise: ulimit -n)");
-                            }
-                            sleep(self.pause);
-                            self.has_left_somebody = true;
-                            break;
-                        }
-                        Verdict::Fatal => return Err(error),
-                    },
-                }
+        let first = self.next;
+        for index in (first..self.listening.len()).chain(0..first) {
+            if let Some(accepted) = self.take_from(index)? {
+                self.next = (index + 1) % self.listening.len();
+                return Ok(Some(accepted));
             }
         }
         Ok(None)
+    }
+
+    fn take_from(&mut self, index: usize) -> io::Result<Option<Accepted>> {
+        while let Some(one) = self.listening.get_mut(index) {
+            let error = match one.socket.accept().and_then(admit) {
+                Ok(accepted) => {
+                    self.losses = 0;
+                    return Ok(Some(accepted));
+                }
+                Err(error) => error,
+            };
+            match verdict(&error) {
+                Verdict::Stop => break,
+                Verdict::Next if self.losses < LOSSES => {
+                    log::debug!("accept: {error}");
+                    self.losses += 1;
+                }
+                // Without a pause an error that lasts would keep the processor busy.
+                Verdict::Next => {
+                    self.rest_after(&format!("accept fails again and again: {error}"));
+                    break;
+                }
+                Verdict::Pause => {
+                    self.rest_after(&format!(
+                        "cannot accept for now: {error} (raise: ulimit -n)"
+                    ));
+                    break;
+                }
+                Verdict::Fatal => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Accepting failed, though a connection may wait: says so once, and pauses before the next try.
+    pub fn rest_after(&mut self, what: &str) {
+        if !std::mem::replace(&mut self.has_warned, true) {
+            log::warn!("{what}; trying again every {} ms", self.pause.as_millis());
+        }
+        sleep(self.pause);
+        self.has_left_somebody = true;
     }
 
     /// Nobody is let in any more.

@@ -43,11 +43,22 @@ pub fn run<S: Service + Clone + Send>(
         }
     };
     thread::scope(|scope| {
+        let most = limits.workers.min(limits.connections);
         let mut workers = Vec::new();
-        for _ in 0..limits.workers.min(limits.connections) {
+        for _ in 0..most {
             let service = service.clone();
             let worker = thread::Builder::new().name("worker".into());
-            workers.push(worker.spawn_scoped(scope, || work(service))?);
+            match worker.spawn_scoped(scope, || work(service)) {
+                Ok(worker) => workers.push(worker),
+                Err(error) if workers.is_empty() => return Err(error),
+                Err(error) => {
+                    let count = workers.len();
+                    log::warn!(
+                        "{count} threads instead of {most}: no more: {error} (raise: ulimit -u)"
+                    );
+                    break;
+                }
+            }
         }
         let mut ended = workers.into_iter().map(thread::ScopedJoinHandle::join);
         ended.try_for_each(|ended| ended.unwrap_or(Ok(())))

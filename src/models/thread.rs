@@ -13,7 +13,7 @@ use super::visit::Desk;
 use crate::limits::Limits;
 use crate::pump::Service;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// Bytes of stack, of which pages are taken when they are used. The deepest call here needs a
@@ -37,19 +37,31 @@ pub fn run<S: Service + Clone + Send + 'static>(
             break;
         };
         let seat = control.seat(client.handle.clone());
-        let (mut service, control, limits) = (service.clone(), control.clone(), limits.clone());
-        let spawned = thread::Builder::new()
-            .name("client".into())
-            .stack_size(STACK)
-            .spawn(move || {
-                Desk::new(limits).serve(client, &mut service, &control);
-                // The seat last: when all are empty, nobody has the service any more.
-                drop(service);
-                drop(seat);
-            });
-        if let Err(error) = spawned {
-            // The client is lost, the others are not.
-            log::warn!("no thread for a client: {error}");
+        // Taken by the thread, if there is one: where none can be had now, the client waits.
+        let task = Arc::new(Mutex::new(Some((client, service.clone(), seat))));
+        loop {
+            let (task, own, limits) = (task.clone(), control.clone(), limits.clone());
+            let spawned = thread::Builder::new()
+                .name("client".into())
+                .stack_size(STACK)
+                .spawn(move || {
+                    let taken = task.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    if let Some((client, mut service, seat)) = taken {
+                        Desk::new(limits).serve(client, &mut service, &own);
+                        // The seat last: when all are empty, nobody has the service any more.
+                        drop(service);
+                        drop(seat);
+                    }
+                });
+            let Err(error) = spawned else {
+                break;
+            };
+            doors.rest_after(&format!(
+                "no thread for a client: {error} (raise: ulimit -u)"
+            ));
+            if control.is_cut() {
+                break;
+            }
         }
     }
     drop(doors);

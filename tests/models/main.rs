@@ -11,6 +11,7 @@ mod client;
 #[allow(dead_code, reason = "the other test programs use the rest")]
 mod process;
 
+mod accepting;
 mod children;
 mod cut;
 mod descriptors;

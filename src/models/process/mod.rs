@@ -49,6 +49,12 @@ pub struct Parent {
     limits: Arc<Limits>,
     /// The server is stopping: at that time at once.
     stop_at: Option<Instant>,
+    /// Accepted, but there is no process for it yet.
+    unserved: Option<Accepted>,
+    /// When the children were last told to stop, and by which signal.
+    told: Option<(Instant, Signal)>,
+    /// The server accepts no more: all that waited when it was told to stop were accepted.
+    is_closed: bool,
 }
 
 impl Parent {
@@ -80,6 +86,9 @@ impl Parent {
             children: HashSet::new(),
             limits,
             stop_at: None,
+            unserved: None,
+            told: None,
+            is_closed: false,
         })
     }
 
@@ -92,27 +101,50 @@ impl Parent {
         open: impl Fn() -> Result<S, E>,
         close: impl Fn(S),
     ) -> io::Result<()> {
-        while self.stop_at.is_none() || !self.children.is_empty() {
-            let was_stopping = self.stop_at.is_some();
-            while self.children.len() < self.limits.connections {
-                let Some(client) = self.doors.take()? else {
-                    if was_stopping {
-                        self.doors.close();
-                    }
-                    break;
-                };
-                match fork() {
-                    Ok(Fork::Child) => self.be_child(client, open, close),
-                    // The parent's copy of the socket is closed here: the child's close counts.
-                    Ok(Fork::Parent(child)) => drop(self.children.insert(child)),
-                    Err(error) => log::warn!("no process for a client: {error}"),
-                }
+        loop {
+            if let Some(client) = self.accept()? {
+                self.be_child(client, open, close);
+            }
+            if self.is_closed && self.children.is_empty() {
+                return Ok(());
             }
             self.doors.rest(self.stop_at.map(|_| AGAIN))?;
             self.reap();
             self.obey();
         }
-        Ok(())
+    }
+
+    /// Forks a child for each connection that waits, as long as there may be more children. When
+    /// the server is stopping, what waited by then is accepted, too, but nothing after the grace.
+    /// Returns twice: in a child with the connection that it is to serve.
+    fn accept(&mut self) -> io::Result<Option<Accepted>> {
+        let is_overdue = self.stop_at.is_some_and(|at| at <= Now::read().instant);
+        while !self.is_closed && !is_overdue && self.children.len() < self.limits.connections {
+            let next = match self.unserved.take() {
+                Some(client) => Some(client),
+                None => self.doors.take()?,
+            };
+            let Some(client) = next else {
+                self.is_closed = self.stop_at.is_some();
+                break;
+            };
+            match fork() {
+                Ok(Fork::Child) => return Ok(Some(client)),
+                // The parent's copy of the socket is closed here: the child's close counts.
+                Ok(Fork::Parent(child)) => drop(self.children.insert(child)),
+                Err(error) => {
+                    let what = format!("no process for a client: {error} (raise: ulimit -u)");
+                    self.doors.rest_after(&what);
+                    self.unserved = Some(client);
+                    break;
+                }
+            }
+        }
+        self.is_closed |= is_overdue;
+        if self.is_closed {
+            self.doors.close();
+        }
+        Ok(None)
     }
 
     /// The child's whole life. It never returns to what its parent was about to do.
@@ -123,6 +155,9 @@ impl Parent {
         close: impl Fn(S),
     ) -> ! {
         self.doors.leave();
+        // The parent's pipe: what a handler here wrote into it would wake the parent, which then
+        // signals again, and so on.
+        drop(self.signals);
         match open() {
             Ok(service) => {
                 let mut service = Reopening {
@@ -172,11 +207,18 @@ impl Parent {
                 }
             }
         }
-        match self.stop_at {
-            Some(at) if at + LAST_MOMENT <= now => tell(&self.children, Signal::KILL),
-            Some(at) if at <= now => tell(&self.children, Signal::USR1),
-            Some(_) => tell(&self.children, Signal::TERM),
-            None => {}
+        let Some(at) = self.stop_at else {
+            return;
+        };
+        let signal = match at {
+            at if at + LAST_MOMENT <= now => Signal::KILL,
+            at if at <= now => Signal::USR1,
+            _ => Signal::TERM,
+        };
+        let is_told = |(when, what)| what == signal && now < when + AGAIN;
+        if !self.told.is_some_and(is_told) {
+            self.told = Some((now, signal));
+            tell(&self.children, signal);
         }
     }
 }

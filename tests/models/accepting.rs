@@ -1,0 +1,178 @@
+//! How connections are accepted: in which order, when accept(2) fails, when the server stops, and
+//! when there is no thread for one.
+
+use crate::client::{Client, get};
+use crate::process::{Launch, eventually, has, skipped};
+use crate::{EVERY, served, small};
+use rustix::process::Signal;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// A request on a connection that closes, with a mark for the log.
+fn last(mark: &str) -> String {
+    format!("GET /small?{mark} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+}
+
+/// One at a time, so that the log has the order in which they were accepted. Red when accepting
+/// begins with the first socket each time: then the log has the other one last.
+#[test]
+fn many_connections_at_one_socket_do_not_hold_up_another() {
+    let root = small();
+    for options in [
+        "sequential",
+        "pool --workers 1",
+        "process --max-connections 1",
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let (log, socket) = (place.path().join("log"), place.path().join("socket"));
+        let launch = Launch::of(&root).with(&format!("--model {options} -b 127.0.0.1"));
+        let launch = launch.arg("-b").arg(format!("unix:{}", socket.display()));
+        let server = launch.stdout(File::create(&log).unwrap()).start();
+        server.freeze();
+        let mut crowd: Vec<_> = (0..40)
+            .map(|_| Client::saying(&server, last("crowd")))
+            .collect();
+        let mut other = Client::at(&socket);
+        other.send(last("other"));
+        server.thaw();
+        assert_eq!(other.answer().body, b"small", "{options}");
+        for client in &mut crowd {
+            assert_eq!(client.answer().body, b"small", "{options}");
+        }
+        let lines = || fs::read_to_string(&log).unwrap();
+        eventually("all are logged", || lines().lines().count() == 41);
+        let at = lines().lines().position(|line| line.contains("?other"));
+        assert!(at.is_some_and(|at| at < 4), "{options}: {at:?}");
+    }
+}
+
+/// Red in the process model when it ends with its last child: what waits is reset then.
+#[test]
+fn requests_that_wait_to_be_accepted_at_sigterm_are_answered() {
+    let root = small();
+    for model in EVERY {
+        let mut server = Launch::of(&root).with(&format!("--model {model}")).start();
+        server.freeze();
+        let clients: Vec<_> = (0..5)
+            .map(|_| Client::saying(&server, get("/small")))
+            .collect();
+        server.signal(Signal::TERM);
+        server.thaw();
+        for mut client in clients {
+            let answer = client.answer();
+            assert_eq!(answer.body, b"small", "{model}");
+            assert_eq!(answer.field("Connection"), Some("close"), "{model}");
+            client.expect_end();
+        }
+        assert_eq!(server.wait().code(), Some(0), "{model}");
+    }
+}
+
+/// How often the process has gone to sleep.
+fn sleeps(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("voluntary_ctxt_switches"));
+    let number = line.and_then(|line| line.split_whitespace().last());
+    number.unwrap().parse().unwrap()
+}
+
+/// Red when a child keeps the parent's signal pipe: each signal to the child wakes the parent, which
+/// sends the next one, 10,000 times a second.
+#[test]
+fn a_parent_that_stops_does_not_keep_its_children_awake() {
+    let root = small();
+    let options = "--model process --header-timeout 600 --grace 600";
+    let mut server = Launch::of(&root).with(options).start();
+    let mut client = Client::of(&server);
+    served(&mut client);
+    client.send("GET /small HTTP/1.1\r\nHo");
+    sleep(Duration::from_millis(50));
+    server.signal(Signal::TERM);
+    let before = sleeps(server.pid());
+    sleep(Duration::from_secs(1));
+    let count = sleeps(server.pid()) - before;
+    assert!(count < 100, "the parent woke {count} times in a second");
+    client.send("st: test\r\n\r\n");
+    assert_eq!(client.answer().body, b"small");
+    client.expect_end();
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// An error that accept(2) gives for ever, as under a filter of system calls. Red without the pause.
+#[test]
+fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped() {
+    if !has("strace") {
+        return;
+    }
+    let root = small();
+    for model in EVERY.into_iter().chain(["fixed"]) {
+        let place = tempfile::tempdir().unwrap();
+        let trace = place.path().join("trace");
+        let inject = format!(
+            "exec strace -D -f -q -e signal=none -e trace=accept4 \
+             -e inject=accept4:error=EPERM -o '{}' \"$0\" \"$@\"",
+            trace.display()
+        );
+        let launch = Launch::of(&root).with(&format!("--model {model}"));
+        let mut server = launch.after(&inject).start();
+        let _client = Client::saying(&server, get("/small"));
+        eventually("it is said", || {
+            server.diagnostics().contains("Operation not permitted")
+        });
+        let calls = || fs::read_to_string(&trace).unwrap().lines().count();
+        let before = calls();
+        sleep(Duration::from_secs(1));
+        let count = calls() - before;
+        // The reactor tries 64 times before each pause of 100 ms.
+        assert!(count < 1000, "{model}: {count} calls in a second");
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait().code(), Some(0), "{model}");
+        let said = server.diagnostics();
+        let warnings = said.matches("Operation not permitted").count();
+        assert_eq!(warnings, 1, "{model} repeats itself: {said}");
+    }
+}
+
+/// A user of no other process, so that a limit on processes counts those of this test alone.
+const USER: u32 = 54_321;
+
+/// Red when the pool says so only at its end, and when the model with a thread for each client
+/// closes a connection for which there is no thread.
+#[test]
+fn where_threads_are_refused_the_server_says_so_and_serves_with_those_it_has() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("only root can start a server as another user");
+    }
+    if !has("prlimit") {
+        return;
+    }
+    let root = small();
+    fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
+    for (options, words) in [
+        ("pool --workers 50", "threads instead of 50"),
+        ("thread", "no thread for a client"),
+    ] {
+        let launch = Launch::of(&root).with(&format!("--model {options}"));
+        let limit = "exec prlimit --nproc=10 \"$0\" \"$@\"";
+        let mut server = launch.user(USER).after(limit).start();
+        let mut clients: Vec<_> = (0..20)
+            .map(|_| Client::saying(&server, last("x")))
+            .collect();
+        for client in &mut clients {
+            assert_eq!(client.answer().body, b"small", "{options}");
+        }
+        let mut silent: Vec<_> = (0..12)
+            .map(|_| Client::saying(&server, "GET /small HTTP/1.1\r\n"))
+            .collect();
+        eventually("it is said", || server.diagnostics().contains(words));
+        silent.truncate(2);
+        served(&mut Client::of(&server));
+        drop(silent);
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait().code(), Some(0), "{options}");
+    }
+}
