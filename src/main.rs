@@ -17,7 +17,8 @@ use oneloop::reactor::address::Address;
 use oneloop::reactor::listen::{Listening, Queue};
 use oneloop::reactor::{Reactor, listen};
 use oneloop::service::{Front, Tally};
-use oneloop::site::{Options, Site, types};
+use oneloop::site::types::Types;
+use oneloop::site::{Options, Site};
 use oneloop::subcommands;
 use std::error::Error;
 use std::fs;
@@ -207,8 +208,9 @@ fn open_page(config: &Config) -> Result<Vec<u8>, Box<dyn Error>> {
         });
         match read {
             Ok(page) => {
-                let content_type = types::of(path.as_os_str().as_bytes());
-                return Ok(fixed::answer(content_type, &page));
+                let types = Types::new(config.types.clone());
+                let content_type = types.of(path.as_os_str().as_bytes());
+                return Ok(fixed::answer(&content_type.to_string(), &page));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -250,6 +252,7 @@ fn open_site(config: &Config, limits: Arc<Limits>) -> io::Result<Site> {
         spa: config.spa,
         only,
         cors: config.cors.clone(),
+        types: Types::new(config.types.clone()),
         lines: every_response(config),
     };
     Site::new(directory, options, limits)

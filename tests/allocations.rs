@@ -135,6 +135,7 @@ impl Loop {
             spa: false,
             only: None,
             cors: None,
+            types: Default::default(),
             lines: FieldLines::new(),
         };
         let site = Site::new(root.path(), options, limits.clone()).unwrap();

@@ -272,7 +272,7 @@ fn every_variable_can_be_undone_on_the_command_line() {
             _ if matches!(arg.get_action(), ArgAction::SetTrue) => "false",
             (_, Some(value)) => value,
             ("cors", _) => "false",
-            ("header", _) => "none",
+            ("header" | "type", _) => "none",
             ("verbose", _) => "0",
             // Each of them is used in one model only, and counts for nothing in the others.
             ("workers" | "page", _) => continue,

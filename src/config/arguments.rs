@@ -11,6 +11,7 @@ use clap::{ArgAction, Parser, ValueHint};
 use super::bind::BindArgument;
 use super::choices::{LogFormat, Model};
 use super::texts::{AFTER_HELP, AFTER_LONG_HELP, LIMITS, LISTENING, LOGGING, OTHER, SITE};
+use super::types::TypeRules;
 use super::values::{self, Cors, Headers, Seconds, Verbosity};
 use crate::limits::Limits;
 
@@ -139,6 +140,20 @@ pub struct Arguments {
         help_heading = SITE
     )]
     pub spa: bool,
+
+    /// Give files with this extension this media type; may be repeated
+    ///
+    /// EXT is with or without its dot, TYPE as in Content-Type: ts=text/javascript, or
+    /// 'txt=text/plain; charset=windows-1252'. It counts before the types that are known, the
+    /// longest extension first (tar.gz before gz). For a file without an extension, write its name.
+    /// Several may stand in one value, with commas or line ends between them.
+    #[arg(
+        long,
+        value_name = "EXT=TYPE",
+        env = "ONELOOP_TYPE",
+        help_heading = SITE
+    )]
+    pub r#type: Vec<TypeRules>,
 
     /// Add this field to every response; may be repeated
     ///

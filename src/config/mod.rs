@@ -10,6 +10,7 @@ mod mistakes;
 mod parser;
 mod texts;
 mod together;
+pub mod types;
 pub mod values;
 
 use std::ffi::OsString;
@@ -51,6 +52,8 @@ pub struct Config {
     pub follow_symlinks: bool,
     /// Whether a navigation to an unknown path gets the root's index.
     pub spa: bool,
+    /// Extensions and their media types, before those that are known.
+    pub types: Vec<(String, String)>,
     /// Fields for every response. None of them is one that the server computes.
     pub headers: FieldLines,
     /// Whether responses carry the Server field.
@@ -188,6 +191,11 @@ impl Config {
             hidden: arguments.hidden,
             follow_symlinks: arguments.follow_symlinks,
             spa: arguments.spa,
+            types: arguments
+                .r#type
+                .into_iter()
+                .flat_map(|rules| rules.0)
+                .collect(),
             server_header: !arguments.no_server_header,
             cors: arguments.cors.and_then(|Cors(origin)| origin),
             quiet: arguments.quiet,
@@ -637,7 +645,7 @@ mod tests {
             }
             assert!(text.contains("Examples:") && !text.contains("[env"));
         }
-        assert!(short.lines().count() < 80, "the short help is short");
+        assert!(short.lines().count() < 100, "the short help is short");
         assert!(long.len() > short.len());
     }
 

@@ -4,6 +4,9 @@
 //! again for each question. A head is short and most questions are asked of heads
 //! that carry few fields, so a walk costs less than a table would.
 
+use std::fmt;
+use std::io::Write;
+
 /// The field lines of one head, after httparse has accepted it and [`super::request`]
 /// has refused what httparse tolerates: every line is `name: value CRLF`.
 #[derive(Clone, Copy, Debug)]
@@ -74,19 +77,33 @@ impl FieldLines {
 
     /// Adds `name: value`. Control bytes in the value become spaces.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        let value = value.as_ref();
+        self.0.reserve(name.len() + value.len() + 4);
+        self.push_with(name, |lines| lines.extend_from_slice(value));
+    }
+
+    /// The same, for a value that is rendered into its place.
+    pub fn push_display(&mut self, name: &str, value: &impl fmt::Display) {
+        self.push_with(name, |lines| {
+            let written = write!(lines, "{value}");
+            debug_assert!(written.is_ok(), "writing into memory does not fail");
+        });
+    }
+
+    fn push_with(&mut self, name: &str, write_value: impl FnOnce(&mut Vec<u8>)) {
         debug_assert!(
             name.bytes().all(is_token_byte),
             "{name} is not a field name"
         );
-        let value = value.as_ref();
-        self.0.reserve(name.len() + value.len() + 4);
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b": ");
-        self.0.extend(
-            value
-                .iter()
-                .map(|&byte| if is_control(byte) { b' ' } else { byte }),
-        );
+        let start = self.0.len();
+        write_value(&mut self.0);
+        for byte in self.0.iter_mut().skip(start) {
+            if is_control(*byte) {
+                *byte = b' ';
+            }
+        }
         self.0.extend_from_slice(b"\r\n");
     }
 

@@ -15,7 +15,7 @@ use super::memory::Memory;
 use super::path::SitePath;
 use super::root::Root;
 use super::turn::Turn;
-use super::types;
+use super::types::{MediaType, Types};
 use crate::clock::Now;
 use crate::http::date::HttpDate;
 use crate::http::etag::ETag;
@@ -42,6 +42,7 @@ pub struct Files {
     buffer: Vec<u8>,
     /// Lines that every response carries.
     preset: Arc<FieldLines>,
+    types: Types,
     /// Small files, with their bytes.
     memory: Memory,
     /// Larger ones, kept open.
@@ -56,7 +57,7 @@ pub struct Opened {
     /// All field lines that a response with the whole file has, but Content-Length.
     pub lines: Arc<FieldLines>,
     /// The media type of what it represents.
-    pub content_type: &'static str,
+    pub content_type: MediaType,
     /// Whether a sibling may hold it encoded.
     pub is_compressible: bool,
     /// How the file encodes that.
@@ -117,12 +118,18 @@ pub enum Found {
 
 impl Files {
     /// Nothing opened yet.
-    pub fn new(root: Arc<Root>, preset: Arc<FieldLines>, limits: Arc<Limits>) -> Self {
+    pub fn new(
+        root: Arc<Root>,
+        preset: Arc<FieldLines>,
+        types: Types,
+        limits: Arc<Limits>,
+    ) -> Self {
         Self {
             root,
             root_seen: None,
             buffer: Vec::new(),
             preset,
+            types,
             memory: Memory::default(),
             held: Memory::default(),
             turn: Turn::default(),
@@ -162,7 +169,7 @@ impl Files {
         name.extend_from_slice(coding.suffix().as_bytes());
         // No file's name holds NUL: the key differs from that of the same file asked for itself.
         name.push(0);
-        let found = self.find_keyed(name, Some(file.content_type), coding, now);
+        let found = self.find_keyed(name, Some(&file.content_type), coding, now);
         name.truncate(length);
         Ok(match found? {
             Found::File(sibling) if sibling.second() >= file.second() => Some(sibling),
@@ -175,7 +182,7 @@ impl Files {
     fn find_keyed(
         &mut self,
         key: &[u8],
-        content_type: Option<&'static str>,
+        content_type: Option<&MediaType>,
         coding: Coding,
         now: Now,
     ) -> io::Result<Found> {
@@ -237,7 +244,7 @@ impl Files {
     fn open(
         &mut self,
         path: SitePath<'_>,
-        content_type: Option<&'static str>,
+        content_type: Option<&MediaType>,
         coding: Coding,
         now: Now,
     ) -> io::Result<Found> {
@@ -256,7 +263,8 @@ impl Files {
         let identity = Identity::of(&stat);
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                let content_type = content_type.unwrap_or_else(|| types::of(path.name()));
+                let content_type = content_type.cloned();
+                let content_type = content_type.unwrap_or_else(|| self.types.of(path.name()));
                 let (content, identity) = self.content(file, identity)?;
                 let opened = self.describe(content, identity, content_type, coding, now);
                 Found::File(Arc::new(opened))
@@ -302,7 +310,7 @@ impl Files {
         &self,
         content: Content,
         identity: Identity,
-        content_type: &'static str,
+        content_type: MediaType,
         coding: Coding,
         now: Now,
     ) -> Opened {
@@ -319,11 +327,11 @@ impl Files {
             .date()
             .filter(|date| !is_young && *date < HttpDate::nearest(now.wall));
         let mut lines = self.preset.with_room(LINES);
-        lines.push("Content-Type", content_type);
+        lines.push_display("Content-Type", &content_type);
         if coding != Coding::Identity {
             lines.push("Content-Encoding", coding.name());
         }
-        let is_compressible = types::is_compressible(content_type);
+        let is_compressible = content_type.is_compressible();
         if is_compressible {
             lines.push("Vary", "Accept-Encoding");
         }

@@ -129,6 +129,7 @@ mod tests {
     use super::super::files::{Files, Found};
     use super::super::path::SitePath;
     use super::super::root::Root;
+    use super::super::types::Types;
     use super::*;
     use crate::http::fields::FieldLines;
     use crate::limits::Limits;
@@ -149,7 +150,7 @@ mod tests {
             .unwrap();
         let root = Arc::new(Root::new(place.path(), false).unwrap());
         let preset = Arc::new(FieldLines::new());
-        let mut files = Files::new(root, preset, Arc::new(Limits::default()));
+        let mut files = Files::new(root, preset, Types::default(), Arc::new(Limits::default()));
         after.map(|after| {
             let now = Now {
                 instant: Now::read().instant,

@@ -78,7 +78,7 @@ impl Site {
         let preset = Arc::new(preset);
         let root = Arc::new(Root::new(root, options.follow_symlinks)?);
         Ok(Self {
-            files: Files::new(root, preset.clone(), limits.clone()),
+            files: Files::new(root, preset.clone(), options.types.clone(), limits.clone()),
             pages: Pages::new(&preset),
             preset,
             options,

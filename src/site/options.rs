@@ -1,5 +1,6 @@
 //! Room `site`: what its owner can choose.
 
+use super::types::Types;
 use crate::http::fields::FieldLines;
 
 /// How a site is to be served.
@@ -19,6 +20,8 @@ pub struct Options {
     pub only: Option<Vec<u8>>,
     /// The origin that may read responses from a script (CORS).
     pub cors: Option<String>,
+    /// Which file has which media type.
+    pub types: Types,
     /// Lines that every response carries.
     pub lines: FieldLines,
 }

@@ -45,7 +45,7 @@ fn read(opened: &Opened, file: &File, range: ByteRange, most: usize) -> Option<A
 /// Several ranges of it, as multipart/byteranges (RFC 9110 14.6).
 pub fn several(opened: &Opened, ranges: Vec<ByteRange>, preset: &FieldLines) -> Response {
     let boundary = boundary();
-    let multipart = Multipart::new(&boundary, opened.content_type, opened.size);
+    let multipart = Multipart::new(&boundary, &opened.content_type.to_string(), opened.size);
     let payload = match &opened.content {
         Content::File(file) => {
             Payload::Parts(Box::new(Parts::new(file.clone(), ranges, multipart)))

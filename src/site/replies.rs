@@ -55,7 +55,7 @@ impl Site {
             let own = self.files.find(SitePath::of_name(b"404.html"), now);
             if let Ok(Found::File(opened)) = own {
                 let mut lines = FieldLines::clone(&self.preset);
-                lines.push("Content-Type", opened.content_type);
+                lines.push_display("Content-Type", &opened.content_type);
                 if self.options.spa {
                     lines.push("Vary", "Accept");
                 }

@@ -1,122 +1,483 @@
-//! Room `site`: the media type of a file, by its name. Imports nothing of ours.
+//! The media type of a file, by its name.
+//!
+//! Three tables, the first that knows the extension counts: the types that the user has set
+//! (`--type`), the differences listed here, and mime-db (<https://github.com/jshttp/mime-db>),
+//! which collects the registrations of IANA and what Apache and nginx add.
+//!
+//! `mime-db.in` is generated. For a new release of mime-db:
+//!
+//! ```sh
+//! npm pack mime-db && tar xf mime-db-*.tgz      # makes ./package
+//! MIME_DB=$PWD/package cargo test --lib site::types && git diff src/site/mime-db.in
+//! ```
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
-/// Files that are text by custom, and have no extension to say so.
-const TEXTS: [&str; 9] = [
-    "readme",
-    "license",
-    "copying",
-    "changelog",
-    "authors",
-    "contributing",
-    "notice",
-    "makefile",
-    "dockerfile",
+/// Extension and type, sorted by extension, all in lower case.
+type Table = [(&'static str, &'static str)];
+
+/// mime-db's type of each extension; where it has several, the one that the package mime-types
+/// prefers.
+static MIME_DB: &Table = include!("mime-db.in");
+
+/// The longest extension or name in any table, in bytes.
+const LONGEST: usize = 26;
+
+/// Source code, configuration and the like: `text/plain`, as browsers show that and download most
+/// other types. mime-db does not know these, or knows a rare binary format by the same extension
+/// (`rs`, `org`), or has a type that browsers do not show (`sh`, `jsx`).
+#[rustfmt::skip]
+static TEXT: &[&str] = &[
+    "ada", "adb", "adoc", "ads", "agda", "ahk", "applescript", "asciidoc", "ass", "astro", "awk",
+    "b2sum", "bas", "bash", "bat", "bats", "bazel", "beancount", "bib", "bst", "buildinfo", "bzl",
+    "cabal", "cbl", "cfg", "changes", "clj", "cljc", "cljs", "cls", "cmake", "cmd", "cnf", "cob",
+    "coffee", "comp", "coq", "crc32", "cs", "csh", "csproj", "cts", "cu", "cue", "cuh", "d",
+    "dart", "desktop", "diff", "dtsi", "ebuild", "eclass", "edn", "ejs", "el", "elm", "erl", "ex",
+    "exs", "f03", "f08", "f95", "feature", "fish", "fnl", "frag", "fs", "fsi", "fsx", "gd",
+    "gdshader", "gemini", "gemspec", "geom", "glsl", "gmi", "go", "gql", "gradle", "graphql",
+    "groovy", "haml", "hcl", "hlsl", "hpp", "hrl", "hs", "hxx", "hy", "idl", "idr", "inc", "inf",
+    "inl", "ipp", "iss", "j2", "jade", "janet", "jinja", "jinja2", "jl", "jq", "jsx", "just",
+    "kdl", "ksh", "kt", "kts", "latex", "lean", "ledger", "less", "lhs", "liquid", "lisp",
+    "litcoffee", "lock", "lrc", "lst", "m", "mak", "mako", "md5", "md5sum", "mdc", "mdx", "metal",
+    "mjml", "mk", "ml", "mli", "mm", "mustache", "nf", "nim", "nims", "nix", "njk", "nomad",
+    "nsi", "nu", "nunjucks", "odin", "org", "ovpn", "patch", "php", "pl", "pm", "po", "podspec",
+    "prisma", "pro", "prolog", "properties", "proto", "ps1", "psd1", "psm1", "pug", "purs", "pxd",
+    "py", "pyi", "pyx", "r", "rake", "raku", "rb", "re", "reg", "rego", "rkt", "rs", "rst", "sbt",
+    "scala", "scm", "service", "sh", "sha1", "sha224", "sha256", "sha256sum", "sha384", "sha512",
+    "sha512sum", "slice", "slim", "slm", "sln", "smk", "socket", "sol", "spec", "srcinfo", "ssa",
+    "starlark", "styl", "stylus", "sum", "sums", "sv", "svelte", "svh", "swift", "target", "tcl",
+    "tesc", "tese", "tex", "texi", "texinfo", "tf", "tfvars", "thrift", "thy", "timer", "tmpl",
+    "toit", "tpl", "tsx", "twig", "typ", "vala", "vb", "vbs", "vert", "vhdl", "vim", "vtl", "vue",
+    "wast", "wat", "wdl", "webc", "wit", "yar", "yara", "zig", "zsh",
 ];
 
-/// The Content-Type of a file with this name, with a charset where it is text. Our files are taken
-/// for UTF-8: a page that is not can say so itself, and nearly none is not.
-pub fn of(name: &[u8]) -> &'static str {
-    let path = Path::new(OsStr::from_bytes(name));
-    let Some(guess) = mime_guess::from_path(path).first_raw() else {
-        let file = path.file_name().unwrap_or_default().as_bytes();
-        let is_text = TEXTS
-            .iter()
-            .any(|text| file.eq_ignore_ascii_case(text.as_bytes()));
-        return if is_text {
-            "text/plain; charset=utf-8"
-        } else {
-            "application/octet-stream"
-        };
-    };
-    with_charset(guess)
+/// What IANA has registered (its template names the extension), and mime-db has another type or
+/// none.
+static REGISTERED: &Table = &[
+    ("ac3", "audio/ac3"),
+    ("arrow", "application/vnd.apache.arrow.file"),
+    ("arrows", "application/vnd.apache.arrow.stream"),
+    ("cbor", "application/cbor"),
+    ("cbr", "application/vnd.comicbook-rar"),
+    ("cbz", "application/vnd.comicbook+zip"),
+    ("deb", "application/vnd.debian.binary-package"),
+    ("feather", "application/vnd.apache.arrow.file"),
+    ("flac", "audio/flac"),
+    ("gpkg", "application/geopackage+sqlite3"),
+    ("hdr", "image/vnd.radiance"),
+    ("laz", "application/vnd.laszip"),
+    ("mml", "application/mathml+xml"),
+    ("parquet", "application/vnd.apache.parquet"),
+    ("sqlite", "application/vnd.sqlite3"),
+    ("sqlite3", "application/vnd.sqlite3"),
+    ("udeb", "application/vnd.debian.binary-package"),
+    ("vcf", "text/vcard"),
+    ("yaml", "application/yaml"),
+    ("yml", "application/yaml"),
+    ("zst", "application/zstd"),
+];
+
+/// Extensions without a registration that are common, and the type that programs expect.
+static CUSTOMARY: &Table = &[
+    ("arw", "image/x-sony-arw"),
+    ("cr2", "image/x-canon-cr2"),
+    ("cr3", "image/x-canon-cr3"),
+    ("cur", "image/x-icon"),
+    ("har", "application/json"),
+    // image/pjpeg is a name that only old browsers used.
+    ("jfif", "image/jpeg"),
+    ("jsonl", "application/jsonl"),
+    ("lz4", "application/x-lz4"),
+    ("ndjson", "application/x-ndjson"),
+    ("nef", "image/x-nikon-nef"),
+    // As XML, so that its declaration of an encoding counts.
+    ("opml", "application/xml"),
+    ("orf", "image/x-olympus-orf"),
+    ("osdx", "application/opensearchdescription+xml"),
+    ("raf", "image/x-fuji-raf"),
+    ("rw2", "image/x-panasonic-rw2"),
+    ("tbz2", "application/x-bzip2"),
+    ("tgz", "application/gzip"),
+    ("topojson", "application/json"),
+    ("txz", "application/x-xz"),
+    ("tzst", "application/zstd"),
+    ("warc", "application/warc"),
+    ("z", "application/x-compress"),
+];
+
+/// Names without an extension that are text by custom; a leading dot is left out.
+#[rustfmt::skip]
+static TEXT_NAMES: &[&str] = &[
+    "authors", "b2sums", "bash_aliases", "bash_profile", "bashrc", "bazelignore", "brewfile",
+    "browserslistrc", "build", "caddyfile", "changelog", "changes", "checksums", "clang-format",
+    "clang-tidy", "cname", "codeowners", "containerfile", "containerignore", "contributing",
+    "contributors", "copying", "copyright", "credits", "curlrc", "dockerfile", "dockerignore",
+    "editorconfig", "env", "eslintignore", "gemfile", "gitattributes", "gitignore", "gitkeep",
+    "gitmodules", "gnumakefile", "hgignore", "htaccess", "htpasswd", "inputrc", "inrelease",
+    "install", "jenkinsfile", "justfile", "kconfig", "licence", "license", "mailmap",
+    "maintainers", "makefile", "md5sums", "netrc", "news", "nojekyll", "notice", "npmignore",
+    "npmrc", "nvmrc", "packages", "pkgbuild", "prettierignore", "procfile", "profile", "rakefile",
+    "readme", "release", "rgignore", "sha1sums", "sha256sums", "sha512sums", "sources", "thanks",
+    "unlicense", "vagrantfile", "version", "vimrc", "wgetrc", "zprofile", "zshenv",
+    "zshrc",
+];
+
+/// Names without an extension that have a type of their own, most of them in `/.well-known/`.
+static NAMES: &Table = &[
+    ("apple-app-site-association", "application/json"),
+    ("host-meta", "application/xrd+xml"),
+    ("nodeinfo", "application/json"),
+    ("oauth-authorization-server", "application/json"),
+    ("oauth-protected-resource", "application/json"),
+    ("openid-configuration", "application/json"),
+];
+
+/// The value of a Content-Type field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaType {
+    /// `type/subtype`; of a user's own type with its parameters.
+    name: Cow<'static, str>,
+    /// The value of the parameter `charset`.
+    charset: Option<Arc<str>>,
 }
 
-/// Whether encoded siblings are worth looking for: text, and the few others that shrink.
-/// (Not every file: `a.tar.gz` beside `a.tar` is a file of its own.)
-pub fn is_compressible(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default();
-    essence.starts_with("text/")
-        || essence.ends_with("+xml")
-        || essence.ends_with("+json")
-        || matches!(
-            essence,
-            "application/javascript"
-                | "application/json"
-                | "application/xml"
-                | "application/wasm"
-                | "application/manifest+json"
-                | "font/ttf"
-                | "font/otf"
-                | "image/bmp"
-                | "image/x-icon"
-        )
-}
-
-/// The types that need a charset, with it.
-fn with_charset(guess: &'static str) -> &'static str {
-    const CHARSET: [(&str, &str); 16] = [
-        ("text/html", "text/html; charset=utf-8"),
-        ("text/css", "text/css; charset=utf-8"),
-        ("text/javascript", "text/javascript; charset=utf-8"),
-        ("application/javascript", "text/javascript; charset=utf-8"),
-        ("text/plain", "text/plain; charset=utf-8"),
-        ("text/markdown", "text/markdown; charset=utf-8"),
-        ("text/csv", "text/csv; charset=utf-8"),
-        (
-            "text/tab-separated-values",
-            "text/tab-separated-values; charset=utf-8",
-        ),
-        ("text/xml", "text/xml; charset=utf-8"),
-        ("text/calendar", "text/calendar; charset=utf-8"),
-        ("text/vcard", "text/vcard; charset=utf-8"),
-        ("text/vtt", "text/vtt; charset=utf-8"),
-        ("text/cache-manifest", "text/cache-manifest; charset=utf-8"),
-        ("text/x-component", "text/x-component; charset=utf-8"),
-        ("text/jade", "text/jade; charset=utf-8"),
-        ("text/sgml", "text/sgml; charset=utf-8"),
-    ];
-    let with = CHARSET
-        .iter()
-        .find(|(bare, _)| *bare == guess)
-        .map(|(_, with)| *with);
-    match with {
-        Some(with) => with,
-        // The other text types are source code of some kind: show it as what it is.
-        None if guess.starts_with("text/") => "text/plain; charset=utf-8",
-        None => guess,
+impl fmt::Display for MediaType {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.name)?;
+        match &self.charset {
+            Some(charset) => write!(out, "; charset={charset}"),
+            None => Ok(()),
+        }
     }
+}
+
+impl MediaType {
+    /// Whether encoded siblings are worth looking for: text, and the few others that shrink.
+    /// (Not every file: `a.tar.gz` beside `a.tar` is a file of its own.)
+    pub fn is_compressible(&self) -> bool {
+        let essence = self.name.split(';').next().unwrap_or_default();
+        essence.starts_with("text/")
+            || essence.ends_with("+xml")
+            || essence.ends_with("+json")
+            || matches!(
+                essence,
+                "application/javascript"
+                    | "application/json"
+                    | "application/xml"
+                    | "application/wasm"
+                    | "font/ttf"
+                    | "font/otf"
+                    | "image/bmp"
+                    | "image/x-icon"
+                    | "image/vnd.microsoft.icon"
+            )
+    }
+}
+
+/// Which name has which type.
+#[derive(Clone, Debug)]
+pub struct Types {
+    /// Extension and type, as the user wrote them.
+    own: Vec<(String, String)>,
+    /// The charset of text.
+    charset: Option<Arc<str>>,
+}
+
+impl Default for Types {
+    /// No types but those of the tables, and text in UTF-8.
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl Types {
+    /// `own` are extensions, without the dot before them, and their types. They count before those
+    /// of the tables, and the last of several for one extension counts.
+    pub fn new(own: Vec<(String, String)>) -> Self {
+        Self {
+            own,
+            charset: Some("utf-8".into()),
+        }
+    }
+
+    /// The type of a file with this name, which may stand behind a path. Text has a charset, unless
+    /// the user has written other parameters.
+    pub fn of(&self, path: &[u8]) -> MediaType {
+        let file = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let name = match self.own(file) {
+            Some(own) => Cow::Owned(own.to_owned()),
+            None => Cow::Borrowed(known(file).unwrap_or("application/octet-stream")),
+        };
+        let is_text = name.starts_with("text/") && !name.contains(';');
+        MediaType {
+            charset: self.charset.clone().filter(|_| is_text),
+            name,
+        }
+    }
+
+    /// The user's type of a file: by its longest extension that has one (`tar.gz` before `gz`),
+    /// without a dot by its whole name.
+    fn own(&self, file: &[u8]) -> Option<&str> {
+        if self.own.is_empty() {
+            return None;
+        }
+        let find = |extension: &[u8]| {
+            let is = |own: &&(String, String)| extension.eq_ignore_ascii_case(own.0.as_bytes());
+            self.own.iter().rev().find(is)
+        };
+        let dots = file.iter().enumerate().filter(|&(_, &byte)| byte == b'.');
+        let mut extensions = dots.filter_map(|(at, _)| file.get(at + 1..));
+        let own = match file.contains(&b'.') {
+            true => extensions.find_map(find),
+            false => find(file),
+        };
+        own.map(|(_, media_type)| media_type.as_str())
+    }
+}
+
+/// The type of a file by the tables: by its last extension, or its name where it has none.
+fn known(file: &[u8]) -> Option<&'static str> {
+    let name = file.strip_prefix(b".").unwrap_or(file);
+    let dot = name.iter().rposition(|&byte| byte == b'.');
+    let key = dot.map_or(Some(name), |dot| name.get(dot + 1..))?;
+    let mut lower = [0; LONGEST];
+    let lower = lower.get_mut(..key.len())?;
+    lower.copy_from_slice(key);
+    lower.make_ascii_lowercase();
+    let key = str::from_utf8(lower).ok()?;
+    let find = |table: &'static Table| {
+        let at = table.binary_search_by_key(&key, |(extension, _)| extension);
+        at.ok()
+            .and_then(|at| table.get(at))
+            .map(|(_, found)| *found)
+    };
+    let texts = if dot.is_some() { TEXT } else { TEXT_NAMES };
+    if texts.binary_search(&key).is_ok() {
+        return Some("text/plain");
+    }
+    if dot.is_none() {
+        return find(NAMES);
+    }
+    let found = find(REGISTERED)
+        .or_else(|| find(CUSTOMARY))
+        .or_else(|| find(MIME_DB));
+    // Source code of some kind, mostly: shown as what it is.
+    found.map(|found| match found.starts_with("text/x-") {
+        true => "text/plain",
+        false => found,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn of(name: &str) -> String {
+        Types::default().of(name.as_bytes()).to_string()
+    }
 
     #[test]
-    fn text_has_a_charset_and_the_rest_its_type() {
+    fn a_name_has_the_type_of_its_last_extension() {
         for (name, content_type) in [
             ("index.html", "text/html; charset=utf-8"),
             ("a/b.CSS", "text/css; charset=utf-8"),
-            ("m.js", "text/javascript; charset=utf-8"),
-            ("m.mjs", "text/javascript; charset=utf-8"),
-            ("a.json", "application/json"),
-            ("a.svg", "image/svg+xml"),
-            ("a.wasm", "application/wasm"),
-            ("a.woff2", "font/woff2"),
-            ("a.avif", "image/avif"),
-            ("a.webp", "image/webp"),
-            ("a.md", "text/markdown; charset=utf-8"),
-            ("a.rs", "text/plain; charset=utf-8"),
+            ("a.tar.gz", "application/gzip"),
+            ("a.b.c.json", "application/json"),
+            ("a.min.js.map", "application/json"),
+            (".a.json", "application/json"),
+            ("a.html.br", "application/octet-stream"),
+            ("a.xyzzy", "application/octet-stream"),
+            ("a.html~", "application/octet-stream"),
+            ("a.", "application/octet-stream"),
+            ("a..", "application/octet-stream"),
+            ("a", "application/octet-stream"),
+            ("html", "application/octet-stream"),
+            ("a.html/b", "application/octet-stream"),
+            ("", "application/octet-stream"),
+            ("a.Zo\u{eb}", "application/octet-stream"),
+            ("a.disposition-notification-", "application/octet-stream"),
             ("src/Makefile", "text/plain; charset=utf-8"),
             ("README", "text/plain; charset=utf-8"),
-            ("a.tar.gz", "application/gzip"),
-            ("a", "application/octet-stream"),
-            ("a.html.br", "application/octet-stream"),
+            (".gitignore", "text/plain; charset=utf-8"),
+            (".well-known/apple-app-site-association", "application/json"),
         ] {
-            assert_eq!(of(name.as_bytes()), content_type, "{name}");
+            assert_eq!(of(name), content_type, "{name}");
+        }
+    }
+
+    /// What IANA and mime-db say today.
+    #[test]
+    fn types_are_those_of_today() {
+        for (extension, content_type) in [
+            ("js", "text/javascript; charset=utf-8"),
+            ("mjs", "text/javascript; charset=utf-8"),
+            ("cjs", "application/node"),
+            ("md", "text/markdown; charset=utf-8"),
+            ("ttl", "text/turtle; charset=utf-8"),
+            ("vcf", "text/vcard; charset=utf-8"),
+            ("wgsl", "text/wgsl; charset=utf-8"),
+            ("vtt", "text/vtt; charset=utf-8"),
+            ("ics", "text/calendar; charset=utf-8"),
+            ("csv", "text/csv; charset=utf-8"),
+            ("log", "text/plain; charset=utf-8"),
+            ("svg", "image/svg+xml"),
+            ("xml", "application/xml"),
+            ("rss", "application/rss+xml"),
+            ("atom", "application/atom+xml"),
+            ("owl", "application/rdf+xml"),
+            ("osm", "application/vnd.openstreetmap.data+xml"),
+            ("ttml", "application/ttml+xml"),
+            ("jsonld", "application/ld+json"),
+            ("geojson", "application/geo+json"),
+            ("ipynb", "application/x-ipynb+json"),
+            ("webmanifest", "application/manifest+json"),
+            ("toml", "application/toml"),
+            ("wasm", "application/wasm"),
+            ("avif", "image/avif"),
+            ("webp", "image/webp"),
+            ("jxl", "image/jxl"),
+            ("jxs", "image/jxs"),
+            ("heic", "image/heic"),
+            ("ico", "image/vnd.microsoft.icon"),
+            ("otf", "font/otf"),
+            ("woff", "font/woff"),
+            ("woff2", "font/woff2"),
+            ("m4a", "audio/mp4"),
+            ("mp3", "audio/mpeg"),
+            ("opus", "audio/ogg"),
+            ("weba", "audio/webm"),
+            ("mp4", "video/mp4"),
+            ("webm", "video/webm"),
+            ("mkv", "video/x-matroska"),
+            // Segments of HLS. Browsers run no TypeScript, whatever its type.
+            ("ts", "video/mp2t"),
+            ("m3u8", "application/vnd.apple.mpegurl"),
+            ("mpd", "application/dash+xml"),
+            ("srt", "application/x-subrip"),
+            ("stl", "model/stl"),
+            ("glb", "model/gltf-binary"),
+            ("gltf", "model/gltf+json"),
+            ("usdz", "model/vnd.usdz+zip"),
+            ("mvt", "application/vnd.mapbox-vector-tile"),
+            ("rpm", "application/x-redhat-package-manager"),
+            ("msix", "application/msix"),
+            ("apk", "application/vnd.android.package-archive"),
+            ("epub", "application/epub+zip"),
+            ("7z", "application/x-7z-compressed"),
+            ("xz", "application/x-xz"),
+            ("zip", "application/zip"),
+            ("iso", "application/x-iso9660-image"),
+            ("dmg", "application/x-apple-diskimage"),
+            ("exe", "application/x-msdos-program"),
+            ("bin", "application/octet-stream"),
+        ] {
+            for name in [
+                format!("a.{extension}"),
+                format!("A.{}", extension.to_uppercase()),
+            ] {
+                assert_eq!(of(&name), content_type, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn source_code_is_shown_as_text() {
+        let known = [
+            "rs", "sh", "py", "go", "c", "h", "java", "tsx", "jsx", "cts", "vue", "php",
+        ];
+        for extension in known.iter().chain(TEXT) {
+            let name = format!("a.{extension}");
+            assert_eq!(of(&name), "text/plain; charset=utf-8", "{name}");
+        }
+    }
+
+    #[test]
+    fn the_tables_are_sorted_and_in_lower_case() {
+        let tables = [MIME_DB, REGISTERED, CUSTOMARY, NAMES];
+        let tables = tables.map(|table| table.iter().map(|(key, _)| *key).collect());
+        for table in tables
+            .into_iter()
+            .chain([TEXT.to_vec(), TEXT_NAMES.to_vec()])
+        {
+            let is_sorted = table.windows(2).all(|pair| pair[0] < pair[1]);
+            assert!(is_sorted, "{:?} ...", table.first());
+            for key in table {
+                assert!(!key.is_empty() && key.len() <= LONGEST, "{key}");
+                assert!(
+                    !key.contains(['.', '/']) && key == key.to_lowercase(),
+                    "{key}"
+                );
+            }
+        }
+        assert!(MIME_DB.len() > 1200);
+    }
+
+    #[test]
+    fn each_type_is_a_media_type() {
+        let types = [MIME_DB, REGISTERED, CUSTOMARY, NAMES].concat();
+        for (extension, media_type) in types {
+            let (kind, subtype) = media_type.split_once('/').unwrap();
+            for part in [kind, subtype] {
+                let is_token = part.bytes().all(crate::http::fields::is_token_byte);
+                assert!(is_token && !part.is_empty(), "{extension}: {media_type}");
+            }
+        }
+    }
+
+    /// An entry that mime-db makes needless is to be deleted, and so is one that stands twice.
+    #[test]
+    fn each_difference_from_mime_db_is_one() {
+        let mime_db: BTreeMap<_, _> = MIME_DB.iter().copied().collect();
+        let mut seen = BTreeMap::new();
+        let text = TEXT.iter().map(|&extension| (extension, "text/plain"));
+        let others = [REGISTERED, CUSTOMARY].concat();
+        for (extension, media_type) in text.chain(others) {
+            let theirs = mime_db.get(extension).copied().unwrap_or_default();
+            assert_ne!(theirs, media_type, "{extension}");
+            assert!(
+                !theirs.starts_with("text/x-") || media_type != "text/plain",
+                "{extension}"
+            );
+            assert_eq!(seen.insert(extension, media_type), None, "{extension}");
+        }
+    }
+
+    #[test]
+    fn a_users_type_counts_first() {
+        let own = [
+            ("ts", "text/javascript"),
+            ("TAR.GZ", "application/x-gtar"),
+            ("gz", "application/x-gzip"),
+            ("txt", "text/plain; charset=windows-1252"),
+            ("csv", "text/csv; header=present"),
+            ("LICENSE", "text/markdown"),
+            ("md", "text/x-never"),
+            ("md", "text/html"),
+        ];
+        let own = own.map(|(extension, own)| (extension.to_owned(), own.to_owned()));
+        let types = Types::new(own.to_vec());
+        for (name, content_type) in [
+            ("a/b.TS", "text/javascript; charset=utf-8"),
+            ("a.tar.gz", "application/x-gtar"),
+            (".tar.gz", "application/x-gtar"),
+            ("a.b.gz", "application/x-gzip"),
+            ("a.txt", "text/plain; charset=windows-1252"),
+            ("a.csv", "text/csv; header=present"),
+            ("license", "text/markdown; charset=utf-8"),
+            ("a.md", "text/html; charset=utf-8"),
+            ("a.css", "text/css; charset=utf-8"),
+            ("ts/a", "application/octet-stream"),
+        ] {
+            assert_eq!(
+                types.of(name.as_bytes()).to_string(),
+                content_type,
+                "{name}"
+            );
         }
     }
 
@@ -133,7 +494,75 @@ mod tests {
             ("a.woff2", false),
             ("a.bin", false),
         ] {
-            assert_eq!(is_compressible(of(name.as_bytes())), expected, "{name}");
+            let found = Types::default().of(name.as_bytes());
+            assert_eq!(found.is_compressible(), expected, "{name}");
         }
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_has_a_type(name: Vec<u8>) {
+            let types = Types::new(vec![("b.c".to_owned(), "text/css".to_owned())]);
+            let media_type = types.of(&name).to_string();
+            prop_assert!(media_type.is_ascii() && media_type.contains('/'));
+        }
+    }
+
+    /// With MIME_DB, a directory with the package mime-db, this writes the table anew.
+    #[test]
+    fn the_table_is_made_from_mime_db() {
+        let Some(package) = std::env::var_os("MIME_DB") else {
+            return;
+        };
+        let json = std::fs::read(Path::new(&package).join("db.json")).unwrap();
+        let db: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let mut table = BTreeMap::new();
+        for (media_type, about) in db.as_object().unwrap() {
+            let score = score(media_type, about["source"].as_str());
+            for extension in about["extensions"].as_array().into_iter().flatten() {
+                let known = table.entry(extension.as_str().unwrap().to_owned());
+                let best = known.or_insert((i64::MIN, String::new()));
+                if score >= best.0 {
+                    *best = (score, media_type.clone());
+                }
+            }
+        }
+        // It begins with the latest release: `1.54.0 / 2025-03-17`.
+        let history = std::fs::read_to_string(Path::new(&package).join("HISTORY.md")).unwrap();
+        let release = history.lines().next().unwrap();
+        let mut text = format!(
+            "// mime-db {release}: the type of each extension. Generated: see types.rs.\n\
+             // Copyright (c) 2014 Jonathan Ong, 2015-2022 Douglas Christopher Wilson; MIT.\n\
+             &[\n"
+        );
+        for (extension, (_, media_type)) in table {
+            text += &format!("    ({extension:?}, {media_type:?}),\n");
+        }
+        std::fs::write("src/site/mime-db.in", text + "]\n").unwrap();
+    }
+
+    /// How much a type is preferred among several of one extension, in hundredths: as the package
+    /// mime-types does it (`mimeScore.js`).
+    fn score(media_type: &str, source: Option<&str>) -> i64 {
+        if media_type == "application/octet-stream" {
+            return 0;
+        }
+        let (kind, subtype) = media_type.split_once('/').unwrap();
+        let facets = [("prs.", 100), ("x-", 200), ("x.", 300), ("vnd.", 400)];
+        let facet = facets.iter().find(|(facet, _)| subtype.starts_with(facet));
+        let source = match source {
+            Some("nginx") => 10,
+            Some("apache") => 20,
+            Some("iana") => 40,
+            _ => 30,
+        };
+        let kind = match kind {
+            "application" => 1,
+            "font" | "audio" => 2,
+            "video" => 3,
+            _ => 0,
+        };
+        let length = media_type.len() as i64;
+        100 * (facet.map_or(900, |(_, score)| *score) + source + kind + 1) - length
     }
 }

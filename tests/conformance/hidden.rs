@@ -31,7 +31,7 @@ fn hidden_names() {
 #[test]
 fn hidden_names_that_are_shown() {
     let table = rows! {
-        "a hidden file": get("/.env") => hidden();
+        "a hidden file": get("/.env") => text("hidden");
         "a file in a hidden directory": get("/.git/config") => hidden();
         "a hidden directory": get("/.git") => redirect("./.git/");
         "a hidden file in a directory": get("/dir/.inner") => hidden();

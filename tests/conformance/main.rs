@@ -31,3 +31,4 @@ mod runner;
 mod script;
 #[path = "../support/mod.rs"]
 mod support;
+mod types;

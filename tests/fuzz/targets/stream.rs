@@ -212,6 +212,7 @@ impl Server {
             spa: false,
             only: None,
             cors: None,
+            types: Default::default(),
             lines: FieldLines::new(),
         };
         let site = Site::new(root, options, limits.clone()).expect("the root is there");

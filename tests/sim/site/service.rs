@@ -38,6 +38,7 @@ impl Watched {
             spa: false,
             only: None,
             cors: None,
+            types: Default::default(),
             lines: FieldLines::new(),
         };
         let root = place.borrow().tree.root();
