@@ -17,7 +17,7 @@ use std::time::Duration;
 const WAITING: usize = 1024;
 
 /// How long [`finish`] waits for a reader of standard error.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Starts it: warnings and errors, with `verbose` 1 what happens, with 2 what mio does, too.
 pub fn start(verbose: u8) {
@@ -32,19 +32,28 @@ pub fn start(verbose: u8) {
     let writer = thread::Builder::new()
         .name("diagnostics".into())
         .spawn(move || writer.run());
-    let logger = Box::new(Queue { queue, dropped });
-    // It fails only for want of a thread, or if somebody else has started one: then that
-    // one speaks.
-    if writer.is_ok() && log::set_boxed_logger(logger).is_ok() {
-        log::set_max_level(level);
+    match writer {
+        Ok(_) => install(Box::new(Queue { queue, dropped }), level),
+        Err(error) => {
+            start_without_thread(verbose);
+            log::warn!(
+                "the system refuses the thread that writes messages: {error}; the server writes \
+                 them itself, and waits when the reader of standard error does not take them"
+            );
+        }
     }
 }
 
-/// Starts it for a process that forks: without a thread, so whoever speaks waits for his reader.
+/// Starts it for a process that forks: without a thread, so each message waits for its reader.
 pub fn start_without_thread(verbose: u8) {
     let level = level(verbose);
     let logger = Plain(SimpleLogger::new().with_level(level));
-    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+    install(Box::new(logger), level);
+}
+
+fn install(logger: Box<dyn Log>, level: LevelFilter) {
+    // It fails if another logger is installed: then that one stays.
+    if log::set_boxed_logger(logger).is_ok() {
         log::set_max_level(level);
     }
 }

@@ -39,6 +39,7 @@
 //! - [`limits`]: how much is too much, and why?
 //! - [`clock`]: what time is it, for the whole turn?
 //! - [`diagnostics`]: what does the server say about itself?
+//! - [`signals`]: what does each signal ask for?
 //!
 //! # The front door
 //!
@@ -67,6 +68,7 @@ pub mod outbox;
 pub mod pump;
 pub mod reactor;
 pub mod service;
+pub mod signals;
 pub mod site;
 pub mod subcommands;
 pub mod timers;

@@ -81,7 +81,8 @@ pub struct Limits {
     pub linger_timeout: Duration,
     /// How many bytes it may send meanwhile.
     pub linger_bytes: u64,
-    /// How long responses in flight may take to finish after SIGTERM.
+    /// How long responses in flight may take to finish after SIGTERM. With the time for the last
+    /// lines of the logs, the end must come before the SIGKILL that `docker stop` sends after 10 s.
     pub grace: Duration,
 
     /// Entries shown in one directory page; what is beyond is counted and said.
@@ -141,7 +142,7 @@ impl Default for Limits {
             min_send_rate: 256,
             linger_timeout: Duration::from_secs(10),
             linger_bytes: 64 * 1024 * 1024,
-            grace: Duration::from_secs(10),
+            grace: Duration::from_secs(7),
             listing_entries: 100_000,
             listings: 16,
             listing_slice: 256,
@@ -198,6 +199,12 @@ mod tests {
         assert_eq!(connections_within(1024), 820);
         assert_eq!(connections_within(64), 40);
         assert_eq!(connections_within(10), 1);
+    }
+
+    /// `docker stop` sends SIGKILL after 10 s; the last lines of the logs take up to 1.5 s.
+    #[test]
+    fn the_server_ends_before_it_is_killed() {
+        assert!(Limits::default().grace <= Duration::from_secs(8));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use oneloop::reactor::address::Address;
 use oneloop::reactor::listen::{Listening, Queue};
 use oneloop::reactor::{Reactor, listen};
 use oneloop::service::{Front, Tally};
+use oneloop::signals::Policy;
 use oneloop::site::types::Types;
 use oneloop::site::{Options, Site};
 use oneloop::subcommands;
@@ -53,6 +54,12 @@ fn main() -> ExitCode {
         }
         Err(error) => return ExitCode::from(error.report()),
     };
+    let has_log_file = config.model != Model::Fixed
+        && config
+            .log_file
+            .as_deref()
+            .is_some_and(|path| Sink::named(path).is_file());
+    let policy = Policy::apply(has_log_file);
     match config.model {
         // It forks, and a thread would not come along.
         Model::Process => diagnostics::start_without_thread(config.verbose),
@@ -62,7 +69,7 @@ fn main() -> ExitCode {
         log::warn!("{warning}");
     }
     let variables = config.variables.clone();
-    let served = serve(config);
+    let served = serve(config, policy);
     diagnostics::finish();
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,7 +90,7 @@ fn fail(error: &dyn Error) -> ExitCode {
 }
 
 /// Runs the server until it is told to stop.
-fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+fn serve(config: Config, policy: Policy) -> Result<(), Box<dyn Error>> {
     let limits = Arc::new(granted(&config));
     let queue = Queue {
         backlog: limits.backlog,
@@ -102,7 +109,7 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let front = match model {
         Model::Fixed => {
             let answer = open_page(&config)?;
-            let driver = Driver::new(listening, || {}, limits.clone())?;
+            let driver = Driver::new(listening, || {}, limits.clone(), policy)?;
             greet();
             driver.run_fixed(&answer)?;
             None
@@ -114,7 +121,7 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
                 _ => Blocking::Pool,
             };
             let shared = Shared::new(open()?);
-            let driver = Driver::new(listening, shared.reopener(), limits.clone())?;
+            let driver = Driver::new(listening, shared.reopener(), limits.clone(), policy)?;
             greet();
             match config.burn {
                 None => driver.run(blocking, shared.clone())?,
@@ -123,7 +130,7 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
             shared.into_inner()
         }
         Model::Process => {
-            let parent = Parent::new(listening, limits.clone())?;
+            let parent = Parent::new(listening, limits.clone(), policy)?;
             // Each child opens them for itself. Here it is seen whether that can be done.
             open()?.tallied(None).close(LAST_LINES);
             greet();
@@ -139,10 +146,11 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
             None
         }
         Model::Coroutine | Model::Reactor => match config.burn {
-            None => in_one_poll(model, listening, open()?, limits.clone(), greet)?,
+            None => in_one_poll(model, listening, open()?, limits.clone(), policy, greet)?,
             Some(time) => {
                 let burning = Burning::new(open()?, time);
-                let burning = in_one_poll(model, listening, burning, limits.clone(), greet)?;
+                let burning =
+                    in_one_poll(model, listening, burning, limits.clone(), policy, greet)?;
                 burning.map(Burning::into_inner)
             }
         },
@@ -159,14 +167,15 @@ fn in_one_poll<S: Service + 'static>(
     listening: Vec<Listening>,
     service: S,
     limits: Arc<Limits>,
+    policy: Policy,
     greet: impl FnOnce(),
 ) -> io::Result<Option<S>> {
     if model == Model::Coroutine {
-        let coroutines = Coroutines::new(listening, service, limits)?;
+        let coroutines = Coroutines::new(listening, service, limits, policy)?;
         greet();
         return coroutines.run();
     }
-    let reactor = Reactor::new(listening, service, limits)?;
+    let reactor = Reactor::new(listening, service, limits, policy)?;
     greet();
     reactor.run().map(Some)
 }
@@ -274,7 +283,7 @@ fn every_response(config: &Config) -> FieldLines {
 
 fn open_log(config: &Config, limits: &Limits) -> Result<Option<AccessLog>, Box<dyn Error>> {
     let sink = match &config.log_file {
-        Some(path) => Sink::File(path.clone()),
+        Some(path) => Sink::named(path),
         None if config.quiet => return Ok(None),
         None => Sink::Stdout,
     };

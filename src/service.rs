@@ -65,11 +65,7 @@ impl Front {
         if let Some(Err(error)) = self.tally.map(Tally::write) {
             log::error!("the tally is lost: {error}");
         }
-        if let Some(log) = self.log
-            && !log.close(wait)
-        {
-            log::warn!("the access log's reader is stuck; its last lines are lost");
-        }
+        self.log.map(|log| log.close(wait));
     }
 }
 
@@ -180,7 +176,7 @@ impl Service for Front {
     }
 
     fn reopen_logs(&mut self) {
-        if let Some(log) = &self.log {
+        if let Some(log) = &mut self.log {
             log.reopen();
         }
     }

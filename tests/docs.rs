@@ -26,7 +26,7 @@ fn documents() -> Vec<(String, String)> {
         }
         for entry in fs::read_dir(here(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            let is_ours = [".md", ".conf", ".service", ".socket"]
+            let is_ours = [".md", ".conf", ".service", ".socket", ".logrotate"]
                 .iter()
                 .any(|ending| name.ends_with(ending));
             if is_ours {
@@ -41,7 +41,7 @@ fn documents() -> Vec<(String, String)> {
 
 /// Long options of ours that `text` names: not those in lines about other programs.
 fn flags(text: &str) -> BTreeSet<String> {
-    const OTHERS: [&str; 3] = ["cargo ", "systemctl ", "clippy"];
+    const OTHERS: [&str; 4] = ["cargo ", "systemctl ", "clippy", "goaccess "];
     let ours = text
         .lines()
         .filter(|line| !OTHERS.iter().any(|other| line.contains(other)));

@@ -408,3 +408,95 @@ fn ab_finds_no_error_in_a_burst() {
         assert_eq!(kept, if keep.is_some() { "2000" } else { "0" }, "{report}");
     }
 }
+
+/// The text after `before` in the page about the log, to the end of its block.
+fn recipe(before: &str) -> String {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/access-log.md"));
+    let page = page.unwrap();
+    let (_, after) = page.split_once(before).expect(before);
+    let (_, block) = after.split_once("```sh\n").expect(before);
+    block.split_once("```").expect(before).0.to_owned()
+}
+
+/// The recipes are those of docs/access-log.md. It takes only addresses as hosts. Red with `unix:`
+/// or `-` as the peer of a unix socket.
+#[test]
+fn goaccess_reads_the_log_of_a_unix_socket_in_both_forms() {
+    if !has("goaccess") || !has("curl") {
+        return;
+    }
+    for (format, before) in [("combined", "on `combined`:"), ("json", "on `json`:")] {
+        let root = site(&[("a.txt", b"a")]);
+        let place = place();
+        let at = place.path();
+        let socket = at.join("socket");
+        let launch = Launch::of(&root).without_port().with("--log-format");
+        let launch = launch
+            .arg(format)
+            .arg("--log-file")
+            .arg(at.join("access.log"));
+        let bind = format!("unix:{}", socket.display());
+        let mut server = launch.arg("--bind").arg(bind).start();
+        for name in ["a.txt", "missing", "a.txt?q=%22"] {
+            let url = format!("http://localhost/{name}");
+            curl(&["--unix-socket", socket.to_str().unwrap(), &url], at);
+        }
+        server.signal(rustix::process::Signal::TERM);
+        server.wait();
+        run("sh", &["-c", &recipe(before)], at);
+        let report = fs::read_to_string(at.join("report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["general"]["valid_requests"], 3, "{format}");
+        assert_eq!(report["general"]["failed_requests"], 0, "{format}");
+    }
+}
+
+/// The recipe is docs/deploy/oneloop.logrotate, with another path and a systemctl that knows one
+/// server. Red with a postrotate that is only `systemctl reload`.
+#[test]
+fn logrotate_rotates_the_log_whether_the_server_runs_or_not() {
+    if !has("logrotate") {
+        return;
+    }
+    let root = site(&[("a.txt", b"a")]);
+    let place = place();
+    let at = place.path();
+    let log = at.join("access.log");
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/deploy/oneloop.logrotate");
+    let recipe = fs::read_to_string(recipe).unwrap();
+    let config = recipe.replace("/var/log/oneloop/access.log", log.to_str().unwrap());
+    fs::write(at.join("config"), config).unwrap();
+    let systemctl = |pid: &str| {
+        let script = format!(
+            "#!/bin/sh\ncase $1 in\nis-active) kill -0 {pid};;\nreload) kill -HUP {pid};;\nesac\n"
+        );
+        fs::write(at.join("systemctl"), script).unwrap();
+    };
+    systemctl("");
+    run("chmod", &["755", "systemctl"], at);
+    let rotate = || {
+        let path = format!("PATH={}:$PATH; ", at.display());
+        run(
+            "sh",
+            &["-c", &(path + "exec logrotate -f -s state config")],
+            at,
+        );
+    };
+
+    let launch = Launch::of(&root).arg("--log-file").arg(&log);
+    let mut server = launch.start();
+    systemctl(&server.pid().to_string());
+    curl(&[&server.url("/a.txt?1")], at);
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    eventually("it is logged", || text(&log).contains("?1 "));
+    rotate();
+    eventually("there is a new file", || log.exists());
+    curl(&[&server.url("/a.txt?2")], at);
+    eventually("it is logged", || text(&log).contains("?2 "));
+    assert!(text(&at.join("access.log.1")).contains("?1 "));
+
+    server.signal(rustix::process::Signal::TERM);
+    server.wait();
+    rotate();
+    assert!(text(&at.join("access.log.1")).contains("?2 "));
+}

@@ -10,7 +10,7 @@
 //! would bring back the very line ends that percent-encoding took out of it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
@@ -87,7 +87,8 @@ pub enum Peer {
     /// The address without its port. An IPv4 address that reached us through an IPv6 socket
     /// is written as IPv4, so that a client has one name in the log.
     Ip(IpAddr),
-    /// A peer of a Unix socket has no address. Written `unix:`, as nginx has it.
+    /// A peer of a Unix socket has no address. Written `127.0.0.1`: it is a process of this
+    /// machine, and log tools take nothing but addresses (goaccess refuses `unix:` and `-`).
     Unix,
 }
 
@@ -95,7 +96,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => address.to_canonical().fmt(f),
-            Self::Unix => f.write_str("unix:"),
+            Self::Unix => Ipv4Addr::LOCALHOST.fmt(f),
         }
     }
 }
@@ -501,7 +502,7 @@ mod tests {
         let six: IpAddr = "2001:db8::1".parse().unwrap();
         assert_eq!(Peer::Ip(mapped).to_string(), "192.0.2.7");
         assert_eq!(Peer::Ip(six).to_string(), "2001:db8::1");
-        assert_eq!(Peer::Unix.to_string(), "unix:");
+        assert_eq!(Peer::Unix.to_string(), "127.0.0.1");
     }
 
     #[test]

@@ -23,6 +23,8 @@ struct Queue {
     full: bool,
     /// Lines dropped since the start.
     dropped: u64,
+    /// The loop has been told to warn that lines are dropped.
+    has_warned: bool,
     /// The thread sleeps until that many bytes wait. A wake-up is a system call even when
     /// nobody sleeps, so none is made while the thread is awake: `None`.
     wake_at: Option<usize>,
@@ -45,6 +47,7 @@ impl Shared {
             waiting: Vec::with_capacity(capacity),
             full: false,
             dropped: 0,
+            has_warned: false,
             wake_at: None,
             reopen: false,
             closed: false,
@@ -64,16 +67,19 @@ impl Shared {
     }
 
     /// Takes as many of the whole `lines` as there is room for, counts the others, and wakes
-    /// the thread if it sleeps and wants to be woken.
-    pub(super) fn put(&self, lines: &[u8]) {
+    /// the thread if it sleeps and wants to be woken. Returns whether to warn that lines are
+    /// dropped: the thread, which counts them, may be stuck.
+    pub(super) fn put(&self, lines: &[u8]) -> bool {
         let mut queue = self.lock();
-        queue.put(lines, self.capacity);
+        let is_dropping = queue.put(lines, self.capacity);
+        let warn = is_dropping && !mem::replace(&mut queue.has_warned, true);
         let waiting = queue.waiting.len();
         let wake = queue.wake_at.take_if(|bytes| waiting >= *bytes).is_some();
         drop(queue);
         if wake {
             self.wake.notify_one();
         }
+        warn
     }
 
     /// Lines dropped since the start.
@@ -152,13 +158,19 @@ impl Shared {
         mem::take(&mut self.lock().reopen)
     }
 
-    /// The thread's last act when it ends before the log is closed: `unwritten`, all that
-    /// waits and all that is still to come is dropped.
-    pub(super) fn abandon(&self, unwritten: &[u8]) {
+    /// The next line that is dropped calls for another warning.
+    pub(super) fn rearm_warning(&self) {
+        self.lock().has_warned = false;
+    }
+
+    /// The thread's last act: `unwritten`, all that waits and all that is still to come is
+    /// dropped. Returns how many lines were dropped since the start.
+    pub(super) fn abandon(&self, unwritten: &[u8]) -> u64 {
         let mut queue = self.lock();
         queue.dropped += count_lines(unwritten) + count_lines(&queue.waiting);
         queue.waiting = Vec::new();
         queue.abandoned = true;
+        queue.dropped
     }
 }
 
@@ -170,8 +182,8 @@ impl Queue {
 
     /// Takes as many of the lines as there is room for. After the first that is dropped, all
     /// are, until the thread has taken what waits: so the line that says how many are missing
-    /// stands exactly where they are missing.
-    fn put(&mut self, lines: &[u8], capacity: usize) {
+    /// stands exactly where they are missing. Returns whether any was dropped.
+    fn put(&mut self, lines: &[u8], capacity: usize) -> bool {
         let room = if self.full || self.abandoned {
             0
         } else {
@@ -183,6 +195,7 @@ impl Queue {
             self.full = true;
             self.dropped += count_lines(lost);
         }
+        !lost.is_empty()
     }
 }
 

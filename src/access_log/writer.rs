@@ -1,5 +1,5 @@
 //! How lines leave the process while the loop goes on. Part of `access_log`; imports `format`,
-//! `queue` and `limits`.
+//! `queue`, `clock` and `limits`.
 //!
 //! A write to a pipe that nobody reads, or to a disk that hangs, does not return. So the loop
 //! never writes: it renders the lines of a turn, and once a turn moves them into a bounded
@@ -13,18 +13,23 @@
 //! Standard output is not made non-blocking instead, because that flag belongs to the open
 //! file, which the shell and its other children share.
 
-use std::fs::{File, OpenOptions};
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
 
 use super::format::{Entry, Format, Renderer};
 use super::queue::{Shared, line_start};
+use crate::clock::Now;
 use crate::limits::Limits;
 
 /// How long the thread lets lines gather after a write. A line that follows a quiet moment is
@@ -35,6 +40,9 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How long the thread waits after a write failed before it tries again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// A warning is given once in this time.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
+
 /// A turn may answer more than the buffer holds. Its lines are handed over before its end when
 /// they take this part of the buffer, so that they, too, are bounded.
 const TURN_PART: usize = 16;
@@ -43,11 +51,42 @@ const TURN_PART: usize = 16;
 pub enum Sink {
     /// Standard output, past the buffer of [`std::io::Stdout`]: batches are written whole.
     Stdout,
+    /// Standard error.
+    Stderr,
     /// A file: appended to, created when it is missing (mode 0640: it tells who asked for
     /// what). [`AccessLog::reopen`] opens the path anew.
     File(PathBuf),
     /// Anything that takes bytes. It is not flushed, and may block.
     Writer(Box<dyn Write + Send>),
+}
+
+impl Sink {
+    /// What `--log-file` names: `-` is standard output. The devices of the standard streams are
+    /// not opened by their names, which fails when the stream is a socket (the journal's) or
+    /// belongs to another user.
+    pub fn named(path: &Path) -> Self {
+        match path.to_str() {
+            Some("-" | "/dev/stdout") => Self::Stdout,
+            Some("/dev/stderr") => Self::Stderr,
+            _ => Self::File(path.to_owned()),
+        }
+    }
+
+    /// Whether it has a path that can be opened again.
+    pub fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+}
+
+impl fmt::Display for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("standard output"),
+            Self::Stderr => f.write_str("standard error"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Writer(_) => f.write_str("its writer"),
+        }
+    }
 }
 
 /// The loop's end of the access log. No method waits for the sink but [`AccessLog::close`],
@@ -59,22 +98,31 @@ pub struct AccessLog {
     /// Lines not yet handed over. Whole lines only, as everywhere below.
     turn: Vec<u8>,
     shared: Arc<Shared>,
+    /// The thread's end, until the system gives a thread.
+    unstarted: Option<Arc<Mutex<Option<Writer>>>>,
     /// Nothing is ever sent: the channel breaks when the thread ends.
     ended: Receiver<()>,
 }
 
 impl AccessLog {
     /// Opens the sink and starts the thread that writes to it. At most
-    /// [`Limits::log_buffer`] bytes wait while as many are written.
+    /// [`Limits::log_buffer`] bytes wait while as many are written. If the system gives no
+    /// thread, a warning says so, and lines wait until [`AccessLog::reopen`] or the end.
     ///
     /// # Errors
     ///
-    /// The file cannot be opened, or the system gives no thread or descriptor.
+    /// The file cannot be opened, or the system gives no descriptor.
     pub fn new(sink: Sink, format: Format, limits: &Limits) -> io::Result<Self> {
-        let (output, path): (Box<dyn Write + Send>, _) = match sink {
-            Sink::Stdout => (Box::new(stdout()?), None),
-            Sink::File(path) => (Box::new(open(&path)?), Some(path)),
+        let name = sink.to_string();
+        let (output, file): (Box<dyn Write + Send>, _) = match sink {
+            Sink::Stdout => (Box::new(duplicate(io::stdout().as_fd())?), None),
+            Sink::Stderr => (Box::new(duplicate(io::stderr().as_fd())?), None),
             Sink::Writer(output) => (output, None),
+            Sink::File(path) => {
+                let file = open(&path)?;
+                let identity = identity(&file)?;
+                (Box::new(file), Some((path, identity)))
+            }
         };
         let shared = Arc::new(Shared::new(limits.log_buffer));
         let (alive, ended) = mpsc::channel();
@@ -82,20 +130,51 @@ impl AccessLog {
             shared: Arc::clone(&shared),
             format,
             output,
-            path,
+            name,
+            file,
             batch: Vec::with_capacity(limits.log_buffer),
             failing: false,
+            failure_said_at: None,
+            dropped_said: 0,
+            dropped_said_at: None,
             _alive: alive,
         };
-        thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || writer.run())?;
-        Ok(Self {
+        let mut log = Self {
             renderer: Renderer::new(format, limits.log_field),
             turn: Vec::new(),
             shared,
+            unstarted: Some(Arc::new(Mutex::new(Some(writer)))),
             ended,
-        })
+        };
+        log.start_or_warn();
+        Ok(log)
+    }
+
+    /// Starts the thread, unless it has been started.
+    fn start(&mut self) -> io::Result<()> {
+        let Some(writer) = self.unstarted.clone() else {
+            return Ok(());
+        };
+        let run = move || {
+            let writer = writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(writer) = writer {
+                writer.run();
+            }
+        };
+        let thread = thread::Builder::new().name("access-log".into());
+        thread.spawn(run)?;
+        self.unstarted = None;
+        Ok(())
+    }
+
+    fn start_or_warn(&mut self) {
+        if let Err(error) = self.start() {
+            log::warn!(
+                "access log: the system refuses the thread that writes it: {error}{}; serving \
+                 without: lines wait in memory, SIGUSR1 tries again",
+                hint(&error)
+            );
+        }
     }
 
     /// Renders the line of one request. It leaves with the next [`AccessLog::hand_over`].
@@ -110,15 +189,18 @@ impl AccessLog {
     /// are dropped and counted. Makes no system call unless the thread sleeps.
     pub fn hand_over(&mut self) {
         if !self.turn.is_empty() {
-            self.shared.put(&self.turn);
+            if self.shared.put(&self.turn) {
+                log::warn!("access log: lines are dropped, as it cannot be written fast enough");
+            }
             self.turn.clear();
         }
     }
 
     /// Makes the thread open the path of its file anew before it writes again, as after a
-    /// rotation. When that fails, the old file stays in use and a warning says so. Does nothing
-    /// for other sinks.
-    pub fn reopen(&self) {
+    /// rotation. When that fails, the old file stays in use and a warning says so. For other
+    /// sinks it only starts the thread, if the system had refused it.
+    pub fn reopen(&mut self) {
+        self.start_or_warn();
         self.shared.reopen();
     }
 
@@ -128,14 +210,27 @@ impl AccessLog {
     }
 
     /// Writes what is left, but waits no longer than `wait`: a full pipe must not hang the
-    /// exit. Returns whether the thread has ended; if not, it is left behind in its write.
+    /// exit. Returns whether the thread has ended; if not, it is left behind in its write, and a
+    /// warning says so.
     pub fn close(mut self, wait: Duration) -> bool {
+        self.hand_over();
+        if let Err(error) = self.start() {
+            let lines = self.shared.abandon(&[]);
+            if lines > 0 {
+                log::warn!("access log: {lines} lines are lost for want of a thread: {error}");
+            }
+        }
         self.leave();
-        self.ended.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
+        let has_ended = self.ended.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
+        if !has_ended {
+            log::warn!("access log: its reader is stuck; its last lines are lost");
+        }
+        has_ended
     }
 
     fn leave(&mut self) {
         self.hand_over();
+        self.unstarted = None;
         self.shared.close();
     }
 }
@@ -153,49 +248,72 @@ struct Writer {
     shared: Arc<Shared>,
     format: Format,
     output: Box<dyn Write + Send>,
-    /// Of a file; other sinks cannot be reopened.
-    path: Option<PathBuf>,
+    /// What messages call the sink.
+    name: String,
+    /// Of a file its path and its identity; other sinks cannot be reopened.
+    file: Option<(PathBuf, Identity)>,
     batch: Vec<u8>,
-    /// The last write failed, and a warning has said so.
+    /// The last write failed.
     failing: bool,
+    failure_said_at: Option<Instant>,
+    /// Dropped lines of which a warning has told.
+    dropped_said: u64,
+    dropped_said_at: Option<Instant>,
     /// Dropped when the thread ends, however it ends.
     _alive: Sender<()>,
 }
 
-/// The sink will not take another byte, or the server will not wait for it any longer.
+/// The sink takes no byte, and the server will not wait for it any longer.
 struct GivenUp;
 
 impl Writer {
     fn run(mut self) {
-        let mut told = 0;
+        if self.write_until_closed().is_err() {
+            log::debug!("access log {}: given up", self.name);
+        }
+        let dropped = self.shared.abandon(&self.batch);
+        self.warn_dropped(dropped);
+    }
+
+    fn write_until_closed(&mut self) -> Result<(), GivenUp> {
+        let mut dropped = 0;
         while let Some(orders) = self.shared.take(&mut self.batch) {
             if orders.reopen {
                 self.reopen();
             }
-            if self.write_batch().is_err() {
-                return self.shared.abandon(&self.batch);
-            }
-            if orders.dropped > told {
-                if self.write_dropped(orders.dropped - told).is_err() {
-                    return self.shared.abandon(&[]);
+            self.write_batch()?;
+            if orders.dropped > dropped {
+                let count = orders.dropped - dropped;
+                dropped = orders.dropped;
+                self.format.write_dropped(count, &mut self.batch);
+                if let Err(given_up) = self.write_batch() {
+                    // It is no request's line.
+                    self.batch.clear();
+                    return Err(given_up);
                 }
-                told = orders.dropped;
+                if is_due(self.dropped_said_at) {
+                    self.warn_dropped(dropped);
+                }
             }
             self.shared.gather(GATHER);
         }
+        Ok(())
     }
 
     /// Writes the batch and leaves it empty. What a failed write left is tried again: so the
-    /// file still has whole lines when a full disk has room again, and meanwhile new lines
-    /// find the queue full, as with a slow reader. Giving up leaves what was not written.
+    /// file still has whole lines when a full disk has room again, a new reader of a FIFO gets
+    /// what the last one did not, and meanwhile new lines find the queue full, as with a slow
+    /// reader. Giving up leaves what was not written.
     fn write_batch(&mut self) -> Result<(), GivenUp> {
         let mut written = 0;
         let mut closing = false;
+        let mut refusal_pause = GATHER;
         while let Some(rest) = self.batch.get(written..).filter(|rest| !rest.is_empty()) {
             let error = match self.output.write(rest) {
                 Ok(0) => ErrorKind::WriteZero.into(),
                 Ok(count) => {
                     written += count;
+                    refusal_pause = GATHER;
                     self.succeeded();
                     continue;
                 }
@@ -205,17 +323,21 @@ impl Writer {
                 ErrorKind::Interrupted => continue,
                 // Another process made the open file non-blocking. Nothing is wrong with it.
                 ErrorKind::WouldBlock => {
-                    thread::sleep(GATHER);
-                    continue;
+                    if self.shared.pause(refusal_pause) {
+                        thread::sleep(GATHER);
+                    }
+                    refusal_pause = RETRY.min(refusal_pause * 2);
                 }
-                _ => {}
+                _ => {
+                    self.failed(&error);
+                    if closing {
+                        self.batch.drain(..written);
+                        return Err(GivenUp);
+                    }
+                    // Closing cuts the pause short and grants one more attempt.
+                    closing = self.shared.pause(RETRY);
+                }
             }
-            if self.failed(&error).is_err() || closing {
-                self.batch.drain(..written);
-                return Err(GivenUp);
-            }
-            // Closing cuts the pause short and grants one more attempt.
-            closing = self.shared.pause(RETRY);
             if self.shared.take_reopen() && self.reopen() {
                 written = line_start(&self.batch, written);
             }
@@ -224,61 +346,121 @@ impl Writer {
         Ok(())
     }
 
-    /// Says in the log, and to whoever watches the diagnostics, that lines are missing.
-    fn write_dropped(&mut self, count: u64) -> Result<(), GivenUp> {
-        self.format.write_dropped(count, &mut self.batch);
-        self.write_batch()?;
-        log::warn!("access log: lines dropped because they could not be written: {count}");
-        Ok(())
+    /// Says how many lines were dropped since the last time.
+    fn warn_dropped(&mut self, dropped: u64) {
+        let count = dropped.saturating_sub(self.dropped_said);
+        if count > 0 {
+            let name = &self.name;
+            log::warn!("access log {name}: {count} lines were dropped, as it did not take them");
+            self.dropped_said = dropped;
+            self.dropped_said_at = Some(Now::read().instant);
+            self.shared.rearm_warning();
+        }
     }
 
-    /// Returns whether a new file is in use.
+    /// Returns whether another file is in use.
     fn reopen(&mut self) -> bool {
-        let Some(path) = &self.path else { return false };
-        match open(path) {
-            Ok(file) => self.output = Box::new(file),
+        let Some((path, old)) = &mut self.file else {
+            return false;
+        };
+        let opened = open(path).and_then(|file| Ok((identity(&file)?, file)));
+        match opened {
+            Ok((new, file)) => {
+                self.output = Box::new(file);
+                std::mem::replace(old, new) != new
+            }
             Err(error) => {
-                log::warn!("access log: {} stays as it was: {error}", path.display());
-                return false;
+                let path = path.display();
+                log::warn!("access log: cannot reopen {path}: {error}; the old file stays in use");
+                false
             }
         }
-        true
     }
 
-    /// One warning for a row of failures. A pipe without a reader never gets another, unless
-    /// it has a path.
-    fn failed(&mut self, error: &io::Error) -> Result<(), GivenUp> {
-        if self.path.is_none() && error.kind() == ErrorKind::BrokenPipe {
-            log::warn!("access log: it ends here, nobody reads it any more: {error}");
-            return Err(GivenUp);
+    /// One warning for a row of failures, and one in [`WARN_INTERVAL`].
+    fn failed(&mut self, error: &io::Error) {
+        if !self.failing && is_due(self.failure_said_at) {
+            self.failure_said_at = Some(Now::read().instant);
+            log::warn!(
+                "access log {}: {error}{}; trying again every {RETRY:?}, lines wait in memory",
+                self.name,
+                hint(error)
+            );
         }
-        if !self.failing {
-            log::warn!("access log: {error}, trying again every {RETRY:?}");
-            self.failing = true;
-        }
-        Ok(())
+        self.failing = true;
     }
 
     fn succeeded(&mut self) {
         if self.failing {
-            log::info!("access log: it is written again");
+            log::info!("access log {}: it is written again", self.name);
             self.failing = false;
         }
     }
 }
 
-/// A second descriptor of standard output. [`std::io::Stdout`] would keep a part of what a
-/// short write left in a buffer of its own.
-fn stdout() -> io::Result<File> {
-    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+fn is_due(said_at: Option<Instant>) -> bool {
+    let now = Now::read().instant;
+    said_at.is_none_or(|at| now.saturating_duration_since(at) >= WARN_INTERVAL)
 }
 
+/// What to do about an error whose text does not say it.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::BrokenPipe => " (nothing reads it)",
+        ErrorKind::FileTooLarge => " (rotate it, or raise the limit: ulimit -f)",
+        // Of a thread.
+        ErrorKind::WouldBlock => " (raise the limit: ulimit -u, TasksMax=, pids.max)",
+        _ => "",
+    }
+}
+
+/// A second descriptor of a standard stream. [`std::io::Stdout`] would keep a part of what a
+/// short write left in a buffer of its own.
+fn duplicate(stream: BorrowedFd<'_>) -> io::Result<File> {
+    Ok(stream.try_clone_to_owned()?.into())
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+fn identity(file: &File) -> io::Result<Identity> {
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Opens without waiting, whatever the path names: a FIFO has no reader perhaps, a serial line no
+/// carrier. The thread, which may wait, writes as to any file.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
+    options
         .append(true)
-        .create(true)
         .mode(0o640)
-        .open(path)
+        .custom_flags(flags.bits().cast_signed());
+    let mut opened = options.open(path);
+    // O_CREAT only then: with it, Linux refuses FIFOs of other users in /tmp (proc_sys_fs(5),
+    // protected_fifos).
+    if let Err(error) = &opened
+        && error.kind() == ErrorKind::NotFound
+    {
+        opened = options.create(true).open(path);
+    }
+    let file = match opened {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
+            if !fs::metadata(path)?.file_type().is_fifo() {
+                let what = "a socket, or a device that is not there; name a file, a FIFO or -";
+                return Err(io::Error::new(error.kind(), format!("{error}: {what}")));
+            }
+            // A FIFO without a reader (fifo(7)). For a moment it has one.
+            let mut reading = OpenOptions::new();
+            reading.read(true).custom_flags(flags.bits().cast_signed());
+            let _reader = reading.open(path)?;
+            options.open(path)?
+        }
+        opened => opened?,
+    };
+    fcntl_setfl(&file, OFlags::APPEND)?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -322,7 +504,7 @@ mod tests {
     }
 
     fn line(number: u64) -> String {
-        format!("unix: - - [01/Jan/1970:00:00:00 +0000] \"GET / HTTP/1.1\" 200 {number}\n")
+        format!("127.0.0.1 - - [01/Jan/1970:00:00:00 +0000] \"GET / HTTP/1.1\" 200 {number}\n")
     }
 
     #[track_caller]
@@ -467,7 +649,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_reader_lines_are_counted_and_nothing_else_happens() {
+    fn without_a_reader_lines_wait_and_what_is_left_at_the_end_is_counted() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let mut log = log_to(writer, 100_000);
@@ -475,12 +657,106 @@ mod tests {
             add(&mut log, number);
         }
         log.hand_over();
-        eventually(|| log.dropped() == 10);
-        add(&mut log, 10);
-        log.hand_over();
-        assert_eq!(log.dropped(), 11);
         log.reopen();
+        assert_eq!(log.dropped(), 0);
+        let shared = Arc::clone(&log.shared);
         assert!(log.close(LONG));
+        assert_eq!(shared.dropped(), 10);
+    }
+
+    /// Opened in a thread, so that a test fails and does not hang where it would wait.
+    fn fifo_log(path: &Path) -> AccessLog {
+        mkfifo(path);
+        let path = path.to_owned();
+        let (sender, opened) = mpsc::channel();
+        thread::spawn(move || {
+            let log = AccessLog::new(Sink::File(path), Format::Common, &Limits::default());
+            sender.send(log).unwrap();
+        });
+        opened.recv_timeout(LONG).unwrap().unwrap()
+    }
+
+    fn mkfifo(path: &Path) {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    }
+
+    #[test]
+    fn a_fifo_is_opened_without_a_reader_and_each_next_reader_gets_the_next_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        let mut log = fifo_log(&path);
+        for number in 0..3 {
+            // The one before is gone when this line is written.
+            add(&mut log, number);
+            log.hand_over();
+            let mut reader = File::open(&path).unwrap();
+            let mut found = vec![0; line(number).len()];
+            reader.read_exact(&mut found).unwrap();
+            assert_eq!(found, line(number).as_bytes());
+            log.reopen();
+        }
+        let shared = Arc::clone(&log.shared);
+        assert!(log.close(LONG));
+        assert_eq!(shared.dropped(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_reopened_under_its_name_gets_no_byte_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let (scripted, output, _) = Scripted::new([Ok(9), Err(ErrorKind::StorageFull)]);
+        let shared = Arc::new(Shared::new(0));
+        let file = open(&path).unwrap();
+        let mut writer = Writer {
+            file: Some((path.clone(), identity(&file).unwrap())),
+            ..writer(&shared, scripted, line(1))
+        };
+        shared.reopen();
+        assert!(writer.write_batch().is_ok());
+        assert_eq!(text(&output) + &fs::read_to_string(&path).unwrap(), line(1));
+    }
+
+    fn writer(shared: &Arc<Shared>, output: impl Write + Send + 'static, batch: String) -> Writer {
+        Writer {
+            shared: Arc::clone(shared),
+            format: Format::Common,
+            output: Box::new(output),
+            name: "test".into(),
+            file: None,
+            batch: batch.into(),
+            failing: false,
+            failure_said_at: None,
+            dropped_said: 0,
+            dropped_said_at: None,
+            _alive: mpsc::channel().0,
+        }
+    }
+
+    #[test]
+    fn what_a_log_file_may_be_called() {
+        for (name, shown, is_file) in [
+            ("-", "standard output", false),
+            ("/dev/stdout", "standard output", false),
+            ("/dev/stderr", "standard error", false),
+            ("./-", "./-", true),
+            ("/dev/null", "/dev/null", true),
+        ] {
+            let sink = Sink::named(Path::new(name));
+            assert_eq!(
+                (sink.to_string().as_str(), sink.is_file()),
+                (shown, is_file)
+            );
+        }
+    }
+
+    #[test]
+    fn a_socket_cannot_be_a_log_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let error = open(&path).unwrap_err().to_string();
+        assert!(error.contains("name a file, a FIFO or -"), "{error}");
     }
 
     #[test]
@@ -504,13 +780,8 @@ mod tests {
         let (scripted, output, _) = Scripted::new([Ok(first + 9), Err(ErrorKind::StorageFull)]);
         let shared = Arc::new(Shared::new(0));
         let mut writer = Writer {
-            shared: Arc::clone(&shared),
-            format: Format::Common,
-            output: Box::new(scripted),
-            path: Some(path.clone()),
-            batch: (line(1) + &line(2) + &line(3)).into(),
-            failing: false,
-            _alive: mpsc::channel().0,
+            file: Some((path.clone(), (0, 0))),
+            ..writer(&shared, scripted, line(1) + &line(2) + &line(3))
         };
         shared.reopen();
         assert!(writer.write_batch().is_ok());
@@ -584,7 +855,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         let file = Sink::File(path.clone());
-        let log = AccessLog::new(file, Format::Common, &Limits::default()).unwrap();
+        let mut log = AccessLog::new(file, Format::Common, &Limits::default()).unwrap();
         fs::remove_file(&path).unwrap();
         log.reopen();
         eventually(|| path.exists());

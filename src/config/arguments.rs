@@ -310,9 +310,10 @@ pub struct Arguments {
     )]
     pub log_format: LogFormat,
 
-    /// Append the access log to this file, not to standard output
+    /// Append the access log to this file or FIFO, not to standard output
     ///
-    /// SIGHUP opens the file anew, for log rotation.
+    /// The name - is standard output, with --quiet, too. SIGUSR1 and SIGHUP reopen the file, for
+    /// log rotation.
     #[arg(
         long,
         value_name = "PATH",

@@ -35,6 +35,7 @@ Environment:
   command line replaces the one of the environment; --header none empties it.
 
 Signals:
-  SIGINT (Ctrl-C) and SIGTERM end the server within --grace; SIGHUP opens the
-  log file anew."
+  SIGINT (Ctrl-C), SIGTERM and SIGQUIT stop the server within --grace. SIGUSR1
+  reopens the log file, and so does SIGHUP; without a log file SIGHUP stops the
+  server, as when its terminal closes, but not under nohup."
 );

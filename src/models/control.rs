@@ -6,8 +6,8 @@
 //! sockets, and shuts those that are idle for reading: their reads end.
 
 use crate::limits::Limits;
+use crate::signals::{Action, Policy};
 use crate::transport::blocking::Handle;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use slab::Slab;
 use std::io;
@@ -45,7 +45,7 @@ impl Control {
 
     /// Whether it stops at once.
     pub fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::SeqCst)
+        self.is_draining() && self.cut.load(Ordering::SeqCst)
     }
 
     /// Takes a client's socket into the list.
@@ -82,25 +82,30 @@ impl Control {
     pub fn listen(
         self: &Arc<Self>,
         limits: &Limits,
+        policy: Policy,
         wake: impl Fn() + Send + 'static,
         reopen: impl Fn() + Send + 'static,
     ) -> io::Result<()> {
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let mut signals = Signals::new(policy.handled())?;
         let (control, grace) = (self.clone(), limits.grace);
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 for signal in signals.forever() {
-                    match signal {
-                        SIGHUP => reopen(),
-                        _ if control.is_draining() => {
+                    match policy.receive(signal) {
+                        Action::ReopenLogs => reopen(),
+                        Action::Stop if control.is_draining() => {
                             log::warn!("stopping at once");
                             control.cut_all();
                         }
-                        _ => control.drain(grace),
+                        Action::Stop => control.drain(grace),
                     }
                     wake();
                 }
+            })
+            .map_err(|error| {
+                let what = "cannot start the thread that waits for signals";
+                io::Error::new(error.kind(), format!("{what}: {error}"))
             })?;
         Ok(())
     }

@@ -170,7 +170,8 @@ impl Doors {
         Ok(None)
     }
 
-    /// Accepting failed, though a connection may wait: says so once, and pauses before the next try.
+    /// Accepting failed, though a connection may wait: says so once, and pauses before the next
+    /// try.
     pub fn rest_after(&mut self, what: &str) {
         if !std::mem::replace(&mut self.has_warned, true) {
             log::warn!("{what}; trying again every {} ms", self.pause.as_millis());

@@ -27,6 +27,7 @@ mod visit;
 use crate::limits::Limits;
 use crate::pump::Service;
 use crate::reactor::listen::Listening;
+use crate::signals::Policy;
 use control::Control;
 use doors::Doors;
 use std::io;
@@ -51,7 +52,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Takes over SIGTERM, SIGINT, and SIGHUP, on which `reopen` opens the logs anew.
+    /// Handles the signals of `policy`; `reopen` opens the logs anew.
     ///
     /// # Errors
     /// The system gives no poll, no thread or no signals.
@@ -59,6 +60,7 @@ impl Driver {
         listening: Vec<Listening>,
         reopen: impl Fn() + Send + 'static,
         limits: Arc<Limits>,
+        policy: Policy,
     ) -> io::Result<Self> {
         let doors = Doors::new(listening, &limits)?;
         let control = Arc::new(Control::default());
@@ -68,7 +70,7 @@ impl Driver {
                 log::warn!("cannot wake the loop that accepts: {error}");
             }
         };
-        control.listen(&limits, wake, reopen)?;
+        control.listen(&limits, policy, wake, reopen)?;
         Ok(Self {
             doors,
             control,
@@ -76,7 +78,7 @@ impl Driver {
         })
     }
 
-    /// Sends `answer` to everybody, one after the other, until SIGTERM or SIGINT.
+    /// Sends `answer` to everybody, one after the other, until a signal stops it.
     ///
     /// # Errors
     /// A listening socket failed in a way that cannot be mended.
@@ -84,7 +86,7 @@ impl Driver {
         fixed::run(self.doors, answer, &self.control, &self.limits)
     }
 
-    /// Serves until SIGTERM or SIGINT; each thread has a clone of `service`. Somebody who was cut
+    /// Serves until a signal stops it; each thread has a clone of `service`. Somebody who was cut
     /// off may still hold one afterwards.
     ///
     /// # Errors

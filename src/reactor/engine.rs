@@ -8,6 +8,7 @@ use super::scheduler::Scheduler;
 use crate::clock::Now;
 use crate::limits::Limits;
 use crate::pump::Service;
+use crate::signals::Action;
 use crate::transport::Transport;
 use std::io;
 use std::net::IpAddr;
@@ -36,15 +37,6 @@ pub trait Sockets<A: Accept, T> {
 
     /// Forgets the listening sockets and closes them.
     fn close(&mut self, acceptors: impl Iterator<Item = A>);
-}
-
-/// What a signal asks of the loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Demand {
-    /// Stop: the first time when everybody is served, the second time at once.
-    Stop,
-    /// Open the log files anew.
-    ReopenLogs,
 }
 
 /// Whether the loop goes on.
@@ -132,17 +124,17 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
     }
 
     /// A signal came. Breaks when the server has stopped at once.
-    pub fn obey(&mut self, demand: Demand, now: Now, sockets: &mut impl Sockets<A, T>) -> Flow {
-        match demand {
-            Demand::ReopenLogs => self.service.reopen_logs(),
-            Demand::Stop if self.stop_at.is_some() => {
+    pub fn obey(&mut self, action: Action, now: Now, sockets: &mut impl Sockets<A, T>) -> Flow {
+        match action {
+            Action::ReopenLogs => self.service.reopen_logs(),
+            Action::Stop if self.stop_at.is_some() => {
                 log::warn!("stopping at once");
                 // Aborted, so that no peer takes what it got for the whole; and logged.
                 self.scheduler.cut();
                 self.reap(now, sockets);
                 return Flow::Break(());
             }
-            Demand::Stop => {
+            Action::Stop => {
                 self.stop_at = Some(now.instant + self.limits.grace);
                 log::info!("stopping; connections open: {}", self.scheduler.len());
                 self.close_doors(now, sockets);

@@ -19,13 +19,13 @@ mod socket_file;
 use crate::clock::Now;
 use crate::limits::Limits;
 use crate::pump::Service;
+use crate::signals::Policy;
 use crate::transport::{Socket, Stream};
-use engine::{Demand, Engine, Flow, Sockets};
+use engine::{Engine, Flow, Sockets};
 use listen::{Acceptor, Listening};
 use listener::Accept;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use socket_file::SocketFile;
 use std::io;
@@ -40,6 +40,7 @@ const SIGNALS: Token = Token(usize::MAX);
 pub struct Reactor<S: Service> {
     polled: Polled,
     signals: Signals,
+    policy: Policy,
     engine: Engine<Acceptor, Socket, S>,
     limits: Arc<Limits>,
 }
@@ -53,13 +54,18 @@ struct Polled {
 }
 
 impl<S: Service> Reactor<S> {
-    /// A loop over sockets that listen. Takes over SIGTERM, SIGINT and SIGHUP.
+    /// A loop over sockets that listen. Handles the signals of `policy`.
     ///
     /// # Errors
     /// Those of epoll_create(2) or kqueue(2), and of registering with them.
-    pub fn new(listening: Vec<Listening>, service: S, limits: Arc<Limits>) -> io::Result<Self> {
+    pub fn new(
+        listening: Vec<Listening>,
+        service: S,
+        limits: Arc<Limits>,
+        policy: Policy,
+    ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let mut signals = Signals::new(policy.handled())?;
         poll.registry()
             .register(&mut signals, SIGNALS, Interest::READABLE)?;
         let mut acceptors = Vec::new();
@@ -76,12 +82,13 @@ impl<S: Service> Reactor<S> {
         Ok(Self {
             polled: Polled { poll, socket_files },
             signals,
+            policy,
             engine: Engine::new(acceptors, service, limits.clone()),
             limits,
         })
     }
 
-    /// Serves until SIGTERM or SIGINT; returns the service, for it may have something to close.
+    /// Serves until a signal stops it; returns the service, for it may have something to close.
     ///
     /// # Errors
     /// The poll or a listening socket failed in a way that cannot be mended.
@@ -135,11 +142,8 @@ impl<S: Service> Reactor<S> {
         // If it fails, those that came are obeyed all the same.
         let _ = registry.reregister(&mut self.signals, SIGNALS, Interest::READABLE);
         for signal in self.signals.pending() {
-            let demand = match signal {
-                SIGHUP => Demand::ReopenLogs,
-                _ => Demand::Stop,
-            };
-            self.engine.obey(demand, now, &mut self.polled)?;
+            let action = self.policy.receive(signal);
+            self.engine.obey(action, now, &mut self.polled)?;
         }
         Flow::Continue(())
     }

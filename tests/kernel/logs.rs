@@ -1,10 +1,13 @@
 //! Readers of the log that are slow, gone, or moved.
 
 use crate::client::{Client, get};
-use crate::process::{Launch, PATIENCE, eventually, site};
+use crate::process::{Launch, PATIENCE, eventually, has, site, skipped};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::Signal;
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -64,13 +67,16 @@ fn a_reader_of_the_log_that_has_seen_enough_does_not_end_the_server() {
         for _ in 0..100 {
             assert_eq!(client.ask("/small").status(), 200);
         }
-        eventually("it says that the log ends", || {
-            server.diagnostics().contains("access log: it ends here")
+        eventually("it says that nothing reads the log", || {
+            server.diagnostics().contains("(nothing reads it)")
         });
         assert!(server.is_alive());
         drop(client);
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(0));
+        eventually("it says what is lost", || {
+            server.diagnostics().contains(" lines were dropped")
+        });
     }
 }
 
@@ -99,18 +105,162 @@ fn after_a_rename_and_sighup_lines_go_to_a_new_file() {
     assert_eq!(lines(&old).lines().count(), 2);
 }
 
-/// What it does to a program by default is to end it.
+/// The shell opens the FIFO, so the server has only the descriptor. Red with a log that takes EPIPE
+/// as its end.
 #[test]
-fn sighup_without_a_log_file_ends_nothing() {
+fn a_new_reader_of_a_fifo_on_standard_output_gets_the_next_lines() {
     let root = site(&[("small", b"small")]);
-    for args in ["", "--log-file /dev/null"] {
-        let mut server = Launch::of(&root).with(args).start();
-        let mut client = Client::of(&server);
+    let place = tempfile::tempdir().unwrap();
+    let path = fifo(&place);
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let open = || {
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(nonblocking)
+            .open(&path)
+    };
+    let reader = open().unwrap();
+    let writer = OpenOptions::new().write(true).open(&path).unwrap();
+    let server = Launch::of(&root).stdout(writer).start();
+    let mut client = Client::of(&server);
+    drop(reader);
+    client.ask("/small?without-reader");
+    eventually("it says that nothing reads the log", || {
+        server.diagnostics().contains("(nothing reads it)")
+    });
+    let mut reader = open().unwrap();
+    client.ask("/small?with-reader");
+    let mut lines = String::new();
+    eventually("both lines are read", || {
+        // Until a writer has written, an empty FIFO is an error, WouldBlock.
+        let _ = reader.read_to_string(&mut lines);
+        lines.contains("?without-reader ") && lines.contains("?with-reader ")
+    });
+}
+
+fn fifo(place: &tempfile::TempDir) -> PathBuf {
+    let path = place.path().join("fifo");
+    mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    path
+}
+
+/// Red with an open(2) that waits for the reader, in any model: then nobody says that it listens,
+/// or nobody answers.
+#[test]
+fn a_log_file_that_is_a_fifo_without_a_reader_holds_up_nothing() {
+    let root = site(&[("small", b"small")]);
+    let place = tempfile::tempdir().unwrap();
+    let path = fifo(&place);
+    for model in ["reactor", "process"] {
+        let launch = Launch::of(&root).with("--model").arg(model);
+        let mut server = launch.arg("--log-file").arg(&path).start();
         for _ in 0..3 {
-            server.signal(Signal::HUP);
-            assert_eq!(client.ask("/small").status(), 200);
+            assert_eq!(Client::of(&server).ask("/small").status(), 200, "{model}");
         }
-        assert!(server.is_alive());
+        server.signal(Signal::USR1);
+        assert_eq!(Client::of(&server).ask("/small").status(), 200, "{model}");
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait().code(), Some(0), "{model}");
+    }
+}
+
+/// Red with SIGXFSZ as it is by default: it ends the server.
+#[test]
+fn a_log_at_the_size_limit_of_files_is_said_once_and_goes_on_in_the_next_file() {
+    let root = site(&[("small", b"small")]);
+    let place = tempfile::tempdir().unwrap();
+    let (path, old) = (place.path().join("log"), place.path().join("log.1"));
+    // In units of 512 bytes.
+    let launch = Launch::of(&root).after("ulimit -f 2");
+    let server = launch.arg("--log-file").arg(&path).start();
+    let mut client = Client::of(&server);
+    for number in 0..15 {
+        assert_eq!(client.ask(&format!("/small?{number}")).status(), 200);
+    }
+    eventually("the limit is reached", || {
+        server.diagnostics().contains("File too large")
+    });
+    fs::rename(&path, &old).unwrap();
+    server.signal(Signal::USR1);
+    let lines = |path| fs::read_to_string(path).unwrap_or_default();
+    eventually("the last line is written", || lines(&path).contains("?14 "));
+    // What was cut at the limit stands whole in the next file.
+    let old = lines(&old);
+    let whole = old.rfind('\n').map_or("", |end| &old[..=end]);
+    let all = whole.to_owned() + &lines(&path);
+    assert_eq!(all.lines().count(), 15, "{all}");
+    assert_eq!(server.diagnostics().matches("File too large").count(), 1);
+}
+
+/// Red with a thread whose want is an error, and with a message that blames the file.
+#[test]
+fn a_server_without_threads_serves_and_names_the_cause() {
+    if !rustix::process::geteuid().is_root() || !has("prlimit") {
+        return skipped("only root can become a user who has no other process");
+    }
+    let program = Path::new(env!("CARGO_BIN_EXE_oneloop"));
+    let others = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o001;
+    if program.ancestors().any(|path| others(path) == 0) {
+        return skipped("another user could not run the program where it lies");
+    }
+    let root = site(&[("small", b"small")]);
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let limit = "prlimit --nproc=1:1 --pid $$";
+    let launch = Launch::of(&root).with("--log-file /dev/null");
+    let mut server = launch.after(limit).user(54_321).start();
+    let mut client = Client::of(&server);
+    assert_eq!(client.ask("/small").status(), 200);
+    let said = server.diagnostics();
+    for thread in [
+        "the thread that writes messages",
+        "the thread that writes it",
+    ] {
+        assert!(said.contains(&format!("refuses {thread}: ")), "{said}");
+    }
+    assert!(!said.contains("/dev/null"), "{said}");
+    server.signal(Signal::TERM);
+    drop(client);
+    assert_eq!(server.wait().code(), Some(0));
+    eventually("it says what is lost", || {
+        server
+            .diagnostics()
+            .contains(" lines are lost for want of a thread")
+    });
+}
+
+/// Red with a file of that name.
+#[test]
+fn a_log_file_called_minus_is_standard_output() {
+    let root = site(&[("small", b"small")]);
+    let place = tempfile::tempdir().unwrap();
+    let stdout = place.path().join("stdout");
+    let launch = Launch::of(&root).stdout(fs::File::create(&stdout).unwrap());
+    let server = launch.with("--log-file -").start();
+    assert_eq!(Client::of(&server).ask("/small").status(), 200);
+    eventually("it is logged", || {
+        fs::read_to_string(&stdout).unwrap().contains("GET /small ")
+    });
+    assert!(!Path::new("-").exists());
+}
+
+/// A message without a time tells nothing of a server that has run for weeks.
+#[test]
+fn each_message_begins_with_its_time_and_its_level() {
+    let root = site(&[("small", b"small")]);
+    for model in ["reactor", "process"] {
+        let launch = Launch::of(&root).with("-v --model").arg(model);
+        let mut server = launch.start();
+        server.signal(Signal::TERM);
+        server.wait();
+        eventually("it says that it stops", || {
+            server.diagnostics().contains("received SIGTERM")
+        });
+        let said = server.diagnostics();
+        let line = said.lines().find(|line| line.contains("received SIGTERM"));
+        let mut words = line.unwrap().split_whitespace();
+        let time = words.next().unwrap();
+        assert!(time.starts_with("20") && time.ends_with('Z'), "{said}");
+        assert_eq!(words.next(), Some("INFO"), "{said}");
     }
 }
 

@@ -18,6 +18,7 @@ mod descriptors;
 mod fixed;
 mod limits;
 mod measuring;
+mod signals;
 mod stopping;
 
 use client::Client;

@@ -1,7 +1,7 @@
 //! How they stop, and what becomes of those who are connected.
 
 use crate::client::Client;
-use crate::process::{Launch, eventually};
+use crate::process::eventually;
 use crate::{ALL, served, small, start};
 use rustix::process::Signal;
 
@@ -62,25 +62,5 @@ fn a_second_signal_ends_the_server_at_once() {
             !server.is_alive()
         });
         assert_eq!(server.wait().code(), Some(0), "{model}");
-    }
-}
-
-#[test]
-fn sighup_opens_the_log_anew_in_every_model() {
-    let root = small();
-    for model in ALL {
-        let logs = tempfile::tempdir().unwrap();
-        let (log, old) = (logs.path().join("log"), logs.path().join("old"));
-        let launch = Launch::of(&root).with(&format!("--model {model}"));
-        let server = launch.arg("--log-file").arg(&log).start();
-        let text = |path| std::fs::read_to_string(path).unwrap_or_default();
-        served(&mut Client::of(&server));
-        eventually("a line is written", || text(&log).lines().count() == 1);
-        std::fs::rename(&log, &old).unwrap();
-        server.signal(Signal::HUP);
-        eventually("a line is in the new file", || {
-            served(&mut Client::of(&server));
-            text(&log).lines().count() > 0
-        });
     }
 }

@@ -10,7 +10,8 @@ use crate::sockets::{Door, House, Wire};
 use crate::world::{Event, Shared, World};
 use oneloop::limits::Limits;
 use oneloop::pump::Service;
-use oneloop::reactor::engine::{Demand, Engine};
+use oneloop::reactor::engine::Engine;
+use oneloop::signals::Action;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -284,7 +285,7 @@ impl<S: Service> Simulation<S> {
             world.accuse("the server was told to stop and did not".into());
         }
         if !self.is_stopping && (world.is_over() || world.now > HORIZON) {
-            world.demand(Demand::Stop);
+            world.demand(Action::Stop);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::site::world::{place_of, timed};
 use crate::site::{Reader, SharedPlace};
 use oneloop::clock::Now;
 use oneloop::limits::Limits;
-use oneloop::reactor::engine::Demand;
+use oneloop::signals::Action;
 use rustix::io::Errno;
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -57,7 +57,7 @@ pub struct World {
     stale: Vec<usize>,
     /// Lines that a call was made for since the latest poll.
     stirred: Vec<usize>,
-    demands: Vec<Demand>,
+    demands: Vec<Action>,
     /// When the server was told to stop, and whether once more.
     pub stopped_at: Option<Micros>,
     pub stopped_twice: bool,
@@ -104,7 +104,7 @@ enum Due {
 pub enum Event {
     Door,
     Token(usize, Edge),
-    Signal(Demand),
+    Signal(Action),
 }
 
 impl World {
@@ -181,7 +181,7 @@ impl World {
     }
 
     /// A signal is sent to the server.
-    pub fn demand(&mut self, demand: Demand) {
+    pub fn demand(&mut self, demand: Action) {
         self.demands.push(demand);
     }
 
@@ -334,7 +334,7 @@ impl World {
                 }
                 Due::Acts(id) => self.act(id),
                 Due::Takes(id) => self.take(id),
-                Due::Stop => self.demands.push(Demand::Stop),
+                Due::Stop => self.demands.push(Action::Stop),
                 Due::Changes(nth) => self.change(nth),
                 Due::Shrinks(file, length) => self.files[file] = self.files[file].min(length),
             }

@@ -20,9 +20,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     // It knows the server from outside only, as a program.
     ("bench",      &["clock"]),
     ("models",     &["reactor::listen", "reactor::listener", "pump", "connection",
-                     "transport", "timers", "http", "access_log", "clock", "limits"]),
+                     "transport", "timers", "http", "access_log", "signals", "clock", "limits"]),
     ("reactor",    &["pump", "connection", "transport", "timers",
-                     "http", "access_log", "clock", "limits"]),
+                     "http", "access_log", "signals", "clock", "limits"]),
     ("site",       &["http", "clock", "limits"]),
     ("pump",       &["connection", "transport", "http", "clock", "limits"]),
     ("connection", &["inbox", "outbox", "http", "clock", "limits"]),
@@ -35,6 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clock",      &[]),
     ("limits",     &[]),
     ("diagnostics", &[]),
+    ("signals",    &[]),
 ];
 
 /// Imports, and paths written out in the code, that the table does not allow.

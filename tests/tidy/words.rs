@@ -6,11 +6,13 @@ use crate::tree::{Source, Violation};
 /// Where a descriptor number, which is all an inherited socket is, becomes an owned socket.
 /// Nothing safe can do that: only the starter of the process knows that the number is ours.
 /// And where a socket option is set that no safe library knows; and fork(2), after which the child is
-/// a copy of a process. And where the processor time of another process is read to the nanosecond.
+/// a copy of a process. And where the processor time of another process is read to the nanosecond. And where a
+/// signal is ignored, which signal-hook cannot do.
 const UNSAFE: &[&str] = &[
     "reactor/inherited.rs",
     "reactor/deferral.rs",
     "models/process/fork.rs",
+    "signals.rs",
     "bench/account/clock.rs",
 ];
 
@@ -25,6 +27,7 @@ const CONDITIONAL: &[&str] = &[
     "bench/platform.rs",
     "bench/account/clock.rs",
     "lib.rs",
+    "signals.rs",
     "subcommands.rs",
 ];
 
@@ -43,7 +46,14 @@ const MIO: &[&str] = &[
 ];
 
 /// Those who wait, and so learn what time it is when they wake; all others are told.
-const DRIVERS: &[&str] = &["clock.rs", "reactor/", "models/", "bench/", "main.rs"];
+const DRIVERS: &[&str] = &[
+    "clock.rs",
+    "reactor/",
+    "models/",
+    "access_log/writer.rs",
+    "bench/",
+    "main.rs",
+];
 
 pub fn clocks(source: &Source) -> Vec<Violation> {
     let reads = |before: &str, word: &str, after: &str| match word {

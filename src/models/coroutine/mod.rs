@@ -17,11 +17,11 @@ use crate::limits::Limits;
 use crate::pump::{Loan, Service};
 use crate::reactor::listen::{Acceptor, Listening, SocketFile};
 use crate::reactor::listener::{Listeners, Stopped};
+use crate::signals::{Action, Policy};
 use crate::timers::Timers;
 use crate::transport::Announced;
 use executor::Executor;
 use mio::{Events, Interest, Poll, Token};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -41,6 +41,7 @@ const SAID_ENOUGH: Duration = Duration::from_secs(60);
 pub struct Coroutines<S: Service> {
     poll: Poll,
     signals: Signals,
+    policy: Policy,
     listeners: Listeners<Acceptor>,
     /// The files of unix sockets.
     files: Vec<SocketFile>,
@@ -53,13 +54,18 @@ pub struct Coroutines<S: Service> {
 }
 
 impl<S: Service + 'static> Coroutines<S> {
-    /// Takes over SIGTERM, SIGINT and SIGHUP.
+    /// Handles the signals of `policy`.
     ///
     /// # Errors
     /// Those of the poll, and of registering with it.
-    pub fn new(listening: Vec<Listening>, service: S, limits: Arc<Limits>) -> io::Result<Self> {
+    pub fn new(
+        listening: Vec<Listening>,
+        service: S,
+        limits: Arc<Limits>,
+        policy: Policy,
+    ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let mut signals = Signals::new(policy.handled())?;
         let registry = poll.registry();
         registry.register(&mut signals, Token(SIGNALS), Interest::READABLE)?;
         let (mut acceptors, mut files) = (Vec::new(), Vec::new());
@@ -83,6 +89,7 @@ impl<S: Service + 'static> Coroutines<S> {
         Ok(Self {
             poll,
             signals,
+            policy,
             listeners: Listeners::new(acceptors),
             files,
             executor: Executor::default(),
@@ -93,7 +100,7 @@ impl<S: Service + 'static> Coroutines<S> {
         })
     }
 
-    /// Serves until SIGTERM or SIGINT; returns the service, for it may have something to close.
+    /// Serves until a signal stops it; returns the service, for it may have something to close.
     ///
     /// # Errors
     /// The poll or a listening socket failed in a way that cannot be mended.
@@ -190,13 +197,13 @@ impl<S: Service + 'static> Coroutines<S> {
         let registry = self.poll.registry();
         let _ = registry.reregister(&mut self.signals, Token(SIGNALS), Interest::READABLE);
         for signal in self.signals.pending() {
-            match signal {
-                SIGHUP => self.world.service.borrow_mut().reopen_logs(),
-                _ if self.stop_at.is_some() => {
+            match self.policy.receive(signal) {
+                Action::ReopenLogs => self.world.service.borrow_mut().reopen_logs(),
+                Action::Stop if self.stop_at.is_some() => {
                     log::warn!("stopping at once");
                     self.stop_at = Some(now.instant);
                 }
-                _ => {
+                Action::Stop => {
                     log::info!(
                         "stopping; connections open: {}",
                         self.world.seats.borrow().len()

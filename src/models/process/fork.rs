@@ -29,8 +29,10 @@ pub fn fork() -> io::Result<Fork> {
     let number = unsafe { libc::fork() };
     match number {
         0 => Ok(Fork::Child),
-        number => Pid::from_raw(number)
-            .filter(|_| number > 0)
+        // `from_raw` asserts that the number is not negative.
+        number => (number > 0)
+            .then(|| Pid::from_raw(number))
+            .flatten()
             .map(Fork::Parent)
             .ok_or_else(io::Error::last_os_error),
     }

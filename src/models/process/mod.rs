@@ -18,10 +18,11 @@ use crate::http::response::Response;
 use crate::limits::Limits;
 use crate::pump::Service;
 use crate::reactor::listen::Listening;
+use crate::signals::{Action, Policy};
 use fork::{Fork, fork};
 use mio::Interest;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGURG};
 use signal_hook_mio::v1_0::Signals;
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -38,10 +39,15 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// How long a child that was told to stop at once may take for it.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
+/// Tells a child to stop at once. By default this signal does nothing, and a child heeds it only
+/// when it is stopping: so one that comes from elsewhere does no harm.
+const CUT: Signal = Signal::URG;
+
 /// The process that accepts.
 pub struct Parent {
     doors: Doors,
     signals: Signals,
+    policy: Policy,
     /// What the signals want, in the parent and, as its handlers are copied, in each child.
     control: Arc<Control>,
     reopen: Arc<AtomicBool>,
@@ -58,29 +64,30 @@ pub struct Parent {
 }
 
 impl Parent {
-    /// Takes over the signals. No thread may have been started.
+    /// Handles the signals of `policy`. No thread may have been started.
     ///
     /// # Errors
     /// The system gives no poll or no signals.
-    pub fn new(listening: Vec<Listening>, limits: Arc<Limits>) -> io::Result<Self> {
+    pub fn new(listening: Vec<Listening>, limits: Arc<Limits>, policy: Policy) -> io::Result<Self> {
         let doors = Doors::new(listening, &limits)?;
         let (control, reopen) = (Arc::new(Control::default()), Arc::default());
         // Before the first fork, so that there is no moment in which a child would not hear.
-        for (signal, flag) in [
-            (SIGTERM, &control.draining),
-            (SIGINT, &control.draining),
-            (SIGUSR1, &control.cut),
-            (SIGHUP, &reopen),
-        ] {
+        for signal in policy.handled() {
+            let flag = match policy.action(signal) {
+                Action::Stop => &control.draining,
+                Action::ReopenLogs => &reopen,
+            };
             signal_hook::flag::register(signal, flag.clone())?;
         }
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
+        signal_hook::flag::register(SIGURG, control.cut.clone())?;
+        let mut signals = Signals::new(policy.handled().chain([SIGCHLD]))?;
         doors
             .registry()
             .register(&mut signals, Doors::token(), Interest::READABLE)?;
         Ok(Self {
             doors,
             signals,
+            policy,
             control,
             reopen,
             children: HashSet::new(),
@@ -92,7 +99,7 @@ impl Parent {
         })
     }
 
-    /// Serves until SIGTERM or SIGINT. Each child has a service of its own, from `open` to `close`.
+    /// Serves until a signal stops it. Each child has a service of its own, from `open` to `close`.
     ///
     /// # Errors
     /// A listening socket failed in a way that cannot be mended.
@@ -158,6 +165,7 @@ impl Parent {
         // The parent's pipe: what a handler here wrote into it would wake the parent, which then
         // signals again, and so on.
         drop(self.signals);
+        self.control.cut.store(false, Ordering::SeqCst);
         match open() {
             Ok(service) => {
                 let mut service = Reopening {
@@ -190,18 +198,20 @@ impl Parent {
     fn obey(&mut self) {
         let now = Now::read().instant;
         for signal in self.signals.pending() {
-            match signal {
-                SIGCHLD => {}
-                SIGHUP => {
+            if signal == SIGCHLD {
+                continue;
+            }
+            match self.policy.receive(signal) {
+                Action::ReopenLogs => {
                     // A child that is forked from now on opens the new file anyway.
                     self.reopen.store(false, Ordering::SeqCst);
-                    tell(&self.children, Signal::HUP);
+                    tell(&self.children, Signal::USR1);
                 }
-                _ if self.stop_at.is_none() => {
+                Action::Stop if self.stop_at.is_none() => {
                     log::info!("stopping; connections open: {}", self.children.len());
                     self.stop_at = Some(now + self.limits.grace);
                 }
-                _ => {
+                Action::Stop => {
                     log::warn!("stopping at once");
                     self.stop_at = Some(now);
                 }
@@ -212,7 +222,7 @@ impl Parent {
         };
         let signal = match at {
             at if at + LAST_MOMENT <= now => Signal::KILL,
-            at if at <= now => Signal::USR1,
+            at if at <= now => CUT,
             _ => Signal::TERM,
         };
         let is_told = |(when, what)| what == signal && now < when + AGAIN;

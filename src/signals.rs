@@ -1,0 +1,137 @@
+//! Which signals the server handles, which it ignores, and what each asks for: one table for all
+//! models, which differ only in how a signal reaches them.
+//!
+//! The default action of most signals is to end the process (signal(7)), whatever they were sent
+//! for. So each signal that operators and systems send has a row:
+//!
+//! | Signal | Action |
+//! |---|---|
+//! | SIGTERM, SIGINT, SIGQUIT; SIGPWR (LXC); SIGXCPU (RLIMIT_CPU) | stop |
+//! | SIGUSR1 | reopen the logs |
+//! | SIGHUP with a log file | reopen it |
+//! | SIGHUP without | stop, unless it was ignored at the start (nohup(1)) |
+//! | SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO | ignored |
+//! | SIGPIPE, SIGXFSZ | ignored: the write fails with EPIPE or EFBIG instead |
+//! | SIGTTIN, SIGTTOU | ignored: a background job may write to the terminal (`stty tostop`) |
+//!
+//! # Why the `unsafe` code is sound
+//!
+//! sigaction(2) with SIG_IGN installs no code that could run at a wrong moment, and what it reads
+//! and writes are local variables. signal-hook, which handles the other signals, cannot ignore one:
+//! a handler in place of SIG_IGN would make a write to a terminal under `stty tostop` restart for
+//! ever.
+#![allow(unsafe_code)]
+
+use libc::c_int;
+use signal_hook::low_level::signal_name;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// What a signal asks of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Stop: the first time when all requests are answered, the second time at once.
+    Stop,
+    /// Open the log files again.
+    ReopenLogs,
+}
+
+/// The signals that stop the server.
+const STOP: &[c_int] = &[
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGXCPU,
+    #[cfg(target_os = "linux")]
+    libc::SIGPWR,
+];
+
+/// The signals that are ignored.
+const IGNORED: &[c_int] = &[
+    libc::SIGPIPE,
+    libc::SIGXFSZ,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+];
+
+/// The table, with the row of SIGHUP as this process has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// `None`: ignored.
+    hangup: Option<Action>,
+}
+
+impl Policy {
+    /// Ignores what is to be ignored. Called at the start, before anything is written to a file.
+    pub fn apply(has_log_file: bool) -> Self {
+        let hangup = match has_log_file {
+            true => Some(Action::ReopenLogs),
+            false if disposition(libc::SIGHUP) == libc::SIG_IGN => None,
+            false => Some(Action::Stop),
+        };
+        for &signal in IGNORED {
+            ignore(signal);
+        }
+        // One that comes before the model handles it asks for what has just been done.
+        ignore(libc::SIGUSR1);
+        if has_log_file {
+            ignore(libc::SIGHUP);
+        }
+        Self { hangup }
+    }
+
+    /// The signals that the model is to handle.
+    pub fn handled(self) -> impl Iterator<Item = c_int> {
+        let hangup = self.hangup.map(|_| libc::SIGHUP);
+        STOP.iter().copied().chain([libc::SIGUSR1]).chain(hangup)
+    }
+
+    /// What one of [`handled`](Self::handled) asks for.
+    pub fn action(self, signal: c_int) -> Action {
+        match signal {
+            libc::SIGUSR1 => Action::ReopenLogs,
+            libc::SIGHUP => self.hangup.unwrap_or(Action::ReopenLogs),
+            _ => Action::Stop,
+        }
+    }
+
+    /// The same, for a signal that has come: says so.
+    pub fn receive(self, signal: c_int) -> Action {
+        let name = signal_name(signal).unwrap_or("a signal");
+        match signal {
+            libc::SIGXCPU => log::warn!("{name}: the limit of CPU time is reached (ulimit -t)"),
+            _ => log::info!("received {name}"),
+        }
+        self.action(signal)
+    }
+}
+
+/// Ignores a signal, unless a library that was loaded before has a use for it (a profiler has
+/// SIGPROF).
+fn ignore(signal: c_int) {
+    if disposition(signal) != libc::SIG_DFL {
+        return;
+    }
+    // SAFETY: see the module's text. All zeros are a sigaction without flags and mask.
+    unsafe {
+        let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        action.sa_sigaction = libc::SIG_IGN;
+        libc::sigaction(signal, &raw const action, ptr::null_mut());
+    }
+}
+
+/// What the process does with a signal now: SIG_DFL, SIG_IGN or the address of a handler.
+fn disposition(signal: c_int) -> libc::sighandler_t {
+    // SAFETY: see the module's text. sigaction fails only for numbers that are no signals, and then
+    // leaves the zeros, which are SIG_DFL.
+    unsafe {
+        let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        libc::sigaction(signal, ptr::null(), &raw mut action);
+        action.sa_sigaction
+    }
+}

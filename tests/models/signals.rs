@@ -1,0 +1,117 @@
+//! What each signal does, in every model and in the product: the table of the README.
+
+use crate::client::Client;
+use crate::process::{Launch, Server, eventually};
+use crate::{EVERY, served, small, start};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Signals that neither stop the server nor harm a connection when there is a log file.
+const HARMLESS: [Signal; 13] = [
+    Signal::USR1,
+    Signal::HUP,
+    Signal::USR2,
+    Signal::PIPE,
+    Signal::XFSZ,
+    Signal::ALARM,
+    Signal::VTALARM,
+    Signal::PROF,
+    Signal::IO,
+    Signal::TTIN,
+    Signal::TTOU,
+    Signal::URG,
+    Signal::WINCH,
+];
+
+const STOP: [Signal; 6] = [
+    Signal::TERM,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::XCPU,
+    Signal::POWER,
+    // Without a log file.
+    Signal::HUP,
+];
+
+/// Sends a signal to the server and to its children.
+fn signal_all(server: &Server, signal: Signal) {
+    let path = format!("/proc/{0}/task/{0}/children", server.pid());
+    let children = std::fs::read_to_string(path).unwrap();
+    for child in children.split_whitespace() {
+        let child = Pid::from_raw(child.parse().unwrap()).unwrap();
+        kill_process(child, signal).unwrap();
+    }
+    server.signal(signal);
+}
+
+/// Red with SIGUSR1 as the word between a parent and its children, and with any row of `IGNORED`
+/// left out.
+#[test]
+fn no_harmless_signal_ends_a_server_or_a_connection() {
+    let root = small();
+    for model in EVERY {
+        let launch = Launch::of(&root).with(&format!("--model {model} --log-file /dev/null"));
+        let mut server = launch.start();
+        let mut client = Client::of(&server);
+        served(&mut client);
+        for signal in HARMLESS {
+            signal_all(&server, signal);
+            served(&mut client);
+        }
+        drop(client);
+        served(&mut Client::of(&server));
+        assert!(server.is_alive(), "{model}");
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait().code(), Some(0), "{model}");
+    }
+}
+
+#[test]
+fn each_signal_that_stops_a_server_does_so_in_an_orderly_way() {
+    let root = small();
+    for model in EVERY {
+        for signal in STOP {
+            let mut server = start(&root, model, "--grace 600");
+            served(&mut Client::of(&server));
+            server.signal(signal);
+            assert_eq!(server.wait().code(), Some(0), "{model} {signal:?}");
+        }
+    }
+}
+
+/// nohup(1) starts a program with SIGHUP ignored. Red with a handler for it in any case.
+#[test]
+fn under_nohup_sighup_ends_nothing() {
+    let root = small();
+    for model in EVERY {
+        let launch = Launch::of(&root).after("trap '' HUP");
+        let mut server = launch.with(&format!("--model {model}")).start();
+        let mut client = Client::of(&server);
+        for _ in 0..3 {
+            signal_all(&server, Signal::HUP);
+            served(&mut client);
+        }
+        assert!(server.is_alive(), "{model}");
+    }
+}
+
+#[test]
+fn sighup_and_sigusr1_reopen_the_log_in_every_model() {
+    let root = small();
+    for model in EVERY {
+        let logs = tempfile::tempdir().unwrap();
+        let (log, old) = (logs.path().join("log"), logs.path().join("old"));
+        let launch = Launch::of(&root).with(&format!("--model {model}"));
+        let server = launch.arg("--log-file").arg(&log).start();
+        let text = |path| std::fs::read_to_string(path).unwrap_or_default();
+        for signal in [Signal::HUP, Signal::USR1] {
+            served(&mut Client::of(&server));
+            eventually("a line is written", || text(&log).lines().count() > 0);
+            std::fs::rename(&log, &old).unwrap();
+            server.signal(signal);
+            eventually("a line is in the new file", || {
+                served(&mut Client::of(&server));
+                text(&log).lines().count() > 0
+            });
+        }
+    }
+}
