@@ -217,8 +217,8 @@ fn open_page(config: &Config) -> Result<Vec<u8>, Box<dyn Error>> {
         });
         match read {
             Ok(page) => {
-                let types = Types::new(config.types.clone());
-                let content_type = types.of(path.as_os_str().as_bytes());
+                let content_type = types(config).of(path.as_os_str().as_bytes());
+                let content_type = content_type.for_content(&page);
                 return Ok(fixed::answer(&content_type.to_string(), &page));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -261,10 +261,14 @@ fn open_site(config: &Config, limits: Arc<Limits>) -> io::Result<Site> {
         spa: config.spa,
         only,
         cors: config.cors.clone(),
-        types: Types::new(config.types.clone()),
+        types: types(config),
         lines: every_response(config),
     };
     Site::new(directory, options, limits)
+}
+
+fn types(config: &Config) -> Types {
+    Types::new(config.types.clone(), config.charset.as_deref())
 }
 
 /// The lines that every response carries: ours, unless the user has set them otherwise, and the

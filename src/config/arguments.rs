@@ -11,7 +11,7 @@ use clap::{ArgAction, Parser, ValueHint};
 use super::bind::BindArgument;
 use super::choices::{LogFormat, Model};
 use super::texts::{AFTER_HELP, AFTER_LONG_HELP, LIMITS, LISTENING, LOGGING, OTHER, SITE};
-use super::types::TypeRules;
+use super::types::{Charset, TypeRules};
 use super::values::{self, Cors, Headers, Seconds, Verbosity};
 use crate::limits::Limits;
 
@@ -154,6 +154,19 @@ pub struct Arguments {
         help_heading = SITE
     )]
     pub r#type: Vec<TypeRules>,
+
+    /// Say that text is in this encoding; none says nothing
+    ///
+    /// A page, a style sheet or an XML file that declares another encoding in its first 1,024 bytes
+    /// is sent without a charset, as that would override what it declares.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "utf-8",
+        env = "ONELOOP_CHARSET",
+        help_heading = SITE
+    )]
+    pub charset: Charset,
 
     /// Add this field to every response; may be repeated
     ///

@@ -54,6 +54,8 @@ pub struct Config {
     pub spa: bool,
     /// Extensions and their media types, before those that are known.
     pub types: Vec<(String, String)>,
+    /// The charset of text, if any is sent.
+    pub charset: Option<String>,
     /// Fields for every response. None of them is one that the server computes.
     pub headers: FieldLines,
     /// Whether responses carry the Server field.
@@ -191,6 +193,7 @@ impl Config {
             hidden: arguments.hidden,
             follow_symlinks: arguments.follow_symlinks,
             spa: arguments.spa,
+            charset: arguments.charset.0,
             types: arguments
                 .r#type
                 .into_iter()

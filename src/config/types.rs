@@ -25,6 +25,21 @@ impl FromStr for TypeRules {
     }
 }
 
+/// The charset of text (RFC 9110 8.3.2), a token; `none` is no charset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charset(pub Option<String>);
+
+impl FromStr for Charset {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() || !text.bytes().all(is_token_byte) {
+            return Err("the name of an encoding, such as windows-1252, or none".to_owned());
+        }
+        Ok(Self((text != "none").then(|| text.to_owned())))
+    }
+}
+
 /// `EXT=TYPE`: an extension, without its dot, and a media type (RFC 9110 8.3.1).
 fn type_rule(text: &str) -> Result<(String, String), String> {
     let (extension, media_type) = text.split_once('=').ok_or_else(|| {
@@ -94,6 +109,16 @@ mod tests {
         let extensions: Vec<_> = several.0.iter().map(|(extension, _)| extension).collect();
         assert_eq!(extensions, ["a", "d", "g"]);
         assert_eq!("none".parse::<TypeRules>().unwrap().0, []);
+    }
+
+    #[test]
+    fn a_charset_is_a_token_or_none() {
+        let parse = |text: &str| text.parse::<Charset>();
+        assert_eq!(parse("UTF-8"), Ok(Charset(Some("UTF-8".to_owned()))));
+        assert_eq!(parse("none"), Ok(Charset(None)));
+        for bad in ["", "a b", "a;b", "a\r\nX: y", "\u{eb}"] {
+            assert!(parse(bad).unwrap_err().contains("windows-1252"), "{bad:?}");
+        }
     }
 
     #[test]

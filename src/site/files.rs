@@ -9,6 +9,7 @@
 //! A file that changed within the last tick of its clock might change again without the
 //! clock showing it. Such a file is served, but not remembered, and its validators say so.
 
+use super::encoding;
 use super::errors::is_nothing;
 use super::identity::Identity;
 use super::memory::Memory;
@@ -263,9 +264,11 @@ impl Files {
         let identity = Identity::of(&stat);
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                let content_type = content_type.cloned();
-                let content_type = content_type.unwrap_or_else(|| self.types.of(path.name()));
                 let (content, identity) = self.content(file, identity)?;
+                let content_type = match content_type {
+                    Some(content_type) => content_type.clone(),
+                    None => with_charset(self.types.of(path.name()), &content)?,
+                };
                 let opened = self.describe(content, identity, content_type, coding, now);
                 Found::File(Arc::new(opened))
             }
@@ -349,6 +352,20 @@ impl Files {
             content,
         }
     }
+}
+
+/// The type of a file with this content. A file that is not in memory is only read where it may
+/// declare its encoding, once.
+fn with_charset(content_type: MediaType, content: &Content) -> io::Result<MediaType> {
+    Ok(match content {
+        _ if content_type.language().is_none() => content_type,
+        Content::Bytes(bytes) => content_type.for_content(bytes),
+        Content::File(file) => {
+            let mut head = [0; encoding::HEAD];
+            let length = read_whole(file, &mut head)?;
+            content_type.for_content(head.get(..length).unwrap_or_default())
+        }
+    })
 }
 
 /// Reads from the beginning of a file until `bytes` are full or the file ends; returns how many

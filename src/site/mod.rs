@@ -11,6 +11,7 @@
 //! 7. the whole file leaves, or the ranges of it that were asked for;
 //! 8. nothing may still be an application's page, or the site's own 404.
 
+mod encoding;
 mod errors;
 pub mod files;
 mod identity;

@@ -11,6 +11,7 @@
 //! MIME_DB=$PWD/package cargo test --lib site::types && git diff src/site/mime-db.in
 //! ```
 
+use super::encoding::{self, Language};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -154,6 +155,30 @@ impl fmt::Display for MediaType {
 }
 
 impl MediaType {
+    /// The language in which a file of this type may declare its encoding, where the charset would
+    /// override that.
+    pub fn language(&self) -> Option<Language> {
+        self.charset.as_ref()?;
+        match &*self.name {
+            "text/html" => Some(Language::Html),
+            "text/css" => Some(Language::Css),
+            "text/xml" | "text/xsl" | "text/vnd.wap.wml" => Some(Language::Xml),
+            name if name.ends_with("+xml") => Some(Language::Xml),
+            _ => None,
+        }
+    }
+
+    /// The type of a file that begins with `head`: without a charset if the file declares another
+    /// encoding. The first [`encoding::HEAD`] bytes are enough.
+    pub fn for_content(mut self, head: &[u8]) -> Self {
+        let declared = |language| encoding::declared(language, head);
+        if let Some(declared) = self.language().and_then(declared) {
+            let is_declared = |charset: &Arc<str>| encoding::is_same(charset.as_bytes(), declared);
+            self.charset = self.charset.filter(is_declared);
+        }
+        self
+    }
+
     /// Whether encoded siblings are worth looking for: text, and the few others that shrink.
     /// (Not every file: `a.tar.gz` beside `a.tar` is a file of its own.)
     pub fn is_compressible(&self) -> bool {
@@ -188,17 +213,18 @@ pub struct Types {
 impl Default for Types {
     /// No types but those of the tables, and text in UTF-8.
     fn default() -> Self {
-        Self::new(Vec::new())
+        Self::new(Vec::new(), Some("utf-8"))
     }
 }
 
 impl Types {
     /// `own` are extensions, without the dot before them, and their types. They count before those
-    /// of the tables, and the last of several for one extension counts.
-    pub fn new(own: Vec<(String, String)>) -> Self {
+    /// of the tables, and the last of several for one extension counts. `charset` is that of text;
+    /// without it, none is sent.
+    pub fn new(own: Vec<(String, String)>, charset: Option<&str>) -> Self {
         Self {
             own,
-            charset: Some("utf-8".into()),
+            charset: charset.map(Arc::from),
         }
     }
 
@@ -460,7 +486,7 @@ mod tests {
             ("md", "text/html"),
         ];
         let own = own.map(|(extension, own)| (extension.to_owned(), own.to_owned()));
-        let types = Types::new(own.to_vec());
+        let types = Types::new(own.to_vec(), Some("utf-8"));
         for (name, content_type) in [
             ("a/b.TS", "text/javascript; charset=utf-8"),
             ("a.tar.gz", "application/x-gtar"),
@@ -478,6 +504,58 @@ mod tests {
                 content_type,
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn a_charset_is_sent_where_the_file_does_not_declare_another() {
+        let page = |charset| format!("<meta charset={charset}>");
+        for (charset, name, head, content_type) in [
+            (Some("utf-8"), "a.html", page("koi8-r"), "text/html"),
+            (
+                Some("utf-8"),
+                "a.html",
+                page("utf8"),
+                "text/html; charset=utf-8",
+            ),
+            (
+                Some("utf-8"),
+                "a.html",
+                page(""),
+                "text/html; charset=utf-8",
+            ),
+            (
+                Some("utf-8"),
+                "a.txt",
+                page("koi8-r"),
+                "text/plain; charset=utf-8",
+            ),
+            (
+                Some("utf-8"),
+                "a.js",
+                page("koi8-r"),
+                "text/javascript; charset=utf-8",
+            ),
+            (
+                Some("KOI8-R"),
+                "a.html",
+                page("koi8-r"),
+                "text/html; charset=KOI8-R",
+            ),
+            (Some("koi8-r"), "a.html", page("utf-8"), "text/html"),
+            (
+                Some("koi8-r"),
+                "a.txt",
+                page("utf-8"),
+                "text/plain; charset=koi8-r",
+            ),
+            (Some("koi8-r"), "a.json", page("utf-8"), "application/json"),
+            (None, "a.html", page("koi8-r"), "text/html"),
+            (None, "a.txt", page("koi8-r"), "text/plain"),
+        ] {
+            let types = Types::new(Vec::new(), charset);
+            let found = types.of(name.as_bytes()).for_content(head.as_bytes());
+            assert_eq!(found.to_string(), content_type, "{charset:?} {name} {head}");
         }
     }
 
@@ -502,7 +580,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_name_has_a_type(name: Vec<u8>) {
-            let types = Types::new(vec![("b.c".to_owned(), "text/css".to_owned())]);
+            let types = Types::new(vec![("b.c".to_owned(), "text/css".to_owned())], None);
             let media_type = types.of(&name).to_string();
             prop_assert!(media_type.is_ascii() && media_type.contains('/'));
         }

@@ -87,3 +87,90 @@ fn types_of_the_user() {
     };
     play_with(&Setting::of(&options), &tree.root(), table);
 }
+
+/// A page that declares its encoding, with so many bytes more.
+fn page(charset: &str, more: usize) -> String {
+    format!(
+        "<!doctype html><META charset={charset}>{}",
+        "x".repeat(more)
+    )
+}
+
+#[test]
+fn declared_encodings() {
+    let http_equiv = "<html><head><meta http-equiv='Content-Type' \
+                      content='text/html; charset=koi8-r'></head>";
+    let (small, large) = (page("windows-1251", 0), page("windows-1251", 20_000));
+    let (utf8, large_utf8) = (page("utf8", 0), page("UTF-8", 20_000));
+    let late = " ".repeat(1024) + &small;
+    let tree = Tree::of(&[
+        ("small.html", &small),
+        ("large.html", &large),
+        ("large.html.gz", "packed"),
+        ("old.htm", http_equiv),
+        ("utf8.html", &utf8),
+        ("large-utf8.html", &large_utf8),
+        ("late.html", &late),
+        ("dir/index.html", &small),
+        ("404.html", &small),
+        ("style.css", "@charset \"koi8-r\"; a{}"),
+        ("plain.css", "a{}"),
+        ("feed.xml", "<?xml version='1.0' encoding='ISO-8859-1'?>"),
+        ("a.txt", &small),
+    ]);
+    let undeclared = |content: &str| file("text/html", content).varying();
+    let table = rows! {
+        "a page that declares its encoding is sent without a charset":
+            get("/small.html") => undeclared(&small);
+        "by its older form, too": get("/old.htm") => undeclared(http_equiv);
+        "and one that is not kept in memory": get("/large.html") => undeclared(&large);
+        "its sibling has the same type":
+            get("/large.html").field("Accept-Encoding: gzip")
+            => undeclared(&large).encoded("gzip", "packed");
+        "again": get("/large.html") => undeclared(&large);
+        "UTF-8 is declared in both places": get("/utf8.html") => html(&utf8);
+        "in a large page, too": get("/large-utf8.html") => html(&large_utf8);
+        "browsers do not look behind 1,024 bytes": get("/late.html") => html(&late);
+        "an index": get("/dir/") => undeclared(&small);
+        "the page for 404":
+            get("/x") => file("text/html", &small).status("404 Not Found").unversioned();
+        "each part of a multipart body":
+            get("/large.html").field("Range: bytes=0-1,18000-18001")
+            => undeclared(&large)
+                .parts(&[("0-1/20042", "<!"), ("18000-18001/20042", "xx")]);
+        "a style sheet":
+            get("/style.css") => file("text/css", "@charset \"koi8-r\"; a{}").varying();
+        "one that declares none":
+            get("/plain.css") => file("text/css; charset=utf-8", "a{}").varying();
+        "XML has no charset":
+            get("/feed.xml")
+            => file("application/xml", "<?xml version='1.0' encoding='ISO-8859-1'?>").varying();
+        "text declares nothing": get("/a.txt") => text(&small);
+    };
+    play(&tree, table);
+}
+
+#[test]
+fn charsets_of_the_user() {
+    let utf8 = page("utf-8", 0);
+    let tree = Tree::of(&[
+        ("a.txt", "a"),
+        ("a.html", "a"),
+        ("utf8.html", &utf8),
+        ("a.xml", "a"),
+    ]);
+    let koi8 = |kind: &str| file(&format!("{kind}; charset=koi8-r"), "a").varying();
+    let table = rows! {
+        "text is what the user says": get("/a.txt") => koi8("text/plain");
+        "so is a page": get("/a.html") => koi8("text/html");
+        "that declares nothing else": get("/utf8.html") => file("text/html", &utf8).varying();
+        "XML declares for itself": get("/a.xml") => file("application/xml", "a").varying();
+        "pages of ours stay": get("/x") => not_found();
+    };
+    play_with(&Setting::of(&["--charset", "koi8-r"]), &tree.root(), table);
+    let table = rows! {
+        "no charset": get("/a.txt") => file("text/plain", "a").varying();
+        "in no page": get("/a.html") => file("text/html", "a").varying();
+    };
+    play_with(&Setting::of(&["--charset=none"]), &tree.root(), table);
+}
