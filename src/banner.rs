@@ -6,11 +6,14 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::{Config, Model, Root};
-use crate::reactor::address::Address;
+use crate::reactor::address::{Address, Interface};
+
+/// Addresses of the network that are printed for one listener; the rest is counted.
+const MAX_SHOWN: usize = 8;
 
 /// What is served, where, who can reach it, and how to stop it; each line ends in a newline.
-/// `addresses` are those that are really listened on.
-pub fn banner(config: &Config, addresses: &[Address]) -> String {
+/// `addresses` are those that are really listened on, `interfaces` those of this machine.
+pub fn banner(config: &Config, addresses: &[Address], interfaces: &[Interface]) -> String {
     let mut text = format!("oneloop {} serves ", env!("CARGO_PKG_VERSION"));
     if let Root::File(_) = config.root {
         text.push_str("the file ");
@@ -21,12 +24,13 @@ pub fn banner(config: &Config, addresses: &[Address]) -> String {
     }
     text.push_str("\n\n");
 
-    let places: Vec<_> = addresses.iter().map(place).collect();
-    let width = places.iter().map(|place| place.chars().count()).max();
-    for (address, place) in addresses.iter().zip(&places) {
+    let rows = addresses.iter().flat_map(|one| rows(one, interfaces));
+    let rows: Vec<_> = rows.collect();
+    let width = rows.iter().map(|(place, _)| place.chars().count()).max();
+    for (place, audience) in &rows {
         let width = width.unwrap_or(0);
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {place:width$}  {}", audience(address));
+        let _ = writeln!(text, "  {place:width$}  {audience}");
     }
     text.push('\n');
     let lists = config.listing && matches!(config.root, Root::Directory(_));
@@ -39,30 +43,71 @@ pub fn banner(config: &Config, addresses: &[Address]) -> String {
     text
 }
 
-/// Something to click on or to copy.
-fn place(address: &Address) -> String {
-    match *address {
-        Address::Tcp { local, dual_stack } => {
-            let local = SocketAddr::new(reachable(local.ip(), dual_stack), local.port());
-            match (local, local.port()) {
-                (SocketAddr::V4(v4), 80) => format!("http://{}/", v4.ip()),
-                (SocketAddr::V6(v6), 80) => format!("http://[{}]/", v6.ip()),
-                _ => format!("http://{local}/"),
-            }
+/// What can be typed to reach this listener, and who can; the addresses of this machine first.
+fn rows(address: &Address, interfaces: &[Interface]) -> Vec<(String, String)> {
+    let (local, dual_stack) = match *address {
+        Address::Tcp { local, dual_stack } => (local, dual_stack),
+        Address::Unix(_) | Address::Unnamed => {
+            return vec![(printable(&address.to_string()), audience(address))];
         }
-        Address::Unix(_) | Address::Unnamed => printable(&address.to_string()),
+    };
+    if !local.ip().is_unspecified() {
+        let index = match local {
+            SocketAddr::V6(v6) => v6.scope_id(),
+            SocketAddr::V4(_) => 0,
+        };
+        let interface = interfaces.iter().find(|one| one.index == index);
+        let zone = match (index, interface) {
+            (0, _) => String::new(),
+            (_, Some(interface)) => format!("%{}", printable(&interface.name)),
+            (index, None) => format!("%{index}"),
+        };
+        return vec![(url(local.ip(), &zone, local.port()), audience(address))];
+    }
+    let row = |ip, audience| (url(ip, "", local.port()), audience);
+    let is_covered = |ip: &IpAddr| dual_stack || ip.is_ipv4() == local.is_ipv4();
+    let home = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let home = home.into_iter().filter(is_covered);
+    let mut rows: Vec<_> = home.map(|ip| row(ip, "this machine".to_owned())).collect();
+
+    let mut network: Vec<_> = interfaces
+        .iter()
+        .filter(|one| is_covered(&one.ip))
+        .collect();
+    network.retain(|one| !one.ip.is_loopback() && !is_link_local(one.ip));
+    network.sort_by_key(|one| one.ip.is_ipv6());
+    network.dedup_by_key(|one| one.ip);
+    if let (true, Some((_, audience))) = (network.is_empty(), rows.first_mut()) {
+        *audience = self::audience(address);
+    }
+    for one in network.iter().take(MAX_SHOWN) {
+        rows.push(row(
+            one.ip,
+            format!("the network ({})", printable(&one.name)),
+        ));
+    }
+    if network.len() > MAX_SHOWN {
+        let more = network.len() - MAX_SHOWN;
+        rows.push((format!("and {more} more"), audience(address)));
+    }
+    rows
+}
+
+/// Something to click on or to copy. `zone` is empty, or begins with a percent sign.
+fn url(ip: IpAddr, zone: &str, port: u16) -> String {
+    let port = match port {
+        80 => String::new(),
+        port => format!(":{port}"),
+    };
+    match ip {
+        IpAddr::V4(ip) => format!("http://{ip}{port}/"),
+        IpAddr::V6(ip) => format!("http://[{ip}{zone}]{port}/"),
     }
 }
 
-/// "Every interface" is no address to connect to; loopback is one of them.
-fn reachable(ip: IpAddr, dual_stack: bool) -> IpAddr {
-    if !ip.is_unspecified() {
-        ip
-    } else if ip.is_ipv4() || dual_stack {
-        Ipv4Addr::LOCALHOST.into()
-    } else {
-        Ipv6Addr::LOCALHOST.into()
-    }
+/// No browser takes the zone that such an address needs, so it is not offered.
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 fn audience(address: &Address) -> String {
@@ -122,6 +167,31 @@ mod tests {
         Address::Tcp { local, dual_stack }
     }
 
+    /// Two of the interfaces of this machine, and loopback.
+    fn interfaces() -> Vec<Interface> {
+        let table = [
+            ("lo", 1, "127.0.0.1"),
+            ("lo", 1, "::1"),
+            ("eth0", 2, "fd00::2"),
+            ("eth0", 2, "192.0.2.2"),
+            ("eth0", 2, "fe80::2"),
+            ("wg\u{1b}0", 3, "10.0.0.3"),
+        ];
+        let interface = |(name, index, ip): (&str, u32, &str)| Interface {
+            name: name.to_owned(),
+            index,
+            ip: ip.parse().unwrap(),
+        };
+        table.map(interface).to_vec()
+    }
+
+    /// The lines with addresses.
+    fn places(local: &str, dual_stack: bool, interfaces: &[Interface]) -> String {
+        let text = banner(&config(&[]), &[tcp(local, dual_stack)], interfaces);
+        let places = text.split("\n\n").nth(1).unwrap();
+        format!("{places}\n")
+    }
+
     fn version(text: &str) -> String {
         text.replace("VERSION", env!("CARGO_PKG_VERSION"))
     }
@@ -135,7 +205,7 @@ mod tests {
             Address::Unnamed,
         ];
         assert_eq!(
-            banner(&config(&[]), &addresses),
+            banner(&config(&[]), &addresses, &[]),
             version(
                 "oneloop VERSION serves /srv/www\n\
                  \n\
@@ -152,7 +222,7 @@ mod tests {
     #[test]
     fn an_open_listing_is_warned_of() {
         let addresses = [tcp("0.0.0.0:8080", false), tcp("192.0.2.7:80", false)];
-        let warned = banner(&config(&[]), &addresses);
+        let warned = banner(&config(&[]), &addresses, &[]);
         assert_eq!(
             warned,
             version(
@@ -167,7 +237,7 @@ mod tests {
                  Stop it with Ctrl-C.\n"
             )
         );
-        let closed = banner(&config(&["--no-listing"]), &addresses);
+        let closed = banner(&config(&["--no-listing"]), &addresses, &[]);
         assert!(!closed.contains("warning"), "{closed}");
     }
 
@@ -175,7 +245,7 @@ mod tests {
     fn a_single_file_has_no_listing_to_warn_of() {
         let mut config = config(&[]);
         config.root = Root::File(PathBuf::from("/srv/a\nb"));
-        let text = banner(&config, &[tcp("0.0.0.0:1", false)]);
+        let text = banner(&config, &[tcp("0.0.0.0:1", false)], &[]);
         assert!(text.contains(" serves the file /srv/a\\nb\n"), "{text}");
         assert!(!text.contains("warning"), "{text}");
     }
@@ -203,9 +273,56 @@ mod tests {
             ),
         ];
         for (local, dual_stack, url, which) in table {
-            let text = banner(&config(&[]), &[tcp(local, dual_stack)]);
+            let text = banner(&config(&[]), &[tcp(local, dual_stack)], &[]);
             assert!(text.contains(url) && text.contains(which), "{text}");
             assert!(text.contains("warning"), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_interface_is_shown_with_the_addresses_that_others_can_use() {
+        let all = interfaces();
+        assert_eq!(
+            places("0.0.0.0:8080", false, &all),
+            "  http://127.0.0.1:8080/  this machine\n\
+             \x20 http://192.0.2.2:8080/  the network (eth0)\n\
+             \x20 http://10.0.0.3:8080/   the network (wg\\u{1b}0)\n"
+        );
+        assert_eq!(
+            places("[::]:80", true, &all),
+            "  http://127.0.0.1/  this machine\n\
+             \x20 http://[::1]/      this machine\n\
+             \x20 http://192.0.2.2/  the network (eth0)\n\
+             \x20 http://10.0.0.3/   the network (wg\\u{1b}0)\n\
+             \x20 http://[fd00::2]/  the network (eth0)\n"
+        );
+        assert_eq!(
+            places("[::]:80", false, &all),
+            "  http://[::1]/      this machine\n\
+             \x20 http://[fd00::2]/  the network (eth0)\n"
+        );
+    }
+
+    #[test]
+    fn of_many_addresses_the_first_are_shown_and_the_others_counted() {
+        let many = (0..100).map(|last| Interface {
+            name: "eth0".to_owned(),
+            index: 2,
+            ip: Ipv4Addr::new(10, 0, 0, last).into(),
+        });
+        let text = places("0.0.0.0:80", false, &many.collect::<Vec<_>>());
+        assert_eq!(text.lines().count(), 1 + MAX_SHOWN + 1, "{text}");
+        assert!(text.contains("  and 92 more "), "{text}");
+    }
+
+    #[test]
+    fn a_link_local_address_is_shown_with_its_zone() {
+        for (local, expected) in [
+            ("[fe80::2%2]:80", "http://[fe80::2%eth0]/"),
+            ("[fe80::2%9]:8080", "http://[fe80::2%9]:8080/"),
+        ] {
+            let text = places(local, false, &interfaces());
+            assert!(text.contains(expected), "{text}");
         }
     }
 }

@@ -13,7 +13,7 @@ use oneloop::models::process::Parent;
 use oneloop::models::shared::Shared;
 use oneloop::models::{Blocking, Driver};
 use oneloop::pump::Service;
-use oneloop::reactor::address::Address;
+use oneloop::reactor::address::{self, Address};
 use oneloop::reactor::listen::{Listening, Queue};
 use oneloop::reactor::{Reactor, listen};
 use oneloop::service::{Front, Tally};
@@ -102,7 +102,8 @@ fn serve(config: Config, policy: Policy) -> Result<(), Box<dyn Error>> {
     let greet = || {
         diagnostics::finish();
         if !config.quiet {
-            let _ = io::stderr().write_all(banner(&config, &addresses).as_bytes());
+            let banner = banner(&config, &addresses, &address::interfaces());
+            let _ = io::stderr().write_all(banner.as_bytes());
         }
     };
     let model = config.model;

@@ -433,3 +433,38 @@ fn a_listener_passed_through_exec_is_served() {
     client.read_to_string(&mut greeting).unwrap();
     assert_eq!(greeting, "hello");
 }
+
+/// In a network namespace of its own, with a link-local address.
+#[test]
+fn a_link_local_address_is_bound_with_its_zone_and_printed_as_a_client_takes_it() {
+    const SCRIPT: &str = "ip link set lo up && ip addr add fe80::9/64 dev lo nodad || exit 77
+        for zone in lo 1 25lo; do
+            \"$ONELOOP\" --bind \"[fe80::9%$zone]:8080\" >/dev/null 2>banner &
+            for try in $(seq 100); do grep -q Stop banner && break; sleep 0.05; done
+            url=$(grep -o 'http://[^ ]*' banner)
+            echo \"$url $(curl -sg -m 5 \"${url}hello\")\"
+            kill $!
+            wait $!
+        done";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hello"), "hello").unwrap();
+    let output = Command::new("unshare")
+        .args(["-rn", "sh", "-c", SCRIPT])
+        .env("ONELOOP", env!("CARGO_BIN_EXE_oneloop"))
+        .current_dir(&folder)
+        .output();
+    let skip = |why: &str| {
+        writeln!(
+            io::stderr(),
+            "skipped: no link-local address could be made here: {why}"
+        )
+        .unwrap();
+    };
+    let output = match output {
+        Ok(output) if output.status.success() => output,
+        Ok(output) => return skip(&String::from_utf8_lossy(&output.stderr)),
+        Err(error) => return skip(&error.to_string()),
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, "http://[fe80::9%lo]:8080/ hello\n".repeat(3));
+}

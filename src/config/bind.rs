@@ -25,8 +25,8 @@ impl BindArgument {
     }
 }
 
-/// `127.0.0.1`, `127.0.0.1:80`, `::1`, `[::1]`, `[::1]:80`, `localhost`, `localhost:80`,
-/// `unix:PATH`, `fd:N`. Several colons without brackets are an IPv6 address without a port.
+/// `127.0.0.1`, `127.0.0.1:80`, `::1`, `[::1]`, `[::1]:80`, `[fe80::1%eth0]:80`, `localhost`,
+/// `localhost:80`, `unix:PATH`, `fd:N`. Several colons without brackets are an IPv6 address without a port.
 impl FromStr for BindArgument {
     type Err = String;
 
@@ -36,6 +36,9 @@ impl FromStr for BindArgument {
         }
         if let Some(number) = text.strip_prefix("fd:") {
             return inherited(number);
+        }
+        if let Some((ip, zone)) = text.split_once('%') {
+            return zoned(ip, zone);
         }
         if let Ok(ip) = text.parse::<IpAddr>() {
             return Ok(Self::AnyPort(literal(ip)));
@@ -66,6 +69,33 @@ impl FromStr for BindArgument {
 
 fn tcp(host: Host, port: u16) -> BindArgument {
     BindArgument::Decided(Bind::Tcp { host, port })
+}
+
+/// `fe80::1%eth0`, `[fe80::1%eth0]`, `[fe80::1%eth0]:80`; `rest` is what follows the percent sign.
+fn zoned(ip: &str, rest: &str) -> Result<BindArgument, String> {
+    let (ip, zone, port) = match ip.strip_prefix('[') {
+        None => (ip, rest, ""),
+        Some(ip) => {
+            let (zone, port) = rest
+                .rsplit_once(']')
+                .ok_or("in brackets stands an IPv6 address: [fe80::1%eth0]:80")?;
+            (ip, zone, port)
+        }
+    };
+    let parsed = ip.parse::<Ipv6Addr>();
+    let ip = parsed.map_err(|_| "before % stands an IPv6 address: [fe80::1%eth0]:80")?;
+    if ip.is_unspecified() {
+        return Err("every interface is [::], without a zone".to_owned());
+    }
+    if zone.is_empty() || zone.contains(|c: char| c == '/' || c.is_whitespace()) {
+        return Err("after % stands the name or the number of an interface (ip link)".to_owned());
+    }
+    let host = Host::Zoned(ip, zone.to_owned());
+    match port.strip_prefix(':') {
+        None if port.is_empty() => Ok(BindArgument::AnyPort(host)),
+        None => Err("in brackets stands an IPv6 address: [fe80::1%eth0]:80".to_owned()),
+        Some(port) => Ok(tcp(host, parse_port(port)?)),
+    }
 }
 
 /// `::ffff:127.0.0.1` is 127.0.0.1 spelled for an IPv6 socket.
@@ -153,6 +183,9 @@ mod tests {
             ("::1:80", "[::1:80]:7890"),
             ("::ffff:10.0.0.1", "10.0.0.1:7890"),
             ("[::ffff:10.0.0.1]:80", "10.0.0.1:80"),
+            ("fe80::1%eth0", "[fe80::1%eth0]:7890"),
+            ("[fe80::1%2]", "[fe80::1%2]:7890"),
+            ("[fe80::1%eth0.5:1]:80", "[fe80::1%eth0.5:1]:80"),
             ("localhost", "localhost:7890"),
             ("LocalHost:65535", "localhost:65535"),
             ("my_box-1.example.org", "my_box-1.example.org:7890"),
@@ -185,6 +218,14 @@ mod tests {
             ("[::1]x", "in brackets stands"),
             ("[::1]:", "in brackets stands"),
             ("[127.0.0.1]:80", "in brackets stands"),
+            ("[fe80::1%eth0", "in brackets stands"),
+            ("[fe80::1%eth0]80", "in brackets stands"),
+            ("[fe80::1%eth0]:x", "must be a number from 0 to 65535"),
+            ("fe80::1%", "after % stands"),
+            ("fe80::1%a b", "after % stands"),
+            ("127.0.0.1%lo", "before % stands"),
+            ("localhost%lo", "before % stands"),
+            ("::%lo", "every interface is [::]"),
             ("127.0.0.1:", "must be a number from 0 to 65535"),
             ("127.0.0.1:65536", "must be a number from 0 to 65535"),
             ("localhost:65536", "must be a number from 0 to 65535"),

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use socket2::Socket;
@@ -34,6 +34,8 @@ pub enum Bind {
 pub enum Host {
     /// A literal; the unspecified address means every interface.
     Ip(IpAddr),
+    /// An IPv6 address with the interface that has it, by name or by number (RFC 4007 11.2).
+    Zoned(Ipv6Addr, String),
     /// Resolved when the socket is opened; every address it has is used.
     Name(String),
 }
@@ -44,6 +46,7 @@ impl fmt::Display for Bind {
         match self {
             Self::Tcp { host, port } => match host {
                 Host::Ip(ip) => write!(out, "{}", SocketAddr::new(*ip, *port)),
+                Host::Zoned(ip, zone) => write!(out, "[{ip}%{zone}]:{port}"),
                 Host::Name(name) => write!(out, "{name}:{port}"),
             },
             Self::Unix(path) => write!(out, "unix:{}", path.display()),
@@ -92,4 +95,30 @@ impl fmt::Display for Address {
             Self::Unnamed => out.write_str("unix:(unnamed)"),
         }
     }
+}
+
+/// An address of this machine, with the network interface that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name, such as `eth0`.
+    pub name: String,
+    /// Its number, which is the scope id of an IPv6 socket address; 0 if it has none.
+    pub index: u32,
+    /// One of its addresses. An interface with several is listed several times.
+    pub ip: IpAddr,
+}
+
+/// The addresses of the interfaces that are up (getifaddrs(3)); none if the system does not tell.
+pub fn interfaces() -> Vec<Interface> {
+    let all = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+        log::debug!("cannot list the network interfaces: {error}");
+        Vec::new()
+    });
+    let up = all.into_iter().filter(if_addrs::Interface::is_oper_up);
+    up.map(|one| Interface {
+        ip: one.ip(),
+        index: one.index.unwrap_or(0),
+        name: one.name,
+    })
+    .collect()
 }

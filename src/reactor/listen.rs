@@ -10,7 +10,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::address::{Address, Bind, Host};
+use super::address::{self, Address, Bind, Host};
 use super::deferral;
 use super::inherited::{self, Refusal};
 pub use super::socket_file::SocketFile;
@@ -119,7 +119,7 @@ fn warn_of_a_short_queue(backlog: i32) {
 fn shares_port(binds: &[Bind], port: u16) -> bool {
     let wants_v4 = |bind: &Bind| {
         matches!(bind, Bind::Tcp { host, port: its } if *its == port
-            && !matches!(host, Host::Ip(IpAddr::V6(_))))
+            && !matches!(host, Host::Ip(IpAddr::V6(_)) | Host::Zoned(..)))
     };
     port != 0 && binds.iter().any(wants_v4)
 }
@@ -150,11 +150,19 @@ fn listen_on_all(
 fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, Problem> {
     let name = match host {
         Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, port)]),
+        Host::Zoned(ip, zone) => {
+            let scope = scope_id(zone)?;
+            return Ok(vec![SocketAddrV6::new(*ip, port, 0, scope).into()]);
+        }
         Host::Name(name) => name,
     };
-    let found = (name.as_str(), port)
-        .to_socket_addrs()
-        .map_err(|error| Problem::NoAddress(Some(error)))?;
+    let found =
+        (name.as_str(), port)
+            .to_socket_addrs()
+            .map_err(|error| match addresses_of(name) {
+                addresses if addresses.is_empty() => Problem::NoAddress(Some(error)),
+                addresses => Problem::Interface(addresses),
+            })?;
     let mut addresses = Vec::new();
     for address in found {
         if !addresses.contains(&address) {
@@ -162,6 +170,33 @@ fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, Problem> {
         }
     }
     Ok(addresses)
+}
+
+/// The scope id for a zone: the interface's number (RFC 4007 11.2). Interfaces may be called by
+/// numbers, so names come first.
+fn scope_id(zone: &str) -> Result<u32, Problem> {
+    let interfaces = address::interfaces();
+    let by_name = |name: &str| interfaces.iter().find(|one| one.name == name);
+    // In a URL the percent sign is `%25` (RFC 6874).
+    let named = by_name(zone).or_else(|| by_name(zone.strip_prefix("25")?));
+    match (named, zone.parse()) {
+        (Some(interface), _) => Ok(interface.index),
+        (None, Ok(number)) => Ok(number),
+        (None, Err(_)) => {
+            let mut names: Vec<_> = interfaces.into_iter().map(|one| one.name).collect();
+            names.sort();
+            names.dedup();
+            Err(Problem::NoInterface(names))
+        }
+    }
+}
+
+/// The addresses of the interface that is called `name`.
+fn addresses_of(name: &str) -> Vec<IpAddr> {
+    let all = address::interfaces().into_iter();
+    all.filter(|one| one.name == name)
+        .map(|one| one.ip)
+        .collect()
 }
 
 fn is_absent(error: &io::Error) -> bool {
@@ -262,6 +297,10 @@ pub enum Problem {
     System(io::Error),
     /// The name has no address.
     NoAddress(Option<io::Error>),
+    /// The name is that of an interface, which has these addresses.
+    Interface(Vec<IpAddr>),
+    /// The zone is no interface of this machine, which has those of these names.
+    NoInterface(Vec<String>),
     /// A live server answers at this path.
     InUse,
     /// There is a file at this path, and it is not a socket. It is never removed.
@@ -287,6 +326,16 @@ impl fmt::Display for ListenError {
                 write!(out, "{error} (try an IP address, such as 127.0.0.1)")
             }
             Problem::NoAddress(None) => out.write_str("the name has no address"),
+            Problem::Interface(addresses) => write!(
+                out,
+                "that is a network interface (bind an address of it: {})",
+                shown(addresses)
+            ),
+            Problem::NoInterface(names) => write!(
+                out,
+                "no interface of that name is up (there are: {})",
+                shown(names)
+            ),
             Problem::InUse => out.write_str(
                 "address already in use (a server answers there: stop it, or take another path)",
             ),
@@ -298,7 +347,17 @@ impl fmt::Display for ListenError {
     }
 }
 
+fn shown<T: fmt::Display>(all: &[T]) -> String {
+    let all: Vec<_> = all.iter().map(T::to_string).collect();
+    all.join(", ")
+}
+
 impl ListenError {
+    fn is_link_local(&self) -> bool {
+        matches!(&self.bind, Bind::Tcp { host: Host::Ip(IpAddr::V6(ip)), .. }
+            if ip.is_unicast_link_local())
+    }
+
     fn explain(&self, error: &io::Error, out: &mut fmt::Formatter) -> fmt::Result {
         let tcp_port = match self.bind {
             Bind::Tcp { port, .. } => Some(port),
@@ -306,11 +365,17 @@ impl ListenError {
         };
         out.write_str(match (Errno::from_io_error(error), tcp_port) {
             (Some(Errno::ADDRINUSE), Some(_)) => {
-                "address already in use (another oneloop? try -p 0 for any free port)"
+                "address already in use (another oneloop? try -p 0 for any free port; \
+                 `ss -ltnp` shows which program has it)"
             }
             (Some(Errno::ACCESS | Errno::PERM), Some(1..1024)) => {
-                "permission denied (ports below 1024 need root: try -p 8080)"
+                "permission denied (ports below 1024 need root or CAP_NET_BIND_SERVICE: \
+                 try -p 8080, or let systemd pass the socket, docs/deploy/oneloop.socket)"
             }
+            (Some(Errno::INVAL), Some(_)) if self.is_link_local() => {
+                "a link-local address needs its interface, such as [fe80::1%eth0] (see: ip addr)"
+            }
+            (Some(Errno::NODEV), Some(_)) => "there is no such interface (see: ip link)",
             (Some(Errno::ACCESS | Errno::PERM), None) => {
                 "permission denied (may this user write to that directory?)"
             }
@@ -412,7 +477,8 @@ mod tests {
             open_one(tcp("127.0.0.1", address.port())).unwrap_err(),
             format!(
                 "cannot listen on {address}: address already in use \
-                 (another oneloop? try -p 0 for any free port)"
+                 (another oneloop? try -p 0 for any free port; `ss -ltnp` shows which program \
+                 has it)"
             )
         );
         let everywhere = open_one(tcp("0.0.0.0", address.port())).unwrap_err();
@@ -458,6 +524,41 @@ mod tests {
             open_one(tcp("192.0.2.1", 7890)).unwrap_err(),
             "cannot listen on 192.0.2.1:7890: cannot assign requested address (not an address \
              of this machine; try 127.0.0.1, or 0.0.0.0 for every interface)"
+        );
+    }
+
+    #[test]
+    fn a_zone_is_an_interface_by_name_or_by_number() {
+        if !has_ipv6() {
+            return;
+        }
+        let zoned = |ip: &str, zone: &str| Bind::Tcp {
+            host: Host::Zoned(ip.parse().unwrap(), zone.to_owned()),
+            port: 0,
+        };
+        for zone in ["lo", "1", "25lo"] {
+            let listening = open_one(zoned("::1", zone)).unwrap();
+            TcpStream::connect(local(&listening)).unwrap();
+        }
+        let message = open_one(zoned("fe80::1", "nope0")).unwrap_err();
+        assert!(
+            message.starts_with("cannot listen on [fe80::1%nope0]:0: no interface of that name")
+                && message.contains("lo"),
+            "{message}"
+        );
+        let message = open_one(zoned("fe80::1", "987654321")).unwrap_err();
+        assert!(message.contains("see: ip link"), "{message}");
+        let message = open_one(tcp("fe80::1", 0)).unwrap_err();
+        assert!(message.contains("[fe80::1%eth0]"), "{message}");
+    }
+
+    #[test]
+    fn the_name_of_an_interface_is_answered_with_its_addresses() {
+        let message = open_one(tcp("lo", 7890)).unwrap_err();
+        assert!(
+            message.starts_with("cannot listen on lo:7890: that is a network interface")
+                && message.contains("127.0.0.1"),
+            "{message}"
         );
     }
 
