@@ -102,8 +102,7 @@ fn serve(config: Config, policy: Policy) -> Result<(), Box<dyn Error>> {
     let greet = || {
         diagnostics::finish();
         if !config.quiet {
-            let banner = banner(&config, &addresses, &address::interfaces());
-            let _ = io::stderr().write_all(banner.as_bytes());
+            greet_user(&config, &addresses);
         }
     };
     let model = config.model;
@@ -160,6 +159,13 @@ fn serve(config: Config, policy: Policy) -> Result<(), Box<dyn Error>> {
         front.close(LAST_LINES);
     }
     Ok(())
+}
+
+/// Prints what is served, and where.
+fn greet_user(config: &Config, addresses: &[Address]) {
+    let text = banner(config, addresses, &address::interfaces());
+    // A server that cannot say where it listens still serves.
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// The models with one thread and one poll for everybody.

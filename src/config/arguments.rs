@@ -49,9 +49,10 @@ pub struct Arguments {
     /// Listen on this address; may be repeated
     ///
     /// An IP address (127.0.0.1, ::1, [::1], [fe80::1%eth0]) or a host name (localhost, with every
-    /// address it has), each with or without a :PORT; unix:PATH for a unix socket; fd:N for a listening socket that
-    /// systemd or another parent has passed as descriptor N. 0.0.0.0 is every interface; [::] is
-    /// every interface for IPv4, too. Several may stand in one value, with commas between them.
+    /// address it has), each with or without a :PORT; unix:PATH for a unix socket; fd:N for a
+    /// listening socket that systemd or another parent has passed as descriptor N. 0.0.0.0 is
+    /// every interface; [::] is every interface for IPv4, too. Several may stand in one value, with
+    /// commas between them.
     #[arg(
         short,
         long,

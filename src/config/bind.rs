@@ -26,7 +26,8 @@ impl BindArgument {
 }
 
 /// `127.0.0.1`, `127.0.0.1:80`, `::1`, `[::1]`, `[::1]:80`, `[fe80::1%eth0]:80`, `localhost`,
-/// `localhost:80`, `unix:PATH`, `fd:N`. Several colons without brackets are an IPv6 address without a port.
+/// `localhost:80`, `unix:PATH`, `fd:N`. Several colons without brackets are an IPv6 address without
+/// a port.
 impl FromStr for BindArgument {
     type Err = String;
 

@@ -5,7 +5,9 @@
 pub mod arguments;
 pub mod bind;
 pub mod choices;
+mod completions;
 mod environment;
+mod manual;
 mod mistakes;
 mod parser;
 mod texts;
@@ -129,14 +131,10 @@ impl Invocation {
         let arguments =
             Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
         if let Some(shell) = arguments.completions {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command(), "oneloop", &mut script);
-            return Ok(Self::Print(script));
+            return Ok(Self::Print(completions::script(shell)));
         }
         if arguments.man {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
-            return Ok(Self::Print(page));
+            return Ok(Self::Print(manual::page()?));
         }
         let variables = environment::variables(&Arguments::command(), &matches);
         let config = together::check(&arguments, &matches).and_then(|()| Config::new(arguments));
@@ -681,7 +679,7 @@ mod tests {
             assert!(script.contains("idle-timeout"), "{shell}");
         }
         let page = print(&["--man", "nope"]);
-        assert!(page.contains(".TH oneloop 1"), "{page}");
+        assert!(page.contains(".TH ONELOOP 1"), "{page}");
         assert!(page.contains("ONELOOP_SEND_TIMEOUT"), "{page}");
     }
 

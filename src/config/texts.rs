@@ -39,3 +39,19 @@ Signals:
   reopens the log file, and so does SIGHUP; without a log file SIGHUP stops the
   server, as when its terminal closes, but not under nohup."
 );
+
+/// What stands in the manual page only, in the same form.
+pub const MANUAL: &str = "\
+Exit status:
+  0 for a clean stop (SIGTERM, SIGINT) and for what is printed instead of
+  serving; 1 if the server cannot start or go on; 2 if the command line or a
+  variable is wrong.
+
+Files:
+  ROOT/404.html, if it is there, is the body of every 404. Beside a file NAME,
+  NAME.br, NAME.zst and NAME.gz are sent to clients that take the coding. Names
+  that begin with a dot are not served (see --hidden), except ROOT/.well-known.
+
+See also:
+  curl(1), nginx(8), logrotate(8), systemd.service(5), systemd.socket(5)
+";
