@@ -40,6 +40,7 @@
 //! - [`clock`]: what time is it, for the whole turn?
 //! - [`diagnostics`]: what does the server say about itself?
 //! - [`signals`]: what does each signal ask for?
+//! - [`warnings`]: warnings that a request can cause, bounded.
 //!
 //! # The front door
 //!
@@ -73,3 +74,4 @@ pub mod site;
 pub mod subcommands;
 pub mod timers;
 pub mod transport;
+pub mod warnings;

@@ -11,8 +11,11 @@ use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
 use crate::limits::Limits;
 use crate::transport::Transport;
+use crate::warnings::{Limited, Name, name_of};
+use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One peer, as every driver keeps it.
@@ -320,7 +323,45 @@ fn send_file<T: Transport>(
 ) -> io::Result<usize> {
     budget.sends -= 1;
     let most = stretch.left().min(budget.written as u64);
-    let length = transport.send_file(stretch.file(), stretch.offset(), most, copy)?;
+    let sent = transport.send_file(stretch.file(), stretch.offset(), most, copy);
+    match &sent {
+        Ok(0) => report(
+            stretch,
+            &"it ends there; it was truncated while it was sent",
+        ),
+        Err(error) if is_of_the_file(error) => report(stretch, error),
+        _ => {}
+    }
+    let length = sent?;
     budget.written -= length;
     Ok(length)
+}
+
+/// Warns that a response was cut off for want of the bytes of its file.
+fn report(stretch: &Stretch, why: &dyn Display) {
+    static CUT_OFF: Limited = Limited::new();
+    let (name, offset) = (name_of(stretch.file()), stretch.offset());
+    let name = Name(name.as_os_str().as_bytes());
+    CUT_OFF.warn(format_args!(
+        "a response was cut off at byte {offset} of {name}: {why}"
+    ));
+}
+
+/// Whether an error of sending from a file is none of the socket (send(2)).
+fn is_of_the_file(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    !matches!(
+        error.kind(),
+        WouldBlock
+            | Interrupted
+            | BrokenPipe
+            | ConnectionReset
+            | ConnectionAborted
+            | ConnectionRefused
+            | NotConnected
+            | TimedOut
+            | HostUnreachable
+            | NetworkUnreachable
+            | NetworkDown
+    )
 }

@@ -123,7 +123,8 @@ pub struct Arguments {
 
     /// Follow symbolic links that lead out of ROOT
     ///
-    /// Links that stay inside ROOT always work.
+    /// Links that end inside ROOT work without it, also absolute ones. ROOT itself may be a link,
+    /// to a directory or to a single file, wherever it leads.
     #[arg(
         long,
         env = "ONELOOP_FOLLOW_SYMLINKS",

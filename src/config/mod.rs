@@ -280,7 +280,8 @@ fn root(path: &Path, listing: bool) -> Result<Root, ConfigError> {
         }
         // Never opened unless it is a file: opening a FIFO would wait for its writer.
         if kind.is_file() {
-            let absolute = fs::canonicalize(path)?;
+            // A link stays, too: its own name is served, and it may be set anew.
+            let absolute = path::absolute(path)?;
             File::open(&absolute)?;
             return Ok(Some(Root::File(absolute)));
         }

@@ -10,7 +10,7 @@
 //! clock showing it. Such a file is served, but not remembered, and its validators say so.
 
 use super::encoding;
-use super::errors::is_nothing;
+use super::errors::{denied, is_nothing};
 use super::identity::Identity;
 use super::memory::Memory;
 use super::path::SitePath;
@@ -23,7 +23,10 @@ use crate::http::etag::ETag;
 use crate::http::fields::FieldLines;
 use crate::http::negotiate::Coding;
 use crate::limits::Limits;
+use crate::warnings::{Limited, Name};
 use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::fmt::Display;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -110,11 +113,13 @@ pub enum Content {
 pub enum Found {
     /// A regular file.
     File(Arc<Opened>),
-    /// A directory, open for reading.
-    Directory(File),
-    /// Nothing that is served: no such name, not readable, outside the root, or neither a file
-    /// nor a directory.
+    /// A directory. It may be one that cannot be read.
+    Directory,
+    /// No such name.
     Nothing,
+    /// Something that is not served: not readable, outside the root, or neither a file nor a
+    /// directory. Nothing else may be served in its place, as if it were missing.
+    Denied,
 }
 
 impl Files {
@@ -206,12 +211,15 @@ impl Files {
         if let Some(known) = shared {
             return Ok(known.map_or(Found::Nothing, Found::File));
         }
-        let found = self.open(path, content_type, coding, now)?;
+        let found = self.open(path, content_type, coding, now);
+        let found = found.or_else(|error| self.not_found(path, error))?;
         let answer = match &found {
             Found::File(opened) if self.remember(key, opened, now) => return Ok(found),
             Found::File(opened) => Some(opened),
             Found::Nothing => None,
-            Found::Directory(_) => return Ok(found),
+            // The file itself stands for a sibling that is not served.
+            Found::Denied if coding != Coding::Identity => None,
+            Found::Directory | Found::Denied => return Ok(found),
         };
         self.turn.put(key, answer, now, self.limits.shared_in_turn);
         Ok(found)
@@ -249,17 +257,18 @@ impl Files {
         coding: Coding,
         now: Now,
     ) -> io::Result<Found> {
-        if self.root_seen != Some(now.instant) {
-            if let Some(successor) = self.root.successor() {
-                self.root = Arc::new(successor);
+        self.look_at_root(now);
+        // Looked at before it is opened: that alone would be noticed by a FIFO's writer, and by
+        // some devices.
+        match self.with_root(|root| root.attributes(path))?.file_type {
+            FileType::RegularFile => {}
+            FileType::Directory => return Ok(Found::Directory),
+            _ => {
+                let why = "neither a regular file nor a directory";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, why));
             }
-            self.root_seen = Some(now.instant);
         }
-        let file = match self.open_once_more(path) {
-            Ok(file) => file,
-            Err(error) if is_nothing(&error) => return Ok(Found::Nothing),
-            Err(error) => return Err(error),
-        };
+        let file = self.with_root(|root| root.open(path))?;
         let stat = rustix::fs::fstat(&file)?;
         let identity = Identity::of(&stat);
         Ok(match FileType::from_raw_mode(stat.st_mode) {
@@ -272,22 +281,73 @@ impl Files {
                 let opened = self.describe(content, identity, content_type, coding, now);
                 Found::File(Arc::new(opened))
             }
-            FileType::Directory => Found::Directory(file),
-            _ => Found::Nothing,
+            FileType::Directory => Found::Directory,
+            _ => Found::Denied,
         })
     }
 
-    /// Opens, and where no descriptor is left opens again without those that are only kept.
-    fn open_once_more(&mut self, path: SitePath<'_>) -> io::Result<File> {
-        use rustix::io::Errno;
-        let opened = self.root.open(path);
-        let errno = opened.as_ref().err().and_then(Errno::from_io_error);
+    /// The directory `path`, open for reading; inside, why there is none.
+    ///
+    /// # Errors
+    /// Those of [`Files::find`].
+    pub fn open_directory(
+        &mut self,
+        path: SitePath<'_>,
+        now: Now,
+    ) -> io::Result<Result<File, Found>> {
+        self.look_at_root(now);
+        match self.with_root(|root| root.open_directory(path)) {
+            // The descriptor of the root outlives the root. A removed directory has no links left.
+            Ok(directory) if rustix::fs::fstat(&directory)?.st_nlink == 0 => {
+                Ok(Err(Found::Nothing))
+            }
+            Ok(directory) => Ok(Ok(directory)),
+            Err(error) => self.not_found(path, error).map(Err),
+        }
+    }
+
+    /// What an error of looking up `path` means. Everything but a missing name is reported.
+    fn not_found(&self, path: SitePath<'_>, error: io::Error) -> io::Result<Found> {
+        static DENIED: Limited = Limited::new();
+        static FAILED: Limited = Limited::new();
+        if is_nothing(&error) {
+            return Ok(Found::Nothing);
+        }
+        let (root, name) = (self.root.path().display(), Name(path.name()));
+        if let Some((why, advice)) = denied(&error) {
+            let why: &dyn Display = match &why {
+                Some(why) => why,
+                None => &error,
+            };
+            DENIED.warn(format_args!(
+                "answering 404 for {root}/{name}: {why} ({advice})"
+            ));
+            return Ok(Found::Denied);
+        }
+        FAILED.warn(format_args!("cannot read {root}/{name}: {error}"));
+        Err(error)
+    }
+
+    /// Finds out, once in a turn, whether the root's path names another directory by now.
+    fn look_at_root(&mut self, now: Now) {
+        if self.root_seen != Some(now.instant) {
+            if let Some(successor) = self.root.successor() {
+                self.root = Arc::new(successor);
+            }
+            self.root_seen = Some(now.instant);
+        }
+    }
+
+    /// Does `call`, and where no descriptor is left does it again without those that are only kept.
+    fn with_root<T>(&mut self, call: impl Fn(&Root) -> io::Result<T>) -> io::Result<T> {
+        let result = call(&self.root);
+        let errno = result.as_ref().err().and_then(Errno::from_io_error);
         match errno {
             // Both of them: neither may be left out because the other had something to give.
             Some(Errno::MFILE | Errno::NFILE) if self.turn.end() | self.held.clear() => {
-                self.root.open(path)
+                call(&self.root)
             }
-            _ => opened,
+            _ => result,
         }
     }
 

@@ -77,7 +77,8 @@ impl Site {
             }
         }
         let preset = Arc::new(preset);
-        let root = Arc::new(Root::new(root, options.follow_symlinks)?);
+        let root = Root::new(root, options.follow_symlinks)?;
+        let root = Arc::new(root.following(options.only.as_deref()));
         Ok(Self {
             files: Files::new(root, preset.clone(), options.types.clone(), limits.clone()),
             pages: Pages::new(&preset),
@@ -139,6 +140,7 @@ impl Site {
             return self.nothing(request, now);
         }
         let (is_root, has_slash) = (path.name().is_empty(), path.has_slash());
+        let relative_from = path.relative_from();
         if let Some(only) = &self.options.only {
             if !is_root && path.name() != only {
                 return self.nothing(request, now);
@@ -152,14 +154,18 @@ impl Site {
             Ok(Found::File(opened)) if is_root || !has_slash => {
                 self.file(request, opened, name, now)
             }
-            Ok(Found::Directory(_)) => self.redirect(request, name, query),
-            Ok(Found::File(_) | Found::Nothing) => self.nothing(request, now),
+            Ok(Found::Directory) if self.options.only.is_none() => {
+                self.redirect(request, name, relative_from, query)
+            }
+            Ok(Found::Denied) => self.not_found(request, now),
+            Ok(Found::File(_) | Found::Directory | Found::Nothing) => self.nothing(request, now),
             Err(error) => self.trouble(&error, request),
         }
     }
 
     /// An address that ends with a slash. The index files are asked for first: one that is
-    /// remembered saves opening the directory.
+    /// remembered saves opening the directory. One that is there but denied ends the search: its
+    /// owner wants neither the next one nor a listing in its place.
     fn directory(
         &mut self,
         request: &Request<'_>,
@@ -175,15 +181,18 @@ impl Site {
             name.extend_from_slice(self.options.index.get(index).map_or(b"", Vec::as_slice));
             match self.files.find(SitePath::of_name(name), now) {
                 Ok(Found::File(opened)) => return self.file(request, opened, name, now),
-                Ok(_) => name.truncate(length),
+                Ok(Found::Directory | Found::Nothing) => name.truncate(length),
+                Ok(Found::Denied) => return self.not_found(request, now),
                 Err(error) => return self.trouble(&error, request),
             }
         }
-        match self.files.find(SitePath::of_name(name), now) {
-            Ok(Found::Directory(directory)) if self.options.listing => {
-                self.listing(request, directory, query, name, now)
-            }
-            Ok(_) => self.nothing(request, now),
+        if !self.options.listing {
+            return self.nothing(request, now);
+        }
+        match self.files.open_directory(SitePath::of_name(name), now) {
+            Ok(Ok(directory)) => self.listing(request, directory, query, name, now),
+            Ok(Err(Found::Denied)) => self.not_found(request, now),
+            Ok(Err(_)) => self.nothing(request, now),
             Err(error) => self.trouble(&error, request),
         }
     }

@@ -13,6 +13,8 @@ use std::path::Path;
 pub struct SitePath<'b> {
     name: &'b [u8],
     has_slash: bool,
+    /// See [`SitePath::relative_from`].
+    relative_from: Option<usize>,
 }
 
 /// The target's path names nothing that could be a file here (400).
@@ -20,31 +22,48 @@ pub struct SitePath<'b> {
 pub struct Malformed(pub &'static str);
 
 impl<'b> SitePath<'b> {
-    /// Decodes the raw path of a target, which begins with a slash, into `buffer`.
+    /// Decodes the raw path of a target, which begins with a slash, into `buffer`, and resolves
+    /// its segments. `.` and `..` are resolved (RFC 3986 5.2.4) because many clients send them as
+    /// they are, and after decoding, so that no escape hides one. An escaped slash divides
+    /// segments as a plain one does: clients that escape a whole name send it. Empty segments
+    /// vanish. A backslash is an ordinary byte of a name.
     ///
     /// # Errors
-    /// An escape that is none, an escaped NUL, slash or backslash (which another program might
-    /// take for a separator after all), and the segments `.` and `..`: clients resolve those
-    /// themselves (RFC 3986 5.2.4), so one that arrives was meant to.
+    /// A `%` without two hexadecimal digits, NUL, and a path that climbs above the root.
     pub fn decode(raw: &[u8], buffer: &'b mut Vec<u8>) -> Result<Self, Malformed> {
         buffer.clear();
-        for segment in raw
-            .split(|&byte| byte == b'/')
-            .filter(|segment| !segment.is_empty())
-        {
-            if !buffer.is_empty() {
-                buffer.push(b'/');
-            }
-            let start = buffer.len();
-            decode_segment(segment, buffer)?;
-            if matches!(buffer.get(start..), Some(b"." | b"..")) {
-                return Err(Malformed("the path holds a dot segment"));
+        let mut rest = raw.strip_prefix(b"/").unwrap_or(raw);
+        // Where the segment that is being decoded begins in the buffer.
+        let mut start = 0;
+        let mut relative_from = 0;
+        let (mut has_dots, mut differs) = (false, false);
+        while let [byte, after @ ..] = rest {
+            rest = after;
+            let is_escaped = *byte == b'%';
+            let decoded = match is_escaped {
+                true => unescape(&mut rest)?,
+                false => *byte,
+            };
+            match decoded {
+                0 => return Err(Malformed("the path holds NUL")),
+                b'/' => {
+                    let kind = end_segment(buffer, &mut start)?;
+                    has_dots |= kind == Segment::Dots;
+                    differs |= is_escaped || kind == Segment::Empty;
+                    if !is_escaped {
+                        relative_from = start;
+                    }
+                }
+                byte => buffer.push(byte),
             }
         }
-        let has_slash = raw.ends_with(b"/");
+        let last = end_segment(buffer, &mut start)?;
+        // The slash behind the last segment.
+        buffer.pop();
         Ok(Self {
             name: buffer,
-            has_slash,
+            has_slash: last != Segment::Name,
+            relative_from: (!(has_dots && differs)).then_some(relative_from),
         })
     }
 
@@ -53,6 +72,7 @@ impl<'b> SitePath<'b> {
         Self {
             name,
             has_slash: false,
+            relative_from: None,
         }
     }
 
@@ -70,9 +90,16 @@ impl<'b> SitePath<'b> {
         }))
     }
 
-    /// Whether it was written with a slash at its end, as a directory is.
+    /// Whether it was written as a directory is: its last segment is empty, `.` or `..`.
     pub fn has_slash(self) -> bool {
         self.has_slash
+    }
+
+    /// Where in the name a reference relative to the raw path begins: behind its last plain slash.
+    /// `None` where a client may resolve the raw path to another directory than this: it takes
+    /// `..` to remove an empty segment, or one that an escaped slash divides in two.
+    pub fn relative_from(self) -> Option<usize> {
+        self.relative_from
     }
 
     /// Whether a segment begins with a dot. `/.well-known/` at the root does not count: it exists
@@ -96,36 +123,53 @@ pub fn encode(segment: &[u8]) -> impl std::fmt::Display {
     percent_encode(segment, RESERVED)
 }
 
-fn decode_segment(segment: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let mut rest = segment;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        if matches!(byte, 0 | b'\\') {
-            return Err(Malformed("the path holds a backslash or NUL"));
+/// What a segment turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Segment {
+    Empty,
+    /// `.` or `..`.
+    Dots,
+    Name,
+}
+
+/// Ends the segment that begins at `start` of `buffer`: a name gets a slash behind it, everything
+/// else is taken away, and `..` takes the name before it along.
+fn end_segment(buffer: &mut Vec<u8>, start: &mut usize) -> Result<Segment, Malformed> {
+    let kind = match buffer.get(*start..) {
+        None | Some(b"") => return Ok(Segment::Empty),
+        Some(b".") => {
+            buffer.truncate(*start);
+            Segment::Dots
         }
-        if *byte != b'%' {
-            out.push(*byte);
-            continue;
+        Some(b"..") => {
+            let above = start
+                .checked_sub(1)
+                .and_then(|end| buffer.get(..end))
+                .ok_or(Malformed("the path climbs above the root"))?;
+            let before = above.iter().rposition(|&byte| byte == b'/');
+            buffer.truncate(before.map_or(0, |slash| slash + 1));
+            Segment::Dots
         }
-        let [high, low, after @ ..] = after else {
-            return Err(Malformed(
-                "the path holds a % without two hexadecimal digits",
-            ));
-        };
-        let (Some(high), Some(low)) = (hex(*high), hex(*low)) else {
-            return Err(Malformed(
-                "the path holds a % without two hexadecimal digits",
-            ));
-        };
-        match high << 4 | low {
-            0 | b'/' | b'\\' => {
-                return Err(Malformed("the path holds an escaped separator or NUL"));
-            }
-            byte => out.push(byte),
+        Some(_) => {
+            buffer.push(b'/');
+            Segment::Name
         }
-        rest = after;
+    };
+    *start = buffer.len();
+    Ok(kind)
+}
+
+/// Takes two hexadecimal digits off the front of `rest`.
+fn unescape(rest: &mut &[u8]) -> Result<u8, Malformed> {
+    if let [high, low, after @ ..] = *rest
+        && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+    {
+        *rest = after;
+        return Ok(high << 4 | low);
     }
-    Ok(())
+    Err(Malformed(
+        "the path holds a % without two hexadecimal digits",
+    ))
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -171,31 +215,80 @@ mod tests {
     }
 
     #[test]
-    fn whatever_could_climb_or_confuse_is_refused() {
+    fn dot_segments_are_resolved_after_decoding() {
+        for (raw, name, has_slash) in [
+            ("/.", "", true),
+            ("/./", "", true),
+            ("/./a", "a", false),
+            ("/%2e/%2E/a", "a", false),
+            ("/a/.", "a", true),
+            ("/a/..", "", true),
+            ("/a/../b", "b", false),
+            ("/a/b/../../c/", "c", true),
+            ("/a/b/%2e%2E/c", "a/c", false),
+            ("/a/.%2e/b", "b", false),
+            ("/a//../b", "b", false),
+            ("/a/b/..", "a", true),
+            ("/a%2fb", "a/b", false),
+            ("/a%2Fb%2f", "a/b", true),
+            ("/%2fa", "a", false),
+            ("/a%2f%2e%2e%2fb", "b", false),
+            ("/%5c", r"\\", false),
+            ("/..%5Ca", r"..\\a", false),
+            (r"/a\b", r"a\\b", false),
+        ] {
+            assert_eq!(decode(raw), Ok((name.to_owned(), has_slash)), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_climbs_or_cannot_be_decoded_is_refused() {
         for raw in [
             "/..",
             "/../a",
-            "/a/..",
-            "/a/../b",
-            "/.",
-            "/./a",
-            "/a/.",
-            "/%2e",
+            "/a/../..",
+            "/a/../../a",
+            "/./..",
+            "//..",
+            "/a//../../b",
             "/%2e%2E/a",
             "/.%2e/",
+            "/..%2fa",
+            "/%2e%2e%2fa",
+            "/a%2f..%2f..",
             "/%00",
             "/a%00.html",
-            "/a%2fb",
-            "/a%2Fb",
-            "/%5c",
-            "/..%5Ca",
+            "/a%00/../b",
             "/%",
             "/%4",
             "/%zz",
             "/%%61",
             "/a%2",
+            "/%2/f",
         ] {
             assert!(decode(raw).is_err(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_relative_reference_begins_behind_the_last_plain_slash() {
+        for (raw, rest) in [
+            ("/a", Some("a")),
+            ("/a/b", Some("b")),
+            ("//a///b", Some("b")),
+            ("/a%2fb", Some("a/b")),
+            ("/a/b%2fc", Some("b/c")),
+            ("/a%2fb/c", Some("c")),
+            ("/a/../b", Some("b")),
+            ("/a/%2e/b", Some("b")),
+            ("/a//../b", None),
+            ("/a%2fb/../c", None),
+            ("/a/b%2f..%2f..%2fc", None),
+        ] {
+            let mut buffer = Vec::new();
+            let path = SitePath::decode(raw.as_bytes(), &mut buffer).unwrap();
+            let found = path.relative_from().map(|from| &path.name()[from..]);
+            assert_eq!(found, rest.map(str::as_bytes), "{raw}");
         }
     }
 

@@ -16,16 +16,22 @@ use std::sync::Arc;
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 impl Site {
-    /// To the same address with a slash. Relative, so that it holds behind any proxy and can
-    /// name no other host.
+    /// To the same address with a slash. Relative from `relative_from` of its name on, so that it
+    /// holds behind any proxy and can name no other host; where a client may resolve a relative
+    /// one differently, the whole path.
     pub(super) fn redirect(
         &self,
         request: &Request<'_>,
         name: &[u8],
+        relative_from: Option<usize>,
         query: Option<&[u8]>,
     ) -> Response {
-        let last = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        let mut location = format!("./{}/", path::encode(last)).into_bytes();
+        let rest = relative_from.and_then(|from| name.get(from..));
+        let mut location = if rest.is_some() { "./" } else { "/" }.to_owned();
+        for segment in rest.unwrap_or(name).split(|&byte| byte == b'/') {
+            location += &format!("{}/", path::encode(segment));
+        }
+        let mut location = location.into_bytes();
         if let Some(query) = query {
             location.push(b'?');
             location.extend_from_slice(query);
@@ -46,11 +52,17 @@ impl Site {
                         response.fields.push("Vary", "Accept");
                         return response;
                     }
-                    Ok(_) => {}
+                    Ok(Found::Directory | Found::Nothing) => {}
+                    Ok(Found::Denied) => break,
                     Err(error) => return self.trouble(&error, request),
                 }
             }
         }
+        self.not_found(request, now)
+    }
+
+    /// The site's own page for what is not found, or the server's.
+    pub(super) fn not_found(&mut self, request: &Request<'_>, now: Now) -> Response {
         if self.options.only.is_none() {
             let own = self.files.find(SitePath::of_name(b"404.html"), now);
             if let Ok(Found::File(opened)) = own {
@@ -90,7 +102,6 @@ impl Site {
             log::debug!("answering 503: {error}");
             return self.busy(request);
         }
-        log::error!("cannot read a file: {error}");
         self.page(Status::INTERNAL_ERROR, request)
     }
 

@@ -4,11 +4,16 @@
 //! (openat2(2), RESOLVE_BENEATH), which resolves names and cannot be raced; cap-std asks it,
 //! and walks segment by segment where it cannot be asked. What was opened is then looked at
 //! through its descriptor, so nothing is checked under a name that means another file by then.
+//!
+//! The kernel refuses a link that is absolute, or leads through a directory above the root, even
+//! where it ends inside. Such a name is resolved here (realpath(3)), and what it resolves to is
+//! opened as every other name is: if it has changed by then, the kernel still refuses to leave.
 
 use super::path::SitePath;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, Stat};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -24,6 +29,8 @@ pub struct Root {
     identity: (u64, u64),
     /// The owner of the server wants symlinks followed wherever they lead.
     follow: bool,
+    /// The one name that is followed wherever it leads, as the owner named it.
+    named: Option<Box<[u8]>>,
 }
 
 /// What a directory page says of a file.
@@ -68,7 +75,20 @@ impl Root {
             path,
             identity,
             follow,
+            named: None,
         })
+    }
+
+    /// The same, following the link `name` in it wherever it leads.
+    #[must_use]
+    pub fn following(self, name: Option<&[u8]>) -> Self {
+        let named = name.map(Box::from);
+        Self { named, ..self }
+    }
+
+    /// Where it was found.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The directory that the root's path names by now, if that is another one: somebody has
@@ -78,23 +98,66 @@ impl Root {
         if identity(&stat) == self.identity {
             return None;
         }
-        Self::new(&self.path, self.follow).ok()
+        let successor = Self::new(&self.path, self.follow).ok()?;
+        Some(successor.following(self.named.as_deref()))
     }
 
-    /// Opens whatever `path` names, for reading; it may be a directory or something stranger.
+    /// Opens whatever `path` names, for reading. Look at its attributes before: a FIFO's writer
+    /// notices that it is opened.
     ///
     /// # Errors
-    /// Those of openat2(2). A name that leads outside is `PermissionDenied`.
+    /// Those of openat2(2). A name that leads outside is `EXDEV`.
     pub fn open(&self, path: SitePath<'_>) -> io::Result<File> {
-        if self.follow {
-            let file = rustix::fs::openat(&self.dir, path.as_path(), FLAGS, Mode::empty())?;
+        self.open_with(path, FLAGS)
+    }
+
+    /// Opens the directory that `path` names, for reading.
+    ///
+    /// # Errors
+    /// Those of [`Root::open`]; `ENOTDIR` for what is none, which is not opened.
+    pub fn open_directory(&self, path: SitePath<'_>) -> io::Result<File> {
+        self.open_with(path, FLAGS.union(OFlags::DIRECTORY))
+    }
+
+    fn open_with(&self, path: SitePath<'_>, flags: OFlags) -> io::Result<File> {
+        if self.follows(path) {
+            let file = rustix::fs::openat(&self.dir, path.as_path(), flags, Mode::empty())?;
             return Ok(File::from(file));
         }
         let mut options = OpenOptions::new();
         options
             .read(true)
-            .custom_flags(FLAGS.difference(OFlags::CLOEXEC).bits().cast_signed());
-        Ok(self.dir.open_with(path.as_path(), &options)?.into_std())
+            .custom_flags(flags.difference(OFlags::CLOEXEC).bits().cast_signed());
+        let file = self.beneath(path, |path| self.dir.open_with(path, &options))?;
+        Ok(file.into_std())
+    }
+
+    fn follows(&self, path: SitePath<'_>) -> bool {
+        self.follow || self.named.as_deref() == Some(path.name())
+    }
+
+    /// Does `call` with `path`; once more, if that is refused for leaving the root, with what it
+    /// resolves to, if that is inside.
+    fn beneath<T>(
+        &self,
+        path: SitePath<'_>,
+        call: impl Fn(&Path) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let result = call(path.as_path());
+        if !result.as_ref().is_err_and(leaves) {
+            return result;
+        }
+        let outside = || io::Error::from(Errno::XDEV);
+        let inside = self.resolve(path).ok_or_else(outside)?;
+        call(&inside).map_err(|error| if leaves(&error) { outside() } else { error })
+    }
+
+    /// The name beneath the root of what `path` leads to, all links resolved.
+    fn resolve(&self, path: SitePath<'_>) -> Option<PathBuf> {
+        let root = self.path.canonicalize().ok()?;
+        let target = root.join(path.as_path()).canonicalize().ok()?;
+        // The root itself is `.`, and so is never empty.
+        Some(Path::new(".").join(target.strip_prefix(&root).ok()?))
     }
 
     /// What `path` names now, without opening it, and from the root's own path on, which may name
@@ -112,22 +175,30 @@ impl Root {
     }
 
     /// The attributes of what `path` leads to, if [`Root::open`] would get there: the same
-    /// resolution beneath the root, but without opening, so that a FIFO is no danger and an
-    /// unreadable file is seen. For symlinks in a directory that is shown.
+    /// resolution beneath the root, but without opening, so that a FIFO's writer does not notice
+    /// and an unreadable file is seen.
     ///
     /// # Errors
-    /// Those of openat2(2). A name that leads outside is `PermissionDenied`.
+    /// Those of openat2(2). A name that leads outside is `EXDEV`.
     pub fn attributes(&self, path: SitePath<'_>) -> io::Result<Attributes> {
-        if self.follow {
+        if self.follows(path) {
             return Ok(rustix::fs::statat(&self.dir, path.as_path(), AtFlags::empty())?.into());
         }
-        let metadata = self.dir.metadata(path.as_path())?;
+        let metadata = self.beneath(path, |path| self.dir.metadata(path))?;
         Ok(Attributes {
             // Systems with a mode of 16 bits widen it here; nothing is lost on the way back.
             file_type: FileType::from_raw_mode(metadata.mode() as RawMode),
             size: metadata.size(),
             modified: metadata.mtime(),
         })
+    }
+}
+
+/// Whether cap-std or the kernel says that a name leads out of the root.
+fn leaves(error: &io::Error) -> bool {
+    match Errno::from_io_error(error) {
+        Some(errno) => errno == Errno::XDEV,
+        None => error.kind() == io::ErrorKind::PermissionDenied,
     }
 }
 

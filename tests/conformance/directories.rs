@@ -29,9 +29,18 @@ fn redirects() {
             "GET /dir HTTP/1.1\r\nHost: evil.org\r\n\r\n" => redirect("./dir/");
         "a backslash makes no host":
             get("/\\evil.com") => bad("the target holds a byte that must be percent-encoded");
-        "nor does an escaped one":
-            get("/%5cevil.com")
-            => page("400 Bad Request", "the path holds an escaped separator or NUL");
+        "nor does an escaped one": get("/%5cevil.com") => redirect("./%5Cevil.com/");
+        "an escaped slash makes no host": get("/%2Fevil.com") => redirect("./evil.com/");
+        "an escaped slash is in the client's last segment":
+            get("/outer%2Finner") => redirect("./outer/inner/");
+        "and in an earlier one": get("/outer%2F/inner") => redirect("./inner/");
+        "a dot": get("/./outer/./inner") => redirect("./inner/");
+        "dot-dot": get("/dir/../outer/inner") => redirect("./inner/");
+        "dot-dot behind an empty segment: clients resolve that differently":
+            get("/outer//../dir") => redirect("/dir/");
+        "or behind an escaped slash": get("/outer%2Finner/../inner?x") => redirect("/outer/inner/?x");
+        "within a client's segment": get("/outer/inner%2F..%2Finner") => redirect("/outer/inner/");
+        "no host comes of that": get("/%2F/a/..//evil.com") => redirect("/evil.com/");
         "an escaped line end splits nothing": get("/%0d%0aX:%20y") => not_found();
         "nor does one in the query": get("/dir?%0d%0aX:%20y") => redirect("./dir/?%0d%0aX:%20y");
         "a link to a directory, too": get("/link-to-dir") => redirect("./link-to-dir/");

@@ -1,6 +1,6 @@
 //! Symlinks, and what is neither a file nor a directory.
 
-use crate::root::everything;
+use crate::root::{Tree, everything};
 use crate::runner::{Setting, play, play_with};
 use crate::script::*;
 
@@ -14,8 +14,16 @@ fn links() {
         "a link up, through a link": get("/link-to-dir/up.txt") => text("hello");
         "a link out of the root": get("/out.txt") => not_found();
         "an absolute link out of the root": get("/out-by-name.txt") => not_found();
-        "an absolute link is not beneath the root, wherever it leads":
-            get("/in-by-name.txt") => not_found();
+        "an absolute link into the root": get("/in-by-name.txt") => text("hello");
+        "a link that leaves the root and comes back": get("/out-and-in.txt") => text("hello");
+        "the same of a directory": get("/out-and-in") => redirect("./out-and-in/");
+        "a file in it": get("/out-and-in/inner.txt") => text("inner");
+        "a link in it": get("/out-and-in/up.txt") => text("hello");
+        "a link to the root, and again": get("/to-root/to-root/hello.txt") => text("hello");
+        "the root through a link": get("/to-root/") => html("<h1>home</h1>");
+        "an absolute link to nothing": get("/nothing-by-name.txt") => not_found();
+        "a link whose name begins as the root's does": get("/beside.txt") => not_found();
+        "out through a link that comes back": get("/to-root/out.txt") => not_found();
         "a directory outside": get("/out/") => not_found();
         "a directory outside has no slash": get("/out") => not_found();
         "a file in a directory outside": get("/out/file.txt") => not_found();
@@ -43,9 +51,80 @@ fn links_that_are_followed() {
         "a link to nothing": get("/dangling.txt") => not_found();
         "a link to itself": get("/loop.txt") => not_found();
         "dot-dot is no link":
-            get("/../secret.txt") => page("400 Bad Request", "the path holds a dot segment");
+            get("/../secret.txt") => page("400 Bad Request", "the path climbs above the root");
         "a FIFO is still none": get("/fifo.txt") => not_found();
         "nor through a link": get("/link-to-fifo.txt") => not_found();
     };
     play_with(&setting, &everything().root(), table);
+}
+
+/// What may not be served is not replaced: not by a listing, the next index, or the application.
+#[test]
+fn what_is_denied_is_not_taken_to_be_missing() {
+    let tree = Tree::of(&[
+        ("b.html", "the application"),
+        ("dir/b.html", "the next index"),
+        ("dir/page", "a page"),
+        ("page.txt", "plain"),
+        ("listed/page", "a page"),
+    ]);
+    tree.write(b"../secret.txt", b"secret");
+    for name in ["dir/a.html", "out", "page.txt.gz"] {
+        tree.link(name, tree.root().join("../secret.txt"));
+    }
+    tree.fifo("listed/a.html");
+    tree.link("loop", "loop");
+    let options = &["--index", "a.html", "--index", "b.html", "--spa"];
+    let page = |name: &str| get(name).field("Accept: text/html");
+    let missing = || html_page("404 Not Found", "there is nothing at this address");
+    let table = rows! {
+        "an index that is denied hides the next one": get("/dir/") => not_found();
+        "and the listing": get("/listed/") => not_found();
+        "as JSON, too": get("/listed/?format=json") => not_found();
+        "what is beside it is served": get("/listed/page") => binary("a page");
+        "a link out is no page of the application": page("/out") => missing();
+        "nor is a loop": page("/loop") => missing();
+        "nor is a directory whose index is denied": page("/dir/") => missing();
+        "a file is served whose sibling is denied":
+            get("/page.txt").field("Accept-Encoding: gzip") => text("plain");
+    };
+    play_with(&Setting::of(options), &tree.root(), table);
+    let tree = Tree::of(&[("b.html", "the next index")]);
+    for name in ["a.html", "404.html"] {
+        tree.link(name, "/dev/null");
+    }
+    let table = rows! {
+        "the root's index": get("/") => not_found();
+        "an application whose page is denied is not another one": page("/a/page") => missing();
+    };
+    play_with(&Setting::of(options), &tree.root(), table);
+}
+
+#[test]
+fn a_link_that_is_the_root_is_served_by_its_own_name_and_followed() {
+    let tree = Tree::of(&[("v1/page.html", "<p>1"), ("other.html", "other")]);
+    tree.link("current.html", "v1/page.html");
+    tree.write(b"../away.html", b"<p>away");
+    tree.link("away.html", "../away.html");
+    tree.link("away.html.gz", "../away.html");
+    let table = |name: &'static str, bytes: &'static str| {
+        rows! {
+            "by its name": get(name) => html(bytes);
+            "at the root": get("/") => html(bytes);
+            "with a dot": get("/./") => html(bytes);
+            "no other": get("/other.html") => not_found();
+            "not by the name it leads to": get("/page.html") => not_found();
+            "nor by a directory's": get(&format!("{name}/")) => not_found();
+            "a sibling is not followed":
+                get("/").field("Accept-Encoding: gzip") => html(bytes);
+        }
+    };
+    for (link, bytes) in [("current.html", "<p>1"), ("away.html", "<p>away")] {
+        let name = ["/", link].concat().leak();
+        play_with(
+            &Setting::of(&[]),
+            &tree.root().join(link),
+            table(name, bytes),
+        );
+    }
 }

@@ -50,36 +50,87 @@ fn names() {
 }
 
 #[test]
+fn dot_segments_are_resolved() {
+    let table = rows! {
+        "a dot at the front, as apt and rclone send it": get("/./hello.txt") => text("hello");
+        "an escaped dot": get("/%2e/hello.txt") => text("hello");
+        "several": get("/././dir/./inner.txt") => text("inner");
+        "up and down": get("/dir/../hello.txt") => text("hello");
+        "escaped in part": get("/dir/.%2E/hello.txt") => text("hello");
+        "escaped whole": get("/dir/%2e%2e/hello.txt") => text("hello");
+        "two slashes are one here, too": get("/dir//../hello.txt") => text("hello");
+        "in absolute-form": get("http://a/dir/../hello.txt") => text("hello");
+        "what is left out need not be there": get("/nothing/../hello.txt") => text("hello");
+        "nor be a directory": get("/hello.txt/../hello.txt") => text("hello");
+        "nor be shown": get("/.git/../hello.txt") => text("hello");
+        "what is left may be hidden": get("/dir/../.git/config") => not_found();
+        "links are not looked at": get("/link-to-dir/../hello.txt") => text("hello");
+        "a dot at the end is a directory's": get("/indexed/.") => html("<h1>index</h1>");
+        "with a slash": get("/indexed/./") => html("<h1>index</h1>");
+        "and escaped": get("/indexed/%2E") => html("<h1>index</h1>");
+        "dot-dot at the end": get("/dir/..") => html("<h1>home</h1>");
+        "with a slash, too": get("/dir/../") => html("<h1>home</h1>");
+        "a dot alone": get("/.") => html("<h1>home</h1>");
+        "a dot behind a file": get("/hello.txt/.") => not_found();
+        "a dot in the query is none": get("/hello.txt?/../..") => text("hello");
+        "HEAD": head("/./hello.txt") => text("hello").headless();
+    };
+    play(&everything(), table);
+}
+
+#[test]
+fn an_escaped_slash_is_a_slash_and_a_backslash_a_byte() {
+    let table = rows! {
+        "an escaped slash": get("/dir%2Finner.txt") => text("inner");
+        "in lower case, as npm sends it": get("/dir%2finner.txt") => text("inner");
+        "it is decoded once": get("/dir%252Finner.txt") => not_found();
+        "at the front": get("/%2Fhello.txt") => text("hello");
+        "two of them": get("/dir%2F%2Finner.txt") => text("inner");
+        "at the end": get("/indexed%2F") => html("<h1>index</h1>");
+        "behind a file": get("/hello.txt%2F") => not_found();
+        "with dot-dot, inside": get("/dir%2F..%2Fhello.txt") => text("hello");
+        "a hidden name behind one": get("/dir%2F.inner") => not_found();
+        "a backslash": get("/back%5Cslash.txt") => text("named");
+        "in lower case": get("/back%5cslash.txt") => text("named");
+        "a backslash divides nothing": get("/dir%5Cinner.txt") => not_found();
+        "nor does it climb": get("/..%5Csecret.txt") => not_found();
+    };
+    play(&everything(), table);
+}
+
+#[test]
 fn names_that_are_none() {
-    const DOTS: &str = "the path holds a dot segment";
-    const ESCAPED: &str = "the path holds an escaped separator or NUL";
+    const CLIMBS: &str = "the path climbs above the root";
+    const NUL: &str = "the path holds NUL";
     const NONE: &str = "the path holds a % without two hexadecimal digits";
-    const INCOMPLETE: &str = "the path holds a % without two hexadecimal digits";
     let malformed = |why| page("400 Bad Request", why);
     let table = rows! {
-        "dot-dot": get("/../secret.txt") => malformed(DOTS);
-        "dot-dot in the middle": get("/dir/../hello.txt") => malformed(DOTS);
-        "dot-dot at the end": get("/dir/..") => malformed(DOTS);
-        "dot-dot with a slash": get("/dir/../") => malformed(DOTS);
-        "escaped dot-dot": get("/%2e%2e/secret.txt") => malformed(DOTS);
-        "half-escaped dot-dot": get("/.%2E/secret.txt") => malformed(DOTS);
-        "dot-dot behind slashes": get("//..//secret.txt") => malformed(DOTS);
-        "dot-dot in absolute-form": get("http://a/../secret.txt") => malformed(DOTS);
-        "dot": get("/./hello.txt") => malformed(DOTS);
-        "escaped dot": get("/%2e/hello.txt") => malformed(DOTS);
+        "dot-dot": get("/../secret.txt") => malformed(CLIMBS);
+        "dot-dot alone": get("/..") => malformed(CLIMBS);
+        "back into the root": get("/../root/hello.txt") => malformed(CLIMBS);
+        "one more than there are": get("/dir/../../secret.txt") => malformed(CLIMBS);
+        "at the end": get("/dir/../..") => malformed(CLIMBS);
+        "escaped dot-dot": get("/%2e%2e/secret.txt") => malformed(CLIMBS);
+        "half-escaped dot-dot": get("/.%2E/secret.txt") => malformed(CLIMBS);
+        "dot-dot behind slashes": get("//..//secret.txt") => malformed(CLIMBS);
+        "empty segments are nothing to climb from":
+            get("/dir//../../secret.txt") => malformed(CLIMBS);
+        "dots are nothing to climb from": get("/./../secret.txt") => malformed(CLIMBS);
+        "dot-dot in absolute-form": get("http://a/../secret.txt") => malformed(CLIMBS);
+        "an escaped slash and dot-dot": get("/..%2fsecret.txt") => malformed(CLIMBS);
+        "all of it escaped": get("/%2e%2e%2fsecret.txt") => malformed(CLIMBS);
+        "escaped, from a directory": get("/dir/%2e%2e%2f%2e%2e%2fsecret.txt") => malformed(CLIMBS);
         "dot-dot escaped twice is a name": get("/%252e%252e/secret.txt") => not_found();
         "dot-dot with a parameter is a hidden name": get("/..;/secret.txt") => not_found();
         "three dots are a hidden name": get("/.../secret.txt") => not_found();
-        "an escaped slash": get("/dir%2Finner.txt") => malformed(ESCAPED);
-        "an escaped slash and dot-dot": get("/..%2fsecret.txt") => malformed(ESCAPED);
-        "an escaped backslash": get("/back%5Cslash.txt") => malformed(ESCAPED);
-        "an escaped NUL": get("/hello.txt%00.html") => malformed(ESCAPED);
+        "an escaped NUL": get("/hello.txt%00.html") => malformed(NUL);
+        "NUL in what would be left out": get("/a%00/../hello.txt") => malformed(NUL);
         "an escape of no number": get("/%zz") => malformed(NONE);
         "an escape of half a number": get("/%4g") => malformed(NONE);
         "an escape with a sign": get("/%+1") => malformed(NONE);
-        "half an escape": get("/hello%2") => malformed(INCOMPLETE);
-        "a percent sign alone": get("/100%") => malformed(INCOMPLETE);
-        "an escape across a slash": get("/%2/1") => malformed(INCOMPLETE);
+        "half an escape": get("/hello%2") => malformed(NONE);
+        "a percent sign alone": get("/100%") => malformed(NONE);
+        "an escape across a slash": get("/%2/1") => malformed(NONE);
         "HEAD has no body": head("/%zz") => malformed(NONE).headless();
         "a browser is told in HTML":
             get("/%zz").field("Accept: text/html") => html_page("400 Bad Request", NONE);

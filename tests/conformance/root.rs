@@ -70,7 +70,13 @@ impl Tree {
         self.root().join(OsStr::from_bytes(name))
     }
 
-    fn link(&self, name: &str, target: impl AsRef<Path>) {
+    pub fn fifo(&self, name: &str) {
+        use rustix::fs::{CWD, Mode};
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mkfifoat(CWD, self.path(name.as_bytes()), mode).expect("a FIFO");
+    }
+
+    pub fn link(&self, name: &str, target: impl AsRef<Path>) {
         symlink(target, self.path(name.as_bytes())).expect("a symlink");
     }
 }
@@ -94,6 +100,7 @@ pub fn everything() -> Tree {
         ("indexed/index.html", "<h1>index</h1>"),
         ("outer/inner/file.txt", "deep"),
         ("evil.com/file.txt", "not evil"),
+        ("\\evil.com/file.txt", "not evil"),
         ("sub dir/file.txt", "in a sub dir"),
         ("ab:c/file.txt", "behind a colon"),
     ]);
@@ -207,14 +214,19 @@ fn add_links(tree: &Tree) {
     tree.link("out-by-name.txt", tree.root().join("../secret.txt"));
     tree.link("in-by-name.txt", tree.root().join("hello.txt"));
     tree.link("out", "../outside");
+    tree.link("out-and-in.txt", "../root/hello.txt");
+    tree.link("out-and-in", "../root/dir");
+    tree.link("to-root", tree.root());
+    tree.link("nothing-by-name.txt", tree.root().join("nothing"));
+    // Its target is `root2`.
+    tree.write(b"../root2/file.txt", b"beside");
+    tree.link("beside.txt", "../root2/file.txt");
     tree.link("dangling.txt", "nothing.txt");
     tree.link("loop.txt", "loop.txt");
 }
 
 fn add_strange(tree: &Tree) {
-    use rustix::fs::{CWD, Mode};
-    let mode = Mode::RUSR | Mode::WUSR;
-    rustix::fs::mkfifoat(CWD, tree.path(b"fifo.txt"), mode).expect("a FIFO");
+    tree.fifo("fifo.txt");
     tree.link("link-to-fifo.txt", "fifo.txt");
     UnixListener::bind(tree.path(b"socket.txt")).expect("a socket");
 }

@@ -1,7 +1,7 @@
 //! A tree that changes while it is served, and what is in it that is no file.
 
 use crate::client::{Client, Ending, get};
-use crate::process::{Launch, site, skipped};
+use crate::process::{Launch, eventually, site, skipped};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
@@ -17,8 +17,7 @@ const MIB: usize = 1024 * 1024;
 const LARGE: usize = 24 * MIB;
 
 /// Opening a FIFO waits for a writer, opening a terminal for a carrier, reading /dev/zero for
-/// ever; in a single thread everybody would wait along. Red without O_NONBLOCK in
-/// `site::root::FLAGS`, and with a file type that nobody looks at.
+/// ever; in a single thread everybody would wait along. Red with a file type that nobody looks at.
 #[test]
 fn what_is_no_regular_file_is_a_404_at_once_and_holds_nobody_up() {
     let root = site(&[("small", b"small")]);
@@ -50,12 +49,139 @@ fn what_is_no_regular_file_is_a_404_at_once_and_holds_nobody_up() {
     }
 }
 
+/// A writer that waits for a FIFO's reader takes whoever opens it for that, writes, and dies of
+/// SIGPIPE. inotify(7) tells of every open. Red where a file is opened before its type is known.
+#[test]
+fn a_fifo_is_never_opened_whatever_it_stands_for() {
+    use rustix::fs::inotify;
+    let root = site(&[("page.txt", b"page"), ("dir/page", b"page")]);
+    let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
+    let events = inotify::init(flags).unwrap();
+    for name in [
+        "fifo",
+        "page.txt.gz",
+        "index.html",
+        "dir/index.html",
+        "404.html",
+    ] {
+        let fifo = root.path().join(name);
+        mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+        inotify::add_watch(&events, &fifo, inotify::WatchFlags::OPEN).unwrap();
+    }
+    symlink("fifo", root.path().join("link")).unwrap();
+    symlink(root.path().join("fifo"), root.path().join("absolute")).unwrap();
+    for args in ["", "--follow-symlinks", "--spa"] {
+        let server = Launch::of(&root).with(args).start();
+        let mut client = Client::of(&server);
+        for path in [
+            "/fifo",
+            "/fifo/",
+            "/link",
+            "/absolute",
+            "/",
+            "/dir/",
+            "/dir/?format=json",
+        ] {
+            client.send(format!(
+                "GET {path} HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n"
+            ));
+            assert_eq!(client.answer().status(), 404, "{path} {args}");
+        }
+        client.send("GET /page.txt HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+        assert_eq!(client.answer().body, b"page");
+    }
+    let opened = rustix::io::read(&events, &mut [0; 4096]);
+    assert_eq!(opened, Err(rustix::io::Errno::AGAIN), "it was opened");
+}
+
+/// Tools that build a site remove its directory first. An empty listing would be a lie, and a cache
+/// or a mirror would believe it. Red where nobody asks whether the directory is still there.
+#[test]
+fn a_root_that_is_removed_is_a_404_until_it_is_back() {
+    let place = site(&[("www/page", b"page")]);
+    let root = place.path().join("www");
+    let server = Launch::of(&root).start();
+    let expect = |status: u16| {
+        for path in ["/", "/?format=json", "/page"] {
+            let head = Client::saying(&server, format!("GET {path} HTTP/1.0\r\n\r\n")).head();
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{path}: {head}"
+            );
+        }
+    };
+    for _ in 0..2 {
+        expect(200);
+        fs::remove_dir_all(&root).unwrap();
+        expect(404);
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("page"), "page").unwrap();
+    }
+    expect(200);
+}
+
+/// The owner of a server must learn why a file is not served. Whoever asks must not fill the disk
+/// with it.
+#[test]
+fn what_is_denied_is_warned_of_once() {
+    let root = site(&[("dir/page", b"page")]);
+    symlink("/etc/passwd", root.path().join("out")).unwrap();
+    symlink("loop", root.path().join("loop")).unwrap();
+    symlink("../..", root.path().join("dir/up")).unwrap();
+    let server = Launch::of(&root).start();
+    let mut client = Client::of(&server);
+    for at in 0..100 {
+        for name in ["out", "loop", "nothing", "dir/page/nothing"] {
+            assert_eq!(client.ask(&format!("/{name}")).status(), 404);
+        }
+        assert_eq!(client.ask(&format!("/dir/up/{at}")).status(), 404);
+    }
+    let place = root.path().display();
+    let out = format!(
+        "answering 404 for {place}/out: a symbolic link leads out of ROOT, or to nothing (to follow \
+         links that lead out: --follow-symlinks)"
+    );
+    let looped = format!(
+        "answering 404 for {place}/loop: Too many levels of symbolic links (os error 40) (check the \
+         symbolic links it leads through)"
+    );
+    let all_said = || {
+        let said = server.diagnostics();
+        said.contains(&out) && said.contains(&looped)
+    };
+    eventually("both warnings", all_said);
+    let said = server.diagnostics();
+    for text in [&out, &looped] {
+        assert_eq!(said.matches(text).count(), 1, "{text}\n{said}");
+    }
+    let count = said.matches("answering 404").count();
+    assert!((3..=20).contains(&count), "{count} lines:\n{said}");
+    assert!(!said.contains("/nothing"), "{said}");
+}
+
 #[test]
 fn a_file_that_the_server_may_not_read_is_a_404() {
-    let root = site(&[("small", b"small"), ("secret", b"secret")]);
-    let open = Permissions::from_mode(0o755);
-    fs::set_permissions(root.path(), open).unwrap();
-    fs::set_permissions(root.path().join("secret"), Permissions::from_mode(0o000)).unwrap();
+    let root = site(&[
+        ("small", b"small"),
+        ("secret", b"secret"),
+        ("indexed/index.html", b"secret"),
+        ("searched/index.html", b"index"),
+        ("unlisted/page", b"page"),
+        ("closed/index.html", b"secret"),
+        ("page.txt", b"page"),
+        ("page.txt.gz", b"secret"),
+    ]);
+    for (name, mode) in [
+        ("", 0o755),
+        ("secret", 0),
+        ("indexed/index.html", 0),
+        ("searched", 0o711),
+        ("unlisted", 0o711),
+        ("closed", 0o600),
+        ("page.txt.gz", 0),
+    ] {
+        fs::set_permissions(root.path().join(name), Permissions::from_mode(mode)).unwrap();
+    }
     let mut launch = Launch::of(&root);
     if rustix::process::geteuid().is_root() {
         // For root there is nothing that it may not read.
@@ -68,8 +194,40 @@ fn a_file_that_the_server_may_not_read_is_a_404() {
     }
     let server = launch.start();
     let mut client = Client::of(&server);
-    assert_eq!(client.ask("/secret").status(), 404);
-    assert_eq!(client.ask("/small").status(), 200);
+    for (path, status) in [
+        ("/secret", 404),
+        ("/indexed", 301),
+        // No listing in its place.
+        ("/indexed/", 404),
+        ("/indexed/?format=json", 404),
+        // What may be searched and not read has no listing. Everything else in it is served.
+        ("/searched", 301),
+        ("/searched/", 200),
+        ("/unlisted", 301),
+        ("/unlisted/", 404),
+        ("/unlisted/page", 200),
+        ("/closed/", 404),
+        ("/closed/index.html", 404),
+        ("/small", 200),
+    ] {
+        assert_eq!(client.ask(path).status(), status, "{path}");
+    }
+    client.send("GET /page.txt HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+    assert_eq!(client.answer().body, b"page");
+    for name in [
+        "secret",
+        "indexed/index.html",
+        "unlisted",
+        "closed/index.html",
+        "page.txt.gz",
+    ] {
+        let place = root.path().join(name);
+        let warning = format!(
+            "answering 404 for {}: Permission denied (os error 13) (check the permissions",
+            place.display()
+        );
+        eventually(name, || server.diagnostics().contains(&warning));
+    }
 }
 
 /// The length has been announced, and cannot be kept. All that is left is to make sure that nobody
@@ -96,6 +254,12 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
     assert!(bytes.iter().all(is_file), "something else came");
     assert_eq!(ending, Ending::Reset);
     assert_eq!(Client::of(&server).ask("/small").body, b"small");
+    let name = path.canonicalize().unwrap();
+    let warning = format!(
+        "of {}: it ends there; it was truncated while it was sent",
+        name.display()
+    );
+    eventually("a warning", || server.diagnostics().contains(&warning));
 }
 
 /// Replacing by rename is what careful programs do, for it changes nothing for whoever has the file

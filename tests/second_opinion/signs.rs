@@ -285,16 +285,25 @@ pub fn has_escape_of(text: &[u8], escapes: &[&str]) -> bool {
         .any(|escape| find(&text, escape.as_bytes()).is_some())
 }
 
-/// `.` or `..` between slashes, as it is or escaped.
-pub fn has_dot_segment(path: &[u8]) -> bool {
-    let dots = String::from_utf8_lossy(path).to_ascii_lowercase();
-    let dots = dots.replace("%2e", ".").replace("%2f", "/");
-    dots.split('/').any(|segment| matches!(segment, "." | ".."))
+/// `..` for which there is no segment to remove.
+pub fn climbs(path: &[u8]) -> bool {
+    let path = String::from_utf8_lossy(path).to_ascii_lowercase();
+    let path = path.replace("%2e", ".").replace("%2f", "/");
+    let steps = path.split('/').map(|segment| match segment {
+        "" | "." => 0,
+        ".." => -1,
+        _ => 1,
+    });
+    let mut depth = 0;
+    steps.into_iter().any(|step| {
+        depth += step;
+        depth < 0
+    })
 }
 
 pub fn has_path_that_is_none(head: Head<'_>) -> bool {
     let path = head.path();
-    has_dot_segment(path) || has_bad_escape(path) || has_escape_of(path, &["%00", "%2f", "%5c"])
+    climbs(path) || has_bad_escape(path) || has_escape_of(path, &["%00"])
 }
 
 pub fn is_line_longer_than(head: Head<'_>, length: usize) -> bool {

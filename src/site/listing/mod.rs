@@ -23,6 +23,7 @@ pub use query::Query;
 use super::path::SitePath;
 use super::root::Root;
 use crate::http::payload::{Produce, Progress};
+use crate::warnings::{Limited, Name};
 use reader::Reader;
 use shelf::Shelf;
 use std::fs::File;
@@ -81,7 +82,8 @@ pub fn open(
 ) -> io::Result<Listing> {
     let query = Query::parse(raw_query);
     let shelf = Shelf::new(&query, options.entries);
-    let reader = Reader::new(directory, root, path, options.hidden)?;
+    let reader = Reader::new(directory, root, path, options.hidden);
+    let reader = reader.inspect_err(|error| report(path.name(), error))?;
     Ok(Listing {
         view: View {
             path: path.name().into(),
@@ -93,6 +95,13 @@ pub fn open(
     })
 }
 
+/// Warns that a listing was not finished, or not begun.
+fn report(path: &[u8], error: &io::Error) {
+    static FAILED: Limited = Limited::new();
+    let path = Name(path);
+    FAILED.warn(format_args!("the listing of /{path} was cut off: {error}"));
+}
+
 impl Produce for Listing {
     /// Reads and sorts one slice of entries, which appends nothing, or renders one.
     ///
@@ -100,11 +109,12 @@ impl Produce for Listing {
     /// The directory could not be read to its end.
     fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
         // An error leaves the listing ended, not in the middle of something.
-        match std::mem::replace(&mut self.phase, Phase::Ended) {
+        let result = match std::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::Reading(reader, shelf) => self.read(reader, shelf, out),
             Phase::Rendering { shelf, is_first } => self.render(shelf, is_first, out),
             Phase::Ended => Ok(Progress::Done),
-        }
+        };
+        result.inspect_err(|error| report(&self.view.path, error))
     }
 }
 

@@ -256,7 +256,7 @@ mod tests {
         #[test]
         fn a_link_leads_back_to_the_name(
             name in prop::collection::vec(
-                (1..=255u8).prop_filter("a separator", |byte| !matches!(byte, b'/' | b'\\')),
+                (1..=255u8).prop_filter("a separator", |byte| *byte != b'/'),
                 1..40,
             ),
             is_directory: bool,

@@ -1,7 +1,6 @@
 //! Heads that both understand, and answer differently, or treat the connection differently.
 
 use super::{
-    ANSWERED,
     Answers::{Interim, Open, Outcomes},
     Class, Part, REFUSED, class,
 };
@@ -68,26 +67,12 @@ fn methods() -> Vec<Class> {
 }
 
 fn paths() -> Vec<Class> {
-    vec![
-        class(
-            "A dot segment",
-            Outcomes(REFUSED, ANSWERED),
-            |head| has_dot_segment(head.path()),
-            "RFC 3986 5.2.4: the client resolves them. One that arrives was meant to",
-        ),
-        class(
-            "An escaped slash or backslash",
-            Outcomes(REFUSED, ANSWERED),
-            |head| has_escape_of(head.path(), &["%2f", "%5c"]),
-            "RFC 3986 2.2: escaped, it does not divide. nginx takes it for a slash",
-        ),
-        class(
-            "A path that is none",
-            Open(true, false),
-            has_path_that_is_none,
-            "RFC 9112 9.3: the request ended where it should, so the next one can be read",
-        ),
-    ]
+    vec![class(
+        "A path that is none",
+        Open(true, false),
+        has_path_that_is_none,
+        "RFC 9112 9.3: the request ended where it should, so the next one can be read",
+    )]
 }
 
 fn expectations() -> Vec<Class> {

@@ -150,7 +150,9 @@ fn happening(
         8 => Happening::Fifo(name),
         9 => {
             let others = ["a", "b.txt", "d", "link", "nowhere", "d/c.html"];
-            Happening::Link(name, To::Name(chance.pick(&others)))
+            let other = chance.pick(&others);
+            let to = chance.pick(&[To::Name(other), To::Absolute(other)]);
+            Happening::Link(name, to)
         }
         10 => Happening::Link(name, To::Outside),
         _ => Happening::Swapped(chance.pick(&["", "", DIRECTORIES[0], DIRECTORIES[1]])),

@@ -33,6 +33,8 @@ pub enum Age {
 pub enum To {
     /// A name beneath the root; there may be no such.
     Name(&'static str),
+    /// The same, as an absolute path.
+    Absolute(&'static str),
     /// A file outside of the root.
     Outside,
 }

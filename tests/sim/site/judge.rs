@@ -104,7 +104,11 @@ impl Case<'_> {
         } else if slash {
             let index = format!("{path}/index.html");
             let found = all(&index);
-            if found.iter().any(|it| !matches!(it, Meaning::File { .. })) {
+            meanings.nothing = found.contains(&Meaning::Denied);
+            if found
+                .iter()
+                .any(|it| matches!(it, Meaning::Directory | Meaning::Nothing))
+            {
                 for meaning in all(path) {
                     match meaning {
                         Meaning::Directory => meanings.listing = Some(target_directory(path)),
@@ -115,7 +119,8 @@ impl Case<'_> {
             meanings.files = self.representations(ask, &index, &found, tree);
         } else {
             let found = all(path);
-            meanings.nothing = found.contains(&Meaning::Nothing);
+            let is_nothing = |it: &Meaning| matches!(it, Meaning::Nothing | Meaning::Denied);
+            meanings.nothing = found.iter().any(is_nothing);
             meanings.redirect = found.contains(&Meaning::Directory);
             meanings.files = self.representations(ask, path, &found, tree);
         }

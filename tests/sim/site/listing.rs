@@ -32,7 +32,7 @@ pub fn judge(case: &Case<'_>, ask: &SiteAsk, name: &str, tree: &Tree) -> Result<
     for full in NAMES.into_iter().filter(|it| it.starts_with(&within)) {
         let entry = &full[within.len()..];
         let meanings = tree.meanings(full, case.window.from, tree.changes());
-        let is_there = |it: &Meaning| *it != Meaning::Nothing;
+        let is_there = |it: &Meaning| !matches!(it, Meaning::Nothing | Meaning::Denied);
         let count = shown.iter().filter(|(shown, _)| shown == entry).count();
         // What was replaced meanwhile may have been met twice, under its old and its new self.
         let is_right = match (meanings.iter().all(is_there), meanings.iter().any(is_there)) {

@@ -39,8 +39,13 @@ const OUTSIDE: &str = "outside";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     Nothing,
+    /// Something that must not be served, and that nothing else stands for.
+    Denied,
     Directory,
-    File { inode: usize, version: usize },
+    File {
+        inode: usize,
+        version: usize,
+    },
 }
 
 /// The content of a file at some time, and what it says of that time.
@@ -202,8 +207,9 @@ impl Tree {
                 let made = self.put_aside();
                 let up = "../".repeat(name.matches('/').count());
                 let target = match to {
-                    To::Name(name) => format!("{up}{name}"),
-                    To::Outside => format!("{up}../{OUTSIDE}"),
+                    To::Name(name) => format!("{up}{name}").into(),
+                    To::Absolute(name) => self.path(name),
+                    To::Outside => format!("{up}../{OUTSIDE}").into(),
                 };
                 symlink(target, &made).expect("symlink");
                 self.put(name, &made, Node::Link(to));
@@ -362,6 +368,7 @@ impl Tree {
     /// What a name stands for now.
     fn resolve(&self, name: &str) -> Meaning {
         let mut path = name.to_owned();
+        let mut missing = Meaning::Nothing;
         for _ in 0..10 {
             let ends = path
                 .match_indices('/')
@@ -373,21 +380,31 @@ impl Tree {
             });
             path = match links.next() {
                 Some((end, To::Name(to))) => format!("{to}{}", &path[end..]),
+                Some((end, To::Absolute(to))) => {
+                    // Whether it leads out is not looked at before it is known to lead back in.
+                    if !self.follows {
+                        missing = Meaning::Denied;
+                    }
+                    format!("{to}{}", &path[end..])
+                }
                 Some((end, To::Outside)) if self.follows && end == path.len() => {
                     return self.meaning_of(self.outside);
                 }
-                Some((_, To::Outside)) => return Meaning::Nothing,
+                // The file outside is no directory.
+                Some((_, To::Outside)) if self.follows => return Meaning::Nothing,
+                Some((_, To::Outside)) => return Meaning::Denied,
                 None => {
                     return match self.nodes.get(&path) {
                         Some(&Node::File(inode)) => self.meaning_of(inode),
                         Some(Node::Directory) => Meaning::Directory,
+                        Some(Node::Fifo | Node::Link(_)) => Meaning::Denied,
                         None if path.is_empty() => Meaning::Directory,
-                        _ => Meaning::Nothing,
+                        None => missing,
                     };
                 }
             };
         }
-        Meaning::Nothing
+        Meaning::Denied
     }
 
     fn meaning_of(&self, inode: usize) -> Meaning {

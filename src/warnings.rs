@@ -1,0 +1,163 @@
+//! Warnings that a request can cause, as often as clients repeat it.
+//!
+//! A [`Limited`] writes one text once a minute, and a bounded number of different texts in that
+//! minute. What it leaves out it counts, and says so with its next line in another minute.
+
+use crate::clock::Now;
+use std::fmt::{self, Write};
+use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a text is not repeated.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// Different texts in one period.
+const TEXTS: usize = 20;
+
+/// Writes warnings of one kind. A `static` for each kind, so that no kind takes the place of
+/// another. A process that forks has one for each child.
+#[derive(Debug)]
+pub struct Limited(Mutex<Recent>);
+
+/// What was written in the current period.
+#[derive(Debug)]
+struct Recent {
+    since: Option<Instant>,
+    /// Hashes of the texts.
+    written: Vec<u64>,
+    left_out: u64,
+}
+
+impl Limited {
+    /// Nothing written yet.
+    #[allow(
+        clippy::new_without_default,
+        reason = "it is made for a static, which takes no default"
+    )]
+    pub const fn new() -> Self {
+        Self(Mutex::new(Recent {
+            since: None,
+            written: Vec::new(),
+            left_out: 0,
+        }))
+    }
+
+    /// Writes `text` as a warning, unless it was written in this period or enough others were.
+    pub fn warn(&self, text: fmt::Arguments<'_>) {
+        let mut hash = Hash(DefaultHasher::new());
+        // Hashing does not fail; and a text whose formatting fails has a hash, too.
+        let _ = hash.write_fmt(text);
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = recent.admit(hash.0.finish(), Now::read().instant);
+        drop(recent);
+        match admitted {
+            None => {}
+            Some(0) => log::warn!("{text}"),
+            Some(count) => log::warn!("{text} ({count} such warnings were left out before)"),
+        }
+    }
+}
+
+impl Recent {
+    /// Whether a text is written; with the first of a period, how many were left out before it.
+    fn admit(&mut self, text: u64, now: Instant) -> Option<u64> {
+        let is_over = |since| now.saturating_duration_since(since) >= PERIOD;
+        if self.since.is_none_or(is_over) {
+            self.since = Some(now);
+            self.written.clear();
+            self.written.push(text);
+            return Some(std::mem::take(&mut self.left_out));
+        }
+        if self.written.len() >= TEXTS || self.written.contains(&text) {
+            self.left_out = self.left_out.saturating_add(1);
+            return None;
+        }
+        self.written.push(text);
+        Some(0)
+    }
+}
+
+/// Hashes what is formatted, without keeping it.
+struct Hash(DefaultHasher);
+
+impl Write for Hash {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// The bytes of a name as text on one line: control characters are escaped, and what is no UTF-8
+/// is replaced. Clients choose names, so a terminal must not obey them.
+#[derive(Debug)]
+pub struct Name<'n>(pub &'n [u8]);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy(self.0);
+        for character in text.chars() {
+            match character {
+                '\'' | '"' => f.write_char(character)?,
+                _ => write!(f, "{}", character.escape_debug())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of an open file, as the system knows it now (proc(5)), or its descriptor's number.
+pub fn name_of(file: &File) -> PathBuf {
+    let link = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    std::fs::read_link(&link).unwrap_or(link)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recent() -> Recent {
+        Limited::new().0.into_inner().unwrap()
+    }
+
+    #[test]
+    fn a_text_is_written_once_in_a_period() {
+        let (mut recent, start) = (recent(), Instant::now());
+        assert_eq!(recent.admit(1, start), Some(0));
+        for second in [0, 1, 59] {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(recent.admit(1, now), None, "{second}");
+        }
+        assert_eq!(recent.admit(2, start), Some(0), "another text");
+        assert_eq!(recent.admit(1, start + PERIOD), Some(3), "the next period");
+        assert_eq!(recent.admit(2, start + PERIOD), Some(0));
+    }
+
+    #[test]
+    fn a_period_has_a_bounded_number_of_texts() {
+        let (mut recent, start) = (recent(), Instant::now());
+        let admitted = (0..1000).filter(|text| recent.admit(*text, start).is_some());
+        assert_eq!(admitted.count(), TEXTS);
+        assert_eq!(recent.admit(0, start + PERIOD), Some(1000 - TEXTS as u64));
+        assert_eq!(recent.written.len(), 1);
+    }
+
+    #[test]
+    fn a_name_is_one_line_of_text() {
+        let name = b"a\n\x1b[31m\xff\xc3\xbc'\"".as_slice();
+        assert_eq!(Name(name).to_string(), "a\\n\\u{1b}[31m\u{fffd}\u{fc}'\"");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_open_file_has_the_name_it_was_renamed_to() {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path().canonicalize().unwrap();
+        let file = File::create(place.join("old")).unwrap();
+        std::fs::rename(place.join("old"), place.join("new")).unwrap();
+        assert_eq!(name_of(&file), place.join("new"));
+    }
+}
