@@ -1,12 +1,14 @@
 //! The front door: what does a person read when the server has started? Text only, made from
-//! what was asked for (config) and what came of it (`reactor::address`), the two it
-//! imports; main prints it.
+//! what was asked for (config) and what came of it (`reactor::address`); main prints it.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
 
 use crate::config::{Config, Model, Root};
 use crate::reactor::address::{Address, Interface};
+use crate::site::path;
 
 /// Addresses of the network that are printed for one listener; the rest is counted.
 const MAX_SHOWN: usize = 8;
@@ -24,8 +26,21 @@ pub fn banner(config: &Config, addresses: &[Address], interfaces: &[Interface]) 
     }
     text.push_str("\n\n");
 
-    let rows = addresses.iter().flat_map(|one| rows(one, interfaces));
-    let rows: Vec<_> = rows.collect();
+    // A single file is at `/`, too, but only its own address has a name to save it by.
+    let path = match &config.root {
+        Root::File(path) => path.file_name().unwrap_or_default(),
+        Root::Directory(_) => OsStr::new(""),
+    };
+    let path = path::encode(path.as_bytes());
+    let mut rows: Vec<_> = addresses
+        .iter()
+        .flat_map(|one| rows(one, interfaces))
+        .collect();
+    for (place, _) in &mut rows {
+        if place.starts_with("http://") {
+            let _ = write!(place, "{path}");
+        }
+    }
     let width = rows.iter().map(|(place, _)| place.chars().count()).max();
     for (place, audience) in &rows {
         let width = width.unwrap_or(0);
@@ -247,6 +262,10 @@ mod tests {
         config.root = Root::File(PathBuf::from("/srv/a\nb"));
         let text = banner(&config, &[tcp("0.0.0.0:1", false)], &[]);
         assert!(text.contains(" serves the file /srv/a\\nb\n"), "{text}");
+        assert!(
+            text.contains("  http://127.0.0.1:1/a%0Ab  anyone"),
+            "{text}"
+        );
         assert!(!text.contains("warning"), "{text}");
     }
 

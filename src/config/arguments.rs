@@ -134,8 +134,9 @@ pub struct Arguments {
 
     /// Answer unknown paths with ROOT's index, for an app that routes itself
     ///
-    /// Only a browser that navigates gets it; a missing script or image stays a 404, and so does a
-    /// path whose last part has a dot, as the name of a file has.
+    /// A browser that navigates gets it, whatever the name looks like. So does a client that
+    /// accepts anything, unless the last part of the path has a dot, as the name of a file has. A
+    /// missing script, image or API stays a 404.
     #[arg(
         long,
         env = "ONELOOP_SPA",
@@ -170,10 +171,13 @@ pub struct Arguments {
     )]
     pub charset: Charset,
 
-    /// Add this field to every response; may be repeated
+    /// Add this field to responses; may be repeated
     ///
-    /// Fields that the server computes, such as Content-Length, cannot be set. In the environment,
-    /// write one field per line.
+    /// A field about content, such as Cache-Control, Expires or Content-Disposition, is on 200, 206
+    /// and 304 only: no cache shall keep an error for a year. Every other one, such as
+    /// X-Frame-Options, is on all responses. It replaces a field of the same name that the server
+    /// sets (Vary is joined); fields that the server computes, such as Content-Length, cannot be
+    /// set. In the environment, write one field per line.
     #[arg(
         long,
         value_name = "NAME: VALUE",

@@ -58,7 +58,7 @@ pub struct Config {
     pub types: Vec<(String, String)>,
     /// The charset of text, if any is sent.
     pub charset: Option<String>,
-    /// Fields for every response. None of them is one that the server computes.
+    /// Fields for responses. None of them is one that the server computes.
     pub headers: FieldLines,
     /// Whether responses carry the Server field.
     pub server_header: bool,

@@ -154,7 +154,7 @@ impl FromStr for Headers {
     }
 }
 
-/// One field line for every response: `NAME: VALUE`.
+/// One field line for responses: `NAME: VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// A token (RFC 9110 5.1), and none that the server decides itself.

@@ -60,67 +60,164 @@ pub fn trim(bytes: &[u8]) -> &[u8] {
 /// Field lines to send, already rendered. There is no way to make a line with a
 /// control byte in it, so no value can end its line early (CWE-113).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldLines(Vec<u8>);
+pub struct FieldLines {
+    bytes: Vec<u8>,
+    /// Where the lines of [`FieldLines::push_metadata`] begin: behind all others.
+    metadata: usize,
+}
 
 impl FieldLines {
     /// No lines; holds no memory.
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self {
+            bytes: Vec::new(),
+            metadata: 0,
+        }
     }
 
     /// The same lines, with room for so many bytes more.
     pub fn with_room(&self, bytes: usize) -> Self {
-        let mut lines = Vec::with_capacity(self.0.len() + bytes);
-        lines.extend_from_slice(&self.0);
-        Self(lines)
+        let mut lines = Vec::with_capacity(self.bytes.len() + bytes);
+        lines.extend_from_slice(&self.bytes);
+        Self {
+            bytes: lines,
+            metadata: self.metadata,
+        }
     }
 
     /// Adds `name: value`. Control bytes in the value become spaces.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
-        self.0.reserve(name.len() + value.len() + 4);
-        self.push_with(name, |lines| lines.extend_from_slice(value));
+        self.bytes.reserve(name.len() + value.len() + 4);
+        self.insert(self.metadata, name, |line| line.extend_from_slice(value));
+    }
+
+    /// Adds `name: value` if the field is absent.
+    pub fn push_default(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        if !self.has(name) {
+            self.push(name, value);
+        }
+    }
+
+    /// Adds a line that describes a representation to a client that does not have it yet: a 304
+    /// leaves it out (RFC 9110 15.4.5).
+    pub fn push_metadata(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        self.push_metadata_with(name, |line| line.extend_from_slice(value.as_ref()));
     }
 
     /// The same, for a value that is rendered into its place.
-    pub fn push_display(&mut self, name: &str, value: &impl fmt::Display) {
-        self.push_with(name, |lines| {
-            let written = write!(lines, "{value}");
+    pub fn push_metadata_display(&mut self, name: &str, value: &impl fmt::Display) {
+        self.push_metadata_with(name, |line| {
+            let written = write!(line, "{value}");
             debug_assert!(written.is_ok(), "writing into memory does not fail");
         });
     }
 
-    fn push_with(&mut self, name: &str, write_value: impl FnOnce(&mut Vec<u8>)) {
-        debug_assert!(
-            name.bytes().all(is_token_byte),
-            "{name} is not a field name"
-        );
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b": ");
-        let start = self.0.len();
-        write_value(&mut self.0);
-        for byte in self.0.iter_mut().skip(start) {
-            if is_control(*byte) {
-                *byte = b' ';
-            }
+    fn push_metadata_with(&mut self, name: &str, write_value: impl FnOnce(&mut Vec<u8>)) {
+        let metadata = self.metadata;
+        self.insert(self.bytes.len(), name, write_value);
+        self.metadata = metadata;
+    }
+
+    /// Adds the name of a request field to Vary (RFC 9110 12.5.5), of which there stays one.
+    pub fn push_vary(&mut self, name: &str) {
+        let values = || Fields::new(&self.bytes).all("Vary");
+        let is_known = |known: &[u8]| known.eq_ignore_ascii_case(name.as_bytes());
+        if values().flat_map(list).any(is_known) {
+            return;
         }
-        self.0.extend_from_slice(b"\r\n");
+        let mut at = 0;
+        let end = self
+            .bytes
+            .split_inclusive(|&byte| byte == b'\n')
+            .find_map(|line| {
+                at += line.len();
+                let is_vary = name_of(line).eq_ignore_ascii_case(b"Vary");
+                is_vary.then_some(at - b"\r\n".len())
+            });
+        match end {
+            Some(end) => self.splice(end, &[b", ", name.as_bytes()].concat()),
+            None => self.push("Vary", name),
+        }
+    }
+
+    /// Keeps the lines whose name `keep` accepts.
+    pub fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
+        let mut kept = Self::new();
+        let mut at = 0;
+        for line in self.bytes.split_inclusive(|&byte| byte == b'\n') {
+            if keep(name_of(line)) {
+                kept.bytes.extend_from_slice(line);
+                if at < self.metadata {
+                    kept.metadata = kept.bytes.len();
+                }
+            }
+            at += line.len();
+        }
+        *self = kept;
     }
 
     /// Whether a line with this name is among them.
     pub fn has(&self, name: &str) -> bool {
-        Fields::new(&self.0).all(name).next().is_some()
+        Fields::new(&self.bytes).all(name).next().is_some()
     }
 
     /// Adds all lines of `other`.
     pub fn extend(&mut self, other: &FieldLines) {
-        self.0.extend_from_slice(&other.0);
+        let (lines, metadata) = other.bytes.split_at(other.metadata);
+        self.bytes.extend_from_slice(metadata);
+        self.splice(self.metadata, lines);
     }
 
     /// The lines as they go on the wire, each with its CRLF.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
+
+    /// The same for a 304.
+    pub fn without_metadata(&self) -> &[u8] {
+        self.bytes.get(..self.metadata).unwrap_or_default()
+    }
+
+    /// Puts a line where the byte `at` is.
+    fn insert(&mut self, at: usize, name: &str, write_value: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert!(
+            name.bytes().all(is_token_byte),
+            "{name} is not a field name"
+        );
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b": ");
+        let value = self.bytes.len();
+        write_value(&mut self.bytes);
+        for byte in self.bytes.iter_mut().skip(value) {
+            if is_control(*byte) {
+                *byte = b' ';
+            }
+        }
+        self.bytes.extend_from_slice(b"\r\n");
+        self.move_end(before, at);
+    }
+
+    /// Puts `bytes` where the byte `at` is.
+    fn splice(&mut self, at: usize, bytes: &[u8]) {
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.move_end(before, at);
+    }
+
+    /// Moves what was appended behind `before` to `at`, among the lines that are no metadata.
+    fn move_end(&mut self, before: usize, at: usize) {
+        let added = self.bytes.len() - before;
+        self.metadata += added;
+        if let Some(behind) = self.bytes.get_mut(at..) {
+            behind.rotate_right(added);
+        }
+    }
+}
+
+fn name_of(line: &[u8]) -> &[u8] {
+    line.split(|&byte| byte == b':').next().unwrap_or_default()
 }
 
 /// A `tchar` of RFC 9110 5.6.2.
@@ -155,6 +252,45 @@ mod tests {
         let mut lines = FieldLines::new();
         lines.push("Location", "/a\r\nSet-Cookie: x\0\x7f");
         assert_eq!(lines.as_bytes(), b"Location: /a  Set-Cookie: x  \r\n");
+    }
+
+    #[test]
+    fn metadata_comes_last_and_a_304_leaves_it_out() {
+        let mut lines = FieldLines::new();
+        lines.push_metadata("Content-Type", "text/plain");
+        lines.push("ETag", "\"x\"");
+        let mut other = FieldLines::new();
+        other.push("Server", "a");
+        other.push_metadata("Accept-Ranges", "bytes");
+        lines.extend(&other);
+        lines.push_vary("Accept");
+        lines.push_vary("Origin");
+        lines.push_vary("accept");
+        let kept = b"ETag: \"x\"\r\nServer: a\r\nVary: Accept, Origin\r\n";
+        assert_eq!(lines.without_metadata(), kept);
+        let metadata = b"Content-Type: text/plain\r\nAccept-Ranges: bytes\r\n";
+        assert_eq!(lines.as_bytes(), [&kept[..], metadata].concat());
+        lines.retain(|name| name != b"Server" && name != b"Content-Type");
+        let kept = b"ETag: \"x\"\r\nVary: Accept, Origin\r\n";
+        assert_eq!(lines.without_metadata(), kept);
+        assert_eq!(
+            lines.as_bytes(),
+            [&kept[..], b"Accept-Ranges: bytes\r\n"].concat()
+        );
+    }
+
+    #[test]
+    fn a_default_does_not_replace_what_is_there() {
+        let mut lines = FieldLines::new();
+        lines.push("vary", "Cookie");
+        lines.push("server", "mine");
+        lines.push_default("Server", "ours");
+        lines.push_vary("Accept");
+        lines.push_default("X-One", "1");
+        assert_eq!(
+            lines.as_bytes(),
+            b"vary: Cookie, Accept\r\nserver: mine\r\nX-One: 1\r\n"
+        );
     }
 
     #[test]

@@ -107,7 +107,20 @@ pub fn prefers_html(fields: Fields<'_>) -> bool {
     fields
         .all("Accept")
         .flat_map(|value| split_unquoted(value, b','))
-        .any(is_wanted_html)
+        .filter_map(wanted)
+        .any(|media_range| {
+            media_range.eq_ignore_ascii_case(b"text/html")
+                || media_range.eq_ignore_ascii_case(b"application/xhtml+xml")
+        })
+}
+
+/// Whether `Accept` is absent, or names nothing but `*/*`: a link preview, a monitor, curl.
+pub fn accepts_anything(fields: Fields<'_>) -> bool {
+    fields
+        .all("Accept")
+        .flat_map(|value| split_unquoted(value, b','))
+        .filter(|member| !trim(member).is_empty())
+        .all(|member| wanted(member) == Some(b"*/*"))
 }
 
 fn lower(said: &mut Option<Weight>, weight: Weight) {
@@ -125,19 +138,17 @@ fn coding_and_weight(member: &[u8]) -> Option<(&[u8], Weight)> {
     parts.next().is_none().then_some((name, weight))
 }
 
-/// A member of `Accept`: `media-range [ parameters ] [ weight ]` (RFC 9110 12.5.1).
-fn is_wanted_html(member: &[u8]) -> bool {
+/// The media range of a member of `Accept`, `media-range [ parameters ] [ weight ]` (RFC 9110
+/// 12.5.1), unless its weight is zero.
+fn wanted(member: &[u8]) -> Option<&[u8]> {
     let mut parts = split_unquoted(member, b';').map(trim);
-    let is_html = parts.next().is_some_and(|media_range| {
-        media_range.eq_ignore_ascii_case(b"text/html")
-            || media_range.eq_ignore_ascii_case(b"application/xhtml+xml")
-    });
+    let media_range = parts.next()?;
     let mut weights = parts.filter(|parameter| matches!(parameter, [b'q' | b'Q', b'=', ..]));
     let is_wanted = match weights.next() {
         Some(parameter) => weight(parameter).is_some_and(|weight| weight > 0),
         None => true,
     };
-    is_html && is_wanted
+    is_wanted.then_some(media_range)
 }
 
 /// `q=` and a number from 0 to 1 with at most three decimals, in thousandths.
@@ -333,6 +344,19 @@ mod tests {
             assert!(!html(value), "{value}");
         }
         assert!(!prefers_html(Fields::new(b"Host: a\r\n")));
+    }
+
+    #[test]
+    fn some_accept_anything_and_prefer_nothing() {
+        let anything =
+            |value: &str| accepts_anything(Fields::new(format!("Accept: {value}\r\n").as_bytes()));
+        for value in ["*/*", "", " , ", "*/*;q=0.8", "*/*, */*;q=0.1"] {
+            assert!(anything(value), "{value}");
+        }
+        for value in ["*/*;q=0", "text/css,*/*;q=0.1", "image/*", "text/html", "*"] {
+            assert!(!anything(value), "{value}");
+        }
+        assert!(accepts_anything(Fields::new(b"Host: a\r\n")));
     }
 
     #[test]

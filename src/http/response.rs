@@ -64,7 +64,10 @@ impl Response {
         out.extend_from_slice(b"Date: ");
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(self.about.as_bytes());
+        out.extend_from_slice(match self.status {
+            Status::NOT_MODIFIED => self.about.without_metadata(),
+            _ => self.about.as_bytes(),
+        });
         out.extend_from_slice(self.fields.as_bytes());
         match (self.framing(manners), self.payload.length()) {
             (Framing::Chunked, _) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),

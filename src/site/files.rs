@@ -44,7 +44,7 @@ pub struct Files {
     root_seen: Option<Instant>,
     /// Where whole paths are put together.
     buffer: Vec<u8>,
-    /// Lines that every response carries.
+    /// Lines that every response with content carries.
     preset: Arc<FieldLines>,
     types: Types,
     /// Small files, with their bytes.
@@ -390,13 +390,13 @@ impl Files {
             .date()
             .filter(|date| !is_young && *date < HttpDate::nearest(now.wall));
         let mut lines = self.preset.with_room(LINES);
-        lines.push_display("Content-Type", &content_type);
+        lines.push_metadata_display("Content-Type", &content_type);
         if coding != Coding::Identity {
-            lines.push("Content-Encoding", coding.name());
+            lines.push_metadata("Content-Encoding", coding.name());
         }
         let is_compressible = content_type.is_compressible();
         if is_compressible {
-            lines.push("Vary", "Accept-Encoding");
+            lines.push_vary("Accept-Encoding");
         }
         push_validators(&mut lines, &etag, modified);
         let lines = Arc::new(lines);
@@ -444,10 +444,10 @@ fn read_whole(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
 }
 
 /// The lines that let a client ask again, or for a part.
-pub fn push_validators(lines: &mut FieldLines, etag: &ETag, modified: Option<HttpDate>) {
+fn push_validators(lines: &mut FieldLines, etag: &ETag, modified: Option<HttpDate>) {
     if let Some(modified) = modified {
-        lines.push("Last-Modified", modified.to_bytes());
+        lines.push_metadata("Last-Modified", modified.to_bytes());
     }
     lines.push("ETag", etag.as_bytes());
-    lines.push("Accept-Ranges", "bytes");
+    lines.push_metadata("Accept-Ranges", "bytes");
 }

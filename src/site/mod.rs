@@ -15,6 +15,7 @@ mod encoding;
 mod errors;
 pub mod files;
 mod identity;
+mod lines;
 pub mod listing;
 mod memory;
 mod options;
@@ -40,6 +41,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::limits::Limits;
 use files::{Files, Found, Opened};
+use lines::Preset;
 use pages::Pages;
 use path::{Malformed, SitePath};
 use root::Root;
@@ -53,7 +55,7 @@ use std::sync::Arc;
 pub struct Site {
     files: Files,
     pages: Pages,
-    preset: Arc<FieldLines>,
+    preset: Preset,
     options: Options,
     limits: Arc<Limits>,
     /// One share for each listing on its way, and ours.
@@ -68,20 +70,17 @@ impl Site {
     /// # Errors
     /// The directory cannot be opened.
     pub fn new(root: &Path, options: Options, limits: Arc<Limits>) -> io::Result<Self> {
-        let mut preset = options.lines.clone();
-        if let Some(origin) = &options.cors {
-            preset.push("Access-Control-Allow-Origin", origin);
-            preset.push("Access-Control-Expose-Headers", "*");
-            if origin != "*" {
-                preset.push("Vary", "Origin");
-            }
-        }
-        let preset = Arc::new(preset);
+        let preset = Preset::new(&options);
         let root = Root::new(root, options.follow_symlinks)?;
         let root = Arc::new(root.following(options.only.as_deref()));
         Ok(Self {
-            files: Files::new(root, preset.clone(), options.types.clone(), limits.clone()),
-            pages: Pages::new(&preset),
+            files: Files::new(
+                root,
+                preset.content.clone(),
+                options.types.clone(),
+                limits.clone(),
+            ),
+            pages: Pages::new(&preset.other),
             preset,
             options,
             limits,
@@ -214,16 +213,16 @@ impl Site {
             slice: self.limits.listing_slice,
             place: self.listings.clone(),
         };
-        let mut lines = FieldLines::clone(&self.preset);
+        let mut lines = FieldLines::clone(&self.preset.content);
         match listing::Query::parse(query).is_json() {
-            true => lines.push("Content-Type", "application/json"),
+            true => lines.push_metadata("Content-Type", "application/json"),
             false => {
-                lines.push("Content-Type", "text/html; charset=utf-8");
-                lines.push("Content-Security-Policy", listing::csp());
+                lines.push_metadata("Content-Type", "text/html; charset=utf-8");
+                lines.push_default("Content-Security-Policy", listing::csp());
             }
         }
         // A directory has no validator: it is asked for anew each time.
-        lines.push("Cache-Control", "no-cache");
+        lines.push_default("Cache-Control", "no-cache");
         let lines = Arc::new(lines);
         let now = HttpDate::nearest(now.wall);
         match evaluate(request.fields, Validators::default(), now) {
@@ -289,7 +288,7 @@ impl Site {
         match crate::http::range::ranges(request.fields, opened.size) {
             Ranges::Whole => ranges::whole(opened, Status::OK),
             Ranges::One(range) => ranges::one(opened, range, self.limits.riding_body),
-            Ranges::Several(several) => ranges::several(opened, several, &self.preset),
+            Ranges::Several(several) => ranges::several(opened, several),
             Ranges::Unsatisfiable => {
                 let mut response = self.page(Status::RANGE_NOT_SATISFIABLE, request);
                 response

@@ -22,6 +22,6 @@ pub struct Options {
     pub cors: Option<String>,
     /// Which file has which media type.
     pub types: Types,
-    /// Lines that every response carries.
+    /// Field lines for responses; some of them only for those with content.
     pub lines: FieldLines,
 }

@@ -32,12 +32,12 @@ impl Pages {
     pub fn new(preset: &FieldLines) -> Self {
         let with_type = |content_type: &str| {
             let mut lines = preset.clone();
-            lines.push("Content-Type", content_type);
+            lines.push_metadata("Content-Type", content_type);
             lines
         };
         let form = |content_type: &str, render: fn(Status, &str) -> String| {
             let mut lines = with_type(content_type);
-            lines.push("Vary", "Accept");
+            lines.push_vary("Accept");
             let missing = render(Status::NOT_FOUND, explain(Status::NOT_FOUND));
             Form {
                 about: Arc::new(lines),
@@ -136,7 +136,7 @@ mod tests {
         let lines =
             |response: Response| String::from_utf8_lossy(response.about.as_bytes()).into_owned();
         for (html, content_type) in [(true, HTML), (false, TEXT)] {
-            let expected = format!("Content-Type: {content_type}\r\nVary: Accept\r\n");
+            let expected = format!("Vary: Accept\r\nContent-Type: {content_type}\r\n");
             assert_eq!(lines(pages.page(Status::NOT_FOUND, None, html)), expected);
         }
         let refusal = pages.refusal(Status::BAD_REQUEST, "no");

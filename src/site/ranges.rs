@@ -1,6 +1,6 @@
 //! Room `site`: a file, or the parts of it that were asked for, as a response.
 
-use super::files::{Content, Opened, push_validators};
+use super::files::{Content, Opened};
 use crate::http::fields::FieldLines;
 use crate::http::payload::{Multipart, Parts, Payload, Stretch};
 use crate::http::range::ByteRange;
@@ -43,7 +43,7 @@ fn read(opened: &Opened, file: &File, range: ByteRange, most: usize) -> Option<A
 }
 
 /// Several ranges of it, as multipart/byteranges (RFC 9110 14.6).
-pub fn several(opened: &Opened, ranges: Vec<ByteRange>, preset: &FieldLines) -> Response {
+pub fn several(opened: &Opened, ranges: Vec<ByteRange>) -> Response {
     let boundary = boundary();
     let multipart = Multipart::new(&boundary, &opened.content_type.to_string(), opened.size);
     let payload = match &opened.content {
@@ -60,18 +60,10 @@ pub fn several(opened: &Opened, ranges: Vec<ByteRange>, preset: &FieldLines) -> 
             Payload::Bytes(body.into(), None)
         }
     };
-    let mut lines = preset.clone();
-    lines.push(
-        "Content-Type",
-        format!("multipart/byteranges; boundary={boundary}"),
-    );
-    if opened.coding != crate::http::negotiate::Coding::Identity {
-        lines.push("Content-Encoding", opened.coding.name());
-    }
-    if opened.is_compressible {
-        lines.push("Vary", "Accept-Encoding");
-    }
-    push_validators(&mut lines, &opened.etag, opened.modified);
+    let mut lines = FieldLines::clone(&opened.lines);
+    lines.retain(|name| name != b"Content-Type");
+    let content_type = format!("multipart/byteranges; boundary={boundary}");
+    lines.push_metadata("Content-Type", content_type);
     Response::new(Status::PARTIAL_CONTENT, Arc::new(lines)).with(payload)
 }
 

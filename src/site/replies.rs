@@ -6,6 +6,7 @@ use super::path::{self, SitePath};
 use super::{Site, is_html, ranges};
 use crate::clock::Now;
 use crate::http::fields::FieldLines;
+use crate::http::negotiate::accepts_anything;
 use crate::http::request::{Request, Target};
 use crate::http::response::Response;
 use crate::http::status::Status;
@@ -14,6 +15,13 @@ use std::sync::Arc;
 
 /// What is allowed here.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
+
+/// What scripts of other origins may do, unless the owner says otherwise.
+const PREFLIGHT: [(&str, &str); 3] = [
+    ("Access-Control-Allow-Methods", ALLOW),
+    ("Access-Control-Allow-Headers", "*"),
+    ("Access-Control-Max-Age", "86400"),
+];
 
 impl Site {
     /// To the same address with a slash. Relative from `relative_from` of its name on, so that it
@@ -43,19 +51,33 @@ impl Site {
 
     /// There is no such file: still, an application may have a page for it, or the site.
     pub(super) fn nothing(&mut self, request: &Request<'_>, now: Now) -> Response {
-        if self.options.spa && is_navigation(request) {
-            for index in self.options.index.clone() {
-                match self.files.find(SitePath::of_name(&index), now) {
-                    Ok(Found::File(opened)) => {
-                        let mut response = self.file(request, opened, &mut index.clone(), now);
-                        // Others get a 404 at this address.
-                        response.fields.push("Vary", "Accept");
-                        return response;
-                    }
-                    Ok(Found::Directory | Found::Nothing) => {}
-                    Ok(Found::Denied) => break,
-                    Err(error) => return self.trouble(&error, request),
-                }
+        if !self.options.spa {
+            return self.not_found(request, now);
+        }
+        let mut response = match is_navigation(request) {
+            true => self.application(request, now),
+            false => self.not_found(request, now),
+        };
+        let mut lines = FieldLines::clone(&response.about);
+        for name in ["Accept", SEC_FETCH_DEST, SEC_FETCH_MODE] {
+            lines.push_vary(name);
+        }
+        response.about = Arc::new(lines);
+        response
+    }
+
+    /// The page of an application that routes itself.
+    fn application(&mut self, request: &Request<'_>, now: Now) -> Response {
+        let pages = match &self.options.only {
+            Some(only) => vec![only.clone()],
+            None => self.options.index.clone(),
+        };
+        for mut page in pages {
+            match self.files.find(SitePath::of_name(&page), now) {
+                Ok(Found::File(opened)) => return self.file(request, opened, &mut page, now),
+                Ok(Found::Directory | Found::Nothing) => {}
+                Ok(Found::Denied) => break,
+                Err(error) => return self.trouble(&error, request),
             }
         }
         self.not_found(request, now)
@@ -66,11 +88,8 @@ impl Site {
         if self.options.only.is_none() {
             let own = self.files.find(SitePath::of_name(b"404.html"), now);
             if let Ok(Found::File(opened)) = own {
-                let mut lines = FieldLines::clone(&self.preset);
-                lines.push_display("Content-Type", &opened.content_type);
-                if self.options.spa {
-                    lines.push("Vary", "Accept");
-                }
+                let mut lines = FieldLines::clone(&self.preset.other);
+                lines.push_metadata_display("Content-Type", &opened.content_type);
                 let mut response = ranges::whole(&opened, Status::NOT_FOUND);
                 response.about = Arc::new(lines);
                 return response;
@@ -80,12 +99,14 @@ impl Site {
     }
 
     pub(super) fn options(&self) -> Response {
-        let mut response = Response::new(Status::NO_CONTENT, self.preset.clone());
+        let mut response = Response::new(Status::NO_CONTENT, self.preset.other.clone());
         response.fields.push("Allow", ALLOW);
         if self.options.cors.is_some() {
-            response.fields.push("Access-Control-Allow-Methods", ALLOW);
-            response.fields.push("Access-Control-Allow-Headers", "*");
-            response.fields.push("Access-Control-Max-Age", "86400");
+            for (name, value) in PREFLIGHT {
+                if !self.preset.other.has(name) {
+                    response.fields.push(name, value);
+                }
+            }
         }
         response
     }
@@ -116,12 +137,32 @@ impl Site {
     }
 }
 
-/// What a browser asks for when its user follows a link: a page, by a name that does not look
-/// like a file's. A missing script or image stays missing.
+/// What a navigation is told by, beside Accept (W3C Fetch Metadata Request Headers). Browsers send
+/// both to https and to localhost, and neither to other hosts.
+const SEC_FETCH_DEST: &str = "Sec-Fetch-Dest";
+const SEC_FETCH_MODE: &str = "Sec-Fetch-Mode";
+
+/// Whether the request is for a page, as of a browser whose user follows a link, and not for a
+/// script, an image or data: those stay missing, as a page in their place breaks whatever asked for
+/// it. Where the request does not say what it is for, a last part with a dot is the name of a file.
 fn is_navigation(request: &Request<'_>) -> bool {
+    let names_html = is_html(request);
+    let is = |value: &[u8], known: &[&str]| {
+        let mut known = known.iter();
+        known.any(|known| value.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    if let Some(destination) = request.fields.only(SEC_FETCH_DEST) {
+        let is_page = is(destination, &["document", "frame", "iframe", "fencedframe"]);
+        // A script that fetches a page to show it says so.
+        return is_page || names_html && is(destination, &["empty"]);
+    }
+    let mode = request.fields.only(SEC_FETCH_MODE);
+    if names_html || mode.is_some_and(|mode| is(mode, &["navigate"])) {
+        return true;
+    }
     let Target::Path { path, .. } = request.target else {
         return false;
     };
     let last = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    is_html(request) && !last.contains(&b'.')
+    accepts_anything(request.fields) && !last.contains(&b'.')
 }

@@ -95,7 +95,8 @@ fn what_is_denied_is_not_taken_to_be_missing() {
     }
     let table = rows! {
         "the root's index": get("/") => not_found();
-        "an application whose page is denied is not another one": page("/a/page") => missing();
+        "an application whose page is denied is not another one": page("/a/page")
+            => missing().varying_by("Accept, Sec-Fetch-Dest, Sec-Fetch-Mode");
     };
     play_with(&Setting::of(options), &tree.root(), table);
 }
@@ -108,15 +109,16 @@ fn a_link_that_is_the_root_is_served_by_its_own_name_and_followed() {
     tree.link("away.html", "../away.html");
     tree.link("away.html.gz", "../away.html");
     let table = |name: &'static str, bytes: &'static str| {
+        let page = || html(bytes).saved_as(&format!("filename=\"{}\"", &name[1..]));
         rows! {
-            "by its name": get(name) => html(bytes);
-            "at the root": get("/") => html(bytes);
-            "with a dot": get("/./") => html(bytes);
+            "by its name": get(name) => page();
+            "at the root": get("/") => page();
+            "with a dot": get("/./") => page();
             "no other": get("/other.html") => not_found();
             "not by the name it leads to": get("/page.html") => not_found();
             "nor by a directory's": get(&format!("{name}/")) => not_found();
             "a sibling is not followed":
-                get("/").field("Accept-Encoding: gzip") => html(bytes);
+                get("/").field("Accept-Encoding: gzip") => page();
         }
     };
     for (link, bytes) in [("current.html", "<p>1"), ("away.html", "<p>away")] {

@@ -18,27 +18,70 @@ fn applications() {
         ("app.js", "code"),
         ("assets/a.txt", "asset"),
     ]);
-    let app = || html("the app").own("Vary: Accept");
-    let lost = || html_page("404 Not Found", "there is nothing at this address");
+    const ALL: &str = "Accept-Encoding, Accept, Sec-Fetch-Dest, Sec-Fetch-Mode";
+    const MISSING: &str = "Accept, Sec-Fetch-Dest, Sec-Fetch-Mode";
+    let app = || html("the app").varying_by(ALL);
+    let missing = || not_found().varying_by(MISSING);
+    let lost =
+        || html_page("404 Not Found", "there is nothing at this address").varying_by(MISSING);
+    let fetch = |target: &str, dest: &str, mode: &str| {
+        let dest = format!("Sec-Fetch-Dest: {dest}");
+        get(target)
+            .field("Accept: */*")
+            .field(&dest)
+            .field(&format!("Sec-Fetch-Mode: {mode}"))
+    };
+    let accepting = |target: &str, accept: &str| get(target).field(&format!("Accept: {accept}"));
     let table = rows! {
         "the application": browse("/") => html("the app");
         "a route of the application": browse("/users/7") => app();
         "with a slash": browse("/users/") => app();
         "with a query": browse("/users?sort=name.first") => app();
+        "with a dot": browse("/users/jane.doe") => app();
+        "with the name of a script": browse("/missing.js") => app();
+        "with a hidden name": browse("/.env") => app();
+        "a navigation that says so": fetch("/users/jane.doe", "document", "navigate") => app();
+        "in a frame": fetch("/users/jane.doe", "iframe", "navigate") => app();
+        "a navigation without a destination":
+            get("/users/jane.doe").field("Sec-Fetch-Mode: navigate") => app();
+        "names have no case": fetch("/a.b", "Document", "Navigate") => app();
         "HEAD": head("/users/7").field(NAVIGATION) => app().headless();
+        "a range, as some link previews ask":
+            get("/users/7").field("Range: bytes=0-2") => app().part("0-2/7", "the");
+        "a range beyond it":
+            get("/users/7").field("Range: bytes=7-") => unsatisfiable(7).varying_by(MISSING);
         "it has conditions":
             browse("/users/7").field("If-None-Match: *") => app().not_modified();
+        "and they fail":
+            get("/users/7").field("If-Match: \"x\"")
+            => precondition_failed().varying_by(MISSING);
         "a file is itself": browse("/assets/a.txt") => text("asset");
-        "a script that is missing stays missing": get("/missing.js").field("Accept: */*")
-            => not_found();
-        "even if it is looked at": browse("/missing.js") => lost();
-        "an image that is missing": get("/img/logo").field("Accept: image/avif,image/*,*/*;q=0.8")
-            => not_found();
-        "what a script fetches": get("/api/users").field("Accept: application/json")
-            => not_found();
-        "who accepts nothing in particular": get("/users/7") => not_found();
-        "who refuses HTML": get("/users/7").field("Accept: text/html;q=0") => not_found();
-        "a name with a dot is no route": browse("/.env") => lost();
+        "a script that is missing stays missing": accepting("/missing.js", "*/*") => missing();
+        "even without a dot": fetch("/missing", "script", "no-cors") => missing();
+        "a module": fetch("/missing", "script", "cors") => missing();
+        "a style sheet": fetch("/missing", "style", "no-cors") => missing();
+        "a font": fetch("/missing", "font", "cors") => missing();
+        "an image": fetch("/missing", "image", "no-cors") => missing();
+        "a worker": fetch("/missing", "worker", "same-origin") => missing();
+        "an object, which shows something else then": fetch("/a.pdf", "object", "navigate") => missing();
+        "what a script fetches": fetch("/api/users", "empty", "cors") => missing();
+        "a script that fetches a page": fetch("/users/7", "empty", "cors").field(NAVIGATION) => app();
+        "an image in a browser that says no more":
+            accepting("/img/logo", "image/avif,image/*,*/*;q=0.8") => missing();
+        "a style sheet there": accepting("/style", "text/css,*/*;q=0.1") => missing();
+        "JSON": accepting("/api/users", "application/json") => missing();
+        "JSON or anything": accepting("/api/users", "application/json, text/plain, */*")
+            => missing();
+        "a link preview or a monitor that accepts anything": accepting("/users/7", "*/*") => app();
+        "anything, but less": accepting("/users/7", "*/*;q=0.8") => app();
+        "one that says nothing": get("/users/7") => app();
+        "one that says nothing, of a name with a dot": get("/users/jane.doe") => missing();
+        "a dot in a directory is none of the name": get("/v1.2/users") => app();
+        "node's fetch, which has a mode and no destination":
+            accepting("/users/7", "*/*").field("sec-fetch-mode: cors") => app();
+        "one that refuses HTML": accepting("/users/7", "text/html;q=0") => missing();
+        "one that refuses anything": accepting("/users/7", "*/*;q=0") => missing();
+        "a person who wants no page sees why": fetch("/a.png", "image", "no-cors").field("Accept: text/html") => lost();
         "a directory still has its slash":
             get("/assets") => redirect("./assets/");
         "a path that is none is none":
@@ -96,20 +139,71 @@ fn one_file_alone() {
         ("a b.txt", "alone"),
         ("other.txt", "other"),
         ("404.html", "no"),
+        ("index.html", "no"),
     ]);
     let root = tree.root().join("a b.txt");
+    let text = |content: &str| text(content).saved_as("filename=\"a b.txt\"");
     let table = rows! {
         "it is the root": get("/") => text("alone");
         "by its name, too": get("/a%20b.txt") => text("alone");
         "HEAD": head("/") => text("alone").headless();
         "a range of it": get("/").field("Range: bytes=-2") => text("alone").part("3-4/5", "ne");
         "with a query": get("/?x") => text("alone");
+        "304": get("/").field("If-None-Match: *") => text("alone").not_modified();
+        "several ranges": get("/").field("Range: bytes=0-0,0-1")
+            => text("alone").part("0-1/5", "al");
+        "416": get("/").field("Range: bytes=5-") => unsatisfiable(5);
         "its neighbour is not served": get("/other.txt") => not_found();
         "nor is the directory's 404.html": get("/404.html") => not_found();
         "it is no directory": get("/a%20b.txt/") => not_found();
         "nor is anything in it": get("/a%20b.txt/x") => not_found();
     };
     play_with(&Setting::of(&[]), &root, table);
+    let app =
+        || text("alone").varying_by("Accept-Encoding, Accept, Sec-Fetch-Dest, Sec-Fetch-Mode");
+    let table = rows! {
+        "as an application it is its own page": get("/route") => app();
+    };
+    play_with(&Setting::of(&["--spa"]), &root, table);
+}
+
+#[test]
+fn names_to_save_one_file_by() {
+    let plain = |name: &str| format!("filename=\"{name}\"");
+    let table = [
+        ("x.txt", plain("x.txt")),
+        ("it's 100$ (a).txt", plain("it's 100$ (a).txt")),
+        // Some clients read an escape in a quoted string, some do not; all read the second form.
+        (
+            "a\"b.txt",
+            plain("a_b.txt") + "; filename*=UTF-8''a%22b.txt",
+        ),
+        ("50%.txt", plain("50_.txt") + "; filename*=UTF-8''50%25.txt"),
+        (
+            "\u{fc}.txt",
+            plain("_.txt") + "; filename*=UTF-8''%C3%BC.txt",
+        ),
+        (
+            "a\nb.txt",
+            plain("a_b.txt") + "; filename*=UTF-8''a%0Ab.txt",
+        ),
+    ];
+    for (name, saved) in table {
+        let tree = Tree::of(&[(name, "x")]);
+        let table = rows! {
+            "it has its name": get("/") => text("x").saved_as(&saved);
+        };
+        play_with(&Setting::of(&[]), &tree.root().join(name), table);
+    }
+    let setting = Setting {
+        content: "Content-Disposition: attachment",
+        ..Setting::of(&["--header", "Content-Disposition: attachment"])
+    };
+    let tree = Tree::of(&[("x.txt", "x")]);
+    let table = rows! {
+        "the user's field replaces ours": get("/") => text("x");
+    };
+    play_with(&setting, &tree.root().join("x.txt"), table);
 }
 
 #[test]
@@ -117,28 +211,87 @@ fn header_lines() {
     let setting = Setting {
         options: &[
             "--header",
-            "Cache-Control: no-cache",
-            "--header",
             "X-Frame-Options: DENY",
+            "--header",
+            "Content-Security-Policy: default-src 'self'",
+            "--header",
+            "Cache-Control: public, max-age=31536000, immutable",
+            "--header",
+            "Cloudflare-CDN-Cache-Control: max-age=60",
+            "--header",
+            "expires: Thu, 31 Dec 2099 23:59:59 GMT",
+            "--header",
+            "Content-Disposition: attachment",
         ],
-        preset: "Server: oneloop\nX-Content-Type-Options: nosniff\n\
-                 Cache-Control: no-cache\nX-Frame-Options: DENY",
+        preset: "Server: oneloop\nX-Content-Type-Options: nosniff\nX-Frame-Options: DENY\n\
+                 Content-Security-Policy: default-src 'self'",
+        content: "Cache-Control: public, max-age=31536000, immutable\n\
+                  Cloudflare-CDN-Cache-Control: max-age=60\n\
+                  expires: Thu, 31 Dec 2099 23:59:59 GMT\n\
+                  Content-Disposition: attachment",
         allows: &[],
     };
+    let hello = || get("/hello.txt");
     let table = rows! {
-        "every response has them": get("/hello.txt") => text("hello");
-        "304": get("/hello.txt").field("If-None-Match: *") => text("hello").not_modified();
-        "206": get("/hello.txt").field("Range: bytes=0-0") => text("hello").part("0-0/5", "h");
+        "a file has them": hello() => text("hello");
+        "HEAD": head("/hello.txt") => text("hello").headless();
+        "304": hello().field("If-None-Match: *") => text("hello").not_modified();
+        "206": hello().field("Range: bytes=0-0") => text("hello").part("0-0/5", "h");
         "several parts":
             get("/long.txt").field("Range: bytes=0-8,500-508")
             => text(&crate::root::numbered(100)).parts(&[
                 ("0-8/1000", "000000000"), ("500-508/1000", "000000050"),
             ]);
-        "a redirect": get("/dir") => redirect("./dir/");
+        "a listing has the user's in place of its own":
+            head("/bare/") => plain_listing_page().headless();
+        "301 has no field about content": get("/dir") => redirect("./dir/");
         "404": get("/nothing") => not_found();
         "405": ask("POST / HTTP/1.1") => not_allowed();
+        "412": hello().field("If-Match: \"x\"") => precondition_failed();
+        "416": hello().field("Range: bytes=5-") => unsatisfiable(5);
+        "417": hello().field("Expect: more") => expectation_failed();
+        "501": ask("BREW / HTTP/1.1") => not_implemented();
         "OPTIONS": ask("OPTIONS * HTTP/1.1") => options();
         "400": "x\r\n\r\n" => bad("not an HTTP/1.1 request");
+    };
+    play_with(&setting, &everything().root(), table);
+    let tree = Tree::of(&[("404.html", "<h1>lost</h1>"), ("hello.txt", "hello")]);
+    let lost = || html("<h1>lost</h1>").status("404 Not Found").unversioned();
+    let table = rows! {
+        "the site's own page for 404 is an error all the same": get("/nothing") => lost();
+        "asked for itself it is content": get("/404.html") => html("<h1>lost</h1>");
+    };
+    play_with(&setting, &tree.root(), table);
+}
+
+#[test]
+fn header_lines_that_the_server_sets_too() {
+    let setting = Setting {
+        options: &[
+            "--cors=https://b.example",
+            "--header",
+            "vary: Cookie",
+            "--header",
+            "Access-Control-Max-Age: 600",
+            "--header",
+            "Access-Control-Expose-Headers: ETag",
+        ],
+        preset: "Server: oneloop\nX-Content-Type-Options: nosniff\nvary: Cookie, Origin\n\
+                 Access-Control-Max-Age: 600\nAccess-Control-Expose-Headers: ETag\n\
+                 Access-Control-Allow-Origin: https://b.example",
+        content: "",
+        allows: &PREFLIGHT[..2],
+    };
+    let preflighted = || {
+        PREFLIGHT[..2]
+            .iter()
+            .fold(options(), |reply, line| reply.own(line))
+    };
+    let table = rows! {
+        "Vary is one field with all names": get("/hello.txt") => text("hello");
+        "304": get("/hello.txt").field("If-None-Match: *") => text("hello").not_modified();
+        "404": get("/nothing") => not_found();
+        "the user's field replaces ours": ask("OPTIONS / HTTP/1.1") => preflighted();
     };
     play_with(&setting, &everything().root(), table);
 }
@@ -148,6 +301,7 @@ fn header_lines_of_ours() {
     let setting = Setting {
         options: &["--no-server-header"],
         preset: "X-Content-Type-Options: nosniff",
+        content: "",
         allows: &[],
     };
     let table = rows! {
@@ -159,6 +313,7 @@ fn header_lines_of_ours() {
     let setting = Setting {
         options: &["--header", "Server: mine"],
         preset: "X-Content-Type-Options: nosniff\nServer: mine",
+        content: "",
         allows: &[],
     };
     let table = rows! {
@@ -185,6 +340,7 @@ fn other_origins() {
     let setting = Setting {
         options: &["--cors"],
         preset: &any,
+        content: "",
         allows: PREFLIGHT,
     };
     let table = rows! {
@@ -207,6 +363,7 @@ fn other_origins() {
     let setting = Setting {
         options: &["--cors=https://b.example"],
         preset: &one,
+        content: "",
         allows: PREFLIGHT,
     };
     let table = rows! {

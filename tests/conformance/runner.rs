@@ -11,6 +11,8 @@ use std::path::Path;
 pub struct Setting<'s> {
     pub options: &'s [&'s str],
     pub preset: &'s str,
+    /// What those of 200, 206 and 304 say beyond that.
+    pub content: &'s str,
     /// Further lines of an answer to OPTIONS, which is what follows every row.
     pub allows: &'s [&'s str],
 }
@@ -29,6 +31,7 @@ impl<'s> Setting<'s> {
         Self {
             options,
             preset: PRESET,
+            content: "",
             allows: &[],
         }
     }
@@ -103,7 +106,7 @@ fn play_row(
     let mut expected: Vec<u8> = row
         .replies
         .iter()
-        .flat_map(|reply| reply.to_bytes(setting.preset))
+        .flat_map(|reply| reply.to_bytes(setting))
         .collect();
     let mut received = Vec::new();
     let end = talk(server, &row.script, &expected, &mut received);
@@ -112,7 +115,7 @@ fn play_row(
             .allows
             .iter()
             .fold(options(), |reply, line| reply.own(line));
-        expected.extend(probed.closing().to_bytes(setting.preset));
+        expected.extend(probed.closing().to_bytes(setting));
     }
     let received = normalize(received);
     let end = match end {

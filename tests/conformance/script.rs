@@ -1,6 +1,7 @@
 //! The language the tables are written in: what is sent, and what comes back.
 
 use crate::root::{MODIFIED, tag, tag_of};
+use crate::runner::Setting;
 use std::ops::Add;
 
 /// One line of a table.
@@ -190,7 +191,11 @@ pub struct Reply {
     status: &'static str,
     kind: Option<String>,
     coding: Option<&'static str>,
-    vary: Option<&'static str>,
+    vary: Option<String>,
+    /// Further lines that a 304 repeats.
+    lasting: Vec<String>,
+    /// The value of Content-Disposition.
+    saved: Option<String>,
     modified: Option<&'static str>,
     tag: Option<String>,
     ranges: bool,
@@ -262,7 +267,7 @@ pub fn file(kind: &str, content: &str) -> Reply {
 /// A page of the server's own, for those who did not ask for HTML.
 pub fn page(status: &'static str, why: &str) -> Reply {
     Reply {
-        vary: Some("Accept"),
+        vary: Some("Accept".to_owned()),
         ..refusal(status, why)
     }
 }
@@ -277,7 +282,7 @@ pub fn html_page(status: &'static str, why: &str) -> Reply {
          <body><h1>{status}</h1><p>{why}.</p></body></html>\n"
     );
     Reply {
-        vary: Some("Accept"),
+        vary: Some("Accept".to_owned()),
         ..with_body(status, "text/html; charset=utf-8", body.as_bytes())
     }
 }
@@ -341,16 +346,21 @@ pub fn options() -> Reply {
 /// The head of a directory's page, and no rows.
 pub fn listing_page() -> Reply {
     stream("text/html; charset=utf-8", &[])
-        .own(&format!(
+        .lasting(&format!(
             "Content-Security-Policy: {}",
             oneloop::site::listing::csp()
         ))
-        .own("Cache-Control: no-cache")
+        .lasting("Cache-Control: no-cache")
+}
+
+/// The same where the owner has set both of these fields.
+pub fn plain_listing_page() -> Reply {
+    stream("text/html; charset=utf-8", &[])
 }
 
 /// A directory as JSON, in these chunks.
 pub fn listing_json(chunks: &[&str]) -> Reply {
-    stream("application/json", chunks).own("Cache-Control: no-cache")
+    stream("application/json", chunks).lasting("Cache-Control: no-cache")
 }
 
 /// What is made while it is sent, here in these chunks.
@@ -369,6 +379,8 @@ fn with_body(status: &'static str, kind: &str, body: &[u8]) -> Reply {
         kind: Some(kind.to_owned()),
         coding: None,
         vary: None,
+        lasting: Vec::new(),
+        saved: None,
         modified: None,
         tag: None,
         ranges: false,
@@ -377,6 +389,10 @@ fn with_body(status: &'static str, kind: &str, body: &[u8]) -> Reply {
         connection: None,
         body: body.to_vec(),
     }
+}
+
+fn is_vary(line: &str) -> bool {
+    line.to_ascii_lowercase().starts_with("vary: ")
 }
 
 impl Reply {
@@ -394,7 +410,27 @@ impl Reply {
 
     /// Another client might get another coding of it.
     pub fn varying(mut self) -> Self {
-        self.vary = Some("Accept-Encoding");
+        self.vary = Some("Accept-Encoding".to_owned());
+        self
+    }
+
+    /// It depends on these fields of the request.
+    pub fn varying_by(mut self, names: &str) -> Self {
+        self.vary = Some(names.to_owned());
+        self
+    }
+
+    /// With the name that it is to be saved by.
+    pub fn saved_as(self, name: &str) -> Self {
+        Self {
+            saved: Some(format!("inline; {name}")),
+            ..self
+        }
+    }
+
+    /// With a line of its own that a 304 repeats.
+    pub fn lasting(mut self, line: &str) -> Self {
+        self.lasting.push(line.to_owned());
         self
     }
 
@@ -429,6 +465,12 @@ impl Reply {
     pub fn not_modified(self) -> Self {
         Self {
             status: "304 Not Modified",
+            kind: None,
+            saved: None,
+            coding: None,
+            modified: None,
+            ranges: false,
+            own: Vec::new(),
             length: Length::Unsaid,
             ..self.headless()
         }
@@ -457,10 +499,12 @@ impl Reply {
         body += &format!("\r\n--{BOUNDARY}--\r\n");
         Self {
             status: "206 Partial Content",
-            kind: Some(format!("multipart/byteranges; boundary={BOUNDARY}")),
+            kind: None,
             length: Length::Counted(body.len()),
             body: body.into_bytes(),
-            ..self
+            ..self.own(&format!(
+                "Content-Type: multipart/byteranges; boundary={BOUNDARY}"
+            ))
         }
     }
 
@@ -509,8 +553,9 @@ impl Reply {
         self.connection == Some("close")
     }
 
-    /// As it is on the wire, with the lines that every response of the site has.
-    pub fn to_bytes(&self, preset: &str) -> Vec<u8> {
+    /// As it is on the wire, with the lines that every response of its kind has.
+    pub fn to_bytes(&self, setting: &Setting<'_>) -> Vec<u8> {
+        let is_content = ["200", "206", "304"].contains(&&self.status[..3]);
         let length = match self.length {
             Length::Counted(length) => Some(format!("Content-Length: {length}")),
             Length::Chunked => Some("Transfer-Encoding: chunked".to_owned()),
@@ -521,18 +566,31 @@ impl Reply {
             Some(format!("HTTP/1.1 {}", self.status)),
             line("Date", Some(DATE)),
         ];
+        let content = if is_content { setting.content } else { "" };
+        let preset = setting.preset.lines().chain(content.lines());
+        // One field Vary has the names of all reasons.
+        let mut vary = self.vary.clone();
+        let mut preset: Vec<_> = preset.map(str::to_owned).collect();
+        if let Some(line) = preset.iter_mut().find(|line| is_vary(line)) {
+            *line += &vary
+                .take()
+                .map_or(String::new(), |names| format!(", {names}"));
+        }
+        let preset = preset.into_iter().map(Some);
         let about = [
+            line("Vary", vary.as_deref()),
+            line("ETag", self.tag.as_deref()),
+            line("Content-Disposition", self.saved.as_deref()),
             line("Content-Type", self.kind.as_deref()),
             line("Content-Encoding", self.coding),
-            line("Vary", self.vary),
             line("Last-Modified", self.modified),
-            line("ETag", self.tag.as_deref()),
             line("Accept-Ranges", self.ranges.then_some("bytes")),
         ];
         let last = [length, line("Connection", self.connection)];
         let own = self.own.iter().cloned().map(Some);
-        let preset = preset.lines().map(|line| Some(line.to_owned()));
-        let lines = lines.into_iter().chain(preset).chain(about).chain(own);
+        let lasting = self.lasting.iter().cloned().map(Some);
+        let lines = lines.into_iter().chain(preset).chain(lasting);
+        let lines = lines.chain(about).chain(own);
         let mut bytes = Vec::new();
         for line in lines.chain(last).flatten() {
             bytes.extend_from_slice(line.as_bytes());

@@ -12,7 +12,7 @@ const EVERYTHING: &[&str] = &["*"];
 const ROOMS: &[(&str, &[&str])] = &[
     ("lib",        EVERYTHING),
     ("main",       EVERYTHING),
-    ("banner",     &["config", "reactor::address"]),
+    ("banner",     &["config", "reactor::address", "site::path"]),
     ("service",    &["site", "access_log", "pump", "http", "clock", "limits"]),
     ("burn",       &["pump", "http", "clock"]),
     ("config",     &["reactor::address", "access_log", "http::fields", "subcommands", "limits"]),

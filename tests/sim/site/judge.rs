@@ -307,6 +307,9 @@ impl Case<'_> {
             Some("gz") => "application/gzip",
             _ => "application/octet-stream",
         };
+        if self.head.status == 304 {
+            return self.judge_not_modified();
+        }
         let content_type = self.head.field("content-type").unwrap_or_default();
         let is_multipart = content_type.starts_with("multipart/byteranges");
         if content_type != right && !(self.head.status == 206 && is_multipart) {
@@ -324,6 +327,24 @@ impl Case<'_> {
         match is_settled && (tag.starts_with("W/") || said.is_none()) {
             true => Err("nothing to hold on to, although it has not changed for long".into()),
             false => Ok(()),
+        }
+    }
+
+    /// A 304 has what a cache needs to choose and refresh what it stored (RFC 9110 15.4.5).
+    fn judge_not_modified(&self) -> Result<(), String> {
+        const OTHERS: [&str; 4] = [
+            "content-type",
+            "content-encoding",
+            "last-modified",
+            "accept-ranges",
+        ];
+        self.head.field("etag").ok_or("no entity-tag")?;
+        match OTHERS
+            .into_iter()
+            .find(|name| self.head.field(name).is_some())
+        {
+            Some(name) => Err(format!("304 with {name}")),
+            None => Ok(()),
         }
     }
 
