@@ -163,7 +163,11 @@ fn serve(config: Config, policy: Policy) -> Result<(), Box<dyn Error>> {
 
 /// Prints what is served, and where.
 fn greet_user(config: &Config, addresses: &[Address]) {
-    let text = banner(config, addresses, &address::interfaces());
+    let interfaces = match addresses.iter().any(Address::names_interfaces) {
+        true => address::interfaces(),
+        false => Vec::new(),
+    };
+    let text = banner(config, addresses, &interfaces);
     // A server that cannot say where it listens still serves.
     let _ = io::stderr().write_all(text.as_bytes());
 }

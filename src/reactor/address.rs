@@ -72,6 +72,18 @@ pub enum Address {
 }
 
 impl Address {
+    /// Whether it says which interfaces it is on: every one, or that of a link-local address.
+    pub fn names_interfaces(&self) -> bool {
+        match self {
+            Self::Tcp {
+                local: SocketAddr::V6(v6),
+                ..
+            } if v6.scope_id() != 0 => true,
+            Self::Tcp { local, .. } => local.ip().is_unspecified(),
+            Self::Unix(_) | Self::Unnamed => false,
+        }
+    }
+
     /// Asks the socket.
     pub(super) fn of(socket: &Socket) -> io::Result<Self> {
         let local = socket.local_addr()?;
