@@ -394,7 +394,7 @@ impl Files {
         if coding != Coding::Identity {
             lines.push_metadata("Content-Encoding", coding.name());
         }
-        let is_compressible = content_type.is_compressible();
+        let is_compressible = !content_type.is_packed();
         if is_compressible {
             lines.push_vary("Accept-Encoding");
         }

@@ -142,6 +142,7 @@ pub struct MediaType {
     name: Cow<'static, str>,
     /// The value of the parameter `charset`.
     charset: Option<Arc<str>>,
+    is_packed: bool,
 }
 
 impl fmt::Display for MediaType {
@@ -179,26 +180,105 @@ impl MediaType {
         self
     }
 
-    /// Whether encoded siblings are worth looking for: text, and the few others that shrink.
-    /// (Not every file: `a.tar.gz` beside `a.tar` is a file of its own.)
-    pub fn is_compressible(&self) -> bool {
-        let essence = self.name.split(';').next().unwrap_or_default();
-        essence.starts_with("text/")
-            || essence.ends_with("+xml")
-            || essence.ends_with("+json")
-            || matches!(
-                essence,
-                "application/javascript"
-                    | "application/json"
-                    | "application/xml"
-                    | "application/wasm"
-                    | "font/ttf"
-                    | "font/otf"
-                    | "image/bmp"
-                    | "image/x-icon"
-                    | "image/vnd.microsoft.icon"
-            )
+    /// Whether the bytes are compressed already, so that no sibling holds them in another coding.
+    /// For all others one is looked for: `a.tar.gz` is `a.tar` with the coding gzip, as it is for
+    /// `gzip -k` and every server that sends such siblings.
+    pub fn is_packed(&self) -> bool {
+        self.is_packed
     }
+}
+
+/// Extensions of compressed files that have no type, or that of what is in them, or maybe one of
+/// the user's.
+#[rustfmt::skip]
+static PACKED: &[&str] = &[
+    "aab", "br", "bz3", "crate", "emz", "gem", "gz", "ipa", "jmod", "lz", "lzma", "lzo", "npz",
+    "nupkg", "svgz", "vsix", "whl", "wmz", "xapk", "zst",
+];
+
+/// Types of compressed files, beside those below.
+static PACKED_TYPES: &[&str] = &[
+    "application/appx",
+    "application/appxbundle",
+    "application/bdoc",
+    "application/gzip",
+    "application/java-archive",
+    "application/msix",
+    "application/msixbundle",
+    "application/ogg",
+    "application/vnd.android.package-archive",
+    "application/vnd.apple.keynote",
+    "application/vnd.apple.numbers",
+    "application/vnd.apple.pages",
+    "application/vnd.apple.pkpass",
+    "application/vnd.comicbook-rar",
+    "application/vnd.debian.binary-package",
+    "application/vnd.google-earth.kmz",
+    "application/vnd.laszip",
+    "application/vnd.ms-cab-compressed",
+    "application/vnd.rar",
+    "application/vnd.visio",
+    "application/x-7z-compressed",
+    "application/x-apple-diskimage",
+    "application/x-arj",
+    "application/x-bzip",
+    "application/x-bzip2",
+    "application/x-chrome-extension",
+    "application/x-compress",
+    "application/x-lz4",
+    "application/x-lzh-compressed",
+    "application/x-redhat-package-manager",
+    "application/x-shockwave-flash",
+    "application/x-xpinstall",
+    "application/x-xz",
+    "application/zip",
+    "application/zstd",
+    "font/woff",
+    "font/woff2",
+    "image/apng",
+    "image/avif",
+    "image/gif",
+    "image/heic",
+    "image/heic-sequence",
+    "image/heif",
+    "image/heif-sequence",
+    "image/jp2",
+    "image/jpeg",
+    "image/jpm",
+    "image/jpx",
+    "image/jxl",
+    "image/jxs",
+    "image/png",
+    "image/vnd.djvu",
+    "image/webp",
+];
+
+/// Sound that is not compressed, and playlists.
+static PLAIN_AUDIO: &[&str] = &[
+    "audio/basic",
+    "audio/midi",
+    "audio/s3m",
+    "audio/wav",
+    "audio/x-aiff",
+    "audio/x-mpegurl",
+    "audio/x-wav",
+    "audio/xm",
+];
+
+fn is_packed(media_type: &str, file: &[u8]) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    let is_extension = |packed: &&str| {
+        let (start, end) = file.split_at(file.len().saturating_sub(packed.len()));
+        start.ends_with(b".") && end.eq_ignore_ascii_case(packed.as_bytes())
+    };
+    PACKED_TYPES.binary_search(&essence).is_ok()
+        || essence.starts_with("video/")
+        || essence.starts_with("audio/") && PLAIN_AUDIO.binary_search(&essence).is_err()
+        || essence.starts_with("application/vnd.openxmlformats-officedocument.")
+        || essence.starts_with("application/vnd.oasis.opendocument.")
+        || essence.ends_with("+zip")
+        || essence.ends_with("+gzip")
+        || PACKED.iter().any(is_extension)
 }
 
 /// Which name has which type.
@@ -239,6 +319,7 @@ impl Types {
         let is_text = name.starts_with("text/") && !name.contains(';');
         MediaType {
             charset: self.charset.clone().filter(|_| is_text),
+            is_packed: is_packed(&name, file),
             name,
         }
     }
@@ -560,21 +641,36 @@ mod tests {
     }
 
     #[test]
-    fn only_what_shrinks_has_encoded_siblings() {
-        for (name, expected) in [
-            ("a.html", true),
-            ("a.js", true),
-            ("a.json", true),
-            ("a.svg", true),
-            ("a.wasm", true),
-            ("a.png", false),
-            ("a.tar", false),
-            ("a.woff2", false),
-            ("a.bin", false),
+    #[rustfmt::skip]
+    fn what_is_compressed_already_has_no_encoded_siblings() {
+        for extension in [
+            "html", "js", "json", "svg", "wasm", "xml", "txt", "md", "rs", "ico", "bmp", "ttf",
+            "otf", "eot", "dll", "dat", "glb", "gltf", "stl", "pbf", "mvt", "onnx", "bin", "xyzzy",
+            "tar", "iso", "sql", "sqlite", "parquet", "pdf", "psd", "tiff", "wav", "mid", "m3u",
+            "m3u8", "exe", "cbor", "ply", "ipynb", "ics", "map", "data", "pck", "pem", "osm",
         ] {
-            let found = Types::default().of(name.as_bytes());
-            assert_eq!(found.is_compressible(), expected, "{name}");
+            let found = Types::default().of(format!("a.{extension}").as_bytes());
+            assert!(!found.is_packed(), "{extension}");
         }
+        for extension in [
+            "gz", "br", "zst", "xz", "bz2", "lz4", "lzma", "zip", "7z", "rar", "tgz", "tar.gz",
+            "svgz", "SVGZ", "woff", "woff2", "png", "jpg", "jfif", "gif", "webp", "avif", "heic",
+            "jxl", "mp4", "webm", "mkv", "ts", "m4s", "mp3", "m4a", "ogg", "opus", "flac", "aac",
+            "jar", "apk", "deb", "rpm", "msix", "whl", "docx", "xlsx", "odt", "epub", "usdz",
+            "kmz", "dmg", "crx", "vsix", "html.br",
+        ] {
+            let found = Types::default().of(format!("a.{extension}").as_bytes());
+            assert!(found.is_packed(), "{extension}");
+        }
+        for name in ["a", "README", "br", ".br-", "gz", ""] {
+            assert!(!Types::default().of(name.as_bytes()).is_packed(), "{name}");
+        }
+        for table in [PACKED, PACKED_TYPES, PLAIN_AUDIO] {
+            assert!(table.is_sorted());
+        }
+        let own = |own: &str| Types::new(vec![("x".to_owned(), own.to_owned())], None).of(b"a.x");
+        assert!(own("image/png; a=b").is_packed());
+        assert!(!own("application/x-mine").is_packed());
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Siblings with the same content in another coding (RFC 9110 8.4, 12.5.3).
 
-use crate::root::{everything, tag};
+use crate::root::{Tree, everything, tag};
 use crate::runner::play;
 use crate::script::*;
 
@@ -64,8 +64,8 @@ fn encoded_siblings() {
             get("/packed.js.gz") => file("application/gzip", "gzip");
         "even when gzip is accepted":
             get("/packed.js.gz").field(all) => file("application/gzip", "gzip");
-        "brotli itself": get("/packed.js.br") => binary("brotli!");
-        "what does not shrink has no sibling":
+        "brotli itself": get("/packed.js.br") => file("application/octet-stream", "brotli!");
+        "what is compressed already has no sibling":
             get("/photo.png").field(all) => file("image/png", "png");
         "a directory is no sibling": get("/both/file.txt").field(all) => text("plain");
         "each coding has its tag":
@@ -86,4 +86,67 @@ fn encoded_siblings() {
             => [br(), script(), script().encoded("gzip", "gzip")];
     };
     play(&everything(), table);
+}
+
+#[test]
+fn siblings_of_any_type_that_is_not_compressed() {
+    let packed = [
+        "a.svgz", "a.zip", "a.woff2", "a.mp4", "a.jpg", "a.tar.gz", "a.zst",
+    ];
+    let plain = [
+        "app.dll",
+        "a.dat",
+        "a.otf",
+        "a.glb",
+        "a.pbf",
+        "a.onnx",
+        "a.bin",
+        "noextension",
+    ];
+    let mut files: Vec<_> = packed
+        .iter()
+        .chain(&plain)
+        .map(|&name| (name.to_owned(), "x"))
+        .collect();
+    for (name, _) in files.clone() {
+        files.push((format!("{name}.br"), "sibling"));
+    }
+    files.extend([
+        ("a.tar".to_owned(), "tape"),
+        ("lone.tar".to_owned(), "tape"),
+    ]);
+    let files: Vec<_> = files
+        .iter()
+        .map(|(name, content)| (name.as_str(), *content))
+        .collect();
+    let tree = Tree::of(&files);
+    let accepting = |name: &str| get(name).field("Accept-Encoding: gzip, deflate, br, zstd");
+    let sibling = |kind| file(kind, "x").varying().encoded("br", "sibling");
+    let unknown = || sibling("application/octet-stream");
+    let table = rows! {
+        "a library": accepting("/app.dll") => sibling("application/x-msdownload");
+        "without a type": accepting("/a.dat") => unknown();
+        "a font": accepting("/a.otf") => sibling("font/otf");
+        "a model": accepting("/a.glb") => sibling("model/gltf-binary");
+        "map data": accepting("/a.pbf") => unknown();
+        "a neural network": accepting("/a.onnx") => unknown();
+        "anything": accepting("/a.bin") => unknown();
+        "without an extension": accepting("/noextension") => unknown();
+        "who accepts nothing gets the file, and a cache is told that it depends":
+            get("/a.bin") => binary("x");
+        "a tape is encoded by its .gz":
+            accepting("/a.tar") => file("application/x-tar", "tape").varying().encoded("gzip", "x");
+        "one that has none": accepting("/lone.tar") => file("application/x-tar", "tape").varying();
+        "a compressed drawing": accepting("/a.svgz") => file("image/svg+xml", "x");
+        "an archive": accepting("/a.zip") => file("application/zip", "x");
+        "a compressed font": accepting("/a.woff2") => file("font/woff2", "x");
+        "a film": accepting("/a.mp4") => file("video/mp4", "x");
+        "a photo": accepting("/a.jpg") => file("image/jpeg", "x");
+        "what is encoded is not encoded again":
+            accepting("/a.tar.gz") => file("application/gzip", "x");
+        "nor what is in another coding": accepting("/a.zst") => file("application/zstd", "x");
+        "a sibling asked for by its name":
+            accepting("/a.bin.br") => file("application/octet-stream", "sibling");
+    };
+    play(&tree, table);
 }

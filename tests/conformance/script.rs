@@ -251,7 +251,7 @@ pub fn html(content: &str) -> Reply {
 
 /// A file of which nothing is known.
 pub fn binary(content: &str) -> Reply {
-    file("application/octet-stream", content)
+    file("application/octet-stream", content).varying()
 }
 
 /// The whole of a file from [`MODIFIED`].

@@ -34,9 +34,9 @@ fn types_by_extension() {
         "a font": get("/a.otf") => typed("font/otf").varying();
         "a packed font": get("/a.woff") => typed("font/woff");
         "music": get("/a.m4a") => typed("audio/mp4");
-        "a model": get("/a.stl") => typed("model/stl");
+        "a model": get("/a.stl") => typed("model/stl").varying();
         "a segment of a stream": get("/a.ts") => typed("video/mp2t");
-        "a module of Node.js": get("/a.cjs") => typed("application/node");
+        "a module of Node.js": get("/a.cjs") => typed("application/node").varying();
         "a package": get("/a.rpm") => typed("application/x-redhat-package-manager");
         "another": get("/a.msix") => typed("application/msix");
         "source code is shown as text": get("/a.rs") => text("x");
