@@ -17,6 +17,7 @@ pub use step::{Ending, Step, Terms};
 
 use crate::http::payload::Progress;
 use crate::http::response::{Framing, Response};
+use crate::http::status::Status;
 use crate::inbox::Inbox;
 use crate::limits::Limits;
 use crate::outbox::Outbox;
@@ -127,15 +128,13 @@ impl Connection {
 
     /// `length` bytes, at least one, arrived in the room.
     pub fn received(&mut self, length: usize, now: Instant) {
-        let was_idle = self.is_idle();
+        let had_begun = self.inbox.has_begun();
         self.inbox.received(length);
         self.state = self.look_for_head();
-        if was_idle && !self.inbox.is_empty() {
-            // From the first byte of a head to its last: later bytes do not move it.
+        if !had_begun && self.inbox.has_begun() {
+            // From the first byte of a head to its last: later bytes do not move it, and empty
+            // lines before it do not move the deadline of an idle connection.
             self.deadline = now + self.limits.header_timeout;
-        } else if !was_idle && self.is_idle() {
-            // It was the empty line that may stand before a request, in two pieces.
-            self.deadline = now + self.limits.idle_timeout;
         }
     }
 
@@ -157,7 +156,11 @@ impl Connection {
         let (length, manners) = head.extent(&self.inbox);
         self.inbox.consume(length);
         let framing = response.framing(manners);
-        let persistent = manners.persistent && !terms.draining && framing != Framing::UntilClose;
+        let persistent = manners.persistent
+            && !terms.draining
+            && framing != Framing::UntilClose
+            // Whatever it was that could not be understood: what follows it cannot be trusted.
+            && response.status != Status::BAD_REQUEST;
         let then = match (persistent, manners.last && self.inbox.is_empty()) {
             (true, _) => Then::Next,
             (false, true) => Then::Leave,
@@ -315,9 +318,8 @@ impl Connection {
     }
 
     fn look_for_head(&mut self) -> State {
-        let arrival = self
-            .inbox
-            .arrival(self.limits.head, self.limits.request_line);
+        let limits = &self.limits;
+        let arrival = (self.inbox).arrival(limits.head, limits.request_line, limits.empty_lines);
         Head::of(arrival).map_or(State::Reading, State::Parsing)
     }
 
@@ -328,10 +330,10 @@ impl Connection {
                 let next = self.look_for_head();
                 let limits = &self.limits;
                 self.deadline = now
-                    + if self.inbox.is_empty() {
-                        limits.idle_timeout
-                    } else {
+                    + if self.inbox.has_begun() {
                         limits.header_timeout
+                    } else {
+                        limits.idle_timeout
                     };
                 next
             }

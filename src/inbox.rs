@@ -1,11 +1,13 @@
-//! Received bytes, until they are a whole request head. A leaf: std only.
+//! Received bytes, until they are a whole request head or can be none any more.
 //!
 //! Two things make it more than a buffer. It remembers how far it has searched for the
-//! end of the head, so a head that arrives a byte at a time is still searched once, not once
-//! per byte. And it holds no memory while it is empty: the loop lends its own buffer to
-//! whichever connection is being served ([`Inbox::borrow_from`]) and takes it back
-//! afterwards ([`Inbox::give_back_to`]); only what is left of an unfinished head moves
-//! into memory of the connection's own, and just as much as it needs.
+//! end of the head and checked its grammar, so a head that arrives a byte at a time is still
+//! searched once, not once per byte. And it holds no memory while it is empty: the loop lends
+//! its own buffer to whichever connection is being served ([`Inbox::borrow_from`]) and takes
+//! it back afterwards ([`Inbox::give_back_to`]); only what is left of an unfinished head
+//! moves into memory of the connection's own, and just as much as it needs.
+
+use crate::http::scan::Scan;
 
 /// The smallest buffer a connection gets for itself.
 const SMALLEST: usize = 256;
@@ -21,8 +23,10 @@ pub struct Inbox {
     searched: u32,
     /// Where the line being searched begins.
     line: u32,
-    /// The one empty line that may stand before a request has been skipped.
-    skipped: bool,
+    /// The grammar of the bytes before `searched`.
+    scan: Scan,
+    /// Empty lines that stood before the request and were skipped.
+    skipped: u16,
 }
 
 /// How much of a head has arrived.
@@ -32,6 +36,8 @@ pub enum Arrival {
     Partial,
     /// All of it: this many bytes.
     Whole(usize),
+    /// Not all, and no head begins like this.
+    Malformed,
     /// More than a request line may have, and no line end in it.
     LineTooLong,
     /// More than a head may have, and no end in it.
@@ -90,7 +96,8 @@ impl Inbox {
         }
         self.searched = self.start;
         self.line = self.start;
-        self.skipped = false;
+        self.scan = Scan::default();
+        self.skipped = 0;
     }
 
     /// Forgets everything that is waiting.
@@ -99,11 +106,19 @@ impl Inbox {
     }
 
     /// Looks for the end of a head in what has not been searched: an empty line, ended by CRLF
-    /// or (so that a peer that ends lines wrongly hears of it at once) by a bare LF. One empty
-    /// line *before* the head is skipped, as RFC 9112 2.2 asks; a second one is a head without
-    /// a request line, and will be refused as such. The answer depends on the bytes alone,
-    /// never on how they were split on their way.
-    pub fn arrival(&mut self, longest_head: usize, longest_line: usize) -> Arrival {
+    /// or (so that a peer that ends lines wrongly hears of it at once) by a bare LF. Without an
+    /// end, it looks for a byte that no head can have there.
+    ///
+    /// Empty lines *before* the head, at most `most_empty_lines`, are skipped, as RFC 9112 2.2 asks
+    /// (for one); one more is a head without a request line, and will be refused as such. The
+    /// answer depends on the bytes alone, never on how they were split on their way.
+    pub fn arrival(
+        &mut self,
+        longest_head: usize,
+        longest_line: usize,
+        most_empty_lines: u16,
+    ) -> Arrival {
+        let mut unchecked = self.searched;
         while let Some(lf) = self.next_line_end() {
             let line = self.buffer.get(self.line as usize..lf).unwrap_or_default();
             let (is_empty, length) = match line.strip_suffix(b"\r") {
@@ -111,12 +126,14 @@ impl Inbox {
                 None => (line.is_empty(), line.len()),
             };
             let is_first = self.line == self.start;
-            let is_skippable = is_first && line == b"\r" && !self.skipped;
+            let is_skippable = is_first && line == b"\r" && self.skipped < most_empty_lines;
             self.searched = lf as u32 + 1;
             self.line = self.searched;
             if is_skippable {
                 self.start = self.searched;
-                self.skipped = true;
+                self.skipped += 1;
+                self.scan = Scan::default();
+                unchecked = self.start;
                 continue;
             }
             if is_first && length > longest_line {
@@ -137,8 +154,18 @@ impl Inbox {
                 Arrival::LineTooLong
             }
             waiting if waiting > longest_head => Arrival::TooLong,
+            _ if self.is_malformed(unchecked) => Arrival::Malformed,
             _ => Arrival::Partial,
         }
+    }
+
+    /// Checks the grammar of what waits, from `unchecked` on.
+    fn is_malformed(&mut self, unchecked: u32) -> bool {
+        let mut scan = self.scan;
+        let from = (unchecked - self.start) as usize;
+        let checked = scan.advance(self.bytes(), from);
+        self.scan = scan;
+        checked.is_err()
     }
 
     /// The first `length` waiting bytes: a head that [`Inbox::arrival`] has found.
@@ -146,14 +173,9 @@ impl Inbox {
         self.bytes().get(..length).unwrap_or_default()
     }
 
-    /// The first waiting line, or as much of it as there is: for the log of what was refused.
-    pub fn first_line(&self) -> &[u8] {
-        let line = self
-            .bytes()
-            .split(|&byte| byte == b'\n')
-            .next()
-            .unwrap_or_default();
-        line.trim_ascii_end()
+    /// Whether the first byte of a request has arrived. The CR of an empty line is none.
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.bytes(), [] | [b'\r'])
     }
 
     /// Takes the loop's buffer if the inbox has none of its own.
@@ -225,7 +247,7 @@ mod tests {
         let mut inbox = Inbox::default();
         for piece in bytes.chunks(size) {
             fill(&mut inbox, piece);
-            match inbox.arrival(60, 20) {
+            match inbox.arrival(60, 20, 2) {
                 Arrival::Partial => {}
                 Arrival::Whole(length) => {
                     return (Arrival::Whole(length), inbox.head(length).to_vec());
@@ -238,26 +260,33 @@ mod tests {
 
     #[test]
     fn a_head_ends_at_its_first_empty_line_however_it_was_split() {
-        let cases: [(&[u8], Arrival, &[u8]); 10] = [
+        let cases: [(&[u8], Arrival, &[u8]); 9] = [
             (
-                b"GET /\r\nA: b\r\n\r\nrest",
-                Arrival::Whole(15),
-                b"GET /\r\nA: b\r\n\r\n",
-            ),
-            (b"\r\nGET /\r\n\r\n", Arrival::Whole(9), b"GET /\r\n\r\n"),
-            (b"\r\n\r\nGET /\r\n\r\n", Arrival::Whole(2), b"\r\n"),
-            (b"\nGET /\r\n\r\n", Arrival::Whole(1), b"\n"),
-            (b"GET /\nA: b\n\n", Arrival::Whole(12), b"GET /\nA: b\n\n"),
-            (b"GET /\r\nA: b\r\n\r", Arrival::Partial, b""),
-            (b"GET /\r\r\n\r\n", Arrival::Whole(10), b"GET /\r\r\n\r\n"),
-            (
-                b"12345678901234567890\r\n\r\n",
+                b"GET / HTTP/1.1\r\nA: b\r\n\r\nrest",
                 Arrival::Whole(24),
-                b"12345678901234567890\r\n\r\n",
+                b"GET / HTTP/1.1\r\nA: b\r\n\r\n",
             ),
-            (b"123456789012345678901\r\n\r\n", Arrival::LineTooLong, b""),
             (
-                b"G\r\n12345678901234567890123456789012345678901234567890123456789",
+                b"\r\nGET / HTTP/1.1\r\n\r\n",
+                Arrival::Whole(18),
+                b"GET / HTTP/1.1\r\n\r\n",
+            ),
+            (
+                b"\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+                Arrival::Whole(18),
+                b"GET / HTTP/1.1\r\n\r\n",
+            ),
+            (b"\r\n\r\n\r\nGET /", Arrival::Whole(2), b"\r\n"),
+            (b"GET / HTTP/1.1\r\nA: b\r\n\r", Arrival::Partial, b""),
+            (
+                b"GET /123456 HTTP/1.1\r\n\r\n",
+                Arrival::Whole(24),
+                b"GET /123456 HTTP/1.1\r\n\r\n",
+            ),
+            (b"GET /1234567 HTTP/1.1\r\n\r\n", Arrival::LineTooLong, b""),
+            (b"GET /123456789012345678901", Arrival::LineTooLong, b""),
+            (
+                b"GET / HTTP/1.1\r\nA:12345678901234567890123456789012345678901234567890",
                 Arrival::TooLong,
                 b"",
             ),
@@ -274,14 +303,45 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_no_head_begins_with_is_found_where_it_arrives() {
+        for bytes in [
+            b"\x16".as_slice(),
+            b"\r\n\r\n\0",
+            b"EHLO x\r",
+            b"GET / HTTP/1.1\r\nA\r",
+        ] {
+            for size in 1..=bytes.len() {
+                let (_, before) = bytes.split_last().unwrap();
+                assert_eq!(arrives(before, size).0, Arrival::Partial);
+                assert_eq!(arrives(bytes, size).0, Arrival::Malformed);
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_begins_behind_the_empty_lines() {
+        let mut inbox = Inbox::default();
+        for (bytes, expected) in [(b"\r", false), (b"\n", false), (b"\r", false), (b"x", true)] {
+            fill(&mut inbox, bytes);
+            inbox.arrival(60, 20, 2);
+            assert_eq!(inbox.has_begun(), expected);
+        }
+    }
+
     /// A head that drips would cost the square of its length.
     #[test]
     fn no_byte_is_searched_twice() {
         let mut inbox = Inbox::default();
-        for byte in b"GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r" {
+        for byte in b"G / HTTP/1.1\r\nA:\r\nB:\r\nC:\r" {
             fill(&mut inbox, &[*byte]);
-            assert_eq!(inbox.arrival(60, 20), Arrival::Partial);
+            let scan = inbox.scan;
+            assert_eq!(inbox.arrival(60, 20, 2), Arrival::Partial);
             assert_eq!(inbox.searched, inbox.end);
+            assert_ne!(
+                inbox.scan, scan,
+                "no byte of the same kind follows another here"
+            );
         }
     }
 
@@ -291,9 +351,10 @@ mod tests {
         let mut inbox = Inbox::default();
         inbox.borrow_from(&mut spare);
         assert_eq!(spare.len(), 0);
-        fill(&mut inbox, b"GET /\r\n\r\nGE");
-        assert_eq!(inbox.arrival(60, 20), Arrival::Whole(9));
-        inbox.consume(9);
+        let head = b"GET / HTTP/1.1\r\n\r\n";
+        fill(&mut inbox, &[head, b"GE".as_slice()].concat());
+        assert_eq!(inbox.arrival(60, 20, 2), Arrival::Whole(18));
+        inbox.consume(18);
         inbox.give_back_to(&mut spare);
         assert_eq!(
             (spare.len(), inbox.buffer.len()),
@@ -306,10 +367,10 @@ mod tests {
             1024,
             "an inbox with bytes keeps its own buffer"
         );
-        fill(&mut inbox, b"T /\r\n\r\n");
-        assert_eq!(inbox.arrival(60, 20), Arrival::Whole(9));
-        assert_eq!(inbox.head(9), b"GET /\r\n\r\n");
-        inbox.consume(9);
+        fill(&mut inbox, &head[2..]);
+        assert_eq!(inbox.arrival(60, 20, 2), Arrival::Whole(18));
+        assert_eq!(inbox.head(18), head);
+        inbox.consume(18);
         inbox.give_back_to(&mut spare);
         assert_eq!((spare.len(), inbox.buffer.len()), (1024, 0));
     }

@@ -14,6 +14,9 @@ pub struct Limits {
     /// Longest request line, the part of the head that gets 414 instead. RFC 9112 3 asks for
     /// at least 8,000.
     pub request_line: usize,
+    /// Most empty lines before a request, which are skipped (RFC 9112 2.2). Old clients send one
+    /// after a body; more are 400, for they cost work and leave no line in the log.
+    pub empty_lines: u16,
     /// Most field lines in one head. A parser's table has a size; browsers send about 20.
     pub fields: usize,
 
@@ -119,6 +122,7 @@ impl Default for Limits {
         Self {
             head: 32 * 1024,
             request_line: 8 * 1024,
+            empty_lines: 100,
             fields: 100,
             connections: 16_000,
             threads: 2048,

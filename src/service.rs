@@ -12,8 +12,10 @@ use crate::clock::Now;
 use crate::http::payload::Payload;
 use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
+use crate::http::scan::TLS;
 use crate::pump::Service;
 use crate::site::Site;
+use crate::warnings::Limited;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -23,6 +25,9 @@ pub struct Front {
     log: Option<AccessLog>,
     tally: Option<Tally>,
 }
+
+/// The user of a client that speaks TLS sees an error of that client; this tells the operator.
+static TLS_ARRIVED: Limited = Limited::new();
 
 /// What is kept of a peer between its requests.
 #[derive(Debug)]
@@ -91,7 +96,17 @@ impl Service for Front {
     ) -> Response {
         let response = match &asked {
             Ok(request) => self.site.answer(request, now),
-            Err(refusal) => self.site.refuse(refusal),
+            Err(refusal) => {
+                if refusal.why == TLS {
+                    let peer = guest.peer.map(|peer| peer.to_string());
+                    TLS_ARRIVED.warn(format_args!(
+                        "TLS arrived from {}, but this port speaks plain HTTP: use http:// instead \
+                         of https://, or a proxy that ends TLS",
+                        peer.as_deref().unwrap_or("a unix socket")
+                    ));
+                }
+                self.site.refuse(refusal)
+            }
         };
         self.note(guest, &asked, &response, now);
         response

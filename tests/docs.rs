@@ -166,7 +166,7 @@ macro_rules! plain {
     )*};
 }
 
-plain!(usize, u32, u64, i32);
+plain!(usize, u16, u32, u64, i32);
 
 impl Plain for Duration {
     fn plain(&self) -> u128 {
@@ -200,7 +200,7 @@ fn value(cell: &str) -> u128 {
 #[test]
 fn the_limits_are_those_in_the_document() {
     let defaults: BTreeMap<String, u128> = defaults! {
-        head request_line fields
+        head request_line empty_lines fields
         connections threads processes workers accepts_per_turn expiries_per_turn accept_pause backlog events
         read_per_turn written_per_turn sends_per_turn requests_per_turn coalesced riding_body
         header_timeout idle_timeout settling send_timeout min_send_rate linger_timeout linger_bytes grace

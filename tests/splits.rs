@@ -138,7 +138,60 @@ fn corpus() -> Vec<Stream> {
         stream(
             "two empty lines first",
             format!("\r\n\r\n{}", get("/s")),
+            &[200],
+        ),
+        stream("nothing but empty lines", "\r\n".repeat(110), &[400]),
+        stream("a path that is none", get("/%zz") + &get("/s"), &[400]),
+        stream(
+            "TLS",
+            "\u{16}\u{3}\u{1}\0\u{5}\u{1}\0\0\u{1}\0".into(),
             &[400],
+        ),
+        stream("SMTP", "EHLO x\r\n".into(), &[400]),
+        stream("redis", "*1\r\n$4\r\nPING\r\n".into(), &[400]),
+        stream("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), &[400]),
+        stream("HTTP/0.9", "GET /s\r\n".into(), &[400]),
+        stream(
+            "HEAD with two blanks",
+            "HEAD  /s HTTP/1.1\r\n".into(),
+            &[400],
+        ),
+        stream("HEAD and a line end", "HEAD \r\n\r\n".into(), &[400]),
+        stream(
+            "another version, and more",
+            ask("GET /s HTTP/2.0 x", ""),
+            &[400],
+        ),
+        stream(
+            "several mistakes",
+            "GET s HTTP/2.0\r\nA : b\r\nC: \0\r\nD: e\n\r\n".into(),
+            &[400],
+        ),
+        stream(
+            "a mistake in what is pipelined",
+            get("/s") + "HEAD / HTTP/1.1\r\nA\r\nB: c\r\n\r\n",
+            &[200, 400],
+        ),
+        stream(
+            "a mistake in a long line",
+            format!("\0{}", "x".repeat(300)),
+            &[400],
+        ),
+        stream(
+            "a mistake behind a long line",
+            format!("GET /{}\0\r\n\r\n", "x".repeat(300)),
+            &[414],
+        ),
+        stream("a long method", "M".repeat(300), &[501]),
+        stream(
+            "a mistake in a long head",
+            "GET / HTTP/1.1\r\nA\r\n".to_owned() + &"A: bcdefghijklmnopqrstuvw\r\n".repeat(25),
+            &[400],
+        ),
+        stream(
+            "a mistake behind a long head",
+            ask("GET /s", &"A: bcdefghijklmnopqrstuvw\r\n".repeat(25)) + "A\r\n\r\n",
+            &[431],
         ),
         stream("1.0", old("GET /s", ""), &[200]),
         stream(

@@ -253,9 +253,12 @@ fn reading() -> Vec<Scene> {
                 ("received part of a head", |s| s.receive("GET / H")),
                 ("received a head", |s| s.receive(REQUEST)),
                 ("received a head that is none", |s| s.receive("GET\r\n\r\n")),
-                ("received too long a line", |s| s.receive(&"x".repeat(42))),
+                ("received what begins no head", |s| s.receive("\x16")),
+                ("received too long a line", |s| {
+                    s.receive(&format!("GET /{}", "x".repeat(37)))
+                }),
                 ("received too long a head", |s| {
-                    s.receive(&("GET /\r\n".to_owned() + &"x".repeat(94)));
+                    s.receive(&("GET / HTTP/1.1\r\n".to_owned() + &"x".repeat(94)));
                 }),
                 ("peer_closed", |s| s.connection.peer_closed()),
                 FAILED,

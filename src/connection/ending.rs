@@ -21,7 +21,7 @@ impl Connection {
             return;
         }
         match self.state {
-            State::Reading if self.inbox.is_empty() => self.end(Ending::Idle),
+            State::Reading if !self.inbox.has_begun() => self.end(Ending::Idle),
             State::Reading => self.state = State::Parsing(Head::TooSlow),
             State::WritingHeader { .. } | State::WritingBody { .. } => self.end(Ending::Stalled),
             State::Closing(_) => self.end(Ending::Overstayed),

@@ -1,6 +1,7 @@
 //! Room `connection`: what a connection has been asked, or will never be.
 
-use crate::http::request::{Manners, Refusal, Request};
+use crate::http::request::{Manners, Refusal, Request, first_line, name_long_part};
+use crate::http::scan;
 use crate::http::status::Status;
 use crate::inbox::{Arrival, Inbox};
 use crate::limits::Limits;
@@ -13,6 +14,8 @@ pub(super) enum Head {
         length: usize,
         manners: Manners,
     },
+    /// No head begins like this.
+    Malformed,
     LineTooLong,
     TooLong,
     TooSlow,
@@ -27,6 +30,7 @@ impl Head {
                 length,
                 manners: Manners::REFUSED,
             }),
+            Arrival::Malformed => Some(Self::Malformed),
             Arrival::LineTooLong => Some(Self::LineTooLong),
             Arrival::TooLong => Some(Self::TooLong),
         }
@@ -36,7 +40,10 @@ impl Head {
     pub(super) fn extent(self, inbox: &Inbox) -> (usize, Manners) {
         match self {
             Self::Whole { length, manners } => (length, manners),
-            _ => (inbox.bytes().len(), Manners::refused(inbox.first_line())),
+            _ => {
+                let bytes = inbox.bytes();
+                (bytes.len(), Manners::refused(first_line(bytes)))
+            }
         }
     }
 
@@ -46,17 +53,30 @@ impl Head {
         inbox: &'c Inbox,
         limits: &Limits,
     ) -> Result<Request<'c>, Refusal<'c>> {
+        let bytes = inbox.bytes();
+        // What was wrong with a head before it was too long is told even if it arrived at once.
+        let start = |length: usize| bytes.get(..length).unwrap_or(bytes);
         let (status, why) = match self {
             Self::Whole { length, manners } => {
-                let parsed = Request::parse(inbox.head(*length), limits.fields);
+                let (head, body) = bytes.split_at_checked(*length).unwrap_or((bytes, &[]));
+                let parsed = Request::parse(head, body, limits.fields);
                 *manners = match &parsed {
                     Ok(request) => request.manners,
                     Err(refusal) => refusal.manners(),
                 };
                 return parsed;
             }
-            Self::LineTooLong => (Status::URI_TOO_LONG, "the request line is too long"),
-            Self::TooLong => (Status::HEAD_TOO_LARGE, "the header fields are too large"),
+            Self::Malformed => {
+                let fault = scan::fault(bytes);
+                debug_assert!(fault.is_some(), "{}", bytes.escape_ascii());
+                fault.unwrap_or((Status::BAD_REQUEST, "not an HTTP/1.1 request"))
+            }
+            Self::LineTooLong => {
+                let start = start(limits.request_line + 2);
+                scan::fault(start).unwrap_or_else(|| name_long_part(start))
+            }
+            Self::TooLong => scan::fault(start(limits.head + 1))
+                .unwrap_or((Status::HEAD_TOO_LARGE, "the header fields are too large")),
             Self::TooSlow => (
                 Status::REQUEST_TIMEOUT,
                 "the request did not arrive in time",
@@ -65,7 +85,7 @@ impl Head {
         Err(Refusal {
             status,
             why,
-            line: Some(inbox.first_line()),
+            line: Some(first_line(bytes)),
         })
     }
 }

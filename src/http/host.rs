@@ -10,9 +10,8 @@ pub fn is_host(value: &[u8]) -> bool {
                 return false;
             };
             let (inside, after) = rest.split_at(end);
-            let address = str::from_utf8(inside).unwrap_or_default();
-            let is_address = address.parse::<Ipv6Addr>().is_ok();
-            (is_address, after.get(1..).unwrap_or_default())
+            let is_literal = is_ipv6(inside) || is_ipv_future(inside);
+            (is_literal, after.get(1..).unwrap_or_default())
         }
         _ => (true, after_reg_name(value)),
     };
@@ -30,6 +29,39 @@ pub fn is_host_and_port(target: &[u8]) -> bool {
     let port = digits.map_or(0, <[u8]>::len);
     let host = target.get(..target.len().saturating_sub(port));
     port > 0 && is_host(target) && matches!(host, Some([_, .., b':']))
+}
+
+/// An address, and perhaps the zone of a link-local one. A zone means something to the client only,
+/// which should not send it (RFC 9844), and some clients do: as it is, or escaped as RFC 6874 has
+/// it.
+fn is_ipv6(literal: &[u8]) -> bool {
+    let end = memchr::memchr(b'%', literal).unwrap_or(literal.len());
+    let (address, zone) = literal.split_at(end);
+    let address = str::from_utf8(address).unwrap_or_default();
+    address.parse::<Ipv6Addr>().is_ok()
+        && match zone {
+            [] => true,
+            [_percent, zone @ ..] => !zone.is_empty() && zone.iter().all(|&byte| is_in_zone(byte)),
+        }
+}
+
+/// `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )` (RFC 3986 3.2.2).
+fn is_ipv_future(literal: &[u8]) -> bool {
+    let [b'v' | b'V', rest @ ..] = literal else {
+        return false;
+    };
+    let dot = memchr::memchr(b'.', rest).unwrap_or_default();
+    let (version, address) = rest.split_at(dot);
+    let is_in_address = |&byte: &u8| may_stand_alone(byte) || byte == b':';
+    !version.is_empty()
+        && version.iter().all(u8::is_ascii_hexdigit)
+        && address.len() > 1
+        && address.iter().all(is_in_address)
+}
+
+/// The unreserved bytes of RFC 3986, and the percent sign of an escape.
+fn is_in_zone(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte)
 }
 
 /// What follows `*( unreserved / pct-encoded / sub-delims )`, which every IPv4 address is, too.
@@ -83,7 +115,20 @@ mod tests {
             ("[::1", false),
             ("[]", false),
             ("[:::]", false),
-            ("[fe80::1%25lo]", false),
+            ("[fe80::1%25lo]", true),
+            ("[fe80::1%lo]:80", true),
+            ("[fe80::1%]", false),
+            ("[fe80::1%a b]", false),
+            ("[%lo]", false),
+            ("[v1.a]", true),
+            ("[vF.a:b]:80", true),
+            ("[V1.!]", true),
+            ("[v.a]", false),
+            ("[v1.]", false),
+            ("[v1]", false),
+            ("[vg.a]", false),
+            ("[v1.a@b]", false),
+            ("[v1.%41]", false),
             ("[::1]x", false),
             ("<a>", false),
             ("%zz", false),

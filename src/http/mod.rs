@@ -12,5 +12,6 @@ pub mod payload;
 pub mod range;
 pub mod request;
 pub mod response;
+pub mod scan;
 pub mod status;
 mod survey;

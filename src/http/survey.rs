@@ -8,13 +8,15 @@ use super::conditional::is_condition;
 use super::fields::list;
 use super::host::is_host;
 use super::request::{Mentions, Reason, bad};
+use super::scan::is_malformed_body;
+use super::status::Status;
 
 /// What one walk over the fields finds out. It is the only walk that every request needs.
 #[derive(Default)]
 pub(super) struct Survey<'h> {
     pub(super) host: Option<&'h [u8]>,
     length: Option<u64>,
-    chunked: bool,
+    coding: Option<&'h [u8]>,
     close: bool,
     keep_alive: bool,
     pub(super) expects_unknown: bool,
@@ -62,28 +64,40 @@ impl<'h> Survey<'h> {
             }
             15 if name.eq_ignore_ascii_case(b"accept-encoding") => self.mentions.codings = true,
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(bad(
-                        "the only transfer coding understood here is one chunked",
-                    ));
+                if self.coding.replace(value).is_some() {
+                    return Err(bad("Transfer-Encoding stands twice"));
                 }
-                self.chunked = true;
             }
             _ => self.mentions.conditions |= is_condition(name),
         }
         Ok(())
     }
 
-    /// Whether a body follows the head. It is never read as one: after a request that announces
-    /// one, we answer and close (RFC 9112 9.3).
-    pub(super) fn has_body(&self, old: bool) -> Result<bool, Reason> {
-        if self.chunked && self.length.is_some() {
-            return Err(bad("both Content-Length and Transfer-Encoding"));
-        }
-        if self.chunked && old {
+    /// Whether a body follows the head; `body` is what has arrived of it. It is never read as one:
+    /// after a request that announces one, we answer and close (RFC 9112 9.3).
+    ///
+    /// The answers of RFC 9112 6.1 and 6.3, and where those differ (a list without chunked at its
+    /// end) that of other servers.
+    pub(super) fn has_body(&self, old: bool, body: &[u8]) -> Result<bool, Reason> {
+        let Some(coding) = self.coding else {
+            return Ok(self.length.is_some_and(|length| length > 0));
+        };
+        if old {
             return Err(bad("Transfer-Encoding in an HTTP/1.0 request"));
         }
-        Ok(self.chunked || self.length.is_some_and(|length| length > 0))
+        if !coding.eq_ignore_ascii_case(b"chunked") {
+            return Err((
+                Status::NOT_IMPLEMENTED,
+                "the only transfer coding understood here is one chunked",
+            ));
+        }
+        if self.length.is_some() {
+            return Err(bad("both Content-Length and Transfer-Encoding"));
+        }
+        if is_malformed_body(body) {
+            return Err(bad("the body is not made of chunks"));
+        }
+        Ok(true)
     }
 
     /// Whether the peer may send another request on the connection, by what it said itself.

@@ -7,6 +7,12 @@ use crate::script::*;
 #[test]
 fn bodies() {
     let post = || ask("POST /hello.txt HTTP/1.1");
+    const CHUNKS: &str = "the body is not made of chunks";
+    let chunked = |body: &str| {
+        get("/hello.txt")
+            .field("Transfer-Encoding: chunked")
+            .body(body)
+    };
     let megabytes = "x".repeat(3 << 20);
     let table = rows! {
         "POST with a body is not allowed, and closes":
@@ -31,6 +37,22 @@ fn bodies() {
         "chunks are a body":
             post().field("Transfer-Encoding: chunked").body("5\r\n12345\r\n0\r\n\r\n")
             => not_allowed().closing();
+        "chunks with extensions and a trailer":
+            post().field("Transfer-Encoding: chunked").body("5;a=b\r\n12345\r\n0\r\nC: d\r\n\r\n")
+            => not_allowed().closing();
+        "a chunk that is not whole yet":
+            post().field("Transfer-Encoding: chunked").body("5\r\n12") => not_allowed().closing();
+        "what is no chunk": chunked("zz\r\n") => bad(CHUNKS);
+        "a size with a sign": chunked("-1\r\n") => bad(CHUNKS);
+        "a size that ends in LF": chunked("5\n12345\n0\n\n") => bad(CHUNKS);
+        "an extension that ends in LF": chunked("5;a\n12345") => bad(CHUNKS);
+        "no size": chunked("\r\n") => bad(CHUNKS);
+        "a size beyond all numbers": chunked("fffffffffffffffff\r\n") => bad(CHUNKS);
+        "a chunk longer than its size": chunked("5\r\n123456\r\n0\r\n\r\n") => bad(CHUNKS);
+        "a second chunk that is none": chunked("1\r\nx\r\n\r\n") => bad(CHUNKS);
+        "a trailer that is none": chunked("0\r\nx\r\n\r\n") => bad(CHUNKS);
+        "a request in place of a chunk":
+            chunked("GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n") => bad(CHUNKS);
         "no chunk but the last one is a body, too":
             post().field("Transfer-Encoding: Chunked").body("0\r\n\r\n")
             => not_allowed().closing();

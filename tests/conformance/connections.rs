@@ -84,8 +84,12 @@ fn pipelining() {
             => [text("hello"), text(""), text("hello")];
         "an empty line between requests is skipped":
             hello() + "\r\n" + digits() => [text("hello"), text("0123456789")];
-        "two are not":
-            hello() + "\r\n\r\n" + digits() => [text("hello"), bad("not an HTTP/1.1 request")];
+        "nothing after a path that is none is answered":
+            hello() + get("/%zz") + digits()
+            => [
+                text("hello"),
+                page("400 Bad Request", "the path holds a % without two hexadecimal digits").closing(),
+            ];
         "nothing after close is answered":
             hello() + digits().field("Connection: close") + get("/alive")
             => [text("hello"), text("0123456789").closing()];

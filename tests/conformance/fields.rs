@@ -67,6 +67,13 @@ fn hosts() {
         "a colon without a port": host("a:") => text("hello");
         "an IPv4 address": host("127.0.0.1:80") => text("hello");
         "an IPv6 address": host("[::1]:80") => text("hello");
+        "an address of a later version": host("[v1.a]") => text("hello");
+        "one with a port": host("[vF.a:1]:80") => text("hello");
+        "a later version without a number": host("[v.a]") => bad(NONE);
+        "a later version without an address": host("[v1.]") => bad(NONE);
+        "a zone": host("[fe80::1%lo]:80") => text("hello");
+        "an escaped zone": host("[fe80::1%25lo]") => text("hello");
+        "no zone": host("[fe80::1%]") => bad(NONE);
         "an escaped name": host("%C3%BC.example") => text("hello");
         "a bad escape": host("%zz.example") => bad(NONE);
         "half an escape": host("a%4") => bad(NONE);
@@ -89,7 +96,11 @@ fn hosts() {
 #[test]
 fn framing() {
     const LENGTH: &str = "Content-Length is not a number";
-    const CODING: &str = "the only transfer coding understood here is one chunked";
+    const TWICE: &str = "Transfer-Encoding stands twice";
+    let unknown = || {
+        let why = "the only transfer coding understood here is one chunked";
+        refusal("501 Not Implemented", why).closing()
+    };
     let hello = || get("/hello.txt");
     let length = |value: &str| get("/hello.txt").field(&format!("Content-Length: {value}"));
     let coding = |value: &str| get("/hello.txt").field(&format!("Transfer-Encoding: {value}"));
@@ -115,20 +126,28 @@ fn framing() {
             => bad("both Content-Length and Transfer-Encoding");
         "a coding and a length": coding("chunked").field("Content-Length: 0")
             => bad("both Content-Length and Transfer-Encoding");
-        "an unknown coding": coding("xchunked") => bad(CODING);
-        "gzip alone": coding("gzip") => bad(CODING);
-        "gzip and chunked": coding("gzip, chunked") => bad(CODING);
-        "chunked and something": coding("chunked, identity") => bad(CODING);
-        "chunked twice": coding("chunked, chunked") => bad(CODING);
+        "an unknown coding": coding("xchunked") => unknown();
+        "gzip alone": coding("gzip") => unknown();
+        "gzip and chunked": coding("gzip, chunked") => unknown();
+        "chunked and something": coding("chunked, identity") => unknown();
+        "chunked twice": coding("chunked, chunked") => unknown();
+        "identity, which is no coding any more": coding("identity") => unknown();
+        "no coding": coding("") => unknown();
+        "a coding with a parameter": coding("chunked;q=1") => unknown();
+        "a coding in quotes": coding("\"chunked\"") => unknown();
+        "an unknown coding and a length": coding("gzip").field("Content-Length: 5") => unknown();
+        "HEAD with an unknown coding":
+            head("/hello.txt").field("Transfer-Encoding: gzip, chunked") => unknown().headless();
         "chunked in two lines": coding("chunked").field("Transfer-Encoding: chunked")
-            => bad(CODING);
-        "identity, which is no coding any more": coding("identity") => bad(CODING);
-        "no coding": coding("") => bad(CODING);
-        "a coding with a parameter": coding("chunked;q=1") => bad(CODING);
-        "a coding in quotes": coding("\"chunked\"") => bad(CODING);
+            => bad(TWICE);
+        "chunked in the second of two lines":
+            coding("gzip").field("Transfer-Encoding: chunked") => bad(TWICE);
         "chunked hidden behind a vertical tab":
             hello().field("Transfer-Encoding:\x0bchunked")
             => bad("a field value holds a control byte");
+        "an unknown coding in 1.0":
+            ask("GET /hello.txt HTTP/1.0").field("Transfer-Encoding: gzip, chunked")
+            => bad("Transfer-Encoding in an HTTP/1.0 request");
         "chunked in 1.0, which has no chunks":
             ask("GET /hello.txt HTTP/1.0").field("Transfer-Encoding: chunked")
             => bad("Transfer-Encoding in an HTTP/1.0 request");

@@ -38,7 +38,7 @@ fn hidden_names_that_are_shown() {
         "a name of dots": get("/....txt") => text("named");
         "/.well-known/": get("/.well-known/.inner") => hidden();
         "dot-dot is still no name":
-            get("/../secret.txt") => page("400 Bad Request", "the path climbs above the root");
+            get("/../secret.txt") => page("400 Bad Request", "the path climbs above the root").closing();
     };
     play_with(&Setting::of(&["--hidden"]), &everything().root(), table);
 }

@@ -32,16 +32,80 @@ fn request_lines() {
             ask("GET /\x7f HTTP/1.1") => bad(NONE);
         "no bare CR":
             ask("GET /\r HTTP/1.1") => bad(NONE);
-        "a TLS handshake is no request":
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n" => bad(NONE);
         "the line ends with CRLF, not with LF":
             "GET /hello.txt HTTP/1.1\nHost: a\r\n\r\n" => bad("a line ends in LF without CR");
         "one empty line before a request is skipped (RFC 9112 2.2)":
             "\r\nGET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" => text("hello");
-        "two are not":
-            "\r\n\r\nGET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" => bad(NONE);
+        "two are skipped, too":
+            "\r\n\r\nGET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" => text("hello");
+        "a hundred are skipped":
+            "\r\n".repeat(100) + "GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" => text("hello");
+        "also in pieces":
+            ["\r", "\n\r", "\n\r\n", "\r\nGET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n"]
+                .map(Script::from) => text("hello");
+        "one more is refused at once": "\r\n".repeat(101) => bad("too many empty lines before the request");
+        "empty lines between requests":
+            get("/hello.txt") + "\r\n\r\n\r\n" + get("/hello.txt") => [text("hello"), text("hello")];
+        "empty lines behind a body of no bytes":
+            get("/hello.txt").field("Content-Length: 0") + "\r\n\r\n" + get("/hello.txt")
+            => [text("hello"), text("hello")];
+        "a CR alone is no empty line": "\rG" => bad(NONE);
         "an empty line that is a bare LF is not":
             "\nGET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" => bad("a line ends in LF without CR");
+    };
+    play(&everything(), table);
+}
+
+/// None of these ever ends as a head does: the answer comes as soon as no request is possible.
+#[test]
+fn what_can_be_no_request_is_refused_at_once() {
+    const NONE: &str = "not an HTTP/1.1 request";
+    const TARGET: &str = "the target is neither a path nor an absolute URL";
+    const NAME: &str = "a field name is not a token, or a line is folded";
+    const VALUE: &str = "a field value holds a control byte";
+    const LF: &str = "a line ends in LF without CR";
+    const VERSION: &str = "only HTTP/1.0 and HTTP/1.1 are spoken here";
+    let tls = || bad("this is TLS, and the port speaks plain HTTP");
+    let other = || refusal("505 HTTP Version Not Supported", VERSION).closing();
+    let table = rows! {
+        "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" => tls();
+        "the first byte of TLS": b"\x16" => tls();
+        "TLS on a connection that was used": get("/hello.txt") + "\x16\x03\x01"
+            => [text("hello"), tls()];
+        "SMTP": "EHLO x\r\n" => bad(NONE);
+        "FTP": "USER anonymous\r\n" => bad(NONE);
+        "SSH": "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n" => bad(NONE);
+        "redis": "PING\r\n" => bad(NONE);
+        "redis, as its clients send it": "*1\r\n$4\r\nPING\r\n" => bad(NONE);
+        "memcached": "get key\r\n" => bad(NONE);
+        "SOCKS 4": b"\x04\x01\x00\x50\x7f\x00\x00\x01\x00" => bad(NONE);
+        "SOCKS 5": b"\x05\x01\x00" => bad(NONE);
+        "PostgreSQL": b"\x00\x00\x00\x08\x04\xd2\x16\x2f" => bad(NONE);
+        "RDP": b"\x03\x00\x00\x13\x0e\xe0" => bad(NONE);
+        "RTSP": "OPTIONS rtsp://a/b RTSP/1.0\r\n" => bad(NONE);
+        "SIP": "OPTIONS sip:a SIP/2.0\r\n" => bad(NONE);
+        "HTTP/2": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" => bad(TARGET);
+        "the PROXY protocol": "PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n" => bad(NONE);
+        "its version 2": "\r\n\r\n\0\r\nQUIT\n" => bad(NONE);
+        "JSON": "{\"jsonrpc\": \"2.0\"}" => bad(NONE);
+        "HTTP/0.9": "GET /hello.txt\r\n" => bad(NONE);
+        "HEAD of HTTP/0.9": "HEAD /hello.txt\r\n" => bad(NONE).headless();
+        "HEAD with two blanks": "HEAD  " => bad(NONE).headless();
+        "line ends without CR": "GET /hello.txt HTTP/1.1\n" => bad(LF);
+        "another major version": "GET /hello.txt HTTP/3.0\r\n" => other();
+        "a version that is none": "GET /hello.txt HTTP/1.10" => bad(NONE);
+        "a target that is none": "GET hello.txt HTTP/1.1\r\n" => bad(TARGET);
+        "a line without a colon": "GET / HTTP/1.1\r\nHost: a\r\nx\r\n" => bad(NAME);
+        "a blank in a name": "GET / HTTP/1.1\r\nHost: a\r\nx " => bad(NAME);
+        "a folded line": "GET / HTTP/1.1\r\nHost: a\r\n b" => bad(NAME);
+        "NUL in a value": "GET / HTTP/1.1\r\nHost: a\0" => bad(VALUE);
+        "byte by byte": (b"EHLO x\r\n").map(|byte| Script::from(char::from(byte).to_string()))
+            => bad(NONE);
+        "the first mistake is told, not the last":
+            "GET /hello.txt HTTP/1.1\r\nHost : a\r\nb: \0\r\nc: d\n\r\n" => bad(NAME);
+        "even of a line that is too long": " ".to_owned() + &"x".repeat(9000) => bad(NONE);
+        "even of a head that is too large":
+            "GET / HTTP/1.1\r\nA\r\nX: ".to_owned() + &"x".repeat(33 * 1024) => bad(NAME);
     };
     play(&everything(), table);
 }
@@ -69,8 +133,6 @@ fn versions() {
             ask("GET /hello.txt HTTP/2.0") => other();
         "not an older one either":
             ask("GET /hello.txt HTTP/0.9") => other();
-        "the preface of HTTP/2":
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" => other();
         "a digit, a dot, a digit": ask("GET /hello.txt HTTP/1") => bad(NONE);
         "not two digits": ask("GET /hello.txt HTTP/1.10") => bad(NONE);
         "not two digits before the dot": ask("GET /hello.txt HTTP/01.1") => bad(NONE);
@@ -85,7 +147,6 @@ fn versions() {
 #[test]
 fn targets() {
     const FORM: &str = "the target is neither a path nor an absolute URL";
-    const ESCAPE: &str = "the target holds a byte that must be percent-encoded";
     const HOST: &str = "the target names no valid host";
     const TUNNEL: &str = "the target of CONNECT is not a host and a port";
     let table = rows! {
@@ -125,11 +186,18 @@ fn targets() {
         "CONNECT without a host": ask("CONNECT :80 HTTP/1.1") => bad(TUNNEL);
         "CONNECT with a strange port": ask("CONNECT a:x8 HTTP/1.1") => bad(TUNNEL);
         "CONNECT to an address without brackets": ask("CONNECT ::1 HTTP/1.1") => bad(TUNNEL);
-        "a fragment is never sent": get("/hello.txt#x") => bad(ESCAPE);
-        "a backslash is no slash": get("\\hello.txt") => bad(ESCAPE);
-        "nor is it a name": get("/dir\\inner.txt") => bad(ESCAPE);
-        "angle brackets": get("/<b>.txt") => bad(ESCAPE);
-        "quotes": get("/\"hello\".txt") => bad(ESCAPE);
+        "a fragment is dropped": get("/hello.txt#x") => text("hello");
+        "with all that follows it": get("/hello.txt#x?y") => text("hello");
+        "behind a query, too": get("/hello.txt?x#y") => text("hello");
+        "but not behind a host": get("http://a#x") => bad(HOST);
+        "a fragment alone": get("#x") => bad(FORM);
+        "a query as browsers send it": get("/hello.txt?a=b\\`{|}^[]'~") => text("hello");
+        "a query as curl sends it": get("/hello.txt?a=\"b\"<c>\u{e9}") => text("hello");
+        "a query of any bytes":
+            b"GET /hello.txt?\xff\xe9\x80 HTTP/1.1\r\nHost: a\r\n\r\n" => text("hello");
+        "a backslash is no slash": get("\\hello.txt") => bad(FORM);
+        "angle brackets": get("/<b>.txt") => text("named");
+        "what else browsers do not escape": get("/hello.txt|^[]{}`'\"") => not_found();
     };
     play(&everything(), table);
 }
@@ -138,6 +206,7 @@ fn targets() {
 fn lengths() {
     let line_too_long = || refusal("414 URI Too Long", "the request line is too long").closing();
     let head_too_long = |why| refusal("431 Request Header Fields Too Large", why).closing();
+    let no_method = || refusal("501 Not Implemented", "this method is unknown here").closing();
     let too_long = "the header fields are too large";
     // `GET ` and ` HTTP/1.1` take 13 bytes of the line.
     let target = |length: usize| format!("/hello.txt?{}", "q".repeat(length - 13 - 11));
@@ -152,7 +221,13 @@ fn lengths() {
         "a longer one": get(&target(8193)) => line_too_long();
         "HEAD with a longer one has no body": head(&target(8200)) => line_too_long().headless();
         "a line that does not end": "GET /".to_owned() + &"a".repeat(9000) => line_too_long();
-        "a method that does not end": "A".repeat(9000) => line_too_long();
+        "a method that does not end": "A".repeat(9000) => no_method();
+        "a method of 8 KiB": "A".repeat(8192 - 11) + " / HTTP/1.1\r\nHost: a\r\n\r\n"
+            => not_implemented();
+        "a longer one": "A".repeat(8192) + " / HTTP/1.1\r\nHost: a\r\n\r\n" => no_method();
+        "a long method with a long target": "A".repeat(8) + " /" + &"a".repeat(9000) => no_method();
+        "a method that is known, with a long target":
+            "OPTIONS /".to_owned() + &"a".repeat(9000) => line_too_long();
         "a head of 32 KiB": head_of(32 * 1024) => text("hello");
         "a longer one is too large": head_of(32 * 1024 + 1) => head_too_long(too_long);
         "a head that does not end is refused before it does":

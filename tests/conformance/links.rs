@@ -51,7 +51,7 @@ fn links_that_are_followed() {
         "a link to nothing": get("/dangling.txt") => not_found();
         "a link to itself": get("/loop.txt") => not_found();
         "dot-dot is no link":
-            get("/../secret.txt") => page("400 Bad Request", "the path climbs above the root");
+            get("/../secret.txt") => page("400 Bad Request", "the path climbs above the root").closing();
         "a FIFO is still none": get("/fifo.txt") => not_found();
         "nor through a link": get("/link-to-fifo.txt") => not_found();
     };

@@ -44,6 +44,22 @@ fn a_log_that_nobody_reads_stops_nobody_and_says_later_what_is_missing() {
     assert!((1..20_000).contains(&dropped), "{dropped}");
 }
 
+/// Red without the warning, and with one for each connection.
+#[test]
+fn tls_at_the_plain_port_is_refused_at_once_and_logged_once() {
+    let root = site(&[]);
+    let server = Launch::of(&root).start();
+    for _ in 0..3 {
+        let mut client = Client::of(&server);
+        client.send(b"\x16\x03\x01");
+        assert_eq!(client.answer().status(), 400);
+    }
+    let warning = "TLS arrived from 127.0.0.1";
+    eventually("a warning", || server.diagnostics().contains(warning));
+    let said = server.diagnostics();
+    assert_eq!(said.matches(warning).count(), 1, "{said}");
+}
+
 /// Red with a log whose error ends the server.
 #[test]
 fn a_reader_of_the_log_that_has_seen_enough_does_not_end_the_server() {

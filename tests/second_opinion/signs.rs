@@ -20,8 +20,8 @@ pub fn has_bare_cr(head: Head<'_>) -> bool {
     (0..head.bytes().len()).any(|at| bytes[at] == b'\r' && next(at) != Some(&b'\n'))
 }
 
-pub fn has_second_empty_line(head: Head<'_>) -> bool {
-    head.bytes().starts_with(b"\r\n\r\n")
+pub fn has_more_empty_lines(head: Head<'_>) -> bool {
+    head.bytes().starts_with("\r\n".repeat(101).as_bytes())
 }
 
 pub fn has_more_blanks(head: Head<'_>) -> bool {
@@ -44,14 +44,6 @@ pub fn has_other_major_version(head: Head<'_>) -> bool {
     let versions = [Some(head.version()), last].into_iter().flatten();
     let mut rests = versions.filter_map(|version| version.strip_prefix(b"HTTP/"));
     rests.any(|rest| !rest.starts_with(b"1."))
-}
-
-pub fn has_byte_that_needs_escape(head: Head<'_>) -> bool {
-    head.target().iter().any(|byte| b"#\"<>\\".contains(byte))
-}
-
-pub fn is_target_not_utf8(head: Head<'_>) -> bool {
-    str::from_utf8(head.target()).is_err()
 }
 
 pub fn has_other_scheme(head: Head<'_>) -> bool {
@@ -78,10 +70,27 @@ pub fn is_host(value: &[u8]) -> bool {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
     let is_host = match is_in_brackets {
-        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        Some(literal) => is_address(literal) || is_future_address(literal),
         None => !has_bad_escape(host.as_bytes()) && host.chars().all(is_in_name),
     };
     is_host && port.chars().all(|c| c.is_ascii_digit())
+}
+
+/// With a zone or without one.
+fn is_address(literal: &str) -> bool {
+    let (address, zone) = literal.split_once('%').unwrap_or((literal, "0"));
+    let is_in_zone = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
+    address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && zone.chars().all(is_in_zone)
+}
+
+fn is_future_address(literal: &str) -> bool {
+    let rest = literal.strip_prefix(['v', 'V']);
+    let parts = rest.and_then(|rest| rest.split_once('.'));
+    parts.is_some_and(|(version, address)| {
+        let is_in_address = |c| c == ':' || (c != '%' && is_in_name(c));
+        let is_number = !version.is_empty() && version.chars().all(|c| c.is_ascii_hexdigit());
+        is_number && !address.is_empty() && address.chars().all(is_in_address)
+    })
 }
 
 fn is_in_name(c: char) -> bool {
@@ -173,14 +182,6 @@ pub fn length(head: Head<'_>) -> Option<u128> {
     is_number.then(|| str::from_utf8(value).ok()?.parse().ok())?
 }
 
-pub fn has_field(head: Head<'_>, name: &str) -> bool {
-    head.values(name).next().is_some()
-}
-
-pub fn is_version_1_0(head: Head<'_>) -> bool {
-    head.version() == b"HTTP/1.0"
-}
-
 pub fn is_chunked(head: Head<'_>) -> bool {
     head.any("transfer-encoding", |value| {
         value.eq_ignore_ascii_case(b"chunked")
@@ -220,6 +221,41 @@ pub fn has_malformed_chunk(body: &[u8]) -> bool {
         }
         rest = match after {
             [b'\r', b'\n', next @ ..] | [b'\n', next @ ..] => next,
+            _ => return true,
+        };
+    }
+}
+
+/// The same by the grammar of RFC 9112 7.1, with trailers.
+pub fn has_chunk_outside_the_grammar(body: &[u8]) -> bool {
+    let is_control = |byte: &u8| *byte != b'\t' && byte.is_ascii_control();
+    let mut rest = body;
+    loop {
+        let end = find(rest, b"\n").map_or(rest.len(), |at| at + 1);
+        let (line, after) = rest.split_at(end);
+        let Some(line) = line.strip_suffix(b"\r\n") else {
+            return !line.is_empty();
+        };
+        let is_digit = |byte: &&u8| byte.is_ascii_hexdigit();
+        let digits = line.iter().take_while(is_digit).count();
+        let (size, extension) = line.split_at(digits);
+        let size = u64::from_str_radix(str::from_utf8(size).unwrap(), 16);
+        let is_extension = matches!(extension, [] | [b';' | b' ' | b'\t', ..]);
+        let (Ok(size), true) = (size, is_extension && !extension.iter().any(is_control)) else {
+            return true;
+        };
+        if size == 0 {
+            let lines = after.split_inclusive(|&byte| byte == b'\n');
+            let mut trailer = lines.take_while(|line| *line != b"\r\n");
+            return trailer.any(|line| {
+                let name = line.split(|&byte| byte == b':').next().unwrap();
+                let has_end = line.ends_with(b"\r\n");
+                !has_end || name.len() == line.len() || !is_token(name)
+            });
+        }
+        rest = match after.get(size as usize..).unwrap_or_default() {
+            [] => return false,
+            [b'\r', b'\n', next @ ..] => next,
             _ => return true,
         };
     }

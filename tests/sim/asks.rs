@@ -164,13 +164,14 @@ impl Ask {
                 (text, head)
             }
             Self::Site(ask) => (ask.text().0, ask.head()),
-            Self::Garbage => whole("\u{1}\u{2} garbage\r\n\r\n".into()),
+            // Its first byte decides.
+            Self::Garbage => (b"\x01\x02 garbage".to_vec(), 1),
             Self::LongLine(length) => whole(format!("GET /{}", "l".repeat(length - 5))),
             Self::LongHead(length) => {
                 let start = "GET / HTTP/1.1\r\nHost: a\r\nLong: ";
                 whole(format!("{start}{}", "h".repeat(length - start.len())))
             }
-            Self::Unfinished => (b"GET /unfinished HT".to_vec(), usize::MAX),
+            Self::Unfinished => (b"GET / HTTP/1.1\r\nUnfinished: ".to_vec(), usize::MAX),
         }
     }
 

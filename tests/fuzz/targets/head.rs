@@ -1,72 +1,99 @@
 //! The search for the end of a head, and the reading of it. Input: what arrives.
 
-use super::opinion::{self, End, Opinion, Target};
+use super::opinion::{self, Bounds, End, Opinion, Target};
+use oneloop::connection::{Connection, Step};
 use oneloop::http::request::{self, Manners, Method, Refusal, Request};
-use oneloop::inbox::{Arrival, Inbox};
+use oneloop::limits::Limits;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Short enough that a mutator gets beyond them.
-const LONGEST_HEAD: usize = 600;
-const LONGEST_LINE: usize = 200;
+const BOUNDS: Bounds = Bounds {
+    head: 600,
+    line: 200,
+    empty_lines: 3,
+};
 const MOST_FIELDS: usize = 12;
+/// The only refusal that depends on what has arrived by then.
+const MALFORMED_BODY: &str = "the body is not made of chunks";
 
 pub fn check(data: &[u8]) {
-    let (arrival, head) = arrive(data, data.len());
-    let expected = opinion::end(data, LONGEST_HEAD, LONGEST_LINE);
-    let found = match arrival {
-        Arrival::Partial => End::Partial,
-        Arrival::LineTooLong => End::LineTooLong,
-        Arrival::TooLong => End::TooLong,
-        Arrival::Whole(length) => match expected {
-            End::Whole(skipped, _) => {
-                assert_eq!(head, &data[skipped..skipped + length], "another head");
-                End::Whole(skipped, length)
-            }
-            _ => End::Whole(0, length),
-        },
-    };
-    assert_eq!(found, expected, "where the head ends");
+    let end = opinion::end(data, &BOUNDS);
+    let told = arrive(data, data.len(), |asked| {
+        check_end(data, end, asked);
+        tell(asked)
+    });
+    assert_eq!(told.is_none(), end == End::Partial, "{told:?}, but {end:?}");
 
     // One piece at a time, each as long as a byte of the input says, and byte by byte.
     let size = usize::from(data.len() as u8 ^ data.last().copied().unwrap_or(0)) % 17 + 1;
-    for size in [1, size] {
-        let split = arrive(data, size);
-        assert_eq!(split, (arrival, head.clone()), "in pieces of {size}");
-    }
-
-    if let Arrival::Whole(_) = arrival {
-        let parsed = Request::parse(&head, MOST_FIELDS);
-        compare(&head, &parsed);
+    let is_body = matches!(&told, Some(Err((_, why, _))) if *why == MALFORMED_BODY);
+    for size in [1, size].into_iter().filter(|_| !is_body) {
+        assert_eq!(arrive(data, size, tell), told, "in pieces of {size}");
     }
     // Not a head that the inbox would find, most of the time: must only not panic.
-    let _ = Request::parse(data, MOST_FIELDS);
+    let _ = Request::parse(data, b"", MOST_FIELDS);
 }
 
-/// What the inbox finds when `bytes` come in pieces of `size`.
-fn arrive(bytes: &[u8], size: usize) -> (Arrival, Vec<u8>) {
-    let mut inbox = Inbox::default();
-    for mut piece in bytes.chunks(size.max(1)) {
-        while !piece.is_empty() {
-            let room = inbox.room(LONGEST_HEAD + 1);
-            let length = room.len().min(piece.len());
-            room[..length].copy_from_slice(&piece[..length]);
-            inbox.received(length);
-            piece = &piece[length..];
-        }
-        match inbox.arrival(LONGEST_HEAD, LONGEST_LINE) {
-            Arrival::Partial => {}
-            Arrival::Whole(length) => {
-                return (Arrival::Whole(length), inbox.head(length).to_vec());
+/// What a connection is asked when `bytes` come in pieces of `size`.
+fn arrive<T>(
+    bytes: &[u8],
+    size: usize,
+    answer: impl Fn(&Result<Request<'_>, Refusal<'_>>) -> T,
+) -> Option<T> {
+    let limits = Arc::new(Limits {
+        head: BOUNDS.head,
+        request_line: BOUNDS.line,
+        empty_lines: BOUNDS.empty_lines as u16,
+        fields: MOST_FIELDS,
+        ..Limits::default()
+    });
+    let now = Instant::now();
+    let mut connection = Connection::new(limits, now);
+    let mut pieces = bytes.chunks(size.max(1));
+    let mut piece: &[u8] = &[];
+    loop {
+        match connection.step() {
+            Step::Respond(asked) => return Some(answer(&asked)),
+            Step::Receive(room) => {
+                if piece.is_empty() {
+                    piece = pieces.next()?;
+                }
+                let length = room.len().min(piece.len());
+                room[..length].copy_from_slice(&piece[..length]);
+                piece = &piece[length..];
+                connection.received(length, now);
             }
-            other => return (other, Vec::new()),
+            step => panic!("{step:?}"),
         }
     }
-    (Arrival::Partial, Vec::new())
+}
+
+/// All that the answer depends on.
+fn tell(asked: &Result<Request<'_>, Refusal<'_>>) -> Result<String, (u16, &'static str, Manners)> {
+    match asked {
+        Ok(request) => Ok(format!("{request:?}")),
+        Err(refusal) => Err((refusal.status.code(), refusal.why, refusal.manners())),
+    }
+}
+
+fn check_end(data: &[u8], end: End, asked: &Result<Request<'_>, Refusal<'_>>) {
+    let statuses: &[u16] = match end {
+        End::Whole(skipped, length) => return compare(&data[skipped..skipped + length], asked),
+        End::Partial => &[],
+        End::Malformed => &[400, 505],
+        End::LineTooLong => &[414, 501],
+        End::TooLong => &[431],
+    };
+    let status = asked.as_ref().unwrap_err().status.code();
+    assert!(statuses.contains(&status), "{status}, but {end:?}");
 }
 
 fn compare(head: &[u8], parsed: &Result<Request<'_>, Refusal<'_>>) {
     let expected = opinion::read(head, MOST_FIELDS);
     match (parsed, &expected) {
         (Ok(request), Some(opinion)) => same(request, opinion),
+        (Err(refusal), Some(_)) => assert_eq!(refusal.why, MALFORMED_BODY),
         (Err(refusal), None) => check_refusal(head, refusal),
         _ => panic!("{parsed:?}, but the second opinion is {expected:?}"),
     }
@@ -118,6 +145,7 @@ fn check_refusal(head: &[u8], refusal: &Refusal<'_>) {
         400 => {}
         // All but the request line and the empty line.
         431 => assert!(lines > MOST_FIELDS + 2),
+        501 => assert!(refusal.why.contains("transfer coding")),
         505 => {
             let version = line.rsplit(|&byte| byte == b' ').next().unwrap();
             let [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] = version else {

@@ -26,47 +26,108 @@ pub enum Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Partial,
-    /// So many bytes are skipped, and so many are the head.
+    /// This many bytes are skipped, and this many are the head.
     Whole(usize, usize),
+    /// No head begins like this.
+    Malformed,
     LineTooLong,
     TooLong,
 }
 
-/// Looks for the end of a head: one empty line is skipped, and the next one is the end.
-pub fn end(bytes: &[u8], longest_head: usize, longest_line: usize) -> End {
-    let skipped = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+/// What bounds a head.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    pub head: usize,
+    pub line: usize,
+    pub empty_lines: usize,
+}
+
+/// Looks for the end of a head: some empty lines are skipped, and the next one is the end.
+pub fn end(bytes: &[u8], bounds: &Bounds) -> End {
+    let lines = bytes.chunks(2).take(bounds.empty_lines);
+    let skipped = 2 * lines.take_while(|line| line == b"\r\n").count();
+    let bytes = &bytes[skipped..];
+    // What is wrong before it is too long is refused for that.
+    let or_malformed = |end, length: usize| match is_malformed(&bytes[..length]) {
+        true => End::Malformed,
+        false => end,
+    };
     let mut length = 0;
-    for (index, line) in bytes[skipped..]
-        .split_inclusive(|&b| b == b'\n')
-        .enumerate()
-    {
+    for (index, line) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
         length += line.len();
         let ended = line.ends_with(b"\n");
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         // A CR at the end of what has arrived may yet be half a line end.
         let content = line.strip_suffix(b"\r").unwrap_or(line);
         let is_too_long = match ended {
-            true => content.len() > longest_line,
-            false => line.len() > longest_line + 1,
+            true => content.len() > bounds.line,
+            false => line.len() > bounds.line + 1,
         };
         if index == 0 && is_too_long {
-            return End::LineTooLong;
+            return or_malformed(End::LineTooLong, bounds.line + 2);
         }
-        if length > longest_head {
-            return End::TooLong;
+        if length > bounds.head {
+            return or_malformed(End::TooLong, bounds.head + 1);
         }
         if ended && content.is_empty() {
             return End::Whole(skipped, length);
         }
     }
-    End::Partial
+    or_malformed(End::Partial, bytes.len())
 }
 
-/// Whether a head, or what was to become one, asks for a header without a body. Nobody knows what
-/// a line asks for that has a first word and nothing behind it.
+/// Whether no head begins like this, or is this. Whole lines are read; behind the last one, which has no end
+/// yet, everything is tried that could still make a line of it.
+fn is_malformed(bytes: &[u8]) -> bool {
+    let is_whole = bytes.ends_with(b"\r\n\r\n");
+    let bytes = if is_whole {
+        &bytes[..bytes.len() - 2]
+    } else {
+        bytes
+    };
+    let mut lines = split(bytes, b"\r\n");
+    let last = lines.pop().unwrap_or_default();
+    let mut lines = lines.into_iter();
+    let request_line = lines.next();
+    let has_bad_line = request_line.is_some_and(|line| {
+        read_line(line).is_none_or(|(method, target, version)| {
+            let method = std::str::from_utf8(method).unwrap();
+            read_target(method, target).is_none() || !version.starts_with(b"HTTP/1.")
+        })
+    });
+    let is_line = |line: &[u8]| match request_line {
+        None => read_line(line).is_some(),
+        Some(_) => read_field(line).is_some(),
+    };
+    let has_rest = |line: &[u8]| {
+        let model: &[u8] = match request_line {
+            None => b"GET / HTTP/1.1",
+            Some(_) => b"A:",
+        };
+        (0..=model.len()).any(|at| is_line(&[line, &model[at..]].concat()))
+    };
+    let is_last_bad = match last.strip_suffix(b"\r") {
+        Some(content) => !content.is_empty() && !is_line(content),
+        None => !has_rest(last),
+    };
+    has_bad_line || lines.any(|line| read_field(line).is_none()) || is_last_bad
+}
+
+/// Method, target and version, if a line has the grammar of a request line.
+fn read_line(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let words = split(line, b" ");
+    let [method, target, version] = words[..] else {
+        return None;
+    };
+    let is_version = matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        if major.is_ascii_digit() && minor.is_ascii_digit());
+    let is_target = !target.is_empty() && !target.iter().any(u8::is_ascii_control);
+    (is_token(method) && is_target && is_version).then_some((method, target, version))
+}
+
+/// Whether a head, or what was to become one, asks for a header without a body.
 pub fn is_bodiless(head: &[u8]) -> bool {
-    let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    line.trim_ascii_end().starts_with(b"HEAD ")
+    head.starts_with(b"HEAD ")
 }
 
 /// Reads a head. `None`: it must be refused.
@@ -74,11 +135,8 @@ pub fn read(head: &[u8], most_fields: usize) -> Option<Opinion> {
     let text = head.strip_suffix(b"\r\n\r\n")?;
     let lines = split(text, b"\r\n");
     let (request_line, field_lines) = lines.split_first()?;
-    let words = split(request_line, b" ");
-    let [method, target, version] = words[..] else {
-        return None;
-    };
-    if !is_token(method) || field_lines.len() > most_fields {
+    let (method, target, version) = read_line(request_line)?;
+    if field_lines.len() > most_fields {
         return None;
     }
     let old = match version {
@@ -150,40 +208,35 @@ fn read_field(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 }
 
 fn read_target(method: &str, target: &[u8]) -> Option<(Target, Option<Vec<u8>>)> {
-    let text = std::str::from_utf8(target).ok()?;
-    let is_bad = |c: char| c <= ' ' || c == '\x7f' || "#\"<>\\".contains(c);
-    if text.is_empty() || text.contains(is_bad) {
-        return None;
-    }
     if method == "CONNECT" {
         return is_host_and_port(target).then_some((Target::Authority, None));
     }
-    if text.starts_with('/') {
-        return Some((read_path(text), None));
+    if target.starts_with(b"/") {
+        return Some((read_path(target), None));
     }
-    if text == "*" && method == "OPTIONS" {
+    if target == b"*" && method == "OPTIONS" {
         return Some((Target::Asterisk, None));
     }
     for scheme in ["http://", "https://"] {
-        if text.to_ascii_lowercase().starts_with(scheme) {
-            let rest = &text[scheme.len()..];
-            let end = rest.find(['/', '?']).unwrap_or(rest.len());
-            let (authority, path) = rest.split_at(end);
-            let is_empty = authority.is_empty() || authority.starts_with(':');
-            let is_good = !is_empty && is_host(authority.as_bytes());
-            return is_good.then(|| (read_path(path), Some(authority.as_bytes().to_vec())));
+        if target.to_ascii_lowercase().starts_with(scheme.as_bytes()) {
+            let rest = &target[scheme.len()..];
+            let end = rest.iter().position(|byte| b"/?".contains(byte));
+            let (authority, path) = rest.split_at(end.unwrap_or(rest.len()));
+            let is_empty = authority.is_empty() || authority.starts_with(b":");
+            let is_good = !is_empty && is_host(authority);
+            return is_good.then(|| (read_path(path), Some(authority.to_vec())));
         }
     }
     None
 }
 
-fn read_path(text: &str) -> Target {
-    let (path, query) = match text.split_once('?') {
-        Some((path, query)) => (path, Some(query.as_bytes().to_vec())),
-        None => (text, None),
-    };
-    let path = if path.is_empty() { "/" } else { path };
-    Target::Path(path.as_bytes().to_vec(), query)
+/// What stands before a fragment, divided at the first question mark.
+fn read_path(target: &[u8]) -> Target {
+    let before = split(target, b"#")[0];
+    let path = split(before, b"?")[0];
+    let query = before.get(path.len() + 1..).map(<[u8]>::to_vec);
+    let path: &[u8] = if path.is_empty() { b"/" } else { path };
+    Target::Path(path.to_vec(), query)
 }
 
 pub fn is_token(text: &[u8]) -> bool {
@@ -201,7 +254,7 @@ pub fn is_value(value: &[u8]) -> bool {
         .all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
-/// `uri-host [ ":" port ]` by RFC 3986 3.2.2, without IPvFuture and zones, which nobody serves.
+/// `uri-host [ ":" port ]` by RFC 3986 3.2.2, and IPv6 addresses with a zone, escaped or not.
 pub fn is_host(value: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(value) else {
         return false;
@@ -215,7 +268,8 @@ pub fn is_host(value: &[u8]) -> bool {
     let inside = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
-    is_port && inside.map_or_else(|| is_name(host), is_ipv6)
+    let is_literal = |text| is_address_with_zone(text) || is_ipv_future(text);
+    is_port && inside.map_or_else(|| is_name(host), is_literal)
 }
 
 /// The authority-form of CONNECT: a host with a port, and neither of them empty.
@@ -237,6 +291,25 @@ fn is_name(text: &str) -> bool {
         hex.is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)) && is_plain(&text[2..])
     };
     pieces.next().is_some_and(is_plain) && pieces.all(is_escape)
+}
+
+fn is_address_with_zone(text: &str) -> bool {
+    let is_in_zone = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
+    let is_zone = |zone: &str| !zone.is_empty() && zone.chars().all(is_in_zone);
+    match text.split_once('%') {
+        Some((address, zone)) => is_ipv6(address) && is_zone(zone),
+        None => is_ipv6(text),
+    }
+}
+
+fn is_ipv_future(text: &str) -> bool {
+    let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
+    let is_in_address = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:".contains(c);
+    let rest = text.strip_prefix(['v', 'V']);
+    rest.and_then(|rest| rest.split_once('.'))
+        .is_some_and(|(version, address)| {
+            is_hex(version) && !address.is_empty() && address.chars().all(is_in_address)
+        })
 }
 
 fn is_ipv6(text: &str) -> bool {

@@ -265,6 +265,8 @@ fn bodies() -> Vec<Vec<u8>> {
         "Transfer-Encoding: chunked\r\n\r\n\r\n",
         "Transfer-Encoding: chunked\r\n\r\n0\r\n",
         "Transfer-Encoding: chunked\r\n\r\n0\n\n",
+        "Transfer-Encoding:\tchunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding:\tchunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n",
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
         "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -273,5 +275,7 @@ fn bodies() -> Vec<Vec<u8>> {
     let heads = bodies
         .iter()
         .flat_map(|body| [format!("{post}{body}"), format!("{get}{body}")]);
-    heads.map(|head| bytes(&head)).collect()
+    let bad_path = "GET /%zz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n";
+    let all = heads.chain([bad_path.to_owned()]);
+    all.map(|head| bytes(&head)).collect()
 }

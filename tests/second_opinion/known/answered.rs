@@ -12,7 +12,6 @@ const NOT_LOOKED_UP: &[Outcome] = &[Status(204), Status(405), Status(417), Statu
 
 pub fn by_both() -> Part {
     let mut classes = methods();
-    classes.extend(paths());
     classes.extend(expectations());
     classes.extend(connections());
     Part {
@@ -64,15 +63,6 @@ fn methods() -> Vec<Class> {
             "RFC 9110 15.5.6: as above",
         ),
     ]
-}
-
-fn paths() -> Vec<Class> {
-    vec![class(
-        "A path that is none",
-        Open(true, false),
-        has_path_that_is_none,
-        "RFC 9112 9.3: the request ended where it should, so the next one can be read",
-    )]
 }
 
 fn expectations() -> Vec<Class> {
