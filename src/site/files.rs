@@ -212,7 +212,7 @@ impl Files {
             return Ok(known.map_or(Found::Nothing, Found::File));
         }
         let found = self.open(path, content_type, coding, now);
-        let found = found.or_else(|error| self.not_found(path, error))?;
+        let found = found.inspect_err(|error| self.report(path, error))?;
         let answer = match &found {
             Found::File(opened) if self.remember(key, opened, now) => return Ok(found),
             Found::File(opened) => Some(opened),
@@ -258,17 +258,11 @@ impl Files {
         now: Now,
     ) -> io::Result<Found> {
         self.look_at_root(now);
-        // Looked at before it is opened: that alone would be noticed by a FIFO's writer, and by
-        // some devices.
-        match self.with_root(|root| root.attributes(path))?.file_type {
-            FileType::RegularFile => {}
-            FileType::Directory => return Ok(Found::Directory),
-            _ => {
-                let why = "neither a regular file nor a directory";
-                return Err(io::Error::new(io::ErrorKind::Unsupported, why));
-            }
-        }
-        let file = self.with_root(|root| root.open(path))?;
+        let file = match self.open_file(path) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(Found::Directory),
+            Err(error) => return self.not_found(path, error),
+        };
         let stat = rustix::fs::fstat(&file)?;
         let identity = Identity::of(&stat);
         Ok(match FileType::from_raw_mode(stat.st_mode) {
@@ -284,6 +278,19 @@ impl Files {
             FileType::Directory => Found::Directory,
             _ => Found::Denied,
         })
+    }
+
+    /// The file `path`, open for reading; `None` for a directory. It is looked at before it is
+    /// opened, for that would be noticed by a FIFO's writer, and by some devices.
+    fn open_file(&mut self, path: SitePath<'_>) -> io::Result<Option<File>> {
+        match self.with_root(|root| root.attributes(path))?.file_type {
+            FileType::RegularFile => self.with_root(|root| root.open(path)).map(Some),
+            FileType::Directory => Ok(None),
+            _ => {
+                let why = "neither a regular file nor a directory";
+                Err(io::Error::new(io::ErrorKind::Unsupported, why))
+            }
+        }
     }
 
     /// The directory `path`, open for reading; inside, why there is none.
@@ -302,30 +309,38 @@ impl Files {
                 Ok(Err(Found::Nothing))
             }
             Ok(directory) => Ok(Ok(directory)),
-            Err(error) => self.not_found(path, error).map(Err),
+            Err(error) => {
+                let found = self.not_found(path, error).map(Err);
+                found.inspect_err(|error| self.report(path, error))
+            }
         }
     }
 
-    /// What an error of looking up `path` means. Everything but a missing name is reported.
+    /// What an error of opening `path` means. What is denied is reported.
     fn not_found(&self, path: SitePath<'_>, error: io::Error) -> io::Result<Found> {
         static DENIED: Limited = Limited::new();
-        static FAILED: Limited = Limited::new();
         if is_nothing(&error) {
             return Ok(Found::Nothing);
         }
+        let Some((why, advice)) = denied(&error) else {
+            return Err(error);
+        };
+        let why: &dyn Display = match &why {
+            Some(why) => why,
+            None => &error,
+        };
         let (root, name) = (self.root.path().display(), Name(path.name()));
-        if let Some((why, advice)) = denied(&error) {
-            let why: &dyn Display = match &why {
-                Some(why) => why,
-                None => &error,
-            };
-            DENIED.warn(format_args!(
-                "answering 404 for {root}/{name}: {why} ({advice})"
-            ));
-            return Ok(Found::Denied);
-        }
+        DENIED.warn(format_args!(
+            "answering 404 for {root}/{name}: {why} ({advice})"
+        ));
+        Ok(Found::Denied)
+    }
+
+    /// Warns that the system could not open or read `path`.
+    fn report(&self, path: SitePath<'_>, error: &io::Error) {
+        static FAILED: Limited = Limited::new();
+        let (root, name) = (self.root.path().display(), Name(path.name()));
         FAILED.warn(format_args!("cannot read {root}/{name}: {error}"));
-        Err(error)
     }
 
     /// Finds out, once in a turn, whether the root's path names another directory by now.

@@ -61,6 +61,10 @@ const FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOCTTY);
 
+/// Links in one name that may leave the root and come back: as many as Linux follows
+/// (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
 impl Root {
     /// Opens the directory. With `follow`, symlinks may lead out of it.
     ///
@@ -147,17 +151,33 @@ impl Root {
         if !result.as_ref().is_err_and(leaves) {
             return result;
         }
-        let outside = || io::Error::from(Errno::XDEV);
-        let inside = self.resolve(path).ok_or_else(outside)?;
-        call(&inside).map_err(|error| if leaves(&error) { outside() } else { error })
+        let refused = || io::Error::from(Errno::XDEV);
+        call(&self.resolve(path, &refused)?)
+            .map_err(|error| if leaves(&error) { refused() } else { error })
     }
 
-    /// The name beneath the root of what `path` leads to, all links resolved.
-    fn resolve(&self, path: SitePath<'_>) -> Option<PathBuf> {
-        let root = self.path.canonicalize().ok()?;
-        let target = root.join(path.as_path()).canonicalize().ok()?;
-        // The root itself is `.`, and so is never empty.
-        Some(Path::new(".").join(target.strip_prefix(&root).ok()?))
+    /// The name beneath the root of what `path` leads to: each part of it that the kernel refuses
+    /// is replaced by what it resolves to.
+    fn resolve(&self, path: SitePath<'_>, refused: &dyn Fn() -> io::Error) -> io::Result<PathBuf> {
+        let root = self.path.canonicalize().map_err(|_| refused())?;
+        let (mut inside, mut links) = (PathBuf::from("."), 0);
+        for name in path.as_path() {
+            inside.push(name);
+            match self.dir.metadata(&inside) {
+                Err(error) if leaves(&error) => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(Errno::LOOP.into());
+                    }
+                    let target = root.join(&inside).canonicalize().map_err(|_| refused())?;
+                    let rest = target.strip_prefix(&root).map_err(|_| refused())?;
+                    inside = Path::new(".").join(rest);
+                }
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+        Ok(inside)
     }
 
     /// What `path` names now, without opening it, and from the root's own path on, which may name

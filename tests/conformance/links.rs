@@ -6,6 +6,8 @@ use crate::script::*;
 
 #[test]
 fn links() {
+    let many = format!("/{}hello.txt", "to-root/".repeat(40));
+    let too_many = format!("/{}hello.txt", "to-root/".repeat(41));
     let table = rows! {
         "a link to a file": get("/link.txt") => text("hello");
         "a link to a link": get("/link-to-link.txt") => text("hello");
@@ -19,6 +21,10 @@ fn links() {
         "the same of a directory": get("/out-and-in") => redirect("./out-and-in/");
         "a file in it": get("/out-and-in/inner.txt") => text("inner");
         "a link in it": get("/out-and-in/up.txt") => text("hello");
+        "what is missing in it": get("/out-and-in/nothing") => not_found();
+        "it has no index": head("/out-and-in/?format=json") => listing_json(&[]).headless();
+        "as many as the system follows": get(&many) => text("hello");
+        "one more": get(&too_many) => not_found();
         "a link to the root, and again": get("/to-root/to-root/hello.txt") => text("hello");
         "the root through a link": get("/to-root/") => html("<h1>home</h1>");
         "an absolute link to nothing": get("/nothing-by-name.txt") => not_found();
@@ -74,6 +80,7 @@ fn what_is_denied_is_not_taken_to_be_missing() {
     }
     tree.fifo("listed/a.html");
     tree.link("loop", "loop");
+    tree.link("around", tree.root().join("listed"));
     let options = &["--index", "a.html", "--index", "b.html", "--spa"];
     let page = |name: &str| get(name).field("Accept: text/html");
     let missing = || html_page("404 Not Found", "there is nothing at this address");
@@ -84,6 +91,8 @@ fn what_is_denied_is_not_taken_to_be_missing() {
         "what is beside it is served": get("/listed/page") => binary("a page");
         "a link out is no page of the application": page("/out") => missing();
         "nor is a loop": page("/loop") => missing();
+        "what is missing behind a link that comes back is a page of the application":
+            page("/around/a/page") => html("the application").own("Vary: Accept");
         "nor is a directory whose index is denied": page("/dir/") => missing();
         "a file is served whose sibling is denied":
             get("/page.txt").field("Accept-Encoding: gzip") => text("plain");
