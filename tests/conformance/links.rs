@@ -67,6 +67,7 @@ fn links_that_are_followed() {
 /// What may not be served is not replaced: not by a listing, the next index, or the application.
 #[test]
 fn what_is_denied_is_not_taken_to_be_missing() {
+    const APPLICATION: &str = "Accept-Encoding, Accept, Sec-Fetch-Dest, Sec-Fetch-Mode";
     let tree = Tree::of(&[
         ("b.html", "the application"),
         ("dir/b.html", "the next index"),
@@ -92,7 +93,7 @@ fn what_is_denied_is_not_taken_to_be_missing() {
         "a link out is no page of the application": page("/out") => missing();
         "nor is a loop": page("/loop") => missing();
         "what is missing behind a link that comes back is a page of the application":
-            page("/around/a/page") => html("the application").own("Vary: Accept");
+            page("/around/a/page") => html("the application").varying_by(APPLICATION);
         "nor is a directory whose index is denied": page("/dir/") => missing();
         "a file is served whose sibling is denied":
             get("/page.txt").field("Accept-Encoding: gzip") => text("plain");
