@@ -13,7 +13,7 @@ use crate::http::status::Status;
 use crate::pump::Service;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Steps of work between two looks at the clock.
 const SPELL: u32 = 10_000;
@@ -90,8 +90,12 @@ impl<S: Service> Service for Burning<S> {
         self.service.lost(bytes);
     }
 
-    fn turn_ended(&mut self) {
-        self.service.turn_ended();
+    fn turn_ended(&mut self, now: Now) {
+        self.service.turn_ended(now);
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.service.next_due()
     }
 
     fn reopen_logs(&mut self) {

@@ -105,6 +105,11 @@ pub struct Limits {
     /// Bytes of the largest file kept open: one that was removed takes its room on the disk until
     /// it is closed. For a larger one, opening is nothing beside sending.
     pub held_file: u64,
+    /// How long bytes are remembered, or a file is kept open, until it is read or opened again. Not
+    /// every change shows in a file's times: those through mmap(2) may not for half a minute. And a
+    /// volume with an open file cannot be unmounted. A few system calls in so much time are nothing
+    /// beside one for each turn.
+    pub remembered_for: Duration,
     /// Files opened, and names that stood for nothing, that are shared with whoever else asks for
     /// them in the same turn. Beyond, each request looks for itself.
     pub shared_in_turn: usize,
@@ -154,6 +159,7 @@ impl Default for Limits {
             remembered_bytes: 64 * 1024 * 1024,
             held_files: 64,
             held_file: 1024 * 1024,
+            remembered_for: Duration::from_secs(5),
             shared_in_turn: 256,
             log_buffer: 1024 * 1024,
             log_field: 2 * 1024,

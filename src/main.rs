@@ -120,7 +120,7 @@ fn serve(config: Config, policy: Policy) -> Result<(), Box<dyn Error>> {
                 Model::Thread => Blocking::Thread,
                 _ => Blocking::Pool,
             };
-            let shared = Shared::new(open()?);
+            let shared = Shared::new(open()?).called_when_due();
             let driver = Driver::new(listening, shared.reopener(), limits.clone(), policy)?;
             greet();
             match config.burn {
@@ -209,7 +209,11 @@ fn granted(config: &Config) -> Limits {
     }
     Limits {
         connections,
-        held_files: limits::held_within(descriptors),
+        held_files: match config.model {
+            // A child sleeps in the reads of its only client, and nothing would close them.
+            Model::Process => 0,
+            _ => limits::held_within(descriptors),
+        },
         ..config.limits.clone()
     }
 }

@@ -17,6 +17,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 /// One peer, as every driver keeps it.
 #[derive(Debug)]
@@ -77,9 +78,16 @@ pub trait Service {
     fn lost(&mut self, _bytes: u64) {}
 
     /// Everyone who could be served has been: time for what is done once for all of them.
-    fn turn_ended(&mut self) {}
+    fn turn_ended(&mut self, _now: Now) {}
 
-    /// Log files may have been renamed: open them anew.
+    /// When [`turn_ended`](Self::turn_ended) is to be called although nothing happens, at the
+    /// latest; `None`: it need not be.
+    fn next_due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// SIGUSR1 or SIGHUP: log files may have been renamed, or a volume is to be unmounted. Opens
+    /// the logs anew, and closes files that are kept open.
     fn reopen_logs(&mut self) {}
 }
 

@@ -17,7 +17,7 @@ use crate::pump::Service;
 use crate::site::Site;
 use crate::warnings::Limited;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A site and its log.
 pub struct Front {
@@ -183,14 +183,19 @@ impl Service for Front {
         }
     }
 
-    fn turn_ended(&mut self) {
-        self.site.turn_ended();
+    fn turn_ended(&mut self, now: Now) {
+        self.site.turn_ended(now);
         if let Some(log) = &mut self.log {
             log.hand_over();
         }
     }
 
+    fn next_due(&self) -> Option<Instant> {
+        self.site.next_due()
+    }
+
     fn reopen_logs(&mut self) {
+        self.site.forget_files();
         if let Some(log) = &mut self.log {
             log.reopen();
         }

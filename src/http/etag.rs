@@ -4,14 +4,38 @@
 //! for the names of codings.
 
 use std::fmt;
+use std::hash::Hasher;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::negotiate::Coding;
+use twox_hash::XxHash3_64;
 
 /// `W/""`, three numbers of 16 hexadecimal digits, and four bytes of coding, each with its
 /// hyphen, come to 59.
 const CAPACITY: usize = 64;
+
+/// XXH3, 64 bits: what tells versions of one file apart. It is no defence against somebody who
+/// makes two files collide on purpose; such a person writes to the site anyway.
+#[derive(Clone, Default)]
+pub struct ContentHash(XxHash3_64);
+
+impl ContentHash {
+    /// Of bytes that are all in memory.
+    pub fn of(bytes: &[u8]) -> u64 {
+        XxHash3_64::oneshot(bytes)
+    }
+
+    /// Adds the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    /// Of all bytes so far: the same as [`ContentHash::of`] of them.
+    pub fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+}
 
 /// An entity-tag of ours (RFC 9110 8.8.3), kept as it is sent and without memory of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,20 +45,41 @@ pub struct ETag {
 }
 
 impl ETag {
+    /// The strong tag of bytes that are known: `"<hash>"`, of [`ContentHash`], 16 hexadecimal
+    /// digits. The same on every machine and after every restart, and true of a file that may still
+    /// change. A coding other than identity is appended: a client has to tell the forms of one
+    /// file apart.
+    pub fn of_content(hash: u64, coding: Coding) -> Self {
+        let (hyphen, coding) = variant(coding);
+        Self::render(format_args!("\"{hash:016x}{hyphen}{coding}\""))
+    }
+
     /// The strong tag of a file that was last modified `modified` nanoseconds after 1970 and
     /// has `size` bytes: `"<modified>-<size>"`, in hexadecimal. A coding other than identity is
     /// appended, because the same file in another coding is other bytes.
     ///
     /// It promises that files with the same tag have the same bytes. That holds only once the
-    /// file system's clock has moved on since the last change: see [`ETag::young`].
+    /// file system's clock has moved on since the last change (see [`ETag::young`]), and only if
+    /// `modified` is the time of a write. If it may have been set to the same value for several
+    /// versions, [`ETag::of_inode`] has the time of the inode's last change, too.
     pub fn strong(modified: i128, size: u64, coding: Coding) -> Self {
         let modified = wrapped(modified);
         let (hyphen, coding) = variant(coding);
         Self::render(format_args!("\"{modified:x}-{size:x}{hyphen}{coding}\""))
     }
 
-    /// The tag of a file modified so recently that it may change again without a new
-    /// modification time. It is weak, which rules it out for If-Match and If-Range, and it carries
+    /// The same with `changed`, when the inode changed (st_ctime, nanoseconds after 1970), which no
+    /// program can set: `"<modified>-<size>-<changed>"`. Each copy of a file has its own.
+    pub fn of_inode(modified: i128, size: u64, changed: i128, coding: Coding) -> Self {
+        let (modified, changed) = (wrapped(modified), wrapped(changed));
+        let (hyphen, coding) = variant(coding);
+        Self::render(format_args!(
+            "\"{modified:x}-{size:x}-{changed:x}{hyphen}{coding}\""
+        ))
+    }
+
+    /// The tag of a file that may change again, or may have changed, without its times showing it.
+    /// It is weak, which rules it out for If-Match and If-Range, and it carries
     /// the time `wall` of this response, so that no later If-None-Match finds it either:
     /// the client has to fetch again, until the file has settled.
     pub fn young(modified: i128, size: u64, coding: Coding, wall: SystemTime) -> Self {
@@ -131,6 +176,41 @@ mod tests {
         assert_eq!(format!("{tag:?}"), tag.to_string());
     }
 
+    /// Values of the reference implementation, xxhash 0.8.
+    #[test]
+    fn the_hash_of_content_is_xxh3_on_every_machine_and_in_every_version() {
+        let counted: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+        for (bytes, hash) in [
+            (&b""[..], 0x2d06_8005_38d3_94c2),
+            (b"hello", 0x9555_e855_5c62_dcfd),
+            (&counted, 0x42c2_3aee_ad96_750d),
+        ] {
+            assert_eq!(ContentHash::of(bytes), hash, "{} bytes", bytes.len());
+            for size in [1, 7, 1000, 65_536] {
+                let mut pieces = ContentHash::default();
+                bytes.chunks(size).for_each(|piece| pieces.update(piece));
+                assert_eq!(pieces.finish(), hash, "in pieces of {size} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn the_tag_of_known_bytes_has_nothing_but_their_hash() {
+        let tag = ETag::of_content(0xabc, Coding::Identity);
+        assert_eq!(tag.as_bytes(), b"\"0000000000000abc\"");
+        assert!(tag.strong_eq(tag.as_bytes()));
+        let packed = ETag::of_content(0xabc, Coding::Gzip);
+        assert!(!packed.weak_eq(tag.as_bytes()));
+    }
+
+    #[test]
+    fn a_tag_with_the_time_of_change_differs_where_the_times_of_modification_do_not() {
+        let tag = |changed| ETag::of_inode(1_000_000_000, 4096, changed, Coding::Identity);
+        assert_eq!(tag(255).as_bytes(), b"\"3b9aca00-1000-ff\"");
+        assert!(tag(255).strong_eq(tag(255).as_bytes()));
+        assert!(!tag(255).weak_eq(tag(256).as_bytes()));
+    }
+
     #[test]
     fn each_coding_has_its_own_tag() {
         let tag = |coding| ETag::strong(MODIFIED, 10, coding);
@@ -199,6 +279,8 @@ mod tests {
         let tag = ETag::young(-1, u64::MAX, Coding::Gzip, before_1970);
         let expected: &[u8] = b"W/\"ffffffffffffffff-ffffffffffffffff-ffffffffffffffff-gzip\"";
         assert_eq!(tag.as_bytes(), expected);
+        let tag = ETag::of_inode(-1, u64::MAX, -1, Coding::Gzip);
+        assert_eq!(tag.as_bytes(), &expected[2..]);
     }
 
     proptest! {
@@ -208,7 +290,11 @@ mod tests {
             for coding in [Coding::Identity, Coding::Brotli, Coding::Zstd, Coding::Gzip] {
                 let strong = ETag::strong(modified, size, coding);
                 let young = ETag::young(modified, size, coding, wall);
-                for tag in [strong, young] {
+                let others = [
+                    ETag::of_content(size, coding),
+                    ETag::of_inode(modified, size, modified, coding),
+                ];
+                for tag in [strong, young].into_iter().chain(others) {
                     let inside = opaque(tag.as_bytes())
                         .strip_prefix(b"\"")
                         .and_then(|tag| tag.strip_suffix(b"\""))

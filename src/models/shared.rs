@@ -10,21 +10,60 @@ use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
 use crate::pump::Service;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::Instant;
 
 /// A share of the service.
-pub struct Shared<S>(Arc<Mutex<S>>);
+pub struct Shared<S>(Arc<Mutex<Inner<S>>>);
+
+struct Inner<S> {
+    service: S,
+    /// To the thread that calls the service when nobody else does.
+    dues: Option<Sender<Instant>>,
+    /// What was last sent there.
+    due: Option<Instant>,
+}
 
 impl<S> Shared<S> {
     /// The first share.
     pub fn new(service: S) -> Self {
-        Self(Arc::new(Mutex::new(service)))
+        Self(Arc::new(Mutex::new(Inner {
+            service,
+            dues: None,
+            due: None,
+        })))
     }
 
     /// The service, if this is the last share.
     pub fn into_inner(self) -> Option<S> {
         let mutex = Arc::into_inner(self.0)?;
-        Some(mutex.into_inner().unwrap_or_else(PoisonError::into_inner))
+        let inner = mutex.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Some(inner.service)
+    }
+
+    /// Starts a thread that calls the service when it is due ([`Service::next_due`]): those who
+    /// share it sleep in their reads, and cannot. It sleeps while nothing is due. Without it the
+    /// service is called only when a client is served.
+    #[must_use]
+    pub fn called_when_due(self) -> Self
+    where
+        S: Service + Send + 'static,
+    {
+        let (sender, receiver) = channel();
+        let service = Arc::downgrade(&self.0);
+        let started = thread::Builder::new()
+            .name("due".into())
+            .spawn(move || call(&service, &receiver));
+        match started {
+            Ok(_) => self.lock().dues = Some(sender),
+            Err(error) => log::warn!(
+                "cannot start the thread that closes files: {error}; without clients, they stay \
+                 open until SIGUSR1"
+            ),
+        }
+        self
     }
 
     /// What opens its logs anew, and keeps nobody from having it back.
@@ -41,8 +80,19 @@ impl<S> Shared<S> {
     }
 
     /// Whoever panicked with it lost his own connection, and the service was between two answers.
-    fn lock(&self) -> MutexGuard<'_, S> {
+    fn lock(&self) -> MutexGuard<'_, Inner<S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Calls the service at each time that is received, until it is gone.
+fn call<S: Service>(service: &Weak<Mutex<Inner<S>>>, dues: &Receiver<Instant>) {
+    for due in dues {
+        thread::sleep(due.saturating_duration_since(Now::read().instant));
+        let Some(service) = service.upgrade() else {
+            return;
+        };
+        Shared(service).turn_ended(Now::read());
     }
 }
 
@@ -56,7 +106,7 @@ impl<S: Service> Service for Shared<S> {
     type Guest = S::Guest;
 
     fn welcome(&mut self, peer: Option<IpAddr>) -> S::Guest {
-        self.lock().welcome(peer)
+        self.lock().service.welcome(peer)
     }
 
     fn respond(
@@ -65,11 +115,11 @@ impl<S: Service> Service for Shared<S> {
         asked: Result<Request<'_>, Refusal<'_>>,
         now: Now,
     ) -> Response {
-        self.lock().respond(guest, asked, now)
+        self.lock().service.respond(guest, asked, now)
     }
 
     fn delivered(&mut self, guest: &mut S::Guest, body_sent: u64, now: Now) {
-        self.lock().delivered(guest, body_sent, now);
+        self.lock().service.delivered(guest, body_sent, now);
     }
 
     fn note(
@@ -79,18 +129,27 @@ impl<S: Service> Service for Shared<S> {
         response: &Response,
         now: Now,
     ) {
-        self.lock().note(guest, asked, response, now);
+        self.lock().service.note(guest, asked, response, now);
     }
 
     fn lost(&mut self, bytes: u64) {
-        self.lock().lost(bytes);
+        self.lock().service.lost(bytes);
     }
 
-    fn turn_ended(&mut self) {
-        self.lock().turn_ended();
+    fn turn_ended(&mut self, now: Now) {
+        let mut inner = self.lock();
+        inner.service.turn_ended(now);
+        let due = inner.service.next_due();
+        if due == std::mem::replace(&mut inner.due, due) {
+            return;
+        }
+        if let (Some(dues), Some(due)) = (&inner.dues, due) {
+            // The thread ends only when the service does.
+            let _ = dues.send(due);
+        }
     }
 
     fn reopen_logs(&mut self) {
-        self.lock().reopen_logs();
+        self.lock().service.reopen_logs();
     }
 }

@@ -48,8 +48,9 @@ impl Desk {
             let most = deadline.saturating_duration_since(Now::read().instant);
             client.transport.wait(most);
         }
-        client.dismiss(service, Now::read());
-        service.turn_ended();
+        let now = Now::read();
+        client.dismiss(service, now);
+        service.turn_ended(now);
     }
 
     /// Does all that can be done without waiting. Returns whether there is more to come.
@@ -67,7 +68,7 @@ impl Desk {
             }
             let pause = self.pump(client, service, control.is_draining(), now);
             // What was remembered of a file is good for one visit, as for one turn of the reactor.
-            service.turn_ended();
+            service.turn_ended(now);
             match pause {
                 Pause::Yielded => continue,
                 Pause::Ended(_) => return false,

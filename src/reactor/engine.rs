@@ -84,13 +84,16 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
 
     /// How long nothing is due.
     pub fn rest(&self, now: Now) -> Option<Duration> {
-        let stop = self
-            .stop_at
-            .map(|stop_at| stop_at.saturating_duration_since(now.instant));
-        [self.scheduler.rest(now), self.listeners.rest(now), stop]
-            .into_iter()
-            .flatten()
-            .min()
+        let until = |at: Instant| at.saturating_duration_since(now.instant);
+        [
+            self.scheduler.rest(now),
+            self.listeners.rest(now),
+            self.stop_at.map(until),
+            self.service.next_due().map(until),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// An event came for the connection with this key. Returns its transport, which may want to
@@ -116,7 +119,7 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
             .register(|transport, key| sockets.register(transport, key));
         self.cut_if_overdue(now);
         self.reap(now, sockets);
-        self.service.turn_ended();
+        self.service.turn_ended(now);
         Ok(match self.stop_at {
             Some(_) if self.scheduler.is_empty() => Flow::Break(()),
             _ => Flow::Continue(()),

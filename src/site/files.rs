@@ -4,14 +4,16 @@
 //! is trusted beyond the turn in which it was checked: in the next one the file system is asked
 //! again, with one stat(2), whether the name still means the same file in the same state. So a busy
 //! turn serves one file to many connections for one system call, and no answer is older than its
-//! turn.
+//! turn. As not every change shows in a file's state (mmap(2)), nothing is remembered for longer
+//! than some seconds; nor is a file kept open for longer, as its volume could not be unmounted.
 //!
-//! A file that changed within the last tick of its clock might change again without the
-//! clock showing it. Such a file is served, but not remembered, and its validators say so.
+//! A file that changed within the last tick of its clock might change again without the clock
+//! showing it. Such a file is *racy*: it is served, but not remembered.
 
+use super::content::{self, Content, Read};
 use super::encoding;
 use super::errors::{denied, is_nothing};
-use super::identity::Identity;
+use super::identity::{Identity, Moment};
 use super::memory::Memory;
 use super::path::SitePath;
 use super::root::Root;
@@ -19,7 +21,7 @@ use super::turn::Turn;
 use super::types::{MediaType, Types};
 use crate::clock::Now;
 use crate::http::date::HttpDate;
-use crate::http::etag::ETag;
+use crate::http::etag::{ContentHash, ETag};
 use crate::http::fields::FieldLines;
 use crate::http::negotiate::Coding;
 use crate::limits::Limits;
@@ -70,6 +72,8 @@ pub struct Opened {
     pub etag: ETag,
     /// When they last did; absent while they may still change unnoticed.
     pub modified: Option<HttpDate>,
+    /// It will not change unnoticed, and its description will not change if it does not.
+    is_settled: bool,
     /// Which file it is, in which state.
     pub(super) identity: Identity,
     /// Bytes.
@@ -91,21 +95,13 @@ impl Opened {
         let stat = rustix::fs::fstat(file).ok()?;
         (Identity::of(&stat) == self.identity).then(|| bytes.into())
     }
-
-    /// Whether it will not change unnoticed any more. Until its second is over a file is described
-    /// without its date, and that must not last.
-    fn is_settled(&self, now: Now) -> bool {
-        !self.identity.is_young(now.wall) && self.modified == self.identity.modified.date()
-    }
 }
 
-/// Where the bytes of a file are.
-#[derive(Debug)]
-pub enum Content {
-    /// In memory: few enough to leave behind their header.
-    Bytes(Arc<[u8]>),
-    /// In the file.
-    File(Arc<File>),
+/// What tells versions of a file apart.
+struct Validators {
+    etag: ETag,
+    modified: Option<HttpDate>,
+    is_settled: bool,
 }
 
 /// What a name stands for.
@@ -130,14 +126,16 @@ impl Files {
         types: Types,
         limits: Arc<Limits>,
     ) -> Self {
+        let (files, bytes) = (limits.remembered_files, limits.remembered_bytes);
+        let lifetime = limits.remembered_for;
         Self {
             root,
             root_seen: None,
             buffer: Vec::new(),
             preset,
             types,
-            memory: Memory::default(),
-            held: Memory::default(),
+            memory: Memory::new(files, bytes, lifetime),
+            held: Memory::new(limits.held_files, usize::MAX, lifetime),
             turn: Turn::default(),
             limits,
         }
@@ -211,7 +209,7 @@ impl Files {
         if let Some(known) = shared {
             return Ok(known.map_or(Found::Nothing, Found::File));
         }
-        let found = self.open(path, content_type, coding, now);
+        let found = self.open(key, content_type, coding, now);
         let found = found.inspect_err(|error| self.report(path, error))?;
         let answer = match &found {
             Found::File(opened) if self.remember(key, opened, now) => return Ok(found),
@@ -228,35 +226,46 @@ impl Files {
     /// Remembers a file beyond this turn, if that does no harm.
     fn remember(&mut self, key: &[u8], opened: &Arc<Opened>, now: Now) -> bool {
         let limits = &self.limits;
-        if !opened.is_settled(now) {
+        if !opened.is_settled {
             return false;
         }
         match opened.content {
-            Content::Bytes(_) => {
-                let (files, bytes) = (limits.remembered_files, limits.remembered_bytes);
-                self.memory.put(key, opened, now, files, bytes);
-            }
-            Content::File(_) if opened.size <= limits.held_file => {
-                self.held
-                    .put(key, opened, now, limits.held_files, usize::MAX);
+            Content::Bytes(_) => self.memory.put(key, opened, now),
+            Content::File(_) if limits.held_files > 0 && opened.size <= limits.held_file => {
+                self.held.put(key, opened, now);
             }
             Content::File(_) => return false,
         }
         true
     }
 
-    /// Everyone who could be served has been: closes what nobody is sending.
-    pub fn turn_ended(&mut self) {
+    /// Everyone who could be served has been: closes what nobody is sending, but for files that
+    /// were opened a short time ago.
+    pub fn turn_ended(&mut self, now: Now) {
         self.turn.end();
+        self.held.expire(now);
+    }
+
+    /// When [`turn_ended`](Self::turn_ended) has something to close, even if nobody is served.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.held.next_due()
+    }
+
+    /// Forgets everything, and closes what nobody is sending.
+    pub fn forget(&mut self) {
+        self.turn.end();
+        self.held.clear();
+        self.memory.clear();
     }
 
     fn open(
         &mut self,
-        path: SitePath<'_>,
+        key: &[u8],
         content_type: Option<&MediaType>,
         coding: Coding,
         now: Now,
     ) -> io::Result<Found> {
+        let path = SitePath::of_name(key.strip_suffix(b"\0").unwrap_or(key));
         self.look_at_root(now);
         let file = match self.open_file(path) {
             Ok(Some(file)) => file,
@@ -267,12 +276,13 @@ impl Files {
         let identity = Identity::of(&stat);
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                let (content, identity) = self.content(file, identity)?;
+                let read = content::read(file, identity, self.limits.riding_body as u64)?;
                 let content_type = match content_type {
                     Some(content_type) => content_type.clone(),
-                    None => with_charset(self.types.of(path.name()), &content)?,
+                    None => with_charset(self.types.of(path.name()), &read.content)?,
                 };
-                let opened = self.describe(content, identity, content_type, coding, now);
+                let validators = self.validators(key, &read, coding, now)?;
+                let opened = self.describe(read, validators, content_type, coding);
                 Found::File(Arc::new(opened))
             }
             FileType::Directory => Found::Directory,
@@ -366,44 +376,72 @@ impl Files {
         }
     }
 
-    /// Reads a small file. If it changes meanwhile it is read again, so that what is served under
-    /// one validator is the content of one moment.
-    fn content(&self, file: File, mut identity: Identity) -> io::Result<(Content, Identity)> {
-        for _ in 0..3 {
-            if identity.size > self.limits.riding_body as u64 {
-                return Ok((Content::File(Arc::new(file)), identity));
+    /// Content in memory has its hash for a tag, which is true whatever becomes of the file. A
+    /// larger file has a tag of its times, or of its content where all versions may have the same.
+    fn validators(
+        &mut self,
+        key: &[u8],
+        read: &Read,
+        coding: Coding,
+        now: Now,
+    ) -> io::Result<Validators> {
+        let identity = read.identity;
+        let first_seen = match identity.is_ahead(now) {
+            true => self.memory.first_seen(key, identity, now),
+            false => now,
+        };
+        let mut is_racy = !read.is_stable || identity.is_racy(first_seen, now);
+        let (modified, size) = (identity.modified.nanoseconds(), identity.size);
+        let etag = match &read.content {
+            Content::Bytes(bytes) => ETag::of_content(ContentHash::of(bytes), coding),
+            Content::File(_) if is_racy => ETag::young(modified, size, coding, now.wall),
+            Content::File(_) if !identity.is_normalised() => ETag::strong(modified, size, coding),
+            Content::File(file) if size <= self.limits.held_file => {
+                match content::hash(file, &identity)? {
+                    Some(hash) => ETag::of_content(hash, coding),
+                    None => {
+                        is_racy = true;
+                        ETag::young(modified, size, coding, now.wall)
+                    }
+                }
             }
-            let mut bytes = vec![0; identity.size as usize];
-            let length = read_whole(&file, &mut bytes)?;
-            let after = Identity::of(&rustix::fs::fstat(&file)?);
-            if after == identity && length == bytes.len() {
-                return Ok((Content::Bytes(bytes.into()), identity));
+            Content::File(_) if identity.has_change_time() => {
+                ETag::of_inode(modified, size, identity.changed.nanoseconds(), coding)
             }
-            identity = after;
-        }
-        Err(io::Error::from(io::ErrorKind::ResourceBusy))
+            Content::File(_) => ETag::young(modified, size, coding, now.wall),
+        };
+        // A date has no fraction: while its second lasts, it names more than one state. So does one
+        // of a file system that counts pairs of seconds, until both are over.
+        let last_change = identity.last_change(first_seen, now);
+        let date = last_change.and_then(Moment::date);
+        let is_over = last_change.is_none_or(|moment| !moment.is_recent(now))
+            && date.is_none_or(|date| date < HttpDate::nearest(now.wall));
+        Ok(Validators {
+            etag,
+            modified: date.filter(|_| is_over),
+            is_settled: !is_racy && is_over,
+        })
     }
 
     fn describe(
         &self,
-        content: Content,
-        identity: Identity,
+        read: Read,
+        validators: Validators,
         content_type: MediaType,
         coding: Coding,
-        now: Now,
     ) -> Opened {
-        let Identity { size, modified, .. } = identity;
-        let nanoseconds = modified.nanoseconds();
-        let is_young = modified.is_young(now.wall);
-        let etag = match is_young {
-            true => ETag::young(nanoseconds, size, coding, now.wall),
-            false => ETag::strong(nanoseconds, size, coding),
+        let Read {
+            content, identity, ..
+        } = read;
+        let Validators {
+            etag,
+            modified,
+            is_settled,
+        } = validators;
+        let size = match &content {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::File(_) => identity.size,
         };
-        // A date has no fraction: while its second lasts, it names more than one state. So does one
-        // of a file system that counts pairs of seconds, until both are over.
-        let modified = modified
-            .date()
-            .filter(|date| !is_young && *date < HttpDate::nearest(now.wall));
         let mut lines = self.preset.with_room(LINES);
         lines.push_metadata_display("Content-Type", &content_type);
         if coding != Coding::Identity {
@@ -422,6 +460,7 @@ impl Files {
             coding,
             etag,
             modified,
+            is_settled,
             identity,
             size,
             content,
@@ -437,25 +476,10 @@ fn with_charset(content_type: MediaType, content: &Content) -> io::Result<MediaT
         Content::Bytes(bytes) => content_type.for_content(bytes),
         Content::File(file) => {
             let mut head = [0; encoding::HEAD];
-            let length = read_whole(file, &mut head)?;
+            let length = content::read_at(file, &mut head, 0)?;
             content_type.for_content(head.get(..length).unwrap_or_default())
         }
     })
-}
-
-/// Reads from the beginning of a file until `bytes` are full or the file ends; returns how many
-/// that are. Mostly with a single call.
-fn read_whole(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while let Some(room) = bytes.get_mut(length..).filter(|room| !room.is_empty()) {
-        match file.read_at(room, length as u64) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(length)
 }
 
 /// The lines that let a client ask again, or for a part.

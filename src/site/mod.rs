@@ -11,6 +11,7 @@
 //! 7. the whole file leaves, or the ranges of it that were asked for;
 //! 8. nothing may still be an application's page, or the site's own 404.
 
+pub mod content;
 mod encoding;
 mod errors;
 pub mod files;
@@ -49,6 +50,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// One directory tree, served.
 #[derive(Debug)]
@@ -110,8 +112,18 @@ impl Site {
     }
 
     /// Everyone who could be served in this turn has been.
-    pub fn turn_ended(&mut self) {
-        self.files.turn_ended();
+    pub fn turn_ended(&mut self, now: Now) {
+        self.files.turn_ended(now);
+    }
+
+    /// When [`turn_ended`](Self::turn_ended) is to be called even if nobody is served.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.files.next_due()
+    }
+
+    /// Forgets what is remembered of files, and closes those that are kept open.
+    pub fn forget_files(&mut self) {
+        self.files.forget();
     }
 
     /// Answers what is no request.

@@ -1,6 +1,7 @@
 //! Room `site`: a file, or the parts of it that were asked for, as a response.
 
-use super::files::{Content, Opened};
+use super::content::Content;
+use super::files::Opened;
 use crate::http::fields::FieldLines;
 use crate::http::payload::{Multipart, Parts, Payload, Stretch};
 use crate::http::range::ByteRange;

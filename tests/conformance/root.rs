@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,13 +23,9 @@ pub fn numbered(lines: usize) -> String {
     (0..lines).map(|line| format!("{line:09}\n")).collect()
 }
 
-/// The entity-tag of a file that was modified at [`MODIFIED`].
-pub fn tag(length: usize) -> String {
-    tag_of(MODIFIED_SECONDS * 1_000_000_000, length)
-}
-
-pub fn tag_of(nanoseconds: u64, length: usize) -> String {
-    format!("\"{nanoseconds:x}-{length:x}\"")
+/// The entity-tag of a file with this content.
+pub fn tag(content: &[u8]) -> String {
+    format!("\"{:016x}\"", twox_hash::XxHash3_64::oneshot(content))
 }
 
 /// A tree that is removed when the test is done.
@@ -59,11 +55,17 @@ impl Tree {
         self.write_at(name, content, Duration::from_secs(MODIFIED_SECONDS));
     }
 
-    fn write_at(&self, name: &[u8], content: &[u8], since_1970: Duration) {
+    pub fn write_at(&self, name: &[u8], content: &[u8], since_1970: Duration) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("the root, at least")).expect("directories");
         fs::write(&path, content).expect("a file");
         set_modified(&path, UNIX_EPOCH + since_1970);
+    }
+
+    /// When the file's inode changed, nanoseconds after 1970.
+    pub fn changed(&self, name: &str) -> i64 {
+        let about = fs::metadata(self.path(name.as_bytes())).expect("our own file");
+        about.ctime() * 1_000_000_000 + about.ctime_nsec()
     }
 
     fn path(&self, name: &[u8]) -> PathBuf {
@@ -134,10 +136,10 @@ fn add_types(tree: &Tree) {
     ] {
         tree.write(format!("types/{name}").as_bytes(), b"typed");
     }
-    // A moment with a fraction, and one that is still to come.
     let precise = Duration::new(MODIFIED_SECONDS, 123_456_789);
     tree.write_at(b"precise.txt", b"precise", precise);
-    tree.write_at(b"future.txt", b"future", Duration::from_secs(4_102_444_800));
+    let big = numbered(BIG_LINES);
+    tree.write_at(b"precise-big.txt", big.as_bytes(), precise);
 }
 
 fn add_names(tree: &Tree) {

@@ -2,7 +2,7 @@
 
 use crate::report::{Failure, report};
 use crate::root::Tree;
-use crate::script::{BOUNDARY, DATE, Reply, Row, Script, YOUNG, options};
+use crate::script::{BOUNDARY, DATE, Reply, Row, Script, options};
 use crate::support::{Peer, Server};
 use std::io;
 use std::path::Path;
@@ -198,11 +198,6 @@ fn normalize(mut bytes: Vec<u8>) -> Vec<u8> {
         let is_date = value.len() == known.len()
             && std::iter::zip(value, known).all(|(a, b)| same_class(*a, *b));
         is_date.then(|| known.to_vec())
-    });
-    replace_between(&mut bytes, b"\r\nETag: W/\"", b"\"\r\n", |value| {
-        let is_tag = value.len() == YOUNG.len()
-            && std::iter::zip(value, YOUNG.as_bytes()).all(|(a, b)| (*a == b'-') == (*b == b'-'));
-        is_tag.then(|| YOUNG.as_bytes().to_vec())
     });
     let mut boundaries = Vec::new();
     replace_between(&mut bytes, b"boundary=", b"\r\n", |value| {

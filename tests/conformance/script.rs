@@ -1,6 +1,6 @@
 //! The language the tables are written in: what is sent, and what comes back.
 
-use crate::root::{MODIFIED, tag, tag_of};
+use crate::root::{MODIFIED, tag};
 use crate::runner::Setting;
 use std::ops::Add;
 
@@ -182,9 +182,6 @@ pub const DATE: &str = "Tue, 15 Nov 1994 08:12:31 GMT";
 /// The boundary in every expected multipart body.
 pub const BOUNDARY: &str = "oneloop-0123456789abcdef";
 
-/// The entity-tag of every file that may still change unseen, as long as a real one.
-pub const YOUNG: &str = "0123456789abcdef-6-0123456789abcdef";
-
 /// One response, field by field in the order in which it is sent.
 #[derive(Clone)]
 pub struct Reply {
@@ -196,7 +193,7 @@ pub struct Reply {
     lasting: Vec<String>,
     /// The value of Content-Disposition.
     saved: Option<String>,
-    modified: Option<&'static str>,
+    modified: Option<String>,
     tag: Option<String>,
     ranges: bool,
     own: Vec<String>,
@@ -257,8 +254,8 @@ pub fn binary(content: &str) -> Reply {
 /// The whole of a file from [`MODIFIED`].
 pub fn file(kind: &str, content: &str) -> Reply {
     Reply {
-        modified: Some(MODIFIED),
-        tag: Some(tag(content.len())),
+        modified: Some(MODIFIED.to_owned()),
+        tag: Some(tag(content.as_bytes())),
         ranges: true,
         ..with_body("200 OK", kind, content.as_bytes())
     }
@@ -510,7 +507,7 @@ impl Reply {
 
     /// A sibling of the file, with the same bytes in another coding.
     pub fn encoded(self, coding: &'static str, content: &str) -> Self {
-        let tag = tag(content.len());
+        let tag = tag(content.as_bytes());
         Self {
             coding: Some(coding),
             tag: Some(format!("{}-{coding}\"", tag.trim_end_matches('"'))),
@@ -520,19 +517,18 @@ impl Reply {
         }
     }
 
-    /// A file that was modified this many nanoseconds after 1970.
-    pub fn modified_at(self, nanoseconds: u64) -> Self {
+    /// With another entity-tag.
+    pub fn tagged(self, tag: &str) -> Self {
         Self {
-            tag: Some(tag_of(nanoseconds, self.body.len())),
+            tag: Some(tag.to_owned()),
             ..self
         }
     }
 
-    /// A file that may still change without its time showing it.
-    pub fn young(self) -> Self {
+    /// Last modified at another time.
+    pub fn modified(self, date: &str) -> Self {
         Self {
-            modified: None,
-            tag: Some(format!("W/\"{YOUNG}\"")),
+            modified: Some(date.to_owned()),
             ..self
         }
     }
@@ -583,7 +579,7 @@ impl Reply {
             line("Content-Disposition", self.saved.as_deref()),
             line("Content-Type", self.kind.as_deref()),
             line("Content-Encoding", self.coding),
-            line("Last-Modified", self.modified),
+            line("Last-Modified", self.modified.as_deref()),
             line("Accept-Ranges", self.ranges.then_some("bytes")),
         ];
         let last = [length, line("Connection", self.connection)];

@@ -1,13 +1,14 @@
 //! A tree that changes while it is served, and what is in it that is no file.
 
 use crate::client::{Client, Ending, get};
-use crate::process::{Launch, eventually, site, skipped};
+use crate::process::{Launch, eventually, has, site, skipped};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -318,7 +319,7 @@ fn a_file_that_grows_while_it_is_sent_has_the_length_it_had() {
 /// Where the file's clock ticks a few hundred times a second (as before Linux 6.13), neither its
 /// date nor its size tells these versions apart, and the requests follow faster. Red with
 /// remembered bytes that are not checked again in each turn, and (two versions then share a
-/// tag) with `Moment::is_young` always false.
+/// tag) with `Identity::is_racy` always false.
 #[test]
 fn a_small_file_is_never_old_however_fast_it_is_rewritten() {
     a_file_is_never_old(0);
@@ -359,6 +360,65 @@ fn a_file_is_never_old(padding: usize) {
     tags.sort();
     tags.dedup();
     assert_eq!(tags.len(), 200, "two versions share a tag");
+}
+
+/// Files of the kernel have a page for their size and fewer bytes; file systems in user space may
+/// move a file's times whenever it is read. Red (503) where only a state that is the same before and
+/// after a read shows that the bytes are of one moment.
+#[test]
+fn a_file_whose_state_does_not_fit_its_bytes_is_served_all_the_same() {
+    let root = Path::new("/sys/class/net/lo");
+    let Ok(bytes) = fs::read(root.join("mtu")) else {
+        return skipped("there is no /sys");
+    };
+    let server = Launch::of(root).start();
+    let mut client = Client::of(&server);
+    for _ in 0..2 {
+        let answer = client.ask("/mtu");
+        assert_eq!((answer.status(), &answer.body), (200, &bytes));
+    }
+}
+
+/// What is written through mmap(2) moves the file's times once, and then not for half a minute; in
+/// memory (tmpfs) not at all. Red without `Limits::remembered_for`.
+#[test]
+fn what_is_written_through_mmap_is_served_after_some_seconds() {
+    if !has("python3") {
+        return;
+    }
+    let root = site(&[("mapped", b"1st")]);
+    let path = root.path().join("mapped");
+    let write = "import mmap, sys\n\
+                 file = open(sys.argv[1], 'r+b')\n\
+                 map = mmap.mmap(file.fileno(), 0)\n\
+                 for line in sys.stdin:\n \
+                 map[:] = line.encode()[:3]; print(flush=True)\n";
+    let mut writer = Command::new("python3")
+        .args(["-c", write])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(writer.stdout.take().unwrap());
+    let mut maps = |bytes: &str| {
+        writeln!(writer.stdin.as_ref().unwrap(), "{bytes}").unwrap();
+        stdout.read_line(&mut String::new()).unwrap();
+        // Old enough to be remembered.
+        sleep(Duration::from_millis(1100));
+    };
+    let server = Launch::of(&root).start();
+    let mut client = Client::of(&server);
+    let mut tags = Vec::new();
+    for bytes in ["2nd", "3rd", "4th"] {
+        maps(bytes);
+        eventually(bytes, || client.ask("/mapped").body == bytes.as_bytes());
+        tags.push(client.ask("/mapped").field("ETag").unwrap().to_owned());
+    }
+    tags.dedup();
+    assert_eq!(tags.len(), 3, "two versions share a tag");
+    drop(writer.stdin.take());
+    writer.wait().unwrap();
 }
 
 /// Builders remove the folder they build into, and deployments point a link at the next release. Red

@@ -10,6 +10,7 @@
 //! - `logs`: readers of the log that are slow, gone, or moved
 //! - `stopping`: the end of the server
 //! - `turns`: what the loop asks of the kernel, and how often
+//! - `volumes`: what is mounted below the root
 //! - `client`: the other end
 //!
 //! Much of it is looked up in /proc, so it is tested on Linux.
@@ -27,3 +28,4 @@ mod logs;
 mod process;
 mod stopping;
 mod turns;
+mod volumes;

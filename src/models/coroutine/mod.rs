@@ -133,7 +133,7 @@ impl<S: Service + 'static> Coroutines<S> {
             if self.world.seats.borrow().len() < before {
                 self.listeners.resume();
             }
-            self.world.service.borrow_mut().turn_ended();
+            self.world.service.borrow_mut().turn_ended(now);
             if self.has_stopped(now) {
                 break;
             }
@@ -152,6 +152,7 @@ impl<S: Service + 'static> Coroutines<S> {
         [
             next.map(until),
             self.stop_at.map(until),
+            self.world.service.borrow().next_due().map(until),
             self.listeners.rest(now),
         ]
         .into_iter()

@@ -280,10 +280,14 @@ impl<S: Service> Service for Reopening<S> {
         self.service.lost(bytes);
     }
 
-    fn turn_ended(&mut self) {
+    fn turn_ended(&mut self, now: Now) {
         if self.wanted.swap(false, Ordering::SeqCst) {
             self.service.reopen_logs();
         }
-        self.service.turn_ended();
+        self.service.turn_ended(now);
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.service.next_due()
     }
 }

@@ -1,5 +1,6 @@
-//! The conditions of a request. Input: on the first line what is there (`s` a strong entity-tag,
-//! `y` one of a young file; `m` a time of modification; `<`, `=` or `>`: now is before, in or after
+//! The conditions of a request. Input: on the first line what is there (`s` a strong entity-tag
+//! of a file's times, `i` one of its inode's, too, `c` one of its content, `y` a weak one of a racy
+//! file; `m` a time of modification; `<`, `=` or `>`: now is before, in or after
 //! that second), then field lines.
 
 use super::{date, first_line, opinion, strip};
@@ -26,11 +27,13 @@ pub fn check(data: &[u8]) {
         _ => at(MODIFIED + 1_000_000_000),
     };
     let nanoseconds = i128::from(MODIFIED) * 1_000_000_000;
-    let etag = match (has(b's'), has(b'y')) {
-        (true, _) => Some(ETag::strong(nanoseconds, 5, Coding::Identity)),
-        (_, true) => Some(ETag::young(nanoseconds, 5, Coding::Gzip, now)),
-        _ => None,
-    };
+    let kind = plan.iter().find(|&letter| b"sicy".contains(letter));
+    let etag = kind.map(|kind| match kind {
+        b's' => ETag::strong(nanoseconds, 5, Coding::Identity),
+        b'i' => ETag::of_inode(nanoseconds, 5, nanoseconds + 1, Coding::Brotli),
+        b'c' => ETag::of_content(nanoseconds as u64, Coding::Zstd),
+        _ => ETag::young(nanoseconds, 5, Coding::Gzip, now),
+    });
     let current = Validators {
         etag: etag.as_ref(),
         modified: modified.and_then(HttpDate::from_system_time),

@@ -120,7 +120,7 @@ impl Case<'_> {
             // "since" nothing of a file that was set back.
             let is_since = condition == Condition::ModifiedSince;
             let excuses = |it: &Found| {
-                let is_older = this.modified < tree.version(it.version).modified;
+                let is_older = this.dated < tree.version(it.version).dated;
                 it.coding != found.coding || is_since && is_older || have_one_date(tree, it, found)
             };
             return Promise {
@@ -144,10 +144,11 @@ impl Case<'_> {
 }
 
 /// Whether no entity-tag can tell them apart: two files as long as each other, written at the same
-/// moment. A name that moves from one to the other keeps its tag.
+/// moment, and too large to be read whole. A name that moves from one to the other keeps its tag.
 fn are_twins(tree: &Tree, one: &Found, other: &Found) -> bool {
     let (first, second) = (tree.version(one.version), tree.version(other.version));
     one.inode != other.inode
+        && !tree.is_in_memory(one.version)
         && first.modified == second.modified
         && first.bytes.len() == second.bytes.len()
 }
@@ -157,7 +158,7 @@ fn are_twins(tree: &Tree, one: &Found, other: &Found) -> bool {
 fn have_one_date(tree: &Tree, one: &Found, other: &Found) -> bool {
     let (first, second) = (tree.version(one.version), tree.version(other.version));
     let is_written_twice = one.inode == other.inode && !first.is_set && !second.is_set;
-    first.modified.as_secs() == second.modified.as_secs() && !is_written_twice
+    first.dated.as_secs() == second.dated.as_secs() && !is_written_twice
 }
 
 impl Condition {

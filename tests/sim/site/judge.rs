@@ -260,8 +260,15 @@ impl Case<'_> {
             }
             _ => {}
         }
+        let is_weak = self
+            .head
+            .field("etag")
+            .is_some_and(|tag| tag.starts_with("W/"));
+        if is_weak && place.tree.is_in_memory(found.version) {
+            return Err("a weak entity-tag of bytes that are known".into());
+        }
         match self.head.status {
-            200 | 206 | 304 => self.judge_fields(ask, found, version.modified),
+            200 | 206 | 304 => self.judge_fields(ask, found, version.dated),
             _ => Ok(()),
         }
     }
@@ -298,7 +305,7 @@ impl Case<'_> {
         }
     }
 
-    fn judge_fields(&self, ask: &SiteAsk, found: &Found, modified: Duration) -> Result<(), String> {
+    fn judge_fields(&self, ask: &SiteAsk, found: &Found, dated: Duration) -> Result<(), String> {
         let path = ask.target.split('?').next().unwrap_or_default();
         let right = match path.rsplit('.').next() {
             _ if path.ends_with('/') => "text/html; charset=utf-8",
@@ -320,8 +327,8 @@ impl Case<'_> {
         }
         let tag = self.head.field("etag").ok_or("no entity-tag")?;
         let said = self.head.field("last-modified");
-        let is_settled = modified + SETTLED < self.window.wall;
-        if said.is_some_and(|said| said != date(modified)) {
+        let is_settled = dated + SETTLED < self.window.wall;
+        if said.is_some_and(|said| said != date(dated)) {
             return Err("modified at another time".into());
         }
         match is_settled && (tag.starts_with("W/") || said.is_none()) {

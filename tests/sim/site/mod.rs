@@ -26,6 +26,7 @@ pub mod world;
 use crate::plan::Micros;
 use book::Book;
 use happening::{Age, Happening};
+use oneloop::limits::Limits;
 pub use reader::Reader;
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -98,7 +99,7 @@ pub struct Window {
 pub type SharedPlace = Rc<RefCell<Place>>;
 
 impl Place {
-    pub fn new(files: &Files, wall: Duration, lines: usize, most_listings: usize) -> SharedPlace {
+    pub fn new(files: &Files, wall: Duration, lines: usize, limits: &Limits) -> SharedPlace {
         let (mut between, mut within) = (Vec::new(), Vec::new());
         for (nth, (when, _)) in files.changes.iter().enumerate() {
             match *when {
@@ -113,14 +114,14 @@ impl Place {
             between,
             within,
             answers: 0,
-            tree: Tree::new(files, wall),
+            tree: Tree::new(files, wall, limits.riding_body),
             files: files.clone(),
             book: Book::default(),
             turn_from: 0,
             windows: vec![VecDeque::new(); lines],
             said: vec![BTreeMap::new(); lines],
             listings: Arc::default(),
-            most_listings,
+            most_listings: limits.listings,
         }))
     }
 

@@ -19,7 +19,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::UNIX_EPOCH;
+use std::time::{Instant, UNIX_EPOCH};
 
 /// What the front desk would be, if the files were real.
 pub struct Watched {
@@ -89,8 +89,12 @@ impl Service for Watched {
         self.front.delivered(guest, body_sent, now);
     }
 
-    fn turn_ended(&mut self) {
-        self.front.turn_ended();
+    fn turn_ended(&mut self, now: Now) {
+        self.front.turn_ended(now);
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.front.next_due()
     }
 }
 

@@ -32,6 +32,8 @@ pub const NAMES: [&str; 15] = [
     "l/e5",
 ];
 pub const DIRECTORIES: [&str; 2] = ["d", "l"];
+/// No simulation lasts that long, and what is yet to come is further away.
+const AHEAD: Duration = Duration::from_secs(100_000);
 /// Beside the root.
 const OUTSIDE: &str = "outside";
 
@@ -54,6 +56,9 @@ pub struct Version {
     pub bytes: Rc<[u8]>,
     /// Since 1970.
     pub modified: Duration,
+    /// What its date is to be: that of its modification, or if that is yet to come, of the change of
+    /// its inode, which is the kernel's and not the simulation's: long ago.
+    pub dated: Duration,
     /// Somebody has set that time: it is not the one at which the file was written.
     pub is_set: bool,
     seed: u64,
@@ -76,6 +81,10 @@ pub struct Tree {
     outside: usize,
     /// Things that were put aside, each under a number.
     aside: usize,
+    /// When the simulation begins.
+    wall: Duration,
+    /// The longest file that is remembered with its bytes.
+    in_memory: usize,
     /// The latest change gives its files a time of its own choice.
     is_set: bool,
 }
@@ -89,7 +98,7 @@ enum Node {
 }
 
 impl Tree {
-    pub fn new(files: &Files, wall: Duration) -> Self {
+    pub fn new(files: &Files, wall: Duration, in_memory: usize) -> Self {
         // Where memory serves as a disk, everything is ten times as fast.
         let memory = Path::new("/dev/shm");
         let base = match memory.is_dir() {
@@ -109,6 +118,8 @@ impl Tree {
             sizes: files.sizes.clone(),
             outside: 0,
             aside: 0,
+            wall,
+            in_memory,
             is_set: true,
         };
         let outside = tree.base.path().join(OUTSIDE);
@@ -143,6 +154,11 @@ impl Tree {
 
     pub fn version(&self, version: usize) -> &Version {
         &self.versions[version]
+    }
+
+    /// Whether the server has read it whole when it answers.
+    pub fn is_in_memory(&self, version: usize) -> bool {
+        self.version(version).bytes.len() <= self.in_memory
     }
 
     /// Which file has this inode number, and what is in it now.
@@ -338,17 +354,22 @@ impl Tree {
         self.inodes[inode] = version;
     }
 
-    fn write_to(&self, file: &mut File, version: usize) {
-        let version = &self.versions[version];
+    fn write_to(&mut self, file: &mut File, version: usize) {
+        let version = &mut self.versions[version];
         file.write_all(&version.bytes).expect("write");
         let time = FileTimes::new().set_modified(UNIX_EPOCH + version.modified);
         file.set_times(time).expect("futimens");
+        if version.modified > self.wall + AHEAD {
+            let about = file.metadata().expect("fstat");
+            version.dated = Duration::new(about.ctime() as u64, about.ctime_nsec() as u32);
+        }
     }
 
     fn next_version(&mut self, seed: u64, size: usize, modified: Duration) -> usize {
         self.versions.push(Version {
             bytes: content(seed, size),
             modified,
+            dated: modified,
             is_set: self.is_set,
             seed,
         });

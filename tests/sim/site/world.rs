@@ -14,8 +14,8 @@ use std::time::{Duration, UNIX_EPOCH};
 /// The files of a plan, before anything has happened.
 pub fn place_of(plan: &Plan, wall: Duration) -> Option<SharedPlace> {
     let files = plan.site.as_ref()?;
-    let most = plan.limits.limits(plan.connections).listings;
-    Some(Place::new(files, wall, plan.peers.len(), most))
+    let limits = plan.limits.limits(plan.connections);
+    Some(Place::new(files, wall, plan.peers.len(), &limits))
 }
 
 /// The changes that come at a time, by their place in the plan.

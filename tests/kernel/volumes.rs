@@ -1,0 +1,135 @@
+//! A volume below the root, that is to be unmounted while the server runs.
+
+use crate::client::Client;
+use crate::process::{Launch, eventually, site, skipped};
+use rustix::process::Signal;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+/// All that keep files open, or might.
+const MODELS: [&str; 6] = [
+    "reactor",
+    "coroutine",
+    "sequential",
+    "process",
+    "thread",
+    "pool",
+];
+
+/// How long a server keeps a file open (`Limits::remembered_for`).
+const KEPT: Duration = Duration::from_secs(5);
+
+/// A file system in memory, until it is dropped.
+struct Volume(PathBuf);
+
+impl Volume {
+    /// `None`, with a visible line, where mounting is not permitted.
+    fn mount(place: PathBuf) -> Option<Self> {
+        fs::create_dir(&place).unwrap();
+        if !succeeds(
+            Command::new("mount")
+                .args(["-t", "tmpfs", "none"])
+                .arg(&place),
+        ) {
+            skipped("mounting is not permitted");
+            return None;
+        }
+        Some(Self(place))
+    }
+
+    /// Two files: too large to be remembered with their bytes, and old enough to be kept open.
+    fn fill(&self) {
+        for name in ["large", "whole-seconds"] {
+            let path = self.0.join(name);
+            fs::write(&path, [b'v'; 50_000]).unwrap();
+            let time = match name {
+                "large" => SystemTime::now() - Duration::from_secs(60),
+                _ => SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000),
+            };
+            let file = File::options().append(true).open(&path).unwrap();
+            file.set_modified(time).unwrap();
+        }
+        // The change of their inodes is to be old, too.
+        sleep(Duration::from_millis(50));
+    }
+
+    fn is_unmounted(&self) -> bool {
+        succeeds(Command::new("umount").arg(&self.0))
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        let _ = succeeds(Command::new("umount").arg("-l").arg(&self.0));
+    }
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn ask(client: &mut Client) {
+    for name in ["large", "whole-seconds"] {
+        assert_eq!(client.ask(&format!("/volume/{name}")).body, [b'v'; 50_000]);
+    }
+}
+
+/// Those who block have a thread that closes for them, or keep nothing; and a connection that stays
+/// open, or none at all, wakes nobody else. Red without `next_due` in what the poll waits for, and
+/// without `Shared::called_when_due`.
+#[test]
+fn a_volume_can_be_unmounted_when_its_files_were_not_asked_for_in_some_seconds() {
+    let trees = MODELS.map(|model| (model, site(&[])));
+    let place = |root: &Path| root.join("volume");
+    for is_open in [true, false] {
+        let mut all = Vec::new();
+        for (model, root) in &trees {
+            let _ = fs::remove_dir(place(root.path()));
+            let Some(volume) = Volume::mount(place(root.path())) else {
+                return;
+            };
+            volume.fill();
+            let server = Launch::of(root).with(&format!("--model {model}")).start();
+            let mut client = Client::of(&server);
+            ask(&mut client);
+            all.push((model, volume, server, is_open.then_some(client)));
+        }
+        for (model, volume, ..) in &all {
+            eventually(&format!("unmounted: {model}"), || volume.is_unmounted());
+        }
+    }
+}
+
+/// For those who cannot wait. Red where these signals only open the logs anew.
+#[test]
+fn the_signals_that_reopen_the_logs_close_the_files_that_are_kept_open() {
+    let is_quick = |model, signal| {
+        let (root, logs) = (site(&[]), site(&[]));
+        let volume = Volume::mount(root.path().join("volume"))?;
+        volume.fill();
+        // Without a log file SIGHUP stops the server.
+        let server = Launch::of(&root)
+            .with(&format!("--model {model} --log-file"))
+            .arg(logs.path().join("log"))
+            .start();
+        let mut client = Client::of(&server);
+        let begun = Instant::now();
+        ask(&mut client);
+        server.signal(signal);
+        eventually(&format!("unmounted: {model}"), || volume.is_unmounted());
+        Some(begun.elapsed() < KEPT)
+    };
+    for (nth, model) in MODELS.into_iter().enumerate() {
+        let signal = [Signal::HUP, Signal::USR1][nth % 2];
+        // Again, if it took so long that they may have been closed for their age.
+        let is_closed = (0..3).any(|_| is_quick(model, signal) != Some(false));
+        assert!(
+            is_closed,
+            "{model}: not before they are closed for their age"
+        );
+    }
+}
