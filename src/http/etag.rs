@@ -47,16 +47,15 @@ pub struct ETag {
 impl ETag {
     /// The strong tag of bytes that are known: `"<hash>"`, of [`ContentHash`], 16 hexadecimal
     /// digits. The same on every machine and after every restart, and true of a file that may still
-    /// change. A coding other than identity is appended: a client has to tell the forms of one
-    /// file apart.
+    /// change. A coding other than identity stands before it: a client has to tell the forms of
+    /// one file apart.
     pub fn of_content(hash: u64, coding: Coding) -> Self {
-        let (hyphen, coding) = variant(coding);
-        Self::render(format_args!("\"{hash:016x}{hyphen}{coding}\""))
+        Self::render("", coding, format_args!("{hash:016x}"))
     }
 
     /// The strong tag of a file that was last modified `modified` nanoseconds after 1970 and
-    /// has `size` bytes: `"<modified>-<size>"`, in hexadecimal. A coding other than identity is
-    /// appended, because the same file in another coding is other bytes.
+    /// has `size` bytes: `"<modified>-<size>"`, in hexadecimal. A coding other than identity stands
+    /// before it, because the same file in another coding is other bytes.
     ///
     /// It promises that files with the same tag have the same bytes. That holds only once the
     /// file system's clock has moved on since the last change (see [`ETag::young`]), and only if
@@ -64,18 +63,18 @@ impl ETag {
     /// versions, [`ETag::of_inode`] has the time of the inode's last change, too.
     pub fn strong(modified: i128, size: u64, coding: Coding) -> Self {
         let modified = wrapped(modified);
-        let (hyphen, coding) = variant(coding);
-        Self::render(format_args!("\"{modified:x}-{size:x}{hyphen}{coding}\""))
+        Self::render("", coding, format_args!("{modified:x}-{size:x}"))
     }
 
     /// The same with `changed`, when the inode changed (st_ctime, nanoseconds after 1970), which no
     /// program can set: `"<modified>-<size>-<changed>"`. Each copy of a file has its own.
     pub fn of_inode(modified: i128, size: u64, changed: i128, coding: Coding) -> Self {
         let (modified, changed) = (wrapped(modified), wrapped(changed));
-        let (hyphen, coding) = variant(coding);
-        Self::render(format_args!(
-            "\"{modified:x}-{size:x}-{changed:x}{hyphen}{coding}\""
-        ))
+        Self::render(
+            "",
+            coding,
+            format_args!("{modified:x}-{size:x}-{changed:x}"),
+        )
     }
 
     /// The tag of a file that may change again, or may have changed, without its times showing it.
@@ -85,10 +84,7 @@ impl ETag {
     pub fn young(modified: i128, size: u64, coding: Coding, wall: SystemTime) -> Self {
         let modified = wrapped(modified);
         let wall = wrapped(nanoseconds(wall));
-        let (hyphen, coding) = variant(coding);
-        Self::render(format_args!(
-            "W/\"{modified:x}-{size:x}-{wall:x}{hyphen}{coding}\""
-        ))
+        Self::render("W/", coding, format_args!("{modified:x}-{size:x}-{wall:x}"))
     }
 
     /// As it stands in a field: `"..."` or `W/"..."`.
@@ -112,10 +108,17 @@ impl ETag {
         opaque(self.as_bytes()) == opaque(raw)
     }
 
-    fn render(tag: fmt::Arguments<'_>) -> Self {
+    /// The coding stands before `version`, as proxies that compress append it (`-gzip`, `-br`,
+    /// `;gzip`) and strip it from If-None-Match: a tag of ours that ended so would come back as
+    /// another one (caddy, Apache, Jetty).
+    fn render(weak: &str, coding: Coding, version: fmt::Arguments<'_>) -> Self {
+        let (coding, hyphen) = match coding {
+            Coding::Identity => ("", ""),
+            coding => (coding.name(), "-"),
+        };
         let mut text = [0; CAPACITY];
         let mut rest = text.as_mut_slice();
-        let written = rest.write_fmt(tag);
+        let written = write!(rest, "{weak}\"{coding}{hyphen}{version}\"");
         let len = CAPACITY - rest.len();
         debug_assert!(written.is_ok(), "an entity-tag has less than 64 bytes");
         Self { text, len }
@@ -145,13 +148,6 @@ fn nanoseconds(time: SystemTime) -> i128 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => magnitude(after.as_nanos()),
         Err(before) => -magnitude(before.duration().as_nanos()),
-    }
-}
-
-fn variant(coding: Coding) -> (&'static str, &'static str) {
-    match coding {
-        Coding::Identity => ("", ""),
-        coding => ("-", coding.name()),
     }
 }
 
@@ -214,9 +210,28 @@ mod tests {
     #[test]
     fn each_coding_has_its_own_tag() {
         let tag = |coding| ETag::strong(MODIFIED, 10, coding);
-        assert_eq!(tag(Coding::Brotli).as_bytes(), b"\"17979cfe3d85cd15-a-br\"");
-        assert_eq!(tag(Coding::Zstd).as_bytes(), b"\"17979cfe3d85cd15-a-zstd\"");
-        assert_eq!(tag(Coding::Gzip).as_bytes(), b"\"17979cfe3d85cd15-a-gzip\"");
+        assert_eq!(tag(Coding::Brotli).as_bytes(), b"\"br-17979cfe3d85cd15-a\"");
+        assert_eq!(tag(Coding::Zstd).as_bytes(), b"\"zstd-17979cfe3d85cd15-a\"");
+        assert_eq!(tag(Coding::Gzip).as_bytes(), b"\"gzip-17979cfe3d85cd15-a\"");
+    }
+
+    /// What a proxy that compresses does to a tag on its way out, and back.
+    #[test]
+    fn a_proxy_neither_strips_a_coding_of_ours_nor_is_its_own_taken_for_it() {
+        for coding in [Coding::Identity, Coding::Brotli, Coding::Zstd, Coding::Gzip] {
+            let tag = ETag::strong(MODIFIED, 10, coding);
+            let sent = tag.to_string();
+            for suffix in ["-gzip", "-br", "-zstd", "--gzip", ";gzip", "-deflate"] {
+                let stripped = |tag: &str| {
+                    let inside = tag.strip_suffix('"').unwrap();
+                    format!("{}\"", inside.strip_suffix(suffix).unwrap_or(inside))
+                };
+                assert!(tag.strong_eq(stripped(&sent).as_bytes()), "{sent} {suffix}");
+                let appended = format!("{}{suffix}\"", sent.strip_suffix('"').unwrap());
+                assert!(!tag.weak_eq(appended.as_bytes()), "{appended}");
+                assert!(tag.strong_eq(stripped(&appended).as_bytes()), "{appended}");
+            }
+        }
     }
 
     #[test]
@@ -225,7 +240,7 @@ mod tests {
         let young = ETag::young(MODIFIED, 10, Coding::Gzip, wall);
         assert_eq!(
             young.as_bytes(),
-            b"W/\"17979cfe3d85cd15-a-17979cfe3d85cd16-gzip\""
+            b"W/\"gzip-17979cfe3d85cd15-a-17979cfe3d85cd16\""
         );
         let settled = ETag::strong(MODIFIED, 10, Coding::Gzip);
         assert!(!settled.weak_eq(young.as_bytes()));
@@ -235,8 +250,8 @@ mod tests {
 
     #[test]
     fn the_table_of_comparisons_in_rfc_9110() {
-        let strong = ETag::render(format_args!("\"1\""));
-        let weak = ETag::render(format_args!("W/\"1\""));
+        let strong = ETag::render("", Coding::Identity, format_args!("1"));
+        let weak = ETag::render("W/", Coding::Identity, format_args!("1"));
         // ETag 1, ETag 2, strong comparison, weak comparison.
         for (ours, theirs, is_strong, is_weak) in [
             (weak, "W/\"1\"", false, true),
@@ -277,7 +292,7 @@ mod tests {
     fn the_longest_tag_fits() {
         let before_1970 = UNIX_EPOCH - Duration::from_nanos(1);
         let tag = ETag::young(-1, u64::MAX, Coding::Gzip, before_1970);
-        let expected: &[u8] = b"W/\"ffffffffffffffff-ffffffffffffffff-ffffffffffffffff-gzip\"";
+        let expected: &[u8] = b"W/\"gzip-ffffffffffffffff-ffffffffffffffff-ffffffffffffffff\"";
         assert_eq!(tag.as_bytes(), expected);
         let tag = ETag::of_inode(-1, u64::MAX, -1, Coding::Gzip);
         assert_eq!(tag.as_bytes(), &expected[2..]);

@@ -52,7 +52,7 @@ fn encoded_siblings() {
     let br = || script().encoded("br", "brotli!");
     let css = || file("text/css; charset=utf-8", "plain style").varying();
     let all = "Accept-Encoding: gzip, br, zstd";
-    let br_tag = tag(b"brotli!").trim_end_matches('"').to_owned() + "-br\"";
+    let br_tag = format!("\"br-{}", tag(b"brotli!").trim_start_matches('"'));
     let br_tag = |name: &str| format!("{name}: {br_tag}");
     let table = rows! {
         "only some siblings":

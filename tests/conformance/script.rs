@@ -510,7 +510,7 @@ impl Reply {
         let tag = tag(content.as_bytes());
         Self {
             coding: Some(coding),
-            tag: Some(format!("{}-{coding}\"", tag.trim_end_matches('"'))),
+            tag: Some(format!("\"{coding}-{}", tag.trim_start_matches('"'))),
             length: Length::Counted(content.len()),
             body: content.as_bytes().to_vec(),
             ..self
