@@ -200,8 +200,8 @@ impl Fields {
             "Date",
             "Server",
             "X-Content-Type-Options",
-            "Content-Type",
             "ETag",
+            "Content-Type",
             "Accept-Ranges",
             "Content-Length",
         ];
