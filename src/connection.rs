@@ -246,22 +246,28 @@ impl Connection {
         }
     }
 
-    /// Renders one slice of a stream into the outbox. The time that preparing it took is ours:
-    /// the peer's begins anew with what it is given now.
+    /// Renders one slice of a stream into the outbox. The time that preparing it took is ours;
+    /// the peer's goes on when there is something to take.
     pub fn produce(&mut self, now: Instant) {
         let State::WritingBody {
             body: Body::Stream { source, chunked },
             then,
-            ..
+            mut pace,
         } = self.take_state()
         else {
             debug_assert!(false, "produce without a stream");
             return self.end(Ending::Truncated);
         };
         let mut source = source;
-        let pace = Pace::start(now);
-        self.deadline = now + self.limits.send_timeout;
-        self.state = match produce_slice(source.as_mut(), chunked, self.outbox.end()) {
+        // As the deadline was set when the peer had taken all there was.
+        let since = self.deadline.checked_sub(self.limits.send_timeout);
+        pace.stand_still(now.saturating_duration_since(since.unwrap_or(now)));
+        let produced = produce_slice(source.as_mut(), chunked, self.outbox.end());
+        self.deadline = match self.outbox.is_empty() {
+            true => now + self.limits.send_timeout,
+            false => pace.take(0, &self.limits, now),
+        };
+        self.state = match produced {
             Err(_) => return self.end(Ending::Truncated),
             Ok((length, behind, progress)) => {
                 self.body_sent += length;
@@ -369,9 +375,14 @@ impl Connection {
     }
 
     fn note_progress(&mut self, length: u64, now: Instant) {
-        if let State::WritingHeader { pace, .. } | State::WritingBody { pace, .. } = &mut self.state
-        {
-            self.deadline = pace.take(length, &self.limits, now);
+        let (body, pace) = match &mut self.state {
+            State::WritingHeader { pace, .. } => (None, pace),
+            State::WritingBody { body, pace, .. } => (Some(body), pace),
+            _ => return,
+        };
+        self.deadline = pace.take(length, &self.limits, now);
+        if self.outbox.is_empty() && matches!(body, Some(Body::Stream { .. })) {
+            self.deadline = now + self.limits.send_timeout;
         }
     }
 

@@ -90,9 +90,11 @@ pub struct Limits {
 
     /// Entries shown in one directory page; what is beyond is counted and said.
     pub listing_entries: usize,
-    /// Directory pages made at once: each holds up to some 10 MB and a descriptor until its
-    /// client has taken it. Beyond, 503.
-    pub listings: usize,
+    /// Bytes of memory that the listings of large directories hold together, until their clients
+    /// have taken them: some 130 for an entry, and 384 KiB for one that is compressed. When they
+    /// hold more, another one gets 503; those that have begun may grow to twice, and beyond end
+    /// with a reset. A directory of fewer than `listing_slice` entries is always listed.
+    pub listing_bytes: usize,
     /// Directory entries read, or rows rendered, before a listing lets others run.
     pub listing_slice: usize,
     /// Small files whose bytes are remembered between turns (and checked again in each).
@@ -153,7 +155,7 @@ impl Default for Limits {
             linger_bytes: 64 * 1024 * 1024,
             grace: Duration::from_secs(7),
             listing_entries: 100_000,
-            listings: 16,
+            listing_bytes: 128 * 1024 * 1024,
             listing_slice: 256,
             remembered_files: 16 * 1024,
             remembered_bytes: 64 * 1024 * 1024,

@@ -204,7 +204,7 @@ fn the_limits_are_those_in_the_document() {
         connections threads processes workers accepts_per_turn expiries_per_turn accept_pause backlog events
         read_per_turn written_per_turn sends_per_turn requests_per_turn coalesced riding_body
         header_timeout idle_timeout settling send_timeout min_send_rate linger_timeout linger_bytes grace
-        listing_entries listings listing_slice
+        listing_entries listing_bytes listing_slice
         remembered_files remembered_bytes held_files held_file remembered_for shared_in_turn log_buffer log_field
     };
     let document = read("docs/limits.md");

@@ -183,6 +183,63 @@ fn wget_copies_a_tree_by_its_listings() {
         let copy = fs::read(place.path().join(name));
         assert_eq!(copy.ok().as_deref(), Some(bytes), "{name}");
     }
+    // The files, and a page for each directory: no other order, no JSON.
+    let found = run("find", &[".", "-type", "f"], place.path()).stdout;
+    assert_eq!(text(&found).lines().count(), files.len() + 4);
+}
+
+/// Each reads the page in its own way. Red with `./` before the names, and httpdirfs also with an
+/// element inside the links.
+#[test]
+fn rclone_lftp_and_httpdirfs_find_what_a_directory_holds() {
+    let files: [(&str, &[u8]); 6] = [
+        ("top.txt", b"top"),
+        ("a/one.txt", b"one"),
+        ("a/with blank.txt", b"blank"),
+        ("a/50% & more?.txt", b"percent"),
+        ("a/it's (1) [x] #2;.txt", b"marks"),
+        ("ü/größe.txt", b"umlaut"),
+    ];
+    let root = site(&files);
+    let server = Launch::of(&root).start();
+    let place = place();
+    let url = server.url("/");
+    let is_whole = |copy: &Path, program: &str| {
+        for (name, bytes) in files {
+            let copy = fs::read(copy.join(name));
+            assert_eq!(copy.ok().as_deref(), Some(bytes), "{program}: {name}");
+        }
+        let found = run("find", &[".", "-type", "f"], copy).stdout;
+        assert_eq!(text(&found).lines().count(), files.len(), "{program}");
+    };
+    if has("rclone") {
+        let args = [
+            "copy",
+            "-q",
+            "--config",
+            "/dev/null",
+            "--http-url",
+            &url,
+            ":http:",
+            "rclone",
+        ];
+        run("rclone", &args, place.path());
+        is_whole(&place.path().join("rclone"), "rclone");
+    }
+    if has("lftp") {
+        let script = format!("set xfer:log no; open {url}; mirror . lftp");
+        run("lftp", &["--norc", "-c", &script], place.path());
+        is_whole(&place.path().join("lftp"), "lftp");
+    }
+    if has("httpdirfs") && Path::new("/dev/fuse").exists() {
+        let mount = place.path().join("httpdirfs");
+        fs::create_dir(&mount).unwrap();
+        let mount = mount.to_str().unwrap();
+        run("httpdirfs", &[&url, mount], place.path());
+        let result = std::panic::catch_unwind(|| is_whole(Path::new(mount), "httpdirfs"));
+        run("fusermount", &["-u", mount], place.path());
+        result.unwrap();
+    }
 }
 
 /// The dumb protocol: a repository is a tree of files, and one of them lists the others.

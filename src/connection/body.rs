@@ -123,6 +123,11 @@ impl Pace {
         }
     }
 
+    /// The peer had to wait so long for the next slice, which does not count as its time.
+    pub(super) fn stand_still(&mut self, time: Duration) {
+        self.started += time;
+    }
+
     /// The peer took `length` bytes. Returns by when it must take more: at least something every
     /// `send_timeout`, and after the first of them `min_send_rate` bytes a second on average.
     pub(super) fn take(&mut self, length: u64, limits: &Limits, now: Instant) -> Instant {

@@ -101,6 +101,15 @@ pub fn acceptable(fields: Fields<'_>) -> Preferences {
     Preferences(ranked)
 }
 
+/// Whether `Accept-Encoding` prefers gzip to the bytes as they are; for what is compressed while
+/// it is sent.
+pub fn prefers_gzip(fields: Fields<'_>) -> bool {
+    let mut offered = acceptable(fields)
+        .iter()
+        .filter(|coding| matches!(coding, Coding::Gzip | Coding::Identity));
+    offered.next() == Some(Coding::Gzip)
+}
+
 /// Whether `Accept` names HTML with a weight above zero: a browser that goes to a page.
 /// `*/*` alone is no such wish; scripts, images and command-line tools send it.
 pub fn prefers_html(fields: Fields<'_>) -> bool {
@@ -357,6 +366,29 @@ mod tests {
             assert!(!anything(value), "{value}");
         }
         assert!(accepts_anything(Fields::new(b"Host: a\r\n")));
+    }
+
+    #[test]
+    fn gzip_is_preferred_where_it_is_named_and_weighs_no_less_than_identity() {
+        for (value, expected) in [
+            ("gzip, deflate, br, zstd", true),
+            ("br, x-gzip;q=0.1", true),
+            ("*", true),
+            ("identity, gzip", true),
+            ("", false),
+            ("br, zstd", false),
+            ("gzip;q=0", false),
+            ("identity, gzip;q=0.5", false),
+            ("gzip;q=0, *", false),
+        ] {
+            let field = format!("Accept-Encoding: {value}\r\n");
+            assert_eq!(
+                prefers_gzip(Fields::new(field.as_bytes())),
+                expected,
+                "{value}"
+            );
+        }
+        assert!(!prefers_gzip(Fields::new(b"Host: a\r\n")));
     }
 
     #[test]

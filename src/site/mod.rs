@@ -34,7 +34,7 @@ use crate::clock::Now;
 use crate::http::conditional::{Validators, Verdict, evaluate};
 use crate::http::date::HttpDate;
 use crate::http::fields::FieldLines;
-use crate::http::negotiate::{Coding, acceptable, prefers_html};
+use crate::http::negotiate::{Coding, acceptable, prefers_gzip, prefers_html};
 use crate::http::payload::Payload;
 use crate::http::range::{Ranges, unsatisfied};
 use crate::http::request::{Method, Refusal, Request, Target};
@@ -43,6 +43,7 @@ use crate::http::status::Status;
 use crate::limits::Limits;
 use files::{Files, Found, Opened};
 use lines::Preset;
+use listing::Form;
 use pages::Pages;
 use path::{Malformed, SitePath};
 use root::Root;
@@ -60,8 +61,8 @@ pub struct Site {
     preset: Preset,
     options: Options,
     limits: Arc<Limits>,
-    /// One share for each listing on its way, and ours.
-    listings: Arc<()>,
+    /// What the listings of large directories hold.
+    listings: listing::Held,
     /// Where paths are decoded; lent to one request after the other.
     name: Vec<u8>,
 }
@@ -86,7 +87,7 @@ impl Site {
             preset,
             options,
             limits,
-            listings: Arc::default(),
+            listings: listing::Held::default(),
             name: Vec::new(),
         })
     }
@@ -216,25 +217,29 @@ impl Site {
         name: &[u8],
         now: Now,
     ) -> Response {
-        if Arc::strong_count(&self.listings) > self.limits.listings {
-            return self.busy(request);
-        }
-        let options = listing::Options {
-            hidden: self.options.hidden,
-            entries: self.limits.listing_entries,
-            slice: self.limits.listing_slice,
-            place: self.listings.clone(),
-        };
+        let form = listing::Query::parse(query).form();
         let mut lines = FieldLines::clone(&self.preset.content);
-        match listing::Query::parse(query).is_json() {
-            true => lines.push_metadata("Content-Type", "application/json"),
-            false => {
-                lines.push_metadata("Content-Type", "text/html; charset=utf-8");
-                lines.push_default("Content-Security-Policy", listing::csp());
-            }
+        if form == Form::Style {
+            lines.push_metadata("Content-Type", "text/css; charset=utf-8");
+            lines.push_default("Cache-Control", "max-age=31536000, immutable");
+            let style = Payload::Bytes(listing::STYLE.as_bytes().into(), None);
+            return Response::new(Status::OK, Arc::new(lines)).with(style);
+        }
+        let links_style = lines.has("Content-Security-Policy");
+        let gzip = !request.manners.old && request.mentions.codings && prefers_gzip(request.fields);
+        match form {
+            Form::Json => lines.push_metadata("Content-Type", "application/json"),
+            _ => lines.push_metadata("Content-Type", "text/html; charset=utf-8"),
+        }
+        if form == Form::Page && !links_style {
+            lines.push("Content-Security-Policy", listing::csp());
+        }
+        if gzip {
+            lines.push_metadata("Content-Encoding", "gzip");
         }
         // A directory has no validator: it is asked for anew each time.
         lines.push_default("Cache-Control", "no-cache");
+        lines.push_vary("Accept-Encoding");
         let lines = Arc::new(lines);
         let now = HttpDate::nearest(now.wall);
         match evaluate(request.fields, Validators::default(), now) {
@@ -244,6 +249,15 @@ impl Site {
             Verdict::Proceed { .. } => {}
         }
         let (root, path) = (self.files.root().clone(), SitePath::of_name(name));
+        let options = listing::Options {
+            hidden: self.options.hidden,
+            entries: self.limits.listing_entries,
+            slice: self.limits.listing_slice,
+            held: self.listings.clone(),
+            most_held: self.limits.listing_bytes,
+            gzip,
+            links_style,
+        };
         match listing::open(directory, root, path, query, options) {
             Ok(listing) => {
                 Response::new(Status::OK, lines).with(Payload::Stream(Box::new(listing)))

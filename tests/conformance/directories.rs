@@ -53,7 +53,7 @@ fn redirects() {
 fn indexes_and_listings() {
     let entry = |name: &str| {
         let about = r#""type":"file","size":5,"modified":"1994-11-06T08:49:37Z""#;
-        format!("{{\"name\":\"{name}\",{about},\"href\":\"./{name}\"}}")
+        format!("{{\"name\":\"{name}\",{about},\"href\":\"{name}\"}}")
     };
     let (inner, up) = (entry("inner.txt"), entry("up.txt"));
     let start = "{\"path\":\"/dir/\",\"entries\":[";
@@ -74,15 +74,31 @@ fn indexes_and_listings() {
             get("/packed/").field("Accept-Encoding: br")
             => html("plain index").encoded("br", "packed index");
         "a listing, before its rows": head("/dir/") => listing_page().headless();
+        "a listing is compressed for clients that prefer it":
+            head("/dir/").field("Accept-Encoding: gzip, deflate, br")
+            => listing_page().packed().headless();
+        "as JSON, too":
+            head("/dir/?format=json").field("Accept-Encoding: x-gzip")
+            => listing_json(&[]).packed().headless();
+        "not for others":
+            get("/dir/?format=json").field("Accept-Encoding: br, gzip;q=0")
+            => listing_json(&[&whole]);
+        "not in 1.0":
+            ask("GET /dir/?format=json HTTP/1.0").field("Accept-Encoding: gzip")
+            => listing_json(&[]).until_the_end(&whole);
+        "a client that has it already is told nothing about its coding":
+            head("/dir/").field("Accept-Encoding: gzip").field("If-None-Match: *")
+            => listing_page().not_modified();
+        "the stylesheet, for pages that may have none in them":
+            get("/dir/?style=1")
+            => listing_style().lasting("Cache-Control: max-age=31536000, immutable");
+        "an index has no other one": get("/indexed/?style=1") => html("<h1>index</h1>");
         "a listing as JSON, before its rows":
             head("/dir/?format=json") => listing_json(&[]).headless();
         "a listing is made while it is sent":
-            get("/dir/?format=json") => listing_json(&[start, &rows]);
+            get("/dir/?format=json") => listing_json(&[&whole]);
         "an empty one":
-            get("/bare/?format=json") => listing_json(&[
-                "{\"path\":\"/bare/\",\"entries\":[",
-                "\n],\"omitted\":0}\n",
-            ]);
+            get("/bare/?format=json") => listing_json(&["{\"path\":\"/bare/\",\"entries\":[\n],\"omitted\":0}\n"]);
         "1.0 knows no chunks: the end of the connection ends it":
             ask("GET /dir/?format=json HTTP/1.0")
             => listing_json(&[]).until_the_end(&whole);
@@ -92,7 +108,7 @@ fn indexes_and_listings() {
         "HEAD in 1.0": ask("HEAD /dir/ HTTP/1.0") => listing_page().until_the_end("");
         "a listing among others":
             get("/hello.txt") + get("/dir/?format=json") + get("/alive")
-            => [text("hello"), listing_json(&[start, &rows]), binary("yes")];
+            => [text("hello"), listing_json(&[&whole]), binary("yes")];
     };
     play(&everything(), table);
 }

@@ -244,6 +244,7 @@ fn header_lines() {
             ]);
         "a listing has the user's in place of its own":
             head("/bare/") => plain_listing_page().headless();
+        "its stylesheet, too": get("/bare/?style=1") => listing_style();
         "301 has no field about content": get("/dir") => redirect("./dir/");
         "404": get("/nothing") => not_found();
         "405": ask("POST / HTTP/1.1") => not_allowed();

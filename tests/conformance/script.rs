@@ -348,16 +348,25 @@ pub fn listing_page() -> Reply {
             oneloop::site::listing::csp()
         ))
         .lasting("Cache-Control: no-cache")
+        .varying()
 }
 
 /// The same where the owner has set both of these fields.
 pub fn plain_listing_page() -> Reply {
-    stream("text/html; charset=utf-8", &[])
+    stream("text/html; charset=utf-8", &[]).varying()
+}
+
+/// The stylesheet of a directory's page.
+pub fn listing_style() -> Reply {
+    let style = oneloop::site::listing::STYLE.as_bytes();
+    with_body("200 OK", "text/css; charset=utf-8", style)
 }
 
 /// A directory as JSON, in these chunks.
 pub fn listing_json(chunks: &[&str]) -> Reply {
-    stream("application/json", chunks).lasting("Cache-Control: no-cache")
+    stream("application/json", chunks)
+        .lasting("Cache-Control: no-cache")
+        .varying()
 }
 
 /// What is made while it is sent, here in these chunks.
@@ -502,6 +511,14 @@ impl Reply {
             ..self.own(&format!(
                 "Content-Type: multipart/byteranges; boundary={BOUNDARY}"
             ))
+        }
+    }
+
+    /// Compressed while it is sent.
+    pub fn packed(self) -> Self {
+        Self {
+            coding: Some("gzip"),
+            ..self
         }
     }
 

@@ -211,3 +211,26 @@ fn sixteen_requests_that_arrive_together_are_answered_with_one_send() {
     let calls = calls(server, &trace);
     assert_eq!(count(&calls, "HTTP/1.1 200"), 1, "{calls:#?}");
 }
+
+/// Each holds its entries until it has sent them. Red with a limit for the number of listings.
+#[test]
+fn clients_that_read_large_listings_slowly_keep_no_other_listing_away() {
+    let root = small_site();
+    fs::create_dir(root.path().join("large")).unwrap();
+    for nth in 0..5000 {
+        let name = format!("large/a name that is not short, with a number {nth}");
+        fs::write(root.path().join(name), "").unwrap();
+    }
+    let server = Launch::of(&root).start();
+    let request = get("/large/");
+    let mut slow: Vec<_> = (0..24).map(|_| Client::of(&server)).collect();
+    for client in &mut slow {
+        rustix::net::sockopt::set_socket_recv_buffer_size(client.socket(), 4096).unwrap();
+        client.send(&request);
+        assert!(client.head().starts_with("HTTP/1.1 200 OK"));
+    }
+    for path in ["/large/", "/"] {
+        let mut client = Client::saying(&server, get(path));
+        assert!(client.head().starts_with("HTTP/1.1 200 OK"), "{path}");
+    }
+}

@@ -203,3 +203,31 @@ fn a_thousand_that_fell_silent_together_are_closed_a_few_each_turn_without_a_pau
     assert_eq!(house.released, 1000);
     assert_eq!(house.scheduler.rest(house.now), None);
 }
+
+/// What a peer hears that takes a slice whenever so much time has passed, up to 20 of them, and
+/// whether it was reset.
+fn takes_slices(every: Duration) -> (String, bool) {
+    let mut house = House::new();
+    let peer = house.connect(get("/long"));
+    peer.takes([Take::All, Take::Nothing]);
+    house.run();
+    for _ in 0..20 {
+        house.wait(every);
+        if peer.is_closed() {
+            break;
+        }
+        assert!(peer.wake());
+        house.scheduler.note(0);
+        house.run();
+    }
+    (peer.reads(), peer.is_aborted())
+}
+
+/// Each slice is taken before its time is over. Red with a pace that each slice begins anew.
+#[test]
+fn a_stream_has_one_pace_and_not_one_for_each_slice() {
+    let (heard, is_reset) = takes_slices(seconds(50));
+    assert!(is_reset && heard.matches("slice").count() < 3, "{heard}");
+    let (heard, is_reset) = takes_slices(MILLISECOND * 50);
+    assert!(!is_reset && heard.matches("slice").count() == 20, "{heard}");
+}

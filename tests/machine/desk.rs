@@ -69,6 +69,7 @@ impl Desk {
                 self.parts((0..100).map(part).collect())
             }
             b"/stream" => slices(3, "slice"),
+            b"/long" => slices(1000, "slice"),
             b"/slow" => slices(100, ""),
             b"/broken" => Payload::Stream(Box::new(Broken(false))),
             b"/defect" => panic!("a defect, made to be caught"),

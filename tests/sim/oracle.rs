@@ -29,8 +29,8 @@ pub struct Seen {
     written: u64,
     written_from_files: u64,
     responses: usize,
-    /// Slices that the count of what was written since has begun with.
-    slices_paced: usize,
+    /// Bytes were taken before a slice was made, so there was no slice to wait for.
+    took_first: bool,
     /// Must be visited in this turn.
     due: bool,
     // Since it was accepted.
@@ -78,12 +78,7 @@ impl Seen {
     }
 
     pub fn sent(&mut self, length: u64, is_file: bool) {
-        let slices = self.slices.load(Ordering::Relaxed);
-        if slices > self.slices_paced {
-            // What is made while it is sent has its time from the latest slice.
-            self.slices_paced = slices;
-            self.written_since = 0;
-        }
+        self.took_first |= self.slices.load(Ordering::Relaxed) == 0;
         self.written += length;
         self.written_since += length;
         if is_file {
@@ -340,7 +335,7 @@ impl Seen {
         self.read = 0;
         self.written = 0;
         self.written_from_files = 0;
-        self.slices_paced = 0;
+        self.took_first = false;
         self.answered += self.responses;
         self.responses = 0;
     }
@@ -371,11 +366,11 @@ impl Line {
             self.asked()
         };
         let seen = &mut self.seen;
-        if seen.responses > 0 || slices > 0 {
+        if seen.responses > 0 {
             seen.began = now;
-        }
-        if slices > seen.slices_paced {
-            seen.written_since = 0;
+        } else if slices > 0 && !seen.took_first {
+            // It had taken all there was, and waited for the slice.
+            seen.began += now - seen.progress;
         }
         if seen.written > 0 || seen.responses > 0 || slices > 0 {
             seen.progress = now;
@@ -427,7 +422,8 @@ impl Line {
             }
             Phase::Head => since + micros(limits.header_timeout),
             Phase::Linger => since + micros(limits.linger_timeout),
-            Phase::Reply => self.reply_by(since, limits),
+            // The time of a stream stands still until its next slice is made, a turn later.
+            Phase::Reply => self.reply_by(since, limits) + 2 * TURN,
         };
         let last = self.tried.map(|(call, _): (Call, bool)| call);
         (now > by).then(|| format!("{phase:?} since {since}, still open; last: {last:?}"))

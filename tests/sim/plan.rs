@@ -304,7 +304,7 @@ impl Size {
                 send_timeout: Duration::from_secs(8),
                 linger_timeout: Duration::from_secs(3),
                 listing_slice: 2,
-                listings: 2,
+                listing_bytes: 1_000_000,
                 held_files: 2,
                 held_file: 2000,
                 linger_bytes: TOO_LONG as u64 - 1000,

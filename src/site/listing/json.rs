@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {"path":"/a/","entries":[
-//! {"name":"b","type":"file","size":123,"modified":"2026-11-22T15:42:28Z","href":"./b"}
+//! {"name":"b","type":"file","size":123,"modified":"2026-11-22T15:42:28Z","href":"b"}
 //! ],"omitted":0}
 //! ```
 //! What is no UTF-8 in a name is replaced in `name`, and exact in `href`. The size of a

@@ -1,8 +1,11 @@
 //! Part of `site::listing`: a directory as a page, which needs no script and no other file.
 //!
-//! Links to entries are plain and relative, so that a program that follows links (`wget -r`)
-//! finds everything and a server in front may put the site under another path. Sorting and
-//! filtering are queries to the same address. Imports the listing's other parts.
+//! Programs read these pages (`wget -r`, rclone, lftp, httpdirfs, Kodi). What they expect is what
+//! nginx sends: `<a href="a.txt">a.txt</a>`, a relative link whose text is the name and nothing
+//! else, and no link that is neither an entry nor a directory above. So sorting, filtering and
+//! the form as JSON are buttons of a form and not links, and `wget -r` fetches each directory
+//! once. Relative links also allow a server in front to put the site under another path. Imports
+//! the listing's other parts.
 
 use super::View;
 use super::query::{Column, Order};
@@ -12,23 +15,31 @@ use std::io::{self, Write};
 
 /// The value of `Content-Security-Policy` for these pages. Should a name ever escape
 /// its escaping, it could still run nothing, load nothing and send nothing elsewhere.
-/// The hash is that of `STYLE`, as it stands between its tags.
+/// The hash is that of [`STYLE`], as it stands between its tags. The image is the icon, which is
+/// empty, so that browsers do not ask for /favicon.ico.
 pub fn csp() -> &'static str {
-    "default-src 'none'; style-src 'sha256-OpayFHll4HP+/OHj40sglmoP+nIRF7bGK1VOIZasIzc='; \
-     form-action 'self'; base-uri 'none'"
+    "default-src 'none'; style-src 'sha256-2uSWImBdEtO3+3exbRICiaO1tKFLcDQoCkrVID5z24c='; \
+     img-src data:; form-action 'self'; base-uri 'none'"
 }
 
-const STYLE: &str = include_str!("style.css");
+/// The stylesheet of the pages.
+pub const STYLE: &str = include_str!("style.css");
+
+/// Where the page has its stylesheet from, if the user's policy may forbid styles in the page: a
+/// query that no file can have. The policy `default-src 'self'` allows it. The number is changed
+/// with the style, so that the file may be cached for ever.
+const STYLE_LINK: &str = "?style=dae49622";
 
 const HEAD: &str = "<!DOCTYPE html>
 <html lang=\"en\">
 <head>
 <meta charset=\"utf-8\">
 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
+<link rel=\"icon\" href=\"data:,\">
 <title>Index of /";
 
-/// On pages in another order than the usual one: whoever follows links (`wget -r` heeds this)
-/// has met every entry on the usual page, and each directory would be read once per order.
+/// On pages in another order than the usual one: a program that follows links has met every
+/// entry on the usual page.
 const NO_FOLLOW: &str = "<meta name=\"robots\" content=\"noindex, nofollow\">\n";
 
 const COLUMNS: [(Column, &str); 3] = [
@@ -48,11 +59,15 @@ pub(super) fn put_head(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Re
     if view.query.order() != Order::default() {
         out.extend_from_slice(NO_FOLLOW.as_bytes());
     }
-    write!(out, "<style>{STYLE}</style>\n</head>\n<body>\n")?;
+    match view.links_style {
+        true => writeln!(out, "<link rel=\"stylesheet\" href=\"{STYLE_LINK}\">")?,
+        false => writeln!(out, "<style>{STYLE}</style>")?,
+    }
+    out.extend_from_slice(b"</head>\n<body>\n");
     put_breadcrumb(&view.path, out)?;
-    out.extend_from_slice(b"<main>\n<div class=\"bar\">\n");
+    out.extend_from_slice(b"<main>\n<form action=\"./\">\n<div class=\"bar\">\n");
     put_summary(view, counts, out)?;
-    put_form(view, out)?;
+    put_filter(view, out)?;
     out.extend_from_slice(b"</div>\n");
     put_columns(view, out)?;
     if !view.path.is_empty() {
@@ -68,31 +83,22 @@ pub(super) fn put_row(row: &Row, out: &mut Vec<u8>) -> io::Result<()> {
         false => b"<tr><td><a href=\"",
     });
     text::put_href(row.name(), row.is_directory, out)?;
-    out.extend_from_slice(b"\"><bdi>");
+    out.extend_from_slice(b"\">");
     text::put_html(row.name(), out)?;
     if row.is_directory {
-        out.extend_from_slice(b"</bdi>/</a></td><td></td><td>");
+        out.extend_from_slice(b"/</a></td><td></td><td>");
     } else {
-        out.extend_from_slice(b"</bdi></a></td><td title=\"");
-        text::put_number(row.size, out)?;
-        out.extend_from_slice(b" bytes\">");
+        out.extend_from_slice(b"</a></td><td>");
         text::put_size(row.size, out)?;
         out.extend_from_slice(b"</td><td>");
     }
-    let Moment {
-        day,
-        minute,
-        second,
-    } = Moment::at(row.modified);
-    writeln!(
-        out,
-        "<time datetime=\"{day}T{minute}:{second}Z\">{day} {minute}</time></td></tr>"
-    )
+    let Moment { day, minute, .. } = Moment::at(row.modified);
+    writeln!(out, "{day} {minute}</td></tr>")
 }
 
 /// Appends what stands behind the rows.
 pub(super) fn put_tail(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
-    out.extend_from_slice(b"</tbody>\n</table>\n");
+    out.extend_from_slice(b"</tbody>\n</table>\n</form>\n");
     if counts.found == 0 {
         out.extend_from_slice(b"<p class=\"note\">This directory is empty.</p>\n");
     } else if counts.shown() + counts.omitted == 0 {
@@ -106,34 +112,45 @@ pub(super) fn put_tail(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Re
         let is = if counts.omitted == 1 { "is" } else { "are" };
         writeln!(out, " {is} not shown. The filter looks at all of them.</p>")?;
     }
-    out.extend_from_slice(b"</main>\n<footer><span>Times are in UTC.</span> <a href=\"");
-    view.query.put_link(view.query.order(), true, out)?;
-    out.write_all(b"\">This list as JSON</a></footer>\n</body>\n</html>\n")
+    out.extend_from_slice(b"</main>\n<footer><span>Times are in UTC.</span> <form action=\"./\">");
+    if view.query.order() != Order::default() {
+        put_hidden("sort", view.query.order().to_string().as_bytes(), out)?;
+    }
+    if !view.query.typed().is_empty() {
+        put_hidden("q", view.query.typed().as_bytes(), out)?;
+    }
+    out.write_all(
+        b"<button name=\"format\" value=\"json\">This list as JSON</button></form></footer>\n\
+          </body>\n</html>\n",
+    )
 }
 
-/// The path as a heading, every directory in it a link.
+/// The path as a heading, every directory above a link.
 fn put_breadcrumb(path: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     out.extend_from_slice(b"<header><nav aria-label=\"Breadcrumb\"><h1><small>Index of</small> ");
     let segments = || path.split(|&byte| byte == b'/').filter(|s| !s.is_empty());
     let mut depth = segments().count();
-    put_ancestor(depth, out)?;
-    out.extend_from_slice(b"/</a>");
+    put_ancestor(depth, b"", out)?;
     for segment in segments() {
         depth -= 1;
-        put_ancestor(depth, out)?;
-        out.extend_from_slice(b"<bdi>");
-        text::put_html(segment, out)?;
-        out.extend_from_slice(b"</bdi></a>/");
+        put_ancestor(depth, segment, out)?;
     }
     out.write_all(b"</h1></nav></header>\n")
 }
 
-/// The opening tag of a link to the directory that many levels up.
-fn put_ancestor(levels: usize, out: &mut Vec<u8>) -> io::Result<()> {
-    match levels {
-        0 => out.write_all(b"<a href=\"./\" aria-current=\"page\">"),
-        _ => write!(out, "<a href=\"{}\">", "../".repeat(levels)),
+/// The directory that many levels up, as a link unless it is this one. The root has no name.
+fn put_ancestor(levels: usize, name: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let (start, end) = match levels {
+        0 => ("<span aria-current=\"page\">".to_owned(), "</span>"),
+        _ => (format!("<a href=\"{}\">", "../".repeat(levels)), "</a>"),
+    };
+    out.extend_from_slice(start.as_bytes());
+    if name.is_empty() {
+        return write!(out, "/{end}");
     }
+    out.extend_from_slice(b"<bdi>");
+    text::put_html(name, out)?;
+    write!(out, "</bdi>{end}/")
 }
 
 /// `5 of 120 shown: 1 directory, 4 files, 1.2 MB`
@@ -163,33 +180,31 @@ fn put_count(number: u64, one: &str, many: &str, out: &mut Vec<u8>) -> io::Resul
     write!(out, " {}", if number == 1 { one } else { many })
 }
 
-/// The filter, which keeps the order.
-fn put_form(view: &View, out: &mut Vec<u8>) -> io::Result<()> {
-    out.extend_from_slice(b"<form action=\"./\" role=\"search\">");
-    let order = view.query.order();
-    if order != Order::default() {
-        let sort = order.by.parameter();
-        put_hidden("sort", sort, out)?;
-    }
-    if order.is_descending {
-        put_hidden("order", "desc", out)?;
-    }
+/// The filter, whose button keeps the order. The first button of a form is the one that the
+/// enter key presses.
+fn put_filter(view: &View, out: &mut Vec<u8>) -> io::Result<()> {
     out.extend_from_slice(
-        b"<input type=\"search\" name=\"q\" aria-label=\"Part of a name\" \
+        b"<div role=\"search\"><input type=\"search\" name=\"q\" aria-label=\"Part of a name\" \
           placeholder=\"Part of a name\" value=\"",
     );
     text::put_html(view.query.typed().as_bytes(), out)?;
-    out.write_all(b"\"><button>Filter</button></form>\n")
+    let order = view.query.order();
+    match order == Order::default() {
+        true => out.write_all(b"\"><button>Filter</button></div>\n"),
+        false => writeln!(
+            out,
+            "\"><button name=\"sort\" value=\"{order}\">Filter</button></div>"
+        ),
+    }
 }
 
-fn put_hidden(name: &str, value: &str, out: &mut Vec<u8>) -> io::Result<()> {
-    write!(
-        out,
-        "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"
-    )
+fn put_hidden(name: &str, value: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    write!(out, "<input type=\"hidden\" name=\"{name}\" value=\"")?;
+    text::put_html(value, out)?;
+    out.write_all(b"\">")
 }
 
-/// The heads of the columns, each a link that sorts by it; by the other end when it does so
+/// The heads of the columns, each a button that sorts by it; by the other end when it does so
 /// already. Sizes and times begin with the largest and the latest, which people look for.
 fn put_columns(view: &View, out: &mut Vec<u8>) -> io::Result<()> {
     let current = view.query.order();
@@ -204,13 +219,15 @@ fn put_columns(view: &View, out: &mut Vec<u8>) -> io::Result<()> {
             (true, false) => "ascending",
             (true, true) => "descending",
         };
-        write!(out, "<th scope=\"col\" aria-sort=\"{sorted}\"><a href=\"")?;
         let order = Order {
             by: column,
             is_descending,
         };
-        view.query.put_link(order, false, out)?;
-        write!(out, "\">{name}</a></th>")?;
+        write!(
+            out,
+            "<th scope=\"col\" aria-sort=\"{sorted}\">\
+             <button name=\"sort\" value=\"{order}\">{name}</button></th>"
+        )?;
     }
     out.write_all(b"</tr></thead>\n<tbody>\n")
 }
@@ -224,6 +241,11 @@ mod tests {
         let allowed = format!("style-src 'sha256-{}'", base64(&sha256(STYLE.as_bytes())));
         assert!(csp().contains(&allowed), "expected {allowed}");
         assert!(!STYLE.contains('<') && !STYLE.contains("url("));
+        let hex = sha256(STYLE.as_bytes())
+            .map(|byte| format!("{byte:02x}"))
+            .concat();
+        let link = format!("?style={}", hex.get(..8).unwrap());
+        assert_eq!(STYLE_LINK, link);
     }
 
     /// SHA-256 (FIPS 180-4 6.2). Its constants are the first bits of the fractions of the
@@ -241,7 +263,9 @@ mod tests {
 
         let mut padded = message.to_vec();
         padded.push(0x80);
-        padded.resize(padded.len().next_multiple_of(64) + 56 - 64, 0);
+        while padded.len() % 64 != 56 {
+            padded.push(0);
+        }
         padded.extend_from_slice(&(message.len() as u64 * 8).to_be_bytes());
         for block in padded.chunks(64) {
             let words = block.chunks(4);

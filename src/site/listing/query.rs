@@ -3,7 +3,8 @@
 //! Imports nothing of ours but `text`, the listing's way with names.
 
 use super::text;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+use percent_encoding::percent_decode;
+use std::fmt;
 use std::io::{self, Write};
 
 /// What is shown, in which order and in which form. Whatever is not understood is ignored:
@@ -15,7 +16,19 @@ pub struct Query {
     /// The same without case, to be compared; empty without a filter.
     filter: String,
     order: Order,
-    is_json: bool,
+    form: Form,
+}
+
+/// What a directory's address answers with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// The listing as a page.
+    #[default]
+    Page,
+    /// The listing as JSON.
+    Json,
+    /// The stylesheet of the page.
+    Style,
 }
 
 /// How entries are sorted: directories always before files.
@@ -38,19 +51,19 @@ pub(super) enum Column {
 const FILTER: usize = 255;
 
 impl Query {
-    /// Reads `q=TEXT`, `sort=name|size|time`, `order=asc|desc` and `format=json` from the raw
-    /// query of a target. Of two with the same name the last one counts.
+    /// Reads `q=TEXT`, `sort=name|size|time` (with a `-` before the column: descending),
+    /// `order=asc|desc`, `format=json` and `style` from the raw query of a target. Of two with
+    /// the same name the last one counts.
     pub fn parse(raw: Option<&[u8]>) -> Self {
         let mut query = Self::default();
         for parameter in raw.unwrap_or_default().split(|&byte| byte == b'&') {
             match parameter {
                 [b'q', b'=', value @ ..] => query.typed = decode(value),
-                b"sort=name" => query.order.by = Column::Name,
-                b"sort=size" => query.order.by = Column::Size,
-                b"sort=time" => query.order.by = Column::Time,
+                [b's', b'o', b'r', b't', b'=', value @ ..] => query.order.sort(value),
                 b"order=asc" => query.order.is_descending = false,
                 b"order=desc" => query.order.is_descending = true,
-                b"format=json" => query.is_json = true,
+                b"format=json" => query.form = Form::Json,
+                _ if parameter.starts_with(b"style=") => query.form = Form::Style,
                 _ => {}
             }
         }
@@ -58,9 +71,9 @@ impl Query {
         query
     }
 
-    /// Whether JSON is asked for, and not a page.
-    pub fn is_json(&self) -> bool {
-        self.is_json
+    /// What is asked for.
+    pub fn form(&self) -> Form {
+        self.form
     }
 
     /// What a name without case must contain to be shown.
@@ -77,42 +90,35 @@ impl Query {
         self.order
     }
 
-    /// Appends a link, escaped for an attribute, to the same directory with the same filter,
-    /// in this order. What is the default is left out, so that each page has one address.
-    pub(super) fn put_link(
-        &self,
-        order: Order,
-        is_json: bool,
-        out: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        let mut parameters = Vec::new();
-        if order != Order::default() {
-            let sort = order.by.parameter();
-            parameters.push(format!("sort={sort}"));
-        }
-        if order.is_descending {
-            parameters.push("order=desc".to_owned());
-        }
-        if !self.typed.is_empty() {
-            let typed = utf8_percent_encode(&self.typed, NON_ALPHANUMERIC);
-            parameters.push(format!("q={typed}"));
-        }
-        if is_json {
-            parameters.push("format=json".to_owned());
-        }
-        if parameters.is_empty() {
-            return out.write_all(b"./");
-        }
-        write!(out, "?{}", parameters.join("&amp;"))
-    }
-
-    /// The same without the filter.
+    /// Appends a link to the same directory in the same order without the filter.
     pub(super) fn put_unfiltered(&self, out: &mut Vec<u8>) -> io::Result<()> {
-        let everything = Self {
-            order: self.order,
-            ..Self::default()
+        match self.order == Order::default() {
+            true => out.write_all(b"./"),
+            false => write!(out, "?sort={}", self.order),
+        }
+    }
+}
+
+impl Order {
+    /// Takes over a value of `sort`, if it is one.
+    fn sort(&mut self, value: &[u8]) {
+        let (is_descending, name) = match value {
+            [b'-', name @ ..] => (true, name),
+            name => (self.is_descending, name),
         };
-        everything.put_link(self.order, false, out)
+        let named = |column: &Column| column.parameter().as_bytes() == name;
+        let columns = [Column::Name, Column::Size, Column::Time];
+        if let Some(by) = columns.into_iter().find(named) {
+            *self = Self { by, is_descending };
+        }
+    }
+}
+
+/// The value of `sort` that means this order.
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.is_descending { "-" } else { "" };
+        write!(f, "{sign}{}", self.by.parameter())
     }
 }
 
@@ -149,7 +155,7 @@ mod tests {
     fn without_a_query_everything_is_shown_by_name() {
         let query = Query::parse(None);
         assert_eq!(query, parse(""));
-        assert_eq!((query.filter(), query.is_json()), ("", false));
+        assert_eq!((query.filter(), query.form()), ("", Form::Page));
         assert_eq!(query.order(), Order::default());
     }
 
@@ -181,34 +187,49 @@ mod tests {
 
     #[test]
     fn an_unknown_parameter_is_ignored() {
-        for raw in ["sort=", "sort=color", "order=up", "format=xml", "&&=", "?"] {
+        for raw in [
+            "sort=",
+            "sort=color",
+            "sort=-",
+            "sort=--size",
+            "order=up",
+            "style",
+            "format=xml",
+            "&&=",
+            "?",
+        ] {
             assert_eq!(parse(raw), Query::default(), "{raw}");
         }
-        assert!(parse("x=1&format=json&y").is_json());
+        assert_eq!(parse("x=1&format=json&y").form(), Form::Json);
+        assert_eq!(parse("style=1").form(), Form::Style);
     }
 
     #[test]
-    fn a_link_says_what_is_not_the_default() {
+    fn an_order_is_one_parameter_or_two() {
         let order = |by, is_descending| Order { by, is_descending };
-        for (raw, order, is_json, link) in [
-            ("", order(Column::Name, false), false, "./"),
-            ("order=desc", order(Column::Name, false), false, "./"),
+        for (raw, expected, written) in [
+            ("", order(Column::Name, false), "name"),
+            ("sort=-name", order(Column::Name, true), "-name"),
+            ("order=desc", order(Column::Name, true), "-name"),
+            ("sort=size", order(Column::Size, false), "size"),
+            ("sort=-size", order(Column::Size, true), "-size"),
+            ("order=desc&sort=size", order(Column::Size, true), "-size"),
             (
-                "",
-                order(Column::Name, true),
-                false,
-                "?sort=name&amp;order=desc",
-            ),
-            ("", order(Column::Size, false), false, "?sort=size"),
-            (
-                "q=%22%26b+c",
-                order(Column::Time, true),
-                true,
-                "?sort=time&amp;order=desc&amp;q=%22%26b%20c&amp;format=json",
+                "sort=-size&sort=time&order=asc",
+                order(Column::Time, false),
+                "time",
             ),
         ] {
+            assert_eq!(parse(raw).order(), expected, "{raw}");
+            assert_eq!(expected.to_string(), written);
+        }
+    }
+
+    #[test]
+    fn the_link_without_the_filter_keeps_the_order() {
+        for (raw, link) in [("q=a", "./"), ("q=a&sort=size&order=desc", "?sort=-size")] {
             let mut out = Vec::new();
-            parse(raw).put_link(order, is_json, &mut out).unwrap();
+            parse(raw).put_unfiltered(&mut out).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), link);
         }
     }

@@ -17,6 +17,8 @@ pub(super) struct Shelf {
     directories: BTreeMap<Key, Facts>,
     files: BTreeMap<Key, Facts>,
     counts: Counts,
+    /// Bytes of memory that the entries take.
+    held: usize,
 }
 
 /// What a page says in sum.
@@ -70,7 +72,13 @@ impl Shelf {
             directories: BTreeMap::new(),
             files: BTreeMap::new(),
             counts: Counts::default(),
+            held: 0,
         }
+    }
+
+    /// Bytes of memory that the entries take, about.
+    pub(super) fn held(&self) -> usize {
+        self.held
     }
 
     /// Counts an entry, and keeps it if its name contains `filter` and it is not beyond the
@@ -87,6 +95,7 @@ impl Shelf {
         };
         let is_directory = found.file_type == FileType::Directory;
         let key = Key::new(&plain, name, number(self.order, is_directory, facts));
+        self.held += key.held();
         if is_directory {
             self.directories.insert(key, facts);
             self.counts.directories += 1;
@@ -116,6 +125,7 @@ impl Shelf {
             true => entries.pop_last(),
             false => entries.pop_first(),
         }?;
+        self.held = self.held.saturating_sub(key.held());
         Some(Row {
             key,
             is_directory,
@@ -134,7 +144,8 @@ impl Shelf {
             true => entries.pop_first(),
             false => entries.pop_last(),
         };
-        let Some((_, facts)) = dropped else { return };
+        let Some((key, facts)) = dropped else { return };
+        self.held = self.held.saturating_sub(key.held());
         self.counts.omitted += 1;
         if is_directory {
             self.counts.directories -= 1;
@@ -178,6 +189,13 @@ impl Key {
             number,
             names: names.into(),
         }
+    }
+
+    /// Bytes of memory that an entry with this key takes: itself, its names, and what the
+    /// allocator and nodes that are not full add to that.
+    fn held(&self) -> usize {
+        let entry = size_of::<Self>() + size_of::<Facts>();
+        entry + entry / 2 + self.names.len() + 16
     }
 }
 

@@ -54,11 +54,13 @@ pub(super) fn put_json(name: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Appends a link from a directory's page to an entry. It begins with `./`, so that no name
-/// reads as a scheme, a query or a fragment; and it needs no more escaping in HTML or JSON.
+/// Appends a link from a directory's page to an entry. All bytes that could make it a scheme, a
+/// query, a fragment or another path are escaped (RFC 3986 4.2), so no name needs a `./` before
+/// it, which programs that read listings would take for a part of the name. It needs no more
+/// escaping in HTML or JSON.
 pub(super) fn put_href(name: &[u8], is_directory: bool, out: &mut Vec<u8>) -> io::Result<()> {
     let slash = if is_directory { "/" } else { "" };
-    write!(out, "./{}{slash}", path::encode(name))
+    write!(out, "{}{slash}", path::encode(name))
 }
 
 /// Appends a size in three digits or fewer, in units of 1,000: `999 B`, `1.0 kB`, `12 MB`.
@@ -167,21 +169,21 @@ mod tests {
     #[test]
     fn a_link_is_never_a_scheme_a_query_or_markup() {
         for (name, is_directory, link) in [
-            ("a.txt", false, "./a.txt"),
-            ("a", true, "./a/"),
-            ("javascript:alert(1)", false, "./javascript%3Aalert%281%29"),
-            ("?x", false, "./%3Fx"),
-            ("#y", true, "./%23y/"),
-            ("%41", false, "./%2541"),
-            ("a&b=\"'<>+;", false, "./a%26b%3D%22%27%3C%3E%2B%3B"),
-            (" \n", false, "./%20%0A"),
-            ("..foo~_-", false, "./..foo~_-"),
-            ("\u{e9}", false, "./%C3%A9"),
+            ("a.txt", false, "a.txt"),
+            ("a", true, "a/"),
+            ("javascript:alert(1)", false, "javascript%3Aalert%281%29"),
+            ("?x", false, "%3Fx"),
+            ("#y", true, "%23y/"),
+            ("%41", false, "%2541"),
+            ("a&b=\"'<>+;", false, "a%26b%3D%22%27%3C%3E%2B%3B"),
+            (" \n", false, "%20%0A"),
+            ("..foo~_-", false, "..foo~_-"),
+            ("\u{e9}", false, "%C3%A9"),
         ] {
             let written = put(|out| put_href(name.as_bytes(), is_directory, out));
             assert_eq!(written, link);
         }
-        assert_eq!(put(|out| put_href(b"a\xff", false, out)), "./a%FF");
+        assert_eq!(put(|out| put_href(b"a\xff", false, out)), "a%FF");
     }
 
     #[test]
@@ -263,7 +265,7 @@ mod tests {
         ) {
             prop_assume!(!matches!(name.as_slice(), b"." | b".."));
             let href = put(|out| put_href(&name, is_directory, out));
-            let raw = href.strip_prefix('.').unwrap();
+            let raw = format!("/{href}");
             let mut buffer = Vec::new();
             let path = SitePath::decode(raw.as_bytes(), &mut buffer).unwrap();
             prop_assert_eq!(path.name(), name);

@@ -2,7 +2,7 @@
 
 use super::site::{self, ODD, ODD_DIRECTORY};
 use oneloop::http::payload::{Produce, Progress};
-use oneloop::site::listing::{self, Options, Query};
+use oneloop::site::listing::{self, Form, Held, Options, Query};
 use oneloop::site::path::SitePath;
 use oneloop::site::root::Root;
 use percent_encoding::percent_decode;
@@ -28,8 +28,13 @@ type Marks = BTreeSet<(String, Vec<String>)>;
 pub fn check(query: &[u8]) {
     SITE.with(|(root, known, _)| {
         let parameters: Vec<_> = query.split(|&byte| byte == b'&').collect();
-        let is_json = parameters.contains(&b"format=json".as_slice());
-        assert_eq!(Query::parse(Some(query)).is_json(), is_json);
+        let mut forms = parameters.iter().filter_map(|&parameter| match parameter {
+            b"format=json" => Some(Form::Json),
+            _ => parameter.starts_with(b"style=").then_some(Form::Style),
+        });
+        let form = forms.next_back().unwrap_or(Form::Page);
+        assert_eq!(Query::parse(Some(query)).form(), form);
+        let is_json = form == Form::Json;
         let text = page(root, query);
         if is_json {
             check_object(&text, &filter(&parameters));
@@ -56,7 +61,10 @@ fn page(root: &Arc<Root>, query: &[u8]) -> String {
         hidden: false,
         entries: 1000,
         slice: 3,
-        place: Arc::default(),
+        held: Held::default(),
+        most_held: usize::MAX,
+        gzip: false,
+        links_style: false,
     };
     let directory = root.open(path).expect("it is there");
     let mut listing = listing::open(directory, root.clone(), path, Some(query), options)

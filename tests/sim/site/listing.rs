@@ -4,14 +4,37 @@
 use super::ask::SiteAsk;
 use super::judge::Case;
 use super::tree::{Meaning, NAMES, Tree};
-use crate::asks::Method;
+use crate::asks::{Manner, Method};
+use flate2::read::MultiGzDecoder;
+use std::io::Read;
 
 pub fn judge(case: &Case<'_>, ask: &SiteAsk, name: &str, tree: &Tree) -> Result<(), String> {
     if ask.method == Method::Head {
         return Ok(());
     }
     let is_json = ask.target.ends_with("json");
-    let text = std::str::from_utf8(&case.body.bytes).map_err(|error| error.to_string())?;
+    let is_old = matches!(ask.manner, Manner::Old | Manner::OldKeep);
+    let wants = ask
+        .codings
+        .filter(|codings| !is_old && codings.contains("gzip"));
+    if case.head.field("content-encoding") != wants.map(|_| "gzip") {
+        return Err(format!("not the coding for {:?}", ask.codings));
+    }
+    let bytes = match wants {
+        None => case.body.bytes.clone(),
+        Some(_) => {
+            let mut plain = Vec::new();
+            let read = MultiGzDecoder::new(&*case.body.bytes).read_to_end(&mut plain);
+            if case.is_whole {
+                read.map_err(|error| format!("bad gzip: {error}"))?;
+            }
+            plain
+        }
+    };
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(error) => return Err(error.to_string()),
+    };
     if !case.is_whole {
         let begin = if is_json {
             "{\"path\":\"/"
@@ -79,7 +102,8 @@ fn entries_of_html(text: &str) -> Result<Entries, String> {
         return Err("a page that is not whole".into());
     }
     let rows = text.lines().filter(|line| line.starts_with("<tr"));
-    let links = rows.filter_map(|line| line.split_once("<a href=\"./"));
+    let links = rows.filter_map(|line| line.split_once("<a href=\""));
+    let links = links.filter(|(_, link)| !link.starts_with("../"));
     let name = |link: &str| link.split(['"', '/']).next().unwrap_or_default().to_owned();
     Ok(links.map(|(_, link)| (name(link), None)).collect())
 }

@@ -78,9 +78,9 @@ pub struct Place {
     windows: Vec<VecDeque<Window>>,
     /// Which validator each line's requests were said with.
     said: Vec<BTreeMap<usize, String>>,
-    /// One share for each listing on its way, and ours.
+    /// One share for each compressed listing on its way, and ours.
     listings: Arc<()>,
-    /// So many listings at once are too many.
+    /// So many of them at once leave no memory for another listing.
     most_listings: usize,
 }
 
@@ -92,7 +92,7 @@ pub struct Window {
     from: usize,
     to: usize,
     pub wall: Duration,
-    /// All listings that are allowed are on their way.
+    /// The listings on their way hold all the memory that is allowed.
     is_busy: bool,
 }
 
@@ -121,7 +121,11 @@ impl Place {
             windows: vec![VecDeque::new(); lines],
             said: vec![BTreeMap::new(); lines],
             listings: Arc::default(),
-            most_listings: limits.listings,
+            // Only encoders take so much that a few are too many, and only large listings count.
+            most_listings: match limits.listing_slice > tree::NAMES.len() + 2 {
+                true => usize::MAX,
+                false => limits.listing_bytes.div_ceil(384 * 1024),
+            },
         }))
     }
 

@@ -76,10 +76,12 @@ impl Service for Watched {
         let seen = &mut world.lines[*id].seen;
         seen.responds();
         if let Payload::Stream(source) = response.payload {
+            let lines = [response.about.as_bytes(), response.fields.as_bytes()].concat();
+            let is_packed = lines.windows(5).any(|window| window == b" gzip");
             response.payload = Payload::Stream(Box::new(Slices {
                 source,
                 made: seen.slices.clone(),
-                _place: self.place.borrow().listings.clone(),
+                _place: is_packed.then(|| self.place.borrow().listings.clone()),
             }));
         }
         response
@@ -98,12 +100,12 @@ impl Service for Watched {
     }
 }
 
-/// Counts the slices of a listing, and for how long it lives.
+/// Counts the slices of a listing, and for how long it lives if it is compressed.
 #[derive(Debug)]
 struct Slices {
     source: Box<dyn Produce>,
     made: Arc<AtomicUsize>,
-    _place: Arc<()>,
+    _place: Option<Arc<()>>,
 }
 
 impl Produce for Slices {
