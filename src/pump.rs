@@ -333,10 +333,7 @@ fn send_file<T: Transport>(
     let most = stretch.left().min(budget.written as u64);
     let sent = transport.send_file(stretch.file(), stretch.offset(), most, copy);
     match &sent {
-        Ok(0) => report(
-            stretch,
-            &"it ends there; it was truncated while it was sent",
-        ),
+        Ok(0) => report(stretch, &"the file was truncated while it was sent"),
         Err(error) if is_of_the_file(error) => report(stretch, error),
         _ => {}
     }

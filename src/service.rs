@@ -98,11 +98,9 @@ impl Service for Front {
             Ok(request) => self.site.answer(request, now),
             Err(refusal) => {
                 if refusal.why == TLS {
-                    let peer = guest.peer.map(|peer| peer.to_string());
                     TLS_ARRIVED.warn(format_args!(
-                        "TLS arrived from {}, but this port speaks plain HTTP: use http:// instead \
-                         of https://, or a proxy that ends TLS",
-                        peer.as_deref().unwrap_or("a unix socket")
+                        "TLS arrived at a port that speaks plain HTTP: use http:// instead of \
+                         https://, or a proxy that ends TLS (the access log names the clients)"
                     ));
                 }
                 self.site.refuse(refusal)

@@ -257,7 +257,7 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
     assert_eq!(Client::of(&server).ask("/small").body, b"small");
     let name = path.canonicalize().unwrap();
     let warning = format!(
-        "of {}: it ends there; it was truncated while it was sent",
+        "of {}: the file was truncated while it was sent",
         name.display()
     );
     eventually("a warning", || server.diagnostics().contains(&warning));

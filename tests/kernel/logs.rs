@@ -54,7 +54,7 @@ fn tls_at_the_plain_port_is_refused_at_once_and_logged_once() {
         client.send(b"\x16\x03\x01");
         assert_eq!(client.answer().status(), 400);
     }
-    let warning = "TLS arrived from 127.0.0.1";
+    let warning = "TLS arrived at a port that speaks plain HTTP";
     eventually("a warning", || server.diagnostics().contains(warning));
     let said = server.diagnostics();
     assert_eq!(said.matches(warning).count(), 1, "{said}");
