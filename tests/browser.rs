@@ -90,3 +90,25 @@ fn the_listing_of_a_directory_is_a_page_with_its_files() {
     }
     assert!(page.contains("</table>"), "{page}");
 }
+
+/// Red with a style in the page only. A browser without a window asks for no icon anyway.
+#[test]
+fn a_listing_has_its_style_under_a_policy_of_the_user_and_names_an_icon() {
+    if !has("chromium") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let log = place.path().join("log");
+    let launch = Launch::of(html()).arg("--log-file").arg(&log);
+    let policy = "Content-Security-Policy: default-src 'self'";
+    let mut server = launch.arg("--header").arg(policy).start();
+    let page = page(&server, "/assets/");
+    assert!(
+        page.contains("<link rel=\"icon\" href=\"data:,\">"),
+        "{page}"
+    );
+    server.signal(rustix::process::Signal::TERM);
+    server.wait();
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("\"GET /assets/?style="), "{log}");
+}
