@@ -21,6 +21,7 @@
 //!   sleep, its [`scheduler`](reactor::scheduler) answers who
 //!   runs next and how long the loop may sleep, its [`listener`](reactor::listener) who is let in.
 //! - [`timers`]: which of many deadlines comes first, and which have passed?
+//! - [`stalls`]: how long was the loop away from its sockets?
 //! - [`inbox`]: where are received bytes until they are a whole request head?
 //! - [`outbox`]: where are bytes that are ready, until the socket takes them?
 //! - [`models`]: how else could a server wait, and what would that cost?
@@ -71,6 +72,7 @@ pub mod reactor;
 pub mod service;
 pub mod signals;
 pub mod site;
+pub mod stalls;
 pub mod subcommands;
 pub mod timers;
 pub mod transport;

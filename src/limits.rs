@@ -41,6 +41,10 @@ pub struct Limits {
     /// How long accepting rests when the system has no descriptor or memory left and
     /// no connection of ours could be closed to free one.
     pub accept_pause: Duration,
+    /// How long the kernel holds back a connection that sends nothing (TCP_DEFER_ACCEPT): until
+    /// the first retransmission of SYN-ACK, after a second and what its timer is late by. A
+    /// stopping server goes on accepting for this long if there are such connections.
+    pub held_back: Duration,
     /// Connections the kernel may hold for us before we accept them. It is cut to
     /// net.core.somaxconn; a burst beyond it waits a second for its SYN to be sent again.
     pub backlog: i32,
@@ -71,8 +75,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// An idle connection that has been so for this long most likely has nothing on its way in
     /// either direction (a slow peer may still be reading what the kernel holds). So it may be
-    /// closed at once, to make room for others or because the server stops; and who was idle for
-    /// less is closed so long after its farewell.
+    /// closed at once, to make room for others or because the server stops. One that was idle for
+    /// less when the server stops has this long for another request.
     pub settling: Duration,
     /// How long the peer may take no byte of a response at all.
     pub send_timeout: Duration,
@@ -138,6 +142,7 @@ impl Default for Limits {
             accepts_per_turn: 64,
             expiries_per_turn: 256,
             accept_pause: Duration::from_millis(100),
+            held_back: Duration::from_millis(1250),
             backlog: 4096,
             events: 1024,
             read_per_turn: 64 * 1024,
@@ -166,6 +171,16 @@ impl Default for Limits {
             log_buffer: 1024 * 1024,
             log_field: 2 * 1024,
         }
+    }
+}
+
+impl Limits {
+    /// How much time a loop may spend without a look at its sockets for it to count against its
+    /// peers: a quarter of the shortest of their timeouts.
+    pub fn longest_step(&self) -> Duration {
+        let shortest = (self.header_timeout.min(self.idle_timeout))
+            .min(self.send_timeout.min(self.linger_timeout));
+        shortest / 4
     }
 }
 

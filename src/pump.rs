@@ -108,6 +108,8 @@ pub enum Pause {
 pub struct Visit<'v> {
     /// The time, one for the whole turn.
     pub now: Now,
+    /// The same by the clock of the connection's deadlines.
+    pub time: Instant,
     /// The Date field's value at that time.
     pub date: &'v [u8; 29],
     /// The server is stopping.
@@ -193,7 +195,7 @@ fn take_step<T: Transport, S: Service>(
         transport,
         guest,
     } = client;
-    let now = visit.now.instant;
+    let now = visit.time;
     let was_sending = connection.is_sending_body();
     let step = connection.step();
     if budget.is_spent_for(&step) {

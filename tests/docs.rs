@@ -201,7 +201,7 @@ fn value(cell: &str) -> u128 {
 fn the_limits_are_those_in_the_document() {
     let defaults: BTreeMap<String, u128> = defaults! {
         head request_line empty_lines fields
-        connections threads processes workers accepts_per_turn expiries_per_turn accept_pause backlog events
+        connections threads processes workers accepts_per_turn expiries_per_turn accept_pause held_back backlog events
         read_per_turn written_per_turn sends_per_turn requests_per_turn coalesced riding_body
         header_timeout idle_timeout settling send_timeout min_send_rate linger_timeout linger_bytes grace
         listing_entries listing_bytes listing_slice

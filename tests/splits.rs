@@ -336,6 +336,7 @@ impl Server {
         let ending = loop {
             let mut visit = Visit {
                 now: self.now,
+                time: self.now.instant,
                 date: self.date.at(self.now.wall),
                 draining: false,
                 limits: &self.limits,

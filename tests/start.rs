@@ -400,7 +400,7 @@ fn child_greets_one_client() {
         Ok(listening) => listening,
         Err(error) => return say(&error.to_string()),
     };
-    let Some(Acceptor::Tcp(listener)) = listening.first().map(|one| &one.socket) else {
+    let Some(Acceptor::Tcp(listener, _)) = listening.first().map(|one| &one.socket) else {
         panic!("{listening:?}");
     };
     // The client was there before this process.

@@ -152,6 +152,7 @@ impl Subject {
             Some(rest) if rest == limits.send_timeout => "send",
             Some(rest) if rest == limits.linger_timeout => "linger",
             Some(rest) if rest == limits.settling => "settling",
+            Some(Duration::ZERO) => "now",
             _ if deadline > rate => "send rate",
             _ => panic!("a deadline of unknown origin"),
         }

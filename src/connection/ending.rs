@@ -30,22 +30,15 @@ impl Connection {
         }
     }
 
-    /// The server is stopping, so an idle connection closes: at once if it is settled, else with a
-    /// farewell, for its last response may still be on the way. The others go on, and
-    /// [`Terms::draining`](super::Terms::draining) makes their next response the last. Returns
-    /// whether there is a step to take.
-    pub fn drain(&mut self, now: Instant) -> bool {
-        if !self.is_idle() {
-            return false;
+    /// The server is stopping, so the deadline of an idle connection moves nearer: to `now` if it
+    /// is settled, else by `Limits::settling`. A request that arrives before is answered, and
+    /// [`Terms::draining`](super::Terms::draining) makes its response the last. May be called
+    /// again.
+    pub fn drain(&mut self, now: Instant) {
+        let soon = now + self.limits.settling;
+        if self.is_idle() && self.deadline > soon {
+            self.deadline = if self.is_settled(now) { now } else { soon };
         }
-        if self.is_settled(now) {
-            self.end(Ending::Drained);
-            return false;
-        }
-        self.state = self.farewell(false, now);
-        // Many clients never look at an idle connection. The stop does not wait for them.
-        self.deadline = self.deadline.min(now + self.limits.settling);
-        true
     }
 
     /// The grace period is over: whatever the connection is doing, it ends.

@@ -198,7 +198,7 @@ impl Doors {
 /// either. Ours are to.
 fn admit((stream, peer): (Ready, Option<IpAddr>)) -> io::Result<Accepted> {
     let stream = match stream {
-        Ready::Tcp(stream) => {
+        Ready::Tcp(stream) | Ready::Other(stream) => {
             let stream = std::net::TcpStream::from(OwnedFd::from(stream));
             stream.set_nonblocking(false)?;
             Stream::Tcp(stream)

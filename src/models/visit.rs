@@ -81,8 +81,9 @@ impl Desk {
             }
             // Who has asked already is answered, as late as it is.
             let has_asked = connection.is_idle() && client.transport.look();
-            if !has_asked && !connection.drain(now.instant) {
-                return connection.ending().is_none();
+            if !has_asked {
+                connection.drain(now.instant);
+                return true;
             }
         }
     }
@@ -97,6 +98,7 @@ impl Desk {
         let Self { loan, date, limits } = self;
         let mut visit = Visit {
             now,
+            time: now.instant,
             date: date.at(now.wall),
             draining,
             limits,

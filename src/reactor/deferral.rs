@@ -8,20 +8,59 @@
 
 #![allow(unsafe_code)]
 
+use mio::net::TcpListener;
 use socket2::Socket;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Lets the connections of a listening TCP socket wait in the kernel until their first bytes
-/// arrive, or for about a second: then they come as they are (tcp(7), TCP_DEFER_ACCEPT). Elsewhere
-/// than on Linux nothing is done, and they come at once.
+/// arrive, or for about a second: then they come as they are (tcp(7), TCP_DEFER_ACCEPT).
 ///
 /// # Errors
 /// Those of setsockopt(2). The socket then works as it did.
 #[cfg(target_os = "linux")]
 pub fn defer(socket: &Socket) -> io::Result<()> {
+    // Rounded up to the time until the first retransmission of SYN-ACK, which is a second.
+    set(socket.as_fd(), 1)
+}
+
+/// Ends that, as the server stops. A connection that is held back now comes when its SYN-ACK is
+/// sent again. Returns whether there may be such connections: the kernel lists them among those
+/// whose handshake is not complete (proc_net_tcp(5)).
+#[cfg(target_os = "linux")]
+pub fn undefer(listener: &TcpListener) -> bool {
+    if let Err(error) = set(listener.as_fd(), 0) {
+        log::debug!("connections are still held back: {error}");
+    }
+    let Ok(address) = listener.local_addr() else {
+        return true;
+    };
+    // An IPv6 socket can have connections of IPv4, in the other table.
+    ["/proc/self/net/tcp", "/proc/self/net/tcp6"]
+        .iter()
+        .any(|table| match std::fs::read_to_string(table) {
+            Ok(table) => has_incomplete(&table, address.port()),
+            // No IPv6 here, or no /proc.
+            Err(error) => error.kind() != io::ErrorKind::NotFound || !table.ends_with('6'),
+        })
+}
+
+/// Whether a handshake with this local port is not complete.
+#[cfg(target_os = "linux")]
+fn has_incomplete(table: &str, port: u16) -> bool {
+    const SYN_RECV: &str = "03";
+    let port = format!("{port:04X}");
+    table.lines().any(|row| {
+        let mut fields = row.split_ascii_whitespace().skip(1);
+        let local = fields.next().and_then(|local| local.split_once(':'));
+        local.is_some_and(|(_, its)| its == port) && fields.nth(1) == Some(SYN_RECV)
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn set(socket: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
     use std::os::fd::AsRawFd;
-    /// Rounded up to the time until the first retransmission of SYN-ACK, which is a second.
-    static SECONDS: libc::c_int = 1;
     let size = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the descriptor is open, as it is borrowed; the option is an int, and the pointer
     // leads to one that outlives the call.
@@ -30,7 +69,7 @@ pub fn defer(socket: &Socket) -> io::Result<()> {
             socket.as_raw_fd(),
             libc::IPPROTO_TCP,
             libc::TCP_DEFER_ACCEPT,
-            (&raw const SECONDS).cast(),
+            (&raw const seconds).cast(),
             size,
         )
     };
@@ -43,8 +82,32 @@ pub fn defer(socket: &Socket) -> io::Result<()> {
 /// There is no such option here.
 ///
 /// # Errors
-/// None.
+/// Always.
 #[cfg(not(target_os = "linux"))]
 pub fn defer(_: &Socket) -> io::Result<()> {
-    Ok(())
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Nothing is held back.
+#[cfg(not(target_os = "linux"))]
+pub fn undefer(_: &TcpListener) -> bool {
+    false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handshake_that_is_not_complete_is_found_by_its_port() {
+        let table = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1ED2 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 1 1
+   1: 0100007F:1ED2 0100007F:D2F0 01 00000000:00000000 00:00000000 00000000  1000        0 2 1
+   2: 0100007F:1ED3 0100007F:1ED2 03 00000000:00000000 01:00000063 00000000  1000        0 0 1
+";
+        assert!(has_incomplete(table, 0x1ED3));
+        assert!(!has_incomplete(table, 0x1ED2));
+        assert!(!has_incomplete("", 80));
+    }
 }

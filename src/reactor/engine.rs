@@ -9,15 +9,17 @@ use crate::clock::Now;
 use crate::limits::Limits;
 use crate::pump::Service;
 use crate::signals::Action;
+use crate::stalls::Stalls;
 use crate::transport::Transport;
+use crate::warnings::Limited;
 use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a warning about the want of places holds.
-const SAID_ENOUGH: Duration = Duration::from_secs(60);
+/// No connection can be accepted.
+static REFUSED: Limited = Limited::new();
 
 /// What the loop wants done to its sockets.
 pub trait Sockets<A: Accept, T> {
@@ -48,10 +50,11 @@ pub struct Engine<A: Accept, T, S: Service> {
     scheduler: Scheduler<T, S::Guest>,
     service: S,
     limits: Arc<Limits>,
+    stalls: Stalls,
     /// The server is stopping, and cuts off at this time whoever is not done.
     stop_at: Option<Instant>,
-    /// When the want of places for clients was last reported.
-    warned_at: Option<Instant>,
+    /// The server is stopping, and accepts until this time whom the kernel holds back.
+    accept_until: Option<Instant>,
 }
 
 impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
@@ -61,9 +64,10 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
             listeners: Listeners::new(acceptors),
             scheduler: Scheduler::new(limits.clone()),
             service,
+            stalls: Stalls::new(limits.longest_step()),
             limits,
             stop_at: None,
-            warned_at: None,
+            accept_until: None,
         }
     }
 
@@ -88,12 +92,27 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
         [
             self.scheduler.rest(now),
             self.listeners.rest(now),
+            self.accept_until.map(until),
             self.stop_at.map(until),
             self.service.next_due().map(until),
         ]
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// The loop is about to poll. Returns for how long: until something is due.
+    pub fn begin_poll(&mut self, now: Now) -> Option<Duration> {
+        let stall = self.stalls.worked(now.instant);
+        self.scheduler.stalled(stall);
+        self.rest(now)
+    }
+
+    /// The poll came back, which was to take `timeout` at most; `is_interrupted` if with an error
+    /// (EINTR) instead of events.
+    pub fn end_poll(&mut self, now: Now, timeout: Option<Duration>, is_interrupted: bool) {
+        let stall = self.stalls.polled(now.instant, timeout, is_interrupted);
+        self.scheduler.stalled(stall);
     }
 
     /// An event came for the connection with this key. Returns its transport, which may want to
@@ -114,14 +133,23 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
     /// A listening socket failed in a way that cannot be mended.
     pub fn turn(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<Flow> {
         self.accept(now, sockets)?;
+        if self.accept_until.is_some_and(|until| until <= now.instant) {
+            self.close_doors(now, sockets);
+        }
+        let is_overdue = self.stop_at.is_some_and(|stop_at| stop_at <= now.instant);
+        if is_overdue {
+            self.scheduler.look_at_all();
+        }
         self.scheduler.turn(&mut self.service, now);
         self.scheduler
             .register(|transport, key| sockets.register(transport, key));
-        self.cut_if_overdue(now);
+        if is_overdue {
+            self.cut();
+        }
         self.reap(now, sockets);
         self.service.turn_ended(now);
         Ok(match self.stop_at {
-            Some(_) if self.scheduler.is_empty() => Flow::Break(()),
+            Some(_) if self.scheduler.is_empty() && self.listeners.is_empty() => Flow::Break(()),
             _ => Flow::Continue(()),
         })
     }
@@ -140,7 +168,11 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
             Action::Stop => {
                 self.stop_at = Some(now.instant + self.limits.grace);
                 log::info!("stopping; connections open: {}", self.scheduler.len());
-                self.close_doors(now, sockets);
+                if self.listeners.undefer() {
+                    self.accept_until = Some(now.instant + self.limits.held_back);
+                } else {
+                    self.close_doors(now, sockets);
+                }
                 self.scheduler.drain();
             }
         }
@@ -168,40 +200,31 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
             Stopped::Done => {}
             Stopped::Broken(error) => return Err(error),
             Stopped::Full => {
-                self.warn(
-                    now,
-                    "the limit of connections is reached (--max-connections)",
-                );
+                REFUSED.warn(format_args!(
+                    "the limit of connections is reached (--max-connections)"
+                ));
                 self.make_room(now);
             }
             Stopped::Exhausted(error) => {
-                self.warn(
-                    now,
-                    &format!("cannot accept for now: {error} (raise: ulimit -n)"),
-                );
+                REFUSED.warn(format_args!(
+                    "cannot accept for now: {error} (raise: ulimit -n)"
+                ));
                 self.make_room(now);
             }
             Stopped::Failing(error) => {
-                self.warn(now, &format!("accepting fails: {error}"));
+                REFUSED.warn(format_args!("accepting fails: {error}"));
                 self.listeners.pause(now.instant + self.limits.accept_pause);
             }
         }
         Ok(())
     }
 
-    /// Says that there is no place for a client; not more often than somebody can mend it.
-    fn warn(&mut self, now: Now, what: &str) {
-        let is_due = |last: Instant| now.instant.saturating_duration_since(last) >= SAID_ENOUGH;
-        if self.warned_at.is_none_or(is_due) {
-            self.warned_at = Some(now.instant);
-            log::warn!("{what}");
-        }
-    }
-
     /// Somebody waits at the door and there is no place: an idle connection makes room, or
-    /// accepting pauses. Whatever ends meanwhile resumes it.
+    /// accepting pauses. Whatever ends meanwhile resumes it. (While the server stops, idle
+    /// connections are about to close anyway.)
     fn make_room(&mut self, now: Now) {
-        if self.scheduler.evict(now) == 0 {
+        let is_stopping = self.stop_at.is_some();
+        if is_stopping || self.scheduler.evict(&mut self.service, now) == 0 {
             self.listeners.pause(now.instant + self.limits.accept_pause);
         }
     }
@@ -219,6 +242,7 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
     /// Takes in everybody who is waiting already, for closing the socket would reset them, and
     /// closes it.
     fn close_doors(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) {
+        self.accept_until = None;
         let most = 1 + self.limits.backlog.unsigned_abs() as usize / self.limits.accepts_per_turn;
         self.listeners.resume();
         for _ in 0..most {
@@ -230,12 +254,10 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
         sockets.close(self.listeners.close());
     }
 
-    fn cut_if_overdue(&mut self, now: Now) {
-        if self.stop_at.is_some_and(|stop_at| stop_at <= now.instant) {
-            let count = self.scheduler.cut();
-            if count > 0 {
-                log::warn!("the grace period is over; connections cut: {count}");
-            }
+    fn cut(&mut self) {
+        let count = self.scheduler.cut();
+        if count > 0 {
+            log::warn!("the grace period is over; connections cut: {count}");
         }
     }
 }

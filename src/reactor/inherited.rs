@@ -101,6 +101,26 @@ fn is_listening(_: &Socket) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Whether an inherited socket speaks TCP, and not something that only looks like it from outside:
+/// listening sockets of Go are of Multipath TCP.
+///
+/// # Errors
+/// Those of getsockopt(2).
+#[cfg(target_os = "linux")]
+pub fn is_tcp_alone(socket: &Socket) -> io::Result<bool> {
+    let protocol = rustix::net::sockopt::socket_protocol(socket)?;
+    Ok(protocol == Some(rustix::net::ipproto::TCP))
+}
+
+/// Nothing else is known here.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+pub fn is_tcp_alone(_: &Socket) -> io::Result<bool> {
+    Ok(true)
+}
+
 /// Why a descriptor was not adopted.
 #[derive(Debug)]
 pub enum Refusal {

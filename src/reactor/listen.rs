@@ -41,29 +41,41 @@ pub struct Listening {
 #[derive(Debug)]
 pub enum Acceptor {
     /// IPv4 and IPv6.
-    Tcp(mio::net::TcpListener),
+    Tcp(mio::net::TcpListener, Kind),
     /// A unix stream socket.
     Unix(mio::net::UnixListener),
+}
+
+/// What else is known of a stream socket of IPv4 or IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// TCP.
+    Plain,
+    /// TCP, and we have asked the kernel to hold connections back until they have something to
+    /// read.
+    Deferred,
+    /// Inherited, and not TCP alone: Multipath TCP, mostly.
+    Other,
 }
 
 impl Source for Acceptor {
     fn register(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         match self {
-            Self::Tcp(listener) => listener.register(poll, token, interest),
+            Self::Tcp(listener, _) => listener.register(poll, token, interest),
             Self::Unix(listener) => listener.register(poll, token, interest),
         }
     }
 
     fn reregister(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         match self {
-            Self::Tcp(listener) => listener.reregister(poll, token, interest),
+            Self::Tcp(listener, _) => listener.reregister(poll, token, interest),
             Self::Unix(listener) => listener.reregister(poll, token, interest),
         }
     }
 
     fn deregister(&mut self, poll: &Registry) -> io::Result<()> {
         match self {
-            Self::Tcp(listener) => listener.deregister(poll),
+            Self::Tcp(listener, _) => listener.deregister(poll),
             Self::Unix(listener) => listener.deregister(poll),
         }
     }
@@ -220,14 +232,16 @@ fn listen_on(address: SocketAddr, only_v6: bool, queue: Queue) -> io::Result<Lis
     }
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    if queue.deferred
-        && let Err(error) = deferral::defer(&socket)
-    {
-        log::debug!("{address}: connections come before their requests: {error}");
+    let mut kind = Kind::Plain;
+    if queue.deferred {
+        match deferral::defer(&socket) {
+            Ok(()) => kind = Kind::Deferred,
+            Err(error) => log::debug!("{address}: connections come before their requests: {error}"),
+        }
     }
     socket.listen(queue.backlog)?;
     socket.set_nonblocking(true)?;
-    Listening::new(socket, None)
+    Listening::new(socket, None, kind)
 }
 
 fn listen_at(path: &Path, backlog: i32) -> Result<Listening, Problem> {
@@ -247,17 +261,21 @@ fn listen_at(path: &Path, backlog: i32) -> Result<Listening, Problem> {
     let file = SocketFile::new(path)?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
-    Ok(Listening::new(socket, Some(file))?)
+    Ok(Listening::new(socket, Some(file), Kind::Plain)?)
 }
 
 fn take_over(number: u32) -> Result<Listening, Problem> {
     let socket = inherited::adopt(number).map_err(Problem::Inherited)?;
     // Its file, if it has one, belongs to whoever made it.
-    Ok(Listening::new(socket, None)?)
+    let kind = match inherited::is_tcp_alone(&socket)? {
+        true => Kind::Plain,
+        false => Kind::Other,
+    };
+    Ok(Listening::new(socket, None, kind)?)
 }
 
 impl Listening {
-    fn new(socket: Socket, file: Option<SocketFile>) -> io::Result<Self> {
+    fn new(socket: Socket, file: Option<SocketFile>, kind: Kind) -> io::Result<Self> {
         let address = Address::of(&socket)?;
         if matches!(address, Address::Tcp { .. }) {
             // A response leaves whole, so there is nothing to gather: small packets are not held
@@ -267,7 +285,7 @@ impl Listening {
         let descriptor = OwnedFd::from(socket);
         let socket = match address {
             Address::Tcp { .. } => {
-                Acceptor::Tcp(mio::net::TcpListener::from_std(descriptor.into()))
+                Acceptor::Tcp(mio::net::TcpListener::from_std(descriptor.into()), kind)
             }
             Address::Unix(_) | Address::Unnamed => {
                 Acceptor::Unix(mio::net::UnixListener::from_std(descriptor.into()))
@@ -434,7 +452,7 @@ mod tests {
 
     fn descriptor(listening: &Listening) -> BorrowedFd<'_> {
         match &listening.socket {
-            Acceptor::Tcp(listener) => listener.as_fd(),
+            Acceptor::Tcp(listener, _) => listener.as_fd(),
             Acceptor::Unix(listener) => listener.as_fd(),
         }
     }
@@ -490,7 +508,7 @@ mod tests {
         let first = open_one(tcp("127.0.0.1", 0)).unwrap();
         let address = local(&first);
         let mut client = TcpStream::connect(address).unwrap();
-        let Acceptor::Tcp(listener) = &first.socket else {
+        let Acceptor::Tcp(listener, _) = &first.socket else {
             panic!("{first:?}");
         };
         // We close first, so the connection ends in TIME_WAIT on our side.
@@ -509,7 +527,7 @@ mod tests {
             }
             let listening = open_one(tcp(host, 0)).unwrap();
             let _client = TcpStream::connect(local(&listening)).unwrap();
-            let Acceptor::Tcp(listener) = &listening.socket else {
+            let Acceptor::Tcp(listener, _) = &listening.socket else {
                 panic!("{listening:?}");
             };
             let (accepted, _) = listener.accept().unwrap();
@@ -750,7 +768,7 @@ mod tests {
             dual_stack: false,
         };
         assert_eq!(addresses, [tcp, Address::Unix(path.clone())]);
-        assert!(matches!(all[0].socket, Acceptor::Tcp(_)));
+        assert!(matches!(all[0].socket, Acceptor::Tcp(_, Kind::Plain)));
         assert!(matches!(all[1].socket, Acceptor::Unix(_)));
         drop(all);
         assert!(path.exists(), "its maker removes it");

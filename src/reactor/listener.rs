@@ -20,12 +20,20 @@ pub trait Accept {
     /// # Errors
     /// `WouldBlock` when nobody waits; see [`verdict`] for the others.
     fn accept(&mut self) -> io::Result<Self::Stream>;
+
+    /// The server is stopping: connections that the kernel holds back until their first bytes
+    /// arrive are to come without. Returns whether there may be any.
+    fn undefer(&mut self) -> bool {
+        false
+    }
 }
 
 /// The listening sockets of one loop.
 #[derive(Debug)]
 pub struct Listeners<A: Accept> {
     doors: Vec<Door<A>>,
+    /// Where accepting goes on.
+    next: usize,
     /// Accepted when there was no room. Only accept(2) can tell whether anybody waits, and no idle
     /// connection is to be closed for nobody.
     held: Option<A::Stream>,
@@ -49,7 +57,7 @@ pub enum Stopped {
     Full,
     /// The system has no descriptor or memory for another connection.
     Exhausted(io::Error),
-    /// A whole turn's share of connections was lost, and the latest so: an error that may last.
+    /// A whole turn's share of connections was lost: an error that may last.
     Failing(io::Error),
     /// A listening socket is broken: the server cannot go on.
     Broken(io::Error),
@@ -93,6 +101,7 @@ impl<A: Accept> Listeners<A> {
             .collect();
         Self {
             doors,
+            next: 0,
             held: None,
             pause: None,
         }
@@ -113,6 +122,15 @@ impl<A: Accept> Listeners<A> {
         self.doors.drain(..).map(|door| door.acceptor)
     }
 
+    /// The server is stopping: see [`Accept::undefer`].
+    pub fn undefer(&mut self) -> bool {
+        let mut is_any_held_back = false;
+        for door in &mut self.doors {
+            is_any_held_back |= door.acceptor.undefer();
+        }
+        is_any_held_back
+    }
+
     /// An event came for the listening socket with this index.
     pub fn note(&mut self, index: usize) {
         if let Some(door) = self.doors.get_mut(index) {
@@ -121,6 +139,8 @@ impl<A: Accept> Listeners<A> {
     }
 
     /// Accepts up to the turn's share of connections, and admits no more than there is `room` for.
+    /// One is taken from each socket in turn, beginning behind the one that was latest: a flood at
+    /// one socket does not hold up another.
     pub fn accept(
         &mut self,
         room: usize,
@@ -142,34 +162,40 @@ impl<A: Accept> Listeners<A> {
         if self.held.is_some() {
             return Stopped::Full;
         }
-        for door in &mut self.doors {
-            while door.is_ready {
-                if share == 0 {
-                    return Stopped::Done;
-                }
-                share -= 1;
-                match door.acceptor.accept() {
-                    Ok(stream) if room == 0 => {
+        // How many in a row had nothing.
+        let mut quiet = 0;
+        while quiet < self.doors.len() && share > 0 {
+            let index = self.next % self.doors.len();
+            self.next = index + 1;
+            let Some(door) = self.doors.get_mut(index).filter(|door| door.is_ready) else {
+                quiet += 1;
+                continue;
+            };
+            quiet = 0;
+            share -= 1;
+            let error = match door.acceptor.accept() {
+                Ok(stream) => {
+                    if room == 0 {
                         self.held = Some(stream);
                         return Stopped::Full;
                     }
-                    Ok(stream) => {
-                        admit(stream);
-                        room -= 1;
-                    }
-                    Err(error) => match verdict(&error) {
-                        Verdict::Stop => door.is_ready = false,
-                        Verdict::Next => {
-                            log::debug!("accept: {error}");
-                            losses += 1;
-                            if losses == limits.accepts_per_turn {
-                                return Stopped::Failing(error);
-                            }
-                        }
-                        Verdict::Pause => return Stopped::Exhausted(error),
-                        Verdict::Fatal => return Stopped::Broken(error),
-                    },
+                    admit(stream);
+                    room -= 1;
+                    continue;
                 }
+                Err(error) => error,
+            };
+            match verdict(&error) {
+                Verdict::Stop => door.is_ready = false,
+                Verdict::Next => {
+                    log::debug!("accept: {error}");
+                    losses += 1;
+                    if losses == limits.accepts_per_turn {
+                        return Stopped::Failing(error);
+                    }
+                }
+                Verdict::Pause => return Stopped::Exhausted(error),
+                Verdict::Fatal => return Stopped::Broken(error),
             }
         }
         Stopped::Done

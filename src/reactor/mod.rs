@@ -22,7 +22,7 @@ use crate::pump::Service;
 use crate::signals::Policy;
 use crate::transport::{Socket, Stream};
 use engine::{Engine, Flow, Sockets};
-use listen::{Acceptor, Listening};
+use listen::{Acceptor, Kind, Listening};
 use listener::Accept;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
@@ -96,15 +96,18 @@ impl<S: Service> Reactor<S> {
         let mut events = Events::with_capacity(self.limits.events);
         loop {
             // Sleep. The time is read again: a turn takes time, and no deadline may be late.
-            let rest = self.engine.rest(Now::read());
-            if let Err(error) = self.polled.poll.poll(&mut events, rest) {
-                match error.kind() {
-                    io::ErrorKind::Interrupted => events.clear(),
-                    _ => return Err(error),
+            let timeout = self.engine.begin_poll(Now::read());
+            let mut is_interrupted = false;
+            if let Err(error) = self.polled.poll.poll(&mut events, timeout) {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
                 }
+                events.clear();
+                is_interrupted = true;
             }
-            // Note.
             let now = Now::read();
+            self.engine.end_poll(now, timeout, is_interrupted);
+            // Note.
             let mut has_signal = false;
             for event in &events {
                 has_signal |= self.note(event);
@@ -179,13 +182,23 @@ impl Accept for Acceptor {
     type Stream = (Stream, Option<IpAddr>);
 
     fn accept(&mut self) -> io::Result<Self::Stream> {
+        Ok(match self {
+            Self::Tcp(listener, kind) => {
+                let (stream, peer) = listener.accept()?;
+                let stream = match kind {
+                    Kind::Plain | Kind::Deferred => Stream::Tcp(stream),
+                    Kind::Other => Stream::Other(stream),
+                };
+                (stream, Some(peer.ip()))
+            }
+            Self::Unix(listener) => (Stream::Unix(listener.accept()?.0), None),
+        })
+    }
+
+    fn undefer(&mut self) -> bool {
         match self {
-            Self::Tcp(listener) => listener
-                .accept()
-                .map(|(stream, peer)| (Stream::Tcp(stream), Some(peer.ip()))),
-            Self::Unix(listener) => listener
-                .accept()
-                .map(|(stream, _)| (Stream::Unix(stream), None)),
+            Self::Tcp(listener, Kind::Deferred) => deferral::undefer(listener),
+            _ => false,
         }
     }
 }

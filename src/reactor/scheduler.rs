@@ -14,11 +14,15 @@ use crate::limits::Limits;
 use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::Transport;
+use crate::warnings::Limited;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Connections that cannot be registered with the poll.
+static UNWATCHED: Limited = Limited::new();
 
 /// All clients of one loop.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub struct Scheduler<T, G> {
     loan: Loan,
     date: DateLine,
     draining: bool,
+    /// How far the clock of the deadlines is behind the real one.
+    behind: Duration,
     limits: Arc<Limits>,
 }
 
@@ -63,8 +69,14 @@ impl<T: Transport, G> Scheduler<T, G> {
             loan: Loan::new(&limits),
             date: DateLine::default(),
             draining: false,
+            behind: Duration::ZERO,
             limits,
         }
+    }
+
+    /// The loop did not look at its sockets for this long, so no deadline comes nearer by it.
+    pub fn stalled(&mut self, time: Duration) {
+        self.behind += time;
     }
 
     /// How many connections are open.
@@ -87,7 +99,7 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// that is answered and gone by then, it would have been in vain.
     /// Returns its key.
     pub fn admit(&mut self, transport: T, guest: G, now: Now) -> usize {
-        let connection = Connection::new(self.limits.clone(), now.instant);
+        let connection = Connection::new(self.limits.clone(), self.time(now));
         let deadline = connection.deadline();
         let client = Client {
             connection,
@@ -115,7 +127,9 @@ impl<T: Transport, G> Scheduler<T, G> {
             if client.connection.ending().is_none()
                 && let Err(error) = register(&mut client.transport, key)
             {
-                log::warn!("cannot register a connection: {error}");
+                UNWATCHED.warn(format_args!(
+                    "a connection is lost, as the poll cannot watch it: {error}"
+                ));
                 client.connection.failed(error.kind());
                 // Its next turn is its end.
                 self.enqueue(key);
@@ -133,38 +147,46 @@ impl<T: Transport, G> Scheduler<T, G> {
             .map(|slot| &mut slot.client.transport)
     }
 
-    /// Serves each client that is runnable now, once, within its budget.
+    /// Serves each client that is runnable now, once, within its budget; then judges the deadlines
+    /// that have passed.
     pub fn turn<S: Service<Guest = G>>(&mut self, service: &mut S, now: Now) {
-        self.expire(now);
         for _ in 0..self.runnable.len() {
             let Some(key) = self.runnable.pop_front() else {
                 break;
             };
-            let Some(slot) = self.slots.get_mut(key) else {
-                continue;
-            };
-            slot.is_queued = false;
-            let mut visit = Visit {
-                now,
-                date: self.date.at(now.wall),
-                draining: self.draining,
-                limits: &self.limits,
-                loan: &mut self.loan,
-            };
-            let pause = pump_guarded(&mut slot.client, service, &mut visit);
-            let connection = &mut slot.client.connection;
-            let drains = self.draining && pause == Pause::Blocked;
-            let has_a_step = pause == Pause::Yielded || (drains && connection.drain(now.instant));
-            if connection.ending().is_some() {
-                self.ended.push(key);
-                continue;
-            }
-            let deadline = connection.deadline();
-            if has_a_step {
-                self.enqueue(key);
-            }
-            self.timers.schedule(key, deadline);
+            self.visit(key, service, now);
         }
+        self.expire(service, now);
+    }
+
+    fn visit<S: Service<Guest = G>>(&mut self, key: usize, service: &mut S, now: Now) {
+        let time = self.time(now);
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        slot.is_queued = false;
+        let mut visit = Visit {
+            now,
+            time,
+            date: self.date.at(now.wall),
+            draining: self.draining,
+            limits: &self.limits,
+            loan: &mut self.loan,
+        };
+        let pause = pump_guarded(&mut slot.client, service, &mut visit);
+        let connection = &mut slot.client.connection;
+        if connection.ending().is_some() {
+            self.ended.push(key);
+            return;
+        }
+        if self.draining {
+            connection.drain(time);
+        }
+        let deadline = connection.deadline();
+        if pause == Pause::Yielded {
+            self.enqueue(key);
+        }
+        self.timers.schedule(key, deadline);
     }
 
     /// Frees the slots that ended, and hands each socket to `release`. Returns how many.
@@ -196,15 +218,30 @@ impl<T: Transport, G> Scheduler<T, G> {
         }
         self.timers
             .next()
-            .map(|next| next.saturating_duration_since(now.instant))
+            .map(|next| next.saturating_duration_since(self.time(now)))
     }
 
-    /// The server is stopping: idle connections close, each other one with its next response.
-    /// Everyone runs once more first: a request that has arrived is not idleness.
+    /// The server is stopping: idle connections close soon ([`Connection::drain`]), each other one
+    /// with its next response. The kernel is asked about each connection once more first: a request
+    /// that has arrived is not idleness, and not every event needs to have been told by now.
     pub fn drain(&mut self) {
         self.draining = true;
+        self.look_at_all();
+    }
+
+    /// Each connection will run in the coming turn, and ask the kernel what has arrived.
+    pub fn look_at_all(&mut self) {
         let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
-        keys.into_iter().for_each(|key| self.enqueue(key));
+        for key in keys {
+            self.look_at(key);
+        }
+    }
+
+    fn look_at(&mut self, key: usize) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.client.transport.look_again();
+        }
+        self.enqueue(key);
     }
 
     /// Ends every connection, whatever it is doing. Returns how many had not ended yet.
@@ -225,54 +262,99 @@ impl<T: Transport, G> Scheduler<T, G> {
     }
 
     /// Closes connections that have been idle longest, to make room: one, and one more for every
-    /// thousand open, so that looking for them is paid for. Returns how many.
-    pub fn evict(&mut self, now: Now) -> usize {
+    /// thousand open, so that looking for them is paid for. Each is asked once more whether a
+    /// request has arrived, which is then answered. Returns how many were closed.
+    pub fn evict<S: Service<Guest = G>>(&mut self, service: &mut S, now: Now) -> usize {
+        let time = self.time(now);
         let most = 1 + self.slots.len() / 1024;
         let mut idle: Vec<_> = (self.slots.iter())
-            .filter(|(_, slot)| slot.client.connection.is_settled(now.instant) && !slot.is_queued)
+            .filter(|(_, slot)| slot.client.connection.is_settled(time) && !slot.is_queued)
             // While idle, the deadline tells since when.
             .map(|(key, slot)| (slot.client.connection.deadline(), key))
             .collect();
         idle.sort_unstable();
-        idle.truncate(most);
-        for (_, key) in &idle {
-            self.end(*key, Ending::Evicted);
-        }
-        idle.len()
-    }
-
-    /// Who has reached his deadline runs: a late request is answered, the others are over. A
-    /// bounded number, so that ten thousand idle connections may all expire at once.
-    fn expire(&mut self, now: Now) {
-        for _ in 0..self.limits.expiries_per_turn {
-            let Some(key) = self.timers.expired(now.instant) else {
+        let mut count = 0;
+        for (_, key) in idle.into_iter().take(self.limits.expiries_per_turn) {
+            self.visit_anew(key, service, now);
+            if let Some(slot) = self.slots.get_mut(key)
+                && slot.client.connection.is_settled(time)
+                && !slot.is_queued
+            {
+                slot.client.connection.end(Ending::Evicted);
+                self.ended.push(key);
+                count += 1;
+            }
+            if count == most {
                 break;
-            };
-            let Some(slot) = self.slots.get_mut(key) else {
-                continue;
-            };
-            slot.client.connection.expired(now.instant);
-            let deadline = slot.client.connection.deadline();
-            if deadline <= now.instant {
-                self.enqueue(key);
-            } else {
-                // The entry was older than the deadline, which has moved since.
-                self.timers.schedule(key, deadline);
             }
         }
+        count
+    }
+
+    /// Judges the connections whose deadline has passed: a late request is answered with 408, the
+    /// others are over. First each of them runs, and asks the kernel what has arrived and what it
+    /// takes: the loop may have been late, and not every event needs to have been told by now. So
+    /// one that goes on has a later deadline, and one that has used up its budget is judged in a
+    /// later turn. A bounded number, so that ten thousand idle connections may all expire at once.
+    fn expire<S: Service<Guest = G>>(&mut self, service: &mut S, now: Now) {
+        let time = self.time(now);
+        let mut budget = self.limits.expiries_per_turn;
+        let mut postponed = Vec::new();
+        while budget > 0
+            && let Some(key) = self.timers.expired(time)
+        {
+            let Some(slot) = self.slots.get(key) else {
+                continue;
+            };
+            if slot.is_queued {
+                postponed.push(key);
+                continue;
+            }
+            let connection = &slot.client.connection;
+            if connection.ending().is_some() {
+                continue;
+            }
+            budget -= 1;
+            let deadline = connection.deadline();
+            if deadline > time {
+                // The entry was older than the deadline, which has moved since.
+                self.timers.schedule(key, deadline);
+                continue;
+            }
+            self.visit_anew(key, service, now);
+            if let Some(slot) = self.slots.get_mut(key)
+                && !slot.is_queued
+                && slot.client.connection.ending().is_none()
+                && slot.client.connection.deadline() <= time
+            {
+                slot.client.connection.expired(time);
+                self.visit(key, service, now);
+            }
+        }
+        for key in postponed {
+            if let Some(slot) = self.slots.get(key) {
+                self.timers.schedule(key, slot.client.connection.deadline());
+            }
+        }
+    }
+
+    /// Serves a client that is not queued, and lets it ask the kernel what has arrived.
+    fn visit_anew<S: Service<Guest = G>>(&mut self, key: usize, service: &mut S, now: Now) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.client.transport.look_again();
+        }
+        self.visit(key, service, now);
+    }
+
+    /// The time by the clock of the deadlines.
+    fn time(&self, now: Now) -> Instant {
+        now.instant - self.behind
     }
 
     fn enqueue(&mut self, key: usize) {
         if let Some(slot) = self.slots.get_mut(key).filter(|slot| !slot.is_queued) {
             slot.is_queued = true;
             self.runnable.push_back(key);
-        }
-    }
-
-    fn end(&mut self, key: usize, ending: Ending) {
-        if let Some(slot) = self.slots.get_mut(key) {
-            slot.client.connection.end(ending);
-            self.ended.push(key);
         }
     }
 

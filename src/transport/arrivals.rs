@@ -18,13 +18,13 @@ pub struct Announced {
     pub beyond_short: bool,
 }
 
-/// What is known of the bytes that wait in a socket.
+/// What is known of the bytes that wait in a socket. The default is that of a TCP socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Arrivals {
     /// The last receive found nothing, or did not fill its room, and no event has told of anything
     /// new since: the next one would only say "would block", and need not be asked.
     drained: bool,
-    /// An event was `beyond_short`, once and for all.
+    /// An event was `beyond_short`, or the socket is not of TCP, once and for all.
     short_proves_nothing: bool,
 }
 
@@ -39,12 +39,27 @@ const SHORT_MEANS_DRAINED: bool = cfg!(any(
 ));
 
 impl Arrivals {
+    /// Those of a socket whose receive may stop between two messages, although more has arrived. In
+    /// a unix socket it stops after descriptors (SCM_RIGHTS), at another sender's credentials
+    /// (SCM_CREDENTIALS) and at an urgent byte (unix(7)); of other protocols nothing is known.
+    pub fn of_messages() -> Self {
+        Self {
+            short_proves_nothing: true,
+            ..Self::default()
+        }
+    }
+
     /// An event came. One about room to write says nothing of what is to be read, and must not lead
     /// to a receive: after one that would block, mio's poll(2) selector announces that room
     /// again, and so on for ever.
     pub fn note(&mut self, announced: Announced) {
         self.short_proves_nothing |= announced.beyond_short;
         self.drained &= !(announced.beyond_short || announced.readable);
+    }
+
+    /// What was known is no longer to be relied on: the next receive asks the kernel.
+    pub fn forget(&mut self) {
+        self.drained = false;
     }
 
     /// Nothing has arrived since the socket was empty: a receive would block.

@@ -30,6 +30,10 @@ pub trait Transport {
     /// has told of more. Then a close does not turn into a reset.
     fn is_drained(&self) -> bool;
 
+    /// Forgets whether it is drained: the next receive asks the kernel. For a transport that always
+    /// asks there is nothing to do.
+    fn look_again(&mut self) {}
+
     /// Sends a part of `bytes`, at least one (send(2)). With `more`, a file follows at once and
     /// a packet that is not full may wait for it (MSG_MORE).
     ///

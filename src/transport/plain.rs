@@ -4,7 +4,8 @@ use super::{Announced, Arrivals, Transport, sendfile};
 use mio::Interest;
 use mio::event::Event;
 use mio::net::{TcpStream, UnixStream};
-use rustix::net::{SendFlags, send};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::Shutdown;
@@ -18,11 +19,13 @@ pub struct Socket {
     arrivals: Arrivals,
 }
 
-/// The two kinds of stream sockets.
+/// The kinds of stream sockets.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP.
     Tcp(TcpStream),
+    /// What is used in the same way, such as Multipath TCP.
+    Other(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
 }
@@ -35,10 +38,11 @@ impl Socket {
     /// A socket that was just accepted. That it sends small packets at once (TCP_NODELAY) it has
     /// from the socket that listens.
     pub fn new(stream: Stream) -> Self {
-        Self {
-            stream,
-            arrivals: Arrivals::default(),
-        }
+        let arrivals = match stream {
+            Stream::Tcp(_) => Arrivals::default(),
+            Stream::Other(_) | Stream::Unix(_) => Arrivals::of_messages(),
+        };
+        Self { stream, arrivals }
     }
 
     /// An event says that something may have changed.
@@ -63,7 +67,7 @@ impl Socket {
     /// What the poll registers.
     pub fn source(&mut self) -> &mut dyn mio::event::Source {
         match &mut self.stream {
-            Stream::Tcp(stream) => stream,
+            Stream::Tcp(stream) | Stream::Other(stream) => stream,
             Stream::Unix(stream) => stream,
         }
     }
@@ -71,14 +75,21 @@ impl Socket {
     /// Does `operation` on the descriptor in mio's way, so that readiness is kept track of.
     fn try_io(&self, operation: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.try_io(operation),
+            Stream::Tcp(stream) | Stream::Other(stream) => stream.try_io(operation),
             Stream::Unix(stream) => stream.try_io(operation),
         }
     }
 
+    /// Where a short receive proves nothing, a look (MSG_PEEK) does.
+    fn is_empty_although_short_proves_nothing(&self) -> bool {
+        let is_tcp = matches!(self.stream, Stream::Tcp(_));
+        let look = || recv(self.fd(), &mut [0], RecvFlags::PEEK);
+        !is_tcp && matches!(look(), Err(Errno::AGAIN))
+    }
+
     fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Tcp(stream) | Stream::Other(stream) => stream.as_fd(),
             Stream::Unix(stream) => stream.as_fd(),
         }
     }
@@ -108,7 +119,7 @@ impl Transport for Socket {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let received = match &mut self.stream {
-            Stream::Tcp(stream) => stream.read(room),
+            Stream::Tcp(stream) | Stream::Other(stream) => stream.read(room),
             Stream::Unix(stream) => stream.read(room),
         };
         self.arrivals.received(&received, room.len());
@@ -121,7 +132,11 @@ impl Transport for Socket {
     }
 
     fn is_drained(&self) -> bool {
-        self.arrivals.are_drained()
+        self.arrivals.are_drained() || self.is_empty_although_short_proves_nothing()
+    }
+
+    fn look_again(&mut self) {
+        self.arrivals.forget();
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
@@ -149,7 +164,7 @@ impl Transport for Socket {
 
     fn shutdown(&mut self) -> io::Result<()> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tcp(stream) | Stream::Other(stream) => stream.shutdown(Shutdown::Write),
             Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
     }

@@ -136,7 +136,11 @@ impl Watched {
     pub fn start(tool: Tool, root: &Path, options: &str) -> Self {
         let place = tempfile::tempdir().unwrap();
         let mut command = tool.command(&place.path().join("result"));
-        command.arg(env!("CARGO_BIN_EXE_oneloop")).args(["-p", "0"]);
+        // With deferred accepts it reads /proc/net/tcp as it stops, in as many pieces as there are
+        // sockets on this machine.
+        command
+            .arg(env!("CARGO_BIN_EXE_oneloop"))
+            .args(["-p", "0", "--no-defer-accept"]);
         command.args(options.split_whitespace()).arg(root);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(Stdio::null()).spawn().unwrap();

@@ -109,9 +109,19 @@ impl Client<UnixStream> {
     pub fn at(path: &Path) -> Self {
         let stream = UnixStream::connect(path).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::over(stream)
+    }
+
+    /// On a socket that is connected.
+    pub fn over(stream: UnixStream) -> Self {
         Self {
             reader: BufReader::new(stream),
         }
+    }
+
+    /// The socket.
+    pub fn unix_socket(&self) -> &UnixStream {
+        self.reader.get_ref()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ports, unix sockets, inherited sockets, and what is in the way of them.
 
-use crate::client::Client;
+use crate::client::{Client, get};
 use crate::process::{Launch, Server, eventually, site};
 use rustix::process::Signal;
 use std::fs;
@@ -255,4 +255,168 @@ fn a_descriptor_that_does_not_listen_is_an_error() {
         assert_eq!(status.code(), Some(1), "{said}");
         assert!(said.contains(says), "{said}");
     }
+}
+
+/// The access log has the order in which they were served. Red with listeners that are emptied one after
+/// the other.
+#[test]
+fn a_flood_at_one_address_holds_up_no_other() {
+    let root = small_site();
+    for model in ["reactor", "coroutine"] {
+        let place = tempfile::tempdir().unwrap();
+        let log = place.path().join("log");
+        let server = Launch::of(&root)
+            .with(&format!(
+                "--model {model} -b 127.0.0.1 -b 127.0.0.2 --log-file"
+            ))
+            .arg(&log)
+            .start();
+        let said = server.diagnostics();
+        let second = said.split("http://127.0.0.2:").nth(1).unwrap();
+        let port: u16 = second.split_once('/').unwrap().0.parse().unwrap();
+        server.freeze();
+        let mut flood: Vec<_> = (0..300)
+            .map(|_| Client::saying(&server, get("/small")))
+            .collect();
+        let mut other = Client::to(([127, 0, 0, 2], port).into());
+        other.send(get("/small?other"));
+        server.thaw();
+        assert_eq!(other.answer().body, b"small");
+        for client in &mut flood {
+            assert_eq!(client.answer().body, b"small");
+        }
+        let mut text = String::new();
+        eventually("all is logged", || {
+            text = fs::read_to_string(&log).unwrap();
+            text.lines().count() == 301
+        });
+        let at = text.lines().position(|line| line.contains("?other"));
+        assert!(at.unwrap() < 10, "{model}: it was number {at:?}");
+    }
+}
+
+/// What a client on a unix socket may send beside its bytes: a receive stops there although more has
+/// arrived, and no further event tells of that. Red where a short receive means that there is nothing.
+mod messages {
+    use super::*;
+    use rustix::net::{
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg, sockopt,
+    };
+    use std::io::IoSlice;
+    use std::mem::MaybeUninit;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, Stdio};
+
+    const FIRST: &[u8] = b"GET /small HTTP/1.1\r\n";
+    const SECOND: &[u8] = b"Host: test\r\n\r\n";
+
+    /// Sends with `tell` while the server stands still, and expects two answers.
+    fn answered(model: &str, tell: impl FnOnce(&UnixStream)) {
+        let root = small_site();
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        sockopt::set_socket_passcred(&listener, true).unwrap();
+        let server = Launch::of(&root)
+            .without_port()
+            .with(&format!("--model {model} -b fd:3"))
+            .stdin(OwnedFd::from(listener))
+            .after("exec 3<&0 0</dev/null")
+            .start();
+        let stream = UnixStream::connect(&path).unwrap();
+        stream
+            .set_read_timeout(Some(crate::process::PATIENCE))
+            .unwrap();
+        let mut client = Client::over(stream);
+        assert_eq!(client.ask("/small").body, b"small");
+        server.freeze();
+        tell(client.unix_socket());
+        server.thaw();
+        assert_eq!(client.answer().body, b"small", "{model}");
+        assert_eq!(client.ask("/small").body, b"small", "{model}");
+    }
+
+    fn all(stream: &UnixStream, bytes: &[u8]) {
+        assert_eq!(send(stream, bytes, SendFlags::empty()), Ok(bytes.len()));
+    }
+
+    #[test]
+    fn descriptors() {
+        for model in ["reactor", "coroutine"] {
+            answered(model, |stream| {
+                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+                let mut passed = SendAncillaryBuffer::new(&mut space);
+                let fds = [stream.as_fd()];
+                assert!(passed.push(SendAncillaryMessage::ScmRights(&fds)));
+                let sent = sendmsg(
+                    stream,
+                    &[IoSlice::new(FIRST)],
+                    &mut passed,
+                    SendFlags::empty(),
+                );
+                assert_eq!(sent, Ok(FIRST.len()));
+                all(stream, SECOND);
+            });
+        }
+    }
+
+    /// Of two processes.
+    #[test]
+    fn credentials() {
+        for model in ["reactor", "coroutine"] {
+            answered(model, |stream| {
+                all(stream, FIRST);
+                let other = Command::new("printf")
+                    .arg(
+                        str::from_utf8(SECOND)
+                            .unwrap()
+                            .replace('\r', "\\r")
+                            .replace('\n', "\\n"),
+                    )
+                    .stdout(Stdio::from(OwnedFd::from(stream.try_clone().unwrap())))
+                    .status();
+                assert!(other.unwrap().success());
+            });
+        }
+    }
+
+    /// A byte of which HTTP knows nothing: it is left out, as with TCP.
+    #[test]
+    fn an_urgent_byte() {
+        for model in ["reactor", "coroutine"] {
+            answered(model, |stream| {
+                all(stream, FIRST);
+                match send(stream, b"!", SendFlags::OOB) {
+                    Ok(_) => {}
+                    Err(error) => crate::process::skipped(&format!("no urgent data: {error}")),
+                }
+                all(stream, SECOND);
+            });
+        }
+    }
+}
+
+/// What Go's net.Listen makes. Red with a socket that is refused.
+#[test]
+fn an_inherited_socket_of_multipath_tcp_is_served() {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with};
+    let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, Some(ipproto::MPTCP));
+    let Ok(socket) = socket else {
+        return crate::process::skipped("the kernel has no Multipath TCP");
+    };
+    let address = std::net::SocketAddrV4::new([127, 0, 0, 1].into(), 0);
+    bind(&socket, &address).unwrap();
+    listen(&socket, 16).unwrap();
+    let root = small_site();
+    let server = inheriting(root.path(), socket);
+    let mut client = Client::of(&server);
+    for _ in 0..3 {
+        assert_eq!(client.ask("/small").body, b"small");
+    }
+    client.send(&get("/small")[..9]);
+    assert!(client.hears_nothing());
+    client.send(&get("/small")[9..]);
+    assert_eq!(client.answer().body, b"small");
 }

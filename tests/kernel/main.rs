@@ -8,6 +8,8 @@
 //! - `files`: a tree that changes while it is served, and what is in it that is no file
 //! - `listening`: ports, unix sockets, inherited sockets, and what is in the way of them
 //! - `logs`: readers of the log that are slow, gone, or moved
+//! - `restart`: no request fails when a server takes over the socket of another
+//! - `stalls`: the server is away past a deadline
 //! - `stopping`: the end of the server
 //! - `turns`: what the loop asks of the kernel, and how often
 //! - `volumes`: what is mounted below the root
@@ -15,6 +17,7 @@
 //!
 //! Much of it is looked up in /proc, so it is tested on Linux.
 #![cfg(target_os = "linux")]
+#![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
 mod client;
 mod closing;
@@ -26,6 +29,8 @@ mod logs;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "the other test programs use the rest")]
 mod process;
+mod restart;
+mod stalls;
 mod stopping;
 mod turns;
 mod volumes;

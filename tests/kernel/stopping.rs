@@ -116,6 +116,51 @@ fn who_asks_on_an_idle_connection_just_before_sigterm_is_answered() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+/// The kernel holds it back, as it has sent nothing (TCP_DEFER_ACCEPT): the server goes on accepting for
+/// as long as that can be. Red with a listening socket that is closed at once.
+#[test]
+fn who_has_connected_before_sigterm_and_asks_after_it_is_answered() {
+    let root = large_site();
+    for model in ["reactor", "coroutine"] {
+        let mut server = Launch::of(&root)
+            .with(&format!("--grace 600 --model {model}"))
+            .start();
+        let (mut asks, mut silent) = (Client::of(&server), Client::of(&server));
+        server.signal(Signal::TERM);
+        assert!(asks.hears_nothing());
+        asks.send(get("/small"));
+        let answer = asks.answer();
+        assert_eq!(answer.body, b"small", "{model}");
+        assert_eq!(answer.field("Connection"), Some("close"));
+        asks.expect_end();
+        silent.expect_end();
+        drop(asks);
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
+/// In the moment of the stop a request may be on its way. Red with idle connections that are closed at
+/// once, and with a half-close.
+#[test]
+fn who_was_just_answered_may_ask_once_more_while_the_server_stops() {
+    let root = large_site();
+    for model in ["reactor", "coroutine"] {
+        let mut server = Launch::of(&root)
+            .with(&format!("--grace 600 --no-defer-accept --model {model}"))
+            .start();
+        let mut client = Client::of(&server);
+        assert_eq!(client.ask("/small").status(), 200);
+        server.signal(Signal::TERM);
+        assert!(client.hears_nothing());
+        let answer = client.ask("/small");
+        assert_eq!(answer.body, b"small", "{model}");
+        assert_eq!(answer.field("Connection"), Some("close"));
+        client.expect_end();
+        drop(client);
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
 /// Red with `cut_if_overdue` doing nothing.
 #[test]
 fn when_the_grace_is_over_everybody_is_cut() {

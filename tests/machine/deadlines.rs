@@ -1,6 +1,6 @@
 //! How long who may take.
 
-use crate::wire::Take;
+use crate::wire::{Call, Peer, Take};
 use crate::{GET, House, OK, get, seconds};
 use std::time::Duration;
 
@@ -167,6 +167,91 @@ fn a_peer_that_goes_on_sending_is_left_after_a_total_of_time() {
     assert!(!peer.is_closed());
     house.wait(MILLISECOND);
     assert!(peer.is_closed() && !peer.is_aborted());
+}
+
+/// The loop comes back after this time, in which the peer did something that no event tells of.
+fn come_back(house: &mut House, peer: &Peer, after: Duration) {
+    assert!(peer.has_news(), "taken for told");
+    house.wait(after);
+}
+
+#[test]
+fn what_has_arrived_comes_before_every_deadline() {
+    let mut house = House::new();
+    let (idle, head, other) = (
+        house.connect(""),
+        house.connect(&GET[..9]),
+        house.connect(""),
+    );
+    house.run();
+    idle.sends(GET);
+    head.sends(&GET[9..]);
+    other.sends(&GET[..9]);
+    house
+        .peers
+        .iter()
+        .for_each(|(_, peer)| assert!(peer.has_news(), "taken for told"));
+    house.wait(seconds(100));
+    assert_eq!((idle.reads(), head.reads()), (OK.into(), OK.into()));
+    other.sends(&GET[9..]);
+    come_back(&mut house, &other, seconds(20));
+    assert_eq!(
+        other.reads(),
+        OK,
+        "its time began when its first bytes were seen"
+    );
+}
+
+#[test]
+fn what_the_peer_takes_comes_before_its_deadline() {
+    let mut house = House::new();
+    let peer = house.connect(get("/file"));
+    peer.takes([Take::Some(1000), Take::Some(40_000), Take::Nothing]);
+    house.run();
+    peer.takes([Take::Some(100), Take::Nothing]);
+    come_back(&mut house, &peer, seconds(61));
+    assert!(!peer.is_closed());
+    house.wait(seconds(60));
+    assert!(peer.is_closed() && peer.is_aborted());
+}
+
+#[test]
+fn what_is_still_to_be_dropped_comes_before_the_deadline() {
+    let mut house = House::with(|limits| limits.read_per_turn = 10);
+    let peer = house.connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\n");
+    house.run();
+    assert!(peer.is_shut());
+    peer.sends([b'x'; 95]);
+    peer.closes();
+    come_back(&mut house, &peer, seconds(11));
+    assert!(peer.is_closed() && !peer.is_aborted());
+    let drops = peer.calls().into_iter().rev();
+    let drops = drops.take_while(|call| *call != Call::Shutdown).count();
+    assert!(drops > 9, "nothing lies unread: {drops} receives");
+}
+
+#[test]
+fn no_time_runs_while_the_loop_does_not_look() {
+    let mut house = House::new();
+    let head = house.connect("GET");
+    let slow = house.connect(get("/file"));
+    slow.takes([Take::Some(1000), Take::Nothing]);
+    let linger = house.connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\n");
+    let idle = house.connect("");
+    house.run();
+    house.wait(seconds(5));
+    house.scheduler.stalled(seconds(1000));
+    house.wait(seconds(1000));
+    for peer in [&head, &slow, &linger, &idle] {
+        assert!(!peer.is_closed());
+    }
+    assert_eq!(house.scheduler.rest(house.now), Some(seconds(5)));
+    house.wait(seconds(5));
+    assert!(linger.is_closed());
+    house.wait(seconds(10));
+    assert_eq!(head.reads(), TIMEOUT);
+    house.wait(seconds(40));
+    assert!(slow.is_closed() && slow.is_aborted() && idle.is_closed());
 }
 
 #[test]

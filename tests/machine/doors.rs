@@ -100,6 +100,53 @@ fn five_hundred_that_one_event_announced_are_all_accepted_a_share_each_turn() {
 }
 
 #[test]
+fn a_flood_at_one_door_holds_up_no_other() {
+    let now = Now::read();
+    let most = Limits::default().accepts_per_turn as u32;
+    let flood = crowd(10 * most);
+    let few = door((0..most / 2).map(|nth| Ok(1000 * most + nth)));
+    for doors in [[flood, few], [crowd(most / 2), crowd(10 * most)]] {
+        let mut listeners = Listeners::new(doors);
+        let (accepted, _) = accept(&mut listeners, 10_000, now);
+        let of_the_first = accepted.iter().filter(|one| **one < 1000 * most).count();
+        assert_eq!(accepted.len(), most as usize);
+        assert!(of_the_first == most as usize / 2 || of_the_first == most as usize);
+    }
+}
+
+#[test]
+fn where_few_are_accepted_the_next_door_has_its_turn_in_the_next() {
+    let now = Now::read();
+    let limits = Limits {
+        accepts_per_turn: 1,
+        ..Limits::default()
+    };
+    let mut listeners = Listeners::new([crowd(9), door([Ok(70), Ok(71)]), door([Ok(80)])]);
+    let mut accepted = Vec::new();
+    for _ in 0..6 {
+        listeners.accept(99, &limits, now, |one| accepted.push(one));
+    }
+    assert_eq!(accepted, [0, 70, 80, 1, 71]);
+    for _ in 0..3 {
+        listeners.accept(99, &limits, now, |one| accepted.push(one));
+    }
+    assert_eq!(accepted, [0, 70, 80, 1, 71, 2, 3]);
+}
+
+#[test]
+fn who_finds_no_room_at_one_door_does_not_keep_the_others_from_theirs() {
+    let now = Now::read();
+    let mut listeners = Listeners::new([crowd(9), door([Ok(70), Ok(71)])]);
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        let (accepted, stopped) = accept(&mut listeners, 1, now);
+        assert!(matches!(stopped, Stopped::Full));
+        all.extend(accepted);
+    }
+    assert_eq!(all, [0, 70, 1, 71]);
+}
+
+#[test]
 fn an_event_wakes_a_door_at_which_nobody_waited() {
     let now = Now::read();
     let mut listeners = Listeners::new([crowd(0), door([Err(Errno::AGAIN), Ok(7)])]);

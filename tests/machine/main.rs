@@ -134,6 +134,11 @@ impl House {
         count
     }
 
+    /// Closes idle connections to make room; returns how many.
+    fn evict(&mut self) -> usize {
+        self.scheduler.evict(&mut self.desk, self.now)
+    }
+
     /// Turns until nobody can move: then the loop would sleep.
     fn run(&mut self) {
         for _ in 0..1_000_000 {

@@ -172,7 +172,7 @@ fn the_one_who_has_been_idle_longest_makes_room() {
     peers[0].sends(GET);
     house.run();
     house.wait(seconds(2));
-    assert_eq!(house.scheduler.evict(house.now), 1);
+    assert_eq!(house.evict(), 1);
     assert_eq!(house.reap(), 1);
     let closed: Vec<_> = peers.iter().map(|peer| peer.is_closed()).collect();
     assert_eq!(closed, [false, true, false, false]);
@@ -191,13 +191,13 @@ fn the_young_and_the_busy_do_not_make_room() {
     let young = house.connect("");
     house.run();
     house.now.instant += seconds(1) / 2;
-    assert_eq!(house.scheduler.evict(house.now), 0);
+    assert_eq!(house.evict(), 0);
     house.run();
     for peer in [&sending, &asking, &lingering, &young] {
         assert!(!peer.is_closed());
     }
     house.now.instant += seconds(1) / 2;
-    assert_eq!(house.scheduler.evict(house.now), 1);
+    assert_eq!(house.evict(), 1);
     house.run();
     assert!(young.is_closed());
 }
@@ -209,9 +209,22 @@ fn one_whose_request_has_just_been_announced_does_not_make_room() {
     house.wait(seconds(5));
     peer.sends(GET);
     house.note();
-    assert_eq!(house.scheduler.evict(house.now), 0);
+    assert_eq!(house.evict(), 0);
     house.run();
     assert_eq!(peer.reads(), OK);
+}
+
+#[test]
+fn one_whose_request_lies_unread_does_not_make_room_although_no_event_has_told_of_it() {
+    let mut house = House::new();
+    let (asks, silent) = (house.connect(""), house.connect(""));
+    house.wait(seconds(5));
+    asks.sends(GET);
+    assert!(asks.has_news(), "taken for told");
+    assert_eq!(house.evict(), 1);
+    house.run();
+    assert_eq!(asks.reads(), OK);
+    assert!(silent.is_closed() && !asks.is_closed());
 }
 
 #[test]
@@ -220,7 +233,7 @@ fn more_make_room_where_there_are_many() {
     (0..2048).for_each(|_| drop(house.connect("")));
     house.run();
     house.wait(seconds(5));
-    assert_eq!(house.scheduler.evict(house.now), 3);
+    assert_eq!(house.evict(), 3);
     house.run();
     assert_eq!(house.scheduler.len(), 2045);
 }

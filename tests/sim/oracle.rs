@@ -3,7 +3,7 @@
 
 use crate::faults::Call;
 use crate::line::Line;
-use crate::plan::{MILLI, Micros};
+use crate::plan::{MILLI, Micros, Plan};
 use crate::proofreader::Standing;
 use crate::world::World;
 use oneloop::limits::Limits;
@@ -23,6 +23,8 @@ pub struct Seen {
     // In this turn.
     pub noted: bool,
     pub visited: bool,
+    /// It was asked once more what has arrived, which is a visit of its own.
+    pub looks: u64,
     /// A call for it was not refused.
     pub progressed: bool,
     read: usize,
@@ -39,7 +41,7 @@ pub struct Seen {
     was_visited: bool,
     /// Responses that the service has given in all.
     answered: usize,
-    /// When anything of a response last moved, and when it began.
+    /// When, on the peers' clock, anything of a response last moved, and when it began.
     progress: Micros,
     began: Micros,
     written_since: u64,
@@ -56,6 +58,57 @@ enum Phase {
     Head,
     Reply,
     Linger,
+}
+
+/// When the server did not look at its sockets, and for how long. No peer's time runs meanwhile,
+/// but for the longest step that counts.
+#[derive(Debug)]
+pub struct Away {
+    times: Vec<(Micros, Micros)>,
+    pub longest_step: Micros,
+    /// How long it was away in this iteration.
+    pub latest: Micros,
+}
+
+impl Away {
+    pub fn new(plan: &Plan) -> Self {
+        let limits = plan.limits.limits(1);
+        let timeouts = [
+            limits.header_timeout,
+            limits.idle_timeout,
+            limits.send_timeout,
+            limits.linger_timeout,
+        ];
+        let shortest = timeouts.into_iter().min().unwrap_or_default();
+        Self {
+            times: Vec::new(),
+            longest_step: micros(shortest) / 4,
+            latest: 0,
+        }
+    }
+
+    pub fn add(&mut self, since: Micros, length: Micros) {
+        let length = length.saturating_sub(self.longest_step);
+        self.times.push((since, length));
+    }
+
+    pub fn total(&self) -> Micros {
+        self.times.iter().map(|(_, length)| length).sum()
+    }
+
+    /// The peers' clock.
+    fn clock(&self, now: Micros) -> Micros {
+        let before = self.times.iter().filter(|(at, _)| *at < now);
+        now - before
+            .map(|(at, length)| *length.min(&(now - at)))
+            .sum::<Micros>()
+    }
+
+    /// When so much time has passed for the peers since then.
+    fn after(&self, since: Micros, time: Micros) -> Micros {
+        let times = self.times.iter().filter(|(at, _)| *at >= since);
+        since + time + times.map(|(_, length)| length).sum::<Micros>()
+    }
 }
 
 impl Seen {
@@ -123,13 +176,14 @@ impl World {
                 if line.seen.due && !is_visited {
                     broken.push("was runnable, and not served".into());
                 }
-                line.note_time(now, slices);
+                line.note_time(now, slices, &self.away);
             }
             line.seen.end_turn(is_visited);
             for what in broken {
                 self.accuse(format!("line {id}: {what}"));
             }
         }
+        self.away.latest = 0;
         self.check_deadlines(limits);
         let broken: Vec<_> = self.house_broken(limits).collect();
         broken.into_iter().for_each(|what| self.accuse(what));
@@ -140,14 +194,17 @@ impl World {
     /// the turn may have done nothing about it.
     fn check_deadlines(&mut self, limits: &Limits) {
         let (now, stopping) = (self.now, self.stopped_at);
-        let slack = SLACK + (self.lines.len() / limits.expiries_per_turn) as Micros * TURN;
+        let acting = (self.lines.len() / limits.expiries_per_turn) as Micros * TURN;
+        // What passed while it was away is judged in this turn.
+        let slack = SLACK + acting + self.away.latest;
         let open = self
             .lines
             .iter()
             .enumerate()
             .filter(|(_, line)| line.is_open());
         let late = open.filter_map(|(id, line)| {
-            let what = line.deadline_broken(now.saturating_sub(slack), stopping, limits)?;
+            let now = now.saturating_sub(slack);
+            let what = line.deadline_broken(now, stopping, limits, &self.away)?;
             Some(format!("line {id}: {what}"))
         });
         let mut broken: Vec<String> = late.collect();
@@ -177,7 +234,7 @@ impl World {
     /// nothing is owed.
     pub fn may_shut(&self, id: usize) -> bool {
         let line = &self.lines[id];
-        line.matcher.is_over() || (self.stopped_at.is_some() && line.phase() == Phase::Idle)
+        line.matcher.is_over()
     }
 
     /// What a connection keeps between two turns.
@@ -197,9 +254,42 @@ impl World {
             Some((Phase::Head, _, since)) => since,
             _ => self.now,
         };
-        if self.now < since + micros(limits.header_timeout) {
+        if self.now < self.away.after(since, micros(limits.header_timeout)) {
             self.accuse(format!(
                 "line {id}: 408 before its time, head since {since}"
+            ));
+        }
+        if self.lines[id].has_unread() {
+            self.accuse(format!("line {id}: 408 before what had arrived was read"));
+        }
+    }
+
+    /// Somebody was accepted at a door: is it time for the others, too?
+    pub fn judge_order(&mut self, door: usize) {
+        let most = self.limits().accepts_per_turn;
+        let mut broken = Vec::new();
+        for (nth, other) in self.doors.iter_mut().enumerate() {
+            if other.waiting.is_empty() || other.edge || nth == door {
+                continue;
+            }
+            other.passed_over += 1;
+            if other.passed_over > most {
+                broken.push(format!(
+                    "door {nth}: somebody waits for longer than a turn while door {door} is served"
+                ));
+            }
+        }
+        broken.into_iter().for_each(|what| self.accuse(what));
+    }
+
+    /// Somebody connects: may the door be closed already?
+    pub fn judge_refusal(&mut self, id: usize) {
+        let held_back = micros(self.limits().held_back);
+        let is_early = |stop: Micros| self.now + SLACK < stop + held_back;
+        let is_early = self.plan.holds_back && self.stopped_at.is_some_and(is_early);
+        if is_early && !self.door_open && !self.is_cut() {
+            self.accuse(format!(
+                "line {id}: the door is closed, but the kernel held it back"
             ));
         }
     }
@@ -225,10 +315,11 @@ impl World {
             {
                 "closed without an answer"
             }
-            (false, Standing::Between)
-                if !self.is_cut() && line.is_ignored(self.now, &self.limits()) =>
-            {
-                "closed for want of a request, although one had been announced"
+            (false, _) if line.is_ignored(&self.limits()) && !self.is_cut() => {
+                "closed before what had arrived was read"
+            }
+            (true, Standing::Within) if line.is_taking() && !self.is_cut() => {
+                "reset before what the peer takes was sent"
             }
             _ => return,
         };
@@ -249,20 +340,16 @@ impl World {
         let is_settled = now >= since + micros(limits.settling);
         let may = match now_phase {
             Phase::Idle if self.is_tight() || is_stopping => is_settled,
-            Phase::Idle => now >= since + micros(limits.idle_timeout),
+            Phase::Idle => now >= self.away.after(since, micros(limits.idle_timeout)),
             Phase::Head => false,
             Phase::Reply if line.matcher.standing() == Standing::Broken => true,
-            Phase::Reply => line.reply_is_due(now, since, &limits),
+            Phase::Reply => self.away.clock(now) >= line.reply_by(since, &limits, &self.away),
             // Without a farewell, where it would be in nobody's interest.
             Phase::Linger if line.has_said_all() => !line.knew_of_more,
             Phase::Linger => {
-                // Who was idle as the server stopped gets less.
-                let timeout = match is_stopping {
-                    true => limits.linger_timeout.min(limits.settling),
-                    false => limits.linger_timeout,
-                };
                 // It may have begun in the turn before.
-                now + MILLI >= since + micros(timeout) || line.received as u64 > limits.linger_bytes
+                let by = self.away.after(since, micros(limits.linger_timeout));
+                now + MILLI >= by || line.received as u64 > limits.linger_bytes
             }
         };
         (!may).then(|| format!("closed too early, {now_phase:?} since {since}"))
@@ -305,6 +392,7 @@ impl World {
 impl Seen {
     fn budget_broken(&self, limits: &Limits, slices: usize) -> Option<String> {
         let written = limits.written_per_turn as u64;
+        let visits = 1 + self.looks;
         let used = [
             ("bytes read", self.read as u64, limits.read_per_turn as u64),
             (
@@ -316,7 +404,9 @@ impl Seen {
             ("bytes of files", self.written_from_files, written),
             ("bytes written", self.written, written + BESIDES),
         ];
-        let beyond = used.into_iter().find(|(_, used, most)| used > most);
+        let beyond = used
+            .into_iter()
+            .find(|(_, used, most)| *used > most * visits);
         let most = limits.linger_bytes + limits.read_per_turn as u64;
         if self.lingered > most {
             let lingered = self.lingered;
@@ -330,6 +420,7 @@ impl Seen {
     fn end_turn(&mut self, is_visited: bool) {
         self.was_visited |= is_visited;
         self.noted = false;
+        self.looks = 0;
         self.visited = false;
         self.progressed = false;
         self.read = 0;
@@ -357,7 +448,7 @@ impl Line {
         }
     }
 
-    fn note_time(&mut self, now: Micros, slices: usize) {
+    fn note_time(&mut self, now: Micros, slices: usize, away: &Away) {
         let phase = self.phase();
         // What is dropped while lingering changes nothing.
         let asked = if phase == Phase::Linger {
@@ -366,14 +457,15 @@ impl Line {
             self.asked()
         };
         let seen = &mut self.seen;
+        let clock = away.clock(now);
         if seen.responses > 0 {
-            seen.began = now;
+            seen.began = clock;
         } else if slices > 0 && !seen.took_first {
             // It had taken all there was, and waited for the slice.
-            seen.began += now - seen.progress;
+            seen.began += clock - seen.progress;
         }
         if seen.written > 0 || seen.responses > 0 || slices > 0 {
-            seen.progress = now;
+            seen.progress = clock;
         }
         if seen
             .phase
@@ -383,28 +475,33 @@ impl Line {
         }
     }
 
-    /// The server closes it as idle, although it was told in this very turn that there is something
-    /// to receive; and its time is not over.
-    fn is_ignored(&self, now: Micros, limits: &Limits) -> bool {
-        let Some((Phase::Idle, _, since)) = self.seen.phase else {
-            return false;
+    /// Bytes of the peer have arrived that the server has not read, and could.
+    fn has_unread(&self) -> bool {
+        self.can_receive() && self.arrived > self.received
+    }
+
+    /// The server closes it although it could still read something: what has arrived comes before
+    /// the deadlines, and before making room.
+    fn is_ignored(&self, limits: &Limits) -> bool {
+        let is_reading = match self.seen.phase {
+            Some((Phase::Idle | Phase::Head, ..)) => !self.matcher.is_over(),
+            Some((Phase::Linger, ..)) => self.shut && self.seen.lingered <= limits.linger_bytes,
+            _ => false,
         };
-        let is_late = now >= since + micros(limits.idle_timeout);
-        let is_there = self.can_receive() && self.arrived > self.received;
-        let is_ended = self.failed || self.reset || self.matcher.is_over();
-        self.seen.noted && is_there && !is_late && !is_ended
+        is_reading && self.has_unread() && !self.failed && !self.reset
     }
 
-    /// The peer has taken nothing, or too little, for so long.
-    fn reply_is_due(&self, now: Micros, since: Micros, limits: &Limits) -> bool {
-        now >= self.reply_by(since, limits)
+    /// The server resets it in the middle of a response, although it could send more of that.
+    fn is_taking(&self) -> bool {
+        self.can_send() && !self.failed && !self.reset
     }
 
-    fn reply_by(&self, since: Micros, limits: &Limits) -> Micros {
+    /// By when, on the peers' clock, it has taken nothing, or too little, for too long.
+    fn reply_by(&self, since: Micros, limits: &Limits, away: &Away) -> Micros {
         let stall = micros(limits.send_timeout);
         let earned = self.seen.written_since / u64::from(limits.min_send_rate);
         let overdue = self.seen.began + stall + earned * 1_000_000;
-        overdue.min(self.seen.progress.max(since) + stall)
+        overdue.min(self.seen.progress.max(away.clock(since)) + stall)
     }
 
     /// Whether its time was over at `now`, which is a little before the present.
@@ -413,23 +510,28 @@ impl Line {
         now: Micros,
         stopping: Option<Micros>,
         limits: &Limits,
+        away: &Away,
     ) -> Option<String> {
         let (phase, _, since) = self.seen.phase?;
-        let by = match phase {
-            Phase::Idle => {
-                let stop = stopping.map(|stopping| stopping.max(since));
-                stop.unwrap_or(since + micros(limits.idle_timeout))
-            }
-            Phase::Head => since + micros(limits.header_timeout),
-            Phase::Linger => since + micros(limits.linger_timeout),
+        let settling = micros(limits.settling);
+        let by = match (phase, stopping) {
+            // An idle one closes as the server stops, and one that was not idle for long a second later.
+            (Phase::Idle, Some(stop)) if away.after(since, settling + MILLI) <= stop => stop,
+            (Phase::Idle, Some(stop)) => away.after(stop.max(since), settling),
+            (Phase::Idle, None) => away.after(since, micros(limits.idle_timeout)),
+            (Phase::Head, _) => away.after(since, micros(limits.header_timeout)),
+            (Phase::Linger, _) => away.after(since, micros(limits.linger_timeout)),
             // The time of a stream stands still until its next slice is made, a turn later.
-            Phase::Reply => self.reply_by(since, limits) + 2 * TURN,
+            (Phase::Reply, _) => {
+                let is_late = away.clock(now) > self.reply_by(since, limits, away) + 2 * TURN;
+                if is_late { 0 } else { now }
+            }
         };
         let last = self.tried.map(|(call, _): (Call, bool)| call);
         (now > by).then(|| format!("{phase:?} since {since}, still open; last: {last:?}"))
     }
 }
 
-fn micros(time: Duration) -> Micros {
+pub fn micros(time: Duration) -> Micros {
     time.as_micros() as u64
 }

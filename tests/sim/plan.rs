@@ -33,8 +33,25 @@ pub struct Plan {
     pub stops: Vec<Micros>,
     /// Files that become shorter: which, when, and to how many bytes.
     pub shrinks: Vec<(usize, Micros, u64)>,
+    /// When the server does not look at its sockets, for how long, and why.
+    pub stalls: Vec<(Micros, Micros, Stall)>,
+    /// Listening sockets.
+    pub doors: usize,
+    /// The kernel may hold connections back when the server is told to stop.
+    pub holds_back: bool,
     /// The real site answers, from these files.
     pub site: Option<Files>,
+}
+
+/// Why the server does not look at its sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stall {
+    /// It works: a slow disk, a slow handler.
+    Works,
+    /// It is stopped in the poll, which comes back interrupted (signal(7)).
+    Stopped,
+    /// It is not scheduled after the poll: the machine is busy, or was suspended.
+    Late,
 }
 
 /// How readiness is announced. The same plan has the same outcome under each.
@@ -329,6 +346,9 @@ impl Plan {
             send_buffer: 128 * 1024,
             stops: Vec::new(),
             shrinks: Vec::new(),
+            stalls: Vec::new(),
+            doors: 1,
+            holds_back: false,
             site: None,
         }
     }
@@ -338,6 +358,7 @@ impl Plan {
         self.site.is_none()
             && self.stops.is_empty()
             && self.shrinks.is_empty()
+            && self.stalls.is_empty()
             && !self.faults.may_fail()
             && self.connections >= self.peers.len()
             && self.descriptors >= self.peers.len() + FILES

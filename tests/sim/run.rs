@@ -140,7 +140,9 @@ fn carry_out<S: Service>(
     users: impl Fn() -> usize,
     kept: usize,
 ) -> Outcome {
-    let engine = Engine::new([Door(world.clone())], service, limits.clone());
+    let doors = 0..world.borrow().doors.len();
+    let doors = doors.map(|door| Door(world.clone(), door));
+    let engine = Engine::new(doors.collect::<Vec<_>>(), service, limits.clone());
     let users_before = users();
     let mut simulation = Simulation {
         engine,
@@ -199,11 +201,16 @@ impl<S: Service> Simulation<S> {
     fn run(&mut self, world: &Shared) {
         while world.borrow().broken.is_empty() {
             self.turns += 1;
-            let rest = self.engine.rest(world.borrow().read_clock());
+            world.borrow_mut().stall();
+            let now = world.borrow().read_clock();
+            let rest = self.engine.begin_poll(now);
             if rest != Some(Duration::ZERO) {
                 world.borrow_mut().check_sleep(rest, &self.limits);
             }
             let events = world.borrow_mut().poll(rest);
+            let (now, is_interrupted) =
+                (world.borrow().read_clock(), world.borrow().is_interrupted);
+            self.engine.end_poll(now, rest, is_interrupted);
             if self.turn(world, &events) {
                 return;
             }
@@ -217,7 +224,7 @@ impl<S: Service> Simulation<S> {
         let now = world.borrow().read_clock();
         for event in events {
             match event {
-                Event::Door => self.engine.note_door(0),
+                Event::Door(door) => self.engine.note_door(*door),
                 Event::Token(token, edge) => {
                     if let Some(wire) = self.engine.note(*token) {
                         wire.note(*edge);
@@ -266,11 +273,13 @@ impl<S: Service> Simulation<S> {
             self.idle_turns = 0;
         }
         let mut world = world.borrow_mut();
-        // Timers whose connections have moved on cost a turn's work, too: each at most once.
-        if self.idle_turns > 2 + self.engine.scheduler().len() {
+        // Timers whose connections have moved on cost a turn's work, too, and so do doors: each at
+        // most once.
+        if self.idle_turns > 2 + self.engine.scheduler().len() + world.doors.len() {
             world.accuse("the loop spins: it neither sleeps nor does anything".into());
         }
-        if rest.is_none() && events.is_empty() && self.is_stopping {
+        let has_slept = !world.is_interrupted;
+        if has_slept && rest.is_none() && events.is_empty() && self.is_stopping {
             world.accuse("the server was told to stop, and sleeps for ever".into());
         }
         if self.turns > MOST_TURNS {
@@ -281,10 +290,11 @@ impl<S: Service> Simulation<S> {
     /// When nothing will happen any more, the server is told to stop; and must.
     fn stop_in_the_end(&mut self, world: &Shared) {
         let mut world = world.borrow_mut();
-        if world.now > HORIZON + SECOND * 60 {
+        let horizon = HORIZON + world.away.total();
+        if world.now > horizon + SECOND * 60 {
             world.accuse("the server was told to stop and did not".into());
         }
-        if !self.is_stopping && (world.is_over() || world.now > HORIZON) {
+        if !self.is_stopping && (world.is_over() || world.now > horizon) {
             world.demand(Action::Stop);
         }
     }

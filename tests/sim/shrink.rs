@@ -137,7 +137,7 @@ fn rule(outcome: &Outcome) -> String {
 
 type Change<T> = fn(&mut T);
 
-fn whole_changes() -> [Change<Plan>; 8] {
+fn whole_changes() -> [Change<Plan>; 12] {
     [
         |plan| plan.poller = Poller::Miser,
         |plan| plan.limits = Size::Usual,
@@ -147,6 +147,10 @@ fn whole_changes() -> [Change<Plan>; 8] {
         |plan| plan.send_buffer = 262_144,
         |plan| plan.stops.truncate(plan.stops.len().saturating_sub(1)),
         |plan| plan.shrinks.clear(),
+        |plan| plan.stalls.clear(),
+        |plan| plan.stalls.truncate(plan.stalls.len().saturating_sub(1)),
+        |plan| plan.doors = 1,
+        |plan| plan.holds_back = false,
     ]
 }
 

@@ -21,8 +21,8 @@ pub struct Wire {
     arrivals: Arrivals,
 }
 
-/// The listening socket.
-pub struct Door(pub Shared);
+/// One of the listening sockets.
+pub struct Door(pub Shared, pub usize);
 
 /// What the engine asks for.
 pub struct House(pub Shared);
@@ -97,6 +97,11 @@ impl Transport for Wire {
 
     fn is_drained(&self) -> bool {
         self.arrivals.are_drained()
+    }
+
+    fn look_again(&mut self) {
+        self.arrivals.forget();
+        self.seen(|seen| seen.looks += 1);
     }
 
     fn send(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
@@ -209,26 +214,33 @@ impl Accept for Door {
     type Stream = usize;
 
     fn accept(&mut self) -> io::Result<usize> {
-        let mut world = self.0.borrow_mut();
+        let Self(world, door) = self;
+        let mut world = world.borrow_mut();
+        world.doors[*door].passed_over = 0;
         if let Answer::Fails(error) = world.door_answer() {
             if error == Errno::CONNABORTED {
-                world.next_waiting();
+                world.next_waiting(*door);
             }
             world.door_said = Some(Said::Error(error));
-            world.say(|| format!("accept -> {error}"));
+            world.say(|| format!("accept at {door} -> {error}"));
             return Err(error.into());
         }
-        if world.descriptors == 0 && !world.waiting.is_empty() {
+        if world.descriptors == 0 && !world.doors[*door].waiting.is_empty() {
             world.door_said = Some(Said::NoDescriptor);
             return Err(Errno::MFILE.into());
         }
-        let next = world.next_waiting();
+        let next = world.next_waiting(*door);
         world.door_said = Some(next.map_or(Said::Nobody, |_| Said::Someone));
-        world.say(|| format!("accept -> {next:?}"));
+        world.say(|| format!("accept at {door} -> {next:?}"));
         let id = next.ok_or(io::Error::from(Errno::WOULDBLOCK))?;
+        world.judge_order(*door);
         world.descriptors -= 1;
         world.lines[id].accepted = true;
         Ok(id)
+    }
+
+    fn undefer(&mut self) -> bool {
+        self.0.borrow().plan.holds_back
     }
 }
 
@@ -261,11 +273,11 @@ impl Sockets<Door, Wire> for House {
     }
 
     fn close(&mut self, doors: impl Iterator<Item = Door>) {
-        for _ in doors {
+        for Door(_, door) in doors {
             let mut world = self.0.borrow_mut();
             world.door_open = false;
             let could = world.descriptors > 0 && !world.plan.faults.may_fail();
-            if could && !world.waiting.is_empty() {
+            if could && !world.doors[door].waiting.is_empty() {
                 world.accuse("a door was closed on somebody who waited".into());
             }
         }

@@ -4,7 +4,7 @@
 use crate::asks::{Ask, FILE, FILES, Manner, Method, Page};
 use crate::chance::{Chance, mix};
 use crate::faults::{Faults, Share};
-use crate::plan::{Kind, MILLI, Micros, POLLERS, Peer, Plan, SECOND, Size, TOO_LONG};
+use crate::plan::{Kind, MILLI, Micros, POLLERS, Peer, Plan, SECOND, Size, Stall, TOO_LONG};
 
 /// The kinds of trouble, each on or off for a whole run.
 struct Moods {
@@ -78,6 +78,9 @@ pub fn plan(seed: u64) -> Plan {
         send_buffer: chance.pick(send_buffers),
         stops: stops(chance, over, &peers),
         shrinks: shrinks(chance, over),
+        stalls: stalls(&mut Chance::new(mix(&[seed, 0x57a1])), over),
+        doors: Chance::new(mix(&[seed, 0xd002])).pick(&[1, 2, 3]),
+        holds_back: Chance::new(mix(&[seed, 0xde7e])).one_in(2),
         site: None,
         peers,
     }
@@ -139,6 +142,21 @@ fn shrinks(chance: &mut Chance, over: Micros) -> Vec<(usize, Micros, u64)> {
         )],
         false => Vec::new(),
     }
+}
+
+/// Shorter and longer than every timeout.
+fn stalls(chance: &mut Chance, over: Micros) -> Vec<(Micros, Micros, Stall)> {
+    let count = chance.pick(&[0, 0, 1, 3]);
+    let mut stalls: Vec<_> = (0..count)
+        .map(|_| {
+            let at = chance.below(3 * over as usize) as Micros;
+            let length = chance.pick(&[50 * MILLI, 3 * SECOND, 9 * SECOND, 30 * SECOND]);
+            let why = chance.pick(&[Stall::Works, Stall::Stopped, Stall::Late]);
+            (at, length, why)
+        })
+        .collect();
+    stalls.sort_by_key(|(at, ..)| *at);
+    stalls
 }
 
 fn peer(seed: u64, over: Micros, moods: &Moods) -> Peer {

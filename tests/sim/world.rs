@@ -6,7 +6,8 @@ use crate::chance::Chance;
 use crate::faults::{Answer, Call, Place};
 use crate::line::{Edge, Line};
 use crate::matcher::Matcher;
-use crate::plan::{Micros, Plan, Poller};
+use crate::oracle::{Away, micros};
+use crate::plan::{Micros, Plan, Poller, Stall};
 use crate::proofreader::Proofreader;
 use crate::run::HORIZON;
 use crate::site::world::{place_of, timed};
@@ -37,11 +38,7 @@ pub struct World {
     pub now: Micros,
     began: Instant,
     pub lines: Vec<Line>,
-    /// Lines that wait to be accepted.
-    pub waiting: VecDeque<usize>,
-    /// The server has been told of them, or knows better.
-    door_edge: bool,
-    door_seen_empty: bool,
+    pub doors: Vec<Entrance>,
     /// What came of the latest accept.
     pub door_said: Option<Said>,
     pub door_calls: u32,
@@ -61,6 +58,11 @@ pub struct World {
     /// When the server was told to stop, and whether once more.
     pub stopped_at: Option<Micros>,
     pub stopped_twice: bool,
+    /// When the server did not look at its sockets, and for how long; and those to come.
+    pub away: Away,
+    stalls: VecDeque<(Micros, Micros, Stall)>,
+    /// The latest poll was interrupted.
+    pub is_interrupted: bool,
     chance: Chance,
     /// How long each file is.
     pub files: [u64; FILES],
@@ -74,6 +76,18 @@ pub struct World {
     pub broken: Vec<String>,
     pub trace: Option<Vec<String>>,
     pub syscalls: u64,
+}
+
+/// A listening socket.
+#[derive(Debug, Default)]
+pub struct Entrance {
+    /// Lines that wait to be accepted.
+    pub waiting: VecDeque<usize>,
+    /// The server has been told of them, or knows better.
+    pub edge: bool,
+    seen_empty: bool,
+    /// How many were accepted at others while somebody waited here, and the server had been told.
+    pub passed_over: usize,
 }
 
 /// What accept(2) answers.
@@ -102,7 +116,7 @@ enum Due {
 /// What a poll returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    Door,
+    Door(usize),
     Token(usize, Edge),
     Signal(Action),
 }
@@ -121,9 +135,7 @@ impl World {
             now: 0,
             began: Instant::now(),
             lines: plan.peers.iter().enumerate().map(line).collect(),
-            waiting: VecDeque::new(),
-            door_edge: false,
-            door_seen_empty: false,
+            doors: (0..plan.doors).map(|_| Entrance::default()).collect(),
             door_said: None,
             door_calls: 0,
             door_calls_before: 0,
@@ -136,6 +148,9 @@ impl World {
             demands: Vec::new(),
             stopped_at: None,
             stopped_twice: false,
+            away: Away::new(&plan),
+            stalls: plan.stalls.clone().into(),
+            is_interrupted: false,
             chance: Plan::draw(plan.peers.len() as u64, 1),
             files: [FILE; FILES],
             file_descriptors: Vec::new(),
@@ -203,7 +218,8 @@ impl World {
 
     /// Nobody will do anything any more unless the server does.
     pub fn is_over(&self) -> bool {
-        self.agenda.is_empty() && self.waiting.is_empty() && self.lines.iter().all(|l| !l.is_open())
+        let is_anyone_waiting = self.doors.iter().any(|door| !door.waiting.is_empty());
+        self.agenda.is_empty() && !is_anyone_waiting && self.lines.iter().all(|l| !l.is_open())
     }
 
     pub fn limits(&self) -> Limits {
@@ -229,16 +245,17 @@ impl World {
     }
 
     /// Takes the next connection out of the backlog.
-    pub fn next_waiting(&mut self) -> Option<usize> {
-        let next = self.waiting.pop_front();
-        self.door_seen_empty = next.is_none();
+    pub fn next_waiting(&mut self, door: usize) -> Option<usize> {
+        let next = self.doors[door].waiting.pop_front();
+        self.doors[door].seen_empty = next.is_none();
         self.has_moved |= next.is_some();
         next
     }
 
     /// Somebody waits, and no event will tell of him.
     pub fn is_waited_for_in_silence(&self) -> bool {
-        self.door_open && !self.waiting.is_empty() && !self.door_edge
+        let is_silent = |door: &Entrance| !door.waiting.is_empty() && !door.edge;
+        self.door_open && self.doors.iter().any(is_silent)
     }
 
     /// A call was made for a line: by the next poll its peer may have something to take.
@@ -271,6 +288,14 @@ impl World {
     pub fn poll(&mut self, rest: Option<Duration>) -> Vec<Event> {
         self.settle();
         self.change_before_poll();
+        let began = self.now;
+        self.is_interrupted = false;
+        if let Some(length) = self.due_stall(Stall::Stopped) {
+            self.pass(length);
+            self.away.add(began, self.now - began);
+            self.is_interrupted = true;
+            return Vec::new();
+        }
         // As the kernel does, it rounds up to a millisecond.
         let wake = rest.map(|rest| self.now + (rest.as_micros() as u64).next_multiple_of(1000));
         self.happen();
@@ -280,16 +305,54 @@ impl World {
                 break;
             };
             // A peer may go on taking for hours what was sent to it long ago.
-            let is_over = wake.is_none() && self.stopped_at.is_none() && self.now > HORIZON;
+            let is_late = self.now > HORIZON + self.away.total();
+            let is_over = wake.is_none() && self.stopped_at.is_none() && is_late;
             if wake.is_some_and(|wake| wake <= self.now) || is_over {
                 break;
             }
             self.now = self.now.max(until);
             self.happen();
         }
+        if let Some(length) = self.due_stall(Stall::Late) {
+            self.pass(length);
+            if rest.is_some_and(|rest| self.now > began + micros(rest) + self.away.longest_step) {
+                self.away.add(began, self.now - began);
+            }
+        }
         let events = self.events();
         self.now += self.chance.between(TURN.0, TURN.1) as u64;
         events
+    }
+
+    /// The server works on, if it is to, and does not poll yet.
+    pub fn stall(&mut self) {
+        if let Some(length) = self.due_stall(Stall::Works) {
+            self.settle();
+            self.away.add(self.now, length);
+            self.pass(length);
+        }
+    }
+
+    fn due_stall(&mut self, why: Stall) -> Option<Micros> {
+        let now = self.now;
+        let next = self.stalls.front().copied();
+        let (_, length, _) = next.filter(|(at, _, its)| *at <= now && *its == why)?;
+        self.stalls.pop_front();
+        self.away.latest += length;
+        self.say(|| format!("the server is away for {length} us: {why:?}"));
+        Some(length)
+    }
+
+    /// Time passes, and only the peers do something.
+    fn pass(&mut self, length: Micros) {
+        let end = self.now + length;
+        while let Some(Reverse((at, _))) = self.agenda.peek()
+            && *at <= end
+        {
+            self.now = self.now.max(*at);
+            self.happen();
+        }
+        self.now = end;
     }
 
     /// What follows from the calls of the latest turn.
@@ -315,7 +378,9 @@ impl World {
     }
 
     fn has_news(&self) -> bool {
-        self.door_edge || !self.edges.is_empty() || !self.demands.is_empty()
+        self.doors.iter().any(|door| door.edge)
+            || !self.edges.is_empty()
+            || !self.demands.is_empty()
     }
 
     /// All that is due.
@@ -327,9 +392,7 @@ impl World {
             match due {
                 Due::Connects(id) => {
                     self.say(|| format!("peer {id} connects"));
-                    self.waiting.push_back(id);
-                    let is_told = self.plan.poller == Poller::Miser && !self.door_seen_empty;
-                    self.door_edge |= !is_told && self.door_open;
+                    self.connect(id);
                     self.act(id);
                 }
                 Due::Acts(id) => self.act(id),
@@ -339,6 +402,21 @@ impl World {
                 Due::Shrinks(file, length) => self.files[file] = self.files[file].min(length),
             }
         }
+    }
+
+    fn connect(&mut self, id: usize) {
+        let count = self.doors.len() as u64;
+        // Most come to the first.
+        let seed = self.lines[id].peer.seed;
+        let nth = match seed % 4 {
+            0 => (seed / 4 % count) as usize,
+            _ => 0,
+        };
+        let door = &mut self.doors[nth];
+        door.waiting.push_back(id);
+        let is_told = self.plan.poller == Poller::Miser && !door.seen_empty;
+        door.edge |= !is_told && self.door_open;
+        self.judge_refusal(id);
     }
 
     fn act(&mut self, id: usize) {
@@ -374,9 +452,11 @@ impl World {
             self.stopped_at.get_or_insert(self.now);
         }
         let mut events: Vec<Event> = self.demands.drain(..).map(Event::Signal).collect();
-        if std::mem::take(&mut self.door_edge) {
-            self.door_seen_empty = false;
-            events.push(Event::Door);
+        for (nth, door) in self.doors.iter_mut().enumerate() {
+            if std::mem::take(&mut door.edge) {
+                door.seen_empty = false;
+                events.push(Event::Door(nth));
+            }
         }
         let most = match self.plan.poller {
             Poller::Tiny => usize::from(events.is_empty()).min(self.edges.len()),

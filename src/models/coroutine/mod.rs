@@ -18,8 +18,10 @@ use crate::pump::{Loan, Service};
 use crate::reactor::listen::{Acceptor, Listening, SocketFile};
 use crate::reactor::listener::{Listeners, Stopped};
 use crate::signals::{Action, Policy};
+use crate::stalls::Stalls;
 use crate::timers::Timers;
 use crate::transport::Announced;
+use crate::warnings::Limited;
 use executor::Executor;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook_mio::v1_0::Signals;
@@ -34,8 +36,8 @@ use world::{Seat, World, serve};
 /// Signals have the last token, listening sockets those before it, and clients count from 0.
 const SIGNALS: usize = usize::MAX;
 
-/// How long a warning holds.
-const SAID_ENOUGH: Duration = Duration::from_secs(60);
+/// No connection can be accepted.
+static REFUSED: Limited = Limited::new();
 
 /// One thread with its coroutines.
 pub struct Coroutines<S: Service> {
@@ -48,9 +50,10 @@ pub struct Coroutines<S: Service> {
     executor: Executor,
     world: Rc<World<S>>,
     limits: Arc<Limits>,
+    stalls: Stalls,
     stop_at: Option<Instant>,
-    /// When it was last said that nobody can be accepted.
-    warned_at: Option<Instant>,
+    /// The server is stopping, and accepts until this time whom the kernel holds back.
+    accept_until: Option<Instant>,
 }
 
 impl<S: Service + 'static> Coroutines<S> {
@@ -80,6 +83,7 @@ impl<S: Service + 'static> Coroutines<S> {
             seats: RefCell::new(Slab::new()),
             timers: RefCell::new(Timers::new()),
             now: Cell::new(Now::read()),
+            behind: Cell::new(Duration::ZERO),
             draining: Cell::new(false),
             cut: Cell::new(false),
             registry: registry.try_clone()?,
@@ -94,9 +98,10 @@ impl<S: Service + 'static> Coroutines<S> {
             files,
             executor: Executor::default(),
             world: Rc::new(world),
+            stalls: Stalls::new(limits.longest_step()),
             limits,
             stop_at: None,
-            warned_at: None,
+            accept_until: None,
         })
     }
 
@@ -107,14 +112,20 @@ impl<S: Service + 'static> Coroutines<S> {
     pub fn run(mut self) -> io::Result<Option<S>> {
         let mut events = Events::with_capacity(self.limits.events);
         loop {
-            let rest = self.rest(Now::read());
-            if let Err(error) = self.poll.poll(&mut events, rest) {
-                match error.kind() {
-                    io::ErrorKind::Interrupted => events.clear(),
-                    _ => return Err(error),
+            let now = Now::read();
+            self.world.stalled(self.stalls.worked(now.instant));
+            let timeout = self.rest(now);
+            let mut is_interrupted = false;
+            if let Err(error) = self.poll.poll(&mut events, timeout) {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
                 }
+                events.clear();
+                is_interrupted = true;
             }
             let now = Now::read();
+            let stall = self.stalls.polled(now.instant, timeout, is_interrupted);
+            self.world.stalled(stall);
             self.world.now.set(now);
             for event in &events {
                 let Token(token) = event.token();
@@ -148,11 +159,13 @@ impl<S: Service + 'static> Coroutines<S> {
             return Some(Duration::ZERO);
         }
         let until = |at: Instant| at.saturating_duration_since(now.instant);
-        let next = self.world.timers.borrow().next();
+        let behind = self.world.behind.get();
+        let next = self.world.timers.borrow().next().map(|at| at + behind);
         [
             next.map(until),
             self.stop_at.map(until),
             self.world.service.borrow().next_due().map(until),
+            self.accept_until.map(until),
             self.listeners.rest(now),
         ]
         .into_iter()
@@ -174,24 +187,16 @@ impl<S: Service + 'static> Coroutines<S> {
             Stopped::Broken(error) => return Err(error),
             Stopped::Full => log::debug!("the limit of connections is reached"),
             Stopped::Exhausted(error) => {
-                self.warn(
-                    now,
-                    &format!("cannot accept for now: {error} (raise: ulimit -n)"),
-                );
+                REFUSED.warn(format_args!(
+                    "cannot accept for now: {error} (raise: ulimit -n)"
+                ));
             }
-            Stopped::Failing(error) => self.warn(now, &format!("accepting fails: {error}")),
+            Stopped::Failing(error) => {
+                REFUSED.warn(format_args!("accepting fails: {error}"));
+            }
         }
         self.listeners.pause(now.instant + self.limits.accept_pause);
         Ok(())
-    }
-
-    /// Not more often than somebody can mend it.
-    fn warn(&mut self, now: Now, what: &str) {
-        let is_due = |last: Instant| now.instant.saturating_duration_since(last) >= SAID_ENOUGH;
-        if self.warned_at.is_none_or(is_due) {
-            self.warned_at = Some(now.instant);
-            log::warn!("{what}");
-        }
     }
 
     fn obey(&mut self, now: Now) {
@@ -210,6 +215,9 @@ impl<S: Service + 'static> Coroutines<S> {
                         self.world.seats.borrow().len()
                     );
                     self.stop_at = Some(now.instant + self.limits.grace);
+                    if self.listeners.undefer() {
+                        self.accept_until = Some(now.instant + self.limits.held_back);
+                    }
                     self.world.draining.set(true);
                     self.world.wake_all();
                 }
@@ -222,7 +230,8 @@ impl<S: Service + 'static> Coroutines<S> {
         let Some(stop_at) = self.stop_at else {
             return false;
         };
-        if self.listeners.rest(now).is_none() {
+        self.accept_until = self.accept_until.filter(|until| *until > now.instant);
+        if self.accept_until.is_none() && self.listeners.rest(now).is_none() {
             self.files.clear();
             self.listeners.close().for_each(drop);
         }

@@ -6,7 +6,8 @@ use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
 use crate::timers::Timers;
-use crate::transport::{Announced, Socket, Stream};
+use crate::transport::{Announced, Socket, Stream, Transport};
+use crate::warnings::Limited;
 use mio::{Registry, Token};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -15,6 +16,10 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// Connections that cannot be registered with the poll.
+static UNWATCHED: Limited = Limited::new();
 
 /// One thread, so cells and no locks. Nothing is borrowed across an `.await`.
 pub struct World<S> {
@@ -22,6 +27,8 @@ pub struct World<S> {
     pub seats: RefCell<Slab<Seat>>,
     pub timers: RefCell<Timers>,
     pub now: Cell<Now>,
+    /// How far the clock of the deadlines is behind the real one.
+    pub behind: Cell<Duration>,
     pub draining: Cell<bool>,
     pub cut: Cell<bool>,
     pub registry: Registry,
@@ -59,7 +66,7 @@ impl<S: Service> World<S> {
     /// Wakes whoever has reached his deadline, a bounded number.
     pub fn expire(&self) {
         for _ in 0..self.limits.expiries_per_turn {
-            let expired = self.timers.borrow_mut().expired(self.now.get().instant);
+            let expired = self.timers.borrow_mut().expired(self.time());
             let Some(key) = expired else { break };
             self.wake(key);
         }
@@ -101,11 +108,22 @@ impl<S: Service> World<S> {
         .await
     }
 
+    /// The time by the clock of the deadlines.
+    pub fn time(&self) -> Instant {
+        self.now.get().instant - self.behind.get()
+    }
+
+    /// The loop did not look at its sockets for this long.
+    pub fn stalled(&self, time: Duration) {
+        self.behind.set(self.behind.get() + time);
+    }
+
     fn pump(&self, client: &mut Client<Socket, S::Guest>) -> Pause {
         let now = self.now.get();
         let (loan, date) = &mut *self.loan.borrow_mut();
         let mut visit = Visit {
             now,
+            time: self.time(),
             date: date.at(now.wall),
             draining: self.draining.get(),
             limits: &self.limits,
@@ -139,33 +157,41 @@ pub async fn serve<S: Service>(
 ) {
     let place = Place(world.clone(), key);
     let mut client = Client {
-        connection: Connection::new(world.limits.clone(), world.now.get().instant),
+        connection: Connection::new(world.limits.clone(), world.time()),
         transport: Socket::new(stream),
         guest: world.service.borrow_mut().welcome(peer),
     };
     let mut is_registered = false;
     loop {
-        let now = world.now.get().instant;
-        client.connection.expired(now);
-        if world.cut.get() {
-            client.connection.cut();
+        let time = world.time();
+        let is_late = client.connection.deadline() <= time;
+        if is_late || world.draining.get() || world.cut.get() {
+            client.transport.look_again();
         }
         match world.pump(&mut client) {
             Pause::Ended(_) => break,
-            Pause::Yielded => yield_now().await,
-            Pause::Blocked => {
-                if world.draining.get() && client.connection.drain(now) {
+            Pause::Yielded if !world.cut.get() => yield_now().await,
+            Pause::Yielded | Pause::Blocked => {
+                // What has arrived was looked at, and what the peer takes is sent: now the time.
+                if world.cut.get() {
+                    client.connection.cut();
                     continue;
                 }
-                if client.connection.ending().is_some() {
-                    break;
+                if world.draining.get() {
+                    client.connection.drain(time);
+                }
+                if client.connection.deadline() <= time {
+                    client.connection.expired(time);
+                    continue;
                 }
                 // Only who has to wait is registered, once and for both directions.
                 if !is_registered {
                     let source = client.transport.source();
                     let token = Token(key);
                     if let Err(error) = world.registry.register(source, token, Socket::INTEREST) {
-                        log::warn!("cannot register a connection: {error}");
+                        UNWATCHED.warn(format_args!(
+                            "a connection is lost, as the poll cannot watch it: {error}"
+                        ));
                         break;
                     }
                     is_registered = true;
@@ -225,6 +251,7 @@ mod tests {
             seats: RefCell::new(Slab::new()),
             timers: RefCell::new(Timers::new()),
             now: Cell::new(Now::read()),
+            behind: Cell::new(Duration::ZERO),
             draining: Cell::new(false),
             cut: Cell::new(false),
             registry: poll.registry().try_clone().unwrap(),

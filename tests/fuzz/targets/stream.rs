@@ -273,6 +273,7 @@ impl Server {
         loop {
             let mut visit = Visit {
                 now: self.now,
+                time: self.now.instant,
                 date: self.date.at(self.now.wall),
                 draining: false,
                 limits: &self.limits,

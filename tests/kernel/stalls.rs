@@ -1,0 +1,135 @@
+//! The server is stopped (SIGSTOP) past a deadline, while its clients did all in time. What has arrived
+//! comes before the deadlines, and their clock stands still while the server does not look.
+
+use crate::client::{Client, get};
+use crate::process::{Launch, Server, site};
+use rustix::process::Signal;
+use std::thread::sleep;
+use std::time::Duration;
+
+const MODELS: [&str; 2] = ["reactor", "coroutine"];
+
+const MIB: usize = 1024 * 1024;
+
+fn start(root: &tempfile::TempDir, model: &str, options: &str) -> Server {
+    Launch::of(root)
+        .with(&format!("--model {model} --no-defer-accept {options}"))
+        .start()
+}
+
+/// Lets time pass in which the server does not run, and `work` is done.
+fn stopped<T>(server: &Server, time: Duration, work: impl FnOnce() -> T) -> T {
+    server.freeze();
+    sleep(time);
+    let done = work();
+    server.thaw();
+    done
+}
+
+/// Red with deadlines that are judged before anything is read.
+#[test]
+fn a_request_that_arrived_in_time_is_answered_however_late_it_is_read() {
+    let root = site(&[("small", b"small")]);
+    for model in MODELS {
+        let server = start(&root, model, "--idle-timeout 2 --header-timeout 2");
+        let (mut new, mut kept) = (Client::of(&server), Client::of(&server));
+        assert_eq!(kept.ask("/small").status(), 200);
+        let mut slow = Client::saying(&server, "GET /small HTTP/1.1\r\nHo");
+        assert!(slow.hears_nothing());
+        stopped(&server, Duration::from_millis(2500), || {
+            new.send(get("/small"));
+            kept.send(get("/small"));
+            slow.send("st: test\r\n\r\n");
+        });
+        for client in [&mut new, &mut kept, &mut slow] {
+            assert_eq!(client.answer().body, b"small", "{model}");
+        }
+        // And an idle connection ends all the same.
+        for client in [&mut new, &mut kept, &mut slow] {
+            client.expect_end();
+        }
+    }
+}
+
+/// Red with a clock of deadlines that goes on.
+#[test]
+fn a_request_that_was_on_its_way_has_its_time_when_the_server_is_back() {
+    let root = site(&[("small", b"small")]);
+    for model in MODELS {
+        let server = start(&root, model, "--header-timeout 4");
+        let mut slow = Client::saying(&server, "GET /small HTTP/1.1\r\nHo");
+        assert!(slow.hears_nothing());
+        stopped(&server, Duration::from_secs(5), || {});
+        assert!(slow.hears_nothing(), "{model}: not a 408");
+        slow.send("st: test\r\n\r\n");
+        assert_eq!(slow.answer().body, b"small", "{model}");
+    }
+}
+
+/// It took all that there was, and at more than the least rate. Red with a rate over all the time.
+#[test]
+fn a_download_goes_on_after_a_stall() {
+    let root = site(&[]);
+    let length = 48 * MIB;
+    let large = std::fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(length as u64).unwrap();
+    for model in MODELS {
+        let options = "--send-timeout 1 --min-send-rate 16777216";
+        let server = start(&root, model, options);
+        let mut client = Client::saying(&server, get("/large"));
+        client.head();
+        let mut room = vec![0; 256 * 1024];
+        let mut taken = 0;
+        stopped(&server, Duration::from_secs(2), || {
+            while !client.hears_nothing() {
+                taken += client.read(&mut room).unwrap();
+            }
+        });
+        while taken < length {
+            match client.read(&mut room).unwrap() {
+                0 => panic!("{model}: the body ends after {taken} bytes"),
+                some => taken += some,
+            }
+        }
+    }
+}
+
+/// The client could not send on, as the window was full. Red with a linger deadline that has passed.
+#[test]
+fn who_uploads_hears_the_answer_although_the_server_stalls_meanwhile() {
+    let root = site(&[]);
+    for model in MODELS {
+        let server = start(&root, model, "--linger-timeout 4");
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
+            10 * MIB
+        );
+        let mut client = Client::saying(&server, head);
+        client.send(vec![b'x'; 1000]);
+        assert!(!client.hears_nothing(), "the answer is there");
+        stopped(&server, Duration::from_secs(5), || {});
+        client.send(vec![b'x'; 10 * MIB - 1000]);
+        assert_eq!(client.answer().status(), 405, "{model}");
+        client.expect_end();
+    }
+}
+
+/// Red with a cut before the last look.
+#[test]
+fn what_arrived_before_the_grace_was_over_is_answered() {
+    let root = site(&[("small", b"small")]);
+    for model in MODELS {
+        let mut server = start(&root, model, "--grace 1");
+        let mut slow = Client::saying(&server, "GET /small HTTP/1.1\r\nHo");
+        assert!(slow.hears_nothing());
+        server.signal(Signal::TERM);
+        assert!(slow.hears_nothing());
+        stopped(&server, Duration::from_millis(1500), || {
+            slow.send("st: test\r\n\r\n");
+        });
+        let answer = slow.answer();
+        assert_eq!(answer.body, b"small", "{model}");
+        assert_eq!(answer.field("Connection"), Some("close"));
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
