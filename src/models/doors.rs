@@ -10,6 +10,7 @@ use crate::reactor::listener::{Accept, Verdict, verdict};
 use crate::transport::Stream as Ready;
 use crate::transport::blocking::{Handle, Stream};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -178,6 +179,17 @@ impl Doors {
         }
         sleep(self.pause);
         self.has_left_somebody = true;
+    }
+
+    /// Whether a connection waits to be accepted (poll(2)).
+    pub fn has_waiting(&self) -> bool {
+        let mut sockets: Vec<_> = self
+            .listening
+            .iter()
+            .map(|one| PollFd::new(&one.socket, PollFlags::IN))
+            .collect();
+        // An interrupted call is no reason to end a connection.
+        poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|count| count > 0)
     }
 
     /// Nobody is let in any more.

@@ -10,13 +10,19 @@ use crate::connection::Connection;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
-use crate::transport::blocking::Blocking;
+use crate::stalls::Stalls;
+use crate::transport::blocking::{Blocking, PATIENCE};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// What a thread has to serve with: its buffers, and the date.
+/// What a thread has to serve with: its buffers, the date, and the clock of the deadlines.
 pub struct Desk {
     loan: Loan,
     date: DateLine,
+    stalls: Stalls,
+    /// How far the clock of the deadlines is behind the real one: as long as this thread was away
+    /// from the socket for another reason than to wait for the peer.
+    behind: Duration,
     limits: Arc<Limits>,
 }
 
@@ -26,27 +32,49 @@ impl Desk {
         Self {
             loan: Loan::new(&limits),
             date: DateLine::default(),
+            stalls: Stalls::new(limits.longest_step()),
+            behind: Duration::ZERO,
             limits,
         }
     }
 
     /// Serves a client until the connection is over.
     pub fn serve<S: Service>(&mut self, accepted: Accepted, service: &mut S, control: &Control) {
+        self.serve_beside(accepted, service, control, None);
+    }
+
+    /// The same, for a thread that serves no other client meanwhile: `others_wait` says whether one
+    /// waits to be accepted. While one does, a response is the last of its connection, and a
+    /// connection without a request ends after [`Limits::settling`].
+    pub fn serve_beside<S: Service>(
+        &mut self,
+        accepted: Accepted,
+        service: &mut S,
+        control: &Control,
+        others_wait: Option<&dyn Fn() -> bool>,
+    ) {
         let Accepted { handle, peer } = accepted;
-        let now = Now::read();
         let transport = match Blocking::new(handle, self.limits.send_timeout) {
             Ok(transport) => transport,
             Err(error) => return log::debug!("a connection was lost: {error}"),
         };
+        (self.stalls, self.behind) = (Stalls::new(self.limits.longest_step()), Duration::ZERO);
         let mut client = Client {
-            connection: Connection::new(self.limits.clone(), now.instant),
+            connection: Connection::new(self.limits.clone(), Now::read().instant),
             transport,
             guest: service.welcome(peer),
         };
-        while self.visit(&mut client, service, control) {
-            let deadline = client.connection.deadline();
-            let most = deadline.saturating_duration_since(Now::read().instant);
+        while self.visit(&mut client, service, control, others_wait) {
+            let now = Now::read().instant;
+            let deadline = client.connection.deadline() + self.behind;
+            let mut most = deadline.saturating_duration_since(now);
+            if others_wait.is_some() {
+                // Another client may come meanwhile.
+                most = most.min(self.limits.settling);
+            }
             client.transport.wait(most);
+            let now = Now::read().instant;
+            self.behind += self.stalls.polled(now, Some(most), false);
         }
         let now = Now::read();
         client.dismiss(service, now);
@@ -54,36 +82,52 @@ impl Desk {
     }
 
     /// Does all that can be done without waiting. Returns whether there is more to come.
+    ///
+    /// A deadline is judged only after a pump that began behind it: what the peer has sent or taken
+    /// by then counts.
     fn visit<S: Service>(
         &mut self,
         client: &mut Client<Blocking, S::Guest>,
         service: &mut S,
         control: &Control,
+        others_wait: Option<&dyn Fn() -> bool>,
     ) -> bool {
         loop {
             let now = Now::read();
-            client.connection.expired(now.instant);
-            if control.is_cut() {
-                client.connection.cut();
+            // A pump may sleep in a send, and once more in the next: that is the peer's time.
+            self.behind += self.stalls.worked(now.instant).saturating_sub(2 * PATIENCE);
+            let time = now.instant - self.behind;
+            let (is_draining, is_cut) = (control.is_draining(), control.is_cut());
+            let is_late = client.connection.deadline() <= time;
+            let is_last = is_draining || others_wait.is_some_and(|others_wait| others_wait());
+            if is_late || is_cut || is_draining {
+                client.transport.look();
             }
-            let pause = self.pump(client, service, control.is_draining(), now);
+            let pause = self.pump(client, service, is_last, now);
             // What was remembered of a file is good for one visit, as for one turn of the reactor.
             service.turn_ended(now);
             match pause {
-                Pause::Yielded => continue,
+                Pause::Yielded if !is_cut => continue,
                 Pause::Ended(_) => return false,
-                Pause::Blocked => {}
+                Pause::Yielded | Pause::Blocked => {}
             }
             let connection = &mut client.connection;
-            client.transport.handle().set_idle(connection.is_idle());
-            if !control.is_draining() {
-                return true;
+            if is_cut {
+                connection.cut();
+                continue;
             }
-            // Who has asked already is answered, as late as it is.
-            let has_asked = connection.is_idle() && client.transport.look();
-            if !has_asked {
-                connection.drain(now.instant);
-                return true;
+            client.transport.handle().set_idle(connection.is_idle());
+            if is_last {
+                connection.drain(time);
+            }
+            if connection.deadline() > time {
+                // The server may have been told to stop since it was asked: then there was nothing
+                // to wake.
+                if is_draining || !control.is_draining() {
+                    return true;
+                }
+            } else if is_late || is_last {
+                connection.expired(time);
             }
         }
     }
@@ -92,15 +136,18 @@ impl Desk {
         &mut self,
         client: &mut Client<Blocking, S::Guest>,
         service: &mut S,
-        draining: bool,
+        is_last: bool,
         now: Now,
     ) -> Pause {
-        let Self { loan, date, limits } = self;
+        let time = now.instant - self.behind;
+        let Self {
+            loan, date, limits, ..
+        } = self;
         let mut visit = Visit {
             now,
-            time: now.instant,
+            time,
             date: date.at(now.wall),
-            draining,
+            draining: is_last,
             limits,
             loan,
         };

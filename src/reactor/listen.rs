@@ -11,7 +11,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, ToSocketAddrs};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use mio::event::Source;
@@ -56,6 +56,15 @@ pub enum Kind {
     Deferred,
     /// Inherited, and not TCP alone: Multipath TCP, mostly.
     Other,
+}
+
+impl AsFd for Acceptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener, _) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
 }
 
 impl Source for Acceptor {
@@ -420,7 +429,7 @@ mod tests {
     use super::*;
     use std::io::Read;
     use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
-    use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+    use std::os::fd::IntoRawFd;
     use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
     use rustix::io::FdFlags;
@@ -451,10 +460,7 @@ mod tests {
     }
 
     fn descriptor(listening: &Listening) -> BorrowedFd<'_> {
-        match &listening.socket {
-            Acceptor::Tcp(listener, _) => listener.as_fd(),
-            Acceptor::Unix(listener) => listener.as_fd(),
-        }
+        listening.socket.as_fd()
     }
 
     fn has_ipv6() -> bool {

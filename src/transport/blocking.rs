@@ -25,7 +25,7 @@ use std::time::Duration;
 const ROOM: usize = 16 * 1024;
 
 /// The longest a send may sleep.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How late a wait may end: a timeout that is set already and near enough is not set again.
 const NEAR: Duration = Duration::from_millis(10);
@@ -203,13 +203,14 @@ impl Blocking {
         self.note(read, most);
     }
 
-    /// Fetches what has arrived, without sleeping. Returns whether there was anything: before a
-    /// server that stops closes a connection, it looks whether a request has just come.
-    pub fn look(&mut self) -> bool {
-        let read = recv(self.handle.fd(), &mut *self.room, RecvFlags::DONTWAIT);
-        let read = read.map(|(length, _)| length).map_err(io::Error::from);
-        self.note(read, Duration::ZERO);
-        self.is_at_end || self.error.is_some() || !self.fetched.is_empty()
+    /// Fetches what has arrived, without sleeping: before a deadline is judged, and before a server
+    /// that stops closes a connection.
+    pub fn look(&mut self) {
+        if self.fetched.is_empty() && !self.is_at_end && self.error.is_none() {
+            let read = recv(self.handle.fd(), &mut *self.room, RecvFlags::DONTWAIT);
+            let read = read.map(|(length, _)| length).map_err(io::Error::from);
+            self.note(read, Duration::ZERO);
+        }
     }
 
     fn note(&mut self, read: io::Result<usize>, most: Duration) {

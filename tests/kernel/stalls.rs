@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use std::thread::sleep;
 use std::time::Duration;
 
-const MODELS: [&str; 2] = ["reactor", "coroutine"];
+const MODELS: [&str; 4] = ["reactor", "coroutine", "thread", "pool"];
 
 const MIB: usize = 1024 * 1024;
 

@@ -174,3 +174,28 @@ fn where_threads_are_refused_the_server_says_so_and_serves_with_those_it_has() {
         assert_eq!(server.wait().code(), Some(0), "{options}");
     }
 }
+
+/// As a browser does: it keeps one connection, opens more and says nothing on one of them. Red when
+/// the model with one client at a time waits for a connection that has nothing to say.
+#[test]
+fn one_client_at_a_time_does_not_wait_for_an_idle_connection_while_others_wait() {
+    let root = small();
+    let options = "--model sequential --idle-timeout 600 --no-defer-accept";
+    let server = Launch::of(&root).with(options).start();
+    let mut kept = Client::of(&server);
+    served(&mut kept);
+    // Nobody waits, so it stays.
+    served(&mut kept);
+    let mut silent = Client::of(&server);
+    let mut third = Client::saying(&server, get("/small"));
+    let mut fourth = Client::saying(&server, get("/small"));
+    kept.expect_end();
+    silent.expect_end();
+    let answer = third.answer();
+    assert_eq!(answer.body, b"small");
+    assert_eq!(answer.field("Connection"), Some("close"));
+    third.expect_end();
+    drop(third);
+    assert_eq!(fourth.answer().body, b"small");
+    served(&mut fourth);
+}
