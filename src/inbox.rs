@@ -154,6 +154,7 @@ impl Inbox {
                 Arrival::LineTooLong
             }
             waiting if waiting > longest_head => Arrival::TooLong,
+            0 => Arrival::Partial,
             _ if self.is_malformed(unchecked) => Arrival::Malformed,
             _ => Arrival::Partial,
         }

@@ -142,7 +142,7 @@ impl<'h> Request<'h> {
     /// A [`Refusal`] with status 400, 431 (more than `most_fields` field lines), 501 (a transfer
     /// coding other than chunked) or 505.
     pub fn parse(head: &'h [u8], body: &[u8], most_fields: usize) -> Result<Self, Refusal<'h>> {
-        let line = first_line(head);
+        let (line, fields) = split_head(head);
         let refuse = |(status, why)| Refusal {
             status,
             why,
@@ -154,7 +154,7 @@ impl<'h> Request<'h> {
             minor,
             survey,
         } = parse_with_httparse(head, most_fields)
-            .map_or_else(|| parse_slowly(head, most_fields), Ok)
+            .map_or_else(|| parse_slowly(head, line, fields, most_fields), Ok)
             .map_err(refuse)?;
         let method = Method::of(method);
         let (target, authority) = parse_target(method, target).map_err(refuse)?;
@@ -171,7 +171,7 @@ impl<'h> Request<'h> {
             line,
             // RFC 9112 3.2.2: an absolute target overrides Host.
             host: authority.or(survey.host),
-            fields: fields_of(head),
+            fields,
             manners: Manners {
                 old,
                 bodiless: method == Method::Head,
@@ -231,11 +231,12 @@ pub(super) fn split_line(line: &[u8]) -> (&[u8], &[u8], &[u8]) {
     (next(), next(), next())
 }
 
-/// The field lines of a head.
-fn fields_of(head: &[u8]) -> Fields<'_> {
-    let start = memchr::memchr(b'\n', head).map_or(head.len(), |lf| lf + 1);
-    let end = head.len().saturating_sub(2);
-    Fields::new(head.get(start..end).unwrap_or_default())
+/// The first line of a head without its line end, and its field lines.
+fn split_head(head: &[u8]) -> (&[u8], Fields<'_>) {
+    let line = first_line(head);
+    // Behind the CRLF of the line, up to the empty line.
+    let lines = head.get(line.len() + 2..head.len().saturating_sub(2));
+    (line, Fields::new(lines.unwrap_or_default()))
 }
 
 /// What the grammar says of a head.
@@ -272,13 +273,17 @@ fn parse_with_httparse(head: &[u8], most: usize) -> Option<Grammar<'_>> {
 /// Finds what is wrong with a head that httparse refuses, if anything is: it refuses later minor
 /// versions, which are read as the latest one known here (RFC 9110 2.5), and targets that are not
 /// UTF-8.
-fn parse_slowly(head: &[u8], most: usize) -> Result<Grammar<'_>, Reason> {
+fn parse_slowly<'h>(
+    head: &[u8],
+    line: &'h [u8],
+    fields: Fields<'h>,
+    most: usize,
+) -> Result<Grammar<'h>, Reason> {
     scan::check(head)?;
-    let fields = fields_of(head);
     if fields.iter().count() > most.min(MOST_FIELDS) {
         return Err((Status::HEAD_TOO_LARGE, "too many field lines"));
     }
-    let (method, target, version) = split_line(first_line(head));
+    let (method, target, version) = split_line(line);
     Ok(Grammar {
         method,
         target,
@@ -337,16 +342,15 @@ fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
 }
 
 fn split_query(target: &[u8]) -> Target<'_> {
-    // Clients should not send a fragment (RFC 9112 3.2). Some do, and mean what stands before it.
-    let end = memchr::memchr(b'#', target).unwrap_or(target.len());
-    let target = target.get(..end).unwrap_or(target);
-    let (path, query) = match memchr::memchr(b'?', target) {
-        Some(mark) => {
-            let (path, query) = target.split_at(mark);
-            (path, query.get(1..))
-        }
-        None => (target, None),
+    let (path, rest) = match memchr::memchr2(b'?', b'#', target) {
+        Some(mark) => target.split_at(mark),
+        None => (target, b"".as_slice()),
     };
+    // Clients should not send a fragment (RFC 9112 3.2). Some do, and mean what stands before it.
+    let query = rest.strip_prefix(b"?").map(|query| {
+        let end = memchr::memchr(b'#', query).unwrap_or(query.len());
+        query.get(..end).unwrap_or(query)
+    });
     // RFC 9112 3.2.1: an empty path is the root.
     Target::Path {
         path: if path.is_empty() { b"/" } else { path },
