@@ -176,11 +176,11 @@ impl Default for Limits {
 
 impl Limits {
     /// How much time a loop may spend without a look at its sockets for it to count against its
-    /// peers: a quarter of the shortest of their timeouts.
+    /// peers: a quarter of the shortest of their timeouts. More than a busy machine is late by.
     pub fn longest_step(&self) -> Duration {
         let shortest = (self.header_timeout.min(self.idle_timeout))
             .min(self.send_timeout.min(self.linger_timeout));
-        shortest / 4
+        (shortest / 4).max(Duration::from_millis(100))
     }
 }
 

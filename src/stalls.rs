@@ -8,6 +8,17 @@
 
 use std::time::{Duration, Instant};
 
+/// What a poll came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Events.
+    Events,
+    /// No event within the timeout.
+    Nothing,
+    /// A signal (EINTR). SIGCONT after SIGSTOP is one, for epoll_wait(2) and its like (signal(7)).
+    Interrupted,
+}
+
 /// Tells waiting from being away, for a loop that works and polls in turn.
 #[derive(Debug)]
 pub struct Stalls {
@@ -17,8 +28,7 @@ pub struct Stalls {
 }
 
 impl Stalls {
-    /// The loop begins. With a quarter of the shortest timeout as `longest`, no deadline passes
-    /// before the loop has looked four times.
+    /// The loop begins.
     pub fn new(longest: Duration) -> Self {
         Self {
             longest,
@@ -33,21 +43,28 @@ impl Stalls {
     }
 
     /// The poll came back. Waiting for peers is no stall, however long it takes. But a poll that
-    /// was interrupted may have been stopped (SIGCONT interrupts epoll_wait(2), signal(7)), and one
-    /// that is later than its timeout was. Returns by how much that was too long.
+    /// was interrupted, or that is later than its timeout, may have been stopped all the time. One
+    /// that is late without an event has waited first: of what it was to wait for, the longest step
+    /// is left to the peers. Returns by how much that was too long.
     pub fn polled(
         &mut self,
         now: Instant,
         timeout: Option<Duration>,
-        is_interrupted: bool,
+        outcome: Outcome,
     ) -> Duration {
         let longest = self.longest;
         let step = self.step(now);
         let is_late = timeout.is_some_and(|timeout| step > timeout + longest);
-        match is_interrupted || is_late {
-            true => step.saturating_sub(longest),
-            false => Duration::ZERO,
-        }
+        let counted = match outcome {
+            Outcome::Interrupted => longest,
+            Outcome::Events if is_late => longest,
+            Outcome::Nothing if is_late => timeout
+                .unwrap_or_default()
+                .saturating_sub(longest)
+                .max(longest),
+            Outcome::Events | Outcome::Nothing => step,
+        };
+        step.saturating_sub(counted)
     }
 
     fn step(&mut self, now: Instant) -> Duration {
@@ -73,20 +90,28 @@ mod tests {
             now
         };
         assert_eq!(stalls.worked(after(0)), Duration::ZERO, "it begins");
-        assert_eq!(stalls.polled(after(50), None, false), Duration::ZERO);
+        assert_eq!(
+            stalls.polled(after(50), None, Outcome::Nothing),
+            Duration::ZERO
+        );
         assert_eq!(stalls.worked(after(1)), Duration::ZERO);
         assert_eq!(
-            stalls.polled(after(9), Some(SECOND * 9), false),
+            stalls.polled(after(9), Some(SECOND * 9), Outcome::Nothing),
             Duration::ZERO
         );
         assert_eq!(stalls.worked(after(7)), SECOND * 6, "slow work");
-        assert_eq!(stalls.polled(after(0), Some(SECOND), false), Duration::ZERO);
-        assert_eq!(stalls.worked(after(0)), Duration::ZERO);
         assert_eq!(
-            stalls.polled(after(20), Some(SECOND), false),
-            SECOND * 19,
-            "too late"
+            stalls.polled(after(0), Some(SECOND), Outcome::Nothing),
+            Duration::ZERO
         );
-        assert_eq!(stalls.polled(after(20), None, true), SECOND * 19, "stopped");
+        assert_eq!(stalls.worked(after(0)), Duration::ZERO);
+        let late = stalls.polled(after(20), Some(SECOND), Outcome::Nothing);
+        assert_eq!(late, SECOND * 19);
+        let later = stalls.polled(after(20), Some(SECOND * 9), Outcome::Nothing);
+        assert_eq!(later, SECOND * 12, "8 of the 9 are over");
+        let busy = stalls.polled(after(20), Some(SECOND * 9), Outcome::Events);
+        assert_eq!(busy, SECOND * 19);
+        let stopped = stalls.polled(after(20), Some(SECOND * 9), Outcome::Interrupted);
+        assert_eq!(stopped, SECOND * 19);
     }
 }

@@ -10,7 +10,7 @@ use crate::connection::Connection;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
-use crate::stalls::Stalls;
+use crate::stalls::{Outcome, Stalls};
 use crate::transport::blocking::{Blocking, PATIENCE};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl Desk {
             }
             client.transport.wait(most);
             let now = Now::read().instant;
-            self.behind += self.stalls.polled(now, Some(most), false);
+            self.behind += self.stalls.polled(now, Some(most), Outcome::Events);
         }
         let now = Now::read();
         client.dismiss(service, now);

@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::limits::Limits;
 use crate::pump::Service;
 use crate::signals::Action;
-use crate::stalls::Stalls;
+use crate::stalls::{Outcome, Stalls};
 use crate::transport::Transport;
 use crate::warnings::Limited;
 use std::io;
@@ -108,10 +108,9 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
         self.rest(now)
     }
 
-    /// The poll came back, which was to take `timeout` at most; `is_interrupted` if with an error
-    /// (EINTR) instead of events.
-    pub fn end_poll(&mut self, now: Now, timeout: Option<Duration>, is_interrupted: bool) {
-        let stall = self.stalls.polled(now.instant, timeout, is_interrupted);
+    /// The poll came back, which was to take `timeout` at most.
+    pub fn end_poll(&mut self, now: Now, timeout: Option<Duration>, outcome: Outcome) {
+        let stall = self.stalls.polled(now.instant, timeout, outcome);
         self.scheduler.stalled(stall);
     }
 
@@ -243,8 +242,11 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
     /// closes it.
     fn close_doors(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) {
         self.accept_until = None;
-        let most = 1 + self.limits.backlog.unsigned_abs() as usize / self.limits.accepts_per_turn;
+        let queue = self.limits.backlog.unsigned_abs() as usize;
+        let most = 1 + self.listeners.len() * queue / self.limits.accepts_per_turn;
         self.listeners.resume();
+        // Not every event needs to have been told by now.
+        self.listeners.look_again();
         for _ in 0..most {
             let is_waiting = self.listeners.rest(now) == Some(Duration::ZERO);
             if !is_waiting || self.accept(now, sockets).is_err() {

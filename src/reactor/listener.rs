@@ -122,6 +122,13 @@ impl<A: Accept> Listeners<A> {
         self.doors.drain(..).map(|door| door.acceptor)
     }
 
+    /// Whether connections wait is to be asked of accept(2) once more, whatever events have told.
+    pub fn look_again(&mut self) {
+        for door in &mut self.doors {
+            door.is_ready = true;
+        }
+    }
+
     /// The server is stopping: see [`Accept::undefer`].
     pub fn undefer(&mut self) -> bool {
         let mut is_any_held_back = false;

@@ -20,6 +20,7 @@ use crate::clock::Now;
 use crate::limits::Limits;
 use crate::pump::Service;
 use crate::signals::Policy;
+use crate::stalls::Outcome;
 use crate::transport::{Socket, Stream};
 use engine::{Engine, Flow, Sockets};
 use listen::{Acceptor, Kind, Listening};
@@ -97,16 +98,17 @@ impl<S: Service> Reactor<S> {
         loop {
             // Sleep. The time is read again: a turn takes time, and no deadline may be late.
             let timeout = self.engine.begin_poll(Now::read());
-            let mut is_interrupted = false;
-            if let Err(error) = self.polled.poll.poll(&mut events, timeout) {
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
+            let outcome = match self.polled.poll.poll(&mut events, timeout) {
+                Ok(()) if events.is_empty() => Outcome::Nothing,
+                Ok(()) => Outcome::Events,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    events.clear();
+                    Outcome::Interrupted
                 }
-                events.clear();
-                is_interrupted = true;
-            }
+                Err(error) => return Err(error),
+            };
             let now = Now::read();
-            self.engine.end_poll(now, timeout, is_interrupted);
+            self.engine.end_poll(now, timeout, outcome);
             // Note.
             let mut has_signal = false;
             for event in &events {

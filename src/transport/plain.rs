@@ -84,7 +84,8 @@ impl Socket {
     fn is_empty_although_short_proves_nothing(&self) -> bool {
         let is_tcp = matches!(self.stream, Stream::Tcp(_));
         let look = || recv(self.fd(), &mut [0], RecvFlags::PEEK);
-        !is_tcp && matches!(look(), Err(Errno::AGAIN))
+        // With 0 the peer has closed, and nothing lies before that.
+        !is_tcp && matches!(look(), Err(Errno::AGAIN) | Ok((_, 0)))
     }
 
     fn fd(&self) -> std::os::fd::BorrowedFd<'_> {

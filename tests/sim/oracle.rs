@@ -23,6 +23,8 @@ pub struct Seen {
     // In this turn.
     pub noted: bool,
     pub visited: bool,
+    /// Bytes that had arrived when it began.
+    arrived: usize,
     /// It was asked once more what has arrived, which is a visit of its own.
     pub looks: u64,
     /// A call for it was not refused.
@@ -66,8 +68,8 @@ enum Phase {
 pub struct Away {
     times: Vec<(Micros, Micros)>,
     pub longest_step: Micros,
-    /// How long it was away in this iteration.
-    pub latest: Micros,
+    /// From when until when it was away, all of it.
+    spans: Vec<(Micros, Micros)>,
 }
 
 impl Away {
@@ -83,13 +85,40 @@ impl Away {
         Self {
             times: Vec::new(),
             longest_step: micros(shortest) / 4,
-            latest: 0,
+            spans: Vec::new(),
         }
+    }
+
+    /// It was away from then until now.
+    pub fn span(&mut self, since: Micros, now: Micros) {
+        self.spans.push((since, now));
+    }
+
+    /// Up to when everything must be acted on, where acting takes so long: what passed while the
+    /// server was away, it learns when it is back.
+    fn acts_at(&self, now: Micros, slack: Micros) -> Micros {
+        let at = now.saturating_sub(slack);
+        let spans = self.spans.iter().rev();
+        spans.fold(at, |at, (since, end)| match *end > at {
+            true => at.min(since.saturating_sub(slack)),
+            false => at,
+        })
     }
 
     pub fn add(&mut self, since: Micros, length: Micros) {
         let length = length.saturating_sub(self.longest_step);
         self.times.push((since, length));
+    }
+
+    /// A poll took so long, and was to wait for less. If it found nothing, it has waited, and the
+    /// longest step is left.
+    pub fn add_late(&mut self, since: Micros, length: Micros, timeout: Micros, is_empty: bool) {
+        let longest = self.longest_step;
+        if length > timeout + longest {
+            let waited = if is_empty { timeout } else { 0 };
+            let counted = waited.saturating_sub(longest).max(longest);
+            self.times.push((since, length - counted));
+        }
     }
 
     pub fn total(&self) -> Micros {
@@ -150,6 +179,7 @@ impl World {
             let is_new = !line.seen.was_visited;
             let has_yielded = line.tried.is_some_and(|(_, is_refused)| !is_refused);
             line.seen.due = line.seen.noted || is_new || has_yielded;
+            line.seen.arrived = line.arrived;
         }
     }
 
@@ -183,7 +213,6 @@ impl World {
                 self.accuse(format!("line {id}: {what}"));
             }
         }
-        self.away.latest = 0;
         self.check_deadlines(limits);
         let broken: Vec<_> = self.house_broken(limits).collect();
         broken.into_iter().for_each(|what| self.accuse(what));
@@ -195,22 +224,20 @@ impl World {
     fn check_deadlines(&mut self, limits: &Limits) {
         let (now, stopping) = (self.now, self.stopped_at);
         let acting = (self.lines.len() / limits.expiries_per_turn) as Micros * TURN;
-        // What passed while it was away is judged in this turn.
-        let slack = SLACK + acting + self.away.latest;
+        let now = self.away.acts_at(now, SLACK + acting);
         let open = self
             .lines
             .iter()
             .enumerate()
             .filter(|(_, line)| line.is_open());
         let late = open.filter_map(|(id, line)| {
-            let now = now.saturating_sub(slack);
             let what = line.deadline_broken(now, stopping, limits, &self.away)?;
             Some(format!("line {id}: {what}"))
         });
         let mut broken: Vec<String> = late.collect();
         let end = stopping.map(|since| since + micros(limits.grace));
         let open = self.lines.iter().filter(|line| line.is_open()).count();
-        if end.is_some_and(|end| now > end + slack) && open > 0 {
+        if end.is_some_and(|end| now > end) && open > 0 {
             broken.push(format!("{open} connections open after the grace"));
         }
         broken.into_iter().for_each(|what| self.accuse(what));
@@ -220,8 +247,9 @@ impl World {
     fn house_broken(&self, limits: &Limits) -> impl Iterator<Item = String> {
         let accepts = (self.door_calls - self.door_calls_before) as usize;
         let most = limits.accepts_per_turn;
-        let beyond_share =
-            (accepts > most).then(|| format!("{accepts} accepted in one turn, {most} allowed"));
+        // Before a door is closed, all who wait there are accepted.
+        let beyond_share = (accepts > most && self.door_open)
+            .then(|| format!("{accepts} accepted in one turn, {most} allowed"));
         let open = self.lines.iter().filter(|line| line.is_open()).count();
         let most = limits.connections;
         // Whoever is let in while the server stops is let in whatever the limit says.
@@ -475,9 +503,10 @@ impl Line {
         }
     }
 
-    /// Bytes of the peer have arrived that the server has not read, and could.
+    /// Bytes of the peer had arrived before this turn that the server has not read, and could. (What
+    /// finds room only by its reading has not arrived before.)
     fn has_unread(&self) -> bool {
-        self.can_receive() && self.arrived > self.received
+        self.can_receive() && self.arrived.min(self.seen.arrived) > self.received
     }
 
     /// The server closes it although it could still read something: what has arrived comes before
@@ -514,9 +543,14 @@ impl Line {
     ) -> Option<String> {
         let (phase, _, since) = self.seen.phase?;
         let settling = micros(limits.settling);
+        let idles_long = |stop| {
+            let end = away.after(since, micros(limits.idle_timeout));
+            away.after(since, settling + MILLI) <= stop && end > stop + settling + MILLI
+        };
         let by = match (phase, stopping) {
-            // An idle one closes as the server stops, and one that was not idle for long a second later.
-            (Phase::Idle, Some(stop)) if away.after(since, settling + MILLI) <= stop => stop,
+            // An idle one closes as the server stops, and one that was not idle for long, or would
+            // end within a second anyway, a second later.
+            (Phase::Idle, Some(stop)) if idles_long(stop) => stop,
             (Phase::Idle, Some(stop)) => away.after(stop.max(since), settling),
             (Phase::Idle, None) => away.after(since, micros(limits.idle_timeout)),
             (Phase::Head, _) => away.after(since, micros(limits.header_timeout)),

@@ -12,6 +12,7 @@ use oneloop::limits::Limits;
 use oneloop::pump::Service;
 use oneloop::reactor::engine::Engine;
 use oneloop::signals::Action;
+use oneloop::stalls;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -208,9 +209,13 @@ impl<S: Service> Simulation<S> {
                 world.borrow_mut().check_sleep(rest, &self.limits);
             }
             let events = world.borrow_mut().poll(rest);
-            let (now, is_interrupted) =
-                (world.borrow().read_clock(), world.borrow().is_interrupted);
-            self.engine.end_poll(now, rest, is_interrupted);
+            let now = world.borrow().read_clock();
+            let outcome = match world.borrow().is_interrupted {
+                true => stalls::Outcome::Interrupted,
+                false if events.is_empty() => stalls::Outcome::Nothing,
+                false => stalls::Outcome::Events,
+            };
+            self.engine.end_poll(now, rest, outcome);
             if self.turn(world, &events) {
                 return;
             }

@@ -293,6 +293,7 @@ impl World {
         if let Some(length) = self.due_stall(Stall::Stopped) {
             self.pass(length);
             self.away.add(began, self.now - began);
+            self.away.span(began, self.now);
             self.is_interrupted = true;
             return Vec::new();
         }
@@ -314,10 +315,14 @@ impl World {
             self.happen();
         }
         if let Some(length) = self.due_stall(Stall::Late) {
+            self.away.span(self.now, self.now + length);
             self.pass(length);
-            if rest.is_some_and(|rest| self.now > began + micros(rest) + self.away.longest_step) {
-                self.away.add(began, self.now - began);
+            let events = self.events();
+            if let Some(rest) = rest {
+                let (length, is_empty) = (self.now - began, events.is_empty());
+                self.away.add_late(began, length, micros(rest), is_empty);
             }
+            return events;
         }
         let events = self.events();
         self.now += self.chance.between(TURN.0, TURN.1) as u64;
@@ -329,6 +334,7 @@ impl World {
         if let Some(length) = self.due_stall(Stall::Works) {
             self.settle();
             self.away.add(self.now, length);
+            self.away.span(self.now, self.now + length);
             self.pass(length);
         }
     }
@@ -338,7 +344,6 @@ impl World {
         let next = self.stalls.front().copied();
         let (_, length, _) = next.filter(|(at, _, its)| *at <= now && *its == why)?;
         self.stalls.pop_front();
-        self.away.latest += length;
         self.say(|| format!("the server is away for {length} us: {why:?}"));
         Some(length)
     }

@@ -18,7 +18,7 @@ use crate::pump::{Loan, Service};
 use crate::reactor::listen::{Acceptor, Listening, SocketFile};
 use crate::reactor::listener::{Listeners, Stopped};
 use crate::signals::{Action, Policy};
-use crate::stalls::Stalls;
+use crate::stalls::{Outcome, Stalls};
 use crate::timers::Timers;
 use crate::transport::Announced;
 use crate::warnings::Limited;
@@ -115,16 +115,17 @@ impl<S: Service + 'static> Coroutines<S> {
             let now = Now::read();
             self.world.stalled(self.stalls.worked(now.instant));
             let timeout = self.rest(now);
-            let mut is_interrupted = false;
-            if let Err(error) = self.poll.poll(&mut events, timeout) {
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
+            let outcome = match self.poll.poll(&mut events, timeout) {
+                Ok(()) if events.is_empty() => Outcome::Nothing,
+                Ok(()) => Outcome::Events,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    events.clear();
+                    Outcome::Interrupted
                 }
-                events.clear();
-                is_interrupted = true;
-            }
+                Err(error) => return Err(error),
+            };
             let now = Now::read();
-            let stall = self.stalls.polled(now.instant, timeout, is_interrupted);
+            let stall = self.stalls.polled(now.instant, timeout, outcome);
             self.world.stalled(stall);
             self.world.now.set(now);
             for event in &events {
@@ -217,6 +218,8 @@ impl<S: Service + 'static> Coroutines<S> {
                     self.stop_at = Some(now.instant + self.limits.grace);
                     if self.listeners.undefer() {
                         self.accept_until = Some(now.instant + self.limits.held_back);
+                    } else {
+                        self.listeners.look_again();
                     }
                     self.world.draining.set(true);
                     self.world.wake_all();
@@ -230,7 +233,13 @@ impl<S: Service + 'static> Coroutines<S> {
         let Some(stop_at) = self.stop_at else {
             return false;
         };
-        self.accept_until = self.accept_until.filter(|until| *until > now.instant);
+        if self
+            .accept_until
+            .take_if(|until| *until <= now.instant)
+            .is_some()
+        {
+            self.listeners.look_again();
+        }
         if self.accept_until.is_none() && self.listeners.rest(now).is_none() {
             self.files.clear();
             self.listeners.close().for_each(drop);
