@@ -221,9 +221,10 @@ pub const MANY: Row = Row {
         exactly("sendto", 1),
         exactly("epoll_wait", 1),
     ],
-    instructions: 15_120,
-    // Nine, and now and then a larger table of what is remembered.
-    allocations: 10,
+    // Under callgrind the name is walked segment by segment, and that twice.
+    instructions: 21_200,
+    // Eleven, and now and then a larger table of what is remembered.
+    allocations: 12,
 };
 
 /// All of it, in the order in which it is printed.
