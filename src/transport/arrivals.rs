@@ -26,6 +26,9 @@ pub struct Arrivals {
     drained: bool,
     /// An event was `beyond_short`, or the socket is not of TCP, once and for all.
     short_proves_nothing: bool,
+    /// Events may not have been told yet, such as one that would be `beyond_short`: so until a
+    /// receive would block, a short one proves nothing.
+    untold: bool,
 }
 
 /// A short receive proves the socket empty where readiness is announced anew for every
@@ -60,6 +63,7 @@ impl Arrivals {
     /// What was known is no longer to be relied on: the next receive asks the kernel.
     pub fn forget(&mut self) {
         self.drained = false;
+        self.untold = true;
     }
 
     /// Nothing has arrived since the socket was empty: a receive would block.
@@ -69,9 +73,46 @@ impl Arrivals {
 
     /// A receive into so much `room` came to this.
     pub fn received(&mut self, result: &io::Result<usize>, room: usize) {
+        let short_proves = SHORT_MEANS_DRAINED && !self.short_proves_nothing && !self.untold;
         self.drained = match result {
-            Ok(length) => SHORT_MEANS_DRAINED && *length < room && !self.short_proves_nothing,
+            Ok(length) => short_proves && *length < room,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
+        self.untold &= result.is_ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The event that tells of urgent data or of the end may still be in the poll.
+    #[test]
+    fn a_look_reads_until_the_socket_is_empty() {
+        let would_block = || Err(io::ErrorKind::WouldBlock.into());
+        let mut arrivals = Arrivals::default();
+        arrivals.received(&Ok(8), 100);
+        assert_eq!(arrivals.are_drained(), SHORT_MEANS_DRAINED);
+        arrivals.forget();
+        assert!(!arrivals.are_drained(), "the kernel is asked");
+        arrivals.received(&Ok(8), 100);
+        assert!(!arrivals.are_drained(), "there may be a mark");
+        arrivals.received(&would_block(), 100);
+        assert!(arrivals.are_drained());
+        arrivals.note(Announced {
+            readable: true,
+            beyond_short: false,
+        });
+        arrivals.received(&Ok(8), 100);
+        assert_eq!(arrivals.are_drained(), SHORT_MEANS_DRAINED);
+    }
+
+    #[test]
+    fn a_short_receive_of_messages_proves_nothing() {
+        let mut arrivals = Arrivals::of_messages();
+        arrivals.received(&Ok(8), 100);
+        assert!(!arrivals.are_drained());
+        arrivals.received(&Err(io::ErrorKind::WouldBlock.into()), 100);
+        assert!(arrivals.are_drained());
     }
 }

@@ -105,6 +105,24 @@ impl Away {
         })
     }
 
+    /// The server has just come back.
+    pub fn is_just_over(&self, now: Micros) -> bool {
+        let latest = self.spans.last();
+        latest.is_some_and(|(_, end)| now < end + 2 * TURN)
+    }
+
+    /// When the server knows of what happened then: the end of a response, for one, may be known
+    /// only with the next slice, a turn later.
+    fn known_at(&self, since: Micros) -> Micros {
+        let spans = self.spans.iter();
+        spans.fold(since, |at, (from, end)| {
+            match (at..at + TURN).contains(from) {
+                true => *end,
+                false => at,
+            }
+        })
+    }
+
     pub fn add(&mut self, since: Micros, length: Micros) {
         let length = length.saturating_sub(self.longest_step);
         self.times.push((since, length));
@@ -332,7 +350,7 @@ impl World {
         let is_unanswered = line.asked().max(line.seen.given()) > line.matcher.done();
         let is_owed = is_unanswered && !line.matcher.is_over() && !line.shut;
         let what = match (line.aborted, standing) {
-            (true, Standing::Between) if !is_owed && !line.failed => {
+            (true, Standing::Between) if !is_owed && !line.failed && !self.is_cut() => {
                 "reset, although nothing was owed"
             }
             (false, Standing::Within | Standing::Broken) if !line.reset => {
@@ -542,6 +560,7 @@ impl Line {
         away: &Away,
     ) -> Option<String> {
         let (phase, _, since) = self.seen.phase?;
+        let since = away.known_at(since);
         let settling = micros(limits.settling);
         let idles_long = |stop| {
             let end = away.after(since, micros(limits.idle_timeout));
@@ -554,6 +573,8 @@ impl Line {
             (Phase::Idle, Some(stop)) => away.after(stop.max(since), settling),
             (Phase::Idle, None) => away.after(since, micros(limits.idle_timeout)),
             (Phase::Head, _) => away.after(since, micros(limits.header_timeout)),
+            // What has arrived is dropped first, a budget each turn; and that is bounded in bytes.
+            (Phase::Linger, _) if self.can_receive() => now,
             (Phase::Linger, _) => away.after(since, micros(limits.linger_timeout)),
             // The time of a stream stands still until its next slice is made, a turn later.
             (Phase::Reply, _) => {

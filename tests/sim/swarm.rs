@@ -78,7 +78,7 @@ pub fn plan(seed: u64) -> Plan {
         send_buffer: chance.pick(send_buffers),
         stops: stops(chance, over, &peers),
         shrinks: shrinks(chance, over),
-        stalls: stalls(&mut Chance::new(mix(&[seed, 0x57a1])), over),
+        stalls: stalls(&mut Chance::new(mix(&[seed, 0x57a1])), over, moods.narrow),
         doors: Chance::new(mix(&[seed, 0xd002])).pick(&[1, 2, 3]),
         holds_back: Chance::new(mix(&[seed, 0xde7e])).one_in(2),
         site: None,
@@ -145,13 +145,17 @@ fn shrinks(chance: &mut Chance, over: Micros) -> Vec<(usize, Micros, u64)> {
 }
 
 /// Shorter and longer than every timeout.
-fn stalls(chance: &mut Chance, over: Micros) -> Vec<(Micros, Micros, Stall)> {
-    let count = chance.pick(&[0, 0, 1, 3]);
+fn stalls(chance: &mut Chance, over: Micros, narrow: bool) -> Vec<(Micros, Micros, Stall)> {
+    let count = match narrow {
+        // What needs many looks at a socket is late when each of them takes a moment.
+        true => chance.pick(&[0, 1]),
+        false => chance.pick(&[0, 1, 2, 5]),
+    };
     let mut stalls: Vec<_> = (0..count)
         .map(|_| {
             let at = chance.below(3 * over as usize) as Micros;
             let length = chance.pick(&[50 * MILLI, 3 * SECOND, 9 * SECOND, 30 * SECOND]);
-            let why = chance.pick(&[Stall::Works, Stall::Stopped, Stall::Late]);
+            let why = chance.pick(&[Stall::Works, Stall::Late, Stall::Stopped, Stall::Stopped]);
             (at, length, why)
         })
         .collect();

@@ -232,7 +232,13 @@ impl World {
         let calls = &mut self.lines[id].calls[call as usize];
         let place: Place = (id, call, *calls);
         *calls += 1;
-        self.plan.faults.answer(place)
+        match self.plan.faults.answer(place) {
+            // What was on its way has arrived while the server was away.
+            Answer::One | Answer::Half | Answer::Later if self.away.is_just_over(self.now) => {
+                Answer::All
+            }
+            answer => answer,
+        }
     }
 
     /// The same for accept(2), which is nobody's call.
