@@ -320,7 +320,7 @@ mod messages {
         sockopt::set_socket_passcred(&listener, true).unwrap();
         let server = Launch::of(&root)
             .without_port()
-            .with(&format!("--model {model} -b fd:3"))
+            .with(&format!("--model {model} --header-timeout 100 -b fd:3"))
             .stdin(OwnedFd::from(listener))
             .after("exec 3<&0 0</dev/null")
             .start();

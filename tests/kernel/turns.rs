@@ -103,7 +103,8 @@ fn a_server_with_nothing_to_do_does_nothing() {
 #[test]
 fn urgent_data_neither_spins_the_loop_nor_hides_what_follows() {
     let root = small_site();
-    let server = Launch::of(&root).start();
+    // When a deadline is judged, the kernel is asked in any case: not within this test.
+    let server = Launch::of(&root).with("--header-timeout 100").start();
     let mut client = Client::of(&server);
     let urge = |client: &Client| send(client.socket(), b"!", SendFlags::OOB).unwrap();
     client.send("GET /small HT");
