@@ -23,7 +23,10 @@
 #![allow(unsafe_code)]
 
 use libc::c_int;
+use mio::{Interest, Registry, Token};
 use signal_hook::low_level::signal_name;
+use signal_hook_mio::v1_0::Signals;
+use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -111,6 +114,38 @@ impl Policy {
     }
 }
 
+/// Handled signals as an event source: a poll announces them, [`take`](Self::take) reads them.
+pub struct SignalSource {
+    signals: Signals,
+    token: Token,
+}
+
+impl SignalSource {
+    /// Handles the signals `handled` and registers the source as `token`.
+    ///
+    /// # Errors
+    /// Those of sigaction(2), of socketpair(2), and of registering.
+    pub fn new(
+        handled: impl Iterator<Item = c_int>,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        let mut signals = Signals::new(handled)?;
+        registry.register(&mut signals, token, Interest::READABLE)?;
+        Ok(Self { signals, token })
+    }
+
+    /// The signals that have arrived since the last call, each once.
+    ///
+    /// The source is registered again first: signal-hook reads past mio, whose poll(2) selector
+    /// announces a source again only after mio has seen a read of it. If that fails, the signals
+    /// that have arrived are returned all the same.
+    pub fn take(&mut self, registry: &Registry) -> impl Iterator<Item = c_int> + use<> {
+        let _ = registry.reregister(&mut self.signals, self.token, Interest::READABLE);
+        self.signals.pending()
+    }
+}
+
 /// Ignores a signal, unless a library that was loaded before has a use for it (a profiler has
 /// SIGPROF).
 fn ignore(signal: c_int) {
@@ -133,5 +168,33 @@ fn disposition(signal: c_int) -> libc::sighandler_t {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
         libc::sigaction(signal, ptr::null(), &raw mut action);
         action.sa_sigaction
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll};
+    use signal_hook::low_level::raise;
+    use std::time::Duration;
+
+    /// A signal that arrives while nobody polls interrupts no poll(2): only the source tells of it.
+    /// Red under poll(2) without the `reregister`.
+    #[test]
+    fn a_second_signal_is_announced_after_the_first_was_taken() {
+        let mut poll = Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let handled = std::iter::once(libc::SIGWINCH);
+        let mut source = SignalSource::new(handled, &registry, Token(7)).unwrap();
+        let mut events = Events::with_capacity(4);
+        for _ in 0..3 {
+            raise(libc::SIGWINCH).unwrap();
+            poll.poll(&mut events, Some(Duration::from_secs(20)))
+                .unwrap();
+            let tokens: Vec<_> = events.iter().map(mio::event::Event::token).collect();
+            assert_eq!(tokens, [Token(7)]);
+            let taken: Vec<_> = source.take(&registry).collect();
+            assert_eq!(taken, [libc::SIGWINCH]);
+        }
     }
 }

@@ -13,7 +13,11 @@ use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How often, and after which wait each time, the last share is asked for the service.
+const SHARE_TRIES: u32 = 100;
+const SHARE_WAIT: Duration = Duration::from_millis(1);
 
 /// A share of the service.
 pub struct Shared<S>(Arc<Mutex<Inner<S>>>);
@@ -36,11 +40,22 @@ impl<S> Shared<S> {
         })))
     }
 
-    /// The service, if this is the last share.
-    pub fn into_inner(self) -> Option<S> {
-        let mutex = Arc::into_inner(self.0)?;
-        let inner = mutex.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Some(inner.service)
+    /// The service, unless a connection still holds a share.
+    ///
+    /// The thread that calls it when it is due and the one that reopens its logs hold a share for a
+    /// moment: that moment is waited for.
+    pub fn into_inner(mut self) -> Option<S> {
+        for _ in 0..SHARE_TRIES {
+            match Arc::try_unwrap(self.0) {
+                Ok(mutex) => {
+                    let inner = mutex.into_inner().unwrap_or_else(PoisonError::into_inner);
+                    return Some(inner.service);
+                }
+                Err(shared) => self.0 = shared,
+            }
+            thread::sleep(SHARE_WAIT);
+        }
+        None
     }
 
     /// Starts a thread that calls the service when it is due ([`Service::next_due`]): those who

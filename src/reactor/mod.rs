@@ -19,7 +19,7 @@ mod socket_file;
 use crate::clock::Now;
 use crate::limits::Limits;
 use crate::pump::Service;
-use crate::signals::Policy;
+use crate::signals::{Policy, SignalSource};
 use crate::stalls::Outcome;
 use crate::transport::{Socket, Stream};
 use engine::{Engine, Flow, Sockets};
@@ -27,7 +27,6 @@ use listen::{Acceptor, Kind, Listening};
 use listener::Accept;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
-use signal_hook_mio::v1_0::Signals;
 use socket_file::SocketFile;
 use std::io;
 use std::net::IpAddr;
@@ -40,7 +39,7 @@ const SIGNALS: Token = Token(usize::MAX);
 /// One loop with its sockets.
 pub struct Reactor<S: Service> {
     polled: Polled,
-    signals: Signals,
+    signals: SignalSource,
     policy: Policy,
     engine: Engine<Acceptor, Socket, S>,
     limits: Arc<Limits>,
@@ -66,9 +65,7 @@ impl<S: Service> Reactor<S> {
         policy: Policy,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new(policy.handled())?;
-        poll.registry()
-            .register(&mut signals, SIGNALS, Interest::READABLE)?;
+        let signals = SignalSource::new(policy.handled(), poll.registry(), SIGNALS)?;
         let mut acceptors = Vec::new();
         let mut socket_files = Vec::new();
         for (index, one) in listening.into_iter().enumerate() {
@@ -142,11 +139,7 @@ impl<S: Service> Reactor<S> {
 
     /// Does what the signals ask that have come.
     fn obey_signals(&mut self, now: Now) -> Flow {
-        let registry = self.polled.poll.registry();
-        // They are read past mio, whose poll(2) selector announces no more until it has seen that.
-        // If it fails, those that came are obeyed all the same.
-        let _ = registry.reregister(&mut self.signals, SIGNALS, Interest::READABLE);
-        for signal in self.signals.pending() {
+        for signal in self.signals.take(self.polled.poll.registry()) {
             let action = self.policy.receive(signal);
             self.engine.obey(action, now, &mut self.polled)?;
         }

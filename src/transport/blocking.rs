@@ -9,6 +9,7 @@
 
 use super::plain::{hold_back, no_signal};
 use super::{Transport, sendfile};
+use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::fs::File;
@@ -68,10 +69,19 @@ impl Handle {
         self.is_idle.store(is_idle, Ordering::SeqCst);
     }
 
-    /// Wakes its owner if it is idle: its read ends (shutdown(2), SHUT_RD). Bytes that have arrived
-    /// are read first all the same.
+    /// Wakes its owner if it is idle: its read ends (shutdown(2), SHUT_RD).
+    ///
+    /// If bytes or the peer's FIN have arrived, they wake the owner, and the socket stays as it is:
+    /// after SHUT_RD a read that ends no longer says whether the peer has closed the connection.
     pub fn wake_if_idle(&self) {
-        if self.is_idle.load(Ordering::SeqCst) {
+        let peeked = || {
+            recv(
+                self.fd(),
+                &mut [0; 1],
+                RecvFlags::PEEK | RecvFlags::DONTWAIT,
+            )
+        };
+        if self.is_idle.load(Ordering::SeqCst) && peeked() == Err(Errno::AGAIN) {
             self.is_woken.store(true, Ordering::SeqCst);
             self.shut(Shutdown::Read);
         }
@@ -333,4 +343,39 @@ impl Transport for Blocking {
 /// Zero would mean for ever, and a fraction of a millisecond a busy loop.
 fn rounded(most: Duration) -> Duration {
     Duration::from_millis(u64::try_from(most.as_millis()).unwrap_or(0) + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    /// Red when `wake_if_idle` shuts the socket whatever has arrived.
+    #[test]
+    fn what_arrived_before_the_wake_is_read_and_so_is_the_end() {
+        for bytes in [&b""[..], b"GET /sm"] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let handle = Handle::new(Stream::Tcp(listener.accept().unwrap().0));
+            let mut transport = Blocking::new(handle.clone(), PATIENCE).unwrap();
+            peer.write_all(bytes).unwrap();
+            drop(peer);
+            let mut peeked = [0; 8];
+            // The FIN has arrived when the bytes have and the read after them does not wait.
+            recv(handle.fd(), &mut peeked, RecvFlags::PEEK).unwrap();
+            handle.set_idle(true);
+            handle.wake_if_idle();
+            let mut received = Vec::new();
+            let mut buffer = [0; 16];
+            loop {
+                transport.wait(PATIENCE);
+                match transport.receive(&mut buffer).unwrap() {
+                    0 => break,
+                    length => received.extend_from_slice(&buffer[..length]),
+                }
+            }
+            assert_eq!(received, bytes);
+        }
+    }
 }

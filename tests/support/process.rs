@@ -263,12 +263,30 @@ impl Server {
     /// How it ended.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("the server ends", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the server did not end; its threads: {}; it said: {}",
+                self.threads(),
+                self.diagnostics()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Each thread's name and the kernel function it waits in (proc_pid_wchan(5)).
+    fn threads(&self) -> String {
+        let mut threads = Vec::new();
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid()));
+        for task in tasks.into_iter().flatten().flatten() {
+            let read = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            threads.push(format!("{} in {}", read("comm").trim(), read("wchan")));
+        }
+        threads.join(", ")
     }
 
     /// How many descriptors it has open.

@@ -57,7 +57,7 @@ fn only_the_drivers_ask_what_time_it_is() {
 }
 
 #[test]
-fn only_the_seam_and_the_reactor_name_mio() {
+fn only_what_polls_names_mio() {
     hold(words::mio);
 }
 

@@ -17,14 +17,13 @@ use crate::limits::Limits;
 use crate::pump::{Loan, Service};
 use crate::reactor::listen::{Acceptor, Listening, SocketFile};
 use crate::reactor::listener::{Listeners, Stopped};
-use crate::signals::{Action, Policy};
+use crate::signals::{Action, Policy, SignalSource};
 use crate::stalls::{Outcome, Stalls};
 use crate::timers::Timers;
 use crate::transport::Announced;
 use crate::warnings::Limited;
 use executor::Executor;
 use mio::{Events, Interest, Poll, Token};
-use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -42,7 +41,7 @@ static REFUSED: Limited = Limited::new();
 /// One thread with its coroutines.
 pub struct Coroutines<S: Service> {
     poll: Poll,
-    signals: Signals,
+    signals: SignalSource,
     policy: Policy,
     listeners: Listeners<Acceptor>,
     /// The files of unix sockets.
@@ -68,9 +67,8 @@ impl<S: Service + 'static> Coroutines<S> {
         policy: Policy,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new(policy.handled())?;
         let registry = poll.registry();
-        registry.register(&mut signals, Token(SIGNALS), Interest::READABLE)?;
+        let signals = SignalSource::new(policy.handled(), registry, Token(SIGNALS))?;
         let (mut acceptors, mut files) = (Vec::new(), Vec::new());
         for (index, mut one) in listening.into_iter().enumerate() {
             let token = Token(SIGNALS - 1 - index);
@@ -201,9 +199,7 @@ impl<S: Service + 'static> Coroutines<S> {
     }
 
     fn obey(&mut self, now: Now) {
-        let registry = self.poll.registry();
-        let _ = registry.reregister(&mut self.signals, Token(SIGNALS), Interest::READABLE);
-        for signal in self.signals.pending() {
+        for signal in self.signals.take(self.poll.registry()) {
             match self.policy.receive(signal) {
                 Action::ReopenLogs => self.world.service.borrow_mut().reopen_logs(),
                 Action::Stop if self.stop_at.is_some() => {

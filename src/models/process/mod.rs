@@ -18,12 +18,10 @@ use crate::http::response::Response;
 use crate::limits::Limits;
 use crate::pump::Service;
 use crate::reactor::listen::Listening;
-use crate::signals::{Action, Policy};
+use crate::signals::{Action, Policy, SignalSource};
 use fork::{Fork, fork};
-use mio::Interest;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use signal_hook::consts::{SIGCHLD, SIGURG};
-use signal_hook_mio::v1_0::Signals;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
@@ -46,7 +44,7 @@ const CUT: Signal = Signal::URG;
 /// The process that accepts.
 pub struct Parent {
     doors: Doors,
-    signals: Signals,
+    signals: SignalSource,
     policy: Policy,
     /// What the signals want, in the parent and, as its handlers are copied, in each child.
     control: Arc<Control>,
@@ -80,10 +78,8 @@ impl Parent {
             signal_hook::flag::register(signal, flag.clone())?;
         }
         signal_hook::flag::register(SIGURG, control.cut.clone())?;
-        let mut signals = Signals::new(policy.handled().chain([SIGCHLD]))?;
-        doors
-            .registry()
-            .register(&mut signals, Doors::token(), Interest::READABLE)?;
+        let handled = policy.handled().chain([SIGCHLD]);
+        let signals = SignalSource::new(handled, doors.registry(), Doors::token())?;
         Ok(Self {
             doors,
             signals,
@@ -197,7 +193,7 @@ impl Parent {
     /// Does what the signals want that have come, and passes it on.
     fn obey(&mut self) {
         let now = Now::read().instant;
-        for signal in self.signals.pending() {
+        for signal in self.signals.take(self.doors.registry()) {
             if signal == SIGCHLD {
                 continue;
             }
