@@ -278,7 +278,7 @@ fn the_rooms_are_those_of_the_tour() {
         .collect();
     assert!(built.len() > 10, "this is not the table: {built:?}");
     let tour = read("docs/architecture.md");
-    let told: Vec<_> = rows(section(&tour, "Rooms, and who may import whom"))
+    let told: Vec<_> = rows(section(&tour, "Modules and imports"))
         .skip(2)
         .map(|row| {
             let others = match quoted(row[2]) {

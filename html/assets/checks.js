@@ -8,7 +8,7 @@ function must(condition, complaint) {
   if (!condition) throw new Error(complaint);
 }
 
-// Always over the wire: an answer from the browser's cache would test the browser.
+// Always from the server: a response from the browser's cache would test the browser.
 function ask(path, options = {}) {
   return fetch(path, { cache: "no-store", ...options });
 }
@@ -42,8 +42,8 @@ async function image(id) {
 export const checks = {
   async css() {
     const mark = getComputedStyle(document.documentElement).getPropertyValue("--oneloop-style");
-    must(mark.trim() === "applied", "the style sheet's mark is not there");
-    return "the mark in it was read back";
+    must(mark.trim() === "applied", "the marker property is missing");
+    return "its marker property was read";
   },
 
   async module() {
@@ -75,8 +75,8 @@ export const checks = {
     const type = response.headers.get("content-type") ?? "no type";
     must(/^application\/json\b/.test(type), type);
     const data = await response.json();
-    must(data.loop.join() === "sleep,note,accept,run,reap", "another loop");
-    must(data.states.length === 5, `${data.states.length} states`);
+    must(data.loop.join() === "poll,mark,accept,run,reap", "wrong phases");
+    must(data.states.length === 6, `${data.states.length} states`);
     return `${response.status}, ${type}`;
   },
 
@@ -88,7 +88,7 @@ export const checks = {
     const length = response.headers.get("content-length");
     const file = await whole(PNG_FILE);
     must(Number(length) === file.length, `length ${length}, but the file has ${file.length}`);
-    must(latin(file.subarray(1, 4)) === "PNG", "the next answer is damaged");
+    must(latin(file.subarray(1, 4)) === "PNG", "the next response is damaged");
     return `${response.status}, length ${length}, no body`;
   },
 
@@ -98,7 +98,7 @@ export const checks = {
     must(response.status === 206, `status ${response.status}`);
     const field = response.headers.get("content-range");
     must(field === `bytes 100-115/${file.length}`, `Content-Range: ${field}`);
-    must(same(await bytes(response), file.subarray(100, 116)), "other bytes");
+    must(same(await bytes(response), file.subarray(100, 116)), "wrong bytes");
     return `${response.status}, ${field}`;
   },
 
@@ -111,7 +111,7 @@ export const checks = {
     const body = latin(await bytes(response));
     const first = body.indexOf(latin(file.subarray(0, 16)));
     const last = body.indexOf(latin(file.subarray(-12)));
-    must(first >= 0 && last > first, "a stretch is missing");
+    must(first >= 0 && last > first, "a range is missing");
     must(body.includes(`bytes 0-15/${file.length}`), "the first Content-Range is missing");
     return `${response.status}, multipart/byteranges`;
   },
@@ -124,7 +124,7 @@ export const checks = {
     must(fresh.status === 304, `status ${fresh.status} for ${tag}`);
     const stale = await ask(JSON_FILE, { headers: { "If-None-Match": '"another"' } });
     must(stale.status === 200, `status ${stale.status} for a stale ETag`);
-    must(same(await bytes(stale), await bytes(first)), "another body");
+    must(same(await bytes(stale), await bytes(first)), "a different body");
     return `${fresh.status}, then ${stale.status}`;
   },
 
@@ -145,16 +145,16 @@ export const checks = {
     return `${response.status}, Allow: ${allow}`;
   },
 
-  // A browser opens only a few connections to one server, so most of these wait for one to be
-  // free again: keep-alive is tested as well.
+  // A browser opens only a few connections to a server, so most of these requests wait for a free
+  // one. This tests keep-alive as well.
   async parallel() {
     const files = ["data.json", "logo.svg", "oneloop.png", "oneloop.woff2", "style.css", "try.js"];
     const paths = files.map((file) => `/assets/${file}`);
     const known = new Map();
     for (const path of paths) known.set(path, await whole(path));
-    const asked = Array.from({ length: 24 }, (_, i) => paths[i % paths.length]);
-    const answers = await Promise.all(asked.map(whole));
-    answers.forEach((body, i) => must(same(body, known.get(asked[i])), `${asked[i]} differs`));
-    return `${answers.length} answers, all the same bytes as before`;
+    const requested = Array.from({ length: 24 }, (_, i) => paths[i % paths.length]);
+    const responses = await Promise.all(requested.map(whole));
+    responses.forEach((body, i) => must(same(body, known.get(requested[i])), `${requested[i]} differs`));
+    return `${responses.length} responses, all with the same bytes as before`;
   },
 };

@@ -1,11 +1,10 @@
-// Runs every check that try.html lists and writes down what happened. A row without a check
-// fails, and so does a check that takes too long. For scripts that read the page: <html> gets
-// data-done="true" and data-failed="N" when all is over, and #summary ends in
-// "N passed, M failed".
+// Runs every check that try.html lists and shows the results. A row without a check fails, and so
+// does a check that takes too long. For scripts that read the page: at the end, <html> has
+// data-done="true" and data-failed="N", and #summary ends in "N passed, M failed".
 
 import { checks } from "./checks.js";
 
-const PATIENCE = 10_000; // milliseconds for one check
+const TIMEOUT = 10_000; // milliseconds for one check
 
 const root = document.documentElement;
 const rows = Array.from(document.querySelectorAll("#checks tr"));
@@ -14,7 +13,7 @@ const summary = document.getElementById("summary");
 function within(milliseconds, promise) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("no answer in time")), milliseconds);
+    timer = setTimeout(() => reject(new Error("no response in time")), milliseconds);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
@@ -22,7 +21,7 @@ function within(milliseconds, promise) {
 async function outcome(check) {
   try {
     if (!check) throw new Error("there is no such check");
-    return { passed: true, saw: await within(PATIENCE, check()) };
+    return { passed: true, saw: await within(TIMEOUT, check()) };
   } catch (error) {
     return { passed: false, saw: error.message };
   }
@@ -44,7 +43,7 @@ async function run() {
   delete root.dataset.done;
   delete root.dataset.failed;
   summary.textContent = "Running";
-  for (const row of rows) write(row, "waits", "", "");
+  for (const row of rows) write(row, "waiting", "", "");
 
   let passed = 0;
   for (const row of rows) {
