@@ -434,12 +434,14 @@ impl Tree {
     }
 }
 
-/// The bytes of a version. Shorter ones are the beginning of longer ones.
+/// The bytes of a version. Shorter ones are the beginning of longer ones. All of them are ASCII: a
+/// byte order mark would declare an encoding, and change the type of the file.
 fn content(seed: u64, size: usize) -> Rc<[u8]> {
     let mut chance = Chance::new(seed);
     let mut bytes = vec![0; size];
     for eight in bytes.chunks_mut(8) {
-        eight.copy_from_slice(&chance.next().to_le_bytes()[..eight.len()]);
+        let ascii = chance.next() & 0x7f7f_7f7f_7f7f_7f7f;
+        eight.copy_from_slice(&ascii.to_le_bytes()[..eight.len()]);
     }
     bytes.into()
 }
