@@ -266,8 +266,7 @@ impl Files {
         now: Now,
     ) -> io::Result<Found> {
         let path = SitePath::of_name(key.strip_suffix(b"\0").unwrap_or(key));
-        self.look_at_root(now);
-        let file = match self.open_file(path) {
+        let file = match self.beneath_root(path, now, |files| files.open_file(path)) {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(Found::Directory),
             Err(error) => return self.not_found(path, error),
@@ -312,8 +311,8 @@ impl Files {
         path: SitePath<'_>,
         now: Now,
     ) -> io::Result<Result<File, Found>> {
-        self.look_at_root(now);
-        match self.with_root(|root| root.open_directory(path)) {
+        let open = |files: &mut Self| files.with_root(|root| root.open_directory(path));
+        match self.beneath_root(path, now, open) {
             // The descriptor of the root outlives the root. A removed directory has no links left.
             Ok(directory) if rustix::fs::fstat(&directory)?.st_nlink == 0 => {
                 Ok(Err(Found::Nothing))
@@ -353,14 +352,32 @@ impl Files {
         FAILED.warn(format_args!("cannot read {root}/{name}: {error}"));
     }
 
-    /// Finds out, once in a turn, whether the root's path names another directory by now.
-    fn look_at_root(&mut self, now: Now) {
-        if self.root_seen != Some(now.instant) {
-            if let Some(successor) = self.root.successor() {
-                self.root = Arc::new(successor);
-            }
-            self.root_seen = Some(now.instant);
+    /// Does `call` beneath the directory that the root's path names. Which one that is, is asked
+    /// once in an iteration of the loop, and after `call` if what came of `path` may depend on it.
+    fn beneath_root<T>(
+        &mut self,
+        path: SitePath<'_>,
+        now: Now,
+        call: impl Fn(&mut Self) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if self.root_seen.replace(now.instant) != Some(now.instant) {
+            self.follow_root();
         }
+        loop {
+            let result = call(self);
+            if !self.root.may_depend_on_its_path(path, &result) || !self.follow_root() {
+                return result;
+            }
+        }
+    }
+
+    /// Goes over to the directory that the root's path names, if that is another one by now.
+    fn follow_root(&mut self) -> bool {
+        let Some(successor) = self.root.successor() else {
+            return false;
+        };
+        self.root = Arc::new(successor);
+        true
     }
 
     /// Does `call`, and where no descriptor is left does it again without those that are only kept.
@@ -489,4 +506,55 @@ fn push_validators(lines: &mut FieldLines, etag: &ETag, modified: Option<HttpDat
     }
     lines.push("ETag", etag.as_bytes());
     lines.push_metadata("Accept-Ranges", "bytes");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    /// What `name` is when another directory has taken the root's path since the loop has looked.
+    /// The links of the old one are absolute: what they mean in the new one is something else.
+    fn found_after_a_swap(name: &str, follow: bool) -> String {
+        let place = tempfile::tempdir().unwrap();
+        let [root, next] = ["root", "next"].map(|name| place.path().join(name));
+        for (directory, age) in [(&root, "old"), (&next, "new")] {
+            fs::create_dir(directory).unwrap();
+            for name in ["page", "other"] {
+                fs::write(directory.join(name), format!("the {age} {name}")).unwrap();
+            }
+        }
+        for name in ["file", "link", "missing"] {
+            symlink(root.join("page"), root.join(name)).unwrap();
+        }
+        fs::write(next.join("file"), "the new file").unwrap();
+        symlink("other", next.join("link")).unwrap();
+
+        let opened = Arc::new(Root::new(&root, follow).unwrap());
+        let limits = Arc::new(Limits::default());
+        let mut files = Files::new(opened, Arc::default(), Types::default(), limits);
+        let now = Now::read();
+        let mut find = |name: &str| match files.find(SitePath::of_name(name.as_bytes()), now) {
+            Ok(Found::File(opened)) => match &opened.content {
+                Content::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                Content::File(_) => panic!("{name} is not small"),
+            },
+            other => format!("{other:?}"),
+        };
+        assert_eq!(find("page"), "the old page");
+        fs::rename(&root, place.path().join("previous")).unwrap();
+        fs::rename(&next, &root).unwrap();
+        find(name)
+    }
+
+    /// Red where a link is resolved by the new directory's path and opened in the old one.
+    #[test]
+    fn a_link_by_the_roots_path_never_leads_from_one_directory_of_that_path_to_another() {
+        for follow in [false, true] {
+            assert_eq!(found_after_a_swap("file", follow), "the new file");
+            assert_eq!(found_after_a_swap("link", follow), "the new other");
+            assert_eq!(found_after_a_swap("missing", follow), "Ok(Nothing)");
+        }
+    }
 }

@@ -98,12 +98,21 @@ impl Root {
     /// The directory that the root's path names by now, if that is another one: somebody has
     /// renamed, rebuilt or linked it anew. `None` also while there is none to be opened.
     pub fn successor(&self) -> Option<Self> {
-        let stat = rustix::fs::stat(&self.path).ok()?;
-        if identity(&stat) == self.identity {
+        if self.is_at_its_path().ok()? {
             return None;
         }
         let successor = Self::new(&self.path, self.follow).ok()?;
         Some(successor.following(self.named.as_deref()))
+    }
+
+    fn is_at_its_path(&self) -> io::Result<bool> {
+        Ok(identity(&rustix::fs::stat(&self.path)?) == self.identity)
+    }
+
+    /// Whether what came of `path` may depend on which directory the root's path names: a link may
+    /// lead out of the root, and in again by that path.
+    pub fn may_depend_on_its_path<T>(&self, path: SitePath<'_>, result: &io::Result<T>) -> bool {
+        self.follows(path) || result.as_ref().is_err_and(leaves)
     }
 
     /// Opens whatever `path` names, for reading. Look at its attributes before: a FIFO's writer
@@ -141,7 +150,8 @@ impl Root {
     }
 
     /// Does `call` with `path`; once more, if that is refused for leaving the root, with what it
-    /// resolves to, if that is inside.
+    /// resolves to, if that is inside. The root's path must still name this directory then: what a
+    /// link means in one directory says nothing of another.
     fn beneath<T>(
         &self,
         path: SitePath<'_>,
@@ -152,8 +162,11 @@ impl Root {
             return result;
         }
         let refused = || io::Error::from(Errno::XDEV);
-        call(&self.resolve(path, &refused)?)
-            .map_err(|error| if leaves(&error) { refused() } else { error })
+        let resolved = self.resolve(path, &refused);
+        if !self.is_at_its_path().is_ok_and(|is_at_it| is_at_it) {
+            return Err(refused());
+        }
+        call(&resolved?).map_err(|error| if leaves(&error) { refused() } else { error })
     }
 
     /// The name beneath the root of what `path` leads to: each part of it that the kernel refuses
