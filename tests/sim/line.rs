@@ -442,7 +442,7 @@ impl Line {
     /// # Errors
     /// What was sent was no end.
     pub fn ends_in_order(&mut self) -> Result<(), String> {
-        match self.aborted || self.shut || self.failed || self.has_left() {
+        match self.aborted || self.shut || self.failed || self.reset {
             true => Ok(()),
             false => self.matcher.shut(),
         }
