@@ -80,6 +80,8 @@ pub struct Line {
     pub shut: bool,
     pub aborted: bool,
     pub closed: bool,
+    /// It was closed when it had taken too little for too long.
+    pub is_overdue: bool,
     pub accepted: bool,
     pub receive_buffer: usize,
     pub send_buffer: usize,
@@ -129,6 +131,7 @@ impl Line {
             shut: false,
             aborted: false,
             closed: false,
+            is_overdue: false,
             accepted: false,
             receive_buffer,
             send_buffer,

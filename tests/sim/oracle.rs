@@ -70,6 +70,9 @@ pub struct Away {
     pub longest_step: Micros,
     /// From when until when it was away, all of it.
     spans: Vec<(Micros, Micros)>,
+    /// It was away, and cannot tell that from waiting: a poll came back with events, late, but
+    /// within its timeout.
+    is_unnoticed: bool,
 }
 
 impl Away {
@@ -86,6 +89,7 @@ impl Away {
             times: Vec::new(),
             longest_step: micros(shortest) / 4,
             spans: Vec::new(),
+            is_unnoticed: false,
         }
     }
 
@@ -136,6 +140,8 @@ impl Away {
             let waited = if is_empty { timeout } else { 0 };
             let counted = waited.saturating_sub(longest).max(longest);
             self.times.push((since, length - counted));
+        } else {
+            self.is_unnoticed = true;
         }
     }
 
@@ -342,6 +348,7 @@ impl World {
 
     /// A connection has been closed: was it a legal place, and not too early?
     pub fn judge_end(&mut self, id: usize) {
+        self.lines[id].is_overdue = self.is_overdue(id);
         if let Some(what) = self.early(id) {
             self.accuse(format!("line {id}: {what}"));
         }
@@ -389,7 +396,7 @@ impl World {
             Phase::Idle => now >= self.away.after(since, micros(limits.idle_timeout)),
             Phase::Head => false,
             Phase::Reply if line.matcher.standing() == Standing::Broken => true,
-            Phase::Reply => self.away.clock(now) >= line.reply_by(since, &limits, &self.away),
+            Phase::Reply => self.is_overdue(id),
             // Without a farewell, where it would be in nobody's interest.
             Phase::Linger if line.has_said_all() => !line.knew_of_more,
             Phase::Linger => {
@@ -399,6 +406,18 @@ impl World {
             }
         };
         (!may).then(|| format!("closed too early, {now_phase:?} since {since}"))
+    }
+
+    /// By the peers' clock, it has taken too little of a response.
+    fn is_overdue(&self, id: usize) -> bool {
+        let line = &self.lines[id];
+        let limits = self.plan.limits.limits(self.plan.connections);
+        let since = match line.seen.phase {
+            Some((Phase::Reply, _, since)) => since,
+            _ => self.now,
+        };
+        let is_replying = line.phase() == Phase::Reply;
+        is_replying && self.away.clock(self.now) >= line.reply_by(since, &limits, &self.away)
     }
 
     /// Everybody may be cut off.
@@ -420,6 +439,10 @@ impl World {
         let mut broken = Vec::new();
         for (id, line) in self.lines.iter().enumerate() {
             if !line.is_welcome || !line.peer.is_good() || line.failed {
+                continue;
+            }
+            // It was given nothing to take, and the server could not know that.
+            if line.is_overdue && self.away.is_unnoticed {
                 continue;
             }
             let asked = line.peer.asks.len();

@@ -25,7 +25,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Fri, 01 Jan 2100 00:00:00 GMT.
-const WALL: Duration = Duration::from_secs(4_102_444_800);
+///
+/// Each microsecond is nearly over, so that a time a few nanoseconds after it lies in the past.
+const WALL: Duration = Duration::new(4_102_444_800, 999);
 
 /// What a turn takes, at least and at most.
 const TURN: (usize, usize) = (1, 40);

@@ -282,6 +282,11 @@ impl Tree {
             self.clear(name);
         }
         fs::rename(made, self.path(name)).expect("rename");
+        if let Node::File(inode) = node {
+            // Its inode has changed once more.
+            let file = File::open(self.path(name)).expect("a file");
+            self.date(&file, self.inodes[inode]);
+        }
         if !name.is_empty() {
             self.nodes.insert(name.into(), node);
         }
@@ -355,10 +360,18 @@ impl Tree {
     }
 
     fn write_to(&mut self, file: &mut File, version: usize) {
-        let version = &mut self.versions[version];
-        file.write_all(&version.bytes).expect("write");
-        let time = FileTimes::new().set_modified(UNIX_EPOCH + version.modified);
+        let Version {
+            bytes, modified, ..
+        } = &self.versions[version];
+        file.write_all(bytes).expect("write");
+        let time = FileTimes::new().set_modified(UNIX_EPOCH + *modified);
         file.set_times(time).expect("futimens");
+        self.date(file, version);
+    }
+
+    /// Asks the kernel for the time of a change that counts in place of one that is yet to come.
+    fn date(&mut self, file: &File, version: usize) {
+        let version = &mut self.versions[version];
         if version.modified > self.wall + AHEAD {
             let about = file.metadata().expect("fstat");
             version.dated = Duration::new(about.ctime() as u64, about.ctime_nsec() as u32);
