@@ -366,7 +366,7 @@ impl Connection {
                 ..
             }
         );
-        if join && is_whole && self.outbox.unsent().len() < self.limits.coalesced {
+        if join && is_whole && self.outbox.unsent().len() < self.limits.write_coalescing_limit {
             let next = self.look_for_head();
             if let State::Parsing(_) = next {
                 self.state = next;

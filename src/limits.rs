@@ -34,17 +34,17 @@ pub struct Limits {
     pub workers: usize,
     /// Connections accepted in one turn, so that a storm of new clients cannot hold up
     /// those already here.
-    pub accepts_per_turn: usize,
+    pub accepts_per_iteration: usize,
     /// Connections whose deadline is acted on in one turn: ten thousand that fell silent
     /// together expire together.
-    pub expiries_per_turn: usize,
+    pub expiries_per_iteration: usize,
     /// How long accepting rests when the system has no descriptor or memory left and
     /// no connection of ours could be closed to free one.
     pub accept_pause: Duration,
     /// How long the kernel holds back a connection that sends nothing (TCP_DEFER_ACCEPT): until
     /// the first retransmission of SYN-ACK, after a second and what its timer is late by. A
     /// stopping server goes on accepting for this long if there are such connections.
-    pub held_back: Duration,
+    pub defer_accept_timeout: Duration,
     /// Connections the kernel may hold for us before we accept them. It is cut to
     /// net.core.somaxconn; a burst beyond it waits a second for its SYN to be sent again.
     pub backlog: i32,
@@ -52,21 +52,21 @@ pub struct Limits {
     pub events: usize,
 
     /// Bytes read from one connection in one turn.
-    pub read_per_turn: usize,
+    pub read_per_iteration: usize,
     /// Bytes written to one connection in one turn. A fast reader of a large file never
     /// makes a write block, and would keep the loop for itself.
-    pub written_per_turn: usize,
+    pub written_per_iteration: usize,
     /// Calls that send, on one connection in one turn. The parts of a multipart body may be a byte
     /// each, and every part takes two calls; a bound on bytes would let thousands through.
-    pub sends_per_turn: usize,
+    pub sends_per_iteration: usize,
     /// Requests answered on one connection in one turn. Pipelined requests are tiny;
     /// a bound on bytes alone would let thousands through.
-    pub requests_per_turn: usize,
+    pub requests_per_iteration: usize,
     /// Bytes of finished responses that may wait for each other to leave in one write.
-    pub coalesced: usize,
+    pub write_coalescing_limit: usize,
     /// The largest body that is copied behind its header and leaves in the same write. Above
     /// it a second system call costs less than the copy.
-    pub riding_body: usize,
+    pub inline_body_limit: usize,
 
     /// From the first byte of a head to its last. A total: progress does not move it, so
     /// a client that sends a byte a second is cut off on time.
@@ -77,7 +77,7 @@ pub struct Limits {
     /// either direction (a slow peer may still be reading what the kernel holds). So it may be
     /// closed at once, to make room for others or because the server stops. One that was idle for
     /// less when the server stops has this long for another request.
-    pub settling: Duration,
+    pub min_idle: Duration,
     /// How long the peer may take no byte of a response at all.
     pub send_timeout: Duration,
     /// Bytes per second the peer must take on average once `send_timeout` has passed, so that
@@ -102,23 +102,23 @@ pub struct Limits {
     /// Directory entries read, or rows rendered, before a listing lets others run.
     pub listing_slice: usize,
     /// Small files whose bytes are remembered between turns (and checked again in each).
-    pub remembered_files: usize,
+    pub file_cache_entries: usize,
     /// Bytes they may take together.
-    pub remembered_bytes: usize,
+    pub file_cache_bytes: usize,
     /// Larger files that are kept open between turns (and checked again in each), so that asking
     /// for them again costs no opening.
-    pub held_files: usize,
+    pub open_file_cache_entries: usize,
     /// Bytes of the largest file kept open: one that was removed takes its room on the disk until
     /// it is closed. For a larger one, opening is nothing beside sending.
-    pub held_file: u64,
+    pub open_file_cache_max_size: u64,
     /// How long bytes are remembered, or a file is kept open, until it is read or opened again. Not
     /// every change shows in a file's times: those through mmap(2) may not for half a minute. And a
     /// volume with an open file cannot be unmounted. A few system calls in so much time are nothing
     /// beside one for each turn.
-    pub remembered_for: Duration,
+    pub file_cache_lifetime: Duration,
     /// Files opened, and names that stood for nothing, that are shared with whoever else asks for
     /// them in the same turn. Beyond, each request looks for itself.
-    pub shared_in_turn: usize,
+    pub iteration_cache_entries: usize,
     /// Bytes of access log that may wait for a slow reader of the log. Beyond, lines are
     /// dropped and counted: a full pipe must not stop the server.
     pub log_buffer: usize,
@@ -139,21 +139,21 @@ impl Default for Limits {
             threads: 2048,
             processes: 512,
             workers: 200,
-            accepts_per_turn: 64,
-            expiries_per_turn: 256,
+            accepts_per_iteration: 64,
+            expiries_per_iteration: 256,
             accept_pause: Duration::from_millis(100),
-            held_back: Duration::from_millis(1250),
+            defer_accept_timeout: Duration::from_millis(1250),
             backlog: 4096,
             events: 1024,
-            read_per_turn: 64 * 1024,
-            written_per_turn: 256 * 1024,
-            sends_per_turn: 64,
-            requests_per_turn: 32,
-            coalesced: 32 * 1024,
-            riding_body: 16 * 1024,
+            read_per_iteration: 64 * 1024,
+            written_per_iteration: 256 * 1024,
+            sends_per_iteration: 64,
+            requests_per_iteration: 32,
+            write_coalescing_limit: 32 * 1024,
+            inline_body_limit: 16 * 1024,
             header_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
-            settling: Duration::from_secs(1),
+            min_idle: Duration::from_secs(1),
             send_timeout: Duration::from_secs(60),
             min_send_rate: 256,
             linger_timeout: Duration::from_secs(10),
@@ -162,12 +162,12 @@ impl Default for Limits {
             listing_entries: 100_000,
             listing_bytes: 128 * 1024 * 1024,
             listing_slice: 256,
-            remembered_files: 16 * 1024,
-            remembered_bytes: 64 * 1024 * 1024,
-            held_files: 64,
-            held_file: 1024 * 1024,
-            remembered_for: Duration::from_secs(5),
-            shared_in_turn: 256,
+            file_cache_entries: 16 * 1024,
+            file_cache_bytes: 64 * 1024 * 1024,
+            open_file_cache_entries: 64,
+            open_file_cache_max_size: 1024 * 1024,
+            file_cache_lifetime: Duration::from_secs(5),
+            iteration_cache_entries: 256,
             log_buffer: 1024 * 1024,
             log_field: 2 * 1024,
         }
@@ -177,7 +177,7 @@ impl Default for Limits {
 impl Limits {
     /// How much time a loop may spend without a look at its sockets for it to count against its
     /// peers: a quarter of the shortest of their timeouts. More than a busy machine is late by.
-    pub fn longest_step(&self) -> Duration {
+    pub fn stall_threshold(&self) -> Duration {
         let shortest = (self.header_timeout.min(self.idle_timeout))
             .min(self.send_timeout.min(self.linger_timeout));
         (shortest / 4).max(Duration::from_millis(100))
@@ -212,8 +212,8 @@ pub fn connections_within(descriptors: usize) -> usize {
 
 /// How many files may be kept open with so many descriptors: a small part of those that are not for
 /// connections, as others are needed to open files.
-pub fn held_within(descriptors: usize) -> usize {
-    (descriptors / 16).min(Limits::default().held_files)
+pub fn open_files_within(descriptors: usize) -> usize {
+    (descriptors / 16).min(Limits::default().open_file_cache_entries)
 }
 
 #[cfg(test)]
@@ -236,8 +236,8 @@ mod tests {
 
     #[test]
     fn where_descriptors_are_few_few_files_are_kept_open() {
-        assert_eq!(held_within(20_000), 64);
-        assert_eq!(held_within(512), 32);
-        assert_eq!(held_within(10), 0);
+        assert_eq!(open_files_within(20_000), 64);
+        assert_eq!(open_files_within(512), 32);
+        assert_eq!(open_files_within(10), 0);
     }
 }

@@ -209,10 +209,10 @@ fn granted(config: &Config) -> Limits {
     }
     Limits {
         connections,
-        held_files: match config.model {
+        open_file_cache_entries: match config.model {
             // A child sleeps in the reads of its only client, and nothing would close them.
             Model::Process => 0,
-            _ => limits::held_within(descriptors),
+            _ => limits::open_files_within(descriptors),
         },
         ..config.limits.clone()
     }

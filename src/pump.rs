@@ -135,9 +135,9 @@ impl Loan {
     /// Buffers of the sizes that `limits` name.
     pub fn new(limits: &Limits) -> Self {
         // A head of every allowed length fits, and one byte that shows it is longer.
-        let receive = limits.read_per_turn.max(limits.head + 1);
+        let receive = limits.read_per_iteration.max(limits.head + 1);
         // Room for what is gathered, the body that oversteps it, and a few headers.
-        let send = limits.coalesced + limits.riding_body + 4096;
+        let send = limits.write_coalescing_limit + limits.inline_body_limit + 4096;
         Self {
             receive: vec![0; receive].into(),
             send: Vec::with_capacity(send),
@@ -264,10 +264,10 @@ struct Budget {
 impl Budget {
     fn of(limits: &Limits) -> Self {
         Self {
-            read: limits.read_per_turn,
-            written: limits.written_per_turn,
-            sends: limits.sends_per_turn,
-            requests: limits.requests_per_turn,
+            read: limits.read_per_iteration,
+            written: limits.written_per_iteration,
+            sends: limits.sends_per_iteration,
+            requests: limits.requests_per_iteration,
             slices: 1,
         }
     }

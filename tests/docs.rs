@@ -200,12 +200,13 @@ fn value(cell: &str) -> u128 {
 #[test]
 fn the_limits_are_those_in_the_document() {
     let defaults: BTreeMap<String, u128> = defaults! {
-        head request_line empty_lines fields
-        connections threads processes workers accepts_per_turn expiries_per_turn accept_pause held_back backlog events
-        read_per_turn written_per_turn sends_per_turn requests_per_turn coalesced riding_body
-        header_timeout idle_timeout settling send_timeout min_send_rate linger_timeout linger_bytes grace
-        listing_entries listing_bytes listing_slice
-        remembered_files remembered_bytes held_files held_file remembered_for shared_in_turn log_buffer log_field
+        head request_line empty_lines fields connections threads processes workers
+        accepts_per_iteration expiries_per_iteration accept_pause defer_accept_timeout backlog
+        events read_per_iteration written_per_iteration sends_per_iteration requests_per_iteration
+        write_coalescing_limit inline_body_limit header_timeout idle_timeout min_idle send_timeout
+        min_send_rate linger_timeout linger_bytes grace listing_entries listing_bytes listing_slice
+        file_cache_entries file_cache_bytes open_file_cache_entries open_file_cache_max_size
+        file_cache_lifetime iteration_cache_entries log_buffer log_field
     };
     let document = read("docs/limits.md");
     let mut told = BTreeMap::new();

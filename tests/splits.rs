@@ -276,7 +276,7 @@ fn age(path: &Path) {
 /// Few enough bytes may ride that a file of 300 counts as large, and a head be long.
 fn limits(change: impl FnOnce(&mut Limits)) -> Arc<Limits> {
     let mut limits = Limits {
-        riding_body: 64,
+        inline_body_limit: 64,
         head: 600,
         request_line: 200,
         ..Limits::default()
@@ -442,12 +442,12 @@ const TAKES: [&[Take]; 4] = [
 
 /// The budgets of a visit: the usual, one that cuts every response, and the least there is.
 fn budgets() -> [Arc<Limits>; 3] {
-    let within = |bytes, requests, coalesced| {
+    let within = |bytes, requests, write_coalescing_limit| {
         limits(|limits| {
-            limits.read_per_turn = bytes;
-            limits.written_per_turn = bytes;
-            limits.requests_per_turn = requests;
-            limits.coalesced = coalesced;
+            limits.read_per_iteration = bytes;
+            limits.written_per_iteration = bytes;
+            limits.requests_per_iteration = requests;
+            limits.write_coalescing_limit = write_coalescing_limit;
         })
     };
     [limits(|_| {}), within(50, 2, 300), within(1, 1, 0)]

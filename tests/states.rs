@@ -151,7 +151,7 @@ impl Subject {
             Some(rest) if rest == limits.header_timeout => "header",
             Some(rest) if rest == limits.send_timeout => "send",
             Some(rest) if rest == limits.linger_timeout => "linger",
-            Some(rest) if rest == limits.settling => "settling",
+            Some(rest) if rest == limits.min_idle => "min idle",
             Some(Duration::ZERO) => "now",
             _ if deadline > rate => "send rate",
             _ => panic!("a deadline of unknown origin"),
@@ -232,7 +232,7 @@ const DRAIN: (&str, Tell) = ("drain", |s| {
     s.connection.drain(s.now);
 });
 const DRAIN_SETTLED: (&str, Tell) = ("drain, idle for a second", |s| {
-    s.now += Limits::default().settling;
+    s.now += Limits::default().min_idle;
     s.connection.drain(s.now);
 });
 const CUT: (&str, Tell) = ("cut", |s| s.connection.cut());
@@ -556,7 +556,7 @@ fn table() -> String {
                 scene.state,
                 subject.state()
             );
-            // Less than `settling`: "drain" alone is that of a young connection.
+            // Less than `min_idle`: "drain" alone is that of a young connection.
             subject.now += Duration::from_millis(500);
             let before = subject.connection.deadline();
             tell(&mut subject);

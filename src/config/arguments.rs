@@ -1,5 +1,5 @@
 //! Config: what can be written on the command line? The text here is the help and the manual page,
-//! but for what stands round the options (`texts`) and the values that have names (`choices`).
+//! but for what stands round the options (`help_text`) and the values that have names (`choices`).
 //! Imports the parsers of single values and the defaults in limits.
 
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use clap::{ArgAction, Parser, ValueHint};
 
 use super::bind::BindArgument;
 use super::choices::{LogFormat, Model};
-use super::texts::{AFTER_HELP, AFTER_LONG_HELP, LIMITS, LISTENING, LOGGING, OTHER, SITE};
+use super::help_text::{AFTER_HELP, AFTER_LONG_HELP, LIMITS, LISTENING, LOGGING, OTHER, SITE};
 use super::types::{Charset, TypeRules};
 use super::values::{self, Cors, Headers, Seconds, Verbosity};
 use crate::limits::Limits;

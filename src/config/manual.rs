@@ -8,7 +8,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::arguments::Arguments;
-use super::texts::{AFTER_LONG_HELP, MANUAL};
+use super::help_text::{AFTER_LONG_HELP, MANUAL};
 use crate::subcommands;
 
 /// When the text below, or an option, was last changed.

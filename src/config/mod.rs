@@ -6,12 +6,12 @@ pub mod arguments;
 pub mod bind;
 pub mod choices;
 mod completions;
+mod conflicts;
 mod environment;
+mod help_text;
 mod manual;
 mod mistakes;
 mod parser;
-mod texts;
-mod together;
 pub mod types;
 pub mod values;
 
@@ -137,7 +137,7 @@ impl Invocation {
             return Ok(Self::Print(manual::page()?));
         }
         let variables = environment::variables(&Arguments::command(), &matches);
-        let config = together::check(&arguments, &matches).and_then(|()| Config::new(arguments));
+        let config = conflicts::check(&arguments, &matches).and_then(|()| Config::new(arguments));
         match config {
             Ok(config) => Ok(Self::Serve(Box::new(Config {
                 warnings: environment::warnings(&Arguments::command(), &matches),

@@ -31,11 +31,11 @@ impl Connection {
     }
 
     /// The server is stopping, so the deadline of an idle connection moves nearer: to `now` if it
-    /// is settled, else by `Limits::settling`. A request that arrives before is answered, and
+    /// is settled, else by `Limits::min_idle`. A request that arrives before is answered, and
     /// [`Terms::draining`](super::Terms::draining) makes its response the last. May be called
     /// again.
     pub fn drain(&mut self, now: Instant) {
-        let soon = now + self.limits.settling;
+        let soon = now + self.limits.min_idle;
         if self.is_idle() && self.deadline > soon {
             self.deadline = if self.is_settled(now) { now } else { soon };
         }

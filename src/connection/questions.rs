@@ -18,7 +18,7 @@ impl Connection {
     pub fn is_settled(&self, now: Instant) -> bool {
         // While idle, the deadline tells since when.
         let closes_in = self.deadline.saturating_duration_since(now);
-        self.is_idle() && closes_in + self.limits.settling <= self.limits.idle_timeout
+        self.is_idle() && closes_in + self.limits.min_idle <= self.limits.idle_timeout
     }
 
     /// Whether a body is on its way that was not rendered whole when it was answered.

@@ -72,7 +72,7 @@ fn read_head(client: &Handle, control: &Control, limits: &Limits) -> io::Result<
     let time = match control.is_draining() {
         false => limits.header_timeout,
         // Who came last is answered if he has something to say, and not waited for.
-        true => limits.settling.min(limits.header_timeout),
+        true => limits.min_idle.min(limits.header_timeout),
     };
     let deadline = Now::read().instant + time;
     let (mut head, mut room) = (Vec::new(), [0; ROOM]);

@@ -32,7 +32,7 @@ impl Desk {
         Self {
             loan: Loan::new(&limits),
             date: DateLine::default(),
-            stalls: Stalls::new(limits.longest_step()),
+            stalls: Stalls::new(limits.stall_threshold()),
             behind: Duration::ZERO,
             limits,
         }
@@ -45,7 +45,7 @@ impl Desk {
 
     /// The same, for a thread that serves no other client meanwhile: `others_wait` says whether one
     /// waits to be accepted. While one does, a response is the last of its connection, and a
-    /// connection without a request ends after [`Limits::settling`].
+    /// connection without a request ends after [`Limits::min_idle`].
     pub fn serve_beside<S: Service>(
         &mut self,
         accepted: Accepted,
@@ -58,7 +58,7 @@ impl Desk {
             Ok(transport) => transport,
             Err(error) => return log::debug!("a connection was lost: {error}"),
         };
-        (self.stalls, self.behind) = (Stalls::new(self.limits.longest_step()), Duration::ZERO);
+        (self.stalls, self.behind) = (Stalls::new(self.limits.stall_threshold()), Duration::ZERO);
         let mut client = Client {
             connection: Connection::new(self.limits.clone(), Now::read().instant),
             transport,
@@ -70,7 +70,7 @@ impl Desk {
             let mut most = deadline.saturating_duration_since(now);
             if others_wait.is_some() {
                 // Another client may come meanwhile.
-                most = most.min(self.limits.settling);
+                most = most.min(self.limits.min_idle);
             }
             client.transport.wait(most);
             let now = Now::read().instant;

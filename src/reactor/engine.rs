@@ -64,7 +64,7 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
             listeners: Listeners::new(acceptors),
             scheduler: Scheduler::new(limits.clone()),
             service,
-            stalls: Stalls::new(limits.longest_step()),
+            stalls: Stalls::new(limits.stall_threshold()),
             limits,
             stop_at: None,
             accept_until: None,
@@ -168,7 +168,7 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
                 self.stop_at = Some(now.instant + self.limits.grace);
                 log::info!("stopping; connections open: {}", self.scheduler.len());
                 if self.listeners.undefer() {
-                    self.accept_until = Some(now.instant + self.limits.held_back);
+                    self.accept_until = Some(now.instant + self.limits.defer_accept_timeout);
                 } else {
                     self.close_doors(now, sockets);
                 }
@@ -243,7 +243,7 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
     fn close_doors(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) {
         self.accept_until = None;
         let queue = self.limits.backlog.unsigned_abs() as usize;
-        let most = 1 + self.listeners.len() * queue / self.limits.accepts_per_turn;
+        let most = 1 + self.listeners.len() * queue / self.limits.accepts_per_iteration;
         self.listeners.resume();
         // Not every event needs to have been told by now.
         self.listeners.look_again();

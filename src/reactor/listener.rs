@@ -159,7 +159,7 @@ impl<A: Accept> Listeners<A> {
             return Stopped::Done;
         }
         self.pause = None;
-        let mut share = limits.accepts_per_turn;
+        let mut share = limits.accepts_per_iteration;
         let mut losses = 0;
         let mut room = room;
         if let Some(stream) = self.held.take_if(|_| room > 0) {
@@ -197,7 +197,7 @@ impl<A: Accept> Listeners<A> {
                 Verdict::Next => {
                     log::debug!("accept: {error}");
                     losses += 1;
-                    if losses == limits.accepts_per_turn {
+                    if losses == limits.accepts_per_iteration {
                         return Stopped::Failing(error);
                     }
                 }

@@ -274,7 +274,7 @@ impl<T: Transport, G> Scheduler<T, G> {
             .collect();
         idle.sort_unstable();
         let mut count = 0;
-        for (_, key) in idle.into_iter().take(self.limits.expiries_per_turn) {
+        for (_, key) in idle.into_iter().take(self.limits.expiries_per_iteration) {
             self.visit_anew(key, service, now);
             if let Some(slot) = self.slots.get_mut(key)
                 && slot.client.connection.is_settled(time)
@@ -298,7 +298,7 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// later turn. A bounded number, so that ten thousand idle connections may all expire at once.
     fn expire<S: Service<Guest = G>>(&mut self, service: &mut S, now: Now) {
         let time = self.time(now);
-        let mut budget = self.limits.expiries_per_turn;
+        let mut budget = self.limits.expiries_per_iteration;
         let mut postponed = Vec::new();
         while budget > 0
             && let Some(key) = self.timers.expired(time)

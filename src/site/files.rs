@@ -126,8 +126,8 @@ impl Files {
         types: Types,
         limits: Arc<Limits>,
     ) -> Self {
-        let (files, bytes) = (limits.remembered_files, limits.remembered_bytes);
-        let lifetime = limits.remembered_for;
+        let (files, bytes) = (limits.file_cache_entries, limits.file_cache_bytes);
+        let lifetime = limits.file_cache_lifetime;
         Self {
             root,
             root_seen: None,
@@ -135,7 +135,7 @@ impl Files {
             preset,
             types,
             memory: Memory::new(files, bytes, lifetime),
-            held: Memory::new(limits.held_files, usize::MAX, lifetime),
+            held: Memory::new(limits.open_file_cache_entries, usize::MAX, lifetime),
             turn: Turn::default(),
             limits,
         }
@@ -219,7 +219,8 @@ impl Files {
             Found::Denied if coding != Coding::Identity => None,
             Found::Directory | Found::Denied => return Ok(found),
         };
-        self.turn.put(key, answer, now, self.limits.shared_in_turn);
+        self.turn
+            .put(key, answer, now, self.limits.iteration_cache_entries);
         Ok(found)
     }
 
@@ -231,7 +232,10 @@ impl Files {
         }
         match opened.content {
             Content::Bytes(_) => self.memory.put(key, opened, now),
-            Content::File(_) if limits.held_files > 0 && opened.size <= limits.held_file => {
+            Content::File(_)
+                if limits.open_file_cache_entries > 0
+                    && opened.size <= limits.open_file_cache_max_size =>
+            {
                 self.held.put(key, opened, now);
             }
             Content::File(_) => return false,
@@ -275,7 +279,7 @@ impl Files {
         let identity = Identity::of(&stat);
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                let read = content::read(file, identity, self.limits.riding_body as u64)?;
+                let read = content::read(file, identity, self.limits.inline_body_limit as u64)?;
                 let content_type = match content_type {
                     Some(content_type) => content_type.clone(),
                     None => with_charset(self.types.of(path.name()), &read.content)?,
@@ -413,7 +417,7 @@ impl Files {
             Content::Bytes(bytes) => ETag::of_content(ContentHash::of(bytes), coding),
             Content::File(_) if is_racy => ETag::young(modified, size, coding, now.wall),
             Content::File(_) if !identity.is_normalised() => ETag::strong(modified, size, coding),
-            Content::File(file) if size <= self.limits.held_file => {
+            Content::File(file) if size <= self.limits.open_file_cache_max_size => {
                 match content::hash(file, &identity)? {
                     Some(hash) => ETag::of_content(hash, coding),
                     None => {

@@ -313,7 +313,7 @@ impl Site {
     fn ranges(&self, request: &Request<'_>, opened: &Opened) -> Response {
         match crate::http::range::ranges(request.fields, opened.size) {
             Ranges::Whole => ranges::whole(opened, Status::OK),
-            Ranges::One(range) => ranges::one(opened, range, self.limits.riding_body),
+            Ranges::One(range) => ranges::one(opened, range, self.limits.inline_body_limit),
             Ranges::Several(several) => ranges::several(opened, several),
             Ranges::Unsatisfiable => {
                 let mut response = self.page(Status::RANGE_NOT_SATISFIABLE, request);

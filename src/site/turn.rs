@@ -16,7 +16,7 @@ use std::time::Instant;
 pub(super) struct Turn {
     /// Answers of earlier turns stand among them, which count for nothing: what is missing in one
     /// turn is mostly missing in the next, and its place is kept.
-    /// Their number is small (`Limits::shared_in_turn`), so keys that were chosen to collide do no
+    /// `Limits::iteration_cache_entries` bounds them, so keys that were chosen to collide do no
     /// harm.
     known: HashMap<Box<[u8]>, Answer, RandomState>,
     /// The turn of the latest answer.

@@ -380,7 +380,7 @@ fn a_file_whose_state_does_not_fit_its_bytes_is_served_all_the_same() {
 }
 
 /// What is written through mmap(2) moves the file's times once, and then not for half a minute; in
-/// memory (tmpfs) not at all. Red without `Limits::remembered_for`.
+/// memory (tmpfs) not at all. Red without `Limits::file_cache_lifetime`.
 #[test]
 fn what_is_written_through_mmap_is_served_after_some_seconds() {
     if !has("python3") {

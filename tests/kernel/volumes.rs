@@ -19,7 +19,7 @@ const MODELS: [&str; 6] = [
     "pool",
 ];
 
-/// How long a server keeps a file open (`Limits::remembered_for`).
+/// How long a server keeps a file open (`Limits::file_cache_lifetime`).
 const KEPT: Duration = Duration::from_secs(5);
 
 /// A file system in memory, until it is dropped.

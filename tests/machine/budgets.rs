@@ -6,7 +6,7 @@ use crate::{GET, House, OK, get, head};
 
 #[test]
 fn a_reader_who_takes_everything_shares_the_loop() {
-    let mut house = House::with(|limits| limits.written_per_turn = 10_000);
+    let mut house = House::with(|limits| limits.written_per_iteration = 10_000);
     let greedy = house.connect(get("/file"));
     let modest = house.connect("");
     for turn in 0..5 {
@@ -23,7 +23,7 @@ fn a_reader_who_takes_everything_shares_the_loop() {
 
 #[test]
 fn a_body_of_many_small_parts_shares_the_loop() {
-    let mut house = House::with(|limits| limits.sends_per_turn = 10);
+    let mut house = House::with(|limits| limits.sends_per_iteration = 10);
     let parts = house.connect(get("/many-parts"));
     let modest = house.connect("");
     // The header and the head of the first part are one call; each byte and each further head are
@@ -41,7 +41,7 @@ fn a_body_of_many_small_parts_shares_the_loop() {
 
 #[test]
 fn a_sender_who_never_pauses_shares_the_loop() {
-    let mut house = House::with(|limits| limits.read_per_turn = 1000);
+    let mut house = House::with(|limits| limits.read_per_iteration = 1000);
     let flood = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n".to_owned();
     let greedy = house.connect(flood + &"x".repeat(10_000));
     let modest = house.connect("");
@@ -59,7 +59,7 @@ fn a_sender_who_never_pauses_shares_the_loop() {
 
 #[test]
 fn no_visit_receives_more_than_its_budget() {
-    let mut house = House::with(|limits| limits.read_per_turn = 100);
+    let mut house = House::with(|limits| limits.read_per_iteration = 100);
     let peer = house.connect("x".repeat(1000));
     for _ in 0..10 {
         peer.calls();
@@ -96,7 +96,7 @@ fn a_stream_makes_one_slice_a_turn() {
 
 #[test]
 fn everybody_is_served_once_before_anybody_is_served_again() {
-    let mut house = House::with(|limits| limits.requests_per_turn = 1);
+    let mut house = House::with(|limits| limits.requests_per_iteration = 1);
     for _ in 0..5 {
         house.connect(GET.repeat(3));
     }
@@ -113,10 +113,10 @@ fn everybody_is_served_once_before_anybody_is_served_again() {
 #[test]
 fn with_the_least_budget_everything_is_sent_all_the_same() {
     let mut house = House::with(|limits| {
-        limits.read_per_turn = 1;
-        limits.written_per_turn = 1;
-        limits.sends_per_turn = 1;
-        limits.requests_per_turn = 1;
+        limits.read_per_iteration = 1;
+        limits.written_per_iteration = 1;
+        limits.sends_per_iteration = 1;
+        limits.requests_per_iteration = 1;
     });
     let peer = house.connect([GET, &get("/parts"), GET].concat());
     house.run();
@@ -126,7 +126,7 @@ fn with_the_least_budget_everything_is_sent_all_the_same() {
 
 #[test]
 fn many_events_for_one_connection_serve_it_once() {
-    let mut house = House::with(|limits| limits.requests_per_turn = 1);
+    let mut house = House::with(|limits| limits.requests_per_iteration = 1);
     let peer = house.connect(GET.repeat(3));
     for _ in 0..10 {
         let _ = house.scheduler.note(0);

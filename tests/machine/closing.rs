@@ -34,7 +34,7 @@ fn a_peer_that_closes_within_a_request_gets_no_answer() {
 
 #[test]
 fn all_requests_that_came_before_the_end_are_answered() {
-    let mut house = House::with(|limits| limits.requests_per_turn = 2);
+    let mut house = House::with(|limits| limits.requests_per_iteration = 2);
     let peer = house.connect(GET.repeat(5));
     peer.closes();
     house.run();

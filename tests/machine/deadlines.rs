@@ -217,7 +217,7 @@ fn what_the_peer_takes_comes_before_its_deadline() {
 
 #[test]
 fn what_is_still_to_be_dropped_comes_before_the_deadline() {
-    let mut house = House::with(|limits| limits.read_per_turn = 10);
+    let mut house = House::with(|limits| limits.read_per_iteration = 10);
     let peer = house.connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\n");
     house.run();
     assert!(peer.is_shut());
@@ -276,7 +276,7 @@ fn the_loop_rests_until_the_next_deadline_and_not_beyond() {
 
 #[test]
 fn a_thousand_that_fell_silent_together_are_closed_a_few_each_turn_without_a_pause() {
-    let mut house = House::with(|limits| limits.expiries_per_turn = 100);
+    let mut house = House::with(|limits| limits.expiries_per_iteration = 100);
     (0..1000).for_each(|_| drop(house.connect("")));
     house.run();
     house.now.instant += seconds(60);

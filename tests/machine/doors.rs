@@ -92,7 +92,7 @@ fn five_hundred_that_one_event_announced_are_all_accepted_a_share_each_turn() {
     while listeners.rest(now) == Some(Duration::ZERO) {
         let (accepted, stopped) = accept(&mut listeners, 1000, now);
         assert!(matches!(stopped, Stopped::Done));
-        assert!(accepted.len() <= Limits::default().accepts_per_turn);
+        assert!(accepted.len() <= Limits::default().accepts_per_iteration);
         all.extend(accepted);
     }
     assert_eq!(all, (0..500).collect::<Vec<_>>());
@@ -102,7 +102,7 @@ fn five_hundred_that_one_event_announced_are_all_accepted_a_share_each_turn() {
 #[test]
 fn a_flood_at_one_door_holds_up_no_other() {
     let now = Now::read();
-    let most = Limits::default().accepts_per_turn as u32;
+    let most = Limits::default().accepts_per_iteration as u32;
     let flood = crowd(10 * most);
     let few = door((0..most / 2).map(|nth| Ok(1000 * most + nth)));
     for doors in [[flood, few], [crowd(most / 2), crowd(10 * most)]] {
@@ -118,7 +118,7 @@ fn a_flood_at_one_door_holds_up_no_other() {
 fn where_few_are_accepted_the_next_door_has_its_turn_in_the_next() {
     let now = Now::read();
     let limits = Limits {
-        accepts_per_turn: 1,
+        accepts_per_iteration: 1,
         ..Limits::default()
     };
     let mut listeners = Listeners::new([crowd(9), door([Ok(70), Ok(71)]), door([Ok(80)])]);
@@ -177,7 +177,7 @@ fn lost_connections_count_against_the_share_of_a_turn() {
     let now = Now::read();
     let endless = (0..1000).map(|_| Err(Errno::CONNABORTED));
     let mut listeners = Listeners::new([door(endless)]);
-    for _ in 0..1000_usize.div_ceil(Limits::default().accepts_per_turn) {
+    for _ in 0..1000_usize.div_ceil(Limits::default().accepts_per_iteration) {
         assert_eq!(listeners.rest(now), Some(Duration::ZERO));
         accept(&mut listeners, 9, now);
     }
@@ -187,7 +187,7 @@ fn lost_connections_count_against_the_share_of_a_turn() {
 #[test]
 fn a_door_at_which_every_connection_is_lost_is_said_to_fail() {
     let now = Now::read();
-    let most = Limits::default().accepts_per_turn;
+    let most = Limits::default().accepts_per_iteration;
     let lost = |count| (0..count).map(|_| Err(Errno::PERM));
     let failing = |door| {
         let stopped = accept(&mut Listeners::new([door]), 9, now).1;

@@ -35,7 +35,7 @@ fn a_response_does_not_wait_for_a_request_that_is_not_whole() {
 
 #[test]
 fn no_more_wait_for_each_other_than_the_limit_and_the_one_that_oversteps_it() {
-    let mut house = House::with(|limits| limits.coalesced = 2500);
+    let mut house = House::with(|limits| limits.write_coalescing_limit = 2500);
     let peer = house.connect(get("/1000").repeat(7));
     house.run();
     let one = head(1000).len() + 1000;
@@ -45,7 +45,7 @@ fn no_more_wait_for_each_other_than_the_limit_and_the_one_that_oversteps_it() {
 
 #[test]
 fn requests_beyond_the_budget_are_answered_in_the_next_turn_without_an_event() {
-    let mut house = House::with(|limits| limits.requests_per_turn = 4);
+    let mut house = House::with(|limits| limits.requests_per_iteration = 4);
     let peer = house.connect(GET.repeat(10));
     house.turn();
     assert_eq!(peer.reads(), OK.repeat(4));

@@ -120,7 +120,7 @@ fn the_next_peer_in_a_slot_inherits_nothing() {
 
 #[test]
 fn whoever_yields_is_runnable_and_the_loop_does_not_rest_until_he_is_not() {
-    let mut house = House::with(|limits| limits.written_per_turn = 7);
+    let mut house = House::with(|limits| limits.written_per_iteration = 7);
     house.connect(get("/file"));
     house.connect(GET);
     house.connect("");
@@ -149,7 +149,7 @@ fn a_defect_ends_one_connection_and_no_other() {
     before.sends(GET.repeat(2));
     house.run();
     assert_eq!(before.reads(), OK.repeat(2));
-    let room = Limits::default().read_per_turn;
+    let room = Limits::default().read_per_iteration;
     assert_eq!(
         before.calls().first(),
         Some(&Call::Receive(room)),

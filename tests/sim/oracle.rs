@@ -67,7 +67,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Away {
     times: Vec<(Micros, Micros)>,
-    pub longest_step: Micros,
+    pub stall_threshold: Micros,
     /// From when until when it was away, all of it.
     spans: Vec<(Micros, Micros)>,
     /// It was away, and cannot tell that from waiting: a poll came back with events, late, but
@@ -87,7 +87,7 @@ impl Away {
         let shortest = timeouts.into_iter().min().unwrap_or_default();
         Self {
             times: Vec::new(),
-            longest_step: micros(shortest) / 4,
+            stall_threshold: micros(shortest) / 4,
             spans: Vec::new(),
             is_unnoticed: false,
         }
@@ -128,14 +128,14 @@ impl Away {
     }
 
     pub fn add(&mut self, since: Micros, length: Micros) {
-        let length = length.saturating_sub(self.longest_step);
+        let length = length.saturating_sub(self.stall_threshold);
         self.times.push((since, length));
     }
 
     /// A poll took so long, and was to wait for less. If it found nothing, it has waited, and the
     /// longest step is left.
     pub fn add_late(&mut self, since: Micros, length: Micros, timeout: Micros, is_empty: bool) {
-        let longest = self.longest_step;
+        let longest = self.stall_threshold;
         if length > timeout + longest {
             let waited = if is_empty { timeout } else { 0 };
             let counted = waited.saturating_sub(longest).max(longest);
@@ -247,7 +247,7 @@ impl World {
     /// the turn may have done nothing about it.
     fn check_deadlines(&mut self, limits: &Limits) {
         let (now, stopping) = (self.now, self.stopped_at);
-        let acting = (self.lines.len() / limits.expiries_per_turn) as Micros * TURN;
+        let acting = (self.lines.len() / limits.expiries_per_iteration) as Micros * TURN;
         let now = self.away.acts_at(now, SLACK + acting);
         let open = self
             .lines
@@ -270,7 +270,7 @@ impl World {
     /// Rules that are about no connection by itself.
     fn house_broken(&self, limits: &Limits) -> impl Iterator<Item = String> {
         let accepts = (self.door_calls - self.door_calls_before) as usize;
-        let most = limits.accepts_per_turn;
+        let most = limits.accepts_per_iteration;
         // Before a door is closed, all who wait there are accepted.
         let beyond_share = (accepts > most && self.door_open)
             .then(|| format!("{accepts} accepted in one turn, {most} allowed"));
@@ -293,7 +293,7 @@ impl World {
     pub fn check_memory(&mut self, token: usize, is_idle: bool, kept: usize, limits: &Limits) {
         // A head that is too long by a byte, in a buffer that doubles; and responses that wait for
         // each other, the last of them with a body.
-        let most = 2 * (limits.head + 1) + limits.coalesced + BESIDES as usize;
+        let most = 2 * (limits.head + 1) + limits.write_coalescing_limit + BESIDES as usize;
         if kept > if is_idle { 0 } else { most } {
             self.accuse(format!("token {token} keeps {kept} bytes, idle: {is_idle}"));
         }
@@ -318,7 +318,7 @@ impl World {
 
     /// Somebody was accepted at a door: is it time for the others, too?
     pub fn judge_order(&mut self, door: usize) {
-        let most = self.limits().accepts_per_turn;
+        let most = self.limits().accepts_per_iteration;
         let mut broken = Vec::new();
         for (nth, other) in self.doors.iter_mut().enumerate() {
             if other.waiting.is_empty() || other.edge || nth == door {
@@ -336,8 +336,8 @@ impl World {
 
     /// Somebody connects: may the door be closed already?
     pub fn judge_refusal(&mut self, id: usize) {
-        let held_back = micros(self.limits().held_back);
-        let is_early = |stop: Micros| self.now + SLACK < stop + held_back;
+        let defer_accept_timeout = micros(self.limits().defer_accept_timeout);
+        let is_early = |stop: Micros| self.now + SLACK < stop + defer_accept_timeout;
         let is_early = self.plan.holds_back && self.stopped_at.is_some_and(is_early);
         if is_early && !self.door_open && !self.is_cut() {
             self.accuse(format!(
@@ -390,7 +390,7 @@ impl World {
             return None;
         }
         let is_stopping = self.stopped_at.is_some();
-        let is_settled = now >= since + micros(limits.settling);
+        let is_settled = now >= since + micros(limits.min_idle);
         let may = match now_phase {
             Phase::Idle if self.is_tight() || is_stopping => is_settled,
             Phase::Idle => now >= self.away.after(since, micros(limits.idle_timeout)),
@@ -460,14 +460,18 @@ impl World {
 
 impl Seen {
     fn budget_broken(&self, limits: &Limits, slices: usize) -> Option<String> {
-        let written = limits.written_per_turn as u64;
+        let written = limits.written_per_iteration as u64;
         let visits = 1 + self.looks;
         let used = [
-            ("bytes read", self.read as u64, limits.read_per_turn as u64),
+            (
+                "bytes read",
+                self.read as u64,
+                limits.read_per_iteration as u64,
+            ),
             (
                 "requests",
                 self.responses as u64,
-                limits.requests_per_turn as u64,
+                limits.requests_per_iteration as u64,
             ),
             ("slices", slices as u64, 1),
             ("bytes of files", self.written_from_files, written),
@@ -476,7 +480,7 @@ impl Seen {
         let beyond = used
             .into_iter()
             .find(|(_, used, most)| *used > most * visits);
-        let most = limits.linger_bytes + limits.read_per_turn as u64;
+        let most = limits.linger_bytes + limits.read_per_iteration as u64;
         if self.lingered > most {
             let lingered = self.lingered;
             return Some(format!(
@@ -584,16 +588,16 @@ impl Line {
     ) -> Option<String> {
         let (phase, _, since) = self.seen.phase?;
         let since = away.known_at(since);
-        let settling = micros(limits.settling);
+        let min_idle = micros(limits.min_idle);
         let idles_long = |stop| {
             let end = away.after(since, micros(limits.idle_timeout));
-            away.after(since, settling + MILLI) <= stop && end > stop + settling + MILLI
+            away.after(since, min_idle + MILLI) <= stop && end > stop + min_idle + MILLI
         };
         let by = match (phase, stopping) {
             // An idle one closes as the server stops, and one that was not idle for long, or would
             // end within a second anyway, a second later.
             (Phase::Idle, Some(stop)) if idles_long(stop) => stop,
-            (Phase::Idle, Some(stop)) => away.after(stop.max(since), settling),
+            (Phase::Idle, Some(stop)) => away.after(stop.max(since), min_idle),
             (Phase::Idle, None) => away.after(since, micros(limits.idle_timeout)),
             (Phase::Head, _) => away.after(since, micros(limits.header_timeout)),
             // What has arrived is dropped first, a budget each turn; and that is bounded in bytes.

@@ -119,7 +119,7 @@ pub fn run(plan: &Plan, traced: bool) -> Outcome {
             let base = place.borrow().tree.base().to_owned();
             let rescue = Rescue::stand_by(&place.borrow());
             let service = Watched::new(world.clone(), place, limits.clone());
-            let kept = limits.held_files;
+            let kept = limits.open_file_cache_entries;
             let users = || descriptors_within(&base);
             let mut outcome = carry_out(&world, service, limits, users, kept);
             if rescue.was_needed() {

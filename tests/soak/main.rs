@@ -163,7 +163,7 @@ fn settle(gauge: Gauge<'_>, open: (usize, usize), when: &str) -> Checked {
     loop {
         let reading = gauge.read()?;
         // Some files are kept open, for whoever asks for them again.
-        if reading.open() == open && reading.files <= Limits::default().held_files {
+        if reading.open() == open && reading.files <= Limits::default().open_file_cache_entries {
             return Ok(());
         }
         if begun.elapsed() > PATIENCE {

@@ -96,7 +96,7 @@ impl<S: Service + 'static> Coroutines<S> {
             files,
             executor: Executor::default(),
             world: Rc::new(world),
-            stalls: Stalls::new(limits.longest_step()),
+            stalls: Stalls::new(limits.stall_threshold()),
             limits,
             stop_at: None,
             accept_until: None,
@@ -213,7 +213,7 @@ impl<S: Service + 'static> Coroutines<S> {
                     );
                     self.stop_at = Some(now.instant + self.limits.grace);
                     if self.listeners.undefer() {
-                        self.accept_until = Some(now.instant + self.limits.held_back);
+                        self.accept_until = Some(now.instant + self.limits.defer_accept_timeout);
                     } else {
                         self.listeners.look_again();
                     }

@@ -65,7 +65,7 @@ impl<S: Service> World<S> {
 
     /// Wakes whoever has reached his deadline, a bounded number.
     pub fn expire(&self) {
-        for _ in 0..self.limits.expiries_per_turn {
+        for _ in 0..self.limits.expiries_per_iteration {
             let expired = self.timers.borrow_mut().expired(self.time());
             let Some(key) = expired else { break };
             self.wake(key);

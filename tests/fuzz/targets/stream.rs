@@ -215,18 +215,18 @@ struct Server {
 }
 
 impl Server {
-    fn new(root: &Path, (bytes, requests, coalesced): (usize, usize, usize)) -> Self {
+    fn new(root: &Path, (bytes, requests, write_coalescing_limit): (usize, usize, usize)) -> Self {
         let limits = Arc::new(Limits {
             head: BOUNDS.head,
             request_line: BOUNDS.line,
             empty_lines: BOUNDS.empty_lines as u16,
             fields: MOST_FIELDS,
             // So that a file of 300 bytes counts as large.
-            riding_body: 64,
-            read_per_turn: bytes,
-            written_per_turn: bytes,
-            requests_per_turn: requests,
-            coalesced,
+            inline_body_limit: 64,
+            read_per_iteration: bytes,
+            written_per_iteration: bytes,
+            requests_per_iteration: requests,
+            write_coalescing_limit,
             // So that a listing has slices that only prepare.
             listing_slice: 1,
             ..Limits::default()

@@ -114,7 +114,7 @@ impl Place {
             between,
             within,
             answers: 0,
-            tree: Tree::new(files, wall, limits.riding_body),
+            tree: Tree::new(files, wall, limits.inline_body_limit),
             files: files.clone(),
             book: Book::default(),
             turn_from: 0,
