@@ -1,33 +1,44 @@
-//! The front door: what does a person read when the server has started? Text only, made from
-//! what was asked for (config) and what came of it (`reactor::address`); main prints it.
+//! The banner: what is printed when the server has started.
 
 use std::ffi::OsStr;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::config::{Config, Model, Root};
-use crate::reactor::address::{Address, Interface};
+use crate::reactor::address::{self, Address, Interface};
 use crate::site::path;
 
-/// Addresses of the network that are printed for one listener; the rest is counted.
+/// Most network addresses printed for one listener; the others are only counted.
 const MAX_SHOWN: usize = 8;
 
-/// What is served, where, who can reach it, and how to stop it; each line ends in a newline.
-/// `addresses` are those that are really listened on, `interfaces` those of this machine.
-pub fn banner(config: &Config, addresses: &[Address], interfaces: &[Interface]) -> String {
+/// Prints the banner to standard error. `addresses` are those that the server listens on.
+pub fn print(config: &Config, addresses: &[Address]) {
+    let interfaces = match addresses.iter().any(Address::names_interfaces) {
+        true => address::interfaces(),
+        false => Vec::new(),
+    };
+    let text = text(config, addresses, &interfaces);
+    // The server serves even if this cannot be written.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// What is served, the addresses, who can reach them, and how to stop the server. Each line ends in
+/// a newline. `interfaces` are those of this machine.
+fn text(config: &Config, addresses: &[Address], interfaces: &[Interface]) -> String {
     let mut text = format!("oneloop {} serves ", env!("CARGO_PKG_VERSION"));
-    if let Root::File(_) = config.root {
+    if let Root::File(_) = config.site.root {
         text.push_str("the file ");
     }
-    text.push_str(&printable(&config.root.path().to_string_lossy()));
+    text.push_str(&printable(&config.site.root.path().to_string_lossy()));
     if config.model != Model::Reactor {
         text.push_str(&format!("  (model: {})", config.model.name()));
     }
     text.push_str("\n\n");
 
-    // A single file is at `/`, too, but only its own address has a name to save it by.
-    let path = match &config.root {
+    // A single file is served at `/`, too, but a browser saves it under the name in its URL.
+    let path = match &config.site.root {
         Root::File(path) => path.file_name().unwrap_or_default(),
         Root::Directory(_) => OsStr::new(""),
     };
@@ -36,19 +47,19 @@ pub fn banner(config: &Config, addresses: &[Address], interfaces: &[Interface]) 
         .iter()
         .flat_map(|one| rows(one, interfaces))
         .collect();
-    for (place, _) in &mut rows {
-        if place.starts_with("http://") {
-            let _ = write!(place, "{path}");
+    for (url, _) in &mut rows {
+        if url.starts_with("http://") {
+            let _ = write!(url, "{path}");
         }
     }
-    let width = rows.iter().map(|(place, _)| place.chars().count()).max();
-    for (place, audience) in &rows {
+    let width = rows.iter().map(|(url, _)| url.chars().count()).max();
+    for (url, audience) in &rows {
         let width = width.unwrap_or(0);
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {place:width$}  {audience}");
+        let _ = writeln!(text, "  {url:width$}  {audience}");
     }
     text.push('\n');
-    let lists = config.listing && matches!(config.root, Root::Directory(_));
+    let lists = config.site.listing && matches!(config.site.root, Root::Directory(_));
     if lists && addresses.iter().any(is_open) {
         text.push_str(
             "warning: directory listings are open to the network (--no-listing closes them)\n",
@@ -58,7 +69,7 @@ pub fn banner(config: &Config, addresses: &[Address], interfaces: &[Interface]) 
     text
 }
 
-/// What can be typed to reach this listener, and who can; the addresses of this machine first.
+/// The URLs of a listener and who can reach each. Those of this machine come first.
 fn rows(address: &Address, interfaces: &[Interface]) -> Vec<(String, String)> {
     let (local, dual_stack) = match *address {
         Address::Tcp { local, dual_stack } => (local, dual_stack),
@@ -108,7 +119,7 @@ fn rows(address: &Address, interfaces: &[Interface]) -> Vec<(String, String)> {
     rows
 }
 
-/// Something to click on or to copy. `zone` is empty, or begins with a percent sign.
+/// A URL. `zone` is empty, or begins with a percent sign.
 fn url(ip: IpAddr, zone: &str, port: u16) -> String {
     let port = match port {
         80 => String::new(),
@@ -120,7 +131,7 @@ fn url(ip: IpAddr, zone: &str, port: u16) -> String {
     }
 }
 
-/// No browser takes the zone that such an address needs, so it is not offered.
+/// Browsers do not accept the zone that such an address needs, so it is not shown.
 fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
@@ -149,7 +160,7 @@ fn is_open(address: &Address) -> bool {
     }
 }
 
-/// A directory may be named to drive a terminal.
+/// The text with control characters escaped: the name of a directory may contain some.
 fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for one in text.chars() {
@@ -173,7 +184,7 @@ mod tests {
         let Ok(Invocation::Serve(mut config)) = Invocation::from_args(args) else {
             panic!("these arguments are fine");
         };
-        config.root = Root::Directory(PathBuf::from("/srv/www"));
+        config.site.root = Root::Directory(PathBuf::from("/srv/www"));
         *config
     }
 
@@ -202,7 +213,7 @@ mod tests {
 
     /// The lines with addresses.
     fn places(local: &str, dual_stack: bool, interfaces: &[Interface]) -> String {
-        let text = banner(&config(&[]), &[tcp(local, dual_stack)], interfaces);
+        let text = text(&config(&[]), &[tcp(local, dual_stack)], interfaces);
         let places = text.split("\n\n").nth(1).unwrap();
         format!("{places}\n")
     }
@@ -220,7 +231,7 @@ mod tests {
             Address::Unnamed,
         ];
         assert_eq!(
-            banner(&config(&[]), &addresses, &[]),
+            text(&config(&[]), &addresses, &[]),
             version(
                 "oneloop VERSION serves /srv/www\n\
                  \n\
@@ -237,7 +248,7 @@ mod tests {
     #[test]
     fn an_open_listing_is_warned_of() {
         let addresses = [tcp("0.0.0.0:8080", false), tcp("192.0.2.7:80", false)];
-        let warned = banner(&config(&[]), &addresses, &[]);
+        let warned = text(&config(&[]), &addresses, &[]);
         assert_eq!(
             warned,
             version(
@@ -252,15 +263,15 @@ mod tests {
                  Stop it with Ctrl-C.\n"
             )
         );
-        let closed = banner(&config(&["--no-listing"]), &addresses, &[]);
+        let closed = text(&config(&["--no-listing"]), &addresses, &[]);
         assert!(!closed.contains("warning"), "{closed}");
     }
 
     #[test]
     fn a_single_file_has_no_listing_to_warn_of() {
         let mut config = config(&[]);
-        config.root = Root::File(PathBuf::from("/srv/a\nb"));
-        let text = banner(&config, &[tcp("0.0.0.0:1", false)], &[]);
+        config.site.root = Root::File(PathBuf::from("/srv/a\nb"));
+        let text = text(&config, &[tcp("0.0.0.0:1", false)], &[]);
         assert!(text.contains(" serves the file /srv/a\\nb\n"), "{text}");
         assert!(
             text.contains("  http://127.0.0.1:1/a%0Ab  anyone"),
@@ -292,7 +303,7 @@ mod tests {
             ),
         ];
         for (local, dual_stack, url, which) in table {
-            let text = banner(&config(&[]), &[tcp(local, dual_stack)], &[]);
+            let text = text(&config(&[]), &[tcp(local, dual_stack)], &[]);
             assert!(text.contains(url) && text.contains(which), "{text}");
             assert!(text.contains("warning"), "{text}");
         }

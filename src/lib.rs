@@ -50,8 +50,10 @@
 //! - [`subcommands`]: what else can the program do than serve?
 //! - [`bench`](mod@bench) (a feature): which way of waiting costs what, and how sure is that?
 //!
-//! `main.rs` puts them together. Who may import whom is a table in `tests/tidy/layers.rs`, and
-//! a test.
+//! - [`server`]: a configuration, opened and ready to run.
+//!
+//! `main.rs` is arguments and an exit code. `tests/tidy/layers.rs` checks which module imports
+//! which.
 
 pub mod access_log;
 pub mod banner;
@@ -69,6 +71,7 @@ pub mod models;
 pub mod outbox;
 pub mod pump;
 pub mod reactor;
+pub mod server;
 pub mod service;
 pub mod signals;
 pub mod site;

@@ -118,21 +118,26 @@ fn child_prints_its_config() {
     say(&format!("variables {:?}", config.variables));
     config.variables.clear();
     say(&format!("everything {config:?}"));
-    let binds: Vec<_> = config.binds.iter().map(ToString::to_string).collect();
-    let headers = String::from_utf8_lossy(config.headers.as_bytes());
+    let binds: Vec<_> = config
+        .listeners
+        .binds
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let headers = String::from_utf8_lossy(config.site.headers.as_bytes());
     say(&format!(
         "config root={:?} binds={binds:?} index={:?} headers={headers:?} cors={:?} spa={} \
          hidden={} listing={} quiet={} verbose={} grace={:?} log={:?}",
-        config.root,
-        config.index,
-        config.cors,
-        config.spa,
-        config.hidden,
-        config.listing,
-        config.quiet,
+        config.site.root,
+        config.site.index,
+        config.site.cors,
+        config.site.spa,
+        config.site.hidden,
+        config.site.listing,
+        !config.banner,
         config.verbose,
         config.limits.grace,
-        config.log_format,
+        config.access_log.map(|log| log.format),
     ));
 }
 
@@ -162,7 +167,7 @@ fn every_kind_of_option_can_come_from_the_environment() {
         format!(
             "config root=Directory({root:?}) binds=[\"[::1]:81\", \"localhost:0\"] \
              index=[\"a\", \"b c\"] headers=\"A: b, c\\r\\nD: e\\r\\n\" cors=Some(\"*\") spa=true \
-             hidden=false listing=false quiet=false verbose=2 grace=500ms log=Json"
+             hidden=false listing=false quiet=false verbose=2 grace=500ms log=Some(Json)"
         )
     );
 }
@@ -396,7 +401,7 @@ fn child_greets_one_client() {
         backlog: 16,
         deferred: false,
     };
-    let listening = match listen::open(&config.binds, queue) {
+    let listening = match listen::open(&config.listeners.binds, queue) {
         Ok(listening) => listening,
         Err(error) => return say(&error.to_string()),
     };

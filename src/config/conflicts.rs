@@ -4,7 +4,8 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::arguments::Arguments;
-use super::{ConfigError, Model, conflict};
+use super::error::conflict;
+use super::{ConfigError, Model};
 
 /// Looks at all that can be seen without looking at the system.
 pub fn check(arguments: &Arguments, matches: &ArgMatches) -> Result<(), ConfigError> {

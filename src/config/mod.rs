@@ -1,6 +1,5 @@
-//! Config: what was asked for? Every flag is read and checked here and nowhere else, so the rest of
-//! the house never meets a value it would have to doubt. Imports `reactor::address`,
-//! `http::fields` and `limits`; of the file system it takes one look, at the root.
+//! The configuration, from the command line and the `ONELOOP_*` environment. Every value is checked
+//! here and nowhere else. Of the file system only the root is looked at.
 
 pub mod arguments;
 pub mod bind;
@@ -8,6 +7,7 @@ pub mod choices;
 mod completions;
 mod conflicts;
 mod environment;
+mod error;
 mod help_text;
 mod manual;
 mod mistakes;
@@ -16,9 +16,8 @@ pub mod types;
 pub mod values;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
@@ -27,6 +26,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::arguments::Arguments;
 pub use self::choices::{LogFormat, Model};
+use self::error::conflict;
+pub use self::error::{ConfigError, RootProblem, variables_note};
 use self::parser::command;
 use self::values::{Cors, Header, Verbosity};
 use crate::http::fields::FieldLines;
@@ -36,62 +37,92 @@ use crate::reactor::address::Bind;
 /// How to run the server.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Where to listen.
+    pub listeners: ListenerConfig,
     /// What is served.
-    pub root: Root,
-    /// Where to listen: at least one, no two alike.
-    pub binds: Vec<Bind>,
-    /// Whether connections wait in the kernel until they have sent something.
-    pub defer_accept: bool,
-    /// How to wait.
-    pub model: Model,
-    /// Names of index files: at least one; the first that exists counts. Each is one path segment.
-    pub index: Vec<OsString>,
-    /// Whether directories without an index are listed.
-    pub listing: bool,
-    /// Whether names that begin with a dot exist for clients.
-    pub hidden: bool,
-    /// Whether links may lead out of the root.
-    pub follow_symlinks: bool,
-    /// Whether a navigation to an unknown path gets the root's index.
-    pub spa: bool,
-    /// Extensions and their media types, before those that are known.
-    pub types: Vec<(String, String)>,
-    /// The charset of text, if any is sent.
-    pub charset: Option<String>,
-    /// Fields for responses. None of them is one that the server computes.
-    pub headers: FieldLines,
-    /// Whether responses carry the Server field.
-    pub server_header: bool,
-    /// The value of Access-Control-Allow-Origin.
-    pub cors: Option<String>,
-    /// The bounds, with those from the command line filled in; `connections` is still the default.
+    pub site: SiteConfig,
+    /// The access log; `None` writes none.
+    pub access_log: Option<AccessLogConfig>,
+    /// All bounds, but for those that depend on the descriptor limit (`connections` and
+    /// `open_file_cache_entries`), which have their defaults.
     pub limits: Limits,
     /// Most connections at once, at least 1; `None` derives it from the descriptor limit.
     pub max_connections: Option<usize>,
-    /// No banner, and no access log on standard output.
-    pub quiet: bool,
-    /// 0 for warnings only, 1 for debugging, 2 and more for everything.
+    /// How to wait for connections.
+    pub model: Model,
+    /// Whether the start is announced on standard error.
+    pub banner: bool,
+    /// Messages on standard error: 0 for warnings only, 1 for debugging, 2 and more for everything.
     pub verbose: u8,
-    /// What an access log line looks like.
-    pub log_format: LogFormat,
-    /// Where the access log goes; `None` is standard output.
-    pub log_file: Option<PathBuf>,
-    /// Where the counts are appended at the end.
-    pub tally: Option<PathBuf>,
-    /// Processor time that a request for `/burn` takes, if that is an address at all.
-    pub burn: Option<Duration>,
-    /// The variables that some of this comes from, for messages about values that turn out wrong.
+    /// For benchmarks.
+    pub measurement: MeasurementConfig,
+    /// The environment variables that set options, for messages about values that turn out wrong.
     pub variables: Vec<String>,
     /// What the operator should know although the server starts.
     pub warnings: Vec<String>,
 }
 
+/// Where to listen.
+#[derive(Clone, Debug)]
+pub struct ListenerConfig {
+    /// The addresses: at least one, no two alike.
+    pub binds: Vec<Bind>,
+    /// Whether the kernel holds a TCP connection until its first bytes arrive (TCP_DEFER_ACCEPT).
+    pub defer_accept: bool,
+}
+
+/// What is served, and how.
+#[derive(Clone, Debug)]
+pub struct SiteConfig {
+    /// The directory or the file.
+    pub root: Root,
+    /// Names of index files: at least one; the first that exists is served. Each is one path
+    /// segment.
+    pub index: Vec<OsString>,
+    /// Whether directories without an index are listed.
+    pub listing: bool,
+    /// Whether names that begin with a dot are served.
+    pub hidden: bool,
+    /// Whether symbolic links may lead out of the root.
+    pub follow_symlinks: bool,
+    /// Whether a navigation to an unknown path gets the root's index.
+    pub spa: bool,
+    /// Extensions and their media types. They come before the built-in ones.
+    pub types: Vec<(String, String)>,
+    /// The charset of text; `None` sends none.
+    pub charset: Option<String>,
+    /// Headers for responses. None of them is one that the server computes.
+    pub headers: FieldLines,
+    /// Whether responses carry the Server header.
+    pub server_header: bool,
+    /// The value of Access-Control-Allow-Origin.
+    pub cors: Option<String>,
+}
+
+/// The access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLogConfig {
+    /// The file; `None` is standard output.
+    pub file: Option<PathBuf>,
+    /// The format of a line.
+    pub format: LogFormat,
+}
+
+/// What only benchmarks ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MeasurementConfig {
+    /// The file to which the counts are appended at the end.
+    pub tally: Option<PathBuf>,
+    /// Processor time that a request for `/burn` takes; `None` has no such path.
+    pub burn: Option<Duration>,
+}
+
 /// What is served, as an absolute path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Root {
-    /// A directory and what is beneath it.
+    /// A directory and everything beneath it.
     Directory(PathBuf),
-    /// One file: at the root's own address and at its name.
+    /// One file, at `/` and at its name.
     File(PathBuf),
 }
 
@@ -109,16 +140,17 @@ impl Root {
 pub enum Invocation {
     /// Run the server.
     Serve(Box<Config>),
-    /// Write this to standard output, and that is all.
+    /// Write this to standard output.
     Print(Vec<u8>),
-    /// Run one of the subcommands, with what was written after its name.
+    /// Run the subcommand of this name with its arguments.
     Subcommand(String, ArgMatches),
 }
 
 impl Invocation {
     /// Reads the command line, program name first, and the `ONELOOP_*` environment.
     ///
-    /// `--help` and `--version` come back as an error, too: clap knows best how to print them.
+    /// # Errors
+    /// `--help` and `--version` are errors, too: clap prints them.
     pub fn from_args<A>(args: impl IntoIterator<Item = A>) -> Result<Self, ConfigError>
     where
         A: Into<OsString> + Clone,
@@ -137,7 +169,8 @@ impl Invocation {
             return Ok(Self::Print(manual::page()?));
         }
         let variables = environment::variables(&Arguments::command(), &matches);
-        let config = conflicts::check(&arguments, &matches).and_then(|()| Config::new(arguments));
+        let config =
+            conflicts::check(&arguments, &matches).and_then(|()| Config::from_arguments(arguments));
         match config {
             Ok(config) => Ok(Self::Serve(Box::new(Config {
                 warnings: environment::warnings(&Arguments::command(), &matches),
@@ -155,16 +188,46 @@ impl Invocation {
                     }
                     None => ConfigError::Root { path, reason },
                 };
-                Err(error.noting(&variables))
+                Err(error.with_variables(&variables))
             }
-            Err(error) => Err(error.noting(&variables)),
+            Err(error) => Err(error.with_variables(&variables)),
         }
     }
 }
 
 impl Config {
-    fn new(arguments: Arguments) -> Result<Self, ConfigError> {
-        let binds = binds(&arguments)?;
+    fn from_arguments(arguments: Arguments) -> Result<Self, ConfigError> {
+        let limits = limits(&arguments);
+        let max_connections = arguments.max_connections;
+        let max_connections = max_connections.and_then(|most| usize::try_from(most).ok());
+        let file = arguments.log_file.clone();
+        let format = arguments.log_format;
+        let burn = arguments.burn;
+        Ok(Self {
+            listeners: ListenerConfig {
+                binds: binds(&arguments)?,
+                defer_accept: !arguments.no_defer_accept,
+            },
+            access_log: (!arguments.quiet || file.is_some())
+                .then_some(AccessLogConfig { file, format }),
+            limits,
+            max_connections,
+            model: arguments.model,
+            banner: !arguments.quiet,
+            verbose: Verbosity::level(&arguments.verbose),
+            measurement: MeasurementConfig {
+                tally: arguments.tally.clone(),
+                burn: burn.map(|time| Duration::from_millis(time.into())),
+            },
+            variables: Vec::new(),
+            warnings: Vec::new(),
+            site: SiteConfig::from_arguments(arguments)?,
+        })
+    }
+}
+
+impl SiteConfig {
+    fn from_arguments(arguments: Arguments) -> Result<Self, ConfigError> {
         let headers = headers(&arguments)?;
         let root = match &arguments.page {
             Some(page) if arguments.model == Model::Fixed => match root(page, false)? {
@@ -176,39 +239,19 @@ impl Config {
             },
             _ => root(&arguments.root, !arguments.no_listing),
         }?;
+        let rules = arguments.r#type.into_iter();
         Ok(Self {
             root,
-            model: arguments.model,
-            binds,
-            headers,
-            limits: limits(&arguments),
-            max_connections: arguments
-                .max_connections
-                .and_then(|most| usize::try_from(most).ok()),
-            defer_accept: !arguments.no_defer_accept,
             index: arguments.index,
             listing: !arguments.no_listing,
             hidden: arguments.hidden,
             follow_symlinks: arguments.follow_symlinks,
             spa: arguments.spa,
+            types: rules.flat_map(|rules| rules.0).collect(),
             charset: arguments.charset.0,
-            types: arguments
-                .r#type
-                .into_iter()
-                .flat_map(|rules| rules.0)
-                .collect(),
+            headers,
             server_header: !arguments.no_server_header,
             cors: arguments.cors.and_then(|Cors(origin)| origin),
-            quiet: arguments.quiet,
-            verbose: Verbosity::level(&arguments.verbose),
-            log_format: arguments.log_format,
-            log_file: arguments.log_file,
-            tally: arguments.tally,
-            burn: arguments
-                .burn
-                .map(|most| Duration::from_millis(most.into())),
-            variables: Vec::new(),
-            warnings: Vec::new(),
         })
     }
 }
@@ -230,7 +273,7 @@ fn binds(arguments: &Arguments) -> Result<Vec<Bind>, ConfigError> {
 fn headers(arguments: &Arguments) -> Result<FieldLines, ConfigError> {
     let mut lines = FieldLines::new();
     for Header { name, value } in arguments.header.iter().flat_map(|headers| &headers.0) {
-        // Browsers refuse a response that has it twice.
+        // Browsers refuse a response that has this header twice.
         let is_set = matches!(arguments.cors, Some(Cors(Some(_))));
         if is_set && name.eq_ignore_ascii_case("Access-Control-Allow-Origin") {
             return Err(conflict(format!(
@@ -243,9 +286,8 @@ fn headers(arguments: &Arguments) -> Result<FieldLines, ConfigError> {
 }
 
 fn limits(arguments: &Arguments) -> Limits {
-    let workers = arguments
-        .workers
-        .and_then(|workers| usize::try_from(workers).ok());
+    let workers = arguments.workers;
+    let workers = workers.and_then(|workers| usize::try_from(workers).ok());
     Limits {
         workers: workers.unwrap_or(Limits::default().workers),
         header_timeout: arguments.header_timeout.0,
@@ -258,19 +300,16 @@ fn limits(arguments: &Arguments) -> Limits {
     }
 }
 
-fn conflict(message: String) -> ConfigError {
-    command().error(ErrorKind::ArgumentConflict, message).into()
-}
-
-/// Looks whether the root can be served at all: better now than with a 404 for everything.
+/// Checks that the root can be served: an error at the start is better than a 404 for every
+/// request.
 fn root(path: &Path, listing: bool) -> Result<Root, ConfigError> {
     let look = || {
         let kind = fs::metadata(path)?.file_type();
         if kind.is_dir() {
-            // Links in it stay: they may be set anew while the server runs.
+            // Links in the path are not resolved: they may be changed while the server runs.
             let absolute = path::absolute(path)?;
-            // What is listed must be readable; files can be served from one that may only
-            // be searched.
+            // A directory that is listed must be readable. Files can be served from one that may
+            // only be searched.
             if listing {
                 fs::read_dir(&absolute)?;
             } else {
@@ -278,9 +317,9 @@ fn root(path: &Path, listing: bool) -> Result<Root, ConfigError> {
             }
             return Ok(Some(Root::Directory(absolute)));
         }
-        // Never opened unless it is a file: opening a FIFO would wait for its writer.
+        // Only a regular file is opened: opening a FIFO would wait for its writer.
         if kind.is_file() {
-            // A link stays, too: its own name is served, and it may be set anew.
+            // A link is not resolved: the file is served under the name of the link.
             let absolute = path::absolute(path)?;
             File::open(&absolute)?;
             return Ok(Some(Root::File(absolute)));
@@ -296,120 +335,6 @@ fn root(path: &Path, listing: bool) -> Result<Root, ConfigError> {
         path: path.to_owned(),
         reason,
     })
-}
-
-/// Why there is nothing to run.
-#[derive(Debug)]
-pub enum ConfigError {
-    /// The command line is wrong, or it is `--help` or `--version`.
-    Usage(clap::Error),
-    /// The root cannot be served.
-    Root {
-        /// As it was given.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: RootProblem,
-    },
-    /// One of the others, with options that come from these variables.
-    Noted(Box<Self>, Vec<String>),
-}
-
-/// What is wrong with a root.
-#[derive(Debug)]
-pub enum RootProblem {
-    /// The system would not show it.
-    System(io::Error),
-    /// A device, a FIFO, a socket.
-    NotServable,
-}
-
-impl ConfigError {
-    /// Tells the user, help and version on standard output, errors on standard error; and returns
-    /// the exit code: 0, 2 for wrong usage, 1 for a root that cannot be served.
-    pub fn report(&self) -> u8 {
-        // With nobody left to read it there is nothing more to do.
-        match self {
-            Self::Usage(error) => {
-                let _ = error.print();
-                u8::try_from(error.exit_code()).unwrap_or(2)
-            }
-            Self::Root { .. } => {
-                let _ = writeln!(io::stderr(), "oneloop: {self}");
-                1
-            }
-            Self::Noted(error, variables) => {
-                let code = error.report();
-                let _ = writeln!(io::stderr(), "{}", note(variables));
-                code
-            }
-        }
-    }
-
-    fn noting(self, variables: &[String]) -> Self {
-        match variables {
-            [] => self,
-            _ => Self::Noted(Box::new(self), variables.to_vec()),
-        }
-    }
-}
-
-/// The line that names the variables options come from, below an error that may be due to them.
-pub fn note(variables: &[String]) -> String {
-    format!("note: the environment sets {}", variables.join(", "))
-}
-
-impl RootProblem {
-    fn is_not_found(&self) -> bool {
-        matches!(self, Self::System(error) if error.kind() == io::ErrorKind::NotFound)
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        let (path, reason) = match self {
-            Self::Usage(error) => return write!(out, "{error}"),
-            Self::Noted(error, variables) => return write!(out, "{error}\n{}", note(variables)),
-            Self::Root { path, reason } => (path, reason),
-        };
-        write!(out, "cannot serve {path:?}: ")?;
-        match reason {
-            RootProblem::NotServable => {
-                out.write_str("neither a directory nor a regular file (try: oneloop .)")
-            }
-            RootProblem::System(error) => match error.kind() {
-                io::ErrorKind::NotFound => {
-                    out.write_str("no such directory or file")?;
-                    match std::env::current_dir() {
-                        Ok(here) if path.is_relative() => write!(out, " in {}", here.display())?,
-                        _ => {}
-                    }
-                    out.write_str(" (try: oneloop .)")
-                }
-                io::ErrorKind::NotADirectory => {
-                    out.write_str("a part of this path is a file (try: oneloop .)")
-                }
-                io::ErrorKind::PermissionDenied => {
-                    out.write_str("permission denied (may this user read it?)")
-                }
-                _ => write!(out, "{error}"),
-            },
-        }
-    }
-}
-
-impl From<clap::Error> for ConfigError {
-    fn from(error: clap::Error) -> Self {
-        Self::Usage(error)
-    }
-}
-
-/// Rendering into memory; it cannot fail, but clap's types allow for it.
-impl From<io::Error> for ConfigError {
-    fn from(error: io::Error) -> Self {
-        Self::Usage(command().error(ErrorKind::Io, error))
-    }
 }
 
 #[cfg(test)]
@@ -436,23 +361,30 @@ mod tests {
     }
 
     fn binds(args: &[&str]) -> Vec<String> {
-        config(args).binds.iter().map(Bind::to_string).collect()
+        config(args)
+            .listeners
+            .binds
+            .iter()
+            .map(Bind::to_string)
+            .collect()
     }
 
     #[test]
     fn without_arguments_this_directory_is_served_to_this_machine() {
         let config = config(&[]);
+        let site = config.site;
         let here = fs::canonicalize(".").unwrap();
-        assert_eq!(config.root, Root::Directory(here));
+        assert_eq!(site.root, Root::Directory(here));
         assert_eq!(binds(&[]), ["127.0.0.1:7890"]);
-        assert_eq!(config.index, ["index.html"]);
-        assert!(config.listing && config.server_header);
-        assert!(!config.hidden && !config.follow_symlinks && !config.spa && !config.quiet);
-        assert_eq!(config.headers, FieldLines::new());
-        assert_eq!((config.cors, config.max_connections), (None, None));
-        assert_eq!(config.log_format, LogFormat::Combined);
-        assert_eq!((config.verbose, config.log_file), (0, None));
-        assert_eq!((config.tally, config.burn), (None, None));
+        assert_eq!(site.index, ["index.html"]);
+        assert!(site.listing && site.server_header && config.banner);
+        assert!(!site.hidden && !site.follow_symlinks && !site.spa);
+        assert_eq!(site.headers, FieldLines::new());
+        assert_eq!((site.cors, config.max_connections), (None, None));
+        let (file, format) = (None, LogFormat::Combined);
+        assert_eq!(config.access_log, Some(AccessLogConfig { file, format }));
+        assert_eq!(config.verbose, 0);
+        assert_eq!(config.measurement, MeasurementConfig::default());
         let defaults = format!("{:?}", Limits::default());
         assert_eq!(format!("{:?}", config.limits), defaults);
     }
@@ -508,11 +440,12 @@ mod tests {
             "--burn=5",
             "-qvv",
         ]);
-        assert_eq!(config.index, ["a.html", "b.html", "c"]);
-        assert!(!config.listing && !config.server_header);
-        assert!(config.hidden && config.follow_symlinks && config.spa && config.quiet);
-        assert_eq!(config.headers.as_bytes(), b"X-One: 1\r\nx-two: 2\r\n");
-        assert_eq!(config.cors.as_deref(), Some("https://example.org"));
+        let site = config.site;
+        assert_eq!(site.index, ["a.html", "b.html", "c"]);
+        assert!(!site.listing && !site.server_header && !config.banner);
+        assert!(site.hidden && site.follow_symlinks && site.spa);
+        assert_eq!(site.headers.as_bytes(), b"X-One: 1\r\nx-two: 2\r\n");
+        assert_eq!(site.cors.as_deref(), Some("https://example.org"));
         assert_eq!(config.max_connections, Some(5));
         let limits = config.limits;
         assert_eq!(limits.header_timeout, Duration::from_millis(500));
@@ -522,17 +455,24 @@ mod tests {
         assert_eq!(limits.grace, Duration::ZERO);
         assert_eq!(limits.min_send_rate, 0);
         assert_eq!(config.verbose, 2);
-        assert_eq!(config.log_format, LogFormat::Json);
-        assert_eq!(config.log_file.as_deref(), Some(Path::new("/var/log/x")));
-        assert_eq!(config.tally.as_deref(), Some(Path::new("/var/log/y")));
-        assert_eq!(config.burn, Some(Duration::from_millis(5)));
+        let (file, format) = (Some(PathBuf::from("/var/log/x")), LogFormat::Json);
+        assert_eq!(config.access_log, Some(AccessLogConfig { file, format }));
+        let measurement = config.measurement;
+        assert_eq!(measurement.tally.as_deref(), Some(Path::new("/var/log/y")));
+        assert_eq!(measurement.burn, Some(Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn quiet_leaves_only_an_access_log_that_has_a_file() {
+        assert_eq!(config(&["-q"]).access_log, None);
+        assert!(config(&["-q", "--log-file=-"]).access_log.is_some());
     }
 
     #[test]
     fn cors_does_not_eat_the_root() {
         let config = config(&["--cors", "src"]);
-        assert_eq!(config.cors.as_deref(), Some("*"));
-        assert!(config.root.path().ends_with("src"));
+        assert_eq!(config.site.cors.as_deref(), Some("*"));
+        assert!(config.site.root.path().ends_with("src"));
     }
 
     #[test]
@@ -563,8 +503,8 @@ mod tests {
         assert!(usage(&["--page", "Cargo.toml"]).contains("add --model fixed"));
         let fixed = ["--model", "fixed", "--page", "Cargo.toml"];
         let file = fs::canonicalize("Cargo.toml").unwrap();
-        assert_eq!(config(&fixed).root, Root::File(file));
-        assert!(config(&fixed[..2]).root.path().is_dir());
+        assert_eq!(config(&fixed).site.root, Root::File(file));
+        assert!(config(&fixed[..2]).site.root.path().is_dir());
         for (option, name) in [
             ("--spa", "--spa"),
             ("--idle-timeout=3", "--idle-timeout"),
@@ -591,7 +531,7 @@ mod tests {
     #[test]
     fn a_file_can_be_the_root() {
         let file = fs::canonicalize("Cargo.toml").unwrap();
-        assert_eq!(config(&["Cargo.toml"]).root, Root::File(file));
+        assert_eq!(config(&["Cargo.toml"]).site.root, Root::File(file));
     }
 
     #[test]

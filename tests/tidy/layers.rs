@@ -12,6 +12,8 @@ const EVERYTHING: &[&str] = &["*"];
 const ROOMS: &[(&str, &[&str])] = &[
     ("lib",        EVERYTHING),
     ("main",       EVERYTHING),
+    ("server",     &["config", "models", "reactor", "burn", "service", "site", "access_log", "pump",
+                     "http::fields", "signals", "limits"]),
     ("banner",     &["config", "reactor::address", "site::path"]),
     ("service",    &["site", "access_log", "pump", "http", "warnings", "clock", "limits"]),
     ("burn",       &["pump", "http", "clock"]),

@@ -1,0 +1,130 @@
+//! Why a command line gives no configuration, and how that is printed.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+
+use super::parser::command;
+
+/// Why there is nothing to run.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The command line is wrong, or it is `--help` or `--version`.
+    Usage(clap::Error),
+    /// The root cannot be served.
+    Root {
+        /// As it was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: RootProblem,
+    },
+    /// One of the others, where these environment variables set options.
+    WithVariables(Box<Self>, Vec<String>),
+}
+
+/// What is wrong with a root.
+#[derive(Debug)]
+pub enum RootProblem {
+    /// The system call that failed.
+    System(io::Error),
+    /// A device, a FIFO or a socket.
+    NotServable,
+}
+
+impl ConfigError {
+    /// Prints help and version to standard output and errors to standard error. Returns the exit
+    /// code: 0, or 2 for wrong usage, or 1 for a root that cannot be served.
+    pub fn report(&self) -> u8 {
+        // Nothing can be done if standard error is gone.
+        match self {
+            Self::Usage(error) => {
+                let _ = error.print();
+                u8::try_from(error.exit_code()).unwrap_or(2)
+            }
+            Self::Root { .. } => {
+                let _ = writeln!(io::stderr(), "oneloop: {self}");
+                1
+            }
+            Self::WithVariables(error, variables) => {
+                let code = error.report();
+                let _ = writeln!(io::stderr(), "{}", variables_note(variables));
+                code
+            }
+        }
+    }
+
+    /// The error, with a note if environment variables set options.
+    pub(super) fn with_variables(self, variables: &[String]) -> Self {
+        match variables {
+            [] => self,
+            _ => Self::WithVariables(Box::new(self), variables.to_vec()),
+        }
+    }
+}
+
+/// The line below an error that names the environment variables that set options.
+pub fn variables_note(variables: &[String]) -> String {
+    format!("note: the environment sets {}", variables.join(", "))
+}
+
+pub(super) fn conflict(message: String) -> ConfigError {
+    command().error(ErrorKind::ArgumentConflict, message).into()
+}
+
+impl RootProblem {
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::System(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        let (path, reason) = match self {
+            Self::Usage(error) => return write!(out, "{error}"),
+            Self::WithVariables(error, variables) => {
+                return write!(out, "{error}\n{}", variables_note(variables));
+            }
+            Self::Root { path, reason } => (path, reason),
+        };
+        write!(out, "cannot serve {path:?}: ")?;
+        match reason {
+            RootProblem::NotServable => {
+                out.write_str("neither a directory nor a regular file (try: oneloop .)")
+            }
+            RootProblem::System(error) => match error.kind() {
+                io::ErrorKind::NotFound => {
+                    out.write_str("no such directory or file")?;
+                    match std::env::current_dir() {
+                        Ok(here) if path.is_relative() => write!(out, " in {}", here.display())?,
+                        _ => {}
+                    }
+                    out.write_str(" (try: oneloop .)")
+                }
+                io::ErrorKind::NotADirectory => {
+                    out.write_str("a part of this path is a file (try: oneloop .)")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    out.write_str("permission denied (check that this user may read it)")
+                }
+                _ => write!(out, "{error}"),
+            },
+        }
+    }
+}
+
+impl From<clap::Error> for ConfigError {
+    fn from(error: clap::Error) -> Self {
+        Self::Usage(error)
+    }
+}
+
+/// From rendering the manual page in memory.
+impl From<io::Error> for ConfigError {
+    fn from(error: io::Error) -> Self {
+        Self::Usage(command().error(ErrorKind::Io, error))
+    }
+}

@@ -1,0 +1,316 @@
+//! The server as a value: what a [`Config`] asks for, opened and ready to run.
+//!
+//! [`Server::build`] only reads the configuration, so it can be called again with another one. What
+//! a process does once, such as ignoring signals and installing the logger, is left to the caller.
+
+use crate::access_log::{AccessLog, Format, Sink};
+use crate::burn::Burning;
+use crate::config::{AccessLogConfig, Config, LogFormat, Model, Root, SiteConfig};
+use crate::http::fields::FieldLines;
+use crate::limits::{self, Limits};
+use crate::models::coroutine::Coroutines;
+use crate::models::fixed;
+use crate::models::process::Parent;
+use crate::models::shared::Shared;
+use crate::models::{Blocking, Driver};
+use crate::pump::Service;
+use crate::reactor::Reactor;
+use crate::reactor::address::Address;
+use crate::reactor::listen::{self, Listening, Queue};
+use crate::service::{Front, Tally};
+use crate::signals::Policy;
+use crate::site::types::Types;
+use crate::site::{Options, Site};
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a stopping server waits for the reader of its access log to take the last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What the model `fixed` sends for a directory without an index.
+const NO_PAGE: &[u8] = b"<!doctype html>\n<title>oneloop</title>\n\
+    <p>This directory has no index.html; --page names another file.\n";
+
+/// A server that listens, and whose site and access log are open. It serves when it is run.
+pub struct Server {
+    addresses: Vec<Address>,
+    run: Run,
+}
+
+/// Serves until a signal stops the server, then closes the handler.
+type Run = Box<dyn FnOnce() -> io::Result<()>>;
+
+/// What every model takes.
+struct Parts {
+    listeners: Vec<Listening>,
+    limits: Arc<Limits>,
+    signals: Policy,
+}
+
+impl Server {
+    /// Opens the listeners, the site and the access log, and handles the signals of `signals`.
+    /// Connections wait in the kernel until [`run`](Self::run).
+    ///
+    /// # Errors
+    /// With a sentence for the user: a socket, the site, the access log or the tally cannot be
+    /// opened, or the system gives no poll, thread or signal handler.
+    pub fn build(config: &Config, signals: Policy) -> Result<Self, Box<dyn Error>> {
+        let limits = Arc::new(effective_limits(config));
+        let queue = Queue {
+            backlog: limits.backlog,
+            deferred: config.listeners.defer_accept,
+        };
+        let listeners = listen::open(&config.listeners.binds, queue)?;
+        let addresses = listeners.iter().map(|one| one.address.clone()).collect();
+        let parts = Parts {
+            listeners,
+            limits,
+            signals,
+        };
+        let run = build_model(config, parts)?;
+        Ok(Self { addresses, run })
+    }
+
+    /// The addresses that it listens on, with the real ports.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Serves until a signal stops it.
+    ///
+    /// # Errors
+    /// The poll or a listening socket fails for good, or the system gives no threads.
+    pub fn run(self) -> io::Result<()> {
+        (self.run)()
+    }
+}
+
+fn build_model(config: &Config, parts: Parts) -> Result<Run, Box<dyn Error>> {
+    let Parts {
+        listeners,
+        limits,
+        signals,
+    } = parts;
+    let blocking = match config.model {
+        Model::Fixed => {
+            let answer = fixed_answer(&config.site)?;
+            let driver = Driver::new(listeners, || {}, limits, signals)?;
+            return Ok(Box::new(move || driver.run_fixed(&answer)));
+        }
+        Model::Process => {
+            let parent = Parent::new(listeners, limits.clone(), signals)?;
+            return build_processes(config, parent, limits);
+        }
+        Model::Coroutine | Model::Reactor => {
+            let handler = build_handler(config, &limits)?;
+            let parts = Parts {
+                listeners,
+                limits,
+                signals,
+            };
+            return match config.measurement.burn {
+                None => build_polling(config.model, parts, handler, close),
+                Some(time) => {
+                    let handler = Burning::new(handler, time);
+                    build_polling(config.model, parts, handler, |one| close(one.into_inner()))
+                }
+            };
+        }
+        Model::Sequential => Blocking::Sequential,
+        Model::Thread => Blocking::Thread,
+        Model::Pool => Blocking::Pool,
+    };
+    let shared = Shared::new(build_handler(config, &limits)?).called_when_due();
+    let driver = Driver::new(listeners, shared.reopener(), limits, signals)?;
+    let burn = config.measurement.burn;
+    Ok(Box::new(move || {
+        match burn {
+            None => driver.run(blocking, shared.clone())?,
+            // Outside of the mutex, so that threads compute at the same time.
+            Some(time) => driver.run(blocking, Burning::new(shared.clone(), time))?,
+        }
+        shared.into_inner().map(close);
+        Ok(())
+    }))
+}
+
+/// The models with one thread and one poll.
+fn build_polling<S: Service + 'static>(
+    model: Model,
+    parts: Parts,
+    handler: S,
+    close: impl Fn(S) + 'static,
+) -> Result<Run, Box<dyn Error>> {
+    let Parts {
+        listeners,
+        limits,
+        signals,
+    } = parts;
+    if model == Model::Coroutine {
+        let coroutines = Coroutines::new(listeners, handler, limits, signals)?;
+        return Ok(Box::new(move || {
+            coroutines.run()?.map(close);
+            Ok(())
+        }));
+    }
+    let reactor = Reactor::new(listeners, handler, limits, signals)?;
+    Ok(Box::new(move || reactor.run().map(close)))
+}
+
+/// The model with a process for each connection. Each child builds a handler for itself.
+fn build_processes(
+    config: &Config,
+    parent: Parent,
+    limits: Arc<Limits>,
+) -> Result<Run, Box<dyn Error>> {
+    // An error in the configuration is found here, not in the first child.
+    build_handler(config, &limits)?
+        .tallied(None)
+        .close(FLUSH_TIMEOUT);
+    let burn = config.measurement.burn;
+    let config = config.clone();
+    Ok(Box::new(move || {
+        let open = || build_handler(&config, &limits);
+        match burn {
+            None => parent.run(open, close),
+            Some(time) => parent.run(
+                || open().map(|handler| Burning::new(handler, time)),
+                |burning| close(burning.into_inner()),
+            ),
+        }
+    }))
+}
+
+/// The configured limits, with the connections and files that the system's descriptors allow.
+fn effective_limits(config: &Config) -> Limits {
+    let descriptors = limits::raise_descriptors();
+    let within = limits::connections_within(descriptors);
+    let default = match config.model {
+        Model::Process => within.min(config.limits.processes),
+        Model::Thread => within.min(config.limits.threads),
+        _ => within,
+    };
+    let connections = config.max_connections.unwrap_or(default);
+    if connections > within {
+        log::warn!(
+            "{connections} connections may need more than the {descriptors} descriptors granted \
+             (raise the limit: ulimit -n)"
+        );
+    }
+    Limits {
+        connections,
+        open_file_cache_entries: match config.model {
+            // A child blocks in reads of its only connection, so nothing would close the files.
+            Model::Process => 0,
+            _ => limits::open_files_within(descriptors),
+        },
+        ..config.limits.clone()
+    }
+}
+
+/// The response of the model `fixed`: the file, or the index of the directory.
+fn fixed_answer(site: &SiteConfig) -> Result<Vec<u8>, Box<dyn Error>> {
+    let candidates: Vec<_> = match &site.root {
+        Root::File(path) => vec![path.clone()],
+        Root::Directory(path) => site.index.iter().map(|name| path.join(name)).collect(),
+    };
+    for path in candidates {
+        let read = fs::metadata(&path).and_then(|metadata| match metadata.is_file() {
+            true => fs::read(&path),
+            // Opening a FIFO would wait for its writer.
+            false => Err(io::Error::other("not a regular file")),
+        });
+        match read {
+            Ok(page) => {
+                let content_type = types(site).of(path.as_os_str().as_bytes());
+                let content_type = content_type.for_content(&page);
+                return Ok(fixed::answer(&content_type.to_string(), &page));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(format!("cannot read the page {}: {error}", path.display()).into());
+            }
+        }
+    }
+    Ok(fixed::answer("text/html; charset=utf-8", NO_PAGE))
+}
+
+/// The site, with its access log and tally.
+fn build_handler(config: &Config, limits: &Arc<Limits>) -> Result<Front, Box<dyn Error>> {
+    let site = build_site(&config.site, limits.clone())?;
+    let log = config.access_log.as_ref();
+    let log = log.map(|log| open_log(log, limits)).transpose()?;
+    let handler = Front::new(site, log);
+    let Some(path) = &config.measurement.tally else {
+        return Ok(handler);
+    };
+    let tally = Tally::new(path)
+        .map_err(|error| format!("cannot open the tally {}: {error}", path.display()))?;
+    Ok(handler.tallied(Some(tally)))
+}
+
+fn close(handler: Front) {
+    handler.close(FLUSH_TIMEOUT);
+}
+
+fn build_site(site: &SiteConfig, limits: Arc<Limits>) -> io::Result<Site> {
+    let (directory, only) = match &site.root {
+        Root::Directory(path) => (path.as_path(), None),
+        Root::File(path) => (
+            path.parent().unwrap_or(Path::new("/")),
+            path.file_name().map(|name| name.as_bytes().to_vec()),
+        ),
+    };
+    let names = site.index.iter().cloned();
+    let options = Options {
+        index: names.map(OsStringExt::into_vec).collect(),
+        listing: site.listing,
+        hidden: site.hidden,
+        follow_symlinks: site.follow_symlinks,
+        spa: site.spa,
+        only,
+        cors: site.cors.clone(),
+        types: types(site),
+        lines: common_headers(site),
+    };
+    Site::new(directory, options, limits)
+}
+
+fn types(site: &SiteConfig) -> Types {
+    Types::new(site.types.clone(), site.charset.as_deref())
+}
+
+/// The headers of every response: the server's own, unless the user sets them, and the user's.
+fn common_headers(site: &SiteConfig) -> FieldLines {
+    let mut headers = FieldLines::new();
+    if site.server_header && !site.headers.has("Server") {
+        headers.push("Server", "oneloop");
+    }
+    if !site.headers.has("X-Content-Type-Options") {
+        headers.push("X-Content-Type-Options", "nosniff");
+    }
+    headers.extend(&site.headers);
+    headers
+}
+
+fn open_log(config: &AccessLogConfig, limits: &Limits) -> Result<AccessLog, Box<dyn Error>> {
+    let sink = match &config.file {
+        Some(path) => Sink::named(path),
+        None => Sink::Stdout,
+    };
+    let format = match config.format {
+        LogFormat::Common => Format::Common,
+        LogFormat::Combined => Format::Combined,
+        LogFormat::Json => Format::Json,
+    };
+    let log = AccessLog::new(sink, format, limits).map_err(|error| match &config.file {
+        Some(path) => format!("cannot open the access log {}: {error}", path.display()),
+        None => format!("cannot write the access log: {error} (try: --quiet)"),
+    })?;
+    Ok(log)
+}
