@@ -134,7 +134,9 @@ fn build_model(config: &Config, parts: Parts) -> Result<Run, Box<dyn Error>> {
             // Outside of the mutex, so that threads compute at the same time.
             Some(time) => driver.run(blocking, Burning::new(shared.clone(), time))?,
         }
-        shared.into_inner().map(close);
+        if let Some(handler) = shared.into_inner() {
+            close(handler);
+        }
         Ok(())
     }))
 }
@@ -154,7 +156,9 @@ fn build_polling<S: Service + 'static>(
     if model == Model::Coroutine {
         let coroutines = Coroutines::new(listeners, handler, limits, signals)?;
         return Ok(Box::new(move || {
-            coroutines.run()?.map(close);
+            if let Some(handler) = coroutines.run()? {
+                close(handler);
+            }
             Ok(())
         }));
     }
