@@ -19,6 +19,10 @@ pub struct Now {
 
 impl Now {
     /// Reads both clocks.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the only function that reads them"
+    )]
     pub fn read() -> Self {
         Self {
             instant: Instant::now(),

@@ -55,6 +55,23 @@
 //! `main.rs` is arguments and an exit code. `tests/tidy/layers.rs` checks which module imports
 //! which.
 
+// Nothing outside tests panics or reads a clock. clippy.toml has the list of methods.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::dbg_macro,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::too_many_lines,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 pub mod access_log;
 pub mod banner;
 #[cfg(feature = "bench")]

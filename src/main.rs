@@ -1,5 +1,22 @@
 //! Arguments and an exit code.
 
+// Nothing outside tests panics or reads a clock. clippy.toml has the list of methods.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::dbg_macro,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::too_many_lines,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 use oneloop::access_log::Sink;
 use oneloop::banner;
 use oneloop::config::{self, Config, Invocation, Model};

@@ -1,4 +1,4 @@
-//! The documents say what the program does: options, limits, rooms and links are compared
+//! The documents say what the program does: options, limits, modules and links are compared
 //! with the sources and with `--help`.
 
 use oneloop::limits::Limits;
@@ -246,12 +246,12 @@ fn descriptors_are_divided_as_the_document_says() {
     }
 }
 
-/// The table of rooms in tests/tidy/layers.rs: each room with what it may import.
-fn rooms() -> Vec<(String, Vec<String>)> {
+/// The table in tests/tidy/layers.rs: each module and what it may import.
+fn modules() -> Vec<(String, Vec<String>)> {
     let source = read("tests/tidy/layers.rs");
-    let (_, table) = source.split_once("const ROOMS").expect("the table");
+    let (_, table) = source.split_once("const MODULES").expect("the table");
     let (table, _) = table.split_once("\n];").expect("the table's end");
-    let room = |entry: &str| {
+    let module = |entry: &str| {
         let (name, others) = entry.split_once('"').expect("a name in quotes");
         let others = match others.contains("EVERYTHING") {
             true => vec!["everything".to_owned()],
@@ -264,18 +264,18 @@ fn rooms() -> Vec<(String, Vec<String>)> {
         };
         (name.to_owned(), others)
     };
-    table.split("(\"").skip(1).map(room).collect()
+    table.split("(\"").skip(1).map(module).collect()
 }
 
 #[test]
-fn the_rooms_are_those_of_the_tour() {
-    let exists = |room: &str| {
-        let file = here("src").join(format!("{room}.rs"));
-        file.is_file() || here("src").join(room).is_dir()
+fn the_modules_are_those_of_the_tour() {
+    let exists = |module: &str| {
+        let file = here("src").join(format!("{module}.rs"));
+        file.is_file() || here("src").join(module).is_dir()
     };
-    let built: Vec<_> = rooms()
+    let built: Vec<_> = modules()
         .into_iter()
-        .filter(|(room, _)| exists(room))
+        .filter(|(module, _)| exists(module))
         .collect();
     assert!(built.len() > 10, "this is not the table: {built:?}");
     let tour = read("docs/architecture.md");
@@ -292,18 +292,21 @@ fn the_rooms_are_those_of_the_tour() {
             (quoted(row[0]).concat(), others)
         })
         .collect();
-    assert_eq!(told, built);
+    assert_eq!(
+        told, built,
+        "the table in docs/architecture.md (left) is not that of tests/tidy/layers.rs (right)"
+    );
 }
 
 #[test]
-fn the_map_names_every_room() {
+fn the_map_names_every_module() {
     let map = read("src/lib.rs");
-    let rooms = map.lines().filter_map(|line| {
+    let modules = map.lines().filter_map(|line| {
         let name = line.strip_prefix("pub mod ")?;
         Some(name.trim_end_matches(';'))
     });
-    let missing: Vec<_> = rooms
-        .filter(|room| !map.contains(&format!("//! - [`{room}`]")))
+    let missing: Vec<_> = modules
+        .filter(|module| !map.contains(&format!("//! - [`{module}`]")))
         .collect();
     assert_eq!(missing, [""; 0]);
 }

@@ -1,5 +1,5 @@
-//! Source text without what only looks like code. Everything taken out becomes blanks, and
-//! line ends stay, so an offset means the same place in the original and in the result.
+//! Source text without comments, literals and tests. They become blanks, and line ends stay, so an
+//! offset is the same in the original and in the result.
 
 /// `text` with its comments and its string, byte and character literals blanked.
 pub fn code_of(text: &str) -> String {
@@ -27,8 +27,8 @@ pub fn without_tests(code: &str) -> String {
     String::from_utf8(kept).expect("whole characters are blanked")
 }
 
-/// Where the items under `#[cfg(test)]` begin and end, the attribute included.
-pub fn test_items(code: &str) -> Vec<(usize, usize)> {
+/// The start and end of each item under `#[cfg(test)]`, with the attribute.
+fn test_items(code: &str) -> Vec<(usize, usize)> {
     const ATTRIBUTE: &str = "#[cfg(test)]";
     let starts = code.match_indices(ATTRIBUTE).map(|(start, _)| start);
     starts
@@ -36,7 +36,7 @@ pub fn test_items(code: &str) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// Where the item that begins at `start` ends: behind its `;`, or the `}` of its body.
+/// The end of the item that begins at `start`: after its `;` or the `}` of its body.
 pub fn item_end(code: &str, start: usize) -> usize {
     let mut depth = 0_i32;
     for (at, byte) in code.bytes().enumerate().skip(start) {
@@ -63,7 +63,7 @@ pub fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Whether `c` may stand in an identifier.
+/// Whether `c` may be part of an identifier.
 pub fn in_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
@@ -157,7 +157,7 @@ fn blank(bytes: &mut [u8]) {
 
 #[test]
 fn comments_and_literals_become_blanks_of_the_same_length() {
-    // What is to be blanked stands between ‹ and ›.
+    // The part between ‹ and › is to be blanked.
     let samples = [
         "a ‹// b›\nc",
         "a ‹/* b /* c */ d */› e /",

@@ -1,6 +1,6 @@
-//! The files that are checked, and how a violation is told.
+//! The files of the project, and violations in them.
 
-use crate::scanner::{code_of, item_end, test_items, without_tests, words};
+use crate::scanner::{code_of, item_end, without_tests, words};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ pub struct Source {
     /// From `src/`: `http/range.rs`.
     pub path: String,
     pub text: String,
-    /// The text without comments and literals.
+    /// The text with comments and literals blanked.
     pub all_code: String,
-    /// `all_code` without tests; nothing is left of a file that only tests use.
+    /// `all_code` with tests blanked; all of it is blank in a file that only tests use.
     pub code: String,
 }
 
-/// What to tidy, and where.
+/// A violation of a rule.
 #[derive(Debug, PartialEq)]
 pub struct Violation {
     path: String,
@@ -60,7 +60,7 @@ impl Source {
         }
     }
 
-    /// A made-up file, to show that a check goes red.
+    /// A file for the test of a check.
     pub fn sample(path: &str, text: &str) -> Self {
         Self::new(path, text)
     }
@@ -99,7 +99,7 @@ impl Source {
             .collect()
     }
 
-    /// Whether this file is one of `places`: files, or folders with a final slash.
+    /// Whether this file is in `places`: files, or folders with a final slash.
     pub fn is_in(&self, places: &[&str]) -> bool {
         places.iter().any(|place| match place.strip_suffix('/') {
             Some(_) => self.path.starts_with(place),
@@ -123,7 +123,7 @@ pub fn sources() -> Vec<Source> {
     sources
 }
 
-/// What fuzzers were fed, and what they build: nobody wrote it, and blanks mean something there.
+/// Inputs and builds of the fuzzers. Whitespace is significant there.
 const FUZZED: [&str; 6] = [
     "tests/fuzz/seeds",
     "tests/fuzz/found",
@@ -133,8 +133,8 @@ const FUZZED: [&str; 6] = [
     "tests/fuzz/target",
 ];
 
-/// Every text file below `places`, which stand in the root of the project; a place that does
-/// not exist has none. Files that are not UTF-8 (images, fonts) are not text.
+/// Every text file below `places`, paths from the root of the project. A place that does not exist
+/// has none. Files that are not UTF-8 (images, fonts) are left out.
 pub fn texts(places: &[&str]) -> Vec<Text> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let paths = places
@@ -167,17 +167,22 @@ fn files_below(path: &Path) -> Vec<PathBuf> {
     paths.iter().flat_map(|path| files_below(path)).collect()
 }
 
-/// The files that no `mod` line leads to.
+/// The files that no `mod` line names.
 pub fn unreached(sources: &[Source]) -> Vec<Violation> {
     let reached = reached(sources, |source| &source.all_code);
     let dead = sources
         .iter()
         .filter(|source| !reached.contains(&source.path));
-    dead.map(|source| source.at_line(1, "no `mod` line leads here: add one, or delete the file"))
-        .collect()
+    dead.map(|source| {
+        source.at_line(
+            1,
+            "no `mod` line names this file: add one, or delete the file",
+        )
+    })
+    .collect()
 }
 
-/// A file that is reached only through `#[cfg(test)] mod name;` is a test as a whole.
+/// Blanks the files that are reached only through `#[cfg(test)] mod name;`.
 fn blank_files_of_tests(sources: &mut [Source]) {
     let reached_outside_tests = reached(sources, |source| &source.code);
     let reached = reached(sources, |source| &source.all_code);
@@ -188,7 +193,7 @@ fn blank_files_of_tests(sources: &mut [Source]) {
     }
 }
 
-/// The paths of the files that `mod` lines lead to, from the roots of the crates.
+/// The paths of the files that `mod` lines lead to from the roots of the crates.
 fn reached(sources: &[Source], code: impl Fn(&Source) -> &String) -> BTreeSet<String> {
     let roots = sources.iter().filter(|source| is_root(&source.path));
     let mut waiting: Vec<_> = roots.collect();
@@ -223,7 +228,7 @@ fn declared_modules(code: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Where the modules written inside `code` stand: `mod name { ... }`.
+/// The start and end of each inline module in `code`: `mod name { ... }`.
 pub fn inline_modules(code: &str) -> Vec<(usize, usize)> {
     let mods = words(code)
         .filter(|&(_, word)| word == "mod")
@@ -234,15 +239,8 @@ pub fn inline_modules(code: &str) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// Where the tests of a file begin: at the first module under `#[cfg(test)]`.
-pub fn tests_begin(code: &str) -> Option<usize> {
-    let begins_module =
-        |&(start, end): &(usize, usize)| words(&code[start..end]).any(|(_, word)| word == "mod");
-    Some(test_items(code).into_iter().find(begins_module)?.0)
-}
-
 #[test]
-fn a_file_that_no_mod_line_leads_to_is_found() {
+fn a_file_that_no_mod_line_names_is_found() {
     let sources = [
         Source::sample(
             "lib.rs",
@@ -280,13 +278,13 @@ fn a_file_reached_only_from_tests_is_a_test_and_a_dead_file_is_not() {
 }
 
 #[test]
-fn a_violation_tells_its_file_and_line() {
+fn a_violation_has_its_file_and_line() {
     let source = Source::sample("a/b.rs", "x\ny\nz");
     assert_eq!(source.at(2, "no").to_string(), "src/a/b.rs:2: no");
 }
 
 #[test]
-fn places_are_files_or_folders() {
+fn a_place_is_a_file_or_a_folder() {
     let source = Source::sample("reactor/inherited.rs", "");
     assert!(source.is_in(&["reactor/"]) && source.is_in(&["x.rs", "reactor/inherited.rs"]));
     assert!(!source.is_in(&["reactor.rs", "react", "inherited.rs"]));

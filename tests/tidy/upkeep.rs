@@ -1,18 +1,33 @@
-//! What hands leave behind: blanks, markers, paths of their own machine.
+//! Headings, long lines, whitespace, leftover markers, private paths.
 
 use crate::scanner::{in_word, words};
 use crate::tree::{Source, Text, Violation};
 
+/// Characters of a line. rustfmt does not break comments and strings.
+const LINE: usize = 100;
+
+/// Files that do not begin with a `//!` comment.
 pub fn headings(source: &Source) -> Vec<Violation> {
-    let what = "begin with `//!`: which room is this, what does it answer, what may it import?";
-    let has_one = source.text.starts_with("//!");
-    if has_one {
-        Vec::new()
-    } else {
-        vec![source.at_line(1, what)]
+    match source.text.starts_with("//!") {
+        true => Vec::new(),
+        false => vec![source.at_line(1, "begin the file with `//!` and what it is")],
     }
 }
 
+/// Lines of more than [`LINE`] characters.
+pub fn lines(source: &Source) -> Vec<Violation> {
+    let lengths = source.text.lines().map(|line| line.chars().count());
+    lengths
+        .zip(1..)
+        .filter(|&(length, _)| length > LINE)
+        .map(|(length, line)| {
+            let what = format!("{length} characters, {LINE} are allowed: break the line");
+            source.at_line(line, what)
+        })
+        .collect()
+}
+
+/// Words that mark unfinished work.
 pub fn markers(text: &Text) -> Vec<Violation> {
     // In pieces, so that this list does not find itself.
     let markers = [concat!("to", "do"), concat!("fix", "me")];
@@ -24,11 +39,12 @@ pub fn markers(text: &Text) -> Vec<Violation> {
     in_lines(text, |line| {
         let (_, word) = words(line).find(|(_, word)| is_marker(word))?;
         Some(format!(
-            "`{word}`: do it now, or write down why it is not done"
+            "`{word}`: finish it, or write down why it is not done"
         ))
     })
 }
 
+/// Tabs and trailing blanks.
 pub fn blanks(text: &Text) -> Vec<Violation> {
     in_lines(text, |line| {
         let tab = line
@@ -41,9 +57,9 @@ pub fn blanks(text: &Text) -> Vec<Violation> {
     })
 }
 
-/// Paths that exist only where somebody lives or works.
-pub fn private_places(text: &Text) -> Vec<Violation> {
-    const PLACES: [&str; 3] = ["/home", "/root", "/Users"];
+/// Paths of a home directory.
+pub fn private_paths(text: &Text) -> Vec<Violation> {
+    const HOMES: [&str; 3] = ["/home", "/root", "/Users"];
     let stands_alone = |line: &str, place: &str| {
         line.match_indices(place).any(|(at, _)| {
             let joined = |c: char| in_word(c) || matches!(c, '.' | '-' | '~' | '}' | '%');
@@ -53,9 +69,9 @@ pub fn private_places(text: &Text) -> Vec<Violation> {
         })
     };
     in_lines(text, |line| {
-        let place = PLACES.iter().find(|place| stands_alone(line, place))?;
+        let place = HOMES.iter().find(|place| stands_alone(line, place))?;
         Some(format!(
-            "`{place}` is a place of somebody's machine: name one that readers have"
+            "`{place}` exists on one machine only: name a path that readers have"
         ))
     })
 }
@@ -77,12 +93,20 @@ fn found(check: fn(&Text) -> Vec<Violation>, text: &str) -> Vec<String> {
 
 #[test]
 fn a_file_without_a_heading_is_found() {
-    let red = |text: &str| headings(&Source::sample("a.rs", text)).len();
-    assert_eq!(red("//! A room."), 0);
-    assert_eq!(
-        [red("use std::io;\n//! Late."), red("// A room."), red("")],
-        [1, 1, 1]
-    );
+    let found = |text: &str| headings(&Source::sample("a.rs", text)).len();
+    assert_eq!(found("//! A module."), 0);
+    for text in ["use std::io;\n//! Late.", "// A module.", ""] {
+        assert_eq!(found(text), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_long_line_is_found_even_in_a_comment() {
+    let (fits, long) = ("é".repeat(LINE), format!("// {}", "x".repeat(LINE)));
+    let violations = lines(&Source::sample("a.rs", &format!("{fits}\n{long}\n")));
+    let violations: Vec<_> = violations.iter().map(Violation::to_string).collect();
+    let what = format!("103 characters, {LINE} are allowed: break the line");
+    assert_eq!(violations, [format!("src/a.rs:2: {what}")]);
 }
 
 #[test]
@@ -109,12 +133,12 @@ fn a_tab_or_a_trailing_blank_is_found_in_its_line() {
 }
 
 #[test]
-fn a_private_place_is_found() {
+fn a_private_path_is_found() {
     let bad = "see /home/me/site\n`/home`\n\"/root/.ssh\"\n(/Users/me)\nfile:///home/me";
     for line in bad.lines() {
-        assert_eq!(found(private_places, line).len(), 1, "{line}");
+        assert_eq!(found(private_paths, line).len(), 1, "{line}");
     }
     let good = "/homepage\n~/home/site\n/srv/www\n/var/root\nhttps://example.com/home/x\n\
                 /roots\n$HOME/site\n/home.html";
-    assert_eq!(found(private_places, good), [""; 0]);
+    assert_eq!(found(private_paths, good), [""; 0]);
 }
