@@ -1,114 +1,80 @@
-//! A handler that computes: what a loop that serves everybody cannot bear.
-//!
-//! Put before whoever answers, it keeps `/burn` for itself: it uses up processor time in the thread
-//! that answers, and only then says that it has. A static server has no such address, but those who
-//! compare ways of waiting need one. Imports `pump`, `http` and `clock`.
+//! A handler for `/burn`, which uses processor time before it answers. The benchmark compares the
+//! models with it: a loop with one thread serves no other connection meanwhile.
 
 use crate::clock::{Now, processor_time};
+use crate::handler::{Handler, Wrapper};
 use crate::http::fields::FieldLines;
 use crate::http::payload::Payload;
 use crate::http::request::{Refusal, Request, Target};
 use crate::http::response::Response;
 use crate::http::status::Status;
-use crate::pump::Service;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Steps of work between two looks at the clock.
-const SPELL: u32 = 10_000;
+/// Steps of work between two readings of the clock.
+const STEPS: u32 = 10_000;
 
-/// A service with a slow handler before it.
+/// A handler that answers `/burn` itself, and hands every other request to the inner handler.
 #[derive(Clone, Debug)]
-pub struct Burning<S> {
-    service: S,
+pub struct Burning<H> {
+    handler: H,
     time: Duration,
-    about: Arc<FieldLines>,
+    headers: Arc<FieldLines>,
     page: Arc<[u8]>,
 }
 
-impl<S> Burning<S> {
-    /// `service`, with `/burn` taking so much processor time.
-    pub fn new(service: S, time: Duration) -> Self {
-        let mut about = FieldLines::new();
-        about.push("Content-Type", "text/plain; charset=utf-8");
-        about.push("Cache-Control", "no-store");
+impl<H> Burning<H> {
+    /// Puts `/burn`, which takes `time` of processor time, before `handler`.
+    pub fn new(handler: H, time: Duration) -> Self {
+        let mut headers = FieldLines::new();
+        headers.push("Content-Type", "text/plain; charset=utf-8");
+        headers.push("Cache-Control", "no-store");
         Self {
-            service,
+            handler,
             time,
-            about: Arc::new(about),
+            headers: Arc::new(headers),
             page: Arc::from(&b"burnt\n"[..]),
         }
     }
 
-    /// The service alone.
-    pub fn into_inner(self) -> S {
-        self.service
+    /// The inner handler.
+    pub fn into_inner(self) -> H {
+        self.handler
     }
 }
 
-impl<S: Service> Service for Burning<S> {
-    type Guest = S::Guest;
+impl<H: Handler> Wrapper for Burning<H> {
+    type Inner = H;
 
-    fn welcome(&mut self, peer: Option<IpAddr>) -> S::Guest {
-        self.service.welcome(peer)
+    fn with_inner<R>(&mut self, call: impl FnOnce(&mut H) -> R) -> R {
+        call(&mut self.handler)
     }
 
     fn respond(
         &mut self,
-        guest: &mut S::Guest,
-        asked: Result<Request<'_>, Refusal<'_>>,
+        state: &mut H::State,
+        request: Result<Request<'_>, Refusal<'_>>,
         now: Now,
     ) -> Response {
         let is_ours =
-            |asked: &Request<'_>| matches!(asked.target, Target::Path { path: b"/burn", .. });
-        if !asked.as_ref().is_ok_and(is_ours) {
-            return self.service.respond(guest, asked, now);
+            |request: &Request<'_>| matches!(request.target, Target::Path { path: b"/burn", .. });
+        if !request.as_ref().is_ok_and(is_ours) {
+            return self.handler.respond(state, request, now);
         }
         burn(self.time);
         let payload = Payload::Bytes(self.page.clone(), None);
-        let response = Response::new(Status::OK, self.about.clone()).with(payload);
-        self.service.note(guest, &asked, &response, now);
+        let response = Response::new(Status::OK, self.headers.clone()).with(payload);
+        self.handler.log_request(state, &request, &response, now);
         response
-    }
-
-    fn note(
-        &mut self,
-        guest: &mut S::Guest,
-        asked: &Result<Request<'_>, Refusal<'_>>,
-        response: &Response,
-        now: Now,
-    ) {
-        self.service.note(guest, asked, response, now);
-    }
-
-    fn delivered(&mut self, guest: &mut S::Guest, body_sent: u64, now: Now) {
-        self.service.delivered(guest, body_sent, now);
-    }
-
-    fn lost(&mut self, bytes: u64) {
-        self.service.lost(bytes);
-    }
-
-    fn turn_ended(&mut self, now: Now) {
-        self.service.turn_ended(now);
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        self.service.next_due()
-    }
-
-    fn reopen_logs(&mut self) {
-        self.service.reopen_logs();
     }
 }
 
-/// Works, and does not sleep: what else the machine has to do does not count.
+/// Uses `time` of this thread's processor time.
 fn burn(time: Duration) {
     let begun = processor_time();
     while processor_time().saturating_sub(begun) < time {
-        // Some microseconds, so that asking for the time is not most of the work.
-        for number in 0..SPELL {
+        // Some microseconds of work, so that reading the clock is not most of it.
+        for number in 0..STEPS {
             std::hint::black_box(number);
         }
     }

@@ -13,7 +13,7 @@ mod head;
 mod questions;
 mod step;
 
-pub use step::{Ending, Step, Terms};
+pub use step::{CloseReason, Counts, Step, Terms};
 
 use crate::http::payload::Progress;
 use crate::http::response::{Framing, Response};
@@ -34,8 +34,11 @@ pub struct Connection {
     outbox: Outbox,
     /// When [`Connection::expired`] has to be called, unless something happens before.
     deadline: Instant,
-    /// Bytes of the latest response's body that were handed over, framing not counted.
-    body_sent: u64,
+    /// Responses begun.
+    responses: u32,
+    /// Bytes of bodies: see [`Counts`].
+    body_bytes: u64,
+    latest_body: u64,
     limits: Arc<Limits>,
 }
 
@@ -59,7 +62,7 @@ enum State {
     /// that our close does not become a reset that eats the last response (RFC 9112 9.6).
     Closing(Farewell),
     /// Over. The slot is freed at the end of the turn.
-    Closed(Ending),
+    Closed(CloseReason),
 }
 
 /// What follows a response.
@@ -87,7 +90,9 @@ impl Connection {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             deadline: now + limits.idle_timeout,
-            body_sent: 0,
+            responses: 0,
+            body_bytes: 0,
+            latest_body: 0,
             limits,
         }
     }
@@ -142,8 +147,8 @@ impl Connection {
     /// is answered first: a half-close is not an abort.)
     pub fn peer_closed(&mut self) {
         self.end(match self.state {
-            State::Closing(_) => Ending::Answered,
-            _ => Ending::PeerClosed,
+            State::Closing(_) => CloseReason::Answered,
+            _ => CloseReason::PeerClosed,
         });
     }
 
@@ -171,8 +176,9 @@ impl Connection {
             true => (0, None),
             false => Body::render(response.payload, framing, self.outbox.end()),
         };
-        self.body_sent = sent;
-        self.outbox.note_body(sent, 0);
+        self.responses = self.responses.saturating_add(1);
+        self.latest_body = 0;
+        self.record_body(sent, 0);
         self.deadline = now + self.limits.send_timeout;
         self.state = State::WritingHeader {
             body,
@@ -222,11 +228,11 @@ impl Connection {
             return;
         };
         if length == 0 {
-            return self.end(Ending::Truncated);
+            return self.end(CloseReason::Truncated);
         }
         stretch.advance(length);
         let is_done = stretch.left() == 0;
-        self.body_sent += length;
+        self.count_body(length);
         self.note_progress(length, now);
         if is_done {
             self.state = match self.take_state() {
@@ -236,8 +242,7 @@ impl Connection {
                     pace,
                 } => {
                     let (length, body) = Body::next_part(rest, self.outbox.end());
-                    self.body_sent += length;
-                    self.outbox.note_body(length, 0);
+                    self.record_body(length, 0);
                     State::WritingBody { body, then, pace }
                 }
                 State::WritingBody { then, .. } => self.finish(then, now),
@@ -256,7 +261,7 @@ impl Connection {
         } = self.take_state()
         else {
             debug_assert!(false, "produce without a stream");
-            return self.end(Ending::Truncated);
+            return self.end(CloseReason::Truncated);
         };
         let mut source = source;
         // As the deadline was set when the peer had taken all there was.
@@ -268,10 +273,9 @@ impl Connection {
             false => pace.take(0, &self.limits, now),
         };
         self.state = match produced {
-            Err(_) => return self.end(Ending::Truncated),
+            Err(_) => return self.end(CloseReason::Truncated),
             Ok((length, behind, progress)) => {
-                self.body_sent += length;
-                self.outbox.note_body(length, behind);
+                self.record_body(length, behind);
                 match progress {
                     Progress::More => State::WritingBody {
                         body: Body::Stream { source, chunked },
@@ -292,7 +296,7 @@ impl Connection {
 
     /// All is said on both sides, and nothing lies unread: closing can reset nobody.
     pub fn left(&mut self) {
-        self.end(Ending::Answered);
+        self.end(CloseReason::Answered);
     }
 
     /// Our direction is closed.
@@ -307,7 +311,7 @@ impl Connection {
         };
         *dropped += length as u64;
         if *dropped > self.limits.linger_bytes {
-            self.end(Ending::Overstayed);
+            self.end(CloseReason::Overstayed);
         }
     }
 
@@ -374,6 +378,17 @@ impl Connection {
         }
     }
 
+    /// `length` bytes of a body, and `behind` bytes of framing after them, are in the outbox.
+    fn record_body(&mut self, length: u64, behind: u32) {
+        self.count_body(length);
+        self.outbox.record_body(length, behind);
+    }
+
+    fn count_body(&mut self, length: u64) {
+        self.body_bytes += length;
+        self.latest_body += length;
+    }
+
     fn note_progress(&mut self, length: u64, now: Instant) {
         let (body, pace) = match &mut self.state {
             State::WritingHeader { pace, .. } => (None, pace),
@@ -388,6 +403,6 @@ impl Connection {
 
     /// Moves the state out; the caller puts the next one in.
     fn take_state(&mut self) -> State {
-        std::mem::replace(&mut self.state, State::Closed(Ending::Answered))
+        std::mem::replace(&mut self.state, State::Closed(CloseReason::Answered))
     }
 }

@@ -29,8 +29,9 @@
 //! # What is asked and what is answered
 //!
 //! - [`http`]: what do the bytes mean, and how is an answer written down?
-//! - [`service`]: who answers a request, and who logs it?
-//! - [`burn`]: what if an answer takes long to compute?
+//! - [`handler`]: what answers requests, and keeps a state of each connection.
+//! - [`site_handler`]: the handler of the product, a site with its log.
+//! - [`burn`]: an answer that takes long to compute, for the benchmark.
 //! - [`site`]: which file does a name stand for, and which response is it?
 //! - [`access_log`]: what does a log line look like, and how does it leave without holding up
 //!   the loop?
@@ -81,6 +82,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod diagnostics;
+pub mod handler;
 pub mod http;
 pub mod inbox;
 pub mod limits;
@@ -89,9 +91,9 @@ pub mod outbox;
 pub mod pump;
 pub mod reactor;
 pub mod server;
-pub mod service;
 pub mod signals;
 pub mod site;
+pub mod site_handler;
 pub mod stalls;
 pub mod subcommands;
 pub mod timers;

@@ -37,16 +37,10 @@ impl Outbox {
         &mut self.buffer
     }
 
-    /// Of what was appended just now, `length` bytes are a body, and `behind` more follow it.
-    pub fn note_body(&mut self, length: u64, behind: u32) {
+    /// Of the bytes just appended, `length` are a body, and `behind` follow it.
+    pub fn record_body(&mut self, length: u64, behind: u32) {
         self.body = (self.body).saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
         self.behind = behind;
-    }
-
-    /// Bytes of bodies that never left, if it was abandoned. Of several responses that had
-    /// gathered and left in part, it may count some of a header, too.
-    pub fn lost(&self) -> u64 {
-        self.body.into()
     }
 
     /// The socket took `length` bytes.
@@ -58,14 +52,16 @@ impl Outbox {
         }
     }
 
-    /// The connection is lost: forgets everything, but for how much that was.
-    pub fn abandon(&mut self) {
-        if !self.is_empty() {
-            let unsent = u32::try_from(self.unsent().len()).unwrap_or(u32::MAX);
-            let lost = unsent.saturating_sub(self.behind).min(self.body);
-            self.clear();
-            self.body = lost;
+    /// Drops everything. Returns how many of the unsent bytes belong to bodies. (If several
+    /// responses were gathered and some of them were sent, a part of a header may count, too.)
+    pub fn abandon(&mut self) -> u64 {
+        if self.is_empty() {
+            return 0;
         }
+        let unsent = u32::try_from(self.unsent().len()).unwrap_or(u32::MAX);
+        let unsent_body = unsent.saturating_sub(self.behind).min(self.body);
+        self.clear();
+        unsent_body.into()
     }
 
     fn clear(&mut self) {
@@ -99,23 +95,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_body_that_is_abandoned_it_is_known_how_much_never_left() {
-        for (sent, lost) in [(0, 5), (8, 5), (11, 2), (13, 0), (14, 0), (15, 0)] {
+    fn abandoning_returns_how_many_bytes_of_a_body_were_not_sent() {
+        for (sent, unsent_body) in [(0, 5), (8, 5), (11, 2), (13, 0), (14, 0), (15, 0)] {
             let mut outbox = Outbox::default();
             outbox.end().extend_from_slice(b"header, hello\r\n");
-            outbox.note_body(5, 2);
+            outbox.record_body(5, 2);
             outbox.sent(sent);
-            outbox.abandon();
-            outbox.abandon();
-            assert_eq!((outbox.lost(), outbox.unsent()), (lost, &b""[..]));
+            assert_eq!(outbox.abandon(), unsent_body);
+            assert_eq!((outbox.abandon(), outbox.unsent()), (0, &b""[..]));
         }
         let mut outbox = Outbox::default();
         for _ in 0..2 {
             outbox.end().extend_from_slice(b"header, hello");
-            outbox.note_body(5, 0);
+            outbox.record_body(5, 0);
         }
-        outbox.abandon();
-        assert_eq!(outbox.lost(), 10);
+        assert_eq!(outbox.abandon(), 10);
     }
 
     #[test]

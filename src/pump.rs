@@ -5,90 +5,44 @@
 //! it returns.
 
 use crate::clock::Now;
-use crate::connection::{Connection, Ending, Step, Terms};
+use crate::connection::{CloseReason, Connection, Step, Terms};
+use crate::handler::Handler;
 use crate::http::payload::Stretch;
-use crate::http::request::{Refusal, Request};
-use crate::http::response::Response;
 use crate::limits::Limits;
 use crate::transport::Transport;
 use crate::warnings::{Limited, Name, name_of};
 use std::fmt::Display;
 use std::io;
-use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 /// One peer, as every driver keeps it.
 #[derive(Debug)]
-pub struct Client<T, G> {
+pub struct Client<T, S> {
     /// The protocol's side.
     pub connection: Connection,
     /// The network's side.
     pub transport: T,
-    /// What the service keeps of the peer.
-    pub guest: G,
+    /// What the handler keeps of the peer.
+    pub state: S,
 }
 
-impl<T: Transport, G> Client<T, G> {
-    /// What every driver does when the connection is over, and before it closes the socket.
-    pub fn dismiss<S: Service<Guest = G>>(&mut self, service: &mut S, now: Now) {
-        service.delivered(&mut self.guest, self.connection.body_sent(), now);
-        match self.connection.lost() {
-            0 => {}
-            bytes => service.lost(bytes),
-        }
-        if self.connection.ending().is_some_and(Ending::aborts) {
+impl<T: Transport, S> Client<T, S> {
+    /// Reports the end of the connection to the handler. Returns the transport, which the driver
+    /// closes.
+    pub fn close<H: Handler<State = S>>(
+        mut self,
+        reason: CloseReason,
+        handler: &mut H,
+        now: Now,
+    ) -> T {
+        if reason.aborts() {
             self.transport.abort();
         }
+        handler.on_close(self.state, reason, self.connection.counts(), now);
+        self.transport
     }
-}
-
-/// Who answers. Site and connection meet nowhere else.
-pub trait Service {
-    /// What is to be remembered of a peer between requests.
-    type Guest;
-
-    /// A peer has connected; `None` stands for one on a unix socket.
-    fn welcome(&mut self, peer: Option<IpAddr>) -> Self::Guest;
-
-    /// Answers one request, or refuses what is none.
-    fn respond(
-        &mut self,
-        guest: &mut Self::Guest,
-        asked: Result<Request<'_>, Refusal<'_>>,
-        now: Now,
-    ) -> Response;
-
-    /// The response's body has been handed over: this many bytes of it. Called once more, or for
-    /// the first time, when the connection is over ([`Client::dismiss`]).
-    fn delivered(&mut self, guest: &mut Self::Guest, body_sent: u64, now: Now);
-
-    /// Somebody before it has answered: that is to be logged and counted as if it had itself.
-    fn note(
-        &mut self,
-        _guest: &mut Self::Guest,
-        _asked: &Result<Request<'_>, Refusal<'_>>,
-        _response: &Response,
-        _now: Now,
-    ) {
-    }
-
-    /// The connection is over, and of the bodies that lay ready this many bytes never left.
-    fn lost(&mut self, _bytes: u64) {}
-
-    /// Everyone who could be served has been: time for what is done once for all of them.
-    fn turn_ended(&mut self, _now: Now) {}
-
-    /// When [`turn_ended`](Self::turn_ended) is to be called although nothing happens, at the
-    /// latest; `None`: it need not be.
-    fn next_due(&self) -> Option<Instant> {
-        None
-    }
-
-    /// SIGUSR1 or SIGHUP: log files may have been renamed, or a volume is to be unmounted. Opens
-    /// the logs anew, and closes files that are kept open.
-    fn reopen_logs(&mut self) {}
 }
 
 /// Why the pump stopped.
@@ -100,7 +54,7 @@ pub enum Pause {
     /// The budget is used up. No event will tell: the driver has to come back by itself.
     Yielded,
     /// The connection is over; its socket is to be closed.
-    Ended(Ending),
+    Ended(CloseReason),
 }
 
 /// What one visit to a client may use, and what it needs to know.
@@ -148,9 +102,9 @@ impl Loan {
 
 /// Moves bytes between a client's connection and its transport until the socket would block, the
 /// budget is used up, or the connection has ended.
-pub fn pump<T: Transport, S: Service>(
-    client: &mut Client<T, S::Guest>,
-    service: &mut S,
+pub fn pump<T: Transport, H: Handler>(
+    client: &mut Client<T, H::State>,
+    handler: &mut H,
     visit: &mut Visit<'_>,
 ) -> Pause {
     client
@@ -158,7 +112,7 @@ pub fn pump<T: Transport, S: Service>(
         .borrow_from(&mut visit.loan.receive, &mut visit.loan.send);
     let mut budget = Budget::of(visit.limits);
     let pause = loop {
-        if let Some(pause) = take_step(client, service, visit, &mut budget) {
+        if let Some(pause) = take_step(client, handler, visit, &mut budget) {
             break pause;
         }
     };
@@ -170,30 +124,30 @@ pub fn pump<T: Transport, S: Service>(
 
 /// The same for a driver of many: a defect of ours that panics costs one connection, not all of
 /// them. The buffers it had are made anew.
-pub fn pump_guarded<T: Transport, S: Service>(
-    client: &mut Client<T, S::Guest>,
-    service: &mut S,
+pub fn pump_guarded<T: Transport, H: Handler>(
+    client: &mut Client<T, H::State>,
+    handler: &mut H,
     visit: &mut Visit<'_>,
 ) -> Pause {
-    catch_unwind(AssertUnwindSafe(|| pump(client, service, visit))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| pump(client, handler, visit))).unwrap_or_else(|_| {
         log::error!("a defect of oneloop's ended one connection; please report it");
         *visit.loan = Loan::new(visit.limits);
-        client.connection.end(Ending::Cut);
-        Pause::Ended(Ending::Cut)
+        client.connection.end(CloseReason::Cut);
+        Pause::Ended(CloseReason::Cut)
     })
 }
 
 /// Does one step; `None` to go on with the next.
-fn take_step<T: Transport, S: Service>(
-    client: &mut Client<T, S::Guest>,
-    service: &mut S,
+fn take_step<T: Transport, H: Handler>(
+    client: &mut Client<T, H::State>,
+    handler: &mut H,
     visit: &mut Visit<'_>,
     budget: &mut Budget,
 ) -> Option<Pause> {
     let Client {
         connection,
         transport,
-        guest,
+        state,
     } = client;
     let now = visit.time;
     let was_sending = connection.is_sending_body();
@@ -206,9 +160,9 @@ fn take_step<T: Transport, S: Service>(
             0 => connection.peer_closed(),
             _ => connection.received(length, now),
         }),
-        Step::Respond(asked) => {
+        Step::Respond(request) => {
             budget.requests -= 1;
-            let response = service.respond(guest, asked, visit.now);
+            let response = handler.respond(state, request, visit.now);
             let join = budget.requests > 0;
             let terms = Terms {
                 date: visit.date,
@@ -217,7 +171,7 @@ fn take_step<T: Transport, S: Service>(
             };
             connection.respond(response, terms, now);
             if !connection.is_sending_body() {
-                service.delivered(guest, connection.body_sent(), visit.now);
+                handler.on_response_sent(state, connection.counts().latest_body, visit.now);
             }
             return None;
         }
@@ -241,8 +195,8 @@ fn take_step<T: Transport, S: Service>(
     match done.map_err(|error| error.kind()) {
         Ok(()) => {
             let has_sent = was_sending && !connection.is_sending_body();
-            if has_sent && connection.ending().is_none() {
-                service.delivered(guest, connection.body_sent(), visit.now);
+            if has_sent && connection.close_reason().is_none() {
+                handler.on_response_sent(state, connection.counts().latest_body, visit.now);
             }
         }
         Err(io::ErrorKind::WouldBlock) => return Some(Pause::Blocked),

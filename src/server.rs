@@ -6,6 +6,7 @@
 use crate::access_log::{AccessLog, Format, Sink};
 use crate::burn::Burning;
 use crate::config::{AccessLogConfig, Config, LogFormat, Model, Root, SiteConfig};
+use crate::handler::Handler;
 use crate::http::fields::FieldLines;
 use crate::limits::{self, Limits};
 use crate::models::coroutine::Coroutines;
@@ -13,19 +14,18 @@ use crate::models::fixed;
 use crate::models::process::Parent;
 use crate::models::shared::Shared;
 use crate::models::{Blocking, Driver};
-use crate::pump::Service;
 use crate::reactor::Reactor;
 use crate::reactor::address::Address;
 use crate::reactor::listen::{self, Listening, Queue};
-use crate::service::{Front, Tally};
 use crate::signals::Policy;
 use crate::site::types::Types;
 use crate::site::{Options, Site};
+use crate::site_handler::{SiteHandler, Tally};
 use std::error::Error;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,11 +142,11 @@ fn build_model(config: &Config, parts: Parts) -> Result<Run, Box<dyn Error>> {
 }
 
 /// The models with one thread and one poll.
-fn build_polling<S: Service + 'static>(
+fn build_polling<H: Handler + 'static>(
     model: Model,
     parts: Parts,
-    handler: S,
-    close: impl Fn(S) + 'static,
+    handler: H,
+    close: impl Fn(H) + 'static,
 ) -> Result<Run, Box<dyn Error>> {
     let Parts {
         listeners,
@@ -173,9 +173,7 @@ fn build_processes(
     limits: Arc<Limits>,
 ) -> Result<Run, Box<dyn Error>> {
     // An error in the configuration is found here, not in the first child.
-    build_handler(config, &limits)?
-        .tallied(None)
-        .close(FLUSH_TIMEOUT);
+    drop(build_handler(config, &limits)?);
     let burn = config.measurement.burn;
     let config = config.clone();
     Ok(Box::new(move || {
@@ -245,20 +243,20 @@ fn fixed_answer(site: &SiteConfig) -> Result<Vec<u8>, Box<dyn Error>> {
 }
 
 /// The site, with its access log and tally.
-fn build_handler(config: &Config, limits: &Arc<Limits>) -> Result<Front, Box<dyn Error>> {
+fn build_handler(config: &Config, limits: &Arc<Limits>) -> Result<SiteHandler, Box<dyn Error>> {
     let site = build_site(&config.site, limits.clone())?;
     let log = config.access_log.as_ref();
     let log = log.map(|log| open_log(log, limits)).transpose()?;
-    let handler = Front::new(site, log);
-    let Some(path) = &config.measurement.tally else {
-        return Ok(handler);
+    let open_tally = |path: &PathBuf| {
+        Tally::new(path)
+            .map_err(|error| format!("cannot open the tally {}: {error}", path.display()))
     };
-    let tally = Tally::new(path)
-        .map_err(|error| format!("cannot open the tally {}: {error}", path.display()))?;
-    Ok(handler.tallied(Some(tally)))
+    let tally = config.measurement.tally.as_ref();
+    let tally = tally.map(open_tally).transpose()?;
+    Ok(SiteHandler::new(site, log, tally))
 }
 
-fn close(handler: Front) {
+fn close(handler: SiteHandler) {
     handler.close(FLUSH_TIMEOUT);
 }
 

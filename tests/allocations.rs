@@ -10,12 +10,12 @@
 
 use oneloop::access_log::{AccessLog, Format, Sink};
 use oneloop::clock::Now;
+use oneloop::handler::Handler;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
-use oneloop::pump::Service;
 use oneloop::reactor::scheduler::{Scheduler, slot_size};
-use oneloop::service::{Front, Guest};
 use oneloop::site::{Options, Site};
+use oneloop::site_handler::{PeerState, SiteHandler};
 use oneloop::transport::Transport;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -114,8 +114,8 @@ impl Transport for Asker {
 
 /// A loop with a site of one small page.
 struct Loop {
-    scheduler: Scheduler<Asker, Guest>,
-    front: Front,
+    scheduler: Scheduler<Asker, PeerState>,
+    handler: SiteHandler,
     now: Now,
     asks: Rc<Cell<&'static [u8]>>,
     got: Rc<Cell<usize>>,
@@ -141,7 +141,7 @@ impl Loop {
         let site = Site::new(root.path(), options, limits.clone()).unwrap();
         Self {
             scheduler: Scheduler::new(limits),
-            front: Front::new(site, log),
+            handler: SiteHandler::new(site, log, None),
             now: Now {
                 // Long after the file's time: it is not young, and may be remembered.
                 wall: UNIX_EPOCH + Duration::from_secs(4_102_444_800),
@@ -159,8 +159,8 @@ impl Loop {
             got: self.got.clone(),
         };
         let peer = std::net::IpAddr::from([192, 0, 2, 1]);
-        let guest = self.front.welcome(Some(peer));
-        self.scheduler.admit(asker, guest, self.now);
+        let state = self.handler.on_connect(Some(peer));
+        self.scheduler.admit(asker, state, self.now);
         self.scheduler.register(|_, _| Ok(()));
     }
 
@@ -182,9 +182,9 @@ impl Loop {
     }
 
     fn turn(&mut self) {
-        self.scheduler.turn(&mut self.front, self.now);
-        self.scheduler.reap(&mut self.front, self.now, |_| {});
-        self.front.turn_ended(self.now);
+        self.scheduler.turn(&mut self.handler, self.now);
+        self.scheduler.reap(&mut self.handler, self.now, |_| {});
+        self.handler.end_iteration(self.now);
     }
 }
 
@@ -243,7 +243,7 @@ fn an_idle_connection_holds_nothing_but_its_slot() {
     server.turn();
     // A power of two, so that no table has room to spare.
     let new = (HELD.get() - before) as usize;
-    let slot = slot_size::<Asker, Guest>();
+    let slot = slot_size::<Asker, PeerState>();
     let most = MANY * (slot + TIMER_ENTRY + QUEUE_ENTRY);
     println!(
         "{} bytes for each connection, {slot} of them its slot",

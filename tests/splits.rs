@@ -11,13 +11,14 @@
 mod wire;
 
 use oneloop::clock::Now;
-use oneloop::connection::{Connection, Ending};
+use oneloop::connection::{CloseReason, Connection};
+use oneloop::handler::Handler;
 use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
-use oneloop::pump::{Client, Loan, Pause, Service, Visit, pump};
-use oneloop::service::Front;
+use oneloop::pump::{Client, Loan, Pause, Visit, pump};
 use oneloop::site::{Options, Site};
+use oneloop::site_handler::SiteHandler;
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
@@ -287,7 +288,7 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Arc<Limits> {
 
 /// The driver and all it lends.
 struct Server {
-    front: Front,
+    handler: SiteHandler,
     limits: Arc<Limits>,
     loan: Loan,
     date: DateLine,
@@ -309,7 +310,7 @@ impl Server {
         };
         let site = Site::new(root, options, limits.clone()).unwrap();
         Self {
-            front: Front::new(site, None),
+            handler: SiteHandler::new(site, None, None),
             loan: Loan::new(&limits),
             limits,
             date: DateLine::default(),
@@ -321,7 +322,7 @@ impl Server {
     }
 
     /// Serves one connection to its end, and returns what the peer got and how it ended.
-    fn serve(&mut self, pieces: &[&[u8]], takes: &[Take]) -> (Vec<u8>, Ending) {
+    fn serve(&mut self, pieces: &[&[u8]], takes: &[Take]) -> (Vec<u8>, CloseReason) {
         let (wire, peer) = pair();
         peer.takes(takes.iter().copied());
         for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
@@ -331,7 +332,7 @@ impl Server {
         let mut client = Client {
             connection: Connection::new(self.limits.clone(), self.now.instant),
             transport: wire,
-            guest: self.front.welcome(None),
+            state: self.handler.on_connect(None),
         };
         let ending = loop {
             let mut visit = Visit {
@@ -342,7 +343,7 @@ impl Server {
                 limits: &self.limits,
                 loan: &mut self.loan,
             };
-            match pump(&mut client, &mut self.front, &mut visit) {
+            match pump(&mut client, &mut self.handler, &mut visit) {
                 Pause::Ended(ending) => break ending,
                 Pause::Yielded => {}
                 Pause::Blocked => goes_on(&peer),
@@ -492,8 +493,8 @@ fn the_corpus_is_answered_as_it_says() {
         assert_eq!(statuses(&stream, &bytes), stream.statuses, "{name}");
         let said_close = memchr::memmem::find(&bytes, b"Connection: close\r\n").is_some();
         let expected = match said_close {
-            true => Ending::Answered,
-            false => Ending::PeerClosed,
+            true => CloseReason::Answered,
+            false => CloseReason::PeerClosed,
         };
         assert_eq!(ending, expected, "{name}");
     }

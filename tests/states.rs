@@ -6,7 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
-use oneloop::connection::{Connection, Ending, Step, Terms};
+use oneloop::connection::{CloseReason, Connection, Step, Terms};
 use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{Multipart, Parts, Payload, Produce, Progress, Stretch};
 use oneloop::http::range::ByteRange;
@@ -14,7 +14,7 @@ use oneloop::http::response::Response;
 use oneloop::http::status::Status;
 use oneloop::limits::Limits;
 use oneloop::reactor::scheduler::slot_size;
-use oneloop::service::Guest;
+use oneloop::site_handler::PeerState;
 use oneloop::transport::Socket;
 use std::fmt::Write;
 use std::fs;
@@ -112,8 +112,8 @@ impl Subject {
     }
 
     fn state(&self) -> String {
-        match self.connection.ending() {
-            Some(Ending::Failed(_)) => "Closed(Failed)".into(),
+        match self.connection.close_reason() {
+            Some(CloseReason::Failed(_)) => "Closed(Failed)".into(),
             Some(ending) => format!("Closed({ending:?})"),
             None => self.connection.state_name().into(),
         }
@@ -235,7 +235,9 @@ const DRAIN_SETTLED: (&str, Tell) = ("drain, idle for a second", |s| {
     s.now += Limits::default().min_idle;
     s.connection.drain(s.now);
 });
-const CUT: (&str, Tell) = ("cut", |s| s.connection.cut());
+const CUT: (&str, Tell) = ("cut", |s| {
+    s.connection.cut();
+});
 
 fn scenes() -> Vec<Scene> {
     [reading(), parsing(), writing(), leaving()]
@@ -267,7 +269,7 @@ fn reading() -> Vec<Scene> {
                 EXPIRED,
                 DRAIN,
                 DRAIN_SETTLED,
-                ("end (Evicted)", |s| s.connection.end(Ending::Evicted)),
+                ("end (Evicted)", |s| s.connection.end(CloseReason::Evicted)),
             ],
         },
         Scene {
@@ -618,7 +620,7 @@ fn every_state_and_every_ending_of_the_machine_is_in_the_table() {
 
 #[test]
 fn an_idle_connection_costs_what_the_documentation_says() {
-    let slot = slot_size::<Socket, Guest>();
+    let slot = slot_size::<Socket, PeerState>();
     let sum = slot + TIMER_ENTRY;
     println!("a slot takes {slot} bytes, its timer entry {TIMER_ENTRY}: {sum} in all");
     assert!(sum <= 300);

@@ -2,7 +2,7 @@
 //! a server that stops.
 
 use super::head::Head;
-use super::{Connection, Ending, State};
+use super::{CloseReason, Connection, State};
 use std::io;
 use std::time::Instant;
 
@@ -10,8 +10,8 @@ impl Connection {
     /// The socket or the file reported an error.
     pub fn failed(&mut self, kind: io::ErrorKind) {
         self.end(match self.state {
-            State::WritingHeader { .. } | State::WritingBody { .. } => Ending::Broken(kind),
-            _ => Ending::Failed(kind),
+            State::WritingHeader { .. } | State::WritingBody { .. } => CloseReason::Broken(kind),
+            _ => CloseReason::Failed(kind),
         });
     }
 
@@ -21,10 +21,12 @@ impl Connection {
             return;
         }
         match self.state {
-            State::Reading if !self.inbox.has_begun() => self.end(Ending::Idle),
+            State::Reading if !self.inbox.has_begun() => self.end(CloseReason::Idle),
             State::Reading => self.state = State::Parsing(Head::TooSlow),
-            State::WritingHeader { .. } | State::WritingBody { .. } => self.end(Ending::Stalled),
-            State::Closing(_) => self.end(Ending::Overstayed),
+            State::WritingHeader { .. } | State::WritingBody { .. } => {
+                self.end(CloseReason::Stalled)
+            }
+            State::Closing(_) => self.end(CloseReason::Overstayed),
             // About to be answered in this turn; closed at its end.
             State::Parsing(_) | State::Closed(_) => {}
         }
@@ -41,20 +43,23 @@ impl Connection {
         }
     }
 
-    /// The grace period is over: whatever the connection is doing, it ends.
-    pub fn cut(&mut self) {
-        self.end(match self.state {
-            State::WritingHeader { .. } | State::WritingBody { .. } => Ending::Cut,
-            State::Closing(_) => Ending::Overstayed,
-            State::Closed(ending) => ending,
-            _ => Ending::Drained,
-        });
+    /// The grace period is over: whatever the connection is doing, it ends. Returns the reason: an
+    /// earlier one, if it has ended before.
+    pub fn cut(&mut self) -> CloseReason {
+        let reason = match self.state {
+            State::WritingHeader { .. } | State::WritingBody { .. } => CloseReason::Cut,
+            State::Closing(_) => CloseReason::Overstayed,
+            State::Closed(reason) => reason,
+            _ => CloseReason::Drained,
+        };
+        self.end(reason);
+        reason
     }
 
     /// Ends the connection whatever it is doing.
-    pub fn end(&mut self, ending: Ending) {
+    pub fn end(&mut self, ending: CloseReason) {
         self.inbox.clear();
-        self.outbox.abandon();
+        self.body_bytes -= self.outbox.abandon();
         self.state = State::Closed(ending);
     }
 }

@@ -1,6 +1,6 @@
 //! Room `connection`: what can be asked of a connection. Nothing here changes it.
 
-use super::{Connection, Ending, State};
+use super::{CloseReason, Connection, Counts, State};
 use std::time::Instant;
 
 impl Connection {
@@ -29,15 +29,13 @@ impl Connection {
         )
     }
 
-    /// Bytes of the latest response's body that left, or lie ready to.
-    pub fn body_sent(&self) -> u64 {
-        self.body_sent
-    }
-
-    /// Bytes of bodies that lay ready, also of responses before the latest, and never left. Known
-    /// when the connection is over.
-    pub fn lost(&self) -> u64 {
-        self.outbox.lost()
+    /// What the connection has sent.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            responses: self.responses,
+            body_bytes: self.body_bytes,
+            latest_body: self.latest_body,
+        }
     }
 
     /// Bytes of memory that it keeps for itself: what has arrived of a head, and what the socket
@@ -47,7 +45,7 @@ impl Connection {
     }
 
     /// How it ended, if it has.
-    pub fn ending(&self) -> Option<Ending> {
+    pub fn close_reason(&self) -> Option<CloseReason> {
         match self.state {
             State::Closed(ending) => Some(ending),
             _ => None,

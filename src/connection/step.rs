@@ -32,12 +32,12 @@ pub enum Step<'c> {
     /// Receive into this room and forget it: [`discarded`](super::Connection::discarded).
     Discard(&'c mut [u8]),
     /// Close the socket: no event follows.
-    End(Ending),
+    End(CloseReason),
 }
 
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum CloseReason {
     /// The last response was sent, and the peer has closed, too, or has nothing more to say.
     Answered,
     /// The peer closed between requests, or before its request was complete.
@@ -62,7 +62,7 @@ pub enum Ending {
     Truncated,
 }
 
-impl Ending {
+impl CloseReason {
     /// Whether the socket is closed with a reset: where a response stays incomplete, so that
     /// nobody takes it for complete and the kernel drops what it still holds.
     pub fn aborts(self) -> bool {
@@ -82,4 +82,16 @@ pub struct Terms<'t> {
     pub draining: bool,
     /// The turn's budget has room for another response, so this one may wait for it.
     pub join: bool,
+}
+
+/// What a connection has sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Responses begun, refusals among them.
+    pub responses: u32,
+    /// Bytes of all bodies, without framing, that the socket or the write buffer has taken. When
+    /// the connection has ended: without those that never left the write buffer.
+    pub body_bytes: u64,
+    /// Bytes of the latest response's body that the socket or the write buffer has taken.
+    pub latest_body: u64,
 }

@@ -26,6 +26,9 @@ pub struct Control {
     pub draining: Arc<AtomicBool>,
     /// The server stops at once.
     pub cut: Arc<AtomicBool>,
+    /// The logs are to be opened again. Only a process per connection looks at it: elsewhere the
+    /// thread that waits for signals does it.
+    pub reopen: Arc<AtomicBool>,
     sockets: Mutex<Slab<Arc<Handle>>>,
     /// Somebody has left.
     left: Condvar,

@@ -11,7 +11,7 @@
 //! - [`pool`]: a fixed number of threads
 //!
 //! `doors` lets clients in, `visit` serves one of them by blocking, `control` tells those who block
-//! that the server stops, [`shared`] is one service for many threads.
+//! that the server stops, [`shared`] is one handler for many threads.
 
 mod control;
 pub mod coroutine;
@@ -24,8 +24,8 @@ pub mod shared;
 pub mod thread;
 mod visit;
 
+use crate::handler::Handler;
 use crate::limits::Limits;
-use crate::pump::Service;
 use crate::reactor::listen::Listening;
 use crate::signals::Policy;
 use control::Control;
@@ -86,20 +86,20 @@ impl Driver {
         fixed::run(self.doors, answer, &self.control, &self.limits)
     }
 
-    /// Serves until a signal stops it; each thread has a clone of `service`. Somebody who was cut
+    /// Serves until a signal stops it; each thread has a clone of `handler`. Somebody who was cut
     /// off may still hold one afterwards.
     ///
     /// # Errors
     /// A listening socket failed in a way that cannot be mended, or the system gives no threads.
-    pub fn run<S>(self, model: Blocking, service: S) -> io::Result<()>
+    pub fn run<H>(self, model: Blocking, handler: H) -> io::Result<()>
     where
-        S: Service + Clone + Send + 'static,
+        H: Handler + Clone + Send + 'static,
     {
         let control = &self.control;
         match model {
-            Blocking::Sequential => sequential::run(self.doors, service, control, self.limits),
-            Blocking::Thread => thread::run(self.doors, service, control, &self.limits),
-            Blocking::Pool => pool::run(self.doors, service, control, &self.limits),
+            Blocking::Sequential => sequential::run(self.doors, handler, control, self.limits),
+            Blocking::Thread => thread::run(self.doors, handler, control, &self.limits),
+            Blocking::Pool => pool::run(self.doors, handler, control, &self.limits),
         }
     }
 }

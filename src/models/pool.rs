@@ -11,8 +11,8 @@
 use super::control::Control;
 use super::doors::Doors;
 use super::visit::Desk;
+use crate::handler::Handler;
 use crate::limits::Limits;
-use crate::pump::Service;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -21,14 +21,14 @@ use std::thread;
 ///
 /// # Errors
 /// A listening socket failed in a way that cannot be mended, or the system gives no threads.
-pub fn run<S: Service + Clone + Send>(
+pub fn run<H: Handler + Clone + Send>(
     doors: Doors,
-    service: S,
+    handler: H,
     control: &Arc<Control>,
     limits: &Arc<Limits>,
 ) -> io::Result<()> {
     let doors = Mutex::new(doors);
-    let work = |mut service: S| {
+    let work = |mut handler: H| {
         let mut desk = Desk::new(limits.clone());
         loop {
             let next = {
@@ -39,16 +39,16 @@ pub fn run<S: Service + Clone + Send>(
                 return Ok(());
             };
             let _seat = control.seat(client.handle.clone());
-            desk.serve(client, &mut service, control);
+            desk.serve(client, &mut handler, control);
         }
     };
     thread::scope(|scope| {
         let most = limits.workers.min(limits.connections);
         let mut workers = Vec::new();
         for _ in 0..most {
-            let service = service.clone();
+            let handler = handler.clone();
             let worker = thread::Builder::new().name("worker".into());
-            match worker.spawn_scoped(scope, || work(service)) {
+            match worker.spawn_scoped(scope, || work(handler)) {
                 Ok(worker) => workers.push(worker),
                 Err(error) if workers.is_empty() => return Err(error),
                 Err(error) => {

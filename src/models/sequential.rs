@@ -11,8 +11,8 @@
 use super::control::Control;
 use super::doors::Doors;
 use super::visit::Desk;
+use crate::handler::Handler;
 use crate::limits::Limits;
-use crate::pump::Service;
 use std::io;
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// A listening socket failed in a way that cannot be mended.
-pub fn run<S: Service>(
+pub fn run<H: Handler>(
     mut doors: Doors,
-    mut service: S,
+    mut handler: H,
     control: &Arc<Control>,
     limits: Arc<Limits>,
 ) -> io::Result<()> {
@@ -30,7 +30,7 @@ pub fn run<S: Service>(
     while let Some(client) = doors.next(|| control.is_draining())? {
         let _seat = control.seat(client.handle.clone());
         let others_wait = || doors.has_waiting();
-        desk.serve_beside(client, &mut service, control, Some(&others_wait));
+        desk.serve_beside(client, &mut handler, control, Some(&others_wait));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One service for many threads.
+//! One handler for many threads.
 //!
 //! A mutex around answering: what lies within is a look at a file and the writing of a header, and
 //! no socket, so it is held for microseconds. A site for each thread would need no lock, and
@@ -6,50 +6,47 @@
 //! which a machine with many processors would feel, and that one slow disk is slow for all.
 
 use crate::clock::Now;
-use crate::http::request::{Refusal, Request};
-use crate::http::response::Response;
-use crate::pump::Service;
-use std::net::IpAddr;
+use crate::handler::{Handler, Wrapper};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often, and after which wait each time, the last share is asked for the service.
+/// How often, and after which wait each time, the last share is asked for the handler.
 const SHARE_TRIES: u32 = 100;
 const SHARE_WAIT: Duration = Duration::from_millis(1);
 
-/// A share of the service.
-pub struct Shared<S>(Arc<Mutex<Inner<S>>>);
+/// A share of the handler.
+pub struct Shared<H>(Arc<Mutex<Inner<H>>>);
 
-struct Inner<S> {
-    service: S,
-    /// To the thread that calls the service when nobody else does.
+struct Inner<H> {
+    handler: H,
+    /// To the thread that calls the handler when nobody else does.
     dues: Option<Sender<Instant>>,
     /// What was last sent there.
     due: Option<Instant>,
 }
 
-impl<S> Shared<S> {
+impl<H> Shared<H> {
     /// The first share.
-    pub fn new(service: S) -> Self {
+    pub fn new(handler: H) -> Self {
         Self(Arc::new(Mutex::new(Inner {
-            service,
+            handler,
             dues: None,
             due: None,
         })))
     }
 
-    /// The service, unless a connection still holds a share.
+    /// The handler, unless a connection still holds a share.
     ///
     /// The thread that calls it when it is due and the one that reopens its logs hold a share for a
     /// moment: that moment is waited for.
-    pub fn into_inner(mut self) -> Option<S> {
+    pub fn into_inner(mut self) -> Option<H> {
         for _ in 0..SHARE_TRIES {
             match Arc::try_unwrap(self.0) {
                 Ok(mutex) => {
                     let inner = mutex.into_inner().unwrap_or_else(PoisonError::into_inner);
-                    return Some(inner.service);
+                    return Some(inner.handler);
                 }
                 Err(shared) => self.0 = shared,
             }
@@ -58,19 +55,19 @@ impl<S> Shared<S> {
         None
     }
 
-    /// Starts a thread that calls the service when it is due ([`Service::next_due`]): those who
-    /// share it sleep in their reads, and cannot. It sleeps while nothing is due. Without it the
-    /// service is called only when a client is served.
+    /// Starts a thread that calls [`Handler::end_iteration`] when it is due: the threads that share
+    /// the handler sleep in their reads, and cannot. Without it the handler is called only when a
+    /// client is served.
     #[must_use]
     pub fn called_when_due(self) -> Self
     where
-        S: Service + Send + 'static,
+        H: Handler + Send + 'static,
     {
         let (sender, receiver) = channel();
-        let service = Arc::downgrade(&self.0);
+        let handler = Arc::downgrade(&self.0);
         let started = thread::Builder::new()
             .name("due".into())
-            .spawn(move || call(&service, &receiver));
+            .spawn(move || call(&handler, &receiver));
         match started {
             Ok(_) => self.lock().dues = Some(sender),
             Err(error) => log::warn!(
@@ -82,89 +79,57 @@ impl<S> Shared<S> {
     }
 
     /// What opens its logs anew, and keeps nobody from having it back.
-    pub fn reopener(&self) -> impl Fn() + Send + use<S>
+    pub fn reopener(&self) -> impl Fn() + Send + use<H>
     where
-        S: Service + Send + 'static,
+        H: Handler + Send + 'static,
     {
-        let service = Arc::downgrade(&self.0);
+        let handler = Arc::downgrade(&self.0);
         move || {
-            if let Some(service) = service.upgrade() {
-                Self(service).reopen_logs();
+            if let Some(handler) = handler.upgrade() {
+                Self(handler).reopen_logs();
             }
         }
     }
 
-    /// Whoever panicked with it lost his own connection, and the service was between two answers.
-    fn lock(&self) -> MutexGuard<'_, Inner<S>> {
+    /// Whoever panicked with it lost his own connection, and the handler was between two answers.
+    fn lock(&self) -> MutexGuard<'_, Inner<H>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Calls the service at each time that is received, until it is gone.
-fn call<S: Service>(service: &Weak<Mutex<Inner<S>>>, dues: &Receiver<Instant>) {
+/// Calls the handler at each time that is received, until it is gone.
+fn call<H: Handler>(handler: &Weak<Mutex<Inner<H>>>, dues: &Receiver<Instant>) {
     for due in dues {
         thread::sleep(due.saturating_duration_since(Now::read().instant));
-        let Some(service) = service.upgrade() else {
+        let Some(handler) = handler.upgrade() else {
             return;
         };
-        Shared(service).turn_ended(Now::read());
+        Wrapper::end_iteration(&mut Shared(handler), Now::read());
     }
 }
 
-impl<S> Clone for Shared<S> {
+impl<H> Clone for Shared<H> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<S: Service> Service for Shared<S> {
-    type Guest = S::Guest;
+impl<H: Handler> Wrapper for Shared<H> {
+    type Inner = H;
 
-    fn welcome(&mut self, peer: Option<IpAddr>) -> S::Guest {
-        self.lock().service.welcome(peer)
+    fn with_inner<R>(&mut self, call: impl FnOnce(&mut H) -> R) -> R {
+        call(&mut self.lock().handler)
     }
 
-    fn respond(
-        &mut self,
-        guest: &mut S::Guest,
-        asked: Result<Request<'_>, Refusal<'_>>,
-        now: Now,
-    ) -> Response {
-        self.lock().service.respond(guest, asked, now)
-    }
-
-    fn delivered(&mut self, guest: &mut S::Guest, body_sent: u64, now: Now) {
-        self.lock().service.delivered(guest, body_sent, now);
-    }
-
-    fn note(
-        &mut self,
-        guest: &mut S::Guest,
-        asked: &Result<Request<'_>, Refusal<'_>>,
-        response: &Response,
-        now: Now,
-    ) {
-        self.lock().service.note(guest, asked, response, now);
-    }
-
-    fn lost(&mut self, bytes: u64) {
-        self.lock().service.lost(bytes);
-    }
-
-    fn turn_ended(&mut self, now: Now) {
+    fn end_iteration(&mut self, now: Now) -> Option<Instant> {
         let mut inner = self.lock();
-        inner.service.turn_ended(now);
-        let due = inner.service.next_due();
-        if due == std::mem::replace(&mut inner.due, due) {
-            return;
-        }
-        if let (Some(dues), Some(due)) = (&inner.dues, due) {
-            // The thread ends only when the service does.
+        let due = inner.handler.end_iteration(now);
+        if due != std::mem::replace(&mut inner.due, due)
+            && let (Some(dues), Some(due)) = (&inner.dues, due)
+        {
+            // The thread ends only when the handler does.
             let _ = dues.send(due);
         }
-    }
-
-    fn reopen_logs(&mut self) {
-        self.lock().service.reopen_logs();
+        due
     }
 }

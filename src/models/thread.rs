@@ -10,8 +10,8 @@
 use super::control::Control;
 use super::doors::Doors;
 use super::visit::Desk;
+use crate::handler::Handler;
 use crate::limits::Limits;
-use crate::pump::Service;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -24,21 +24,21 @@ const STACK: usize = 256 * 1024;
 ///
 /// # Errors
 /// A listening socket failed in a way that cannot be mended.
-pub fn run<S: Service + Clone + Send + 'static>(
+pub fn run<H: Handler + Clone + Send + 'static>(
     mut doors: Doors,
-    service: S,
+    handler: H,
     control: &Arc<Control>,
     limits: &Arc<Limits>,
 ) -> io::Result<()> {
     loop {
-        // First the place, then the guest: who finds none stays in the kernel's queue.
+        // First the place, then the state: who finds none stays in the kernel's queue.
         control.wait_for_room(limits.connections);
         let Some(client) = doors.next(|| control.is_draining())? else {
             break;
         };
         let seat = control.seat(client.handle.clone());
         // Taken by the thread, if there is one: where none can be had now, the client waits.
-        let task = Arc::new(Mutex::new(Some((client, service.clone(), seat))));
+        let task = Arc::new(Mutex::new(Some((client, handler.clone(), seat))));
         loop {
             let (task, own, limits) = (task.clone(), control.clone(), limits.clone());
             let spawned = thread::Builder::new()
@@ -46,10 +46,10 @@ pub fn run<S: Service + Clone + Send + 'static>(
                 .stack_size(STACK)
                 .spawn(move || {
                     let taken = task.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    if let Some((client, mut service, seat)) = taken {
-                        Desk::new(limits).serve(client, &mut service, &own);
-                        // The seat last: when all are empty, nobody has the service any more.
-                        drop(service);
+                    if let Some((client, mut handler, seat)) = taken {
+                        Desk::new(limits).serve(client, &mut handler, &own);
+                        // The seat last: when all are empty, nobody has the handler any more.
+                        drop(handler);
                         drop(seat);
                     }
                 });

@@ -6,13 +6,15 @@
 use super::control::Control;
 use super::doors::Accepted;
 use crate::clock::Now;
-use crate::connection::Connection;
+use crate::connection::{CloseReason, Connection};
+use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
+use crate::pump::{Client, Loan, Pause, Visit, pump_guarded};
 use crate::stalls::{Outcome, Stalls};
 use crate::transport::blocking::{Blocking, PATIENCE};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What a thread has to serve with: its buffers, the date, and the clock of the deadlines.
@@ -39,17 +41,17 @@ impl Desk {
     }
 
     /// Serves a client until the connection is over.
-    pub fn serve<S: Service>(&mut self, accepted: Accepted, service: &mut S, control: &Control) {
-        self.serve_beside(accepted, service, control, None);
+    pub fn serve<H: Handler>(&mut self, accepted: Accepted, handler: &mut H, control: &Control) {
+        self.serve_beside(accepted, handler, control, None);
     }
 
     /// The same, for a thread that serves no other client meanwhile: `others_wait` says whether one
     /// waits to be accepted. While one does, a response is the last of its connection, and a
     /// connection without a request ends after [`Limits::min_idle`].
-    pub fn serve_beside<S: Service>(
+    pub fn serve_beside<H: Handler>(
         &mut self,
         accepted: Accepted,
-        service: &mut S,
+        handler: &mut H,
         control: &Control,
         others_wait: Option<&dyn Fn() -> bool>,
     ) {
@@ -62,9 +64,12 @@ impl Desk {
         let mut client = Client {
             connection: Connection::new(self.limits.clone(), Now::read().instant),
             transport,
-            guest: service.welcome(peer),
+            state: handler.on_connect(peer),
         };
-        while self.visit(&mut client, service, control, others_wait) {
+        let reason = loop {
+            if let Some(reason) = self.visit(&mut client, handler, control, others_wait) {
+                break reason;
+            }
             let now = Now::read().instant;
             let deadline = client.connection.deadline() + self.behind;
             let mut most = deadline.saturating_duration_since(now);
@@ -75,23 +80,24 @@ impl Desk {
             client.transport.wait(most);
             let now = Now::read().instant;
             self.behind += self.stalls.polled(now, Some(most), Outcome::Events);
-        }
+        };
         let now = Now::read();
-        client.dismiss(service, now);
-        service.turn_ended(now);
+        let transport = client.close(reason, handler, now);
+        handler.end_iteration(now);
+        drop(transport);
     }
 
-    /// Does all that can be done without waiting. Returns whether there is more to come.
+    /// Does all that can be done without waiting. Returns why the connection has ended, if it has.
     ///
     /// A deadline is judged only after a pump that began behind it: what the peer has sent or taken
     /// by then counts.
-    fn visit<S: Service>(
+    fn visit<H: Handler>(
         &mut self,
-        client: &mut Client<Blocking, S::Guest>,
-        service: &mut S,
+        client: &mut Client<Blocking, H::State>,
+        handler: &mut H,
         control: &Control,
         others_wait: Option<&dyn Fn() -> bool>,
-    ) -> bool {
+    ) -> Option<CloseReason> {
         loop {
             let now = Now::read();
             // A pump may sleep in a send, and once more in the next: that is the peer's time.
@@ -103,12 +109,15 @@ impl Desk {
             if is_late || is_cut || is_draining {
                 client.transport.look();
             }
-            let pause = self.pump(client, service, is_last, now);
+            let pause = self.pump(client, handler, is_last, now);
             // What was remembered of a file is good for one visit, as for one turn of the reactor.
-            service.turn_ended(now);
+            if control.reopen.swap(false, Ordering::SeqCst) {
+                handler.reopen_logs();
+            }
+            handler.end_iteration(now);
             match pause {
                 Pause::Yielded if !is_cut => continue,
-                Pause::Ended(_) => return false,
+                Pause::Ended(reason) => return Some(reason),
                 Pause::Yielded | Pause::Blocked => {}
             }
             let connection = &mut client.connection;
@@ -124,7 +133,7 @@ impl Desk {
                 // The server may have been told to stop since it was asked: then there was nothing
                 // to wake.
                 if is_draining || !control.is_draining() {
-                    return true;
+                    return None;
                 }
             } else if is_late || is_last {
                 connection.expired(time);
@@ -132,10 +141,10 @@ impl Desk {
         }
     }
 
-    fn pump<S: Service>(
+    fn pump<H: Handler>(
         &mut self,
-        client: &mut Client<Blocking, S::Guest>,
-        service: &mut S,
+        client: &mut Client<Blocking, H::State>,
+        handler: &mut H,
         is_last: bool,
         now: Now,
     ) -> Pause {
@@ -151,7 +160,7 @@ impl Desk {
             limits,
             loan,
         };
-        pump_guarded(client, service, &mut visit)
+        pump_guarded(client, handler, &mut visit)
     }
 }
 
@@ -171,10 +180,10 @@ mod tests {
     /// Panics at whatever has the word defect in its line.
     struct Brittle;
 
-    impl Service for Brittle {
-        type Guest = ();
+    impl Handler for Brittle {
+        type State = ();
 
-        fn welcome(&mut self, _: Option<IpAddr>) {}
+        fn on_connect(&mut self, _: Option<IpAddr>) {}
 
         fn respond(
             &mut self,
@@ -186,19 +195,17 @@ mod tests {
             assert!(!line.starts_with(b"GET /defect"), "made to be caught");
             Response::new(Status::OK, Arc::new(FieldLines::new()))
         }
-
-        fn delivered(&mut self, (): &mut (), _: u64, _: Now) {}
     }
 
     /// Asks, and returns what comes until the end.
-    fn asks(desk: &mut Desk, service: &mut Shared<Brittle>, what: &str) -> String {
+    fn asks(desk: &mut Desk, handler: &mut Shared<Brittle>, what: &str) -> String {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(what.as_bytes()).unwrap();
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
         let handle = Handle::new(Stream::Unix(ours));
         desk.serve(
             Accepted { handle, peer: None },
-            service,
+            handler,
             &Control::default(),
         );
         let mut heard = String::new();
@@ -212,12 +219,12 @@ mod tests {
     #[test]
     fn a_defect_ends_one_connection_and_the_next_is_served_at_the_same_desk() {
         let mut desk = Desk::new(Arc::new(Limits::default()));
-        let mut service = Shared::new(Brittle);
+        let mut handler = Shared::new(Brittle);
         let good = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let bad = "GET /defect HTTP/1.1\r\nHost: a\r\n\r\n";
         let answers = |heard: &str| heard.matches("HTTP/1.1 200 OK\r\n").count();
-        assert_eq!(answers(&asks(&mut desk, &mut service, good)), 1);
-        assert_eq!(asks(&mut desk, &mut service, bad), "");
-        assert_eq!(answers(&asks(&mut desk, &mut service, &good.repeat(3))), 3);
+        assert_eq!(answers(&asks(&mut desk, &mut handler, good)), 1);
+        assert_eq!(asks(&mut desk, &mut handler, bad), "");
+        assert_eq!(answers(&asks(&mut desk, &mut handler, &good.repeat(3))), 3);
     }
 }

@@ -6,8 +6,8 @@
 use super::listener::{Accept, Listeners, Stopped};
 use super::scheduler::Scheduler;
 use crate::clock::Now;
+use crate::handler::Handler;
 use crate::limits::Limits;
-use crate::pump::Service;
 use crate::signals::Action;
 use crate::stalls::{Outcome, Stalls};
 use crate::transport::Transport;
@@ -45,39 +45,42 @@ pub trait Sockets<A: Accept, T> {
 pub type Flow = ControlFlow<()>;
 
 /// The loop's listening sockets, its connections, and who answers them.
-pub struct Engine<A: Accept, T, S: Service> {
+pub struct Engine<A: Accept, T, H: Handler> {
     listeners: Listeners<A>,
-    scheduler: Scheduler<T, S::Guest>,
-    service: S,
+    scheduler: Scheduler<T, H::State>,
+    handler: H,
     limits: Arc<Limits>,
     stalls: Stalls,
     /// The server is stopping, and cuts off at this time whoever is not done.
     stop_at: Option<Instant>,
     /// The server is stopping, and accepts until this time whom the kernel holds back.
     accept_until: Option<Instant>,
+    /// When the handler's `end_iteration` must be called, even if nothing happens.
+    handler_due: Option<Instant>,
 }
 
-impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
+impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
     /// A loop over these listening sockets, without connections.
-    pub fn new(acceptors: impl IntoIterator<Item = A>, service: S, limits: Arc<Limits>) -> Self {
+    pub fn new(acceptors: impl IntoIterator<Item = A>, handler: H, limits: Arc<Limits>) -> Self {
         Self {
             listeners: Listeners::new(acceptors),
             scheduler: Scheduler::new(limits.clone()),
-            service,
+            handler,
             stalls: Stalls::new(limits.stall_threshold()),
             limits,
             stop_at: None,
             accept_until: None,
+            handler_due: None,
         }
     }
 
-    /// The loop is over; its service may have something to close.
-    pub fn into_service(self) -> S {
-        self.service
+    /// The loop is over; its handler may have something to close.
+    pub fn into_handler(self) -> H {
+        self.handler
     }
 
     /// All clients.
-    pub fn scheduler(&self) -> &Scheduler<T, S::Guest> {
+    pub fn scheduler(&self) -> &Scheduler<T, H::State> {
         &self.scheduler
     }
 
@@ -94,7 +97,7 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
             self.listeners.rest(now),
             self.accept_until.map(until),
             self.stop_at.map(until),
-            self.service.next_due().map(until),
+            self.handler_due.map(until),
         ]
         .into_iter()
         .flatten()
@@ -139,14 +142,14 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
         if is_overdue {
             self.scheduler.look_at_all();
         }
-        self.scheduler.turn(&mut self.service, now);
+        self.scheduler.turn(&mut self.handler, now);
         self.scheduler
             .register(|transport, key| sockets.register(transport, key));
         if is_overdue {
             self.cut();
         }
         self.reap(now, sockets);
-        self.service.turn_ended(now);
+        self.handler_due = self.handler.end_iteration(now);
         Ok(match self.stop_at {
             Some(_) if self.scheduler.is_empty() && self.listeners.is_empty() => Flow::Break(()),
             _ => Flow::Continue(()),
@@ -156,7 +159,7 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
     /// A signal came. Breaks when the server has stopped at once.
     pub fn obey(&mut self, action: Action, now: Now, sockets: &mut impl Sockets<A, T>) -> Flow {
         match action {
-            Action::ReopenLogs => self.service.reopen_logs(),
+            Action::ReopenLogs => self.handler.reopen_logs(),
             Action::Stop if self.stop_at.is_some() => {
                 log::warn!("stopping at once");
                 // Aborted, so that no peer takes what it got for the whole; and logged.
@@ -182,7 +185,7 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
         let Self {
             listeners,
             scheduler,
-            service,
+            handler,
             limits,
             ..
         } = self;
@@ -193,7 +196,7 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
         };
         let stopped = listeners.accept(room, limits, now, |stream| {
             let (transport, peer) = sockets.welcome(stream);
-            scheduler.admit(transport, service.welcome(peer), now);
+            scheduler.admit(transport, handler.on_connect(peer), now);
         });
         match stopped {
             Stopped::Done => {}
@@ -223,16 +226,16 @@ impl<A: Accept, T: Transport, S: Service> Engine<A, T, S> {
     /// connections are about to close anyway.)
     fn make_room(&mut self, now: Now) {
         let is_stopping = self.stop_at.is_some();
-        if is_stopping || self.scheduler.evict(&mut self.service, now) == 0 {
+        if is_stopping || self.scheduler.evict(&mut self.handler, now) == 0 {
             self.listeners.pause(now.instant + self.limits.accept_pause);
         }
     }
 
     fn reap(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) {
-        let service = &mut self.service;
+        let handler = &mut self.handler;
         let count = self
             .scheduler
-            .reap(service, now, |transport| sockets.release(transport));
+            .reap(handler, now, |transport| sockets.release(transport));
         if count > 0 {
             self.listeners.resume();
         }

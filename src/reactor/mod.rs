@@ -17,8 +17,8 @@ pub mod scheduler;
 mod socket_file;
 
 use crate::clock::Now;
+use crate::handler::Handler;
 use crate::limits::Limits;
-use crate::pump::Service;
 use crate::signals::{Policy, SignalSource};
 use crate::stalls::Outcome;
 use crate::transport::{Socket, Stream};
@@ -37,11 +37,11 @@ use std::sync::Arc;
 const SIGNALS: Token = Token(usize::MAX);
 
 /// One loop with its sockets.
-pub struct Reactor<S: Service> {
+pub struct Reactor<H: Handler> {
     polled: Polled,
     signals: SignalSource,
     policy: Policy,
-    engine: Engine<Acceptor, Socket, S>,
+    engine: Engine<Acceptor, Socket, H>,
     limits: Arc<Limits>,
 }
 
@@ -53,14 +53,14 @@ struct Polled {
     socket_files: Vec<SocketFile>,
 }
 
-impl<S: Service> Reactor<S> {
+impl<H: Handler> Reactor<H> {
     /// A loop over sockets that listen. Handles the signals of `policy`.
     ///
     /// # Errors
     /// Those of epoll_create(2) or kqueue(2), and of registering with them.
     pub fn new(
         listening: Vec<Listening>,
-        service: S,
+        handler: H,
         limits: Arc<Limits>,
         policy: Policy,
     ) -> io::Result<Self> {
@@ -81,16 +81,16 @@ impl<S: Service> Reactor<S> {
             polled: Polled { poll, socket_files },
             signals,
             policy,
-            engine: Engine::new(acceptors, service, limits.clone()),
+            engine: Engine::new(acceptors, handler, limits.clone()),
             limits,
         })
     }
 
-    /// Serves until a signal stops it; returns the service, for it may have something to close.
+    /// Serves until a signal stops it; returns the handler, for it may have something to close.
     ///
     /// # Errors
     /// The poll or a listening socket failed in a way that cannot be mended.
-    pub fn run(mut self) -> io::Result<S> {
+    pub fn run(mut self) -> io::Result<H> {
         let mut events = Events::with_capacity(self.limits.events);
         loop {
             // Sleep. The time is read again: a turn takes time, and no deadline may be late.
@@ -119,7 +119,7 @@ impl<S: Service> Reactor<S> {
                 break;
             }
         }
-        Ok(self.engine.into_service())
+        Ok(self.engine.into_handler())
     }
 
     /// Remembers what an event is about; says whether it is about signals.

@@ -8,10 +8,11 @@
 //! ended earlier in the same batch meets a closed connection, never a stranger's.
 
 use crate::clock::Now;
-use crate::connection::{Connection, Ending};
+use crate::connection::{CloseReason, Connection};
+use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
+use crate::pump::{Client, Loan, Pause, Visit, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::Transport;
 use crate::warnings::Limited;
@@ -26,8 +27,8 @@ static UNWATCHED: Limited = Limited::new();
 
 /// All clients of one loop.
 #[derive(Debug)]
-pub struct Scheduler<T, G> {
-    slots: Slab<Slot<T, G>>,
+pub struct Scheduler<T, S> {
+    slots: Slab<Slot<T, S>>,
     /// Keys of the slots that have something to do, each once. Never looked at as a
     /// whole: a turn serves those that were there when it began.
     runnable: VecDeque<usize>,
@@ -35,8 +36,8 @@ pub struct Scheduler<T, G> {
     timers: Timers,
     /// Keys of the slots whose sockets no event can come for yet.
     unregistered: Vec<usize>,
-    /// Keys of the slots that ended in this turn.
-    ended: Vec<usize>,
+    /// Keys of the slots that ended in this turn, and why.
+    ended: Vec<(usize, CloseReason)>,
     loan: Loan,
     date: DateLine,
     draining: bool,
@@ -46,18 +47,18 @@ pub struct Scheduler<T, G> {
 }
 
 #[derive(Debug)]
-struct Slot<T, G> {
-    client: Client<T, G>,
+struct Slot<T, S> {
+    client: Client<T, S>,
     /// Its key is in `runnable`.
     is_queued: bool,
 }
 
 /// What one connection costs while it is idle, in bytes of a slot; its timer entry comes on top.
-pub const fn slot_size<T, G>() -> usize {
-    size_of::<Slot<T, G>>()
+pub const fn slot_size<T, S>() -> usize {
+    size_of::<Slot<T, S>>()
 }
 
-impl<T: Transport, G> Scheduler<T, G> {
+impl<T: Transport, S> Scheduler<T, S> {
     /// Without clients.
     pub fn new(limits: Arc<Limits>) -> Self {
         Self {
@@ -98,13 +99,13 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// to say may have arrived already. Only who has to wait afterwards is registered: for one
     /// that is answered and gone by then, it would have been in vain.
     /// Returns its key.
-    pub fn admit(&mut self, transport: T, guest: G, now: Now) -> usize {
+    pub fn admit(&mut self, transport: T, state: S, now: Now) -> usize {
         let connection = Connection::new(self.limits.clone(), self.time(now));
         let deadline = connection.deadline();
         let client = Client {
             connection,
             transport,
-            guest,
+            state,
         };
         let key = self.slots.insert(Slot {
             client,
@@ -124,7 +125,7 @@ impl<T: Transport, G> Scheduler<T, G> {
                 continue;
             };
             let client = &mut slot.client;
-            if client.connection.ending().is_none()
+            if client.connection.close_reason().is_none()
                 && let Err(error) = register(&mut client.transport, key)
             {
                 UNWATCHED.warn(format_args!(
@@ -149,17 +150,17 @@ impl<T: Transport, G> Scheduler<T, G> {
 
     /// Serves each client that is runnable now, once, within its budget; then judges the deadlines
     /// that have passed.
-    pub fn turn<S: Service<Guest = G>>(&mut self, service: &mut S, now: Now) {
+    pub fn turn<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) {
         for _ in 0..self.runnable.len() {
             let Some(key) = self.runnable.pop_front() else {
                 break;
             };
-            self.visit(key, service, now);
+            self.visit(key, handler, now);
         }
-        self.expire(service, now);
+        self.expire(handler, now);
     }
 
-    fn visit<S: Service<Guest = G>>(&mut self, key: usize, service: &mut S, now: Now) {
+    fn visit<H: Handler<State = S>>(&mut self, key: usize, handler: &mut H, now: Now) {
         let time = self.time(now);
         let Some(slot) = self.slots.get_mut(key) else {
             return;
@@ -173,10 +174,10 @@ impl<T: Transport, G> Scheduler<T, G> {
             limits: &self.limits,
             loan: &mut self.loan,
         };
-        let pause = pump_guarded(&mut slot.client, service, &mut visit);
+        let pause = pump_guarded(&mut slot.client, handler, &mut visit);
         let connection = &mut slot.client.connection;
-        if connection.ending().is_some() {
-            self.ended.push(key);
+        if let Some(reason) = connection.close_reason() {
+            self.ended.push((key, reason));
             return;
         }
         if self.draining {
@@ -190,21 +191,20 @@ impl<T: Transport, G> Scheduler<T, G> {
     }
 
     /// Frees the slots that ended, and hands each socket to `release`. Returns how many.
-    pub fn reap<S: Service<Guest = G>>(
+    pub fn reap<H: Handler<State = S>>(
         &mut self,
-        service: &mut S,
+        handler: &mut H,
         now: Now,
         mut release: impl FnMut(T),
     ) -> usize {
         let count = self.ended.len();
-        for key in self.ended.drain(..) {
-            let Some(mut slot) = self.slots.try_remove(key) else {
+        for (key, reason) in self.ended.drain(..) {
+            let Some(slot) = self.slots.try_remove(key) else {
                 continue;
             };
             self.timers.remove(key);
-            log::debug!("slot {key}: {:?}", slot.client.connection.ending());
-            slot.client.dismiss(service, now);
-            release(slot.client.transport);
+            log::debug!("slot {key}: {reason:?}");
+            release(slot.client.close(reason, handler, now));
         }
         debug_assert!(self.is_consistent());
         count
@@ -251,12 +251,11 @@ impl<T: Transport, G> Scheduler<T, G> {
         self.ended.clear();
         let mut count = 0;
         for (key, slot) in &mut self.slots {
-            // An ending of this very turn stays what it is: it may call for a reset.
-            if slot.client.connection.ending().is_none() {
-                slot.client.connection.cut();
-                count += 1;
-            }
-            self.ended.push(key);
+            let connection = &mut slot.client.connection;
+            let is_open = connection.close_reason().is_none();
+            count += usize::from(is_open);
+            // An earlier reason stays: it may call for a reset.
+            self.ended.push((key, connection.cut()));
         }
         count
     }
@@ -264,7 +263,7 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// Closes connections that have been idle longest, to make room: one, and one more for every
     /// thousand open, so that looking for them is paid for. Each is asked once more whether a
     /// request has arrived, which is then answered. Returns how many were closed.
-    pub fn evict<S: Service<Guest = G>>(&mut self, service: &mut S, now: Now) -> usize {
+    pub fn evict<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) -> usize {
         let time = self.time(now);
         let most = 1 + self.slots.len() / 1024;
         let mut idle: Vec<_> = (self.slots.iter())
@@ -275,13 +274,13 @@ impl<T: Transport, G> Scheduler<T, G> {
         idle.sort_unstable();
         let mut count = 0;
         for (_, key) in idle.into_iter().take(self.limits.expiries_per_iteration) {
-            self.visit_anew(key, service, now);
+            self.visit_anew(key, handler, now);
             if let Some(slot) = self.slots.get_mut(key)
                 && slot.client.connection.is_settled(time)
                 && !slot.is_queued
             {
-                slot.client.connection.end(Ending::Evicted);
-                self.ended.push(key);
+                slot.client.connection.end(CloseReason::Evicted);
+                self.ended.push((key, CloseReason::Evicted));
                 count += 1;
             }
             if count == most {
@@ -296,7 +295,7 @@ impl<T: Transport, G> Scheduler<T, G> {
     /// takes: the loop may have been late, and not every event needs to have been told by now. So
     /// one that goes on has a later deadline, and one that has used up its budget is judged in a
     /// later turn. A bounded number, so that ten thousand idle connections may all expire at once.
-    fn expire<S: Service<Guest = G>>(&mut self, service: &mut S, now: Now) {
+    fn expire<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) {
         let time = self.time(now);
         let mut budget = self.limits.expiries_per_iteration;
         let mut postponed = Vec::new();
@@ -311,7 +310,7 @@ impl<T: Transport, G> Scheduler<T, G> {
                 continue;
             }
             let connection = &slot.client.connection;
-            if connection.ending().is_some() {
+            if connection.close_reason().is_some() {
                 continue;
             }
             budget -= 1;
@@ -321,14 +320,14 @@ impl<T: Transport, G> Scheduler<T, G> {
                 self.timers.schedule(key, deadline);
                 continue;
             }
-            self.visit_anew(key, service, now);
+            self.visit_anew(key, handler, now);
             if let Some(slot) = self.slots.get_mut(key)
                 && !slot.is_queued
-                && slot.client.connection.ending().is_none()
+                && slot.client.connection.close_reason().is_none()
                 && slot.client.connection.deadline() <= time
             {
                 slot.client.connection.expired(time);
-                self.visit(key, service, now);
+                self.visit(key, handler, now);
             }
         }
         for key in postponed {
@@ -339,11 +338,11 @@ impl<T: Transport, G> Scheduler<T, G> {
     }
 
     /// Serves a client that is not queued, and lets it ask the kernel what has arrived.
-    fn visit_anew<S: Service<Guest = G>>(&mut self, key: usize, service: &mut S, now: Now) {
+    fn visit_anew<H: Handler<State = S>>(&mut self, key: usize, handler: &mut H, now: Now) {
         if let Some(slot) = self.slots.get_mut(key) {
             slot.client.transport.look_again();
         }
-        self.visit(key, service, now);
+        self.visit(key, handler, now);
     }
 
     /// The time by the clock of the deadlines.

@@ -245,12 +245,12 @@ impl Files {
 
     /// Everyone who could be served has been: closes what nobody is sending, but for files that
     /// were opened a short time ago.
-    pub fn turn_ended(&mut self, now: Now) {
+    pub fn end_iteration(&mut self, now: Now) {
         self.turn.end();
         self.held.expire(now);
     }
 
-    /// When [`turn_ended`](Self::turn_ended) has something to close, even if nobody is served.
+    /// When [`end_iteration`](Self::end_iteration) has something to close, even without requests.
     pub fn next_due(&self) -> Option<Instant> {
         self.held.next_due()
     }

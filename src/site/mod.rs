@@ -113,11 +113,11 @@ impl Site {
     }
 
     /// Everyone who could be served in this turn has been.
-    pub fn turn_ended(&mut self, now: Now) {
-        self.files.turn_ended(now);
+    pub fn end_iteration(&mut self, now: Now) {
+        self.files.end_iteration(now);
     }
 
-    /// When [`turn_ended`](Self::turn_ended) is to be called even if nobody is served.
+    /// When [`end_iteration`](Self::end_iteration) is to be called even if nobody is served.
     pub fn next_due(&self) -> Option<Instant> {
         self.files.next_due()
     }

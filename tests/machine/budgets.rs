@@ -1,6 +1,6 @@
 //! Nobody keeps the loop for himself, and nobody who stopped for others is forgotten.
 
-use crate::desk::{FILE, PARTS};
+use crate::handler::{FILE, PARTS};
 use crate::wire::Call;
 use crate::{GET, House, OK, get, head};
 
@@ -102,12 +102,17 @@ fn everybody_is_served_once_before_anybody_is_served_again() {
     }
     for _ in 0..3 {
         house.turn();
-        let mut served: Vec<_> = house.desk.answered.drain(..).map(|(who, _)| who).collect();
+        let mut served: Vec<_> = house
+            .handler
+            .answered
+            .drain(..)
+            .map(|(who, _)| who)
+            .collect();
         served.sort_unstable();
         assert_eq!(served, [0, 1, 2, 3, 4]);
     }
     house.run();
-    assert_eq!(house.desk.answered, []);
+    assert_eq!(house.handler.answered, []);
 }
 
 #[test]

@@ -17,7 +17,11 @@ fn a_peer_that_closes_its_direction_after_its_request_is_answered_first() {
         house.scheduler.note(0);
         house.run();
     }
-    let response = [head(crate::desk::FILE).into_bytes(), crate::desk::content()].concat();
+    let response = [
+        head(crate::handler::FILE).into_bytes(),
+        crate::handler::content(),
+    ]
+    .concat();
     assert_eq!(peer.hears(), response);
     assert!(peer.is_closed() && !peer.is_aborted());
 }

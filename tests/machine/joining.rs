@@ -1,6 +1,6 @@
 //! Responses that leave together: in order, bounded, and none forgotten.
 
-use crate::desk::PARTS;
+use crate::handler::PARTS;
 use crate::wire::{Call, Peer, Take};
 use crate::{GET, House, OK, get, head};
 
@@ -109,5 +109,5 @@ fn a_request_that_ends_the_connection_is_the_last_one_answered() {
     let peer = house.connect([GET, &close, GET].concat());
     house.run();
     assert_eq!(peer.reads(), OK.to_owned() + crate::LAST);
-    assert_eq!(house.desk.answered.len(), 2);
+    assert_eq!(house.handler.answered.len(), 2);
 }

@@ -19,16 +19,16 @@ mod bodies;
 mod budgets;
 mod closing;
 mod deadlines;
-mod desk;
 mod doors;
+mod handler;
 mod joining;
 mod slots;
 mod stopping;
 
-use desk::Desk;
+use handler::Pages;
 use oneloop::clock::Now;
+use oneloop::handler::Handler;
 use oneloop::limits::Limits;
-use oneloop::pump::Service;
 use oneloop::reactor::scheduler::Scheduler;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -64,7 +64,7 @@ fn seconds(count: u64) -> Duration {
 /// What the reactor is made of, without the poll: the test is the poll.
 struct House {
     scheduler: Scheduler<Wire, usize>,
-    desk: Desk,
+    handler: Pages,
     now: Now,
     peers: Vec<(usize, Peer)>,
     /// How many sockets were handed back.
@@ -81,7 +81,7 @@ impl House {
         change(&mut limits);
         Self {
             scheduler: Scheduler::new(Arc::new(limits)),
-            desk: Desk::default(),
+            handler: Pages::default(),
             now: Now {
                 wall: UNIX_EPOCH + WALL,
                 ..Now::read()
@@ -97,8 +97,8 @@ impl House {
         if !words.as_ref().is_empty() {
             peer.sends(words);
         }
-        let guest = self.desk.welcome(None);
-        let key = self.scheduler.admit(wire, guest, self.now);
+        let state = self.handler.on_connect(None);
+        let key = self.scheduler.admit(wire, state, self.now);
         self.peers.push((key, peer.clone()));
         peer
     }
@@ -106,7 +106,7 @@ impl House {
     /// One turn of the loop: note what is new, run, reap.
     fn turn(&mut self) {
         self.note();
-        self.scheduler.turn(&mut self.desk, self.now);
+        self.scheduler.turn(&mut self.handler, self.now);
         self.scheduler.register(|_, _| Ok(()));
         self.reap();
     }
@@ -129,14 +129,14 @@ impl House {
         let mut released = 0;
         let count = self
             .scheduler
-            .reap(&mut self.desk, self.now, |_| released += 1);
+            .reap(&mut self.handler, self.now, |_| released += 1);
         self.released += released;
         count
     }
 
     /// Closes idle connections to make room; returns how many.
     fn evict(&mut self) -> usize {
-        self.scheduler.evict(&mut self.desk, self.now)
+        self.scheduler.evict(&mut self.handler, self.now)
     }
 
     /// Turns until nobody can move: then the loop would sleep.

@@ -83,7 +83,7 @@ fn a_response_on_its_way_is_finished_and_then_the_connection_closes() {
     house.run();
     let after = peer.hears();
     // The header said keep-alive and is gone; the request behind it is told that it is the last.
-    let rest = crate::head(crate::desk::FILE).len() + crate::desk::FILE - before.len();
+    let rest = crate::head(crate::handler::FILE).len() + crate::handler::FILE - before.len();
     assert_eq!(after[rest..], *LAST.as_bytes());
     assert!(peer.is_shut());
 }
@@ -97,7 +97,7 @@ fn the_response_to_the_first_of_many_is_the_last_and_the_others_are_not_answered
     peer.sends(GET.repeat(5));
     house.run();
     assert_eq!(peer.reads(), LAST);
-    assert_eq!(house.desk.answered, [(0, 200)]);
+    assert_eq!(house.handler.answered, [(0, 200)]);
     peer.closes();
     house.run();
     assert!(peer.is_closed() && !peer.is_aborted());
@@ -161,7 +161,7 @@ fn a_response_that_broke_in_the_last_turn_is_still_reset() {
     let mut house = House::new();
     let peer = house.connect(get("/broken"));
     house.turn();
-    house.scheduler.turn(&mut house.desk, house.now);
+    house.scheduler.turn(&mut house.handler, house.now);
     house.scheduler.cut();
     house.reap();
     assert!(peer.is_closed() && peer.is_aborted());
@@ -177,7 +177,7 @@ fn what_arrived_before_the_grace_was_over_is_answered_although_no_event_told_of_
     peer.sends(&GET[10..]);
     assert!(peer.has_news(), "taken for told");
     house.scheduler.look_at_all();
-    house.scheduler.turn(&mut house.desk, house.now);
+    house.scheduler.turn(&mut house.handler, house.now);
     house.scheduler.cut();
     house.reap();
     assert_eq!(peer.reads(), LAST);

@@ -4,7 +4,7 @@
 //!
 //! - What happens: `plan`, drawn by `swarm`, made smaller by `shrink`; `asks` with the only right
 //!   answers, `faults` with the kernel's.
-//! - Where it happens: `world` with its `line`s, behind the seams in `sockets` and `desk`.
+//! - Where it happens: `world` with its `line`s, behind the seams in `sockets` and `handler`.
 //! - What must hold: `oracle`, `sleep` for lost wake-ups, and `proofreader` with `matcher` for every
 //!   byte that leaves.
 //! - The same with the real site over a real directory, whose files change: `site`.
@@ -22,9 +22,9 @@
 
 mod asks;
 mod chance;
-mod desk;
 mod exhaustive;
 mod faults;
+mod handler;
 mod line;
 mod matcher;
 mod oracle;

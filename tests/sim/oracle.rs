@@ -41,7 +41,7 @@ pub struct Seen {
     /// Slices of streams, counted where a `Produce` can.
     pub slices: Arc<AtomicUsize>,
     was_visited: bool,
-    /// Responses that the service has given in all.
+    /// Responses that the handler has given in all.
     answered: usize,
     /// When, on the peers' clock, anything of a response last moved, and when it began.
     progress: Micros,
@@ -165,7 +165,7 @@ impl Away {
 }
 
 impl Seen {
-    /// Responses that the service has given, refusals among them.
+    /// Responses that the handler has given, refusals among them.
     pub fn given(&self) -> usize {
         self.answered + self.responses
     }
@@ -177,7 +177,7 @@ impl Seen {
         }
     }
 
-    /// The service gives a response: the peer's time to take it begins.
+    /// The handler gives a response: the peer's time to take it begins.
     pub fn responds(&mut self) {
         self.responses += 1;
         self.written_since = 0;

@@ -1,5 +1,5 @@
 //! Who reads along as the server sends, and says at once when something is wrong? One way for a
-//! service whose every byte is known beforehand (`matcher`), one for files that change meanwhile
+//! handler whose every byte is known beforehand (`matcher`), one for files that change meanwhile
 //! (`site::reader`).
 
 use std::fmt::Debug;

@@ -1,15 +1,15 @@
 //! The loop of the simulation: the reactor's, with a made-up world in place of the poll.
 
-use crate::desk::Desk;
 use crate::faults::{Call, Place};
+use crate::handler::Pages;
 use crate::plan::{Micros, Plan, SECOND};
+use crate::site::handler::Watched;
 use crate::site::rescue::Rescue;
-use crate::site::service::Watched;
 use crate::site::world::descriptors_within;
 use crate::sockets::{Door, House, Wire};
 use crate::world::{Event, Shared, World};
+use oneloop::handler::Handler;
 use oneloop::limits::Limits;
-use oneloop::pump::Service;
 use oneloop::reactor::engine::Engine;
 use oneloop::signals::Action;
 use oneloop::stalls;
@@ -110,18 +110,18 @@ pub fn run(plan: &Plan, traced: bool) -> Outcome {
     let place = world.borrow().place.clone();
     match place {
         None => {
-            let desk = Desk::new(world.clone());
-            let files = desk.files.clone();
+            let handler = Pages::new(world.clone());
+            let files = handler.files.clone();
             let users = move || files.iter().map(Arc::strong_count).sum();
-            carry_out(&world, desk, limits, users, 0)
+            carry_out(&world, handler, limits, users, 0)
         }
         Some(place) => {
             let base = place.borrow().tree.base().to_owned();
             let rescue = Rescue::stand_by(&place.borrow());
-            let service = Watched::new(world.clone(), place, limits.clone());
+            let handler = Watched::new(world.clone(), place, limits.clone());
             let kept = limits.open_file_cache_entries;
             let users = || descriptors_within(&base);
-            let mut outcome = carry_out(&world, service, limits, users, kept);
+            let mut outcome = carry_out(&world, handler, limits, users, kept);
             if rescue.was_needed() {
                 outcome
                     .broken
@@ -132,18 +132,18 @@ pub fn run(plan: &Plan, traced: bool) -> Outcome {
     }
 }
 
-/// Lets a service serve the world. `users` counts those who have a file open,
+/// Lets a handler serve the world. `users` counts those who have a file open,
 /// and at the end `kept` of them may.
-fn carry_out<S: Service>(
+fn carry_out<H: Handler>(
     world: &Shared,
-    service: S,
+    handler: H,
     limits: Arc<Limits>,
     users: impl Fn() -> usize,
     kept: usize,
 ) -> Outcome {
     let doors = 0..world.borrow().doors.len();
     let doors = doors.map(|door| Door(world.clone(), door));
-    let engine = Engine::new(doors.collect::<Vec<_>>(), service, limits.clone());
+    let engine = Engine::new(doors.collect::<Vec<_>>(), handler, limits.clone());
     let users_before = users();
     let mut simulation = Simulation {
         engine,
@@ -187,8 +187,8 @@ fn carry_out<S: Service>(
     }
 }
 
-struct Simulation<S: Service> {
-    engine: Engine<Door, Wire, S>,
+struct Simulation<H: Handler> {
+    engine: Engine<Door, Wire, H>,
     house: House,
     limits: Arc<Limits>,
     turns: u64,
@@ -197,7 +197,7 @@ struct Simulation<S: Service> {
     is_stopping: bool,
 }
 
-impl<S: Service> Simulation<S> {
+impl<H: Handler> Simulation<H> {
     /// Until the server has stopped, or a rule was broken.
     fn run(&mut self, world: &Shared) {
         while world.borrow().broken.is_empty() {

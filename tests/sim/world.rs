@@ -183,7 +183,7 @@ impl World {
         Now {
             instant: self.began + Duration::from_micros(self.now),
             wall: match self.place {
-                // What the made-up service says of the time is known beforehand.
+                // What the made-up handler says of the time is known beforehand.
                 None => UNIX_EPOCH + WALL,
                 Some(_) => UNIX_EPOCH + WALL + Duration::from_micros(self.now),
             },

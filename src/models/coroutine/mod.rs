@@ -12,9 +12,10 @@ mod executor;
 mod world;
 
 use crate::clock::Now;
+use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Loan, Service};
+use crate::pump::Loan;
 use crate::reactor::listen::{Acceptor, Listening, SocketFile};
 use crate::reactor::listener::{Listeners, Stopped};
 use crate::signals::{Action, Policy, SignalSource};
@@ -39,7 +40,7 @@ const SIGNALS: usize = usize::MAX;
 static REFUSED: Limited = Limited::new();
 
 /// One thread with its coroutines.
-pub struct Coroutines<S: Service> {
+pub struct Coroutines<H: Handler> {
     poll: Poll,
     signals: SignalSource,
     policy: Policy,
@@ -47,22 +48,24 @@ pub struct Coroutines<S: Service> {
     /// The files of unix sockets.
     files: Vec<SocketFile>,
     executor: Executor,
-    world: Rc<World<S>>,
+    world: Rc<World<H>>,
     limits: Arc<Limits>,
     stalls: Stalls,
     stop_at: Option<Instant>,
     /// The server is stopping, and accepts until this time whom the kernel holds back.
     accept_until: Option<Instant>,
+    /// When the handler's `end_iteration` must be called, even if nothing happens.
+    handler_due: Option<Instant>,
 }
 
-impl<S: Service + 'static> Coroutines<S> {
+impl<H: Handler + 'static> Coroutines<H> {
     /// Handles the signals of `policy`.
     ///
     /// # Errors
     /// Those of the poll, and of registering with it.
     pub fn new(
         listening: Vec<Listening>,
-        service: S,
+        handler: H,
         limits: Arc<Limits>,
         policy: Policy,
     ) -> io::Result<Self> {
@@ -77,7 +80,7 @@ impl<S: Service + 'static> Coroutines<S> {
             files.extend(one.file);
         }
         let world = World {
-            service: RefCell::new(service),
+            handler: RefCell::new(handler),
             seats: RefCell::new(Slab::new()),
             timers: RefCell::new(Timers::new()),
             now: Cell::new(Now::read()),
@@ -100,14 +103,15 @@ impl<S: Service + 'static> Coroutines<S> {
             limits,
             stop_at: None,
             accept_until: None,
+            handler_due: None,
         })
     }
 
-    /// Serves until a signal stops it; returns the service, for it may have something to close.
+    /// Serves until a signal stops it; returns the handler, for it may have something to close.
     ///
     /// # Errors
     /// The poll or a listening socket failed in a way that cannot be mended.
-    pub fn run(mut self) -> io::Result<Option<S>> {
+    pub fn run(mut self) -> io::Result<Option<H>> {
         let mut events = Events::with_capacity(self.limits.events);
         loop {
             let now = Now::read();
@@ -143,13 +147,13 @@ impl<S: Service + 'static> Coroutines<S> {
             if self.world.seats.borrow().len() < before {
                 self.listeners.resume();
             }
-            self.world.service.borrow_mut().turn_ended(now);
+            self.handler_due = self.world.handler.borrow_mut().end_iteration(now);
             if self.has_stopped(now) {
                 break;
             }
         }
         drop(self.executor);
-        Ok(Rc::into_inner(self.world).map(|world| world.service.into_inner()))
+        Ok(Rc::into_inner(self.world).map(|world| world.handler.into_inner()))
     }
 
     /// How long nothing is due.
@@ -163,7 +167,7 @@ impl<S: Service + 'static> Coroutines<S> {
         [
             next.map(until),
             self.stop_at.map(until),
-            self.world.service.borrow().next_due().map(until),
+            self.handler_due.map(until),
             self.accept_until.map(until),
             self.listeners.rest(now),
         ]
@@ -201,7 +205,7 @@ impl<S: Service + 'static> Coroutines<S> {
     fn obey(&mut self, now: Now) {
         for signal in self.signals.take(self.poll.registry()) {
             match self.policy.receive(signal) {
-                Action::ReopenLogs => self.world.service.borrow_mut().reopen_logs(),
+                Action::ReopenLogs => self.world.handler.borrow_mut().reopen_logs(),
                 Action::Stop if self.stop_at.is_some() => {
                     log::warn!("stopping at once");
                     self.stop_at = Some(now.instant);

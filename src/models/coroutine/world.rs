@@ -2,9 +2,10 @@
 
 use crate::clock::Now;
 use crate::connection::Connection;
+use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Client, Loan, Pause, Service, Visit, pump_guarded};
+use crate::pump::{Client, Loan, Pause, Visit, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::{Announced, Socket, Stream, Transport};
 use crate::warnings::Limited;
@@ -22,8 +23,8 @@ use std::time::{Duration, Instant};
 static UNWATCHED: Limited = Limited::new();
 
 /// One thread, so cells and no locks. Nothing is borrowed across an `.await`.
-pub struct World<S> {
-    pub service: RefCell<S>,
+pub struct World<H> {
+    pub handler: RefCell<H>,
     pub seats: RefCell<Slab<Seat>>,
     pub timers: RefCell<Timers>,
     pub now: Cell<Now>,
@@ -44,16 +45,16 @@ pub struct Seat {
 }
 
 /// Empties the seat however the coroutine ends.
-struct Place<S>(Rc<World<S>>, usize);
+struct Place<H>(Rc<World<H>>, usize);
 
-impl<S> Drop for Place<S> {
+impl<H> Drop for Place<H> {
     fn drop(&mut self) {
         self.0.seats.borrow_mut().try_remove(self.1);
         self.0.timers.borrow_mut().remove(self.1);
     }
 }
 
-impl<S: Service> World<S> {
+impl<H: Handler> World<H> {
     /// An event came for a seat.
     pub fn note(&self, key: usize, announced: Announced) {
         if let Some(seat) = self.seats.borrow_mut().get_mut(key) {
@@ -118,7 +119,7 @@ impl<S: Service> World<S> {
         self.behind.set(self.behind.get() + time);
     }
 
-    fn pump(&self, client: &mut Client<Socket, S::Guest>) -> Pause {
+    fn pump(&self, client: &mut Client<Socket, H::State>) -> Pause {
         let now = self.now.get();
         let (loan, date) = &mut *self.loan.borrow_mut();
         let mut visit = Visit {
@@ -129,8 +130,8 @@ impl<S: Service> World<S> {
             limits: &self.limits,
             loan,
         };
-        let service = &mut *self.service.borrow_mut();
-        pump_guarded(client, service, &mut visit)
+        let handler = &mut *self.handler.borrow_mut();
+        pump_guarded(client, handler, &mut visit)
     }
 }
 
@@ -149,8 +150,8 @@ async fn yield_now() {
 
 /// One client from the first byte to the last. It reads like the thread's, with `.await` where the
 /// thread sleeps.
-pub async fn serve<S: Service>(
-    world: Rc<World<S>>,
+pub async fn serve<H: Handler>(
+    world: Rc<World<H>>,
     key: usize,
     stream: Stream,
     peer: Option<IpAddr>,
@@ -159,17 +160,17 @@ pub async fn serve<S: Service>(
     let mut client = Client {
         connection: Connection::new(world.limits.clone(), world.time()),
         transport: Socket::new(stream),
-        guest: world.service.borrow_mut().welcome(peer),
+        state: world.handler.borrow_mut().on_connect(peer),
     };
     let mut is_registered = false;
-    loop {
+    let reason = loop {
         let time = world.time();
         let is_late = client.connection.deadline() <= time;
         if is_late || world.draining.get() || world.cut.get() {
             client.transport.look_again();
         }
         match world.pump(&mut client) {
-            Pause::Ended(_) => break,
+            Pause::Ended(reason) => break reason,
             Pause::Yielded if !world.cut.get() => yield_now().await,
             Pause::Yielded | Pause::Blocked => {
                 // What has arrived was looked at, and what the peer takes is sent: now the time.
@@ -192,7 +193,8 @@ pub async fn serve<S: Service>(
                         UNWATCHED.warn(format_args!(
                             "a connection is lost, as the poll cannot watch it: {error}"
                         ));
-                        break;
+                        client.connection.failed(error.kind());
+                        continue;
                     }
                     is_registered = true;
                 }
@@ -200,9 +202,9 @@ pub async fn serve<S: Service>(
                 client.transport.note_announced(announced);
             }
         }
-    }
-    client.dismiss(&mut *world.service.borrow_mut(), world.now.get());
-    client.transport.close(&world.registry);
+    };
+    let transport = client.close(reason, &mut *world.handler.borrow_mut(), world.now.get());
+    transport.close(&world.registry);
     drop(place);
 }
 
@@ -221,10 +223,10 @@ mod tests {
     /// Panics at its name.
     struct Brittle;
 
-    impl Service for Brittle {
-        type Guest = ();
+    impl Handler for Brittle {
+        type State = ();
 
-        fn welcome(&mut self, _: Option<IpAddr>) {}
+        fn on_connect(&mut self, _: Option<IpAddr>) {}
 
         fn respond(
             &mut self,
@@ -236,8 +238,6 @@ mod tests {
             assert!(!line.starts_with(b"GET /defect"), "made to be caught");
             Response::new(Status::OK, Arc::new(FieldLines::new()))
         }
-
-        fn delivered(&mut self, (): &mut (), _: u64, _: Now) {}
     }
 
     /// One thread has all of them, and cells that stay borrowed would end it at the next. Red with
@@ -247,7 +247,7 @@ mod tests {
         let poll = mio::Poll::new().unwrap();
         let limits = Arc::new(Limits::default());
         let world = Rc::new(World {
-            service: RefCell::new(Brittle),
+            handler: RefCell::new(Brittle),
             seats: RefCell::new(Slab::new()),
             timers: RefCell::new(Timers::new()),
             now: Cell::new(Now::read()),

@@ -13,10 +13,8 @@ use super::control::Control;
 use super::doors::{Accepted, Doors};
 use super::visit::Desk;
 use crate::clock::Now;
-use crate::http::request::{Refusal, Request};
-use crate::http::response::Response;
+use crate::handler::Handler;
 use crate::limits::Limits;
-use crate::pump::Service;
 use crate::reactor::listen::Listening;
 use crate::signals::{Action, Policy, SignalSource};
 use fork::{Fork, fork};
@@ -25,9 +23,8 @@ use signal_hook::consts::{SIGCHLD, SIGURG};
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How often a child is told to stop. A signal that comes between its look at the flag and its read
@@ -48,7 +45,6 @@ pub struct Parent {
     policy: Policy,
     /// What the signals want, in the parent and, as its handlers are copied, in each child.
     control: Arc<Control>,
-    reopen: Arc<AtomicBool>,
     children: HashSet<Pid>,
     limits: Arc<Limits>,
     /// The server is stopping: at that time at once.
@@ -68,12 +64,12 @@ impl Parent {
     /// The system gives no poll or no signals.
     pub fn new(listening: Vec<Listening>, limits: Arc<Limits>, policy: Policy) -> io::Result<Self> {
         let doors = Doors::new(listening, &limits)?;
-        let (control, reopen) = (Arc::new(Control::default()), Arc::default());
+        let control = Arc::new(Control::default());
         // Before the first fork, so that there is no moment in which a child would not hear.
         for signal in policy.handled() {
             let flag = match policy.action(signal) {
                 Action::Stop => &control.draining,
-                Action::ReopenLogs => &reopen,
+                Action::ReopenLogs => &control.reopen,
             };
             signal_hook::flag::register(signal, flag.clone())?;
         }
@@ -85,7 +81,6 @@ impl Parent {
             signals,
             policy,
             control,
-            reopen,
             children: HashSet::new(),
             limits,
             stop_at: None,
@@ -95,14 +90,14 @@ impl Parent {
         })
     }
 
-    /// Serves until a signal stops it. Each child has a service of its own, from `open` to `close`.
+    /// Serves until a signal stops it. Each child has a handler of its own, from `open` to `close`.
     ///
     /// # Errors
     /// A listening socket failed in a way that cannot be mended.
-    pub fn run<S: Service, E: Display>(
+    pub fn run<H: Handler, E: Display>(
         mut self,
-        open: impl Fn() -> Result<S, E>,
-        close: impl Fn(S),
+        open: impl Fn() -> Result<H, E>,
+        close: impl Fn(H),
     ) -> io::Result<()> {
         loop {
             if let Some(client) = self.accept()? {
@@ -151,11 +146,11 @@ impl Parent {
     }
 
     /// The child's whole life. It never returns to what its parent was about to do.
-    fn be_child<S: Service, E: Display>(
+    fn be_child<H: Handler, E: Display>(
         self,
         client: Accepted,
-        open: impl Fn() -> Result<S, E>,
-        close: impl Fn(S),
+        open: impl Fn() -> Result<H, E>,
+        close: impl Fn(H),
     ) -> ! {
         self.doors.leave();
         // The parent's pipe: what a handler here wrote into it would wake the parent, which then
@@ -163,13 +158,9 @@ impl Parent {
         drop(self.signals);
         self.control.cut.store(false, Ordering::SeqCst);
         match open() {
-            Ok(service) => {
-                let mut service = Reopening {
-                    service,
-                    wanted: self.reopen,
-                };
-                Desk::new(self.limits).serve(client, &mut service, &self.control);
-                close(service.service);
+            Ok(mut handler) => {
+                Desk::new(self.limits).serve(client, &mut handler, &self.control);
+                close(handler);
                 std::process::exit(0)
             }
             Err(error) => {
@@ -200,7 +191,7 @@ impl Parent {
             match self.policy.receive(signal) {
                 Action::ReopenLogs => {
                     // A child that is forked from now on opens the new file anyway.
-                    self.reopen.store(false, Ordering::SeqCst);
+                    self.control.reopen.store(false, Ordering::SeqCst);
                     tell(&self.children, Signal::USR1);
                 }
                 Action::Stop if self.stop_at.is_none() => {
@@ -233,57 +224,5 @@ impl Parent {
 fn tell(children: &HashSet<Pid>, signal: Signal) {
     for child in children {
         let _ = kill_process(*child, signal);
-    }
-}
-
-/// A service that looks, when something was answered, whether its logs are to be opened anew.
-struct Reopening<S> {
-    service: S,
-    wanted: Arc<AtomicBool>,
-}
-
-impl<S: Service> Service for Reopening<S> {
-    type Guest = S::Guest;
-
-    fn welcome(&mut self, peer: Option<IpAddr>) -> S::Guest {
-        self.service.welcome(peer)
-    }
-
-    fn respond(
-        &mut self,
-        guest: &mut S::Guest,
-        asked: Result<Request<'_>, Refusal<'_>>,
-        now: Now,
-    ) -> Response {
-        self.service.respond(guest, asked, now)
-    }
-
-    fn delivered(&mut self, guest: &mut S::Guest, body_sent: u64, now: Now) {
-        self.service.delivered(guest, body_sent, now);
-    }
-
-    fn note(
-        &mut self,
-        guest: &mut S::Guest,
-        asked: &Result<Request<'_>, Refusal<'_>>,
-        response: &Response,
-        now: Now,
-    ) {
-        self.service.note(guest, asked, response, now);
-    }
-
-    fn lost(&mut self, bytes: u64) {
-        self.service.lost(bytes);
-    }
-
-    fn turn_ended(&mut self, now: Now) {
-        if self.wanted.swap(false, Ordering::SeqCst) {
-            self.service.reopen_logs();
-        }
-        self.service.turn_ended(now);
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        self.service.next_due()
     }
 }

@@ -15,13 +15,14 @@ mod wire;
 use super::opinion::{self, Bounds, End};
 use super::{replies, site};
 use oneloop::clock::Now;
-use oneloop::connection::{Connection, Ending};
+use oneloop::connection::{CloseReason, Connection};
+use oneloop::handler::Handler;
 use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
-use oneloop::pump::{Client, Loan, Pause, Service, Visit, pump};
-use oneloop::service::Front;
+use oneloop::pump::{Client, Loan, Pause, Visit, pump};
 use oneloop::site::{Options, Site};
+use oneloop::site_handler::SiteHandler;
 use oneloop::transport::Transport;
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -94,9 +95,9 @@ pub fn check(data: &[u8]) {
         reply.closes()
     });
     let ending = if is_over {
-        Ending::Answered
+        CloseReason::Answered
     } else {
-        Ending::PeerClosed
+        CloseReason::PeerClosed
     };
     assert_eq!(usual.1, ending);
     SERVERS.set(Some(servers));
@@ -207,7 +208,7 @@ impl Servers {
 
 /// The driver and all it lends.
 struct Server {
-    front: Front,
+    handler: SiteHandler,
     limits: Arc<Limits>,
     loan: Loan,
     date: DateLine,
@@ -244,7 +245,7 @@ impl Server {
         };
         let site = Site::new(root, options, limits.clone()).expect("the root is there");
         Self {
-            front: Front::new(site, None),
+            handler: SiteHandler::new(site, None, None),
             loan: Loan::new(&limits),
             limits,
             date: DateLine::default(),
@@ -256,7 +257,7 @@ impl Server {
     }
 
     /// Serves one connection to its end, and returns what the peer got and how it ended.
-    fn serve(&mut self, pieces: &[&[u8]], takes: &[Take]) -> (Vec<u8>, Ending) {
+    fn serve(&mut self, pieces: &[&[u8]], takes: &[Take]) -> (Vec<u8>, CloseReason) {
         let (wire, peer) = pair();
         let watch = Rc::new(Watch::default());
         peer.takes(takes.iter().copied());
@@ -267,7 +268,7 @@ impl Server {
         let mut client = Client {
             connection: Connection::new(self.limits.clone(), self.now.instant),
             transport: Watched(wire, watch.clone()),
-            guest: self.front.welcome(None),
+            state: self.handler.on_connect(None),
         };
         let mut sent = Vec::new();
         loop {
@@ -279,7 +280,7 @@ impl Server {
                 limits: &self.limits,
                 loan: &mut self.loan,
             };
-            let pause = pump(&mut client, &mut self.front, &mut visit);
+            let pause = pump(&mut client, &mut self.handler, &mut visit);
             sent.extend_from_slice(&peer.hears());
             match pause {
                 Pause::Ended(ending) => return (sent, ending),

@@ -3,7 +3,7 @@
 //!
 //! - `happening`: what becomes of files. `draw`: which plan belongs to a seed; `ask`: what is asked for.
 //! - `tree`: the directory, and what each of its names stood for at which time.
-//! - `service`: the server's own, watched; `reader`: its responses, taken apart as they leave.
+//! - `handler`: the server's own, watched; `reader`: its responses, taken apart as they leave.
 //! - `judge`: is a response one that some state of the files explains? With `parts` for ranges,
 //!   `listing` for directories, and a `book` of what the server has promised.
 //! - `runs`: the tests. `rescue`: for the day on which the server waits for a FIFO.
@@ -12,6 +12,7 @@ pub mod ask;
 mod body;
 mod book;
 pub mod draw;
+pub mod handler;
 pub mod happening;
 mod judge;
 mod listing;
@@ -19,7 +20,6 @@ mod parts;
 mod reader;
 pub mod rescue;
 mod runs;
-pub mod service;
 pub mod tree;
 pub mod world;
 

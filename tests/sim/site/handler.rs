@@ -1,4 +1,4 @@
-//! The server's own service over the real directory, watched: when it answers, and what it streams.
+//! The handler of the product over the real directory; records when it answers, and what it streams.
 
 use super::SharedPlace;
 use super::ask::SiteAsk;
@@ -6,24 +6,25 @@ use crate::asks::Ask;
 use crate::sockets::id_of;
 use crate::world::Shared;
 use oneloop::clock::Now;
+use oneloop::connection::{CloseReason, Counts};
+use oneloop::handler::Handler;
 use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{Payload, Produce, Progress};
 use oneloop::http::request::{Refusal, Request};
 use oneloop::http::response::Response;
 use oneloop::http::status::Status;
 use oneloop::limits::Limits;
-use oneloop::pump::Service;
-use oneloop::service::{Front, Guest};
 use oneloop::site::{Options, Site};
+use oneloop::site_handler::{PeerState, SiteHandler};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Instant, UNIX_EPOCH};
 
-/// What the front desk would be, if the files were real.
+/// The handler of the product, watched.
 pub struct Watched {
-    front: Front,
+    handler: SiteHandler,
     world: Shared,
     place: SharedPlace,
 }
@@ -44,30 +45,30 @@ impl Watched {
         let root = place.borrow().tree.root();
         let site = Site::new(&root, options, limits).expect("the root can be opened");
         Self {
-            front: Front::new(site, None),
+            handler: SiteHandler::new(site, None, None),
             world,
             place,
         }
     }
 }
 
-impl Service for Watched {
-    type Guest = (usize, Guest);
+impl Handler for Watched {
+    type State = (usize, PeerState);
 
-    fn welcome(&mut self, peer: Option<IpAddr>) -> Self::Guest {
-        (id_of(peer), self.front.welcome(peer))
+    fn on_connect(&mut self, peer: Option<IpAddr>) -> Self::State {
+        (id_of(peer), self.handler.on_connect(peer))
     }
 
     fn respond(
         &mut self,
-        (id, guest): &mut Self::Guest,
-        asked: Result<Request<'_>, Refusal<'_>>,
+        (id, state): &mut Self::State,
+        request: Result<Request<'_>, Refusal<'_>>,
         now: Now,
     ) -> Response {
         let wall = now.wall.duration_since(UNIX_EPOCH).expect("after 1970");
         self.place.borrow_mut().answers(*id, wall);
-        let is_late = matches!(&asked, Err(refusal) if refusal.status == Status::REQUEST_TIMEOUT);
-        let mut response = self.front.respond(guest, asked, now);
+        let is_late = matches!(&request, Err(refusal) if refusal.status == Status::REQUEST_TIMEOUT);
+        let mut response = self.handler.respond(state, request, now);
         let mut world = self.world.borrow_mut();
         if is_late {
             world.judge_timeout(*id);
@@ -87,16 +88,16 @@ impl Service for Watched {
         response
     }
 
-    fn delivered(&mut self, (_, guest): &mut Self::Guest, body_sent: u64, now: Now) {
-        self.front.delivered(guest, body_sent, now);
+    fn on_response_sent(&mut self, (_, state): &mut Self::State, body_bytes: u64, now: Now) {
+        self.handler.on_response_sent(state, body_bytes, now);
     }
 
-    fn turn_ended(&mut self, now: Now) {
-        self.front.turn_ended(now);
+    fn on_close(&mut self, (_, state): Self::State, reason: CloseReason, counts: Counts, now: Now) {
+        self.handler.on_close(state, reason, counts, now);
     }
 
-    fn next_due(&self) -> Option<Instant> {
-        self.front.next_due()
+    fn end_iteration(&mut self, now: Now) -> Option<Instant> {
+        self.handler.end_iteration(now)
     }
 }
 

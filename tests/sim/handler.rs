@@ -1,16 +1,16 @@
-//! The service: answers with the pages that `asks` describes, by the server's own types.
+//! The handler: answers with the pages that `asks` describes, by the server's own types.
 
 use crate::asks::{FILES, PARTS, Page, is_empty_slice, memory};
 use crate::sockets::id_of;
 use crate::world::Shared;
 use oneloop::clock::Now;
+use oneloop::handler::Handler;
 use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{Multipart, Parts, Payload, Produce, Progress, Stretch};
 use oneloop::http::range::ByteRange;
 use oneloop::http::request::{Refusal, Request, Target};
 use oneloop::http::response::Response;
 use oneloop::http::status::Status;
-use oneloop::pump::Service;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub struct Desk {
+pub struct Pages {
     world: Shared,
     pub files: Vec<Arc<File>>,
     plain: Arc<FieldLines>,
@@ -33,7 +33,7 @@ thread_local! {
     };
 }
 
-impl Desk {
+impl Pages {
     /// One that answers the peers of this world.
     pub fn new(world: Shared) -> Self {
         let files = FILES_OF_A_THREAD.with(Clone::clone);
@@ -77,17 +77,17 @@ impl Desk {
     }
 }
 
-impl Service for Desk {
-    type Guest = usize;
+impl Handler for Pages {
+    type State = usize;
 
-    fn welcome(&mut self, peer: Option<IpAddr>) -> usize {
+    fn on_connect(&mut self, peer: Option<IpAddr>) -> usize {
         id_of(peer)
     }
 
     fn respond(
         &mut self,
         &mut id: &mut usize,
-        asked: Result<Request<'_>, Refusal<'_>>,
+        request: Result<Request<'_>, Refusal<'_>>,
         _: Now,
     ) -> Response {
         let mut world = self.world.borrow_mut();
@@ -98,7 +98,7 @@ impl Service for Desk {
         }
         line.seen.responds();
         let slices = world.lines[id].seen.slices.clone();
-        let (status, payload) = match &asked {
+        let (status, payload) = match &request {
             Err(refusal) => {
                 if refusal.status == Status::REQUEST_TIMEOUT {
                     world.judge_timeout(id);
@@ -119,8 +119,6 @@ impl Service for Desk {
         world.say(|| format!("line {id}: respond {}", status.code()));
         Response::new(status, self.plain.clone()).with(payload)
     }
-
-    fn delivered(&mut self, _: &mut usize, _: u64, _: Now) {}
 }
 
 #[derive(Debug)]

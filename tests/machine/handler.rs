@@ -1,13 +1,14 @@
-//! A service with a few pages, each of its own kind.
+//! A handler with a few pages, each of its own kind.
 
 use oneloop::clock::Now;
+use oneloop::connection::{CloseReason, Counts};
+use oneloop::handler::Handler;
 use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{Multipart, Parts, Payload, Produce, Progress, Stretch};
 use oneloop::http::range::ByteRange;
 use oneloop::http::request::{Refusal, Request, Target};
 use oneloop::http::response::Response;
 use oneloop::http::status::Status;
-use oneloop::pump::Service;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -21,27 +22,27 @@ pub const PARTS: &str = "\r\n--b\r\nContent-Type: t\r\nContent-Range: bytes 97-9
 /// Bytes of `/file`.
 pub const FILE: usize = 100_000;
 
-pub struct Desk {
+pub struct Pages {
     file: Arc<File>,
-    guests: usize,
+    connections: usize,
     /// Who was answered what: in which order connections were served.
     pub answered: Vec<(usize, u16)>,
-    /// Bodies that were handed over, whole or not.
-    pub delivered: Vec<(usize, u64)>,
-    /// Bytes of bodies that lay ready and never left.
-    pub lost: u64,
+    /// Bodies that were sent, by their length.
+    pub sent: Vec<(usize, u64)>,
+    /// Connections that have ended, and what each had sent.
+    pub closed: Vec<(usize, Counts)>,
 }
 
-impl Default for Desk {
+impl Default for Pages {
     fn default() -> Self {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&content()).unwrap();
         Self {
             file: Arc::new(file),
-            guests: 0,
+            connections: 0,
             answered: Vec::new(),
-            delivered: Vec::new(),
-            lost: 0,
+            sent: Vec::new(),
+            closed: Vec::new(),
         }
     }
 }
@@ -51,7 +52,7 @@ pub fn content() -> Vec<u8> {
     (0..FILE).map(|n| (n % 251) as u8).collect()
 }
 
-impl Desk {
+impl Pages {
     fn body(&self, path: &[u8]) -> Payload {
         let bytes = |text: &[u8]| Payload::Bytes(text.into(), None);
         let slices = |left, text| Payload::Stream(Box::new(Slices { left, text }));
@@ -88,37 +89,37 @@ impl Desk {
     }
 }
 
-impl Service for Desk {
-    type Guest = usize;
+impl Handler for Pages {
+    type State = usize;
 
-    fn welcome(&mut self, _: Option<IpAddr>) -> usize {
-        self.guests += 1;
-        self.guests - 1
+    fn on_connect(&mut self, _: Option<IpAddr>) -> usize {
+        self.connections += 1;
+        self.connections - 1
     }
 
     fn respond(
         &mut self,
-        guest: &mut usize,
-        asked: Result<Request<'_>, Refusal<'_>>,
+        state: &mut usize,
+        request: Result<Request<'_>, Refusal<'_>>,
         _: Now,
     ) -> Response {
-        let (status, payload) = match asked {
+        let (status, payload) = match request {
             Err(refusal) => (refusal.status, Payload::Empty),
             Ok(request) => match request.target {
                 Target::Path { path, .. } => (Status::OK, self.body(path)),
                 _ => (Status::BAD_REQUEST, Payload::Empty),
             },
         };
-        self.answered.push((*guest, status.code()));
+        self.answered.push((*state, status.code()));
         Response::new(status, Arc::new(FieldLines::new())).with(payload)
     }
 
-    fn delivered(&mut self, guest: &mut usize, body_sent: u64, _: Now) {
-        self.delivered.push((*guest, body_sent));
+    fn on_response_sent(&mut self, state: &mut usize, body_bytes: u64, _: Now) {
+        self.sent.push((*state, body_bytes));
     }
 
-    fn lost(&mut self, bytes: u64) {
-        self.lost += bytes;
+    fn on_close(&mut self, state: usize, _: CloseReason, counts: Counts, _: Now) {
+        self.closed.push((state, counts));
     }
 }
 

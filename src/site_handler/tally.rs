@@ -1,8 +1,9 @@
-//! Room `service`: how much was done, in one line for whoever measures the server.
+//! `--tally`: a line of JSON that says how much the server has sent, for the benchmark.
 //!
-//! Clients count what reaches them; this is the other side of the same sum. Each process that has
-//! served somebody has a line of its own: where there are several, their sum is the server's.
+//! The benchmark compares it with what its clients have received. Each process that has served a
+//! connection appends a line of its own; the sum of the lines is the server's.
 
+use crate::connection::Counts;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,16 +12,16 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct Tally {
     file: File,
-    /// Peers that were welcomed.
-    pub connections: u64,
+    /// Connections that have ended.
+    connections: u64,
     /// Responses begun, whatever their status.
-    pub responses: u64,
-    /// Bytes of bodies that the kernel took.
-    pub body_bytes: u64,
+    responses: u64,
+    /// Bytes of bodies that the kernel has taken.
+    body_bytes: u64,
 }
 
 impl Tally {
-    /// Of nothing so far, to be appended to `path`.
+    /// Counts from zero; the line is appended to `path`.
     ///
     /// # Errors
     /// Those of open(2).
@@ -31,6 +32,13 @@ impl Tally {
             responses: 0,
             body_bytes: 0,
         })
+    }
+
+    /// Adds a connection that has ended.
+    pub fn add(&mut self, counts: Counts) {
+        self.connections += 1;
+        self.responses += u64::from(counts.responses);
+        self.body_bytes += counts.body_bytes;
     }
 
     /// Appends the line. One write, so that lines of several processes do not mix.

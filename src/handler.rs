@@ -1,0 +1,122 @@
+//! The handler: answers requests, and keeps a state for each connection.
+//!
+//! Site and connection meet nowhere else. Every driver calls one [`Handler`] in the same way.
+
+use crate::clock::Now;
+use crate::connection::{CloseReason, Counts};
+use crate::http::request::{Refusal, Request};
+use crate::http::response::Response;
+use std::net::IpAddr;
+use std::time::Instant;
+
+/// Answers requests.
+pub trait Handler {
+    /// What the handler keeps of one connection between its requests.
+    type State;
+
+    /// A connection was accepted. `peer` is `None` on a unix socket.
+    fn on_connect(&mut self, peer: Option<IpAddr>) -> Self::State;
+
+    /// Answers a request, or what arrived in place of one.
+    fn respond(
+        &mut self,
+        state: &mut Self::State,
+        request: Result<Request<'_>, Refusal<'_>>,
+        now: Now,
+    ) -> Response;
+
+    /// Logs a request that a handler around this one has answered.
+    fn log_request(
+        &mut self,
+        _state: &mut Self::State,
+        _request: &Result<Request<'_>, Refusal<'_>>,
+        _response: &Response,
+        _now: Now,
+    ) {
+    }
+
+    /// The socket or the write buffer has taken all of the response's body, which was `body_bytes`
+    /// long. Not called for a response that the end of its connection cuts off.
+    fn on_response_sent(&mut self, _state: &mut Self::State, _body_bytes: u64, _now: Now) {}
+
+    /// The connection has ended, and its socket closes now.
+    fn on_close(&mut self, _state: Self::State, _reason: CloseReason, _counts: Counts, _now: Now) {}
+
+    /// The iteration is over: does what is done once for all its requests. Returns when it must be
+    /// called again at the latest, even if nothing happens; `None` if that does not matter.
+    fn end_iteration(&mut self, _now: Now) -> Option<Instant> {
+        None
+    }
+
+    /// SIGUSR1 or SIGHUP: opens the log files again, for they may have been renamed, and closes
+    /// other files, for a volume may be about to be unmounted.
+    fn reopen_logs(&mut self) {}
+}
+
+/// A handler around another one. It may override how requests are answered and how an iteration
+/// ends; all other methods of [`Handler`] call the inner handler.
+pub trait Wrapper {
+    /// The handler inside.
+    type Inner: Handler;
+
+    /// Calls the inner handler.
+    fn with_inner<R>(&mut self, call: impl FnOnce(&mut Self::Inner) -> R) -> R;
+
+    /// See [`Handler::respond`].
+    fn respond(
+        &mut self,
+        state: &mut <Self::Inner as Handler>::State,
+        request: Result<Request<'_>, Refusal<'_>>,
+        now: Now,
+    ) -> Response {
+        self.with_inner(|inner| inner.respond(state, request, now))
+    }
+
+    /// See [`Handler::end_iteration`].
+    fn end_iteration(&mut self, now: Now) -> Option<Instant> {
+        self.with_inner(|inner| inner.end_iteration(now))
+    }
+}
+
+impl<W: Wrapper> Handler for W {
+    type State = <W::Inner as Handler>::State;
+
+    fn on_connect(&mut self, peer: Option<IpAddr>) -> Self::State {
+        self.with_inner(|inner| inner.on_connect(peer))
+    }
+
+    fn respond(
+        &mut self,
+        state: &mut Self::State,
+        request: Result<Request<'_>, Refusal<'_>>,
+        now: Now,
+    ) -> Response {
+        Wrapper::respond(self, state, request, now)
+    }
+
+    fn log_request(
+        &mut self,
+        state: &mut Self::State,
+        request: &Result<Request<'_>, Refusal<'_>>,
+        response: &Response,
+        now: Now,
+    ) {
+        self.with_inner(|inner| inner.log_request(state, request, response, now));
+    }
+
+    fn on_response_sent(&mut self, state: &mut Self::State, body_bytes: u64, now: Now) {
+        self.with_inner(|inner| inner.on_response_sent(state, body_bytes, now));
+    }
+
+    fn on_close(&mut self, state: Self::State, reason: CloseReason, counts: Counts, now: Now) {
+        self.with_inner(|inner| inner.on_close(state, reason, counts, now));
+    }
+
+    fn end_iteration(&mut self, now: Now) -> Option<Instant> {
+        Wrapper::end_iteration(self, now)
+    }
+
+    fn reopen_logs(&mut self) {
+        self.with_inner(Handler::reopen_logs);
+    }
+}

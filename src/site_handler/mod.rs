@@ -1,0 +1,204 @@
+//! The handler of the product: a site, and a line in the access log for each response.
+
+mod tally;
+
+pub use tally::Tally;
+
+use crate::access_log::{AccessLog, Entry, Peer};
+use crate::clock::Now;
+use crate::connection::{CloseReason, Counts};
+use crate::handler::Handler;
+use crate::http::payload::Payload;
+use crate::http::request::{Refusal, Request};
+use crate::http::response::Response;
+use crate::http::scan::TLS;
+use crate::site::Site;
+use crate::warnings::Limited;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// A site and its log.
+pub struct SiteHandler {
+    site: Site,
+    log: Option<AccessLog>,
+    tally: Option<Tally>,
+}
+
+/// The user of a client that speaks TLS sees an error of that client; this tells the operator.
+static TLS_ARRIVED: Limited = Limited::new();
+
+/// What is kept of a connection between its requests.
+#[derive(Debug)]
+pub struct PeerState {
+    /// `None` for a unix socket.
+    peer: Option<IpAddr>,
+    /// The response whose body is still being sent.
+    unlogged: Option<Box<Unlogged>>,
+}
+
+/// What the log says of a response when its body is sent. Owned, as the request is gone by then.
+#[derive(Debug)]
+struct Unlogged {
+    line: Option<Vec<u8>>,
+    host: Option<Vec<u8>>,
+    referer: Option<Vec<u8>>,
+    user_agent: Option<Vec<u8>>,
+    status: u16,
+    begun: Now,
+}
+
+impl SiteHandler {
+    /// Answers from `site`; writes to `log` and `tally`, where given.
+    pub fn new(site: Site, log: Option<AccessLog>, tally: Option<Tally>) -> Self {
+        Self { site, log, tally }
+    }
+
+    /// Writes the rest of the log, waiting at most `wait` for its reader, and the tally.
+    pub fn close(self, wait: Duration) {
+        if let Some(Err(error)) = self.tally.map(Tally::write) {
+            log::error!("the tally is lost: {error}");
+        }
+        self.log.map(|log| log.close(wait));
+    }
+
+    /// Logs a response whose body has been sent, or will be no longer.
+    fn log_sent(&mut self, state: &mut PeerState, body_sent: u64, now: Now) {
+        if let (Some(log), Some(unlogged)) = (&mut self.log, state.unlogged.take()) {
+            log.entry(&Entry {
+                peer: state.peer.map_or(Peer::Unix, Peer::Ip),
+                wall: unlogged.begun.wall,
+                request_line: unlogged.line.as_deref(),
+                host: unlogged.host.as_deref(),
+                status: unlogged.status,
+                body_sent,
+                referer: unlogged.referer.as_deref(),
+                user_agent: unlogged.user_agent.as_deref(),
+                duration: Some(
+                    now.instant
+                        .saturating_duration_since(unlogged.begun.instant),
+                ),
+            });
+        }
+    }
+}
+
+impl Handler for SiteHandler {
+    type State = PeerState;
+
+    fn on_connect(&mut self, peer: Option<IpAddr>) -> PeerState {
+        PeerState {
+            peer,
+            unlogged: None,
+        }
+    }
+
+    fn respond(
+        &mut self,
+        state: &mut PeerState,
+        request: Result<Request<'_>, Refusal<'_>>,
+        now: Now,
+    ) -> Response {
+        let response = match &request {
+            Ok(request) => self.site.answer(request, now),
+            Err(refusal) => {
+                if refusal.why == TLS {
+                    TLS_ARRIVED.warn(format_args!(
+                        "TLS arrived at a port that speaks plain HTTP: use http:// instead of \
+                         https://, or a proxy that ends TLS (the access log names the clients)"
+                    ));
+                }
+                self.site.refuse(refusal)
+            }
+        };
+        self.log_request(state, &request, &response, now);
+        response
+    }
+
+    fn log_request(
+        &mut self,
+        state: &mut PeerState,
+        request: &Result<Request<'_>, Refusal<'_>>,
+        response: &Response,
+        now: Now,
+    ) {
+        let Some(log) = &mut self.log else {
+            return;
+        };
+        let body = body_at_once(request, response);
+        let field = |name| {
+            request
+                .as_ref()
+                .ok()
+                .and_then(|request| request.fields.only(name))
+        };
+        let entry = Entry {
+            peer: state.peer.map_or(Peer::Unix, Peer::Ip),
+            wall: now.wall,
+            request_line: request
+                .as_ref()
+                .map_or_else(|refusal| refusal.line, |request| Some(request.line)),
+            host: request.as_ref().ok().and_then(|request| request.host),
+            status: response.status.code(),
+            body_sent: body.unwrap_or_default(),
+            referer: field("referer"),
+            user_agent: field("user-agent"),
+            duration: Some(Duration::ZERO),
+        };
+        match body {
+            Some(_) => log.entry(&entry),
+            None => state.unlogged = Some(Box::new(Unlogged::of(&entry, now))),
+        }
+    }
+
+    fn on_response_sent(&mut self, state: &mut PeerState, body_bytes: u64, now: Now) {
+        self.log_sent(state, body_bytes, now);
+    }
+
+    fn on_close(&mut self, mut state: PeerState, _: CloseReason, counts: Counts, now: Now) {
+        self.log_sent(&mut state, counts.latest_body, now);
+        if let Some(tally) = &mut self.tally {
+            tally.add(counts);
+        }
+    }
+
+    fn end_iteration(&mut self, now: Now) -> Option<Instant> {
+        self.site.end_iteration(now);
+        if let Some(log) = &mut self.log {
+            log.hand_over();
+        }
+        self.site.next_due()
+    }
+
+    fn reopen_logs(&mut self) {
+        self.site.forget_files();
+        if let Some(log) = &mut self.log {
+            log.reopen();
+        }
+    }
+}
+
+impl Unlogged {
+    fn of(entry: &Entry<'_>, begun: Now) -> Self {
+        Self {
+            line: entry.request_line.map(<[u8]>::to_vec),
+            host: entry.host.map(<[u8]>::to_vec),
+            referer: entry.referer.map(<[u8]>::to_vec),
+            user_agent: entry.user_agent.map(<[u8]>::to_vec),
+            status: entry.status,
+            begun,
+        }
+    }
+}
+
+/// The length of the body, if all of it is written together with the header.
+fn body_at_once(request: &Result<Request<'_>, Refusal<'_>>, response: &Response) -> Option<u64> {
+    let is_head = match request {
+        Ok(request) => request.manners.bodiless,
+        Err(refusal) => refusal.manners().bodiless,
+    };
+    match &response.payload {
+        _ if is_head || response.status.is_bodiless() => Some(0),
+        Payload::Empty | Payload::Bytes(..) => response.payload.length(),
+        Payload::File(_) | Payload::Parts(_) | Payload::Stream(_) => None,
+    }
+}
