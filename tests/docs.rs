@@ -41,7 +41,7 @@ fn documents() -> Vec<(String, String)> {
 
 /// Long options of ours that `text` names: not those in lines about other programs.
 fn flags(text: &str) -> BTreeSet<String> {
-    const OTHERS: [&str; 4] = ["cargo ", "systemctl ", "clippy", "goaccess "];
+    const OTHERS: [&str; 5] = ["cargo ", "curl ", "systemctl ", "clippy", "goaccess "];
     let ours = text
         .lines()
         .filter(|line| !OTHERS.iter().any(|other| line.contains(other)));
