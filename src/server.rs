@@ -13,10 +13,10 @@ use crate::models::coroutine::Coroutines;
 use crate::models::fixed;
 use crate::models::process::Parent;
 use crate::models::shared::Shared;
-use crate::models::{Blocking, Driver};
+use crate::models::{BlockingModel, Driver};
 use crate::reactor::Reactor;
 use crate::reactor::address::Address;
-use crate::reactor::listen::{self, Listening, Queue};
+use crate::reactor::listen::{self, BoundListener, ListenOptions};
 use crate::signals::Policy;
 use crate::site::types::Types;
 use crate::site::{Options, Site};
@@ -47,7 +47,7 @@ type Run = Box<dyn FnOnce() -> io::Result<()>>;
 
 /// What every model takes.
 struct Parts {
-    listeners: Vec<Listening>,
+    listeners: Vec<BoundListener>,
     limits: Arc<Limits>,
     signals: Policy,
 }
@@ -61,11 +61,11 @@ impl Server {
     /// opened, or the system gives no poll, thread or signal handler.
     pub fn build(config: &Config, signals: Policy) -> Result<Self, Box<dyn Error>> {
         let limits = Arc::new(effective_limits(config));
-        let queue = Queue {
+        let options = ListenOptions {
             backlog: limits.backlog,
             deferred: config.listeners.defer_accept,
         };
-        let listeners = listen::open(&config.listeners.binds, queue)?;
+        let listeners = listen::open(&config.listeners.binds, options)?;
         let addresses = listeners.iter().map(|one| one.address.clone()).collect();
         let parts = Parts {
             listeners,
@@ -121,9 +121,9 @@ fn build_model(config: &Config, parts: Parts) -> Result<Run, Box<dyn Error>> {
                 }
             };
         }
-        Model::Sequential => Blocking::Sequential,
-        Model::Thread => Blocking::Thread,
-        Model::Pool => Blocking::Pool,
+        Model::Sequential => BlockingModel::Sequential,
+        Model::Thread => BlockingModel::Thread,
+        Model::Pool => BlockingModel::Pool,
     };
     let shared = Shared::new(build_handler(config, &limits)?).called_when_due();
     let driver = Driver::new(listeners, shared.reopener(), limits, signals)?;

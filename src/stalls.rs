@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// What a poll came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PollOutcome {
     /// Events.
     Events,
     /// No event within the timeout.
@@ -50,19 +50,19 @@ impl Stalls {
         &mut self,
         now: Instant,
         timeout: Option<Duration>,
-        outcome: Outcome,
+        outcome: PollOutcome,
     ) -> Duration {
         let longest = self.longest;
         let step = self.step(now);
         let is_late = timeout.is_some_and(|timeout| step > timeout + longest);
         let counted = match outcome {
-            Outcome::Interrupted => longest,
-            Outcome::Events if is_late => longest,
-            Outcome::Nothing if is_late => timeout
+            PollOutcome::Interrupted => longest,
+            PollOutcome::Events if is_late => longest,
+            PollOutcome::Nothing if is_late => timeout
                 .unwrap_or_default()
                 .saturating_sub(longest)
                 .max(longest),
-            Outcome::Events | Outcome::Nothing => step,
+            PollOutcome::Events | PollOutcome::Nothing => step,
         };
         step.saturating_sub(counted)
     }
@@ -91,27 +91,27 @@ mod tests {
         };
         assert_eq!(stalls.worked(after(0)), Duration::ZERO, "it begins");
         assert_eq!(
-            stalls.polled(after(50), None, Outcome::Nothing),
+            stalls.polled(after(50), None, PollOutcome::Nothing),
             Duration::ZERO
         );
         assert_eq!(stalls.worked(after(1)), Duration::ZERO);
         assert_eq!(
-            stalls.polled(after(9), Some(SECOND * 9), Outcome::Nothing),
+            stalls.polled(after(9), Some(SECOND * 9), PollOutcome::Nothing),
             Duration::ZERO
         );
         assert_eq!(stalls.worked(after(7)), SECOND * 6, "slow work");
         assert_eq!(
-            stalls.polled(after(0), Some(SECOND), Outcome::Nothing),
+            stalls.polled(after(0), Some(SECOND), PollOutcome::Nothing),
             Duration::ZERO
         );
         assert_eq!(stalls.worked(after(0)), Duration::ZERO);
-        let late = stalls.polled(after(20), Some(SECOND), Outcome::Nothing);
+        let late = stalls.polled(after(20), Some(SECOND), PollOutcome::Nothing);
         assert_eq!(late, SECOND * 19);
-        let later = stalls.polled(after(20), Some(SECOND * 9), Outcome::Nothing);
+        let later = stalls.polled(after(20), Some(SECOND * 9), PollOutcome::Nothing);
         assert_eq!(later, SECOND * 12, "8 of the 9 are over");
-        let busy = stalls.polled(after(20), Some(SECOND * 9), Outcome::Events);
+        let busy = stalls.polled(after(20), Some(SECOND * 9), PollOutcome::Events);
         assert_eq!(busy, SECOND * 19);
-        let stopped = stalls.polled(after(20), Some(SECOND * 9), Outcome::Interrupted);
+        let stopped = stalls.polled(after(20), Some(SECOND * 9), PollOutcome::Interrupted);
         assert_eq!(stopped, SECOND * 19);
     }
 }

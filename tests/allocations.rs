@@ -170,7 +170,7 @@ impl Loop {
         // All turns lie in the time for which a file is remembered.
         self.now.instant += Duration::from_micros(100);
         self.now.wall += Duration::from_micros(100);
-        self.scheduler.note(key);
+        self.scheduler.mark_ready(key);
         self.turn();
     }
 
@@ -182,7 +182,7 @@ impl Loop {
     }
 
     fn turn(&mut self) {
-        self.scheduler.turn(&mut self.handler, self.now);
+        self.scheduler.run(&mut self.handler, self.now);
         self.scheduler.reap(&mut self.handler, self.now, |_| {});
         self.handler.end_iteration(self.now);
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, CommandFactory};
 use oneloop::config::arguments::Arguments;
 use oneloop::config::{Config, Invocation};
-use oneloop::reactor::listen::{self, Acceptor, Queue};
+use oneloop::reactor::listen::{self, ListenOptions, ListenerSocket};
 
 /// Carries the arguments, one a line, to the child.
 const ARGUMENTS: &str = "CHILD_ARGUMENTS";
@@ -397,7 +397,7 @@ fn child_greets_one_client() {
     let Some(config) = config_here() else {
         return;
     };
-    let queue = Queue {
+    let queue = ListenOptions {
         backlog: 16,
         deferred: false,
     };
@@ -405,7 +405,7 @@ fn child_greets_one_client() {
         Ok(listening) => listening,
         Err(error) => return say(&error.to_string()),
     };
-    let Some(Acceptor::Tcp(listener, _)) = listening.first().map(|one| &one.socket) else {
+    let Some(ListenerSocket::Tcp(listener, _)) = listening.first().map(|one| &one.socket) else {
         panic!("{listening:?}");
     };
     // The client was there before this process.

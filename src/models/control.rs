@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How long somebody who was cut off may take to see it: he may sleep in a send for a second.
-const LAST_MOMENT: Duration = Duration::from_secs(2);
+const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the signals want, for everybody to see.
 #[derive(Debug, Default)]
@@ -25,17 +25,17 @@ pub struct Control {
     /// The server is stopping: idle connections end, the others with their next response.
     pub draining: Arc<AtomicBool>,
     /// The server stops at once.
-    pub cut: Arc<AtomicBool>,
+    pub aborting: Arc<AtomicBool>,
     /// The logs are to be opened again. Only a process per connection looks at it: elsewhere the
     /// thread that waits for signals does it.
     pub reopen: Arc<AtomicBool>,
     sockets: Mutex<Slab<Arc<Handle>>>,
     /// Somebody has left.
-    left: Condvar,
+    on_close: Condvar,
 }
 
 /// A place in the list of sockets, until it is dropped.
-pub struct Seat {
+pub struct Registration {
     control: Arc<Control>,
     key: usize,
 }
@@ -47,33 +47,35 @@ impl Control {
     }
 
     /// Whether it stops at once.
-    pub fn is_cut(&self) -> bool {
-        self.is_draining() && self.cut.load(Ordering::SeqCst)
+    pub fn is_aborting(&self) -> bool {
+        self.is_draining() && self.aborting.load(Ordering::SeqCst)
     }
 
     /// Takes a client's socket into the list.
-    pub fn seat(self: &Arc<Self>, handle: Arc<Handle>) -> Seat {
+    pub fn register(self: &Arc<Self>, handle: Arc<Handle>) -> Registration {
         let key = self.lock().insert(handle);
-        Seat {
+        Registration {
             control: self.clone(),
             key,
         }
     }
 
     /// Waits until fewer than `most` have a seat.
-    pub fn wait_for_room(&self, most: usize) {
-        let is_full = |sockets: &mut Slab<_>| sockets.len() >= most && !self.is_cut();
-        drop(self.left.wait_while(self.lock(), is_full));
+    pub fn wait_for_capacity(&self, most: usize) {
+        let is_full = |sockets: &mut Slab<_>| sockets.len() >= most && !self.is_aborting();
+        drop(self.on_close.wait_while(self.lock(), is_full));
     }
 
     /// Waits until all have left. Who was cut off has only to close his socket, but that makes the
     /// reset by which his peer sees that something is missing; so there is a moment for it.
     pub fn wait_for_all(&self) {
-        let is_there = |sockets: &mut Slab<_>| !sockets.is_empty() && !self.is_cut();
-        let sockets = self.left.wait_while(self.lock(), is_there);
+        let is_there = |sockets: &mut Slab<_>| !sockets.is_empty() && !self.is_aborting();
+        let sockets = self.on_close.wait_while(self.lock(), is_there);
         let sockets = sockets.unwrap_or_else(PoisonError::into_inner);
         let is_there = |sockets: &mut Slab<_>| !sockets.is_empty();
-        let waited = self.left.wait_timeout_while(sockets, LAST_MOMENT, is_there);
+        let waited = self
+            .on_close
+            .wait_timeout_while(sockets, ABORT_TIMEOUT, is_there);
         drop(waited);
     }
 
@@ -82,7 +84,7 @@ impl Control {
     ///
     /// # Errors
     /// The system gives no thread, or no handler.
-    pub fn listen(
+    pub fn spawn_signal_thread(
         self: &Arc<Self>,
         limits: &Limits,
         policy: Policy,
@@ -99,7 +101,7 @@ impl Control {
                         Action::ReopenLogs => reopen(),
                         Action::Stop if control.is_draining() => {
                             log::warn!("stopping at once");
-                            control.cut_all();
+                            control.abort_all();
                         }
                         Action::Stop => control.drain(grace),
                     }
@@ -126,19 +128,19 @@ impl Control {
                 "the grace period is over; connections cut: {}",
                 control.lock().len()
             );
-            control.cut_all();
+            control.abort_all();
         });
         if timer.is_err() {
             // Without a thread to wait in there is no grace.
-            self.cut_all();
+            self.abort_all();
         }
     }
 
-    fn cut_all(&self) {
-        self.cut.store(true, Ordering::SeqCst);
+    fn abort_all(&self) {
+        self.aborting.store(true, Ordering::SeqCst);
         let sockets = self.lock();
         sockets.iter().for_each(|(_, handle)| handle.wake());
-        self.left.notify_all();
+        self.on_close.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Slab<Arc<Handle>>> {
@@ -146,9 +148,9 @@ impl Control {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Registration {
     fn drop(&mut self) {
         self.control.lock().try_remove(self.key);
-        self.control.left.notify_all();
+        self.control.on_close.notify_all();
     }
 }

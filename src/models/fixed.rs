@@ -10,8 +10,8 @@
 //! What is not missing is what keeps it alive: a peer may say nothing, too much or too little, read
 //! nothing, or vanish, and each of these ends in time.
 
+use super::acceptor::Acceptor;
 use super::control::Control;
-use super::doors::Doors;
 use crate::clock::Now;
 use crate::limits::Limits;
 use crate::transport::blocking::Handle;
@@ -42,13 +42,13 @@ pub fn answer(content_type: &str, page: &[u8]) -> Vec<u8> {
 /// # Errors
 /// A listening socket failed in a way that cannot be mended.
 pub fn run(
-    mut doors: Doors,
+    mut acceptor: Acceptor,
     answer: &[u8],
     control: &Arc<Control>,
     limits: &Limits,
 ) -> io::Result<()> {
-    while let Some(client) = doors.next(|| control.is_draining())? {
-        let _seat = control.seat(client.handle.clone());
+    while let Some(client) = acceptor.accept(|| control.is_draining())? {
+        let _registration = control.register(client.handle.clone());
         let client = &client.handle;
         let served = match read_head(client, control, limits) {
             Ok(true) => write_all(client, answer, control, limits).and_then(|()| {
@@ -109,7 +109,7 @@ fn write_all(client: &Handle, answer: &[u8], control: &Control, limits: &Limits)
         };
         let sent = answer.len() - unsent.len();
         let now = Now::read().instant;
-        let is_over = now >= by_when(begun, moved, sent, limits) || control.is_cut();
+        let is_over = now >= by_when(begun, moved, sent, limits) || control.is_aborting();
         if let Some(error) = error.or_else(|| is_over.then(|| ErrorKind::TimedOut.into())) {
             client.abort();
             return Err(error);

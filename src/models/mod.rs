@@ -10,32 +10,32 @@
 //! - [`coroutine`]: a coroutine for each client, in one thread
 //! - [`pool`]: a fixed number of threads
 //!
-//! `doors` lets clients in, `visit` serves one of them by blocking, `control` tells those who block
-//! that the server stops, [`shared`] is one handler for many threads.
+//! `acceptor` lets clients in, `connection_runner` serves one of them by blocking, `control` tells
+//! those who block that the server stops, [`shared`] is one handler for many threads.
 
+mod acceptor;
+mod connection_runner;
 mod control;
 pub mod coroutine;
-mod doors;
 pub mod fixed;
 pub mod pool;
 pub mod process;
 pub mod sequential;
 pub mod shared;
 pub mod thread;
-mod visit;
 
 use crate::handler::Handler;
 use crate::limits::Limits;
-use crate::reactor::listen::Listening;
+use crate::reactor::listen::BoundListener;
 use crate::signals::Policy;
+use acceptor::Acceptor;
 use control::Control;
-use doors::Doors;
 use std::io;
 use std::sync::Arc;
 
 /// The models that block in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blocking {
+pub enum BlockingModel {
     /// One client at a time.
     Sequential,
     /// A thread for each client.
@@ -46,7 +46,7 @@ pub enum Blocking {
 
 /// Blocking threads, and who lets clients in.
 pub struct Driver {
-    doors: Doors,
+    acceptor: Acceptor,
     control: Arc<Control>,
     limits: Arc<Limits>,
 }
@@ -57,22 +57,22 @@ impl Driver {
     /// # Errors
     /// The system gives no poll, no thread or no signals.
     pub fn new(
-        listening: Vec<Listening>,
+        listening: Vec<BoundListener>,
         reopen: impl Fn() + Send + 'static,
         limits: Arc<Limits>,
         policy: Policy,
     ) -> io::Result<Self> {
-        let doors = Doors::new(listening, &limits)?;
+        let acceptor = Acceptor::new(listening, &limits)?;
         let control = Arc::new(Control::default());
-        let waker = doors.waker()?;
+        let waker = acceptor.waker()?;
         let wake = move || {
             if let Err(error) = waker.wake() {
                 log::warn!("cannot wake the loop that accepts: {error}");
             }
         };
-        control.listen(&limits, policy, wake, reopen)?;
+        control.spawn_signal_thread(&limits, policy, wake, reopen)?;
         Ok(Self {
-            doors,
+            acceptor,
             control,
             limits,
         })
@@ -83,7 +83,7 @@ impl Driver {
     /// # Errors
     /// A listening socket failed in a way that cannot be mended.
     pub fn run_fixed(self, answer: &[u8]) -> io::Result<()> {
-        fixed::run(self.doors, answer, &self.control, &self.limits)
+        fixed::run(self.acceptor, answer, &self.control, &self.limits)
     }
 
     /// Serves until a signal stops it; each thread has a clone of `handler`. Somebody who was cut
@@ -91,15 +91,17 @@ impl Driver {
     ///
     /// # Errors
     /// A listening socket failed in a way that cannot be mended, or the system gives no threads.
-    pub fn run<H>(self, model: Blocking, handler: H) -> io::Result<()>
+    pub fn run<H>(self, model: BlockingModel, handler: H) -> io::Result<()>
     where
         H: Handler + Clone + Send + 'static,
     {
         let control = &self.control;
         match model {
-            Blocking::Sequential => sequential::run(self.doors, handler, control, self.limits),
-            Blocking::Thread => thread::run(self.doors, handler, control, &self.limits),
-            Blocking::Pool => pool::run(self.doors, handler, control, &self.limits),
+            BlockingModel::Sequential => {
+                sequential::run(self.acceptor, handler, control, self.limits)
+            }
+            BlockingModel::Thread => thread::run(self.acceptor, handler, control, &self.limits),
+            BlockingModel::Pool => pool::run(self.acceptor, handler, control, &self.limits),
         }
     }
 }

@@ -8,9 +8,9 @@
 //! idle timeout. So servers of this kind are given short timeouts, or a proxy that holds the idle
 //! connections for them: an event loop.
 
+use super::acceptor::Acceptor;
+use super::connection_runner::ConnectionRunner;
 use super::control::Control;
-use super::doors::Doors;
-use super::visit::Desk;
 use crate::handler::Handler;
 use crate::limits::Limits;
 use std::io;
@@ -22,24 +22,24 @@ use std::thread;
 /// # Errors
 /// A listening socket failed in a way that cannot be mended, or the system gives no threads.
 pub fn run<H: Handler + Clone + Send>(
-    doors: Doors,
+    acceptor: Acceptor,
     handler: H,
     control: &Arc<Control>,
     limits: &Arc<Limits>,
 ) -> io::Result<()> {
-    let doors = Mutex::new(doors);
+    let acceptor = Mutex::new(acceptor);
     let work = |mut handler: H| {
-        let mut desk = Desk::new(limits.clone());
+        let mut runner = ConnectionRunner::new(limits.clone());
         loop {
             let next = {
-                let mut doors = doors.lock().unwrap_or_else(PoisonError::into_inner);
-                doors.next(|| control.is_draining())?
+                let mut acceptor = acceptor.lock().unwrap_or_else(PoisonError::into_inner);
+                acceptor.accept(|| control.is_draining())?
             };
             let Some(client) = next else {
                 return Ok(());
             };
-            let _seat = control.seat(client.handle.clone());
-            desk.serve(client, &mut handler, control);
+            let _registration = control.register(client.handle.clone());
+            runner.serve(client, &mut handler, control);
         }
     };
     thread::scope(|scope| {

@@ -8,9 +8,9 @@
 //! itself; so while others wait, a response is the last of its connection, and a connection without
 //! a request ends after a second. To know that takes one more system call for each request.
 
+use super::acceptor::Acceptor;
+use super::connection_runner::ConnectionRunner;
 use super::control::Control;
-use super::doors::Doors;
-use super::visit::Desk;
 use crate::handler::Handler;
 use crate::limits::Limits;
 use std::io;
@@ -21,16 +21,16 @@ use std::sync::Arc;
 /// # Errors
 /// A listening socket failed in a way that cannot be mended.
 pub fn run<H: Handler>(
-    mut doors: Doors,
+    mut acceptor: Acceptor,
     mut handler: H,
     control: &Arc<Control>,
     limits: Arc<Limits>,
 ) -> io::Result<()> {
-    let mut desk = Desk::new(limits);
-    while let Some(client) = doors.next(|| control.is_draining())? {
-        let _seat = control.seat(client.handle.clone());
-        let others_wait = || doors.has_waiting();
-        desk.serve_beside(client, &mut handler, control, Some(&others_wait));
+    let mut runner = ConnectionRunner::new(limits);
+    while let Some(client) = acceptor.accept(|| control.is_draining())? {
+        let _registration = control.register(client.handle.clone());
+        let others_wait = || acceptor.has_pending();
+        runner.serve_beside(client, &mut handler, control, Some(&others_wait));
     }
     Ok(())
 }

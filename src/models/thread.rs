@@ -7,9 +7,9 @@
 //! Where it loses: with many connections that are mostly idle. Beyond the cap nobody is let in
 //! until somebody leaves.
 
+use super::acceptor::Acceptor;
+use super::connection_runner::ConnectionRunner;
 use super::control::Control;
-use super::doors::Doors;
-use super::visit::Desk;
 use crate::handler::Handler;
 use crate::limits::Limits;
 use std::io;
@@ -25,20 +25,20 @@ const STACK: usize = 256 * 1024;
 /// # Errors
 /// A listening socket failed in a way that cannot be mended.
 pub fn run<H: Handler + Clone + Send + 'static>(
-    mut doors: Doors,
+    mut acceptor: Acceptor,
     handler: H,
     control: &Arc<Control>,
     limits: &Arc<Limits>,
 ) -> io::Result<()> {
     loop {
         // First the place, then the state: who finds none stays in the kernel's queue.
-        control.wait_for_room(limits.connections);
-        let Some(client) = doors.next(|| control.is_draining())? else {
+        control.wait_for_capacity(limits.connections);
+        let Some(client) = acceptor.accept(|| control.is_draining())? else {
             break;
         };
-        let seat = control.seat(client.handle.clone());
+        let registration = control.register(client.handle.clone());
         // Taken by the thread, if there is one: where none can be had now, the client waits.
-        let task = Arc::new(Mutex::new(Some((client, handler.clone(), seat))));
+        let task = Arc::new(Mutex::new(Some((client, handler.clone(), registration))));
         loop {
             let (task, own, limits) = (task.clone(), control.clone(), limits.clone());
             let spawned = thread::Builder::new()
@@ -46,25 +46,26 @@ pub fn run<H: Handler + Clone + Send + 'static>(
                 .stack_size(STACK)
                 .spawn(move || {
                     let taken = task.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    if let Some((client, mut handler, seat)) = taken {
-                        Desk::new(limits).serve(client, &mut handler, &own);
-                        // The seat last: when all are empty, nobody has the handler any more.
+                    if let Some((client, mut handler, registration)) = taken {
+                        ConnectionRunner::new(limits).serve(client, &mut handler, &own);
+                        // The registration last: when all are empty, nobody has the handler any
+                        // more.
                         drop(handler);
-                        drop(seat);
+                        drop(registration);
                     }
                 });
             let Err(error) = spawned else {
                 break;
             };
-            doors.rest_after(&format!(
+            acceptor.pause_after(&format!(
                 "no thread for a client: {error} (raise: ulimit -u)"
             ));
-            if control.is_cut() {
+            if control.is_aborting() {
                 break;
             }
         }
     }
-    drop(doors);
+    drop(acceptor);
     control.wait_for_all();
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! The reactor room: what is a place to listen at called, before it is opened ([`Bind`]) and after
-//! ([`Address`])? It imports its neighbour `inherited` for one number.
+//! ([`Address`])? It imports its neighbour `socket_activation` for one number.
 
 use std::fmt;
 use std::io;
@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use socket2::Socket;
 
-use super::inherited;
+use super::socket_activation;
 
 /// The lowest number `fd:N` can have: below are standard input, output and error.
-pub const FIRST_INHERITED: u32 = inherited::FIRST;
+pub const FIRST_INHERITED: u32 = socket_activation::FIRST;
 
 /// Where to listen, fully decided: nothing is left to a default.
 #[derive(Clone, Debug, PartialEq, Eq)]

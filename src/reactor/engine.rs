@@ -3,13 +3,13 @@
 //! No sockets and no clock here: what has to be done to a socket is asked of [`Sockets`], and the
 //! time is an argument. So the simulator in tests/sim turns the very same loop.
 
-use super::listener::{Accept, Listeners, Stopped};
+use super::listener::{Accept, AcceptOutcome, Listeners};
 use super::scheduler::Scheduler;
 use crate::clock::Now;
 use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::signals::Action;
-use crate::stalls::{Outcome, Stalls};
+use crate::stalls::{PollOutcome, Stalls};
 use crate::transport::Transport;
 use crate::warnings::Limited;
 use std::io;
@@ -85,16 +85,16 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
     }
 
     /// How many doors are open.
-    pub fn doors(&self) -> usize {
+    pub fn listener_count(&self) -> usize {
         self.listeners.len()
     }
 
     /// How long nothing is due.
-    pub fn rest(&self, now: Now) -> Option<Duration> {
+    pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         let until = |at: Instant| at.saturating_duration_since(now.instant);
         [
-            self.scheduler.rest(now),
-            self.listeners.rest(now),
+            self.scheduler.poll_timeout(now),
+            self.listeners.poll_timeout(now),
             self.accept_until.map(until),
             self.stop_at.map(until),
             self.handler_due.map(until),
@@ -108,24 +108,24 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
     pub fn begin_poll(&mut self, now: Now) -> Option<Duration> {
         let stall = self.stalls.worked(now.instant);
         self.scheduler.stalled(stall);
-        self.rest(now)
+        self.poll_timeout(now)
     }
 
     /// The poll came back, which was to take `timeout` at most.
-    pub fn end_poll(&mut self, now: Now, timeout: Option<Duration>, outcome: Outcome) {
+    pub fn end_poll(&mut self, now: Now, timeout: Option<Duration>, outcome: PollOutcome) {
         let stall = self.stalls.polled(now.instant, timeout, outcome);
         self.scheduler.stalled(stall);
     }
 
     /// An event came for the connection with this key. Returns its transport, which may want to
     /// look at the event; `None` for one that is gone.
-    pub fn note(&mut self, key: usize) -> Option<&mut T> {
-        self.scheduler.note(key)
+    pub fn mark_ready(&mut self, key: usize) -> Option<&mut T> {
+        self.scheduler.mark_ready(key)
     }
 
     /// An event came for the listening socket with this index.
-    pub fn note_door(&mut self, index: usize) {
-        self.listeners.note(index);
+    pub fn mark_listener_ready(&mut self, index: usize) {
+        self.listeners.mark_ready(index);
     }
 
     /// One turn, after the events were noted: accept a few, let everybody who can move run once,
@@ -133,20 +133,24 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
     ///
     /// # Errors
     /// A listening socket failed in a way that cannot be mended.
-    pub fn turn(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<Flow> {
+    pub fn run_iteration(
+        &mut self,
+        now: Now,
+        sockets: &mut impl Sockets<A, T>,
+    ) -> io::Result<Flow> {
         self.accept(now, sockets)?;
         if self.accept_until.is_some_and(|until| until <= now.instant) {
-            self.close_doors(now, sockets);
+            self.stop_accepting(now, sockets);
         }
         let is_overdue = self.stop_at.is_some_and(|stop_at| stop_at <= now.instant);
         if is_overdue {
-            self.scheduler.look_at_all();
+            self.scheduler.recheck_all();
         }
-        self.scheduler.turn(&mut self.handler, now);
+        self.scheduler.run(&mut self.handler, now);
         self.scheduler
             .register(|transport, key| sockets.register(transport, key));
         if is_overdue {
-            self.cut();
+            self.abort_remaining();
         }
         self.reap(now, sockets);
         self.handler_due = self.handler.end_iteration(now);
@@ -157,23 +161,28 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
     }
 
     /// A signal came. Breaks when the server has stopped at once.
-    pub fn obey(&mut self, action: Action, now: Now, sockets: &mut impl Sockets<A, T>) -> Flow {
+    pub fn handle_signal(
+        &mut self,
+        action: Action,
+        now: Now,
+        sockets: &mut impl Sockets<A, T>,
+    ) -> Flow {
         match action {
             Action::ReopenLogs => self.handler.reopen_logs(),
             Action::Stop if self.stop_at.is_some() => {
                 log::warn!("stopping at once");
                 // Aborted, so that no peer takes what it got for the whole; and logged.
-                self.scheduler.cut();
+                self.scheduler.abort_all();
                 self.reap(now, sockets);
                 return Flow::Break(());
             }
             Action::Stop => {
                 self.stop_at = Some(now.instant + self.limits.grace);
                 log::info!("stopping; connections open: {}", self.scheduler.len());
-                if self.listeners.undefer() {
+                if self.listeners.stop_deferring() {
                     self.accept_until = Some(now.instant + self.limits.defer_accept_timeout);
                 } else {
-                    self.close_doors(now, sockets);
+                    self.stop_accepting(now, sockets);
                 }
                 self.scheduler.drain();
             }
@@ -194,26 +203,26 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
             // Whoever is let in now is the last: descriptors are the only limit.
             Some(_) => usize::MAX,
         };
-        let stopped = listeners.accept(room, limits, now, |stream| {
+        let outcome = listeners.accept(room, limits, now, |stream| {
             let (transport, peer) = sockets.welcome(stream);
             scheduler.admit(transport, handler.on_connect(peer), now);
         });
-        match stopped {
-            Stopped::Done => {}
-            Stopped::Broken(error) => return Err(error),
-            Stopped::Full => {
+        match outcome {
+            AcceptOutcome::Done => {}
+            AcceptOutcome::Broken(error) => return Err(error),
+            AcceptOutcome::Full => {
                 REFUSED.warn(format_args!(
                     "the limit of connections is reached (--max-connections)"
                 ));
-                self.make_room(now);
+                self.evict_or_pause(now);
             }
-            Stopped::Exhausted(error) => {
+            AcceptOutcome::Exhausted(error) => {
                 REFUSED.warn(format_args!(
                     "cannot accept for now: {error} (raise: ulimit -n)"
                 ));
-                self.make_room(now);
+                self.evict_or_pause(now);
             }
-            Stopped::Failing(error) => {
+            AcceptOutcome::Failing(error) => {
                 REFUSED.warn(format_args!("accepting fails: {error}"));
                 self.listeners.pause(now.instant + self.limits.accept_pause);
             }
@@ -224,7 +233,7 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
     /// Somebody waits at the door and there is no place: an idle connection makes room, or
     /// accepting pauses. Whatever ends meanwhile resumes it. (While the server stops, idle
     /// connections are about to close anyway.)
-    fn make_room(&mut self, now: Now) {
+    fn evict_or_pause(&mut self, now: Now) {
         let is_stopping = self.stop_at.is_some();
         if is_stopping || self.scheduler.evict(&mut self.handler, now) == 0 {
             self.listeners.pause(now.instant + self.limits.accept_pause);
@@ -243,15 +252,15 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
 
     /// Takes in everybody who is waiting already, for closing the socket would reset them, and
     /// closes it.
-    fn close_doors(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) {
+    fn stop_accepting(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) {
         self.accept_until = None;
         let queue = self.limits.backlog.unsigned_abs() as usize;
         let most = 1 + self.listeners.len() * queue / self.limits.accepts_per_iteration;
         self.listeners.resume();
         // Not every event needs to have been told by now.
-        self.listeners.look_again();
+        self.listeners.mark_all_ready();
         for _ in 0..most {
-            let is_waiting = self.listeners.rest(now) == Some(Duration::ZERO);
+            let is_waiting = self.listeners.poll_timeout(now) == Some(Duration::ZERO);
             if !is_waiting || self.accept(now, sockets).is_err() {
                 break;
             }
@@ -259,8 +268,8 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
         sockets.close(self.listeners.close());
     }
 
-    fn cut(&mut self) {
-        let count = self.scheduler.cut();
+    fn abort_remaining(&mut self) {
+        let count = self.scheduler.abort_all();
         if count > 0 {
             log::warn!("the grace period is over; connections cut: {count}");
         }

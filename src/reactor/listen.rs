@@ -1,6 +1,6 @@
 //! The reactor room, before the loop starts: how does "127.0.0.1:7890" become a socket that
 //! listens? It imports its neighbours `address`,
-//! `inherited` and `socket_file`, and nothing else of ours.
+//! `socket_activation` and `socket_file`, and nothing else of ours.
 //!
 //! Every socket made here is non-blocking and close-on-exec. SO_REUSEADDR is set, so that a restart
 //! does not wait for the old connections in TIME_WAIT; SO_REUSEPORT never is, for with it a second
@@ -20,26 +20,26 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::address::{self, Address, Bind, Host};
-use super::deferral;
-use super::inherited::{self, Refusal};
+use super::defer_accept;
+use super::socket_activation::{self, AdoptError};
 pub use super::socket_file::SocketFile;
-use super::socket_file::{self, Occupant};
+use super::socket_file::{self, SocketPath};
 
 /// A socket that listens, ready to be registered.
 #[derive(Debug)]
-pub struct Listening {
+pub struct BoundListener {
     /// The file of a unix socket we made: removed when this is dropped, which (fields are dropped
     /// in order) is before the socket is closed.
     pub file: Option<SocketFile>,
     /// What connections are accepted from.
-    pub socket: Acceptor,
+    pub socket: ListenerSocket,
     /// Where it listens; the port is the real one, also when 0 was asked for.
     pub address: Address,
 }
 
 /// The two kinds of listening sockets mio has.
 #[derive(Debug)]
-pub enum Acceptor {
+pub enum ListenerSocket {
     /// IPv4 and IPv6.
     Tcp(mio::net::TcpListener, Kind),
     /// A unix stream socket.
@@ -58,7 +58,7 @@ pub enum Kind {
     Other,
 }
 
-impl AsFd for Acceptor {
+impl AsFd for ListenerSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(listener, _) => listener.as_fd(),
@@ -67,7 +67,7 @@ impl AsFd for Acceptor {
     }
 }
 
-impl Source for Acceptor {
+impl Source for ListenerSocket {
     fn register(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         match self {
             Self::Tcp(listener, _) => listener.register(poll, token, interest),
@@ -92,7 +92,7 @@ impl Source for Acceptor {
 
 /// Where connections wait until they are accepted.
 #[derive(Clone, Copy, Debug)]
-pub struct Queue {
+pub struct ListenOptions {
     /// How many the kernel may hold for one socket (listen(2)).
     pub backlog: i32,
     /// Whether TCP connections are held back until they have something to read, or a second is
@@ -104,14 +104,14 @@ pub struct Queue {
 /// ends it, and those already opened are closed again.
 ///
 /// An inherited socket keeps the queue that its maker chose.
-pub fn open(binds: &[Bind], queue: Queue) -> Result<Vec<Listening>, ListenError> {
-    warn_of_a_short_queue(queue.backlog);
+pub fn open(binds: &[Bind], options: ListenOptions) -> Result<Vec<BoundListener>, ListenError> {
+    warn_of_a_short_queue(options.backlog);
     let mut listening = Vec::new();
     for bind in binds {
         let opened = match bind {
             Bind::Tcp { host, port } => resolve(host, *port)
-                .and_then(|addresses| listen_on_all(addresses, shares_port(binds, *port), queue)),
-            Bind::Unix(path) => listen_at(path, queue.backlog).map(|one| vec![one]),
+                .and_then(|addresses| listen_on_all(addresses, shares_port(binds, *port), options)),
+            Bind::Unix(path) => listen_at(path, options.backlog).map(|one| vec![one]),
             Bind::Inherited(number) => take_over(*number).map(|one| vec![one]),
         };
         listening.extend(opened.map_err(|problem| ListenError {
@@ -150,12 +150,12 @@ fn shares_port(binds: &[Bind], port: u16) -> bool {
 fn listen_on_all(
     addresses: Vec<SocketAddr>,
     only_v6: bool,
-    queue: Queue,
-) -> Result<Vec<Listening>, Problem> {
+    options: ListenOptions,
+) -> Result<Vec<BoundListener>, Problem> {
     let mut opened = Vec::new();
     let mut absent = None;
     for address in addresses {
-        match listen_on(address, only_v6, queue) {
+        match listen_on(address, only_v6, options) {
             Ok(one) => opened.push(one),
             Err(error) if is_absent(&error) => absent = Some(error),
             Err(error) => return Err(error.into()),
@@ -227,7 +227,11 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-fn listen_on(address: SocketAddr, only_v6: bool, queue: Queue) -> io::Result<Listening> {
+fn listen_on(
+    address: SocketAddr,
+    only_v6: bool,
+    options: ListenOptions,
+) -> io::Result<BoundListener> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
@@ -242,27 +246,27 @@ fn listen_on(address: SocketAddr, only_v6: bool, queue: Queue) -> io::Result<Lis
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     let mut kind = Kind::Plain;
-    if queue.deferred {
-        match deferral::defer(&socket) {
+    if options.deferred {
+        match defer_accept::defer(&socket) {
             Ok(()) => kind = Kind::Deferred,
             Err(error) => log::debug!("{address}: connections come before their requests: {error}"),
         }
     }
-    socket.listen(queue.backlog)?;
+    socket.listen(options.backlog)?;
     socket.set_nonblocking(true)?;
-    Listening::new(socket, None, kind)
+    BoundListener::new(socket, None, kind)
 }
 
-fn listen_at(path: &Path, backlog: i32) -> Result<Listening, Problem> {
+fn listen_at(path: &Path, backlog: i32) -> Result<BoundListener, Problem> {
     let address = SockAddr::unix(path)?;
-    match socket_file::occupant(path, &address)? {
-        Occupant::Nobody => {}
-        Occupant::Stale => {
+    match socket_file::inspect(path, &address)? {
+        SocketPath::Free => {}
+        SocketPath::Stale => {
             log::info!("{}: nobody listens there any more", path.display());
             fs::remove_file(path)?;
         }
-        Occupant::Live => return Err(Problem::InUse),
-        Occupant::File => return Err(Problem::NotASocket),
+        SocketPath::InUse => return Err(Problem::InUse),
+        SocketPath::NotASocket => return Err(Problem::NotASocket),
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&address)?;
@@ -270,20 +274,20 @@ fn listen_at(path: &Path, backlog: i32) -> Result<Listening, Problem> {
     let file = SocketFile::new(path)?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
-    Ok(Listening::new(socket, Some(file), Kind::Plain)?)
+    Ok(BoundListener::new(socket, Some(file), Kind::Plain)?)
 }
 
-fn take_over(number: u32) -> Result<Listening, Problem> {
-    let socket = inherited::adopt(number).map_err(Problem::Inherited)?;
+fn take_over(number: u32) -> Result<BoundListener, Problem> {
+    let socket = socket_activation::adopt(number).map_err(Problem::Inherited)?;
     // Its file, if it has one, belongs to whoever made it.
-    let kind = match inherited::is_tcp_alone(&socket)? {
+    let kind = match socket_activation::is_tcp_alone(&socket)? {
         true => Kind::Plain,
         false => Kind::Other,
     };
-    Ok(Listening::new(socket, None, kind)?)
+    Ok(BoundListener::new(socket, None, kind)?)
 }
 
-impl Listening {
+impl BoundListener {
     fn new(socket: Socket, file: Option<SocketFile>, kind: Kind) -> io::Result<Self> {
         let address = Address::of(&socket)?;
         if matches!(address, Address::Tcp { .. }) {
@@ -294,10 +298,10 @@ impl Listening {
         let descriptor = OwnedFd::from(socket);
         let socket = match address {
             Address::Tcp { .. } => {
-                Acceptor::Tcp(mio::net::TcpListener::from_std(descriptor.into()), kind)
+                ListenerSocket::Tcp(mio::net::TcpListener::from_std(descriptor.into()), kind)
             }
             Address::Unix(_) | Address::Unnamed => {
-                Acceptor::Unix(mio::net::UnixListener::from_std(descriptor.into()))
+                ListenerSocket::Unix(mio::net::UnixListener::from_std(descriptor.into()))
             }
         };
         Ok(Self {
@@ -333,7 +337,7 @@ pub enum Problem {
     /// There is a file at this path, and it is not a socket. It is never removed.
     NotASocket,
     /// The descriptor is not one to listen on.
-    Inherited(Refusal),
+    Inherited(AdoptError),
 }
 
 impl From<io::Error> for Problem {
@@ -434,7 +438,7 @@ mod tests {
 
     use rustix::io::FdFlags;
 
-    const QUEUE: Queue = Queue {
+    const OPTIONS: ListenOptions = ListenOptions {
         backlog: 16,
         deferred: false,
     };
@@ -446,20 +450,20 @@ mod tests {
         Bind::Tcp { host, port }
     }
 
-    fn open_one(bind: Bind) -> Result<Listening, String> {
-        let mut all = open(&[bind], QUEUE).map_err(|error| error.to_string())?;
+    fn open_one(bind: Bind) -> Result<BoundListener, String> {
+        let mut all = open(&[bind], OPTIONS).map_err(|error| error.to_string())?;
         assert_eq!(all.len(), 1);
         Ok(all.remove(0))
     }
 
-    fn local(listening: &Listening) -> SocketAddr {
+    fn local(listening: &BoundListener) -> SocketAddr {
         match listening.address {
             Address::Tcp { local, .. } => local,
             _ => panic!("{:?} is not TCP", listening.address),
         }
     }
 
-    fn descriptor(listening: &Listening) -> BorrowedFd<'_> {
+    fn descriptor(listening: &BoundListener) -> BorrowedFd<'_> {
         listening.socket.as_fd()
     }
 
@@ -469,7 +473,7 @@ mod tests {
 
     #[test]
     fn port_zero_is_any_free_port_and_each_bind_gets_its_own() {
-        let both = open(&[tcp("127.0.0.1", 0), tcp("127.0.0.2", 0)], QUEUE).unwrap();
+        let both = open(&[tcp("127.0.0.1", 0), tcp("127.0.0.2", 0)], OPTIONS).unwrap();
         let addresses: Vec<_> = both.iter().map(local).collect();
         assert_eq!(addresses[0].ip(), Ipv4Addr::new(127, 0, 0, 1));
         assert_eq!(addresses[1].ip(), Ipv4Addr::new(127, 0, 0, 2));
@@ -483,7 +487,7 @@ mod tests {
     fn sockets_are_non_blocking_and_close_on_exec_and_never_shared() {
         let directory = tempfile::tempdir().unwrap();
         let binds = [tcp("127.0.0.1", 0), Bind::Unix(directory.path().join("s"))];
-        for listening in open(&binds, QUEUE).unwrap() {
+        for listening in open(&binds, OPTIONS).unwrap() {
             let fd = descriptor(&listening);
             let flags = rustix::fs::fcntl_getfl(fd).unwrap();
             assert!(flags.contains(rustix::fs::OFlags::NONBLOCK));
@@ -514,7 +518,7 @@ mod tests {
         let first = open_one(tcp("127.0.0.1", 0)).unwrap();
         let address = local(&first);
         let mut client = TcpStream::connect(address).unwrap();
-        let Acceptor::Tcp(listener, _) = &first.socket else {
+        let ListenerSocket::Tcp(listener, _) = &first.socket else {
             panic!("{first:?}");
         };
         // We close first, so the connection ends in TIME_WAIT on our side.
@@ -533,7 +537,7 @@ mod tests {
             }
             let listening = open_one(tcp(host, 0)).unwrap();
             let _client = TcpStream::connect(local(&listening)).unwrap();
-            let Acceptor::Tcp(listener, _) = &listening.socket else {
+            let ListenerSocket::Tcp(listener, _) = &listening.socket else {
                 panic!("{listening:?}");
             };
             let (accepted, _) = listener.accept().unwrap();
@@ -588,7 +592,7 @@ mod tests {
 
     #[test]
     fn a_name_means_its_addresses_and_an_unknown_one_is_explained() {
-        let all = open(&[tcp("localhost", 0)], QUEUE).unwrap();
+        let all = open(&[tcp("localhost", 0)], OPTIONS).unwrap();
         assert!(!all.is_empty());
         for listening in &all {
             assert!(local(listening).ip().is_loopback());
@@ -607,11 +611,11 @@ mod tests {
         // RFC 5737: never an address of anybody.
         let absent = SocketAddr::from(([192, 0, 2, 1], 0));
         let present = SocketAddr::from(([127, 0, 0, 1], 0));
-        let all = listen_on_all(vec![absent, present, absent], false, QUEUE).unwrap();
+        let all = listen_on_all(vec![absent, present, absent], false, OPTIONS).unwrap();
         assert_eq!(all.len(), 1);
         assert_eq!(local(&all[0]).ip(), present.ip());
-        assert!(listen_on_all(vec![absent], false, QUEUE).is_err());
-        assert!(listen_on_all(vec![], false, QUEUE).is_err());
+        assert!(listen_on_all(vec![absent], false, OPTIONS).is_err());
+        assert!(listen_on_all(vec![], false, OPTIONS).is_err());
     }
 
     #[test]
@@ -639,10 +643,10 @@ mod tests {
         let port = local(&open_one(tcp("0.0.0.0", 0)).unwrap()).port();
         for binds in [["0.0.0.0", "::"], ["::", "0.0.0.0"], ["127.0.0.1", "::"]] {
             let binds = binds.map(|host| tcp(host, port));
-            let all = open(&binds, QUEUE).unwrap();
+            let all = open(&binds, OPTIONS).unwrap();
             assert_eq!(all.len(), 2, "{binds:?}");
         }
-        let any_port = open(&[tcp("0.0.0.0", 0), tcp("::", 0)], QUEUE).unwrap();
+        let any_port = open(&[tcp("0.0.0.0", 0), tcp("::", 0)], OPTIONS).unwrap();
         assert!(
             matches!(any_port[1].address, Address::Tcp { dual_stack, .. } if dual_stack),
             "two free ports do not collide"
@@ -694,9 +698,9 @@ mod tests {
     fn a_live_server_with_a_full_queue_is_live() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
-        let short = Queue {
+        let short = ListenOptions {
             backlog: 0,
-            ..QUEUE
+            ..OPTIONS
         };
         let _full = open(&[Bind::Unix(path.clone())], short).unwrap();
         let _waiting = UnixStream::connect(&path).unwrap();
@@ -752,7 +756,11 @@ mod tests {
     fn a_failure_closes_what_was_opened_before_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
-        open(&[Bind::Unix(path.clone()), Bind::Inherited(987_654)], QUEUE).unwrap_err();
+        open(
+            &[Bind::Unix(path.clone()), Bind::Inherited(987_654)],
+            OPTIONS,
+        )
+        .unwrap_err();
         assert!(!path.exists());
     }
 
@@ -767,15 +775,15 @@ mod tests {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = tcp.local_addr().unwrap();
         let unix = UnixListener::bind(&path).unwrap();
-        let all = open(&[pass(tcp.into()), pass(unix.into())], QUEUE).unwrap();
+        let all = open(&[pass(tcp.into()), pass(unix.into())], OPTIONS).unwrap();
         let addresses: Vec<_> = all.iter().map(|one| one.address.clone()).collect();
         let tcp = Address::Tcp {
             local,
             dual_stack: false,
         };
         assert_eq!(addresses, [tcp, Address::Unix(path.clone())]);
-        assert!(matches!(all[0].socket, Acceptor::Tcp(_, Kind::Plain)));
-        assert!(matches!(all[1].socket, Acceptor::Unix(_)));
+        assert!(matches!(all[0].socket, ListenerSocket::Tcp(_, Kind::Plain)));
+        assert!(matches!(all[1].socket, ListenerSocket::Unix(_)));
         drop(all);
         assert!(path.exists(), "its maker removes it");
         assert_eq!(

@@ -18,12 +18,12 @@ pub trait Accept {
     /// Takes the next waiting connection (accept(2)); never blocks.
     ///
     /// # Errors
-    /// `WouldBlock` when nobody waits; see [`verdict`] for the others.
+    /// `WouldBlock` when nobody waits; see [`classify`] for the others.
     fn accept(&mut self) -> io::Result<Self::Stream>;
 
     /// The server is stopping: connections that the kernel holds back until their first bytes
     /// arrive are to come without. Returns whether there may be any.
-    fn undefer(&mut self) -> bool {
+    fn stop_deferring(&mut self) -> bool {
         false
     }
 }
@@ -31,18 +31,18 @@ pub trait Accept {
 /// The listening sockets of one loop.
 #[derive(Debug)]
 pub struct Listeners<A: Accept> {
-    doors: Vec<Door<A>>,
+    listeners: Vec<Listener<A>>,
     /// Where accepting goes on.
     next: usize,
     /// Accepted when there was no room. Only accept(2) can tell whether anybody waits, and no idle
     /// connection is to be closed for nobody.
-    held: Option<A::Stream>,
+    pending: Option<A::Stream>,
     /// Until when nothing is accepted, because there was nothing to accept it with.
     pause: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Door<A> {
+struct Listener<A> {
     acceptor: A,
     /// Somebody may be waiting: accept(2) has not said otherwise since the last event.
     is_ready: bool,
@@ -50,7 +50,7 @@ struct Door<A> {
 
 /// Why accepting stopped.
 #[derive(Debug)]
-pub enum Stopped {
+pub enum AcceptOutcome {
     /// Nobody waits, the turn's share is done, or accepting is paused.
     Done,
     /// The limit of connections is reached, and somebody waits.
@@ -65,83 +65,85 @@ pub enum Stopped {
 
 /// What an error of accept(2) calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AcceptFailure {
     /// Nobody waits: stop until the next event.
-    Stop,
+    NoneWaiting,
     /// This connection was lost while it waited: take the next one.
-    Next,
+    ConnectionLost,
     /// No descriptor or memory: make room or pause.
-    Pause,
+    NoResources,
     /// Not a listening socket any more.
     Fatal,
 }
 
 /// The action for every error that accept(2) documents. An unknown one costs one connection,
 /// not the server, as Linux passes on whatever errors the network had for it.
-pub fn verdict(error: &io::Error) -> Verdict {
+pub fn classify(error: &io::Error) -> AcceptFailure {
     match Errno::from_io_error(error) {
-        Some(Errno::AGAIN) => Verdict::Stop,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Verdict::Pause,
+        Some(Errno::AGAIN) => AcceptFailure::NoneWaiting,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+            AcceptFailure::NoResources
+        }
         // Not EOPNOTSUPP, which Linux also passes on from the network for one connection.
-        Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT) => Verdict::Fatal,
-        None if error.kind() == io::ErrorKind::WouldBlock => Verdict::Stop,
-        _ => Verdict::Next,
+        Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT) => AcceptFailure::Fatal,
+        None if error.kind() == io::ErrorKind::WouldBlock => AcceptFailure::NoneWaiting,
+        _ => AcceptFailure::ConnectionLost,
     }
 }
 
 impl<A: Accept> Listeners<A> {
     /// All of `acceptors`, each assumed to have somebody waiting.
     pub fn new(acceptors: impl IntoIterator<Item = A>) -> Self {
-        let doors = acceptors
+        let listeners = acceptors
             .into_iter()
-            .map(|acceptor| Door {
+            .map(|acceptor| Listener {
                 acceptor,
                 is_ready: true,
             })
             .collect();
         Self {
-            doors,
+            listeners,
             next: 0,
-            held: None,
+            pending: None,
             pause: None,
         }
     }
 
-    /// How many doors are open.
+    /// How many listeners are open.
     pub fn len(&self) -> usize {
-        self.doors.len()
+        self.listeners.len()
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.doors.is_empty()
+        self.listeners.is_empty()
     }
 
     /// Gives the sockets back, to be closed. Nothing is accepted any more.
     pub fn close(&mut self) -> impl Iterator<Item = A> {
-        self.doors.drain(..).map(|door| door.acceptor)
+        self.listeners.drain(..).map(|listener| listener.acceptor)
     }
 
     /// Whether connections wait is to be asked of accept(2) once more, whatever events have told.
-    pub fn look_again(&mut self) {
-        for door in &mut self.doors {
-            door.is_ready = true;
+    pub fn mark_all_ready(&mut self) {
+        for listener in &mut self.listeners {
+            listener.is_ready = true;
         }
     }
 
-    /// The server is stopping: see [`Accept::undefer`].
-    pub fn undefer(&mut self) -> bool {
+    /// The server is stopping: see [`Accept::stop_deferring`].
+    pub fn stop_deferring(&mut self) -> bool {
         let mut is_any_held_back = false;
-        for door in &mut self.doors {
-            is_any_held_back |= door.acceptor.undefer();
+        for listener in &mut self.listeners {
+            is_any_held_back |= listener.acceptor.stop_deferring();
         }
         is_any_held_back
     }
 
     /// An event came for the listening socket with this index.
-    pub fn note(&mut self, index: usize) {
-        if let Some(door) = self.doors.get_mut(index) {
-            door.is_ready = true;
+    pub fn mark_ready(&mut self, index: usize) {
+        if let Some(listener) = self.listeners.get_mut(index) {
+            listener.is_ready = true;
         }
     }
 
@@ -154,37 +156,38 @@ impl<A: Accept> Listeners<A> {
         limits: &Limits,
         now: Now,
         mut admit: impl FnMut(A::Stream),
-    ) -> Stopped {
+    ) -> AcceptOutcome {
         if self.pause.is_some_and(|until| now.instant < until) {
-            return Stopped::Done;
+            return AcceptOutcome::Done;
         }
         self.pause = None;
         let mut share = limits.accepts_per_iteration;
         let mut losses = 0;
         let mut room = room;
-        if let Some(stream) = self.held.take_if(|_| room > 0) {
+        if let Some(stream) = self.pending.take_if(|_| room > 0) {
             admit(stream);
             room -= 1;
         }
-        if self.held.is_some() {
-            return Stopped::Full;
+        if self.pending.is_some() {
+            return AcceptOutcome::Full;
         }
         // How many in a row had nothing.
         let mut quiet = 0;
-        while quiet < self.doors.len() && share > 0 {
-            let index = self.next % self.doors.len();
+        while quiet < self.listeners.len() && share > 0 {
+            let index = self.next % self.listeners.len();
             self.next = index + 1;
-            let Some(door) = self.doors.get_mut(index).filter(|door| door.is_ready) else {
+            let next = self.listeners.get_mut(index);
+            let Some(listener) = next.filter(|listener| listener.is_ready) else {
                 quiet += 1;
                 continue;
             };
             quiet = 0;
             share -= 1;
-            let error = match door.acceptor.accept() {
+            let error = match listener.acceptor.accept() {
                 Ok(stream) => {
                     if room == 0 {
-                        self.held = Some(stream);
-                        return Stopped::Full;
+                        self.pending = Some(stream);
+                        return AcceptOutcome::Full;
                     }
                     admit(stream);
                     room -= 1;
@@ -192,20 +195,20 @@ impl<A: Accept> Listeners<A> {
                 }
                 Err(error) => error,
             };
-            match verdict(&error) {
-                Verdict::Stop => door.is_ready = false,
-                Verdict::Next => {
+            match classify(&error) {
+                AcceptFailure::NoneWaiting => listener.is_ready = false,
+                AcceptFailure::ConnectionLost => {
                     log::debug!("accept: {error}");
                     losses += 1;
                     if losses == limits.accepts_per_iteration {
-                        return Stopped::Failing(error);
+                        return AcceptOutcome::Failing(error);
                     }
                 }
-                Verdict::Pause => return Stopped::Exhausted(error),
-                Verdict::Fatal => return Stopped::Broken(error),
+                AcceptFailure::NoResources => return AcceptOutcome::Exhausted(error),
+                AcceptFailure::Fatal => return AcceptOutcome::Broken(error),
             }
         }
-        Stopped::Done
+        AcceptOutcome::Done
     }
 
     /// Nothing is accepted before `until`, unless [`Listeners::resume`] comes first.
@@ -220,8 +223,8 @@ impl<A: Accept> Listeners<A> {
 
     /// How long accepting can wait unless an event comes: not at all while somebody may be
     /// waiting, else for ever.
-    pub fn rest(&self, now: Now) -> Option<Duration> {
-        if self.held.is_none() && !self.doors.iter().any(|door| door.is_ready) {
+    pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
+        if self.pending.is_none() && !self.listeners.iter().any(|listener| listener.is_ready) {
             return None;
         }
         let until = self.pause.unwrap_or(now.instant);

@@ -8,22 +8,22 @@
 //! Only what touches mio stands in this file; the turn itself is the [`engine`]'s.
 
 pub mod address;
-mod deferral;
+mod defer_accept;
 pub mod engine;
-mod inherited;
 pub mod listen;
 pub mod listener;
 pub mod scheduler;
+mod socket_activation;
 mod socket_file;
 
 use crate::clock::Now;
 use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::signals::{Policy, SignalSource};
-use crate::stalls::Outcome;
+use crate::stalls::PollOutcome;
 use crate::transport::{Socket, Stream};
 use engine::{Engine, Flow, Sockets};
-use listen::{Acceptor, Kind, Listening};
+use listen::{BoundListener, Kind, ListenerSocket};
 use listener::Accept;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
@@ -41,7 +41,7 @@ pub struct Reactor<H: Handler> {
     polled: Polled,
     signals: SignalSource,
     policy: Policy,
-    engine: Engine<Acceptor, Socket, H>,
+    engine: Engine<ListenerSocket, Socket, H>,
     limits: Arc<Limits>,
 }
 
@@ -59,7 +59,7 @@ impl<H: Handler> Reactor<H> {
     /// # Errors
     /// Those of epoll_create(2) or kqueue(2), and of registering with them.
     pub fn new(
-        listening: Vec<Listening>,
+        listening: Vec<BoundListener>,
         handler: H,
         limits: Arc<Limits>,
         policy: Policy,
@@ -69,7 +69,7 @@ impl<H: Handler> Reactor<H> {
         let mut acceptors = Vec::new();
         let mut socket_files = Vec::new();
         for (index, one) in listening.into_iter().enumerate() {
-            let Listening {
+            let BoundListener {
                 file, mut socket, ..
             } = one;
             poll.registry()
@@ -96,11 +96,11 @@ impl<H: Handler> Reactor<H> {
             // Sleep. The time is read again: a turn takes time, and no deadline may be late.
             let timeout = self.engine.begin_poll(Now::read());
             let outcome = match self.polled.poll.poll(&mut events, timeout) {
-                Ok(()) if events.is_empty() => Outcome::Nothing,
-                Ok(()) => Outcome::Events,
+                Ok(()) if events.is_empty() => PollOutcome::Nothing,
+                Ok(()) => PollOutcome::Events,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     events.clear();
-                    Outcome::Interrupted
+                    PollOutcome::Interrupted
                 }
                 Err(error) => return Err(error),
             };
@@ -109,13 +109,13 @@ impl<H: Handler> Reactor<H> {
             // Note.
             let mut has_signal = false;
             for event in &events {
-                has_signal |= self.note(event);
+                has_signal |= self.dispatch(event);
             }
-            if has_signal && self.obey_signals(now).is_break() {
+            if has_signal && self.handle_signals(now).is_break() {
                 break;
             }
             // Accept, run, reap.
-            if self.engine.turn(now, &mut self.polled)?.is_break() {
+            if self.engine.run_iteration(now, &mut self.polled)?.is_break() {
                 break;
             }
         }
@@ -123,25 +123,25 @@ impl<H: Handler> Reactor<H> {
     }
 
     /// Remembers what an event is about; says whether it is about signals.
-    fn note(&mut self, event: &Event) -> bool {
+    fn dispatch(&mut self, event: &Event) -> bool {
         let token = event.token();
         if token == SIGNALS {
             return true;
         }
         let from_last = SIGNALS.0 - token.0;
-        if from_last <= self.engine.doors() {
-            self.engine.note_door(from_last - 1);
-        } else if let Some(socket) = self.engine.note(token.0) {
-            socket.note(event);
+        if from_last <= self.engine.listener_count() {
+            self.engine.mark_listener_ready(from_last - 1);
+        } else if let Some(socket) = self.engine.mark_ready(token.0) {
+            socket.on_event(event);
         }
         false
     }
 
     /// Does what the signals ask that have come.
-    fn obey_signals(&mut self, now: Now) -> Flow {
+    fn handle_signals(&mut self, now: Now) -> Flow {
         for signal in self.signals.take(self.polled.poll.registry()) {
             let action = self.policy.receive(signal);
-            self.engine.obey(action, now, &mut self.polled)?;
+            self.engine.handle_signal(action, now, &mut self.polled)?;
         }
         Flow::Continue(())
     }
@@ -151,7 +151,7 @@ fn token_of(index: usize) -> Token {
     Token(SIGNALS.0 - 1 - index)
 }
 
-impl Sockets<Acceptor, Socket> for Polled {
+impl Sockets<ListenerSocket, Socket> for Polled {
     fn welcome(&mut self, (stream, peer): (Stream, Option<IpAddr>)) -> (Socket, Option<IpAddr>) {
         (Socket::new(stream), peer)
     }
@@ -165,7 +165,7 @@ impl Sockets<Acceptor, Socket> for Polled {
         socket.close(self.poll.registry());
     }
 
-    fn close(&mut self, acceptors: impl Iterator<Item = Acceptor>) {
+    fn close(&mut self, acceptors: impl Iterator<Item = ListenerSocket>) {
         self.socket_files.clear();
         for mut acceptor in acceptors {
             let _ = self.poll.registry().deregister(&mut acceptor);
@@ -173,7 +173,7 @@ impl Sockets<Acceptor, Socket> for Polled {
     }
 }
 
-impl Accept for Acceptor {
+impl Accept for ListenerSocket {
     type Stream = (Stream, Option<IpAddr>);
 
     fn accept(&mut self) -> io::Result<Self::Stream> {
@@ -190,9 +190,9 @@ impl Accept for Acceptor {
         })
     }
 
-    fn undefer(&mut self) -> bool {
+    fn stop_deferring(&mut self) -> bool {
         match self {
-            Self::Tcp(listener, Kind::Deferred) => deferral::undefer(listener),
+            Self::Tcp(listener, Kind::Deferred) => defer_accept::stop_deferring(listener),
             _ => false,
         }
     }

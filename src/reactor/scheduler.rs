@@ -141,7 +141,7 @@ impl<T: Transport, S> Scheduler<T, S> {
     /// An event came for `key`: its slot will run in the coming turn. Which direction is ready
     /// does not matter; the connection tries what it needs. Returns the transport, which may
     /// want to look at the event; `None` for a slot that is gone.
-    pub fn note(&mut self, key: usize) -> Option<&mut T> {
+    pub fn mark_ready(&mut self, key: usize) -> Option<&mut T> {
         self.enqueue(key);
         self.slots
             .get_mut(key)
@@ -150,17 +150,17 @@ impl<T: Transport, S> Scheduler<T, S> {
 
     /// Serves each client that is runnable now, once, within its budget; then judges the deadlines
     /// that have passed.
-    pub fn turn<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) {
+    pub fn run<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) {
         for _ in 0..self.runnable.len() {
             let Some(key) = self.runnable.pop_front() else {
                 break;
             };
-            self.visit(key, handler, now);
+            self.run_one(key, handler, now);
         }
         self.expire(handler, now);
     }
 
-    fn visit<H: Handler<State = S>>(&mut self, key: usize, handler: &mut H, now: Now) {
+    fn run_one<H: Handler<State = S>>(&mut self, key: usize, handler: &mut H, now: Now) {
         let time = self.time(now);
         let Some(slot) = self.slots.get_mut(key) else {
             return;
@@ -212,7 +212,7 @@ impl<T: Transport, S> Scheduler<T, S> {
 
     /// How long nothing needs to be done unless an event comes: not at all while somebody is
     /// runnable, else until the next deadline.
-    pub fn rest(&self, now: Now) -> Option<Duration> {
+    pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         if !self.runnable.is_empty() {
             return Some(Duration::ZERO);
         }
@@ -226,26 +226,26 @@ impl<T: Transport, S> Scheduler<T, S> {
     /// that has arrived is not idleness, and not every event needs to have been told by now.
     pub fn drain(&mut self) {
         self.draining = true;
-        self.look_at_all();
+        self.recheck_all();
     }
 
     /// Each connection will run in the coming turn, and ask the kernel what has arrived.
-    pub fn look_at_all(&mut self) {
+    pub fn recheck_all(&mut self) {
         let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.look_at(key);
+            self.recheck(key);
         }
     }
 
-    fn look_at(&mut self, key: usize) {
+    fn recheck(&mut self, key: usize) {
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.client.transport.look_again();
+            slot.client.transport.assume_readable();
         }
         self.enqueue(key);
     }
 
     /// Ends every connection, whatever it is doing. Returns how many had not ended yet.
-    pub fn cut(&mut self) -> usize {
+    pub fn abort_all(&mut self) -> usize {
         self.runnable.clear();
         // All of them: also one that has its ending, but whose turn will not come any more.
         self.ended.clear();
@@ -274,7 +274,7 @@ impl<T: Transport, S> Scheduler<T, S> {
         idle.sort_unstable();
         let mut count = 0;
         for (_, key) in idle.into_iter().take(self.limits.expiries_per_iteration) {
-            self.visit_anew(key, handler, now);
+            self.recheck_and_run(key, handler, now);
             if let Some(slot) = self.slots.get_mut(key)
                 && slot.client.connection.is_settled(time)
                 && !slot.is_queued
@@ -320,14 +320,14 @@ impl<T: Transport, S> Scheduler<T, S> {
                 self.timers.schedule(key, deadline);
                 continue;
             }
-            self.visit_anew(key, handler, now);
+            self.recheck_and_run(key, handler, now);
             if let Some(slot) = self.slots.get_mut(key)
                 && !slot.is_queued
                 && slot.client.connection.close_reason().is_none()
                 && slot.client.connection.deadline() <= time
             {
                 slot.client.connection.expired(time);
-                self.visit(key, handler, now);
+                self.run_one(key, handler, now);
             }
         }
         for key in postponed {
@@ -338,11 +338,11 @@ impl<T: Transport, S> Scheduler<T, S> {
     }
 
     /// Serves a client that is not queued, and lets it ask the kernel what has arrived.
-    fn visit_anew<H: Handler<State = S>>(&mut self, key: usize, handler: &mut H, now: Now) {
+    fn recheck_and_run<H: Handler<State = S>>(&mut self, key: usize, handler: &mut H, now: Now) {
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.client.transport.look_again();
+            slot.client.transport.assume_readable();
         }
-        self.visit(key, handler, now);
+        self.run_one(key, handler, now);
     }
 
     /// The time by the clock of the deadlines.

@@ -48,37 +48,37 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 /// What stands at the path where a socket is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Occupant {
+pub(super) enum SocketPath {
     /// Nothing: the path is free.
-    Nobody,
+    Free,
     /// The file of a socket whose process is gone; bind(2) fails on it until it is removed.
     Stale,
     /// A socket that somebody still has open.
-    Live,
+    InUse,
     /// Anything but a socket.
-    File,
+    NotASocket,
 }
 
 /// Looks, and changes nothing. Whether somebody still listens at a socket's file only connect(2)
 /// can tell. (A server between its bind(2) and its listen(2) looks stale, so two started on one
 /// path within the same microseconds can both believe they have it.)
-pub(super) fn occupant(path: &Path, address: &SockAddr) -> io::Result<Occupant> {
+pub(super) fn inspect(path: &Path, address: &SockAddr) -> io::Result<SocketPath> {
     let kind = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::Nobody),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(SocketPath::Free),
         Err(error) => return Err(error),
     };
     if !kind.is_socket() {
-        return Ok(Occupant::File);
+        return Ok(SocketPath::NotASocket);
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A live server with a full queue would make us wait.
     probe.set_nonblocking(true)?;
     match probe.connect(address) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Occupant::Stale),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Occupant::Nobody),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(SocketPath::Stale),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(SocketPath::Free),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
         // Accepted, queue full, or a socket of another type: somebody is there.
-        _ => Ok(Occupant::Live),
+        _ => Ok(SocketPath::InUse),
     }
 }

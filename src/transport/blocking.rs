@@ -1,11 +1,10 @@
-//! A socket that blocks, as a [`Transport`]: for drivers that have a thread or a process to spend
-//! on one client.
+//! A blocking socket as a [`Transport`], for a thread or a process that serves one connection.
 //!
-//! The pump is told the time before it begins, so it must not sleep: the time would be old when it
-//! goes on. So [`Blocking::receive`](Transport::receive) hands out only what [`Blocking::wait`] has
-//! fetched, and `wait` is where the driver sleeps: in the read itself. Thus a request on an open
-//! connection costs two system calls, a read and a write. Nor does a send sleep for longer than
-//! `PATIENCE`: then the driver looks at the clock and at the signals.
+//! The pump takes the time as an argument, so it must not sleep in a read. The thread sleeps in
+//! [`BlockingSocket::wait`], which reads into a buffer, and
+//! [`receive`](Transport::receive) only copies from that buffer. A request on an open connection
+//! costs two system calls, a read and a write. A send sleeps for [`SEND_TIMEOUT`] at most; then the
+//! thread checks the clock and the signals.
 
 use super::plain::{hold_back, no_signal};
 use super::{Transport, sendfile};
@@ -22,40 +21,40 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Bytes fetched by one read.
-const ROOM: usize = 16 * 1024;
+/// Size of the read buffer in bytes.
+const READ_BUFFER: usize = 16 * 1024;
 
 /// The longest a send may sleep.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How late a wait may end: a timeout that is set already and near enough is not set again.
-const NEAR: Duration = Duration::from_millis(10);
+/// By how much a wait may be too long: a timeout that is set and near enough is not set again.
+const TIMEOUT_TOLERANCE: Duration = Duration::from_millis(10);
 
-/// How long a wait lasts on a socket that was woken for good.
-const TICK: Duration = Duration::from_millis(20);
+/// How long a wait lasts on a socket that is shut for reading.
+const WOKEN_WAIT: Duration = Duration::from_millis(20);
 
-/// The two kinds of stream sockets, blocking.
+/// A blocking stream socket.
 #[derive(Debug)]
-pub enum Stream {
+pub enum BlockingStream {
     /// TCP.
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
 }
 
-/// What others may do to a socket whose owner sleeps in it.
+/// A socket that other threads may shut while its owner sleeps in a read or a send.
 #[derive(Debug)]
 pub struct Handle {
-    stream: Stream,
-    /// Its owner sleeps between two requests, or is about to.
+    stream: BlockingStream,
+    /// Its owner waits for the next request, or is about to.
     is_idle: AtomicBool,
-    /// It was woken: from now on "end of stream" may mean just that.
+    /// [`wake`](Self::wake) has shut it for reading: "end of stream" may not be the peer's.
     is_woken: AtomicBool,
 }
 
 impl Handle {
     /// Of a socket that was just accepted.
-    pub fn new(stream: Stream) -> Arc<Self> {
+    pub fn new(stream: BlockingStream) -> Arc<Self> {
         Arc::new(Self {
             stream,
             is_idle: AtomicBool::new(false),
@@ -63,16 +62,17 @@ impl Handle {
         })
     }
 
-    /// Its owner says whether it is idle, and only then looks whether the server is stopping. Who
-    /// stops it does it the other way round, so one of the two sees the other.
+    /// Called by the owner, which checks afterwards whether the server is stopping. The thread that
+    /// stops the server sets that flag first and checks this one afterwards, so one of the two sees
+    /// the other.
     pub fn set_idle(&self, is_idle: bool) {
         self.is_idle.store(is_idle, Ordering::SeqCst);
     }
 
     /// Wakes its owner if it is idle: its read ends (shutdown(2), SHUT_RD).
     ///
-    /// If bytes or the peer's FIN have arrived, they wake the owner, and the socket stays as it is:
-    /// after SHUT_RD a read that ends no longer says whether the peer has closed the connection.
+    /// Does nothing if bytes or the peer's FIN have arrived, which wake the owner: after SHUT_RD
+    /// the end of the stream does not tell whether the peer has closed.
     pub fn wake_if_idle(&self) {
         let peeked = || {
             recv(
@@ -87,48 +87,48 @@ impl Handle {
         }
     }
 
-    /// Wakes its owner whatever it does: at once from a read, and by its patience from a send. To
-    /// shut that direction, too, would send a FIN, and the peer might take what it has for the
-    /// whole before the reset comes.
+    /// Wakes its owner: from a read at once, from a send after [`SEND_TIMEOUT`] at most. Shutting
+    /// the write direction would send a FIN, and the peer might take an incomplete response for a
+    /// complete one before the reset arrives.
     pub fn wake(&self) {
         self.is_woken.store(true, Ordering::SeqCst);
         self.shut(Shutdown::Read);
     }
 
     fn shut(&self, how: Shutdown) {
-        // If it fails, the connection is gone, and its owner awake.
+        // If it fails, the connection is gone, and its owner is awake.
         let _ = self.shutdown(how);
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.shutdown(how),
-            Stream::Unix(stream) => stream.shutdown(how),
+            BlockingStream::Tcp(stream) => stream.shutdown(how),
+            BlockingStream::Unix(stream) => stream.shutdown(how),
         }
     }
 
     /// Reads (read(2)), sleeping for at most `most`.
     ///
     /// # Errors
-    /// Those of read(2); `WouldBlock` says that the time is up.
-    pub fn read(&self, room: &mut [u8], most: Duration) -> io::Result<usize> {
+    /// Those of read(2). `WouldBlock`: the time is over.
+    pub fn read(&self, buf: &mut [u8], most: Duration) -> io::Result<usize> {
         set_socket_timeout(self.fd(), Timeout::Recv, Some(rounded(most)))?;
         match &self.stream {
-            Stream::Tcp(stream) => (&*stream).read(room),
-            Stream::Unix(stream) => (&*stream).read(room),
+            BlockingStream::Tcp(stream) => (&*stream).read(buf),
+            BlockingStream::Unix(stream) => (&*stream).read(buf),
         }
     }
 
     /// Sends (send(2)), sleeping for at most `most`.
     ///
     /// # Errors
-    /// Those of send(2); `WouldBlock` says that the time is up.
+    /// Those of send(2). `WouldBlock`: the time is over.
     pub fn write(&self, bytes: &[u8], most: Duration) -> io::Result<usize> {
         set_socket_timeout(self.fd(), Timeout::Send, Some(rounded(most)))?;
         Ok(send(self.fd(), bytes, no_signal())?)
     }
 
-    /// Nothing more will be sent (shutdown(2), SHUT_WR).
+    /// Closes the write direction (shutdown(2), SHUT_WR).
     ///
     /// # Errors
     /// The connection is gone already.
@@ -136,53 +136,53 @@ impl Handle {
         self.shutdown(Shutdown::Write)
     }
 
-    /// Its close will be a reset.
+    /// Makes the next close a reset (SO_LINGER 0).
     pub fn abort(&self) {
-        // If it fails the socket is beyond resetting, and closing it is all there is to do.
+        // If it fails, the connection is gone, and only the close is left.
         let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.as_fd(),
-            Stream::Unix(stream) => stream.as_fd(),
+            BlockingStream::Tcp(stream) => stream.as_fd(),
+            BlockingStream::Unix(stream) => stream.as_fd(),
         }
     }
 }
 
-/// A connected socket, whose owner waits in it.
+/// A connected blocking socket with its read buffer.
 #[derive(Debug)]
-pub struct Blocking {
+pub struct BlockingSocket {
     handle: Arc<Handle>,
-    room: Box<[u8]>,
-    /// What was fetched and is not handed out yet.
-    fetched: std::ops::Range<usize>,
+    buf: Box<[u8]>,
+    /// The part of `buf` that was read and not received yet.
+    unread: std::ops::Range<usize>,
     /// The peer has closed its direction.
     is_at_end: bool,
-    /// A read failed: what is to be said of it.
+    /// A read failed: the next receive returns this.
     error: Option<io::Error>,
-    /// The latest read did not fill its room.
+    /// The latest read did not fill the buffer.
     is_drained: bool,
-    /// The latest operation that was refused was a send: it has waited already.
+    /// The latest operation that would block was a send, which has slept.
     has_slept: bool,
-    /// A send came back with less than it was given: it has slept, and the time is old.
+    /// A send returned less than it was given: it has slept, and the time is old.
     is_short: bool,
-    /// The timeout for reading that is set.
+    /// The read timeout that is set (SO_RCVTIMEO).
     timeout: Option<Duration>,
 }
 
-impl Blocking {
-    /// Of an accepted socket. `send_timeout` is how long a peer may take nothing.
+impl BlockingSocket {
+    /// An accepted socket. A send sleeps for a quarter of `send_timeout` at most.
     ///
     /// # Errors
     /// Those of setsockopt(2).
     pub fn new(handle: Arc<Handle>, send_timeout: Duration) -> io::Result<Self> {
-        let patience = (send_timeout / 4).clamp(Duration::from_millis(1), PATIENCE);
-        set_socket_timeout(handle.fd(), Timeout::Send, Some(patience))?;
+        let timeout = (send_timeout / 4).clamp(Duration::from_millis(1), SEND_TIMEOUT);
+        set_socket_timeout(handle.fd(), Timeout::Send, Some(timeout))?;
         Ok(Self {
             handle,
-            room: vec![0; ROOM].into(),
-            fetched: 0..0,
+            buf: vec![0; READ_BUFFER].into(),
+            unread: 0..0,
             is_at_end: false,
             error: None,
             is_drained: false,
@@ -192,12 +192,13 @@ impl Blocking {
         })
     }
 
-    /// What others hold of it.
+    /// The handle that is shared with other threads.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// Sleeps until the operation that was refused can go on, a signal comes, or `most` has passed.
+    /// Sleeps until bytes arrive, a signal arrives, or `most` has passed. Returns at once after a
+    /// send that has slept.
     pub fn wait(&mut self, most: Duration) {
         if std::mem::take(&mut self.has_slept) {
             return;
@@ -207,29 +208,29 @@ impl Blocking {
             return;
         }
         let read = match &self.handle.stream {
-            Stream::Tcp(stream) => (&*stream).read(&mut self.room),
-            Stream::Unix(stream) => (&*stream).read(&mut self.room),
+            BlockingStream::Tcp(stream) => (&*stream).read(&mut self.buf),
+            BlockingStream::Unix(stream) => (&*stream).read(&mut self.buf),
         };
-        self.note(read, most);
+        self.on_read(read, most);
     }
 
-    /// Fetches what has arrived, without sleeping: before a deadline is judged, and before a server
-    /// that stops closes a connection.
-    pub fn look(&mut self) {
-        if self.fetched.is_empty() && !self.is_at_end && self.error.is_none() {
-            let read = recv(self.handle.fd(), &mut *self.room, RecvFlags::DONTWAIT);
+    /// Reads without sleeping. Called before a deadline is judged, and before a server that stops
+    /// closes a connection.
+    pub fn read_available(&mut self) {
+        if self.unread.is_empty() && !self.is_at_end && self.error.is_none() {
+            let read = recv(self.handle.fd(), &mut *self.buf, RecvFlags::DONTWAIT);
             let read = read.map(|(length, _)| length).map_err(io::Error::from);
-            self.note(read, Duration::ZERO);
+            self.on_read(read, Duration::ZERO);
         }
     }
 
-    fn note(&mut self, read: io::Result<usize>, most: Duration) {
+    fn on_read(&mut self, read: io::Result<usize>, most: Duration) {
         match read {
-            Ok(0) if self.handle.is_woken.load(Ordering::SeqCst) => sleep(TICK.min(most)),
+            Ok(0) if self.handle.is_woken.load(Ordering::SeqCst) => sleep(WOKEN_WAIT.min(most)),
             Ok(0) => self.is_at_end = true,
             Ok(length) => {
-                self.fetched = 0..length;
-                self.is_drained = length < ROOM;
+                self.unread = 0..length;
+                self.is_drained = length < READ_BUFFER;
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
@@ -238,10 +239,10 @@ impl Blocking {
         }
     }
 
-    /// After a response the time to wait is the same as after the one before, but for what the
-    /// response took; so mostly there is no call here.
+    /// Sets the read timeout unless the one that is set is near enough, as it is after most
+    /// responses.
     fn set_timeout(&mut self, most: Duration) -> io::Result<()> {
-        let is_near = |set: Duration| set >= most && set - most <= NEAR;
+        let is_near = |set: Duration| set >= most && set - most <= TIMEOUT_TOLERANCE;
         if !self.timeout.is_some_and(is_near) {
             let rounded = rounded(most);
             set_socket_timeout(self.handle.fd(), Timeout::Recv, Some(rounded))?;
@@ -250,7 +251,7 @@ impl Blocking {
         Ok(())
     }
 
-    fn refuse_to_sleep_twice(&mut self) -> io::Result<()> {
+    fn block_after_short_send(&mut self) -> io::Result<()> {
         match std::mem::take(&mut self.is_short) {
             true => self.slept(),
             false => Ok(()),
@@ -262,14 +263,14 @@ impl Blocking {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// What came of a send that could have sent `length` bytes.
+    /// Records the result of a send of `length` bytes.
     fn outcome(&mut self, sent: io::Result<usize>, length: usize) -> io::Result<usize> {
         match sent {
             Ok(sent) => {
                 self.is_short = sent < length;
                 Ok(sent)
             }
-            // Interrupted: the driver is to look what the signal wants.
+            // After a signal the caller checks what it asks for.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -283,15 +284,13 @@ impl Blocking {
     }
 }
 
-impl Transport for Blocking {
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let fetched = self.room.get(self.fetched.clone()).unwrap_or_default();
-        if !fetched.is_empty() {
-            let length = fetched.len().min(room.len());
-            for (to, from) in room.iter_mut().zip(fetched) {
-                *to = *from;
-            }
-            self.fetched.start += length;
+impl Transport for BlockingSocket {
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.unread.is_empty() {
+            let (read, _) = self.buf.split_at(self.unread.end);
+            let (_, mut unread) = read.split_at(self.unread.start);
+            let length = unread.read(buf)?;
+            self.unread.start += length;
             return Ok(length);
         }
         match self.error.take() {
@@ -302,11 +301,11 @@ impl Transport for Blocking {
     }
 
     fn is_drained(&self) -> bool {
-        self.is_drained && self.fetched.is_empty()
+        self.is_drained && self.unread.is_empty()
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
-        self.refuse_to_sleep_twice()?;
+        self.block_after_short_send()?;
         let flags = if more {
             hold_back()
         } else {
@@ -323,7 +322,7 @@ impl Transport for Blocking {
         length: u64,
         copy: &mut [u8],
     ) -> io::Result<usize> {
-        self.refuse_to_sleep_twice()?;
+        self.block_after_short_send()?;
         let fd = self.handle.fd();
         let sent = sendfile::send_file(fd, file, offset, length, copy, |bytes| {
             Ok(send(fd, bytes, no_signal())?)
@@ -340,7 +339,7 @@ impl Transport for Blocking {
     }
 }
 
-/// Zero would mean for ever, and a fraction of a millisecond a busy loop.
+/// In whole milliseconds, at least one: zero would mean no timeout.
 fn rounded(most: Duration) -> Duration {
     Duration::from_millis(u64::try_from(most.as_millis()).unwrap_or(0) + 1)
 }
@@ -357,8 +356,8 @@ mod tests {
         for bytes in [&b""[..], b"GET /sm"] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let handle = Handle::new(Stream::Tcp(listener.accept().unwrap().0));
-            let mut transport = Blocking::new(handle.clone(), PATIENCE).unwrap();
+            let handle = Handle::new(BlockingStream::Tcp(listener.accept().unwrap().0));
+            let mut transport = BlockingSocket::new(handle.clone(), SEND_TIMEOUT).unwrap();
             peer.write_all(bytes).unwrap();
             drop(peer);
             let mut peeked = [0; 8];
@@ -369,7 +368,7 @@ mod tests {
             let mut received = Vec::new();
             let mut buffer = [0; 16];
             loop {
-                transport.wait(PATIENCE);
+                transport.wait(SEND_TIMEOUT);
                 match transport.receive(&mut buffer).unwrap() {
                     0 => break,
                     length => received.extend_from_slice(&buffer[..length]),

@@ -1,15 +1,15 @@
-//! The one seam between the protocol and the world: what a connection can want of its socket.
-//! A plain socket is one transport, a script in a test another.
+//! [`Transport`]: the operations that a connection needs of its socket.
 //!
-//! Imports nothing of ours. With the reactor, the only room that may name mio.
+//! Implementations: [`Socket`] (non-blocking), [`blocking::BlockingSocket`], and byte streams in
+//! memory in the tests and the simulator.
 
-mod arrivals;
 pub mod blocking;
 mod plain;
+mod read_readiness;
 pub mod sendfile;
 
-pub use arrivals::{Announced, Arrivals};
 pub use plain::{Socket, Stream};
+pub use read_readiness::{ReadReadiness, ReadyFlags};
 
 use std::fs::File;
 use std::io;
@@ -20,29 +20,28 @@ use std::io;
 /// the next readiness event; and with `Interrupted`, which means: try again now. Any other
 /// error ends the connection.
 pub trait Transport {
-    /// Receives into `room` (read(2)). 0 says that the peer has closed its direction.
+    /// Receives into `buf` (read(2)). 0: the peer has closed its direction.
     ///
     /// # Errors
     /// Those of the trait.
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize>;
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Whether it is certain that nothing lies unread: the latest receive proved it, and no event
-    /// has told of more. Then a close does not turn into a reset.
+    /// Whether it is certain that no byte is unread: the latest receive proved it, and no event has
+    /// announced more. Then a close does not become a reset.
     fn is_drained(&self) -> bool;
 
-    /// Forgets whether it is drained: the next receive asks the kernel. For a transport that always
-    /// asks there is nothing to do.
-    fn look_again(&mut self) {}
+    /// The next receive asks the kernel. A transport that always asks does nothing here.
+    fn assume_readable(&mut self) {}
 
-    /// Sends a part of `bytes`, at least one (send(2)). With `more`, a file follows at once and
-    /// a packet that is not full may wait for it (MSG_MORE).
+    /// Sends at least one of `bytes`, and returns how many (send(2)). With `more`, a file follows
+    /// at once, and a packet that is not full may wait for it (MSG_MORE).
     ///
     /// # Errors
     /// Those of the trait.
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize>;
 
-    /// Sends up to `length` bytes of `file` from `offset`. 0 says that the file ends before
-    /// that. Where the system cannot do it by itself, the bytes travel through `copy`.
+    /// Sends up to `length` bytes of `file` from `offset`, and returns how many. 0: the file ends
+    /// before `offset`. Where sendfile(2) is not supported, `copy` is the buffer.
     ///
     /// # Errors
     /// Those of the trait, and those of reading the file.
@@ -57,9 +56,9 @@ pub trait Transport {
     /// Closes our direction (shutdown(2), SHUT_WR).
     ///
     /// # Errors
-    /// Those of the trait; an error here says that the connection is gone already.
+    /// Those of the trait. The connection is gone already.
     fn shutdown(&mut self) -> io::Result<()>;
 
-    /// Makes the close that follows a reset (SO_LINGER 0): for responses that stay incomplete.
+    /// Makes the next close a reset (SO_LINGER 0), for a response that is incomplete.
     fn abort(&mut self);
 }

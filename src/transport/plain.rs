@@ -1,6 +1,6 @@
-//! A TCP or unix socket of mio's as a [`Transport`].
+//! A non-blocking TCP or unix socket as a [`Transport`].
 
-use super::{Announced, Arrivals, Transport, sendfile};
+use super::{ReadReadiness, ReadyFlags, Transport, sendfile};
 use mio::Interest;
 use mio::event::Event;
 use mio::net::{TcpStream, UnixStream};
@@ -16,7 +16,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Socket {
     stream: Stream,
-    arrivals: Arrivals,
+    readiness: ReadReadiness,
 }
 
 /// The kinds of stream sockets.
@@ -31,33 +31,31 @@ pub enum Stream {
 }
 
 impl Socket {
-    /// What a socket is registered for, once and never again: both directions, for which one a
-    /// connection waits for is its own affair; and urgent data where it has an event of its own.
+    /// The interest of the only registration of a socket: both directions, and urgent data where it
+    /// has an event of its own.
     pub const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(URGENT);
 
-    /// A socket that was just accepted. That it sends small packets at once (TCP_NODELAY) it has
-    /// from the socket that listens.
+    /// A socket that was just accepted. It inherits TCP_NODELAY from the listening socket.
     pub fn new(stream: Stream) -> Self {
-        let arrivals = match stream {
-            Stream::Tcp(_) => Arrivals::default(),
-            Stream::Other(_) | Stream::Unix(_) => Arrivals::of_messages(),
+        let readiness = match stream {
+            Stream::Tcp(_) => ReadReadiness::default(),
+            Stream::Other(_) | Stream::Unix(_) => ReadReadiness::for_messages(),
         };
-        Self { stream, arrivals }
+        Self { stream, readiness }
     }
 
-    /// An event says that something may have changed.
-    pub fn note(&mut self, event: &Event) {
-        self.note_announced(Announced::of(event));
+    /// An event arrived.
+    pub fn on_event(&mut self, event: &Event) {
+        self.on_ready(ReadyFlags::of(event));
     }
 
-    /// The same, for one who could not be there when the event came.
-    pub fn note_announced(&mut self, announced: Announced) {
-        self.arrivals.note(announced);
+    /// An event arrived earlier, and said this.
+    pub fn on_ready(&mut self, flags: ReadyFlags) {
+        self.readiness.on_ready(flags);
     }
 
-    /// Closes the socket, and sees to it that no poll waits for it any more. epoll and kqueue
-    /// forget a socket by themselves when its last descriptor is closed, and this is the only one
-    /// (epoll(7), kqueue(2)); mio's poll(2) selector has to be told.
+    /// Closes the socket. epoll and kqueue drop a socket when its last descriptor is closed, and
+    /// this is the only one (epoll(7), kqueue(2)). mio's poll(2) selector needs a call.
     pub fn close(mut self, registry: &mio::Registry) {
         if cfg!(mio_unsupported_force_poll_poll) {
             let _ = registry.deregister(self.source());
@@ -72,7 +70,7 @@ impl Socket {
         }
     }
 
-    /// Does `operation` on the descriptor in mio's way, so that readiness is kept track of.
+    /// Runs `operation` through mio, which tracks readiness.
     fn try_io(&self, operation: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         match &self.stream {
             Stream::Tcp(stream) | Stream::Other(stream) => stream.try_io(operation),
@@ -80,12 +78,12 @@ impl Socket {
         }
     }
 
-    /// Where a short receive proves nothing, a look (MSG_PEEK) does.
+    /// Asks the kernel (MSG_PEEK) where a short receive proves nothing.
     fn is_empty_although_short_proves_nothing(&self) -> bool {
         let is_tcp = matches!(self.stream, Stream::Tcp(_));
-        let look = || recv(self.fd(), &mut [0], RecvFlags::PEEK);
-        // With 0 the peer has closed, and nothing lies before that.
-        !is_tcp && matches!(look(), Err(Errno::AGAIN) | Ok((_, 0)))
+        let peek = || recv(self.fd(), &mut [0], RecvFlags::PEEK);
+        // 0: the peer has closed, and no byte lies before the end.
+        !is_tcp && matches!(peek(), Err(Errno::AGAIN) | Ok((_, 0)))
     }
 
     fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
@@ -96,12 +94,12 @@ impl Socket {
     }
 }
 
-impl Announced {
+impl ReadyFlags {
     /// What an event says.
     pub fn of(event: &Event) -> Self {
         Self {
             readable: event.is_readable(),
-            beyond_short: event.is_read_closed() || event.is_error() || event.is_priority(),
+            read_until_blocked: event.is_read_closed() || event.is_error() || event.is_priority(),
         }
     }
 
@@ -109,35 +107,34 @@ impl Announced {
     pub fn and(self, other: Self) -> Self {
         Self {
             readable: self.readable || other.readable,
-            beyond_short: self.beyond_short || other.beyond_short,
+            read_until_blocked: self.read_until_blocked || other.read_until_blocked,
         }
     }
 }
 
 impl Transport for Socket {
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        if self.arrivals.are_drained() {
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.readiness.is_drained() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let received = match &mut self.stream {
-            Stream::Tcp(stream) | Stream::Other(stream) => stream.read(room),
-            Stream::Unix(stream) => stream.read(room),
+            Stream::Tcp(stream) | Stream::Other(stream) => stream.read(buf),
+            Stream::Unix(stream) => stream.read(buf),
         };
-        self.arrivals.received(&received, room.len());
-        if self.arrivals.are_drained() && received.is_ok() {
-            // mio's poll(2) selector looks again only after "would block": so it is told that.
-            // On edges nothing comes of it.
+        self.readiness.on_read(&received, buf.len());
+        if self.readiness.is_drained() && received.is_ok() {
+            // This arms mio's poll(2) selector again. With edges it does nothing.
             let _ = self.try_io(|| Err(io::ErrorKind::WouldBlock.into()));
         }
         received
     }
 
     fn is_drained(&self) -> bool {
-        self.arrivals.are_drained() || self.is_empty_although_short_proves_nothing()
+        self.readiness.is_drained() || self.is_empty_although_short_proves_nothing()
     }
 
-    fn look_again(&mut self) {
-        self.arrivals.forget();
+    fn assume_readable(&mut self) {
+        self.readiness.assume_readable();
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
@@ -171,7 +168,7 @@ impl Transport for Socket {
     }
 
     fn abort(&mut self) {
-        // If it fails the socket is beyond resetting, and closing it is all there is to do.
+        // If it fails, the connection is gone, and only the close is left.
         let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
     }
 }
@@ -192,13 +189,13 @@ pub(super) fn hold_back() -> SendFlags {
     SendFlags::empty()
 }
 
-/// A peer that is gone is an error to handle, not a signal to die of.
+/// A peer that is gone is an error (EPIPE), not a SIGPIPE.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn no_signal() -> SendFlags {
     SendFlags::NOSIGNAL
 }
 
-/// There the option is the socket's (SO_NOSIGPIPE), and Rust ignores the signal anyway.
+/// Apple's systems have a socket option instead (SO_NOSIGPIPE), and SIGPIPE is ignored.
 #[cfg(target_vendor = "apple")]
 pub(super) fn no_signal() -> SendFlags {
     SendFlags::empty()

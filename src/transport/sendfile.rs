@@ -1,16 +1,16 @@
-//! Sending a stretch of a file: by sendfile(2) on Linux, by reading and writing elsewhere.
+//! Sends a range of a file: with sendfile(2) on Linux, with read and send elsewhere.
 //!
-//! Three answers of sendfile are easy to misread. A short count is *not* "would block":
-//! since Linux 4.3 it may stop early for no reason of the socket's. Zero is not "done": the
-//! file has shrunk. And EINVAL says that this file system cannot do it, not that the
-//! connection is broken.
+//! Three results of sendfile are easy to misread. A short count is *not* "would block": since
+//! Linux 4.3 it may stop early for reasons that are not the socket's. Zero is not "done": the file
+//! has shrunk. EINVAL means that the file system does not support sendfile, not that the connection
+//! is broken.
 
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 
-/// Sends up to `length` bytes of `file` from `offset` into `socket`; `write` is how to write to it
-/// from memory, and `copy` the memory.
+/// Sends up to `length` bytes of `file` from `offset` to `socket`. Where sendfile is not supported,
+/// the bytes are read into `copy` and sent by `write`.
 ///
 /// # Errors
 /// Those of reading the file and of writing to the socket, `WouldBlock` among them.
@@ -30,8 +30,8 @@ pub fn send_file(
     }
 }
 
-/// Reads into `copy`, writes from it. What the socket does not take is read again next time:
-/// the page cache has it, and no state is left behind.
+/// Reads into `copy` and sends from it. Bytes that the socket does not take are read again at the
+/// next call, from the page cache, so no state is kept.
 ///
 /// # Errors
 /// Those of reading the file and of `write`.
@@ -46,10 +46,10 @@ pub fn by_copying(
     let length = usize::try_from(length)
         .unwrap_or(usize::MAX)
         .min(copy.len());
-    let room = copy.get_mut(..length).unwrap_or_default();
-    match file.read_at(room, offset)? {
+    let (buf, _) = copy.split_at_mut(length);
+    match file.read_at(buf, offset)? {
         0 => Ok(0),
-        read => write(room.get(..read).unwrap_or_default()),
+        read => write(buf.split_at(read).0),
     }
 }
 

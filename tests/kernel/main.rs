@@ -11,7 +11,7 @@
 //! - `restart`: no request fails when a server takes over the socket of another
 //! - `stalls`: the server is away past a deadline
 //! - `stopping`: the end of the server
-//! - `turns`: what the loop asks of the kernel, and how often
+//! - `iterations`: what the loop asks of the kernel, and how often
 //! - `volumes`: what is mounted below the root
 //! - `client`: the other end
 //!
@@ -24,6 +24,7 @@ mod closing;
 mod deadlines;
 mod descriptors;
 mod files;
+mod iterations;
 mod listening;
 mod logs;
 #[path = "../support/process.rs"]
@@ -32,5 +33,4 @@ mod process;
 mod restart;
 mod stalls;
 mod stopping;
-mod turns;
 mod volumes;

@@ -37,7 +37,7 @@ fn a_file_that_has_shrunk_aborts_the_connection_which_is_never_used_again() {
     house.run();
     house.handler.truncate(50_000);
     while peer.wake() {
-        house.scheduler.note(0);
+        house.scheduler.mark_ready(0);
         house.run();
     }
     assert_eq!(

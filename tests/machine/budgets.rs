@@ -134,7 +134,7 @@ fn many_events_for_one_connection_serve_it_once() {
     let mut house = House::with(|limits| limits.requests_per_iteration = 1);
     let peer = house.connect(GET.repeat(3));
     for _ in 0..10 {
-        let _ = house.scheduler.note(0);
+        let _ = house.scheduler.mark_ready(0);
     }
     house.turn();
     assert_eq!(peer.reads(), OK);

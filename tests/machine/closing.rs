@@ -14,7 +14,7 @@ fn a_peer_that_closes_its_direction_after_its_request_is_answered_first() {
     peer.closes();
     house.run();
     while peer.wake() && !peer.is_closed() {
-        house.scheduler.note(0);
+        house.scheduler.mark_ready(0);
         house.run();
     }
     let response = [

@@ -117,7 +117,7 @@ fn a_peer_that_stops_in_the_middle_of_a_file_is_reset() {
     house.run();
     house.wait(seconds(59));
     assert!(peer.wake());
-    house.scheduler.note(0);
+    house.scheduler.mark_ready(0);
     house.run();
     house.wait(seconds(59));
     assert!(!peer.is_closed(), "every byte taken moves the deadline");
@@ -138,7 +138,7 @@ fn survives(rate: usize, time: u64) -> bool {
             return false;
         }
         assert!(peer.wake());
-        house.scheduler.note(0);
+        house.scheduler.mark_ready(0);
         house.run();
     }
     true
@@ -245,7 +245,7 @@ fn no_time_runs_while_the_loop_does_not_look() {
     for peer in [&head, &slow, &linger, &idle] {
         assert!(!peer.is_closed());
     }
-    assert_eq!(house.scheduler.rest(house.now), Some(seconds(5)));
+    assert_eq!(house.scheduler.poll_timeout(house.now), Some(seconds(5)));
     house.wait(seconds(5));
     assert!(linger.is_closed());
     house.wait(seconds(10));
@@ -257,21 +257,21 @@ fn no_time_runs_while_the_loop_does_not_look() {
 #[test]
 fn the_loop_rests_until_the_next_deadline_and_not_beyond() {
     let mut house = House::new();
-    assert_eq!(house.scheduler.rest(house.now), None);
+    assert_eq!(house.scheduler.poll_timeout(house.now), None);
     house.connect("");
     assert_eq!(
-        house.scheduler.rest(house.now),
+        house.scheduler.poll_timeout(house.now),
         Some(seconds(0)),
         "somebody to look at"
     );
     house.run();
-    assert_eq!(house.scheduler.rest(house.now), Some(seconds(60)));
+    assert_eq!(house.scheduler.poll_timeout(house.now), Some(seconds(60)));
     house.wait(seconds(15));
     house.connect("GET");
     house.run();
-    assert_eq!(house.scheduler.rest(house.now), Some(seconds(20)));
+    assert_eq!(house.scheduler.poll_timeout(house.now), Some(seconds(20)));
     house.wait(seconds(19));
-    assert_eq!(house.scheduler.rest(house.now), Some(seconds(1)));
+    assert_eq!(house.scheduler.poll_timeout(house.now), Some(seconds(1)));
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_thousand_that_fell_silent_together_are_closed_a_few_each_turn_without_a_pau
         assert_eq!(house.scheduler.len(), left * 100);
     }
     assert_eq!(house.released, 1000);
-    assert_eq!(house.scheduler.rest(house.now), None);
+    assert_eq!(house.scheduler.poll_timeout(house.now), None);
 }
 
 /// What a peer hears that takes a slice whenever so much time has passed, up to 20 of them, and
@@ -302,7 +302,7 @@ fn takes_slices(every: Duration) -> (String, bool) {
             break;
         }
         assert!(peer.wake());
-        house.scheduler.note(0);
+        house.scheduler.mark_ready(0);
         house.run();
     }
     (peer.reads(), peer.is_aborted())

@@ -3,7 +3,7 @@
 use crate::seconds;
 use oneloop::clock::Now;
 use oneloop::limits::Limits;
-use oneloop::reactor::listener::{Accept, Listeners, Stopped, Verdict, verdict};
+use oneloop::reactor::listener::{Accept, AcceptFailure, AcceptOutcome, Listeners, classify};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::io;
@@ -31,26 +31,29 @@ fn crowd(count: u32) -> Door {
 }
 
 /// Accepts once, with so much room.
-fn accept(listeners: &mut Listeners<Door>, room: usize, now: Now) -> (Vec<u32>, Stopped) {
+fn accept(listeners: &mut Listeners<Door>, room: usize, now: Now) -> (Vec<u32>, AcceptOutcome) {
     let mut accepted = Vec::new();
-    let stopped = listeners.accept(room, &Limits::default(), now, |one| accepted.push(one));
-    (accepted, stopped)
+    let outcome = listeners.accept(room, &Limits::default(), now, |one| accepted.push(one));
+    (accepted, outcome)
 }
 
 #[test]
 fn every_error_of_accept_has_its_action() {
     let table = [
-        (Verdict::Stop, vec![Errno::AGAIN, Errno::WOULDBLOCK]),
         (
-            Verdict::Pause,
+            AcceptFailure::NoneWaiting,
+            vec![Errno::AGAIN, Errno::WOULDBLOCK],
+        ),
+        (
+            AcceptFailure::NoResources,
             vec![Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM],
         ),
         (
-            Verdict::Fatal,
+            AcceptFailure::Fatal,
             vec![Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::FAULT],
         ),
         (
-            Verdict::Next,
+            AcceptFailure::ConnectionLost,
             vec![
                 Errno::INTR,
                 Errno::CONNABORTED,
@@ -69,12 +72,12 @@ fn every_error_of_accept_has_its_action() {
     ];
     for (expected, errors) in table {
         for error in errors {
-            assert_eq!(verdict(&error.into()), expected, "{error:?}");
+            assert_eq!(classify(&error.into()), expected, "{error:?}");
         }
     }
     assert_eq!(
-        verdict(&io::ErrorKind::WouldBlock.into()),
-        Verdict::Stop,
+        classify(&io::ErrorKind::WouldBlock.into()),
+        AcceptFailure::NoneWaiting,
         "without a number, too"
     );
 }
@@ -84,19 +87,19 @@ fn five_hundred_that_one_event_announced_are_all_accepted_a_share_each_turn() {
     let now = Now::read();
     let mut listeners = Listeners::new([crowd(0)]);
     accept(&mut listeners, 1000, now);
-    assert_eq!(listeners.rest(now), None, "nobody waits");
+    assert_eq!(listeners.poll_timeout(now), None, "nobody waits");
 
     let mut listeners = Listeners::new([crowd(500)]);
-    listeners.note(0);
+    listeners.mark_ready(0);
     let mut all = Vec::new();
-    while listeners.rest(now) == Some(Duration::ZERO) {
-        let (accepted, stopped) = accept(&mut listeners, 1000, now);
-        assert!(matches!(stopped, Stopped::Done));
+    while listeners.poll_timeout(now) == Some(Duration::ZERO) {
+        let (accepted, outcome) = accept(&mut listeners, 1000, now);
+        assert!(matches!(outcome, AcceptOutcome::Done));
         assert!(accepted.len() <= Limits::default().accepts_per_iteration);
         all.extend(accepted);
     }
     assert_eq!(all, (0..500).collect::<Vec<_>>());
-    assert_eq!(listeners.rest(now), None);
+    assert_eq!(listeners.poll_timeout(now), None);
 }
 
 #[test]
@@ -139,8 +142,8 @@ fn who_finds_no_room_at_one_door_does_not_keep_the_others_from_theirs() {
     let mut listeners = Listeners::new([crowd(9), door([Ok(70), Ok(71)])]);
     let mut all = Vec::new();
     for _ in 0..4 {
-        let (accepted, stopped) = accept(&mut listeners, 1, now);
-        assert!(matches!(stopped, Stopped::Full));
+        let (accepted, outcome) = accept(&mut listeners, 1, now);
+        assert!(matches!(outcome, AcceptOutcome::Full));
         all.extend(accepted);
     }
     assert_eq!(all, [0, 70, 1, 71]);
@@ -151,10 +154,10 @@ fn an_event_wakes_a_door_at_which_nobody_waited() {
     let now = Now::read();
     let mut listeners = Listeners::new([crowd(0), door([Err(Errno::AGAIN), Ok(7)])]);
     assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
-    assert_eq!(listeners.rest(now), None);
+    assert_eq!(listeners.poll_timeout(now), None);
     assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
-    listeners.note(1);
-    listeners.note(99);
+    listeners.mark_ready(1);
+    listeners.mark_ready(99);
     assert_eq!(accept(&mut listeners, 9, now).0, [7]);
 }
 
@@ -178,10 +181,10 @@ fn lost_connections_count_against_the_share_of_a_turn() {
     let endless = (0..1000).map(|_| Err(Errno::CONNABORTED));
     let mut listeners = Listeners::new([door(endless)]);
     for _ in 0..1000_usize.div_ceil(Limits::default().accepts_per_iteration) {
-        assert_eq!(listeners.rest(now), Some(Duration::ZERO));
+        assert_eq!(listeners.poll_timeout(now), Some(Duration::ZERO));
         accept(&mut listeners, 9, now);
     }
-    assert_eq!(listeners.rest(now), None);
+    assert_eq!(listeners.poll_timeout(now), None);
 }
 
 #[test]
@@ -190,8 +193,8 @@ fn a_door_at_which_every_connection_is_lost_is_said_to_fail() {
     let most = Limits::default().accepts_per_iteration;
     let lost = |count| (0..count).map(|_| Err(Errno::PERM));
     let failing = |door| {
-        let stopped = accept(&mut Listeners::new([door]), 9, now).1;
-        matches!(stopped, Stopped::Failing(error) if error.raw_os_error() == Some(1))
+        let outcome = accept(&mut Listeners::new([door]), 9, now).1;
+        matches!(outcome, AcceptOutcome::Failing(error) if error.raw_os_error() == Some(1))
     };
     assert!(failing(door(lost(most))));
     assert!(!failing(door(lost(most - 1).chain([Ok(1)]))));
@@ -201,11 +204,11 @@ fn a_door_at_which_every_connection_is_lost_is_said_to_fail() {
 fn want_of_descriptors_pauses_until_the_timer() {
     let now = Now::read();
     let mut listeners = Listeners::new([door([Ok(1), Err(Errno::MFILE), Ok(2)])]);
-    let (accepted, stopped) = accept(&mut listeners, 9, now);
+    let (accepted, outcome) = accept(&mut listeners, 9, now);
     assert_eq!(accepted, [1]);
-    assert!(matches!(stopped, Stopped::Exhausted(_)));
+    assert!(matches!(outcome, AcceptOutcome::Exhausted(_)));
     listeners.pause(now.instant + seconds(1));
-    assert_eq!(listeners.rest(now), Some(seconds(1)));
+    assert_eq!(listeners.poll_timeout(now), Some(seconds(1)));
     let soon = Now {
         instant: now.instant + seconds(1) - Duration::from_millis(1),
         ..now
@@ -215,7 +218,7 @@ fn want_of_descriptors_pauses_until_the_timer() {
         instant: now.instant + seconds(1),
         ..now
     };
-    assert_eq!(listeners.rest(later), Some(Duration::ZERO));
+    assert_eq!(listeners.poll_timeout(later), Some(Duration::ZERO));
     assert_eq!(accept(&mut listeners, 9, later).0, [2], "without an event");
 }
 
@@ -227,7 +230,7 @@ fn want_of_descriptors_ends_when_a_connection_does() {
     listeners.pause(now.instant + seconds(1));
     assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
     listeners.resume();
-    assert_eq!(listeners.rest(now), Some(Duration::ZERO));
+    assert_eq!(listeners.poll_timeout(now), Some(Duration::ZERO));
     assert_eq!(accept(&mut listeners, 9, now).0, [2]);
 }
 
@@ -235,10 +238,13 @@ fn want_of_descriptors_ends_when_a_connection_does() {
 fn no_more_are_accepted_than_there_is_room_for_and_the_others_wait() {
     let now = Now::read();
     let mut listeners = Listeners::new([crowd(5)]);
-    let (accepted, stopped) = accept(&mut listeners, 3, now);
+    let (accepted, outcome) = accept(&mut listeners, 3, now);
     assert_eq!(accepted, [0, 1, 2]);
-    assert!(matches!(stopped, Stopped::Full));
-    assert!(matches!(accept(&mut listeners, 0, now).1, Stopped::Full));
+    assert!(matches!(outcome, AcceptOutcome::Full));
+    assert!(matches!(
+        accept(&mut listeners, 0, now).1,
+        AcceptOutcome::Full
+    ));
     assert_eq!(accept(&mut listeners, 3, now).0, [3, 4]);
 }
 
@@ -246,8 +252,8 @@ fn no_more_are_accepted_than_there_is_room_for_and_the_others_wait() {
 fn a_broken_listening_socket_is_the_servers_end() {
     let now = Now::read();
     let mut listeners = Listeners::new([door([Err(Errno::BADF)])]);
-    let stopped = accept(&mut listeners, 9, now).1;
-    assert!(matches!(stopped, Stopped::Broken(_)));
+    let outcome = accept(&mut listeners, 9, now).1;
+    assert!(matches!(outcome, AcceptOutcome::Broken(_)));
 }
 
 #[test]
@@ -258,5 +264,5 @@ fn closed_doors_accept_nobody() {
     assert_eq!(listeners.close().count(), 2);
     assert!(listeners.is_empty());
     assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
-    assert_eq!(listeners.rest(now), None);
+    assert_eq!(listeners.poll_timeout(now), None);
 }

@@ -106,7 +106,7 @@ impl House {
     /// One turn of the loop: note what is new, run, reap.
     fn turn(&mut self) {
         self.note();
-        self.scheduler.turn(&mut self.handler, self.now);
+        self.scheduler.run(&mut self.handler, self.now);
         self.scheduler.register(|_, _| Ok(()));
         self.reap();
     }
@@ -115,7 +115,7 @@ impl House {
     fn note(&mut self) {
         for (key, peer) in &self.peers {
             if peer.has_news() && !peer.is_closed() {
-                self.scheduler.note(*key);
+                self.scheduler.mark_ready(*key);
             }
         }
     }
@@ -152,7 +152,7 @@ impl House {
 
     /// Somebody can move now.
     fn is_busy(&self) -> bool {
-        self.scheduler.rest(self.now) == Some(Duration::ZERO)
+        self.scheduler.poll_timeout(self.now) == Some(Duration::ZERO)
     }
 
     /// Time passes, nothing happens, and the loop runs.

@@ -10,7 +10,7 @@ fn a_slot_is_freed_by_reaping_and_by_nothing_else() {
     let mut house = House::new();
     let peer = house.connect("");
     peer.closes();
-    house.scheduler.turn(&mut house.handler, house.now);
+    house.scheduler.run(&mut house.handler, house.now);
     assert_eq!(house.scheduler.len(), 1);
     assert!(!peer.is_closed());
     house.connect("");
@@ -32,7 +32,7 @@ fn who_is_still_here_when_his_first_turn_is_over_is_registered_and_once() {
         house.connect(""),
     );
     leaves.says_no_more();
-    house.scheduler.turn(&mut house.handler, house.now);
+    house.scheduler.run(&mut house.handler, house.now);
     let mut registered = Vec::new();
     house.scheduler.register(|_, key| {
         registered.push(key);
@@ -42,7 +42,7 @@ fn who_is_still_here_when_his_first_turn_is_over_is_registered_and_once() {
     house.reap();
     assert_eq!((leaves.reads(), leaves.is_closed()), (LAST.into(), true));
     assert!(!stays.is_closed() && !waits.is_closed());
-    house.scheduler.turn(&mut house.handler, house.now);
+    house.scheduler.run(&mut house.handler, house.now);
     house.scheduler.register(|_, key| panic!("{key} again"));
 }
 
@@ -50,7 +50,7 @@ fn who_is_still_here_when_his_first_turn_is_over_is_registered_and_once() {
 fn who_cannot_be_registered_is_lost_and_no_other() {
     let mut house = House::new();
     let (lost, other) = (house.connect(""), house.connect(""));
-    house.scheduler.turn(&mut house.handler, house.now);
+    house.scheduler.run(&mut house.handler, house.now);
     house.scheduler.register(|_, key| match key {
         0 => Err(ErrorKind::OutOfMemory.into()),
         _ => Ok(()),
@@ -66,12 +66,12 @@ fn who_cannot_be_registered_is_lost_and_no_other() {
 fn who_cannot_be_registered_is_freed_although_everybody_is_cut_before_his_next_turn() {
     let mut house = House::new();
     let (lost, other) = (house.connect(""), house.connect(""));
-    house.scheduler.turn(&mut house.handler, house.now);
+    house.scheduler.run(&mut house.handler, house.now);
     house.scheduler.register(|_, key| match key {
         0 => Err(ErrorKind::OutOfMemory.into()),
         _ => Ok(()),
     });
-    assert_eq!(house.scheduler.cut(), 1, "one has ended already");
+    assert_eq!(house.scheduler.abort_all(), 1, "one has ended already");
     assert_eq!((house.reap(), house.scheduler.len()), (2, 0));
     assert!(lost.is_closed() && other.is_closed());
 }
@@ -81,11 +81,14 @@ fn an_event_for_a_slot_that_ended_in_the_same_turn_is_ignored() {
     let mut house = House::new();
     let peer = house.connect(GET);
     peer.arrives([Arrival::Error(ErrorKind::ConnectionReset)]);
-    house.scheduler.turn(&mut house.handler, house.now);
+    house.scheduler.run(&mut house.handler, house.now);
     assert_eq!(peer.reads(), OK);
-    assert!(house.scheduler.note(0).is_some(), "the slot is still there");
+    assert!(
+        house.scheduler.mark_ready(0).is_some(),
+        "the slot is still there"
+    );
     peer.calls();
-    house.scheduler.turn(&mut house.handler, house.now);
+    house.scheduler.run(&mut house.handler, house.now);
     assert_eq!(peer.calls(), [], "but nothing is done with it");
     house.reap();
     assert_eq!(house.released, 1, "and it is handed back once");
@@ -96,8 +99,8 @@ fn an_event_for_a_slot_that_is_gone_or_never_was_is_ignored() {
     let mut house = House::new();
     house.connect("").closes();
     house.run();
-    assert!(house.scheduler.note(0).is_none());
-    assert!(house.scheduler.note(usize::MAX - 1).is_none());
+    assert!(house.scheduler.mark_ready(0).is_none());
+    assert!(house.scheduler.mark_ready(usize::MAX - 1).is_none());
     assert!(!house.is_busy());
     house.run();
 }
@@ -129,7 +132,7 @@ fn whoever_yields_is_runnable_and_the_loop_does_not_rest_until_he_is_not() {
         assert!(house.is_busy());
     }
     house.run();
-    assert_eq!(house.scheduler.rest(house.now), Some(seconds(60)));
+    assert_eq!(house.scheduler.poll_timeout(house.now), Some(seconds(60)));
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_second_look_gives_an_idle_connection_no_more_time_and_no_less() {
     for _ in 0..3 {
         house.run();
         house.wait(seconds(1) / 4);
-        house.scheduler.note(0);
+        house.scheduler.mark_ready(0);
         assert!(!peer.is_closed());
     }
     house.wait(seconds(1) / 4);
@@ -145,7 +145,7 @@ fn when_time_is_up_only_unfinished_responses_are_reset() {
     house.run();
     assert_eq!(answered.reads(), LAST);
     house.now.instant += seconds(1);
-    house.scheduler.cut();
+    house.scheduler.abort_all();
     assert_eq!(house.reap(), 3);
     assert!(stuck.is_closed() && stuck.is_aborted());
     assert!(half.is_closed() && !half.is_aborted());
@@ -161,8 +161,8 @@ fn a_response_that_broke_in_the_last_turn_is_still_reset() {
     let mut house = House::new();
     let peer = house.connect(get("/broken"));
     house.turn();
-    house.scheduler.turn(&mut house.handler, house.now);
-    house.scheduler.cut();
+    house.scheduler.run(&mut house.handler, house.now);
+    house.scheduler.abort_all();
     house.reap();
     assert!(peer.is_closed() && peer.is_aborted());
 }
@@ -176,9 +176,9 @@ fn what_arrived_before_the_grace_was_over_is_answered_although_no_event_told_of_
     house.run();
     peer.sends(&GET[10..]);
     assert!(peer.has_news(), "taken for told");
-    house.scheduler.look_at_all();
-    house.scheduler.turn(&mut house.handler, house.now);
-    house.scheduler.cut();
+    house.scheduler.recheck_all();
+    house.scheduler.run(&mut house.handler, house.now);
+    house.scheduler.abort_all();
     house.reap();
     assert_eq!(peer.reads(), LAST);
     assert!(peer.is_closed() && !peer.is_aborted());

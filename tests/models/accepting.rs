@@ -78,8 +78,8 @@ fn sleeps(pid: u32) -> u64 {
     number.unwrap().parse().unwrap()
 }
 
-/// Red when a child keeps the parent's signal pipe: each signal to the child wakes the parent, which
-/// sends the next one, 10,000 times a second.
+/// Red when a child keeps the parent's signal pipe: each signal to the child wakes the parent,
+/// which sends the next one, 10,000 times a second.
 #[test]
 fn a_parent_that_stops_does_not_keep_its_children_awake() {
     let root = small();
@@ -100,7 +100,8 @@ fn a_parent_that_stops_does_not_keep_its_children_awake() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// An error that accept(2) gives for ever, as under a filter of system calls. Red without the pause.
+/// An error that accept(2) gives for ever, as under a filter of system calls. Red without the
+/// pause.
 #[test]
 fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped() {
     if !has("strace") {

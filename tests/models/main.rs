@@ -11,9 +11,9 @@ mod client;
 #[allow(dead_code, reason = "the other test programs use the rest")]
 mod process;
 
+mod aborting;
 mod accepting;
 mod children;
-mod cut;
 mod descriptors;
 mod fixed;
 mod limits;

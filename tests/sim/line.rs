@@ -18,12 +18,12 @@ pub struct Edge {
     pub readable: bool,
     pub writable: bool,
     /// End of stream, error or urgent data: what no system leaves out.
-    pub beyond_short: bool,
+    pub read_until_blocked: bool,
 }
 
 impl Edge {
     pub fn is_any(self) -> bool {
-        self.readable || self.writable || self.beyond_short
+        self.readable || self.writable || self.read_until_blocked
     }
 }
 
@@ -189,7 +189,7 @@ impl Line {
     pub fn is_forgotten(&self) -> bool {
         match self.tried {
             Some((Call::Receive, true)) => {
-                self.can_receive() && !self.edge.readable && !self.edge.beyond_short
+                self.can_receive() && !self.edge.readable && !self.edge.read_until_blocked
             }
             Some((Call::Send | Call::SendFile, true)) => self.can_send() && !self.edge.writable,
             _ => false,
@@ -319,11 +319,11 @@ impl Line {
     }
 
     /// An edge, unless it is hidden: then it comes when that is over.
-    fn announce(&mut self, readable: bool, writable: bool, beyond_short: bool) {
+    fn announce(&mut self, readable: bool, writable: bool, read_until_blocked: bool) {
         if self.token.is_none() || self.closed {
             return;
         }
-        if readable && (!self.hides_arrivals || beyond_short) {
+        if readable && (!self.hides_arrivals || read_until_blocked) {
             self.edge.readable = true;
             self.seen_empty = false;
         }
@@ -331,16 +331,20 @@ impl Line {
             self.edge.writable = true;
             self.seen_full = false;
         }
-        self.edge.beyond_short |= beyond_short;
+        self.edge.read_until_blocked |= read_until_blocked;
     }
 
     /// The server has registered the socket: what is there already is announced, too (epoll_ctl(2),
     /// kevent(2)).
     pub fn register(&mut self, token: usize) {
         self.token = Some(token);
-        let beyond_short = self.reset || self.half_closed || !self.marks.is_empty();
+        let read_until_blocked = self.reset || self.half_closed || !self.marks.is_empty();
         let has_room = self.seen_full && self.can_send();
-        self.announce(self.can_receive() || beyond_short, has_room, beyond_short);
+        self.announce(
+            self.can_receive() || read_until_blocked,
+            has_room,
+            read_until_blocked,
+        );
     }
 
     /// What was hidden comes to light.

@@ -35,7 +35,7 @@ pub struct Plan {
     pub shrinks: Vec<(usize, Micros, u64)>,
     /// When the server does not look at its sockets, for how long, and why.
     pub stalls: Vec<(Micros, Micros, Stall)>,
-    /// Listening sockets.
+    /// BoundListener sockets.
     pub doors: usize,
     /// The kernel may hold connections back when the server is told to stop.
     pub holds_back: bool,

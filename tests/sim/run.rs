@@ -160,7 +160,7 @@ fn carry_out<H: Handler>(
     let rest = simulation
         .engine
         .scheduler()
-        .rest(world.borrow().read_clock());
+        .poll_timeout(world.borrow().read_clock());
     let left = simulation.engine.scheduler().len();
     let is_file_open = users() > users_before + kept;
     drop(simulation);
@@ -211,9 +211,9 @@ impl<H: Handler> Simulation<H> {
             let events = world.borrow_mut().poll(rest);
             let now = world.borrow().read_clock();
             let outcome = match world.borrow().is_interrupted {
-                true => stalls::Outcome::Interrupted,
-                false if events.is_empty() => stalls::Outcome::Nothing,
-                false => stalls::Outcome::Events,
+                true => stalls::PollOutcome::Interrupted,
+                false if events.is_empty() => stalls::PollOutcome::Nothing,
+                false => stalls::PollOutcome::Events,
             };
             self.engine.end_poll(now, rest, outcome);
             if self.turn(world, &events) {
@@ -229,9 +229,9 @@ impl<H: Handler> Simulation<H> {
         let now = world.borrow().read_clock();
         for event in events {
             match event {
-                Event::Door(door) => self.engine.note_door(*door),
+                Event::Door(door) => self.engine.mark_listener_ready(*door),
                 Event::Token(token, edge) => {
-                    if let Some(wire) = self.engine.note(*token) {
+                    if let Some(wire) = self.engine.mark_ready(*token) {
                         wire.note(*edge);
                     }
                 }
@@ -241,13 +241,17 @@ impl<H: Handler> Simulation<H> {
         for event in events {
             if let Event::Signal(demand) = event {
                 self.is_stopping = true;
-                if self.engine.obey(*demand, now, &mut self.house).is_break() {
+                if self
+                    .engine
+                    .handle_signal(*demand, now, &mut self.house)
+                    .is_break()
+                {
                     return true;
                 }
             }
         }
         world.borrow_mut().begin_turn(&self.limits);
-        let flow = self.engine.turn(now, &mut self.house);
+        let flow = self.engine.run_iteration(now, &mut self.house);
         let moved = world.borrow_mut().end_turn(&self.limits);
         for (token, connection) in self.engine.scheduler().connections() {
             let (is_idle, kept) = (connection.is_idle(), connection.kept());

@@ -8,7 +8,7 @@ use crate::oracle::Seen;
 use crate::world::{Said, Shared};
 use oneloop::reactor::engine::Sockets;
 use oneloop::reactor::listener::Accept;
-use oneloop::transport::{Announced, Arrivals, Transport};
+use oneloop::transport::{ReadReadiness, ReadyFlags, Transport};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -18,7 +18,7 @@ use std::net::{IpAddr, Ipv4Addr};
 pub struct Wire {
     world: Shared,
     id: usize,
-    arrivals: Arrivals,
+    readiness: ReadReadiness,
 }
 
 /// One of the listening sockets.
@@ -30,9 +30,9 @@ pub struct House(pub Shared);
 impl Wire {
     /// An event came for this socket.
     pub fn note(&mut self, edge: Edge) {
-        self.arrivals.note(Announced {
+        self.readiness.on_ready(ReadyFlags {
             readable: edge.readable,
-            beyond_short: edge.beyond_short,
+            read_until_blocked: edge.read_until_blocked,
         });
         self.world.borrow_mut().lines[self.id].seen.noted = true;
     }
@@ -77,7 +77,7 @@ impl Transport for Wire {
                 .borrow_mut()
                 .accuse("a receive into no room".into());
         }
-        if self.arrivals.are_drained() {
+        if self.readiness.is_drained() {
             self.tried::<()>(Call::Receive, &Err(Errno::WOULDBLOCK));
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -88,7 +88,7 @@ impl Transport for Wire {
         };
         self.tried(Call::Receive, &received);
         let received = received.map_err(io::Error::from);
-        self.arrivals.received(&received, room.len());
+        self.readiness.on_read(&received, room.len());
         let length = *received.as_ref().unwrap_or(&0);
         let is_shut = self.world.borrow().lines[self.id].shut;
         self.seen(|seen| seen.received(length, is_shut));
@@ -96,11 +96,11 @@ impl Transport for Wire {
     }
 
     fn is_drained(&self) -> bool {
-        self.arrivals.are_drained()
+        self.readiness.is_drained()
     }
 
-    fn look_again(&mut self) {
-        self.arrivals.forget();
+    fn assume_readable(&mut self) {
+        self.readiness.assume_readable();
         self.seen(|seen| seen.looks += 1);
     }
 
@@ -239,7 +239,7 @@ impl Accept for Door {
         Ok(id)
     }
 
-    fn undefer(&mut self) -> bool {
+    fn stop_deferring(&mut self) -> bool {
         self.0.borrow().plan.holds_back
     }
 }
@@ -250,7 +250,7 @@ impl Sockets<Door, Wire> for House {
         let wire = Wire {
             world: self.0.clone(),
             id,
-            arrivals: Arrivals::default(),
+            readiness: ReadReadiness::default(),
         };
         (wire, Some(address_of(id)))
     }

@@ -492,7 +492,7 @@ impl World {
         let all = Edge {
             readable: true,
             writable: true,
-            beyond_short: true,
+            read_until_blocked: true,
         };
         let stale = std::mem::take(&mut self.stale);
         match self.plan.poller {

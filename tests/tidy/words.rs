@@ -6,8 +6,8 @@ use crate::tree::{Source, Violation};
 /// Files that depend on the platform or on a feature of the build.
 const CONDITIONAL: &[&str] = &[
     "transport/",
-    "reactor/inherited.rs",
-    "reactor/deferral.rs",
+    "reactor/socket_activation.rs",
+    "reactor/defer_accept.rs",
     "bench/platform.rs",
     "bench/account/clock.rs",
     "lib.rs",
@@ -21,7 +21,7 @@ const CONDITIONAL: &[&str] = &[
 const MIO: &[&str] = &[
     "transport/",
     "reactor/",
-    "models/doors.rs",
+    "models/acceptor.rs",
     "models/coroutine/",
     "signals.rs",
     "bench/generator/",

@@ -1,7 +1,7 @@
 //! Who runs next, when the connections are futures: all that a runtime needs.
 //!
-//! A task is a future and a place in a table. Its waker knows the place, and puts it on the run
-//! queue once; a turn polls everybody who was on the queue when it began. What wakes a task (an
+//! A task is a future with a key in a table. Its waker puts that key on the run queue, once; a run
+//! polls each task that was on the queue when it began. What wakes a task (an
 //! event, a deadline, a signal) is not decided here.
 
 use slab::Slab;
@@ -21,18 +21,18 @@ pub struct Executor {
 
 struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
-    ticket: Arc<Ticket>,
+    waker: Arc<TaskWaker>,
 }
 
 /// What a waker holds. Wakers may travel to other threads, though ours do not: hence the lock,
 /// which nobody ever waits for, and no `unsafe`.
-struct Ticket {
+struct TaskWaker {
     key: usize,
     is_queued: AtomicBool,
     runnable: Arc<Mutex<VecDeque<usize>>>,
 }
 
-impl Wake for Ticket {
+impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::Relaxed) {
             let mut runnable = self.runnable.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,17 +44,17 @@ impl Wake for Ticket {
 impl Executor {
     /// Takes a task in. It runs in the coming turn.
     pub fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
-        let place = self.tasks.vacant_entry();
-        let ticket = Arc::new(Ticket {
-            key: place.key(),
+        let entry = self.tasks.vacant_entry();
+        let waker = Arc::new(TaskWaker {
+            key: entry.key(),
             is_queued: AtomicBool::new(false),
             runnable: self.runnable.clone(),
         });
-        place.insert(Task {
+        entry.insert(Task {
             future: Box::pin(future),
-            ticket: ticket.clone(),
+            waker: waker.clone(),
         });
-        ticket.wake();
+        waker.wake();
     }
 
     /// Whether somebody could run at once.
@@ -63,14 +63,14 @@ impl Executor {
     }
 
     /// Polls each task that is runnable now, once.
-    pub fn turn(&mut self) {
+    pub fn run(&mut self) {
         for _ in 0..self.queued() {
             let Some(key) = self.next() else { break };
             let Some(task) = self.tasks.get_mut(key) else {
                 continue;
             };
-            task.ticket.is_queued.store(false, Ordering::Relaxed);
-            let waker = Waker::from(task.ticket.clone());
+            task.waker.is_queued.store(false, Ordering::Relaxed);
+            let waker = Waker::from(task.waker.clone());
             let mut context = Context::from_waker(&waker);
             if task.future.as_mut().poll(&mut context).is_ready() {
                 // A waker of it that is still about wakes its successor, which does no harm.

@@ -9,29 +9,29 @@
 //! through one more table, and who forgets to yield holds up all others.
 
 mod executor;
-mod world;
+mod runtime;
 
 use crate::clock::Now;
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::pump::Loan;
-use crate::reactor::listen::{Acceptor, Listening, SocketFile};
-use crate::reactor::listener::{Listeners, Stopped};
+use crate::reactor::listen::{BoundListener, ListenerSocket, SocketFile};
+use crate::reactor::listener::{AcceptOutcome, Listeners};
 use crate::signals::{Action, Policy, SignalSource};
-use crate::stalls::{Outcome, Stalls};
+use crate::stalls::{PollOutcome, Stalls};
 use crate::timers::Timers;
-use crate::transport::Announced;
+use crate::transport::ReadyFlags;
 use crate::warnings::Limited;
 use executor::Executor;
 use mio::{Events, Interest, Poll, Token};
+use runtime::{Runtime, Slot, serve};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use world::{Seat, World, serve};
 
 /// Signals have the last token, listening sockets those before it, and clients count from 0.
 const SIGNALS: usize = usize::MAX;
@@ -44,11 +44,11 @@ pub struct Coroutines<H: Handler> {
     poll: Poll,
     signals: SignalSource,
     policy: Policy,
-    listeners: Listeners<Acceptor>,
+    listeners: Listeners<ListenerSocket>,
     /// The files of unix sockets.
     files: Vec<SocketFile>,
     executor: Executor,
-    world: Rc<World<H>>,
+    runtime: Rc<Runtime<H>>,
     limits: Arc<Limits>,
     stalls: Stalls,
     stop_at: Option<Instant>,
@@ -64,7 +64,7 @@ impl<H: Handler + 'static> Coroutines<H> {
     /// # Errors
     /// Those of the poll, and of registering with it.
     pub fn new(
-        listening: Vec<Listening>,
+        listening: Vec<BoundListener>,
         handler: H,
         limits: Arc<Limits>,
         policy: Policy,
@@ -79,14 +79,14 @@ impl<H: Handler + 'static> Coroutines<H> {
             acceptors.push(one.socket);
             files.extend(one.file);
         }
-        let world = World {
+        let runtime = Runtime {
             handler: RefCell::new(handler),
-            seats: RefCell::new(Slab::new()),
+            slots: RefCell::new(Slab::new()),
             timers: RefCell::new(Timers::new()),
             now: Cell::new(Now::read()),
             behind: Cell::new(Duration::ZERO),
             draining: Cell::new(false),
-            cut: Cell::new(false),
+            aborting: Cell::new(false),
             registry: registry.try_clone()?,
             loan: RefCell::new((Loan::new(&limits), DateLine::default())),
             limits: limits.clone(),
@@ -98,7 +98,7 @@ impl<H: Handler + 'static> Coroutines<H> {
             listeners: Listeners::new(acceptors),
             files,
             executor: Executor::default(),
-            world: Rc::new(world),
+            runtime: Rc::new(runtime),
             stalls: Stalls::new(limits.stall_threshold()),
             limits,
             stop_at: None,
@@ -115,61 +115,61 @@ impl<H: Handler + 'static> Coroutines<H> {
         let mut events = Events::with_capacity(self.limits.events);
         loop {
             let now = Now::read();
-            self.world.stalled(self.stalls.worked(now.instant));
-            let timeout = self.rest(now);
+            self.runtime.stalled(self.stalls.worked(now.instant));
+            let timeout = self.poll_timeout(now);
             let outcome = match self.poll.poll(&mut events, timeout) {
-                Ok(()) if events.is_empty() => Outcome::Nothing,
-                Ok(()) => Outcome::Events,
+                Ok(()) if events.is_empty() => PollOutcome::Nothing,
+                Ok(()) => PollOutcome::Events,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     events.clear();
-                    Outcome::Interrupted
+                    PollOutcome::Interrupted
                 }
                 Err(error) => return Err(error),
             };
             let now = Now::read();
             let stall = self.stalls.polled(now.instant, timeout, outcome);
-            self.world.stalled(stall);
-            self.world.now.set(now);
+            self.runtime.stalled(stall);
+            self.runtime.now.set(now);
             for event in &events {
                 let Token(token) = event.token();
                 match SIGNALS - token {
-                    0 => self.obey(now),
+                    0 => self.handle_signals(now),
                     from_last if from_last <= self.listeners.len() => {
-                        self.listeners.note(from_last - 1);
+                        self.listeners.mark_ready(from_last - 1);
                     }
-                    _ => self.world.note(token, Announced::of(event)),
+                    _ => self.runtime.mark_ready(token, ReadyFlags::of(event)),
                 }
             }
-            self.world.expire();
+            self.runtime.expire();
             self.accept(now)?;
-            let before = self.world.seats.borrow().len();
-            self.executor.turn();
-            if self.world.seats.borrow().len() < before {
+            let before = self.runtime.slots.borrow().len();
+            self.executor.run();
+            if self.runtime.slots.borrow().len() < before {
                 self.listeners.resume();
             }
-            self.handler_due = self.world.handler.borrow_mut().end_iteration(now);
+            self.handler_due = self.runtime.handler.borrow_mut().end_iteration(now);
             if self.has_stopped(now) {
                 break;
             }
         }
         drop(self.executor);
-        Ok(Rc::into_inner(self.world).map(|world| world.handler.into_inner()))
+        Ok(Rc::into_inner(self.runtime).map(|runtime| runtime.handler.into_inner()))
     }
 
     /// How long nothing is due.
-    fn rest(&self, now: Now) -> Option<Duration> {
+    fn poll_timeout(&self, now: Now) -> Option<Duration> {
         if self.executor.has_runnable() {
             return Some(Duration::ZERO);
         }
         let until = |at: Instant| at.saturating_duration_since(now.instant);
-        let behind = self.world.behind.get();
-        let next = self.world.timers.borrow().next().map(|at| at + behind);
+        let behind = self.runtime.behind.get();
+        let next = self.runtime.timers.borrow().next().map(|at| at + behind);
         [
             next.map(until),
             self.stop_at.map(until),
             self.handler_due.map(until),
             self.accept_until.map(until),
-            self.listeners.rest(now),
+            self.listeners.poll_timeout(now),
         ]
         .into_iter()
         .flatten()
@@ -178,23 +178,23 @@ impl<H: Handler + 'static> Coroutines<H> {
 
     /// Lets a few in, each with a coroutine of his own. At the limit the kernel's queue waits.
     fn accept(&mut self, now: Now) -> io::Result<()> {
-        let (world, executor) = (&self.world, &mut self.executor);
-        let open = world.seats.borrow().len();
+        let (runtime, executor) = (&self.runtime, &mut self.executor);
+        let open = runtime.slots.borrow().len();
         let room = self.limits.connections.saturating_sub(open);
-        let stopped = (self.listeners).accept(room, &self.limits, now, |(stream, peer)| {
-            let key = world.seats.borrow_mut().insert(Seat::default());
-            executor.spawn(serve(world.clone(), key, stream, peer));
+        let outcome = (self.listeners).accept(room, &self.limits, now, |(stream, peer)| {
+            let key = runtime.slots.borrow_mut().insert(Slot::default());
+            executor.spawn(serve(runtime.clone(), key, stream, peer));
         });
-        match stopped {
-            Stopped::Done => return Ok(()),
-            Stopped::Broken(error) => return Err(error),
-            Stopped::Full => log::debug!("the limit of connections is reached"),
-            Stopped::Exhausted(error) => {
+        match outcome {
+            AcceptOutcome::Done => return Ok(()),
+            AcceptOutcome::Broken(error) => return Err(error),
+            AcceptOutcome::Full => log::debug!("the limit of connections is reached"),
+            AcceptOutcome::Exhausted(error) => {
                 REFUSED.warn(format_args!(
                     "cannot accept for now: {error} (raise: ulimit -n)"
                 ));
             }
-            Stopped::Failing(error) => {
+            AcceptOutcome::Failing(error) => {
                 REFUSED.warn(format_args!("accepting fails: {error}"));
             }
         }
@@ -202,10 +202,10 @@ impl<H: Handler + 'static> Coroutines<H> {
         Ok(())
     }
 
-    fn obey(&mut self, now: Now) {
+    fn handle_signals(&mut self, now: Now) {
         for signal in self.signals.take(self.poll.registry()) {
             match self.policy.receive(signal) {
-                Action::ReopenLogs => self.world.handler.borrow_mut().reopen_logs(),
+                Action::ReopenLogs => self.runtime.handler.borrow_mut().reopen_logs(),
                 Action::Stop if self.stop_at.is_some() => {
                     log::warn!("stopping at once");
                     self.stop_at = Some(now.instant);
@@ -213,16 +213,16 @@ impl<H: Handler + 'static> Coroutines<H> {
                 Action::Stop => {
                     log::info!(
                         "stopping; connections open: {}",
-                        self.world.seats.borrow().len()
+                        self.runtime.slots.borrow().len()
                     );
                     self.stop_at = Some(now.instant + self.limits.grace);
-                    if self.listeners.undefer() {
+                    if self.listeners.stop_deferring() {
                         self.accept_until = Some(now.instant + self.limits.defer_accept_timeout);
                     } else {
-                        self.listeners.look_again();
+                        self.listeners.mark_all_ready();
                     }
-                    self.world.draining.set(true);
-                    self.world.wake_all();
+                    self.runtime.draining.set(true);
+                    self.runtime.wake_all();
                 }
             }
         }
@@ -238,19 +238,19 @@ impl<H: Handler + 'static> Coroutines<H> {
             .take_if(|until| *until <= now.instant)
             .is_some()
         {
-            self.listeners.look_again();
+            self.listeners.mark_all_ready();
         }
-        if self.accept_until.is_none() && self.listeners.rest(now).is_none() {
+        if self.accept_until.is_none() && self.listeners.poll_timeout(now).is_none() {
             self.files.clear();
             self.listeners.close().for_each(drop);
         }
         if stop_at <= now.instant {
-            log::warn!("connections cut: {}", self.world.seats.borrow().len());
-            self.world.cut.set(true);
-            self.world.wake_all();
-            self.executor.turn();
+            log::warn!("connections cut: {}", self.runtime.slots.borrow().len());
+            self.runtime.aborting.set(true);
+            self.runtime.wake_all();
+            self.executor.run();
             return true;
         }
-        self.listeners.is_empty() && self.world.seats.borrow().is_empty()
+        self.listeners.is_empty() && self.runtime.slots.borrow().is_empty()
     }
 }

@@ -9,13 +9,13 @@
 
 mod fork;
 
+use super::acceptor::{Accepted, Acceptor};
+use super::connection_runner::ConnectionRunner;
 use super::control::Control;
-use super::doors::{Accepted, Doors};
-use super::visit::Desk;
 use crate::clock::Now;
 use crate::handler::Handler;
 use crate::limits::Limits;
-use crate::reactor::listen::Listening;
+use crate::reactor::listen::BoundListener;
 use crate::signals::{Action, Policy, SignalSource};
 use fork::{Fork, fork};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -29,18 +29,18 @@ use std::time::{Duration, Instant};
 
 /// How often a child is told to stop. A signal that comes between its look at the flag and its read
 /// does not end the read; the next one does.
-const AGAIN: Duration = Duration::from_millis(100);
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a child that was told to stop at once may take for it.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
+const KILL_AFTER: Duration = Duration::from_secs(1);
 
 /// Tells a child to stop at once. By default this signal does nothing, and a child heeds it only
 /// when it is stopping: so one that comes from elsewhere does no harm.
-const CUT: Signal = Signal::URG;
+const ABORT: Signal = Signal::URG;
 
 /// The process that accepts.
 pub struct Parent {
-    doors: Doors,
+    acceptor: Acceptor,
     signals: SignalSource,
     policy: Policy,
     /// What the signals want, in the parent and, as its handlers are copied, in each child.
@@ -50,9 +50,9 @@ pub struct Parent {
     /// The server is stopping: at that time at once.
     stop_at: Option<Instant>,
     /// Accepted, but there is no process for it yet.
-    unserved: Option<Accepted>,
+    pending: Option<Accepted>,
     /// When the children were last told to stop, and by which signal.
-    told: Option<(Instant, Signal)>,
+    last_signal: Option<(Instant, Signal)>,
     /// The server accepts no more: all that waited when it was told to stop were accepted.
     is_closed: bool,
 }
@@ -62,8 +62,12 @@ impl Parent {
     ///
     /// # Errors
     /// The system gives no poll or no signals.
-    pub fn new(listening: Vec<Listening>, limits: Arc<Limits>, policy: Policy) -> io::Result<Self> {
-        let doors = Doors::new(listening, &limits)?;
+    pub fn new(
+        listening: Vec<BoundListener>,
+        limits: Arc<Limits>,
+        policy: Policy,
+    ) -> io::Result<Self> {
+        let acceptor = Acceptor::new(listening, &limits)?;
         let control = Arc::new(Control::default());
         // Before the first fork, so that there is no moment in which a child would not hear.
         for signal in policy.handled() {
@@ -73,19 +77,19 @@ impl Parent {
             };
             signal_hook::flag::register(signal, flag.clone())?;
         }
-        signal_hook::flag::register(SIGURG, control.cut.clone())?;
+        signal_hook::flag::register(SIGURG, control.aborting.clone())?;
         let handled = policy.handled().chain([SIGCHLD]);
-        let signals = SignalSource::new(handled, doors.registry(), Doors::token())?;
+        let signals = SignalSource::new(handled, acceptor.registry(), Acceptor::token())?;
         Ok(Self {
-            doors,
+            acceptor,
             signals,
             policy,
             control,
             children: HashSet::new(),
             limits,
             stop_at: None,
-            unserved: None,
-            told: None,
+            pending: None,
+            last_signal: None,
             is_closed: false,
         })
     }
@@ -101,14 +105,14 @@ impl Parent {
     ) -> io::Result<()> {
         loop {
             if let Some(client) = self.accept()? {
-                self.be_child(client, open, close);
+                self.run_child(client, open, close);
             }
             if self.is_closed && self.children.is_empty() {
                 return Ok(());
             }
-            self.doors.rest(self.stop_at.map(|_| AGAIN))?;
+            self.acceptor.wait(self.stop_at.map(|_| SIGNAL_INTERVAL))?;
             self.reap();
-            self.obey();
+            self.handle_signals();
         }
     }
 
@@ -118,9 +122,9 @@ impl Parent {
     fn accept(&mut self) -> io::Result<Option<Accepted>> {
         let is_overdue = self.stop_at.is_some_and(|at| at <= Now::read().instant);
         while !self.is_closed && !is_overdue && self.children.len() < self.limits.connections {
-            let next = match self.unserved.take() {
+            let next = match self.pending.take() {
                 Some(client) => Some(client),
-                None => self.doors.take()?,
+                None => self.acceptor.try_accept()?,
             };
             let Some(client) = next else {
                 self.is_closed = self.stop_at.is_some();
@@ -132,34 +136,34 @@ impl Parent {
                 Ok(Fork::Parent(child)) => drop(self.children.insert(child)),
                 Err(error) => {
                     let what = format!("no process for a client: {error} (raise: ulimit -u)");
-                    self.doors.rest_after(&what);
-                    self.unserved = Some(client);
+                    self.acceptor.pause_after(&what);
+                    self.pending = Some(client);
                     break;
                 }
             }
         }
         self.is_closed |= is_overdue;
         if self.is_closed {
-            self.doors.close();
+            self.acceptor.close();
         }
         Ok(None)
     }
 
     /// The child's whole life. It never returns to what its parent was about to do.
-    fn be_child<H: Handler, E: Display>(
+    fn run_child<H: Handler, E: Display>(
         self,
         client: Accepted,
         open: impl Fn() -> Result<H, E>,
         close: impl Fn(H),
     ) -> ! {
-        self.doors.leave();
+        self.acceptor.close_in_child();
         // The parent's pipe: what a handler here wrote into it would wake the parent, which then
         // signals again, and so on.
         drop(self.signals);
-        self.control.cut.store(false, Ordering::SeqCst);
+        self.control.aborting.store(false, Ordering::SeqCst);
         match open() {
             Ok(mut handler) => {
-                Desk::new(self.limits).serve(client, &mut handler, &self.control);
+                ConnectionRunner::new(self.limits).serve(client, &mut handler, &self.control);
                 close(handler);
                 std::process::exit(0)
             }
@@ -182,9 +186,9 @@ impl Parent {
     }
 
     /// Does what the signals want that have come, and passes it on.
-    fn obey(&mut self) {
+    fn handle_signals(&mut self) {
         let now = Now::read().instant;
-        for signal in self.signals.take(self.doors.registry()) {
+        for signal in self.signals.take(self.acceptor.registry()) {
             if signal == SIGCHLD {
                 continue;
             }
@@ -192,7 +196,7 @@ impl Parent {
                 Action::ReopenLogs => {
                     // A child that is forked from now on opens the new file anyway.
                     self.control.reopen.store(false, Ordering::SeqCst);
-                    tell(&self.children, Signal::USR1);
+                    signal_children(&self.children, Signal::USR1);
                 }
                 Action::Stop if self.stop_at.is_none() => {
                     log::info!("stopping; connections open: {}", self.children.len());
@@ -208,20 +212,20 @@ impl Parent {
             return;
         };
         let signal = match at {
-            at if at + LAST_MOMENT <= now => Signal::KILL,
-            at if at <= now => CUT,
+            at if at + KILL_AFTER <= now => Signal::KILL,
+            at if at <= now => ABORT,
             _ => Signal::TERM,
         };
-        let is_told = |(when, what)| what == signal && now < when + AGAIN;
-        if !self.told.is_some_and(is_told) {
-            self.told = Some((now, signal));
-            tell(&self.children, signal);
+        let is_told = |(when, what)| what == signal && now < when + SIGNAL_INTERVAL;
+        if !self.last_signal.is_some_and(is_told) {
+            self.last_signal = Some((now, signal));
+            signal_children(&self.children, signal);
         }
     }
 }
 
 /// A child that has ended and was not asked for yet keeps its number, so nobody else is told.
-fn tell(children: &HashSet<Pid>, signal: Signal) {
+fn signal_children(children: &HashSet<Pid>, signal: Signal) {
     for child in children {
         let _ = kill_process(*child, signal);
     }

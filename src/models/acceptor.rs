@@ -5,10 +5,10 @@
 //! error of accept(2) calls for.
 
 use crate::limits::Limits;
-use crate::reactor::listen::Listening;
-use crate::reactor::listener::{Accept, Verdict, verdict};
-use crate::transport::Stream as Ready;
-use crate::transport::blocking::{Handle, Stream};
+use crate::reactor::listen::BoundListener;
+use crate::reactor::listener::{Accept, AcceptFailure, classify};
+use crate::transport::Stream;
+use crate::transport::blocking::{BlockingStream, Handle};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
@@ -33,10 +33,10 @@ pub struct Accepted {
 }
 
 /// The listening sockets.
-pub struct Doors {
+pub struct Acceptor {
     poll: Poll,
     events: Events,
-    listening: Vec<Listening>,
+    listening: Vec<BoundListener>,
     /// The socket to accept from next: each has its turn, so that many connections at one do not
     /// hold up those at another.
     next: usize,
@@ -46,15 +46,15 @@ pub struct Doors {
     has_warned: bool,
     /// Somebody may still wait for whom there was no descriptor. He was announced, and will not be
     /// again.
-    has_left_somebody: bool,
+    retries_at_once: bool,
 }
 
-impl Doors {
+impl Acceptor {
     /// Of sockets that listen.
     ///
     /// # Errors
     /// Those of epoll_create(2) or kqueue(2), and of registering with them.
-    pub fn new(mut listening: Vec<Listening>, limits: &Limits) -> io::Result<Self> {
+    pub fn new(mut listening: Vec<BoundListener>, limits: &Limits) -> io::Result<Self> {
         let poll = Poll::new()?;
         for one in &mut listening {
             poll.registry()
@@ -68,11 +68,11 @@ impl Doors {
             losses: 0,
             pause: limits.accept_pause,
             has_warned: false,
-            has_left_somebody: false,
+            retries_at_once: false,
         })
     }
 
-    /// Ends a [`rest`](Self::rest) from elsewhere.
+    /// Ends a [`wait`](Self::wait) from elsewhere.
     ///
     /// # Errors
     /// Those of eventfd(2) and its like.
@@ -94,9 +94,9 @@ impl Doors {
     ///
     /// # Errors
     /// The poll failed in a way that cannot be mended.
-    pub fn rest(&mut self, most: Option<Duration>) -> io::Result<()> {
+    pub fn wait(&mut self, most: Option<Duration>) -> io::Result<()> {
         // The pause was taken when he was left.
-        if std::mem::take(&mut self.has_left_somebody) {
+        if std::mem::take(&mut self.retries_at_once) {
             return Ok(());
         }
         match self.poll.poll(&mut self.events, most) {
@@ -109,18 +109,18 @@ impl Doors {
     ///
     /// # Errors
     /// A listening socket failed in a way that cannot be mended.
-    pub fn next(&mut self, is_draining: impl Fn() -> bool) -> io::Result<Option<Accepted>> {
+    pub fn accept(&mut self, is_draining: impl Fn() -> bool) -> io::Result<Option<Accepted>> {
         loop {
             // Asked before: who comes after that question has come too late.
             let is_draining = is_draining();
-            if let Some(accepted) = self.take()? {
+            if let Some(accepted) = self.try_accept()? {
                 return Ok(Some(accepted));
             }
             if is_draining {
                 self.listening.clear();
                 return Ok(None);
             }
-            self.rest(None)?;
+            self.wait(None)?;
         }
     }
 
@@ -128,10 +128,10 @@ impl Doors {
     ///
     /// # Errors
     /// A listening socket failed in a way that cannot be mended.
-    pub fn take(&mut self) -> io::Result<Option<Accepted>> {
+    pub fn try_accept(&mut self) -> io::Result<Option<Accepted>> {
         let first = self.next;
         for index in (first..self.listening.len()).chain(0..first) {
-            if let Some(accepted) = self.take_from(index)? {
+            if let Some(accepted) = self.try_accept_from(index)? {
                 self.next = (index + 1) % self.listening.len();
                 return Ok(Some(accepted));
             }
@@ -139,7 +139,7 @@ impl Doors {
         Ok(None)
     }
 
-    fn take_from(&mut self, index: usize) -> io::Result<Option<Accepted>> {
+    fn try_accept_from(&mut self, index: usize) -> io::Result<Option<Accepted>> {
         while let Some(one) = self.listening.get_mut(index) {
             let error = match one.socket.accept().and_then(admit) {
                 Ok(accepted) => {
@@ -148,24 +148,24 @@ impl Doors {
                 }
                 Err(error) => error,
             };
-            match verdict(&error) {
-                Verdict::Stop => break,
-                Verdict::Next if self.losses < LOSSES => {
+            match classify(&error) {
+                AcceptFailure::NoneWaiting => break,
+                AcceptFailure::ConnectionLost if self.losses < LOSSES => {
                     log::debug!("accept: {error}");
                     self.losses += 1;
                 }
                 // Without a pause an error that lasts would keep the processor busy.
-                Verdict::Next => {
-                    self.rest_after(&format!("accept fails again and again: {error}"));
+                AcceptFailure::ConnectionLost => {
+                    self.pause_after(&format!("accept fails again and again: {error}"));
                     break;
                 }
-                Verdict::Pause => {
-                    self.rest_after(&format!(
+                AcceptFailure::NoResources => {
+                    self.pause_after(&format!(
                         "cannot accept for now: {error} (raise: ulimit -n)"
                     ));
                     break;
                 }
-                Verdict::Fatal => return Err(error),
+                AcceptFailure::Fatal => return Err(error),
             }
         }
         Ok(None)
@@ -173,16 +173,16 @@ impl Doors {
 
     /// Accepting failed, though a connection may wait: says so once, and pauses before the next
     /// try.
-    pub fn rest_after(&mut self, what: &str) {
+    pub fn pause_after(&mut self, what: &str) {
         if !std::mem::replace(&mut self.has_warned, true) {
             log::warn!("{what}; trying again every {} ms", self.pause.as_millis());
         }
         sleep(self.pause);
-        self.has_left_somebody = true;
+        self.retries_at_once = true;
     }
 
     /// Whether a connection waits to be accepted (poll(2)).
-    pub fn has_waiting(&self) -> bool {
+    pub fn has_pending(&self) -> bool {
         let mut sockets: Vec<_> = self
             .listening
             .iter()
@@ -199,7 +199,7 @@ impl Doors {
 
     /// What a child does with its copy: closes the sockets, and leaves the files of unix sockets to
     /// the parent.
-    pub fn leave(mut self) {
+    pub fn close_in_child(mut self) {
         for one in self.listening.drain(..) {
             std::mem::forget(one.file);
         }
@@ -208,17 +208,17 @@ impl Doors {
 
 /// The listening socket does not block, as several may wait for it, and mio's accepted ones do not
 /// either. Ours are to.
-fn admit((stream, peer): (Ready, Option<IpAddr>)) -> io::Result<Accepted> {
+fn admit((stream, peer): (Stream, Option<IpAddr>)) -> io::Result<Accepted> {
     let stream = match stream {
-        Ready::Tcp(stream) | Ready::Other(stream) => {
+        Stream::Tcp(stream) | Stream::Other(stream) => {
             let stream = std::net::TcpStream::from(OwnedFd::from(stream));
             stream.set_nonblocking(false)?;
-            Stream::Tcp(stream)
+            BlockingStream::Tcp(stream)
         }
-        Ready::Unix(stream) => {
+        Stream::Unix(stream) => {
             let stream = std::os::unix::net::UnixStream::from(OwnedFd::from(stream));
             stream.set_nonblocking(false)?;
-            Stream::Unix(stream)
+            BlockingStream::Unix(stream)
         }
     };
     let handle = Handle::new(stream);

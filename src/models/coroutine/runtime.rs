@@ -7,7 +7,7 @@ use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::pump::{Client, Loan, Pause, Visit, pump_guarded};
 use crate::timers::Timers;
-use crate::transport::{Announced, Socket, Stream, Transport};
+use crate::transport::{ReadyFlags, Socket, Stream, Transport};
 use crate::warnings::Limited;
 use mio::{Registry, Token};
 use slab::Slab;
@@ -23,44 +23,44 @@ use std::time::{Duration, Instant};
 static UNWATCHED: Limited = Limited::new();
 
 /// One thread, so cells and no locks. Nothing is borrowed across an `.await`.
-pub struct World<H> {
+pub struct Runtime<H> {
     pub handler: RefCell<H>,
-    pub seats: RefCell<Slab<Seat>>,
+    pub slots: RefCell<Slab<Slot>>,
     pub timers: RefCell<Timers>,
     pub now: Cell<Now>,
     /// How far the clock of the deadlines is behind the real one.
     pub behind: Cell<Duration>,
     pub draining: Cell<bool>,
-    pub cut: Cell<bool>,
+    pub aborting: Cell<bool>,
     pub registry: Registry,
     pub loan: RefCell<(Loan, DateLine)>,
     pub limits: Arc<Limits>,
 }
 
-/// A connection as the poll sees it: its token, what was announced, whom to wake.
+/// A connection as the poll sees it: what its events said, and the waker of its task.
 #[derive(Default)]
-pub struct Seat {
-    announced: Option<Announced>,
+pub struct Slot {
+    flags: Option<ReadyFlags>,
     waker: Option<Waker>,
 }
 
-/// Empties the seat however the coroutine ends.
-struct Place<H>(Rc<World<H>>, usize);
+/// Empties the slot however the coroutine ends.
+struct SlotGuard<H>(Rc<Runtime<H>>, usize);
 
-impl<H> Drop for Place<H> {
+impl<H> Drop for SlotGuard<H> {
     fn drop(&mut self) {
-        self.0.seats.borrow_mut().try_remove(self.1);
+        self.0.slots.borrow_mut().try_remove(self.1);
         self.0.timers.borrow_mut().remove(self.1);
     }
 }
 
-impl<H: Handler> World<H> {
-    /// An event came for a seat.
-    pub fn note(&self, key: usize, announced: Announced) {
-        if let Some(seat) = self.seats.borrow_mut().get_mut(key) {
-            let known = seat.announced.unwrap_or_default();
-            seat.announced = Some(known.and(announced));
-            seat.waker.take().into_iter().for_each(Waker::wake);
+impl<H: Handler> Runtime<H> {
+    /// An event came for a slot.
+    pub fn mark_ready(&self, key: usize, flags: ReadyFlags) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
+            let known = slot.flags.unwrap_or_default();
+            slot.flags = Some(known.and(flags));
+            slot.waker.take().into_iter().for_each(Waker::wake);
         }
     }
 
@@ -75,32 +75,32 @@ impl<H: Handler> World<H> {
 
     /// Wakes everybody: the server is stopping.
     pub fn wake_all(&self) {
-        let keys: Vec<_> = self.seats.borrow().iter().map(|(key, _)| key).collect();
+        let keys: Vec<_> = self.slots.borrow().iter().map(|(key, _)| key).collect();
         keys.into_iter().for_each(|key| self.wake(key));
     }
 
     fn wake(&self, key: usize) {
-        if let Some(seat) = self.seats.borrow_mut().get_mut(key) {
-            seat.waker.take().into_iter().for_each(Waker::wake);
+        if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
+            slot.waker.take().into_iter().for_each(Waker::wake);
         }
     }
 
-    /// Waits for an event, the deadline, or a signal. What was announced meanwhile comes back.
-    async fn ready(&self, key: usize, connection: &Connection) -> Announced {
+    /// Waits for an event, the deadline, or a signal. Returns what the events said meanwhile.
+    async fn ready(&self, key: usize, connection: &Connection) -> ReadyFlags {
         let mut has_waited = false;
         poll_fn(|context| {
-            let mut seats = self.seats.borrow_mut();
-            let Some(seat) = seats.get_mut(key) else {
-                return Poll::Ready(Announced::default());
+            let mut slots = self.slots.borrow_mut();
+            let Some(slot) = slots.get_mut(key) else {
+                return Poll::Ready(ReadyFlags::default());
             };
-            if let Some(announced) = seat.announced.take() {
-                return Poll::Ready(announced);
+            if let Some(flags) = slot.flags.take() {
+                return Poll::Ready(flags);
             }
             // Woken without an event: by the deadline or a signal.
             if std::mem::replace(&mut has_waited, true) {
-                return Poll::Ready(Announced::default());
+                return Poll::Ready(ReadyFlags::default());
             }
-            seat.waker = Some(context.waker().clone());
+            slot.waker = Some(context.waker().clone());
             self.timers
                 .borrow_mut()
                 .schedule(key, connection.deadline());
@@ -151,34 +151,34 @@ async fn yield_now() {
 /// One client from the first byte to the last. It reads like the thread's, with `.await` where the
 /// thread sleeps.
 pub async fn serve<H: Handler>(
-    world: Rc<World<H>>,
+    runtime: Rc<Runtime<H>>,
     key: usize,
     stream: Stream,
     peer: Option<IpAddr>,
 ) {
-    let place = Place(world.clone(), key);
+    let guard = SlotGuard(runtime.clone(), key);
     let mut client = Client {
-        connection: Connection::new(world.limits.clone(), world.time()),
+        connection: Connection::new(runtime.limits.clone(), runtime.time()),
         transport: Socket::new(stream),
-        state: world.handler.borrow_mut().on_connect(peer),
+        state: runtime.handler.borrow_mut().on_connect(peer),
     };
     let mut is_registered = false;
     let reason = loop {
-        let time = world.time();
+        let time = runtime.time();
         let is_late = client.connection.deadline() <= time;
-        if is_late || world.draining.get() || world.cut.get() {
-            client.transport.look_again();
+        if is_late || runtime.draining.get() || runtime.aborting.get() {
+            client.transport.assume_readable();
         }
-        match world.pump(&mut client) {
+        match runtime.pump(&mut client) {
             Pause::Ended(reason) => break reason,
-            Pause::Yielded if !world.cut.get() => yield_now().await,
+            Pause::Yielded if !runtime.aborting.get() => yield_now().await,
             Pause::Yielded | Pause::Blocked => {
                 // What has arrived was looked at, and what the peer takes is sent: now the time.
-                if world.cut.get() {
+                if runtime.aborting.get() {
                     client.connection.cut();
                     continue;
                 }
-                if world.draining.get() {
+                if runtime.draining.get() {
                     client.connection.drain(time);
                 }
                 if client.connection.deadline() <= time {
@@ -189,7 +189,7 @@ pub async fn serve<H: Handler>(
                 if !is_registered {
                     let source = client.transport.source();
                     let token = Token(key);
-                    if let Err(error) = world.registry.register(source, token, Socket::INTEREST) {
+                    if let Err(error) = runtime.registry.register(source, token, Socket::INTEREST) {
                         UNWATCHED.warn(format_args!(
                             "a connection is lost, as the poll cannot watch it: {error}"
                         ));
@@ -198,14 +198,18 @@ pub async fn serve<H: Handler>(
                     }
                     is_registered = true;
                 }
-                let announced = world.ready(key, &client.connection).await;
-                client.transport.note_announced(announced);
+                let flags = runtime.ready(key, &client.connection).await;
+                client.transport.on_ready(flags);
             }
         }
     };
-    let transport = client.close(reason, &mut *world.handler.borrow_mut(), world.now.get());
-    transport.close(&world.registry);
-    drop(place);
+    let transport = client.close(
+        reason,
+        &mut *runtime.handler.borrow_mut(),
+        runtime.now.get(),
+    );
+    transport.close(&runtime.registry);
+    drop(guard);
 }
 
 #[cfg(test)]
@@ -246,14 +250,14 @@ mod tests {
     fn a_defect_ends_one_coroutine_and_the_others_go_on() {
         let poll = mio::Poll::new().unwrap();
         let limits = Arc::new(Limits::default());
-        let world = Rc::new(World {
+        let runtime = Rc::new(Runtime {
             handler: RefCell::new(Brittle),
-            seats: RefCell::new(Slab::new()),
+            slots: RefCell::new(Slab::new()),
             timers: RefCell::new(Timers::new()),
             now: Cell::new(Now::read()),
             behind: Cell::new(Duration::ZERO),
             draining: Cell::new(false),
-            cut: Cell::new(false),
+            aborting: Cell::new(false),
             registry: poll.registry().try_clone().unwrap(),
             loan: RefCell::new((Loan::new(&limits), DateLine::default())),
             limits,
@@ -266,12 +270,12 @@ mod tests {
             let head = format!("GET /{name} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
             theirs.write_all(head.as_bytes()).unwrap();
             let stream = Stream::Unix(mio::net::UnixStream::from_std(ours));
-            let key = world.seats.borrow_mut().insert(Seat::default());
-            executor.spawn(serve(world.clone(), key, stream, None));
+            let key = runtime.slots.borrow_mut().insert(Slot::default());
+            executor.spawn(serve(runtime.clone(), key, stream, None));
             clients.push(theirs);
         }
         while executor.has_runnable() {
-            executor.turn();
+            executor.run();
         }
         let answers = clients.into_iter().map(|mut client| {
             let mut heard = String::new();
@@ -279,6 +283,6 @@ mod tests {
             heard.matches("HTTP/1.1 200 OK\r\n").count()
         });
         assert_eq!(answers.collect::<Vec<_>>(), [1, 0, 1]);
-        assert!(world.seats.borrow().is_empty());
+        assert!(runtime.slots.borrow().is_empty());
     }
 }

@@ -29,7 +29,7 @@ pub fn defer(socket: &Socket) -> io::Result<()> {
 /// sent again. Returns whether there may be such connections: the kernel lists them among those
 /// whose handshake is not complete (proc_net_tcp(5)).
 #[cfg(target_os = "linux")]
-pub fn undefer(listener: &TcpListener) -> bool {
+pub fn stop_deferring(listener: &TcpListener) -> bool {
     if let Err(error) = set(listener.as_fd(), 0) {
         log::debug!("connections are still held back: {error}");
     }
@@ -90,7 +90,7 @@ pub fn defer(_: &Socket) -> io::Result<()> {
 
 /// Nothing is held back.
 #[cfg(not(target_os = "linux"))]
-pub fn undefer(_: &TcpListener) -> bool {
+pub fn stop_deferring(_: &TcpListener) -> bool {
     false
 }
 

@@ -38,16 +38,16 @@ pub const FIRST: u32 = 3;
 /// The parent may leave it blocking, and one accept(2) on an empty queue would then stop the
 /// loop for ever. The mode belongs to the open socket, not to our descriptor: whoever
 /// shares it and clears the mode again stops us, too.
-pub fn adopt(number: u32) -> Result<Socket, Refusal> {
+pub fn adopt(number: u32) -> Result<Socket, AdoptError> {
     if number < FIRST {
-        return Err(Refusal::Standard);
+        return Err(AdoptError::Standard);
     }
     let socket = Socket::from(own(number)?);
     let family = match sockopt::socket_type(&socket) {
         Ok(SocketType::STREAM) => socket.local_addr()?.family(),
-        Ok(_) => return Err(Refusal::NotAStream),
-        Err(rustix::io::Errno::NOTSOCK) => return Err(Refusal::NotASocket),
-        Err(errno) => return Err(Refusal::System(errno.into())),
+        Ok(_) => return Err(AdoptError::NotAStream),
+        Err(rustix::io::Errno::NOTSOCK) => return Err(AdoptError::NotASocket),
+        Err(errno) => return Err(AdoptError::System(errno.into())),
     };
     let families = [
         AddressFamily::INET,
@@ -56,26 +56,26 @@ pub fn adopt(number: u32) -> Result<Socket, Refusal> {
     ];
     // Their numbers fit in a byte, which is all that some systems have for them.
     if !(families.iter()).any(|known| u32::from(known.as_raw()) == u32::from(family)) {
-        return Err(Refusal::NotAStream);
+        return Err(AdoptError::NotAStream);
     }
     if !is_listening(&socket)? {
-        return Err(Refusal::NotListening);
+        return Err(AdoptError::NotListening);
     }
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
 /// The descriptor itself; the module's text says why this is sound.
-fn own(number: u32) -> Result<OwnedFd, Refusal> {
-    let raw = RawFd::try_from(number).map_err(|_| Refusal::NotPassed)?;
+fn own(number: u32) -> Result<OwnedFd, AdoptError> {
+    let raw = RawFd::try_from(number).map_err(|_| AdoptError::NotPassed)?;
     if !is_open(number) {
-        return Err(Refusal::NotPassed);
+        return Err(AdoptError::NotPassed);
     }
     // SAFETY: it is open, and nothing closes it while we ask one question.
     let stranger = unsafe { BorrowedFd::borrow_raw(raw) };
     let flags = fcntl_getfd(stranger).map_err(io::Error::from)?;
     if flags.contains(FdFlags::CLOEXEC) {
-        return Err(Refusal::NotPassed);
+        return Err(AdoptError::NotPassed);
     }
     fcntl_setfd(stranger, flags | FdFlags::CLOEXEC).map_err(io::Error::from)?;
     // SAFETY: open and not owned by anything in this process (see the module's text).
@@ -123,7 +123,7 @@ pub fn is_tcp_alone(_: &Socket) -> io::Result<bool> {
 
 /// Why a descriptor was not adopted.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum AdoptError {
     /// 0, 1 or 2.
     Standard,
     /// Not open; or open, but not handed to us by whoever started us (this includes a number
@@ -139,13 +139,13 @@ pub enum Refusal {
     System(io::Error),
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for AdoptError {
     fn from(error: io::Error) -> Self {
         Self::System(error)
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for AdoptError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str(match self {
             Self::Standard => {
@@ -213,7 +213,7 @@ mod tests {
     fn the_same_number_is_adopted_once() {
         let number = pass(TcpListener::bind("127.0.0.1:0").unwrap());
         let first = adopt(number).unwrap();
-        assert!(matches!(adopt(number), Err(Refusal::NotPassed)));
+        assert!(matches!(adopt(number), Err(AdoptError::NotPassed)));
         assert!(first.local_addr().is_ok(), "the first keeps it");
     }
 
@@ -221,7 +221,7 @@ mod tests {
     fn a_descriptor_this_process_opened_for_itself_is_left_alone() {
         let ours = TcpListener::bind("127.0.0.1:0").unwrap();
         let number = u32::try_from(ours.as_raw_fd()).unwrap();
-        assert!(matches!(adopt(number), Err(Refusal::NotPassed)));
+        assert!(matches!(adopt(number), Err(AdoptError::NotPassed)));
         assert!(ours.local_addr().is_ok(), "still open, still ours");
     }
 

@@ -3,22 +3,22 @@
 //! It is the same for one thread, many or a process: pump, and when the pump says that it would
 //! block, block.
 
+use super::acceptor::Accepted;
 use super::control::Control;
-use super::doors::Accepted;
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection};
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::pump::{Client, Loan, Pause, Visit, pump_guarded};
-use crate::stalls::{Outcome, Stalls};
-use crate::transport::blocking::{Blocking, PATIENCE};
+use crate::stalls::{PollOutcome, Stalls};
+use crate::transport::blocking::{BlockingSocket, SEND_TIMEOUT};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What a thread has to serve with: its buffers, the date, and the clock of the deadlines.
-pub struct Desk {
+pub struct ConnectionRunner {
     loan: Loan,
     date: DateLine,
     stalls: Stalls,
@@ -28,7 +28,7 @@ pub struct Desk {
     limits: Arc<Limits>,
 }
 
-impl Desk {
+impl ConnectionRunner {
     /// Buffers of the sizes that `limits` name.
     pub fn new(limits: Arc<Limits>) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Desk {
         others_wait: Option<&dyn Fn() -> bool>,
     ) {
         let Accepted { handle, peer } = accepted;
-        let transport = match Blocking::new(handle, self.limits.send_timeout) {
+        let transport = match BlockingSocket::new(handle, self.limits.send_timeout) {
             Ok(transport) => transport,
             Err(error) => return log::debug!("a connection was lost: {error}"),
         };
@@ -79,7 +79,7 @@ impl Desk {
             }
             client.transport.wait(most);
             let now = Now::read().instant;
-            self.behind += self.stalls.polled(now, Some(most), Outcome::Events);
+            self.behind += self.stalls.polled(now, Some(most), PollOutcome::Events);
         };
         let now = Now::read();
         let transport = client.close(reason, handler, now);
@@ -93,7 +93,7 @@ impl Desk {
     /// by then counts.
     fn visit<H: Handler>(
         &mut self,
-        client: &mut Client<Blocking, H::State>,
+        client: &mut Client<BlockingSocket, H::State>,
         handler: &mut H,
         control: &Control,
         others_wait: Option<&dyn Fn() -> bool>,
@@ -101,13 +101,16 @@ impl Desk {
         loop {
             let now = Now::read();
             // A pump may sleep in a send, and once more in the next: that is the peer's time.
-            self.behind += self.stalls.worked(now.instant).saturating_sub(2 * PATIENCE);
+            self.behind += self
+                .stalls
+                .worked(now.instant)
+                .saturating_sub(2 * SEND_TIMEOUT);
             let time = now.instant - self.behind;
-            let (is_draining, is_cut) = (control.is_draining(), control.is_cut());
+            let (is_draining, is_aborting) = (control.is_draining(), control.is_aborting());
             let is_late = client.connection.deadline() <= time;
             let is_last = is_draining || others_wait.is_some_and(|others_wait| others_wait());
-            if is_late || is_cut || is_draining {
-                client.transport.look();
+            if is_late || is_aborting || is_draining {
+                client.transport.read_available();
             }
             let pause = self.pump(client, handler, is_last, now);
             // What was remembered of a file is good for one visit, as for one turn of the reactor.
@@ -116,12 +119,12 @@ impl Desk {
             }
             handler.end_iteration(now);
             match pause {
-                Pause::Yielded if !is_cut => continue,
+                Pause::Yielded if !is_aborting => continue,
                 Pause::Ended(reason) => return Some(reason),
                 Pause::Yielded | Pause::Blocked => {}
             }
             let connection = &mut client.connection;
-            if is_cut {
+            if is_aborting {
                 connection.cut();
                 continue;
             }
@@ -143,7 +146,7 @@ impl Desk {
 
     fn pump<H: Handler>(
         &mut self,
-        client: &mut Client<Blocking, H::State>,
+        client: &mut Client<BlockingSocket, H::State>,
         handler: &mut H,
         is_last: bool,
         now: Now,
@@ -172,7 +175,7 @@ mod tests {
     use crate::http::response::Response;
     use crate::http::status::Status;
     use crate::models::shared::Shared;
-    use crate::transport::blocking::{Handle, Stream};
+    use crate::transport::blocking::{BlockingStream, Handle};
     use std::io::{Read, Write};
     use std::net::IpAddr;
     use std::os::unix::net::UnixStream;
@@ -198,12 +201,12 @@ mod tests {
     }
 
     /// Asks, and returns what comes until the end.
-    fn asks(desk: &mut Desk, handler: &mut Shared<Brittle>, what: &str) -> String {
+    fn asks(runner: &mut ConnectionRunner, handler: &mut Shared<Brittle>, what: &str) -> String {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(what.as_bytes()).unwrap();
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
-        let handle = Handle::new(Stream::Unix(ours));
-        desk.serve(
+        let handle = Handle::new(BlockingStream::Unix(ours));
+        runner.serve(
             Accepted { handle, peer: None },
             handler,
             &Control::default(),
@@ -214,17 +217,20 @@ mod tests {
         heard
     }
 
-    /// Under the lock of `Shared`, too, and with the same desk. Red with `pump` in place of
+    /// Under the lock of `Shared`, too, and with the same runner. Red with `pump` in place of
     /// `pump_guarded`, and with a lock that is poisoned for ever.
     #[test]
     fn a_defect_ends_one_connection_and_the_next_is_served_at_the_same_desk() {
-        let mut desk = Desk::new(Arc::new(Limits::default()));
+        let mut runner = ConnectionRunner::new(Arc::new(Limits::default()));
         let mut handler = Shared::new(Brittle);
         let good = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let bad = "GET /defect HTTP/1.1\r\nHost: a\r\n\r\n";
         let answers = |heard: &str| heard.matches("HTTP/1.1 200 OK\r\n").count();
-        assert_eq!(answers(&asks(&mut desk, &mut handler, good)), 1);
-        assert_eq!(asks(&mut desk, &mut handler, bad), "");
-        assert_eq!(answers(&asks(&mut desk, &mut handler, &good.repeat(3))), 3);
+        assert_eq!(answers(&asks(&mut runner, &mut handler, good)), 1);
+        assert_eq!(asks(&mut runner, &mut handler, bad), "");
+        assert_eq!(
+            answers(&asks(&mut runner, &mut handler, &good.repeat(3))),
+            3
+        );
     }
 }
