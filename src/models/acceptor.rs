@@ -9,9 +9,10 @@ use crate::reactor::listen::BoundListener;
 use crate::reactor::listener::{Accept, AcceptFailure, classify};
 use crate::transport::Stream;
 use crate::transport::blocking::{BlockingStream, Handle};
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use mio::net::UnixStream;
+use mio::{Events, Interest, Poll, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ const LOSSES: usize = 64;
 /// Whatever wakes the poll: it is asked afresh what has come.
 const ANY: Token = Token(0);
 
+/// A [`Waker`] ended the wait.
+const WOKEN: Token = Token(1);
+
 /// Somebody who was let in.
 pub struct Accepted {
     /// His socket.
@@ -32,9 +36,31 @@ pub struct Accepted {
     pub peer: Option<IpAddr>,
 }
 
+/// Ends a [`wait`](Acceptor::wait) from another thread.
+///
+/// A byte in a socket of its own, and not a mio::Waker: with mio's poll(2) selector a wake-up that
+/// coincides with an accept(2) in the waiting thread gets lost.
+pub struct Waker(UnixStream);
+
+impl Waker {
+    /// Ends the wait that is going on, or the next one.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    pub fn wake(&self) -> io::Result<()> {
+        match (&self.0).write(&[0]) {
+            // A full buffer wakes as well.
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The listening sockets.
 pub struct Acceptor {
     poll: Poll,
+    /// What the [`Waker`] writes to.
+    woken: Option<UnixStream>,
     events: Events,
     listening: Vec<BoundListener>,
     /// The socket to accept from next: each has its turn, so that many connections at one do not
@@ -62,6 +88,7 @@ impl Acceptor {
         }
         Ok(Self {
             poll,
+            woken: None,
             events: Events::with_capacity(64),
             listening,
             next: 0,
@@ -72,12 +99,16 @@ impl Acceptor {
         })
     }
 
-    /// Ends a [`wait`](Self::wait) from elsewhere.
+    /// What ends a [`wait`](Self::wait) from another thread. The latest one does.
     ///
     /// # Errors
-    /// Those of eventfd(2) and its like.
-    pub fn waker(&self) -> io::Result<Waker> {
-        Waker::new(self.poll.registry(), ANY)
+    /// Those of socketpair(2), and of registering.
+    pub fn waker(&mut self) -> io::Result<Waker> {
+        let (writer, mut reader) = UnixStream::pair()?;
+        let registry = self.poll.registry();
+        registry.register(&mut reader, WOKEN, Interest::READABLE)?;
+        self.woken = Some(reader);
+        Ok(Waker(writer))
     }
 
     /// Where something else may be registered that ends a rest.
@@ -100,9 +131,16 @@ impl Acceptor {
             return Ok(());
         }
         match self.poll.poll(&mut self.events, most) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
         }
+        if let Some(woken) = &mut self.woken
+            && self.events.iter().any(|event| event.token() == WOKEN)
+        {
+            while let Ok(1..) = woken.read(&mut [0; 16]) {}
+        }
+        Ok(())
     }
 
     /// Waits for somebody. `None`: the server is stopping, and all who waited have been let in.

@@ -62,7 +62,7 @@ impl Driver {
         limits: Arc<Limits>,
         policy: Policy,
     ) -> io::Result<Self> {
-        let acceptor = Acceptor::new(listening, &limits)?;
+        let mut acceptor = Acceptor::new(listening, &limits)?;
         let control = Arc::new(Control::default());
         let waker = acceptor.waker()?;
         let wake = move || {
