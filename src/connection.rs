@@ -112,10 +112,7 @@ impl Connection {
                     bytes: self.outbox.unsent(),
                     more: body.is_file(),
                 },
-                Body::File(stretch)
-                | Body::Parts {
-                    current: stretch, ..
-                } => Step::SendFile(stretch),
+                Body::File(range) | Body::Parts { current: range, .. } => Step::SendFile(range),
                 Body::Stream { .. } => Step::Produce,
                 // Its last bytes are sent, and then the state is left in the same event.
                 Body::Rendered => Step::Send {
@@ -158,21 +155,21 @@ impl Connection {
             debug_assert!(false, "respond in {}", self.state_name());
             return;
         };
-        let (length, manners) = head.extent(&self.inbox);
+        let (length, traits) = head.extent(&self.inbox);
         self.inbox.consume(length);
-        let framing = response.framing(manners);
-        let persistent = manners.persistent
+        let framing = response.framing(traits);
+        let persistent = traits.keep_alive
             && !terms.draining
             && framing != Framing::UntilClose
             // Whatever it was that could not be understood: what follows it cannot be trusted.
             && response.status != Status::BAD_REQUEST;
-        let then = match (persistent, manners.last && self.inbox.is_empty()) {
+        let then = match (persistent, traits.close_requested && self.inbox.is_empty()) {
             (true, _) => Then::Next,
             (false, true) => Then::Leave,
             (false, false) => Then::Close,
         };
-        response.render(self.outbox.end(), terms.date, manners, persistent);
-        let (sent, body) = match manners.bodiless || response.status.is_bodiless() {
+        response.render(self.outbox.end(), terms.date, traits, persistent);
+        let (sent, body) = match traits.is_head || response.status.is_bodiless() {
             true => (0, None),
             false => Body::render(response.payload, framing, self.outbox.end()),
         };
@@ -220,18 +217,14 @@ impl Connection {
         let State::WritingBody { body, .. } = &mut self.state else {
             return;
         };
-        let (Body::File(stretch)
-        | Body::Parts {
-            current: stretch, ..
-        }) = body
-        else {
+        let (Body::File(range) | Body::Parts { current: range, .. }) = body else {
             return;
         };
         if length == 0 {
             return self.end(CloseReason::Truncated);
         }
-        stretch.advance(length);
-        let is_done = stretch.left() == 0;
+        range.advance(length);
+        let is_done = range.left() == 0;
         self.count_body(length);
         self.note_progress(length, now);
         if is_done {

@@ -1,8 +1,8 @@
-//! What the server says about itself: log and simple_logger, on standard error.
+//! Messages of the server on standard error, by log and simple_logger.
 //!
-//! Standard error may be a pipe that nobody reads, and a write to it then never returns. So the
-//! loop does not write: a thread does, and what finds no room in its queue is dropped and
-//! counted. The thread does not survive a `fork`.
+//! Standard error may be a pipe without a reader, and a write to it never returns then. So a thread
+//! writes instead of the loop. Messages that do not fit into its queue are dropped and counted. The
+//! thread does not survive a `fork`.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
@@ -13,18 +13,18 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// Messages that may wait: some 100 KB. A thousand are more than anybody reads at once.
-const WAITING: usize = 1024;
+/// The most messages that may wait: some 100 KB.
+const QUEUE_LENGTH: usize = 1024;
 
 /// How long [`finish`] waits for a reader of standard error.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Starts it: warnings and errors, with `verbose` 1 what happens, with 2 what mio does, too.
+/// Starts logging: warnings and errors; with `verbose` 1 debug messages, with 2 those of mio, too.
 pub fn start(verbose: u8) {
     let level = level(verbose);
-    let (queue, messages) = sync_channel(WAITING);
+    let (queue, messages) = sync_channel(QUEUE_LENGTH);
     let dropped = Arc::new(AtomicU64::new(0));
-    let writer = Writer {
+    let writer = MessageWriter {
         logger: SimpleLogger::new().with_level(level),
         messages,
         dropped: dropped.clone(),
@@ -33,7 +33,7 @@ pub fn start(verbose: u8) {
         .name("diagnostics".into())
         .spawn(move || writer.run());
     match writer {
-        Ok(_) => install(Box::new(Queue { queue, dropped }), level),
+        Ok(_) => install(Box::new(QueueLogger { queue, dropped }), level),
         Err(error) => {
             start_without_thread(verbose);
             log::warn!(
@@ -44,15 +44,15 @@ pub fn start(verbose: u8) {
     }
 }
 
-/// Starts it for a process that forks: without a thread, so each message waits for its reader.
+/// Starts logging for a process that forks: without a thread, so each message waits for its reader.
 pub fn start_without_thread(verbose: u8) {
     let level = level(verbose);
-    let logger = Plain(SimpleLogger::new().with_level(level));
+    let logger = DirectLogger(SimpleLogger::new().with_level(level));
     install(Box::new(logger), level);
 }
 
 fn install(logger: Box<dyn Log>, level: LevelFilter) {
-    // It fails if another logger is installed: then that one stays.
+    // Fails if another logger is installed, which stays.
     if log::set_boxed_logger(logger).is_ok() {
         log::set_max_level(level);
     }
@@ -66,15 +66,15 @@ fn level(verbose: u8) -> LevelFilter {
     }
 }
 
-/// Waits until everything said so far is written, but not long.
+/// Waits until all messages are written, but at most [`FLUSH_TIMEOUT`].
 pub fn finish() {
     log::logger().flush();
 }
 
-/// Speaks and writes at once.
-struct Plain(SimpleLogger);
+/// Writes in the thread that logs.
+struct DirectLogger(SimpleLogger);
 
-impl Log for Plain {
+impl Log for DirectLogger {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
@@ -87,31 +87,31 @@ impl Log for Plain {
     fn flush(&self) {}
 }
 
-/// The side that speaks; it never waits.
-struct Queue {
+/// Queues messages; never waits.
+struct QueueLogger {
     queue: SyncSender<Message>,
-    /// Messages that found no room since the thread last looked.
+    /// Messages dropped since the thread last checked.
     dropped: Arc<AtomicU64>,
 }
 
 enum Message {
-    Say {
+    Text {
         level: Level,
         target: String,
         text: String,
     },
-    /// Answer when everything before this is written.
+    /// Confirm when everything before this is written.
     Flush(SyncSender<()>),
 }
 
-impl Log for Queue {
-    // The level is looked at by the macros (the maximum) and by simple_logger.
+impl Log for QueueLogger {
+    // The macros check the maximum level, and simple_logger that of the message.
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn log(&self, record: &Record<'_>) {
-        let message = Message::Say {
+        let message = Message::Text {
             level: record.level(),
             target: record.target().to_owned(),
             text: record.args().to_string(),
@@ -124,23 +124,23 @@ impl Log for Queue {
     fn flush(&self) {
         let (written, is_written) = sync_channel(1);
         if self.queue.try_send(Message::Flush(written)).is_ok() {
-            let _ = is_written.recv_timeout(LAST_WORDS);
+            let _ = is_written.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 }
 
-/// The side that writes, in a thread of its own.
-struct Writer {
+/// Writes messages, in a thread of its own.
+struct MessageWriter {
     logger: SimpleLogger,
     messages: Receiver<Message>,
     dropped: Arc<AtomicU64>,
 }
 
-impl Writer {
+impl MessageWriter {
     fn run(self) {
         for message in &self.messages {
             match message {
-                Message::Say {
+                Message::Text {
                     level,
                     target,
                     text,
@@ -151,14 +151,15 @@ impl Writer {
             }
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {
-                let text = format!("{dropped} messages were dropped: nobody read them in time");
+                let text =
+                    format!("{dropped} messages were dropped: standard error was not read in time");
                 self.write(Level::Warn, module_path!(), &text);
             }
         }
     }
 
-    /// simple_logger writes with `eprintln!`, which panics when standard error is gone. A server
-    /// that nobody listens to goes on serving.
+    /// simple_logger writes with `eprintln!`, which panics when standard error is closed. The
+    /// server goes on without it.
     fn write(&self, level: Level, target: &str, text: &str) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let args = format_args!("{text}");

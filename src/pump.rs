@@ -7,7 +7,7 @@
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection, Step, Terms};
 use crate::handler::Handler;
-use crate::http::payload::Stretch;
+use crate::http::payload::FileRange;
 use crate::limits::Limits;
 use crate::transport::Transport;
 use crate::warnings::{Limited, Name, name_of};
@@ -178,7 +178,7 @@ fn take_step<T: Transport, H: Handler>(
         Step::Send { bytes, more } => {
             send(transport, bytes, more, budget).map(|length| connection.sent(length, now))
         }
-        Step::SendFile(stretch) => send_file(transport, stretch, &mut visit.loan.copy, budget)
+        Step::SendFile(range) => send_file(transport, range, &mut visit.loan.copy, budget)
             .map(|length| connection.file_sent(length as u64, now)),
         Step::Produce => {
             budget.slices -= 1;
@@ -281,16 +281,16 @@ fn say_farewell<T: Transport>(
 
 fn send_file<T: Transport>(
     transport: &mut T,
-    stretch: &Stretch,
+    range: &FileRange,
     copy: &mut [u8],
     budget: &mut Budget,
 ) -> io::Result<usize> {
     budget.sends -= 1;
-    let most = stretch.left().min(budget.written as u64);
-    let sent = transport.send_file(stretch.file(), stretch.offset(), most, copy);
+    let most = range.left().min(budget.written as u64);
+    let sent = transport.send_file(range.file(), range.offset(), most, copy);
     match &sent {
-        Ok(0) => report(stretch, &"the file was truncated while it was sent"),
-        Err(error) if is_of_the_file(error) => report(stretch, error),
+        Ok(0) => report(range, &"the file was truncated while it was sent"),
+        Err(error) if is_of_the_file(error) => report(range, error),
         _ => {}
     }
     let length = sent?;
@@ -299,9 +299,9 @@ fn send_file<T: Transport>(
 }
 
 /// Warns that a response was cut off for want of the bytes of its file.
-fn report(stretch: &Stretch, why: &dyn Display) {
+fn report(range: &FileRange, why: &dyn Display) {
     static CUT_OFF: Limited = Limited::new();
-    let (name, offset) = (name_of(stretch.file()), stretch.offset());
+    let (name, offset) = (name_of(range.file()), range.offset());
     let name = Name(name.as_os_str().as_bytes());
     CUT_OFF.warn(format_args!(
         "a response was cut off at byte {offset} of {name}: {why}"

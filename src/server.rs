@@ -3,9 +3,9 @@
 //! [`Server::build`] only reads the configuration, so it can be called again with another one. What
 //! a process does once, such as ignoring signals and installing the logger, is left to the caller.
 
-use crate::access_log::{AccessLog, Format, Sink};
+use crate::access_log::{AccessLog, Sink};
 use crate::burn::Burning;
-use crate::config::{AccessLogConfig, Config, LogFormat, Model, Root, SiteConfig};
+use crate::config::{AccessLogConfig, Config, Model, Root, SiteConfig};
 use crate::handler::Handler;
 use crate::http::fields::FieldLines;
 use crate::limits::{self, Limits};
@@ -19,7 +19,7 @@ use crate::reactor::address::Address;
 use crate::reactor::listen::{self, BoundListener, ListenOptions};
 use crate::signals::Policy;
 use crate::site::types::Types;
-use crate::site::{Options, Site};
+use crate::site::{Site, SiteOptions};
 use crate::site_handler::{SiteHandler, Tally};
 use std::error::Error;
 use std::fs;
@@ -269,7 +269,7 @@ fn build_site(site: &SiteConfig, limits: Arc<Limits>) -> io::Result<Site> {
         ),
     };
     let names = site.index.iter().cloned();
-    let options = Options {
+    let options = SiteOptions {
         index: names.map(OsStringExt::into_vec).collect(),
         listing: site.listing,
         hidden: site.hidden,
@@ -278,7 +278,7 @@ fn build_site(site: &SiteConfig, limits: Arc<Limits>) -> io::Result<Site> {
         only,
         cors: site.cors.clone(),
         types: types(site),
-        lines: common_headers(site),
+        headers: common_headers(site),
     };
     Site::new(directory, options, limits)
 }
@@ -305,12 +305,7 @@ fn open_log(config: &AccessLogConfig, limits: &Limits) -> Result<AccessLog, Box<
         Some(path) => Sink::named(path),
         None => Sink::Stdout,
     };
-    let format = match config.format {
-        LogFormat::Common => Format::Common,
-        LogFormat::Combined => Format::Combined,
-        LogFormat::Json => Format::Json,
-    };
-    let log = AccessLog::new(sink, format, limits).map_err(|error| match &config.file {
+    let log = AccessLog::new(sink, config.format, limits).map_err(|error| match &config.file {
         Some(path) => format!("cannot open the access log {}: {error}", path.display()),
         None => format!("cannot write the access log: {error} (try: --quiet)"),
     })?;

@@ -1,7 +1,7 @@
-//! Warnings that a request can cause, as often as clients repeat it.
+//! Rate-limited warnings, for those that requests can cause.
 //!
-//! A [`Limited`] writes one text once a minute, and a bounded number of different texts in that
-//! minute. What it leaves out it counts, and says so with its next line in another minute.
+//! A [`Limited`] logs each text at most once a minute, and a limited number of different texts. It
+//! counts those it suppresses, and reports the count with the first warning of a later minute.
 
 use crate::clock::Now;
 use std::fmt::{self, Write};
@@ -13,17 +13,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a text is not repeated.
-const PERIOD: Duration = Duration::from_secs(60);
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Different texts in one period.
-const TEXTS: usize = 20;
+/// The most different texts in one interval.
+const MAX_TEXTS: usize = 20;
 
-/// Writes warnings of one kind. A `static` for each kind, so that no kind takes the place of
-/// another. A process that forks has one for each child.
+/// Logs warnings of one kind. A `static` for each kind, so that one kind does not suppress another.
+/// After a fork, each process has its own.
 #[derive(Debug)]
 pub struct Limited(Mutex<Recent>);
 
-/// What was written in the current period.
+/// What was logged in the current interval.
 #[derive(Debug)]
 struct Recent {
     since: Option<Instant>,
@@ -33,10 +33,10 @@ struct Recent {
 }
 
 impl Limited {
-    /// Nothing written yet.
+    /// Nothing is logged yet.
     #[allow(
         clippy::new_without_default,
-        reason = "it is made for a static, which takes no default"
+        reason = "a static cannot be initialised with Default"
     )]
     pub const fn new() -> Self {
         Self(Mutex::new(Recent {
@@ -46,10 +46,10 @@ impl Limited {
         }))
     }
 
-    /// Writes `text` as a warning, unless it was written in this period or enough others were.
+    /// Logs `text` as a warning, unless it or enough others were logged in this interval.
     pub fn warn(&self, text: fmt::Arguments<'_>) {
         let mut hash = Hash(DefaultHasher::new());
-        // Hashing does not fail; and a text whose formatting fails has a hash, too.
+        // Hashing does not fail. If formatting fails, the hash is that of a part.
         let _ = hash.write_fmt(text);
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = recent.admit(hash.0.finish(), Now::read().instant);
@@ -63,16 +63,17 @@ impl Limited {
 }
 
 impl Recent {
-    /// Whether a text is written; with the first of a period, how many were left out before it.
+    /// `None` if a text is suppressed; else how many were suppressed in the interval before, if it
+    /// is the first of this one.
     fn admit(&mut self, text: u64, now: Instant) -> Option<u64> {
-        let is_over = |since| now.saturating_duration_since(since) >= PERIOD;
+        let is_over = |since| now.saturating_duration_since(since) >= WARN_INTERVAL;
         if self.since.is_none_or(is_over) {
             self.since = Some(now);
             self.written.clear();
             self.written.push(text);
             return Some(std::mem::take(&mut self.left_out));
         }
-        if self.written.len() >= TEXTS || self.written.contains(&text) {
+        if self.written.len() >= MAX_TEXTS || self.written.contains(&text) {
             self.left_out = self.left_out.saturating_add(1);
             return None;
         }
@@ -81,7 +82,7 @@ impl Recent {
     }
 }
 
-/// Hashes what is formatted, without keeping it.
+/// Hashes formatted text without storing it.
 struct Hash(DefaultHasher);
 
 impl Write for Hash {
@@ -91,8 +92,8 @@ impl Write for Hash {
     }
 }
 
-/// The bytes of a name as text on one line: control characters are escaped, and what is no UTF-8
-/// is replaced. Clients choose names, so a terminal must not obey them.
+/// The bytes of a name as text on one line: control characters are escaped, and bytes that are not
+/// UTF-8 are replaced. Clients choose names, so they must not control a terminal.
 #[derive(Debug)]
 pub struct Name<'n>(pub &'n [u8]);
 
@@ -109,7 +110,7 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// The name of an open file, as the system knows it now (proc(5)), or its descriptor's number.
+/// The current name of an open file (proc(5)), or the number of its descriptor.
 pub fn name_of(file: &File) -> PathBuf {
     let link = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     std::fs::read_link(&link).unwrap_or(link)
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_written_once_in_a_period() {
+    fn a_text_is_logged_once_in_an_interval() {
         let (mut recent, start) = (recent(), Instant::now());
         assert_eq!(recent.admit(1, start), Some(0));
         for second in [0, 1, 59] {
@@ -132,16 +133,23 @@ mod tests {
             assert_eq!(recent.admit(1, now), None, "{second}");
         }
         assert_eq!(recent.admit(2, start), Some(0), "another text");
-        assert_eq!(recent.admit(1, start + PERIOD), Some(3), "the next period");
-        assert_eq!(recent.admit(2, start + PERIOD), Some(0));
+        assert_eq!(
+            recent.admit(1, start + WARN_INTERVAL),
+            Some(3),
+            "the next period"
+        );
+        assert_eq!(recent.admit(2, start + WARN_INTERVAL), Some(0));
     }
 
     #[test]
-    fn a_period_has_a_bounded_number_of_texts() {
+    fn an_interval_has_a_limited_number_of_texts() {
         let (mut recent, start) = (recent(), Instant::now());
         let admitted = (0..1000).filter(|text| recent.admit(*text, start).is_some());
-        assert_eq!(admitted.count(), TEXTS);
-        assert_eq!(recent.admit(0, start + PERIOD), Some(1000 - TEXTS as u64));
+        assert_eq!(admitted.count(), MAX_TEXTS);
+        assert_eq!(
+            recent.admit(0, start + WARN_INTERVAL),
+            Some(1000 - MAX_TEXTS as u64)
+        );
         assert_eq!(recent.written.len(), 1);
     }
 
@@ -153,7 +161,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn an_open_file_has_the_name_it_was_renamed_to() {
+    fn an_open_file_has_its_current_name() {
         let place = tempfile::tempdir().unwrap();
         let place = place.path().canonicalize().unwrap();
         let file = File::create(place.join("old")).unwrap();

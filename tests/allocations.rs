@@ -8,13 +8,13 @@
 #![allow(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
-use oneloop::access_log::{AccessLog, Format, Sink};
+use oneloop::access_log::{AccessLog, LogFormat, Sink};
 use oneloop::clock::Now;
 use oneloop::handler::Handler;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
 use oneloop::reactor::scheduler::{Scheduler, slot_size};
-use oneloop::site::{Options, Site};
+use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::{PeerState, SiteHandler};
 use oneloop::transport::Transport;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -127,7 +127,7 @@ impl Loop {
         let root = TempDir::new().unwrap();
         fs::write(root.path().join("small.html"), [b'x'; 1000]).unwrap();
         let limits = Arc::new(Limits::default());
-        let options = Options {
+        let options = SiteOptions {
             index: vec![],
             listing: false,
             hidden: false,
@@ -136,7 +136,7 @@ impl Loop {
             only: None,
             cors: None,
             types: Default::default(),
-            lines: FieldLines::new(),
+            headers: FieldLines::new(),
         };
         let site = Site::new(root.path(), options, limits.clone()).unwrap();
         Self {
@@ -218,7 +218,7 @@ fn a_request_for_a_small_file_allocates_nothing() {
 
 #[test]
 fn neither_does_one_that_is_logged() {
-    for format in [Format::Common, Format::Combined, Format::Json] {
+    for format in [LogFormat::Common, LogFormat::Combined, LogFormat::Json] {
         let sink = Sink::Writer(Box::new(io::sink()));
         let log = AccessLog::new(sink, format, &Limits::default()).unwrap();
         assert_eq!(allocations(Some(log)), 0, "{format:?}");

@@ -17,7 +17,7 @@ use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
 use oneloop::pump::{Client, Loan, Pause, Visit, pump};
-use oneloop::site::{Options, Site};
+use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::SiteHandler;
 use std::fs::{self, File};
 use std::path::Path;
@@ -297,7 +297,7 @@ struct Server {
 
 impl Server {
     fn new(root: &Path, limits: Arc<Limits>) -> Self {
-        let options = Options {
+        let options = SiteOptions {
             index: vec![b"index.html".to_vec()],
             listing: true,
             hidden: false,
@@ -306,7 +306,7 @@ impl Server {
             only: None,
             cors: None,
             types: Default::default(),
-            lines: FieldLines::new(),
+            headers: FieldLines::new(),
         };
         let site = Site::new(root, options, limits.clone()).unwrap();
         Self {

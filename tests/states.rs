@@ -8,7 +8,7 @@
 
 use oneloop::connection::{CloseReason, Connection, Step, Terms};
 use oneloop::http::fields::FieldLines;
-use oneloop::http::payload::{Multipart, Parts, Payload, Produce, Progress, Stretch};
+use oneloop::http::payload::{FileRange, Multipart, Parts, Payload, Produce, Progress};
 use oneloop::http::range::ByteRange;
 use oneloop::http::response::Response;
 use oneloop::http::status::Status;
@@ -171,7 +171,7 @@ fn file() -> Arc<fs::File> {
 }
 
 fn large() -> Payload {
-    Payload::File(Stretch::new(file(), 0, 10_000))
+    Payload::File(FileRange::new(file(), 0, 10_000))
 }
 
 fn parts() -> Payload {

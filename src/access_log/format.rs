@@ -1,47 +1,34 @@
-//! What a line of the access log looks like. Part of `access_log`; pure, imports
-//! only the rendered time.
+//! Rendering the lines of the access log.
 //!
-//! The Common and the Combined Log Format are written as nginx writes them: a body of no
-//! bytes is `0`, and `"`, `\` and every byte that is not printable ASCII become `\xHH`. JSON
-//! is one object a line, in ASCII: what is valid UTF-8 reads back as it was sent, and what is
-//! not reads back as U+FFFD, as [`String::from_utf8_lossy`] has it.
+//! The Common and the Combined Log Format are those of nginx: an empty body is `0`, and `"`, `\`
+//! and every byte that is not printable ASCII become `\xHH`. JSON is one object a line, in ASCII:
+//! valid UTF-8 is unchanged when parsed, and other bytes are U+FFFD, as with
+//! [`String::from_utf8_lossy`].
 //!
-//! The request line is logged as it was received, not as it was understood. A decoded path
-//! would bring back the very line ends that percent-encoding took out of it.
+//! The request line is logged as received. A decoded path could contain line ends.
 
+use crate::http::date::{CivilTime, HttpDate};
+use crate::http::json::put_json_ascii;
+use clap::ValueEnum;
 use std::fmt;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
-use std::str::FromStr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::stamp::{self, Stamp, put};
-
-/// The shape of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `peer - - [time] "request" status bytes`, the format of NCSA httpd.
+/// The format of a line. The comments are those of the command line's help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// The common log format of NCSA httpd
     Common,
-    /// [`Format::Common`], then `"referer" "user agent"`.
+    /// The same, with Referer and User-Agent
     Combined,
-    /// One JSON object a line.
+    /// One JSON object a line
     Json,
 }
 
-impl Format {
-    /// Every format, for help texts and for completion.
-    pub const ALL: [Self; 3] = [Self::Common, Self::Combined, Self::Json];
-
-    /// The name by which an operator asks for it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Common => "common",
-            Self::Combined => "combined",
-            Self::Json => "json",
-        }
-    }
-
-    /// Appends the line that stands where `count` lines are missing. No request can look
-    /// like it: those begin with a peer, and their objects with a time.
+impl LogFormat {
+    /// Appends the line that replaces `count` dropped lines. It differs from all others: they begin
+    /// with an address, and their objects with a time.
     pub fn write_dropped(self, count: u64, out: &mut Vec<u8>) {
         match self {
             Self::Common | Self::Combined => {
@@ -52,43 +39,14 @@ impl Format {
     }
 }
 
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Format {
-    type Err = UnknownFormat;
-
-    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        Self::ALL
-            .into_iter()
-            .find(|format| format.name() == name)
-            .ok_or(UnknownFormat)
-    }
-}
-
-/// A name that is not that of a [`Format`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownFormat;
-
-impl fmt::Display for UnknownFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a log format is one of common, combined, json")
-    }
-}
-
-impl std::error::Error for UnknownFormat {}
-
-/// Who asked.
+/// The client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// The address without its port. An IPv4 address that reached us through an IPv6 socket
-    /// is written as IPv4, so that a client has one name in the log.
+    /// The address without its port. An IPv4 address mapped to IPv6 is written as IPv4, so that a
+    /// client has one address in the log.
     Ip(IpAddr),
-    /// A peer of a Unix socket has no address. Written `127.0.0.1`: it is a process of this
-    /// machine, and log tools take nothing but addresses (goaccess refuses `unix:` and `-`).
+    /// The client of a Unix socket, which has no address. Written `127.0.0.1`: it is on this
+    /// machine, and log tools accept only addresses (goaccess refuses `unix:` and `-`).
     Unix,
 }
 
@@ -101,75 +59,92 @@ impl fmt::Display for Peer {
     }
 }
 
-/// One answered request. The bytes are those the peer sent; nothing is decoded.
+/// A request and its response. The bytes are as received; nothing is decoded.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'e> {
-    /// Who asked.
+pub struct LogEntry<'e> {
+    /// The client.
     pub peer: Peer,
-    /// When it was answered. A time before 1970, of a clock that was never set, is logged
-    /// as 1970.
+    /// When it was answered. A time before 1970, of a clock that was never set, is logged as 1970.
     pub wall: SystemTime,
-    /// The request line without its line end. `None` when there was none, e.g. for a 408.
+    /// The request line without its line end. `None` if there was none, as for a 408.
     pub request_line: Option<&'e [u8]>,
-    /// The Host field. Only JSON has a place for it.
+    /// The Host field. Only in JSON.
     pub host: Option<&'e [u8]>,
-    /// The status code of the answer.
+    /// The status code.
     pub status: u16,
-    /// Bytes of the body that were sent: without the head, and less than Content-Length when
-    /// the peer went away.
+    /// Bytes of the body that were sent: less than Content-Length if the connection was lost.
     pub body_sent: u64,
     /// The Referer field (RFC 9110 10.1.3).
     pub referer: Option<&'e [u8]>,
     /// The User-Agent field (RFC 9110 10.1.5).
     pub user_agent: Option<&'e [u8]>,
-    /// From the request's first byte to the answer's last. Only JSON has a place for it.
+    /// From the first byte of the request to the last of the response. Only in JSON.
     pub duration: Option<Duration>,
 }
 
-/// Writes entries in one format. It is kept from line to line because it remembers the
-/// rendered time: a busy turn writes many lines in the same second.
+/// The time of a line in UTC, rendered when the second changes. Local times do not sort where
+/// clocks change twice a year.
+#[derive(Debug, Default)]
+struct Timestamp {
+    date: Option<HttpDate>,
+    text: Vec<u8>,
+}
+
+impl Timestamp {
+    /// `render` must be the same for every call.
+    fn at(&mut self, wall: SystemTime, render: fn(&CivilTime, &mut Vec<u8>)) -> &[u8] {
+        let date = HttpDate::nearest(wall);
+        if self.date != Some(date) {
+            self.text.clear();
+            render(&date.civil(), &mut self.text);
+            self.date = Some(date);
+        }
+        &self.text
+    }
+}
+
+/// Renders entries in one format. It keeps the rendered time, because many lines have the same
+/// second.
 #[derive(Debug)]
 pub struct Renderer {
-    format: Format,
-    field: usize,
-    stamp: Stamp,
+    format: LogFormat,
+    max_field: usize,
+    timestamp: Timestamp,
 }
 
 impl Renderer {
-    /// Of each part that a peer chose, at most `field` bytes are written: see
+    /// Writes at most `max_field` bytes of each part that a client chooses: see
     /// [`Limits::log_field`](crate::limits::Limits::log_field).
-    pub fn new(format: Format, field: usize) -> Self {
+    pub fn new(format: LogFormat, max_field: usize) -> Self {
         Self {
             format,
-            field,
-            stamp: Stamp::default(),
+            max_field,
+            timestamp: Timestamp::default(),
         }
     }
 
-    /// Appends exactly one line of printable ASCII and its LF. Allocates only when `out` has
-    /// to grow.
-    pub fn write_line(&mut self, entry: &Entry, out: &mut Vec<u8>) {
+    /// Appends one line of printable ASCII and its LF. Allocates only to grow `out`.
+    pub fn write_line(&mut self, entry: &LogEntry, out: &mut Vec<u8>) {
         match self.format {
-            Format::Common => self.write_common(entry, out),
-            Format::Combined => {
+            LogFormat::Common => self.write_common(entry, out),
+            LogFormat::Combined => {
                 self.write_common(entry, out);
                 self.put_quoted(b" ", entry.referer, out);
                 self.put_quoted(b" ", entry.user_agent, out);
             }
-            Format::Json => self.write_object(entry, out),
+            LogFormat::Json => self.write_object(entry, out),
         }
         out.push(b'\n');
     }
 
-    fn write_common(&mut self, entry: &Entry, out: &mut Vec<u8>) {
-        let time = stamp::since_epoch(entry.wall);
+    fn write_common(&mut self, entry: &LogEntry, out: &mut Vec<u8>) {
         put(out, format_args!("{} - - [", entry.peer));
-        out.extend_from_slice(self.stamp.at(time.as_secs(), stamp::put_clf_time));
+        out.extend_from_slice(self.timestamp.at(entry.wall, CivilTime::put_clf));
         self.put_quoted(b"] ", entry.request_line, out);
         put(out, format_args!(" {} {}", entry.status, entry.body_sent));
     }
 
-    /// `before"value"`, or `before"-"` when there is no value.
+    /// `before"value"`, or `before"-"` without a value.
     fn put_quoted(&self, before: &[u8], value: Option<&[u8]>, out: &mut Vec<u8>) {
         out.extend_from_slice(before);
         out.push(b'"');
@@ -177,11 +152,11 @@ impl Renderer {
         out.push(b'"');
     }
 
-    fn write_object(&mut self, entry: &Entry, out: &mut Vec<u8>) {
-        let time = stamp::since_epoch(entry.wall);
+    fn write_object(&mut self, entry: &LogEntry, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"time\":\"");
-        out.extend_from_slice(self.stamp.at(time.as_secs(), stamp::put_rfc3339_time));
-        let millis = time.subsec_millis();
+        out.extend_from_slice(self.timestamp.at(entry.wall, CivilTime::put_rfc3339));
+        let since_1970 = entry.wall.duration_since(UNIX_EPOCH);
+        let millis = since_1970.map_or(0, |since| since.subsec_millis());
         put(
             out,
             format_args!(".{millis:03}Z\",\"peer\":\"{}\"", entry.peer),
@@ -211,18 +186,17 @@ impl Renderer {
         out.push(b'}');
     }
 
-    /// `,"name":"value"`, or nothing when there is no value.
+    /// `,"name":"value"`, or nothing without a value.
     fn put_member(&self, name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
         let Some(value) = value else { return };
         put(out, format_args!(",\"{name}\":\""));
-        self.put_cut(value, put_json_escaped, out);
+        self.put_cut(value, put_json_ascii, out);
         out.push(b'"');
     }
 
-    /// The limit counts bytes received: what the peer sent is cut, not what escaping made
-    /// of it, so no escape is cut in half.
+    /// The limit is for the bytes before escaping, so no escape is cut in half.
     fn put_cut(&self, value: &[u8], put_part: fn(&[u8], &mut Vec<u8>), out: &mut Vec<u8>) {
-        match value.split_at_checked(self.field) {
+        match value.split_at_checked(self.max_field) {
             Some((kept, cut)) if !cut.is_empty() => {
                 put_part(kept, out);
                 out.extend_from_slice(b"...");
@@ -232,8 +206,8 @@ impl Renderer {
     }
 }
 
-/// Method, target and version, when the line is what RFC 9112 3 says a request line is:
-/// three words with one space between them, the last of which is a version.
+/// Method, target and version, if the line has the form of RFC 9112 3: three words with one space
+/// between them, the last of which is a version.
 fn split_request_line(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let mut words = line.split(|&byte| byte == b' ');
     let parts = (words.next()?, words.next()?, words.next()?);
@@ -245,12 +219,12 @@ fn split_request_line(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     whole.then_some(parts)
 }
 
-/// Bytes that stand for themselves in every format.
+/// Bytes that are not escaped.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
-/// Plain bytes as they are, a run at a time; any other as `\xHH`.
+/// Appends plain bytes unchanged and any other as `\xHH`.
 fn put_escaped(mut bytes: &[u8], out: &mut Vec<u8>) {
     while let Some(length) = bytes.iter().position(|&byte| !is_plain(byte)) {
         let Some((run, [byte, rest @ ..])) = bytes.split_at_checked(length) else {
@@ -263,34 +237,10 @@ fn put_escaped(mut bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// The inside of a JSON string (RFC 8259 7), in ASCII: a character beyond it as the escapes
-/// of its UTF-16 code units, a sequence that is not UTF-8 as U+FFFD.
-fn put_json_escaped(bytes: &[u8], out: &mut Vec<u8>) {
-    // Nearly every value that browsers send.
-    if bytes.iter().all(|&byte| is_plain(byte)) {
-        out.extend_from_slice(bytes);
-        return;
-    }
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            put_json_character(character, out);
-        }
-        if !chunk.invalid().is_empty() {
-            put_json_character(char::REPLACEMENT_CHARACTER, out);
-        }
-    }
-}
-
-fn put_json_character(character: char, out: &mut Vec<u8>) {
-    match u8::try_from(character) {
-        Ok(byte) if is_plain(byte) => out.push(byte),
-        Ok(byte @ (b'"' | b'\\')) => out.extend_from_slice(&[b'\\', byte]),
-        _ => {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                put(out, format_args!("\\u{unit:04x}"));
-            }
-        }
-    }
+/// Appends formatted text.
+fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    let written = out.write_fmt(text);
+    assert!(written.is_ok(), "writing to a vector does not fail");
 }
 
 #[cfg(test)]
@@ -302,8 +252,8 @@ mod tests {
 
     const FIELD: usize = 2048;
 
-    fn entry(request_line: &[u8]) -> Entry<'_> {
-        Entry {
+    fn entry(request_line: &[u8]) -> LogEntry<'_> {
+        LogEntry {
             peer: Peer::Ip([127, 0, 0, 1].into()),
             wall: UNIX_EPOCH + Duration::from_millis(1_795_362_148_042),
             request_line: Some(request_line),
@@ -316,14 +266,14 @@ mod tests {
         }
     }
 
-    fn line(format: Format, entry: &Entry) -> String {
+    fn line(format: LogFormat, entry: &LogEntry) -> String {
         let mut out = Vec::new();
         Renderer::new(format, FIELD).write_line(entry, &mut out);
         String::from_utf8(out).unwrap()
     }
 
-    fn object(entry: &Entry) -> Value {
-        let line = line(Format::Json, entry);
+    fn object(entry: &LogEntry) -> Value {
+        let line = line(LogFormat::Json, entry);
         assert_one_printable_line(&line);
         serde_json::from_str(&line).unwrap()
     }
@@ -357,11 +307,11 @@ mod tests {
     fn lines_are_those_of_apache_and_nginx() {
         let mut request = entry(b"GET / HTTP/1.1");
         assert_eq!(
-            line(Format::Common, &request),
+            line(LogFormat::Common, &request),
             "127.0.0.1 - - [22/Nov/2026:15:42:28 +0000] \"GET / HTTP/1.1\" 200 1234\n"
         );
         assert_eq!(
-            line(Format::Combined, &request),
+            line(LogFormat::Combined, &request),
             "127.0.0.1 - - [22/Nov/2026:15:42:28 +0000] \"GET / HTTP/1.1\" 200 1234 \
              \"https://example.org/\" \"curl/8.5.0\"\n"
         );
@@ -370,13 +320,13 @@ mod tests {
         request.referer = None;
         request.user_agent = None;
         assert_eq!(
-            line(Format::Combined, &request),
+            line(LogFormat::Combined, &request),
             "127.0.0.1 - - [22/Nov/2026:15:42:28 +0000] \"GET / HTTP/1.1\" 304 0 \"-\" \"-\"\n"
         );
         request.status = 408;
         request.request_line = None;
         assert_eq!(
-            line(Format::Common, &request),
+            line(LogFormat::Common, &request),
             "127.0.0.1 - - [22/Nov/2026:15:42:28 +0000] \"-\" 408 0\n"
         );
     }
@@ -385,7 +335,7 @@ mod tests {
     fn an_object_has_the_request_line_in_three_parts() {
         let mut request = entry(b"GET /a?b=c HTTP/1.1");
         assert_eq!(
-            line(Format::Json, &request),
+            line(LogFormat::Json, &request),
             "{\"time\":\"2026-11-22T15:42:28.042Z\",\"peer\":\"127.0.0.1\",\"method\":\"GET\",\
              \"target\":\"/a?b=c\",\"version\":\"HTTP/1.1\",\"host\":\"example.org\",\
              \"status\":200,\"bytes\":1234,\"duration_us\":1500,\
@@ -399,14 +349,14 @@ mod tests {
         request.status = 408;
         request.body_sent = 0;
         assert_eq!(
-            line(Format::Json, &request),
+            line(LogFormat::Json, &request),
             "{\"time\":\"2026-11-22T15:42:28.042Z\",\"peer\":\"127.0.0.1\",\
              \"status\":408,\"bytes\":0}\n"
         );
     }
 
     #[test]
-    fn an_object_has_a_line_that_is_not_a_request_line_as_it_came() {
+    fn an_object_has_an_invalid_request_line_as_received() {
         for bad in [
             "",
             "GET",
@@ -434,8 +384,8 @@ mod tests {
             request.referer = Some(&value);
             request.user_agent = Some(&value);
 
-            assert_one_printable_line(&line(Format::Common, &request));
-            let combined = line(Format::Combined, &request);
+            assert_one_printable_line(&line(LogFormat::Common, &request));
+            let combined = line(LogFormat::Combined, &request);
             assert_one_printable_line(&combined);
             assert_eq!(
                 quoted(&combined),
@@ -454,30 +404,30 @@ mod tests {
     fn escapes_are_those_of_nginx() {
         let request = entry(b"GET /\x1b[2J\r\n\"\\\x7f\xc3\xa9~ HTTP/1.1");
         assert_eq!(
-            line(Format::Common, &request),
+            line(LogFormat::Common, &request),
             "127.0.0.1 - - [22/Nov/2026:15:42:28 +0000] \
              \"GET /\\x1B[2J\\x0D\\x0A\\x22\\x5C\\x7F\\xC3\\xA9~ HTTP/1.1\" 200 1234\n"
         );
     }
 
     #[test]
-    fn text_in_any_language_is_ascii_in_json_and_reads_back_as_it_was() {
+    fn text_in_any_language_is_ascii_in_json_and_unchanged_when_parsed() {
         let mut request = entry(b"GET / HTTP/1.1");
         request.user_agent = Some("é € 😀 \"\\\n".as_bytes());
-        let text = line(Format::Json, &request);
+        let text = line(LogFormat::Json, &request);
         let end = "\"user_agent\":\"\\u00e9 \\u20ac \\ud83d\\ude00 \\\"\\\\\\u000a\"}\n";
         assert!(text.ends_with(end), "{text}");
         assert_eq!(object(&request)["user_agent"], "é € 😀 \"\\\n");
     }
 
     #[test]
-    fn a_part_is_cut_beyond_the_limit_and_says_so() {
+    fn a_part_beyond_the_limit_is_cut_and_ends_with_dots() {
         let fits = vec![b'a'; FIELD];
         let cut = vec![b'"'; FIELD + 1];
         let mut request = entry(b"GET / HTTP/1.1");
         request.referer = Some(&fits);
         request.user_agent = Some(&cut);
-        let parts = quoted(&line(Format::Combined, &request));
+        let parts = quoted(&line(LogFormat::Combined, &request));
         assert_eq!(parts[1], fits);
         assert_eq!(parts[2], [&cut[..FIELD], b"..."].concat());
 
@@ -497,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_has_one_name() {
+    fn a_client_has_one_address() {
         let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
         let six: IpAddr = "2001:db8::1".parse().unwrap();
         assert_eq!(Peer::Ip(mapped).to_string(), "192.0.2.7");
@@ -506,8 +456,8 @@ mod tests {
     }
 
     #[test]
-    fn the_time_follows_the_clock_wherever_it_goes() {
-        let mut renderer = Renderer::new(Format::Common, FIELD);
+    fn the_time_follows_the_clock() {
+        let mut renderer = Renderer::new(LogFormat::Common, FIELD);
         let mut out = Vec::new();
         let mut request = entry(b"GET / HTTP/1.1");
         let mut time = |wall| {
@@ -526,23 +476,15 @@ mod tests {
             time(UNIX_EPOCH - Duration::from_secs(1)),
             "01/Jan/1970:00:00:00 +0000"
         );
-        assert_eq!(time(at(253_402_300_800)), "01/Jan/10000:00:00:00 +0000");
+        assert_eq!(time(at(253_402_300_800)), "31/Dec/9999:23:59:59 +0000");
     }
 
     #[test]
-    fn names_of_formats_are_read_as_they_are_written() {
-        for format in Format::ALL {
-            assert_eq!(format.to_string().parse(), Ok(format));
-        }
-        assert_eq!("Combined".parse::<Format>(), Err(UnknownFormat));
-    }
-
-    #[test]
-    fn a_gap_looks_like_no_request() {
+    fn a_line_about_dropped_lines_differs_from_those_of_requests() {
         let mut out = Vec::new();
-        Format::Common.write_dropped(12, &mut out);
-        Format::Combined.write_dropped(1, &mut out);
-        Format::Json.write_dropped(3, &mut out);
+        LogFormat::Common.write_dropped(12, &mut out);
+        LogFormat::Combined.write_dropped(1, &mut out);
+        LogFormat::Json.write_dropped(3, &mut out);
         let text = String::from_utf8(out).unwrap();
         assert_eq!(
             text,
@@ -559,7 +501,7 @@ mod tests {
             let mut request = entry(&target);
             request.referer = Some(&value);
             request.user_agent = Some(&value);
-            let combined = line(Format::Combined, &request);
+            let combined = line(LogFormat::Combined, &request);
             assert_one_printable_line(&combined);
             assert_eq!(quoted(&combined), [target.clone(), value.clone(), value.clone()]);
             let object = object(&request);

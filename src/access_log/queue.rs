@@ -1,49 +1,48 @@
-//! What the loop and the log's thread share: a bounded queue of whole lines, and orders. Part
-//! of `access_log`; imports nothing.
+//! The bounded queue of lines between the loop and the thread that writes the log.
 //!
-//! One mutex, held only to move bytes in memory and never across a system call that can wait.
-//! Both buffers are allocated once, and the two ends swap them.
+//! One mutex, held only to move bytes in memory and never during a system call that may wait. There
+//! are two buffers, which are allocated once and swapped.
 
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What the loop and the thread have in common.
-pub(super) struct Shared {
-    /// Most bytes that may wait.
+/// The queue.
+pub(super) struct LineQueue {
+    /// The most bytes that may wait.
     pub(super) capacity: usize,
-    queue: Mutex<Queue>,
-    /// Only the thread waits on it.
+    state: Mutex<QueueState>,
+    /// The thread waits for it.
     wake: Condvar,
 }
 
-struct Queue {
+struct QueueState {
     waiting: Vec<u8>,
-    /// A line found no room after those that wait.
+    /// A line did not fit behind those that wait.
     full: bool,
     /// Lines dropped since the start.
     dropped: u64,
-    /// The loop has been told to warn that lines are dropped.
+    /// `put` has returned that lines are dropped.
     has_warned: bool,
-    /// The thread sleeps until that many bytes wait. A wake-up is a system call even when
-    /// nobody sleeps, so none is made while the thread is awake: `None`.
+    /// The thread sleeps until this many bytes wait; `None` while it is awake. To notify is a
+    /// system call even if no thread sleeps.
     wake_at: Option<usize>,
     reopen: bool,
     closed: bool,
-    /// The thread has ended, and nobody will ever write what is put in.
+    /// The thread has ended: lines are dropped.
     abandoned: bool,
 }
 
-/// What the thread is to do besides writing its batch.
+/// What the thread does besides writing its batch.
 pub(super) struct Orders {
     pub(super) reopen: bool,
-    /// Lines dropped since the start, all of them after those in the batch, or said before.
+    /// Lines dropped since the start. Those that were not reported before came after the batch.
     pub(super) dropped: u64,
 }
 
-impl Shared {
+impl LineQueue {
     pub(super) fn new(capacity: usize) -> Self {
-        let queue = Queue {
+        let state = QueueState {
             waiting: Vec::with_capacity(capacity),
             full: false,
             dropped: 0,
@@ -55,20 +54,19 @@ impl Shared {
         };
         Self {
             capacity,
-            queue: Mutex::new(queue),
+            state: Mutex::new(state),
             wake: Condvar::new(),
         }
     }
 
-    /// The queue is consistent between any two statements that change it, so a panic
-    /// elsewhere is no reason to stop logging.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The state is consistent after every statement, so a panic of the other thread does not end
+    /// logging.
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes as many of the whole `lines` as there is room for, counts the others, and wakes
-    /// the thread if it sleeps and wants to be woken. Returns whether to warn that lines are
-    /// dropped: the thread, which counts them, may be stuck.
+    /// Takes as many of the whole `lines` as fit, counts the others, and wakes the thread if enough
+    /// bytes wait. Returns whether to warn that lines are dropped: the thread may be blocked.
     pub(super) fn put(&self, lines: &[u8]) -> bool {
         let mut queue = self.lock();
         let is_dropping = queue.put(lines, self.capacity);
@@ -87,24 +85,24 @@ impl Shared {
         self.lock().dropped
     }
 
-    /// The file's path is to be opened anew.
+    /// Makes the thread open the path of the file again.
     pub(super) fn reopen(&self) {
         self.order(|queue| queue.reopen = true);
     }
 
-    /// Nothing more will be put in.
+    /// Closes the queue: no more lines come.
     pub(super) fn close(&self) {
         self.order(|queue| queue.closed = true);
     }
 
-    /// Changes the orders and cuts short whatever rest the thread takes.
-    fn order(&self, change: impl FnOnce(&mut Queue)) {
+    /// Changes the orders and wakes the thread.
+    fn order(&self, change: impl FnOnce(&mut QueueState)) {
         change(&mut self.lock());
         self.wake.notify_one();
     }
 
-    /// The thread's: sleeps until there is something to do, then takes all that waits in
-    /// exchange for `batch`, which is empty. `None` when the log is closed and all is written.
+    /// For the thread: sleeps until there is something to do, then swaps the waiting lines with
+    /// `batch`, which is empty. `None` if the queue is closed and empty.
     pub(super) fn take(&self, batch: &mut Vec<u8>) -> Option<Orders> {
         let mut queue = self.lock();
         while queue.waiting.is_empty() && !queue.full && !queue.reopen {
@@ -126,45 +124,44 @@ impl Shared {
         })
     }
 
-    /// The thread's: lets lines gather for that long, but no longer than until
-    /// the queue is half full.
+    /// For the thread: waits for more lines for `time`, or until the queue is half full.
     pub(super) fn gather(&self, time: Duration) {
         let half = self.capacity / 2;
         let mut queue = self.lock();
         queue.wake_at = Some(half);
-        let gathering = |queue: &mut Queue| !queue.has_orders() && queue.waiting.len() < half;
-        self.rest(queue, time, gathering).wake_at = None;
+        let gathering = |queue: &mut QueueState| !queue.has_orders() && queue.waiting.len() < half;
+        self.wait(queue, time, gathering).wake_at = None;
     }
 
-    /// The thread's: does nothing for that long, whatever waits. Returns whether the log is
+    /// For the thread: waits for `time`, or until there are orders. Returns whether the queue is
     /// closed.
     pub(super) fn pause(&self, time: Duration) -> bool {
         let queue = self.lock();
-        self.rest(queue, time, |queue| !queue.has_orders()).closed
+        self.wait(queue, time, |queue| !queue.has_orders()).closed
     }
 
-    fn rest<'q>(
+    fn wait<'q>(
         &self,
-        queue: MutexGuard<'q, Queue>,
+        queue: MutexGuard<'q, QueueState>,
         time: Duration,
-        condition: impl FnMut(&mut Queue) -> bool,
-    ) -> MutexGuard<'q, Queue> {
+        condition: impl FnMut(&mut QueueState) -> bool,
+    ) -> MutexGuard<'q, QueueState> {
         let woken = self.wake.wait_timeout_while(queue, time, condition);
         woken.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// The thread's: whether a reopening was ordered since the last time this was asked.
+    /// For the thread: whether `reopen` was called since the last `take` or `take_reopen`.
     pub(super) fn take_reopen(&self) -> bool {
         mem::take(&mut self.lock().reopen)
     }
 
-    /// The next line that is dropped calls for another warning.
+    /// Makes `put` warn again when the next line is dropped.
     pub(super) fn rearm_warning(&self) {
         self.lock().has_warned = false;
     }
 
-    /// The thread's last act: `unwritten`, all that waits and all that is still to come is
-    /// dropped. Returns how many lines were dropped since the start.
+    /// For the thread, when it ends: drops `unwritten`, the waiting lines and all that follow.
+    /// Returns the number of lines dropped since the start.
     pub(super) fn abandon(&self, unwritten: &[u8]) -> u64 {
         let mut queue = self.lock();
         queue.dropped += count_lines(unwritten) + count_lines(&queue.waiting);
@@ -174,22 +171,22 @@ impl Shared {
     }
 }
 
-impl Queue {
-    /// There is something that no rest may put off.
+impl QueueState {
+    /// Whether there is something that does not wait.
     fn has_orders(&self) -> bool {
         self.closed || self.reopen
     }
 
-    /// Takes as many of the lines as there is room for. After the first that is dropped, all
-    /// are, until the thread has taken what waits: so the line that says how many are missing
-    /// stands exactly where they are missing. Returns whether any was dropped.
+    /// Takes as many of the lines as fit. After the first dropped line, all are dropped until the
+    /// thread takes what waits: so the line that reports them is exactly where they are missing.
+    /// Returns whether any was dropped.
     fn put(&mut self, lines: &[u8], capacity: usize) -> bool {
-        let room = if self.full || self.abandoned {
+        let free = if self.full || self.abandoned {
             0
         } else {
             capacity.saturating_sub(self.waiting.len())
         };
-        let (kept, lost) = split_after_line(lines, room);
+        let (kept, lost) = split_after_line(lines, free);
         self.waiting.extend_from_slice(kept);
         if !lost.is_empty() {
             self.full = true;
@@ -199,17 +196,15 @@ impl Queue {
     }
 }
 
-/// The longest beginning of `lines` that has at most `room` bytes and ends with a line, and
-/// what follows it.
-fn split_after_line(lines: &[u8], room: usize) -> (&[u8], &[u8]) {
-    if lines.len() <= room {
-        return (lines, &[]);
+/// Splits `lines` after the last line that ends within `max` bytes.
+fn split_after_line(lines: &[u8], max: usize) -> (&[u8], &[u8]) {
+    match lines.len() <= max {
+        true => (lines, &[]),
+        false => lines.split_at(line_start(lines, max)),
     }
-    let end = line_start(lines, room);
-    lines.split_at_checked(end).unwrap_or((lines, &[]))
 }
 
-/// Where the line begins that the byte at `at` belongs to.
+/// The start of the line that contains the offset `at`.
 pub(super) fn line_start(lines: &[u8], at: usize) -> usize {
     let mut before = lines.iter().take(at);
     before
@@ -226,7 +221,7 @@ mod tests {
     use super::*;
     use std::thread;
 
-    fn waiting(shared: &Shared) -> String {
+    fn waiting(shared: &LineQueue) -> String {
         String::from_utf8(shared.lock().waiting.clone()).unwrap()
     }
 
@@ -242,7 +237,7 @@ mod tests {
             (9, "aa\nbb\ncc\n", 0),
             (10, "aa\nbb\ncc\n", 0),
         ] {
-            let shared = Shared::new(room);
+            let shared = LineQueue::new(room);
             shared.put(b"aa\nbb\ncc\n");
             assert_eq!(waiting(&shared), kept, "room for {room}");
             assert_eq!(shared.dropped(), dropped, "room for {room}");
@@ -250,8 +245,8 @@ mod tests {
     }
 
     #[test]
-    fn memory_does_not_grow_while_nobody_reads() {
-        let shared = Shared::new(1000);
+    fn memory_does_not_grow_without_a_reader() {
+        let shared = LineQueue::new(1000);
         for _ in 0..1000 {
             shared.put(b"one\ntwo\nthree\n");
         }
@@ -261,8 +256,8 @@ mod tests {
     }
 
     #[test]
-    fn after_a_dropped_line_no_shorter_one_slips_in() {
-        let shared = Shared::new(8);
+    fn after_a_dropped_line_shorter_ones_are_dropped_too() {
+        let shared = LineQueue::new(8);
         shared.put(b"first\n");
         shared.put(b"too long\n");
         shared.put(b"x\n");
@@ -281,8 +276,8 @@ mod tests {
     }
 
     #[test]
-    fn a_line_longer_than_the_buffer_wakes_the_thread_to_say_so() {
-        let shared = Shared::new(4);
+    fn a_line_longer_than_the_queue_wakes_the_thread_to_report_it() {
+        let shared = LineQueue::new(4);
         shared.put(b"longer\n");
         let orders = shared.take(&mut Vec::new()).unwrap();
         assert_eq!(orders.dropped, 1);
@@ -290,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_line_wakes_a_thread_that_sleeps() {
-        let shared = Shared::new(100);
+        let shared = LineQueue::new(100);
         thread::scope(|scope| {
             let sleeper = scope.spawn(|| {
                 let mut batch = Vec::new();
@@ -307,7 +302,7 @@ mod tests {
 
     #[test]
     fn lines_gather_until_the_queue_is_half_full() {
-        let shared = Shared::new(100);
+        let shared = LineQueue::new(100);
         thread::scope(|scope| {
             // So long that only a test that hangs waits for it.
             scope.spawn(|| shared.gather(Duration::from_secs(3600)));
@@ -321,8 +316,8 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_taken_before_the_end() {
-        let shared = Shared::new(100);
+    fn waiting_lines_are_taken_before_the_end() {
+        let shared = LineQueue::new(100);
         shared.put(b"last\n");
         shared.close();
         let mut batch = Vec::new();
@@ -333,8 +328,8 @@ mod tests {
     }
 
     #[test]
-    fn what_an_ended_thread_leaves_is_counted_and_so_is_all_that_follows() {
-        let shared = Shared::new(100);
+    fn lines_that_an_ended_thread_leaves_and_later_ones_are_counted_as_dropped() {
+        let shared = LineQueue::new(100);
         shared.put(b"waiting\nwaiting\n");
         shared.abandon(b"half\nwhole\n");
         assert_eq!(shared.dropped(), 4);

@@ -1,17 +1,16 @@
-//! How lines leave the process while the loop goes on. Part of `access_log`; imports `format`,
-//! `queue`, `clock` and `limits`.
+//! Writing the access log without blocking the loop.
 //!
-//! A write to a pipe that nobody reads, or to a disk that hangs, does not return. So the loop
-//! never writes: it renders the lines of a turn, and once a turn moves them into a bounded
-//! queue, from which a thread writes.
+//! A write to a pipe without a reader, or to a disk that hangs, does not return. So the loop never
+//! writes: it renders lines, and moves those of an iteration into a bounded queue, from which a
+//! thread writes.
 //!
 //! ```text
-//! entry() -> turn --hand_over()--> queue --take()--> batch --write()--> sink
-//!            loop                                    thread
+//! log_request() -> lines --hand_over()--> queue --take()--> batch --write()--> sink
+//!                  loop                                     thread
 //! ```
 //!
-//! Standard output is not made non-blocking instead, because that flag belongs to the open
-//! file, which the shell and its other children share.
+//! Standard output is not made non-blocking instead, because that flag belongs to the open file,
+//! which the shell and its other children share.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -27,42 +26,42 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 
-use super::format::{Entry, Format, Renderer};
-use super::queue::{Shared, line_start};
+use super::format::{LogEntry, LogFormat, Renderer};
+use super::queue::{LineQueue, line_start};
 use crate::clock::Now;
 use crate::limits::Limits;
 
-/// How long the thread lets lines gather after a write. A line that follows a quiet moment is
-/// written at once; under load there are many lines in a write, and the thread wakes 200 times
-/// a second, or when the queue is half full.
+/// How long the thread waits for more lines after a write. A single line is written at once; under
+/// load there are many lines in a write, and the thread wakes 200 times a second, or when the queue
+/// is half full.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// How long the thread waits after a write failed before it tries again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A warning is given once in this time.
+/// How long a warning is not repeated.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A turn may answer more than the buffer holds. Its lines are handed over before its end when
-/// they take this part of the buffer, so that they, too, are bounded.
-const TURN_PART: usize = 16;
+/// The lines of an iteration are handed over early when they take this fraction of the queue, so
+/// that they are bounded, too.
+const EARLY_FRACTION: usize = 16;
 
 /// Where lines go.
 pub enum Sink {
-    /// Standard output, past the buffer of [`std::io::Stdout`]: batches are written whole.
+    /// Standard output, without the buffer of [`std::io::Stdout`].
     Stdout,
     /// Standard error.
     Stderr,
-    /// A file: appended to, created when it is missing (mode 0640: it tells who asked for
-    /// what). [`AccessLog::reopen`] opens the path anew.
+    /// A file: appended to, and created if it is missing (mode 0640: it contains addresses).
+    /// [`AccessLog::reopen`] opens the path again.
     File(PathBuf),
-    /// Anything that takes bytes. It is not flushed, and may block.
+    /// Any writer. It is not flushed, and may block.
     Writer(Box<dyn Write + Send>),
 }
 
 impl Sink {
-    /// What `--log-file` names: `-` is standard output. The devices of the standard streams are
-    /// not opened by their names, which fails when the stream is a socket (the journal's) or
+    /// The sink that `--log-file` names: `-` is standard output. The devices of the standard
+    /// streams are not opened by name, which fails if the stream is a socket (of the journal) or
     /// belongs to another user.
     pub fn named(path: &Path) -> Self {
         match path.to_str() {
@@ -89,30 +88,29 @@ impl fmt::Display for Sink {
     }
 }
 
-/// The loop's end of the access log. No method waits for the sink but [`AccessLog::close`],
-/// and that one only as long as it is told to.
+/// The access log, as the loop uses it. Only [`AccessLog::close`] waits for the sink, for a limited
+/// time.
 ///
-/// Its thread does not survive a `fork`: a child makes its own.
+/// The thread does not survive a `fork`: a child makes a log of its own.
 pub struct AccessLog {
     renderer: Renderer,
-    /// Lines not yet handed over. Whole lines only, as everywhere below.
-    turn: Vec<u8>,
-    shared: Arc<Shared>,
-    /// The thread's end, until the system gives a thread.
-    unstarted: Option<Arc<Mutex<Option<Writer>>>>,
-    /// Nothing is ever sent: the channel breaks when the thread ends.
+    /// Whole lines that are not yet handed over.
+    lines: Vec<u8>,
+    queue: Arc<LineQueue>,
+    /// The writer, until the thread can be started.
+    unstarted: Option<Arc<Mutex<Option<LogWriter>>>>,
+    /// Nothing is sent: the channel is disconnected when the thread ends.
     ended: Receiver<()>,
 }
 
 impl AccessLog {
-    /// Opens the sink and starts the thread that writes to it. At most
-    /// [`Limits::log_buffer`] bytes wait while as many are written. If the system gives no
-    /// thread, a warning says so, and lines wait until [`AccessLog::reopen`] or the end.
+    /// Opens the sink and starts the thread that writes to it. At most [`Limits::log_buffer`] bytes
+    /// wait while as many are written. If the thread cannot be started, logs a warning, and lines
+    /// wait until [`AccessLog::reopen`] or [`AccessLog::close`].
     ///
     /// # Errors
-    ///
-    /// The file cannot be opened, or the system gives no descriptor.
-    pub fn new(sink: Sink, format: Format, limits: &Limits) -> io::Result<Self> {
+    /// The file cannot be opened, or there is no descriptor.
+    pub fn new(sink: Sink, format: LogFormat, limits: &Limits) -> io::Result<Self> {
         let name = sink.to_string();
         let (output, file): (Box<dyn Write + Send>, _) = match sink {
             Sink::Stdout => (Box::new(duplicate(io::stdout().as_fd())?), None),
@@ -124,25 +122,25 @@ impl AccessLog {
                 (Box::new(file), Some((path, identity)))
             }
         };
-        let shared = Arc::new(Shared::new(limits.log_buffer));
+        let queue = Arc::new(LineQueue::new(limits.log_buffer));
         let (alive, ended) = mpsc::channel();
-        let writer = Writer {
-            shared: Arc::clone(&shared),
+        let writer = LogWriter {
+            queue: Arc::clone(&queue),
             format,
             output,
             name,
             file,
             batch: Vec::with_capacity(limits.log_buffer),
             failing: false,
-            failure_said_at: None,
-            dropped_said: 0,
-            dropped_said_at: None,
+            failure_warned_at: None,
+            dropped_warned: 0,
+            dropped_warned_at: None,
             _alive: alive,
         };
         let mut log = Self {
             renderer: Renderer::new(format, limits.log_field),
-            turn: Vec::new(),
-            shared,
+            lines: Vec::new(),
+            queue,
             unstarted: Some(Arc::new(Mutex::new(Some(writer)))),
             ended,
         };
@@ -150,7 +148,7 @@ impl AccessLog {
         Ok(log)
     }
 
-    /// Starts the thread, unless it has been started.
+    /// Starts the thread, if it is not running.
     fn start(&mut self) -> io::Result<()> {
         let Some(writer) = self.unstarted.clone() else {
             return Ok(());
@@ -177,45 +175,44 @@ impl AccessLog {
         }
     }
 
-    /// Renders the line of one request. It leaves with the next [`AccessLog::hand_over`].
-    pub fn entry(&mut self, entry: &Entry) {
-        self.renderer.write_line(entry, &mut self.turn);
-        if self.turn.len() > self.shared.capacity / TURN_PART {
+    /// Renders the line of a request. The next [`AccessLog::hand_over`] queues it.
+    pub fn log_request(&mut self, entry: &LogEntry) {
+        self.renderer.write_line(entry, &mut self.lines);
+        if self.lines.len() > self.queue.capacity / EARLY_FRACTION {
             self.hand_over();
         }
     }
 
-    /// Gives the lines rendered so far to the thread: once a turn. Lines that find no room
-    /// are dropped and counted. Makes no system call unless the thread sleeps.
+    /// Moves the rendered lines to the thread: once in an iteration. Lines that do not fit into the
+    /// queue are dropped and counted. Makes no system call unless the thread sleeps.
     pub fn hand_over(&mut self) {
-        if !self.turn.is_empty() {
-            if self.shared.put(&self.turn) {
+        if !self.lines.is_empty() {
+            if self.queue.put(&self.lines) {
                 log::warn!("access log: lines are dropped, as it cannot be written fast enough");
             }
-            self.turn.clear();
+            self.lines.clear();
         }
     }
 
-    /// Makes the thread open the path of its file anew before it writes again, as after a
-    /// rotation. When that fails, the old file stays in use and a warning says so. For other
-    /// sinks it only starts the thread, if the system had refused it.
+    /// Makes the thread open the path of its file again before the next write, as after a rotation.
+    /// If that fails, logs a warning and keeps the old file. For other sinks it only starts the
+    /// thread, if it is not running.
     pub fn reopen(&mut self) {
         self.start_or_warn();
-        self.shared.reopen();
+        self.queue.reopen();
     }
 
-    /// How many lines were dropped since the start.
+    /// The number of lines dropped since the start.
     pub fn dropped(&self) -> u64 {
-        self.shared.dropped()
+        self.queue.dropped()
     }
 
-    /// Writes what is left, but waits no longer than `wait`: a full pipe must not hang the
-    /// exit. Returns whether the thread has ended; if not, it is left behind in its write, and a
-    /// warning says so.
+    /// Writes what is left, but waits at most `wait`: a full pipe must not block the exit. Returns
+    /// whether the thread has ended; if not, logs a warning.
     pub fn close(mut self, wait: Duration) -> bool {
         self.hand_over();
         if let Err(error) = self.start() {
-            let lines = self.shared.abandon(&[]);
+            let lines = self.queue.abandon(&[]);
             if lines > 0 {
                 log::warn!("access log: {lines} lines are lost for want of a thread: {error}");
             }
@@ -231,53 +228,52 @@ impl AccessLog {
     fn leave(&mut self) {
         self.hand_over();
         self.unstarted = None;
-        self.shared.close();
+        self.queue.close();
     }
 }
 
-/// Tells the thread to write what is left, and does not wait for it. A server that wants its
-/// last lines calls [`AccessLog::close`].
+/// Makes the thread write what is left, without waiting. To wait, call [`AccessLog::close`].
 impl Drop for AccessLog {
     fn drop(&mut self) {
         self.leave();
     }
 }
 
-/// The thread's end.
-struct Writer {
-    shared: Arc<Shared>,
-    format: Format,
+/// What the thread owns.
+struct LogWriter {
+    queue: Arc<LineQueue>,
+    format: LogFormat,
     output: Box<dyn Write + Send>,
-    /// What messages call the sink.
+    /// The name of the sink in messages.
     name: String,
-    /// Of a file its path and its identity; other sinks cannot be reopened.
-    file: Option<(PathBuf, Identity)>,
+    /// Path and identity of a file; other sinks cannot be reopened.
+    file: Option<(PathBuf, FileId)>,
     batch: Vec<u8>,
     /// The last write failed.
     failing: bool,
-    failure_said_at: Option<Instant>,
-    /// Dropped lines of which a warning has told.
-    dropped_said: u64,
-    dropped_said_at: Option<Instant>,
+    failure_warned_at: Option<Instant>,
+    /// Dropped lines that were reported in a warning.
+    dropped_warned: u64,
+    dropped_warned_at: Option<Instant>,
     /// Dropped when the thread ends, however it ends.
     _alive: Sender<()>,
 }
 
-/// The sink takes no byte, and the server will not wait for it any longer.
+/// The log is closed, and the last attempt to write failed.
 struct GivenUp;
 
-impl Writer {
+impl LogWriter {
     fn run(mut self) {
         if self.write_until_closed().is_err() {
             log::debug!("access log {}: given up", self.name);
         }
-        let dropped = self.shared.abandon(&self.batch);
+        let dropped = self.queue.abandon(&self.batch);
         self.warn_dropped(dropped);
     }
 
     fn write_until_closed(&mut self) -> Result<(), GivenUp> {
         let mut dropped = 0;
-        while let Some(orders) = self.shared.take(&mut self.batch) {
+        while let Some(orders) = self.queue.take(&mut self.batch) {
             if orders.reopen {
                 self.reopen();
             }
@@ -287,23 +283,23 @@ impl Writer {
                 dropped = orders.dropped;
                 self.format.write_dropped(count, &mut self.batch);
                 if let Err(given_up) = self.write_batch() {
-                    // It is no request's line.
+                    // It is not the line of a request.
                     self.batch.clear();
                     return Err(given_up);
                 }
-                if is_due(self.dropped_said_at) {
+                if is_due(self.dropped_warned_at) {
                     self.warn_dropped(dropped);
                 }
             }
-            self.shared.gather(GATHER);
+            self.queue.gather(GATHER);
         }
         Ok(())
     }
 
-    /// Writes the batch and leaves it empty. What a failed write left is tried again: so the
-    /// file still has whole lines when a full disk has room again, a new reader of a FIFO gets
-    /// what the last one did not, and meanwhile new lines find the queue full, as with a slow
-    /// reader. Giving up leaves what was not written.
+    /// Writes the batch and empties it. A failed write is repeated with what is left: so lines in a
+    /// file are whole when a full disk has space again, and a new reader of a FIFO gets what the
+    /// last one did not. Meanwhile the queue fills, as with a slow reader. With [`GivenUp`], the
+    /// batch is what was not written.
     fn write_batch(&mut self) -> Result<(), GivenUp> {
         let mut written = 0;
         let mut closing = false;
@@ -321,9 +317,9 @@ impl Writer {
             };
             match error.kind() {
                 ErrorKind::Interrupted => continue,
-                // Another process made the open file non-blocking. Nothing is wrong with it.
+                // Another process has made the open file non-blocking.
                 ErrorKind::WouldBlock => {
-                    if self.shared.pause(refusal_pause) {
+                    if self.queue.pause(refusal_pause) {
                         thread::sleep(GATHER);
                     }
                     refusal_pause = RETRY.min(refusal_pause * 2);
@@ -334,11 +330,11 @@ impl Writer {
                         self.batch.drain(..written);
                         return Err(GivenUp);
                     }
-                    // Closing cuts the pause short and grants one more attempt.
-                    closing = self.shared.pause(RETRY);
+                    // Closing ends the pause; there is one more attempt.
+                    closing = self.queue.pause(RETRY);
                 }
             }
-            if self.shared.take_reopen() && self.reopen() {
+            if self.queue.take_reopen() && self.reopen() {
                 written = line_start(&self.batch, written);
             }
         }
@@ -346,19 +342,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Says how many lines were dropped since the last time.
+    /// Warns how many lines were dropped since the last warning.
     fn warn_dropped(&mut self, dropped: u64) {
-        let count = dropped.saturating_sub(self.dropped_said);
+        let count = dropped.saturating_sub(self.dropped_warned);
         if count > 0 {
             let name = &self.name;
             log::warn!("access log {name}: {count} lines were dropped, as it did not take them");
-            self.dropped_said = dropped;
-            self.dropped_said_at = Some(Now::read().instant);
-            self.shared.rearm_warning();
+            self.dropped_warned = dropped;
+            self.dropped_warned_at = Some(Now::read().instant);
+            self.queue.rearm_warning();
         }
     }
 
-    /// Returns whether another file is in use.
+    /// Opens the path again. Returns whether it is another file.
     fn reopen(&mut self) -> bool {
         let Some((path, old)) = &mut self.file else {
             return false;
@@ -377,10 +373,10 @@ impl Writer {
         }
     }
 
-    /// One warning for a row of failures, and one in [`WARN_INTERVAL`].
+    /// Warns once for consecutive failures, and at most once in [`WARN_INTERVAL`].
     fn failed(&mut self, error: &io::Error) {
-        if !self.failing && is_due(self.failure_said_at) {
-            self.failure_said_at = Some(Now::read().instant);
+        if !self.failing && is_due(self.failure_warned_at) {
+            self.failure_warned_at = Some(Now::read().instant);
             log::warn!(
                 "access log {}: {error}{}; trying again every {RETRY:?}, lines wait in memory",
                 self.name,
@@ -398,38 +394,38 @@ impl Writer {
     }
 }
 
-fn is_due(said_at: Option<Instant>) -> bool {
+fn is_due(warned_at: Option<Instant>) -> bool {
     let now = Now::read().instant;
-    said_at.is_none_or(|at| now.saturating_duration_since(at) >= WARN_INTERVAL)
+    warned_at.is_none_or(|at| now.saturating_duration_since(at) >= WARN_INTERVAL)
 }
 
-/// What to do about an error whose text does not say it.
+/// What to do about an error, if its text does not say it.
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::BrokenPipe => " (nothing reads it)",
         ErrorKind::FileTooLarge => " (rotate it, or raise the limit: ulimit -f)",
-        // Of a thread.
+        // From starting a thread.
         ErrorKind::WouldBlock => " (raise the limit: ulimit -u, TasksMax=, pids.max)",
         _ => "",
     }
 }
 
-/// A second descriptor of a standard stream. [`std::io::Stdout`] would keep a part of what a
-/// short write left in a buffer of its own.
+/// A second descriptor of a standard stream. [`std::io::Stdout`] would buffer what a short write
+/// leaves.
 fn duplicate(stream: BorrowedFd<'_>) -> io::Result<File> {
     Ok(stream.try_clone_to_owned()?.into())
 }
 
 /// Device and inode.
-type Identity = (u64, u64);
+type FileId = (u64, u64);
 
-fn identity(file: &File) -> io::Result<Identity> {
+fn identity(file: &File) -> io::Result<FileId> {
     let metadata = file.metadata()?;
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Opens without waiting, whatever the path names: a FIFO has no reader perhaps, a serial line no
-/// carrier. The thread, which may wait, writes as to any file.
+/// Opens without waiting, even a FIFO without a reader or a serial line without a carrier. Writes
+/// may wait: the thread makes them.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();
@@ -438,8 +434,8 @@ fn open(path: &Path) -> io::Result<File> {
         .mode(0o640)
         .custom_flags(flags.bits().cast_signed());
     let mut opened = options.open(path);
-    // O_CREAT only then: with it, Linux refuses FIFOs of other users in /tmp (proc_sys_fs(5),
-    // protected_fifos).
+    // O_CREAT only if it is missing: with it, Linux refuses FIFOs of other users in /tmp
+    // (proc_sys_fs(5), protected_fifos).
     if let Err(error) = &opened
         && error.kind() == ErrorKind::NotFound
     {
@@ -451,7 +447,7 @@ fn open(path: &Path) -> io::Result<File> {
                 let what = "a socket, or a device that is not there; name a file, a FIFO or -";
                 return Err(io::Error::new(error.kind(), format!("{error}: {what}")));
             }
-            // A FIFO without a reader (fifo(7)). For a moment it has one.
+            // A FIFO without a reader (fifo(7)): give it one while it is opened.
             let mut reading = OpenOptions::new();
             reading.read(true).custom_flags(flags.bits().cast_signed());
             let _reader = reading.open(path)?;
@@ -485,12 +481,12 @@ mod tests {
 
     fn log_to(output: impl Write + Send + 'static, log_buffer: usize) -> AccessLog {
         let sink = Sink::Writer(Box::new(output));
-        AccessLog::new(sink, Format::Common, &limits(log_buffer)).unwrap()
+        AccessLog::new(sink, LogFormat::Common, &limits(log_buffer)).unwrap()
     }
 
     /// An entry that can be told from the others by its number, and its line.
     fn add(log: &mut AccessLog, number: u64) {
-        log.entry(&Entry {
+        log.log_request(&LogEntry {
             peer: Peer::Unix,
             wall: UNIX_EPOCH,
             request_line: Some(b"GET / HTTP/1.1"),
@@ -567,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_line_appears_without_another() {
+    fn a_single_line_is_written_without_another() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut log = log_to(writer, 1000);
         for number in 0..3 {
@@ -581,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_leave_in_order_and_closing_writes_the_last() {
+    fn lines_are_written_in_order_and_closing_writes_the_last() {
         let interrupted = Err(ErrorKind::Interrupted);
         let (scripted, output, _) =
             Scripted::new([Ok(1), Ok(7), interrupted, interrupted, interrupted]);
@@ -598,16 +594,16 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_costs_lines_and_never_a_wait() {
+    fn a_pipe_without_a_reader_drops_lines_and_never_blocks() {
         const LINES: u64 = 100_000;
         const BUFFER: usize = 64 * 1024;
         let (mut reader, writer) = io::pipe().unwrap();
         let mut log = log_to(writer, BUFFER);
-        // One turn: its lines are bounded, too.
+        // The lines of one iteration are bounded, too.
         for number in 0..LINES {
             add(&mut log, number);
         }
-        assert!(log.turn.capacity() <= BUFFER);
+        assert!(log.lines.capacity() <= BUFFER);
         log.hand_over();
         let dropped = log.dropped();
         assert!(dropped > 0);
@@ -635,21 +631,21 @@ mod tests {
     }
 
     #[test]
-    fn closing_leaves_a_stuck_write_behind() {
+    fn closing_does_not_wait_for_a_blocked_write() {
         let (reader, writer) = io::pipe().unwrap();
         let mut log = log_to(writer, 1024 * 1024);
         // More than any pipe holds.
         for number in 0..10_000 {
             add(&mut log, number);
         }
-        let shared = Arc::clone(&log.shared);
+        let queue = Arc::clone(&log.queue);
         assert!(!log.close(Duration::from_millis(20)));
         drop(reader);
-        eventually(|| Arc::strong_count(&shared) == 1);
+        eventually(|| Arc::strong_count(&queue) == 1);
     }
 
     #[test]
-    fn without_a_reader_lines_wait_and_what_is_left_at_the_end_is_counted() {
+    fn without_a_reader_lines_wait_and_those_left_at_the_end_are_counted() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let mut log = log_to(writer, 100_000);
@@ -659,9 +655,9 @@ mod tests {
         log.hand_over();
         log.reopen();
         assert_eq!(log.dropped(), 0);
-        let shared = Arc::clone(&log.shared);
+        let queue = Arc::clone(&log.queue);
         assert!(log.close(LONG));
-        assert_eq!(shared.dropped(), 10);
+        assert_eq!(queue.dropped(), 10);
     }
 
     /// Opened in a thread, so that a test fails and does not hang where it would wait.
@@ -670,7 +666,7 @@ mod tests {
         let path = path.to_owned();
         let (sender, opened) = mpsc::channel();
         thread::spawn(move || {
-            let log = AccessLog::new(Sink::File(path), Format::Common, &Limits::default());
+            let log = AccessLog::new(Sink::File(path), LogFormat::Common, &Limits::default());
             sender.send(log).unwrap();
         });
         opened.recv_timeout(LONG).unwrap().unwrap()
@@ -696,45 +692,49 @@ mod tests {
             assert_eq!(found, line(number).as_bytes());
             log.reopen();
         }
-        let shared = Arc::clone(&log.shared);
+        let queue = Arc::clone(&log.queue);
         assert!(log.close(LONG));
-        assert_eq!(shared.dropped(), 0);
+        assert_eq!(queue.dropped(), 0);
     }
 
     #[test]
-    fn a_file_that_is_reopened_under_its_name_gets_no_byte_twice() {
+    fn a_file_that_is_reopened_gets_no_byte_twice() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         let (scripted, output, _) = Scripted::new([Ok(9), Err(ErrorKind::StorageFull)]);
-        let shared = Arc::new(Shared::new(0));
+        let queue = Arc::new(LineQueue::new(0));
         let file = open(&path).unwrap();
-        let mut writer = Writer {
+        let mut writer = LogWriter {
             file: Some((path.clone(), identity(&file).unwrap())),
-            ..writer(&shared, scripted, line(1))
+            ..writer(&queue, scripted, line(1))
         };
-        shared.reopen();
+        queue.reopen();
         assert!(writer.write_batch().is_ok());
         assert_eq!(text(&output) + &fs::read_to_string(&path).unwrap(), line(1));
     }
 
-    fn writer(shared: &Arc<Shared>, output: impl Write + Send + 'static, batch: String) -> Writer {
-        Writer {
-            shared: Arc::clone(shared),
-            format: Format::Common,
+    fn writer(
+        queue: &Arc<LineQueue>,
+        output: impl Write + Send + 'static,
+        batch: String,
+    ) -> LogWriter {
+        LogWriter {
+            queue: Arc::clone(queue),
+            format: LogFormat::Common,
             output: Box::new(output),
             name: "test".into(),
             file: None,
             batch: batch.into(),
             failing: false,
-            failure_said_at: None,
-            dropped_said: 0,
-            dropped_said_at: None,
+            failure_warned_at: None,
+            dropped_warned: 0,
+            dropped_warned_at: None,
             _alive: mpsc::channel().0,
         }
     }
 
     #[test]
-    fn what_a_log_file_may_be_called() {
+    fn names_of_standard_streams_are_not_files() {
         for (name, shown, is_file) in [
             ("-", "standard output", false),
             ("/dev/stdout", "standard output", false),
@@ -760,7 +760,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_cuts_no_line_when_it_has_room_again() {
+    fn lines_are_whole_when_a_full_disk_has_space_again() {
         let full = Err(ErrorKind::StorageFull);
         let (scripted, output, failed) = Scripted::new([Ok(10), full]);
         let mut log = log_to(scripted, 1000);
@@ -773,17 +773,17 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_a_full_disk_cut_stands_whole_in_the_next_file() {
+    fn a_line_that_a_full_disk_cut_is_whole_in_the_next_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         let first = line(1).len();
         let (scripted, output, _) = Scripted::new([Ok(first + 9), Err(ErrorKind::StorageFull)]);
-        let shared = Arc::new(Shared::new(0));
-        let mut writer = Writer {
+        let queue = Arc::new(LineQueue::new(0));
+        let mut writer = LogWriter {
             file: Some((path.clone(), (0, 0))),
-            ..writer(&shared, scripted, line(1) + &line(2) + &line(3))
+            ..writer(&queue, scripted, line(1) + &line(2) + &line(3))
         };
-        shared.reopen();
+        queue.reopen();
         assert!(writer.write_batch().is_ok());
         assert_eq!(text(&output), line(1) + &line(2)[..9]);
         assert_eq!(fs::read_to_string(&path).unwrap(), line(2) + &line(3));
@@ -791,7 +791,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_stays_full_does_not_hold_up_the_end() {
+    fn a_disk_that_stays_full_does_not_block_the_end() {
         let mut answers = VecDeque::from([Err(ErrorKind::StorageFull); 1000]);
         answers.push_front(Ok(line(1).len() + 5));
         let (scripted, output, failed) = Scripted::new(answers);
@@ -801,15 +801,15 @@ mod tests {
         add(&mut log, 3);
         log.hand_over();
         failed.recv_timeout(LONG).unwrap();
-        let shared = Arc::clone(&log.shared);
+        let queue = Arc::clone(&log.queue);
         assert!(log.close(LONG));
         assert_eq!(text(&output), line(1) + &line(2)[..5]);
         assert_eq!(failed.iter().count(), 1, "one more attempt is made");
-        assert_eq!(shared.dropped(), 2, "half a line is a lost line");
+        assert_eq!(queue.dropped(), 2, "half a line is a lost line");
     }
 
     #[test]
-    fn a_sink_that_would_block_is_asked_again() {
+    fn a_write_that_would_block_is_repeated() {
         let refused = Err(ErrorKind::WouldBlock);
         let (scripted, output, _) = Scripted::new([refused, refused, refused, Ok(5), refused]);
         let mut log = log_to(scripted, 1000);
@@ -819,23 +819,23 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_in_json_is_an_object() {
+    fn dropped_lines_in_json_are_an_object() {
         let (scripted, output, _) = Scripted::new([]);
         let sink = Sink::Writer(Box::new(scripted));
-        let mut log = AccessLog::new(sink, Format::Json, &limits(10)).unwrap();
+        let mut log = AccessLog::new(sink, LogFormat::Json, &limits(10)).unwrap();
         add(&mut log, 1);
         assert!(log.close(LONG));
         assert_eq!(text(&output), "{\"dropped\":1}\n");
     }
 
     #[test]
-    fn a_rotated_file_is_left_and_a_new_one_begun() {
+    fn after_a_rotation_a_new_file_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         let rotated = directory.path().join("access.log.1");
         fs::write(&path, "before\n").unwrap();
         let file = Sink::File(path.clone());
-        let mut log = AccessLog::new(file, Format::Common, &Limits::default()).unwrap();
+        let mut log = AccessLog::new(file, LogFormat::Common, &Limits::default()).unwrap();
 
         add(&mut log, 1);
         log.hand_over();
@@ -851,11 +851,11 @@ mod tests {
     }
 
     #[test]
-    fn a_reopening_needs_no_line() {
+    fn reopening_needs_no_line() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         let file = Sink::File(path.clone());
-        let mut log = AccessLog::new(file, Format::Common, &Limits::default()).unwrap();
+        let mut log = AccessLog::new(file, LogFormat::Common, &Limits::default()).unwrap();
         fs::remove_file(&path).unwrap();
         log.reopen();
         eventually(|| path.exists());
@@ -867,7 +867,7 @@ mod tests {
         let path = directory.path().join("access.log");
         let rotated = directory.path().join("access.log.1");
         let file = Sink::File(path.clone());
-        let mut log = AccessLog::new(file, Format::Common, &Limits::default()).unwrap();
+        let mut log = AccessLog::new(file, LogFormat::Common, &Limits::default()).unwrap();
         fs::rename(&path, &rotated).unwrap();
         fs::create_dir(&path).unwrap();
         log.reopen();
@@ -880,7 +880,7 @@ mod tests {
     fn a_file_that_cannot_be_opened_is_an_error_at_once() {
         let directory = tempfile::tempdir().unwrap();
         let sink = Sink::File(directory.path().to_owned());
-        let error = AccessLog::new(sink, Format::Common, &Limits::default()).err();
+        let error = AccessLog::new(sink, LogFormat::Common, &Limits::default()).err();
         assert_eq!(error.unwrap().kind(), ErrorKind::IsADirectory);
     }
 }

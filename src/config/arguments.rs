@@ -9,10 +9,11 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueHint};
 
 use super::bind::BindArgument;
-use super::choices::{LogFormat, Model};
+use super::choices::Model;
 use super::help_text::{AFTER_HELP, AFTER_LONG_HELP, LIMITS, LISTENING, LOGGING, OTHER, SITE};
 use super::types::{Charset, TypeRules};
 use super::values::{self, Cors, Headers, Seconds, Verbosity};
+use crate::access_log::LogFormat;
 use crate::limits::Limits;
 
 /// Serve a directory over HTTP/1.1: one thread, one loop, every connection

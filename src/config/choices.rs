@@ -35,14 +35,3 @@ impl Model {
         }
     }
 }
-
-/// The forms of the access log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// The common log format of NCSA httpd
-    Common,
-    /// The same, with Referer and User-Agent
-    Combined,
-    /// One JSON object a line
-    Json,
-}

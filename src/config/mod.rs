@@ -25,11 +25,12 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::arguments::Arguments;
-pub use self::choices::{LogFormat, Model};
+pub use self::choices::Model;
 use self::error::conflict;
 pub use self::error::{ConfigError, RootProblem, variables_note};
 use self::parser::command;
 use self::values::{Cors, Header, Verbosity};
+use crate::access_log::LogFormat;
 use crate::http::fields::FieldLines;
 use crate::limits::Limits;
 use crate::reactor::address::Bind;

@@ -1,6 +1,6 @@
 //! Room `connection`: bodies on their way out, and how fast the peer must take them.
 
-use crate::http::payload::{Parts, Payload, Produce, Progress, Stretch};
+use crate::http::payload::{FileRange, Parts, Payload, Produce, Progress};
 use crate::http::response::Framing;
 use crate::limits::Limits;
 use std::io;
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 /// The part of a response that has not been rendered into the outbox.
 #[derive(Debug)]
 pub(super) enum Body {
-    File(Stretch),
+    File(FileRange),
     Parts {
-        current: Stretch,
+        current: FileRange,
         rest: Box<Parts>,
     },
     Stream {
@@ -37,8 +37,8 @@ impl Body {
                 out.extend_from_slice(bytes);
                 (bytes.len() as u64, None)
             }
-            Payload::File(stretch) if stretch.left() == 0 => (0, None),
-            Payload::File(stretch) => (0, Some(Self::File(stretch))),
+            Payload::File(range) if range.left() == 0 => (0, None),
+            Payload::File(range) => (0, Some(Self::File(range))),
             Payload::Parts(parts) => {
                 let (length, body) = Self::next_part(parts, out);
                 (length, Some(body))

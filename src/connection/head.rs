@@ -1,6 +1,7 @@
 //! Room `connection`: what a connection has been asked, or will never be.
 
-use crate::http::request::{Manners, Refusal, Request, first_line, name_long_part};
+use crate::http::request::{Refusal, Request, RequestTraits};
+use crate::http::request_line::{first_line, reason_for_long_line};
 use crate::http::scan;
 use crate::http::status::Status;
 use crate::inbox::{Arrival, Inbox};
@@ -12,7 +13,7 @@ pub(super) enum Head {
     /// This many bytes of the inbox; how to answer is known once they are parsed.
     Whole {
         length: usize,
-        manners: Manners,
+        traits: RequestTraits,
     },
     /// No head begins like this.
     Malformed,
@@ -28,7 +29,7 @@ impl Head {
             Arrival::Partial => None,
             Arrival::Whole(length) => Some(Self::Whole {
                 length,
-                manners: Manners::REFUSED,
+                traits: RequestTraits::REFUSED,
             }),
             Arrival::Malformed => Some(Self::Malformed),
             Arrival::LineTooLong => Some(Self::LineTooLong),
@@ -37,12 +38,12 @@ impl Head {
     }
 
     /// How many bytes of the inbox it takes up, and how its answer is to be delivered.
-    pub(super) fn extent(self, inbox: &Inbox) -> (usize, Manners) {
+    pub(super) fn extent(self, inbox: &Inbox) -> (usize, RequestTraits) {
         match self {
-            Self::Whole { length, manners } => (length, manners),
+            Self::Whole { length, traits } => (length, traits),
             _ => {
                 let bytes = inbox.bytes();
-                (bytes.len(), Manners::refused(first_line(bytes)))
+                (bytes.len(), RequestTraits::refused(first_line(bytes)))
             }
         }
     }
@@ -57,12 +58,12 @@ impl Head {
         // What was wrong with a head before it was too long is told even if it arrived at once.
         let start = |length: usize| bytes.get(..length).unwrap_or(bytes);
         let (status, why) = match self {
-            Self::Whole { length, manners } => {
+            Self::Whole { length, traits } => {
                 let (head, body) = bytes.split_at_checked(*length).unwrap_or((bytes, &[]));
                 let parsed = Request::parse(head, body, limits.fields);
-                *manners = match &parsed {
-                    Ok(request) => request.manners,
-                    Err(refusal) => refusal.manners(),
+                *traits = match &parsed {
+                    Ok(request) => request.traits,
+                    Err(refusal) => refusal.traits(),
                 };
                 return parsed;
             }
@@ -73,7 +74,7 @@ impl Head {
             }
             Self::LineTooLong => {
                 let start = start(limits.request_line + 2);
-                scan::fault(start).unwrap_or_else(|| name_long_part(start))
+                scan::fault(start).unwrap_or_else(|| reason_for_long_line(start))
             }
             Self::TooLong => scan::fault(start(limits.head + 1))
                 .unwrap_or((Status::HEAD_TOO_LARGE, "the header fields are too large")),

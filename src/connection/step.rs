@@ -1,6 +1,6 @@
 //! Room `connection`: the words between the machine and whoever drives it.
 
-use crate::http::payload::Stretch;
+use crate::http::payload::FileRange;
 use crate::http::request::{Refusal, Request};
 use std::io;
 
@@ -20,7 +20,7 @@ pub enum Step<'c> {
         more: bool,
     },
     /// Send from this file: [`file_sent`](super::Connection::file_sent).
-    SendFile(&'c Stretch),
+    SendFile(&'c FileRange),
     /// Let the body grow by one slice: [`produce`](super::Connection::produce).
     Produce,
     /// Close our direction: [`shut_down`](super::Connection::shut_down).

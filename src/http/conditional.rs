@@ -1,98 +1,93 @@
-//! Room `http`: does the client want this representation, or only if it is another one?
-//!
-//! The conditions of RFC 9110 section 13, in the order of its 13.2.2. Imports `date`, `etag`
-//! and `fields`.
+//! Conditional requests (RFC 9110 13), evaluated in the order of 13.2.2.
 
 use super::date::HttpDate;
 use super::etag::ETag;
 use super::fields::Fields;
 
-/// What the response would say about the version of its representation. Without either,
-/// there is a representation that has no version, such as a directory page.
+/// The validators of the selected representation. One without a version, such as a directory page,
+/// has neither.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validators<'v> {
     /// Its `ETag`.
     pub etag: Option<&'v ETag>,
-    /// Its `Last-Modified`. `None`, in the response as here, while the file may still change
-    /// within that second: a date given out too early would validate two versions.
+    /// Its `Last-Modified`. `None`, here as in the response, while the file may still change within
+    /// that second: the date would validate two versions.
     pub modified: Option<HttpDate>,
 }
 
-/// What the conditions of a request come to.
+/// The result of evaluating the conditions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ConditionOutcome {
     /// Answer as if there were no conditions.
     Proceed {
-        /// Whether `Range` counts. If not, it is as if the field were absent: 200 and
-        /// the whole representation.
+        /// Whether `Range` applies. If not, it is ignored: 200 and the whole representation.
         ranges: bool,
     },
-    /// 304: the client has it.
+    /// 304: the client has this version.
     NotModified,
-    /// 412: it is not what the client thought.
+    /// 412: the client expects another version.
     PreconditionFailed,
 }
 
-/// Evaluates the conditions of a GET or HEAD (RFC 9110 13.2.2), whose answer without them
-/// would be 200. Do not ask before any other answer: conditions do not change a 404 or a
-/// redirect (13.2.1).
+/// Evaluates the conditions of a GET or HEAD (RFC 9110 13.2.2) that would be answered with 200
+/// without them. Conditions do not apply to other responses, such as a 404 or a redirect (13.2.1).
 ///
-/// A list of entity-tags with a fault in it matches nothing, even where it seems to name
-/// ours: If-Match then stops the request, and If-None-Match lets the whole answer through.
-/// The client may wait longer than it had to, but it never believes what is not so.
-pub fn evaluate(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> Verdict {
-    let asked = Conditions::of(fields);
+/// A malformed list of entity-tags matches nothing, even if it contains the current one: with
+/// If-Match the response is 412, with If-None-Match it is the whole representation. That may cost
+/// the client a transfer, but it never keeps a wrong version.
+pub fn evaluate(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> ConditionOutcome {
+    let conditions = Conditions::of(fields);
 
     // Steps 1 and 2.
-    if asked.matching.is_present() {
-        if !asked.matching.names(current.etag, ETag::strong_eq) {
-            return Verdict::PreconditionFailed;
+    if conditions.matching.is_present() {
+        if !conditions.matching.names(current.etag, ETag::strong_eq) {
+            return ConditionOutcome::PreconditionFailed;
         }
     } else if let Some(modified) = current.modified
-        && let Some(since) = asked.unmodified_since.date()
+        && let Some(since) = conditions.unmodified_since.date()
         && modified > since
     {
-        return Verdict::PreconditionFailed;
+        return ConditionOutcome::PreconditionFailed;
     }
 
-    // Steps 3 and 4. A faulty If-None-Match still silences If-Modified-Since (13.1.3).
-    if asked.none_matching.is_present() {
-        if asked.none_matching.names(current.etag, ETag::weak_eq) {
-            return Verdict::NotModified;
+    // Steps 3 and 4. If-Modified-Since is ignored beside a malformed If-None-Match, too (13.1.3).
+    if conditions.none_matching.is_present() {
+        if conditions.none_matching.names(current.etag, ETag::weak_eq) {
+            return ConditionOutcome::NotModified;
         }
     } else if let Some(modified) = current.modified
-        && let Some(since) = asked.modified_since.date()
-        // A date in the future was not ours, and would hold for ever. RFC 2616 14.25 calls it
-        // invalid; RFC 9110 leaves it open.
+        && let Some(since) = conditions.modified_since.date()
+        // A date in the future is not from this server, and would match for ever. RFC 2616 14.25
+        // calls it invalid; RFC 9110 does not say.
         && since <= now
         && modified <= since
     {
-        return Verdict::NotModified;
+        return ConditionOutcome::NotModified;
     }
 
-    // Step 5. If-Range without Range is to be ignored.
-    let is_about_range = asked.range.is_present() && fields.all("Range").next().is_some();
-    Verdict::Proceed {
-        ranges: !is_about_range || is_current(asked.range, current, now),
+    // Step 5. If-Range without Range is ignored.
+    let has_if_range = conditions.range.is_present() && fields.all("Range").next().is_some();
+    ConditionOutcome::Proceed {
+        ranges: !has_if_range || is_current(conditions.range, current, now),
     }
 }
 
-/// If-Range (RFC 9110 13.1.5): whether the part asked for belongs to the version that the
-/// client has the other parts of. Only a strong validator can say that.
+/// If-Range (RFC 9110 13.1.5): whether the client has other parts of the current version. Only a
+/// strong validator can tell.
 fn is_current(if_range: Condition<'_>, current: Validators<'_>, now: HttpDate) -> bool {
     let Some(validator) = if_range.only() else {
         return false;
     };
-    // No entity-tag is a date: whichever it is, the other comparison is false.
-    let is_our_tag = current.etag.is_some_and(|etag| etag.strong_eq(validator));
-    let is_our_date = current.modified.is_some_and(|modified| {
+    // An entity-tag is never a date: one of the two comparisons is always false.
+    let is_current_tag = current.etag.is_some_and(|etag| etag.strong_eq(validator));
+    let is_current_date = current.modified.is_some_and(|modified| {
         // A date is strong once its second is over (8.8.2.2).
         modified < now && HttpDate::parse(validator) == Some(modified)
     });
-    is_our_tag || is_our_date
+    is_current_tag || is_current_date
 }
 
-/// The conditions of one request, found in one walk over its fields.
+/// The conditions of a request, found in one pass over its fields.
 struct Conditions<'h> {
     matching: Condition<'h>,
     none_matching: Condition<'h>,
@@ -101,14 +96,14 @@ struct Conditions<'h> {
     range: Condition<'h>,
 }
 
-/// One field, which may stand on several lines.
+/// One field, which may have several lines.
 #[derive(Clone, Copy)]
 struct Condition<'h> {
     name: &'static str,
-    /// Where to look for its lines, if there are several.
+    /// All fields of the request, to find the lines if there are several.
     fields: Fields<'h>,
     lines: usize,
-    /// The last of its lines.
+    /// The value of the last line.
     value: &'h [u8],
 }
 
@@ -151,31 +146,31 @@ impl<'h> Condition<'h> {
         self.lines > 0
     }
 
-    /// The value, if it stands only once.
+    /// The value, if there is exactly one line.
     fn only(self) -> Option<&'h [u8]> {
         (self.lines == 1).then_some(self.value)
     }
 
-    /// A date that is well formed and stands only once; other ones are to be ignored
-    /// (RFC 9110 13.1.3, 13.1.4).
+    /// The value as a date. A field that is malformed or repeated is ignored (RFC 9110 13.1.3,
+    /// 13.1.4).
     fn date(self) -> Option<HttpDate> {
         self.only().and_then(HttpDate::parse)
     }
 
-    /// Whether it says `*` (which names any representation), or is a well-formed list with a tag
-    /// in it that is `equal` to `etag`.
+    /// Whether it is `*` (which matches any representation), or a well-formed list with a tag that
+    /// is `equal` to `etag`.
     fn names(self, etag: Option<&ETag>, equal: fn(&ETag, &[u8]) -> bool) -> bool {
         match self.only() {
             Some(b"*") => true,
             Some(value) => is_among(EntityTags(value), etag, equal),
-            // No tag can span lines: joining them adds a blank, which no tag may hold.
+            // A tag cannot span lines: joining them adds a space, which a tag may not contain.
             None => is_among(self.fields.all(self.name).flat_map(EntityTags), etag, equal),
         }
     }
 }
 
 fn is_among<'h>(
-    tags: impl Iterator<Item = Result<&'h [u8], Malformed>>,
+    tags: impl Iterator<Item = Result<&'h [u8], MalformedTag>>,
     etag: Option<&ETag>,
     equal: fn(&ETag, &[u8]) -> bool,
 ) -> bool {
@@ -189,20 +184,20 @@ fn is_among<'h>(
     is_named
 }
 
-/// All conditions begin with `If-`; a stranger that does too only costs a few walks.
+/// Whether the field may be a condition: all of them begin with `If-`.
 pub(super) fn is_condition(name: &[u8]) -> bool {
     name.get(..3)
         .is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"If-"))
 }
 
-/// The entity-tags of one line, with their quotes; the first fault is the last item.
-/// A comma may stand inside a tag, so this is not [`super::fields::list`].
+/// The entity-tags of one line, with their quotes; ends with the first malformed one. Not
+/// [`super::fields::list`], because a tag may contain a comma.
 struct EntityTags<'h>(&'h [u8]);
 
-struct Malformed;
+struct MalformedTag;
 
 impl<'h> Iterator for EntityTags<'h> {
-    type Item = Result<&'h [u8], Malformed>;
+    type Item = Result<&'h [u8], MalformedTag>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while let [b',' | b' ' | b'\t', rest @ ..] = self.0 {
@@ -211,11 +206,11 @@ impl<'h> Iterator for EntityTags<'h> {
         if self.0.is_empty() {
             return None;
         }
-        let (tag, rest) = split_entity_tag(self.0).unwrap_or_default();
+        let (tag, rest) = split_entity_tag(self.0).unwrap_or((b"", b""));
         let rest = rest.trim_ascii_start();
         let is_whole = !tag.is_empty() && (rest.is_empty() || rest.starts_with(b","));
         self.0 = if is_whole { rest } else { b"" };
-        Some(if is_whole { Ok(tag) } else { Err(Malformed) })
+        Some(if is_whole { Ok(tag) } else { Err(MalformedTag) })
     }
 }
 
@@ -234,7 +229,7 @@ fn is_etagc(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Verdict::*;
+    use super::ConditionOutcome::*;
     use super::*;
     use crate::http::negotiate::Coding;
     use proptest::prelude::*;
@@ -244,24 +239,29 @@ mod tests {
     const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
     const NOW: &str = "Sun, 06 Nov 1994 08:49:39 GMT";
     const FUTURE: &str = "Sun, 06 Nov 1994 08:49:40 GMT";
-    const GO: Verdict = Proceed { ranges: true };
-    const GO_WHOLE: Verdict = Proceed { ranges: false };
+    const GO: ConditionOutcome = Proceed { ranges: true };
+    const GO_WHOLE: ConditionOutcome = Proceed { ranges: false };
 
     fn moment(text: &str) -> HttpDate {
         HttpDate::parse(text.as_bytes()).unwrap()
     }
 
-    /// The file's tag is `"1-2"`, or `W/"1-2-3"` while it is young.
-    fn file(young: bool) -> ETag {
-        if young {
+    /// The file's tag is `"1-2"`, or `W/"1-2-3"` while it is racy.
+    fn file(racy: bool) -> ETag {
+        if racy {
             let wall = std::time::UNIX_EPOCH + std::time::Duration::from_nanos(3);
-            ETag::young(1, 2, Coding::Identity, wall)
+            ETag::racy(1, 2, Coding::Identity, wall)
         } else {
             ETag::strong(1, 2, Coding::Identity)
         }
     }
 
-    fn ask_as(head: &[u8], etag: Option<&ETag>, modified: Option<&str>, now: &str) -> Verdict {
+    fn ask_as(
+        head: &[u8],
+        etag: Option<&ETag>,
+        modified: Option<&str>,
+        now: &str,
+    ) -> ConditionOutcome {
         let modified = modified.map(moment);
         evaluate(
             Fields::new(head),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     /// Of a settled file. The lines are separated by `|`, and `MODIFIED` etc. stand for dates.
-    fn ask(lines: &str) -> Verdict {
+    fn ask(lines: &str) -> ConditionOutcome {
         ask_as(&head(lines), Some(&file(false)), Some(MODIFIED), NOW)
     }
 
@@ -290,14 +290,14 @@ mod tests {
         head.into_bytes()
     }
 
-    fn check(rows: &[(&str, Verdict)]) {
+    fn check(rows: &[(&str, ConditionOutcome)]) {
         for (lines, verdict) in rows {
             assert_eq!(ask(lines), *verdict, "{lines}");
         }
     }
 
     #[test]
-    fn without_conditions_all_goes_on() {
+    fn without_conditions_the_request_proceeds() {
         check(&[
             ("Host: a", GO),
             ("Host: a|Range: bytes=0-1", GO),
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_with_a_fault_matches_nothing() {
+    fn a_malformed_list_matches_nothing() {
         for list in [
             r#"1-2"#,
             r#""1-2"#,
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_that_say_nothing_are_ignored() {
+    fn invalid_dates_are_ignored() {
         check(&[
             ("If-Modified-Since: FUTURE", GO),
             ("If-Modified-Since: yesterday", GO),
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_silence_dates() {
+    fn dates_are_ignored_beside_tags() {
         check(&[
             (r#"If-Match: "1-2"|If-Unmodified-Since: BEFORE"#, GO),
             (
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stops_a_request_comes_before_what_spares_it_a_body() {
+    fn a_failed_precondition_comes_before_not_modified() {
         check(&[
             (r#"If-None-Match: "1-2"|If-Match: "x""#, PreconditionFailed),
             (r#"If-None-Match: "1-2"|If-Match: "1-2""#, NotModified),
@@ -478,22 +478,22 @@ mod tests {
     }
 
     #[test]
-    fn a_young_file_has_no_strong_validator() {
-        let young = file(true);
+    fn a_racy_file_has_no_strong_validator() {
+        let racy = file(true);
         let tag = head(r#"Range: bytes=0-1|If-Range: W/"1-2-3""#);
-        assert_eq!(ask_as(&tag, Some(&young), None, NOW), GO_WHOLE);
+        assert_eq!(ask_as(&tag, Some(&racy), None, NOW), GO_WHOLE);
         let date = head("Range: bytes=0-1|If-Range: MODIFIED");
-        let in_that_second = ask_as(&date, Some(&young), Some(MODIFIED), MODIFIED);
+        let in_that_second = ask_as(&date, Some(&racy), Some(MODIFIED), MODIFIED);
         assert_eq!(in_that_second, GO_WHOLE);
         let if_match = head(r#"If-Match: W/"1-2-3", "1-2-3""#);
         assert_eq!(
-            ask_as(&if_match, Some(&young), None, NOW),
+            ask_as(&if_match, Some(&racy), None, NOW),
             PreconditionFailed
         );
     }
 
     #[test]
-    fn a_page_without_a_version_matches_only_a_star() {
+    fn a_page_without_a_version_matches_only_an_asterisk() {
         for (lines, verdict) in [
             (r#"If-Match: "1-2""#, PreconditionFailed),
             ("If-Match: *", GO),
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_32_kib_is_one_more_list() {
+    fn a_list_of_32_kib_is_parsed() {
         for (piece, verdict) in [
             (",", NotModified),
             ("\"x\",", NotModified),
@@ -528,14 +528,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_answered(value: Vec<u8>, which in 0usize..6, young: bool) {
+        fn any_bytes_are_answered(value: Vec<u8>, which in 0usize..6, racy: bool) {
             let names = [
                 "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
                 "Range: bytes=0-1\r\nIf-Range", "Host: a\r\nIf-Nothing",
             ];
             let head = [names[which].as_bytes(), b": ", &value].concat();
-            ask_as(&head, Some(&file(young)), Some(MODIFIED), NOW);
-            ask_as(&value, Some(&file(young)), Some(MODIFIED), NOW);
+            ask_as(&head, Some(&file(racy)), Some(MODIFIED), NOW);
+            ask_as(&value, Some(&file(racy)), Some(MODIFIED), NOW);
         }
 
         #[test]

@@ -1,7 +1,4 @@
-//! Room `http`: which version of a file is this?
-//!
-//! Our own entity-tags and how they compare with those a client sends. Imports `negotiate`
-//! for the names of codings.
+//! Entity-tags (RFC 9110 8.8.3): making them, and comparing them with those of a client.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -15,13 +12,13 @@ use twox_hash::XxHash3_64;
 /// hyphen, come to 59.
 const CAPACITY: usize = 64;
 
-/// XXH3, 64 bits: what tells versions of one file apart. It is no defence against somebody who
-/// makes two files collide on purpose; such a person writes to the site anyway.
+/// XXH3, 64 bits: distinguishes versions of a file. It does not resist deliberate collisions;
+/// whoever could make them can write to the site anyway.
 #[derive(Clone, Default)]
 pub struct ContentHash(XxHash3_64);
 
 impl ContentHash {
-    /// Of bytes that are all in memory.
+    /// The hash of bytes in memory.
     pub fn of(bytes: &[u8]) -> u64 {
         XxHash3_64::oneshot(bytes)
     }
@@ -31,13 +28,13 @@ impl ContentHash {
         self.0.write(bytes);
     }
 
-    /// Of all bytes so far: the same as [`ContentHash::of`] of them.
+    /// The hash of all bytes so far: the same as [`ContentHash::of`] of them.
     pub fn finish(&self) -> u64 {
         self.0.finish()
     }
 }
 
-/// An entity-tag of ours (RFC 9110 8.8.3), kept as it is sent and without memory of its own.
+/// An entity-tag of this server, as it is sent. Needs no allocation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ETag {
     text: [u8; CAPACITY],
@@ -45,29 +42,29 @@ pub struct ETag {
 }
 
 impl ETag {
-    /// The strong tag of bytes that are known: `"<hash>"`, of [`ContentHash`], 16 hexadecimal
-    /// digits. The same on every machine and after every restart, and true of a file that may still
-    /// change. A coding other than identity stands before it: a client has to tell the forms of
-    /// one file apart.
+    /// The strong tag of content with this [`ContentHash`]: `"<hash>"`, 16 hexadecimal digits. It
+    /// is the same on every machine and after every restart, and right for a file that may still
+    /// change. A coding other than identity comes first: the same content in another coding is
+    /// other bytes.
     pub fn of_content(hash: u64, coding: Coding) -> Self {
         Self::render("", coding, format_args!("{hash:016x}"))
     }
 
     /// The strong tag of a file that was last modified `modified` nanoseconds after 1970 and
-    /// has `size` bytes: `"<modified>-<size>"`, in hexadecimal. A coding other than identity stands
-    /// before it, because the same file in another coding is other bytes.
+    /// has `size` bytes: `"<modified>-<size>"`, in hexadecimal, after a coding other than identity.
     ///
-    /// It promises that files with the same tag have the same bytes. That holds only once the
-    /// file system's clock has moved on since the last change (see [`ETag::young`]), and only if
-    /// `modified` is the time of a write. If it may have been set to the same value for several
-    /// versions, [`ETag::of_inode`] has the time of the inode's last change, too.
+    /// Files with the same tag have the same bytes. That is true only when the file system's clock
+    /// has ticked since the last change (see [`ETag::racy`]), and only if `modified` is the time of
+    /// a write. If programs may have set it to the same value for several versions, use
+    /// [`ETag::of_inode`].
     pub fn strong(modified: i128, size: u64, coding: Coding) -> Self {
         let modified = wrapped(modified);
         Self::render("", coding, format_args!("{modified:x}-{size:x}"))
     }
 
-    /// The same with `changed`, when the inode changed (st_ctime, nanoseconds after 1970), which no
-    /// program can set: `"<modified>-<size>-<changed>"`. Each copy of a file has its own.
+    /// The same with `changed`, the time at which the inode changed (st_ctime, nanoseconds after
+    /// 1970), which no program can set: `"<modified>-<size>-<changed>"`. Each copy of a file has
+    /// another one.
     pub fn of_inode(modified: i128, size: u64, changed: i128, coding: Coding) -> Self {
         let (modified, changed) = (wrapped(modified), wrapped(changed));
         Self::render(
@@ -77,22 +74,22 @@ impl ETag {
         )
     }
 
-    /// The tag of a file that may change again, or may have changed, without its times showing it.
-    /// It is weak, which rules it out for If-Match and If-Range, and it carries
-    /// the time `wall` of this response, so that no later If-None-Match finds it either:
-    /// the client has to fetch again, until the file has settled.
-    pub fn young(modified: i128, size: u64, coding: Coding, wall: SystemTime) -> Self {
+    /// The tag of a file that may change, or may have changed, without its times showing it. It is
+    /// weak, so it does not match in If-Match and If-Range; and it contains the time `wall` of this
+    /// response, so it does not match in a later If-None-Match: the client gets the whole file
+    /// again while it is racy.
+    pub fn racy(modified: i128, size: u64, coding: Coding, wall: SystemTime) -> Self {
         let modified = wrapped(modified);
         let wall = wrapped(nanoseconds(wall));
         Self::render("W/", coding, format_args!("{modified:x}-{size:x}-{wall:x}"))
     }
 
-    /// As it stands in a field: `"..."` or `W/"..."`.
+    /// The tag as in a field: `"..."` or `W/"..."`.
     pub fn as_bytes(&self) -> &[u8] {
-        self.text.get(..self.len).unwrap_or_default()
+        self.text.split_at(self.len).0
     }
 
-    /// Whether it stands for the same meaning only, not for the same bytes.
+    /// Whether it identifies an equivalent representation only, not the same bytes.
     pub fn is_weak(&self) -> bool {
         self.as_bytes().starts_with(b"W/")
     }
@@ -108,9 +105,9 @@ impl ETag {
         opaque(self.as_bytes()) == opaque(raw)
     }
 
-    /// The coding stands before `version`, as proxies that compress append it (`-gzip`, `-br`,
-    /// `;gzip`) and strip it from If-None-Match: a tag of ours that ended so would come back as
-    /// another one (caddy, Apache, Jetty).
+    /// The coding is before `version`, because proxies that compress (caddy, Apache, Jetty) append
+    /// it (`-gzip`, `-br`, `;gzip`) and strip it from If-None-Match: they would also strip it from
+    /// a tag that already ended so.
     fn render(weak: &str, coding: Coding, version: fmt::Arguments<'_>) -> Self {
         let (coding, hyphen) = match coding {
             Coding::Identity => ("", ""),
@@ -120,14 +117,14 @@ impl ETag {
         let mut rest = text.as_mut_slice();
         let written = write!(rest, "{weak}\"{coding}{hyphen}{version}\"");
         let len = CAPACITY - rest.len();
-        debug_assert!(written.is_ok(), "an entity-tag has less than 64 bytes");
+        assert!(written.is_ok(), "an entity-tag has less than 64 bytes");
         Self { text, len }
     }
 }
 
 impl fmt::Display for ETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(str::from_utf8(self.as_bytes()).unwrap_or_default())
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
     }
 }
 
@@ -137,8 +134,7 @@ impl fmt::Debug for ETag {
     }
 }
 
-/// 64 bits of nanoseconds come round every 584 years. A tag only has to differ from those
-/// of the same file's neighbours in time, and a bound makes its length one, too.
+/// The lower 64 bits: they repeat every 584 years, and bound the length of a tag.
 fn wrapped(nanoseconds: i128) -> u64 {
     nanoseconds as u64
 }
@@ -235,17 +231,17 @@ mod tests {
     }
 
     #[test]
-    fn a_young_file_has_a_weak_tag_that_is_never_seen_again() {
+    fn a_racy_file_has_a_weak_tag_that_is_never_sent_again() {
         let wall = UNIX_EPOCH + Duration::from_nanos(MODIFIED as u64 + 1);
-        let young = ETag::young(MODIFIED, 10, Coding::Gzip, wall);
+        let racy = ETag::racy(MODIFIED, 10, Coding::Gzip, wall);
         assert_eq!(
-            young.as_bytes(),
+            racy.as_bytes(),
             b"W/\"gzip-17979cfe3d85cd15-a-17979cfe3d85cd16\""
         );
         let settled = ETag::strong(MODIFIED, 10, Coding::Gzip);
-        assert!(!settled.weak_eq(young.as_bytes()));
-        let later = ETag::young(MODIFIED, 10, Coding::Gzip, wall + Duration::from_nanos(1));
-        assert!(!later.weak_eq(young.as_bytes()));
+        assert!(!settled.weak_eq(racy.as_bytes()));
+        let later = ETag::racy(MODIFIED, 10, Coding::Gzip, wall + Duration::from_nanos(1));
+        assert!(!later.weak_eq(racy.as_bytes()));
     }
 
     #[test]
@@ -291,7 +287,7 @@ mod tests {
     #[test]
     fn the_longest_tag_fits() {
         let before_1970 = UNIX_EPOCH - Duration::from_nanos(1);
-        let tag = ETag::young(-1, u64::MAX, Coding::Gzip, before_1970);
+        let tag = ETag::racy(-1, u64::MAX, Coding::Gzip, before_1970);
         let expected: &[u8] = b"W/\"gzip-ffffffffffffffff-ffffffffffffffff-ffffffffffffffff\"";
         assert_eq!(tag.as_bytes(), expected);
         let tag = ETag::of_inode(-1, u64::MAX, -1, Coding::Gzip);
@@ -304,12 +300,12 @@ mod tests {
             let wall = UNIX_EPOCH + Duration::new(seconds.into(), nanos);
             for coding in [Coding::Identity, Coding::Brotli, Coding::Zstd, Coding::Gzip] {
                 let strong = ETag::strong(modified, size, coding);
-                let young = ETag::young(modified, size, coding, wall);
+                let racy = ETag::racy(modified, size, coding, wall);
                 let others = [
                     ETag::of_content(size, coding),
                     ETag::of_inode(modified, size, modified, coding),
                 ];
-                for tag in [strong, young].into_iter().chain(others) {
+                for tag in [strong, racy].into_iter().chain(others) {
                     let inside = opaque(tag.as_bytes())
                         .strip_prefix(b"\"")
                         .and_then(|tag| tag.strip_suffix(b"\""))
@@ -317,8 +313,8 @@ mod tests {
                     prop_assert!(inside.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-'));
                 }
                 prop_assert!(strong.strong_eq(strong.as_bytes()));
-                prop_assert!(!young.strong_eq(young.as_bytes()));
-                prop_assert!(young.weak_eq(young.as_bytes()));
+                prop_assert!(!racy.strong_eq(racy.as_bytes()));
+                prop_assert!(racy.weak_eq(racy.as_bytes()));
             }
         }
 

@@ -1,14 +1,12 @@
-//! The field lines of a received head, and the owned lines of a head to send.
+//! Header fields: those of a received head, borrowed, and those of a head to send, owned.
 //!
-//! Received fields stay where they arrived: [`Fields`] walks the bytes of the head
-//! again for each question. A head is short and most questions are asked of heads
-//! that carry few fields, so a walk costs less than a table would.
+//! [`Fields`] searches the bytes of the head for each lookup. A head is short, so a search costs
+//! less than building a table.
 
 use std::fmt;
 use std::io::Write;
 
-/// The field lines of one head, after httparse has accepted it and [`super::request`]
-/// has refused what httparse tolerates: every line is `name: value CRLF`.
+/// The field lines of a head that was parsed: every line is `name: value CRLF`.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields<'h>(&'h [u8]);
 
@@ -18,7 +16,7 @@ impl<'h> Fields<'h> {
         Self(lines)
     }
 
-    /// All lines, in the order they arrived: name as sent, value without surrounding blanks.
+    /// All lines in order: the name as received, the value without surrounding spaces.
     pub fn iter(self) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
         self.0.split(|&byte| byte == b'\n').filter_map(|line| {
             let colon = line.iter().position(|&byte| byte == b':')?;
@@ -35,7 +33,7 @@ impl<'h> Fields<'h> {
             .map(|(_, value)| value)
     }
 
-    /// The value of a field that may stand only once; `None` when it is absent or repeated.
+    /// The value of a field that may occur only once; `None` if it is absent or repeated.
     pub fn only(self, name: &str) -> Option<&'h [u8]> {
         let mut values = self.all(name);
         let first = values.next();
@@ -43,8 +41,8 @@ impl<'h> Fields<'h> {
     }
 }
 
-/// The members of a comma-separated list (RFC 9110 5.6.1), without empty ones. Commas
-/// inside quoted strings do split: use it only for lists of tokens.
+/// The members of a comma-separated list (RFC 9110 5.6.1), without empty ones. Splits at commas in
+/// quoted strings, too: only for lists of tokens.
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|&byte| byte == b',')
@@ -52,22 +50,22 @@ pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|member| !member.is_empty())
 }
 
-/// Without blanks (SP, HTAB) and line ends at either end.
+/// Without white space and line ends at either end.
 pub fn trim(bytes: &[u8]) -> &[u8] {
     bytes.trim_ascii()
 }
 
-/// Field lines to send, already rendered. There is no way to make a line with a
-/// control byte in it, so no value can end its line early (CWE-113).
+/// Field lines to send, already rendered. No line can contain a control byte, so no value can end
+/// its line (CWE-113).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldLines {
     bytes: Vec<u8>,
-    /// Where the lines of [`FieldLines::push_metadata`] begin: behind all others.
+    /// Where the lines of [`FieldLines::push_metadata`] begin; they are the last ones.
     metadata: usize,
 }
 
 impl FieldLines {
-    /// No lines; holds no memory.
+    /// No lines. Does not allocate.
     pub const fn new() -> Self {
         Self {
             bytes: Vec::new(),
@@ -75,8 +73,8 @@ impl FieldLines {
         }
     }
 
-    /// The same lines, with room for so many bytes more.
-    pub fn with_room(&self, bytes: usize) -> Self {
+    /// A copy with capacity for `bytes` more.
+    pub fn with_capacity(&self, bytes: usize) -> Self {
         let mut lines = Vec::with_capacity(self.bytes.len() + bytes);
         lines.extend_from_slice(&self.bytes);
         Self {
@@ -105,11 +103,11 @@ impl FieldLines {
         self.push_metadata_with(name, |line| line.extend_from_slice(value.as_ref()));
     }
 
-    /// The same, for a value that is rendered into its place.
+    /// The same with a value that is formatted.
     pub fn push_metadata_display(&mut self, name: &str, value: &impl fmt::Display) {
         self.push_metadata_with(name, |line| {
             let written = write!(line, "{value}");
-            debug_assert!(written.is_ok(), "writing into memory does not fail");
+            assert!(written.is_ok(), "writing to a vector does not fail");
         });
     }
 
@@ -119,7 +117,7 @@ impl FieldLines {
         self.metadata = metadata;
     }
 
-    /// Adds the name of a request field to Vary (RFC 9110 12.5.5), of which there stays one.
+    /// Adds the name of a request field to the one Vary line (RFC 9110 12.5.5).
     pub fn push_vary(&mut self, name: &str) {
         let values = || Fields::new(&self.bytes).all("Vary");
         let is_known = |known: &[u8]| known.eq_ignore_ascii_case(name.as_bytes());
@@ -157,7 +155,7 @@ impl FieldLines {
         *self = kept;
     }
 
-    /// Whether a line with this name is among them.
+    /// Whether there is a line with this name.
     pub fn has(&self, name: &str) -> bool {
         Fields::new(&self.bytes).all(name).next().is_some()
     }
@@ -169,17 +167,17 @@ impl FieldLines {
         self.splice(self.metadata, lines);
     }
 
-    /// The lines as they go on the wire, each with its CRLF.
+    /// The lines as they are sent, each with its CRLF.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// The same for a 304.
     pub fn without_metadata(&self) -> &[u8] {
-        self.bytes.get(..self.metadata).unwrap_or_default()
+        self.bytes.split_at(self.metadata).0
     }
 
-    /// Puts a line where the byte `at` is.
+    /// Inserts a line at the offset `at`.
     fn insert(&mut self, at: usize, name: &str, write_value: impl FnOnce(&mut Vec<u8>)) {
         debug_assert!(
             name.bytes().all(is_token_byte),
@@ -199,25 +197,24 @@ impl FieldLines {
         self.move_end(before, at);
     }
 
-    /// Puts `bytes` where the byte `at` is.
+    /// Inserts `bytes` at the offset `at`.
     fn splice(&mut self, at: usize, bytes: &[u8]) {
         let before = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         self.move_end(before, at);
     }
 
-    /// Moves what was appended behind `before` to `at`, among the lines that are no metadata.
+    /// Moves what was appended behind the offset `before` to `at`, before the metadata.
     fn move_end(&mut self, before: usize, at: usize) {
         let added = self.bytes.len() - before;
         self.metadata += added;
-        if let Some(behind) = self.bytes.get_mut(at..) {
-            behind.rotate_right(added);
-        }
+        let (_, behind) = self.bytes.split_at_mut(at);
+        behind.rotate_right(added);
     }
 }
 
 fn name_of(line: &[u8]) -> &[u8] {
-    line.split(|&byte| byte == b':').next().unwrap_or_default()
+    line.split(|&byte| byte == b':').next().unwrap_or(line)
 }
 
 /// A `tchar` of RFC 9110 5.6.2.
@@ -229,12 +226,36 @@ fn is_control(byte: u8) -> bool {
     byte < 0x20 || byte == 0x7f
 }
 
+/// Appends `number` in decimal.
+pub fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        start -= 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.split_at(start).1);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_without_case_and_in_order() {
+    fn numbers_are_decimal() {
+        for number in [0, 7, 10, 1234567890, u64::MAX] {
+            let mut out = Vec::new();
+            push_decimal(&mut out, number);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn lookup_ignores_case_and_keeps_order() {
         let fields = Fields::new(b"Host: a\r\nX-One:1\r\nACCEPT:  b, c \r\naccept: d\r\n");
         let accepts: Vec<_> = fields.all("Accept").collect();
         assert_eq!(accepts, [b"b, c".as_slice(), b"d"]);
@@ -248,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_can_end_its_line() {
+    fn a_value_cannot_end_its_line() {
         let mut lines = FieldLines::new();
         lines.push("Location", "/a\r\nSet-Cookie: x\0\x7f");
         assert_eq!(lines.as_bytes(), b"Location: /a  Set-Cookie: x  \r\n");
@@ -280,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_does_not_replace_what_is_there() {
+    fn a_default_does_not_replace_a_line() {
         let mut lines = FieldLines::new();
         lines.push("vary", "Cookie");
         lines.push("server", "mine");

@@ -1,8 +1,8 @@
-//! Room `http`: is this the name of a host? Imports nothing of ours.
+//! The grammar of a Host field (RFC 9110 7.2).
 
 use std::net::Ipv6Addr;
 
-/// `uri-host [ ":" port ]` (RFC 9110 7.2, RFC 3986 3.2.2), without resolving anything.
+/// Whether `value` is `uri-host [ ":" port ]` (RFC 9110 7.2, RFC 3986 3.2.2).
 pub fn is_host(value: &[u8]) -> bool {
     let (is_host, port) = match value {
         [b'[', rest @ ..] => {
@@ -11,7 +11,7 @@ pub fn is_host(value: &[u8]) -> bool {
             };
             let (inside, after) = rest.split_at(end);
             let is_literal = is_ipv6(inside) || is_ipv_future(inside);
-            (is_literal, after.get(1..).unwrap_or_default())
+            (is_literal, after.split_at(1).1)
         }
         _ => (true, after_reg_name(value)),
     };
@@ -23,7 +23,7 @@ pub fn is_host(value: &[u8]) -> bool {
         }
 }
 
-/// The authority-form (RFC 9112 3.2.3), in which neither part may be empty.
+/// Whether `target` is in authority-form (RFC 9112 3.2.3): neither part may be empty.
 pub fn is_host_and_port(target: &[u8]) -> bool {
     let digits = target.rsplit(|byte| !byte.is_ascii_digit()).next();
     let port = digits.map_or(0, <[u8]>::len);
@@ -31,14 +31,13 @@ pub fn is_host_and_port(target: &[u8]) -> bool {
     port > 0 && is_host(target) && matches!(host, Some([_, .., b':']))
 }
 
-/// An address, and perhaps the zone of a link-local one. A zone means something to the client only,
-/// which should not send it (RFC 9844), and some clients do: as it is, or escaped as RFC 6874 has
-/// it.
+/// An IPv6 address, or a link-local one with its zone. Clients should not send a zone (RFC 9844),
+/// but some do: unescaped, or escaped as in RFC 6874.
 fn is_ipv6(literal: &[u8]) -> bool {
     let end = memchr::memchr(b'%', literal).unwrap_or(literal.len());
     let (address, zone) = literal.split_at(end);
-    let address = str::from_utf8(address).unwrap_or_default();
-    address.parse::<Ipv6Addr>().is_ok()
+    let address = str::from_utf8(address).map(str::parse::<Ipv6Addr>);
+    matches!(address, Ok(Ok(_)))
         && match zone {
             [] => true,
             [_percent, zone @ ..] => !zone.is_empty() && zone.iter().all(|&byte| is_in_zone(byte)),
@@ -50,9 +49,11 @@ fn is_ipv_future(literal: &[u8]) -> bool {
     let [b'v' | b'V', rest @ ..] = literal else {
         return false;
     };
-    let dot = memchr::memchr(b'.', rest).unwrap_or_default();
+    let Some(dot) = memchr::memchr(b'.', rest) else {
+        return false;
+    };
     let (version, address) = rest.split_at(dot);
-    let is_in_address = |&byte: &u8| may_stand_alone(byte) || byte == b':';
+    let is_in_address = |&byte: &u8| is_unreserved_or_sub_delim(byte) || byte == b':';
     !version.is_empty()
         && version.iter().all(u8::is_ascii_hexdigit)
         && address.len() > 1
@@ -64,12 +65,14 @@ fn is_in_zone(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte)
 }
 
-/// What follows `*( unreserved / pct-encoded / sub-delims )`, which every IPv4 address is, too.
+/// What follows `*( unreserved / pct-encoded / sub-delims )`. IPv4 addresses match that, too.
 fn after_reg_name(value: &[u8]) -> &[u8] {
     let mut rest = value;
     loop {
-        let end = rest.iter().position(|&byte| !may_stand_alone(byte));
-        rest = end.and_then(|end| rest.get(end..)).unwrap_or_default();
+        let end = rest
+            .iter()
+            .position(|&byte| !is_unreserved_or_sub_delim(byte));
+        rest = rest.split_at(end.unwrap_or(rest.len())).1;
         match rest {
             [b'%', high, low, after @ ..]
                 if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
@@ -81,8 +84,8 @@ fn after_reg_name(value: &[u8]) -> &[u8] {
     }
 }
 
-/// `unreserved / sub-delims` of RFC 3986. As a pattern it becomes a test of one bit.
-fn may_stand_alone(byte: u8) -> bool {
+/// `unreserved / sub-delims` of RFC 3986. The compiler turns the pattern into a test of one bit.
+fn is_unreserved_or_sub_delim(byte: u8) -> bool {
     matches!(byte,
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9'
         | b'-' | b'.' | b'_' | b'~'

@@ -1,17 +1,18 @@
-//! Bytes <-> meaning. Pure: no file names, no sockets, no connections, no clock.
-//!
-//! Imports nothing of ours but `limits`.
+//! HTTP/1.1 messages: parsing requests, rendering responses. Pure: no files but those in a payload,
+//! no sockets, no clock.
 
 pub mod conditional;
 pub mod date;
 pub mod etag;
 pub mod fields;
+mod header_scan;
 pub mod host;
+pub mod json;
 pub mod negotiate;
 pub mod payload;
 pub mod range;
 pub mod request;
+pub mod request_line;
 pub mod response;
 pub mod scan;
 pub mod status;
-mod survey;

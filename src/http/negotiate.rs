@@ -1,14 +1,12 @@
-//! Room `http`: which form of a representation does the client want?
-//!
-//! Content codings from `Accept-Encoding` and, from `Accept`, whether somebody is going
-//! to look at the answer in a browser. Imports `fields`.
+//! Content negotiation: the content codings of `Accept-Encoding`, and whether the request is from a
+//! browser that navigates to a page.
 
 use std::cmp::Reverse;
 
 use super::fields::{Fields, list, trim};
 
-/// A content coding (RFC 9110 8.4.1), best first: of the codings a client likes equally,
-/// the one that usually makes the smallest file is sent.
+/// A content coding (RFC 9110 8.4.1), best first: of codings with the same weight, the one that
+/// usually makes the smallest file is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Coding {
     /// `br`, RFC 7932.
@@ -17,14 +15,14 @@ pub enum Coding {
     Zstd,
     /// `gzip`, RFC 1952.
     Gzip,
-    /// The bytes as they are; never written in `Content-Encoding`.
+    /// No coding; never sent in `Content-Encoding`.
     Identity,
 }
 
 impl Coding {
     const BEST_FIRST: [Self; 4] = [Self::Brotli, Self::Zstd, Self::Gzip, Self::Identity];
 
-    /// As registered, for `Content-Encoding`.
+    /// The registered name, for `Content-Encoding`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Brotli => "br",
@@ -34,7 +32,7 @@ impl Coding {
         }
     }
 
-    /// What the name of a file in this coding ends in, after the name of the plain one.
+    /// The suffix that the name of a file in this coding has after the name of the plain one.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Brotli => ".br",
@@ -44,14 +42,14 @@ impl Coding {
         }
     }
 
-    /// Without case, and `x-gzip` means `gzip` (RFC 9110 8.4.1).
+    /// Ignores case; `x-gzip` means `gzip` (RFC 9110 8.4.1).
     fn is_named(self, name: &[u8]) -> bool {
         name.eq_ignore_ascii_case(self.name().as_bytes())
             || self == Self::Gzip && name.eq_ignore_ascii_case(b"x-gzip")
     }
 }
 
-/// The codings one client accepts, each with its rank; `None` is refused.
+/// The codings that a client accepts, each with its weight; `None`: not acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preferences([(Coding, Option<Weight>); 4]);
 
@@ -59,9 +57,8 @@ pub struct Preferences([(Coding, Option<Weight>); 4]);
 type Weight = u16;
 
 impl Preferences {
-    /// The accepted codings, the most wanted first. `Identity` stands among them, unless
-    /// the client refuses it; when nothing is left, sending the bytes as they are is still
-    /// more useful than 406.
+    /// The acceptable codings, best first. `Identity` is one of them unless the client refuses it.
+    /// If there is none, the file is sent as it is, which is more useful than 406.
     pub fn iter(self) -> impl Iterator<Item = Coding> {
         self.0
             .into_iter()
@@ -69,12 +66,12 @@ impl Preferences {
     }
 }
 
-/// What `Accept-Encoding` says (RFC 9110 12.5.3). A member that is not well formed is
-/// skipped; of two for the same coding, the lower weight counts, since nothing should be sent that
-/// the client refused anywhere.
+/// The codings of `Accept-Encoding` (RFC 9110 12.5.3). A malformed member is skipped. Of two
+/// members for the same coding, the lower weight applies, so nothing is sent that the client
+/// refused.
 ///
-/// Without the field every coding would be allowed. Identity alone is accepted then: who does
-/// not ask for compression is often a tool that cannot undo it.
+/// Without the field, every coding is allowed; only identity is used then, because clients that
+/// send no Accept-Encoding often cannot decode.
 pub fn acceptable(fields: Fields<'_>) -> Preferences {
     let mut named = Coding::BEST_FIRST.map(|coding| (coding, None));
     let mut others = None;
@@ -92,7 +89,7 @@ pub fn acceptable(fields: Fields<'_>) -> Preferences {
         let rank = match said.or(others) {
             Some(0) => None,
             Some(weight) => Some(weight),
-            // Acceptable without being mentioned, but less than what is.
+            // Acceptable without being named, with the lowest weight.
             None => (coding == Coding::Identity).then_some(0),
         };
         (coding, rank)
@@ -101,8 +98,8 @@ pub fn acceptable(fields: Fields<'_>) -> Preferences {
     Preferences(ranked)
 }
 
-/// Whether `Accept-Encoding` prefers gzip to the bytes as they are; for what is compressed while
-/// it is sent.
+/// Whether `Accept-Encoding` prefers gzip to identity: for bodies that are compressed while they
+/// are sent.
 pub fn prefers_gzip(fields: Fields<'_>) -> bool {
     let mut offered = acceptable(fields)
         .iter()
@@ -110,8 +107,8 @@ pub fn prefers_gzip(fields: Fields<'_>) -> bool {
     offered.next() == Some(Coding::Gzip)
 }
 
-/// Whether `Accept` names HTML with a weight above zero: a browser that goes to a page.
-/// `*/*` alone is no such wish; scripts, images and command-line tools send it.
+/// Whether `Accept` names HTML with a weight above zero: a browser navigates to a page. Scripts,
+/// images and command-line tools send `*/*`.
 pub fn prefers_html(fields: Fields<'_>) -> bool {
     fields
         .all("Accept")
@@ -123,8 +120,42 @@ pub fn prefers_html(fields: Fields<'_>) -> bool {
         })
 }
 
+/// Fields that [`is_navigation`] depends on.
+pub const NAVIGATION_FIELDS: [&str; 3] = ["Accept", SEC_FETCH_DEST, SEC_FETCH_MODE];
+
+/// Set by browsers for https and localhost, not for other hosts (W3C Fetch Metadata Request
+/// Headers).
+const SEC_FETCH_DEST: &str = "Sec-Fetch-Dest";
+const SEC_FETCH_MODE: &str = "Sec-Fetch-Mode";
+
+/// Whether the request is for a page, as when the user of a browser follows a link, and not for a
+/// script, an image or data. If the fields do not tell, it is for a page unless the last segment of
+/// `path` contains a dot.
+pub fn is_navigation(fields: Fields<'_>, path: &[u8]) -> bool {
+    let names_html = prefers_html(fields);
+    let is = |value: &[u8], known: &[&str]| {
+        let mut known = known.iter();
+        known.any(|known| value.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    if let Some(destination) = fields.only(SEC_FETCH_DEST) {
+        let is_page = is(destination, &["document", "frame", "iframe", "fencedframe"]);
+        // A script that fetches a page to show it names HTML in Accept.
+        return is_page || names_html && is(destination, &["empty"]);
+    }
+    let mode = fields.only(SEC_FETCH_MODE);
+    if names_html || mode.is_some_and(|mode| is(mode, &["navigate"])) {
+        return true;
+    }
+    let has_dot = |segment: &[u8]| segment.contains(&b'.');
+    let is_file_name = path
+        .rsplit(|&byte| byte == b'/')
+        .next()
+        .is_some_and(has_dot);
+    accepts_anything(fields) && !is_file_name
+}
+
 /// Whether `Accept` is absent, or names nothing but `*/*`: a link preview, a monitor, curl.
-pub fn accepts_anything(fields: Fields<'_>) -> bool {
+fn accepts_anything(fields: Fields<'_>) -> bool {
     fields
         .all("Accept")
         .flat_map(|value| split_unquoted(value, b','))

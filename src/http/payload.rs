@@ -1,7 +1,7 @@
-//! What follows the header: bytes, a stretch of a file, parts of one, or a stream.
+//! The body of a response: bytes, a range of a file, several ranges, or a stream.
 //!
-//! A payload only says what is to be sent. The connection counts it down, and the
-//! transport moves it: from memory, or from the file straight into the socket.
+//! A payload only describes what to send. The connection keeps track of what is left, and the
+//! transport sends it: from memory, or from the file directly to the socket.
 
 use super::range::ByteRange;
 use std::fmt;
@@ -13,43 +13,43 @@ use std::vec;
 /// The body of a response.
 #[derive(Debug, Default)]
 pub enum Payload {
-    /// Nothing, and it says so: `Content-Length: 0`.
+    /// No bytes: `Content-Length: 0`.
     #[default]
     Empty,
-    /// Bytes in memory. They leave in the same write as the header, so they are few.
+    /// Bytes in memory, or a range of them. Few, as they are sent in the same write as the header.
     Bytes(Arc<[u8]>, Option<ByteRange>),
-    /// A stretch of a file.
-    File(Stretch),
-    /// Several stretches with a header each: `multipart/byteranges`.
+    /// A range of a file.
+    File(FileRange),
+    /// Several ranges of a file, each with a header: `multipart/byteranges`.
     Parts(Box<Parts>),
-    /// Made while it is sent; its length is not known beforehand.
+    /// Produced while it is sent; its length is not known before.
     Stream(Box<dyn Produce>),
 }
 
 impl Payload {
-    /// Content-Length, in bytes; `None` if only the end will tell.
+    /// Content-Length in bytes; `None` for a stream.
     pub fn length(&self) -> Option<u64> {
         match self {
             Self::Empty => Some(0),
             Self::Bytes(bytes, None) => Some(bytes.len() as u64),
             Self::Bytes(_, Some(range)) => Some(range.length()),
-            Self::File(stretch) => Some(stretch.left()),
+            Self::File(range) => Some(range.left()),
             Self::Parts(parts) => Some(parts.length()),
             Self::Stream(_) => None,
         }
     }
 }
 
-/// The rest of a stretch of an open file. Shared: many connections may send one file.
+/// What is left to send of a range of an open file. Several connections may share the file.
 #[derive(Clone, Debug)]
-pub struct Stretch {
+pub struct FileRange {
     file: Arc<File>,
     offset: u64,
     left: u64,
 }
 
-impl Stretch {
-    /// `length` bytes of `file` from `offset`, which the caller knows to be there.
+impl FileRange {
+    /// `length` bytes of `file` from `offset`. The caller ensures that the file has them.
     pub fn new(file: Arc<File>, offset: u64, length: u64) -> Self {
         Self {
             file,
@@ -58,31 +58,31 @@ impl Stretch {
         }
     }
 
-    /// The file itself.
+    /// The file.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Where in the file the next byte to send lies.
+    /// The offset of the next byte to send.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Bytes still to send.
+    /// Bytes left to send.
     pub fn left(&self) -> u64 {
         self.left
     }
 
-    /// `sent` bytes have left.
+    /// Records that `sent` bytes were sent.
     pub fn advance(&mut self, sent: u64) {
-        debug_assert!(sent <= self.left);
+        assert!(sent <= self.left, "no more is sent than the range has");
         self.offset += sent;
-        self.left = self.left.saturating_sub(sent);
+        self.left -= sent;
     }
 }
 
-/// A `multipart/byteranges` body whose parts are stretches of a file. The head of a part is
-/// rendered when its turn comes, so a part that waits takes only the 16 bytes of its range.
+/// A `multipart/byteranges` body whose parts are ranges of a file. The header of a part is rendered
+/// just before the part is sent, so a waiting part takes only the 16 bytes of its range.
 #[derive(Debug)]
 pub struct Parts {
     file: Arc<File>,
@@ -92,7 +92,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// These ranges of `file`, in this order.
+    /// A body of these ranges of `file`, in this order.
     pub fn new(file: Arc<File>, ranges: Vec<ByteRange>, multipart: Multipart) -> Self {
         Self {
             file,
@@ -102,16 +102,16 @@ impl Parts {
         }
     }
 
-    /// Appends the head of the next part to `out` and returns the part, or appends the end of
-    /// the body.
-    pub fn next(&mut self, out: &mut Vec<u8>) -> Option<Stretch> {
+    /// Appends the header of the next part to `out` and returns the part, or appends the end of the
+    /// body.
+    pub fn next(&mut self, out: &mut Vec<u8>) -> Option<FileRange> {
         let Some(range) = self.waiting.next() else {
             self.multipart.put_end(out);
             return None;
         };
         self.multipart.put_head(range, out);
-        let stretch = Stretch::new(self.file.clone(), range.first(), range.length());
-        Some(stretch)
+        let range = FileRange::new(self.file.clone(), range.first(), range.length());
+        Some(range)
     }
 
     /// Bytes of the whole body.
@@ -121,8 +121,8 @@ impl Parts {
 }
 
 /// The text between the parts of a `multipart/byteranges` body (RFC 9110 14.6, RFC 2046 5.1.1).
-/// The body begins with CRLF, as that of nginx and Apache does: zsync skips one line before the
-/// first boundary.
+/// The body begins with CRLF, as with nginx and Apache: zsync skips one line before the first
+/// boundary.
 ///
 /// ```text
 /// CRLF --BOUNDARY CRLF
@@ -135,14 +135,14 @@ impl Parts {
 /// ```
 #[derive(Debug)]
 pub struct Multipart {
-    /// The head of a part up to the value of its Content-Range.
+    /// The header of a part up to the value of its Content-Range.
     head: String,
     end: String,
     total: u64,
 }
 
 impl Multipart {
-    /// Parts of a file of `total` bytes.
+    /// The text between parts of a file of `total` bytes.
     pub fn new(boundary: &str, content_type: &str, total: u64) -> Self {
         Self {
             head: format!("\r\n--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: "),
@@ -151,19 +151,19 @@ impl Multipart {
         }
     }
 
-    /// Appends what stands before the bytes of `range`.
+    /// Appends the header of the part `range`.
     pub fn put_head(&self, range: ByteRange, out: &mut Vec<u8>) {
         out.extend_from_slice(self.head.as_bytes());
         range.put_content_range(self.total, out);
         out.extend_from_slice(b"\r\n\r\n");
     }
 
-    /// Appends what stands behind the last part.
+    /// Appends the end of the body.
     pub fn put_end(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.end.as_bytes());
     }
 
-    /// Bytes of a body with these parts. They have no byte in common, so the sum cannot overflow.
+    /// Bytes of a body with these parts. They do not overlap, so the sum cannot overflow.
     pub fn length(&self, ranges: &[ByteRange]) -> u64 {
         let mut head = Vec::new();
         let parts = ranges.iter().map(|range| {
@@ -175,21 +175,21 @@ impl Multipart {
     }
 }
 
-/// A body that is made while it is sent, a bounded slice at a time.
+/// A body that is produced while it is sent, a bounded slice at a time.
 pub trait Produce: Send {
-    /// Appends the next bytes to `out`, doing a bounded amount of work. Appending nothing and
-    /// returning [`Progress::More`] is allowed: some slices only prepare.
+    /// Does a bounded amount of work and appends the next bytes to `out`; none, if the slice only
+    /// prepared others.
     ///
     /// # Errors
-    /// The body cannot be completed; the connection is aborted, so that nobody takes what
-    /// was sent for the whole.
+    /// The body cannot be completed. The connection is aborted, so that the client does not take
+    /// what was sent for the whole body.
     fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress>;
 }
 
 /// Whether a stream has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Ask again.
+    /// There are more slices.
     More,
     /// That was the last slice.
     Done,

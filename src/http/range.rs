@@ -1,20 +1,16 @@
-//! Room `http`: which bytes of the file does the client want?
-//!
-//! The field `Range` (RFC 9110 14) as ranges that are certain to lie in the file. Imports
-//! `fields`.
+//! Range requests (RFC 9110 14): the field `Range` as ranges that lie in the file.
 
-use super::fields::{Fields, list};
-use super::response::push_decimal;
+use super::fields::{Fields, list, push_decimal};
 use std::iter;
 
-/// What a part of a multipart answer costs beside its bytes: a boundary and two fields.
-/// Ranges closer together than this leave as one, which is shorter (RFC 9110 15.3.7.2).
+/// Bytes that a part of a multipart body has beside its content: a boundary and two fields. Ranges
+/// with a smaller gap are sent as one, which is shorter (RFC 9110 15.3.7.2).
 const PART_COST: u64 = 80;
 
 /// `bytes 0-4/10` with three numbers of 64 bits.
 const LONGEST_CONTENT_RANGE: usize = 68;
 
-/// Some bytes of a file: at least one, and none beyond its end.
+/// A range of a file: at least one byte, and none beyond the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRange {
     first: u64,
@@ -22,35 +18,36 @@ pub struct ByteRange {
 }
 
 impl ByteRange {
-    /// From `first` to `last`, both included and counted from zero, in a file of `total` bytes. A
-    /// `last` beyond the end means the end. `None` when no byte of the file is meant.
+    /// From `first` to `last`, both inclusive and counted from zero, in a file of `total` bytes. A
+    /// `last` beyond the end is the end. `None` if no byte of the file is in the range.
     pub fn new(first: u64, last: u64, total: u64) -> Option<Self> {
         let last = last.min(total.checked_sub(1)?);
         (first <= last).then_some(Self { first, last })
     }
 
-    /// Where its first byte stands in the file.
+    /// The offset of the first byte.
     pub fn first(self) -> u64 {
         self.first
     }
 
-    /// Where its last byte stands in the file; never before the first.
+    /// The offset of the last byte; never before the first.
     pub fn last(self) -> u64 {
         self.last
     }
 
-    /// How many bytes it has; at least 1.
+    /// The number of bytes; at least 1.
     pub fn length(self) -> u64 {
-        // `last` is below a total that is a u64 itself: adding 1 cannot overflow.
+        // `last` is less than a total that is a u64: adding 1 cannot overflow.
         self.last - self.first + 1
     }
 
-    /// The stretch of `bytes` it names: all of them that exist.
+    /// The range of `bytes`, a file that is in memory.
+    ///
+    /// # Panics
+    /// The range is of a longer file.
     pub fn of(self, bytes: &[u8]) -> &[u8] {
-        let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-        bytes
-            .get(index(self.first)..=index(self.last))
-            .unwrap_or_default()
+        let (upto_last, _) = bytes.split_at(self.last as usize + 1);
+        upto_last.split_at(self.first as usize).1
     }
 
     /// The value of `Content-Range` for this part of a file of `total` bytes:
@@ -58,10 +55,10 @@ impl ByteRange {
     pub fn content_range(self, total: u64) -> String {
         let mut text = Vec::with_capacity(LONGEST_CONTENT_RANGE);
         self.put_content_range(total, &mut text);
-        String::from_utf8(text).unwrap_or_default()
+        String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Appends the same to `out`.
+    /// Appends it to `out`.
     pub fn put_content_range(self, total: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(b"bytes ");
         push_decimal(out, self.first);
@@ -77,26 +74,27 @@ pub fn unsatisfied(total: u64) -> String {
     format!("bytes */{total}")
 }
 
-/// What `Range` asks of one file.
+/// What `Range` requests of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ranges {
-    /// Nothing, or nothing we understand: 200 and all of it.
+    /// No Range, or one that is ignored: 200 and the whole file.
     Whole,
-    /// 206 with these bytes.
+    /// 206 with this range.
     One(ByteRange),
-    /// 206 as multipart/byteranges: two or more, in the order they were asked for, without a
-    /// common byte, so together never more than the file.
+    /// 206 as multipart/byteranges: two or more in the requested order, which do not overlap, so
+    /// together never more than the file.
     Several(Vec<ByteRange>),
-    /// 416: none of the bytes asked for exist.
+    /// 416: none of the requested bytes exist.
     Unsatisfiable,
 }
 
-/// Reads the `Range` of a GET (other methods have none, RFC 9110 14.2) for a file of `total` bytes.
+/// Parses the `Range` of a GET (other methods have none, RFC 9110 14.2) for a file of `total`
+/// bytes.
 ///
-/// A field that is repeated, has another unit than bytes or is not well formed anywhere is
-/// ignored, as RFC 9110 14.2 allows. Ranges that overlap, touch, or nearly do become one, so no
-/// request gets a byte twice (CVE-2011-3192). Their number has no limit but the length of a request
-/// head: delta downloaders ask for hundreds at once (zchunk for 256).
+/// A field that is repeated, malformed, or has another unit than bytes is ignored, as RFC 9110 14.2
+/// allows. Ranges that overlap or have a small gap become one, so no byte is sent twice
+/// (CVE-2011-3192). Only the length of a request head limits their number: delta downloaders
+/// request hundreds at once (zchunk 256).
 pub fn ranges(fields: Fields<'_>, total: u64) -> Ranges {
     match fields.only("Range").map(|value| parse(value, total)) {
         Some(Ok(ranges)) => ranges,
@@ -104,7 +102,7 @@ pub fn ranges(fields: Fields<'_>, total: u64) -> Ranges {
     }
 }
 
-/// Why the whole field counts for nothing makes no difference.
+/// The field is ignored.
 struct Ignored;
 
 /// `bytes=` and at least one range.
@@ -116,7 +114,7 @@ fn parse(value: &[u8], total: u64) -> Result<Ranges, Ignored> {
     let mut specs = list(set);
     let first = range_spec(specs.next().ok_or(Ignored)?, total)?;
     let Some(second) = specs.next() else {
-        // Nearly always: no list is needed for that.
+        // The usual case needs no list.
         return Ok(first.map_or(Ranges::Unsatisfiable, Ranges::One));
     };
     let mut wanted = Vec::from_iter(first);
@@ -126,25 +124,25 @@ fn parse(value: &[u8], total: u64) -> Result<Ranges, Ignored> {
     Ok(coalesce(wanted))
 }
 
-/// `first-last`, `first-` or `-length` (RFC 9110 14.1.2). `Ok(None)` is well formed but
-/// names no byte of the file.
+/// `first-last`, `first-` or `-length` (RFC 9110 14.1.2). `Ok(None)`: well formed, but without a
+/// byte of the file.
 fn range_spec(spec: &[u8], total: u64) -> Result<Option<ByteRange>, Ignored> {
     let (first, last) = match split_at_byte(spec, b'-').ok_or(Ignored)? {
         (b"", length) => (total.saturating_sub(number(length)?), u64::MAX),
         (first, b"") => (number(first)?, u64::MAX),
         (first, last) => (number(first)?, number(last)?),
     };
-    // The beginning of an empty file is all of it, but no Content-Range could name it. nginx's
-    // `slice` asks for it on its own account, so the answer is the file, as nginx gives it.
-    let is_all_of_nothing = total == 0 && first == 0;
-    if first > last || is_all_of_nothing {
+    // No Content-Range can describe the beginning of an empty file. The response is the whole file,
+    // as with nginx: nginx's `slice` requests `0-` of every file.
+    let is_start_of_empty_file = total == 0 && first == 0;
+    if first > last || is_start_of_empty_file {
         return Err(Ignored);
     }
     Ok(ByteRange::new(first, last, total))
 }
 
-/// `1*DIGIT`, and nothing that a library takes for a number, too. What is beyond 64 bits is
-/// beyond every file: it becomes the largest number there is.
+/// `1*DIGIT` and nothing else. A number of more than 64 bits becomes the largest one: both are
+/// beyond every file.
 fn number(digits: &[u8]) -> Result<u64, Ignored> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Ignored);
@@ -162,7 +160,7 @@ fn split_at_byte(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     Some((before, after.get(1..)?))
 }
 
-/// Those that lie in the file, in the order they came.
+/// Merges ranges with small gaps, and keeps the requested order.
 fn coalesce(wanted: Vec<ByteRange>) -> Ranges {
     let mut wanted: Vec<_> = wanted.into_iter().enumerate().collect();
     wanted.sort_unstable_by_key(|(_, range)| range.first);
@@ -174,7 +172,7 @@ fn coalesce(wanted: Vec<ByteRange>) -> Ranges {
         }
         is_near
     });
-    // RFC 9110 15.3.7.2: whoever asks for the end first has a reason.
+    // RFC 9110 15.3.7.2: keep the requested order.
     wanted.sort_unstable_by_key(|(place, _)| *place);
     match *wanted.as_slice() {
         [] => Ranges::Unsatisfiable,
@@ -214,13 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_range_all_of_it() {
+    fn without_a_range_the_response_is_the_whole_file() {
         let fields = Fields::new(b"Host: a\r\n");
         assert_eq!(ranges(fields, 10), Ranges::Whole);
     }
 
     #[test]
-    fn the_three_forms() {
+    fn the_three_forms_of_a_range() {
         assert_eq!(answer("bytes=0-4", 10), one(0, 4));
         assert_eq!(answer("bytes=9-9", 10), one(9, 9));
         assert_eq!(answer("bytes=4-", 10), one(4, 9));
@@ -235,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suffix_longer_than_the_file_means_all_of_it() {
+    fn a_suffix_longer_than_the_file_is_the_whole_file() {
         assert_eq!(answer("bytes=-10", 10), one(0, 9));
         assert_eq!(answer("bytes=-11", 10), one(0, 9));
         assert_eq!(answer("bytes=-99999999999999999999999", 10), one(0, 9));
@@ -257,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_and_the_end_of_an_empty_file_are_all_of_it() {
+    fn the_beginning_and_the_end_of_an_empty_file_are_the_whole_file() {
         for value in [
             "0-",
             "0-0",
@@ -281,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_well_formed_is_ignored() {
+    fn a_malformed_range_is_ignored() {
         for value in [
             "",
             "bytes",
@@ -314,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn only_bytes_are_a_unit() {
+    fn units_other_than_bytes_are_ignored() {
         assert_eq!(answer("BYTES=0-4", 10), one(0, 4));
         for value in ["items=0-4", "byte=0-4", "bytess=0-4", "none=0-4"] {
             assert_eq!(answer(value, 10), Ranges::Whole, "{value}");
@@ -327,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_and_empty_members_are_allowed_in_the_list() {
+    fn spaces_and_empty_members_are_allowed_in_the_list() {
         assert_eq!(answer("bytes=,\t0-4 , ,", 10), one(0, 4));
     }
 
@@ -349,14 +347,14 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_cheaper_than_a_part_is_filled() {
+    fn ranges_with_a_gap_smaller_than_a_part_header_become_one() {
         assert_eq!(answer("bytes=0-0,80-80", 10_000), one(0, 80));
         let several = bounds(answer("bytes=0-0,81-81", 10_000));
         assert_eq!(several, [(0, 0), (81, 81)]);
     }
 
     #[test]
-    fn a_flood_of_ranges_is_each_byte_once() {
+    fn thousands_of_ranges_send_each_byte_once() {
         let flood = |spec: &str| answer(&format!("bytes={}", vec![spec; 8000].join(",")), 10_000);
         assert_eq!(flood("-1"), one(9999, 9999));
         assert_eq!(flood("0-"), one(0, 9999));
@@ -373,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_32_kib_is_one_more_field() {
+    fn a_range_of_32_kib_is_parsed() {
         let commas = ",".repeat(32 * 1024);
         assert_eq!(answer(&format!("bytes={commas}0-4"), 10), one(0, 4));
         let zeros = "0".repeat(32 * 1024);
@@ -385,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn content_range_as_it_is_sent() {
+    fn content_range_has_the_form_of_rfc_9110() {
         let range = ByteRange::new(0, 4, 10).unwrap();
         assert_eq!(range.content_range(10), "bytes 0-4/10");
         assert_eq!(unsatisfied(10), "bytes */10");
@@ -426,7 +424,7 @@ mod tests {
         }
     }
 
-    /// The same question answered the slow way, with numbers that cannot overflow.
+    /// A reference implementation with numbers that cannot overflow.
     fn oracle(specs: &[Spec], total: u64) -> Ranges {
         let is_all = |spec: &Spec| match *spec {
             Spec::Closed(first, _) | Spec::Open(first) => first == 0,

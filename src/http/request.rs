@@ -1,261 +1,173 @@
-//! Head bytes -> [`Request`], or the [`Refusal`] that answers them.
+//! A request head in bytes -> a [`Request`], or the [`Refusal`] that answers it.
 //!
-//! httparse does the grammar. What it tolerates and RFC 9112 does not is refused here,
-//! because two servers that read one head differently are how requests are smuggled:
-//! bare LF, a Content-Length that is not plain digits or stands twice, every Transfer-Encoding
-//! but `chunked`, a Host that is missing, repeated or not a host. A target may hold all bytes but
-//! spaces and control bytes: RFC 3986 allows fewer, but clients send the others as they are.
+//! httparse parses the grammar. What it accepts and RFC 9112 does not is refused here: two servers
+//! that read one head differently make request smuggling possible. Refused are a bare LF, a
+//! Content-Length that is not plain digits or is repeated, every Transfer-Encoding but `chunked`,
+//! and a Host that is missing, repeated or not a host. A target may contain all bytes but spaces
+//! and control bytes: RFC 3986 allows fewer, but clients send the others unescaped.
 
 use super::fields::Fields;
-use super::host::{is_host, is_host_and_port};
+use super::header_scan::HeaderScan;
+use super::request_line::{first_line, parse_target, split_line};
 use super::scan;
-use super::status::Status;
-use super::survey::Survey;
+use super::status::{Reason, Status, bad};
 use httparse::Status as Parsed;
 use std::mem::MaybeUninit;
 
-/// More field lines than this cannot be parsed; `Limits::fields` may be lower.
-const MOST_FIELDS: usize = 128;
+pub use super::header_scan::PresentHeaders;
+pub use super::request_line::{Method, Target};
 
-/// One understood request. Borrows the head it was read from.
+/// The most field lines that can be parsed; `Limits::fields` may be lower.
+const MAX_FIELDS: usize = 128;
+
+/// A parsed request. Borrows the head.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'h> {
-    /// What is asked for.
+    /// The method.
     pub method: Method,
-    /// What it is asked of.
+    /// The target.
     pub target: Target<'h>,
-    /// The request line as it arrived, without its line end: for the access log.
+    /// The request line as received, without its line end: for the access log.
     pub line: &'h [u8],
     /// The Host field, or the authority of an absolute target.
     pub host: Option<&'h [u8]>,
     /// All fields.
     pub fields: Fields<'h>,
-    /// Which of them are worth a look.
-    pub mentions: Mentions,
-    /// What the connection needs to know of it.
-    pub manners: Manners,
+    /// Which of the rarer fields it has.
+    pub present: PresentHeaders,
+    /// What the connection needs to know to deliver the response.
+    pub traits: RequestTraits,
     /// It expects something other than `100-continue` (RFC 9110 10.1.1).
     pub expects_unknown: bool,
 }
 
-/// The methods, as far as we tell them apart.
+/// What the connection keeps of a request: how to deliver the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// The representation.
-    Get,
-    /// Its header only.
-    Head,
-    /// What is allowed here.
-    Options,
-    /// A method that exists and that a static server never allows: 405.
-    Known,
-    /// The same, but what follows it may be meant for the other end of a tunnel.
-    Connect,
-    /// A method we never heard of: 501.
-    Unknown,
-}
-
-/// The request target (RFC 9112 3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target<'h> {
-    /// Origin-form, or absolute-form without its scheme and authority.
-    Path {
-        /// Begins with a slash; not decoded.
-        path: &'h [u8],
-        /// What follows the first question mark.
-        query: Option<&'h [u8]>,
-    },
-    /// `*`: the server as a whole.
-    Asterisk,
-    /// The authority-form of CONNECT.
-    Authority,
-}
-
-/// How a request wants its response delivered: all the connection keeps of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Manners {
-    /// The peer speaks HTTP/1.0: it must be told when the connection stays open.
-    pub old: bool,
-    /// HEAD: the body is described, not sent.
-    pub bodiless: bool,
+pub struct RequestTraits {
+    /// The request is HTTP/1.0: a connection that stays open needs `Connection: keep-alive`.
+    pub http10: bool,
+    /// The method is HEAD: the response has no body.
+    pub is_head: bool,
     /// The connection may carry another request afterwards.
-    pub persistent: bool,
-    /// The peer has said that it sends nothing after this request, and the request has no body:
+    pub keep_alive: bool,
+    /// The client sends nothing after this request, and the request has no body:
     /// `Connection: close`, or HTTP/1.0 without keep-alive (RFC 9112 9.6, 9.3).
-    pub last: bool,
+    pub close_requested: bool,
 }
 
-/// Fields that most requests lack, and whoever answers need not look for then: to find that a field
-/// is absent takes a walk over all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mentions {
-    /// A precondition, or If-Range.
-    pub conditions: bool,
-    /// Range.
-    pub range: bool,
-    /// Accept-Encoding.
-    pub codings: bool,
-}
-
-impl Manners {
-    /// For a request that could not be understood: nothing after it can be trusted.
-    pub const REFUSED: Manners = Manners {
-        old: false,
-        bodiless: false,
-        persistent: false,
-        last: false,
+impl RequestTraits {
+    /// Of a request that cannot be parsed: the connection closes after the response.
+    pub const REFUSED: RequestTraits = RequestTraits {
+        http10: false,
+        is_head: false,
+        keep_alive: false,
+        close_requested: false,
     };
 
-    /// The same, with what can be read off its line: the answer to HEAD has no body, whatever
+    /// The same for a request with this first line: the response to HEAD has no body, whatever
     /// else is wrong with the request (RFC 9110 9.3.2).
     pub fn refused(line: &[u8]) -> Self {
         Self {
-            bodiless: line.starts_with(b"HEAD "),
+            is_head: line.starts_with(b"HEAD "),
             ..Self::REFUSED
         }
     }
 }
 
-/// A head that gets no further than its answer. The connection closes after it.
+/// A head that is answered with an error. The connection closes afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal<'h> {
-    /// The status of the answer.
+    /// The status of the response.
     pub status: Status,
-    /// What was wrong, in words for the one who sent it.
+    /// What is wrong, as text for the client.
     pub why: &'static str,
     /// The request line, as far as there is one: for the access log.
     pub line: Option<&'h [u8]>,
 }
 
 impl Refusal<'_> {
-    /// How its answer is to be delivered.
-    pub fn manners(&self) -> Manners {
-        self.line.map_or(Manners::REFUSED, Manners::refused)
+    /// How to deliver the response.
+    pub fn traits(&self) -> RequestTraits {
+        self.line
+            .map_or(RequestTraits::REFUSED, RequestTraits::refused)
     }
 }
 
 impl<'h> Request<'h> {
-    /// Reads a whole head, from the first byte of the request line to the empty line. `body` is
-    /// what has arrived behind it.
+    /// Parses a whole head, from the first byte of the request line to the empty line. `body` is
+    /// what has been received behind it.
     ///
     /// # Errors
-    /// A [`Refusal`] with status 400, 431 (more than `most_fields` field lines), 501 (a transfer
+    /// A [`Refusal`] with status 400, 431 (more than `max_fields` field lines), 501 (a transfer
     /// coding other than chunked) or 505.
-    pub fn parse(head: &'h [u8], body: &[u8], most_fields: usize) -> Result<Self, Refusal<'h>> {
-        let (line, fields) = split_head(head);
+    pub fn parse(head: &'h [u8], body: &[u8], max_fields: usize) -> Result<Self, Refusal<'h>> {
+        let line = first_line(head);
         let refuse = |(status, why)| Refusal {
             status,
             why,
             line: Some(line),
         };
+        let fields = field_lines(head, line);
         let Grammar {
             method,
             target,
             minor,
-            survey,
-        } = parse_with_httparse(head, most_fields)
-            .map_or_else(|| parse_slowly(head, line, fields, most_fields), Ok)
+            headers,
+        } = parse_with_httparse(head, max_fields)
+            .map_or_else(|| parse_slowly(head, line, fields, max_fields), Ok)
             .map_err(refuse)?;
         let method = Method::of(method);
         let (target, authority) = parse_target(method, target).map_err(refuse)?;
-        let old = minor == 0;
-        let survey = survey.map_err(refuse)?;
-        if survey.host.is_none() && !old {
+        let http10 = minor == 0;
+        let headers = headers.map_err(refuse)?;
+        if headers.host.is_none() && !http10 {
             return Err(refuse(bad("HTTP/1.1 requires a Host field")));
         }
-        let has_body = survey.has_body(old, body).map_err(refuse)?;
-        let may_go_on = survey.may_go_on(old);
+        let has_body = headers.has_body(http10, body).map_err(refuse)?;
+        let keep_alive = headers.keep_alive(http10);
+        let is_alone = !has_body && method != Method::Connect;
         Ok(Self {
             method,
             target,
             line,
             // RFC 9112 3.2.2: an absolute target overrides Host.
-            host: authority.or(survey.host),
+            host: authority.or(headers.host),
             fields,
-            manners: Manners {
-                old,
-                bodiless: method == Method::Head,
-                persistent: may_go_on && !has_body && method != Method::Connect,
-                last: !may_go_on && !has_body && method != Method::Connect,
+            traits: RequestTraits {
+                http10,
+                is_head: method == Method::Head,
+                keep_alive: keep_alive && is_alone,
+                close_requested: !keep_alive && is_alone,
             },
-            mentions: survey.mentions,
-            expects_unknown: survey.expects_unknown && !old,
+            present: headers.present,
+            expects_unknown: headers.expects_unknown && !http10,
         })
     }
 }
 
-impl Method {
-    /// Length in bytes of the longest method that is known here.
-    const LONGEST: usize = 7;
-
-    pub(super) fn of(name: &[u8]) -> Self {
-        match name {
-            b"GET" => Self::Get,
-            b"HEAD" => Self::Head,
-            b"OPTIONS" => Self::Options,
-            b"POST" | b"PUT" | b"DELETE" | b"TRACE" | b"PATCH" => Self::Known,
-            b"CONNECT" => Self::Connect,
-            _ => Self::Unknown,
-        }
-    }
+/// The field lines of a head that begins with `line`: from behind its CRLF to the empty line. A
+/// head with other line ends, which is refused, may have none.
+fn field_lines<'h>(head: &'h [u8], line: &[u8]) -> Fields<'h> {
+    let end = head.len().saturating_sub(2);
+    Fields::new(head.get(line.len() + 2..end).unwrap_or(b""))
 }
 
-/// What is wrong with a head: the status of the answer, and why.
-pub type Reason = (Status, &'static str);
-
-pub(super) fn bad(why: &'static str) -> Reason {
-    (Status::BAD_REQUEST, why)
-}
-
-/// What is wrong with a head that begins with too long a request line: its method (RFC 9112 3
-/// asks for 501), or else its target.
-pub fn name_long_part(head: &[u8]) -> Reason {
-    let (method, ..) = split_line(head);
-    match method.len() > Method::LONGEST {
-        true => (Status::NOT_IMPLEMENTED, "this method is unknown here"),
-        false => (Status::URI_TOO_LONG, "the request line is too long"),
-    }
-}
-
-/// The first line without its line end, or as much of it as there is.
-pub fn first_line(bytes: &[u8]) -> &[u8] {
-    let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
-    let line = bytes.get(..end).unwrap_or(bytes);
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// Method, target and version.
-pub(super) fn split_line(line: &[u8]) -> (&[u8], &[u8], &[u8]) {
-    let mut parts = line.splitn(3, |&byte| byte == b' ');
-    let mut next = || parts.next().unwrap_or_default();
-    (next(), next(), next())
-}
-
-/// The first line of a head without its line end, and its field lines.
-fn split_head(head: &[u8]) -> (&[u8], Fields<'_>) {
-    let line = first_line(head);
-    // Behind the CRLF of the line, up to the empty line.
-    let lines = head.get(line.len() + 2..head.len().saturating_sub(2));
-    (line, Fields::new(lines.unwrap_or_default()))
-}
-
-/// What the grammar says of a head.
+/// The parts of a head that has the right grammar.
 struct Grammar<'h> {
     method: &'h [u8],
     target: &'h [u8],
     minor: u8,
-    survey: Result<Survey<'h>, Reason>,
+    headers: Result<HeaderScan<'h>, Reason>,
 }
 
-/// `None` if it finds a mistake, which need not be one.
-fn parse_with_httparse(head: &[u8], most: usize) -> Option<Grammar<'_>> {
-    // httparse takes a bare LF for a line end; RFC 9112 2.2 lets us, and prudence asks us, not
-    // to.
+/// `None` if httparse refuses the head; [`parse_slowly`] decides then.
+fn parse_with_httparse(head: &[u8], max_fields: usize) -> Option<Grammar<'_>> {
+    // httparse accepts a bare LF as a line end, as RFC 9112 2.2 allows.
     if has_bare_lf(head) {
         return None;
     }
-    let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-    let lines = lines.get_mut(..most.min(MOST_FIELDS)).unwrap_or_default();
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let (lines, _) = lines.split_at_mut(max_fields.min(MAX_FIELDS));
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(head, lines) {
         Ok(Parsed::Complete(length)) if length == head.len() => {}
@@ -266,21 +178,20 @@ fn parse_with_httparse(head: &[u8], most: usize) -> Option<Grammar<'_>> {
         method: request.method?.as_bytes(),
         target: request.path?.as_bytes(),
         minor: request.version?,
-        survey: Survey::of(lines.map(|line| (line.name.as_bytes(), line.value))),
+        headers: HeaderScan::of(lines.map(|line| (line.name.as_bytes(), line.value))),
     })
 }
 
-/// Finds what is wrong with a head that httparse refuses, if anything is: it refuses later minor
-/// versions, which are read as the latest one known here (RFC 9110 2.5), and targets that are not
-/// UTF-8.
+/// Parses a head that httparse refuses, or finds what is wrong with it. httparse refuses later
+/// minor versions, which are treated as HTTP/1.1 (RFC 9110 2.5), and targets that are not UTF-8.
 fn parse_slowly<'h>(
     head: &[u8],
     line: &'h [u8],
     fields: Fields<'h>,
-    most: usize,
+    max_fields: usize,
 ) -> Result<Grammar<'h>, Reason> {
     scan::check(head)?;
-    if fields.iter().count() > most.min(MOST_FIELDS) {
+    if fields.iter().count() > max_fields.min(MAX_FIELDS) {
         return Err((Status::HEAD_TOO_LARGE, "too many field lines"));
     }
     let (method, target, version) = split_line(line);
@@ -288,74 +199,16 @@ fn parse_slowly<'h>(
         method,
         target,
         minor: u8::from(!version.ends_with(b"0")),
-        survey: Survey::of(fields.iter()),
+        headers: HeaderScan::of(fields.iter()),
     })
 }
 
-/// Whether an LF stands without its CR. Counted, not searched: without a way out of the middle, the
-/// compiler makes steps of many bytes of it.
+/// Whether an LF has no CR before it. Counts instead of stopping at the first: the compiler
+/// vectorises a loop without an early exit.
 fn has_bare_lf(head: &[u8]) -> bool {
-    let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
+    let pairs = head.iter().zip(head.iter().skip(1));
     let bare = pairs.filter(|(before, byte)| **byte == b'\n' && **before != b'\r');
     head.first() == Some(&b'\n') || bare.count() > 0
-}
-
-/// The target, and the authority if it brought one.
-pub(super) fn parse_target(
-    method: Method,
-    target: &[u8],
-) -> Result<(Target<'_>, Option<&[u8]>), Reason> {
-    if method == Method::Connect {
-        return match is_host_and_port(target) {
-            true => Ok((Target::Authority, None)),
-            false => Err(bad("the target of CONNECT is not a host and a port")),
-        };
-    }
-    match target {
-        [b'/', ..] => Ok((split_query(target), None)),
-        b"*" if method == Method::Options => Ok((Target::Asterisk, None)),
-        _ => match strip_scheme(target) {
-            Some(rest) => {
-                let end = rest
-                    .iter()
-                    .position(|byte| b"/?".contains(byte))
-                    .unwrap_or(rest.len());
-                let (authority, path) = rest.split_at(end);
-                // RFC 9110 4.2.1: an empty host is invalid, with a port or without.
-                if matches!(authority, [] | [b':', ..]) || !is_host(authority) {
-                    return Err(bad("the target names no valid host"));
-                }
-                Ok((split_query(path), Some(authority)))
-            }
-            None => Err(bad("the target is neither a path nor an absolute URL")),
-        },
-    }
-}
-
-fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
-    [b"http://".as_slice(), b"https://"]
-        .into_iter()
-        .find_map(|scheme| {
-            let (start, rest) = target.split_at_checked(scheme.len())?;
-            start.eq_ignore_ascii_case(scheme).then_some(rest)
-        })
-}
-
-fn split_query(target: &[u8]) -> Target<'_> {
-    let (path, rest) = match memchr::memchr2(b'?', b'#', target) {
-        Some(mark) => target.split_at(mark),
-        None => (target, b"".as_slice()),
-    };
-    // Clients should not send a fragment (RFC 9112 3.2). Some do, and mean what stands before it.
-    let query = rest.strip_prefix(b"?").map(|query| {
-        let end = memchr::memchr(b'#', query).unwrap_or(query.len());
-        query.get(..end).unwrap_or(query)
-    });
-    // RFC 9112 3.2.1: an empty path is the root.
-    Target::Path {
-        path: if path.is_empty() { b"/" } else { path },
-        query,
-    }
 }
 
 #[cfg(test)]
@@ -391,12 +244,12 @@ mod tests {
         assert_eq!(request.host, Some(b"example.com:80".as_slice()));
         assert_eq!(request.fields.only("accept"), Some(b"*/*".as_slice()));
         assert_eq!(
-            request.manners,
-            Manners {
-                old: false,
-                bodiless: false,
-                persistent: true,
-                last: false,
+            request.traits,
+            RequestTraits {
+                http10: false,
+                is_head: false,
+                keep_alive: true,
+                close_requested: false,
             }
         );
     }
@@ -498,7 +351,7 @@ mod tests {
 
     #[test]
     fn the_connection_persists_as_version_and_fields_say() {
-        let persistent = |head: &str| parse(head).unwrap().manners.persistent;
+        let persistent = |head: &str| parse(head).unwrap().traits.keep_alive;
         assert!(persistent("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
         assert!(!persistent(
             "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n"
@@ -533,11 +386,11 @@ mod tests {
     #[test]
     fn a_refused_head_has_no_body_in_its_answer() {
         let refused = |head| Request::parse(head, b"", 100).unwrap_err();
-        let manners = |head: &'static str| refused(head.as_bytes()).manners();
-        assert!(manners("HEAD / HTTP/1.1\r\n\r\n").bodiless);
-        assert!(manners("HEAD / HTTP/1.1\nHost: a\r\n\r\n").bodiless);
-        assert!(!manners("GET / HTTP/1.1\r\n\r\n").bodiless);
-        assert!(!manners("HEADS / HTTP/1.1\r\n\r\n").bodiless);
+        let traits = |head: &'static str| refused(head.as_bytes()).traits();
+        assert!(traits("HEAD / HTTP/1.1\r\n\r\n").is_head);
+        assert!(traits("HEAD / HTTP/1.1\nHost: a\r\n\r\n").is_head);
+        assert!(!traits("GET / HTTP/1.1\r\n\r\n").is_head);
+        assert!(!traits("HEADS / HTTP/1.1\r\n\r\n").is_head);
     }
 
     #[test]
@@ -587,7 +440,7 @@ mod tests {
         assert_eq!(request.method, Method::Head);
         let (path, query) = (b"/a".as_slice(), Some(b"b".as_slice()));
         assert_eq!(request.target, Target::Path { path, query });
-        assert!(request.manners.persistent && !request.manners.old);
+        assert!(request.traits.keep_alive && !request.traits.http10);
         assert_eq!(request.line, b"HEAD /a?b HTTP/1.7");
         assert_eq!(status("GET / HTTP/1.2\r\n\r\n"), 400);
         assert_eq!(status("GET / HTTP/1.2 \r\nHost: a\r\n\r\n"), 400);

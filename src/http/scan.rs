@@ -1,20 +1,20 @@
-//! The grammar of a request head (RFC 9112 2 to 5), byte by byte: finds the first byte after which
-//! no request is possible any more.
+//! The grammar of a request head (RFC 9112 2 to 5), byte by byte: finds the first byte that no
+//! request can have.
 //!
-//! httparse reads whole heads, and faster. This is for the others: heads that arrive in pieces, and
-//! heads that are refused. A refusal names what is wrong with the first wrong byte, so the answer
-//! is the same whether the bytes behind it have arrived or not.
+//! httparse parses whole heads, and is faster. This scan is for heads that are incomplete or that
+//! httparse refuses. The error describes the first wrong byte, so it does not depend on how many
+//! bytes behind it have been received.
 
 use super::fields::is_token_byte;
-use super::request::{Method, Reason, bad, parse_target, split_line};
-use super::status::Status;
+use super::request_line::{Method, parse_target, split_line};
+use super::status::{Reason, Status, bad};
 
-/// Why a connection that begins like TLS is refused.
+/// The error for a connection that begins like TLS.
 pub const TLS: &str = "this is TLS, and the port speaks plain HTTP";
 /// The first byte of a TLS connection: a record of the type handshake (RFC 8446 5.1).
 const TLS_HANDSHAKE: u8 = 22;
 
-/// How far a head has been read.
+/// The state of the scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scan(Next);
 
@@ -41,7 +41,7 @@ enum Next {
 }
 
 impl Scan {
-    /// Reads the bytes of `head` from the offset `from` on; those before it have been read.
+    /// Scans the bytes of `head` from the offset `from` on; those before it have been scanned.
     ///
     /// # Errors
     /// No request begins like this: 400, or 505 for another major version.
@@ -50,22 +50,22 @@ impl Scan {
             let is_request_line = self.0 == Next::RequestLineLf;
             self.0 = self.0.after(byte).map_err(bad)?;
             if is_request_line {
-                check_request_line(head.get(..=at).unwrap_or_default())?;
+                check_request_line(head.split_at(at + 1).0)?;
             }
         }
         Ok(())
     }
 }
 
-/// What is wrong with the first byte of `head` that no request can have, if there is one.
+/// The error for the first byte of `head` that no request can have, if there is one.
 pub fn fault(head: &[u8]) -> Option<Reason> {
     Scan::default().advance(head, 0).err()
 }
 
-/// Reads a whole head.
+/// Scans a whole head.
 ///
 /// # Errors
-/// As [`Scan::advance`], and 400 if `head` is less or more than one head.
+/// Those of [`Scan::advance`], and 400 if `head` is not exactly one head.
 pub(super) fn check(head: &[u8]) -> Result<(), Reason> {
     let mut scan = Scan::default();
     scan.advance(head, 0)?;
@@ -76,7 +76,7 @@ pub(super) fn check(head: &[u8]) -> Result<(), Reason> {
     }
 }
 
-/// Whether no chunked body (RFC 9112 7.1) begins like `body`.
+/// Whether `body` cannot be the beginning of a chunked body (RFC 9112 7.1).
 pub(super) fn is_malformed_body(mut body: &[u8]) -> bool {
     loop {
         let digits = body.iter().take_while(|byte| byte.is_ascii_hexdigit());
@@ -91,7 +91,7 @@ pub(super) fn is_malformed_body(mut body: &[u8]) -> bool {
         if digits.is_empty() || !b"\r;\t ".contains(next) {
             return true;
         }
-        // An extension may have the bytes of a field value, and ends as one does.
+        // An extension has the same bytes and the same end as a field value.
         let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
         let (line, rest) = rest.split_at(end);
         if Scan(Next::Value).advance(line, 0).is_err() {
@@ -117,7 +117,7 @@ pub(super) fn is_malformed_body(mut body: &[u8]) -> bool {
 const NO_REQUEST: &str = "not an HTTP/1.1 request";
 
 impl Next {
-    /// What comes after `byte`.
+    /// The state after `byte`.
     fn after(self, byte: u8) -> Result<Self, &'static str> {
         Ok(match (self, byte) {
             (Self::Start, b'\r') => Self::EmptyLineLf,
@@ -156,7 +156,8 @@ fn is_in_version(at: u8, byte: u8) -> bool {
     }
 }
 
-/// A request line, with its line end, has the grammar of one. Does it also make sense?
+/// Checks the target and the version of a request line, with its line end, that has the right
+/// grammar.
 fn check_request_line(line: &[u8]) -> Result<(), Reason> {
     let (method, target, version) = split_line(line.trim_ascii_end());
     parse_target(Method::of(method), target)?;

@@ -1,8 +1,16 @@
-//! The status codes oneloop sends, with their reason phrases (RFC 9110 15).
+//! The status codes that oneloop sends, with their reason phrases (RFC 9110 15).
 
 /// A status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Status(u16);
+
+/// Why a request is refused: the status of the response, and what is wrong as text for the client.
+pub type Reason = (Status, &'static str);
+
+/// The reason for a 400.
+pub(super) fn bad(why: &'static str) -> Reason {
+    (Status::BAD_REQUEST, why)
+}
 
 /// Declares the codes once, for the constants, the phrases and the list.
 macro_rules! statuses {
@@ -13,10 +21,11 @@ macro_rules! statuses {
                 pub const $name: Status = Status($code);
             )*
 
-            /// Every code oneloop can send.
+            /// Every code that oneloop can send.
             pub const ALL: &'static [Status] = &[$(Status::$name),*];
 
-            /// The status line of a response, with its CRLF. We always speak 1.1 (RFC 9110 6.2).
+            /// The status line of a response, with its CRLF. The version is always 1.1 (RFC 9110
+            /// 6.2).
             pub fn line(self) -> &'static str {
                 match self.0 {
                     $($code => concat!("HTTP/1.1 ", $code, " ", $phrase, "\r\n"),)*
@@ -62,8 +71,8 @@ impl Status {
         self.0
     }
 
-    /// Whether a response with this status never has a body, nor a Content-Length that says
-    /// so (RFC 9112 6.3; 304 may, and we leave it out).
+    /// Whether a response with this status never has a body, and no Content-Length (RFC 9112 6.3;
+    /// a 304 may have one, and oneloop leaves it out).
     pub const fn is_bodiless(self) -> bool {
         self.0 == 204 || self.0 == 304 || self.0 < 200
     }

@@ -1,9 +1,10 @@
-//! Room `site`: what does an error of opening or reading say: of the name, or of the system?
+//! The meaning of an error of opening or reading a file: the name does not exist, it is denied, or
+//! the system failed.
 
 use rustix::io::Errno;
 use std::io;
 
-/// There is nothing by this name.
+/// The name does not exist.
 pub(super) fn is_nothing(error: &io::Error) -> bool {
     match Errno::from_io_error(error) {
         Some(errno) => matches!(
@@ -17,8 +18,8 @@ pub(super) fn is_nothing(error: &io::Error) -> bool {
     }
 }
 
-/// There is something, and it is not served: why, where the error does not say that best, and what
-/// the owner of the server can do about it.
+/// The name exists and is not served: why, if the error itself does not say it, and what the owner
+/// of the site can do. `None`: the error means something else.
 pub(super) fn denied(error: &io::Error) -> Option<(Option<&'static str>, &'static str)> {
     const FILE: &str = "only regular files and directories are served";
     match Errno::from_io_error(error) {
@@ -37,8 +38,8 @@ pub(super) fn denied(error: &io::Error) -> Option<(Option<&'static str>, &'stati
     }
 }
 
-/// Want of descriptors, memory or a quiet moment: it may work the next time.
-pub(super) fn is_passing(error: &io::Error) -> bool {
+/// The system lacks descriptors or memory, or is busy: another attempt may succeed.
+pub(super) fn is_temporary(error: &io::Error) -> bool {
     match Errno::from_io_error(error) {
         Some(errno) => matches!(
             errno,

@@ -1,23 +1,24 @@
-//! Room `site`: opened files, and what is remembered of them.
+//! Lookup of files by name, with their representations.
 //!
-//! The bytes and validators of small files are remembered, and larger ones kept open, but neither
-//! is trusted beyond the turn in which it was checked: in the next one the file system is asked
-//! again, with one stat(2), whether the name still means the same file in the same state. So a busy
-//! turn serves one file to many connections for one system call, and no answer is older than its
-//! turn. As not every change shows in a file's state (mmap(2)), nothing is remembered for longer
-//! than some seconds; nor is a file kept open for longer, as its volume could not be unmounted.
+//! The content of small files is cached, and larger ones are kept open. Both are checked in every
+//! iteration of the loop: one stat(2) tells whether the name still means the same file in the same
+//! state. So many requests for one file in an iteration cost one system call, and no response is
+//! older than its iteration. Nothing is cached for longer than some seconds
+//! (`Limits::file_cache_lifetime`): not every change shows in a file's state (mmap(2)), and the
+//! volume of an open file cannot be unmounted.
 //!
-//! A file that changed within the last tick of its clock might change again without the clock
-//! showing it. Such a file is *racy*: it is served, but not remembered.
+//! A file that changed within the last tick of the file system's clock may change again without its
+//! times showing it. Such a file is *racy*: it is served, but not cached.
 
-use super::content::{self, Content, Read};
+use super::content::{self, Content, OpenFile};
 use super::encoding;
 use super::errors::{denied, is_nothing};
-use super::identity::{Identity, Moment};
-use super::memory::Memory;
+use super::file_cache::FileCache;
+use super::identity::{FileTime, Identity};
+use super::iteration_cache::IterationCache;
 use super::path::SitePath;
+use super::representation::{Representation, SiteFile, Version};
 use super::root::Root;
-use super::turn::Turn;
 use super::types::{MediaType, Types};
 use crate::clock::Now;
 use crate::http::date::HttpDate;
@@ -31,84 +32,36 @@ use rustix::io::Errno;
 use std::fmt::Display;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Bytes of field lines that describe a file, mostly.
-const LINES: usize = 256;
+/// Bytes reserved for the headers that describe a file.
+const HEADERS: usize = 256;
 
 /// The files of one site.
 #[derive(Debug)]
 pub struct Files {
     root: Arc<Root>,
-    /// The turn in which it was last seen to be the directory that its path names.
-    root_seen: Option<Instant>,
+    /// The iteration in which the root's path was last checked.
+    root_checked: Option<Instant>,
     /// Where whole paths are put together.
     buffer: Vec<u8>,
-    /// Lines that every response with content carries.
-    preset: Arc<FieldLines>,
+    /// The headers of every response with content.
+    common_headers: Arc<FieldLines>,
     types: Types,
     /// Small files, with their bytes.
-    memory: Memory,
-    /// Larger ones, kept open.
-    held: Memory,
-    turn: Turn,
+    file_cache: FileCache,
+    /// Larger files, kept open.
+    open_file_cache: FileCache,
+    iteration_cache: IterationCache,
     limits: Arc<Limits>,
-}
-
-/// A regular file, as it was when it was opened.
-#[derive(Debug)]
-pub struct Opened {
-    /// All field lines that a response with the whole file has, but Content-Length.
-    pub lines: Arc<FieldLines>,
-    /// The media type of what it represents.
-    pub content_type: MediaType,
-    /// Whether a sibling may hold it encoded.
-    pub is_compressible: bool,
-    /// How the file encodes that.
-    pub coding: Coding,
-    /// Changes when the bytes change.
-    pub etag: ETag,
-    /// When they last did; absent while they may still change unnoticed.
-    pub modified: Option<HttpDate>,
-    /// It will not change unnoticed, and its description will not change if it does not.
-    is_settled: bool,
-    /// Which file it is, in which state.
-    pub(super) identity: Identity,
-    /// Bytes.
-    pub size: u64,
-    /// Where they are.
-    pub content: Content,
-}
-
-impl Opened {
-    /// The second in which the file system says that its bytes changed, since 1970.
-    fn second(&self) -> i64 {
-        self.identity.modified.seconds
-    }
-
-    /// Some of its bytes, unless it has changed since it was described.
-    pub(super) fn read(&self, file: &File, offset: u64, length: usize) -> Option<Arc<[u8]>> {
-        let mut bytes = vec![0; length];
-        file.read_exact_at(&mut bytes, offset).ok()?;
-        let stat = rustix::fs::fstat(file).ok()?;
-        (Identity::of(&stat) == self.identity).then(|| bytes.into())
-    }
-}
-
-/// What tells versions of a file apart.
-struct Validators {
-    etag: ETag,
-    modified: Option<HttpDate>,
-    is_settled: bool,
 }
 
 /// What a name stands for.
 #[derive(Debug)]
 pub enum Found {
     /// A regular file.
-    File(Arc<Opened>),
+    File(Arc<SiteFile>),
     /// A directory. It may be one that cannot be read.
     Directory,
     /// No such name.
@@ -119,34 +72,37 @@ pub enum Found {
 }
 
 impl Files {
-    /// Nothing opened yet.
+    /// The files beneath `root`. Opens nothing yet.
     pub fn new(
         root: Arc<Root>,
-        preset: Arc<FieldLines>,
+        common_headers: Arc<FieldLines>,
         types: Types,
         limits: Arc<Limits>,
     ) -> Self {
-        let (files, bytes) = (limits.file_cache_entries, limits.file_cache_bytes);
         let lifetime = limits.file_cache_lifetime;
         Self {
             root,
-            root_seen: None,
+            root_checked: None,
             buffer: Vec::new(),
-            preset,
+            common_headers,
             types,
-            memory: Memory::new(files, bytes, lifetime),
-            held: Memory::new(limits.open_file_cache_entries, usize::MAX, lifetime),
-            turn: Turn::default(),
+            file_cache: FileCache::new(
+                limits.file_cache_entries,
+                limits.file_cache_bytes,
+                lifetime,
+            ),
+            open_file_cache: FileCache::new(limits.open_file_cache_entries, usize::MAX, lifetime),
+            iteration_cache: IterationCache::default(),
             limits,
         }
     }
 
-    /// The root they lie beneath.
+    /// The directory beneath which the files are.
     pub fn root(&self) -> &Arc<Root> {
         &self.root
     }
 
-    /// What `path` stands for in this turn.
+    /// What `path` stands for in this iteration.
     ///
     /// # Errors
     /// The system cannot tell at the moment (EMFILE, ENFILE, ENOMEM, EIO ...).
@@ -154,10 +110,10 @@ impl Files {
         self.find_keyed(path.name(), None, Coding::Identity, now)
     }
 
-    /// The sibling of the file `name` in which its bytes lie encoded. `name` is left as it was. A
-    /// missing sibling is remembered for the turn, as most of them are missing.
+    /// The sibling of the file `name` that contains it in `coding`. `name` is the same afterwards.
+    /// A missing sibling is cached for the iteration, as most of them are missing.
     ///
-    /// A sibling that is older than the file was made of another version, and does not count. Whole
+    /// A sibling that is older than the file was made of another version, and is ignored. Whole
     /// seconds are compared: some tools drop the fraction when they copy a file's time.
     ///
     /// # Errors
@@ -165,24 +121,26 @@ impl Files {
     pub fn find_sibling(
         &mut self,
         name: &mut Vec<u8>,
-        file: &Opened,
+        file: &SiteFile,
         coding: Coding,
         now: Now,
-    ) -> io::Result<Option<Arc<Opened>>> {
+    ) -> io::Result<Option<Arc<SiteFile>>> {
         let length = name.len();
         name.extend_from_slice(coding.suffix().as_bytes());
-        // No file's name holds NUL: the key differs from that of the same file asked for itself.
+        // No file's name contains NUL: the key differs from that of a request for the sibling
+        // itself.
         name.push(0);
         let found = self.find_keyed(name, Some(&file.content_type), coding, now);
         name.truncate(length);
+        let second = |file: &SiteFile| file.open().identity.modified.seconds;
         Ok(match found? {
-            Found::File(sibling) if sibling.second() >= file.second() => Some(sibling),
+            Found::File(sibling) if second(&sibling) >= second(file) => Some(sibling),
             _ => None,
         })
     }
 
-    /// `key` is the name, and ends with NUL where the file stands for another one, of which it then
-    /// has the `content_type`; else the name tells.
+    /// `key` is the name. It ends with NUL if the file is a sibling; `content_type` is that of the
+    /// file it encodes then. Without one, the name determines the type.
     fn find_keyed(
         &mut self,
         key: &[u8],
@@ -190,76 +148,75 @@ impl Files {
         coding: Coding,
         now: Now,
     ) -> io::Result<Found> {
-        let path = SitePath::of_name(key.strip_suffix(b"\0").unwrap_or(key));
+        let path = path_of(key);
         let (root, buffer) = (&self.root, &mut self.buffer);
         let mut identify = || root.identify(path, buffer).ok();
-        // Siblings are mostly missing and files mostly there: the likelier answer comes first.
-        let mut shared = self
-            .turn
-            .get(key, now)
-            .filter(|_| coding != Coding::Identity);
-        if shared.is_none() {
-            for memory in [&mut self.memory, &mut self.held] {
-                if let Some(opened) = memory.get(key, now, &mut identify) {
-                    return Ok(Found::File(opened));
+        // Most siblings are missing and most files exist: look in the likelier cache first.
+        let mut known = match coding {
+            Coding::Identity => None,
+            _ => self.iteration_cache.get(key, now),
+        };
+        if known.is_none() {
+            for cache in [&mut self.file_cache, &mut self.open_file_cache] {
+                if let Some(file) = cache.get(key, now, &mut identify) {
+                    return Ok(Found::File(file));
                 }
             }
-            shared = self.turn.get(key, now);
+            known = self.iteration_cache.get(key, now);
         }
-        if let Some(known) = shared {
+        if let Some(known) = known {
             return Ok(known.map_or(Found::Nothing, Found::File));
         }
         let found = self.open(key, content_type, coding, now);
-        let found = found.inspect_err(|error| self.report(path, error))?;
-        let answer = match &found {
-            Found::File(opened) if self.remember(key, opened, now) => return Ok(found),
-            Found::File(opened) => Some(opened),
+        let found = found.inspect_err(|error| self.warn_failed(path, error))?;
+        let file = match &found {
+            Found::File(file) if self.cache(key, file, now) => return Ok(found),
+            Found::File(file) => Some(file),
             Found::Nothing => None,
-            // The file itself stands for a sibling that is not served.
+            // The file itself is served instead of a sibling that is denied.
             Found::Denied if coding != Coding::Identity => None,
             Found::Directory | Found::Denied => return Ok(found),
         };
-        self.turn
-            .put(key, answer, now, self.limits.iteration_cache_entries);
+        let limit = self.limits.iteration_cache_entries;
+        self.iteration_cache.put(key, file, now, limit);
         Ok(found)
     }
 
-    /// Remembers a file beyond this turn, if that does no harm.
-    fn remember(&mut self, key: &[u8], opened: &Arc<Opened>, now: Now) -> bool {
+    /// Caches a file beyond this iteration. Returns `false` if that is not allowed.
+    fn cache(&mut self, key: &[u8], file: &Arc<SiteFile>, now: Now) -> bool {
         let limits = &self.limits;
-        if !opened.is_settled {
+        if !file.is_cacheable {
             return false;
         }
-        match opened.content {
-            Content::Bytes(_) => self.memory.put(key, opened, now),
+        match file.open().content {
+            Content::Bytes(_) => self.file_cache.put(key, file, now),
             Content::File(_)
                 if limits.open_file_cache_entries > 0
-                    && opened.size <= limits.open_file_cache_max_size =>
+                    && file.size() <= limits.open_file_cache_max_size =>
             {
-                self.held.put(key, opened, now);
+                self.open_file_cache.put(key, file, now);
             }
             Content::File(_) => return false,
         }
         true
     }
 
-    /// Everyone who could be served has been: closes what nobody is sending, but for files that
-    /// were opened a short time ago.
+    /// Ends an iteration: closes files that are neither cached nor being sent.
     pub fn end_iteration(&mut self, now: Now) {
-        self.turn.end();
-        self.held.expire(now);
+        self.iteration_cache.end();
+        self.open_file_cache.expire(now);
     }
 
-    /// When [`end_iteration`](Self::end_iteration) has something to close, even without requests.
+    /// When [`end_iteration`](Self::end_iteration) has something to close, even without a request.
     pub fn next_due(&self) -> Option<Instant> {
-        self.held.next_due()
+        self.open_file_cache.next_due()
     }
 
-    /// Forgets everything, and closes what nobody is sending.
+    /// Empties the caches, and closes files that are not being sent.
     pub fn forget(&mut self) {
-        self.turn.end();
-        self.held.clear();
-        self.memory.clear();
+        self.iteration_cache.end();
+        self.open_file_cache.clear();
+        self.file_cache.clear();
     }
 
     fn open(
@@ -269,7 +226,7 @@ impl Files {
         coding: Coding,
         now: Now,
     ) -> io::Result<Found> {
-        let path = SitePath::of_name(key.strip_suffix(b"\0").unwrap_or(key));
+        let path = path_of(key);
         let file = match self.beneath_root(path, now, |files| files.open_file(path)) {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(Found::Directory),
@@ -279,22 +236,22 @@ impl Files {
         let identity = Identity::of(&stat);
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                let read = content::read(file, identity, self.limits.inline_body_limit as u64)?;
+                let limit = self.limits.inline_body_limit as u64;
+                let open = content::read(file, identity, limit)?;
                 let content_type = match content_type {
                     Some(content_type) => content_type.clone(),
-                    None => with_charset(self.types.of(path.name()), &read.content)?,
+                    None => with_charset(self.types.of(path.name()), &open.content)?,
                 };
-                let validators = self.validators(key, &read, coding, now)?;
-                let opened = self.describe(read, validators, content_type, coding);
-                Found::File(Arc::new(opened))
+                let file = self.describe(key, open, content_type, coding, now)?;
+                Found::File(Arc::new(file))
             }
             FileType::Directory => Found::Directory,
             _ => Found::Denied,
         })
     }
 
-    /// The file `path`, open for reading; `None` for a directory. It is looked at before it is
-    /// opened, for that would be noticed by a FIFO's writer, and by some devices.
+    /// The file `path`, open for reading; `None` for a directory. The attributes are read first:
+    /// opening has effects on a FIFO's writer, and on some devices.
     fn open_file(&mut self, path: SitePath<'_>) -> io::Result<Option<File>> {
         match self.with_root(|root| root.attributes(path))?.file_type {
             FileType::RegularFile => self.with_root(|root| root.open(path)).map(Some),
@@ -317,19 +274,19 @@ impl Files {
     ) -> io::Result<Result<File, Found>> {
         let open = |files: &mut Self| files.with_root(|root| root.open_directory(path));
         match self.beneath_root(path, now, open) {
-            // The descriptor of the root outlives the root. A removed directory has no links left.
+            // The root's descriptor stays valid when the root is removed, and has no links then.
             Ok(directory) if rustix::fs::fstat(&directory)?.st_nlink == 0 => {
                 Ok(Err(Found::Nothing))
             }
             Ok(directory) => Ok(Ok(directory)),
             Err(error) => {
                 let found = self.not_found(path, error).map(Err);
-                found.inspect_err(|error| self.report(path, error))
+                found.inspect_err(|error| self.warn_failed(path, error))
             }
         }
     }
 
-    /// What an error of opening `path` means. What is denied is reported.
+    /// What an error of opening `path` means. Warns about what is denied.
     fn not_found(&self, path: SitePath<'_>, error: io::Error) -> io::Result<Found> {
         static DENIED: Limited = Limited::new();
         if is_nothing(&error) {
@@ -349,22 +306,22 @@ impl Files {
         Ok(Found::Denied)
     }
 
-    /// Warns that the system could not open or read `path`.
-    fn report(&self, path: SitePath<'_>, error: &io::Error) {
+    /// Warns that `path` cannot be opened or read.
+    fn warn_failed(&self, path: SitePath<'_>, error: &io::Error) {
         static FAILED: Limited = Limited::new();
         let (root, name) = (self.root.path().display(), Name(path.name()));
         FAILED.warn(format_args!("cannot read {root}/{name}: {error}"));
     }
 
-    /// Does `call` beneath the directory that the root's path names. Which one that is, is asked
-    /// once in an iteration of the loop, and after `call` if what came of `path` may depend on it.
+    /// Calls `call` with the directory that the root's path names. The path is checked once in an
+    /// iteration; and again after `call`, if its result may depend on the path.
     fn beneath_root<T>(
         &mut self,
         path: SitePath<'_>,
         now: Now,
         call: impl Fn(&mut Self) -> io::Result<T>,
     ) -> io::Result<T> {
-        if self.root_seen.replace(now.instant) != Some(now.instant) {
+        if self.root_checked.replace(now.instant) != Some(now.instant) {
             self.follow_root();
         }
         loop {
@@ -375,7 +332,7 @@ impl Files {
         }
     }
 
-    /// Goes over to the directory that the root's path names, if that is another one by now.
+    /// Replaces the root if its path names another directory now. Returns whether it does.
     fn follow_root(&mut self) -> bool {
         let Some(successor) = self.root.successor() else {
             return false;
@@ -384,109 +341,100 @@ impl Files {
         true
     }
 
-    /// Does `call`, and where no descriptor is left does it again without those that are only kept.
+    /// Calls `call`. If no descriptor is left, closes the cached files and calls it again.
     fn with_root<T>(&mut self, call: impl Fn(&Root) -> io::Result<T>) -> io::Result<T> {
         let result = call(&self.root);
         let errno = result.as_ref().err().and_then(Errno::from_io_error);
         match errno {
-            // Both of them: neither may be left out because the other had something to give.
-            Some(Errno::MFILE | Errno::NFILE) if self.turn.end() | self.held.clear() => {
+            // Not `||`: both caches have to be emptied.
+            Some(Errno::MFILE | Errno::NFILE)
+                if self.iteration_cache.end() | self.open_file_cache.clear() =>
+            {
                 call(&self.root)
             }
             _ => result,
         }
     }
 
-    /// Content in memory has its hash for a tag, which is true whatever becomes of the file. A
-    /// larger file has a tag of its times, or of its content where all versions may have the same.
-    fn validators(
+    /// The entity-tag and date of a file, and whether it may be cached. Content in memory has its
+    /// hash as tag, which is right whatever happens to the file. A larger file has a tag of its
+    /// times, or of its content where all versions may have the same times.
+    fn version(
         &mut self,
         key: &[u8],
-        read: &Read,
+        open: &OpenFile,
         coding: Coding,
         now: Now,
-    ) -> io::Result<Validators> {
-        let identity = read.identity;
+    ) -> io::Result<(Version, bool)> {
+        let identity = open.identity;
         let first_seen = match identity.is_ahead(now) {
-            true => self.memory.first_seen(key, identity, now),
+            true => self.file_cache.first_seen(key, identity, now),
             false => now,
         };
-        let mut is_racy = !read.is_stable || identity.is_racy(first_seen, now);
+        let mut is_racy = !open.is_stable || identity.is_racy(first_seen, now);
         let (modified, size) = (identity.modified.nanoseconds(), identity.size);
-        let etag = match &read.content {
+        let etag = match &open.content {
             Content::Bytes(bytes) => ETag::of_content(ContentHash::of(bytes), coding),
-            Content::File(_) if is_racy => ETag::young(modified, size, coding, now.wall),
+            Content::File(_) if is_racy => ETag::racy(modified, size, coding, now.wall),
             Content::File(_) if !identity.is_normalised() => ETag::strong(modified, size, coding),
             Content::File(file) if size <= self.limits.open_file_cache_max_size => {
                 match content::hash(file, &identity)? {
                     Some(hash) => ETag::of_content(hash, coding),
                     None => {
                         is_racy = true;
-                        ETag::young(modified, size, coding, now.wall)
+                        ETag::racy(modified, size, coding, now.wall)
                     }
                 }
             }
             Content::File(_) if identity.has_change_time() => {
                 ETag::of_inode(modified, size, identity.changed.nanoseconds(), coding)
             }
-            Content::File(_) => ETag::young(modified, size, coding, now.wall),
+            Content::File(_) => ETag::racy(modified, size, coding, now.wall),
         };
-        // A date has no fraction: while its second lasts, it names more than one state. So does one
-        // of a file system that counts pairs of seconds, until both are over.
+        // A date has no fraction: until its second is over, it names more than one state. On a file
+        // system that counts pairs of seconds, both have to be over.
         let last_change = identity.last_change(first_seen, now);
-        let date = last_change.and_then(Moment::date);
-        let is_over = last_change.is_none_or(|moment| !moment.is_recent(now))
+        let date = last_change.and_then(FileTime::date);
+        let is_over = last_change.is_none_or(|time| !time.is_recent(now))
             && date.is_none_or(|date| date < HttpDate::nearest(now.wall));
-        Ok(Validators {
-            etag,
+        let version = Version {
+            etag: Some(etag),
             modified: date.filter(|_| is_over),
-            is_settled: !is_racy && is_over,
-        })
+        };
+        Ok((version, !is_racy && is_over))
     }
 
     fn describe(
-        &self,
-        read: Read,
-        validators: Validators,
+        &mut self,
+        key: &[u8],
+        open: OpenFile,
         content_type: MediaType,
         coding: Coding,
-    ) -> Opened {
-        let Read {
-            content, identity, ..
-        } = read;
-        let Validators {
-            etag,
-            modified,
-            is_settled,
-        } = validators;
-        let size = match &content {
-            Content::Bytes(bytes) => bytes.len() as u64,
-            Content::File(_) => identity.size,
-        };
-        let mut lines = self.preset.with_room(LINES);
-        lines.push_metadata_display("Content-Type", &content_type);
-        if coding != Coding::Identity {
-            lines.push_metadata("Content-Encoding", coding.name());
-        }
+        now: Now,
+    ) -> io::Result<SiteFile> {
+        let (version, is_cacheable) = self.version(key, &open, coding, now)?;
         let is_compressible = !content_type.is_packed();
-        if is_compressible {
-            lines.push_vary("Accept-Encoding");
-        }
-        push_validators(&mut lines, &etag, modified);
-        let lines = Arc::new(lines);
-        Opened {
-            lines,
+        let headers = self.common_headers.with_capacity(HEADERS);
+        let representation = Representation::new(
+            headers,
+            &content_type,
+            coding,
+            is_compressible,
+            version,
+            open,
+        );
+        Ok(SiteFile {
+            representation,
             content_type,
             is_compressible,
-            coding,
-            etag,
-            modified,
-            is_settled,
-            identity,
-            size,
-            content,
-        }
+            is_cacheable,
+        })
     }
+}
+
+/// The path that a key of the caches stands for.
+fn path_of(key: &[u8]) -> SitePath<'_> {
+    SitePath::of_name(key.strip_suffix(b"\0").unwrap_or(key))
 }
 
 /// The type of a file with this content. A file that is not in memory is only read where it may
@@ -498,28 +446,101 @@ fn with_charset(content_type: MediaType, content: &Content) -> io::Result<MediaT
         Content::File(file) => {
             let mut head = [0; encoding::HEAD];
             let length = content::read_at(file, &mut head, 0)?;
-            content_type.for_content(head.get(..length).unwrap_or_default())
+            content_type.for_content(head.split_at(length).0)
         }
     })
-}
-
-/// The lines that let a client ask again, or for a part.
-fn push_validators(lines: &mut FieldLines, etag: &ETag, modified: Option<HttpDate>) {
-    if let Some(modified) = modified {
-        lines.push_metadata("Last-Modified", modified.to_bytes());
-    }
-    lines.push("ETag", etag.as_bytes());
-    lines.push_metadata("Accept-Ranges", "bytes");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::fs::{self, FileTimes};
     use std::os::unix::fs::symlink;
+    use std::time::{Duration, SystemTime};
 
-    /// What `name` is when another directory has taken the root's path since the loop has looked.
-    /// The links of the old one are absolute: what they mean in the new one is something else.
+    /// Whether a file that is modified `fraction` milliseconds after a second begins has a date
+    /// after each of these milliseconds. All times lie in the future, later than the change of the
+    /// inode.
+    fn dates(fraction: u64, after: [u64; 3]) -> [bool; 3] {
+        let place = tempfile::tempdir().unwrap();
+        let name = place.path().join("a.txt");
+        fs::write(&name, "hello").unwrap();
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let second = Duration::from_secs(since.unwrap().as_secs() + 10);
+        let written = SystemTime::UNIX_EPOCH + second + Duration::from_millis(fraction);
+        let file = fs::File::options().append(true).open(&name).unwrap();
+        file.set_times(FileTimes::new().set_modified(written))
+            .unwrap();
+        let root = Arc::new(Root::new(place.path(), false).unwrap());
+        let limits = Arc::new(Limits::default());
+        let mut files = Files::new(root, Arc::default(), Types::default(), limits);
+        after.map(|after| {
+            let now = Now {
+                instant: Now::read().instant,
+                wall: written + Duration::from_millis(after),
+            };
+            match files.find(SitePath::of_name(b"a.txt"), now) {
+                Ok(Found::File(file)) => match file.representation.version.modified {
+                    Some(date) => date.seconds() == second.as_secs(),
+                    None => false,
+                },
+                other => panic!("{other:?}"),
+            }
+        })
+    }
+
+    #[test]
+    fn a_file_has_its_date_once_its_second_is_over() {
+        assert_eq!(dates(400, [100, 500, 700]), [false, false, true]);
+    }
+
+    /// FAT stores even seconds: a file with the time 12:00:00 may have been written at 12:00:01,
+    /// and may be written again in that second.
+    #[test]
+    fn a_file_without_a_fraction_of_a_second_has_its_date_a_second_later() {
+        assert_eq!(dates(0, [500, 1500, 2500]), [false, false, true]);
+    }
+
+    /// Whether a file is served from a cache, and was not read again, at each of these times in
+    /// milliseconds after the first request.
+    fn is_cached(bytes: usize, after: [u64; 4]) -> [bool; 4] {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("a.txt"), vec![b'a'; bytes]).unwrap();
+        let root = Arc::new(Root::new(place.path(), false).unwrap());
+        let limits = Arc::new(Limits::default());
+        let mut files = Files::new(root, Arc::default(), Types::default(), limits);
+        let start = Now {
+            wall: SystemTime::now() + Duration::from_secs(60),
+            ..Now::read()
+        };
+        let mut find = |after: u64| {
+            let now = Now {
+                instant: start.instant + Duration::from_millis(after),
+                wall: start.wall + Duration::from_millis(after),
+            };
+            match files.find(SitePath::of_name(b"a.txt"), now) {
+                Ok(Found::File(file)) => file,
+                other => panic!("{other:?}"),
+            }
+        };
+        let mut previous = find(0);
+        after.map(|after| {
+            let found = find(after);
+            Arc::ptr_eq(&std::mem::replace(&mut previous, found.clone()), &found)
+        })
+    }
+
+    /// The state of a file may not show a change through mmap(2).
+    #[test]
+    fn nothing_is_cached_for_longer_than_its_lifetime() {
+        for bytes in [5, 50_000] {
+            let cached = is_cached(bytes, [1, 4999, 5000, 9999]);
+            assert_eq!(cached, [true, true, false, true], "{bytes} bytes");
+        }
+    }
+
+    /// The content of `name` when another directory was moved to the root's path after the check of
+    /// the iteration. The links of the old directory are absolute, so they now lead to the new one.
     fn found_after_a_swap(name: &str, follow: bool) -> String {
         let place = tempfile::tempdir().unwrap();
         let [root, next] = ["root", "next"].map(|name| place.path().join(name));
@@ -540,7 +561,7 @@ mod tests {
         let mut files = Files::new(opened, Arc::default(), Types::default(), limits);
         let now = Now::read();
         let mut find = |name: &str| match files.find(SitePath::of_name(name.as_bytes()), now) {
-            Ok(Found::File(opened)) => match &opened.content {
+            Ok(Found::File(file)) => match &file.open().content {
                 Content::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
                 Content::File(_) => panic!("{name} is not small"),
             },
@@ -552,7 +573,7 @@ mod tests {
         find(name)
     }
 
-    /// Red where a link is resolved by the new directory's path and opened in the old one.
+    /// Fails where a link is resolved in the new directory and opened in the old one.
     #[test]
     fn a_link_by_the_roots_path_never_leads_from_one_directory_of_that_path_to_another() {
         for follow in [false, true] {

@@ -11,12 +11,12 @@ const FIRST_PLAUSIBLE: i64 = 631_152_000;
 
 /// A moment as the file system keeps it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment {
+pub(super) struct FileTime {
     pub(super) seconds: i64,
     pub(super) nanoseconds: u32,
 }
 
-impl Moment {
+impl FileTime {
     fn of(time: SystemTime) -> Self {
         let whole = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
         match time.duration_since(UNIX_EPOCH) {
@@ -69,9 +69,9 @@ pub(super) struct Identity {
     pub(super) device: u64,
     pub(super) inode: u64,
     pub(super) size: u64,
-    pub(super) modified: Moment,
+    pub(super) modified: FileTime,
     /// When the inode changed (st_ctime): no program can set it.
-    pub(super) changed: Moment,
+    pub(super) changed: FileTime,
 }
 
 impl Identity {
@@ -81,11 +81,11 @@ impl Identity {
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
             size: u64::try_from(stat.st_size).unwrap_or_default(),
-            modified: Moment {
+            modified: FileTime {
                 seconds: stat.st_mtime as i64,
                 nanoseconds: stat.st_mtime_nsec as u32,
             },
-            changed: Moment {
+            changed: FileTime {
                 seconds: stat.st_ctime as i64,
                 nanoseconds: stat.st_ctime_nsec as u32,
             },
@@ -95,7 +95,7 @@ impl Identity {
     /// Whether the file system's clock is ahead of ours, as that of a file server may be. A time of
     /// modification in the future is no sign of it: programs set those.
     pub(super) fn is_ahead(&self, now: Now) -> bool {
-        self.changed > Moment::of(now.wall)
+        self.changed > FileTime::of(now.wall)
     }
 
     /// Whether the file may change again without its identity showing it: the clock that wrote its
@@ -125,13 +125,13 @@ impl Identity {
     /// When the bytes last changed, never later than `now` (RFC 9110 8.8.2.1): when they were
     /// modified; where that cannot be, when the inode changed, which is that or later; and where
     /// the file system's clock is ahead of ours, when they were first seen. `None`: nothing tells.
-    pub(super) fn last_change(&self, first_seen: Now, now: Now) -> Option<Moment> {
-        let wall = Moment::of(now.wall);
+    pub(super) fn last_change(&self, first_seen: Now, now: Now) -> Option<FileTime> {
+        let wall = FileTime::of(now.wall);
         let times = [self.modified, self.changed].into_iter();
         let mut times = times.filter(|time| time.is_plausible()).peekable();
         times.peek()?;
         let past = times.find(|time| *time <= wall);
-        Some(past.unwrap_or_else(|| Moment::of(first_seen.wall)))
+        Some(past.unwrap_or_else(|| FileTime::of(first_seen.wall)))
     }
 }
 
@@ -149,8 +149,8 @@ mod tests {
         Settled,
     }
 
-    fn moment(seconds: f64) -> Moment {
-        Moment {
+    fn moment(seconds: f64) -> FileTime {
+        FileTime {
             seconds: seconds.floor() as i64,
             nanoseconds: ((seconds - seconds.floor()) * 1e9).round() as u32,
         }
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn our_own_clock_may_stand_before_1970() {
         let before = |nanoseconds| UNIX_EPOCH - Duration::from_nanos(nanoseconds);
-        let seconds = |time| Moment::of(time).seconds;
+        let seconds = |time| FileTime::of(time).seconds;
         assert_eq!(seconds(before(1)), -1);
         assert_eq!(seconds(before(1_500_000_000)), -2);
         assert_eq!(seconds(UNIX_EPOCH), 0);

@@ -1,51 +1,54 @@
-//! A name -> a file -> a [`Response`]. Knows http; knows no connection and no socket.
+//! Serving a directory tree: a request -> a file -> a [`Response`]. Imports `http`, no connection
+//! and no socket.
 //!
-//! [`Site::answer`] is the room's whole story; it reads from top to bottom:
+//! [`Site::answer`] does, in this order:
 //!
-//! 1. the method is one for reading, the expectation one we meet;
-//! 2. the target's path is decoded, and is not hidden;
-//! 3. what it names is opened beneath the root: a file, a directory or nothing;
-//! 4. a directory is its index file, a redirect to its slash, or a listing;
-//! 5. a file may have an encoded sibling that the client prefers;
-//! 6. the request's conditions are evaluated, in the order of RFC 9110 13.2.2;
-//! 7. the whole file leaves, or the ranges of it that were asked for;
-//! 8. nothing may still be an application's page, or the site's own 404.
+//! 1. Check the method and the expectation.
+//! 2. Decode the path of the target. Hidden names do not exist.
+//! 3. Open what it names beneath the root: a file, a directory or nothing.
+//! 4. Serve a directory by its index file, a redirect to its slash, or a listing.
+//! 5. Prefer a sibling that contains the file in a content coding that the client accepts.
+//! 6. Evaluate the conditions of the request, in the order of RFC 9110 13.2.2.
+//! 7. Send the whole file, or the requested ranges of it.
+//! 8. If nothing was found, send the page of an application, or the site's own 404.
 
-pub mod content;
+mod common_headers;
+mod content;
 mod encoding;
+mod error_responses;
 mod errors;
-pub mod files;
+mod file_cache;
+mod files;
 mod identity;
-mod lines;
+mod iteration_cache;
 pub mod listing;
-mod memory;
 mod options;
-pub mod pages;
 pub mod path;
-mod ranges;
-mod replies;
+pub mod production;
+mod representation;
 pub mod root;
-mod turn;
 pub mod types;
 
-pub use options::Options;
+pub use options::SiteOptions;
 
 use crate::clock::Now;
-use crate::http::conditional::{Validators, Verdict, evaluate};
+use crate::http::conditional::{ConditionOutcome, evaluate};
 use crate::http::date::HttpDate;
 use crate::http::fields::FieldLines;
-use crate::http::negotiate::{Coding, acceptable, prefers_gzip, prefers_html};
+use crate::http::negotiate::{self, Coding, acceptable, prefers_gzip};
 use crate::http::payload::Payload;
 use crate::http::range::{Ranges, unsatisfied};
 use crate::http::request::{Method, Refusal, Request, Target};
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::limits::Limits;
-use files::{Files, Found, Opened};
-use lines::Preset;
-use listing::Form;
-use pages::Pages;
-use path::{Malformed, SitePath};
+use common_headers::CommonHeaders;
+use error_responses::ErrorResponses;
+use files::{Files, Found};
+use listing::{Form, Query};
+use path::{MalformedPath, SitePath};
+use production::ProductionMemory;
+use representation::{Representation, SiteFile, Version};
 use root::Root;
 use std::fs::File;
 use std::io;
@@ -53,83 +56,83 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// One directory tree, served.
+/// A directory tree that is served.
 #[derive(Debug)]
 pub struct Site {
     files: Files,
-    pages: Pages,
-    preset: Preset,
-    options: Options,
+    errors: ErrorResponses,
+    common_headers: CommonHeaders,
+    options: SiteOptions,
     limits: Arc<Limits>,
-    /// What the listings of large directories hold.
-    listings: listing::Held,
-    /// Where paths are decoded; lent to one request after the other.
+    /// What bodies hold that are being produced.
+    production: ProductionMemory,
+    /// The buffer into which paths are decoded.
     name: Vec<u8>,
 }
 
 impl Site {
-    /// The site in the directory `root`.
+    /// Serves the directory `root`.
     ///
     /// # Errors
     /// The directory cannot be opened.
-    pub fn new(root: &Path, options: Options, limits: Arc<Limits>) -> io::Result<Self> {
-        let preset = Preset::new(&options);
+    pub fn new(root: &Path, options: SiteOptions, limits: Arc<Limits>) -> io::Result<Self> {
+        let common_headers = CommonHeaders::new(&options);
         let root = Root::new(root, options.follow_symlinks)?;
         let root = Arc::new(root.following(options.only.as_deref()));
         Ok(Self {
             files: Files::new(
                 root,
-                preset.content.clone(),
+                common_headers.content.clone(),
                 options.types.clone(),
                 limits.clone(),
             ),
-            pages: Pages::new(&preset.other),
-            preset,
+            errors: ErrorResponses::new(&common_headers.other, options.cors.is_some()),
+            common_headers,
             options,
+            production: ProductionMemory::new(limits.listing_bytes),
             limits,
-            listings: listing::Held::default(),
             name: Vec::new(),
         })
     }
 
-    /// Answers one request.
+    /// Answers a request.
     pub fn answer(&mut self, request: &Request<'_>, now: Now) -> Response {
         if request.expects_unknown {
-            return self.page(Status::EXPECTATION_FAILED, request);
+            return self.errors.page(Status::EXPECTATION_FAILED, request);
         }
         match (request.method, request.target) {
-            (Method::Options, _) => self.options(),
-            (Method::Known | Method::Connect, _) => self.not_allowed(request),
-            (Method::Unknown, _) => self.page(Status::NOT_IMPLEMENTED, request),
+            (Method::Options, _) => self.errors.options(),
+            (Method::Known | Method::Connect, _) => self.errors.method_not_allowed(request),
+            (Method::Unknown, _) => self.errors.page(Status::NOT_IMPLEMENTED, request),
             (Method::Get | Method::Head, Target::Path { path, query }) => {
-                // The buffer is taken, so that what is decoded into it can be looked up in `self`.
+                // The buffer is taken, because the name in it is used while `self` is borrowed.
                 let mut name = std::mem::take(&mut self.name);
                 let response = self.get(request, path, query, &mut name, now);
                 self.name = name;
                 response
             }
-            (Method::Get | Method::Head, _) => self.page(Status::BAD_REQUEST, request),
+            (Method::Get | Method::Head, _) => self.errors.page(Status::BAD_REQUEST, request),
         }
     }
 
-    /// Everyone who could be served in this turn has been.
+    /// Ends an iteration of the loop: closes files that are neither cached nor being sent.
     pub fn end_iteration(&mut self, now: Now) {
         self.files.end_iteration(now);
     }
 
-    /// When [`end_iteration`](Self::end_iteration) is to be called even if nobody is served.
+    /// When [`end_iteration`](Self::end_iteration) is due, even without a request.
     pub fn next_due(&self) -> Option<Instant> {
         self.files.next_due()
     }
 
-    /// Forgets what is remembered of files, and closes those that are kept open.
+    /// Empties the caches, and closes files that are not being sent.
     pub fn forget_files(&mut self) {
         self.files.forget();
     }
 
-    /// Answers what is no request.
+    /// Answers a request that cannot be parsed.
     pub fn refuse(&self, refusal: &Refusal<'_>) -> Response {
-        self.pages.refusal(refusal.status, refusal.why)
+        self.errors.refusal(refusal.status, refusal.why)
     }
 
     fn get(
@@ -142,11 +145,7 @@ impl Site {
     ) -> Response {
         let path = match SitePath::decode(path, name) {
             Ok(path) => path,
-            Err(Malformed(why)) => {
-                return self
-                    .pages
-                    .page(Status::BAD_REQUEST, Some(why), is_html(request));
-            }
+            Err(MalformedPath(why)) => return self.errors.bad_request(why, request),
         };
         if path.is_hidden() && !self.options.hidden {
             return self.nothing(request, now);
@@ -163,21 +162,19 @@ impl Site {
             return self.directory(request, query, name, now);
         }
         match self.files.find(SitePath::of_name(name), now) {
-            Ok(Found::File(opened)) if is_root || !has_slash => {
-                self.file(request, opened, name, now)
-            }
+            Ok(Found::File(file)) if is_root || !has_slash => self.file(request, file, name, now),
             Ok(Found::Directory) if self.options.only.is_none() => {
-                self.redirect(request, name, relative_from, query)
+                self.errors.redirect(request, name, relative_from, query)
             }
             Ok(Found::Denied) => self.not_found(request, now),
             Ok(Found::File(_) | Found::Directory | Found::Nothing) => self.nothing(request, now),
-            Err(error) => self.trouble(&error, request),
+            Err(error) => self.errors.failure(&error, request),
         }
     }
 
-    /// An address that ends with a slash. The index files are asked for first: one that is
-    /// remembered saves opening the directory. One that is there but denied ends the search: its
-    /// owner wants neither the next one nor a listing in its place.
+    /// An address that ends with a slash. The index files are looked up first: one that is cached
+    /// saves opening the directory. An index file that exists but is denied ends the search: the
+    /// next one or a listing must not replace it.
     fn directory(
         &mut self,
         request: &Request<'_>,
@@ -186,16 +183,18 @@ impl Site {
         now: Now,
     ) -> Response {
         let length = name.len();
-        for index in 0..self.options.index.len() {
+        let mut index = 0;
+        while let Some(file_name) = self.options.index.get(index) {
+            index += 1;
             if length > 0 {
                 name.push(b'/');
             }
-            name.extend_from_slice(self.options.index.get(index).map_or(b"", Vec::as_slice));
+            name.extend_from_slice(file_name);
             match self.files.find(SitePath::of_name(name), now) {
-                Ok(Found::File(opened)) => return self.file(request, opened, name, now),
+                Ok(Found::File(file)) => return self.file(request, file, name, now),
                 Ok(Found::Directory | Found::Nothing) => name.truncate(length),
                 Ok(Found::Denied) => return self.not_found(request, now),
-                Err(error) => return self.trouble(&error, request),
+                Err(error) => return self.errors.failure(&error, request),
             }
         }
         if !self.options.listing {
@@ -205,7 +204,7 @@ impl Site {
             Ok(Ok(directory)) => self.listing(request, directory, query, name, now),
             Ok(Err(Found::Denied)) => self.not_found(request, now),
             Ok(Err(_)) => self.nothing(request, now),
-            Err(error) => self.trouble(&error, request),
+            Err(error) => self.errors.failure(&error, request),
         }
     }
 
@@ -217,115 +216,170 @@ impl Site {
         name: &[u8],
         now: Now,
     ) -> Response {
-        let form = listing::Query::parse(query).form();
-        let mut lines = FieldLines::clone(&self.preset.content);
-        if form == Form::Style {
-            lines.push_metadata("Content-Type", "text/css; charset=utf-8");
-            lines.push_default("Cache-Control", "max-age=31536000, immutable");
+        let query = Query::parse(query);
+        let mut headers = FieldLines::clone(&self.common_headers.content);
+        if query.form() == Form::Style {
+            headers.push_metadata("Content-Type", "text/css; charset=utf-8");
+            headers.push_default("Cache-Control", "max-age=31536000, immutable");
             let style = Payload::Bytes(listing::STYLE.as_bytes().into(), None);
-            return Response::new(Status::OK, Arc::new(lines)).with(style);
+            return Response::new(Status::OK, Arc::new(headers)).with(style);
         }
-        let links_style = lines.has("Content-Security-Policy");
-        let gzip = !request.manners.old && request.mentions.codings && prefers_gzip(request.fields);
-        match form {
-            Form::Json => lines.push_metadata("Content-Type", "application/json"),
-            _ => lines.push_metadata("Content-Type", "text/html; charset=utf-8"),
+        let links_style = headers.has("Content-Security-Policy");
+        let content_type = match query.form() {
+            Form::Json => "application/json",
+            _ => "text/html; charset=utf-8",
+        };
+        if query.form() == Form::Page && !links_style {
+            headers.push("Content-Security-Policy", listing::csp());
         }
-        if form == Form::Page && !links_style {
-            lines.push("Content-Security-Policy", listing::csp());
-        }
-        if gzip {
-            lines.push_metadata("Content-Encoding", "gzip");
-        }
-        // A directory has no validator: it is asked for anew each time.
-        lines.push_default("Cache-Control", "no-cache");
-        lines.push_vary("Accept-Encoding");
-        let lines = Arc::new(lines);
-        let now = HttpDate::nearest(now.wall);
-        match evaluate(request.fields, Validators::default(), now) {
-            Verdict::PreconditionFailed => return self.page(Status::PRECONDITION_FAILED, request),
-            // Only `If-None-Match: *` gets here.
-            Verdict::NotModified => return Response::new(Status::NOT_MODIFIED, lines),
-            Verdict::Proceed { .. } => {}
+        // A listing has no validator: a cache has to ask for it each time.
+        headers.push_default("Cache-Control", "no-cache");
+        let accepts_gzip = request.present.accept_encoding && prefers_gzip(request.fields);
+        let coding = match accepts_gzip && !request.traits.http10 {
+            true => Coding::Gzip,
+            false => Coding::Identity,
+        };
+        let version = Version::default();
+        let representation =
+            Representation::new(headers, &content_type, coding, true, version, directory);
+        if let Err(response) = self.check_conditions(request, &representation, now) {
+            return response;
         }
         let (root, path) = (self.files.root().clone(), SitePath::of_name(name));
-        let options = listing::Options {
+        let options = listing::ListingOptions {
             hidden: self.options.hidden,
             entries: self.limits.listing_entries,
             slice: self.limits.listing_slice,
-            held: self.listings.clone(),
-            most_held: self.limits.listing_bytes,
-            gzip,
+            production: self.production.clone(),
+            gzip: coding == Coding::Gzip,
             links_style,
         };
-        match listing::open(directory, root, path, query, options) {
-            Ok(listing) => {
-                Response::new(Status::OK, lines).with(Payload::Stream(Box::new(listing)))
-            }
-            Err(error) => self.trouble(&error, request),
+        match listing::open(representation.body, root, path, query, options) {
+            Ok(listing) => Response::new(Status::OK, representation.headers)
+                .with(Payload::Stream(Box::new(listing))),
+            Err(error) => self.errors.failure(&error, request),
         }
     }
 
-    /// A file, or the encoded sibling of it that the client prefers.
+    /// A file, or the sibling with the coding that the client prefers.
     fn file(
         &mut self,
         request: &Request<'_>,
-        opened: Arc<Opened>,
+        file: Arc<SiteFile>,
         name: &mut Vec<u8>,
         now: Now,
     ) -> Response {
-        if request.mentions.codings && opened.is_compressible {
+        if request.present.accept_encoding && file.is_compressible {
             for coding in acceptable(request.fields).iter() {
                 if coding == Coding::Identity {
                     break;
                 }
-                match self.files.find_sibling(name, &opened, coding, now) {
-                    Ok(Some(sibling)) => return self.conditional(request, &sibling, now),
+                match self.files.find_sibling(name, &file, coding, now) {
+                    Ok(Some(sibling)) => return self.selected(request, &sibling, now),
                     Ok(None) => {}
-                    Err(error) => return self.trouble(&error, request),
+                    Err(error) => return self.errors.failure(&error, request),
                 }
             }
         }
-        self.conditional(request, &opened, now)
+        self.selected(request, &file, now)
     }
 
-    fn conditional(&self, request: &Request<'_>, opened: &Opened, now: Now) -> Response {
-        let validators = Validators {
-            etag: Some(&opened.etag),
-            modified: opened.modified,
+    /// The selected file, if the conditions allow it, or the requested ranges of it.
+    fn selected(&self, request: &Request<'_>, file: &SiteFile, now: Now) -> Response {
+        let ranges_apply = match self.check_conditions(request, &file.representation, now) {
+            Ok(ranges_apply) => ranges_apply,
+            Err(response) => return response,
         };
-        let verdict = match request.mentions.conditions {
-            true => evaluate(request.fields, validators, HttpDate::nearest(now.wall)),
-            false => Verdict::Proceed { ranges: true },
-        };
-        match verdict {
-            Verdict::PreconditionFailed => self.page(Status::PRECONDITION_FAILED, request),
-            Verdict::NotModified => Response::new(Status::NOT_MODIFIED, opened.lines.clone()),
-            Verdict::Proceed { ranges: true }
-                if request.mentions.range && request.method == Method::Get =>
-            {
-                self.ranges(request, opened)
-            }
-            Verdict::Proceed { .. } => ranges::whole(opened, Status::OK),
+        if !ranges_apply || !request.present.range || request.method != Method::Get {
+            return file.whole(Status::OK);
         }
-    }
-
-    fn ranges(&self, request: &Request<'_>, opened: &Opened) -> Response {
-        match crate::http::range::ranges(request.fields, opened.size) {
-            Ranges::Whole => ranges::whole(opened, Status::OK),
-            Ranges::One(range) => ranges::one(opened, range, self.limits.inline_body_limit),
-            Ranges::Several(several) => ranges::several(opened, several),
+        match crate::http::range::ranges(request.fields, file.size()) {
+            Ranges::Whole => file.whole(Status::OK),
+            Ranges::One(range) => file.range(range, self.limits.inline_body_limit),
+            Ranges::Several(several) => file.ranges(several),
             Ranges::Unsatisfiable => {
-                let mut response = self.page(Status::RANGE_NOT_SATISFIABLE, request);
-                response
-                    .fields
-                    .push("Content-Range", unsatisfied(opened.size));
+                let mut response = self.errors.page(Status::RANGE_NOT_SATISFIABLE, request);
+                let content_range = unsatisfied(file.size());
+                response.headers.push("Content-Range", content_range);
                 response
             }
         }
     }
-}
 
-fn is_html(request: &Request<'_>) -> bool {
-    prefers_html(request.fields)
+    /// Evaluates the conditions of the request. Returns whether its Range applies, or the 304 or
+    /// 412 that answers it.
+    fn check_conditions<B>(
+        &self,
+        request: &Request<'_>,
+        representation: &Representation<B>,
+        now: Now,
+    ) -> Result<bool, Response> {
+        if !request.present.conditions {
+            return Ok(true);
+        }
+        let now = HttpDate::nearest(now.wall);
+        match evaluate(request.fields, representation.validators(), now) {
+            ConditionOutcome::Proceed { ranges } => Ok(ranges),
+            ConditionOutcome::NotModified => Err(Response::new(
+                Status::NOT_MODIFIED,
+                representation.headers.clone(),
+            )),
+            ConditionOutcome::PreconditionFailed => {
+                Err(self.errors.page(Status::PRECONDITION_FAILED, request))
+            }
+        }
+    }
+
+    /// The path does not exist: the page of an application, or a 404.
+    fn nothing(&mut self, request: &Request<'_>, now: Now) -> Response {
+        if !self.options.spa {
+            return self.not_found(request, now);
+        }
+        let is_navigation = match request.target {
+            Target::Path { path, .. } => negotiate::is_navigation(request.fields, path),
+            Target::Asterisk | Target::Authority => false,
+        };
+        let mut response = match is_navigation {
+            true => self.application(request, now),
+            false => self.not_found(request, now),
+        };
+        let mut headers = FieldLines::clone(&response.shared_headers);
+        for name in negotiate::NAVIGATION_FIELDS {
+            headers.push_vary(name);
+        }
+        response.shared_headers = Arc::new(headers);
+        response
+    }
+
+    /// The page of an application that does its own routing in the browser.
+    fn application(&mut self, request: &Request<'_>, now: Now) -> Response {
+        let pages = match &self.options.only {
+            Some(only) => vec![only.clone()],
+            None => self.options.index.clone(),
+        };
+        for mut page in pages {
+            match self.files.find(SitePath::of_name(&page), now) {
+                Ok(Found::File(file)) => return self.file(request, file, &mut page, now),
+                Ok(Found::Directory | Found::Nothing) => {}
+                Ok(Found::Denied) => break,
+                Err(error) => return self.errors.failure(&error, request),
+            }
+        }
+        self.not_found(request, now)
+    }
+
+    /// A 404 with the site's own page, `404.html`, or the server's.
+    fn not_found(&mut self, request: &Request<'_>, now: Now) -> Response {
+        if self.options.only.is_none() {
+            let own = self.files.find(SitePath::of_name(b"404.html"), now);
+            if let Ok(Found::File(file)) = own {
+                let mut headers = FieldLines::clone(&self.common_headers.other);
+                headers.push_metadata_display("Content-Type", &file.content_type);
+                let mut response = file.whole(Status::NOT_FOUND);
+                response.shared_headers = Arc::new(headers);
+                return response;
+            }
+        }
+        self.errors.page(Status::NOT_FOUND, request)
+    }
 }

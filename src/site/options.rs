@@ -1,27 +1,27 @@
-//! Room `site`: what its owner can choose.
+//! The options of a site.
 
 use super::types::Types;
 use crate::http::fields::FieldLines;
 
-/// How a site is to be served.
+/// How a site is served.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Names of the files that stand for their directory, best first.
+pub struct SiteOptions {
+    /// Names of index files; the first that exists is served for its directory.
     pub index: Vec<Vec<u8>>,
-    /// Show directories that have none of them.
+    /// List directories without an index file.
     pub listing: bool,
     /// Serve names that begin with a dot.
     pub hidden: bool,
-    /// Follow symlinks that leave the root.
+    /// Follow symlinks that lead out of the root.
     pub follow_symlinks: bool,
-    /// Where nothing is found, answer a browser's navigation with the root's index.
+    /// Answer a browser's navigation with the index file of the root if the path does not exist.
     pub spa: bool,
-    /// The only name that is served: the root is a file.
+    /// The only file that is served.
     pub only: Option<Vec<u8>>,
     /// The origin that may read responses from a script (CORS).
     pub cors: Option<String>,
-    /// Which file has which media type.
+    /// The media types of files.
     pub types: Types,
-    /// Field lines for responses; some of them only for those with content.
-    pub lines: FieldLines,
+    /// Headers of responses; some of them only of those with content.
+    pub headers: FieldLines,
 }

@@ -19,7 +19,7 @@ pub struct SitePath<'b> {
 
 /// The target's path names nothing that could be a file here (400).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed(pub &'static str);
+pub struct MalformedPath(pub &'static str);
 
 impl<'b> SitePath<'b> {
     /// Decodes the raw path of a target, which begins with a slash, into `buffer`, and resolves
@@ -30,7 +30,7 @@ impl<'b> SitePath<'b> {
     ///
     /// # Errors
     /// A `%` without two hexadecimal digits, NUL, and a path that climbs above the root.
-    pub fn decode(raw: &[u8], buffer: &'b mut Vec<u8>) -> Result<Self, Malformed> {
+    pub fn decode(raw: &[u8], buffer: &'b mut Vec<u8>) -> Result<Self, MalformedPath> {
         buffer.clear();
         let mut rest = raw.strip_prefix(b"/").unwrap_or(raw);
         // Where the segment that is being decoded begins in the buffer.
@@ -45,7 +45,7 @@ impl<'b> SitePath<'b> {
                 false => *byte,
             };
             match decoded {
-                0 => return Err(Malformed("the path holds NUL")),
+                0 => return Err(MalformedPath("the path holds NUL")),
                 b'/' => {
                     let kind = end_segment(buffer, &mut start)?;
                     has_dots |= kind == Segment::Dots;
@@ -134,7 +134,7 @@ enum Segment {
 
 /// Ends the segment that begins at `start` of `buffer`: a name gets a slash behind it, everything
 /// else is taken away, and `..` takes the name before it along.
-fn end_segment(buffer: &mut Vec<u8>, start: &mut usize) -> Result<Segment, Malformed> {
+fn end_segment(buffer: &mut Vec<u8>, start: &mut usize) -> Result<Segment, MalformedPath> {
     let kind = match buffer.get(*start..) {
         None | Some(b"") => return Ok(Segment::Empty),
         Some(b".") => {
@@ -145,7 +145,7 @@ fn end_segment(buffer: &mut Vec<u8>, start: &mut usize) -> Result<Segment, Malfo
             let above = start
                 .checked_sub(1)
                 .and_then(|end| buffer.get(..end))
-                .ok_or(Malformed("the path climbs above the root"))?;
+                .ok_or(MalformedPath("the path climbs above the root"))?;
             let before = above.iter().rposition(|&byte| byte == b'/');
             buffer.truncate(before.map_or(0, |slash| slash + 1));
             Segment::Dots
@@ -160,14 +160,14 @@ fn end_segment(buffer: &mut Vec<u8>, start: &mut usize) -> Result<Segment, Malfo
 }
 
 /// Takes two hexadecimal digits off the front of `rest`.
-fn unescape(rest: &mut &[u8]) -> Result<u8, Malformed> {
+fn unescape(rest: &mut &[u8]) -> Result<u8, MalformedPath> {
     if let [high, low, after @ ..] = *rest
         && let (Some(high), Some(low)) = (hex(*high), hex(*low))
     {
         *rest = after;
         return Ok(high << 4 | low);
     }
-    Err(Malformed(
+    Err(MalformedPath(
         "the path holds a % without two hexadecimal digits",
     ))
 }
@@ -190,7 +190,7 @@ mod tests {
         let mut buffer = Vec::new();
         SitePath::decode(raw.as_bytes(), &mut buffer)
             .map(|path| (path.name().escape_ascii().to_string(), path.has_slash()))
-            .map_err(|Malformed(why)| why)
+            .map_err(|MalformedPath(why)| why)
     }
 
     #[test]

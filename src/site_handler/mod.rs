@@ -4,7 +4,7 @@ mod tally;
 
 pub use tally::Tally;
 
-use crate::access_log::{AccessLog, Entry, Peer};
+use crate::access_log::{AccessLog, LogEntry, Peer};
 use crate::clock::Now;
 use crate::connection::{CloseReason, Counts};
 use crate::handler::Handler;
@@ -64,7 +64,7 @@ impl SiteHandler {
     /// Logs a response whose body has been sent, or will be no longer.
     fn log_sent(&mut self, state: &mut PeerState, body_sent: u64, now: Now) {
         if let (Some(log), Some(unlogged)) = (&mut self.log, state.unlogged.take()) {
-            log.entry(&Entry {
+            log.log_request(&LogEntry {
                 peer: state.peer.map_or(Peer::Unix, Peer::Ip),
                 wall: unlogged.begun.wall,
                 request_line: unlogged.line.as_deref(),
@@ -131,7 +131,7 @@ impl Handler for SiteHandler {
                 .ok()
                 .and_then(|request| request.fields.only(name))
         };
-        let entry = Entry {
+        let entry = LogEntry {
             peer: state.peer.map_or(Peer::Unix, Peer::Ip),
             wall: now.wall,
             request_line: request
@@ -145,7 +145,7 @@ impl Handler for SiteHandler {
             duration: Some(Duration::ZERO),
         };
         match body {
-            Some(_) => log.entry(&entry),
+            Some(_) => log.log_request(&entry),
             None => state.unlogged = Some(Box::new(Unlogged::of(&entry, now))),
         }
     }
@@ -178,7 +178,7 @@ impl Handler for SiteHandler {
 }
 
 impl Unlogged {
-    fn of(entry: &Entry<'_>, begun: Now) -> Self {
+    fn of(entry: &LogEntry<'_>, begun: Now) -> Self {
         Self {
             line: entry.request_line.map(<[u8]>::to_vec),
             host: entry.host.map(<[u8]>::to_vec),
@@ -193,8 +193,8 @@ impl Unlogged {
 /// The length of the body, if all of it is written together with the header.
 fn body_at_once(request: &Result<Request<'_>, Refusal<'_>>, response: &Response) -> Option<u64> {
     let is_head = match request {
-        Ok(request) => request.manners.bodiless,
-        Err(refusal) => refusal.manners().bodiless,
+        Ok(request) => request.traits.is_head,
+        Err(refusal) => refusal.traits().is_head,
     };
     match &response.payload {
         _ if is_head || response.status.is_bodiless() => Some(0),

@@ -15,8 +15,8 @@ pub struct Failure {
     pub end: String,
 }
 
-/// The lines that only the expected bytes have, those that only the received ones have, and the end.
-/// Rows with the same difference most likely fail for the same reason.
+/// The lines that only the expected bytes have, those that only the received ones have, and the
+/// end. Rows with the same difference most likely fail for the same reason.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Difference {
     missing: Vec<String>,

@@ -4,7 +4,7 @@ use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Counts};
 use oneloop::handler::Handler;
 use oneloop::http::fields::FieldLines;
-use oneloop::http::payload::{Multipart, Parts, Payload, Produce, Progress, Stretch};
+use oneloop::http::payload::{FileRange, Multipart, Parts, Payload, Produce, Progress};
 use oneloop::http::range::ByteRange;
 use oneloop::http::request::{Refusal, Request, Target};
 use oneloop::http::response::Response;
@@ -60,7 +60,7 @@ impl Pages {
         match path {
             b"/small" => bytes(b"small"),
             b"/1000" => bytes(&[b'x'; 1000]),
-            b"/file" => Payload::File(Stretch::new(self.file.clone(), 0, length)),
+            b"/file" => Payload::File(FileRange::new(self.file.clone(), 0, length)),
             b"/parts" => {
                 let part = |first, last| ByteRange::new(first, last, length).unwrap();
                 self.parts(vec![part(97, 97), part(99, 100)])

@@ -65,8 +65,8 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Compares answer by answer, as long as both servers go on. What one does when the other has closed
-/// the connection is a consequence, and no difference of its own.
+/// Compares answer by answer, as long as both servers go on. What one does when the other has
+/// closed the connection is a consequence, and no difference of its own.
 pub fn differences<'b>(stream: &'b [u8], opinions: &Opinions) -> Vec<Difference<'b>> {
     let mut found = Vec::new();
     let mut rest = stream;

@@ -1,7 +1,7 @@
 //! Heads that nobody thought of: those of the corpus, taken apart and put together anew.
 //!
-//! A seed makes the same heads again. Each head has a seed of its own, so one that turned a long run
-//! red is found again without the others.
+//! A seed makes the same heads again. Each head has a seed of its own, so one that turned a long
+//! run red is found again without the others.
 
 /// A source of numbers (SplitMix64).
 pub struct Dice(u64);

@@ -1,10 +1,10 @@
 //! A second opinion on every head: the same bytes go to oneloop and to nginx, and what they
 //! make of them is compared: how many answers, which, and whether the connection stays open.
 //!
-//! Two servers that read one head differently are how requests are smuggled, so every difference has
-//! to be known, and explained: `known` is the table, docs/second-opinion.md shows it to readers.
-//! A difference that it does not explain is an error, and so is a row that explains nothing. When
-//! the table is meant to change: `UPDATE_DOCS=1 cargo test --test second_opinion`.
+//! Two servers that read one head differently are how requests are smuggled, so every difference
+//! has to be known, and explained: `known` is the table, docs/second-opinion.md shows it to
+//! readers. A difference that it does not explain is an error, and so is a row that explains
+//! nothing. When the table is meant to change: `UPDATE_DOCS=1 cargo test --test second_opinion`.
 //!
 //! `cargo test` tries some hundred generated heads, always the same ones.
 //! `ONELOOP_SECOND_OPINION=100000 cargo test --test second_opinion` tries as many new ones, and

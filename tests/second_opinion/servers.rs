@@ -123,8 +123,8 @@ impl Drop for Nginx {
 }
 
 impl Nginx {
-    /// As it is without configuration, but for the site and where it may write. One process, so that
-    /// killing it leaves none behind.
+    /// As it is without configuration, but for the site and where it may write. One process, so
+    /// that killing it leaves none behind.
     fn start(place: &Path, site: &Path) -> Self {
         let (at, site) = (place.display(), site.display());
         let config = format!(

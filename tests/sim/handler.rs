@@ -6,7 +6,7 @@ use crate::world::Shared;
 use oneloop::clock::Now;
 use oneloop::handler::Handler;
 use oneloop::http::fields::FieldLines;
-use oneloop::http::payload::{Multipart, Parts, Payload, Produce, Progress, Stretch};
+use oneloop::http::payload::{FileRange, Multipart, Parts, Payload, Produce, Progress};
 use oneloop::http::range::ByteRange;
 use oneloop::http::request::{Refusal, Request, Target};
 use oneloop::http::response::Response;
@@ -61,7 +61,7 @@ impl Pages {
                 file,
                 offset,
                 length,
-            } => Payload::File(Stretch::new(self.files[file].clone(), offset, length)),
+            } => Payload::File(FileRange::new(self.files[file].clone(), offset, length)),
             Page::Parts { file } => {
                 let parts = PARTS.map(|(offset, length)| {
                     let last = offset + length - 1;

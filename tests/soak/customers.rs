@@ -73,8 +73,8 @@ impl<'l> Customer<'l> {
         self.leave(line)
     }
 
-    /// Asks for more than fits into all buffers on the way, before it takes anything: then even what
-    /// is gathered in memory is refused by the socket, and the server has to keep it.
+    /// Asks for more than fits into all buffers on the way, before it takes anything: then even
+    /// what is gathered in memory is refused by the socket, and the server has to keep it.
     pub fn order_a_lot(&mut self) -> Checked {
         let mut line = self.connect_narrow()?;
         let question = self.lab.question("/riding.bin");

@@ -7,9 +7,10 @@
 //! replaced and cut while they are served. Afterwards
 //!
 //! - every answer was right, head and body, byte for byte. What is right was known before: the
-//!   bytes are a function of the file's name and their place, and the heads are those that
-//!   the server gave when it was quiet (`questions`). A file that changes was whole, and of the time when
-//!   it was asked for (`changing`). One that was cut ended in a reset, never in what looks whole;
+//!   bytes are a function of the file's name and their place, and the heads are those that the
+//!   server gave when it was quiet (`questions`). A file that changes was whole, and of the time
+//!   when it was asked for (`changing`). One that was cut ended in a reset, never in what looks
+//!   whole;
 //! - everybody in the crowd is still there, and is answered;
 //! - those who would have stayed for ever were cut off, with a reset if they had not got all;
 //! - descriptors and the epoll set are back where they were, and memory is, but for [`ALLOWANCE`];

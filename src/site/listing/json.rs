@@ -1,23 +1,24 @@
-//! Part of `site::listing`: a directory as JSON, for programs.
+//! A listing as JSON, for programs.
 //!
 //! ```json
 //! {"path":"/a/","entries":[
 //! {"name":"b","type":"file","size":123,"modified":"2026-11-22T15:42:28Z","href":"b"}
 //! ],"omitted":0}
 //! ```
-//! What is no UTF-8 in a name is replaced in `name`, and exact in `href`. The size of a
-//! directory is null. `omitted` counts what is beyond the limit. Imports nothing of ours but
-//! the listing's other parts.
+//! Bytes of a name that are not UTF-8 are replaced in `name`, and exact in `href`. The size of a
+//! directory is null. `omitted` counts entries beyond the limit.
 
-use super::View;
-use super::shelf::{Counts, Row};
-use super::text::{self, Moment};
+use super::query::View;
+use super::sorted_entries::{Counts, Row};
+use super::text;
+use crate::http::date::HttpDate;
+use crate::http::json::put_json_utf8;
 use std::io::{self, Write};
 
-/// Appends what stands before the entries.
+/// Appends what comes before the entries.
 pub(super) fn put_head(view: &View, out: &mut Vec<u8>) -> io::Result<()> {
     out.extend_from_slice(b"{\"path\":\"/");
-    text::put_json(&view.path, out)?;
+    put_json_utf8(&view.path, out);
     if !view.path.is_empty() {
         out.push(b'/');
     }
@@ -28,25 +29,21 @@ pub(super) fn put_head(view: &View, out: &mut Vec<u8>) -> io::Result<()> {
 pub(super) fn put_row(row: &Row, is_first: bool, out: &mut Vec<u8>) -> io::Result<()> {
     out.extend_from_slice(if is_first { b"\n" } else { b",\n" });
     out.extend_from_slice(b"{\"name\":\"");
-    text::put_json(row.name(), out)?;
+    put_json_utf8(row.name(), out);
     match row.is_directory {
         true => write!(out, "\",\"type\":\"directory\",\"size\":null")?,
         false => write!(out, "\",\"type\":\"file\",\"size\":{}", row.size)?,
     }
-    let Moment {
-        day,
-        minute,
-        second,
-    } = Moment::at(row.modified);
-    write!(
-        out,
-        ",\"modified\":\"{day}T{minute}:{second}Z\",\"href\":\""
-    )?;
+    out.extend_from_slice(b",\"modified\":\"");
+    HttpDate::nearest_to_seconds(row.modified)
+        .civil()
+        .put_rfc3339(out);
+    out.extend_from_slice(b"Z\",\"href\":\"");
     text::put_href(row.name(), row.is_directory, out)?;
     out.write_all(b"\"}")
 }
 
-/// Appends what stands behind the entries.
+/// Appends what comes after the entries.
 pub(super) fn put_tail(counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
     writeln!(out, "\n],\"omitted\":{}}}", counts.omitted)
 }

@@ -1,125 +1,110 @@
-//! Room `site`: what a directory without an index file shows, as a page or as JSON.
+//! Listings: a directory without an index file, as an HTML page or as JSON.
 //!
-//! A listing is made while it is sent, a bounded slice at a time, so that a directory of
-//! 100,000 entries never holds the loop: first slices that read (`reader`) and sort as they
-//! go (`shelf`), then slices that render (`page` or `json`) and compress with gzip. What large
-//! listings hold until it is sent is counted and bounded (`held`). Imports `http`.
+//! A listing is produced while it is sent, a bounded slice at a time, so that a directory of
+//! 100,000 entries does not block the loop. The first slices read entries (`reader`) and sort them
+//! (`sorted_entries`); the others render them (`page` or `json`) and compress the text with gzip.
+//! The memory of large listings is counted and bounded ([`super::production`]).
 //!
-//! Sorting in slices: each entry is put where it belongs in a B-tree when it is read, which
-//! takes some seventeen comparisons among 100,000. No slice has to sort them all, rendering
-//! takes them off at the front, and the memory of a row is free once it has been rendered.
-//! What it costs: a listing that is given up between reading and rendering frees all rows at
-//! once, some ten milliseconds for 100,000.
+//! Each entry is inserted into a B-tree when it is read, which takes some seventeen comparisons
+//! among 100,000. So no slice has to sort them all, and the memory of an entry is free when it has
+//! been rendered. A listing that is aborted between reading and rendering frees all entries at
+//! once, which takes some ten milliseconds for 100,000.
 
-mod held;
 mod json;
 mod page;
 mod query;
 mod reader;
-mod shelf;
+mod sorted_entries;
 mod text;
 
-pub use held::Held;
 pub use page::{STYLE, csp};
 pub use query::{Form, Query};
 
 use super::path::SitePath;
+use super::production::{Permit, ProductionMemory};
 use super::root::Root;
 use crate::http::payload::{Produce, Progress};
 use crate::warnings::{Limited, Name};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use held::Share;
+use query::View;
 use reader::Reader;
-use shelf::Shelf;
+use sorted_entries::SortedEntries;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-/// What a listing may show, and how much.
+/// The options of a listing.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Names that begin with a dot, too.
+pub struct ListingOptions {
+    /// Show names that begin with a dot.
     pub hidden: bool,
-    /// Entries shown; what is beyond is counted and said. An entry takes some 130 bytes of
-    /// memory until it is rendered.
+    /// The most entries that are shown; the page says how many more there are. An entry takes some
+    /// 130 bytes of memory until it is rendered.
     pub entries: usize,
     /// Entries read, or rows rendered, in one slice.
     pub slice: usize,
-    /// Bytes that all large listings hold together, this one among them.
-    pub held: Held,
-    /// How many they may hold when another one begins. Those that have begun may grow to twice.
-    pub most_held: usize,
-    /// Compress it with gzip.
+    /// The memory that large listings share.
+    pub production: ProductionMemory,
+    /// Compress with gzip.
     pub gzip: bool,
-    /// Take the stylesheet from an address of its own: one in the page may be forbidden.
+    /// Link to the stylesheet: a policy may forbid one in the page.
     pub links_style: bool,
 }
 
-/// A directory, on its way to becoming a page.
+/// A listing that is being produced.
 #[derive(Debug)]
 pub struct Listing {
     view: View,
     slice: usize,
     phase: Phase,
     gzip: bool,
-    /// There is one between the first slice that is rendered and the last.
+    /// Exists from the first rendered slice to the last.
     encoder: Option<Box<GzEncoder<Vec<u8>>>>,
-    /// Of a large listing, that is one of more than a slice of entries.
-    share: Option<Share>,
-    most_held: usize,
+    /// Only for a large listing: one with more than a slice of entries.
+    permit: Option<Permit>,
 }
 
-/// How hard gzip works: of 1 to 9. A slice of 256 rows takes some 0.3 ms, about as long as one
-/// that reads; with 6 it takes twice as long and makes the page 3% smaller.
-const LEVEL: u32 = 4;
+/// The level of gzip, 1 to 9. To render 256 rows takes some 0.3 ms, as long as to read them. Level
+/// 6 takes twice as long and makes the page 3% smaller.
+const GZIP_LEVEL: u32 = 4;
 
-/// Bytes of memory that a gzip encoder takes: its tables, and room for what it writes.
-const ENCODER: usize = 384 * 1024;
-
-/// What was asked for.
-#[derive(Debug)]
-struct View {
-    /// As [`SitePath::name`] has it: relative to the root, no slash at either end.
-    path: Box<[u8]>,
-    query: Query,
-    links_style: bool,
-}
+/// Bytes of memory that a gzip encoder takes, with its output buffer.
+const ENCODER_MEMORY: usize = 384 * 1024;
 
 #[derive(Debug)]
 enum Phase {
-    Reading(Reader, Shelf),
-    /// How many rows have been rendered; `None`: not even the head.
-    Rendering(Shelf, Option<usize>),
+    Reading(Reader, SortedEntries),
+    /// The number of rows that were rendered; `None`: not even the head.
+    Rendering(SortedEntries, Option<usize>),
     Ended,
 }
 
 /// Starts a listing of `directory`, which is open for reading and which `path` names beneath
-/// `root`. `raw_query` is what follows the question mark in the target, as it was sent. Reads the
-/// first slice of entries: a small listing is complete with it and always accepted.
+/// `root`. Reads the first slice of entries. A small listing is complete then, and always admitted.
 ///
 /// # Errors
-/// Those of fdopendir(3) and getdents(2), and `ResourceBusy`: the listing is large, and others
-/// hold all the memory there is for them.
+/// Those of fdopendir(3) and getdents(2), and `ResourceBusy`: the listing is large, and others hold
+/// all the memory that listings may use.
 pub fn open(
     directory: File,
     root: Arc<Root>,
     path: SitePath<'_>,
-    raw_query: Option<&[u8]>,
-    options: Options,
+    query: Query,
+    options: ListingOptions,
 ) -> io::Result<Listing> {
-    begin(directory, root, path, raw_query, options).inspect_err(|error| report(path.name(), error))
+    begin(directory, root, path, query, options)
+        .inspect_err(|error| warn_failed(path.name(), error))
 }
 
 fn begin(
     directory: File,
     root: Arc<Root>,
     path: SitePath<'_>,
-    raw_query: Option<&[u8]>,
-    options: Options,
+    query: Query,
+    options: ListingOptions,
 ) -> io::Result<Listing> {
-    let query = Query::parse(raw_query);
-    let shelf = Shelf::new(&query, options.entries);
+    let entries = SortedEntries::new(&query, options.entries);
     let reader = Reader::new(directory, root, path, options.hidden)?;
     let mut listing = Listing {
         view: View {
@@ -131,39 +116,33 @@ fn begin(
         phase: Phase::Ended,
         gzip: options.gzip,
         encoder: None,
-        share: None,
-        most_held: options.most_held,
+        permit: None,
     };
-    listing.phase = listing.read(reader, shelf)?;
+    listing.phase = listing.read(reader, entries)?;
     if let Phase::Reading(..) = listing.phase {
-        if options.held.bytes() >= options.most_held {
-            let full = "other listings hold all the memory there is for them";
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, full));
-        }
-        listing.share = Some(options.held.share());
-        listing.count()?;
+        listing.permit = Some(options.production.admit()?);
+        listing.count_memory()?;
     }
     Ok(listing)
 }
 
-/// Warns that a listing was not finished, or not begun.
-fn report(path: &[u8], error: &io::Error) {
+/// Warns that a listing was aborted, or not begun.
+fn warn_failed(path: &[u8], error: &io::Error) {
     static FAILED: Limited = Limited::new();
     let path = Name(path);
     FAILED.warn(format_args!("the listing of /{path} was cut off: {error}"));
 }
 
 impl Produce for Listing {
-    /// Reads and sorts one slice of entries, which appends nothing, or renders one.
+    /// Reads and sorts a slice of entries, and appends nothing; or renders a slice.
     ///
     /// # Errors
-    /// The directory could not be read to its end, or the listings hold too much memory.
+    /// The directory cannot be read to its end, or the listings hold too much memory.
     fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
         let result = self.next_slice(out);
         if let Err(error) = &result {
-            // Not in the middle of something.
             self.phase = Phase::Ended;
-            report(&self.view.path, error);
+            warn_failed(&self.view.path, error);
         }
         result
     }
@@ -172,57 +151,53 @@ impl Produce for Listing {
 impl Listing {
     fn next_slice(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Reading(reader, shelf) => self.read(reader, shelf)?,
-            Phase::Rendering(shelf, rendered) => self.compress(shelf, rendered, out)?,
+            Phase::Reading(reader, entries) => self.read(reader, entries)?,
+            Phase::Rendering(entries, rendered) => self.compress(entries, rendered, out)?,
             Phase::Ended => return Ok(Progress::Done),
         };
-        self.count()?;
+        self.count_memory()?;
         Ok(match self.phase {
             Phase::Ended => Progress::Done,
             _ => Progress::More,
         })
     }
 
-    /// Counts what it holds now.
-    fn count(&mut self) -> io::Result<()> {
+    /// Records the memory that the listing holds now.
+    fn count_memory(&mut self) -> io::Result<()> {
         let held = match &self.phase {
-            Phase::Reading(_, shelf) | Phase::Rendering(shelf, _) => shelf.held(),
+            Phase::Reading(_, entries) | Phase::Rendering(entries, _) => entries.held(),
             Phase::Ended => return Ok(()),
         };
-        let Some(share) = &mut self.share else {
-            return Ok(());
-        };
-        let encoder = if self.gzip { ENCODER } else { 0 };
-        if share.set(held + encoder) > self.most_held.saturating_mul(2) {
-            let full = "the listings together need more memory than there is for them";
-            return Err(io::Error::new(io::ErrorKind::OutOfMemory, full));
+        let encoder = if self.gzip { ENCODER_MEMORY } else { 0 };
+        match &mut self.permit {
+            Some(permit) => permit.set(held + encoder),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    fn read(&mut self, mut reader: Reader, mut shelf: Shelf) -> io::Result<Phase> {
+    fn read(&mut self, mut reader: Reader, mut entries: SortedEntries) -> io::Result<Phase> {
         let filter = self.view.query.filter();
-        let progress = reader.read(self.slice, |name, found| shelf.add(name, found, filter))?;
+        let progress = reader.read(self.slice, |name, found| entries.add(name, found, filter))?;
         Ok(match progress {
-            Progress::More => Phase::Reading(reader, shelf),
-            Progress::Done => Phase::Rendering(shelf, None),
+            Progress::More => Phase::Reading(reader, entries),
+            Progress::Done => Phase::Rendering(entries, None),
         })
     }
 
-    /// Renders a slice, and compresses it if that was asked for.
+    /// Renders a slice, and compresses it if the client prefers that.
     fn compress(
         &mut self,
-        shelf: Shelf,
+        entries: SortedEntries,
         rendered: Option<usize>,
         out: &mut Vec<u8>,
     ) -> io::Result<Phase> {
         if !self.gzip {
-            return self.render(shelf, rendered, out);
+            return self.render(entries, rendered, out);
         }
-        let begin = || Box::new(GzEncoder::new(Vec::new(), Compression::new(LEVEL)));
+        let begin = || Box::new(GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
         let mut encoder = self.encoder.take().unwrap_or_else(begin);
         let mut plain = Vec::new();
-        let phase = self.render(shelf, rendered, &mut plain)?;
+        let phase = self.render(entries, rendered, &mut plain)?;
         encoder.write_all(&plain)?;
         if let Phase::Ended = phase {
             out.append(&mut encoder.finish()?);
@@ -235,7 +210,7 @@ impl Listing {
 
     fn render(
         &self,
-        mut shelf: Shelf,
+        mut entries: SortedEntries,
         rendered: Option<usize>,
         out: &mut Vec<u8>,
     ) -> io::Result<Phase> {
@@ -243,15 +218,15 @@ impl Listing {
         if rendered.is_none() {
             match is_json {
                 true => json::put_head(&self.view, out)?,
-                false => page::put_head(&self.view, shelf.counts(), out)?,
+                false => page::put_head(&self.view, entries.counts(), out)?,
             }
         }
         let mut rendered = rendered.unwrap_or(0);
         for _ in 0..self.slice {
-            let Some(row) = shelf.take_first() else {
+            let Some(row) = entries.take_first() else {
                 match is_json {
-                    true => json::put_tail(shelf.counts(), out)?,
-                    false => page::put_tail(&self.view, shelf.counts(), out)?,
+                    true => json::put_tail(entries.counts(), out)?,
+                    false => page::put_tail(&self.view, entries.counts(), out)?,
                 }
                 return Ok(Phase::Ended);
             };
@@ -261,7 +236,7 @@ impl Listing {
             }
             rendered += 1;
         }
-        Ok(Phase::Rendering(shelf, Some(rendered)))
+        Ok(Phase::Rendering(entries, Some(rendered)))
     }
 }
 
@@ -275,23 +250,28 @@ mod tests {
     use std::path::Path;
     use std::time::{Duration, UNIX_EPOCH};
 
-    fn options(entries: usize, slice: usize) -> Options {
-        Options {
+    fn options(entries: usize, slice: usize) -> ListingOptions {
+        ListingOptions {
             hidden: false,
             entries,
             slice,
-            held: Held::default(),
-            most_held: usize::MAX,
+            production: ProductionMemory::new(usize::MAX),
             gzip: false,
             links_style: false,
         }
     }
 
-    fn begin_at(root: &Path, path: &str, query: &str, options: Options) -> io::Result<Listing> {
+    fn begin_at(
+        root: &Path,
+        path: &str,
+        query: &str,
+        options: ListingOptions,
+    ) -> io::Result<Listing> {
         let root = Arc::new(Root::new(root, false).unwrap());
         let path = SitePath::of_name(path.as_bytes());
         let directory = root.open(path).unwrap();
-        open(directory, root, path, Some(query.as_bytes()), options)
+        let query = Query::parse(Some(query.as_bytes()));
+        open(directory, root, path, query, options)
     }
 
     fn listing(root: &Path, path: &str, query: &str, (entries, slice): (usize, usize)) -> Listing {
@@ -345,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_directory_is_this_page() {
+    fn a_page_is_the_expected_one() {
         let root = small();
         let style = include_str!("style.css");
         let expected = include_str!("golden/small.html").replace("{style}", style);
@@ -353,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_directory_is_this_json() {
+    fn the_json_is_the_expected_one() {
         let root = small();
         let query = "format=json&sort=size&order=desc";
         let json = whole(root.path(), "a & b/docs", query);
@@ -374,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_shows_what_matches_and_says_so() {
+    fn a_filter_shows_matching_names_and_how_many() {
         let root = small();
         let page = whole(root.path(), "a & b/docs", "q=PART+1&sort=time");
         assert!(page.contains(
@@ -403,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_from_pages_in_the_usual_order_only() {
+    fn only_pages_in_the_default_order_may_be_crawled() {
         let root = tempfile::tempdir().unwrap();
         for (query, is_followed) in [("", true), ("q=a", true), ("order=desc", false)] {
             let page = whole(root.path(), "", query);
@@ -412,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_names_are_shown_and_linked_and_nothing_more() {
+    fn hostile_names_are_only_text_and_a_link() {
         let root = tempfile::tempdir().unwrap();
         let names: [&[u8]; 13] = [
             b"<img src=x onerror=alert(1)>",
@@ -452,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_reads_or_renders_no_more_than_its_share() {
+    fn a_slice_reads_or_renders_a_limited_number_of_entries() {
         let root = tempfile::tempdir().unwrap();
         let mut names: Vec<_> = (0..3000)
             .map(|at| format!("{:04}", at * 7 % 3000))
@@ -462,8 +442,8 @@ mod tests {
         }
         for (query, row) in [("", "<tr><td>"), ("format=json", "{\"name\"")] {
             let slices = slices(listing(root.path(), "", query, (10_000, 256)));
-            // 3,002 entries are read, for `.` and `..` are two of them, and the first slice of
-            // them before the response.
+            // 3,002 entries with `.` and `..`, the first slice of which is read before the
+            // response.
             let silent = slices.iter().take_while(|slice| slice.is_empty()).count();
             assert_eq!(silent, 11);
             assert_eq!(slices.len(), silent + 12);
@@ -487,15 +467,14 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_that_has_failed_has_ended() {
+    fn a_listing_ends_when_it_fails() {
         let root = tempfile::tempdir().unwrap();
         make(&root.path().join("file"), 1, 0);
         assert!(begin_at(root.path(), "file", "", options(10, 10)).is_err());
         fill(root.path(), 20);
-        let held = Held::default();
-        let options = Options {
-            held: held.clone(),
-            most_held: 600,
+        let production = ProductionMemory::new(600);
+        let options = ListingOptions {
+            production: production.clone(),
             ..options(1000, 3)
         };
         let mut listing = begin_at(root.path(), "", "", options).unwrap();
@@ -510,7 +489,7 @@ mod tests {
         assert_eq!(listing.produce(&mut out).unwrap(), Progress::Done);
         assert_eq!(out, b"");
         drop(listing);
-        assert_eq!(held.bytes(), 0);
+        assert_eq!(production.held(), 0);
     }
 
     fn fill(root: &Path, files: usize) {
@@ -520,20 +499,23 @@ mod tests {
     }
 
     #[test]
-    fn large_listings_wait_for_memory_and_small_ones_do_not() {
-        let (root, held) = (tempfile::tempdir().unwrap(), Held::default());
+    fn large_listings_are_refused_without_memory_and_small_ones_are_not() {
+        let (root, production) = (tempfile::tempdir().unwrap(), ProductionMemory::new(2000));
         fs::create_dir(root.path().join("large")).unwrap();
         fill(&root.path().join("large"), 20);
-        let options = || Options {
-            held: held.clone(),
-            most_held: 2000,
+        let options = || ListingOptions {
+            production: production.clone(),
             ..options(1000, 10)
         };
         // Each holds more than 10 times 100 bytes and less than 20 times 200.
         let mut large = vec![begin_at(root.path(), "large", "", options()).unwrap()];
         large[0].produce(&mut Vec::new()).unwrap();
         large[0].produce(&mut Vec::new()).unwrap();
-        assert!((1000..4000).contains(&held.bytes()), "{}", held.bytes());
+        assert!(
+            (1000..4000).contains(&production.held()),
+            "{}",
+            production.held()
+        );
         let error = loop {
             match begin_at(root.path(), "large", "", options()) {
                 Ok(another) => large.push(another),
@@ -541,26 +523,29 @@ mod tests {
             }
         };
         assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
-        assert!(held.bytes() >= 2000 && (2..=3).contains(&large.len()));
+        assert!(production.held() >= 2000 && (2..=3).contains(&large.len()));
         let small = slices(begin_at(root.path(), "", "", options()).unwrap()).concat();
         assert!(small.contains("<a href=\"large/\">large/</a>"));
         let mut first = large.swap_remove(0);
-        let before = held.bytes();
+        let before = production.held();
         while first.produce(&mut Vec::new()).unwrap() == Progress::More {
-            assert!(held.bytes() < before, "rendered rows hold nothing");
+            assert!(
+                production.held() < before,
+                "rendered entries hold no memory"
+            );
         }
         drop((first, large));
-        assert_eq!(held.bytes(), 0);
+        assert_eq!(production.held(), 0);
     }
 
     #[test]
-    fn what_is_compressed_is_the_same_page() {
+    fn a_compressed_listing_is_the_same_page() {
         use std::io::Read;
         let root = tempfile::tempdir().unwrap();
         fill(root.path(), 1000);
         for query in ["", "format=json", "q=7&sort=-size"] {
             let plain = slices(listing(root.path(), "", query, (1000, 64))).concat();
-            let options = Options {
+            let options = ListingOptions {
                 gzip: true,
                 ..options(1000, 64)
             };
@@ -574,7 +559,7 @@ mod tests {
         }
     }
 
-    /// The rule of Kodi: an entry is a link whose text is its target without escapes.
+    /// As in Kodi: an entry is a link whose text is its decoded target.
     #[test]
     fn programs_find_the_entries_and_nothing_else() {
         let root = small();
@@ -609,9 +594,9 @@ mod tests {
     }
 
     #[test]
-    fn the_style_is_in_the_page_or_at_an_address_of_its_own() {
+    fn the_style_is_in_the_page_or_linked() {
         let root = small();
-        let options = Options {
+        let options = ListingOptions {
             links_style: true,
             ..options(100, 100)
         };

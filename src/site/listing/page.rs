@@ -1,22 +1,20 @@
-//! Part of `site::listing`: a directory as a page, which needs no script and no other file.
+//! A listing as an HTML page without scripts or other files.
 //!
-//! Programs read these pages (`wget -r`, rclone, lftp, httpdirfs, Kodi). What they expect is what
-//! nginx sends: `<a href="a.txt">a.txt</a>`, a relative link whose text is the name and nothing
-//! else, and no link that is neither an entry nor a directory above. So sorting, filtering and
-//! the form as JSON are buttons of a form and not links, and `wget -r` fetches each directory
-//! once. Relative links also allow a server in front to put the site under another path. Imports
-//! the listing's other parts.
+//! Programs parse these pages (`wget -r`, rclone, lftp, httpdirfs, Kodi). They expect what nginx
+//! sends: `<a href="a.txt">a.txt</a>`, a relative link whose text is exactly the name, and links
+//! only to entries and to directories above. So sorting, filtering and JSON are buttons of a form,
+//! not links, and `wget -r` fetches each directory once. With relative links, a proxy may put the
+//! site under another path.
 
-use super::View;
-use super::query::{Column, Order};
-use super::shelf::{Counts, Row};
-use super::text::{self, Moment};
+use super::query::{Column, Order, View};
+use super::sorted_entries::{Counts, Row};
+use super::text;
+use crate::http::date::HttpDate;
 use std::io::{self, Write};
 
-/// The value of `Content-Security-Policy` for these pages. Should a name ever escape
-/// its escaping, it could still run nothing, load nothing and send nothing elsewhere.
-/// The hash is that of [`STYLE`], as it stands between its tags. The image is the icon, which is
-/// empty, so that browsers do not ask for /favicon.ico.
+/// The value of `Content-Security-Policy` for these pages. If the escaping of a name failed, the
+/// name could still run, load and send nothing. The hash is that of [`STYLE`]. The image is the
+/// icon: it is empty, so that browsers do not request /favicon.ico.
 pub fn csp() -> &'static str {
     "default-src 'none'; style-src 'sha256-2uSWImBdEtO3+3exbRICiaO1tKFLcDQoCkrVID5z24c='; \
      img-src data:; form-action 'self'; base-uri 'none'"
@@ -25,9 +23,9 @@ pub fn csp() -> &'static str {
 /// The stylesheet of the pages.
 pub const STYLE: &str = include_str!("style.css");
 
-/// Where the page has its stylesheet from, if the user's policy may forbid styles in the page: a
-/// query that no file can have. The policy `default-src 'self'` allows it. The number is changed
-/// with the style, so that the file may be cached for ever.
+/// The address of the stylesheet for sites whose own policy may forbid styles in the page: a query
+/// of the directory. The policy `default-src 'self'` allows it. The number changes with the style,
+/// so the stylesheet may be cached for ever.
 const STYLE_LINK: &str = "?style=dae49622";
 
 const HEAD: &str = "<!DOCTYPE html>
@@ -38,8 +36,7 @@ const HEAD: &str = "<!DOCTYPE html>
 <link rel=\"icon\" href=\"data:,\">
 <title>Index of /";
 
-/// On pages in another order than the usual one: a program that follows links has met every
-/// entry on the usual page.
+/// On pages in another than the default order: crawlers find every entry on the default page.
 const NO_FOLLOW: &str = "<meta name=\"robots\" content=\"noindex, nofollow\">\n";
 
 const COLUMNS: [(Column, &str); 3] = [
@@ -50,7 +47,7 @@ const COLUMNS: [(Column, &str); 3] = [
 
 const UP: &str = "<tr class=\"d\"><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n";
 
-/// Appends what stands before the rows.
+/// Appends what comes before the rows.
 pub(super) fn put_head(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
     out.extend_from_slice(HEAD.as_bytes());
     text::put_html(&view.path, out)?;
@@ -92,11 +89,13 @@ pub(super) fn put_row(row: &Row, out: &mut Vec<u8>) -> io::Result<()> {
         text::put_size(row.size, out)?;
         out.extend_from_slice(b"</td><td>");
     }
-    let Moment { day, minute, .. } = Moment::at(row.modified);
-    writeln!(out, "{day} {minute}</td></tr>")
+    HttpDate::nearest_to_seconds(row.modified)
+        .civil()
+        .put_minute(out);
+    out.write_all(b"</td></tr>\n")
 }
 
-/// Appends what stands behind the rows.
+/// Appends what comes after the rows.
 pub(super) fn put_tail(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
     out.extend_from_slice(b"</tbody>\n</table>\n</form>\n");
     if counts.found == 0 {
@@ -125,7 +124,7 @@ pub(super) fn put_tail(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Re
     )
 }
 
-/// The path as a heading, every directory above a link.
+/// The path as a heading, with a link to every directory above.
 fn put_breadcrumb(path: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     out.extend_from_slice(b"<header><nav aria-label=\"Breadcrumb\"><h1><small>Index of</small> ");
     let segments = || path.split(|&byte| byte == b'/').filter(|s| !s.is_empty());
@@ -138,7 +137,7 @@ fn put_breadcrumb(path: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     out.write_all(b"</h1></nav></header>\n")
 }
 
-/// The directory that many levels up, as a link unless it is this one. The root has no name.
+/// The directory `levels` levels up, as a link unless it is this one. The root has no name.
 fn put_ancestor(levels: usize, name: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     let (start, end) = match levels {
         0 => ("<span aria-current=\"page\">".to_owned(), "</span>"),
@@ -180,8 +179,8 @@ fn put_count(number: u64, one: &str, many: &str, out: &mut Vec<u8>) -> io::Resul
     write!(out, " {}", if number == 1 { one } else { many })
 }
 
-/// The filter, whose button keeps the order. The first button of a form is the one that the
-/// enter key presses.
+/// The filter. Its button keeps the order; it is the first of the form, which the enter key
+/// presses.
 fn put_filter(view: &View, out: &mut Vec<u8>) -> io::Result<()> {
     out.extend_from_slice(
         b"<div role=\"search\"><input type=\"search\" name=\"q\" aria-label=\"Part of a name\" \
@@ -204,8 +203,8 @@ fn put_hidden(name: &str, value: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     out.write_all(b"\">")
 }
 
-/// The heads of the columns, each a button that sorts by it; by the other end when it does so
-/// already. Sizes and times begin with the largest and the latest, which people look for.
+/// The column headers, each a button that sorts by its column, or reverses the order. Sizes and
+/// times are first sorted with the largest and the latest at the top.
 fn put_columns(view: &View, out: &mut Vec<u8>) -> io::Result<()> {
     let current = view.query.order();
     out.extend_from_slice(b"<table>\n<thead><tr>");

@@ -1,25 +1,22 @@
-//! Part of `site::listing`: what the query of a directory's address asks for.
-//!
-//! Imports nothing of ours but `text`, the listing's way with names.
+//! The query of a listing: filter, order and format.
 
 use super::text;
 use percent_encoding::percent_decode;
 use std::fmt;
 use std::io::{self, Write};
 
-/// What is shown, in which order and in which form. Whatever is not understood is ignored:
-/// a query that means something to nobody still deserves the page.
+/// What is shown, in which order and format. Unknown parameters are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
-    /// The filter as it was typed, to be shown again.
+    /// The filter as the user typed it.
     typed: String,
-    /// The same without case, to be compared; empty without a filter.
+    /// The filter in lower case; empty without one.
     filter: String,
     order: Order,
     form: Form,
 }
 
-/// What a directory's address answers with.
+/// The content that is requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
     /// The listing as a page.
@@ -31,14 +28,14 @@ pub enum Form {
     Style,
 }
 
-/// How entries are sorted: directories always before files.
+/// The order of entries. Directories are always before files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) by: Column,
     pub(super) is_descending: bool,
 }
 
-/// What entries are sorted by, and the columns of the page.
+/// The columns of the page, by which entries are sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Column {
     #[default]
@@ -47,16 +44,16 @@ pub(super) enum Column {
     Time,
 }
 
-/// Characters in a filter. No file system in use has longer names.
+/// The most characters in a filter: names in file systems are not longer.
 const FILTER: usize = 255;
 
 impl Query {
-    /// Reads `q=TEXT`, `sort=name|size|time` (with a `-` before the column: descending),
+    /// Parses `q=TEXT`, `sort=name|size|time` (with a `-` before the column: descending),
     /// `order=asc|desc`, `format=json` and `style` from the raw query of a target. Of two with
-    /// the same name the last one counts.
+    /// the same name, the last one applies.
     pub fn parse(raw: Option<&[u8]>) -> Self {
         let mut query = Self::default();
-        for parameter in raw.unwrap_or_default().split(|&byte| byte == b'&') {
+        for parameter in raw.unwrap_or(b"").split(|&byte| byte == b'&') {
             match parameter {
                 [b'q', b'=', value @ ..] => query.typed = decode(value),
                 [b's', b'o', b'r', b't', b'=', value @ ..] => query.order.sort(value),
@@ -71,17 +68,17 @@ impl Query {
         query
     }
 
-    /// What is asked for.
+    /// The content that is requested.
     pub fn form(&self) -> Form {
         self.form
     }
 
-    /// What a name without case must contain to be shown.
+    /// What a name in lower case must contain to be shown.
     pub(super) fn filter(&self) -> &str {
         &self.filter
     }
 
-    /// The filter as it was typed; empty without one.
+    /// The filter as the user typed it; empty without one.
     pub(super) fn typed(&self) -> &str {
         &self.typed
     }
@@ -90,7 +87,7 @@ impl Query {
         self.order
     }
 
-    /// Appends a link to the same directory in the same order without the filter.
+    /// Appends a link to the same listing without the filter.
     pub(super) fn put_unfiltered(&self, out: &mut Vec<u8>) -> io::Result<()> {
         match self.order == Order::default() {
             true => out.write_all(b"./"),
@@ -99,8 +96,18 @@ impl Query {
     }
 }
 
+/// The address of a listing: a directory and a query.
+#[derive(Debug)]
+pub(super) struct View {
+    /// [`SitePath::name`](crate::site::path::SitePath::name) of the directory.
+    pub(super) path: Box<[u8]>,
+    pub(super) query: Query,
+    /// The page links to its stylesheet instead of containing it.
+    pub(super) links_style: bool,
+}
+
 impl Order {
-    /// Takes over a value of `sort`, if it is one.
+    /// Applies a value of `sort`, if it is valid.
     fn sort(&mut self, value: &[u8]) {
         let (is_descending, name) = match value {
             [b'-', name @ ..] => (true, name),
@@ -114,7 +121,7 @@ impl Order {
     }
 }
 
-/// The value of `sort` that means this order.
+/// The value of `sort` for this order.
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.is_descending { "-" } else { "" };
@@ -123,7 +130,7 @@ impl fmt::Display for Order {
 }
 
 impl Column {
-    /// The value of `sort` that means this column.
+    /// The value of `sort` for this column.
     pub(super) fn parameter(self) -> &'static str {
         match self {
             Self::Name => "name",
@@ -133,7 +140,7 @@ impl Column {
     }
 }
 
-/// A value as forms send it: percent-encoded, blanks as `+`.
+/// Decodes a value as sent by a form: percent-encoded, with `+` for spaces.
 fn decode(value: &[u8]) -> String {
     let blanks: Vec<u8> = value
         .iter()

@@ -1,8 +1,7 @@
-//! Part of `site::listing`: the entries of a directory, and which of them are shown.
+//! Reading a directory: the entries that are shown.
 //!
-//! An entry is shown when a request for it would be answered: what leads out of the root,
-//! what is no file and no directory, and what is hidden is left out here as it is refused
-//! there. Imports `site::path` and `site::root`, which decide that for requests, too.
+//! An entry is shown if a request for it would succeed. Links out of the root, hidden names, and
+//! whatever is neither a file nor a directory are left out.
 
 use crate::http::payload::Progress;
 use crate::site::path::SitePath;
@@ -20,14 +19,14 @@ pub(super) struct Reader {
     dir: Dir,
     root: Arc<Root>,
     shows_hidden: bool,
-    /// The directory's own path with a slash, then the name that is being looked at.
+    /// The path of the directory with a slash, then the current name.
     path: Vec<u8>,
-    /// How much of it is the directory's.
+    /// The length of the directory's part of `path`.
     parent: usize,
 }
 
 impl Reader {
-    /// Will read `directory`, which `path` names beneath `root`.
+    /// Reads `directory`, which `path` names beneath `root`.
     pub(super) fn new(
         directory: File,
         root: Arc<Root>,
@@ -47,11 +46,11 @@ impl Reader {
         })
     }
 
-    /// Reads at most `slice` entries and hands over those that are shown.
+    /// Reads at most `slice` entries and passes those that are shown to `show`.
     ///
     /// # Errors
-    /// Those of getdents(2), and the want of descriptors or memory: a directory of which
-    /// only a part was read must not pass for the whole.
+    /// Those of getdents(2), and a lack of descriptors or memory: a part of a directory must not
+    /// look like the whole.
     pub(super) fn read(
         &mut self,
         slice: usize,
@@ -69,7 +68,7 @@ impl Reader {
         Ok(Progress::More)
     }
 
-    /// The attributes of an entry that is to be shown.
+    /// The attributes of an entry; `None` if it is not shown.
     fn look_at(&mut self, name: &CStr) -> io::Result<Option<Attributes>> {
         if matches!(name.to_bytes(), b"." | b"..") {
             return Ok(None);
@@ -85,9 +84,9 @@ impl Reader {
                 let shown = [FileType::RegularFile, FileType::Directory];
                 Ok(shown.contains(&attributes.file_type).then_some(attributes))
             }
-            Err(error) if is_ours(&error) => Err(error),
-            // It has vanished meanwhile, leads nowhere or outside, or its disk is gone. A
-            // request for it would fail, too; the rest of the directory need not.
+            Err(error) if is_of_process(&error) => Err(error),
+            // It was removed, is a broken link or leads out of the root, or its disk failed. A
+            // request for it would fail, too.
             Err(_) => Ok(None),
         }
     }
@@ -102,8 +101,8 @@ impl Reader {
     }
 }
 
-/// Whether the failure says something about this process and nothing about the entry.
-fn is_ours(error: &io::Error) -> bool {
+/// Whether this process is out of resources: the error is not about the entry.
+fn is_of_process(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)

@@ -4,7 +4,7 @@
 //! that second), then field lines.
 
 use super::{date, first_line, opinion, strip};
-use oneloop::http::conditional::{Validators, Verdict, evaluate};
+use oneloop::http::conditional::{ConditionOutcome, Validators, evaluate};
 use oneloop::http::date::HttpDate;
 use oneloop::http::etag::ETag;
 use oneloop::http::fields::Fields;
@@ -32,7 +32,7 @@ pub fn check(data: &[u8]) {
         b's' => ETag::strong(nanoseconds, 5, Coding::Identity),
         b'i' => ETag::of_inode(nanoseconds, 5, nanoseconds + 1, Coding::Brotli),
         b'c' => ETag::of_content(nanoseconds as u64, Coding::Zstd),
-        _ => ETag::young(nanoseconds, 5, Coding::Gzip, now),
+        _ => ETag::racy(nanoseconds, 5, Coding::Gzip, now),
     });
     let current = Validators {
         etag: etag.as_ref(),
@@ -110,13 +110,13 @@ fn verdict(
     etag: Option<&[u8]>,
     modified: Option<SystemTime>,
     now: SystemTime,
-) -> Verdict {
+) -> ConditionOutcome {
     // 1. If-Match: true for any, or for one that is the same by strong comparison.
     if asked.has("if-match") {
         let same = |tag: &Vec<u8>| Some(tag.as_slice()) == etag && !tag.starts_with(b"W/");
         let tags = asked.tags("if-match").unwrap_or_default();
         if !asked.says_any("if-match") && !tags.iter().any(same) {
-            return Verdict::PreconditionFailed;
+            return ConditionOutcome::PreconditionFailed;
         }
     }
     // 2. If-Unmodified-Since, without If-Match: true if not modified after.
@@ -124,7 +124,7 @@ fn verdict(
         && let (Some(modified), Some(date)) = (modified, asked.date("if-unmodified-since"))
         && modified > date
     {
-        return Verdict::PreconditionFailed;
+        return ConditionOutcome::PreconditionFailed;
     }
     // 3. If-None-Match: false for any, or for one that is the same by weak comparison.
     if asked.has("if-none-match") {
@@ -132,7 +132,7 @@ fn verdict(
         let same = |tag: &Vec<u8>| Some(opaque(tag)) == etag.map(opaque);
         let tags = asked.tags("if-none-match").unwrap_or_default();
         if asked.says_any("if-none-match") || tags.iter().any(same) {
-            return Verdict::NotModified;
+            return ConditionOutcome::NotModified;
         }
     }
     // 4. If-Modified-Since, without If-None-Match: false if not modified after. A date that is yet
@@ -142,7 +142,7 @@ fn verdict(
         && date <= now
         && modified <= date
     {
-        return Verdict::NotModified;
+        return ConditionOutcome::NotModified;
     }
     // 5. Range and If-Range: does the validator match, and is it strong (13.1.5)?
     let is_same = match asked.all("if-range")[..] {
@@ -155,7 +155,7 @@ fn verdict(
         }
         _ => false,
     };
-    Verdict::Proceed {
+    ConditionOutcome::Proceed {
         ranges: is_same || !asked.has("range") || !asked.has("if-range"),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::opinion::{self, Bounds, End, Opinion, Target};
 use oneloop::connection::{Connection, Step};
-use oneloop::http::request::{self, Manners, Method, Refusal, Request};
+use oneloop::http::request::{self, Method, Refusal, Request, RequestTraits};
 use oneloop::limits::Limits;
 use std::sync::Arc;
 use std::time::Instant;
@@ -70,10 +70,12 @@ fn arrive<T>(
 }
 
 /// All that the answer depends on.
-fn tell(asked: &Result<Request<'_>, Refusal<'_>>) -> Result<String, (u16, &'static str, Manners)> {
+fn tell(
+    asked: &Result<Request<'_>, Refusal<'_>>,
+) -> Result<String, (u16, &'static str, RequestTraits)> {
     match asked {
         Ok(request) => Ok(format!("{request:?}")),
-        Err(refusal) => Err((refusal.status.code(), refusal.why, refusal.manners())),
+        Err(refusal) => Err((refusal.status.code(), refusal.why, refusal.traits())),
     }
 }
 
@@ -120,13 +122,13 @@ fn same(request: &Request<'_>, opinion: &Opinion) {
     assert_eq!(request.target, target);
     assert_eq!(request.host, opinion.host.as_deref());
     assert_eq!(request.expects_unknown, opinion.expects_unknown);
-    let manners = Manners {
-        old: opinion.old,
-        bodiless: opinion.method == "HEAD",
-        persistent: opinion.persistent,
-        last: opinion.last,
+    let traits = RequestTraits {
+        http10: opinion.old,
+        is_head: opinion.method == "HEAD",
+        keep_alive: opinion.persistent,
+        close_requested: opinion.last,
     };
-    assert_eq!(request.manners, manners);
+    assert_eq!(request.traits, traits);
     let fields: Vec<_> = request
         .fields
         .iter()
@@ -138,8 +140,8 @@ fn same(request: &Request<'_>, opinion: &Opinion) {
 fn check_refusal(head: &[u8], refusal: &Refusal<'_>) {
     let line = refusal.line.expect("a head has a first line");
     assert!(head.starts_with(line) && !line.contains(&b'\n'));
-    assert_eq!(refusal.manners().bodiless, opinion::is_bodiless(head));
-    assert!(!refusal.manners().persistent);
+    assert_eq!(refusal.traits().is_head, opinion::is_bodiless(head));
+    assert!(!refusal.traits().keep_alive);
     let lines = head.iter().filter(|&&byte| byte == b'\n').count();
     match refusal.status.code() {
         400 => {}

@@ -2,8 +2,9 @@
 
 use super::site::{self, ODD, ODD_DIRECTORY};
 use oneloop::http::payload::{Produce, Progress};
-use oneloop::site::listing::{self, Form, Held, Options, Query};
+use oneloop::site::listing::{self, Form, ListingOptions, Query};
 use oneloop::site::path::SitePath;
+use oneloop::site::production::ProductionMemory;
 use oneloop::site::root::Root;
 use percent_encoding::percent_decode;
 use serde_json::Value;
@@ -57,18 +58,23 @@ pub fn check(query: &[u8]) {
 /// The page of `odd/`.
 fn page(root: &Arc<Root>, query: &[u8]) -> String {
     let path = SitePath::of_name(b"odd");
-    let options = Options {
+    let options = ListingOptions {
         hidden: false,
         entries: 1000,
         slice: 3,
-        held: Held::default(),
-        most_held: usize::MAX,
+        production: ProductionMemory::new(usize::MAX),
         gzip: false,
         links_style: false,
     };
     let directory = root.open(path).expect("it is there");
-    let mut listing = listing::open(directory, root.clone(), path, Some(query), options)
-        .expect("a directory that can be read");
+    let mut listing = listing::open(
+        directory,
+        root.clone(),
+        path,
+        Query::parse(Some(query)),
+        options,
+    )
+    .expect("a directory that can be read");
     let mut out = Vec::new();
     while listing.produce(&mut out).expect("no error") == Progress::More {}
     String::from_utf8(out).expect("pages are UTF-8")

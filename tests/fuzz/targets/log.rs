@@ -3,7 +3,7 @@
 
 use super::first_line;
 use oneloop::access_log::format::Renderer;
-use oneloop::access_log::{Entry, Format, Peer};
+use oneloop::access_log::{LogEntry, LogFormat, Peer};
 use serde_json::{Map, Value};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, UNIX_EPOCH};
@@ -15,7 +15,7 @@ pub fn check(data: &[u8]) {
         .and_then(|text| text.parse::<u16>().ok());
     let field = usize::from(field.unwrap_or(2048));
     let mut parts = parts.split(|&byte| byte == 0xff).skip(1);
-    let entry = Entry {
+    let entry = LogEntry {
         peer: Peer::Ip(IpAddr::V6(Ipv6Addr::LOCALHOST)),
         wall: UNIX_EPOCH + Duration::from_millis(784_111_777_123),
         request_line: parts.next(),
@@ -36,8 +36,8 @@ pub fn check(data: &[u8]) {
         assert!(line.bytes().all(is_printable), "{line:?}");
         line.to_owned()
     };
-    let common = line(Format::Common);
-    let combined = line(Format::Combined);
+    let common = line(LogFormat::Common);
+    let combined = line(LogFormat::Combined);
     assert_eq!(
         read_quoted(&common),
         (COMMON.into(), vec![cut(entry.request_line, field)])
@@ -45,7 +45,7 @@ pub fn check(data: &[u8]) {
     let parts = [entry.request_line, entry.referer, entry.user_agent];
     let expected = (COMBINED.into(), parts.map(|part| cut(part, field)).to_vec());
     assert_eq!(read_quoted(&combined), expected);
-    check_object(&entry, field, &line(Format::Json));
+    check_object(&entry, field, &line(LogFormat::Json));
 }
 
 const COMMON: &str = "::1 - - [06/Nov/1994:08:49:37 +0000] Q 404 17";
@@ -83,7 +83,7 @@ fn read_quoted(line: &str) -> (String, Vec<Vec<u8>>) {
     (outside, strings)
 }
 
-fn check_object(entry: &Entry, field: usize, line: &str) {
+fn check_object(entry: &LogEntry, field: usize, line: &str) {
     let mut expected = Map::new();
     let mut put = |name: &str, value: Value| assert!(expected.insert(name.into(), value).is_none());
     put("time", "1994-11-06T08:49:37.123Z".into());

@@ -76,8 +76,8 @@ pub fn end(bytes: &[u8], bounds: &Bounds) -> End {
     or_malformed(End::Partial, bytes.len())
 }
 
-/// Whether no head begins like this, or is this. Whole lines are read; behind the last one, which has no end
-/// yet, everything is tried that could still make a line of it.
+/// Whether no head begins like this, or is this. Whole lines are read; behind the last one, which
+/// has no end yet, everything is tried that could still make a line of it.
 fn is_malformed(bytes: &[u8]) -> bool {
     let is_whole = bytes.ends_with(b"\r\n\r\n");
     let bytes = if is_whole {

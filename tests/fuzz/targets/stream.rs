@@ -21,7 +21,7 @@ use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
 use oneloop::pump::{Client, Loan, Pause, Visit, pump};
-use oneloop::site::{Options, Site};
+use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::SiteHandler;
 use oneloop::transport::Transport;
 use std::cell::{Cell, RefCell};
@@ -232,7 +232,7 @@ impl Server {
             listing_slice: 1,
             ..Limits::default()
         });
-        let options = Options {
+        let options = SiteOptions {
             index: vec![b"index.html".to_vec()],
             listing: true,
             hidden: false,
@@ -241,7 +241,7 @@ impl Server {
             only: None,
             cors: None,
             types: Default::default(),
-            lines: FieldLines::new(),
+            headers: FieldLines::new(),
         };
         let site = Site::new(root, options, limits.clone()).expect("the root is there");
         Self {

@@ -14,7 +14,7 @@ use oneloop::http::request::{Refusal, Request};
 use oneloop::http::response::Response;
 use oneloop::http::status::Status;
 use oneloop::limits::Limits;
-use oneloop::site::{Options, Site};
+use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::{PeerState, SiteHandler};
 use std::io;
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ pub struct Watched {
 
 impl Watched {
     pub fn new(world: Shared, place: SharedPlace, limits: Arc<Limits>) -> Self {
-        let options = Options {
+        let options = SiteOptions {
             index: vec![b"index.html".to_vec()],
             listing: true,
             hidden: false,
@@ -40,7 +40,7 @@ impl Watched {
             only: None,
             cors: None,
             types: Default::default(),
-            lines: FieldLines::new(),
+            headers: FieldLines::new(),
         };
         let root = place.borrow().tree.root();
         let site = Site::new(&root, options, limits).expect("the root can be opened");
@@ -77,7 +77,11 @@ impl Handler for Watched {
         let seen = &mut world.lines[*id].seen;
         seen.responds();
         if let Payload::Stream(source) = response.payload {
-            let lines = [response.about.as_bytes(), response.fields.as_bytes()].concat();
+            let lines = [
+                response.shared_headers.as_bytes(),
+                response.headers.as_bytes(),
+            ]
+            .concat();
             let is_packed = lines.windows(5).any(|window| window == b" gzip");
             response.payload = Payload::Stream(Box::new(Slices {
                 source,

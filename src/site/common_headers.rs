@@ -1,21 +1,22 @@
-//! The field lines that the owner of a site sets: which responses carry which of them.
+//! The headers that responses have in common: those that the owner of the site has set.
 
-use super::{Options, path};
+use super::options::SiteOptions;
+use super::path;
 use crate::http::fields::FieldLines;
 use std::sync::Arc;
 
-/// The lines that responses have in common, by what the response is.
+/// The common headers, by kind of response.
 #[derive(Debug)]
-pub(super) struct Preset {
-    /// 200, 206 and 304: they are about content.
+pub(super) struct CommonHeaders {
+    /// Of responses with content: 200, 206 and 304.
     pub(super) content: Arc<FieldLines>,
-    /// All others: errors, redirects, answers to OPTIONS.
+    /// Of all others: errors, redirects, responses to OPTIONS.
     pub(super) other: Arc<FieldLines>,
 }
 
-impl Preset {
-    pub(super) fn new(options: &Options) -> Self {
-        let mut content = options.lines.clone();
+impl CommonHeaders {
+    pub(super) fn new(options: &SiteOptions) -> Self {
+        let mut content = options.headers.clone();
         if let Some(origin) = &options.cors {
             content.push("Access-Control-Allow-Origin", origin);
             content.push_default("Access-Control-Expose-Headers", "*");
@@ -37,9 +38,10 @@ impl Preset {
     }
 }
 
-/// Shows a file where a browser can, and saves it as `name` where it cannot, or is asked to: the
-/// address `/` has no name (RFC 6266). `filename` is without bytes that clients read in different
-/// ways (RFC 6266 appendix D); where some are missing, `filename*` has them (RFC 8187).
+/// The value of Content-Disposition (RFC 6266) with which a browser shows a file if it can, and
+/// saves it as `name` otherwise: the address `/` has no name. `filename` leaves out bytes that
+/// clients interpret differently (RFC 6266 appendix D); if there are any, `filename*` has the whole
+/// name (RFC 8187).
 fn disposition(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
     let is_safe = |one: char| (' '..='~').contains(&one) && !"\"\\%".contains(one);
@@ -51,13 +53,13 @@ fn disposition(name: &[u8]) -> String {
     value
 }
 
-/// Whether a field speaks about the content of a response, and so has no place in an error or a
-/// redirect. The rule is that of nginx's `add_header` without `always`, but for 301. Every field
-/// that is not named here, such as those about security (Content-Security-Policy,
-/// Strict-Transport-Security, X-Frame-Options ...), about other origins (Access-Control-*) or
-/// about robots (X-Robots-Tag), is on every response: a browser obeys it there, too.
+/// Whether a field describes the content of a response, and so does not belong in an error or a
+/// redirect. The rule is that of nginx's `add_header` without `always`, except for 301. All other
+/// fields are in every response, as browsers obey them there too: those for security
+/// (Content-Security-Policy, Strict-Transport-Security, X-Frame-Options ...), other origins
+/// (Access-Control-*) and robots (X-Robots-Tag).
 fn is_about_content(name: &[u8]) -> bool {
-    /// How long it may be stored: a cache would keep an error for as long. Also every
+    /// How long it may be stored: a cache would store an error for as long. Also every
     /// `*-Cache-Control` for one kind of cache (RFC 9213).
     const STORING: [&str; 8] = [
         "Age",
@@ -69,7 +71,7 @@ fn is_about_content(name: &[u8]) -> bool {
         "Surrogate-Control",
         "X-Accel-Expires",
     ];
-    /// Which content it belongs to: a purge by such a key is not about errors.
+    /// Keys by which caches purge content.
     const KEYS: [&str; 5] = [
         "Cache-Tag",
         "Edge-Cache-Tag",
@@ -77,9 +79,9 @@ fn is_about_content(name: &[u8]) -> bool {
         "X-Cache-Tags",
         "xkey",
     ];
-    /// What it is, and what belongs to it: an error has no preload, no canonical address and is
-    /// not to be saved under a name. Also every `Content-*` (Content-Disposition,
-    /// Content-Language, Content-Location ...) but the policies.
+    /// What the content is, and what belongs to it: an error has no preload, no canonical address
+    /// and no file name. Also every `Content-*` (Content-Disposition, Content-Language,
+    /// Content-Location ...) except the policies.
     const METADATA: [&str; 5] = ["Digest", "Link", "Repr-Digest", "SourceMap", "X-SourceMap"];
     let is = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
     let name_is_known = STORING.iter().chain(&KEYS).chain(&METADATA).any(is);
@@ -94,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_about_content_are_told_from_those_for_every_response() {
+    fn fields_about_content_are_only_in_responses_with_content() {
         for name in [
             "cache-control",
             "CDN-Cache-Control",

@@ -1,41 +1,52 @@
-//! Room `http`: what do the fields say of the message itself, whatever is asked for?
+//! One pass over the header fields of a request: Host, the length of the body, and whether the
+//! connection stays open.
 //!
-//! Whose it is (Host), how long it is, and what becomes of the connection after it. What is
-//! ambiguous is refused, because two servers that see another end of a request are how requests
-//! are smuggled.
+//! What is ambiguous is refused: two servers that disagree about where a request ends make request
+//! smuggling possible.
 
 use super::conditional::is_condition;
 use super::fields::list;
 use super::host::is_host;
-use super::request::{Mentions, Reason, bad};
 use super::scan::is_malformed_body;
-use super::status::Status;
+use super::status::{Reason, Status, bad};
 
-/// What one walk over the fields finds out. It is the only walk that every request needs.
+/// Which of the fields that most requests lack a request has: looking for a field that is absent
+/// costs a pass over all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PresentHeaders {
+    /// A precondition, or If-Range.
+    pub conditions: bool,
+    /// Range.
+    pub range: bool,
+    /// Accept-Encoding.
+    pub accept_encoding: bool,
+}
+
+/// The result. This is the only pass over the fields that every request needs.
 #[derive(Default)]
-pub(super) struct Survey<'h> {
+pub(super) struct HeaderScan<'h> {
     pub(super) host: Option<&'h [u8]>,
     length: Option<u64>,
     coding: Option<&'h [u8]>,
-    close: bool,
-    keep_alive: bool,
+    says_close: bool,
+    says_keep_alive: bool,
     pub(super) expects_unknown: bool,
-    pub(super) mentions: Mentions,
+    pub(super) present: PresentHeaders,
 }
 
-impl<'h> Survey<'h> {
+impl<'h> HeaderScan<'h> {
     pub(super) fn of<'n>(
         lines: impl Iterator<Item = (&'n [u8], &'h [u8])>,
     ) -> Result<Self, Reason> {
-        let mut survey = Self::default();
+        let mut scan = Self::default();
         for (name, value) in lines {
-            survey.note(name, value)?;
+            scan.read(name, value)?;
         }
-        Ok(survey)
+        Ok(scan)
     }
 
-    fn note(&mut self, name: &[u8], value: &'h [u8]) -> Result<(), Reason> {
-        // Most fields are none of these; their length alone says so.
+    fn read(&mut self, name: &[u8], value: &'h [u8]) -> Result<(), Reason> {
+        // The length of the name alone excludes most fields.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 if !is_host(value) {
@@ -45,15 +56,15 @@ impl<'h> Survey<'h> {
                     return Err(bad("Host stands twice"));
                 }
             }
-            5 if name.eq_ignore_ascii_case(b"range") => self.mentions.range = true,
+            5 if name.eq_ignore_ascii_case(b"range") => self.present.range = true,
             6 if name.eq_ignore_ascii_case(b"expect") => {
                 self.expects_unknown |=
                     list(value).any(|one| !one.eq_ignore_ascii_case(b"100-continue"));
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 for token in list(value) {
-                    self.close |= token.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                    self.says_close |= token.eq_ignore_ascii_case(b"close");
+                    self.says_keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
@@ -62,27 +73,29 @@ impl<'h> Survey<'h> {
                     return Err(bad("Content-Length stands twice"));
                 }
             }
-            15 if name.eq_ignore_ascii_case(b"accept-encoding") => self.mentions.codings = true,
+            15 if name.eq_ignore_ascii_case(b"accept-encoding") => {
+                self.present.accept_encoding = true
+            }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if self.coding.replace(value).is_some() {
                     return Err(bad("Transfer-Encoding stands twice"));
                 }
             }
-            _ => self.mentions.conditions |= is_condition(name),
+            _ => self.present.conditions |= is_condition(name),
         }
         Ok(())
     }
 
-    /// Whether a body follows the head; `body` is what has arrived of it. It is never read as one:
-    /// after a request that announces one, we answer and close (RFC 9112 9.3).
+    /// Whether a body follows the head; `body` is what has been received of it. A body is never
+    /// read: the connection closes after the response (RFC 9112 9.3).
     ///
-    /// The answers of RFC 9112 6.1 and 6.3, and where those differ (a list without chunked at its
-    /// end) that of other servers.
-    pub(super) fn has_body(&self, old: bool, body: &[u8]) -> Result<bool, Reason> {
+    /// Errors are those of RFC 9112 6.1 and 6.3. Where the two differ (a list that does not end
+    /// with chunked), the error is that of other servers.
+    pub(super) fn has_body(&self, http10: bool, body: &[u8]) -> Result<bool, Reason> {
         let Some(coding) = self.coding else {
             return Ok(self.length.is_some_and(|length| length > 0));
         };
-        if old {
+        if http10 {
             return Err(bad("Transfer-Encoding in an HTTP/1.0 request"));
         }
         if !coding.eq_ignore_ascii_case(b"chunked") {
@@ -100,13 +113,13 @@ impl<'h> Survey<'h> {
         Ok(true)
     }
 
-    /// Whether the peer may send another request on the connection, by what it said itself.
-    pub(super) fn may_go_on(&self, old: bool) -> bool {
-        !self.close && (!old || self.keep_alive)
+    /// Whether the connection stays open, by version and Connection field (RFC 9112 9.3).
+    pub(super) fn keep_alive(&self, http10: bool) -> bool {
+        !self.says_close && (!http10 || self.says_keep_alive)
     }
 }
 
-/// Digits only: `u64::from_str` would accept a plus sign, and a list would be two lengths.
+/// Digits only: `u64::from_str` accepts a plus sign, and a list contains two lengths.
 fn parse_length(value: &[u8]) -> Result<u64, Reason> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return Err(bad("Content-Length is not a number"));

@@ -1,6 +1,4 @@
-//! Part of `site::listing`: the entries that were read, in the order in which they are shown.
-//!
-//! Imports the listing's `query` and `text`, and the attributes that `site::root` found.
+//! The entries of a listing, sorted in the order in which they are shown.
 
 use super::query::{Column, Order, Query};
 use super::text;
@@ -8,10 +6,10 @@ use crate::site::root::Attributes;
 use rustix::fs::FileType;
 use std::collections::BTreeMap;
 
-/// Entries that put themselves in order. At most a limit of them: beyond it the last ones
-/// fall off, whichever order the directory was read in, so the same page comes every time.
+/// Entries, sorted as they are added. Beyond a limit the last ones are dropped, so the page does
+/// not depend on the order in which the directory was read.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct SortedEntries {
     order: Order,
     limit: usize,
     directories: BTreeMap<Key, Facts>,
@@ -21,10 +19,10 @@ pub(super) struct Shelf {
     held: usize,
 }
 
-/// What a page says in sum.
+/// The totals of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// Entries there are, whether they match the filter or not.
+    /// All entries, whether they match the filter or not.
     pub(super) found: u64,
     /// Directories shown.
     pub(super) directories: u64,
@@ -32,7 +30,7 @@ pub(super) struct Counts {
     pub(super) files: u64,
     /// Bytes in the files shown.
     pub(super) bytes: u64,
-    /// Entries that match and are not shown, for the limit.
+    /// Entries that match but are not shown because of the limit.
     pub(super) omitted: u64,
 }
 
@@ -41,7 +39,7 @@ pub(super) struct Counts {
 pub(super) struct Row {
     key: Key,
     pub(super) is_directory: bool,
-    /// Bytes; without meaning for a directory.
+    /// Bytes; meaningless for a directory.
     pub(super) size: u64,
     /// Seconds since 1970.
     pub(super) modified: i64,
@@ -53,18 +51,18 @@ struct Facts {
     modified: i64,
 }
 
-/// Where an entry stands: first by a number, then by its name.
+/// The sort key of an entry: a number, then its name.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
-    /// What the column says, such that the smallest comes first; 0 where names decide.
+    /// The value of the column, such that the smallest comes first; 0 to sort by name only.
     number: u64,
-    /// The name to compare, a NUL, and the name itself for those that differ only in case.
-    /// Names hold no NUL, and it is less than any byte: `a` comes before `ab`.
+    /// The name to compare, a NUL, and the name itself to order names that differ only in case.
+    /// Names contain no NUL, and it is less than any byte: `a` comes before `ab`.
     names: Box<[u8]>,
 }
 
-impl Shelf {
-    /// An empty shelf for at most `limit` entries.
+impl SortedEntries {
+    /// No entries; at most `limit` are kept.
     pub(super) fn new(query: &Query, limit: usize) -> Self {
         Self {
             order: query.order(),
@@ -76,13 +74,12 @@ impl Shelf {
         }
     }
 
-    /// Bytes of memory that the entries take, about.
+    /// Bytes of memory that the entries take, approximately.
     pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    /// Counts an entry, and keeps it if its name contains `filter` and it is not beyond the
-    /// limit.
+    /// Counts an entry, and keeps it if its name contains `filter` and it is not beyond the limit.
     pub(super) fn add(&mut self, name: &[u8], found: Attributes, filter: &str) {
         self.counts.found += 1;
         let plain = text::without_case(name);
@@ -109,12 +106,12 @@ impl Shelf {
         }
     }
 
-    /// What has been counted; taking rows off does not change it.
+    /// The totals; taking entries does not change them.
     pub(super) fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Takes the first entry off.
+    /// Takes the first entry.
     pub(super) fn take_first(&mut self) -> Option<Row> {
         let is_directory = !self.directories.is_empty();
         let entries = match is_directory {
@@ -125,7 +122,7 @@ impl Shelf {
             true => entries.pop_last(),
             false => entries.pop_first(),
         }?;
-        self.held = self.held.saturating_sub(key.held());
+        self.held -= key.held();
         Some(Row {
             key,
             is_directory,
@@ -145,7 +142,7 @@ impl Shelf {
             false => entries.pop_last(),
         };
         let Some((key, facts)) = dropped else { return };
-        self.held = self.held.saturating_sub(key.held());
+        self.held -= key.held();
         self.counts.omitted += 1;
         if is_directory {
             self.counts.directories -= 1;
@@ -164,16 +161,16 @@ impl Counts {
 }
 
 impl Row {
-    /// The entry's name, as the directory has it.
+    /// The name of the entry in the directory.
     pub(super) fn name(&self) -> &[u8] {
         let names = &self.key.names;
-        names.rsplit(|&byte| byte == 0).next().unwrap_or_default()
+        names.rsplit(|&byte| byte == 0).next().unwrap_or(names)
     }
 }
 
 impl Order {
-    /// Whether keys are taken from the end. Among equal sizes or times, names ascend in
-    /// both orders.
+    /// Whether entries are taken from the end. Entries of one size or time are sorted by ascending
+    /// names in both orders.
     fn is_reversed(self) -> bool {
         self.by == Column::Name && self.is_descending
     }
@@ -191,8 +188,8 @@ impl Key {
         }
     }
 
-    /// Bytes of memory that an entry with this key takes: itself, its names, and what the
-    /// allocator and nodes that are not full add to that.
+    /// Bytes of memory that an entry with this key takes, with the overhead of the allocator and of
+    /// nodes that are not full.
     fn held(&self) -> usize {
         let entry = size_of::<Self>() + size_of::<Facts>();
         entry + entry / 2 + self.names.len() + 16
@@ -204,7 +201,7 @@ fn number(order: Order, is_directory: bool, facts: Facts) -> u64 {
         Column::Name => return 0,
         Column::Size if is_directory => return 0,
         Column::Size => facts.size,
-        // The sign turned over: times before 1970 come first.
+        // With the sign inverted, times before 1970 come first.
         Column::Time => facts.modified.cast_unsigned() ^ (1 << 63),
     };
     match order.is_descending {
@@ -213,9 +210,9 @@ fn number(order: Order, is_directory: bool, facts: Facts) -> u64 {
     }
 }
 
-/// Appends what makes names compare as people do, and yet byte by byte: `part9` before
-/// `part10`. Before the digits of a number goes how many there are, after a zero, so that a
-/// number stands among other characters where digits stand.
+/// Appends the form of a name whose bytes compare in natural order: `part9` before `part10`. A
+/// number becomes a `0`, which sorts it among other characters as a digit, then how many digits it
+/// has, then the digits.
 fn put_comparable(plain: &str, out: &mut Vec<u8>) {
     let runs = plain
         .as_bytes()
@@ -226,8 +223,8 @@ fn put_comparable(plain: &str, out: &mut Vec<u8>) {
             continue;
         }
         let zeros = run.iter().take_while(|&&digit| digit == b'0').count();
-        let digits = run.get(zeros..).unwrap_or_default();
-        // One more, for a NUL has its own meaning in a key.
+        let (_, digits) = run.split_at(zeros);
+        // Plus one, because NUL separates the names of a key.
         let length = u8::try_from(digits.len() + 1).unwrap_or(u8::MAX);
         out.extend_from_slice(&[b'0', length]);
         out.extend_from_slice(digits);
@@ -255,11 +252,11 @@ mod tests {
         }
     }
 
-    fn shelf(query: &str, limit: usize) -> Shelf {
-        Shelf::new(&Query::parse(Some(query.as_bytes())), limit)
+    fn shelf(query: &str, limit: usize) -> SortedEntries {
+        SortedEntries::new(&Query::parse(Some(query.as_bytes())), limit)
     }
 
-    fn taken(mut shelf: Shelf) -> Vec<String> {
+    fn taken(mut shelf: SortedEntries) -> Vec<String> {
         std::iter::from_fn(|| shelf.take_first())
             .map(|row| row.name().escape_ascii().to_string())
             .collect()
