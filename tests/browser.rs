@@ -1,5 +1,5 @@
-//! A real browser on the real site: headless Chromium reads `html/` as the binary serves it, and
-//! says what it made of it. Skipped, and said so, where no Chromium is installed.
+//! Headless Chromium on the example site in `html/`, served by the binary. Skipped, with a message, if
+//! Chromium is not installed.
 #![cfg(target_os = "linux")]
 
 #[path = "support/process.rs"]
@@ -10,13 +10,13 @@ use process::{Launch, Server, has};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The default site.
+/// The example site.
 fn html() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("html")
 }
 
-/// The page at `path` as the browser has it when its scripts are done: virtual time passes only
-/// while nothing is being loaded, so nothing is cut short on a slow machine.
+/// The DOM of the page at `path` after its scripts have run. Virtual time passes only while nothing
+/// is being loaded, so a slow machine changes nothing.
 fn page(server: &Server, path: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new("chromium")
@@ -33,22 +33,22 @@ fn page(server: &Server, path: &str) -> String {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What stands between the quotes after ` NAME="` in the first tag that has it.
+/// The value of the attribute `name` in the first tag that has it.
 fn attribute<'p>(page: &'p str, name: &str) -> Option<&'p str> {
     let (_, after) = page.split_once(&format!(" {name}=\""))?;
     after.split_once('"').map(|(value, _)| value)
 }
 
-/// The page checks for itself what a browser needs of a server: style, modules, images, fonts,
-/// JSON, HEAD, ranges, conditions, OPTIONS, and many requests at once. With one client at a time, a
-/// connection that the browser keeps open must not hold up its others.
+/// The page checks what a browser needs from a server: style, modules, images, fonts, JSON, HEAD,
+/// ranges, conditions, OPTIONS, and many requests at once. In the model `sequential`, a connection
+/// that the browser keeps open must not hold up its other connections.
 #[test]
-fn the_page_that_tries_the_browser_finds_nothing_wrong() {
+fn all_checks_of_the_test_page_pass() {
     if !has("chromium") {
         return;
     }
@@ -62,7 +62,7 @@ fn the_page_that_tries_the_browser_finds_nothing_wrong() {
 }
 
 #[test]
-fn the_pages_of_the_default_site_are_shown() {
+fn the_pages_of_the_example_site_are_shown() {
     if !has("chromium") {
         return;
     }
@@ -81,7 +81,7 @@ fn the_pages_of_the_default_site_are_shown() {
 }
 
 #[test]
-fn the_listing_of_a_directory_is_a_page_with_its_files() {
+fn a_listing_shows_the_files_of_its_directory() {
     if !has("chromium") {
         return;
     }
@@ -94,9 +94,10 @@ fn the_listing_of_a_directory_is_a_page_with_its_files() {
     assert!(page.contains("</table>"), "{page}");
 }
 
-/// Red with a style in the page only. A browser without a window asks for no icon anyway.
+/// Fails if the style is only inline. (Headless Chromium requests no icon, so the link is checked in the
+/// page.)
 #[test]
-fn a_listing_has_its_style_under_a_policy_of_the_user_and_names_an_icon() {
+fn a_listing_loads_its_style_under_a_content_security_policy() {
     if !has("chromium") {
         return;
     }

@@ -1,5 +1,5 @@
-//! The documents say what the program does: options, limits, modules and links are compared
-//! with the sources and with `--help`.
+//! The documents match the program: options, limits, modules and links are compared with the sources
+//! and with `--help`.
 
 use oneloop::limits::Limits;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// A place in the project.
+/// A path in the project.
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -17,7 +17,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(here(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// README.md and the texts in docs/ and docs/deploy/, with their paths.
+/// The paths and the texts of README.md and of the documents in docs/.
 fn documents() -> Vec<(String, String)> {
     let mut paths = vec!["README.md".to_owned()];
     for folder in ["docs", "docs/deploy", "docs/bench"] {
@@ -39,7 +39,7 @@ fn documents() -> Vec<(String, String)> {
     paths.into_iter().map(text).collect()
 }
 
-/// Long options of ours that `text` names: not those in lines about other programs.
+/// The long options of oneloop in `text`. Lines with commands of other programs do not count.
 fn flags(text: &str) -> BTreeSet<String> {
     const OTHERS: [&str; 5] = ["cargo ", "curl ", "systemctl ", "clippy", "goaccess "];
     let ours = text
@@ -63,10 +63,10 @@ fn help_of(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Options that the help does not show: they are for whoever measures the server.
+/// Options for measurements, which the help does not show.
 const HIDDEN: [&str; 2] = ["--tally", "--burn"];
 
-/// Every long option there is, those of the subcommands included.
+/// Every long option, including those of the subcommands.
 fn known() -> BTreeSet<String> {
     let subcommands = [&["bench"][..], &["bench", "selftest"], &["bench", "report"]];
     let further = subcommands.iter().flat_map(|name| flags(&help_of(name)));
@@ -95,7 +95,7 @@ fn help() -> BTreeMap<String, Option<String>> {
     options
 }
 
-/// The cells of a Markdown table's rows, headings included.
+/// The rows of the Markdown tables in `text`, as cells, including the heading rows.
 fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
     text.lines().filter_map(|line| {
         let inside = line.strip_prefix('|')?.strip_suffix('|')?;
@@ -103,12 +103,12 @@ fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
     })
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// The text under a heading, up to the next one of the same depth.
+/// The text under a heading, up to the next heading of the same level.
 fn section<'t>(text: &'t str, heading: &str) -> &'t str {
     let (_, rest) = text
         .split_once(&format!("\n## {heading}\n"))
@@ -130,20 +130,20 @@ fn the_readme_has_every_option_of_the_help_and_no_other() {
 #[test]
 fn the_readme_has_the_defaults_of_the_help() {
     let readme = read("README.md");
-    let mut told = BTreeMap::new();
+    let mut documented = BTreeMap::new();
     for row in rows(section(&readme, "Options")) {
         if let [option, default, _] = row.as_slice()
             && let Some(flag) = flags(option).pop_first()
         {
             let default = (!default.is_empty()).then(|| (*default).to_owned());
-            told.insert(flag, default);
+            documented.insert(flag, default);
         }
     }
-    assert_eq!(told, help());
+    assert_eq!(documented, help());
 }
 
 #[test]
-fn no_document_names_an_option_that_there_is_not() {
+fn no_document_names_an_unknown_option() {
     let known = known();
     for (path, text) in documents() {
         let unknown: Vec<_> = flags(&text).difference(&known).cloned().collect();
@@ -151,7 +151,7 @@ fn no_document_names_an_option_that_there_is_not() {
     }
 }
 
-/// A value as a number, whatever it counts: times in milliseconds.
+/// A value as a number; times in milliseconds.
 trait Plain {
     fn plain(&self) -> u128;
 }
@@ -174,8 +174,8 @@ impl Plain for Duration {
     }
 }
 
-/// The fields of `Limits` with their defaults. It names each, so a new one does not compile
-/// until it is named here, too, and then stands in the document or turns the test red.
+/// The named fields of `Limits` with their defaults. All fields must be named, or this does not compile.
+/// So a new limit must be added to the test, and then to the document.
 macro_rules! defaults {
     ($($field:ident)*) => {{
         let Limits { $($field),* } = Limits::default();
@@ -183,7 +183,7 @@ macro_rules! defaults {
     }};
 }
 
-/// What the document's value says: `32 KiB`, `20 s`, `4,096`.
+/// The value of a cell like `32 KiB`, `20 s` or `4,096`.
 fn value(cell: &str) -> u128 {
     let (number, unit) = cell.split_once(' ').unwrap_or((cell, ""));
     let unit = match unit {
@@ -191,7 +191,7 @@ fn value(cell: &str) -> u128 {
         "s" => 1000,
         "KiB" => 1024,
         "MiB" => 1024 * 1024,
-        _ => panic!("{cell}: a unit nobody knows"),
+        _ => panic!("{cell}: an unknown unit"),
     };
     let number = number.replace(',', "").parse::<u128>();
     number.unwrap_or_else(|error| panic!("{cell}: {error}")) * unit
@@ -209,14 +209,14 @@ fn the_limits_are_those_in_the_document() {
         file_cache_lifetime iteration_cache_entries log_buffer log_field
     };
     let document = read("docs/limits.md");
-    let mut told = BTreeMap::new();
+    let mut documented = BTreeMap::new();
     for row in rows(&document).filter(|row| row.len() == 4) {
         if let [name] = quoted(row[0])[..] {
-            told.insert(name.to_owned(), value(row[1]));
+            documented.insert(name.to_owned(), value(row[1]));
             assert!(!row[3].is_empty(), "{name} has no reason");
         }
     }
-    assert_eq!(told, defaults);
+    assert_eq!(documented, defaults);
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn the_modules_are_those_of_the_tour() {
         .collect();
     assert!(built.len() > 10, "this is not the table: {built:?}");
     let tour = read("docs/architecture.md");
-    let told: Vec<_> = rows(section(&tour, "Modules and imports"))
+    let documented: Vec<_> = rows(section(&tour, "Modules and imports"))
         .skip(2)
         .map(|row| {
             let others = match quoted(row[2]) {
@@ -293,7 +293,7 @@ fn the_modules_are_those_of_the_tour() {
         })
         .collect();
     assert_eq!(
-        told, built,
+        documented, built,
         "the table in docs/architecture.md (left) is not that of tests/tidy/layers.rs (right)"
     );
 }
@@ -312,23 +312,41 @@ fn the_map_names_every_module() {
 }
 
 #[test]
-fn every_relative_link_leads_to_a_file() {
+fn every_relative_link_leads_to_a_file_and_a_heading() {
     let mut dead = Vec::new();
     for (path, text) in documents() {
         let folder = here(&path).parent().unwrap().to_owned();
         // `[text](target)`: what follows each `](`, up to the bracket.
-        for target in text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
-            let file = target.split('#').next().unwrap_or_default();
-            if !target.contains("://") && !file.is_empty() && !folder.join(file).exists() {
+        let targets = text.split("](").skip(1);
+        for target in targets.filter_map(|rest| rest.split(')').next()) {
+            if target.contains("://") {
+                continue;
+            }
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = match file {
+                "" => here(&path),
+                file => folder.join(file),
+            };
+            let leads_to_heading = || {
+                let text = fs::read_to_string(&file).unwrap();
+                text.lines()
+                    .any(|line| anchor_of(line) == Some(anchor.to_owned()))
+            };
+            if !file.exists() || !anchor.is_empty() && !leads_to_heading() {
                 dead.push(format!("{path}: {target}"));
             }
         }
     }
     assert_eq!(dead, [""; 0]);
+}
+
+/// The anchor of a heading, as GitHub makes it.
+fn anchor_of(line: &str) -> Option<String> {
+    let heading = line.strip_prefix('#')?.trim_start_matches('#').trim();
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    Some(kept.collect::<String>().to_lowercase().replace(' ', "-"))
 }
 
 #[test]
