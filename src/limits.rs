@@ -1,130 +1,127 @@
-//! Every bound in the server, in one struct, each with its reason.
-//!
-//! Nothing that a peer can make grow is without a limit, and no limit stands anywhere
-//! else. A leaf of the house: it imports nothing of ours.
+//! Every limit of the server, with its reason. There are no limits elsewhere, and everything that a
+//! peer can make grow has one.
 
 use std::time::Duration;
 
-/// What one connection, one turn and one server may use. Sizes are in bytes.
+/// What one connection, one iteration of the loop and one server may use. Sizes are in bytes.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Longest request head, from its first byte to the empty line. Browsers send 0.5-2 KiB;
-    /// cookies of a whole domain can reach 16 KiB. Longer heads get 431.
+    /// Longest request head, from its first byte to the empty line. A longer one gets 431. Browsers
+    /// send 0.5-2 KiB; the cookies of a whole domain can reach 16 KiB.
     pub head: usize,
-    /// Longest request line, the part of the head that gets 414 instead. RFC 9112 3 asks for
-    /// at least 8,000.
+    /// Longest request line. A longer one gets 414. RFC 9112 3 recommends at least 8,000.
     pub request_line: usize,
-    /// Most empty lines before a request, which are skipped (RFC 9112 2.2). Old clients send one
-    /// after a body; more are 400, for they cost work and leave no line in the log.
+    /// Most empty lines before a request (RFC 9112 2.2: old clients send one after a body). More get
+    /// 400, because they cost work and are not logged.
     pub empty_lines: u16,
-    /// Most field lines in one head. A parser's table has a size; browsers send about 20.
+    /// Most header lines in a head. Browsers send about 20.
     pub fields: usize,
 
-    /// Connections open at once: as many as [`connections_within`] the descriptors that the system
-    /// grants.
+    /// Most open connections. The server replaces it with what [`connections_within`] returns for
+    /// the descriptor limit.
     pub connections: usize,
-    /// Connections at once in the model with a thread for each. A thread takes a stack and buffers
-    /// of its own, some 100 KiB when it has worked: so many take 200 MiB.
+    /// Most connections in the model with a thread for each. A thread that has worked takes about
+    /// 100 KiB of stack and buffers, so these take 200 MiB.
     pub threads: usize,
-    /// Connections at once in the model with a process for each. A process costs the kernel some
-    /// 100 KiB, and its log a thread; a small machine survives so many.
+    /// Most connections in the model with a process for each. A process takes about 100 KiB of
+    /// kernel memory and a thread for its log. A small machine can run this many.
     pub processes: usize,
-    /// Threads in the model with a pool of them: as many as Tomcat has. Each holds one connection,
-    /// busy or idle.
+    /// Threads in the model with a pool, as many as Tomcat has. Each serves one connection, busy or
+    /// idle.
     pub workers: usize,
-    /// Connections accepted in one turn, so that a storm of new clients cannot hold up
-    /// those already here.
+    /// Connections accepted in one iteration, so that a burst of new connections does not hold up
+    /// the open ones.
     pub accepts_per_iteration: usize,
-    /// Connections whose deadline is acted on in one turn: ten thousand that fell silent
-    /// together expire together.
+    /// Expired deadlines handled in one iteration. Ten thousand connections may expire at the same
+    /// time.
     pub expiries_per_iteration: usize,
-    /// How long accepting rests when the system has no descriptor or memory left and
-    /// no connection of ours could be closed to free one.
+    /// How long accepting pauses when the system has no descriptor or memory left and no idle
+    /// connection could be closed.
     pub accept_pause: Duration,
-    /// How long the kernel holds back a connection that sends nothing (TCP_DEFER_ACCEPT): until
-    /// the first retransmission of SYN-ACK, after a second and what its timer is late by. A
-    /// stopping server goes on accepting for this long if there are such connections.
+    /// How long the kernel holds a connection that sends nothing (TCP_DEFER_ACCEPT): until the first
+    /// retransmission of SYN-ACK, which is after a second and the delay of its timer. A stopping
+    /// server accepts for this long if there are such connections.
     pub defer_accept_timeout: Duration,
-    /// Connections the kernel may hold for us before we accept them. It is cut to
-    /// net.core.somaxconn; a burst beyond it waits a second for its SYN to be sent again.
+    /// Connections that the kernel queues before they are accepted. It is cut to
+    /// net.core.somaxconn. A client whose SYN does not fit sends it again after a second.
     pub backlog: i32,
     /// Events taken from one poll. With fewer, busy sockets crowd out quiet ones.
     pub events: usize,
 
-    /// Bytes read from one connection in one turn.
+    /// Bytes read from one connection in one iteration.
     pub read_per_iteration: usize,
-    /// Bytes written to one connection in one turn. A fast reader of a large file never
-    /// makes a write block, and would keep the loop for itself.
+    /// Bytes written to one connection in one iteration. A fast reader of a large file never makes a
+    /// write block, and would occupy the loop.
     pub written_per_iteration: usize,
-    /// Calls that send, on one connection in one turn. The parts of a multipart body may be a byte
-    /// each, and every part takes two calls; a bound on bytes would let thousands through.
+    /// Send calls on one connection in one iteration. The parts of a multipart body may be one byte
+    /// each and take two calls each, so a limit on bytes would allow thousands.
     pub sends_per_iteration: usize,
-    /// Requests answered on one connection in one turn. Pipelined requests are tiny;
-    /// a bound on bytes alone would let thousands through.
+    /// Requests answered on one connection in one iteration. Pipelined requests are tiny, so a limit
+    /// on bytes would allow thousands.
     pub requests_per_iteration: usize,
-    /// Bytes of finished responses that may wait for each other to leave in one write.
+    /// Bytes of finished responses that wait for further ones, to leave in one write.
     pub write_coalescing_limit: usize,
-    /// The largest body that is copied behind its header and leaves in the same write. Above
-    /// it a second system call costs less than the copy.
+    /// Largest body that is copied behind its header and leaves in the same write. For a larger one,
+    /// a second system call costs less than the copy.
     pub inline_body_limit: usize,
 
-    /// From the first byte of a head to its last. A total: progress does not move it, so
-    /// a client that sends a byte a second is cut off on time.
+    /// Longest time from the first byte of a head to its last. Progress does not extend it, so a
+    /// client that sends a byte a second gets 408, too.
     pub header_timeout: Duration,
-    /// How long a connection may stay open between requests, and before its first.
+    /// How long a connection may be idle between requests, and before its first.
     pub idle_timeout: Duration,
-    /// An idle connection that has been so for this long most likely has nothing on its way in
-    /// either direction (a slow peer may still be reading what the kernel holds). So it may be
-    /// closed at once, to make room for others or because the server stops. One that was idle for
-    /// less when the server stops has this long for another request.
+    /// How long a connection must have been idle before it may be closed early, to make space for a
+    /// new one or because the server stops. By then most likely no bytes are in flight in either
+    /// direction. When the server stops, a connection that was idle for less has this long for
+    /// another request.
     pub min_idle: Duration,
-    /// How long the peer may take no byte of a response at all.
+    /// How long the peer may take no byte of a response.
     pub send_timeout: Duration,
-    /// Bytes per second the peer must take on average once `send_timeout` has passed, so that
-    /// a byte a minute does not hold a file and a slot for ever. Low: a phone in a
-    /// tunnel is slow, too.
+    /// Bytes per second that the peer must take on average once `send_timeout` has passed, so that a
+    /// byte a minute does not occupy a file and a slot. Low, because a phone in a tunnel is slow,
+    /// too.
     pub min_send_rate: u32,
-    /// How long a closing connection may go on sending what nobody reads. A total.
+    /// How long a closing connection may go on sending. The bytes are read and dropped. Progress
+    /// does not extend it.
     pub linger_timeout: Duration,
-    /// How many bytes it may send meanwhile.
+    /// Bytes that a closing connection may send.
     pub linger_bytes: u64,
-    /// How long responses in flight may take to finish after SIGTERM. With the time for the last
-    /// lines of the logs, the end must come before the SIGKILL that `docker stop` sends after 10 s.
+    /// How long responses in flight may take after SIGTERM. Together with the flush of the logs it
+    /// must end before the SIGKILL that `docker stop` sends after 10 s.
     pub grace: Duration,
 
-    /// Entries shown in one directory page; what is beyond is counted and said.
+    /// Entries shown in one directory listing. The others are only counted.
     pub listing_entries: usize,
-    /// Bytes of memory that the listings of large directories hold together, until their clients
-    /// have taken them: some 130 for an entry, and 384 KiB for one that is compressed. When they
-    /// hold more, another one gets 503; those that have begun may grow to twice, and beyond end
-    /// with a reset. A directory of fewer than `listing_slice` entries is always listed.
+    /// Memory that the listings of large directories take together until their clients have received
+    /// them: about 130 bytes for an entry, and 384 KiB for a listing that is compressed. Above it, a
+    /// new listing gets 503. Listings that have begun may grow to twice the limit; above that they
+    /// end with a reset. A directory of fewer than `listing_slice` entries is always listed.
     pub listing_bytes: usize,
-    /// Directory entries read, or rows rendered, before a listing lets others run.
+    /// Directory entries read, or rows rendered, before a listing yields to other connections.
     pub listing_slice: usize,
-    /// Small files whose bytes are remembered between turns (and checked again in each).
+    /// Small files whose bytes are cached. They are checked again in each iteration.
     pub file_cache_entries: usize,
-    /// Bytes they may take together.
+    /// Bytes of cached files.
     pub file_cache_bytes: usize,
-    /// Larger files that are kept open between turns (and checked again in each), so that asking
-    /// for them again costs no opening.
+    /// Larger files that are kept open, so that the next request does not open them. They are
+    /// checked again in each iteration.
     pub open_file_cache_entries: usize,
-    /// Bytes of the largest file kept open: one that was removed takes its room on the disk until
-    /// it is closed. For a larger one, opening is nothing beside sending.
+    /// Size of the largest file that is kept open. A removed file occupies the disk until it is
+    /// closed. For a larger one, opening costs little beside sending.
     pub open_file_cache_max_size: u64,
-    /// How long bytes are remembered, or a file is kept open, until it is read or opened again. Not
-    /// every change shows in a file's times: those through mmap(2) may not for half a minute. And a
-    /// volume with an open file cannot be unmounted. A few system calls in so much time are nothing
-    /// beside one for each turn.
+    /// How long bytes stay cached, or a file open, before it is read or opened again. Not every
+    /// change shows in a file's times (mmap(2): not for half a minute), and a volume with an open
+    /// file cannot be unmounted.
     pub file_cache_lifetime: Duration,
-    /// Files opened, and names that stood for nothing, that are shared with whoever else asks for
-    /// them in the same turn. Beyond, each request looks for itself.
+    /// Open files, and names that do not exist, that the requests of one iteration share. Above it,
+    /// each request looks for itself.
     pub iteration_cache_entries: usize,
-    /// Bytes of access log that may wait for a slow reader of the log. Beyond, lines are
-    /// dropped and counted: a full pipe must not stop the server.
+    /// Bytes of access log that wait for a slow reader. Above it, lines are dropped and counted: a
+    /// full pipe must not stop the server.
     pub log_buffer: usize,
-    /// Bytes of one part of a log line (request line, Host, Referer, User-Agent) that are
-    /// written; the rest is cut and "..." says so. Escaping makes up to six bytes of one, so
-    /// `head` alone would let a peer write lines of 192 KiB.
+    /// Bytes of one part of a log line (request line, Host, Referer, User-Agent). A longer part is
+    /// cut and ends in "...". Escaping makes up to six bytes of one, so `head` alone would allow
+    /// lines of 192 KiB.
     pub log_field: usize,
 }
 
@@ -175,8 +172,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How much time a loop may spend without a look at its sockets for it to count against its
-    /// peers: a quarter of the shortest of their timeouts. More than a busy machine is late by.
+    /// The longest time away from its sockets that a loop counts against its peers: a quarter of the
+    /// shortest timeout, more than a busy machine is late by. See [`stalls`](crate::stalls).
     pub fn stall_threshold(&self) -> Duration {
         let shortest = (self.header_timeout.min(self.idle_timeout))
             .min(self.send_timeout.min(self.linger_timeout));
@@ -184,8 +181,7 @@ impl Limits {
     }
 }
 
-/// Raises the soft limit of open descriptors to the hard one (setrlimit(2)), and returns what is
-/// granted.
+/// Raises the soft limit of open descriptors to the hard one (setrlimit(2)) and returns the limit.
 pub fn raise_descriptors() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
@@ -194,7 +190,7 @@ pub fn raise_descriptors() -> usize {
             current: limit.maximum,
             ..limit
         };
-        // Refused where the hard limit is beyond what the kernel allows: the soft one holds.
+        // Fails where the hard limit is above what the kernel allows.
         if setrlimit(Resource::Nofile, raised).is_ok() {
             limit = raised;
         }
@@ -204,14 +200,14 @@ pub fn raise_descriptors() -> usize {
     })
 }
 
-/// How many connections may be open with so many descriptors. A fifth, and at least two dozen,
-/// are kept for files: a connection that sends a large one needs a second descriptor.
+/// How many connections may be open with this many descriptors. A fifth of them, and at least 24,
+/// are left for files: a connection that sends a large file needs a second descriptor.
 pub fn connections_within(descriptors: usize) -> usize {
     descriptors.saturating_sub((descriptors / 5).max(24)).max(1)
 }
 
-/// How many files may be kept open with so many descriptors: a small part of those that are not for
-/// connections, as others are needed to open files.
+/// How many files may be kept open with this many descriptors: a small part of those that are not
+/// for connections, because the others are needed to open files.
 pub fn open_files_within(descriptors: usize) -> usize {
     (descriptors / 16).min(Limits::default().open_file_cache_entries)
 }
@@ -221,21 +217,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fifth_of_the_descriptors_is_kept_for_files() {
+    fn a_fifth_of_the_descriptors_is_left_for_files() {
         assert_eq!(connections_within(20_000), 16_000);
         assert_eq!(connections_within(1024), 820);
         assert_eq!(connections_within(64), 40);
         assert_eq!(connections_within(10), 1);
     }
 
-    /// `docker stop` sends SIGKILL after 10 s; the last lines of the logs take up to 1.5 s.
+    /// `docker stop` sends SIGKILL after 10 s; flushing the logs takes up to 1.5 s.
     #[test]
     fn the_server_ends_before_it_is_killed() {
         assert!(Limits::default().grace <= Duration::from_secs(8));
     }
 
     #[test]
-    fn where_descriptors_are_few_few_files_are_kept_open() {
+    fn fewer_files_are_kept_open_where_descriptors_are_few() {
         assert_eq!(open_files_within(20_000), 64);
         assert_eq!(open_files_within(512), 32);
         assert_eq!(open_files_within(10), 0);

@@ -1,5 +1,5 @@
-//! Room `subcommands`: what else can the program do than serve? Each is a room of its own, which a
-//! feature may leave out of the program; without it its name is a ROOT like any other.
+//! The subcommands. Each is a module that a feature of the build may leave out; without it, its name
+//! is a ROOT like any other.
 
 use clap::{ArgMatches, Command};
 use std::error::Error;
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 #[cfg(feature = "bench")]
 use clap::{CommandFactory, FromArgMatches};
 
-/// All that there are in this build.
+/// The subcommands of this build.
 pub fn all() -> Vec<Command> {
     vec![
         #[cfg(feature = "bench")]
@@ -16,17 +16,17 @@ pub fn all() -> Vec<Command> {
     ]
 }
 
-/// Runs the one that is called `name`.
+/// Runs the subcommand `name`.
 ///
 /// # Errors
-/// With a sentence for the user that says what to do.
+/// What failed, and what the user can do.
 pub fn run(name: &str, matches: &ArgMatches) -> Result<ExitCode, Box<dyn Error>> {
     match name {
         #[cfg(feature = "bench")]
         "bench" => crate::bench::run(crate::bench::arguments::Arguments::from_arg_matches(
             matches,
         )?),
-        // None is known to the parser that is not known here.
-        _ => Err(format!("there is no {name} in this build ({matches:?})").into()),
+        // Unreachable: the parser knows the same subcommands.
+        _ => Err(format!("this build has no subcommand {name} ({matches:?})").into()),
     }
 }

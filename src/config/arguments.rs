@@ -1,6 +1,5 @@
-//! Config: what can be written on the command line? The text here is the help and the manual page,
-//! but for what stands round the options (`help_text`) and the values that have names (`choices`).
-//! Imports the parsers of single values and the defaults in limits.
+//! The options. The comments here are the help and the manual page, without the text around the
+//! options (`help_text`) and that of the named values (`choices`).
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,7 +16,7 @@ use crate::access_log::LogFormat;
 use crate::limits::Limits;
 
 /// Serve a directory over HTTP/1.1: one thread, one loop, every connection
-// These doc comments are read in a terminal: no brackets are a link there, and no URL needs any.
+// These comments are printed in a terminal: brackets are no links there.
 #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
 #[derive(Debug, Parser)]
 #[command(
@@ -34,9 +33,9 @@ pub struct Arguments {
     #[arg(default_value = ".", env = "ONELOOP_ROOT", value_hint = ValueHint::AnyPath)]
     pub root: PathBuf,
 
-    /// Listen on this port; 0 is any free one
+    /// Listen on this port; 0 picks a free one
     ///
-    /// It is the port of every --bind that names none itself. The port that 0 led to is printed.
+    /// It is used for every --bind without a port. The port that 0 picked is printed at the start.
     #[arg(
         short,
         long,
@@ -52,8 +51,8 @@ pub struct Arguments {
     /// An IP address (127.0.0.1, ::1, [::1], [fe80::1%eth0]) or a host name (localhost, with every
     /// address it has), each with or without a :PORT; unix:PATH for a unix socket; fd:N for a
     /// listening socket that systemd or another parent has passed as descriptor N. 0.0.0.0 is
-    /// every interface; [::] is every interface for IPv4, too. Several may stand in one value, with
-    /// commas between them.
+    /// every interface; [::] is every interface, for IPv4, too. Commas separate several addresses
+    /// in one value.
     #[arg(
         short,
         long,
@@ -67,9 +66,9 @@ pub struct Arguments {
 
     /// Accept a connection before it has sent anything
     ///
-    /// Without it, Linux keeps a new TCP connection until its first bytes arrive, or for about a
-    /// second; that makes short connections cheaper. For clients that connect early and are to be
-    /// counted, or that measure how long it takes.
+    /// Without this option, Linux holds a new TCP connection until its first bytes arrive, or for
+    /// about a second, which makes short connections cheaper. Use it for clients that connect early
+    /// and must be counted, or that measure how long connecting takes.
     #[arg(
         long,
         env = "ONELOOP_NO_DEFER_ACCEPT",
@@ -77,9 +76,9 @@ pub struct Arguments {
     )]
     pub no_defer_accept: bool,
 
-    /// How to wait for many clients at once
+    /// How to wait for many connections at once
     ///
-    /// All serve the same site with the same bytes; only the waiting differs.
+    /// All models but fixed serve the same site with the same bytes.
     #[arg(
         long,
         value_enum,
@@ -90,9 +89,9 @@ pub struct Arguments {
     )]
     pub model: Model,
 
-    /// Serve this file for a directory, if it has it; may be repeated
+    /// Serve this file for a directory that has it; may be repeated
     ///
-    /// The first that exists is served. Several may stand in one value, with commas between them.
+    /// The first that exists is served. Commas separate several names in one value.
     #[arg(
         long,
         value_name = "NAME",
@@ -104,7 +103,7 @@ pub struct Arguments {
     )]
     pub index: Vec<OsString>,
 
-    /// Do not list directories that have no index
+    /// Do not list directories without an index
     #[arg(
         long,
         env = "ONELOOP_NO_LISTING",
@@ -114,7 +113,7 @@ pub struct Arguments {
 
     /// Serve and list names that begin with a dot, too
     ///
-    /// Without it they do not exist for clients; only /.well-known/ always does.
+    /// Without this option they are 404, except /.well-known/.
     #[arg(
         long,
         env = "ONELOOP_HIDDEN",
@@ -124,8 +123,8 @@ pub struct Arguments {
 
     /// Follow symbolic links that lead out of ROOT
     ///
-    /// Links that end inside ROOT work without it, also absolute ones. ROOT itself may be a link,
-    /// to a directory or to a single file, wherever it leads.
+    /// Links that end inside ROOT work without this option, absolute ones, too. ROOT itself may be
+    /// a link to any directory or file.
     #[arg(
         long,
         env = "ONELOOP_FOLLOW_SYMLINKS",
@@ -133,11 +132,11 @@ pub struct Arguments {
     )]
     pub follow_symlinks: bool,
 
-    /// Answer unknown paths with ROOT's index, for an app that routes itself
+    /// Answer unknown paths with ROOT's index, for a single-page app
     ///
-    /// A browser that navigates gets it, whatever the name looks like. So does a client that
-    /// accepts anything, unless the last part of the path has a dot, as the name of a file has. A
-    /// missing script, image or API stays a 404.
+    /// A browser that navigates gets the index for any path. A client that accepts any type gets
+    /// it, too, unless the last part of the path has a dot, like the name of a file. A missing
+    /// script, image or API call stays a 404.
     #[arg(
         long,
         env = "ONELOOP_SPA",
@@ -145,12 +144,12 @@ pub struct Arguments {
     )]
     pub spa: bool,
 
-    /// Give files with this extension this media type; may be repeated
+    /// Use this media type for files with this extension; may be repeated
     ///
     /// EXT is with or without its dot, TYPE as in Content-Type: ts=text/javascript, or
-    /// 'txt=text/plain; charset=windows-1252'. It counts before the types that are known, the
-    /// longest extension first (tar.gz before gz). For a file without an extension, write its name.
-    /// Several may stand in one value, with commas or line ends between them.
+    /// 'txt=text/plain; charset=windows-1252'. It comes before the built-in types, and a longer
+    /// extension before a shorter one (tar.gz before gz). For a file without an extension, write
+    /// its name. Commas or line ends separate several in one value.
     #[arg(
         long,
         value_name = "EXT=TYPE",
@@ -159,10 +158,10 @@ pub struct Arguments {
     )]
     pub r#type: Vec<TypeRules>,
 
-    /// Say that text is in this encoding; none says nothing
+    /// Send this charset with text; none sends no charset
     ///
     /// A page, a style sheet or an XML file that declares another encoding in its first 1,024 bytes
-    /// is sent without a charset, as that would override what it declares.
+    /// is sent without a charset, because a charset would override the declaration.
     #[arg(
         long,
         value_name = "NAME",
@@ -172,13 +171,13 @@ pub struct Arguments {
     )]
     pub charset: Charset,
 
-    /// Add this field to responses; may be repeated
+    /// Add this header to responses; may be repeated
     ///
-    /// A field about content, such as Cache-Control, Expires or Content-Disposition, is on 200, 206
-    /// and 304 only: no cache shall keep an error for a year. Every other one, such as
-    /// X-Frame-Options, is on all responses. It replaces a field of the same name that the server
-    /// sets (Vary is joined); fields that the server computes, such as Content-Length, cannot be
-    /// set. In the environment, write one field per line.
+    /// A header about content, such as Cache-Control, Expires or Content-Disposition, is sent with
+    /// 200, 206 and 304 only, so that no cache keeps an error for a year. Every other one, such as
+    /// X-Frame-Options, is sent with all responses. It replaces a header of the same name that the
+    /// server sets (Vary is joined). Headers that the server computes, such as Content-Length,
+    /// cannot be set. In the environment, write one header per line.
     #[arg(
         long,
         value_name = "NAME: VALUE",
@@ -187,7 +186,7 @@ pub struct Arguments {
     )]
     pub header: Vec<Headers>,
 
-    /// Do not name the server in responses
+    /// Do not send the Server header
     #[arg(
         long,
         env = "ONELOOP_NO_SERVER_HEADER",
@@ -195,9 +194,9 @@ pub struct Arguments {
     )]
     pub no_server_header: bool,
 
-    /// Let pages of any origin, or this one, read files
+    /// Allow pages of any origin, or of this one, to read files
     ///
-    /// An origin needs the equals sign: --cors=ORIGIN. --cors=false sends nothing.
+    /// An origin needs the equals sign: --cors=ORIGIN. --cors=false allows none.
     #[arg(
         long,
         value_name = "ORIGIN",
@@ -209,9 +208,9 @@ pub struct Arguments {
     )]
     pub cors: Option<Cors>,
 
-    /// Send this file to everybody, in the model fixed
+    /// Model fixed: send this file in every response
     ///
-    /// Without it, that is ROOT or its index.
+    /// Without this option, it is ROOT or its index.
     #[arg(
         long,
         value_name = "FILE",
@@ -221,9 +220,9 @@ pub struct Arguments {
     )]
     pub page: Option<PathBuf>,
 
-    /// Hold this many connections at most
+    /// Most open connections
     ///
-    /// auto is as many as the system's limit of descriptors allows.
+    /// auto is as many as the limit of descriptors allows.
     #[arg(
         long,
         value_name = "N",
@@ -234,7 +233,7 @@ pub struct Arguments {
     )]
     pub max_connections: values::Count,
 
-    /// Have this many threads, in the model pool
+    /// Model pool: the number of threads; 200 by default
     #[arg(
         long,
         value_name = "N",
@@ -244,9 +243,9 @@ pub struct Arguments {
     )]
     pub workers: Option<u32>,
 
-    /// How long a request's head may take, from its first byte to its last
+    /// Longest time for a request's head, from its first byte to its last
     ///
-    /// Steady trickling does not extend it.
+    /// Progress does not extend it.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -257,7 +256,7 @@ pub struct Arguments {
     )]
     pub header_timeout: Seconds,
 
-    /// How long a connection may stay open without a request
+    /// Longest time that a connection stays open without a request
     #[arg(
         long,
         value_name = "SECONDS",
@@ -268,7 +267,7 @@ pub struct Arguments {
     )]
     pub idle_timeout: Seconds,
 
-    /// How long a client may take nothing of a response
+    /// Longest time without the client taking a byte of a response
     #[arg(
         long,
         value_name = "SECONDS",
@@ -279,9 +278,9 @@ pub struct Arguments {
     )]
     pub send_timeout: Seconds,
 
-    /// Bytes a second a client must take on average; 0 is any
+    /// Bytes per second that a client must take on average; 0 is no minimum
     ///
-    /// It counts once a response has taken longer than --send-timeout.
+    /// It applies to responses that take longer than --send-timeout.
     #[arg(
         long,
         value_name = "BYTES",
@@ -292,9 +291,10 @@ pub struct Arguments {
     )]
     pub min_send_rate: u32,
 
-    /// How long a closing connection may still send what nobody reads
+    /// Longest time that a closing connection may go on sending
     ///
-    /// Closing at once could cost a client that is still sending its last response.
+    /// What it sends is dropped. If the server closed at once, a client that is still sending could
+    /// lose the last response.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -305,9 +305,9 @@ pub struct Arguments {
     )]
     pub linger_timeout: Seconds,
 
-    /// How long responses may take to finish after Ctrl-C; 0 is not at all
+    /// Longest time for responses to finish after Ctrl-C; 0 is no time
     ///
-    /// SIGTERM means the same as Ctrl-C. A second one ends the server at once.
+    /// SIGTERM does the same as Ctrl-C. A second one stops the server at once.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -319,7 +319,7 @@ pub struct Arguments {
     )]
     pub grace: Seconds,
 
-    /// What a line of the access log looks like
+    /// The format of the access log
     #[arg(
         long,
         value_enum,
@@ -330,9 +330,9 @@ pub struct Arguments {
     )]
     pub log_format: LogFormat,
 
-    /// Append the access log to this file or FIFO, not to standard output
+    /// Append the access log to this file or FIFO instead of standard output
     ///
-    /// The name - is standard output, with --quiet, too. SIGUSR1 and SIGHUP reopen the file, for
+    /// The name - is standard output, even with --quiet. SIGUSR1 and SIGHUP reopen the file, for
     /// log rotation.
     #[arg(
         long,
@@ -343,7 +343,7 @@ pub struct Arguments {
     )]
     pub log_file: Option<PathBuf>,
 
-    /// Print nothing at the start, and no access log on standard output
+    /// Print no start-up message, and no access log on standard output
     #[arg(
         short,
         long,
@@ -352,9 +352,9 @@ pub struct Arguments {
     )]
     pub quiet: bool,
 
-    /// Say what the server is doing, on standard error; -vv adds what mio does
+    /// Log more to standard error; -vv adds mio's messages
     ///
-    /// In the environment, 1 or 2. --verbose=0 undoes that.
+    /// In the environment, write 1 or 2. --verbose=0 overrides it.
     #[arg(
         short,
         long,
@@ -367,12 +367,12 @@ pub struct Arguments {
     )]
     pub verbose: Vec<Verbosity>,
 
-    // For measurements: not in the help, as nobody needs them who serves files.
-    /// Append one line with the number of connections, responses and bytes of bodies, at the end
+    // The help does not show these two: they are for benchmarks.
+    /// At the end, append a line with the number of connections, responses and body bytes
     #[arg(long, value_name = "PATH", hide = true, help_heading = OTHER)]
     pub tally: Option<PathBuf>,
 
-    /// Compute for so long before answering a request for /burn
+    /// Use this much processor time before answering a request for /burn
     #[arg(
         long,
         value_name = "MILLISECONDS",
@@ -382,7 +382,7 @@ pub struct Arguments {
     )]
     pub burn: Option<u32>,
 
-    /// Print completions for this shell
+    /// Print the completions for this shell
     #[arg(long, value_name = "SHELL", help_heading = OTHER)]
     pub completions: Option<clap_complete::Shell>,
 

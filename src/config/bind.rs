@@ -1,4 +1,4 @@
-//! Config: what may stand after `--bind`? It imports the value it makes, `reactor::address`.
+//! The value of `--bind`.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -6,21 +6,21 @@ use std::str::FromStr;
 
 use crate::reactor::address::{Bind, FIRST_INHERITED, Host};
 
-/// One `--bind`, before `--port` has filled in what it leaves open.
+/// One `--bind` before `--port` is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BindArgument {
-    /// An address or a name without a port: it takes that of `--port`.
+    /// An address or a name without a port.
     AnyPort(Host),
-    /// Everything that is decided already.
-    Decided(Bind),
+    /// A complete bind.
+    Complete(Bind),
 }
 
 impl BindArgument {
-    /// The finished bind; `port` is the value of `--port`.
+    /// The complete bind. `port` is the value of `--port`.
     pub fn at(self, port: u16) -> Bind {
         match self {
             Self::AnyPort(host) => Bind::Tcp { host, port },
-            Self::Decided(bind) => bind,
+            Self::Complete(bind) => bind,
         }
     }
 }
@@ -52,10 +52,10 @@ impl FromStr for BindArgument {
                 .strip_suffix(']')
                 .and_then(|ip| ip.parse::<Ipv6Addr>().ok())
                 .map(|ip| Self::AnyPort(literal(ip.into())))
-                .ok_or_else(|| "in brackets stands an IPv6 address: [::1] or [::1]:80".to_owned());
+                .ok_or_else(|| "brackets are for an IPv6 address: [::1] or [::1]:80".to_owned());
         }
         if text.contains("://") {
-            return Err("an address, not a URL: leave out what stands before ://".to_owned());
+            return Err("an address, not a URL: leave out the part before ://".to_owned());
         }
         match text.split_once(':') {
             None => Ok(Self::AnyPort(name(text)?)),
@@ -69,37 +69,39 @@ impl FromStr for BindArgument {
 }
 
 fn tcp(host: Host, port: u16) -> BindArgument {
-    BindArgument::Decided(Bind::Tcp { host, port })
+    BindArgument::Complete(Bind::Tcp { host, port })
 }
 
-/// `fe80::1%eth0`, `[fe80::1%eth0]`, `[fe80::1%eth0]:80`; `rest` is what follows the percent sign.
+/// `fe80::1%eth0`, `[fe80::1%eth0]`, `[fe80::1%eth0]:80`; `rest` follows the percent sign.
 fn zoned(ip: &str, rest: &str) -> Result<BindArgument, String> {
     let (ip, zone, port) = match ip.strip_prefix('[') {
         None => (ip, rest, ""),
         Some(ip) => {
             let (zone, port) = rest
                 .rsplit_once(']')
-                .ok_or("in brackets stands an IPv6 address: [fe80::1%eth0]:80")?;
+                .ok_or("brackets are for an IPv6 address: [fe80::1%eth0]:80")?;
             (ip, zone, port)
         }
     };
     let parsed = ip.parse::<Ipv6Addr>();
-    let ip = parsed.map_err(|_| "before % stands an IPv6 address: [fe80::1%eth0]:80")?;
+    let ip = parsed.map_err(|_| "only an IPv6 address has a zone after %: [fe80::1%eth0]:80")?;
     if ip.is_unspecified() {
-        return Err("every interface is [::], without a zone".to_owned());
+        return Err("[::] is every interface and has no zone".to_owned());
     }
     if zone.is_empty() || zone.contains(|c: char| c == '/' || c.is_whitespace()) {
-        return Err("after % stands the name or the number of an interface (ip link)".to_owned());
+        return Err(
+            "the zone after % is the name or the number of an interface (ip link)".to_owned(),
+        );
     }
     let host = Host::Zoned(ip, zone.to_owned());
     match port.strip_prefix(':') {
         None if port.is_empty() => Ok(BindArgument::AnyPort(host)),
-        None => Err("in brackets stands an IPv6 address: [fe80::1%eth0]:80".to_owned()),
+        None => Err("brackets are for an IPv6 address: [fe80::1%eth0]:80".to_owned()),
         Some(port) => Ok(tcp(host, parse_port(port)?)),
     }
 }
 
-/// `::ffff:127.0.0.1` is 127.0.0.1 spelled for an IPv6 socket.
+/// `::ffff:127.0.0.1` becomes 127.0.0.1.
 fn literal(ip: IpAddr) -> Host {
     Host::Ip(ip.to_canonical())
 }
@@ -116,13 +118,13 @@ fn unix(path: &str) -> Result<BindArgument, String> {
     if path.ends_with('/') {
         return Err("unix: needs the path of a file, not of a directory".to_owned());
     }
-    Ok(BindArgument::Decided(Bind::Unix(PathBuf::from(path))))
+    Ok(BindArgument::Complete(Bind::Unix(PathBuf::from(path))))
 }
 
 fn inherited(number: &str) -> Result<BindArgument, String> {
     match number.parse::<u32>() {
         Ok(number) if i32::try_from(number).is_ok() && number >= FIRST_INHERITED => {
-            Ok(BindArgument::Decided(Bind::Inherited(number)))
+            Ok(BindArgument::Complete(Bind::Inherited(number)))
         }
         Ok(number) if number < FIRST_INHERITED => Err(format!(
             "{number} is standard input, output or error; \
@@ -134,11 +136,11 @@ fn inherited(number: &str) -> Result<BindArgument, String> {
     }
 }
 
-/// A host name (RFC 1123 2.1, and the underscore that container networks use). One that ends
-/// in a number would be read as an IPv4 address by most resolvers: `8080` as 0.0.31.144.
+/// A host name (RFC 1123 2.1, and the underscore that container networks use). It must not end in a
+/// number: most resolvers would read it as an IPv4 address, `8080` as 0.0.31.144.
 fn name(text: &str) -> Result<Host, String> {
     if text.is_empty() || text == "*" {
-        return Err("for every interface say 0.0.0.0 (IPv4) or [::] (IPv4 and IPv6)".to_owned());
+        return Err("for every interface write 0.0.0.0 (IPv4) or [::] (IPv4 and IPv6)".to_owned());
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!("a port alone is --port {text}"));
@@ -159,7 +161,7 @@ fn name(text: &str) -> Result<Host, String> {
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
-    // Rust would take "+80", too.
+    // `parse` accepts "+80".
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits => Ok(port),
@@ -172,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_an_address_is_understood() {
+    fn every_spelling_of_an_address_is_accepted() {
         let table = [
             ("127.0.0.1", "127.0.0.1:7890"),
             ("127.0.0.1:80", "127.0.0.1:80"),
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_address_is_explained() {
+    fn an_error_explains_what_is_not_an_address() {
         let table = [
             ("", "0.0.0.0 (IPv4) or [::]"),
             (":8080", "0.0.0.0 (IPv4) or [::]"),
@@ -215,18 +217,18 @@ mod tests {
             ("...", "not an IPv4 address"),
             ("::g", "not an IPv6 address"),
             ("a:b:c", "not an IPv6 address"),
-            ("[::1", "in brackets stands"),
-            ("[::1]x", "in brackets stands"),
-            ("[::1]:", "in brackets stands"),
-            ("[127.0.0.1]:80", "in brackets stands"),
-            ("[fe80::1%eth0", "in brackets stands"),
-            ("[fe80::1%eth0]80", "in brackets stands"),
+            ("[::1", "brackets are for"),
+            ("[::1]x", "brackets are for"),
+            ("[::1]:", "brackets are for"),
+            ("[127.0.0.1]:80", "brackets are for"),
+            ("[fe80::1%eth0", "brackets are for"),
+            ("[fe80::1%eth0]80", "brackets are for"),
             ("[fe80::1%eth0]:x", "must be a number from 0 to 65535"),
-            ("fe80::1%", "after % stands"),
-            ("fe80::1%a b", "after % stands"),
-            ("127.0.0.1%lo", "before % stands"),
-            ("localhost%lo", "before % stands"),
-            ("::%lo", "every interface is [::]"),
+            ("fe80::1%", "the zone after %"),
+            ("fe80::1%a b", "the zone after %"),
+            ("127.0.0.1%lo", "only an IPv6 address has a zone"),
+            ("localhost%lo", "only an IPv6 address has a zone"),
+            ("::%lo", "[::] is every interface"),
             ("127.0.0.1:", "must be a number from 0 to 65535"),
             ("127.0.0.1:65536", "must be a number from 0 to 65535"),
             ("localhost:65536", "must be a number from 0 to 65535"),
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_one_value_however_it_is_spelled() {
+    fn all_spellings_of_an_address_are_equal() {
         let parse = |text: &str| text.parse::<BindArgument>().unwrap().at(80);
         assert_eq!(parse("::1"), parse("[0:0::1]:80"));
         assert_eq!(parse("LOCALHOST"), parse("localhost:80"));

@@ -1,28 +1,28 @@
-//! Config: the options whose values have names. The text of each value is its line in the help.
+//! Options whose values have names. The comment on a value is its line in the help.
 
 use clap::ValueEnum;
 
-/// The ways of waiting.
+/// How the server waits for connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Model {
-    /// One page for everybody, one client at a time
+    /// One page for every request, one connection at a time
     Fixed,
-    /// One client at a time
+    /// One connection at a time
     Sequential,
-    /// A process for each client
+    /// A process for each connection
     Process,
-    /// A thread for each client
+    /// A thread for each connection
     Thread,
     /// A fixed number of threads
     Pool,
-    /// A coroutine for each client, in one thread
+    /// A coroutine for each connection, in one thread
     Coroutine,
-    /// One thread, one loop, every client
+    /// One thread and one loop for all connections
     Reactor,
 }
 
 impl Model {
-    /// Its name, as it is written on the command line.
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fixed => "fixed",

@@ -1,4 +1,4 @@
-//! Config: the script with which a shell completes the command line.
+//! The script with which a shell completes the command line.
 
 use clap::builder::ValueHint;
 use clap::{Arg, ArgAction, Command};
@@ -18,7 +18,7 @@ pub fn script(shell: Shell) -> Vec<u8> {
     }
 }
 
-/// The command without what its help hides, and with what the shells need to know of each value.
+/// The command without hidden options, and with a value hint on every option.
 fn completed(command: &Command) -> Command {
     let args = command.get_arguments().filter(|arg| !arg.is_hide_set());
     let subcommands = command.get_subcommands().filter(|one| !one.is_hide_set());
@@ -35,7 +35,7 @@ fn argument(arg: &Arg) -> Arg {
         .get_num_args()
         .is_some_and(|range| range.min_values() == 0);
     if !arg.get_action().takes_values() || (is_optional && !arg.is_positional()) {
-        // An optional value follows an equals sign: the next word is none.
+        // An optional value follows an equals sign, so the next word is not the value.
         let mut switch = Arg::new(arg.get_id().clone()).action(ArgAction::SetTrue);
         switch = switch.help(arg.get_help().cloned().unwrap_or_default());
         if let Some(short) = arg.get_short() {
@@ -47,14 +47,14 @@ fn argument(arg: &Arg) -> Arg {
         };
     }
     match arg.get_value_hint() {
-        // Else the shells offer files for a port.
+        // Without a hint the shells offer files, even for a port.
         ValueHint::Unknown => arg.clone().value_hint(ValueHint::Other),
         _ => arg.clone(),
     }
 }
 
-/// Two lines of the functions that tell fish whether a subcommand is in use. An option that lacks
-/// its value yet is an error to argparse, and is no subcommand; neither is a ROOT.
+/// Changes two lines of the functions that tell fish whether a subcommand is in use: an option whose
+/// value is still missing is an error for argparse but no subcommand, and neither is a ROOT.
 fn for_fish(script: &str, command: &Command) -> String {
     let names: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
     let is_one = format!("    if contains -- \"$argv[1]\" {}\n", names.join(" "));

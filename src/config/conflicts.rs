@@ -1,4 +1,4 @@
-//! Config: which options mean nothing beside each other? Each error says what to do.
+//! Options that do not go together. Each error says what to do.
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -7,30 +7,29 @@ use super::arguments::Arguments;
 use super::error::conflict;
 use super::{ConfigError, Model};
 
-/// Looks at all that can be seen without looking at the system.
+/// Refuses options on the command line that have no effect with the chosen model. In the environment
+/// they are ignored: a variable may be meant for another server or model.
 pub fn check(arguments: &Arguments, matches: &ArgMatches) -> Result<(), ConfigError> {
-    // In the environment an option may be meant for other servers, or for another model.
     let is_written = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     if is_written("workers") && arguments.model != Model::Pool {
         return Err(conflict(
-            "--workers counts the threads of a pool; add --model pool".to_owned(),
+            "--workers is for the model pool; add --model pool".to_owned(),
         ));
     }
     if is_written("page") && arguments.model != Model::Fixed {
         return Err(conflict(
-            "--page is all that one model sends; add --model fixed, or name the file as ROOT"
-                .to_owned(),
+            "--page is for the model fixed; add --model fixed, or name the file as ROOT".to_owned(),
         ));
     }
     if arguments.model == Model::Fixed {
-        refuse_what_means_nothing(is_written)?;
+        refuse_unused_by_fixed(is_written)?;
     }
     Ok(())
 }
 
-/// Options for what the model with one page does not have, if they stand on the command line.
-fn refuse_what_means_nothing(is_written: impl Fn(&str) -> bool) -> Result<(), ConfigError> {
-    const NOTHING: [&str; 14] = [
+/// Refuses the options that the model fixed does not use.
+fn refuse_unused_by_fixed(is_written: impl Fn(&str) -> bool) -> Result<(), ConfigError> {
+    const UNUSED: [&str; 14] = [
         "no_listing",
         "hidden",
         "follow_symlinks",
@@ -46,10 +45,10 @@ fn refuse_what_means_nothing(is_written: impl Fn(&str) -> bool) -> Result<(), Co
         "tally",
         "burn",
     ];
-    match NOTHING.into_iter().find(|id| is_written(id)) {
+    match UNUSED.into_iter().find(|id| is_written(id)) {
         None => Ok(()),
         Some(id) => Err(conflict(format!(
-            "--{} means nothing to the model fixed, which sends one page; leave it out",
+            "--{} has no effect in the model fixed, which sends one page; leave it out",
             id.replace('_', "-")
         ))),
     }

@@ -1,5 +1,5 @@
-//! Config: the `ONELOOP_*` variables. Which of them count, and which one an error comes from. All
-//! of it walks the arguments of the command, so an option that is added later is covered.
+//! The `ONELOOP_*` variables: which of them count, and which one causes an error. Everything here
+//! iterates over the arguments of the command, so it covers new options, too.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -9,8 +9,8 @@ use clap::error::Error;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, Id};
 
-/// The argument without its variable, if the variable's value is not meant for oneloop: an empty
-/// one (a compose file passes on what its user did not set), or a service link.
+/// The argument, without its variable if that is empty (a compose file passes variables that its
+/// user did not set) or a service link.
 pub fn without_unused(arg: Arg) -> Arg {
     match value_of(&arg) {
         Some(value) if value.is_empty() || is_service_link(&arg, &value) => {
@@ -39,7 +39,7 @@ pub fn warnings(command: &Command, matches: &ArgMatches) -> Vec<String> {
     ignored.collect()
 }
 
-/// The variables that values of `matches` come from.
+/// The variables that set values of `matches`.
 pub fn variables(command: &Command, matches: &ArgMatches) -> Vec<String> {
     let is_used =
         |arg: &&Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::EnvVariable);
@@ -47,8 +47,8 @@ pub fn variables(command: &Command, matches: &ArgMatches) -> Vec<String> {
     used.filter_map(name).collect()
 }
 
-/// The variable that makes `parser` refuse `args`, with the error; `None` if it refuses the command
-/// line itself.
+/// The variable that makes `parser` refuse `args`, with the error. `None` if the command line itself
+/// is wrong.
 pub fn culprit(parser: &Command, args: &[OsString]) -> Option<(String, Error)> {
     let only = |id: Option<&Id>| {
         let parser = parser
@@ -66,7 +66,7 @@ pub fn culprit(parser: &Command, args: &[OsString]) -> Option<(String, Error)> {
     args.find_map(|arg| Some((name(arg)?, only(Some(arg.get_id()))?)))
 }
 
-/// The parser as it is without an environment.
+/// The parser without variables.
 pub fn ignored(parser: Command) -> Command {
     parser.mut_args(|arg| arg.env(Resettable::Reset))
 }
@@ -80,9 +80,9 @@ fn value_of(arg: &Arg) -> Option<OsString> {
 }
 
 /// Whether Kubernetes or Docker has set the variable: for a Service named `oneloop`, or a linked
-/// container of that name, `ONELOOP_PORT` is a URL such as `tcp://10.96.0.12:7890`. Their other
-/// variables (`ONELOOP_SERVICE_HOST`, `ONELOOP_PORT_7890_TCP_ADDR`, `ONELOOP_NAME`) are of no
-/// option. <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
+/// container of that name, `ONELOOP_PORT` is a URL such as `tcp://10.96.0.12:7890`. No option has
+/// one of their other variables (`ONELOOP_SERVICE_HOST`, `ONELOOP_PORT_7890_TCP_ADDR`,
+/// `ONELOOP_NAME`). <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
 fn is_service_link(arg: &Arg, value: &OsStr) -> bool {
     let is_port = |name: &OsStr| name.as_encoded_bytes().ends_with(b"_PORT");
     let is_url = |scheme: &&[u8]| value.as_encoded_bytes().starts_with(scheme);

@@ -1,6 +1,6 @@
-//! Config: what the help says beside the options. Read in a terminal, 80 columns wide.
+//! The text of the help around the options, at most 80 columns wide.
 
-/// The groups of options, as they are headed.
+/// The headings of the groups of options.
 pub const LISTENING: &str = "Listening";
 pub const SITE: &str = "Site";
 pub const LIMITS: &str = "Limits";
@@ -12,8 +12,8 @@ macro_rules! examples {
         "\
 Examples:
   oneloop                      this directory, on http://127.0.0.1:7890/
-  oneloop -b 0.0.0.0 -p 8080   for everyone on the network
-  oneloop --spa dist           an app that routes itself
+  oneloop -b 0.0.0.0 -p 8080   open to the network
+  oneloop --spa dist           a single-page app
   oneloop -b unix:/run/oneloop.sock --no-listing /srv/www
                                behind a proxy on the same machine
 
@@ -27,29 +27,30 @@ pub const AFTER_LONG_HELP: &str = concat!(
     examples!(),
     "\
 Environment:
-  Every option but the last four has a variable: --idle-timeout is
+  Each option except the last four has a variable: --idle-timeout is
   ONELOOP_IDLE_TIMEOUT, ROOT is ONELOOP_ROOT. Switches take 1 or 0. An empty
-  variable counts as not set.
+  variable counts as unset.
 
-  The command line wins, and --spa=false undoes ONELOOP_SPA=1. A list on the
-  command line replaces the one of the environment; --header none empties it.
+  The command line overrides the environment: --spa=false overrides
+  ONELOOP_SPA=1. A list on the command line replaces the list from the
+  environment; --header none is an empty list.
 
 Signals:
   SIGINT (Ctrl-C), SIGTERM and SIGQUIT stop the server within --grace. SIGUSR1
   reopens the log file, and so does SIGHUP; without a log file SIGHUP stops the
-  server, as when its terminal closes, but not under nohup."
+  server, as when its terminal is closed, but not under nohup."
 );
 
-/// What stands in the manual page only, in the same form.
+/// The text that only the manual page has, in the same form.
 pub const MANUAL: &str = "\
 Exit status:
-  0 for a clean stop (SIGTERM, SIGINT) and for what is printed instead of
-  serving; 1 if the server cannot start or go on; 2 if the command line or a
-  variable is wrong.
+  0 if the server was stopped (SIGTERM, SIGINT), or after --help and the like;
+  1 if the server cannot start or go on; 2 if the command line or a variable is
+  wrong.
 
 Files:
-  ROOT/404.html, if it is there, is the body of every 404. Beside a file NAME,
-  NAME.br, NAME.zst and NAME.gz are sent to clients that take the coding. Names
+  ROOT/404.html, if it exists, is the body of every 404. NAME.br, NAME.zst and
+  NAME.gz beside a file NAME are sent to clients that accept the coding. Names
   that begin with a dot are not served (see --hidden), except ROOT/.well-known.
 
 See also:

@@ -1,5 +1,5 @@
-//! Config: the manual page. clap_mangen has the options; the rest is the long help's text and what
-//! stands in the manual only. The lines are such that `mandoc -Tlint` has nothing to say.
+//! The manual page: the options from clap_mangen, the text of the long help, and text that only the
+//! manual page has. `mandoc -Tlint` reports nothing.
 
 use std::io;
 
@@ -11,10 +11,10 @@ use super::arguments::Arguments;
 use super::help_text::{AFTER_LONG_HELP, MANUAL};
 use crate::subcommands;
 
-/// When the text below, or an option, was last changed.
+/// When the text or an option was last changed.
 const DATE: &str = "2026-11-29";
 
-/// Bytes in a line of text (mandoc's limit).
+/// Most bytes in a line of text (the limit of mandoc).
 const WIDTH: usize = 80;
 
 /// The page, in man(7).
@@ -52,8 +52,8 @@ pub fn page() -> io::Result<Vec<u8>> {
     Ok(tidied(&String::from_utf8_lossy(&page)).into_bytes())
 }
 
-/// A line without indent, `Title:`, begins a section; its text is indented. Text with columns (a
-/// gap of three blanks) is shown as it is.
+/// Adds sections. A line `Title:` without indent begins one; its text is indented. Text with columns
+/// (a gap of three blanks) is kept as it is.
 fn sections(roff: &mut Roff, text: &str) {
     for line in text.lines() {
         let is_literal = line.trim_start().contains("   ") || line.starts_with("     ");
@@ -76,8 +76,8 @@ fn sections(roff: &mut Roff, text: &str) {
     }
 }
 
-/// The same page without what mandoc warns of: long lines, blanks at their ends, empty lines,
-/// breaks that break nothing, and paragraphs before a heading.
+/// The page without what mandoc warns of: long lines, trailing blanks, empty lines, breaks without
+/// effect, and paragraphs before a heading.
 fn tidied(page: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in page.lines().map(str::trim_end) {
@@ -90,7 +90,7 @@ fn tidied(page: &str) -> String {
             continue;
         }
         match line {
-            // Inside of an option's text; `.PP` would end the indent.
+            // In the text of an option, where `.PP` would end the indent.
             "" => lines.push(".IP".to_owned()),
             ".nf" if lines.last().is_some_and(|last| last == ".fi") => {
                 lines.pop();
@@ -108,7 +108,7 @@ fn tidied(page: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The line, divided at blanks.
+/// The line, broken at blanks.
 fn wrapped(line: &str) -> Vec<String> {
     if line.len() <= WIDTH || line.starts_with(' ') {
         return vec![line.to_owned()];
@@ -122,7 +122,7 @@ fn wrapped(line: &str) -> Vec<String> {
             *last += " ";
             *last += word;
         } else {
-            // At its start a dot or an apostrophe would be a command.
+            // At the start of a line, a dot or an apostrophe begins a command.
             let guard = if word.starts_with(['.', '\'']) {
                 "\\&"
             } else {

@@ -1,5 +1,5 @@
-//! Config: what a command line that is wrong was probably meant to say. The tables have the habits
-//! of other servers (python's http.server, miniserve, caddy, npm's serve and http-server, nginx).
+//! Tips for wrong command lines. The tables have the options of other servers (python's http.server,
+//! miniserve, caddy, npm's serve and http-server, nginx) and what to write instead.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,7 +10,7 @@ use clap::{ArgAction, Command};
 use super::bind::BindArgument;
 use super::values;
 
-/// Options of other servers, and what to type instead.
+/// Options of other servers, and what to write instead.
 const OPTIONS: &[(&str, &str)] = &[
     (
         "-d -r -w --dir --directory --root --path --folder --docroot --document-root --public \
@@ -28,7 +28,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ),
     (
         "--auth --basic-auth --user --username --password --htpasswd",
-        "oneloop checks no passwords: let a proxy in front do it (docs/deploy/nginx.conf)",
+        "oneloop checks no passwords: put a proxy in front that does (docs/deploy/nginx.conf)",
     ),
     (
         "-I --no-index --no-dirlist --no-dir-listing --no-autoindex --no-browse \
@@ -43,10 +43,7 @@ const OPTIONS: &[(&str, &str)] = &[
         "--log --access-log --logfile --log-path",
         "the access log: --log-file PATH",
     ),
-    (
-        "--debug --trace --log-level",
-        "to see what the server does: -v or -vv",
-    ),
+    ("--debug --trace --log-level", "to log more: -v or -vv"),
     (
         "--silent --no-log --no-logging --no-request-logging",
         "to print nothing: --quiet",
@@ -57,20 +54,20 @@ const OPTIONS: &[(&str, &str)] = &[
     ),
     (
         "-s --single --fallback --try-files --history --rewrite",
-        "for an app that routes itself: --spa",
+        "for a single-page app: --spa",
     ),
     (
         "-g -z -C --gzip --brotli --compress --compression --zstd",
-        "page.html.gz, .br or .zst beside page.html is sent to clients that take it; oneloop \
-         compresses nothing itself",
+        "page.html.gz, .br or .zst beside page.html is sent to clients that accept it; oneloop \
+         compresses no files itself",
     ),
     (
         "-c --cache --max-age --cache-control --no-cache",
-        "caching is a field: --header 'Cache-Control: max-age=3600'",
+        "caching is a header: --header 'Cache-Control: max-age=3600'",
     ),
     (
         "--headers --add-header",
-        "a field of every response: --header 'NAME: VALUE'",
+        "to add a header to responses: --header 'NAME: VALUE'",
     ),
     ("-o --open", "open the address that is printed in a browser"),
     (
@@ -83,8 +80,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ),
     (
         "-f --config --config-file --conf",
-        "there is no configuration file: options stand on the command line or in ONELOOP_ \
-         variables",
+        "there is no configuration file: use options or ONELOOP_ variables",
     ),
     (
         "-t -j --threads --jobs",
@@ -100,11 +96,11 @@ const OPTIONS: &[(&str, &str)] = &[
     ),
     (
         "--symlinks --follow --no-symlinks",
-        "links that lead out of ROOT are followed with --follow-symlinks only",
+        "to follow links that lead out of ROOT: --follow-symlinks",
     ),
 ];
 
-/// Commands of other servers, and what to type instead.
+/// Commands of other servers, and what to write instead.
 const COMMANDS: &[(&str, &str)] = &[
     (
         "serve server start run http file-server up listen",
@@ -119,7 +115,7 @@ fn find(table: &[(&str, &'static str)], text: &str) -> Option<&'static str> {
     rows.find_map(|(names, tip)| names.split(' ').any(|name| name == text).then_some(*tip))
 }
 
-/// The error with a tip that leads to what was meant, in place of a tip that does not.
+/// The error, with a tip for what was probably meant in place of the tip of clap.
 pub fn explain(mut error: Error, command: &Command, args: &[OsString]) -> Error {
     if !error.use_stderr() {
         return error;
@@ -155,12 +151,12 @@ pub fn explain(mut error: Error, command: &Command, args: &[OsString]) -> Error 
     error
 }
 
-/// An error with a message of ours.
+/// An error with this message.
 pub fn raw(command: &Command, kind: ErrorKind, message: String) -> Error {
     command.clone().error(kind, message)
 }
 
-/// `-port 80`, which is `-p ort` and a ROOT.
+/// The error for `-port 80`, which clap reads as `-p ort` and a ROOT.
 fn one_dash(command: &Command, args: &[OsString]) -> Option<String> {
     let options = args.iter().skip(1).take_while(|arg| *arg != "--");
     options.filter_map(|arg| arg.to_str()).find_map(|arg| {
@@ -173,7 +169,7 @@ fn one_dash(command: &Command, args: &[OsString]) -> Option<String> {
     })
 }
 
-/// `surplus` stands where no argument is left, after a ROOT or an option.
+/// The error for `surplus`, an argument after ROOT.
 fn surplus_root(command: &Command, args: &[OsString], surplus: &str) -> Error {
     let lenient = command.clone().ignore_errors(true);
     let matches = lenient.try_get_matches_from(args).unwrap_or_default();
@@ -190,9 +186,8 @@ fn surplus_root(command: &Command, args: &[OsString], surplus: &str) -> Error {
             _ => match as_root(command, args, surplus) {
                 Some(tip) => format!("{surplus} is one argument too many; {tip}"),
                 None => format!(
-                    "one ROOT is served, and there are two: {root} and {surplus} (start one \
-                     oneloop for each, or serve the directory that has both; a name with blanks \
-                     needs quotes)"
+                    "there are two ROOTs: {root} and {surplus} (start one oneloop for each, or serve \
+                     the directory that has both; a name with blanks needs quotes)"
                 ),
             },
         },
@@ -200,7 +195,7 @@ fn surplus_root(command: &Command, args: &[OsString], surplus: &str) -> Error {
     raw(command, ErrorKind::ArgumentConflict, message)
 }
 
-/// What `text` was probably meant to be, if it stands where ROOT stands and does not exist.
+/// What `text` was probably meant to be, if it is given as ROOT and does not exist.
 pub fn as_root(command: &Command, args: &[OsString], text: &str) -> Option<String> {
     let before = args.iter().position(|arg| arg == text);
     let before = before.and_then(|at| args.get(at.checked_sub(1)?)?.to_str()?.strip_prefix("--"));
@@ -243,7 +238,7 @@ pub fn as_root(command: &Command, args: &[OsString], text: &str) -> Option<Strin
         return Some(format!("the address is an option: --bind {text}"));
     }
     (text == "~" || text.starts_with("~/"))
-        .then(|| "a shell replaces ~ only outside of quotes; write the whole path".to_owned())
+        .then(|| "the shell replaces ~ only outside of quotes; write the whole path".to_owned())
 }
 
 #[cfg(test)]
@@ -260,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn habits_of_other_servers_are_answered_with_what_to_type() {
+    fn an_option_of_another_server_is_answered_with_a_tip() {
         let table = [
             ("8000", "-p 8000"),
             (":8000", "-p 8000"),
@@ -269,14 +264,8 @@ mod tests {
             ("0.0.0.0:8000", "--bind 0.0.0.0:8000"),
             ("::1", "--bind ::1"),
             ("http://localhost:8000/", "--bind localhost:8000"),
-            (
-                "src docs",
-                "one ROOT is served, and there are two: src and docs",
-            ),
-            (
-                "src nope",
-                "one ROOT is served, and there are two: src and nope",
-            ),
+            ("src docs", "there are two ROOTs: src and docs"),
+            ("src nope", "there are two ROOTs: src and nope"),
             (
                 "--cors https://example.org/ src",
                 "--cors=https://example.org",
@@ -299,7 +288,7 @@ mod tests {
             ("--host 0.0.0.0", "--bind ADDR"),
             ("--listen :80", "--bind ADDR"),
             ("--tls", "put a proxy in front"),
-            ("--auth a:b", "let a proxy in front"),
+            ("--auth a:b", "put a proxy in front that does"),
             ("--no-index", "--no-listing"),
             ("--log x", "--log-file PATH"),
             ("serve src", "oneloop [ROOT]"),
@@ -318,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn no_habit_of_another_server_is_an_option_of_ours() {
+    fn no_option_in_the_table_is_an_option_of_oneloop() {
         let command = crate::config::parser::command();
         for name in super::OPTIONS
             .iter()

@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn without_arguments_this_directory_is_served_to_this_machine() {
+    fn without_arguments_the_current_directory_is_served_to_this_machine() {
         let config = config(&[]);
         let site = config.site;
         let here = fs::canonicalize(".").unwrap();
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_is_that_of_every_bind_without_its_own() {
+    fn the_port_is_used_for_every_bind_without_a_port() {
         assert_eq!(binds(&["-p", "80"]), ["127.0.0.1:80"]);
         assert_eq!(
             binds(&[
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn two_equal_binds_are_an_error_however_they_are_spelled() {
+    fn two_equal_binds_are_an_error_in_any_spelling() {
         for twice in ["::1,[::1]:7890", "fd:3,fd:3", "unix:/s,unix:/s"] {
             let message = usage(&["-b", twice]);
             assert!(message.contains("twice; once is enough"), "{message}");
@@ -470,14 +470,14 @@ mod tests {
     }
 
     #[test]
-    fn cors_does_not_eat_the_root() {
+    fn cors_does_not_take_the_root_as_its_value() {
         let config = config(&["--cors", "src"]);
         assert_eq!(config.site.cors.as_deref(), Some("*"));
         assert!(config.site.root.path().ends_with("src"));
     }
 
     #[test]
-    fn a_wrong_value_is_named_with_its_option_and_the_reason() {
+    fn an_error_names_the_option_and_the_reason() {
         let table: [(&[&str], &str); 10] = [
             (&["-p", "65536"], "a port is a number from 0 to 65535"),
             (&["-b", "8080"], "a port alone is --port 8080"),
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_for_the_model_with_one_page_and_what_it_has_not_is_refused() {
+    fn a_page_is_for_the_model_fixed_which_refuses_options_it_does_not_use() {
         assert!(usage(&["--page", "Cargo.toml"]).contains("add --model fixed"));
         let fixed = ["--model", "fixed", "--page", "Cargo.toml"];
         let file = fs::canonicalize("Cargo.toml").unwrap();
@@ -513,7 +513,7 @@ mod tests {
             ("--burn=5", "--burn"),
         ] {
             let message = usage(&[&fixed[..2], &[option]].concat());
-            let expected = format!("{name} means nothing to the model fixed");
+            let expected = format!("{name} has no effect in the model fixed");
             assert!(message.contains(&expected), "{message}");
         }
         for page in ["src", "nope"] {
@@ -523,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn cors_and_the_header_it_sets_do_not_go_together() {
+    fn cors_and_a_header_of_the_same_name_are_a_conflict() {
         let header = "--header=access-control-allow-origin: *";
         assert!(usage(&["--cors", header]).contains("--cors sets"));
         config(&[header]);
@@ -536,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_cannot_be_served_is_explained() {
+    fn an_error_explains_why_a_root_cannot_be_served() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         let mode = rustix::fs::Mode::RUSR;
@@ -572,7 +572,7 @@ mod tests {
     }
 
     #[test]
-    fn help_names_every_flag_but_the_hidden_ones_and_fits_a_terminal() {
+    fn the_help_has_every_option_except_hidden_ones_and_fits_a_terminal() {
         let mut command = command();
         let short = command.render_help().to_string();
         let long = command.render_long_help().to_string();
@@ -597,7 +597,7 @@ mod tests {
         for arg in Arguments::command().get_arguments() {
             let id = arg.get_id().as_str();
             if ["completions", "man", "help", "version", "tally", "burn"].contains(&id) {
-                assert_eq!(arg.get_env(), None, "{id} is an action, or hidden");
+                assert_eq!(arg.get_env(), None, "{id} is an action or hidden");
                 continue;
             }
             let expected = format!("ONELOOP_{}", id.to_uppercase());
@@ -606,12 +606,12 @@ mod tests {
     }
 
     #[test]
-    fn clap_finds_no_fault_with_the_command() {
+    fn clap_accepts_the_command() {
         Arguments::command().debug_assert();
     }
 
     #[test]
-    fn completions_and_the_manual_are_printed_instead_of_serving() {
+    fn completions_and_the_manual_page_are_printed() {
         let print = |args: &[&str]| match invoke(args) {
             Ok(Invocation::Print(bytes)) => String::from_utf8(bytes).unwrap(),
             other => panic!("{args:?}: {other:?}"),
@@ -626,7 +626,7 @@ mod tests {
     }
 
     #[test]
-    fn help_and_version_are_no_errors_for_the_shell() {
+    fn help_and_version_exit_with_0() {
         for flag in ["-h", "--help", "-V", "--version"] {
             let Err(ConfigError::Usage(answer)) = invoke(&[flag]) else {
                 panic!("{flag}");

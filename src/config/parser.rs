@@ -1,4 +1,4 @@
-//! Config: the command line as clap parses it, and as the help shows it.
+//! The command line: as clap parses it, and as the help shows it.
 
 use std::ffi::OsString;
 
@@ -9,13 +9,13 @@ use super::arguments::Arguments;
 use super::{ConfigError, environment, mistakes, values};
 use crate::subcommands;
 
-/// Parses the command line. Errors and the help are those of the command as it is shown.
+/// Parses the command line. The help and the usage in errors are those of [`command`].
 pub fn matches(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
     let shown = command();
     let first = args.get(1).and_then(|first| first.to_str());
     let is_subcommand = first.and_then(|name| shown.find_subcommand(name)).is_some();
     let parser = match is_subcommand {
-        // The environment is the server's.
+        // The variables are for the server, not for subcommands.
         true => environment::ignored(parser()),
         false => parser(),
     };
@@ -24,7 +24,7 @@ pub fn matches(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
         Err(error) => error,
     };
     if error.kind() == ErrorKind::DisplayHelp {
-        // `--help bench` asks for the same as `bench --help`.
+        // `--help bench` is `bench --help`.
         let last = args.last().and_then(|last| last.to_str());
         let is_shown = last.and_then(|name| shown.find_subcommand(name)).is_some();
         let help = match (args, last) {
@@ -51,8 +51,8 @@ pub fn matches(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
     Err(mistakes::explain(error, &shown, args).into())
 }
 
-/// The command as it is shown. In the help the environment is told once, not on every option; the
-/// manual page, made without this, has it on each.
+/// The command as the help shows it. The help explains the variables once; the manual page, which
+/// is made without this, has the variable of each option.
 pub fn command() -> Command {
     let command = Arguments::command()
         .args_conflicts_with_subcommands(true)
@@ -61,8 +61,8 @@ pub fn command() -> Command {
     command.mut_args(|arg| arg.hide_env(true))
 }
 
-/// The command as it is parsed. Its switches take a value, so that the command line can undo what
-/// the environment says, and the last of two equal options counts.
+/// The command as it is parsed. Switches take a value, so that the command line can override the
+/// environment, and the last of two equal options counts.
 pub fn parser() -> Command {
     let switch = |arg: Arg| match arg.get_action() {
         ArgAction::SetTrue => arg

@@ -1,11 +1,11 @@
-//! Config: the media types of `--type`. Imports http::fields.
+//! The values of `--type` and `--charset`.
 
 use std::str::FromStr;
 
 use crate::http::fields::is_token_byte;
 
-/// What stands after one `--type`, or in its variable: extensions and their types, usually one,
-/// with commas or line ends between them. `none` is no type.
+/// The value of one `--type`, or of its variable: extensions and their types, separated by commas or
+/// line ends. `none` is no type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeRules(pub Vec<(String, String)>);
 
@@ -25,7 +25,7 @@ impl FromStr for TypeRules {
     }
 }
 
-/// The charset of text (RFC 9110 8.3.2), a token; `none` is no charset.
+/// The charset of text (RFC 9110 8.3.2): a token, or `none` for no charset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charset(pub Option<String>);
 
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_is_none_is_refused_with_the_reason() {
+    fn a_wrong_type_is_refused_with_the_reason() {
         let table = [
             ("", "no equals sign"),
             ("text/plain", "\"text/plain\" has no equals sign"),

@@ -1,5 +1,4 @@
-//! Config: what may stand after the other options? Each function reads one value and says what
-//! is wrong with it. Imports http::fields.
+//! The values of the other options. Each function parses one value, or says what is wrong with it.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -8,16 +7,16 @@ use std::time::Duration;
 
 use crate::http::fields::is_token_byte;
 
-/// A time on the command line: seconds, with a fraction if need be; above 0 and
-/// at most a day, for beyond that it is a mistake (milliseconds, say).
+/// A time in seconds, perhaps with a fraction, above 0 and at most a day. More is most likely a
+/// mistake, such as milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seconds(pub Duration);
 
-/// The longest time that can be asked for, in seconds.
+/// The longest time, in seconds.
 const DAY: f64 = 86_400.0;
 
 impl Seconds {
-    /// The same, and 0 is fine: not to wait at all.
+    /// Parses a time that may be 0.
     pub fn or_none(text: &str) -> Result<Self, String> {
         let seconds = text.parse::<f64>().ok();
         seconds
@@ -45,7 +44,7 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// A port. "80:80" and "0.0.0.0:80" are habits of other programs, so the message says more.
+/// A port. The message explains "80:80" and "0.0.0.0:80", which other programs accept.
 pub fn port(text: &str) -> Result<u16, String> {
     let port = text.parse().ok().filter(|_| is_digits(text));
     port.ok_or_else(|| match text.rsplit_once(':') {
@@ -71,8 +70,8 @@ pub fn count(text: &str) -> Result<u32, String> {
     }
 }
 
-/// A number of something, or `None` where the system decides. The alias keeps clap from reading
-/// the type as an option that may be absent.
+/// A number, or `None` for `auto`. The alias keeps clap from taking the type for an option that may
+/// be missing.
 pub type Count = Option<u32>;
 
 /// A whole number above 0, or `auto`.
@@ -85,7 +84,7 @@ pub fn count_or_auto(text: &str) -> Result<Count, String> {
     }
 }
 
-/// Rust takes "+80", too.
+/// Whether the text is only digits: `parse` accepts "+80", too.
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -104,12 +103,12 @@ pub fn switch(text: &str) -> Result<bool, String> {
 pub enum Verbosity {
     /// `-v`: one level more than before.
     More,
-    /// `--verbose=LEVEL`: this level, whatever stood before.
+    /// `--verbose=LEVEL`: this level, whatever came before.
     Level(u8),
 }
 
 impl Verbosity {
-    /// The level that all of them lead to, in their order.
+    /// The level after all of them, in order.
     pub fn level(all: &[Self]) -> u8 {
         all.iter().fold(0, |level: u8, one| match one {
             Self::More => level.saturating_add(1),
@@ -126,14 +125,14 @@ impl FromStr for Verbosity {
             ("more", ..) => Ok(Self::More),
             (_, Ok(level), _) if is_digits(text) => Ok(Self::Level(level)),
             (.., Ok(is_verbose)) => Ok(Self::Level(is_verbose.into())),
-            _ => Err("0 is quiet, 1 is verbose, 2 adds what mio does".to_owned()),
+            _ => Err("0 logs only warnings, 1 logs more, 2 adds mio's messages".to_owned()),
         }
     }
 }
 
-/// What stands after one `--header`, or in its variable: field lines, usually one. Blank lines
-/// between and after them do not matter, so that a block of YAML can be the variable. `none` is no
-/// field; on the command line it undoes the variable.
+/// The value of one `--header`, or of its variable: headers, one per line. Blank lines are skipped,
+/// so that the variable can be a block of YAML. `none` is no header; on the command line it overrides
+/// the variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headers(pub Vec<Header>);
 
@@ -147,24 +146,24 @@ impl FromStr for Headers {
         let filled = text.lines().filter(|line| !line.trim().is_empty());
         let headers = filled.map(str::parse).collect::<Result<Vec<_>, _>>()?;
         if headers.is_empty() {
-            // Whatever is wrong with an empty line.
+            // The error of an empty line.
             return text.parse().map(|one| Self(vec![one]));
         }
         Ok(Self(headers))
     }
 }
 
-/// One field line for responses: `NAME: VALUE`.
+/// One header for responses: `NAME: VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// A token (RFC 9110 5.1), and none that the server decides itself.
+    /// A token (RFC 9110 5.1), but no header that the server sets itself.
     pub name: String,
-    /// Without control bytes, and without blanks at its ends.
+    /// Without control bytes and without blanks at either end.
     pub value: String,
 }
 
-/// Fields that decide where a message ends or whether the connection goes on (RFC 9112 6 and 9.3,
-/// RFC 9110 7.6.1). A wrong one is a hole, not a preference.
+/// Headers that decide where a message ends or whether the connection stays open (RFC 9112 6 and
+/// 9.3, RFC 9110 7.6.1). A wrong one is a security hole.
 const FRAMING: [&str; 8] = [
     "Connection",
     "Content-Length",
@@ -176,7 +175,7 @@ const FRAMING: [&str; 8] = [
     "Upgrade",
 ];
 
-/// Fields that belong to one response; the same text on all of them would be a lie.
+/// Headers that differ between responses. The same value for all of them would be wrong.
 const COMPUTED: [&str; 10] = [
     "Accept-Ranges",
     "Allow",
@@ -199,18 +198,18 @@ impl FromStr for Header {
             .ok_or("no colon: write NAME: VALUE, such as 'Cache-Control: no-cache'")?;
         if name.is_empty() || !name.bytes().all(is_token_byte) {
             return Err(format!(
-                "{name:?} is not a field name (letters, digits and hyphens, no blanks)"
+                "{name:?} is not the name of a header (letters, digits and hyphens, no blanks)"
             ));
         }
         let is = |known: &&str| known.eq_ignore_ascii_case(name);
         if FRAMING.iter().any(is) {
             return Err(format!(
-                "{name} steers the connection, so only the server can set it"
+                "{name} controls the connection, so only the server can set it"
             ));
         }
         if COMPUTED.iter().any(is) {
             return Err(format!(
-                "{name} differs from one response to the next: the server computes it"
+                "{name} differs between responses: the server computes it"
             ));
         }
         if value.chars().any(char::is_control) {
@@ -223,15 +222,15 @@ impl FromStr for Header {
     }
 }
 
-/// Which origin may read the files: the value of Access-Control-Allow-Origin. `None` if the
-/// field is not sent.
+/// The origin that may read files: the value of Access-Control-Allow-Origin. `None` if the header
+/// is not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cors(pub Option<String>);
 
 impl FromStr for Cors {
     type Err = String;
 
-    /// An origin, or the value of a switch, since `--cors` is used as one.
+    /// An origin, or the value of a switch: `--cors` alone is a switch.
     fn from_str(text: &str) -> Result<Self, String> {
         match switch(text) {
             Ok(true) => Ok(Self(Some("*".to_owned()))),
@@ -265,7 +264,7 @@ pub fn index_name(name: OsString) -> Result<OsString, String> {
         return Err("the name of a file, such as index.html".to_owned());
     }
     if bytes.contains(&b'/') || bytes.contains(&0) {
-        return Err("a name, not a path: it is looked for in every directory".to_owned());
+        return Err("a name, not a path: every directory may have such a file".to_owned());
     }
     Ok(name)
 }
@@ -275,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_may_have_a_fraction_and_read_back_as_written() {
+    fn seconds_may_have_a_fraction_and_are_printed_as_written() {
         for text in ["20", "0.5", "86400", "0.001"] {
             assert_eq!(text.parse::<Seconds>().unwrap().to_string(), text);
         }
@@ -315,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn several_headers_stand_on_lines_of_their_own() {
+    fn headers_are_on_lines_of_their_own() {
         let headers = "X-One: 1\r\n\nX-Two: a, b\n".parse::<Headers>().unwrap();
         let names: Vec<_> = headers.0.iter().map(|one| &*one.name).collect();
         assert_eq!(names, ["X-One", "X-Two"]);
@@ -326,22 +325,22 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_would_break_or_lie_is_refused_with_the_reason() {
+    fn a_header_that_the_server_sets_is_refused_with_the_reason() {
         let table = [
             ("Cache-Control", "no colon"),
             ("", "no colon"),
-            (": x", "is not a field name"),
-            ("X Y: z", "is not a field name"),
-            ("X-Space : z", "is not a field name"),
-            ("X\r\nY: z", "is not a field name"),
-            ("Zo\u{eb}: z", "is not a field name"),
+            (": x", "is not the name of a header"),
+            ("X Y: z", "is not the name of a header"),
+            ("X-Space : z", "is not the name of a header"),
+            ("X\r\nY: z", "is not the name of a header"),
+            ("Zo\u{eb}: z", "is not the name of a header"),
             ("X-Two: a\r\nSet-Cookie: b", "a control character"),
             ("X-Nul: a\0", "a control character"),
             ("X-Delete: \x7f", "a control character"),
             ("X-Tab: a\tb", "a control character"),
-            ("content-length: 5", "steers the connection"),
-            ("Transfer-Encoding: chunked", "steers the connection"),
-            ("CONNECTION: close", "steers the connection"),
+            ("content-length: 5", "controls the connection"),
+            ("Transfer-Encoding: chunked", "controls the connection"),
+            ("CONNECTION: close", "controls the connection"),
             ("Date: now", "the server computes it"),
             ("content-range: bytes 0-1/2", "the server computes it"),
             ("ETag: \"x\"", "the server computes it"),
@@ -379,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_a_name_and_not_a_path() {
+    fn an_index_is_a_name_not_a_path() {
         for good in ["index.html", "...", "\u{65e5}\u{672c}.html", "a b"] {
             assert_eq!(index_name(good.into()).as_deref(), Ok(OsStr::new(good)));
         }

@@ -117,7 +117,7 @@ fn a_page_without_its_model_and_options_without_a_meaning_are_a_wrong_command_li
         ("--page index.html", "add --model fixed"),
         (
             "--model fixed --spa",
-            "--spa means nothing to the model fixed",
+            "--spa has no effect in the model fixed",
         ),
         ("--model fixed --tally x", "--tally means nothing"),
     ] {
