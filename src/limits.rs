@@ -11,8 +11,8 @@ pub struct Limits {
     pub head: usize,
     /// Longest request line. A longer one gets 414. RFC 9112 3 recommends at least 8,000.
     pub request_line: usize,
-    /// Most empty lines before a request (RFC 9112 2.2: old clients send one after a body). More get
-    /// 400, because they cost work and are not logged.
+    /// Most empty lines before a request (RFC 9112 2.2: old clients send one after a body). More
+    /// get 400, because they cost work and are not logged.
     pub empty_lines: u16,
     /// Most header lines in a head. Browsers send about 20.
     pub fields: usize,
@@ -38,9 +38,9 @@ pub struct Limits {
     /// How long accepting pauses when the system has no descriptor or memory left and no idle
     /// connection could be closed.
     pub accept_pause: Duration,
-    /// How long the kernel holds a connection that sends nothing (TCP_DEFER_ACCEPT): until the first
-    /// retransmission of SYN-ACK, which is after a second and the delay of its timer. A stopping
-    /// server accepts for this long if there are such connections.
+    /// How long the kernel holds a connection that sends nothing (TCP_DEFER_ACCEPT): until the
+    /// first retransmission of SYN-ACK, which is after a second and the delay of its timer. A
+    /// stopping server accepts for this long if there are such connections.
     pub defer_accept_timeout: Duration,
     /// Connections that the kernel queues before they are accepted. It is cut to
     /// net.core.somaxconn. A client whose SYN does not fit sends it again after a second.
@@ -50,19 +50,19 @@ pub struct Limits {
 
     /// Bytes read from one connection in one iteration.
     pub read_per_iteration: usize,
-    /// Bytes written to one connection in one iteration. A fast reader of a large file never makes a
-    /// write block, and would occupy the loop.
+    /// Bytes written to one connection in one iteration. A fast reader of a large file never makes
+    /// a write block, and would occupy the loop.
     pub written_per_iteration: usize,
     /// Send calls on one connection in one iteration. The parts of a multipart body may be one byte
     /// each and take two calls each, so a limit on bytes would allow thousands.
     pub sends_per_iteration: usize,
-    /// Requests answered on one connection in one iteration. Pipelined requests are tiny, so a limit
-    /// on bytes would allow thousands.
+    /// Requests answered on one connection in one iteration. Pipelined requests are tiny, so a
+    /// limit on bytes would allow thousands.
     pub requests_per_iteration: usize,
     /// Bytes of finished responses that wait for further ones, to leave in one write.
     pub write_coalescing_limit: usize,
-    /// Largest body that is copied behind its header and leaves in the same write. For a larger one,
-    /// a second system call costs less than the copy.
+    /// Largest body that is copied behind its header and leaves in the same write. For a larger
+    /// one, a second system call costs less than the copy.
     pub inline_body_limit: usize,
 
     /// Longest time from the first byte of a head to its last. Progress does not extend it, so a
@@ -77,8 +77,8 @@ pub struct Limits {
     pub min_idle: Duration,
     /// How long the peer may take no byte of a response.
     pub send_timeout: Duration,
-    /// Bytes per second that the peer must take on average once `send_timeout` has passed, so that a
-    /// byte a minute does not occupy a file and a slot. Low, because a phone in a tunnel is slow,
+    /// Bytes per second that the peer must take on average once `send_timeout` has passed, so that
+    /// a byte a minute does not occupy a file and a slot. Low, because a phone in a tunnel is slow,
     /// too.
     pub min_send_rate: u32,
     /// How long a closing connection may go on sending. The bytes are read and dropped. Progress
@@ -92,10 +92,11 @@ pub struct Limits {
 
     /// Entries shown in one directory listing. The others are only counted.
     pub listing_entries: usize,
-    /// Memory that the listings of large directories take together until their clients have received
-    /// them: about 130 bytes for an entry, and 384 KiB for a listing that is compressed. Above it, a
-    /// new listing gets 503. Listings that have begun may grow to twice the limit; above that they
-    /// end with a reset. A directory of fewer than `listing_slice` entries is always listed.
+    /// Memory that the listings of large directories take together until their clients have
+    /// received them: about 130 bytes for an entry, and 384 KiB for a listing that is compressed.
+    /// Above it, a new listing gets 503. Listings that have begun may grow to twice the limit;
+    /// above that they end with a reset. A directory of fewer than `listing_slice` entries is
+    /// always listed.
     pub listing_bytes: usize,
     /// Directory entries read, or rows rendered, before a listing yields to other connections.
     pub listing_slice: usize,
@@ -172,8 +173,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The longest time away from its sockets that a loop counts against its peers: a quarter of the
-    /// shortest timeout, more than a busy machine is late by. See [`stalls`](crate::stalls).
+    /// The longest time away from its sockets that a loop counts against its peers: a quarter of
+    /// the shortest timeout, more than a busy machine is late by. See [`stalls`](crate::stalls).
     pub fn stall_threshold(&self) -> Duration {
         let shortest = (self.header_timeout.min(self.idle_timeout))
             .min(self.send_timeout.min(self.linger_timeout));

@@ -1,5 +1,5 @@
-//! The subcommands. Each is a module that a feature of the build may leave out; without it, its name
-//! is a ROOT like any other.
+//! The subcommands. Each is a module that a feature of the build may leave out; without it, its
+//! name is a ROOT like any other.
 
 use clap::{ArgMatches, Command};
 use std::error::Error;

@@ -1,12 +1,11 @@
-//! What is allocated: nothing for a request that is like the one before, and nothing that an
-//! idle connection would hold beside its slot.
+//! Allocations: none for a repeated request, and nothing but its slot for an idle connection.
 //!
-//! Requests go through all there is above the socket: scheduler, pump, connection, site, log.
+//! Requests go through everything above the socket: scheduler, pump, connection, site, log.
 
-// To count allocations is to be an allocator, and that trait is unsafe to implement. Every
-// method hands its arguments to the system's allocator as they are.
+// The trait of an allocator is unsafe to implement. Every method passes its arguments to the
+// system's allocator unchanged.
 #![allow(unsafe_code)]
-#![allow(clippy::print_stdout, reason = "a test says what it measured")]
+#![allow(clippy::print_stdout, reason = "the test prints what it measured")]
 
 use oneloop::access_log::{AccessLog, LogFormat, Sink};
 use oneloop::clock::Now;
@@ -29,8 +28,8 @@ use tempfile::TempDir;
 struct Counting;
 
 thread_local! {
-    /// How often this thread asked for memory, and how much it holds. Each test has a thread, and
-    /// the log's is another.
+    /// How often this thread allocated, and the bytes that it holds. Each test has its own thread,
+    /// and so has the log.
     static CALLS: Cell<usize> = const { Cell::new(0) };
     static HELD: Cell<isize> = const { Cell::new(0) };
 }
@@ -44,25 +43,25 @@ fn count(calls: usize, held: isize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size() as isize);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size() as isize);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         count(0, -(layout.size() as isize));
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(1, size as isize - layout.size() as isize);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.realloc(memory, layout, size) }
     }
 }
@@ -74,30 +73,30 @@ const REQUEST: &[u8] = b"GET /small.html HTTP/1.1\r\nHost: example.com\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: text/html,*/*;q=0.8\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\nReferer: http://example.com/\r\n\r\n";
 
-/// A peer that only counts what it gets.
+/// A client that counts the bytes sent to it.
 #[derive(Debug)]
-struct Asker {
-    /// What arrives next.
-    asks: Rc<Cell<&'static [u8]>>,
-    got: Rc<Cell<usize>>,
+struct Client {
+    /// The bytes that arrive next.
+    incoming: Rc<Cell<&'static [u8]>>,
+    sent: Rc<Cell<usize>>,
 }
 
-impl Transport for Asker {
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let asks = self.asks.take();
-        if asks.is_empty() {
+impl Transport for Client {
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let incoming = self.incoming.take();
+        if incoming.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        room[..asks.len()].copy_from_slice(asks);
-        Ok(asks.len())
+        buf[..incoming.len()].copy_from_slice(incoming);
+        Ok(incoming.len())
     }
 
     fn is_drained(&self) -> bool {
-        self.asks.get().is_empty()
+        self.incoming.get().is_empty()
     }
 
     fn send(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
-        self.got.set(self.got.get() + bytes.len());
+        self.sent.set(self.sent.get() + bytes.len());
         Ok(bytes.len())
     }
 
@@ -112,13 +111,13 @@ impl Transport for Asker {
     fn abort(&mut self) {}
 }
 
-/// A loop with a site of one small page.
+/// A loop that serves one small page.
 struct Loop {
-    scheduler: Scheduler<Asker, PeerState>,
+    scheduler: Scheduler<Client, PeerState>,
     handler: SiteHandler,
     now: Now,
-    asks: Rc<Cell<&'static [u8]>>,
-    got: Rc<Cell<usize>>,
+    incoming: Rc<Cell<&'static [u8]>>,
+    sent: Rc<Cell<usize>>,
     _root: TempDir,
 }
 
@@ -143,42 +142,42 @@ impl Loop {
             scheduler: Scheduler::new(limits),
             handler: SiteHandler::new(site, log, None),
             now: Now {
-                // Long after the file's time: it is not young, and may be remembered.
+                // Long after the file's time: it is not racy, and may be cached.
                 wall: UNIX_EPOCH + Duration::from_secs(4_102_444_800),
                 ..Now::read()
             },
-            asks: Rc::default(),
-            got: Rc::default(),
+            incoming: Rc::default(),
+            sent: Rc::default(),
             _root: root,
         }
     }
 
     fn connect(&mut self) {
-        let asker = Asker {
-            asks: self.asks.clone(),
-            got: self.got.clone(),
+        let client = Client {
+            incoming: self.incoming.clone(),
+            sent: self.sent.clone(),
         };
         let peer = std::net::IpAddr::from([192, 0, 2, 1]);
         let state = self.handler.on_connect(Some(peer));
-        self.scheduler.admit(asker, state, self.now);
+        self.scheduler.admit(client, state, self.now);
         self.scheduler.register(|_, _| Ok(()));
     }
 
-    /// These bytes arrive on the connection `key`, in a turn of their own.
-    fn hear(&mut self, key: usize, bytes: &'static [u8]) {
-        self.asks.set(bytes);
-        // All turns lie in the time for which a file is remembered.
+    /// Receives these bytes on the connection `key`, in an iteration of their own.
+    fn receive(&mut self, key: usize, bytes: &'static [u8]) {
+        self.incoming.set(bytes);
+        // All iterations are within the time for which a file is cached.
         self.now.instant += Duration::from_micros(100);
         self.now.wall += Duration::from_micros(100);
         self.scheduler.mark_ready(key);
         self.turn();
     }
 
-    /// A request arrives and is answered.
-    fn ask(&mut self, key: usize) {
-        let before = self.got.get();
-        self.hear(key, REQUEST);
-        assert!(self.got.get() > before + 1000, "a response");
+    /// Receives a request and answers it.
+    fn request(&mut self, key: usize) {
+        let before = self.sent.get();
+        self.receive(key, REQUEST);
+        assert!(self.sent.get() > before + 1000, "a response");
     }
 
     fn turn(&mut self) {
@@ -188,7 +187,7 @@ impl Loop {
     }
 }
 
-/// Allocations of several thousand requests, after as many that warmed up.
+/// Allocations of 3,000 requests, after as many for warm-up.
 fn allocations(log: Option<AccessLog>) -> usize {
     let mut server = Loop::new(log);
     for _ in 0..10 {
@@ -196,9 +195,9 @@ fn allocations(log: Option<AccessLog>) -> usize {
     }
     server.turn();
     let requests = || (0..3000).map(|n| n % 10);
-    requests().for_each(|key| server.ask(key));
+    requests().for_each(|key| server.request(key));
     let before = CALLS.get();
-    requests().for_each(|key| server.ask(key));
+    requests().for_each(|key| server.request(key));
     CALLS.get() - before
 }
 
@@ -217,7 +216,7 @@ fn a_request_for_a_small_file_allocates_nothing() {
 }
 
 #[test]
-fn neither_does_one_that_is_logged() {
+fn a_logged_request_allocates_nothing() {
     for format in [LogFormat::Common, LogFormat::Combined, LogFormat::Json] {
         let sink = Sink::Writer(Box::new(io::sink()));
         let log = AccessLog::new(sink, format, &Limits::default()).unwrap();
@@ -228,22 +227,22 @@ fn neither_does_one_that_is_logged() {
 #[test]
 fn an_idle_connection_holds_nothing_but_its_slot() {
     const MANY: usize = 4096;
-    /// A key of the run queue, which has room for everybody at once.
+    /// A key in the run queue, which has space for every connection.
     const QUEUE_ENTRY: usize = size_of::<usize>();
-    /// A deadline with its key, and where it stands.
+    /// A deadline with its key, and its place in the heap.
     const TIMER_ENTRY: usize = 28;
 
     let mut server = Loop::new(None);
-    // The site remembers the file, and the buffers are as large as they get.
+    // Now the file is cached, and the buffers have their final size.
     server.connect();
-    (0..100).for_each(|_| server.ask(0));
+    (0..100).for_each(|_| server.request(0));
 
     let before = HELD.get();
     (1..MANY).for_each(|_| server.connect());
     server.turn();
-    // A power of two, so that no table has room to spare.
+    // A power of two, so that no table has spare capacity.
     let new = (HELD.get() - before) as usize;
-    let slot = slot_size::<Asker, PeerState>();
+    let slot = slot_size::<Client, PeerState>();
     let most = MANY * (slot + TIMER_ENTRY + QUEUE_ENTRY);
     println!(
         "{} bytes for each connection, {slot} of them its slot",
@@ -252,19 +251,19 @@ fn an_idle_connection_holds_nothing_but_its_slot() {
     assert!(new <= most);
 
     let before = HELD.get();
-    (0..MANY).for_each(|key| server.ask(key));
-    assert_eq!(HELD.get() - before, 0, "used and idle again");
+    (0..MANY).for_each(|key| server.request(key));
+    assert_eq!(HELD.get() - before, 0, "idle again");
 }
 
 #[test]
-fn half_a_head_holds_as_many_bytes_as_have_come() {
+fn half_a_head_holds_only_the_bytes_that_have_arrived() {
     let mut server = Loop::new(None);
     server.connect();
-    (0..100).for_each(|_| server.ask(0));
+    (0..100).for_each(|_| server.request(0));
     let before = HELD.get();
     let (half, rest) = REQUEST.split_at(100);
-    server.hear(0, half);
+    server.receive(0, half);
     assert_eq!(HELD.get() - before, 100);
-    server.hear(0, rest);
+    server.receive(0, rest);
     assert_eq!(HELD.get() - before, 0);
 }

@@ -1,4 +1,4 @@
-//! What only the whole program shows: its signals, its log, its standard error.
+//! Signals, the access log and standard error of the whole program.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -18,7 +18,7 @@ struct Server {
 }
 
 impl Server {
-    /// With a file of 4 MB in its root, which no socket takes in one go.
+    /// Its root has a file of 4 MB, which no socket buffer holds.
     fn start(args: &[&str], stderr: Stdio) -> Self {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().join("root");
@@ -41,15 +41,15 @@ impl Server {
         server
     }
 
-    fn wait_for(&self, what: &str, is_there: impl Fn(&Path) -> bool) {
+    fn wait_for(&self, what: &str, is_done: impl Fn(&Path) -> bool) {
         let begun = Instant::now();
-        while !is_there(self.place.path()) {
+        while !is_done(self.place.path()) {
             assert!(begun.elapsed() < Duration::from_secs(30), "no {what}");
             sleep(Duration::from_millis(10));
         }
     }
 
-    fn ask(&self, path: &str) -> UnixStream {
+    fn request(&self, path: &str) -> UnixStream {
         let mut client = UnixStream::connect(self.place.path().join("socket")).unwrap();
         client
             .set_read_timeout(Some(Duration::from_secs(10)))
@@ -72,12 +72,12 @@ impl Drop for Server {
 }
 
 #[test]
-fn a_response_that_a_second_signal_cuts_off_is_in_the_log() {
+fn a_response_that_a_second_signal_aborts_is_logged() {
     let mut server = Server::start(&["-q"], Stdio::null());
-    let mut client = server.ask("/big");
+    let mut client = server.request("/big");
     client.read_exact(&mut [0; 9]).unwrap();
     server.terminate();
-    // The first one has been obeyed when nobody can connect any more.
+    // The first signal is handled when no client can connect any more.
     server.wait_for("stop", |place| {
         UnixStream::connect(place.join("socket")).is_err()
     });
@@ -92,12 +92,12 @@ fn a_response_that_a_second_signal_cuts_off_is_in_the_log() {
 }
 
 #[test]
-fn a_standard_error_that_nobody_reads_does_not_stop_the_server() {
-    // Its pipe holds 64 KB; each connection says two lines or more.
+fn a_full_pipe_as_standard_error_does_not_stop_the_server() {
+    // The pipe holds 64 KB, and each connection logs at least two lines.
     let server = Server::start(&["-q", "-v"], Stdio::piped());
     for round in 0..2000 {
         let mut answer = String::new();
-        let read = server.ask("/missing").read_to_string(&mut answer);
+        let read = server.request("/missing").read_to_string(&mut answer);
         assert!(read.is_ok(), "round {round}: {read:?}");
         assert!(answer.starts_with("HTTP/1.1 404 "), "round {round}");
     }

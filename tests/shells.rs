@@ -1,6 +1,6 @@
-//! What the programs around the server read: the completion scripts in fish, bash and zsh, the
-//! manual page by mandoc, and the systemd units by systemd-analyze. Where one is not installed, its
-//! test says `skipped` and passes.
+//! Files that other programs read: completion scripts in fish, bash and zsh, the manual page in
+//! mandoc, and the systemd units in systemd-analyze. If a program is not installed, its test prints
+//! `skipped` and passes.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 const ONELOOP: &str = env!("CARGO_BIN_EXE_oneloop");
 
-/// What the program prints; `None`, and a line that says so, if it is not installed.
+/// The output of the program. If it is not installed, prints so and returns `None`.
 fn run(command: &mut Command) -> Option<Output> {
     match command.output() {
         Ok(output) => Some(output),
@@ -33,7 +33,7 @@ fn printed(args: &[&str]) -> String {
     text(output.stdout)
 }
 
-/// A folder with the script of this shell, a directory and a file.
+/// A directory with the script of this shell and a directory.
 fn folder(shell: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(
@@ -45,7 +45,7 @@ fn folder(shell: &str) -> tempfile::TempDir {
     folder
 }
 
-/// What is offered after these words; the last one is being typed.
+/// The completions of the last of these words.
 const OFFERED: [(&str, &[&str]); 10] = [
     ("--log-format ", &["combined", "common", "json"]),
     ("docs --log-format ", &["combined", "common", "json"]),
@@ -103,7 +103,7 @@ fn bash_completes_values_and_nothing_hidden() {
             return;
         };
         let offered = text(output.stdout);
-        // The word that is typed, unchanged, is how the script says that there is nothing.
+        // If there is no completion, the script returns the word itself.
         let typed = words.rsplit(' ').next();
         let is_new = |line: &&str| !line.is_empty() && Some(*line) != typed;
         let mut offered: Vec<_> = offered.lines().filter(is_new).collect();
@@ -113,7 +113,7 @@ fn bash_completes_values_and_nothing_hidden() {
 }
 
 #[test]
-fn no_script_has_hidden_options_and_every_one_has_the_others() {
+fn every_script_has_all_options_except_hidden_ones() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = printed(&["--completions", shell]);
         for hidden in ["tally", "burn"] {
@@ -136,7 +136,7 @@ fn no_script_has_hidden_options_and_every_one_has_the_others() {
 }
 
 #[test]
-fn the_manual_has_its_sections_and_mandoc_finds_no_fault() {
+fn the_manual_page_has_its_sections_and_no_warning_from_mandoc() {
     let page = printed(&["--man"]);
     for section in [
         "NAME",
@@ -168,16 +168,16 @@ fn the_manual_has_its_sections_and_mandoc_finds_no_fault() {
     assert_eq!(text(output.stdout), "");
 }
 
-/// What `systemd-analyze security` gives the service, from 0.0 (nothing is allowed) to 10.0.
+/// `systemd-analyze security` rates the service from 0.0 (nothing is allowed) to 10.0.
 #[test]
-fn the_service_may_do_little_and_systemd_finds_no_fault() {
+fn the_service_is_confined_and_systemd_has_no_warning() {
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/deploy");
     let service = fs::read_to_string(units.join("oneloop.service")).unwrap();
     assert!(
         service.contains("\nRestartPreventExitStatus=2\n"),
-        "a wrong option stays wrong"
+        "a wrong option is wrong after a restart, too"
     );
-    // `verify` looks for the program, which is not installed where tests run.
+    // `verify` looks for the program, which is not installed in tests.
     let folder = tempfile::tempdir().unwrap();
     let installed = service.replace("/usr/local/bin/oneloop", ONELOOP);
     fs::write(folder.path().join("oneloop.service"), installed).unwrap();
@@ -199,8 +199,8 @@ fn the_service_may_do_little_and_systemd_finds_no_fault() {
     ]) else {
         return;
     };
-    let said = text(output.stderr);
-    let ours = said.lines().filter(|line| line.contains("oneloop"));
+    let warnings = text(output.stderr);
+    let ours = warnings.lines().filter(|line| line.contains("oneloop"));
     assert_eq!(ours.collect::<Vec<_>>(), [""; 0]);
     let threshold = [
         "security",

@@ -1,5 +1,5 @@
-//! What a process is given by the one that starts it: its environment and its descriptors. Both
-//! can only be shown with a second process, so this program starts itself again.
+//! The environment and the descriptors that a process inherits. These need a second process, so
+//! this program starts itself again.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use oneloop::config::arguments::Arguments;
 use oneloop::config::{Config, Invocation};
 use oneloop::reactor::listen::{self, ListenOptions, ListenerSocket};
 
-/// Carries the arguments, one a line, to the child.
+/// The variable with the arguments of the child, one per line.
 const ARGUMENTS: &str = "CHILD_ARGUMENTS";
 
 fn child(test: &str, args: &[&str], variables: &[(&str, &str)]) -> Command {
@@ -56,8 +56,8 @@ fn options() -> Vec<(Arg, String)> {
     options.collect()
 }
 
-/// What the program says when it ends within ten seconds.
-fn said(mut command: Command) -> (Option<i32>, String) {
+/// The exit code and the standard error of a program that ends within ten seconds.
+fn result_of(mut command: Command) -> (Option<i32>, String) {
     let mut child = command
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -90,7 +90,7 @@ fn refused(variables: &[(&str, &str)]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// `None` where no parent has started this.
+/// The configuration in the child; `None` in the parent.
 fn config_here() -> Option<Config> {
     let args = env::var(ARGUMENTS).ok()?;
     let args = args.lines().filter(|arg| !arg.is_empty());
@@ -101,8 +101,8 @@ fn config_here() -> Option<Config> {
     }
 }
 
-/// On a line of its own: the harness has begun one.
-fn say(line: &str) {
+/// Prints on a new line: the test harness has begun one.
+fn print_line(line: &str) {
     let mut out = io::stdout();
     writeln!(out, "\n{line}").unwrap();
 }
@@ -113,11 +113,11 @@ fn child_prints_its_config() {
         return;
     };
     for warning in config.warnings.drain(..) {
-        say(&format!("warning {warning}"));
+        print_line(&format!("warning {warning}"));
     }
-    say(&format!("variables {:?}", config.variables));
+    print_line(&format!("variables {:?}", config.variables));
     config.variables.clear();
-    say(&format!("everything {config:?}"));
+    print_line(&format!("everything {config:?}"));
     let binds: Vec<_> = config
         .listeners
         .binds
@@ -125,7 +125,7 @@ fn child_prints_its_config() {
         .map(ToString::to_string)
         .collect();
     let headers = String::from_utf8_lossy(config.site.headers.as_bytes());
-    say(&format!(
+    print_line(&format!(
         "config root={:?} binds={binds:?} index={:?} headers={headers:?} cors={:?} spa={} \
          hidden={} listing={} quiet={} verbose={} grace={:?} log={:?}",
         config.site.root,
@@ -173,14 +173,14 @@ fn every_kind_of_option_can_come_from_the_environment() {
 }
 
 #[test]
-fn the_command_line_wins_over_the_environment() {
+fn the_command_line_overrides_the_environment() {
     let variables = [("ONELOOP_PORT", "81"), ("ONELOOP_BIND", "::1")];
     let line = shown(&["-p", "82", "-b", "127.0.0.1"], &variables);
     assert!(line.contains("binds=[\"127.0.0.1:82\"]"), "{line}");
 }
 
 #[test]
-fn an_empty_variable_is_not_set() {
+fn an_empty_variable_counts_as_unset() {
     let variables = [
         ("ONELOOP_ROOT", ""),
         ("ONELOOP_PORT", ""),
@@ -206,30 +206,30 @@ fn a_wrong_variable_is_refused_like_a_wrong_option() {
 }
 
 #[test]
-fn an_error_names_the_variable_whichever_option_it_is() {
+fn an_error_names_the_variable_that_caused_it() {
     let folder = tempfile::tempdir().unwrap();
     for (arg, variable) in options() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
-        // No option takes this: not a number, no name of a file that exists or can be made.
+        // No option accepts this: not a number, and not the name of a file that can exist.
         command.env(&variable, "wrong/\nvalue").current_dir(&folder);
         match arg.get_id().as_str() {
             "page" => _ = command.args(["--model", "fixed", "-p0"]),
             "port" => {}
             _ => _ = command.arg("-p0"),
         }
-        let (code, text) = said(command);
+        let (code, text) = result_of(command);
         assert!(matches!(code, Some(1 | 2)), "{variable}: {code:?} {text}");
         assert!(text.contains(&variable), "{variable}: {text}");
     }
 }
 
 #[test]
-fn a_variable_that_is_not_used_is_not_blamed() {
+fn an_error_does_not_name_a_variable_that_is_not_used() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
     command
         .env("ONELOOP_PORT", "x")
         .args(["--idle-timeout", "y"]);
-    let (code, text) = said(command);
+    let (code, text) = result_of(command);
     assert_eq!(code, Some(2));
     assert!(
         text.contains("--idle-timeout") && !text.contains("ONELOOP"),
@@ -237,11 +237,11 @@ fn a_variable_that_is_not_used_is_not_blamed() {
     );
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
     command.env("ONELOOP_PORT", "x").arg("--help");
-    assert_eq!(said(command), (Some(0), String::new()));
+    assert_eq!(result_of(command), (Some(0), String::new()));
 }
 
 #[test]
-fn every_switch_can_be_undone_on_the_command_line() {
+fn the_command_line_overrides_every_switch() {
     let default = line_of("everything ", &[], &[]);
     let mut count = 0;
     for (arg, variable) in options() {
@@ -264,11 +264,10 @@ fn every_switch_can_be_undone_on_the_command_line() {
     assert!(count > 5, "these are not the switches");
 }
 
-/// The command line's value wins, and does not even look at the environment's: with the default on
-/// the command line, everything is as if the variable was not set. Where there is no default,
-/// something else undoes the variable.
+/// With the default on the command line, everything is as if the variable were not set, even where
+/// its value is wrong. An option without a default has another value that overrides the variable.
 #[test]
-fn every_variable_can_be_undone_on_the_command_line() {
+fn the_command_line_overrides_every_variable() {
     let default = line_of("everything ", &[], &[]);
     for (arg, variable) in options() {
         let id = arg.get_id().as_str();
@@ -279,21 +278,21 @@ fn every_variable_can_be_undone_on_the_command_line() {
             ("cors", _) => "false",
             ("header" | "type", _) => "none",
             ("verbose", _) => "0",
-            // Each of them is used in one model only, and counts for nothing in the others.
+            // Each is used in one model only, and ignored in the others.
             ("workers" | "page", _) => continue,
             // A file `-`: standard output.
             ("log_file", _) => continue,
-            _ => panic!("how is {variable} undone on the command line?"),
+            _ => panic!("no value overrides {variable}: add one here"),
         };
-        let undone = match arg.get_long() {
+        let option = match arg.get_long() {
             Some(long) => format!("--{long}={value}"),
             None => value.to_owned(),
         };
         let wrong = [(variable.as_str(), "wrong/\nvalue")];
         assert_eq!(
-            line_of("everything ", &[&undone], &wrong),
+            line_of("everything ", &[&option], &wrong),
             default,
-            "{undone}"
+            "{option}"
         );
     }
 }
@@ -321,7 +320,7 @@ fn a_list_on_the_command_line_replaces_the_one_of_the_environment() {
 }
 
 #[test]
-fn the_last_of_two_equal_options_counts_and_a_list_gathers_them() {
+fn the_last_of_two_equal_options_counts_but_lists_add_up() {
     let line = shown(
         &[
             "--grace=1",
@@ -350,9 +349,9 @@ fn the_last_of_two_equal_options_counts_and_a_list_gathers_them() {
     }
 }
 
-/// What Kubernetes and Docker set for a service, or a linked container, named `oneloop`.
+/// Kubernetes and Docker set these variables for a service, or a linked container, named `oneloop`.
 #[test]
-fn the_variables_of_a_service_named_oneloop_are_not_taken_for_options() {
+fn the_variables_of_a_service_named_oneloop_are_not_options() {
     let links = [
         ("ONELOOP_NAME", "/web/oneloop"),
         ("ONELOOP_SERVICE_HOST", "10.96.0.12"),
@@ -393,7 +392,7 @@ fn the_variables_of_a_service_named_oneloop_are_not_taken_for_options() {
 }
 
 #[test]
-fn child_greets_one_client() {
+fn child_accepts_one_connection() {
     let Some(config) = config_here() else {
         return;
     };
@@ -403,12 +402,12 @@ fn child_greets_one_client() {
     };
     let listening = match listen::open(&config.listeners.binds, queue) {
         Ok(listening) => listening,
-        Err(error) => return say(&error.to_string()),
+        Err(error) => return print_line(&error.to_string()),
     };
     let Some(ListenerSocket::Tcp(listener, _)) = listening.first().map(|one| &one.socket) else {
         panic!("{listening:?}");
     };
-    // The client was there before this process.
+    // The client connected before this process started.
     let (mut client, _) = listener.accept().unwrap();
     client.write_all(b"hello").unwrap();
     let empty = listener.accept().unwrap_err();
@@ -421,15 +420,15 @@ fn a_listener_passed_through_exec_is_served() {
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let bind = format!("fd:{}", listener.as_raw_fd());
 
-    // Before it is passed: close-on-exec keeps it from the child.
-    let output = child("child_greets_one_client", &["-b", &bind], &[])
+    // Not inherited: the descriptor is close-on-exec.
+    let output = child("child_accepts_one_connection", &["-b", &bind], &[])
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("no such descriptor was passed"), "{text}");
 
     rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
-    let status = child("child_greets_one_client", &["-b", &bind], &[])
+    let status = child("child_accepts_one_connection", &["-b", &bind], &[])
         .stdout(Stdio::null())
         .status()
         .unwrap();
@@ -441,11 +440,12 @@ fn a_listener_passed_through_exec_is_served() {
 
 /// In a network namespace of its own, with a link-local address.
 #[test]
-fn a_link_local_address_is_bound_with_its_zone_and_printed_as_a_client_takes_it() {
+fn a_link_local_address_is_bound_with_its_zone_and_printed_as_a_url() {
     const SCRIPT: &str = "ip link set lo up && ip addr add fe80::9/64 dev lo nodad || exit 77
         for zone in lo 1 25lo; do
+            rm -f banner
             \"$ONELOOP\" --bind \"[fe80::9%$zone]:8080\" >/dev/null 2>banner &
-            for try in $(seq 100); do grep -q Stop banner && break; sleep 0.05; done
+            for try in $(seq 100); do grep -qs Stop banner && break; sleep 0.05; done
             url=$(grep -o 'http://[^ ]*' banner)
             echo \"$url $(curl -sg -m 5 \"${url}hello\")\"
             kill $!
@@ -461,7 +461,7 @@ fn a_link_local_address_is_bound_with_its_zone_and_printed_as_a_client_takes_it(
     let skip = |why: &str| {
         writeln!(
             io::stderr(),
-            "skipped: no link-local address could be made here: {why}"
+            "skipped: cannot add a link-local address here: {why}"
         )
         .unwrap();
     };

@@ -53,8 +53,8 @@ fn argument(arg: &Arg) -> Arg {
     }
 }
 
-/// Changes two lines of the functions that tell fish whether a subcommand is in use: an option whose
-/// value is still missing is an error for argparse but no subcommand, and neither is a ROOT.
+/// Changes two lines of the functions that tell fish whether a subcommand is in use: an option
+/// whose value is still missing is an error for argparse but no subcommand, and neither is a ROOT.
 fn for_fish(script: &str, command: &Command) -> String {
     let names: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
     let is_one = format!("    if contains -- \"$argv[1]\" {}\n", names.join(" "));

@@ -7,8 +7,8 @@ use super::arguments::Arguments;
 use super::error::conflict;
 use super::{ConfigError, Model};
 
-/// Refuses options on the command line that have no effect with the chosen model. In the environment
-/// they are ignored: a variable may be meant for another server or model.
+/// Refuses options on the command line that have no effect with the chosen model. In the
+/// environment they are ignored: a variable may be meant for another server or model.
 pub fn check(arguments: &Arguments, matches: &ArgMatches) -> Result<(), ConfigError> {
     let is_written = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     if is_written("workers") && arguments.model != Model::Pool {

@@ -47,8 +47,8 @@ pub fn variables(command: &Command, matches: &ArgMatches) -> Vec<String> {
     used.filter_map(name).collect()
 }
 
-/// The variable that makes `parser` refuse `args`, with the error. `None` if the command line itself
-/// is wrong.
+/// The variable that makes `parser` refuse `args`, with the error. `None` if the command line
+/// itself is wrong.
 pub fn culprit(parser: &Command, args: &[OsString]) -> Option<(String, Error)> {
     let only = |id: Option<&Id>| {
         let parser = parser
@@ -82,7 +82,8 @@ fn value_of(arg: &Arg) -> Option<OsString> {
 /// Whether Kubernetes or Docker has set the variable: for a Service named `oneloop`, or a linked
 /// container of that name, `ONELOOP_PORT` is a URL such as `tcp://10.96.0.12:7890`. No option has
 /// one of their other variables (`ONELOOP_SERVICE_HOST`, `ONELOOP_PORT_7890_TCP_ADDR`,
-/// `ONELOOP_NAME`). <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
+/// `ONELOOP_NAME`).
+/// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
 fn is_service_link(arg: &Arg, value: &OsStr) -> bool {
     let is_port = |name: &OsStr| name.as_encoded_bytes().ends_with(b"_PORT");
     let is_url = |scheme: &&[u8]| value.as_encoded_bytes().starts_with(scheme);

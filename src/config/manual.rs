@@ -52,8 +52,8 @@ pub fn page() -> io::Result<Vec<u8>> {
     Ok(tidied(&String::from_utf8_lossy(&page)).into_bytes())
 }
 
-/// Adds sections. A line `Title:` without indent begins one; its text is indented. Text with columns
-/// (a gap of three blanks) is kept as it is.
+/// Adds sections. A line `Title:` without indent begins one; its text is indented. Text with
+/// columns (a gap of three blanks) is kept as it is.
 fn sections(roff: &mut Roff, text: &str) {
     for line in text.lines() {
         let is_literal = line.trim_start().contains("   ") || line.starts_with("     ");

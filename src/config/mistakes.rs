@@ -1,5 +1,5 @@
-//! Tips for wrong command lines. The tables have the options of other servers (python's http.server,
-//! miniserve, caddy, npm's serve and http-server, nginx) and what to write instead.
+//! Tips for wrong command lines. The tables have the options of other servers (python's
+//! http.server, miniserve, caddy, npm's serve and http-server, nginx) and what to write instead.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -186,8 +186,8 @@ fn surplus_root(command: &Command, args: &[OsString], surplus: &str) -> Error {
             _ => match as_root(command, args, surplus) {
                 Some(tip) => format!("{surplus} is one argument too many; {tip}"),
                 None => format!(
-                    "there are two ROOTs: {root} and {surplus} (start one oneloop for each, or serve \
-                     the directory that has both; a name with blanks needs quotes)"
+                    "there are two ROOTs: {root} and {surplus} (start one oneloop for each, or \
+                     serve the directory that has both; a name with blanks needs quotes)"
                 ),
             },
         },

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use crate::http::fields::is_token_byte;
 
-/// The value of one `--type`, or of its variable: extensions and their types, separated by commas or
-/// line ends. `none` is no type.
+/// The value of one `--type`, or of its variable: extensions and their types, separated by commas
+/// or line ends. `none` is no type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeRules(pub Vec<(String, String)>);
 

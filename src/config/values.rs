@@ -131,8 +131,8 @@ impl FromStr for Verbosity {
 }
 
 /// The value of one `--header`, or of its variable: headers, one per line. Blank lines are skipped,
-/// so that the variable can be a block of YAML. `none` is no header; on the command line it overrides
-/// the variable.
+/// so that the variable can be a block of YAML. `none` is no header; on the command line it
+/// overrides the variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headers(pub Vec<Header>);
 

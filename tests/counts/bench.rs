@@ -1,18 +1,18 @@
-//! What a request costs, counted and not timed: `cargo bench --bench counts` prints a table, and
-//! fails with the names of the rows that cost more than `table` allows. No clock is read, so a busy
-//! machine does not matter.
+//! The cost of a request, counted and not timed: `cargo bench --bench counts` prints a table, and
+//! fails with the rows that cost more than `table` allows. It reads no clock, so a busy machine
+//! does not matter.
 //!
-//! The server is the release binary, under strace for the system calls and under callgrind for the
-//! rest. Where one of them is missing a line says `skipped`, and its columns are empty. The test of
-//! the same name (`main.rs`) asserts the system calls of the debug binary.
-#![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
+//! The server is the release binary, under strace for system calls and under callgrind for the
+//! rest. If one of them is missing, `skipped` is printed and its columns are empty. The test of the
+//! same name (`main.rs`) asserts the system calls of the debug binary.
+#![allow(clippy::print_stdout, reason = "the benchmark prints what it measured")]
 
 #[path = "../kernel/client.rs"]
-#[allow(dead_code, reason = "the other test programs use the rest")]
+#[allow(dead_code, reason = "other test programs use the rest")]
 mod client;
 mod judge;
 #[path = "../support/process.rs"]
-#[allow(dead_code, reason = "the other test programs use the rest")]
+#[allow(dead_code, reason = "other test programs use the rest")]
 mod process;
 mod server;
 mod table;
@@ -24,17 +24,17 @@ use std::process::ExitCode;
 use table::{Row, TABLE};
 use workload::ROUNDS;
 
-/// What stands below the table.
+/// The text below the table.
 const NOTES: &str = "\
-All of it for one request. calls: system calls, of the loop's thread alone. instr.: in user space.
-alloc.: calls of malloc(3) and its like; what must allocate nothing is proved by
-tests/allocations.rs. Those two are callgrind's, and of all threads.
-~ The server is stopped while the clients send, so that it finds all of it done; that interrupts
-  epoll_wait, which is therefore not counted.
-* Needs openat2(2), which valgrind 3.19 has not: there the name is walked, segment by segment. The
-  instructions and allocations are those of that path.";
+Per request. calls: system calls of the loop's thread. instr.: instructions in user space. alloc.:
+calls of malloc(3) and the like; tests/allocations.rs proves where there are none. instr. and alloc.
+are from callgrind, of all threads.
+~ The server is stopped (SIGSTOP) while the clients send, so that it finds everything there. That
+  interrupts epoll_wait, which is therefore not counted.
+* Needs openat2(2), which valgrind 3.19 does not know. There, the server walks the path segment by
+  segment, and instructions and allocations are those of that code.";
 
-/// A row with what was counted; nothing where the program is missing.
+/// A row with its counts, `None` where the program is missing.
 struct Counted {
     row: &'static Row,
     calls: Option<Cost>,
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 }
 
 impl Counted {
-    /// What is not as the table says. Its ceilings are those of an optimized binary.
+    /// The differences from the table. The ceilings are for an optimized binary.
     fn judge(&self) -> Vec<String> {
         let calls = self
             .calls
@@ -87,14 +87,14 @@ impl Counted {
 
     /// The cells of the row.
     fn cells(&self, names: &BTreeSet<&str>) -> Vec<String> {
-        let told = |cost: &Cost, name: &str| match cost.get(name) {
+        let cell = |cost: &Cost, name: &str| match cost.get(name) {
             Some(&number) => short(self.per_request(number)),
             None => String::new(),
         };
         let total = self.calls.as_ref().map(|calls| calls.values().sum());
         let total = total.map(|total| short(self.per_request(total)));
         let by_name = names.iter().map(|name| match &self.calls {
-            Some(calls) => told(calls, name),
+            Some(calls) => cell(calls, name),
             None => String::new(),
         });
         let rest = [(INSTRUCTIONS, 0), (ALLOCATIONS, 2)].map(|(name, decimals)| {
@@ -114,7 +114,7 @@ impl Counted {
     }
 }
 
-/// With decimals only where there are some.
+/// The number with two decimals, or with none if it is whole.
 fn short(number: f64) -> String {
     let text = format!("{number:.2}");
     text.strip_suffix(".00").unwrap_or(&text).to_owned()

@@ -11,31 +11,31 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How often each thing was counted, by its name.
+/// The counts by name.
 pub type Cost = BTreeMap<String, i64>;
 
 /// The names under which [`Tool::Callgrind`] counts.
 pub const INSTRUCTIONS: &str = "instructions";
 pub const ALLOCATIONS: &str = "allocations";
 
-/// The state of a socket that listens, in /proc/net/tcp.
+/// The state of a listening socket in /proc/net/tcp.
 const LISTENS: &str = "0A";
 
 /// A program that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
-    /// System calls by name, of the main thread alone: the loop. When the log's thread writes is
-    /// a matter of time.
+    /// System calls by name, only of the main thread, which is the loop. How often the log's thread
+    /// writes depends on time.
     Strace,
-    /// Instructions in user space, and calls of the allocator, of all threads.
+    /// Instructions in user space and calls of the allocator, of all threads.
     Callgrind,
 }
 
 impl Tool {
-    /// The command that counts what the command behind it does, and writes that to `result`.
+    /// The command that counts what the command after it does, and writes the counts to `result`.
     fn command(self, result: &Path) -> Command {
         let (program, options, result_option) = match self {
-            // Detached (-D), so that the process started here is the server.
+            // Detached (-D), so that the child process is the server.
             Self::Strace => (
                 "strace",
                 "-D -q -c -U name,calls -e signal=none",
@@ -53,7 +53,7 @@ impl Tool {
         command
     }
 
-    /// Whether it is installed and may do its work here. If not, a line says so.
+    /// Whether it is installed and works here. If not, prints so.
     pub fn works(self) -> bool {
         let mut command = self.command(Path::new("/dev/null"));
         let program = command.get_program().to_string_lossy().into_owned();
@@ -68,7 +68,7 @@ impl Tool {
         works
     }
 
-    /// What it has counted, once its result is whole.
+    /// The counts, when the result is complete.
     fn read(self, result: &str) -> Option<Cost> {
         match self {
             Self::Strace => calls_in(result),
@@ -77,21 +77,21 @@ impl Tool {
     }
 }
 
-/// Lines of a name and a number; the last is the total.
+/// Parses lines of a name and a number. The last is the total.
 fn calls_in(result: &str) -> Option<Cost> {
     let lines = result.lines().filter_map(|line| {
         let (name, number) = line.trim().split_once(' ')?;
         Some((name.to_owned(), number.trim().parse().ok()?))
     });
     let mut counts: Cost = lines.collect();
-    // With assertions, std asks before each close(2) whether the descriptor is open.
+    // With assertions, std checks before each close(2) that the descriptor is open.
     if cfg!(debug_assertions) {
         counts.remove("fcntl");
     }
     counts.remove("total").map(|_| counts)
 }
 
-/// `calls=` follows the name of who is called; the total comes last.
+/// Parses the output of callgrind: `calls=` follows the name of the callee, the total comes last.
 fn costs_in(result: &str) -> Option<Cost> {
     let (before, total) = result.rsplit_once("\ntotals: ")?;
     let mut allocations = 0;
@@ -116,7 +116,7 @@ fn costs_in(result: &str) -> Option<Cost> {
     ]))
 }
 
-/// A server that runs and is watched.
+/// A running server under a [`Tool`].
 pub struct Watched {
     child: Child,
     tool: Tool,
@@ -136,8 +136,8 @@ impl Watched {
     pub fn start(tool: Tool, root: &Path, options: &str) -> Self {
         let place = tempfile::tempdir().unwrap();
         let mut command = tool.command(&place.path().join("result"));
-        // With deferred accepts it reads /proc/net/tcp as it stops, in as many pieces as there are
-        // sockets on this machine.
+        // With deferred accepts, a stopping server reads /proc/net/tcp, in as many reads as the
+        // sockets of this machine need.
         command
             .arg(env!("CARGO_BIN_EXE_oneloop"))
             .args(["-p", "0", "--no-defer-accept"]);
@@ -150,7 +150,7 @@ impl Watched {
             place,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         };
-        // Without an access log it says nothing either, not even where it listens.
+        // With --quiet it does not print its address.
         eventually("the server listens", || {
             let port = server.ports(|state| state == LISTENS).pop();
             server.address.set_port(port.unwrap_or_default());
@@ -159,38 +159,38 @@ impl Watched {
         server
     }
 
-    /// Where it listens.
+    /// The address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits until it has done all there is to do, and sleeps: what it does next does not depend on
-    /// when this client sends it.
-    pub fn rest(&self) {
+    /// Waits until the server sleeps, so that its next calls do not depend on when the client
+    /// sends.
+    pub fn wait_until_asleep(&self) {
         self.wait_for(&['S']);
     }
 
-    /// Does `work` while the server stands still, so that it then finds all of it done.
+    /// Does `work` while the server is stopped, so that it then finds everything there.
     pub fn frozen<T>(&self, work: impl FnOnce() -> T) -> T {
         self.signal(Signal::STOP);
-        // Under strace it may be seen at the border of a system call: it comes no further, for the
-        // signal is before its next instruction.
+        // Under strace it may be at the start or end of a system call (t). It does not go on,
+        // because the signal comes before its next instruction.
         self.wait_for(&['T', 't']);
         let done = work();
         self.signal(Signal::CONT);
         done
     }
 
-    /// Stops it, once its connections are closed, and returns what was counted.
+    /// Waits until the connections are closed, stops the server, and returns the counts.
     pub fn finish(mut self) -> Cost {
         eventually("the server has closed all connections", || {
             self.ports(|state| state != LISTENS).is_empty()
         });
-        self.rest();
+        self.wait_until_asleep();
         self.signal(Signal::TERM);
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         let mut counts = None;
-        eventually("all is written that was counted", || {
+        eventually("the counts are written", || {
             let result = fs::read_to_string(self.place.path().join("result"));
             counts = self.tool.read(&result.unwrap_or_default());
             counts.is_some()
@@ -203,7 +203,7 @@ impl Watched {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for one of these states (the letters are those of /proc/PID/stat).
+    /// Waits until the process has one of these states (the letters of /proc/PID/stat).
     fn wait_for(&self, states: &[char]) {
         let begun = Instant::now();
         loop {
@@ -212,12 +212,15 @@ impl Watched {
             if fields.starts_with(states) {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{states:?} is not its state");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the server is not in a state of {states:?}"
+            );
             thread::sleep(Duration::from_micros(50));
         }
     }
 
-    /// The ports of those of its TCP sockets whose state is such (/proc/net/tcp).
+    /// The ports of its TCP sockets in such a state (/proc/net/tcp).
     fn ports(&self, state: impl Fn(&str) -> bool) -> Vec<u16> {
         let entries = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
         let links = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());

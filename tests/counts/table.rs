@@ -1,16 +1,16 @@
-//! What a request costs. A change that costs more turns this table red; one that costs less does,
-//! too, and the table is then to be written anew from what `cargo bench --bench counts` prints.
+//! The costs that are allowed. A change that costs more fails. One that costs fewer system calls
+//! fails, too: write the numbers that `cargo bench --bench counts` prints into this table.
 
 use crate::workload::{Round, Workload};
 
-/// A workload, and what it is allowed.
+/// A workload and its allowed costs.
 #[derive(Debug)]
 pub struct Row {
-    /// What is done.
+    /// The requests.
     pub workload: Workload,
-    /// System calls of one round. What is not named is not called.
+    /// The system calls of one round. Others are not allowed.
     pub calls: &'static [Calls],
-    /// Most instructions in user space for one request: what was measured, and a tenth.
+    /// Most instructions in user space for one request: the measured number plus 10 %.
     pub instructions: i64,
     /// Most allocations for one round.
     pub allocations: i64,
@@ -19,11 +19,11 @@ pub struct Row {
 /// How often a round makes a system call.
 #[derive(Clone, Copy, Debug)]
 pub struct Calls {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// At least so often.
+    /// The fewest calls.
     pub least: i64,
-    /// At most so often.
+    /// The most calls.
     pub most: i64,
 }
 
@@ -31,12 +31,12 @@ const fn exactly(name: &'static str, number: i64) -> Calls {
     between(name, number, number)
 }
 
-/// For what depends on who is faster, the server or the client.
+/// For calls that depend on whether the server or the client is faster.
 const fn between(name: &'static str, least: i64, most: i64) -> Calls {
     Calls { name, least, most }
 }
 
-/// Requests for the small file, one after the other on one connection.
+/// Requests for the small file, one after another on one connection.
 pub const KEEP_ALIVE: Row = Row {
     workload: Workload {
         name: "keep-alive",
@@ -56,7 +56,7 @@ pub const KEEP_ALIVE: Row = Row {
     allocations: 0,
 };
 
-/// The same, and the loop renders a line of the log for each.
+/// The same, with a line in the access log for each.
 pub const LOGGED: Row = Row {
     workload: Workload {
         name: "keep-alive, access log",
@@ -68,14 +68,14 @@ pub const LOGGED: Row = Row {
         exactly("sendto", 1),
         exactly("newfstatat", 1),
         exactly("epoll_wait", 1),
-        // The queue to the writer has a lock, and on a busy machine the writer may hold it.
+        // The queue to the writer has a lock. On a busy machine the writer may hold it.
         between("futex", 0, 2),
     ],
     instructions: 9_090,
     allocations: 0,
 };
 
-/// A turn looks at the file once, for all of them.
+/// One stat per iteration, for all requests.
 pub const AT_ONCE: Row = Row {
     workload: Workload {
         name: "64 connections at once",
@@ -91,7 +91,7 @@ pub const AT_ONCE: Row = Row {
     allocations: 0,
 };
 
-/// Accepted, answered and closed, all in one turn: the poll never hears of the socket.
+/// Accepted, answered and closed in one iteration: the socket is never registered with the poll.
 pub const ANEW: Row = Row {
     workload: Workload {
         name: "a connection per request",
@@ -100,19 +100,19 @@ pub const ANEW: Row = Row {
         ..KEEP_ALIVE.workload
     },
     calls: &[
-        // The second says that nobody waits any more.
+        // The second returns EAGAIN: the queue is empty.
         exactly("accept4", 2),
         exactly("recvfrom", 1),
         exactly("newfstatat", 1),
         exactly("sendto", 1),
         exactly("close", 1),
     ],
-    // On a busy machine the server wakes more often, for it is stopped and goes on.
+    // On a busy machine the server wakes more often, because it is stopped and continued.
     instructions: 7_190,
     allocations: 0,
 };
 
-/// All come with one receive and leave with one send.
+/// All requests arrive in one receive, and all responses leave in one send.
 pub const PIPELINED: Row = Row {
     workload: Workload {
         name: "16 requests pipelined",
@@ -129,7 +129,7 @@ pub const PIPELINED: Row = Row {
     allocations: 0,
 };
 
-/// Kept open, and sent from the file.
+/// A file in the open-file cache, sent with sendfile.
 pub const LARGE: Row = Row {
     workload: Workload {
         name: "100 KiB",
@@ -147,7 +147,7 @@ pub const LARGE: Row = Row {
     allocations: 0,
 };
 
-/// The client has it already.
+/// The client has the file.
 pub const NOT_MODIFIED: Row = Row {
     workload: Workload {
         name: "304",
@@ -165,7 +165,7 @@ pub const NOT_MODIFIED: Row = Row {
     allocations: 0,
 };
 
-/// There is no 404.html either.
+/// There is no 404.html.
 pub const MISSING: Row = Row {
     workload: Workload {
         name: "404",
@@ -184,7 +184,7 @@ pub const MISSING: Row = Row {
     allocations: 5,
 };
 
-/// Of the small file.
+/// A range of the small file.
 pub const RANGE: Row = Row {
     workload: Workload {
         name: "a range",
@@ -202,7 +202,7 @@ pub const RANGE: Row = Row {
     allocations: 2,
 };
 
-/// Looked at, opened, read and remembered.
+/// Opened, read and cached.
 pub const MANY: Row = Row {
     workload: Workload {
         name: "a small file, each another",
@@ -212,7 +212,7 @@ pub const MANY: Row = Row {
     calls: &[
         exactly("recvfrom", 1),
         exactly("newfstatat", 1),
-        // The first of them finds out whether it is a file, for opening a FIFO would be noticed.
+        // The first one (O_PATH) finds out whether it is a file: opening a FIFO has an effect.
         exactly("openat2", 2),
         exactly("statx", 1),
         exactly("fstat", 2),
@@ -221,13 +221,13 @@ pub const MANY: Row = Row {
         exactly("sendto", 1),
         exactly("epoll_wait", 1),
     ],
-    // Under callgrind the name is walked segment by segment, and that twice.
+    // Under callgrind the path is walked segment by segment, twice.
     instructions: 21_200,
-    // Eleven, and now and then a larger table of what is remembered.
+    // Eleven, and sometimes a larger table for the cache.
     allocations: 12,
 };
 
-/// All of it, in the order in which it is printed.
+/// All rows, in the order in which they are printed.
 pub const TABLE: [&Row; 10] = [
     &KEEP_ALIVE,
     &LOGGED,

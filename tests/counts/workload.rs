@@ -1,4 +1,4 @@
-//! What is asked of the server while it is watched: always the same, by one thread.
+//! The requests to the server: always the same, from one thread.
 
 use crate::client::{Answer, Client};
 use crate::process::site;
@@ -11,46 +11,46 @@ use tempfile::TempDir;
 /// Rounds of the shorter of the two runs that are compared.
 pub const ROUNDS: usize = 50;
 
-/// What is not told from nothing in these rounds: starting and stopping takes a few calls more
-/// or less from one time to the next. A cost in every fourth round is beyond it.
+/// The noise in the counts: starting and stopping takes a few calls more or less each time. A cost
+/// in every fourth round is above it.
 pub const SLACK: i64 = ROUNDS as i64 / 5;
 
-/// When the files were last modified, after 1970.
+/// The modification time of the files, since 1970.
 const AN_AGE: Duration = Duration::from_secs(1_000_000_000);
 
 /// What a client does, round by round.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
-    /// As it is told.
+    /// The name in the table.
     pub name: &'static str,
-    /// The server's.
+    /// The options of the server.
     pub options: &'static str,
-    /// What belongs to one round.
+    /// What one round is.
     pub round: Round,
     /// The path. `#` becomes the number of the request.
     pub path: &'static str,
     /// Further lines of the head. `#` becomes the entity-tag of the small file.
     pub lines: &'static str,
-    /// Of every answer.
+    /// The status of every response.
     pub status: u16,
 }
 
-/// One round. The next begins when everything is answered.
+/// One round. The next begins when all requests are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Round {
     /// One request, always on the same connection.
     One,
-    /// A request on each of so many connections, which are there before the server looks.
+    /// A request on each of this many connections, all sent before the server runs.
     AtOnce(usize),
-    /// So many requests in one write.
+    /// This many requests in one write.
     Pipelined(usize),
-    /// A connection for one request, which is there before the server looks. The client closes when
-    /// the server has.
+    /// A new connection for one request, sent before the server runs. The client closes after the
+    /// server.
     Anew,
 }
 
 impl Round {
-    /// How many requests it has.
+    /// The number of requests.
     pub fn requests(self) -> usize {
         match self {
             Self::One | Self::Anew => 1,
@@ -58,8 +58,8 @@ impl Round {
         }
     }
 
-    /// Whether the server is stopped while the clients act. Stopping and going on interrupts
-    /// epoll_wait(2) some number of times, so that there it cannot be counted.
+    /// Whether the server is stopped while the clients send. That interrupts epoll_wait(2) an
+    /// unknown number of times, so it is not counted.
     pub fn is_frozen(self) -> bool {
         matches!(self, Self::AtOnce(_) | Self::Anew)
     }
@@ -74,8 +74,8 @@ impl Round {
 }
 
 impl Workload {
-    /// What [`ROUNDS`] rounds cost: the difference of two processes, of which one has twice as many
-    /// of them. What starting and stopping costs is in both.
+    /// The cost of [`ROUNDS`] rounds: the difference of two processes, one of which runs twice as
+    /// many rounds. Both have the cost of starting and stopping.
     pub fn cost(&self, tool: Tool) -> Cost {
         let [once, twice] = [1, 2].map(|times| self.run(tool, times * ROUNDS));
         let mut cost = Cost::new();
@@ -98,9 +98,9 @@ impl Workload {
         let mut client = connect(&server);
         let known = client.ask("/small");
         let tag = known.field("ETag").expect("a file has a tag");
-        server.rest();
+        server.wait_until_asleep();
         drop(client);
-        server.rest();
+        server.wait_until_asleep();
         let clients = (0..self.round.connections()).map(|_| connect(&server));
         let mut clients: Vec<_> = clients.collect();
         for round in 0..rounds {
@@ -108,7 +108,7 @@ impl Workload {
             let numbers = first..first + self.round.requests();
             let requests: Vec<_> = numbers.map(|number| self.request(number, tag)).collect();
             self.play(&server, &mut clients, &requests);
-            server.rest();
+            server.wait_until_asleep();
         }
         drop(clients);
         server.finish()
@@ -122,7 +122,7 @@ impl Workload {
                     client.send(&requests[0]);
                     client
                 });
-                self.hear(&mut client);
+                self.expect_response(&mut client);
                 client.expect_end();
             }
             Round::AtOnce(_) => {
@@ -131,12 +131,14 @@ impl Workload {
                         client.send(request);
                     }
                 });
-                clients.iter_mut().for_each(|client| self.hear(client));
+                clients
+                    .iter_mut()
+                    .for_each(|client| self.expect_response(client));
             }
             Round::One | Round::Pipelined(_) => {
                 clients[0].send(requests.concat());
                 for _ in requests {
-                    self.hear(&mut clients[0]);
+                    self.expect_response(&mut clients[0]);
                 }
             }
         }
@@ -148,9 +150,9 @@ impl Workload {
         format!("GET {path} HTTP/1.1\r\nHost: test\r\n{lines}\r\n")
     }
 
-    fn hear(&self, client: &mut Client) {
+    fn expect_response(&self, client: &mut Client) {
         let answer = match self.status {
-            // It has no body, and no length.
+            // It has no body and no Content-Length.
             304 => Answer {
                 head: client.head(),
                 body: Vec::new(),
@@ -163,12 +165,12 @@ impl Workload {
 
 fn connect(server: &Watched) -> Client {
     let client = Client::to(server.address());
-    server.rest();
+    server.wait_until_asleep();
     client
 }
 
-/// A small file, a large one, and one for each request of the longest run. All are old, so that
-/// the server remembers what it may.
+/// A small file, a large one, and one for each request of the longest run. All are old, so that the
+/// server caches them.
 fn files() -> TempDir {
     let large = vec![b'x'; 100 * 1024];
     let root = site(&[("small", &large[..1024]), ("large", &large)]);
@@ -179,7 +181,7 @@ fn files() -> TempDir {
         let file = File::options().append(true).open(entry.unwrap().path());
         file.unwrap().set_modified(UNIX_EPOCH + AN_AGE).unwrap();
     }
-    // That they were made just now shows, and is a reason to remember nothing.
+    // Their ctime is new, and the server does not cache a racy file.
     sleep(Duration::from_millis(50));
     root
 }

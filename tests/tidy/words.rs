@@ -27,8 +27,8 @@ const MIO: &[&str] = &[
     "bench/generator/",
 ];
 
-/// Files that call `Now::read`: the loops, which read it once per iteration, and what needs the time
-/// in a thread of its own. All other code takes `now` as an argument.
+/// Files that call `Now::read`: the loops, which read it once per iteration, and what needs the
+/// time in a thread of its own. All other code takes `now` as an argument.
 const DRIVERS: &[&str] = &[
     "clock.rs",
     "reactor/",
