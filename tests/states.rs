@@ -623,11 +623,11 @@ fn an_idle_connection_costs_what_the_documentation_says() {
     let slot = slot_size::<Socket, PeerState>();
     let sum = slot + TIMER_ENTRY;
     println!("a slot takes {slot} bytes, its timer entry {TIMER_ENTRY}: {sum} in all");
-    assert!(sum <= 300);
     if cfg!(mio_unsupported_force_poll_poll) {
         // There mio keeps more of each socket.
         return;
     }
+    assert!(sum <= 300);
     let document = fs::read_to_string(DOCUMENT).unwrap();
     let sentence = format!("{slot} bytes of slot and {TIMER_ENTRY} of timers, {sum} in all");
     assert!(document.contains(&sentence), "docs/states.md: {sentence}");
