@@ -2,6 +2,7 @@
 
 use crate::scanner::{in_word, item_end, words};
 use crate::tree::{Source, Violation, inline_modules};
+use std::collections::{BTreeMap, BTreeSet};
 
 const EVERYTHING: &[&str] = &["*"];
 
@@ -69,7 +70,7 @@ pub fn imports(source: &Source) -> Vec<Violation> {
             )),
         }
     };
-    let paths = paths_from_the_root(source).into_iter();
+    let paths = absolute_paths(source).into_iter();
     paths
         .filter_map(|(at, path)| Some(source.at(at, refused(&path)?)))
         .collect()
@@ -97,21 +98,75 @@ fn is_within(path: &str, outer: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Every path from the root of the crate, without that root, and its offset.
-fn paths_from_the_root(source: &Source) -> Vec<(usize, String)> {
-    let code = source.code.as_str();
-    let from_the_root = words(code).filter_map(|(at, word)| match word {
-        "crate" | "oneloop" => Some((at, code[at + word.len()..].strip_prefix("::")?)),
-        "super" => Some((at, after_supers(source, at)?)),
-        _ => None,
-    });
-    from_the_root
-        .flat_map(|(at, rest)| paths(rest).into_iter().map(move |path| (at, path)))
-        .collect()
+/// Circles of imports between the modules of one folder. A module may use what its parent defines.
+pub fn circles(sources: &[Source]) -> Vec<Violation> {
+    let modules = sources.iter().map(|source| source.module().join("::"));
+    let modules: BTreeSet<_> = modules.collect();
+    let mut imports = BTreeMap::<_, Vec<_>>::new();
+    for source in sources {
+        for (at, path) in absolute_paths(source) {
+            let path: Vec<_> = path.split("::").collect();
+            if let Some((from, to)) = siblings(&source.module(), &path)
+                && modules.contains(&to)
+            {
+                imports.entry(from).or_default().push((to, source, at));
+            }
+        }
+    }
+    let mut violations = Vec::new();
+    for (from, others) in &imports {
+        for (to, source, at) in others {
+            let mut reached = BTreeSet::new();
+            let mut waiting = vec![to];
+            while let Some(module) = waiting.pop() {
+                if reached.insert(module) {
+                    waiting.extend(imports.get(module).into_iter().flatten().map(|(to, ..)| to));
+                }
+            }
+            if reached.contains(from) {
+                let what = format!(
+                    "`{from}` imports `{to}`, which imports it, directly or not: divide one of them"
+                );
+                violations.push(source.at(*at, what));
+            }
+        }
+    }
+    violations
 }
 
-/// What follows `super::super::`, if that chain begins at `at` and leads to the root.
-fn after_supers(source: &Source, at: usize) -> Option<&str> {
+/// The modules in which two paths part: for `a::b::c` and `a::d::E` that is `a::b` and `a::d`.
+fn siblings(from: &[&str], to: &[&str]) -> Option<(String, String)> {
+    let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
+    let part = |path: &[&str]| Some(path.get(..=common)?.join("::"));
+    // The table is about the modules at the top.
+    let (from, to) = (part(from)?, part(to)?);
+    (common > 0).then_some((from, to))
+}
+
+/// Every path that begins with `crate` or `super`, from the root of the crate, and its offset.
+fn absolute_paths(source: &Source) -> Vec<(usize, String)> {
+    let code = source.code.as_str();
+    let found = words(code).filter_map(|(at, word)| match word {
+        "crate" | "oneloop" => {
+            let rest = code[at + word.len()..].strip_prefix("::")?;
+            Some((at, String::new(), rest))
+        }
+        "super" => {
+            let (parent, rest) = after_supers(source, at)?;
+            Some((at, parent, rest))
+        }
+        _ => None,
+    });
+    let absolute = found.flat_map(|(at, parent, rest)| {
+        let paths = paths(rest).into_iter();
+        paths.map(move |path| (at, format!("{parent}{path}")))
+    });
+    absolute.collect()
+}
+
+/// Where the chain `super::super::` that begins at `at` leads (`a::b::`, or nothing for the root),
+/// and what follows it. `None` if it stays in the file, in which there are inline modules.
+fn after_supers(source: &Source, at: usize) -> Option<(String, &str)> {
     const UP: &str = "super::";
     let (before, mut rest) = source.code.split_at(at);
     if before.ends_with(UP) {
@@ -122,12 +177,15 @@ fn after_supers(source: &Source, at: usize) -> Option<&str> {
         .iter()
         .filter(|span| around(span))
         .count();
-    let mut depth = source.module().len() + inline;
+    let module = source.module();
+    let mut depth = module.len() + inline;
     while let Some(shorter) = rest.strip_prefix(UP) {
         rest = shorter;
         depth = depth.checked_sub(1)?;
     }
-    (depth == 0).then_some(rest)
+    let parents = module.get(..depth).filter(|_| depth < module.len())?;
+    let parent = parents.iter().map(|name| format!("{name}::")).collect();
+    Some((parent, rest))
 }
 
 /// The paths that `text` begins with: `a::{b, c::*}` is `a::b` and `a::c::*`.
@@ -237,6 +295,41 @@ fn what_is_in_no_module_is_found() {
 fn found_in(path: &str, text: &str) -> Vec<String> {
     let violations = imports(&Source::sample(path, text));
     violations.iter().map(Violation::to_string).collect()
+}
+
+#[test]
+fn a_circle_in_a_folder_is_found() {
+    let found = |files: &[(&str, &str)]| {
+        let files = files.iter().map(|(path, text)| Source::sample(path, text));
+        let violations = circles(&files.collect::<Vec<_>>());
+        let violations = violations.iter().map(Violation::to_string);
+        violations.collect::<Vec<_>>()
+    };
+    let pair = [
+        ("a/b.rs", "use super::c::X;"),
+        ("a/c/mod.rs", ""),
+        ("a/c/d.rs", "use crate::a::b;"),
+    ];
+    let found_in_pair = found(&pair);
+    assert_eq!(found_in_pair.len(), 2, "{found_in_pair:?}");
+    assert!(found_in_pair[0].starts_with("src/a/b.rs:1: `a::b` imports `a::c`, "));
+    assert!(found_in_pair[1].starts_with("src/a/c/d.rs:1: `a::c` imports `a::b`, "));
+    let through_a_third = [
+        ("a/b.rs", "use super::c::X;"),
+        ("a/c.rs", "use super::d;"),
+        ("a/d.rs", "fn f() { super::b::g() }"),
+    ];
+    assert_eq!(found(&through_a_third).len(), 3);
+    let good = [
+        ("a/mod.rs", "mod b; use b::X; pub struct Y;"),
+        (
+            "a/b.rs",
+            "use super::{Y, c::Z}; mod inner { use super::Y; }",
+        ),
+        ("a/c.rs", "// use super::b;"),
+        ("d.rs", "use crate::a::b;"),
+    ];
+    assert_eq!(found(&good), [""; 0]);
 }
 
 #[test]

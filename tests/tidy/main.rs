@@ -40,6 +40,11 @@ fn every_module_imports_only_what_the_table_allows() {
 }
 
 #[test]
+fn no_files_of_a_folder_import_each_other() {
+    report(layers::circles(&tree::sources()));
+}
+
+#[test]
 fn the_scheduler_knows_no_sockets() {
     check(words::sockets_in_the_scheduler);
 }
