@@ -119,7 +119,7 @@ fn a_page_without_its_model_and_options_without_a_meaning_are_a_wrong_command_li
             "--model fixed --spa",
             "--spa has no effect in the model fixed",
         ),
-        ("--model fixed --tally x", "--tally means nothing"),
+        ("--model fixed --tally x", "--tally has no effect"),
     ] {
         let (status, said) = Launch::of(&root).with(options).fail();
         assert_eq!(status.code(), Some(2), "{options}");
