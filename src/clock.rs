@@ -1,19 +1,18 @@
-//! The only place that reads a clock. Everything else is handed a [`Now`].
+//! The only module that reads a clock. Everything else takes a [`Now`] as an argument.
 //!
-//! Two clocks, never mixed: deadlines use the monotonic one, which no administrator
-//! and no NTP daemon can move; what a person or a protocol reads (Date, logs, the age
-//! of a file) uses the wall clock, which may jump and is never subtracted unchecked.
+//! Deadlines use the monotonic clock, which nobody can set. The Date field, logs and the age of
+//! files use the wall clock, which may jump: differences of it are checked.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant, SystemTime};
 
-/// One reading of both clocks. A driver takes one per turn, so two equal values mean
-/// "the same turn", and everything done in a turn happens at the same time.
+/// One reading of both clocks. A driver takes one per iteration, so that everything in an iteration
+/// has the same time, and two equal values mean the same iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// Monotonic time: for deadlines.
     pub instant: Instant,
-    /// Calendar time: for header fields, logs and the age of files.
+    /// Wall clock time: for header fields, logs and the age of files.
     pub wall: SystemTime,
 }
 

@@ -1,56 +1,54 @@
 //! oneloop: one thread, one loop, every connection.
 //!
-//! This page is the map: what each room answers, in the order in which they are best read.
-//! `docs/architecture.md` is the tour that goes with it, `docs/states.md` the table of what a
-//! connection may do, `docs/limits.md` every bound with its reason.
+//! This page is the map: what each module is, in the order in which they are best read.
+//! `docs/architecture.md` is the tour that goes with it. `docs/states.md` is the table of a
+//! connection's transitions, `docs/limits.md` every bound with its reason.
 //!
 //! # The idea
 //!
 //! A [`Connection`](connection::Connection) is a value that does no I/O and reads no clock. It
 //! names its next [`Step`](connection::Step); [`pump()`](pump::pump) does that one thing on a
-//! [`Transport`](transport::Transport) and reports what came of it, until there is a
-//! [`Pause`](pump::Pause). Then the [`Reactor`](reactor::Reactor) turns to somebody else, or
-//! sleeps.
+//! [`Transport`](transport::Transport) and reports the result, until there is a
+//! [`Pause`](pump::Pause). Then the [`Reactor`](reactor::Reactor) runs another connection, or waits
+//! for events.
 //!
 //! # The protocol and the loop
 //!
-//! - [`connection`]: what must be remembered of one connection between two events?
-//! - [`pump`](mod@pump): how do its steps become reads and writes, and when does that stop?
-//! - [`transport`]: what can a connection want of its socket?
-//! - [`reactor`]: what happens in a turn? Its [`engine`](reactor::engine) is the turn without the
-//!   sleep, its [`scheduler`](reactor::scheduler) answers who
-//!   runs next and how long the loop may sleep, its [`listener`](reactor::listener) who is let in.
-//! - [`timers`]: which of many deadlines comes first, and which have passed?
-//! - [`stalls`]: how long was the loop away from its sockets?
-//! - [`inbox`]: where are received bytes until they are a whole request head?
-//! - [`outbox`]: where are bytes that are ready, until the socket takes them?
-//! - [`models`]: how else could a server wait, and what would that cost?
+//! - [`connection`]: the state machine of one connection.
+//! - [`pump`](mod@pump): the loop that turns its steps into reads and writes.
+//! - [`transport`]: what a connection needs of its socket.
+//! - [`reactor`]: one thread, one poll, every connection. Its [`engine`](reactor::engine) is an
+//!   iteration without the poll, its [`scheduler`](reactor::scheduler) knows which connection runs
+//!   next and how long the poll may wait, its [`listener`](reactor::listener) accepts.
+//! - [`timers`]: the deadlines of all connections.
+//! - [`stalls`]: times in which the loop does not look at its sockets.
+//! - [`read_buffer`]: received bytes, until they are a whole request head.
+//! - [`write_buffer`]: bytes to send, until the socket takes them.
+//! - [`models`]: the same server, waiting in other ways.
 //!
-//! # What is asked and what is answered
+//! # Requests and responses
 //!
-//! - [`http`]: what do the bytes mean, and how is an answer written down?
+//! - [`http`]: requests are parsed, responses are written.
 //! - [`handler`]: what answers requests, and keeps a state of each connection.
 //! - [`site_handler`]: the handler of the product, a site with its log.
 //! - [`burn`]: an answer that takes long to compute, for the benchmark.
-//! - [`site`]: which file does a name stand for, and which response is it?
-//! - [`access_log`]: what does a log line look like, and how does it leave without holding up
-//!   the loop?
+//! - [`site`]: from a name to a file to a response.
+//! - [`access_log`]: log lines, and the thread that writes them.
 //!
-//! # What everybody may need
+//! # For all modules
 //!
-//! - [`limits`]: how much is too much, and why?
-//! - [`clock`]: what time is it, for the whole turn?
-//! - [`diagnostics`]: what does the server say about itself?
-//! - [`signals`]: what does each signal ask for?
+//! - [`limits`]: every bound, with its reason.
+//! - [`clock`]: the time of an iteration.
+//! - [`diagnostics`]: messages of the server about itself.
+//! - [`signals`]: what each signal does.
 //! - [`warnings`]: warnings that a request can cause, bounded.
 //!
-//! # The front door
+//! # The program
 //!
-//! - [`config`]: what can be written on the command line, and is it right?
-//! - [`banner`]: what does a person read when the server has started?
-//! - [`subcommands`]: what else can the program do than serve?
-//! - [`bench`](mod@bench) (a feature): which way of waiting costs what, and how sure is that?
-//!
+//! - [`config`]: the command line, checked.
+//! - [`banner`]: what is printed when the server has started.
+//! - [`subcommands`]: what the program can do besides serving.
+//! - [`bench`](mod@bench) (a feature): measures what each way of waiting costs.
 //! - [`server`]: a configuration, opened and ready to run.
 //!
 //! `main.rs` is arguments and an exit code. `tests/tidy/layers.rs` checks which module imports
@@ -84,12 +82,11 @@ pub mod connection;
 pub mod diagnostics;
 pub mod handler;
 pub mod http;
-pub mod inbox;
 pub mod limits;
 pub mod models;
-pub mod outbox;
 pub mod pump;
 pub mod reactor;
+pub mod read_buffer;
 pub mod server;
 pub mod signals;
 pub mod site;
@@ -99,3 +96,4 @@ pub mod subcommands;
 pub mod timers;
 pub mod transport;
 pub mod warnings;
+pub mod write_buffer;

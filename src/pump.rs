@@ -1,8 +1,7 @@
-//! The only loop that moves bytes: asks a connection for its next step, does it on a
-//! transport, and reports what came of it, until there is a reason to stop.
+//! The only loop that moves bytes: asks a connection for its next step, does it on a transport and
+//! reports the result, until there is a reason to stop.
 //!
-//! It is the same for every way of waiting. What differs between servers is what they do when
-//! it returns.
+//! All models use it. They differ in what they do when it returns.
 
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection, Step, Terms};
@@ -17,14 +16,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-/// One peer, as every driver keeps it.
+/// A connection with its socket and its handler's state, as every driver keeps them.
 #[derive(Debug)]
 pub struct Client<T, S> {
-    /// The protocol's side.
+    /// The protocol.
     pub connection: Connection,
-    /// The network's side.
+    /// The socket.
     pub transport: T,
-    /// What the handler keeps of the peer.
+    /// The handler's state of the connection.
     pub state: S,
 }
 
@@ -48,54 +47,53 @@ impl<T: Transport, S> Client<T, S> {
 /// Why the pump stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
-    /// The socket would block. Which direction is not said: any readiness is a reason to
-    /// try again.
+    /// The socket would block, in either direction: any readiness is a reason to try again.
     Blocked,
-    /// The budget is used up. No event will tell: the driver has to come back by itself.
+    /// The budget is used up. No event will come: the driver must call again by itself.
     Yielded,
-    /// The connection is over; its socket is to be closed.
+    /// The connection has ended; the driver closes its socket.
     Ended(CloseReason),
 }
 
-/// What one visit to a client may use, and what it needs to know.
+/// What one call of [`pump`] may use, and what it needs to know.
 #[derive(Debug)]
-pub struct Visit<'v> {
-    /// The time, one for the whole turn.
+pub struct PumpContext<'c> {
+    /// The time of the iteration.
     pub now: Now,
-    /// The same by the clock of the connection's deadlines.
+    /// The same time by the clock of the deadlines.
     pub time: Instant,
-    /// The Date field's value at that time.
-    pub date: &'v [u8; 29],
+    /// The value of the Date field at that time.
+    pub date: &'c [u8; 29],
     /// The server is stopping.
     pub draining: bool,
-    /// The budget.
-    pub limits: &'v Limits,
-    /// Buffers on loan.
-    pub loan: &'v mut Loan,
+    /// The limits, among them the budget of one call.
+    pub limits: &'c Limits,
+    /// The driver's buffers.
+    pub buffers: &'c mut SharedBuffers,
 }
 
-/// The buffers that a driver lends to whichever connection it serves.
+/// The buffers that a driver lends to the connection that runs.
 #[derive(Debug)]
-pub struct Loan {
+pub struct SharedBuffers {
     receive: Box<[u8]>,
     send: Vec<u8>,
     copy: Vec<u8>,
 }
 
-/// Bytes that a file travels in where sendfile is not used.
-const COPY: usize = 64 * 1024;
+/// Bytes that are copied at once where sendfile is not used.
+const COPY_BUFFER: usize = 64 * 1024;
 
-impl Loan {
+impl SharedBuffers {
     /// Buffers of the sizes that `limits` name.
     pub fn new(limits: &Limits) -> Self {
-        // A head of every allowed length fits, and one byte that shows it is longer.
+        // The longest allowed head, and one byte that shows that it is longer.
         let receive = limits.read_per_iteration.max(limits.head + 1);
-        // Room for what is gathered, the body that oversteps it, and a few headers.
+        // Gathered responses, the body that exceeds their limit, and a few headers.
         let send = limits.write_coalescing_limit + limits.inline_body_limit + 4096;
         Self {
             receive: vec![0; receive].into(),
             send: Vec::with_capacity(send),
-            copy: vec![0; COPY],
+            copy: vec![0; COPY_BUFFER],
         }
     }
 }
@@ -105,43 +103,43 @@ impl Loan {
 pub fn pump<T: Transport, H: Handler>(
     client: &mut Client<T, H::State>,
     handler: &mut H,
-    visit: &mut Visit<'_>,
+    context: &mut PumpContext<'_>,
 ) -> Pause {
     client
         .connection
-        .borrow_from(&mut visit.loan.receive, &mut visit.loan.send);
-    let mut budget = Budget::of(visit.limits);
+        .borrow_from(&mut context.buffers.receive, &mut context.buffers.send);
+    let mut budget = Budget::of(context.limits);
     let pause = loop {
-        if let Some(pause) = take_step(client, handler, visit, &mut budget) {
+        if let Some(pause) = take_step(client, handler, context, &mut budget) {
             break pause;
         }
     };
     client
         .connection
-        .give_back_to(&mut visit.loan.receive, &mut visit.loan.send);
+        .give_back_to(&mut context.buffers.receive, &mut context.buffers.send);
     pause
 }
 
-/// The same for a driver of many: a defect of ours that panics costs one connection, not all of
-/// them. The buffers it had are made anew.
+/// Like [`pump`], but a panic (a bug in oneloop) ends only this connection. The buffers that it had
+/// borrowed are replaced.
 pub fn pump_guarded<T: Transport, H: Handler>(
     client: &mut Client<T, H::State>,
     handler: &mut H,
-    visit: &mut Visit<'_>,
+    context: &mut PumpContext<'_>,
 ) -> Pause {
-    catch_unwind(AssertUnwindSafe(|| pump(client, handler, visit))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| pump(client, handler, context))).unwrap_or_else(|_| {
         log::error!("a defect of oneloop's ended one connection; please report it");
-        *visit.loan = Loan::new(visit.limits);
-        client.connection.end(CloseReason::Cut);
-        Pause::Ended(CloseReason::Cut)
+        *context.buffers = SharedBuffers::new(context.limits);
+        client.connection.end(CloseReason::Aborted);
+        Pause::Ended(CloseReason::Aborted)
     })
 }
 
-/// Does one step; `None` to go on with the next.
+/// Does one step. Returns `None` if the next one may follow.
 fn take_step<T: Transport, H: Handler>(
     client: &mut Client<T, H::State>,
     handler: &mut H,
-    visit: &mut Visit<'_>,
+    context: &mut PumpContext<'_>,
     budget: &mut Budget,
 ) -> Option<Pause> {
     let Client {
@@ -149,54 +147,54 @@ fn take_step<T: Transport, H: Handler>(
         transport,
         state,
     } = client;
-    let now = visit.time;
+    let now = context.time;
     let was_sending = connection.is_sending_body();
     let step = connection.step();
     if budget.is_spent_for(&step) {
         return Some(Pause::Yielded);
     }
     let done = match step {
-        Step::Receive(room) => receive(transport, room, budget).map(|length| match length {
+        Step::Receive(buffer) => receive(transport, buffer, budget).map(|length| match length {
             0 => connection.peer_closed(),
             _ => connection.received(length, now),
         }),
         Step::Respond(request) => {
             budget.requests -= 1;
-            let response = handler.respond(state, request, visit.now);
+            let response = handler.respond(state, request, context.now);
             let join = budget.requests > 0;
             let terms = Terms {
-                date: visit.date,
-                draining: visit.draining,
+                date: context.date,
+                draining: context.draining,
                 join,
             };
             connection.respond(response, terms, now);
             if !connection.is_sending_body() {
-                handler.on_response_sent(state, connection.counts().latest_body, visit.now);
+                handler.on_response_sent(state, connection.counts().latest_body, context.now);
             }
             return None;
         }
         Step::Send { bytes, more } => {
             send(transport, bytes, more, budget).map(|length| connection.sent(length, now))
         }
-        Step::SendFile(range) => send_file(transport, range, &mut visit.loan.copy, budget)
+        Step::SendFile(range) => send_file(transport, range, &mut context.buffers.copy, budget)
             .map(|length| connection.file_sent(length as u64, now)),
         Step::Produce => {
             budget.slices -= 1;
             connection.produce(now);
             Ok(())
         }
-        Step::Shutdown { unless_drained } => say_farewell(connection, transport, unless_drained),
-        Step::Discard(room) => receive(transport, room, budget).map(|length| match length {
+        Step::Shutdown { unless_drained } => shut_down(connection, transport, unless_drained),
+        Step::Discard(buffer) => receive(transport, buffer, budget).map(|length| match length {
             0 => connection.peer_closed(),
             _ => connection.discarded(length),
         }),
-        Step::End(ending) => return Some(Pause::Ended(ending)),
+        Step::End(reason) => return Some(Pause::Ended(reason)),
     };
     match done.map_err(|error| error.kind()) {
         Ok(()) => {
             let has_sent = was_sending && !connection.is_sending_body();
             if has_sent && connection.close_reason().is_none() {
-                handler.on_response_sent(state, connection.counts().latest_body, visit.now);
+                handler.on_response_sent(state, connection.counts().latest_body, context.now);
             }
         }
         Err(io::ErrorKind::WouldBlock) => return Some(Pause::Blocked),
@@ -206,7 +204,7 @@ fn take_step<T: Transport, H: Handler>(
     None
 }
 
-/// What is left of a visit's budget. Each part is spent by the steps that use it.
+/// What is left of the budget of one call. Each part is used up by certain steps.
 struct Budget {
     read: usize,
     written: usize,
@@ -239,17 +237,18 @@ impl Budget {
 
 fn receive<T: Transport>(
     transport: &mut T,
-    room: &mut [u8],
+    buffer: &mut [u8],
     budget: &mut Budget,
 ) -> io::Result<usize> {
-    let most = room.len().min(budget.read);
-    let length = transport.receive(room.get_mut(..most).unwrap_or_default())?;
+    let most = buffer.len().min(budget.read);
+    assert!(most > 0, "a receive of nothing would look like the end");
+    let length = transport.receive(buffer.get_mut(..most).unwrap_or_default())?;
     budget.read -= length;
     Ok(length)
 }
 
-/// Bytes in memory are bounded elsewhere and leave whole: a budget that cut them would only
-/// cost another call.
+/// Sends bytes in memory, whose number is bounded elsewhere. The budget does not cut them, which
+/// would only cost another call.
 fn send<T: Transport>(
     transport: &mut T,
     bytes: &[u8],
@@ -265,13 +264,13 @@ fn send<T: Transport>(
     Ok(length)
 }
 
-fn say_farewell<T: Transport>(
+fn shut_down<T: Transport>(
     connection: &mut Connection,
     transport: &mut T,
     unless_drained: bool,
 ) -> io::Result<()> {
     if unless_drained && transport.is_drained() {
-        connection.left();
+        connection.close_now();
         return Ok(());
     }
     transport.shutdown()?;
@@ -298,7 +297,7 @@ fn send_file<T: Transport>(
     Ok(length)
 }
 
-/// Warns that a response was cut off for want of the bytes of its file.
+/// Warns that a response was cut off because its file has too few bytes or cannot be read.
 fn report(range: &FileRange, why: &dyn Display) {
     static CUT_OFF: Limited = Limited::new();
     let (name, offset) = (name_of(range.file()), range.offset());
@@ -308,7 +307,7 @@ fn report(range: &FileRange, why: &dyn Display) {
     ));
 }
 
-/// Whether an error of sending from a file is none of the socket (send(2)).
+/// Whether an error of sending from a file comes from the file, not from the socket (send(2)).
 fn is_of_the_file(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     !matches!(

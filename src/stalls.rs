@@ -1,34 +1,34 @@
-//! How long was the loop away from its sockets?
+//! Stalls: times in which the loop does not look at its sockets.
 //!
-//! A slow disk, a slow handler, SIGSTOP or a suspended machine keep the loop from looking at its
-//! sockets. Meanwhile a peer cannot move its deadline: what it sends is not read, and it is given
-//! nothing to take. So the clock of the deadlines stands still for as long as the loop is away.
+//! A slow disk, a slow handler, SIGSTOP or a suspended machine stall the loop. Meanwhile a peer
+//! cannot move its deadline: the loop reads nothing from it and sends nothing to it. So the clock
+//! of the deadlines stands still during a stall.
 //!
-//! A leaf: it imports nothing of ours and reads no clock.
+//! Imports nothing of the crate, and reads no clock.
 
 use std::time::{Duration, Instant};
 
-/// What a poll came to.
+/// The result of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PollOutcome {
     /// Events.
     Events,
-    /// No event within the timeout.
+    /// No events within the timeout.
     Nothing,
-    /// A signal (EINTR). SIGCONT after SIGSTOP is one, for epoll_wait(2) and its like (signal(7)).
+    /// Interrupted by a signal (EINTR), such as SIGCONT after SIGSTOP (signal(7)).
     Interrupted,
 }
 
-/// Tells waiting from being away, for a loop that works and polls in turn.
+/// Measures stalls, for a loop that alternates between work and polls.
 #[derive(Debug)]
 pub struct Stalls {
-    /// Longer than this without a look at the sockets is a stall; the rest of it is not counted.
+    /// A step that is longer than this is a stall. The time beyond it does not count.
     longest: Duration,
     latest: Option<Instant>,
 }
 
 impl Stalls {
-    /// The loop begins.
+    /// Begins to measure. `longest` is the longest step that is not a stall.
     pub fn new(longest: Duration) -> Self {
         Self {
             longest,
@@ -36,16 +36,16 @@ impl Stalls {
         }
     }
 
-    /// The loop has worked since the last poll, and polls now. Returns by how much that was too
-    /// long.
+    /// The loop has worked since the last poll, and polls now. Returns how much of that time was a
+    /// stall.
     pub fn worked(&mut self, now: Instant) -> Duration {
         self.step(now).saturating_sub(self.longest)
     }
 
-    /// The poll came back. Waiting for peers is no stall, however long it takes. But a poll that
-    /// was interrupted, or that is later than its timeout, may have been stopped all the time. One
-    /// that is late without an event has waited first: of what it was to wait for, the longest step
-    /// is left to the peers. Returns by how much that was too long.
+    /// The poll has returned. Waiting for peers is not a stall, however long it takes. But during a
+    /// poll that was interrupted, or that returned later than its timeout, the process may have
+    /// been stopped. A poll that is late and has no events has waited for its timeout first: of
+    /// that, the peers keep the longest step. Returns how much of the time was a stall.
     pub fn polled(
         &mut self,
         now: Instant,
@@ -82,7 +82,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn only_what_is_beyond_the_longest_step_is_a_stall() {
+    fn only_the_time_beyond_the_longest_step_is_a_stall() {
         let mut now = crate::clock::Now::read().instant;
         let mut stalls = Stalls::new(SECOND);
         let mut after = |seconds: u32| {

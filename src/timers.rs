@@ -1,40 +1,36 @@
-//! Many deadlines: which comes first, and which have passed?
+//! Deadlines by key: which is the earliest, and which have passed.
 //!
-//! A leaf of the house: it imports nothing of ours and reads no clock. One rule holds for
-//! everything here: **entries may fire early, never late**.
+//! Imports nothing of the crate, and reads no clock. One rule holds: **entries may fire early,
+//! never late**.
 //!
-//! A busy connection moves its deadline with every step, nearly always to a later time, and
-//! nearly none of those deadlines is ever reached. So an entry is only a lower bound. A
-//! deadline that moves later leaves its entry alone, which costs one comparison; the
-//! entry then fires early, and its owner, who knows the real deadline, schedules again:
-//! once in the length of a timeout instead of once in a step. Only a deadline that
-//! moves *earlier* has to be obeyed at once.
+//! A busy connection moves its deadline with every step, nearly always to a later time, and hardly
+//! any deadline is reached. So an entry is only a lower bound. A deadline that moves later leaves
+//! its entry as it is, which costs one comparison. The entry then fires early, and the caller,
+//! which knows the real deadline, schedules it again: once per timeout instead of once per step.
+//! Only a deadline that moves *earlier* changes its entry at once.
 //!
-//! The structure is an indexed binary heap: a heap of entries, and for each key the place
-//! of its entry, so that one entry can be moved or removed without a search. Others were
-//! weighed:
+//! The structure is an indexed binary heap: a heap of entries, and for each key the index of its
+//! entry, so that an entry can be moved or removed without a search. The alternatives:
 //!
-//! - A wheel rounds deadlines to its tick, and has to search empty slots to say which
-//!   one comes next, the very question asked before every poll.
-//! - A `BTreeMap` by deadline allocates and frees nodes as entries move, and finds the
-//!   entry of a key only by its old deadline, which somebody would have to remember.
-//! - A queue for each length of timeout is sorted by itself, but not all of our lengths are
-//!   constant: the time a response may take grows with its size.
-//! - A plain heap that leaves outdated entries behind grows with what peers do, not
-//!   with how many there are.
+//! - A timer wheel rounds deadlines to its tick, and must search empty slots to find the earliest
+//!   one, which every poll asks for.
+//! - A `BTreeMap` by deadline allocates and frees nodes as entries move, and finds the entry of a
+//!   key only by its old deadline, which would have to be stored.
+//! - A queue for each timeout is sorted by itself, but not all timeouts are constant: the time that
+//!   a response may take grows with its size.
+//! - A plain heap that keeps outdated entries grows with what peers do, not with their number.
 
 use std::time::Instant;
 
-/// Deadlines by key, at most one for each. Keys are small numbers that are given out
-/// again, like those of a slab: the largest one decides how much memory is held, about
-/// 28 bytes for each key, which stays for later keys when entries leave.
+/// Deadlines by key, at most one for each. Keys are small numbers that are reused, like those of a
+/// slab. The memory is about 28 bytes for each key up to the largest, and is kept when entries are
+/// removed.
 #[derive(Debug, Default)]
 pub struct Timers {
-    /// No entry is earlier than its parent, the one at `(place - 1) / 2`; so the first is the
-    /// earliest of all.
+    /// No entry is earlier than its parent, at `(index - 1) / 2`. So the first is the earliest.
     heap: Vec<Entry>,
-    /// The place of each key's entry in the heap, or [`ABSENT`].
-    places: Vec<u32>,
+    /// The index of each key's entry in the heap, or [`ABSENT`].
+    indices: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,16 +39,16 @@ struct Entry {
     key: usize,
 }
 
-/// The place of an entry that does not exist. Four bytes for each key are enough:
-/// a process cannot hold as many descriptors as would be needed to reach it.
+/// The index of an entry that does not exist. Four bytes are enough: a process cannot have that
+/// many descriptors.
 const ABSENT: u32 = u32::MAX;
 
 impl Timers {
-    /// No deadlines; holds no memory.
+    /// Makes an empty set, which holds no memory.
     pub const fn new() -> Self {
         Self {
             heap: Vec::new(),
-            places: Vec::new(),
+            indices: Vec::new(),
         }
     }
 
@@ -66,45 +62,45 @@ impl Timers {
         self.heap.is_empty()
     }
 
-    /// Sees to it that `key` fires at `deadline` or before. An entry that is early enough
-    /// stays where it is; a later one moves forward, O(log n).
+    /// Makes `key` fire at `deadline` or earlier. An entry that is early enough stays as it is; a
+    /// later one moves forward, O(log n).
     pub fn schedule(&mut self, key: usize, deadline: Instant) {
-        let Some(place) = self.place(key) else {
+        let Some(index) = self.index(key) else {
             return self.insert(key, deadline);
         };
-        if let Some(entry) = self.heap.get_mut(place)
+        if let Some(entry) = self.heap.get_mut(index)
             && deadline < entry.deadline
         {
             entry.deadline = deadline;
-            self.rise(place);
+            self.rise(index);
         }
     }
 
-    /// Forgets `key`, if it has an entry. O(log n).
+    /// Removes the entry of `key`, if there is one. O(log n).
     pub fn remove(&mut self, key: usize) {
-        let Some(place) = self.place(key) else {
+        let Some(index) = self.index(key) else {
             return;
         };
-        self.note(key, ABSENT);
-        self.heap.swap_remove(place);
-        // The last entry fills the gap. It comes from another branch of the tree, so it may
-        // belong further up as well as further down. At most one of the two moves it.
-        if let Some(filler) = self.heap.get(place) {
-            self.note(filler.key, place as u32);
-            self.rise(place);
-            self.sink(place);
+        self.set_index(key, ABSENT);
+        self.heap.swap_remove(index);
+        // The last entry fills the gap. It comes from another branch of the tree, so it may belong
+        // further up or further down. At most one of the two calls moves it.
+        if let Some(filler) = self.heap.get(index) {
+            self.set_index(filler.key, index as u32);
+            self.rise(index);
+            self.sink(index);
         }
     }
 
-    /// The earliest entry: when to look again at the latest. `None` without entries.
+    /// The time of the earliest entry. `None` without entries.
     pub fn next(&self) -> Option<Instant> {
         self.heap.first().map(|entry| entry.deadline)
     }
 
     /// Removes and returns one key whose entry is at `now` or before, the earliest first.
     ///
-    /// Its real deadline may be later: then the caller schedules the key again. As long
-    /// as that is after `now`, a loop over `expired(now)` sees each key once.
+    /// Its real deadline may be later: then the caller schedules the key again. If that is after
+    /// `now`, a loop over `expired(now)` returns each key once.
     pub fn expired(&mut self, now: Instant) -> Option<usize> {
         let first = self.heap.first().filter(|entry| entry.deadline <= now)?;
         let key = first.key;
@@ -112,67 +108,67 @@ impl Timers {
         Some(key)
     }
 
-    /// Whether heap and places agree and every parent is at least as early as its children.
-    /// Looks at everything: for tests and debug assertions.
+    /// Whether the heap and the indices agree and every parent is at least as early as its
+    /// children. Looks at everything: for tests and debug assertions.
     pub fn is_consistent(&self) -> bool {
-        let every_entry_is_noted = (self.heap.iter().enumerate())
-            .all(|(place, entry)| self.place(entry.key) == Some(place));
+        let every_index_is_right = (self.heap.iter().enumerate())
+            .all(|(index, entry)| self.index(entry.key) == Some(index));
         let no_other_key_is = self.heap.len()
-            == (self.places.iter())
-                .filter(|&&place| place != ABSENT)
+            == (self.indices.iter())
+                .filter(|&&index| index != ABSENT)
                 .count();
         let parents_come_first =
-            (1..self.heap.len()).all(|place| !self.is_earlier(place, (place - 1) / 2));
-        every_entry_is_noted && no_other_key_is && parents_come_first
+            (1..self.heap.len()).all(|index| !self.is_earlier(index, (index - 1) / 2));
+        every_index_is_right && no_other_key_is && parents_come_first
     }
 
     /// Where the entry of `key` stands in the heap.
-    fn place(&self, key: usize) -> Option<usize> {
-        let place = *self.places.get(key)?;
-        (place != ABSENT).then_some(place as usize)
+    fn index(&self, key: usize) -> Option<usize> {
+        let index = *self.indices.get(key)?;
+        (index != ABSENT).then_some(index as usize)
     }
 
     /// Adds the entry of a key that has none.
     fn insert(&mut self, key: usize, deadline: Instant) {
-        if self.places.len() <= key {
-            self.places.resize(key + 1, ABSENT);
+        if self.indices.len() <= key {
+            self.indices.resize(key + 1, ABSENT);
         }
-        let place = self.heap.len();
+        let index = self.heap.len();
         self.heap.push(Entry { deadline, key });
-        self.note(key, place as u32);
-        self.rise(place);
+        self.set_index(key, index as u32);
+        self.rise(index);
     }
 
     /// Moves an entry up until its parent is not later.
-    fn rise(&mut self, mut place: usize) {
-        while place > 0 {
-            let parent = (place - 1) / 2;
-            if !self.is_earlier(place, parent) {
+    fn rise(&mut self, mut index: usize) {
+        while index > 0 {
+            let parent = (index - 1) / 2;
+            if !self.is_earlier(index, parent) {
                 return;
             }
-            self.exchange(place, parent);
-            place = parent;
+            self.exchange(index, parent);
+            index = parent;
         }
     }
 
     /// Moves an entry down until neither child is earlier.
-    fn sink(&mut self, mut place: usize) {
+    fn sink(&mut self, mut index: usize) {
         loop {
-            let (left, right) = (2 * place + 1, 2 * place + 2);
+            let (left, right) = (2 * index + 1, 2 * index + 2);
             let child = if self.is_earlier(right, left) {
                 right
             } else {
                 left
             };
-            if !self.is_earlier(child, place) {
+            if !self.is_earlier(child, index) {
                 return;
             }
-            self.exchange(place, child);
-            place = child;
+            self.exchange(index, child);
+            index = child;
         }
     }
 
-    /// Whether there are entries at both places, and the one at `a` is the earlier.
+    /// Whether there are entries at both indices, and the one at `a` is the earlier.
     fn is_earlier(&self, a: usize, b: usize) -> bool {
         match (self.heap.get(a), self.heap.get(b)) {
             (Some(a), Some(b)) => a.deadline < b.deadline,
@@ -180,19 +176,19 @@ impl Timers {
         }
     }
 
-    /// Lets the entries at two places change places.
+    /// Swaps the entries at two indices.
     fn exchange(&mut self, a: usize, b: usize) {
         self.heap.swap(a, b);
-        for place in [a, b] {
-            if let Some(entry) = self.heap.get(place) {
-                self.note(entry.key, place as u32);
+        for index in [a, b] {
+            if let Some(entry) = self.heap.get(index) {
+                self.set_index(entry.key, index as u32);
             }
         }
     }
 
-    fn note(&mut self, key: usize, place: u32) {
-        if let Some(noted) = self.places.get_mut(key) {
-            *noted = place;
+    fn set_index(&mut self, key: usize, index: u32) {
+        if let Some(slot) = self.indices.get_mut(key) {
+            *slot = index;
         }
     }
 }
@@ -297,7 +293,7 @@ mod tests {
         let mut held = Vec::new();
         for _ in 0..3 {
             (0..1000).for_each(|key| timers.schedule(key, start + seconds(key as u64 % 7)));
-            held.push((timers.heap.capacity(), timers.places.capacity()));
+            held.push((timers.heap.capacity(), timers.indices.capacity()));
             (0..1000).for_each(|key| timers.remove(key));
             assert!(timers.is_empty() && timers.is_consistent());
         }
@@ -318,18 +314,18 @@ mod tests {
 
         let mut disordered = Timers {
             heap: timers.heap.clone(),
-            places: timers.places.clone(),
+            indices: timers.indices.clone(),
         };
         disordered.exchange(0, 2);
         assert!(!disordered.is_consistent(), "a parent later than its child");
         let mut unnoted = Timers {
             heap: timers.heap.clone(),
-            places: timers.places.clone(),
+            indices: timers.indices.clone(),
         };
         unnoted.heap.swap(1, 2);
-        assert!(!unnoted.is_consistent(), "places that point to other keys");
-        timers.places.push(0);
-        assert!(!timers.is_consistent(), "two keys in one place");
+        assert!(!unnoted.is_consistent(), "indices that point to other keys");
+        timers.indices.push(0);
+        assert!(!timers.is_consistent(), "two keys in one index");
     }
 
     #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@ use oneloop::handler::Handler;
 use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
-use oneloop::pump::{Client, Loan, Pause, Visit, pump};
+use oneloop::pump::{Client, Pause, PumpContext, SharedBuffers, pump};
 use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::SiteHandler;
 use std::fs::{self, File};
@@ -290,7 +290,7 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Arc<Limits> {
 struct Server {
     handler: SiteHandler,
     limits: Arc<Limits>,
-    loan: Loan,
+    buffers: SharedBuffers,
     date: DateLine,
     now: Now,
 }
@@ -311,7 +311,7 @@ impl Server {
         let site = Site::new(root, options, limits.clone()).unwrap();
         Self {
             handler: SiteHandler::new(site, None, None),
-            loan: Loan::new(&limits),
+            buffers: SharedBuffers::new(&limits),
             limits,
             date: DateLine::default(),
             now: Now {
@@ -335,15 +335,15 @@ impl Server {
             state: self.handler.on_connect(None),
         };
         let ending = loop {
-            let mut visit = Visit {
+            let mut context = PumpContext {
                 now: self.now,
                 time: self.now.instant,
                 date: self.date.at(self.now.wall),
                 draining: false,
                 limits: &self.limits,
-                loan: &mut self.loan,
+                buffers: &mut self.buffers,
             };
-            match pump(&mut client, &mut self.handler, &mut visit) {
+            match pump(&mut client, &mut self.handler, &mut context) {
                 Pause::Ended(ending) => break ending,
                 Pause::Yielded => {}
                 Pause::Blocked => goes_on(&peer),
@@ -493,7 +493,7 @@ fn the_corpus_is_answered_as_it_says() {
         assert_eq!(statuses(&stream, &bytes), stream.statuses, "{name}");
         let said_close = memchr::memmem::find(&bytes, b"Connection: close\r\n").is_some();
         let expected = match said_close {
-            true => CloseReason::Answered,
+            true => CloseReason::Completed,
             false => CloseReason::PeerClosed,
         };
         assert_eq!(ending, expected, "{name}");

@@ -33,7 +33,7 @@ struct Subject {
     connection: Connection,
     now: Instant,
     limits: Arc<Limits>,
-    /// What was told of the response being sent, for the deadline that depends on its pace.
+    /// When the response was given, for the deadline that depends on the send rate.
     answered: Instant,
 }
 
@@ -113,7 +113,7 @@ impl Subject {
 
     fn state(&self) -> String {
         match self.connection.close_reason() {
-            Some(CloseReason::Failed(_)) => "Closed(Failed)".into(),
+            Some(CloseReason::SocketError(_)) => "Closed(SocketError)".into(),
             Some(ending) => format!("Closed({ending:?})"),
             None => self.connection.state_name().into(),
         }
@@ -215,7 +215,7 @@ fn closing(subject: &mut Subject) {
 }
 
 /// The same, and the peer has said that it has nothing more to say.
-fn parting(subject: &mut Subject) {
+fn last_request(subject: &mut Subject) {
     subject.receive("GET / HTTP/1.0\r\n\r\n");
     subject.respond(small());
     subject.send_all();
@@ -231,12 +231,12 @@ const EXPIRED: (&str, Tell) = ("expired", Subject::expire);
 const DRAIN: (&str, Tell) = ("drain", |s| {
     s.connection.drain(s.now);
 });
-const DRAIN_SETTLED: (&str, Tell) = ("drain, idle for a second", |s| {
+const DRAIN_EVICTABLE: (&str, Tell) = ("drain, idle for a second", |s| {
     s.now += Limits::default().min_idle;
     s.connection.drain(s.now);
 });
-const CUT: (&str, Tell) = ("cut", |s| {
-    s.connection.cut();
+const ABORT: (&str, Tell) = ("abort", |s| {
+    s.connection.abort();
 });
 
 fn scenes() -> Vec<Scene> {
@@ -268,7 +268,7 @@ fn reading() -> Vec<Scene> {
                 EARLY,
                 EXPIRED,
                 DRAIN,
-                DRAIN_SETTLED,
+                DRAIN_EVICTABLE,
                 ("end (Evicted)", |s| s.connection.end(CloseReason::Evicted)),
             ],
         },
@@ -282,7 +282,7 @@ fn reading() -> Vec<Scene> {
                 FAILED,
                 EXPIRED,
                 DRAIN,
-                CUT,
+                ABORT,
             ],
         },
     ]
@@ -299,7 +299,7 @@ fn parsing() -> Vec<Scene> {
         }),
         EXPIRED,
         DRAIN,
-        CUT,
+        ABORT,
     ];
     vec![
         Scene {
@@ -334,7 +334,7 @@ fn parsing() -> Vec<Scene> {
 fn writing() -> Vec<Scene> {
     vec![
         Scene {
-            state: "WritingHeader, all is in the outbox",
+            state: "WritingHeader, all is in the write buffer",
             prepare: |s| {
                 s.receive(REQUEST);
                 s.respond(small());
@@ -349,7 +349,7 @@ fn writing() -> Vec<Scene> {
                 FAILED,
                 EXPIRED,
                 DRAIN,
-                CUT,
+                ABORT,
             ],
         },
         Scene {
@@ -409,7 +409,7 @@ fn writing() -> Vec<Scene> {
                 FAILED,
                 EXPIRED,
                 DRAIN,
-                CUT,
+                ABORT,
             ],
         },
         Scene {
@@ -445,7 +445,7 @@ fn writing() -> Vec<Scene> {
                 ("produce", |s| s.connection.produce(s.now)),
                 EXPIRED,
                 DRAIN,
-                CUT,
+                ABORT,
             ],
         },
         Scene {
@@ -504,18 +504,18 @@ fn leaving() -> Vec<Scene> {
                 FAILED,
                 EXPIRED,
                 DRAIN,
-                CUT,
+                ABORT,
             ],
         },
         Scene {
             state: "Closing, and the peer has said all",
-            prepare: parting,
+            prepare: last_request,
             events: vec![
-                ("left", |s| s.connection.left()),
+                ("close_now", |s| s.connection.close_now()),
                 ("shut_down", |s| s.connection.shut_down()),
                 FAILED,
                 EXPIRED,
-                CUT,
+                ABORT,
             ],
         },
         Scene {
@@ -531,7 +531,7 @@ fn leaving() -> Vec<Scene> {
                 FAILED,
                 EXPIRED,
                 DRAIN,
-                CUT,
+                ABORT,
             ],
         },
         Scene {
@@ -601,16 +601,16 @@ fn every_state_and_every_ending_of_the_machine_is_in_the_table() {
         "WritingHeader",
         "WritingBody",
         "Closing",
-        "Closed(Answered)",
+        "Closed(Completed)",
         "Closed(PeerClosed)",
-        "Closed(Failed)",
-        "Closed(Broken(ConnectionReset))",
-        "Closed(Idle)",
+        "Closed(SocketError)",
+        "Closed(SendError(ConnectionReset))",
+        "Closed(IdleTimeout)",
         "Closed(Evicted)",
-        "Closed(Drained)",
-        "Closed(Cut)",
-        "Closed(Stalled)",
-        "Closed(Overstayed)",
+        "Closed(Stopping)",
+        "Closed(Aborted)",
+        "Closed(SendTimeout)",
+        "Closed(LingerTimeout)",
         "Closed(Truncated)",
     ];
     for state in states {

@@ -1,4 +1,4 @@
-//! Room `connection`: bodies on their way out, and how fast the peer must take them.
+//! Bodies that are being sent, and the send rate of the peer.
 
 use crate::http::payload::{FileRange, Parts, Payload, Produce, Progress};
 use crate::http::response::Framing;
@@ -6,7 +6,7 @@ use crate::limits::Limits;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// The part of a response that has not been rendered into the outbox.
+/// The part of a response that has not been rendered into the write buffer yet.
 #[derive(Debug)]
 pub(super) enum Body {
     File(FileRange),
@@ -18,13 +18,13 @@ pub(super) enum Body {
         source: Box<dyn Produce>,
         chunked: bool,
     },
-    /// Nothing: its last bytes lie in the outbox.
+    /// Nothing: its last bytes are in the write buffer.
     Rendered,
 }
 
 impl Body {
-    /// Renders what is in memory behind the header in `out`, and returns how many bytes of body
-    /// that was, and what is left of the body if anything is.
+    /// Appends a body in memory to the header in `out`. Returns how many bytes of body that is, and
+    /// the rest of the body, if any.
     pub(super) fn render(
         payload: Payload,
         framing: Framing,
@@ -53,7 +53,7 @@ impl Body {
         }
     }
 
-    /// Renders what stands before the next part, or behind the last one.
+    /// Appends the framing before the next part, or after the last one.
     pub(super) fn next_part(mut parts: Box<Parts>, out: &mut Vec<u8>) -> (u64, Self) {
         let before = out.len();
         let body = match parts.next(out) {
@@ -66,14 +66,14 @@ impl Body {
         ((out.len() - before) as u64, body)
     }
 
-    /// Whether bytes of a file follow what the outbox holds.
+    /// Whether bytes of a file follow what the write buffer holds.
     pub(super) fn is_file(&self) -> bool {
         matches!(self, Self::File(_) | Self::Parts { .. })
     }
 }
 
-/// Appends one slice of a stream, as a chunk of its own where chunks are spoken (RFC 9112 7.1),
-/// and returns how many bytes of body it has, and of framing behind them.
+/// Appends one slice of a stream, as a chunk of its own if `chunked` (RFC 9112 7.1). Returns how
+/// many bytes of body it has, and how many bytes of framing follow them.
 pub(super) fn produce_slice(
     source: &mut dyn Produce,
     chunked: bool,
@@ -84,7 +84,7 @@ pub(super) fn produce_slice(
         let progress = source.produce(out)?;
         return Ok(((out.len() - before) as u64, 0, progress));
     }
-    // The size stands before the chunk and is known after it: leave room for eight digits.
+    // The size comes before the chunk but is known after it: reserve eight digits.
     let size_at = out.len();
     out.extend_from_slice(b"00000000\r\n");
     let chunk_at = out.len();
@@ -123,13 +123,13 @@ impl Pace {
         }
     }
 
-    /// The peer had to wait so long for the next slice, which does not count as its time.
+    /// The peer waited for the next slice for this time, which does not count.
     pub(super) fn stand_still(&mut self, time: Duration) {
         self.started += time;
     }
 
-    /// The peer took `length` bytes. Returns by when it must take more: at least something every
-    /// `send_timeout`, and after the first of them `min_send_rate` bytes a second on average.
+    /// The peer took `length` bytes. Returns by when it must take more: at least one byte every
+    /// `send_timeout`, and after the first timeout `min_send_rate` bytes a second on average.
     pub(super) fn take(&mut self, length: u64, limits: &Limits, now: Instant) -> Instant {
         self.taken += length;
         let stall = now + limits.send_timeout;

@@ -1,21 +1,22 @@
-//! Room `connection`: what a connection has been asked, or will never be.
+//! What a connection has received: a request head, or the reason why it is refused.
 
 use crate::http::request::{Refusal, Request, RequestTraits};
 use crate::http::request_line::{first_line, reason_for_long_line};
 use crate::http::scan;
 use crate::http::status::Status;
-use crate::inbox::{Arrival, Inbox};
 use crate::limits::Limits;
+use crate::read_buffer::{HeadScan, ReadBuffer};
 
-/// What there is to answer.
+/// What is to be answered.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Head {
-    /// This many bytes of the inbox; how to answer is known once they are parsed.
+    /// A head of `length` bytes at the start of the read buffer. The traits are set when it is
+    /// parsed.
     Whole {
         length: usize,
         traits: RequestTraits,
     },
-    /// No head begins like this.
+    /// No request begins with these bytes.
     Malformed,
     LineTooLong,
     TooLong,
@@ -23,39 +24,40 @@ pub(super) enum Head {
 }
 
 impl Head {
-    /// What an arrival leaves to answer, if anything.
-    pub(super) fn of(arrival: Arrival) -> Option<Self> {
-        match arrival {
-            Arrival::Partial => None,
-            Arrival::Whole(length) => Some(Self::Whole {
+    /// What a search for a head found to answer, if anything.
+    pub(super) fn of(found: HeadScan) -> Option<Self> {
+        match found {
+            HeadScan::Partial => None,
+            HeadScan::Whole(length) => Some(Self::Whole {
                 length,
                 traits: RequestTraits::REFUSED,
             }),
-            Arrival::Malformed => Some(Self::Malformed),
-            Arrival::LineTooLong => Some(Self::LineTooLong),
-            Arrival::TooLong => Some(Self::TooLong),
+            HeadScan::Malformed => Some(Self::Malformed),
+            HeadScan::LineTooLong => Some(Self::LineTooLong),
+            HeadScan::TooLong => Some(Self::TooLong),
         }
     }
 
-    /// How many bytes of the inbox it takes up, and how its answer is to be delivered.
-    pub(super) fn extent(self, inbox: &Inbox) -> (usize, RequestTraits) {
+    /// How many bytes of the read buffer it takes up, and how it wants its response.
+    pub(super) fn extent(self, read_buffer: &ReadBuffer) -> (usize, RequestTraits) {
         match self {
             Self::Whole { length, traits } => (length, traits),
             _ => {
-                let bytes = inbox.bytes();
+                let bytes = read_buffer.bytes();
                 (bytes.len(), RequestTraits::refused(first_line(bytes)))
             }
         }
     }
 
-    /// Parses a whole head and notes how to answer it.
+    /// Parses a whole head, or says why there is none.
     pub(super) fn parse<'c>(
         &mut self,
-        inbox: &'c Inbox,
+        read_buffer: &'c ReadBuffer,
         limits: &Limits,
     ) -> Result<Request<'c>, Refusal<'c>> {
-        let bytes = inbox.bytes();
-        // What was wrong with a head before it was too long is told even if it arrived at once.
+        let bytes = read_buffer.bytes();
+        // An error that comes before the limit is reported instead of the limit, however the bytes
+        // were split on their way.
         let start = |length: usize| bytes.get(..length).unwrap_or(bytes);
         let (status, why) = match self {
             Self::Whole { length, traits } => {

@@ -10,7 +10,7 @@ use crate::connection::{CloseReason, Connection};
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Client, Loan, Pause, Visit, pump_guarded};
+use crate::pump::{Client, Pause, PumpContext, SharedBuffers, pump_guarded};
 use crate::stalls::{PollOutcome, Stalls};
 use crate::transport::blocking::{BlockingSocket, SEND_TIMEOUT};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// What a thread has to serve with: its buffers, the date, and the clock of the deadlines.
 pub struct ConnectionRunner {
-    loan: Loan,
+    buffers: SharedBuffers,
     date: DateLine,
     stalls: Stalls,
     /// How far the clock of the deadlines is behind the real one: as long as this thread was away
@@ -32,7 +32,7 @@ impl ConnectionRunner {
     /// Buffers of the sizes that `limits` name.
     pub fn new(limits: Arc<Limits>) -> Self {
         Self {
-            loan: Loan::new(&limits),
+            buffers: SharedBuffers::new(&limits),
             date: DateLine::default(),
             stalls: Stalls::new(limits.stall_threshold()),
             behind: Duration::ZERO,
@@ -125,7 +125,7 @@ impl ConnectionRunner {
             }
             let connection = &mut client.connection;
             if is_aborting {
-                connection.cut();
+                connection.abort();
                 continue;
             }
             client.transport.handle().set_idle(connection.is_idle());
@@ -153,17 +153,20 @@ impl ConnectionRunner {
     ) -> Pause {
         let time = now.instant - self.behind;
         let Self {
-            loan, date, limits, ..
+            buffers,
+            date,
+            limits,
+            ..
         } = self;
-        let mut visit = Visit {
+        let mut context = PumpContext {
             now,
             time,
             date: date.at(now.wall),
             draining: is_last,
             limits,
-            loan,
+            buffers,
         };
-        pump_guarded(client, handler, &mut visit)
+        pump_guarded(client, handler, &mut context)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::connection::{CloseReason, Connection};
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Client, Loan, Pause, Visit, pump_guarded};
+use crate::pump::{Client, Pause, PumpContext, SharedBuffers, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::Transport;
 use crate::warnings::Limited;
@@ -38,7 +38,7 @@ pub struct Scheduler<T, S> {
     unregistered: Vec<usize>,
     /// Keys of the slots that ended in this turn, and why.
     ended: Vec<(usize, CloseReason)>,
-    loan: Loan,
+    buffers: SharedBuffers,
     date: DateLine,
     draining: bool,
     /// How far the clock of the deadlines is behind the real one.
@@ -67,7 +67,7 @@ impl<T: Transport, S> Scheduler<T, S> {
             timers: Timers::new(),
             unregistered: Vec::new(),
             ended: Vec::new(),
-            loan: Loan::new(&limits),
+            buffers: SharedBuffers::new(&limits),
             date: DateLine::default(),
             draining: false,
             behind: Duration::ZERO,
@@ -166,15 +166,15 @@ impl<T: Transport, S> Scheduler<T, S> {
             return;
         };
         slot.is_queued = false;
-        let mut visit = Visit {
+        let mut context = PumpContext {
             now,
             time,
             date: self.date.at(now.wall),
             draining: self.draining,
             limits: &self.limits,
-            loan: &mut self.loan,
+            buffers: &mut self.buffers,
         };
-        let pause = pump_guarded(&mut slot.client, handler, &mut visit);
+        let pause = pump_guarded(&mut slot.client, handler, &mut context);
         let connection = &mut slot.client.connection;
         if let Some(reason) = connection.close_reason() {
             self.ended.push((key, reason));
@@ -255,7 +255,7 @@ impl<T: Transport, S> Scheduler<T, S> {
             let is_open = connection.close_reason().is_none();
             count += usize::from(is_open);
             // An earlier reason stays: it may call for a reset.
-            self.ended.push((key, connection.cut()));
+            self.ended.push((key, connection.abort()));
         }
         count
     }
@@ -267,7 +267,7 @@ impl<T: Transport, S> Scheduler<T, S> {
         let time = self.time(now);
         let most = 1 + self.slots.len() / 1024;
         let mut idle: Vec<_> = (self.slots.iter())
-            .filter(|(_, slot)| slot.client.connection.is_settled(time) && !slot.is_queued)
+            .filter(|(_, slot)| slot.client.connection.is_evictable(time) && !slot.is_queued)
             // While idle, the deadline tells since when.
             .map(|(key, slot)| (slot.client.connection.deadline(), key))
             .collect();
@@ -276,7 +276,7 @@ impl<T: Transport, S> Scheduler<T, S> {
         for (_, key) in idle.into_iter().take(self.limits.expiries_per_iteration) {
             self.recheck_and_run(key, handler, now);
             if let Some(slot) = self.slots.get_mut(key)
-                && slot.client.connection.is_settled(time)
+                && slot.client.connection.is_evictable(time)
                 && !slot.is_queued
             {
                 slot.client.connection.end(CloseReason::Evicted);

@@ -121,6 +121,9 @@ impl Handler for SiteHandler {
         response: &Response,
         now: Now,
     ) {
+        if let Some(tally) = &mut self.tally {
+            tally.responses += 1;
+        }
         let Some(log) = &mut self.log else {
             return;
         };
@@ -157,7 +160,8 @@ impl Handler for SiteHandler {
     fn on_close(&mut self, mut state: PeerState, _: CloseReason, counts: Counts, now: Now) {
         self.log_sent(&mut state, counts.latest_body, now);
         if let Some(tally) = &mut self.tally {
-            tally.add(counts);
+            tally.connections += 1;
+            tally.body_bytes += counts.body_bytes;
         }
     }
 

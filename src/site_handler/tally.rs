@@ -3,7 +3,6 @@
 //! The benchmark compares it with what its clients have received. Each process that has served a
 //! connection appends a line of its own; the sum of the lines is the server's.
 
-use crate::connection::Counts;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,11 +12,11 @@ use std::path::Path;
 pub struct Tally {
     file: File,
     /// Connections that have ended.
-    connections: u64,
+    pub connections: u64,
     /// Responses begun, whatever their status.
-    responses: u64,
+    pub responses: u64,
     /// Bytes of bodies that the kernel has taken.
-    body_bytes: u64,
+    pub body_bytes: u64,
 }
 
 impl Tally {
@@ -32,13 +31,6 @@ impl Tally {
             responses: 0,
             body_bytes: 0,
         })
-    }
-
-    /// Adds a connection that has ended.
-    pub fn add(&mut self, counts: Counts) {
-        self.connections += 1;
-        self.responses += u64::from(counts.responses);
-        self.body_bytes += counts.body_bytes;
     }
 
     /// Appends the line. One write, so that lines of several processes do not mix.

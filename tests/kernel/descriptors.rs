@@ -246,7 +246,7 @@ fn who_waits_for_a_place_when_the_server_stops_is_answered() {
 }
 
 /// A connection that asks for nothing costs next to nothing: half a KiB of the server's memory at
-/// most, all told. Red with an inbox that keeps its buffer.
+/// most, all told. Red with a read buffer that keeps its buffer.
 #[test]
 fn five_thousand_idle_connections_stay_open_and_are_answered() {
     const COUNT: usize = 5000;

@@ -49,7 +49,6 @@ fn a_file_that_has_shrunk_aborts_the_connection_which_is_never_used_again() {
     assert_eq!(house.handler.answered, [(0, 200)]);
     assert_eq!(house.handler.sent, []);
     let counts = Counts {
-        responses: 1,
         body_bytes: 50_000,
         latest_body: 50_000,
     };

@@ -15,7 +15,7 @@ use crate::clock::Now;
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::Loan;
+use crate::pump::SharedBuffers;
 use crate::reactor::listen::{BoundListener, ListenerSocket, SocketFile};
 use crate::reactor::listener::{AcceptOutcome, Listeners};
 use crate::signals::{Action, Policy, SignalSource};
@@ -88,7 +88,7 @@ impl<H: Handler + 'static> Coroutines<H> {
             draining: Cell::new(false),
             aborting: Cell::new(false),
             registry: registry.try_clone()?,
-            loan: RefCell::new((Loan::new(&limits), DateLine::default())),
+            buffers: RefCell::new((SharedBuffers::new(&limits), DateLine::default())),
             limits: limits.clone(),
         };
         Ok(Self {

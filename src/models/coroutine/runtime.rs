@@ -5,7 +5,7 @@ use crate::connection::Connection;
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Client, Loan, Pause, Visit, pump_guarded};
+use crate::pump::{Client, Pause, PumpContext, SharedBuffers, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::{ReadyFlags, Socket, Stream, Transport};
 use crate::warnings::Limited;
@@ -33,7 +33,7 @@ pub struct Runtime<H> {
     pub draining: Cell<bool>,
     pub aborting: Cell<bool>,
     pub registry: Registry,
-    pub loan: RefCell<(Loan, DateLine)>,
+    pub buffers: RefCell<(SharedBuffers, DateLine)>,
     pub limits: Arc<Limits>,
 }
 
@@ -121,17 +121,17 @@ impl<H: Handler> Runtime<H> {
 
     fn pump(&self, client: &mut Client<Socket, H::State>) -> Pause {
         let now = self.now.get();
-        let (loan, date) = &mut *self.loan.borrow_mut();
-        let mut visit = Visit {
+        let (buffers, date) = &mut *self.buffers.borrow_mut();
+        let mut context = PumpContext {
             now,
             time: self.time(),
             date: date.at(now.wall),
             draining: self.draining.get(),
             limits: &self.limits,
-            loan,
+            buffers,
         };
         let handler = &mut *self.handler.borrow_mut();
-        pump_guarded(client, handler, &mut visit)
+        pump_guarded(client, handler, &mut context)
     }
 }
 
@@ -175,7 +175,7 @@ pub async fn serve<H: Handler>(
             Pause::Yielded | Pause::Blocked => {
                 // What has arrived was looked at, and what the peer takes is sent: now the time.
                 if runtime.aborting.get() {
-                    client.connection.cut();
+                    client.connection.abort();
                     continue;
                 }
                 if runtime.draining.get() {
@@ -259,7 +259,7 @@ mod tests {
             draining: Cell::new(false),
             aborting: Cell::new(false),
             registry: poll.registry().try_clone().unwrap(),
-            loan: RefCell::new((Loan::new(&limits), DateLine::default())),
+            buffers: RefCell::new((SharedBuffers::new(&limits), DateLine::default())),
             limits,
         });
         let mut executor = Executor::default();

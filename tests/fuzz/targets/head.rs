@@ -31,7 +31,7 @@ pub fn check(data: &[u8]) {
     for size in [1, size].into_iter().filter(|_| !is_body) {
         assert_eq!(arrive(data, size, tell), told, "in pieces of {size}");
     }
-    // Not a head that the inbox would find, most of the time: must only not panic.
+    // Not a head that the read buffer would find, most of the time: must only not panic.
     let _ = Request::parse(data, b"", MOST_FIELDS);
 }
 

@@ -20,7 +20,7 @@ use oneloop::handler::Handler;
 use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
-use oneloop::pump::{Client, Loan, Pause, Visit, pump};
+use oneloop::pump::{Client, Pause, PumpContext, SharedBuffers, pump};
 use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::SiteHandler;
 use oneloop::transport::Transport;
@@ -95,7 +95,7 @@ pub fn check(data: &[u8]) {
         reply.closes()
     });
     let ending = if is_over {
-        CloseReason::Answered
+        CloseReason::Completed
     } else {
         CloseReason::PeerClosed
     };
@@ -210,7 +210,7 @@ impl Servers {
 struct Server {
     handler: SiteHandler,
     limits: Arc<Limits>,
-    loan: Loan,
+    buffers: SharedBuffers,
     date: DateLine,
     now: Now,
 }
@@ -246,7 +246,7 @@ impl Server {
         let site = Site::new(root, options, limits.clone()).expect("the root is there");
         Self {
             handler: SiteHandler::new(site, None, None),
-            loan: Loan::new(&limits),
+            buffers: SharedBuffers::new(&limits),
             limits,
             date: DateLine::default(),
             now: Now {
@@ -272,15 +272,15 @@ impl Server {
         };
         let mut sent = Vec::new();
         loop {
-            let mut visit = Visit {
+            let mut context = PumpContext {
                 now: self.now,
                 time: self.now.instant,
                 date: self.date.at(self.now.wall),
                 draining: false,
                 limits: &self.limits,
-                loan: &mut self.loan,
+                buffers: &mut self.buffers,
             };
-            let pause = pump(&mut client, &mut self.handler, &mut visit);
+            let pause = pump(&mut client, &mut self.handler, &mut context);
             sent.extend_from_slice(&peer.hears());
             match pause {
                 Pause::Ended(ending) => return (sent, ending),

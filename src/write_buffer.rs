@@ -1,22 +1,23 @@
-//! Bytes ready to send: headers, and bodies small enough to ride along. A leaf: std only.
+//! Bytes to send: headers, and bodies that are small enough to be sent with them. Imports nothing
+//! of the crate.
 //!
-//! Responses to requests that arrived together gather here and leave in one write. Like
-//! the inbox it holds no memory while it is empty: the loop lends its own buffer, and
-//! only what the socket refused to take moves into memory of the connection's own.
+//! Responses to requests that arrived together are gathered here and sent in one write. Like the
+//! read buffer it holds no memory while it is empty: the loop lends its own buffer, and only the
+//! bytes that the socket did not take are copied to a buffer of the connection's own.
 
-/// Bytes rendered and not yet taken by the socket.
+/// Bytes that are rendered and not yet taken by the socket.
 #[derive(Debug, Default)]
-pub struct Outbox {
+pub struct WriteBuffer {
     buffer: Vec<u8>,
-    /// `buffer[..sent]` is gone.
+    /// `buffer[..sent]` is sent.
     sent: usize,
-    /// Bytes of bodies among those that were appended since it was last empty.
+    /// Bytes of bodies that were appended since the buffer was last empty.
     body: u32,
-    /// Bytes of framing behind the last of them.
+    /// Bytes of framing after the last of them.
     behind: u32,
 }
 
-impl Outbox {
+impl WriteBuffer {
     /// Whether everything has been sent.
     pub fn is_empty(&self) -> bool {
         self.sent == self.buffer.len()
@@ -27,8 +28,9 @@ impl Outbox {
         self.buffer.capacity()
     }
 
-    /// What is to be sent next.
+    /// The bytes that are not sent.
     pub fn unsent(&self) -> &[u8] {
+        assert!(self.sent <= self.buffer.len());
         self.buffer.get(self.sent..).unwrap_or_default()
     }
 
@@ -69,15 +71,15 @@ impl Outbox {
         (self.sent, self.body, self.behind) = (0, 0, 0);
     }
 
-    /// Takes the loop's buffer if the outbox has none of its own.
+    /// Borrows the loop's buffer if this one has none of its own.
     pub fn borrow_from(&mut self, spare: &mut Vec<u8>) {
         if self.buffer.capacity() == 0 {
             std::mem::swap(&mut self.buffer, spare);
         }
     }
 
-    /// Gives the loop's buffer back, moving what is unsent into a buffer of its own size.
-    /// With nothing unsent, no memory stays behind.
+    /// Gives the loop's buffer back. Copies unsent bytes to a buffer that is as large as they are;
+    /// without any, keeps no memory.
     pub fn give_back_to(&mut self, spare: &mut Vec<u8>) {
         if spare.capacity() == 0 {
             let own = self.unsent().to_vec();
@@ -97,44 +99,47 @@ mod tests {
     #[test]
     fn abandoning_returns_how_many_bytes_of_a_body_were_not_sent() {
         for (sent, unsent_body) in [(0, 5), (8, 5), (11, 2), (13, 0), (14, 0), (15, 0)] {
-            let mut outbox = Outbox::default();
-            outbox.end().extend_from_slice(b"header, hello\r\n");
-            outbox.record_body(5, 2);
-            outbox.sent(sent);
-            assert_eq!(outbox.abandon(), unsent_body);
-            assert_eq!((outbox.abandon(), outbox.unsent()), (0, &b""[..]));
+            let mut write_buffer = WriteBuffer::default();
+            write_buffer.end().extend_from_slice(b"header, hello\r\n");
+            write_buffer.record_body(5, 2);
+            write_buffer.sent(sent);
+            assert_eq!(write_buffer.abandon(), unsent_body);
+            assert_eq!(
+                (write_buffer.abandon(), write_buffer.unsent()),
+                (0, &b""[..])
+            );
         }
-        let mut outbox = Outbox::default();
+        let mut write_buffer = WriteBuffer::default();
         for _ in 0..2 {
-            outbox.end().extend_from_slice(b"header, hello");
-            outbox.record_body(5, 0);
+            write_buffer.end().extend_from_slice(b"header, hello");
+            write_buffer.record_body(5, 0);
         }
-        assert_eq!(outbox.abandon(), 10);
+        assert_eq!(write_buffer.abandon(), 10);
     }
 
     #[test]
-    fn an_outbox_with_nothing_unsent_holds_no_memory() {
+    fn a_write_buffer_with_nothing_unsent_holds_no_memory() {
         let mut spare = Vec::with_capacity(100);
-        let mut outbox = Outbox::default();
-        outbox.borrow_from(&mut spare);
-        outbox.end().extend_from_slice(b"hello world");
-        outbox.sent(6);
-        outbox.give_back_to(&mut spare);
+        let mut write_buffer = WriteBuffer::default();
+        write_buffer.borrow_from(&mut spare);
+        write_buffer.end().extend_from_slice(b"hello world");
+        write_buffer.sent(6);
+        write_buffer.give_back_to(&mut spare);
         assert!(spare.is_empty() && spare.capacity() == 100);
         assert_eq!(
-            (outbox.unsent(), outbox.buffer.capacity()),
+            (write_buffer.unsent(), write_buffer.buffer.capacity()),
             (b"world".as_slice(), 5)
         );
-        outbox.borrow_from(&mut spare);
+        write_buffer.borrow_from(&mut spare);
         assert_eq!(
             spare.capacity(),
             100,
-            "an outbox with bytes keeps its own buffer"
+            "a write buffer with bytes keeps its own buffer"
         );
-        outbox.end().extend_from_slice(b"!");
-        outbox.sent(6);
-        assert!(outbox.is_empty());
-        outbox.give_back_to(&mut spare);
-        assert_eq!((spare.capacity(), outbox.buffer.capacity()), (100, 0));
+        write_buffer.end().extend_from_slice(b"!");
+        write_buffer.sent(6);
+        assert!(write_buffer.is_empty());
+        write_buffer.give_back_to(&mut spare);
+        assert_eq!((spare.capacity(), write_buffer.buffer.capacity()), (100, 0));
     }
 }
