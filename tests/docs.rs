@@ -350,6 +350,17 @@ fn anchor_of(line: &str) -> Option<String> {
 }
 
 #[test]
+fn the_code_in_the_tour_is_in_the_sources() {
+    let tour = read("docs/architecture.md");
+    let (_, block) = tour.split_once("```rust\n").expect("a block of code");
+    let (block, _) = block.split_once("```").expect("the end of the block");
+    let source = read("src/models/sequential.rs");
+    for line in block.lines() {
+        assert!(source.contains(line), "{line}");
+    }
+}
+
+#[test]
 fn the_picture_is_a_small_png() {
     let picture = fs::read(here("docs/picture.png")).unwrap();
     assert!(picture.starts_with(b"\x89PNG\r\n\x1a\n"));
