@@ -2,14 +2,14 @@
 
 use crate::handler::{FILE, PARTS, content};
 use crate::wire::{Call, Take};
-use crate::{GET, House, OK, get, head};
+use crate::{GET, OK, TestServer, get, head};
 use oneloop::connection::Counts;
 
 #[test]
 fn a_file_is_announced_with_its_header_and_sent_from_where_it_is() {
-    let mut house = House::new();
-    let peer = house.connect(get("/file"));
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/file"));
+    server.run();
     let header = head(FILE);
     assert_eq!(peer.hears(), [header.as_bytes(), &content()].concat());
     let calls = peer.calls();
@@ -21,24 +21,24 @@ fn a_file_is_announced_with_its_header_and_sent_from_where_it_is() {
 
 #[test]
 fn a_short_count_of_a_file_is_not_a_full_socket() {
-    let mut house = House::new();
-    let peer = house.connect(get("/file"));
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/file"));
     peer.takes([Take::All, Take::Some(10), Take::Some(5_000)]);
-    house.run();
+    server.run();
     let response = [head(FILE).as_bytes(), &content()].concat();
     assert_eq!(peer.hears(), response, "without a single event");
 }
 
 #[test]
 fn a_file_that_has_shrunk_aborts_the_connection_which_is_never_used_again() {
-    let mut house = House::new();
-    let peer = house.connect(get("/file") + GET);
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/file") + GET);
     peer.takes([Take::Some(40_000), Take::Nothing]);
-    house.run();
-    house.handler.truncate(50_000);
+    server.run();
+    server.handler.truncate(50_000);
     while peer.wake() {
-        house.scheduler.mark_ready(0);
-        house.run();
+        server.scheduler.mark_ready(0);
+        server.run();
     }
     assert_eq!(
         peer.hears(),
@@ -46,44 +46,44 @@ fn a_file_that_has_shrunk_aborts_the_connection_which_is_never_used_again() {
         "what was there, and no other response behind it"
     );
     assert!(peer.is_closed() && peer.is_aborted());
-    assert_eq!(house.handler.answered, [(0, 200)]);
-    assert_eq!(house.handler.sent, []);
+    assert_eq!(server.handler.answered, [(0, 200)]);
+    assert_eq!(server.handler.sent, []);
     let counts = Counts {
         body_bytes: 50_000,
         latest_body: 50_000,
     };
-    assert_eq!(house.handler.closed, [(0, counts)]);
+    assert_eq!(server.handler.closed, [(0, counts)]);
 }
 
 #[test]
 fn a_file_that_has_grown_is_sent_as_long_as_announced() {
-    let mut house = House::new();
-    let peer = house.connect(get("/file"));
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/file"));
     peer.takes([Take::Some(40_000), Take::Nothing]);
-    house.run();
-    house.handler.truncate(200_000);
+    server.run();
+    server.handler.truncate(200_000);
     peer.takes([Take::All]);
-    house.run();
+    server.run();
     assert_eq!(peer.hears(), [head(FILE).as_bytes(), &content()].concat());
     peer.sends(GET);
-    house.run();
+    server.run();
     assert_eq!(peer.reads(), OK);
 }
 
 #[test]
 fn parts_follow_each_other_and_are_counted_with_what_stands_between() {
-    let mut house = House::new();
-    let peer = house.connect(get("/parts"));
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/parts"));
+    server.run();
     assert_eq!(peer.reads(), head(PARTS.len()) + PARTS);
-    assert_eq!(house.handler.sent, [(0, PARTS.len() as u64)]);
+    assert_eq!(server.handler.sent, [(0, PARTS.len() as u64)]);
 }
 
 #[test]
 fn a_stream_is_sent_in_chunks_to_one_who_knows_them() {
-    let mut house = House::new();
-    let peer = house.connect(get("/stream") + GET);
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/stream") + GET);
+    server.run();
     let slice = "00000005\r\nslice\r\n";
     assert_eq!(
         peer.reads(),
@@ -92,14 +92,14 @@ fn a_stream_is_sent_in_chunks_to_one_who_knows_them() {
              Transfer-Encoding: chunked\r\n\r\n{slice}{slice}{slice}0\r\n\r\n{OK}"
         )
     );
-    assert_eq!(house.handler.sent, [(0, 15), (0, 5)]);
+    assert_eq!(server.handler.sent, [(0, 15), (0, 5)]);
 }
 
 #[test]
 fn a_stream_to_one_who_does_not_know_chunks_ends_with_the_connection() {
-    let mut house = House::new();
-    let peer = house.connect("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    server.run();
     assert_eq!(
         peer.reads(),
         "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
@@ -112,17 +112,17 @@ fn a_stream_to_one_who_does_not_know_chunks_ends_with_the_connection() {
 
 #[test]
 fn a_stream_without_bytes_is_an_empty_body() {
-    let mut house = House::new();
-    let peer = house.connect(get("/slow"));
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/slow"));
+    server.run();
     assert!(peer.reads().ends_with("chunked\r\n\r\n0\r\n\r\n"));
 }
 
 #[test]
 fn a_stream_that_fails_is_not_ended_as_if_it_were_whole() {
-    let mut house = House::new();
-    let peer = house.connect(get("/broken"));
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/broken"));
+    server.run();
     assert!(peer.reads().ends_with("00000004\r\nlost\r\n"));
     assert!(peer.is_closed() && peer.is_aborted());
 }
@@ -135,9 +135,9 @@ fn a_body_is_described_to_head_and_not_sent() {
         ("/parts", format!("Content-Length: {}", PARTS.len())),
         ("/stream", "Transfer-Encoding: chunked".to_owned()),
     ] {
-        let mut house = House::new();
-        let peer = house.connect(get(path).replace("GET", "HEAD") + GET);
-        house.run();
+        let mut server = TestServer::new();
+        let peer = server.connect(get(path).replace("GET", "HEAD") + GET);
+        server.run();
         let header = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n";
         assert_eq!(peer.reads(), format!("{header}{length}\r\n\r\n{OK}"));
     }
@@ -145,14 +145,14 @@ fn a_body_is_described_to_head_and_not_sent() {
 
 #[test]
 fn a_body_is_reported_when_its_last_byte_is_sent() {
-    let mut house = House::new();
-    let peer = house.connect(get("/file"));
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/file"));
     peer.takes([Take::Some(60_000), Take::Nothing]);
-    house.run();
-    assert_eq!(house.handler.sent, []);
+    server.run();
+    assert_eq!(server.handler.sent, []);
     peer.takes([Take::All]);
-    house.run();
-    assert_eq!(house.handler.sent, [(0, FILE as u64)]);
+    server.run();
+    assert_eq!(server.handler.sent, [(0, FILE as u64)]);
 }
 
 /// A body in memory counts when it is in the write buffer; so what is never sent is subtracted at the
@@ -181,13 +181,13 @@ fn the_counts_of_a_connection_leave_out_the_bodies_that_were_never_sent() {
         ),
     ];
     for (request, takes, body_bytes) in table {
-        let mut house = House::new();
-        let peer = house.connect(&request);
+        let mut server = TestServer::new();
+        let peer = server.connect(&request);
         peer.takes(takes.clone());
-        house.run();
+        server.run();
         peer.closes();
-        house.run();
-        let counted: Vec<_> = (house.handler.closed.iter())
+        server.run();
+        let counted: Vec<_> = (server.handler.closed.iter())
             .map(|(_, counts)| counts.body_bytes)
             .collect();
         assert_eq!(counted, [body_bytes], "{request:?} {takes:?}");

@@ -1,21 +1,21 @@
 //! Half-closes, lingering, resets and errors.
 
 use crate::wire::{Arrival, Call, Take};
-use crate::{GET, House, LAST, LAST_GET, OK, get, head};
+use crate::{GET, LAST, LAST_GET, OK, TestServer, get, head};
 use std::io::ErrorKind;
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n";
 
 #[test]
 fn a_peer_that_closes_its_direction_after_its_request_is_answered_first() {
-    let mut house = House::new();
-    let peer = house.connect(get("/file"));
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/file"));
     peer.takes([Take::Some(7000), Take::Nothing]);
     peer.closes();
-    house.run();
+    server.run();
     while peer.wake() && !peer.is_closed() {
-        house.scheduler.mark_ready(0);
-        house.run();
+        server.scheduler.mark_ready(0);
+        server.run();
     }
     let response = [
         head(crate::handler::FILE).into_bytes(),
@@ -28,46 +28,46 @@ fn a_peer_that_closes_its_direction_after_its_request_is_answered_first() {
 
 #[test]
 fn a_peer_that_closes_within_a_request_gets_no_answer() {
-    let mut house = House::new();
-    let peer = house.connect("GET /small HTTP/1.1\r\nHo");
+    let mut server = TestServer::new();
+    let peer = server.connect("GET /small HTTP/1.1\r\nHo");
     peer.closes();
-    house.run();
+    server.run();
     assert_eq!(peer.hears(), b"");
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
 #[test]
 fn all_requests_that_came_before_the_end_are_answered() {
-    let mut house = House::with(|limits| limits.requests_per_iteration = 2);
-    let peer = house.connect(GET.repeat(5));
+    let mut server = TestServer::with(|limits| limits.requests_per_iteration = 2);
+    let peer = server.connect(GET.repeat(5));
     peer.closes();
-    house.run();
+    server.run();
     assert_eq!(peer.reads(), OK.repeat(5));
     assert!(peer.is_closed());
 }
 
 #[test]
 fn after_the_last_response_our_direction_is_closed_and_then_the_peers_awaited() {
-    let mut house = House::new();
-    let peer = house.connect(LAST_GET);
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(LAST_GET);
+    server.run();
     assert_eq!(peer.reads(), LAST);
     assert!(peer.is_shut() && !peer.is_closed());
     peer.sends(GET);
-    house.run();
+    server.run();
     assert_eq!(peer.hears(), b"", "what comes now is not answered");
     peer.closes();
-    house.run();
+    server.run();
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
 #[test]
 fn a_peer_that_has_said_all_is_left_without_a_farewell() {
     for words in [LAST_GET, "GET /small HTTP/1.0\r\n\r\n"] {
-        let mut house = House::new();
-        let peer = house.connect(words);
+        let mut server = TestServer::new();
+        let peer = server.connect(words);
         peer.says_no_more();
-        house.run();
+        server.run();
         assert_eq!(peer.reads(), LAST);
         assert!(peer.is_closed() && !peer.is_aborted() && !peer.is_shut());
     }
@@ -77,33 +77,33 @@ fn a_peer_that_has_said_all_is_left_without_a_farewell() {
 fn a_peer_that_has_more_to_say_is_not_left_without_a_farewell() {
     let body = "POST /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\n";
     for words in [&(LAST_GET.to_owned() + "G"), body, "GET\r\n\r\n"] {
-        let mut house = House::new();
-        let peer = house.connect(words);
+        let mut server = TestServer::new();
+        let peer = server.connect(words);
         peer.says_no_more();
-        house.run();
+        server.run();
         assert!(peer.is_shut() && !peer.is_closed(), "{words}");
     }
-    let mut house = House::new();
-    let peer = house.connect(LAST_GET);
+    let mut server = TestServer::new();
+    let peer = server.connect(LAST_GET);
     peer.says_no_more();
     peer.arrives([Arrival::Nothing, Arrival::Bytes(GET.into())]);
-    house.run();
+    server.run();
     assert!(peer.is_shut(), "something lies unread");
 }
 
 #[test]
 fn what_is_sent_after_the_last_response_is_read_up_to_a_limit() {
-    let mut house = House::with(|limits| limits.linger_bytes = 100_000);
-    let peer = house.connect(POST);
-    house.run();
+    let mut server = TestServer::with(|limits| limits.linger_bytes = 100_000);
+    let peer = server.connect(POST);
+    server.run();
     peer.sends([0; 60_000]);
-    house.run();
+    server.run();
     assert!(!peer.is_closed());
     peer.sends([0; 40_000]);
-    house.run();
+    server.run();
     assert!(!peer.is_closed(), "the limit itself is allowed");
     peer.sends([0; 1]);
-    house.run();
+    server.run();
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
@@ -113,13 +113,13 @@ fn what_nobody_wants_is_read_in_large_pieces() {
     // grows to 256 bytes. All of them but one are filled.
     let (most, last) = POST.split_at(POST.len() - 1);
     let behind = "x".repeat(256 - POST.len() - 1);
-    let mut house = House::new();
-    let peer = house.connect(most);
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(most);
+    server.run();
     peer.sends(last.to_owned() + &behind);
     peer.sends([0; 100_000]);
     peer.calls();
-    house.run();
+    server.run();
     let receives = (peer.calls().into_iter())
         .filter(|call| matches!(call, Call::Receive(_)))
         .count();
@@ -129,10 +129,10 @@ fn what_nobody_wants_is_read_in_large_pieces() {
 #[test]
 fn an_error_ends_the_connection_whatever_it_was_doing() {
     let reading = |words: &str| {
-        let mut house = House::new();
-        let peer = house.connect(words);
+        let mut server = TestServer::new();
+        let peer = server.connect(words);
         peer.arrives([Arrival::Error(ErrorKind::ConnectionReset)]);
-        house.run();
+        server.run();
         peer
     };
     assert!(reading("").is_closed());
@@ -140,11 +140,11 @@ fn an_error_ends_the_connection_whatever_it_was_doing() {
     assert!(reading(POST).is_closed(), "lingering");
     for path in ["/small", "/file", "/stream"] {
         for sent in 1..4 {
-            let mut house = House::new();
-            let peer = house.connect(get(path));
+            let mut server = TestServer::new();
+            let peer = server.connect(get(path));
             let takes = (1..sent).map(|_| Take::Some(30));
             peer.takes(takes.chain([Take::Error(ErrorKind::BrokenPipe)]));
-            house.run();
+            server.run();
             assert!(peer.is_closed(), "{path} after {sent}");
         }
     }
@@ -152,8 +152,8 @@ fn an_error_ends_the_connection_whatever_it_was_doing() {
 
 #[test]
 fn an_interrupted_call_is_made_again() {
-    let mut house = House::new();
-    let peer = house.connect("");
+    let mut server = TestServer::new();
+    let peer = server.connect("");
     peer.arrives([
         Arrival::Error(ErrorKind::Interrupted),
         Arrival::Bytes(GET.into()),
@@ -164,15 +164,15 @@ fn an_interrupted_call_is_made_again() {
         Take::Error(ErrorKind::Interrupted),
         Take::All,
     ]);
-    house.run();
+    server.run();
     assert_eq!(peer.reads(), OK);
 }
 
 #[test]
 fn a_send_that_takes_nothing_without_an_error_is_one() {
-    let mut house = House::new();
-    let peer = house.connect(GET);
+    let mut server = TestServer::new();
+    let peer = server.connect(GET);
     peer.takes([Take::Some(0)]);
-    house.run();
+    server.run();
     assert!(peer.is_closed());
 }

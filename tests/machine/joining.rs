@@ -2,7 +2,7 @@
 
 use crate::handler::PARTS;
 use crate::wire::{Call, Peer, Take};
-use crate::{GET, House, OK, get, head};
+use crate::{GET, OK, TestServer, get, head};
 
 /// Sizes of what was sent from memory, call by call.
 fn sends(peer: &Peer) -> Vec<usize> {
@@ -15,29 +15,29 @@ fn sends(peer: &Peer) -> Vec<usize> {
 
 #[test]
 fn responses_to_requests_that_came_together_leave_together() {
-    let mut house = House::new();
-    let peer = house.connect(GET.repeat(10));
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(GET.repeat(10));
+    server.run();
     assert_eq!(peer.reads(), OK.repeat(10));
     assert_eq!(sends(&peer), [10 * OK.len()]);
 }
 
 #[test]
 fn a_response_does_not_wait_for_a_request_that_is_not_whole() {
-    let mut house = House::new();
-    let peer = house.connect(GET.to_owned() + &GET[..10]);
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(GET.to_owned() + &GET[..10]);
+    server.run();
     assert_eq!(peer.reads(), OK);
     peer.sends(&GET[10..]);
-    house.run();
+    server.run();
     assert_eq!(peer.reads(), OK);
 }
 
 #[test]
 fn no_more_wait_for_each_other_than_the_limit_and_the_one_that_oversteps_it() {
-    let mut house = House::with(|limits| limits.write_coalescing_limit = 2500);
-    let peer = house.connect(get("/1000").repeat(7));
-    house.run();
+    let mut server = TestServer::with(|limits| limits.write_coalescing_limit = 2500);
+    let peer = server.connect(get("/1000").repeat(7));
+    server.run();
     let one = head(1000).len() + 1000;
     assert!(2 * one < 2500 && 3 * one > 2500);
     assert_eq!(sends(&peer), [3 * one, 3 * one, one]);
@@ -45,23 +45,23 @@ fn no_more_wait_for_each_other_than_the_limit_and_the_one_that_oversteps_it() {
 
 #[test]
 fn requests_beyond_the_budget_are_answered_in_the_next_turn_without_an_event() {
-    let mut house = House::with(|limits| limits.requests_per_iteration = 4);
-    let peer = house.connect(GET.repeat(10));
-    house.turn();
+    let mut server = TestServer::with(|limits| limits.requests_per_iteration = 4);
+    let peer = server.connect(GET.repeat(10));
+    server.turn();
     assert_eq!(peer.reads(), OK.repeat(4));
-    assert!(house.is_busy());
-    house.turn();
+    assert!(server.is_busy());
+    server.turn();
     assert_eq!(peer.reads(), OK.repeat(4));
-    house.run();
+    server.run();
     assert_eq!(peer.reads(), OK.repeat(2));
     assert_eq!(sends(&peer), [4 * OK.len(), 4 * OK.len(), 2 * OK.len()]);
 }
 
 #[test]
 fn a_body_that_is_not_in_memory_leaves_before_the_next_response() {
-    let mut house = House::new();
-    let peer = house.connect([GET, &get("/parts"), GET, &get("/stream"), GET].concat());
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect([GET, &get("/parts"), GET, &get("/stream"), GET].concat());
+    server.run();
     let stream = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
                   Transfer-Encoding: chunked\r\n\r\n00000005\r\nslice\r\n00000005\r\nslice\r\n\
                   00000005\r\nslice\r\n0\r\n\r\n";
@@ -71,43 +71,43 @@ fn a_body_that_is_not_in_memory_leaves_before_the_next_response() {
 
 #[test]
 fn a_header_without_its_body_and_the_body_leave_in_order() {
-    let mut house = House::new();
-    let peer = house.connect(GET.replace("GET", "HEAD") + GET);
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(GET.replace("GET", "HEAD") + GET);
+    server.run();
     assert_eq!(peer.reads(), head(5) + OK);
 }
 
 #[test]
 fn what_the_socket_did_not_take_leaves_first() {
-    let mut house = House::new();
-    let peer = house.connect(GET.repeat(3));
+    let mut server = TestServer::new();
+    let peer = server.connect(GET.repeat(3));
     peer.takes([Take::Some(100), Take::Nothing]);
-    house.run();
+    server.run();
     peer.sends(GET);
-    house.run();
+    server.run();
     peer.takes([Take::All]);
-    house.run();
+    server.run();
     assert_eq!(peer.reads(), OK.repeat(4));
 }
 
 #[test]
 fn nothing_is_read_while_a_response_waits_to_be_taken() {
-    let mut house = House::new();
-    let peer = house.connect(GET);
+    let mut server = TestServer::new();
+    let peer = server.connect(GET);
     peer.takes([Take::Nothing]);
-    house.run();
+    server.run();
     peer.calls();
     peer.sends(GET.repeat(100));
-    house.run();
+    server.run();
     assert_eq!(peer.calls(), [], "the peer reads before it asks for more");
 }
 
 #[test]
 fn a_request_that_ends_the_connection_is_the_last_one_answered() {
     let close = GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
-    let mut house = House::new();
-    let peer = house.connect([GET, &close, GET].concat());
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect([GET, &close, GET].concat());
+    server.run();
     assert_eq!(peer.reads(), OK.to_owned() + crate::LAST);
-    assert_eq!(house.handler.answered.len(), 2);
+    assert_eq!(server.handler.answered.len(), 2);
 }

@@ -1,16 +1,16 @@
-//! What the machine promises, in sentences: connections, turns and accepting, without a socket.
+//! The state machine, the iteration and accepting, tested without a socket.
 //!
-//! Everything here runs through the scheduler over wires in memory ([`wire`]), as the reactor
-//! runs it over sockets. Time passes only when a test says so.
+//! The tests run the scheduler over connections in memory ([`wire`]), as the reactor runs it over
+//! sockets. Time passes only when a test says so.
 //!
-//! - `deadlines`: how long who may take
+//! - `deadlines`: all timeouts
 //! - `closing`: half-closes, lingering, resets, errors
-//! - `bodies`: files, parts and streams, and what happens when they fall short
-//! - `joining`: responses that leave together
-//! - `budgets`: nobody keeps the loop for himself
-//! - `stopping`: draining and cutting
-//! - `slots`: who is freed when, and who makes room
-//! - `doors`: accepting, and when not to
+//! - `bodies`: files, parts and streams, and what happens when they are cut short
+//! - `joining`: responses that are sent together
+//! - `budgets`: no connection keeps the loop for itself
+//! - `stopping`: draining and aborting
+//! - `slots`: when slots are freed, and which connections are evicted
+//! - `doors`: when connections are accepted, and when not
 
 #[path = "../support/wire.rs"]
 mod wire;
@@ -34,14 +34,14 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use wire::{Peer, Wire, pair};
 
-/// Fri, 01 Jan 2100 00:00:00 GMT, and it stays that: only the monotonic clock moves here.
+/// Fri, 01 Jan 2100 00:00:00 GMT. The wall clock stands still; only the monotonic clock moves.
 const WALL: Duration = Duration::from_secs(4_102_444_800);
 
-/// A request for what is small, and the response.
+/// A request for a small page, and its response.
 const GET: &str = "GET /small HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
                   Content-Length: 5\r\n\r\nsmall";
-/// The same as the connection's last.
+/// The same as the last of its connection.
 const LAST_GET: &str = "GET /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 const LAST: &str = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
                     Content-Length: 5\r\nConnection: close\r\n\r\nsmall";
@@ -50,7 +50,7 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
 }
 
-/// The head of a response whose body is so long.
+/// The head of a response with a body of `length` bytes.
 fn head(length: usize) -> String {
     format!(
         "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\nContent-Length: {length}\r\n\r\n"
@@ -61,17 +61,17 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// What the reactor is made of, without the poll: the test is the poll.
-struct House {
+/// The reactor without its poll: the test calls what an iteration calls.
+struct TestServer {
     scheduler: Scheduler<Wire, usize>,
     handler: Pages,
     now: Now,
     peers: Vec<(usize, Peer)>,
-    /// How many sockets were handed back.
+    /// How many sockets were released.
     released: usize,
 }
 
-impl House {
+impl TestServer {
     fn new() -> Self {
         Self::with(|_| {})
     }
@@ -91,7 +91,7 @@ impl House {
         }
     }
 
-    /// Somebody connects, and says this at once.
+    /// A peer connects, and sends these bytes at once.
     fn connect(&mut self, words: impl AsRef<[u8]>) -> Peer {
         let (wire, peer) = pair();
         if !words.as_ref().is_empty() {
@@ -120,7 +120,7 @@ impl House {
         }
     }
 
-    /// The keys that were given out, in order.
+    /// The keys of all connections, in the order in which they were accepted.
     fn keys(&self) -> Vec<usize> {
         self.peers.iter().map(|(key, _)| *key).collect()
     }
@@ -150,12 +150,12 @@ impl House {
         panic!("the loop never sleeps again");
     }
 
-    /// Somebody can move now.
+    /// Whether a connection is runnable.
     fn is_busy(&self) -> bool {
         self.scheduler.poll_timeout(self.now) == Some(Duration::ZERO)
     }
 
-    /// Time passes, nothing happens, and the loop runs.
+    /// Time passes without an event, and the loop runs.
     fn wait(&mut self, time: Duration) {
         self.now.instant += time;
         self.run();

@@ -1,86 +1,86 @@
 //! The server stops: who is idle goes, who is being answered is answered, and then it is over.
 
 use crate::wire::Take;
-use crate::{GET, House, LAST, OK, get, seconds};
+use crate::{GET, LAST, OK, TestServer, get, seconds};
 
 #[test]
 fn an_idle_connection_closes_and_no_word_is_said() {
-    let mut house = House::new();
-    let (new, used) = (house.connect(""), house.connect(GET));
-    house.run();
+    let mut server = TestServer::new();
+    let (new, used) = (server.connect(""), server.connect(GET));
+    server.run();
     assert_eq!(used.reads(), OK);
-    house.wait(seconds(1));
-    house.scheduler.drain();
-    house.run();
+    server.wait(seconds(1));
+    server.scheduler.drain();
+    server.run();
     for peer in [new, used] {
         assert!(peer.is_closed() && !peer.is_aborted());
         assert_eq!(peer.hears(), b"");
     }
-    assert!(house.scheduler.is_empty());
+    assert!(server.scheduler.is_empty());
 }
 
 #[test]
 fn a_connection_that_was_just_answered_has_a_second_for_another_request_which_is_the_last() {
-    let mut house = House::new();
-    let (asks, stays) = (house.connect(GET), house.connect(GET));
-    house.run();
+    let mut server = TestServer::new();
+    let (asks, stays) = (server.connect(GET), server.connect(GET));
+    server.run();
     assert_eq!(asks.reads(), OK);
-    house.scheduler.drain();
-    house.run();
-    house.wait(seconds(1) / 2);
+    server.scheduler.drain();
+    server.run();
+    server.wait(seconds(1) / 2);
     assert!(!asks.is_shut() && !asks.is_closed() && !stays.is_closed());
     asks.sends(GET);
-    house.run();
+    server.run();
     assert_eq!(asks.reads(), LAST);
     assert!(asks.is_shut());
     asks.closes();
-    house.wait(seconds(1) / 2);
+    server.wait(seconds(1) / 2);
     for peer in [asks, stays] {
         assert!(peer.is_closed() && !peer.is_aborted());
     }
-    assert!(house.scheduler.is_empty());
+    assert!(server.scheduler.is_empty());
 }
 
 #[test]
 fn a_second_look_gives_an_idle_connection_no_more_time_and_no_less() {
-    let mut house = House::new();
-    let peer = house.connect(GET);
-    house.run();
-    house.scheduler.drain();
+    let mut server = TestServer::new();
+    let peer = server.connect(GET);
+    server.run();
+    server.scheduler.drain();
     for _ in 0..3 {
-        house.run();
-        house.wait(seconds(1) / 4);
-        house.scheduler.mark_ready(0);
+        server.run();
+        server.wait(seconds(1) / 4);
+        server.scheduler.mark_ready(0);
         assert!(!peer.is_closed());
     }
-    house.wait(seconds(1) / 4);
+    server.wait(seconds(1) / 4);
     assert!(peer.is_closed());
 }
 
 #[test]
 fn a_request_that_has_arrived_is_answered_even_if_nobody_had_looked_yet() {
-    let mut house = House::new();
-    let peer = house.connect("");
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect("");
+    server.run();
     peer.sends(GET);
-    house.scheduler.drain();
-    house.run();
+    server.scheduler.drain();
+    server.run();
     assert_eq!(peer.reads(), LAST);
     assert!(peer.is_shut());
 }
 
 #[test]
 fn a_response_on_its_way_is_finished_and_then_the_connection_closes() {
-    let mut house = House::new();
-    let peer = house.connect(get("/file") + GET);
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/file") + GET);
     peer.takes([Take::Some(60_000), Take::Nothing]);
-    house.run();
-    house.scheduler.drain();
-    house.run();
+    server.run();
+    server.scheduler.drain();
+    server.run();
     assert!(!peer.is_closed());
     let before = peer.hears();
     peer.takes([Take::All]);
-    house.run();
+    server.run();
     let after = peer.hears();
     // The header said keep-alive and is gone; the request behind it is told that it is the last.
     let rest = crate::head(crate::handler::FILE).len() + crate::handler::FILE - before.len();
@@ -90,96 +90,96 @@ fn a_response_on_its_way_is_finished_and_then_the_connection_closes() {
 
 #[test]
 fn the_response_to_the_first_of_many_is_the_last_and_the_others_are_not_answered() {
-    let mut house = House::new();
-    let peer = house.connect("");
-    house.run();
-    house.scheduler.drain();
+    let mut server = TestServer::new();
+    let peer = server.connect("");
+    server.run();
+    server.scheduler.drain();
     peer.sends(GET.repeat(5));
-    house.run();
+    server.run();
     assert_eq!(peer.reads(), LAST);
-    assert_eq!(house.handler.answered, [(0, 200)]);
+    assert_eq!(server.handler.answered, [(0, 200)]);
     peer.closes();
-    house.run();
+    server.run();
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
 #[test]
 fn a_request_on_its_way_is_awaited_and_answered_last() {
-    let mut house = House::new();
-    let peer = house.connect(&GET[..10]);
-    house.run();
-    house.scheduler.drain();
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(&GET[..10]);
+    server.run();
+    server.scheduler.drain();
+    server.run();
     assert!(!peer.is_closed());
     peer.sends(&GET[10..]);
-    house.run();
+    server.run();
     assert_eq!(peer.reads(), LAST);
 }
 
 #[test]
 fn a_connection_that_becomes_idle_while_stopping_closes() {
-    let mut house = House::new();
-    let peer = house.connect(get("/file"));
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/file"));
     peer.takes([Take::Some(60_000), Take::Nothing]);
-    house.run();
-    house.scheduler.drain();
-    house.run();
+    server.run();
+    server.scheduler.drain();
+    server.run();
     peer.takes([Take::All]);
-    house.run();
+    server.run();
     assert!(!peer.is_closed());
-    house.wait(seconds(1));
+    server.wait(seconds(1));
     assert!(peer.is_closed() && !peer.is_aborted());
-    assert!(house.scheduler.is_empty());
+    assert!(server.scheduler.is_empty());
 }
 
 #[test]
 fn when_time_is_up_only_unfinished_responses_are_reset() {
-    let mut house = House::new();
-    let half = house.connect(&GET[..10]);
-    let stuck = house.connect(get("/file"));
+    let mut server = TestServer::new();
+    let half = server.connect(&GET[..10]);
+    let stuck = server.connect(get("/file"));
     stuck.takes([Take::Some(60_000), Take::Nothing]);
-    let answered = house.connect("");
-    house.run();
-    house.scheduler.drain();
+    let answered = server.connect("");
+    server.run();
+    server.scheduler.drain();
     answered.sends(GET);
-    house.run();
+    server.run();
     assert_eq!(answered.reads(), LAST);
-    house.now.instant += seconds(1);
-    house.scheduler.abort_all();
-    assert_eq!(house.reap(), 3);
+    server.now.instant += seconds(1);
+    server.scheduler.abort_all();
+    assert_eq!(server.reap(), 3);
     assert!(stuck.is_closed() && stuck.is_aborted());
     assert!(half.is_closed() && !half.is_aborted());
     assert!(
         answered.is_closed() && !answered.is_aborted(),
         "a reset could still take the response from the peer"
     );
-    assert!(house.scheduler.is_empty());
+    assert!(server.scheduler.is_empty());
 }
 
 #[test]
 fn a_response_that_broke_in_the_last_turn_is_still_reset() {
-    let mut house = House::new();
-    let peer = house.connect(get("/broken"));
-    house.turn();
-    house.scheduler.run(&mut house.handler, house.now);
-    house.scheduler.abort_all();
-    house.reap();
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/broken"));
+    server.turn();
+    server.scheduler.run(&mut server.handler, server.now);
+    server.scheduler.abort_all();
+    server.reap();
     assert!(peer.is_closed() && peer.is_aborted());
 }
 
 #[test]
 fn what_arrived_before_the_grace_was_over_is_answered_although_no_event_told_of_it() {
-    let mut house = House::new();
-    let peer = house.connect(&GET[..10]);
-    house.run();
-    house.scheduler.drain();
-    house.run();
+    let mut server = TestServer::new();
+    let peer = server.connect(&GET[..10]);
+    server.run();
+    server.scheduler.drain();
+    server.run();
     peer.sends(&GET[10..]);
     assert!(peer.has_news(), "taken for told");
-    house.scheduler.recheck_all();
-    house.scheduler.run(&mut house.handler, house.now);
-    house.scheduler.abort_all();
-    house.reap();
+    server.scheduler.recheck_all();
+    server.scheduler.run(&mut server.handler, server.now);
+    server.scheduler.abort_all();
+    server.reap();
     assert_eq!(peer.reads(), LAST);
     assert!(peer.is_closed() && !peer.is_aborted());
 }

@@ -1,20 +1,21 @@
-//! A meaner kernel than the real one: the server's own loop, connections, timers and listeners, in
-//! a world that is made up from a seed. docs/simulation.md tells what is simulated and what is
-//! promised.
+//! The simulation: the server's own loop, connections, timers and listeners on a fake kernel, whose
+//! behaviour follows from a seed. docs/simulation.md says what is simulated and which rules hold.
 //!
 //! - What happens: `plan`, drawn by `swarm`, made smaller by `shrink`; `asks` with the only right
-//!   answers, `faults` with the kernel's.
-//! - Where it happens: `world` with its `line`s, behind the seams in `sockets` and `handler`.
+//!   responses, `faults` with the results of the kernel's calls.
+//! - Where it happens: `world` with its `line`s, behind `sockets` and `handler`.
 //! - What must hold: `oracle`, `sleep` for lost wake-ups, and `proofreader` with `matcher` for every
-//!   byte that leaves.
+//!   byte that is sent.
 //! - The same with the real site over a real directory, whose files change: `site`.
-//! - How it is run: `run`, and `report` when it fails. `exhaustive` leaves nothing to chance, and
-//!   `sweep` lets every call fail in every way.
+//! - How it runs: `run`, and `report` when it fails. `exhaustive` tries all combinations, and `sweep`
+//!   lets every call fail in every way.
+//!
+//! Without `--nocapture` a seed that breaks no rule prints nothing.
 //!
 //! ```text
-//! cargo test --test sim                                    a few seconds of known seeds
-//! ONELOOP_SIM_SEED=17 cargo test --test sim one_seed       one seed, with every call
-//! ONELOOP_SIM_SITE_SEED=17 cargo test --test sim one_site_seed    the same of the real site
+//! cargo test --test sim                                                  a few seconds of known seeds
+//! ONELOOP_SIM_SEED=17 cargo test --test sim one_seed -- --nocapture      one seed, with every call
+//! ONELOOP_SIM_SITE_SEED=17 cargo test --test sim one_site_seed -- --nocapture    with the real site
 //! ONELOOP_SIM_SECONDS=600 cargo test --release --test sim -- --ignored    fresh seeds
 //! ```
 
@@ -54,7 +55,7 @@ fn a_swarm_of_known_seeds_breaks_no_rule() {
     println!("{tally:?}");
 }
 
-/// For a given time, on seeds that nobody has seen.
+/// Runs fresh seeds for a given time.
 #[test]
 #[ignore = "takes as long as ONELOOP_SIM_SECONDS says"]
 fn a_swarm_of_fresh_seeds_breaks_no_rule() {
@@ -72,7 +73,7 @@ fn a_swarm_of_fresh_seeds_breaks_no_rule() {
     println!("seeds from {first}, {:.0?}: {tally:?}", began.elapsed());
 }
 
-/// One seed with every call, to see what happens in it.
+/// Prints one seed with every call (with `--nocapture`).
 #[test]
 fn one_seed() {
     let Some(seed) = number("ONELOOP_SIM_SEED") else {
@@ -98,10 +99,11 @@ struct Tally {
 }
 
 impl Tally {
-    /// Runs a seed; where nothing in it depends on when events come, under every poller.
+    /// Runs a seed, and under every poller if nothing in it depends on the time of events.
     fn add(&mut self, seed: u64) {
         let plan = swarm::plan(seed);
-        let again = format!("ONELOOP_SIM_SEED={seed} cargo test --test sim one_seed");
+        let again =
+            format!("ONELOOP_SIM_SEED={seed} cargo test --test sim one_seed -- --nocapture");
         let heard = self.run(&plan, &again);
         if plan.is_calm() {
             for poller in POLLERS {

@@ -14,7 +14,7 @@ fn a_swarm_of_known_seeds_with_changing_files_breaks_no_rule() {
     println!("{tally:?}");
 }
 
-/// One seed with every call, to see what happens in it.
+/// Prints one seed with every call (with `--nocapture`).
 #[test]
 fn one_site_seed() {
     let Some(seed) = number("ONELOOP_SIM_SITE_SEED") else {
@@ -28,7 +28,9 @@ fn one_site_seed() {
 impl Tally {
     /// Runs a seed with the real site.
     pub fn add_site(&mut self, seed: u64) {
-        let again = format!("ONELOOP_SIM_SITE_SEED={seed} cargo test --test sim one_site_seed");
+        let again = format!(
+            "ONELOOP_SIM_SITE_SEED={seed} cargo test --test sim one_site_seed -- --nocapture"
+        );
         self.run(&draw::plan(seed), &again);
     }
 }
