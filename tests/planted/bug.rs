@@ -30,6 +30,25 @@ pub fn all() -> Vec<Bug> {
     bugs
 }
 
+/// The bugs that `ONELOOP_PLANTED` chooses, and whether these are all: without it all, with a name
+/// that one, with `2/4` every fourth from the second.
+pub fn chosen() -> (Vec<Bug>, bool) {
+    let Ok(choice) = std::env::var("ONELOOP_PLANTED") else {
+        return (all(), true);
+    };
+    let number = |text: &str| text.parse::<usize>().ok().filter(|number| *number > 0);
+    let part = (choice.split_once('/')).and_then(|(a, b)| Some((number(a)?, number(b)?)));
+    let chosen: Vec<Bug> = match part {
+        Some((part, parts)) => all().into_iter().skip(part - 1).step_by(parts).collect(),
+        None => all().into_iter().filter(|bug| bug.name == choice).collect(),
+    };
+    assert!(
+        !chosen.is_empty(),
+        "ONELOOP_PLANTED={choice} chooses no bug; it is a name of tests/planted*/bugs, or PART/PARTS"
+    );
+    (chosen, false)
+}
+
 impl Bug {
     fn read(patch: PathBuf) -> Self {
         let name = patch.file_stem().unwrap().to_str().unwrap().to_owned();
