@@ -1,5 +1,4 @@
-//! The reactor room: what is a place to listen at called, before it is opened ([`Bind`]) and after
-//! ([`Address`])? It imports its neighbour `socket_activation` for one number.
+//! Addresses of listeners: as configured ([`Bind`]) and as opened ([`Address`]).
 
 use std::fmt;
 use std::io;
@@ -10,37 +9,37 @@ use socket2::Socket;
 
 use super::socket_activation;
 
-/// The lowest number `fd:N` can have: below are standard input, output and error.
+/// The lowest number of `fd:N`: below are standard input, output and error.
 pub const FIRST_INHERITED: u32 = socket_activation::FIRST;
 
-/// Where to listen, fully decided: nothing is left to a default.
+/// Where to listen. Defaults are filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bind {
     /// TCP. Port 0 asks the system for any free one.
     Tcp {
-        /// Which address of this machine.
+        /// An address of this machine.
         host: Host,
         /// 0 to 65,535.
         port: u16,
     },
-    /// A unix stream socket, at this path.
+    /// A unix socket at this path.
     Unix(PathBuf),
-    /// A listening socket that whoever started us has passed under this number.
+    /// A listening socket that was passed to this process as this descriptor.
     Inherited(u32),
 }
 
-/// An address, or a name that stands for one or several.
+/// An address, or a name with one or several addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
-    /// A literal; the unspecified address means every interface.
+    /// An address. The unspecified one means every interface.
     Ip(IpAddr),
-    /// An IPv6 address with the interface that has it, by name or by number (RFC 4007 11.2).
+    /// An IPv6 address with its interface, by name or by number (RFC 4007 11.2).
     Zoned(Ipv6Addr, String),
-    /// Resolved when the socket is opened; every address it has is used.
+    /// Resolved when the socket is opened. All its addresses are used.
     Name(String),
 }
 
-/// As the command line spells it.
+/// As on the command line.
 impl fmt::Display for Bind {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
@@ -55,24 +54,24 @@ impl fmt::Display for Bind {
     }
 }
 
-/// Where a socket turned out to listen.
+/// Where a socket listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// TCP.
     Tcp {
-        /// The address as the system tells it; never port 0.
+        /// The address that the system reports. Never port 0.
         local: SocketAddr,
-        /// An IPv6 socket on every interface that takes IPv4 connections, too.
+        /// An IPv6 socket on every interface that accepts IPv4 connections, too.
         dual_stack: bool,
     },
     /// A unix socket with a path.
     Unix(PathBuf),
-    /// A unix socket without one: inherited, in the abstract name space.
+    /// A unix socket without a path: inherited, in the abstract name space.
     Unnamed,
 }
 
 impl Address {
-    /// Whether it says which interfaces it is on: every one, or that of a link-local address.
+    /// Whether it stands for interfaces: for every one, or for that of a link-local address.
     pub fn names_interfaces(&self) -> bool {
         match self {
             Self::Tcp {
@@ -84,7 +83,7 @@ impl Address {
         }
     }
 
-    /// Asks the socket.
+    /// The address of `socket`.
     pub(super) fn of(socket: &Socket) -> io::Result<Self> {
         let local = socket.local_addr()?;
         Ok(match local.as_socket() {
@@ -109,18 +108,19 @@ impl fmt::Display for Address {
     }
 }
 
-/// An address of this machine, with the network interface that has it.
+/// An address of this machine with its network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// Its name, such as `eth0`.
+    /// The name of the interface, such as `eth0`.
     pub name: String,
-    /// Its number, which is the scope id of an IPv6 socket address; 0 if it has none.
+    /// The number of the interface, which is the scope id of an IPv6 socket address. 0: none.
     pub index: u32,
-    /// One of its addresses. An interface with several is listed several times.
+    /// The address. An interface with several addresses is listed several times.
     pub ip: IpAddr,
 }
 
-/// The addresses of the interfaces that are up (getifaddrs(3)); none if the system does not tell.
+/// The addresses of all interfaces that are up (getifaddrs(3)). Empty if the system reports an
+/// error.
 pub fn interfaces() -> Vec<Interface> {
     let all = if_addrs::get_if_addrs().unwrap_or_else(|error| {
         log::debug!("cannot list the network interfaces: {error}");

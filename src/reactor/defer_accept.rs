@@ -1,10 +1,9 @@
-//! The reactor room: how long is a connection that says nothing the kernel's affair? Imports
-//! nothing of ours.
+//! TCP_DEFER_ACCEPT: the kernel holds a connection until its first bytes arrive.
 //!
-//! A client that connects sends its request a moment later. Without this the loop wakes up twice
-//! for it: to accept a connection that has nothing to read yet, and again for the request. With it
-//! the kernel announces the connection together with the request, and one that never says
-//! anything costs no slot in its first second. docs/performance.md has the figures.
+//! A client that connects sends its request a moment later. Without the option the loop wakes
+//! twice: to accept a connection without bytes to read, and for the request. With it the kernel
+//! announces the connection together with the request, and a connection without bytes has no slot
+//! in its first second. docs/performance.md has the figures.
 
 #![allow(unsafe_code)]
 
@@ -14,20 +13,20 @@ use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Lets the connections of a listening TCP socket wait in the kernel until their first bytes
-/// arrive, or for about a second: then they come as they are (tcp(7), TCP_DEFER_ACCEPT).
+/// Lets connections wait in the kernel until their first bytes arrive, or for about a second
+/// (tcp(7), TCP_DEFER_ACCEPT).
 ///
 /// # Errors
 /// Those of setsockopt(2). The socket then works as it did.
 #[cfg(target_os = "linux")]
 pub fn defer(socket: &Socket) -> io::Result<()> {
-    // Rounded up to the time until the first retransmission of SYN-ACK, which is a second.
+    // The kernel rounds up to the first retransmission of SYN-ACK, which is a second.
     set(socket.as_fd(), 1)
 }
 
-/// Ends that, as the server stops. A connection that is held back now comes when its SYN-ACK is
-/// sent again. Returns whether there may be such connections: the kernel lists them among those
-/// whose handshake is not complete (proc_net_tcp(5)).
+/// Clears the option, because the server stops. A connection that the kernel holds now can be
+/// accepted after its SYN-ACK is retransmitted. Returns whether such connections may exist: the
+/// kernel lists them as incomplete handshakes (proc_net_tcp(5)).
 #[cfg(target_os = "linux")]
 pub fn stop_deferring(listener: &TcpListener) -> bool {
     if let Err(error) = set(listener.as_fd(), 0) {
@@ -36,7 +35,7 @@ pub fn stop_deferring(listener: &TcpListener) -> bool {
     let Ok(address) = listener.local_addr() else {
         return true;
     };
-    // An IPv6 socket can have connections of IPv4, in the other table.
+    // An IPv6 socket may have IPv4 connections, which are in the other table.
     ["/proc/self/net/tcp", "/proc/self/net/tcp6"]
         .iter()
         .any(|table| match std::fs::read_to_string(table) {
@@ -46,7 +45,7 @@ pub fn stop_deferring(listener: &TcpListener) -> bool {
         })
 }
 
-/// Whether a handshake with this local port is not complete.
+/// Whether a handshake at this local port is incomplete.
 #[cfg(target_os = "linux")]
 fn has_incomplete(table: &str, port: u16) -> bool {
     const SYN_RECV: &str = "03";
@@ -62,8 +61,8 @@ fn has_incomplete(table: &str, port: u16) -> bool {
 fn set(socket: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     let size = size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: the descriptor is open, as it is borrowed; the option is an int, and the pointer
-    // leads to one that outlives the call.
+    // SAFETY: the descriptor is borrowed, so it is open. The option is an int, and the pointer is
+    // valid during the call.
     let done = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -79,7 +78,7 @@ fn set(socket: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
     }
 }
 
-/// There is no such option here.
+/// This system has no such option.
 ///
 /// # Errors
 /// Always.
@@ -88,7 +87,7 @@ pub fn defer(_: &Socket) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Nothing is held back.
+/// No connection is held back on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn stop_deferring(_: &TcpListener) -> bool {
     false
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handshake_that_is_not_complete_is_found_by_its_port() {
+    fn an_incomplete_handshake_is_found_by_its_port() {
         let table = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1ED2 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 1 1

@@ -1,102 +1,117 @@
-//! Room `reactor`: all of the loop but its sleep. Accept, run, reap; and how to stop.
+//! All of the loop but the poll: accept, run, reap, and stop.
 //!
-//! No sockets and no clock here: what has to be done to a socket is asked of [`Sockets`], and the
-//! time is an argument. So the simulator in tests/sim turns the very same loop.
+//! It has no socket and no clock. [`Sockets`] does what has to be done to a socket, and the time is
+//! an argument. So the simulator in tests/sim runs the same loop.
 
-use super::listener::{Accept, AcceptOutcome, Listeners};
+use super::lifecycle::{Connections, Lifecycle, Stop};
+use super::listener::{Accept, Listener};
 use super::scheduler::Scheduler;
 use crate::clock::Now;
 use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::signals::Action;
-use crate::stalls::{PollOutcome, Stalls};
+use crate::stalls::PollOutcome;
 use crate::transport::Transport;
-use crate::warnings::Limited;
 use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// No connection can be accepted.
-static REFUSED: Limited = Limited::new();
-
-/// What the loop wants done to its sockets.
+/// What the loop does to its sockets.
 pub trait Sockets<A: Accept, T> {
-    /// Makes a transport of what was accepted, and says whose it is; `None` stands for a peer on a
+    /// Makes a transport of a connection that `listener` accepted, and names the peer: `None` for a
     /// unix socket.
-    fn welcome(&mut self, stream: A::Stream) -> (T, Option<IpAddr>);
-
-    /// Registers a socket, once and for both directions: its events will bear `key`. What is ready
-    /// by then is announced, too.
     ///
     /// # Errors
-    /// Those of epoll_ctl(2) or kevent(2). The connection is lost, no other.
+    /// The connection cannot be served. Only this one is lost.
+    fn connect(&mut self, listener: Listener, stream: A::Stream)
+    -> io::Result<(T, Option<IpAddr>)>;
+
+    /// Registers a socket with the poll, once and for both directions. Its events bear `key`.
+    /// Readiness from before is announced, too.
+    ///
+    /// # Errors
+    /// Those of epoll_ctl(2) or kevent(2). Only this connection is lost.
     fn register(&mut self, transport: &mut T, key: usize) -> io::Result<()>;
 
-    /// Forgets a connection's socket and closes it.
+    /// Deregisters and closes the socket of a connection.
     fn release(&mut self, transport: T);
 
-    /// Forgets the listening sockets and closes them.
-    fn close(&mut self, acceptors: impl Iterator<Item = A>);
+    /// Deregisters and closes the listening sockets.
+    fn close(&mut self, listening: Vec<A>);
 }
 
 /// Whether the loop goes on.
 pub type Flow = ControlFlow<()>;
 
-/// The loop's listening sockets, its connections, and who answers them.
+/// The listeners and connections of a loop, and the handler that answers.
 pub struct Engine<A: Accept, T, H: Handler> {
-    listeners: Listeners<A>,
+    lifecycle: Lifecycle<A>,
     scheduler: Scheduler<T, H::State>,
     handler: H,
-    limits: Arc<Limits>,
-    stalls: Stalls,
-    /// The server is stopping, and cuts off at this time whoever is not done.
-    stop_at: Option<Instant>,
-    /// The server is stopping, and accepts until this time whom the kernel holds back.
-    accept_until: Option<Instant>,
     /// When the handler's `end_iteration` must be called, even if nothing happens.
     handler_due: Option<Instant>,
 }
 
+/// The connections as [`Lifecycle`] uses them, in one iteration.
+struct Admission<'e, T, H: Handler, K> {
+    scheduler: &'e mut Scheduler<T, H::State>,
+    handler: &'e mut H,
+    sockets: &'e mut K,
+    now: Now,
+}
+
+impl<A, T, H, K> Connections<A> for Admission<'_, T, H, K>
+where
+    A: Accept,
+    T: Transport,
+    H: Handler,
+    K: Sockets<A, T>,
+{
+    fn open(&self) -> usize {
+        self.scheduler.len()
+    }
+
+    fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()> {
+        let (transport, peer) = self.sockets.connect(listener, stream)?;
+        let state = self.handler.on_connect(peer);
+        self.scheduler.admit(transport, state, self.now);
+        Ok(())
+    }
+
+    fn evict(&mut self) -> usize {
+        self.scheduler.evict(self.handler, self.now)
+    }
+}
+
 impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
-    /// A loop over these listening sockets, without connections.
-    pub fn new(acceptors: impl IntoIterator<Item = A>, handler: H, limits: Arc<Limits>) -> Self {
+    /// A loop that accepts from `listening`, without connections.
+    pub fn new(listening: impl IntoIterator<Item = A>, handler: H, limits: Arc<Limits>) -> Self {
         Self {
-            listeners: Listeners::new(acceptors),
-            scheduler: Scheduler::new(limits.clone()),
+            lifecycle: Lifecycle::new(listening, limits.clone()),
+            scheduler: Scheduler::new(limits),
             handler,
-            stalls: Stalls::new(limits.stall_threshold()),
-            limits,
-            stop_at: None,
-            accept_until: None,
             handler_due: None,
         }
     }
 
-    /// The loop is over; its handler may have something to close.
+    /// Returns the handler when the loop has ended: it may have something to close.
     pub fn into_handler(self) -> H {
         self.handler
     }
 
-    /// All clients.
+    /// The connections.
     pub fn scheduler(&self) -> &Scheduler<T, H::State> {
         &self.scheduler
     }
 
-    /// How many doors are open.
-    pub fn listener_count(&self) -> usize {
-        self.listeners.len()
-    }
-
-    /// How long nothing is due.
+    /// How long the loop may poll: until something is due.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         let until = |at: Instant| at.saturating_duration_since(now.instant);
         [
             self.scheduler.poll_timeout(now),
-            self.listeners.poll_timeout(now),
-            self.accept_until.map(until),
-            self.stop_at.map(until),
+            self.lifecycle.poll_timeout(now),
             self.handler_due.map(until),
         ]
         .into_iter()
@@ -104,45 +119,41 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
         .min()
     }
 
-    /// The loop is about to poll. Returns for how long: until something is due.
+    /// The loop is about to poll. Returns for how long: see [`Engine::poll_timeout`].
     pub fn begin_poll(&mut self, now: Now) -> Option<Duration> {
-        let stall = self.stalls.worked(now.instant);
-        self.scheduler.stalled(stall);
+        self.scheduler.stalled(self.lifecycle.begin_poll(now));
         self.poll_timeout(now)
     }
 
-    /// The poll came back, which was to take `timeout` at most.
+    /// The poll returned. Its timeout was `timeout`.
     pub fn end_poll(&mut self, now: Now, timeout: Option<Duration>, outcome: PollOutcome) {
-        let stall = self.stalls.polled(now.instant, timeout, outcome);
+        let stall = self.lifecycle.end_poll(now, timeout, outcome);
         self.scheduler.stalled(stall);
     }
 
-    /// An event came for the connection with this key. Returns its transport, which may want to
-    /// look at the event; `None` for one that is gone.
+    /// An event arrived for the connection `key`. Returns its transport, which reads the event;
+    /// `None` if the connection is gone.
     pub fn mark_ready(&mut self, key: usize) -> Option<&mut T> {
         self.scheduler.mark_ready(key)
     }
 
-    /// An event came for the listening socket with this index.
-    pub fn mark_listener_ready(&mut self, index: usize) {
-        self.listeners.mark_ready(index);
+    /// An event arrived for the listener `id`.
+    pub fn mark_listener_ready(&mut self, id: usize) {
+        self.lifecycle.mark_listener_ready(id);
     }
 
-    /// One turn, after the events were noted: accept a few, let everybody who can move run once,
-    /// reap who is done. Breaks when the server was to stop and has.
+    /// One iteration, after the events were marked: accepts, runs each connection that is runnable
+    /// once, and reaps those that ended. Breaks when the server has stopped.
     ///
     /// # Errors
-    /// A listening socket failed in a way that cannot be mended.
+    /// A listening socket is broken: the server cannot go on.
     pub fn run_iteration(
         &mut self,
         now: Now,
         sockets: &mut impl Sockets<A, T>,
     ) -> io::Result<Flow> {
         self.accept(now, sockets)?;
-        if self.accept_until.is_some_and(|until| until <= now.instant) {
-            self.stop_accepting(now, sockets);
-        }
-        let is_overdue = self.stop_at.is_some_and(|stop_at| stop_at <= now.instant);
+        let is_overdue = self.lifecycle.is_overdue(now);
         if is_overdue {
             self.scheduler.recheck_all();
         }
@@ -154,13 +165,13 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
         }
         self.reap(now, sockets);
         self.handler_due = self.handler.end_iteration(now);
-        Ok(match self.stop_at {
-            Some(_) if self.scheduler.is_empty() && self.listeners.is_empty() => Flow::Break(()),
+        Ok(match self.lifecycle.has_stopped() {
+            true if self.scheduler.is_empty() => Flow::Break(()),
             _ => Flow::Continue(()),
         })
     }
 
-    /// A signal came. Breaks when the server has stopped at once.
+    /// A signal arrived. Breaks when the server has stopped at once.
     pub fn handle_signal(
         &mut self,
         action: Action,
@@ -169,103 +180,42 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
     ) -> Flow {
         match action {
             Action::ReopenLogs => self.handler.reopen_logs(),
-            Action::Stop if self.stop_at.is_some() => {
-                log::warn!("stopping at once");
-                // Aborted, so that no peer takes what it got for the whole; and logged.
-                self.scheduler.abort_all();
-                self.reap(now, sockets);
-                return Flow::Break(());
-            }
-            Action::Stop => {
-                self.stop_at = Some(now.instant + self.limits.grace);
-                log::info!("stopping; connections open: {}", self.scheduler.len());
-                if self.listeners.stop_deferring() {
-                    self.accept_until = Some(now.instant + self.limits.defer_accept_timeout);
-                } else {
-                    self.stop_accepting(now, sockets);
+            Action::Stop => match self.lifecycle.stop(now, self.scheduler.len()) {
+                Stop::Drain => self.scheduler.drain(),
+                Stop::Abort => {
+                    // Aborted, so that no peer takes a part of a response for the whole; and
+                    // logged.
+                    self.scheduler.abort_all();
+                    self.reap(now, sockets);
+                    return Flow::Break(());
                 }
-                self.scheduler.drain();
-            }
+            },
         }
         Flow::Continue(())
     }
 
     fn accept(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<()> {
-        let Self {
-            listeners,
-            scheduler,
-            handler,
-            limits,
-            ..
-        } = self;
-        let room = match self.stop_at {
-            None => limits.connections.saturating_sub(scheduler.len()),
-            // Whoever is let in now is the last: descriptors are the only limit.
-            Some(_) => usize::MAX,
+        let mut admission = Admission {
+            scheduler: &mut self.scheduler,
+            handler: &mut self.handler,
+            sockets,
+            now,
         };
-        let outcome = listeners.accept(room, limits, now, |stream| {
-            let (transport, peer) = sockets.welcome(stream);
-            scheduler.admit(transport, handler.on_connect(peer), now);
-        });
-        match outcome {
-            AcceptOutcome::Done => {}
-            AcceptOutcome::Broken(error) => return Err(error),
-            AcceptOutcome::Full => {
-                REFUSED.warn(format_args!(
-                    "the limit of connections is reached (--max-connections)"
-                ));
-                self.evict_or_pause(now);
-            }
-            AcceptOutcome::Exhausted(error) => {
-                REFUSED.warn(format_args!(
-                    "cannot accept for now: {error} (raise: ulimit -n)"
-                ));
-                self.evict_or_pause(now);
-            }
-            AcceptOutcome::Failing(error) => {
-                REFUSED.warn(format_args!("accepting fails: {error}"));
-                self.listeners.pause(now.instant + self.limits.accept_pause);
-            }
+        self.lifecycle.accept(now, &mut admission)?;
+        let closing = self.lifecycle.stop_accepting(now, &mut admission);
+        if !closing.is_empty() {
+            sockets.close(closing);
         }
         Ok(())
     }
 
-    /// Somebody waits at the door and there is no place: an idle connection makes room, or
-    /// accepting pauses. Whatever ends meanwhile resumes it. (While the server stops, idle
-    /// connections are about to close anyway.)
-    fn evict_or_pause(&mut self, now: Now) {
-        let is_stopping = self.stop_at.is_some();
-        if is_stopping || self.scheduler.evict(&mut self.handler, now) == 0 {
-            self.listeners.pause(now.instant + self.limits.accept_pause);
-        }
-    }
-
     fn reap(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) {
-        let handler = &mut self.handler;
-        let count = self
-            .scheduler
-            .reap(handler, now, |transport| sockets.release(transport));
+        let count = self.scheduler.reap(&mut self.handler, now, |transport| {
+            sockets.release(transport)
+        });
         if count > 0 {
-            self.listeners.resume();
+            self.lifecycle.on_connections_closed();
         }
-    }
-
-    /// Takes in everybody who is waiting already, for closing the socket would reset them, and
-    /// closes it.
-    fn stop_accepting(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) {
-        self.accept_until = None;
-        let queue = self.limits.backlog.unsigned_abs() as usize;
-        let most = 1 + self.listeners.len() * queue / self.limits.accepts_per_iteration;
-        self.listeners.resume();
-        // Not every event needs to have been told by now.
-        self.listeners.mark_all_ready();
-        for _ in 0..most {
-            let is_waiting = self.listeners.poll_timeout(now) == Some(Duration::ZERO);
-            if !is_waiting || self.accept(now, sockets).is_err() {
-                break;
-            }
-        }
-        sockets.close(self.listeners.close());
     }
 
     fn abort_remaining(&mut self) {

@@ -1,109 +1,54 @@
-//! The reactor room, before the loop starts: how does "127.0.0.1:7890" become a socket that
-//! listens? It imports its neighbours `address`,
-//! `socket_activation` and `socket_file`, and nothing else of ours.
+//! Opens listeners: from a bind such as `127.0.0.1:7890` to a socket that listens.
 //!
-//! Every socket made here is non-blocking and close-on-exec. SO_REUSEADDR is set, so that a restart
-//! does not wait for the old connections in TIME_WAIT; SO_REUSEPORT never is, for with it a second
-//! server on the same port would start without a word and take half of the clients, and closing one
-//! listener would drop the connections in its queue.
+//! Each socket is non-blocking and close-on-exec. SO_REUSEADDR is set, so that a restart does not
+//! wait for old connections in TIME_WAIT. SO_REUSEPORT is never set: a second server on the same
+//! port would start without an error and take half of the connections, and closing one listener
+//! would drop the connections in its queue.
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use mio::event::Source;
-use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::address::{self, Address, Bind, Host};
 use super::defer_accept;
+pub use super::listener_socket::{Kind, ListenerSocket};
 use super::socket_activation::{self, AdoptError};
 pub use super::socket_file::SocketFile;
 use super::socket_file::{self, SocketPath};
 
-/// A socket that listens, ready to be registered.
+/// A socket that listens, before it is registered.
 #[derive(Debug)]
 pub struct BoundListener {
-    /// The file of a unix socket we made: removed when this is dropped, which (fields are dropped
-    /// in order) is before the socket is closed.
+    /// The file of a unix socket that this process made. It is removed before the socket is closed,
+    /// because fields are dropped in order.
     pub file: Option<SocketFile>,
-    /// What connections are accepted from.
+    /// The socket.
     pub socket: ListenerSocket,
-    /// Where it listens; the port is the real one, also when 0 was asked for.
+    /// Where it listens, with the port that the system chose if 0 was asked for.
     pub address: Address,
 }
 
-/// The two kinds of listening sockets mio has.
-#[derive(Debug)]
-pub enum ListenerSocket {
-    /// IPv4 and IPv6.
-    Tcp(mio::net::TcpListener, Kind),
-    /// A unix stream socket.
-    Unix(mio::net::UnixListener),
-}
-
-/// What else is known of a stream socket of IPv4 or IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// TCP.
-    Plain,
-    /// TCP, and we have asked the kernel to hold connections back until they have something to
-    /// read.
-    Deferred,
-    /// Inherited, and not TCP alone: Multipath TCP, mostly.
-    Other,
-}
-
-impl AsFd for ListenerSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(listener, _) => listener.as_fd(),
-            Self::Unix(listener) => listener.as_fd(),
-        }
-    }
-}
-
-impl Source for ListenerSocket {
-    fn register(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        match self {
-            Self::Tcp(listener, _) => listener.register(poll, token, interest),
-            Self::Unix(listener) => listener.register(poll, token, interest),
-        }
-    }
-
-    fn reregister(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        match self {
-            Self::Tcp(listener, _) => listener.reregister(poll, token, interest),
-            Self::Unix(listener) => listener.reregister(poll, token, interest),
-        }
-    }
-
-    fn deregister(&mut self, poll: &Registry) -> io::Result<()> {
-        match self {
-            Self::Tcp(listener, _) => listener.deregister(poll),
-            Self::Unix(listener) => listener.deregister(poll),
-        }
-    }
-}
-
-/// Where connections wait until they are accepted.
+/// Options of listening sockets.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenOptions {
-    /// How many the kernel may hold for one socket (listen(2)).
+    /// How many connections the kernel queues for one socket (listen(2)).
     pub backlog: i32,
-    /// Whether TCP connections are held back until they have something to read, or a second is
-    /// over.
+    /// Whether the kernel holds TCP connections back until their first bytes arrive, or for about a
+    /// second (TCP_DEFER_ACCEPT).
     pub deferred: bool,
 }
 
-/// Opens every bind, in order; a name may become several sockets. The first that fails
-/// ends it, and those already opened are closed again.
+/// Opens a listener for each bind, in order; a name may become several. An inherited socket keeps
+/// the options that its creator set.
 ///
-/// An inherited socket keeps the queue that its maker chose.
+/// # Errors
+/// The first bind that fails. The listeners opened before it are closed.
 pub fn open(binds: &[Bind], options: ListenOptions) -> Result<Vec<BoundListener>, ListenError> {
     warn_of_a_short_queue(options.backlog);
     let mut listening = Vec::new();
@@ -122,7 +67,7 @@ pub fn open(binds: &[Bind], options: ListenOptions) -> Result<Vec<BoundListener>
     Ok(listening)
 }
 
-/// The kernel cuts a backlog without a word, and a burst of clients pays for it.
+/// Warns if the kernel limits the backlog, which it does without an error.
 fn warn_of_a_short_queue(backlog: i32) {
     let most = fs::read_to_string("/proc/sys/net/core/somaxconn")
         .ok()
@@ -135,8 +80,8 @@ fn warn_of_a_short_queue(backlog: i32) {
     }
 }
 
-/// Whether something beside an IPv6 literal wants this port, too. `[::]` then leaves IPv4 to it,
-/// so that `-b 0.0.0.0 -b ::` works instead of colliding with itself.
+/// Whether another bind than an IPv6 literal has this port. Then `[::]` is IPv6 only, so that
+/// `-b 0.0.0.0 -b ::` does not fail with "address already in use".
 fn shares_port(binds: &[Bind], port: u16) -> bool {
     let wants_v4 = |bind: &Bind| {
         matches!(bind, Bind::Tcp { host, port: its } if *its == port
@@ -145,8 +90,8 @@ fn shares_port(binds: &[Bind], port: u16) -> bool {
     port != 0 && binds.iter().any(wants_v4)
 }
 
-/// A name may have addresses that this machine lacks at the moment (`localhost` is `::1`, too, on a
-/// machine without IPv6): those are skipped while another one works.
+/// Listens on all addresses of a name. Addresses that this machine lacks (`localhost` is also
+/// `::1`, on a machine without IPv6) are skipped if another one works.
 fn listen_on_all(
     addresses: Vec<SocketAddr>,
     only_v6: bool,
@@ -193,8 +138,8 @@ fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, Problem> {
     Ok(addresses)
 }
 
-/// The scope id for a zone: the interface's number (RFC 4007 11.2). Interfaces may be called by
-/// numbers, so names come first.
+/// The scope id of a zone: the number of the interface (RFC 4007 11.2). The name of an interface
+/// may be a number, so names are tried first.
 fn scope_id(zone: &str) -> Result<u32, Problem> {
     let interfaces = address::interfaces();
     let by_name = |name: &str| interfaces.iter().find(|one| one.name == name);
@@ -212,7 +157,7 @@ fn scope_id(zone: &str) -> Result<u32, Problem> {
     }
 }
 
-/// The addresses of the interface that is called `name`.
+/// The addresses of the interface `name`.
 fn addresses_of(name: &str) -> Vec<IpAddr> {
     let all = address::interfaces().into_iter();
     all.filter(|one| one.name == name)
@@ -235,12 +180,12 @@ fn listen_on(
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        // Said either way: the default is a system-wide setting.
+        // Set in both cases, because the default is a system-wide setting.
         let wants_v4 = address.ip().is_unspecified() && !only_v6;
-        let said = socket.set_only_v6(!wants_v4);
-        // OpenBSD has no dual stack; there it stays IPv6 alone.
+        let result = socket.set_only_v6(!wants_v4);
+        // OpenBSD has no dual stack: there the socket is IPv6 only.
         if !wants_v4 {
-            said?;
+            result?;
         }
     }
     socket.set_reuse_address(true)?;
@@ -270,7 +215,7 @@ fn listen_at(path: &Path, backlog: i32) -> Result<BoundListener, Problem> {
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&address)?;
-    // From here on the file is ours to remove, also when listen(2) fails.
+    // The file is removed also if listen(2) fails.
     let file = SocketFile::new(path)?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
@@ -279,7 +224,7 @@ fn listen_at(path: &Path, backlog: i32) -> Result<BoundListener, Problem> {
 
 fn take_over(number: u32) -> Result<BoundListener, Problem> {
     let socket = socket_activation::adopt(number).map_err(Problem::Inherited)?;
-    // Its file, if it has one, belongs to whoever made it.
+    // Its file, if it has one, belongs to the process that made it.
     let kind = match socket_activation::is_tcp_alone(&socket)? {
         true => Kind::Plain,
         false => Kind::Other,
@@ -291,8 +236,8 @@ impl BoundListener {
     fn new(socket: Socket, file: Option<SocketFile>, kind: Kind) -> io::Result<Self> {
         let address = Address::of(&socket)?;
         if matches!(address, Address::Tcp { .. }) {
-            // A response leaves whole, so there is nothing to gather: small packets are not held
-            // back. Accepted sockets inherit it, which saves a call for each.
+            // A response is sent whole, so packets need not be gathered. Accepted sockets inherit
+            // the option, which saves a call for each.
             socket.set_tcp_nodelay(true)?;
         }
         let descriptor = OwnedFd::from(socket);
@@ -312,31 +257,31 @@ impl BoundListener {
     }
 }
 
-/// Why nothing listens there. Its text says what to do next.
+/// A bind that failed. The text says what to do.
 #[derive(Debug)]
 pub struct ListenError {
     /// What was asked for.
     pub bind: Bind,
-    /// What stood in the way.
+    /// Why it failed.
     pub problem: Problem,
 }
 
-/// What stood in the way of listening.
+/// Why a listener could not be opened.
 #[derive(Debug)]
 pub enum Problem {
-    /// The system said no.
+    /// A system call failed.
     System(io::Error),
     /// The name has no address.
     NoAddress(Option<io::Error>),
-    /// The name is that of an interface, which has these addresses.
+    /// The name is that of a network interface, which has these addresses.
     Interface(Vec<IpAddr>),
-    /// The zone is no interface of this machine, which has those of these names.
+    /// The zone is not an interface of this machine. Its interfaces have these names.
     NoInterface(Vec<String>),
-    /// A live server answers at this path.
+    /// A server listens at this path.
     InUse,
-    /// There is a file at this path, and it is not a socket. It is never removed.
+    /// The file at this path is not a socket. It is never removed.
     NotASocket,
-    /// The descriptor is not one to listen on.
+    /// The descriptor cannot be used as a listener.
     Inherited(AdoptError),
 }
 
@@ -431,9 +376,10 @@ impl ListenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mio::{Interest, Token};
     use std::io::Read;
     use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
-    use std::os::fd::IntoRawFd;
+    use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
     use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
     use rustix::io::FdFlags;

@@ -1,8 +1,8 @@
-//! Room `reactor`: accepting, and when not to.
+//! The listeners of one loop: which of them may have a connection waiting, and accept(2).
 //!
-//! The edge that announces new connections comes once. What it announced is remembered here
-//! until accept(2) itself has said that nobody waits, so accepting can stop after a bounded
-//! number, at the connection limit or for want of descriptors, and go on later by itself.
+//! An event announces new connections once. It is remembered until accept(2) itself reports that no
+//! connection waits. So accepting can stop after a bounded number, at the connection limit or for
+//! want of descriptors, and go on later without an event.
 
 use crate::clock::Now;
 use crate::limits::Limits;
@@ -10,74 +10,92 @@ use rustix::io::Errno;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Where new connections come from.
+/// A listening socket: where new connections come from.
 pub trait Accept {
     /// A new connection.
     type Stream;
 
-    /// Takes the next waiting connection (accept(2)); never blocks.
+    /// Accepts the next waiting connection (accept(2)). Never blocks.
     ///
     /// # Errors
-    /// `WouldBlock` when nobody waits; see [`classify`] for the others.
+    /// `WouldBlock` when no connection waits; see [`classify`] for the others.
     fn accept(&mut self) -> io::Result<Self::Stream>;
 
-    /// The server is stopping: connections that the kernel holds back until their first bytes
-    /// arrive are to come without. Returns whether there may be any.
+    /// The server is stopping: the kernel shall not hold connections back until their first bytes
+    /// arrive. Returns whether such connections may exist.
     fn stop_deferring(&mut self) -> bool {
         false
     }
 }
 
-/// The listening sockets of one loop.
+/// What a connection knows of the listener that accepted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its index, in the order of the command line.
+    pub id: usize,
+    /// What is served on it.
+    pub role: Role,
+}
+
+/// What is served on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The site.
+    Public,
+}
+
+/// The listening sockets of one loop. They share the accept budget of an iteration: one connection
+/// is accepted from each in turn.
 #[derive(Debug)]
 pub struct Listeners<A: Accept> {
-    listeners: Vec<Listener<A>>,
-    /// Where accepting goes on.
+    sockets: Vec<ListeningSocket<A>>,
+    /// Index of the socket to accept from next.
     next: usize,
-    /// Accepted when there was no room. Only accept(2) can tell whether anybody waits, and no idle
-    /// connection is to be closed for nobody.
-    pending: Option<A::Stream>,
-    /// Until when nothing is accepted, because there was nothing to accept it with.
+    /// A connection that was accepted at the connection limit. Only accept(2) can tell whether a
+    /// connection waits, and an idle one must not be closed in vain.
+    pending: Option<(Listener, A::Stream)>,
+    /// No connection is accepted before this time, because there are no resources.
     pause: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Listener<A> {
-    acceptor: A,
-    /// Somebody may be waiting: accept(2) has not said otherwise since the last event.
+struct ListeningSocket<A> {
+    listener: Listener,
+    socket: A,
+    /// A connection may wait: accept(2) has not reported otherwise since the last event.
     is_ready: bool,
 }
 
-/// Why accepting stopped.
+/// Why [`Listeners::accept`] stopped.
 #[derive(Debug)]
 pub enum AcceptOutcome {
-    /// Nobody waits, the turn's share is done, or accepting is paused.
+    /// No connection waits, the budget is used up, or accepting is paused.
     Done,
-    /// The limit of connections is reached, and somebody waits.
+    /// The connection limit is reached, and a connection waits.
     Full,
     /// The system has no descriptor or memory for another connection.
     Exhausted(io::Error),
-    /// A whole turn's share of connections was lost: an error that may last.
+    /// The whole budget was lost connections: the error may last.
     Failing(io::Error),
     /// A listening socket is broken: the server cannot go on.
     Broken(io::Error),
 }
 
-/// What an error of accept(2) calls for.
+/// What an error of accept(2) means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptFailure {
-    /// Nobody waits: stop until the next event.
+    /// No connection waits: stop until the next event.
     NoneWaiting,
-    /// This connection was lost while it waited: take the next one.
+    /// This connection was lost while it waited: accept the next one.
     ConnectionLost,
-    /// No descriptor or memory: make room or pause.
+    /// No descriptor or memory: close an idle connection, or pause.
     NoResources,
-    /// Not a listening socket any more.
+    /// Not a listening socket.
     Fatal,
 }
 
-/// The action for every error that accept(2) documents. An unknown one costs one connection,
-/// not the server, as Linux passes on whatever errors the network had for it.
+/// Classifies every error that accept(2) documents. An unknown error is taken for a lost
+/// connection, because Linux passes network errors of a connection on.
 pub fn classify(error: &io::Error) -> AcceptFailure {
     match Errno::from_io_error(error) {
         Some(Errno::AGAIN) => AcceptFailure::NoneWaiting,
@@ -92,115 +110,122 @@ pub fn classify(error: &io::Error) -> AcceptFailure {
 }
 
 impl<A: Accept> Listeners<A> {
-    /// All of `acceptors`, each assumed to have somebody waiting.
-    pub fn new(acceptors: impl IntoIterator<Item = A>) -> Self {
-        let listeners = acceptors
-            .into_iter()
-            .map(|acceptor| Listener {
-                acceptor,
-                is_ready: true,
-            })
-            .collect();
+    /// Public listeners over `sockets`. A connection may wait at each of them.
+    pub fn new(sockets: impl IntoIterator<Item = A>) -> Self {
+        let role = Role::Public;
+        let sockets = sockets.into_iter().enumerate();
         Self {
-            listeners,
+            sockets: sockets
+                .map(|(id, socket)| ListeningSocket {
+                    listener: Listener { id, role },
+                    socket,
+                    is_ready: true,
+                })
+                .collect(),
             next: 0,
             pending: None,
             pause: None,
         }
     }
 
-    /// How many listeners are open.
+    /// Number of listening sockets.
     pub fn len(&self) -> usize {
-        self.listeners.len()
+        self.sockets.len()
     }
 
-    /// Whether none is.
+    /// Whether all listening sockets are closed.
     pub fn is_empty(&self) -> bool {
-        self.listeners.is_empty()
+        self.sockets.is_empty()
     }
 
-    /// Gives the sockets back, to be closed. Nothing is accepted any more.
-    pub fn close(&mut self) -> impl Iterator<Item = A> {
-        self.listeners.drain(..).map(|listener| listener.acceptor)
+    /// Returns the sockets, to be closed. No connection is accepted any more.
+    pub fn close(&mut self) -> Vec<A> {
+        self.sockets.drain(..).map(|one| one.socket).collect()
     }
 
-    /// Whether connections wait is to be asked of accept(2) once more, whatever events have told.
+    /// The next accept(2) asks each socket, whatever events have reported.
     pub fn mark_all_ready(&mut self) {
-        for listener in &mut self.listeners {
-            listener.is_ready = true;
+        for one in &mut self.sockets {
+            one.is_ready = true;
         }
     }
 
     /// The server is stopping: see [`Accept::stop_deferring`].
     pub fn stop_deferring(&mut self) -> bool {
-        let mut is_any_held_back = false;
-        for listener in &mut self.listeners {
-            is_any_held_back |= listener.acceptor.stop_deferring();
+        let mut is_any_deferred = false;
+        for one in &mut self.sockets {
+            is_any_deferred |= one.socket.stop_deferring();
         }
-        is_any_held_back
+        is_any_deferred
     }
 
-    /// An event came for the listening socket with this index.
-    pub fn mark_ready(&mut self, index: usize) {
-        if let Some(listener) = self.listeners.get_mut(index) {
-            listener.is_ready = true;
+    /// An event arrived for the listener `id`.
+    pub fn mark_ready(&mut self, id: usize) {
+        if let Some(one) = self.sockets.get_mut(id) {
+            one.is_ready = true;
         }
     }
 
-    /// Accepts up to the turn's share of connections, and admits no more than there is `room` for.
-    /// One is taken from each socket in turn, beginning behind the one that was latest: a flood at
-    /// one socket does not hold up another.
+    /// Accepts up to the budget of an iteration, and up to `capacity` connections. One is accepted
+    /// from each socket in turn, starting behind the socket that was last: many connections at one
+    /// socket do not hold up another. `add` gets each connection; where it fails, only that
+    /// connection is lost.
     pub fn accept(
         &mut self,
-        room: usize,
+        capacity: usize,
         limits: &Limits,
         now: Now,
-        mut admit: impl FnMut(A::Stream),
+        mut add: impl FnMut(Listener, A::Stream) -> io::Result<()>,
     ) -> AcceptOutcome {
         if self.pause.is_some_and(|until| now.instant < until) {
             return AcceptOutcome::Done;
         }
         self.pause = None;
-        let mut share = limits.accepts_per_iteration;
-        let mut losses = 0;
-        let mut room = room;
-        if let Some(stream) = self.pending.take_if(|_| room > 0) {
-            admit(stream);
-            room -= 1;
+        let mut budget = limits.accepts_per_iteration;
+        let mut lost = 0;
+        let mut capacity = capacity;
+        if let Some((listener, stream)) = self.pending.take_if(|_| capacity > 0) {
+            match add(listener, stream) {
+                Ok(()) => capacity -= 1,
+                Err(error) => log::debug!("accept: {error}"),
+            }
         }
         if self.pending.is_some() {
             return AcceptOutcome::Full;
         }
-        // How many in a row had nothing.
-        let mut quiet = 0;
-        while quiet < self.listeners.len() && share > 0 {
-            let index = self.next % self.listeners.len();
+        // How many sockets in a row are not ready.
+        let mut not_ready = 0;
+        while not_ready < self.sockets.len() && budget > 0 {
+            let index = self.next % self.sockets.len();
             self.next = index + 1;
-            let next = self.listeners.get_mut(index);
-            let Some(listener) = next.filter(|listener| listener.is_ready) else {
-                quiet += 1;
+            let next = self.sockets.get_mut(index);
+            let Some(one) = next.filter(|one| one.is_ready) else {
+                not_ready += 1;
                 continue;
             };
-            quiet = 0;
-            share -= 1;
-            let error = match listener.acceptor.accept() {
-                Ok(stream) => {
-                    if room == 0 {
-                        self.pending = Some(stream);
-                        return AcceptOutcome::Full;
-                    }
-                    admit(stream);
-                    room -= 1;
-                    continue;
+            not_ready = 0;
+            budget -= 1;
+            let added = match one.socket.accept() {
+                Ok(stream) if capacity == 0 => {
+                    self.pending = Some((one.listener, stream));
+                    return AcceptOutcome::Full;
                 }
-                Err(error) => error,
+                Ok(stream) => add(one.listener, stream).map_err(|error| {
+                    let failure = AcceptFailure::ConnectionLost;
+                    (failure, error)
+                }),
+                Err(error) => Err((classify(&error), error)),
             };
-            match classify(&error) {
-                AcceptFailure::NoneWaiting => listener.is_ready = false,
+            let Err((failure, error)) = added else {
+                capacity -= 1;
+                continue;
+            };
+            match failure {
+                AcceptFailure::NoneWaiting => one.is_ready = false,
                 AcceptFailure::ConnectionLost => {
                     log::debug!("accept: {error}");
-                    losses += 1;
-                    if losses == limits.accepts_per_iteration {
+                    lost += 1;
+                    if lost == limits.accepts_per_iteration {
                         return AcceptOutcome::Failing(error);
                     }
                 }
@@ -211,20 +236,20 @@ impl<A: Accept> Listeners<A> {
         AcceptOutcome::Done
     }
 
-    /// Nothing is accepted before `until`, unless [`Listeners::resume`] comes first.
+    /// Accepts no connection before `until`, or before [`resume`](Self::resume) is called.
     pub fn pause(&mut self, until: Instant) {
         self.pause = Some(until);
     }
 
-    /// A connection ended, so there is room and a descriptor again.
+    /// A connection was closed, so there is capacity and a descriptor again.
     pub fn resume(&mut self) {
         self.pause = None;
     }
 
-    /// How long accepting can wait unless an event comes: not at all while somebody may be
-    /// waiting, else for ever.
+    /// How long accepting can wait without an event: not at all while a connection may wait, else
+    /// without limit (`None`).
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        if self.pending.is_none() && !self.listeners.iter().any(|listener| listener.is_ready) {
+        if self.pending.is_none() && !self.sockets.iter().any(|one| one.is_ready) {
             return None;
         }
         let until = self.pause.unwrap_or(now.instant);

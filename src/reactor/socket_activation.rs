@@ -1,22 +1,18 @@
-//! The reactor room, a side door: how does a socket that another process opened become
-//! ours? systemd (socket activation), a supervisor or a shell opens a listening
-//! socket and starts us with it; all we are told is a number. One of the three files with `unsafe`
-//! in them. It imports nothing of ours.
+//! Socket activation: takes over a listening socket that systemd, a supervisor or a shell has
+//! opened and passed to this process as a descriptor number.
 //!
 //! # Why this is sound
 //!
-//! `OwnedFd::from_raw_fd` asks for two things: the descriptor is open, and nobody else in
-//! this process owns it (owning means: will close it).
+//! `OwnedFd::from_raw_fd` requires that the descriptor is open, and that nothing else in this
+//! process owns it (will close it).
 //!
 //! - *Open*: the system lists it among the descriptors of this process.
-//! - *Not owned*: its close-on-exec flag is clear. Everything this process opens for
-//!   itself, through std, mio, socket2 or cap-std, has that flag set from birth; what
-//!   came through exec cannot have it, for then exec would have closed it. (0, 1 and 2, which
-//!   std does own, are refused by number.) Adopting sets the flag, so
-//!   a number can be adopted once, and a second attempt is refused like any other stranger.
+//! - *Not owned*: its close-on-exec flag is clear. Everything that this process opens, through std,
+//!   mio, socket2 or cap-std, has that flag set from the start. What came through exec cannot have
+//!   it, because exec would have closed it. (std owns 0, 1 and 2, which are refused by number.)
+//!   Adopting sets the flag, so a number can be adopted once only.
 //!
-//! Both answers hold while nothing else closes or duplicates descriptors at the same
-//! moment, which is true at start-up, before there is a second thread.
+//! Both hold while no other thread closes or duplicates descriptors: at the start there is none.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -29,15 +25,18 @@ use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use socket2::Socket;
 
-/// The lowest number that can be a socket for us: below are standard input, output and error.
+/// The lowest number of an inherited socket: below are standard input, output and error.
 pub const FIRST: u32 = 3;
 
-/// Takes over descriptor `number`: a TCP or unix stream socket that somebody else has made
-/// to listen, and passed to this process. It comes back non-blocking and close-on-exec.
+/// Takes over the descriptor `number`: a listening TCP or unix stream socket. Makes it non-blocking
+/// and close-on-exec.
 ///
-/// The parent may leave it blocking, and one accept(2) on an empty queue would then stop the
-/// loop for ever. The mode belongs to the open socket, not to our descriptor: whoever
-/// shares it and clears the mode again stops us, too.
+/// A blocking socket would stop the loop at an accept(2) on an empty queue. The mode belongs to the
+/// socket, not to the descriptor: another process that shares the socket can make it blocking
+/// again.
+///
+/// # Errors
+/// The descriptor is not a listening stream socket that was passed to this process.
 pub fn adopt(number: u32) -> Result<Socket, AdoptError> {
     if number < FIRST {
         return Err(AdoptError::Standard);
@@ -54,7 +53,7 @@ pub fn adopt(number: u32) -> Result<Socket, AdoptError> {
         AddressFamily::INET6,
         AddressFamily::UNIX,
     ];
-    // Their numbers fit in a byte, which is all that some systems have for them.
+    // Some systems have one byte for the family.
     if !(families.iter()).any(|known| u32::from(known.as_raw()) == u32::from(family)) {
         return Err(AdoptError::NotAStream);
     }
@@ -65,25 +64,25 @@ pub fn adopt(number: u32) -> Result<Socket, AdoptError> {
     Ok(socket)
 }
 
-/// The descriptor itself; the module's text says why this is sound.
+/// Owns the descriptor; see the module's text.
 fn own(number: u32) -> Result<OwnedFd, AdoptError> {
     let raw = RawFd::try_from(number).map_err(|_| AdoptError::NotPassed)?;
     if !is_open(number) {
         return Err(AdoptError::NotPassed);
     }
-    // SAFETY: it is open, and nothing closes it while we ask one question.
-    let stranger = unsafe { BorrowedFd::borrow_raw(raw) };
-    let flags = fcntl_getfd(stranger).map_err(io::Error::from)?;
+    // SAFETY: it is open, and nothing closes it meanwhile.
+    let inherited = unsafe { BorrowedFd::borrow_raw(raw) };
+    let flags = fcntl_getfd(inherited).map_err(io::Error::from)?;
     if flags.contains(FdFlags::CLOEXEC) {
         return Err(AdoptError::NotPassed);
     }
-    fcntl_setfd(stranger, flags | FdFlags::CLOEXEC).map_err(io::Error::from)?;
-    // SAFETY: open and not owned by anything in this process (see the module's text).
+    fcntl_setfd(inherited, flags | FdFlags::CLOEXEC).map_err(io::Error::from)?;
+    // SAFETY: open and not owned (see the module's text).
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-/// Whether the system lists the descriptor as open. Linux has the list in /proc and usually a
-/// link to it in /dev; the BSDs and macOS have /dev/fd.
+/// Whether the system lists the descriptor as open: in /proc on Linux, in /dev/fd on the BSDs and
+/// macOS.
 fn is_open(number: u32) -> bool {
     ["/proc/self/fd", "/dev/fd"]
         .iter()
@@ -95,14 +94,14 @@ fn is_listening(socket: &Socket) -> io::Result<bool> {
     Ok(sockopt::socket_acceptconn(socket)?)
 }
 
-/// Apple's systems cannot be asked; there the first accept(2) will tell.
+/// Apple's systems do not tell before the first accept(2).
 #[cfg(target_vendor = "apple")]
 fn is_listening(_: &Socket) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whether an inherited socket speaks TCP, and not something that only looks like it from outside:
-/// listening sockets of Go are of Multipath TCP.
+/// Whether an inherited socket is plain TCP. Listening sockets of Go are Multipath TCP, which has
+/// the same addresses.
 ///
 /// # Errors
 /// Those of getsockopt(2).
@@ -112,7 +111,7 @@ pub fn is_tcp_alone(socket: &Socket) -> io::Result<bool> {
     Ok(protocol == Some(rustix::net::ipproto::TCP))
 }
 
-/// Nothing else is known here.
+/// This system has no other protocol.
 ///
 /// # Errors
 /// None.
@@ -126,16 +125,15 @@ pub fn is_tcp_alone(_: &Socket) -> io::Result<bool> {
 pub enum AdoptError {
     /// 0, 1 or 2.
     Standard,
-    /// Not open; or open, but not handed to us by whoever started us (this includes a number
-    /// that has been adopted already).
+    /// Not open, or not passed to this process at its start, or adopted already.
     NotPassed,
     /// A file, a pipe, a terminal.
     NotASocket,
-    /// A datagram socket, or a stream of a family we do not speak.
+    /// A datagram socket, or a stream of another family.
     NotAStream,
-    /// A connection, or a socket on which listen(2) was never called.
+    /// A connection, or a socket without listen(2).
     NotListening,
-    /// The system would not answer.
+    /// A system call failed.
     System(io::Error),
 }
 
@@ -174,7 +172,7 @@ mod tests {
     use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
     use std::os::unix::net::{UnixDatagram, UnixListener};
 
-    /// Gives up a descriptor the way exec leaves it: open, unowned, close-on-exec clear.
+    /// Leaves a descriptor as exec does: open, not owned, close-on-exec clear.
     fn pass(ours: impl Into<OwnedFd>) -> u32 {
         let ours = ours.into();
         fcntl_setfd(&ours, FdFlags::empty()).unwrap();
@@ -203,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unix_listener_is_adopted_as_well() {
+    fn a_unix_listener_is_adopted() {
         let directory = tempfile::tempdir().unwrap();
         let theirs = UnixListener::bind(directory.path().join("s")).unwrap();
         assert!(adopt(pass(theirs)).unwrap().local_addr().unwrap().is_unix());
@@ -218,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_this_process_opened_for_itself_is_left_alone() {
+    fn a_descriptor_that_this_process_opened_is_refused() {
         let ours = TcpListener::bind("127.0.0.1:0").unwrap();
         let number = u32::try_from(ours.as_raw_fd()).unwrap();
         assert!(matches!(adopt(number), Err(AdoptError::NotPassed)));

@@ -1,6 +1,5 @@
-//! The reactor room: whose is the file of a unix socket? A socket in the file system has a name
-//! that outlives its process, and so has to be told from a live one, and removed in the end. It
-//! imports nothing of ours.
+//! The file of a unix socket. It outlives the process that made it, so a stale one is told from one
+//! in use, and ours is removed at the end.
 
 use std::fs;
 use std::io;
@@ -9,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// The name of a unix socket in the file system. Dropping it removes the name, if it still leads to
-/// our socket: a server started later may have put its own there.
+/// The file of a unix socket. Dropping this removes the file, unless another server has put its own
+/// file there.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
     /// Device and inode. They are not given to another file while our socket is open.
     identity: (u64, u64),
-    /// A forked child has a copy of this value, and no right to the file.
+    /// The process that made it: a forked child has a copy of this value, and leaves the file.
     process: u32,
 }
 
@@ -24,7 +23,7 @@ impl SocketFile {
     /// `path` has just been bound by this process.
     pub(super) fn new(path: &Path) -> io::Result<Self> {
         Ok(Self {
-            // Still right after somebody changes the working directory.
+            // Absolute, in case the working directory changes.
             path: std::path::absolute(path)?,
             identity: identity(path)?,
             process: std::process::id(),
@@ -46,22 +45,22 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// What stands at the path where a socket is wanted.
+/// What is at the path of a socket that is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SocketPath {
-    /// Nothing: the path is free.
+    /// Nothing.
     Free,
-    /// The file of a socket whose process is gone; bind(2) fails on it until it is removed.
+    /// The file of a socket whose process is gone. bind(2) fails until it is removed.
     Stale,
-    /// A socket that somebody still has open.
+    /// A socket that a process has open.
     InUse,
-    /// Anything but a socket.
+    /// A file of another kind.
     NotASocket,
 }
 
-/// Looks, and changes nothing. Whether somebody still listens at a socket's file only connect(2)
-/// can tell. (A server between its bind(2) and its listen(2) looks stale, so two started on one
-/// path within the same microseconds can both believe they have it.)
+/// Inspects the path. Only connect(2) tells whether a process listens at the file of a socket. (A
+/// server between its bind(2) and its listen(2) seems stale, so two servers that start on one path
+/// within microseconds may both take it.)
 pub(super) fn inspect(path: &Path, address: &SockAddr) -> io::Result<SocketPath> {
     let kind = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
@@ -72,13 +71,13 @@ pub(super) fn inspect(path: &Path, address: &SockAddr) -> io::Result<SocketPath>
         return Ok(SocketPath::NotASocket);
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // A live server with a full queue would make us wait.
+    // connect(2) would wait for a server with a full queue.
     probe.set_nonblocking(true)?;
     match probe.connect(address) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(SocketPath::Stale),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(SocketPath::Free),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
-        // Accepted, queue full, or a socket of another type: somebody is there.
+        // Accepted, queue full, or a socket of another type: it is in use.
         _ => Ok(SocketPath::InUse),
     }
 }

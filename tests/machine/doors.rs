@@ -33,7 +33,10 @@ fn crowd(count: u32) -> Door {
 /// Accepts once, with so much room.
 fn accept(listeners: &mut Listeners<Door>, room: usize, now: Now) -> (Vec<u32>, AcceptOutcome) {
     let mut accepted = Vec::new();
-    let outcome = listeners.accept(room, &Limits::default(), now, |one| accepted.push(one));
+    let outcome = listeners.accept(room, &Limits::default(), now, |_, one| {
+        accepted.push(one);
+        Ok(())
+    });
     (accepted, outcome)
 }
 
@@ -127,11 +130,17 @@ fn where_few_are_accepted_the_next_door_has_its_turn_in_the_next() {
     let mut listeners = Listeners::new([crowd(9), door([Ok(70), Ok(71)]), door([Ok(80)])]);
     let mut accepted = Vec::new();
     for _ in 0..6 {
-        listeners.accept(99, &limits, now, |one| accepted.push(one));
+        listeners.accept(99, &limits, now, |_, one| {
+            accepted.push(one);
+            Ok(())
+        });
     }
     assert_eq!(accepted, [0, 70, 80, 1, 71]);
     for _ in 0..3 {
-        listeners.accept(99, &limits, now, |one| accepted.push(one));
+        listeners.accept(99, &limits, now, |_, one| {
+            accepted.push(one);
+            Ok(())
+        });
     }
     assert_eq!(accepted, [0, 70, 80, 1, 71, 2, 3]);
 }
@@ -261,7 +270,7 @@ fn closed_doors_accept_nobody() {
     let now = Now::read();
     let mut listeners = Listeners::new([crowd(5), crowd(5)]);
     assert_eq!(listeners.len(), 2);
-    assert_eq!(listeners.close().count(), 2);
+    assert_eq!(listeners.close().len(), 2);
     assert!(listeners.is_empty());
     assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
     assert_eq!(listeners.poll_timeout(now), None);

@@ -7,7 +7,7 @@ use crate::line::Edge;
 use crate::oracle::Seen;
 use crate::world::{Said, Shared};
 use oneloop::reactor::engine::Sockets;
-use oneloop::reactor::listener::Accept;
+use oneloop::reactor::listener::{Accept, Listener};
 use oneloop::transport::{ReadReadiness, ReadyFlags, Transport};
 use rustix::io::Errno;
 use std::fs::File;
@@ -245,14 +245,14 @@ impl Accept for Door {
 }
 
 impl Sockets<Door, Wire> for House {
-    fn welcome(&mut self, id: usize) -> (Wire, Option<IpAddr>) {
+    fn connect(&mut self, _: Listener, id: usize) -> io::Result<(Wire, Option<IpAddr>)> {
         self.0.borrow_mut().lines[id].is_welcome = true;
         let wire = Wire {
             world: self.0.clone(),
             id,
             readiness: ReadReadiness::default(),
         };
-        (wire, Some(address_of(id)))
+        Ok((wire, Some(address_of(id))))
     }
 
     fn register(&mut self, wire: &mut Wire, key: usize) -> io::Result<()> {
@@ -272,7 +272,7 @@ impl Sockets<Door, Wire> for House {
         drop(wire);
     }
 
-    fn close(&mut self, doors: impl Iterator<Item = Door>) {
+    fn close(&mut self, doors: Vec<Door>) {
         for Door(_, door) in doors {
             let mut world = self.0.borrow_mut();
             world.door_open = false;

@@ -23,7 +23,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("subcommands", &["bench"]),
     // It starts the server as a program.
     ("bench",      &["clock"]),
-    ("models",     &["reactor::listen", "reactor::listener", "pump", "handler", "connection",
+    ("models",     &["reactor::lifecycle", "reactor::listen", "reactor::listener", "reactor::poller", "pump", "handler", "connection",
                      "transport", "timers", "stalls", "http", "access_log", "signals", "warnings",
                      "clock", "limits"]),
     ("reactor",    &["pump", "handler", "connection", "transport", "timers", "stalls", "http",

@@ -1,8 +1,8 @@
-//! Who runs next, when the connections are futures: all that a runtime needs.
+//! The executor: which coroutine runs next.
 //!
-//! A task is a future with a key in a table. Its waker puts that key on the run queue, once; a run
-//! polls each task that was on the queue when it began. What wakes a task (an
-//! event, a deadline, a signal) is not decided here.
+//! A task is a future with a key in a table. Its waker puts that key on the run queue, once. A run
+//! polls each task that was on the queue when the run began. What wakes a task (an event, a
+//! deadline, a signal) is decided elsewhere.
 
 use slab::Slab;
 use std::collections::VecDeque;
@@ -24,8 +24,8 @@ struct Task {
     waker: Arc<TaskWaker>,
 }
 
-/// What a waker holds. Wakers may travel to other threads, though ours do not: hence the lock,
-/// which nobody ever waits for, and no `unsafe`.
+/// The waker of a task. Wakers may be sent to other threads, which ours are not. Hence the lock,
+/// which is never contended, and no `unsafe`.
 struct TaskWaker {
     key: usize,
     is_queued: AtomicBool,
@@ -42,7 +42,7 @@ impl Wake for TaskWaker {
 }
 
 impl Executor {
-    /// Takes a task in. It runs in the coming turn.
+    /// Adds a task. It is polled in the next run.
     pub fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
         let entry = self.tasks.vacant_entry();
         let waker = Arc::new(TaskWaker {
@@ -57,7 +57,7 @@ impl Executor {
         waker.wake();
     }
 
-    /// Whether somebody could run at once.
+    /// Whether a task is runnable.
     pub fn has_runnable(&self) -> bool {
         self.queued() > 0
     }
@@ -73,7 +73,8 @@ impl Executor {
             let waker = Waker::from(task.waker.clone());
             let mut context = Context::from_waker(&waker);
             if task.future.as_mut().poll(&mut context).is_ready() {
-                // A waker of it that is still about wakes its successor, which does no harm.
+                // A waker of it that still exists wakes the next task with this key, which does no
+                // harm.
                 self.tasks.try_remove(key);
             }
         }

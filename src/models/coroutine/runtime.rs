@@ -1,4 +1,4 @@
-//! Room `models`: what the coroutines of one thread have in common, and what they wait for.
+//! The runtime: what the coroutines of one thread share, and what they wait for.
 
 use crate::clock::Now;
 use crate::connection::Connection;
@@ -22,19 +22,19 @@ use std::time::{Duration, Instant};
 /// Connections that cannot be registered with the poll.
 static UNWATCHED: Limited = Limited::new();
 
-/// One thread, so cells and no locks. Nothing is borrowed across an `.await`.
+/// Shared by the coroutines of one thread: cells, no locks. Nothing is borrowed across an `.await`.
 pub struct Runtime<H> {
     pub handler: RefCell<H>,
     pub slots: RefCell<Slab<Slot>>,
-    pub timers: RefCell<Timers>,
+    timers: RefCell<Timers>,
     pub now: Cell<Now>,
-    /// How far the clock of the deadlines is behind the real one.
-    pub behind: Cell<Duration>,
+    /// How far the clock of the deadlines is behind the real clock.
+    behind: Cell<Duration>,
     pub draining: Cell<bool>,
     pub aborting: Cell<bool>,
-    pub registry: Registry,
-    pub buffers: RefCell<(SharedBuffers, DateLine)>,
-    pub limits: Arc<Limits>,
+    registry: Registry,
+    buffers: RefCell<(SharedBuffers, DateLine)>,
+    limits: Arc<Limits>,
 }
 
 /// A connection as the poll sees it: what its events said, and the waker of its task.
@@ -44,7 +44,7 @@ pub struct Slot {
     waker: Option<Waker>,
 }
 
-/// Empties the slot however the coroutine ends.
+/// Frees the slot when the coroutine ends, in whatever way.
 struct SlotGuard<H>(Rc<Runtime<H>>, usize);
 
 impl<H> Drop for SlotGuard<H> {
@@ -55,16 +55,42 @@ impl<H> Drop for SlotGuard<H> {
 }
 
 impl<H: Handler> Runtime<H> {
-    /// An event came for a slot.
+    /// A runtime without coroutines. Their sockets are registered with `registry`.
+    pub fn new(handler: H, registry: Registry, limits: Arc<Limits>) -> Self {
+        Self {
+            handler: RefCell::new(handler),
+            slots: RefCell::new(Slab::new()),
+            timers: RefCell::new(Timers::new()),
+            now: Cell::new(Now::read()),
+            behind: Cell::new(Duration::ZERO),
+            draining: Cell::new(false),
+            aborting: Cell::new(false),
+            registry,
+            buffers: RefCell::new((SharedBuffers::new(&limits), DateLine::default())),
+            limits,
+        }
+    }
+
+    /// Number of open connections.
+    pub fn open(&self) -> usize {
+        self.slots.borrow().len()
+    }
+
+    /// The next deadline, by the real clock.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let next = self.timers.borrow().next();
+        next.map(|at| at + self.behind.get())
+    }
+
+    /// An event arrived for the connection `key`.
     pub fn mark_ready(&self, key: usize, flags: ReadyFlags) {
         if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
-            let known = slot.flags.unwrap_or_default();
-            slot.flags = Some(known.and(flags));
+            slot.flags = Some(slot.flags.map_or(flags, |known| known.and(flags)));
             slot.waker.take().into_iter().for_each(Waker::wake);
         }
     }
 
-    /// Wakes whoever has reached his deadline, a bounded number.
+    /// Wakes the coroutines whose deadline has passed, a bounded number.
     pub fn expire(&self) {
         for _ in 0..self.limits.expiries_per_iteration {
             let expired = self.timers.borrow_mut().expired(self.time());
@@ -73,7 +99,7 @@ impl<H: Handler> Runtime<H> {
         }
     }
 
-    /// Wakes everybody: the server is stopping.
+    /// Wakes all coroutines.
     pub fn wake_all(&self) {
         let keys: Vec<_> = self.slots.borrow().iter().map(|(key, _)| key).collect();
         keys.into_iter().for_each(|key| self.wake(key));
@@ -114,7 +140,7 @@ impl<H: Handler> Runtime<H> {
         self.now.get().instant - self.behind.get()
     }
 
-    /// The loop did not look at its sockets for this long.
+    /// The loop was away from its sockets for this long.
     pub fn stalled(&self, time: Duration) {
         self.behind.set(self.behind.get() + time);
     }
@@ -135,7 +161,7 @@ impl<H: Handler> Runtime<H> {
     }
 }
 
-/// Lets the others run first.
+/// Lets the other coroutines run first.
 async fn yield_now() {
     let mut has_yielded = false;
     poll_fn(|context| match std::mem::replace(&mut has_yielded, true) {
@@ -148,8 +174,7 @@ async fn yield_now() {
     .await;
 }
 
-/// One client from the first byte to the last. It reads like the thread's, with `.await` where the
-/// thread sleeps.
+/// Serves one connection until it ends, as a thread would, with `.await` where a thread sleeps.
 pub async fn serve<H: Handler>(
     runtime: Rc<Runtime<H>>,
     key: usize,
@@ -173,7 +198,8 @@ pub async fn serve<H: Handler>(
             Pause::Ended(reason) => break reason,
             Pause::Yielded if !runtime.aborting.get() => yield_now().await,
             Pause::Yielded | Pause::Blocked => {
-                // What has arrived was looked at, and what the peer takes is sent: now the time.
+                // The kernel was asked what has arrived and what the peer takes. Now the deadline
+                // counts.
                 if runtime.aborting.get() {
                     client.connection.abort();
                     continue;
@@ -185,7 +211,7 @@ pub async fn serve<H: Handler>(
                     client.connection.expired(time);
                     continue;
                 }
-                // Only who has to wait is registered, once and for both directions.
+                // A connection is registered when it first waits, once and for both directions.
                 if !is_registered {
                     let source = client.transport.source();
                     let token = Token(key);
@@ -224,7 +250,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 
-    /// Panics at its name.
+    /// Panics at requests for `/defect`.
     struct Brittle;
 
     impl Handler for Brittle {
@@ -244,24 +270,14 @@ mod tests {
         }
     }
 
-    /// One thread has all of them, and cells that stay borrowed would end it at the next. Red with
-    /// `pump` in place of `pump_guarded`.
+    /// A cell that stays borrowed would panic in the next coroutine. Fails with `pump` in place of
+    /// `pump_guarded`.
     #[test]
-    fn a_defect_ends_one_coroutine_and_the_others_go_on() {
+    fn a_panic_ends_one_coroutine_and_the_others_go_on() {
         let poll = mio::Poll::new().unwrap();
         let limits = Arc::new(Limits::default());
-        let runtime = Rc::new(Runtime {
-            handler: RefCell::new(Brittle),
-            slots: RefCell::new(Slab::new()),
-            timers: RefCell::new(Timers::new()),
-            now: Cell::new(Now::read()),
-            behind: Cell::new(Duration::ZERO),
-            draining: Cell::new(false),
-            aborting: Cell::new(false),
-            registry: poll.registry().try_clone().unwrap(),
-            buffers: RefCell::new((SharedBuffers::new(&limits), DateLine::default())),
-            limits,
-        });
+        let registry = poll.registry().try_clone().unwrap();
+        let runtime = Rc::new(Runtime::new(Brittle, registry, limits));
         let mut executor = Executor::default();
         let mut clients = Vec::new();
         for name in ["good", "defect", "good"] {

@@ -1,0 +1,197 @@
+//! The policy of a loop around its connections: when it accepts, when it stops, and how long it was
+//! away from its sockets. The reactor and the coroutine model share it.
+
+use super::listener::{Accept, AcceptOutcome, Listener, Listeners};
+use crate::clock::Now;
+use crate::limits::Limits;
+use crate::stalls::{PollOutcome, Stalls};
+use crate::warnings::Limited;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Connections cannot be accepted.
+static REFUSED: Limited = Limited::new();
+
+/// The connections of the loop, as the policy uses them.
+pub trait Connections<A: Accept> {
+    /// Number of open connections.
+    fn open(&self) -> usize;
+
+    /// Adds a connection that was accepted. It runs in this iteration.
+    ///
+    /// # Errors
+    /// The connection cannot be served. Only this one is lost.
+    fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()>;
+
+    /// Closes idle connections, so that others can be accepted. Returns how many.
+    fn evict(&mut self) -> usize;
+}
+
+/// What a signal to stop leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The first signal: idle connections are closed, the others after their next response.
+    Drain,
+    /// The second signal: all connections are aborted.
+    Abort,
+}
+
+/// Accepting, stopping and stalls of one loop.
+pub struct Lifecycle<A: Accept> {
+    listeners: Listeners<A>,
+    stalls: Stalls,
+    limits: Arc<Limits>,
+    /// The server is stopping, and aborts the remaining connections at this time.
+    stop_at: Option<Instant>,
+    /// The server is stopping, and accepts until this time, for the kernel may hold connections
+    /// back.
+    accept_until: Option<Instant>,
+}
+
+impl<A: Accept> Lifecycle<A> {
+    /// A loop that accepts from `sockets`.
+    pub fn new(sockets: impl IntoIterator<Item = A>, limits: Arc<Limits>) -> Self {
+        Self {
+            listeners: Listeners::new(sockets),
+            stalls: Stalls::new(limits.stall_threshold()),
+            limits,
+            stop_at: None,
+            accept_until: None,
+        }
+    }
+
+    /// An event arrived for the listener `id`.
+    pub fn mark_listener_ready(&mut self, id: usize) {
+        self.listeners.mark_ready(id);
+    }
+
+    /// How long the loop may poll before accepting or stopping has something to do.
+    pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
+        let until = |at: Instant| at.saturating_duration_since(now.instant);
+        [
+            self.listeners.poll_timeout(now),
+            self.accept_until.map(until),
+            self.stop_at.map(until),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The loop is about to poll. Returns for how long the work since the last poll was a stall
+    /// ([`Stalls::worked`]).
+    pub fn begin_poll(&mut self, now: Now) -> Duration {
+        self.stalls.worked(now.instant)
+    }
+
+    /// The poll returned. Returns for how long it was a stall ([`Stalls::polled`]).
+    pub fn end_poll(
+        &mut self,
+        now: Now,
+        timeout: Option<Duration>,
+        outcome: PollOutcome,
+    ) -> Duration {
+        self.stalls.polled(now.instant, timeout, outcome)
+    }
+
+    /// Accepts connections, within the budget of an iteration.
+    ///
+    /// # Errors
+    /// A listening socket is broken: the server cannot go on.
+    pub fn accept(&mut self, now: Now, connections: &mut impl Connections<A>) -> io::Result<()> {
+        let capacity = match self.stop_at {
+            None => (self.limits.connections).saturating_sub(connections.open()),
+            // These are the last connections, so only descriptors limit them.
+            Some(_) => usize::MAX,
+        };
+        let outcome = self
+            .listeners
+            .accept(capacity, &self.limits, now, |listener, stream| {
+                connections.add(listener, stream)
+            });
+        match outcome {
+            AcceptOutcome::Done => {}
+            AcceptOutcome::Broken(error) => return Err(error),
+            AcceptOutcome::Full => {
+                REFUSED.warn(format_args!(
+                    "the limit of connections is reached (--max-connections)"
+                ));
+                self.evict_or_pause(now, connections);
+            }
+            AcceptOutcome::Exhausted(error) => {
+                REFUSED.warn(format_args!(
+                    "cannot accept for now: {error} (raise: ulimit -n)"
+                ));
+                self.evict_or_pause(now, connections);
+            }
+            AcceptOutcome::Failing(error) => {
+                REFUSED.warn(format_args!("accepting fails: {error}"));
+                self.listeners.pause(now.instant + self.limits.accept_pause);
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection waits, and there is no capacity or descriptor for it: closes idle connections,
+    /// or pauses accepting until a connection ends. While the server stops, idle connections are
+    /// about to be closed anyway.
+    fn evict_or_pause(&mut self, now: Now, connections: &mut impl Connections<A>) {
+        if self.stop_at.is_some() || connections.evict() == 0 {
+            self.listeners.pause(now.instant + self.limits.accept_pause);
+        }
+    }
+
+    /// Connections were closed: a pause of accepting ends.
+    pub fn on_connections_closed(&mut self) {
+        self.listeners.resume();
+    }
+
+    /// A signal asks the server to stop; `open` connections are open.
+    pub fn stop(&mut self, now: Now, open: usize) -> Stop {
+        if self.stop_at.is_some() {
+            log::warn!("stopping at once");
+            return Stop::Abort;
+        }
+        log::info!("stopping; connections open: {open}");
+        self.stop_at = Some(now.instant + self.limits.grace);
+        let wait = match self.listeners.stop_deferring() {
+            true => self.limits.defer_accept_timeout,
+            false => Duration::ZERO,
+        };
+        self.accept_until = Some(now.instant + wait);
+        Stop::Drain
+    }
+
+    /// When it is time to stop accepting: accepts the connections that wait, because closing a
+    /// listening socket resets them, and returns the sockets, to be closed. Empty before that time
+    /// and afterwards.
+    pub fn stop_accepting(&mut self, now: Now, connections: &mut impl Connections<A>) -> Vec<A> {
+        let is_time = |until: &mut Instant| *until <= now.instant;
+        if self.accept_until.take_if(is_time).is_none() {
+            return Vec::new();
+        }
+        let queue = self.limits.backlog.unsigned_abs() as usize;
+        let most = 1 + self.listeners.len() * queue / self.limits.accepts_per_iteration;
+        self.listeners.resume();
+        // Events may still be in the poll.
+        self.listeners.mark_all_ready();
+        for _ in 0..most {
+            let is_waiting = self.listeners.poll_timeout(now) == Some(Duration::ZERO);
+            if !is_waiting || self.accept(now, connections).is_err() {
+                break;
+            }
+        }
+        self.listeners.close()
+    }
+
+    /// Whether the grace period is over: the remaining connections are to be aborted.
+    pub fn is_overdue(&self, now: Now) -> bool {
+        self.stop_at.is_some_and(|stop_at| stop_at <= now.instant)
+    }
+
+    /// Whether the server has stopped, if no connection is open.
+    pub fn has_stopped(&self) -> bool {
+        self.stop_at.is_some() && self.listeners.is_empty()
+    }
+}

@@ -1,0 +1,87 @@
+//! [`ListenerSocket`]: a non-blocking TCP or unix socket that listens.
+
+use super::defer_accept;
+use super::listener::Accept;
+use crate::transport::Stream;
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// A listening socket.
+#[derive(Debug)]
+pub enum ListenerSocket {
+    /// IPv4 and IPv6.
+    Tcp(mio::net::TcpListener, Kind),
+    /// A unix socket.
+    Unix(mio::net::UnixListener),
+}
+
+/// The protocol of a listening socket of IPv4 or IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// TCP.
+    Plain,
+    /// TCP, with connections that the kernel holds back until their first bytes arrive.
+    Deferred,
+    /// Not plain TCP, mostly Multipath TCP. Only an inherited socket.
+    Other,
+}
+
+impl AsFd for ListenerSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener, _) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+impl Source for ListenerSocket {
+    fn register(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener, _) => listener.register(poll, token, interest),
+            Self::Unix(listener) => listener.register(poll, token, interest),
+        }
+    }
+
+    fn reregister(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener, _) => listener.reregister(poll, token, interest),
+            Self::Unix(listener) => listener.reregister(poll, token, interest),
+        }
+    }
+
+    fn deregister(&mut self, poll: &Registry) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener, _) => listener.deregister(poll),
+            Self::Unix(listener) => listener.deregister(poll),
+        }
+    }
+}
+
+impl Accept for ListenerSocket {
+    type Stream = (Stream, Option<IpAddr>);
+
+    fn accept(&mut self) -> io::Result<Self::Stream> {
+        Ok(match self {
+            Self::Tcp(listener, kind) => {
+                let (stream, peer) = listener.accept()?;
+                let stream = match kind {
+                    Kind::Plain | Kind::Deferred => Stream::Tcp(stream),
+                    Kind::Other => Stream::Other(stream),
+                };
+                (stream, Some(peer.ip()))
+            }
+            Self::Unix(listener) => (Stream::Unix(listener.accept()?.0), None),
+        })
+    }
+
+    fn stop_deferring(&mut self) -> bool {
+        match self {
+            Self::Tcp(listener, Kind::Deferred) => defer_accept::stop_deferring(listener),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The poll of a loop: the tokens and registrations of signals, listeners and connections. The
+//! reactor and the coroutine model share it.
+
+use super::listen::{BoundListener, ListenerSocket};
+use super::socket_file::SocketFile;
+use crate::limits::Limits;
+use crate::signals::{Action, Policy, SignalSource};
+use crate::stalls::PollOutcome;
+use mio::event::{Event, Source};
+use mio::{Events, Interest, Poll, Registry, Token};
+use std::io;
+use std::time::Duration;
+
+/// The token of the signals. The listeners have the tokens before it; connections count from 0.
+const SIGNALS: Token = Token(usize::MAX);
+
+/// A poll with its events.
+pub struct Poller {
+    poll: Poll,
+    events: Events,
+    signals: SignalSource,
+    policy: Policy,
+    listeners: usize,
+    /// The files of unix sockets. They are removed before their sockets are closed, so that the
+    /// file of another server is not taken for ours.
+    socket_files: Vec<SocketFile>,
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// Signals: call [`Poller::take_signals`].
+    Signals,
+    /// The listener with this id.
+    Listener(usize),
+    /// The connection with this key.
+    Connection(usize),
+}
+
+impl Poller {
+    /// Registers `listeners` and the signals of `policy`. Returns the listening sockets in their
+    /// order, which is that of their ids.
+    ///
+    /// # Errors
+    /// Those of epoll_create(2) or kqueue(2), and of registering.
+    pub fn new(
+        listeners: Vec<BoundListener>,
+        limits: &Limits,
+        policy: Policy,
+    ) -> io::Result<(Self, Vec<ListenerSocket>)> {
+        let poll = Poll::new()?;
+        let registry = poll.registry();
+        let signals = SignalSource::new(policy.handled(), registry, SIGNALS)?;
+        let (mut sockets, mut socket_files) = (Vec::new(), Vec::new());
+        for (id, listener) in listeners.into_iter().enumerate() {
+            let BoundListener {
+                file, mut socket, ..
+            } = listener;
+            let token = Token(SIGNALS.0 - 1 - id);
+            registry.register(&mut socket, token, Interest::READABLE)?;
+            sockets.push(socket);
+            socket_files.extend(file);
+        }
+        let poller = Self {
+            poll,
+            events: Events::with_capacity(limits.events),
+            signals,
+            policy,
+            listeners: sockets.len(),
+            socket_files,
+        };
+        Ok((poller, sockets))
+    }
+
+    /// Waits for events, for at most `timeout`.
+    ///
+    /// # Errors
+    /// Those of epoll_wait(2) or kevent(2), but not EINTR.
+    pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<PollOutcome> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) if self.events.is_empty() => Ok(PollOutcome::Nothing),
+            Ok(()) => Ok(PollOutcome::Events),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(PollOutcome::Interrupted)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The events of the latest poll.
+    pub fn events(&self) -> impl Iterator<Item = (Ready, &Event)> {
+        self.events.iter().map(|event| {
+            let Token(token) = event.token();
+            let ready = match SIGNALS.0 - token {
+                0 => Ready::Signals,
+                from_last if from_last <= self.listeners => Ready::Listener(from_last - 1),
+                _ => Ready::Connection(token),
+            };
+            (ready, event)
+        })
+    }
+
+    /// The actions of the signals that have arrived since the last call.
+    pub fn take_signals(&mut self) -> impl Iterator<Item = Action> + use<> {
+        let policy = self.policy;
+        let signals = self.signals.take(self.poll.registry());
+        signals.map(move |signal| policy.receive(signal))
+    }
+
+    /// Where connections are registered, with their keys as tokens.
+    pub fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// Removes the files of unix sockets, then deregisters and closes the listening sockets.
+    pub fn close_listeners(&mut self, sockets: Vec<ListenerSocket>) {
+        self.socket_files.clear();
+        for mut socket in sockets {
+            // The close that follows deregisters it, too, but from mio's poll(2) selector.
+            let _ = socket.deregister(self.poll.registry());
+        }
+    }
+}
