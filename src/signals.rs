@@ -1,8 +1,7 @@
-//! Which signals the server handles, which it ignores, and what each asks for: one table for all
-//! models, which differ only in how a signal reaches them.
+//! Signals: which are handled, which are ignored, and the action of each, for all models.
 //!
-//! The default action of most signals is to end the process (signal(7)), whatever they were sent
-//! for. So each signal that operators and systems send has a row:
+//! The default action of most signals is to end the process (signal(7)). So each signal that
+//! operators and systems send has a row:
 //!
 //! | Signal | Action |
 //! |---|---|
@@ -16,10 +15,9 @@
 //!
 //! # Why the `unsafe` code is sound
 //!
-//! sigaction(2) with SIG_IGN installs no code that could run at a wrong moment, and what it reads
-//! and writes are local variables. signal-hook, which handles the other signals, cannot ignore one:
-//! a handler in place of SIG_IGN would make a write to a terminal under `stty tostop` restart for
-//! ever.
+//! sigaction(2) with SIG_IGN installs no handler, and reads and writes local variables only.
+//! signal-hook, which handles the other signals, cannot ignore one, and a handler in place of
+//! SIG_IGN would make a write to a terminal under `stty tostop` restart without end.
 #![allow(unsafe_code)]
 
 use libc::c_int;
@@ -30,12 +28,12 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// What a signal asks of the server.
+/// The action of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Stop: the first time when all requests are answered, the second time at once.
+    /// Stop: the first signal when all requests are answered, the second at once.
     Stop,
-    /// Open the log files again.
+    /// Reopen the log files.
     ReopenLogs,
 }
 
@@ -62,7 +60,7 @@ const IGNORED: &[c_int] = &[
     libc::SIGTTOU,
 ];
 
-/// The table, with the row of SIGHUP as this process has it.
+/// The table, with the row of SIGHUP for this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
     /// `None`: ignored.
@@ -70,7 +68,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Ignores what is to be ignored. Called at the start, before anything is written to a file.
+    /// Ignores the signals of the table. Called at the start, before anything is written to a file.
     pub fn apply(has_log_file: bool) -> Self {
         let hangup = match has_log_file {
             true => Some(Action::ReopenLogs),
@@ -80,7 +78,7 @@ impl Policy {
         for &signal in IGNORED {
             ignore(signal);
         }
-        // One that comes before the model handles it asks for what has just been done.
+        // The logs have just been opened, so a signal before the model handles it has no effect.
         ignore(libc::SIGUSR1);
         if has_log_file {
             ignore(libc::SIGHUP);
@@ -88,13 +86,13 @@ impl Policy {
         Self { hangup }
     }
 
-    /// The signals that the model is to handle.
+    /// The signals that a model handles.
     pub fn handled(self) -> impl Iterator<Item = c_int> {
         let hangup = self.hangup.map(|_| libc::SIGHUP);
         STOP.iter().copied().chain([libc::SIGUSR1]).chain(hangup)
     }
 
-    /// What one of [`handled`](Self::handled) asks for.
+    /// The action of one of [`handled`](Self::handled).
     pub fn action(self, signal: c_int) -> Action {
         match signal {
             libc::SIGUSR1 => Action::ReopenLogs,
@@ -103,7 +101,7 @@ impl Policy {
         }
     }
 
-    /// The same, for a signal that has come: says so.
+    /// The action of a signal that has arrived, which is logged.
     pub fn receive(self, signal: c_int) -> Action {
         let name = signal_name(signal).unwrap_or("a signal");
         match signal {
@@ -114,7 +112,7 @@ impl Policy {
     }
 }
 
-/// Handled signals as an event source: a poll announces them, [`take`](Self::take) reads them.
+/// Handled signals as an event source: the poll announces them, [`take`](Self::take) reads them.
 pub struct SignalSource {
     signals: Signals,
     token: Token,
@@ -146,7 +144,7 @@ impl SignalSource {
     }
 }
 
-/// Ignores a signal, unless a library that was loaded before has a use for it (a profiler has
+/// Ignores a signal, unless a library that was loaded before handles it (a profiler handles
 /// SIGPROF).
 fn ignore(signal: c_int) {
     if disposition(signal) != libc::SIG_DFL {
@@ -160,7 +158,7 @@ fn ignore(signal: c_int) {
     }
 }
 
-/// What the process does with a signal now: SIG_DFL, SIG_IGN or the address of a handler.
+/// The disposition of a signal: SIG_DFL, SIG_IGN or the address of a handler.
 fn disposition(signal: c_int) -> libc::sighandler_t {
     // SAFETY: see the module's text. sigaction fails only for numbers that are no signals, and then
     // leaves the zeros, which are SIG_DFL.
@@ -178,8 +176,8 @@ mod tests {
     use signal_hook::low_level::raise;
     use std::time::Duration;
 
-    /// A signal that arrives while nobody polls interrupts no poll(2): only the source tells of it.
-    /// Red under poll(2) without the `reregister`.
+    /// A signal that arrives outside poll(2) does not interrupt it: only the source announces it.
+    /// Fails under poll(2) without the `reregister`.
     #[test]
     fn a_second_signal_is_announced_after_the_first_was_taken() {
         let mut poll = Poll::new().unwrap();

@@ -110,13 +110,14 @@ pub(super) fn produce_slice(
 
 /// How fast the peer takes a response.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     started: Instant,
     taken: u64,
 }
 
 impl Pace {
-    pub(super) fn start(now: Instant) -> Self {
+    /// Starts with the response.
+    pub fn start(now: Instant) -> Self {
         Self {
             started: now,
             taken: 0,
@@ -130,7 +131,7 @@ impl Pace {
 
     /// The peer took `length` bytes. Returns by when it must take more: at least one byte every
     /// `send_timeout`, and after the first timeout `min_send_rate` bytes a second on average.
-    pub(super) fn take(&mut self, length: u64, limits: &Limits, now: Instant) -> Instant {
+    pub fn take(&mut self, length: u64, limits: &Limits, now: Instant) -> Instant {
         self.taken += length;
         let stall = now + limits.send_timeout;
         if limits.min_send_rate == 0 {

@@ -11,6 +11,7 @@ mod body;
 mod head;
 mod step;
 
+pub use body::Pace;
 pub use step::{CloseReason, Counts, Step, Terms};
 
 use crate::http::payload::Progress;
@@ -19,7 +20,7 @@ use crate::http::status::Status;
 use crate::limits::Limits;
 use crate::read_buffer::ReadBuffer;
 use crate::write_buffer::WriteBuffer;
-use body::{Body, Pace, produce_slice};
+use body::{Body, produce_slice};
 use head::Head;
 use std::io;
 use std::sync::Arc;

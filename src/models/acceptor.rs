@@ -1,8 +1,7 @@
-//! Room `models`: who is let in, when the driver can only take one at a time.
+//! Accepts connections one at a time, for the blocking models.
 //!
-//! The kernel's queue is the waiting room: nobody is accepted before there is a thread, a process
-//! or a turn for him. The listening sockets are the reactor's, and so is the judgement of what an
-//! error of accept(2) calls for.
+//! Connections wait in the kernel's queue until a thread or a process can serve them. The listening
+//! sockets, and what an error of accept(2) means, are those of the reactor.
 
 use crate::limits::Limits;
 use crate::reactor::listen::BoundListener;
@@ -19,20 +18,20 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// After so many connections lost in a row the error is taken to last.
+/// After this number of lost connections in a row the error is taken to last.
 const LOSSES: usize = 64;
 
-/// Whatever wakes the poll: it is asked afresh what has come.
+/// The token of all sources but the [`Waker`]: accept(2) tells which listener is ready.
 const ANY: Token = Token(0);
 
-/// A [`Waker`] ended the wait.
+/// The token of the [`Waker`].
 const WOKEN: Token = Token(1);
 
-/// Somebody who was let in.
+/// A connection that was accepted.
 pub struct Accepted {
-    /// His socket.
+    /// Its socket.
     pub handle: Arc<Handle>,
-    /// Who he is; `None` stands for a peer on a unix socket.
+    /// The peer. `None`: on a unix socket.
     pub peer: Option<IpAddr>,
 }
 
@@ -59,27 +58,26 @@ impl Waker {
 /// The listening sockets.
 pub struct Acceptor {
     poll: Poll,
-    /// What the [`Waker`] writes to.
+    /// The other end of the [`Waker`].
     woken: Option<UnixStream>,
     events: Events,
     listening: Vec<BoundListener>,
-    /// The socket to accept from next: each has its turn, so that many connections at one do not
-    /// hold up those at another.
+    /// Index of the socket to accept from next: one connection is accepted from each in turn, so
+    /// that many connections at one socket do not hold up another.
     next: usize,
-    /// Connections lost in a row, on whatever socket.
+    /// Connections lost in a row, on any socket.
     losses: usize,
     pause: Duration,
     has_warned: bool,
-    /// Somebody may still wait for whom there was no descriptor. He was announced, and will not be
-    /// again.
+    /// A connection may wait that could not be accepted. No event will announce it again.
     retries_at_once: bool,
 }
 
 impl Acceptor {
-    /// Of sockets that listen.
+    /// Registers the listeners with a poll.
     ///
     /// # Errors
-    /// Those of epoll_create(2) or kqueue(2), and of registering with them.
+    /// Those of epoll_create(2) or kqueue(2), and of registering.
     pub fn new(mut listening: Vec<BoundListener>, limits: &Limits) -> io::Result<Self> {
         let poll = Poll::new()?;
         for one in &mut listening {
@@ -99,7 +97,8 @@ impl Acceptor {
         })
     }
 
-    /// What ends a [`wait`](Self::wait) from another thread. The latest one does.
+    /// Returns what ends a [`wait`](Self::wait) from another thread. An earlier waker has no effect
+    /// any more.
     ///
     /// # Errors
     /// Those of socketpair(2), and of registering.
@@ -111,22 +110,22 @@ impl Acceptor {
         Ok(Waker(writer))
     }
 
-    /// Where something else may be registered that ends a rest.
+    /// Where another source that ends a wait can be registered.
     pub fn registry(&self) -> &Registry {
         self.poll.registry()
     }
 
-    /// What the registry's newcomers are to be called.
+    /// The token for such a source.
     pub fn token() -> Token {
         ANY
     }
 
-    /// Sleeps until something may have come.
+    /// Waits for an event, for at most `most`.
     ///
     /// # Errors
-    /// The poll failed in a way that cannot be mended.
+    /// The poll is broken.
     pub fn wait(&mut self, most: Option<Duration>) -> io::Result<()> {
-        // The pause was taken when he was left.
+        // The pause is over already.
         if std::mem::take(&mut self.retries_at_once) {
             return Ok(());
         }
@@ -143,13 +142,14 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Waits for somebody. `None`: the server is stopping, and all who waited have been let in.
+    /// Waits for a connection and accepts it. `None`: the server is stopping, and all connections
+    /// that waited were accepted.
     ///
     /// # Errors
-    /// A listening socket failed in a way that cannot be mended.
+    /// A listening socket is broken.
     pub fn accept(&mut self, is_draining: impl Fn() -> bool) -> io::Result<Option<Accepted>> {
         loop {
-            // Asked before: who comes after that question has come too late.
+            // Checked before accept(2): a connection that arrives later is too late.
             let is_draining = is_draining();
             if let Some(accepted) = self.try_accept()? {
                 return Ok(Some(accepted));
@@ -162,10 +162,10 @@ impl Acceptor {
         }
     }
 
-    /// Accepts a connection that waits already.
+    /// Accepts a connection if one waits.
     ///
     /// # Errors
-    /// A listening socket failed in a way that cannot be mended.
+    /// A listening socket is broken.
     pub fn try_accept(&mut self) -> io::Result<Option<Accepted>> {
         let first = self.next;
         for index in (first..self.listening.len()).chain(0..first) {
@@ -179,7 +179,7 @@ impl Acceptor {
 
     fn try_accept_from(&mut self, index: usize) -> io::Result<Option<Accepted>> {
         while let Some(one) = self.listening.get_mut(index) {
-            let error = match one.socket.accept().and_then(admit) {
+            let error = match one.socket.accept().and_then(make_blocking) {
                 Ok(accepted) => {
                     self.losses = 0;
                     return Ok(Some(accepted));
@@ -209,8 +209,7 @@ impl Acceptor {
         Ok(None)
     }
 
-    /// Accepting failed, though a connection may wait: says so once, and pauses before the next
-    /// try.
+    /// Accepting failed, though a connection may wait: warns once, and pauses.
     pub fn pause_after(&mut self, what: &str) {
         if !std::mem::replace(&mut self.has_warned, true) {
             log::warn!("{what}; trying again every {} ms", self.pause.as_millis());
@@ -226,16 +225,16 @@ impl Acceptor {
             .iter()
             .map(|one| PollFd::new(&one.socket, PollFlags::IN))
             .collect();
-        // An interrupted call is no reason to end a connection.
+        // An interrupted call is not a reason to end a connection.
         poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|count| count > 0)
     }
 
-    /// Nobody is let in any more.
+    /// Closes the listening sockets.
     pub fn close(&mut self) {
         self.listening.clear();
     }
 
-    /// What a child does with its copy: closes the sockets, and leaves the files of unix sockets to
+    /// Closes the copies of the sockets in a forked child, but leaves the files of unix sockets to
     /// the parent.
     pub fn close_in_child(mut self) {
         for one in self.listening.drain(..) {
@@ -244,9 +243,8 @@ impl Acceptor {
     }
 }
 
-/// The listening socket does not block, as several may wait for it, and mio's accepted ones do not
-/// either. Ours are to.
-fn admit((stream, peer): (Stream, Option<IpAddr>)) -> io::Result<Accepted> {
+/// Makes an accepted socket blocking. Listening sockets and the sockets that mio accepts are not.
+fn make_blocking((stream, peer): (Stream, Option<IpAddr>)) -> io::Result<Accepted> {
     let stream = match stream {
         Stream::Tcp(stream) | Stream::Other(stream) => {
             let stream = std::net::TcpStream::from(OwnedFd::from(stream));

@@ -1,7 +1,5 @@
-//! Room `models`: one client, served from the first byte to the last by a driver that may block.
-//!
-//! It is the same for one thread, many or a process: pump, and when the pump says that it would
-//! block, block.
+//! Serves one connection on a blocking socket, for a thread or a process: pump, and when the pump
+//! would block, sleep.
 
 use super::acceptor::Accepted;
 use super::control::Control;
@@ -14,22 +12,21 @@ use crate::pump::{Client, Pause, PumpContext, SharedBuffers, pump_guarded};
 use crate::stalls::{PollOutcome, Stalls};
 use crate::transport::blocking::{BlockingSocket, SEND_TIMEOUT};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// What a thread has to serve with: its buffers, the date, and the clock of the deadlines.
+/// What a thread serves connections with: buffers, the date, and the clock of the deadlines.
 pub struct ConnectionRunner {
     buffers: SharedBuffers,
     date: DateLine,
     stalls: Stalls,
-    /// How far the clock of the deadlines is behind the real one: as long as this thread was away
-    /// from the socket for another reason than to wait for the peer.
+    /// How far the clock of the deadlines is behind the real clock: how long this thread was away
+    /// from the socket without waiting for the peer.
     behind: Duration,
     limits: Arc<Limits>,
 }
 
 impl ConnectionRunner {
-    /// Buffers of the sizes that `limits` name.
+    /// With buffers as `limits` says.
     pub fn new(limits: Arc<Limits>) -> Self {
         Self {
             buffers: SharedBuffers::new(&limits),
@@ -40,14 +37,14 @@ impl ConnectionRunner {
         }
     }
 
-    /// Serves a client until the connection is over.
+    /// Serves a connection until it ends.
     pub fn serve<H: Handler>(&mut self, accepted: Accepted, handler: &mut H, control: &Control) {
         self.serve_beside(accepted, handler, control, None);
     }
 
-    /// The same, for a thread that serves no other client meanwhile: `others_wait` says whether one
-    /// waits to be accepted. While one does, a response is the last of its connection, and a
-    /// connection without a request ends after [`Limits::min_idle`].
+    /// The same, while no other connection is served: `others_wait` tells whether one waits to be
+    /// accepted. While one does, a response is the last of its connection, and a connection without
+    /// a request ends after [`Limits::min_idle`].
     pub fn serve_beside<H: Handler>(
         &mut self,
         accepted: Accepted,
@@ -74,7 +71,7 @@ impl ConnectionRunner {
             let deadline = client.connection.deadline() + self.behind;
             let mut most = deadline.saturating_duration_since(now);
             if others_wait.is_some() {
-                // Another client may come meanwhile.
+                // Another connection may arrive meanwhile.
                 most = most.min(self.limits.min_idle);
             }
             client.transport.wait(most);
@@ -89,8 +86,8 @@ impl ConnectionRunner {
 
     /// Does all that can be done without waiting. Returns why the connection has ended, if it has.
     ///
-    /// A deadline is judged only after a pump that began behind it: what the peer has sent or taken
-    /// by then counts.
+    /// A deadline counts only after a pump that began later: what the peer has sent or taken by
+    /// then comes first.
     fn visit<H: Handler>(
         &mut self,
         client: &mut Client<BlockingSocket, H::State>,
@@ -100,7 +97,7 @@ impl ConnectionRunner {
     ) -> Option<CloseReason> {
         loop {
             let now = Now::read();
-            // A pump may sleep in a send, and once more in the next: that is the peer's time.
+            // A pump may sleep in a send, and in the next one: that time is the peer's.
             self.behind += self
                 .stalls
                 .worked(now.instant)
@@ -113,10 +110,10 @@ impl ConnectionRunner {
                 client.transport.read_available();
             }
             let pause = self.pump(client, handler, is_last, now);
-            // What was remembered of a file is good for one visit, as for one turn of the reactor.
-            if control.reopen.swap(false, Ordering::SeqCst) {
+            if control.take_reopen() {
                 handler.reopen_logs();
             }
+            // For the handler a pump is an iteration.
             handler.end_iteration(now);
             match pause {
                 Pause::Yielded if !is_aborting => continue,
@@ -133,8 +130,7 @@ impl ConnectionRunner {
                 connection.drain(time);
             }
             if connection.deadline() > time {
-                // The server may have been told to stop since it was asked: then there was nothing
-                // to wake.
+                // A stop after the check above found no idle connection to wake.
                 if is_draining || !control.is_draining() {
                     return None;
                 }
@@ -183,7 +179,7 @@ mod tests {
     use std::net::IpAddr;
     use std::os::unix::net::UnixStream;
 
-    /// Panics at whatever has the word defect in its line.
+    /// Panics at requests for `/defect`.
     struct Brittle;
 
     impl Handler for Brittle {
@@ -203,10 +199,14 @@ mod tests {
         }
     }
 
-    /// Asks, and returns what comes until the end.
-    fn asks(runner: &mut ConnectionRunner, handler: &mut Shared<Brittle>, what: &str) -> String {
+    /// Sends `requests` on a connection, and returns the responses.
+    fn serve(
+        runner: &mut ConnectionRunner,
+        handler: &mut Shared<Brittle>,
+        requests: &str,
+    ) -> String {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        theirs.write_all(what.as_bytes()).unwrap();
+        theirs.write_all(requests.as_bytes()).unwrap();
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
         let handle = Handle::new(BlockingStream::Unix(ours));
         runner.serve(
@@ -214,26 +214,23 @@ mod tests {
             handler,
             &Control::default(),
         );
-        let mut heard = String::new();
-        // What is unread at the end of a unix socket is told as a reset.
-        let _ = theirs.read_to_string(&mut heard);
-        heard
+        let mut responses = String::new();
+        // Unread bytes make the end of a unix socket a reset.
+        let _ = theirs.read_to_string(&mut responses);
+        responses
     }
 
-    /// Under the lock of `Shared`, too, and with the same runner. Red with `pump` in place of
-    /// `pump_guarded`, and with a lock that is poisoned for ever.
+    /// Also under the lock of `Shared`, and with the same runner. Fails with `pump` in place of
+    /// `pump_guarded`, and with a lock that stays poisoned.
     #[test]
-    fn a_defect_ends_one_connection_and_the_next_is_served_at_the_same_desk() {
+    fn a_panic_ends_one_connection_and_the_next_is_served_by_the_same_runner() {
         let mut runner = ConnectionRunner::new(Arc::new(Limits::default()));
         let mut handler = Shared::new(Brittle);
         let good = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let bad = "GET /defect HTTP/1.1\r\nHost: a\r\n\r\n";
-        let answers = |heard: &str| heard.matches("HTTP/1.1 200 OK\r\n").count();
-        assert_eq!(answers(&asks(&mut runner, &mut handler, good)), 1);
-        assert_eq!(asks(&mut runner, &mut handler, bad), "");
-        assert_eq!(
-            answers(&asks(&mut runner, &mut handler, &good.repeat(3))),
-            3
-        );
+        let count = |responses: &str| responses.matches("HTTP/1.1 200 OK\r\n").count();
+        assert_eq!(count(&serve(&mut runner, &mut handler, good)), 1);
+        assert_eq!(serve(&mut runner, &mut handler, bad), "");
+        assert_eq!(count(&serve(&mut runner, &mut handler, &good.repeat(3))), 3);
     }
 }

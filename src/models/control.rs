@@ -1,9 +1,9 @@
-//! Room `models`: how to stop threads that sleep in a read.
+//! Stops threads that sleep in a read.
 //!
-//! A thread in read(2) hears nothing. A poll(2) over its socket and a pipe would let it listen to
-//! both, and cost a third system call for each request; a timeout of a second would wake ten
-//! thousand idle threads each second. So the thread that waits for signals has a list of all
-//! sockets, and shuts those that are idle for reading: their reads end.
+//! A thread in read(2) does not notice a flag. With a poll(2) over its socket and a pipe it would,
+//! but that is a third system call for each request; with a timeout of a second, ten thousand idle
+//! threads would wake each second. So the thread that waits for signals has a list of all sockets,
+//! and shuts those that are idle for reading, which ends their reads.
 
 use crate::limits::Limits;
 use crate::signals::{Action, Policy};
@@ -16,42 +16,65 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long somebody who was cut off may take to see it: he may sleep in a send for a second.
+/// How long aborted connections may take to end. A thread may sleep in a send for a second.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the signals want, for everybody to see.
+/// What signals ask for, and the sockets of all connections.
 #[derive(Debug, Default)]
 pub struct Control {
-    /// The server is stopping: idle connections end, the others with their next response.
-    pub draining: Arc<AtomicBool>,
-    /// The server stops at once.
-    pub aborting: Arc<AtomicBool>,
-    /// The logs are to be opened again. Only a process per connection looks at it: elsewhere the
-    /// thread that waits for signals does it.
-    pub reopen: Arc<AtomicBool>,
+    /// The server is stopping: idle connections end, the others after their next response.
+    draining: Arc<AtomicBool>,
+    /// The server stops at once: connections are aborted.
+    aborting: Arc<AtomicBool>,
+    /// A child of the process model must open its logs again. In the other models the thread that
+    /// waits for signals does it.
+    reopen: Arc<AtomicBool>,
     sockets: Mutex<Slab<Arc<Handle>>>,
-    /// Somebody has left.
+    /// Notified when a connection is closed.
     on_close: Condvar,
 }
 
-/// A place in the list of sockets, until it is dropped.
+/// The entry of a socket in the list, until it is dropped.
 pub struct Registration {
     control: Arc<Control>,
     key: usize,
 }
 
 impl Control {
+    /// The control of a child process: handlers set its flags, and the signal interrupts a read.
+    /// `abort` is the signal to stop at once.
+    ///
+    /// # Errors
+    /// The system gives no signal handler.
+    pub fn for_child(policy: Policy, abort: i32) -> io::Result<Self> {
+        let control = Self::default();
+        for signal in policy.handled() {
+            let flag = match policy.action(signal) {
+                Action::Stop => &control.draining,
+                Action::ReopenLogs => &control.reopen,
+            };
+            signal_hook::flag::register(signal, flag.clone())?;
+        }
+        signal_hook::flag::register(abort, control.aborting.clone())?;
+        Ok(control)
+    }
+
     /// Whether the server is stopping.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Whether it stops at once.
+    /// Whether the server stops at once.
     pub fn is_aborting(&self) -> bool {
         self.is_draining() && self.aborting.load(Ordering::SeqCst)
     }
 
-    /// Takes a client's socket into the list.
+    /// Whether the logs must be opened again. Each request for that is returned once.
+    pub fn take_reopen(&self) -> bool {
+        self.reopen.swap(false, Ordering::SeqCst)
+    }
+
+    /// Adds the socket of a connection to the list.
     pub fn register(self: &Arc<Self>, handle: Arc<Handle>) -> Registration {
         let key = self.lock().insert(handle);
         Registration {
@@ -60,30 +83,30 @@ impl Control {
         }
     }
 
-    /// Waits until fewer than `most` have a seat.
+    /// Waits until fewer than `most` connections are open, or the server stops at once.
     pub fn wait_for_capacity(&self, most: usize) {
         let is_full = |sockets: &mut Slab<_>| sockets.len() >= most && !self.is_aborting();
         drop(self.on_close.wait_while(self.lock(), is_full));
     }
 
-    /// Waits until all have left. Who was cut off has only to close his socket, but that makes the
-    /// reset by which his peer sees that something is missing; so there is a moment for it.
+    /// Waits until all connections are closed, and no longer than [`ABORT_TIMEOUT`] after they were
+    /// aborted: closing the socket makes the reset that tells the peer that something is missing.
     pub fn wait_for_all(&self) {
-        let is_there = |sockets: &mut Slab<_>| !sockets.is_empty() && !self.is_aborting();
-        let sockets = self.on_close.wait_while(self.lock(), is_there);
+        let is_open = |sockets: &mut Slab<_>| !sockets.is_empty() && !self.is_aborting();
+        let sockets = self.on_close.wait_while(self.lock(), is_open);
         let sockets = sockets.unwrap_or_else(PoisonError::into_inner);
-        let is_there = |sockets: &mut Slab<_>| !sockets.is_empty();
+        let is_open = |sockets: &mut Slab<_>| !sockets.is_empty();
         let waited = self
             .on_close
-            .wait_timeout_while(sockets, ABORT_TIMEOUT, is_there);
+            .wait_timeout_while(sockets, ABORT_TIMEOUT, is_open);
         drop(waited);
     }
 
-    /// Starts the thread that waits for signals: `wake` wakes whoever accepts, `reopen` opens the
-    /// logs anew.
+    /// Starts the thread that waits for signals. `wake` wakes the loop that accepts, `reopen` opens
+    /// the logs again.
     ///
     /// # Errors
-    /// The system gives no thread, or no handler.
+    /// The system gives no thread, or no signal handler.
     pub fn spawn_signal_thread(
         self: &Arc<Self>,
         limits: &Limits,
@@ -131,7 +154,7 @@ impl Control {
             control.abort_all();
         });
         if timer.is_err() {
-            // Without a thread to wait in there is no grace.
+            // Without a thread that waits there is no grace period.
             self.abort_all();
         }
     }

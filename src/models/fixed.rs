@@ -1,31 +1,31 @@
-//! The first server: accept, read to the blank line, write one page, close.
+//! The first server: accept, read to the empty line, write one page, close.
 //!
-//! What waits: the process, in read(2) or write(2) of one socket, and everybody else for it. There
-//! is no protocol to speak of: what was asked for is not even looked at.
-//! What a connection costs: three calls and a socket; and each request is a connection.
-//! Where it loses: at the second request of a client, at the second client, and at whoever asks for
-//! another page. All that the other models have in common is missing here, so this is what they
-//! are to be compared with: how much of a server is its waiting, and how much is HTTP?
+//! What waits: the process, in read(2) or send(2) of one socket. All other connections wait in the
+//! kernel's queue. There is hardly a protocol: the request is not parsed.
+//! What a connection costs: a socket, for one request. Accept, read, send and close would be four
+//! system calls. It makes about ten: making the socket blocking, a timeout before each read and
+//! send, and the lingering close are the others.
+//! Where it loses: with a second request, a second client, and another page. The other models are
+//! compared with this one, which has none of the code that they share: it shows how much of a
+//! server is waiting, and how much is HTTP.
 //!
-//! What is not missing is what keeps it alive: a peer may say nothing, too much or too little, read
-//! nothing, or vanish, and each of these ends in time.
+//! It has the limits that keep a server alive: a peer that sends nothing, too much or too little,
+//! or reads nothing, is given up in time.
 
 use super::acceptor::Acceptor;
 use super::control::Control;
 use crate::clock::Now;
+use crate::connection::Pace;
 use crate::limits::Limits;
-use crate::transport::blocking::Handle;
+use crate::transport::blocking::{Handle, SEND_TIMEOUT};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Bytes of a head that are read at once.
-const ROOM: usize = 4096;
+/// Size of the read buffer in bytes.
+const READ_BUFFER: usize = 4096;
 
-/// After this time of sleep in a write it is looked whether the server stops at once.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What everybody is sent.
+/// The response to every request.
 pub fn answer(content_type: &str, page: &[u8]) -> Vec<u8> {
     let length = page.len();
     let head = format!(
@@ -37,10 +37,10 @@ pub fn answer(content_type: &str, page: &[u8]) -> Vec<u8> {
     [head.as_bytes(), page].concat()
 }
 
-/// Serves until the server is stopped.
+/// Serves until a signal stops the server.
 ///
 /// # Errors
-/// A listening socket failed in a way that cannot be mended.
+/// A listening socket is broken.
 pub fn run(
     mut acceptor: Acceptor,
     answer: &[u8],
@@ -53,7 +53,7 @@ pub fn run(
         let served = match read_head(client, control, limits) {
             Ok(true) => write_all(client, answer, control, limits).and_then(|()| {
                 client.finish_sending()?;
-                see_off(client, limits)
+                linger(client, limits)
             }),
             Ok(false) => Ok(()),
             Err(error) => Err(error),
@@ -61,21 +61,21 @@ pub fn run(
         if let Err(error) = served {
             log::debug!("a client was lost: {error}");
         }
-        // Here the socket is closed.
+        // The socket is closed here.
     }
     Ok(())
 }
 
-/// Reads to the blank line, and forgets it. Returns whether it came: the peer may have gone away.
+/// Reads to the empty line. Returns whether it arrived before the peer closed.
 fn read_head(client: &Handle, control: &Control, limits: &Limits) -> io::Result<bool> {
     client.set_idle(true);
     let time = match control.is_draining() {
         false => limits.header_timeout,
-        // Who came last is answered if he has something to say, and not waited for.
+        // While the server stops, a silent connection is not waited for.
         true => limits.min_idle.min(limits.header_timeout),
     };
     let deadline = Now::read().instant + time;
-    let (mut head, mut room) = (Vec::new(), [0; ROOM]);
+    let (mut head, mut buf) = (Vec::new(), [0; READ_BUFFER]);
     while memchr::memmem::find(&head, b"\r\n\r\n").is_none() {
         if head.len() > limits.head {
             return Err(io::Error::new(
@@ -83,7 +83,7 @@ fn read_head(client: &Handle, control: &Control, limits: &Limits) -> io::Result<
                 "the head is too long",
             ));
         }
-        match read(client, &mut room, deadline)? {
+        match read(client, &mut buf, deadline)? {
             [] => return Ok(false),
             bytes => head.extend_from_slice(bytes),
         }
@@ -92,24 +92,23 @@ fn read_head(client: &Handle, control: &Control, limits: &Limits) -> io::Result<
     Ok(true)
 }
 
-/// Writes it whole, or makes sure that nobody takes what left for the whole.
+/// Sends all of `answer`, or makes the close a reset, so that the peer does not take a part for the
+/// whole.
 fn write_all(client: &Handle, answer: &[u8], control: &Control, limits: &Limits) -> io::Result<()> {
-    let begun = Now::read().instant;
-    let (mut unsent, mut moved) = (answer, begun);
+    let mut unsent = answer;
+    let mut pace = Pace::start(Now::read().instant);
+    let mut deadline = pace.take(0, limits, Now::read().instant);
     while !unsent.is_empty() {
-        let patience = PATIENCE.min(limits.send_timeout);
-        let error = match client.write(unsent, patience) {
+        let error = match client.write(unsent, SEND_TIMEOUT.min(limits.send_timeout)) {
             Ok(length) => {
-                unsent = unsent.get(length..).unwrap_or_default();
-                moved = Now::read().instant;
+                (_, unsent) = unsent.split_at(length);
+                deadline = pace.take(length as u64, limits, Now::read().instant);
                 None
             }
             Err(error) if is_early(&error) => None,
             Err(error) => Some(error),
         };
-        let sent = answer.len() - unsent.len();
-        let now = Now::read().instant;
-        let is_over = now >= by_when(begun, moved, sent, limits) || control.is_aborting();
+        let is_over = Now::read().instant >= deadline || control.is_aborting();
         if let Some(error) = error.or_else(|| is_over.then(|| ErrorKind::TimedOut.into())) {
             client.abort();
             return Err(error);
@@ -118,46 +117,37 @@ fn write_all(client: &Handle, answer: &[u8], control: &Control, limits: &Limits)
     Ok(())
 }
 
-/// Something must have left in each `send_timeout`, and after the first, enough on average.
-fn by_when(begun: Instant, moved: Instant, sent: usize, limits: &Limits) -> Instant {
-    let stall = moved + limits.send_timeout;
-    match (sent as u64).checked_div(limits.min_send_rate.into()) {
-        Some(earned) => stall.min(begun + limits.send_timeout + Duration::from_secs(earned)),
-        None => stall,
-    }
-}
-
-/// Reads what the peer still sends, until it closes: a close with bytes unread would be a reset,
-/// and might take the page along that it has not read yet.
-fn see_off(client: &Handle, limits: &Limits) -> io::Result<()> {
+/// Lingering close: reads until the peer closes. A close with unread bytes would be a reset, which
+/// may destroy the part of the page that the peer has not read.
+fn linger(client: &Handle, limits: &Limits) -> io::Result<()> {
     let deadline = Now::read().instant + limits.linger_timeout;
-    let (mut room, mut read_in_vain) = ([0; ROOM], 0);
+    let (mut buf, mut discarded) = ([0; READ_BUFFER], 0);
     client.set_idle(true);
-    while read_in_vain < limits.linger_bytes {
-        match read(client, &mut room, deadline)? {
+    while discarded < limits.linger_bytes {
+        match read(client, &mut buf, deadline)? {
             [] => break,
-            bytes => read_in_vain += bytes.len() as u64,
+            bytes => discarded += bytes.len() as u64,
         }
     }
     Ok(())
 }
 
-/// Sleeps until something has come; nothing at all is the end.
-fn read<'r>(client: &Handle, room: &'r mut [u8], deadline: Instant) -> io::Result<&'r [u8]> {
+/// Sleeps until bytes arrive, and returns them. Empty: the peer has closed.
+fn read<'b>(client: &Handle, buf: &'b mut [u8], deadline: Instant) -> io::Result<&'b [u8]> {
     loop {
         let most = deadline.saturating_duration_since(Now::read().instant);
         if most.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        match client.read(room, most) {
-            Ok(length) => return Ok(room.get(..length).unwrap_or_default()),
+        match client.read(buf, most) {
+            Ok(length) => return Ok(buf.split_at(length).0),
             Err(error) if is_early(&error) => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// The time was up, or a signal came: no word from the peer.
+/// Whether the read or send ended without the peer: by its timeout, or by a signal.
 fn is_early(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

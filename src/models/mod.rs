@@ -1,17 +1,17 @@
-//! The same server, waiting in other ways.
+//! Other ways of waiting, for the same server.
 //!
-//! Site, connection, pump and log are those of the reactor; what differs is what a driver does when
-//! the pump says that it would block, and that is a file for each:
+//! Site, connection, pump and log are those of the reactor. The models differ in what they do when
+//! the pump would block:
 //!
-//! - [`fixed`]: one page, one client at a time, and none of what the others share
-//! - [`sequential`]: one client at a time
-//! - [`process`]: a process for each client
-//! - [`thread`]: a thread for each client
-//! - [`coroutine`]: a coroutine for each client, in one thread
+//! - [`fixed`]: one page, one connection at a time, without the code that the others share
+//! - [`sequential`]: one connection at a time
+//! - [`process`]: a process for each connection
+//! - [`thread`]: a thread for each connection
+//! - [`coroutine`]: a coroutine for each connection, in one thread
 //! - [`pool`]: a fixed number of threads
 //!
-//! `acceptor` lets clients in, `connection_runner` serves one of them by blocking, `control` tells
-//! those who block that the server stops, [`shared`] is one handler for many threads.
+//! `acceptor` accepts connections, `connection_runner` serves one on a blocking socket, `control`
+//! stops threads that block, [`shared`] is one handler for many threads.
 
 mod acceptor;
 mod connection_runner;
@@ -33,18 +33,18 @@ use control::Control;
 use std::io;
 use std::sync::Arc;
 
-/// The models that block in one process.
+/// The blocking models with one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockingModel {
-    /// One client at a time.
+    /// One connection at a time.
     Sequential,
-    /// A thread for each client.
+    /// A thread for each connection.
     Thread,
     /// A fixed number of threads.
     Pool,
 }
 
-/// Blocking threads, and who lets clients in.
+/// A server of blocking threads.
 pub struct Driver {
     acceptor: Acceptor,
     control: Arc<Control>,
@@ -52,7 +52,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Handles the signals of `policy`; `reopen` opens the logs anew.
+    /// Handles the signals of `policy`. `reopen` opens the logs again.
     ///
     /// # Errors
     /// The system gives no poll, no thread or no signals.
@@ -78,19 +78,19 @@ impl Driver {
         })
     }
 
-    /// Sends `answer` to everybody, one after the other, until a signal stops it.
+    /// Sends `answer` on each connection, one after the other, until a signal stops it.
     ///
     /// # Errors
-    /// A listening socket failed in a way that cannot be mended.
+    /// A listening socket is broken.
     pub fn run_fixed(self, answer: &[u8]) -> io::Result<()> {
         fixed::run(self.acceptor, answer, &self.control, &self.limits)
     }
 
-    /// Serves until a signal stops it; each thread has a clone of `handler`. Somebody who was cut
-    /// off may still hold one afterwards.
+    /// Serves until a signal stops it. Each thread has a clone of `handler`. A thread whose
+    /// connection was aborted may still have one afterwards.
     ///
     /// # Errors
-    /// A listening socket failed in a way that cannot be mended, or the system gives no threads.
+    /// A listening socket is broken, or the system gives no threads.
     pub fn run<H>(self, model: BlockingModel, handler: H) -> io::Result<()>
     where
         H: Handler + Clone + Send + 'static,

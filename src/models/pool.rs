@@ -1,12 +1,12 @@
-//! A fixed pool of threads: what people run.
+//! A fixed pool of threads, as many servers have it.
 //!
-//! What waits: each worker for its own client, in read(2), or for its turn at the door. Only one
-//! stands at the door at a time, and whoever is let in is his.
-//! What a connection costs: a worker, for as long as it is open. Memory is bounded, as the workers
-//! are made once.
-//! Where it loses: with N workers, N clients that say nothing keep everybody else out until their
-//! idle timeout. So servers of this kind are given short timeouts, or a proxy that holds the idle
-//! connections for them: an event loop.
+//! What waits: each worker for its own connection, in read(2), or for a connection to accept. One
+//! worker accepts at a time, and serves what it has accepted.
+//! What a connection costs: a worker, as long as it is open. Memory is bounded, because the workers
+//! are started once.
+//! Where it loses: N silent connections keep N workers, and no other connection is accepted until
+//! their idle timeout. So servers of this kind have short timeouts, or a proxy with an event loop
+//! that keeps the idle connections.
 
 use super::acceptor::Acceptor;
 use super::connection_runner::ConnectionRunner;
@@ -17,10 +17,10 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// Serves until the server is stopped.
+/// Serves until a signal stops the server.
 ///
 /// # Errors
-/// A listening socket failed in a way that cannot be mended, or the system gives no threads.
+/// A listening socket is broken, or the system gives no threads.
 pub fn run<H: Handler + Clone + Send>(
     acceptor: Acceptor,
     handler: H,
@@ -35,11 +35,11 @@ pub fn run<H: Handler + Clone + Send>(
                 let mut acceptor = acceptor.lock().unwrap_or_else(PoisonError::into_inner);
                 acceptor.accept(|| control.is_draining())?
             };
-            let Some(client) = next else {
+            let Some(accepted) = next else {
                 return Ok(());
             };
-            let _registration = control.register(client.handle.clone());
-            runner.serve(client, &mut handler, control);
+            let _registration = control.register(accepted.handle.clone());
+            runner.serve(accepted, &mut handler, control);
         }
     };
     thread::scope(|scope| {

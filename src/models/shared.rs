@@ -1,9 +1,9 @@
 //! One handler for many threads.
 //!
-//! A mutex around answering: what lies within is a look at a file and the writing of a header, and
-//! no socket, so it is held for microseconds. A site for each thread would need no lock, and
-//! remember each file once for each thread. The price is that only one thread answers at a time,
-//! which a machine with many processors would feel, and that one slow disk is slow for all.
+//! A mutex is held while a request is answered: a stat(2) of a file and the rendering of a header,
+//! but no socket, so for microseconds. A site for each thread would need no lock, and would cache
+//! each file once per thread. The cost is that one thread answers at a time, which shows on
+//! machines with many processors, and that a slow disk is slow for all threads.
 
 use crate::clock::Now;
 use crate::handler::{Handler, Wrapper};
@@ -12,23 +12,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often, and after which wait each time, the last share is asked for the handler.
+/// How often [`Shared::into_inner`] tries, and how long it waits between two tries.
 const SHARE_TRIES: u32 = 100;
 const SHARE_WAIT: Duration = Duration::from_millis(1);
 
-/// A share of the handler.
+/// A handler that several threads share.
 pub struct Shared<H>(Arc<Mutex<Inner<H>>>);
 
 struct Inner<H> {
     handler: H,
-    /// To the thread that calls the handler when nobody else does.
+    /// To the thread that calls the handler when it is due.
     dues: Option<Sender<Instant>>,
-    /// What was last sent there.
+    /// The time that was last sent there.
     due: Option<Instant>,
 }
 
 impl<H> Shared<H> {
-    /// The first share.
+    /// Shares `handler`. Each clone is a share.
     pub fn new(handler: H) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             handler,
@@ -37,10 +37,10 @@ impl<H> Shared<H> {
         })))
     }
 
-    /// The handler, unless a connection still holds a share.
+    /// Returns the handler, unless a connection still has a share.
     ///
-    /// The thread that calls it when it is due and the one that reopens its logs hold a share for a
-    /// moment: that moment is waited for.
+    /// The thread that calls it when it is due and the one that reopens its logs have a share for a
+    /// moment, which is waited for.
     pub fn into_inner(mut self) -> Option<H> {
         for _ in 0..SHARE_TRIES {
             match Arc::try_unwrap(self.0) {
@@ -78,7 +78,7 @@ impl<H> Shared<H> {
         self
     }
 
-    /// What opens its logs anew, and keeps nobody from having it back.
+    /// Returns a function that reopens the logs. It holds no share.
     pub fn reopener(&self) -> impl Fn() + Send + use<H>
     where
         H: Handler + Send + 'static,
@@ -91,13 +91,13 @@ impl<H> Shared<H> {
         }
     }
 
-    /// Whoever panicked with it lost his own connection, and the handler was between two answers.
+    /// A panic under the lock has ended a connection, and the handler is between two requests.
     fn lock(&self) -> MutexGuard<'_, Inner<H>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Calls the handler at each time that is received, until it is gone.
+/// Calls the handler at each time that it receives, until the handler is gone.
 fn call<H: Handler>(handler: &Weak<Mutex<Inner<H>>>, dues: &Receiver<Instant>) {
     for due in dues {
         thread::sleep(due.saturating_duration_since(Now::read().instant));

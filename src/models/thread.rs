@@ -1,11 +1,11 @@
-//! A thread for each client.
+//! A thread for each connection.
 //!
-//! What waits: each thread for its own client, in read(2); the kernel's scheduler knows who can go
-//! on. So the code reads from top to bottom, as if there were only one client.
+//! What waits: each thread for its own connection, in read(2); the kernel's scheduler runs the
+//! threads that can go on. So the code reads from top to bottom, as for one connection.
 //! What a connection costs: a thread with its stack, the buffers that the reactor has once, and a
-//! switch between threads for each request; an idle connection keeps all of it.
-//! Where it loses: with many connections that are mostly idle. Beyond the cap nobody is let in
-//! until somebody leaves.
+//! switch between threads for each request. An idle connection keeps all of it.
+//! Where it loses: with many connections that are mostly idle. At the connection limit no
+//! connection is accepted until one ends.
 
 use super::acceptor::Acceptor;
 use super::connection_runner::ConnectionRunner;
@@ -16,14 +16,14 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// Bytes of stack, of which pages are taken when they are used. The deepest call here needs a
-/// tenth; the default of 2 MiB would run out of addresses first on small systems.
+/// Bytes of stack. Pages are allocated when they are used. The deepest call needs a tenth of it.
+/// With the default of 2 MiB small systems would run out of addresses.
 const STACK: usize = 256 * 1024;
 
-/// Serves until the server is stopped.
+/// Serves until a signal stops the server.
 ///
 /// # Errors
-/// A listening socket failed in a way that cannot be mended.
+/// A listening socket is broken.
 pub fn run<H: Handler + Clone + Send + 'static>(
     mut acceptor: Acceptor,
     handler: H,
@@ -31,14 +31,14 @@ pub fn run<H: Handler + Clone + Send + 'static>(
     limits: &Arc<Limits>,
 ) -> io::Result<()> {
     loop {
-        // First the place, then the state: who finds none stays in the kernel's queue.
+        // Beyond the limit connections stay in the kernel's queue.
         control.wait_for_capacity(limits.connections);
-        let Some(client) = acceptor.accept(|| control.is_draining())? else {
+        let Some(accepted) = acceptor.accept(|| control.is_draining())? else {
             break;
         };
-        let registration = control.register(client.handle.clone());
-        // Taken by the thread, if there is one: where none can be had now, the client waits.
-        let task = Arc::new(Mutex::new(Some((client, handler.clone(), registration))));
+        let registration = control.register(accepted.handle.clone());
+        // The thread takes it. If there is no thread now, the connection waits.
+        let task = Arc::new(Mutex::new(Some((accepted, handler.clone(), registration))));
         loop {
             let (task, own, limits) = (task.clone(), control.clone(), limits.clone());
             let spawned = thread::Builder::new()
@@ -46,8 +46,8 @@ pub fn run<H: Handler + Clone + Send + 'static>(
                 .stack_size(STACK)
                 .spawn(move || {
                     let taken = task.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    if let Some((client, mut handler, registration)) = taken {
-                        ConnectionRunner::new(limits).serve(client, &mut handler, &own);
+                    if let Some((accepted, mut handler, registration)) = taken {
+                        ConnectionRunner::new(limits).serve(accepted, &mut handler, &own);
                         // The registration last: when all are empty, nobody has the handler any
                         // more.
                         drop(handler);

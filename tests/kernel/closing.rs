@@ -12,7 +12,7 @@ fn upload(length: usize) -> String {
 }
 
 /// A reset destroys what lies unread in the client's socket; and closing a socket in which bytes
-/// lie unread sends one. Red with `Then::Close` ending the connection at once, and with the
+/// lie unread sends one. Fails with `Then::Close` ending the connection at once, and with the
 /// half-close alone, without reading on.
 #[test]
 fn who_uploads_10_mib_to_a_405_and_only_then_listens_hears_the_whole_answer() {
@@ -30,9 +30,9 @@ fn who_uploads_10_mib_to_a_405_and_only_then_listens_hears_the_whole_answer() {
     }
 }
 
-/// Red with a linger timeout of an hour.
+/// Fails with a linger timeout of an hour.
 #[test]
-fn who_hears_the_last_answer_and_stays_is_left_when_the_linger_time_is_over() {
+fn a_peer_that_stays_after_the_last_response_is_closed_after_the_linger_timeout() {
     let root = site(&[]);
     let server = Launch::of(&root).with("--linger-timeout 0.5").start();
     let before = server.descriptors();
@@ -45,9 +45,9 @@ fn who_hears_the_last_answer_and_stays_is_left_when_the_linger_time_is_over() {
     assert!(begun.elapsed() >= Duration::from_millis(500));
 }
 
-/// A total, which bytes do not move. Red with a deadline that every discarded byte extends.
+/// A total, which bytes do not move. Fails with a deadline that every discarded byte extends.
 #[test]
-fn who_goes_on_sending_slowly_after_the_last_answer_is_left_all_the_same() {
+fn a_peer_that_sends_slowly_after_the_last_response_is_closed_after_the_linger_timeout() {
     let root = site(&[]);
     let server = Launch::of(&root).with("--linger-timeout 0.5").start();
     let mut client = Client::saying(&server, upload(10 * MIB));
@@ -58,7 +58,7 @@ fn who_goes_on_sending_slowly_after_the_last_answer_is_left_all_the_same() {
     });
 }
 
-/// Red with `linger_bytes` of 1 TiB, and of 1 MiB.
+/// Fails with `linger_bytes` of 1 TiB, and of 1 MiB.
 #[test]
 fn who_goes_on_sending_fast_after_the_last_answer_is_left_after_64_mib() {
     let root = site(&[]);
@@ -74,7 +74,7 @@ fn who_goes_on_sending_fast_after_the_last_answer_is_left_after_64_mib() {
     assert!(taken > 63 * MIB, "only {taken} bytes were taken");
 }
 
-/// A half-close is not an abort. Red with a transport that takes the peer's FIN for the end of
+/// A half-close is not an abort. Fails with a transport that takes the peer's FIN for the end of
 /// both directions.
 #[test]
 fn who_says_goodbye_right_after_asking_gets_the_whole_of_50_mib() {
@@ -92,7 +92,7 @@ fn who_says_goodbye_right_after_asking_gets_the_whole_of_50_mib() {
 
 /// Asked and closed in one packet, before the server has accepted.
 #[test]
-fn who_asks_says_goodbye_and_is_accepted_later_is_answered() {
+fn a_peer_that_half_closes_before_it_is_accepted_is_answered() {
     let root = site(&[("small", b"small")]);
     let server = Launch::of(&root).start();
     server.freeze();
@@ -108,7 +108,7 @@ fn who_asks_says_goodbye_and_is_accepted_later_is_answered() {
 /// SIGPIPE is what a write to a reset socket brings, and whoever starts a program decides
 /// whether it kills: a shell's `trap '' PIPE` is inherited, its absence, too.
 #[test]
-fn a_reset_in_the_middle_of_a_download_hurts_nobody_else() {
+fn a_reset_during_a_download_affects_no_other_connection() {
     let root = site(&[("small", b"small")]);
     let large = std::fs::File::create(root.path().join("large")).unwrap();
     large.set_len(50 * MIB as u64).unwrap();
@@ -130,7 +130,7 @@ fn a_reset_in_the_middle_of_a_download_hurts_nobody_else() {
     }
 }
 
-/// Red with a reap that keeps the sockets of those that have closed.
+/// Fails with a reap that keeps the sockets of those that have closed.
 #[test]
 fn clients_that_vanish_leave_nothing_behind() {
     let root = site(&[("small", b"small")]);

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 const HALF: Duration = Duration::from_millis(500);
 const BIT: Duration = Duration::from_millis(20);
 
-/// Red with the deadline set anew by every byte that is received.
+/// Fails with the deadline set anew by every byte that is received.
 #[test]
-fn a_head_that_drips_is_cut_at_the_total() {
+fn a_head_that_arrives_slowly_times_out_with_408() {
     let root = site(&[]);
     let server = Launch::of(&root).with("--header-timeout 0.5").start();
     let mut client = Client::of(&server);
@@ -33,7 +33,7 @@ fn a_head_that_drips_is_cut_at_the_total() {
 
 /// Between requests a connection is idle; from the first byte of a head it is not.
 #[test]
-fn the_second_head_of_a_connection_has_its_time_from_its_own_first_byte() {
+fn the_header_timeout_of_a_second_request_starts_with_its_first_byte() {
     let root = site(&[("small", b"small")]);
     let server = Launch::of(&root).with("--header-timeout 0.5").start();
     let mut client = Client::of(&server);
@@ -47,9 +47,9 @@ fn the_second_head_of_a_connection_has_its_time_from_its_own_first_byte() {
 }
 
 /// Nobody asked anything, so nothing is answered: a 408 here could be taken for the answer to a
-/// request that crosses it. Red with a 408 for idle connections, too.
+/// request that crosses it. Fails with a 408 for idle connections, too.
 #[test]
-fn silence_is_answered_with_silence() {
+fn an_idle_connection_is_closed_without_a_response() {
     let root = site(&[("small", b"small")]);
     let server = Launch::of(&root).with("--idle-timeout 0.5").start();
     let begun = Instant::now();
@@ -64,7 +64,7 @@ fn silence_is_answered_with_silence() {
 }
 
 /// Only who takes nothing at all is cut: the file is larger than any socket's buffers, and is
-/// fetched for much longer than the timeout. Red with a send deadline that progress does not
+/// fetched for much longer than the timeout. Fails with a send deadline that progress does not
 /// move.
 #[test]
 fn a_reader_that_is_slow_but_steady_is_served() {
@@ -86,9 +86,9 @@ fn a_reader_that_is_slow_but_steady_is_served() {
     assert!(begun.elapsed() > HALF, "too fast to show anything");
 }
 
-/// Red with `min_send_rate` of 0.
+/// Fails with `min_send_rate` of 0.
 #[test]
-fn a_reader_that_takes_next_to_nothing_is_cut_although_it_never_stops() {
+fn a_reader_below_the_minimum_rate_is_reset_although_it_never_stops() {
     let root = site(&[]);
     let large = std::fs::File::create(root.path().join("large")).unwrap();
     large.set_len(1 << 30).unwrap();

@@ -22,7 +22,7 @@ fn small_site() -> tempfile::TempDir {
 
 /// All have connected, as far as they can tell, before the first is answered; and none leaves. So
 /// the server must make room by itself, and must remember without another connection's coming
-/// that somebody waits. Red with `evict` doing nothing; red with `Listeners` that forget that
+/// that somebody waits. Fails with `evict` doing nothing; red with `Listeners` that forget that
 /// a door is ready when they stop for want of room.
 #[test]
 fn with_room_for_40_200_clients_are_served_one_after_the_other() {
@@ -62,10 +62,10 @@ fn with_no_descriptor_left_200_clients_are_answered_one_after_the_other() {
     assert_eq!(said.matches("cannot accept for now").count(), 1, "{said}");
 }
 
-/// Nobody can be sent away for those who wait: all are in the middle of a request. Red without
+/// Nobody can be sent away for those who wait: all are in the middle of a request. Fails without
 /// the pause, when the loop tries accept(2) in every turn: it then uses all there is.
 #[test]
-fn while_nobody_can_be_accepted_the_server_sleeps() {
+fn the_server_sleeps_while_it_cannot_accept() {
     let root = small_site();
     let server = Launch::of(&root)
         .after(FEW)
@@ -85,7 +85,7 @@ fn while_nobody_can_be_accepted_the_server_sleeps() {
     }
 }
 
-/// A 404 might be remembered by a cache, and be believed. Red with EMFILE among the errors
+/// A 404 might be remembered by a cache, and be believed. Fails with EMFILE among the errors
 /// that mean "nothing here".
 #[test]
 fn a_file_for_which_there_is_no_descriptor_is_a_503_and_never_a_404() {
@@ -111,8 +111,8 @@ fn a_file_for_which_there_is_no_descriptor_is_a_503_and_never_a_404() {
     assert_eq!(answer.body.len(), 100_000);
 }
 
-/// As they are asked for one after the other, all could be kept. Red with a limit of 1000; red (one
-/// opening for each answer) with a limit of 0.
+/// As they are asked for one after the other, all could be kept. Fails with a limit of 1000; red
+/// (one opening for each answer) with a limit of 0.
 #[test]
 fn no_more_files_are_kept_open_than_the_limit_says() {
     let root = site_of_old_files(100);
@@ -131,7 +131,7 @@ fn no_more_files_are_kept_open_than_the_limit_says() {
 
 /// Red where only the files of a turn are closed when one cannot be opened.
 #[test]
-fn files_that_are_kept_open_make_room_for_another() {
+fn cached_open_files_are_closed_when_descriptors_run_out() {
     let root = site_of_old_files(2);
     let server = Launch::of(&root)
         .after(FEW)
@@ -163,9 +163,9 @@ fn site_of_old_files(count: usize) -> tempfile::TempDir {
     root
 }
 
-/// Red with `--max-connections` that is ignored, and with a room of one more.
+/// Fails with `--max-connections` that is ignored, and with a room of one more.
 #[test]
-fn the_client_after_the_last_place_waits_and_is_served_when_one_leaves() {
+fn a_connection_beyond_the_limit_waits_and_is_served_when_one_ends() {
     let root = small_site();
     let server = Launch::of(&root).with("--max-connections 2").start();
     let first = Client::saying(&server, PARTIAL);
@@ -177,9 +177,9 @@ fn the_client_after_the_last_place_waits_and_is_served_when_one_leaves() {
     drop(second);
 }
 
-/// Red with the order of `evict` turned round.
+/// Fails with the order of `evict` turned round.
 #[test]
-fn who_has_been_idle_longest_makes_room() {
+fn the_connection_that_is_idle_longest_is_evicted() {
     let root = small_site();
     let server = Launch::of(&root).with("--max-connections 3").start();
     let mut clients: Vec<_> = (0..3).map(|_| Client::of(&server)).collect();
@@ -203,10 +203,10 @@ fn who_has_been_idle_longest_makes_room() {
     assert_eq!(clients[0].ask("/small").status(), 200);
 }
 
-/// Only accept(2) can tell whether anybody waits. Red with an eviction as soon as the last place
+/// Only accept(2) can tell whether anybody waits. Fails with an eviction as soon as the last place
 /// is taken.
 #[test]
-fn as_many_as_there_is_room_for_may_be_idle() {
+fn idle_connections_up_to_the_limit_stay_open() {
     let root = small_site();
     let server = Launch::of(&root).with("--max-connections 3").start();
     let mut clients: Vec<_> = (0..3).map(|_| Client::of(&server)).collect();
@@ -220,9 +220,9 @@ fn as_many_as_there_is_room_for_may_be_idle() {
     }
 }
 
-/// Closing the listening socket would reset them. Red with a limit that holds to the last.
+/// Closing the listening socket would reset them. Fails with a limit that holds to the last.
 #[test]
-fn who_waits_for_a_place_when_the_server_stops_is_answered() {
+fn a_connection_that_waits_at_the_limit_is_answered_when_the_server_stops() {
     let root = small_site();
     let mut server = Launch::of(&root)
         .with("--max-connections 2 --grace 600")
@@ -246,7 +246,7 @@ fn who_waits_for_a_place_when_the_server_stops_is_answered() {
 }
 
 /// A connection that asks for nothing costs next to nothing: half a KiB of the server's memory at
-/// most, all told. Red with a read buffer that keeps its buffer.
+/// most, all told. Fails with a read buffer that keeps its buffer.
 #[test]
 fn five_thousand_idle_connections_stay_open_and_are_answered() {
     const COUNT: usize = 5000;

@@ -18,7 +18,8 @@ const MIB: usize = 1024 * 1024;
 const LARGE: usize = 24 * MIB;
 
 /// Opening a FIFO waits for a writer, opening a terminal for a carrier, reading /dev/zero for
-/// ever; in a single thread everybody would wait along. Red with a file type that nobody looks at.
+/// ever; in a single thread everybody would wait along. Fails with a file type that nobody looks
+/// at.
 #[test]
 fn what_is_no_regular_file_is_a_404_at_once_and_holds_nobody_up() {
     let root = site(&[("small", b"small")]);
@@ -124,7 +125,7 @@ fn a_root_that_is_removed_is_a_404_until_it_is_back() {
 /// The owner of a server must learn why a file is not served. Whoever asks must not fill the disk
 /// with it.
 #[test]
-fn what_is_denied_is_warned_of_once() {
+fn a_file_without_permission_is_warned_about_once() {
     let root = site(&[("dir/page", b"page")]);
     symlink("/etc/passwd", root.path().join("out")).unwrap();
     symlink("loop", root.path().join("loop")).unwrap();
@@ -232,7 +233,7 @@ fn a_file_that_the_server_may_not_read_is_a_404() {
 }
 
 /// The length has been announced, and cannot be kept. All that is left is to make sure that nobody
-/// takes the rest of the connection for the rest of the file. Red with 0 bytes of a file
+/// takes the rest of the connection for the rest of the file. Fails with 0 bytes of a file
 /// taken for its regular end.
 #[test]
 fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
@@ -298,7 +299,7 @@ fn while_it_is_sent(client: &mut Client, change: impl FnOnce()) {
     assert!(body.iter().all(|&byte| byte == b'o'), "other bytes");
 }
 
-/// As logs do. Red with stretches that are sent to the end of the file.
+/// As logs do. Fails with stretches that are sent to the end of the file.
 #[test]
 fn a_file_that_grows_while_it_is_sent_has_the_length_it_had() {
     let root = site(&[]);
@@ -317,17 +318,17 @@ fn a_file_that_grows_while_it_is_sent_has_the_length_it_had() {
 }
 
 /// Where the file's clock ticks a few hundred times a second (as before Linux 6.13), neither its
-/// date nor its size tells these versions apart, and the requests follow faster. Red with
+/// date nor its size tells these versions apart, and the requests follow faster. Fails with
 /// remembered bytes that are not checked again in each turn, and (two versions then share a
 /// tag) with `Identity::is_racy` always false.
 #[test]
-fn a_small_file_is_never_old_however_fast_it_is_rewritten() {
+fn a_small_file_is_never_stale_however_often_it_is_rewritten() {
     a_file_is_never_old(0);
 }
 
 /// The same of one that is kept open. Red where a file that is open is not checked again.
 #[test]
-fn a_larger_file_is_never_old_however_fast_it_is_rewritten() {
+fn a_larger_file_is_never_stale_however_often_it_is_rewritten() {
     a_file_is_never_old(50_000);
 }
 
@@ -363,8 +364,8 @@ fn a_file_is_never_old(padding: usize) {
 }
 
 /// Files of the kernel have a page for their size and fewer bytes; file systems in user space may
-/// move a file's times whenever it is read. Red (503) where only a state that is the same before and
-/// after a read shows that the bytes are of one moment.
+/// move a file's times whenever it is read. Red (503) where only a state that is the same before
+/// and after a read shows that the bytes are of one moment.
 #[test]
 fn a_file_whose_state_does_not_fit_its_bytes_is_served_all_the_same() {
     let root = Path::new("/sys/class/net/lo");
@@ -380,7 +381,7 @@ fn a_file_whose_state_does_not_fit_its_bytes_is_served_all_the_same() {
 }
 
 /// What is written through mmap(2) moves the file's times once, and then not for half a minute; in
-/// memory (tmpfs) not at all. Red without `Limits::file_cache_lifetime`.
+/// memory (tmpfs) not at all. Fails without `Limits::file_cache_lifetime`.
 #[test]
 fn what_is_written_through_mmap_is_served_after_some_seconds() {
     if !has("python3") {
@@ -421,10 +422,10 @@ fn what_is_written_through_mmap_is_served_after_some_seconds() {
     writer.wait().unwrap();
 }
 
-/// Builders remove the folder they build into, and deployments point a link at the next release. Red
-/// without [`oneloop::site::root::Root::successor`].
+/// Builders remove the folder they build into, and deployments point a link at the next release.
+/// Fails without [`oneloop::site::root::Root::successor`].
 #[test]
-fn a_root_that_is_made_anew_is_served_anew() {
+fn a_root_that_is_replaced_is_opened_again() {
     let place = site(&[]);
     let (root, next) = (place.path().join("www"), place.path().join("next"));
     let make = |path: &Path, text: &str| {
@@ -462,8 +463,8 @@ fn a_root_that_is_made_anew_is_served_anew() {
     assert_eq!(client.ask("/page").body, b"4");
 }
 
-/// What is said of a file comes from the file that was opened. Red where it is asked for by its name,
-/// which leads nowhere here.
+/// What is said of a file comes from the file that was opened. Red where it is asked for by its
+/// name, which leads nowhere here.
 #[test]
 fn a_root_that_is_moved_away_is_served_from_where_it_is() {
     let place = site(&[]);

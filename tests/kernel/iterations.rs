@@ -13,7 +13,7 @@ fn small_site() -> tempfile::TempDir {
     site(&[("small", b"small")])
 }
 
-/// The kernel announces all 500 with one event, and again only when a 501st comes. Red with
+/// The kernel announces all 500 with one event, and again only when a 501st comes. Fails with
 /// `Listeners` that take their share and wait for the next event.
 #[test]
 fn five_hundred_connections_announced_by_one_event_are_all_accepted() {
@@ -70,10 +70,10 @@ fn a_large_file_for_a_fast_reader_lets_others_through() {
     swallowing.join().unwrap();
 }
 
-/// Waiting clients cost nothing. Red with a rest of zero; on poll(2), also with a receive after
+/// Waiting clients cost nothing. Fails with a rest of zero; on poll(2), also with a receive after
 /// each event.
 #[test]
-fn a_server_with_nothing_to_do_does_nothing() {
+fn an_idle_server_makes_no_system_calls() {
     let root = small_site();
     let large = fs::File::create(root.path().join("large")).unwrap();
     large.set_len(1 << 30).unwrap();
@@ -163,7 +163,7 @@ fn count(calls: &[String], what: &str) -> usize {
     calls.iter().filter(|call| call.contains(what)).count()
 }
 
-/// Red with a reregistration after each answer, and with head and body in two writes.
+/// Fails with a reregistration after each answer, and with head and body in two writes.
 #[test]
 fn a_thousand_requests_on_a_connection_are_one_registration_and_a_thousand_sends() {
     if cfg!(mio_unsupported_force_poll_poll) {
@@ -195,7 +195,7 @@ fn a_thousand_requests_on_a_connection_are_one_registration_and_a_thousand_sends
     assert_eq!(count(&calls, &modified), 0);
 }
 
-/// Red with answers that are sent before the next request is looked at.
+/// Fails with answers that are sent before the next request is looked at.
 #[test]
 fn sixteen_requests_that_arrive_together_are_answered_with_one_send() {
     let root = small_site();
@@ -213,7 +213,7 @@ fn sixteen_requests_that_arrive_together_are_answered_with_one_send() {
     assert_eq!(count(&calls, "HTTP/1.1 200"), 1, "{calls:#?}");
 }
 
-/// Each holds its entries until it has sent them. Red with a limit for the number of listings.
+/// Each holds its entries until it has sent them. Fails with a limit for the number of listings.
 #[test]
 fn clients_that_read_large_listings_slowly_keep_no_other_listing_away() {
     let root = small_site();

@@ -32,7 +32,7 @@ fn inheriting(root: &Path, socket: impl Into<OwnedFd>) -> Server {
         .start()
 }
 
-/// Two that share a port would each get half of the clients. Red with SO_REUSEPORT.
+/// Two that share a port would each get half of the clients. Fails with SO_REUSEPORT.
 #[test]
 fn a_second_server_on_the_same_port_is_refused_with_a_hint() {
     let root = small_site();
@@ -49,7 +49,7 @@ fn a_second_server_on_the_same_port_is_refused_with_a_hint() {
     assert_eq!(Client::of(&first).ask("/small").status(), 200);
 }
 
-/// Connections that a server closes first keep its port in TIME_WAIT. Red without SO_REUSEADDR.
+/// Connections that a server closes first keep its port in TIME_WAIT. Fails without SO_REUSEADDR.
 #[test]
 fn a_port_can_be_used_again_at_once() {
     let root = small_site();
@@ -126,7 +126,7 @@ fn a_unix_socket_is_served_and_leaves_no_file_behind() {
     assert!(!path.exists());
 }
 
-/// A server that was killed leaves its file behind. Red without looking for one.
+/// A server that was killed leaves its file behind. Fails without looking for one.
 #[test]
 fn a_stale_unix_socket_is_replaced() {
     let root = small_site();
@@ -138,7 +138,7 @@ fn a_stale_unix_socket_is_replaced() {
     assert_eq!(Client::at(&path).ask("/small").body, b"small");
 }
 
-/// Red with a file that is removed without asking whether somebody listens.
+/// Fails with a file that is removed without asking whether somebody listens.
 #[test]
 fn a_live_unix_socket_is_left_to_its_owner() {
     let root = small_site();
@@ -164,7 +164,7 @@ fn a_file_in_the_way_of_a_unix_socket_is_not_touched() {
 }
 
 /// Whoever opened it may have left it blocking, and then the accept(2) that finds nobody stops the
-/// loop. Two clients: the second needs a loop that came back from the first. Red without the
+/// loop. Two clients: the second needs a loop that came back from the first. Fails without the
 /// switch to non-blocking.
 #[test]
 fn an_inherited_socket_is_served_even_if_it_was_blocking() {
@@ -183,11 +183,11 @@ fn an_inherited_socket_is_served_even_if_it_was_blocking() {
     }
 }
 
-/// Red with connections that are accepted at once, and (the silent one is then never met) with
+/// Fails with connections that are accepted at once, and (the silent one is then never met) with
 /// clients that only connect.
 #[test]
 #[cfg(target_os = "linux")]
-fn who_says_nothing_waits_in_the_kernel_and_is_served_when_he_speaks() {
+fn a_silent_connection_waits_in_the_kernel_and_is_served_when_it_sends() {
     let root = small_site();
     let server = Launch::of(root.path()).start();
     let mut clients = vec![Client::of(&server)];
@@ -219,7 +219,7 @@ fn who_says_nothing_waits_in_the_kernel_and_is_served_when_he_speaks() {
 
 /// Red where the option does nothing.
 #[test]
-fn who_says_nothing_is_accepted_at_once_if_that_is_wanted() {
+fn a_silent_connection_is_accepted_at_once_without_defer_accept() {
     let root = small_site();
     let server = Launch::of(root.path()).with("--no-defer-accept").start();
     let mut first = Client::of(&server);
@@ -257,10 +257,10 @@ fn a_descriptor_that_does_not_listen_is_an_error() {
     }
 }
 
-/// The access log has the order in which they were served. Red with listeners that are emptied one after
-/// the other.
+/// The access log has the order in which they were served. Fails with listeners that are emptied
+/// one after the other.
 #[test]
-fn a_flood_at_one_address_holds_up_no_other() {
+fn many_connections_at_one_address_do_not_hold_up_another() {
     let root = small_site();
     for model in ["reactor", "coroutine"] {
         let place = tempfile::tempdir().unwrap();
@@ -295,8 +295,9 @@ fn a_flood_at_one_address_holds_up_no_other() {
     }
 }
 
-/// What a client on a unix socket may send beside its bytes: a receive stops there although more has
-/// arrived, and no further event tells of that. Red where a short receive means that there is nothing.
+/// What a client on a unix socket may send beside its bytes: a receive stops there although more
+/// has arrived, and no further event tells of that. Red where a short receive means that there is
+/// nothing.
 mod messages {
     use super::*;
     use rustix::net::{
@@ -397,7 +398,7 @@ mod messages {
     }
 }
 
-/// What Go's net.Listen makes. Red with a socket that is refused.
+/// What Go's net.Listen makes. Fails with a socket that is refused.
 #[test]
 fn an_inherited_socket_of_multipath_tcp_is_served() {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with};

@@ -12,10 +12,10 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-/// 20,000 lines are more than the pipe and both buffers hold. Red with a log that writes
+/// 20,000 lines are more than the pipe and both buffers hold. Fails with a log that writes
 /// in the loop: it hangs at the first full pipe.
 #[test]
-fn a_log_that_nobody_reads_stops_nobody_and_says_later_what_is_missing() {
+fn a_log_without_a_reader_stops_no_request_and_later_reports_what_is_missing() {
     let root = site(&[("small", b"small")]);
     let mut server = Launch::of(&root).stdout(Stdio::piped()).start();
     let mut client = Client::of(&server);
@@ -44,7 +44,7 @@ fn a_log_that_nobody_reads_stops_nobody_and_says_later_what_is_missing() {
     assert!((1..20_000).contains(&dropped), "{dropped}");
 }
 
-/// Red without the warning, and with one for each connection.
+/// Fails without the warning, and with one for each connection.
 #[test]
 fn tls_at_the_plain_port_is_refused_at_once_and_logged_once() {
     let root = site(&[]);
@@ -60,9 +60,9 @@ fn tls_at_the_plain_port_is_refused_at_once_and_logged_once() {
     assert_eq!(said.matches(warning).count(), 1, "{said}");
 }
 
-/// Red with a log whose error ends the server.
+/// Fails with a log whose error ends the server.
 #[test]
-fn a_reader_of_the_log_that_has_seen_enough_does_not_end_the_server() {
+fn a_reader_of_the_log_that_closes_does_not_end_the_server() {
     let root = site(&[("small", b"small")]);
     for before in ["trap - PIPE", "trap '' PIPE"] {
         let mut server = Launch::of(&root)
@@ -96,7 +96,7 @@ fn a_reader_of_the_log_that_has_seen_enough_does_not_end_the_server() {
     }
 }
 
-/// As logrotate does it. Red with a SIGHUP that is ignored.
+/// As logrotate does it. Fails with a SIGHUP that is ignored.
 #[test]
 fn after_a_rename_and_sighup_lines_go_to_a_new_file() {
     let root = site(&[("first", b"1"), ("second", b"2")]);
@@ -121,8 +121,8 @@ fn after_a_rename_and_sighup_lines_go_to_a_new_file() {
     assert_eq!(lines(&old).lines().count(), 2);
 }
 
-/// The shell opens the FIFO, so the server has only the descriptor. Red with a log that takes EPIPE
-/// as its end.
+/// The shell opens the FIFO, so the server has only the descriptor. Fails with a log that takes
+/// EPIPE as its end.
 #[test]
 fn a_new_reader_of_a_fifo_on_standard_output_gets_the_next_lines() {
     let root = site(&[("small", b"small")]);
@@ -160,7 +160,7 @@ fn fifo(place: &tempfile::TempDir) -> PathBuf {
     path
 }
 
-/// Red with an open(2) that waits for the reader, in any model: then nobody says that it listens,
+/// Fails with an open(2) that waits for the reader, in any model: then nobody says that it listens,
 /// or nobody answers.
 #[test]
 fn a_log_file_that_is_a_fifo_without_a_reader_holds_up_nothing() {
@@ -180,9 +180,9 @@ fn a_log_file_that_is_a_fifo_without_a_reader_holds_up_nothing() {
     }
 }
 
-/// Red with SIGXFSZ as it is by default: it ends the server.
+/// Fails with SIGXFSZ as it is by default: it ends the server.
 #[test]
-fn a_log_at_the_size_limit_of_files_is_said_once_and_goes_on_in_the_next_file() {
+fn a_log_at_the_file_size_limit_is_reported_once_and_goes_on_in_the_next_file() {
     let root = site(&[("small", b"small")]);
     let place = tempfile::tempdir().unwrap();
     let (path, old) = (place.path().join("log"), place.path().join("log.1"));
@@ -208,7 +208,7 @@ fn a_log_at_the_size_limit_of_files_is_said_once_and_goes_on_in_the_next_file() 
     assert_eq!(server.diagnostics().matches("File too large").count(), 1);
 }
 
-/// Red with a thread whose want is an error, and with a message that blames the file.
+/// Fails with a thread whose want is an error, and with a message that blames the file.
 #[test]
 fn a_server_without_threads_serves_and_names_the_cause() {
     if !rustix::process::geteuid().is_root() || !has("prlimit") {
@@ -244,7 +244,7 @@ fn a_server_without_threads_serves_and_names_the_cause() {
     });
 }
 
-/// Red with a file of that name.
+/// Fails with a file of that name.
 #[test]
 fn a_log_file_called_minus_is_standard_output() {
     let root = site(&[("small", b"small")]);
@@ -280,10 +280,10 @@ fn each_message_begins_with_its_time_and_its_level() {
     }
 }
 
-/// Lines that were handed over before the end are written before the end. Red with a log
+/// Lines that were handed over before the end are written before the end. Fails with a log
 /// that is dropped without being closed.
 #[test]
-fn the_last_answers_are_in_the_log_when_the_server_has_ended() {
+fn the_last_responses_are_in_the_log_when_the_server_has_ended() {
     let root = site(&[("small", b"small")]);
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("log");

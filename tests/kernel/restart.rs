@@ -1,5 +1,5 @@
-//! Restarts with a listening socket that outlives the server: one that systemd or a supervisor opened
-//! (`fd:3`). No request may fail, and the clients here try nothing again.
+//! Restarts with a listening socket that outlives the server: one that systemd or a supervisor
+//! opened (`fd:3`). No request may fail, and the clients here try nothing again.
 
 use crate::client::Answer;
 use crate::process::{Launch, PATIENCE, Server, site};
@@ -142,7 +142,7 @@ fn restart(model: &str, requests: usize, restarts: usize) {
     );
 }
 
-/// Red with idle connections that are closed as the server stops.
+/// Fails with idle connections that are closed as the server stops.
 #[test]
 fn no_request_fails_while_the_server_is_restarted() {
     for model in ["reactor", "coroutine"] {

@@ -1,5 +1,5 @@
-//! The server is stopped (SIGSTOP) past a deadline, while its clients did all in time. What has arrived
-//! comes before the deadlines, and their clock stands still while the server does not look.
+//! The server is stopped (SIGSTOP) past a deadline, while its clients did all in time. What has
+//! arrived comes before the deadlines, and their clock stands still while the server does not look.
 
 use crate::client::{Client, get};
 use crate::process::{Launch, Server, site};
@@ -26,7 +26,7 @@ fn stopped<T>(server: &Server, time: Duration, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Red with deadlines that are judged before anything is read.
+/// Fails with deadlines that are judged before anything is read.
 #[test]
 fn a_request_that_arrived_in_time_is_answered_however_late_it_is_read() {
     let root = site(&[("small", b"small")]);
@@ -51,9 +51,9 @@ fn a_request_that_arrived_in_time_is_answered_however_late_it_is_read() {
     }
 }
 
-/// Red with a clock of deadlines that goes on.
+/// Fails with a clock of deadlines that goes on.
 #[test]
-fn a_request_that_was_on_its_way_has_its_time_when_the_server_is_back() {
+fn a_partial_request_keeps_its_time_across_a_stall() {
     let root = site(&[("small", b"small")]);
     for model in MODELS {
         let server = start(&root, model, "--header-timeout 4");
@@ -66,7 +66,8 @@ fn a_request_that_was_on_its_way_has_its_time_when_the_server_is_back() {
     }
 }
 
-/// It took all that there was, and at more than the least rate. Red with a rate over all the time.
+/// It took all that there was, and at more than the least rate. Fails with a rate over all the
+/// time.
 #[test]
 fn a_download_goes_on_after_a_stall() {
     let root = site(&[]);
@@ -94,9 +95,10 @@ fn a_download_goes_on_after_a_stall() {
     }
 }
 
-/// The client could not send on, as the window was full. Red with a linger deadline that has passed.
+/// The client could not send on, as the window was full. Fails with a linger deadline that has
+/// passed.
 #[test]
-fn who_uploads_hears_the_answer_although_the_server_stalls_meanwhile() {
+fn an_uploading_client_gets_its_response_although_the_server_stalls() {
     let root = site(&[]);
     for model in MODELS {
         let server = start(&root, model, "--linger-timeout 4");
@@ -114,9 +116,9 @@ fn who_uploads_hears_the_answer_although_the_server_stalls_meanwhile() {
     }
 }
 
-/// Red with a cut before the last look.
+/// Fails with a cut before the last look.
 #[test]
-fn what_arrived_before_the_grace_was_over_is_answered() {
+fn a_request_that_arrived_within_the_grace_period_is_answered() {
     let root = site(&[("small", b"small")]);
     for model in MODELS {
         let mut server = start(&root, model, "--grace 1");

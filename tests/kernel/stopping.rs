@@ -25,10 +25,10 @@ fn eventually_closed(server: &Server) {
 }
 
 /// The grace is longer than the patience of any wait here, so it ends only because all is done.
-/// Red with a drain that closes those in the middle of something, and with one that waits for
+/// Fails with a drain that closes those in the middle of something, and with one that waits for
 /// idle ones.
 #[test]
-fn sigterm_lets_everybody_finish_and_waits_for_nobody_idle() {
+fn sigterm_lets_responses_finish_and_does_not_wait_for_idle_connections() {
     let root = large_site();
     let mut server = Launch::of(&root)
         .with("--grace 600 --linger-timeout 0.5 --no-defer-accept")
@@ -75,9 +75,9 @@ fn sigterm_lets_everybody_finish_and_waits_for_nobody_idle() {
 }
 
 /// In the queue of the listening socket a client counts as connected, and closing that socket
-/// would reset it. Red with `close_doors` that accepts only one turn's share.
+/// would reset it. Fails with `stop_accepting` that accepts only for one iteration.
 #[test]
-fn who_connected_and_asked_before_sigterm_is_answered() {
+fn a_request_sent_before_sigterm_is_answered() {
     let root = large_site();
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = Launch::of(&root).with("--grace 600").start();
@@ -97,11 +97,11 @@ fn who_connected_and_asked_before_sigterm_is_answered() {
 }
 
 /// To a drain an idle connection and one whose request has just arrived look alike until somebody
-/// looks into the socket. Red with a `Scheduler::drain` that closes the idle without a last look.
+/// looks into the socket. Fails with a `Scheduler::drain` that closes the idle without a last look.
 /// (Whether the answer says `Connection: close` depends on which thread the kernel
 /// gives the signal to; that it is the last does not.)
 #[test]
-fn who_asks_on_an_idle_connection_just_before_sigterm_is_answered() {
+fn a_request_on_an_idle_connection_just_before_sigterm_is_answered() {
     let root = large_site();
     let mut server = Launch::of(&root).with("--grace 600").start();
     let mut client = Client::of(&server);
@@ -116,10 +116,10 @@ fn who_asks_on_an_idle_connection_just_before_sigterm_is_answered() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// The kernel holds it back, as it has sent nothing (TCP_DEFER_ACCEPT): the server goes on accepting for
-/// as long as that can be. Red with a listening socket that is closed at once.
+/// The kernel holds it back, as it has sent nothing (TCP_DEFER_ACCEPT): the server goes on
+/// accepting for as long as that can be. Fails with a listening socket that is closed at once.
 #[test]
-fn who_has_connected_before_sigterm_and_asks_after_it_is_answered() {
+fn a_request_after_sigterm_on_a_connection_from_before_is_answered() {
     let root = large_site();
     for model in ["reactor", "coroutine"] {
         let mut server = Launch::of(&root)
@@ -139,10 +139,10 @@ fn who_has_connected_before_sigterm_and_asks_after_it_is_answered() {
     }
 }
 
-/// In the moment of the stop a request may be on its way. Red with idle connections that are closed at
-/// once, and with a half-close.
+/// In the moment of the stop a request may be on its way. Fails with idle connections that are
+/// closed at once, and with a half-close.
 #[test]
-fn who_was_just_answered_may_ask_once_more_while_the_server_stops() {
+fn a_connection_that_was_just_answered_may_send_one_more_request_while_the_server_stops() {
     let root = large_site();
     for model in ["reactor", "coroutine"] {
         let mut server = Launch::of(&root)
@@ -161,9 +161,9 @@ fn who_was_just_answered_may_ask_once_more_while_the_server_stops() {
     }
 }
 
-/// Red with `cut_if_overdue` doing nothing.
+/// Fails with `cut_if_overdue` doing nothing.
 #[test]
-fn when_the_grace_is_over_everybody_is_cut() {
+fn connections_are_aborted_when_the_grace_period_is_over() {
     let root = large_site();
     let mut server = Launch::of(&root).with("--grace 0.5").start();
     let slow = Client::saying(&server, "GET /small HTTP/1.1\r\n");
@@ -179,9 +179,9 @@ fn when_the_grace_is_over_everybody_is_cut() {
     assert_eq!(ending, Ending::Reset, "short, and to be seen as such");
 }
 
-/// Red with a second signal that only sets the deadline anew.
+/// Fails with a second signal that only sets the deadline anew.
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_stops_the_server_at_once() {
     let root = large_site();
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = Launch::of(&root).with("--grace 600").start();
@@ -196,7 +196,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn with_nobody_connected_it_ends_at_once() {
+fn without_connections_the_server_stops_at_once() {
     let root = large_site();
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = Launch::of(&root).with("--grace 600").start();

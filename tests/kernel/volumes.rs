@@ -79,8 +79,8 @@ fn ask(client: &mut Client) {
 }
 
 /// Those who block have a thread that closes for them, or keep nothing; and a connection that stays
-/// open, or none at all, wakes nobody else. Red without `next_due` in what the poll waits for, and
-/// without `Shared::called_when_due`.
+/// open, or none at all, wakes nobody else. Fails without `next_due` in what the poll waits for,
+/// and without `Shared::called_when_due`.
 #[test]
 fn a_volume_can_be_unmounted_when_its_files_were_not_asked_for_in_some_seconds() {
     let trees = MODELS.map(|model| (model, site(&[])));

@@ -36,9 +36,9 @@ fn is_cut(client: &mut Client, model: &str) {
     assert_eq!(ending, Ending::Reset, "{model}");
 }
 
-/// Red with a drain that has no timer, and with a server that ends before its threads have.
+/// Fails with a drain that has no timer, and with a server that ends before its threads have.
 #[test]
-fn when_the_grace_is_over_who_reads_slowly_is_cut_with_a_reset() {
+fn a_slow_reader_is_reset_when_the_grace_period_is_over() {
     let root = large();
     for model in EVERY {
         let mut server = start(&root, model, "--grace 0.4");
@@ -56,10 +56,10 @@ fn when_the_grace_is_over_who_reads_slowly_is_cut_with_a_reset() {
     }
 }
 
-/// Somebody who reads all the time could see an end before the reset. Red with a `wake` that shuts
-/// both directions: a FIN comes then, and looks like the end of a body.
+/// Somebody who reads all the time could see an end before the reset. Fails with a `wake` that
+/// shuts both directions: a FIN comes then, and looks like the end of a body.
 #[test]
-fn who_reads_fast_and_is_cut_sees_no_silent_end() {
+fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
     let root = large();
     for model in EVERY {
         for _ in 0..5 {
@@ -80,9 +80,9 @@ fn who_reads_fast_and_is_cut_sees_no_silent_end() {
     }
 }
 
-/// Red with `Ending::aborts` saying no.
+/// Fails with `Ending::aborts` saying no.
 #[test]
-fn who_takes_nothing_of_a_response_is_cut_with_a_reset_and_the_server_goes_on() {
+fn a_peer_that_reads_nothing_is_reset_and_the_server_goes_on() {
     let root = large();
     for model in EVERY {
         let server = start(&root, model, "--send-timeout 0.4");
@@ -93,7 +93,7 @@ fn who_takes_nothing_of_a_response_is_cut_with_a_reset_and_the_server_goes_on() 
     }
 }
 
-/// Red with a body that ends where the file does.
+/// Fails with a body that ends where the file does.
 #[test]
 fn a_file_that_shrinks_while_it_is_sent_ends_with_a_reset() {
     for model in EVERY {

@@ -15,7 +15,7 @@ fn last(mark: &str) -> String {
     format!("GET /small?{mark} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
 }
 
-/// One at a time, so that the log has the order in which they were accepted. Red when accepting
+/// One at a time, so that the log has the order in which they were accepted. Fails when accepting
 /// begins with the first socket each time: then the log has the other one last.
 #[test]
 fn many_connections_at_one_socket_do_not_hold_up_another() {
@@ -50,7 +50,7 @@ fn many_connections_at_one_socket_do_not_hold_up_another() {
 
 /// Red in the process model when it ends with its last child: what waits is reset then.
 #[test]
-fn requests_that_wait_to_be_accepted_at_sigterm_are_answered() {
+fn requests_on_connections_that_wait_in_the_queue_at_sigterm_are_answered() {
     let root = small();
     for model in EVERY {
         let mut server = Launch::of(&root).with(&format!("--model {model}")).start();
@@ -78,7 +78,7 @@ fn sleeps(pid: u32) -> u64 {
     number.unwrap().parse().unwrap()
 }
 
-/// Red when a child keeps the parent's signal pipe: each signal to the child wakes the parent,
+/// Fails when a child keeps the parent's signal pipe: each signal to the child wakes the parent,
 /// which sends the next one, 10,000 times a second.
 #[test]
 fn a_parent_that_stops_does_not_keep_its_children_awake() {
@@ -100,7 +100,7 @@ fn a_parent_that_stops_does_not_keep_its_children_awake() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// An error that accept(2) gives for ever, as under a filter of system calls. Red without the
+/// An error that accept(2) gives for ever, as under a filter of system calls. Fails without the
 /// pause.
 #[test]
 fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped() {
@@ -139,10 +139,10 @@ fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped()
 /// A user of no other process, so that a limit on processes counts those of this test alone.
 const USER: u32 = 54_321;
 
-/// Red when the pool says so only at its end, and when the model with a thread for each client
+/// Fails when the pool says so only at its end, and when the model with a thread for each client
 /// closes a connection for which there is no thread.
 #[test]
-fn where_threads_are_refused_the_server_says_so_and_serves_with_those_it_has() {
+fn a_server_that_gets_too_few_threads_warns_and_serves_with_those_it_has() {
     if !rustix::process::geteuid().is_root() {
         return skipped("only root can start a server as another user");
     }
@@ -176,10 +176,10 @@ fn where_threads_are_refused_the_server_says_so_and_serves_with_those_it_has() {
     }
 }
 
-/// As a browser does: it keeps one connection, opens more and says nothing on one of them. Red when
-/// the model with one client at a time waits for a connection that has nothing to say.
+/// As a browser does: it keeps one connection, opens more and says nothing on one of them. Fails
+/// when the model with one client at a time waits for a connection that has nothing to say.
 #[test]
-fn one_client_at_a_time_does_not_wait_for_an_idle_connection_while_others_wait() {
+fn sequential_does_not_wait_for_an_idle_connection_while_others_wait() {
     let root = small();
     let options = "--model sequential --idle-timeout 600 --no-defer-accept";
     let server = Launch::of(&root).with(options).start();

@@ -1,4 +1,4 @@
-//! What is the business of processes alone.
+//! The model with a process per connection.
 
 use crate::client::Client;
 use crate::process::{Server, eventually};
@@ -12,7 +12,7 @@ fn children(server: &Server) -> usize {
     text.split_whitespace().count()
 }
 
-/// Red with `reap` left out: the zombies stay.
+/// Fails with `reap` left out: the zombies stay.
 #[test]
 fn a_child_that_has_ended_does_not_stay_a_zombie() {
     let root = small();
@@ -27,7 +27,7 @@ fn a_child_that_has_ended_does_not_stay_a_zombie() {
     eventually("no child is left", || children(&server) == 0);
 }
 
-/// Red when the parent keeps its copy of the socket: then the close of the child is none.
+/// Fails when the parent keeps its copy of the socket: then the close of the child is none.
 #[test]
 fn a_killed_child_ends_its_own_connection_and_no_other() {
     let root = small();
@@ -59,8 +59,8 @@ fn sockets(port: u16) -> Vec<(bool, String)> {
 }
 
 /// A child that kept a listening socket would keep the port when the parent has closed it, and one
-/// that kept another's client would keep that connection open. Red without `Doors::leave`, and with
-/// a parent that keeps its copy of the client.
+/// that kept another's client would keep that connection open. Fails without `close_in_child`, and
+/// with a parent that keeps its copy of the client.
 #[test]
 fn a_child_holds_no_listening_socket_no_poll_and_no_other_client() {
     let root = small();
@@ -75,16 +75,18 @@ fn a_child_holds_no_listening_socket_no_poll_and_no_other_client() {
     let sockets = sockets(server.address().port());
     assert_eq!(sockets.iter().filter(|(listens, _)| *listens).count(), 1);
     let path = format!("/proc/{0}/task/{0}/children", server.pid());
-    let mut held = Vec::new();
+    let (mut held, mut open) = (Vec::new(), 0);
     for child in std::fs::read_to_string(path).unwrap().split_whitespace() {
         for entry in std::fs::read_dir(format!("/proc/{child}/fd")).unwrap() {
             let target = std::fs::read_link(entry.unwrap().path()).unwrap();
             let target = target.to_str().unwrap().to_owned();
             assert!(!target.contains("eventpoll"), "{child}: {target}");
+            open += usize::from(target.starts_with("socket:"));
             let ours = sockets.iter().find(|(_, inode)| *inode == target);
             held.extend(ours.map(|(listens, _)| (*listens, target)));
         }
     }
+    assert_eq!(open, 3, "another socket, as of the parent's signals");
     held.sort();
     assert_eq!(held.len(), 3, "{held:?}");
     assert!(held.iter().all(|(listens, _)| !listens), "{held:?}");

@@ -6,9 +6,9 @@ use crate::{EVERY, served, small};
 
 /// All stay until they have an answer, and there are more of them than descriptors. One that was
 /// answered leaves. The model with processes has no descriptor for a client but while it forks.
-/// Red with an error of accept(2) that ends the server, and with one that is never tried again.
+/// Fails with an error of accept(2) that ends the server, and with one that is never tried again.
 #[test]
-fn a_want_of_descriptors_passes_when_clients_leave() {
+fn accepting_goes_on_when_connections_end_and_free_descriptors() {
     let root = small();
     for model in EVERY {
         let launch = Launch::of(&root).after("ulimit -n 48");

@@ -38,10 +38,10 @@ fn answered(mut client: Client) {
     assert_eq!(ending, Ending::Closed);
 }
 
-/// Whatever is asked, in however many pieces, and whether or not a body follows. Red with a close
+/// Whatever is asked, in however many pieces, and whether or not a body follows. Fails with a close
 /// that does not read what the peer still sends.
 #[test]
-fn everybody_is_sent_the_page_and_the_connection_closes() {
+fn every_request_is_answered_with_the_page_and_the_connection_closes() {
     let (_root, server) = fixed("");
     answered(Client::saying(&server, get("/")));
     answered(Client::saying(&server, get("/missing")));
@@ -59,9 +59,9 @@ fn everybody_is_sent_the_page_and_the_connection_closes() {
     }
 }
 
-/// Red with an index that is not looked for, and with ROOT winning over the option.
+/// Fails with an index that is not looked for, and with ROOT winning over the option.
 #[test]
-fn the_page_is_the_option_s_or_the_root_or_its_index_or_says_that_there_is_none() {
+fn the_page_is_the_option_or_the_root_or_its_index_or_a_notice_that_there_is_none() {
     let root = site(&[
         ("index.html", b"index"),
         ("other.txt", b"other"),
@@ -87,9 +87,9 @@ fn the_page_is_the_option_s_or_the_root_or_its_index_or_says_that_there_is_none(
     assert_eq!(of(Launch::of(root.path().join("deep"))), is(none, html));
 }
 
-/// Red with a page that is read when somebody asks for it.
+/// Fails with a page that is read when somebody asks for it.
 #[test]
-fn a_page_that_cannot_be_read_is_told_at_the_start() {
+fn a_page_that_cannot_be_read_is_an_error_at_the_start() {
     let root = site(&[("deep/x", b"")]);
     fs::create_dir(root.path().join("index.html")).unwrap();
     let (status, said) = Launch::of(&root).with("--model fixed").fail();
@@ -111,7 +111,7 @@ fn a_page_that_cannot_be_read_is_told_at_the_start() {
 }
 
 #[test]
-fn a_page_without_its_model_and_options_without_a_meaning_are_a_wrong_command_line() {
+fn a_page_without_its_model_and_options_without_effect_are_usage_errors() {
     let root = site(&[("index.html", PAGE)]);
     for (options, advice) in [
         ("--page index.html", "add --model fixed"),
@@ -127,9 +127,9 @@ fn a_page_without_its_model_and_options_without_a_meaning_are_a_wrong_command_li
     }
 }
 
-/// Red with a deadline that each byte moves.
+/// Fails with a deadline that each byte moves.
 #[test]
-fn who_trickles_or_says_nothing_is_left_in_time_and_the_next_is_served() {
+fn a_client_that_trickles_or_sends_nothing_times_out_and_the_next_is_served() {
     let (_root, server) = fixed("--header-timeout 0.4 --no-defer-accept");
     let mut silent = Client::of(&server);
     let next = Client::saying(&server, get("/"));
@@ -145,9 +145,9 @@ fn who_trickles_or_says_nothing_is_left_in_time_and_the_next_is_served() {
     answered(Client::saying(&server, get("/")));
 }
 
-/// Red without the limit: it reads until the memory is full, or the header timeout.
+/// Fails without the limit: it reads until the memory is full, or the header timeout.
 #[test]
-fn a_head_without_end_is_given_up() {
+fn a_head_without_an_end_closes_the_connection() {
     let (_root, server) = fixed("--header-timeout 600");
     let mut endless = Client::of(&server);
     eventually("the server has had enough", || {
@@ -156,9 +156,9 @@ fn a_head_without_end_is_given_up() {
     answered(Client::saying(&server, get("/")));
 }
 
-/// Red without the deadline of `write_all`, and without its reset.
+/// Fails without the deadline of `write_all`, and without its reset.
 #[test]
-fn who_reads_nothing_is_reset_in_time() {
+fn a_client_that_reads_nothing_is_reset_in_time() {
     let (_root, server) = fixed_large("--send-timeout 0.4");
     let begun = Instant::now();
     let mut deaf = Client::saying(&server, get("/"));
@@ -169,7 +169,7 @@ fn who_reads_nothing_is_reset_in_time() {
 }
 
 #[test]
-fn resets_end_nobody_but_their_own_connection() {
+fn a_reset_ends_its_own_connection_only() {
     let (_root, mut server) = fixed_large("--no-defer-accept");
     for how in 0..30 {
         let mut client = Client::of(&server);
@@ -187,10 +187,10 @@ fn resets_end_nobody_but_their_own_connection() {
     assert!(server.is_alive());
 }
 
-/// The grace is longer than the patience of any wait here. Red without the shutdown that wakes an
+/// The grace is longer than the patience of any wait here. Fails without the shutdown that wakes an
 /// idle read, and with a queue that is left alone.
 #[test]
-fn sigterm_serves_those_who_are_there_and_waits_for_nobody_silent() {
+fn sigterm_serves_waiting_connections_and_does_not_wait_for_silent_ones() {
     let (_root, mut server) = fixed("--grace 600 --header-timeout 600 --no-defer-accept");
     let mut silent = Client::of(&server);
     let waiting: Vec<_> = (0..5).map(|_| Client::saying(&server, get("/"))).collect();
@@ -201,9 +201,9 @@ fn sigterm_serves_those_who_are_there_and_waits_for_nobody_silent() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// Red with a write that knows no `cut`.
+/// Fails with a write that knows no `cut`.
 #[test]
-fn when_the_grace_is_over_who_reads_slowly_is_reset() {
+fn a_slow_reader_is_reset_after_the_grace_period() {
     let (_root, mut server) = fixed_large("--grace 0.3");
     let mut slow = Client::saying(&server, get("/"));
     slow.head();

@@ -4,7 +4,7 @@ use crate::client::{Client, get};
 use crate::process::Launch;
 use crate::{ALL, MANY, served, small, start};
 
-/// Red with a wait that forgets to look at the deadline.
+/// Fails with a wait that forgets to look at the deadline.
 #[test]
 fn a_head_that_comes_too_slowly_is_answered_with_408() {
     let root = small();
@@ -15,9 +15,9 @@ fn a_head_that_comes_too_slowly_is_answered_with_408() {
     }
 }
 
-/// Red with `wait_for_room` returning at once.
+/// Fails with `wait_for_room` returning at once.
 #[test]
-fn at_the_cap_the_next_client_waits_until_one_leaves() {
+fn at_the_limit_the_next_connection_waits_until_one_ends() {
     let root = small();
     for model in ["thread", "process", "coroutine"] {
         let server = start(&root, model, "--max-connections 2");
@@ -33,9 +33,9 @@ fn at_the_cap_the_next_client_waits_until_one_leaves() {
     }
 }
 
-/// Red with one more worker than said, which would serve the last client at once.
+/// Fails with one more worker than said, which would serve the last client at once.
 #[test]
-fn a_pool_of_two_is_kept_by_two_silent_clients_until_their_timeout() {
+fn two_silent_clients_hold_a_pool_of_two_until_their_timeout() {
     let root = small();
     let server = start(
         &root,
@@ -50,7 +50,7 @@ fn a_pool_of_two_is_kept_by_two_silent_clients_until_their_timeout() {
 }
 
 #[test]
-fn two_hundred_clients_stay_and_ask_again() {
+fn two_hundred_connections_stay_open_and_send_another_request() {
     let root = small();
     for model in MANY {
         let server = start(&root, model, "");
@@ -66,7 +66,7 @@ fn two_hundred_clients_stay_and_ask_again() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_a_wrong_command_line() {
+fn conflicting_options_are_usage_errors() {
     let root = small();
     let (status, said) = Launch::of(&root).with("--workers 3").fail();
     assert_eq!(status.code(), Some(2));

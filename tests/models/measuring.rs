@@ -32,7 +32,7 @@ fn stop(mut server: Server) {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// Red with refusals left out, with the parent of the processes writing a line, and with a body
+/// Fails with refusals left out, with the parent of the processes writing a line, and with a body
 /// counted again when its connection ends.
 #[test]
 fn the_tally_has_every_connection_every_response_and_every_byte() {
@@ -76,9 +76,9 @@ fn the_tally_has_every_connection_every_response_and_every_byte() {
 }
 
 /// The access log says how much of it was handed over, and learns it in another way than from the
-/// client, who cannot know. Red with the whole length counted at once, and without `dismiss`.
+/// client, who cannot know. Fails with the whole length counted at once, and without `dismiss`.
 #[test]
-fn of_a_body_that_was_cut_off_the_tally_has_what_was_handed_over() {
+fn the_tally_counts_the_bytes_that_were_sent_of_an_aborted_body() {
     let root = site(&[("small", b"small")]);
     let large = fs::File::create(root.path().join("large")).unwrap();
     large.set_len(LARGE).unwrap();
@@ -105,9 +105,9 @@ fn of_a_body_that_was_cut_off_the_tally_has_what_was_handed_over() {
     }
 }
 
-/// Red when somebody who was cut off keeps the service, and nobody writes the line.
+/// Fails when somebody who was cut off keeps the service, and nobody writes the line.
 #[test]
-fn a_tally_is_written_when_the_grace_is_over_too() {
+fn a_tally_is_written_also_after_the_grace_period() {
     let root = site(&[]);
     let large = fs::File::create(root.path().join("large")).unwrap();
     large.set_len(LARGE).unwrap();
@@ -127,9 +127,9 @@ fn a_tally_is_written_when_the_grace_is_over_too() {
     }
 }
 
-/// Red with a tally that is opened only at the end.
+/// Fails with a tally that is opened only at the end.
 #[test]
-fn a_tally_that_cannot_be_written_is_told_at_the_start() {
+fn a_tally_that_cannot_be_written_is_an_error_at_the_start() {
     let root = small();
     for model in EVERY {
         let launch = Launch::of(&root).with(&format!("--model {model}"));
@@ -142,7 +142,7 @@ fn a_tally_that_cannot_be_written_is_told_at_the_start() {
     }
 }
 
-/// The answer is counted and logged as if it came from the site. Red with a loop that sleeps
+/// The answer is counted and logged as if it came from the site. Fails with a loop that sleeps
 /// instead, with a query that makes another address of it, and without `note`.
 #[test]
 fn burning_takes_processor_time_and_is_answered_and_counted() {
@@ -191,9 +191,9 @@ fn used(server: &Server) -> Duration {
 }
 
 /// Where nobody else is held up, each has a processor to himself as far as there are some; here it
-/// is only seen that a small file need not wait. Red with the burning under the lock of `Shared`.
+/// is only seen that a small file need not wait. Fails with the burning under the lock of `Shared`.
 #[test]
-fn who_burns_in_a_thread_or_process_of_his_own_holds_up_nobody() {
+fn a_slow_handler_in_its_own_thread_or_process_holds_up_no_other_connection() {
     let root = small();
     for model in ["thread", "pool", "process"] {
         let server = Launch::of(&root)
@@ -211,7 +211,7 @@ fn who_burns_in_a_thread_or_process_of_his_own_holds_up_nobody() {
 
 /// Without the option it is a name like any other.
 #[test]
-fn nothing_burns_that_was_not_asked_to() {
+fn without_the_option_no_request_burns() {
     let root = small();
     for model in EVERY {
         let launch = Launch::of(&root).with(&format!("--model {model}"));

@@ -43,7 +43,7 @@ fn signal_all(server: &Server, signal: Signal) {
     server.signal(signal);
 }
 
-/// Red with SIGUSR1 as the word between a parent and its children, and with any row of `IGNORED`
+/// Fails with SIGUSR1 as the word between a parent and its children, and with any row of `IGNORED`
 /// left out.
 #[test]
 fn no_harmless_signal_ends_a_server_or_a_connection() {
@@ -66,7 +66,7 @@ fn no_harmless_signal_ends_a_server_or_a_connection() {
 }
 
 #[test]
-fn each_signal_that_stops_a_server_does_so_in_an_orderly_way() {
+fn each_stop_signal_stops_the_server_in_an_orderly_way() {
     let root = small();
     for model in EVERY {
         for signal in STOP {
@@ -78,9 +78,9 @@ fn each_signal_that_stops_a_server_does_so_in_an_orderly_way() {
     }
 }
 
-/// nohup(1) starts a program with SIGHUP ignored. Red with a handler for it in any case.
+/// nohup(1) starts a program with SIGHUP ignored. Fails with a handler for it in any case.
 #[test]
-fn under_nohup_sighup_ends_nothing() {
+fn sighup_does_nothing_under_nohup() {
     let root = small();
     for model in EVERY {
         let launch = Launch::of(&root).after("trap '' HUP");

@@ -23,9 +23,9 @@ fn sigterm_ends_idle_connections_and_the_server() {
     }
 }
 
-/// Red with a drain that closes whoever is not sending.
+/// Fails with a drain that closes whoever is not sending.
 #[test]
-fn a_request_that_has_begun_is_answered_after_sigterm_and_then_the_connection_closes() {
+fn a_partial_request_is_answered_after_sigterm_and_then_the_connection_closes() {
     let root = small();
     for model in ALL {
         let mut server = start(&root, model, "--grace 600 --linger-timeout 0.3");
@@ -44,9 +44,9 @@ fn a_request_that_has_begun_is_answered_after_sigterm_and_then_the_connection_cl
     }
 }
 
-/// Red without `cut` in the drivers: the grace is ten minutes.
+/// Fails without `cut` in the drivers: the grace is ten minutes.
 #[test]
-fn a_second_signal_ends_the_server_at_once() {
+fn a_second_signal_stops_the_server_at_once() {
     let root = small();
     for model in ALL {
         let mut server = start(&root, model, "--grace 600 --header-timeout 600");

@@ -1,34 +1,67 @@
-//! fork(2), which Rust does not offer: the only `unsafe` of the models.
+//! fork(2), and the signal mask around it.
 //!
 //! # Why this is sound
 //!
-//! The child has a copy of everything but the other threads; a lock that one of them held would
-//! stay locked for ever. So fork is called by a process that has no other thread: the model with a
-//! process per client starts none before it forks, neither for diagnostics nor for an access log
-//! (the one that it opens to see whether that can be done has ended by then).
+//! The child has a copy of everything but the other threads, and a lock that another thread held
+//! would stay locked. So fork is called by a process without other threads: the model with a
+//! process per connection starts none before it forks, neither for diagnostics nor for an access
+//! log (the thread of the log that is opened at the start, to see whether it can be, has ended by
+//! then).
+//!
+//! pthread_sigmask(3) reads and writes local variables only.
 #![allow(unsafe_code)]
 
 use rustix::process::Pid;
 use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
 
-/// Who returned from fork.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The process that returned from [`fork`].
 pub enum Fork {
-    /// The new process.
-    Child,
-    /// The old one, with the number of the new one.
+    /// The new process. It has no signals of its own yet, so all are blocked.
+    Child(BlockedSignals),
+    /// The old process, with the ID of the new one.
     Parent(Pid),
 }
 
-/// Divides the process in two. No other thread may run.
+/// Blocks all signals until it is dropped. A signal that arrives meanwhile is handled afterwards.
+pub struct BlockedSignals {
+    previous: libc::sigset_t,
+}
+
+impl BlockedSignals {
+    fn new() -> Self {
+        // SAFETY: see the module's text. All zeros are a valid set, and `how` is a valid argument,
+        // so the calls cannot fail.
+        unsafe {
+            let mut all: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+            let mut previous: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut previous);
+            Self { previous }
+        }
+    }
+}
+
+impl Drop for BlockedSignals {
+    fn drop(&mut self) {
+        // SAFETY: see the module's text.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.previous, ptr::null_mut());
+        }
+    }
+}
+
+/// Forks. No other thread may run.
 ///
 /// # Errors
-/// No memory or no place for a process (EAGAIN, ENOMEM).
+/// The system has no memory or no process ID left (EAGAIN, ENOMEM).
 pub fn fork() -> io::Result<Fork> {
+    let blocked = BlockedSignals::new();
     // SAFETY: see the module's text.
     let number = unsafe { libc::fork() };
     match number {
-        0 => Ok(Fork::Child),
+        0 => Ok(Fork::Child(blocked)),
         // `from_raw` asserts that the number is not negative.
         number => (number > 0)
             .then(|| Pid::from_raw(number))

@@ -1,11 +1,11 @@
-//! A process for each client, as servers did it first.
+//! A process for each connection, as the first servers had it.
 //!
-//! What waits: each child for its client, in read(2). The parent waits for clients, signals, and
-//! children that end. Nothing is shared, so nothing needs a lock, and a child that dies takes
-//! nobody along.
+//! What waits: each child for its connection, in read(2). The parent waits for connections, signals
+//! and children that end. Nothing is shared, so nothing needs a lock, and a child that dies ends no
+//! other connection.
 //! What a connection costs: a fork, a copy of the page tables, a site and a log of its own, and an
-//! exit. What one child has read of a file, no other remembers.
-//! Where it loses: with short connections, which are mostly fork; and with many, by memory.
+//! exit. What one child has read of a file is cached by no other.
+//! Where it loses: with short connections, which are mostly fork, and with many, by memory.
 
 mod fork;
 
@@ -17,25 +17,24 @@ use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::reactor::listen::BoundListener;
 use crate::signals::{Action, Policy, SignalSource};
-use fork::{Fork, fork};
+use fork::{BlockedSignals, Fork, fork};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use signal_hook::consts::{SIGCHLD, SIGURG};
+use signal_hook::consts::SIGCHLD;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How often a child is told to stop. A signal that comes between its look at the flag and its read
-/// does not end the read; the next one does.
+/// How often the parent repeats a signal to its children. A signal that arrives between a child's
+/// check of the flag and its read does not interrupt the read; the next one does.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a child that was told to stop at once may take for it.
+/// How long a child may take to stop at once before it is killed.
 const KILL_AFTER: Duration = Duration::from_secs(1);
 
-/// Tells a child to stop at once. By default this signal does nothing, and a child heeds it only
-/// when it is stopping: so one that comes from elsewhere does no harm.
+/// The signal by which the parent makes a child stop at once. Its default action is none, and a
+/// child that is not stopping ignores it, so one that another process sends does no harm.
 const ABORT: Signal = Signal::URG;
 
 /// The process that accepts.
@@ -43,17 +42,15 @@ pub struct Parent {
     acceptor: Acceptor,
     signals: SignalSource,
     policy: Policy,
-    /// What the signals want, in the parent and, as its handlers are copied, in each child.
-    control: Arc<Control>,
     children: HashSet<Pid>,
     limits: Arc<Limits>,
-    /// The server is stopping: at that time at once.
+    /// The server is stopping, and the children are aborted at this time.
     stop_at: Option<Instant>,
-    /// Accepted, but there is no process for it yet.
+    /// A connection that was accepted, but could not be given a process.
     pending: Option<Accepted>,
-    /// When the children were last told to stop, and by which signal.
+    /// The signal that was sent to the children last, and when.
     last_signal: Option<(Instant, Signal)>,
-    /// The server accepts no more: all that waited when it was told to stop were accepted.
+    /// Accepting has stopped: all connections that waited at the stop signal were accepted.
     is_closed: bool,
 }
 
@@ -63,28 +60,17 @@ impl Parent {
     /// # Errors
     /// The system gives no poll or no signals.
     pub fn new(
-        listening: Vec<BoundListener>,
+        listeners: Vec<BoundListener>,
         limits: Arc<Limits>,
         policy: Policy,
     ) -> io::Result<Self> {
-        let acceptor = Acceptor::new(listening, &limits)?;
-        let control = Arc::new(Control::default());
-        // Before the first fork, so that there is no moment in which a child would not hear.
-        for signal in policy.handled() {
-            let flag = match policy.action(signal) {
-                Action::Stop => &control.draining,
-                Action::ReopenLogs => &control.reopen,
-            };
-            signal_hook::flag::register(signal, flag.clone())?;
-        }
-        signal_hook::flag::register(SIGURG, control.aborting.clone())?;
+        let acceptor = Acceptor::new(listeners, &limits)?;
         let handled = policy.handled().chain([SIGCHLD]);
         let signals = SignalSource::new(handled, acceptor.registry(), Acceptor::token())?;
         Ok(Self {
             acceptor,
             signals,
             policy,
-            control,
             children: HashSet::new(),
             limits,
             stop_at: None,
@@ -97,15 +83,15 @@ impl Parent {
     /// Serves until a signal stops it. Each child has a handler of its own, from `open` to `close`.
     ///
     /// # Errors
-    /// A listening socket failed in a way that cannot be mended.
+    /// The poll or a listening socket is broken.
     pub fn run<H: Handler, E: Display>(
         mut self,
         open: impl Fn() -> Result<H, E>,
         close: impl Fn(H),
     ) -> io::Result<()> {
         loop {
-            if let Some(client) = self.accept()? {
-                self.run_child(client, open, close);
+            if let Some((accepted, blocked)) = self.accept()? {
+                self.run_child(accepted, blocked, open, close);
             }
             if self.is_closed && self.children.is_empty() {
                 return Ok(());
@@ -116,28 +102,29 @@ impl Parent {
         }
     }
 
-    /// Forks a child for each connection that waits, as long as there may be more children. When
-    /// the server is stopping, what waited by then is accepted, too, but nothing after the grace.
-    /// Returns twice: in a child with the connection that it is to serve.
-    fn accept(&mut self) -> io::Result<Option<Accepted>> {
+    /// Forks a child for each connection that waits, up to the connection limit. When the server is
+    /// stopping, the connections that waited by then are accepted, too, but none after the grace
+    /// period. Returns twice: in a child, with the connection that it serves.
+    fn accept(&mut self) -> io::Result<Option<(Accepted, BlockedSignals)>> {
         let is_overdue = self.stop_at.is_some_and(|at| at <= Now::read().instant);
         while !self.is_closed && !is_overdue && self.children.len() < self.limits.connections {
             let next = match self.pending.take() {
-                Some(client) => Some(client),
+                Some(accepted) => Some(accepted),
                 None => self.acceptor.try_accept()?,
             };
-            let Some(client) = next else {
+            let Some(accepted) = next else {
                 self.is_closed = self.stop_at.is_some();
                 break;
             };
             match fork() {
-                Ok(Fork::Child) => return Ok(Some(client)),
-                // The parent's copy of the socket is closed here: the child's close counts.
+                Ok(Fork::Child(blocked)) => return Ok(Some((accepted, blocked))),
+                // The parent's copy of the socket is closed here, so that the child's close ends
+                // the connection.
                 Ok(Fork::Parent(child)) => drop(self.children.insert(child)),
                 Err(error) => {
                     let what = format!("no process for a client: {error} (raise: ulimit -u)");
                     self.acceptor.pause_after(&what);
-                    self.pending = Some(client);
+                    self.pending = Some(accepted);
                     break;
                 }
             }
@@ -149,21 +136,27 @@ impl Parent {
         Ok(None)
     }
 
-    /// The child's whole life. It never returns to what its parent was about to do.
+    /// Serves one connection in a child, and ends the process.
     fn run_child<H: Handler, E: Display>(
         self,
-        client: Accepted,
+        accepted: Accepted,
+        blocked: BlockedSignals,
         open: impl Fn() -> Result<H, E>,
         close: impl Fn(H),
     ) -> ! {
         self.acceptor.close_in_child();
-        // The parent's pipe: what a handler here wrote into it would wake the parent, which then
-        // signals again, and so on.
+        // The handlers and the pipe are the parent's. The child has its own from here on, and no
+        // signal is handled in between.
         drop(self.signals);
-        self.control.aborting.store(false, Ordering::SeqCst);
-        match open() {
-            Ok(mut handler) => {
-                ConnectionRunner::new(self.limits).serve(client, &mut handler, &self.control);
+        let control = Control::for_child(self.policy, ABORT.as_raw());
+        drop(blocked);
+        let opened = open().map_err(|error| error.to_string());
+        let served = control
+            .map_err(|error| error.to_string())
+            .and_then(|control| Ok((control, opened?)));
+        match served {
+            Ok((control, mut handler)) => {
+                ConnectionRunner::new(self.limits).serve(accepted, &mut handler, &control);
                 close(handler);
                 std::process::exit(0)
             }
@@ -174,8 +167,7 @@ impl Parent {
         }
     }
 
-    /// Asks for everybody who has ended, so that none stays a zombie. One SIGCHLD may stand for
-    /// many.
+    /// Reaps all children that have ended. One SIGCHLD may stand for many.
     fn reap(&mut self) {
         while let Ok(Some((child, status))) = waitpid(None, WaitOptions::NOHANG) {
             self.children.remove(&child);
@@ -185,7 +177,7 @@ impl Parent {
         }
     }
 
-    /// Does what the signals want that have come, and passes it on.
+    /// Handles the signals that have arrived, and passes them on to the children.
     fn handle_signals(&mut self) {
         let now = Now::read().instant;
         for signal in self.signals.take(self.acceptor.registry()) {
@@ -193,11 +185,7 @@ impl Parent {
                 continue;
             }
             match self.policy.receive(signal) {
-                Action::ReopenLogs => {
-                    // A child that is forked from now on opens the new file anyway.
-                    self.control.reopen.store(false, Ordering::SeqCst);
-                    signal_children(&self.children, Signal::USR1);
-                }
+                Action::ReopenLogs => signal_children(&self.children, Signal::USR1),
                 Action::Stop if self.stop_at.is_none() => {
                     log::info!("stopping; connections open: {}", self.children.len());
                     self.stop_at = Some(now + self.limits.grace);
@@ -216,15 +204,21 @@ impl Parent {
             at if at <= now => ABORT,
             _ => Signal::TERM,
         };
-        let is_told = |(when, what)| what == signal && now < when + SIGNAL_INTERVAL;
-        if !self.last_signal.is_some_and(is_told) {
+        let is_recent = |(when, last)| last == signal && now < when + SIGNAL_INTERVAL;
+        if !self.last_signal.is_some_and(is_recent) {
             self.last_signal = Some((now, signal));
+            if signal == ABORT {
+                // A child that is not stopping ignores the signal. Without a grace period this is
+                // the first that it gets.
+                signal_children(&self.children, Signal::TERM);
+            }
             signal_children(&self.children, signal);
         }
     }
 }
 
-/// A child that has ended and was not asked for yet keeps its number, so nobody else is told.
+/// Sends `signal` to each child. A child that has ended keeps its process ID until it is reaped, so
+/// no other process gets the signal.
 fn signal_children(children: &HashSet<Pid>, signal: Signal) {
     for child in children {
         let _ = kill_process(*child, signal);
