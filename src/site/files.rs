@@ -322,23 +322,16 @@ impl Files {
         call: impl Fn(&mut Self) -> io::Result<T>,
     ) -> io::Result<T> {
         if self.root_checked.replace(now.instant) != Some(now.instant) {
-            self.follow_root();
+            Root::follow_path(&mut self.root);
         }
         loop {
             let result = call(self);
-            if !self.root.may_depend_on_its_path(path, &result) || !self.follow_root() {
+            if !self.root.may_depend_on_its_path(path, &result)
+                || !Root::follow_path(&mut self.root)
+            {
                 return result;
             }
         }
-    }
-
-    /// Replaces the root if its path names another directory now. Returns whether it does.
-    fn follow_root(&mut self) -> bool {
-        let Some(successor) = self.root.successor() else {
-            return false;
-        };
-        self.root = Arc::new(successor);
-        true
     }
 
     /// Calls `call`. If no descriptor is left, closes the cached files and calls it again.

@@ -18,6 +18,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A directory as a capability: names beneath it can be opened, no others.
 #[derive(Debug)]
@@ -95,9 +96,19 @@ impl Root {
         &self.path
     }
 
+    /// Replaces `root` with the directory that its path names now, if that is another one and can
+    /// be opened. Returns whether it does.
+    pub fn follow_path(root: &mut Arc<Self>) -> bool {
+        let Some(successor) = root.successor() else {
+            return false;
+        };
+        *root = Arc::new(successor);
+        true
+    }
+
     /// The directory that the root's path names by now, if that is another one: somebody has
     /// renamed, rebuilt or linked it anew. `None` also while there is none to be opened.
-    pub fn successor(&self) -> Option<Self> {
+    fn successor(&self) -> Option<Self> {
         if self.is_at_its_path().ok()? {
             return None;
         }

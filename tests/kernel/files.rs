@@ -423,7 +423,7 @@ fn what_is_written_through_mmap_is_served_after_some_seconds() {
 }
 
 /// Builders remove the folder they build into, and deployments point a link at the next release.
-/// Fails without [`oneloop::site::root::Root::successor`].
+/// Fails without [`oneloop::site::root::Root::follow_path`].
 #[test]
 fn a_root_that_is_replaced_is_opened_again() {
     let place = site(&[]);

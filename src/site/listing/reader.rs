@@ -79,7 +79,7 @@ impl Reader {
         if path.is_hidden() && !self.shows_hidden {
             return Ok(None);
         }
-        match self.attributes(name, path) {
+        match attributes(&self.dir, name, &mut self.root, path) {
             Ok(attributes) => {
                 let shown = [FileType::RegularFile, FileType::Directory];
                 Ok(shown.contains(&attributes.file_type).then_some(attributes))
@@ -90,13 +90,25 @@ impl Reader {
             Err(_) => Ok(None),
         }
     }
+}
 
-    fn attributes(&self, name: &CStr, path: SitePath<'_>) -> io::Result<Attributes> {
-        let stat = rustix::fs::statat(self.dir.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let attributes = Attributes::from(stat);
-        match attributes.file_type {
-            FileType::Symlink => self.root.attributes(path),
-            _ => Ok(attributes),
+/// The attributes of `name` in `dir`. A link is resolved by its `path` beneath the root, or beneath
+/// its successor if the root's path names another directory now and the result may depend on it.
+fn attributes(
+    dir: &Dir,
+    name: &CStr,
+    root: &mut Arc<Root>,
+    path: SitePath<'_>,
+) -> io::Result<Attributes> {
+    let stat = rustix::fs::statat(dir.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let attributes = Attributes::from(stat);
+    if attributes.file_type != FileType::Symlink {
+        return Ok(attributes);
+    }
+    loop {
+        let result = root.attributes(path);
+        if !root.may_depend_on_its_path(path, &result) || !Root::follow_path(root) {
+            return result;
         }
     }
 }
@@ -231,6 +243,39 @@ mod tests {
                 let escaped = name.as_bytes().escape_ascii().to_string();
                 assert_eq!(shown.contains(&escaped), opened, "{name}, follow: {follow}");
             }
+        }
+    }
+
+    /// Fails where a link of the old directory is resolved in the new one.
+    #[test]
+    fn a_link_by_the_roots_path_never_leads_from_one_directory_of_that_path_to_another() {
+        for follow in [false, true] {
+            let home = tempfile::tempdir().unwrap();
+            let [root, next] = ["root", "next"].map(|name| home.path().join(name));
+            for (directory, size) in [(&root, 10), (&next, 20)] {
+                fs::create_dir(directory).unwrap();
+                fs::write(directory.join("target"), vec![b'x'; size]).unwrap();
+            }
+            for name in ["file", "link", "missing"] {
+                symlink(root.join("target"), root.join(name)).unwrap();
+            }
+            fs::write(next.join("file"), "1").unwrap();
+            symlink("file", next.join("link")).unwrap();
+
+            let opened = Arc::new(Root::new(&root, follow).unwrap());
+            let path = SitePath::of_name(b"");
+            let directory = opened.open_directory(path).unwrap();
+            let mut reader = Reader::new(directory, opened, path, false).unwrap();
+            fs::rename(&root, home.path().join("previous")).unwrap();
+            fs::rename(&next, &root).unwrap();
+            let mut sizes = BTreeSet::new();
+            let mut show = |name: &[u8], found: Attributes| {
+                sizes.insert((name.escape_ascii().to_string(), found.size));
+            };
+            while reader.read(3, &mut show).unwrap() == Progress::More {}
+            let expected = [("file", 1), ("link", 1), ("target", 10)];
+            let expected = expected.map(|(name, size)| (name.to_owned(), size));
+            assert_eq!(sizes, expected.into(), "follow: {follow}");
         }
     }
 
