@@ -66,7 +66,7 @@ fn level(verbose: u8) -> LevelFilter {
     }
 }
 
-/// Waits until all messages are written, but at most [`FLUSH_TIMEOUT`].
+/// Waits until all messages are written, but at most half a second.
 pub fn finish() {
     log::logger().flush();
 }

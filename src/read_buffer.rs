@@ -169,7 +169,7 @@ impl ReadBuffer {
         checked.is_err()
     }
 
-    /// The first `length` bytes: a head that [`ReadBuffer::found`] has found.
+    /// The first `length` bytes: a head that [`ReadBuffer::find_head`] has found.
     pub fn head(&self, length: usize) -> &[u8] {
         self.bytes().get(..length).unwrap_or_default()
     }

@@ -1,11 +1,13 @@
-//! Room `reactor`: who runs next, and how long may we sleep? Slab, run queue and timers.
+//! The scheduler: which connection runs next, and how long the loop may sleep. It has the slab, the
+//! run queue and the timers.
 //!
-//! No sockets here: a client's transport is whatever the caller gave, so a test can drive the
-//! very same turns through a network that it made up.
+//! It knows no sockets: a connection's transport is what the caller gave, so that a test drives the
+//! same iterations through a simulated network.
 //!
-//! Events only mark ([`Scheduler::note`]); work is done in turns ([`Scheduler::turn`]); slots
-//! are freed at one place ([`Scheduler::reap`]), after the turn. So an event for a slot that
-//! ended earlier in the same batch meets a closed connection, never a stranger's.
+//! Events only mark connections ([`Scheduler::mark_ready`]); work is done in
+//! [`Scheduler::run`]; slots are freed in one place, [`Scheduler::reap`], after the work. So an event
+//! for a connection that ended earlier in the same iteration finds a closed connection, and never
+//! another one in its slot.
 
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection};

@@ -6,7 +6,7 @@
 use std::io;
 
 /// What an event says about receiving. Every system reports "readable". The end of the stream is
-/// reported by all systems for which [`SHORT_MEANS_EMPTY`] is set.
+/// reported by all systems for which `SHORT_MEANS_EMPTY` is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadyFlags {
     /// There may be bytes.
