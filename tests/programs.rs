@@ -1,5 +1,5 @@
-//! Real partners: programs that people point at a web server, against the program as it is
-//! installed. A test whose partner is missing says so in one line and passes.
+//! Tests with other programs that use a web server: clients, proxies and log tools. A test whose
+//! program is not installed prints a line and passes.
 #![cfg(target_os = "linux")]
 
 #[path = "support/process.rs"]
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// Bytes without a pattern that a mistake could hide behind.
+/// Bytes without a pattern.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let words = std::iter::repeat_with(|| {
@@ -25,7 +25,7 @@ fn noise(length: usize) -> Vec<u8> {
     words.flatten().take(length).collect()
 }
 
-/// Runs it, without what the environment says about proxies, and asserts that it succeeds.
+/// Runs a program without the proxy settings of the environment, and asserts that it succeeds.
 #[track_caller]
 fn run(program: &str, args: &[&str], place: &Path) -> Output {
     let output = Command::new(program)
@@ -50,7 +50,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// curl, with a minute for everything, and what it printed.
+/// Runs curl with a timeout of a minute. Returns its output.
 #[track_caller]
 fn curl(args: &[&str], place: &Path) -> Vec<u8> {
     let always = ["-sS", "--max-time", "60", "--noproxy", "*"];
@@ -110,9 +110,9 @@ fn curl_compressed_gets_the_sibling_and_unpacks_it() {
     assert!(head.contains("Vary: Accept-Encoding\r\n"), "{head}");
 }
 
-/// curl asks with `Expect: 100-continue` before it sends so much, and gets the final answer.
+/// curl sends `Expect: 100-continue` before a large body, and gets the final response.
 #[test]
-fn curl_that_uploads_is_told_that_it_may_not() {
+fn curl_gets_a_405_for_an_upload() {
     if !has("curl") {
         return;
     }
@@ -131,7 +131,7 @@ fn curl_that_uploads_is_told_that_it_may_not() {
 }
 
 #[test]
-fn curl_speaks_through_a_unix_socket() {
+fn curl_connects_through_a_unix_socket() {
     if !has("curl") {
         return;
     }
@@ -146,7 +146,7 @@ fn curl_speaks_through_a_unix_socket() {
     assert_eq!(curl(&args, place.path()), b"small");
 }
 
-/// Names with blanks, percent signs and letters of other languages, in links of links.
+/// Names with spaces, percent signs and letters of other languages, in several levels.
 #[test]
 fn wget_copies_a_tree_by_its_listings() {
     if !has("wget") {
@@ -183,15 +183,15 @@ fn wget_copies_a_tree_by_its_listings() {
         let copy = fs::read(place.path().join(name));
         assert_eq!(copy.ok().as_deref(), Some(bytes), "{name}");
     }
-    // The files, and a page for each directory: no other order, no JSON.
+    // The files, and one page for each directory.
     let found = run("find", &[".", "-type", "f"], place.path()).stdout;
     assert_eq!(text(&found).lines().count(), files.len() + 4);
 }
 
-/// Each reads the page in its own way. Red with `./` before the names, and httpdirfs also with an
-/// element inside the links.
+/// Each parses the page in its own way. Fails with `./` before the names, and for httpdirfs also
+/// with an element inside the links.
 #[test]
-fn rclone_lftp_and_httpdirfs_find_what_a_directory_holds() {
+fn rclone_lftp_and_httpdirfs_find_the_entries_of_a_listing() {
     let files: [(&str, &[u8]); 6] = [
         ("top.txt", b"top"),
         ("a/one.txt", b"one"),
@@ -242,9 +242,9 @@ fn rclone_lftp_and_httpdirfs_find_what_a_directory_holds() {
     }
 }
 
-/// The dumb protocol: a repository is a tree of files, and one of them lists the others.
+/// The dumb protocol: a repository is a tree of files, one of which lists the others.
 #[test]
-fn git_clones_a_repository_laid_in_the_root() {
+fn git_clones_a_repository_in_the_root() {
     if !has("git") {
         return;
     }
@@ -278,9 +278,9 @@ fn git_clones_a_repository_laid_in_the_root() {
     git(&["fsck", "--strict"], &copy);
 }
 
-/// Eight connections, each with its own ranges.
+/// Eight connections, each with ranges of its own.
 #[test]
-fn aria2c_puts_a_file_together_from_eight_connections() {
+fn aria2c_joins_ranges_from_eight_connections() {
     if !has("aria2c") {
         return;
     }
@@ -321,12 +321,12 @@ impl Drop for Nginx {
 }
 
 impl Nginx {
-    /// In front of the server, on connections that it keeps. One process, so that killing it
-    /// leaves none behind.
+    /// A proxy for the server, with persistent connections. One process, so that killing it leaves
+    /// none.
     fn before(server: &Server) -> Self {
         let place = place();
         let at = place.path().display();
-        // Free now, and as good as certainly still free in a moment.
+        // Free now, and almost certainly in a moment.
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
@@ -377,7 +377,7 @@ impl Nginx {
 }
 
 #[test]
-fn behind_nginx_everything_arrives_as_it_left() {
+fn behind_nginx_responses_are_unchanged() {
     if !has("curl") || !has("nginx") {
         return;
     }
@@ -395,7 +395,7 @@ fn behind_nginx_everything_arrives_as_it_left() {
     let head = text(&curl(&["-I", &large], at));
     assert!(head.contains("Content-Length: 3145728\r\n"), "{head}");
 
-    // The redirect names no host, so it holds for whoever asked.
+    // The redirect names no host, so it is right for every client.
     let status = "%{http_code} %{redirect_url}";
     let moved = curl(&["-o", "page", "-w", status, &nginx.url("/dir")], at);
     assert_eq!(text(&moved), format!("301 {}", nginx.url("/dir/")));
@@ -440,7 +440,7 @@ fn wrk_finds_no_error_in_a_burst() {
     }
 }
 
-/// It speaks HTTP/1.0, with and without keep-alive, and compares the lengths.
+/// ab uses HTTP/1.0, with and without keep-alive, and compares the lengths.
 #[test]
 fn ab_finds_no_error_in_a_burst() {
     if !has("ab") {
@@ -466,7 +466,7 @@ fn ab_finds_no_error_in_a_burst() {
     }
 }
 
-/// The text after `before` in the page about the log, to the end of its block.
+/// The text after `before` in docs/access-log.md, to the end of its block.
 fn recipe(before: &str) -> String {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/access-log.md"));
     let page = page.unwrap();
@@ -475,8 +475,8 @@ fn recipe(before: &str) -> String {
     block.split_once("```").expect(before).0.to_owned()
 }
 
-/// The recipes are those of docs/access-log.md. It takes only addresses as hosts. Red with `unix:`
-/// or `-` as the peer of a unix socket.
+/// The commands are those of docs/access-log.md. goaccess accepts only addresses as hosts. Fails
+/// with `unix:` or `-` for a client of a unix socket.
 #[test]
 fn goaccess_reads_the_log_of_a_unix_socket_in_both_forms() {
     if !has("goaccess") || !has("curl") {
@@ -508,8 +508,8 @@ fn goaccess_reads_the_log_of_a_unix_socket_in_both_forms() {
     }
 }
 
-/// The recipe is docs/deploy/oneloop.logrotate, with another path and a systemctl that knows one
-/// server. Red with a postrotate that is only `systemctl reload`.
+/// The configuration is docs/deploy/oneloop.logrotate, with another path and a replacement for
+/// systemctl. Fails with a postrotate that is only `systemctl reload`.
 #[test]
 fn logrotate_rotates_the_log_whether_the_server_runs_or_not() {
     if !has("logrotate") {

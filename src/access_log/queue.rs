@@ -221,13 +221,13 @@ mod tests {
     use super::*;
     use std::thread;
 
-    fn waiting(shared: &LineQueue) -> String {
-        String::from_utf8(shared.lock().waiting.clone()).unwrap()
+    fn waiting(lines: &LineQueue) -> String {
+        String::from_utf8(lines.lock().waiting.clone()).unwrap()
     }
 
     #[test]
     fn only_whole_lines_are_kept_and_the_others_are_counted() {
-        for (room, kept, dropped) in [
+        for (capacity, kept, dropped) in [
             (0, "", 3),
             (2, "", 3),
             (3, "aa\n", 2),
@@ -237,104 +237,104 @@ mod tests {
             (9, "aa\nbb\ncc\n", 0),
             (10, "aa\nbb\ncc\n", 0),
         ] {
-            let shared = LineQueue::new(room);
-            shared.put(b"aa\nbb\ncc\n");
-            assert_eq!(waiting(&shared), kept, "room for {room}");
-            assert_eq!(shared.dropped(), dropped, "room for {room}");
+            let lines = LineQueue::new(capacity);
+            lines.put(b"aa\nbb\ncc\n");
+            assert_eq!(waiting(&lines), kept, "capacity {capacity}");
+            assert_eq!(lines.dropped(), dropped, "capacity {capacity}");
         }
     }
 
     #[test]
     fn memory_does_not_grow_without_a_reader() {
-        let shared = LineQueue::new(1000);
+        let lines = LineQueue::new(1000);
         for _ in 0..1000 {
-            shared.put(b"one\ntwo\nthree\n");
+            lines.put(b"one\ntwo\nthree\n");
         }
-        assert_eq!(shared.lock().waiting.capacity(), 1000);
-        assert_eq!(shared.lock().waiting.len(), 998);
-        assert_eq!(shared.dropped(), 3000 - 214);
+        assert_eq!(lines.lock().waiting.capacity(), 1000);
+        assert_eq!(lines.lock().waiting.len(), 998);
+        assert_eq!(lines.dropped(), 3000 - 214);
     }
 
     #[test]
     fn after_a_dropped_line_shorter_ones_are_dropped_too() {
-        let shared = LineQueue::new(8);
-        shared.put(b"first\n");
-        shared.put(b"too long\n");
-        shared.put(b"x\n");
-        assert_eq!(waiting(&shared), "first\n");
-        assert_eq!(shared.dropped(), 2);
+        let lines = LineQueue::new(8);
+        lines.put(b"first\n");
+        lines.put(b"too long\n");
+        lines.put(b"x\n");
+        assert_eq!(waiting(&lines), "first\n");
+        assert_eq!(lines.dropped(), 2);
 
         let mut batch = Vec::new();
-        let orders = shared.take(&mut batch).unwrap();
+        let orders = lines.take(&mut batch).unwrap();
         assert_eq!(
             (batch.as_slice(), orders.dropped),
             (b"first\n".as_slice(), 2)
         );
-        shared.put(b"x\n");
-        assert_eq!(waiting(&shared), "x\n");
-        assert_eq!(shared.dropped(), 2);
+        lines.put(b"x\n");
+        assert_eq!(waiting(&lines), "x\n");
+        assert_eq!(lines.dropped(), 2);
     }
 
     #[test]
     fn a_line_longer_than_the_queue_wakes_the_thread_to_report_it() {
-        let shared = LineQueue::new(4);
-        shared.put(b"longer\n");
-        let orders = shared.take(&mut Vec::new()).unwrap();
+        let lines = LineQueue::new(4);
+        lines.put(b"longer\n");
+        let orders = lines.take(&mut Vec::new()).unwrap();
         assert_eq!(orders.dropped, 1);
     }
 
     #[test]
     fn a_line_wakes_a_thread_that_sleeps() {
-        let shared = LineQueue::new(100);
+        let lines = LineQueue::new(100);
         thread::scope(|scope| {
             let sleeper = scope.spawn(|| {
                 let mut batch = Vec::new();
-                shared.take(&mut batch).map(|_| batch)
+                lines.take(&mut batch).map(|_| batch)
             });
-            while shared.lock().wake_at.is_none() {
+            while lines.lock().wake_at.is_none() {
                 thread::yield_now();
             }
-            shared.put(b"line\n");
+            lines.put(b"line\n");
             assert_eq!(sleeper.join().unwrap().unwrap(), b"line\n");
         });
-        assert_eq!(shared.lock().wake_at, None, "nobody sleeps now");
+        assert_eq!(lines.lock().wake_at, None, "the thread is awake");
     }
 
     #[test]
     fn lines_gather_until_the_queue_is_half_full() {
-        let shared = LineQueue::new(100);
+        let lines = LineQueue::new(100);
         thread::scope(|scope| {
             // So long that only a test that hangs waits for it.
-            scope.spawn(|| shared.gather(Duration::from_secs(3600)));
-            while shared.lock().wake_at.is_none() {
+            scope.spawn(|| lines.gather(Duration::from_secs(3600)));
+            while lines.lock().wake_at.is_none() {
                 thread::yield_now();
             }
-            shared.put(&[b'\n'; 49]);
-            assert_eq!(shared.lock().wake_at, Some(50), "too few to be woken for");
-            shared.put(b"\n");
+            lines.put(&[b'\n'; 49]);
+            assert_eq!(lines.lock().wake_at, Some(50), "too few to be woken for");
+            lines.put(b"\n");
         });
     }
 
     #[test]
     fn waiting_lines_are_taken_before_the_end() {
-        let shared = LineQueue::new(100);
-        shared.put(b"last\n");
-        shared.close();
+        let lines = LineQueue::new(100);
+        lines.put(b"last\n");
+        lines.close();
         let mut batch = Vec::new();
-        assert!(shared.take(&mut batch).is_some());
+        assert!(lines.take(&mut batch).is_some());
         assert_eq!(batch, b"last\n");
         batch.clear();
-        assert!(shared.take(&mut batch).is_none());
+        assert!(lines.take(&mut batch).is_none());
     }
 
     #[test]
     fn lines_that_an_ended_thread_leaves_and_later_ones_are_counted_as_dropped() {
-        let shared = LineQueue::new(100);
-        shared.put(b"waiting\nwaiting\n");
-        shared.abandon(b"half\nwhole\n");
-        assert_eq!(shared.dropped(), 4);
-        shared.put(b"later\n");
-        assert_eq!(shared.dropped(), 5);
-        assert_eq!(waiting(&shared), "");
+        let lines = LineQueue::new(100);
+        lines.put(b"waiting\nwaiting\n");
+        lines.abandon(b"half\nwhole\n");
+        assert_eq!(lines.dropped(), 4);
+        lines.put(b"later\n");
+        assert_eq!(lines.dropped(), 5);
+        assert_eq!(waiting(&lines), "");
     }
 }

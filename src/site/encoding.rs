@@ -1,17 +1,17 @@
 //! The character encoding that a file declares in its first 1,024 bytes.
 //!
-//! A charset in Content-Type overrides what stands in the file, so it may only be sent where it
-//! agrees. HTML is scanned as browsers do it (WHATWG HTML 13.2.3.2, "prescan a byte stream to
+//! A charset in Content-Type overrides the declaration in the file, so it may only be sent if both
+//! agree. HTML is scanned as in browsers (WHATWG HTML 13.2.3.2, "prescan a byte stream to
 //! determine its encoding"), XML by its declaration (XML 1.0 4.3.3), CSS by `@charset` (CSS Syntax
-//! 3.2). A byte order mark counts before all of them.
+//! 3.2). A byte order mark overrides all of them.
 
-/// How many bytes of a file are looked at: browsers look at as many.
+/// How many bytes of a file are scanned: as many as in browsers.
 pub const HEAD: usize = 1024;
 
 /// Languages in which a file can declare its encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
-    /// `<meta charset=...>`, or with `http-equiv`; an XML declaration where there is neither.
+    /// `<meta charset=...>`, or with `http-equiv`; an XML declaration if there is neither.
     Html,
     /// `<?xml version="1.0" encoding="..."?>`
     Xml,
@@ -19,15 +19,15 @@ pub enum Language {
     Css,
 }
 
-/// The label of the encoding that a file declares. `file` may be longer than [`HEAD`] or, if the
-/// file is, shorter than the file.
+/// The label of the encoding that a file declares. `file` is the file, or at least its first
+/// [`HEAD`] bytes.
 ///
-/// Labels are not compared with a list: one that browsers do not know is a declaration, too.
+/// Labels that browsers do not know are declarations, too.
 pub fn declared(language: Language, file: &[u8]) -> Option<&[u8]> {
     let head = file.get(..HEAD).unwrap_or(file);
     let label = match head {
         [0xef, 0xbb, 0xbf, ..] => return Some(b"utf-8"),
-        // With a mark, or with an XML declaration that has none.
+        // With a mark, or with an XML declaration without one.
         [0xff, 0xfe, ..] | [b'<', 0, b'?', 0, b'x', 0, ..] => return Some(b"utf-16le"),
         [0xfe, 0xff, ..] | [0, b'<', 0, b'?', 0, b'x', ..] => return Some(b"utf-16be"),
         _ => match language {
@@ -36,11 +36,11 @@ pub fn declared(language: Language, file: &[u8]) -> Option<&[u8]> {
             Language::Css => css(head),
         },
     }?;
-    // Who reads this cannot be reading UTF-16 (WHATWG HTML 13.2.3.2).
+    // A declaration in ASCII bytes is not in UTF-16 (WHATWG HTML 13.2.3.2).
     Some(if is_utf16(label) { b"utf-8" } else { label })
 }
 
-/// Whether two labels mean the same encoding: UTF-8 by whatever name, or the same name.
+/// Whether two labels mean the same encoding: both UTF-8, or the same name.
 pub fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.eq_ignore_ascii_case(other) || is_utf8(one) && is_utf8(other)
 }
@@ -79,7 +79,7 @@ fn is_among(labels: &[&str], label: &[u8]) -> bool {
         .any(|known| label.eq_ignore_ascii_case(known.as_bytes()))
 }
 
-/// A label without surrounding blanks, if it can be one.
+/// A label without surrounding white space, if it is valid.
 fn label(text: &[u8]) -> Option<&[u8]> {
     let text = text.trim_ascii();
     let is_label = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:()+".contains(byte);
@@ -93,7 +93,7 @@ fn html(head: &[u8]) -> Option<&[u8]> {
         let start = rest.iter().position(|&byte| byte == b'<')?;
         rest = rest.get(start + 1..)?;
         if rest.starts_with(b"!--") {
-            // The end may share its hyphens with the beginning: `<!-->`.
+            // The end may share its hyphens with the start: `<!-->`.
             let hyphens = rest.get(1..)?;
             let end = hyphens.windows(3).position(|window| window == b"-->")?;
             rest = hyphens.get(end + 3..)?;
@@ -114,7 +114,7 @@ fn html(head: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// What follows `<meta`, if that is what follows `<`.
+/// What follows `<meta`, if `rest` is what follows `<` and begins with it.
 fn after_meta(rest: &[u8]) -> Option<&[u8]> {
     let (name, rest) = rest.split_at_checked(4)?;
     let is_meta = name.eq_ignore_ascii_case(b"meta")
@@ -122,16 +122,16 @@ fn after_meta(rest: &[u8]) -> Option<&[u8]> {
     is_meta.then_some(rest)
 }
 
-/// Whether a tag begins here, behind its `<`.
+/// Whether a tag begins here, after its `<`.
 fn is_tag(rest: &[u8]) -> bool {
     matches!(rest.strip_prefix(b"/").unwrap_or(rest), [first, ..] if first.is_ascii_alphabetic())
 }
 
-/// The encoding that an element `meta` declares, and what follows its attributes. `None` where
-/// they do not end.
+/// The encoding that an element `meta` declares, and what follows its attributes. `None` if they do
+/// not end.
 fn meta(attributes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let mut rest = attributes;
-    // Of several attributes with one name, the first counts.
+    // Of several attributes with one name, the first applies.
     let (mut pragma, mut content, mut charset) = (None, None, None);
     loop {
         let (found, behind) = attribute(rest)?;
@@ -161,14 +161,14 @@ fn meta(attributes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 /// Name and value of an attribute.
 type Attribute<'h> = (&'h [u8], &'h [u8]);
 
-/// The next attribute of a tag, and what follows it; `Some((None, _))` at the tag's end, `None`
-/// where `rest` ends before.
+/// The next attribute of a tag, and what follows it; `Some((None, _))` at the end of the tag,
+/// `None` if `rest` ends before.
 fn attribute(rest: &[u8]) -> Option<(Option<Attribute<'_>>, &[u8])> {
     let rest = skip(rest, |byte| is_blank(byte) || byte == b'/');
     if *rest.first()? == b'>' {
         return Some((None, rest));
     }
-    // An equals sign is part of the name if it is the first byte of it.
+    // An equals sign as the first byte is part of the name.
     let end = rest
         .iter()
         .skip(1)
@@ -177,7 +177,7 @@ fn attribute(rest: &[u8]) -> Option<(Option<Attribute<'_>>, &[u8])> {
     let (name, rest) = rest.split_at_checked(end)?;
     let behind = skip(rest, is_blank);
     let Some(value) = behind.strip_prefix(b"=") else {
-        // There has to be a byte that ends it.
+        // Some byte has to end it.
         behind.first()?;
         return Some((Some((name, b"")), behind));
     };
@@ -248,7 +248,7 @@ fn css(head: &[u8]) -> Option<&[u8]> {
 
 fn skip(bytes: &[u8], is_skipped: impl Fn(u8) -> bool) -> &[u8] {
     let length = bytes.iter().take_while(|&&byte| is_skipped(byte)).count();
-    bytes.get(length..).unwrap_or_default()
+    bytes.split_at(length).1
 }
 
 /// White space of HTML.
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_declaration_is_none() {
+    fn text_that_looks_like_a_declaration_is_none() {
         for file in [
             "",
             "<",
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_counts_first() {
+    fn a_byte_order_mark_applies_first() {
         let meta = b"<meta charset=koi8-r>".as_slice();
         for language in [Html, Xml, Css] {
             for (mark, expected) in [

@@ -1,15 +1,16 @@
-//! Which file is it, in which state, and may it change without its times showing it?
+//! The identity of a file: which file it is, in which state, and whether it may change without its
+//! times showing it.
 
 use crate::clock::Now;
 use crate::http::date::HttpDate;
 use rustix::fs::Stat;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// 1990-01-01, seconds since 1970. The web is younger, so an earlier time was set by a tool: 0 and
-/// 1 (Nix, OCI images), 1980-01-01 (zip), 1985-10-26 (npm), and whatever lies before 1970.
+/// 1990-01-01, in seconds since 1970. Earlier times were set by tools: 0 and 1 (Nix, OCI images),
+/// 1980-01-01 (zip), 1985-10-26 (npm), and times before 1970.
 const FIRST_PLAUSIBLE: i64 = 631_152_000;
 
-/// A moment as the file system keeps it.
+/// A time as the file system stores it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileTime {
     pub(super) seconds: i64,
@@ -24,7 +25,7 @@ impl FileTime {
                 seconds: whole(since.as_secs()),
                 nanoseconds: since.subsec_nanos(),
             },
-            // The second in which it lies, rounded down.
+            // Rounded down to a whole second.
             Err(error) => Self {
                 seconds: -1 - whole(error.duration().as_secs()),
                 nanoseconds: 0,
@@ -36,9 +37,9 @@ impl FileTime {
         i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanoseconds)
     }
 
-    /// For how long the clock that wrote it may show the same. Kernels tick every 1 to 10 ms; a
-    /// moment without a fraction may come from a file system that counts seconds, or pairs of
-    /// them (FAT).
+    /// How long the clock that wrote it may show the same time. Kernels tick every 1 to 10 ms; a
+    /// time without a fraction may be from a file system that stores seconds, or pairs of them
+    /// (FAT).
     fn tick(self) -> Duration {
         match self.nanoseconds {
             0 => Duration::from_secs(2),
@@ -63,7 +64,7 @@ impl FileTime {
     }
 }
 
-/// Which file it is and in which state: two equal ones mean the same bytes, once not racy.
+/// Which file it is and in which state. If two are equal and not racy, the bytes are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) device: u64,
@@ -80,7 +81,7 @@ impl Identity {
         Self {
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
-            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            size: stat.st_size.max(0).cast_unsigned(),
             modified: FileTime {
                 seconds: stat.st_mtime as i64,
                 nanoseconds: stat.st_mtime_nsec as u32,
@@ -92,15 +93,15 @@ impl Identity {
         }
     }
 
-    /// Whether the file system's clock is ahead of ours, as that of a file server may be. A time of
-    /// modification in the future is no sign of it: programs set those.
+    /// Whether the clock of the file system is ahead of this system's, as that of a file server may
+    /// be. A time of modification in the future does not show it: programs set those.
     pub(super) fn is_ahead(&self, now: Now) -> bool {
         self.changed > FileTime::of(now.wall)
     }
 
     /// Whether the file may change again without its identity showing it: the clock that wrote its
-    /// times may still show the same. If that clock is ahead of ours, its times cannot be compared
-    /// with our time; but it has moved on once the file was `first_seen` in this state a tick ago.
+    /// times may still show the same time. If that clock is ahead, its times cannot be compared
+    /// with `now`; but it has ticked if the file was `first_seen` in this state a tick ago.
     pub(super) fn is_racy(&self, first_seen: Now, now: Now) -> bool {
         let seen_for = now.instant.saturating_duration_since(first_seen.instant);
         let tick = self.changed.tick().max(self.modified.tick());
@@ -109,22 +110,23 @@ impl Identity {
             || self.is_ahead(now) && seen_for < tick
     }
 
-    /// Whether programs have set the time of modification, or may have: archives, images and
-    /// reproducible builds keep whole seconds, and often the same for every version. Then it does
-    /// not tell two versions of one size apart.
+    /// Whether a program has set the time of modification, or may have: archives, images and
+    /// reproducible builds have whole seconds, and often the same for every version. Then it does
+    /// not distinguish two versions of one size.
     pub(super) fn is_normalised(&self) -> bool {
         self.modified.nanoseconds == 0 || !self.modified.is_plausible()
     }
 
-    /// Whether the time of change can be believed. Read-only images and some network file systems
+    /// Whether the time of change is a real one. Read-only images and some network file systems
     /// have none, and show that of modification.
     pub(super) fn has_change_time(&self) -> bool {
         self.changed.is_plausible()
     }
 
-    /// When the bytes last changed, never later than `now` (RFC 9110 8.8.2.1): when they were
-    /// modified; where that cannot be, when the inode changed, which is that or later; and where
-    /// the file system's clock is ahead of ours, when they were first seen. `None`: nothing tells.
+    /// When the bytes last changed, never later than `now` (RFC 9110 8.8.2.1): the time of
+    /// modification; if that is implausible, the time at which the inode changed, which is not
+    /// earlier; and if the clock of the file system is ahead, the time at which the file was first
+    /// seen. `None`: unknown.
     pub(super) fn last_change(&self, first_seen: Now, now: Now) -> Option<FileTime> {
         let wall = FileTime::of(now.wall);
         let times = [self.modified, self.changed].into_iter();

@@ -1,8 +1,7 @@
-//! Room `site`: the path of a target as a name beneath the root.
+//! The path of a target as a name beneath the root.
 //!
-//! [`SitePath`] is the only thing the room opens. It is decoded once, relative, free of `.` and
-//! `..`, of empty segments and of NUL, by construction. It is bytes, as file names are, in
-//! whatever language. Imports nothing of ours.
+//! Only a [`SitePath`] can be opened. It is decoded once, relative, and has no `.`, no `..`, no
+//! empty segment and no NUL. It consists of bytes, as file names do.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -17,23 +16,23 @@ pub struct SitePath<'b> {
     relative_from: Option<usize>,
 }
 
-/// The target's path names nothing that could be a file here (400).
+/// The path of the target cannot be a file name (400).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedPath(pub &'static str);
 
 impl<'b> SitePath<'b> {
-    /// Decodes the raw path of a target, which begins with a slash, into `buffer`, and resolves
-    /// its segments. `.` and `..` are resolved (RFC 3986 5.2.4) because many clients send them as
-    /// they are, and after decoding, so that no escape hides one. An escaped slash divides
-    /// segments as a plain one does: clients that escape a whole name send it. Empty segments
-    /// vanish. A backslash is an ordinary byte of a name.
+    /// Decodes the raw path of a target, which begins with a slash, into `buffer`, and resolves its
+    /// segments. `.` and `..` are resolved (RFC 3986 5.2.4), as many clients send them, and after
+    /// decoding, so that no escape hides one. An escaped slash separates segments as a plain one
+    /// does: clients that escape a whole name send it. Empty segments are removed. A backslash is
+    /// an ordinary byte.
     ///
     /// # Errors
     /// A `%` without two hexadecimal digits, NUL, and a path that climbs above the root.
     pub fn decode(raw: &[u8], buffer: &'b mut Vec<u8>) -> Result<Self, MalformedPath> {
         buffer.clear();
         let mut rest = raw.strip_prefix(b"/").unwrap_or(raw);
-        // Where the segment that is being decoded begins in the buffer.
+        // The start of the current segment in the buffer.
         let mut start = 0;
         let mut relative_from = 0;
         let (mut has_dots, mut differs) = (false, false);
@@ -58,7 +57,7 @@ impl<'b> SitePath<'b> {
             }
         }
         let last = end_segment(buffer, &mut start)?;
-        // The slash behind the last segment.
+        // The slash after the last segment.
         buffer.pop();
         Ok(Self {
             name: buffer,
@@ -67,7 +66,7 @@ impl<'b> SitePath<'b> {
         })
     }
 
-    /// The root itself, or a name that was composed of others: an index file, a sibling.
+    /// The root itself, or a name composed of others: an index file, a sibling.
     pub fn of_name(name: &'b [u8]) -> Self {
         Self {
             name,
@@ -81,7 +80,7 @@ impl<'b> SitePath<'b> {
         self.name
     }
 
-    /// For the system: `.` stands for the root.
+    /// The path for system calls: `.` for the root.
     pub fn as_path(self) -> &'b Path {
         Path::new(OsStr::from_bytes(if self.name.is_empty() {
             b"."
@@ -90,29 +89,28 @@ impl<'b> SitePath<'b> {
         }))
     }
 
-    /// Whether it was written as a directory is: its last segment is empty, `.` or `..`.
+    /// Whether it was written as a directory: its last segment is empty, `.` or `..`.
     pub fn has_slash(self) -> bool {
         self.has_slash
     }
 
-    /// Where in the name a reference relative to the raw path begins: behind its last plain slash.
-    /// `None` where a client may resolve the raw path to another directory than this: it takes
-    /// `..` to remove an empty segment, or one that an escaped slash divides in two.
+    /// The offset in the name of a reference relative to the raw path: after its last plain slash.
+    /// `None` if a client may resolve the raw path to another directory: for a client, `..` removes
+    /// an empty segment, or the two that an escaped slash separates.
     pub fn relative_from(self) -> Option<usize> {
         self.relative_from
     }
 
-    /// Whether a segment begins with a dot. `/.well-known/` at the root does not count: it exists
-    /// to be found (RFC 8615).
+    /// Whether a segment begins with a dot, except `/.well-known/` at the root (RFC 8615).
     pub fn is_hidden(self) -> bool {
         let mut segments = self.name.split(|&byte| byte == b'/');
-        let first = segments.next().unwrap_or_default();
+        let first = segments.next().unwrap_or(b"");
         (first.starts_with(b".") && first != b".well-known")
             || segments.any(|segment| segment.starts_with(b"."))
     }
 }
 
-/// A segment as it is written in a URL: everything but RFC 3986's unreserved bytes is escaped.
+/// A segment in the form of a URL: all bytes except the unreserved ones of RFC 3986 are escaped.
 pub fn encode(segment: &[u8]) -> impl std::fmt::Display {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
     const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -123,7 +121,7 @@ pub fn encode(segment: &[u8]) -> impl std::fmt::Display {
     percent_encode(segment, RESERVED)
 }
 
-/// What a segment turned out to be.
+/// The kind of a segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Segment {
     Empty,
@@ -132,8 +130,8 @@ enum Segment {
     Name,
 }
 
-/// Ends the segment that begins at `start` of `buffer`: a name gets a slash behind it, everything
-/// else is taken away, and `..` takes the name before it along.
+/// Ends the segment that begins at `start` of `buffer`: appends a slash to a name, and removes
+/// anything else; `..` with the name before it.
 fn end_segment(buffer: &mut Vec<u8>, start: &mut usize) -> Result<Segment, MalformedPath> {
     let kind = match buffer.get(*start..) {
         None | Some(b"") => return Ok(Segment::Empty),
@@ -159,7 +157,7 @@ fn end_segment(buffer: &mut Vec<u8>, start: &mut usize) -> Result<Segment, Malfo
     Ok(kind)
 }
 
-/// Takes two hexadecimal digits off the front of `rest`.
+/// Takes two hexadecimal digits from the start of `rest`.
 fn unescape(rest: &mut &[u8]) -> Result<u8, MalformedPath> {
     if let [high, low, after @ ..] = *rest
         && let (Some(high), Some(low)) = (hex(*high), hex(*low))
@@ -194,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_decoded_once_and_lose_their_empty_segments() {
+    fn paths_are_decoded_once_without_empty_segments() {
         for (raw, name, has_slash) in [
             ("/", "", true),
             ("/a", "a", false),
@@ -271,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_reference_begins_behind_the_last_plain_slash() {
+    fn a_relative_reference_begins_after_the_last_plain_slash() {
         for (raw, rest) in [
             ("/a", Some("a")),
             ("/a/b", Some("b")),

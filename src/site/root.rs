@@ -1,13 +1,13 @@
-//! Room `site`: the one place where files are opened, beneath the root.
+//! Opening files beneath the root. No other module opens files of a site.
 //!
-//! That nothing outside is reached is not checked here, it is asked of the kernel
-//! (openat2(2), RESOLVE_BENEATH), which resolves names and cannot be raced; cap-std asks it,
-//! and walks segment by segment where it cannot be asked. What was opened is then looked at
-//! through its descriptor, so nothing is checked under a name that means another file by then.
+//! The kernel ensures that no name leads out of the root (openat2(2), RESOLVE_BENEATH), without
+//! races. cap-std makes the call, and opens segment by segment on systems without it. The
+//! attributes of an open file are read from its descriptor, as its name may mean another file by
+//! then.
 //!
-//! The kernel refuses a link that is absolute, or leads through a directory above the root, even
-//! where it ends inside. Such a name is resolved here (realpath(3)), and what it resolves to is
-//! opened as every other name is: if it has changed by then, the kernel still refuses to leave.
+//! The kernel refuses a link that is absolute or leads through a directory above the root, even if
+//! it ends inside. Such a name is resolved (realpath(3)), and the result is opened in the same way:
+//! if it changes in between, the kernel still refuses to leave the root.
 
 use super::path::SitePath;
 use cap_std::ambient_authority;
@@ -20,24 +20,24 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A directory as a capability: names beneath it can be opened, no others.
+/// A directory as a capability: only names beneath it can be opened.
 #[derive(Debug)]
 pub struct Root {
     dir: Dir,
-    /// Where it was found: a deployment may put another directory there.
+    /// The path at which it was opened: a deployment may put another directory there.
     path: PathBuf,
     /// Which directory it is: device and inode.
     identity: (u64, u64),
-    /// The owner of the server wants symlinks followed wherever they lead.
+    /// Symlinks may lead out of the root.
     follow: bool,
-    /// The one name that is followed wherever it leads, as the owner named it.
+    /// The one name that may lead out of the root: the file that the command line names.
     named: Option<Box<[u8]>>,
 }
 
-/// What a directory page says of a file.
+/// The attributes of a file that a listing shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
-    /// Regular file, directory, or something stranger.
+    /// Regular file, directory, or another type.
     pub file_type: FileType,
     /// Bytes.
     pub size: u64,
@@ -49,7 +49,7 @@ impl From<Stat> for Attributes {
     fn from(stat: Stat) -> Self {
         Self {
             file_type: FileType::from_raw_mode(stat.st_mode),
-            size: u64::try_from(stat.st_size).unwrap_or(0),
+            size: stat.st_size.max(0).cast_unsigned(),
             modified: stat.st_mtime,
         }
     }
@@ -64,7 +64,7 @@ const FLAGS: OFlags = OFlags::RDONLY
 
 /// Links in one name that may leave the root and come back: as many as Linux follows
 /// (path_resolution(7)).
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 impl Root {
     /// Opens the directory. With `follow`, symlinks may lead out of it.
@@ -106,8 +106,8 @@ impl Root {
         true
     }
 
-    /// The directory that the root's path names by now, if that is another one: somebody has
-    /// renamed, rebuilt or linked it anew. `None` also while there is none to be opened.
+    /// The directory that the root's path names now, if it is another one after a rename, a rebuild
+    /// or a new link. `None` also if it cannot be opened.
     fn successor(&self) -> Option<Self> {
         if self.is_at_its_path().ok()? {
             return None;
@@ -120,14 +120,14 @@ impl Root {
         Ok(identity(&rustix::fs::stat(&self.path)?) == self.identity)
     }
 
-    /// Whether what came of `path` may depend on which directory the root's path names: a link may
-    /// lead out of the root, and in again by that path.
+    /// Whether the `result` for `path` may depend on which directory the root's path names: a link
+    /// may lead out of the root and back by that path.
     pub fn may_depend_on_its_path<T>(&self, path: SitePath<'_>, result: &io::Result<T>) -> bool {
         self.follows(path) || result.as_ref().is_err_and(leaves)
     }
 
-    /// Opens whatever `path` names, for reading. Look at its attributes before: a FIFO's writer
-    /// notices that it is opened.
+    /// Opens what `path` names, for reading. Check its attributes before: opening a FIFO wakes its
+    /// writer.
     ///
     /// # Errors
     /// Those of openat2(2). A name that leads outside is `EXDEV`.
@@ -138,7 +138,7 @@ impl Root {
     /// Opens the directory that `path` names, for reading.
     ///
     /// # Errors
-    /// Those of [`Root::open`]; `ENOTDIR` for what is none, which is not opened.
+    /// Those of [`Root::open`]; `ENOTDIR` if it is not a directory, which is not opened.
     pub fn open_directory(&self, path: SitePath<'_>) -> io::Result<File> {
         self.open_with(path, FLAGS.union(OFlags::DIRECTORY))
     }
@@ -160,9 +160,9 @@ impl Root {
         self.follow || self.named.as_deref() == Some(path.name())
     }
 
-    /// Does `call` with `path`; once more, if that is refused for leaving the root, with what it
-    /// resolves to, if that is inside. The root's path must still name this directory then: what a
-    /// link means in one directory says nothing of another.
+    /// Calls `call` with `path`. If that is refused because it leaves the root, calls it again with
+    /// the resolved path, if that is inside. The root's path must still name this directory then,
+    /// as the path is resolved in the directory that it names.
     fn beneath<T>(
         &self,
         path: SitePath<'_>,
@@ -180,8 +180,8 @@ impl Root {
         call(&resolved?).map_err(|error| if leaves(&error) { refused() } else { error })
     }
 
-    /// The name beneath the root of what `path` leads to: each part of it that the kernel refuses
-    /// is replaced by what it resolves to.
+    /// The name beneath the root of what `path` leads to: each part that the kernel refuses is
+    /// resolved.
     fn resolve(&self, path: SitePath<'_>, refused: &dyn Fn() -> io::Error) -> io::Result<PathBuf> {
         let root = self.path.canonicalize().map_err(|_| refused())?;
         let (mut inside, mut links) = (PathBuf::from("."), 0);
@@ -190,7 +190,7 @@ impl Root {
             match self.dir.metadata(&inside) {
                 Err(error) if leaves(&error) => {
                     links += 1;
-                    if links > MOST_LINKS {
+                    if links > MAX_LINKS {
                         return Err(Errno::LOOP.into());
                     }
                     let target = root.join(&inside).canonicalize().map_err(|_| refused())?;
@@ -204,9 +204,10 @@ impl Root {
         Ok(inside)
     }
 
-    /// What `path` names now, without opening it, and from the root's own path on, which may name
-    /// another directory by now. Follows symlinks even outside: the answer is only good for
-    /// comparing it with what [`Root::open`] has found. `buffer` is where the whole path is put.
+    /// The state of what `path` names now, without opening it, and beginning with the root's own
+    /// path, which may name another directory. Follows symlinks even out of the root: the result is
+    /// only for comparison with the state of what [`Root::open`] has opened. The whole path is put
+    /// into `buffer`.
     ///
     /// # Errors
     /// Those of stat(2).
@@ -218,9 +219,8 @@ impl Root {
         Ok(rustix::fs::stat(buffer.as_slice())?)
     }
 
-    /// The attributes of what `path` leads to, if [`Root::open`] would get there: the same
-    /// resolution beneath the root, but without opening, so that a FIFO's writer does not notice
-    /// and an unreadable file is seen.
+    /// The attributes of what [`Root::open`] would open. Nothing is opened: a FIFO's writer is not
+    /// woken, and a file without read permission has attributes, too.
     ///
     /// # Errors
     /// Those of openat2(2). A name that leads outside is `EXDEV`.
@@ -238,7 +238,7 @@ impl Root {
     }
 }
 
-/// Whether cap-std or the kernel says that a name leads out of the root.
+/// Whether the error of cap-std or the kernel means that a name leads out of the root.
 fn leaves(error: &io::Error) -> bool {
     match Errno::from_io_error(error) {
         Some(errno) => errno == Errno::XDEV,

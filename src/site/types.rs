@@ -1,6 +1,6 @@
 //! The media type of a file, by its name.
 //!
-//! Three tables, the first that knows the extension counts: the types that the user has set
+//! Three tables; the first that contains the extension applies: the types that the user has set
 //! (`--type`), the differences listed here, and mime-db (<https://github.com/jshttp/mime-db>),
 //! which collects the registrations of IANA and what Apache and nginx add.
 //!
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Extension and type, sorted by extension, all in lower case.
 type Table = [(&'static str, &'static str)];
 
-/// mime-db's type of each extension; where it has several, the one that the package mime-types
+/// The type of each extension in mime-db; if there are several, the one that the package mime-types
 /// prefers.
 static MIME_DB: &Table = include!("mime-db.in");
 
@@ -54,8 +54,7 @@ static TEXT: &[&str] = &[
     "wast", "wat", "wdl", "webc", "wit", "yar", "yara", "zig", "zsh",
 ];
 
-/// What IANA has registered (its template names the extension), and mime-db has another type or
-/// none.
+/// Registered by IANA (the template names the extension), with another type or none in mime-db.
 static REGISTERED: &Table = &[
     ("ac3", "audio/ac3"),
     ("arrow", "application/vnd.apache.arrow.file"),
@@ -80,20 +79,20 @@ static REGISTERED: &Table = &[
     ("zst", "application/zstd"),
 ];
 
-/// Extensions without a registration that are common, and the type that programs expect.
+/// Common extensions without a registration, with the type that programs expect.
 static CUSTOMARY: &Table = &[
     ("arw", "image/x-sony-arw"),
     ("cr2", "image/x-canon-cr2"),
     ("cr3", "image/x-canon-cr3"),
     ("cur", "image/x-icon"),
     ("har", "application/json"),
-    // image/pjpeg is a name that only old browsers used.
+    // Only old browsers used image/pjpeg.
     ("jfif", "image/jpeg"),
     ("jsonl", "application/jsonl"),
     ("lz4", "application/x-lz4"),
     ("ndjson", "application/x-ndjson"),
     ("nef", "image/x-nikon-nef"),
-    // As XML, so that its declaration of an encoding counts.
+    // As XML, so that the declared encoding applies.
     ("opml", "application/xml"),
     ("orf", "image/x-olympus-orf"),
     ("osdx", "application/opensearchdescription+xml"),
@@ -108,7 +107,7 @@ static CUSTOMARY: &Table = &[
     ("z", "application/x-compress"),
 ];
 
-/// Names without an extension that are text by custom; a leading dot is left out.
+/// Names without an extension that are usually text; without a leading dot.
 #[rustfmt::skip]
 static TEXT_NAMES: &[&str] = &[
     "authors", "b2sums", "bash_aliases", "bash_profile", "bashrc", "bazelignore", "brewfile",
@@ -138,7 +137,7 @@ static NAMES: &Table = &[
 /// The value of a Content-Type field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaType {
-    /// `type/subtype`; of a user's own type with its parameters.
+    /// `type/subtype`; with parameters if the user has set it.
     name: Cow<'static, str>,
     /// The value of the parameter `charset`.
     charset: Option<Arc<str>>,
@@ -156,8 +155,8 @@ impl fmt::Display for MediaType {
 }
 
 impl MediaType {
-    /// The language in which a file of this type may declare its encoding, where the charset would
-    /// override that.
+    /// The language in which a file of this type may declare its encoding, if the charset would
+    /// override it.
     pub fn language(&self) -> Option<Language> {
         self.charset.as_ref()?;
         match &*self.name {
@@ -170,7 +169,7 @@ impl MediaType {
     }
 
     /// The type of a file that begins with `head`: without a charset if the file declares another
-    /// encoding. The first 1,024 bytes are enough.
+    /// encoding. [`encoding::HEAD`] bytes are enough.
     pub fn for_content(mut self, head: &[u8]) -> Self {
         let declared = |language| encoding::declared(language, head);
         if let Some(declared) = self.language().and_then(declared) {
@@ -180,23 +179,22 @@ impl MediaType {
         self
     }
 
-    /// Whether the bytes are compressed already, so that no sibling holds them in another coding.
-    /// For all others one is looked for: `a.tar.gz` is `a.tar` with the coding gzip, as it is for
-    /// `gzip -k` and every server that sends such siblings.
+    /// Whether the content is compressed already, so that no sibling contains it in another coding.
+    /// Siblings are looked up for all other files: `a.tar.gz` is `a.tar` with the coding gzip.
     pub fn is_packed(&self) -> bool {
         self.is_packed
     }
 }
 
-/// Extensions of compressed files that have no type, or that of what is in them, or maybe one of
-/// the user's.
+/// Extensions of compressed files that have no type, or the type of their content, or one that the
+/// user may have set.
 #[rustfmt::skip]
 static PACKED: &[&str] = &[
     "aab", "br", "bz3", "crate", "emz", "gem", "gz", "ipa", "jmod", "lz", "lzma", "lzo", "npz",
     "nupkg", "svgz", "vsix", "whl", "wmz", "xapk", "zst",
 ];
 
-/// Types of compressed files, beside those below.
+/// Types of compressed files, beside those in [`is_packed`].
 static PACKED_TYPES: &[&str] = &[
     "application/appx",
     "application/appxbundle",
@@ -253,7 +251,7 @@ static PACKED_TYPES: &[&str] = &[
     "image/webp",
 ];
 
-/// Sound that is not compressed, and playlists.
+/// Types of audio that is not compressed, and of playlists.
 static PLAIN_AUDIO: &[&str] = &[
     "audio/basic",
     "audio/midi",
@@ -266,7 +264,7 @@ static PLAIN_AUDIO: &[&str] = &[
 ];
 
 fn is_packed(media_type: &str, file: &[u8]) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or(media_type);
     let is_extension = |packed: &&str| {
         let (start, end) = file.split_at(file.len().saturating_sub(packed.len()));
         start.ends_with(b".") && end.eq_ignore_ascii_case(packed.as_bytes())
@@ -281,26 +279,26 @@ fn is_packed(media_type: &str, file: &[u8]) -> bool {
         || PACKED.iter().any(is_extension)
 }
 
-/// Which name has which type.
+/// The media types of names.
 #[derive(Clone, Debug)]
 pub struct Types {
-    /// Extension and type, as the user wrote them.
+    /// Extension and type, as set by the user.
     own: Vec<(String, String)>,
     /// The charset of text.
     charset: Option<Arc<str>>,
 }
 
 impl Default for Types {
-    /// No types but those of the tables, and text in UTF-8.
+    /// The types of the tables, and text in UTF-8.
     fn default() -> Self {
         Self::new(Vec::new(), Some("utf-8"))
     }
 }
 
 impl Types {
-    /// `own` are extensions, without the dot before them, and their types. They count before those
-    /// of the tables, and the last of several for one extension counts. `charset` is that of text;
-    /// without it, none is sent.
+    /// `own` are extensions without their dot, and their types. They apply before those of the
+    /// tables, and the last of several for one extension applies. `charset` is that of text;
+    /// `None`: no charset is sent.
     pub fn new(own: Vec<(String, String)>, charset: Option<&str>) -> Self {
         Self {
             own,
@@ -308,10 +306,10 @@ impl Types {
         }
     }
 
-    /// The type of a file with this name, which may stand behind a path. Text has a charset, unless
-    /// the user has written other parameters.
+    /// The type of the file with this path or name. Text has a charset, unless the user has set
+    /// other parameters.
     pub fn of(&self, path: &[u8]) -> MediaType {
-        let file = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let file = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
         let name = match self.own(file) {
             Some(own) => Cow::Owned(own.to_owned()),
             None => Cow::Borrowed(known(file).unwrap_or("application/octet-stream")),
@@ -324,8 +322,8 @@ impl Types {
         }
     }
 
-    /// The user's type of a file: by its longest extension that has one (`tar.gz` before `gz`),
-    /// without a dot by its whole name.
+    /// The type that the user has set: for the longest extension that has one (`tar.gz` before
+    /// `gz`), or for the whole name if it has no dot.
     fn own(&self, file: &[u8]) -> Option<&str> {
         if self.own.is_empty() {
             return None;
@@ -344,7 +342,7 @@ impl Types {
     }
 }
 
-/// The type of a file by the tables: by its last extension, or its name where it has none.
+/// The type in the tables: for the last extension, or for the name if it has none.
 fn known(file: &[u8]) -> Option<&'static str> {
     let name = file.strip_prefix(b".").unwrap_or(file);
     let dot = name.iter().rposition(|&byte| byte == b'.');
@@ -419,7 +417,7 @@ mod tests {
 
     /// What IANA and mime-db say today.
     #[test]
-    fn types_are_those_of_today() {
+    fn types_are_current() {
         for (extension, content_type) in [
             ("js", "text/javascript; charset=utf-8"),
             ("mjs", "text/javascript; charset=utf-8"),
@@ -538,7 +536,7 @@ mod tests {
 
     /// An entry that mime-db makes needless is to be deleted, and so is one that stands twice.
     #[test]
-    fn each_difference_from_mime_db_is_one() {
+    fn each_entry_here_differs_from_mime_db() {
         let mime_db: BTreeMap<_, _> = MIME_DB.iter().copied().collect();
         let mut seen = BTreeMap::new();
         let text = TEXT.iter().map(|&extension| (extension, "text/plain"));
@@ -555,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn a_users_type_counts_first() {
+    fn a_type_set_by_the_user_applies_first() {
         let own = [
             ("ts", "text/javascript"),
             ("TAR.GZ", "application/x-gtar"),
@@ -642,7 +640,7 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
-    fn what_is_compressed_already_has_no_encoded_siblings() {
+    fn compressed_files_have_no_encoded_siblings() {
         for extension in [
             "html", "js", "json", "svg", "wasm", "xml", "txt", "md", "rs", "ico", "bmp", "ttf",
             "otf", "eot", "dll", "dat", "glb", "gltf", "stl", "pbf", "mvt", "onnx", "bin", "xyzzy",

@@ -19,13 +19,13 @@ fn bodies() {
             post().field("Content-Length: 5").body("12345") => not_allowed().closing();
         "it is answered before its body has come":
             post().field("Content-Length: 5") => not_allowed().closing();
-        "a body that looks like a request is none":
+        "a body that looks like a request is not one":
             post().field("Content-Length: 36").body("GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n")
             => not_allowed().closing();
-        "nor is anything that follows it":
+        "nor is what follows it":
             post().field("Content-Length: 1").body("x") + get("/hello.txt")
             => not_allowed().closing();
-        "a long body is taken and dropped, and the answer is read whole":
+        "a long body is received and discarded, and the response is complete":
             post().field("Content-Length: 3145728").body(&megabytes) => not_allowed().closing();
         "a long body in pieces":
             [
@@ -42,18 +42,18 @@ fn bodies() {
             => not_allowed().closing();
         "a chunk that is not whole yet":
             post().field("Transfer-Encoding: chunked").body("5\r\n12") => not_allowed().closing();
-        "what is no chunk": chunked("zz\r\n") => bad(CHUNKS);
+        "an invalid chunk": chunked("zz\r\n") => bad(CHUNKS);
         "a size with a sign": chunked("-1\r\n") => bad(CHUNKS);
         "a size that ends in LF": chunked("5\n12345\n0\n\n") => bad(CHUNKS);
         "an extension that ends in LF": chunked("5;a\n12345") => bad(CHUNKS);
         "no size": chunked("\r\n") => bad(CHUNKS);
-        "a size beyond all numbers": chunked("fffffffffffffffff\r\n") => bad(CHUNKS);
+        "a size of more than 64 bits": chunked("fffffffffffffffff\r\n") => bad(CHUNKS);
         "a chunk longer than its size": chunked("5\r\n123456\r\n0\r\n\r\n") => bad(CHUNKS);
-        "a second chunk that is none": chunked("1\r\nx\r\n\r\n") => bad(CHUNKS);
-        "a trailer that is none": chunked("0\r\nx\r\n\r\n") => bad(CHUNKS);
+        "an invalid second chunk": chunked("1\r\nx\r\n\r\n") => bad(CHUNKS);
+        "an invalid trailer": chunked("0\r\nx\r\n\r\n") => bad(CHUNKS);
         "a request in place of a chunk":
             chunked("GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n") => bad(CHUNKS);
-        "no chunk but the last one is a body, too":
+        "the last chunk alone is a body, too":
             post().field("Transfer-Encoding: Chunked").body("0\r\n\r\n")
             => not_allowed().closing();
         "GET with a body is answered, and closes":
@@ -71,7 +71,7 @@ fn bodies() {
         "a body in 1.0":
             ask("POST /hello.txt HTTP/1.0").field("Content-Length: 2").body("{}")
             => not_allowed().closing();
-        "a body in 1.0 that asks to stay":
+        "a body in 1.0 with keep-alive":
             ask("POST /hello.txt HTTP/1.0").field("Connection: keep-alive")
                 .field("Content-Length: 2").body("{}")
             => not_allowed().closing();
@@ -90,7 +90,7 @@ fn bodies() {
 fn expectations() {
     let get_expecting = |value: &str| get("/hello.txt").field(&format!("Expect: {value}"));
     let table = rows! {
-        "who waits for 100 gets the final answer at once":
+        "a client that expects 100 gets the final response at once":
             ask("POST / HTTP/1.1").field("Expect: 100-continue").field("Content-Length: 1000000")
             => not_allowed().closing();
         "also for chunks":
@@ -101,17 +101,17 @@ fn expectations() {
             get_expecting("100-continue").field("Content-Length: 5") => text("hello").closing();
         "without a body there is nothing to continue":
             get_expecting("100-continue") => text("hello");
-        "an expectation has no case": get_expecting("100-Continue") => text("hello");
+        "an expectation is compared without case": get_expecting("100-Continue") => text("hello");
         "it may be repeated": get_expecting("100-continue, 100-continue") => text("hello");
         "an empty list expects nothing": get_expecting("") => text("hello");
-        "anything else is not met": get_expecting("200-maybe") => expectation_failed();
-        "also beside what is": get_expecting("100-continue, x=y") => expectation_failed();
+        "other expectations fail": get_expecting("200-maybe") => expectation_failed();
+        "also beside 100-continue": get_expecting("100-continue, x=y") => expectation_failed();
         "also for HEAD":
             head("/hello.txt").field("Expect: x") => expectation_failed().headless();
         "with a body it closes":
             ask("PUT /x HTTP/1.1").field("Expect: x").field("Content-Length: 3").body("abc")
             => expectation_failed().closing();
-        "1.0 had no expectations":
+        "1.0 has no expectations":
             ask("GET /hello.txt HTTP/1.0").field("Expect: x") => text("hello").closing();
     };
     play(&everything(), table);

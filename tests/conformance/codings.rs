@@ -18,26 +18,26 @@ fn codings() {
     let zstd = || script().encoded("zstd", "zstandard");
     let gzip = || script().encoded("gzip", "gzip");
     let table = rows! {
-        "who accepts nothing gets the file": get("/packed.js") => script();
+        "without Accept-Encoding the file is sent": get("/packed.js") => script();
         "brotli": accepting("br") => br();
         "zstd": accepting("zstd") => zstd();
         "gzip": accepting("gzip") => gzip();
-        "gzip by its old name": accepting("x-gzip") => gzip();
-        "a coding has no case": accepting("GZip") => gzip();
-        "of all that are liked, the smallest": accepting("gzip, deflate, br, zstd") => br();
+        "x-gzip is gzip": accepting("x-gzip") => gzip();
+        "a coding is compared without case": accepting("GZip") => gzip();
+        "of equal weights, the smallest": accepting("gzip, deflate, br, zstd") => br();
         "weights come first": accepting("br;q=0.5, gzip;q=0.8, zstd;q=0.1") => gzip();
         "with three decimals": accepting("br;q=0.799, gzip;q=0.8") => gzip();
-        "identity may be liked best": accepting("gzip;q=0.5, identity") => script();
+        "identity may have the highest weight": accepting("gzip;q=0.5, identity") => script();
         "a weight of zero refuses": accepting("br;q=0, gzip") => gzip();
         "a weight of zero for all": accepting("br;q=0, zstd;q=0.0, gzip;q=0.000") => script();
         "any": accepting("*") => br();
-        "any but that": accepting("br;q=0, *") => zstd();
+        "any other": accepting("br;q=0, *") => zstd();
         "none": accepting("*;q=0") => script();
         "no list": accepting("") => script();
         "identity": accepting("identity") => script();
         "unknown codings": accepting("deflate, compress, aes128gcm") => script();
-        "a weight that is none does not count": accepting("br;q=x, gzip") => gzip();
-        "a weight above one does not count": accepting("br;q=2, gzip;q=0.5") => gzip();
+        "an invalid weight is ignored": accepting("br;q=x, gzip") => gzip();
+        "a weight above one is ignored": accepting("br;q=2, gzip;q=0.5") => gzip();
         "two lines are a list":
             accepting("gzip").field("Accept-Encoding: br") => br();
         "HEAD": head("/packed.js").field("Accept-Encoding: gzip") => gzip().headless();
@@ -57,29 +57,29 @@ fn encoded_siblings() {
     let table = rows! {
         "only some siblings":
             get("/style.css").field(all) => css().encoded("gzip", "gzipped style");
-        "no sibling that is liked": get("/style.css").field("Accept-Encoding: br") => css();
+        "no acceptable sibling": get("/style.css").field("Accept-Encoding: br") => css();
         "no sibling": get("/hello.txt").field(all) => text("hello");
-        "a sibling alone is no file": get("/only.txt").field(all) => not_found();
-        "the sibling itself is what it is":
+        "a sibling without its file is not found": get("/only.txt").field(all) => not_found();
+        "the sibling itself is not decoded":
             get("/packed.js.gz") => file("application/gzip", "gzip");
         "even when gzip is accepted":
             get("/packed.js.gz").field(all) => file("application/gzip", "gzip");
         "brotli itself": get("/packed.js.br") => file("application/octet-stream", "brotli!");
-        "what is compressed already has no sibling":
+        "a compressed file has no sibling":
             get("/photo.png").field(all) => file("image/png", "png");
-        "a directory is no sibling": get("/both/file.txt").field(all) => text("plain");
+        "a directory is not a sibling": get("/both/file.txt").field(all) => text("plain");
         "each coding has its tag":
             accepting("br").field(&br_tag("If-None-Match")) => br().not_modified();
-        "which is no other's": accepting("gzip").field(&br_tag("If-None-Match"))
+        "which differs from that of others": accepting("gzip").field(&br_tag("If-None-Match"))
             => script().encoded("gzip", "gzip");
-        "nor the file's own":
+        "and from that of the file":
             accepting("br").field(&format!("If-None-Match: {}", tag(b"identity"))) => br();
-        "a range is one of the encoded bytes":
+        "a range is of the encoded bytes":
             accepting("br").field("Range: bytes=0-2") => br().part("0-2/7", "bro");
-        "if it is of that version":
+        "with If-Range of that coding":
             accepting("br").field("Range: bytes=0-2").field(&br_tag("If-Range"))
             => br().part("0-2/7", "bro");
-        "a range of the other version is not":
+        "with If-Range of another coding the whole is sent":
             get("/packed.js").field("Range: bytes=0-2").field(&br_tag("If-Range")) => script();
         "codings among others":
             accepting("br") + get("/packed.js") + accepting("gzip")
@@ -132,19 +132,19 @@ fn siblings_of_any_type_that_is_not_compressed() {
         "a neural network": accepting("/a.onnx") => unknown();
         "anything": accepting("/a.bin") => unknown();
         "without an extension": accepting("/noextension") => unknown();
-        "who accepts nothing gets the file, and a cache is told that it depends":
+        "without Accept-Encoding the file is sent, with Vary":
             get("/a.bin") => binary("x");
-        "a tape is encoded by its .gz":
+        "a tar is encoded by its .gz":
             accepting("/a.tar") => file("application/x-tar", "tape").varying().encoded("gzip", "x");
-        "one that has none": accepting("/lone.tar") => file("application/x-tar", "tape").varying();
+        "one without a .gz": accepting("/lone.tar") => file("application/x-tar", "tape").varying();
         "a compressed drawing": accepting("/a.svgz") => file("image/svg+xml", "x");
         "an archive": accepting("/a.zip") => file("application/zip", "x");
         "a compressed font": accepting("/a.woff2") => file("font/woff2", "x");
         "a film": accepting("/a.mp4") => file("video/mp4", "x");
         "a photo": accepting("/a.jpg") => file("image/jpeg", "x");
-        "what is encoded is not encoded again":
+        "an encoded file has no sibling":
             accepting("/a.tar.gz") => file("application/gzip", "x");
-        "nor what is in another coding": accepting("/a.zst") => file("application/zstd", "x");
+        "nor has one in another coding": accepting("/a.zst") => file("application/zstd", "x");
         "a sibling asked for by its name":
             accepting("/a.bin.br") => file("application/octet-stream", "sibling");
     };

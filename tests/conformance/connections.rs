@@ -10,31 +10,31 @@ fn persistence() {
     let old = || ask("GET /hello.txt HTTP/1.0");
     let table = rows! {
         "1.1 stays open": hello() => text("hello");
-        "1.1 closes when asked": hello().field("Connection: close") => text("hello").closing();
-        "close has no case": hello().field("Connection: CLOSE") => text("hello").closing();
+        "1.1 closes with close": hello().field("Connection: close") => text("hello").closing();
+        "close is compared without case": hello().field("Connection: CLOSE") => text("hello").closing();
         "close in a list":
             hello().field("Connection: Upgrade, close") => text("hello").closing();
         "close in a list with gaps":
             hello().field("Connection: ,, \t,close,") => text("hello").closing();
         "close in a second line":
             hello().field("Connection: x").field("Connection: close") => text("hello").closing();
-        "close beats keep-alive":
+        "close takes precedence over keep-alive":
             hello().field("Connection: keep-alive, close") => text("hello").closing();
         "closed is not close": hello().field("Connection: closed, xclose") => text("hello");
-        "keep-alive needs no answer in 1.1":
+        "keep-alive has no effect in 1.1":
             hello().field("Connection: keep-alive") => text("hello");
-        "an upgrade is not taken":
+        "an upgrade is ignored":
             hello().field("Connection: Upgrade, HTTP2-Settings").field("Upgrade: h2c")
                 .field("HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
             => text("hello");
         "1.0 closes": old() => text("hello").closing();
-        "1.0 stays open when asked, and is told so":
+        "1.0 with keep-alive stays open, with keep-alive in the response":
             old().field("Connection: keep-alive") => text("hello").kept_alive();
-        "keep-alive has no case":
+        "keep-alive is compared without case":
             old().field("Connection: Keep-Alive") => text("hello").kept_alive();
         "1.0 with both closes":
             old().field("Connection: keep-alive, close") => text("hello").closing();
-        "Proxy-Connection is nobody's field":
+        "Proxy-Connection is ignored":
             old().field("Proxy-Connection: keep-alive") => text("hello").closing();
         "HEAD in 1.0":
             ask("HEAD /hello.txt HTTP/1.0").field("Connection: keep-alive")
@@ -47,9 +47,9 @@ fn persistence() {
         "a 404 stays open in 1.0, too":
             ask("GET /nothing HTTP/1.0").field("Connection: keep-alive")
             => not_found().kept_alive();
-        "a 404 closes when asked":
+        "a 404 closes with close":
             get("/nothing").field("Connection: close") => not_found().closing();
-        "a redirect closes when asked":
+        "a redirect closes with close":
             get("/dir").field("Connection: close") => redirect("./dir/").closing();
     };
     play(&everything(), table);
@@ -67,7 +67,7 @@ fn pipelining() {
         "three": hello() + get("/alive") + digits()
             => [text("hello"), binary("yes"), text("0123456789")];
         "twenty": many => vec![text("hello"); 20];
-        "more than one turn answers": hundreds => vec![text("hello").headless(); 300];
+        "more than one iteration answers": hundreds => vec![text("hello").headless(); 300];
         "HEAD between GETs": hello() + head("/digits.txt") + get("/alive")
             => [text("hello"), text("0123456789").headless(), binary("yes")];
         "304 between 200s": hello() + digits().field("If-None-Match: *") + get("/alive")
@@ -84,7 +84,7 @@ fn pipelining() {
             => [text("hello"), text(""), text("hello")];
         "an empty line between requests is skipped":
             hello() + "\r\n" + digits() => [text("hello"), text("0123456789")];
-        "nothing after a path that is none is answered":
+        "nothing after an invalid path is answered":
             hello() + get("/%zz") + digits()
             => [
                 text("hello"),
@@ -121,16 +121,16 @@ fn hanging_up() {
     let hello = || get("/hello.txt");
     let table = rows! {
         "a half-closed connection is still answered": hang_up_after(hello()) => text("hello");
-        "with all that was asked": hang_up_after(hello() + get("/digits.txt"))
+        "with all its requests": hang_up_after(hello() + get("/digits.txt"))
             => [text("hello"), text("0123456789")];
         "and with long files": hang_up_after(get("/big.txt") + hello())
             => [text(&numbered(BIG_LINES)), text("hello")];
-        "whoever says nothing gets nothing": hang_up_after("") => nothing();
-        "nor does half a request": hang_up_after("GET /hello.txt HTTP/1.1\r\nHost: a\r\n")
+        "without a request there is no response": hang_up_after("") => nothing();
+        "nor for half a request": hang_up_after("GET /hello.txt HTTP/1.1\r\nHost: a\r\n")
             => nothing();
-        "half a second one is forgotten": hang_up_after(hello() + "GET /dig") => text("hello");
-        "an empty line is no request": hang_up_after("\r\n") => nothing();
-        "a body that stays away": hang_up_after(ask("POST / HTTP/1.1").field("Content-Length: 9"))
+        "half a second request is ignored": hang_up_after(hello() + "GET /dig") => text("hello");
+        "an empty line is not a request": hang_up_after("\r\n") => nothing();
+        "a body that is not sent": hang_up_after(ask("POST / HTTP/1.1").field("Content-Length: 9"))
             => not_allowed().closing();
     };
     play(&everything(), table);

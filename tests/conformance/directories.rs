@@ -7,9 +7,9 @@ use crate::script::*;
 #[test]
 fn redirects() {
     let table = rows! {
-        "a directory's address ends with a slash": get("/dir") => redirect("./dir/");
+        "the address of a directory ends with a slash": get("/dir") => redirect("./dir/");
         "HEAD, too": head("/dir") => redirect("./dir/").headless();
-        "a browser is told in HTML":
+        "a browser gets HTML":
             get("/dir").field("Accept: text/html")
             => html_page(
                 "301 Moved Permanently",
@@ -19,29 +19,29 @@ fn redirects() {
         "an empty query is kept, too": get("/dir?") => redirect("./dir/?");
         "a deeper one is named relatively": get("/outer/inner?x") => redirect("./inner/?x");
         "with an index or without": get("/indexed") => redirect("./indexed/");
-        "a name is escaped again": get("/sub%20dir") => redirect("./sub%20dir/");
-        "a colon makes no scheme": get("/ab:c") => redirect("./ab%3Ac/");
+        "a name is escaped": get("/sub%20dir") => redirect("./sub%20dir/");
+        "a colon does not make a scheme": get("/ab:c") => redirect("./ab%3Ac/");
         "UTF-8 is escaped": get("/\u{fc}") => redirect("./%C3%BC/");
-        "two slashes make no host": get("//evil.com") => redirect("./evil.com/");
+        "two slashes do not make a host": get("//evil.com") => redirect("./evil.com/");
         "nor do three": get("///evil.com") => redirect("./evil.com/");
-        "absolute-form makes no host": get("http://evil.org/dir") => redirect("./dir/");
-        "Host makes no host":
+        "absolute-form does not add a host": get("http://evil.org/dir") => redirect("./dir/");
+        "Host does not add a host":
             "GET /dir HTTP/1.1\r\nHost: evil.org\r\n\r\n" => redirect("./dir/");
-        "a backslash makes no host":
+        "a backslash does not make a host":
             get("/\\evil.com") => redirect("./%5Cevil.com/");
         "nor does an escaped one": get("/%5cevil.com") => redirect("./%5Cevil.com/");
-        "an escaped slash makes no host": get("/%2Fevil.com") => redirect("./evil.com/");
+        "an escaped slash does not make a host": get("/%2Fevil.com") => redirect("./evil.com/");
         "an escaped slash is in the client's last segment":
             get("/outer%2Finner") => redirect("./outer/inner/");
         "and in an earlier one": get("/outer%2F/inner") => redirect("./inner/");
         "a dot": get("/./outer/./inner") => redirect("./inner/");
         "dot-dot": get("/dir/../outer/inner") => redirect("./inner/");
-        "dot-dot behind an empty segment: clients resolve that differently":
+        "dot-dot after an empty segment, which clients resolve differently":
             get("/outer//../dir") => redirect("/dir/");
-        "or behind an escaped slash": get("/outer%2Finner/../inner?x") => redirect("/outer/inner/?x");
+        "or after an escaped slash": get("/outer%2Finner/../inner?x") => redirect("/outer/inner/?x");
         "within a client's segment": get("/outer/inner%2F..%2Finner") => redirect("/outer/inner/");
-        "no host comes of that": get("/%2F/a/..//evil.com") => redirect("/evil.com/");
-        "an escaped line end splits nothing": get("/%0d%0aX:%20y") => not_found();
+        "that does not make a host": get("/%2F/a/..//evil.com") => redirect("/evil.com/");
+        "an escaped line end does not split the header": get("/%0d%0aX:%20y") => not_found();
         "nor does one in the query": get("/dir?%0d%0aX:%20y") => redirect("./dir/?%0d%0aX:%20y");
         "a link to a directory, too": get("/link-to-dir") => redirect("./link-to-dir/");
         "many slashes after a directory are one": get("/indexed//") => html("<h1>index</h1>");

@@ -114,11 +114,11 @@ fn framing() {
         "a length with a blank": length("5 5") => bad(LENGTH);
         "a list of lengths": length("5, 5") => bad(LENGTH);
         "a list of different lengths": length("5, 6") => bad(LENGTH);
-        "no length": length("") => bad(LENGTH);
-        "a length beyond all numbers": length("99999999999999999999") => bad(LENGTH);
-        "a length twice": length("5").field("Content-Length: 5")
+        "an empty length": length("") => bad(LENGTH);
+        "a length of more than 64 bits": length("99999999999999999999") => bad(LENGTH);
+        "a repeated length": length("5").field("Content-Length: 5")
             => bad("Content-Length stands twice");
-        "a length of zero twice": length("0").field("Content-Length: 0")
+        "a repeated length of zero": length("0").field("Content-Length: 0")
             => bad("Content-Length stands twice");
         "two lengths": length("5").field("Content-Length: 6")
             => bad("Content-Length stands twice");
@@ -131,8 +131,8 @@ fn framing() {
         "gzip and chunked": coding("gzip, chunked") => unknown();
         "chunked and something": coding("chunked, identity") => unknown();
         "chunked twice": coding("chunked, chunked") => unknown();
-        "identity, which is no coding any more": coding("identity") => unknown();
-        "no coding": coding("") => unknown();
+        "identity, which is obsolete": coding("identity") => unknown();
+        "an empty coding": coding("") => unknown();
         "a coding with a parameter": coding("chunked;q=1") => unknown();
         "a coding in quotes": coding("\"chunked\"") => unknown();
         "an unknown coding and a length": coding("gzip").field("Content-Length: 5") => unknown();
@@ -151,7 +151,7 @@ fn framing() {
         "chunked in 1.0, which has no chunks":
             ask("GET /hello.txt HTTP/1.0").field("Transfer-Encoding: chunked")
             => bad("Transfer-Encoding in an HTTP/1.0 request");
-        "what follows a refused request is not read as another":
+        "what follows a refused request is not parsed":
             length("1, 1").body("x") + hello() => bad(LENGTH);
     };
     play(&everything(), table);

@@ -19,11 +19,11 @@ fn hidden_names() {
         "a hidden file in a directory": get("/dir/.inner") => not_found();
         "a name of dots": get("/....txt") => not_found();
         "HEAD": head("/.env") => not_found().headless();
-        "/.well-known/ is there to be found":
+        "/.well-known/ is served":
             get("/.well-known/security.txt") => text("hidden");
-        "its own hidden files are not": get("/.well-known/.inner") => not_found();
-        "it is only that at the root": get("/dir/.well-known/file.txt") => not_found();
-        "nor is anything that begins so": get("/.well-known2/") => not_found();
+        "its hidden files are not": get("/.well-known/.inner") => not_found();
+        "only at the root": get("/dir/.well-known/file.txt") => not_found();
+        "not a name that begins like it": get("/.well-known2/") => not_found();
     };
     play(&everything(), table);
 }
@@ -37,7 +37,7 @@ fn hidden_names_that_are_shown() {
         "a hidden file in a directory": get("/dir/.inner") => hidden();
         "a name of dots": get("/....txt") => text("named");
         "/.well-known/": get("/.well-known/.inner") => hidden();
-        "dot-dot is still no name":
+        "dot-dot is not a name":
             get("/../secret.txt") => page("400 Bad Request", "the path climbs above the root").closing();
     };
     play_with(&Setting::of(&["--hidden"]), &everything().root(), table);

@@ -8,31 +8,31 @@ use crate::script::*;
 fn request_lines() {
     const NONE: &str = "not an HTTP/1.1 request";
     let table = rows! {
-        "one blank between the parts, not two":
+        "two spaces between the parts":
             ask("GET  /hello.txt HTTP/1.1") => bad(NONE);
-        "nor two before the version":
+        "two spaces before the version":
             ask("GET /hello.txt  HTTP/1.1") => bad(NONE);
-        "no tab instead of a blank":
+        "a tab instead of a space":
             ask("GET\t/hello.txt HTTP/1.1") => bad(NONE);
-        "no blank at the end":
+        "a space at the end":
             ask("GET /hello.txt HTTP/1.1 ") => bad(NONE);
-        "no blank at the beginning":
+        "a space at the beginning":
             ask(" GET /hello.txt HTTP/1.1") => bad(NONE);
-        "a blank must be escaped":
+        "a space in the target":
             ask("GET /a b.txt HTTP/1.1") => bad(NONE);
-        "a line without a version is HTTP/0.9, which is over":
+        "a line without a version (HTTP/0.9)":
             ask("GET /hello.txt") => bad(NONE);
         "a method alone":
             ask("GET") => bad(NONE);
         "no NUL":
             ask("GET /\0 HTTP/1.1") => bad(NONE);
-        "no control byte":
+        "a control byte":
             ask("GET /\x01 HTTP/1.1") => bad(NONE);
         "no DEL":
             ask("GET /\x7f HTTP/1.1") => bad(NONE);
-        "no bare CR":
+        "a bare CR":
             ask("GET /\r HTTP/1.1") => bad(NONE);
-        "the line ends with CRLF, not with LF":
+        "a line that ends in LF":
             "GET /hello.txt HTTP/1.1\nHost: a\r\n\r\n" => bad("a line ends in LF without CR");
         "one empty line before a request is skipped (RFC 9112 2.2)":
             "\r\nGET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" => text("hello");
@@ -49,7 +49,7 @@ fn request_lines() {
         "empty lines behind a body of no bytes":
             get("/hello.txt").field("Content-Length: 0") + "\r\n\r\n" + get("/hello.txt")
             => [text("hello"), text("hello")];
-        "a CR alone is no empty line": "\rG" => bad(NONE);
+        "a CR alone is not an empty line": "\rG" => bad(NONE);
         "an empty line that is a bare LF is not":
             "\nGET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" => bad("a line ends in LF without CR");
     };
@@ -70,7 +70,7 @@ fn what_can_be_no_request_is_refused_at_once() {
     let table = rows! {
         "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" => tls();
         "the first byte of TLS": b"\x16" => tls();
-        "TLS on a connection that was used": get("/hello.txt") + "\x16\x03\x01"
+        "TLS after a request": get("/hello.txt") + "\x16\x03\x01"
             => [text("hello"), tls()];
         "SMTP": "EHLO x\r\n" => bad(NONE);
         "FTP": "USER anonymous\r\n" => bad(NONE);
@@ -90,18 +90,18 @@ fn what_can_be_no_request_is_refused_at_once() {
         "JSON": "{\"jsonrpc\": \"2.0\"}" => bad(NONE);
         "HTTP/0.9": "GET /hello.txt\r\n" => bad(NONE);
         "HEAD of HTTP/0.9": "HEAD /hello.txt\r\n" => bad(NONE).headless();
-        "HEAD with two blanks": "HEAD  " => bad(NONE).headless();
+        "HEAD with two spaces": "HEAD  " => bad(NONE).headless();
         "line ends without CR": "GET /hello.txt HTTP/1.1\n" => bad(LF);
         "another major version": "GET /hello.txt HTTP/3.0\r\n" => other();
-        "a version that is none": "GET /hello.txt HTTP/1.10" => bad(NONE);
-        "a target that is none": "GET hello.txt HTTP/1.1\r\n" => bad(TARGET);
+        "an invalid version": "GET /hello.txt HTTP/1.10" => bad(NONE);
+        "an invalid target": "GET hello.txt HTTP/1.1\r\n" => bad(TARGET);
         "a line without a colon": "GET / HTTP/1.1\r\nHost: a\r\nx\r\n" => bad(NAME);
-        "a blank in a name": "GET / HTTP/1.1\r\nHost: a\r\nx " => bad(NAME);
+        "a space in a name": "GET / HTTP/1.1\r\nHost: a\r\nx " => bad(NAME);
         "a folded line": "GET / HTTP/1.1\r\nHost: a\r\n b" => bad(NAME);
         "NUL in a value": "GET / HTTP/1.1\r\nHost: a\0" => bad(VALUE);
         "byte by byte": (b"EHLO x\r\n").map(|byte| Script::from(char::from(byte).to_string()))
             => bad(NONE);
-        "the first mistake is told, not the last":
+        "the first error is reported, not the last":
             "GET /hello.txt HTTP/1.1\r\nHost : a\r\nb: \0\r\nc: d\n\r\n" => bad(NAME);
         "even of a line that is too long": " ".to_owned() + &"x".repeat(9000) => bad(NONE);
         "even of a head that is too large":
@@ -123,23 +123,23 @@ fn versions() {
     let table = rows! {
         "1.0 is answered in 1.1, and the connection closes":
             ask("GET /hello.txt HTTP/1.0") => text("hello").closing();
-        "a later minor version is read as the latest we know (RFC 9110 2.5)":
+        "a later minor version is parsed as 1.1 (RFC 9110 2.5)":
             ask("GET /hello.txt HTTP/1.2") => text("hello");
         "as late as 1.9":
             ask("HEAD /hello.txt HTTP/1.9") => text("hello").headless();
         "and it needs a Host":
             "GET /hello.txt HTTP/1.7\r\n\r\n" => bad("HTTP/1.1 requires a Host field");
-        "another major version is not spoken":
+        "another major version is refused":
             ask("GET /hello.txt HTTP/2.0") => other();
         "not an older one either":
             ask("GET /hello.txt HTTP/0.9") => other();
         "a digit, a dot, a digit": ask("GET /hello.txt HTTP/1") => bad(NONE);
         "not two digits": ask("GET /hello.txt HTTP/1.10") => bad(NONE);
         "not two digits before the dot": ask("GET /hello.txt HTTP/01.1") => bad(NONE);
-        "a comma is no dot": ask("GET /hello.txt HTTP/1,1") => bad(NONE);
-        "the name has a case": ask("GET /hello.txt http/1.1") => bad(NONE);
+        "a comma instead of the dot": ask("GET /hello.txt HTTP/1,1") => bad(NONE);
+        "the name is case-sensitive": ask("GET /hello.txt http/1.1") => bad(NONE);
         "another protocol": ask("GET /hello.txt RTSP/1.0") => bad(NONE);
-        "letters are no version": ask("GET /hello.txt HTTP/x.y") => bad(NONE);
+        "letters in the version": ask("GET /hello.txt HTTP/x.y") => bad(NONE);
     };
     play(&everything(), table);
 }
@@ -151,17 +151,17 @@ fn targets() {
     const TUNNEL: &str = "the target of CONNECT is not a host and a port";
     let table = rows! {
         "a query is ignored": get("/hello.txt?a=b&c") => text("hello");
-        "an empty query is one, too": get("/hello.txt?") => text("hello");
+        "an empty query is ignored, too": get("/hello.txt?") => text("hello");
         "a second question mark belongs to the query": get("/hello.txt?a?b/../c") => text("hello");
-        "a query's escapes are nobody's business": get("/hello.txt?%00%zz%") => text("hello");
+        "escapes in a query are ignored": get("/hello.txt?%00%zz%") => text("hello");
         "absolute-form": get("http://a/hello.txt") => text("hello");
         "absolute-form with a port and a query": get("http://a:80/hello.txt?x") => text("hello");
         "absolute-form of the root": get("http://a/") => html("<h1>home</h1>");
         "absolute-form without a path is the root": get("http://a") => html("<h1>home</h1>");
         "absolute-form with nothing but a query": get("http://a?x") => html("<h1>home</h1>");
-        "a scheme has no case": get("HtTp://a/hello.txt") => text("hello");
+        "a scheme is compared without case": get("HtTp://a/hello.txt") => text("hello");
         "behind a proxy that ends TLS": get("https://a/hello.txt") => text("hello");
-        "the host of absolute-form wins (RFC 9112 3.2.2)":
+        "the host of absolute-form takes precedence (RFC 9112 3.2.2)":
             "GET http://a/hello.txt HTTP/1.1\r\nHost: b\r\n\r\n" => text("hello");
         "but it does not replace Host":
             "GET http://a/hello.txt HTTP/1.1\r\n\r\n" => bad("HTTP/1.1 requires a Host field");
@@ -186,18 +186,18 @@ fn targets() {
         "CONNECT without a host": ask("CONNECT :80 HTTP/1.1") => bad(TUNNEL);
         "CONNECT with a strange port": ask("CONNECT a:x8 HTTP/1.1") => bad(TUNNEL);
         "CONNECT to an address without brackets": ask("CONNECT ::1 HTTP/1.1") => bad(TUNNEL);
-        "a fragment is dropped": get("/hello.txt#x") => text("hello");
-        "with all that follows it": get("/hello.txt#x?y") => text("hello");
-        "behind a query, too": get("/hello.txt?x#y") => text("hello");
-        "but not behind a host": get("http://a#x") => bad(HOST);
+        "a fragment is ignored": get("/hello.txt#x") => text("hello");
+        "with what follows it": get("/hello.txt#x?y") => text("hello");
+        "after a query, too": get("/hello.txt?x#y") => text("hello");
+        "but not after a host": get("http://a#x") => bad(HOST);
         "a fragment alone": get("#x") => bad(FORM);
         "a query as browsers send it": get("/hello.txt?a=b\\`{|}^[]'~") => text("hello");
         "a query as curl sends it": get("/hello.txt?a=\"b\"<c>\u{e9}") => text("hello");
         "a query of any bytes":
             b"GET /hello.txt?\xff\xe9\x80 HTTP/1.1\r\nHost: a\r\n\r\n" => text("hello");
-        "a backslash is no slash": get("\\hello.txt") => bad(FORM);
+        "a backslash is not a slash": get("\\hello.txt") => bad(FORM);
         "angle brackets": get("/<b>.txt") => text("named");
-        "what else browsers do not escape": get("/hello.txt|^[]{}`'\"") => not_found();
+        "other bytes that browsers do not escape": get("/hello.txt|^[]{}`'\"") => not_found();
     };
     play(&everything(), table);
 }

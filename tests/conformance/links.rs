@@ -21,9 +21,9 @@ fn links() {
         "the same of a directory": get("/out-and-in") => redirect("./out-and-in/");
         "a file in it": get("/out-and-in/inner.txt") => text("inner");
         "a link in it": get("/out-and-in/up.txt") => text("hello");
-        "what is missing in it": get("/out-and-in/nothing") => not_found();
+        "a missing file in it": get("/out-and-in/nothing") => not_found();
         "it has no index": head("/out-and-in/?format=json") => listing_json(&[]).headless();
-        "as many as the system follows": get(&many) => text("hello");
+        "as many links as the system follows": get(&many) => text("hello");
         "one more": get(&too_many) => not_found();
         "a link to the root, and again": get("/to-root/to-root/hello.txt") => text("hello");
         "the root through a link": get("/to-root/") => html("<h1>home</h1>");
@@ -36,7 +36,7 @@ fn links() {
         "a link to nothing": get("/dangling.txt") => not_found();
         "a link to itself": get("/loop.txt") => not_found();
         "HEAD is refused, too": head("/out.txt") => not_found().headless();
-        "a FIFO blocks nobody": get("/fifo.txt") => not_found();
+        "a FIFO does not block": get("/fifo.txt") => not_found();
         "a link to a FIFO": get("/link-to-fifo.txt") => not_found();
         "a socket": get("/socket.txt") => not_found();
         "HEAD of a FIFO": head("/fifo.txt") => not_found().headless();
@@ -52,13 +52,13 @@ fn links_that_are_followed() {
         "an absolute link": get("/out-by-name.txt") => text("secret");
         "an absolute link into the root": get("/in-by-name.txt") => text("hello");
         "a directory outside": get("/out/file.txt") => text("outside");
-        "which has a slash": get("/out") => redirect("./out/");
+        "which redirects to its slash": get("/out") => redirect("./out/");
         "a link inside": get("/link.txt") => text("hello");
         "a link to nothing": get("/dangling.txt") => not_found();
         "a link to itself": get("/loop.txt") => not_found();
-        "dot-dot is no link":
+        "dot-dot is not a link":
             get("/../secret.txt") => page("400 Bad Request", "the path climbs above the root").closing();
-        "a FIFO is still none": get("/fifo.txt") => not_found();
+        "a FIFO is not served": get("/fifo.txt") => not_found();
         "nor through a link": get("/link-to-fifo.txt") => not_found();
     };
     play_with(&setting, &everything().root(), table);
@@ -89,8 +89,8 @@ fn what_is_denied_is_not_taken_to_be_missing() {
         "an index that is denied hides the next one": get("/dir/") => not_found();
         "and the listing": get("/listed/") => not_found();
         "as JSON, too": get("/listed/?format=json") => not_found();
-        "what is beside it is served": get("/listed/page") => binary("a page");
-        "a link out is no page of the application": page("/out") => missing();
+        "a file beside it is served": get("/listed/page") => binary("a page");
+        "a link out is not a page of the application": page("/out") => missing();
         "nor is a loop": page("/loop") => missing();
         "what is missing behind a link that comes back is a page of the application":
             page("/around/a/page") => html("the application").varying_by(APPLICATION);
@@ -105,7 +105,7 @@ fn what_is_denied_is_not_taken_to_be_missing() {
     }
     let table = rows! {
         "the root's index": get("/") => not_found();
-        "an application whose page is denied is not another one": page("/a/page")
+        "an application whose page is denied has no other page": page("/a/page")
             => missing().varying_by("Accept, Sec-Fetch-Dest, Sec-Fetch-Mode");
     };
     play_with(&Setting::of(options), &tree.root(), table);

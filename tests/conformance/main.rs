@@ -1,14 +1,14 @@
-//! What the server does, as one table: bytes sent, bytes received, and what became of the
-//! connection.
+//! The behaviour of the server as a table: bytes sent, bytes received, and whether the connection
+//! stays open.
 //!
-//! The table is cut into a file for each subject. Each row is a sentence, what is sent, and the
-//! responses that come back; whole byte strings are compared, only the value of Date and the
-//! boundary of a multipart body are not known beforehand. After a row the connection is either
-//! closed, because the last response said `Connection: close`, or it is open, which is proved by
-//! one more request. RFC 9110, RFC 9112 and the site's own rules decide what is right.
+//! The table has a file for each subject. Each row has a description, the bytes to send, and the
+//! responses. Whole byte strings are compared, except the value of Date and the boundary of a
+//! multipart body. After a row the connection is either closed, if the last response said
+//! `Connection: close`, or open, which one more request shows. RFC 9110, RFC 9112 and the rules of
+//! the site determine what is right.
 //!
-//! - `runner`: plays rows and compares
-//! - `report`: tells what failed, each difference once
+//! - `runner`: runs the rows
+//! - `report`: reports each difference once
 //! - `script`: the language of the rows
 //! - `root`: the files that are served
 

@@ -7,11 +7,11 @@ use crate::script::*;
 #[test]
 fn methods() {
     let table = rows! {
-        "a file comes with its type, its validators and its length":
+        "a file has its type, validators and length":
             get("/hello.txt") => text("hello");
-        "HEAD is told the same, without the body":
+        "HEAD has the same header without the body":
             head("/hello.txt") => text("hello").headless();
-        "a file that is too long for one write comes whole":
+        "a file that is too long for one write is complete":
             get("/big.txt") => text(&numbered(BIG_LINES));
         "HEAD of a long file sends none of it":
             head("/big.txt") => text(&numbered(BIG_LINES)).headless();
@@ -19,14 +19,14 @@ fn methods() {
             get("/empty.txt") => text("");
         "HEAD of an empty file":
             head("/empty.txt") => text("");
-        "HEAD of nothing has the length of the page that GET would get":
+        "HEAD of a missing file has the length of the page for GET":
             head("/nothing") => not_found().headless();
-        "nothing is a 404 and leaves the connection open":
+        "a missing file is a 404, and the connection stays open":
             get("/nothing") => not_found();
         "a browser gets its 404 as HTML":
             get("/nothing").field("Accept: text/html,application/xml;q=0.9,*/*;q=0.8")
             => html_page("404 Not Found", "there is nothing at this address");
-        "HEAD of nothing for a browser":
+        "HEAD of a missing file for a browser":
             head("/nothing").field("Accept: text/html")
             => html_page("404 Not Found", "there is nothing at this address").headless();
         "who takes anything gets text":

@@ -132,7 +132,7 @@ fn names_that_are_none() {
         "a percent sign alone": get("/100%") => malformed(NONE);
         "an escape across a slash": get("/%2/1") => malformed(NONE);
         "HEAD has no body": head("/%zz") => malformed(NONE).headless();
-        "a browser is told in HTML":
+        "a browser gets HTML":
             get("/%zz").field("Accept: text/html") => html_page("400 Bad Request", NONE).closing();
         "what is not allowed is not decoded": ask("POST /%zz HTTP/1.1") => not_allowed();
     };

@@ -47,7 +47,7 @@ fn single_ranges() {
         "beyond the end with an end": digits("bytes=10-11") => unsatisfiable(10);
         "beyond all numbers": digits("bytes=99999999999999999999999-") => unsatisfiable(10);
         "the last no bytes": digits("bytes=-0") => unsatisfiable(10);
-        "a browser is told in HTML":
+        "a browser gets HTML":
             digits("bytes=10-").field("Accept: text/html")
             => html_page(
                 "416 Range Not Satisfiable",

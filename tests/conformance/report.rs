@@ -1,22 +1,22 @@
-//! What failed, told once: rows that fail alike, in whatever model or table, are one difference.
+//! Reports failures: rows that fail in the same way, in any model or table, are one difference.
 
 use crate::script::Row;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-/// A row that failed: what was expected, what came, and how the connection ended.
+/// A row that failed: the expected bytes, the received bytes, and how the connection ended.
 pub struct Failure {
     pub model: &'static str,
-    /// The row's place in its table.
+    /// The index of the row in its table.
     pub row: usize,
     pub expected: Vec<u8>,
     pub received: Vec<u8>,
     pub end: String,
 }
 
-/// The lines that only the expected bytes have, those that only the received ones have, and the
-/// end. Rows with the same difference most likely fail for the same reason.
+/// The lines that only the expected or only the received bytes have, and how the connection ended.
+/// Rows with the same difference probably fail for the same reason.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Difference {
     missing: Vec<String>,
@@ -24,21 +24,20 @@ struct Difference {
     end: String,
 }
 
-/// Differences that some table of this run has shown in full.
+/// Differences that were reported in full.
 static SHOWN: Mutex<BTreeSet<Difference>> = Mutex::new(BTreeSet::new());
 
-/// Differences that one table shows in full, and rows it names for each.
+/// The most differences that a table reports in full, and the most rows that it names for each.
 const MOST: usize = 5;
 
-/// Where to look when rows fail.
+/// Advice for failed rows.
 const HINT: &str = "If the server is right: what rows expect is put together in Reply::to_bytes \
                     (tests/conformance/script.rs), and the rows stand in the table of this test.\n\
                     If it is wrong: fields of a response are made in src/site, and rendered in \
                     src/http/response.rs.";
 
-/// The differences of one table: each with its rows and models, and one row of it in full unless
-/// another table has shown the same. With a new difference come what the `server` said and where to
-/// look.
+/// The differences of a table: each with its rows and models, and one row in full unless another
+/// table has reported it. A new difference also shows the log of the `server` and advice.
 pub fn report(rows: &[Row], failures: &[Failure], server: &str) -> String {
     let mut alike: BTreeMap<Difference, Vec<&Failure>> = BTreeMap::new();
     for failure in failures {
@@ -94,7 +93,7 @@ fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> BTreeSet<T> {
     all.collect()
 }
 
-/// Which rows, with which models.
+/// The rows and models of a difference.
 fn put_alike(text: &mut String, rows: &[Row], failures: &[&Failure]) {
     let models: Vec<_> = distinct(failures.iter().map(|failure| failure.model))
         .into_iter()
@@ -120,7 +119,7 @@ fn put_short(text: &mut String, difference: &Difference) {
     put(text, '+', &difference.unexpected);
 }
 
-/// What was sent, and the differences line by line.
+/// The bytes sent, and the differences line by line.
 fn put_full(text: &mut String, rows: &[Row], failure: &Failure) {
     let script = &rows[failure.row].script;
     let _ = writeln!(text, "in full, \"{}\", sent:", rows[failure.row].name);
@@ -162,7 +161,7 @@ fn put(text: &mut String, mark: char, lines: &[String]) {
     }
 }
 
-/// Escaped, one for each LF, none longer than a screen is wide.
+/// The bytes as escaped lines of limited length.
 fn lines(bytes: &[u8]) -> Vec<String> {
     bytes
         .split_inclusive(|&byte| byte == b'\n')
@@ -182,10 +181,10 @@ mod tests {
     use super::*;
     use crate::script::{get, rows, text};
 
-    /// A hundred rows that fail for one reason in six models are one difference, and a table that
-    /// meets it again shows only its lines.
+    /// A hundred rows that fail for one reason in six models are one difference. A later table
+    /// shows only its lines.
     #[test]
-    fn rows_that_fail_alike_are_told_once() {
+    fn rows_that_fail_alike_are_reported_once() {
         let rows = rows! {
             "one": get("/a") => text("x");
             "another": get("/b") => text("x");

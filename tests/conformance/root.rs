@@ -1,5 +1,5 @@
-//! The directories that are served: every file in them is from Sun, 06 Nov 1994 08:49:37 GMT,
-//! so that their validators are known.
+//! The directories that are served. The time of every file is Sun, 06 Nov 1994 08:49:37 GMT, so
+//! that the validators are known.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -9,16 +9,16 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// When all files were last modified, as HTTP says it.
+/// The time of all files, as an HTTP date.
 pub const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const MODIFIED_SECONDS: u64 = 784_111_777;
 
 pub const DIGITS: &str = "0123456789";
 
-/// Longer than what leaves in one write with its header, so that the file itself is sent.
+/// Longer than the inline body limit, so that the file itself is sent.
 pub const BIG_LINES: usize = 10_000;
 
-/// Lines of ten bytes, numbered: the byte at 470 begins the line `000000047`.
+/// Numbered lines of ten bytes: the byte at 470 begins the line `000000047`.
 pub fn numbered(lines: usize) -> String {
     (0..lines).map(|line| format!("{line:09}\n")).collect()
 }
@@ -45,7 +45,7 @@ impl Tree {
         tree
     }
 
-    /// The directory to serve. It has a parent of its own, which nobody may reach.
+    /// The directory to serve. No client may reach its parent.
     pub fn root(&self) -> PathBuf {
         self.dir.path().join("root")
     }
@@ -62,7 +62,7 @@ impl Tree {
         set_modified(&path, UNIX_EPOCH + since_1970);
     }
 
-    /// When the file's inode changed, nanoseconds after 1970.
+    /// The time at which the inode of a file changed, in nanoseconds after 1970.
     pub fn changed(&self, name: &str) -> i64 {
         let about = fs::metadata(self.path(name.as_bytes())).expect("our own file");
         about.ctime() * 1_000_000_000 + about.ctime_nsec()
@@ -88,7 +88,7 @@ fn set_modified(path: &Path, time: SystemTime) {
     file.set_modified(time).expect("our own file's time");
 }
 
-/// The tree that most rows are about.
+/// The tree of most rows.
 pub fn everything() -> Tree {
     let tree = Tree::of(&[
         ("alive", "yes"),
@@ -166,7 +166,7 @@ fn add_names(tree: &Tree) {
     tree.write(longest_name().as_bytes(), b"named");
 }
 
-/// 255 bytes, which is what a file system allows.
+/// 255 bytes, the maximum of file systems.
 pub fn longest_name() -> String {
     format!("{}.txt", "n".repeat(251))
 }
@@ -184,7 +184,7 @@ fn add_hidden(tree: &Tree) {
     }
 }
 
-/// Not really compressed: a server looks at names, and a test at bytes.
+/// The content is not compressed: the server uses only the names.
 fn add_encoded(tree: &Tree) {
     for (name, content) in [
         ("packed.js", "identity"),

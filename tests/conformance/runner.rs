@@ -1,4 +1,4 @@
-//! Plays the rows of a table to a server and compares, byte by byte.
+//! Runs the rows of a table and compares the responses byte by byte.
 
 use crate::report::{Failure, report};
 use crate::root::Tree;
@@ -8,26 +8,26 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// How the server of a table is started, and what each of its responses then says.
+/// The options of a server, and the headers that its responses then have.
 pub struct Setting<'s> {
     pub options: &'s [&'s str],
     pub preset: &'s str,
-    /// What those of 200, 206 and 304 say beyond that.
+    /// Further headers of 200, 206 and 304.
     pub content: &'s str,
-    /// Further lines of an answer to OPTIONS, which is what follows every row.
+    /// Further headers of a response to OPTIONS, the request that follows every row.
     pub allows: &'s [&'s str],
 }
 
-/// The lines that every response has.
+/// The headers that every response has.
 pub const PRESET: &str = "Server: oneloop\nX-Content-Type-Options: nosniff";
 
-/// Plays a table to a server without options.
+/// Runs a table with a server without options.
 pub fn play(tree: &Tree, rows: Vec<Row>) {
     play_with(&Setting::of(&[]), &tree.root(), rows);
 }
 
 impl<'s> Setting<'s> {
-    /// These options change nothing that every response has.
+    /// Options that do not change the common headers.
     pub fn of(options: &'s [&'s str]) -> Self {
         Self {
             options,
@@ -38,7 +38,7 @@ impl<'s> Setting<'s> {
     }
 }
 
-/// The ways of waiting that share the site and the protocol, and so every byte.
+/// The models that share the site and the protocol, and so every byte.
 const MODELS: [&str; 6] = [
     "reactor",
     "coroutine",
@@ -48,11 +48,9 @@ const MODELS: [&str; 6] = [
     "pool",
 ];
 
-/// Plays a table to a server of its own for each model. Fails with the rows that fail, each
-/// difference told once.
+/// Runs a table with a server for each model. Panics with the rows that fail, each difference once.
 pub fn play_with(setting: &Setting, root: &Path, rows: Vec<Row>) {
-    // A file that was written within a tick of its file system's clock may change unseen, and has
-    // other validators. The rows are about files that have settled.
+    // A racy file has other validators: wait until none is.
     std::thread::sleep(Duration::from_millis(50));
     let played = std::thread::scope(|scope| {
         let players = MODELS.map(|model| {
@@ -72,7 +70,7 @@ pub fn play_with(setting: &Setting, root: &Path, rows: Vec<Row>) {
     assert!(failures.is_empty(), "{}", report(&rows, &failures, &said));
 }
 
-/// The rows that fail, and what the server said on standard error.
+/// The rows that fail, and the messages of the server.
 fn play_to(
     model: &'static str,
     setting: &Setting,
@@ -96,11 +94,11 @@ fn play_to(
     (failures, server.said())
 }
 
-/// What is sent after each row. If the connection is still open it is answered, which also
-/// proves that the server took no byte of the row for the beginning of another request.
+/// The request after each row. If the connection is open, it is answered, which also shows that no
+/// byte of the row was taken for the start of another request.
 const PROBE: &[u8] = b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
-/// Err: what was expected, what came, and how it ended.
+/// Err: the expected bytes, the received bytes, and the end.
 fn play_row(
     server: &Server,
     row: &Row,
@@ -130,8 +128,8 @@ fn play_row(
     Err((expected, received, end))
 }
 
-/// Sends the script, takes its answers, sends the probe, takes the rest, and makes sure that
-/// there never is a reset.
+/// Sends the script, receives the responses, sends the probe, receives the rest, and checks that
+/// there is no reset.
 fn talk(
     server: &Server,
     script: &Script,
@@ -146,8 +144,8 @@ fn talk(
         peer.half_close()?;
         return take(peer.receive_to_end(), received);
     }
-    // Only the probe asks the server to close, so what comes before it is waited for. Once
-    // something else has come there is nothing to wait for.
+    // Only the probe makes the server close, so the responses before it are awaited; not after an
+    // unexpected one.
     while received.len() < expected.len() && expected.starts_with(&normalize(received.clone())) {
         match peer.receive_some()? {
             bytes if bytes.is_empty() => break,
@@ -155,7 +153,7 @@ fn talk(
         }
     }
     if says_last(&script.pieces.concat()) && says_last(received) {
-        // Whoever has said that nothing follows must keep to it: the server may be gone by now.
+        // Nothing may be sent after the last request: the server may have closed.
         return take(peer.receive_to_end(), received);
     }
     let before = received.len();
@@ -167,7 +165,7 @@ fn talk(
     }
 }
 
-/// Whether a request or a response says that it is the connection's last.
+/// Whether a request or a response is the last of the connection.
 fn says_last(bytes: &[u8]) -> bool {
     let text = bytes.to_ascii_lowercase();
     let has = |words: &[u8]| text.windows(words.len()).any(|window| window == words);
@@ -183,8 +181,8 @@ fn take(result: Result<Vec<u8>, (Vec<u8>, io::Error)>, received: &mut Vec<u8>) -
     end
 }
 
-/// The server has closed its direction only: what we still send is taken, and does not come
-/// back as a reset, which would destroy an answer that we had not read yet (RFC 9112 9.6).
+/// Checks that the server has closed only its sending side: a reset would destroy a response that
+/// was not read yet (RFC 9112 9.6).
 fn linger(peer: &mut Peer) -> io::Result<()> {
     let says = |error: io::Error| io::Error::other(format!("it closed without lingering: {error}"));
     for _ in 0..2 {
@@ -194,10 +192,10 @@ fn linger(peer: &mut Peer) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts known values in the place of those that no test can know. All keep their length.
+/// Replaces the values that a test cannot know by known ones of the same length.
 fn normalize(mut bytes: Vec<u8>) -> Vec<u8> {
     replace_between(&mut bytes, b"\r\nDate: ", b" GMT\r\n", |value| {
-        // Only if it has the form: `Sun, 06 Nov 1994 08:49:37`.
+        // Only a valid one: `Sun, 06 Nov 1994 08:49:37`.
         let known = DATE.as_bytes().get(..value.len()).unwrap_or_default();
         let is_date = value.len() == known.len()
             && std::iter::zip(value, known).all(|(a, b)| same_class(*a, *b));
@@ -220,7 +218,7 @@ fn same_class(a: u8, b: u8) -> bool {
     a.is_ascii_digit() == b.is_ascii_digit() && a.is_ascii_alphabetic() == b.is_ascii_alphabetic()
 }
 
-/// Offers each stretch of `bytes` between `before` and `after` for replacement.
+/// Calls `replace` for each part of `bytes` between `before` and `after`.
 fn replace_between(
     bytes: &mut Vec<u8>,
     before: &[u8],
@@ -258,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_date_passes_for_one() {
+    fn only_a_date_is_replaced() {
         let date = |value: &str| {
             let line = format!("\r\nDate: {value}\r\n");
             normalize(line.into_bytes()) == format!("\r\nDate: {DATE}\r\n").into_bytes()
@@ -270,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boundary_is_replaced_wherever_it_stands() {
+    fn a_boundary_is_replaced_everywhere() {
         let bytes = b"boundary=oneloop-fedcba9876543210\r\n\r\n--oneloop-fedcba9876543210--\r\n";
         let expected = format!("boundary={BOUNDARY}\r\n\r\n--{BOUNDARY}--\r\n");
         assert_eq!(normalize(bytes.to_vec()), expected.into_bytes());

@@ -1,17 +1,17 @@
-//! The language the tables are written in: what is sent, and what comes back.
+//! The language of the tables: requests and responses.
 
 use crate::root::{MODIFIED, tag};
 use crate::runner::Setting;
 use std::ops::Add;
 
-/// One line of a table.
+/// A row of a table.
 pub struct Row {
     pub name: &'static str,
     pub script: Script,
     pub replies: Vec<Reply>,
 }
 
-/// `"sentence": what is sent => what comes back;` and so on.
+/// `"description": requests => responses;` ...
 macro_rules! rows {
     ($($name:literal: $script:expr => $replies:expr;)*) => {
         vec![$(crate::script::Row {
@@ -23,15 +23,15 @@ macro_rules! rows {
 }
 pub(crate) use rows;
 
-/// What a client sends, in separate writes.
+/// The bytes that a client sends, in separate writes.
 #[derive(Clone)]
 pub struct Script {
     pub pieces: Vec<Vec<u8>>,
-    /// It then closes its direction.
+    /// Whether it shuts down its sending side afterwards.
     pub hangs_up: bool,
 }
 
-/// Sends this, and then closes its direction.
+/// Sends this, and then shuts down the sending side.
 pub fn hang_up_after(script: impl Into<Script>) -> Script {
     Script {
         hangs_up: true,
@@ -72,7 +72,7 @@ impl From<Request> for Script {
     }
 }
 
-/// Any number of pieces, each written for itself.
+/// Any number of pieces, each in a write of its own.
 pub struct Pieces<'t>(Vec<&'t str>);
 
 impl<'t> FromIterator<&'t str> for Pieces<'t> {
@@ -94,7 +94,7 @@ impl From<Pieces<'_>> for Script {
     }
 }
 
-/// Several pieces, each written for itself.
+/// Several pieces, each in a write of its own.
 impl<T: Into<Script>, const N: usize> From<[T; N]> for Script {
     fn from(pieces: [T; N]) -> Self {
         let pieces = pieces.into_iter().flat_map(|piece| piece.into().pieces);
@@ -125,7 +125,7 @@ impl<T: Into<Script>> Add<T> for Script {
     }
 }
 
-/// A request with nothing wrong about its form. It says `Host: a` unless it is of 1.0.
+/// A valid request. It has `Host: a` unless it is HTTP/1.0.
 #[derive(Clone)]
 pub struct Request {
     line: String,
@@ -163,7 +163,7 @@ impl Request {
         self
     }
 
-    /// Adds bytes behind the head, and nothing that would announce them.
+    /// Adds bytes after the head, without a field for them.
     pub fn body(mut self, bytes: &str) -> Self {
         self.body.extend_from_slice(bytes.as_bytes());
         self
@@ -182,14 +182,14 @@ pub const DATE: &str = "Tue, 15 Nov 1994 08:12:31 GMT";
 /// The boundary in every expected multipart body.
 pub const BOUNDARY: &str = "oneloop-0123456789abcdef";
 
-/// One response, field by field in the order in which it is sent.
+/// A response, with its fields in the order in which they are sent.
 #[derive(Clone)]
 pub struct Reply {
     status: &'static str,
     kind: Option<String>,
     coding: Option<&'static str>,
     vary: Option<String>,
-    /// Further lines that a 304 repeats.
+    /// Further lines, which a 304 has, too.
     lasting: Vec<String>,
     /// The value of Content-Disposition.
     saved: Option<String>,
@@ -202,7 +202,7 @@ pub struct Reply {
     body: Vec<u8>,
 }
 
-/// How the end of the body is known.
+/// How the body ends.
 #[derive(Clone, Copy, PartialEq)]
 enum Length {
     Counted(usize),
@@ -210,7 +210,7 @@ enum Length {
     Unsaid,
 }
 
-/// What comes back: one response, several, or none.
+/// The responses: one, several, or none.
 pub struct Replies(pub Vec<Reply>);
 
 impl From<Reply> for Replies {
@@ -231,7 +231,7 @@ impl From<Vec<Reply>> for Replies {
     }
 }
 
-/// No answer at all.
+/// No response.
 pub fn nothing() -> Replies {
     Replies(Vec::new())
 }
@@ -246,12 +246,12 @@ pub fn html(content: &str) -> Reply {
     file("text/html; charset=utf-8", content).varying()
 }
 
-/// A file of which nothing is known.
+/// A file of unknown type.
 pub fn binary(content: &str) -> Reply {
     file("application/octet-stream", content).varying()
 }
 
-/// The whole of a file from [`MODIFIED`].
+/// A whole file with the time [`MODIFIED`].
 pub fn file(kind: &str, content: &str) -> Reply {
     Reply {
         modified: Some(MODIFIED.to_owned()),
@@ -261,7 +261,7 @@ pub fn file(kind: &str, content: &str) -> Reply {
     }
 }
 
-/// A page of the server's own, for those who did not ask for HTML.
+/// A page of the server in plain text.
 pub fn page(status: &'static str, why: &str) -> Reply {
     Reply {
         vary: Some("Accept".to_owned()),
@@ -269,7 +269,7 @@ pub fn page(status: &'static str, why: &str) -> Reply {
     }
 }
 
-/// The same for a browser.
+/// The same in HTML.
 pub fn html_page(status: &'static str, why: &str) -> Reply {
     let body = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -284,13 +284,13 @@ pub fn html_page(status: &'static str, why: &str) -> Reply {
     }
 }
 
-/// The page for a request that could not be understood, and so did not say how it wants it.
+/// The page for a request that cannot be parsed.
 pub fn refusal(status: &'static str, why: &str) -> Reply {
     let body = format!("{status}: {why}\n");
     with_body(status, "text/plain; charset=utf-8", body.as_bytes())
 }
 
-/// The same with the usual status: the connection closes.
+/// The same with status 400: the connection closes.
 pub fn bad(why: &str) -> Reply {
     refusal("400 Bad Request", why).closing()
 }
@@ -313,7 +313,7 @@ pub fn precondition_failed() -> Reply {
     page("412 Precondition Failed", why)
 }
 
-/// No range of a file of `length` bytes.
+/// A 416 for a file of `length` bytes.
 pub fn unsatisfiable(length: usize) -> Reply {
     let why = "the file ends before the requested range begins";
     page("416 Range Not Satisfiable", why).own(&format!("Content-Range: bytes */{length}"))
@@ -324,13 +324,13 @@ pub fn expectation_failed() -> Reply {
     page("417 Expectation Failed", why)
 }
 
-/// To a directory's slash.
+/// A redirect to the slash of a directory.
 pub fn redirect(location: &str) -> Reply {
     let why = "this is a directory; its address ends with a slash";
     page("301 Moved Permanently", why).own(&format!("Location: {location}"))
 }
 
-/// What is allowed.
+/// The allowed methods.
 pub fn options() -> Reply {
     let nothing = with_body("204 No Content", "", b"").own("Allow: GET, HEAD, OPTIONS");
     Reply {
@@ -340,7 +340,7 @@ pub fn options() -> Reply {
     }
 }
 
-/// The head of a directory's page, and no rows.
+/// The head of a listing, without rows.
 pub fn listing_page() -> Reply {
     stream("text/html; charset=utf-8", &[])
         .lasting(&format!(
@@ -356,20 +356,20 @@ pub fn plain_listing_page() -> Reply {
     stream("text/html; charset=utf-8", &[]).varying()
 }
 
-/// The stylesheet of a directory's page.
+/// The stylesheet of a listing.
 pub fn listing_style() -> Reply {
     let style = oneloop::site::listing::STYLE.as_bytes();
     with_body("200 OK", "text/css; charset=utf-8", style)
 }
 
-/// A directory as JSON, in these chunks.
+/// A listing as JSON, in these chunks.
 pub fn listing_json(chunks: &[&str]) -> Reply {
     stream("application/json", chunks)
         .lasting("Cache-Control: no-cache")
         .varying()
 }
 
-/// What is made while it is sent, here in these chunks.
+/// A body that is produced in these chunks.
 pub fn stream(kind: &str, chunks: &[&str]) -> Reply {
     let chunk = |chunk: &&str| format!("{:08x}\r\n{chunk}\r\n", chunk.len());
     let body: String = chunks.iter().map(chunk).collect();
@@ -408,25 +408,25 @@ impl Reply {
         self
     }
 
-    /// With a line of its own, after those about the file.
+    /// With a line of its own, after those of the file.
     pub fn own(mut self, line: &str) -> Self {
         self.own.push(line.to_owned());
         self
     }
 
-    /// Another client might get another coding of it.
+    /// Varies by Accept-Encoding.
     pub fn varying(mut self) -> Self {
         self.vary = Some("Accept-Encoding".to_owned());
         self
     }
 
-    /// It depends on these fields of the request.
+    /// Varies by these fields of the request.
     pub fn varying_by(mut self, names: &str) -> Self {
         self.vary = Some(names.to_owned());
         self
     }
 
-    /// With the name that it is to be saved by.
+    /// With the name to save it by.
     pub fn saved_as(self, name: &str) -> Self {
         Self {
             saved: Some(format!("inline; {name}")),
@@ -434,7 +434,7 @@ impl Reply {
         }
     }
 
-    /// With a line of its own that a 304 repeats.
+    /// With a line of its own, which a 304 has, too.
     pub fn lasting(mut self, line: &str) -> Self {
         self.lasting.push(line.to_owned());
         self
@@ -446,19 +446,19 @@ impl Reply {
         self
     }
 
-    /// It says that the connection stays open, as 1.0 needs to hear.
+    /// With `Connection: keep-alive`, for HTTP/1.0.
     pub fn kept_alive(mut self) -> Self {
         self.connection = Some("keep-alive");
         self
     }
 
-    /// To HEAD: all but the body.
+    /// The response to HEAD: without the body.
     pub fn headless(mut self) -> Self {
         self.body.clear();
         self
     }
 
-    /// To a peer that knows no chunks: the end of the connection is the end of this body.
+    /// For HTTP/1.0, without chunks: the end of the connection ends the body.
     pub fn until_the_end(self, body: &str) -> Self {
         Self {
             length: Length::Unsaid,
@@ -467,7 +467,7 @@ impl Reply {
         }
     }
 
-    /// The client has it already.
+    /// A 304.
     pub fn not_modified(self) -> Self {
         Self {
             status: "304 Not Modified",
@@ -550,7 +550,7 @@ impl Reply {
         }
     }
 
-    /// Without what tells versions apart.
+    /// Without validators.
     pub fn unversioned(self) -> Self {
         Self {
             vary: None,
@@ -561,12 +561,12 @@ impl Reply {
         }
     }
 
-    /// Whether the connection ends with it.
+    /// Whether the connection closes after it.
     pub fn closes(&self) -> bool {
         self.connection == Some("close")
     }
 
-    /// As it is on the wire, with the lines that every response of its kind has.
+    /// The bytes, with the headers that every response of its kind has.
     pub fn to_bytes(&self, setting: &Setting<'_>) -> Vec<u8> {
         let is_content = ["200", "206", "304"].contains(&&self.status[..3]);
         let length = match self.length {
@@ -581,7 +581,7 @@ impl Reply {
         ];
         let content = if is_content { setting.content } else { "" };
         let preset = setting.preset.lines().chain(content.lines());
-        // One field Vary has the names of all reasons.
+        // One field Vary with all names.
         let mut vary = self.vary.clone();
         let mut preset: Vec<_> = preset.map(str::to_owned).collect();
         if let Some(line) = preset.iter_mut().find(|line| is_vary(line)) {

@@ -1,9 +1,9 @@
-//! The fuzz targets without a fuzzer: every input that once was a finding, every seed, and some
-//! thousand mutations of them, in each run of `cargo test`.
+//! The fuzz targets without a fuzzer: each run of `cargo test` tries all former findings, all
+//! seeds, and some thousand mutations of them.
 //!
-//! The mutations are the same in every run, so that a failure is of the change that is tested.
-//! `ONELOOP_FUZZ_SECONDS=60` gives each target that long instead, from a seed that is new in each
-//! run; `ONELOOP_FUZZ_SEED` repeats one. docs/fuzzing.md has the rest.
+//! The mutations are the same in every run, so that a failure comes from the change that is tested.
+//! `ONELOOP_FUZZ_SECONDS=60` runs each target for that time with a new seed; `ONELOOP_FUZZ_SEED`
+//! repeats a run. See docs/fuzzing.md.
 
 #![allow(
     clippy::print_stdout,
@@ -23,11 +23,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-/// Mutations in a run that nobody gave a time.
+/// Mutations in a run without a time.
 const RUNS: u64 = 3000;
-/// The seed of such a run.
+/// The seed of a run without a time.
 const SEED: u64 = 1;
-/// No mutation is longer: above all limits that the targets set.
+/// The longest mutation: beyond all limits of the targets.
 const LONGEST: usize = 1024;
 
 fn here(path: &str) -> PathBuf {
@@ -40,7 +40,7 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a target on all there is for it.
+/// Runs a target with all its inputs.
 fn fuzz(name: &str) {
     silence_attempts_to_shrink();
     let (_, check) = targets::ALL
@@ -77,7 +77,7 @@ fn fuzz(name: &str) {
     }
 }
 
-/// Other tests go on meanwhile, and may have something to say.
+/// Only this thread: other tests run at the same time.
 fn silence_attempts_to_shrink() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -94,7 +94,7 @@ fn attempt(check: fn(&[u8]), input: &[u8]) -> Result<(), Box<dyn Any + Send>> {
     panic::catch_unwind(AssertUnwindSafe(|| check(input)))
 }
 
-/// Leaves what failed behind, as short as it gets, and says how to go on with it.
+/// Reduces the input that failed, writes it to a file, and prints how to repeat it.
 fn tell(name: &str, check: fn(&[u8]), input: &[u8], seed: u64, runs: u64) {
     QUIET.set(true);
     let short = mutator::shrunk(input.to_vec(), |input| attempt(check, input).is_err());
@@ -107,11 +107,11 @@ fn tell(name: &str, check: fn(&[u8]), input: &[u8], seed: u64, runs: u64) {
         short.escape_ascii(),
         path.display()
     );
-    // As it fails for the short one: that is easier to read.
+    // Fail with the short one: that is easier to read.
     let _ = attempt(check, &short);
 }
 
-/// The committed inputs of a target, those that once were findings first.
+/// The committed inputs of a target, former findings first.
 fn inputs(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folders = ["found", "seeds"].map(|folder| here(folder).join(name));
     let files = folders

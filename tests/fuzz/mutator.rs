@@ -1,20 +1,20 @@
-//! Changes inputs at random: the same changes for the same seed.
+//! Random changes of inputs: the same for the same seed.
 
-/// Makes new inputs out of old ones.
+/// Makes new inputs from old ones.
 pub struct Mutator {
     state: u64,
     inputs: Vec<Vec<u8>>,
     tokens: Vec<Vec<u8>>,
 }
 
-/// Bytes that mean something to some reader.
+/// Bytes with a meaning in some format.
 const BYTES: &[u8] = b"\0\t\n\r \"%*,-./0:;<=>?\\@[]Wq\x7f\x80\xfe\xff";
 
 impl Mutator {
-    /// From some inputs, at least one, and words that may stand in them.
+    /// With at least one input, and words to insert.
     pub fn new(seed: u64, inputs: Vec<Vec<u8>>, tokens: Vec<Vec<u8>>) -> Self {
         let mut mutator = Self {
-            // Never zero, which would stay zero.
+            // Zero would stay zero.
             state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             inputs,
             tokens,
@@ -28,7 +28,7 @@ impl Mutator {
     /// The next input, at most `longest` bytes.
     pub fn next(&mut self, longest: usize) -> Vec<u8> {
         let mut input = self.any_input();
-        // Mostly few changes: an input that is wrong everywhere is refused at once.
+        // Usually few changes: an input with many errors is refused at the first.
         for _ in 0..=self.below(6).min(self.below(6)) {
             self.change(&mut input);
         }
@@ -47,7 +47,7 @@ impl Mutator {
             }
             2 if at < input.len() => input[at] = BYTES[self.below(BYTES.len())],
             3 if at < input.len() => input[at] ^= 1 << self.below(8),
-            // A digit becomes its neighbour: bounds are where mistakes are.
+            // A digit becomes its neighbour: mistakes are at bounds.
             4 if at < input.len() => input[at] = input[at].wrapping_add(1),
             5 => {
                 let token = self.any_token();
@@ -90,7 +90,7 @@ impl Mutator {
     }
 }
 
-/// Takes away what it can, while it still fails.
+/// Removes bytes while the input still fails.
 pub fn shrunk(mut input: Vec<u8>, fails: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut size = input.len().next_power_of_two();
     while size > 0 {
@@ -149,7 +149,7 @@ fn the_same_seed_makes_the_same_inputs() {
 }
 
 #[test]
-fn a_failing_input_is_cut_down_to_what_fails() {
+fn a_failing_input_is_reduced() {
     let fails = |input: &[u8]| input.contains(&b'x') && input.contains(&b'y');
     assert_eq!(shrunk(b"some x and some y, too".to_vec(), fails), b"xy");
 }

@@ -1,23 +1,22 @@
-//! What came back, as far as it is compared: how many answers, what each says, and whether the
-//! connection stays open after it.
+//! Parsing the responses of a server, as far as they are compared.
 
 use crate::head::{Head, find};
 
-/// One answer.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
-    /// Whether the server goes on with the next request.
+    /// Whether the connection stays open.
     pub open: bool,
     /// Whether `100 Continue` came before it.
     pub interim: bool,
-    /// Whether it had no header, as in HTTP/0.9.
+    /// Whether it has no header, as in HTTP/0.9.
     pub bare: bool,
-    /// The content, where that shows which file was found.
+    /// The content, if it identifies the file.
     pub content: Vec<u8>,
 }
 
-/// Takes everything apart that came back for `stream` on one connection.
+/// Parses everything that a server sent for `stream` on one connection.
 pub fn parse(stream: &[u8], mut bytes: &[u8]) -> Vec<Answer> {
     let mut answers = Vec::new();
     let mut interim = false;

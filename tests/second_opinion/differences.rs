@@ -1,11 +1,11 @@
-//! Two opinions on the same bytes -> what they differ in, request by request.
+//! The differences between the responses of both servers, request by request.
 
 use crate::answers::Answer;
 use crate::head::Head;
 use crate::servers::Opinions;
 use std::fmt;
 
-/// One thing that differs, and the head that it is about.
+/// A difference, and the head that causes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference<'b> {
     pub head: Head<'b>,
@@ -15,27 +15,27 @@ pub struct Difference<'b> {
 /// What differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
-    /// How it is answered.
+    /// The responses.
     Outcome { ours: Outcome, theirs: Outcome },
-    /// Whether another request may follow; ours first.
+    /// Whether the connection stays open; oneloop first.
     Open(bool, bool),
-    /// Whether `100 Continue` comes first; ours first.
+    /// Whether `100 Continue` comes first; oneloop first.
     Interim(bool, bool),
-    /// Which file it is.
+    /// The file that is sent.
     Content,
 }
 
-/// How a request is answered.
+/// The response to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     Status(u16),
-    /// By a body alone, as in HTTP/0.9.
+    /// A body without header, as in HTTP/0.9.
     Bare,
-    /// Not at all: the server waits for more of it.
+    /// None: the server waits for more bytes.
     Nothing,
 }
 
-/// These come with `Connection: close` because of what they are.
+/// Statuses that always come with `Connection: close`.
 const REFUSALS: [Outcome; 6] = [
     Outcome::Status(400),
     Outcome::Status(413),
@@ -59,14 +59,13 @@ impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(out, "{status}"),
-            Self::Bare => out.write_str("a body alone"),
+            Self::Bare => out.write_str("a body without header"),
             Self::Nothing => out.write_str("nothing"),
         }
     }
 }
 
-/// Compares answer by answer, as long as both servers go on. What one does when the other has
-/// closed the connection is a consequence, and no difference of its own.
+/// Compares the responses one by one, until a server closes the connection.
 pub fn differences<'b>(stream: &'b [u8], opinions: &Opinions) -> Vec<Difference<'b>> {
     let mut found = Vec::new();
     let mut rest = stream;
@@ -99,7 +98,7 @@ fn compare(ours: Option<&Answer>, theirs: Option<&Answer>) -> Vec<What> {
     let (Some(ours), Some(theirs)) = (ours, theirs) else {
         return found;
     };
-    // The one that refuses closes: that is not worth a difference of its own.
+    // A server that refuses a request closes: that is not another difference.
     let closing = if ours.open { outcomes.1 } else { outcomes.0 };
     let follows = outcomes.0 != outcomes.1 && REFUSALS.contains(&closing);
     if ours.open != theirs.open && !follows && !theirs.bare {

@@ -1,7 +1,6 @@
-//! Heads that nobody thought of: those of the corpus, taken apart and put together anew.
+//! Random heads, combined of parts of those in the corpus.
 //!
-//! A seed makes the same heads again. Each head has a seed of its own, so one that turned a long
-//! run red is found again without the others.
+//! Each head has a seed, so one that fails in a long run can be repeated alone.
 
 /// A source of numbers (SplitMix64).
 pub struct Dice(u64);
@@ -32,7 +31,7 @@ impl Dice {
     }
 }
 
-/// What is put into a head: whatever some server has once read in a way of its own.
+/// Texts to insert: each was once parsed differently by some server.
 const SNIPPETS: [&[u8]; 58] = [
     b"\r",
     b"\n",
@@ -94,7 +93,7 @@ const SNIPPETS: [&[u8]; 58] = [
     b"\r\n ",
 ];
 
-/// Fields that change nothing.
+/// Fields without an effect.
 const HARMLESS: [&[u8]; 4] = [
     b"X: y\r\n",
     b"Accept: */*\r\n",
@@ -111,7 +110,7 @@ pub struct Generator {
 
 impl Generator {
     pub fn new(corpus: &[Vec<u8>]) -> Self {
-        // Long ones are slow, and what is long about them is in the corpus already.
+        // Long heads are slow, and are in the corpus already.
         let short = corpus.iter().filter(|head| head.len() < 400);
         let whole: Vec<_> = short.cloned().collect();
         let (mut lines, mut fields) = (Vec::new(), Vec::new());
@@ -153,9 +152,9 @@ impl Generator {
         bytes
     }
 
-    /// The request line of one, and fields of others.
+    /// The request line of one head, and fields of others.
     fn composed(&self, dice: &mut Dice) -> Vec<u8> {
-        // Most of it is harmless, or nearly all would be refused for something.
+        // Most parts are valid, or nearly all heads would be refused.
         let mut bytes = match dice.one_in(2) {
             true => b"GET /a HTTP/1.1\r\n".to_vec(),
             false => dice.pick(&self.lines).clone(),

@@ -1,9 +1,6 @@
-//! One head, read leniently: enough to say what is remarkable about it.
-//!
-//! This is not a third parser to be right about requests. It finds the parts where both servers
-//! would look for them, and leaves the judgement to the table of differences.
+//! A lenient parser of heads, to find their properties (`signs`).
 
-/// Where a request begins, and everything that was sent from there on.
+/// A request, and all bytes after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'b> {
     rest: &'b [u8],
@@ -158,7 +155,7 @@ pub fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 #[test]
-fn a_head_is_taken_apart() {
+fn a_head_is_split_into_parts() {
     let bytes = b"\r\nGET  http://h:1/p?q  HTTP/1.1\r\nA: b\r\nC\r\nA:  d \r\n\r\nmore";
     let head = Head::new(bytes);
     let parts = (

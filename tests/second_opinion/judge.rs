@@ -1,4 +1,4 @@
-//! Many heads, both servers, one judgement: which differences there are, and which are known.
+//! Runs the comparison: which differences there are, and which are known.
 
 use crate::answers::Answer;
 use crate::differences::{Difference, What, differences};
@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Connections at a time: while one waits for a server, the others keep it busy.
+/// Connections at a time.
 const AT_A_TIME: usize = 4;
-/// Unknown differences that are told in full.
+/// Unknown differences that are printed in full.
 const TOLD: usize = 10;
 
-/// What came of many heads.
+/// The result for many heads.
 pub struct Judgement {
     pub parts: [Part; 4],
     /// One for each class, in their order.
@@ -34,7 +34,7 @@ pub struct Seen {
     pub whats: BTreeSet<What>,
 }
 
-/// Asks both servers about `count` heads.
+/// Sends `count` heads to both servers.
 pub fn judge(servers: &Servers, count: usize, head: impl Fn(usize) -> Vec<u8> + Sync) -> Judgement {
     let next = AtomicUsize::new(0);
     let work = || {
@@ -111,7 +111,7 @@ impl Judgement {
         !differences(&stream, opinions).iter().all(is_known)
     }
 
-    /// What is unknown about it, and of as little of it as possible.
+    /// The unknown differences of a head, reduced to the bytes that cause them.
     fn tell(&self, bytes: &[u8], servers: &Servers) -> String {
         if self.unknown.len() >= TOLD {
             return String::new();

@@ -1,20 +1,20 @@
-//! A second opinion on every head: the same bytes go to oneloop and to nginx, and what they
-//! make of them is compared: how many answers, which, and whether the connection stays open.
+//! A comparison with nginx: both servers get the same bytes. The number of responses, the
+//! responses, and whether the connection stays open must be the same, or differ in a known way.
 //!
-//! Two servers that read one head differently are how requests are smuggled, so every difference
-//! has to be known, and explained: `known` is the table, docs/second-opinion.md shows it to
-//! readers. A difference that it does not explain is an error, and so is a row that explains
-//! nothing. When the table is meant to change: `UPDATE_DOCS=1 cargo test --test second_opinion`.
+//! Two servers that parse one head differently make request smuggling possible, so every difference
+//! has to be explained: `known` is the table, and docs/second-opinion.md shows it. A difference
+//! without a row is an error, and a row without a difference, too. To change the table:
+//! `UPDATE_DOCS=1 cargo test --test second_opinion`.
 //!
 //! `cargo test` tries some hundred generated heads, always the same ones.
-//! `ONELOOP_SECOND_OPINION=100000 cargo test --test second_opinion` tries as many new ones, and
-//! says where their seeds begin; `ONELOOP_SECOND_OPINION_SEED` begins there again.
+//! `ONELOOP_SECOND_OPINION=100000 cargo test --test second_opinion` tries as many new ones and
+//! prints their seed; `ONELOOP_SECOND_OPINION_SEED` repeats the run.
 //!
-//! - `corpus`: heads made by hand; `generator`: heads made of those
-//! - `servers`: both servers, and what they send back; `answers`: what that says
-//! - `differences`: what is not the same; `signs`: what is remarkable about a head
-//! - `known`: the differences that are known; `page`: the document
-//! - `judge`: all of it together; `shrink`: as little of a head as still differs
+//! - `corpus`: heads written by hand; `generator`: random combinations of those
+//! - `servers`: both servers; `answers`: parsing what they send
+//! - `differences`: comparing two lists of responses; `signs`: properties of a head
+//! - `known`: the known differences; `page`: the document
+//! - `judge`: runs the comparison; `shrink`: reduces a head that differs
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::print_stdout, reason = "a test says what it measured")]
@@ -43,7 +43,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Generated heads in every run.
 const FEW: u64 = 500;
 
-/// What the corpus shows; nothing without nginx.
+/// The result for the corpus; `None` without nginx.
 fn of_the_corpus() -> Option<&'static Judgement> {
     static JUDGEMENT: OnceLock<Option<Judgement>> = OnceLock::new();
     let judgement = JUDGEMENT.get_or_init(|| {
@@ -63,12 +63,15 @@ fn every_difference_in_the_corpus_is_a_known_one() {
     }
 }
 
-/// One that is needed no more would excuse a mistake some day.
+/// A row that is no longer needed could hide a mistake later.
 #[test]
 fn every_known_difference_explains_a_head_that_no_other_does() {
     if let Some(judgement) = of_the_corpus() {
         let idle = judgement.idle_classes();
-        assert_eq!(idle, [""; 0], "known differences that are none any more");
+        assert_eq!(
+            idle, [""; 0],
+            "known differences that do not occur any more"
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! The known differences as a page for readers, compared with docs/second-opinion.md.
+//! The known differences as Markdown, compared with docs/second-opinion.md.
 
 use crate::differences::What;
 use crate::judge::{Judgement, Seen};
@@ -13,7 +13,7 @@ const END: &str = "<!-- end -->\n";
 /// Bytes of an example that are shown.
 const SHOWN: usize = 56;
 
-/// Fails if the document says something else; writes it anew if it is told to.
+/// Fails if the document differs; updates it with UPDATE_DOCS.
 pub fn compare(judgement: &Judgement) {
     let document = fs::read_to_string(DOCUMENT).unwrap();
     let (before, rest) = document.split_once(BEGIN).expect("the tables begin");
@@ -67,14 +67,14 @@ fn in_words(what: What) -> (String, String) {
             (stays(ours), stays(theirs))
         }
         What::Interim(ours, theirs) => {
-            let begins = |interim| say(interim, "100 first", "the answer at once");
+            let begins = |interim| say(interim, "100 first", "the response at once");
             (begins(ours), begins(theirs))
         }
         What::Content => ("a file".into(), "another".into()),
     }
 }
 
-/// As it is written in a program, and not longer than a line. A column of a table ends at a bar.
+/// The head with escapes as in a string, shortened to a line. A bar would end the column.
 fn example(head: &[u8]) -> String {
     let shown = head.get(..SHOWN).unwrap_or(head).escape_ascii().to_string();
     let shown = shown

@@ -1,6 +1,4 @@
-//! Both servers, on the same files: what does each send back for the same bytes?
-//!
-//! They listen on unix sockets, so that a hundred thousand connections use up no ports.
+//! Both servers, with the same files, on unix sockets: so 100,000 connections use no ports.
 
 use crate::answers::{Answer, parse};
 use crate::process::{self, Launch, PATIENCE, eventually};
@@ -12,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-/// What the known differences are about. Another release may read a head in another way.
+/// The release of the known differences. Others may parse heads differently.
 const RELEASE: &str = "nginx/1.22.";
 
-/// What follows every corpus entry on its connection, to see whether it is answered.
+/// The request that follows every head, to see whether it is answered.
 pub const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n";
 
 /// The files that both serve. No content looks like the start of a response.
@@ -29,7 +27,7 @@ const FILES: [(&str, &[u8]); 7] = [
     ("probe", b"probe"),
 ];
 
-/// What both sent for the same bytes.
+/// The responses of both servers to the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opinions {
     pub ours: Vec<Answer>,
@@ -66,7 +64,7 @@ impl Servers {
         })
     }
 
-    /// What both make of `bytes`, with the [`PROBE`] behind them.
+    /// The responses of both to `bytes`, followed by the [`PROBE`].
     pub fn ask(&self, bytes: &[u8]) -> Opinions {
         let stream = [bytes, PROBE].concat();
         let of = |name| parse(&stream, &exchange(&self.place.path().join(name), &stream));
@@ -77,19 +75,18 @@ impl Servers {
     }
 }
 
-/// Sends all of it, says that nothing more will come, and returns what comes back until the
-/// server closes.
+/// Sends all bytes, shuts down the sending side, and returns what the server sends until it closes.
 fn exchange(socket: &Path, bytes: &[u8]) -> Vec<u8> {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    // A server that refuses may close before it has taken everything.
+    // A server that refuses the request may close before it has received everything.
     let sent = stream.write_all(bytes);
     let _ = sent.and_then(|()| stream.shutdown(Shutdown::Write));
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
         Ok(_) => {}
-        // It closed without reading the rest: what it sent before has arrived all the same.
+        // It closed without reading the rest; what it sent before has arrived.
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
         Err(error) => panic!(
             "{}: {error} after {:?}, sent {:?}",
@@ -123,8 +120,8 @@ impl Drop for Nginx {
 }
 
 impl Nginx {
-    /// As it is without configuration, but for the site and where it may write. One process, so
-    /// that killing it leaves none behind.
+    /// The default configuration, except for the site and the directories to write. One process, so
+    /// that killing it leaves none.
     fn start(place: &Path, site: &Path) -> Self {
         let (at, site) = (place.display(), site.display());
         let config = format!(

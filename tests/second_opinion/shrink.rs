@@ -1,6 +1,6 @@
-//! A long head that differs -> a short one that does.
+//! Reduces a head that differs to a short one that still does.
 
-/// Takes away what can be taken away while `holds`: halves first, single bytes last.
+/// Removes bytes while `holds`: halves first, single bytes last.
 pub fn shrink(bytes: &[u8], holds: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut best = bytes.to_vec();
     let mut length = best.len() / 2;
@@ -15,7 +15,7 @@ pub fn shrink(bytes: &[u8], holds: impl Fn(&[u8]) -> bool) -> Vec<u8> {
                 at += length;
             }
         }
-        // Something is gone: what was needed before may not be any more.
+        // Bytes that were needed before may not be needed now.
         if best.len() == before || length > 1 {
             length /= 2;
         }
@@ -24,7 +24,7 @@ pub fn shrink(bytes: &[u8], holds: impl Fn(&[u8]) -> bool) -> Vec<u8> {
 }
 
 #[test]
-fn what_matters_is_left() {
+fn the_bytes_that_matter_are_left() {
     let holds = |bytes: &[u8]| bytes.contains(&b'x') && bytes.contains(&b'y');
     assert_eq!(shrink(b"abcxdefghyijklm", holds), b"xy");
     assert_eq!(shrink(b"", |_| true), b"");

@@ -1,7 +1,7 @@
-//! What can be remarkable about a head: the conditions of the known differences.
+//! Properties of heads: the conditions of the known differences.
 //!
-//! Written anew, from the RFCs, and not with the server's own functions: a mistake in one of
-//! those would excuse itself.
+//! Written from the RFCs, without the functions of the server: a mistake in one of those would hide
+//! itself.
 
 use crate::head::{Head, find, trim_blanks};
 use std::net::Ipv6Addr;
@@ -32,13 +32,13 @@ pub fn is_without_version(head: Head<'_>) -> bool {
     head.version().is_empty()
 }
 
-/// `HTTP/` and something else than a digit, a dot, a digit.
+/// `HTTP/` and not one digit, a dot, one digit.
 pub fn has_malformed_version(head: Head<'_>) -> bool {
     let rest = head.version().strip_prefix(b"HTTP/");
     rest.is_some_and(|rest| !matches!(rest, [b'0'..=b'9', b'.', b'0'..=b'9']))
 }
 
-/// Another than 1: in its place, or at the end of a line that has more than three parts.
+/// A major version other than 1, also at the end of a line with more than three parts.
 pub fn has_other_major_version(head: Head<'_>) -> bool {
     let last = head.line().rsplit(|&byte| byte == b' ').next();
     let versions = [Some(head.version()), last].into_iter().flatten();
@@ -110,7 +110,7 @@ pub fn has_host_without_name(head: Head<'_>) -> bool {
     head.any("host", |value| value.is_empty() || value.starts_with(b":"))
 }
 
-/// A name with an empty part, before another or alone. A dot at the very end is usual.
+/// A name with an empty label, except after a dot at the end.
 fn has_empty_label(host: &[u8]) -> bool {
     let name = host.split(|&byte| byte == b':').next().unwrap();
     find(name, b"..").is_some() || name == b"."
@@ -120,7 +120,7 @@ pub fn has_host_with_empty_label(head: Head<'_>) -> bool {
     head.any("host", has_empty_label)
 }
 
-/// Bytes that a name may have by its grammar, and no name in the DNS has.
+/// Bytes that the grammar of a name allows, and no DNS name has.
 pub fn has_unusual_authority(head: Head<'_>) -> bool {
     let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(byte);
     head.authority()
@@ -204,7 +204,7 @@ pub fn has_malformed_chunk(body: &[u8]) -> bool {
         let is_size_ended = rest
             .get(digits)
             .is_none_or(|byte| b" \t;\r\n".contains(byte));
-        // What nginx could not take one more digit of is too large for it, and nothing is so long.
+        // nginx refuses a size to which it could not add another digit.
         let size = i64::from_str_radix(size, 16).ok();
         let (Some(size @ ..=NGINX_CHUNK), true) = (size, is_size_ended) else {
             return true;

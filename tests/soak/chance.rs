@@ -1,4 +1,4 @@
-//! Random numbers that a seed repeats, and bytes that name the file and the place they belong to.
+//! Random numbers from a seed, and content whose bytes identify the file and the offset.
 
 /// A source of random numbers (SplitMix64).
 #[derive(Debug)]
@@ -21,19 +21,19 @@ impl Chance {
         (self.next() % end as u64) as usize
     }
 
-    /// Once in so many times.
+    /// True once in `times` calls on average.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
-    /// One of them.
+    /// A random element.
     pub fn pick<'a, T>(&mut self, some: &'a [T]) -> &'a T {
         &some[self.below(some.len())]
     }
 }
 
-/// The content of the version number `version` of a file: the number itself, and then bytes
-/// that are found nowhere else, in no other version and at no other place.
+/// The content of a version of a file: its number, and then bytes that occur in no other version
+/// and at no other offset.
 pub fn content(name: &str, version: u64, length: usize) -> Vec<u8> {
     let letters = name.bytes().map(u64::from);
     let name = letters.fold(0, |hash, letter| mixed(hash ^ letter));

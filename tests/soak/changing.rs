@@ -1,10 +1,9 @@
-//! Files that change while they are served, each in states that follow one another. An answer is
-//! right if it is the whole of one state, and of one that the file was in between the request and
-//! the answer: nothing mixed, nothing cut, nothing old.
+//! Files that change while they are served. A response is right if it is the whole of one state, in
+//! which the file was between the request and the response.
 
 use crate::chance::content;
-use crate::line::{Checked, Line, difference};
-use crate::questions::get;
+use crate::connection::{Checked, Connection, difference};
+use crate::exchanges::get;
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::ops::RangeInclusive;
@@ -12,29 +11,29 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// One of them.
+/// A file that changes.
 #[derive(Debug)]
 pub struct Changing {
     name: &'static str,
     kind: Kind,
     length: usize,
     root: PathBuf,
-    /// The state that it is in, or about to be in.
+    /// The current state, or the next one.
     begun: AtomicU64,
-    /// The state that it is in, or was in a moment ago.
+    /// The current state, or the previous one.
     done: AtomicU64,
-    /// The latest versions, as they were written. An older one is made anew.
+    /// The latest versions. Older ones are computed again.
     recent: Mutex<VecDeque<(u64, Arc<[u8]>)>>,
-    /// Which state each strong entity-tag stands for.
+    /// The state of each strong entity-tag.
     tags: Mutex<HashMap<String, u64>>,
 }
 
 /// How it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Another file takes its name.
+    /// Another file is renamed to its name.
     Replaced,
-    /// That, and it is cut to half its length, in turns.
+    /// That, and truncation to half its length, alternately.
     Cut,
 }
 
@@ -65,7 +64,7 @@ impl Changing {
         format!("/changing/{}", self.name)
     }
 
-    /// Puts it into its next state. One thread alone does that.
+    /// Changes it to the next state. Only one thread does that.
     pub fn change(&self) {
         let state = self.done.load(Ordering::SeqCst) + 1;
         self.begun.store(state, Ordering::SeqCst);
@@ -85,24 +84,29 @@ impl Changing {
     /// The version of its content in a state, and how much is there of it.
     fn state(&self, state: u64) -> (u64, usize) {
         match self.kind {
-            // Lengths tell most neighbours apart, not all of them.
+            // Most versions in sequence have different lengths.
             Kind::Replaced => (state, self.length - (state / 2 % 50) as usize),
             Kind::Cut if state.is_multiple_of(2) => (state / 2, self.length),
             Kind::Cut => (state / 2, self.length / 2),
         }
     }
 
-    /// Asks for it, and takes the answer slowly if `between` pieces there is something to do.
-    pub fn ask(&self, line: &mut Line, piece: usize, mut between: impl FnMut(usize)) -> Checked {
+    /// Requests it, and calls `between` after each piece of the response.
+    pub fn ask(
+        &self,
+        connection: &mut Connection,
+        piece: usize,
+        mut between: impl FnMut(usize),
+    ) -> Checked {
         let earliest = self.done.load(Ordering::SeqCst);
-        line.send(get(&self.path(), "").as_bytes())?;
-        let head = line.head()?;
+        connection.send(get(&self.path(), "").as_bytes())?;
+        let head = connection.head()?;
         let latest = self.begun.load(Ordering::SeqCst);
         let fields = Fields::of(&head)?;
         let mut body = Vec::with_capacity(fields.length);
         while body.len() < fields.length {
             let most = piece.min(fields.length - body.len());
-            let bytes = line.receive(most);
+            let bytes = connection.receive(most);
             let bytes = bytes.map_err(|end| format!("{end:?} at {} of {head}", body.len()))?;
             let length = bytes.len();
             body.extend_from_slice(bytes);
@@ -112,7 +116,7 @@ impl Changing {
         self.check_tag(&fields.tag, state)
     }
 
-    /// Which state it is the whole of.
+    /// The state whose whole content `body` is.
     fn identify(&self, body: &[u8], states: RangeInclusive<u64>) -> Checked<u64> {
         let number = body.first_chunk().ok_or("a body without a number")?;
         let version = u64::from_le_bytes(*number);
@@ -165,14 +169,14 @@ impl Changing {
     }
 }
 
-/// What is read from the head of an answer.
+/// The fields of a response.
 struct Fields {
     length: usize,
     tag: String,
 }
 
 impl Fields {
-    /// The head as it has to be: these lines, and nothing else.
+    /// Parses the head: these lines, and no others.
     fn of(head: &str) -> Checked<Self> {
         let wrong = || format!("not the head of a file: {head}");
         let mut fields = Self {
@@ -190,7 +194,7 @@ impl Fields {
             match name {
                 "Content-Length" => fields.length = value.parse().map_err(|_| wrong())?,
                 "ETag" => fields.tag = value.to_owned(),
-                // A file of this very second has no date.
+                // A file of the current second has no date.
                 "Last-Modified" | "Vary" => continue,
                 _ => {}
             }

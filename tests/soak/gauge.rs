@@ -1,22 +1,22 @@
-//! What the kernel knows of the server: descriptors, its epoll set, its memory.
+//! The resources of the server as the kernel reports them: descriptors, the epoll set, memory.
 
-use crate::line::Checked;
+use crate::connection::Checked;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The server's process.
+/// The process of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauge<'r> {
     pid: u32,
     root: &'r Path,
 }
 
-/// What it held at one moment.
+/// Its resources at one time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
-    /// Open descriptors, but those of files.
+    /// Open descriptors, except those of files.
     pub descriptors: usize,
     /// Files of the site that are open.
     pub files: usize,
@@ -27,7 +27,7 @@ pub struct Reading {
 }
 
 impl<'r> Gauge<'r> {
-    /// Finds the epoll descriptor, too: without it nothing would be counted.
+    /// Finds the epoll descriptor.
     pub fn of(pid: u32, root: &'r Path) -> Self {
         let gauge = Self { pid, root };
         let has_epoll = gauge.epoll().is_ok_and(|epoll| epoll.is_some());
@@ -35,7 +35,7 @@ impl<'r> Gauge<'r> {
         gauge
     }
 
-    /// A look at it.
+    /// Reads the resources.
     pub fn read(self) -> Checked<Reading> {
         let look = || {
             let (files, others): (Vec<_>, Vec<_>) =
@@ -54,7 +54,7 @@ impl<'r> Gauge<'r> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.pid))?.flatten())
     }
 
-    /// Whether it leads to a file of the site. One that was removed has a name, too.
+    /// Whether it is a file of the site. A removed file has a name, too.
     fn is_of_a_file(self, descriptor: &fs::DirEntry) -> bool {
         let target = fs::read_link(descriptor.path()).unwrap_or_default();
         target.starts_with(self.root) && target != self.root
@@ -81,7 +81,7 @@ impl<'r> Gauge<'r> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next());
-        // A process that has ended and was not waited for has none.
+        // A zombie has none.
         let kib = kib.and_then(|kib| kib.parse().ok());
         kib.ok_or_else(|| io::Error::other("it has ended"))
     }
@@ -98,12 +98,12 @@ impl Reading {
         }
     }
 
-    /// What is open: descriptors, and those of them in the epoll set.
+    /// The number of descriptors, and of those in the epoll set.
     pub fn open(self) -> (usize, usize) {
         (self.descriptors, self.registered)
     }
 
-    /// The same with so many connections more that do nothing.
+    /// The same with `idle` more connections.
     pub fn open_with(self, idle: usize) -> (usize, usize) {
         match self.registered {
             0 => (self.descriptors + idle, 0),

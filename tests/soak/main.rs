@@ -1,76 +1,74 @@
-//! The soak: does a long storm of customers leave anything behind, and was every one of them
-//! answered as if it had been alone?
+//! A soak test: a long load of many clients leaves nothing behind, and every response is right.
 //!
-//! One server, the program as it is installed, on real sockets. A crowd connects and does nothing.
-//! Meanwhile there is a storm: customers who ask, pipeline, half-close, drip bytes, read slowly,
-//! download, list, upload, leave in the middle, vanish, send garbage or stall; and files are
-//! replaced and cut while they are served. Afterwards
+//! One server, the installed program, on real sockets. Idle clients connect. Then clients of many
+//! kinds send requests, pipeline, half-close, send byte by byte, read slowly, download, list,
+//! upload, disconnect, reset, send garbage or stall, while files are replaced and truncated.
+//! Afterwards
 //!
-//! - every answer was right, head and body, byte for byte. What is right was known before: the
-//!   bytes are a function of the file's name and their place, and the heads are those that the
-//!   server gave when it was quiet (`questions`). A file that changes was whole, and of the time
-//!   when it was asked for (`changing`). One that was cut ended in a reset, never in what looks
-//!   whole;
-//! - everybody in the crowd is still there, and is answered;
-//! - those who would have stayed for ever were cut off, with a reset if they had not got all;
-//! - descriptors and the epoll set are back where they were, and memory is, but for [`ALLOWANCE`];
-//! - the server has nothing to complain of, and has nobody left when it is asked to stop: a slot
-//!   without a socket would be cut at the end of the grace period, with a warning.
+//! - every response was right, head and body. The bytes of a file are a function of its name and
+//!   their offset, and the heads are those that the idle server sent (`exchanges`). A file that
+//!   changes was whole, in a state between request and response (`changing`). A truncated one ended
+//!   with a reset;
+//! - the idle clients are still connected, and are answered;
+//! - stuck clients were disconnected, with a reset if their response was incomplete;
+//! - descriptors and the epoll set are as before, and memory grew by at most [`ALLOWANCE`];
+//! - the server logged no unexpected warning, and has no connection when it stops.
 //!
 //! ```text
 //! cargo test --test soak                              some seconds, 1,000 idle connections
 //! ONELOOP_SOAK_SECONDS=60 cargo test --test soak      a minute, 10,000 idle connections
-//! ONELOOP_SOAK_SEED=7 cargo test --test soak          the customers of seed 7
+//! ONELOOP_SOAK_SEED=7 cargo test --test soak          the clients of seed 7
 //! ```
 //!
-//! It prints its figures in one line. The same seed sends the same customers, each thread its own,
-//! but threads and the kernel decide how they meet: a failure that depends on it may need a few
-//! runs to come again. No speed is asserted, and every wait has an end.
+//! It prints its figures in one line. A seed determines the clients of each thread, but not how the
+//! threads interleave: a failure may need several runs to repeat. Speed is not checked, and every
+//! wait has a timeout.
 //!
-//! - `storm`: everybody at once
-//! - `customers`, `villains`, `crowd`: who comes
-//! - `site`, `changing`: what is served; `questions`: what is asked of it, and what is right
-//! - `line`: a connection that compares
-//! - `lab`: what all share, and the counters
-//! - `gauge`: the server as the kernel sees it
+//! - `storm`: the load
+//! - `clients`, `hostile_clients`, `idle_clients`: the clients
+//! - `site`, `changing`: the files; `exchanges`: the requests and their right responses
+//! - `connection`: a connection that compares
+//! - `context`: what all share, and the counters
+//! - `gauge`: the resources of the server
 //! - `chance`: random numbers and contents
+
 #![cfg(target_os = "linux")]
 
 mod chance;
 mod changing;
-mod crowd;
-mod customers;
+mod clients;
+mod connection;
+mod context;
+mod exchanges;
 mod gauge;
-mod lab;
-mod line;
+mod hostile_clients;
+mod idle_clients;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "the other test programs use the rest")]
 mod process;
-mod questions;
 mod site;
 mod storm;
-mod villains;
 
 use chance::Chance;
 use changing::Changing;
-use crowd::{Crowd, Squatters};
+use connection::{Checked, Connection, TIMEOUT};
+use context::{Context, HEADER, LINGER, SEND, counted};
+use exchanges::{Exchange, Kind};
 use gauge::{Gauge, Reading};
-use lab::{HEADER, LINGER, Lab, SEND, counted};
-use line::{Checked, Line, PATIENCE};
+use idle_clients::{IdleClients, StuckClients};
 use oneloop::limits::Limits;
 use process::{Launch, Server};
-use questions::{Kind, Question};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How much more memory may be resident afterwards than before, in KiB.
+/// How much the resident memory may grow, in KiB.
 const ALLOWANCE: usize = 8 * 1024;
 
-/// Customers of each kind that would stay for ever.
+/// Stuck clients of each kind.
 const SQUATTERS: usize = 8;
 
-/// What to do.
+/// The parameters of a run.
 struct Plan {
     time: Duration,
     crowd: usize,
@@ -78,7 +76,7 @@ struct Plan {
 }
 
 #[test]
-fn a_storm_leaves_nothing_behind_and_nobody_was_answered_wrongly() {
+fn a_long_load_leaves_nothing_behind_and_every_response_is_right() {
     let plan = Plan::of_environment();
     say(&format!("soak: seed {}", plan.seed));
     if let Err(error) = soak(&plan) {
@@ -92,57 +90,60 @@ fn soak(plan: &Plan) -> Checked {
     let changing = Changing::all(root.path());
     let mut server = launch(root.path());
     let soaked = soak_in(root.path(), &server, changing, plan).and_then(|()| stop(&mut server));
-    soaked.map_err(|error| format!("{error}\nthe server said: {}", server.diagnostics()))
+    soaked.map_err(|error| format!("{error}\nthe log of the server: {}", server.diagnostics()))
 }
 
 fn soak_in(root: &Path, server: &Server, changing: Vec<Changing>, plan: &Plan) -> Checked {
     let gauge = Gauge::of(server.pid(), root);
     let start = gauge.read()?;
     let mut chance = Chance::new(plan.seed, u64::MAX - 1);
-    let questions = questions::learn(server.address(), &mut chance)?;
-    let lab = Lab::new(server.address(), root.into(), questions, changing);
-    settle(gauge, start.open(), "after the first questions")?;
+    let exchanges = exchanges::learn(server.address(), &mut chance)?;
+    let context = Context::new(server.address(), root.into(), exchanges, changing);
+    wait_until_open(gauge, start.open(), "after the first requests")?;
     let before = gauge.read()?;
 
-    let mut crowd = Crowd::come(&lab, plan.crowd, &mut chance)?;
-    let squatters = Squatters::come(&lab, SQUATTERS, &mut chance)?;
+    let mut crowd = IdleClients::come(&context, plan.crowd, &mut chance)?;
+    let stuck_clients = StuckClients::come(&context, SQUATTERS, &mut chance)?;
     let begun = Instant::now();
-    let peak = storm::storm(&lab, gauge, plan.seed, plan.time);
+    let peak = storm::storm(&context, gauge, plan.seed, plan.time);
     let time = begun.elapsed();
-    let complaints = lab.complaints();
-    if !complaints.is_empty() {
-        return Err(complaints.join("\n"));
+    let failures = context.failures();
+    if !failures.is_empty() {
+        return Err(failures.join("\n"));
     }
 
     let open_with_crowd = start.open_with(crowd.len());
-    settle(gauge, open_with_crowd, "with nobody but the crowd")?;
+    wait_until_open(gauge, open_with_crowd, "with idle clients only")?;
     let idle = gauge.read()?;
-    squatters.find_out(&lab)?;
-    let answered = crowd.ask(&lab, &mut chance)?;
-    crowd.go(&lab);
-    settle(gauge, start.open(), "when everybody has gone")?;
-    ask_everything(&lab, &mut chance)?;
-    settle(gauge, start.open(), "at the end")?;
+    stuck_clients.find_out(&context)?;
+    let answered = crowd.ask(&context, &mut chance)?;
+    crowd.go(&context);
+    wait_until_open(gauge, start.open(), "when all clients have disconnected")?;
+    repeat_all_requests(&context, &mut chance)?;
+    wait_until_open(gauge, start.open(), "at the end")?;
     let after = gauge.read()?;
 
     let readings = [before, peak, idle, after];
-    say(&figures(plan, time, &lab, answered, readings));
+    say(&figures(plan, time, &context, answered, readings));
     match after.resident <= before.resident + ALLOWANCE {
         true => Ok(()),
         false => Err(format!("memory grew: {before}, then {after}")),
     }
 }
 
-/// Asks all that was asked at the beginning.
-fn ask_everything(lab: &Lab, chance: &mut Chance) -> Checked {
-    let asked = lab.questions.iter().filter(|one| one.kind != Kind::Parts);
-    for Question {
+/// Repeats all requests of the beginning.
+fn repeat_all_requests(context: &Context, chance: &mut Chance) -> Checked {
+    let asked = context
+        .exchanges
+        .iter()
+        .filter(|one| one.kind != Kind::Parts);
+    for Exchange {
         request, answer, ..
     } in asked
     {
-        let mut line = Line::open(lab.address, chance)?;
-        line.send(request.as_bytes())?;
-        let heard = line.hear(answer);
+        let mut connection = Connection::open(context.address, chance)?;
+        connection.send(request.as_bytes())?;
+        let heard = connection.hear(answer);
         heard.map_err(|fault| format!("after all, {request:?}: {fault}"))?;
     }
     Ok(())
@@ -158,16 +159,16 @@ fn launch(root: &Path) -> Server {
         .start()
 }
 
-/// Waits until so much is open and no more.
-fn settle(gauge: Gauge<'_>, open: (usize, usize), when: &str) -> Checked {
+/// Waits until exactly `open` descriptors are open.
+fn wait_until_open(gauge: Gauge<'_>, open: (usize, usize), when: &str) -> Checked {
     let begun = Instant::now();
     loop {
         let reading = gauge.read()?;
-        // Some files are kept open, for whoever asks for them again.
+        // Some files are cached open.
         if reading.open() == open && reading.files <= Limits::default().open_file_cache_entries {
             return Ok(());
         }
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > TIMEOUT {
             let (descriptors, registered) = open;
             return Err(format!(
                 "{when}: {reading}, but {descriptors} fds and {registered} in epoll are due"
@@ -177,33 +178,33 @@ fn settle(gauge: Gauge<'_>, open: (usize, usize), when: &str) -> Checked {
     }
 }
 
-/// Asks the server to stop, and looks whether it was content. Customers of the storm send TLS, and
-/// files in `cut/` are truncated while they are sent: the server warns of both, a bounded number of
-/// times.
+/// Stops the server, and checks its warnings. Clients send TLS, and files in `cut/` are truncated
+/// while they are sent: the server warns of both, a limited number of times.
 fn stop(server: &mut Server) -> Checked {
     server.signal(rustix::process::Signal::TERM);
     let status = server.wait();
     let said = server.diagnostics();
-    let is_due = |line: &str| line.contains("TLS arrived") || line.contains("/cut/");
+    let is_due =
+        |connection: &str| connection.contains("TLS arrived") || connection.contains("/cut/");
     let warnings = said
         .lines()
-        .filter(|line| line.contains("WARN") || line.contains("ERROR"));
-    let (due, others): (Vec<_>, Vec<_>) = warnings.partition(|line| is_due(line));
+        .filter(|connection| connection.contains("WARN") || connection.contains("ERROR"));
+    let (due, others): (Vec<_>, Vec<_>) = warnings.partition(|connection| is_due(connection));
     let is_content = others.is_empty() && due.len() <= 100;
     match status.success() && is_content {
         true => Ok(()),
-        false => Err(format!("it was not content, and ended with {status}")),
+        false => Err(format!("it logged other warnings, or ended with {status}")),
     }
 }
 
 fn figures(
     plan: &Plan,
     time: Duration,
-    lab: &Lab,
+    context: &Context,
     answered: usize,
     [before, peak, idle, after]: [Reading; 4],
 ) -> String {
-    let tally = &lab.tally;
+    let tally = &context.tally;
     format!(
         "soak: {:.1} s, {} answers, all right, {} MB; {} connections, {} reset by customers, \
          {} downloads left, {} aborted by the server as was due; {} listings refused (503), \
@@ -247,7 +248,7 @@ impl Plan {
     }
 }
 
-/// As many as the descriptors allow, which are as many for the server as for its customers.
+/// As many as the descriptors of the server and of this process allow.
 fn crowd_within(wanted: usize) -> usize {
     let granted = oneloop::limits::raise_descriptors();
     let most = oneloop::limits::connections_within(granted).saturating_sub(300);
@@ -265,7 +266,7 @@ fn since_1970() -> Duration {
         .unwrap_or_default()
 }
 
-/// Past the harness, which hides what a passing test prints.
+/// Prints past the harness, which hides the output of passing tests.
 fn say(what: &str) {
     let _ = writeln!(std::io::stderr(), "{what}");
 }

@@ -1,4 +1,4 @@
-//! The files that stay as they are. They are old, so that their answers never change.
+//! The files that do not change. They are old, so that their responses never change.
 
 use crate::chance::content;
 use std::fs::{self, File, FileTimes};
@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 /// More than the buffers of a connection can hold (net.ipv4.tcp_wmem).
 pub const LARGE: usize = 12 << 20;
-/// What a slow reader has taken after a second or two.
+/// A slow reader receives it in a second or two.
 pub const MEDIUM: usize = 3 << 20;
 
-/// Names and lengths: nothing, what leaves behind its header and what does not, and large ones.
+/// Names and lengths: empty, around the inline body limit, and large.
 pub const FILES: [(&str, usize); 11] = [
     ("index.html", 700),
     ("nothing.txt", 0),
@@ -28,7 +28,7 @@ pub const FILES: [(&str, usize); 11] = [
 /// Entries of the directory that is listed: a few slices of work.
 pub const ENTRIES: usize = 700;
 
-/// Writes them, and makes room for those that will change.
+/// Writes them, and the directories of those that change.
 pub fn build(root: &Path) {
     for (name, length) in FILES {
         put(&root.join(name), &content(name, 0, length));
@@ -47,7 +47,7 @@ fn put(path: &Path, bytes: &[u8]) {
     date(path);
 }
 
-/// Gives it a time in 2020.
+/// Sets its time to 2020.
 fn date(path: &Path) {
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_millis(1_600_000_000_123);
     let file = File::open(path).unwrap();

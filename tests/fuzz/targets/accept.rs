@@ -1,4 +1,4 @@
-//! Accept, as far as it tells browsers from programs. Input: a value of the field on each line.
+//! Accept: whether a browser requests a page. Input: a value of the field on each line.
 
 use super::coding::weight;
 use super::{lines_of, strip};
@@ -14,7 +14,7 @@ pub fn check(data: &[u8]) {
     assert_eq!(prefers_html(Fields::new(&lines)), expected);
 }
 
-/// Names HTML, and the first weight, if there is one, is one above zero.
+/// Whether the member names HTML, and its first weight, if any, is above zero.
 fn is_html(member: &[u8]) -> bool {
     let parts: Vec<_> = split(member, b';')
         .into_iter()
@@ -31,7 +31,7 @@ fn is_html(member: &[u8]) -> bool {
             .is_none_or(|weight| weight.is_some_and(|weight| weight > 0.0))
 }
 
-/// The pieces between separators that do not stand in a quoted string (RFC 9110 5.6.4).
+/// The pieces between separators outside quoted strings (RFC 9110 5.6.4).
 fn split(text: &[u8], separator: u8) -> Vec<&[u8]> {
     let mut pieces = Vec::new();
     let mut start = 0;

@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
     assert_eq!(found, wanted(data));
 }
 
-/// What is wanted, by weight, then by our taste.
+/// The acceptable codings, by weight, then in the order of the server.
 fn wanted(values: &[u8]) -> Vec<Coding> {
     let members = values
         .split(|&byte| byte == b'\n' || byte == b',')
@@ -35,17 +35,17 @@ fn wanted(values: &[u8]) -> Vec<Coding> {
     for (coding, names) in CODINGS {
         match lowest(names).or(lowest(&["*"])) {
             Some(weight) if weight > 0.0 => wanted.push((coding, weight)),
-            // Not named, and not forbidden: after all that is wanted.
+            // Neither named nor refused: after all others.
             None if coding == Coding::Identity => wanted.push((coding, 0.0)),
             _ => {}
         }
     }
-    // Keeps the order of equals.
+    // A stable sort.
     wanted.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     wanted.into_iter().map(|(coding, _)| coding).collect()
 }
 
-/// `codings [ weight ]`; `None` if it is not well formed.
+/// `codings [ weight ]`; `None` if it is malformed.
 fn read(member: &[u8]) -> Option<(String, f64)> {
     let text = std::str::from_utf8(member).ok()?.to_ascii_lowercase();
     let parts: Vec<_> = text

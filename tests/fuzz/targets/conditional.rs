@@ -1,7 +1,7 @@
-//! The conditions of a request. Input: on the first line what is there (`s` a strong entity-tag
-//! of a file's times, `i` one of its inode's, too, `c` one of its content, `y` a weak one of a racy
-//! file; `m` a time of modification; `<`, `=` or `>`: now is before, in or after
-//! that second), then field lines.
+//! Conditional requests. Input: on the first line the validators (`s` a strong entity-tag of a
+//! file's times, `i` one with the time of its inode, `c` one of its content, `y` a weak one of a
+//! racy file; `m` a time of modification; `<`, `=` or `>`: now is before, in or after that second),
+//! then field lines.
 
 use super::{date, first_line, opinion, strip};
 use oneloop::http::conditional::{ConditionOutcome, Validators, evaluate};
@@ -48,7 +48,7 @@ fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// Field lines, as a head has them and as pairs.
+/// Field lines, as bytes and as pairs.
 struct Asked {
     text: Vec<u8>,
     fields: Vec<(String, Vec<u8>)>,
@@ -86,7 +86,7 @@ impl Asked {
         !self.all(name).is_empty()
     }
 
-    /// A date that stands alone and is one.
+    /// The date of a field that occurs once and is valid.
     fn date(&self, name: &str) -> Option<SystemTime> {
         let [value] = self.all(name)[..] else {
             return None;
@@ -94,7 +94,7 @@ impl Asked {
         date::read(std::str::from_utf8(value).ok()?).map(at)
     }
 
-    /// The list of tags, its lines joined (RFC 9110 5.3); `None` if it is none.
+    /// The list of tags, its lines joined (RFC 9110 5.3); `None` if it is malformed.
     fn tags(&self, name: &str) -> Option<Vec<Vec<u8>>> {
         read_tags(&self.all(name).join(b", ".as_slice()))
     }
@@ -135,8 +135,8 @@ fn verdict(
             return ConditionOutcome::NotModified;
         }
     }
-    // 4. If-Modified-Since, without If-None-Match: false if not modified after. A date that is yet
-    // to come does not count.
+    // 4. If-Modified-Since, without If-None-Match: false if not modified after. A date in the
+    //    future is ignored.
     if !asked.has("if-none-match")
         && let (Some(modified), Some(date)) = (modified, asked.date("if-modified-since"))
         && date <= now
@@ -165,7 +165,7 @@ fn read_tags(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut tags = Vec::new();
     let mut tag: Vec<u8> = Vec::new();
     let mut is_inside = false;
-    // Closed by a comma at the end, as each member is.
+    // A comma at the end closes the last member, too.
     for &byte in text.iter().chain(b",") {
         match (is_inside, byte) {
             (true, b'"') => is_inside = false,
@@ -181,7 +181,7 @@ fn read_tags(text: &[u8]) -> Option<Vec<Vec<u8>>> {
                 }
                 continue;
             }
-            // A second tag in the same member, or a mark that does not begin one.
+            // A second tag in the member, or a quote that does not begin one.
             (false, b'"') if !matches!(strip(&tag), b"" | b"W/") => return None,
             (false, b'"') => is_inside = true,
             (false, _) => {}

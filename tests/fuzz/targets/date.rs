@@ -1,4 +1,4 @@
-//! Dates. Input: a number of seconds since 1970, to be written; or a date, to be read.
+//! Dates. Input: seconds since 1970 to render, or a date to parse.
 
 use oneloop::http::date::{DateLine, HttpDate};
 use std::time::{Duration, UNIX_EPOCH};
@@ -26,7 +26,7 @@ const MONTHS: [(&str, u64); 12] = [
     ("Nov", 30),
     ("Dec", 31),
 ];
-/// The second in which the year 10000 begins.
+/// The first second of the year 10000.
 const END: u64 = 253_402_300_800;
 
 pub fn check(data: &[u8]) {
@@ -44,7 +44,7 @@ pub fn check(data: &[u8]) {
     assert_eq!(found, expected, "by the calendar");
     let theirs = text.and_then(|text| httpdate::parse_http_date(text).ok());
     let theirs = theirs.map(|time| time.duration_since(UNIX_EPOCH).unwrap().as_secs());
-    // The crate takes any byte for the blank before the time of the RFC 850 form.
+    // The crate accepts any byte as the space before the time of the RFC 850 form.
     let has_blanks = text.is_some_and(|text| text.trim().matches(' ').count() > 2);
     assert_eq!(
         found,
@@ -56,7 +56,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// What is written is what the crate writes, and is read as what it was.
+/// Rendering gives the same as the crate, and parsing gives the number back.
 fn write(seconds: u64) {
     let Some(time) = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)) else {
         return;
@@ -135,7 +135,7 @@ fn seconds(
         return None;
     };
     let (hour, minute, second) = (digits(hour, 2)?, digits(minute, 2)?, digits(second, 2)?);
-    // A leap second has no number here, and is refused.
+    // A leap second is refused.
     let is_time = hour < 24 && minute < 60 && second < 60;
     is_time.then_some(days * 86_400 + hour * 3600 + minute * 60 + second)
 }

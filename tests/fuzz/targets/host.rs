@@ -6,7 +6,7 @@ use oneloop::http::host::{is_host, is_host_and_port};
 pub fn check(data: &[u8]) {
     assert_eq!(is_host(data), opinion::is_host(data));
     assert_eq!(is_host_and_port(data), opinion::is_host_and_port(data));
-    // By the crate that knows addresses: what it reads is one.
+    // What the standard library parses is an address.
     if let Ok(text) = std::str::from_utf8(data)
         && !text.contains('%')
         && !text.starts_with(['v', 'V'])

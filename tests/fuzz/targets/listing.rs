@@ -1,4 +1,4 @@
-//! Directory pages. Input: the query of the address.
+//! Listings. Input: the query of the address.
 
 use super::site::{self, ODD, ODD_DIRECTORY};
 use oneloop::http::payload::{Produce, Progress};
@@ -16,7 +16,7 @@ thread_local! {
     static SITE: (Arc<Root>, Marks, TempDir) = {
         let folder = site::make();
         let root = Arc::new(Root::new(folder.path(), false).expect("the root is there"));
-        // All marks that a page may have: with rows, with none, and with a filter.
+        // All elements that a page may have: with rows, without, and with a filter.
         let queries: [&[u8]; 3] = [b"q=", b"q=zzz&sort=time&order=desc", b"q=a&sort=size"];
         let marks = queries.iter().flat_map(|query| marks(&page(&root, query))).collect();
         (root, marks, folder)
@@ -48,7 +48,7 @@ pub fn check(query: &[u8]) {
                 query.escape_ascii()
             );
             assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
-            // One row has the names of the columns, one leads up.
+            // Without the header and the row that leads up.
             let rows = text.matches("<tr").count() - 2;
             assert_eq!(rows, shown(&filter(&parameters)).len());
         }
@@ -80,7 +80,7 @@ fn page(root: &Arc<Root>, query: &[u8]) -> String {
     String::from_utf8(out).expect("pages are UTF-8")
 }
 
-/// The last `q=`, read as forms write it.
+/// The last `q=`, decoded as from a form.
 fn filter(parameters: &[&[u8]]) -> String {
     let typed = parameters
         .iter()
@@ -92,7 +92,7 @@ fn filter(parameters: &[&[u8]]) -> String {
     text.chars().take(255).collect()
 }
 
-/// The names that contain it, whatever their case.
+/// The names that contain it, without regard to case.
 fn shown(filter: &str) -> BTreeSet<String> {
     let plain = |text: &str| {
         text.chars()
@@ -111,14 +111,14 @@ fn check_object(text: &str, filter: &str) {
     let entries = object["entries"].as_array().expect("an array");
     let name = |entry: &Value| entry["name"].as_str().expect("a name").to_owned();
     let names: BTreeSet<_> = entries.iter().map(name).collect();
-    assert_eq!(names.len(), entries.len(), "a name stands twice");
+    assert_eq!(names.len(), entries.len(), "a name occurs twice");
     assert_eq!(names, shown(filter), "with the filter {filter:?}");
     let is_file = |entry: &Value| entry["type"] == "file";
     assert!(entries.is_sorted_by_key(is_file), "directories first");
 }
 
-/// The elements of a page and their attributes, by a reader that knows only `<name attribute
-/// attribute="value">`.
+/// The elements of a page and their attributes, by a parser of `<name attribute attribute="value">`
+/// only.
 fn marks(page: &str) -> Marks {
     let mut marks = Marks::new();
     for element in page.split('<').skip(1) {

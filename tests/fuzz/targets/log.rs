@@ -1,5 +1,5 @@
-//! Lines of the access log. Input: on the first line how many bytes of a part are written, then
-//! request line, Host, Referer and User-Agent, as far as they are there, each after a byte 0xFF.
+//! Lines of the access log. Input: on the first line the limit for a part, then request line, Host,
+//! Referer and User-Agent, as far as present, each after a byte 0xFF.
 
 use super::first_line;
 use oneloop::access_log::format::Renderer;
@@ -51,7 +51,7 @@ pub fn check(data: &[u8]) {
 const COMMON: &str = "::1 - - [06/Nov/1994:08:49:37 +0000] Q 404 17";
 const COMBINED: &str = "::1 - - [06/Nov/1994:08:49:37 +0000] Q 404 17 Q Q";
 
-/// What is to be read back of a part.
+/// What parsing a part must give back.
 fn cut(part: Option<&[u8]>, field: usize) -> Vec<u8> {
     let part = part.unwrap_or(b"-");
     match part.len() > field {
@@ -60,8 +60,8 @@ fn cut(part: Option<&[u8]>, field: usize) -> Vec<u8> {
     }
 }
 
-/// A line with `Q` for each quoted string, and the strings without their escapes: as somebody
-/// reads it who has the format's description and nothing else.
+/// A line with `Q` for each quoted string, and the strings without their escapes: a parser written
+/// from the description of the format.
 fn read_quoted(line: &str) -> (String, Vec<Vec<u8>>) {
     let mut outside = String::new();
     let mut strings = Vec::new();

@@ -1,9 +1,9 @@
-//! What is fuzzed: functions that take any bytes and panic if the server is wrong about them.
+//! The fuzz targets: functions that take any bytes and panic if the server handles them wrongly.
 //!
-//! Each asks the server and a second opinion, which shares no code with it: another crate where
-//! there is one, else the plainest program that the RFC's words allow. They are used by libFuzzer
-//! (`fuzz_targets/`) and by `cargo test --test fuzz` (`main.rs`). Inputs are text where that is
-//! possible, so that a finding can be read, written and changed by hand.
+//! Each compares the server with a reference that shares no code with it: another crate if there is
+//! one, else a simple program written from the RFC. libFuzzer (`fuzz_targets/`) and `cargo test
+//! --test fuzz` (`main.rs`) use them. Inputs are text if possible, so that a finding can be read
+//! and edited.
 
 pub mod accept;
 pub mod coding;
@@ -20,7 +20,7 @@ mod replies;
 mod site;
 pub mod stream;
 
-/// A target's name and the function itself.
+/// The name and the function of a target.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
@@ -38,15 +38,15 @@ pub const ALL: [Target; 11] = [
     ("stream", stream::check),
 ];
 
-/// The first line of an input, which says how the rest is to be used, and the rest.
+/// The first line of an input, which has its parameters, and the rest.
 fn first_line(data: &[u8]) -> (&[u8], &[u8]) {
     let end = data.iter().position(|&byte| byte == b'\n');
     let end = end.unwrap_or(data.len());
     (&data[..end], data.get(end + 1..).unwrap_or_default())
 }
 
-/// Field lines called `name`, one for each line of `values`; `None` if a value holds what no
-/// accepted head does.
+/// Field lines with this `name`, one for each line of `values`; `None` if a value has a byte that
+/// no valid head has.
 fn lines_of(name: &str, values: &[u8]) -> Option<Vec<u8>> {
     let mut lines = Vec::new();
     for value in values.split(|&byte| byte == b'\n') {

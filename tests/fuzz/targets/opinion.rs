@@ -1,8 +1,8 @@
-//! A second reader of request heads: by the RFC's grammar, slowly, and on copies.
+//! A reference parser of request heads: written from the grammar of the RFC, slow, and with copies.
 
 use super::strip;
 
-/// What a head says, if it may be answered by anything but a refusal.
+/// A head that is not refused.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Opinion {
     pub method: String,
@@ -22,11 +22,11 @@ pub enum Target {
     Authority,
 }
 
-/// Where a head ends, as far as the bytes tell.
+/// Where a head ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Partial,
-    /// This many bytes are skipped, and this many are the head.
+    /// Bytes that are skipped, and bytes of the head.
     Whole(usize, usize),
     /// No head begins like this.
     Malformed,
@@ -34,7 +34,7 @@ pub enum End {
     TooLong,
 }
 
-/// What bounds a head.
+/// The limits of a head.
 #[derive(Clone, Copy)]
 pub struct Bounds {
     pub head: usize,
@@ -42,12 +42,12 @@ pub struct Bounds {
     pub empty_lines: usize,
 }
 
-/// Looks for the end of a head: some empty lines are skipped, and the next one is the end.
+/// Finds the end of a head: skips some empty lines; the next one is the end.
 pub fn end(bytes: &[u8], bounds: &Bounds) -> End {
     let lines = bytes.chunks(2).take(bounds.empty_lines);
     let skipped = 2 * lines.take_while(|line| line == b"\r\n").count();
     let bytes = &bytes[skipped..];
-    // What is wrong before it is too long is refused for that.
+    // An error before the limit takes precedence.
     let or_malformed = |end, length: usize| match is_malformed(&bytes[..length]) {
         true => End::Malformed,
         false => end,
@@ -57,7 +57,7 @@ pub fn end(bytes: &[u8], bounds: &Bounds) -> End {
         length += line.len();
         let ended = line.ends_with(b"\n");
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        // A CR at the end of what has arrived may yet be half a line end.
+        // A CR at the end may be half a line end.
         let content = line.strip_suffix(b"\r").unwrap_or(line);
         let is_too_long = match ended {
             true => content.len() > bounds.line,
@@ -76,8 +76,8 @@ pub fn end(bytes: &[u8], bounds: &Bounds) -> End {
     or_malformed(End::Partial, bytes.len())
 }
 
-/// Whether no head begins like this, or is this. Whole lines are read; behind the last one, which
-/// has no end yet, everything is tried that could still make a line of it.
+/// Whether no head begins like this, or is this. Parses whole lines; for the last one, which is
+/// incomplete, tries everything that could complete it.
 fn is_malformed(bytes: &[u8]) -> bool {
     let is_whole = bytes.ends_with(b"\r\n\r\n");
     let bytes = if is_whole {
@@ -113,7 +113,7 @@ fn is_malformed(bytes: &[u8]) -> bool {
     has_bad_line || lines.any(|line| read_field(line).is_none()) || is_last_bad
 }
 
-/// Method, target and version, if a line has the grammar of a request line.
+/// Method, target and version, if a line is a valid request line.
 fn read_line(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let words = split(line, b" ");
     let [method, target, version] = words[..] else {
@@ -125,12 +125,12 @@ fn read_line(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     (is_token(method) && is_target && is_version).then_some((method, target, version))
 }
 
-/// Whether a head, or what was to become one, asks for a header without a body.
+/// Whether a head, or the start of one, is of a HEAD request.
 pub fn is_bodiless(head: &[u8]) -> bool {
     head.starts_with(b"HEAD ")
 }
 
-/// Reads a head. `None`: it must be refused.
+/// Parses a head. `None`: it must be refused.
 pub fn read(head: &[u8], most_fields: usize) -> Option<Opinion> {
     let text = head.strip_suffix(b"\r\n\r\n")?;
     let lines = split(text, b"\r\n");
@@ -186,11 +186,11 @@ pub fn read(head: &[u8], most_fields: usize) -> Option<Opinion> {
     })
 }
 
-/// Whether a body is announced; `None` if nobody could say where it ends.
+/// Whether there is a body; `None` if its end is ambiguous.
 fn read_framing(lengths: &[&[u8]], codings: &[&[u8]], old: bool) -> Option<bool> {
     match (lengths, codings) {
         ([], []) => Some(false),
-        // No body has 10^19 bytes: longer numbers are refused, however many are zeros.
+        // No body has 10^19 bytes: longer numbers are refused, even with leading zeros.
         ([length], []) if !length.is_empty() && length.len() < 20 => {
             let is_number = length.iter().all(u8::is_ascii_digit);
             is_number.then(|| length.iter().any(|&digit| digit != b'0'))
@@ -230,7 +230,7 @@ fn read_target(method: &str, target: &[u8]) -> Option<(Target, Option<Vec<u8>>)>
     None
 }
 
-/// What stands before a fragment, divided at the first question mark.
+/// What comes before a fragment, split at the first question mark.
 fn read_path(target: &[u8]) -> Target {
     let before = split(target, b"#")[0];
     let path = split(before, b"?")[0];
@@ -247,7 +247,7 @@ pub fn is_token(text: &[u8]) -> bool {
             .all(|b| b.is_ascii_graphic() && !is_delimiter(b))
 }
 
-/// Whether a field value holds no control bytes but tabs.
+/// Whether a field value has no control bytes except tabs.
 pub fn is_value(value: &[u8]) -> bool {
     value
         .iter()
@@ -326,7 +326,7 @@ fn is_ipv6(text: &str) -> bool {
     }
 }
 
-/// How many groups of 16 bits the text has; an IPv4 address at the end counts as two.
+/// The number of groups of 16 bits; an IPv4 address at the end counts as two.
 fn groups(text: &str, is_last: bool) -> Option<usize> {
     let groups: Vec<_> = text.split(':').collect();
     let mut count = 0;

@@ -22,10 +22,10 @@ pub fn check(data: &[u8]) {
     comes_back(data);
 }
 
-/// The segments of a path that names something here, and whether it names a directory: all of it
-/// is decoded, then divided, then resolved.
+/// The segments of a valid path, and whether it names a directory: decoded as a whole, then split,
+/// then resolved.
 fn decode(raw: &[u8]) -> Option<(Vec<Vec<u8>>, bool)> {
-    // The crate leaves alone what is no escape; here that is a mistake.
+    // The crate ignores invalid escapes; here they are errors.
     let mut after_percent = raw.split(|&byte| byte == b'%').skip(1);
     let is_escape = |rest: &[u8]| {
         let digits = rest.iter().take(2);
@@ -51,8 +51,8 @@ fn decode(raw: &[u8]) -> Option<(Vec<Vec<u8>>, bool)> {
     Some((segments, is_directory))
 }
 
-/// A client resolves the reference that is relative to the raw path (RFC 3986 5.2.3), with dot
-/// segments (5.2.4) or without, and what it asks for then is the same name, as a directory.
+/// Resolves the relative reference as a client does (RFC 3986 5.2.3), with dot segments (5.2.4) or
+/// without: the result must be the same name, as a directory.
 fn leads_to_the_directory(raw: &[u8], path: SitePath<'_>) {
     let (Some(from), false) = (path.relative_from(), path.has_slash()) else {
         return;
@@ -72,8 +72,8 @@ fn leads_to_the_directory(raw: &[u8], path: SitePath<'_>) {
     }
 }
 
-/// RFC 3986 5.2.4, of a path that begins with a slash: no escape is a dot, and an empty segment is
-/// a segment.
+/// RFC 3986 5.2.4, for a path that begins with a slash: escapes are not decoded, and empty segments
+/// count.
 fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
     let mut output: Vec<&[u8]> = Vec::new();
     let mut segments = path[1..].split(|&byte| byte == b'/').peekable();
@@ -104,7 +104,7 @@ fn is_hidden(segments: &[Vec<u8>]) -> bool {
     shown.iter().any(|segment| segment.starts_with(b"."))
 }
 
-/// By the standard library's notion of a path: it goes down, and nowhere else.
+/// The path leads down only, according to the standard library.
 fn assert_harmless(path: SitePath<'_>) {
     use std::path::Component;
     let mut components = path.as_path().components();
@@ -115,7 +115,7 @@ fn assert_harmless(path: SitePath<'_>) {
     assert!(path.as_path().is_relative() && !path.name().contains(&0));
 }
 
-/// A name that a link was made of is the name that the link leads to.
+/// A link made from a name leads to that name.
 fn comes_back(name: &[u8]) {
     let link = format!("/{}", encode(name));
     let mut buffer = Vec::new();

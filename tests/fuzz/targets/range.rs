@@ -4,14 +4,14 @@ use super::{first_line, lines_of, strip};
 use oneloop::http::fields::Fields;
 use oneloop::http::range::{ByteRange, Ranges, ranges, unsatisfied};
 
-/// Ranges with fewer bytes than this between them leave as one.
+/// Ranges with a smaller gap become one.
 const PART_COST: u128 = 80;
-/// For an input that does not say how long the file is.
+/// The length of the file if the input has none.
 const LENGTH: u64 = 10_000;
-/// No file is longer, and what is beyond it is all the same.
+/// Beyond the length of every file.
 const BEYOND: u128 = u64::MAX as u128;
 
-/// First byte, and the one behind the last.
+/// The first byte, and the one after the last.
 type Span = (u128, u128);
 
 pub fn check(data: &[u8]) {
@@ -84,7 +84,7 @@ fn answer(value: &[u8], total: u128) -> Answer {
     Answer::Parts(spans, texts)
 }
 
-/// `None`: not well formed. `Some(None)`: without a byte of the file.
+/// `None`: malformed. `Some(None)`: without a byte of the file.
 fn span(member: &str, total: u128) -> Option<Option<Span>> {
     let (first, last) = member.split_once('-')?;
     let (first, end) = match (first, last) {
@@ -102,7 +102,7 @@ fn span(member: &str, total: u128) -> Option<Option<Span>> {
         }
     };
     match total == 0 && first == 0 {
-        // All of an empty file: nothing can be said of a part of it.
+        // The whole of an empty file: there is no Content-Range for it.
         true => None,
         false => Some((first < end).then_some((first, end))),
     }
@@ -123,7 +123,7 @@ fn number(digits: &str) -> Option<u128> {
     }
 }
 
-/// Joins those that are near each other, one after the other. The earlier keeps its place.
+/// Joins ranges with small gaps, pair by pair. The earlier one keeps its place.
 fn joined(spans: Vec<Span>) -> Vec<Span> {
     let near = |a: Span, b: Span| a.0 < b.1 + PART_COST && b.0 < a.1 + PART_COST;
     let mut joined: Vec<(usize, Span)> = Vec::new();

@@ -1,6 +1,6 @@
-//! What a client makes of the bytes that a server sends: responses, one behind the other.
+//! Parsing the responses that a server sends.
 
-/// One response, whole.
+/// A whole response.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
@@ -23,10 +23,10 @@ impl Reply {
     }
 }
 
-/// Reads the first response, and returns what is behind it. `None` if it is not whole.
+/// Parses the first response, and returns what follows it. `None` if it is incomplete.
 ///
 /// # Panics
-/// It never will be one.
+/// It is malformed.
 pub fn read(bytes: &[u8], is_bodiless: bool) -> Option<(Reply, &[u8])> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).expect("heads of ours are text");
@@ -46,7 +46,7 @@ pub fn read(bytes: &[u8], is_bodiless: bool) -> Option<(Reply, &[u8])> {
     reply.until_close = coding.is_none() && length.is_none() && !matches!(status, 204 | 304);
     assert!(
         reply.closes() || !reply.until_close,
-        "nothing says where the body ends"
+        "the end of the body is unknown"
     );
     let (body, rest) = match (coding.as_deref(), length) {
         _ if is_bodiless || matches!(status, 204 | 304) => (Vec::new(), rest),
@@ -90,7 +90,7 @@ fn read_chunks(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
         }
         rest = behind
             .strip_prefix(b"\r\n")
-            .expect("a line end behind a chunk");
+            .expect("a line end after a chunk");
         if size == 0 {
             return Some((body, rest));
         }

@@ -1,4 +1,4 @@
-//! A directory to serve: one file of each kind, and names that somebody chose to do harm.
+//! A directory to serve: one file of each kind, and hostile names.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 
-/// When all of it was last changed: Sun, 06 Nov 1994 08:49:37 GMT.
+/// The time of all files: Sun, 06 Nov 1994 08:49:37 GMT.
 const MODIFIED: Duration = Duration::from_secs(784_111_777);
 
-/// Names of the files in `odd/`, where the directory `sub & sub` stands, too.
+/// Names of the files in `odd/`.
 pub const ODD: [&[u8]; 9] = [
     b"plain.txt",
     b"Part 10",
@@ -23,7 +23,7 @@ pub const ODD: [&[u8]; 9] = [
     "\u{c4}\u{df}\u{130}".as_bytes(),
 ];
 
-/// The directory beside them.
+/// The directory in `odd/`.
 pub const ODD_DIRECTORY: &[u8] = b"sub & sub";
 
 pub fn make() -> TempDir {

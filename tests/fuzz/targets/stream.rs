@@ -1,13 +1,13 @@
-//! Whatever arrives on a connection. Input: a byte that picks the budget and what the peer takes
-//! at a time, then the stream; a byte 0xFF is not sent, it cuts the stream there.
+//! A whole connection. Input: a byte that selects the budget and how much the peer receives at a
+//! time, then the stream; a byte 0xFF is not sent, it splits the stream.
 //!
-//! The stream is served cut and whole, and each of its requests once more by itself: all answer the
-//! same. How many answers there are, and which is the last, a second reader of heads says; and it
-//! says so while the server waits, too: it never waits for more while a whole request lies there,
-//! or what can be none.
+//! The stream is served in pieces and as a whole, and each of its requests alone: the responses
+//! must be the same. The reference parser determines how many responses there are and which is the
+//! last; also while the server waits, which it must not do while it has a whole request or bytes
+//! that cannot be one.
 //!
-//! Only a chunked body that is malformed is refused if it has arrived in time, and not otherwise:
-//! how its request is answered is not compared.
+//! The response to a malformed chunked body depends on how much of it has been received, so it is
+//! not compared.
 
 #[path = "../../support/wire.rs"]
 mod wire;
@@ -34,7 +34,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 use wire::{Arrival, Take, Wire, pair};
 
-/// Long after the files' time, so that none is young: Fri, 01 Jan 2100.
+/// Long after the time of the files, so that none is racy: Fri, 01 Jan 2100.
 const WALL: Duration = Duration::from_secs(4_102_444_800);
 const BOUNDS: Bounds = Bounds {
     head: 600,
@@ -43,7 +43,7 @@ const BOUNDS: Bounds = Bounds {
 };
 const MOST_FIELDS: usize = 12;
 const CUT: u8 = 0xff;
-/// With fewer pieces than this, what was answered so far is compared whenever the server waits.
+/// With fewer pieces than this, the responses are compared whenever the server waits.
 const MANY: usize = 40;
 
 const TAKES: [&[Take]; 4] = [
@@ -57,7 +57,7 @@ const TAKES: [&[Take]; 4] = [
 const BUDGETS: [(usize, usize, usize); 3] = [(65_536, 32, 32_768), (50, 2, 300), (1, 1, 0)];
 
 thread_local! {
-    /// Taken while they serve: after a panic they are made anew.
+    /// Taken while in use: after a panic they are built again.
     static SERVERS: RefCell<Option<Servers>> = const { RefCell::new(None) };
 }
 
@@ -83,12 +83,16 @@ pub fn check(data: &[u8]) {
     } else {
         &split.0[..length]
     };
-    assert_eq!(text(sent), text(&usual.0[..length]), "what is sent");
+    assert_eq!(
+        text(sent),
+        text(&usual.0[..length]),
+        "the bytes that are sent"
+    );
     assert_eq!(split.1, usual.1, "how the connection ends");
 
     for (request, answer) in compared {
         let alone = servers.usual().serve(&[&request.bytes], &[Take::All]);
-        assert_eq!(text(answer), text(&alone.0), "answered by itself");
+        assert_eq!(text(answer), text(&alone.0), "as a single request");
     }
     let is_over = answers.last().is_some_and(|(request, answer)| {
         let (reply, _) = replies::read(answer, request.is_bodiless).expect("read before");
@@ -108,7 +112,7 @@ fn has_malformed_body(answer: &[u8]) -> bool {
     answer.windows(why.len()).any(|window| window == why)
 }
 
-/// Each request of a stream with the bytes that answer it: no more and no fewer.
+/// Each request of a stream with the bytes of its response.
 fn match_up<'b>(stream: &[u8], mut sent: &'b [u8]) -> Vec<(Asked, &'b [u8])> {
     let mut answers = Vec::new();
     for request in requests(stream) {
@@ -119,7 +123,7 @@ fn match_up<'b>(stream: &[u8], mut sent: &'b [u8]) -> Vec<(Asked, &'b [u8])> {
             [] => assert!(!is_refusal, "{} for what is a request", reply.status),
             statuses => assert!(statuses.contains(&reply.status), "{}", reply.status),
         }
-        // After a path that is none, too.
+        // After an invalid path, too.
         let is_last = request.is_last || reply.until_close || reply.status == 400;
         assert_eq!(reply.closes(), is_last, "says whether it is the last");
         answers.push((request, &sent[..sent.len() - rest.len()]));
@@ -136,11 +140,11 @@ struct Asked {
     bytes: Vec<u8>,
     is_bodiless: bool,
     is_last: bool,
-    /// With what it may be refused, if it must be.
+    /// The statuses with which it may be refused.
     refused: &'static [u16],
 }
 
-/// The requests of a stream, as far as they will be answered.
+/// The requests of a stream that are answered.
 fn requests(mut stream: &[u8]) -> Vec<Asked> {
     let mut requests = Vec::new();
     loop {
@@ -174,7 +178,7 @@ fn requests(mut stream: &[u8]) -> Vec<Asked> {
     }
 }
 
-/// The boundary of several ranges is random; it stands still here. And bytes become text.
+/// Bytes as text, with a fixed multipart boundary.
 fn text(bytes: &[u8]) -> String {
     let text = bytes.escape_ascii().to_string();
     let mut pieces = text.split("oneloop-");
@@ -186,7 +190,7 @@ fn text(bytes: &[u8]) -> String {
     fixed
 }
 
-/// The same site within each budget.
+/// A server for each budget.
 struct Servers {
     within: [Server; BUDGETS.len()],
     _root: TempDir,
@@ -206,7 +210,7 @@ impl Servers {
     }
 }
 
-/// The driver and all it lends.
+/// The site with the buffers of a driver.
 struct Server {
     handler: SiteHandler,
     limits: Arc<Limits>,
@@ -222,13 +226,13 @@ impl Server {
             request_line: BOUNDS.line,
             empty_lines: BOUNDS.empty_lines as u16,
             fields: MOST_FIELDS,
-            // So that a file of 300 bytes counts as large.
+            // A file of 300 bytes is large.
             inline_body_limit: 64,
             read_per_iteration: bytes,
             written_per_iteration: bytes,
             requests_per_iteration: requests,
             write_coalescing_limit,
-            // So that a listing has slices that only prepare.
+            // Some slices of a listing only prepare.
             listing_slice: 1,
             ..Limits::default()
         });
@@ -256,7 +260,7 @@ impl Server {
         }
     }
 
-    /// Serves one connection to its end, and returns what the peer got and how it ended.
+    /// Serves a connection to its end. Returns what the client received and how it ended.
     fn serve(&mut self, pieces: &[&[u8]], takes: &[Take]) -> (Vec<u8>, CloseReason) {
         let (wire, peer) = pair();
         let watch = Rc::new(Watch::default());
@@ -295,7 +299,7 @@ impl Server {
     }
 }
 
-/// A transport that tells what its server waits for.
+/// A transport that records what the server waits for.
 struct Watched(Wire, Rc<Watch>);
 
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Heads that both understand, and answer differently, or treat the connection differently.
+//! Heads that both parse, with different responses, or different ends of the connection.
 
 use super::{
     Answers::{Interim, Open, Outcomes},
@@ -7,7 +7,7 @@ use super::{
 use crate::differences::Outcome::{self, Status};
 use crate::signs::*;
 
-/// What is answered before a path is decoded.
+/// Responses that do not need the path.
 const NOT_LOOKED_UP: &[Outcome] = &[Status(204), Status(405), Status(417), Status(501)];
 
 pub fn by_both() -> Part {
@@ -16,7 +16,7 @@ pub fn by_both() -> Part {
     classes.extend(connections());
     Part {
         heading: "Understood by both",
-        text: "They agree on where the request ends; what they answer is not the same.",
+        text: "Both agree on where the request ends; the responses differ.",
         classes,
     }
 }
@@ -27,34 +27,34 @@ fn methods() -> Vec<Class> {
             "OPTIONS",
             Outcomes(&[Status(204)], &[Status(405)]),
             |head| head.method() == b"OPTIONS",
-            "RFC 9110 9.3.7: it asks what is allowed",
+            "RFC 9110 9.3.7: it requests the allowed methods",
         ),
         class(
             "OPTIONS of the whole server",
             Outcomes(&[Status(204), Status(417)], REFUSED),
             |head| head.method() == b"OPTIONS" && head.target() == b"*",
-            "RFC 9112 3.2.4: that is what `*` is for",
+            "RFC 9112 3.2.4: `*` is for that",
         ),
         class(
-            "A method that nobody knows",
+            "An unknown method",
             Outcomes(&[Status(501)], &[Status(405), Status(404), Status(301)]),
             is_method_unknown,
-            "RFC 9110 9.1: 501 for what is not known, 405 for what is known and not allowed",
+            "RFC 9110 9.1: 501 for an unknown method, 405 for a known one that is not allowed",
         ),
         class(
             "A method with other bytes than capital letters, `-` and `_`",
             Outcomes(&[Status(501), Status(417)], REFUSED),
             has_unusual_method,
-            "RFC 9110 9.1, 5.6.2: it may be any token. It is known nowhere, and so not implemented",
+            "RFC 9110 9.1, 5.6.2: a method may be any token; this one is unknown",
         ),
         class(
-            "A method that is known and not allowed",
+            "A known method that is not allowed",
             Outcomes(&[Status(405)], &[Status(404), Status(301)]),
             |head| !is_method_read_only(head),
-            "RFC 9110 15.5.6: it is allowed nowhere, so nothing is looked up",
+            "RFC 9110 15.5.6: it is not allowed for any file, so no file is looked up",
         ),
         class(
-            "A path that is none, where it is not looked at",
+            "An invalid path in a request that needs no path",
             Outcomes(NOT_LOOKED_UP, REFUSED),
             |head| {
                 has_path_that_is_none(head)
@@ -74,13 +74,13 @@ fn expectations() -> Vec<Class> {
                 &[Status(200), Status(301), Status(404), Status(405)],
             ),
             expects_other_things,
-            "RFC 9110 10.1.1: 417 may be said",
+            "RFC 9110 10.1.1: 417 is allowed",
         ),
         class(
             "`Expect: 100-continue`",
             Interim(false, true),
             expects_continue,
-            "RFC 9110 10.1.1: the final answer may come at once. No body is wanted here",
+            "RFC 9110 10.1.1: the final response may come at once. oneloop reads no body",
         ),
     ]
 }
@@ -91,16 +91,16 @@ fn connections() -> Vec<Class> {
             "A request with a body",
             Open(false, true),
             has_body,
-            "RFC 9112 9.3: who does not read a body closes the connection",
+            "RFC 9112 9.3: a server that does not read the body closes the connection",
         ),
         class(
-            "`close` as a part of something else in Connection",
+            "`close` as a part of another option in Connection",
             Open(true, false),
             |head| names_option(head, "close") && !has_option(head, "close"),
-            "RFC 9110 7.6.1: it is a list of tokens. nginx looks for the letters",
+            "RFC 9110 7.6.1: the value is a list of tokens. nginx searches for the letters",
         ),
         class(
-            "`keep-alive` as a part of something else in Connection, in HTTP/1.0",
+            "`keep-alive` as a part of another option in Connection, in HTTP/1.0",
             Open(false, true),
             |head| names_option(head, "keep-alive") && !has_option(head, "keep-alive"),
             "RFC 9110 7.6.1: as above",
@@ -109,13 +109,13 @@ fn connections() -> Vec<Class> {
             "Both `close` and `keep-alive`",
             Open(false, true),
             |head| has_option(head, "close") && has_option(head, "keep-alive"),
-            "RFC 9112 9.3: close is looked at first. nginx believes the later line",
+            "RFC 9112 9.3: close takes precedence. nginx uses the last line",
         ),
         class(
             "TRACE",
             Open(true, false),
             |head| head.method() == b"TRACE",
-            "RFC 9110 15.5.6: not allowed, like others",
+            "RFC 9110 15.5.6: not allowed, as other methods",
         ),
     ]
 }

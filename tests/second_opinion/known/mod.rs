@@ -1,7 +1,7 @@
-//! The known differences: what a head has, and what each server makes of it, and why.
+//! The known differences: what the head has, what each server answers, and why.
 //!
-//! A class excuses a difference only if the head has its sign *and* the answers are the ones it
-//! names; whatever no class excuses turns the test red, and so does a class that excuses nothing.
+//! A class explains a difference only if the head has its sign *and* the responses are those of the
+//! class. The test fails for a difference without a class, and for a class without a difference.
 
 mod answered;
 mod refused;
@@ -12,7 +12,7 @@ use Outcome::Status;
 
 /// Differences of one kind.
 pub struct Class {
-    /// What is remarkable about the head.
+    /// What the head has.
     pub name: &'static str,
     /// Why oneloop does what it does, with the section of the RFC.
     pub why: &'static str,
@@ -20,14 +20,14 @@ pub struct Class {
     sign: fn(Head<'_>) -> bool,
 }
 
-/// What each server answers; ours first.
+/// The responses of both servers; oneloop first.
 enum Answers {
     Outcomes(&'static [Outcome], &'static [Outcome]),
     Open(bool, bool),
     Interim(bool, bool),
 }
 
-/// A part of the table, with its heading and what is to be said of all of it.
+/// A section of the document.
 pub struct Part {
     pub heading: &'static str,
     pub text: &'static str,
@@ -50,7 +50,7 @@ impl Class {
     }
 }
 
-/// The request was understood, and there is an answer to it.
+/// Statuses of requests that were parsed.
 const ANSWERED: &[Outcome] = &[
     Status(200),
     Status(204),

@@ -1,53 +1,53 @@
-//! Every question about the files that stay as they are, with its only right answer.
+//! The requests for files that do not change, each with its only right response.
 //!
-//! The answers are learned from the quiet server before the storm, and compared there with what is
-//! known without it: the status, and the bytes that were written to the file. From then on every
-//! answer has to be the same, head and body, byte for byte; only the date moves on.
+//! The responses are recorded from the idle server before the load, and compared with what is known
+//! without it: the status, and the bytes of the file. From then on every response must be the same,
+//! head and body, except the date.
 
 use crate::chance::{Chance, content};
-use crate::line::{Checked, Ending, Line, difference};
+use crate::connection::{Checked, Connection, Ending, difference};
 use crate::site::{ENTRIES, FILES};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What is asked, and the answer.
+/// A request and its response.
 #[derive(Debug)]
-pub struct Question {
-    /// Of which kind it is.
+pub struct Exchange {
+    /// Its kind.
     pub kind: Kind,
     /// A request.
     pub request: String,
-    /// What comes back.
+    /// The response.
     pub answer: Answer,
 }
 
-/// Questions that are asked in the same ways.
+/// Kinds of exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The answer is short, and the connection stays.
+    /// The response is short, and the connection stays open.
     Light,
-    /// The answer is long.
+    /// The response is long.
     Heavy,
     /// The server closes afterwards.
     Last,
-    /// As [`Kind::Last`], and a body of a megabyte is announced.
+    /// As [`Kind::Last`], and the request has a body of a megabyte.
     Upload,
-    /// A directory is asked for.
+    /// A listing.
     Listing,
-    /// Several ranges are.
+    /// Several ranges.
     Parts,
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Status line, fields and empty line.
     pub head: Vec<u8>,
-    /// Where in it the date is.
+    /// The range of the date in it.
     pub date: Range<usize>,
     bytes: Arc<[u8]>,
-    /// Which of the bytes are the body, as it travels.
+    /// The range of the body, as sent.
     range: Range<usize>,
 }
 
@@ -62,15 +62,14 @@ impl Answer {
         str::from_utf8(&self.head).unwrap()
     }
 
-    /// The same with the boundary between its parts that `head` names, which is another one in
-    /// every answer.
+    /// The same with the multipart boundary of `head`, which differs in every response.
     pub fn with_boundary_of(&self, head: &str) -> Option<Self> {
         let boundary = |head: &str| {
             let (_, after) = head.split_once("boundary=")?;
             Some(after.split_once("\r\n")?.0.to_owned())
         };
         let (old, new) = (boundary(self.text())?, boundary(head)?);
-        // No part of these files looks like it.
+        // The files do not contain it.
         let rename = |bytes: &[u8]| -> Vec<u8> {
             let mut renamed = bytes.to_vec();
             for at in 0..bytes.len() {
@@ -89,7 +88,7 @@ impl Answer {
     }
 
     fn kind(&self, request: &str) -> Kind {
-        let has = |line: &str| self.text().contains(line);
+        let has = |connection: &str| self.text().contains(connection);
         match () {
             () if request.starts_with("POST ") => Kind::Upload,
             () if request.starts_with("GET /many/") => Kind::Listing,
@@ -101,7 +100,7 @@ impl Answer {
     }
 }
 
-/// What is known of an answer without the server.
+/// What is known of a response without the server.
 enum Known {
     /// Its status.
     Status(u16),
@@ -111,19 +110,19 @@ enum Known {
     Entries(u16),
 }
 
-/// All questions with their answers, from a server that is not busy.
-pub fn learn(address: SocketAddr, chance: &mut Chance) -> Checked<Vec<Question>> {
-    let mut questions = Vec::new();
+/// All exchanges, from an idle server.
+pub fn learn(address: SocketAddr, chance: &mut Chance) -> Checked<Vec<Exchange>> {
+    let mut exchanges = Vec::new();
     for (request, known) in requests() {
         let answer = ask_once(address, chance, &request, &known)
             .map_err(|error| format!("{request:?} on the quiet server: {error}"))?;
-        questions.push(Question {
+        exchanges.push(Exchange {
             kind: answer.kind(&request),
             request,
             answer,
         });
     }
-    Ok(questions)
+    Ok(exchanges)
 }
 
 fn ask_once(
@@ -132,13 +131,13 @@ fn ask_once(
     request: &str,
     known: &Known,
 ) -> Checked<Answer> {
-    let mut line = Line::open(address, chance)?;
-    line.send(request.as_bytes())?;
-    line.half_close()?;
-    let head = line.head()?;
+    let mut connection = Connection::open(address, chance)?;
+    connection.send(request.as_bytes())?;
+    connection.half_close()?;
+    let head = connection.head()?;
     let mut body = Vec::new();
     let ending = loop {
-        match line.receive(1 << 20) {
+        match connection.receive(1 << 20) {
             Ok(bytes) => body.extend_from_slice(bytes),
             Err(ending) => break ending,
         }
@@ -150,7 +149,7 @@ fn ask_once(
     let (before, _) = head.split_once("Date: ").ok_or("no date")?;
     let date = before.len() + "Date: ".len();
     let (bytes, range) = match known {
-        // Files are kept once, however many answers are made of them.
+        // Each file is stored once.
         Known::Body(_, bytes, range) => (bytes.clone(), range.clone()),
         _ => (Arc::from(body.as_slice()), 0..body.len()),
     };
@@ -171,7 +170,7 @@ fn check(head: &str, body: &[u8], is_head: bool, known: &Known) -> Checked {
     }
     let length = head
         .split("\r\n")
-        .find_map(|line| line.strip_prefix("Content-Length: "));
+        .find_map(|connection| connection.strip_prefix("Content-Length: "));
     if length.is_some_and(|length| !is_head && length != body.len().to_string()) {
         return Err(format!("{} bytes after {head}", body.len()));
     }

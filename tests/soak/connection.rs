@@ -1,7 +1,7 @@
-//! The client's end of a connection: a blocking socket that compares what it hears, byte by byte,
-//! with what it should hear.
+//! The client side of a connection: a blocking socket that compares what it receives with the
+//! expected bytes.
 
-use crate::questions::Answer;
+use crate::exchanges::Answer;
 use rustix::net::sockopt::set_socket_linger;
 use socket2::{Domain, Socket, Type};
 use std::fmt;
@@ -11,24 +11,24 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::chance::Chance;
 
-/// How long a socket waits for anything. A safety net: nothing takes that long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a socket waits for anything. Nothing takes that long.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The most that is received at once.
 pub const PIECE: usize = 256 * 1024;
 
-/// What may take an error along as a sentence.
+/// A result whose error is a sentence.
 pub type Checked<T = ()> = Result<T, String>;
 
 /// A connection.
 #[derive(Debug)]
-pub struct Line {
+pub struct Connection {
     stream: TcpStream,
-    /// Since when it has been open.
+    /// When it was opened.
     pub opened: Instant,
     /// Bytes received so far.
     pub received: u64,
-    /// Where received bytes lie until they have been compared.
+    /// The buffer of received bytes.
     room: Vec<u8>,
 }
 
@@ -39,22 +39,22 @@ pub enum Ending {
     Closed,
     /// RST.
     Reset,
-    /// Not at all: nothing came for [`PATIENCE`].
+    /// Not at all: nothing was received for [`TIMEOUT`].
     Silent,
 }
 
-/// What was wrong with an answer.
+/// Why a response is wrong.
 #[derive(Debug)]
 pub enum Fault {
     /// It ended too early.
     Ended(Ending, u64),
-    /// It was another one.
+    /// It differs.
     Other(String),
 }
 
-impl Line {
-    /// Connects from an address of its own: one pair of addresses has 28,000 ports, of which each
-    /// connection that is gone keeps one for a minute.
+impl Connection {
+    /// Connects from a random address: one pair of addresses has 28,000 ports, and a closed
+    /// connection keeps its port for a minute.
     pub fn open(to: SocketAddr, chance: &mut Chance) -> Checked<Self> {
         Self::with_buffer(to, chance, None)
     }
@@ -71,15 +71,15 @@ impl Line {
         let connect = || {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
             if let Some(size) = buffer {
-                // It counts for the window only before the connection is there.
+                // It affects the window only before the connection is established.
                 socket.set_recv_buffer_size(size)?;
             }
             socket.bind(&SocketAddr::from((from, 0)).into())?;
             socket.connect(&to.into())?;
             let stream = TcpStream::from(socket);
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(TIMEOUT))?;
+            stream.set_write_timeout(Some(TIMEOUT))?;
             Ok(stream)
         };
         let stream = connect().map_err(|error: std::io::Error| format!("connect: {error}"))?;
@@ -91,21 +91,21 @@ impl Line {
         })
     }
 
-    /// Sends all of it.
+    /// Sends all bytes.
     pub fn send(&mut self, bytes: &[u8]) -> Checked {
         let sent = self.stream.write_all(bytes);
         sent.map_err(|error| format!("sending {} bytes: {error}", bytes.len()))
     }
 
-    /// Says that nothing more will be sent (FIN), and goes on hearing.
+    /// Shuts down the sending side (FIN).
     pub fn half_close(&self) -> Checked {
         let shut = self.stream.shutdown(Shutdown::Write);
         shut.map_err(|error| format!("shutdown: {error}"))
     }
 
-    /// Is gone with a reset.
+    /// Closes with a reset.
     pub fn reset(self) {
-        // A socket that is gone already needs none.
+        // Fails if the socket is closed already.
         let _ = set_socket_linger(&self.stream, Some(Duration::ZERO));
     }
 
@@ -148,11 +148,11 @@ impl Line {
         Ok(taken)
     }
 
-    /// Receives the head of an answer, its empty line included.
+    /// Receives the head of a response, with its empty line.
     pub fn head(&mut self) -> Result<String, Fault> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            // One by one: what is behind the head stays in the socket.
+            // Byte by byte: what follows the head stays in the socket.
             let received = self.received;
             let byte = self.receive(1);
             head.extend_from_slice(byte.map_err(|ending| Fault::Ended(ending, received))?);
@@ -164,19 +164,19 @@ impl Line {
         String::from_utf8(head).map_err(wrong)
     }
 
-    /// Hears exactly this answer.
+    /// Receives exactly this response.
     pub fn hear(&mut self, answer: &Answer) -> Result<(), Fault> {
         self.hear_head(answer)?;
         self.hear_body(answer.body(), PIECE, |_| {})
     }
 
-    /// Hears the head of exactly this answer.
+    /// Receives the head of exactly this response.
     pub fn hear_head(&mut self, answer: &Answer) -> Result<(), Fault> {
         let head = self.take(answer.head.len())?;
         self.check_head(&head, answer).map_err(Fault::Other)
     }
 
-    /// The same head, with a date since this connection was made.
+    /// Compares a head; its date must not be before this connection.
     pub fn check_head(&self, head: &[u8], answer: &Answer) -> Checked {
         let mut dated = answer.head.clone();
         let date = head.get(answer.date.clone()).unwrap_or(b"no date");
@@ -194,8 +194,8 @@ impl Line {
             .ok_or_else(|| format!("Date: {text}, at {now:?}"))
     }
 
-    /// Hears exactly these bytes, `piece` by piece, with something to do after each,
-    /// given its length.
+    /// Receives exactly these bytes in pieces of `piece` bytes, and calls `between` with the length
+    /// of each.
     pub fn hear_body(
         &mut self,
         body: &[u8],
@@ -221,12 +221,12 @@ impl Line {
         Ok(())
     }
 
-    /// Whether nothing comes for so long, not even an end.
+    /// Whether nothing, not even an end, is received for `time`.
     pub fn is_silent_for(&self, time: Duration) -> Checked<bool> {
         let look = || {
             self.stream.set_read_timeout(Some(time))?;
             let looked = self.stream.peek(&mut [0]);
-            self.stream.set_read_timeout(Some(PATIENCE))?;
+            self.stream.set_read_timeout(Some(TIMEOUT))?;
             match looked {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock) => Ok(true),
                 looked => looked.map(|_| false),
@@ -235,7 +235,7 @@ impl Line {
         look().map_err(|error: std::io::Error| format!("looking for an answer: {error}"))
     }
 
-    /// Hears that the server closes, and nothing before.
+    /// Checks that the server closes and sends nothing before.
     pub fn hear_end(&mut self) -> Checked {
         match self.receive(1024) {
             Err(Ending::Closed) => Ok(()),
@@ -245,7 +245,7 @@ impl Line {
     }
 }
 
-/// Where two stretches of a body part.
+/// Where two ranges of a body differ.
 pub fn difference(bytes: &[u8], expected: &[u8], offset: usize) -> String {
     let pairs = bytes.iter().zip(expected);
     let at = pairs.take_while(|(one, other)| one == other).count();
