@@ -52,10 +52,10 @@ impl ByteRange {
 
     /// The value of `Content-Range` for this part of a file of `total` bytes:
     /// `bytes 0-4/10` (RFC 9110 14.4).
-    pub fn content_range(self, total: u64) -> String {
-        let mut text = Vec::with_capacity(LONGEST_CONTENT_RANGE);
-        self.put_content_range(total, &mut text);
-        String::from_utf8_lossy(&text).into_owned()
+    pub fn content_range(self, total: u64) -> Vec<u8> {
+        let mut value = Vec::with_capacity(LONGEST_CONTENT_RANGE);
+        self.put_content_range(total, &mut value);
+        value
     }
 
     /// Appends it to `out`.
@@ -385,12 +385,12 @@ mod tests {
     #[test]
     fn content_range_has_the_form_of_rfc_9110() {
         let range = ByteRange::new(0, 4, 10).unwrap();
-        assert_eq!(range.content_range(10), "bytes 0-4/10");
+        assert_eq!(range.content_range(10), b"bytes 0-4/10");
         assert_eq!(unsatisfied(10), "bytes */10");
         let all = ByteRange::new(0, u64::MAX, u64::MAX).unwrap();
         assert_eq!(
             all.content_range(u64::MAX),
-            "bytes 0-18446744073709551614/18446744073709551615"
+            b"bytes 0-18446744073709551614/18446744073709551615"
         );
         assert_eq!(all.length(), u64::MAX);
     }

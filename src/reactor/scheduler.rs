@@ -4,10 +4,10 @@
 //! It knows no sockets: a connection's transport is what the caller gave, so that a test drives the
 //! same iterations through a simulated network.
 //!
-//! Events only mark connections ([`Scheduler::mark_ready`]); work is done in
-//! [`Scheduler::run`]; slots are freed in one place, [`Scheduler::reap`], after the work. So an event
-//! for a connection that ended earlier in the same iteration finds a closed connection, and never
-//! another one in its slot.
+//! Events only mark connections ([`Scheduler::mark_ready`]); work is done in [`Scheduler::run`];
+//! slots are freed in one place, [`Scheduler::reap`], after the work. So an event for a connection
+//! that ended earlier in the same iteration finds a closed connection, and never another one in its
+//! slot.
 
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection};

@@ -55,7 +55,8 @@ impl Answer {
             (first, last + 1)
         };
         let spans = ranges.iter().map(span).collect();
-        let texts = ranges.iter().map(|range| range.content_range(total));
+        let text = |range: &ByteRange| String::from_utf8(range.content_range(total)).unwrap();
+        let texts = ranges.iter().map(text);
         Self::Parts(spans, texts.collect())
     }
 }
