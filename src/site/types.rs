@@ -169,7 +169,7 @@ impl MediaType {
     }
 
     /// The type of a file that begins with `head`: without a charset if the file declares another
-    /// encoding. [`encoding::HEAD`] bytes are enough.
+    /// encoding. The first `encoding::HEAD` bytes are enough.
     pub fn for_content(mut self, head: &[u8]) -> Self {
         let declared = |language| encoding::declared(language, head);
         if let Some(declared) = self.language().and_then(declared) {
