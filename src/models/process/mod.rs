@@ -97,8 +97,9 @@ impl Parent {
                 return Ok(());
             }
             self.acceptor.wait(self.stop_at.map(|_| SIGNAL_INTERVAL))?;
-            self.reap();
+            // In this order: a child that ends after the reaping is announced again.
             self.handle_signals();
+            self.reap();
         }
     }
 
