@@ -586,11 +586,13 @@ impl Line {
         limits: &Limits,
         away: &Away,
     ) -> Option<String> {
-        let (phase, _, since) = self.seen.phase?;
-        let since = away.known_at(since);
+        let (phase, _, began) = self.seen.phase?;
+        let since = away.known_at(began);
         let min_idle = micros(limits.min_idle);
+        // Certainly: it began at `since` at the latest, and ends at the earliest as if it had begun
+        // at once.
         let idles_long = |stop| {
-            let end = away.after(since, micros(limits.idle_timeout));
+            let end = away.after(began, micros(limits.idle_timeout));
             away.after(since, min_idle + MILLI) <= stop && end > stop + min_idle + MILLI
         };
         let by = match (phase, stopping) {
