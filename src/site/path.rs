@@ -35,7 +35,7 @@ impl<'b> SitePath<'b> {
         // The start of the current segment in the buffer.
         let mut start = 0;
         let mut relative_from = 0;
-        let (mut has_dots, mut differs) = (false, false);
+        let (mut climbs, mut differs) = (false, false);
         while let [byte, after @ ..] = rest {
             rest = after;
             let is_escaped = *byte == b'%';
@@ -47,13 +47,16 @@ impl<'b> SitePath<'b> {
                 0 => return Err(MalformedPath("the path holds NUL")),
                 b'/' => {
                     let kind = end_segment(buffer, &mut start)?;
-                    has_dots |= kind == Segment::Dots;
+                    climbs |= kind == Segment::Parent;
                     differs |= is_escaped || kind == Segment::Empty;
                     if !is_escaped {
                         relative_from = start;
                     }
                 }
-                byte => buffer.push(byte),
+                byte => {
+                    differs |= is_escaped && byte == b'.';
+                    buffer.push(byte);
+                }
             }
         }
         let last = end_segment(buffer, &mut start)?;
@@ -62,7 +65,7 @@ impl<'b> SitePath<'b> {
         Ok(Self {
             name: buffer,
             has_slash: last != Segment::Name,
-            relative_from: (!(has_dots && differs)).then_some(relative_from),
+            relative_from: (!(climbs && differs)).then_some(relative_from),
         })
     }
 
@@ -96,7 +99,7 @@ impl<'b> SitePath<'b> {
 
     /// The offset in the name of a reference relative to the raw path: after its last plain slash.
     /// `None` if a client may resolve the raw path to another directory: for a client, `..` removes
-    /// an empty segment, or the two that an escaped slash separates.
+    /// an empty segment, an escaped dot segment, or the two that an escaped slash separates.
     pub fn relative_from(self) -> Option<usize> {
         self.relative_from
     }
@@ -125,8 +128,10 @@ pub fn encode(segment: &[u8]) -> impl std::fmt::Display {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Segment {
     Empty,
-    /// `.` or `..`.
-    Dots,
+    /// `.`
+    Current,
+    /// `..`
+    Parent,
     Name,
 }
 
@@ -137,7 +142,7 @@ fn end_segment(buffer: &mut Vec<u8>, start: &mut usize) -> Result<Segment, Malfo
         None | Some(b"") => return Ok(Segment::Empty),
         Some(b".") => {
             buffer.truncate(*start);
-            Segment::Dots
+            Segment::Current
         }
         Some(b"..") => {
             let above = start
@@ -146,7 +151,7 @@ fn end_segment(buffer: &mut Vec<u8>, start: &mut usize) -> Result<Segment, Malfo
                 .ok_or(MalformedPath("the path climbs above the root"))?;
             let before = above.iter().rposition(|&byte| byte == b'/');
             buffer.truncate(before.map_or(0, |slash| slash + 1));
-            Segment::Dots
+            Segment::Parent
         }
         Some(_) => {
             buffer.push(b'/');
@@ -280,6 +285,7 @@ mod tests {
             ("/a/../b", Some("b")),
             ("/a/%2e/b", Some("b")),
             ("/a//../b", None),
+            ("/a/%2e/../b", None),
             ("/a%2fb/../c", None),
             ("/a/b%2f..%2f..%2fc", None),
         ] {
