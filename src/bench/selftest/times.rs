@@ -11,8 +11,8 @@ use hdrhistogram::Histogram;
 type Findings = Result<Vec<Finding>, Trouble>;
 
 /// What a request and its answer take on their way over the loopback, and the generator to wake up,
-/// at most, in half of the cases, ns. 20 to 230 microseconds were measured on two virtual processors:
-/// the longer one has slept, the longer it takes to wake.
+/// at most, in half of the cases, ns. 20 to 230 microseconds were measured on two virtual
+/// processors: the longer one has slept, the longer it takes to wake.
 const WAY: f64 = 500_000.0;
 
 /// See [`delay`].
