@@ -49,6 +49,7 @@
 //! - [`banner`]: what is printed when the server has started.
 //! - [`subcommands`]: what the program can do besides serving.
 //! - [`bench`](mod@bench) (a feature): measures what each way of waiting costs.
+//! - [`study`](mod@study) (a feature): tools to study the server with.
 //! - [`server`]: a configuration, opened and ready to run.
 //!
 //! `main.rs` is arguments and an exit code. `tests/tidy/layers.rs` checks which module imports
@@ -92,6 +93,8 @@ pub mod signals;
 pub mod site;
 pub mod site_handler;
 pub mod stalls;
+#[cfg(feature = "study")]
+pub mod study;
 pub mod subcommands;
 pub mod timers;
 pub mod transport;

@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 use std::error::Error;
 use std::process::ExitCode;
 
-#[cfg(feature = "bench")]
+#[cfg(any(feature = "bench", feature = "study"))]
 use clap::{CommandFactory, FromArgMatches};
 
 /// The subcommands of this build.
@@ -13,6 +13,8 @@ pub fn all() -> Vec<Command> {
     vec![
         #[cfg(feature = "bench")]
         crate::bench::arguments::Arguments::command(),
+        #[cfg(feature = "study")]
+        crate::study::poke::Arguments::command(),
     ]
 }
 
@@ -26,6 +28,10 @@ pub fn run(name: &str, matches: &ArgMatches) -> Result<ExitCode, Box<dyn Error>>
         "bench" => crate::bench::run(crate::bench::arguments::Arguments::from_arg_matches(
             matches,
         )?),
+        #[cfg(feature = "study")]
+        "poke" => {
+            crate::study::poke::run(&crate::study::poke::Arguments::from_arg_matches(matches)?)
+        }
         // Unreachable: the parser knows the same subcommands.
         _ => Err(format!("this build has no subcommand {name} ({matches:?})").into()),
     }

@@ -20,9 +20,10 @@ const MODULES: &[(&str, &[&str])] = &[
                      "limits"]),
     ("burn",       &["handler", "http", "clock"]),
     ("config",     &["reactor::address", "access_log", "http::fields", "subcommands", "limits"]),
-    ("subcommands", &["bench"]),
+    ("subcommands", &["bench", "study"]),
     // It starts the server as a program.
     ("bench",      &["clock"]),
+    ("study",      &["timers", "clock"]),
     ("models",     &["reactor::lifecycle", "reactor::listen", "reactor::listener", "reactor::poller", "pump", "handler", "connection",
                      "transport", "timers", "stalls", "http", "access_log", "signals", "warnings",
                      "clock", "limits"]),

@@ -1,0 +1,3 @@
+//! Tools to study the server with, for the feature `study`.
+
+pub mod poke;

@@ -1,0 +1,239 @@
+//! What `oneloop poke` prints: what was sent and what came, with its time.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What happened on a connection.
+#[derive(Debug)]
+pub enum Event<'b> {
+    /// It was made, from this address.
+    Connected(SocketAddr),
+    /// It was not made, or broke.
+    Failed(io::Error),
+    /// The kernel took these bytes.
+    Sent(&'b [u8]),
+    /// These bytes came.
+    Received(&'b [u8]),
+    /// Our direction was closed (SHUT_WR).
+    HalfClosed,
+    /// The server closed it.
+    ClosedByServer,
+    /// We closed it.
+    Closed,
+    /// We reset it (SO_LINGER 0).
+    Reset,
+}
+
+/// How many connections came how far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Made.
+    pub connected: usize,
+    /// With at least one byte received. The caller counts them.
+    pub answered: usize,
+    /// Closed by the server.
+    pub closed_by_server: usize,
+    /// Not made, or broken.
+    pub failed: usize,
+}
+
+/// Prints events.
+#[derive(Debug)]
+pub struct Transcript<W> {
+    out: W,
+    connections: usize,
+    /// The most bytes of a text that are printed.
+    most: usize,
+    /// The counts so far.
+    pub totals: Totals,
+}
+
+/// With more connections, only the first is printed, and the totals of all.
+const MOST_PRINTED: usize = 8;
+
+impl<W: Write> Transcript<W> {
+    /// Of so many connections, and at most `most` bytes of each text.
+    pub fn new(out: W, connections: usize, most: usize) -> Self {
+        Self {
+            out,
+            connections,
+            most,
+            totals: Totals::default(),
+        }
+    }
+
+    /// Prints what happened on the connection `number`, counted from 0, at `time` since the start.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn record(&mut self, number: usize, time: Duration, event: &Event<'_>) -> io::Result<()> {
+        self.count(event);
+        if self.connections > MOST_PRINTED && number > 0 {
+            return Ok(());
+        }
+        let name = match self.connections {
+            1 => String::new(),
+            _ => format!("#{}  ", number + 1),
+        };
+        let milliseconds = time.as_secs_f64() * 1e3;
+        let what = describe(event);
+        writeln!(self.out, "{milliseconds:10.3} ms  {name}{what}")?;
+        if let Event::Sent(bytes) | Event::Received(bytes) = event {
+            self.print_bytes(bytes)?;
+        }
+        self.out.flush()
+    }
+
+    fn count(&mut self, event: &Event<'_>) {
+        let count = match event {
+            Event::Connected(_) => &mut self.totals.connected,
+            Event::Failed(_) => &mut self.totals.failed,
+            Event::ClosedByServer => &mut self.totals.closed_by_server,
+            _ => return,
+        };
+        *count += 1;
+    }
+
+    /// Prints text line by line, with what ends each line.
+    fn print_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let shown = bytes.get(..self.most).unwrap_or(bytes);
+        for line in shown.split_inclusive(|byte| *byte == b'\n') {
+            writeln!(self.out, "{:15}{}", "", visible(line))?;
+        }
+        match bytes.len() - shown.len() {
+            0 => Ok(()),
+            more => writeln!(self.out, "{:15}... {more} bytes more", ""),
+        }
+    }
+
+    /// Prints the totals, if there are several connections.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn finish(&mut self, time: Duration) -> io::Result<()> {
+        if self.connections > 1 {
+            let (all, totals) = (self.connections, self.totals);
+            writeln!(
+                self.out,
+                "{:10.3} ms  of {all} connections: {} connected, {} answered, {} closed by the \
+                 server, {} failed",
+                time.as_secs_f64() * 1e3,
+                totals.connected,
+                totals.answered,
+                totals.closed_by_server,
+                totals.failed,
+            )?;
+        }
+        self.out.flush()
+    }
+}
+
+fn describe(event: &Event<'_>) -> String {
+    match event {
+        Event::Connected(local) => format!("connected from {local}"),
+        Event::Failed(error) => format!("failed: {error}"),
+        Event::Sent(bytes) => format!("sent {}", counted(bytes.len())),
+        Event::Received(bytes) => format!("received {}", counted(bytes.len())),
+        Event::HalfClosed => "closed our direction (FIN sent)".to_owned(),
+        Event::ClosedByServer => "closed by the server (FIN received)".to_owned(),
+        Event::Closed => "closed by poke".to_owned(),
+        Event::Reset => "reset by poke (RST sent)".to_owned(),
+    }
+}
+
+fn counted(bytes: usize) -> String {
+    match bytes {
+        1 => "1 byte".to_owned(),
+        _ => format!("{bytes} bytes"),
+    }
+}
+
+/// The bytes with the escapes that a script has.
+fn visible(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\r' => text.push_str("\\r"),
+                '\n' => text.push_str("\\n"),
+                '\t' => text.push_str("\\t"),
+                '\0' => text.push_str("\\0"),
+                '\\' => text.push_str("\\\\"),
+                c if c.is_control() => {
+                    let mut buffer = [0; 4];
+                    escape(&mut text, c.encode_utf8(&mut buffer).as_bytes());
+                }
+                c => text.push(c),
+            }
+        }
+        escape(&mut text, chunk.invalid());
+    }
+    text
+}
+
+fn escape(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        // A String takes everything.
+        let _ = write!(text, "\\x{byte:02x}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(connections: usize, events: &[(usize, Event<'_>)]) -> String {
+        let mut out = Vec::new();
+        let mut transcript = Transcript::new(&mut out, connections, 20);
+        for (number, event) in events {
+            let time = Duration::from_micros(1_234_500);
+            transcript.record(*number, time, event).unwrap();
+        }
+        transcript.finish(Duration::from_secs(2)).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_bytes_are_printed_line_by_line_with_what_ends_each() {
+        let events = [
+            (0, Event::Sent(b"GET / HT")),
+            (
+                0,
+                Event::Received(b"a\r\nb\x01\\\xff\x80\n\nrest of all the text"),
+            ),
+            (0, Event::ClosedByServer),
+        ];
+        let expected = "  \
+  1234.500 ms  sent 8 bytes
+               GET / HT
+  1234.500 ms  received 30 bytes
+               a\\r\\n
+               b\\x01\\\\\\xff\\x80\\n
+               \\n
+               rest of al
+               ... 10 bytes more
+  1234.500 ms  closed by the server (FIN received)
+";
+        assert_eq!(printed(1, &events), expected);
+    }
+
+    #[test]
+    fn of_many_connections_the_first_is_printed_and_all_are_counted() {
+        let local = SocketAddr::from(([127, 0, 0, 1], 50_000));
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let events = [
+            (0, Event::Connected(local)),
+            (1, Event::Connected(local)),
+            (1, Event::Received(b"x")),
+            (2, Event::Failed(refused)),
+            (1, Event::ClosedByServer),
+        ];
+        let expected = "  \
+  1234.500 ms  #1  connected from 127.0.0.1:50000
+  2000.000 ms  of 9 connections: 2 connected, 0 answered, 1 closed by the server, 1 failed
+";
+        assert_eq!(printed(9, &events), expected);
+    }
+}
