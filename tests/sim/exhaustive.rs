@@ -1,22 +1,21 @@
-//! Short scripts, and not a sample of what the kernel may do to them but all of it: each call
-//! answered in every way there is.
+//! Short scenarios with all combinations of results: every call has every result.
 //!
-//! No chance is involved. [`Choices`] walks the tree of answers depth first, as an odometer counts:
-//! each run follows the path of the last one up to its last choice, and takes the next there.
+//! Nothing is random. [`Choices`] walks the tree of results depth first: each run follows the path
+//! of the previous one up to its last choice, and takes the next one there.
 
-use crate::asks::{Ask, Manner, Method, Page};
-use crate::faults::{Answer, Call, Faults, errors};
-use crate::plan::{Kind, MILLI, POLLERS, Peer, Plan, Poller};
+use crate::faults::{Call, CallResult, Faults, errors};
 use crate::report;
+use crate::requests::{Method, Page, Persistence, SimRequest};
 use crate::run::run;
+use crate::scenario::{Behaviour, MILLI, POLLERS, Peer, Poller, Scenario};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::slice::from_ref;
 
-/// One path through the tree of answers, and what is left of the tree.
+/// One path through the tree of results.
 #[derive(Debug)]
 pub struct Choices {
-    /// What was chosen, and out of how many.
+    /// The choice at each call, and the number of options.
     path: Vec<(usize, usize)>,
     at: usize,
     bounds: Bounds,
@@ -25,9 +24,9 @@ pub struct Choices {
 /// Which part of the tree is walked.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
-    /// Calls that are answered in every way; those after them in the usual way.
+    /// The first calls, which have every result; later ones have the usual one.
     calls: usize,
-    /// How many answers of one run may be unusual.
+    /// The limit on unusual results in one run.
     unusual: usize,
 }
 
@@ -40,18 +39,22 @@ impl Choices {
         }
     }
 
-    /// The answer to the next call.
-    pub fn answer(&mut self, call: Call) -> Answer {
-        let others = [Answer::One, Answer::Half, Answer::Later];
+    /// The result of the next call.
+    pub fn result(&mut self, call: Call) -> CallResult {
+        let others = [
+            CallResult::OneByte,
+            CallResult::Half,
+            CallResult::WouldBlock,
+        ];
         let errors = errors(call);
         let others = match call {
             Call::Receive | Call::Send | Call::SendFile => &others[..],
             Call::Shutdown | Call::Accept | Call::Register => &[],
         };
         match self.choose(1 + others.len() + errors.len()) {
-            0 => Answer::All,
+            0 => CallResult::All,
             choice if choice <= others.len() => others[choice - 1],
-            choice => Answer::Fails(errors[choice - 1 - others.len()]),
+            choice => CallResult::Error(errors[choice - 1 - others.len()]),
         }
     }
 
@@ -68,7 +71,7 @@ impl Choices {
         self.path[self.at - 1].0
     }
 
-    /// Goes on to the next path; false after the last one.
+    /// Goes on to the next path. False after the last one.
     fn next(&mut self) -> bool {
         self.at = 0;
         while let Some((choice, options)) = self.path.last_mut() {
@@ -82,18 +85,18 @@ impl Choices {
     }
 }
 
-/// What is short enough: a name, and one or two peers.
+/// The scenarios: a name, and one or two peers.
 fn scripts() -> Vec<(&'static str, Vec<Peer>)> {
-    let page = |method, manner, page| Ask::Page {
+    let page = |method, persistence, page| SimRequest::Page {
         method,
-        manner,
+        persistence,
         page,
     };
-    let get = |what| page(Method::Get, Manner::New, what);
-    let peer = |kind, asks: &[Ask]| Peer {
+    let get = |what| page(Method::Get, Persistence::Http11, what);
+    let peer = |behaviour, requests: &[SimRequest]| Peer {
         connects: 0,
-        asks: asks.to_vec(),
-        kind,
+        requests: requests.to_vec(),
+        behaviour,
         seed: 1,
     };
     let small = get(Page::Bytes(5));
@@ -104,89 +107,94 @@ fn scripts() -> Vec<(&'static str, Vec<Peer>)> {
     });
     let stream = get(Page::Stream { slices: 3, size: 4 });
     let broken = get(Page::Broken { slices: 2, size: 4 });
-    let post = page(Method::Post(9), Manner::New, Page::Bytes(5));
+    let post = page(Method::Post(9), Persistence::Http11, Page::Bytes(5));
     let old = page(
         Method::Get,
-        Manner::Old,
+        Persistence::Http10,
         Page::Stream { slices: 2, size: 3 },
     );
-    let one = |kind, asks: &[Ask]| vec![peer(kind, asks)];
+    let one = |behaviour, requests: &[SimRequest]| vec![peer(behaviour, requests)];
     vec![
-        ("a small page", one(Kind::Plain, from_ref(&small))),
-        ("a file", one(Kind::Plain, from_ref(&file))),
-        ("a stream", one(Kind::Plain, from_ref(&stream))),
-        ("a stream for HTTP/1.0", one(Kind::Plain, &[old])),
+        ("a small page", one(Behaviour::Plain, from_ref(&small))),
+        ("a file", one(Behaviour::Plain, from_ref(&file))),
+        ("a stream", one(Behaviour::Plain, from_ref(&stream))),
+        ("a stream for HTTP/1.0", one(Behaviour::Plain, &[old])),
         (
             "parts of a file",
-            one(Kind::Plain, &[get(Page::Parts { file: 2 })]),
+            one(Behaviour::Plain, &[get(Page::Parts { file: 2 })]),
         ),
         (
-            "two pages in turn",
-            one(Kind::Plain, &[small.clone(), file.clone()]),
+            "two pages, one after the other",
+            one(Behaviour::Plain, &[small.clone(), file.clone()]),
         ),
         (
             "two pages at once",
-            one(Kind::Pipelined, &[small.clone(), small.clone()]),
+            one(Behaviour::Pipelined, &[small.clone(), small.clone()]),
         ),
         (
             "a file and a page at once",
-            one(Kind::Pipelined, &[file.clone(), small.clone()]),
+            one(Behaviour::Pipelined, &[file.clone(), small.clone()]),
         ),
         (
             "a request with a body",
-            one(Kind::Pipelined, &[post, small.clone()]),
+            one(Behaviour::Pipelined, &[post, small.clone()]),
         ),
         (
             "a half-close after the request",
-            one(Kind::HalfCloser, from_ref(&file)),
+            one(Behaviour::HalfCloser, from_ref(&file)),
         ),
-        ("no request", one(Kind::Plain, &[Ask::Garbage])),
+        (
+            "an invalid request",
+            one(Behaviour::Plain, &[SimRequest::Garbage]),
+        ),
         (
             "a request without an end",
-            one(Kind::Silent, &[Ask::Unfinished]),
+            one(Behaviour::Silent, &[SimRequest::Unfinished]),
         ),
         (
-            "a body that breaks off",
-            one(Kind::Pipelined, &[broken, small.clone()]),
+            "a stream that fails",
+            one(Behaviour::Pipelined, &[broken, small.clone()]),
         ),
         (
-            "a peer that takes nothing",
-            one(Kind::NeverReader, from_ref(&file)),
+            "a peer that never reads",
+            one(Behaviour::NeverReader, from_ref(&file)),
         ),
         (
-            "a peer that leaves",
-            one(Kind::Vanishes(MILLI), from_ref(&small)),
+            "a peer that resets",
+            one(Behaviour::Resets(MILLI), from_ref(&small)),
         ),
         (
             "two peers",
-            vec![peer(Kind::Plain, &[small]), peer(Kind::Plain, &[file])],
+            vec![
+                peer(Behaviour::Plain, &[small]),
+                peer(Behaviour::Plain, &[file]),
+            ],
         ),
     ]
 }
 
-/// Walks the whole tree within `bounds`, for every script under each of the pollers. Returns how
-/// many runs that took.
+/// Walks the tree within `bounds` for every scenario under each poller. Returns the number of runs.
 fn walk(bounds: Bounds, pollers: &[Poller]) -> u64 {
     let mut runs = 0;
     for (name, peers) in scripts() {
         for &poller in pollers {
             let choices = Rc::new(RefCell::new(Choices::new(bounds)));
-            let plan = Plan {
+            let scenario = Scenario {
                 poller,
                 faults: Faults::Chosen(choices.clone()),
-                // Small enough for a file to meet a full socket.
+                // Small, so that a file fills the socket.
                 send_buffer: 2000,
-                ..Plan::quiet(peers.clone())
+                ..Scenario::quiet(peers.clone())
             };
             loop {
                 runs += 1;
-                let outcome = run(&plan, false);
-                if !outcome.broken.is_empty() {
+                let outcome = run(&scenario, false);
+                if !outcome.violations.is_empty() {
                     choices.borrow_mut().at = 0;
-                    let trace = report::trace(&run(&plan, true));
+                    let trace = report::trace(&run(&scenario, true));
                     panic!(
                         "{name}, {poller:?}, after {runs} runs: {:?}\n{trace}",
-                        outcome.broken
+                        outcome.violations
                     );
                 }
                 if !choices.borrow_mut().next() {
@@ -198,7 +206,7 @@ fn walk(bounds: Bounds, pollers: &[Poller]) -> u64 {
     runs
 }
 
-/// `calls` that are answered in every way, of which so many in an unusual one.
+/// Every result for the first `calls` calls, at most `unusual` unusual ones in a run.
 const fn bounds(calls: usize, unusual: usize) -> Bounds {
     Bounds { calls, unusual }
 }
@@ -206,24 +214,24 @@ const fn bounds(calls: usize, unusual: usize) -> Bounds {
 const ANY: usize = usize::MAX;
 
 #[test]
-fn short_scripts_keep_every_rule_whatever_one_call_answers() {
+fn short_scenarios_keep_every_rule_whatever_one_call_returns() {
     println!("{} runs", walk(bounds(ANY, 1), &POLLERS));
 }
 
 #[test]
-fn short_scripts_keep_every_rule_whatever_two_calls_answer() {
-    println!("{} runs", walk(bounds(ANY, 2), &[Poller::Miser]));
+fn short_scenarios_keep_every_rule_whatever_two_calls_return() {
+    println!("{} runs", walk(bounds(ANY, 2), &[Poller::Minimal]));
 }
 
 #[test]
 #[ignore = "minutes of a core"]
-fn short_scripts_keep_every_rule_whatever_more_calls_answer() {
+fn short_scenarios_keep_every_rule_whatever_more_calls_return() {
     println!("{} runs", walk(bounds(ANY, 3), &POLLERS));
     println!("{} runs", walk(bounds(5, ANY), &POLLERS));
 }
 
 #[test]
-fn the_odometer_shows_every_path_once() {
+fn every_path_of_choices_is_walked_once() {
     let mut choices = Choices::new(Bounds {
         calls: 3,
         unusual: 2,

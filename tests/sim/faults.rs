@@ -1,13 +1,13 @@
-//! What does the kernel answer, where it may answer differently?
+//! The results of system calls where a kernel has a choice.
 
-use crate::chance::mix;
 use crate::exhaustive::Choices;
+use crate::random::mix;
 use rustix::io::Errno;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The calls that the kernel can answer in more than one way.
+/// System calls that can have more than one result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
     Receive,
@@ -18,45 +18,45 @@ pub enum Call {
     Register,
 }
 
-/// One of the answers.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// As much as there is, or there is room for.
+pub enum CallResult {
+    /// As many bytes as possible.
     All,
-    /// One byte; the rest a little later.
-    One,
-    /// Half of it; the rest a little later.
+    /// One byte; the others are possible a little later.
+    OneByte,
+    /// Half of the bytes; the others are possible a little later.
     Half,
-    /// Would block; a little later it will not.
-    Later,
+    /// "Would block"; the operation is possible a little later.
+    WouldBlock,
     /// This error.
-    Fails(Errno),
+    Error(Errno),
 }
 
-/// Which call: whose, of what kind, and its number among those.
-pub type Place = (usize, Call, u32);
+/// A call: the connection, the kind, and its number among the calls of this kind.
+pub type CallId = (usize, Call, u32);
 
-/// The answers, all of them decided before the first call is made.
+/// The results of all calls, fixed before the run.
 #[derive(Clone, Debug)]
 pub enum Faults {
-    /// From a seed, with so many parts in a thousand of each.
-    Drawn { seed: u64, share: Share },
-    /// These, and [`Answer::All`] for every other call.
-    Listed(BTreeMap<Place, Answer>),
-    /// From this call on, always the same.
-    Forever(Place, Answer),
-    /// One after the other, until all have been seen.
+    /// Random, with these rates.
+    Drawn { seed: u64, rates: Rates },
+    /// These, and [`CallResult::All`] for every other call.
+    Listed(BTreeMap<CallId, CallResult>),
+    /// This call and all later ones of its kind have this result.
+    Forever(CallId, CallResult),
+    /// Chosen one after the other, until all combinations were run.
     Chosen(Rc<RefCell<Choices>>),
 }
 
-/// How many of a thousand calls have which answer.
+/// Calls of a thousand with each result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Share {
+pub struct Rates {
     pub one: u16,
     pub half: u16,
     pub later: u16,
     pub fails: u16,
-    pub door_fails: u16,
+    pub accept_fails: u16,
     pub register_fails: u16,
 }
 
@@ -65,56 +65,56 @@ impl Faults {
         Self::Listed(BTreeMap::new())
     }
 
-    pub fn answer(&self, place: Place) -> Answer {
-        let (whose, call, number) = place;
+    pub fn result(&self, call_id: CallId) -> CallResult {
+        let (owner, call, number) = call_id;
         match self {
-            Self::Listed(answers) => answers.get(&place).copied().unwrap_or(Answer::All),
-            Self::Forever((who, what, first), answer) => {
-                let is_it = (whose, call) == (*who, *what) && number >= *first;
-                if is_it { *answer } else { Answer::All }
+            Self::Listed(answers) => answers.get(&call_id).copied().unwrap_or(CallResult::All),
+            Self::Forever((listed_owner, listed_call, first), result) => {
+                let is_it = (owner, call) == (*listed_owner, *listed_call) && number >= *first;
+                if is_it { *result } else { CallResult::All }
             }
-            Self::Chosen(choices) => choices.borrow_mut().answer(call),
-            Self::Drawn { seed, share } => {
-                let draw = mix(&[*seed, whose as u64, call as u64, u64::from(number)]);
-                share.answer(call, draw)
+            Self::Chosen(choices) => choices.borrow_mut().result(call),
+            Self::Drawn { seed, rates } => {
+                let draw = mix(&[*seed, owner as u64, call as u64, u64::from(number)]);
+                rates.result(call, draw)
             }
         }
     }
 
-    /// Whether any answer is an error, which ends a connection early.
+    /// Whether a call can fail with an error, which may close its connection.
     pub fn may_fail(&self) -> bool {
-        let fails = |answer: &Answer| matches!(answer, Answer::Fails(_));
+        let fails = |result: &CallResult| matches!(result, CallResult::Error(_));
         match self {
             Self::Listed(answers) => answers.values().any(fails),
-            Self::Forever(_, answer) => fails(answer),
+            Self::Forever(_, result) => fails(result),
             Self::Chosen(_) => true,
-            Self::Drawn { share, .. } => {
-                share.fails > 0 || share.door_fails > 0 || share.register_fails > 0
+            Self::Drawn { rates, .. } => {
+                rates.fails > 0 || rates.accept_fails > 0 || rates.register_fails > 0
             }
         }
     }
 }
 
-impl Share {
-    fn answer(&self, call: Call, draw: u64) -> Answer {
+impl Rates {
+    fn result(&self, call: Call, draw: u64) -> CallResult {
         let (part, which) = ((draw % 1000) as u16, (draw / 1000) as usize);
         let errors = errors(call);
-        let fails = Answer::Fails(errors[which % errors.len()]);
+        let fails = CallResult::Error(errors[which % errors.len()]);
         match call {
-            Call::Accept if part < self.door_fails => fails,
+            Call::Accept if part < self.accept_fails => fails,
             Call::Register if part < self.register_fails => fails,
-            Call::Accept | Call::Register => Answer::All,
+            Call::Accept | Call::Register => CallResult::All,
             _ if part < self.fails => fails,
-            Call::Shutdown => Answer::All,
-            _ if part < self.fails + self.one => Answer::One,
-            _ if part < self.fails + self.one + self.half => Answer::Half,
-            _ if part < self.fails + self.one + self.half + self.later => Answer::Later,
-            _ => Answer::All,
+            Call::Shutdown => CallResult::All,
+            _ if part < self.fails + self.one => CallResult::OneByte,
+            _ if part < self.fails + self.one + self.half => CallResult::Half,
+            _ if part < self.fails + self.one + self.half + self.later => CallResult::WouldBlock,
+            _ => CallResult::All,
         }
     }
 }
 
-/// The errors that a call may meet, and that do not break the server.
+/// The errors of a call that must not stop the server.
 pub fn errors(call: Call) -> &'static [Errno] {
     match call {
         Call::Receive => &[

@@ -1,8 +1,8 @@
-//! The handler: answers with the pages that `asks` describes, by the server's own types.
+//! The handler of the simulation: makes the pages of `requests` with the server's own types.
 
-use crate::asks::{FILES, PARTS, Page, is_empty_slice, memory};
+use crate::kernel::SharedKernel;
+use crate::requests::{FILES, PARTS, Page, is_empty_slice, memory};
 use crate::sockets::id_of;
-use crate::world::Shared;
 use oneloop::clock::Now;
 use oneloop::handler::Handler;
 use oneloop::http::fields::FieldLines;
@@ -19,14 +19,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub struct Pages {
-    world: Shared,
+    kernel: SharedKernel,
     pub files: Vec<Arc<File>>,
     plain: Arc<FieldLines>,
 }
 
 thread_local! {
-    /// They are never read: what the simulated socket sends of them is computed. Their descriptors
-    /// only tell which is meant; so they are opened once for all runs.
+    /// The files are opened once for all runs and never read: the simulated socket computes their
+    /// content. The descriptors only identify them.
     static FILES_OF_A_THREAD: Vec<Arc<File>> = {
         let open = |_| Arc::new(File::open("/dev/null").expect("/dev/null can be opened"));
         (0..FILES).map(open).collect()
@@ -34,12 +34,12 @@ thread_local! {
 }
 
 impl Pages {
-    /// One that answers the peers of this world.
-    pub fn new(world: Shared) -> Self {
+    /// A handler for the peers of this kernel.
+    pub fn new(kernel: SharedKernel) -> Self {
         let files = FILES_OF_A_THREAD.with(Clone::clone);
-        world.borrow_mut().file_descriptors = files.iter().map(|file| file.as_raw_fd()).collect();
+        kernel.borrow_mut().file_descriptors = files.iter().map(|file| file.as_raw_fd()).collect();
         Self {
-            world,
+            kernel,
             files,
             plain: Arc::new(FieldLines::new()),
         }
@@ -90,18 +90,18 @@ impl Handler for Pages {
         request: Result<Request<'_>, Refusal<'_>>,
         _: Now,
     ) -> Response {
-        let mut world = self.world.borrow_mut();
-        let is_stopping = world.stopped_at.is_some();
-        let line = &mut world.lines[id];
+        let mut kernel = self.kernel.borrow_mut();
+        let is_stopping = kernel.stopped_at.is_some();
+        let connection = &mut kernel.connections[id];
         if is_stopping {
-            line.matcher.expect_the_last(line.seen.given());
+            connection.matcher.expect_last(connection.observed.given());
         }
-        line.seen.responds();
-        let slices = world.lines[id].seen.slices.clone();
+        connection.observed.responds();
+        let slices = kernel.connections[id].observed.slices.clone();
         let (status, payload) = match &request {
             Err(refusal) => {
                 if refusal.status == Status::REQUEST_TIMEOUT {
-                    world.judge_timeout(id);
+                    kernel.check_timeout(id);
                 }
                 (refusal.status, Payload::Empty)
             }
@@ -116,7 +116,7 @@ impl Handler for Pages {
                 _ => (Status::BAD_REQUEST, Payload::Empty),
             },
         };
-        world.say(|| format!("line {id}: respond {}", status.code()));
+        kernel.log(|| format!("connection {id}: respond {}", status.code()));
         Response::new(status, self.plain.clone()).with(payload)
     }
 }

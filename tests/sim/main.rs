@@ -1,14 +1,16 @@
-//! The simulation: the server's own loop, connections, timers and listeners on a fake kernel, whose
-//! behaviour follows from a seed. docs/simulation.md says what is simulated and which rules hold.
+//! Deterministic simulation: the server's own loop, connections, timers and listeners on a
+//! simulated kernel, whose behaviour follows from a seed. docs/simulation.md says what is simulated
+//! and which rules hold.
 //!
-//! - What happens: `plan`, drawn by `swarm`, made smaller by `shrink`; `asks` with the only right
-//!   responses, `faults` with the results of the kernel's calls.
-//! - Where it happens: `world` with its `line`s, behind `sockets` and `handler`.
-//! - What must hold: `oracle`, `sleep` for lost wake-ups, and `proofreader` with `matcher` for every
-//!   byte that is sent.
-//! - The same with the real site over a real directory, whose files change: `site`.
-//! - How it runs: `run`, and `report` when it fails. `exhaustive` tries all combinations, and `sweep`
-//!   lets every call fail in every way.
+//! - Input: `scenario`, made from a seed by `generator` and reduced by `shrink`; `requests` with
+//!   their expected responses; `faults`, the results of system calls.
+//! - Environment: `kernel`, with a `connection` for each peer; `sockets` and `handler` connect the
+//!   server to it.
+//! - Rules: `checker`; `sleep` for lost wake-ups; `response_checker` and `matcher` for every byte
+//!   that is sent.
+//! - `site`: the same with the real site over a directory whose files change.
+//! - Runs: `run`; `report` when a rule is broken; `exhaustive` tries all results of all calls of
+//!   short scenarios; `sweep` lets each call fail with each error.
 //!
 //! Without `--nocapture` a seed that breaks no rule prints nothing.
 //!
@@ -19,37 +21,37 @@
 //! ONELOOP_SIM_SECONDS=600 cargo test --release --test sim -- --ignored    fresh seeds
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a test says what it measured")]
+#![allow(clippy::print_stdout, reason = "a test prints what it measured")]
 
-mod asks;
-mod chance;
+mod checker;
+mod connection;
 mod exhaustive;
 mod faults;
+mod generator;
 mod handler;
-mod line;
+mod kernel;
 mod matcher;
-mod oracle;
-mod plan;
-mod proofreader;
+mod random;
 mod report;
+mod requests;
+mod response_checker;
 mod run;
+mod scenario;
 mod shrink;
 mod site;
 mod sleep;
 mod sockets;
-mod swarm;
 mod sweep;
-mod world;
 
-use plan::{POLLERS, Plan};
 use run::run;
+use scenario::{POLLERS, Scenario};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Seeds that every `cargo test` runs.
 const KNOWN: u64 = 300;
 
 #[test]
-fn a_swarm_of_known_seeds_breaks_no_rule() {
+fn known_seeds_break_no_rule() {
     let mut tally = Tally::default();
     (0..KNOWN).for_each(|seed| tally.add(seed));
     println!("{tally:?}");
@@ -58,7 +60,7 @@ fn a_swarm_of_known_seeds_breaks_no_rule() {
 /// Runs fresh seeds for a given time.
 #[test]
 #[ignore = "takes as long as ONELOOP_SIM_SECONDS says"]
-fn a_swarm_of_fresh_seeds_breaks_no_rule() {
+fn fresh_seeds_break_no_rule() {
     let time = number("ONELOOP_SIM_SECONDS").unwrap_or(60);
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     let first = number("ONELOOP_SIM_FIRST")
@@ -79,8 +81,8 @@ fn one_seed() {
     let Some(seed) = number("ONELOOP_SIM_SEED") else {
         return;
     };
-    let plan = swarm::plan(seed);
-    println!("{plan:#?}\n{}", run(&plan, true).trace.join("\n"));
+    let scenario = generator::scenario(seed);
+    println!("{scenario:#?}\n{}", run(&scenario, true).trace.join("\n"));
     Tally::default().add(seed);
 }
 
@@ -93,46 +95,47 @@ fn number(variable: &str) -> Option<u64> {
 #[derive(Debug, Default)]
 struct Tally {
     runs: u64,
-    turns: u64,
+    iterations: u64,
     syscalls: u64,
     simulated_seconds: u64,
 }
 
 impl Tally {
-    /// Runs a seed, and under every poller if nothing in it depends on the time of events.
+    /// Runs a seed. If nothing in its scenario depends on the time of events, it runs under every
+    /// poller.
     fn add(&mut self, seed: u64) {
-        let plan = swarm::plan(seed);
-        let again =
+        let scenario = generator::scenario(seed);
+        let command =
             format!("ONELOOP_SIM_SEED={seed} cargo test --test sim one_seed -- --nocapture");
-        let heard = self.run(&plan, &again);
-        if plan.is_calm() {
+        let sent_to_peers = self.run(&scenario, &command);
+        if scenario.is_calm() {
             for poller in POLLERS {
                 let other = self.run(
-                    &Plan {
+                    &Scenario {
                         poller,
-                        ..plan.clone()
+                        ..scenario.clone()
                     },
-                    &again,
+                    &command,
                 );
                 assert_eq!(
-                    other, heard,
+                    other, sent_to_peers,
                     "seed {seed}: {poller:?} against {:?}",
-                    plan.poller
+                    scenario.poller
                 );
             }
         }
     }
 
-    fn run(&mut self, plan: &Plan, again: &str) -> Vec<(u64, usize)> {
-        let outcome = run(plan, false);
-        if !outcome.broken.is_empty() {
-            let (runs, failure) = (self.runs, report::failure(plan.clone(), again));
+    fn run(&mut self, scenario: &Scenario, command: &str) -> Vec<(u64, usize)> {
+        let outcome = run(scenario, false);
+        if !outcome.violations.is_empty() {
+            let (runs, failure) = (self.runs, report::failure(scenario.clone(), command));
             panic!("after {runs} runs: {failure}");
         }
         self.runs += 1;
-        self.turns += outcome.turns;
+        self.iterations += outcome.iterations;
         self.syscalls += outcome.syscalls;
         self.simulated_seconds += outcome.simulated / 1_000_000;
-        outcome.heard
+        outcome.sent_to_peers
     }
 }

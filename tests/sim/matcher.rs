@@ -1,36 +1,36 @@
-//! Are the bytes that leave the right ones, in the right order, and is the end a legal one?
+//! Compares the output of a connection with the expected responses.
 
-use crate::asks::{Ask, Piece, Reply, content};
-use crate::proofreader::{Proofreader, Standing};
+use crate::requests::{ExpectedResponse, Piece, SimRequest, content};
+use crate::response_checker::{Position, ResponseChecker};
 
-/// Compares what one connection sends with what it should, byte by byte as they leave.
+/// Compares byte by byte, as the bytes are sent.
 #[derive(Debug)]
 pub struct Matcher {
-    replies: Vec<Reply>,
-    /// Bytes of the current reply's header that have left.
+    responses: Vec<ExpectedResponse>,
+    /// Bytes of the current response's head that were sent.
     header: usize,
-    /// Whether that header may still be the one that keeps the connection open, or the one that
+    /// Whether that head may still be the one that keeps the connection open, or the one that
     /// closes it.
     kept: bool,
     last: bool,
     is_whole: bool,
-    /// Pieces of the current body that are complete, and bytes of the next one.
+    /// Complete pieces of the current body, and bytes of the next one.
     pieces: usize,
     within: u64,
-    /// The last response has been sent.
+    /// The last response is complete.
     over: bool,
-    /// This reply, and any after it, must say that it is the last.
+    /// This response and all after it must say that they are the last.
     last_from: usize,
-    /// Bytes in all.
+    /// Bytes sent in total.
     total: u64,
-    /// Where each complete reply ended.
+    /// Where each complete response ended.
     ends: Vec<u64>,
 }
 
 impl Matcher {
-    pub fn new(asks: &[Ask]) -> Self {
+    pub fn new(requests: &[SimRequest]) -> Self {
         let mut matcher = Self {
-            replies: asks.iter().map(Ask::reply).collect(),
+            responses: requests.iter().map(SimRequest::response).collect(),
             header: 0,
             kept: true,
             last: true,
@@ -47,14 +47,14 @@ impl Matcher {
     }
 }
 
-impl Proofreader for Matcher {
+impl ResponseChecker for Matcher {
     fn sent(&mut self, mut bytes: &[u8]) -> Result<(), String> {
         self.total += bytes.len() as u64;
         while !bytes.is_empty() {
             let taken = match self.piece() {
                 _ if self.over => return Err(self.wrong("after the last response", bytes)),
-                None if self.done() == self.replies.len() => {
-                    return Err(self.wrong("that nobody asked for", bytes));
+                None if self.done() == self.responses.len() => {
+                    return Err(self.wrong("without a request", bytes));
                 }
                 None if self.is_whole => return Err(self.wrong("after a broken body", bytes)),
                 None => {
@@ -103,20 +103,20 @@ impl Proofreader for Matcher {
             }
             _ => Err(format!(
                 "bytes {offset}+{length} of file {file} instead of {:?}",
-                self.standing()
+                self.position()
             )),
         }
     }
 
-    fn expect_the_last(&mut self, number: usize) {
+    fn expect_last(&mut self, number: usize) {
         self.last_from = self.last_from.min(number);
     }
 
-    fn standing(&self) -> Standing {
+    fn position(&self) -> Position {
         match self.header {
-            0 => Standing::Between,
-            _ if self.is_whole && self.piece().is_none() => Standing::Broken,
-            _ => Standing::Within,
+            0 => Position::Between,
+            _ if self.is_whole && self.piece().is_none() => Position::Broken,
+            _ => Position::Within,
         }
     }
 
@@ -138,23 +138,23 @@ impl Proofreader for Matcher {
 }
 
 impl Matcher {
-    /// The piece of the body that is due, after a whole header.
+    /// The current piece of the body, if the head is complete.
     fn piece(&self) -> Option<&Piece> {
-        let reply = self.replies.get(self.done())?;
-        reply.body.get(self.pieces).filter(|_| self.is_whole)
+        let response = self.responses.get(self.done())?;
+        response.body.get(self.pieces).filter(|_| self.is_whole)
     }
 
     fn header_sent(&mut self, bytes: &[u8]) -> Result<usize, String> {
-        let reply = &self.replies[self.done()];
+        let response = &self.responses[self.done()];
         for (taken, &byte) in bytes.iter().enumerate() {
             let at = self.header + taken;
-            self.kept &= reply.kept.get(at) == Some(&byte);
-            self.last &= reply.last.get(at) == Some(&byte);
+            self.kept &= response.kept.get(at) == Some(&byte);
+            self.last &= response.last.get(at) == Some(&byte);
             if !self.kept && !self.last {
                 return Err(self.wrong("in a header", &bytes[taken..]));
             }
-            self.is_whole = (self.kept && at + 1 == reply.kept.len())
-                || (self.last && at + 1 == reply.last.len());
+            self.is_whole = (self.kept && at + 1 == response.kept.len())
+                || (self.last && at + 1 == response.last.len());
             if self.is_whole && !self.last && self.done() >= self.last_from {
                 return Err(format!(
                     "reply {} did not say that it was the last",
@@ -180,26 +180,27 @@ impl Matcher {
         self.finish();
     }
 
-    /// Goes on to the next reply if this one is complete.
+    /// Goes on to the next response if this one is complete.
     fn finish(&mut self) {
         while self.piece().is_some_and(|piece| piece.length() == 0) {
             self.pieces += 1;
         }
-        if self.is_whole && self.piece().is_none() && !self.replies[self.done()].breaks {
+        if self.is_whole && self.piece().is_none() && !self.responses[self.done()].breaks {
             self.over = self.last;
             self.ends.push(self.total);
             self.begin();
         }
     }
 
-    /// The next reply.
+    /// Begins the next response.
     fn begin(&mut self) {
         self.header = 0;
         self.is_whole = false;
         self.pieces = 0;
         self.within = 0;
         self.last = true;
-        self.kept = (self.replies.get(self.done())).is_some_and(|reply| !reply.kept.is_empty());
+        self.kept =
+            (self.responses.get(self.done())).is_some_and(|response| !response.kept.is_empty());
     }
 
     fn wrong(&self, place: &str, bytes: &[u8]) -> String {

@@ -1,22 +1,21 @@
-//! What does a person read when a rule was broken? The seed, the rule, the least plan that breaks
-//! it, and the last calls of that.
+//! The report of a broken rule: the rule, the smallest scenario that breaks it, and its last calls.
 
-use crate::plan::Plan;
 use crate::run::{Outcome, run};
+use crate::scenario::Scenario;
 use crate::shrink::shrink;
 
-/// Calls shown of the failing run.
+/// How many calls are shown.
 const SHOWN: usize = 60;
 
-/// Shrinks the failing plan and describes it. `again` is how to see this once more.
-pub fn failure(plan: Plan, again: &str) -> String {
-    let first = run(&plan, false).broken;
-    let least = shrink(plan);
+/// Shrinks the failing scenario and describes it. `command` repeats it.
+pub fn failure(scenario: Scenario, command: &str) -> String {
+    let first = run(&scenario, false).violations;
+    let least = shrink(scenario);
     let outcome = run(&least, true);
     format!(
         "a rule was broken: {first:?}\n\
-         the least that breaks one: {:?}\n{}\n{least:#?}\nto see this again: {again}",
-        outcome.broken,
+         the smallest scenario breaks: {:?}\n{}\n{least:#?}\nto repeat it: {command}",
+        outcome.violations,
         trace(&outcome),
     )
 }

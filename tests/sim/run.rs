@@ -1,13 +1,13 @@
-//! The loop of the simulation: the reactor's, with a made-up world in place of the poll.
+//! Runs a scenario: the loop of the reactor, with the simulated kernel in place of the poll.
 
-use crate::faults::{Call, Place};
+use crate::faults::{Call, CallId};
 use crate::handler::Pages;
-use crate::plan::{Micros, Plan, SECOND};
-use crate::site::handler::Watched;
-use crate::site::rescue::Rescue;
-use crate::site::world::descriptors_within;
-use crate::sockets::{Door, House, Wire};
-use crate::world::{Event, Shared, World};
+use crate::kernel::{Event, Kernel, SharedKernel};
+use crate::scenario::{Micros, SECOND, Scenario};
+use crate::site::fifo_watchdog::FifoWatchdog;
+use crate::site::handler::RecordingHandler;
+use crate::site::kernel::descriptors_within;
+use crate::sockets::{SimListener, SimSocket, SimSockets};
 use oneloop::handler::Handler;
 use oneloop::limits::Limits;
 use oneloop::reactor::engine::Engine;
@@ -18,36 +18,36 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a run went.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The first rules that were broken; none if all is well.
-    pub broken: Vec<String>,
+    /// The first broken rule; empty if there is none.
+    pub violations: Vec<String>,
     pub trace: Vec<String>,
-    /// What each peer was sent: how many bytes, and how many whole replies.
-    pub heard: Vec<(u64, usize)>,
-    pub turns: u64,
+    /// For each peer: bytes sent to it, and complete responses.
+    pub sent_to_peers: Vec<(u64, usize)>,
+    pub iterations: u64,
     pub syscalls: u64,
-    /// Calls made for each line, of each kind; and to accept.
+    /// Calls for each connection, by kind; and calls of accept.
     pub calls: Vec<[u32; 6]>,
     pub accepts: u32,
     pub simulated: Micros,
 }
 
 impl Outcome {
-    /// Every call that was made.
-    pub fn places(&self) -> Vec<Place> {
-        let lines = self.calls.iter().enumerate().flat_map(|(id, calls)| {
+    /// Every call of the run.
+    pub fn call_ids(&self) -> Vec<CallId> {
+        let connections = self.calls.iter().enumerate().flat_map(|(id, calls)| {
             let of = move |call: Call| (0..calls[call as usize]).map(move |n| (id, call, n));
-            OF_A_LINE.into_iter().flat_map(of)
+            CONNECTION_CALLS.into_iter().flat_map(of)
         });
         let accepts = (0..self.accepts).map(|number| (0, Call::Accept, number));
-        lines.chain(accepts).collect()
+        connections.chain(accepts).collect()
     }
 }
 
-/// The calls that are made for one connection.
-const OF_A_LINE: [Call; 5] = [
+/// The calls that belong to a connection.
+const CONNECTION_CALLS: [Call; 5] = [
     Call::Receive,
     Call::Send,
     Call::SendFile,
@@ -55,21 +55,21 @@ const OF_A_LINE: [Call; 5] = [
     Call::Register,
 ];
 
-/// Nothing that is planned takes longer, so whoever is open then never ends.
+/// Every scenario is over by then: a connection that is still open would stay so.
 pub const HORIZON: Micros = 150 * SECOND;
-const MOST_TURNS: u64 = 1_000_000;
+const MAX_ITERATIONS: u64 = 1_000_000;
 
 thread_local! {
-    /// What the server logged as errors: a defect that it caught is still a defect.
+    /// The server's error messages: an error that it handled is still a defect.
     static ERRORS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    /// The server runs, and what it panics with is kept here.
+    /// The message of a panic in the server.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
     static IS_WATCHED: Cell<bool> = const { Cell::new(false) };
 }
 
-struct Ears;
+struct ErrorCollector;
 
-impl log::Log for Ears {
+impl log::Log for ErrorCollector {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
         metadata.level() == log::Level::Error
     }
@@ -83,18 +83,19 @@ impl log::Log for Ears {
     fn flush(&self) {}
 }
 
-fn listen_to_the_log() {
-    if log::set_logger(&Ears).is_ok() {
+fn collect_errors() {
+    if log::set_logger(&ErrorCollector).is_ok() {
         log::set_max_level(log::LevelFilter::Error);
-        let tell = panic::take_hook();
+        let print = panic::take_hook();
         panic::set_hook(Box::new(move |panic| match IS_WATCHED.get() {
             true => PANIC.set(Some(panic.to_string())),
-            false => tell(panic),
+            false => print(panic),
         }));
     }
 }
 
-/// What the server panics with, if it does: a broken rule like others, to be shrunk and shown.
+/// Returns the message if the server panics: a broken rule like others, which is shrunk and
+/// reported.
 fn catch_panic(run: impl FnOnce()) -> Option<String> {
     IS_WATCHED.set(true);
     let done = panic::catch_unwind(AssertUnwindSafe(run));
@@ -102,29 +103,29 @@ fn catch_panic(run: impl FnOnce()) -> Option<String> {
     done.err().and(PANIC.take())
 }
 
-/// Carries out a plan. With `traced`, remembers every call.
-pub fn run(plan: &Plan, traced: bool) -> Outcome {
-    listen_to_the_log();
-    let world = World::new(plan.clone(), traced);
-    let limits = Arc::new(world.borrow().limits());
-    let place = world.borrow().place.clone();
-    match place {
+/// Runs a scenario. With `traced`, records every call.
+pub fn run(scenario: &Scenario, traced: bool) -> Outcome {
+    collect_errors();
+    let kernel = Kernel::new(scenario.clone(), traced);
+    let limits = Arc::new(kernel.borrow().limits());
+    let site = kernel.borrow().site.clone();
+    match site {
         None => {
-            let handler = Pages::new(world.clone());
+            let handler = Pages::new(kernel.clone());
             let files = handler.files.clone();
-            let users = move || files.iter().map(Arc::strong_count).sum();
-            carry_out(&world, handler, limits, users, 0)
+            let open_files = move || files.iter().map(Arc::strong_count).sum();
+            run_with(&kernel, handler, limits, open_files, 0)
         }
-        Some(place) => {
-            let base = place.borrow().tree.base().to_owned();
-            let rescue = Rescue::stand_by(&place.borrow());
-            let handler = Watched::new(world.clone(), place, limits.clone());
+        Some(site) => {
+            let base = site.borrow().tree.base().to_owned();
+            let watchdog = FifoWatchdog::start(&site.borrow());
+            let handler = RecordingHandler::new(kernel.clone(), site, limits.clone());
             let kept = limits.open_file_cache_entries;
-            let users = || descriptors_within(&base);
-            let mut outcome = carry_out(&world, handler, limits, users, kept);
-            if rescue.was_needed() {
+            let open_files = || descriptors_within(&base);
+            let mut outcome = run_with(&kernel, handler, limits, open_files, kept);
+            if watchdog.was_needed() {
                 outcome
-                    .broken
+                    .violations
                     .insert(0, "the loop waited for a FIFO".into());
             }
             outcome
@@ -132,179 +133,192 @@ pub fn run(plan: &Plan, traced: bool) -> Outcome {
     }
 }
 
-/// Lets a handler serve the world. `users` counts those who have a file open,
-/// and at the end `kept` of them may.
-fn carry_out<H: Handler>(
-    world: &Shared,
+/// Runs a scenario with this handler. `open_files` counts open files. `kept` of them may be open at
+/// the end.
+fn run_with<H: Handler>(
+    kernel: &SharedKernel,
     handler: H,
     limits: Arc<Limits>,
-    users: impl Fn() -> usize,
+    open_files: impl Fn() -> usize,
     kept: usize,
 ) -> Outcome {
-    let doors = 0..world.borrow().doors.len();
-    let doors = doors.map(|door| Door(world.clone(), door));
-    let engine = Engine::new(doors.collect::<Vec<_>>(), handler, limits.clone());
-    let users_before = users();
+    let listeners = 0..kernel.borrow().listeners.len();
+    let listeners = listeners.map(|listener| SimListener(kernel.clone(), listener));
+    let engine = Engine::new(listeners.collect::<Vec<_>>(), handler, limits.clone());
+    let users_before = open_files();
     let mut simulation = Simulation {
         engine,
-        house: House(world.clone()),
+        sockets: SimSockets(kernel.clone()),
         limits,
-        turns: 0,
-        idle_turns: 0,
+        iterations: 0,
+        idle_iterations: 0,
         is_stopping: false,
     };
-    if let Some(panic) = catch_panic(|| simulation.run(world)) {
-        world.borrow_mut().accuse(format!("panicked: {panic}"));
+    if let Some(panic) = catch_panic(|| simulation.run(kernel)) {
+        kernel
+            .borrow_mut()
+            .report_violation(format!("panicked: {panic}"));
     }
-    let turns = simulation.turns;
-    let rest = simulation
+    let iterations = simulation.iterations;
+    let timeout = simulation
         .engine
         .scheduler()
-        .poll_timeout(world.borrow().read_clock());
+        .poll_timeout(kernel.borrow().read_clock());
     let left = simulation.engine.scheduler().len();
-    let is_file_open = users() > users_before + kept;
+    let is_file_open = open_files() > users_before + kept;
     drop(simulation);
-    let mut world = world.borrow_mut();
-    if world.broken.is_empty() {
-        if left > 0 || rest.is_some() {
-            world.accuse(format!("{left} slots at the end, rest: {rest:?}"));
+    let mut kernel = kernel.borrow_mut();
+    if kernel.violations.is_empty() {
+        if left > 0 || timeout.is_some() {
+            kernel.report_violation(format!("{left} slots at the end, timeout: {timeout:?}"));
         }
         if is_file_open {
-            world.accuse("a file is still open at the end".into());
+            kernel.report_violation("a file is still open at the end".into());
         }
-        world.judge_all();
+        kernel.check_all_responses();
     }
-    let heard = |line: &crate::line::Line| (line.matcher.total(), line.matcher.done());
+    let sent_to_peers = |connection: &crate::connection::SimConnection| {
+        (connection.matcher.total(), connection.matcher.done())
+    };
     Outcome {
-        broken: world.broken.drain(..).take(1).collect(),
-        trace: world.trace.take().unwrap_or_default(),
-        heard: world.lines.iter().map(heard).collect(),
-        turns,
-        syscalls: world.syscalls,
-        calls: world.lines.iter().map(|line| line.calls).collect(),
-        accepts: world.door_calls,
-        simulated: world.now,
+        violations: kernel.violations.drain(..).take(1).collect(),
+        trace: kernel.trace.take().unwrap_or_default(),
+        sent_to_peers: kernel.connections.iter().map(sent_to_peers).collect(),
+        iterations,
+        syscalls: kernel.syscalls,
+        calls: kernel
+            .connections
+            .iter()
+            .map(|connection| connection.calls)
+            .collect(),
+        accepts: kernel.accept_calls,
+        simulated: kernel.now,
     }
 }
 
 struct Simulation<H: Handler> {
-    engine: Engine<Door, Wire, H>,
-    house: House,
+    engine: Engine<SimListener, SimSocket, H>,
+    sockets: SimSockets,
     limits: Arc<Limits>,
-    turns: u64,
-    /// Turns in a row in which nothing happened although the loop did not sleep.
-    idle_turns: usize,
+    iterations: u64,
+    /// Consecutive iterations without progress in which the loop did not wait.
+    idle_iterations: usize,
     is_stopping: bool,
 }
 
 impl<H: Handler> Simulation<H> {
-    /// Until the server has stopped, or a rule was broken.
-    fn run(&mut self, world: &Shared) {
-        while world.borrow().broken.is_empty() {
-            self.turns += 1;
-            world.borrow_mut().stall();
-            let now = world.borrow().read_clock();
-            let rest = self.engine.begin_poll(now);
-            if rest != Some(Duration::ZERO) {
-                world.borrow_mut().check_sleep(rest, &self.limits);
+    /// Runs until the server has stopped or a rule is broken.
+    fn run(&mut self, kernel: &SharedKernel) {
+        while kernel.borrow().violations.is_empty() {
+            self.iterations += 1;
+            kernel.borrow_mut().stall();
+            let now = kernel.borrow().read_clock();
+            let timeout = self.engine.begin_poll(now);
+            if timeout != Some(Duration::ZERO) {
+                kernel.borrow_mut().check_sleep(timeout, &self.limits);
             }
-            let events = world.borrow_mut().poll(rest);
-            let now = world.borrow().read_clock();
-            let outcome = match world.borrow().is_interrupted {
+            let events = kernel.borrow_mut().poll(timeout);
+            let now = kernel.borrow().read_clock();
+            let outcome = match kernel.borrow().is_interrupted {
                 true => stalls::PollOutcome::Interrupted,
                 false if events.is_empty() => stalls::PollOutcome::Nothing,
                 false => stalls::PollOutcome::Events,
             };
-            self.engine.end_poll(now, rest, outcome);
-            if self.turn(world, &events) {
+            self.engine.end_poll(now, timeout, outcome);
+            if self.iteration(kernel, &events) {
                 return;
             }
-            self.watch_for_spinning(world, rest, &events);
-            self.stop_in_the_end(world);
+            self.watch_for_spinning(kernel, timeout, &events);
+            self.stop_at_end(kernel);
         }
     }
 
-    /// One turn, as in the reactor. Returns whether it was the last.
-    fn turn(&mut self, world: &Shared, events: &[Event]) -> bool {
-        let now = world.borrow().read_clock();
+    /// One iteration, as in the reactor. Returns whether it was the last.
+    fn iteration(&mut self, kernel: &SharedKernel, events: &[Event]) -> bool {
+        let now = kernel.borrow().read_clock();
         for event in events {
             match event {
-                Event::Door(door) => self.engine.mark_listener_ready(*door),
+                Event::Listener(listener) => self.engine.mark_listener_ready(*listener),
                 Event::Token(token, edge) => {
                     if let Some(wire) = self.engine.mark_ready(*token) {
-                        wire.note(*edge);
+                        wire.on_event(*edge);
                     }
                 }
                 Event::Signal(_) => {}
             }
         }
         for event in events {
-            if let Event::Signal(demand) = event {
+            if let Event::Signal(action) = event {
                 self.is_stopping = true;
                 if self
                     .engine
-                    .handle_signal(*demand, now, &mut self.house)
+                    .handle_signal(*action, now, &mut self.sockets)
                     .is_break()
                 {
                     return true;
                 }
             }
         }
-        world.borrow_mut().begin_turn(&self.limits);
-        let flow = self.engine.run_iteration(now, &mut self.house);
-        let moved = world.borrow_mut().end_turn(&self.limits);
+        kernel.borrow_mut().begin_iteration(&self.limits);
+        let flow = self.engine.run_iteration(now, &mut self.sockets);
+        let moved = kernel.borrow_mut().end_iteration(&self.limits);
         for (token, connection) in self.engine.scheduler().connections() {
             let (is_idle, kept) = (connection.is_idle(), connection.kept());
-            world
+            kernel
                 .borrow_mut()
                 .check_memory(token, is_idle, kept, &self.limits);
         }
         for error in ERRORS.take() {
             let panic = PANIC.take().unwrap_or_default();
-            world
+            kernel
                 .borrow_mut()
-                .accuse(format!("logged as an error: {error} {panic}"));
+                .report_violation(format!("logged as an error: {error} {panic}"));
         }
-        self.idle_turns = if moved { 0 } else { self.idle_turns + 1 };
+        self.idle_iterations = if moved { 0 } else { self.idle_iterations + 1 };
         match flow {
             Ok(flow) => flow.is_break(),
             Err(error) => {
-                world
+                kernel
                     .borrow_mut()
-                    .accuse(format!("the loop gave up: {error}"));
+                    .report_violation(format!("the loop failed: {error}"));
                 true
             }
         }
     }
 
-    fn watch_for_spinning(&mut self, world: &Shared, rest: Option<Duration>, events: &[Event]) {
-        if rest != Some(Duration::ZERO) || !events.is_empty() {
-            self.idle_turns = 0;
+    fn watch_for_spinning(
+        &mut self,
+        kernel: &SharedKernel,
+        timeout: Option<Duration>,
+        events: &[Event],
+    ) {
+        if timeout != Some(Duration::ZERO) || !events.is_empty() {
+            self.idle_iterations = 0;
         }
-        let mut world = world.borrow_mut();
-        // Timers whose connections have moved on cost a turn's work, too, and so do doors: each at
+        let mut kernel = kernel.borrow_mut();
+        // A timer whose deadline has moved on costs an iteration, and so does a listener: each at
         // most once.
-        if self.idle_turns > 2 + self.engine.scheduler().len() + world.doors.len() {
-            world.accuse("the loop spins: it neither sleeps nor does anything".into());
+        if self.idle_iterations > 2 + self.engine.scheduler().len() + kernel.listeners.len() {
+            kernel.report_violation("the loop spins: it neither waits nor makes progress".into());
         }
-        let has_slept = !world.is_interrupted;
-        if has_slept && rest.is_none() && events.is_empty() && self.is_stopping {
-            world.accuse("the server was told to stop, and sleeps for ever".into());
+        let has_slept = !kernel.is_interrupted;
+        if has_slept && timeout.is_none() && events.is_empty() && self.is_stopping {
+            kernel.report_violation("the server was told to stop, and waits for ever".into());
         }
-        if self.turns > MOST_TURNS {
-            world.accuse("the loop never ends".into());
+        if self.iterations > MAX_ITERATIONS {
+            kernel.report_violation("the loop never ends".into());
         }
     }
 
-    /// When nothing will happen any more, the server is told to stop; and must.
-    fn stop_in_the_end(&mut self, world: &Shared) {
-        let mut world = world.borrow_mut();
-        let horizon = HORIZON + world.away.total();
-        if world.now > horizon + SECOND * 60 {
-            world.accuse("the server was told to stop and did not".into());
+    /// When nothing more will happen, the server is told to stop, and must stop.
+    fn stop_at_end(&mut self, kernel: &SharedKernel) {
+        let mut kernel = kernel.borrow_mut();
+        let horizon = HORIZON + kernel.stalled.total();
+        if kernel.now > horizon + SECOND * 60 {
+            kernel.report_violation("the server was told to stop and did not".into());
         }
-        if !self.is_stopping && (world.is_over() || world.now > horizon) {
-            world.demand(Action::Stop);
+        if !self.is_stopping && (kernel.is_over() || kernel.now > horizon) {
+            kernel.send_signal(Action::Stop);
         }
     }
 }

@@ -1,82 +1,92 @@
-//! What is the least that still breaks the rule? A failing plan is made smaller, piece by piece, for
-//! as long as it goes on failing.
+//! Shrinking: reduces a failing scenario step by step, as long as it still breaks the same rule.
 
-use crate::asks::{Ask, Manner, Method, Page};
-use crate::faults::{Answer, Call, Faults};
-use crate::plan::{Kind, Peer, Plan, Poller, Size};
+use crate::faults::{Call, CallResult, Faults};
+use crate::requests::{Method, Page, Persistence, SimRequest};
 use crate::run::{Outcome, run};
-use crate::site::ask::SiteAsk;
+use crate::scenario::{Behaviour, LimitSet, Peer, Poller, Scenario};
+use crate::site::request::SiteRequest;
 use std::collections::BTreeMap;
 
-/// Runs that may be spent on it, unless ONELOOP_SIM_SHRINK says how many.
+/// The limit on runs, unless ONELOOP_SIM_SHRINK sets it.
 const MOST_RUNS: usize = 3000;
 
-/// A plan as small as can be found that still breaks a rule.
-pub fn shrink(plan: Plan) -> Plan {
-    let plan = listed(plan);
+/// The smallest scenario found that still breaks the rule.
+pub fn shrink(scenario: Scenario) -> Scenario {
+    let scenario = listed(scenario);
     let mut smallest = Shrinker {
-        rule: rule(&run(&plan, false)),
-        plan,
+        rule: rule(&run(&scenario, false)),
+        scenario,
         runs: crate::number("ONELOOP_SIM_SHRINK").map_or(MOST_RUNS, |most| most as usize),
     };
     while smallest.pass() {}
-    smallest.plan
+    smallest.scenario
 }
 
 struct Shrinker {
-    plan: Plan,
-    /// What it breaks, and has to go on breaking.
+    scenario: Scenario,
+    /// The rule that it must go on breaking.
     rule: String,
     runs: usize,
 }
 
 impl Shrinker {
-    /// Tries each simplification once. Returns whether one of them held.
+    /// Tries each reduction once. Returns whether one succeeded.
     fn pass(&mut self) -> bool {
         let mut shrunk = false;
         for change in whole_changes() {
             shrunk |= self.attempt(change);
         }
-        for at in (0..self.plan.peers.len()).rev() {
-            if self.attempt(|plan| forget_peer(plan, at)) {
+        for at in (0..self.scenario.peers.len()).rev() {
+            if self.attempt(|scenario| remove_peer(scenario, at)) {
                 shrunk = true;
                 continue;
             }
             for change in peer_changes() {
-                shrunk |= self.attempt(|plan| change(&mut plan.peers[at]));
+                shrunk |= self.attempt(|scenario| change(&mut scenario.peers[at]));
             }
-            for ask in (0..self.plan.peers[at].asks.len()).rev() {
-                let forget = |plan: &mut Plan| {
-                    plan.peers[at].asks.remove(ask);
+            for request in (0..self.scenario.peers[at].requests.len()).rev() {
+                let forget = |scenario: &mut Scenario| {
+                    scenario.peers[at].requests.remove(request);
                 };
-                shrunk |= self.attempt(forget) || self.simplify(at, ask);
+                shrunk |= self.attempt(forget) || self.simplify(at, request);
             }
         }
         shrunk | self.shrink_faults() | self.shrink_changes()
     }
 
-    fn simplify(&mut self, at: usize, ask: usize) -> bool {
-        let simple = Ask::Page {
+    fn simplify(&mut self, at: usize, request: usize) -> bool {
+        let simple = SimRequest::Page {
             method: Method::Get,
-            manner: Manner::New,
+            persistence: Persistence::Http11,
             page: Page::Bytes(1),
         };
-        let all = |site: &SiteAsk| site.simplified().into_iter().map(Ask::Site).collect();
-        let simpler = SiteAsk::of(&self.plan.peers[at].asks[ask]).map_or(vec![simple], all);
+        let all = |site: &SiteRequest| {
+            site.simplified()
+                .into_iter()
+                .map(SimRequest::Site)
+                .collect()
+        };
+        let simpler =
+            SiteRequest::of(&self.scenario.peers[at].requests[request]).map_or(vec![simple], all);
         let mut shrunk = false;
         for simpler in simpler {
-            shrunk |= self.attempt(|plan| plan.peers[at].asks[ask] = simpler);
+            shrunk |= self.attempt(|scenario| scenario.peers[at].requests[request] = simpler);
         }
         shrunk
     }
 
-    /// Each of the files' changes by itself.
+    /// Removes the files' changes one by one.
     fn shrink_changes(&mut self) -> bool {
-        let changes = |plan: &Plan| plan.site.as_ref().map_or(0, |files| files.changes.len());
+        let changes = |scenario: &Scenario| {
+            scenario
+                .site
+                .as_ref()
+                .map_or(0, |files| files.changes.len())
+        };
         let mut shrunk = false;
-        for at in (0..changes(&self.plan)).rev() {
-            shrunk |= self.attempt(|plan| {
-                if let Some(files) = &mut plan.site {
+        for at in (0..changes(&self.scenario)).rev() {
+            shrunk |= self.attempt(|scenario| {
+                if let Some(files) = &mut scenario.site {
                     files.changes.remove(at);
                 }
             });
@@ -84,22 +94,24 @@ impl Shrinker {
         shrunk
     }
 
-    /// Half of the faults at once, then a quarter, and in the end each by itself.
+    /// Removes half of the faults, then a quarter, at last one by one.
     fn shrink_faults(&mut self) -> bool {
-        let Faults::Listed(faults) = &self.plan.faults else {
+        let Faults::Listed(faults) = &self.scenario.faults else {
             return false;
         };
         let mut shrunk = false;
         let mut size = faults.len().div_ceil(2);
         while size > 0 {
             let mut from = 0;
-            while let Faults::Listed(faults) = &self.plan.faults
+            while let Faults::Listed(faults) = &self.scenario.faults
                 && from < faults.len()
             {
                 let kept = faults.iter().enumerate();
                 let kept = kept.filter(|(at, _)| !(from..from + size).contains(at));
-                let kept = kept.map(|(_, (place, answer))| (*place, *answer)).collect();
-                match self.attempt(|plan| plan.faults = Faults::Listed(kept)) {
+                let kept = kept
+                    .map(|(_, (call_id, result))| (*call_id, *result))
+                    .collect();
+                match self.attempt(|scenario| scenario.faults = Faults::Listed(kept)) {
                     true => shrunk = true,
                     false => from += size,
                 }
@@ -109,90 +121,98 @@ impl Shrinker {
         shrunk
     }
 
-    /// Makes a change if the plan still fails with it.
-    fn attempt(&mut self, change: impl FnOnce(&mut Plan)) -> bool {
+    /// Keeps a change if the scenario still fails with it.
+    fn attempt(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
         if self.runs == 0 {
             return false;
         }
-        let mut changed = self.plan.clone();
+        let mut changed = self.scenario.clone();
         change(&mut changed);
-        if format!("{changed:?}") == format!("{:?}", self.plan) {
+        if format!("{changed:?}") == format!("{:?}", self.scenario) {
             return false;
         }
         self.runs -= 1;
         let fails = rule(&run(&changed, false)) == self.rule;
         if fails {
-            self.plan = changed;
+            self.scenario = changed;
         }
         fails
     }
 }
 
-/// Which rule was broken, whosoever did it and whenever.
+/// The broken rule without the connection and the numbers.
 fn rule(outcome: &Outcome) -> String {
-    let first = outcome.broken.first().map_or("", String::as_str);
+    let first = outcome.violations.first().map_or("", String::as_str);
     let (_, rule) = first.split_once(": ").unwrap_or(("", first));
     rule.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 type Change<T> = fn(&mut T);
 
-fn whole_changes() -> [Change<Plan>; 12] {
+fn whole_changes() -> [Change<Scenario>; 12] {
     [
-        |plan| plan.poller = Poller::Miser,
-        |plan| plan.limits = Size::Usual,
-        |plan| plan.connections = 1000,
-        |plan| plan.descriptors = 1000,
-        |plan| plan.receive_buffer = 65_536,
-        |plan| plan.send_buffer = 262_144,
-        |plan| plan.stops.truncate(plan.stops.len().saturating_sub(1)),
-        |plan| plan.shrinks.clear(),
-        |plan| plan.stalls.clear(),
-        |plan| plan.stalls.truncate(plan.stalls.len().saturating_sub(1)),
-        |plan| plan.doors = 1,
-        |plan| plan.holds_back = false,
+        |scenario| scenario.poller = Poller::Minimal,
+        |scenario| scenario.limits = LimitSet::Default,
+        |scenario| scenario.connections = 1000,
+        |scenario| scenario.descriptors = 1000,
+        |scenario| scenario.receive_buffer = 65_536,
+        |scenario| scenario.send_buffer = 262_144,
+        |scenario| {
+            scenario
+                .stops
+                .truncate(scenario.stops.len().saturating_sub(1))
+        },
+        |scenario| scenario.shrinks.clear(),
+        |scenario| scenario.stalls.clear(),
+        |scenario| {
+            scenario
+                .stalls
+                .truncate(scenario.stalls.len().saturating_sub(1))
+        },
+        |scenario| scenario.listeners = 1,
+        |scenario| scenario.defers_accept = false,
     ]
 }
 
 fn peer_changes() -> [Change<Peer>; 4] {
     [
         |peer| peer.connects = 0,
-        |peer| peer.kind = Kind::Plain,
-        |peer| peer.kind = Kind::Pipelined,
+        |peer| peer.behaviour = Behaviour::Plain,
+        |peer| peer.behaviour = Behaviour::Pipelined,
         |peer| peer.seed = 0,
     ]
 }
 
-/// Leaves a peer out. Faults know peers by their number, which changes for those behind.
-fn forget_peer(plan: &mut Plan, at: usize) {
-    plan.peers.remove(at);
-    if let Faults::Listed(faults) = &mut plan.faults {
+/// Removes a peer. Faults identify peers by number, so the numbers after it change.
+fn remove_peer(scenario: &mut Scenario, at: usize) {
+    scenario.peers.remove(at);
+    if let Faults::Listed(faults) = &mut scenario.faults {
         let moved = std::mem::take(faults).into_iter();
         let moved = moved.filter(|((id, call, _), _)| *id != at || *call == Call::Accept);
-        let moved = moved.map(|((id, call, number), answer)| {
+        let moved = moved.map(|((id, call, number), result)| {
             let id = if id > at { id - 1 } else { id };
-            ((id, call, number), answer)
+            ((id, call, number), result)
         });
         *faults = moved.collect();
     }
 }
 
-/// The same plan with its faults in a list, from which they can be taken one by one.
-fn listed(plan: Plan) -> Plan {
-    let outcome = run(&plan, false);
+/// The same scenario with its faults as a list, so that single ones can be removed.
+fn listed(scenario: Scenario) -> Scenario {
+    let outcome = run(&scenario, false);
     let mut faults = BTreeMap::new();
-    for place in outcome.places() {
-        let answer = plan.faults.answer(place);
-        if answer != Answer::All {
-            faults.insert(place, answer);
+    for call_id in outcome.call_ids() {
+        let result = scenario.faults.result(call_id);
+        if result != CallResult::All {
+            faults.insert(call_id, result);
         }
     }
-    let listed = Plan {
+    let listed = Scenario {
         faults: Faults::Listed(faults),
-        ..plan.clone()
+        ..scenario.clone()
     };
-    match run(&listed, false).broken.is_empty() {
-        true => plan,
+    match run(&listed, false).violations.is_empty() {
+        true => scenario,
         false => listed,
     }
 }

@@ -1,11 +1,10 @@
-//! The seams: a `Transport`, an `Accept` and the `Sockets` of the engine, over the simulated
-//! world. What the server does here is what it would do to the kernel, so this is where it is
-//! watched.
+//! The server's interfaces to the system (`Transport`, `Accept`, `Sockets`) over the simulated
+//! kernel. They record each call and check it.
 
-use crate::faults::{Answer, Call};
-use crate::line::Edge;
-use crate::oracle::Seen;
-use crate::world::{Said, Shared};
+use crate::checker::Observed;
+use crate::connection::Edge;
+use crate::faults::{Call, CallResult};
+use crate::kernel::{AcceptResult, SharedKernel};
 use oneloop::reactor::engine::Sockets;
 use oneloop::reactor::listener::{Accept, Listener};
 use oneloop::transport::{ReadReadiness, ReadyFlags, Transport};
@@ -14,84 +13,89 @@ use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The server's end of a line.
-pub struct Wire {
-    world: Shared,
+/// The server's end of a connection.
+pub struct SimSocket {
+    kernel: SharedKernel,
     id: usize,
     readiness: ReadReadiness,
 }
 
-/// One of the listening sockets.
-pub struct Door(pub Shared, pub usize);
+/// A listening socket.
+pub struct SimListener(pub SharedKernel, pub usize);
 
-/// What the engine asks for.
-pub struct House(pub Shared);
+/// The sockets of the engine.
+pub struct SimSockets(pub SharedKernel);
 
-impl Wire {
-    /// An event came for this socket.
-    pub fn note(&mut self, edge: Edge) {
+impl SimSocket {
+    /// An event for this socket.
+    pub fn on_event(&mut self, edge: Edge) {
         self.readiness.on_ready(ReadyFlags {
             readable: edge.readable,
             read_until_blocked: edge.read_until_blocked,
         });
-        self.world.borrow_mut().lines[self.id].seen.noted = true;
+        self.kernel.borrow_mut().connections[self.id]
+            .observed
+            .was_announced = true;
     }
 
-    fn seen(&self, note: impl FnOnce(&mut Seen)) {
-        note(&mut self.world.borrow_mut().lines[self.id].seen);
+    fn observed(&self, change: impl FnOnce(&mut Observed)) {
+        change(&mut self.kernel.borrow_mut().connections[self.id].observed);
     }
 
-    /// A call is about to be made.
-    fn visited(&self) {
-        self.seen(|seen| seen.visited = true);
-        self.world.borrow_mut().change_before_call();
+    /// Called before each system call.
+    fn before_call(&self) {
+        self.observed(|observed| observed.served = true);
+        self.kernel.borrow_mut().change_before_call();
     }
 
-    /// Remembers a call and what came of it.
-    fn tried<T: std::fmt::Debug>(&self, call: Call, result: &Result<T, Errno>) {
-        let mut world = self.world.borrow_mut();
+    /// Records a call and its result.
+    fn record<T: std::fmt::Debug>(&self, call: Call, result: &Result<T, Errno>) {
+        let mut kernel = self.kernel.borrow_mut();
         let is_refused = matches!(result, Err(Errno::WOULDBLOCK));
-        let line = &mut world.lines[self.id];
-        line.tried = Some((call, is_refused));
-        line.seen.progressed |= !is_refused;
-        if line.closed {
-            world.accuse(format!("{call:?} on line {} after it was closed", self.id));
+        let connection = &mut kernel.connections[self.id];
+        connection.last_call = Some((call, is_refused));
+        connection.observed.progressed |= !is_refused;
+        if connection.closed {
+            kernel.report_violation(format!(
+                "{call:?} on connection {} after it was closed",
+                self.id
+            ));
         }
-        world.stir(self.id);
-        world.say(|| {
-            let came_of_it = match result {
+        kernel.touch(self.id);
+        kernel.log(|| {
+            let text = match result {
                 Ok(done) => format!("{done:?}"),
                 Err(Errno::WOULDBLOCK) => "would block".into(),
                 Err(error) => error.to_string(),
             };
-            format!("line {}: {call:?} -> {came_of_it}", self.id)
+            format!("connection {}: {call:?} -> {text}", self.id)
         });
     }
 }
 
-impl Transport for Wire {
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        self.visited();
-        if room.is_empty() {
-            self.world
+impl Transport for SimSocket {
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.before_call();
+        if buffer.is_empty() {
+            self.kernel
                 .borrow_mut()
-                .accuse("a receive into no room".into());
+                .report_violation("a receive into an empty buffer".into());
         }
         if self.readiness.is_drained() {
-            self.tried::<()>(Call::Receive, &Err(Errno::WOULDBLOCK));
+            self.record::<()>(Call::Receive, &Err(Errno::WOULDBLOCK));
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let received = {
-            let world = &mut *self.world.borrow_mut();
-            let answer = world.answer(self.id, Call::Receive);
-            world.lines[self.id].receive(room, answer)
+            let kernel = &mut *self.kernel.borrow_mut();
+            let result = kernel.result(self.id, Call::Receive);
+            kernel.connections[self.id].receive(buffer, result)
         };
-        self.tried(Call::Receive, &received);
+        self.record(Call::Receive, &received);
         let received = received.map_err(io::Error::from);
-        self.readiness.on_read(&received, room.len());
+        self.readiness.on_read(&received, buffer.len());
         let length = *received.as_ref().unwrap_or(&0);
-        let is_shut = self.world.borrow().lines[self.id].shut;
-        self.seen(|seen| seen.received(length, is_shut));
+        let is_shut = self.kernel.borrow().connections[self.id].shut;
+        self.observed(|observed| observed.received(length, is_shut));
         received
     }
 
@@ -101,16 +105,16 @@ impl Transport for Wire {
 
     fn assume_readable(&mut self) {
         self.readiness.assume_readable();
-        self.seen(|seen| seen.looks += 1);
+        self.observed(|observed| observed.rechecks += 1);
     }
 
     fn send(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
-        self.visited();
-        let sent = self.give(Call::Send, bytes.len() as u64, |line, length| {
-            line.matcher.sent(&bytes[..length as usize])
+        self.before_call();
+        let sent = self.send_bytes(Call::Send, bytes.len() as u64, |connection, length| {
+            connection.matcher.sent(&bytes[..length as usize])
         });
-        self.tried(Call::Send, &sent);
-        self.seen(|seen| seen.sent(*sent.as_ref().unwrap_or(&0), false));
+        self.record(Call::Send, &sent);
+        self.observed(|observed| observed.sent(*sent.as_ref().unwrap_or(&0), false));
         Ok(sent? as usize)
     }
 
@@ -121,175 +125,180 @@ impl Transport for Wire {
         length: u64,
         _: &mut [u8],
     ) -> io::Result<usize> {
-        self.visited();
-        let (file, end) = self.world.borrow().file(file);
+        self.before_call();
+        let (file, end) = self.kernel.borrow().file(file);
         let left = end.saturating_sub(offset).min(length);
         let sent = if left == 0 {
-            self.world.borrow_mut().syscalls += 1;
-            self.world.borrow_mut().lines[self.id].failed = true;
+            self.kernel.borrow_mut().syscalls += 1;
+            self.kernel.borrow_mut().connections[self.id].failed = true;
             Ok(0)
         } else {
-            self.give(Call::SendFile, left, |line, length| {
-                line.matcher.file_sent(file, offset, length)
+            self.send_bytes(Call::SendFile, left, |connection, length| {
+                connection.matcher.file_sent(file, offset, length)
             })
         };
-        self.tried(Call::SendFile, &sent);
-        self.seen(|seen| seen.sent(*sent.as_ref().unwrap_or(&0), true));
+        self.record(Call::SendFile, &sent);
+        self.observed(|observed| observed.sent(*sent.as_ref().unwrap_or(&0), true));
         Ok(sent? as usize)
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
-        self.visited();
+        self.before_call();
         let done = {
-            let world = &mut *self.world.borrow_mut();
-            let answer = world.answer(self.id, Call::Shutdown);
-            if let Err(wrong) = world.lines[self.id].matcher.shut() {
-                world.accuse(format!("line {}: {wrong}", self.id));
+            let kernel = &mut *self.kernel.borrow_mut();
+            let result = kernel.result(self.id, Call::Shutdown);
+            if let Err(wrong) = kernel.connections[self.id].matcher.shut() {
+                kernel.report_violation(format!("connection {}: {wrong}", self.id));
             }
-            if !world.may_shut(self.id) {
-                world.accuse(format!("line {}: shut before its last response", self.id));
+            if !kernel.may_shut_down(self.id) {
+                kernel.report_violation(format!(
+                    "connection {}: shut before its last response",
+                    self.id
+                ));
             }
-            world.lines[self.id].shut_down(answer)
+            kernel.connections[self.id].shut_down(result)
         };
-        self.tried(Call::Shutdown, &done);
+        self.record(Call::Shutdown, &done);
         Ok(done?)
     }
 
     fn abort(&mut self) {
-        self.world.borrow_mut().lines[self.id].aborted = true;
+        self.kernel.borrow_mut().connections[self.id].aborted = true;
     }
 }
 
-impl Wire {
-    /// Sends as much of `length` bytes as there is room for; `check` looks at what left.
-    fn give(
+impl SimSocket {
+    /// Sends as many of `length` bytes as the socket accepts. `check` examines them.
+    fn send_bytes(
         &mut self,
         call: Call,
         length: u64,
-        check: impl FnOnce(&mut crate::line::Line, u64) -> Result<(), String>,
+        check: impl FnOnce(&mut crate::connection::SimConnection, u64) -> Result<(), String>,
     ) -> Result<u64, Errno> {
-        let world = &mut *self.world.borrow_mut();
-        let answer = world.answer(self.id, call);
-        let line = &mut world.lines[self.id];
-        if line.shut || length == 0 {
+        let kernel = &mut *self.kernel.borrow_mut();
+        let result = kernel.result(self.id, call);
+        let connection = &mut kernel.connections[self.id];
+        if connection.shut || length == 0 {
             let what = format!(
-                "line {}: {call:?} of {length} bytes, shut: {}",
-                self.id, line.shut
+                "connection {}: {call:?} of {length} bytes, shut: {}",
+                self.id, connection.shut
             );
-            world.accuse(what);
+            kernel.report_violation(what);
             return Err(Errno::PIPE);
         }
-        let taken = line.room_for(length, answer)?;
-        let checked = check(line, taken);
-        line.has_sent();
+        let taken = connection.space_for(length, result)?;
+        let checked = check(connection, taken);
+        connection.has_sent();
         if let Err(wrong) = checked {
-            world.accuse(format!("line {}: {wrong}", self.id));
+            kernel.report_violation(format!("connection {}: {wrong}", self.id));
         }
         Ok(taken)
     }
 }
 
-impl Drop for Wire {
+impl Drop for SimSocket {
     fn drop(&mut self) {
-        let mut world = self.world.borrow_mut();
-        world.descriptors += 1;
-        world.has_moved = true;
-        if let Err(wrong) = world.lines[self.id].ends_in_order() {
-            world.accuse(format!("line {}: {wrong}", self.id));
+        let mut kernel = self.kernel.borrow_mut();
+        kernel.descriptors += 1;
+        kernel.has_moved = true;
+        if let Err(wrong) = kernel.connections[self.id].ends_in_order() {
+            kernel.report_violation(format!("connection {}: {wrong}", self.id));
         }
-        world.lines[self.id].may_lose = world.is_cut() || world.lines[self.id].has_said_all();
-        world.lines[self.id].close();
-        world.forget_token(self.id);
-        world.stir(self.id);
-        if let Err(wrong) = world.lines[self.id].matcher.closed() {
-            world.accuse(format!("line {}: {wrong}", self.id));
+        kernel.connections[self.id].may_lose =
+            kernel.is_abort_allowed() || kernel.connections[self.id].has_sent_last_request();
+        kernel.connections[self.id].close();
+        kernel.forget_token(self.id);
+        kernel.touch(self.id);
+        if let Err(wrong) = kernel.connections[self.id].matcher.closed() {
+            kernel.report_violation(format!("connection {}: {wrong}", self.id));
         }
-        let aborted = world.lines[self.id].aborted;
-        world.say(|| format!("line {}: closed, aborted: {aborted}", self.id));
-        world.judge_end(self.id);
+        let aborted = kernel.connections[self.id].aborted;
+        kernel.log(|| format!("connection {}: closed, aborted: {aborted}", self.id));
+        kernel.check_close(self.id);
     }
 }
 
-impl Accept for Door {
+impl Accept for SimListener {
     type Stream = usize;
 
     fn accept(&mut self) -> io::Result<usize> {
-        let Self(world, door) = self;
-        let mut world = world.borrow_mut();
-        world.doors[*door].passed_over = 0;
-        if let Answer::Fails(error) = world.door_answer() {
+        let Self(kernel, listener) = self;
+        let mut kernel = kernel.borrow_mut();
+        kernel.listeners[*listener].passed_over = 0;
+        if let CallResult::Error(error) = kernel.accept_result() {
             if error == Errno::CONNABORTED {
-                world.next_waiting(*door);
+                kernel.pop_pending(*listener);
             }
-            world.door_said = Some(Said::Error(error));
-            world.say(|| format!("accept at {door} -> {error}"));
+            kernel.last_accept = Some(AcceptResult::Error(error));
+            kernel.log(|| format!("accept at {listener} -> {error}"));
             return Err(error.into());
         }
-        if world.descriptors == 0 && !world.doors[*door].waiting.is_empty() {
-            world.door_said = Some(Said::NoDescriptor);
+        if kernel.descriptors == 0 && !kernel.listeners[*listener].pending.is_empty() {
+            kernel.last_accept = Some(AcceptResult::NoDescriptor);
             return Err(Errno::MFILE.into());
         }
-        let next = world.next_waiting(*door);
-        world.door_said = Some(next.map_or(Said::Nobody, |_| Said::Someone));
-        world.say(|| format!("accept at {door} -> {next:?}"));
+        let next = kernel.pop_pending(*listener);
+        kernel.last_accept =
+            Some(next.map_or(AcceptResult::NoneWaiting, |_| AcceptResult::Accepted));
+        kernel.log(|| format!("accept at {listener} -> {next:?}"));
         let id = next.ok_or(io::Error::from(Errno::WOULDBLOCK))?;
-        world.judge_order(*door);
-        world.descriptors -= 1;
-        world.lines[id].accepted = true;
+        kernel.check_accept_order(*listener);
+        kernel.descriptors -= 1;
+        kernel.connections[id].accepted = true;
         Ok(id)
     }
 
     fn stop_deferring(&mut self) -> bool {
-        self.0.borrow().plan.holds_back
+        self.0.borrow().scenario.defers_accept
     }
 }
 
-impl Sockets<Door, Wire> for House {
-    fn connect(&mut self, _: Listener, id: usize) -> io::Result<(Wire, Option<IpAddr>)> {
-        self.0.borrow_mut().lines[id].is_welcome = true;
-        let wire = Wire {
-            world: self.0.clone(),
+impl Sockets<SimListener, SimSocket> for SimSockets {
+    fn connect(&mut self, _: Listener, id: usize) -> io::Result<(SimSocket, Option<IpAddr>)> {
+        self.0.borrow_mut().connections[id].is_connected = true;
+        let wire = SimSocket {
+            kernel: self.0.clone(),
             id,
             readiness: ReadReadiness::default(),
         };
         Ok((wire, Some(address_of(id))))
     }
 
-    fn register(&mut self, wire: &mut Wire, key: usize) -> io::Result<()> {
-        let mut world = self.0.borrow_mut();
-        let answer = world.answer(wire.id, Call::Register);
-        let line = &mut world.lines[wire.id];
-        if let Answer::Fails(error) = answer {
-            line.failed = true;
+    fn register(&mut self, wire: &mut SimSocket, key: usize) -> io::Result<()> {
+        let mut kernel = self.0.borrow_mut();
+        let result = kernel.result(wire.id, Call::Register);
+        let connection = &mut kernel.connections[wire.id];
+        if let CallResult::Error(error) = result {
+            connection.failed = true;
             return Err(error.into());
         }
-        line.register(key);
-        world.stir(wire.id);
+        connection.register(key);
+        kernel.touch(wire.id);
         Ok(())
     }
 
-    fn release(&mut self, wire: Wire) {
+    fn release(&mut self, wire: SimSocket) {
         drop(wire);
     }
 
-    fn close(&mut self, doors: Vec<Door>) {
-        for Door(_, door) in doors {
-            let mut world = self.0.borrow_mut();
-            world.door_open = false;
-            let could = world.descriptors > 0 && !world.plan.faults.may_fail();
-            if could && !world.doors[door].waiting.is_empty() {
-                world.accuse("a door was closed on somebody who waited".into());
+    fn close(&mut self, listeners: Vec<SimListener>) {
+        for SimListener(_, listener) in listeners {
+            let mut kernel = self.0.borrow_mut();
+            kernel.is_listening = false;
+            let could = kernel.descriptors > 0 && !kernel.scenario.faults.may_fail();
+            if could && !kernel.listeners[listener].pending.is_empty() {
+                kernel.report_violation("a listener was closed while connections waited".into());
             }
         }
     }
 }
 
-/// A peer's address tells whose line it is.
+/// The address of a peer contains the number of its connection.
 fn address_of(id: usize) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from_bits(id as u32))
 }
 
-/// Whose line has this address.
+/// The number of the connection with this address.
 pub fn id_of(address: Option<IpAddr>) -> usize {
     match address {
         Some(IpAddr::V4(address)) => address.to_bits() as usize,

@@ -1,73 +1,82 @@
-//! After SQLite's manner: a run without any fault tells how many calls it makes; then each of them
-//! fails in each way, once, and once more for ever.
+//! Lets every call fail, as SQLite's tests do: a run without faults counts the calls; then each
+//! call fails with each error, once, and from then on always.
 
-use crate::faults::{Answer, Call, Faults, Place, errors};
-use crate::plan::{Plan, Poller};
+use crate::faults::{Call, CallId, CallResult, Faults, errors};
+use crate::generator;
 use crate::report;
 use crate::run::run;
-use crate::swarm;
+use crate::scenario::{Poller, Scenario};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 
-/// Seeds whose plans are swept in every `cargo test`.
+/// How many scenarios every `cargo test` sweeps.
 const KNOWN: u64 = 4;
-/// Plans with more calls take too long.
+/// Scenarios with more calls take too long.
 const MOST_CALLS: usize = 200;
 
-/// The plan of a seed as it is without faults, if it is short enough.
-fn clean(seed: u64) -> Option<(Plan, Vec<Place>)> {
-    let plan = Plan {
+/// The scenario of a seed without faults, and its calls, if there are few enough.
+fn without_faults(seed: u64) -> Option<(Scenario, Vec<CallId>)> {
+    let scenario = Scenario {
         faults: Faults::none(),
-        poller: Poller::Miser,
+        poller: Poller::Minimal,
         connections: 1000,
         descriptors: 1000,
-        ..swarm::plan(seed)
+        ..generator::scenario(seed)
     };
-    let outcome = run(&plan, false);
-    assert_eq!(outcome.broken, [""; 0], "seed {seed}");
-    let places = outcome.places();
+    let outcome = run(&scenario, false);
+    assert_eq!(outcome.violations, [""; 0], "seed {seed}");
+    let call_ids = outcome.call_ids();
     (2..MOST_CALLS)
-        .contains(&places.len())
-        .then_some((plan, places))
+        .contains(&call_ids.len())
+        .then_some((scenario, call_ids))
 }
 
-/// Every way in which a call can be answered but the usual one.
-fn answers(call: Call) -> Vec<Answer> {
-    let errors = errors(call).iter().map(|&error| Answer::Fails(error));
+/// Every result of a call except the usual one.
+fn results(call: Call) -> Vec<CallResult> {
+    let errors = errors(call).iter().map(|&error| CallResult::Error(error));
     let others = match call {
         Call::Receive | Call::Send | Call::SendFile => {
-            vec![Answer::One, Answer::Half, Answer::Later]
+            vec![
+                CallResult::OneByte,
+                CallResult::Half,
+                CallResult::WouldBlock,
+            ]
         }
         Call::Shutdown | Call::Accept | Call::Register => Vec::new(),
     };
     others.into_iter().chain(errors).collect()
 }
 
-/// A call that is always interrupted is no fault of a network, and one that would always block no
-/// network at all.
-fn can_last(answer: Answer) -> bool {
-    !matches!(answer, Answer::Fails(Errno::INTR) | Answer::Later)
+/// No kernel interrupts a call every time, or answers "would block" for ever.
+fn can_last(result: CallResult) -> bool {
+    !matches!(
+        result,
+        CallResult::Error(Errno::INTR) | CallResult::WouldBlock
+    )
 }
 
-/// Sweeps one plan. Returns how many runs that took.
-fn sweep(plan: &Plan, places: &[Place], seed: u64) -> u64 {
+/// Sweeps one scenario. Returns the number of runs.
+fn sweep(scenario: &Scenario, call_ids: &[CallId], seed: u64) -> u64 {
     let mut runs = 0;
     let mut attempt = |faults: Faults| {
         runs += 1;
-        let plan = Plan {
+        let scenario = Scenario {
             faults,
-            ..plan.clone()
+            ..scenario.clone()
         };
-        if !run(&plan, false).broken.is_empty() {
-            let again = "the same test";
-            panic!("seed {seed}, run {runs}: {}", report::failure(plan, again));
+        if !run(&scenario, false).violations.is_empty() {
+            let command = "the same test";
+            panic!(
+                "seed {seed}, run {runs}: {}",
+                report::failure(scenario, command)
+            );
         }
     };
-    for &place in places {
-        for answer in answers(place.1) {
-            attempt(Faults::Listed(BTreeMap::from([(place, answer)])));
-            if can_last(answer) {
-                attempt(Faults::Forever(place, answer));
+    for &call_id in call_ids {
+        for result in results(call_id.1) {
+            attempt(Faults::Listed(BTreeMap::from([(call_id, result)])));
+            if can_last(result) {
+                attempt(Faults::Forever(call_id, result));
             }
         }
     }
@@ -76,10 +85,13 @@ fn sweep(plan: &Plan, places: &[Place], seed: u64) -> u64 {
 
 #[test]
 fn every_call_may_fail_in_every_way_once_and_for_ever() {
-    let plans: Vec<_> = (0..).filter_map(clean).take(KNOWN as usize).collect();
-    let runs = plans.iter().zip(0..);
+    let scenarios: Vec<_> = (0..)
+        .filter_map(without_faults)
+        .take(KNOWN as usize)
+        .collect();
+    let runs = scenarios.iter().zip(0..);
     let runs: u64 = runs
-        .map(|((plan, places), at)| sweep(plan, places, at))
+        .map(|((scenario, call_ids), at)| sweep(scenario, call_ids, at))
         .sum();
     println!("{runs} runs");
 }
@@ -89,8 +101,8 @@ fn every_call_may_fail_in_every_way_once_and_for_ever() {
 fn every_call_of_many_plans_may_fail_in_every_way() {
     let mut runs = 0;
     for seed in 1000..1400 {
-        if let Some((plan, places)) = clean(seed) {
-            runs += sweep(&plan, &places, seed);
+        if let Some((scenario, call_ids)) = without_faults(seed) {
+            runs += sweep(&scenario, &call_ids, seed);
         }
     }
     println!("{runs} runs");

@@ -1,14 +1,14 @@
-//! A body as it left: from memory, or straight from a file?
+//! The bytes of a response body, with the file ranges that `sendfile` sent.
 
-/// Bytes of a body, and which of them came straight from a file.
+/// The bytes of a body, and which of them came from a file.
 #[derive(Debug, Default)]
 pub struct Body {
     pub bytes: Vec<u8>,
-    stretches: Vec<Stretch>,
+    spans: Vec<FileSpan>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
+struct FileSpan {
     at: usize,
     end: usize,
     inode: usize,
@@ -16,11 +16,11 @@ struct Stretch {
 }
 
 impl Body {
-    /// A stretch of a file follows.
+    /// Adds a range of a file.
     pub fn push_file(&mut self, bytes: &[u8], inode: usize, offset: u64) {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        self.stretches.push(Stretch {
+        self.spans.push(FileSpan {
             at,
             end: self.bytes.len(),
             inode,
@@ -28,24 +28,24 @@ impl Body {
         });
     }
 
-    /// Whether what stands at `at` is a stretch of this file in this version, as far as it goes. What
-    /// came straight from the file only has to come from the right place: somebody may have
-    /// written to the file meanwhile.
+    /// Whether the body at `at` is this part of this file in this version, as far as it goes. For
+    /// bytes sent from the file only the position counts: the file may have been written to
+    /// meanwhile.
     pub fn holds(&self, at: usize, bytes: &[u8], inode: usize, offset: u64) -> bool {
         let end = self.bytes.len().min(at + bytes.len());
         let mut here = at;
         while here < end {
-            let stretch = self.stretches.iter().find(|stretch| stretch.end > here);
-            let next = match stretch {
-                Some(stretch) if stretch.at <= here => {
-                    let from = stretch.offset + (here - stretch.at) as u64;
-                    if stretch.inode != inode || from != offset + (here - at) as u64 {
+            let span = self.spans.iter().find(|span| span.end > here);
+            let next = match span {
+                Some(span) if span.at <= here => {
+                    let from = span.offset + (here - span.at) as u64;
+                    if span.inode != inode || from != offset + (here - at) as u64 {
                         return false;
                     }
-                    stretch.end.min(end)
+                    span.end.min(end)
                 }
                 other => {
-                    let next = other.map_or(end, |stretch| stretch.at.min(end));
+                    let next = other.map_or(end, |span| span.at.min(end));
                     if self.bytes[here..next] != bytes[here - at..next - at] {
                         return false;
                     }

@@ -1,10 +1,11 @@
-//! The handler of the product over the real directory; records when it answers, and what it streams.
+//! The server's real handler over the real directory. It records responses and counts slices of
+//! streams.
 
-use super::SharedPlace;
-use super::ask::SiteAsk;
-use crate::asks::Ask;
+use super::SharedSite;
+use super::request::SiteRequest;
+use crate::kernel::SharedKernel;
+use crate::requests::SimRequest;
 use crate::sockets::id_of;
-use crate::world::Shared;
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Counts};
 use oneloop::handler::Handler;
@@ -22,37 +23,37 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Instant, UNIX_EPOCH};
 
-/// The handler of the product, watched.
-pub struct Watched {
+/// The server's handler with recording.
+pub struct RecordingHandler {
     handler: SiteHandler,
-    world: Shared,
-    place: SharedPlace,
+    kernel: SharedKernel,
+    model: SharedSite,
 }
 
-impl Watched {
-    pub fn new(world: Shared, place: SharedPlace, limits: Arc<Limits>) -> Self {
+impl RecordingHandler {
+    pub fn new(kernel: SharedKernel, model: SharedSite, limits: Arc<Limits>) -> Self {
         let options = SiteOptions {
             index: vec![b"index.html".to_vec()],
             listing: true,
             hidden: false,
-            follow_symlinks: place.borrow().files.follows,
+            follow_symlinks: model.borrow().files.follows,
             spa: false,
             only: None,
             cors: None,
             types: Default::default(),
             headers: FieldLines::new(),
         };
-        let root = place.borrow().tree.root();
+        let root = model.borrow().tree.root();
         let site = Site::new(&root, options, limits).expect("the root can be opened");
         Self {
             handler: SiteHandler::new(site, None, None),
-            world,
-            place,
+            kernel,
+            model,
         }
     }
 }
 
-impl Handler for Watched {
+impl Handler for RecordingHandler {
     type State = (usize, PeerState);
 
     fn on_connect(&mut self, peer: Option<IpAddr>) -> Self::State {
@@ -66,16 +67,16 @@ impl Handler for Watched {
         now: Now,
     ) -> Response {
         let wall = now.wall.duration_since(UNIX_EPOCH).expect("after 1970");
-        self.place.borrow_mut().answers(*id, wall);
+        self.model.borrow_mut().begin_response(*id, wall);
         let is_late = matches!(&request, Err(refusal) if refusal.status == Status::REQUEST_TIMEOUT);
         let mut response = self.handler.respond(state, request, now);
-        let mut world = self.world.borrow_mut();
+        let mut kernel = self.kernel.borrow_mut();
         if is_late {
-            world.judge_timeout(*id);
+            kernel.check_timeout(*id);
         }
-        world.say(|| format!("line {id}: respond {}", response.status.code()));
-        let seen = &mut world.lines[*id].seen;
-        seen.responds();
+        kernel.log(|| format!("connection {id}: respond {}", response.status.code()));
+        let observed = &mut kernel.connections[*id].observed;
+        observed.responds();
         if let Payload::Stream(source) = response.payload {
             let lines = [
                 response.shared_headers.as_bytes(),
@@ -85,8 +86,8 @@ impl Handler for Watched {
             let is_packed = lines.windows(5).any(|window| window == b" gzip");
             response.payload = Payload::Stream(Box::new(Slices {
                 source,
-                made: seen.slices.clone(),
-                _place: is_packed.then(|| self.place.borrow().listings.clone()),
+                made: observed.slices.clone(),
+                _place: is_packed.then(|| self.model.borrow().listings.clone()),
             }));
         }
         response
@@ -105,7 +106,7 @@ impl Handler for Watched {
     }
 }
 
-/// Counts the slices of a listing, and for how long it lives if it is compressed.
+/// Counts the slices of a listing, and how many compressed listings exist.
 #[derive(Debug)]
 struct Slices {
     source: Box<dyn Produce>,
@@ -120,11 +121,11 @@ impl Produce for Slices {
     }
 }
 
-impl SiteAsk {
-    /// Of a request that is one for the site.
-    pub fn of(ask: &Ask) -> Option<&Self> {
-        match ask {
-            Ask::Site(ask) => Some(ask),
+impl SiteRequest {
+    /// The request, if it is one to the site.
+    pub fn of(request: &SimRequest) -> Option<&Self> {
+        match request {
+            SimRequest::Site(request) => Some(request),
             _ => None,
         }
     }

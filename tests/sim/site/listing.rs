@@ -1,24 +1,32 @@
-//! Is a directory page well formed, and does it show what was there? What came or went while it
-//! was made may be in it or not.
+//! Checks a listing: it is well formed and has the entries of the directory. An entry that changed
+//! while the listing was made may be in it or not.
 
-use super::ask::SiteAsk;
-use super::judge::Case;
-use super::tree::{Meaning, NAMES, Tree};
-use crate::asks::{Manner, Method};
+use super::check::Case;
+use super::request::SiteRequest;
+use super::tree::{NAMES, NameState, Tree};
+use crate::requests::{Method, Persistence};
 use flate2::read::MultiGzDecoder;
 use std::io::Read;
 
-pub fn judge(case: &Case<'_>, ask: &SiteAsk, name: &str, tree: &Tree) -> Result<(), String> {
-    if ask.method == Method::Head {
+pub fn check(
+    case: &Case<'_>,
+    request: &SiteRequest,
+    name: &str,
+    tree: &Tree,
+) -> Result<(), String> {
+    if request.method == Method::Head {
         return Ok(());
     }
-    let is_json = ask.target.ends_with("json");
-    let is_old = matches!(ask.manner, Manner::Old | Manner::OldKeep);
-    let wants = ask
+    let is_json = request.target.ends_with("json");
+    let is_old = matches!(
+        request.persistence,
+        Persistence::Http10 | Persistence::Http10KeepAlive
+    );
+    let wants = request
         .codings
         .filter(|codings| !is_old && codings.contains("gzip"));
     if case.head.field("content-encoding") != wants.map(|_| "gzip") {
-        return Err(format!("not the coding for {:?}", ask.codings));
+        return Err(format!("not the coding for {:?}", request.codings));
     }
     let bytes = match wants {
         None => case.body.bytes.clone(),
@@ -54,23 +62,23 @@ pub fn judge(case: &Case<'_>, ask: &SiteAsk, name: &str, tree: &Tree) -> Result<
     let mut known = Vec::new();
     for full in NAMES.into_iter().filter(|it| it.starts_with(&within)) {
         let entry = &full[within.len()..];
-        let meanings = tree.meanings(full, case.window.from, tree.changes());
-        let is_there = |it: &Meaning| !matches!(it, Meaning::Nothing | Meaning::Denied);
+        let states = tree.states(full, case.window.from, tree.changes());
+        let is_there = |it: &NameState| !matches!(it, NameState::Nothing | NameState::Denied);
         let count = shown.iter().filter(|(shown, _)| shown == entry).count();
-        // What was replaced meanwhile may have been met twice, under its old and its new self.
-        let is_right = match (meanings.iter().all(is_there), meanings.iter().any(is_there)) {
-            (true, _) if meanings.len() == 1 => count == 1,
+        // A file that was replaced meanwhile may be listed twice.
+        let is_right = match (states.iter().all(is_there), states.iter().any(is_there)) {
+            (true, _) if states.len() == 1 => count == 1,
             (_, false) => count == 0,
             _ => count <= 2,
         };
         if !is_right {
             return Err(format!(
-                "{entry} is shown {count} times, and was {meanings:?}"
+                "{entry} is shown {count} times, and was {states:?}"
             ));
         }
         for (_, size) in shown.iter().filter(|(shown, _)| shown == entry) {
-            if size.is_some_and(|size| !meanings.iter().any(|it| it.has_size(size, tree))) {
-                return Err(format!("{entry} with {size:?} bytes, but was {meanings:?}"));
+            if size.is_some_and(|size| !states.iter().any(|it| it.has_size(size, tree))) {
+                return Err(format!("{entry} with {size:?} bytes, but was {states:?}"));
             }
         }
         known.push(entry);
@@ -108,7 +116,7 @@ fn entries_of_html(text: &str) -> Result<Entries, String> {
     Ok(links.map(|(_, link)| (name(link), None)).collect())
 }
 
-impl Meaning {
+impl NameState {
     fn has_size(&self, size: u64, tree: &Tree) -> bool {
         match *self {
             Self::File { version, .. } => tree.version(version).bytes.len() as u64 == size,

@@ -1,31 +1,30 @@
-//! The real site in the simulation: its files lie in a real directory and change between turns, in
-//! the middle of them, and while they are sent.
+//! The real site in the simulation. Its files are in a real directory and change between
+//! iterations, in the middle of one, and while they are sent.
 //!
-//! - `happening`: what becomes of files. `draw`: which plan belongs to a seed; `ask`: what is asked for.
-//! - `tree`: the directory, and what each of its names stood for at which time.
-//! - `handler`: the server's own, watched; `reader`: its responses, taken apart as they leave.
-//! - `judge`: is a response one that some state of the files explains? With `parts` for ranges,
-//!   `listing` for directories, and a `book` of what the server has promised.
-//! - `runs`: the tests. `rescue`: for the day on which the server waits for a FIFO.
+//! - `file_change`: the changes of files. `generator`: scenarios. `request`: requests.
+//! - `tree`: the directory, and its state after each change.
+//! - `handler`: the server's own, with recording. `reader`: parses responses as they are sent.
+//! - `check`: does a state of the files explain the response? With `parts` for ranges, `listing`
+//!   for directories, `validators` for entity-tags and dates.
+//! - `runs`: the tests. `fifo_watchdog`: ends an open of a FIFO that blocks.
 
-pub mod ask;
 mod body;
-mod book;
-pub mod draw;
+mod check;
+pub mod fifo_watchdog;
+pub mod file_change;
+pub mod generator;
 pub mod handler;
-pub mod happening;
-mod judge;
+pub mod kernel;
 mod listing;
 mod parts;
 mod reader;
-pub mod rescue;
+pub mod request;
 mod runs;
 pub mod tree;
-pub mod world;
+mod validators;
 
-use crate::plan::Micros;
-use book::Book;
-use happening::{Age, Happening};
+use crate::scenario::Micros;
+use file_change::{Age, FileChange};
 use oneloop::limits::Limits;
 pub use reader::Reader;
 use std::cell::RefCell;
@@ -35,77 +34,78 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tree::Tree;
+use validators::IssuedValidators;
 
-/// What a plan says of the files.
+/// The files in a scenario.
 #[derive(Clone, Debug)]
 pub struct Files {
     pub seed: u64,
-    /// How finely the file system keeps times.
+    /// The resolution of timestamps.
     pub tick: Duration,
-    /// Lengths that files may have.
+    /// The lengths of files.
     pub sizes: Vec<usize>,
-    /// Symlinks may lead out of the root.
+    /// Whether symlinks may lead out of the root.
     pub follows: bool,
-    pub changes: Vec<(When, Happening)>,
+    pub changes: Vec<(When, FileChange)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     Time(Micros),
-    /// Between turns, after so many answers.
-    Answers(u64),
-    /// So many calls after so many answers: mostly in the middle of a turn.
+    /// Between iterations, after this many responses.
+    Responses(u64),
+    /// This many calls after this many responses: mostly in the middle of an iteration.
     Calls {
-        answers: u64,
+        responses: u64,
         calls: u64,
     },
 }
 
-/// All that is known of the files and of what was said of them.
+/// The state of the files, and what the server has sent about them.
 #[derive(Debug)]
-pub struct Place {
+pub struct SiteModel {
     pub tree: Tree,
     files: Files,
-    book: Book,
-    /// Changes that wait for an answer: after how many, and which it is; the next one last.
+    validators: IssuedValidators,
+    /// Changes that wait for a response: number of responses, index. The next one is last.
     between: Vec<(u64, usize)>,
-    /// The same for the middle of a turn: after how many answers, and then calls.
+    /// Changes in the middle of an iteration: number of responses, calls after them, index.
     within: Vec<(u64, u64, usize)>,
-    answers: u64,
-    /// How many changes there had been when the turn began.
-    turn_from: usize,
-    /// What each line's next responses may go by.
+    responses: u64,
+    /// The number of changes when the iteration began.
+    iteration_start: usize,
+    /// For each connection: the states that its next responses may show.
     windows: Vec<VecDeque<Window>>,
-    /// Which validator each line's requests were said with.
-    said: Vec<BTreeMap<usize, String>>,
-    /// One share for each compressed listing on its way, and ours.
+    /// For each connection: the validators in its requests.
+    sent_validators: Vec<BTreeMap<usize, String>>,
+    /// Counts compressed listings: each holds a clone.
     listings: Arc<()>,
-    /// So many of them at once leave no memory for another listing.
+    /// With this many at once, no memory is left for another listing.
     most_listings: usize,
 }
 
-/// What the server could see of the files when it answered: it may go by any state from the
-/// beginning of the turn to the answer.
+/// The states of the files that a response may show: those from the beginning of the iteration to
+/// the response.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
-    /// Counted in changes.
+    /// As numbers of changes.
     from: usize,
     to: usize,
     pub wall: Duration,
-    /// The listings on their way hold all the memory that is allowed.
+    /// The listings in progress hold all the memory that is allowed.
     is_busy: bool,
 }
 
-pub type SharedPlace = Rc<RefCell<Place>>;
+pub type SharedSite = Rc<RefCell<SiteModel>>;
 
-impl Place {
-    pub fn new(files: &Files, wall: Duration, lines: usize, limits: &Limits) -> SharedPlace {
+impl SiteModel {
+    pub fn new(files: &Files, wall: Duration, connections: usize, limits: &Limits) -> SharedSite {
         let (mut between, mut within) = (Vec::new(), Vec::new());
         for (nth, (when, _)) in files.changes.iter().enumerate() {
             match *when {
                 When::Time(_) => {}
-                When::Answers(answers) => between.push((answers, nth)),
-                When::Calls { answers, calls } => within.push((answers, calls, nth)),
+                When::Responses(responses) => between.push((responses, nth)),
+                When::Calls { responses, calls } => within.push((responses, calls, nth)),
             }
         }
         between.sort_unstable_by_key(|&of| Reverse(of));
@@ -113,15 +113,15 @@ impl Place {
         Rc::new(RefCell::new(Self {
             between,
             within,
-            answers: 0,
+            responses: 0,
             tree: Tree::new(files, wall, limits.inline_body_limit),
             files: files.clone(),
-            book: Book::default(),
-            turn_from: 0,
-            windows: vec![VecDeque::new(); lines],
-            said: vec![BTreeMap::new(); lines],
+            validators: IssuedValidators::default(),
+            iteration_start: 0,
+            windows: vec![VecDeque::new(); connections],
+            sent_validators: vec![BTreeMap::new(); connections],
             listings: Arc::default(),
-            // Only encoders take so much that a few are too many, and only large listings count.
+            // Only compressed listings need much memory, and only large ones count.
             most_listings: match limits.listing_slice > tree::NAMES.len() + 2 {
                 true => usize::MAX,
                 false => limits.listing_bytes.div_ceil(384 * 1024),
@@ -129,32 +129,34 @@ impl Place {
         }))
     }
 
-    pub fn begin_turn(&mut self) {
-        self.turn_from = self.tree.changes();
+    pub fn begin_iteration(&mut self) {
+        self.iteration_start = self.tree.changes();
     }
 
-    /// The server is about to answer on a line.
-    fn answers(&mut self, id: usize, wall: Duration) {
-        self.answers += 1;
+    /// The server is about to respond on a connection.
+    fn begin_response(&mut self, id: usize, wall: Duration) {
+        self.responses += 1;
         let is_busy = Arc::strong_count(&self.listings) > self.most_listings;
         self.windows[id].push_back(Window {
-            from: self.turn_from,
+            from: self.iteration_start,
             to: self.tree.changes(),
             wall,
             is_busy,
         });
     }
 
-    /// The change that is due between turns.
+    /// The change that is due between iterations.
     fn next_between(&mut self) -> Option<usize> {
-        let next = self.between.pop_if(|(answers, _)| *answers <= self.answers);
+        let next = self
+            .between
+            .pop_if(|(responses, _)| *responses <= self.responses);
         next.map(|(_, nth)| nth)
     }
 
     /// The change that is due before a call.
     fn next_within(&mut self) -> Option<usize> {
-        let (answers, calls, nth) = self.within.last_mut()?;
-        if *answers > self.answers {
+        let (responses, calls, nth) = self.within.last_mut()?;
+        if *responses > self.responses {
             return None;
         }
         if *calls > 0 {
@@ -166,26 +168,26 @@ impl Place {
         Some(nth)
     }
 
-    fn happen(&mut self, happening: Happening, wall: Duration) {
-        let time = self.time(happening, wall);
-        self.tree.happen(happening, time);
+    fn apply(&mut self, change: FileChange, wall: Duration) {
+        let time = self.time(change, wall);
+        self.tree.apply(change, time);
     }
 
-    /// The time that a file gets.
-    fn time(&self, happening: Happening, wall: Duration) -> Duration {
+    /// The timestamp for a file.
+    fn time(&self, change: FileChange, wall: Duration) -> Duration {
         let count = self.tree.changes() as u64;
         let odd = Duration::from_nanos(1_000_000 + count);
         let older = wall - Duration::from_secs(1_000_000 + 1000 * count) + odd;
-        match happening.age() {
+        match change.age() {
             Age::Now => {
                 let tick = self.files.tick.as_nanos();
                 Duration::from_nanos((wall.as_nanos() / tick * tick) as u64)
             }
             Age::Older => older,
-            Age::Beside => match (self.tree.modified(happening.name()), happening) {
+            Age::Beside => match (self.tree.modified(change.name()), change) {
                 (None, _) => older,
-                // With another length that is enough to tell two versions apart.
-                (Some(before), Happening::Resized(..)) => before,
+                // With another length the versions can be told apart.
+                (Some(before), FileChange::Resized(..)) => before,
                 (Some(before), _) => {
                     let micros = Duration::from_micros(before.as_micros() as u64);
                     micros + Duration::from_nanos(1 + count)

@@ -1,14 +1,14 @@
-//! Which bytes were asked for, and are they the ones that were sent?
+//! Ranges: the bytes that were requested, and whether they were sent.
 
-use super::ask::{Ranges, Spec};
-use super::judge::Case;
+use super::check::Case;
+use super::request::{Ranges, Spec};
 use super::tree::Version;
 
 /// First and last byte.
 type Pair = (u64, u64);
 
-/// The bytes that these ranges mean in a file of so many; none if there are no such bytes, and
-/// `None` if the whole file is the answer.
+/// The byte ranges of a file of this size: empty if none can be satisfied, `None` if the whole file
+/// is sent.
 pub fn wanted(ranges: Ranges, size: u64) -> Option<Vec<Pair>> {
     let mut wanted = Vec::new();
     for spec in ranges {
@@ -26,8 +26,8 @@ pub fn wanted(ranges: Ranges, size: u64) -> Option<Vec<Pair>> {
     Some(wanted)
 }
 
-/// Whether a 206 holds the bytes that were wanted of a version, and says so.
-pub fn judge(
+/// Checks that a 206 has the requested bytes of a version, with correct fields.
+pub fn check(
     case: &Case<'_>,
     wanted: &[Pair],
     version: &Version,
@@ -68,7 +68,7 @@ pub fn judge(
     Ok(())
 }
 
-/// The parts of a multipart body, with the size of the whole and where in the body they begin.
+/// The parts of a multipart body: range, size of the file, and position in the body.
 fn several(case: &Case<'_>) -> Result<Vec<(Pair, u64, usize)>, String> {
     let content_type = case.head.field("content-type").unwrap_or_default();
     let (_, boundary) = content_type.split_once("boundary=").ok_or("no range")?;
@@ -79,7 +79,7 @@ fn several(case: &Case<'_>) -> Result<Vec<(Pair, u64, usize)>, String> {
         let line = format!("\r\n--{boundary}");
         let rest = &body[at.min(body.len())..];
         if !case.is_whole && rest.len() < line.len() + 200 {
-            // What there is of a fragment's last part is not worth the trouble.
+            // The last part of an incomplete body is not checked.
             return Ok(parts);
         }
         let rest = rest.strip_prefix(line.as_bytes()).ok_or("no boundary")?;

@@ -1,21 +1,21 @@
-//! Takes the responses on one line apart as they leave: head, framing, body. Whether they are the
-//! right ones, `judge` says when they are complete, or will never be.
+//! Parses the responses of one connection as they are sent: head, framing, body. `check` examines
+//! each when it is complete or the connection is closed.
 
 use super::body::Body;
-use super::judge::Case;
-use super::{SharedPlace, Window};
-use crate::asks::{Ask, Manner, Method};
-use crate::proofreader::{Proofreader, Standing};
-use crate::site::ask::SiteAsk;
+use super::check::Case;
+use super::{SharedSite, Window};
+use crate::requests::{Method, Persistence, SimRequest};
+use crate::response_checker::{Position, ResponseChecker};
+use crate::site::request::SiteRequest;
 
 #[derive(Debug)]
 pub struct Reader {
-    place: SharedPlace,
+    site: SharedSite,
     id: usize,
-    asks: Vec<Ask>,
-    /// What has left of a head that is not complete.
+    requests: Vec<SimRequest>,
+    /// The bytes of an incomplete head.
     head: Vec<u8>,
-    reply: Option<Reply>,
+    response: Option<PartialResponse>,
     over: bool,
     total: u64,
     ends: Vec<u64>,
@@ -23,7 +23,7 @@ pub struct Reader {
 
 /// A response whose head is complete.
 #[derive(Debug)]
-struct Reply {
+struct PartialResponse {
     head: Head,
     window: Window,
     framing: Framing,
@@ -36,14 +36,14 @@ pub struct Head {
     fields: Vec<(String, String)>,
 }
 
-/// What is still to come.
+/// What follows.
 #[derive(Debug, PartialEq, Eq)]
 enum Framing {
-    /// So many bytes.
+    /// This many bytes.
     Counted(u64),
-    /// The line with a chunk's size, as far as it has come.
+    /// The line with a chunk's size, as far as it was sent.
     ChunkSize(Vec<u8>),
-    /// So many bytes of a chunk, its line end included.
+    /// This many bytes of a chunk, with its line end.
     Chunk(usize),
     /// This many bytes of the last line end.
     ChunksEnd(usize),
@@ -52,13 +52,13 @@ enum Framing {
 }
 
 impl Reader {
-    pub fn new(place: SharedPlace, id: usize, asks: &[Ask]) -> Self {
+    pub fn new(site: SharedSite, id: usize, requests: &[SimRequest]) -> Self {
         Self {
-            place,
+            site,
             id,
-            asks: asks.to_vec(),
+            requests: requests.to_vec(),
             head: Vec::new(),
-            reply: None,
+            response: None,
             over: false,
             total: 0,
             ends: Vec::new(),
@@ -68,12 +68,12 @@ impl Reader {
     fn begin(&mut self) -> Result<(), String> {
         let head = Head::parse(&self.head)?;
         self.head.clear();
-        let ask = &self.asks[self.ends.len()];
-        let mut place = self.place.borrow_mut();
-        let window = place.windows[self.id].pop_front();
-        let window = window.ok_or("a response that nobody gave")?;
-        let framing = head.framing(ask)?;
-        self.reply = Some(Reply {
+        let request = &self.requests[self.ends.len()];
+        let mut site = self.site.borrow_mut();
+        let window = site.windows[self.id].pop_front();
+        let window = window.ok_or("a response that the handler did not make")?;
+        let framing = head.framing(request)?;
+        self.response = Some(PartialResponse {
             head,
             window,
             framing,
@@ -82,50 +82,52 @@ impl Reader {
         Ok(())
     }
 
-    /// Goes on to the next reply if this one is complete.
+    /// Goes on to the next response if this one is complete.
     fn finish(&mut self) -> Result<(), String> {
-        if let Some(reply) = &self.reply
-            && matches!(reply.framing, Framing::Nothing | Framing::Counted(0))
+        if let Some(response) = &self.response
+            && matches!(response.framing, Framing::Nothing | Framing::Counted(0))
         {
-            self.over = reply.head.has("connection", "close");
-            self.judge(true)?;
+            self.over = response.head.has("connection", "close");
+            self.check(true)?;
             self.ends.push(self.total);
-            self.reply = None;
+            self.response = None;
         }
         Ok(())
     }
 
-    fn judge(&self, is_whole: bool) -> Result<(), String> {
-        let Some(reply) = &self.reply else {
+    fn check(&self, is_whole: bool) -> Result<(), String> {
+        let Some(response) = &self.response else {
             return Ok(());
         };
         let at = self.ends.len();
-        let place = &mut *self.place.borrow_mut();
-        let validator = place.said[self.id].get(&at).cloned().unwrap_or_default();
+        let site = &mut *self.site.borrow_mut();
+        let validator = site.sent_validators[self.id]
+            .get(&at)
+            .cloned()
+            .unwrap_or_default();
         let case = Case {
-            ask: &self.asks[at],
+            request: &self.requests[at],
             validator: &validator,
-            window: reply.window,
-            head: &reply.head,
-            body: &reply.body,
+            window: response.window,
+            head: &response.head,
+            body: &response.body,
             is_whole,
         };
-        let fault = |what| format!("reply {at} to {:?}: {what}; {:?}", case.ask, case.head);
-        let learned = case.judge(place).map_err(fault)?;
-        place
-            .book
-            .learn(&case, &learned, &place.tree)
+        let fault = |what| format!("reply {at} to {:?}: {what}; {:?}", case.request, case.head);
+        let learned = case.check(site).map_err(fault)?;
+        site.validators
+            .learn(&case, &learned, &site.tree)
             .map_err(fault)
     }
 }
 
-impl Proofreader for Reader {
+impl ResponseChecker for Reader {
     fn sent(&mut self, mut bytes: &[u8]) -> Result<(), String> {
         while let [byte, rest @ ..] = bytes {
-            if self.over || self.ends.len() == self.asks.len() {
+            if self.over || self.ends.len() == self.requests.len() {
                 return Err(format!("{} bytes after the last response", bytes.len()));
             }
-            match &mut self.reply {
+            match &mut self.response {
                 None => {
                     self.head.push(*byte);
                     bytes = rest;
@@ -134,8 +136,8 @@ impl Proofreader for Reader {
                         self.begin()?;
                     }
                 }
-                Some(reply) => {
-                    let taken = reply.sent(bytes)?;
+                Some(response) => {
+                    let taken = response.sent(bytes)?;
                     self.total += taken as u64;
                     bytes = &bytes[taken..];
                 }
@@ -147,42 +149,42 @@ impl Proofreader for Reader {
 
     fn file_sent(&mut self, file: usize, offset: u64, length: u64) -> Result<(), String> {
         self.total += length;
-        let place = self.place.clone();
-        let place = place.borrow();
-        let Some(Reply { framing, body, .. }) = &mut self.reply else {
+        let site = self.site.clone();
+        let site = site.borrow();
+        let Some(PartialResponse { framing, body, .. }) = &mut self.response else {
             return Err("bytes of a file without a header".into());
         };
         let Framing::Counted(left) = framing else {
             return Err(format!("bytes of a file, but {framing:?}"));
         };
-        let bytes = place.tree.bytes(file);
+        let bytes = site.tree.bytes(file);
         let (first, end) = (offset as usize, (offset + length) as usize);
         if length > *left || end > bytes.len() {
             return Err(format!("{offset}+{length} of a file, {left} left"));
         }
         *left -= length;
         body.push_file(&bytes[first..end], file, offset);
-        drop(place);
+        drop(site);
         self.finish()
     }
 
     fn shut(&mut self) -> Result<(), String> {
-        if let Some(reply) = &mut self.reply
-            && reply.framing == Framing::UntilClose
+        if let Some(response) = &mut self.response
+            && response.framing == Framing::UntilClose
         {
-            reply.framing = Framing::Nothing;
+            response.framing = Framing::Nothing;
         }
         self.finish()
     }
 
     fn closed(&mut self) -> Result<(), String> {
-        self.judge(false)
+        self.check(false)
     }
 
-    fn standing(&self) -> Standing {
-        match self.reply.is_none() && self.head.is_empty() {
-            true => Standing::Between,
-            false => Standing::Within,
+    fn position(&self) -> Position {
+        match self.response.is_none() && self.head.is_empty() {
+            true => Position::Between,
+            false => Position::Within,
         }
     }
 
@@ -203,11 +205,11 @@ impl Proofreader for Reader {
     }
 }
 
-impl Reply {
-    /// Takes what belongs to this body.
+impl PartialResponse {
+    /// Takes the bytes that belong to this body.
     fn sent(&mut self, bytes: &[u8]) -> Result<usize, String> {
         let (taken, is_body) = match &mut self.framing {
-            Framing::Nothing => return Err("bytes behind a body".into()),
+            Framing::Nothing => return Err("bytes after a body".into()),
             Framing::UntilClose => (bytes.len(), true),
             Framing::Counted(left) => {
                 let taken = bytes.len().min(*left as usize);
@@ -292,10 +294,15 @@ impl Head {
         self.field(name) == Some(value)
     }
 
-    fn framing(&self, ask: &Ask) -> Result<Framing, String> {
-        let site = SiteAsk::of(ask);
-        let is_head = site.is_some_and(|ask| ask.method == Method::Head);
-        let is_old = site.is_some_and(|ask| matches!(ask.manner, Manner::Old | Manner::OldKeep));
+    fn framing(&self, request: &SimRequest) -> Result<Framing, String> {
+        let site = SiteRequest::of(request);
+        let is_head = site.is_some_and(|request| request.method == Method::Head);
+        let is_old = site.is_some_and(|request| {
+            matches!(
+                request.persistence,
+                Persistence::Http10 | Persistence::Http10KeepAlive
+            )
+        });
         if is_head || self.status == 304 {
             return Ok(Framing::Nothing);
         }

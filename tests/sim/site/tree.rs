@@ -1,9 +1,9 @@
-//! The directory that the site serves, and the truth about it: what each name stood for, from
-//! which change to which. Nothing of it is read back from the disk.
+//! The directory of the site, and what each name referred to after each change. Nothing of it is
+//! read back from the disk.
 
 use super::Files;
-use super::happening::{Age, Happening, To};
-use crate::chance::{Chance, mix};
+use super::file_change::{Age, FileChange, To};
+use crate::random::{Random, mix};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::Write;
@@ -13,7 +13,8 @@ use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 
-/// Names beneath the root that may be files. In a directory of which one is gone, so are all.
+/// Names beneath the root that may be files. If one file of a directory is removed with it, all
+/// are.
 pub const NAMES: [&str; 15] = [
     "a",
     "b.txt",
@@ -32,16 +33,16 @@ pub const NAMES: [&str; 15] = [
     "l/e5",
 ];
 pub const DIRECTORIES: [&str; 2] = ["d", "l"];
-/// No simulation lasts that long, and what is yet to come is further away.
+/// Timestamps that are further ahead than any simulation lasts.
 const AHEAD: Duration = Duration::from_secs(100_000);
-/// Beside the root.
+/// A directory beside the root.
 const OUTSIDE: &str = "outside";
 
-/// What a name stands for.
+/// What a name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum NameState {
     Nothing,
-    /// Something that must not be served, and that nothing else stands for.
+    /// Something that must not be served.
     Denied,
     Directory,
     File {
@@ -50,16 +51,16 @@ pub enum Meaning {
     },
 }
 
-/// The content of a file at some time, and what it says of that time.
+/// The content of a file and its timestamps.
 #[derive(Clone, Debug)]
 pub struct Version {
     pub bytes: Rc<[u8]>,
     /// Since 1970.
     pub modified: Duration,
-    /// What its date is to be: that of its modification, or if that is yet to come, of the change of
-    /// its inode, which is the kernel's and not the simulation's: long ago.
+    /// The expected Last-Modified: the modification time, or, if that is in the future, the change
+    /// time of the inode, which comes from the real clock and is long past.
     pub dated: Duration,
-    /// Somebody has set that time: it is not the one at which the file was written.
+    /// The timestamp was set: it is not the time of writing.
     pub is_set: bool,
     seed: u64,
 }
@@ -68,24 +69,24 @@ pub struct Version {
 pub struct Tree {
     base: TempDir,
     nodes: BTreeMap<String, Node>,
-    /// Which version each file has now.
+    /// The current version of each file.
     inodes: Vec<usize>,
     numbers: HashMap<u64, usize>,
     versions: Vec<Version>,
-    /// From which change on a name has stood for what.
-    history: BTreeMap<&'static str, Vec<(usize, Meaning)>>,
+    /// For each name: from which change on it referred to what.
+    history: BTreeMap<&'static str, Vec<(usize, NameState)>>,
     changes: usize,
     follows: bool,
     seed: u64,
     sizes: Vec<usize>,
     outside: usize,
-    /// Things that were put aside, each under a number.
-    aside: usize,
+    /// How many files were created under temporary names.
+    temporaries: usize,
     /// When the simulation begins.
     wall: Duration,
-    /// The longest file that is remembered with its bytes.
+    /// The longest file that the server keeps in memory.
     in_memory: usize,
-    /// The latest change gives its files a time of its own choice.
+    /// The latest change sets the timestamps of its files.
     is_set: bool,
 }
 
@@ -99,7 +100,7 @@ enum Node {
 
 impl Tree {
     pub fn new(files: &Files, wall: Duration, in_memory: usize) -> Self {
-        // Where memory serves as a disk, everything is ten times as fast.
+        // A file system in memory is ten times as fast.
         let memory = Path::new("/dev/shm");
         let base = match memory.is_dir() {
             true => TempDir::new_in(memory),
@@ -117,7 +118,7 @@ impl Tree {
             seed: files.seed,
             sizes: files.sizes.clone(),
             outside: 0,
-            aside: 0,
+            temporaries: 0,
             wall,
             in_memory,
             is_set: true,
@@ -136,7 +137,7 @@ impl Tree {
         self.base.path().join("site")
     }
 
-    /// All that lies beneath it, or has.
+    /// The directory of everything, the root included.
     pub fn base(&self) -> &Path {
         self.base.path()
     }
@@ -156,71 +157,71 @@ impl Tree {
         &self.versions[version]
     }
 
-    /// Whether the server has read it whole when it answers.
+    /// Whether the server reads it completely before it responds.
     pub fn is_in_memory(&self, version: usize) -> bool {
         self.version(version).bytes.len() <= self.in_memory
     }
 
-    /// Which file has this inode number, and what is in it now.
+    /// The file with this inode number, and its content.
     pub fn inode(&self, number: u64) -> Option<(usize, &[u8])> {
         let inode = *self.numbers.get(&number)?;
         Some((inode, self.bytes(inode)))
     }
 
-    /// What is in a file now.
+    /// The content of a file.
     pub fn bytes(&self, inode: usize) -> &[u8] {
         &self.versions[self.inodes[inode]].bytes
     }
 
-    /// All that a name has stood for from one change to another.
-    pub fn meanings(&self, name: &str, from: usize, to: usize) -> Vec<Meaning> {
+    /// Everything that a name referred to from one change to another.
+    pub fn states(&self, name: &str, from: usize, to: usize) -> Vec<NameState> {
         let Some(history) = self.history.get(name) else {
-            return vec![Meaning::Nothing];
+            return vec![NameState::Nothing];
         };
         let first = history.partition_point(|(since, _)| *since <= from).max(1) - 1;
         let last = history.partition_point(|(since, _)| *since <= to);
         history[first..last].iter().map(|(_, it)| *it).collect()
     }
 
-    /// Something happens to a file, which gets this time if it gets one.
-    pub fn happen(&mut self, happening: Happening, time: Duration) {
+    /// Applies a change. If the file gets a timestamp, it is `time`.
+    pub fn apply(&mut self, change: FileChange, time: Duration) {
         self.changes += 1;
-        self.is_set = happening.age() != Age::Now;
-        match happening {
-            Happening::Rewritten(name, size, _) => {
+        self.is_set = change.age() != Age::Now;
+        match change {
+            FileChange::Rewritten(name, size, _) => {
                 let seed = self.next_seed();
                 self.write(name, seed, size, time);
             }
-            Happening::Resized(name, size, _) => {
+            FileChange::Resized(name, size, _) => {
                 if let Some(seed) = self.seed_of(name) {
                     self.write(name, seed, size, time);
                 }
             }
-            Happening::Touched(name, _) => {
+            FileChange::Touched(name, _) => {
                 if let Some(seed) = self.seed_of(name) {
                     let size = self.file(name).map_or(0, |inode| self.bytes(inode).len());
                     self.write(name, seed, size, time);
                 }
             }
-            Happening::Replaced(name, size, _) => {
-                let made = self.put_aside();
+            FileChange::Replaced(name, size, _) => {
+                let made = self.temporary_path();
                 let inode = self.make_file(&made, size, time);
                 self.put(name, &made, Node::File(inode));
             }
-            Happening::Removed(name) => self.clear(name),
-            Happening::Directory(name) => {
-                let made = self.put_aside();
+            FileChange::Removed(name) => self.clear(name),
+            FileChange::Directory(name) => {
+                let made = self.temporary_path();
                 fs::create_dir(&made).expect("mkdir");
                 self.put(name, &made, Node::Directory);
             }
-            Happening::Fifo(name) => {
-                let made = self.put_aside();
+            FileChange::Fifo(name) => {
+                let made = self.temporary_path();
                 let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
                 rustix::fs::mkfifoat(rustix::fs::CWD, &made, mode).expect("mkfifo");
                 self.put(name, &made, Node::Fifo);
             }
-            Happening::Link(name, to) => {
-                let made = self.put_aside();
+            FileChange::Link(name, to) => {
+                let made = self.temporary_path();
                 let up = "../".repeat(name.matches('/').count());
                 let target = match to {
                     To::Name(name) => format!("{up}{name}").into(),
@@ -230,8 +231,8 @@ impl Tree {
                 symlink(target, &made).expect("symlink");
                 self.put(name, &made, Node::Link(to));
             }
-            Happening::Swapped(name) => {
-                let made = self.put_aside();
+            FileChange::Swapped(name) => {
+                let made = self.temporary_path();
                 fs::create_dir(&made).expect("mkdir");
                 self.put(name, &made, Node::Directory);
                 let there = self.path(name);
@@ -243,9 +244,9 @@ impl Tree {
         self.record();
     }
 
-    /// Makes the files and directories that belong beneath `within`, most of them.
+    /// Makes most of the files and directories beneath `within`.
     fn fill(&mut self, there: &Path, within: &str, time: Duration) {
-        let chance = &mut Chance::new(mix(&[self.seed, self.changes as u64]));
+        let random = &mut Random::new(mix(&[self.seed, self.changes as u64]));
         if within.is_empty() {
             for name in DIRECTORIES {
                 fs::create_dir(there.join(name)).expect("mkdir");
@@ -257,11 +258,11 @@ impl Tree {
                 "" => Some(name),
                 within => (name.strip_prefix(within)).and_then(|rest| rest.strip_prefix('/')),
             };
-            let Some(rest) = rest.filter(|_| !chance.one_in(4)) else {
+            let Some(rest) = rest.filter(|_| !random.one_in(4)) else {
                 continue;
             };
-            let size = chance.pick(&self.sizes);
-            // In the order of their names, so that siblings come after their file.
+            let size = random.pick(&self.sizes);
+            // Sorted, so that siblings come after their file.
             let earlier = Duration::from_nanos(1 + (NAMES.len() - nth) as u64 * 700_000_000);
             let there = there.join(rest);
             let inode = self.make_file(&there, size, time - earlier);
@@ -269,7 +270,7 @@ impl Tree {
         }
     }
 
-    /// Gives a name to what was made aside.
+    /// Renames a file that was created under a temporary name.
     fn put(&mut self, name: &str, made: &Path, node: Node) {
         if let Some((parent, _)) = name.rsplit_once('/')
             && !matches!(self.nodes.get(parent), Some(Node::Directory))
@@ -283,7 +284,7 @@ impl Tree {
         }
         fs::rename(made, self.path(name)).expect("rename");
         if let Node::File(inode) = node {
-            // Its inode has changed once more.
+            // The rename changed its inode.
             let file = File::open(self.path(name)).expect("a file");
             self.date(&file, self.inodes[inode]);
         }
@@ -292,9 +293,9 @@ impl Tree {
         }
     }
 
-    /// Takes a name away, and a directory with everything in it.
+    /// Removes a name, and a directory with its entries.
     fn clear(&mut self, name: &str) {
-        let gone = self.put_aside();
+        let gone = self.temporary_path();
         match self.nodes.get(name) {
             None if name.is_empty() => fs::rename(self.root(), gone).expect("rename"),
             None => return,
@@ -313,10 +314,12 @@ impl Tree {
         }
     }
 
-    /// A place beside the root, from which a root that is moved there still finds what is outside.
-    fn put_aside(&mut self) -> PathBuf {
-        self.aside += 1;
-        self.base.path().join(format!("aside-{}", self.aside))
+    /// A path beside the root, from which links of a moved root still lead outside.
+    fn temporary_path(&mut self) -> PathBuf {
+        self.temporaries += 1;
+        self.base
+            .path()
+            .join(format!("temporary-{}", self.temporaries))
     }
 
     fn file(&self, name: &str) -> Option<usize> {
@@ -346,7 +349,7 @@ impl Tree {
         self.inodes.len() - 1
     }
 
-    /// Changes a file where it is. A directory, or something stranger, stays as it is.
+    /// Changes a file in place. A directory and other types stay.
     fn write(&mut self, name: &str, seed: u64, size: usize, modified: Duration) {
         let Some(inode) = self.file(name) else { return };
         let version = self.next_version(seed, size, modified);
@@ -369,7 +372,7 @@ impl Tree {
         self.date(file, version);
     }
 
-    /// Asks the kernel for the time of a change that counts in place of one that is yet to come.
+    /// Reads the change time, which counts if the modification time is in the future.
     fn date(&mut self, file: &File, version: usize) {
         let version = &mut self.versions[version];
         if version.modified > self.wall + AHEAD {
@@ -391,18 +394,18 @@ impl Tree {
 
     fn record(&mut self) {
         for name in NAMES.into_iter().chain(DIRECTORIES).chain([""]) {
-            let meaning = self.resolve(name);
+            let state = self.resolve(name);
             let history = self.history.entry(name).or_default();
-            if history.last().is_none_or(|(_, latest)| *latest != meaning) {
-                history.push((self.changes, meaning));
+            if history.last().is_none_or(|(_, latest)| *latest != state) {
+                history.push((self.changes, state));
             }
         }
     }
 
-    /// What a name stands for now.
-    fn resolve(&self, name: &str) -> Meaning {
+    /// What a name refers to now.
+    fn resolve(&self, name: &str) -> NameState {
         let mut path = name.to_owned();
-        let mut missing = Meaning::Nothing;
+        let mut missing = NameState::Nothing;
         for _ in 0..10 {
             let ends = path
                 .match_indices('/')
@@ -415,45 +418,45 @@ impl Tree {
             path = match links.next() {
                 Some((end, To::Name(to))) => format!("{to}{}", &path[end..]),
                 Some((end, To::Absolute(to))) => {
-                    // Whether it leads out is not looked at before it is known to lead back in.
+                    // A link that leads out of the root and back is allowed.
                     if !self.follows {
-                        missing = Meaning::Denied;
+                        missing = NameState::Denied;
                     }
                     format!("{to}{}", &path[end..])
                 }
                 Some((end, To::Outside)) if self.follows && end == path.len() => {
-                    return self.meaning_of(self.outside);
+                    return self.file_state(self.outside);
                 }
-                // The file outside is no directory.
-                Some((_, To::Outside)) if self.follows => return Meaning::Nothing,
-                Some((_, To::Outside)) => return Meaning::Denied,
+                // The outside file is not a directory.
+                Some((_, To::Outside)) if self.follows => return NameState::Nothing,
+                Some((_, To::Outside)) => return NameState::Denied,
                 None => {
                     return match self.nodes.get(&path) {
-                        Some(&Node::File(inode)) => self.meaning_of(inode),
-                        Some(Node::Directory) => Meaning::Directory,
-                        Some(Node::Fifo | Node::Link(_)) => Meaning::Denied,
-                        None if path.is_empty() => Meaning::Directory,
+                        Some(&Node::File(inode)) => self.file_state(inode),
+                        Some(Node::Directory) => NameState::Directory,
+                        Some(Node::Fifo | Node::Link(_)) => NameState::Denied,
+                        None if path.is_empty() => NameState::Directory,
                         None => missing,
                     };
                 }
             };
         }
-        Meaning::Denied
+        NameState::Denied
     }
 
-    fn meaning_of(&self, inode: usize) -> Meaning {
+    fn file_state(&self, inode: usize) -> NameState {
         let version = self.inodes[inode];
-        Meaning::File { inode, version }
+        NameState::File { inode, version }
     }
 }
 
-/// The bytes of a version. Shorter ones are the beginning of longer ones. All of them are ASCII: a
-/// byte order mark would declare an encoding, and change the type of the file.
+/// The bytes of a version. Shorter ones are prefixes of longer ones. All are ASCII: a byte order
+/// mark would declare an encoding and change the type of the file.
 fn content(seed: u64, size: usize) -> Rc<[u8]> {
-    let mut chance = Chance::new(seed);
+    let mut random = Random::new(seed);
     let mut bytes = vec![0; size];
     for eight in bytes.chunks_mut(8) {
-        let ascii = chance.next() & 0x7f7f_7f7f_7f7f_7f7f;
+        let ascii = random.next() & 0x7f7f_7f7f_7f7f_7f7f;
         eight.copy_from_slice(&ascii.to_le_bytes()[..eight.len()]);
     }
     bytes.into()

@@ -1,43 +1,43 @@
-//! What has the server said of versions: which entity-tags and dates has it given out, and for
-//! which bytes? Whoever comes back with one must be able to trust it.
+//! The validators (entity-tags and dates) that the server has sent, and the bytes they stand for. A
+//! later request with one of them must get a correct response.
 
-use super::Place;
-use super::ask::{Condition, SiteAsk};
-use super::judge::{Case, Found};
+use super::SiteModel;
+use super::check::{Case, Found};
+use super::request::{Condition, SiteRequest};
 use super::tree::Tree;
-use crate::asks::Ask;
+use crate::requests::SimRequest;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What the server has said of versions: its promises.
+/// The validators that the server has sent.
 #[derive(Debug, Default)]
-pub struct Book {
-    /// When an entity-tag of a target was first given out, and which files it stands for.
+pub struct IssuedValidators {
+    /// For each target and entity-tag: when it was first sent, and the files it stands for.
     tags: BTreeMap<(&'static str, String), (Duration, Vec<Found>)>,
-    /// The same of dates, which hold only among those who ask in the same way.
+    /// The same for dates, for each target and Accept-Encoding.
     dates: BTreeMap<(&'static str, Option<&'static str>, String), Vec<Found>>,
 }
 
-/// What an earlier answer has said of a version, by its validator.
+/// How a version relates to the validator of a request.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Promise {
-    /// It has the same bytes, as far as that validator can tell.
+pub struct ValidatorMatch {
+    /// It has the same bytes, as far as this validator can tell.
     pub has_these_bytes: bool,
     /// It is the same version.
     pub is_this_one: bool,
 }
 
-impl Book {
-    /// Remembers what a response has promised.
+impl IssuedValidators {
+    /// Records the validators of a response.
     ///
     /// # Errors
-    /// It had promised something else before.
+    /// The validator was sent before for other bytes.
     pub fn learn(&mut self, case: &Case<'_>, found: &[Found], tree: &Tree) -> Result<(), String> {
-        let (Ask::Site(ask), false) = (case.ask, found.is_empty()) else {
+        let (SimRequest::Site(request), false) = (case.request, found.is_empty()) else {
             return Ok(());
         };
         if let Some(modified) = case.head.field("last-modified") {
-            let key = (ask.target, ask.codings, modified.to_owned());
+            let key = (request.target, request.codings, modified.to_owned());
             let given = self.dates.entry(key).or_default();
             given.extend(
                 found
@@ -48,20 +48,21 @@ impl Book {
             );
         }
         if let Some(tag) = case.head.field("etag") {
-            let key = (ask.target, tag.to_owned());
+            let key = (request.target, tag.to_owned());
             let Some((wall, given)) = self.tags.get_mut(&key) else {
                 self.tags.insert(key, (case.window.wall, found.to_vec()));
                 return Ok(());
             };
             let bytes = |it: &Found| tree.version(it.version).bytes.clone();
             let is_same = |a: &Found| {
-                let explains = |b: &Found| bytes(a) == bytes(b) || are_twins(tree, a, b);
+                let explains =
+                    |b: &Found| bytes(a) == bytes(b) || are_indistinguishable(tree, a, b);
                 found.iter().any(explains)
             };
             if given.iter().any(is_same) {
                 given.retain(is_same);
             } else if tag.starts_with("W/") && *wall == case.window.wall {
-                // Of one turn: nobody can come back with it within that, and later it is another.
+                // Within one iteration no client can use it, and later the tag is another one.
                 given.extend(found);
             } else {
                 return Err("the same entity-tag for other bytes".into());
@@ -70,17 +71,17 @@ impl Book {
         Ok(())
     }
 
-    /// One of the validators that the server has given out for what `ask` asks for.
-    pub fn validator(&self, ask: &SiteAsk) -> Option<&str> {
-        let condition = ask.condition?;
+    /// A validator that the server has sent for this target.
+    pub fn validator(&self, request: &SiteRequest) -> Option<&str> {
+        let condition = request.condition?;
         let choose = |known: Vec<_>| match known.len() {
             0 => None,
-            count => Some(known[(ask.pick % count as u64) as usize]),
+            count => Some(known[(request.pick % count as u64) as usize]),
         };
         match condition.is_date() {
             true => {
                 let key = |key: &&(&str, Option<&str>, String)| {
-                    (key.0, key.1) == (ask.target, ask.codings)
+                    (key.0, key.1) == (request.target, request.codings)
                 };
                 choose(
                     self.dates
@@ -91,7 +92,7 @@ impl Book {
                 )
             }
             false => {
-                let is_it = |key: &&(&str, String)| key.0 == ask.target;
+                let is_it = |key: &&(&str, String)| key.0 == request.target;
                 choose(
                     self.tags
                         .keys()
@@ -105,47 +106,53 @@ impl Book {
 }
 
 impl Case<'_> {
-    /// What the validator in the request says of this version.
-    pub fn promise(&self, ask: &SiteAsk, found: &Found, place: &Place) -> Promise {
-        let Some(condition) = ask.condition else {
-            return Promise::default();
+    /// Compares the validator of the request with this version.
+    pub fn matched(
+        &self,
+        request: &SiteRequest,
+        found: &Found,
+        site: &SiteModel,
+    ) -> ValidatorMatch {
+        let Some(condition) = request.condition else {
+            return ValidatorMatch::default();
         };
-        let (tree, book) = (&place.tree, &place.book);
+        let (tree, validators) = (&site.tree, &site.validators);
         let this = tree.version(found.version);
         if condition.is_date() {
-            let key = (ask.target, ask.codings, self.validator.to_owned());
-            let given = book.dates.get(&key).map_or(&[][..], Vec::as_slice);
+            let key = (request.target, request.codings, self.validator.to_owned());
+            let given = validators.dates.get(&key).map_or(&[][..], Vec::as_slice);
             let is_same = |it: &Found| tree.version(it.version).bytes == this.bytes;
-            // A date says nothing of another coding, whose file may well have the same; and with
-            // "since" nothing of a file that was set back.
+            // A date cannot tell codings apart, since their files may have the same one; and
+            // "since" cannot detect a file with an older date.
             let is_since = condition == Condition::ModifiedSince;
             let excuses = |it: &Found| {
                 let is_older = this.dated < tree.version(it.version).dated;
                 it.coding != found.coding || is_since && is_older || have_one_date(tree, it, found)
             };
-            return Promise {
+            return ValidatorMatch {
                 has_these_bytes: given.iter().any(|it| is_same(it) || excuses(it)),
                 is_this_one: given == [*found],
             };
         }
-        let known = |tag: &str| book.tags.get(&(ask.target, tag.to_owned()));
+        let known = |tag: &str| validators.tags.get(&(request.target, tag.to_owned()));
         let weakened = self.validator.strip_prefix("W/");
         let given = known(self.validator).or_else(|| known(weakened?));
         let given = given.map_or(&[][..], |(_, files)| files);
         let is_weak = weakened.is_some();
-        let is_same =
-            |it: &Found| tree.version(it.version).bytes == this.bytes || are_twins(tree, it, found);
+        let is_same = |it: &Found| {
+            tree.version(it.version).bytes == this.bytes || are_indistinguishable(tree, it, found)
+        };
         let may_be_weak = condition == Condition::NoneMatch;
-        Promise {
+        ValidatorMatch {
             has_these_bytes: (may_be_weak || !is_weak) && given.iter().any(is_same),
             is_this_one: !is_weak && given == [*found],
         }
     }
 }
 
-/// Whether no entity-tag can tell them apart: two files as long as each other, written at the same
-/// moment, and too large to be read whole. A name that moves from one to the other keeps its tag.
-fn are_twins(tree: &Tree, one: &Found, other: &Found) -> bool {
+/// Whether no entity-tag can tell them apart: two files of the same length and timestamp, too large
+/// to be read completely. A name that moves from one to the other keeps its tag.
+fn are_indistinguishable(tree: &Tree, one: &Found, other: &Found) -> bool {
     let (first, second) = (tree.version(one.version), tree.version(other.version));
     one.inode != other.inode
         && !tree.is_in_memory(one.version)
@@ -153,8 +160,8 @@ fn are_twins(tree: &Tree, one: &Found, other: &Found) -> bool {
         && first.bytes.len() == second.bytes.len()
 }
 
-/// Whether a date cannot tell them apart, and the server could not have known: they are of one
-/// second, but not one file that was written twice in it.
+/// Whether a date cannot tell them apart, and the server could not know: both are of the same
+/// second, but not one file that was written twice.
 fn have_one_date(tree: &Tree, one: &Found, other: &Found) -> bool {
     let (first, second) = (tree.version(one.version), tree.version(other.version));
     let is_written_twice = one.inode == other.inode && !first.is_set && !second.is_set;

@@ -1,29 +1,29 @@
-//! What can become of a file while it is served?
+//! The changes that can happen to a file while it is served.
 
-/// One thing that happens to a name.
+/// One change of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum FileChange {
     /// Other bytes in the same file.
     Rewritten(&'static str, usize, Age),
-    /// The same bytes, but fewer, or with more behind them.
+    /// The same bytes, but fewer, or with more after them.
     Resized(&'static str, usize, Age),
     Touched(&'static str, Age),
-    /// Another file is renamed to its name.
+    /// Another file is renamed over it.
     Replaced(&'static str, usize, Age),
     Removed(&'static str),
     Directory(&'static str),
     Fifo(&'static str),
     Link(&'static str, To),
-    /// Another directory with other files takes its place; the root for `""`.
+    /// Another directory takes its place; `""` is the root.
     Swapped(&'static str),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
     Now,
-    /// As `cp -p` and archives leave it.
+    /// As `cp -p` and archives set it.
     Older,
-    /// Set back to what it was, or next to that: `touch -r`.
+    /// Set to what it was, or next to it: `touch -r`.
     Beside,
     Ahead,
 }
@@ -31,7 +31,7 @@ pub enum Age {
 /// Where a symlink leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
-    /// A name beneath the root; there may be no such.
+    /// A name beneath the root, which need not exist.
     Name(&'static str),
     /// The same, as an absolute path.
     Absolute(&'static str),
@@ -39,7 +39,7 @@ pub enum To {
     Outside,
 }
 
-impl Happening {
+impl FileChange {
     pub fn name(self) -> &'static str {
         match self {
             Self::Rewritten(name, ..) | Self::Resized(name, ..) | Self::Replaced(name, ..) => name,

@@ -1,7 +1,7 @@
-//! What can a peer ask, and which bytes are the only right answer? Written down here a second
-//! time, on purpose: nothing of the server's code is used to say what it should send.
+//! The requests of the peers and their expected responses: the reference for `matcher`. It uses no
+//! code of the server.
 
-use crate::site::ask::SiteAsk;
+use crate::site::request::SiteRequest;
 use std::fmt;
 
 /// The Date of every response: the wall clock of the simulation stands still.
@@ -11,28 +11,28 @@ pub const DATE: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
 pub const FILE: u64 = 1 << 20;
 /// How many files there are.
 pub const FILES: usize = 3;
-/// What the site and this file agree on: byte `offset` of a file, and of every other body.
+/// Byte `offset` of a file, and of every other body. `handler` and `matcher` both use it.
 pub fn content(file: usize, offset: u64) -> u8 {
     ((offset + 31 * file as u64) % 251) as u8
 }
 
-/// One request, or something that was to be one.
+/// One request, or invalid input in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum SimRequest {
     Page {
         method: Method,
-        manner: Manner,
+        persistence: Persistence,
         page: Page,
     },
-    /// Of the real site.
-    Site(SiteAsk),
+    /// A request to the real site.
+    Site(SiteRequest),
     /// Not HTTP.
     Garbage,
-    /// A request line of so many bytes, which is too many.
+    /// A request line of this length, which is over the limit.
     LongLine(usize),
-    /// A head of so many bytes, which is too many.
+    /// A head of this length, which is over the limit.
     LongHead(usize),
-    /// The beginning of a head, and never its end.
+    /// The beginning of a head. The end never follows.
     Unfinished,
 }
 
@@ -40,34 +40,34 @@ pub enum Ask {
 pub enum Method {
     Get,
     Head,
-    /// With so many bytes of body, which nobody reads.
+    /// With a body of this length, which the server discards.
     Post(usize),
 }
 
-/// The version, and what the request says of the connection.
+/// The version, and the `Connection` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
-    New,
-    NewClose,
-    Old,
-    OldKeep,
+pub enum Persistence {
+    Http11,
+    Http11Close,
+    Http10,
+    Http10KeepAlive,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
-    /// So many bytes in memory.
+    /// A body of this length, in memory.
     Bytes(usize),
-    /// A stretch of a file.
+    /// A range of a file.
     File {
         file: usize,
         offset: u64,
         length: u64,
     },
-    /// Three stretches of a file, each with a text before it.
+    /// A multipart body: three ranges of a file.
     Parts { file: usize },
-    /// Made while it is sent: slices of this size. Some slices may be empty.
+    /// A stream: slices of this size, produced while the body is sent. Every third one is empty.
     Stream { slices: usize, size: usize },
-    /// The same, but it fails after its last slice.
+    /// The same, but the stream fails after its last slice.
     Broken { slices: usize, size: usize },
 }
 
@@ -75,26 +75,26 @@ pub enum Page {
 pub const PARTS: [(u64, u64); 3] = [(5, 1), (1000, 3000), (70_000, 20)];
 const BEHIND_PARTS: &[u8] = b"\r\n--b--\r\n";
 
-/// What stands before a part, of a file that has as many bytes as one can.
+/// The head of a part. The size of the file is given as the largest possible.
 fn before_part((offset, length): (u64, u64)) -> String {
     let (last, total) = (offset + length - 1, u64::MAX);
     format!("\r\n--b\r\nContent-Type: t\r\nContent-Range: bytes {offset}-{last}/{total}\r\n\r\n")
 }
 
-/// The one right answer, but for whether it is the connection's last: a server that is stopping
-/// may say so with any response.
+/// The expected response. `kept` and `last` differ: a stopping server may add `Connection: close`
+/// to any response.
 #[derive(Clone, Debug)]
-pub struct Reply {
-    /// Status line and fields if the connection stays open; empty if it may not.
+pub struct ExpectedResponse {
+    /// Status line and fields if the connection stays open; empty if it must close.
     pub kept: Vec<u8>,
     /// The same with `Connection: close`.
     pub last: Vec<u8>,
     pub body: Vec<Piece>,
-    /// The body cannot be completed: after these bytes there must be a reset.
+    /// The body cannot be completed: a reset must follow these bytes.
     pub breaks: bool,
 }
 
-/// A run of bytes of a body.
+/// A part of a body.
 #[derive(Clone, Debug)]
 pub enum Piece {
     Bytes(Vec<u8>),
@@ -111,8 +111,8 @@ impl Piece {
 }
 
 impl Method {
-    /// Its name, and the field that its body needs.
-    pub fn spelled(self) -> (&'static str, String) {
+    /// Its name, and the field that describes its body.
+    pub fn fields(self) -> (&'static str, String) {
         match self {
             Self::Get => ("GET", String::new()),
             Self::Head => ("HEAD", String::new()),
@@ -121,40 +121,45 @@ impl Method {
     }
 }
 
-impl Manner {
-    /// The version, and the field that the connection needs.
-    pub fn spelled(self) -> (&'static str, &'static str) {
+impl Persistence {
+    /// The version, and the `Connection` field.
+    pub fn fields(self) -> (&'static str, &'static str) {
         match self {
-            Self::New => ("1.1", ""),
-            Self::NewClose => ("1.1", "Connection: close\r\n"),
-            Self::Old => ("1.0", ""),
-            Self::OldKeep => ("1.0", "Connection: keep-alive\r\n"),
+            Self::Http11 => ("1.1", ""),
+            Self::Http11Close => ("1.1", "Connection: close\r\n"),
+            Self::Http10 => ("1.0", ""),
+            Self::Http10KeepAlive => ("1.0", "Connection: keep-alive\r\n"),
         }
     }
 }
 
-impl Ask {
-    /// Whether it says itself that nothing follows it.
+impl SimRequest {
+    /// Whether it announces that it is the last: by its version, or by `Connection: close`.
     pub fn is_last(&self) -> bool {
-        let (method, manner) = match self {
-            Self::Page { method, manner, .. } => (method, manner),
-            Self::Site(ask) => (&ask.method, &ask.manner),
+        let (method, persistence) = match self {
+            Self::Page {
+                method,
+                persistence,
+                ..
+            } => (method, persistence),
+            Self::Site(request) => (&request.method, &request.persistence),
             _ => return false,
         };
-        matches!(manner, Manner::NewClose | Manner::Old) && !matches!(method, Method::Post(1..))
+        matches!(persistence, Persistence::Http11Close | Persistence::Http10)
+            && !matches!(method, Method::Post(1..))
     }
 
-    /// The bytes of the request, and how many of them the server has to have for an answer.
+    /// The bytes of the request, and how many of them the server needs for a response.
     pub fn text(&self) -> (Vec<u8>, usize) {
         let whole = |text: String| (text.clone().into_bytes(), text.len());
         match self {
             Self::Page {
                 method,
-                manner,
+                persistence,
                 page,
             } => {
-                let (name, length) = method.spelled();
-                let (version, fields) = manner.spelled();
+                let (name, length) = method.fields();
+                let (version, fields) = persistence.fields();
                 let (mut text, head) = whole(format!(
                     "{name} {page} HTTP/{version}\r\nHost: a\r\n{fields}{length}\r\n"
                 ));
@@ -163,8 +168,8 @@ impl Ask {
                 }
                 (text, head)
             }
-            Self::Site(ask) => (ask.text().0, ask.head()),
-            // Its first byte decides.
+            Self::Site(request) => (request.text().0, request.head()),
+            // The first byte is enough.
             Self::Garbage => (b"\x01\x02 garbage".to_vec(), 1),
             Self::LongLine(length) => whole(format!("GET /{}", "l".repeat(length - 5))),
             Self::LongHead(length) => {
@@ -175,8 +180,8 @@ impl Ask {
         }
     }
 
-    pub fn reply(&self) -> Reply {
-        let refused = |status| Reply {
+    pub fn response(&self) -> ExpectedResponse {
+        let refused = |status| ExpectedResponse {
             kept: Vec::new(),
             last: head(status, Some(0), "Connection: close\r\n"),
             body: Vec::new(),
@@ -185,9 +190,9 @@ impl Ask {
         match self {
             Self::Page {
                 method,
-                manner,
+                persistence,
                 page,
-            } => page.reply(*method, *manner),
+            } => page.response(*method, *persistence),
             Self::Site(_) => unreachable!("which files there will be is not known beforehand"),
             Self::Garbage => refused("400 Bad Request"),
             Self::LongLine(_) => refused("414 URI Too Long"),
@@ -198,33 +203,36 @@ impl Ask {
 }
 
 impl Page {
-    fn reply(self, method: Method, manner: Manner) -> Reply {
-        let old = matches!(manner, Manner::Old | Manner::OldKeep);
+    fn response(self, method: Method, persistence: Persistence) -> ExpectedResponse {
+        let is_http10 = matches!(
+            persistence,
+            Persistence::Http10 | Persistence::Http10KeepAlive
+        );
         let length = self.length();
-        let until_close = length.is_none() && old;
-        let closes = matches!(manner, Manner::NewClose | Manner::Old)
+        let until_close = length.is_none() && is_http10;
+        let closes = matches!(persistence, Persistence::Http11Close | Persistence::Http10)
             || matches!(method, Method::Post(1..))
             || until_close;
-        let kept = match (closes, old) {
+        let kept = match (closes, is_http10) {
             (true, _) => Vec::new(),
-            (false, true) => self.head(old, "Connection: keep-alive\r\n"),
-            (false, false) => self.head(old, ""),
+            (false, true) => self.head(is_http10, "Connection: keep-alive\r\n"),
+            (false, false) => self.head(is_http10, ""),
         };
         let mut body = Vec::new();
         if method != Method::Head {
-            self.push_body(!old, &mut body);
+            self.push_body(!is_http10, &mut body);
         }
-        Reply {
+        ExpectedResponse {
             kept,
-            last: self.head(old, "Connection: close\r\n"),
+            last: self.head(is_http10, "Connection: close\r\n"),
             breaks: matches!(self, Self::Broken { .. }) && method != Method::Head,
             body,
         }
     }
 
-    fn head(self, old: bool, connection: &str) -> Vec<u8> {
+    fn head(self, is_http10: bool, connection: &str) -> Vec<u8> {
         match self.length() {
-            None if !old => head(
+            None if !is_http10 => head(
                 "200 OK",
                 None,
                 &format!("Transfer-Encoding: chunked\r\n{connection}"),
@@ -275,7 +283,7 @@ impl Page {
     }
 }
 
-/// Every third slice of a stream is empty: it only prepares.
+/// Every third slice of a stream is empty.
 pub fn is_empty_slice(index: usize) -> bool {
     index % 3 == 1
 }
@@ -308,7 +316,7 @@ fn head(status: &str, length: Option<u64>, connection: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nDate: {DATE}\r\n{length}{connection}\r\n").into_bytes()
 }
 
-/// As the path that asks for it.
+/// The path of the page in a request line.
 impl fmt::Display for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -326,13 +334,13 @@ impl fmt::Display for Page {
 }
 
 impl Page {
-    /// The page that a path asks for.
+    /// The page of this path.
     pub fn of(path: &str) -> Option<Self> {
         let mut parts = path.split('/').skip(1);
-        let kind = parts.next()?;
+        let behaviour = parts.next()?;
         let numbers: Vec<u64> = parts.map(|part| part.parse().ok()).collect::<Option<_>>()?;
         let size = |at: usize| numbers.get(at).map(|&number| number as usize);
-        Some(match kind {
+        Some(match behaviour {
             "bytes" => Self::Bytes(size(0)?),
             "file" => Self::File {
                 file: size(0)?,
@@ -358,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_found_by_the_path_that_asks_for_it() {
+    fn the_path_of_a_page_leads_to_this_page() {
         let pages = [
             Page::Bytes(7),
             Page::File {
@@ -377,19 +385,19 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_written_down_to_the_last_byte() {
-        let ask = Ask::Page {
+    fn an_expected_response_is_complete_to_the_last_byte() {
+        let request = SimRequest::Page {
             method: Method::Get,
-            manner: Manner::New,
+            persistence: Persistence::Http11,
             page: Page::Stream { slices: 3, size: 2 },
         };
-        let reply = ask.reply();
+        let response = request.response();
         assert_eq!(
-            String::from_utf8(reply.kept).unwrap(),
+            String::from_utf8(response.kept).unwrap(),
             "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
              Transfer-Encoding: chunked\r\n\r\n"
         );
-        let body: Vec<u8> = (reply.body.into_iter())
+        let body: Vec<u8> = (response.body.into_iter())
             .flat_map(|piece| match piece {
                 Piece::Bytes(bytes) => bytes,
                 Piece::File { .. } => panic!("a stream has no file"),

@@ -1,17 +1,17 @@
-//! Where does everything that is left to chance come from? One number: the seed.
+//! The random source of a run: everything that is random follows from the seed.
 
-/// A stream of numbers that a seed decides (SplitMix64).
+/// A pseudo-random generator (SplitMix64).
 #[derive(Clone, Debug)]
-pub struct Chance(u64);
+pub struct Random(u64);
 
-/// One number from several, so that what is drawn for one thing does not depend on how many were
-/// drawn for others.
+/// One seed from several numbers. Each object gets its own, so its numbers do not depend on how
+/// many others were drawn.
 pub fn mix(parts: &[u64]) -> u64 {
-    let fold = |sum: u64, part: &u64| Chance(sum ^ part.wrapping_mul(0x9e37_79b9_7f4a_7c15)).next();
+    let fold = |sum: u64, part: &u64| Random(sum ^ part.wrapping_mul(0x9e37_79b9_7f4a_7c15)).next();
     parts.iter().fold(0x6a09_e667_f3bc_c908, fold)
 }
 
-impl Chance {
+impl Random {
     pub fn new(seed: u64) -> Self {
         Self(mix(&[seed]))
     }
@@ -33,7 +33,7 @@ impl Chance {
         first + self.below(last - first + 1)
     }
 
-    /// True once in `count` times.
+    /// True in one of `count` cases.
     pub fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }

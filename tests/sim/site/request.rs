@@ -1,20 +1,20 @@
-//! What can a peer ask of a site? Conditions are filled in when they are said, with a validator
-//! that the server has given out by then.
+//! Requests to the real site. Conditions have a placeholder, which is replaced by a validator that
+//! the server has sent by then.
 
-use crate::asks::{Manner, Method};
+use crate::requests::{Method, Persistence};
 use std::ops::Range;
 
-/// One request for something in the site.
+/// One request to the site.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteAsk {
+pub struct SiteRequest {
     pub method: Method,
-    pub manner: Manner,
+    pub persistence: Persistence,
     pub target: &'static str,
     pub condition: Option<Condition>,
     pub ranges: Option<Ranges>,
     /// The value of `Accept-Encoding`.
     pub codings: Option<&'static str>,
-    /// Chooses among the validators that are known.
+    /// Selects one of the known validators.
     pub pick: u64,
 }
 
@@ -27,7 +27,7 @@ pub enum Condition {
     RangeDate,
 }
 
-/// Some of these are no ranges at all, and then the whole file is the answer.
+/// If one of them is invalid, the whole file is sent.
 pub type Ranges = &'static [Spec];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub enum Spec {
     Last(u64),
 }
 
-/// What is worth asking for again.
-pub const FAVOURITES: [&str; 13] = [
+/// Targets that are requested often.
+pub const POPULAR: [&str; 13] = [
     "/a",
     "/a",
     "/b.txt",
@@ -84,9 +84,9 @@ pub const RANGES: [Ranges; 9] = [
     &[Spec::Between(7, 3)],
 ];
 
-/// Room for the longest validator; blanks behind one do not count.
-const SLOT: usize = 64;
-const MARK: char = '\u{1}';
+/// Space for the longest validator; blanks after it do not count.
+const PLACEHOLDER: usize = 64;
+const PLACEHOLDER_BYTE: char = '\u{1}';
 
 impl Condition {
     pub fn is_date(self) -> bool {
@@ -102,7 +102,7 @@ impl Condition {
         }
     }
 
-    /// For who knows no validator yet: one that nothing has.
+    /// A validator that matches nothing, for a peer that knows none.
     pub fn unknown(self) -> &'static str {
         match self.is_date() {
             true => "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -111,11 +111,11 @@ impl Condition {
     }
 }
 
-impl SiteAsk {
+impl SiteRequest {
     pub fn plain(target: &'static str) -> Self {
         Self {
             method: Method::Get,
-            manner: Manner::New,
+            persistence: Persistence::Http11,
             target,
             condition: None,
             ranges: None,
@@ -124,27 +124,27 @@ impl SiteAsk {
         }
     }
 
-    /// The same with one thing less, in each way that there is.
+    /// Simpler versions of it, for shrinking.
     pub fn simplified(&self) -> Vec<Self> {
         let mut simpler = vec![self.clone(); 6];
         simpler[0] = Self::plain(self.target);
         simpler[1].method = Method::Get;
-        simpler[2].manner = Manner::New;
+        simpler[2].persistence = Persistence::Http11;
         simpler[3].condition = None;
         simpler[4].ranges = None;
         simpler[5].codings = None;
         simpler
     }
 
-    /// The bytes of the request, and where in them the validator belongs.
+    /// The bytes of the request, and the range of the placeholder.
     pub fn text(&self) -> (Vec<u8>, Option<Range<usize>>) {
-        let (version, fields) = self.manner.spelled();
-        let (method, length) = self.method.spelled();
+        let (version, fields) = self.persistence.fields();
+        let (method, length) = self.method.fields();
         let mut text = format!("{method} {} HTTP/{version}\r\nHost: a\r\n", self.target);
         text += fields;
         text += &length;
         if let Some(condition) = self.condition {
-            let slot = MARK.to_string().repeat(SLOT);
+            let slot = PLACEHOLDER_BYTE.to_string().repeat(PLACEHOLDER);
             text += &format!("{}: {slot}\r\n", condition.field());
         }
         if let Some(ranges) = self.ranges {
@@ -155,7 +155,7 @@ impl SiteAsk {
             text += &format!("Accept-Encoding: {codings}\r\n");
         }
         text += "\r\n";
-        let slot = text.find(MARK).map(|at| at..at + SLOT);
+        let slot = text.find(PLACEHOLDER_BYTE).map(|at| at..at + PLACEHOLDER);
         let mut text = text.into_bytes();
         if let (Some(slot), Some(condition)) = (&slot, self.condition) {
             fill(&mut text[slot.clone()], condition.unknown());
@@ -166,7 +166,7 @@ impl SiteAsk {
         (text, slot)
     }
 
-    /// How many of the bytes are the head.
+    /// The length of the head.
     pub fn head(&self) -> usize {
         let body = match self.method {
             Method::Post(length) => length,
@@ -176,7 +176,7 @@ impl SiteAsk {
     }
 }
 
-/// Writes a validator into its slot.
+/// Writes a validator into its placeholder.
 pub fn fill(slot: &mut [u8], validator: &str) {
     slot.fill(b' ');
     slot[..validator.len()].copy_from_slice(validator.as_bytes());
