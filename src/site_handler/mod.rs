@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 /// A site and its log.
 pub struct SiteHandler {
+    /// Answers every request, whatever its Host.
     site: Site,
     log: Option<AccessLog>,
     tally: Option<Tally>,
