@@ -9,13 +9,37 @@ use crate::http::response::Response;
 use std::net::IpAddr;
 use std::time::Instant;
 
+/// What a connection and its handler know of the listener that accepted the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its index, in the order of the command line.
+    pub id: usize,
+    /// What is served on it.
+    pub role: Role,
+}
+
+/// What is served on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The site.
+    Public,
+}
+
+impl Listener {
+    /// A listener on which the site is served.
+    pub fn public(id: usize) -> Self {
+        let role = Role::Public;
+        Self { id, role }
+    }
+}
+
 /// Answers requests.
 pub trait Handler {
     /// What the handler keeps of one connection between its requests.
     type State;
 
-    /// A connection was accepted. `peer` is `None` on a unix socket.
-    fn on_connect(&mut self, peer: Option<IpAddr>) -> Self::State;
+    /// `listener` accepted a connection. `peer` is `None` on a unix socket.
+    fn on_connect(&mut self, listener: Listener, peer: Option<IpAddr>) -> Self::State;
 
     /// Answers a request, or what arrived in place of one.
     fn respond(
@@ -81,8 +105,8 @@ pub trait Wrapper {
 impl<W: Wrapper> Handler for W {
     type State = <W::Inner as Handler>::State;
 
-    fn on_connect(&mut self, peer: Option<IpAddr>) -> Self::State {
-        self.with_inner(|inner| inner.on_connect(peer))
+    fn on_connect(&mut self, listener: Listener, peer: Option<IpAddr>) -> Self::State {
+        self.with_inner(|inner| inner.on_connect(listener, peer))
     }
 
     fn respond(

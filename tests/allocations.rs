@@ -9,7 +9,7 @@
 
 use oneloop::access_log::{AccessLog, LogFormat, Sink};
 use oneloop::clock::Now;
-use oneloop::handler::Handler;
+use oneloop::handler::{Handler, Listener};
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
 use oneloop::reactor::scheduler::{Scheduler, slot_size};
@@ -158,7 +158,7 @@ impl Loop {
             sent: self.sent.clone(),
         };
         let peer = std::net::IpAddr::from([192, 0, 2, 1]);
-        let state = self.handler.on_connect(Some(peer));
+        let state = self.handler.on_connect(Listener::public(0), Some(peer));
         self.scheduler.admit(client, state, self.now);
         self.scheduler.register(|_, _| Ok(()));
     }

@@ -12,7 +12,7 @@ mod wire;
 
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Connection};
-use oneloop::handler::Handler;
+use oneloop::handler::{Handler, Listener};
 use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
@@ -332,7 +332,7 @@ impl Server {
         let mut client = Client {
             connection: Connection::new(self.limits.clone(), self.now.instant),
             transport: wire,
-            state: self.handler.on_connect(None),
+            state: self.handler.on_connect(Listener::public(0), None),
         };
         let ending = loop {
             let mut context = PumpContext {

@@ -3,6 +3,7 @@
 //! Connections wait in the kernel's queue until a thread or a process can serve them. The listening
 //! sockets, and what an error of accept(2) means, are those of the reactor.
 
+use crate::handler::Listener;
 use crate::limits::Limits;
 use crate::reactor::listen::BoundListener;
 use crate::reactor::listener::{Accept, AcceptFailure, classify};
@@ -31,6 +32,8 @@ const WOKEN: Token = Token(1);
 pub struct Accepted {
     /// Its socket.
     pub handle: Arc<Handle>,
+    /// The listener that accepted it.
+    pub listener: Listener,
     /// The peer. `None`: on a unix socket.
     pub peer: Option<IpAddr>,
 }
@@ -180,9 +183,13 @@ impl Acceptor {
     fn try_accept_from(&mut self, index: usize) -> io::Result<Option<Accepted>> {
         while let Some(one) = self.listening.get_mut(index) {
             let error = match one.socket.accept().and_then(make_blocking) {
-                Ok(accepted) => {
+                Ok((handle, peer)) => {
                     self.losses = 0;
-                    return Ok(Some(accepted));
+                    return Ok(Some(Accepted {
+                        handle,
+                        listener: Listener::public(index),
+                        peer,
+                    }));
                 }
                 Err(error) => error,
             };
@@ -244,7 +251,9 @@ impl Acceptor {
 }
 
 /// Makes an accepted socket blocking. Listening sockets and the sockets that mio accepts are not.
-fn make_blocking((stream, peer): (Stream, Option<IpAddr>)) -> io::Result<Accepted> {
+fn make_blocking(
+    (stream, peer): (Stream, Option<IpAddr>),
+) -> io::Result<(Arc<Handle>, Option<IpAddr>)> {
     let stream = match stream {
         Stream::Tcp(stream) | Stream::Other(stream) => {
             let stream = std::net::TcpStream::from(OwnedFd::from(stream));
@@ -257,6 +266,35 @@ fn make_blocking((stream, peer): (Stream, Option<IpAddr>)) -> io::Result<Accepte
             BlockingStream::Unix(stream)
         }
     };
-    let handle = Handle::new(stream);
-    Ok(Accepted { handle, peer })
+    Ok((Handle::new(stream), peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::address::{Address, Bind, Host};
+    use crate::reactor::listen::{ListenOptions, open};
+
+    #[test]
+    fn a_connection_knows_the_listener_that_accepted_it() {
+        let bind = Bind::Tcp {
+            host: Host::Ip([127, 0, 0, 1].into()),
+            port: 0,
+        };
+        let options = ListenOptions {
+            backlog: 16,
+            deferred: false,
+        };
+        let listening = open(&[bind.clone(), bind], options).unwrap();
+        let addresses: Vec<_> = listening.iter().map(|one| one.address.clone()).collect();
+        let mut acceptor = Acceptor::new(listening, &Limits::default()).unwrap();
+        for id in [1, 0, 1] {
+            let Address::Tcp { local, .. } = addresses[id] else {
+                panic!("not TCP");
+            };
+            let _client = std::net::TcpStream::connect(local).unwrap();
+            let accepted = acceptor.accept(|| false).unwrap().unwrap();
+            assert_eq!(accepted.listener, Listener::public(id));
+        }
+    }
 }

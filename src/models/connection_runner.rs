@@ -52,7 +52,11 @@ impl ConnectionRunner {
         control: &Control,
         others_wait: Option<&dyn Fn() -> bool>,
     ) {
-        let Accepted { handle, peer } = accepted;
+        let Accepted {
+            handle,
+            listener,
+            peer,
+        } = accepted;
         let transport = match BlockingSocket::new(handle, self.limits.send_timeout) {
             Ok(transport) => transport,
             Err(error) => return log::debug!("a connection was lost: {error}"),
@@ -61,7 +65,7 @@ impl ConnectionRunner {
         let mut client = Client {
             connection: Connection::new(self.limits.clone(), Now::read().instant),
             transport,
-            state: handler.on_connect(peer),
+            state: handler.on_connect(listener, peer),
         };
         let reason = loop {
             if let Some(reason) = self.visit(&mut client, handler, control, others_wait) {
@@ -169,6 +173,7 @@ impl ConnectionRunner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handler::Listener;
     use crate::http::fields::FieldLines;
     use crate::http::request::{Refusal, Request};
     use crate::http::response::Response;
@@ -185,7 +190,7 @@ mod tests {
     impl Handler for Brittle {
         type State = ();
 
-        fn on_connect(&mut self, _: Option<IpAddr>) {}
+        fn on_connect(&mut self, _: Listener, _: Option<IpAddr>) {}
 
         fn respond(
             &mut self,
@@ -209,11 +214,12 @@ mod tests {
         theirs.write_all(requests.as_bytes()).unwrap();
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
         let handle = Handle::new(BlockingStream::Unix(ours));
-        runner.serve(
-            Accepted { handle, peer: None },
-            handler,
-            &Control::default(),
-        );
+        let accepted = Accepted {
+            handle,
+            listener: Listener::public(0),
+            peer: None,
+        };
+        runner.serve(accepted, handler, &Control::default());
         let mut responses = String::new();
         // Unread bytes make the end of a unix socket a reset.
         let _ = theirs.read_to_string(&mut responses);

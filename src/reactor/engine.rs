@@ -4,10 +4,10 @@
 //! an argument. So the simulator in tests/sim runs the same loop.
 
 use super::lifecycle::{Connections, Lifecycle, Stop};
-use super::listener::{Accept, Listener};
+use super::listener::Accept;
 use super::scheduler::Scheduler;
 use crate::clock::Now;
-use crate::handler::Handler;
+use crate::handler::{Handler, Listener};
 use crate::limits::Limits;
 use crate::signals::Action;
 use crate::stalls::PollOutcome;
@@ -75,7 +75,7 @@ where
 
     fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()> {
         let (transport, peer) = self.sockets.connect(listener, stream)?;
-        let state = self.handler.on_connect(peer);
+        let state = self.handler.on_connect(listener, peer);
         self.scheduler.admit(transport, state, self.now);
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! The policy of a loop around its connections: when it accepts, when it stops, and how long it was
 //! away from its sockets. The reactor and the coroutine model share it.
 
-use super::listener::{Accept, AcceptOutcome, Listener, Listeners};
+use super::listener::{Accept, AcceptOutcome, Listeners};
 use crate::clock::Now;
+use crate::handler::Listener;
 use crate::limits::Limits;
 use crate::stalls::{PollOutcome, Stalls};
 use crate::warnings::Limited;

@@ -5,6 +5,7 @@
 //! want of descriptors, and go on later without an event.
 
 use crate::clock::Now;
+use crate::handler::Listener;
 use crate::limits::Limits;
 use rustix::io::Errno;
 use std::io;
@@ -26,22 +27,6 @@ pub trait Accept {
     fn stop_deferring(&mut self) -> bool {
         false
     }
-}
-
-/// What a connection knows of the listener that accepted it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Its index, in the order of the command line.
-    pub id: usize,
-    /// What is served on it.
-    pub role: Role,
-}
-
-/// What is served on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The site.
-    Public,
 }
 
 /// The listening sockets of one loop. They share the accept budget of an iteration: one connection
@@ -112,12 +97,11 @@ pub fn classify(error: &io::Error) -> AcceptFailure {
 impl<A: Accept> Listeners<A> {
     /// Public listeners over `sockets`. A connection may wait at each of them.
     pub fn new(sockets: impl IntoIterator<Item = A>) -> Self {
-        let role = Role::Public;
         let sockets = sockets.into_iter().enumerate();
         Self {
             sockets: sockets
                 .map(|(id, socket)| ListeningSocket {
-                    listener: Listener { id, role },
+                    listener: Listener::public(id),
                     socket,
                     is_ready: true,
                 })

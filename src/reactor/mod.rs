@@ -20,13 +20,12 @@ mod socket_activation;
 mod socket_file;
 
 use crate::clock::Now;
-use crate::handler::Handler;
+use crate::handler::{Handler, Listener};
 use crate::limits::Limits;
 use crate::signals::Policy;
 use crate::transport::{Socket, Stream};
 use engine::{Engine, Flow, Sockets};
 use listen::{BoundListener, ListenerSocket};
-use listener::Listener;
 use mio::Token;
 use poller::{Poller, Ready};
 use std::io;

@@ -27,7 +27,7 @@ mod stopping;
 
 use handler::Pages;
 use oneloop::clock::Now;
-use oneloop::handler::Handler;
+use oneloop::handler::{Handler, Listener};
 use oneloop::limits::Limits;
 use oneloop::reactor::scheduler::Scheduler;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl TestServer {
         if !words.as_ref().is_empty() {
             peer.sends(words);
         }
-        let state = self.handler.on_connect(None);
+        let state = self.handler.on_connect(Listener::public(0), None);
         let key = self.scheduler.admit(wire, state, self.now);
         self.peers.push((key, peer.clone()));
         peer

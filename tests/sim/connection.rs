@@ -84,6 +84,8 @@ pub struct SimConnection {
     /// When it was closed, the peer had read too slowly for too long.
     pub is_overdue: bool,
     pub accepted: bool,
+    /// The listener that the peer connects to.
+    pub listener: usize,
     pub receive_buffer: usize,
     pub send_buffer: usize,
 }
@@ -134,6 +136,7 @@ impl SimConnection {
             closed: false,
             is_overdue: false,
             accepted: false,
+            listener: 0,
             receive_buffer,
             send_buffer,
         }

@@ -225,6 +225,15 @@ impl Kernel {
         self.violations.push(what);
     }
 
+    /// The handler was told that `listener` accepted the connection.
+    pub fn check_listener(&mut self, id: usize, listener: usize) {
+        if self.connections[id].listener != listener {
+            self.report_violation(format!(
+                "connection {id}: the handler was told listener {listener}"
+            ));
+        }
+    }
+
     /// Nothing more happens unless the server does something.
     pub fn is_over(&self) -> bool {
         let is_anyone_waiting = self
@@ -446,6 +455,7 @@ impl Kernel {
             0 => (seed / 4 % count) as usize,
             _ => 0,
         };
+        self.connections[id].listener = nth;
         let listener = &mut self.listeners[nth];
         listener.pending.push_back(id);
         let is_told = self.scenario.poller == Poller::Minimal && !listener.seen_empty;

@@ -12,11 +12,10 @@ mod executor;
 mod runtime;
 
 use crate::clock::Now;
-use crate::handler::Handler;
+use crate::handler::{Handler, Listener};
 use crate::limits::Limits;
 use crate::reactor::lifecycle::{Connections, Lifecycle, Stop};
 use crate::reactor::listen::{BoundListener, ListenerSocket};
-use crate::reactor::listener::Listener;
 use crate::reactor::poller::{Poller, Ready};
 use crate::signals::{Action, Policy};
 use crate::transport::{ReadyFlags, Stream};
@@ -50,10 +49,15 @@ impl<H: Handler + 'static> Connections<ListenerSocket> for Admission<'_, H> {
         self.runtime.open()
     }
 
-    fn add(&mut self, _: Listener, (stream, peer): (Stream, Option<IpAddr>)) -> io::Result<()> {
+    fn add(
+        &mut self,
+        listener: Listener,
+        (stream, peer): (Stream, Option<IpAddr>),
+    ) -> io::Result<()> {
         let key = self.runtime.slots.borrow_mut().insert(Slot::default());
+        let state = (self.runtime.handler.borrow_mut()).on_connect(listener, peer);
         let runtime = self.runtime.clone();
-        self.executor.spawn(serve(runtime, key, stream, peer));
+        self.executor.spawn(serve(runtime, key, stream, state));
         Ok(())
     }
 

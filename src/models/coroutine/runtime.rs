@@ -13,7 +13,6 @@ use mio::{Registry, Token};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -179,13 +178,13 @@ pub async fn serve<H: Handler>(
     runtime: Rc<Runtime<H>>,
     key: usize,
     stream: Stream,
-    peer: Option<IpAddr>,
+    state: H::State,
 ) {
     let guard = SlotGuard(runtime.clone(), key);
     let mut client = Client {
         connection: Connection::new(runtime.limits.clone(), runtime.time()),
         transport: Socket::new(stream),
-        state: runtime.handler.borrow_mut().on_connect(peer),
+        state,
     };
     let mut is_registered = false;
     let reason = loop {
@@ -243,11 +242,13 @@ mod tests {
     use super::super::executor::Executor;
     use super::*;
     use crate::clock::Now;
+    use crate::handler::Listener;
     use crate::http::fields::FieldLines;
     use crate::http::request::{Refusal, Request};
     use crate::http::response::Response;
     use crate::http::status::Status;
     use std::io::{Read, Write};
+    use std::net::IpAddr;
     use std::os::unix::net::UnixStream;
 
     /// Panics at requests for `/defect`.
@@ -256,7 +257,7 @@ mod tests {
     impl Handler for Brittle {
         type State = ();
 
-        fn on_connect(&mut self, _: Option<IpAddr>) {}
+        fn on_connect(&mut self, _: Listener, _: Option<IpAddr>) {}
 
         fn respond(
             &mut self,
@@ -287,7 +288,7 @@ mod tests {
             theirs.write_all(head.as_bytes()).unwrap();
             let stream = Stream::Unix(mio::net::UnixStream::from_std(ours));
             let key = runtime.slots.borrow_mut().insert(Slot::default());
-            executor.spawn(serve(runtime.clone(), key, stream, None));
+            executor.spawn(serve(runtime.clone(), key, stream, ()));
             clients.push(theirs);
         }
         while executor.has_runnable() {

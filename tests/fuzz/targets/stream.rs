@@ -16,7 +16,7 @@ use super::opinion::{self, Bounds, End};
 use super::{replies, site};
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Connection};
-use oneloop::handler::Handler;
+use oneloop::handler::{Handler, Listener};
 use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
@@ -272,7 +272,7 @@ impl Server {
         let mut client = Client {
             connection: Connection::new(self.limits.clone(), self.now.instant),
             transport: Watched(wire, watch.clone()),
-            state: self.handler.on_connect(None),
+            state: self.handler.on_connect(Listener::public(0), None),
         };
         let mut sent = Vec::new();
         loop {
