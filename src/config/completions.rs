@@ -4,12 +4,12 @@ use clap::builder::ValueHint;
 use clap::{Arg, ArgAction, Command};
 use clap_complete::Shell;
 
-use super::parser;
+use super::command::command;
 
 /// The script for this shell.
 pub fn script(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
-    let mut command = completed(&parser::command());
+    let mut command = completed(&command());
     clap_complete::generate(shell, &mut command, "oneloop", &mut script);
     match (shell, String::from_utf8(script)) {
         (Shell::Fish, Ok(script)) => for_fish(&script, &command).into_bytes(),

@@ -4,8 +4,8 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::arguments::Arguments;
-use super::error::conflict;
-use super::{ConfigError, Model};
+use super::choices::Model;
+use super::error::{ConfigError, conflict};
 
 /// Refuses options on the command line that have no effect with the chosen model. In the
 /// environment they are ignored: a variable may be meant for another server or model.

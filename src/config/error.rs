@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 
-use super::parser::command;
+use super::command::command;
 
 /// Why there is nothing to run.
 #[derive(Debug)]

@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn no_option_in_the_table_is_an_option_of_oneloop() {
-        let command = crate::config::parser::command();
+        let command = crate::config::command::command();
         for name in super::OPTIONS
             .iter()
             .flat_map(|(names, _)| names.split(' '))

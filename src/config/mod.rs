@@ -4,6 +4,7 @@
 pub mod arguments;
 pub mod bind;
 pub mod choices;
+mod command;
 mod completions;
 mod conflicts;
 mod environment;
@@ -26,9 +27,9 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::arguments::Arguments;
 pub use self::choices::Model;
+use self::command::command;
 use self::error::conflict;
 pub use self::error::{ConfigError, RootProblem, variables_note};
-use self::parser::command;
 use self::values::{Cors, Header, Verbosity};
 use crate::access_log::LogFormat;
 use crate::http::fields::FieldLines;

@@ -1,13 +1,13 @@
-//! The command line: as clap parses it, and as the help shows it.
+//! Parses the command line. An error has a tip, or names the variable that causes it.
 
 use std::ffi::OsString;
 
+use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 
-use super::arguments::Arguments;
-use super::{ConfigError, environment, mistakes, values};
-use crate::subcommands;
+use super::command::{command, parser};
+use super::error::ConfigError;
+use super::{environment, mistakes};
 
 /// Parses the command line. The help and the usage in errors are those of [`command`].
 pub fn matches(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
@@ -49,33 +49,4 @@ pub fn matches(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
         return Err(error.into());
     }
     Err(mistakes::explain(error, &shown, args).into())
-}
-
-/// The command as the help shows it. The help explains the variables once; the manual page, which
-/// is made without this, has the variable of each option.
-pub fn command() -> Command {
-    let command = Arguments::command()
-        .args_conflicts_with_subcommands(true)
-        .disable_help_subcommand(true)
-        .subcommands(subcommands::all());
-    command.mut_args(|arg| arg.hide_env(true))
-}
-
-/// The command as it is parsed. Switches take a value, so that the command line can override the
-/// environment, and the last of two equal options counts.
-pub fn parser() -> Command {
-    let switch = |arg: Arg| match arg.get_action() {
-        ArgAction::SetTrue => arg
-            .action(ArgAction::Set)
-            .num_args(0..=1)
-            .require_equals(true)
-            .value_name("true|false")
-            .default_value("false")
-            .default_missing_value("true")
-            .value_parser(values::switch),
-        _ => arg,
-    };
-    command()
-        .args_override_self(true)
-        .mut_args(|arg| environment::without_unused(switch(arg)))
 }

@@ -1,7 +1,8 @@
 //! The poll of a loop: the tokens and registrations of signals, listeners and connections. The
 //! reactor and the coroutine model share it.
 
-use super::listen::{BoundListener, ListenerSocket};
+use super::listen::BoundListener;
+use super::listener_socket::ListenerSocket;
 use super::socket_file::SocketFile;
 use crate::limits::Limits;
 use crate::signals::{Action, Policy, SignalSource};

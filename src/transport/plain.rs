@@ -1,6 +1,7 @@
 //! A non-blocking TCP or unix socket as a [`Transport`].
 
-use super::{ReadReadiness, ReadyFlags, Transport, sendfile};
+use super::read_readiness::{ReadReadiness, ReadyFlags};
+use super::{Transport, sendfile};
 use mio::Interest;
 use mio::event::Event;
 use mio::net::{TcpStream, UnixStream};

@@ -99,13 +99,16 @@ fn is_within(path: &str, outer: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Circles of imports between the modules of one folder. A module may use what its parent defines.
+/// Circles of imports between the modules of one folder. A module may use what its parent defines,
+/// but what its parent only re-exports it uses from the sibling that defines it.
 pub fn circles(sources: &[Source]) -> Vec<Violation> {
     let modules = sources.iter().map(|source| source.module().join("::"));
     let modules: BTreeSet<_> = modules.collect();
+    let reexports: BTreeMap<_, _> = sources.iter().flat_map(reexports).collect();
     let mut imports = BTreeMap::<_, Vec<_>>::new();
     for source in sources {
         for (at, path) in absolute_paths(source) {
+            let path = reexports.get(&path).unwrap_or(&path);
             let path: Vec<_> = path.split("::").collect();
             if let Some((from, to)) = siblings(&source.module(), &path)
                 && modules.contains(&to)
@@ -133,6 +136,21 @@ pub fn circles(sources: &[Source]) -> Vec<Violation> {
         }
     }
     violations
+}
+
+/// What a module re-exports from its children: the short path of each name, and the real one.
+fn reexports(source: &Source) -> Vec<(String, String)> {
+    let module = source.module().join("::");
+    let found = source.code.split("pub use ").skip(1).flat_map(|rest| {
+        let rest = rest.strip_prefix("self::").unwrap_or(rest);
+        let children = paths(rest).into_iter();
+        children.filter(|path| !matches!(first_name(path), "crate" | "super"))
+    });
+    let named = found.filter_map(|path| {
+        let (_, name) = path.rsplit_once("::")?;
+        Some((format!("{module}::{name}"), format!("{module}::{path}")))
+    });
+    named.collect()
 }
 
 /// The modules in which two paths part: for `a::b::c` and `a::d::E` that is `a::b` and `a::d`.
@@ -321,6 +339,12 @@ fn a_circle_in_a_folder_is_found() {
         ("a/d.rs", "fn f() { super::b::g() }"),
     ];
     assert_eq!(found(&through_a_third).len(), 3);
+    let through_the_parent = [
+        ("a/mod.rs", "mod b; mod c; pub use self::b::{X, Y};"),
+        ("a/b.rs", "use super::c;"),
+        ("a/c.rs", "use super::X;"),
+    ];
+    assert_eq!(found(&through_the_parent).len(), 2);
     let good = [
         ("a/mod.rs", "mod b; use b::X; pub struct Y;"),
         (
