@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::config::{Config, Model, Root};
+use crate::config::{Config, Model, RootPath};
 use crate::reactor::address::{self, Address, Interface};
 use crate::site::path;
 
@@ -28,7 +28,7 @@ pub fn print(config: &Config, addresses: &[Address]) {
 /// a newline. `interfaces` are those of this machine.
 fn text(config: &Config, addresses: &[Address], interfaces: &[Interface]) -> String {
     let mut text = format!("oneloop {} serves ", env!("CARGO_PKG_VERSION"));
-    if let Root::File(_) = config.site.root {
+    if let RootPath::File(_) = config.site.root {
         text.push_str("the file ");
     }
     text.push_str(&printable(&config.site.root.path().to_string_lossy()));
@@ -39,8 +39,8 @@ fn text(config: &Config, addresses: &[Address], interfaces: &[Interface]) -> Str
 
     // A single file is served at `/`, too, but a browser saves it under the name in its URL.
     let path = match &config.site.root {
-        Root::File(path) => path.file_name().unwrap_or_default(),
-        Root::Directory(_) => OsStr::new(""),
+        RootPath::File(path) => path.file_name().unwrap_or_default(),
+        RootPath::Directory(_) => OsStr::new(""),
     };
     let path = path::encode(path.as_bytes());
     let mut rows: Vec<_> = addresses
@@ -59,7 +59,7 @@ fn text(config: &Config, addresses: &[Address], interfaces: &[Interface]) -> Str
         let _ = writeln!(text, "  {url:width$}  {audience}");
     }
     text.push('\n');
-    let lists = config.site.listing && matches!(config.site.root, Root::Directory(_));
+    let lists = config.site.listing && matches!(config.site.root, RootPath::Directory(_));
     if lists && addresses.iter().any(is_open) {
         text.push_str(
             "warning: directory listings are open to the network (--no-listing closes them)\n",
@@ -184,7 +184,7 @@ mod tests {
         let Ok(Invocation::Serve(mut config)) = Invocation::from_args(args) else {
             panic!("these arguments are fine");
         };
-        config.site.root = Root::Directory(PathBuf::from("/srv/www"));
+        config.site.root = RootPath::Directory(PathBuf::from("/srv/www"));
         *config
     }
 
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn a_single_file_has_no_listing_to_warn_of() {
         let mut config = config(&[]);
-        config.site.root = Root::File(PathBuf::from("/srv/a\nb"));
+        config.site.root = RootPath::File(PathBuf::from("/srv/a\nb"));
         let text = text(&config, &[tcp("0.0.0.0:1", false)], &[]);
         assert!(text.contains(" serves the file /srv/a\\nb\n"), "{text}");
         assert!(

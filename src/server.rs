@@ -5,7 +5,7 @@
 
 use crate::access_log::{AccessLog, Sink};
 use crate::burn::Burning;
-use crate::config::{AccessLogConfig, Config, Model, Root, SiteConfig};
+use crate::config::{AccessLogConfig, Config, Model, RootPath, SiteConfig};
 use crate::handler::Handler;
 use crate::http::fields::FieldLines;
 use crate::limits::{self, Limits};
@@ -46,7 +46,7 @@ pub struct Server {
 type Run = Box<dyn FnOnce() -> io::Result<()>>;
 
 /// What every model takes.
-struct Parts {
+struct ModelParts {
     listeners: Vec<BoundListener>,
     limits: Arc<Limits>,
     signals: Policy,
@@ -67,7 +67,7 @@ impl Server {
         };
         let listeners = listen::open(&config.listeners.binds, options)?;
         let addresses = listeners.iter().map(|one| one.address.clone()).collect();
-        let parts = Parts {
+        let parts = ModelParts {
             listeners,
             limits,
             signals,
@@ -90,8 +90,8 @@ impl Server {
     }
 }
 
-fn build_model(config: &Config, parts: Parts) -> Result<Run, Box<dyn Error>> {
-    let Parts {
+fn build_model(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>> {
+    let ModelParts {
         listeners,
         limits,
         signals,
@@ -108,7 +108,7 @@ fn build_model(config: &Config, parts: Parts) -> Result<Run, Box<dyn Error>> {
         }
         Model::Coroutine | Model::Reactor => {
             let handler = build_handler(config, &limits)?;
-            let parts = Parts {
+            let parts = ModelParts {
                 listeners,
                 limits,
                 signals,
@@ -144,11 +144,11 @@ fn build_model(config: &Config, parts: Parts) -> Result<Run, Box<dyn Error>> {
 /// The models with one thread and one poll.
 fn build_polling<H: Handler + 'static>(
     model: Model,
-    parts: Parts,
+    parts: ModelParts,
     handler: H,
     close: impl Fn(H) + 'static,
 ) -> Result<Run, Box<dyn Error>> {
-    let Parts {
+    let ModelParts {
         listeners,
         limits,
         signals,
@@ -218,8 +218,8 @@ fn effective_limits(config: &Config) -> Limits {
 /// The response of the model `fixed`: the file, or the index of the directory.
 fn fixed_answer(site: &SiteConfig) -> Result<Vec<u8>, Box<dyn Error>> {
     let candidates: Vec<_> = match &site.root {
-        Root::File(path) => vec![path.clone()],
-        Root::Directory(path) => site.index.iter().map(|name| path.join(name)).collect(),
+        RootPath::File(path) => vec![path.clone()],
+        RootPath::Directory(path) => site.index.iter().map(|name| path.join(name)).collect(),
     };
     for path in candidates {
         let read = fs::metadata(&path).and_then(|metadata| match metadata.is_file() {
@@ -262,8 +262,8 @@ fn close(handler: SiteHandler) {
 
 fn build_site(site: &SiteConfig, limits: Arc<Limits>) -> io::Result<Site> {
     let (directory, only) = match &site.root {
-        Root::Directory(path) => (path.as_path(), None),
-        Root::File(path) => (
+        RootPath::Directory(path) => (path.as_path(), None),
+        RootPath::File(path) => (
             path.parent().unwrap_or(Path::new("/")),
             path.file_name().map(|name| name.as_bytes().to_vec()),
         ),

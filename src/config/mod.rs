@@ -77,7 +77,7 @@ pub struct ListenerConfig {
 #[derive(Clone, Debug)]
 pub struct SiteConfig {
     /// The directory or the file.
-    pub root: Root,
+    pub root: RootPath,
     /// Names of index files: at least one; the first that exists is served. Each is one path
     /// segment.
     pub index: Vec<OsString>,
@@ -121,14 +121,14 @@ pub struct MeasurementConfig {
 
 /// What is served, as an absolute path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Root {
+pub enum RootPath {
     /// A directory and everything beneath it.
     Directory(PathBuf),
     /// One file, at `/` and at its name.
     File(PathBuf),
 }
 
-impl Root {
+impl RootPath {
     /// The path, of either kind.
     pub fn path(&self) -> &Path {
         match self {
@@ -233,7 +233,7 @@ impl SiteConfig {
         let headers = headers(&arguments)?;
         let root = match &arguments.page {
             Some(page) if arguments.model == Model::Fixed => match root(page, false)? {
-                Root::Directory(_) => Err(ConfigError::Root {
+                RootPath::Directory(_) => Err(ConfigError::Root {
                     path: page.clone(),
                     reason: RootProblem::System(io::ErrorKind::IsADirectory.into()),
                 }),
@@ -304,7 +304,7 @@ fn limits(arguments: &Arguments) -> Limits {
 
 /// Checks that the root can be served: an error at the start is better than a 404 for every
 /// request.
-fn root(path: &Path, listing: bool) -> Result<Root, ConfigError> {
+fn root(path: &Path, listing: bool) -> Result<RootPath, ConfigError> {
     let look = || {
         let kind = fs::metadata(path)?.file_type();
         if kind.is_dir() {
@@ -317,14 +317,14 @@ fn root(path: &Path, listing: bool) -> Result<Root, ConfigError> {
             } else {
                 fs::metadata(absolute.join("."))?;
             }
-            return Ok(Some(Root::Directory(absolute)));
+            return Ok(Some(RootPath::Directory(absolute)));
         }
         // Only a regular file is opened: opening a FIFO would wait for its writer.
         if kind.is_file() {
             // A link is not resolved: the file is served under the name of the link.
             let absolute = path::absolute(path)?;
             File::open(&absolute)?;
-            return Ok(Some(Root::File(absolute)));
+            return Ok(Some(RootPath::File(absolute)));
         }
         Ok(None)
     };
@@ -376,7 +376,7 @@ mod tests {
         let config = config(&[]);
         let site = config.site;
         let here = fs::canonicalize(".").unwrap();
-        assert_eq!(site.root, Root::Directory(here));
+        assert_eq!(site.root, RootPath::Directory(here));
         assert_eq!(binds(&[]), ["127.0.0.1:7890"]);
         assert_eq!(site.index, ["index.html"]);
         assert!(site.listing && site.server_header && config.banner);
@@ -505,7 +505,7 @@ mod tests {
         assert!(usage(&["--page", "Cargo.toml"]).contains("add --model fixed"));
         let fixed = ["--model", "fixed", "--page", "Cargo.toml"];
         let file = fs::canonicalize("Cargo.toml").unwrap();
-        assert_eq!(config(&fixed).site.root, Root::File(file));
+        assert_eq!(config(&fixed).site.root, RootPath::File(file));
         assert!(config(&fixed[..2]).site.root.path().is_dir());
         for (option, name) in [
             ("--spa", "--spa"),
@@ -533,7 +533,7 @@ mod tests {
     #[test]
     fn a_file_can_be_the_root() {
         let file = fs::canonicalize("Cargo.toml").unwrap();
-        assert_eq!(config(&["Cargo.toml"]).site.root, Root::File(file));
+        assert_eq!(config(&["Cargo.toml"]).site.root, RootPath::File(file));
     }
 
     #[test]

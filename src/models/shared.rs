@@ -17,9 +17,9 @@ const SHARE_TRIES: u32 = 100;
 const SHARE_WAIT: Duration = Duration::from_millis(1);
 
 /// A handler that several threads share.
-pub struct Shared<H>(Arc<Mutex<Inner<H>>>);
+pub struct Shared<H>(Arc<Mutex<Locked<H>>>);
 
-struct Inner<H> {
+struct Locked<H> {
     handler: H,
     /// To the thread that calls the handler when it is due.
     dues: Option<Sender<Instant>>,
@@ -30,7 +30,7 @@ struct Inner<H> {
 impl<H> Shared<H> {
     /// Shares `handler`. Each clone is a share.
     pub fn new(handler: H) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        Self(Arc::new(Mutex::new(Locked {
             handler,
             dues: None,
             due: None,
@@ -92,13 +92,13 @@ impl<H> Shared<H> {
     }
 
     /// A panic under the lock has ended a connection, and the handler is between two requests.
-    fn lock(&self) -> MutexGuard<'_, Inner<H>> {
+    fn lock(&self) -> MutexGuard<'_, Locked<H>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Calls the handler at each time that it receives, until the handler is gone.
-fn call<H: Handler>(handler: &Weak<Mutex<Inner<H>>>, dues: &Receiver<Instant>) {
+fn call<H: Handler>(handler: &Weak<Mutex<Locked<H>>>, dues: &Receiver<Instant>) {
     for due in dues {
         thread::sleep(due.saturating_duration_since(Now::read().instant));
         let Some(handler) = handler.upgrade() else {

@@ -20,7 +20,7 @@ use crate::reactor::poller::{Poller, Ready};
 use crate::signals::{Action, Policy};
 use crate::transport::{ReadyFlags, Stream};
 use executor::Executor;
-use runtime::{Runtime, Slot, serve};
+use runtime::{Runtime, TaskSlot, serve};
 use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -39,12 +39,12 @@ pub struct Coroutines<H: Handler> {
 }
 
 /// The connections as [`Lifecycle`] uses them.
-struct Admission<'c, H> {
+struct Spawner<'c, H> {
     executor: &'c mut Executor,
     runtime: &'c Rc<Runtime<H>>,
 }
 
-impl<H: Handler + 'static> Connections<ListenerSocket> for Admission<'_, H> {
+impl<H: Handler + 'static> Connections<ListenerSocket> for Spawner<'_, H> {
     fn open(&self) -> usize {
         self.runtime.open()
     }
@@ -54,7 +54,7 @@ impl<H: Handler + 'static> Connections<ListenerSocket> for Admission<'_, H> {
         listener: Listener,
         (stream, peer): (Stream, Option<IpAddr>),
     ) -> io::Result<()> {
-        let key = self.runtime.slots.borrow_mut().insert(Slot::default());
+        let key = self.runtime.slots.borrow_mut().insert(TaskSlot::default());
         let state = (self.runtime.handler.borrow_mut()).on_connect(listener, peer);
         let runtime = self.runtime.clone();
         self.executor.spawn(serve(runtime, key, stream, state));
@@ -168,12 +168,12 @@ impl<H: Handler + 'static> Coroutines<H> {
     /// stopped.
     fn run_iteration(&mut self, now: Now) -> io::Result<ControlFlow<()>> {
         self.runtime.expire();
-        let mut admission = Admission {
+        let mut spawner = Spawner {
             executor: &mut self.executor,
             runtime: &self.runtime,
         };
-        self.lifecycle.accept(now, &mut admission)?;
-        let closing = self.lifecycle.stop_accepting(now, &mut admission);
+        self.lifecycle.accept(now, &mut spawner)?;
+        let closing = self.lifecycle.stop_accepting(now, &mut spawner);
         if !closing.is_empty() {
             self.poller.close_listeners(closing);
         }

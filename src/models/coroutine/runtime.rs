@@ -24,7 +24,7 @@ static UNWATCHED: Limited = Limited::new();
 /// Shared by the coroutines of one thread: cells, no locks. Nothing is borrowed across an `.await`.
 pub struct Runtime<H> {
     pub handler: RefCell<H>,
-    pub slots: RefCell<Slab<Slot>>,
+    pub slots: RefCell<Slab<TaskSlot>>,
     timers: RefCell<Timers>,
     pub now: Cell<Now>,
     /// How far the clock of the deadlines is behind the real clock.
@@ -38,7 +38,7 @@ pub struct Runtime<H> {
 
 /// A connection as the poll sees it: what its events said, and the waker of its task.
 #[derive(Default)]
-pub struct Slot {
+pub struct TaskSlot {
     flags: Option<ReadyFlags>,
     waker: Option<Waker>,
 }
@@ -287,7 +287,7 @@ mod tests {
             let head = format!("GET /{name} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
             theirs.write_all(head.as_bytes()).unwrap();
             let stream = Stream::Unix(mio::net::UnixStream::from_std(ours));
-            let key = runtime.slots.borrow_mut().insert(Slot::default());
+            let key = runtime.slots.borrow_mut().insert(TaskSlot::default());
             executor.spawn(serve(runtime.clone(), key, stream, ()));
             clients.push(theirs);
         }

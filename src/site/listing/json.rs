@@ -9,7 +9,7 @@
 //! directory is null. `omitted` counts entries beyond the limit.
 
 use super::query::View;
-use super::sorted_entries::{Counts, Row};
+use super::sorted_entries::{EntryCounts, Row};
 use super::text;
 use crate::http::date::HttpDate;
 use crate::http::json::put_json_utf8;
@@ -44,6 +44,6 @@ pub(super) fn put_row(row: &Row, is_first: bool, out: &mut Vec<u8>) -> io::Resul
 }
 
 /// Appends what comes after the entries.
-pub(super) fn put_tail(counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn put_tail(counts: EntryCounts, out: &mut Vec<u8>) -> io::Result<()> {
     writeln!(out, "\n],\"omitted\":{}}}", counts.omitted)
 }

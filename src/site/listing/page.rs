@@ -7,7 +7,7 @@
 //! site under another path.
 
 use super::query::{Column, Order, View};
-use super::sorted_entries::{Counts, Row};
+use super::sorted_entries::{EntryCounts, Row};
 use super::text;
 use crate::http::date::HttpDate;
 use std::io::{self, Write};
@@ -48,7 +48,7 @@ const COLUMNS: [(Column, &str); 3] = [
 const UP: &str = "<tr class=\"d\"><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n";
 
 /// Appends what comes before the rows.
-pub(super) fn put_head(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn put_head(view: &View, counts: EntryCounts, out: &mut Vec<u8>) -> io::Result<()> {
     out.extend_from_slice(HEAD.as_bytes());
     text::put_html(&view.path, out)?;
     let slash = if view.path.is_empty() { "" } else { "/" };
@@ -96,7 +96,7 @@ pub(super) fn put_row(row: &Row, out: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// Appends what comes after the rows.
-pub(super) fn put_tail(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn put_tail(view: &View, counts: EntryCounts, out: &mut Vec<u8>) -> io::Result<()> {
     out.extend_from_slice(b"</tbody>\n</table>\n</form>\n");
     if counts.found == 0 {
         out.extend_from_slice(b"<p class=\"note\">This directory is empty.</p>\n");
@@ -153,7 +153,7 @@ fn put_ancestor(levels: usize, name: &[u8], out: &mut Vec<u8>) -> io::Result<()>
 }
 
 /// `5 of 120 shown: 1 directory, 4 files, 1.2 MB`
-fn put_summary(view: &View, counts: Counts, out: &mut Vec<u8>) -> io::Result<()> {
+fn put_summary(view: &View, counts: EntryCounts, out: &mut Vec<u8>) -> io::Result<()> {
     out.extend_from_slice(b"<p>");
     if counts.shown() < counts.found {
         text::put_number(counts.shown(), out)?;

@@ -14,14 +14,14 @@ pub(super) struct SortedEntries {
     limit: usize,
     directories: BTreeMap<Key, Facts>,
     files: BTreeMap<Key, Facts>,
-    counts: Counts,
+    counts: EntryCounts,
     /// Bytes of memory that the entries take.
     held: usize,
 }
 
 /// The totals of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct EntryCounts {
     /// All entries, whether they match the filter or not.
     pub(super) found: u64,
     /// Directories shown.
@@ -69,7 +69,7 @@ impl SortedEntries {
             limit,
             directories: BTreeMap::new(),
             files: BTreeMap::new(),
-            counts: Counts::default(),
+            counts: EntryCounts::default(),
             held: 0,
         }
     }
@@ -107,7 +107,7 @@ impl SortedEntries {
     }
 
     /// The totals; taking entries does not change them.
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> EntryCounts {
         self.counts
     }
 
@@ -153,7 +153,7 @@ impl SortedEntries {
     }
 }
 
-impl Counts {
+impl EntryCounts {
     /// Entries shown.
     pub(super) fn shown(self) -> u64 {
         self.directories + self.files
