@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match Invocation::from_args(std::env::args_os()) {
-        Ok(Invocation::Serve(config)) => serve(&config),
+        Ok(Invocation::Serve(config)) => serve(*config),
         Ok(Invocation::Print(text)) => match io::stdout().write_all(&text) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
@@ -43,8 +43,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(config: &Config) -> ExitCode {
-    let signals = Policy::apply(has_log_file(config));
+fn serve(config: Config) -> ExitCode {
+    let signals = Policy::apply(has_log_file(&config));
     match config.model {
         // It forks, and a thread does not survive a fork.
         Model::Process => diagnostics::start_without_thread(config.verbose),
@@ -53,29 +53,29 @@ fn serve(config: &Config) -> ExitCode {
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
+    let variables = config.variables.clone();
     let result = build_and_run(config, signals);
     diagnostics::finish();
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
     let code = fail(&*error);
-    if !config.variables.is_empty() {
-        let _ = writeln!(
-            io::stderr(),
-            "{}",
-            config::variables_note(&config.variables)
-        );
+    if !variables.is_empty() {
+        let _ = writeln!(io::stderr(), "{}", config::variables_note(&variables));
     }
     code
 }
 
-fn build_and_run(config: &Config, signals: Policy) -> Result<(), Box<dyn Error>> {
-    let server = Server::build(config, signals)?;
+fn build_and_run(config: Config, signals: Policy) -> Result<(), Box<dyn Error>> {
+    let server = Server::build(&config, signals)?;
     // The warnings so far stand above the banner.
     diagnostics::finish();
     if config.banner {
-        banner::print(config, server.addresses());
+        banner::print(&config, server.addresses());
     }
+    // It keeps the sockets that were passed to this process. No other server is built from it, so
+    // they close when this server closes its duplicates.
+    drop(config);
     Ok(server.run()?)
 }
 

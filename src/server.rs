@@ -1,7 +1,8 @@
 //! The server as a value: what a [`Config`] asks for, opened and ready to run.
 //!
-//! [`Server::build`] only reads the configuration, so it can be called again with another one. What
-//! a process does once, such as ignoring signals and installing the logger, is left to the caller.
+//! [`Server::build`] only reads the configuration, so it can be called again, with the same one or
+//! another. What a process does once, such as ignoring signals and installing the logger, is left
+//! to the caller.
 
 use crate::access_log::{AccessLog, Sink};
 use crate::burn::Burning;
@@ -175,7 +176,9 @@ fn build_processes(
     // An error in the configuration is found here, not in the first child.
     drop(build_handler(config, &limits)?);
     let burn = config.measurement.burn;
-    let config = config.clone();
+    let mut config = config.clone();
+    // A child keeps no listening socket, and the parent none that it has closed.
+    config.listeners.binds.clear();
     Ok(Box::new(move || {
         let open = || build_handler(&config, &limits);
         match burn {

@@ -13,6 +13,8 @@ use clap::{Arg, ArgAction, CommandFactory};
 use oneloop::config::arguments::Arguments;
 use oneloop::config::{Config, Invocation};
 use oneloop::reactor::listen::{self, ListenOptions, ListenerSocket};
+use oneloop::server::Server;
+use oneloop::signals::Policy;
 
 /// The variable with the arguments of the child, one per line.
 const ARGUMENTS: &str = "CHILD_ARGUMENTS";
@@ -436,6 +438,34 @@ fn a_listener_passed_through_exec_is_served() {
     let mut greeting = String::new();
     client.read_to_string(&mut greeting).unwrap();
     assert_eq!(greeting, "hello");
+}
+
+/// As a reload would: the second while the first listens, and a third when the first is gone.
+#[test]
+fn child_builds_a_server_three_times() {
+    let Some(config) = config_here() else {
+        return;
+    };
+    let signals = Policy::apply(false);
+    let first = Server::build(&config, signals).unwrap();
+    let second = Server::build(&config, signals).unwrap();
+    assert_eq!(first.addresses(), second.addresses());
+    drop(first);
+    drop(Server::build(&config, signals).unwrap());
+}
+
+#[test]
+fn a_server_with_a_passed_listener_is_built_again_from_the_same_configuration() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
+    let bind = format!("fd:{}", listener.as_raw_fd());
+    for model in ["reactor", "coroutine", "process", "pool", "fixed"] {
+        let args = ["-q", "-b", &bind, "--model", model];
+        let output = child("child_builds_a_server_three_times", &args, &[]).output();
+        let output = output.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{model}: {text}");
+    }
 }
 
 /// In a network namespace of its own, with a link-local address.

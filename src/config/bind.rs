@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::reactor::address::{Bind, FIRST_INHERITED, Host};
+use crate::reactor::address::{Bind, FIRST_INHERITED, Host, InheritedSocket};
 
 /// One `--bind` before `--port` is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,9 +123,9 @@ fn unix(path: &str) -> Result<BindArgument, String> {
 
 fn inherited(number: &str) -> Result<BindArgument, String> {
     match number.parse::<u32>() {
-        Ok(number) if i32::try_from(number).is_ok() && number >= FIRST_INHERITED => {
-            Ok(BindArgument::Complete(Bind::Inherited(number)))
-        }
+        Ok(number) if i32::try_from(number).is_ok() && number >= FIRST_INHERITED => Ok(
+            BindArgument::Complete(Bind::Inherited(InheritedSocket::new(number))),
+        ),
         Ok(number) if number < FIRST_INHERITED => Err(format!(
             "{number} is standard input, output or error; \
              passed sockets start at fd:{FIRST_INHERITED}"

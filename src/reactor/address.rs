@@ -7,10 +7,7 @@ use std::path::PathBuf;
 
 use socket2::Socket;
 
-use super::socket_activation;
-
-/// The lowest number of `fd:N`: below are standard input, output and error.
-pub const FIRST_INHERITED: u32 = socket_activation::FIRST;
+pub use super::socket_activation::{FIRST as FIRST_INHERITED, InheritedSocket};
 
 /// Where to listen. Defaults are filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +21,8 @@ pub enum Bind {
     },
     /// A unix socket at this path.
     Unix(PathBuf),
-    /// A listening socket that was passed to this process as this descriptor.
-    Inherited(u32),
+    /// A listening socket that was passed to this process.
+    Inherited(InheritedSocket),
 }
 
 /// An address, or a name with one or several addresses.
@@ -49,7 +46,7 @@ impl fmt::Display for Bind {
                 Host::Name(name) => write!(out, "{name}:{port}"),
             },
             Self::Unix(path) => write!(out, "unix:{}", path.display()),
-            Self::Inherited(number) => write!(out, "fd:{number}"),
+            Self::Inherited(socket) => write!(out, "{socket}"),
         }
     }
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::address::{self, Address, Bind, Host};
+use super::address::{self, Address, Bind, Host, InheritedSocket};
 use super::defer_accept;
 pub use super::listener_socket::{Kind, ListenerSocket};
 use super::socket_activation::{self, AdoptError};
@@ -57,7 +57,7 @@ pub fn open(binds: &[Bind], options: ListenOptions) -> Result<Vec<BoundListener>
             Bind::Tcp { host, port } => resolve(host, *port)
                 .and_then(|addresses| listen_on_all(addresses, shares_port(binds, *port), options)),
             Bind::Unix(path) => listen_at(path, options.backlog).map(|one| vec![one]),
-            Bind::Inherited(number) => take_over(*number).map(|one| vec![one]),
+            Bind::Inherited(passed) => share(passed).map(|one| vec![one]),
         };
         listening.extend(opened.map_err(|problem| ListenError {
             bind: bind.clone(),
@@ -222,8 +222,8 @@ fn listen_at(path: &Path, backlog: i32) -> Result<BoundListener, Problem> {
     Ok(BoundListener::new(socket, Some(file), Kind::Plain)?)
 }
 
-fn take_over(number: u32) -> Result<BoundListener, Problem> {
-    let socket = socket_activation::adopt(number).map_err(Problem::Inherited)?;
+fn share(passed: &InheritedSocket) -> Result<BoundListener, Problem> {
+    let socket = passed.duplicate().map_err(Problem::Inherited)?;
     // Its file, if it has one, belongs to the process that made it.
     let kind = match socket_activation::is_tcp_alone(&socket)? {
         true => Kind::Plain,
@@ -703,7 +703,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         open(
-            &[Bind::Unix(path.clone()), Bind::Inherited(987_654)],
+            &[
+                Bind::Unix(path.clone()),
+                Bind::Inherited(InheritedSocket::new(987_654)),
+            ],
             OPTIONS,
         )
         .unwrap_err();
@@ -716,7 +719,8 @@ mod tests {
         let path = directory.path().join("s");
         let pass = |ours: OwnedFd| {
             rustix::io::fcntl_setfd(&ours, FdFlags::empty()).unwrap();
-            Bind::Inherited(u32::try_from(ours.into_raw_fd()).unwrap())
+            let number = u32::try_from(ours.into_raw_fd()).unwrap();
+            Bind::Inherited(InheritedSocket::new(number))
         };
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = tcp.local_addr().unwrap();
@@ -733,7 +737,7 @@ mod tests {
         drop(all);
         assert!(path.exists(), "its maker removes it");
         assert_eq!(
-            open_one(Bind::Inherited(1)).unwrap_err(),
+            open_one(Bind::Inherited(InheritedSocket::new(1))).unwrap_err(),
             "cannot listen on fd:1: 0, 1 and 2 are standard input, output and error \
              (sockets are passed from 3 on)"
         );

@@ -20,6 +20,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketType, sockopt};
@@ -27,6 +28,53 @@ use socket2::Socket;
 
 /// The lowest number of an inherited socket: below are standard input, output and error.
 pub const FIRST: u32 = 3;
+
+/// A socket that was passed to this process, by its number. Clones share it.
+#[derive(Clone, Debug)]
+pub struct InheritedSocket {
+    number: u32,
+    /// Empty until the first [`duplicate`](Self::duplicate).
+    adopted: Arc<OnceLock<Socket>>,
+}
+
+impl InheritedSocket {
+    /// The socket `number`. The descriptor is not looked at yet.
+    pub fn new(number: u32) -> Self {
+        let adopted = Arc::default();
+        Self { number, adopted }
+    }
+
+    /// A duplicate (dup(2)) for one server. The first call adopts the descriptor, which stays open
+    /// as long as a clone of this value exists, so that another server can be built.
+    ///
+    /// # Errors
+    /// The descriptor is not a listening stream socket that was passed to this process, or dup(2)
+    /// fails.
+    pub fn duplicate(&self) -> Result<Socket, AdoptError> {
+        let socket = match self.adopted.get() {
+            Some(socket) => socket,
+            None => {
+                let adopted = adopt(self.number)?;
+                self.adopted.get_or_init(|| adopted)
+            }
+        };
+        Ok(socket.try_clone()?)
+    }
+}
+
+impl PartialEq for InheritedSocket {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for InheritedSocket {}
+
+impl fmt::Display for InheritedSocket {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "fd:{}", self.number)
+    }
+}
 
 /// Takes over the descriptor `number`: a listening TCP or unix stream socket. Makes it non-blocking
 /// and close-on-exec.
@@ -213,6 +261,21 @@ mod tests {
         let first = adopt(number).unwrap();
         assert!(matches!(adopt(number), Err(AdoptError::NotPassed)));
         assert!(first.local_addr().is_ok(), "the first keeps it");
+    }
+
+    #[test]
+    fn a_passed_socket_is_duplicated_for_each_server_and_closed_with_the_last() {
+        let theirs = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = theirs.local_addr().unwrap();
+        let passed = InheritedSocket::new(pass(theirs));
+        let (first, second) = (passed.duplicate().unwrap(), passed.clone().duplicate());
+        drop(first);
+        assert!(second.is_ok_and(|second| is_non_blocking(&second)));
+        let third = passed.duplicate().unwrap();
+        assert_eq!(third.local_addr().unwrap().as_socket(), Some(address));
+        assert!(fcntl_getfd(&third).unwrap().contains(FdFlags::CLOEXEC));
+        drop((third, passed));
+        assert!(TcpStream::connect(address).is_err(), "nothing keeps it");
     }
 
     #[test]
