@@ -21,6 +21,12 @@ const ARGUMENTS: &str = "CHILD_ARGUMENTS";
 
 fn child(test: &str, args: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
+    // Only the test decides: those of longer runs (ONELOOP_SIM_SECONDS) are none of the server's.
+    for (name, _) in env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"ONELOOP_") {
+            command.env_remove(name);
+        }
+    }
     command
         .args(["--exact", test, "--nocapture"])
         .env(ARGUMENTS, args.join("\n"))
@@ -391,6 +397,48 @@ fn the_variables_of_a_service_named_oneloop_are_not_options() {
     }
     assert_eq!(line_of("variables ", &[], &links), "variables []");
     assert!(refused(&[("ONELOOP_PORT", "tcp:7890")]).contains("ONELOOP_PORT"));
+}
+
+/// They may be meant for another program or a newer version, so the server starts.
+#[test]
+fn a_variable_that_no_option_has_is_warned_of() {
+    let table = [
+        (
+            "ONELOOP_IDEL_TIMEOUT",
+            "ONELOOP_IDEL_TIMEOUT has no effect; did you mean ONELOOP_IDLE_TIMEOUT?",
+        ),
+        (
+            "ONELOOP_BINDS",
+            "ONELOOP_BINDS has no effect; did you mean ONELOOP_BIND?",
+        ),
+        (
+            "ONELOOP_no_listing",
+            "ONELOOP_no_listing has no effect; did you mean ONELOOP_NO_LISTING?",
+        ),
+        (
+            "ONELOOP_SIM_SECONDS",
+            "ONELOOP_SIM_SECONDS has no effect: no option has this variable",
+        ),
+        (
+            "ONELOOP_BURN",
+            "ONELOOP_BURN has no effect: no option has this variable",
+        ),
+    ];
+    let default = line_of("everything ", &[], &[]);
+    for (variable, expected) in table {
+        let set = [(variable, "5")];
+        let warning = line_of("warning ", &[], &set);
+        assert_eq!(warning, format!("warning {expected}"));
+        assert_eq!(line_of("everything ", &[], &set), default);
+    }
+    let silent = [
+        ("ONELOOP_IDEL_TIMEOUT", ""),
+        ("ONELOOP_ENV_A", "b"),
+        ("ONELOOPS", "1"),
+    ];
+    let output = config_in_a_child(&[], &silent);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("warning "), "{text}");
 }
 
 #[test]
