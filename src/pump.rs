@@ -242,7 +242,7 @@ fn receive<T: Transport>(
 ) -> io::Result<usize> {
     let most = buffer.len().min(budget.read);
     assert!(most > 0, "a receive of nothing would look like the end");
-    let length = transport.receive(buffer.get_mut(..most).unwrap_or_default())?;
+    let length = transport.receive(buffer.split_at_mut(most).0)?;
     budget.read -= length;
     Ok(length)
 }

@@ -57,9 +57,7 @@ impl ReadBuffer {
 
     /// The unconsumed bytes.
     pub fn bytes(&self) -> &[u8] {
-        let (start, end) = (self.start as usize, self.end as usize);
-        assert!(start <= end && end <= self.buffer.len());
-        self.buffer.get(start..end).unwrap_or_default()
+        self.between(self.start, self.end as usize)
     }
 
     /// The free part of the buffer, to receive into. It is never empty. If the buffer is full, it
@@ -76,7 +74,8 @@ impl ReadBuffer {
                 self.replace(vec![0; doubled.max(self.buffer.len() + 1)].into_boxed_slice());
             }
         }
-        self.buffer.get_mut(self.end as usize..).unwrap_or_default()
+        let (_, spare) = self.buffer.split_at_mut(self.end as usize);
+        spare
     }
 
     /// `length` bytes were received into the free part.
@@ -120,7 +119,7 @@ impl ReadBuffer {
     ) -> HeadScan {
         let mut unchecked = self.searched;
         while let Some(lf) = self.next_line_end() {
-            let line = self.buffer.get(self.line as usize..lf).unwrap_or_default();
+            let line = self.between(self.line, lf);
             let (is_empty, length) = match line.strip_suffix(b"\r") {
                 Some(content) => (content.is_empty(), content.len()),
                 None => (line.is_empty(), line.len()),
@@ -171,7 +170,7 @@ impl ReadBuffer {
 
     /// The first `length` bytes: a head that [`ReadBuffer::find_head`] has found.
     pub fn head(&self, length: usize) -> &[u8] {
-        self.bytes().get(..length).unwrap_or_default()
+        self.bytes().split_at(length).0
     }
 
     /// Whether the first byte of a request has arrived. The CR of an empty line does not count.
@@ -203,11 +202,17 @@ impl ReadBuffer {
 
     /// Copies the unconsumed bytes to the start of `buffer`. Returns the old buffer.
     fn replace(&mut self, mut buffer: Box<[u8]>) -> Box<[u8]> {
-        if let Some(copy) = buffer.get_mut(..self.bytes().len()) {
-            copy.copy_from_slice(self.bytes());
-        }
+        let bytes = self.bytes();
+        let (copy, _) = buffer.split_at_mut(bytes.len());
+        copy.copy_from_slice(bytes);
         self.rebase();
         std::mem::replace(&mut self.buffer, buffer)
+    }
+
+    /// The bytes from `start` to `end`. Panics if they are not in this order in the buffer.
+    fn between(&self, start: u32, end: usize) -> &[u8] {
+        let (before_end, _) = self.buffer.split_at(end);
+        before_end.split_at(start as usize).1
     }
 
     fn compact(&mut self) {
@@ -224,7 +229,7 @@ impl ReadBuffer {
     }
 
     fn next_line_end(&self) -> Option<usize> {
-        let unsearched = self.buffer.get(self.searched as usize..self.end as usize)?;
+        let unsearched = self.between(self.searched, self.end as usize);
         memchr::memchr(b'\n', unsearched).map(|at| self.searched as usize + at)
     }
 }

@@ -26,7 +26,7 @@ use std::error::Error;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -266,10 +266,11 @@ fn close(handler: SiteHandler) {
 fn build_site(site: &SiteConfig, limits: Arc<Limits>) -> io::Result<Site> {
     let (directory, only) = match &site.root {
         RootPath::Directory(path) => (path.as_path(), None),
-        RootPath::File(path) => (
-            path.parent().unwrap_or(Path::new("/")),
-            path.file_name().map(|name| name.as_bytes().to_vec()),
-        ),
+        RootPath::File(path) => match (path.parent(), path.file_name()) {
+            (Some(directory), Some(name)) => (directory, Some(name.as_bytes().to_vec())),
+            // Without a name, everything beside the file would be served.
+            _ => return Err(io::ErrorKind::InvalidFilename.into()),
+        },
     };
     let names = site.index.iter().cloned();
     let options = SiteOptions {

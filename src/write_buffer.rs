@@ -30,8 +30,7 @@ impl WriteBuffer {
 
     /// The bytes that are not sent.
     pub fn unsent(&self) -> &[u8] {
-        assert!(self.sent <= self.buffer.len());
-        self.buffer.get(self.sent..).unwrap_or_default()
+        self.buffer.split_at(self.sent).1
     }
 
     /// The end of the buffer, to append to.

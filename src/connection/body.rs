@@ -95,9 +95,9 @@ pub(super) fn produce_slice(
         // A chunk of size zero would end the body.
         out.truncate(size_at);
     } else {
-        if let Some(size) = out.get_mut(size_at..size_at + 8) {
-            size.copy_from_slice(format!("{length:08x}").as_bytes());
-        }
+        let (_, chunk) = out.split_at_mut(size_at);
+        let (size, _) = chunk.split_at_mut(8);
+        size.copy_from_slice(format!("{length:08x}").as_bytes());
         out.extend_from_slice(b"\r\n");
         behind += 2;
     }

@@ -61,7 +61,7 @@ impl Head {
         let start = |length: usize| bytes.get(..length).unwrap_or(bytes);
         let (status, why) = match self {
             Self::Whole { length, traits } => {
-                let (head, body) = bytes.split_at_checked(*length).unwrap_or((bytes, &[]));
+                let (head, body) = bytes.split_at(*length);
                 let parsed = Request::parse(head, body, limits.fields);
                 *traits = match &parsed {
                     Ok(request) => request.traits,

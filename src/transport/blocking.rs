@@ -341,7 +341,8 @@ impl Transport for BlockingSocket {
 
 /// In whole milliseconds, at least one: zero would mean no timeout.
 fn rounded(most: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(most.as_millis()).unwrap_or(0) + 1)
+    let whole = Duration::new(most.as_secs(), most.subsec_millis() * 1_000_000);
+    whole.saturating_add(Duration::from_millis(1))
 }
 
 #[cfg(test)]

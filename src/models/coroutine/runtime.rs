@@ -116,7 +116,8 @@ impl<H: Handler> Runtime<H> {
         poll_fn(|context| {
             let mut slots = self.slots.borrow_mut();
             let Some(slot) = slots.get_mut(key) else {
-                return Poll::Ready(ReadyFlags::default());
+                debug_assert!(false, "the guard of a coroutine keeps its slot");
+                return Poll::Pending;
             };
             if let Some(flags) = slot.flags.take() {
                 return Poll::Ready(flags);
