@@ -97,7 +97,7 @@ pub struct Limits {
     /// Above it, a new listing gets 503. Listings that have begun may grow to twice the limit;
     /// above that they end with a reset. A directory of fewer than `listing_slice` entries is
     /// always listed.
-    pub listing_bytes: usize,
+    pub listing_memory: usize,
     /// Directory entries read, or rows rendered, before a listing yields to other connections.
     pub listing_slice: usize,
     /// Small files whose bytes are cached. They are checked again in each iteration.
@@ -158,7 +158,7 @@ impl Default for Limits {
             linger_bytes: 64 * 1024 * 1024,
             grace: Duration::from_secs(7),
             listing_entries: 100_000,
-            listing_bytes: 128 * 1024 * 1024,
+            listing_memory: 128 * 1024 * 1024,
             listing_slice: 256,
             file_cache_entries: 16 * 1024,
             file_cache_bytes: 64 * 1024 * 1024,

@@ -204,7 +204,7 @@ fn the_limits_are_those_in_the_document() {
         accepts_per_iteration expiries_per_iteration accept_pause defer_accept_timeout backlog
         events read_per_iteration written_per_iteration sends_per_iteration requests_per_iteration
         write_coalescing_limit inline_body_limit header_timeout idle_timeout min_idle send_timeout
-        min_send_rate linger_timeout linger_bytes grace listing_entries listing_bytes listing_slice
+        min_send_rate linger_timeout linger_bytes grace listing_entries listing_memory listing_slice
         file_cache_entries file_cache_bytes open_file_cache_entries open_file_cache_max_size
         file_cache_lifetime iteration_cache_entries log_buffer log_field
     };

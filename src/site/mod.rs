@@ -89,7 +89,7 @@ impl Site {
             errors: ErrorResponses::new(&common_headers.other, options.cors.is_some()),
             common_headers,
             options,
-            production: ProductionMemory::new(limits.listing_bytes),
+            production: ProductionMemory::new(limits.listing_memory),
             limits,
             name: Vec::new(),
         })

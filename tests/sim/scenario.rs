@@ -352,7 +352,7 @@ impl LimitSet {
                 send_timeout: Duration::from_secs(8),
                 linger_timeout: Duration::from_secs(3),
                 listing_slice: 2,
-                listing_bytes: 1_000_000,
+                listing_memory: 1_000_000,
                 open_file_cache_entries: 2,
                 open_file_cache_max_size: 2000,
                 linger_bytes: TOO_LONG as u64 - 1000,

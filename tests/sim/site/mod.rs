@@ -124,7 +124,7 @@ impl SiteModel {
             // Only compressed listings need much memory, and only large ones count.
             most_listings: match limits.listing_slice > tree::NAMES.len() + 2 {
                 true => usize::MAX,
-                false => limits.listing_bytes.div_ceil(384 * 1024),
+                false => limits.listing_memory.div_ceil(384 * 1024),
             },
         }))
     }
