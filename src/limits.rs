@@ -66,7 +66,8 @@ pub struct Limits {
     pub inline_body_limit: usize,
 
     /// Longest time from the first byte of a head to its last. Progress does not extend it, so a
-    /// client that sends a byte a second gets 408, too.
+    /// client that sends a byte a second gets 408, too. A handshake of the transport has as long,
+    /// from the accept to its end.
     pub header_timeout: Duration,
     /// How long a connection may be idle between requests, and before its first.
     pub idle_timeout: Duration,

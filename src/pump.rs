@@ -14,6 +14,7 @@ use std::fmt::Display;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A connection with its socket and its handler's state, as every driver keeps them.
@@ -28,6 +29,19 @@ pub struct Client<T, S> {
 }
 
 impl<T: Transport, S> Client<T, S> {
+    /// A client that was just accepted.
+    pub fn new(transport: T, state: S, limits: Arc<Limits>, now: Instant) -> Self {
+        let connection = match transport.needs_handshake() {
+            true => Connection::before_handshake(limits, now),
+            false => Connection::new(limits, now),
+        };
+        Self {
+            connection,
+            transport,
+            state,
+        }
+    }
+
     /// Reports the end of the connection to the handler. Returns the transport, which the driver
     /// closes.
     pub fn close<H: Handler<State = S>>(
@@ -38,6 +52,9 @@ impl<T: Transport, S> Client<T, S> {
     ) -> T {
         if reason.aborts() {
             self.transport.abort();
+        } else {
+            // A socket that refuses it now cannot be waited for any more.
+            let _ = self.transport.close_notify();
         }
         handler.on_close(self.state, reason, self.connection.counts(), now);
         self.transport
@@ -154,6 +171,14 @@ fn take_step<T: Transport, H: Handler>(
         return Some(Pause::Yielded);
     }
     let done = match step {
+        Step::Handshake => {
+            budget.slices -= 1;
+            transport.handshake().map(|is_complete| {
+                if is_complete {
+                    connection.handshake_done(now);
+                }
+            })
+        }
         Step::Receive(buffer) => receive(transport, buffer, budget).map(|length| match length {
             0 => connection.peer_closed(),
             _ => connection.received(length, now),
@@ -210,6 +235,7 @@ struct Budget {
     written: usize,
     sends: usize,
     requests: usize,
+    /// Slices of a body, or parts of a handshake.
     slices: usize,
 }
 
@@ -229,7 +255,7 @@ impl Budget {
             Step::Receive(_) | Step::Discard(_) => self.read == 0,
             Step::Respond(_) => self.requests == 0,
             Step::Send { .. } | Step::SendFile(_) => self.written == 0 || self.sends == 0,
-            Step::Produce => self.slices == 0,
+            Step::Produce | Step::Handshake => self.slices == 0,
             Step::Shutdown { .. } | Step::End(_) => false,
         }
     }
@@ -269,6 +295,7 @@ fn shut_down<T: Transport>(
     transport: &mut T,
     unless_drained: bool,
 ) -> io::Result<()> {
+    transport.close_notify()?;
     if unless_drained && transport.is_drained() {
         connection.close_now();
         return Ok(());

@@ -7,11 +7,13 @@
 //! three budgets. The driver here is as honest as it must be: it goes on after "blocked" only
 //! when the script has an event to tell, and after "yielded" at once.
 
+#[path = "support/records.rs"]
+mod records;
 #[path = "support/wire.rs"]
 mod wire;
 
 use oneloop::clock::Now;
-use oneloop::connection::{CloseReason, Connection};
+use oneloop::connection::CloseReason;
 use oneloop::handler::{Handler, Listener};
 use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
@@ -19,6 +21,8 @@ use oneloop::limits::Limits;
 use oneloop::pump::{Client, Pause, PumpContext, SharedBuffers, pump};
 use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::SiteHandler;
+use oneloop::transport::Transport;
+use records::{CLOSE, DATA, HANDSHAKE, Records, open, seal};
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
@@ -329,11 +333,38 @@ impl Server {
             peer.arrives([Arrival::Bytes(piece.to_vec()), Arrival::Nothing]);
         }
         peer.closes();
-        let mut client = Client {
-            connection: Connection::new(self.limits.clone(), self.now.instant),
-            transport: wire,
-            state: self.handler.on_connect(Listener::public(0), None),
-        };
+        let ending = self.serve_on(wire, &peer);
+        (without_boundaries(&peer.hears()), ending)
+    }
+
+    /// The same through records, whose bytes come one by one if `is_cut`.
+    fn serve_records(
+        &mut self,
+        stream: &[u8],
+        takes: &[Take],
+        is_cut: bool,
+    ) -> (Vec<u8>, CloseReason) {
+        let (wire, peer) = pair();
+        peer.takes(takes.iter().copied());
+        let mut bytes = seal(HANDSHAKE, b"hello").repeat(2);
+        for chunk in stream.chunks(7) {
+            bytes.extend(seal(DATA, chunk));
+        }
+        bytes.extend(seal(CLOSE, b""));
+        for piece in bytes.chunks(if is_cut { 1 } else { bytes.len() }) {
+            peer.arrives([Arrival::Bytes(piece.to_vec()), Arrival::Nothing]);
+        }
+        let ending = self.serve_on(Records::new(wire, 2), &peer);
+        let opened = open(&peer.hears());
+        assert_eq!((opened.flights, opened.is_closed), (2, true));
+        (without_boundaries(&opened.plaintext), ending)
+    }
+
+    /// Serves this end of a connection until it is closed.
+    fn serve_on<T: Transport>(&mut self, transport: T, peer: &Peer) -> CloseReason {
+        let state = self.handler.on_connect(Listener::public(0), None);
+        let limits = self.limits.clone();
+        let mut client = Client::new(transport, state, limits, self.now.instant);
         let ending = loop {
             let mut context = PumpContext {
                 now: self.now,
@@ -346,10 +377,13 @@ impl Server {
             match pump(&mut client, &mut self.handler, &mut context) {
                 Pause::Ended(ending) => break ending,
                 Pause::Yielded => {}
-                Pause::Blocked => goes_on(&peer),
+                Pause::Blocked => goes_on(peer),
             }
         };
-        (without_boundaries(&peer.hears()), ending)
+        // A peer that has everything has room for the end of a transport's protocol.
+        peer.takes([Take::All]);
+        client.close(ending, &mut self.handler, self.now);
+        ending
     }
 }
 
@@ -529,4 +563,23 @@ fn the_same_bytes_leave_when_a_short_stream_is_cut_twice() {
             }
         }
     });
+}
+
+#[test]
+fn the_same_bytes_leave_through_a_transport_that_encodes_them() {
+    let root = root();
+    let mut usual = Server::new(root.path(), limits(|_| {}));
+    let mut servers = budgets().map(|limits| Server::new(root.path(), limits));
+    for stream in corpus() {
+        let whole = usual.serve(&[&stream.bytes], &[Take::All]);
+        for (index, server) in servers.iter_mut().enumerate() {
+            for takes in TAKES {
+                for is_cut in [false, true] {
+                    let encoded = server.serve_records(&stream.bytes, takes, is_cut);
+                    let name = stream.name;
+                    assert_eq!(encoded, whole, "{name}: {takes:?} {is_cut}, budget {index}");
+                }
+            }
+        }
+    }
 }

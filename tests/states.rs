@@ -121,6 +121,7 @@ impl Subject {
 
     fn next_step(&mut self) -> String {
         match self.connection.step() {
+            Step::Handshake => "Handshake".into(),
             Step::Receive(_) => "Receive".into(),
             Step::Respond(Ok(_)) => "Respond".into(),
             Step::Respond(Err(refusal)) => format!("Respond ({})", refusal.status.code()),
@@ -240,10 +241,30 @@ const ABORT: (&str, Tell) = ("abort", |s| {
 });
 
 fn scenes() -> Vec<Scene> {
-    [reading(), parsing(), writing(), leaving()]
+    [handshaking(), reading(), parsing(), writing(), leaving()]
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// Into `Handshaking`, as the accept does where the transport has a handshake.
+fn before_handshake(subject: &mut Subject) {
+    subject.connection = Connection::before_handshake(subject.limits.clone(), subject.now);
+}
+
+fn handshaking() -> Vec<Scene> {
+    vec![Scene {
+        state: "Handshaking",
+        prepare: before_handshake,
+        events: vec![
+            ("handshake_done", |s| s.connection.handshake_done(s.now)),
+            FAILED,
+            EARLY,
+            EXPIRED,
+            DRAIN,
+            ABORT,
+        ],
+    }]
 }
 
 fn reading() -> Vec<Scene> {
@@ -596,6 +617,7 @@ fn the_table_in_the_documentation_is_what_the_code_does() {
 fn every_state_and_every_ending_of_the_machine_is_in_the_table() {
     let table = table();
     let states = [
+        "Handshaking",
         "Reading",
         "Parsing",
         "WritingHeader",
@@ -605,6 +627,7 @@ fn every_state_and_every_ending_of_the_machine_is_in_the_table() {
         "Closed(PeerClosed)",
         "Closed(SocketError)",
         "Closed(SendError(ConnectionReset))",
+        "Closed(HandshakeTimeout)",
         "Closed(IdleTimeout)",
         "Closed(Evicted)",
         "Closed(Stopping)",

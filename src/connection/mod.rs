@@ -41,6 +41,8 @@ pub struct Connection {
 /// A state owns what it needs; a transition drops it.
 #[derive(Debug)]
 enum State {
+    /// The transport's handshake is not complete: no byte of HTTP can be received or sent.
+    Handshaking,
     /// Collecting a request head. With an empty read buffer the connection is idle.
     Reading,
     /// The head is complete, or refused. The next step answers it.
@@ -87,6 +89,15 @@ enum CloseMode {
 }
 
 impl Connection {
+    /// Makes a connection that was just accepted, and whose transport has a handshake.
+    pub fn before_handshake(limits: Arc<Limits>, now: Instant) -> Self {
+        Self {
+            state: State::Handshaking,
+            deadline: now + limits.header_timeout,
+            ..Self::new(limits, now)
+        }
+    }
+
     /// Makes a connection that was just accepted.
     pub fn new(limits: Arc<Limits>, now: Instant) -> Self {
         Self {
@@ -102,6 +113,7 @@ impl Connection {
     /// Returns the next step. It stays the same until an event is reported.
     pub fn step(&mut self) -> Step<'_> {
         match &mut self.state {
+            State::Handshaking => Step::Handshake,
             // A byte more than the longest head, to see that it is too long.
             State::Reading => Step::Receive(self.read_buffer.spare(self.limits.head + 1)),
             State::Parsing(head) => Step::Respond(head.parse(&self.read_buffer, &self.limits)),
@@ -128,6 +140,12 @@ impl Connection {
             State::Closing(CloseMode::Linger(_)) => Step::Discard(self.read_buffer.spare(0)),
             State::Closed(reason) => Step::End(*reason),
         }
+    }
+
+    /// The handshake of the transport is complete.
+    pub fn handshake_done(&mut self, now: Instant) {
+        self.deadline = now + self.limits.idle_timeout;
+        self.transition(State::Reading);
     }
 
     /// `length` bytes, at least one, were received into the buffer of [`Step::Receive`].
@@ -343,6 +361,7 @@ impl Connection {
             return;
         }
         match self.state {
+            State::Handshaking => self.end(CloseReason::HandshakeTimeout),
             State::Reading if !self.read_buffer.has_begun() => self.end(CloseReason::IdleTimeout),
             State::Reading => self.transition(State::Parsing(Head::TooSlow)),
             State::WritingHeader { .. } | State::WritingBody { .. } => {
@@ -355,11 +374,13 @@ impl Connection {
     }
 
     /// The server is stopping: moves the deadline of an idle connection to `now` if it is
-    /// evictable, else to `Limits::min_idle` from now at the latest. A request that arrives earlier
-    /// is answered, and [`Terms::draining`] makes its response the last. May be called again.
+    /// evictable, else to `Limits::min_idle` from now at the latest, as that of a handshake. A
+    /// request that arrives earlier is answered, and [`Terms::draining`] makes its response the
+    /// last. May be called again.
     pub fn drain(&mut self, now: Instant) {
         let soon = now + self.limits.min_idle;
-        if self.is_idle() && self.deadline > soon {
+        let has_no_request = self.is_idle() || matches!(self.state, State::Handshaking);
+        if has_no_request && self.deadline > soon {
             self.deadline = if self.is_evictable(now) { now } else { soon };
         }
     }
@@ -432,6 +453,7 @@ impl Connection {
     /// The state's name, as the documentation writes it.
     pub fn state_name(&self) -> &'static str {
         match self.state {
+            State::Handshaking => "Handshaking",
             State::Reading => "Reading",
             State::Parsing(_) => "Parsing",
             State::WritingHeader { .. } => "WritingHeader",

@@ -7,6 +7,9 @@ use std::io;
 /// The next thing to do for a connection, and the event that reports its result.
 #[derive(Debug)]
 pub enum Step<'c> {
+    /// Do the next part of the transport's handshake. When it is complete:
+    /// [`handshake_done`](super::Connection::handshake_done).
+    Handshake,
     /// Receive into this buffer: [`received`](super::Connection::received) or
     /// [`peer_closed`](super::Connection::peer_closed).
     Receive(&'c mut [u8]),
@@ -46,6 +49,8 @@ pub enum CloseReason {
     SocketError(io::ErrorKind),
     /// The socket, or the file, reported an error while a response was being sent.
     SendError(io::ErrorKind),
+    /// The handshake was not complete within the header timeout. No response can be sent.
+    HandshakeTimeout,
     /// No request came within the idle timeout.
     IdleTimeout,
     /// Idle, and closed to accept another connection.

@@ -4,7 +4,7 @@
 use super::acceptor::Accepted;
 use super::control::Control;
 use crate::clock::Now;
-use crate::connection::{CloseReason, Connection};
+use crate::connection::CloseReason;
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
@@ -62,11 +62,9 @@ impl ConnectionRunner {
             Err(error) => return log::debug!("a connection was lost: {error}"),
         };
         (self.stalls, self.behind) = (Stalls::new(self.limits.stall_threshold()), Duration::ZERO);
-        let mut client = Client {
-            connection: Connection::new(self.limits.clone(), Now::read().instant),
-            transport,
-            state: handler.on_connect(listener, peer),
-        };
+        let state = handler.on_connect(listener, peer);
+        let now = Now::read().instant;
+        let mut client = Client::new(transport, state, self.limits.clone(), now);
         let reason = loop {
             if let Some(reason) = self.visit(&mut client, handler, control, others_wait) {
                 break reason;

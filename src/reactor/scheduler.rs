@@ -102,13 +102,8 @@ impl<T: Transport, S> Scheduler<T, S> {
     /// that is answered and gone by then, it would have been in vain.
     /// Returns its key.
     pub fn admit(&mut self, transport: T, state: S, now: Now) -> usize {
-        let connection = Connection::new(self.limits.clone(), self.time(now));
-        let deadline = connection.deadline();
-        let client = Client {
-            connection,
-            transport,
-            state,
-        };
+        let client = Client::new(transport, state, self.limits.clone(), self.time(now));
+        let deadline = client.connection.deadline();
         let key = self.slots.insert(Slot {
             client,
             is_queued: false,

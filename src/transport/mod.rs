@@ -1,4 +1,5 @@
-//! [`Transport`]: the operations that a connection needs of its socket.
+//! [`Transport`]: the operations that a connection needs of its socket, or of a protocol between
+//! itself and the socket, such as TLS.
 //!
 //! Implementations: [`Socket`] (non-blocking), [`blocking::BlockingSocket`], and byte streams in
 //! memory in the tests and the simulator.
@@ -16,18 +17,39 @@ use std::io;
 
 /// A byte stream to the peer that never blocks.
 ///
-/// Every method may fail with [`io::ErrorKind::WouldBlock`], which means: try again after
-/// the next readiness event; and with `Interrupted`, which means: try again now. Any other
-/// error ends the connection.
+/// Every method may fail with [`io::ErrorKind::WouldBlock`], which means: the socket refused, in
+/// either direction; try again after the next readiness event, of either direction. And with
+/// `Interrupted`, which means: try again now. Any other error ends the connection.
+///
+/// The methods with a default are for a transport with a protocol of its own. A plain socket has
+/// none, and pays nothing for them.
 pub trait Transport {
-    /// Receives into `buf` (read(2)). 0: the peer has closed its direction.
+    /// Whether [`handshake`](Self::handshake) comes before the first receive.
+    fn needs_handshake(&self) -> bool {
+        false
+    }
+
+    /// Does a part of the handshake: what one received message leads to, and no more, because the
+    /// next part may have to wait for other connections. Returns whether the handshake is complete,
+    /// and its last message sent.
     ///
     /// # Errors
-    /// Those of the trait.
+    /// Those of the trait. The peer has closed, or does not speak the protocol.
+    fn handshake(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// Receives into `buf` (read(2)). 0: the peer has closed its direction. Whether an end of the
+    /// socket without an end of the transport's own protocol is that, too, or an error, is the
+    /// transport's decision.
+    ///
+    /// # Errors
+    /// Those of the trait. Not `WouldBlock` while the transport holds bytes that it has decoded and
+    /// not returned: no event announces those.
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Whether it is certain that no byte is unread: the latest receive proved it, and no event has
-    /// announced more. Then a close does not become a reset.
+    /// Whether it is certain that no byte is unread, in the socket or in the transport: the latest
+    /// receive proved it, and no event has announced more. Then a close does not become a reset.
     fn is_drained(&self) -> bool;
 
     /// The next receive asks the kernel. A transport that always asks does nothing here.
@@ -36,12 +58,18 @@ pub trait Transport {
     /// Sends at least one of `bytes`, and returns how many (send(2)). With `more`, a file follows
     /// at once, and a packet that is not full may wait for it (MSG_MORE).
     ///
+    /// A byte counts when the socket has taken it, so nothing is left to flush when a response is
+    /// sent. A transport that encodes bytes before the socket takes them fails with `WouldBlock`
+    /// and keeps the encoded ones: the next send begins with the same bytes and has no fewer (as
+    /// SSL_write(3) demands), or the connection is aborted.
+    ///
     /// # Errors
     /// Those of the trait.
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize>;
 
     /// Sends up to `length` bytes of `file` from `offset`, and returns how many. 0: the file ends
-    /// before `offset`. Where sendfile(2) is not supported, `copy` is the buffer.
+    /// before `offset`. Where sendfile(2) is not supported, `copy` is the buffer. The rule of
+    /// [`send`](Self::send) holds: after `WouldBlock`, `offset` is the same and `length` no less.
     ///
     /// # Errors
     /// Those of the trait, and those of reading the file.
@@ -52,6 +80,16 @@ pub trait Transport {
         length: u64,
         copy: &mut [u8],
     ) -> io::Result<usize>;
+
+    /// Ends our direction in the transport's own protocol (the close_notify of TLS), and returns
+    /// when the socket has taken that. Called before [`shutdown`](Self::shutdown), and once before
+    /// each close that is no reset, whatever it returns. Does nothing when it has done it before.
+    ///
+    /// # Errors
+    /// Those of the trait.
+    fn close_notify(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Closes our direction (shutdown(2), SHUT_WR).
     ///

@@ -31,6 +31,8 @@ pub struct Pages {
     pub sent: Vec<(usize, u64)>,
     /// Connections that have ended, and what each had sent.
     pub closed: Vec<(usize, Counts)>,
+    /// Why they have ended.
+    pub reasons: Vec<CloseReason>,
 }
 
 impl Default for Pages {
@@ -43,6 +45,7 @@ impl Default for Pages {
             answered: Vec::new(),
             sent: Vec::new(),
             closed: Vec::new(),
+            reasons: Vec::new(),
         }
     }
 }
@@ -118,8 +121,9 @@ impl Handler for Pages {
         self.sent.push((*state, body_bytes));
     }
 
-    fn on_close(&mut self, state: usize, _: CloseReason, counts: Counts, _: Now) {
+    fn on_close(&mut self, state: usize, reason: CloseReason, counts: Counts, _: Now) {
         self.closed.push((state, counts));
+        self.reasons.push(reason);
     }
 }
 

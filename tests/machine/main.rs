@@ -11,7 +11,10 @@
 //! - `stopping`: draining and aborting
 //! - `slots`: when slots are freed, and which connections are evicted
 //! - `doors`: when connections are accepted, and when not
+//! - `layered`: a transport with a protocol of its own, as TLS would be
 
+#[path = "../support/records.rs"]
+mod records;
 #[path = "../support/wire.rs"]
 mod wire;
 
@@ -22,6 +25,7 @@ mod deadlines;
 mod doors;
 mod handler;
 mod joining;
+mod layered;
 mod slots;
 mod stopping;
 
@@ -30,6 +34,7 @@ use oneloop::clock::Now;
 use oneloop::handler::{Handler, Listener};
 use oneloop::limits::Limits;
 use oneloop::reactor::scheduler::Scheduler;
+use oneloop::transport::Transport;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use wire::{Peer, Wire, pair};
@@ -62,8 +67,8 @@ fn seconds(count: u64) -> Duration {
 }
 
 /// The reactor without its poll: the test calls what an iteration calls.
-struct TestServer {
-    scheduler: Scheduler<Wire, usize>,
+struct TestServer<T = Wire> {
+    scheduler: Scheduler<T, usize>,
     handler: Pages,
     now: Now,
     peers: Vec<(usize, Peer)>,
@@ -77,6 +82,21 @@ impl TestServer {
     }
 
     fn with(change: impl FnOnce(&mut Limits)) -> Self {
+        Self::of_transports(change)
+    }
+
+    /// A peer connects, and sends these bytes at once.
+    fn connect(&mut self, words: impl AsRef<[u8]>) -> Peer {
+        let (wire, peer) = pair();
+        if !words.as_ref().is_empty() {
+            peer.sends(words);
+        }
+        self.admit(wire, peer)
+    }
+}
+
+impl<T: Transport> TestServer<T> {
+    fn of_transports(change: impl FnOnce(&mut Limits)) -> Self {
         let mut limits = Limits::default();
         change(&mut limits);
         Self {
@@ -91,14 +111,10 @@ impl TestServer {
         }
     }
 
-    /// A peer connects, and sends these bytes at once.
-    fn connect(&mut self, words: impl AsRef<[u8]>) -> Peer {
-        let (wire, peer) = pair();
-        if !words.as_ref().is_empty() {
-            peer.sends(words);
-        }
+    /// The peer of this transport connects.
+    fn admit(&mut self, transport: T, peer: Peer) -> Peer {
         let state = self.handler.on_connect(Listener::public(0), None);
-        let key = self.scheduler.admit(wire, state, self.now);
+        let key = self.scheduler.admit(transport, state, self.now);
         self.peers.push((key, peer.clone()));
         peer
     }

@@ -182,11 +182,8 @@ pub async fn serve<H: Handler>(
     state: H::State,
 ) {
     let guard = SlotGuard(runtime.clone(), key);
-    let mut client = Client {
-        connection: Connection::new(runtime.limits.clone(), runtime.time()),
-        transport: Socket::new(stream),
-        state,
-    };
+    let limits = runtime.limits.clone();
+    let mut client = Client::new(Socket::new(stream), state, limits, runtime.time());
     let mut is_registered = false;
     let reason = loop {
         let time = runtime.time();

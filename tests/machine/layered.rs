@@ -1,0 +1,405 @@
+//! A transport with a protocol of its own ([`Records`]), as TLS would be.
+
+use crate::records::{CLOSE, DATA, FLIGHT, HANDSHAKE, Opened, RECORD, Records, open, seal};
+use crate::wire::{Arrival, Call, Peer, Take, Wire, pair};
+use crate::{GET, LAST, LAST_GET, OK, TestServer, get, seconds};
+use oneloop::connection::CloseReason::{self, *};
+use std::io::ErrorKind::UnexpectedEof;
+use std::time::Duration;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+type LayeredServer = TestServer<Records<Wire>>;
+
+fn server() -> LayeredServer {
+    TestServer::of_transports(|_| {})
+}
+
+/// A peer connects, with a handshake of this many round trips, and sends these bytes at once.
+fn connect(server: &mut LayeredServer, rounds: usize, bytes: impl AsRef<[u8]>) -> Peer {
+    let (wire, peer) = pair();
+    if !bytes.as_ref().is_empty() {
+        peer.sends(bytes);
+    }
+    server.admit(Records::new(wire, rounds), peer)
+}
+
+/// The peer's part of a handshake.
+fn flights(rounds: usize) -> Vec<u8> {
+    seal(HANDSHAKE, b"hello").repeat(rounds)
+}
+
+/// Text as records of 7 bytes at most, so that a request takes several.
+fn data(text: impl AsRef<[u8]>) -> Vec<u8> {
+    let records = text.as_ref().chunks(7).map(|chunk| seal(DATA, chunk));
+    records.collect::<Vec<_>>().concat()
+}
+
+fn opened(flights: usize, plaintext: impl AsRef<[u8]>, is_closed: bool) -> Opened {
+    Opened {
+        flights,
+        plaintext: plaintext.as_ref().to_vec(),
+        is_closed,
+    }
+}
+
+/// Event after event, until none is left for what was refused.
+fn run_to_the_end(server: &mut LayeredServer, peer: &Peer) {
+    server.run();
+    while !peer.is_closed() && peer.wake() {
+        server.scheduler.mark_ready(server.peers[0].0);
+        server.run();
+    }
+}
+
+#[test]
+fn every_response_through_records_has_the_bytes_of_a_plain_one() {
+    let requests = [
+        GET.repeat(3),
+        get("/file") + GET,
+        get("/parts") + &get("/many-parts"),
+        get("/stream") + &get("/long"),
+        "GET /stream HTTP/1.0\r\n\r\n".into(),
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc".into(),
+        "GET\r\n\r\n".into(),
+        get("/small") + LAST_GET,
+    ];
+    let takes = [
+        vec![Take::All],
+        vec![Take::Some(7), Take::Nothing],
+        vec![Take::Nothing, Take::Some(150), Take::Some(1)],
+    ];
+    for request in requests {
+        let mut plain = TestServer::new();
+        let peer = plain.connect(&request);
+        plain.run();
+        let (response, is_shut) = (peer.hears(), peer.is_shut());
+        for takes in &takes {
+            let mut layered = server();
+            let peer = connect(&mut layered, 1, [flights(1), data(&request)].concat());
+            peer.takes(takes.clone());
+            run_to_the_end(&mut layered, &peer);
+            assert_eq!(open(&peer.hears()), opened(1, &response, is_shut));
+            assert_eq!(peer.is_shut(), is_shut);
+        }
+    }
+}
+
+/// The state of the only connection.
+fn state(server: &LayeredServer) -> &'static str {
+    let (_, connection) = server.scheduler.connections().next().unwrap();
+    connection.state_name()
+}
+
+#[test]
+fn a_handshake_goes_on_when_the_socket_is_ready_in_either_direction() {
+    let mut server = server();
+    let peer = connect(&mut server, 2, "");
+    peer.takes([Take::Some(30), Take::Nothing]);
+    server.run();
+    assert_eq!(peer.hears(), b"", "the peer begins");
+    peer.sends(flights(1));
+    server.run();
+    let mut heard = peer.hears();
+    assert_eq!(heard, seal(HANDSHAKE, FLIGHT)[..30]);
+    // The socket is readable, but the handshake waits to send.
+    peer.sends([flights(1), data(GET)].concat());
+    server.run();
+    assert_eq!((peer.hears().len(), state(&server)), (0, "Handshaking"));
+    // It is writable.
+    peer.takes([Take::All]);
+    server.run();
+    heard.extend(peer.hears());
+    assert_eq!(open(&heard), opened(2, OK, false));
+    assert_eq!(state(&server), "Reading");
+}
+
+#[test]
+fn each_part_of_a_handshake_takes_an_iteration_and_others_run_in_between() {
+    let mut server = server();
+    let peer = connect(&mut server, 5, [flights(5), data(GET)].concat());
+    for part in 1..5 {
+        let other = connect(&mut server, 0, data(GET));
+        server.turn();
+        assert_eq!(open(&other.hears()), opened(0, OK, false));
+        assert_eq!(open(&peer.hears()), opened(1, "", false), "part {part}");
+        assert!(server.is_busy(), "no event will come");
+    }
+    server.turn();
+    assert_eq!(open(&peer.hears()), opened(1, OK, false));
+}
+
+#[test]
+fn a_peer_that_closes_within_the_handshake_gets_no_response() {
+    for bytes in [vec![], flights(1), seal(HANDSHAKE, b"hello")[..4].to_vec()] {
+        let mut server = server();
+        let peer = connect(&mut server, 2, &bytes);
+        peer.closes();
+        server.run();
+        let answered = usize::from(bytes == flights(1));
+        assert_eq!(open(&peer.hears()), opened(answered, "", false));
+        assert!(peer.is_closed() && !peer.is_aborted() && !peer.is_shut());
+        assert!(server.handler.answered.is_empty());
+        assert_eq!(server.handler.reasons, [SocketError(UnexpectedEof)]);
+    }
+}
+
+#[test]
+fn a_handshake_has_the_header_timeout_in_total_and_ends_without_a_408() {
+    let mut server = server();
+    let (slow, silent) = (connect(&mut server, 2, ""), connect(&mut server, 2, ""));
+    for byte in flights(2).into_iter().take(9) {
+        slow.sends([byte]);
+        server.run();
+        server.wait(seconds(2));
+    }
+    server.wait(seconds(2) - MILLISECOND);
+    assert!(!slow.is_closed() && !silent.is_closed());
+    server.wait(MILLISECOND);
+    assert_eq!(open(&slow.hears()), opened(1, "", false));
+    assert_eq!(open(&silent.hears()), opened(0, "", false));
+    for peer in [slow, silent] {
+        assert!(peer.is_closed() && !peer.is_aborted());
+    }
+    assert!(server.handler.answered.is_empty());
+    assert_eq!(server.handler.reasons, [HandshakeTimeout; 2]);
+}
+
+#[test]
+fn a_handshake_that_can_send_nothing_has_the_same_time() {
+    let mut server = server();
+    let peer = connect(&mut server, 1, flights(1));
+    peer.takes([Take::Nothing]);
+    server.wait(seconds(20) - MILLISECOND);
+    assert!(!peer.is_closed());
+    server.wait(MILLISECOND);
+    assert!(peer.is_closed() && !peer.is_aborted());
+}
+
+#[test]
+fn what_completed_the_handshake_in_time_comes_before_its_deadline() {
+    let mut server = server();
+    let peer = connect(&mut server, 1, "");
+    server.run();
+    peer.sends([flights(1), data(GET)].concat());
+    assert!(peer.has_news(), "no event told of it");
+    server.wait(seconds(20));
+    assert_eq!(open(&peer.hears()), opened(1, OK, false));
+}
+
+#[test]
+fn after_the_handshake_the_first_request_has_the_idle_timeout() {
+    let mut server = server();
+    let peer = connect(&mut server, 1, "");
+    server.wait(seconds(19));
+    peer.sends(flights(1));
+    server.run();
+    server.wait(seconds(60) - MILLISECOND);
+    assert!(!peer.is_closed());
+    server.wait(MILLISECOND);
+    assert_eq!(open(&peer.hears()), opened(1, "", true));
+    assert!(peer.is_closed() && !peer.is_aborted());
+}
+
+#[test]
+fn a_connection_in_the_handshake_is_not_evicted() {
+    let mut server = server();
+    let peer = connect(&mut server, 1, "");
+    server.wait(seconds(15));
+    assert_eq!(server.evict(), 0);
+    peer.sends(flights(1));
+    server.run();
+    server.wait(seconds(2));
+    assert_eq!(server.evict(), 1);
+    server.reap();
+    assert_eq!(open(&peer.hears()), opened(1, "", true));
+    assert!(peer.is_closed() && !peer.is_aborted());
+}
+
+#[test]
+fn while_the_server_stops_a_handshake_has_a_second_and_its_first_request_is_the_last() {
+    let mut server = server();
+    let (asks, silent) = (connect(&mut server, 1, ""), connect(&mut server, 1, ""));
+    server.run();
+    server.scheduler.drain();
+    server.run();
+    server.wait(seconds(1) - MILLISECOND);
+    asks.sends(flights(1));
+    server.run();
+    server.wait(seconds(1) - MILLISECOND);
+    assert!(silent.is_closed() && !asks.is_closed());
+    asks.sends(data(GET));
+    server.run();
+    assert_eq!(open(&asks.hears()), opened(1, LAST, true));
+    assert_eq!(silent.hears(), b"");
+}
+
+#[test]
+fn when_the_server_stops_at_once_a_handshake_is_closed_without_a_reset() {
+    let mut server = server();
+    let peer = connect(&mut server, 2, flights(1));
+    server.run();
+    assert_eq!(server.scheduler.abort_all(), 1);
+    server.reap();
+    assert_eq!(open(&peer.hears()), opened(1, "", false));
+    assert!(peer.is_closed() && !peer.is_aborted());
+    assert_eq!(server.handler.reasons, [Stopping]);
+}
+
+#[test]
+fn what_waits_inside_the_transport_is_read_without_an_event() {
+    for most in [1, 5, 64 * 1024] {
+        let mut server: LayeredServer = TestServer::of_transports(|limits| {
+            limits.read_per_iteration = most;
+        });
+        // All records arrive in one receive of the socket.
+        let peer = connect(&mut server, 0, data(GET.repeat(4)));
+        server.run();
+        assert_eq!(open(&peer.hears()), opened(0, OK.repeat(4), false));
+        let of_the_socket = (peer.calls().into_iter())
+            .filter(|call| matches!(call, Call::Receive(_)))
+            .count();
+        // With enough room, each record but the last of a request leaves a head incomplete.
+        assert_eq!(of_the_socket, 2, "the second one would block");
+    }
+}
+
+#[test]
+fn a_response_is_not_sent_before_the_socket_has_taken_its_last_record() {
+    let mut server = server();
+    let peer = connect(&mut server, 0, data(GET));
+    // All but the last byte of the second record.
+    peer.takes([Take::All, Take::Some(OK.len() - RECORD + 1), Take::Nothing]);
+    server.run();
+    let mut heard = peer.hears();
+    assert_eq!(heard.len(), OK.len() + 2 * 2 - 1);
+    // The next request has arrived.
+    peer.sends(data(GET));
+    server.run();
+    server.wait(seconds(59));
+    assert_eq!((state(&server), server.evict()), ("WritingHeader", 0));
+    server.scheduler.drain();
+    server.wait(seconds(1) - MILLISECOND);
+    assert!(!peer.is_closed() && !peer.is_shut());
+    peer.takes([Take::All]);
+    server.run();
+    heard.extend(peer.hears());
+    assert_eq!(open(&heard), opened(0, OK.to_owned() + LAST, true));
+    assert!(peer.is_shut());
+}
+
+#[test]
+fn a_body_counts_as_sent_when_the_socket_has_taken_its_last_record() {
+    for (path, length) in [("/file", 100_000), ("/stream", 15)] {
+        let mut server = server();
+        let peer = connect(&mut server, 0, data(get(path)));
+        peer.takes([Take::Some(1), Take::Nothing]);
+        server.run();
+        assert_eq!(server.handler.sent, []);
+        run_to_the_end(&mut server, &peer);
+        assert_eq!(server.handler.sent, [(0, length)], "{path}");
+    }
+}
+
+#[test]
+fn bytes_that_the_transport_holds_have_the_send_timeout_and_are_reset_with_the_connection() {
+    for request in [GET.to_owned(), get("/file"), get("/stream")] {
+        let mut server = server();
+        let peer = connect(&mut server, 0, data(&request));
+        peer.takes([Take::Some(50), Take::Nothing]);
+        server.run();
+        server.wait(seconds(60) - MILLISECOND);
+        assert!(!peer.is_closed());
+        peer.takes([Take::Nothing]);
+        server.wait(MILLISECOND);
+        assert!(peer.is_closed() && peer.is_aborted());
+        assert_eq!(peer.hears().len(), 50, "nothing is sent before a reset");
+        assert_eq!(server.handler.reasons, [SendTimeout]);
+    }
+}
+
+/// The calls that send or shut.
+fn sends(peer: &Peer) -> Vec<Call> {
+    let mut calls = peer.calls();
+    calls.retain(|call| !matches!(call, Call::Receive(_)));
+    calls
+}
+
+/// What the socket takes: the two records of `LAST`, and nothing behind them.
+fn room_for_last() -> [Take; 3] {
+    let second = LAST.len() - RECORD + 2;
+    [Take::All, Take::Some(second), Take::Nothing]
+}
+
+#[test]
+fn the_end_of_the_transport_is_sent_before_our_direction_is_closed() {
+    let mut server = server();
+    let peer = connect(&mut server, 0, data(LAST_GET));
+    peer.takes(room_for_last());
+    server.run();
+    let mut heard = peer.hears();
+    assert_eq!(open(&heard), opened(0, LAST, false));
+    assert!(!peer.is_shut() && peer.has_refused());
+    sends(&peer);
+    peer.takes([Take::All]);
+    server.run();
+    assert_eq!(sends(&peer), [Call::Send(2, false), Call::Shutdown]);
+    heard.extend(peer.hears());
+    assert_eq!(open(&heard), opened(0, LAST, true));
+    assert!(peer.is_shut() && !peer.is_closed());
+    peer.sends(seal(CLOSE, b""));
+    server.run();
+    assert!(peer.is_closed() && !peer.is_aborted());
+    assert_eq!(sends(&peer), [], "the end is said once");
+    assert_eq!(server.handler.reasons, [Completed]);
+}
+
+#[test]
+fn an_end_that_the_socket_does_not_take_has_the_linger_timeout() {
+    let mut server = server();
+    let peer = connect(&mut server, 0, data(LAST_GET));
+    peer.takes(room_for_last());
+    server.run();
+    server.wait(seconds(10) - MILLISECOND);
+    assert!(!peer.is_closed() && !peer.is_shut());
+    server.wait(MILLISECOND);
+    assert!(peer.is_closed() && !peer.is_aborted());
+    assert_eq!(open(&peer.hears()), opened(0, LAST, false));
+}
+
+#[test]
+fn the_end_is_sent_too_where_our_direction_is_not_closed_before_the_socket() {
+    let mut server = server();
+    let peer = connect(&mut server, 0, data(LAST_GET));
+    peer.says_no_more();
+    server.run();
+    assert_eq!(open(&peer.hears()), opened(0, LAST, true));
+    assert!(peer.is_closed() && !peer.is_shut());
+}
+
+#[test]
+fn what_waits_inside_the_transport_is_unread() {
+    let mut server = server();
+    let peer = connect(&mut server, 0, data(LAST_GET.to_owned() + GET));
+    peer.says_no_more();
+    server.run();
+    assert_eq!(open(&peer.hears()), opened(0, LAST, true));
+    assert!(peer.is_shut() && !peer.is_closed(), "it lingers");
+}
+
+#[test]
+fn an_end_of_the_socket_without_an_end_of_the_transport_is_an_error_if_the_transport_says_so() {
+    let ends: [(_, CloseReason); 2] = [
+        (seal(CLOSE, b""), PeerClosed),
+        (vec![], SocketError(UnexpectedEof)),
+    ];
+    for (end, reason) in ends {
+        let mut server = server();
+        let peer = connect(&mut server, 0, [data(GET), end].concat());
+        peer.arrives([Arrival::End]);
+        server.run();
+        assert_eq!(open(&peer.hears()), opened(0, OK, true));
+        assert!(peer.is_closed() && !peer.is_aborted());
+        assert_eq!(server.handler.reasons, [reason]);
+    }
+}
