@@ -318,6 +318,17 @@ fn bytes_that_the_transport_holds_have_the_send_timeout_and_are_reset_with_the_c
     }
 }
 
+#[test]
+fn a_response_that_breaks_off_ends_with_a_reset_and_no_end_is_said() {
+    let (mut plain, mut layered) = (TestServer::new(), server());
+    let expected = plain.connect(get("/broken"));
+    let peer = connect(&mut layered, 0, data(get("/broken")));
+    plain.run();
+    layered.run();
+    assert_eq!(open(&peer.hears()), opened(0, expected.hears(), false));
+    assert!(peer.is_closed() && peer.is_aborted());
+}
+
 /// The calls that send or shut.
 fn sends(peer: &Peer) -> Vec<Call> {
     let mut calls = peer.calls();
