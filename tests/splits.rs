@@ -7,11 +7,12 @@
 //! three budgets. The driver here is as honest as it must be: it goes on after "blocked" only
 //! when the script has an event to tell, and after "yielded" at once.
 
+#[path = "support/memory_transport.rs"]
+mod memory_transport;
 #[path = "support/records.rs"]
 mod records;
-#[path = "support/wire.rs"]
-mod wire;
 
+use memory_transport::{Input, Peer, Space, pair};
 use oneloop::clock::Now;
 use oneloop::connection::CloseReason;
 use oneloop::handler::{Handler, Listener};
@@ -28,7 +29,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
-use wire::{Arrival, Peer, Take, pair};
 
 /// Long after every file's time, so that none is young: Fri, 01 Jan 2100.
 const WALL: Duration = Duration::from_secs(4_102_444_800);
@@ -326,36 +326,36 @@ impl Server {
     }
 
     /// Serves one connection to its end, and returns what the peer got and how it ended.
-    fn serve(&mut self, pieces: &[&[u8]], takes: &[Take]) -> (Vec<u8>, CloseReason) {
-        let (wire, peer) = pair();
-        peer.takes(takes.iter().copied());
+    fn serve(&mut self, pieces: &[&[u8]], script_sends: &[Space]) -> (Vec<u8>, CloseReason) {
+        let (memory_transport, peer) = pair();
+        peer.script_sends(script_sends.iter().copied());
         for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
-            peer.arrives([Arrival::Bytes(piece.to_vec()), Arrival::Nothing]);
+            peer.script_inputs([Input::Bytes(piece.to_vec()), Input::Nothing]);
         }
         peer.closes();
-        let ending = self.serve_on(wire, &peer);
-        (without_boundaries(&peer.hears()), ending)
+        let ending = self.serve_on(memory_transport, &peer);
+        (without_boundaries(&peer.received()), ending)
     }
 
     /// The same through records, whose bytes come one by one if `is_cut`.
     fn serve_records(
         &mut self,
         stream: &[u8],
-        takes: &[Take],
+        script_sends: &[Space],
         is_cut: bool,
     ) -> (Vec<u8>, CloseReason) {
-        let (wire, peer) = pair();
-        peer.takes(takes.iter().copied());
+        let (memory_transport, peer) = pair();
+        peer.script_sends(script_sends.iter().copied());
         let mut bytes = seal(HANDSHAKE, b"hello").repeat(2);
         for chunk in stream.chunks(7) {
             bytes.extend(seal(DATA, chunk));
         }
         bytes.extend(seal(CLOSE, b""));
         for piece in bytes.chunks(if is_cut { 1 } else { bytes.len() }) {
-            peer.arrives([Arrival::Bytes(piece.to_vec()), Arrival::Nothing]);
+            peer.script_inputs([Input::Bytes(piece.to_vec()), Input::Nothing]);
         }
-        let ending = self.serve_on(Records::new(wire, 2), &peer);
-        let opened = open(&peer.hears());
+        let ending = self.serve_on(Records::new(memory_transport, 2), &peer);
+        let opened = open(&peer.received());
         assert_eq!((opened.flights, opened.is_closed), (2, true));
         (without_boundaries(&opened.plaintext), ending)
     }
@@ -381,7 +381,7 @@ impl Server {
             }
         };
         // A peer that has everything has room for the end of a transport's protocol.
-        peer.takes([Take::All]);
+        peer.script_sends([Space::All]);
         client.close(ending, &mut self.handler, self.now);
         ending
     }
@@ -389,14 +389,11 @@ impl Server {
 
 /// An honest event: there is one only for what was tried and refused.
 fn goes_on(peer: &Peer) {
+    assert!(peer.is_blocked(), "waits for an event without having tried");
     assert!(
-        peer.has_refused(),
-        "waits for an event without having tried"
-    );
-    assert!(
-        peer.wake(),
+        peer.unblock(),
         "waits for an event that never comes; so far it sent {:?}",
-        String::from_utf8_lossy(&peer.hears())
+        String::from_utf8_lossy(&peer.received())
     );
 }
 
@@ -468,11 +465,11 @@ fn chunked_length(body: &[u8]) -> usize {
 }
 
 /// What peers take: all, and then less, blocking in between.
-const TAKES: [&[Take]; 4] = [
-    &[Take::All],
-    &[Take::Some(7), Take::Nothing],
-    &[Take::Some(1)],
-    &[Take::Some(1), Take::Nothing],
+const TAKES: [&[Space]; 4] = [
+    &[Space::All],
+    &[Space::Some(7), Space::Nothing],
+    &[Space::Some(1)],
+    &[Space::Some(1), Space::Nothing],
 ];
 
 /// The budgets of a visit: the usual, one that cuts every response, and the least there is.
@@ -489,20 +486,20 @@ fn budgets() -> [Arc<Limits>; 3] {
 }
 
 /// Serves every stream in all the ways that `cuts` names, and compares.
-fn same_bytes(all_takes: &[&[Take]], cuts: impl Fn(&[u8], &mut dyn FnMut(&[&[u8]]))) {
+fn same_bytes(all_takes: &[&[Space]], cuts: impl Fn(&[u8], &mut dyn FnMut(&[&[u8]]))) {
     let root = root();
     let mut usual = Server::new(root.path(), limits(|_| {}));
     let mut servers = budgets().map(|limits| Server::new(root.path(), limits));
     for stream in corpus() {
-        let whole = usual.serve(&[&stream.bytes], &[Take::All]);
+        let whole = usual.serve(&[&stream.bytes], &[Space::All]);
         for (index, server) in servers.iter_mut().enumerate() {
-            for takes in all_takes {
+            for script_sends in all_takes {
                 cuts(&stream.bytes, &mut |pieces| {
-                    let split = server.serve(pieces, takes);
+                    let split = server.serve(pieces, script_sends);
                     if split != whole {
                         let lengths: Vec<_> = pieces.iter().map(|piece| piece.len()).collect();
                         panic!(
-                            "{}: cut into {lengths:?}, taken {takes:?}, budget {index}:\n\
+                            "{}: cut into {lengths:?}, taken {script_sends:?}, budget {index}:\n\
                              {:?}\n{}\nbut whole {:?}\n{}",
                             stream.name,
                             split.1,
@@ -522,7 +519,7 @@ fn the_corpus_is_answered_as_it_says() {
     let root = root();
     let mut server = Server::new(root.path(), limits(|_| {}));
     for stream in corpus() {
-        let (bytes, ending) = server.serve(&[&stream.bytes], &[Take::All]);
+        let (bytes, ending) = server.serve(&[&stream.bytes], &[Space::All]);
         let name = stream.name;
         assert_eq!(statuses(&stream, &bytes), stream.statuses, "{name}");
         let said_close = memchr::memmem::find(&bytes, b"Connection: close\r\n").is_some();
@@ -553,7 +550,7 @@ fn the_same_bytes_leave_when_every_byte_comes_alone() {
 
 #[test]
 fn the_same_bytes_leave_when_a_short_stream_is_cut_twice() {
-    same_bytes(&[&[Take::Some(7), Take::Nothing]], |bytes, serve| {
+    same_bytes(&[&[Space::Some(7), Space::Nothing]], |bytes, serve| {
         if bytes.len() > SHORT {
             return;
         }
@@ -571,13 +568,16 @@ fn the_same_bytes_leave_through_a_transport_that_encodes_them() {
     let mut usual = Server::new(root.path(), limits(|_| {}));
     let mut servers = budgets().map(|limits| Server::new(root.path(), limits));
     for stream in corpus() {
-        let whole = usual.serve(&[&stream.bytes], &[Take::All]);
+        let whole = usual.serve(&[&stream.bytes], &[Space::All]);
         for (index, server) in servers.iter_mut().enumerate() {
-            for takes in TAKES {
+            for script_sends in TAKES {
                 for is_cut in [false, true] {
-                    let encoded = server.serve_records(&stream.bytes, takes, is_cut);
+                    let encoded = server.serve_records(&stream.bytes, script_sends, is_cut);
                     let name = stream.name;
-                    assert_eq!(encoded, whole, "{name}: {takes:?} {is_cut}, budget {index}");
+                    assert_eq!(
+                        encoded, whole,
+                        "{name}: {script_sends:?} {is_cut}, budget {index}"
+                    );
                 }
             }
         }

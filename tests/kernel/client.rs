@@ -1,4 +1,4 @@
-//! The other end: clients on blocking sockets, which read answers byte by byte as they come.
+//! HTTP clients on blocking sockets.
 
 use crate::process::{PATIENCE, Server};
 use rustix::net::sockopt;
@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Status line and fields, without the empty line.
@@ -38,7 +38,7 @@ pub fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
         .map(|(_, value)| value)
 }
 
-/// A request for `path` as a browser would put it, on a connection that stays open.
+/// A request for `path` with keep-alive.
 pub fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")
 }
@@ -63,7 +63,7 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        // No room of its own: what a test does not read stays in the kernel.
+        // No buffer of its own: what a test does not read stays in the kernel.
         Self {
             reader: BufReader::with_capacity(1024, stream),
         }
@@ -82,18 +82,18 @@ impl Client {
         self.reader.get_ref()
     }
 
-    /// Says that nothing more will be sent (FIN).
+    /// Shuts down the sending direction (FIN).
     pub fn finish_sending(&self) {
         self.socket().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Vanishes with a reset.
+    /// Closes with a reset.
     pub fn reset(self) {
         sockopt::set_socket_linger(self.socket(), Some(Duration::ZERO)).unwrap();
     }
 
-    /// Whether nothing has come so far, not even an end. It looks only for a moment: a server
-    /// that is late passes, one that is wrong is seen.
+    /// Whether nothing was received so far, not even the end. It waits for a moment only: a late
+    /// server passes, a wrong one is seen.
     pub fn hears_nothing(&self) -> bool {
         let moment = Duration::from_millis(100);
         self.socket().set_read_timeout(Some(moment)).unwrap();
@@ -132,19 +132,19 @@ impl<S: Read + Write> Client<S> {
         self.reader.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends what the server takes of `bytes`.
+    /// Sends as many of `bytes` as the server receives.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<usize> {
         self.reader.get_mut().write(bytes.as_ref())
     }
 
-    /// Sends a request for `path` and reads the answer.
+    /// Sends a request for `path` and reads the response.
     #[track_caller]
     pub fn ask(&mut self, path: &str) -> Answer {
         self.send(get(path));
         self.answer()
     }
 
-    /// Reads the next answer.
+    /// Reads the next response.
     #[track_caller]
     pub fn answer(&mut self) -> Answer {
         let head = self.head();
@@ -154,7 +154,7 @@ impl<S: Read + Write> Client<S> {
         Answer { head, body }
     }
 
-    /// Reads the head of the next answer.
+    /// Reads the head of the next response.
     #[track_caller]
     pub fn head(&mut self) -> String {
         let mut head = String::new();
@@ -173,7 +173,7 @@ impl<S: Read + Write> Client<S> {
         self.reader.read(room)
     }
 
-    /// Reads all that still comes, and says how it ended: with a FIN, or with an error.
+    /// Reads to the end, and returns how the connection ended: with a FIN, or with an error.
     #[track_caller]
     pub fn rest(&mut self) -> (Vec<u8>, Ending) {
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! How connections end, and who hears the last word.
+//! Closing: lingering, half-closes and resets.
 
 use crate::client::{Client, Ending, get};
 use crate::process::{Launch, eventually, site};
@@ -11,11 +11,11 @@ fn upload(length: usize) -> String {
     format!("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n")
 }
 
-/// A reset destroys what lies unread in the client's socket; and closing a socket in which bytes
-/// lie unread sends one. Fails with `Then::Close` ending the connection at once, and with the
-/// half-close alone, without reading on.
+/// A reset discards what is unread in the client's socket, and closing a socket with unread bytes
+/// sends a reset. Fails if the connection closes without lingering, or after the half-close without
+/// reading on.
 #[test]
-fn who_uploads_10_mib_to_a_405_and_only_then_listens_hears_the_whole_answer() {
+fn a_client_that_uploads_10_mib_before_it_reads_gets_the_whole_405() {
     let root = site(&[]);
     let server = Launch::of(&root).start();
     let body = vec![b'x'; 10 * MIB];
@@ -45,7 +45,7 @@ fn a_peer_that_stays_after_the_last_response_is_closed_after_the_linger_timeout(
     assert!(begun.elapsed() >= Duration::from_millis(500));
 }
 
-/// A total, which bytes do not move. Fails with a deadline that every discarded byte extends.
+/// The timeout is a total. Fails with a deadline that every discarded byte extends.
 #[test]
 fn a_peer_that_sends_slowly_after_the_last_response_is_closed_after_the_linger_timeout() {
     let root = site(&[]);
@@ -60,7 +60,7 @@ fn a_peer_that_sends_slowly_after_the_last_response_is_closed_after_the_linger_t
 
 /// Fails with `linger_bytes` of 1 TiB, and of 1 MiB.
 #[test]
-fn who_goes_on_sending_fast_after_the_last_answer_is_left_after_64_mib() {
+fn a_client_that_goes_on_sending_after_the_last_response_is_closed_after_64_mib() {
     let root = site(&[]);
     let server = Launch::of(&root).with("--linger-timeout 60").start();
     let mut client = Client::saying(&server, upload(1024 * MIB));
@@ -77,7 +77,7 @@ fn who_goes_on_sending_fast_after_the_last_answer_is_left_after_64_mib() {
 /// A half-close is not an abort. Fails with a transport that takes the peer's FIN for the end of
 /// both directions.
 #[test]
-fn who_says_goodbye_right_after_asking_gets_the_whole_of_50_mib() {
+fn a_client_that_half_closes_after_its_request_gets_all_of_50_mib() {
     let root = site(&[]);
     let body: Vec<u8> = (0..50 * MIB).map(|at| (at % 251) as u8).collect();
     std::fs::write(root.path().join("large"), &body).unwrap();
@@ -90,7 +90,7 @@ fn who_says_goodbye_right_after_asking_gets_the_whole_of_50_mib() {
     client.expect_end();
 }
 
-/// Asked and closed in one packet, before the server has accepted.
+/// Request and FIN in one packet, before the server has accepted.
 #[test]
 fn a_peer_that_half_closes_before_it_is_accepted_is_answered() {
     let root = site(&[("small", b"small")]);
@@ -105,8 +105,7 @@ fn a_peer_that_half_closes_before_it_is_accepted_is_answered() {
     client.expect_end();
 }
 
-/// SIGPIPE is what a write to a reset socket brings, and whoever starts a program decides
-/// whether it kills: a shell's `trap '' PIPE` is inherited, its absence, too.
+/// A write to a reset socket raises SIGPIPE. Whether it kills is inherited from the parent process.
 #[test]
 fn a_reset_during_a_download_affects_no_other_connection() {
     let root = site(&[("small", b"small")]);
@@ -118,7 +117,7 @@ fn a_reset_during_a_download_affects_no_other_connection() {
         for run in 0..20 {
             let mut client = Client::saying(&server, get("/large"));
             client.head();
-            // Some in the middle, some while the server sleeps on a full socket.
+            // Some in the middle of a response, some while the server waits for a full socket.
             std::thread::sleep(Duration::from_millis(run));
             client.reset();
         }
@@ -156,7 +155,7 @@ fn clients_that_vanish_leave_nothing_behind() {
     });
 }
 
-/// How many sockets with this local port wait for their owner to close them (CLOSE_WAIT).
+/// The number of sockets with this local port in CLOSE_WAIT.
 fn close_wait(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let port = format!(":{port:04X}");
@@ -168,7 +167,7 @@ fn close_wait(port: u16) -> usize {
         .count()
 }
 
-/// A response that stays short must not end like one that is complete: see `Ending::aborts`.
+/// An incomplete response must not end like a complete one: see `CloseReason::aborts`.
 #[test]
 fn a_response_cut_short_ends_with_a_reset() {
     let root = site(&[]);

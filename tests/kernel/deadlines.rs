@@ -1,5 +1,5 @@
-//! Clients that are slow, or silent. Only what must not happen too early is measured: that
-//! it happens at all is enough, on a machine that may be busy.
+//! Deadlines: clients that are slow or silent. Only "not too early" is measured, since the machine
+//! may be busy.
 
 use crate::client::{Client, get};
 use crate::process::{Launch, eventually, site};
@@ -20,7 +20,7 @@ fn a_head_that_arrives_slowly_times_out_with_408() {
     client.send("GET / HTTP/1.1\r\nX: ");
     eventually("the server has had enough", || {
         sleep(BIT);
-        // The answer stays to be read: what is sent after it is dropped, not reset.
+        // The response stays unread: what is sent after it is discarded, not reset.
         client.send("x");
         !client.hears_nothing()
     });
@@ -46,8 +46,8 @@ fn the_header_timeout_of_a_second_request_starts_with_its_first_byte() {
     assert!(begun.elapsed() >= HALF);
 }
 
-/// Nobody asked anything, so nothing is answered: a 408 here could be taken for the answer to a
-/// request that crosses it. Fails with a 408 for idle connections, too.
+/// There was no request, so there is no response: a client could take a 408 for the response to a
+/// request that crosses it. Fails with a 408 for idle connections.
 #[test]
 fn an_idle_connection_is_closed_without_a_response() {
     let root = site(&[("small", b"small")]);
@@ -63,8 +63,8 @@ fn an_idle_connection_is_closed_without_a_response() {
     assert!(asked.elapsed() >= HALF, "its time begins with its answer");
 }
 
-/// Only who takes nothing at all is cut: the file is larger than any socket's buffers, and is
-/// fetched for much longer than the timeout. Fails with a send deadline that progress does not
+/// Only a client that reads nothing is reset: the file is larger than any socket buffer, and its
+/// transfer takes much longer than the timeout. Fails with a send deadline that progress does not
 /// move.
 #[test]
 fn a_reader_that_is_slow_but_steady_is_served() {
@@ -92,7 +92,7 @@ fn a_reader_below_the_minimum_rate_is_reset_although_it_never_stops() {
     let root = site(&[]);
     let large = std::fs::File::create(root.path().join("large")).unwrap();
     large.set_len(1 << 30).unwrap();
-    // More than a gigabyte a second: whatever this client takes is too little.
+    // More than a gigabyte a second: no client is fast enough.
     let server = Launch::of(&root)
         .with("--send-timeout 0.5 --min-send-rate 2000000000")
         .start();

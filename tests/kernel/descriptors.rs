@@ -1,6 +1,6 @@
-//! More clients than there is room for. Under `ulimit -n 64` the server grants itself 40
-//! connections and keeps the other descriptors for files; `--max-connections 1000` makes it run
-//! into the limit itself (EMFILE).
+//! More clients than slots or descriptors. Under `ulimit -n 64` the server allows 40 connections
+//! and keeps the other descriptors for files; with `--max-connections 1000` it runs into the limit
+//! itself (EMFILE).
 
 use crate::client::{Client, get};
 use crate::process::{Launch, Server, eventually, site, skipped};
@@ -20,12 +20,11 @@ fn small_site() -> tempfile::TempDir {
     site(&[("small", b"small"), ("large", &[b'l'; 100_000])])
 }
 
-/// All have connected, as far as they can tell, before the first is answered; and none leaves. So
-/// the server must make room by itself, and must remember without another connection's coming
-/// that somebody waits. Fails with `evict` doing nothing; red with `Listeners` that forget that
-/// a door is ready when they stop for want of room.
+/// All have connected before the first is answered, and none closes. So the server must evict
+/// connections, and must remember that others wait although no event says so. Fails if `evict` does
+/// nothing, or if `Listeners` forget at the limit that a listener is ready.
 #[test]
-fn with_room_for_40_200_clients_are_served_one_after_the_other() {
+fn with_a_limit_of_40_connections_200_clients_are_served() {
     let root = small_site();
     let server = Launch::of(&root).after(FEW).start();
     let mut clients: Vec<_> = (0..200)
@@ -38,9 +37,9 @@ fn with_room_for_40_200_clients_are_served_one_after_the_other() {
     }
 }
 
-/// The same, but it is accept(2) that fails. Then there may be no descriptor for the file.
+/// The same with EMFILE from accept(2). There may be no descriptor for the file, too.
 #[test]
-fn with_no_descriptor_left_200_clients_are_answered_one_after_the_other() {
+fn with_no_descriptor_left_200_clients_are_served() {
     let root = small_site();
     let mut server = Launch::of(&root)
         .after(FEW)
@@ -62,8 +61,8 @@ fn with_no_descriptor_left_200_clients_are_answered_one_after_the_other() {
     assert_eq!(said.matches("cannot accept for now").count(), 1, "{said}");
 }
 
-/// Nobody can be sent away for those who wait: all are in the middle of a request. Fails without
-/// the pause, when the loop tries accept(2) in every turn: it then uses all there is.
+/// No connection can be evicted: all are in the middle of a request. Fails without the pause, when
+/// the loop calls accept(2) in every iteration and uses a whole core.
 #[test]
 fn the_server_sleeps_while_it_cannot_accept() {
     let root = small_site();
@@ -78,15 +77,14 @@ fn the_server_sleeps_while_it_cannot_accept() {
     let (elapsed, used) = (begun.elapsed(), server.cpu_time() - before);
     assert!(used < elapsed / 4, "{used:?} of CPU in {elapsed:?}");
 
-    // Each that leaves lets one in, although there is no new connection to announce it.
+    // Each that closes makes space for one that waits, although no new connection raises an event.
     for mut client in clients.drain(..) {
         client.send(REMAINDER);
         assert!(matches!(client.answer().status(), 200 | 503));
     }
 }
 
-/// A 404 might be remembered by a cache, and be believed. Fails with EMFILE among the errors
-/// that mean "nothing here".
+/// A cache could store a 404. Fails if EMFILE counts as "not found".
 #[test]
 fn a_file_for_which_there_is_no_descriptor_is_a_503_and_never_a_404() {
     let root = small_site();
@@ -103,7 +101,7 @@ fn a_file_for_which_there_is_no_descriptor_is_a_503_and_never_a_404() {
     assert_eq!(answer.status(), 503, "{}", answer.head);
     assert_eq!(answer.field("Retry-After"), Some("1"));
 
-    // It passes, on the same connection.
+    // It ends, on the same connection.
     others.clear();
     eventually("the others are gone", || server.descriptors() < ALL / 2);
     let answer = asking.ask("/large");
@@ -111,8 +109,8 @@ fn a_file_for_which_there_is_no_descriptor_is_a_503_and_never_a_404() {
     assert_eq!(answer.body.len(), 100_000);
 }
 
-/// As they are asked for one after the other, all could be kept. Fails with a limit of 1000; red
-/// (one opening for each answer) with a limit of 0.
+/// They are requested one after the other, so all could be kept. Fails with a limit of 1000, and
+/// (one open per response) with 0.
 #[test]
 fn no_more_files_are_kept_open_than_the_limit_says() {
     let root = site_of_old_files(100);
@@ -129,7 +127,7 @@ fn no_more_files_are_kept_open_than_the_limit_says() {
     });
 }
 
-/// Red where only the files of a turn are closed when one cannot be opened.
+/// Fails if only the files of the current iteration are closed when an open fails.
 #[test]
 fn cached_open_files_are_closed_when_descriptors_run_out() {
     let root = site_of_old_files(2);
@@ -148,7 +146,7 @@ fn cached_open_files_are_closed_when_descriptors_run_out() {
     assert_eq!(answer.status(), 200, "{}", answer.head);
 }
 
-/// Too large to be remembered with their bytes, and old enough to be kept open.
+/// Too large for the file cache, and old enough to be kept open.
 fn site_of_old_files(count: usize) -> tempfile::TempDir {
     let root = site(&[]);
     for number in 0..count {
@@ -163,7 +161,7 @@ fn site_of_old_files(count: usize) -> tempfile::TempDir {
     root
 }
 
-/// Fails with `--max-connections` that is ignored, and with a room of one more.
+/// Fails if `--max-connections` is ignored, or too large by one.
 #[test]
 fn a_connection_beyond_the_limit_waits_and_is_served_when_one_ends() {
     let root = small_site();
@@ -177,13 +175,13 @@ fn a_connection_beyond_the_limit_waits_and_is_served_when_one_ends() {
     drop(second);
 }
 
-/// Fails with the order of `evict` turned round.
+/// Fails if `evict` takes the wrong end of the order.
 #[test]
 fn the_connection_that_is_idle_longest_is_evicted() {
     let root = small_site();
     let server = Launch::of(&root).with("--max-connections 3").start();
     let mut clients: Vec<_> = (0..3).map(|_| Client::of(&server)).collect();
-    // The first to come is the last to have asked.
+    // The first to connect sends the last request.
     for asked in [0, 1, 2, 0] {
         assert_eq!(clients[asked].ask("/small").status(), 200);
         sleep(Duration::from_millis(20));
@@ -196,15 +194,15 @@ fn the_connection_that_is_idle_longest_is_evicted() {
         }
         new.send(REMAINDER);
         assert_eq!(new.answer().status(), 200);
-        // It stays, in the middle of a request: no candidate.
+        // It is in the middle of a request, so it is not evicted.
         new.send(PARTIAL);
         clients.push(new);
     }
     assert_eq!(clients[0].ask("/small").status(), 200);
 }
 
-/// Only accept(2) can tell whether anybody waits. Fails with an eviction as soon as the last place
-/// is taken.
+/// Only accept(2) can tell whether a connection waits. Fails if a connection is evicted as soon as
+/// the last slot is taken.
 #[test]
 fn idle_connections_up_to_the_limit_stay_open() {
     let root = small_site();
@@ -213,14 +211,14 @@ fn idle_connections_up_to_the_limit_stay_open() {
     for client in &mut clients {
         assert_eq!(client.ask("/small").status(), 200);
     }
-    // Longer than a connection has to be idle to be closed for another one's sake.
+    // Longer than `min_idle`.
     sleep(Duration::from_millis(1500));
     for client in &mut clients {
         assert_eq!(client.ask("/small").status(), 200);
     }
 }
 
-/// Closing the listening socket would reset them. Fails with a limit that holds to the last.
+/// Closing the listening socket would reset them. Fails if the limit holds while stopping.
 #[test]
 fn a_connection_that_waits_at_the_limit_is_answered_when_the_server_stops() {
     let root = small_site();
@@ -245,8 +243,8 @@ fn a_connection_that_waits_at_the_limit_is_answered_when_the_server_stops() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// A connection that asks for nothing costs next to nothing: half a KiB of the server's memory at
-/// most, all told. Fails with a read buffer that keeps its buffer.
+/// An idle connection costs at most half a KiB of the server's memory. Fails if the read buffer
+/// keeps its memory.
 #[test]
 fn five_thousand_idle_connections_stay_open_and_are_answered() {
     const COUNT: usize = 5000;
@@ -256,7 +254,7 @@ fn five_thousand_idle_connections_stay_open_and_are_answered() {
     let root = small_site();
     let server = Launch::of(&root).with("--idle-timeout 600").start();
     let before = server.descriptors();
-    // Warm: what is allocated once is not the connections'.
+    // A warm-up: the first allocations do not belong to connections.
     let mut clients = vec![Client::of(&server)];
     assert_eq!(clients[0].ask("/small").status(), 200);
     let memory = server.memory();
@@ -271,7 +269,7 @@ fn five_thousand_idle_connections_stay_open_and_are_answered() {
         assert_eq!(client.ask("/small").body, b"small");
     }
     let each = server.memory().saturating_sub(memory) / COUNT as u64;
-    // poll(2) wants a table of everybody, which epoll keeps in the kernel.
+    // With poll(2) the process itself holds a table of all descriptors.
     if !cfg!(mio_unsupported_force_poll_poll) {
         assert!(each < 512, "{each} bytes for each connection");
     }

@@ -1,4 +1,4 @@
-//! A tree that changes while it is served, and what is in it that is no file.
+//! Files that change while they are served, and types that are not served.
 
 use crate::client::{Client, Ending, get};
 use crate::process::{Launch, eventually, has, site, skipped};
@@ -17,11 +17,10 @@ const MIB: usize = 1024 * 1024;
 /// More than all buffers between a server and a client that does not read.
 const LARGE: usize = 24 * MIB;
 
-/// Opening a FIFO waits for a writer, opening a terminal for a carrier, reading /dev/zero for
-/// ever; in a single thread everybody would wait along. Fails with a file type that nobody looks
-/// at.
+/// Opening a FIFO waits for a writer, opening a terminal for a carrier, and reading /dev/zero never
+/// ends; with one thread all connections would wait. Fails if the file type is not checked.
 #[test]
-fn what_is_no_regular_file_is_a_404_at_once_and_holds_nobody_up() {
+fn what_is_not_a_regular_file_is_a_404_and_blocks_no_request() {
     let root = site(&[("small", b"small")]);
     let at = |name: &str| root.path().join(name);
     mkfifoat(CWD, at("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
@@ -51,8 +50,8 @@ fn what_is_no_regular_file_is_a_404_at_once_and_holds_nobody_up() {
     }
 }
 
-/// A writer that waits for a FIFO's reader takes whoever opens it for that, writes, and dies of
-/// SIGPIPE. inotify(7) tells of every open. Red where a file is opened before its type is known.
+/// A writer that waits for a reader takes an open for one, writes, and dies of SIGPIPE. inotify(7)
+/// reports every open. Fails if a file is opened before its type is known.
 #[test]
 fn a_fifo_is_never_opened_whatever_it_stands_for() {
     use rustix::fs::inotify;
@@ -96,8 +95,8 @@ fn a_fifo_is_never_opened_whatever_it_stands_for() {
     assert_eq!(opened, Err(rustix::io::Errno::AGAIN), "it was opened");
 }
 
-/// Tools that build a site remove its directory first. An empty listing would be a lie, and a cache
-/// or a mirror would believe it. Red where nobody asks whether the directory is still there.
+/// Site generators remove the directory first. A cache or a mirror would believe an empty listing.
+/// Fails if the server does not notice that the directory is gone.
 #[test]
 fn a_root_that_is_removed_is_a_404_until_it_is_back() {
     let place = site(&[("www/page", b"page")]);
@@ -122,8 +121,7 @@ fn a_root_that_is_removed_is_a_404_until_it_is_back() {
     expect(200);
 }
 
-/// The owner of a server must learn why a file is not served. Whoever asks must not fill the disk
-/// with it.
+/// The administrator must learn why a file is not served. Clients must not be able to fill the log.
 #[test]
 fn a_file_without_permission_is_warned_about_once() {
     let root = site(&[("dir/page", b"page")]);
@@ -186,7 +184,7 @@ fn a_file_that_the_server_may_not_read_is_a_404() {
     }
     let mut launch = Launch::of(&root);
     if rustix::process::geteuid().is_root() {
-        // For root there is nothing that it may not read.
+        // Root may read everything.
         let program = Path::new(env!("CARGO_BIN_EXE_oneloop"));
         let others = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o001;
         if program.ancestors().any(|path| others(path) == 0) {
@@ -202,7 +200,7 @@ fn a_file_that_the_server_may_not_read_is_a_404() {
         // No listing in its place.
         ("/indexed/", 404),
         ("/indexed/?format=json", 404),
-        // What may be searched and not read has no listing. Everything else in it is served.
+        // A directory with search permission only has no listing. Its files are served.
         ("/searched", 301),
         ("/searched/", 200),
         ("/unlisted", 301),
@@ -232,9 +230,8 @@ fn a_file_that_the_server_may_not_read_is_a_404() {
     }
 }
 
-/// The length has been announced, and cannot be kept. All that is left is to make sure that nobody
-/// takes the rest of the connection for the rest of the file. Fails with 0 bytes of a file
-/// taken for its regular end.
+/// The length was sent and cannot be kept. The client must not take what follows for the rest of
+/// the file. Fails if 0 bytes of a file count as its end.
 #[test]
 fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
     let root = site(&[("small", b"small")]);
@@ -251,7 +248,7 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
         .unwrap();
     let (bytes, ending) = client.rest();
     assert!(bytes.len() < LARGE, "{} bytes", bytes.len());
-    // sendfile(2) lends the file's pages to the socket, and truncating may wipe those it cuts.
+    // sendfile(2) passes the file's pages to the socket, and truncating may overwrite them.
     let is_file = |&byte: &u8| byte == b'l' || byte == 0;
     assert!(bytes.iter().all(is_file), "something else came");
     assert_eq!(ending, Ending::Reset);
@@ -264,15 +261,14 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
     eventually("a warning", || server.diagnostics().contains(&warning));
 }
 
-/// Replacing by rename is what careful programs do, for it changes nothing for whoever has the file
-/// open.
+/// Careful programs replace files by renaming: an open file does not change.
 #[test]
 fn a_file_replaced_while_it_is_sent_is_finished_as_it_was() {
     let root = site(&[("new", b"new")]);
     let path = root.path().join("large");
     fs::write(&path, vec![b'o'; LARGE]).unwrap();
     let server = Launch::of(&root).start();
-    // Who is new may be served in the very turn in which the file is opened, and shares it then.
+    // A new connection may be served in the same iteration, and then shares the open file.
     let mut other = Client::of(&server);
     assert_eq!(other.ask("/new").body, b"new");
     let mut client = Client::saying(&server, get("/large"));
@@ -283,7 +279,7 @@ fn a_file_replaced_while_it_is_sent_is_finished_as_it_was() {
     assert_eq!(client.ask("/large").body, b"new");
 }
 
-/// Reads the head, lets `change` happen, and reads the body: `LARGE` times `o`.
+/// Reads the head, calls `change`, and reads the body: `LARGE` times `o`.
 fn while_it_is_sent(client: &mut Client, change: impl FnOnce()) {
     let head = client.head();
     assert!(head.contains(&format!("Content-Length: {LARGE}")), "{head}");
@@ -299,7 +295,7 @@ fn while_it_is_sent(client: &mut Client, change: impl FnOnce()) {
     assert!(body.iter().all(|&byte| byte == b'o'), "other bytes");
 }
 
-/// As logs do. Fails with stretches that are sent to the end of the file.
+/// As logs grow. Fails if ranges are sent to the end of the file.
 #[test]
 fn a_file_that_grows_while_it_is_sent_has_the_length_it_had() {
     let root = site(&[]);
@@ -311,22 +307,21 @@ fn a_file_that_grows_while_it_is_sent_has_the_length_it_had() {
         let mut log = OpenOptions::new().append(true).open(&path).unwrap();
         log.write_all(b"more").unwrap();
     });
-    // The next answer begins where it should, and knows more.
+    // The next response is correct, and has the new length.
     let answer = client.answer();
     assert_eq!(answer.body.len(), LARGE + 4);
     assert!(answer.body.ends_with(b"omore"));
 }
 
-/// Where the file's clock ticks a few hundred times a second (as before Linux 6.13), neither its
-/// date nor its size tells these versions apart, and the requests follow faster. Fails with
-/// remembered bytes that are not checked again in each turn, and (two versions then share a
-/// tag) with `Identity::is_racy` always false.
+/// If timestamps have a resolution of milliseconds (before Linux 6.13), neither date nor size tells
+/// these versions apart. Fails if cached bytes are not checked in each iteration, and (two versions
+/// share a tag) if `Identity::is_racy` is always false.
 #[test]
 fn a_small_file_is_never_stale_however_often_it_is_rewritten() {
     a_file_is_never_old(0);
 }
 
-/// The same of one that is kept open. Red where a file that is open is not checked again.
+/// The same for an open file. Fails if an open file is not checked again.
 #[test]
 fn a_larger_file_is_never_stale_however_often_it_is_rewritten() {
     a_file_is_never_old(50_000);
@@ -352,7 +347,7 @@ fn a_file_is_never_old(padding: usize) {
         assert!(answer.body == bytes.as_bytes(), "version {version}");
         tags.push(answer.field("ETag").unwrap().to_owned());
         if version % 10 < 2 {
-            // Old enough to be remembered: each way of replacing it meets a memory, too.
+            // Old enough to be cached: each way of replacing it meets a cached file, too.
             sleep(Duration::from_millis(30));
         }
         let answer = client.ask("/counter");
@@ -363,9 +358,9 @@ fn a_file_is_never_old(padding: usize) {
     assert_eq!(tags.len(), 200, "two versions share a tag");
 }
 
-/// Files of the kernel have a page for their size and fewer bytes; file systems in user space may
-/// move a file's times whenever it is read. Red (503) where only a state that is the same before
-/// and after a read shows that the bytes are of one moment.
+/// Files in /sys have a size of one page and fewer bytes; FUSE file systems may change the
+/// timestamps on each read. Fails (503) if bytes count only when the state before and after the
+/// read is the same.
 #[test]
 fn a_file_whose_state_does_not_fit_its_bytes_is_served_all_the_same() {
     let root = Path::new("/sys/class/net/lo");
@@ -380,8 +375,8 @@ fn a_file_whose_state_does_not_fit_its_bytes_is_served_all_the_same() {
     }
 }
 
-/// What is written through mmap(2) moves the file's times once, and then not for half a minute; in
-/// memory (tmpfs) not at all. Fails without `Limits::file_cache_lifetime`.
+/// mmap(2) writes update the timestamp once, and then not for half a minute; on tmpfs never. Fails
+/// without `Limits::file_cache_lifetime`.
 #[test]
 fn what_is_written_through_mmap_is_served_after_some_seconds() {
     if !has("python3") {
@@ -422,8 +417,8 @@ fn what_is_written_through_mmap_is_served_after_some_seconds() {
     writer.wait().unwrap();
 }
 
-/// Builders remove the folder they build into, and deployments point a link at the next release.
-/// Fails without [`oneloop::site::root::Root::follow_path`].
+/// Site generators remove and recreate the directory, and deployments switch a symlink to the next
+/// release. Fails without [`oneloop::site::root::Root::follow_path`].
 #[test]
 fn a_root_that_is_replaced_is_opened_again() {
     let place = site(&[]);
@@ -463,8 +458,8 @@ fn a_root_that_is_replaced_is_opened_again() {
     assert_eq!(client.ask("/page").body, b"4");
 }
 
-/// What is said of a file comes from the file that was opened. Red where it is asked for by its
-/// name, which leads nowhere here.
+/// The fields describe the file that was opened. Fails if its attributes are read by its name,
+/// which does not exist here.
 #[test]
 fn a_root_that_is_moved_away_is_served_from_where_it_is() {
     let place = site(&[]);
@@ -481,7 +476,7 @@ fn a_root_that_is_moved_away_is_served_from_where_it_is() {
     }
 }
 
-/// Red where the times of a file and its sibling are not compared.
+/// Fails if the timestamps of a file and its sibling are not compared.
 #[test]
 fn a_sibling_older_than_its_file_is_not_sent() {
     let root = site(&[("page.html", b"new"), ("page.html.gz", b"packed")]);

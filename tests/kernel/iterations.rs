@@ -1,4 +1,4 @@
-//! What the loop asks of the kernel, and how often.
+//! Iterations and system calls: events, budgets, and what a request costs.
 
 use crate::client::{Client, get};
 use crate::process::{Launch, Server, eventually, has, site, skipped};
@@ -13,8 +13,8 @@ fn small_site() -> tempfile::TempDir {
     site(&[("small", b"small")])
 }
 
-/// The kernel announces all 500 with one event, and again only when a 501st comes. Fails with
-/// `Listeners` that take their share and wait for the next event.
+/// The kernel announces all 500 with one event, and the next only when another connects. Fails if
+/// `Listeners` accept their share and wait for the next event.
 #[test]
 fn five_hundred_connections_announced_by_one_event_are_all_accepted() {
     let root = small_site();
@@ -29,8 +29,8 @@ fn five_hundred_connections_announced_by_one_event_are_all_accepted() {
     }
 }
 
-/// The same from a connection's point of view: all has arrived, its end too, before it is first
-/// looked at, and no further event will come.
+/// The same for one connection: everything has arrived, its end too, before the first receive. No
+/// further event comes.
 #[test]
 fn a_thousand_requests_announced_by_one_event_are_all_answered() {
     let root = small_site();
@@ -47,8 +47,8 @@ fn a_thousand_requests_announced_by_one_event_are_all_answered() {
     client.expect_end();
 }
 
-/// A fast reader of a large file may never make a write block. (Whether it does depends on who is
-/// faster, so the budget that bounds a turn is shown by the tests of the pump, not here.)
+/// With a fast reader of a large file, a write may never block. (Whether it does depends on speed,
+/// so the tests of the pump test the budget, not this one.)
 #[test]
 fn a_large_file_for_a_fast_reader_lets_others_through() {
     let root = small_site();
@@ -70,8 +70,8 @@ fn a_large_file_for_a_fast_reader_lets_others_through() {
     swallowing.join().unwrap();
 }
 
-/// Waiting clients cost nothing. Fails with a rest of zero; on poll(2), also with a receive after
-/// each event.
+/// Waiting clients cost nothing. Fails with a poll timeout of zero; on poll(2), also with a receive
+/// after each event.
 #[test]
 fn an_idle_server_makes_no_system_calls() {
     let root = small_site();
@@ -98,12 +98,12 @@ fn an_idle_server_makes_no_system_calls() {
     assert_asleep(&server);
 }
 
-/// Urgent data (MSG_OOB) raises an event of its own kind, and stands in the stream as a mark at
-/// which a read stops short. Neither may keep the loop busy, nor make it forget what follows.
+/// Urgent data (MSG_OOB) raises an event of its own kind, and a read stops at its mark. Neither may
+/// keep the loop busy or hide the bytes after the mark.
 #[test]
 fn urgent_data_neither_spins_the_loop_nor_hides_what_follows() {
     let root = small_site();
-    // When a deadline is judged, the kernel is asked in any case: not within this test.
+    // At a deadline the server calls recv(2) in any case: not within this test.
     let server = Launch::of(&root).with("--header-timeout 100").start();
     let mut client = Client::of(&server);
     let urge = |client: &Client| send(client.socket(), b"!", SendFlags::OOB).unwrap();
@@ -131,8 +131,8 @@ fn assert_asleep(server: &Server) {
     assert!(used < elapsed / 4, "{used:?} of CPU in {elapsed:?}");
 }
 
-/// Starts a server whose system calls of these kinds are written down, unless that is impossible
-/// here, which is said.
+/// Starts a server under strace, with these system calls; skips the test where strace does not
+/// work.
 fn traced(root: &Path, calls: &str, trace: &Path) -> Option<Server> {
     if !has("strace") {
         return None;
@@ -147,7 +147,7 @@ fn traced(root: &Path, calls: &str, trace: &Path) -> Option<Server> {
     Some(Launch::of(root).traced(calls, trace).start())
 }
 
-/// Ends the server and returns the lines that tell what it asked for.
+/// Stops the server and returns the lines of strace.
 fn calls(mut server: Server, trace: &Path) -> Vec<String> {
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
@@ -163,7 +163,7 @@ fn count(calls: &[String], what: &str) -> usize {
     calls.iter().filter(|call| call.contains(what)).count()
 }
 
-/// Fails with a reregistration after each answer, and with head and body in two writes.
+/// Fails if the socket is registered again after each response, or if head and body are two writes.
 #[test]
 fn a_thousand_requests_on_a_connection_are_one_registration_and_a_thousand_sends() {
     if cfg!(mio_unsupported_force_poll_poll) {
@@ -195,7 +195,7 @@ fn a_thousand_requests_on_a_connection_are_one_registration_and_a_thousand_sends
     assert_eq!(count(&calls, &modified), 0);
 }
 
-/// Fails with answers that are sent before the next request is looked at.
+/// Fails if each response is sent before the next request is parsed.
 #[test]
 fn sixteen_requests_that_arrive_together_are_answered_with_one_send() {
     let root = small_site();
@@ -213,7 +213,7 @@ fn sixteen_requests_that_arrive_together_are_answered_with_one_send() {
     assert_eq!(count(&calls, "HTTP/1.1 200"), 1, "{calls:#?}");
 }
 
-/// Each holds its entries until it has sent them. Fails with a limit for the number of listings.
+/// Each holds its entries until they are sent. Fails with a limit on the number of listings.
 #[test]
 fn clients_that_read_large_listings_slowly_keep_no_other_listing_away() {
     let root = small_site();

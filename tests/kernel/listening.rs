@@ -1,4 +1,4 @@
-//! Ports, unix sockets, inherited sockets, and what is in the way of them.
+//! Listening sockets: ports, unix sockets, inherited sockets, and errors.
 
 use crate::client::{Client, get};
 use crate::process::{Launch, Server, eventually, site};
@@ -32,7 +32,7 @@ fn inheriting(root: &Path, socket: impl Into<OwnedFd>) -> Server {
         .start()
 }
 
-/// Two that share a port would each get half of the clients. Fails with SO_REUSEPORT.
+/// Two servers on one port would each get half of the clients. Fails with SO_REUSEPORT.
 #[test]
 fn a_second_server_on_the_same_port_is_refused_with_a_hint() {
     let root = small_site();
@@ -70,7 +70,7 @@ fn a_port_can_be_used_again_at_once() {
 }
 
 #[test]
-fn port_0_is_a_free_one_and_is_told() {
+fn port_0_picks_a_free_port_and_prints_it() {
     let root = small_site();
     let (one, two) = (Launch::of(&root).start(), Launch::of(&root).start());
     assert_ne!(one.address().port(), 0);
@@ -126,7 +126,7 @@ fn a_unix_socket_is_served_and_leaves_no_file_behind() {
     assert!(!path.exists());
 }
 
-/// A server that was killed leaves its file behind. Fails without looking for one.
+/// A server that was killed leaves its socket file. Fails if the file is not detected.
 #[test]
 fn a_stale_unix_socket_is_replaced() {
     let root = small_site();
@@ -138,7 +138,7 @@ fn a_stale_unix_socket_is_replaced() {
     assert_eq!(Client::at(&path).ask("/small").body, b"small");
 }
 
-/// Fails with a file that is removed without asking whether somebody listens.
+/// Fails if the file is removed although a server listens.
 #[test]
 fn a_live_unix_socket_is_left_to_its_owner() {
     let root = small_site();
@@ -163,9 +163,9 @@ fn a_file_in_the_way_of_a_unix_socket_is_not_touched() {
     assert_eq!(fs::read(&path).unwrap(), b"dear diary");
 }
 
-/// Whoever opened it may have left it blocking, and then the accept(2) that finds nobody stops the
-/// loop. Two clients: the second needs a loop that came back from the first. Fails without the
-/// switch to non-blocking.
+/// The socket may be blocking, and then accept(2) without a connection stops the loop. Two clients:
+/// the second needs a loop that came back from the first. Fails if the socket is not switched to
+/// non-blocking.
 #[test]
 fn an_inherited_socket_is_served_even_if_it_was_blocking() {
     let root = small_site();
@@ -183,8 +183,7 @@ fn an_inherited_socket_is_served_even_if_it_was_blocking() {
     }
 }
 
-/// Fails with connections that are accepted at once, and (the silent one is then never met) with
-/// clients that only connect.
+/// Fails if connections are accepted at once.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_silent_connection_waits_in_the_kernel_and_is_served_when_it_sends() {
@@ -193,7 +192,7 @@ fn a_silent_connection_waits_in_the_kernel_and_is_served_when_it_sends() {
     let mut clients = vec![Client::of(&server)];
     assert_eq!(clients[0].ask("/small").body, b"small");
     let before = server.descriptors();
-    // He is held back for a second: a machine that was busy for longer is to try again.
+    // It is held back for a second: on a busy machine the test is repeated.
     let mut come = 2;
     for _ in 0..10 {
         let (begun, now) = (Instant::now(), server.descriptors());
@@ -217,7 +216,7 @@ fn a_silent_connection_waits_in_the_kernel_and_is_served_when_it_sends() {
     });
 }
 
-/// Red where the option does nothing.
+/// Fails if the option has no effect.
 #[test]
 fn a_silent_connection_is_accepted_at_once_without_defer_accept() {
     let root = small_site();
@@ -230,7 +229,7 @@ fn a_silent_connection_is_accepted_at_once_without_defer_accept() {
     assert_eq!(server.descriptors(), before + 2);
 }
 
-/// Its file is not ours.
+/// The file belongs to the parent process.
 #[test]
 fn an_inherited_unix_socket_keeps_its_file() {
     let root = small_site();
@@ -257,8 +256,7 @@ fn a_descriptor_that_does_not_listen_is_an_error() {
     }
 }
 
-/// The access log has the order in which they were served. Fails with listeners that are emptied
-/// one after the other.
+/// The access log shows the order. Fails if one listener is emptied after the other.
 #[test]
 fn many_connections_at_one_address_do_not_hold_up_another() {
     let root = small_site();
@@ -295,9 +293,8 @@ fn many_connections_at_one_address_do_not_hold_up_another() {
     }
 }
 
-/// What a client on a unix socket may send beside its bytes: a receive stops there although more
-/// has arrived, and no further event tells of that. Red where a short receive means that there is
-/// nothing.
+/// On a unix socket, a client can send ancillary data: a receive stops there although more has
+/// arrived, and no further event follows. Fails if a short receive counts as "nothing left".
 mod messages {
     use super::*;
     use rustix::net::{
@@ -312,7 +309,7 @@ mod messages {
     const FIRST: &[u8] = b"GET /small HTTP/1.1\r\n";
     const SECOND: &[u8] = b"Host: test\r\n\r\n";
 
-    /// Sends with `tell` while the server stands still, and expects two answers.
+    /// Sends with `tell` while the server is stopped, and expects two responses.
     fn answered(model: &str, tell: impl FnOnce(&UnixStream)) {
         let root = small_site();
         let place = tempfile::tempdir().unwrap();
@@ -382,7 +379,7 @@ mod messages {
         }
     }
 
-    /// A byte of which HTTP knows nothing: it is left out, as with TCP.
+    /// An out-of-band byte is not part of the stream, as with TCP.
     #[test]
     fn an_urgent_byte() {
         for model in ["reactor", "coroutine"] {
@@ -398,7 +395,7 @@ mod messages {
     }
 }
 
-/// What Go's net.Listen makes. Fails with a socket that is refused.
+/// Go's net.Listen makes such sockets. Fails if the socket is refused.
 #[test]
 fn an_inherited_socket_of_multipath_tcp_is_served() {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with};

@@ -1,4 +1,4 @@
-//! Readers of the log that are slow, gone, or moved.
+//! The access log: readers that are slow or gone, rotation, and errors.
 
 use crate::client::{Client, get};
 use crate::process::{Launch, PATIENCE, eventually, has, site, skipped};
@@ -44,7 +44,7 @@ fn a_log_without_a_reader_stops_no_request_and_later_reports_what_is_missing() {
     assert!((1..20_000).contains(&dropped), "{dropped}");
 }
 
-/// Fails without the warning, and with one for each connection.
+/// Fails without the warning, or with one per connection.
 #[test]
 fn tls_at_the_plain_port_is_refused_at_once_and_logged_once() {
     let root = site(&[]);
@@ -96,7 +96,7 @@ fn a_reader_of_the_log_that_closes_does_not_end_the_server() {
     }
 }
 
-/// As logrotate does it. Fails with a SIGHUP that is ignored.
+/// As logrotate does it. Fails if SIGHUP is ignored.
 #[test]
 fn after_a_rename_and_sighup_lines_go_to_a_new_file() {
     let root = site(&[("first", b"1"), ("second", b"2")]);
@@ -121,8 +121,7 @@ fn after_a_rename_and_sighup_lines_go_to_a_new_file() {
     assert_eq!(lines(&old).lines().count(), 2);
 }
 
-/// The shell opens the FIFO, so the server has only the descriptor. Fails with a log that takes
-/// EPIPE as its end.
+/// The shell opens the FIFO, so the server has only the descriptor. Fails if EPIPE ends the log.
 #[test]
 fn a_new_reader_of_a_fifo_on_standard_output_gets_the_next_lines() {
     let root = site(&[("small", b"small")]);
@@ -148,7 +147,7 @@ fn a_new_reader_of_a_fifo_on_standard_output_gets_the_next_lines() {
     client.ask("/small?with-reader");
     let mut lines = String::new();
     eventually("both lines are read", || {
-        // Until a writer has written, an empty FIFO is an error, WouldBlock.
+        // Without a writer, reading an empty FIFO fails with WouldBlock.
         let _ = reader.read_to_string(&mut lines);
         lines.contains("?without-reader ") && lines.contains("?with-reader ")
     });
@@ -160,8 +159,7 @@ fn fifo(place: &tempfile::TempDir) -> PathBuf {
     path
 }
 
-/// Fails with an open(2) that waits for the reader, in any model: then nobody says that it listens,
-/// or nobody answers.
+/// Fails if open(2) waits for the reader: then the server does not start, or does not respond.
 #[test]
 fn a_log_file_that_is_a_fifo_without_a_reader_holds_up_nothing() {
     let root = site(&[("small", b"small")]);
@@ -180,7 +178,7 @@ fn a_log_file_that_is_a_fifo_without_a_reader_holds_up_nothing() {
     }
 }
 
-/// Fails with SIGXFSZ as it is by default: it ends the server.
+/// Fails with the default action of SIGXFSZ, which ends the server.
 #[test]
 fn a_log_at_the_file_size_limit_is_reported_once_and_goes_on_in_the_next_file() {
     let root = site(&[("small", b"small")]);
@@ -200,7 +198,7 @@ fn a_log_at_the_file_size_limit_is_reported_once_and_goes_on_in_the_next_file() 
     server.signal(Signal::USR1);
     let lines = |path| fs::read_to_string(path).unwrap_or_default();
     eventually("the last line is written", || lines(&path).contains("?14 "));
-    // What was cut at the limit stands whole in the next file.
+    // The line that was cut at the limit is complete in the next file.
     let old = lines(&old);
     let whole = old.rfind('\n').map_or("", |end| &old[..=end]);
     let all = whole.to_owned() + &lines(&path);
@@ -208,7 +206,7 @@ fn a_log_at_the_file_size_limit_is_reported_once_and_goes_on_in_the_next_file() 
     assert_eq!(server.diagnostics().matches("File too large").count(), 1);
 }
 
-/// Fails with a thread whose want is an error, and with a message that blames the file.
+/// Fails if a missing thread is an error, or if the message blames the file.
 #[test]
 fn a_server_without_threads_serves_and_names_the_cause() {
     if !rustix::process::geteuid().is_root() || !has("prlimit") {
@@ -244,7 +242,7 @@ fn a_server_without_threads_serves_and_names_the_cause() {
     });
 }
 
-/// Fails with a file of that name.
+/// Fails if a file of that name is created.
 #[test]
 fn a_log_file_called_minus_is_standard_output() {
     let root = site(&[("small", b"small")]);
@@ -259,7 +257,7 @@ fn a_log_file_called_minus_is_standard_output() {
     assert!(!Path::new("-").exists());
 }
 
-/// A message without a time tells nothing of a server that has run for weeks.
+/// A message without a time is useless in a server that has run for weeks.
 #[test]
 fn each_message_begins_with_its_time_and_its_level() {
     let root = site(&[("small", b"small")]);
@@ -280,8 +278,8 @@ fn each_message_begins_with_its_time_and_its_level() {
     }
 }
 
-/// Lines that were handed over before the end are written before the end. Fails with a log
-/// that is dropped without being closed.
+/// Lines queued before the end are written before the end. Fails if the log is dropped without
+/// closing.
 #[test]
 fn the_last_responses_are_in_the_log_when_the_server_has_ended() {
     let root = site(&[("small", b"small")]);

@@ -1,23 +1,23 @@
-//! What only a kernel shows: real sockets, real descriptors, real signals, against the program as
-//! it is installed. Each test is a sentence; its comment says why it could be otherwise, and what
-//! was broken to see it red.
+//! What only a real kernel shows: real sockets, descriptors and signals, and the program as it is
+//! installed. The comment of a test says why it could fail, and which change of the code was seen to
+//! make it fail.
 //!
-//! - `closing`: how connections end, and who hears the last word
-//! - `deadlines`: clients that are slow, or silent
-//! - `descriptors`: more clients than there is room for
-//! - `files`: a tree that changes while it is served, and what is in it that is no file
-//! - `listening`: ports, unix sockets, inherited sockets, and what is in the way of them
-//! - `logs`: readers of the log that are slow, gone, or moved
+//! - `closing`: lingering, half-closes and resets
+//! - `deadlines`: clients that are slow or silent
+//! - `descriptors`: more clients than slots or descriptors
+//! - `files`: files that change, and types that are not served
+//! - `listening`: ports, unix sockets, inherited sockets
+//! - `logs`: readers of the log that are slow or gone, rotation
 //! - `restart`: no request fails when a server takes over the socket of another
-//! - `stalls`: the server is away past a deadline
-//! - `stopping`: the end of the server
-//! - `iterations`: what the loop asks of the kernel, and how often
-//! - `volumes`: what is mounted below the root
-//! - `client`: the other end
+//! - `stalls`: the server does not run until a deadline has passed
+//! - `stopping`: a graceful stop
+//! - `iterations`: events, budgets, and what a request costs
+//! - `volumes`: a mounted file system below the root
+//! - `client`: the HTTP clients
 //!
-//! Much of it is looked up in /proc, so it is tested on Linux.
+//! The tests read /proc, so they run on Linux.
 #![cfg(target_os = "linux")]
-#![allow(clippy::print_stdout, reason = "a test says what it measured")]
+#![allow(clippy::print_stdout, reason = "a test prints what it measured")]
 
 mod client;
 mod closing;

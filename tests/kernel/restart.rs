@@ -1,5 +1,5 @@
-//! Restarts with a listening socket that outlives the server: one that systemd or a supervisor
-//! opened (`fd:3`). No request may fail, and the clients here try nothing again.
+//! Restarts: a listening socket that outlives the server, opened by systemd or a supervisor
+//! (`fd:3`). No request may fail, and these clients do not retry.
 
 use crate::client::Answer;
 use crate::process::{Launch, PATIENCE, Server, site};

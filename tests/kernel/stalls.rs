@@ -1,5 +1,5 @@
-//! The server is stopped (SIGSTOP) past a deadline, while its clients did all in time. What has
-//! arrived comes before the deadlines, and their clock stands still while the server does not look.
+//! Stalls: the server is stopped (SIGSTOP) until a deadline has passed, while its clients were in
+//! time. Input comes before deadlines, and their clock stands still in a stall.
 
 use crate::client::{Client, get};
 use crate::process::{Launch, Server, site};

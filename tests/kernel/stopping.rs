@@ -1,4 +1,5 @@
-//! The end of the server: nobody who has been let in is sent away, and nobody can keep it up.
+//! A graceful stop: no accepted connection loses its response, and no client can keep the server
+//! running.
 
 use crate::client::{Client, Ending, get};
 use crate::process::{Launch, PATIENCE, Server, eventually, site};
@@ -96,10 +97,9 @@ fn a_request_sent_before_sigterm_is_answered() {
     }
 }
 
-/// To a drain an idle connection and one whose request has just arrived look alike until somebody
-/// looks into the socket. Fails with a `Scheduler::drain` that closes the idle without a last look.
-/// (Whether the answer says `Connection: close` depends on which thread the kernel
-/// gives the signal to; that it is the last does not.)
+/// Only recv(2) tells an idle connection from one whose request has just arrived. Fails if
+/// `Scheduler::drain` closes idle connections without this check. (Whether the response says
+/// `Connection: close` depends on which thread gets the signal; that it is the last does not.)
 #[test]
 fn a_request_on_an_idle_connection_just_before_sigterm_is_answered() {
     let root = large_site();

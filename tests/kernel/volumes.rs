@@ -1,4 +1,4 @@
-//! A volume below the root, that is to be unmounted while the server runs.
+//! A mounted file system below the root, which is unmounted while the server runs.
 
 use crate::client::Client;
 use crate::process::{Launch, eventually, site, skipped};
@@ -78,9 +78,9 @@ fn ask(client: &mut Client) {
     }
 }
 
-/// Those who block have a thread that closes for them, or keep nothing; and a connection that stays
-/// open, or none at all, wakes nobody else. Fails without `next_due` in what the poll waits for,
-/// and without `Shared::called_when_due`.
+/// The blocking models have a thread that closes files, or keep none open; otherwise no event would
+/// wake them. Fails if the poll does not wait for `next_due`, and without
+/// `Shared::called_when_due`.
 #[test]
 fn a_volume_can_be_unmounted_when_its_files_were_not_asked_for_in_some_seconds() {
     let trees = MODELS.map(|model| (model, site(&[])));

@@ -1,7 +1,7 @@
-//! Files, parts and streams, and what happens when they fall short.
+//! Bodies: files, parts and streams, and what happens when they cannot be completed.
 
 use crate::handler::{FILE, PARTS, content};
-use crate::wire::{Call, Take};
+use crate::memory_transport::{Call, Space};
 use crate::{GET, OK, TestServer, get, head};
 use oneloop::connection::Counts;
 
@@ -11,7 +11,7 @@ fn a_file_is_announced_with_its_header_and_sent_from_where_it_is() {
     let peer = server.connect(get("/file"));
     server.run();
     let header = head(FILE);
-    assert_eq!(peer.hears(), [header.as_bytes(), &content()].concat());
+    assert_eq!(peer.received(), [header.as_bytes(), &content()].concat());
     let calls = peer.calls();
     let sends = calls
         .iter()
@@ -23,25 +23,25 @@ fn a_file_is_announced_with_its_header_and_sent_from_where_it_is() {
 fn a_short_count_of_a_file_is_not_a_full_socket() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));
-    peer.takes([Take::All, Take::Some(10), Take::Some(5_000)]);
+    peer.script_sends([Space::All, Space::Some(10), Space::Some(5_000)]);
     server.run();
     let response = [head(FILE).as_bytes(), &content()].concat();
-    assert_eq!(peer.hears(), response, "without a single event");
+    assert_eq!(peer.received(), response, "without a single event");
 }
 
 #[test]
 fn a_file_that_has_shrunk_aborts_the_connection_which_is_never_used_again() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file") + GET);
-    peer.takes([Take::Some(40_000), Take::Nothing]);
+    peer.script_sends([Space::Some(40_000), Space::Nothing]);
     server.run();
     server.handler.truncate(50_000);
-    while peer.wake() {
+    while peer.unblock() {
         server.scheduler.mark_ready(0);
         server.run();
     }
     assert_eq!(
-        peer.hears(),
+        peer.received(),
         [head(FILE).as_bytes(), &content()[..50_000]].concat(),
         "what was there, and no other response behind it"
     );
@@ -59,34 +59,37 @@ fn a_file_that_has_shrunk_aborts_the_connection_which_is_never_used_again() {
 fn a_file_that_has_grown_is_sent_as_long_as_announced() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));
-    peer.takes([Take::Some(40_000), Take::Nothing]);
+    peer.script_sends([Space::Some(40_000), Space::Nothing]);
     server.run();
     server.handler.truncate(200_000);
-    peer.takes([Take::All]);
+    peer.script_sends([Space::All]);
     server.run();
-    assert_eq!(peer.hears(), [head(FILE).as_bytes(), &content()].concat());
+    assert_eq!(
+        peer.received(),
+        [head(FILE).as_bytes(), &content()].concat()
+    );
     peer.sends(GET);
     server.run();
-    assert_eq!(peer.reads(), OK);
+    assert_eq!(peer.received_text(), OK);
 }
 
 #[test]
-fn parts_follow_each_other_and_are_counted_with_what_stands_between() {
+fn parts_are_sent_in_order_and_their_heads_count_towards_the_length() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/parts"));
     server.run();
-    assert_eq!(peer.reads(), head(PARTS.len()) + PARTS);
+    assert_eq!(peer.received_text(), head(PARTS.len()) + PARTS);
     assert_eq!(server.handler.sent, [(0, PARTS.len() as u64)]);
 }
 
 #[test]
-fn a_stream_is_sent_in_chunks_to_one_who_knows_them() {
+fn a_stream_is_sent_in_chunks_to_an_http_1_1_client() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/stream") + GET);
     server.run();
     let slice = "00000005\r\nslice\r\n";
     assert_eq!(
-        peer.reads(),
+        peer.received_text(),
         format!(
             "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
              Transfer-Encoding: chunked\r\n\r\n{slice}{slice}{slice}0\r\n\r\n{OK}"
@@ -96,12 +99,12 @@ fn a_stream_is_sent_in_chunks_to_one_who_knows_them() {
 }
 
 #[test]
-fn a_stream_to_one_who_does_not_know_chunks_ends_with_the_connection() {
+fn a_stream_to_an_http_1_0_client_ends_with_the_connection() {
     let mut server = TestServer::new();
     let peer = server.connect("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     server.run();
     assert_eq!(
-        peer.reads(),
+        peer.received_text(),
         "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
          Connection: close\r\n\r\nsliceslicesliceslice"
             .strip_suffix("slice")
@@ -115,20 +118,20 @@ fn a_stream_without_bytes_is_an_empty_body() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/slow"));
     server.run();
-    assert!(peer.reads().ends_with("chunked\r\n\r\n0\r\n\r\n"));
+    assert!(peer.received_text().ends_with("chunked\r\n\r\n0\r\n\r\n"));
 }
 
 #[test]
-fn a_stream_that_fails_is_not_ended_as_if_it_were_whole() {
+fn a_stream_that_fails_is_aborted() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/broken"));
     server.run();
-    assert!(peer.reads().ends_with("00000004\r\nlost\r\n"));
+    assert!(peer.received_text().ends_with("00000004\r\nlost\r\n"));
     assert!(peer.is_closed() && peer.is_aborted());
 }
 
 #[test]
-fn a_body_is_described_to_head_and_not_sent() {
+fn a_head_request_gets_the_header_without_the_body() {
     for (path, length) in [
         ("/small", "Content-Length: 5".to_owned()),
         ("/file", "Content-Length: 100000".to_owned()),
@@ -139,7 +142,10 @@ fn a_body_is_described_to_head_and_not_sent() {
         let peer = server.connect(get(path).replace("GET", "HEAD") + GET);
         server.run();
         let header = "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n";
-        assert_eq!(peer.reads(), format!("{header}{length}\r\n\r\n{OK}"));
+        assert_eq!(
+            peer.received_text(),
+            format!("{header}{length}\r\n\r\n{OK}")
+        );
     }
 }
 
@@ -147,49 +153,49 @@ fn a_body_is_described_to_head_and_not_sent() {
 fn a_body_is_reported_when_its_last_byte_is_sent() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));
-    peer.takes([Take::Some(60_000), Take::Nothing]);
+    peer.script_sends([Space::Some(60_000), Space::Nothing]);
     server.run();
     assert_eq!(server.handler.sent, []);
-    peer.takes([Take::All]);
+    peer.script_sends([Space::All]);
     server.run();
     assert_eq!(server.handler.sent, [(0, FILE as u64)]);
 }
 
-/// A body in memory counts when it is in the write buffer; so what is never sent is subtracted at the
-/// end. Fails without the subtraction, and if the end of a chunk's line counts as a body.
+/// A body in memory counts when it is in the write buffer; what is never sent is subtracted at the
+/// end.
 #[test]
 fn the_counts_of_a_connection_leave_out_the_bodies_that_were_never_sent() {
-    let gone = Take::Error(std::io::ErrorKind::BrokenPipe);
+    let gone = Space::Error(std::io::ErrorKind::BrokenPipe);
     let stream = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
                   Transfer-Encoding: chunked\r\n\r\n";
-    let table: [(String, Vec<Take>, u64); 8] = [
-        (GET.to_owned(), vec![Take::All], 5),
+    let table: [(String, Vec<Space>, u64); 8] = [
+        (GET.to_owned(), vec![Space::All], 5),
         (GET.to_owned(), vec![gone], 0),
-        (GET.to_owned(), vec![Take::Some(OK.len() - 2), gone], 3),
-        (GET.to_owned(), vec![Take::Some(1), gone], 0),
+        (GET.to_owned(), vec![Space::Some(OK.len() - 2), gone], 3),
+        (GET.to_owned(), vec![Space::Some(1), gone], 0),
         (GET.repeat(10), vec![gone], 0),
-        (get("/file"), vec![Take::All, Take::Some(10), gone], 10),
+        (get("/file"), vec![Space::All, Space::Some(10), gone], 10),
         (
             get("/stream"),
-            vec![Take::Some(stream.len()), Take::Some(12), gone],
+            vec![Space::Some(stream.len()), Space::Some(12), gone],
             2,
         ),
         (
             get("/stream"),
-            vec![Take::Some(stream.len()), Take::Some(15), gone],
+            vec![Space::Some(stream.len()), Space::Some(15), gone],
             5,
         ),
     ];
-    for (request, takes, body_bytes) in table {
+    for (request, script_sends, body_bytes) in table {
         let mut server = TestServer::new();
         let peer = server.connect(&request);
-        peer.takes(takes.clone());
+        peer.script_sends(script_sends.clone());
         server.run();
         peer.closes();
         server.run();
         let counted: Vec<_> = (server.handler.closed.iter())
             .map(|(_, counts)| counts.body_bytes)
             .collect();
-        assert_eq!(counted, [body_bytes], "{request:?} {takes:?}");
+        assert_eq!(counted, [body_bytes], "{request:?} {script_sends:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Half-closes, lingering, resets and errors.
 
-use crate::wire::{Arrival, Call, Take};
+use crate::memory_transport::{Call, Input, Space};
 use crate::{GET, LAST, LAST_GET, OK, TestServer, get, head};
 use std::io::ErrorKind;
 
@@ -10,10 +10,10 @@ const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n"
 fn a_peer_that_closes_its_direction_after_its_request_is_answered_first() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));
-    peer.takes([Take::Some(7000), Take::Nothing]);
+    peer.script_sends([Space::Some(7000), Space::Nothing]);
     peer.closes();
     server.run();
-    while peer.wake() && !peer.is_closed() {
+    while peer.unblock() && !peer.is_closed() {
         server.scheduler.mark_ready(0);
         server.run();
     }
@@ -22,17 +22,17 @@ fn a_peer_that_closes_its_direction_after_its_request_is_answered_first() {
         crate::handler::content(),
     ]
     .concat();
-    assert_eq!(peer.hears(), response);
+    assert_eq!(peer.received(), response);
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
 #[test]
-fn a_peer_that_closes_within_a_request_gets_no_answer() {
+fn a_peer_that_closes_within_a_request_gets_no_response() {
     let mut server = TestServer::new();
     let peer = server.connect("GET /small HTTP/1.1\r\nHo");
     peer.closes();
     server.run();
-    assert_eq!(peer.hears(), b"");
+    assert_eq!(peer.received(), b"");
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
@@ -42,57 +42,57 @@ fn all_requests_that_came_before_the_end_are_answered() {
     let peer = server.connect(GET.repeat(5));
     peer.closes();
     server.run();
-    assert_eq!(peer.reads(), OK.repeat(5));
+    assert_eq!(peer.received_text(), OK.repeat(5));
     assert!(peer.is_closed());
 }
 
 #[test]
-fn after_the_last_response_our_direction_is_closed_and_then_the_peers_awaited() {
+fn after_the_last_response_the_server_shuts_down_and_waits_for_the_peer_to_close() {
     let mut server = TestServer::new();
     let peer = server.connect(LAST_GET);
     server.run();
-    assert_eq!(peer.reads(), LAST);
+    assert_eq!(peer.received_text(), LAST);
     assert!(peer.is_shut() && !peer.is_closed());
     peer.sends(GET);
     server.run();
-    assert_eq!(peer.hears(), b"", "what comes now is not answered");
+    assert_eq!(peer.received(), b"", "what comes now is not answered");
     peer.closes();
     server.run();
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
 #[test]
-fn a_peer_that_has_said_all_is_left_without_a_farewell() {
+fn a_peer_that_announced_its_last_request_is_closed_without_lingering() {
     for words in [LAST_GET, "GET /small HTTP/1.0\r\n\r\n"] {
         let mut server = TestServer::new();
         let peer = server.connect(words);
-        peer.says_no_more();
+        peer.sends_no_more();
         server.run();
-        assert_eq!(peer.reads(), LAST);
+        assert_eq!(peer.received_text(), LAST);
         assert!(peer.is_closed() && !peer.is_aborted() && !peer.is_shut());
     }
 }
 
 #[test]
-fn a_peer_that_has_more_to_say_is_not_left_without_a_farewell() {
+fn a_peer_that_sends_more_is_closed_with_lingering() {
     let body = "POST /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\n";
     for words in [&(LAST_GET.to_owned() + "G"), body, "GET\r\n\r\n"] {
         let mut server = TestServer::new();
         let peer = server.connect(words);
-        peer.says_no_more();
+        peer.sends_no_more();
         server.run();
         assert!(peer.is_shut() && !peer.is_closed(), "{words}");
     }
     let mut server = TestServer::new();
     let peer = server.connect(LAST_GET);
-    peer.says_no_more();
-    peer.arrives([Arrival::Nothing, Arrival::Bytes(GET.into())]);
+    peer.sends_no_more();
+    peer.script_inputs([Input::Nothing, Input::Bytes(GET.into())]);
     server.run();
     assert!(peer.is_shut(), "something lies unread");
 }
 
 #[test]
-fn what_is_sent_after_the_last_response_is_read_up_to_a_limit() {
+fn input_after_the_last_response_is_discarded_up_to_a_limit() {
     let mut server = TestServer::with(|limits| limits.linger_bytes = 100_000);
     let peer = server.connect(POST);
     server.run();
@@ -108,7 +108,7 @@ fn what_is_sent_after_the_last_response_is_read_up_to_a_limit() {
 }
 
 #[test]
-fn what_nobody_wants_is_read_in_large_pieces() {
+fn discarded_input_is_read_in_large_pieces() {
     // All but the last byte of a head leaves the connection with a buffer of its own, which then
     // grows to 256 bytes. All of them but one are filled.
     let (most, last) = POST.split_at(POST.len() - 1);
@@ -131,7 +131,7 @@ fn an_error_ends_the_connection_whatever_it_was_doing() {
     let reading = |words: &str| {
         let mut server = TestServer::new();
         let peer = server.connect(words);
-        peer.arrives([Arrival::Error(ErrorKind::ConnectionReset)]);
+        peer.script_inputs([Input::Error(ErrorKind::ConnectionReset)]);
         server.run();
         peer
     };
@@ -142,8 +142,8 @@ fn an_error_ends_the_connection_whatever_it_was_doing() {
         for sent in 1..4 {
             let mut server = TestServer::new();
             let peer = server.connect(get(path));
-            let takes = (1..sent).map(|_| Take::Some(30));
-            peer.takes(takes.chain([Take::Error(ErrorKind::BrokenPipe)]));
+            let script_sends = (1..sent).map(|_| Space::Some(30));
+            peer.script_sends(script_sends.chain([Space::Error(ErrorKind::BrokenPipe)]));
             server.run();
             assert!(peer.is_closed(), "{path} after {sent}");
         }
@@ -154,25 +154,25 @@ fn an_error_ends_the_connection_whatever_it_was_doing() {
 fn an_interrupted_call_is_made_again() {
     let mut server = TestServer::new();
     let peer = server.connect("");
-    peer.arrives([
-        Arrival::Error(ErrorKind::Interrupted),
-        Arrival::Bytes(GET.into()),
+    peer.script_inputs([
+        Input::Error(ErrorKind::Interrupted),
+        Input::Bytes(GET.into()),
     ]);
-    peer.takes([
-        Take::Error(ErrorKind::Interrupted),
-        Take::Some(3),
-        Take::Error(ErrorKind::Interrupted),
-        Take::All,
+    peer.script_sends([
+        Space::Error(ErrorKind::Interrupted),
+        Space::Some(3),
+        Space::Error(ErrorKind::Interrupted),
+        Space::All,
     ]);
     server.run();
-    assert_eq!(peer.reads(), OK);
+    assert_eq!(peer.received_text(), OK);
 }
 
 #[test]
-fn a_send_that_takes_nothing_without_an_error_is_one() {
+fn a_send_of_zero_bytes_is_an_error() {
     let mut server = TestServer::new();
     let peer = server.connect(GET);
-    peer.takes([Take::Some(0)]);
+    peer.script_sends([Space::Some(0)]);
     server.run();
     assert!(peer.is_closed());
 }

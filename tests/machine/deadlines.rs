@@ -1,6 +1,6 @@
-//! How long who may take.
+//! Deadlines: header, idle, send and linger timeouts, and the minimum rate.
 
-use crate::wire::{Call, Peer, Take};
+use crate::memory_transport::{Call, Peer, Space};
 use crate::{GET, OK, TestServer, get, seconds};
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ const TIMEOUT: &str = "HTTP/1.1 408 Request Timeout\r\nDate: Fri, 01 Jan 2100 00
                        Content-Length: 0\r\nConnection: close\r\n\r\n";
 
 #[test]
-fn a_head_has_its_time_from_its_first_byte_and_no_later_byte_gives_it_more() {
+fn the_header_timeout_starts_with_the_first_byte_and_later_bytes_do_not_extend_it() {
     let mut server = TestServer::new();
     let peer = server.connect("");
     server.wait(seconds(50));
     for byte in GET.bytes().take(20) {
-        assert_eq!(peer.reads(), "");
+        assert_eq!(peer.received_text(), "");
         peer.sends([byte]);
         server.run();
         server.wait(seconds(1));
     }
-    assert_eq!(peer.reads(), TIMEOUT);
+    assert_eq!(peer.received_text(), TIMEOUT);
     assert!(peer.is_shut());
 }
 
@@ -36,23 +36,26 @@ fn an_empty_line_before_a_request_begins_no_head_however_it_is_split() {
     }
     server.wait(seconds(1));
     assert!(whole.is_closed() && split.is_closed());
-    assert_eq!((whole.reads(), split.reads()), Default::default());
+    assert_eq!(
+        (whole.received_text(), split.received_text()),
+        Default::default()
+    );
 }
 
 #[test]
-fn a_head_that_is_whole_in_time_is_answered() {
+fn a_head_that_is_complete_in_time_is_answered() {
     let mut server = TestServer::new();
     let peer = server.connect("GET /small HTTP/1.1\r\n");
     server.run();
     server.wait(seconds(20) - MILLISECOND);
-    assert_eq!(peer.reads(), "");
+    assert_eq!(peer.received_text(), "");
     peer.sends("Host: a\r\n\r\n");
     server.run();
-    assert_eq!(peer.reads(), OK);
+    assert_eq!(peer.received_text(), OK);
 }
 
 #[test]
-fn the_next_head_has_a_time_of_its_own() {
+fn the_next_head_has_a_header_timeout_of_its_own() {
     let mut server = TestServer::new();
     let peer = server.connect("");
     for _ in 0..3 {
@@ -61,24 +64,24 @@ fn the_next_head_has_a_time_of_its_own() {
         server.wait(seconds(19));
         peer.sends(&GET[9..]);
         server.run();
-        assert_eq!(peer.reads(), OK);
+        assert_eq!(peer.received_text(), OK);
     }
 }
 
 #[test]
-fn a_head_that_began_beside_the_one_before_has_its_time_from_that_ones_end() {
+fn the_header_timeout_of_a_pipelined_head_starts_when_the_response_before_it_is_sent() {
     let mut server = TestServer::new();
     let peer = server.connect(format!("{GET}GET"));
     server.run();
-    assert_eq!(peer.reads(), OK);
+    assert_eq!(peer.received_text(), OK);
     server.wait(seconds(20) - MILLISECOND);
-    assert_eq!(peer.reads(), "");
+    assert_eq!(peer.received_text(), "");
     server.wait(MILLISECOND);
-    assert_eq!(peer.reads(), TIMEOUT);
+    assert_eq!(peer.received_text(), TIMEOUT);
 }
 
 #[test]
-fn an_idle_connection_is_closed_without_a_word_before_and_between_requests() {
+fn an_idle_connection_is_closed_without_a_response_before_and_between_requests() {
     let mut server = TestServer::new();
     let (silent, regular) = (server.connect(""), server.connect(""));
     server.wait(seconds(30));
@@ -88,20 +91,20 @@ fn an_idle_connection_is_closed_without_a_word_before_and_between_requests() {
     assert!(!silent.is_closed());
     server.wait(MILLISECOND);
     assert!(silent.is_closed() && !silent.is_aborted());
-    assert_eq!(silent.hears(), b"");
+    assert_eq!(silent.received(), b"");
     server.wait(seconds(30) - MILLISECOND);
     assert!(!regular.is_closed());
     server.wait(MILLISECOND);
     assert!(regular.is_closed() && !regular.is_aborted());
-    assert_eq!(regular.reads(), OK);
+    assert_eq!(regular.received_text(), OK);
     assert!(server.scheduler.is_empty());
 }
 
 #[test]
-fn a_peer_that_takes_nothing_of_a_response_is_reset() {
+fn a_peer_that_reads_nothing_of_a_response_is_reset() {
     let mut server = TestServer::new();
     let peer = server.connect(GET);
-    peer.takes([Take::Nothing]);
+    peer.script_sends([Space::Nothing]);
     server.run();
     server.wait(seconds(60) - MILLISECOND);
     assert!(!peer.is_closed());
@@ -113,10 +116,10 @@ fn a_peer_that_takes_nothing_of_a_response_is_reset() {
 fn a_peer_that_stops_in_the_middle_of_a_file_is_reset() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));
-    peer.takes([Take::Some(30_000), Take::Nothing]);
+    peer.script_sends([Space::Some(30_000), Space::Nothing]);
     server.run();
     server.wait(seconds(59));
-    assert!(peer.wake());
+    assert!(peer.unblock());
     server.scheduler.mark_ready(0);
     server.run();
     server.wait(seconds(59));
@@ -125,11 +128,11 @@ fn a_peer_that_stops_in_the_middle_of_a_file_is_reset() {
     assert!(peer.is_closed() && peer.is_aborted());
 }
 
-/// Whether one who takes so many bytes each second gets so far, or is reset.
+/// Whether a peer that reads `each_second` bytes a second gets this far before it is reset.
 fn survives(rate: usize, time: u64) -> bool {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));
-    peer.takes([Take::Some(rate), Take::Nothing]);
+    peer.script_sends([Space::Some(rate), Space::Nothing]);
     server.run();
     for _ in 0..time {
         server.wait(seconds(1));
@@ -137,7 +140,7 @@ fn survives(rate: usize, time: u64) -> bool {
             assert!(peer.is_aborted());
             return false;
         }
-        assert!(peer.wake());
+        assert!(peer.unblock());
         server.scheduler.mark_ready(0);
         server.run();
     }
@@ -145,7 +148,7 @@ fn survives(rate: usize, time: u64) -> bool {
 }
 
 #[test]
-fn a_peer_that_takes_too_little_is_reset_and_one_that_takes_enough_is_not() {
+fn a_peer_below_the_minimum_rate_is_reset_and_one_above_is_not() {
     assert!(survives(257, 300));
     assert!(!survives(200, 300), "60 seconds, and 200/256 of each later");
     assert!(!survives(1, 70), "a byte a second");
@@ -153,7 +156,7 @@ fn a_peer_that_takes_too_little_is_reset_and_one_that_takes_enough_is_not() {
 }
 
 #[test]
-fn a_peer_that_goes_on_sending_is_left_after_a_total_of_time() {
+fn a_peer_that_goes_on_sending_is_closed_after_the_linger_timeout() {
     let mut server = TestServer::new();
     let peer = server.connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\n");
     server.run();
@@ -169,14 +172,14 @@ fn a_peer_that_goes_on_sending_is_left_after_a_total_of_time() {
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
-/// The loop comes back after this time, in which the peer did something that no event tells of.
+/// The loop continues after this time, in which the peer did something without an event.
 fn come_back(server: &mut TestServer, peer: &Peer, after: Duration) {
-    assert!(peer.has_news(), "taken for told");
+    assert!(peer.has_event(), "taken for told");
     server.wait(after);
 }
 
 #[test]
-fn what_has_arrived_comes_before_every_deadline() {
+fn input_is_read_before_any_deadline_is_applied() {
     let mut server = TestServer::new();
     let (idle, head, other) = (
         server.connect(""),
@@ -190,25 +193,28 @@ fn what_has_arrived_comes_before_every_deadline() {
     server
         .peers
         .iter()
-        .for_each(|(_, peer)| assert!(peer.has_news(), "taken for told"));
+        .for_each(|(_, peer)| assert!(peer.has_event(), "taken for told"));
     server.wait(seconds(100));
-    assert_eq!((idle.reads(), head.reads()), (OK.into(), OK.into()));
+    assert_eq!(
+        (idle.received_text(), head.received_text()),
+        (OK.into(), OK.into())
+    );
     other.sends(&GET[9..]);
     come_back(&mut server, &other, seconds(20));
     assert_eq!(
-        other.reads(),
+        other.received_text(),
         OK,
         "its time began when its first bytes were seen"
     );
 }
 
 #[test]
-fn what_the_peer_takes_comes_before_its_deadline() {
+fn output_is_sent_before_the_deadline_is_applied() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));
-    peer.takes([Take::Some(1000), Take::Some(40_000), Take::Nothing]);
+    peer.script_sends([Space::Some(1000), Space::Some(40_000), Space::Nothing]);
     server.run();
-    peer.takes([Take::Some(100), Take::Nothing]);
+    peer.script_sends([Space::Some(100), Space::Nothing]);
     come_back(&mut server, &peer, seconds(61));
     assert!(!peer.is_closed());
     server.wait(seconds(60));
@@ -216,7 +222,7 @@ fn what_the_peer_takes_comes_before_its_deadline() {
 }
 
 #[test]
-fn what_is_still_to_be_dropped_comes_before_the_deadline() {
+fn input_is_discarded_before_the_linger_deadline_is_applied() {
     let mut server = TestServer::with(|limits| limits.read_per_iteration = 10);
     let peer = server.connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\n");
     server.run();
@@ -231,11 +237,11 @@ fn what_is_still_to_be_dropped_comes_before_the_deadline() {
 }
 
 #[test]
-fn no_time_runs_while_the_loop_does_not_look() {
+fn deadlines_stand_still_during_a_stall() {
     let mut server = TestServer::new();
     let head = server.connect("GET");
     let slow = server.connect(get("/file"));
-    slow.takes([Take::Some(1000), Take::Nothing]);
+    slow.script_sends([Space::Some(1000), Space::Nothing]);
     let linger = server.connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\n");
     let idle = server.connect("");
     server.run();
@@ -249,13 +255,13 @@ fn no_time_runs_while_the_loop_does_not_look() {
     server.wait(seconds(5));
     assert!(linger.is_closed());
     server.wait(seconds(10));
-    assert_eq!(head.reads(), TIMEOUT);
+    assert_eq!(head.received_text(), TIMEOUT);
     server.wait(seconds(40));
     assert!(slow.is_closed() && slow.is_aborted() && idle.is_closed());
 }
 
 #[test]
-fn the_loop_rests_until_the_next_deadline_and_not_beyond() {
+fn the_loop_waits_until_the_next_deadline_and_no_longer() {
     let mut server = TestServer::new();
     assert_eq!(server.scheduler.poll_timeout(server.now), None);
     server.connect("");
@@ -275,42 +281,41 @@ fn the_loop_rests_until_the_next_deadline_and_not_beyond() {
 }
 
 #[test]
-fn a_thousand_that_fell_silent_together_are_closed_a_few_each_turn_without_a_pause() {
+fn a_thousand_deadlines_at_once_are_spread_over_iterations_without_waiting() {
     let mut server = TestServer::with(|limits| limits.expiries_per_iteration = 100);
     (0..1000).for_each(|_| drop(server.connect("")));
     server.run();
     server.now.instant += seconds(60);
     for left in (0..10).rev() {
         assert!(server.is_busy(), "the rest are due as well");
-        server.turn();
+        server.iterate();
         assert_eq!(server.scheduler.len(), left * 100);
     }
     assert_eq!(server.released, 1000);
     assert_eq!(server.scheduler.poll_timeout(server.now), None);
 }
 
-/// What a peer hears that takes a slice whenever so much time has passed, up to 20 of them, and
-/// whether it was reset.
+/// The output to a peer that reads up to 20 slices, one per interval, and whether it was reset.
 fn takes_slices(every: Duration) -> (String, bool) {
     let mut server = TestServer::new();
     let peer = server.connect(get("/long"));
-    peer.takes([Take::All, Take::Nothing]);
+    peer.script_sends([Space::All, Space::Nothing]);
     server.run();
     for _ in 0..20 {
         server.wait(every);
         if peer.is_closed() {
             break;
         }
-        assert!(peer.wake());
+        assert!(peer.unblock());
         server.scheduler.mark_ready(0);
         server.run();
     }
-    (peer.reads(), peer.is_aborted())
+    (peer.received_text(), peer.is_aborted())
 }
 
-/// Each slice is taken before its time is over. Red with a pace that each slice begins anew.
+/// Each slice is read before its own deadline. Fails if each slice began a new deadline.
 #[test]
-fn a_stream_has_one_pace_and_not_one_for_each_slice() {
+fn the_minimum_rate_applies_to_a_whole_stream() {
     let (heard, is_reset) = takes_slices(seconds(50));
     assert!(is_reset && heard.matches("slice").count() < 3, "{heard}");
     let (heard, is_reset) = takes_slices(MILLISECOND * 50);

@@ -1,4 +1,4 @@
-//! A handler with a few pages, each of its own kind.
+//! A handler with a page for each kind of body.
 
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Counts};
@@ -25,11 +25,11 @@ pub const FILE: usize = 100_000;
 pub struct Pages {
     file: Arc<File>,
     connections: usize,
-    /// Who was answered what: in which order connections were served.
+    /// State and status of each response, in order.
     pub answered: Vec<(usize, u16)>,
-    /// Bodies that were sent, by their length.
+    /// State and body length of each complete response.
     pub sent: Vec<(usize, u64)>,
-    /// Connections that have ended, and what each had sent.
+    /// State and counts of each closed connection.
     pub closed: Vec<(usize, Counts)>,
     /// Why they have ended.
     pub reasons: Vec<CloseReason>,
@@ -86,7 +86,7 @@ impl Pages {
         Payload::Parts(Box::new(Parts::new(self.file.clone(), ranges, multipart)))
     }
 
-    /// Takes from the file what is beyond `length`.
+    /// Truncates the file.
     pub fn truncate(&self, length: u64) {
         self.file.set_len(length).unwrap();
     }

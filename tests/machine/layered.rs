@@ -1,7 +1,7 @@
 //! A transport with a protocol of its own ([`Records`]), as TLS would be.
 
+use crate::memory_transport::{Call, Input, MemoryTransport, Peer, Space, pair};
 use crate::records::{CLOSE, DATA, FLIGHT, HANDSHAKE, Opened, RECORD, Records, open, seal};
-use crate::wire::{Arrival, Call, Peer, Take, Wire, pair};
 use crate::{GET, LAST, LAST_GET, OK, TestServer, get, seconds};
 use oneloop::connection::CloseReason::{self, *};
 use std::io::ErrorKind::UnexpectedEof;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-type LayeredServer = TestServer<Records<Wire>>;
+type LayeredServer = TestServer<Records<MemoryTransport>>;
 
 fn server() -> LayeredServer {
     TestServer::of_transports(|_| {})
@@ -17,11 +17,11 @@ fn server() -> LayeredServer {
 
 /// A peer connects, with a handshake of this many round trips, and sends these bytes at once.
 fn connect(server: &mut LayeredServer, rounds: usize, bytes: impl AsRef<[u8]>) -> Peer {
-    let (wire, peer) = pair();
+    let (memory_transport, peer) = pair();
     if !bytes.as_ref().is_empty() {
         peer.sends(bytes);
     }
-    server.admit(Records::new(wire, rounds), peer)
+    server.admit(Records::new(memory_transport, rounds), peer)
 }
 
 /// The peer's part of a handshake.
@@ -46,7 +46,7 @@ fn opened(flights: usize, plaintext: impl AsRef<[u8]>, is_closed: bool) -> Opene
 /// Event after event, until none is left for what was refused.
 fn run_to_the_end(server: &mut LayeredServer, peer: &Peer) {
     server.run();
-    while !peer.is_closed() && peer.wake() {
+    while !peer.is_closed() && peer.unblock() {
         server.scheduler.mark_ready(server.peers[0].0);
         server.run();
     }
@@ -64,22 +64,22 @@ fn every_response_through_records_has_the_bytes_of_a_plain_one() {
         "GET\r\n\r\n".into(),
         get("/small") + LAST_GET,
     ];
-    let takes = [
-        vec![Take::All],
-        vec![Take::Some(7), Take::Nothing],
-        vec![Take::Nothing, Take::Some(150), Take::Some(1)],
+    let script_sends = [
+        vec![Space::All],
+        vec![Space::Some(7), Space::Nothing],
+        vec![Space::Nothing, Space::Some(150), Space::Some(1)],
     ];
     for request in requests {
         let mut plain = TestServer::new();
         let peer = plain.connect(&request);
         plain.run();
-        let (response, is_shut) = (peer.hears(), peer.is_shut());
-        for takes in &takes {
+        let (response, is_shut) = (peer.received(), peer.is_shut());
+        for script_sends in &script_sends {
             let mut layered = server();
             let peer = connect(&mut layered, 1, [flights(1), data(&request)].concat());
-            peer.takes(takes.clone());
+            peer.script_sends(script_sends.clone());
             run_to_the_end(&mut layered, &peer);
-            assert_eq!(open(&peer.hears()), opened(1, &response, is_shut));
+            assert_eq!(open(&peer.received()), opened(1, &response, is_shut));
             assert_eq!(peer.is_shut(), is_shut);
         }
     }
@@ -95,21 +95,21 @@ fn state(server: &LayeredServer) -> &'static str {
 fn a_handshake_goes_on_when_the_socket_is_ready_in_either_direction() {
     let mut server = server();
     let peer = connect(&mut server, 2, "");
-    peer.takes([Take::Some(30), Take::Nothing]);
+    peer.script_sends([Space::Some(30), Space::Nothing]);
     server.run();
-    assert_eq!(peer.hears(), b"", "the peer begins");
+    assert_eq!(peer.received(), b"", "the peer begins");
     peer.sends(flights(1));
     server.run();
-    let mut heard = peer.hears();
+    let mut heard = peer.received();
     assert_eq!(heard, seal(HANDSHAKE, FLIGHT)[..30]);
     // The socket is readable, but the handshake waits to send.
     peer.sends([flights(1), data(GET)].concat());
     server.run();
-    assert_eq!((peer.hears().len(), state(&server)), (0, "Handshaking"));
+    assert_eq!((peer.received().len(), state(&server)), (0, "Handshaking"));
     // It is writable.
-    peer.takes([Take::All]);
+    peer.script_sends([Space::All]);
     server.run();
-    heard.extend(peer.hears());
+    heard.extend(peer.received());
     assert_eq!(open(&heard), opened(2, OK, false));
     assert_eq!(state(&server), "Reading");
 }
@@ -120,13 +120,13 @@ fn each_part_of_a_handshake_takes_an_iteration_and_others_run_in_between() {
     let peer = connect(&mut server, 5, [flights(5), data(GET)].concat());
     for part in 1..5 {
         let other = connect(&mut server, 0, data(GET));
-        server.turn();
-        assert_eq!(open(&other.hears()), opened(0, OK, false));
-        assert_eq!(open(&peer.hears()), opened(1, "", false), "part {part}");
+        server.iterate();
+        assert_eq!(open(&other.received()), opened(0, OK, false));
+        assert_eq!(open(&peer.received()), opened(1, "", false), "part {part}");
         assert!(server.is_busy(), "no event will come");
     }
-    server.turn();
-    assert_eq!(open(&peer.hears()), opened(1, OK, false));
+    server.iterate();
+    assert_eq!(open(&peer.received()), opened(1, OK, false));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_peer_that_closes_within_the_handshake_gets_no_response() {
         peer.closes();
         server.run();
         let answered = usize::from(bytes == flights(1));
-        assert_eq!(open(&peer.hears()), opened(answered, "", false));
+        assert_eq!(open(&peer.received()), opened(answered, "", false));
         assert!(peer.is_closed() && !peer.is_aborted() && !peer.is_shut());
         assert!(server.handler.answered.is_empty());
         assert_eq!(server.handler.reasons, [SocketError(UnexpectedEof)]);
@@ -156,8 +156,8 @@ fn a_handshake_has_the_header_timeout_in_total_and_ends_without_a_408() {
     server.wait(seconds(2) - MILLISECOND);
     assert!(!slow.is_closed() && !silent.is_closed());
     server.wait(MILLISECOND);
-    assert_eq!(open(&slow.hears()), opened(1, "", false));
-    assert_eq!(open(&silent.hears()), opened(0, "", false));
+    assert_eq!(open(&slow.received()), opened(1, "", false));
+    assert_eq!(open(&silent.received()), opened(0, "", false));
     for peer in [slow, silent] {
         assert!(peer.is_closed() && !peer.is_aborted());
     }
@@ -169,7 +169,7 @@ fn a_handshake_has_the_header_timeout_in_total_and_ends_without_a_408() {
 fn a_handshake_that_can_send_nothing_has_the_same_time() {
     let mut server = server();
     let peer = connect(&mut server, 1, flights(1));
-    peer.takes([Take::Nothing]);
+    peer.script_sends([Space::Nothing]);
     server.wait(seconds(20) - MILLISECOND);
     assert!(!peer.is_closed());
     server.wait(MILLISECOND);
@@ -182,9 +182,9 @@ fn what_completed_the_handshake_in_time_comes_before_its_deadline() {
     let peer = connect(&mut server, 1, "");
     server.run();
     peer.sends([flights(1), data(GET)].concat());
-    assert!(peer.has_news(), "no event told of it");
+    assert!(peer.has_event(), "no event told of it");
     server.wait(seconds(20));
-    assert_eq!(open(&peer.hears()), opened(1, OK, false));
+    assert_eq!(open(&peer.received()), opened(1, OK, false));
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn after_the_handshake_the_first_request_has_the_idle_timeout() {
     server.wait(seconds(60) - MILLISECOND);
     assert!(!peer.is_closed());
     server.wait(MILLISECOND);
-    assert_eq!(open(&peer.hears()), opened(1, "", true));
+    assert_eq!(open(&peer.received()), opened(1, "", true));
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
@@ -212,7 +212,7 @@ fn a_connection_in_the_handshake_is_not_evicted() {
     server.wait(seconds(2));
     assert_eq!(server.evict(), 1);
     server.reap();
-    assert_eq!(open(&peer.hears()), opened(1, "", true));
+    assert_eq!(open(&peer.received()), opened(1, "", true));
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
@@ -230,8 +230,8 @@ fn while_the_server_stops_a_handshake_has_a_second_and_its_first_request_is_the_
     assert!(silent.is_closed() && !asks.is_closed());
     asks.sends(data(GET));
     server.run();
-    assert_eq!(open(&asks.hears()), opened(1, LAST, true));
-    assert_eq!(silent.hears(), b"");
+    assert_eq!(open(&asks.received()), opened(1, LAST, true));
+    assert_eq!(silent.received(), b"");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn when_the_server_stops_at_once_a_handshake_is_closed_without_a_reset() {
     server.run();
     assert_eq!(server.scheduler.abort_all(), 1);
     server.reap();
-    assert_eq!(open(&peer.hears()), opened(1, "", false));
+    assert_eq!(open(&peer.received()), opened(1, "", false));
     assert!(peer.is_closed() && !peer.is_aborted());
     assert_eq!(server.handler.reasons, [Stopping]);
 }
@@ -255,7 +255,7 @@ fn what_waits_inside_the_transport_is_read_without_an_event() {
         // All records arrive in one receive of the socket.
         let peer = connect(&mut server, 0, data(GET.repeat(4)));
         server.run();
-        assert_eq!(open(&peer.hears()), opened(0, OK.repeat(4), false));
+        assert_eq!(open(&peer.received()), opened(0, OK.repeat(4), false));
         let of_the_socket = (peer.calls().into_iter())
             .filter(|call| matches!(call, Call::Receive(_)))
             .count();
@@ -269,9 +269,13 @@ fn a_response_is_not_sent_before_the_socket_has_taken_its_last_record() {
     let mut server = server();
     let peer = connect(&mut server, 0, data(GET));
     // All but the last byte of the second record.
-    peer.takes([Take::All, Take::Some(OK.len() - RECORD + 1), Take::Nothing]);
+    peer.script_sends([
+        Space::All,
+        Space::Some(OK.len() - RECORD + 1),
+        Space::Nothing,
+    ]);
     server.run();
-    let mut heard = peer.hears();
+    let mut heard = peer.received();
     assert_eq!(heard.len(), OK.len() + 2 * 2 - 1);
     // The next request has arrived.
     peer.sends(data(GET));
@@ -281,9 +285,9 @@ fn a_response_is_not_sent_before_the_socket_has_taken_its_last_record() {
     server.scheduler.drain();
     server.wait(seconds(1) - MILLISECOND);
     assert!(!peer.is_closed() && !peer.is_shut());
-    peer.takes([Take::All]);
+    peer.script_sends([Space::All]);
     server.run();
-    heard.extend(peer.hears());
+    heard.extend(peer.received());
     assert_eq!(open(&heard), opened(0, OK.to_owned() + LAST, true));
     assert!(peer.is_shut());
 }
@@ -293,7 +297,7 @@ fn a_body_counts_as_sent_when_the_socket_has_taken_its_last_record() {
     for (path, length) in [("/file", 100_000), ("/stream", 15)] {
         let mut server = server();
         let peer = connect(&mut server, 0, data(get(path)));
-        peer.takes([Take::Some(1), Take::Nothing]);
+        peer.script_sends([Space::Some(1), Space::Nothing]);
         server.run();
         assert_eq!(server.handler.sent, []);
         run_to_the_end(&mut server, &peer);
@@ -306,14 +310,14 @@ fn bytes_that_the_transport_holds_have_the_send_timeout_and_are_reset_with_the_c
     for request in [GET.to_owned(), get("/file"), get("/stream")] {
         let mut server = server();
         let peer = connect(&mut server, 0, data(&request));
-        peer.takes([Take::Some(50), Take::Nothing]);
+        peer.script_sends([Space::Some(50), Space::Nothing]);
         server.run();
         server.wait(seconds(60) - MILLISECOND);
         assert!(!peer.is_closed());
-        peer.takes([Take::Nothing]);
+        peer.script_sends([Space::Nothing]);
         server.wait(MILLISECOND);
         assert!(peer.is_closed() && peer.is_aborted());
-        assert_eq!(peer.hears().len(), 50, "nothing is sent before a reset");
+        assert_eq!(peer.received().len(), 50, "nothing is sent before a reset");
         assert_eq!(server.handler.reasons, [SendTimeout]);
     }
 }
@@ -325,7 +329,10 @@ fn a_response_that_breaks_off_ends_with_a_reset_and_no_end_is_said() {
     let peer = connect(&mut layered, 0, data(get("/broken")));
     plain.run();
     layered.run();
-    assert_eq!(open(&peer.hears()), opened(0, expected.hears(), false));
+    assert_eq!(
+        open(&peer.received()),
+        opened(0, expected.received(), false)
+    );
     assert!(peer.is_closed() && peer.is_aborted());
 }
 
@@ -337,25 +344,25 @@ fn sends(peer: &Peer) -> Vec<Call> {
 }
 
 /// What the socket takes: the two records of `LAST`, and nothing behind them.
-fn room_for_last() -> [Take; 3] {
+fn room_for_last() -> [Space; 3] {
     let second = LAST.len() - RECORD + 2;
-    [Take::All, Take::Some(second), Take::Nothing]
+    [Space::All, Space::Some(second), Space::Nothing]
 }
 
 #[test]
 fn the_end_of_the_transport_is_sent_before_our_direction_is_closed() {
     let mut server = server();
     let peer = connect(&mut server, 0, data(LAST_GET));
-    peer.takes(room_for_last());
+    peer.script_sends(room_for_last());
     server.run();
-    let mut heard = peer.hears();
+    let mut heard = peer.received();
     assert_eq!(open(&heard), opened(0, LAST, false));
-    assert!(!peer.is_shut() && peer.has_refused());
+    assert!(!peer.is_shut() && peer.is_blocked());
     sends(&peer);
-    peer.takes([Take::All]);
+    peer.script_sends([Space::All]);
     server.run();
     assert_eq!(sends(&peer), [Call::Send(2, false), Call::Shutdown]);
-    heard.extend(peer.hears());
+    heard.extend(peer.received());
     assert_eq!(open(&heard), opened(0, LAST, true));
     assert!(peer.is_shut() && !peer.is_closed());
     peer.sends(seal(CLOSE, b""));
@@ -369,22 +376,22 @@ fn the_end_of_the_transport_is_sent_before_our_direction_is_closed() {
 fn an_end_that_the_socket_does_not_take_has_the_linger_timeout() {
     let mut server = server();
     let peer = connect(&mut server, 0, data(LAST_GET));
-    peer.takes(room_for_last());
+    peer.script_sends(room_for_last());
     server.run();
     server.wait(seconds(10) - MILLISECOND);
     assert!(!peer.is_closed() && !peer.is_shut());
     server.wait(MILLISECOND);
     assert!(peer.is_closed() && !peer.is_aborted());
-    assert_eq!(open(&peer.hears()), opened(0, LAST, false));
+    assert_eq!(open(&peer.received()), opened(0, LAST, false));
 }
 
 #[test]
 fn the_end_is_sent_too_where_our_direction_is_not_closed_before_the_socket() {
     let mut server = server();
     let peer = connect(&mut server, 0, data(LAST_GET));
-    peer.says_no_more();
+    peer.sends_no_more();
     server.run();
-    assert_eq!(open(&peer.hears()), opened(0, LAST, true));
+    assert_eq!(open(&peer.received()), opened(0, LAST, true));
     assert!(peer.is_closed() && !peer.is_shut());
 }
 
@@ -392,9 +399,9 @@ fn the_end_is_sent_too_where_our_direction_is_not_closed_before_the_socket() {
 fn what_waits_inside_the_transport_is_unread() {
     let mut server = server();
     let peer = connect(&mut server, 0, data(LAST_GET.to_owned() + GET));
-    peer.says_no_more();
+    peer.sends_no_more();
     server.run();
-    assert_eq!(open(&peer.hears()), opened(0, LAST, true));
+    assert_eq!(open(&peer.received()), opened(0, LAST, true));
     assert!(peer.is_shut() && !peer.is_closed(), "it lingers");
 }
 
@@ -407,9 +414,9 @@ fn an_end_of_the_socket_without_an_end_of_the_transport_is_an_error_if_the_trans
     for (end, reason) in ends {
         let mut server = server();
         let peer = connect(&mut server, 0, [data(GET), end].concat());
-        peer.arrives([Arrival::End]);
+        peer.script_inputs([Input::End]);
         server.run();
-        assert_eq!(open(&peer.hears()), opened(0, OK, true));
+        assert_eq!(open(&peer.received()), opened(0, OK, true));
         assert!(peer.is_closed() && !peer.is_aborted());
         assert_eq!(server.handler.reasons, [reason]);
     }

@@ -1,35 +1,36 @@
-//! The state machine, the iteration and accepting, tested without a socket.
+//! The state machine, the iteration and accepting, tested without sockets.
 //!
-//! The tests run the scheduler over connections in memory ([`wire`]), as the reactor runs it over
-//! sockets. Time passes only when a test says so.
+//! The tests run the scheduler over connections in memory ([`memory_transport`]), as the reactor runs
+//! it over sockets. Time passes only when a test advances it.
 //!
 //! - `deadlines`: all timeouts
 //! - `closing`: half-closes, lingering, resets, errors
-//! - `bodies`: files, parts and streams, and what happens when they are cut short
-//! - `joining`: responses that are sent together
-//! - `budgets`: no connection keeps the loop for itself
+//! - `bodies`: files, parts and streams, and what happens when they cannot be completed
+//! - `coalescing`: responses that are sent together
+//! - `budgets`: no connection holds up the others
 //! - `stopping`: draining and aborting
 //! - `slots`: when slots are freed, and which connections are evicted
-//! - `doors`: when connections are accepted, and when not
+//! - `listeners`: when connections are accepted, and errors of accept(2)
 //! - `layered`: a transport with a protocol of its own, as TLS would be
 
+#[path = "../support/memory_transport.rs"]
+mod memory_transport;
 #[path = "../support/records.rs"]
 mod records;
-#[path = "../support/wire.rs"]
-mod wire;
 
 mod bodies;
 mod budgets;
 mod closing;
+mod coalescing;
 mod deadlines;
-mod doors;
 mod handler;
-mod joining;
 mod layered;
+mod listeners;
 mod slots;
 mod stopping;
 
 use handler::Pages;
+use memory_transport::{MemoryTransport, Peer, pair};
 use oneloop::clock::Now;
 use oneloop::handler::{Handler, Listener};
 use oneloop::limits::Limits;
@@ -37,7 +38,6 @@ use oneloop::reactor::scheduler::Scheduler;
 use oneloop::transport::Transport;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-use wire::{Peer, Wire, pair};
 
 /// Fri, 01 Jan 2100 00:00:00 GMT. The wall clock stands still; only the monotonic clock moves.
 const WALL: Duration = Duration::from_secs(4_102_444_800);
@@ -67,7 +67,7 @@ fn seconds(count: u64) -> Duration {
 }
 
 /// The reactor without its poll: the test calls what an iteration calls.
-struct TestServer<T = Wire> {
+struct TestServer<T = MemoryTransport> {
     scheduler: Scheduler<T, usize>,
     handler: Pages,
     now: Now,
@@ -87,11 +87,11 @@ impl TestServer {
 
     /// A peer connects, and sends these bytes at once.
     fn connect(&mut self, words: impl AsRef<[u8]>) -> Peer {
-        let (wire, peer) = pair();
+        let (memory_transport, peer) = pair();
         if !words.as_ref().is_empty() {
             peer.sends(words);
         }
-        self.admit(wire, peer)
+        self.admit(memory_transport, peer)
     }
 }
 
@@ -119,18 +119,18 @@ impl<T: Transport> TestServer<T> {
         peer
     }
 
-    /// One turn of the loop: note what is new, run, reap.
-    fn turn(&mut self) {
-        self.note();
+    /// One iteration: mark events, run, reap.
+    fn iterate(&mut self) {
+        self.mark_events();
         self.scheduler.run(&mut self.handler, self.now);
         self.scheduler.register(|_, _| Ok(()));
         self.reap();
     }
 
-    /// An event for each peer that has done something. Sockets that are gone have none.
-    fn note(&mut self) {
+    /// Marks each connection whose peer did something. Closed sockets have no events.
+    fn mark_events(&mut self) {
         for (key, peer) in &self.peers {
-            if peer.has_news() && !peer.is_closed() {
+            if peer.has_event() && !peer.is_closed() {
                 self.scheduler.mark_ready(*key);
             }
         }
@@ -150,15 +150,15 @@ impl<T: Transport> TestServer<T> {
         count
     }
 
-    /// Closes idle connections to make room; returns how many.
+    /// Evicts idle connections; returns how many.
     fn evict(&mut self) -> usize {
         self.scheduler.evict(&mut self.handler, self.now)
     }
 
-    /// Turns until nobody can move: then the loop would sleep.
+    /// Runs iterations until the loop would wait.
     fn run(&mut self) {
         for _ in 0..1_000_000 {
-            self.turn();
+            self.iterate();
             if !self.is_busy() {
                 return;
             }

@@ -1,12 +1,12 @@
-//! Who is freed when, and who makes room for others.
+//! Slots: when they are freed, registration, and eviction.
 
-use crate::wire::{Arrival, Call, Take};
+use crate::memory_transport::{Call, Input, Space};
 use crate::{GET, LAST, LAST_GET, OK, TestServer, get, seconds};
 use oneloop::limits::Limits;
 use std::io::ErrorKind;
 
 #[test]
-fn a_slot_is_freed_by_reaping_and_by_nothing_else() {
+fn slots_are_freed_only_by_reap() {
     let mut server = TestServer::new();
     let peer = server.connect("");
     peer.closes();
@@ -24,14 +24,14 @@ fn a_slot_is_freed_by_reaping_and_by_nothing_else() {
 }
 
 #[test]
-fn who_is_still_here_when_his_first_turn_is_over_is_registered_and_once() {
+fn a_connection_that_stays_open_after_its_first_run_is_registered_once() {
     let mut server = TestServer::new();
     let (stays, leaves, waits) = (
         server.connect(GET),
         server.connect(LAST_GET),
         server.connect(""),
     );
-    leaves.says_no_more();
+    leaves.sends_no_more();
     server.scheduler.run(&mut server.handler, server.now);
     let mut registered = Vec::new();
     server.scheduler.register(|_, key| {
@@ -40,14 +40,17 @@ fn who_is_still_here_when_his_first_turn_is_over_is_registered_and_once() {
     });
     assert_eq!(registered, [2, 0]);
     server.reap();
-    assert_eq!((leaves.reads(), leaves.is_closed()), (LAST.into(), true));
+    assert_eq!(
+        (leaves.received_text(), leaves.is_closed()),
+        (LAST.into(), true)
+    );
     assert!(!stays.is_closed() && !waits.is_closed());
     server.scheduler.run(&mut server.handler, server.now);
     server.scheduler.register(|_, key| panic!("{key} again"));
 }
 
 #[test]
-fn who_cannot_be_registered_is_lost_and_no_other() {
+fn a_failed_registration_ends_one_connection_and_no_other() {
     let mut server = TestServer::new();
     let (lost, other) = (server.connect(""), server.connect(""));
     server.scheduler.run(&mut server.handler, server.now);
@@ -59,11 +62,11 @@ fn who_cannot_be_registered_is_lost_and_no_other() {
     assert!(lost.is_closed() && !other.is_closed());
     other.sends(GET);
     server.run();
-    assert_eq!(other.reads(), OK);
+    assert_eq!(other.received_text(), OK);
 }
 
 #[test]
-fn who_cannot_be_registered_is_freed_although_everybody_is_cut_before_his_next_turn() {
+fn a_connection_that_could_not_be_registered_is_freed_when_all_are_aborted() {
     let mut server = TestServer::new();
     let (lost, other) = (server.connect(""), server.connect(""));
     server.scheduler.run(&mut server.handler, server.now);
@@ -77,12 +80,12 @@ fn who_cannot_be_registered_is_freed_although_everybody_is_cut_before_his_next_t
 }
 
 #[test]
-fn an_event_for_a_slot_that_ended_in_the_same_turn_is_ignored() {
+fn an_event_for_a_slot_that_ended_in_the_same_iteration_is_ignored() {
     let mut server = TestServer::new();
     let peer = server.connect(GET);
-    peer.arrives([Arrival::Error(ErrorKind::ConnectionReset)]);
+    peer.script_inputs([Input::Error(ErrorKind::ConnectionReset)]);
     server.scheduler.run(&mut server.handler, server.now);
-    assert_eq!(peer.reads(), OK);
+    assert_eq!(peer.received_text(), OK);
     assert!(
         server.scheduler.mark_ready(0).is_some(),
         "the slot is still there"
@@ -116,19 +119,19 @@ fn the_next_peer_in_a_slot_inherits_nothing() {
     let second = server.connect(GET);
     assert_eq!(server.scheduler.len(), 1);
     server.run();
-    assert_eq!(second.reads(), OK);
+    assert_eq!(second.received_text(), OK);
     server.wait(seconds(59));
     assert!(!second.is_closed(), "its deadline is its own");
 }
 
 #[test]
-fn whoever_yields_is_runnable_and_the_loop_does_not_rest_until_he_is_not() {
+fn the_loop_does_not_wait_while_a_connection_has_yielded() {
     let mut server = TestServer::with(|limits| limits.written_per_iteration = 7);
     server.connect(get("/file"));
     server.connect(GET);
     server.connect("");
     for _ in 0..100 {
-        server.turn();
+        server.iterate();
         assert!(server.is_busy());
     }
     server.run();
@@ -145,13 +148,13 @@ fn a_defect_ends_one_connection_and_no_other() {
     );
     server.run();
     assert!(unlucky.is_closed() && unlucky.is_aborted());
-    assert_eq!(unlucky.hears(), b"");
-    assert_eq!(before.reads(), OK);
-    assert_eq!(after.hears().len(), crate::head(100_000).len() + 100_000);
+    assert_eq!(unlucky.received(), b"");
+    assert_eq!(before.received_text(), OK);
+    assert_eq!(after.received().len(), crate::head(100_000).len() + 100_000);
     before.calls();
     before.sends(GET.repeat(2));
     server.run();
-    assert_eq!(before.reads(), OK.repeat(2));
+    assert_eq!(before.received_text(), OK.repeat(2));
     let room = Limits::default().read_per_iteration;
     assert_eq!(
         before.calls().first(),
@@ -162,7 +165,7 @@ fn a_defect_ends_one_connection_and_no_other() {
 }
 
 #[test]
-fn the_one_who_has_been_idle_longest_makes_room() {
+fn the_connection_that_is_idle_longest_makes_room() {
     let mut server = TestServer::new();
     let peers: Vec<_> = (0..4)
         .map(|_| {
@@ -171,7 +174,7 @@ fn the_one_who_has_been_idle_longest_makes_room() {
             peer
         })
         .collect();
-    // The first one has just been served, so the second is the one.
+    // The first has just been served, so the second is idle longest.
     peers[0].sends(GET);
     server.run();
     server.wait(seconds(2));
@@ -183,10 +186,10 @@ fn the_one_who_has_been_idle_longest_makes_room() {
 }
 
 #[test]
-fn the_young_and_the_busy_do_not_make_room() {
+fn busy_and_recently_idle_connections_are_not_evicted() {
     let mut server = TestServer::new();
     let sending = server.connect(get("/file"));
-    sending.takes([Take::Some(50_000), Take::Nothing]);
+    sending.script_sends([Space::Some(50_000), Space::Nothing]);
     let asking = server.connect("GET /");
     let lingering = server.connect("GET /small HTTP/1.0\r\n\r\n");
     server.run();
@@ -206,32 +209,32 @@ fn the_young_and_the_busy_do_not_make_room() {
 }
 
 #[test]
-fn one_whose_request_has_just_been_announced_does_not_make_room() {
+fn a_connection_with_an_announced_request_is_not_evicted() {
     let mut server = TestServer::new();
     let peer = server.connect("");
     server.wait(seconds(5));
     peer.sends(GET);
-    server.note();
+    server.mark_events();
     assert_eq!(server.evict(), 0);
     server.run();
-    assert_eq!(peer.reads(), OK);
+    assert_eq!(peer.received_text(), OK);
 }
 
 #[test]
-fn one_whose_request_lies_unread_does_not_make_room_although_no_event_has_told_of_it() {
+fn a_connection_with_an_unannounced_request_is_not_evicted() {
     let mut server = TestServer::new();
     let (asks, silent) = (server.connect(""), server.connect(""));
     server.wait(seconds(5));
     asks.sends(GET);
-    assert!(asks.has_news(), "taken for told");
+    assert!(asks.has_event(), "taken for told");
     assert_eq!(server.evict(), 1);
     server.run();
-    assert_eq!(asks.reads(), OK);
+    assert_eq!(asks.received_text(), OK);
     assert!(silent.is_closed() && !asks.is_closed());
 }
 
 #[test]
-fn more_make_room_where_there_are_many() {
+fn of_many_connections_more_are_evicted() {
     let mut server = TestServer::new();
     (0..2048).for_each(|_| drop(server.connect("")));
     server.run();

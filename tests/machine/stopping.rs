@@ -1,20 +1,20 @@
-//! The server stops: who is idle goes, who is being answered is answered, and then it is over.
+//! Stopping: idle connections close, responses are finished, and the grace period ends.
 
-use crate::wire::Take;
+use crate::memory_transport::Space;
 use crate::{GET, LAST, OK, TestServer, get, seconds};
 
 #[test]
-fn an_idle_connection_closes_and_no_word_is_said() {
+fn an_idle_connection_closes_without_a_response() {
     let mut server = TestServer::new();
     let (new, used) = (server.connect(""), server.connect(GET));
     server.run();
-    assert_eq!(used.reads(), OK);
+    assert_eq!(used.received_text(), OK);
     server.wait(seconds(1));
     server.scheduler.drain();
     server.run();
     for peer in [new, used] {
         assert!(peer.is_closed() && !peer.is_aborted());
-        assert_eq!(peer.hears(), b"");
+        assert_eq!(peer.received(), b"");
     }
     assert!(server.scheduler.is_empty());
 }
@@ -24,14 +24,14 @@ fn a_connection_that_was_just_answered_has_a_second_for_another_request_which_is
     let mut server = TestServer::new();
     let (asks, stays) = (server.connect(GET), server.connect(GET));
     server.run();
-    assert_eq!(asks.reads(), OK);
+    assert_eq!(asks.received_text(), OK);
     server.scheduler.drain();
     server.run();
     server.wait(seconds(1) / 2);
     assert!(!asks.is_shut() && !asks.is_closed() && !stays.is_closed());
     asks.sends(GET);
     server.run();
-    assert_eq!(asks.reads(), LAST);
+    assert_eq!(asks.received_text(), LAST);
     assert!(asks.is_shut());
     asks.closes();
     server.wait(seconds(1) / 2);
@@ -42,7 +42,7 @@ fn a_connection_that_was_just_answered_has_a_second_for_another_request_which_is
 }
 
 #[test]
-fn a_second_look_gives_an_idle_connection_no_more_time_and_no_less() {
+fn a_recheck_does_not_change_the_deadline_of_an_idle_connection() {
     let mut server = TestServer::new();
     let peer = server.connect(GET);
     server.run();
@@ -58,45 +58,45 @@ fn a_second_look_gives_an_idle_connection_no_more_time_and_no_less() {
 }
 
 #[test]
-fn a_request_that_has_arrived_is_answered_even_if_nobody_had_looked_yet() {
+fn an_unread_request_is_answered() {
     let mut server = TestServer::new();
     let peer = server.connect("");
     server.run();
     peer.sends(GET);
     server.scheduler.drain();
     server.run();
-    assert_eq!(peer.reads(), LAST);
+    assert_eq!(peer.received_text(), LAST);
     assert!(peer.is_shut());
 }
 
 #[test]
-fn a_response_on_its_way_is_finished_and_then_the_connection_closes() {
+fn a_response_in_progress_is_finished_and_then_the_connection_closes() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file") + GET);
-    peer.takes([Take::Some(60_000), Take::Nothing]);
+    peer.script_sends([Space::Some(60_000), Space::Nothing]);
     server.run();
     server.scheduler.drain();
     server.run();
     assert!(!peer.is_closed());
-    let before = peer.hears();
-    peer.takes([Take::All]);
+    let before = peer.received();
+    peer.script_sends([Space::All]);
     server.run();
-    let after = peer.hears();
-    // The header said keep-alive and is gone; the request behind it is told that it is the last.
+    let after = peer.received();
+    // The header of this response is sent already; the response to the next request says `close`.
     let rest = crate::head(crate::handler::FILE).len() + crate::handler::FILE - before.len();
     assert_eq!(after[rest..], *LAST.as_bytes());
     assert!(peer.is_shut());
 }
 
 #[test]
-fn the_response_to_the_first_of_many_is_the_last_and_the_others_are_not_answered() {
+fn of_several_pipelined_requests_only_the_first_is_answered() {
     let mut server = TestServer::new();
     let peer = server.connect("");
     server.run();
     server.scheduler.drain();
     peer.sends(GET.repeat(5));
     server.run();
-    assert_eq!(peer.reads(), LAST);
+    assert_eq!(peer.received_text(), LAST);
     assert_eq!(server.handler.answered, [(0, 200)]);
     peer.closes();
     server.run();
@@ -104,7 +104,7 @@ fn the_response_to_the_first_of_many_is_the_last_and_the_others_are_not_answered
 }
 
 #[test]
-fn a_request_on_its_way_is_awaited_and_answered_last() {
+fn a_partial_request_is_awaited_and_its_response_is_the_last() {
     let mut server = TestServer::new();
     let peer = server.connect(&GET[..10]);
     server.run();
@@ -113,18 +113,18 @@ fn a_request_on_its_way_is_awaited_and_answered_last() {
     assert!(!peer.is_closed());
     peer.sends(&GET[10..]);
     server.run();
-    assert_eq!(peer.reads(), LAST);
+    assert_eq!(peer.received_text(), LAST);
 }
 
 #[test]
 fn a_connection_that_becomes_idle_while_stopping_closes() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));
-    peer.takes([Take::Some(60_000), Take::Nothing]);
+    peer.script_sends([Space::Some(60_000), Space::Nothing]);
     server.run();
     server.scheduler.drain();
     server.run();
-    peer.takes([Take::All]);
+    peer.script_sends([Space::All]);
     server.run();
     assert!(!peer.is_closed());
     server.wait(seconds(1));
@@ -133,17 +133,17 @@ fn a_connection_that_becomes_idle_while_stopping_closes() {
 }
 
 #[test]
-fn when_time_is_up_only_unfinished_responses_are_reset() {
+fn after_the_grace_period_only_unfinished_responses_are_reset() {
     let mut server = TestServer::new();
     let half = server.connect(&GET[..10]);
     let stuck = server.connect(get("/file"));
-    stuck.takes([Take::Some(60_000), Take::Nothing]);
+    stuck.script_sends([Space::Some(60_000), Space::Nothing]);
     let answered = server.connect("");
     server.run();
     server.scheduler.drain();
     answered.sends(GET);
     server.run();
-    assert_eq!(answered.reads(), LAST);
+    assert_eq!(answered.received_text(), LAST);
     server.now.instant += seconds(1);
     server.scheduler.abort_all();
     assert_eq!(server.reap(), 3);
@@ -157,10 +157,10 @@ fn when_time_is_up_only_unfinished_responses_are_reset() {
 }
 
 #[test]
-fn a_response_that_broke_in_the_last_turn_is_still_reset() {
+fn a_response_that_failed_in_the_last_iteration_is_reset() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/broken"));
-    server.turn();
+    server.iterate();
     server.scheduler.run(&mut server.handler, server.now);
     server.scheduler.abort_all();
     server.reap();
@@ -168,18 +168,18 @@ fn a_response_that_broke_in_the_last_turn_is_still_reset() {
 }
 
 #[test]
-fn what_arrived_before_the_grace_was_over_is_answered_although_no_event_told_of_it() {
+fn a_request_within_the_grace_period_is_answered_without_an_event() {
     let mut server = TestServer::new();
     let peer = server.connect(&GET[..10]);
     server.run();
     server.scheduler.drain();
     server.run();
     peer.sends(&GET[10..]);
-    assert!(peer.has_news(), "taken for told");
+    assert!(peer.has_event(), "taken for told");
     server.scheduler.recheck_all();
     server.scheduler.run(&mut server.handler, server.now);
     server.scheduler.abort_all();
     server.reap();
-    assert_eq!(peer.reads(), LAST);
+    assert_eq!(peer.received_text(), LAST);
     assert!(peer.is_closed() && !peer.is_aborted());
 }

@@ -1,4 +1,4 @@
-//! Who is cut off, and how he can tell: by a reset where something is missing.
+//! Aborted connections: a reset tells the client that the response is incomplete.
 
 use crate::client::{Client, Ending, get};
 use crate::process::{Launch, Server, eventually, site};
@@ -56,8 +56,8 @@ fn a_slow_reader_is_reset_when_the_grace_period_is_over() {
     }
 }
 
-/// Somebody who reads all the time could see an end before the reset. Fails with a `wake` that
-/// shuts both directions: a FIN comes then, and looks like the end of a body.
+/// A client that reads all the time could see an end before the reset. Fails if `wake` shuts down
+/// both directions: a FIN would look like the end of a body.
 #[test]
 fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
     let root = large();

@@ -1,5 +1,4 @@
-//! How connections are accepted: in which order, when accept(2) fails, when the server stops, and
-//! when there is no thread for one.
+//! Accepting: the order, errors of accept(2), a stop, and a missing thread.
 
 use crate::client::{Client, get};
 use crate::process::{Launch, eventually, has, skipped};
@@ -48,7 +47,7 @@ fn many_connections_at_one_socket_do_not_hold_up_another() {
     }
 }
 
-/// Red in the process model when it ends with its last child: what waits is reset then.
+/// Fails if the process model ends with its last child: connections in the queue are then reset.
 #[test]
 fn requests_on_connections_that_wait_in_the_queue_at_sigterm_are_answered() {
     let root = small();

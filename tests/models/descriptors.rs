@@ -1,4 +1,4 @@
-//! When there is no descriptor left: nobody is accepted, nobody dies, and it passes.
+//! No descriptor left: no client is lost, the server goes on, and accepting continues later.
 
 use crate::client::{Client, get};
 use crate::process::{Launch, eventually};

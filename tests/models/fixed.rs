@@ -1,4 +1,4 @@
-//! The model with one page: what it sends, and that nobody who means ill or well ends it.
+//! The model `fixed`: its responses, and clients that send slowly, reset or do not read.
 
 use crate::client::{Client, Ending, get};
 use crate::process::{Launch, Server, eventually, site};
@@ -87,7 +87,7 @@ fn the_page_is_the_option_or_the_root_or_its_index_or_a_notice_that_there_is_non
     assert_eq!(of(Launch::of(root.path().join("deep"))), is(none, html));
 }
 
-/// Fails with a page that is read when somebody asks for it.
+/// Fails if the page is read at the first request.
 #[test]
 fn a_page_that_cannot_be_read_is_an_error_at_the_start() {
     let root = site(&[("deep/x", b"")]);

@@ -1,4 +1,4 @@
-//! Whom they let in, and how long they wait for whom.
+//! Limits of the models: connections and timeouts.
 
 use crate::client::{Client, get};
 use crate::process::Launch;

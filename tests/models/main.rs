@@ -1,7 +1,7 @@
-//! The models with their own ways of waiting, each against the program as it is installed: how they
-//! stop, whom they let in, and that nobody suffers for another.
+//! The concurrency models, tested with the installed program: how they stop, which connections they
+//! accept, and that connections do not affect each other.
 //!
-//! What they answer is the business of tests/conformance, which plays every row to each of them.
+//! tests/conformance checks their responses.
 #![cfg(target_os = "linux")]
 
 #[path = "../kernel/client.rs"]

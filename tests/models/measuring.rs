@@ -1,4 +1,4 @@
-//! What the benchmark asks of the server: that it counts, and that it computes.
+//! What the benchmark needs from the server: the tally and the CPU burner.
 
 use crate::client::{Client, Ending, get};
 use crate::process::{Launch, Server, eventually, site};
@@ -75,8 +75,8 @@ fn the_tally_has_every_connection_every_response_and_every_byte() {
     }
 }
 
-/// The access log says how much of it was handed over, and learns it in another way than from the
-/// client, who cannot know. Fails with the whole length counted at once, and without `dismiss`.
+/// The access log has the bytes that were sent, which the server learns in another way than the
+/// client. Fails if the whole length counts at once, and without `on_close`.
 #[test]
 fn the_tally_counts_the_bytes_that_were_sent_of_an_aborted_body() {
     let root = site(&[("small", b"small")]);
@@ -105,7 +105,7 @@ fn the_tally_counts_the_bytes_that_were_sent_of_an_aborted_body() {
     }
 }
 
-/// Fails when somebody who was cut off keeps the service, and nobody writes the line.
+/// Fails if an aborted connection keeps the handler alive, so that no line is written.
 #[test]
 fn a_tally_is_written_also_after_the_grace_period() {
     let root = site(&[]);
@@ -190,8 +190,9 @@ fn used(server: &Server) -> Duration {
     server.cpu_time() + all.sum()
 }
 
-/// Where nobody else is held up, each has a processor to himself as far as there are some; here it
-/// is only seen that a small file need not wait. Fails with the burning under the lock of `Shared`.
+/// With threads or processes the other connections have processors of their own, if there are
+/// several. The test shows only that a small file does not wait. Fails if the burner runs under the
+/// lock of `Shared`.
 #[test]
 fn a_slow_handler_in_its_own_thread_or_process_holds_up_no_other_connection() {
     let root = small();

@@ -1,4 +1,4 @@
-//! What each signal does, in every model and in the product: the table of the README.
+//! What each signal does, in every model: the table in docs/operation.md.
 
 use crate::client::Client;
 use crate::process::{Launch, Server, eventually};

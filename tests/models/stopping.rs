@@ -1,12 +1,12 @@
-//! How they stop, and what becomes of those who are connected.
+//! Stopping in every model: idle, sending and waiting connections.
 
 use crate::client::Client;
 use crate::process::eventually;
 use crate::{ALL, served, small, start};
 use rustix::process::Signal;
 
-/// The grace is longer than the patience of any wait here, so it ends only because all is done. Red
-/// without `wake_if_idle`, and without the repeated signal if the first was forgotten.
+/// The grace period is longer than any wait here, so the server stops because all is done. Fails
+/// without `wake_if_idle`, and if the first signal was lost and is not repeated.
 #[test]
 fn sigterm_ends_idle_connections_and_the_server() {
     let root = small();
@@ -23,7 +23,7 @@ fn sigterm_ends_idle_connections_and_the_server() {
     }
 }
 
-/// Fails with a drain that closes whoever is not sending.
+/// Fails if draining closes every connection that is not sending.
 #[test]
 fn a_partial_request_is_answered_after_sigterm_and_then_the_connection_closes() {
     let root = small();

@@ -1,27 +1,27 @@
-//! What does a patch say of itself?
+//! A planted bug: the patch and its header.
 
 use crate::here;
 use std::fs;
 use std::path::PathBuf;
 
-/// One mistake, and who must notice it.
+/// A bug, and the test that must notice it.
 #[derive(Debug)]
 pub struct Bug {
     pub name: String,
     pub patch: PathBuf,
-    /// The mistake in one sentence.
+    /// The bug in one sentence.
     pub what: String,
-    /// The file it is made in.
+    /// The file that the patch changes.
     pub file: String,
-    /// The target of `cargo test` that must turn red (`lib` for the unit tests; `selftest` for that
-    /// of the benchmark), and a filter for its tests.
+    /// The target of `cargo test` that must fail (`lib` for the unit tests; `selftest` for that of
+    /// the benchmark), and a filter for its tests.
     pub target: String,
     pub filter: String,
-    /// A part of what the failing test says: one of these.
+    /// The failing test must print one of these.
     pub says: Vec<String>,
 }
 
-/// Every bug there is, by the file it is made in.
+/// All bugs, sorted by file.
 pub fn all() -> Vec<Bug> {
     let entries = fs::read_dir(here(crate::BUGS)).expect("the patches");
     let paths = entries.map(|entry| entry.expect("a patch").path());
@@ -30,8 +30,8 @@ pub fn all() -> Vec<Bug> {
     bugs
 }
 
-/// The bugs that `ONELOOP_PLANTED` chooses, and whether these are all: without it all, with a name
-/// that one, with `2/4` every fourth from the second.
+/// The bugs that `ONELOOP_PLANTED` selects, and whether these are all: all if it is unset, one by
+/// its name, or with `2/4` every fourth from the second.
 pub fn chosen() -> (Vec<Bug>, bool) {
     let Ok(choice) = std::env::var("ONELOOP_PLANTED") else {
         return (all(), true);
@@ -80,7 +80,7 @@ impl Bug {
         }
     }
 
-    /// The test that must turn red, as it is told to readers.
+    /// The test that must fail, as shown in the document.
     pub fn test(&self) -> String {
         match (self.target.as_str(), self.filter.as_str()) {
             ("sim", "known_seeds_break_no_rule") => "sim".into(),
@@ -89,7 +89,7 @@ impl Bug {
         }
     }
 
-    /// What cargo is to be told.
+    /// The arguments of cargo.
     pub fn arguments(&self) -> Vec<&str> {
         let mut arguments = match self.target.as_str() {
             "lib" => vec!["test", "--lib", "--"],

@@ -1,5 +1,5 @@
-//! A copy of the project in which bugs are planted, one after the other. It stays between runs, so
-//! that what did not change is not built again.
+//! A copy of the project, to which the bugs are applied one after the other. It stays between runs,
+//! so that cargo builds only what changed.
 
 use crate::bug::Bug;
 use crate::here;
@@ -12,13 +12,13 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the tests need of the project.
+/// The files that the tests need.
 const PARTS: [&str; 6] = ["Cargo.toml", "Cargo.lock", "src", "tests", "html", "docs"];
 
-/// A build on a busy machine, and a test that hangs because of what was planted.
+/// The limit for a build and a test that may hang.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Our own code is built once for each bug, and runs for seconds: a little optimization pays.
+/// A little optimization pays: the code is built once per bug and runs for seconds.
 const FAST: [&str; 3] = [
     "profile.dev.opt-level=1",
     "profile.dev.debug=0",
@@ -35,7 +35,7 @@ pub fn has_git() -> bool {
     version.is_ok_and(|output| output.status.success())
 }
 
-/// Applies a bug's patch to a copy of the sources, or only tries to (`--check`), or takes it back.
+/// Applies a patch to a copy of the sources, or checks it (`--check`), or reverts it.
 ///
 /// # Errors
 /// It does not apply.
@@ -45,7 +45,7 @@ pub fn apply(tree: &Path, bug: &Bug, options: &[&str]) -> Result<(), String> {
         .args(options)
         .arg(&bug.patch)
         .current_dir(tree)
-        // The copy lies within the project, and is no part of its repository.
+        // The copy is inside the project directory, but not part of its repository.
         .env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(tree))
         .env_remove("GIT_DIR")
         .output()
@@ -61,7 +61,7 @@ pub fn apply(tree: &Path, bug: &Bug, options: &[&str]) -> Result<(), String> {
 }
 
 impl Garden {
-    /// Copies the project as it is now.
+    /// Makes or updates the copy.
     pub fn lay_out() -> Self {
         let garden = Self {
             tree: here("target/planted/tree"),
@@ -73,7 +73,7 @@ impl Garden {
         garden
     }
 
-    /// Without a bug every test passes that is to find one.
+    /// Without a bug, every test must pass.
     pub fn check_that_all_is_well(&self, bugs: &[Bug]) {
         let tests: BTreeSet<Vec<&str>> = bugs.iter().map(Bug::arguments).collect();
         for arguments in tests {
@@ -87,18 +87,18 @@ impl Garden {
         }
     }
 
-    /// Plants a bug, and takes it out again. Returns after how many runs it was caught, where that
-    /// is counted.
+    /// Applies a bug, runs its test, and reverts it. Returns after how many runs of the simulation
+    /// it was caught, if they are counted.
     ///
     /// # Errors
-    /// It was not caught, or for another reason than expected.
+    /// It was not caught, or with another message than expected.
     pub fn plant(&self, bug: &Bug) -> Result<Option<u64>, String> {
         let file = self.tree.join(&bug.file);
         let before = fs::read(&file).expect("the file of the bug");
         apply(&self.tree, bug, &[])?;
         assert!(fs::read(&file).unwrap() != before, "nothing was planted");
         let (status, output) = self.test(&bug.arguments(), &bug.name);
-        // Newer than what was built from the file with the bug in it.
+        // This makes the file newer than the build with the bug.
         fs::write(&file, before).unwrap();
         let Some(status) = status else {
             return Err(format!("{} hangs", bug.test()));
@@ -115,7 +115,7 @@ impl Garden {
         }
     }
 
-    /// What the test says while this bug is planted.
+    /// The output of the test with this bug.
     pub fn log(&self, bug: &str) -> PathBuf {
         self.build.join(format!("{bug}.log"))
     }
@@ -136,7 +136,7 @@ impl Garden {
             .env_remove("UPDATE_DOCS")
             .env_remove("RUST_BACKTRACE")
             .stdin(Stdio::null())
-            // A group of their own, so that what hangs ends together with cargo.
+            // A process group, so that a test that hangs is killed together with cargo.
             .process_group(0)
             .stdout(output.try_clone().unwrap())
             .stderr(output)
@@ -160,14 +160,14 @@ impl Garden {
     }
 }
 
-/// What the simulation says: `after 23 runs: a rule was broken`.
+/// Parses `after 23 runs: a rule was broken`.
 fn runs(output: &str) -> Option<u64> {
     let (before, _) = output.split_once(" runs: a rule was broken")?;
     before.rsplit_once("after ")?.1.parse().ok()
 }
 
-/// Makes `to` the same as `from`. Files that are the same already stay as old as they are, for that
-/// is how cargo knows that nothing is to be done.
+/// Makes `to` equal to `from`. Equal files keep their timestamps, so that cargo does not build them
+/// again.
 fn update(from: &Path, to: &Path) -> io::Result<()> {
     if from.is_file() {
         let bytes = fs::read(from)?;

@@ -1,6 +1,6 @@
-//! Do the tests find what they are there for? Every patch in `bugs/` puts one mistake into the
-//! server that a tired engineer might make, and names the test that must turn red, and for which
-//! reason. A mistake that no test finds is a hole in the tests.
+//! Planted bugs (mutation testing): every patch in `bugs/` makes one mistake in the server and
+//! names the test that must fail, with a part of its message. A bug that no test finds is a gap in
+//! the tests.
 //!
 //! - `bug`: what a patch says of itself.
 //! - `garden`: a copy of the project in which bugs are planted, one after the other.
@@ -14,9 +14,9 @@
 //! UPDATE_DOCS=1 cargo test --test planted -- --ignored             and write the table anew
 //! ```
 //!
-//! A new one: change the sources, `git diff -U1 src`, take the change back, and write above the
-//! difference what the bug is (the first line), why it is one, and `Caught-by:` a target of
-//! `cargo test` and a filter, then a part of what the failing test says.
+//! To add one: change the sources, run `git diff -U1 src`, revert the change, and write above the
+//! diff what the bug is (first line), why it is one, and `Caught-by:` with a target of `cargo
+//! test`, a filter, and a part of the message of the failing test.
 
 #![allow(clippy::print_stdout, reason = "a test says how far it has come")]
 
@@ -55,8 +55,8 @@ fn the_document_lists_exactly_these_bugs() {
     table::compare(&bug::all());
 }
 
-/// Plants them all, which takes half an hour; with ONELOOP_PLANTED only the one of that name, or a
-/// part: `2/4` is every fourth from the second.
+/// Runs all, which takes half an hour; with ONELOOP_PLANTED the one of that name, or a part: `2/4`
+/// is every fourth from the second.
 #[test]
 #[ignore = "builds the project once for every bug"]
 fn every_planted_bug_is_caught() {

@@ -7,9 +7,8 @@ use std::fs;
 const BEGIN: &str = "<!-- The table is made by tests/planted: begin -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// Fails when the list names other bugs, says something else of them or names other tests. After how
-/// many runs a bug was caught changes with every change of the simulation, so that is only as
-/// it was when the table was made.
+/// Fails if the table differs from the patches. The number of runs is not compared: it changes with
+/// every change of the simulation.
 pub fn compare(bugs: &[Bug]) {
     let (_, table, _) = parts();
     let without_runs = |row: &str| row.rsplitn(3, '|').last().map(String::from);
@@ -30,7 +29,7 @@ pub fn compare(bugs: &[Bug]) {
     );
 }
 
-/// Writes the list anew.
+/// Updates the table.
 pub fn write(caught: &[(Bug, Option<u64>)]) {
     let (before, _, after) = parts();
     let head = "| Where | The bug | Caught by | After runs |\n|---|---|---|---|\n";

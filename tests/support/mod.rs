@@ -1,7 +1,7 @@
-//! What tests over real sockets share: a server of their own, and raw connections to it.
+//! Shared by tests over real sockets: a server process, and raw connections to it.
 //!
-//! The server is the real binary, on a port the kernel picked. Waits are bounded by
-//! [`PATIENCE`], which is a safety net and never an assertion: no test here measures time.
+//! The server is the real binary, on a port that the kernel chose. [`PATIENCE`] limits every wait.
+//! It is never an assertion: no test here measures time.
 
 // Each test binary uses a part of this.
 #![allow(dead_code)]
@@ -14,7 +14,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How long anything may take before a test gives up on it.
+/// The limit on every wait.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running server. It is killed when the test is done with it, passed or not.
@@ -45,7 +45,7 @@ impl Server {
         command
     }
 
-    /// Runs a command and waits until it has said on stderr where it listens.
+    /// Runs a command and waits until it prints its address on standard error.
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
@@ -139,7 +139,7 @@ impl Peer {
         self.0.write_all(bytes).map_err(in_words)
     }
 
-    /// Says that nothing more will be sent, and goes on receiving.
+    /// Shuts down the sending direction.
     pub fn half_close(&self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)
     }
@@ -193,7 +193,7 @@ impl Peer {
     }
 }
 
-/// A timeout shows as "would block", which is true and helps nobody.
+/// A timeout is `WouldBlock`, which would not help a reader.
 fn in_words(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => io::Error::new(

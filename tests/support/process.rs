@@ -1,8 +1,8 @@
-//! The server as a process: started on a directory of its own, looked at from outside through
-//! the kernel, stopped when the test is over.
+//! The server as a process: started on a directory, observed through the kernel, stopped at the end
+//! of the test.
 //!
-//! Waiting here always has an end, [`PATIENCE`], which is far beyond what anything takes: it
-//! turns a server that hangs into a test that fails, and says nothing about speed.
+//! [`PATIENCE`] limits every wait. It is far beyond what anything takes, and turns a server that
+//! hangs into a test that fails.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::{OsStr, OsString};
@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How long a test waits for what must happen.
+/// The limit on every wait.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ticks a second in /proc/PID/stat; Linux shows user space 100 whatever the kernel counts in.
@@ -53,14 +53,14 @@ pub fn has(program: &str) -> bool {
     found
 }
 
-/// Says, past the harness that hides what a passing test prints, that a test was skipped.
+/// Prints, although the harness hides the output of passing tests, that a test was skipped.
 pub fn skipped(why: &str) {
     use std::io::Write;
     let test = thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr(), "skipped: {why} ({test})");
 }
 
-/// How the server is to be started.
+/// The command that starts the server.
 #[derive(Debug)]
 pub struct Launch {
     root: PathBuf,
@@ -111,8 +111,8 @@ impl Launch {
         self
     }
 
-    /// Under the eyes of strace, which writes to `trace`: of the main thread alone, and detached,
-    /// so that the process started here is still the server.
+    /// Under strace, which writes the calls of the main thread to `trace`. It is detached, so that
+    /// the process started here is still the server.
     pub fn traced(mut self, calls: &str, trace: &Path) -> Self {
         self.before.push(format!(
             "exec strace -D -q -e signal=none -e trace={calls} -o '{}' \"$0\" \"$@\"",
@@ -154,7 +154,7 @@ impl Launch {
         server
     }
 
-    /// Starts it although it should not run, and returns how it ended and what it said.
+    /// Starts it, expects it to fail, and returns its status and its output.
     #[track_caller]
     pub fn fail(self) -> (ExitStatus, String) {
         let mut server = self.spawn();
@@ -210,7 +210,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Where it listens, as it says itself.
+    /// The address that it printed.
     pub fn address(&self) -> SocketAddr {
         let said = self.diagnostics();
         let (_, after) = said.split_once("http://").expect("it names an address");
@@ -244,13 +244,13 @@ impl Server {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Stops it in its tracks, as a busy machine would, and returns when it stands still.
+    /// Stops it with SIGSTOP, as a busy machine would, and returns when it has stopped.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
         eventually("the server is stopped", || self.stat()[0] == "T");
     }
 
-    /// Lets it go on.
+    /// Continues it with SIGCONT.
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -260,7 +260,7 @@ impl Server {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// How it ended.
+    /// Its exit status.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         let begun = Instant::now();
@@ -303,15 +303,14 @@ impl Server {
         })
     }
 
-    /// The CPU time it has used, in the kernel's name and in its own.
+    /// The CPU time it has used, in the kernel and in user space.
     pub fn cpu_time(&self) -> Duration {
         let stat = self.stat();
         let ticks = |field: usize| stat[field].parse::<f64>().unwrap();
         Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS)
     }
 
-    /// Memory of its own, in bytes: not its share of the program's pages, which grows when
-    /// another server ends.
+    /// Its private memory, in bytes: shared pages of the program do not count.
     pub fn memory(&self) -> u64 {
         let path = format!("/proc/{}/smaps_rollup", self.pid());
         let text = std::fs::read_to_string(path).unwrap();
@@ -331,7 +330,7 @@ impl Server {
     }
 }
 
-/// Whether the process is a zombie: it has ended, and nobody has asked how.
+/// Whether the process is a zombie: it has ended and its parent has not waited for it.
 fn has_ended(pid: u32) -> bool {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     text.rsplit_once(") ")

@@ -9,11 +9,12 @@
 //! The response to a malformed chunked body depends on how much of it has been received, so it is
 //! not compared.
 
-#[path = "../../support/wire.rs"]
-mod wire;
+#[path = "../../support/memory_transport.rs"]
+mod memory_transport;
 
 use super::opinion::{self, Bounds, End};
 use super::{replies, site};
+use memory_transport::{Input, MemoryTransport, Space, pair};
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Connection};
 use oneloop::handler::{Handler, Listener};
@@ -32,7 +33,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
-use wire::{Arrival, Take, Wire, pair};
 
 /// Long after the time of the files, so that none is racy: Fri, 01 Jan 2100.
 const WALL: Duration = Duration::from_secs(4_102_444_800);
@@ -46,11 +46,11 @@ const CUT: u8 = 0xff;
 /// With fewer pieces than this, the responses are compared whenever the server waits.
 const MANY: usize = 40;
 
-const TAKES: [&[Take]; 4] = [
-    &[Take::All],
-    &[Take::Some(7), Take::Nothing],
-    &[Take::Some(1), Take::All, Take::Nothing],
-    &[Take::Some(100)],
+const TAKES: [&[Space]; 4] = [
+    &[Space::All],
+    &[Space::Some(7), Space::Nothing],
+    &[Space::Some(1), Space::All, Space::Nothing],
+    &[Space::Some(100)],
 ];
 
 /// Bytes, requests and coalesced bytes of a visit.
@@ -67,11 +67,11 @@ pub fn check(data: &[u8]) {
     };
     let pieces: Vec<_> = data.split(|&byte| byte == CUT).collect();
     let whole = pieces.concat();
-    let takes = TAKES[usize::from(*plan) % TAKES.len()];
+    let script_sends = TAKES[usize::from(*plan) % TAKES.len()];
     let budget = usize::from(*plan) / TAKES.len() % BUDGETS.len();
     let mut servers = SERVERS.take().unwrap_or_else(Servers::new);
-    let usual = servers.usual().serve(&[&whole], &[Take::All]);
-    let split = servers.within[budget].serve(&pieces, takes);
+    let usual = servers.usual().serve(&[&whole], &[Space::All]);
+    let split = servers.within[budget].serve(&pieces, script_sends);
     let answers = match_up(&whole, &usual.0);
     let (compared, all) = match answers.split_last() {
         Some(((_, last), before)) if has_malformed_body(last) => (before, false),
@@ -91,7 +91,7 @@ pub fn check(data: &[u8]) {
     assert_eq!(split.1, usual.1, "how the connection ends");
 
     for (request, answer) in compared {
-        let alone = servers.usual().serve(&[&request.bytes], &[Take::All]);
+        let alone = servers.usual().serve(&[&request.bytes], &[Space::All]);
         assert_eq!(text(answer), text(&alone.0), "as a single request");
     }
     let is_over = answers.last().is_some_and(|(request, answer)| {
@@ -261,17 +261,17 @@ impl Server {
     }
 
     /// Serves a connection to its end. Returns what the client received and how it ended.
-    fn serve(&mut self, pieces: &[&[u8]], takes: &[Take]) -> (Vec<u8>, CloseReason) {
-        let (wire, peer) = pair();
+    fn serve(&mut self, pieces: &[&[u8]], script_sends: &[Space]) -> (Vec<u8>, CloseReason) {
+        let (memory_transport, peer) = pair();
         let watch = Rc::new(Watch::default());
-        peer.takes(takes.iter().copied());
+        peer.script_sends(script_sends.iter().copied());
         for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
-            peer.arrives([Arrival::Bytes(piece.to_vec()), Arrival::Nothing]);
+            peer.script_inputs([Input::Bytes(piece.to_vec()), Input::Nothing]);
         }
         peer.closes();
         let mut client = Client {
             connection: Connection::new(self.limits.clone(), self.now.instant),
-            transport: Watched(wire, watch.clone()),
+            transport: Watched(memory_transport, watch.clone()),
             state: self.handler.on_connect(Listener::public(0), None),
         };
         let mut sent = Vec::new();
@@ -285,22 +285,22 @@ impl Server {
                 buffers: &mut self.buffers,
             };
             let pause = pump(&mut client, &mut self.handler, &mut context);
-            sent.extend_from_slice(&peer.hears());
+            sent.extend_from_slice(&peer.received());
             match pause {
                 Pause::Ended(ending) => return (sent, ending),
                 Pause::Yielded => continue,
-                Pause::Blocked => assert!(peer.has_refused(), "waits without having tried"),
+                Pause::Blocked => assert!(peer.is_blocked(), "waits without having tried"),
             }
             if watch.waits_for_bytes.get() && pieces.len() < MANY {
                 match_up(&pieces.concat()[..watch.received.get()], &sent);
             }
-            assert!(peer.wake(), "waits for an event that never comes");
+            assert!(peer.unblock(), "waits for an event that never comes");
         }
     }
 }
 
 /// A transport that records what the server waits for.
-struct Watched(Wire, Rc<Watch>);
+struct Watched(MemoryTransport, Rc<Watch>);
 
 #[derive(Default)]
 struct Watch {

@@ -1,4 +1,4 @@
-//! Accepting, and when not to.
+//! Listeners: order, budget and errors of accept(2), and pauses.
 
 use crate::seconds;
 use oneloop::clock::Now;
@@ -9,11 +9,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-/// A listening socket: who waits, and which errors stand between them.
+/// A listening socket with scripted results of accept(2).
 #[derive(Debug, Default)]
-struct Door(VecDeque<Result<u32, Errno>>);
+struct FakeListener(VecDeque<Result<u32, Errno>>);
 
-impl Accept for Door {
+impl Accept for FakeListener {
     type Stream = u32;
 
     fn accept(&mut self) -> io::Result<u32> {
@@ -22,18 +22,22 @@ impl Accept for Door {
     }
 }
 
-fn door(waiting: impl IntoIterator<Item = Result<u32, Errno>>) -> Door {
-    Door(waiting.into_iter().collect())
+fn listener(waiting: impl IntoIterator<Item = Result<u32, Errno>>) -> FakeListener {
+    FakeListener(waiting.into_iter().collect())
 }
 
-fn crowd(count: u32) -> Door {
-    door((0..count).map(Ok))
+fn with_connections(count: u32) -> FakeListener {
+    listener((0..count).map(Ok))
 }
 
-/// Accepts once, with so much room.
-fn accept(listeners: &mut Listeners<Door>, room: usize, now: Now) -> (Vec<u32>, AcceptOutcome) {
+/// Calls accept once, with this many free slots.
+fn accept(
+    listeners: &mut Listeners<FakeListener>,
+    slots: usize,
+    now: Now,
+) -> (Vec<u32>, AcceptOutcome) {
     let mut accepted = Vec::new();
-    let outcome = listeners.accept(room, &Limits::default(), now, |_, one| {
+    let outcome = listeners.accept(slots, &Limits::default(), now, |_, one| {
         accepted.push(one);
         Ok(())
     });
@@ -86,13 +90,13 @@ fn every_error_of_accept_has_its_action() {
 }
 
 #[test]
-fn five_hundred_that_one_event_announced_are_all_accepted_a_share_each_turn() {
+fn five_hundred_connections_announced_by_one_event_are_accepted_a_share_per_iteration() {
     let now = Now::read();
-    let mut listeners = Listeners::new([crowd(0)]);
+    let mut listeners = Listeners::new([with_connections(0)]);
     accept(&mut listeners, 1000, now);
     assert_eq!(listeners.poll_timeout(now), None, "nobody waits");
 
-    let mut listeners = Listeners::new([crowd(500)]);
+    let mut listeners = Listeners::new([with_connections(500)]);
     listeners.mark_ready(0);
     let mut all = Vec::new();
     while listeners.poll_timeout(now) == Some(Duration::ZERO) {
@@ -106,13 +110,16 @@ fn five_hundred_that_one_event_announced_are_all_accepted_a_share_each_turn() {
 }
 
 #[test]
-fn a_flood_at_one_door_holds_up_no_other() {
+fn a_flood_at_one_listener_holds_up_no_other() {
     let now = Now::read();
     let most = Limits::default().accepts_per_iteration as u32;
-    let flood = crowd(10 * most);
-    let few = door((0..most / 2).map(|nth| Ok(1000 * most + nth)));
-    for doors in [[flood, few], [crowd(most / 2), crowd(10 * most)]] {
-        let mut listeners = Listeners::new(doors);
+    let flood = with_connections(10 * most);
+    let few = listener((0..most / 2).map(|nth| Ok(1000 * most + nth)));
+    for scripts in [
+        [flood, few],
+        [with_connections(most / 2), with_connections(10 * most)],
+    ] {
+        let mut listeners = Listeners::new(scripts);
         let (accepted, _) = accept(&mut listeners, 10_000, now);
         let of_the_first = accepted.iter().filter(|one| **one < 1000 * most).count();
         assert_eq!(accepted.len(), most as usize);
@@ -121,13 +128,17 @@ fn a_flood_at_one_door_holds_up_no_other() {
 }
 
 #[test]
-fn where_few_are_accepted_the_next_door_has_its_turn_in_the_next() {
+fn with_a_small_share_the_listeners_take_turns() {
     let now = Now::read();
     let limits = Limits {
         accepts_per_iteration: 1,
         ..Limits::default()
     };
-    let mut listeners = Listeners::new([crowd(9), door([Ok(70), Ok(71)]), door([Ok(80)])]);
+    let mut listeners = Listeners::new([
+        with_connections(9),
+        listener([Ok(70), Ok(71)]),
+        listener([Ok(80)]),
+    ]);
     let mut accepted = Vec::new();
     for _ in 0..6 {
         listeners.accept(99, &limits, now, |_, one| {
@@ -146,9 +157,9 @@ fn where_few_are_accepted_the_next_door_has_its_turn_in_the_next() {
 }
 
 #[test]
-fn who_finds_no_room_at_one_door_does_not_keep_the_others_from_theirs() {
+fn a_connection_beyond_the_limit_does_not_hold_up_the_other_listeners() {
     let now = Now::read();
-    let mut listeners = Listeners::new([crowd(9), door([Ok(70), Ok(71)])]);
+    let mut listeners = Listeners::new([with_connections(9), listener([Ok(70), Ok(71)])]);
     let mut all = Vec::new();
     for _ in 0..4 {
         let (accepted, outcome) = accept(&mut listeners, 1, now);
@@ -159,9 +170,9 @@ fn who_finds_no_room_at_one_door_does_not_keep_the_others_from_theirs() {
 }
 
 #[test]
-fn an_event_wakes_a_door_at_which_nobody_waited() {
+fn an_event_makes_an_empty_listener_ready() {
     let now = Now::read();
-    let mut listeners = Listeners::new([crowd(0), door([Err(Errno::AGAIN), Ok(7)])]);
+    let mut listeners = Listeners::new([with_connections(0), listener([Err(Errno::AGAIN), Ok(7)])]);
     assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
     assert_eq!(listeners.poll_timeout(now), None);
     assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
@@ -171,7 +182,7 @@ fn an_event_wakes_a_door_at_which_nobody_waited() {
 }
 
 #[test]
-fn a_connection_that_was_lost_while_it_waited_costs_no_other() {
+fn a_connection_lost_in_the_queue_does_not_end_accepting() {
     let now = Now::read();
     let lost = [
         Err(Errno::CONNABORTED),
@@ -180,15 +191,15 @@ fn a_connection_that_was_lost_while_it_waited_costs_no_other() {
         Err(Errno::INTR),
         Ok(2),
     ];
-    let mut listeners = Listeners::new([door(lost)]);
+    let mut listeners = Listeners::new([listener(lost)]);
     assert_eq!(accept(&mut listeners, 9, now).0, [1, 2]);
 }
 
 #[test]
-fn lost_connections_count_against_the_share_of_a_turn() {
+fn lost_connections_count_against_the_share_of_an_iteration() {
     let now = Now::read();
     let endless = (0..1000).map(|_| Err(Errno::CONNABORTED));
-    let mut listeners = Listeners::new([door(endless)]);
+    let mut listeners = Listeners::new([listener(endless)]);
     for _ in 0..1000_usize.div_ceil(Limits::default().accepts_per_iteration) {
         assert_eq!(listeners.poll_timeout(now), Some(Duration::ZERO));
         accept(&mut listeners, 9, now);
@@ -197,22 +208,22 @@ fn lost_connections_count_against_the_share_of_a_turn() {
 }
 
 #[test]
-fn a_door_at_which_every_connection_is_lost_is_said_to_fail() {
+fn a_listener_whose_connections_are_all_lost_is_reported_as_failing() {
     let now = Now::read();
     let most = Limits::default().accepts_per_iteration;
     let lost = |count| (0..count).map(|_| Err(Errno::PERM));
-    let failing = |door| {
-        let outcome = accept(&mut Listeners::new([door]), 9, now).1;
+    let failing = |listener| {
+        let outcome = accept(&mut Listeners::new([listener]), 9, now).1;
         matches!(outcome, AcceptOutcome::Failing(error) if error.raw_os_error() == Some(1))
     };
-    assert!(failing(door(lost(most))));
-    assert!(!failing(door(lost(most - 1).chain([Ok(1)]))));
+    assert!(failing(listener(lost(most))));
+    assert!(!failing(listener(lost(most - 1).chain([Ok(1)]))));
 }
 
 #[test]
-fn want_of_descriptors_pauses_until_the_timer() {
+fn accepting_pauses_when_no_descriptor_is_left() {
     let now = Now::read();
-    let mut listeners = Listeners::new([door([Ok(1), Err(Errno::MFILE), Ok(2)])]);
+    let mut listeners = Listeners::new([listener([Ok(1), Err(Errno::MFILE), Ok(2)])]);
     let (accepted, outcome) = accept(&mut listeners, 9, now);
     assert_eq!(accepted, [1]);
     assert!(matches!(outcome, AcceptOutcome::Exhausted(_)));
@@ -232,9 +243,9 @@ fn want_of_descriptors_pauses_until_the_timer() {
 }
 
 #[test]
-fn want_of_descriptors_ends_when_a_connection_does() {
+fn accepting_goes_on_when_a_connection_ends() {
     let now = Now::read();
-    let mut listeners = Listeners::new([door([Err(Errno::NFILE), Ok(2)])]);
+    let mut listeners = Listeners::new([listener([Err(Errno::NFILE), Ok(2)])]);
     accept(&mut listeners, 9, now);
     listeners.pause(now.instant + seconds(1));
     assert_eq!(accept(&mut listeners, 9, now).0, [0; 0]);
@@ -244,9 +255,9 @@ fn want_of_descriptors_ends_when_a_connection_does() {
 }
 
 #[test]
-fn no_more_are_accepted_than_there_is_room_for_and_the_others_wait() {
+fn no_more_connections_are_accepted_than_slots_are_free() {
     let now = Now::read();
-    let mut listeners = Listeners::new([crowd(5)]);
+    let mut listeners = Listeners::new([with_connections(5)]);
     let (accepted, outcome) = accept(&mut listeners, 3, now);
     assert_eq!(accepted, [0, 1, 2]);
     assert!(matches!(outcome, AcceptOutcome::Full));
@@ -258,17 +269,17 @@ fn no_more_are_accepted_than_there_is_room_for_and_the_others_wait() {
 }
 
 #[test]
-fn a_broken_listening_socket_is_the_servers_end() {
+fn a_broken_listening_socket_ends_the_server() {
     let now = Now::read();
-    let mut listeners = Listeners::new([door([Err(Errno::BADF)])]);
+    let mut listeners = Listeners::new([listener([Err(Errno::BADF)])]);
     let outcome = accept(&mut listeners, 9, now).1;
     assert!(matches!(outcome, AcceptOutcome::Broken(_)));
 }
 
 #[test]
-fn closed_doors_accept_nobody() {
+fn closed_listeners_accept_nothing() {
     let now = Now::read();
-    let mut listeners = Listeners::new([crowd(5), crowd(5)]);
+    let mut listeners = Listeners::new([with_connections(5), with_connections(5)]);
     assert_eq!(listeners.len(), 2);
     assert_eq!(listeners.close().len(), 2);
     assert!(listeners.is_empty());

@@ -1,10 +1,10 @@
-//! Responses that leave together: in order, bounded, and none forgotten.
+//! Write coalescing: small responses are sent together, in order, up to a limit.
 
 use crate::handler::PARTS;
-use crate::wire::{Call, Peer, Take};
+use crate::memory_transport::{Call, Peer, Space};
 use crate::{GET, OK, TestServer, get, head};
 
-/// Sizes of what was sent from memory, call by call.
+/// The lengths of the sends from memory.
 fn sends(peer: &Peer) -> Vec<usize> {
     let sizes = peer.calls().into_iter().filter_map(|call| match call {
         Call::Send(length, _) => Some(length),
@@ -14,27 +14,27 @@ fn sends(peer: &Peer) -> Vec<usize> {
 }
 
 #[test]
-fn responses_to_requests_that_came_together_leave_together() {
+fn responses_to_pipelined_requests_are_sent_together() {
     let mut server = TestServer::new();
     let peer = server.connect(GET.repeat(10));
     server.run();
-    assert_eq!(peer.reads(), OK.repeat(10));
+    assert_eq!(peer.received_text(), OK.repeat(10));
     assert_eq!(sends(&peer), [10 * OK.len()]);
 }
 
 #[test]
-fn a_response_does_not_wait_for_a_request_that_is_not_whole() {
+fn a_response_does_not_wait_for_an_incomplete_request() {
     let mut server = TestServer::new();
     let peer = server.connect(GET.to_owned() + &GET[..10]);
     server.run();
-    assert_eq!(peer.reads(), OK);
+    assert_eq!(peer.received_text(), OK);
     peer.sends(&GET[10..]);
     server.run();
-    assert_eq!(peer.reads(), OK);
+    assert_eq!(peer.received_text(), OK);
 }
 
 #[test]
-fn no_more_wait_for_each_other_than_the_limit_and_the_one_that_oversteps_it() {
+fn responses_are_collected_until_they_exceed_the_limit() {
     let mut server = TestServer::with(|limits| limits.write_coalescing_limit = 2500);
     let peer = server.connect(get("/1000").repeat(7));
     server.run();
@@ -44,21 +44,21 @@ fn no_more_wait_for_each_other_than_the_limit_and_the_one_that_oversteps_it() {
 }
 
 #[test]
-fn requests_beyond_the_budget_are_answered_in_the_next_turn_without_an_event() {
+fn requests_beyond_the_budget_are_answered_in_the_next_iteration_without_an_event() {
     let mut server = TestServer::with(|limits| limits.requests_per_iteration = 4);
     let peer = server.connect(GET.repeat(10));
-    server.turn();
-    assert_eq!(peer.reads(), OK.repeat(4));
+    server.iterate();
+    assert_eq!(peer.received_text(), OK.repeat(4));
     assert!(server.is_busy());
-    server.turn();
-    assert_eq!(peer.reads(), OK.repeat(4));
+    server.iterate();
+    assert_eq!(peer.received_text(), OK.repeat(4));
     server.run();
-    assert_eq!(peer.reads(), OK.repeat(2));
+    assert_eq!(peer.received_text(), OK.repeat(2));
     assert_eq!(sends(&peer), [4 * OK.len(), 4 * OK.len(), 2 * OK.len()]);
 }
 
 #[test]
-fn a_body_that_is_not_in_memory_leaves_before_the_next_response() {
+fn a_body_that_is_not_in_memory_is_sent_before_the_next_response() {
     let mut server = TestServer::new();
     let peer = server.connect([GET, &get("/parts"), GET, &get("/stream"), GET].concat());
     server.run();
@@ -66,35 +66,35 @@ fn a_body_that_is_not_in_memory_leaves_before_the_next_response() {
                   Transfer-Encoding: chunked\r\n\r\n00000005\r\nslice\r\n00000005\r\nslice\r\n\
                   00000005\r\nslice\r\n0\r\n\r\n";
     let parts = head(PARTS.len()) + PARTS;
-    assert_eq!(peer.reads(), [OK, &parts, OK, stream, OK].concat());
+    assert_eq!(peer.received_text(), [OK, &parts, OK, stream, OK].concat());
 }
 
 #[test]
-fn a_header_without_its_body_and_the_body_leave_in_order() {
+fn a_head_response_and_the_next_response_are_sent_in_order() {
     let mut server = TestServer::new();
     let peer = server.connect(GET.replace("GET", "HEAD") + GET);
     server.run();
-    assert_eq!(peer.reads(), head(5) + OK);
+    assert_eq!(peer.received_text(), head(5) + OK);
 }
 
 #[test]
-fn what_the_socket_did_not_take_leaves_first() {
+fn unsent_bytes_are_sent_first() {
     let mut server = TestServer::new();
     let peer = server.connect(GET.repeat(3));
-    peer.takes([Take::Some(100), Take::Nothing]);
+    peer.script_sends([Space::Some(100), Space::Nothing]);
     server.run();
     peer.sends(GET);
     server.run();
-    peer.takes([Take::All]);
+    peer.script_sends([Space::All]);
     server.run();
-    assert_eq!(peer.reads(), OK.repeat(4));
+    assert_eq!(peer.received_text(), OK.repeat(4));
 }
 
 #[test]
-fn nothing_is_read_while_a_response_waits_to_be_taken() {
+fn nothing_is_read_while_a_response_is_unsent() {
     let mut server = TestServer::new();
     let peer = server.connect(GET);
-    peer.takes([Take::Nothing]);
+    peer.script_sends([Space::Nothing]);
     server.run();
     peer.calls();
     peer.sends(GET.repeat(100));
@@ -108,6 +108,6 @@ fn a_request_that_ends_the_connection_is_the_last_one_answered() {
     let mut server = TestServer::new();
     let peer = server.connect([GET, &close, GET].concat());
     server.run();
-    assert_eq!(peer.reads(), OK.to_owned() + crate::LAST);
+    assert_eq!(peer.received_text(), OK.to_owned() + crate::LAST);
     assert_eq!(server.handler.answered.len(), 2);
 }
