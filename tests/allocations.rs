@@ -170,7 +170,7 @@ impl Loop {
         self.now.instant += Duration::from_micros(100);
         self.now.wall += Duration::from_micros(100);
         self.scheduler.mark_ready(key);
-        self.turn();
+        self.iterate();
     }
 
     /// Receives a request and answers it.
@@ -180,7 +180,7 @@ impl Loop {
         assert!(self.sent.get() > before + 1000, "a response");
     }
 
-    fn turn(&mut self) {
+    fn iterate(&mut self) {
         self.scheduler.run(&mut self.handler, self.now);
         self.scheduler.reap(&mut self.handler, self.now, |_| {});
         self.handler.end_iteration(self.now);
@@ -193,7 +193,7 @@ fn allocations(log: Option<AccessLog>) -> usize {
     for _ in 0..10 {
         server.connect();
     }
-    server.turn();
+    server.iterate();
     let requests = || (0..3000).map(|n| n % 10);
     requests().for_each(|key| server.request(key));
     let before = CALLS.get();
@@ -239,7 +239,7 @@ fn an_idle_connection_holds_nothing_but_its_slot() {
 
     let before = HELD.get();
     (1..MANY).for_each(|_| server.connect());
-    server.turn();
+    server.iterate();
     // A power of two, so that no table has spare capacity.
     let new = (HELD.get() - before) as usize;
     let slot = slot_size::<Client, PeerState>();

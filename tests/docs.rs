@@ -3,6 +3,7 @@
 
 use oneloop::limits::Limits;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -116,14 +117,38 @@ fn section<'t>(text: &'t str, heading: &str) -> &'t str {
     rest.split("\n## ").next().unwrap_or_default()
 }
 
+/// Compares entries of a document with those of the program. Fails with those that only one has.
+#[track_caller]
+fn assert_same<T: Debug + Ord>(
+    what: &str,
+    document: impl IntoIterator<Item = T>,
+    program: impl IntoIterator<Item = T>,
+) {
+    let document: BTreeSet<T> = document.into_iter().collect();
+    let program: BTreeSet<T> = program.into_iter().collect();
+    let list = |these: &BTreeSet<T>, others: &BTreeSet<T>| -> String {
+        let only = these.difference(others);
+        only.map(|entry| format!("  {entry:?}\n")).collect()
+    };
+    assert!(
+        document == program,
+        "{what}\nonly in the document:\n{}only in the program:\n{}",
+        list(&document, &program),
+        list(&program, &document),
+    );
+}
+
 #[test]
 fn the_readme_has_every_option_of_the_help_and_no_other() {
     let readme = read("README.md");
     let known: BTreeSet<_> = help().into_keys().collect();
     assert!(known.len() > 15, "this is not the help: {known:?}");
-    assert_eq!(flags(section(&readme, "Options")), known);
-    let all = self::known();
-    assert!(flags(&readme).is_subset(&all), "{:?}", flags(&readme));
+    let options = flags(section(&readme, "Options"));
+    assert_same(
+        "README.md, section Options, is not `--help`",
+        &options,
+        &known,
+    );
     assert!(HIDDEN.iter().all(|hidden| !known.contains(*hidden)));
 }
 
@@ -139,7 +164,8 @@ fn the_readme_has_the_defaults_of_the_help() {
             documented.insert(flag, default);
         }
     }
-    assert_eq!(documented, help());
+    let what = "the defaults in README.md, section Options, are not those of `--help`";
+    assert_same(what, documented, help());
 }
 
 #[test]
@@ -147,7 +173,11 @@ fn no_document_names_an_unknown_option() {
     let known = known();
     for (path, text) in documents() {
         let unknown: Vec<_> = flags(&text).difference(&known).cloned().collect();
-        assert_eq!(unknown, [""; 0], "{path}");
+        assert!(
+            unknown.is_empty(),
+            "{path} names options that oneloop does not have: {unknown:?}\n(For another program, put \
+             its name on the same line and into OTHERS in tests/docs.rs.)"
+        );
     }
 }
 
@@ -216,7 +246,9 @@ fn the_limits_are_those_in_the_document() {
             assert!(!row[3].is_empty(), "{name} has no reason");
         }
     }
-    assert_eq!(documented, defaults);
+    let what =
+        "the table in docs/limits.md is not `Limits::default()` (src/limits.rs); times in ms";
+    assert_same(what, documented, defaults);
 }
 
 #[test]
@@ -232,7 +264,8 @@ fn a_limit_with_an_option_names_it() {
         .nth(1)
         .and_then(|rest| rest.split("\n\n").next())
         .expect("a table of the limits");
-    assert_eq!(named, flags(limits));
+    let what = "the options in docs/limits.md are not those of the table of limits in README.md";
+    assert_same(what, named, flags(limits));
 }
 
 #[test]
@@ -292,10 +325,9 @@ fn the_modules_are_those_of_the_tour() {
             (quoted(row[0]).concat(), others)
         })
         .collect();
-    assert_eq!(
-        documented, built,
-        "the table in docs/architecture.md (left) is not that of tests/tidy/layers.rs (right)"
-    );
+    let what = "the table in docs/architecture.md is not MODULES in tests/tidy/layers.rs";
+    assert_same(what, &documented, &built);
+    assert!(documented == built, "{what}: the order differs");
 }
 
 #[test]
@@ -308,7 +340,10 @@ fn the_map_names_every_module() {
     let missing: Vec<_> = modules
         .filter(|module| !map.contains(&format!("//! - [`{module}`]")))
         .collect();
-    assert_eq!(missing, [""; 0]);
+    assert!(
+        missing.is_empty(),
+        "src/lib.rs: add `//! - [`NAME`]: ...` for {missing:?}"
+    );
 }
 
 #[test]
@@ -337,7 +372,11 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
             }
         }
     }
-    assert_eq!(dead, [""; 0]);
+    assert!(
+        dead.is_empty(),
+        "links without a file or a heading:\n{}",
+        dead.join("\n")
+    );
 }
 
 /// The anchor of a heading, as GitHub makes it.
@@ -356,7 +395,10 @@ fn the_code_in_the_tour_is_in_the_sources() {
     let (block, _) = block.split_once("```").expect("the end of the block");
     let source = read("src/models/sequential.rs");
     for line in block.lines() {
-        assert!(source.contains(line), "{line}");
+        assert!(
+            source.contains(line),
+            "docs/architecture.md: this line is not in src/models/sequential.rs: {line}"
+        );
     }
 }
 
@@ -395,7 +437,7 @@ fn names_of_functions_in_the_tour_are_in_the_sources() {
         let known = sources.contains(&format!("fn {item}("))
             || sources.contains(&format!("fn {item}<"))
             || sources.contains(&format!("    {item}"));
-        assert!(known, "{name}");
+        assert!(known, "docs/architecture.md: {name} is not in src");
     }
     assert!(count > 15, "the tour names functions");
 }

@@ -111,7 +111,7 @@ fn corpus() -> Vec<Stream> {
             &[417],
         ),
         stream(
-            "a body that nobody reads",
+            "a body that is discarded",
             ask("POST /s", "Content-Length: 11\r\n") + "hello world",
             &[405],
         ),

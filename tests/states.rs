@@ -563,6 +563,9 @@ fn leaving() -> Vec<Scene> {
     ]
 }
 
+/// The most differing rows that a failure shows.
+const MOST_ROWS: usize = 10;
+
 fn table() -> String {
     let mut table = String::from(
         "| State | Event | Next state | Next step | New deadline |\n\
@@ -607,10 +610,26 @@ fn the_table_in_the_documentation_is_what_the_code_does() {
         fs::write(DOCUMENT, [before, BEGIN, &table, END, after].concat()).unwrap();
         return;
     }
-    for (documented, row) in documented.lines().zip(table.lines()) {
-        assert_eq!(documented, row, "left: docs/states.md, right: the code");
-    }
-    assert_eq!(documented, table);
+    let only_in = |these: &str, others: &str| -> String {
+        let only = these
+            .lines()
+            .filter(|row| !others.lines().any(|other| other == *row));
+        only.take(MOST_ROWS)
+            .map(|row| format!("  {row}\n"))
+            .collect()
+    };
+    let mut rows = documented.lines().zip(table.lines());
+    let first = rows.find(|(documented, row)| documented != row);
+    assert!(
+        documented == table,
+        "the table in docs/states.md is not what the code does.\nThe first row that differs:\n  \
+         document: {}\n  code:     {}\nRows only in the document:\n{}Rows only in the code:\n{}\
+         If the code is right: UPDATE_DOCS=1 cargo test --test states",
+        first.map_or("-", |(documented, _)| documented),
+        first.map_or("-", |(_, row)| row),
+        only_in(documented, &table),
+        only_in(&table, documented),
+    );
 }
 
 #[test]
@@ -637,7 +656,10 @@ fn every_state_and_every_ending_of_the_machine_is_in_the_table() {
         "Closed(Truncated)",
     ];
     for state in states {
-        assert!(table.contains(&format!("| {state} |")), "into {state}");
+        assert!(
+            table.contains(&format!("| {state} |")),
+            "no scene in tests/states.rs leads to {state}"
+        );
     }
 }
 
@@ -653,5 +675,8 @@ fn an_idle_connection_costs_what_the_documentation_says() {
     assert!(sum <= 300);
     let document = fs::read_to_string(DOCUMENT).unwrap();
     let sentence = format!("{slot} bytes of slot and {TIMER_ENTRY} of timers, {sum} in all");
-    assert!(document.contains(&sentence), "docs/states.md: {sentence}");
+    assert!(
+        document.contains(&sentence),
+        "docs/states.md, What an idle connection costs, should say: {sentence}"
+    );
 }

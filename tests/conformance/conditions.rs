@@ -160,7 +160,7 @@ fn parts_of_a_version() {
     play(&everything(), table);
 }
 
-/// Files with times at which nobody has written them. Their dates are those of their inodes; and
+/// Files whose times were set. Their dates are those of their inodes; and
 /// each is asked for whole, again, in part, and for what is left of it.
 fn set_times() -> (Tree, Vec<Row>) {
     let tree = Tree::of(&[]);

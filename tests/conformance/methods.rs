@@ -29,9 +29,9 @@ fn methods() {
         "HEAD of a missing file for a browser":
             head("/nothing").field("Accept: text/html")
             => html_page("404 Not Found", "there is nothing at this address").headless();
-        "who takes anything gets text":
+        "a client that accepts anything gets text":
             get("/nothing").field("Accept: */*") => not_found();
-        "who refuses HTML gets text":
+        "a client that refuses HTML gets text":
             get("/nothing").field("Accept: text/html;q=0, text/plain") => not_found();
 
         "OPTIONS says what is allowed":
@@ -68,7 +68,7 @@ fn methods() {
                 "405 Method Not Allowed",
                 "files are only read here: GET, HEAD and OPTIONS",
             ).own("Allow: GET, HEAD, OPTIONS");
-        "a method nobody knows is not implemented":
+        "an unknown method is not implemented":
             ask("BREW /pot HTTP/1.1") => not_implemented();
         "WebDAV's methods are not implemented":
             ask("PROPFIND / HTTP/1.1") => not_implemented();

@@ -81,7 +81,7 @@ fn applications() {
             accepting("/users/7", "*/*").field("sec-fetch-mode: cors") => app();
         "one that refuses HTML": accepting("/users/7", "text/html;q=0") => missing();
         "one that refuses anything": accepting("/users/7", "*/*;q=0") => missing();
-        "a person who wants no page sees why": fetch("/a.png", "image", "no-cors").field("Accept: text/html") => lost();
+        "an image request is not a navigation, even if it accepts HTML": fetch("/a.png", "image", "no-cors").field("Accept: text/html") => lost();
         "a directory still has its slash":
             get("/assets") => redirect("./assets/");
         "a path that is none is none":
@@ -306,7 +306,7 @@ fn header_lines_of_ours() {
         allows: &[],
     };
     let table = rows! {
-        "nobody is told what serves": get("/hello.txt") => text("hello");
+        "no response has a Server field": get("/hello.txt") => text("hello");
         "not by an error either": get("/nothing") => not_found();
         "nor by a refusal": "x\r\n\r\n" => bad("not an HTTP/1.1 request");
     };

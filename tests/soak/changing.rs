@@ -1,9 +1,9 @@
 //! Files that change while they are served. A response is right if it is the whole of one state, in
 //! which the file was between the request and the response.
 
-use crate::chance::content;
 use crate::connection::{Checked, Connection, difference};
 use crate::exchanges::get;
+use crate::random::content;
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::ops::RangeInclusive;

@@ -1,9 +1,9 @@
 //! Well-behaved clients: the kinds of requests, and ways to disconnect.
 
-use crate::chance::Chance;
 use crate::connection::{Checked, Connection, Fault, PIECE};
 use crate::context::{Context, HEADER, LINGER, SEND, count};
 use crate::exchanges::{Exchange, Kind};
+use crate::random::Random;
 use crate::site::MEDIUM;
 use std::thread::sleep;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Client<'l> {
     /// Its number, unique at a time.
     pub number: usize,
     /// Its random numbers.
-    pub chance: Chance,
+    pub random: Random,
 }
 
 /// The kinds of visits; each checks the responses.
@@ -26,20 +26,20 @@ impl<'l> Client<'l> {
     /// A connection.
     pub fn connect(&mut self) -> Checked<Connection> {
         count(&self.context.tally.connections, 1);
-        Connection::open(self.context.address, &mut self.chance)
+        Connection::open(self.context.address, &mut self.random)
     }
 
     /// A connection with a small receive buffer: the server blocks soon.
     pub fn connect_narrow(&mut self) -> Checked<Connection> {
         count(&self.context.tally.connections, 1);
-        let buffer = 8192 << self.chance.below(5);
-        Connection::narrow(self.context.address, &mut self.chance, buffer)
+        let buffer = 8192 << self.random.below(5);
+        Connection::narrow(self.context.address, &mut self.random, buffer)
     }
 
     /// Sends one request after the other on one connection.
     pub fn ask(&mut self) -> Checked {
         let mut connection = self.connect()?;
-        for _ in 0..=self.chance.below(20) {
+        for _ in 0..=self.random.below(20) {
             let exchange = self.any_light();
             connection.send(exchange.request.as_bytes())?;
             self.hear(&mut connection, exchange)?;
@@ -50,23 +50,23 @@ impl<'l> Client<'l> {
     /// Pipelines many requests in one or a few packets, and receives the responses in order. Half
     /// of the clients have a small buffer, so the server has to keep what the socket refuses.
     pub fn pipeline(&mut self) -> Checked {
-        let mut connection = match self.chance.one_in(2) {
+        let mut connection = match self.random.one_in(2) {
             true => self.connect()?,
             false => self.connect_narrow()?,
         };
-        let exchanges: Vec<_> = (0..2 + self.chance.below(50))
+        let exchanges: Vec<_> = (0..2 + self.random.below(50))
             .map(|_| self.any_light())
             .collect();
         let requests: String = exchanges.iter().map(|one| one.request.as_str()).collect();
         let mut rest = requests.as_bytes();
         while !rest.is_empty() {
-            let length = rest.len().min(1 + self.chance.below(requests.len()));
+            let length = rest.len().min(1 + self.random.below(requests.len()));
             if !self.send_in_time(&mut connection, &rest[..length])? {
                 return Ok(());
             }
             rest = &rest[length..];
         }
-        sleep(Duration::from_millis(self.chance.next() % 20));
+        sleep(Duration::from_millis(self.random.next() % 20));
         for exchange in exchanges {
             self.hear(&mut connection, exchange)?;
         }
@@ -78,11 +78,11 @@ impl<'l> Client<'l> {
     pub fn request_more_than_the_buffers(&mut self) -> Checked {
         let mut connection = self.connect_narrow()?;
         let exchange = self.context.exchange("/riding.bin");
-        let times = 300 + self.chance.below(300);
+        let times = 300 + self.random.below(300);
         if !self.send_in_time(&mut connection, exchange.request.repeat(times).as_bytes())? {
             return Ok(());
         }
-        sleep(Duration::from_millis(self.chance.next() % 100));
+        sleep(Duration::from_millis(self.random.next() % 100));
         for _ in 0..times {
             self.hear(&mut connection, exchange)?;
         }
@@ -92,7 +92,7 @@ impl<'l> Client<'l> {
     /// Shuts down its sending side, and receives the responses.
     pub fn half_close(&mut self) -> Checked {
         let mut connection = self.connect()?;
-        let mut exchanges: Vec<_> = (0..self.chance.below(4))
+        let mut exchanges: Vec<_> = (0..self.random.below(4))
             .map(|_| self.any_light())
             .collect();
         exchanges.push(self.context.exchange("/medium.bin"));
@@ -110,12 +110,12 @@ impl<'l> Client<'l> {
     pub fn drip(&mut self) -> Checked {
         let mut connection = self.connect()?;
         let exchanges = [self.any_light(), self.any_light()];
-        let pause = Duration::from_micros(self.chance.below(2000) as u64);
+        let pause = Duration::from_micros(self.random.below(2000) as u64);
         for byte in exchanges.iter().flat_map(|one| one.request.as_bytes()) {
             if !self.send_in_time(&mut connection, &[*byte])? {
                 return Ok(());
             }
-            if self.chance.one_in(3) {
+            if self.random.one_in(3) {
                 sleep(pause);
             }
         }
@@ -131,7 +131,7 @@ impl<'l> Client<'l> {
         let exchange = self.context.exchange("/medium.bin");
         connection.send(exchange.request.as_bytes())?;
         connection.hear_head(&exchange.answer)?;
-        let piece = (8 << 10) << self.chance.below(4);
+        let piece = (8 << 10) << self.random.below(4);
         match connection.hear_body(exchange.answer.body(), piece, sleep_for) {
             Ok(()) => count(&self.context.tally.answers, 1),
             Err(Fault::Ended(..)) if self.context.is_late(&connection, SEND) => return Ok(()),
@@ -152,13 +152,13 @@ impl<'l> Client<'l> {
     /// Requests files that change, and receives some of them slowly.
     pub fn watch(&mut self) -> Checked {
         let context = self.context;
-        let is_slow = self.chance.one_in(8);
+        let is_slow = self.random.one_in(8);
         let mut connection = match is_slow {
             true => self.connect_narrow()?,
             false => self.connect()?,
         };
-        for _ in 0..=self.chance.below(10) {
-            let file = self.chance.pick(&context.changing);
+        for _ in 0..=self.random.below(10) {
+            let file = self.random.pick(&context.changing);
             let asked = match is_slow {
                 true => file.ask(&mut connection, 32 << 10, sleep_for),
                 false => file.ask(&mut connection, PIECE, |_| {}),
@@ -178,10 +178,10 @@ impl<'l> Client<'l> {
     /// Sends a request after which the server closes, alone or behind others.
     pub fn send_the_last_request(&mut self) -> Checked {
         let mut connection = self.connect()?;
-        let mut exchanges: Vec<_> = (0..self.chance.below(3))
+        let mut exchanges: Vec<_> = (0..self.random.below(3))
             .map(|_| self.any_light())
             .collect();
-        exchanges.push(self.context.any(Kind::Last, &mut self.chance));
+        exchanges.push(self.context.any(Kind::Last, &mut self.random));
         let requests: String = exchanges.iter().map(|one| one.request.as_str()).collect();
         connection.send(requests.as_bytes())?;
         for exchange in exchanges {
@@ -210,7 +210,7 @@ impl<'l> Client<'l> {
     /// Requests a listing. Their memory is limited: it may be refused.
     pub fn list(&mut self) -> Checked {
         let mut connection = self.connect()?;
-        let exchange = self.context.any(Kind::Listing, &mut self.chance);
+        let exchange = self.context.any(Kind::Listing, &mut self.random);
         connection.send(exchange.request.as_bytes())?;
         let head = connection.head()?;
         if head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nRetry-After: 1\r\n") {
@@ -227,7 +227,7 @@ impl<'l> Client<'l> {
     /// Sends a body of a megabyte, and receives only then.
     pub fn upload(&mut self) -> Checked {
         let mut connection = self.connect()?;
-        let exchange = self.context.any(Kind::Upload, &mut self.chance);
+        let exchange = self.context.any(Kind::Upload, &mut self.random);
         let mut sent = connection.send(exchange.request.as_bytes());
         sent = sent.and_then(|()| connection.send(&vec![b'x'; 1 << 20]));
         let heard = sent.and_then(|()| Ok(connection.hear(&exchange.answer)?));
@@ -264,12 +264,12 @@ impl<'l> Client<'l> {
 
     /// A request with a short response, after which the connection stays open.
     fn any_light(&mut self) -> &'l Exchange {
-        self.context.any(Kind::Light, &mut self.chance)
+        self.context.any(Kind::Light, &mut self.random)
     }
 
     /// Disconnects in one of three ways.
     pub fn leave(&mut self, connection: Connection) -> Checked {
-        if self.chance.one_in(3) {
+        if self.random.one_in(3) {
             connection.half_close()?;
             return self.end(connection);
         }
@@ -280,7 +280,7 @@ impl<'l> Client<'l> {
     /// Disconnects, with a reset or without.
     pub fn vanish(&mut self, connection: Connection) {
         count(&self.context.tally.bytes, connection.received);
-        if self.chance.one_in(2) {
+        if self.random.one_in(2) {
             count(&self.context.tally.resets, 1);
             connection.reset();
         }

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::chance::Chance;
+use crate::random::Random;
 
 /// How long a socket waits for anything. Nothing takes that long.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
@@ -55,17 +55,17 @@ pub enum Fault {
 impl Connection {
     /// Connects from a random address: one pair of addresses has 28,000 ports, and a closed
     /// connection keeps its port for a minute.
-    pub fn open(to: SocketAddr, chance: &mut Chance) -> Checked<Self> {
-        Self::with_buffer(to, chance, None)
+    pub fn open(to: SocketAddr, random: &mut Random) -> Checked<Self> {
+        Self::with_buffer(to, random, None)
     }
 
     /// Connects with a receive buffer of this size.
-    pub fn narrow(to: SocketAddr, chance: &mut Chance, buffer: usize) -> Checked<Self> {
-        Self::with_buffer(to, chance, Some(buffer))
+    pub fn narrow(to: SocketAddr, random: &mut Random, buffer: usize) -> Checked<Self> {
+        Self::with_buffer(to, random, Some(buffer))
     }
 
-    fn with_buffer(to: SocketAddr, chance: &mut Chance, buffer: Option<usize>) -> Checked<Self> {
-        let mut part = |least, end| (least + chance.below(end - least)) as u8;
+    fn with_buffer(to: SocketAddr, random: &mut Random, buffer: Option<usize>) -> Checked<Self> {
+        let mut part = |least, end| (least + random.below(end - least)) as u8;
         let from = Ipv4Addr::new(127, part(1, 200), part(0, 256), part(1, 255));
         let opened = Instant::now();
         let connect = || {

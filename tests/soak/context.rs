@@ -1,9 +1,9 @@
 //! What all clients share: the server, the known exchanges, the counters, and the failures.
 
-use crate::chance::Chance;
 use crate::changing::Changing;
 use crate::connection::Connection;
 use crate::exchanges::{Exchange, Kind};
+use crate::random::Random;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -89,9 +89,9 @@ impl Context {
     }
 
     /// A random exchange of one kind.
-    pub fn any(&self, kind: Kind, chance: &mut Chance) -> &Exchange {
+    pub fn any(&self, kind: Kind, random: &mut Random) -> &Exchange {
         let exchanges = self.exchanges(kind);
-        chance.pick::<&Exchange>(&exchanges)
+        random.pick::<&Exchange>(&exchanges)
     }
 
     /// Whether to stop.

@@ -4,8 +4,8 @@
 //! without it: the status, and the bytes of the file. From then on every response must be the same,
 //! head and body, except the date.
 
-use crate::chance::{Chance, content};
 use crate::connection::{Checked, Connection, Ending, difference};
+use crate::random::{Random, content};
 use crate::site::{ENTRIES, FILES};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -111,10 +111,10 @@ enum Known {
 }
 
 /// All exchanges, from an idle server.
-pub fn learn(address: SocketAddr, chance: &mut Chance) -> Checked<Vec<Exchange>> {
+pub fn learn(address: SocketAddr, random: &mut Random) -> Checked<Vec<Exchange>> {
     let mut exchanges = Vec::new();
     for (request, known) in requests() {
-        let answer = ask_once(address, chance, &request, &known)
+        let answer = ask_once(address, random, &request, &known)
             .map_err(|error| format!("{request:?} on the quiet server: {error}"))?;
         exchanges.push(Exchange {
             kind: answer.kind(&request),
@@ -127,11 +127,11 @@ pub fn learn(address: SocketAddr, chance: &mut Chance) -> Checked<Vec<Exchange>>
 
 fn ask_once(
     address: SocketAddr,
-    chance: &mut Chance,
+    random: &mut Random,
     request: &str,
     known: &Known,
 ) -> Checked<Answer> {
-    let mut connection = Connection::open(address, chance)?;
+    let mut connection = Connection::open(address, random)?;
     connection.send(request.as_bytes())?;
     connection.half_close()?;
     let head = connection.head()?;

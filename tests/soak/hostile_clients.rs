@@ -12,15 +12,15 @@ use std::time::Duration;
 impl Client<'_> {
     /// Disconnects in the middle of a large file.
     pub fn abort_a_download(&mut self) -> Checked {
-        let mut connection = match self.chance.one_in(2) {
+        let mut connection = match self.random.one_in(2) {
             true => self.connect()?,
             false => self.connect_narrow()?,
         };
         let exchange = self.context.exchange("/large.bin");
         connection.send(exchange.request.as_bytes())?;
         connection.hear_head(&exchange.answer)?;
-        let most = 1 << self.chance.below(23);
-        let length = self.chance.below(most);
+        let most = 1 << self.random.below(23);
+        let length = self.random.below(most);
         connection.hear_body(&exchange.answer.body()[..length], 64 << 10, |_| {})?;
         count(&self.context.tally.left, 1);
         self.vanish(connection);
@@ -31,15 +31,15 @@ impl Client<'_> {
     pub fn connect_and_leave(&mut self) -> Checked {
         let mut connection = self.connect()?;
         let context = self.context;
-        let any = self.chance.pick(&context.exchanges).request.as_bytes();
+        let any = self.random.pick(&context.exchanges).request.as_bytes();
         // Sending may fail, as the server may have closed.
-        let _ = match self.chance.below(4) {
+        let _ = match self.random.below(4) {
             0 => Ok(()),
-            1 => connection.send(&any[..self.chance.below(any.len())]),
+            1 => connection.send(&any[..self.random.below(any.len())]),
             2 => connection.send(any),
             _ => connection.send(get("/many/", "").repeat(3).as_bytes()),
         };
-        if self.chance.one_in(4) {
+        if self.random.one_in(4) {
             let _ = connection.half_close();
         }
         self.vanish(connection);
@@ -49,13 +49,13 @@ impl Client<'_> {
     /// Sends bytes that are not a request.
     pub fn send_garbage(&mut self) -> Checked {
         let mut connection = self.connect()?;
-        let most = 2 << self.chance.below(15);
-        let mut garbage = vec![0; 1 + self.chance.below(most)];
-        let lines_of = 1 + self.chance.below(200);
+        let most = 2 << self.random.below(15);
+        let mut garbage = vec![0; 1 + self.random.below(most)];
+        let lines_of = 1 + self.random.below(200);
         for byte in &mut garbage {
-            *byte = match self.chance.below(lines_of) {
+            *byte = match self.random.below(lines_of) {
                 0 => b'\n',
-                _ => self.chance.next() as u8,
+                _ => self.random.next() as u8,
             };
         }
         connection.send(&garbage)?;
@@ -79,7 +79,7 @@ impl Client<'_> {
     pub fn time_out_a_head(&mut self) -> Checked {
         let mut connection = self.connect()?;
         connection.send(get("/", "X: ").strip_suffix("\r\n").unwrap().as_bytes())?;
-        let pause = Duration::from_millis(1 + self.chance.next() % 200);
+        let pause = Duration::from_millis(1 + self.random.next() % 200);
         while connection.is_silent_for(pause)? {
             connection.send(b"x")?;
             if connection.opened.elapsed() > TIMEOUT {
@@ -112,9 +112,9 @@ impl Client<'_> {
         if length_in(&head) != LARGE || !head.starts_with("HTTP/1.1 200 ") {
             return Err(format!("not {LARGE} bytes: {head}"));
         }
-        let begun = self.chance.below(1 << 20);
+        let begun = self.random.below(1 << 20);
         connection.hear_body(&whole[..begun], 64 << 10, |_| {})?;
-        let end = self.chance.below(LARGE / 2);
+        let end = self.random.below(LARGE / 2);
         let cut = File::options().write(true).open(&path);
         cut.and_then(|file| file.set_len(end as u64))
             .map_err(|error| error.to_string())?;

@@ -1,10 +1,10 @@
 //! Clients that stay connected: idle ones, which are served afterwards, and stuck ones, which the
 //! server has to disconnect.
 
-use crate::chance::Chance;
 use crate::connection::{Checked, Connection, Ending};
 use crate::context::{Context, count};
 use crate::exchanges::Kind;
+use crate::random::Random;
 
 /// Connections that do nothing.
 #[derive(Debug)]
@@ -12,11 +12,11 @@ pub struct IdleClients(Vec<Connection>);
 
 impl IdleClients {
     /// Connects. Some send a request first.
-    pub fn come(context: &Context, size: usize, chance: &mut Chance) -> Checked<Self> {
+    pub fn come(context: &Context, size: usize, random: &mut Random) -> Checked<Self> {
         let mut lines = Vec::with_capacity(size);
         let exchange = context.exchange("/small.txt");
         for number in 0..size {
-            let mut connection = Connection::open(context.address, chance)?;
+            let mut connection = Connection::open(context.address, random)?;
             if number % 4 == 0 {
                 connection.send(exchange.request.as_bytes())?;
                 connection.hear(&exchange.answer)?;
@@ -34,11 +34,11 @@ impl IdleClients {
     }
 
     /// All send a request, many at once. Returns the number of responses.
-    pub fn ask(&mut self, context: &Context, chance: &mut Chance) -> Checked<usize> {
+    pub fn ask(&mut self, context: &Context, random: &mut Random) -> Checked<usize> {
         let mut answered = 0;
         let light = context.exchanges(Kind::Light);
         for group in self.0.chunks_mut(256) {
-            let exchanges: Vec<_> = group.iter().map(|_| *chance.pick(&light)).collect();
+            let exchanges: Vec<_> = group.iter().map(|_| *random.pick(&light)).collect();
             for (connection, exchange) in group.iter_mut().zip(&exchanges) {
                 connection.send(exchange.request.as_bytes())?;
             }
@@ -74,15 +74,15 @@ pub struct StuckClients {
 
 impl StuckClients {
     /// Opens `size` connections of each kind.
-    pub fn come(context: &Context, size: usize, chance: &mut Chance) -> Checked<Self> {
+    pub fn come(context: &Context, size: usize, random: &mut Random) -> Checked<Self> {
         let (mut deaf, mut stubborn) = (Vec::new(), Vec::new());
         let large = context.exchange("/large.bin");
         for _ in 0..size {
-            let mut connection = Connection::narrow(context.address, chance, 16 << 10)?;
+            let mut connection = Connection::narrow(context.address, random, 16 << 10)?;
             connection.send(large.request.as_bytes())?;
             deaf.push(connection);
-            let mut connection = Connection::open(context.address, chance)?;
-            let exchange = context.any(Kind::Last, chance);
+            let mut connection = Connection::open(context.address, random)?;
+            let exchange = context.any(Kind::Last, random);
             connection.send(exchange.request.as_bytes())?;
             connection.hear(&exchange.answer)?;
             connection.hear_end()?;
@@ -104,7 +104,9 @@ impl StuckClients {
                 match connection.receive(64 << 10) {
                     Ok(bytes) => {
                         if body.get(heard..heard + bytes.len()) != Some(bytes) {
-                            return Err(format!("who took nothing: other bytes from {heard}"));
+                            return Err(format!(
+                                "a client that read nothing: other bytes from {heard}"
+                            ));
                         }
                         heard += bytes.len();
                     }
@@ -112,7 +114,9 @@ impl StuckClients {
                 }
             };
             if ending != Ending::Reset || heard == body.len() {
-                return Err(format!("who took nothing: {ending:?} after {heard} bytes"));
+                return Err(format!(
+                    "a client that read nothing: {ending:?} after {heard} bytes"
+                ));
             }
             count(&context.tally.aborted, 1);
         }

@@ -30,11 +30,10 @@
 //! - `connection`: a connection that compares
 //! - `context`: what all share, and the counters
 //! - `gauge`: the resources of the server
-//! - `chance`: random numbers and contents
+//! - `random`: random numbers and contents
 
 #![cfg(target_os = "linux")]
 
-mod chance;
 mod changing;
 mod clients;
 mod connection;
@@ -46,10 +45,10 @@ mod idle_clients;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "the other test programs use the rest")]
 mod process;
+mod random;
 mod site;
 mod storm;
 
-use chance::Chance;
 use changing::Changing;
 use connection::{Checked, Connection, TIMEOUT};
 use context::{Context, HEADER, LINGER, SEND, counted};
@@ -58,6 +57,7 @@ use gauge::{Gauge, Reading};
 use idle_clients::{IdleClients, StuckClients};
 use oneloop::limits::Limits;
 use process::{Launch, Server};
+use random::Random;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -96,14 +96,14 @@ fn soak(plan: &Plan) -> Checked {
 fn soak_in(root: &Path, server: &Server, changing: Vec<Changing>, plan: &Plan) -> Checked {
     let gauge = Gauge::of(server.pid(), root);
     let start = gauge.read()?;
-    let mut chance = Chance::new(plan.seed, u64::MAX - 1);
-    let exchanges = exchanges::learn(server.address(), &mut chance)?;
+    let mut random = Random::new(plan.seed, u64::MAX - 1);
+    let exchanges = exchanges::learn(server.address(), &mut random)?;
     let context = Context::new(server.address(), root.into(), exchanges, changing);
     wait_until_open(gauge, start.open(), "after the first requests")?;
     let before = gauge.read()?;
 
-    let mut crowd = IdleClients::come(&context, plan.crowd, &mut chance)?;
-    let stuck_clients = StuckClients::come(&context, SQUATTERS, &mut chance)?;
+    let mut crowd = IdleClients::come(&context, plan.crowd, &mut random)?;
+    let stuck_clients = StuckClients::come(&context, SQUATTERS, &mut random)?;
     let begun = Instant::now();
     let peak = storm::storm(&context, gauge, plan.seed, plan.time);
     let time = begun.elapsed();
@@ -116,10 +116,10 @@ fn soak_in(root: &Path, server: &Server, changing: Vec<Changing>, plan: &Plan) -
     wait_until_open(gauge, open_with_crowd, "with idle clients only")?;
     let idle = gauge.read()?;
     stuck_clients.find_out(&context)?;
-    let answered = crowd.ask(&context, &mut chance)?;
+    let answered = crowd.ask(&context, &mut random)?;
     crowd.go(&context);
     wait_until_open(gauge, start.open(), "when all clients have disconnected")?;
-    repeat_all_requests(&context, &mut chance)?;
+    repeat_all_requests(&context, &mut random)?;
     wait_until_open(gauge, start.open(), "at the end")?;
     let after = gauge.read()?;
 
@@ -132,7 +132,7 @@ fn soak_in(root: &Path, server: &Server, changing: Vec<Changing>, plan: &Plan) -
 }
 
 /// Repeats all requests of the beginning.
-fn repeat_all_requests(context: &Context, chance: &mut Chance) -> Checked {
+fn repeat_all_requests(context: &Context, random: &mut Random) -> Checked {
     let asked = context
         .exchanges
         .iter()
@@ -141,7 +141,7 @@ fn repeat_all_requests(context: &Context, chance: &mut Chance) -> Checked {
         request, answer, ..
     } in asked
     {
-        let mut connection = Connection::open(context.address, chance)?;
+        let mut connection = Connection::open(context.address, random)?;
         connection.send(request.as_bytes())?;
         let heard = connection.hear(answer);
         heard.map_err(|fault| format!("after all, {request:?}: {fault}"))?;

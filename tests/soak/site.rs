@@ -1,6 +1,6 @@
 //! The files that do not change. They are old, so that their responses never change.
 
-use crate::chance::content;
+use crate::random::content;
 use std::fs::{self, File, FileTimes};
 use std::path::Path;
 use std::time::{Duration, SystemTime};

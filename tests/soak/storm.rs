@@ -1,11 +1,11 @@
 //! The load: a few dozen threads, each with one client after the other, while files change and the
 //! resources of the server are sampled.
 
-use crate::chance::Chance;
 use crate::changing::Changing;
 use crate::clients::{Client, Visit};
 use crate::context::Context;
 use crate::gauge::{Gauge, Reading};
+use crate::random::Random;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -53,8 +53,8 @@ pub fn storm(context: &Context, gauge: Gauge<'_>, seed: u64, time: Duration) -> 
             });
         }
         for (file, number) in context.changing.iter().zip(CUSTOMERS..) {
-            let mut chance = Chance::new(seed, number as u64);
-            scope.spawn(move || change_repeatedly(file, context, &mut chance));
+            let mut random = Random::new(seed, number as u64);
+            scope.spawn(move || change_repeatedly(file, context, &mut random));
         }
         let mut peak = Reading::default();
         while Instant::now() < end && !context.is_over() {
@@ -74,7 +74,7 @@ fn run_clients(context: &Context, seed: u64, number: usize) {
     let mut customer = Client {
         context,
         number,
-        chance: Chance::new(seed, number as u64),
+        random: Random::new(seed, number as u64),
     };
     let weights: usize = VISITS.iter().map(|(_, weight, _)| weight).sum();
     let mut first = Some(number % VISITS.len());
@@ -83,7 +83,7 @@ fn run_clients(context: &Context, seed: u64, number: usize) {
             return;
         }
         let index = first.take();
-        let index = index.unwrap_or_else(|| at_weight(customer.chance.below(weights)));
+        let index = index.unwrap_or_else(|| at_weight(customer.random.below(weights)));
         let (does, _, visit) = VISITS[index];
         if let Err(error) = visit(&mut customer) {
             context.report(format!(
@@ -105,12 +105,12 @@ fn at_weight(mut weight: usize) -> usize {
 
 /// Changes a file in quick succession, so that changes meet readers, and with pauses in which it is
 /// cached.
-fn change_repeatedly(file: &Changing, context: &Context, chance: &mut Chance) {
+fn change_repeatedly(file: &Changing, context: &Context, random: &mut Random) {
     while !context.is_over() {
         file.change();
-        let pause = match chance.one_in(3) {
-            true => 20_000 + chance.below(60_000),
-            false => chance.below(4_000),
+        let pause = match random.one_in(3) {
+            true => 20_000 + random.below(60_000),
+            false => random.below(4_000),
         };
         thread::sleep(Duration::from_micros(pause as u64));
     }

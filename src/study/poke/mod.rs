@@ -16,9 +16,9 @@ use transcript::Transcript;
 
 /// Send bytes to a server, and print what comes back and when
 ///
-/// Each PIECE is text to send, or a pause such as 500ms. The escapes \r \n \t \0 \\ \xNN stand for
-/// bytes. Afterwards the connection stays open until the server closes it, or sends nothing for a
-/// second.
+/// Each PIECE is text to send, or a pause such as 500ms. The escapes \r \n \t \0
+/// \\ \xNN stand for bytes. Afterwards the connection stays open until the
+/// server closes it, or sends nothing for a second.
 ///
 ///   oneloop poke 'GET / HT' 500ms 'TP/1.1\r\nHost: test\r\n\r\n'
 ///   oneloop poke --split 1 'GET / HTTP/1.1\r\nHost: test\r\n\r\n'
