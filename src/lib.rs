@@ -17,6 +17,7 @@
 //! - [`connection`]: the state machine of one connection.
 //! - [`pump`](mod@pump): the loop that turns its steps into reads and writes.
 //! - [`transport`]: what a connection needs of its socket.
+//! - [`probe`]: what observes the loop: traces, metrics, the simulator's recorder.
 //! - [`reactor`]: one thread, one poll, every connection. Its [`engine`](reactor::engine) is an
 //!   iteration without the poll, its [`scheduler`](reactor::scheduler) knows which connection runs
 //!   next and how long the poll may wait, its [`listener`](reactor::listener) accepts.
@@ -85,6 +86,7 @@ pub mod handler;
 pub mod http;
 pub mod limits;
 pub mod models;
+pub mod probe;
 pub mod pump;
 pub mod reactor;
 pub mod read_buffer;

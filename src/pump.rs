@@ -4,10 +4,11 @@
 //! All models use it. They differ in what they do when it returns.
 
 use crate::clock::Now;
-use crate::connection::{CloseReason, Connection, Step, Terms};
+use crate::connection::{CloseReason, Connection, Step, StepName, Terms};
 use crate::handler::Handler;
 use crate::http::payload::FileRange;
 use crate::limits::Limits;
+use crate::probe::{Cause, KnownState, Probe, StepResult};
 use crate::transport::Transport;
 use crate::warnings::{Limited, Name, name_of};
 use std::fmt::Display;
@@ -74,7 +75,7 @@ pub enum Pause {
 
 /// What one call of [`pump`] may use, and what it needs to know.
 #[derive(Debug)]
-pub struct PumpContext<'c> {
+pub struct PumpContext<'c, P = ()> {
     /// The time of the iteration.
     pub now: Now,
     /// The same time by the clock of the deadlines.
@@ -87,6 +88,20 @@ pub struct PumpContext<'c> {
     pub limits: &'c Limits,
     /// The driver's buffers.
     pub buffers: &'c mut SharedBuffers,
+    /// The connection as `probe` knows it.
+    pub id: u64,
+    /// What observes the connection.
+    pub probe: &'c mut P,
+}
+
+impl<P> PumpContext<'_, P> {
+    fn terms(&self, budget: &Budget) -> Terms<'_> {
+        Terms {
+            date: self.date,
+            draining: self.draining,
+            join: budget.requests > 0,
+        }
+    }
 }
 
 /// The buffers that a driver lends to the connection that runs.
@@ -117,17 +132,37 @@ impl SharedBuffers {
 
 /// Moves bytes between a client's connection and its transport until the socket would block, the
 /// budget is used up, or the connection has ended.
-pub fn pump<T: Transport, H: Handler>(
+pub fn pump<T: Transport, H: Handler, P: Probe>(
     client: &mut Client<T, H::State>,
     handler: &mut H,
-    context: &mut PumpContext<'_>,
+    context: &mut PumpContext<'_, P>,
+) -> Pause {
+    let mut state = KnownState::of::<P>(&client.connection);
+    pump_from(&mut state, client, handler, context)
+}
+
+/// The same. `state` is what the probe knows.
+fn pump_from<T: Transport, H: Handler, P: Probe>(
+    state: &mut KnownState,
+    client: &mut Client<T, H::State>,
+    handler: &mut H,
+    context: &mut PumpContext<'_, P>,
 ) -> Pause {
     client
         .connection
         .borrow_from(&mut context.buffers.receive, &mut context.buffers.send);
     let mut budget = Budget::of(context.limits);
     let pause = loop {
-        if let Some(pause) = take_step(client, handler, context, &mut budget) {
+        let began = context.probe.clock();
+        let mut taken = (StepName::End, StepResult::Done);
+        let pause = take_step(client, handler, context, &mut budget, &mut taken);
+        let ended = context.probe.clock();
+        let time = ended.zip(began).map(|(ended, began)| ended - began);
+        let (step, result) = taken;
+        context.probe.on_step(context.id, step, result, time);
+        let cause = Cause::Step(step);
+        state.update(&client.connection, context.probe, context.id, cause);
+        if let Some(pause) = pause {
             break pause;
         }
     };
@@ -139,25 +174,32 @@ pub fn pump<T: Transport, H: Handler>(
 
 /// Like [`pump`], but a panic (a bug in oneloop) ends only this connection. The buffers that it had
 /// borrowed are replaced.
-pub fn pump_guarded<T: Transport, H: Handler>(
+pub fn pump_guarded<T: Transport, H: Handler, P: Probe>(
     client: &mut Client<T, H::State>,
     handler: &mut H,
-    context: &mut PumpContext<'_>,
+    context: &mut PumpContext<'_, P>,
 ) -> Pause {
-    catch_unwind(AssertUnwindSafe(|| pump(client, handler, context))).unwrap_or_else(|_| {
+    let mut state = KnownState::of::<P>(&client.connection);
+    let pumped = catch_unwind(AssertUnwindSafe(|| {
+        pump_from(&mut state, client, handler, context)
+    }));
+    pumped.unwrap_or_else(|_| {
         log::error!("a defect of oneloop's ended one connection; please report it");
         *context.buffers = SharedBuffers::new(context.limits);
         client.connection.end(CloseReason::Aborted);
+        state.update(&client.connection, context.probe, context.id, Cause::Panic);
         Pause::Ended(CloseReason::Aborted)
     })
 }
 
-/// Does one step. Returns `None` if the next one may follow.
-fn take_step<T: Transport, H: Handler>(
+/// Does one step, and writes it with its result into `taken`. Returns `None` if the next one may
+/// follow.
+fn take_step<T: Transport, H: Handler, P: Probe>(
     client: &mut Client<T, H::State>,
     handler: &mut H,
-    context: &mut PumpContext<'_>,
+    context: &mut PumpContext<'_, P>,
     budget: &mut Budget,
+    taken: &mut (StepName, StepResult),
 ) -> Option<Pause> {
     let Client {
         connection,
@@ -167,55 +209,55 @@ fn take_step<T: Transport, H: Handler>(
     let now = context.time;
     let was_sending = connection.is_sending_body();
     let step = connection.step();
+    let (name, result) = taken;
+    *name = step.name();
     if budget.is_spent_for(&step) {
+        *result = StepResult::OutOfBudget;
         return Some(Pause::Yielded);
     }
+    let mut moved = |length| {
+        *result = StepResult::Bytes(length);
+        length
+    };
     let done = match step {
-        Step::Handshake => {
-            budget.slices -= 1;
-            transport.handshake().map(|is_complete| {
-                if is_complete {
-                    connection.handshake_done(now);
-                }
+        Step::Handshake => shake_hands(connection, transport, budget, now),
+        Step::Receive(buffer) => {
+            receive(transport, buffer, budget).map(|length| match moved(length) {
+                0 => connection.peer_closed(),
+                _ => connection.received(length, now),
             })
         }
-        Step::Receive(buffer) => receive(transport, buffer, budget).map(|length| match length {
-            0 => connection.peer_closed(),
-            _ => connection.received(length, now),
-        }),
         Step::Respond(request) => {
             budget.requests -= 1;
             let response = handler.respond(state, request, context.now);
-            let join = budget.requests > 0;
-            let terms = Terms {
-                date: context.date,
-                draining: context.draining,
-                join,
-            };
-            connection.respond(response, terms, now);
+            *result = StepResult::Answered(response.status);
+            connection.respond(response, context.terms(budget), now);
             if !connection.is_sending_body() {
                 handler.on_response_sent(state, connection.counts().latest_body, context.now);
             }
             return None;
         }
         Step::Send { bytes, more } => {
-            send(transport, bytes, more, budget).map(|length| connection.sent(length, now))
+            send(transport, bytes, more, budget).map(|length| connection.sent(moved(length), now))
         }
         Step::SendFile(range) => send_file(transport, range, &mut context.buffers.copy, budget)
-            .map(|length| connection.file_sent(length as u64, now)),
+            .map(|length| connection.file_sent(moved(length) as u64, now)),
         Step::Produce => {
             budget.slices -= 1;
             connection.produce(now);
             Ok(())
         }
         Step::Shutdown { unless_drained } => shut_down(connection, transport, unless_drained),
-        Step::Discard(buffer) => receive(transport, buffer, budget).map(|length| match length {
-            0 => connection.peer_closed(),
-            _ => connection.discarded(length),
-        }),
+        Step::Discard(buffer) => {
+            receive(transport, buffer, budget).map(|length| match moved(length) {
+                0 => connection.peer_closed(),
+                _ => connection.discarded(length),
+            })
+        }
         Step::End(reason) => return Some(Pause::Ended(reason)),
     };
-    match done.map_err(|error| error.kind()) {
+    let done = done.map_err(|error| error.kind());
+    match done.inspect_err(|kind| *result = StepResult::Failed(*kind)) {
         Ok(()) => {
             let has_sent = was_sending && !connection.is_sending_body();
             if has_sent && connection.close_reason().is_none() {
@@ -259,6 +301,19 @@ impl Budget {
             Step::Shutdown { .. } | Step::End(_) => false,
         }
     }
+}
+
+fn shake_hands<T: Transport>(
+    connection: &mut Connection,
+    transport: &mut T,
+    budget: &mut Budget,
+    now: Instant,
+) -> io::Result<()> {
+    budget.slices -= 1;
+    if transport.handshake()? {
+        connection.handshake_done(now);
+    }
+    Ok(())
 }
 
 fn receive<T: Transport>(

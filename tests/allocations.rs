@@ -158,8 +158,9 @@ impl Loop {
             sent: self.sent.clone(),
         };
         let peer = std::net::IpAddr::from([192, 0, 2, 1]);
-        let state = self.handler.on_connect(Listener::public(0), Some(peer));
-        self.scheduler.admit(client, state, self.now);
+        let listener = Listener::public(0);
+        let state = self.handler.on_connect(listener, Some(peer));
+        self.scheduler.admit(listener, client, state, self.now);
         self.scheduler.register(|_, _| Ok(()));
     }
 

@@ -373,6 +373,8 @@ impl Server {
                 draining: false,
                 limits: &self.limits,
                 buffers: &mut self.buffers,
+                id: 0,
+                probe: &mut (),
             };
             match pump(&mut client, &mut self.handler, &mut context) {
                 Pause::Ended(ending) => break ending,

@@ -12,7 +12,7 @@ mod head;
 mod step;
 
 pub use body::Pace;
-pub use step::{CloseReason, Counts, Step, Terms};
+pub use step::{CloseReason, Counts, StateName, Step, StepName, Terms};
 
 use crate::http::payload::Progress;
 use crate::http::response::{Framing, Response};
@@ -173,7 +173,7 @@ impl Connection {
     /// The handler has answered the head.
     pub fn respond(&mut self, response: Response, terms: Terms<'_>, now: Instant) {
         let State::Parsing(head) = self.state else {
-            debug_assert!(false, "respond in {}", self.state_name());
+            debug_assert!(false, "respond in {:?}", self.state_name());
             return;
         };
         let (length, traits) = head.extent(&self.read_buffer);
@@ -450,16 +450,16 @@ impl Connection {
         }
     }
 
-    /// The state's name, as the documentation writes it.
-    pub fn state_name(&self) -> &'static str {
+    /// The state's name.
+    pub fn state_name(&self) -> StateName {
         match self.state {
-            State::Handshaking => "Handshaking",
-            State::Reading => "Reading",
-            State::Parsing(_) => "Parsing",
-            State::WritingHeader { .. } => "WritingHeader",
-            State::WritingBody { .. } => "WritingBody",
-            State::Closing(_) => "Closing",
-            State::Closed(_) => "Closed",
+            State::Handshaking => StateName::Handshaking,
+            State::Reading => StateName::Reading,
+            State::Parsing(_) => StateName::Parsing,
+            State::WritingHeader { .. } => StateName::WritingHeader,
+            State::WritingBody { .. } => StateName::WritingBody,
+            State::Closing(_) => StateName::Closing,
+            State::Closed(reason) => StateName::Closed(reason),
         }
     }
 

@@ -4,6 +4,25 @@ use crate::http::payload::FileRange;
 use crate::http::request::{Refusal, Request};
 use std::io;
 
+/// A state of a connection by its name, as docs/states.md writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateName {
+    /// The transport's handshake is not complete.
+    Handshaking,
+    /// Collecting a request head, or idle.
+    Reading,
+    /// A head is complete, or refused, and not answered yet.
+    Parsing,
+    /// Sending status line, header fields and a small body.
+    WritingHeader,
+    /// Sending a body that did not fit beside its header.
+    WritingBody,
+    /// The last response is sent.
+    Closing,
+    /// The connection has ended.
+    Closed(CloseReason),
+}
+
 /// The next thing to do for a connection, and the event that reports its result.
 #[derive(Debug)]
 pub enum Step<'c> {
@@ -36,6 +55,46 @@ pub enum Step<'c> {
     Discard(&'c mut [u8]),
     /// Close the socket: no event follows.
     End(CloseReason),
+}
+
+/// A [`Step`] by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepName {
+    /// [`Step::Handshake`]
+    Handshake,
+    /// [`Step::Receive`]
+    Receive,
+    /// [`Step::Respond`]
+    Respond,
+    /// [`Step::Send`]
+    Send,
+    /// [`Step::SendFile`]
+    SendFile,
+    /// [`Step::Produce`]
+    Produce,
+    /// [`Step::Shutdown`]
+    Shutdown,
+    /// [`Step::Discard`]
+    Discard,
+    /// [`Step::End`]
+    End,
+}
+
+impl Step<'_> {
+    /// Its name.
+    pub fn name(&self) -> StepName {
+        match self {
+            Self::Handshake => StepName::Handshake,
+            Self::Receive(_) => StepName::Receive,
+            Self::Respond(_) => StepName::Respond,
+            Self::Send { .. } => StepName::Send,
+            Self::SendFile(_) => StepName::SendFile,
+            Self::Produce => StepName::Produce,
+            Self::Shutdown { .. } => StepName::Shutdown,
+            Self::Discard(_) => StepName::Discard,
+            Self::End(_) => StepName::End,
+        }
+    }
 }
 
 /// Why a connection has ended.

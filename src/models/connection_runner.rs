@@ -163,6 +163,8 @@ impl ConnectionRunner {
             draining: is_last,
             limits,
             buffers,
+            id: 0,
+            probe: &mut (),
         };
         pump_guarded(client, handler, &mut context)
     }

@@ -9,6 +9,7 @@ use super::scheduler::Scheduler;
 use crate::clock::Now;
 use crate::handler::{Handler, Listener};
 use crate::limits::Limits;
+use crate::probe::Probe;
 use crate::signals::Action;
 use crate::stalls::PollOutcome;
 use crate::transport::Transport;
@@ -46,28 +47,29 @@ pub trait Sockets<A: Accept, T> {
 pub type Flow = ControlFlow<()>;
 
 /// The listeners and connections of a loop, and the handler that answers.
-pub struct Engine<A: Accept, T, H: Handler> {
+pub struct Engine<A: Accept, T, H: Handler, P = ()> {
     lifecycle: Lifecycle<A>,
-    scheduler: Scheduler<T, H::State>,
+    scheduler: Scheduler<T, H::State, P>,
     handler: H,
     /// When the handler's `end_iteration` must be called, even if nothing happens.
     handler_due: Option<Instant>,
 }
 
 /// The connections as [`Lifecycle`] uses them, in one iteration.
-struct Admission<'e, T, H: Handler, K> {
-    scheduler: &'e mut Scheduler<T, H::State>,
+struct Admission<'e, T, H: Handler, K, P> {
+    scheduler: &'e mut Scheduler<T, H::State, P>,
     handler: &'e mut H,
     sockets: &'e mut K,
     now: Now,
 }
 
-impl<A, T, H, K> Connections<A> for Admission<'_, T, H, K>
+impl<A, T, H, K, P> Connections<A> for Admission<'_, T, H, K, P>
 where
     A: Accept,
     T: Transport,
     H: Handler,
     K: Sockets<A, T>,
+    P: Probe,
 {
     fn open(&self) -> usize {
         self.scheduler.len()
@@ -76,7 +78,7 @@ where
     fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()> {
         let (transport, peer) = self.sockets.connect(listener, stream)?;
         let state = self.handler.on_connect(listener, peer);
-        self.scheduler.admit(transport, state, self.now);
+        self.scheduler.admit(listener, transport, state, self.now);
         Ok(())
     }
 
@@ -86,11 +88,23 @@ where
 }
 
 impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
-    /// A loop that accepts from `listening`, without connections.
+    /// A loop that accepts from `listening`, without connections and without a probe.
     pub fn new(listening: impl IntoIterator<Item = A>, handler: H, limits: Arc<Limits>) -> Self {
+        Self::with_probe(listening, handler, limits, ())
+    }
+}
+
+impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
+    /// The same, observed by `probe`.
+    pub fn with_probe(
+        listening: impl IntoIterator<Item = A>,
+        handler: H,
+        limits: Arc<Limits>,
+        probe: P,
+    ) -> Self {
         Self {
             lifecycle: Lifecycle::new(listening, limits.clone()),
-            scheduler: Scheduler::new(limits),
+            scheduler: Scheduler::with_probe(limits, probe),
             handler,
             handler_due: None,
         }
@@ -102,7 +116,7 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
     }
 
     /// The connections.
-    pub fn scheduler(&self) -> &Scheduler<T, H::State> {
+    pub fn scheduler(&self) -> &Scheduler<T, H::State, P> {
         &self.scheduler
     }
 
@@ -122,13 +136,22 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
     /// The loop is about to poll. Returns for how long: see [`Engine::poll_timeout`].
     pub fn begin_poll(&mut self, now: Now) -> Option<Duration> {
         self.scheduler.stalled(self.lifecycle.begin_poll(now));
-        self.poll_timeout(now)
+        let timeout = self.poll_timeout(now);
+        self.scheduler.probe().on_poll(now, timeout);
+        timeout
     }
 
-    /// The poll returned. Its timeout was `timeout`.
-    pub fn end_poll(&mut self, now: Now, timeout: Option<Duration>, outcome: PollOutcome) {
+    /// The poll returned, with this number of events. Its timeout was `timeout`.
+    pub fn end_poll(
+        &mut self,
+        now: Now,
+        timeout: Option<Duration>,
+        outcome: PollOutcome,
+        events: usize,
+    ) {
         let stall = self.lifecycle.end_poll(now, timeout, outcome);
         self.scheduler.stalled(stall);
+        self.scheduler.probe().on_iteration(now, events);
     }
 
     /// An event arrived for the connection `key`. Returns its transport, which reads the event;

@@ -65,7 +65,8 @@ impl<H: Handler> Reactor<H> {
             let timeout = self.engine.begin_poll(Now::read());
             let outcome = self.poller.poll(timeout)?;
             let now = Now::read();
-            self.engine.end_poll(now, timeout, outcome);
+            let events = self.poller.event_count();
+            self.engine.end_poll(now, timeout, outcome, events);
             // Mark. Signals come last: a stop asks which connections are marked.
             if self.mark() && self.handle_signals(now).is_break() {
                 break;

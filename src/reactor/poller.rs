@@ -102,6 +102,11 @@ impl Poller {
         })
     }
 
+    /// Number of events of the latest poll.
+    pub fn event_count(&self) -> usize {
+        self.events.iter().count()
+    }
+
     /// The actions of the signals that have arrived since the last call.
     pub fn take_signals(&mut self) -> impl Iterator<Item = Action> + use<> {
         let policy = self.policy;

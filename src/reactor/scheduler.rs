@@ -11,9 +11,10 @@
 
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection};
-use crate::handler::Handler;
+use crate::handler::{Handler, Listener};
 use crate::http::date::DateLine;
 use crate::limits::Limits;
+use crate::probe::{Cause, KnownState, Probe};
 use crate::pump::{Client, Pause, PumpContext, SharedBuffers, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::Transport;
@@ -29,7 +30,7 @@ static UNWATCHED: Limited = Limited::new();
 
 /// All clients of one loop.
 #[derive(Debug)]
-pub struct Scheduler<T, S> {
+pub struct Scheduler<T, S, P = ()> {
     slots: Slab<Slot<T, S>>,
     /// Keys of the slots that have something to do, each once. Never looked at as a
     /// whole: a turn serves those that were there when it began.
@@ -46,11 +47,16 @@ pub struct Scheduler<T, S> {
     /// How far the clock of the deadlines is behind the real one.
     behind: Duration,
     limits: Arc<Limits>,
+    /// The id of the next connection.
+    next_id: u64,
+    probe: P,
 }
 
 #[derive(Debug)]
 struct Slot<T, S> {
     client: Client<T, S>,
+    /// Never that of another connection. The probe knows the connection by it.
+    id: u64,
     /// Its key is in `runnable`.
     is_queued: bool,
 }
@@ -60,9 +66,31 @@ pub const fn slot_size<T, S>() -> usize {
     size_of::<Slot<T, S>>()
 }
 
+impl<T, S> Slot<T, S> {
+    /// Changes the state of the connection, and reports that to `probe`.
+    fn change<P: Probe>(
+        &mut self,
+        probe: &mut P,
+        cause: Cause,
+        change: impl FnOnce(&mut Connection),
+    ) {
+        let connection = &mut self.client.connection;
+        let mut state = KnownState::of::<P>(connection);
+        change(connection);
+        state.update(connection, probe, self.id, cause);
+    }
+}
+
 impl<T: Transport, S> Scheduler<T, S> {
-    /// Without clients.
+    /// Without clients, and without a probe.
     pub fn new(limits: Arc<Limits>) -> Self {
+        Self::with_probe(limits, ())
+    }
+}
+
+impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
+    /// Without clients, and observed by `probe`.
+    pub fn with_probe(limits: Arc<Limits>, probe: P) -> Self {
         Self {
             slots: Slab::new(),
             runnable: VecDeque::new(),
@@ -74,7 +102,14 @@ impl<T: Transport, S> Scheduler<T, S> {
             draining: false,
             behind: Duration::ZERO,
             limits,
+            next_id: 0,
+            probe,
         }
+    }
+
+    /// What observes the loop.
+    pub fn probe(&mut self) -> &mut P {
+        &mut self.probe
     }
 
     /// The loop did not look at its sockets for this long, so no deadline comes nearer by it.
@@ -101,11 +136,16 @@ impl<T: Transport, S> Scheduler<T, S> {
     /// to say may have arrived already. Only who has to wait afterwards is registered: for one
     /// that is answered and gone by then, it would have been in vain.
     /// Returns its key.
-    pub fn admit(&mut self, transport: T, state: S, now: Now) -> usize {
+    pub fn admit(&mut self, listener: Listener, transport: T, state: S, now: Now) -> usize {
         let client = Client::new(transport, state, self.limits.clone(), self.time(now));
         let deadline = client.connection.deadline();
+        let id = self.next_id;
+        self.next_id += 1;
+        let state = client.connection.state_name();
+        self.probe.on_accept(id, listener, state);
         let key = self.slots.insert(Slot {
             client,
+            id,
             is_queued: false,
         });
         self.timers.schedule(key, deadline);
@@ -121,14 +161,15 @@ impl<T: Transport, S> Scheduler<T, S> {
             let Some(slot) = self.slots.get_mut(key) else {
                 continue;
             };
-            let client = &mut slot.client;
-            if client.connection.close_reason().is_none()
-                && let Err(error) = register(&mut client.transport, key)
+            if slot.client.connection.close_reason().is_none()
+                && let Err(error) = register(&mut slot.client.transport, key)
             {
                 UNWATCHED.warn(format_args!(
                     "a connection is lost, as the poll cannot watch it: {error}"
                 ));
-                client.connection.failed(error.kind());
+                slot.change(&mut self.probe, Cause::Registration, |connection| {
+                    connection.failed(error.kind());
+                });
                 // Its next turn is its end.
                 self.enqueue(key);
             }
@@ -140,9 +181,9 @@ impl<T: Transport, S> Scheduler<T, S> {
     /// want to look at the event; `None` for a slot that is gone.
     pub fn mark_ready(&mut self, key: usize) -> Option<&mut T> {
         self.enqueue(key);
-        self.slots
-            .get_mut(key)
-            .map(|slot| &mut slot.client.transport)
+        let slot = self.slots.get_mut(key)?;
+        self.probe.on_event(slot.id);
+        Some(&mut slot.client.transport)
     }
 
     /// Serves each client that is runnable now, once, within its budget; then judges the deadlines
@@ -170,6 +211,8 @@ impl<T: Transport, S> Scheduler<T, S> {
             draining: self.draining,
             limits: &self.limits,
             buffers: &mut self.buffers,
+            id: slot.id,
+            probe: &mut self.probe,
         };
         let pause = pump_guarded(&mut slot.client, handler, &mut context);
         let connection = &mut slot.client.connection;
@@ -201,6 +244,8 @@ impl<T: Transport, S> Scheduler<T, S> {
             };
             self.timers.remove(key);
             log::debug!("slot {key}: {reason:?}");
+            self.probe
+                .on_close(slot.id, reason, slot.client.connection.counts());
             release(slot.client.close(reason, handler, now));
         }
         debug_assert!(self.is_consistent());
@@ -248,11 +293,12 @@ impl<T: Transport, S> Scheduler<T, S> {
         self.ended.clear();
         let mut count = 0;
         for (key, slot) in &mut self.slots {
-            let connection = &mut slot.client.connection;
-            let is_open = connection.close_reason().is_none();
+            let is_open = slot.client.connection.close_reason().is_none();
             count += usize::from(is_open);
-            // An earlier reason stays: it may call for a reset.
-            self.ended.push((key, connection.abort()));
+            slot.change(&mut self.probe, Cause::Abort, |connection| {
+                // An earlier reason stays: it may call for a reset.
+                self.ended.push((key, connection.abort()));
+            });
         }
         count
     }
@@ -276,7 +322,9 @@ impl<T: Transport, S> Scheduler<T, S> {
                 && slot.client.connection.is_evictable(time)
                 && !slot.is_queued
             {
-                slot.client.connection.end(CloseReason::Evicted);
+                slot.change(&mut self.probe, Cause::Eviction, |connection| {
+                    connection.end(CloseReason::Evicted);
+                });
                 self.ended.push((key, CloseReason::Evicted));
                 count += 1;
             }
@@ -323,7 +371,9 @@ impl<T: Transport, S> Scheduler<T, S> {
                 && slot.client.connection.close_reason().is_none()
                 && slot.client.connection.deadline() <= time
             {
-                slot.client.connection.expired(time);
+                slot.change(&mut self.probe, Cause::Deadline, |connection| {
+                    connection.expired(time);
+                });
                 self.run_one(key, handler, now);
             }
         }
@@ -361,5 +411,23 @@ impl<T: Transport, S> Scheduler<T, S> {
                 .runnable
                 .iter()
                 .all(|key| self.slots.get(*key).is_none_or(|slot| slot.is_queued))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Socket;
+
+    /// A probe of eight bytes.
+    struct Counter(#[expect(dead_code, reason = "only its size counts")] u64);
+
+    #[test]
+    fn a_scheduler_without_a_probe_has_no_byte_for_it() {
+        let without = size_of::<Scheduler<Socket, ()>>();
+        assert_eq!(
+            without + size_of::<Counter>(),
+            size_of::<Scheduler<Socket, (), Counter>>()
+        );
     }
 }

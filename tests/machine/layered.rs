@@ -4,6 +4,7 @@ use crate::memory_transport::{Call, Input, MemoryTransport, Peer, Space, pair};
 use crate::records::{CLOSE, DATA, FLIGHT, HANDSHAKE, Opened, RECORD, Records, open, seal};
 use crate::{GET, LAST, LAST_GET, OK, TestServer, get, seconds};
 use oneloop::connection::CloseReason::{self, *};
+use oneloop::connection::StateName::{self, Handshaking, Reading, WritingHeader};
 use std::io::ErrorKind::UnexpectedEof;
 use std::time::Duration;
 
@@ -86,7 +87,7 @@ fn every_response_through_records_has_the_bytes_of_a_plain_one() {
 }
 
 /// The state of the only connection.
-fn state(server: &LayeredServer) -> &'static str {
+fn state(server: &LayeredServer) -> StateName {
     let (_, connection) = server.scheduler.connections().next().unwrap();
     connection.state_name()
 }
@@ -105,13 +106,13 @@ fn a_handshake_goes_on_when_the_socket_is_ready_in_either_direction() {
     // The socket is readable, but the handshake waits to send.
     peer.sends([flights(1), data(GET)].concat());
     server.run();
-    assert_eq!((peer.received().len(), state(&server)), (0, "Handshaking"));
+    assert_eq!((peer.received().len(), state(&server)), (0, Handshaking));
     // It is writable.
     peer.script_sends([Space::All]);
     server.run();
     heard.extend(peer.received());
     assert_eq!(open(&heard), opened(2, OK, false));
-    assert_eq!(state(&server), "Reading");
+    assert_eq!(state(&server), Reading);
 }
 
 #[test]
@@ -281,7 +282,7 @@ fn a_response_is_not_sent_before_the_socket_has_taken_its_last_record() {
     peer.sends(data(GET));
     server.run();
     server.wait(seconds(59));
-    assert_eq!((state(&server), server.evict()), ("WritingHeader", 0));
+    assert_eq!((state(&server), server.evict()), (WritingHeader, 0));
     server.scheduler.drain();
     server.wait(seconds(1) - MILLISECOND);
     assert!(!peer.is_closed() && !peer.is_shut());

@@ -12,6 +12,7 @@
 //! - `slots`: when slots are freed, and which connections are evicted
 //! - `listeners`: when connections are accepted, and errors of accept(2)
 //! - `layered`: a transport with a protocol of its own, as TLS would be
+//! - `probe`: what a probe is told
 
 #[path = "../support/memory_transport.rs"]
 mod memory_transport;
@@ -26,6 +27,7 @@ mod deadlines;
 mod handler;
 mod layered;
 mod listeners;
+mod probe;
 mod slots;
 mod stopping;
 
@@ -113,8 +115,9 @@ impl<T: Transport> TestServer<T> {
 
     /// The peer of this transport connects.
     fn admit(&mut self, transport: T, peer: Peer) -> Peer {
-        let state = self.handler.on_connect(Listener::public(0), None);
-        let key = self.scheduler.admit(transport, state, self.now);
+        let listener = Listener::public(0);
+        let state = self.handler.on_connect(listener, None);
+        let key = self.scheduler.admit(listener, transport, state, self.now);
         self.peers.push((key, peer.clone()));
         peer
     }

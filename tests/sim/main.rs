@@ -7,7 +7,7 @@
 //! - Environment: `kernel`, with a `connection` for each peer; `sockets` and `handler` connect the
 //!   server to it.
 //! - Rules: `checker`; `sleep` for lost wake-ups; `response_checker` and `matcher` for every byte
-//!   that is sent.
+//!   that is sent; `recorder` for what a probe is told.
 //! - `site`: the same with the real site over a directory whose files change.
 //! - Runs: `run`; `report` when a rule is broken; `exhaustive` tries all results of all calls of
 //!   short scenarios; `sweep` lets each call fail with each error.
@@ -32,6 +32,7 @@ mod handler;
 mod kernel;
 mod matcher;
 mod random;
+mod recorder;
 mod report;
 mod requests;
 mod response_checker;
@@ -42,6 +43,8 @@ mod site;
 mod sleep;
 mod sockets;
 mod sweep;
+#[path = "../support/transitions.rs"]
+mod transitions;
 
 use run::run;
 use scenario::{POLLERS, Scenario};

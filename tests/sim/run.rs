@@ -3,6 +3,7 @@
 use crate::faults::{Call, CallId};
 use crate::handler::Pages;
 use crate::kernel::{Event, Kernel, SharedKernel};
+use crate::recorder::Recorder;
 use crate::scenario::{Micros, SECOND, Scenario};
 use crate::site::fifo_watchdog::FifoWatchdog;
 use crate::site::handler::RecordingHandler;
@@ -144,7 +145,9 @@ fn run_with<H: Handler>(
 ) -> Outcome {
     let listeners = 0..kernel.borrow().listeners.len();
     let listeners = listeners.map(|listener| SimListener(kernel.clone(), listener));
-    let engine = Engine::new(listeners.collect::<Vec<_>>(), handler, limits.clone());
+    let listeners = listeners.collect::<Vec<_>>();
+    let recorder = Recorder::new();
+    let engine = Engine::with_probe(listeners, handler, limits.clone(), recorder.clone());
     let users_before = open_files();
     let mut simulation = Simulation {
         engine,
@@ -176,6 +179,9 @@ fn run_with<H: Handler>(
             kernel.report_violation("a file is still open at the end".into());
         }
         kernel.check_all_responses();
+        for violation in recorder.violations() {
+            kernel.report_violation(violation);
+        }
     }
     let sent_to_peers = |connection: &crate::connection::SimConnection| {
         (connection.matcher.total(), connection.matcher.done())
@@ -197,7 +203,7 @@ fn run_with<H: Handler>(
 }
 
 struct Simulation<H: Handler> {
-    engine: Engine<SimListener, SimSocket, H>,
+    engine: Engine<SimListener, SimSocket, H, Recorder>,
     sockets: SimSockets,
     limits: Arc<Limits>,
     iterations: u64,
@@ -224,7 +230,7 @@ impl<H: Handler> Simulation<H> {
                 false if events.is_empty() => stalls::PollOutcome::Nothing,
                 false => stalls::PollOutcome::Events,
             };
-            self.engine.end_poll(now, timeout, outcome);
+            self.engine.end_poll(now, timeout, outcome, events.len());
             if self.iteration(kernel, &events) {
                 return;
             }

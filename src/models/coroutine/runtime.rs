@@ -155,6 +155,8 @@ impl<H: Handler> Runtime<H> {
             draining: self.draining.get(),
             limits: &self.limits,
             buffers,
+            id: 0,
+            probe: &mut (),
         };
         let handler = &mut *self.handler.borrow_mut();
         pump_guarded(client, handler, &mut context)

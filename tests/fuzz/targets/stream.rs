@@ -283,6 +283,8 @@ impl Server {
                 draining: false,
                 limits: &self.limits,
                 buffers: &mut self.buffers,
+                id: 0,
+                probe: &mut (),
             };
             let pause = pump(&mut client, &mut self.handler, &mut context);
             sent.extend_from_slice(&peer.received());

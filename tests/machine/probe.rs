@@ -1,0 +1,229 @@
+//! What a probe is told, and in which order.
+
+use crate::handler::Pages;
+use crate::memory_transport::{MemoryTransport, Peer, pair};
+use crate::{GET, get, seconds};
+use oneloop::clock::Now;
+use oneloop::connection::{CloseReason, Counts, StateName, StepName};
+use oneloop::handler::{Handler, Listener};
+use oneloop::http::fields::FieldLines;
+use oneloop::http::payload::{Payload, Produce, Progress};
+use oneloop::http::request::{Refusal, Request};
+use oneloop::http::response::Response;
+use oneloop::http::status::Status;
+use oneloop::limits::Limits;
+use oneloop::probe::{Cause, Probe, StepResult};
+use oneloop::reactor::scheduler::Scheduler;
+use std::cell::RefCell;
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Writes down what it is told, each in a line.
+#[derive(Clone, Default)]
+struct Notebook(Rc<RefCell<Vec<String>>>);
+
+impl Notebook {
+    fn write(&self, line: String) {
+        self.0.borrow_mut().push(line);
+    }
+
+    /// The lines since the latest call.
+    fn take(&self) -> Vec<String> {
+        self.0.take()
+    }
+}
+
+impl Probe for Notebook {
+    fn on_accept(&mut self, id: u64, listener: Listener, state: StateName) {
+        self.write(format!("{id} accepted at {}: {state:?}", listener.id));
+    }
+
+    fn on_event(&mut self, id: u64) {
+        self.write(format!("{id} event"));
+    }
+
+    fn on_step(&mut self, id: u64, step: StepName, result: StepResult, time: Option<Duration>) {
+        assert_eq!(time, None, "no clock");
+        self.write(format!("{id} {step:?}: {result:?}"));
+    }
+
+    fn on_transition(&mut self, id: u64, from: StateName, to: StateName, cause: Cause) {
+        self.write(format!("{id} {from:?} -> {to:?}, {cause:?}"));
+    }
+
+    fn on_close(&mut self, id: u64, reason: CloseReason, counts: Counts) {
+        self.write(format!(
+            "{id} closed: {reason:?}, {} bytes",
+            counts.body_bytes
+        ));
+    }
+}
+
+/// A scheduler with a notebook.
+struct Observed<H: Handler> {
+    scheduler: Scheduler<MemoryTransport, H::State, Notebook>,
+    handler: H,
+    now: Now,
+    notebook: Notebook,
+}
+
+impl<H: Handler> Observed<H> {
+    fn new(handler: H) -> Self {
+        let notebook = Notebook::default();
+        let limits = Limits {
+            requests_per_iteration: 1,
+            ..Limits::default()
+        };
+        Self {
+            scheduler: Scheduler::with_probe(Arc::new(limits), notebook.clone()),
+            handler,
+            now: Now::read(),
+            notebook,
+        }
+    }
+
+    /// A peer connects and sends this. Returns its key, too.
+    fn connect(&mut self, words: &str) -> (usize, Peer) {
+        let (transport, peer) = pair();
+        if !words.is_empty() {
+            peer.sends(words);
+        }
+        let listener = Listener::public(0);
+        let state = self.handler.on_connect(listener, None);
+        let key = self.scheduler.admit(listener, transport, state, self.now);
+        (key, peer)
+    }
+
+    /// Runs who is runnable and frees who has ended. Returns what was written down.
+    fn turn(&mut self) -> Vec<String> {
+        self.scheduler.run(&mut self.handler, self.now);
+        self.scheduler.register(|_, _| Ok(()));
+        self.scheduler.reap(&mut self.handler, self.now, drop);
+        self.notebook.take()
+    }
+}
+
+#[test]
+fn a_probe_is_told_each_step_and_each_transition_with_its_cause() {
+    let mut server = Observed::new(Pages::default());
+    let (key, peer) = server.connect(&(GET.to_owned() + GET));
+    let head = GET.len();
+    let response = crate::OK.len();
+    let first = [
+        "0 accepted at 0: Reading".to_owned(),
+        format!("0 Receive: Bytes({})", 2 * head),
+        "0 Reading -> Parsing, Step(Receive)".into(),
+        "0 Respond: Answered(Status(200))".into(),
+        "0 Parsing -> WritingHeader, Step(Respond)".into(),
+        format!("0 Send: Bytes({response})"),
+        "0 WritingHeader -> Parsing, Step(Send)".into(),
+        "0 Respond: OutOfBudget".into(),
+    ];
+    assert_eq!(server.turn(), first);
+    let second = [
+        "0 Respond: Answered(Status(200))".to_owned(),
+        "0 Parsing -> WritingHeader, Step(Respond)".into(),
+        format!("0 Send: Bytes({response})"),
+        "0 WritingHeader -> Reading, Step(Send)".into(),
+        "0 Receive: Failed(WouldBlock)".into(),
+    ];
+    assert_eq!(server.turn(), second);
+    peer.closes();
+    assert!(server.scheduler.mark_ready(key).is_some());
+    let last = [
+        "0 event",
+        "0 Receive: Bytes(0)",
+        "0 Reading -> Closed(PeerClosed), Step(Receive)",
+        "0 End: Done",
+        "0 closed: PeerClosed, 10 bytes",
+    ];
+    assert_eq!(server.turn(), last);
+    assert!(server.scheduler.mark_ready(key).is_none());
+    assert_eq!(server.turn(), [""; 0], "the slot is free");
+}
+
+#[test]
+fn an_id_is_never_used_again_although_the_key_is() {
+    let mut server = Observed::new(Pages::default());
+    let (first, peer) = server.connect("");
+    peer.closes();
+    server.turn();
+    let (second, _peer) = server.connect("");
+    assert_eq!(first, second);
+    assert_eq!(server.turn()[0], "1 accepted at 0: Reading");
+}
+
+/// Where a connection ends that the pump does not run.
+#[test]
+fn a_transition_outside_of_the_pump_is_told_with_its_cause() {
+    let closed = |lines: Vec<String>| -> Vec<String> {
+        let is_transition = |line: &String| line.contains("-> Closed");
+        lines.into_iter().filter(is_transition).collect()
+    };
+    let mut server = Observed::new(Pages::default());
+    let _evicted = server.connect("");
+    server.turn();
+    server.now.instant += seconds(2);
+    server.scheduler.evict(&mut server.handler, server.now);
+    let expected = ["0 Reading -> Closed(Evicted), Eviction"];
+    assert_eq!(closed(server.turn()), expected);
+
+    let _lost = server.connect("");
+    server.scheduler.run(&mut server.handler, server.now);
+    let refused = || io::Error::from(io::ErrorKind::OutOfMemory);
+    server.scheduler.register(|_, _| Err(refused()));
+    let expected = ["1 Reading -> Closed(SocketError(OutOfMemory)), Registration"];
+    assert_eq!(closed(server.turn()), expected);
+
+    let _late = server.connect("");
+    server.turn();
+    server.now.instant += Limits::default().idle_timeout;
+    let expected = ["2 Reading -> Closed(IdleTimeout), Deadline"];
+    assert_eq!(closed(server.turn()), expected);
+
+    let _aborted = server.connect("");
+    server.turn();
+    server.scheduler.abort_all();
+    let expected = ["3 Reading -> Closed(Stopping), Abort"];
+    assert_eq!(closed(server.turn()), expected);
+}
+
+/// Answers with a stream that panics.
+struct Defective;
+
+#[derive(Debug)]
+struct Defect;
+
+impl Produce for Defect {
+    fn produce(&mut self, _: &mut Vec<u8>) -> io::Result<Progress> {
+        panic!("a defect, made to be caught");
+    }
+}
+
+impl Handler for Defective {
+    type State = ();
+
+    fn on_connect(&mut self, _: Listener, _: Option<IpAddr>) {}
+
+    fn respond(&mut self, _: &mut (), _: Result<Request<'_>, Refusal<'_>>, _: Now) -> Response {
+        let response = Response::new(Status::OK, Arc::new(FieldLines::new()));
+        response.with(Payload::Stream(Box::new(Defect)))
+    }
+}
+
+/// The panic leaves the connection without a state.
+#[test]
+fn a_panic_is_told_as_a_transition_from_the_latest_state_that_was_told() {
+    let mut server = Observed::new(Defective);
+    let _peer = server.connect(&get("/"));
+    let lines = server.turn();
+    let expected = [
+        "0 WritingHeader -> WritingBody, Step(Send)",
+        "0 WritingBody -> Closed(Aborted), Panic",
+        "0 closed: Aborted, 0 bytes",
+    ];
+    assert_eq!(lines[lines.len() - 3..], expected);
+}
