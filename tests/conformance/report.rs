@@ -57,12 +57,12 @@ pub fn report(rows: &[Row], failures: &[Failure], server: &str) -> String {
         let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = shown.insert(difference.clone());
         drop(shown);
-        put_alike(&mut text, rows, failures);
         has_new |= is_new;
         if is_new {
+            put_alike(&mut text, rows, failures);
             put_full(&mut text, rows, failures[0]);
         } else {
-            put_short(&mut text, difference);
+            put_short(&mut text, difference, failures);
         }
     }
     if alike.len() > MOST {
@@ -78,8 +78,14 @@ impl Difference {
     fn of(failure: &Failure) -> Self {
         let (expected, received) = (lines(&failure.expected), lines(&failure.received));
         let only_in = |these: &[String], others: &[String]| {
-            let only = these.iter().filter(|line| !others.contains(line));
-            only.cloned().collect()
+            let mut only: Vec<String> = Vec::new();
+            for line in these.iter().filter(|line| !others.contains(line)) {
+                // Once, although each response of the row may have it.
+                if !only.contains(line) {
+                    only.push(line.clone());
+                }
+            }
+            only
         };
         Self {
             missing: only_in(&expected, &received),
@@ -113,10 +119,19 @@ fn put_alike(text: &mut String, rows: &[Row], failures: &[&Failure]) {
     }
 }
 
-fn put_short(text: &mut String, difference: &Difference) {
-    text.push_str("the same difference as in a table above:\n");
-    put(text, '-', &difference.missing);
-    put(text, '+', &difference.unexpected);
+/// A difference that another table has shown: the number of rows, and its first lines.
+fn put_short(text: &mut String, difference: &Difference, failures: &[&Failure]) {
+    let count = distinct(failures.iter().map(|failure| failure.row)).len();
+    let _ = writeln!(
+        text,
+        "{count} rows: the same difference as in a table above"
+    );
+    put(text, '-', difference.missing.get(..1).unwrap_or_default());
+    put(
+        text,
+        '+',
+        difference.unexpected.get(..1).unwrap_or_default(),
+    );
 }
 
 /// The bytes sent, and the differences line by line.
@@ -182,7 +197,7 @@ mod tests {
     use crate::script::{get, rows, text};
 
     /// A hundred rows that fail for one reason in six models are one difference. A later table
-    /// shows only its lines.
+    /// shows only its first lines.
     #[test]
     fn rows_that_fail_alike_are_reported_once() {
         let rows = rows! {
@@ -210,8 +225,8 @@ mod tests {
         assert_eq!(first, format!("{expected}\n{HINT}\nit said: no\n"));
         let again = report(&rows, &failures, "it said: no");
         let short = "\n2 rows of 2 failed; kinds of difference: 1\n\
-            \n== 2 rows, model pool, thread\n   one\n   another\n\
-            the same difference as in a table above:\n  - A: b\\r\\n\n  + A: only here\\r\\n\n";
+            2 rows: the same difference as in a table above\n  - A: b\\r\\n\n  \
+            + A: only here\\r\\n\n";
         assert_eq!(again, short);
     }
 }
