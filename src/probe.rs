@@ -9,8 +9,10 @@
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection, Counts, StateName, StepName};
 use crate::handler::Listener;
+use crate::http::request::{Refusal, Request};
 use crate::http::status::Status;
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Observes a loop. Each method is called when what it is about has happened, in that order; those
@@ -31,11 +33,14 @@ pub trait Probe {
     /// The poll has returned this number of events: an iteration begins. `now` is its time.
     fn on_iteration(&mut self, _now: Now, _events: usize) {}
 
-    /// A connection was accepted by `listener`. It begins in `state`.
-    fn on_accept(&mut self, _id: u64, _listener: Listener, _state: StateName) {}
+    /// A connection was accepted. It begins in `state`.
+    fn on_accept(&mut self, _id: u64, _origin: Origin, _state: StateName) {}
 
     /// An event arrived for the connection: it will run in this iteration.
     fn on_event(&mut self, _id: u64) {}
+
+    /// A request head was parsed, or is refused. The next step answers it.
+    fn on_request(&mut self, _id: u64, _request: &Result<Request<'_>, Refusal<'_>>) {}
 
     /// The pump took a step. `time` is how long it took, by [`Probe::clock`].
     fn on_step(&mut self, _id: u64, _step: StepName, _result: StepResult, _time: Option<Duration>) {
@@ -53,6 +58,15 @@ impl Probe for () {
     const ACTIVE: bool = false;
 }
 
+/// Where a connection came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The listener that accepted it.
+    pub listener: Listener,
+    /// The address of the peer; `None` on a unix socket.
+    pub peer: Option<IpAddr>,
+}
+
 /// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepResult {
@@ -65,6 +79,11 @@ pub enum StepResult {
     Done,
     /// The step was not tried: the budget of this iteration is used up.
     OutOfBudget,
+    /// A half-close that was left out: the peer expects no more, so the socket is closed at once.
+    LeftOut,
+    /// No system call was made: the transport knows that it would block. The connection waits for
+    /// an event.
+    NotReady,
     /// The operation failed. `WouldBlock`: the connection waits for an event.
     Failed(io::ErrorKind),
 }

@@ -229,6 +229,7 @@ fn take_step<T: Transport, H: Handler, P: Probe>(
         }
         Step::Respond(request) => {
             budget.requests -= 1;
+            context.probe.on_request(context.id, &request);
             let response = handler.respond(state, request, context.now);
             *result = StepResult::Answered(response.status);
             connection.respond(response, context.terms(budget), now);
@@ -247,7 +248,9 @@ fn take_step<T: Transport, H: Handler, P: Probe>(
             connection.produce(now);
             Ok(())
         }
-        Step::Shutdown { unless_drained } => shut_down(connection, transport, unless_drained),
+        Step::Shutdown { unless_drained } => {
+            shut_down(connection, transport, unless_drained).map(|shutdown| *result = shutdown)
+        }
         Step::Discard(buffer) => {
             receive(transport, buffer, budget).map(|length| match moved(length) {
                 0 => connection.peer_closed(),
@@ -256,8 +259,8 @@ fn take_step<T: Transport, H: Handler, P: Probe>(
         }
         Step::End(reason) => return Some(Pause::Ended(reason)),
     };
-    let done = done.map_err(|error| error.kind());
-    match done.inspect_err(|kind| *result = StepResult::Failed(*kind)) {
+    let done = done.inspect_err(|error| *result = result_of(error));
+    match done.map_err(|error| error.kind()) {
         Ok(()) => {
             let has_sent = was_sending && !connection.is_sending_body();
             if has_sent && connection.close_reason().is_none() {
@@ -269,6 +272,14 @@ fn take_step<T: Transport, H: Handler, P: Probe>(
         Err(kind) => connection.failed(kind),
     }
     None
+}
+
+/// The result of a step that failed. An error without a number is not the kernel's.
+fn result_of(error: &io::Error) -> StepResult {
+    match error.kind() {
+        io::ErrorKind::WouldBlock if error.raw_os_error().is_none() => StepResult::NotReady,
+        kind => StepResult::Failed(kind),
+    }
 }
 
 /// What is left of the budget of one call. Each part is used up by certain steps.
@@ -349,15 +360,15 @@ fn shut_down<T: Transport>(
     connection: &mut Connection,
     transport: &mut T,
     unless_drained: bool,
-) -> io::Result<()> {
+) -> io::Result<StepResult> {
     transport.close_notify()?;
     if unless_drained && transport.is_drained() {
         connection.close_now();
-        return Ok(());
+        return Ok(StepResult::LeftOut);
     }
     transport.shutdown()?;
     connection.shut_down();
-    Ok(())
+    Ok(StepResult::Done)
 }
 
 fn send_file<T: Transport>(

@@ -115,10 +115,10 @@ fn build_model(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>
                 signals,
             };
             return match config.measurement.burn {
-                None => build_polling(config.model, parts, handler, close),
+                None => build_polling(config, parts, handler, close),
                 Some(time) => {
                     let handler = Burning::new(handler, time);
-                    build_polling(config.model, parts, handler, |one| close(one.into_inner()))
+                    build_polling(config, parts, handler, |one| close(one.into_inner()))
                 }
             };
         }
@@ -144,7 +144,7 @@ fn build_model(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>
 
 /// The models with one thread and one poll.
 fn build_polling<H: Handler + 'static>(
-    model: Model,
+    config: &Config,
     parts: ModelParts,
     handler: H,
     close: impl Fn(H) + 'static,
@@ -154,7 +154,7 @@ fn build_polling<H: Handler + 'static>(
         limits,
         signals,
     } = parts;
-    if model == Model::Coroutine {
+    if config.model == Model::Coroutine {
         let coroutines = Coroutines::new(listeners, handler, limits, signals)?;
         return Ok(Box::new(move || {
             if let Some(handler) = coroutines.run()? {
@@ -163,7 +163,12 @@ fn build_polling<H: Handler + 'static>(
             Ok(())
         }));
     }
-    let reactor = Reactor::new(listeners, handler, limits, signals)?;
+    #[cfg(feature = "study")]
+    if let Some(trace) = config.trace.open()? {
+        let reactor = Reactor::new(listeners, handler, limits, signals, trace)?;
+        return Ok(Box::new(move || reactor.run().map(close)));
+    }
+    let reactor = Reactor::new(listeners, handler, limits, signals, ())?;
     Ok(Box::new(move || reactor.run().map(close)))
 }
 

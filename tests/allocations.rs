@@ -12,6 +12,7 @@ use oneloop::clock::Now;
 use oneloop::handler::{Handler, Listener};
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
+use oneloop::probe::Origin;
 use oneloop::reactor::scheduler::{Scheduler, slot_size};
 use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::{PeerState, SiteHandler};
@@ -160,7 +161,11 @@ impl Loop {
         let peer = std::net::IpAddr::from([192, 0, 2, 1]);
         let listener = Listener::public(0);
         let state = self.handler.on_connect(listener, Some(peer));
-        self.scheduler.admit(listener, client, state, self.now);
+        let origin = Origin {
+            listener,
+            peer: Some(peer),
+        };
+        self.scheduler.admit(origin, client, state, self.now);
         self.scheduler.register(|_, _| Ok(()));
     }
 

@@ -14,6 +14,8 @@ use super::types::{Charset, TypeRules};
 use super::values::{self, Cors, Headers, Seconds, Verbosity};
 use crate::access_log::LogFormat;
 use crate::limits::Limits;
+#[cfg(feature = "study")]
+use crate::study::trace;
 
 /// Serve a directory over HTTP/1.1: one thread, one loop, every connection
 // These comments are printed in a terminal: brackets are no links there.
@@ -366,6 +368,11 @@ pub struct Arguments {
         help_heading = LOGGING
     )]
     pub verbose: Vec<Verbosity>,
+
+    /// The trace.
+    #[cfg(feature = "study")]
+    #[command(flatten)]
+    pub trace: trace::Options,
 
     // The help does not show these two: they are for benchmarks.
     /// At the end, append a line with the number of connections, responses and body bytes

@@ -43,7 +43,7 @@ const OPTIONS: &[(&str, &str)] = &[
         "--log --access-log --logfile --log-path",
         "the access log: --log-file PATH",
     ),
-    ("--debug --trace --log-level", "to log more: -v or -vv"),
+    ("--debug --log-level", "to log more: -v or -vv"),
     (
         "--silent --no-log --no-logging --no-request-logging",
         "to print nothing: --quiet",

@@ -35,6 +35,8 @@ use crate::access_log::LogFormat;
 use crate::http::fields::FieldLines;
 use crate::limits::Limits;
 use crate::reactor::address::Bind;
+#[cfg(feature = "study")]
+use crate::study::trace;
 
 /// How to run the server.
 #[derive(Clone, Debug)]
@@ -58,6 +60,9 @@ pub struct Config {
     pub verbose: u8,
     /// For benchmarks.
     pub measurement: MeasurementConfig,
+    /// Where the loop writes what it does.
+    #[cfg(feature = "study")]
+    pub trace: trace::Options,
     /// The environment variables that set options, for messages about values that turn out wrong.
     pub variables: Vec<String>,
     /// What the operator should know although the server starts.
@@ -221,6 +226,8 @@ impl Config {
                 tally: arguments.tally.clone(),
                 burn: burn.map(|time| Duration::from_millis(time.into())),
             },
+            #[cfg(feature = "study")]
+            trace: arguments.trace.clone(),
             variables: Vec::new(),
             warnings: Vec::new(),
             site: SiteConfig::from_arguments(arguments)?,

@@ -9,7 +9,7 @@ use super::scheduler::Scheduler;
 use crate::clock::Now;
 use crate::handler::{Handler, Listener};
 use crate::limits::Limits;
-use crate::probe::Probe;
+use crate::probe::{Origin, Probe};
 use crate::signals::Action;
 use crate::stalls::PollOutcome;
 use crate::transport::Transport;
@@ -78,7 +78,8 @@ where
     fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()> {
         let (transport, peer) = self.sockets.connect(listener, stream)?;
         let state = self.handler.on_connect(listener, peer);
-        self.scheduler.admit(listener, transport, state, self.now);
+        let origin = Origin { listener, peer };
+        self.scheduler.admit(origin, transport, state, self.now);
         Ok(())
     }
 

@@ -22,6 +22,7 @@ mod socket_file;
 use crate::clock::Now;
 use crate::handler::{Handler, Listener};
 use crate::limits::Limits;
+use crate::probe::Probe;
 use crate::signals::Policy;
 use crate::transport::{Socket, Stream};
 use engine::{Engine, Flow, Sockets};
@@ -33,13 +34,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// One loop with its sockets.
-pub struct Reactor<H: Handler> {
+pub struct Reactor<H: Handler, P = ()> {
     poller: Poller,
-    engine: Engine<ListenerSocket, Socket, H>,
+    engine: Engine<ListenerSocket, Socket, H, P>,
 }
 
-impl<H: Handler> Reactor<H> {
-    /// A loop that accepts from `listeners`. Handles the signals of `policy`.
+impl<H: Handler, P: Probe> Reactor<H, P> {
+    /// A loop that accepts from `listeners`, observed by `probe`. Handles the signals of `policy`.
     ///
     /// # Errors
     /// Those of epoll_create(2) or kqueue(2), and of registering.
@@ -48,9 +49,10 @@ impl<H: Handler> Reactor<H> {
         handler: H,
         limits: Arc<Limits>,
         policy: Policy,
+        probe: P,
     ) -> io::Result<Self> {
         let (poller, sockets) = Poller::new(listeners, &limits, policy)?;
-        let engine = Engine::new(sockets, handler, limits);
+        let engine = Engine::with_probe(sockets, handler, limits, probe);
         Ok(Self { poller, engine })
     }
 

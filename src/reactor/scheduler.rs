@@ -11,10 +11,10 @@
 
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection};
-use crate::handler::{Handler, Listener};
+use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::probe::{Cause, KnownState, Probe};
+use crate::probe::{Cause, KnownState, Origin, Probe};
 use crate::pump::{Client, Pause, PumpContext, SharedBuffers, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::Transport;
@@ -136,13 +136,13 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// to say may have arrived already. Only who has to wait afterwards is registered: for one
     /// that is answered and gone by then, it would have been in vain.
     /// Returns its key.
-    pub fn admit(&mut self, listener: Listener, transport: T, state: S, now: Now) -> usize {
+    pub fn admit(&mut self, origin: Origin, transport: T, state: S, now: Now) -> usize {
         let client = Client::new(transport, state, self.limits.clone(), self.time(now));
         let deadline = client.connection.deadline();
         let id = self.next_id;
         self.next_id += 1;
         let state = client.connection.state_name();
-        self.probe.on_accept(id, listener, state);
+        self.probe.on_accept(id, origin, state);
         let key = self.slots.insert(Slot {
             client,
             id,

@@ -36,6 +36,7 @@ use memory_transport::{MemoryTransport, Peer, pair};
 use oneloop::clock::Now;
 use oneloop::handler::{Handler, Listener};
 use oneloop::limits::Limits;
+use oneloop::probe::Origin;
 use oneloop::reactor::scheduler::Scheduler;
 use oneloop::transport::Transport;
 use std::sync::Arc;
@@ -117,7 +118,11 @@ impl<T: Transport> TestServer<T> {
     fn admit(&mut self, transport: T, peer: Peer) -> Peer {
         let listener = Listener::public(0);
         let state = self.handler.on_connect(listener, None);
-        let key = self.scheduler.admit(listener, transport, state, self.now);
+        let origin = Origin {
+            listener,
+            peer: None,
+        };
+        let key = self.scheduler.admit(origin, transport, state, self.now);
         self.peers.push((key, peer.clone()));
         peer
     }

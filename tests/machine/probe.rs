@@ -12,7 +12,7 @@ use oneloop::http::request::{Refusal, Request};
 use oneloop::http::response::Response;
 use oneloop::http::status::Status;
 use oneloop::limits::Limits;
-use oneloop::probe::{Cause, Probe, StepResult};
+use oneloop::probe::{Cause, Origin, Probe, StepResult};
 use oneloop::reactor::scheduler::Scheduler;
 use std::cell::RefCell;
 use std::io;
@@ -37,8 +37,11 @@ impl Notebook {
 }
 
 impl Probe for Notebook {
-    fn on_accept(&mut self, id: u64, listener: Listener, state: StateName) {
-        self.write(format!("{id} accepted at {}: {state:?}", listener.id));
+    fn on_accept(&mut self, id: u64, origin: Origin, state: StateName) {
+        self.write(format!(
+            "{id} accepted at {}: {state:?}",
+            origin.listener.id
+        ));
     }
 
     fn on_event(&mut self, id: u64) {
@@ -93,7 +96,11 @@ impl<H: Handler> Observed<H> {
         }
         let listener = Listener::public(0);
         let state = self.handler.on_connect(listener, None);
-        let key = self.scheduler.admit(listener, transport, state, self.now);
+        let origin = Origin {
+            listener,
+            peer: None,
+        };
+        let key = self.scheduler.admit(origin, transport, state, self.now);
         (key, peer)
     }
 
@@ -128,7 +135,7 @@ fn a_probe_is_told_each_step_and_each_transition_with_its_cause() {
         "0 Parsing -> WritingHeader, Step(Respond)".into(),
         format!("0 Send: Bytes({response})"),
         "0 WritingHeader -> Reading, Step(Send)".into(),
-        "0 Receive: Failed(WouldBlock)".into(),
+        "0 Receive: NotReady".into(),
     ];
     assert_eq!(server.turn(), second);
     peer.closes();

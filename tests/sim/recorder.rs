@@ -6,7 +6,7 @@ use crate::transitions::{DOCUMENT, rows, split};
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Counts, StateName, StepName};
 use oneloop::handler::Listener;
-use oneloop::probe::{Cause, Probe, StepResult};
+use oneloop::probe::{Cause, Origin, Probe, StepResult};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -186,7 +186,7 @@ impl Probe for Recorder {
         records.check(!was_iterating, || "an iteration within another".into());
     }
 
-    fn on_accept(&mut self, id: u64, _: Listener, state: StateName) {
+    fn on_accept(&mut self, id: u64, _: Origin, state: StateName) {
         let records = &mut *self.0.borrow_mut();
         let expected = records.accepted;
         records.accepted += 1;
@@ -255,7 +255,11 @@ impl Probe for Recorder {
 fn recorder() -> (Recorder, u64) {
     let mut recorder = Recorder::new();
     recorder.on_iteration(Now::read(), 0);
-    recorder.on_accept(0, Listener::public(0), StateName::Reading);
+    let origin = Origin {
+        listener: Listener::public(0),
+        peer: None,
+    };
+    recorder.on_accept(0, origin, StateName::Reading);
     (recorder, 0)
 }
 

@@ -15,6 +15,10 @@ const CONDITIONAL: &[&str] = &[
     "main.rs",
     "signals.rs",
     "subcommands.rs",
+    // The option --trace, for the feature study.
+    "config/arguments.rs",
+    "config/mod.rs",
+    "server.rs",
 ];
 
 /// Files that use mio: what registers with a poll, and the load generator, which has its own.
@@ -36,7 +40,7 @@ const DRIVERS: &[&str] = &[
     "models/",
     "access_log/writer.rs",
     "bench/",
-    "study/poke/client.rs",
+    "study/",
     "warnings.rs",
 ];
 

@@ -1,0 +1,178 @@
+//! The formats for programs: JSON Lines, and the trace events of Chrome and Perfetto.
+
+use super::record::{Record, What};
+use super::text::{Detail, call, cause_name, state_name};
+use crate::connection::StateName;
+use crate::http::json::put_json_utf8;
+use crate::probe::StepResult;
+use std::io::Write;
+use std::time::Duration;
+
+/// Appends a record as one line of JSON.
+pub fn write(record: &Record, out: &mut Vec<u8>) {
+    put(out, format_args!("{{\"us\":{}", micros(record.time)));
+    put(out, format_args!(",\"iteration\":{}", record.iteration));
+    if let Some(id) = record.connection {
+        put(out, format_args!(",\"connection\":{id}"));
+    }
+    put_string(out, "call", call(&record.what));
+    match &record.what {
+        What::Poll {
+            timeout,
+            waited,
+            events,
+        } => {
+            put(out, format_args!(",\"events\":{events}"));
+            put(out, format_args!(",\"waited_us\":{}", micros(*waited)));
+            if let Some(timeout) = timeout {
+                put(out, format_args!(",\"timeout_us\":{}", micros(*timeout)));
+            }
+        }
+        What::End { worked } => put(out, format_args!(",\"worked_us\":{}", micros(*worked))),
+        What::Accept { origin, state } => {
+            put(out, format_args!(",\"listener\":{}", origin.listener.id));
+            if let Some(peer) = origin.peer {
+                put_string(out, "peer", &peer.to_string());
+            }
+            put_string(out, "state", state_name(*state));
+        }
+        What::Event => {}
+        What::Request { line } => {
+            if let Some(line) = line {
+                put_string(out, "line", line);
+            }
+        }
+        What::Step {
+            state,
+            result,
+            took,
+            ..
+        } => {
+            put_string(out, "state", state_name(*state));
+            match result {
+                StepResult::Bytes(bytes) => put(out, format_args!(",\"bytes\":{bytes}")),
+                StepResult::Answered(status) => {
+                    put(out, format_args!(",\"status\":{}", status.code()));
+                }
+                StepResult::Done => {}
+                StepResult::Failed(kind) => put_string(out, "error", &kind.to_string()),
+                StepResult::LeftOut | StepResult::NotReady | StepResult::OutOfBudget => {
+                    put(out, format_args!(",\"called\":false"));
+                }
+            }
+            put(out, format_args!(",\"took_us\":{}", micros(*took)));
+        }
+        What::Transition { from, to, cause } => {
+            put_string(out, "from", state_name(*from));
+            put_string(out, "to", state_name(*to));
+            put_string(out, "cause", cause_name(*cause));
+        }
+        What::Close { reason, counts } => {
+            put_string(out, "reason", &format!("{reason:?}"));
+            put(out, format_args!(",\"body_bytes\":{}", counts.body_bytes));
+        }
+        What::Dropped { count } => put(out, format_args!(",\"count\":{count}")),
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+/// What comes before the first event.
+pub const PERFETTO_BEGIN: &str = "[\n\
+    {\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"oneloop\"}},\n\
+    {\"ph\":\"M\",\"pid\":1,\"tid\":0,\"name\":\"thread_name\",\"args\":{\"name\":\"loop\"}}";
+/// What follows the last one. Both viewers also take a file without it.
+pub const PERFETTO_END: &str = "\n]\n";
+
+/// Appends a record as trace events: a track for the loop with its polls and iterations, and one
+/// for each connection with its states, and the steps in them.
+pub fn write_perfetto(record: &Record, out: &mut Vec<u8>) {
+    let track = record.connection.map_or(0, |id| id + 1);
+    let now = record.time;
+    match &record.what {
+        What::Poll { waited, .. } => {
+            slice(
+                out,
+                track,
+                "poll",
+                now,
+                *waited,
+                &Detail(&record.what).to_string(),
+            );
+        }
+        What::End { worked } => {
+            let name = format!("iteration {}", record.iteration);
+            slice(out, track, &name, now, *worked, "");
+        }
+        What::Accept { state, .. } => {
+            let name = format!("connection {}", track.saturating_sub(1));
+            let name = format!("{name} {}", Detail(&record.what));
+            begin_event(out, "M", track, "thread_name");
+            put(out, format_args!(",\"args\":{{"));
+            put_member(out, "name", &name);
+            out.extend_from_slice(b"}}");
+            edge(out, "B", track, now, state_name(*state));
+        }
+        What::Step { took, .. } => {
+            let detail = Detail(&record.what).to_string();
+            slice(out, track, call(&record.what), now, *took, &detail);
+        }
+        What::Transition { from, to, .. } => {
+            edge(out, "E", track, now, state_name(*from));
+            if !matches!(to, StateName::Closed(_)) {
+                edge(out, "B", track, now, state_name(*to));
+            }
+        }
+        What::Event | What::Request { .. } | What::Close { .. } | What::Dropped { .. } => {
+            let name = format!("{} {}", call(&record.what), Detail(&record.what));
+            begin_event(out, "i", track, name.trim_end());
+            put(out, format_args!(",\"ts\":{},\"s\":\"t\"}}", micros(now)));
+        }
+    }
+}
+
+/// An event that ends at `end` and took `time`.
+fn slice(out: &mut Vec<u8>, track: u64, name: &str, end: Duration, time: Duration, detail: &str) {
+    begin_event(out, "X", track, name);
+    let (start, time) = (micros(end.saturating_sub(time)), micros(time));
+    put(
+        out,
+        format_args!(",\"ts\":{start},\"dur\":{time},\"args\":{{"),
+    );
+    put_member(out, "result", detail);
+    out.extend_from_slice(b"}}");
+}
+
+/// The begin or the end of a state.
+fn edge(out: &mut Vec<u8>, phase: &str, track: u64, at: Duration, name: &str) {
+    begin_event(out, phase, track, name);
+    put(out, format_args!(",\"ts\":{}}}", micros(at)));
+}
+
+fn begin_event(out: &mut Vec<u8>, phase: &str, track: u64, name: &str) {
+    put(
+        out,
+        format_args!(",\n{{\"ph\":\"{phase}\",\"pid\":1,\"tid\":{track},"),
+    );
+    put_member(out, "name", name);
+}
+
+fn put_string(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.push(b',');
+    put_member(out, name, value);
+}
+
+fn put_member(out: &mut Vec<u8>, name: &str, value: &str) {
+    put(out, format_args!("\"{name}\":\""));
+    put_json_utf8(value.as_bytes(), out);
+    out.push(b'"');
+}
+
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    let written = out.write_fmt(text);
+    assert!(written.is_ok(), "writing to a vector does not fail");
+}
+
+/// Microseconds with the nanoseconds behind the point.
+fn micros(time: Duration) -> String {
+    format!("{}.{:03}", time.as_micros(), time.subsec_nanos() % 1000)
+}

@@ -1,0 +1,281 @@
+//! `--trace`: writes down everything that the loop and its connections do.
+//!
+//! [`Trace`] is a [`Probe`]: it makes a record of each observation, and hands it to a thread that
+//! writes.
+
+mod json;
+mod output;
+mod record;
+mod text;
+
+use crate::clock::Now;
+use crate::connection::{CloseReason, Counts, StateName, StepName};
+use crate::http::request::{Refusal, Request};
+use crate::probe::{Cause, Origin, Probe, StepResult};
+use clap::ValueHint;
+use output::Output;
+use record::{Record, What};
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Aligned lines
+    #[default]
+    Text,
+    /// An object per line
+    Json,
+    /// Trace events, for ui.perfetto.dev and chrome://tracing
+    Perfetto,
+}
+
+/// A condition on the records of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// The connection with this id.
+    Connection(u64),
+    /// Connections from this address.
+    Peer(IpAddr),
+    /// From a request for a path that begins like this, to the next request.
+    Path(String),
+}
+
+impl FromStr for Filter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = match text.split_once('=') {
+            Some(("connection", id)) => id.parse().ok().map(Self::Connection),
+            Some(("peer", address)) => address.parse().ok().map(Self::Peer),
+            Some(("path", path)) => path.starts_with('/').then(|| Self::Path(path.to_owned())),
+            _ => None,
+        };
+        parsed.ok_or_else(|| "connection=ID, peer=ADDRESS or path=/PREFIX".to_owned())
+    }
+}
+
+/// The options of the command line.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Options {
+    /// Write what the loop and each connection do to this file; - is standard output
+    ///
+    /// One line per poll, step, transition, accept and close. The loop never waits for the file:
+    /// records that come too fast are dropped and counted.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ONELOOP_TRACE",
+        value_hint = ValueHint::FilePath,
+        help_heading = "Logging"
+    )]
+    pub trace: Option<PathBuf>,
+
+    /// The format of the trace
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "ONELOOP_TRACE_FORMAT",
+        help_heading = "Logging"
+    )]
+    pub trace_format: Format,
+
+    /// Trace only connection=ID, peer=ADDRESS or path=/PREFIX
+    ///
+    /// May be repeated; all must hold.
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "ONELOOP_TRACE_FILTER",
+        value_delimiter = ',',
+        help_heading = "Logging"
+    )]
+    pub trace_filter: Vec<Filter>,
+}
+
+impl Options {
+    /// Opens the trace, if there is to be one.
+    ///
+    /// # Errors
+    /// With a sentence for the user: the file cannot be created, or the system gives no thread.
+    pub fn open(&self) -> Result<Option<Trace>, String> {
+        let Some(path) = &self.trace else {
+            return Ok(None);
+        };
+        let trace = Trace::open(path, self.trace_format, self.trace_filter.clone());
+        trace
+            .map(Some)
+            .map_err(|error| format!("cannot write the trace to {}: {error}", path.display()))
+    }
+}
+
+/// Writes what it observes.
+#[derive(Debug)]
+pub struct Trace {
+    output: Output,
+    filters: Vec<Filter>,
+    start: Instant,
+    /// The latest reading of the clock.
+    latest: Instant,
+    /// The number of the iteration.
+    iteration: u64,
+    /// When the latest poll returned.
+    iteration_began: Instant,
+    /// When the latest poll began, and its timeout.
+    poll_began: (Instant, Option<Duration>),
+    /// What is known of each open connection.
+    connections: HashMap<u64, Known>,
+}
+
+/// What is known of a connection.
+#[derive(Debug)]
+struct Known {
+    state: StateName,
+    /// The filters for connections and peers hold.
+    is_chosen: bool,
+    /// The filters for paths hold for its latest request.
+    has_path: bool,
+}
+
+impl Trace {
+    /// Opens the file; `-` is standard output. Only records for which all filters hold are written;
+    /// with a filter, none of the loop itself.
+    ///
+    /// # Errors
+    /// The file cannot be created, or the system gives no thread.
+    pub fn open(path: &Path, format: Format, filters: Vec<Filter>) -> io::Result<Self> {
+        let start = Now::read().instant;
+        Ok(Self {
+            output: Output::open(path, format)?,
+            filters,
+            start,
+            latest: start,
+            iteration: 0,
+            iteration_began: start,
+            poll_began: (start, None),
+            connections: HashMap::new(),
+        })
+    }
+
+    fn put(&mut self, connection: Option<u64>, what: What) {
+        let known = connection.and_then(|id| self.connections.get(&id));
+        let is_wanted = match known {
+            Some(known) => known.is_chosen && known.has_path,
+            None => self.filters.is_empty(),
+        };
+        if is_wanted {
+            self.output.put(Record {
+                time: self.latest - self.start,
+                iteration: self.iteration,
+                connection,
+                what,
+            });
+        }
+    }
+}
+
+impl Probe for Trace {
+    fn clock(&mut self) -> Option<Instant> {
+        self.latest = Now::read().instant;
+        Some(self.latest)
+    }
+
+    fn on_poll(&mut self, now: Now, timeout: Option<Duration>) {
+        self.latest = now.instant;
+        if self.iteration > 0 {
+            let worked = now.instant - self.iteration_began;
+            self.put(None, What::End { worked });
+        }
+        self.poll_began = (now.instant, timeout);
+    }
+
+    fn on_iteration(&mut self, now: Now, events: usize) {
+        self.latest = now.instant;
+        self.iteration += 1;
+        self.iteration_began = now.instant;
+        let (began, timeout) = self.poll_began;
+        let waited = now.instant - began;
+        self.put(
+            None,
+            What::Poll {
+                timeout,
+                waited,
+                events,
+            },
+        );
+    }
+
+    fn on_accept(&mut self, id: u64, origin: Origin, state: StateName) {
+        self.clock();
+        let is_chosen = self.filters.iter().all(|filter| match filter {
+            Filter::Connection(chosen) => id == *chosen,
+            Filter::Peer(address) => origin.peer == Some(*address),
+            Filter::Path(_) => true,
+        });
+        let is_path_free = |filter: &Filter| !matches!(filter, Filter::Path(_));
+        let known = Known {
+            state,
+            is_chosen,
+            has_path: self.filters.iter().all(is_path_free),
+        };
+        self.connections.insert(id, known);
+        self.put(Some(id), What::Accept { origin, state });
+    }
+
+    fn on_event(&mut self, id: u64) {
+        self.put(Some(id), What::Event);
+    }
+
+    fn on_request(&mut self, id: u64, request: &Result<Request<'_>, Refusal<'_>>) {
+        let line = request.as_ref().ok().map(|request| request.line);
+        let path = line.and_then(|line| line.split(|byte| *byte == b' ').nth(1));
+        let path = path.unwrap_or_default();
+        let has_path = self.filters.iter().all(|filter| match filter {
+            Filter::Path(prefix) => path.starts_with(prefix.as_bytes()),
+            _ => true,
+        });
+        if let Some(known) = self.connections.get_mut(&id) {
+            known.has_path = has_path;
+        }
+        let line = line.map(|line| String::from_utf8_lossy(line).into());
+        self.put(Some(id), What::Request { line });
+    }
+
+    fn on_step(&mut self, id: u64, step: StepName, result: StepResult, time: Option<Duration>) {
+        let Some(known) = self.connections.get(&id) else {
+            return;
+        };
+        // It only says that the connection has ended, which on_close says, too.
+        if step != StepName::End {
+            let state = known.state;
+            let took = time.unwrap_or_default();
+            self.put(
+                Some(id),
+                What::Step {
+                    state,
+                    step,
+                    result,
+                    took,
+                },
+            );
+        }
+    }
+
+    fn on_transition(&mut self, id: u64, from: StateName, to: StateName, cause: Cause) {
+        if let Some(known) = self.connections.get_mut(&id) {
+            known.state = to;
+        }
+        self.put(Some(id), What::Transition { from, to, cause });
+    }
+
+    fn on_close(&mut self, id: u64, reason: CloseReason, counts: Counts) {
+        self.put(Some(id), What::Close { reason, counts });
+        self.connections.remove(&id);
+    }
+}

@@ -1,0 +1,181 @@
+//! What a trace consists of.
+
+use crate::connection::{CloseReason, Counts, StateName, StepName};
+use crate::probe::{Cause, Origin, StepResult};
+use std::time::Duration;
+
+/// One observation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// When, since the trace began.
+    pub time: Duration,
+    /// The number of the iteration, from 1. What happens before the first poll returns is in 0.
+    pub iteration: u64,
+    /// The id of the connection; `None` for what the loop does.
+    pub connection: Option<u64>,
+    /// What was observed.
+    pub what: What,
+}
+
+/// What was observed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// The poll returned, and an iteration begins. The poll took `waited`.
+    Poll {
+        /// The longest time that it was to wait.
+        timeout: Option<Duration>,
+        /// How long it waited.
+        waited: Duration,
+        /// How many events it returned.
+        events: usize,
+    },
+    /// The iteration is over. It took `worked`.
+    End {
+        /// From the end of its poll to the beginning of the next one.
+        worked: Duration,
+    },
+    /// The connection was accepted.
+    Accept {
+        /// Where it came from.
+        origin: Origin,
+        /// The state in which it begins.
+        state: StateName,
+    },
+    /// An event arrived for the connection.
+    Event,
+    /// A request head was parsed, or refused; it is answered next.
+    Request {
+        /// The request line as text; `None` if the head was refused.
+        line: Option<Box<str>>,
+    },
+    /// A step was taken.
+    Step {
+        /// The state before it.
+        state: StateName,
+        /// Which step.
+        step: StepName,
+        /// Its result.
+        result: StepResult,
+        /// How long it took.
+        took: Duration,
+    },
+    /// The state changed.
+    Transition {
+        /// The state before.
+        from: StateName,
+        /// The state after.
+        to: StateName,
+        /// Why.
+        cause: Cause,
+    },
+    /// The connection ended, and its socket was closed.
+    Close {
+        /// Why.
+        reason: CloseReason,
+        /// What it counted.
+        counts: Counts,
+    },
+    /// The trace has lost records here, because its reader was too slow.
+    Dropped {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// A record of nearly every kind.
+#[cfg(test)]
+pub fn samples() -> Vec<Record> {
+    use crate::handler::{Listener, Role};
+    use crate::http::status::Status;
+    use std::io::ErrorKind;
+    use std::net::IpAddr;
+
+    let origin = Origin {
+        listener: Listener {
+            id: 1,
+            role: Role::Public,
+        },
+        peer: Some(IpAddr::from([192, 0, 2, 1])),
+    };
+    let step = |state, step, result| What::Step {
+        state,
+        step,
+        result,
+        took: Duration::from_micros(25),
+    };
+    let would_block = StepResult::Failed(ErrorKind::WouldBlock);
+    let reason = CloseReason::IdleTimeout;
+    let all = [
+        (
+            None,
+            What::Poll {
+                timeout: Some(Duration::from_secs(20)),
+                waited: Duration::from_micros(900),
+                events: 2,
+            },
+        ),
+        (Some(3), What::Event),
+        (
+            Some(4),
+            What::Accept {
+                origin,
+                state: StateName::Reading,
+            },
+        ),
+        (
+            Some(4),
+            What::Request {
+                line: Some("GET /a\"b HTTP/1.1".into()),
+            },
+        ),
+        (Some(4), What::Request { line: None }),
+        (
+            Some(4),
+            step(StateName::Reading, StepName::Receive, StepResult::Bytes(18)),
+        ),
+        (
+            Some(4),
+            step(
+                StateName::Parsing,
+                StepName::Respond,
+                StepResult::Answered(Status::NOT_FOUND),
+            ),
+        ),
+        (
+            Some(4),
+            step(StateName::WritingBody, StepName::SendFile, would_block),
+        ),
+        (
+            Some(4),
+            What::Transition {
+                from: StateName::Reading,
+                to: StateName::Closed(reason),
+                cause: Cause::Deadline,
+            },
+        ),
+        (
+            Some(4),
+            What::Close {
+                reason,
+                counts: Counts {
+                    body_bytes: 10,
+                    latest_body: 10,
+                },
+            },
+        ),
+        (
+            None,
+            What::End {
+                worked: Duration::from_micros(600),
+            },
+        ),
+        (None, What::Dropped { count: 9 }),
+    ];
+    let record = |(connection, what)| Record {
+        time: Duration::from_micros(1500),
+        iteration: 7,
+        connection,
+        what,
+    };
+    all.map(record).into()
+}

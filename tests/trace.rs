@@ -1,0 +1,365 @@
+//! `oneloop --trace`: what it writes, and that it is what strace sees.
+#![cfg(all(feature = "study", not(mio_unsupported_force_poll_poll)))]
+#![allow(dead_code, reason = "a module that other tests use as well")]
+#![allow(clippy::print_stderr, reason = "a test says that it is skipped")]
+
+#[path = "support/process.rs"]
+mod process;
+
+use process::{Launch, Server, eventually, has, site, skipped};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// More than the kernel's socket buffers take at once.
+const LARGE: usize = 8_000_000;
+
+fn files() -> TempDir {
+    site(&[("small", b"0123456789"), ("large", &vec![b'x'; LARGE])])
+}
+
+fn start(root: &Path, trace: &Path, options: &str) -> Server {
+    let launch = Launch::of(root).arg("--trace").arg(trace);
+    launch.with(options).start()
+}
+
+fn stop(mut server: Server) {
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+fn connect(server: &Server) -> TcpStream {
+    TcpStream::connect(server.address()).unwrap()
+}
+
+/// Sends, and reads a response with a body of `length` bytes.
+fn ask(stream: &mut TcpStream, parts: &[&str], length: usize) {
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            // The server reads the part before.
+            sleep(Duration::from_millis(100));
+        }
+        stream.write_all(part.as_bytes()).unwrap();
+    }
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+}
+
+/// The session of a client that is scripted: half a request, a large file that is read late, a
+/// half-close; then a connection whose only request is its last.
+fn session(server: &Server) {
+    let mut stream = connect(server);
+    ask(
+        &mut stream,
+        &["GET /small HT", "TP/1.1\r\nHost: a\r\n\r\n"],
+        10,
+    );
+    stream
+        .write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    // The server fills the buffers of the kernel meanwhile.
+    sleep(Duration::from_millis(300));
+    ask(&mut stream, &[], LARGE);
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    let mut stream = connect(server);
+    ask(&mut stream, &["GET /small HTTP/1.0\r\n\r\n"], 10);
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    let mut stream = connect(server);
+    stream.write_all(b"no HTTP\r\n\r\n").unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// The columns of the lines of connection `id`, without the time and what depends on it.
+fn lines_of(trace: &str, id: &str) -> Vec<String> {
+    let lines = trace.lines().filter_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [_, _, connection, rest @ ..] = &words[..] else {
+            return None;
+        };
+        let rest = rest.join(" ");
+        let (what, _) = rest
+            .rsplit_once(" (")
+            .filter(|_| rest.ends_with(" us)"))
+            .unwrap_or((&rest, ""));
+        (*connection == id).then(|| what.to_owned())
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_request_in_two_parts_is_traced_line_by_line() {
+    let root = files();
+    let trace = root.path().join("trace");
+    let server = start(root.path(), &trace, "");
+    let mut stream = connect(&server);
+    ask(
+        &mut stream,
+        &["GET /small HT", "TP/1.1\r\nHost: a\r\n\r\n"],
+        10,
+    );
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    stop(server);
+    let trace = fs::read_to_string(trace).unwrap();
+    assert!(trace.starts_with("#  time us   iter   conn  state          call      result\n"));
+    let mut lines = lines_of(&trace, "0");
+    // How often the loop wakes without bytes depends on time.
+    lines.retain(|line| !line.ends_with("- event") && !line.contains(" recv not called"));
+    let sent = lines
+        .iter()
+        .find(|line| line.starts_with("WritingHeader send"));
+    let sent = sent.unwrap().clone();
+    let expected = [
+        "- accept from 127.0.0.1, listener 0",
+        "Reading recv 13 bytes",
+        "Reading recv 19 bytes",
+        "Reading -> Parsing (recv)",
+        "- request GET /small HTTP/1.1",
+        "Parsing respond 200",
+        "Parsing -> WritingHeader (respond)",
+        &sent,
+        "WritingHeader -> Reading (send)",
+        "Reading recv 0 bytes",
+        "Reading -> Closed (recv)",
+        "- close PeerClosed, 10 body bytes",
+    ];
+    assert_eq!(lines, expected);
+}
+
+/// Every system call on a connection is a record with the same result, in the same order; a record
+/// that is no system call says so.
+#[test]
+fn the_trace_has_the_calls_that_strace_sees() {
+    if cfg!(feature = "portable") {
+        return skipped("without sendfile, a step of a file body is two calls");
+    }
+    if !has("strace") {
+        return;
+    }
+    let root = files();
+    let [trace, calls] = ["trace", "calls"].map(|name| root.path().join(name));
+    let launch = Launch::of(root.path()).arg("--trace").arg(&trace);
+    let launch = launch.with("--trace-format json");
+    let watched = "accept4,recvfrom,sendto,sendfile,shutdown,close";
+    let server = launch.traced(watched, &calls).start();
+    session(&server);
+    stop(server);
+    let mut text = String::new();
+    eventually("strace has written everything", || {
+        text = fs::read_to_string(&calls).unwrap_or_default();
+        text.contains("+++ exited")
+    });
+    let traced = traced_calls(&fs::read_to_string(trace).unwrap());
+    if !text.contains("accept4(") {
+        return skipped("strace may not trace here");
+    }
+    assert_eq!(traced, seen_by_strace(&text));
+    for call in [
+        "accept4", "recvfrom", "sendto", "sendfile", "shutdown", "close",
+    ] {
+        assert!(traced.iter().any(|one| one.starts_with(call)), "{call}");
+    }
+    assert!(traced.contains(&"sendfile EAGAIN".to_owned()), "{traced:?}");
+}
+
+/// Calls of connections with their results, from a trace.
+fn traced_calls(trace: &str) -> Vec<String> {
+    let calls = trace.lines().filter_map(|line| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        record.get("connection")?;
+        let name = match record["call"].as_str().unwrap() {
+            "accept" => return Some("accept4".to_owned()),
+            "close" => return Some("close".to_owned()),
+            "shutdown" if record.get("called").is_some() => return None,
+            "shutdown" => return Some("shutdown".to_owned()),
+            "recv" | "discard" => "recvfrom",
+            "send" => "sendto",
+            "sendfile" => "sendfile",
+            _ => return None,
+        };
+        match (record.get("bytes"), record.get("error")) {
+            (Some(bytes), _) => Some(format!("{name} {bytes}")),
+            (_, Some(error)) if error == "operation would block" => Some(format!("{name} EAGAIN")),
+            (_, Some(error)) => panic!("{error}"),
+            // Known without a call.
+            (None, None) => None,
+        }
+    });
+    calls.collect()
+}
+
+/// The same from the output of strace: the calls on descriptors that accept4 has returned.
+fn seen_by_strace(text: &str) -> Vec<String> {
+    let mut open: HashMap<&str, bool> = HashMap::new();
+    let mut calls = Vec::new();
+    for line in text.lines() {
+        let Some((name, rest)) = line.split_once('(') else {
+            continue;
+        };
+        let Some((_, result)) = line.rsplit_once(" = ") else {
+            continue;
+        };
+        let descriptor = rest.split([',', ')']).next().unwrap();
+        if name == "accept4" {
+            if !result.starts_with('-') {
+                open.insert(result, true);
+                calls.push("accept4".to_owned());
+            }
+            continue;
+        }
+        if !open.contains_key(descriptor) {
+            continue;
+        }
+        match name {
+            "close" => {
+                open.remove(descriptor);
+                calls.push("close".to_owned());
+            }
+            "shutdown" => calls.push("shutdown".to_owned()),
+            _ if result.starts_with("-1 EAGAIN") => calls.push(format!("{name} EAGAIN")),
+            _ => calls.push(format!("{name} {result}")),
+        }
+    }
+    calls
+}
+
+#[test]
+fn a_trace_for_perfetto_is_json_and_every_state_that_begins_ends() {
+    let root = files();
+    let trace = root.path().join("trace");
+    let server = start(root.path(), &trace, "--trace-format perfetto");
+    session(&server);
+    stop(server);
+    let text = fs::read_to_string(trace).unwrap();
+    let events: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let mut states: HashMap<u64, Vec<&str>> = HashMap::new();
+    let mut tracks = Vec::new();
+    for event in &events {
+        let name = event["name"].as_str().unwrap();
+        let track = event["tid"].as_u64().unwrap_or_default();
+        match event["ph"].as_str().unwrap() {
+            "M" => tracks.push(event["args"]["name"].as_str().unwrap()),
+            "B" => states.entry(track).or_default().push(name),
+            "E" => assert_eq!(states.get_mut(&track).and_then(Vec::pop), Some(name)),
+            "X" => assert!(event["dur"].as_f64().unwrap() >= 0.0),
+            phase => assert_eq!(phase, "i"),
+        }
+    }
+    assert!(states.values().all(Vec::is_empty), "{states:?}");
+    let expected = [
+        "oneloop",
+        "loop",
+        "connection 0 from 127.0.0.1, listener 0",
+        "connection 1 from 127.0.0.1, listener 0",
+        "connection 2 from 127.0.0.1, listener 0",
+    ];
+    assert_eq!(tracks, expected);
+}
+
+#[test]
+fn a_filter_leaves_out_the_loop_and_other_connections_and_requests() {
+    let calls = |filter: &str| {
+        let root = files();
+        let trace = root.path().join("trace");
+        let server = start(root.path(), &trace, &format!("--trace-filter {filter}"));
+        session(&server);
+        stop(server);
+        let trace = fs::read_to_string(trace).unwrap();
+        assert_eq!(lines_of(&trace, "-"), [""; 0], "the loop");
+        ["0", "1"].map(|id| {
+            let lines = lines_of(&trace, id).into_iter();
+            let requests =
+                lines.filter_map(|line| line.strip_prefix("- request ").map(str::to_owned));
+            requests.collect::<Vec<_>>()
+        })
+    };
+    let [small, large, old] = [
+        "GET /small HTTP/1.1",
+        "GET /large HTTP/1.1",
+        "GET /small HTTP/1.0",
+    ];
+    assert_eq!(calls("connection=1"), [vec![], vec![old.to_owned()]]);
+    assert_eq!(calls("path=/lar"), [vec![large.to_owned()], vec![]]);
+    assert_eq!(calls("peer=192.0.2.1"), [vec![], vec![] as Vec<String>]);
+    assert_eq!(
+        calls("peer=127.0.0.1,path=/s"),
+        [vec![small.to_owned()], vec![old.to_owned()]]
+    );
+}
+
+/// The pipe takes 64 KiB, and the queue some ten thousand records.
+#[test]
+fn a_reader_that_is_stuck_does_not_stop_the_server_and_the_gap_is_counted() {
+    let root = files();
+    let trace = root.path().join("trace");
+    let status = std::process::Command::new("mkfifo").arg(&trace).status();
+    assert!(status.unwrap().success());
+    let mut reader = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&trace)
+        .unwrap();
+    let server = start(root.path(), &trace, "");
+    let mut stream = connect(&server);
+    let requests = "GET /small HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20);
+    for _ in 0..1000 {
+        stream.write_all(requests.as_bytes()).unwrap();
+        for _ in 0..20 {
+            ask(&mut stream, &[], 10);
+        }
+    }
+    drop(stream);
+    let mut text = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    while !String::from_utf8_lossy(&text).contains("records are missing here") {
+        // More events, so that a record follows the gap.
+        drop(connect(&server));
+        let length = reader.read(&mut buffer).unwrap();
+        // A line may be divided between two reads.
+        let last = text.len().saturating_sub(200);
+        text.drain(..last);
+        text.extend(&buffer[..length]);
+    }
+    let rest = std::thread::spawn(
+        move || while reader.read(&mut buffer).is_ok_and(|length| length > 0) {},
+    );
+    stop(server);
+    drop(rest);
+}
+
+#[test]
+fn a_trace_that_cannot_be_written_is_an_error_at_the_start() {
+    let root = files();
+    let path = root.path().join("missing").join("trace");
+    let (status, said) = Launch::of(root.path()).arg("--trace").arg(&path).fail();
+    assert_eq!(status.code(), Some(1));
+    let expected = format!(
+        "oneloop: cannot write the trace to {}: No such file or directory (os error 2)\n",
+        path.display()
+    );
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_model_that_cannot_be_traced_refuses_the_option() {
+    let root = files();
+    let launch = Launch::of(root.path()).with("--model thread --trace -");
+    let (status, said) = launch.fail();
+    assert_eq!(status.code(), Some(2));
+    let expected = "error: --trace is for the model reactor; leave out --model or --trace\n";
+    assert!(said.starts_with(expected), "{said}");
+}
