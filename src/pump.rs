@@ -243,13 +243,9 @@ fn take_step<T: Transport, H: Handler, P: Probe>(
         }
         Step::SendFile(range) => send_file(transport, range, &mut context.buffers.copy, budget)
             .map(|length| connection.file_sent(moved(length) as u64, now)),
-        Step::Produce => {
-            budget.slices -= 1;
-            connection.produce(now);
-            Ok(())
-        }
+        Step::Produce => produce(connection, budget, now),
         Step::Shutdown { unless_drained } => {
-            shut_down(connection, transport, unless_drained).map(|shutdown| *result = shutdown)
+            shut_down(connection, transport, unless_drained, result)
         }
         Step::Discard(buffer) => {
             receive(transport, buffer, budget).map(|length| match moved(length) {
@@ -356,19 +352,27 @@ fn send<T: Transport>(
     Ok(length)
 }
 
+fn produce(connection: &mut Connection, budget: &mut Budget, now: Instant) -> io::Result<()> {
+    budget.slices -= 1;
+    connection.produce(now);
+    Ok(())
+}
+
 fn shut_down<T: Transport>(
     connection: &mut Connection,
     transport: &mut T,
     unless_drained: bool,
-) -> io::Result<StepResult> {
+    result: &mut StepResult,
+) -> io::Result<()> {
     transport.close_notify()?;
     if unless_drained && transport.is_drained() {
+        *result = StepResult::LeftOut;
         connection.close_now();
-        return Ok(StepResult::LeftOut);
+        return Ok(());
     }
     transport.shutdown()?;
     connection.shut_down();
-    Ok(StepResult::Done)
+    Ok(())
 }
 
 fn send_file<T: Transport>(

@@ -380,17 +380,17 @@ mod tests {
             }
         }
 
-        /// The whole bargain: an owner whose deadline moves about, who schedules whenever it
-        /// moves and again when its entry was early, is never told late.
+        /// A caller that schedules whenever its deadline moves, and again when its entry was early,
+        /// is never told late.
         #[test]
-        fn every_owner_hears_of_its_deadline_in_the_turn_it_passes(operations in operations()) {
+        fn every_deadline_fires_in_the_iteration_in_which_it_passes(operations in operations()) {
             let mut now = origin();
             let mut timers = Timers::new();
             let mut deadlines: BTreeMap<usize, Instant> = BTreeMap::new();
             for operation in operations {
                 match operation {
                     Operation::Schedule { key, after } => {
-                        // Not due already: a turn deals with what is due before it moves on.
+                        // Not due already: an iteration handles what is due before time goes on.
                         deadlines.insert(key, now + seconds(after + 1));
                         timers.schedule(key, now + seconds(after + 1));
                     }

@@ -28,18 +28,18 @@ use std::time::{Duration, Instant};
 /// Connections that cannot be registered with the poll.
 static UNWATCHED: Limited = Limited::new();
 
-/// All clients of one loop.
+/// All connections of one loop.
 #[derive(Debug)]
 pub struct Scheduler<T, S, P = ()> {
     slots: Slab<Slot<T, S>>,
-    /// Keys of the slots that have something to do, each once. Never looked at as a
-    /// whole: a turn serves those that were there when it began.
+    /// Keys of the slots that have something to do, each once. An iteration runs those that are in
+    /// the queue when it begins; what they enqueue runs in the next one.
     runnable: VecDeque<usize>,
     /// One entry per live slot, at or before its connection's deadline.
     timers: Timers,
-    /// Keys of the slots whose sockets no event can come for yet.
+    /// Keys of the slots whose sockets are not registered with the poll yet.
     unregistered: Vec<usize>,
-    /// Keys of the slots that ended in this turn, and why.
+    /// Keys of the slots that ended in this iteration, and why.
     ended: Vec<(usize, CloseReason)>,
     buffers: SharedBuffers,
     date: DateLine,
@@ -82,14 +82,14 @@ impl<T, S> Slot<T, S> {
 }
 
 impl<T: Transport, S> Scheduler<T, S> {
-    /// Without clients, and without a probe.
+    /// No connections, and no probe.
     pub fn new(limits: Arc<Limits>) -> Self {
         Self::with_probe(limits, ())
     }
 }
 
 impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
-    /// Without clients, and observed by `probe`.
+    /// No connections, observed by `probe`.
     pub fn with_probe(limits: Arc<Limits>, probe: P) -> Self {
         Self {
             slots: Slab::new(),
@@ -107,22 +107,22 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         }
     }
 
-    /// What observes the loop.
+    /// The probe.
     pub fn probe(&mut self) -> &mut P {
         &mut self.probe
     }
 
-    /// The loop did not look at its sockets for this long, so no deadline comes nearer by it.
+    /// The loop did not look at its sockets for this long. Deadlines move by as much.
     pub fn stalled(&mut self, time: Duration) {
         self.behind += time;
     }
 
-    /// How many connections are open.
+    /// Number of open connections.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether none is.
+    /// Whether no connection is open.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -132,10 +132,9 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         (self.slots.iter()).map(|(key, slot)| (key, &slot.client.connection))
     }
 
-    /// Takes a client in. It runs in the coming turn, without waiting for an event: what it has
-    /// to say may have arrived already. Only who has to wait afterwards is registered: for one
-    /// that is answered and gone by then, it would have been in vain.
-    /// Returns its key.
+    /// Adds a connection. It runs in this iteration without an event, because its request may have
+    /// arrived already. It is registered with the poll only if it is still open afterwards, which
+    /// saves the call for a connection that is answered and closed at once. Returns its key.
     pub fn admit(&mut self, origin: Origin, transport: T, state: S, now: Now) -> usize {
         let client = Client::new(transport, state, self.limits.clone(), self.time(now));
         let deadline = client.connection.deadline();
@@ -154,8 +153,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         key
     }
 
-    /// Registers whoever came in this turn and is still here. `register` gets the transport and the
-    /// key that its events are to bear; where it fails, this client is lost, no other.
+    /// Registers the connections that were added in this iteration and are still open. `register`
+    /// gets the transport and the key for its events. If it fails, only this connection is lost.
     pub fn register(&mut self, mut register: impl FnMut(&mut T, usize) -> io::Result<()>) {
         while let Some(key) = self.unregistered.pop() {
             let Some(slot) = self.slots.get_mut(key) else {
@@ -170,15 +169,15 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
                 slot.change(&mut self.probe, Cause::Registration, |connection| {
                     connection.failed(error.kind());
                 });
-                // Its next turn is its end.
+                // It ends when it runs next.
                 self.enqueue(key);
             }
         }
     }
 
-    /// An event came for `key`: its slot will run in the coming turn. Which direction is ready
-    /// does not matter; the connection tries what it needs. Returns the transport, which may
-    /// want to look at the event; `None` for a slot that is gone.
+    /// An event arrived for `key`: its connection will run in this iteration. Which direction is
+    /// ready does not matter: the connection tries what it needs. Returns the transport, which
+    /// reads the event; `None` if the connection is gone.
     pub fn mark_ready(&mut self, key: usize) -> Option<&mut T> {
         self.enqueue(key);
         let slot = self.slots.get_mut(key)?;
@@ -186,8 +185,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         Some(&mut slot.client.transport)
     }
 
-    /// Serves each client that is runnable now, once, within its budget; then judges the deadlines
-    /// that have passed.
+    /// Runs each connection that is in the queue, once, within its budget; then handles the
+    /// deadlines that have passed.
     pub fn run<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) {
         for _ in 0..self.runnable.len() {
             let Some(key) = self.runnable.pop_front() else {
@@ -230,7 +229,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         self.timers.schedule(key, deadline);
     }
 
-    /// Frees the slots that ended, and hands each socket to `release`. Returns how many.
+    /// Frees the slots of the connections that ended, and passes each socket to `release`. Returns
+    /// how many.
     pub fn reap<H: Handler<State = S>>(
         &mut self,
         handler: &mut H,
@@ -252,8 +252,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         count
     }
 
-    /// How long nothing needs to be done unless an event comes: not at all while somebody is
-    /// runnable, else until the next deadline.
+    /// How long the loop may poll: not at all while a connection is in the queue, else until the
+    /// next deadline.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         if !self.runnable.is_empty() {
             return Some(Duration::ZERO);
@@ -263,15 +263,15 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             .map(|next| next.saturating_duration_since(self.time(now)))
     }
 
-    /// The server is stopping: idle connections close soon ([`Connection::drain`]), each other one
-    /// with its next response. The kernel is asked about each connection once more first: a request
-    /// that has arrived is not idleness, and not every event needs to have been told by now.
+    /// The server is stopping: idle connections close soon ([`Connection::drain`]), the others
+    /// after their next response. First each connection runs once more and asks the kernel what has
+    /// arrived: a request may be there whose event the poll has not reported yet.
     pub fn drain(&mut self) {
         self.draining = true;
         self.recheck_all();
     }
 
-    /// Each connection will run in the coming turn, and ask the kernel what has arrived.
+    /// Each connection will run in this iteration, and ask the kernel what has arrived.
     pub fn recheck_all(&mut self) {
         let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
@@ -289,7 +289,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// Ends every connection, whatever it is doing. Returns how many had not ended yet.
     pub fn abort_all(&mut self) -> usize {
         self.runnable.clear();
-        // All of them: also one that has its ending, but whose turn will not come any more.
+        // All of them are added again below, also those that have a reason and have not run since.
         self.ended.clear();
         let mut count = 0;
         for (key, slot) in &mut self.slots {
@@ -303,15 +303,15 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         count
     }
 
-    /// Closes connections that have been idle longest, to make room: one, and one more for every
-    /// thousand open, so that looking for them is paid for. Each is asked once more whether a
-    /// request has arrived, which is then answered. Returns how many were closed.
+    /// Closes the connections that have been idle longest, so that others can be accepted: one, and
+    /// one more for every 1024 open, which spreads the cost of the search. Each runs once more
+    /// first: a request that has arrived is answered instead. Returns how many were closed.
     pub fn evict<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) -> usize {
         let time = self.time(now);
         let most = 1 + self.slots.len() / 1024;
         let mut idle: Vec<_> = (self.slots.iter())
             .filter(|(_, slot)| slot.client.connection.is_evictable(time) && !slot.is_queued)
-            // While idle, the deadline tells since when.
+            // The idle timeout is the same for all, so the earliest deadline is the longest idle.
             .map(|(key, slot)| (slot.client.connection.deadline(), key))
             .collect();
         idle.sort_unstable();
@@ -335,11 +335,12 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         count
     }
 
-    /// Judges the connections whose deadline has passed: a late request is answered with 408, the
-    /// others are over. First each of them runs, and asks the kernel what has arrived and what it
-    /// takes: the loop may have been late, and not every event needs to have been told by now. So
-    /// one that goes on has a later deadline, and one that has used up its budget is judged in a
-    /// later turn. A bounded number, so that ten thousand idle connections may all expire at once.
+    /// Handles the connections whose deadline has passed: an incomplete request is answered with
+    /// 408, the others end. First each of them runs, and asks the kernel what has arrived and what
+    /// can be sent: the loop may have been late, and the poll may not have reported every event. If
+    /// it makes progress, its deadline moves; if its budget is used up, it is looked at in the next
+    /// iteration. The number per iteration is bounded, for ten thousand idle connections may expire
+    /// at once.
     fn expire<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) {
         let time = self.time(now);
         let mut budget = self.limits.expiries_per_iteration;
@@ -361,7 +362,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             budget -= 1;
             let deadline = connection.deadline();
             if deadline > time {
-                // The entry was older than the deadline, which has moved since.
+                // The deadline has moved since the entry was made.
                 self.timers.schedule(key, deadline);
                 continue;
             }
@@ -384,7 +385,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         }
     }
 
-    /// Serves a client that is not queued, and lets it ask the kernel what has arrived.
+    /// Runs a connection that is not in the queue, and lets it ask the kernel what has arrived.
     fn recheck_and_run<H: Handler<State = S>>(&mut self, key: usize, handler: &mut H, now: Now) {
         if let Some(slot) = self.slots.get_mut(key) {
             slot.client.transport.assume_readable();
@@ -404,7 +405,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         }
     }
 
-    /// Every slot has a timer entry, and the queue knows who is in it.
+    /// Whether every slot has a timer entry, and every queued slot says so.
     fn is_consistent(&self) -> bool {
         self.timers.len() == self.slots.len()
             && self
