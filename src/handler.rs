@@ -9,7 +9,7 @@ use crate::http::response::Response;
 use std::net::IpAddr;
 use std::time::Instant;
 
-/// What a connection and its handler know of the listener that accepted the connection.
+/// The listener that accepted a connection, as the handler and the probe are told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Its index, in the order of the command line.
@@ -59,8 +59,9 @@ pub trait Handler {
     ) {
     }
 
-    /// The socket or the write buffer has taken all of the response's body, which was `body_bytes`
-    /// long. Not called for a response that the end of its connection cuts off.
+    /// All of the response's body, `body_bytes` long, is in the write buffer or taken by the
+    /// socket: a small body counts before it is sent. Not called if the connection ends before
+    /// that.
     fn on_response_sent(&mut self, _state: &mut Self::State, _body_bytes: u64, _now: Now) {}
 
     /// The connection has ended, and its socket closes now.

@@ -1,8 +1,8 @@
 //! oneloop: one thread, one loop, every connection.
 //!
-//! This page is the map: what each module is, in the order in which they are best read.
-//! `docs/architecture.md` is the tour that goes with it. `docs/states.md` is the table of a
-//! connection's transitions, `docs/limits.md` every bound with its reason.
+//! This page is the map: what each module is, grouped by subject. `docs/architecture.md` is the
+//! tour: what to read first, and in which order. `docs/states.md` is the table of a connection's
+//! transitions, `docs/limits.md` every bound with its reason.
 //!
 //! # The idea
 //!

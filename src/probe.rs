@@ -15,8 +15,8 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Observes a loop. Each method is called when what it is about has happened, in that order; those
-/// that a probe does not define do nothing.
+/// Observes a loop. The calls come in the order of what they report. Methods that a probe does not
+/// define do nothing.
 pub trait Probe {
     /// Whether there is anything to report to. `false` for `()` only.
     const ACTIVE: bool = true;
@@ -27,11 +27,11 @@ pub trait Probe {
         None
     }
 
-    /// The iteration is over: the loop polls for at most `timeout`.
-    fn on_poll(&mut self, _now: Now, _timeout: Option<Duration>) {}
+    /// The iteration is over. The loop polls next, for at most `timeout`.
+    fn on_iteration_end(&mut self, _now: Now, _timeout: Option<Duration>) {}
 
-    /// The poll has returned this number of events: an iteration begins. `now` is its time.
-    fn on_iteration(&mut self, _now: Now, _events: usize) {}
+    /// The poll has returned this number of events, and the next iteration begins at `now`.
+    fn on_iteration_begin(&mut self, _now: Now, _events: usize) {}
 
     /// A connection was accepted. It begins in `state`.
     fn on_accept(&mut self, _id: u64, _origin: Origin, _state: StateName) {}
@@ -39,7 +39,8 @@ pub trait Probe {
     /// An event arrived for the connection: it will run in this iteration.
     fn on_event(&mut self, _id: u64) {}
 
-    /// A request head was parsed, or is refused. The next step answers it.
+    /// A request head was parsed, or is refused. Called within the step that answers it, before its
+    /// [`Probe::on_step`].
     fn on_request(&mut self, _id: u64, _request: &Result<Request<'_>, Refusal<'_>>) {}
 
     /// The pump took a step. `time` is how long it took, by [`Probe::clock`].
@@ -70,8 +71,8 @@ pub struct Origin {
 /// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepResult {
-    /// So many bytes were received, sent or dropped. 0 received or dropped: the peer has closed its
-    /// direction. 0 sent of a file: the file has shrunk.
+    /// This many bytes were received, sent or dropped. 0 received or dropped: the peer has closed
+    /// its direction. 0 sent of a file: the file has shrunk.
     Bytes(usize),
     /// The handler has answered with this status.
     Answered(Status),

@@ -141,7 +141,7 @@ pub fn pump<T: Transport, H: Handler, P: Probe>(
     pump_from(&mut state, client, handler, context)
 }
 
-/// The same. `state` is what the probe knows.
+/// Like [`pump`]. `state` is what the probe knows.
 fn pump_from<T: Transport, H: Handler, P: Probe>(
     state: &mut KnownState,
     client: &mut Client<T, H::State>,
@@ -270,7 +270,7 @@ fn take_step<T: Transport, H: Handler, P: Probe>(
     None
 }
 
-/// The result of a step that failed. An error without a number is not the kernel's.
+/// The result of a step that failed. `WouldBlock` without an errno: the transport made no call.
 fn result_of(error: &io::Error) -> StepResult {
     match error.kind() {
         io::ErrorKind::WouldBlock if error.raw_os_error().is_none() => StepResult::NotReady,

@@ -1,8 +1,8 @@
 //! The server as a value: what a [`Config`] asks for, opened and ready to run.
 //!
-//! [`Server::build`] only reads the configuration, so it can be called again, with the same one or
-//! another. What a process does once, such as ignoring signals and installing the logger, is left
-//! to the caller.
+//! [`Server::build`] does not change the configuration, so it can be called again, with the same
+//! one or another. It opens sockets and files. What a process does once, such as ignoring signals
+//! and installing the logger, is left to the caller.
 
 use crate::access_log::{AccessLog, Sink};
 use crate::burn::Burning;

@@ -44,8 +44,9 @@ impl Stalls {
 
     /// The poll has returned. Waiting for peers is not a stall, however long it takes. But during a
     /// poll that was interrupted, or that returned later than its timeout, the process may have
-    /// been stopped. A poll that is late and has no events has waited for its timeout first: of
-    /// that, the peers keep the longest step. Returns how much of the time was a stall.
+    /// been stopped. A late poll without events has waited for its timeout before that. This time
+    /// counts, except for the longest step: the peers may still need it. Returns how much of the
+    /// time was a stall.
     pub fn polled(
         &mut self,
         now: Instant,

@@ -271,6 +271,25 @@ fn a_trace_for_perfetto_is_json_and_every_state_that_begins_ends() {
 }
 
 #[test]
+fn a_trace_for_perfetto_of_one_path_has_all_states_and_only_its_calls() {
+    let root = files();
+    let trace = root.path().join("trace");
+    let options = "--trace-format perfetto --trace-filter path=/large";
+    let server = start(root.path(), &trace, options);
+    session(&server);
+    stop(server);
+    let text = fs::read_to_string(trace).unwrap();
+    let events: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let count = |phase: &str| events.iter().filter(|event| event["ph"] == phase).count();
+    assert!(count("B") > 10 && count("B") == count("E"), "{text}");
+    let calls = events.iter().filter(|event| event["ph"] == "X");
+    let mut calls: Vec<&str> = calls.map(|event| event["name"].as_str().unwrap()).collect();
+    calls.retain(|name| *name != "recv");
+    calls.dedup();
+    assert_eq!(calls, ["respond", "send", "sendfile"]);
+}
+
+#[test]
 fn a_filter_leaves_out_the_loop_and_other_connections_and_requests() {
     let calls = |filter: &str| {
         let root = files();

@@ -38,7 +38,7 @@ pub struct Connection {
     limits: Arc<Limits>,
 }
 
-/// A state owns what it needs; a transition drops it.
+/// A state owns what only it needs; a transition drops it. Buffers outlive the state.
 #[derive(Debug)]
 enum State {
     /// The transport's handshake is not complete: no byte of HTTP can be received or sent.
@@ -110,7 +110,7 @@ impl Connection {
         }
     }
 
-    /// Returns the next step. It stays the same until an event is reported.
+    /// Returns the next step. It stays the same until a result is reported.
     pub fn step(&mut self) -> Step<'_> {
         match &mut self.state {
             State::Handshaking => Step::Handshake,
@@ -161,8 +161,8 @@ impl Connection {
         }
     }
 
-    /// The peer has closed its direction before a head was complete. (A complete head is answered
-    /// first: a half-close is not an abort.)
+    /// The peer has closed its direction: before a head was complete, or while the connection
+    /// lingers. (A complete head is answered first: a half-close is not an abort.)
     pub fn peer_closed(&mut self) {
         self.end(match self.state {
             State::Closing(_) => CloseReason::Completed,
@@ -373,10 +373,10 @@ impl Connection {
         }
     }
 
-    /// The server is stopping: moves the deadline of an idle connection to `now` if it is
-    /// evictable, else to `Limits::min_idle` from now at the latest, as that of a handshake. A
-    /// request that arrives earlier is answered, and [`Terms::draining`] makes its response the
-    /// last. May be called again.
+    /// The server is stopping. If the connection is evictable, its deadline becomes `now`. If it is
+    /// idle for less, or in a handshake, the deadline becomes `Limits::min_idle` from now, if it
+    /// was later. A request that arrives before it is answered, and [`Terms::draining`] makes that
+    /// response the last. May be called again.
     pub fn drain(&mut self, now: Instant) {
         let soon = now + self.limits.min_idle;
         let has_no_request = self.is_idle() || matches!(self.state, State::Handshaking);

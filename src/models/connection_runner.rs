@@ -39,13 +39,13 @@ impl ConnectionRunner {
 
     /// Serves a connection until it ends.
     pub fn serve<H: Handler>(&mut self, accepted: Accepted, handler: &mut H, control: &Control) {
-        self.serve_beside(accepted, handler, control, None);
+        self.serve_alone(accepted, handler, control, None);
     }
 
-    /// The same, while no other connection is served: `others_wait` tells whether one waits to be
-    /// accepted. While one does, a response is the last of its connection, and a connection without
-    /// a request ends after [`Limits::min_idle`].
-    pub fn serve_beside<H: Handler>(
+    /// Serves a connection while the server serves no other one. `others_wait` tells whether
+    /// another waits to be accepted. While one does, the next response is the connection's last,
+    /// and a connection without a request ends after [`Limits::min_idle`].
+    pub fn serve_alone<H: Handler>(
         &mut self,
         accepted: Accepted,
         handler: &mut H,
@@ -88,8 +88,8 @@ impl ConnectionRunner {
 
     /// Does all that can be done without waiting. Returns why the connection has ended, if it has.
     ///
-    /// A deadline counts only after a pump that began later: what the peer has sent or taken by
-    /// then comes first.
+    /// A connection is timed out only after a pump that began when its deadline had passed: what
+    /// the peer had sent or taken by then comes first.
     fn visit<H: Handler>(
         &mut self,
         client: &mut Client<BlockingSocket, H::State>,
@@ -99,7 +99,7 @@ impl ConnectionRunner {
     ) -> Option<CloseReason> {
         loop {
             let now = Now::read();
-            // A pump may sleep in a send, and in the next one: that time is the peer's.
+            // A pump may sleep in two sends. That time counts against the peer: it is no stall.
             self.behind += self
                 .stalls
                 .worked(now.instant)
@@ -132,7 +132,8 @@ impl ConnectionRunner {
                 connection.drain(time);
             }
             if connection.deadline() > time {
-                // A stop after the check above found no idle connection to wake.
+                // If the stop came after the check above, this socket was not idle yet, and was not
+                // woken.
                 if is_draining || !control.is_draining() {
                     return None;
                 }

@@ -4,9 +4,10 @@
 //! queue.
 //! What a connection costs: a socket. Nothing is switched and nothing is shared.
 //! Where it loses: with a second connection. A slow request or a slow reader holds up all others.
-//! An idle connection would, too, and a browser that opens several would wait for itself. So while
-//! others wait, a response is the last of its connection, and a connection without a request is
-//! closed after a second. To know that costs one more system call for each request.
+//! An idle connection would, too: a browser that opens several would wait until its own idle one is
+//! closed. So while others wait, a response is the last of its connection, and a connection without
+//! a request is closed after a second. To check whether others wait costs one more system call for
+//! each request.
 
 use super::acceptor::Acceptor;
 use super::connection_runner::ConnectionRunner;
@@ -30,7 +31,7 @@ pub fn run<H: Handler>(
     while let Some(accepted) = acceptor.accept(|| control.is_draining())? {
         let _registration = control.register(accepted.handle.clone());
         let others_wait = || acceptor.has_pending();
-        runner.serve_beside(accepted, &mut handler, control, Some(&others_wait));
+        runner.serve_alone(accepted, &mut handler, control, Some(&others_wait));
     }
     Ok(())
 }

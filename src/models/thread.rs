@@ -37,7 +37,7 @@ pub fn run<H: Handler + Clone + Send + 'static>(
             break;
         };
         let registration = control.register(accepted.handle.clone());
-        // The thread takes it. If there is no thread now, the connection waits.
+        // The thread takes it out. If none can be started now, it stays here for the next try.
         let task = Arc::new(Mutex::new(Some((accepted, handler.clone(), registration))));
         loop {
             let (task, own, limits) = (task.clone(), control.clone(), limits.clone());

@@ -1,7 +1,7 @@
 //! All of the loop but the poll: accept, run, reap, and stop.
 //!
-//! It has no socket and no clock. [`Sockets`] does what has to be done to a socket, and the time is
-//! an argument. So the simulator in tests/sim runs the same loop.
+//! It makes no system call and reads no clock. [`Sockets`] does what has to be done to a socket,
+//! and the time is an argument. So the simulator in tests/sim runs the same loop.
 
 use super::lifecycle::{Connections, Lifecycle, Stop};
 use super::listener::Accept;
@@ -29,8 +29,8 @@ pub trait Sockets<A: Accept, T> {
     fn connect(&mut self, listener: Listener, stream: A::Stream)
     -> io::Result<(T, Option<IpAddr>)>;
 
-    /// Registers a socket with the poll, once and for both directions. Its events bear `key`.
-    /// Readiness from before is announced, too.
+    /// Registers a socket with the poll, once and for both directions. `key` is the token of its
+    /// events. If the socket is ready already, the next poll reports it.
     ///
     /// # Errors
     /// Those of epoll_ctl(2) or kevent(2). Only this connection is lost.
@@ -96,7 +96,7 @@ impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
 }
 
 impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
-    /// The same, observed by `probe`.
+    /// Like [`Engine::new`], observed by `probe`.
     pub fn with_probe(
         listening: impl IntoIterator<Item = A>,
         handler: H,
@@ -138,7 +138,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     pub fn begin_poll(&mut self, now: Now) -> Option<Duration> {
         self.scheduler.stalled(self.lifecycle.begin_poll(now));
         let timeout = self.poll_timeout(now);
-        self.scheduler.probe().on_poll(now, timeout);
+        self.scheduler.probe().on_iteration_end(now, timeout);
         timeout
     }
 
@@ -152,7 +152,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     ) {
         let stall = self.lifecycle.end_poll(now, timeout, outcome);
         self.scheduler.stalled(stall);
-        self.scheduler.probe().on_iteration(now, events);
+        self.scheduler.probe().on_iteration_begin(now, events);
     }
 
     /// An event arrived for the connection `key`. Returns its transport, which reads the event;

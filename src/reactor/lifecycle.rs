@@ -164,9 +164,9 @@ impl<A: Accept> Lifecycle<A> {
         Stop::Drain
     }
 
-    /// When it is time to stop accepting: accepts the connections that wait, because closing a
-    /// listening socket resets them, and returns the sockets, to be closed. Empty before that time
-    /// and afterwards.
+    /// If it is time to stop accepting: accepts the connections that wait, because closing a
+    /// listening socket resets them, and returns the sockets for the caller to close. Before and
+    /// after that time it returns none.
     pub fn stop_accepting(&mut self, now: Now, connections: &mut impl Connections<A>) -> Vec<A> {
         let is_time = |until: &mut Instant| *until <= now.instant;
         if self.accept_until.take_if(is_time).is_none() {
@@ -191,7 +191,8 @@ impl<A: Accept> Lifecycle<A> {
         self.stop_at.is_some_and(|stop_at| stop_at <= now.instant)
     }
 
-    /// Whether the server has stopped, if no connection is open.
+    /// Whether the server is stopping and accepts no more: it has stopped when no connection is
+    /// open.
     pub fn has_stopped(&self) -> bool {
         self.stop_at.is_some() && self.listeners.is_empty()
     }

@@ -36,8 +36,8 @@ pub struct Listeners<A: Accept> {
     sockets: Vec<ListeningSocket<A>>,
     /// Index of the socket to accept from next.
     next: usize,
-    /// A connection that was accepted at the connection limit. Only accept(2) can tell whether a
-    /// connection waits, and an idle one must not be closed in vain.
+    /// A connection that was accepted at the connection limit. Only accept(2) can tell whether one
+    /// waits, and no idle connection may be evicted before that is certain.
     pending: Option<(Listener, A::Stream)>,
     /// No connection is accepted before this time, because there are no resources.
     pause: Option<Instant>,
@@ -127,7 +127,7 @@ impl<A: Accept> Listeners<A> {
         self.sockets.drain(..).map(|one| one.socket).collect()
     }
 
-    /// The next accept(2) asks each socket, whatever events have reported.
+    /// Marks every socket as one at which a connection may wait, whatever events have reported.
     pub fn mark_all_ready(&mut self) {
         for one in &mut self.sockets {
             one.is_ready = true;
@@ -230,8 +230,8 @@ impl<A: Accept> Listeners<A> {
         self.pause = None;
     }
 
-    /// How long accepting can wait without an event: not at all while a connection may wait, else
-    /// without limit (`None`).
+    /// How long accepting can wait without an event: until the pause is over (not at all without
+    /// one) while a connection may wait, else without limit (`None`).
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         if self.pending.is_none() && !self.sockets.iter().any(|one| one.is_ready) {
             return None;

@@ -123,7 +123,7 @@ impl Poller {
     pub fn close_listeners(&mut self, sockets: Vec<ListenerSocket>) {
         self.socket_files.clear();
         for mut socket in sockets {
-            // The close that follows deregisters it, too, but from mio's poll(2) selector.
+            // Closing deregisters it from epoll and kqueue. mio's poll(2) selector needs this call.
             let _ = socket.deregister(self.poll.registry());
         }
     }

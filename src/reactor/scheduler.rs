@@ -32,8 +32,8 @@ static UNWATCHED: Limited = Limited::new();
 #[derive(Debug)]
 pub struct Scheduler<T, S, P = ()> {
     slots: Slab<Slot<T, S>>,
-    /// Keys of the slots that have something to do, each once. An iteration runs those that are in
-    /// the queue when it begins; what they enqueue runs in the next one.
+    /// Keys of the slots that have something to do, each once. The run phase runs those that are in
+    /// the queue when the phase begins. A key that is added later runs in the next iteration.
     runnable: VecDeque<usize>,
     /// One entry per live slot, at or before its connection's deadline.
     timers: Timers,

@@ -15,7 +15,8 @@ pub use read_readiness::{ReadReadiness, ReadyFlags};
 use std::fs::File;
 use std::io;
 
-/// A byte stream to the peer that never blocks.
+/// A byte stream to the peer. A receive never blocks. A send blocks only in the blocking models,
+/// for a limited time ([`blocking`]).
 ///
 /// Every method may fail with [`io::ErrorKind::WouldBlock`], which means: the socket refused, in
 /// either direction; try again after the next readiness event, of either direction. And with
@@ -39,9 +40,9 @@ pub trait Transport {
         Ok(true)
     }
 
-    /// Receives into `buf` (read(2)). 0: the peer has closed its direction. Whether an end of the
-    /// socket without an end of the transport's own protocol is that, too, or an error, is the
-    /// transport's decision.
+    /// Receives into `buf` (read(2)). 0: the peer has closed its direction. If the socket ends
+    /// without the end that the transport's own protocol has (TLS: close_notify), the transport
+    /// decides whether to return 0 or an error.
     ///
     /// # Errors
     /// Those of the trait. Not `WouldBlock` while the transport holds bytes that it has decoded and

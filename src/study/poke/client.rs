@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// How long a connection without `--hold` stays open while nothing comes.
 const QUIET: Duration = Duration::from_secs(1);
-/// A read rate is met by so many reads in a second, if it is higher than this.
+/// With a read rate of at least this many bytes, this many reads are made in a second.
 const READS_PER_SECOND: usize = 50;
 /// The most bytes of one read.
 const BUFFER: usize = 64 * 1024;
@@ -219,7 +219,7 @@ impl<W: Write> Runner<'_, W> {
         Ok(())
     }
 
-    /// Returns whether the connection stands.
+    /// Returns whether the connection is established.
     fn finish_connecting(&mut self, client: &mut Client, now: Instant) -> io::Result<bool> {
         if let Some(error) = client.stream.take_error()? {
             self.end(client, &Event::Failed(error))?;

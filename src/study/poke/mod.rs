@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     split: Option<u32>,
 
-    /// The connection's receive buffer in the kernel (SO_RCVBUF), which doubles it
+    /// The connection's receive buffer (SO_RCVBUF); the kernel doubles the value
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
     rcvbuf: Option<u32>,
 
@@ -68,7 +68,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     hold: Option<Duration>,
 
-    /// Print at most so many bytes of each read and write
+    /// Print at most this many bytes of each read and write
     #[arg(long, value_name = "BYTES", default_value_t = 2000)]
     show: usize,
 
@@ -80,7 +80,7 @@ pub struct Arguments {
 /// Runs the script. The exit code is 1 if a connection failed.
 ///
 /// # Errors
-/// The address is none, or the system gives no socket.
+/// `--to` is not an address, or the system gives no socket.
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let address = resolve(&arguments.to)?;
     let connections = arguments.connections as usize;

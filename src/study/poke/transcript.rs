@@ -54,7 +54,7 @@ pub struct Transcript<W> {
 const MOST_PRINTED: usize = 8;
 
 impl<W: Write> Transcript<W> {
-    /// Of so many connections, and at most `most` bytes of each text.
+    /// Of this many connections, and at most `most` bytes of each text.
     pub fn new(out: W, connections: usize, most: usize) -> Self {
         Self {
             out,

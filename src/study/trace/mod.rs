@@ -119,6 +119,7 @@ impl Options {
 #[derive(Debug)]
 pub struct Trace {
     output: Output,
+    format: Format,
     filters: Vec<Filter>,
     start: Instant,
     /// The latest reading of the clock.
@@ -153,6 +154,7 @@ impl Trace {
         let start = Now::read().instant;
         Ok(Self {
             output: Output::open(path, format)?,
+            format,
             filters,
             start,
             latest: start,
@@ -165,8 +167,11 @@ impl Trace {
 
     fn put(&mut self, connection: Option<u64>, what: What) {
         let known = connection.and_then(|id| self.connections.get(&id));
+        // A viewer needs every state of a connection, to know where each begins and ends.
+        let is_state = matches!(what, What::Accept { .. } | What::Transition { .. });
+        let is_whole = is_state && self.format == Format::Perfetto;
         let is_wanted = match known {
-            Some(known) => known.is_chosen && known.has_path,
+            Some(known) => known.is_chosen && (known.has_path || is_whole),
             None => self.filters.is_empty(),
         };
         if is_wanted {
@@ -186,7 +191,7 @@ impl Probe for Trace {
         Some(self.latest)
     }
 
-    fn on_poll(&mut self, now: Now, timeout: Option<Duration>) {
+    fn on_iteration_end(&mut self, now: Now, timeout: Option<Duration>) {
         self.latest = now.instant;
         if self.iteration > 0 {
             let worked = now.instant - self.iteration_began;
@@ -195,7 +200,7 @@ impl Probe for Trace {
         self.poll_began = (now.instant, timeout);
     }
 
-    fn on_iteration(&mut self, now: Now, events: usize) {
+    fn on_iteration_begin(&mut self, now: Now, events: usize) {
         self.latest = now.instant;
         self.iteration += 1;
         self.iteration_began = now.instant;

@@ -24,7 +24,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Output {
     sender: Option<SyncSender<Record>>,
-    /// Nothing is sent: the channel is disconnected when the thread ends.
+    /// Carries no message: it is disconnected when the thread has ended.
     ended: Receiver<()>,
     /// Records that did not fit into the queue since the last one that did.
     dropped: u64,
@@ -102,7 +102,7 @@ fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes records until the sender is gone. Writes early whenever none waits.
+/// Writes records until the sender is gone: in batches, and at once when no other record waits.
 fn write_all(records: &Receiver<Record>, format: Format, mut file: File) -> io::Result<()> {
     let mut batch = format.begin().as_bytes().to_vec();
     loop {

@@ -68,7 +68,7 @@ pub enum What {
         /// Why.
         cause: Cause,
     },
-    /// The connection ended, and its socket was closed.
+    /// The connection ended. Its socket is closed after this record.
     Close {
         /// Why.
         reason: CloseReason,

@@ -79,7 +79,7 @@ pub fn call(what: &What) -> &'static str {
     }
 }
 
-/// The result and what else is to know of a record.
+/// The last column: the result, and in parentheses what belongs to it.
 pub struct Detail<'r>(pub &'r What);
 
 impl fmt::Display for Detail<'_> {
@@ -141,7 +141,7 @@ impl fmt::Display for Outcome {
             StepResult::Done => out.write_str("done"),
             StepResult::OutOfBudget => out.write_str("not tried: the budget is used up"),
             StepResult::LeftOut => out.write_str("not called: closing at once"),
-            StepResult::NotReady => out.write_str("not called: known to be empty"),
+            StepResult::NotReady => out.write_str("not called: known to block"),
             StepResult::Failed(ErrorKind::WouldBlock) => out.write_str("would block"),
             StepResult::Failed(kind) => write!(out, "failed: {kind}"),
         }
