@@ -177,6 +177,12 @@ impl Launch {
         command.args(self.args).arg(self.root);
         command.stdin(self.stdin).stdout(self.stdout);
         command.stderr(Stdio::piped());
+        // Only the test decides about the options, and the variables of the tests are no options.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"ONELOOP_") {
+                command.env_remove(name);
+            }
+        }
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
