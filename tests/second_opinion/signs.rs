@@ -250,7 +250,7 @@ pub fn has_chunk_outside_the_grammar(body: &[u8]) -> bool {
             return trailer.any(|line| {
                 let name = line.split(|&byte| byte == b':').next().unwrap();
                 let has_end = line.ends_with(b"\r\n");
-                !has_end || name.len() == line.len() || !is_token(name)
+                !has_end || name.len() == line.len() || !is_token(name) || has_cr_inside(line)
             });
         }
         rest = match after.get(size as usize..).unwrap_or_default() {

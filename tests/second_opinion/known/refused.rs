@@ -238,7 +238,7 @@ pub fn by_both() -> Part {
         ),
         class(
             "CONNECT without a host and a port",
-            Outcomes(REFUSED, &[Status(405)]),
+            Outcomes(REFUSED, &[Status(405), Status(501)]),
             |head| head.method() == b"CONNECT",
             "RFC 9112 3.2.3: CONNECT has no other target",
         ),
