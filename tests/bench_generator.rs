@@ -3,7 +3,7 @@
 #![cfg(feature = "bench")]
 
 use oneloop::bench::load::{
-    Arrivals, Closer, Conduct, Fault, Group, Load, Outcome, Page, Seen, body_hash,
+    Arrivals, Behavior, ClientStats, Closer, Fault, Group, Load, Outcome, Page, body_hash,
 };
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -87,7 +87,7 @@ fn page() -> Page {
     }
 }
 
-fn load(target: SocketAddr, connections: u32, conduct: Conduct) -> Load {
+fn load(target: SocketAddr, connections: u32, conduct: Behavior) -> Load {
     Load {
         target,
         source: None,
@@ -132,7 +132,7 @@ fn outcome(load: &Load) -> Outcome {
 }
 
 /// What the only group has seen.
-fn seen(load: &Load) -> Seen {
+fn seen(load: &Load) -> ClientStats {
     outcome(load).groups.pop().unwrap()
 }
 
@@ -141,7 +141,7 @@ fn seen(load: &Load) -> Seen {
 fn a_closed_loop_and_the_server_count_the_same() {
     for depth in [1, 4] {
         let (address, log) = server(right);
-        let seen = seen(&load(address, 3, Conduct::Closed { depth }));
+        let seen = seen(&load(address, 3, Behavior::Closed { depth }));
         let log = log.lock().unwrap();
         assert_eq!(seen.errors, [].into());
         assert_eq!(seen.connections, (3, 3));
@@ -166,7 +166,7 @@ fn a_closed_loop_and_the_server_count_the_same() {
 fn each_request_has_a_connection_of_its_own_whoever_closes() {
     for closer in [Closer::Client, Closer::Server] {
         let (address, log) = server(right);
-        let seen = seen(&load(address, 3, Conduct::Short { closer, resets: 0 }));
+        let seen = seen(&load(address, 3, Behavior::Short { closer, resets: 0 }));
         assert_eq!(seen.errors, [].into(), "{closer:?}");
         let log = log.lock().unwrap();
         let counts = (seen.whole.connections, seen.whole.answers);
@@ -180,7 +180,7 @@ fn each_request_has_a_connection_of_its_own_whoever_closes() {
 #[test]
 fn an_open_loop_has_as_many_requests_due_as_its_rate_says() {
     let (address, log) = server(right);
-    let conduct = Conduct::Open {
+    let conduct = Behavior::Open {
         rate: 1000.0,
         arrivals: Arrivals::Constant,
         most_waiting: 10_000,
@@ -196,7 +196,7 @@ fn an_open_loop_has_as_many_requests_due_as_its_rate_says() {
 #[test]
 fn what_an_open_loop_cannot_send_is_dropped_and_what_is_never_answered_is_missing() {
     let (address, _) = server(|_| Some(Vec::new()));
-    let conduct = Conduct::Open {
+    let conduct = Behavior::Open {
         rate: 1000.0,
         arrivals: Arrivals::Constant,
         most_waiting: 5,
@@ -237,7 +237,7 @@ fn answers_that_are_wrong_are_counted_by_kind() {
     for (fault, answer) in answers {
         let (address, log) = server(answer);
         let depth = if fault == Fault::Truncated { 2 } else { 1 };
-        let seen = seen(&load(address, 1, Conduct::Closed { depth }));
+        let seen = seen(&load(address, 1, Behavior::Closed { depth }));
         let log = log.lock().unwrap();
         let mut errors = seen.errors.clone();
         let count = errors.remove(&fault).unwrap_or(0);
@@ -258,7 +258,7 @@ fn of_long_bodies_one_in_64_is_compared_and_the_first_is() {
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
         Some([&head[..], &LONG].concat())
     });
-    let mut load = load(address, 1, Conduct::Closed { depth: 1 });
+    let mut load = load(address, 1, Behavior::Closed { depth: 1 });
     let page = &mut load.groups[0].pages[0];
     (page.length, page.hash) = (Some(1000), Some(body_hash(&LONG) + 1));
     let seen = seen(&load);
@@ -271,14 +271,14 @@ fn of_long_bodies_one_in_64_is_compared_and_the_first_is() {
 #[test]
 fn a_server_that_closes_at_once_is_not_stormed() {
     let conducts = [
-        Conduct::Open {
+        Behavior::Open {
             rate: 1.0,
             arrivals: Arrivals::Constant,
             most_waiting: 1,
         },
-        Conduct::Closed { depth: 1 },
-        Conduct::Silent,
-        Conduct::Drip { rate: 1.0 },
+        Behavior::Closed { depth: 1 },
+        Behavior::Silent,
+        Behavior::Drip { rate: 1.0 },
     ];
     for conduct in conducts {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -307,7 +307,7 @@ fn what_was_due_in_time_is_sent_even_if_the_server_closes_each_connection() {
         let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
         Some(answer.to_vec())
     });
-    let conduct = Conduct::Open {
+    let conduct = Behavior::Open {
         rate: 50_000.0,
         arrivals: Arrivals::Constant,
         most_waiting: 100,
@@ -335,7 +335,7 @@ fn whichever_signal_ends_it_the_server_goes_on_and_the_outcome_says_so() {
     let (address, _) = server(right);
     for signal in ["HUP", "INT", "QUIT", "TERM"] {
         let mut stopped = Command::new("sleep").arg("600").spawn().unwrap();
-        let mut load = load(address, 1, Conduct::Closed { depth: 1 });
+        let mut load = load(address, 1, Behavior::Closed { depth: 1 });
         (load.measure, load.stall) = (600_000 * MS, Some((0, 500_000 * MS)));
         load.server = Some(stopped.id());
         let generator = start(&serde_json::to_string(&load).unwrap());
@@ -372,7 +372,7 @@ fn where_nobody_listens_no_connection_is_made_and_that_is_said() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let outcome = outcome(&load(nobody, 5, Conduct::Closed { depth: 1 }));
+    let outcome = outcome(&load(nobody, 5, Behavior::Closed { depth: 1 }));
     let seen = &outcome.groups[0];
     assert_eq!(seen.connections, (5, 0));
     assert!(seen.errors[&Fault::Connect] >= 5, "{seen:?}");
@@ -384,11 +384,11 @@ fn where_nobody_listens_no_connection_is_made_and_that_is_said() {
 #[test]
 fn who_is_silent_says_nothing_and_who_drips_never_ends() {
     let (address, log) = server(right);
-    let silent = seen(&load(address, 8, Conduct::Silent));
+    let silent = seen(&load(address, 8, Behavior::Silent));
     assert_eq!((silent.connections, silent.errors), ((8, 8), [].into()));
     assert_eq!(log.lock().unwrap().bytes, b"");
 
-    let drip = seen(&load(address, 1, Conduct::Drip { rate: 1000.0 }));
+    let drip = seen(&load(address, 1, Behavior::Drip { rate: 1000.0 }));
     assert_eq!((drip.answers, drip.errors), (0, [].into()));
     let log = log.lock().unwrap();
     let text = b"GET / HTTP/1.1\r\nHost: drip\r\nX-Drip: drop\r\nX-Drip: drop\r\n";
@@ -406,7 +406,7 @@ fn a_slow_reader_takes_no_more_than_its_rate() {
         answer.resize(answer.len() + 1_000_000, b'x');
         Some(answer)
     });
-    let conduct = Conduct::SlowRead {
+    let conduct = Behavior::SlowRead {
         rate: 10_000.0,
         buffer: 4096,
     };
@@ -424,7 +424,7 @@ fn what_is_no_load_is_an_error_that_says_why() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let good = load(address, 1, Conduct::Silent);
+    let good = load(address, 1, Behavior::Silent);
     let bad: [(Change, &str); 14] = [
         (|load| load.measure = 0, "nothing is measured in no time"),
         (|load| load.measure = u64::MAX, "may take a day each"),
@@ -441,12 +441,12 @@ fn what_is_no_load_is_an_error_that_says_why() {
         (|load| load.server = Some(0), "process 0 is no server"),
         (|load| load.server = Some(u32::MAX), "is no server"),
         (
-            |load| load.groups[0].conduct = Conduct::Closed { depth: 1001 },
+            |load| load.groups[0].conduct = Behavior::Closed { depth: 1001 },
             "a depth of 1001",
         ),
         (
             |load| {
-                load.groups[0].conduct = Conduct::Open {
+                load.groups[0].conduct = Behavior::Open {
                     rate: 1e7,
                     arrivals: Arrivals::Poisson,
                     most_waiting: 1,
@@ -456,12 +456,12 @@ fn what_is_no_load_is_an_error_that_says_why() {
         ),
         (|load| load.groups.clear(), "0 connections"),
         (
-            |load| load.groups[0].conduct = Conduct::Drip { rate: 0.0 },
+            |load| load.groups[0].conduct = Behavior::Drip { rate: 0.0 },
             "0 a second is no rate",
         ),
         (
             |load| {
-                load.groups[0].conduct = Conduct::Closed { depth: 1 };
+                load.groups[0].conduct = Behavior::Closed { depth: 1 };
                 load.groups[0].pages.clear();
             },
             "no page to ask for",

@@ -3,7 +3,7 @@
 //! `oneloop bench selftest` itself.
 #![cfg(feature = "bench")]
 
-use oneloop::bench::oracle::{Ledger, Manner, Oracle};
+use oneloop::bench::oracle::{Manner, Oracle, ServerCounters};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -74,7 +74,7 @@ fn oracle(manner: Manner) -> (Child, BufReader<ChildStdout>, TcpStream) {
     (child, stdout, client)
 }
 
-fn ledger(mut stdout: BufReader<ChildStdout>) -> Ledger {
+fn ledger(mut stdout: BufReader<ChildStdout>) -> ServerCounters {
     let mut text = String::new();
     stdout.read_to_string(&mut text).unwrap();
     serde_json::from_str(&text).unwrap()

@@ -45,7 +45,7 @@ pub struct Group {
     /// How many there are at once.
     pub connections: u32,
     /// What each of them does.
-    pub conduct: Conduct,
+    pub conduct: Behavior,
     /// What they ask for, one after the other, and begin anew; for those who ask.
     pub pages: Vec<Page>,
 }
@@ -53,7 +53,7 @@ pub struct Group {
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Conduct {
+pub enum Behavior {
     /// Asks again as soon as it has its answers, `depth` requests at a time (closed loop).
     Closed {
         /// Requests on their way at once.
@@ -133,7 +133,7 @@ pub struct Outcome {
     /// How long the measurement really took.
     pub measured: u64,
     /// What each group has seen, in the order of the load.
-    pub groups: Vec<Seen>,
+    pub groups: Vec<ClientStats>,
     /// The generator's own processor time during the measurement: user, system.
     pub generator: (u64, u64),
     /// The server's account when the measurement began and when it ended, connections still open.
@@ -147,7 +147,7 @@ pub struct Outcome {
 
 /// What a group has seen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct ClientStats {
     /// The group's name.
     pub name: String,
     /// Connections that were asked for, and that were made at the beginning.
@@ -158,7 +158,7 @@ pub struct Seen {
     pub body_bytes: u64,
     /// From the first connection to the last answer, warm-up and drain included: what the server
     /// must have counted, too.
-    pub whole: Whole,
+    pub whole: Totals,
     /// Requests of an open loop that were due in the measurement.
     pub due: u64,
     /// Requests of an open loop that were dropped because too many waited.
@@ -177,12 +177,12 @@ pub struct Seen {
     /// Answers of each connection in the measurement, in the order of the connections.
     pub shares: Vec<u64>,
     /// A row for each tenth of a second of the measurement.
-    pub course: Vec<Slice>,
+    pub course: Vec<Bucket>,
 }
 
 /// Counts over a generator's whole life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Whole {
+pub struct Totals {
     /// Requests that were sent whole.
     pub requests: u64,
     /// Answers that came whole, right or wrong.
@@ -195,7 +195,7 @@ pub struct Whole {
 
 /// A tenth of a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slice {
+pub struct Bucket {
     /// Right answers.
     pub answers: u64,
     /// The longest response time of those, ns.

@@ -93,7 +93,7 @@ mod tests {
             .insert("response".to_owned(), "SElTVEZB".to_owned());
         sample.course.insert(
             "main".to_owned(),
-            vec![crate::bench::load::Slice::default()],
+            vec![crate::bench::load::Bucket::default()],
         );
         sample.metrics.insert("p99".to_owned(), 0.1 + 0.2);
         let text = serde_json::to_vec(&run).unwrap();

@@ -5,7 +5,7 @@
 //! name, which [`METRICS`](super::metrics::METRICS) explains. Statistics are not kept: they are
 //! computed from the samples, so a report can be made again from an old file.
 
-use super::load::Slice;
+use super::load::Bucket;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -137,7 +137,7 @@ pub struct Sample {
     /// `send_lag`; those of a second group have its name before them: `canary.response`.
     pub histograms: BTreeMap<String, String>,
     /// A row for each tenth of a second, by group.
-    pub course: BTreeMap<String, Vec<Slice>>,
+    pub course: BTreeMap<String, Vec<Bucket>>,
     /// Errors by group and kind: `main.reset`.
     pub errors: BTreeMap<String, u64>,
     /// What limits the number: `server processor 100 %`.

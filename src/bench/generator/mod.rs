@@ -2,24 +2,24 @@
 //!
 //! - `play`: the loop. `talk`: what a connection does when something has come, or is due
 //! - `window`: where the measurement begins and ends
-//! - `line`: one connection. `squad`: what those of a group share
+//! - `line`: one connection. `client_group`: what those of a group share
 //! - `slow`: those who send or read slowly on purpose
 //! - `reply`, `schedule`, `tally`: what is known without any I/O: where an answer ends, when a
 //!   request is due, what has been seen
 //! - `stall`: the server is stopped for a while
 
+mod client_group;
 mod line;
 mod play;
 mod reply;
 mod schedule;
 mod slow;
-mod squad;
 mod stall;
 mod talk;
 mod tally;
 mod window;
 
-use super::load::{Conduct, Group, Load, Outcome};
+use super::load::{Behavior, Group, Load, Outcome};
 use super::platform;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::error::Error;
@@ -129,19 +129,19 @@ fn check(load: &Load) -> Result<(), String> {
 fn check_group(group: &Group) -> Result<(), String> {
     let name = &group.name;
     let (rate, fastest, asks) = match group.conduct {
-        Conduct::Closed { depth } if !(1..=DEEPEST).contains(&depth) => {
+        Behavior::Closed { depth } if !(1..=DEEPEST).contains(&depth) => {
             return Err(format!(
                 "{name}: a depth of {depth}: 1 to {DEEPEST} are possible"
             ));
         }
-        Conduct::Short { resets, .. } if resets > 100 => {
+        Behavior::Short { resets, .. } if resets > 100 => {
             return Err(format!("{name}: {resets} of a hundred are too many"));
         }
-        Conduct::Closed { .. } | Conduct::Short { .. } => (1.0, 1.0, true),
-        Conduct::Open { rate, .. } => (rate, FASTEST, true),
-        Conduct::SlowRead { rate, .. } => (rate, 1e9, true),
-        Conduct::Drip { rate } => (rate, 1e9, false),
-        Conduct::Silent => (1.0, 1.0, false),
+        Behavior::Closed { .. } | Behavior::Short { .. } => (1.0, 1.0, true),
+        Behavior::Open { rate, .. } => (rate, FASTEST, true),
+        Behavior::SlowRead { rate, .. } => (rate, 1e9, true),
+        Behavior::Drip { rate } => (rate, 1e9, false),
+        Behavior::Silent => (1.0, 1.0, false),
     };
     if !(rate > 1e-3 && rate <= fastest) {
         return Err(format!("{name}: {rate} a second is no rate"));

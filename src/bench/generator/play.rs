@@ -3,12 +3,12 @@
 //! It gathers its connections, warms up, measures, and drains: nothing new is asked, and what is
 //! owed may still come.
 
+use super::client_group::ClientGroup;
 use super::line::{Line, beside};
-use super::squad::Squad;
 use super::stall::Stall;
 use super::tally::Times;
 use crate::bench::account::Account;
-use crate::bench::load::{Conduct, Fault, Load, Outcome};
+use crate::bench::load::{Behavior, Fault, Load, Outcome};
 use crate::clock::Now;
 use mio::{Events, Poll, Token};
 use std::cmp::Reverse;
@@ -45,7 +45,7 @@ pub struct Play<'l> {
     pub(super) load: &'l Load,
     pub(super) poll: Poll,
     pub(super) lines: Vec<Line>,
-    pub(super) squads: Vec<Squad>,
+    pub(super) squads: Vec<ClientGroup>,
     /// When somebody is to be looked after, who, and on which connection of his (by its beginning).
     pub(super) timers: BinaryHeap<Reverse<(u64, usize, u64)>>,
     pub(super) random: fastrand::Rng,
@@ -76,7 +76,7 @@ impl<'l> Play<'l> {
         let mut squads = Vec::new();
         for (number, group) in load.groups.iter().enumerate() {
             let seed = load.seed.wrapping_add(number as u64);
-            squads.push(Squad::new(group, load.target, seed));
+            squads.push(ClientGroup::new(group, load.target, seed));
             lines.extend((0..group.connections as usize).map(|one| Line::new(number, one)));
         }
         Ok(Self {
@@ -176,7 +176,7 @@ impl<'l> Play<'l> {
             }
         }
         for index in 0..self.lines.len() {
-            match self.squad_of(index).is_some_and(Squad::is_short) {
+            match self.squad_of(index).is_some_and(ClientGroup::is_short) {
                 true => self.connect(index, now),
                 false => self.begin(index, now),
             }
@@ -185,7 +185,7 @@ impl<'l> Play<'l> {
 
     /// Whether nothing is owed any more.
     fn is_drained(&self) -> bool {
-        let waits = |squad: &Squad| !squad.waiting.is_empty();
+        let waits = |squad: &ClientGroup| !squad.waiting.is_empty();
         !self.squads.iter().any(waits) && !self.lines.iter().any(|line| self.is_owed(line))
     }
 
@@ -193,8 +193,10 @@ impl<'l> Play<'l> {
     fn is_owed(&self, line: &Line) -> bool {
         let squad = self.squads.get(line.group);
         match squad.map(|squad| squad.conduct) {
-            Some(Conduct::SlowRead { .. } | Conduct::Drip { .. } | Conduct::Silent) | None => false,
-            Some(Conduct::Short { .. }) => line.is_under_way(),
+            Some(Behavior::SlowRead { .. } | Behavior::Drip { .. } | Behavior::Silent) | None => {
+                false
+            }
+            Some(Behavior::Short { .. }) => line.is_under_way(),
             Some(_) => !line.owed.is_empty(),
         }
     }
@@ -224,7 +226,7 @@ impl<'l> Play<'l> {
         let Some(squad) = self.squads.get_mut(number) else {
             return;
         };
-        let Conduct::Open { most_waiting, .. } = squad.conduct else {
+        let Behavior::Open { most_waiting, .. } = squad.conduct else {
             return;
         };
         if squad.waiting.len() >= most_waiting as usize {
@@ -272,7 +274,7 @@ impl<'l> Play<'l> {
     pub(super) fn connect(&mut self, index: usize, now: u64) {
         self.turn += 1;
         let source = self.load.source.map(|source| beside(source, self.turn));
-        let buffer = self.squad_of(index).and_then(Squad::buffer);
+        let buffer = self.squad_of(index).and_then(ClientGroup::buffer);
         let Some(line) = self.lines.get_mut(index) else {
             return;
         };
@@ -284,7 +286,7 @@ impl<'l> Play<'l> {
         }
     }
 
-    pub(super) fn squad_of(&self, index: usize) -> Option<&Squad> {
+    pub(super) fn squad_of(&self, index: usize) -> Option<&ClientGroup> {
         self.squads.get(self.lines.get(index)?.group)
     }
 

@@ -1,11 +1,11 @@
 //! Room `bench`: what a connection of the generator does when something has come, or is due.
 
+use super::client_group::ClientGroup;
 use super::line::{Got, Line, State};
 use super::play::{Phase, Play};
 use super::slow::PACE;
-use super::squad::Squad;
 use super::tally::Request;
-use crate::bench::load::{Closer, Conduct, Fault};
+use crate::bench::load::{Behavior, Closer, Fault};
 use crate::bench::platform;
 use mio::event::Event;
 use std::cmp::Reverse;
@@ -38,7 +38,7 @@ impl Play<'_> {
         let has_come = event.is_readable() || event.is_read_closed() || event.is_error();
         if has_come || !platform::SHORT_MEANS_EMPTY {
             let paced = self.squad_of(index).map(|squad| squad.conduct);
-            if !matches!(paced, Some(Conduct::SlowRead { .. })) {
+            if !matches!(paced, Some(Behavior::SlowRead { .. })) {
                 self.read(index, event.is_read_closed());
             }
         }
@@ -118,14 +118,14 @@ impl Play<'_> {
             return;
         };
         match squad.conduct {
-            Conduct::Closed { depth } => {
+            Behavior::Closed { depth } => {
                 for _ in 0..depth {
                     ask(line, squad, now, now);
                 }
                 line.flush();
             }
-            Conduct::Open { .. } => self.rejoin(index, group, now),
-            Conduct::Short { resets, .. } => {
+            Behavior::Open { .. } => self.rejoin(index, group, now),
+            Behavior::Short { resets, .. } => {
                 line.resets = resets > 0 && self.random.u32(0..100) < resets;
                 ask(line, squad, begun, now);
                 line.flush();
@@ -134,13 +134,13 @@ impl Play<'_> {
                     self.part(index, now, false);
                 }
             }
-            Conduct::Silent => {}
-            Conduct::Drip { .. } => {
+            Behavior::Silent => {}
+            Behavior::Drip { .. } => {
                 line.page = 0;
                 let spread = self.random.u64(..=PACE);
                 self.timers.push(Reverse((now + spread, index, begun)));
             }
-            Conduct::SlowRead { .. } => {
+            Behavior::SlowRead { .. } => {
                 ask(line, squad, now, now);
                 line.flush();
                 // Many who read at the same moment would hold up all others.
@@ -265,7 +265,7 @@ impl Play<'_> {
         };
         line.failures = 0;
         line.has_answered = true;
-        if let Conduct::Short { closer, .. } = squad.conduct {
+        if let Behavior::Short { closer, .. } = squad.conduct {
             // Who has said that he closes is waited for.
             let waits = closer == Closer::Server && closes;
             if !waits {
@@ -279,14 +279,14 @@ impl Play<'_> {
             return false;
         }
         match squad.conduct {
-            Conduct::Closed { .. } if !is_draining => {
+            Behavior::Closed { .. } if !is_draining => {
                 for _ in 0..answers {
                     ask(line, squad, now, now);
                 }
                 line.flush();
             }
-            Conduct::Open { .. } if line.owed.is_empty() => self.rejoin(index, group, now),
-            Conduct::SlowRead { .. } if !is_draining => {
+            Behavior::Open { .. } if line.owed.is_empty() => self.rejoin(index, group, now),
+            Behavior::SlowRead { .. } if !is_draining => {
                 ask(line, squad, now, now);
                 line.flush();
             }
@@ -322,7 +322,7 @@ impl Play<'_> {
             lost = true;
         }
         // Who has asked for nothing may be sent away; but not those who came to stay.
-        if !lost && (failed && !squad.is_short() || squad.conduct == Conduct::Silent) {
+        if !lost && (failed && !squad.is_short() || squad.conduct == Behavior::Silent) {
             lost = true;
             let fault = if failed { Fault::Reset } else { Fault::Closed };
             squad.tally.fault(fault, now);
@@ -351,8 +351,8 @@ impl Play<'_> {
                         self.connect(index, now);
                     }
                 }
-                (State::Open, Some(Conduct::Drip { rate })) => self.drip(index, rate, now),
-                (State::Open, Some(Conduct::SlowRead { rate, .. })) => self.sip(index, rate, now),
+                (State::Open, Some(Behavior::Drip { rate })) => self.drip(index, rate, now),
+                (State::Open, Some(Behavior::SlowRead { rate, .. })) => self.sip(index, rate, now),
                 _ => {}
             }
         }
@@ -360,7 +360,7 @@ impl Play<'_> {
 }
 
 /// Puts a request in line to be sent.
-fn ask(line: &mut Line, squad: &mut Squad, due: u64, now: u64) {
+fn ask(line: &mut Line, squad: &mut ClientGroup, due: u64, now: u64) {
     let number = line.page;
     line.page += 1;
     let Some((_, text)) = squad.page(number) else {

@@ -6,7 +6,7 @@
 //! a request is due when it is sent, it counts with its answer.
 
 use super::reply::Answer;
-use crate::bench::load::{Fault, Page, Seen, Slice, Whole};
+use crate::bench::load::{Bucket, ClientStats, Fault, Page, Totals};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
@@ -76,7 +76,7 @@ impl Request {
 
 /// What a group has seen.
 pub struct Tally {
-    seen: Seen,
+    seen: ClientStats,
     window: Range<u64>,
     is_open: bool,
     response: Times,
@@ -90,11 +90,11 @@ impl Tally {
     /// Of a group with so many connections. `is_open`: with a rate of its own.
     pub fn new(name: &str, connections: u32, is_open: bool) -> Self {
         Self {
-            seen: Seen {
+            seen: ClientStats {
                 name: name.to_owned(),
                 connections: (connections, 0),
                 shares: vec![0; connections as usize],
-                ..Seen::default()
+                ..ClientStats::default()
             },
             window: u64::MAX..u64::MAX,
             is_open,
@@ -112,7 +112,7 @@ impl Tally {
     }
 
     /// What is counted over the whole life.
-    pub fn whole(&mut self) -> &mut Whole {
+    pub fn whole(&mut self) -> &mut Totals {
         &mut self.seen.whole
     }
 
@@ -197,7 +197,7 @@ impl Tally {
         let slice = slice.min(MOST_SLICES);
         while self.seen.course.len() <= slice {
             self.end_slice();
-            self.seen.course.push(Slice::default());
+            self.seen.course.push(Bucket::default());
         }
     }
 
@@ -214,7 +214,7 @@ impl Tally {
     }
 
     /// All of it.
-    pub fn finish(mut self) -> Seen {
+    pub fn finish(mut self) -> ClientStats {
         if !self.window.is_empty() {
             self.turn_to(self.window.end - 1);
         }
@@ -355,7 +355,7 @@ mod tests {
             let request = request(sent * MS, sent * MS);
             tally.answered(0, &request, right(), &page(), now * MS);
         }
-        let row = |answers, median, longest| Slice {
+        let row = |answers, median, longest| Bucket {
             answers,
             longest: longest * MS,
             median: median * MS,

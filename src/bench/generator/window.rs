@@ -69,7 +69,7 @@ impl Play<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::load::{Conduct, Group, Load};
+    use crate::bench::load::{Behavior, Group, Load};
     use crate::clock::Now;
     use std::time::Duration;
 
@@ -89,7 +89,7 @@ mod tests {
             groups: vec![Group {
                 name: "main".to_owned(),
                 connections: 1,
-                conduct: Conduct::Silent,
+                conduct: Behavior::Silent,
                 pages: Vec::new(),
             }],
         };

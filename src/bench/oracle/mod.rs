@@ -2,19 +2,19 @@
 //! of a few lines, each a process of its own (`oneloop bench oracle JSON`).
 //!
 //! An oracle prints its port, serves until its standard input ends or SIGTERM comes, and then
-//! prints what it has done, counted on its own side ([`Ledger`], JSON). What a generator says of
-//! it can be compared with that, and with what follows from the [`Manner`] alone.
+//! prints what it has done, counted on its own side ([`ServerCounters`], JSON). What a generator
+//! says of it can be compared with that, and with what follows from the [`Manner`] alone.
 //!
 //! - here: which manners there are, and what is kept
-//! - `mind`: what is answered, and when? No I/O, no clock
+//! - `response_policy`: what is answered, and when? No I/O, no clock
 //! - `text`: the bytes of the answers
 //! - `sweep`: the loop, which never sleeps
 
-mod mind;
+mod response_policy;
 mod sweep;
 mod text;
 
-pub use mind::FAULTS;
+pub use response_policy::FAULTS;
 pub use text::page;
 
 use super::load::Fault;
@@ -102,7 +102,7 @@ pub enum Manner {
 
 /// What an oracle has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ledger {
+pub struct ServerCounters {
     /// Connections that were accepted.
     pub connections: u64,
     /// Requests whose head came whole.

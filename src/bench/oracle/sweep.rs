@@ -5,8 +5,8 @@
 //! under load it has fewer system calls for each request than any client. It takes a processor
 //! for itself, and gives it away whenever nothing was to be done.
 
-use super::mind::{Answer, End, Memory, Mind};
-use super::{Ledger, Manner, Oracle};
+use super::response_policy::{Answer, End, Memory, ResponsePolicy};
+use super::{Manner, Oracle, ServerCounters};
 use crate::clock::Now;
 use socket2::SockRef;
 use std::collections::VecDeque;
@@ -32,13 +32,17 @@ const LOGGED: usize = 1_000_000;
 ///
 /// # Errors
 /// Those of accept(2).
-pub fn serve(oracle: &Oracle, listener: TcpListener, end: &AtomicBool) -> io::Result<Ledger> {
+pub fn serve(
+    oracle: &Oracle,
+    listener: TcpListener,
+    end: &AtomicBool,
+) -> io::Result<ServerCounters> {
     listener.set_nonblocking(true)?;
     let mut listener = Some(listener);
     let mut clients: Vec<Client> = Vec::new();
     let mut desk = Desk {
-        mind: Mind::new(oracle),
-        ledger: Ledger::default(),
+        mind: ResponsePolicy::new(oracle),
+        ledger: ServerCounters::default(),
         log: oracle.log,
         origin: Now::read().instant,
         buffer: vec![0; BUFFER],
@@ -93,8 +97,8 @@ fn is_nothing(error: &io::Error) -> bool {
 
 /// What all clients share.
 struct Desk {
-    mind: Mind,
-    ledger: Ledger,
+    mind: ResponsePolicy,
+    ledger: ServerCounters,
     log: bool,
     origin: Instant,
     buffer: Vec<u8>,
@@ -106,8 +110,8 @@ impl Desk {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn close(self) -> Ledger {
-        Ledger {
+    fn close(self) -> ServerCounters {
+        ServerCounters {
             requests: self.mind.asked,
             faults: self.mind.faults,
             late: self.mind.late,
@@ -128,7 +132,7 @@ struct Client {
 }
 
 impl Client {
-    fn new(stream: TcpStream, ledger: &mut Ledger) -> Self {
+    fn new(stream: TcpStream, ledger: &mut ServerCounters) -> Self {
         let number = ledger.connections;
         ledger.connections += 1;
         if ledger.shares.len() < COUNTED {

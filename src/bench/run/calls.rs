@@ -4,8 +4,8 @@
 //! A server is counted twice, with a load and without one; the difference is the load's.
 
 use super::generate::play;
-use super::lab::{Lab, Trouble};
 use super::preflight;
+use super::run_context::{RunContext, Trouble};
 use super::sample::{self, Order};
 use crate::bench::record::{Pass, Sample};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub fn can_be_counted() -> bool {
 ///
 /// # Errors
 /// If the user wants to stop.
-pub fn count(lab: &mut Lab, order: &Order) -> Result<Sample, Trouble> {
+pub fn count(lab: &mut RunContext, order: &Order) -> Result<Sample, Trouble> {
     let mut sample = Sample {
         pass: Pass::Calls,
         round: u32::MAX,
@@ -53,7 +53,7 @@ pub fn sum(calls: &BTreeMap<String, f64>) -> f64 {
     counted.map(|(_, count)| count).sum()
 }
 
-fn attempt(lab: &mut Lab, order: &Order) -> Result<BTreeMap<String, f64>, Trouble> {
+fn attempt(lab: &mut RunContext, order: &Order) -> Result<BTreeMap<String, f64>, Trouble> {
     let (without, _) = watched(lab, order, false)?;
     let (with, answers) = watched(lab, order, true)?;
     if answers == 0 {
@@ -64,7 +64,7 @@ fn attempt(lab: &mut Lab, order: &Order) -> Result<BTreeMap<String, f64>, Troubl
 
 /// The calls of a server from its beginning to its end, and the answers that it gave.
 fn watched(
-    lab: &mut Lab,
+    lab: &mut RunContext,
     order: &Order,
     loaded: bool,
 ) -> Result<(BTreeMap<String, u64>, u64), Trouble> {
@@ -97,7 +97,7 @@ fn watched(
 }
 
 /// Waits for the summary, which is written when the last of the server's processes has ended.
-fn written(lab: &Lab, path: &Path) -> Result<String, Trouble> {
+fn written(lab: &RunContext, path: &Path) -> Result<String, Trouble> {
     let begun = lab.seconds();
     loop {
         let text = std::fs::read_to_string(path).unwrap_or_default();

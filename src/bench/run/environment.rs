@@ -1,6 +1,6 @@
 //! Room `bench`: on which machine was it, and what about it may spoil the figures?
 
-use super::lab::{Lab, Processors};
+use super::run_context::{Processors, RunContext};
 use crate::bench::platform;
 use crate::bench::record::Environment;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ const STEAL: f64 = 1.0;
 const LOAD: f64 = 0.7;
 
 /// What can be found out about this machine, and what to say about it.
-pub fn look(lab: &Lab, descriptors: Option<u64>) -> Environment {
+pub fn look(lab: &RunContext, descriptors: Option<u64>) -> Environment {
     let mut facts = BTreeMap::new();
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value.map(|value| value.trim().to_owned()) {
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn what_can_be_found_out_is() {
-        let lab = Lab::open(1, false, std::iter::empty()).unwrap();
+        let lab = RunContext::open(1, false, std::iter::empty()).unwrap();
         let environment = look(&lab, Some(9));
         assert_eq!(environment.facts["descriptors"], "9");
         assert_eq!(environment.facts["pinning"], "none");

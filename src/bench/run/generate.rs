@@ -2,7 +2,7 @@
 //!
 //! Through files, so that nobody must read and write at once, and nothing is lost if it is killed.
 
-use super::lab::{Lab, Trouble};
+use super::run_context::{RunContext, Trouble};
 use super::server::shown;
 use crate::bench::load::{Load, Outcome};
 use std::fs::File;
@@ -19,7 +19,11 @@ const PATIENCE: f64 = 30.0;
 ///
 /// # Errors
 /// If the generator fails or takes far too long; if the user wants to stop.
-pub fn play(lab: &Lab, load: &Load, mut meanwhile: impl FnMut()) -> Result<Outcome, Trouble> {
+pub fn play(
+    lab: &RunContext,
+    load: &Load,
+    mut meanwhile: impl FnMut(),
+) -> Result<Outcome, Trouble> {
     let [told, answer, said] = ["load", "outcome", "said"].map(|ending| lab.file(ending));
     let paths = [told.clone(), answer.clone(), said.clone()];
     let _gone = Gone(&paths);

@@ -1,7 +1,7 @@
 //! Room `bench`: which numbers does an outcome hold? Arithmetic only.
 
 use crate::bench::account::Account;
-use crate::bench::load::{Conduct, Group, Load, Outcome, Seen};
+use crate::bench::load::{Behavior, ClientStats, Group, Load, Outcome};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
@@ -45,22 +45,22 @@ pub fn of(load: &Load, outcome: &Outcome, processors: usize) -> Metrics {
     all
 }
 
-fn of_group(group: &Group, seen: &Seen, seconds: f64) -> Vec<(&'static str, f64)> {
+fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static str, f64)> {
     let errors: u64 = seen.errors.values().sum();
     let mut found = vec![
         ("errors", count(errors)),
         ("held", f64::from(seen.connections.1)),
     ];
-    if matches!(group.conduct, Conduct::Silent | Conduct::Drip { .. }) {
+    if matches!(group.conduct, Behavior::Silent | Behavior::Drip { .. }) {
         return found;
     }
     found.push(("throughput", count(seen.answers) / seconds));
     found.push(("bandwidth", count(seen.body_bytes) / seconds / 1e9));
-    if matches!(group.conduct, Conduct::Short { .. }) {
+    if matches!(group.conduct, Behavior::Short { .. }) {
         found.push(("connects", count(seen.connected) / seconds));
     }
     let due = match group.conduct {
-        Conduct::Open { .. } => seen.due,
+        Behavior::Open { .. } => seen.due,
         _ => 0,
     };
     let times = [
@@ -93,7 +93,7 @@ fn of_group(group: &Group, seen: &Seen, seconds: f64) -> Vec<(&'static str, f64)
     }
     let in_turn = matches!(
         group.conduct,
-        Conduct::Closed { .. } | Conduct::Short { .. }
+        Behavior::Closed { .. } | Behavior::Short { .. }
     );
     if in_turn && !seen.shares.is_empty() {
         found.push(("fairness", fairness(&seen.shares)));
@@ -103,7 +103,7 @@ fn of_group(group: &Group, seen: &Seen, seconds: f64) -> Vec<(&'static str, f64)
 }
 
 /// Connections that had no answer.
-pub fn starved(seen: &Seen) -> u64 {
+pub fn starved(seen: &ClientStats) -> u64 {
     seen.shares.iter().filter(|share| **share == 0).count() as u64
 }
 
@@ -120,8 +120,8 @@ fn fairness(shares: &[u64]) -> f64 {
 /// How far Little's law is from holding, in percent: requests under way are rate times response
 /// time. In a closed loop there are always as many as connections (of those that are served at all)
 /// times the requests of each.
-fn little(group: &Group, seen: &Seen, mean: f64, seconds: f64) -> Option<f64> {
-    let Conduct::Closed { depth } = group.conduct else {
+fn little(group: &Group, seen: &ClientStats, mean: f64, seconds: f64) -> Option<f64> {
+    let Behavior::Closed { depth } = group.conduct else {
         return None;
     };
     let served = f64::from(seen.connections.1) - count(starved(seen));
@@ -144,7 +144,7 @@ struct Used<'a> {
 }
 
 impl Used<'_> {
-    fn add_to(&self, all: &mut Metrics, groups: &[Seen]) {
+    fn add_to(&self, all: &mut Metrics, groups: &[ClientStats]) {
         let difference =
             |of: fn(&Account) -> u64| count(of(self.after).saturating_sub(of(self.before)));
         let nanoseconds = |of: fn(&Account) -> u64| difference(of) / 1e9;
@@ -236,7 +236,7 @@ pub fn memory(outcome: &Outcome) -> Option<f64> {
 
 /// From the end of a stall until the longest wait is again what it was before, microseconds; to the
 /// tenth of a second.
-pub fn recovery(seen: &Seen, stall: (u64, u64)) -> Option<f64> {
+pub fn recovery(seen: &ClientStats, stall: (u64, u64)) -> Option<f64> {
     const TENTH: u64 = 100_000_000;
     let index = |time: u64| usize::try_from(time / TENTH).ok();
     let (begin, end) = (index(stall.0)?, stall.0.saturating_add(stall.1));
@@ -277,9 +277,15 @@ pub fn limiter(load: &Load, metrics: &Metrics, pinned: bool) -> String {
                 "units: {achieved:.0} % of what was due was answered (server {server:.0} % busy)"
             )
         }
-        _ if matches!(first, Some(Conduct::Closed { .. } | Conduct::Short { .. })) => format!(
-            "waiting for each other (server {server:.0} %, generator {generator:.0} % busy)"
-        ),
+        _ if matches!(
+            first,
+            Some(Behavior::Closed { .. } | Behavior::Short { .. })
+        ) =>
+        {
+            format!(
+                "waiting for each other (server {server:.0} %, generator {generator:.0} % busy)"
+            )
+        }
         _ => format!("what the clients take (server {server:.0} % busy)"),
     }
 }
@@ -322,7 +328,7 @@ fn count(number: u64) -> f64 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::bench::load::{Arrivals, Slice};
+    use crate::bench::load::{Arrivals, Bucket};
     use crate::bench::workloads::pages;
     use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
@@ -339,7 +345,7 @@ pub(super) mod tests {
     }
 
     /// A load with this one group.
-    pub fn load(conduct: Conduct, connections: u32) -> Load {
+    pub fn load(conduct: Behavior, connections: u32) -> Load {
         Load {
             target: "127.0.0.1:1".parse().unwrap(),
             source: None,
@@ -361,7 +367,7 @@ pub(super) mod tests {
 
     /// Four connections that were busy for a second.
     pub fn closed() -> (Load, Outcome) {
-        let seen = Seen {
+        let seen = ClientStats {
             name: "main".to_owned(),
             connections: (4, 4),
             answers: 4000,
@@ -370,7 +376,7 @@ pub(super) mod tests {
             service_time: kept(&[1_000_000; 4000]),
             first_byte: kept(&[900_000; 4000]),
             shares: vec![1000; 4],
-            ..Seen::default()
+            ..ClientStats::default()
         };
         let account = Account {
             threads: 3,
@@ -397,7 +403,7 @@ pub(super) mod tests {
             accounts: Some((account, after)),
             ..Outcome::default()
         };
-        (load(Conduct::Closed { depth: 1 }, 4), outcome)
+        (load(Behavior::Closed { depth: 1 }, 4), outcome)
     }
 
     fn near(metrics: &Metrics, wanted: &[(&str, f64)]) {
@@ -464,7 +470,7 @@ pub(super) mod tests {
     fn numbers_of_a_second_group_have_its_name_before_them() {
         let (mut load, mut outcome) = closed();
         load.groups.push(load.groups[0].clone());
-        let mice = Seen {
+        let mice = ClientStats {
             name: "mice".to_owned(),
             ..outcome.groups[0].clone()
         };
@@ -476,17 +482,17 @@ pub(super) mod tests {
 
     #[test]
     fn requests_that_were_never_answered_are_slower_than_any() {
-        let open = Conduct::Open {
+        let open = Behavior::Open {
             rate: 100.0,
             arrivals: Arrivals::Constant,
             most_waiting: 10,
         };
         let (_, mut outcome) = closed();
-        outcome.groups[0] = Seen {
+        outcome.groups[0] = ClientStats {
             due: 100,
             answers: 95,
             response_time: kept(&[2_000_000; 95]),
-            ..Seen::default()
+            ..ClientStats::default()
         };
         let metrics = of(&load(open, 4), &outcome, 2);
         near(&metrics, &[("p50", 2000.0), ("p90", 2000.0)]);
@@ -525,20 +531,20 @@ pub(super) mod tests {
 
     #[test]
     fn it_has_recovered_when_nobody_waits_longer_than_before() {
-        let slice = |longest: u64| Slice {
+        let slice = |longest: u64| Bucket {
             answers: 10,
             longest,
-            ..Slice::default()
+            ..Bucket::default()
         };
-        let seen = Seen {
+        let seen = ClientStats {
             course: [1, 1, 1, 1, 0, 200, 90, 2, 1].map(slice).to_vec(),
-            ..Seen::default()
+            ..ClientStats::default()
         };
         let stall = (400_000_000, 100_000_000);
         assert_eq!(recovery(&seen, stall), Some(200_000.0));
-        let never = Seen {
+        let never = ClientStats {
             course: [1, 1, 1, 1, 0, 200].map(slice).to_vec(),
-            ..Seen::default()
+            ..ClientStats::default()
         };
         assert_eq!(recovery(&never, stall), None);
     }

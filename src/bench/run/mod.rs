@@ -1,7 +1,7 @@
 //! Room `bench`: what happens in a run, from the command line to the files?
 //!
-//! - [`lab`]: what do all samples share?
-//! - [`going`]: what is done, one after the other?
+//! - [`run_context`]: what do all samples share?
+//! - [`runner`]: what is done, one after the other?
 //! - [`environment`]: on which machine is it?
 //! - [`server`]: how does a fresh server come to run, and end?
 //! - [`generate`]: how is a load given to a generator?
@@ -17,11 +17,11 @@ pub mod calls;
 pub mod environment;
 pub mod files;
 pub mod generate;
-pub mod going;
-pub mod lab;
 pub mod measures;
 pub mod preflight;
 pub mod progress;
+pub mod run_context;
+pub mod runner;
 pub mod sample;
 pub mod server;
 pub mod validity;
@@ -37,9 +37,9 @@ use super::table::{self, Paper};
 use super::told;
 use super::workloads::{Shape, Workload, pages};
 use crate::clock::Now;
-use going::Going;
-use lab::{Lab, Trouble};
 use progress::say;
+use run_context::{RunContext, Trouble};
+use runner::Runner;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::error::Error;
 use std::path::Path;
@@ -67,10 +67,10 @@ pub fn run(asked: &arguments::Plan) -> Result<ExitCode, Box<dyn Error>> {
     let all = plan.cells.iter().flat_map(|(_, shape)| &shape.groups);
     let probe = pages::small();
     let pages = all.flat_map(|group| &group.pages).chain([&probe]);
-    let lab = Lab::open(plan.seed, plan.pinned, pages)?;
+    let lab = RunContext::open(plan.seed, plan.pinned, pages)?;
     let environment = environment::look(&lab, descriptors);
     announce(&plan, &environment);
-    let mut going = Going::new(plan, lab, Run::default());
+    let mut going = Runner::new(plan, lab, Run::default());
     match going.check() {
         Ok(()) => {}
         Err(Trouble::Failed(why)) => return Err(why.into()),

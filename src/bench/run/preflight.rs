@@ -1,7 +1,7 @@
 //! Room `bench`: does everybody start, and answer as it must? Asked once before the run, so that a
 //! mistake in a command is told at once, and not by a table full of holes.
 
-use super::lab::{Lab, Trouble};
+use super::run_context::{RunContext, Trouble};
 use super::sample::{self, Order};
 use crate::bench::contenders::{Contender, Start};
 use crate::bench::load::{Page, body_hash};
@@ -19,7 +19,7 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 ///
 /// # Errors
 /// With a sentence for the user that names the contender.
-pub fn check(lab: &mut Lab, order: &Order) -> Result<(), Trouble> {
+pub fn check(lab: &mut RunContext, order: &Order) -> Result<(), Trouble> {
     let name = order.contender.arm.name.clone();
     attempt(lab, order).map_err(|trouble| match trouble {
         Trouble::Failed(why) => Trouble::Failed(format!("{name}: {why}")),
@@ -27,7 +27,7 @@ pub fn check(lab: &mut Lab, order: &Order) -> Result<(), Trouble> {
     })
 }
 
-fn attempt(lab: &mut Lab, order: &Order) -> Result<(), Trouble> {
+fn attempt(lab: &mut RunContext, order: &Order) -> Result<(), Trouble> {
     let page = page(order.contender);
     let server = sample::start(lab, order, None, &[])?;
     let address = sample::address(order, server.as_ref());

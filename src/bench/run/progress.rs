@@ -1,7 +1,7 @@
 //! Room `bench`: how far is it, and what is being done? On standard error: a bar if that is a
 //! terminal, else a line now and then.
 
-use super::lab::Lab;
+use super::run_context::RunContext;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl Progress {
     }
 
     /// Says what is being done now.
-    pub fn at(&mut self, lab: &Lab, what: &str) {
+    pub fn at(&mut self, lab: &RunContext, what: &str) {
         match &self.bar {
             Some(bar) => bar.set_message(what.to_owned()),
             None if lab.seconds() - self.said >= BETWEEN => {

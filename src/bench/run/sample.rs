@@ -1,12 +1,12 @@
 //! Room `bench`: how is one sample taken? A fresh server, a load, the end, and what was counted.
 
 use super::generate::play;
-use super::lab::{Lab, Trouble};
 use super::measures::{self, Metrics};
+use super::run_context::{RunContext, Trouble};
 use super::server::Server;
 use super::validity::{self, Tally};
 use crate::bench::contenders::{Contender, Start};
-use crate::bench::load::{Conduct, Load, Outcome, Page};
+use crate::bench::load::{Behavior, Load, Outcome, Page};
 use crate::bench::plan::LEVEL;
 use crate::bench::platform;
 use crate::bench::record::Sample;
@@ -50,7 +50,7 @@ pub struct Taken {
 ///
 /// # Errors
 /// If the user wants to stop.
-pub fn take(lab: &mut Lab, order: &Order) -> Result<Taken, Trouble> {
+pub fn take(lab: &mut RunContext, order: &Order) -> Result<Taken, Trouble> {
     let mut taken = Taken::default();
     match attempt(lab, order, &mut taken) {
         Ok(()) => {}
@@ -60,7 +60,7 @@ pub fn take(lab: &mut Lab, order: &Order) -> Result<Taken, Trouble> {
     Ok(taken)
 }
 
-fn attempt(lab: &mut Lab, order: &Order, taken: &mut Taken) -> Result<(), Trouble> {
+fn attempt(lab: &mut RunContext, order: &Order, taken: &mut Taken) -> Result<(), Trouble> {
     let tally = matches!(order.contender.start, Start::Model(_)).then(|| lab.file("tally"));
     let server = start(lab, order, tally.as_deref(), &[])?;
     let address = address(order, server.as_ref());
@@ -119,7 +119,7 @@ fn attempt(lab: &mut Lab, order: &Order, taken: &mut Taken) -> Result<(), Troubl
 /// # Errors
 /// If it does not come to listen.
 pub fn start(
-    lab: &mut Lab,
+    lab: &mut RunContext,
     order: &Order,
     tally: Option<&Path>,
     before: &[String],
@@ -172,7 +172,7 @@ pub fn address(order: &Order, server: Option<&Server>) -> SocketAddr {
 }
 
 /// The load of an order on a server at that address.
-pub fn load(lab: &mut Lab, order: &Order, target: SocketAddr, server: Option<u32>) -> Load {
+pub fn load(lab: &mut RunContext, order: &Order, target: SocketAddr, server: Option<u32>) -> Load {
     let mut shape = order.shape.clone();
     if let Start::Running(url) = &order.contender.start {
         shape = shape.asking_for(&Page {
@@ -189,7 +189,7 @@ pub fn load(lab: &mut Lab, order: &Order, target: SocketAddr, server: Option<u32
         Pace::OfOwn(part) => Some(part * own),
     };
     if let (Some(rate), Some(group)) = (rate, shape.groups.first_mut())
-        && let Conduct::Open { rate: of_group, .. } = &mut group.conduct
+        && let Behavior::Open { rate: of_group, .. } = &mut group.conduct
     {
         *of_group = rate;
     }
@@ -217,7 +217,7 @@ pub fn load(lab: &mut Lab, order: &Order, target: SocketAddr, server: Option<u32
 
 /// A short load on the way to many connections, with so many of the first group.
 fn level(
-    lab: &mut Lab,
+    lab: &mut RunContext,
     order: &Order,
     target: SocketAddr,
     server: Option<u32>,
@@ -319,7 +319,7 @@ fn descriptors(process: u32) -> usize {
 }
 
 /// How many descriptors more than before are open, once it has had time to close them.
-fn settled(lab: &Lab, process: u32, before: usize) -> Result<f64, Trouble> {
+fn settled(lab: &RunContext, process: u32, before: usize) -> Result<f64, Trouble> {
     let more = || descriptors(process).saturating_sub(before);
     for _ in 0..100 {
         if more() == 0 {
@@ -337,7 +337,7 @@ struct Cold {
 }
 
 impl Cold {
-    fn of(lab: &Lab) -> Result<Self, Trouble> {
+    fn of(lab: &RunContext) -> Result<Self, Trouble> {
         let paths: Vec<PathBuf> = pages::cold()
             .iter()
             .map(|page| lab.root().join(page.path.trim_start_matches('/')))

@@ -1,6 +1,6 @@
 //! Room `bench`: how does a fresh server come to run, and how does it end?
 
-use super::lab::{Lab, Trouble};
+use super::run_context::{RunContext, Trouble};
 use crate::bench::platform;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::File;
@@ -40,7 +40,7 @@ impl Server {
     ///
     /// # Errors
     /// If it cannot be started, ends, or does not listen in time; with what it has said.
-    pub fn start(lab: &Lab, words: &[String], port: u16) -> Result<Self, Trouble> {
+    pub fn start(lab: &RunContext, words: &[String], port: u16) -> Result<Self, Trouble> {
         let Some((program, rest)) = words.split_first() else {
             return Err(Trouble::Failed("there is no command to start".to_owned()));
         };
@@ -79,7 +79,7 @@ impl Server {
         self.child.id()
     }
 
-    fn wait_until_it_listens(&mut self, lab: &Lab) -> Result<(), Trouble> {
+    fn wait_until_it_listens(&mut self, lab: &RunContext) -> Result<(), Trouble> {
         let begun = lab.seconds();
         loop {
             if let Some(status) = self.ended() {
@@ -116,7 +116,7 @@ impl Server {
     ///
     /// # Errors
     /// If it had ended before, did not end as asked, or not in time; then it was killed.
-    pub fn stop(mut self, lab: &Lab) -> Result<(), String> {
+    pub fn stop(mut self, lab: &RunContext) -> Result<(), String> {
         if let Some(status) = self.ended() {
             return Err(format!(
                 "the server ended by itself ({status}){}",
@@ -192,7 +192,7 @@ fn hint(status: ExitStatus) -> &'static str {
 }
 
 /// A child inherits the processors of the thread that starts it.
-fn spawn(lab: &Lab, command: &mut Command) -> std::io::Result<Child> {
+fn spawn(lab: &RunContext, command: &mut Command) -> std::io::Result<Child> {
     let Some(processors) = lab.processors else {
         return command.spawn();
     };

@@ -3,7 +3,7 @@
 //! A sample that must not be believed is kept, with the reasons, and left out of comparisons.
 
 use super::measures::{Metrics, starved};
-use crate::bench::load::{Conduct, Fault, Group, Load, Outcome};
+use crate::bench::load::{Behavior, Fault, Group, Load, Outcome};
 use crate::bench::workloads::Traits;
 use serde::Deserialize;
 use std::time::Duration;
@@ -73,7 +73,7 @@ pub fn judge(
     tally: Option<Tally>,
 ) -> Judgement {
     let mut judgement = Judgement::default();
-    let spins = |group: &Group| matches!(group.conduct, Conduct::Open { .. });
+    let spins = |group: &Group| matches!(group.conduct, Behavior::Open { .. });
     if load.groups.iter().any(spins) {
         lag(metrics, headline, &mut judgement);
     } else {
@@ -99,7 +99,7 @@ pub fn judge(
         };
         for (fault, number) in &seen.errors {
             let starving = match group.conduct {
-                Conduct::Closed { depth } => starved(seen) * u64::from(depth),
+                Behavior::Closed { depth } => starved(seen) * u64::from(depth),
                 _ => 0,
             };
             let sentence = format!("{}: {number} {}", seen.name, words(*fault));
@@ -206,7 +206,7 @@ fn overflows(outcome: &Outcome, traits: Traits, judgement: &mut Judgement) {
 /// What the server has finished is what the client has received. Where an answer was not waited
 /// for, the server may have finished it all the same, but never less than the client has seen.
 fn conservation(outcome: &Outcome, traits: Traits, tally: Tally, judgement: &mut Judgement) {
-    let sum = |of: fn(&crate::bench::load::Whole) -> u64| -> u64 {
+    let sum = |of: fn(&crate::bench::load::Totals) -> u64| -> u64 {
         outcome.groups.iter().map(|seen| of(&seen.whole)).sum()
     };
     let (answers, bytes) = (sum(|whole| whole.answers), sum(|whole| whole.body_bytes));
@@ -257,7 +257,7 @@ mod tests {
     use super::super::measures;
     use super::super::measures::tests::closed;
     use super::*;
-    use crate::bench::load::{Arrivals, Whole};
+    use crate::bench::load::{Arrivals, Totals};
 
     const FINE: Tally = Tally {
         connections: 5,
@@ -276,7 +276,7 @@ mod tests {
         change: impl Fn(&mut Outcome, &mut Metrics),
     ) -> Judgement {
         let (load, mut outcome) = closed();
-        outcome.groups[0].whole = Whole {
+        outcome.groups[0].whole = Totals {
             requests: 5000,
             answers: 5000,
             body_bytes: 5_120_000,
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn in_an_open_loop_it_is_not_the_generators_work_but_its_delay_that_counts() {
-        let open = Conduct::Open {
+        let open = Behavior::Open {
             rate: 4000.0,
             arrivals: Arrivals::Poisson,
             most_waiting: 10,

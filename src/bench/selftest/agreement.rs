@@ -5,7 +5,7 @@ use super::Trouble;
 use super::finding::{Finding, Unit};
 use super::others::{Other, Server};
 use super::stage::{MS, Scene, Stage, number, per_second};
-use crate::bench::load::{Closer, Conduct};
+use crate::bench::load::{Behavior, Closer};
 use crate::bench::oracle::Manner;
 use crate::bench::platform;
 use crate::bench::statistics::{interval, median};
@@ -33,7 +33,7 @@ const EACH: u64 = 20_000;
 /// What is compared: the server, and what both are to do.
 struct Match {
     connections: u32,
-    conduct: Conduct,
+    conduct: Behavior,
     bounds: RangeInclusive<f64>,
     /// Whether the server is one of a known speed, or our own.
     is_known: bool,
@@ -71,7 +71,7 @@ fn keep_alive(
 ) -> Findings {
     let one = Match {
         connections,
-        conduct: Conduct::Closed { depth: 1 },
+        conduct: Behavior::Closed { depth: 1 },
         bounds: bounds.clone(),
         is_known,
     };
@@ -82,7 +82,7 @@ fn keep_alive(
 pub fn ab(stage: &Stage) -> Findings {
     let one = Match {
         connections: 16,
-        conduct: Conduct::Short {
+        conduct: Behavior::Short {
             closer: Closer::Server,
             resets: 0,
         },

@@ -4,7 +4,7 @@
 use super::Trouble;
 use super::finding::Finding;
 use super::stage::{Played, SECOND, Scene, Stage, number};
-use crate::bench::load::{Arrivals, Conduct, Fault, Seen};
+use crate::bench::load::{Arrivals, Behavior, ClientStats, Fault};
 use crate::bench::oracle::{FAULTS, Manner};
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub fn connections(stage: &Stage) -> Findings {
         ..Scene::closed(Manner::Refuse { most: 100 }, 1000, SECOND / 5)
     };
     let played = stage.play(&scene)?;
-    let served = |seen: &Seen| seen.shares.iter().filter(|share| **share > 0).count();
+    let served = |seen: &ClientStats| seen.shares.iter().filter(|share| **share > 0).count();
     let refused = played.seen.errors.get(&Fault::Connect);
     let told = |is: bool| if is { "said" } else { "not said" };
     let is_told = refused.is_some_and(|count| *count >= 900) && !played.outcome.problems.is_empty();
@@ -91,7 +91,7 @@ pub fn dropped(stage: &Stage) -> Findings {
     const RATE: f64 = 1000.0;
     let manner = Manner::Quota { each: Vec::new() };
     let mut scene = Scene::open(manner, CONNECTIONS, SECOND / 2, RATE, Arrivals::Constant);
-    scene.conduct = Conduct::Open {
+    scene.conduct = Behavior::Open {
         rate: RATE,
         arrivals: Arrivals::Constant,
         most_waiting: WAITING,

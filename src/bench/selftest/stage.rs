@@ -1,8 +1,8 @@
 //! Room `bench`: how are an oracle and a generator played against each other?
 
 use super::finding::Finding;
-use crate::bench::load::{Arrivals, Closer, Conduct, Group, Load, Outcome, Page, Seen};
-use crate::bench::oracle::{Ledger, Manner, Oracle, page};
+use crate::bench::load::{Arrivals, Behavior, ClientStats, Closer, Group, Load, Outcome, Page};
+use crate::bench::oracle::{Manner, Oracle, ServerCounters, page};
 use crate::bench::platform;
 use crate::bench::statistics::histogram;
 use hdrhistogram::Histogram;
@@ -47,7 +47,7 @@ pub struct Scene {
     /// Connections.
     pub connections: u32,
     /// What they do.
-    pub conduct: Conduct,
+    pub conduct: Behavior,
     /// Before the measurement, ns.
     pub warm_up: u64,
     /// The measurement, ns.
@@ -64,7 +64,7 @@ impl Scene {
             size: SMALL,
             log: false,
             connections,
-            conduct: Conduct::Closed { depth: 1 },
+            conduct: Behavior::Closed { depth: 1 },
             warm_up: 0,
             measure,
             stall: None,
@@ -79,7 +79,7 @@ impl Scene {
         rate: f64,
         arrivals: Arrivals,
     ) -> Self {
-        let conduct = Conduct::Open {
+        let conduct = Behavior::Open {
             rate,
             arrivals,
             most_waiting: 100_000,
@@ -92,7 +92,7 @@ impl Scene {
 
     /// With a connection for each request, which the client closes.
     pub fn short(manner: Manner, connections: u32, measure: u64) -> Self {
-        let conduct = Conduct::Short {
+        let conduct = Behavior::Short {
             closer: Closer::Client,
             resets: 0,
         };
@@ -108,9 +108,9 @@ pub struct Played {
     /// As the generator says it.
     pub outcome: Outcome,
     /// What its one group has seen.
-    pub seen: Seen,
+    pub seen: ClientStats,
     /// As the oracle says it.
-    pub ledger: Ledger,
+    pub ledger: ServerCounters,
 }
 
 impl Stage {
@@ -206,7 +206,7 @@ impl Stage {
     /// The load of a scene for somebody who serves `page`.
     pub fn load(&self, target: SocketAddr, page: Page, scene: &Scene) -> Load {
         let has_many = platform::MANY_LOOPBACKS;
-        let is_short = matches!(scene.conduct, Conduct::Short { .. });
+        let is_short = matches!(scene.conduct, Behavior::Short { .. });
         Load {
             target,
             // Each port that a client has closed is not to be had for a minute.
@@ -375,7 +375,7 @@ impl Running {
     }
 
     /// Ends it, and takes its account.
-    fn end(mut self) -> Result<Ledger, String> {
+    fn end(mut self) -> Result<ServerCounters, String> {
         let said = |error: &dyn std::fmt::Display| format!("the oracle: {error}");
         drop(self.child.stdin.take());
         let mut text = String::new();

@@ -1,7 +1,7 @@
 //! Room `bench`: how much can a server do? Closed loops: who has an answer asks again at once.
 
 use super::{Audience, Choice, Shape, Traits, Workload, pages};
-use crate::bench::load::{Closer, Conduct, Group};
+use crate::bench::load::{Behavior, Closer, Group};
 
 /// The workloads of this file.
 pub const TABLE: &[Workload] = &[
@@ -75,7 +75,7 @@ fn closed(connections: u32, depth: u32) -> Group {
     Group {
         name: "main".to_owned(),
         connections,
-        conduct: Conduct::Closed { depth },
+        conduct: Behavior::Closed { depth },
         pages: vec![pages::small()],
     }
 }
@@ -136,7 +136,7 @@ fn short(choice: &Choice) -> Vec<Shape> {
         )
         .with("c", f64::from(connections))
         .group(Group {
-            conduct: Conduct::Short { closer, resets: 0 },
+            conduct: Behavior::Short { closer, resets: 0 },
             ..closed(connections, 1)
         })
         .alone(true);
@@ -187,7 +187,7 @@ fn churn(choice: &Choice) -> Vec<Shape> {
             "{connections} at once, a new connection for each request, 30 of 100 are reset by the \
              client"
         );
-        let conduct = Conduct::Short {
+        let conduct = Behavior::Short {
             closer: Closer::Client,
             resets: 30,
         };

@@ -221,7 +221,7 @@ pub fn of_preset(preset: Preset) -> &'static [&'static str] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::load::Conduct;
+    use crate::bench::load::Behavior;
     use crate::bench::metrics::metric_named;
     use std::collections::BTreeSet;
 
@@ -287,7 +287,7 @@ mod tests {
         for (_, shape) in every_shape() {
             let open = matches!(
                 shape.groups.first().map(|group| group.conduct),
-                Some(Conduct::Open { .. })
+                Some(Behavior::Open { .. })
             );
             assert!(shape.pace == Pace::Fixed || open, "{}", shape.name);
         }

@@ -2,7 +2,7 @@
 //! the server does, and each is timed from when it was due.
 
 use super::{Audience, Choice, Pace, Preset, Shape, Traits, Workload, pages};
-use crate::bench::load::{Arrivals, Conduct, Group, Page};
+use crate::bench::load::{Arrivals, Behavior, Group, Page};
 
 /// The workloads of this file.
 pub const TABLE: &[Workload] = &[
@@ -111,7 +111,7 @@ fn open(name: &str, connections: u32, rate: f64, arrivals: Arrivals, pages: Vec<
     Group {
         name: name.to_owned(),
         connections,
-        conduct: Conduct::Open {
+        conduct: Behavior::Open {
             rate,
             arrivals,
             most_waiting: MOST_WAITING,
@@ -214,7 +214,7 @@ fn mixed(choice: &Choice) -> Vec<Shape> {
         let group = Group {
             name: "elephants".to_owned(),
             connections: elephants,
-            conduct: Conduct::SlowRead {
+            conduct: Behavior::SlowRead {
                 rate: ELEPHANT,
                 buffer: 1024 * 1024,
             },

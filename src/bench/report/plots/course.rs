@@ -1,7 +1,7 @@
 //! Room `bench`: what happened in one sample of each arm, tenth of a second for tenth of a second:
 //! the longest response time as a shade, the median as a line in it, errors as dots above.
 
-use crate::bench::load::Slice;
+use crate::bench::load::Bucket;
 use crate::bench::record::Sample;
 use crate::bench::report::numbers;
 use crate::bench::report::scale::{Scale, count};
@@ -36,7 +36,7 @@ pub fn plot(cell: &CellView) -> String {
         "idle" => "canary",
         _ => group,
     };
-    let mut strips: Vec<(Look, Vec<Slice>)> = Vec::new();
+    let mut strips: Vec<(Look, Vec<Bucket>)> = Vec::new();
     for row in cell.ranked() {
         let course = usual(cell, row.arm).and_then(|sample| sample.course.get(group));
         if let Some(course) = course.filter(|course| course.len() > 1)
@@ -83,9 +83,9 @@ fn usual<'r>(cell: &CellView<'r>, arm: usize) -> Option<&'r Sample> {
 }
 
 /// At most [`MOST`] columns.
-fn together(course: &[Slice]) -> Vec<Slice> {
+fn together(course: &[Bucket]) -> Vec<Bucket> {
     let every = course.len().div_ceil(MOST).max(1);
-    let column = |slices: &[Slice]| Slice {
+    let column = |slices: &[Bucket]| Bucket {
         answers: slices.iter().map(|one| one.answers).sum(),
         longest: slices.iter().map(|one| one.longest).max().unwrap_or(0),
         median: slices.iter().map(|one| one.median).max().unwrap_or(0),
@@ -94,7 +94,7 @@ fn together(course: &[Slice]) -> Vec<Slice> {
     course.chunks(every).map(column).collect()
 }
 
-fn strip(drawing: &mut Drawing, (look, course): (&Look, &[Slice]), y: &Scale, columns: usize) {
+fn strip(drawing: &mut Drawing, (look, course): (&Look, &[Bucket]), y: &Scale, columns: usize) {
     let base = y.place(0.0);
     let (from, to) = (NAMES, WIDTH - RIGHT);
     for tick in y.ticks(2) {
@@ -142,16 +142,16 @@ mod tests {
 
     #[test]
     fn what_is_too_long_for_the_paper_keeps_its_longest_and_its_errors() {
-        let slice = |longest, errors| Slice {
+        let slice = |longest, errors| Bucket {
             answers: 1,
             longest,
             median: 5,
             errors,
         };
-        let course: Vec<Slice> = (0..200).map(|number| slice(number, number % 2)).collect();
+        let course: Vec<Bucket> = (0..200).map(|number| slice(number, number % 2)).collect();
         let short = together(&course);
         assert_eq!(short.len(), 100);
-        let last = Slice {
+        let last = Bucket {
             answers: 2,
             longest: 199,
             median: 5,

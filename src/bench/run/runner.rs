@@ -1,8 +1,8 @@
 //! Room `bench`: what is done in a run, one after the other? The check, what each server can do,
 //! the rounds, the system calls.
 
-use super::lab::{Lab, Trouble};
 use super::progress::Progress;
+use super::run_context::{RunContext, Trouble};
 use super::sample::{self, Order, Taken};
 use super::{calls, files, preflight};
 use crate::bench::contenders::Contender;
@@ -15,11 +15,11 @@ use std::time::Duration;
 
 /// A run that is going on.
 #[derive(Debug)]
-pub struct Going {
+pub struct Runner {
     /// What is to be done.
     pub plan: Plan,
     /// Where.
-    pub lab: Lab,
+    pub lab: RunContext,
     /// What has come of it so far.
     pub run: Run,
     progress: Progress,
@@ -27,9 +27,9 @@ pub struct Going {
     capacities: BTreeMap<usize, f64>,
 }
 
-impl Going {
+impl Runner {
     /// One that has not begun.
-    pub fn new(plan: Plan, lab: Lab, run: Run) -> Self {
+    pub fn new(plan: Plan, lab: RunContext, run: Run) -> Self {
         Self {
             progress: Progress::new(plan.estimate()),
             capacities: BTreeMap::new(),
@@ -136,7 +136,7 @@ impl Going {
         cell: usize,
         arm: usize,
         shape: &'a Shape,
-    ) -> Option<(Order<'a>, &'a mut Lab)> {
+    ) -> Option<(Order<'a>, &'a mut RunContext)> {
         let capacity = self.capacity(arm);
         let plan = &self.plan;
         let (workload, _): &(&Workload, Shape) = plan.cells.get(cell)?;

@@ -66,7 +66,7 @@ impl Memory {
 }
 
 /// Who decides.
-pub struct Mind {
+pub struct ResponsePolicy {
     manner: Manner,
     texts: Texts,
     /// Requests so far, of all connections.
@@ -81,7 +81,7 @@ pub struct Mind {
     free_at: u64,
 }
 
-impl Mind {
+impl ResponsePolicy {
     /// Of an oracle.
     pub fn new(oracle: &Oracle) -> Self {
         Self {
@@ -201,8 +201,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn mind(manner: Manner) -> Mind {
-        Mind::new(&Oracle {
+    fn mind(manner: Manner) -> ResponsePolicy {
+        ResponsePolicy::new(&Oracle {
             manner,
             processor: None,
             size: 1000,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// What all samples share.
 #[derive(Debug)]
-pub struct Lab {
+pub struct RunContext {
     /// This program, which is server and generator as well.
     pub program: PathBuf,
     /// Who has which processor, if each has one.
@@ -54,7 +54,7 @@ impl From<String> for Trouble {
     }
 }
 
-impl Lab {
+impl RunContext {
     /// Makes the folder with the files of `pages`, and goes to the generator's processor if there
     /// are two.
     ///
@@ -173,7 +173,7 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
+impl Drop for RunContext {
     fn drop(&mut self) {
         // What is left lies in the folder for temporary files, and says by its name whose it is.
         let _ = std::fs::remove_dir_all(&self.folder);
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn what_a_run_has_made_is_gone_when_it_is_over() {
         let page = pages::small();
-        let mut lab = Lab::open(1, false, [&page].into_iter()).unwrap();
+        let mut lab = RunContext::open(1, false, [&page].into_iter()).unwrap();
         let folder = lab.folder.clone();
         assert!(lab.root().join("1k.html").is_file());
         assert_ne!(lab.file("x"), lab.file("x"));

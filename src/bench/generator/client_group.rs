@@ -2,7 +2,7 @@
 
 use super::schedule::Schedule;
 use super::tally::Tally;
-use crate::bench::load::{Closer, Conduct, Group, Page};
+use crate::bench::load::{Behavior, Closer, Group, Page};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -12,9 +12,9 @@ const CHECKED: u64 = 64;
 const SHORT: u64 = 64;
 
 /// A group at work.
-pub struct Squad {
+pub struct ClientGroup {
     /// What its connections do.
-    pub conduct: Conduct,
+    pub conduct: Behavior,
     /// What it has seen.
     pub tally: Tally,
     /// When requests are due, in an open loop.
@@ -32,15 +32,15 @@ pub struct Squad {
     checks: u64,
 }
 
-impl Squad {
+impl ClientGroup {
     /// Of a group for the server at `target`.
     pub fn new(group: &Group, target: SocketAddr, seed: u64) -> Self {
         let schedule = match group.conduct {
-            Conduct::Open { rate, arrivals, .. } => Some(Schedule::new(rate, arrivals, seed)),
+            Behavior::Open { rate, arrivals, .. } => Some(Schedule::new(rate, arrivals, seed)),
             _ => None,
         };
         let close = match group.conduct {
-            Conduct::Short {
+            Behavior::Short {
                 closer: Closer::Server,
                 ..
             } => "Connection: close\r\n",
@@ -94,13 +94,13 @@ impl Squad {
 
     /// Whether each request has a connection of its own.
     pub fn is_short(&self) -> bool {
-        matches!(self.conduct, Conduct::Short { .. })
+        matches!(self.conduct, Behavior::Short { .. })
     }
 
     /// The receive buffer of its connections, if it is not the system's.
     pub fn buffer(&self) -> Option<usize> {
         match self.conduct {
-            Conduct::SlowRead { buffer, .. } => usize::try_from(buffer).ok(),
+            Behavior::SlowRead { buffer, .. } => usize::try_from(buffer).ok(),
             _ => None,
         }
     }
