@@ -87,7 +87,7 @@ fn page() -> Page {
     }
 }
 
-fn load(target: SocketAddr, connections: u32, conduct: Behavior) -> Load {
+fn load(target: SocketAddr, connections: u32, behavior: Behavior) -> Load {
     Load {
         target,
         source: None,
@@ -101,7 +101,7 @@ fn load(target: SocketAddr, connections: u32, conduct: Behavior) -> Load {
         groups: vec![Group {
             name: "main".to_owned(),
             connections,
-            conduct,
+            behavior,
             pages: vec![page()],
         }],
     }
@@ -180,12 +180,12 @@ fn each_request_has_a_connection_of_its_own_whoever_closes() {
 #[test]
 fn an_open_loop_has_as_many_requests_due_as_its_rate_says() {
     let (address, log) = server(right);
-    let conduct = Behavior::Open {
+    let behavior = Behavior::Open {
         rate: 1000.0,
         arrivals: Arrivals::Constant,
         most_waiting: 10_000,
     };
-    let seen = seen(&load(address, 4, conduct));
+    let seen = seen(&load(address, 4, behavior));
     assert!((200..=201).contains(&seen.due), "{}", seen.due);
     assert_eq!((seen.dropped, &seen.errors), (0, &[].into()));
     assert_eq!(seen.whole.answers, log.lock().unwrap().requests);
@@ -196,12 +196,12 @@ fn an_open_loop_has_as_many_requests_due_as_its_rate_says() {
 #[test]
 fn what_an_open_loop_cannot_send_is_dropped_and_what_is_never_answered_is_missing() {
     let (address, _) = server(|_| Some(Vec::new()));
-    let conduct = Behavior::Open {
+    let behavior = Behavior::Open {
         rate: 1000.0,
         arrivals: Arrivals::Constant,
         most_waiting: 5,
     };
-    let mut load = load(address, 2, conduct);
+    let mut load = load(address, 2, behavior);
     load.drain = 50 * MS;
     let seen = seen(&load);
     assert_eq!(
@@ -270,7 +270,7 @@ fn of_long_bodies_one_in_64_is_compared_and_the_first_is() {
 /// It comes back after a millisecond, two, four. Red if it comes back at once.
 #[test]
 fn a_server_that_closes_at_once_is_not_stormed() {
-    let conducts = [
+    let behaviors = [
         Behavior::Open {
             rate: 1.0,
             arrivals: Arrivals::Constant,
@@ -280,7 +280,7 @@ fn a_server_that_closes_at_once_is_not_stormed() {
         Behavior::Silent,
         Behavior::Drip { rate: 1.0 },
     ];
-    for conduct in conducts {
+    for behavior in behaviors {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(Mutex::new(0));
@@ -291,12 +291,12 @@ fn a_server_that_closes_at_once_is_not_stormed() {
                 drop(client);
             }
         });
-        let mut load = load(address, 2, conduct);
+        let mut load = load(address, 2, behavior);
         load.drain = 20 * MS;
         seen(&load);
         let most = 2 * 20;
         let count = *connections.lock().unwrap();
-        assert!((4..=most).contains(&count), "{conduct:?}: {count}");
+        assert!((4..=most).contains(&count), "{behavior:?}: {count}");
     }
 }
 
@@ -307,12 +307,12 @@ fn what_was_due_in_time_is_sent_even_if_the_server_closes_each_connection() {
         let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
         Some(answer.to_vec())
     });
-    let conduct = Behavior::Open {
+    let behavior = Behavior::Open {
         rate: 50_000.0,
         arrivals: Arrivals::Constant,
         most_waiting: 100,
     };
-    let mut load = load(address, 1, conduct);
+    let mut load = load(address, 1, behavior);
     // It ends as soon as nothing is owed.
     load.drain = 60_000 * MS;
     let seen = seen(&load);
@@ -406,11 +406,11 @@ fn a_slow_reader_takes_no_more_than_its_rate() {
         answer.resize(answer.len() + 1_000_000, b'x');
         Some(answer)
     });
-    let conduct = Behavior::SlowRead {
+    let behavior = Behavior::SlowRead {
         rate: 10_000.0,
         buffer: 4096,
     };
-    let mut load = load(address, 2, conduct);
+    let mut load = load(address, 2, behavior);
     load.groups[0].pages[0].length = Some(1_000_000);
     let seen = seen(&load);
     let most = 2 * 10_000 * (220 + 40) / 1000;
@@ -441,12 +441,12 @@ fn what_is_no_load_is_an_error_that_says_why() {
         (|load| load.server = Some(0), "process 0 is no server"),
         (|load| load.server = Some(u32::MAX), "is no server"),
         (
-            |load| load.groups[0].conduct = Behavior::Closed { depth: 1001 },
+            |load| load.groups[0].behavior = Behavior::Closed { depth: 1001 },
             "a depth of 1001",
         ),
         (
             |load| {
-                load.groups[0].conduct = Behavior::Open {
+                load.groups[0].behavior = Behavior::Open {
                     rate: 1e7,
                     arrivals: Arrivals::Poisson,
                     most_waiting: 1,
@@ -456,12 +456,12 @@ fn what_is_no_load_is_an_error_that_says_why() {
         ),
         (|load| load.groups.clear(), "0 connections"),
         (
-            |load| load.groups[0].conduct = Behavior::Drip { rate: 0.0 },
+            |load| load.groups[0].behavior = Behavior::Drip { rate: 0.0 },
             "0 a second is no rate",
         ),
         (
             |load| {
-                load.groups[0].conduct = Behavior::Closed { depth: 1 };
+                load.groups[0].behavior = Behavior::Closed { depth: 1 };
                 load.groups[0].pages.clear();
             },
             "no page to ask for",

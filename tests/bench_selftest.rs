@@ -3,7 +3,7 @@
 //! `oneloop bench selftest` itself.
 #![cfg(feature = "bench")]
 
-use oneloop::bench::oracle::{Manner, Oracle, ServerCounters};
+use oneloop::bench::selftest::server::{Manner, Oracle, ServerCounters};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -44,7 +44,7 @@ fn a_name_that_no_test_has_is_answered_with_those_there_are() {
 fn what_is_no_oracle_is_told() {
     let zero = r#"{"manner":{"two_point":{"every":0,"late":1}},"size":1,"log":false}"#;
     for (words, part) in [("{}", "this is no oracle"), (zero, "is not possible")] {
-        let output = output(&["oracle", words]);
+        let output = output(&["known-answer-server", words]);
         assert!(!output.status.success());
         assert!(
             text(&output.stderr).contains(part),
@@ -61,11 +61,14 @@ fn oracle(manner: Manner) -> (Child, BufReader<ChildStdout>, TcpStream) {
         size: 6,
         log: true,
     };
-    let mut child = bench(&["oracle", &serde_json::to_string(&oracle).unwrap()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = bench(&[
+        "known-answer-server",
+        &serde_json::to_string(&oracle).unwrap(),
+    ])
+    .stdin(Stdio::piped())
+    .stdout(Stdio::piped())
+    .spawn()
+    .unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();

@@ -120,9 +120,9 @@ pub enum Command {
     Generate,
     /// Be a server with a known answer
     #[command(hide = true)]
-    Oracle {
-        /// Which, as JSON
-        oracle: String,
+    KnownAnswerServer {
+        /// Its configuration, as JSON
+        config: String,
     },
 }
 

@@ -4,7 +4,7 @@
 //! the server's: a [`Load`] goes in as JSON on standard input, an [`Outcome`] comes out as JSON on
 //! standard output. Times are whole nanoseconds, sizes bytes, rates per second.
 
-use super::account::Account;
+use super::procfs::Account;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -45,7 +45,7 @@ pub struct Group {
     /// How many there are at once.
     pub connections: u32,
     /// What each of them does.
-    pub conduct: Behavior,
+    pub behavior: Behavior,
     /// What they ask for, one after the other, and begin anew; for those who ask.
     pub pages: Vec<Page>,
 }

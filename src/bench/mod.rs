@@ -5,9 +5,9 @@
 //!
 //! - [`arguments`]: what can be asked for?
 //! - [`load`]: what is a generator told, and what does it tell?
-//! - [`generator`]: who puts the server under load?
-//! - [`oracle`]: who answers so that the right result is known? [`selftest`]: is it found?
-//! - [`account`]: what has a server's process used?
+//! - [`client`]: the load generator
+//! - [`selftest`]: tests of the load generator against servers with a known answer
+//! - [`procfs`]: what the processes of a server have used
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
 //! - [`statistics`]: what can be said of a few numbers? [`analysis`]: what does a run say?
@@ -20,28 +20,27 @@
 //! - [`platform`]: what can only some systems be told?
 //! - [`workloads`]: which loads are there, and what does each tell apart?
 //! - [`contenders`]: who is compared? [`words`]: how is a command divided?
-//! - [`run`](mod@run): what happens in a run?
+//! - [`runner`]: runs the plan and takes the samples
 //! - [`plan`]: what will be done, in which order, how long will it take?
 
-pub mod account;
 pub mod analysis;
 pub mod arguments;
 pub mod check;
+pub mod client;
 pub mod compare;
 pub mod contenders;
 pub mod csv;
 pub mod expectations;
 pub mod explain;
-pub mod generator;
 pub mod load;
 pub mod metrics;
-pub mod oracle;
 pub mod plan;
 pub mod platform;
+pub mod procfs;
 pub mod reading;
 pub mod record;
 pub mod report;
-pub mod run;
+pub mod runner;
 pub mod selftest;
 pub mod statistics;
 pub mod table;
@@ -60,7 +59,7 @@ use table::Paper;
 /// With a sentence for the user that says what to do.
 pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     match arguments.command {
-        None => run::run(&arguments.plan),
+        None => runner::run(&arguments.plan),
         Some(Command::Compare { before, after }) => {
             let (before, after) = (reading::read(&before)?, reading::read(&after)?);
             told(|to| compare::print(&before, &after, to, Paper::of_standard_output()))
@@ -73,13 +72,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             let workload = workload.as_deref().map(explain::named).transpose()?;
             told(|to| explain::print(workload, to, Paper::of_standard_output()))
         }
-        Some(Command::Generate) => generator::generate(),
+        Some(Command::Generate) => client::generate(),
         Some(Command::Report { run, output }) => {
             let path = report::again(&run, output.as_deref())?;
             told(|to| writeln!(to, "{}", path.display()))
         }
         Some(Command::Selftest(asked)) => selftest::run(&asked),
-        Some(Command::Oracle { oracle }) => oracle::serve(&oracle),
+        Some(Command::KnownAnswerServer { config }) => selftest::server::serve(&config),
     }
 }
 

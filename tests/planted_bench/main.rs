@@ -47,7 +47,7 @@ fn every_patch_applies_to_the_generator() {
     }
     let (project, bugs) = (here(""), bug::all());
     assert!(bugs.len() >= 8, "these are not the patches: {bugs:?}");
-    let elsewhere = |bug: &&Bug| !bug.file.starts_with("src/bench/generator/");
+    let elsewhere = |bug: &&Bug| !bug.file.starts_with("src/bench/client/");
     let elsewhere: Vec<&Bug> = bugs.iter().filter(elsewhere).collect();
     assert!(elsewhere.is_empty(), "not the generator: {elsewhere:?}");
     let stale: Vec<String> = (bugs.iter())
@@ -114,7 +114,7 @@ fn parts() -> (String, String, String) {
 
 fn table(bugs: &[Bug]) -> String {
     let row = |bug: &Bug| {
-        let file = bug.file.trim_start_matches("src/bench/generator/");
+        let file = bug.file.trim_start_matches("src/bench/client/");
         let (name, what, filter) = (&bug.name, &bug.what, &bug.filter);
         format!("| {file} | [{name}](../../{BUGS}/{name}.patch): {what} | {filter} |\n")
     };

@@ -9,7 +9,7 @@ const CONDITIONAL: &[&str] = &[
     "reactor/socket_activation.rs",
     "reactor/defer_accept.rs",
     "bench/platform.rs",
-    "bench/account/clock.rs",
+    "bench/procfs/clock.rs",
     "lib.rs",
     // The lints that are for code outside tests.
     "main.rs",
@@ -28,7 +28,7 @@ const MIO: &[&str] = &[
     "models/acceptor.rs",
     "models/coroutine/",
     "signals.rs",
-    "bench/generator/",
+    "bench/client/",
     "study/poke/client.rs",
 ];
 

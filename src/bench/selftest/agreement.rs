@@ -6,8 +6,8 @@ use super::finding::{Finding, Unit};
 use super::others::{Other, Server};
 use super::stage::{MS, Scene, Stage, number, per_second};
 use crate::bench::load::{Behavior, Closer};
-use crate::bench::oracle::Manner;
 use crate::bench::platform;
+use crate::bench::selftest::server::Manner;
 use crate::bench::statistics::{interval, median};
 use std::ops::RangeInclusive;
 
@@ -33,7 +33,7 @@ const EACH: u64 = 20_000;
 /// What is compared: the server, and what both are to do.
 struct Match {
     connections: u32,
-    conduct: Behavior,
+    behavior: Behavior,
     bounds: RangeInclusive<f64>,
     /// Whether the server is one of a known speed, or our own.
     is_known: bool,
@@ -71,7 +71,7 @@ fn keep_alive(
 ) -> Findings {
     let one = Match {
         connections,
-        conduct: Behavior::Closed { depth: 1 },
+        behavior: Behavior::Closed { depth: 1 },
         bounds: bounds.clone(),
         is_known,
     };
@@ -82,7 +82,7 @@ fn keep_alive(
 pub fn ab(stage: &Stage) -> Findings {
     let one = Match {
         connections: 16,
-        conduct: Behavior::Short {
+        behavior: Behavior::Short {
             closer: Closer::Server,
             resets: 0,
         },
@@ -113,7 +113,7 @@ fn compare(stage: &Stage, other: Other, one: &Match) -> Result<Vec<Finding>, Str
         false => Server::reactor(stage)?,
     };
     let scene = Scene {
-        conduct: one.conduct,
+        behavior: one.behavior,
         warm_up: 20 * MS,
         ..Scene::closed(Manner::Null, one.connections, stage.long(300, 600))
     };

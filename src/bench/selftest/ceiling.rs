@@ -3,7 +3,7 @@
 use super::Trouble;
 use super::finding::{Finding, Unit, about};
 use super::stage::{SECOND, Scene, Stage, number};
-use crate::bench::oracle::Manner;
+use crate::bench::selftest::server::Manner;
 
 /// Connections with which it is found out.
 const CONNECTIONS: u32 = 64;

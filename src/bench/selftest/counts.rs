@@ -5,7 +5,7 @@ use super::Trouble;
 use super::finding::Finding;
 use super::stage::{Played, SECOND, Scene, Stage, number};
 use crate::bench::load::{Arrivals, Behavior, ClientStats, Fault};
-use crate::bench::oracle::{FAULTS, Manner};
+use crate::bench::selftest::server::{FAULTS, Manner};
 use std::collections::BTreeMap;
 
 type Findings = Result<Vec<Finding>, Trouble>;
@@ -91,7 +91,7 @@ pub fn dropped(stage: &Stage) -> Findings {
     const RATE: f64 = 1000.0;
     let manner = Manner::Quota { each: Vec::new() };
     let mut scene = Scene::open(manner, CONNECTIONS, SECOND / 2, RATE, Arrivals::Constant);
-    scene.conduct = Behavior::Open {
+    scene.behavior = Behavior::Open {
         rate: RATE,
         arrivals: Arrivals::Constant,
         most_waiting: WAITING,

@@ -1,5 +1,5 @@
 //! Room `bench`: can the generator be believed? It is put on servers whose answer is known
-//! ([`oracle`](super::oracle)), and beside other programs that measure the same.
+//! ([`server`]), and beside other programs that measure the same.
 //!
 //! - here: the list of the tests, and how they are told
 //! - `finding`: what was expected, and what was found
@@ -18,6 +18,7 @@ mod finding;
 mod others;
 mod quiet;
 mod rates;
+pub mod server;
 mod stage;
 mod times;
 mod truth;

@@ -3,8 +3,8 @@
 
 use super::stage::{self, Stage};
 use crate::bench::load::{Page, body_hash};
-use crate::bench::oracle::{Manner, page};
 use crate::bench::platform;
+use crate::bench::selftest::server::{Manner, page};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! Room `bench`: has anybody else used the machine meanwhile?
 
 use super::stage::number;
-use crate::bench::account::Account;
+use crate::bench::procfs::Account;
 use crate::clock::Now;
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ use super::finding::{Finding, Unit, about};
 use super::stage::{MS, Played, SECOND, Scene, Stage, number, quantile};
 use super::truth::{bins, dispersion, dispersion_spread, poisson_spread};
 use crate::bench::load::Arrivals;
-use crate::bench::oracle::Manner;
+use crate::bench::selftest::server::Manner;
 
 type Findings = Result<Vec<Finding>, Trouble>;
 

@@ -2,8 +2,8 @@
 
 use super::finding::Finding;
 use crate::bench::load::{Arrivals, Behavior, ClientStats, Closer, Group, Load, Outcome, Page};
-use crate::bench::oracle::{Manner, Oracle, ServerCounters, page};
 use crate::bench::platform;
+use crate::bench::selftest::server::{Manner, Oracle, ServerCounters, page};
 use crate::bench::statistics::histogram;
 use hdrhistogram::Histogram;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -47,7 +47,7 @@ pub struct Scene {
     /// Connections.
     pub connections: u32,
     /// What they do.
-    pub conduct: Behavior,
+    pub behavior: Behavior,
     /// Before the measurement, ns.
     pub warm_up: u64,
     /// The measurement, ns.
@@ -64,7 +64,7 @@ impl Scene {
             size: SMALL,
             log: false,
             connections,
-            conduct: Behavior::Closed { depth: 1 },
+            behavior: Behavior::Closed { depth: 1 },
             warm_up: 0,
             measure,
             stall: None,
@@ -79,25 +79,25 @@ impl Scene {
         rate: f64,
         arrivals: Arrivals,
     ) -> Self {
-        let conduct = Behavior::Open {
+        let behavior = Behavior::Open {
             rate,
             arrivals,
             most_waiting: 100_000,
         };
         Self {
-            conduct,
+            behavior,
             ..Self::closed(manner, connections, measure)
         }
     }
 
     /// With a connection for each request, which the client closes.
     pub fn short(manner: Manner, connections: u32, measure: u64) -> Self {
-        let conduct = Behavior::Short {
+        let behavior = Behavior::Short {
             closer: Closer::Client,
             resets: 0,
         };
         Self {
-            conduct,
+            behavior,
             ..Self::closed(manner, connections, measure)
         }
     }
@@ -206,7 +206,7 @@ impl Stage {
     /// The load of a scene for somebody who serves `page`.
     pub fn load(&self, target: SocketAddr, page: Page, scene: &Scene) -> Load {
         let has_many = platform::MANY_LOOPBACKS;
-        let is_short = matches!(scene.conduct, Behavior::Short { .. });
+        let is_short = matches!(scene.behavior, Behavior::Short { .. });
         Load {
             target,
             // Each port that a client has closed is not to be had for a minute.
@@ -221,7 +221,7 @@ impl Stage {
             groups: vec![Group {
                 name: "main".to_owned(),
                 connections: scene.connections,
-                conduct: scene.conduct,
+                behavior: scene.behavior,
                 pages: vec![page],
             }],
         }
@@ -350,7 +350,7 @@ impl Running {
         let said = |error: &dyn std::fmt::Display| format!("the oracle: {error}");
         let text = serde_json::to_string(oracle).map_err(|error| said(&error))?;
         let mut child = Command::new(&stage.program)
-            .args(["bench", "oracle", &text])
+            .args(["bench", "known-answer-server", &text])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

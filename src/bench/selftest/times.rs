@@ -5,7 +5,7 @@ use super::finding::{Finding, Unit, about};
 use super::stage::{MS, Played, SECOND, Scene, Stage, number, per_second, quantile};
 use super::truth::stalled;
 use crate::bench::load::{Arrivals, Behavior};
-use crate::bench::oracle::Manner;
+use crate::bench::selftest::server::Manner;
 use hdrhistogram::Histogram;
 
 type Findings = Result<Vec<Finding>, Trouble>;
@@ -41,7 +41,7 @@ fn delay(stage: &Stage, long: u64, connections: u32, depth: u32) -> Findings {
         among: u64::from(connections),
     };
     let scene = Scene {
-        conduct: Behavior::Closed { depth },
+        behavior: Behavior::Closed { depth },
         // The first answers are later than others.
         warm_up: 3 * long + 50 * MS,
         ..Scene::closed(manner, connections, stage.long(800, 3000))

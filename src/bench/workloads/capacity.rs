@@ -75,7 +75,7 @@ fn closed(connections: u32, depth: u32) -> Group {
     Group {
         name: "main".to_owned(),
         connections,
-        conduct: Behavior::Closed { depth },
+        behavior: Behavior::Closed { depth },
         pages: vec![pages::small()],
     }
 }
@@ -136,7 +136,7 @@ fn short(choice: &Choice) -> Vec<Shape> {
         )
         .with("c", f64::from(connections))
         .group(Group {
-            conduct: Behavior::Short { closer, resets: 0 },
+            behavior: Behavior::Short { closer, resets: 0 },
             ..closed(connections, 1)
         })
         .alone(true);
@@ -187,14 +187,14 @@ fn churn(choice: &Choice) -> Vec<Shape> {
             "{connections} at once, a new connection for each request, 30 of 100 are reset by the \
              client"
         );
-        let conduct = Behavior::Short {
+        let behavior = Behavior::Short {
             closer: Closer::Client,
             resets: 30,
         };
         Shape::new(format!("churn c={connections}"), "cpu_connection", words)
             .with("c", f64::from(connections))
             .group(Group {
-                conduct,
+                behavior,
                 ..closed(connections, 1)
             })
             .alone(true)

@@ -286,7 +286,7 @@ mod tests {
     fn a_rate_that_depends_on_the_servers_is_that_of_an_open_first_group() {
         for (_, shape) in every_shape() {
             let open = matches!(
-                shape.groups.first().map(|group| group.conduct),
+                shape.groups.first().map(|group| group.behavior),
                 Some(Behavior::Open { .. })
             );
             assert!(shape.pace == Pace::Fixed || open, "{}", shape.name);

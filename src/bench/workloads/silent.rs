@@ -57,7 +57,7 @@ fn canary(name: &str, connections: u32, rate: f64) -> Group {
     Group {
         name: name.to_owned(),
         connections,
-        conduct: Behavior::Open {
+        behavior: Behavior::Open {
             rate,
             arrivals: Arrivals::Constant,
             most_waiting: 10_000,
@@ -75,7 +75,7 @@ fn idle(choice: &Choice) -> Vec<Shape> {
         let group = Group {
             name: "silent".to_owned(),
             connections,
-            conduct: Behavior::Silent,
+            behavior: Behavior::Silent,
             pages: Vec::new(),
         };
         let shape = Shape::new(format!("idle c={connections}"), "memory_slope", words)
@@ -100,7 +100,7 @@ fn slowloris(choice: &Choice) -> Vec<Shape> {
         let group = Group {
             name: "drip".to_owned(),
             connections,
-            conduct: Behavior::Drip { rate: 1.0 },
+            behavior: Behavior::Drip { rate: 1.0 },
             pages: Vec::new(),
         };
         Shape::new(format!("slowloris c={connections}"), "normal.p99", words)
@@ -120,7 +120,7 @@ fn slowread(choice: &Choice) -> Vec<Shape> {
         let group = Group {
             name: "readers".to_owned(),
             connections,
-            conduct: Behavior::SlowRead {
+            behavior: Behavior::SlowRead {
                 rate: 20_000.0,
                 buffer: 4096,
             },

@@ -111,7 +111,7 @@ fn open(name: &str, connections: u32, rate: f64, arrivals: Arrivals, pages: Vec<
     Group {
         name: name.to_owned(),
         connections,
-        conduct: Behavior::Open {
+        behavior: Behavior::Open {
             rate,
             arrivals,
             most_waiting: MOST_WAITING,
@@ -214,7 +214,7 @@ fn mixed(choice: &Choice) -> Vec<Shape> {
         let group = Group {
             name: "elephants".to_owned(),
             connections: elephants,
-            conduct: Behavior::SlowRead {
+            behavior: Behavior::SlowRead {
                 rate: ELEPHANT,
                 buffer: 1024 * 1024,
             },

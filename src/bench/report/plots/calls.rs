@@ -29,7 +29,7 @@ pub fn plot(cell: &CellView) -> String {
             place && sample.pass == Pass::Calls && !sample.syscalls.is_empty()
         };
         if let Some(sample) = cell.view.run.samples.iter().find(ours) {
-            // As in the sum: see `crate::bench::run::calls::sum`.
+            // As in the sum: see `crate::bench::runner::syscalls::sum`.
             let mut calls = sample.syscalls.clone();
             calls.remove("futex");
             rows.push((cell.look(row), calls));

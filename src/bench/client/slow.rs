@@ -1,7 +1,7 @@
 //! Room `bench`: those who send or read slowly on purpose.
 
-use super::line::Got;
-use super::play::Play;
+use super::connection::Got;
+use super::event_loop::Play;
 use std::cmp::Reverse;
 
 /// Between two pieces of what is sent or read slowly, ns.

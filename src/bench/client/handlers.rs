@@ -1,10 +1,10 @@
 //! Room `bench`: what a connection of the generator does when something has come, or is due.
 
-use super::client_group::ClientGroup;
-use super::line::{Got, Line, State};
-use super::play::{Phase, Play};
+use super::connection::{Got, Line, State};
+use super::event_loop::{Phase, Play};
+use super::group::ClientGroup;
+use super::recorder::Request;
 use super::slow::PACE;
-use super::tally::Request;
 use crate::bench::load::{Behavior, Closer, Fault};
 use crate::bench::platform;
 use mio::event::Event;
@@ -37,7 +37,7 @@ impl Play<'_> {
         }
         let has_come = event.is_readable() || event.is_read_closed() || event.is_error();
         if has_come || !platform::SHORT_MEANS_EMPTY {
-            let paced = self.squad_of(index).map(|squad| squad.conduct);
+            let paced = self.squad_of(index).map(|squad| squad.behavior);
             if !matches!(paced, Some(Behavior::SlowRead { .. })) {
                 self.read(index, event.is_read_closed());
             }
@@ -117,7 +117,7 @@ impl Play<'_> {
         let Some(squad) = self.squads.get_mut(group) else {
             return;
         };
-        match squad.conduct {
+        match squad.behavior {
             Behavior::Closed { depth } => {
                 for _ in 0..depth {
                     ask(line, squad, now, now);
@@ -265,7 +265,7 @@ impl Play<'_> {
         };
         line.failures = 0;
         line.has_answered = true;
-        if let Behavior::Short { closer, .. } = squad.conduct {
+        if let Behavior::Short { closer, .. } = squad.behavior {
             // Who has said that he closes is waited for.
             let waits = closer == Closer::Server && closes;
             if !waits {
@@ -278,7 +278,7 @@ impl Play<'_> {
             self.part(index, now, false);
             return false;
         }
-        match squad.conduct {
+        match squad.behavior {
             Behavior::Closed { .. } if !is_draining => {
                 for _ in 0..answers {
                     ask(line, squad, now, now);
@@ -322,7 +322,7 @@ impl Play<'_> {
             lost = true;
         }
         // Who has asked for nothing may be sent away; but not those who came to stay.
-        if !lost && (failed && !squad.is_short() || squad.conduct == Behavior::Silent) {
+        if !lost && (failed && !squad.is_short() || squad.behavior == Behavior::Silent) {
             lost = true;
             let fault = if failed { Fault::Reset } else { Fault::Closed };
             squad.tally.fault(fault, now);
@@ -344,7 +344,7 @@ impl Play<'_> {
             if line.begun != begun {
                 continue;
             }
-            match (line.state, self.squad_of(index).map(|squad| squad.conduct)) {
+            match (line.state, self.squad_of(index).map(|squad| squad.behavior)) {
                 (State::Apart, _) => {
                     let is_late = matches!(self.phase, Phase::Draining(_));
                     if !is_late || self.is_waited_for(index) {

@@ -1,9 +1,9 @@
 //! Room `bench`: how is one sample taken? A fresh server, a load, the end, and what was counted.
 
+use super::derive::{self, Metrics};
 use super::generate::play;
-use super::measures::{self, Metrics};
+use super::process::Server;
 use super::run_context::{RunContext, Trouble};
-use super::server::Server;
 use super::validity::{self, Tally};
 use crate::bench::contenders::{Contender, Start};
 use crate::bench::load::{Behavior, Load, Outcome, Page};
@@ -82,7 +82,7 @@ fn attempt(lab: &mut RunContext, order: &Order, taken: &mut Taken) -> Result<(),
     };
     taken.sample.at = lab.seconds() + order.warm_up.as_secs_f64();
     let outcome = play(lab, &load, || cold.forget())?;
-    let mut metrics = measures::of(&load, &outcome, lab.cores);
+    let mut metrics = derive::of(&load, &outcome, lab.cores);
     if let (Some(process), Some(before)) = (process, before) {
         let leaked = settled(lab, process, before)?;
         metrics.insert("leaked_descriptors".to_owned(), leaked);
@@ -90,7 +90,7 @@ fn attempt(lab: &mut RunContext, order: &Order, taken: &mut Taken) -> Result<(),
     let connections = load.groups.first().map_or(0, |group| group.connections);
     add_slope(&mut metrics, &levels, (connections, &outcome));
     if let (Some(stall), Some(seen)) = (load.stall, outcome.groups.first())
-        && let Some(time) = measures::recovery(seen, stall)
+        && let Some(time) = derive::recovery(seen, stall)
     {
         metrics.insert("recovery".to_owned(), time);
     }
@@ -102,7 +102,7 @@ fn attempt(lab: &mut RunContext, order: &Order, taken: &mut Taken) -> Result<(),
     let compared = (order.shape.headline, traits);
     let judgement = validity::judge(&load, &answered, &metrics, compared, counted);
     let sample = &mut taken.sample;
-    sample.limiter = measures::limiter(&load, &metrics, lab.processors.is_some());
+    sample.limiter = derive::limiter(&load, &metrics, lab.processors.is_some());
     sample.invalid.extend(stopped.err());
     sample.invalid.extend(tally.err());
     sample.invalid.extend(judgement.invalid);
@@ -189,7 +189,7 @@ pub fn load(lab: &mut RunContext, order: &Order, target: SocketAddr, server: Opt
         Pace::OfOwn(part) => Some(part * own),
     };
     if let (Some(rate), Some(group)) = (rate, shape.groups.first_mut())
-        && let Behavior::Open { rate: of_group, .. } = &mut group.conduct
+        && let Behavior::Open { rate: of_group, .. } = &mut group.behavior
     {
         *of_group = rate;
     }
@@ -240,12 +240,12 @@ fn add_slope(metrics: &mut Metrics, levels: &[(u32, Outcome)], last: (u32, &Outc
     let all = levels.iter().map(|(number, outcome)| (*number, outcome));
     let points: Vec<(u32, f64)> = all
         .chain([last])
-        .filter_map(|(number, outcome)| Some((number, measures::memory(outcome)?)))
+        .filter_map(|(number, outcome)| Some((number, derive::memory(outcome)?)))
         .collect();
     for (number, memory) in &points {
         metrics.insert(format!("at_{number}.memory"), *memory);
     }
-    if let Some(slope) = measures::slope(&points) {
+    if let Some(slope) = derive::slope(&points) {
         metrics.insert("memory_slope".to_owned(), slope);
     }
 }

@@ -1,7 +1,7 @@
 //! Room `bench`: one connection of the generator.
 
-use super::reply::Reader;
-use super::tally::Request;
+use super::parser::Reader;
+use super::recorder::Request;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};

@@ -8,15 +8,15 @@
 //!   request is due, what has been seen
 //! - `stall`: the server is stopped for a while
 
-mod client_group;
-mod line;
-mod play;
-mod reply;
+mod connection;
+mod event_loop;
+mod group;
+mod handlers;
+mod parser;
+mod recorder;
 mod schedule;
 mod slow;
 mod stall;
-mod talk;
-mod tally;
 mod window;
 
 use super::load::{Behavior, Group, Load, Outcome};
@@ -73,7 +73,7 @@ fn play(load: &Load) -> Result<Outcome, Box<dyn Error>> {
     {
         problems.push(format!("cannot stay on processor {processor}: {error}"));
     }
-    let mut outcome = play::Play::new(load, stopped)?.play()?;
+    let mut outcome = event_loop::Play::new(load, stopped)?.play()?;
     outcome.problems.extend(problems);
     Ok(outcome)
 }
@@ -116,7 +116,7 @@ fn check(load: &Load) -> Result<(), String> {
         return Err(format!("process {server} is no server to measure"));
     }
     if let Some(source) = load.source
-        && !line::are_both_loopback(source, load.target.ip())
+        && !connection::are_both_loopback(source, load.target.ip())
     {
         return Err(format!(
             "{source} and {} are not both loopback addresses",
@@ -128,7 +128,7 @@ fn check(load: &Load) -> Result<(), String> {
 
 fn check_group(group: &Group) -> Result<(), String> {
     let name = &group.name;
-    let (rate, fastest, asks) = match group.conduct {
+    let (rate, fastest, asks) = match group.behavior {
         Behavior::Closed { depth } if !(1..=DEEPEST).contains(&depth) => {
             return Err(format!(
                 "{name}: a depth of {depth}: 1 to {DEEPEST} are possible"

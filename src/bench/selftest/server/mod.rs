@@ -8,17 +8,17 @@
 //! - here: which manners there are, and what is kept
 //! - `response_policy`: what is answered, and when? No I/O, no clock
 //! - `text`: the bytes of the answers
-//! - `sweep`: the loop, which never sleeps
+//! - `event_loop`: the loop, which never sleeps
 
+mod event_loop;
 mod response_policy;
-mod sweep;
 mod text;
 
 pub use response_policy::FAULTS;
 pub use text::page;
 
-use super::load::Fault;
-use super::platform;
+use crate::bench::load::Fault;
+use crate::bench::platform;
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::SIGTERM;
 use std::collections::BTreeMap;
@@ -142,7 +142,7 @@ pub fn serve(text: &str) -> Result<ExitCode, Box<dyn Error>> {
     let mut to = io::stdout().lock();
     writeln!(to, "{}", listener.local_addr()?.port())?;
     to.flush()?;
-    let ledger = sweep::serve(&oracle, listener, &end)?;
+    let ledger = event_loop::serve(&oracle, listener, &end)?;
     serde_json::to_writer(&mut to, &ledger)?;
     writeln!(to)?;
     to.flush()?;

@@ -1,7 +1,7 @@
 //! Room `bench`: what do the connections of one group share? Requests, schedule, and count.
 
+use super::recorder::Tally;
 use super::schedule::Schedule;
-use super::tally::Tally;
 use crate::bench::load::{Behavior, Closer, Group, Page};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ const SHORT: u64 = 64;
 /// A group at work.
 pub struct ClientGroup {
     /// What its connections do.
-    pub conduct: Behavior,
+    pub behavior: Behavior,
     /// What it has seen.
     pub tally: Tally,
     /// When requests are due, in an open loop.
@@ -35,11 +35,11 @@ pub struct ClientGroup {
 impl ClientGroup {
     /// Of a group for the server at `target`.
     pub fn new(group: &Group, target: SocketAddr, seed: u64) -> Self {
-        let schedule = match group.conduct {
+        let schedule = match group.behavior {
             Behavior::Open { rate, arrivals, .. } => Some(Schedule::new(rate, arrivals, seed)),
             _ => None,
         };
-        let close = match group.conduct {
+        let close = match group.behavior {
             Behavior::Short {
                 closer: Closer::Server,
                 ..
@@ -51,7 +51,7 @@ impl ClientGroup {
             format!("GET {path} HTTP/1.1\r\nHost: {target}\r\n{close}\r\n").into_bytes()
         };
         Self {
-            conduct: group.conduct,
+            behavior: group.behavior,
             tally: Tally::new(&group.name, group.connections, schedule.is_some()),
             schedule,
             origin: 0,
@@ -82,8 +82,8 @@ impl ClientGroup {
     pub fn answered(
         &mut self,
         connection: usize,
-        request: &super::tally::Request,
-        answer: super::reply::Answer,
+        request: &super::recorder::Request,
+        answer: super::parser::Answer,
         now: u64,
     ) {
         let at = request.page.checked_rem(self.pages.len()).unwrap_or(0);
@@ -94,12 +94,12 @@ impl ClientGroup {
 
     /// Whether each request has a connection of its own.
     pub fn is_short(&self) -> bool {
-        matches!(self.conduct, Behavior::Short { .. })
+        matches!(self.behavior, Behavior::Short { .. })
     }
 
     /// The receive buffer of its connections, if it is not the system's.
     pub fn buffer(&self) -> Option<usize> {
-        match self.conduct {
+        match self.behavior {
             Behavior::SlowRead { buffer, .. } => usize::try_from(buffer).ok(),
             _ => None,
         }

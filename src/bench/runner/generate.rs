@@ -2,8 +2,8 @@
 //!
 //! Through files, so that nobody must read and write at once, and nothing is lost if it is killed.
 
+use super::process::shown;
 use super::run_context::{RunContext, Trouble};
-use super::server::shown;
 use crate::bench::load::{Load, Outcome};
 use std::fs::File;
 use std::os::unix::process::CommandExt;

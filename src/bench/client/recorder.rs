@@ -5,7 +5,7 @@
 //! who would leave out those that came too late would leave out the worst. In a closed loop, where
 //! a request is due when it is sent, it counts with its answer.
 
-use super::reply::Answer;
+use super::parser::Answer;
 use crate::bench::load::{Bucket, ClientStats, Fault, Page, Totals};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

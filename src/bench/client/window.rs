@@ -1,8 +1,8 @@
 //! Room `bench`: where does the measurement begin and end, and what is read there?
 
-use super::line::Line;
-use super::play::{Phase, Play};
-use crate::bench::account::Account;
+use super::connection::Line;
+use super::event_loop::{Phase, Play};
+use crate::bench::procfs::Account;
 
 impl Play<'_> {
     /// The measurement begins.
@@ -89,7 +89,7 @@ mod tests {
             groups: vec![Group {
                 name: "main".to_owned(),
                 connections: 1,
-                conduct: Behavior::Silent,
+                behavior: Behavior::Silent,
                 pages: Vec::new(),
             }],
         };

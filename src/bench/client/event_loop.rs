@@ -3,12 +3,12 @@
 //! It gathers its connections, warms up, measures, and drains: nothing new is asked, and what is
 //! owed may still come.
 
-use super::client_group::ClientGroup;
-use super::line::{Line, beside};
+use super::connection::{Line, beside};
+use super::group::ClientGroup;
+use super::recorder::Times;
 use super::stall::Stall;
-use super::tally::Times;
-use crate::bench::account::Account;
 use crate::bench::load::{Behavior, Fault, Load, Outcome};
+use crate::bench::procfs::Account;
 use crate::clock::Now;
 use mio::{Events, Poll, Token};
 use std::cmp::Reverse;
@@ -192,7 +192,7 @@ impl<'l> Play<'l> {
     /// Whether somebody waits for an answer on it, and means to have it.
     fn is_owed(&self, line: &Line) -> bool {
         let squad = self.squads.get(line.group);
-        match squad.map(|squad| squad.conduct) {
+        match squad.map(|squad| squad.behavior) {
             Some(Behavior::SlowRead { .. } | Behavior::Drip { .. } | Behavior::Silent) | None => {
                 false
             }
@@ -226,7 +226,7 @@ impl<'l> Play<'l> {
         let Some(squad) = self.squads.get_mut(number) else {
             return;
         };
-        let Behavior::Open { most_waiting, .. } = squad.conduct else {
+        let Behavior::Open { most_waiting, .. } = squad.behavior else {
             return;
         };
         if squad.waiting.len() >= most_waiting as usize {
@@ -327,7 +327,7 @@ impl<'l> Play<'l> {
             for due in std::mem::take(&mut squad.waiting) {
                 squad
                     .tally
-                    .missing(&super::tally::Request::due_at(due), now);
+                    .missing(&super::recorder::Request::due_at(due), now);
             }
         }
         let (before, after) = self.own;

@@ -1,29 +1,29 @@
-//! Room `bench`: what happens in a run, from the command line to the files?
+//! Runs a benchmark, from the command line to the files.
 //!
-//! - [`run_context`]: what do all samples share?
-//! - [`runner`]: what is done, one after the other?
-//! - [`environment`]: on which machine is it?
-//! - [`server`]: how does a fresh server come to run, and end?
-//! - [`generate`]: how is a load given to a generator?
-//! - [`sample`]: how is one sample taken?
-//! - [`measures`]: which numbers does an outcome hold?
-//! - [`validity`]: may a sample be believed?
-//! - [`calls`]: which system calls does a request take?
-//! - [`preflight`]: does everybody start?
-//! - [`progress`]: how far is it?
-//! - [`files`]: where do the files go?
+//! - `run_context`: what all samples share
+//! - `run`: the steps of a run: preflight, capacities, rounds, system calls
+//! - `environment`: facts about the machine, and warnings
+//! - `process`: starts and stops a server
+//! - `generate`: runs the load generator
+//! - `sample`: takes one sample
+//! - `derive`: computes the metrics of an outcome
+//! - `validity`: decides whether a sample is valid
+//! - `syscalls`: counts the system calls per response
+//! - `preflight`: checks that each server starts and serves the page
+//! - `progress`: the progress bar
+//! - `files`: the files of a run
 
-pub mod calls;
+pub mod derive;
 pub mod environment;
 pub mod files;
 pub mod generate;
-pub mod measures;
 pub mod preflight;
+pub mod process;
 pub mod progress;
+pub mod run;
 pub mod run_context;
-pub mod runner;
 pub mod sample;
-pub mod server;
+pub mod syscalls;
 pub mod validity;
 
 use super::analysis::analyse;
@@ -38,8 +38,8 @@ use super::told;
 use super::workloads::{Shape, Workload, pages};
 use crate::clock::Now;
 use progress::say;
+use run::Runner;
 use run_context::{RunContext, Trouble};
-use runner::Runner;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::error::Error;
 use std::path::Path;

@@ -2,7 +2,7 @@
 //!
 //! A sample that must not be believed is kept, with the reasons, and left out of comparisons.
 
-use super::measures::{Metrics, starved};
+use super::derive::{Metrics, starved};
 use crate::bench::load::{Behavior, Fault, Group, Load, Outcome};
 use crate::bench::workloads::Traits;
 use serde::Deserialize;
@@ -73,7 +73,7 @@ pub fn judge(
     tally: Option<Tally>,
 ) -> Judgement {
     let mut judgement = Judgement::default();
-    let spins = |group: &Group| matches!(group.conduct, Behavior::Open { .. });
+    let spins = |group: &Group| matches!(group.behavior, Behavior::Open { .. });
     if load.groups.iter().any(spins) {
         lag(metrics, headline, &mut judgement);
     } else {
@@ -98,7 +98,7 @@ pub fn judge(
             &[]
         };
         for (fault, number) in &seen.errors {
-            let starving = match group.conduct {
+            let starving = match group.behavior {
                 Behavior::Closed { depth } => starved(seen) * u64::from(depth),
                 _ => 0,
             };
@@ -254,8 +254,8 @@ pub fn words(fault: Fault) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::measures;
-    use super::super::measures::tests::closed;
+    use super::super::derive;
+    use super::super::derive::tests::closed;
     use super::*;
     use crate::bench::load::{Arrivals, Totals};
 
@@ -282,7 +282,7 @@ mod tests {
             body_bytes: 5_120_000,
             connections: 4,
         };
-        let mut metrics = measures::of(&load, &outcome, 2);
+        let mut metrics = derive::of(&load, &outcome, 2);
         metrics.insert("others".to_owned(), 0.0);
         change(&mut outcome, &mut metrics);
         judge(
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn a_busy_generator_does_not_spoil_the_servers_own_account() {
         let (load, outcome) = closed();
-        let mut metrics = measures::of(&load, &outcome, 2);
+        let mut metrics = derive::of(&load, &outcome, 2);
         metrics.insert("generator_share".to_owned(), 99.0);
         metrics.insert("others".to_owned(), 0.0);
         let judged = |headline| judge(&load, &outcome, &metrics, (headline, Traits::NONE), None);
@@ -341,9 +341,9 @@ mod tests {
             most_waiting: 10,
         };
         let (_, outcome) = closed();
-        let load = measures::tests::load(open, 4);
+        let load = derive::tests::load(open, 4);
         let judged = |headline: &str, late: f64| {
-            let mut metrics = measures::of(&load, &outcome, 2);
+            let mut metrics = derive::of(&load, &outcome, 2);
             let numbers = [
                 ("generator_share", 100.0),
                 ("others", 0.0),

@@ -1,6 +1,6 @@
 //! Room `bench`: a server that is stopped for a while, and never for longer.
 
-use crate::bench::account::family;
+use crate::bench::procfs::family;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// When the server is stopped, and when it goes on. It goes on in any case when this is dropped.

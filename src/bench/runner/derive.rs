@@ -1,7 +1,7 @@
 //! Room `bench`: which numbers does an outcome hold? Arithmetic only.
 
-use crate::bench::account::Account;
 use crate::bench::load::{Behavior, ClientStats, Group, Load, Outcome};
+use crate::bench::procfs::Account;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
@@ -51,15 +51,15 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
         ("errors", count(errors)),
         ("held", f64::from(seen.connections.1)),
     ];
-    if matches!(group.conduct, Behavior::Silent | Behavior::Drip { .. }) {
+    if matches!(group.behavior, Behavior::Silent | Behavior::Drip { .. }) {
         return found;
     }
     found.push(("throughput", count(seen.answers) / seconds));
     found.push(("bandwidth", count(seen.body_bytes) / seconds / 1e9));
-    if matches!(group.conduct, Behavior::Short { .. }) {
+    if matches!(group.behavior, Behavior::Short { .. }) {
         found.push(("connects", count(seen.connected) / seconds));
     }
-    let due = match group.conduct {
+    let due = match group.behavior {
         Behavior::Open { .. } => seen.due,
         _ => 0,
     };
@@ -92,7 +92,7 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
         found.push(("dropped", count(seen.dropped)));
     }
     let in_turn = matches!(
-        group.conduct,
+        group.behavior,
         Behavior::Closed { .. } | Behavior::Short { .. }
     );
     if in_turn && !seen.shares.is_empty() {
@@ -121,7 +121,7 @@ fn fairness(shares: &[u64]) -> f64 {
 /// time. In a closed loop there are always as many as connections (of those that are served at all)
 /// times the requests of each.
 fn little(group: &Group, seen: &ClientStats, mean: f64, seconds: f64) -> Option<f64> {
-    let Behavior::Closed { depth } = group.conduct else {
+    let Behavior::Closed { depth } = group.behavior else {
         return None;
     };
     let served = f64::from(seen.connections.1) - count(starved(seen));
@@ -258,7 +258,7 @@ pub fn limiter(load: &Load, metrics: &Metrics, pinned: bool) -> String {
     let server = of("cpu_share").unwrap_or(0.0);
     let generator = of("generator_share").unwrap_or(0.0);
     let held = of("held").unwrap_or(0.0);
-    let first = load.groups.first().map(|group| group.conduct);
+    let first = load.groups.first().map(|group| group.behavior);
     // Of all groups the one that got least: whoever is kept out says what others hold.
     let achieved = |name: &&String| name.rsplit('.').next() == Some("achieved");
     let least = metrics.iter().filter(|(name, _)| achieved(name));
@@ -345,7 +345,7 @@ pub(super) mod tests {
     }
 
     /// A load with this one group.
-    pub fn load(conduct: Behavior, connections: u32) -> Load {
+    pub fn load(behavior: Behavior, connections: u32) -> Load {
         Load {
             target: "127.0.0.1:1".parse().unwrap(),
             source: None,
@@ -359,7 +359,7 @@ pub(super) mod tests {
             groups: vec![Group {
                 name: "main".to_owned(),
                 connections,
-                conduct,
+                behavior,
                 pages: vec![pages::small()],
             }],
         }

@@ -4,7 +4,7 @@
 use super::progress::Progress;
 use super::run_context::{RunContext, Trouble};
 use super::sample::{self, Order, Taken};
-use super::{calls, files, preflight};
+use super::{files, preflight, syscalls};
 use crate::bench::contenders::Contender;
 use crate::bench::plan::{Plan, Step};
 use crate::bench::record::{ArmKind, Pass, Run, Sample};
@@ -230,7 +230,7 @@ impl Runner {
 
     fn count_calls(&mut self) -> Result<(), Trouble> {
         let counted = self.plan.counted();
-        if !counted.is_empty() && !calls::can_be_counted() {
+        if !counted.is_empty() && !syscalls::can_be_counted() {
             self.run.notes.push(
                 "system calls were not counted: strace is not installed (apt install strace)"
                     .to_owned(),
@@ -247,7 +247,7 @@ impl Runner {
             let Some((order, lab)) = self.order(cell, arm, &shape) else {
                 continue;
             };
-            let sample = calls::count(lab, &order)?;
+            let sample = syscalls::count(lab, &order)?;
             self.run.samples.push(Sample {
                 arm,
                 cell,
