@@ -7,7 +7,7 @@ use std::path::PathBuf;
 ///
 /// Each sample is a fresh server process under a load from a process of its own. Arms take turns in
 /// an order that is drawn for each round, and the reactor runs twice, so that the report can say
-/// what chance alone does. Writes the run as JSON and CSV, and a report as one HTML file.
+/// what chance alone does. Writes the run as JSON, and a report as one HTML file.
 #[derive(Debug, Parser)]
 #[command(
     name = "bench",
@@ -31,7 +31,7 @@ pub struct Arguments {
 /// What a run is to have.
 #[derive(Args, Clone, Debug)]
 pub struct Plan {
-    /// The workloads; those of the preset if none is named. `explain` tells what each is for
+    /// The workloads; those of the preset if none is named (docs/bench.md lists them)
     #[arg(value_name = "WORKLOAD")]
     pub workloads: Vec<String>,
 
@@ -90,7 +90,7 @@ pub struct Plan {
 pub enum Command {
     /// Measure servers whose answer is known, and say whether the generator finds it
     Selftest(Selftest),
-    /// Compare two runs, arm by arm
+    /// Compare two runs, arm by arm; exit code 1 if an arm got worse
     Compare {
         /// The run before (run.json)
         before: PathBuf,
@@ -105,15 +105,10 @@ pub enum Command {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Say whether a run can be believed and is as expected; exit code 1 if not
+    /// Say whether a run is valid; exit code 1 if not
     Check {
         /// The run (run.json)
         run: PathBuf,
-    },
-    /// Say what a workload is for, and what is expected of each model
-    Explain {
-        /// The workload; all of them if none is named
-        workload: Option<String>,
     },
     /// Be the generator: a load on standard input, what came of it on standard output
     #[command(hide = true)]

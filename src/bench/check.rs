@@ -1,4 +1,4 @@
-//! Room `bench`: can a run be believed, and is it as expected? For scripts, which see only the exit
+//! Room `bench`: is a run valid? For scripts, which see only the exit
 //! code, and for those who want to know before they read the table.
 
 use super::analysis::{Analysis, analyse, pairs};
@@ -24,9 +24,7 @@ pub fn print(run: &Run, to: &mut dyn Write, paper: Paper) -> io::Result<ExitCode
     if faults.is_empty() {
         let samples = run.samples.len();
         let cells = analysis.cells.len();
-        let told = format!(
-            "The run can be believed, and is as expected: {samples} samples in {cells} cells."
-        );
+        let told = format!("The run is valid: {samples} samples in {cells} cells.");
         paper.item(to, "", &told)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -36,7 +34,7 @@ pub fn print(run: &Run, to: &mut dyn Write, paper: Paper) -> io::Result<ExitCode
     Ok(ExitCode::FAILURE)
 }
 
-/// Why a run cannot be believed, or is not as expected, as sentences.
+/// Why a run is not valid, as sentences.
 pub fn faults(run: &Run, analysis: &Analysis) -> Vec<String> {
     let mut faults: Vec<String> = run.problems.clone();
     faults.extend(
@@ -50,8 +48,6 @@ pub fn faults(run: &Run, analysis: &Analysis) -> Vec<String> {
     faults.extend(spoiled(run));
     faults.extend(empty(run, analysis));
     faults.extend(unreadable(run));
-    let surprises = analysis.surprises.iter();
-    faults.extend(surprises.map(|one| format!("SURPRISE: {} {}", one.expected, one.found)));
     faults
 }
 
@@ -144,7 +140,7 @@ mod tests {
     fn a_good_run_is_good() {
         let run = plain([1.0, 1.0, 0.86, 0.9], 8);
         assert_eq!(told(&run), [""; 0]);
-        let expected = "The run can be believed, and is as expected: 32 samples in 1 cells.\n";
+        let expected = "The run is valid: 32 samples in 1 cells.\n";
         assert_eq!(said(&run), (expected.to_owned(), true));
     }
 
@@ -169,7 +165,6 @@ mod tests {
         for sample in empty.samples.iter_mut().filter(|one| one.arm == 3) {
             sample.invalid.push("steal".to_owned());
         }
-        let surprising = plain([1.0, 1.0, 1.5, 0.9], 8);
         let cases = [
             (problem, "The server of thread did not stop."),
             (
@@ -182,7 +177,6 @@ mod tests {
                 "The histogram `response` of sample 3 cannot be read: it is no base64",
             ),
             (empty, "8 of 32 samples do not count"),
-            (surprising, "SURPRISE: keepalive c=64: thread was expected"),
             (plain([1.0, 1.0, 0.86, 0.9], 5), "All of it is indicative"),
             (plain([1.0, 1.3, 0.86, 0.9], 8), "UNPROVEN"),
             (Run::default(), "Nothing was measured twice"),

@@ -11,12 +11,10 @@
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
 //! - [`statistics`]: what can be said of a few numbers? [`analysis`]: what does a run say?
-//! - [`expectations`]: what should each model show, and why?
-//! - [`table`]: what does a run look like on a terminal? [`csv`]: and in a spreadsheet?
+//! - [`table`]: what does a run look like on a terminal?
 //! - [`report`]: and as a page that one wants to read?
 //! - [`reading`]: how is a run read again?
 //! - [`compare`]: what has changed from one run to another? [`check`]: can a run be believed?
-//! - [`explain`]: what is a workload for, and what is expected of whom?
 //! - [`platform`]: what can only some systems be told?
 //! - [`workloads`]: which loads are there, and what does each tell apart?
 //! - [`contenders`]: who is compared? [`words`]: how is a command divided?
@@ -29,9 +27,6 @@ pub mod check;
 pub mod client;
 pub mod compare;
 pub mod contenders;
-pub mod csv;
-pub mod expectations;
-pub mod explain;
 pub mod load;
 pub mod metrics;
 pub mod plan;
@@ -67,10 +62,6 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         Some(Command::Check { run }) => {
             let run = reading::read(&run)?;
             told(|to| check::print(&run, to, Paper::of_standard_output()))
-        }
-        Some(Command::Explain { workload }) => {
-            let workload = workload.as_deref().map(explain::named).transpose()?;
-            told(|to| explain::print(workload, to, Paper::of_standard_output()))
         }
         Some(Command::Generate) => client::generate(),
         Some(Command::Report { run, output }) => {

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::bench::analysis::analyse;
     use crate::bench::analysis::sample_runs::plain;
-    use crate::bench::{csv, table};
+    use crate::bench::table;
     use proptest::prelude::*;
 
     fn reason(text: &str) -> String {
@@ -149,7 +149,6 @@ mod tests {
             let mut out = Vec::new();
             table::print(run, &analysis, &mut out, 80, color).unwrap();
         }
-        csv::write(run, &mut Vec::new()).unwrap();
         crate::bench::compare::print(run, run, &mut Vec::new(), table::Paper::new(80, true))
             .unwrap();
         crate::bench::check::faults(run, &analysis);

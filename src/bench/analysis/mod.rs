@@ -8,7 +8,6 @@
 //! - [`pairs`]: which samples are compared?
 //! - `control`: what does chance alone do, and can the run be believed?
 //! - `words`: which words may be used?
-//! - `why`: which measured numbers explain a row? `surprises`: what is not as expected?
 //! - `remarks`: what should a reader know of the run as a whole?
 //!
 //! [`Cell::headline`]: super::record::Cell::headline
@@ -16,8 +15,6 @@
 mod control;
 pub mod pairs;
 mod remarks;
-mod surprises;
-mod why;
 mod words;
 
 use super::metrics::{Better, metric_named};
@@ -28,7 +25,6 @@ use pairs::{Pairs, Rounds};
 use std::collections::BTreeMap;
 
 pub use remarks::limits;
-pub use why::number;
 
 /// A ratio to the reference, and where the truth may lie.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,8 +62,6 @@ pub enum Verdict {
 pub struct Analysis {
     /// In the order of the run's cells; those whose number is out of the run's are left out.
     pub cells: Vec<CellAnalysis>,
-    /// What is not as expected.
-    pub surprises: Vec<Surprise>,
     /// The control differs from the reference over the run as a whole.
     pub unproven: bool,
     /// What a reader should know of the run as a whole, as sentences.
@@ -110,23 +104,6 @@ pub struct Row {
     pub invalid: usize,
     /// What limits the number, of most samples.
     pub limiter: String,
-    /// What explains the row's place, as sentences.
-    pub why: Vec<String>,
-}
-
-/// What is not as expected.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Surprise {
-    /// Its place in [`Run::cells`].
-    pub cell: usize,
-    /// Its place in [`Run::arms`].
-    pub arm: usize,
-    /// As a sentence.
-    pub expected: String,
-    /// As a sentence.
-    pub found: String,
-    /// Why the other was expected, as a sentence.
-    pub why: String,
 }
 
 /// Says what a run says.
@@ -155,8 +132,7 @@ pub fn analyse(run: &Run) -> Analysis {
         };
         let arms = 0..run.arms.len();
         let rows = arms.filter_map(|arm| row(&pairs, (index, cell), arm, trust));
-        let mut rows: Vec<Row> = rows.collect();
-        why::explain(run, cell, &mut rows);
+        let rows: Vec<Row> = rows.collect();
         analysis.cells.push(CellAnalysis {
             cell: index,
             control: pairs::estimate(&pairs.control_ratios(index, &cell.headline)),
@@ -165,7 +141,6 @@ pub fn analyse(run: &Run) -> Analysis {
             rows,
         });
     }
-    analysis.surprises = surprises::of(run, &pairs);
     analysis.remarks = remarks::of(run, &analysis);
     analysis
 }
@@ -209,7 +184,6 @@ fn row(pairs: &Pairs, (index, cell): (usize, &Cell), arm: usize, trust: Trust) -
         samples: valid.len(),
         invalid: samples.len() - valid.len(),
         limiter: limiter(&valid),
-        why: Vec::new(),
     })
 }
 
@@ -448,36 +422,12 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_its_reasons_and_the_limit_of_most_samples() {
+    fn a_row_has_the_limiter_of_most_samples() {
         let mut run = plain([1.0, 1.0, 0.86, 1.0], 8);
         run.samples[2].limiter = "generator".to_owned();
         let analysis = analyse(&run);
         let row = &rows(&analysis)[2];
         assert_eq!(row.limiter, "server processor 100 %");
-        assert!(row.why[0].starts_with("thread has 1"), "{:?}", row.why);
-        assert!(row.why[1].starts_with("Each unit sleeps"), "{:?}", row.why);
-        assert_eq!(rows(&analysis)[0].why, [""; 0]);
-    }
-
-    #[test]
-    fn what_is_not_as_expected_is_a_surprise() {
-        let analysis = analyse(&plain([1.0, 1.0, 1.5, 1.0], 8));
-        let [surprise] = analysis.surprises.as_slice() else {
-            panic!("{:?}", analysis.surprises);
-        };
-        assert_eq!((surprise.cell, surprise.arm), (0, 2));
-        let expected = "keepalive c=64: thread was expected to have 0.33 to 1.05 times the req/s \
-                        of reactor.";
-        assert_eq!(surprise.expected, expected);
-        assert!(
-            surprise.found.starts_with("It has 1.5"),
-            "{}",
-            surprise.found
-        );
-        assert!(!surprise.found.contains("indicative"), "{}", surprise.found);
-        let two = analyse(&plain([1.0, 1.0, 1.5, 1.0], 2));
-        assert!(two.surprises[0].found.contains("indicative"), "{two:?}");
-        assert_eq!(analyse(&plain([1.0, 1.0, 1.5, 1.0], 1)).surprises, []);
     }
 
     #[test]

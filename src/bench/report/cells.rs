@@ -1,10 +1,9 @@
 //! Room `bench`: the middle of a report. Each load with its table, its plots and its reasons.
 
-use super::plots::{calls, course, fairness, growth, load, memory, order, percentiles, processor};
+use super::plots::{order, percentiles};
 use super::svg::escaped;
 use super::view::{CellView, View};
 use super::{left_out, rows};
-use crate::bench::expectations;
 use crate::bench::table::format;
 use crate::bench::workloads;
 
@@ -19,7 +18,6 @@ pub fn html(view: &View) -> String {
             if let Some(known) = workloads::all().iter().find(|one| one.name == workload) {
                 page += &format!("<p>Tells apart: {}.</p>\n", escaped(known.separates));
             }
-            page += &grid(&over_all(view, workload));
             latest = workload;
         }
         page += &section(&cell);
@@ -27,19 +25,11 @@ pub fn html(view: &View) -> String {
     page
 }
 
-/// The plots over all cells of a workload.
-fn over_all(view: &View, workload: &str) -> String {
-    load::plots(view, workload) + &growth::plots(view, workload) + &memory::plot(view, workload)
-}
-
 fn grid(figures: &str) -> String {
     match figures.is_empty() {
         true => String::new(),
         false => {
-            // Four in rows of three would leave one alone.
-            let few = matches!(figures.matches("<figure>").count(), 2 | 4);
-            let class = if few { "grid two" } else { "grid" };
-            format!("<div class=\"{class}\">\n{figures}</div>\n")
+            format!("<div class=\"grid two\">\n{figures}</div>\n")
         }
     }
 }
@@ -58,16 +48,8 @@ fn section(cell: &CellView) -> String {
     }
     page += &rows::table(cell);
     page += &left_out::of(cell);
-    let figures = [
-        percentiles::plot(cell),
-        course::plot(cell),
-        fairness::plot(cell),
-        processor::plot(cell),
-        calls::plot(cell),
-        order::plot(cell),
-    ];
-    page += &grid(&figures.concat());
-    page += &reasons(cell);
+    page += &grid(&(percentiles::plot(cell) + &order::plot(cell)));
+    page += &limiters(cell);
     if let Some(command) = &cell.cell.reproduce {
         page += &format!(
             "<p class=\"dim command\">Something like it with another tool: <code>{}</code></p>\n",
@@ -90,41 +72,16 @@ fn control(cell: &CellView) -> String {
     )
 }
 
-/// Why the rows stand where they stand: what was measured, what was expected, what limits them.
-fn reasons(cell: &CellView) -> String {
-    let mut items = String::new();
-    for row in cell.ranked() {
-        if cell.view.is_control(row.arm) {
-            continue;
-        }
+/// What limits each arm.
+fn limiters(cell: &CellView) -> String {
+    let rows = cell.ranked().into_iter();
+    let limiters = rows.filter(|row| !row.limiter.is_empty()).map(|row| {
         let name = cell.view.arm(row.arm);
-        let mut sentences = row.why.clone();
-        let expected = expectations::matching(cell.cell, name).map(|one| one.why.clone());
-        for why in expected {
-            if !sentences.iter().any(|known| known.contains(&why)) {
-                sentences.push(why);
-            }
-        }
-        if !row.limiter.is_empty() {
-            sentences.push(format!("Limited by: {}.", row.limiter));
-        }
-        if sentences.is_empty() {
-            continue;
-        }
-        let look = cell.look(row);
-        items += &format!(
-            "<div><dt class=\"{}\">{}{}</dt><dd>{}</dd></div>\n",
-            look.class,
-            look.key(),
-            escaped(name),
-            escaped(&sentences.join(" "))
-        );
-    }
-    match items.is_empty() {
-        true => items,
-        false => format!(
-            "<details open><summary>Why they stand where they stand</summary><dl class=\"why\">\n\
-             {items}</dl></details>\n"
-        ),
+        format!("{}: {}", escaped(name), escaped(&row.limiter))
+    });
+    let limiters: Vec<String> = limiters.collect();
+    match limiters.is_empty() {
+        true => String::new(),
+        false => format!("<p class=\"dim\">Limited by: {}</p>\n", limiters.join("; ")),
     }
 }

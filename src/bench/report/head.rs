@@ -300,12 +300,8 @@ fn navigation(view: &View) -> String {
         .iter()
         .map(|name| format!("<a href=\"#{0}\">{0}</a>", escaped(name)))
         .collect();
-    let surprises = match view.analysis.surprises.len() {
-        0 => String::new(),
-        many => format!("<a href=\"#surprises\">surprises ({many})</a>\n"),
-    };
     format!(
-        "<nav aria-label=\"Parts\">\n{}\n{surprises}<a href=\"#how\">how to read this</a>\n<a \
+        "<nav aria-label=\"Parts\">\n{}\n<a href=\"#how\">how to read this</a>\n<a \
          href=\"#limits\">what not to believe</a>\n<a href=\"#medians\">all medians</a>\n</nav>\n",
         links.join("\n")
     )

@@ -4,7 +4,7 @@
 //! - `head`: what was found, in a sentence and at a glance
 //! - `cells`: each load, with its plots and its reasons; `rows`: its table; `left_out`: its samples
 //!   that do not count
-//! - `tail`: what surprises, how to read all this, and what not to believe
+//! - `tail`: how to read all this, and what not to believe
 //! - [`plots`]: the plots. [`svg`] and [`scale`]: what they are drawn with
 //! - [`view`]: what all need to know. [`numbers`]: how a number is written
 

@@ -1,4 +1,4 @@
-//! Room `bench`: the end of a report. What surprises, how to read all this, and what not to
+//! Room `bench`: the end of a report. How to read all this, and what not to
 //! believe?
 
 use super::svg::escaped;
@@ -40,8 +40,7 @@ No difference shown is not the same as equal.</dd>
 
 /// All of it.
 pub fn html(view: &View) -> String {
-    let mut page = surprises(view);
-    page += HOW;
+    let mut page = HOW.to_owned();
     page += "<h2 id=\"limits\">What not to believe</h2>\n";
     page += &part("Remarks", &view.analysis.remarks);
     page += &part("What such a measurement cannot tell", &limits(view.run));
@@ -65,26 +64,6 @@ fn part(heading: &str, sentences: &[String]) -> String {
     }
 }
 
-fn surprises(view: &View) -> String {
-    let mut items = String::new();
-    for surprise in &view.analysis.surprises {
-        items += &format!(
-            "<li><b>{}</b> {} <span class=\"dim\">It was expected because: {}</span> <a \
-             href=\"#cell-{}\">Look</a></li>\n",
-            escaped(&surprise.expected),
-            escaped(&surprise.found),
-            escaped(&surprise.why),
-            surprise.cell
-        );
-    }
-    if items.is_empty() {
-        return "<h2 id=\"surprises\">Surprises</h2>\n<p>None: what was measured is what was \
-                expected, as far as something was.</p>\n"
-            .to_owned();
-    }
-    format!("<h2 id=\"surprises\">Surprises</h2>\n<ul>\n{items}</ul>\n")
-}
-
 fn environment(view: &View) -> String {
     let environment = &view.run.environment;
     let mut page = String::from("<h2 id=\"machine\">The machine</h2>\n<dl class=\"facts\">\n");
@@ -106,7 +85,7 @@ fn fact(name: &str, value: &str) -> String {
 fn everything(view: &View) -> String {
     let mut page = String::from("<h2 id=\"medians\">All medians</h2>\n");
     page += "<p class=\"dim\">Over the samples that count. Those before they were put together are \
-             in run.json and run.csv.</p>\n";
+             in run.json.</p>\n";
     for cell in view.cells() {
         let rows = &cell.said.rows;
         let mut names: Vec<&String> = rows.iter().flat_map(|row| row.medians.keys()).collect();

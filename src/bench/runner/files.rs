@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 /// The file with everything.
 pub const RUN: &str = "run.json";
 
-/// Its numbers, for a spreadsheet.
-pub const NUMBERS: &str = "run.csv";
-
 /// Makes the directory of a run: the one that was named, or one in the current directory that has
 /// the time in its name. Never takes one in which a run lies.
 ///

@@ -29,7 +29,6 @@ pub mod validity;
 use super::analysis::analyse;
 use super::arguments;
 use super::contenders::Start;
-use super::csv;
 use super::plan::{Plan, ROUNDS_FOR_A_VERDICT};
 use super::record::{Cell, Environment, Pass, Run, SCHEMA};
 use super::report;
@@ -138,20 +137,16 @@ fn conclude(
 
 /// What a reader of the run gets to see: its table, and where its files are.
 fn report(run: &Run, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let mut numbers = Vec::new();
-    csv::write(run, &mut numbers)?;
-    files::put(&folder.join(files::NUMBERS), &numbers)?;
     let paper = Paper::of_standard_output();
     let analysis = analyse(run);
     let page = folder.join(report::REPORT);
     files::put(&page, report::html(run, &analysis).as_bytes())?;
     told(|to| table::print(run, &analysis, to, paper.width, paper.color))?;
     say(&format!(
-        "{} samples in {:.0} seconds: {}, {}; to be read in a browser: {}",
+        "{} samples in {:.0} seconds: {}; to be read in a browser: {}",
         run.samples.len(),
         run.seconds,
         folder.join(files::RUN).display(),
-        folder.join(files::NUMBERS).display(),
         page.display()
     ));
     Ok(())

@@ -3,7 +3,6 @@
 //! - here: the middle of them, and how evenly something is shared
 //! - [`interval`]: where may the truth lie, if there are only eight?
 //! - [`student`]: could chance alone have done this?
-//! - [`line`](mod@line): what does one more connection cost?
 //! - [`histogram`]: how long did requests take, over several samples?
 //!
 //! Which way of doing it was chosen, and what it was measured to be worth, is in
@@ -11,7 +10,6 @@
 
 pub mod histogram;
 pub mod interval;
-pub mod line;
 pub mod student;
 
 /// The middle one in order, or the mean of the two in the middle. What is not a number is left

@@ -34,21 +34,6 @@ pub fn chance(distance: f64, values: usize) -> Option<f64> {
     Some((1.0 - inside).clamp(0.0, 1.0))
 }
 
-/// By Student's distribution with so many values, 95 % lie within that many standard errors.
-pub fn within(freedom: u32) -> f64 {
-    let freedom = freedom.clamp(1, 1000);
-    let (mut low, mut high) = (0.0, 1000.0);
-    for _ in 0..60 {
-        let middle = f64::midpoint(low, high);
-        if inside(middle, freedom) < 0.95 {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    high
-}
-
 /// The share that lies within `distance`, for whole degrees of freedom: a finite sum (Abramowitz
 /// and Stegun 26.7.3 and 26.7.4).
 fn inside(distance: f64, freedom: u32) -> f64 {
@@ -74,8 +59,9 @@ fn inside(distance: f64, freedom: u32) -> f64 {
 mod tests {
     use super::*;
 
+    /// The critical values of Student's t at 5 %, both sides.
     #[test]
-    fn ninety_five_of_a_hundred_are_within_what_the_tables_say() {
+    fn a_chance_is_that_of_the_tables() {
         let table = [
             (1, 12.706),
             (2, 4.303),
@@ -87,12 +73,9 @@ mod tests {
             (30, 2.042),
             (1000, 1.962),
         ];
-        for (freedom, told) in table {
-            let found = within(freedom);
-            assert!(
-                (found - told).abs() < 6e-4,
-                "{freedom}: {found}, not {told}"
-            );
+        for (freedom, distance) in table {
+            let found = chance(distance, freedom + 1).unwrap();
+            assert!((found - 0.05).abs() < 1e-4, "{freedom}: {found}");
         }
     }
 

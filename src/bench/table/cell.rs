@@ -38,8 +38,7 @@ pub fn print(
     for line in table.lines() {
         writeln!(to, "{}", line.trim_end())?;
     }
-    limiters(run, analysis, to, paper)?;
-    reasons(run, analysis, to, paper)
+    limiters(run, analysis, to, paper)
 }
 
 fn title(analysis: &CellAnalysis, cell: &Cell) -> String {
@@ -70,14 +69,6 @@ fn shown(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper) -> Vec<&
 }
 
 fn table(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper, columns: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    if paper.color {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
     let reference = run.arms.first().map_or("", |arm| arm.name.as_str());
     let compared = format!("to {} [95 %]", cut(reference, NAME));
     let mut header = vec![
@@ -87,7 +78,6 @@ fn table(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper, columns:
         text("difference"),
     ];
     header.extend(columns.iter().map(|name| right(heading(name))));
-    table.set_header(header);
     let headline = |row: &Row| row.medians.get(&cell.headline).copied();
     let largest = analysis
         .rows
@@ -97,19 +87,40 @@ fn table(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper, columns:
     let numbers = analysis.rows.iter().filter_map(headline);
     let numbers = numbers.map(|number| value(&cell.headline, number).chars().count());
     let digits = numbers.max().unwrap_or(1);
-    for row in &analysis.rows {
+    let rows = analysis.rows.iter().map(|row| {
         let name = run.arms.get(row.arm).map_or("", |arm| arm.name.as_str());
         let mut line = vec![
             text(cut(name, NAME)),
             text(amount(headline(row), largest, cell, (paper, digits))),
             right(row.ratio.as_ref().map_or_else(String::new, estimate)),
-            difference(row, cell, paper),
+            verdict(row.verdict, row.ratio.is_some(), cell, paper),
         ];
         line.extend(columns.iter().map(|name| {
             let number = row.medians.get(*name);
             right(number.map_or_else(|| "-".to_owned(), |number| value(name, *number)))
         }));
-        table.add_row(line);
+        line
+    });
+    table_of(header, rows, paper)
+}
+
+/// A table without rules.
+pub fn table_of(
+    header: Vec<comfy_table::Cell>,
+    rows: impl Iterator<Item = Vec<comfy_table::Cell>>,
+    paper: Paper,
+) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    if paper.color {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if index == 0 { 1 } else { 2 }));
@@ -142,15 +153,14 @@ fn amount(
     }
 }
 
-/// The verdict's word. That no difference was shown does not say that there is none.
-fn difference(row: &Row, cell: &Cell, paper: Paper) -> comfy_table::Cell {
-    let word = match row.verdict {
-        Verdict::NoDifference if row.ratio.is_none() => "",
+/// The word of a verdict: nothing for the reference, which has no ratio.
+pub fn verdict(verdict: Verdict, has_ratio: bool, cell: &Cell, paper: Paper) -> comfy_table::Cell {
+    let word = match verdict {
+        Verdict::NoDifference if !has_ratio => "",
         Verdict::NoDifference => "none shown",
-        Verdict::Missing if row.medians.contains_key(&cell.headline) => "no pair",
         verdict => verdict.word(&cell.headline),
     };
-    let color = match row.verdict {
+    let color = match verdict {
         Verdict::Better => Some(Color::Green),
         Verdict::Worse => Some(Color::Red),
         Verdict::Unproven | Verdict::Missing => Some(Color::Yellow),
@@ -163,11 +173,13 @@ fn difference(row: &Row, cell: &Cell, paper: Paper) -> comfy_table::Cell {
     }
 }
 
-fn text(content: impl Into<String>) -> comfy_table::Cell {
+/// A cell, aligned to the left.
+pub fn text(content: impl Into<String>) -> comfy_table::Cell {
     comfy_table::Cell::new_owned(content.into())
 }
 
-fn right(content: impl Into<String>) -> comfy_table::Cell {
+/// A cell, aligned to the right.
+pub fn right(content: impl Into<String>) -> comfy_table::Cell {
     text(content).set_alignment(CellAlignment::Right)
 }
 
@@ -217,34 +229,6 @@ fn limiters(
             .collect(),
     };
     paper.item(to, "limit: ", &told.join("; "))
-}
-
-/// Why those who differ stand where they stand: what was measured, and the reason. Who shares a
-/// reason is named once.
-fn reasons(run: &Run, analysis: &CellAnalysis, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
-    let differs = |row: &&Row| match row.verdict {
-        Verdict::Indicative => row
-            .ratio
-            .is_some_and(|ratio| ratio.pairs > 1 && ratio.excludes_one()),
-        verdict => verdict.claims() || verdict == Verdict::Missing,
-    };
-    let rows = analysis.rows.iter().filter(differs);
-    let all = rows.flat_map(|row| row.why.iter().map(|why| (why.as_str(), name(run, row))));
-    // What was measured begins with the name, and stands before the reasons.
-    let is_measured = |(why, names): &(&str, Vec<String>)| {
-        let [name] = names.as_slice() else {
-            return false;
-        };
-        why.starts_with(name.as_str())
-    };
-    let (measured, reasons): (Vec<_>, Vec<_>) = grouped(all).into_iter().partition(is_measured);
-    for (why, _) in measured {
-        paper.item(to, "  ", &plain(why))?;
-    }
-    for (why, names) in reasons {
-        paper.item(to, "  ", &format!("{}: {}", names.join(", "), plain(why)))?;
-    }
-    Ok(())
 }
 
 fn name(run: &Run, row: &Row) -> String {

@@ -1,9 +1,9 @@
-//! Room `bench`: what is in doubt? Surprises, problems, samples that do not count, and what such a
+//! Room `bench`: what is in doubt? Problems, samples that do not count, and what such a
 //! measurement cannot know.
 
 use super::Paper;
 use super::format::plain;
-use crate::bench::analysis::{Analysis, limits};
+use crate::bench::analysis::limits;
 use crate::bench::record::{Pass, Run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -15,19 +15,7 @@ const MOST: usize = 20;
 ///
 /// # Errors
 /// If `to` cannot be written to.
-pub fn print(run: &Run, analysis: &Analysis, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
-    if !analysis.surprises.is_empty() {
-        writeln!(to)?;
-        let one = analysis.surprises.len() == 1;
-        paper.heading(to, if one { "SURPRISE" } else { "SURPRISES" })?;
-        for surprise in &analysis.surprises {
-            let told = format!(
-                "{} {} Expected because: {}",
-                surprise.expected, surprise.found, surprise.why
-            );
-            paper.item(to, "- ", &plain(&told))?;
-        }
-    }
+pub fn print(run: &Run, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
     list(to, paper, "Problems", &run.problems)?;
     list(to, paper, "Warnings", &run.environment.warnings)?;
     invalid(run, to, paper)?;

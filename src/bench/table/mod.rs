@@ -3,7 +3,7 @@
 //! - here: the order of what is printed, which is results first and doubts right after them
 //! - [`cell`]: the table of a cell, and why it looks as it does
 //! - [`columns`]: which numbers matter in which workload
-//! - [`doubts`]: surprises, problems, samples that do not count, limits of what can be known
+//! - [`doubts`]: problems, samples that do not count, limits of what can be known
 //! - [`format`](mod@format): numbers and lines
 
 pub mod cell;
@@ -70,7 +70,7 @@ impl Paper {
     }
 }
 
-/// Prints a run: the table of each cell, surprises, and what is in doubt.
+/// Prints a run: the table of each cell, and what is in doubt.
 ///
 /// # Errors
 /// If `to` cannot be written to.
@@ -90,7 +90,7 @@ pub fn print(
         cell::print(run, one, to, paper)?;
     }
     cell::legend(run, analysis, to, paper)?;
-    doubts::print(run, analysis, to, paper)
+    doubts::print(run, to, paper)
 }
 
 #[cfg(test)]
@@ -173,8 +173,6 @@ mod tests {
         }
         let text = printed(&run, 80, false);
         for told in [
-            "SURPRISE",
-            "process was expected to have",
             "The server of thread did not stop.",
             "sequential takes no part.",
             "The governor is powersave.",

@@ -266,6 +266,21 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_lists_each_workload_with_its_primary_metric() {
+        let document = include_str!("../../../docs/bench.md");
+        for (workload, shape) in every_shape() {
+            let row = format!("| {} | ", workload.name);
+            let row = document.lines().find(|line| line.starts_with(&row));
+            let metric = format!("`{}`", shape.headline);
+            assert!(
+                row.is_some_and(|row| row.contains(&metric)),
+                "{}",
+                shape.name
+            );
+        }
+    }
+
+    #[test]
     fn cells_of_a_run_have_names_of_their_own() {
         for preset in [Preset::Quick, Preset::Standard, Preset::Full] {
             let choice = Choice {
