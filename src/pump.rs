@@ -20,7 +20,7 @@ use std::time::Instant;
 
 /// A connection with its socket and its handler's state, as every driver keeps them.
 #[derive(Debug)]
-pub struct Client<T, S> {
+pub struct Session<T, S> {
     /// The protocol.
     pub connection: Connection,
     /// The socket.
@@ -29,8 +29,8 @@ pub struct Client<T, S> {
     pub state: S,
 }
 
-impl<T: Transport, S> Client<T, S> {
-    /// A client that was just accepted.
+impl<T: Transport, S> Session<T, S> {
+    /// Of a connection that was just accepted.
     pub fn new(transport: T, state: S, limits: Arc<Limits>, now: Instant) -> Self {
         let connection = match transport.needs_handshake() {
             true => Connection::before_handshake(limits, now),
@@ -130,43 +130,43 @@ impl SharedBuffers {
     }
 }
 
-/// Moves bytes between a client's connection and its transport until the socket would block, the
+/// Moves bytes between a session's connection and its transport until the socket would block, the
 /// budget is used up, or the connection has ended.
 pub fn pump<T: Transport, H: Handler, P: Probe>(
-    client: &mut Client<T, H::State>,
+    session: &mut Session<T, H::State>,
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
 ) -> Pause {
-    let mut state = KnownState::of::<P>(&client.connection);
-    pump_from(&mut state, client, handler, context)
+    let mut state = KnownState::of::<P>(&session.connection);
+    pump_from(&mut state, session, handler, context)
 }
 
 /// Like [`pump`]. `state` is what the probe knows.
 fn pump_from<T: Transport, H: Handler, P: Probe>(
     state: &mut KnownState,
-    client: &mut Client<T, H::State>,
+    session: &mut Session<T, H::State>,
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
 ) -> Pause {
-    client
+    session
         .connection
         .borrow_from(&mut context.buffers.receive, &mut context.buffers.send);
     let mut budget = Budget::of(context.limits);
     let pause = loop {
         let began = context.probe.clock();
         let mut taken = (StepName::End, StepResult::Done);
-        let pause = take_step(client, handler, context, &mut budget, &mut taken);
+        let pause = take_step(session, handler, context, &mut budget, &mut taken);
         let ended = context.probe.clock();
         let time = ended.zip(began).map(|(ended, began)| ended - began);
         let (step, result) = taken;
         context.probe.on_step(context.id, step, result, time);
         let cause = Cause::Step(step);
-        state.update(&client.connection, context.probe, context.id, cause);
+        state.update(&session.connection, context.probe, context.id, cause);
         if let Some(pause) = pause {
             break pause;
         }
     };
-    client
+    session
         .connection
         .give_back_to(&mut context.buffers.receive, &mut context.buffers.send);
     pause
@@ -175,19 +175,19 @@ fn pump_from<T: Transport, H: Handler, P: Probe>(
 /// Like [`pump`], but a panic (a bug in oneloop) ends only this connection. The buffers that it had
 /// borrowed are replaced.
 pub fn pump_guarded<T: Transport, H: Handler, P: Probe>(
-    client: &mut Client<T, H::State>,
+    session: &mut Session<T, H::State>,
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
 ) -> Pause {
-    let mut state = KnownState::of::<P>(&client.connection);
+    let mut state = KnownState::of::<P>(&session.connection);
     let pumped = catch_unwind(AssertUnwindSafe(|| {
-        pump_from(&mut state, client, handler, context)
+        pump_from(&mut state, session, handler, context)
     }));
     pumped.unwrap_or_else(|_| {
         log::error!("a defect of oneloop's ended one connection; please report it");
         *context.buffers = SharedBuffers::new(context.limits);
-        client.connection.end(CloseReason::Aborted);
-        state.update(&client.connection, context.probe, context.id, Cause::Panic);
+        session.connection.end(CloseReason::Aborted);
+        state.update(&session.connection, context.probe, context.id, Cause::Panic);
         Pause::Ended(CloseReason::Aborted)
     })
 }
@@ -195,17 +195,17 @@ pub fn pump_guarded<T: Transport, H: Handler, P: Probe>(
 /// Does one step, and writes it with its result into `taken`. Returns `None` if the next one may
 /// follow.
 fn take_step<T: Transport, H: Handler, P: Probe>(
-    client: &mut Client<T, H::State>,
+    session: &mut Session<T, H::State>,
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
     budget: &mut Budget,
     taken: &mut (StepName, StepResult),
 ) -> Option<Pause> {
-    let Client {
+    let Session {
         connection,
         transport,
         state,
-    } = client;
+    } = session;
     let now = context.time;
     let was_sending = connection.is_sending_body();
     let step = connection.step();

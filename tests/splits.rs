@@ -19,7 +19,7 @@ use oneloop::handler::{Handler, Listener};
 use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
-use oneloop::pump::{Client, Pause, PumpContext, SharedBuffers, pump};
+use oneloop::pump::{Pause, PumpContext, Session, SharedBuffers, pump};
 use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::SiteHandler;
 use oneloop::transport::Transport;
@@ -364,7 +364,7 @@ impl Server {
     fn serve_on<T: Transport>(&mut self, transport: T, peer: &Peer) -> CloseReason {
         let state = self.handler.on_connect(Listener::public(0), None);
         let limits = self.limits.clone();
-        let mut client = Client::new(transport, state, limits, self.now.instant);
+        let mut session = Session::new(transport, state, limits, self.now.instant);
         let ending = loop {
             let mut context = PumpContext {
                 now: self.now,
@@ -376,7 +376,7 @@ impl Server {
                 id: 0,
                 probe: &mut (),
             };
-            match pump(&mut client, &mut self.handler, &mut context) {
+            match pump(&mut session, &mut self.handler, &mut context) {
                 Pause::Ended(ending) => break ending,
                 Pause::Yielded => {}
                 Pause::Blocked => goes_on(peer),
@@ -384,7 +384,7 @@ impl Server {
         };
         // A peer that has everything has room for the end of a transport's protocol.
         peer.script_sends([Space::All]);
-        client.close(ending, &mut self.handler, self.now);
+        session.close(ending, &mut self.handler, self.now);
         ending
     }
 }

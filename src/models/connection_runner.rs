@@ -8,7 +8,7 @@ use crate::connection::CloseReason;
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Client, Pause, PumpContext, SharedBuffers, pump_guarded};
+use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
 use crate::stalls::{PollOutcome, Stalls};
 use crate::transport::blocking::{BlockingSocket, SEND_TIMEOUT};
 use std::sync::Arc;
@@ -64,24 +64,24 @@ impl ConnectionRunner {
         (self.stalls, self.behind) = (Stalls::new(self.limits.stall_threshold()), Duration::ZERO);
         let state = handler.on_connect(listener, peer);
         let now = Now::read().instant;
-        let mut client = Client::new(transport, state, self.limits.clone(), now);
+        let mut session = Session::new(transport, state, self.limits.clone(), now);
         let reason = loop {
-            if let Some(reason) = self.visit(&mut client, handler, control, others_wait) {
+            if let Some(reason) = self.visit(&mut session, handler, control, others_wait) {
                 break reason;
             }
             let now = Now::read().instant;
-            let deadline = client.connection.deadline() + self.behind;
+            let deadline = session.connection.deadline() + self.behind;
             let mut most = deadline.saturating_duration_since(now);
             if others_wait.is_some() {
                 // Another connection may arrive meanwhile.
                 most = most.min(self.limits.min_idle);
             }
-            client.transport.wait(most);
+            session.transport.wait(most);
             let now = Now::read().instant;
             self.behind += self.stalls.polled(now, Some(most), PollOutcome::Events);
         };
         let now = Now::read();
-        let transport = client.close(reason, handler, now);
+        let transport = session.close(reason, handler, now);
         handler.end_iteration(now);
         drop(transport);
     }
@@ -92,7 +92,7 @@ impl ConnectionRunner {
     /// the peer had sent or taken by then comes first.
     fn visit<H: Handler>(
         &mut self,
-        client: &mut Client<BlockingSocket, H::State>,
+        session: &mut Session<BlockingSocket, H::State>,
         handler: &mut H,
         control: &Control,
         others_wait: Option<&dyn Fn() -> bool>,
@@ -106,12 +106,12 @@ impl ConnectionRunner {
                 .saturating_sub(2 * SEND_TIMEOUT);
             let time = now.instant - self.behind;
             let (is_draining, is_aborting) = (control.is_draining(), control.is_aborting());
-            let is_late = client.connection.deadline() <= time;
+            let is_late = session.connection.deadline() <= time;
             let is_last = is_draining || others_wait.is_some_and(|others_wait| others_wait());
             if is_late || is_aborting || is_draining {
-                client.transport.read_available();
+                session.transport.read_available();
             }
-            let pause = self.pump(client, handler, is_last, now);
+            let pause = self.pump(session, handler, is_last, now);
             if control.take_reopen() {
                 handler.reopen_logs();
             }
@@ -122,12 +122,12 @@ impl ConnectionRunner {
                 Pause::Ended(reason) => return Some(reason),
                 Pause::Yielded | Pause::Blocked => {}
             }
-            let connection = &mut client.connection;
+            let connection = &mut session.connection;
             if is_aborting {
                 connection.abort();
                 continue;
             }
-            client.transport.handle().set_idle(connection.is_idle());
+            session.transport.handle().set_idle(connection.is_idle());
             if is_last {
                 connection.drain(time);
             }
@@ -145,7 +145,7 @@ impl ConnectionRunner {
 
     fn pump<H: Handler>(
         &mut self,
-        client: &mut Client<BlockingSocket, H::State>,
+        session: &mut Session<BlockingSocket, H::State>,
         handler: &mut H,
         is_last: bool,
         now: Now,
@@ -167,7 +167,7 @@ impl ConnectionRunner {
             id: 0,
             probe: &mut (),
         };
-        pump_guarded(client, handler, &mut context)
+        pump_guarded(session, handler, &mut context)
     }
 }
 

@@ -47,13 +47,13 @@ pub fn run(
     control: &Arc<Control>,
     limits: &Limits,
 ) -> io::Result<()> {
-    while let Some(client) = acceptor.accept(|| control.is_draining())? {
-        let _registration = control.register(client.handle.clone());
-        let client = &client.handle;
-        let served = match read_head(client, control, limits) {
-            Ok(true) => write_all(client, answer, control, limits).and_then(|()| {
-                client.finish_sending()?;
-                linger(client, limits)
+    while let Some(accepted) = acceptor.accept(|| control.is_draining())? {
+        let _registration = control.register(accepted.handle.clone());
+        let socket = &accepted.handle;
+        let served = match read_head(socket, control, limits) {
+            Ok(true) => write_all(socket, answer, control, limits).and_then(|()| {
+                socket.finish_sending()?;
+                linger(socket, limits)
             }),
             Ok(false) => Ok(()),
             Err(error) => Err(error),
@@ -67,8 +67,8 @@ pub fn run(
 }
 
 /// Reads to the empty line. Returns whether it arrived before the peer closed.
-fn read_head(client: &Handle, control: &Control, limits: &Limits) -> io::Result<bool> {
-    client.set_idle(true);
+fn read_head(socket: &Handle, control: &Control, limits: &Limits) -> io::Result<bool> {
+    socket.set_idle(true);
     let time = match control.is_draining() {
         false => limits.header_timeout,
         // While the server stops, a silent connection is not waited for.
@@ -83,23 +83,23 @@ fn read_head(client: &Handle, control: &Control, limits: &Limits) -> io::Result<
                 "the head is too long",
             ));
         }
-        match read(client, &mut buf, deadline)? {
+        match read(socket, &mut buf, deadline)? {
             [] => return Ok(false),
             bytes => head.extend_from_slice(bytes),
         }
-        client.set_idle(false);
+        socket.set_idle(false);
     }
     Ok(true)
 }
 
 /// Sends all of `answer`, or makes the close a reset, so that the peer does not take a part for the
 /// whole.
-fn write_all(client: &Handle, answer: &[u8], control: &Control, limits: &Limits) -> io::Result<()> {
+fn write_all(socket: &Handle, answer: &[u8], control: &Control, limits: &Limits) -> io::Result<()> {
     let mut unsent = answer;
     let mut pace = Pace::start(Now::read().instant);
     let mut deadline = pace.take(0, limits, Now::read().instant);
     while !unsent.is_empty() {
-        let error = match client.write(unsent, SEND_TIMEOUT.min(limits.send_timeout)) {
+        let error = match socket.write(unsent, SEND_TIMEOUT.min(limits.send_timeout)) {
             Ok(length) => {
                 (_, unsent) = unsent.split_at(length);
                 deadline = pace.take(length as u64, limits, Now::read().instant);
@@ -110,7 +110,7 @@ fn write_all(client: &Handle, answer: &[u8], control: &Control, limits: &Limits)
         };
         let is_over = Now::read().instant >= deadline || control.is_aborting();
         if let Some(error) = error.or_else(|| is_over.then(|| ErrorKind::TimedOut.into())) {
-            client.abort();
+            socket.abort();
             return Err(error);
         }
     }
@@ -119,12 +119,12 @@ fn write_all(client: &Handle, answer: &[u8], control: &Control, limits: &Limits)
 
 /// Lingering close: reads until the peer closes. A close with unread bytes would be a reset, which
 /// may destroy the part of the page that the peer has not read.
-fn linger(client: &Handle, limits: &Limits) -> io::Result<()> {
+fn linger(socket: &Handle, limits: &Limits) -> io::Result<()> {
     let deadline = Now::read().instant + limits.linger_timeout;
     let (mut buf, mut discarded) = ([0; READ_BUFFER], 0);
-    client.set_idle(true);
+    socket.set_idle(true);
     while discarded < limits.linger_bytes {
-        match read(client, &mut buf, deadline)? {
+        match read(socket, &mut buf, deadline)? {
             [] => break,
             bytes => discarded += bytes.len() as u64,
         }
@@ -133,13 +133,13 @@ fn linger(client: &Handle, limits: &Limits) -> io::Result<()> {
 }
 
 /// Sleeps until bytes arrive, and returns them. Empty: the peer has closed.
-fn read<'b>(client: &Handle, buf: &'b mut [u8], deadline: Instant) -> io::Result<&'b [u8]> {
+fn read<'b>(socket: &Handle, buf: &'b mut [u8], deadline: Instant) -> io::Result<&'b [u8]> {
     loop {
         let most = deadline.saturating_duration_since(Now::read().instant);
         if most.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        match client.read(buf, most) {
+        match socket.read(buf, most) {
             Ok(length) => return Ok(buf.split_at(length).0),
             Err(error) if is_early(&error) => {}
             Err(error) => return Err(error),

@@ -15,7 +15,7 @@ use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::probe::{Cause, KnownState, Origin, Probe};
-use crate::pump::{Client, Pause, PumpContext, SharedBuffers, pump_guarded};
+use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::Transport;
 use crate::warnings::Limited;
@@ -54,7 +54,7 @@ pub struct Scheduler<T, S, P = ()> {
 
 #[derive(Debug)]
 struct Slot<T, S> {
-    client: Client<T, S>,
+    session: Session<T, S>,
     /// Never that of another connection. The probe knows the connection by it.
     id: u64,
     /// Its key is in `runnable`.
@@ -74,7 +74,7 @@ impl<T, S> Slot<T, S> {
         cause: Cause,
         change: impl FnOnce(&mut Connection),
     ) {
-        let connection = &mut self.client.connection;
+        let connection = &mut self.session.connection;
         let mut state = KnownState::of::<P>(connection);
         change(connection);
         state.update(connection, probe, self.id, cause);
@@ -129,21 +129,21 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
 
     /// Each connection with its key.
     pub fn connections(&self) -> impl Iterator<Item = (usize, &Connection)> {
-        (self.slots.iter()).map(|(key, slot)| (key, &slot.client.connection))
+        (self.slots.iter()).map(|(key, slot)| (key, &slot.session.connection))
     }
 
     /// Adds a connection. It runs in this iteration without an event, because its request may have
     /// arrived already. It is registered with the poll only if it is still open afterwards, which
     /// saves the call for a connection that is answered and closed at once. Returns its key.
     pub fn admit(&mut self, origin: Origin, transport: T, state: S, now: Now) -> usize {
-        let client = Client::new(transport, state, self.limits.clone(), self.time(now));
-        let deadline = client.connection.deadline();
+        let session = Session::new(transport, state, self.limits.clone(), self.time(now));
+        let deadline = session.connection.deadline();
         let id = self.next_id;
         self.next_id += 1;
-        let state = client.connection.state_name();
+        let state = session.connection.state_name();
         self.probe.on_accept(id, origin, state);
         let key = self.slots.insert(Slot {
-            client,
+            session,
             id,
             is_queued: false,
         });
@@ -160,8 +160,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             let Some(slot) = self.slots.get_mut(key) else {
                 continue;
             };
-            if slot.client.connection.close_reason().is_none()
-                && let Err(error) = register(&mut slot.client.transport, key)
+            if slot.session.connection.close_reason().is_none()
+                && let Err(error) = register(&mut slot.session.transport, key)
             {
                 UNWATCHED.warn(format_args!(
                     "a connection is lost, as the poll cannot watch it: {error}"
@@ -182,7 +182,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         self.enqueue(key);
         let slot = self.slots.get_mut(key)?;
         self.probe.on_event(slot.id);
-        Some(&mut slot.client.transport)
+        Some(&mut slot.session.transport)
     }
 
     /// Runs each connection that is in the queue, once, within its budget; then handles the
@@ -213,8 +213,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             id: slot.id,
             probe: &mut self.probe,
         };
-        let pause = pump_guarded(&mut slot.client, handler, &mut context);
-        let connection = &mut slot.client.connection;
+        let pause = pump_guarded(&mut slot.session, handler, &mut context);
+        let connection = &mut slot.session.connection;
         if let Some(reason) = connection.close_reason() {
             self.ended.push((key, reason));
             return;
@@ -245,8 +245,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             self.timers.remove(key);
             log::debug!("slot {key}: {reason:?}");
             self.probe
-                .on_close(slot.id, reason, slot.client.connection.counts());
-            release(slot.client.close(reason, handler, now));
+                .on_close(slot.id, reason, slot.session.connection.counts());
+            release(slot.session.close(reason, handler, now));
         }
         debug_assert!(self.is_consistent());
         count
@@ -281,7 +281,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
 
     fn recheck(&mut self, key: usize) {
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.client.transport.assume_readable();
+            slot.session.transport.assume_readable();
         }
         self.enqueue(key);
     }
@@ -293,7 +293,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         self.ended.clear();
         let mut count = 0;
         for (key, slot) in &mut self.slots {
-            let is_open = slot.client.connection.close_reason().is_none();
+            let is_open = slot.session.connection.close_reason().is_none();
             count += usize::from(is_open);
             slot.change(&mut self.probe, Cause::Abort, |connection| {
                 // An earlier reason stays: it may call for a reset.
@@ -310,16 +310,16 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         let time = self.time(now);
         let most = 1 + self.slots.len() / 1024;
         let mut idle: Vec<_> = (self.slots.iter())
-            .filter(|(_, slot)| slot.client.connection.is_evictable(time) && !slot.is_queued)
+            .filter(|(_, slot)| slot.session.connection.is_evictable(time) && !slot.is_queued)
             // The idle timeout is the same for all, so the earliest deadline is the longest idle.
-            .map(|(key, slot)| (slot.client.connection.deadline(), key))
+            .map(|(key, slot)| (slot.session.connection.deadline(), key))
             .collect();
         idle.sort_unstable();
         let mut count = 0;
         for (_, key) in idle.into_iter().take(self.limits.expiries_per_iteration) {
             self.recheck_and_run(key, handler, now);
             if let Some(slot) = self.slots.get_mut(key)
-                && slot.client.connection.is_evictable(time)
+                && slot.session.connection.is_evictable(time)
                 && !slot.is_queued
             {
                 slot.change(&mut self.probe, Cause::Eviction, |connection| {
@@ -355,7 +355,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
                 postponed.push(key);
                 continue;
             }
-            let connection = &slot.client.connection;
+            let connection = &slot.session.connection;
             if connection.close_reason().is_some() {
                 continue;
             }
@@ -369,8 +369,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             self.recheck_and_run(key, handler, now);
             if let Some(slot) = self.slots.get_mut(key)
                 && !slot.is_queued
-                && slot.client.connection.close_reason().is_none()
-                && slot.client.connection.deadline() <= time
+                && slot.session.connection.close_reason().is_none()
+                && slot.session.connection.deadline() <= time
             {
                 slot.change(&mut self.probe, Cause::Deadline, |connection| {
                     connection.expired(time);
@@ -380,7 +380,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         }
         for key in postponed {
             if let Some(slot) = self.slots.get(key) {
-                self.timers.schedule(key, slot.client.connection.deadline());
+                self.timers
+                    .schedule(key, slot.session.connection.deadline());
             }
         }
     }
@@ -388,7 +389,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// Runs a connection that is not in the queue, and lets it ask the kernel what has arrived.
     fn recheck_and_run<H: Handler<State = S>>(&mut self, key: usize, handler: &mut H, now: Now) {
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.client.transport.assume_readable();
+            slot.session.transport.assume_readable();
         }
         self.run_one(key, handler, now);
     }

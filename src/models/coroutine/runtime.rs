@@ -5,7 +5,7 @@ use crate::connection::Connection;
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::pump::{Client, Pause, PumpContext, SharedBuffers, pump_guarded};
+use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::{ReadyFlags, Socket, Stream, Transport};
 use crate::warnings::Limited;
@@ -145,7 +145,7 @@ impl<H: Handler> Runtime<H> {
         self.behind.set(self.behind.get() + time);
     }
 
-    fn pump(&self, client: &mut Client<Socket, H::State>) -> Pause {
+    fn pump(&self, session: &mut Session<Socket, H::State>) -> Pause {
         let now = self.now.get();
         let (buffers, date) = &mut *self.buffers.borrow_mut();
         let mut context = PumpContext {
@@ -159,7 +159,7 @@ impl<H: Handler> Runtime<H> {
             probe: &mut (),
         };
         let handler = &mut *self.handler.borrow_mut();
-        pump_guarded(client, handler, &mut context)
+        pump_guarded(session, handler, &mut context)
     }
 }
 
@@ -185,50 +185,50 @@ pub async fn serve<H: Handler>(
 ) {
     let guard = SlotGuard(runtime.clone(), key);
     let limits = runtime.limits.clone();
-    let mut client = Client::new(Socket::new(stream), state, limits, runtime.time());
+    let mut session = Session::new(Socket::new(stream), state, limits, runtime.time());
     let mut is_registered = false;
     let reason = loop {
         let time = runtime.time();
-        let is_late = client.connection.deadline() <= time;
+        let is_late = session.connection.deadline() <= time;
         if is_late || runtime.draining.get() || runtime.aborting.get() {
-            client.transport.assume_readable();
+            session.transport.assume_readable();
         }
-        match runtime.pump(&mut client) {
+        match runtime.pump(&mut session) {
             Pause::Ended(reason) => break reason,
             Pause::Yielded if !runtime.aborting.get() => yield_now().await,
             Pause::Yielded | Pause::Blocked => {
                 // The kernel was asked what has arrived and what the peer takes. Now the deadline
                 // counts.
                 if runtime.aborting.get() {
-                    client.connection.abort();
+                    session.connection.abort();
                     continue;
                 }
                 if runtime.draining.get() {
-                    client.connection.drain(time);
+                    session.connection.drain(time);
                 }
-                if client.connection.deadline() <= time {
-                    client.connection.expired(time);
+                if session.connection.deadline() <= time {
+                    session.connection.expired(time);
                     continue;
                 }
                 // A connection is registered when it first waits, once and for both directions.
                 if !is_registered {
-                    let source = client.transport.source();
+                    let source = session.transport.source();
                     let token = Token(key);
                     if let Err(error) = runtime.registry.register(source, token, Socket::INTEREST) {
                         UNWATCHED.warn(format_args!(
                             "a connection is lost, as the poll cannot watch it: {error}"
                         ));
-                        client.connection.failed(error.kind());
+                        session.connection.failed(error.kind());
                         continue;
                     }
                     is_registered = true;
                 }
-                let flags = runtime.ready(key, &client.connection).await;
-                client.transport.on_ready(flags);
+                let flags = runtime.ready(key, &session.connection).await;
+                session.transport.on_ready(flags);
             }
         }
     };
-    let transport = client.close(
+    let transport = session.close(
         reason,
         &mut *runtime.handler.borrow_mut(),
         runtime.now.get(),

@@ -21,7 +21,7 @@ use oneloop::handler::{Handler, Listener};
 use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
-use oneloop::pump::{Client, Pause, PumpContext, SharedBuffers, pump};
+use oneloop::pump::{Pause, PumpContext, Session, SharedBuffers, pump};
 use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::SiteHandler;
 use oneloop::transport::Transport;
@@ -269,7 +269,7 @@ impl Server {
             peer.script_inputs([Input::Bytes(piece.to_vec()), Input::Nothing]);
         }
         peer.closes();
-        let mut client = Client {
+        let mut session = Session {
             connection: Connection::new(self.limits.clone(), self.now.instant),
             transport: Watched(memory_transport, watch.clone()),
             state: self.handler.on_connect(Listener::public(0), None),
@@ -286,7 +286,7 @@ impl Server {
                 id: 0,
                 probe: &mut (),
             };
-            let pause = pump(&mut client, &mut self.handler, &mut context);
+            let pause = pump(&mut session, &mut self.handler, &mut context);
             sent.extend_from_slice(&peer.received());
             match pause {
                 Pause::Ended(ending) => return (sent, ending),
