@@ -62,7 +62,7 @@ pub trait Handler {
     /// All of the response's body, `body_bytes` long, is in the write buffer or taken by the
     /// socket: a small body counts before it is sent. Not called if the connection ends before
     /// that.
-    fn on_response_sent(&mut self, _state: &mut Self::State, _body_bytes: u64, _now: Now) {}
+    fn on_body_taken(&mut self, _state: &mut Self::State, _body_bytes: u64, _now: Now) {}
 
     /// The connection has ended, and its socket closes now.
     fn on_close(&mut self, _state: Self::State, _reason: CloseReason, _counts: Counts, _now: Now) {}
@@ -129,8 +129,8 @@ impl<W: Wrapper> Handler for W {
         self.with_inner(|inner| inner.log_request(state, request, response, now));
     }
 
-    fn on_response_sent(&mut self, state: &mut Self::State, body_bytes: u64, now: Now) {
-        self.with_inner(|inner| inner.on_response_sent(state, body_bytes, now));
+    fn on_body_taken(&mut self, state: &mut Self::State, body_bytes: u64, now: Now) {
+        self.with_inner(|inner| inner.on_body_taken(state, body_bytes, now));
     }
 
     fn on_close(&mut self, state: Self::State, reason: CloseReason, counts: Counts, now: Now) {

@@ -26,12 +26,12 @@ pub struct Session<T, S> {
     /// The socket.
     pub transport: T,
     /// The handler's state of the connection.
-    pub state: S,
+    pub handler_state: S,
 }
 
 impl<T: Transport, S> Session<T, S> {
     /// Of a connection that was just accepted.
-    pub fn new(transport: T, state: S, limits: Arc<Limits>, now: Instant) -> Self {
+    pub fn new(transport: T, handler_state: S, limits: Arc<Limits>, now: Instant) -> Self {
         let connection = match transport.needs_handshake() {
             true => Connection::before_handshake(limits, now),
             false => Connection::new(limits, now),
@@ -39,7 +39,7 @@ impl<T: Transport, S> Session<T, S> {
         Self {
             connection,
             transport,
-            state,
+            handler_state,
         }
     }
 
@@ -57,7 +57,7 @@ impl<T: Transport, S> Session<T, S> {
             // A socket that refuses it now cannot be waited for any more.
             let _ = self.transport.close_notify();
         }
-        handler.on_close(self.state, reason, self.connection.counts(), now);
+        handler.on_close(self.handler_state, reason, self.connection.counts(), now);
         self.transport
     }
 }
@@ -79,7 +79,7 @@ pub struct PumpContext<'c, P = ()> {
     /// The time of the iteration.
     pub now: Now,
     /// The same time by the clock of the deadlines.
-    pub time: Instant,
+    pub deadline_time: Instant,
     /// The value of the Date field at that time.
     pub date: &'c [u8; 29],
     /// The server is stopping.
@@ -137,13 +137,13 @@ pub fn pump<T: Transport, H: Handler, P: Probe>(
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
 ) -> Pause {
-    let mut state = KnownState::of::<P>(&session.connection);
-    pump_from(&mut state, session, handler, context)
+    let mut known_state = KnownState::of::<P>(&session.connection);
+    pump_from(&mut known_state, session, handler, context)
 }
 
-/// Like [`pump`]. `state` is what the probe knows.
+/// Like [`pump`]. `known_state` is what the probe knows.
 fn pump_from<T: Transport, H: Handler, P: Probe>(
-    state: &mut KnownState,
+    known_state: &mut KnownState,
     session: &mut Session<T, H::State>,
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
@@ -154,14 +154,14 @@ fn pump_from<T: Transport, H: Handler, P: Probe>(
     let mut budget = Budget::of(context.limits);
     let pause = loop {
         let began = context.probe.clock();
-        let mut taken = (StepName::End, StepResult::Done);
-        let pause = take_step(session, handler, context, &mut budget, &mut taken);
+        let mut report = (StepName::End, StepResult::Done);
+        let pause = do_step(session, handler, context, &mut budget, &mut report);
         let ended = context.probe.clock();
         let time = ended.zip(began).map(|(ended, began)| ended - began);
-        let (step, result) = taken;
+        let (step, result) = report;
         context.probe.on_step(context.id, step, result, time);
         let cause = Cause::Step(step);
-        state.update(&session.connection, context.probe, context.id, cause);
+        known_state.update(&session.connection, context.probe, context.id, cause);
         if let Some(pause) = pause {
             break pause;
         }
@@ -179,37 +179,37 @@ pub fn pump_guarded<T: Transport, H: Handler, P: Probe>(
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
 ) -> Pause {
-    let mut state = KnownState::of::<P>(&session.connection);
+    let mut known_state = KnownState::of::<P>(&session.connection);
     let pumped = catch_unwind(AssertUnwindSafe(|| {
-        pump_from(&mut state, session, handler, context)
+        pump_from(&mut known_state, session, handler, context)
     }));
     pumped.unwrap_or_else(|_| {
         log::error!("a defect of oneloop's ended one connection; please report it");
         *context.buffers = SharedBuffers::new(context.limits);
         session.connection.end(CloseReason::Aborted);
-        state.update(&session.connection, context.probe, context.id, Cause::Panic);
+        known_state.update(&session.connection, context.probe, context.id, Cause::Panic);
         Pause::Ended(CloseReason::Aborted)
     })
 }
 
-/// Does one step, and writes it with its result into `taken`. Returns `None` if the next one may
+/// Does one step, and writes it with its result into `report`. Returns `None` if the next one may
 /// follow.
-fn take_step<T: Transport, H: Handler, P: Probe>(
+fn do_step<T: Transport, H: Handler, P: Probe>(
     session: &mut Session<T, H::State>,
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
     budget: &mut Budget,
-    taken: &mut (StepName, StepResult),
+    report: &mut (StepName, StepResult),
 ) -> Option<Pause> {
     let Session {
         connection,
         transport,
-        state,
+        handler_state,
     } = session;
-    let now = context.time;
+    let deadline_time = context.deadline_time;
     let was_sending = connection.is_sending_body();
     let step = connection.step();
-    let (name, result) = taken;
+    let (name, result) = report;
     *name = step.name();
     if budget.is_spent_for(&step) {
         *result = StepResult::OutOfBudget;
@@ -220,30 +220,29 @@ fn take_step<T: Transport, H: Handler, P: Probe>(
         length
     };
     let done = match step {
-        Step::Handshake => shake_hands(connection, transport, budget, now),
+        Step::Handshake => shake_hands(connection, transport, budget, deadline_time),
         Step::Receive(buffer) => {
             receive(transport, buffer, budget).map(|length| match moved(length) {
                 0 => connection.peer_closed(),
-                _ => connection.received(length, now),
+                _ => connection.received(length, deadline_time),
             })
         }
         Step::Respond(request) => {
             budget.requests -= 1;
             context.probe.on_request(context.id, &request);
-            let response = handler.respond(state, request, context.now);
+            let response = handler.respond(handler_state, request, context.now);
             *result = StepResult::Answered(response.status);
-            connection.respond(response, context.terms(budget), now);
+            connection.respond(response, context.terms(budget), deadline_time);
             if !connection.is_sending_body() {
-                handler.on_response_sent(state, connection.counts().latest_body, context.now);
+                handler.on_body_taken(handler_state, connection.counts().latest_body, context.now);
             }
             return None;
         }
-        Step::Send { bytes, more } => {
-            send(transport, bytes, more, budget).map(|length| connection.sent(moved(length), now))
-        }
+        Step::Send { bytes, more } => send(transport, bytes, more, budget)
+            .map(|length| connection.sent(moved(length), deadline_time)),
         Step::SendFile(range) => send_file(transport, range, &mut context.buffers.copy, budget)
-            .map(|length| connection.file_sent(moved(length) as u64, now)),
-        Step::Produce => produce(connection, budget, now),
+            .map(|length| connection.file_sent(moved(length) as u64, deadline_time)),
+        Step::Produce => produce(connection, budget, deadline_time),
         Step::Shutdown { unless_drained } => {
             shut_down(connection, transport, unless_drained, result)
         }
@@ -260,7 +259,7 @@ fn take_step<T: Transport, H: Handler, P: Probe>(
         Ok(()) => {
             let has_sent = was_sending && !connection.is_sending_body();
             if has_sent && connection.close_reason().is_none() {
-                handler.on_response_sent(state, connection.counts().latest_body, context.now);
+                handler.on_body_taken(handler_state, connection.counts().latest_body, context.now);
             }
         }
         Err(io::ErrorKind::WouldBlock) => return Some(Pause::Blocked),
@@ -314,11 +313,11 @@ fn shake_hands<T: Transport>(
     connection: &mut Connection,
     transport: &mut T,
     budget: &mut Budget,
-    now: Instant,
+    deadline_time: Instant,
 ) -> io::Result<()> {
     budget.slices -= 1;
     if transport.handshake()? {
-        connection.handshake_done(now);
+        connection.handshake_done(deadline_time);
     }
     Ok(())
 }
@@ -352,9 +351,13 @@ fn send<T: Transport>(
     Ok(length)
 }
 
-fn produce(connection: &mut Connection, budget: &mut Budget, now: Instant) -> io::Result<()> {
+fn produce(
+    connection: &mut Connection,
+    budget: &mut Budget,
+    deadline_time: Instant,
+) -> io::Result<()> {
     budget.slices -= 1;
-    connection.produce(now);
+    connection.produce(deadline_time);
     Ok(())
 }
 
@@ -385,8 +388,8 @@ fn send_file<T: Transport>(
     let most = range.left().min(budget.written as u64);
     let sent = transport.send_file(range.file(), range.offset(), most, copy);
     match &sent {
-        Ok(0) => report(range, &"the file was truncated while it was sent"),
-        Err(error) if is_of_the_file(error) => report(range, error),
+        Ok(0) => warn_of_cut_off(range, &"the file was truncated while it was sent"),
+        Err(error) if is_of_the_file(error) => warn_of_cut_off(range, error),
         _ => {}
     }
     let length = sent?;
@@ -395,7 +398,7 @@ fn send_file<T: Transport>(
 }
 
 /// Warns that a response was cut off because its file has too few bytes or cannot be read.
-fn report(range: &FileRange, why: &dyn Display) {
+fn warn_of_cut_off(range: &FileRange, why: &dyn Display) {
     static CUT_OFF: Limited = Limited::new();
     let (name, offset) = (name_of(range.file()), range.offset());
     let name = Name(name.as_os_str().as_bytes());

@@ -368,7 +368,7 @@ impl Server {
         let ending = loop {
             let mut context = PumpContext {
                 now: self.now,
-                time: self.now.instant,
+                deadline_time: self.now.instant,
                 date: self.date.at(self.now.wall),
                 draining: false,
                 limits: &self.limits,

@@ -62,11 +62,13 @@ impl ConnectionRunner {
             Err(error) => return log::debug!("a connection was lost: {error}"),
         };
         (self.stalls, self.behind) = (Stalls::new(self.limits.stall_threshold()), Duration::ZERO);
-        let state = handler.on_connect(listener, peer);
+        let handler_state = handler.on_connect(listener, peer);
         let now = Now::read().instant;
-        let mut session = Session::new(transport, state, self.limits.clone(), now);
+        let mut session = Session::new(transport, handler_state, self.limits.clone(), now);
         let reason = loop {
-            if let Some(reason) = self.visit(&mut session, handler, control, others_wait) {
+            if let Some(reason) =
+                self.run_until_blocked(&mut session, handler, control, others_wait)
+            {
                 break reason;
             }
             let now = Now::read().instant;
@@ -90,7 +92,7 @@ impl ConnectionRunner {
     ///
     /// A connection is timed out only after a pump that began when its deadline had passed: what
     /// the peer had sent or taken by then comes first.
-    fn visit<H: Handler>(
+    fn run_until_blocked<H: Handler>(
         &mut self,
         session: &mut Session<BlockingSocket, H::State>,
         handler: &mut H,
@@ -104,9 +106,9 @@ impl ConnectionRunner {
                 .stalls
                 .worked(now.instant)
                 .saturating_sub(2 * SEND_TIMEOUT);
-            let time = now.instant - self.behind;
+            let deadline_time = now.instant - self.behind;
             let (is_draining, is_aborting) = (control.is_draining(), control.is_aborting());
-            let is_late = session.connection.deadline() <= time;
+            let is_late = session.connection.deadline() <= deadline_time;
             let is_last = is_draining || others_wait.is_some_and(|others_wait| others_wait());
             if is_late || is_aborting || is_draining {
                 session.transport.read_available();
@@ -129,16 +131,16 @@ impl ConnectionRunner {
             }
             session.transport.handle().set_idle(connection.is_idle());
             if is_last {
-                connection.drain(time);
+                connection.drain(deadline_time);
             }
-            if connection.deadline() > time {
+            if connection.deadline() > deadline_time {
                 // If the stop came after the check above, this socket was not idle yet, and was not
                 // woken.
                 if is_draining || !control.is_draining() {
                     return None;
                 }
             } else if is_late || is_last {
-                connection.expired(time);
+                connection.expired(deadline_time);
             }
         }
     }
@@ -150,7 +152,7 @@ impl ConnectionRunner {
         is_last: bool,
         now: Now,
     ) -> Pause {
-        let time = now.instant - self.behind;
+        let deadline_time = now.instant - self.behind;
         let Self {
             buffers,
             date,
@@ -159,7 +161,7 @@ impl ConnectionRunner {
         } = self;
         let mut context = PumpContext {
             now,
-            time,
+            deadline_time,
             date: date.at(now.wall),
             draining: is_last,
             limits,

@@ -77,9 +77,10 @@ where
 
     fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()> {
         let (transport, peer) = self.sockets.connect(listener, stream)?;
-        let state = self.handler.on_connect(listener, peer);
+        let handler_state = self.handler.on_connect(listener, peer);
         let origin = Origin { listener, peer };
-        self.scheduler.admit(origin, transport, state, self.now);
+        self.scheduler
+            .admit(origin, transport, handler_state, self.now);
         Ok(())
     }
 

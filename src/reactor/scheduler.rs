@@ -75,9 +75,9 @@ impl<T, S> Slot<T, S> {
         change: impl FnOnce(&mut Connection),
     ) {
         let connection = &mut self.session.connection;
-        let mut state = KnownState::of::<P>(connection);
+        let mut known_state = KnownState::of::<P>(connection);
         change(connection);
-        state.update(connection, probe, self.id, cause);
+        known_state.update(connection, probe, self.id, cause);
     }
 }
 
@@ -135,13 +135,18 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// Adds a connection. It runs in this iteration without an event, because its request may have
     /// arrived already. It is registered with the poll only if it is still open afterwards, which
     /// saves the call for a connection that is answered and closed at once. Returns its key.
-    pub fn admit(&mut self, origin: Origin, transport: T, state: S, now: Now) -> usize {
-        let session = Session::new(transport, state, self.limits.clone(), self.time(now));
+    pub fn admit(&mut self, origin: Origin, transport: T, handler_state: S, now: Now) -> usize {
+        let session = Session::new(
+            transport,
+            handler_state,
+            self.limits.clone(),
+            self.deadline_time(now),
+        );
         let deadline = session.connection.deadline();
         let id = self.next_id;
         self.next_id += 1;
-        let state = session.connection.state_name();
-        self.probe.on_accept(id, origin, state);
+        self.probe
+            .on_accept(id, origin, session.connection.state_name());
         let key = self.slots.insert(Slot {
             session,
             id,
@@ -198,14 +203,14 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     }
 
     fn run_one<H: Handler<State = S>>(&mut self, key: usize, handler: &mut H, now: Now) {
-        let time = self.time(now);
+        let deadline_time = self.deadline_time(now);
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
         slot.is_queued = false;
         let mut context = PumpContext {
             now,
-            time,
+            deadline_time,
             date: self.date.at(now.wall),
             draining: self.draining,
             limits: &self.limits,
@@ -220,7 +225,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             return;
         }
         if self.draining {
-            connection.drain(time);
+            connection.drain(deadline_time);
         }
         let deadline = connection.deadline();
         if pause == Pause::Yielded {
@@ -260,7 +265,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         }
         self.timers
             .next()
-            .map(|next| next.saturating_duration_since(self.time(now)))
+            .map(|next| next.saturating_duration_since(self.deadline_time(now)))
     }
 
     /// The server is stopping: idle connections close soon ([`Connection::drain`]), the others
@@ -307,10 +312,12 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// one more for every 1024 open, which spreads the cost of the search. Each runs once more
     /// first: a request that has arrived is answered instead. Returns how many were closed.
     pub fn evict<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) -> usize {
-        let time = self.time(now);
+        let deadline_time = self.deadline_time(now);
         let most = 1 + self.slots.len() / 1024;
         let mut idle: Vec<_> = (self.slots.iter())
-            .filter(|(_, slot)| slot.session.connection.is_evictable(time) && !slot.is_queued)
+            .filter(|(_, slot)| {
+                slot.session.connection.is_evictable(deadline_time) && !slot.is_queued
+            })
             // The idle timeout is the same for all, so the earliest deadline is the longest idle.
             .map(|(key, slot)| (slot.session.connection.deadline(), key))
             .collect();
@@ -319,7 +326,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         for (_, key) in idle.into_iter().take(self.limits.expiries_per_iteration) {
             self.recheck_and_run(key, handler, now);
             if let Some(slot) = self.slots.get_mut(key)
-                && slot.session.connection.is_evictable(time)
+                && slot.session.connection.is_evictable(deadline_time)
                 && !slot.is_queued
             {
                 slot.change(&mut self.probe, Cause::Eviction, |connection| {
@@ -342,11 +349,11 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// iteration. The number per iteration is bounded, for ten thousand idle connections may expire
     /// at once.
     fn expire<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) {
-        let time = self.time(now);
+        let deadline_time = self.deadline_time(now);
         let mut budget = self.limits.expiries_per_iteration;
         let mut postponed = Vec::new();
         while budget > 0
-            && let Some(key) = self.timers.expired(time)
+            && let Some(key) = self.timers.expired(deadline_time)
         {
             let Some(slot) = self.slots.get(key) else {
                 continue;
@@ -361,7 +368,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             }
             budget -= 1;
             let deadline = connection.deadline();
-            if deadline > time {
+            if deadline > deadline_time {
                 // The deadline has moved since the entry was made.
                 self.timers.schedule(key, deadline);
                 continue;
@@ -370,10 +377,10 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             if let Some(slot) = self.slots.get_mut(key)
                 && !slot.is_queued
                 && slot.session.connection.close_reason().is_none()
-                && slot.session.connection.deadline() <= time
+                && slot.session.connection.deadline() <= deadline_time
             {
                 slot.change(&mut self.probe, Cause::Deadline, |connection| {
-                    connection.expired(time);
+                    connection.expired(deadline_time);
                 });
                 self.run_one(key, handler, now);
             }
@@ -395,7 +402,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     }
 
     /// The time by the clock of the deadlines.
-    fn time(&self, now: Now) -> Instant {
+    fn deadline_time(&self, now: Now) -> Instant {
         now.instant - self.behind
     }
 

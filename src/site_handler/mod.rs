@@ -154,7 +154,7 @@ impl Handler for SiteHandler {
         }
     }
 
-    fn on_response_sent(&mut self, state: &mut PeerState, body_bytes: u64, now: Now) {
+    fn on_body_taken(&mut self, state: &mut PeerState, body_bytes: u64, now: Now) {
         self.log_sent(state, body_bytes, now);
     }
 

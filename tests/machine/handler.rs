@@ -117,7 +117,7 @@ impl Handler for Pages {
         Response::new(status, Arc::new(FieldLines::new())).with(payload)
     }
 
-    fn on_response_sent(&mut self, state: &mut usize, body_bytes: u64, _: Now) {
+    fn on_body_taken(&mut self, state: &mut usize, body_bytes: u64, _: Now) {
         self.sent.push((*state, body_bytes));
     }
 

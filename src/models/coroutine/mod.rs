@@ -55,9 +55,10 @@ impl<H: Handler + 'static> Connections<ListenerSocket> for Spawner<'_, H> {
         (stream, peer): (Stream, Option<IpAddr>),
     ) -> io::Result<()> {
         let key = self.runtime.slots.borrow_mut().insert(TaskSlot::default());
-        let state = (self.runtime.handler.borrow_mut()).on_connect(listener, peer);
+        let handler_state = (self.runtime.handler.borrow_mut()).on_connect(listener, peer);
         let runtime = self.runtime.clone();
-        self.executor.spawn(serve(runtime, key, stream, state));
+        self.executor
+            .spawn(serve(runtime, key, stream, handler_state));
         Ok(())
     }
 

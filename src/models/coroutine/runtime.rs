@@ -92,7 +92,7 @@ impl<H: Handler> Runtime<H> {
     /// Wakes the coroutines whose deadline has passed, a bounded number.
     pub fn expire(&self) {
         for _ in 0..self.limits.expiries_per_iteration {
-            let expired = self.timers.borrow_mut().expired(self.time());
+            let expired = self.timers.borrow_mut().expired(self.deadline_time());
             let Some(key) = expired else { break };
             self.wake(key);
         }
@@ -136,7 +136,7 @@ impl<H: Handler> Runtime<H> {
     }
 
     /// The time by the clock of the deadlines.
-    pub fn time(&self) -> Instant {
+    pub fn deadline_time(&self) -> Instant {
         self.now.get().instant - self.behind.get()
     }
 
@@ -150,7 +150,7 @@ impl<H: Handler> Runtime<H> {
         let (buffers, date) = &mut *self.buffers.borrow_mut();
         let mut context = PumpContext {
             now,
-            time: self.time(),
+            deadline_time: self.deadline_time(),
             date: date.at(now.wall),
             draining: self.draining.get(),
             limits: &self.limits,
@@ -181,15 +181,20 @@ pub async fn serve<H: Handler>(
     runtime: Rc<Runtime<H>>,
     key: usize,
     stream: Stream,
-    state: H::State,
+    handler_state: H::State,
 ) {
     let guard = SlotGuard(runtime.clone(), key);
     let limits = runtime.limits.clone();
-    let mut session = Session::new(Socket::new(stream), state, limits, runtime.time());
+    let mut session = Session::new(
+        Socket::new(stream),
+        handler_state,
+        limits,
+        runtime.deadline_time(),
+    );
     let mut is_registered = false;
     let reason = loop {
-        let time = runtime.time();
-        let is_late = session.connection.deadline() <= time;
+        let deadline_time = runtime.deadline_time();
+        let is_late = session.connection.deadline() <= deadline_time;
         if is_late || runtime.draining.get() || runtime.aborting.get() {
             session.transport.assume_readable();
         }
@@ -204,10 +209,10 @@ pub async fn serve<H: Handler>(
                     continue;
                 }
                 if runtime.draining.get() {
-                    session.connection.drain(time);
+                    session.connection.drain(deadline_time);
                 }
-                if session.connection.deadline() <= time {
-                    session.connection.expired(time);
+                if session.connection.deadline() <= deadline_time {
+                    session.connection.expired(deadline_time);
                     continue;
                 }
                 // A connection is registered when it first waits, once and for both directions.

@@ -272,13 +272,13 @@ impl Server {
         let mut session = Session {
             connection: Connection::new(self.limits.clone(), self.now.instant),
             transport: Watched(memory_transport, watch.clone()),
-            state: self.handler.on_connect(Listener::public(0), None),
+            handler_state: self.handler.on_connect(Listener::public(0), None),
         };
         let mut sent = Vec::new();
         loop {
             let mut context = PumpContext {
                 now: self.now,
-                time: self.now.instant,
+                deadline_time: self.now.instant,
                 date: self.date.at(self.now.wall),
                 draining: false,
                 limits: &self.limits,

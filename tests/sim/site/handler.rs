@@ -95,8 +95,8 @@ impl Handler for RecordingHandler {
         response
     }
 
-    fn on_response_sent(&mut self, (_, state): &mut Self::State, body_bytes: u64, now: Now) {
-        self.handler.on_response_sent(state, body_bytes, now);
+    fn on_body_taken(&mut self, (_, state): &mut Self::State, body_bytes: u64, now: Now) {
+        self.handler.on_body_taken(state, body_bytes, now);
     }
 
     fn on_close(&mut self, (_, state): Self::State, reason: CloseReason, counts: Counts, now: Now) {
