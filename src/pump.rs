@@ -243,8 +243,8 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
         Step::SendFile(range) => send_file(transport, range, &mut context.buffers.copy, budget)
             .map(|length| connection.file_sent(moved(length) as u64, deadline_time)),
         Step::Produce => produce(connection, budget, deadline_time),
-        Step::Shutdown { unless_drained } => {
-            shut_down(connection, transport, unless_drained, result)
+        Step::Shutdown { unless_all_is_read } => {
+            shut_down(connection, transport, unless_all_is_read, result)
         }
         Step::Discard(buffer) => {
             receive(transport, buffer, budget).map(|length| match moved(length) {
@@ -364,11 +364,11 @@ fn produce(
 fn shut_down<T: Transport>(
     connection: &mut Connection,
     transport: &mut T,
-    unless_drained: bool,
+    unless_all_is_read: bool,
     result: &mut StepResult,
 ) -> io::Result<()> {
     transport.close_notify()?;
-    if unless_drained && transport.is_drained() {
+    if unless_all_is_read && transport.has_nothing_unread() {
         *result = StepResult::LeftOut;
         connection.close_now();
         return Ok(());

@@ -14,7 +14,7 @@ use crate::models::coroutine::Coroutines;
 use crate::models::fixed;
 use crate::models::process::Parent;
 use crate::models::shared::Shared;
-use crate::models::{BlockingModel, Driver};
+use crate::models::{BlockingModel, BlockingServer};
 use crate::reactor::Reactor;
 use crate::reactor::address::Address;
 use crate::reactor::listen::{self, BoundListener, ListenOptions};
@@ -100,8 +100,8 @@ fn build_model(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>
     let blocking = match config.model {
         Model::Fixed => {
             let answer = fixed_answer(&config.site)?;
-            let driver = Driver::new(listeners, || {}, limits, signals)?;
-            return Ok(Box::new(move || driver.run_fixed(&answer)));
+            let server = BlockingServer::new(listeners, || {}, limits, signals)?;
+            return Ok(Box::new(move || server.run_fixed(&answer)));
         }
         Model::Process => {
             let parent = Parent::new(listeners, limits.clone(), signals)?;
@@ -127,13 +127,13 @@ fn build_model(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>
         Model::Pool => BlockingModel::Pool,
     };
     let shared = Shared::new(build_handler(config, &limits)?).called_when_due();
-    let driver = Driver::new(listeners, shared.reopener(), limits, signals)?;
+    let server = BlockingServer::new(listeners, shared.reopener(), limits, signals)?;
     let burn = config.measurement.burn;
     Ok(Box::new(move || {
         match burn {
-            None => driver.run(blocking, shared.clone())?,
+            None => server.run(blocking, shared.clone())?,
             // Outside of the mutex, so that threads compute at the same time.
-            Some(time) => driver.run(blocking, Burning::new(shared.clone(), time))?,
+            Some(time) => server.run(blocking, Burning::new(shared.clone(), time))?,
         }
         if let Some(handler) = shared.into_inner() {
             close(handler);

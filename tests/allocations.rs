@@ -92,7 +92,7 @@ impl Transport for Client {
         Ok(incoming.len())
     }
 
-    fn is_drained(&self) -> bool {
+    fn has_nothing_unread(&self) -> bool {
         self.incoming.get().is_empty()
     }
 

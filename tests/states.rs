@@ -1,6 +1,6 @@
 //! The transition table of docs/states.md, made from what the code does.
 //!
-//! Each row brings a connection into a state, applies one event that can happen there, and notes
+//! Each row brings a connection into a state, makes one call that can happen there, and notes
 //! what became of the state, which step is next and which deadline runs. When the code is
 //! meant to change the table: `UPDATE_DOCS=1 cargo test --test states`, and read the difference.
 
@@ -45,7 +45,7 @@ type Tell = fn(&mut Subject);
 struct Scene {
     state: &'static str,
     prepare: Tell,
-    events: Vec<(&'static str, Tell)>,
+    calls: Vec<(&'static str, Tell)>,
 }
 
 impl Subject {
@@ -131,11 +131,11 @@ impl Subject {
             Step::SendFile(_) => "SendFile".into(),
             Step::Produce => "Produce".into(),
             Step::Shutdown {
-                unless_drained: false,
+                unless_all_is_read: false,
             } => "Shutdown".into(),
             Step::Shutdown {
-                unless_drained: true,
-            } => "Shutdown unless drained".into(),
+                unless_all_is_read: true,
+            } => "Shutdown unless all is read".into(),
             Step::Discard(_) => "Discard".into(),
             Step::End(ending) if ending.aborts() => "End, with a reset".into(),
             Step::End(_) => "End".into(),
@@ -257,7 +257,7 @@ fn handshaking() -> Vec<Scene> {
     vec![Scene {
         state: "Handshaking",
         prepare: before_handshake,
-        events: vec![
+        calls: vec![
             ("handshake_done", |s| s.connection.handshake_done(s.now)),
             FAILED,
             EARLY,
@@ -273,7 +273,7 @@ fn reading() -> Vec<Scene> {
         Scene {
             state: "Reading, idle",
             prepare: |_| {},
-            events: vec![
+            calls: vec![
                 ("received an empty line", |s| s.receive("\r\n")),
                 ("received part of a head", |s| s.receive("GET / H")),
                 ("received a head", |s| s.receive(REQUEST)),
@@ -297,7 +297,7 @@ fn reading() -> Vec<Scene> {
         Scene {
             state: "Reading, part of a head",
             prepare: |s| s.receive("GET / HTTP/1.1\r\n"),
-            events: vec![
+            calls: vec![
                 ("received more of it", |s| s.receive("Host")),
                 ("received the rest", |s| s.receive("Host: a\r\n\r\n")),
                 ("peer_closed", |s| s.connection.peer_closed()),
@@ -328,17 +328,17 @@ fn parsing() -> Vec<Scene> {
         Scene {
             state: "Parsing",
             prepare: |s| s.receive(REQUEST),
-            events: answers,
+            calls: answers,
         },
         Scene {
             state: "Parsing, HEAD",
             prepare: |s| s.receive("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
-            events: vec![("respond, a file", |s| s.respond(large()))],
+            calls: vec![("respond, a file", |s| s.respond(large()))],
         },
         Scene {
             state: "Parsing, another request waits",
             prepare: |s| s.receive(&REQUEST.repeat(2)),
-            events: vec![
+            calls: vec![
                 ("respond, bytes, may join", |s| {
                     s.respond_on(small(), false, true)
                 }),
@@ -362,7 +362,7 @@ fn writing() -> Vec<Scene> {
                 s.receive(REQUEST);
                 s.respond(small());
             },
-            events: vec![
+            calls: vec![
                 ("sent, a part", |s| s.connection.sent(10, s.now)),
                 ("sent, a part, late", |s| {
                     s.now += Duration::from_secs(2_500);
@@ -381,7 +381,7 @@ fn writing() -> Vec<Scene> {
                 s.receive(&(REQUEST.to_owned() + "GET"));
                 s.respond(small());
             },
-            events: vec![("sent, all", Subject::send_all)],
+            calls: vec![("sent, all", Subject::send_all)],
         },
         Scene {
             state: "WritingHeader, a head waits",
@@ -389,7 +389,7 @@ fn writing() -> Vec<Scene> {
                 s.receive(&REQUEST.repeat(2));
                 s.respond(small());
             },
-            events: vec![("sent, all", Subject::send_all)],
+            calls: vec![("sent, all", Subject::send_all)],
         },
         Scene {
             state: "WritingHeader, the last one",
@@ -397,7 +397,7 @@ fn writing() -> Vec<Scene> {
                 s.receive(&REQUEST.repeat(2));
                 s.respond_on(small(), true, false);
             },
-            events: vec![("sent, all", Subject::send_all)],
+            calls: vec![("sent, all", Subject::send_all)],
         },
         Scene {
             state: "WritingHeader, a file follows",
@@ -405,7 +405,7 @@ fn writing() -> Vec<Scene> {
                 s.receive(REQUEST);
                 s.respond(large());
             },
-            events: vec![
+            calls: vec![
                 ("sent, a part", |s| s.connection.sent(10, s.now)),
                 ("sent, all", Subject::send_all),
             ],
@@ -416,12 +416,12 @@ fn writing() -> Vec<Scene> {
                 s.receive(REQUEST);
                 s.respond(stream(Ok(("", Progress::More))));
             },
-            events: vec![("sent, all", Subject::send_all)],
+            calls: vec![("sent, all", Subject::send_all)],
         },
         Scene {
             state: "WritingBody, a file",
             prepare: |s| body(s, large()),
-            events: vec![
+            calls: vec![
                 ("file_sent, a part", |s| {
                     s.connection.file_sent(5_000, s.now)
                 }),
@@ -442,7 +442,7 @@ fn writing() -> Vec<Scene> {
                 s.respond(large());
                 s.send_all();
             },
-            events: vec![("file_sent, all", |s| s.connection.file_sent(10_000, s.now))],
+            calls: vec![("file_sent, all", |s| s.connection.file_sent(10_000, s.now))],
         },
         Scene {
             state: "WritingBody, a file, the last one",
@@ -451,12 +451,12 @@ fn writing() -> Vec<Scene> {
                 s.respond_on(large(), true, false);
                 s.send_all();
             },
-            events: vec![("file_sent, all", |s| s.connection.file_sent(10_000, s.now))],
+            calls: vec![("file_sent, all", |s| s.connection.file_sent(10_000, s.now))],
         },
         Scene {
             state: "WritingBody, the first of two parts",
             prepare: |s| body(s, parts()),
-            events: vec![("file_sent, all of it", |s| {
+            calls: vec![("file_sent, all of it", |s| {
                 s.connection.file_sent(10, s.now)
             })],
         },
@@ -466,7 +466,7 @@ fn writing() -> Vec<Scene> {
                 body(s, parts());
                 s.connection.file_sent(10, s.now);
             },
-            events: vec![("sent, all", Subject::send_all)],
+            calls: vec![("sent, all", Subject::send_all)],
         },
         Scene {
             state: "WritingBody, the last part",
@@ -475,14 +475,14 @@ fn writing() -> Vec<Scene> {
                 s.connection.file_sent(10, s.now);
                 s.send_all();
             },
-            events: vec![("file_sent, all of it", |s| {
+            calls: vec![("file_sent, all of it", |s| {
                 s.connection.file_sent(10, s.now)
             })],
         },
         Scene {
             state: "WritingBody, a stream: a slice",
             prepare: |s| body(s, stream(Ok(("slice", Progress::More)))),
-            events: vec![
+            calls: vec![
                 ("produce", |s| s.connection.produce(s.now)),
                 EXPIRED,
                 DRAIN,
@@ -495,22 +495,22 @@ fn writing() -> Vec<Scene> {
                 body(s, stream(Ok(("slice", Progress::More))));
                 s.connection.produce(s.now);
             },
-            events: vec![("sent, all", Subject::send_all)],
+            calls: vec![("sent, all", Subject::send_all)],
         },
         Scene {
             state: "WritingBody, a stream: an empty slice",
             prepare: |s| body(s, stream(Ok(("", Progress::More)))),
-            events: vec![("produce", |s| s.connection.produce(s.now))],
+            calls: vec![("produce", |s| s.connection.produce(s.now))],
         },
         Scene {
             state: "WritingBody, a stream: the last slice",
             prepare: |s| body(s, stream(Ok(("slice", Progress::Done)))),
-            events: vec![("produce", |s| s.connection.produce(s.now))],
+            calls: vec![("produce", |s| s.connection.produce(s.now))],
         },
         Scene {
             state: "WritingBody, a stream: it fails",
             prepare: |s| body(s, stream(Err(io::ErrorKind::Other.into()))),
-            events: vec![("produce", |s| s.connection.produce(s.now))],
+            calls: vec![("produce", |s| s.connection.produce(s.now))],
         },
         Scene {
             state: "WritingBody, the last bytes",
@@ -518,7 +518,7 @@ fn writing() -> Vec<Scene> {
                 body(s, stream(Ok(("slice", Progress::Done))));
                 s.connection.produce(s.now);
             },
-            events: vec![
+            calls: vec![
                 ("sent, a part", |s| s.connection.sent(1, s.now)),
                 ("sent, all", Subject::send_all),
             ],
@@ -531,7 +531,7 @@ fn writing() -> Vec<Scene> {
                 s.send_all();
                 s.connection.produce(s.now);
             },
-            events: vec![("sent, all", Subject::send_all)],
+            calls: vec![("sent, all", Subject::send_all)],
         },
         Scene {
             state: "WritingBody, the last bytes of the last one",
@@ -541,7 +541,7 @@ fn writing() -> Vec<Scene> {
                 s.send_all();
                 s.connection.produce(s.now);
             },
-            events: vec![("sent, all", Subject::send_all)],
+            calls: vec![("sent, all", Subject::send_all)],
         },
         Scene {
             state: "WritingBody, to 1.0: the last slice is empty",
@@ -550,7 +550,7 @@ fn writing() -> Vec<Scene> {
                 s.respond(stream(Ok(("", Progress::Done))));
                 s.send_all();
             },
-            events: vec![("produce", |s| s.connection.produce(s.now))],
+            calls: vec![("produce", |s| s.connection.produce(s.now))],
         },
     ]
 }
@@ -560,7 +560,7 @@ fn leaving() -> Vec<Scene> {
         Scene {
             state: "Closing, all is sent",
             prepare: closing,
-            events: vec![
+            calls: vec![
                 ("shut_down", |s| s.connection.shut_down()),
                 FAILED,
                 EXPIRED,
@@ -571,7 +571,7 @@ fn leaving() -> Vec<Scene> {
         Scene {
             state: "Closing, and the peer has said all",
             prepare: last_request,
-            events: vec![
+            calls: vec![
                 ("close_now", |s| s.connection.close_now()),
                 ("shut_down", |s| s.connection.shut_down()),
                 FAILED,
@@ -585,7 +585,7 @@ fn leaving() -> Vec<Scene> {
                 closing(s);
                 s.connection.shut_down();
             },
-            events: vec![
+            calls: vec![
                 ("discarded", |s| s.connection.discarded(10)),
                 ("discarded, over the limit", |s| s.connection.discarded(11)),
                 ("peer_closed", |s| s.connection.peer_closed()),
@@ -598,7 +598,7 @@ fn leaving() -> Vec<Scene> {
         Scene {
             state: "Closed(PeerClosed)",
             prepare: |s| s.connection.peer_closed(),
-            events: vec![EXPIRED, DRAIN],
+            calls: vec![EXPIRED, DRAIN],
         },
     ]
 }
@@ -608,12 +608,12 @@ const MOST_ROWS: usize = 10;
 
 fn table() -> String {
     let mut table = String::from(
-        "| State | Event | Next state | Next step | New deadline |\n\
+        "| State | Call | Next state | Next step | New deadline |\n\
          |---|---|---|---|---|\n",
     );
     for scene in scenes() {
         let mut name = scene.state;
-        for (event, tell) in scene.events {
+        for (call, tell) in scene.calls {
             let mut subject = Subject::new();
             (scene.prepare)(&mut subject);
             assert!(
@@ -629,11 +629,7 @@ fn table() -> String {
             let (state, step) = (subject.state(), subject.next_step());
             assert_eq!(step, subject.next_step(), "asking twice");
             let deadline = subject.new_deadline(before);
-            writeln!(
-                table,
-                "| {name} | {event} | {state} | {step} | {deadline} |"
-            )
-            .unwrap();
+            writeln!(table, "| {name} | {call} | {state} | {step} | {deadline} |").unwrap();
             name = "";
         }
     }

@@ -1,7 +1,7 @@
 //! The state machine of one connection.
 //!
 //! A [`Connection`] does no I/O, reads no clock and knows no site. It names its next [`Step`]; the
-//! driver does that step, and reports the result by the event method named beside the step. All
+//! driver does that step, and reports the result by the method named beside the step. All
 //! transitions are in this file. docs/states.md lists them in a table that a test compares with
 //! this code.
 //!
@@ -32,7 +32,7 @@ pub struct Connection {
     state: State,
     read_buffer: ReadBuffer,
     write_buffer: WriteBuffer,
-    /// When [`Connection::expired`] must be called, unless an event moves it.
+    /// When [`Connection::expired`] must be called, unless another call moves it.
     deadline: Instant,
     counts: Counts,
     limits: Arc<Limits>,
@@ -83,7 +83,7 @@ enum AfterResponse {
 #[derive(Clone, Copy, Debug)]
 enum CloseMode {
     /// Everything is sent, and our direction is still open.
-    Shutdown { unless_drained: bool },
+    Shutdown { unless_all_is_read: bool },
     /// Our direction is closed; this many bytes were read and dropped since.
     Linger(u64),
 }
@@ -128,14 +128,14 @@ impl Connection {
                 },
                 Body::File(range) | Body::Parts { current: range, .. } => Step::SendFile(range),
                 Body::Stream { .. } => Step::Produce,
-                // Not reached: the event that sends the last bytes leaves the state.
+                // Not reached: the call of `sent` for the last bytes leaves the state.
                 Body::Rendered => Step::Send {
                     bytes: self.write_buffer.unsent(),
                     more: false,
                 },
             },
-            State::Closing(CloseMode::Shutdown { unless_drained }) => Step::Shutdown {
-                unless_drained: *unless_drained,
+            State::Closing(CloseMode::Shutdown { unless_all_is_read }) => Step::Shutdown {
+                unless_all_is_read: *unless_all_is_read,
             },
             State::Closing(CloseMode::Linger(_)) => Step::Discard(self.read_buffer.spare(0)),
             State::Closed(reason) => Step::End(*reason),
@@ -300,7 +300,7 @@ impl Connection {
                         then,
                         pace,
                     },
-                    // With nothing to send, no later event would finish the response.
+                    // With nothing to send, no later call would finish the response.
                     Progress::Done if self.write_buffer.is_empty() => self.finish(then, now),
                     Progress::Done => State::WritingBody {
                         body: Body::Rendered,
@@ -490,10 +490,10 @@ impl Connection {
     }
 
     /// Nothing more will be sent. Returns the next state.
-    fn start_closing(&mut self, unless_drained: bool, now: Instant) -> State {
+    fn start_closing(&mut self, unless_all_is_read: bool, now: Instant) -> State {
         self.read_buffer.clear();
         self.deadline = now + self.limits.linger_timeout;
-        State::Closing(CloseMode::Shutdown { unless_drained })
+        State::Closing(CloseMode::Shutdown { unless_all_is_read })
     }
 
     /// If the response is complete in the write buffer, and the next request in the read buffer,

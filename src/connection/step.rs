@@ -23,7 +23,7 @@ pub enum StateName {
     Closed(CloseReason),
 }
 
-/// The next thing to do for a connection, and the event that reports its result.
+/// The next thing to do for a connection, and the method that reports its result.
 #[derive(Debug)]
 pub enum Step<'c> {
     /// Do the next part of the transport's handshake. When it is complete:
@@ -49,11 +49,11 @@ pub enum Step<'c> {
     Shutdown {
         /// The peer has said that it sends no more requests. If nothing is unread in the socket
         /// either, there is no need to linger: [`close_now`](super::Connection::close_now).
-        unless_drained: bool,
+        unless_all_is_read: bool,
     },
     /// Receive into this buffer and drop the bytes: [`discarded`](super::Connection::discarded).
     Discard(&'c mut [u8]),
-    /// Close the socket: no event follows.
+    /// Close the socket: no call follows.
     End(CloseReason),
 }
 

@@ -45,13 +45,13 @@ pub enum BlockingModel {
 }
 
 /// A server of blocking threads.
-pub struct Driver {
+pub struct BlockingServer {
     acceptor: Acceptor,
     control: Arc<Control>,
     limits: Arc<Limits>,
 }
 
-impl Driver {
+impl BlockingServer {
     /// Handles the signals of `policy`. `reopen` opens the logs again.
     ///
     /// # Errors

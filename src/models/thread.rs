@@ -40,14 +40,15 @@ pub fn run<H: Handler + Clone + Send + 'static>(
         // The thread takes it out. If none can be started now, it stays here for the next try.
         let task = Arc::new(Mutex::new(Some((accepted, handler.clone(), registration))));
         loop {
-            let (task, own, limits) = (task.clone(), control.clone(), limits.clone());
+            let (task, thread_control, limits) = (task.clone(), control.clone(), limits.clone());
             let spawned = thread::Builder::new()
                 .name("client".into())
                 .stack_size(STACK)
                 .spawn(move || {
                     let taken = task.lock().unwrap_or_else(PoisonError::into_inner).take();
                     if let Some((accepted, mut handler, registration)) = taken {
-                        ConnectionRunner::new(limits).serve(accepted, &mut handler, &own);
+                        let mut runner = ConnectionRunner::new(limits);
+                        runner.serve(accepted, &mut handler, &thread_control);
                         // The registration last: when all are empty, nobody has the handler any
                         // more.
                         drop(handler);

@@ -26,8 +26,11 @@ pub trait Sockets<A: Accept, T> {
     ///
     /// # Errors
     /// The connection cannot be served. Only this one is lost.
-    fn connect(&mut self, listener: Listener, stream: A::Stream)
-    -> io::Result<(T, Option<IpAddr>)>;
+    fn make_transport(
+        &mut self,
+        listener: Listener,
+        stream: A::Stream,
+    ) -> io::Result<(T, Option<IpAddr>)>;
 
     /// Registers a socket with the poll, once and for both directions. `key` is the token of its
     /// events. If the socket is ready already, the next poll reports it.
@@ -76,7 +79,7 @@ where
     }
 
     fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()> {
-        let (transport, peer) = self.sockets.connect(listener, stream)?;
+        let (transport, peer) = self.sockets.make_transport(listener, stream)?;
         let handler_state = self.handler.on_connect(listener, peer);
         let origin = Origin { listener, peer };
         self.scheduler
@@ -178,19 +181,19 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         sockets: &mut impl Sockets<A, T>,
     ) -> io::Result<Flow> {
         self.accept(now, sockets)?;
-        let is_overdue = self.lifecycle.is_overdue(now);
-        if is_overdue {
+        let is_grace_over = self.lifecycle.is_grace_over(now);
+        if is_grace_over {
             self.scheduler.recheck_all();
         }
         self.scheduler.run(&mut self.handler, now);
         self.scheduler
             .register(|transport, key| sockets.register(transport, key));
-        if is_overdue {
+        if is_grace_over {
             self.abort_remaining();
         }
         self.reap(now, sockets);
         self.handler_due = self.handler.end_iteration(now);
-        Ok(match self.lifecycle.has_stopped() {
+        Ok(match self.lifecycle.accepts_no_more() {
             true if self.scheduler.is_empty() => Flow::Break(()),
             _ => Flow::Continue(()),
         })

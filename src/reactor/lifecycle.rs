@@ -187,13 +187,13 @@ impl<A: Accept> Lifecycle<A> {
     }
 
     /// Whether the grace period is over: the remaining connections are to be aborted.
-    pub fn is_overdue(&self, now: Now) -> bool {
+    pub fn is_grace_over(&self, now: Now) -> bool {
         self.stop_at.is_some_and(|stop_at| stop_at <= now.instant)
     }
 
     /// Whether the server is stopping and accepts no more: it has stopped when no connection is
     /// open.
-    pub fn has_stopped(&self) -> bool {
+    pub fn accepts_no_more(&self) -> bool {
         self.stop_at.is_some() && self.listeners.is_empty()
     }
 }

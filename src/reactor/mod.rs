@@ -107,7 +107,7 @@ impl<H: Handler, P: Probe> Reactor<H, P> {
 }
 
 impl Sockets<ListenerSocket, Socket> for Poller {
-    fn connect(
+    fn make_transport(
         &mut self,
         _: Listener,
         (stream, peer): (Stream, Option<IpAddr>),

@@ -162,7 +162,7 @@ pub struct BlockingSocket {
     /// A read failed: the next receive returns this.
     error: Option<io::Error>,
     /// The latest read did not fill the buffer.
-    is_drained: bool,
+    is_socket_empty: bool,
     /// The latest operation that would block was a send, which has slept.
     has_slept: bool,
     /// A send returned less than it was given: it has slept, and the time is old.
@@ -185,7 +185,7 @@ impl BlockingSocket {
             unread: 0..0,
             is_at_end: false,
             error: None,
-            is_drained: false,
+            is_socket_empty: false,
             has_slept: false,
             is_short: false,
             timeout: None,
@@ -230,7 +230,7 @@ impl BlockingSocket {
             Ok(0) => self.is_at_end = true,
             Ok(length) => {
                 self.unread = 0..length;
-                self.is_drained = length < READ_BUFFER;
+                self.is_socket_empty = length < READ_BUFFER;
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
@@ -300,8 +300,8 @@ impl Transport for BlockingSocket {
         }
     }
 
-    fn is_drained(&self) -> bool {
-        self.is_drained && self.unread.is_empty()
+    fn has_nothing_unread(&self) -> bool {
+        self.is_socket_empty && self.unread.is_empty()
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {

@@ -115,7 +115,7 @@ impl ReadyFlags {
 
 impl Transport for Socket {
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.readiness.is_drained() {
+        if self.readiness.has_nothing_unread() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let received = match &mut self.stream {
@@ -123,15 +123,15 @@ impl Transport for Socket {
             Stream::Unix(stream) => stream.read(buf),
         };
         self.readiness.on_read(&received, buf.len());
-        if self.readiness.is_drained() && received.is_ok() {
+        if self.readiness.has_nothing_unread() && received.is_ok() {
             // This arms mio's poll(2) selector again. With edges it does nothing.
             let _ = self.try_io(|| Err(io::ErrorKind::WouldBlock.into()));
         }
         received
     }
 
-    fn is_drained(&self) -> bool {
-        self.readiness.is_drained() || self.is_empty_although_short_proves_nothing()
+    fn has_nothing_unread(&self) -> bool {
+        self.readiness.has_nothing_unread() || self.is_empty_although_short_proves_nothing()
     }
 
     fn assume_readable(&mut self) {

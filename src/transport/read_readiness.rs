@@ -22,7 +22,7 @@ pub struct ReadyFlags {
 pub struct ReadReadiness {
     /// The last receive found nothing, or did not fill its buffer, and no event has announced more
     /// since. The next receive would return "would block" and is left out.
-    drained: bool,
+    nothing_unread: bool,
     /// An event was `read_until_blocked`, or the socket is not a TCP socket. Never cleared.
     read_until_blocked: bool,
     /// Events may be waiting in the poll, also one that is `read_until_blocked`. Until a receive
@@ -55,24 +55,24 @@ impl ReadReadiness {
     /// that would block, mio's poll(2) selector reports "writable" again, without end.
     pub fn on_ready(&mut self, flags: ReadyFlags) {
         self.read_until_blocked |= flags.read_until_blocked;
-        self.drained &= !(flags.read_until_blocked || flags.readable);
+        self.nothing_unread &= !(flags.read_until_blocked || flags.readable);
     }
 
     /// The next receive asks the kernel, whatever is known.
     pub fn assume_readable(&mut self) {
-        self.drained = false;
+        self.nothing_unread = false;
         self.events_pending = true;
     }
 
     /// Whether a receive would block: nothing has arrived since the socket was empty.
-    pub fn is_drained(&self) -> bool {
-        self.drained
+    pub fn has_nothing_unread(&self) -> bool {
+        self.nothing_unread
     }
 
     /// A receive into `capacity` bytes returned `result`.
     pub fn on_read(&mut self, result: &io::Result<usize>, capacity: usize) {
         let short_proves = SHORT_MEANS_EMPTY && !self.read_until_blocked && !self.events_pending;
-        self.drained = match result {
+        self.nothing_unread = match result {
             Ok(length) => short_proves && *length < capacity,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
@@ -90,27 +90,27 @@ mod tests {
         let would_block = || Err(io::ErrorKind::WouldBlock.into());
         let mut readiness = ReadReadiness::default();
         readiness.on_read(&Ok(8), 100);
-        assert_eq!(readiness.is_drained(), SHORT_MEANS_EMPTY);
+        assert_eq!(readiness.has_nothing_unread(), SHORT_MEANS_EMPTY);
         readiness.assume_readable();
-        assert!(!readiness.is_drained(), "the kernel is asked");
+        assert!(!readiness.has_nothing_unread(), "the kernel is asked");
         readiness.on_read(&Ok(8), 100);
-        assert!(!readiness.is_drained(), "there may be a mark");
+        assert!(!readiness.has_nothing_unread(), "there may be a mark");
         readiness.on_read(&would_block(), 100);
-        assert!(readiness.is_drained());
+        assert!(readiness.has_nothing_unread());
         readiness.on_ready(ReadyFlags {
             readable: true,
             read_until_blocked: false,
         });
         readiness.on_read(&Ok(8), 100);
-        assert_eq!(readiness.is_drained(), SHORT_MEANS_EMPTY);
+        assert_eq!(readiness.has_nothing_unread(), SHORT_MEANS_EMPTY);
     }
 
     #[test]
     fn a_short_receive_of_messages_proves_nothing() {
         let mut readiness = ReadReadiness::for_messages();
         readiness.on_read(&Ok(8), 100);
-        assert!(!readiness.is_drained());
+        assert!(!readiness.has_nothing_unread());
         readiness.on_read(&Err(io::ErrorKind::WouldBlock.into()), 100);
-        assert!(readiness.is_drained());
+        assert!(readiness.has_nothing_unread());
     }
 }

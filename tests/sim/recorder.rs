@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use std::thread::LocalKey;
 use std::time::{Duration, Instant};
 
-/// The rows of the table: state, event, next state, next step.
+/// The rows of the table: state, call, next state, next step.
 static TABLE: LazyLock<Vec<[String; 4]>> = LazyLock::new(|| {
     let document = std::fs::read_to_string(DOCUMENT).expect("docs/states.md");
     let rows = rows(split(&document).1).into_iter();
@@ -98,11 +98,11 @@ impl Records {
 }
 
 /// Whether the table has this transition.
-fn is_transition(from: StateName, event: &'static str, to: StateName) -> bool {
-    is_in_table(&TRANSITIONS, (from, event, to), || {
+fn is_transition(from: StateName, call: &'static str, to: StateName) -> bool {
+    is_in_table(&TRANSITIONS, (from, call, to), || {
         let (from, to) = (word(from), word(to));
         Box::new(move |[state, what, next, _]| {
-            begins(state, &from) && begins(what, event) && *next == to
+            begins(state, &from) && begins(what, call) && *next == to
         })
     })
 }
@@ -146,8 +146,8 @@ fn word(state: StateName) -> String {
     }
 }
 
-/// The event of the table that a cause stands for.
-fn event_of(cause: Cause, result: Option<StepResult>) -> &'static str {
+/// The call of the table that a cause stands for.
+fn call_of(cause: Cause, result: Option<StepResult>) -> &'static str {
     match (cause, result) {
         (Cause::Step(_), Some(StepResult::Failed(_))) | (Cause::Registration, _) => "failed",
         (Cause::Step(StepName::Receive | StepName::Discard), Some(StepResult::Bytes(0))) => {
@@ -232,9 +232,9 @@ impl Probe for Recorder {
                     format!("{step:?} is a cause after {latest:?}")
                 });
             }
-            let event = event_of(cause, latest.map(|(_, result)| result));
-            records.check(is_transition(from, event, to), || {
-                format!("{from:?}, {event}: {to:?}, which is not in docs/states.md")
+            let call = call_of(cause, latest.map(|(_, result)| result));
+            records.check(is_transition(from, call, to), || {
+                format!("{from:?}, {call}: {to:?}, which is not in docs/states.md")
             });
         });
     }

@@ -82,7 +82,7 @@ impl Transport for SimSocket {
                 .borrow_mut()
                 .report_violation("a receive into an empty buffer".into());
         }
-        if self.readiness.is_drained() {
+        if self.readiness.has_nothing_unread() {
             self.record::<()>(Call::Receive, &Err(Errno::WOULDBLOCK));
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -100,8 +100,8 @@ impl Transport for SimSocket {
         received
     }
 
-    fn is_drained(&self) -> bool {
-        self.readiness.is_drained()
+    fn has_nothing_unread(&self) -> bool {
+        self.readiness.has_nothing_unread()
     }
 
     fn assume_readable(&mut self) {
@@ -255,7 +255,11 @@ impl Accept for SimListener {
 }
 
 impl Sockets<SimListener, SimSocket> for SimSockets {
-    fn connect(&mut self, _: Listener, id: usize) -> io::Result<(SimSocket, Option<IpAddr>)> {
+    fn make_transport(
+        &mut self,
+        _: Listener,
+        id: usize,
+    ) -> io::Result<(SimSocket, Option<IpAddr>)> {
         self.0.borrow_mut().connections[id].is_connected = true;
         let wire = SimSocket {
             kernel: self.0.clone(),

@@ -69,7 +69,7 @@ struct State {
     refused: Option<Refused>,
     received: Vec<u8>,
     calls: Vec<Call>,
-    is_drained: bool,
+    is_known_empty: bool,
     is_shut: bool,
     is_aborted: bool,
     is_closed: bool,
@@ -91,7 +91,7 @@ pub fn pair() -> (MemoryTransport, Peer) {
         refused: None,
         received: Vec::new(),
         calls: Vec::new(),
-        is_drained: false,
+        is_known_empty: false,
         is_shut: false,
         is_aborted: false,
         is_closed: false,
@@ -109,7 +109,7 @@ impl Peer {
 
     /// From now on, the server knows that nothing is unread once it has received everything.
     pub fn sends_no_more(&self) {
-        self.0.borrow_mut().is_drained = true;
+        self.0.borrow_mut().is_known_empty = true;
     }
 
     /// The peer closes its direction.
@@ -244,9 +244,9 @@ impl Transport for MemoryTransport {
         }
     }
 
-    fn is_drained(&self) -> bool {
+    fn has_nothing_unread(&self) -> bool {
         let state = self.0.borrow();
-        state.is_drained && state.inputs.is_empty()
+        state.is_known_empty && state.inputs.is_empty()
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {

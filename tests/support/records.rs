@@ -159,8 +159,8 @@ impl<T: Transport> Transport for Records<T> {
         Ok(length)
     }
 
-    fn is_drained(&self) -> bool {
-        self.plaintext.is_empty() && self.raw.is_empty() && self.inner.is_drained()
+    fn has_nothing_unread(&self) -> bool {
+        self.plaintext.is_empty() && self.raw.is_empty() && self.inner.has_nothing_unread()
     }
 
     fn assume_readable(&mut self) {

@@ -13,18 +13,18 @@ pub fn split(document: &str) -> (&str, &str, &str) {
     (before, table, after)
 }
 
-/// The rows of the table: state, event, next state, next step. A row without a state belongs to
+/// The rows of the table: state, call, next state, next step. A row without a state belongs to
 /// the state above it.
 pub fn rows(table: &str) -> Vec<[&str; 4]> {
     let mut latest = "";
     let rows = table.lines().skip(2).map(|row| {
         let mut cells = row.split('|').skip(1).map(str::trim);
         let mut next = || cells.next().expect("a cell");
-        let [state, event, to, step] = [next(), next(), next(), next()];
+        let [state, call, to, step] = [next(), next(), next(), next()];
         if !state.is_empty() {
             latest = state;
         }
-        [latest, event, to, step]
+        [latest, call, to, step]
     });
     rows.collect()
 }

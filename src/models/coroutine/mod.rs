@@ -178,7 +178,7 @@ impl<H: Handler + 'static> Coroutines<H> {
         if !closing.is_empty() {
             self.poller.close_listeners(closing);
         }
-        if self.lifecycle.is_overdue(now) {
+        if self.lifecycle.is_grace_over(now) {
             let count = self.abort_all();
             if count > 0 {
                 log::warn!("the grace period is over; connections cut: {count}");
@@ -190,7 +190,7 @@ impl<H: Handler + 'static> Coroutines<H> {
             self.lifecycle.on_connections_closed();
         }
         self.handler_due = self.runtime.handler.borrow_mut().end_iteration(now);
-        Ok(match self.lifecycle.has_stopped() {
+        Ok(match self.lifecycle.accepts_no_more() {
             true if self.runtime.open() == 0 => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         })

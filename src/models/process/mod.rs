@@ -107,8 +107,8 @@ impl Parent {
     /// stopping, the connections that waited by then are accepted, too, but none after the grace
     /// period. Returns twice: in a child, with the connection that it serves.
     fn accept(&mut self) -> io::Result<Option<(Accepted, BlockedSignals)>> {
-        let is_overdue = self.stop_at.is_some_and(|at| at <= Now::read().instant);
-        while !self.is_closed && !is_overdue && self.children.len() < self.limits.connections {
+        let is_grace_over = self.stop_at.is_some_and(|at| at <= Now::read().instant);
+        while !self.is_closed && !is_grace_over && self.children.len() < self.limits.connections {
             let next = match self.pending.take() {
                 Some(accepted) => Some(accepted),
                 None => self.acceptor.try_accept()?,
@@ -130,7 +130,7 @@ impl Parent {
                 }
             }
         }
-        self.is_closed |= is_overdue;
+        self.is_closed |= is_grace_over;
         if self.is_closed {
             self.acceptor.close();
         }

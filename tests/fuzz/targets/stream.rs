@@ -319,8 +319,8 @@ impl Transport for Watched {
         received
     }
 
-    fn is_drained(&self) -> bool {
-        self.0.is_drained()
+    fn has_nothing_unread(&self) -> bool {
+        self.0.has_nothing_unread()
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
