@@ -441,3 +441,15 @@ fn names_of_functions_in_the_tour_are_in_the_sources() {
     }
     assert!(count > 15, "the tour names functions");
 }
+
+#[test]
+fn contributing_has_every_test_target() {
+    let table = read("docs/contributing.md");
+    for entry in fs::read_dir(here("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_target = name.ends_with(".rs") || path.join("main.rs").exists();
+        let is_there = table.contains(&format!("(../tests/{name}"));
+        assert!(!is_target || is_there, "no row for tests/{name}");
+    }
+}

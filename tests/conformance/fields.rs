@@ -87,7 +87,7 @@ fn hosts() {
         "a blank": host("a b") => bad(NONE);
         "a tag": host("<a>") => bad(NONE);
         "a byte beyond ASCII": host("\u{fc}.example") => bad(NONE);
-        "1.0 may leave Host away, but not say nonsense":
+        "1.0 may omit Host, but an invalid one is refused":
             ask("GET /hello.txt HTTP/1.0").field("Host: a b") => bad(NONE);
     };
     play(&everything(), table);

@@ -2,7 +2,7 @@
 //! file alone.
 
 use crate::root::{Tree, everything};
-use crate::runner::{PRESET, Setting, play, play_with};
+use crate::runner::{COMMON_FIELDS, Setting, play, play_with};
 use crate::script::*;
 
 const NAVIGATION: &str = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -223,7 +223,7 @@ fn header_lines() {
             "--header",
             "Content-Disposition: attachment",
         ],
-        preset: "Server: oneloop\nX-Content-Type-Options: nosniff\nX-Frame-Options: DENY\n\
+        common_fields: "Server: oneloop\nX-Content-Type-Options: nosniff\nX-Frame-Options: DENY\n\
                  Content-Security-Policy: default-src 'self'",
         content: "Cache-Control: public, max-age=31536000, immutable\n\
                   Cloudflare-CDN-Cache-Control: max-age=60\n\
@@ -277,7 +277,7 @@ fn header_lines_that_the_server_sets_too() {
             "--header",
             "Access-Control-Expose-Headers: ETag",
         ],
-        preset: "Server: oneloop\nX-Content-Type-Options: nosniff\nvary: Cookie, Origin\n\
+        common_fields: "Server: oneloop\nX-Content-Type-Options: nosniff\nvary: Cookie, Origin\n\
                  Access-Control-Max-Age: 600\nAccess-Control-Expose-Headers: ETag\n\
                  Access-Control-Allow-Origin: https://b.example",
         content: "",
@@ -301,7 +301,7 @@ fn header_lines_that_the_server_sets_too() {
 fn header_lines_of_ours() {
     let setting = Setting {
         options: &["--no-server-header"],
-        preset: "X-Content-Type-Options: nosniff",
+        common_fields: "X-Content-Type-Options: nosniff",
         content: "",
         allows: &[],
     };
@@ -313,7 +313,7 @@ fn header_lines_of_ours() {
     play_with(&setting, &everything().root(), table);
     let setting = Setting {
         options: &["--header", "Server: mine"],
-        preset: "X-Content-Type-Options: nosniff\nServer: mine",
+        common_fields: "X-Content-Type-Options: nosniff\nServer: mine",
         content: "",
         allows: &[],
     };
@@ -337,10 +337,12 @@ fn preflighted() -> Reply {
 
 #[test]
 fn other_origins() {
-    let any = format!("{PRESET}\nAccess-Control-Allow-Origin: *\nAccess-Control-Expose-Headers: *");
+    let any = format!(
+        "{COMMON_FIELDS}\nAccess-Control-Allow-Origin: *\nAccess-Control-Expose-Headers: *"
+    );
     let setting = Setting {
         options: &["--cors"],
-        preset: &any,
+        common_fields: &any,
         content: "",
         allows: PREFLIGHT,
     };
@@ -358,12 +360,12 @@ fn other_origins() {
     };
     play_with(&setting, &everything().root(), table);
     let one = format!(
-        "{PRESET}\nAccess-Control-Allow-Origin: https://b.example\n\
+        "{COMMON_FIELDS}\nAccess-Control-Allow-Origin: https://b.example\n\
          Access-Control-Expose-Headers: *\nVary: Origin"
     );
     let setting = Setting {
         options: &["--cors=https://b.example"],
-        preset: &one,
+        common_fields: &one,
         content: "",
         allows: PREFLIGHT,
     };

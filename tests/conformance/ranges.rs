@@ -128,7 +128,7 @@ fn several_ranges() {
             => parts(&[
                 ("0-9/1000", &first), ("500-509/1000", &fiftieth), ("990-999/1000", &last),
             ]);
-        "they leave in the order they were asked for (RFC 9110 15.3.7.2)":
+        "they are sent in the order in which they are requested (RFC 9110 15.3.7.2)":
             long("-10,0-9")
             => parts(&[("990-999/1000", &last), ("0-9/1000", &first)]);
         "two that overlap are one": long("0-5,3-9") => part("0-9/1000", &first);

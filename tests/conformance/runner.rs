@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The options of a server, and the headers that its responses then have.
 pub struct Setting<'s> {
     pub options: &'s [&'s str],
-    pub preset: &'s str,
+    pub common_fields: &'s str,
     /// Further headers of 200, 206 and 304.
     pub content: &'s str,
     /// Further headers of a response to OPTIONS, the request that follows every row.
@@ -19,7 +19,7 @@ pub struct Setting<'s> {
 }
 
 /// The headers that every response has.
-pub const PRESET: &str = "Server: oneloop\nX-Content-Type-Options: nosniff";
+pub const COMMON_FIELDS: &str = "Server: oneloop\nX-Content-Type-Options: nosniff";
 
 /// Runs a table with a server without options.
 pub fn play(tree: &Tree, rows: Vec<Row>) {
@@ -31,7 +31,7 @@ impl<'s> Setting<'s> {
     pub fn of(options: &'s [&'s str]) -> Self {
         Self {
             options,
-            preset: PRESET,
+            common_fields: COMMON_FIELDS,
             content: "",
             allows: &[],
         }

@@ -580,16 +580,16 @@ impl Reply {
             line("Date", Some(DATE)),
         ];
         let content = if is_content { setting.content } else { "" };
-        let preset = setting.preset.lines().chain(content.lines());
+        let common_fields = setting.common_fields.lines().chain(content.lines());
         // One field Vary with all names.
         let mut vary = self.vary.clone();
-        let mut preset: Vec<_> = preset.map(str::to_owned).collect();
-        if let Some(line) = preset.iter_mut().find(|line| is_vary(line)) {
+        let mut common_fields: Vec<_> = common_fields.map(str::to_owned).collect();
+        if let Some(line) = common_fields.iter_mut().find(|line| is_vary(line)) {
             *line += &vary
                 .take()
                 .map_or(String::new(), |names| format!(", {names}"));
         }
-        let preset = preset.into_iter().map(Some);
+        let common_fields = common_fields.into_iter().map(Some);
         let about = [
             line("Vary", vary.as_deref()),
             line("ETag", self.tag.as_deref()),
@@ -602,7 +602,7 @@ impl Reply {
         let last = [length, line("Connection", self.connection)];
         let own = self.own.iter().cloned().map(Some);
         let lasting = self.lasting.iter().cloned().map(Some);
-        let lines = lines.into_iter().chain(preset).chain(lasting);
+        let lines = lines.into_iter().chain(common_fields).chain(lasting);
         let lines = lines.chain(about).chain(own);
         let mut bytes = Vec::new();
         for line in lines.chain(last).flatten() {

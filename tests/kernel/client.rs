@@ -168,35 +168,35 @@ impl<S: Read + Write> Client<S> {
         head
     }
 
-    /// Reads up to `room.len()` bytes of a body, at least one.
-    pub fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(room)
+    /// Reads up to `buf.len()` bytes of a body, at least one.
+    pub fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buf)
     }
 
     /// Reads to the end, and returns how the connection ended: with a FIN, or with an error.
     #[track_caller]
-    pub fn rest(&mut self) -> (Vec<u8>, Ending) {
+    pub fn rest(&mut self) -> (Vec<u8>, StreamEnd) {
         let mut bytes = Vec::new();
-        let ending = match self.reader.read_to_end(&mut bytes) {
-            Ok(_) => Ending::Closed,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ending::Reset,
+        let end = match self.reader.read_to_end(&mut bytes) {
+            Ok(_) => StreamEnd::Closed,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => StreamEnd::Reset,
             Err(error) => panic!("after {} bytes: {error}", bytes.len()),
         };
-        (bytes, ending)
+        (bytes, end)
     }
 
     /// Asserts that the server closes without another byte.
     #[track_caller]
     pub fn expect_end(&mut self) {
-        let (bytes, ending) = self.rest();
+        let (bytes, end) = self.rest();
         assert_eq!(String::from_utf8_lossy(&bytes), "");
-        assert_eq!(ending, Ending::Closed);
+        assert_eq!(end, StreamEnd::Closed);
     }
 }
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum StreamEnd {
     /// FIN.
     Closed,
     /// RST.

@@ -1,6 +1,6 @@
 //! Closing: lingering, half-closes and resets.
 
-use crate::client::{Client, Ending, get};
+use crate::client::{Client, StreamEnd, get};
 use crate::process::{Launch, eventually, site};
 use std::time::{Duration, Instant};
 
@@ -180,7 +180,7 @@ fn a_response_cut_short_ends_with_a_reset() {
     client.head();
     eventually("the server gives up", || server.descriptors() == before);
     assert!(begun.elapsed() >= Duration::from_millis(500));
-    let (bytes, ending) = client.rest();
+    let (bytes, end) = client.rest();
     assert!(bytes.len() < 50 * MIB);
-    assert_eq!(ending, Ending::Reset);
+    assert_eq!(end, StreamEnd::Reset);
 }

@@ -76,10 +76,10 @@ fn a_reader_that_is_slow_but_steady_is_served() {
     let mut client = Client::saying(&server, get("/large"));
     client.head();
     let begun = Instant::now();
-    let mut room = vec![0; 512 * 1024];
+    let mut buf = vec![0; 512 * 1024];
     let mut taken = 0;
     while taken < length {
-        taken += client.read(&mut room).unwrap() as u64;
+        taken += client.read(&mut buf).unwrap() as u64;
         sleep(BIT);
     }
     assert_eq!(taken, length);
@@ -98,9 +98,9 @@ fn a_reader_below_the_minimum_rate_is_reset_although_it_never_stops() {
         .start();
     let mut client = Client::saying(&server, get("/large"));
     client.head();
-    let mut room = vec![0; 256 * 1024];
+    let mut buf = vec![0; 256 * 1024];
     let error = loop {
-        match client.read(&mut room) {
+        match client.read(&mut buf) {
             Ok(0) => panic!("a short response has a regular end"),
             Ok(_) => sleep(BIT),
             Err(error) => break error,

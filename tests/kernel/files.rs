@@ -1,6 +1,6 @@
 //! Files that change while they are served, and types that are not served.
 
-use crate::client::{Client, Ending, get};
+use crate::client::{Client, StreamEnd, get};
 use crate::process::{Launch, eventually, has, site, skipped};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -99,8 +99,8 @@ fn a_fifo_is_never_opened_whatever_it_stands_for() {
 /// Fails if the server does not notice that the directory is gone.
 #[test]
 fn a_root_that_is_removed_is_a_404_until_it_is_back() {
-    let place = site(&[("www/page", b"page")]);
-    let root = place.path().join("www");
+    let directory = site(&[("www/page", b"page")]);
+    let root = directory.path().join("www");
     let server = Launch::of(&root).start();
     let expect = |status: u16| {
         for path in ["/", "/?format=json", "/page"] {
@@ -136,13 +136,13 @@ fn a_file_without_permission_is_warned_about_once() {
         }
         assert_eq!(client.ask(&format!("/dir/up/{at}")).status(), 404);
     }
-    let place = root.path().display();
+    let directory = root.path().display();
     let out = format!(
-        "answering 404 for {place}/out: a symbolic link leads out of ROOT, or to nothing (to follow \
+        "answering 404 for {directory}/out: a symbolic link leads out of ROOT, or to nothing (to follow \
          links that lead out: --follow-symlinks)"
     );
     let looped = format!(
-        "answering 404 for {place}/loop: Too many levels of symbolic links (os error 40) (check the \
+        "answering 404 for {directory}/loop: Too many levels of symbolic links (os error 40) (check the \
          symbolic links it leads through)"
     );
     let all_said = || {
@@ -197,7 +197,7 @@ fn a_file_that_the_server_may_not_read_is_a_404() {
     for (path, status) in [
         ("/secret", 404),
         ("/indexed", 301),
-        // No listing in its place.
+        // No listing instead of it.
         ("/indexed/", 404),
         ("/indexed/?format=json", 404),
         // A directory with search permission only has no listing. Its files are served.
@@ -221,10 +221,10 @@ fn a_file_that_the_server_may_not_read_is_a_404() {
         "closed/index.html",
         "page.txt.gz",
     ] {
-        let place = root.path().join(name);
+        let directory = root.path().join(name);
         let warning = format!(
             "answering 404 for {}: Permission denied (os error 13) (check the permissions",
-            place.display()
+            directory.display()
         );
         eventually(name, || server.diagnostics().contains(&warning));
     }
@@ -246,12 +246,12 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
         .open(&path)
         .and_then(|file| file.set_len(MIB as u64))
         .unwrap();
-    let (bytes, ending) = client.rest();
+    let (bytes, end) = client.rest();
     assert!(bytes.len() < LARGE, "{} bytes", bytes.len());
     // sendfile(2) passes the file's pages to the socket, and truncating may overwrite them.
     let is_file = |&byte: &u8| byte == b'l' || byte == 0;
     assert!(bytes.iter().all(is_file), "something else came");
-    assert_eq!(ending, Ending::Reset);
+    assert_eq!(end, StreamEnd::Reset);
     assert_eq!(Client::of(&server).ask("/small").body, b"small");
     let name = path.canonicalize().unwrap();
     let warning = format!(
@@ -400,7 +400,7 @@ fn what_is_written_through_mmap_is_served_after_some_seconds() {
     let mut maps = |bytes: &str| {
         writeln!(writer.stdin.as_ref().unwrap(), "{bytes}").unwrap();
         stdout.read_line(&mut String::new()).unwrap();
-        // Old enough to be remembered.
+        // Old enough to be cached.
         sleep(Duration::from_millis(1100));
     };
     let server = Launch::of(&root).start();
@@ -421,8 +421,8 @@ fn what_is_written_through_mmap_is_served_after_some_seconds() {
 /// release. Fails without [`oneloop::site::root::Root::follow_path`].
 #[test]
 fn a_root_that_is_replaced_is_opened_again() {
-    let place = site(&[]);
-    let (root, next) = (place.path().join("www"), place.path().join("next"));
+    let directory = site(&[]);
+    let (root, next) = (directory.path().join("www"), directory.path().join("next"));
     let make = |path: &Path, text: &str| {
         fs::create_dir(path).unwrap();
         fs::write(path.join("page"), text).unwrap();
@@ -437,7 +437,7 @@ fn a_root_that_is_replaced_is_opened_again() {
     };
     expect("1");
     sleep(Duration::from_millis(50));
-    // Remembered by now.
+    // Cached by now.
     expect("1");
     fs::remove_dir_all(&root).unwrap();
     make(&root, "2");
@@ -451,10 +451,10 @@ fn a_root_that_is_replaced_is_opened_again() {
     let server = Launch::of(&root).start();
     let mut client = Client::of(&server);
     assert_eq!(client.ask("/page").body, b"3");
-    let release = place.path().join("release");
+    let release = directory.path().join("release");
     make(&release, "4");
-    symlink(&release, place.path().join("link")).unwrap();
-    fs::rename(place.path().join("link"), &root).unwrap();
+    symlink(&release, directory.path().join("link")).unwrap();
+    fs::rename(directory.path().join("link"), &root).unwrap();
     assert_eq!(client.ask("/page").body, b"4");
 }
 
@@ -462,14 +462,14 @@ fn a_root_that_is_replaced_is_opened_again() {
 /// which does not exist here.
 #[test]
 fn a_root_that_is_moved_away_is_served_from_where_it_is() {
-    let place = site(&[]);
-    let root = place.path().join("www");
+    let directory = site(&[]);
+    let root = directory.path().join("www");
     fs::create_dir(&root).unwrap();
     fs::write(root.join("page"), "page").unwrap();
     fs::write(root.join("large"), "large".repeat(MIB)).unwrap();
     let server = Launch::of(&root).start();
     let mut client = Client::of(&server);
-    fs::rename(&root, place.path().join("elsewhere")).unwrap();
+    fs::rename(&root, directory.path().join("elsewhere")).unwrap();
     for _ in 0..2 {
         assert_eq!(client.ask("/page").body, b"page");
         assert!(client.ask("/large").body == "large".repeat(MIB).as_bytes());

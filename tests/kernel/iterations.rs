@@ -59,8 +59,8 @@ fn a_large_file_for_a_fast_reader_lets_others_through() {
     greedy.head();
     let reader = greedy.socket().try_clone().unwrap();
     let swallowing = std::thread::spawn(move || {
-        let mut room = vec![0; 1 << 20];
-        while std::io::Read::read(&mut &reader, &mut room).is_ok_and(|length| length > 0) {}
+        let mut buf = vec![0; 1 << 20];
+        while std::io::Read::read(&mut &reader, &mut buf).is_ok_and(|length| length > 0) {}
     });
     let mut other = Client::of(&server);
     for _ in 0..100 {

@@ -91,8 +91,8 @@ fn a_root_that_is_not_there_is_an_error_with_its_name() {
 #[test]
 fn several_addresses_are_all_served() {
     let root = small_site();
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("socket");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
     let server = Launch::of(&root)
         .with("-b 127.0.0.1 -b 127.0.0.2 -b")
         .arg(format!("unix:{}", path.display()))
@@ -113,8 +113,8 @@ fn several_addresses_are_all_served() {
 #[test]
 fn a_unix_socket_is_served_and_leaves_no_file_behind() {
     let root = small_site();
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("socket");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
     let mut server = at(root.path(), &path).start();
     let mut client = Client::at(&path);
     for _ in 0..3 {
@@ -130,8 +130,8 @@ fn a_unix_socket_is_served_and_leaves_no_file_behind() {
 #[test]
 fn a_stale_unix_socket_is_replaced() {
     let root = small_site();
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("socket");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     let _server = at(root.path(), &path).start();
@@ -142,8 +142,8 @@ fn a_stale_unix_socket_is_replaced() {
 #[test]
 fn a_live_unix_socket_is_left_to_its_owner() {
     let root = small_site();
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("socket");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
     let _first = at(root.path(), &path).start();
     let (status, said) = at(root.path(), &path).fail();
     assert_eq!(status.code(), Some(1));
@@ -154,8 +154,8 @@ fn a_live_unix_socket_is_left_to_its_owner() {
 #[test]
 fn a_file_in_the_way_of_a_unix_socket_is_not_touched() {
     let root = small_site();
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("diary");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("diary");
     fs::write(&path, "dear diary").unwrap();
     let (status, said) = at(root.path(), &path).fail();
     assert_eq!(status.code(), Some(1));
@@ -233,8 +233,8 @@ fn a_silent_connection_is_accepted_at_once_without_defer_accept() {
 #[test]
 fn an_inherited_unix_socket_keeps_its_file() {
     let root = small_site();
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("socket");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
     let mut server = inheriting(root.path(), UnixListener::bind(&path).unwrap());
     assert_eq!(Client::at(&path).ask("/small").body, b"small");
     server.signal(Signal::TERM);
@@ -261,8 +261,8 @@ fn a_descriptor_that_does_not_listen_is_an_error() {
 fn many_connections_at_one_address_do_not_hold_up_another() {
     let root = small_site();
     for model in ["reactor", "coroutine"] {
-        let place = tempfile::tempdir().unwrap();
-        let log = place.path().join("log");
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
         let server = Launch::of(&root)
             .with(&format!(
                 "--model {model} -b 127.0.0.1 -b 127.0.0.2 --log-file"
@@ -312,8 +312,8 @@ mod messages {
     /// Sends with `tell` while the server is stopped, and expects two responses.
     fn answered(model: &str, tell: impl FnOnce(&UnixStream)) {
         let root = small_site();
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("socket");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
         let listener = UnixListener::bind(&path).unwrap();
         sockopt::set_socket_passcred(&listener, true).unwrap();
         let server = Launch::of(&root)

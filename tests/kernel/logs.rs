@@ -100,8 +100,8 @@ fn a_reader_of_the_log_that_closes_does_not_end_the_server() {
 #[test]
 fn after_a_rename_and_sighup_lines_go_to_a_new_file() {
     let root = site(&[("first", b"1"), ("second", b"2")]);
-    let place = tempfile::tempdir().unwrap();
-    let (path, old) = (place.path().join("log"), place.path().join("log.1"));
+    let directory = tempfile::tempdir().unwrap();
+    let (path, old) = (directory.path().join("log"), directory.path().join("log.1"));
     let server = Launch::of(&root).arg("--log-file").arg(&path).start();
     let mut client = Client::of(&server);
     let lines = |path| fs::read_to_string(path).unwrap_or_default();
@@ -125,8 +125,8 @@ fn after_a_rename_and_sighup_lines_go_to_a_new_file() {
 #[test]
 fn a_new_reader_of_a_fifo_on_standard_output_gets_the_next_lines() {
     let root = site(&[("small", b"small")]);
-    let place = tempfile::tempdir().unwrap();
-    let path = fifo(&place);
+    let directory = tempfile::tempdir().unwrap();
+    let path = fifo(&directory);
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let open = || {
         OpenOptions::new()
@@ -153,8 +153,8 @@ fn a_new_reader_of_a_fifo_on_standard_output_gets_the_next_lines() {
     });
 }
 
-fn fifo(place: &tempfile::TempDir) -> PathBuf {
-    let path = place.path().join("fifo");
+fn fifo(directory: &tempfile::TempDir) -> PathBuf {
+    let path = directory.path().join("fifo");
     mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     path
 }
@@ -163,8 +163,8 @@ fn fifo(place: &tempfile::TempDir) -> PathBuf {
 #[test]
 fn a_log_file_that_is_a_fifo_without_a_reader_holds_up_nothing() {
     let root = site(&[("small", b"small")]);
-    let place = tempfile::tempdir().unwrap();
-    let path = fifo(&place);
+    let directory = tempfile::tempdir().unwrap();
+    let path = fifo(&directory);
     for model in ["reactor", "process"] {
         let launch = Launch::of(&root).with("--model").arg(model);
         let mut server = launch.arg("--log-file").arg(&path).start();
@@ -182,8 +182,8 @@ fn a_log_file_that_is_a_fifo_without_a_reader_holds_up_nothing() {
 #[test]
 fn a_log_at_the_file_size_limit_is_reported_once_and_goes_on_in_the_next_file() {
     let root = site(&[("small", b"small")]);
-    let place = tempfile::tempdir().unwrap();
-    let (path, old) = (place.path().join("log"), place.path().join("log.1"));
+    let directory = tempfile::tempdir().unwrap();
+    let (path, old) = (directory.path().join("log"), directory.path().join("log.1"));
     // In units of 512 bytes.
     let launch = Launch::of(&root).after("ulimit -f 2");
     let server = launch.arg("--log-file").arg(&path).start();
@@ -246,8 +246,8 @@ fn a_server_without_threads_serves_and_names_the_cause() {
 #[test]
 fn a_log_file_called_minus_is_standard_output() {
     let root = site(&[("small", b"small")]);
-    let place = tempfile::tempdir().unwrap();
-    let stdout = place.path().join("stdout");
+    let directory = tempfile::tempdir().unwrap();
+    let stdout = directory.path().join("stdout");
     let launch = Launch::of(&root).stdout(fs::File::create(&stdout).unwrap());
     let server = launch.with("--log-file -").start();
     assert_eq!(Client::of(&server).ask("/small").status(), 200);
@@ -283,8 +283,8 @@ fn each_message_begins_with_its_time_and_its_level() {
 #[test]
 fn the_last_responses_are_in_the_log_when_the_server_has_ended() {
     let root = site(&[("small", b"small")]);
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("log");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
     let mut server = Launch::of(&root).arg("--log-file").arg(&path).start();
     let mut client = Client::saying(&server, get("/small").repeat(500));
     for _ in 0..500 {

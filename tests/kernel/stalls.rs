@@ -79,15 +79,15 @@ fn a_download_goes_on_after_a_stall() {
         let server = start(&root, model, options);
         let mut client = Client::saying(&server, get("/large"));
         client.head();
-        let mut room = vec![0; 256 * 1024];
+        let mut buf = vec![0; 256 * 1024];
         let mut taken = 0;
         stopped(&server, Duration::from_secs(2), || {
             while !client.hears_nothing() {
-                taken += client.read(&mut room).unwrap();
+                taken += client.read(&mut buf).unwrap();
             }
         });
         while taken < length {
-            match client.read(&mut room).unwrap() {
+            match client.read(&mut buf).unwrap() {
                 0 => panic!("{model}: the body ends after {taken} bytes"),
                 some => taken += some,
             }
@@ -116,7 +116,7 @@ fn an_uploading_client_gets_its_response_although_the_server_stalls() {
     }
 }
 
-/// Fails with a cut before the last look.
+/// Fails if connections are aborted before each of them has run once more.
 #[test]
 fn a_request_that_arrived_within_the_grace_period_is_answered() {
     let root = site(&[("small", b"small")]);

@@ -1,7 +1,7 @@
 //! A graceful stop: no accepted connection loses its response, and no client can keep the server
 //! running.
 
-use crate::client::{Client, Ending, get};
+use crate::client::{Client, StreamEnd, get};
 use crate::process::{Launch, PATIENCE, Server, eventually, site};
 use rustix::process::Signal;
 use std::net::TcpStream;
@@ -174,9 +174,9 @@ fn connections_are_aborted_when_the_grace_period_is_over() {
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
     assert!(begun.elapsed() >= Duration::from_millis(500));
-    let (bytes, ending) = reading.rest();
+    let (bytes, end) = reading.rest();
     assert!((bytes.len() as u64) < LARGE);
-    assert_eq!(ending, Ending::Reset, "short, and to be seen as such");
+    assert_eq!(end, StreamEnd::Reset, "short, and to be seen as such");
 }
 
 /// Fails with a second signal that only sets the deadline anew.

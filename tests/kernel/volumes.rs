@@ -27,20 +27,20 @@ struct Volume(PathBuf);
 
 impl Volume {
     /// `None`, with a visible line, where mounting is not permitted.
-    fn mount(place: PathBuf) -> Option<Self> {
-        fs::create_dir(&place).unwrap();
+    fn mount(directory: PathBuf) -> Option<Self> {
+        fs::create_dir(&directory).unwrap();
         if !succeeds(
             Command::new("mount")
                 .args(["-t", "tmpfs", "none"])
-                .arg(&place),
+                .arg(&directory),
         ) {
             skipped("mounting is not permitted");
             return None;
         }
-        Some(Self(place))
+        Some(Self(directory))
     }
 
-    /// Two files: too large to be remembered with their bytes, and old enough to be kept open.
+    /// Two files: too large to be cached with their bytes, and old enough to be kept open.
     fn fill(&self) {
         for name in ["large", "whole-seconds"] {
             let path = self.0.join(name);
@@ -84,12 +84,12 @@ fn ask(client: &mut Client) {
 #[test]
 fn a_volume_can_be_unmounted_when_its_files_were_not_asked_for_in_some_seconds() {
     let trees = MODELS.map(|model| (model, site(&[])));
-    let place = |root: &Path| root.join("volume");
+    let directory = |root: &Path| root.join("volume");
     for is_open in [true, false] {
         let mut all = Vec::new();
         for (model, root) in &trees {
-            let _ = fs::remove_dir(place(root.path()));
-            let Some(volume) = Volume::mount(place(root.path())) else {
+            let _ = fs::remove_dir(directory(root.path()));
+            let Some(volume) = Volume::mount(directory(root.path())) else {
                 return;
             };
             volume.fill();

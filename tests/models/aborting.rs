@@ -1,6 +1,6 @@
 //! Aborted connections: a reset tells the client that the response is incomplete.
 
-use crate::client::{Client, Ending, get};
+use crate::client::{Client, StreamEnd, get};
 use crate::process::{Launch, Server, eventually, site};
 use crate::{EVERY, served};
 use rustix::process::Signal;
@@ -31,9 +31,9 @@ fn reading(server: &Server) -> Client {
 
 #[track_caller]
 fn is_cut(client: &mut Client, model: &str) {
-    let (bytes, ending) = client.rest();
+    let (bytes, end) = client.rest();
     assert!(bytes.len() < LARGE, "{model}");
-    assert_eq!(ending, Ending::Reset, "{model}");
+    assert_eq!(end, StreamEnd::Reset, "{model}");
 }
 
 /// Fails with a drain that has no timer, and with a server that ends before its threads have.
@@ -68,10 +68,10 @@ fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
             let reader = std::thread::spawn(move || fast.rest());
             std::thread::sleep(Duration::from_millis(5));
             server.signal(Signal::TERM);
-            let (bytes, ending) = reader.join().unwrap();
+            let (bytes, end) = reader.join().unwrap();
             let is_whole = bytes.len() == LARGE;
             assert!(
-                is_whole || ending == Ending::Reset,
+                is_whole || end == StreamEnd::Reset,
                 "{model}: {}",
                 bytes.len()
             );
@@ -80,7 +80,7 @@ fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
     }
 }
 
-/// Fails with `Ending::aborts` saying no.
+/// Fails with `CloseReason::aborts` saying no.
 #[test]
 fn a_peer_that_reads_nothing_is_reset_and_the_server_goes_on() {
     let root = large();

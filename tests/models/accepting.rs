@@ -24,8 +24,11 @@ fn many_connections_at_one_socket_do_not_hold_up_another() {
         "pool --workers 1",
         "process --max-connections 1",
     ] {
-        let place = tempfile::tempdir().unwrap();
-        let (log, socket) = (place.path().join("log"), place.path().join("socket"));
+        let directory = tempfile::tempdir().unwrap();
+        let (log, socket) = (
+            directory.path().join("log"),
+            directory.path().join("socket"),
+        );
         let launch = Launch::of(&root).with(&format!("--model {options} -b 127.0.0.1"));
         let launch = launch.arg("-b").arg(format!("unix:{}", socket.display()));
         let server = launch.stdout(File::create(&log).unwrap()).start();
@@ -108,8 +111,8 @@ fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped()
     }
     let root = small();
     for model in EVERY.into_iter().chain(["fixed"]) {
-        let place = tempfile::tempdir().unwrap();
-        let trace = place.path().join("trace");
+        let directory = tempfile::tempdir().unwrap();
+        let trace = directory.path().join("trace");
         let inject = format!(
             "exec strace -D -f -q -e signal=none -e trace=accept4 \
              -e inject=accept4:error=EPERM -o '{}' \"$0\" \"$@\"",

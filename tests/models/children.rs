@@ -75,7 +75,7 @@ fn a_child_holds_no_listening_socket_no_poll_and_no_other_client() {
     let sockets = sockets(server.address().port());
     assert_eq!(sockets.iter().filter(|(listens, _)| *listens).count(), 1);
     let path = format!("/proc/{0}/task/{0}/children", server.pid());
-    let (mut held, mut open) = (Vec::new(), 0);
+    let (mut client_sockets, mut open) = (Vec::new(), 0);
     for child in std::fs::read_to_string(path).unwrap().split_whitespace() {
         for entry in std::fs::read_dir(format!("/proc/{child}/fd")).unwrap() {
             let target = std::fs::read_link(entry.unwrap().path()).unwrap();
@@ -83,13 +83,20 @@ fn a_child_holds_no_listening_socket_no_poll_and_no_other_client() {
             assert!(!target.contains("eventpoll"), "{child}: {target}");
             open += usize::from(target.starts_with("socket:"));
             let ours = sockets.iter().find(|(_, inode)| *inode == target);
-            held.extend(ours.map(|(listens, _)| (*listens, target)));
+            client_sockets.extend(ours.map(|(listens, _)| (*listens, target)));
         }
     }
     assert_eq!(open, 3, "another socket, as of the parent's signals");
-    held.sort();
-    assert_eq!(held.len(), 3, "{held:?}");
-    assert!(held.iter().all(|(listens, _)| !listens), "{held:?}");
-    held.dedup();
-    assert_eq!(held.len(), 3, "two have the same client: {held:?}");
+    client_sockets.sort();
+    assert_eq!(client_sockets.len(), 3, "{client_sockets:?}");
+    assert!(
+        client_sockets.iter().all(|(listens, _)| !listens),
+        "{client_sockets:?}"
+    );
+    client_sockets.dedup();
+    assert_eq!(
+        client_sockets.len(),
+        3,
+        "two have the same client: {client_sockets:?}"
+    );
 }

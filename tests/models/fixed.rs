@@ -1,6 +1,6 @@
 //! The model `fixed`: its responses, and clients that send slowly, reset or do not read.
 
-use crate::client::{Client, Ending, get};
+use crate::client::{Client, StreamEnd, get};
 use crate::process::{Launch, Server, eventually, site};
 use rustix::process::Signal;
 use std::fs;
@@ -33,9 +33,9 @@ fn fixed_large(options: &str) -> (tempfile::TempDir, Server) {
 
 #[track_caller]
 fn answered(mut client: Client) {
-    let (bytes, ending) = client.rest();
+    let (bytes, end) = client.rest();
     assert_eq!(String::from_utf8_lossy(&bytes), ANSWER);
-    assert_eq!(ending, Ending::Closed);
+    assert_eq!(end, StreamEnd::Closed);
 }
 
 /// Whatever is asked, in however many pieces, and whether or not a body follows. Fails with a close
@@ -165,7 +165,7 @@ fn a_client_that_reads_nothing_is_reset_in_time() {
     let mut next = Client::saying(&server, get("/"));
     assert!(next.head().starts_with("HTTP/1.1 200 OK"));
     assert!(begun.elapsed() >= Duration::from_millis(400));
-    assert_eq!(deaf.rest().1, Ending::Reset);
+    assert_eq!(deaf.rest().1, StreamEnd::Reset);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn sigterm_serves_waiting_connections_and_does_not_wait_for_silent_ones() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// Fails with a write that knows no `cut`.
+/// Fails if `write_all` does not check `is_aborting`.
 #[test]
 fn a_slow_reader_is_reset_after_the_grace_period() {
     let (_root, mut server) = fixed_large("--grace 0.3");
@@ -211,5 +211,5 @@ fn a_slow_reader_is_reset_after_the_grace_period() {
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
     assert!(begun.elapsed() >= Duration::from_millis(300));
-    assert_eq!(slow.rest().1, Ending::Reset);
+    assert_eq!(slow.rest().1, StreamEnd::Reset);
 }

@@ -1,6 +1,6 @@
 //! What the benchmark needs from the server: the tally and the CPU burner.
 
-use crate::client::{Client, Ending, get};
+use crate::client::{Client, StreamEnd, get};
 use crate::process::{Launch, Server, eventually, site};
 use crate::{EVERY, served, small};
 use rustix::process::Signal;
@@ -38,8 +38,8 @@ fn stop(mut server: Server) {
 fn the_tally_has_every_connection_every_response_and_every_byte() {
     let root = site(&[("small", b"small"), ("page", &[b'p'; 20_000])]);
     for model in EVERY {
-        let place = tempfile::tempdir().unwrap();
-        let tally = place.path().join("tally");
+        let directory = tempfile::tempdir().unwrap();
+        let tally = directory.path().join("tally");
         let launch = Launch::of(&root).with(&format!("--model {model}"));
         let server = launch.arg("--tally").arg(&tally).start();
         let mut bytes = 0;
@@ -83,8 +83,8 @@ fn the_tally_counts_the_bytes_that_were_sent_of_an_aborted_body() {
     let large = fs::File::create(root.path().join("large")).unwrap();
     large.set_len(LARGE).unwrap();
     for model in EVERY {
-        let place = tempfile::tempdir().unwrap();
-        let (tally, log) = (place.path().join("tally"), place.path().join("log"));
+        let directory = tempfile::tempdir().unwrap();
+        let (tally, log) = (directory.path().join("tally"), directory.path().join("log"));
         let launch = Launch::of(&root).with(&format!("--model {model} --log-format json"));
         let launch = launch.arg("--tally").arg(&tally);
         let server = launch.arg("--log-file").arg(&log).start();
@@ -112,15 +112,15 @@ fn a_tally_is_written_also_after_the_grace_period() {
     let large = fs::File::create(root.path().join("large")).unwrap();
     large.set_len(LARGE).unwrap();
     for model in EVERY {
-        let place = tempfile::tempdir().unwrap();
-        let tally = place.path().join("tally");
+        let directory = tempfile::tempdir().unwrap();
+        let tally = directory.path().join("tally");
         let launch = Launch::of(&root).with(&format!("--model {model} --grace 0.2"));
         let server = launch.arg("--tally").arg(&tally).start();
         let mut client = Client::saying(&server, get("/large"));
         client.head();
         stop(server);
-        let (rest, ending) = client.rest();
-        assert_eq!(ending, Ending::Reset, "{model}");
+        let (rest, end) = client.rest();
+        assert_eq!(end, StreamEnd::Reset, "{model}");
         let ([connections, responses, bytes], _) = sum(&tally);
         assert_eq!((connections, responses), (1, 1), "{model}");
         assert!((rest.len() as u64..LARGE).contains(&bytes), "{model}");
@@ -143,13 +143,13 @@ fn a_tally_that_cannot_be_written_is_an_error_at_the_start() {
 }
 
 /// The answer is counted and logged as if it came from the site. Fails with a loop that sleeps
-/// instead, with a query that makes another address of it, and without `note`.
+/// instead, with a query that makes another address of it, and without `log_request`.
 #[test]
 fn burning_takes_processor_time_and_is_answered_and_counted() {
     let root = small();
     for model in EVERY {
-        let place = tempfile::tempdir().unwrap();
-        let (tally, log) = (place.path().join("tally"), place.path().join("log"));
+        let directory = tempfile::tempdir().unwrap();
+        let (tally, log) = (directory.path().join("tally"), directory.path().join("log"));
         let launch = Launch::of(&root).with(&format!("--model {model} --burn 200"));
         let launch = launch.arg("--tally").arg(&tally);
         let server = launch.arg("--log-file").arg(&log).start();

@@ -44,7 +44,7 @@ fn a_partial_request_is_answered_after_sigterm_and_then_the_connection_closes() 
     }
 }
 
-/// Fails without `cut` in the drivers: the grace is ten minutes.
+/// Fails if a driver does not abort its connections: the grace is ten minutes.
 #[test]
 fn a_second_signal_stops_the_server_at_once() {
     let root = small();
