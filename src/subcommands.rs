@@ -14,6 +14,8 @@ pub fn all() -> Vec<Command> {
         #[cfg(feature = "bench")]
         crate::bench::arguments::Arguments::command(),
         #[cfg(feature = "study")]
+        crate::study::diagram::Arguments::command(),
+        #[cfg(feature = "study")]
         crate::study::poke::Arguments::command(),
     ]
 }
@@ -28,6 +30,10 @@ pub fn run(name: &str, matches: &ArgMatches) -> Result<ExitCode, Box<dyn Error>>
         "bench" => crate::bench::run(crate::bench::arguments::Arguments::from_arg_matches(
             matches,
         )?),
+        #[cfg(feature = "study")]
+        "diagram" => crate::study::diagram::run(
+            &crate::study::diagram::Arguments::from_arg_matches(matches)?,
+        ),
         #[cfg(feature = "study")]
         "poke" => {
             crate::study::poke::run(&crate::study::poke::Arguments::from_arg_matches(matches)?)

@@ -1,4 +1,5 @@
 //! Tools to study the server with, for the feature `study`.
 
+pub mod diagram;
 pub mod poke;
 pub mod trace;
