@@ -1,5 +1,5 @@
-//! The load generator against small servers of a few lines that keep their own count: both must agree
-//! to the last request. How fast it is, is the business of `oneloop bench selftest`.
+//! The load generator against small servers that count on their own side: both must have counted
+//! the same. `oneloop bench selftest` tests times and rates.
 #![cfg(feature = "bench")]
 
 use oneloop::bench::load::{
@@ -12,27 +12,27 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 const MS: u64 = 1_000_000;
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-/// A body that is too long for all of them to be compared.
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+/// A body of a length of which only one in 64 is compared.
 const LONG: [u8; 1000] = [b'x'; 1000];
 
-/// What a server makes of the number of a request, from 1; `None` closes.
-type Answer = fn(u64) -> Option<Vec<u8>>;
+/// The response to the request with this number, from 1; `None` closes the connection.
+type Respond = fn(u64) -> Option<Vec<u8>>;
 
-/// A change that makes a load wrong.
+/// A change that makes a load invalid.
 type Change = fn(&mut Load);
 
-/// What a server has seen.
+/// What a server has counted.
 #[derive(Debug, Default)]
 struct Log {
     connections: u64,
     requests: u64,
-    /// All that came on the latest connection.
+    /// The bytes received on the latest connection.
     bytes: Vec<u8>,
 }
 
-/// A server.
-fn server(answer: Answer) -> (SocketAddr, Arc<Mutex<Log>>) {
+/// Starts a server in a thread.
+fn server(respond: Respond) -> (SocketAddr, Arc<Mutex<Log>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let log = Arc::new(Mutex::new(Log::default()));
@@ -40,13 +40,13 @@ fn server(answer: Answer) -> (SocketAddr, Arc<Mutex<Log>>) {
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let log = log.clone();
-            thread::spawn(move || serve(client, &log, answer));
+            thread::spawn(move || serve(client, &log, respond));
         }
     });
     (address, kept)
 }
 
-fn serve(mut client: TcpStream, log: &Mutex<Log>, answer: Answer) {
+fn serve(mut client: TcpStream, log: &Mutex<Log>, respond: Respond) {
     {
         let mut log = log.lock().unwrap();
         log.connections += 1;
@@ -58,24 +58,24 @@ fn serve(mut client: TcpStream, log: &Mutex<Log>, answer: Answer) {
         head.extend_from_slice(&byte[..length]);
         log.lock().unwrap().bytes.extend_from_slice(&byte[..length]);
         while let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
-            let asked = String::from_utf8(head.drain(..end + 4).collect()).unwrap();
+            let request = String::from_utf8(head.drain(..end + 4).collect()).unwrap();
             let number = {
                 let mut log = log.lock().unwrap();
                 log.requests += 1;
                 log.requests
             };
-            let Some(answer) = answer(number) else {
+            let Some(response) = respond(number) else {
                 return;
             };
-            if client.write_all(&answer).is_err() || asked.contains("Connection: close") {
+            if client.write_all(&response).is_err() || request.contains("Connection: close") {
                 return;
             }
         }
     }
 }
 
-fn right(_: u64) -> Option<Vec<u8>> {
-    Some(ANSWER.to_vec())
+fn correct(_: u64) -> Option<Vec<u8>> {
+    Some(RESPONSE.to_vec())
 }
 
 fn page() -> Page {
@@ -92,7 +92,7 @@ fn load(target: SocketAddr, connections: u32, behavior: Behavior) -> Load {
         target,
         source: None,
         server: None,
-        processor: None,
+        cpu: None,
         seed: 1,
         warm_up: 20 * MS,
         measure: 200 * MS,
@@ -131,90 +131,89 @@ fn outcome(load: &Load) -> Outcome {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What the only group has seen.
-fn seen(load: &Load) -> ClientStats {
+/// The statistics of the only group.
+fn stats(load: &Load) -> ClientStats {
     outcome(load).groups.pop().unwrap()
 }
 
-/// Red with a request that is not counted, and with an answer that is counted twice.
 #[test]
 fn a_closed_loop_and_the_server_count_the_same() {
     for depth in [1, 4] {
-        let (address, log) = server(right);
-        let seen = seen(&load(address, 3, Behavior::Closed { depth }));
+        let (address, log) = server(correct);
+        let stats = stats(&load(address, 3, Behavior::Closed { depth }));
         let log = log.lock().unwrap();
-        assert_eq!(seen.errors, [].into());
-        assert_eq!(seen.connections, (3, 3));
-        let whole = seen.whole;
+        assert_eq!(stats.errors, [].into());
+        assert_eq!(stats.connections, (3, 3));
+        let totals = stats.totals;
         assert_eq!(
-            (whole.requests, whole.answers),
+            (totals.requests, totals.responses),
             (log.requests, log.requests)
         );
-        assert_eq!(whole.body_bytes, 5 * log.requests);
-        assert_eq!((whole.connections, log.connections), (3, 3));
-        assert!(seen.answers > 0 && seen.answers < whole.answers);
-        assert_eq!(seen.answers, seen.shares.iter().sum::<u64>());
+        assert_eq!(totals.body_bytes, 5 * log.requests);
+        assert_eq!((totals.connections, log.connections), (3, 3));
+        assert!(stats.responses > 0 && stats.responses < totals.responses);
+        assert_eq!(stats.responses, stats.shares.iter().sum::<u64>());
         assert_eq!(
-            seen.answers,
-            seen.course.iter().map(|row| row.answers).sum::<u64>()
+            stats.responses,
+            stats
+                .time_series
+                .iter()
+                .map(|bucket| bucket.answers)
+                .sum::<u64>()
         );
     }
 }
 
-/// Red if an answer that announces nothing ends the connection, and the other way round.
 #[test]
-fn each_request_has_a_connection_of_its_own_whoever_closes() {
+fn each_request_has_a_connection_of_its_own_whichever_side_closes() {
     for closer in [Closer::Client, Closer::Server] {
-        let (address, log) = server(right);
-        let seen = seen(&load(address, 3, Behavior::Short { closer, resets: 0 }));
-        assert_eq!(seen.errors, [].into(), "{closer:?}");
+        let (address, log) = server(correct);
+        let stats = stats(&load(address, 3, Behavior::Short { closer, resets: 0 }));
+        assert_eq!(stats.errors, [].into(), "{closer:?}");
         let log = log.lock().unwrap();
-        let counts = (seen.whole.connections, seen.whole.answers);
+        let counts = (stats.totals.connections, stats.totals.responses);
         assert_eq!(counts, (log.requests, log.requests), "{closer:?}");
         assert_eq!(log.connections, log.requests, "{closer:?}");
     }
 }
 
-/// The times are computed, so their number is exact however slow the machine is. Red with a rate that
-/// is too high by one in a hundred.
+/// The due times are computed, so their number is exact on a slow machine, too.
 #[test]
-fn an_open_loop_has_as_many_requests_due_as_its_rate_says() {
-    let (address, log) = server(right);
+fn the_rate_of_an_open_loop_decides_how_many_requests_are_due() {
+    let (address, log) = server(correct);
     let behavior = Behavior::Open {
         rate: 1000.0,
         arrivals: Arrivals::Constant,
-        most_waiting: 10_000,
+        max_waiting: 10_000,
     };
-    let seen = seen(&load(address, 4, behavior));
-    assert!((200..=201).contains(&seen.due), "{}", seen.due);
-    assert_eq!((seen.dropped, &seen.errors), (0, &[].into()));
-    assert_eq!(seen.whole.answers, log.lock().unwrap().requests);
+    let stats = stats(&load(address, 4, behavior));
+    assert!((200..=201).contains(&stats.due), "{}", stats.due);
+    assert_eq!((stats.dropped, &stats.errors), (0, &[].into()));
+    assert_eq!(stats.totals.responses, log.lock().unwrap().requests);
 }
 
-/// One request waits for each connection, five wait for those, and the rest are dropped. Red without
-/// the bound, and with a request that is forgotten.
+/// Two requests are outstanding, five wait, and the others are dropped.
 #[test]
-fn what_an_open_loop_cannot_send_is_dropped_and_what_is_never_answered_is_missing() {
+fn an_open_loop_drops_what_cannot_wait_and_a_request_without_a_response_is_missing() {
     let (address, _) = server(|_| Some(Vec::new()));
     let behavior = Behavior::Open {
         rate: 1000.0,
         arrivals: Arrivals::Constant,
-        most_waiting: 5,
+        max_waiting: 5,
     };
     let mut load = load(address, 2, behavior);
     load.drain = 50 * MS;
-    let seen = seen(&load);
+    let stats = stats(&load);
     assert_eq!(
-        seen.dropped, seen.due,
+        stats.dropped, stats.due,
         "the first seven were due before the measurement"
     );
-    assert_eq!(seen.errors, [(Fault::Missing, 7)].into());
+    assert_eq!(stats.errors, [(Fault::Missing, 7)].into());
 }
 
-/// Red if an error is counted as another, or not at all.
 #[test]
-fn answers_that_are_wrong_are_counted_by_kind() {
-    let answers: [(Fault, Answer); 7] = [
+fn wrong_responses_are_counted_by_kind() {
+    let cases: [(Fault, Respond); 7] = [
         (Fault::Status, |_| {
             Some(b"HTTP/1.1 500 No\r\nContent-Length: 5\r\n\r\nhello".to_vec())
         }),
@@ -232,28 +231,31 @@ fn answers_that_are_wrong_are_counted_by_kind() {
         }),
         (Fault::Closed, |_| None),
         (Fault::Malformed, |_| Some(b"220 ready\r\n\r\n".to_vec())),
-        (Fault::Unasked, |_| Some([ANSWER, ANSWER].concat())),
+        (Fault::Unsolicited, |_| Some([RESPONSE, RESPONSE].concat())),
     ];
-    for (fault, answer) in answers {
-        let (address, log) = server(answer);
+    for (fault, respond) in cases {
+        let (address, log) = server(respond);
         let depth = if fault == Fault::Truncated { 2 } else { 1 };
-        let seen = seen(&load(address, 1, Behavior::Closed { depth }));
+        let stats = stats(&load(address, 1, Behavior::Closed { depth }));
         let log = log.lock().unwrap();
-        let mut errors = seen.errors.clone();
+        let mut errors = stats.errors.clone();
         let count = errors.remove(&fault).unwrap_or(0);
         match fault {
-            // The second of two requests was never begun.
+            // The response to the second of two requests was never begun.
             Fault::Truncated => assert_eq!(errors.remove(&Fault::Closed), Some(count)),
             _ => assert_eq!(count, log.requests, "{fault:?}"),
         }
         assert_eq!(errors, [].into(), "{fault:?}");
-        assert_eq!(seen.answers > 0, fault == Fault::Unasked, "{fault:?}");
+        assert_eq!(
+            stats.responses > 0,
+            fault == Fault::Unsolicited,
+            "{fault:?}"
+        );
     }
 }
 
-/// Red if another number is compared, and if none is.
 #[test]
-fn of_long_bodies_one_in_64_is_compared_and_the_first_is() {
+fn the_first_of_64_long_bodies_is_compared() {
     let (address, log) = server(|_| {
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
         Some([&head[..], &LONG].concat())
@@ -261,20 +263,20 @@ fn of_long_bodies_one_in_64_is_compared_and_the_first_is() {
     let mut load = load(address, 1, Behavior::Closed { depth: 1 });
     let page = &mut load.groups[0].pages[0];
     (page.length, page.hash) = (Some(1000), Some(body_hash(&LONG) + 1));
-    let seen = seen(&load);
+    let stats = stats(&load);
     let requests = log.lock().unwrap().requests;
-    let wanted = [(Fault::Content, requests.div_ceil(64))];
-    assert_eq!(seen.errors, wanted.into(), "of {requests}");
+    let expected = [(Fault::Content, requests.div_ceil(64))];
+    assert_eq!(stats.errors, expected.into(), "of {requests}");
 }
 
-/// It comes back after a millisecond, two, four. Red if it comes back at once.
+/// The pauses are 1 ms, 2 ms, 4 ms and so on.
 #[test]
-fn a_server_that_closes_at_once_is_not_stormed() {
+fn reconnects_to_a_server_that_closes_at_once_are_paced() {
     let behaviors = [
         Behavior::Open {
             rate: 1.0,
             arrivals: Arrivals::Constant,
-            most_waiting: 1,
+            max_waiting: 1,
         },
         Behavior::Closed { depth: 1 },
         Behavior::Silent,
@@ -293,32 +295,31 @@ fn a_server_that_closes_at_once_is_not_stormed() {
         });
         let mut load = load(address, 2, behavior);
         load.drain = 20 * MS;
-        seen(&load);
+        stats(&load);
         let most = 2 * 20;
         let count = *connections.lock().unwrap();
         assert!((4..=most).contains(&count), "{behavior:?}: {count}");
     }
 }
 
-/// Red if nobody connects any more once the measurement is over.
 #[test]
-fn what_was_due_in_time_is_sent_even_if_the_server_closes_each_connection() {
+fn requests_that_wait_at_the_end_are_sent_even_if_the_server_closes_each_connection() {
     let (address, log) = server(|_| {
-        let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
-        Some(answer.to_vec())
+        let response = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
+        Some(response.to_vec())
     });
     let behavior = Behavior::Open {
         rate: 50_000.0,
         arrivals: Arrivals::Constant,
-        most_waiting: 100,
+        max_waiting: 100,
     };
     let mut load = load(address, 1, behavior);
-    // It ends as soon as nothing is owed.
+    // The drain ends as soon as nothing is outstanding.
     load.drain = 60_000 * MS;
-    let seen = seen(&load);
-    assert!(seen.dropped > 0, "so that somebody waits at the end");
-    assert_eq!(seen.errors, [].into());
-    assert_eq!(seen.whole.answers, log.lock().unwrap().requests);
+    let stats = stats(&load);
+    assert!(stats.dropped > 0, "requests must wait at the end");
+    assert_eq!(stats.errors, [].into());
+    assert_eq!(stats.totals.responses, log.lock().unwrap().requests);
 }
 
 /// Whether a process is stopped by a signal (proc_pid_stat(5)).
@@ -328,68 +329,65 @@ fn is_stopped(process: u32) -> bool {
     text.rsplit_once(')').unwrap().1.trim().starts_with('T')
 }
 
-/// Red if the signal ends the generator as it ends others.
 #[cfg(target_os = "linux")]
 #[test]
-fn whichever_signal_ends_it_the_server_goes_on_and_the_outcome_says_so() {
-    let (address, _) = server(right);
+fn after_any_signal_the_server_continues_and_the_outcome_reports_the_signal() {
+    let (address, _) = server(correct);
     for signal in ["HUP", "INT", "QUIT", "TERM"] {
         let mut stopped = Command::new("sleep").arg("600").spawn().unwrap();
         let mut load = load(address, 1, Behavior::Closed { depth: 1 });
         (load.measure, load.stall) = (600_000 * MS, Some((0, 500_000 * MS)));
         load.server = Some(stopped.id());
         let generator = start(&serde_json::to_string(&load).unwrap());
-        let patience = std::time::Duration::from_millis(10);
+        let pause = std::time::Duration::from_millis(10);
         let wait_until = |wanted| {
             (0..1000).any(|_| {
-                thread::sleep(patience);
+                thread::sleep(pause);
                 is_stopped(stopped.id()) == wanted
             })
         };
         let was_stopped = wait_until(true);
-        let told = Command::new("kill")
+        let sent = Command::new("kill")
             .args(["-s", signal, &generator.id().to_string()])
             .status();
         let output = generator.wait_with_output().unwrap();
-        let goes_on = wait_until(false);
+        let continues = wait_until(false);
         stopped.kill().unwrap();
         stopped.wait().unwrap();
         assert!(
-            was_stopped && told.unwrap().success() && goes_on,
+            was_stopped && sent.unwrap().success() && continues,
             "{signal}"
         );
         let outcome: Outcome = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(outcome.problems, ["a signal ended it before its time"]);
+        assert_eq!(outcome.problems, ["a signal ended the generator early"]);
         assert!(outcome.measured < load.measure, "{}", outcome.measured);
-        assert_eq!(outcome.accounts, None);
+        assert_eq!(outcome.usage, None);
     }
 }
 
-/// Red without the failed attempts in the count.
 #[test]
-fn where_nobody_listens_no_connection_is_made_and_that_is_said() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
+fn without_a_listener_no_connection_is_made_and_each_attempt_is_an_error() {
+    let unused = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
-    let outcome = outcome(&load(nobody, 5, Behavior::Closed { depth: 1 }));
-    let seen = &outcome.groups[0];
-    assert_eq!(seen.connections, (5, 0));
-    assert!(seen.errors[&Fault::Connect] >= 5, "{seen:?}");
-    assert_eq!((seen.answers, seen.whole.connections), (0, 0));
+    let outcome = outcome(&load(unused, 5, Behavior::Closed { depth: 1 }));
+    let stats = &outcome.groups[0];
+    assert_eq!(stats.connections, (5, 0));
+    assert!(stats.errors[&Fault::Connect] >= 5, "{stats:?}");
+    assert_eq!((stats.responses, stats.totals.connections), (0, 0));
     assert_eq!(outcome.problems.len(), 1, "{:?}", outcome.problems);
 }
 
-/// Red if silent ones say something, and if the drip ends its head.
 #[test]
-fn who_is_silent_says_nothing_and_who_drips_never_ends() {
-    let (address, log) = server(right);
-    let silent = seen(&load(address, 8, Behavior::Silent));
+fn a_silent_client_sends_nothing_and_a_dripping_client_never_ends_its_head() {
+    let (address, log) = server(correct);
+    let silent = stats(&load(address, 8, Behavior::Silent));
     assert_eq!((silent.connections, silent.errors), ((8, 8), [].into()));
     assert_eq!(log.lock().unwrap().bytes, b"");
 
-    let drip = seen(&load(address, 1, Behavior::Drip { rate: 1000.0 }));
-    assert_eq!((drip.answers, drip.errors), (0, [].into()));
+    let drip = stats(&load(address, 1, Behavior::Drip { rate: 1000.0 }));
+    assert_eq!((drip.responses, drip.errors), (0, [].into()));
     let log = log.lock().unwrap();
     let text = b"GET / HTTP/1.1\r\nHost: drip\r\nX-Drip: drop\r\nX-Drip: drop\r\n";
     let length = log.bytes.len().min(text.len());
@@ -398,13 +396,12 @@ fn who_is_silent_says_nothing_and_who_drips_never_ends() {
     assert_eq!(log.requests, 0);
 }
 
-/// Red if it reads when something has come, and not when it is time.
 #[test]
-fn a_slow_reader_takes_no_more_than_its_rate() {
+fn a_slow_reader_reads_no_faster_than_its_rate() {
     let (address, _) = server(|_| {
-        let mut answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_vec();
-        answer.resize(answer.len() + 1_000_000, b'x');
-        Some(answer)
+        let mut response = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_vec();
+        response.resize(response.len() + 1_000_000, b'x');
+        Some(response)
     });
     let behavior = Behavior::SlowRead {
         rate: 10_000.0,
@@ -412,73 +409,79 @@ fn a_slow_reader_takes_no_more_than_its_rate() {
     };
     let mut load = load(address, 2, behavior);
     load.groups[0].pages[0].length = Some(1_000_000);
-    let seen = seen(&load);
+    let stats = stats(&load);
     let most = 2 * 10_000 * (220 + 40) / 1000;
-    assert!((1..=most).contains(&seen.whole.body_bytes), "{seen:?}");
-    assert_eq!((seen.whole.requests, &seen.errors), (2, &[].into()));
+    assert!((1..=most).contains(&stats.totals.body_bytes), "{stats:?}");
+    assert_eq!((stats.totals.requests, &stats.errors), (2, &[].into()));
 }
 
 #[test]
-fn what_is_no_load_is_an_error_that_says_why() {
+fn an_invalid_load_is_an_error_with_the_reason() {
     let address = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
     let good = load(address, 1, Behavior::Silent);
     let bad: [(Change, &str); 14] = [
-        (|load| load.measure = 0, "nothing is measured in no time"),
-        (|load| load.measure = u64::MAX, "may take a day each"),
-        (|load| load.drain = u64::MAX, "may take a day each"),
+        (
+            |load| load.measure = 0,
+            "the measurement must take longer than 0",
+        ),
+        (|load| load.measure = u64::MAX, "must each be at most a day"),
+        (|load| load.drain = u64::MAX, "must each be at most a day"),
         (
             |load| load.groups = vec![load.groups[0].clone(); 1001],
             "1001 groups",
         ),
-        (|load| load.stall = Some((0, MS)), "no process to stop"),
+        (
+            |load| load.stall = Some((0, MS)),
+            "needs the process ID of the server",
+        ),
         (
             |load| (load.server, load.stall) = (Some(99_999), Some((u64::MAX, MS))),
-            "does not end within the measurement",
+            "must end within the measurement",
         ),
-        (|load| load.server = Some(0), "process 0 is no server"),
-        (|load| load.server = Some(u32::MAX), "is no server"),
+        (|load| load.server = Some(0), "process 0 cannot be a server"),
+        (|load| load.server = Some(u32::MAX), "cannot be a server"),
         (
             |load| load.groups[0].behavior = Behavior::Closed { depth: 1001 },
-            "a depth of 1001",
+            "depth 1001",
         ),
         (
             |load| {
                 load.groups[0].behavior = Behavior::Open {
                     rate: 1e7,
                     arrivals: Arrivals::Poisson,
-                    most_waiting: 1,
+                    max_waiting: 1,
                 };
             },
-            "10000000 a second is no rate",
+            "rate 10000000: must be above",
         ),
-        (|load| load.groups.clear(), "0 connections"),
+        (|load| load.groups.clear(), "0 connections: must be 1"),
         (
             |load| load.groups[0].behavior = Behavior::Drip { rate: 0.0 },
-            "0 a second is no rate",
+            "rate 0: must be above",
         ),
         (
             |load| {
                 load.groups[0].behavior = Behavior::Closed { depth: 1 };
                 load.groups[0].pages.clear();
             },
-            "no page to ask for",
+            "there is no page to request",
         ),
         (
             |load| load.groups[0].pages[0].path = "/a b".to_owned(),
-            "is no path for a request line",
+            "cannot be in a request line",
         ),
     ];
     for (change, why) in bad {
         let mut load = good.clone();
         change(&mut load);
         let output = generate(&serde_json::to_string(&load).unwrap());
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(why), "{said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(why), "{stderr}");
     }
-    let said = generate("hello").stderr;
-    assert!(said.starts_with(b"oneloop: this is no load: "));
+    let stderr = generate("hello").stderr;
+    assert!(stderr.starts_with(b"oneloop: not a load: "));
 }

@@ -1,52 +1,52 @@
-//! Room `bench`: what a generator is told to do, and what it tells of it.
+//! The input and the output of the load generator.
 //!
-//! The generator is a process of its own (`oneloop bench generate`), so that what it costs is not
-//! the server's: a [`Load`] goes in as JSON on standard input, an [`Outcome`] comes out as JSON on
+//! The generator is a process of its own (`oneloop bench generate`), so that its cost is not the
+//! server's: it reads a [`Load`] as JSON from standard input, and writes an [`Outcome`] as JSON to
 //! standard output. Times are whole nanoseconds, sizes bytes, rates per second.
 
-use super::procfs::Account;
+use super::procfs::Usage;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// What to do to one server.
+/// A load on one server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Load {
-    /// Where the server listens.
+    /// The address of the server.
     pub target: SocketAddr,
-    /// Where connections come from, so that no run meets the ports of the one before; with it the
-    /// target must be a loopback address, too.
+    /// The source address of the connections, so that a sample does not use ports that the sample
+    /// before left in TIME_WAIT. The target must then be a loopback address, too.
     pub source: Option<Ipv4Addr>,
-    /// The server's process, whose account is taken when the measurement begins and ends; `None`
-    /// for a server that somebody else has started.
+    /// The process ID of the server, whose resource usage is read when the measurement begins and
+    /// ends; `None` for a server that was not started by the benchmark.
     pub server: Option<u32>,
-    /// The processor to stay on.
-    pub processor: Option<usize>,
-    /// For everything that is drawn.
+    /// The CPU that the generator is pinned to.
+    pub cpu: Option<usize>,
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Load that is not measured, before the measurement.
+    /// Time under load before the measurement.
     pub warm_up: u64,
-    /// How long to measure.
+    /// Length of the measurement.
     pub measure: u64,
-    /// How long requests that are under way at the end may take to be answered.
+    /// Limit for the responses that are outstanding after the measurement.
     pub drain: u64,
-    /// At that time after the beginning of the measurement the server is stopped (SIGSTOP), with
-    /// all its processes, for that long; it must end within the measurement.
+    /// The server and its child processes are stopped (SIGSTOP) at this time after the beginning
+    /// of the measurement, for this long; the stall must end within the measurement.
     pub stall: Option<(u64, u64)>,
-    /// What the connections do; all groups at once.
+    /// The client groups, which run at the same time.
     pub groups: Vec<Group>,
 }
 
-/// Connections that all do the same.
+/// Connections with the same behavior.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// What the report calls them: `main`, `canary`, `mice`.
+    /// The name in the report: `main`, `canary`, `mice`.
     pub name: String,
-    /// How many there are at once.
+    /// The number of concurrent connections.
     pub connections: u32,
-    /// What each of them does.
+    /// What each connection does.
     pub behavior: Behavior,
-    /// What they ask for, one after the other, and begin anew; for those who ask.
+    /// The pages to request, in a cycle; empty for a behavior that requests nothing.
     pub pages: Vec<Page>,
 }
 
@@ -54,42 +54,42 @@ pub struct Group {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Behavior {
-    /// Asks again as soon as it has its answers, `depth` requests at a time (closed loop).
+    /// Closed loop: sends the next request when a response is complete.
     Closed {
-        /// Requests on their way at once.
+        /// Outstanding requests of a connection (pipelining).
         depth: u32,
     },
-    /// Requests come at a rate, whatever the server does, and take a free connection (open loop).
-    /// Who finds none waits, and that is part of the response time; more than `most_waiting` are
-    /// dropped and counted.
+    /// Open loop: requests are due at a rate, however fast the server is, and are sent on an idle
+    /// connection. A request without one waits, and this time is part of its response time. If
+    /// more than `max_waiting` wait, a request is dropped and counted.
     Open {
-        /// Requests a second, of the whole group.
+        /// Requests per second of the whole group.
         rate: f64,
-        /// How they are spread.
+        /// The distribution of the times between requests.
         arrivals: Arrivals,
-        /// Requests that may wait for a free connection.
-        most_waiting: u32,
+        /// Limit for requests that wait for an idle connection.
+        max_waiting: u32,
     },
-    /// A new connection for each request, closed by the side that is named. Of every hundred,
-    /// `resets` are reset (RST) by the client after the request, without reading.
+    /// One connection per request.
     Short {
-        /// Who closes.
+        /// The side that closes.
         closer: Closer,
-        /// Of a hundred.
+        /// Percentage of the connections that the client resets after sending the request, without
+        /// reading the response.
         resets: u32,
     },
-    /// Connects, and says nothing.
+    /// Connects and sends nothing.
     Silent,
-    /// Sends a head that never ends, so many bytes a second; connects again when it is closed.
+    /// Sends a request head that never ends; reconnects when it is closed (slowloris).
     Drip {
-        /// Bytes a second, of each connection.
+        /// Bytes per second of each connection.
         rate: f64,
     },
-    /// Asks, and reads so many bytes a second into a receive buffer of that size.
+    /// Sends requests, and reads the responses slowly.
     SlowRead {
-        /// Bytes a second, of each connection.
+        /// Bytes per second of each connection.
         rate: f64,
-        /// Bytes of receive buffer (SO_RCVBUF).
+        /// Receive buffer (SO_RCVBUF).
         buffer: u32,
     },
 }
@@ -98,150 +98,151 @@ pub enum Behavior {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrivals {
-    /// At equal distances.
+    /// At equal intervals.
     Constant,
-    /// As a Poisson process: independent of each other.
+    /// As a Poisson process.
     Poisson,
 }
 
-/// Who ends a connection that has had its one answer.
+/// The side that closes a connection after its only response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Closer {
-    /// The client closes when it has the answer.
+    /// The client closes after the response.
     Client,
-    /// The client says `Connection: close`, and waits for the end.
+    /// The client sends `Connection: close` and waits for the end of the stream.
     Server,
 }
 
-/// A request target, and the right answer to it.
+/// A request target, and its expected response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
-    /// The path, as it stands in the request line.
+    /// The path in the request line.
     pub path: String,
-    /// The status of the right answer.
+    /// The expected status.
     pub status: u16,
-    /// The length of the right body; `None` leaves it open (a server of somebody else).
+    /// The expected length of the body; `None` accepts any.
     pub length: Option<u64>,
-    /// The hash of the right body ([`body_hash`]), compared for each whole body that is checked.
+    /// The expected hash of the body ([`body_hash`]), for each body that is compared.
     pub hash: Option<u64>,
 }
 
-/// What came of a [`Load`].
+/// The result of a [`Load`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// How long the measurement really took.
+    /// The actual length of the measurement.
     pub measured: u64,
-    /// What each group has seen, in the order of the load.
+    /// The results of the groups, in the order of the load.
     pub groups: Vec<ClientStats>,
-    /// The generator's own processor time during the measurement: user, system.
-    pub generator: (u64, u64),
-    /// The server's account when the measurement began and when it ended, connections still open.
-    pub accounts: Option<(Account, Account)>,
-    /// How late requests of the open loop were sent although a connection was free: the
-    /// generator's own fault. V2-deflate, base64.
+    /// CPU time of the generator during the measurement.
+    pub generator_time: u64,
+    /// Resource usage of the server at the beginning and at the end of the measurement, with the
+    /// connections still open.
+    pub usage: Option<(Usage, Usage)>,
+    /// How late requests of an open loop were sent although a connection was idle: the generator's
+    /// own delay. A histogram, V2-deflate and base64.
     pub send_lag: String,
-    /// What the generator could not do as told (fewer connections than asked, ...), as sentences.
+    /// What the generator could not do as specified, as sentences.
     pub problems: Vec<String>,
 }
 
-/// What a group has seen.
+/// The results of a client group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClientStats {
     /// The group's name.
     pub name: String,
-    /// Connections that were asked for, and that were made at the beginning.
+    /// Connections that were asked for, and that were open when the measurement began.
     pub connections: (u32, u32),
-    /// Right answers that were complete during the measurement, and bytes of their bodies.
-    pub answers: u64,
-    /// As above, in bytes.
+    /// Correct responses that were complete during the measurement.
+    pub responses: u64,
+    /// Bytes of their bodies.
     pub body_bytes: u64,
-    /// From the first connection to the last answer, warm-up and drain included: what the server
-    /// must have counted, too.
-    pub whole: Totals,
+    /// Counts from the first connection to the last response, with warm-up and drain: the server
+    /// must have counted the same.
+    pub totals: Totals,
     /// Requests of an open loop that were due in the measurement.
     pub due: u64,
-    /// Requests of an open loop that were dropped because too many waited.
+    /// Requests of an open loop that were dropped because too many were waiting.
     pub dropped: u64,
     /// New connections made during the measurement.
     pub connected: u64,
-    /// From the time at which the request was due to the last byte of the answer, V2-deflate and
-    /// base64. In a closed loop it is due when it is sent.
+    /// Times from when a request was due to the last byte of its response, as a histogram. In a
+    /// closed loop a request is due when it is sent.
     pub response_time: String,
-    /// From the time at which the request was sent to the last byte of the answer.
+    /// Times from sending a request to the last byte of its response.
     pub service_time: String,
-    /// From the time at which the request was sent to the first byte of the answer.
+    /// Times from sending a request to the first byte of its response.
     pub first_byte: String,
-    /// What went wrong, during the whole run, by kind.
+    /// Errors of the whole run, by kind.
     pub errors: BTreeMap<Fault, u64>,
-    /// Answers of each connection in the measurement, in the order of the connections.
+    /// Responses of each connection in the measurement.
     pub shares: Vec<u64>,
-    /// A row for each tenth of a second of the measurement.
-    pub course: Vec<Bucket>,
+    /// A bucket for each tenth of a second of the measurement.
+    pub time_series: Vec<Bucket>,
 }
 
-/// Counts over a generator's whole life.
+/// Counts of a whole run of the generator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// Requests that were sent whole.
+    /// Requests sent.
     pub requests: u64,
-    /// Answers that came whole, right or wrong.
-    pub answers: u64,
-    /// Bytes of bodies that were received, of whole answers and of others.
+    /// Complete responses, correct or wrong.
+    pub responses: u64,
+    /// Received bytes of bodies, of complete and incomplete responses.
     pub body_bytes: u64,
-    /// Connections that were made.
+    /// Connections made.
     pub connections: u64,
 }
 
 /// A tenth of a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
-    /// Right answers.
+    /// Correct responses.
     pub answers: u64,
-    /// The longest response time of those, ns.
+    /// The longest of their response times, ns.
     pub longest: u64,
-    /// Its median, ns.
+    /// The median of their response times, ns.
     pub median: u64,
     /// Errors.
     pub errors: u64,
 }
 
-/// Kinds of what may go wrong.
+/// Kinds of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// connect(2) failed or did not end in time.
+    /// connect(2) failed, or did not complete in time.
     Connect,
-    /// Another status than the page's.
+    /// Another status than expected.
     Status,
-    /// A body of another length than the page's.
+    /// A body of another length than expected.
     Length,
-    /// A body with other bytes.
+    /// A body with other bytes than expected.
     Content,
-    /// The end of the stream in the middle of an answer.
+    /// The stream ended within a response.
     Truncated,
-    /// A reset while an answer was owed.
+    /// A reset while a response was outstanding.
     Reset,
-    /// An end of the stream, in time, while an answer was owed and none of it had come.
+    /// The stream ended before a response.
     Closed,
-    /// No answer until the drain was over.
+    /// No response until the end of the drain.
     Missing,
-    /// An answer that is no HTTP.
+    /// A response that is not HTTP.
     Malformed,
-    /// Bytes that nobody had asked for.
-    Unasked,
+    /// Bytes without a request.
+    Unsolicited,
 }
 
-/// FNV-1a, 64 bits: of a body that is compared.
+/// FNV-1a, 64 bits, of a body.
 pub fn body_hash(body: &[u8]) -> u64 {
     body.iter()
         .fold(HASH_START, |hash, byte| hash_on(hash, *byte))
 }
 
-/// The hash of nothing.
+/// The hash of an empty body.
 pub const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// The hash of one byte more.
+/// The hash with one more byte.
 pub fn hash_on(hash: u64, byte: u8) -> u64 {
     (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
 }

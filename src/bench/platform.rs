@@ -1,86 +1,93 @@
-//! Room `bench`: what can only some systems be told? To stay on a processor, and to forget a file.
-//! Where a system has no such call, the answer says so, and the run goes on without.
+//! System calls that not every platform has, and facts about the build. Where a call is missing the
+//! result says so, and the benchmark continues without it. The only `unsafe` of the benchmark is
+//! here: no safe library reads the CPU clock of another process.
 
 use std::fs::File;
 use std::io;
 
-/// Whether every address of 127.0.0.0/8 is this machine; elsewhere only 127.0.0.1 is.
+/// Whether every address of 127.0.0.0/8 is a loopback address; elsewhere only 127.0.0.1 is.
 pub const MANY_LOOPBACKS: bool = cfg!(target_os = "linux");
 
-/// Whether a receive that was not filled has emptied the socket, and what comes next will be
-/// announced: so it is with edges. mio's poll(2) selector, which tests may choose, announces
-/// nothing until a receive has found nothing.
-pub const SHORT_MEANS_EMPTY: bool = !cfg!(mio_unsupported_force_poll_poll);
+/// Whether a read that did not fill the buffer has emptied the socket, so that there will be
+/// another event, as with edge-triggered epoll. With mio's poll(2) selector, which tests may
+/// choose, there is no event until a read returned `WouldBlock`.
+pub const SHORT_READ_MEANS_EMPTY: bool = !cfg!(mio_unsupported_force_poll_poll);
 
-/// Whether this program was built without optimization, and so says nothing about speed.
+/// Whether this program was built without optimization, so that its timings are meaningless.
 pub const UNOPTIMIZED: bool = cfg!(debug_assertions);
 
-/// The processors on which this thread may run, in their order; none where that cannot be asked.
-pub fn processors() -> Vec<usize> {
-    system::processors().unwrap_or_default()
+/// The CPUs that this thread may run on, sorted; empty if the platform does not say.
+pub fn cpus() -> Vec<usize> {
+    system::cpus().unwrap_or_default()
 }
 
-/// Keeps this thread, and the processes that it starts from now on, on these processors
+/// Pins this thread, and the processes that it starts from now on, to these CPUs
 /// (sched_setaffinity(2)).
 ///
 /// # Errors
-/// What the system says; [`io::ErrorKind::Unsupported`] where there is no such call.
-pub fn stay_on(processors: &[usize]) -> io::Result<()> {
-    system::stay_on(processors)
+/// Those of the call; [`io::ErrorKind::Unsupported`] where there is no such call.
+pub fn pin_to(cpus: &[usize]) -> io::Result<()> {
+    system::pin_to(cpus)
 }
 
-/// Asks the system to forget what it holds of a file in memory (posix_fadvise(2)).
-///
-/// # Errors
-/// What the system says; [`io::ErrorKind::Unsupported`] where there is no such call.
-pub fn forget(file: &File) -> io::Result<()> {
-    system::forget(file)
+/// The CPU time of a living process, ns: of all its threads, without its children
+/// (clock_getcpuclockid(3)). `None` if there is no such process, or no such clock.
+pub fn cpu_time(pid: u32) -> Option<u64> {
+    system::cpu_time(pid)
 }
 
-/// Whether the first bytes of a file are in memory, found out without reading them from the disk
-/// (preadv2(2), `RWF_NOWAIT`).
+/// Asks the kernel to drop the cached pages of a file (posix_fadvise(2)).
 ///
 /// # Errors
-/// What the system says; [`io::ErrorKind::Unsupported`] where it cannot be asked.
-pub fn is_in_memory(file: &File) -> io::Result<bool> {
-    system::is_in_memory(file)
+/// Those of the call; [`io::ErrorKind::Unsupported`] where there is no such call.
+pub fn drop_cached(file: &File) -> io::Result<()> {
+    system::drop_cached(file)
 }
 
 #[cfg(target_os = "linux")]
 mod system {
     use rustix::fs::{Advice, fadvise};
-    use rustix::io::{Errno, ReadWriteFlags, preadv2};
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
     use std::fs::File;
-    use std::io::{self, IoSliceMut};
+    use std::io;
 
-    pub fn processors() -> io::Result<Vec<usize>> {
+    pub fn cpus() -> io::Result<Vec<usize>> {
         let set = sched_getaffinity(None)?;
         Ok((0..CpuSet::MAX_CPU)
-            .filter(|processor| set.is_set(*processor))
+            .filter(|cpu| set.is_set(*cpu))
             .collect())
     }
 
-    pub fn stay_on(processors: &[usize]) -> io::Result<()> {
+    pub fn pin_to(cpus: &[usize]) -> io::Result<()> {
         let mut set = CpuSet::new();
-        for processor in processors.iter().filter(|one| **one < CpuSet::MAX_CPU) {
-            set.set(*processor);
+        for cpu in cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU) {
+            set.set(*cpu);
         }
         Ok(sched_setaffinity(None, &set)?)
     }
 
-    pub fn forget(file: &File) -> io::Result<()> {
-        Ok(fadvise(file, 0, None, Advice::DontNeed)?)
+    #[allow(unsafe_code)]
+    pub fn cpu_time(pid: u32) -> Option<u64> {
+        let pid = libc::pid_t::try_from(pid).ok()?;
+        let mut clock: libc::clockid_t = 0;
+        // SAFETY: it writes to `clock`, which has this type, and keeps no pointer.
+        if unsafe { libc::clock_getcpuclockid(pid, &raw mut clock) } != 0 {
+            return None;
+        }
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: it writes to `time`, which has this type, and keeps no pointer.
+        if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
+            return None;
+        }
+        let seconds = u64::try_from(time.tv_sec).ok()?;
+        Some(seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).ok()?)
     }
 
-    pub fn is_in_memory(file: &File) -> io::Result<bool> {
-        let mut byte = [0];
-        let mut into = [IoSliceMut::new(&mut byte)];
-        match preadv2(file, &mut into, 0, ReadWriteFlags::NOWAIT) {
-            Ok(read) => Ok(read > 0),
-            Err(Errno::AGAIN) => Ok(false),
-            Err(errno) => Err(errno.into()),
-        }
+    pub fn drop_cached(file: &File) -> io::Result<()> {
+        Ok(fadvise(file, 0, None, Advice::DontNeed)?)
     }
 }
 
@@ -93,19 +100,19 @@ mod system {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub fn processors() -> io::Result<Vec<usize>> {
+    pub fn cpus() -> io::Result<Vec<usize>> {
         unsupported()
     }
 
-    pub fn stay_on(_: &[usize]) -> io::Result<()> {
+    pub fn pin_to(_: &[usize]) -> io::Result<()> {
         unsupported()
     }
 
-    pub fn forget(_: &File) -> io::Result<()> {
-        unsupported()
+    pub fn cpu_time(_: u32) -> Option<u64> {
+        None
     }
 
-    pub fn is_in_memory(_: &File) -> io::Result<bool> {
+    pub fn drop_cached(_: &File) -> io::Result<()> {
         unsupported()
     }
 }
@@ -113,17 +120,14 @@ mod system {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
-    fn a_thread_stays_where_it_is_told_to() {
+    fn a_pinned_thread_may_run_on_that_cpu_only() {
         std::thread::spawn(|| {
-            let allowed = processors();
-            let last = allowed.last().copied();
-            let last: Vec<usize> = last.into_iter().collect();
+            let last: Vec<usize> = cpus().last().copied().into_iter().collect();
             if !last.is_empty() {
-                stay_on(&last).unwrap();
-                assert_eq!(processors(), last);
+                pin_to(&last).unwrap();
+                assert_eq!(cpus(), last);
             }
         })
         .join()
@@ -131,12 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_just_written_is_in_memory() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"x").unwrap();
-        match is_in_memory(&file) {
-            Ok(there) => assert!(there),
-            Err(error) => assert_eq!(error.kind(), io::ErrorKind::Unsupported),
+    fn the_cpu_time_of_this_process_grows() {
+        let before = cpu_time(std::process::id());
+        let mut sum = 0_u64;
+        for number in 0..1_000_000_u64 {
+            sum = std::hint::black_box(sum.wrapping_add(number));
         }
+        let after = cpu_time(std::process::id());
+        assert!(after > before || after.is_none(), "{before:?} {after:?}");
+        assert_eq!(cpu_time(u32::MAX), None);
     }
 }

@@ -9,7 +9,6 @@ const CONDITIONAL: &[&str] = &[
     "reactor/socket_activation.rs",
     "reactor/defer_accept.rs",
     "bench/platform.rs",
-    "bench/procfs/clock.rs",
     "lib.rs",
     // The lints that are for code outside tests.
     "main.rs",

@@ -1,6 +1,6 @@
-//! Room `bench`: one connection of the generator.
+//! A connection of the load generator.
 
-use super::parser::Reader;
+use super::parser::Parser;
 use super::recorder::Request;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -10,90 +10,92 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// Where a connection is.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// There is none, for it was not begun yet, or has ended.
-    Apart,
-    /// connect(2) is on its way.
+    /// Not connected.
+    Closed,
+    /// connect(2) is in progress.
     Connecting,
-    /// It stands.
+    /// Connected.
     Open,
 }
 
-/// A connection, again and again.
-pub struct Line {
-    /// Which group, by its place in the load.
+/// A connection, which may be closed and made again.
+pub struct Connection {
+    /// The index of its group.
     pub group: usize,
-    /// Which of the group's connections.
+    /// Its number in the group.
     pub number: usize,
-    /// Where it is.
+    /// Its state.
     pub state: State,
-    /// Where answers are read.
-    pub reader: Reader,
-    /// Requests that were sent and have no answer yet.
-    pub owed: VecDeque<Request>,
+    /// Parses the responses.
+    pub parser: Parser,
+    /// Requests without a complete response, oldest first.
+    pub outstanding: VecDeque<Request>,
     /// Bytes that the socket has not taken yet.
     pub unsent: Vec<u8>,
-    /// Which page is asked for next.
-    pub page: usize,
-    /// Attempts that have failed since the last that did not.
+    /// The number of the next request; for [`Drip`](crate::bench::load::Behavior::Drip) the number
+    /// of bytes sent.
+    pub next: usize,
+    /// Failed attempts since the last successful one.
     pub failures: u32,
-    /// When the present connection was begun, or the pause after it.
-    pub begun: u64,
-    /// Whether the request on its way ends with a reset.
+    /// When the current connection, or the pause after it, started. A timer with another value
+    /// belongs to an earlier connection.
+    pub started: u64,
+    /// Whether the current request ends with a reset.
     pub resets: bool,
-    /// Whether the present connection has had an answer.
-    pub has_answered: bool,
-    /// Whether it stands among those that have nothing to do.
-    pub is_free: bool,
+    /// Whether the current connection has had a response.
+    pub has_response: bool,
+    /// Whether it is in the list of idle connections.
+    pub is_idle: bool,
     stream: Option<TcpStream>,
 }
 
-/// What reading has led to.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Got {
-    /// So many bytes.
+pub enum Received {
+    /// This many bytes.
     Bytes(usize),
-    /// Nothing is there now.
-    Nothing,
+    /// There is nothing to read now.
+    WouldBlock,
     /// The end of the stream.
     End,
-    /// A reset, or another error that ends it.
+    /// A reset, or another error.
     Failed,
 }
 
-impl Line {
+impl Connection {
     /// One that is not connected.
     pub fn new(group: usize, number: usize) -> Self {
         Self {
             group,
             number,
-            state: State::Apart,
-            reader: Reader::default(),
-            owed: VecDeque::new(),
+            state: State::Closed,
+            parser: Parser::default(),
+            outstanding: VecDeque::new(),
             unsent: Vec::new(),
-            page: number,
+            next: number,
             failures: 0,
-            begun: 0,
+            started: 0,
             resets: false,
-            has_answered: false,
-            is_free: false,
+            has_response: false,
+            is_idle: false,
             stream: None,
         }
     }
 
-    /// Whether it stands.
+    /// Whether it is connected.
     pub fn is_open(&self) -> bool {
         self.state == State::Open
     }
 
-    /// Whether it is being made, or an answer is owed on it.
-    pub fn is_under_way(&self) -> bool {
-        self.state == State::Connecting || !self.owed.is_empty()
+    /// Whether it is connecting, or a response is outstanding.
+    pub fn is_busy(&self) -> bool {
+        self.state == State::Connecting || !self.outstanding.is_empty()
     }
 
-    /// Begins to connect. `buffer` is its receive buffer, if that is to be small.
+    /// Starts to connect. `buffer` is the size of the receive buffer, if not the default.
     ///
     /// # Errors
     /// Those of socket(2), bind(2) and connect(2).
@@ -120,7 +122,7 @@ impl Line {
         }
         match socket.connect(&target.into()) {
             Ok(()) => {}
-            Err(error) if is_under_way(&error) => {}
+            Err(error) if is_in_progress(&error) => {}
             Err(error) => return Err(error),
         }
         let mut stream = TcpStream::from_std(socket.into());
@@ -130,10 +132,10 @@ impl Line {
         Ok(())
     }
 
-    /// Whether connect(2) has come to an end: `None` if not yet.
+    /// `None` while connect(2) is in progress.
     ///
     /// # Errors
-    /// The connection was refused, or whatever else connect(2) says.
+    /// Those of connect(2).
     pub fn is_connected(&self) -> io::Result<Option<()>> {
         let Some(stream) = &self.stream else {
             return Ok(None);
@@ -142,7 +144,8 @@ impl Line {
             return Err(error);
         }
         match stream.peer_addr() {
-            // Whoever asks a port that nobody listens on may be given that port, and meet himself.
+            // Without a listener the socket may get this port itself and connect to itself (a
+            // simultaneous open, RFC 9293, section 3.5).
             Ok(peer) if stream.local_addr()? == peer => Err(io::ErrorKind::AddrInUse.into()),
             Ok(_) => Ok(Some(())),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
@@ -150,44 +153,44 @@ impl Line {
         }
     }
 
-    /// Ends the connection, and forgets what was on its way.
+    /// Closes the connection, and discards outstanding requests.
     pub fn close(&mut self) {
         self.stream = None;
-        self.state = State::Apart;
-        self.reader = Reader::default();
-        self.owed.clear();
+        self.state = State::Closed;
+        self.parser = Parser::default();
+        self.outstanding.clear();
         self.unsent.clear();
-        self.has_answered = false;
+        self.has_response = false;
     }
 
-    /// Ends it with a reset (SO_LINGER of 0, socket(7)).
+    /// Closes it with a reset (SO_LINGER of 0, socket(7)).
     pub fn reset(&mut self) {
         if let Some(stream) = &self.stream {
-            // Where that fails it is an end like another, and the server's count says so.
+            // If this fails, the connection ends without a reset.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
         self.close();
     }
 
-    /// Receives at most `buffer`.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> Got {
+    /// Reads once.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Received {
         let Some(stream) = &mut self.stream else {
-            return Got::Nothing;
+            return Received::WouldBlock;
         };
         loop {
             return match stream.read(buffer) {
-                Ok(0) => Got::End,
-                Ok(length) => Got::Bytes(length),
+                Ok(0) => Received::End,
+                Ok(length) => Received::Bytes(length),
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => continue,
-                    io::ErrorKind::WouldBlock => Got::Nothing,
-                    _ => Got::Failed,
+                    io::ErrorKind::WouldBlock => Received::WouldBlock,
+                    _ => Received::Failed,
                 },
             };
         }
     }
 
-    /// Sends what is unsent, as far as the socket takes it. Whether it failed shows when reading.
+    /// Sends as much as the socket takes. The next read reports an error.
     pub fn flush(&mut self) {
         let Some(stream) = &mut self.stream else {
             return;
@@ -204,20 +207,20 @@ impl Line {
     }
 }
 
-fn is_under_way(error: &io::Error) -> bool {
+fn is_in_progress(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
         || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
 }
 
-/// One of sixteen addresses beside `source`, so that no one of them runs out of ports: each that
-/// a client has closed is not to be had for a minute (TIME-WAIT).
-pub fn beside(source: Ipv4Addr, turn: u64) -> Ipv4Addr {
+/// One of sixteen loopback addresses, chosen by the number of the connection, so that none runs
+/// out of ports: a port that the client closed is in TIME_WAIT for a minute.
+pub fn rotated(source: Ipv4Addr, number: u64) -> Ipv4Addr {
     let [first, second, third, last] = source.octets();
-    let turn = u8::try_from(turn % 16).unwrap_or(0);
-    Ipv4Addr::new(first, second.wrapping_add(turn), third, last)
+    let offset = u8::try_from(number % 16).unwrap_or(0);
+    Ipv4Addr::new(first, second.wrapping_add(offset), third, last)
 }
 
-/// Whether a source may be used for a target.
+/// Whether `source` can reach `target`: both are loopback addresses.
 pub fn are_both_loopback(source: Ipv4Addr, target: IpAddr) -> bool {
     source.is_loopback() && target.is_loopback() && target.is_ipv4()
 }

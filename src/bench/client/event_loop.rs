@@ -1,14 +1,14 @@
-//! Room `bench`: the generator's loop. One thread, one poll, every connection; as the server does.
+//! The generator's event loop: one thread, one poll, all connections; like the server.
 //!
-//! It gathers its connections, warms up, measures, and drains: nothing new is asked, and what is
-//! owed may still come.
+//! Its phases: it connects, warms up, measures, and drains, in which it sends no new requests and
+//! waits for outstanding responses.
 
-use super::connection::{Line, beside};
+use super::connection::{Connection, rotated};
 use super::group::ClientGroup;
 use super::recorder::Times;
 use super::stall::Stall;
 use crate::bench::load::{Behavior, Fault, Load, Outcome};
-use crate::bench::procfs::Account;
+use crate::bench::procfs::Usage;
 use crate::clock::Now;
 use mio::{Events, Poll, Token};
 use std::cmp::Reverse;
@@ -18,280 +18,347 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Connections that may be on their way at once in the beginning: no listen queue overflows.
-const AT_ONCE: u32 = 100;
-/// How long the connections may take to be made, ns.
-const GATHERING: u64 = 15_000_000_000;
-/// How far ahead of a due time the loop stops sleeping, ns: the poll knows milliseconds only.
+/// Limit for connects in progress before the warm-up, so that no listen queue overflows.
+const MAX_CONNECTING: u32 = 100;
+/// Limit for the connect phase, ns.
+const CONNECT_TIMEOUT: u64 = 15_000_000_000;
+/// This long before a request is due the loop stops sleeping, ns: a poll timeout is in whole
+/// milliseconds.
 const SPIN: u64 = 2_000_000;
-/// What is received at once. Small answers are many to a read, large ones few reads.
-const BUFFER: usize = 256 * 1024;
+/// Bytes of one read: many small responses, or a part of a large one.
+const READ_SIZE: usize = 256 * 1024;
 
-/// Which part of its life the generator is in, and until when.
+/// The phase of the run, with its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Connections are made.
-    Gathering(u64),
+    /// Connects.
+    Connecting(u64),
     /// Load that is not measured.
-    Warming(u64),
-    /// Load that is.
+    WarmUp(u64),
+    /// Load that is measured.
     Measuring(u64),
-    /// What is owed may still come.
+    /// Waits for outstanding responses.
     Draining(u64),
 }
 
-/// A load on its way.
-pub struct Play<'l> {
-    pub(super) load: &'l Load,
-    pub(super) poll: Poll,
-    pub(super) lines: Vec<Line>,
-    pub(super) squads: Vec<ClientGroup>,
-    /// When somebody is to be looked after, who, and on which connection of his (by its beginning).
+impl Phase {
+    fn end(self) -> u64 {
+        match self {
+            Self::Connecting(end)
+            | Self::WarmUp(end)
+            | Self::Measuring(end)
+            | Self::Draining(end) => end,
+        }
+    }
+}
+
+/// A running load.
+pub struct EventLoop<'l> {
+    load: &'l Load,
+    poll: Poll,
+    pub(super) connections: Vec<Connection>,
+    pub(super) groups: Vec<ClientGroup>,
+    /// When a connection needs attention: time, index, and its `started`.
     pub(super) timers: BinaryHeap<Reverse<(u64, usize, u64)>>,
     pub(super) random: fastrand::Rng,
     pub(super) phase: Phase,
+    /// Connects in progress.
     pub(super) connecting: u32,
     pub(super) buffer: Vec<u8>,
-    pub(super) lag: Times,
-    gathered: usize,
-    turn: u64,
+    lag: Times,
+    /// Connections that were started in the connect phase.
+    started: usize,
+    /// Connects of the whole run.
+    attempts: u64,
     origin: Instant,
-    /// How long its clock has stood still, ns.
-    pub(super) stood: u64,
-    pub(super) stall: Stall,
-    stopped: Arc<AtomicBool>,
-    pub(super) accounts: Option<(Account, Account)>,
-    pub(super) own: (Account, Account),
-    pub(super) measured: u64,
+    /// How long the clock was paused, ns.
+    paused: u64,
+    stall: Stall,
+    stop: Arc<AtomicBool>,
+    usage: Option<(Usage, Usage)>,
+    generator: (Usage, Usage),
+    measured: u64,
     problems: Vec<String>,
 }
 
-impl<'l> Play<'l> {
-    /// Of a load that makes sense. `stopped` ends it early.
+impl<'l> EventLoop<'l> {
+    /// For a valid load. `stop` ends the run early.
     ///
     /// # Errors
     /// Those of epoll_create(2).
-    pub fn new(load: &'l Load, stopped: Arc<AtomicBool>) -> io::Result<Self> {
-        let mut lines = Vec::new();
-        let mut squads = Vec::new();
-        for (number, group) in load.groups.iter().enumerate() {
-            let seed = load.seed.wrapping_add(number as u64);
-            squads.push(ClientGroup::new(group, load.target, seed));
-            lines.extend((0..group.connections as usize).map(|one| Line::new(number, one)));
+    pub fn new(load: &'l Load, stop: Arc<AtomicBool>) -> io::Result<Self> {
+        let mut connections = Vec::new();
+        let mut groups = Vec::new();
+        for (index, group) in load.groups.iter().enumerate() {
+            let seed = load.seed.wrapping_add(index as u64);
+            groups.push(ClientGroup::new(group, load.target, seed));
+            let numbers = 0..group.connections as usize;
+            connections.extend(numbers.map(|number| Connection::new(index, number)));
         }
         Ok(Self {
             load,
             poll: Poll::new()?,
-            lines,
-            squads,
+            connections,
+            groups,
             timers: BinaryHeap::new(),
             random: fastrand::Rng::with_seed(load.seed),
-            phase: Phase::Gathering(GATHERING),
+            phase: Phase::Connecting(CONNECT_TIMEOUT),
             connecting: 0,
-            buffer: vec![0; BUFFER],
+            buffer: vec![0; READ_SIZE],
             lag: Times::new(),
-            gathered: 0,
-            turn: 0,
+            started: 0,
+            attempts: 0,
             origin: Now::read().instant,
-            stood: 0,
+            paused: 0,
             stall: Stall::new(load.server, load.stall),
-            stopped,
-            accounts: None,
-            own: Default::default(),
+            stop,
+            usage: None,
+            generator: Default::default(),
             measured: 0,
             problems: Vec::new(),
         })
     }
 
-    /// Nanoseconds since the beginning, but for those in which the accounts were read.
+    /// Nanoseconds since the start, without the pauses of the clock.
     pub(super) fn now(&self) -> u64 {
         let since = Now::read().instant.saturating_duration_since(self.origin);
         let since = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        since.saturating_sub(self.stood)
+        since.saturating_sub(self.paused)
     }
 
-    /// Plays it to its end.
+    /// Runs the load.
     ///
     /// # Errors
     /// Those of epoll_wait(2).
-    pub fn play(mut self) -> io::Result<Outcome> {
+    pub fn run(mut self) -> io::Result<Outcome> {
         let mut events = Events::with_capacity(1024);
-        while !self.stopped.load(Ordering::Relaxed) {
+        while !self.stop.load(Ordering::Relaxed) {
             let now = self.now();
-            self.stall.look(now);
-            if self.turn_phase(now) {
+            self.stall.update(now);
+            if self.update_phase(now) {
                 break;
             }
-            self.fire(now);
+            self.fire_timers(now);
             self.release(now);
-            let rest = self.rest(self.now());
-            match self.poll.poll(&mut events, Some(rest)) {
+            let timeout = self.poll_timeout(self.now());
+            match self.poll.poll(&mut events, Some(timeout)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
             for event in &events {
-                self.ready(event.token().0, event);
+                self.on_event(event.token().0, event);
             }
         }
         Ok(self.finish())
     }
 
-    /// Goes on to the next phase when it is time. Returns whether all is over.
-    fn turn_phase(&mut self, now: u64) -> bool {
+    /// Enters the next phase when it is time. Returns whether the run is over.
+    fn update_phase(&mut self, now: u64) -> bool {
         match self.phase {
-            Phase::Gathering(until) => {
-                self.gather(now);
-                if self.gathered == self.lines.len() && self.connecting == 0 || now >= until {
-                    self.phase = Phase::Warming(now + self.load.warm_up);
+            Phase::Connecting(end) => {
+                self.connect_more(now);
+                let is_done = self.started == self.connections.len() && self.connecting == 0;
+                if is_done || now >= end {
+                    self.phase = Phase::WarmUp(now + self.load.warm_up);
                     self.begin_all(now);
-                    // Without a warm-up even the first answers are in the measurement.
-                    return self.turn_phase(now);
+                    // Without a warm-up even the first responses are measured.
+                    return self.update_phase(now);
                 }
             }
-            Phase::Warming(until) if now >= until => self.begin_measuring(),
-            Phase::Measuring(until) if now >= until => self.begin_draining(now, until),
-            Phase::Draining(until) => return now >= until || self.is_drained(),
-            Phase::Warming(_) | Phase::Measuring(_) => {}
+            Phase::WarmUp(end) if now >= end => self.begin_measuring(),
+            Phase::Measuring(end) if now >= end => self.begin_draining(now, end),
+            Phase::Draining(end) => return now >= end || self.is_drained(),
+            Phase::WarmUp(_) | Phase::Measuring(_) => {}
         }
         false
     }
 
-    /// Begins to connect, so many at a time.
-    fn gather(&mut self, now: u64) {
-        while self.connecting < AT_ONCE && self.gathered < self.lines.len() {
-            let index = self.gathered;
-            self.gathered += 1;
-            if self.squad_of(index).is_some_and(|squad| !squad.is_short()) {
+    fn connect_more(&mut self, now: u64) {
+        while self.connecting < MAX_CONNECTING && self.started < self.connections.len() {
+            let index = self.started;
+            self.started += 1;
+            if self.group_of(index).is_some_and(|group| !group.is_short()) {
                 self.connect(index, now);
             }
         }
     }
 
     fn begin_all(&mut self, now: u64) {
-        for squad in &mut self.squads {
-            if let Some(schedule) = &mut squad.schedule {
-                squad.origin = now;
-                squad.next_due = now + schedule.due();
+        for group in &mut self.groups {
+            if let Some(schedule) = &mut group.schedule {
+                group.origin = now;
+                group.next_due = now + schedule.due();
             }
         }
-        for index in 0..self.lines.len() {
-            match self.squad_of(index).is_some_and(ClientGroup::is_short) {
+        for index in 0..self.connections.len() {
+            match self.group_of(index).is_some_and(ClientGroup::is_short) {
                 true => self.connect(index, now),
                 false => self.begin(index, now),
             }
         }
     }
 
-    /// Whether nothing is owed any more.
-    fn is_drained(&self) -> bool {
-        let waits = |squad: &ClientGroup| !squad.waiting.is_empty();
-        !self.squads.iter().any(waits) && !self.lines.iter().any(|line| self.is_owed(line))
+    fn begin_measuring(&mut self) {
+        self.with_clock_paused(|this| {
+            let generator = Usage::of(std::process::id()).unwrap_or_default();
+            let server = this.load.server.and_then(Usage::of);
+            let server = server.map(|server| server.with_machine_of(&generator));
+            this.usage = server.map(|server| (server, Usage::default()));
+            this.generator.0 = generator;
+        });
+        if let (Some(server), None) = (self.load.server, &self.usage) {
+            self.report(format!(
+                "cannot read the resource usage of process {server}"
+            ));
+        }
+        let now = self.now();
+        let window = now..now + self.load.measure;
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let members = self.connections.iter().filter(|one| one.group == index);
+            let open = match group.is_short() {
+                true => members.count(),
+                false => members.filter(|one| one.is_open()).count(),
+            };
+            let open = u32::try_from(open).unwrap_or(u32::MAX);
+            group.recorder.begin(window.clone(), open);
+        }
+        self.stall.begin(now);
+        self.phase = Phase::Measuring(window.end);
+        self.measured = now;
     }
 
-    /// Whether somebody waits for an answer on it, and means to have it.
-    fn is_owed(&self, line: &Line) -> bool {
-        let squad = self.squads.get(line.group);
-        match squad.map(|squad| squad.behavior) {
+    /// Ends the measurement, which was due at `end`.
+    fn begin_draining(&mut self, now: u64, end: u64) {
+        self.release(end);
+        self.with_clock_paused(|this| {
+            let generator = Usage::of(std::process::id()).unwrap_or_default();
+            if let (Some(server), Some((_, after))) = (this.load.server, &mut this.usage) {
+                let server = Usage::of(server).unwrap_or_default();
+                *after = server.with_machine_of(&generator);
+            }
+            this.generator.1 = generator;
+        });
+        self.measured = end.saturating_sub(self.measured);
+        for group in &mut self.groups {
+            group.next_due = u64::MAX;
+        }
+        self.phase = Phase::Draining(now + self.load.drain);
+    }
+
+    /// Does slow work while the clock is paused, so that no request is due meanwhile. Reading the
+    /// usage of a server with thousands of threads takes half a second, which would be in the
+    /// response times of no other server. Response times of requests that are outstanding
+    /// meanwhile may be too short by this time.
+    fn with_clock_paused(&mut self, work: impl FnOnce(&mut Self)) {
+        let before = self.now();
+        work(self);
+        self.paused += self.now().saturating_sub(before);
+    }
+
+    /// Whether no response is outstanding any more.
+    fn is_drained(&self) -> bool {
+        let has_waiting = |group: &ClientGroup| !group.waiting.is_empty();
+        !self.groups.iter().any(has_waiting) && !self.connections.iter().any(|one| self.is_due(one))
+    }
+
+    /// Whether a response is outstanding that the drain waits for.
+    fn is_due(&self, connection: &Connection) -> bool {
+        let group = self.groups.get(connection.group);
+        match group.map(|group| group.behavior) {
             Some(Behavior::SlowRead { .. } | Behavior::Drip { .. } | Behavior::Silent) | None => {
                 false
             }
-            Some(Behavior::Short { .. }) => line.is_under_way(),
-            Some(_) => !line.owed.is_empty(),
+            Some(Behavior::Short { .. }) => connection.is_busy(),
+            Some(_) => !connection.outstanding.is_empty(),
         }
     }
 
-    /// Releases the requests of open loops that are due by `now`.
-    pub(super) fn release(&mut self, now: u64) {
-        for number in 0..self.squads.len() {
-            while let Some(due) = self.next_due(number, now) {
-                self.owe(number, due);
+    /// Sends, queues or drops the requests of open loops that are due by `now`.
+    fn release(&mut self, now: u64) {
+        for index in 0..self.groups.len() {
+            while let Some(due) = self.take_due(index, now) {
+                self.enqueue(index, due);
             }
         }
     }
 
-    /// The next request that is due by `now`, and counts it.
-    fn next_due(&mut self, number: usize, now: u64) -> Option<u64> {
-        let squad = self.squads.get_mut(number)?;
-        let due = squad.next_due;
+    /// Takes the next request that is due by `now` from the schedule of a group.
+    fn take_due(&mut self, index: usize, now: u64) -> Option<u64> {
+        let group = self.groups.get_mut(index)?;
+        let due = group.next_due;
         if due > now || due == u64::MAX {
             return None;
         }
-        squad.next_due = squad.origin + squad.schedule.as_mut()?.due();
-        squad.tally.due(due);
+        group.next_due = group.origin + group.schedule.as_mut()?.due();
+        group.recorder.due(due);
         Some(due)
     }
 
-    fn owe(&mut self, number: usize, due: u64) {
-        let Some(squad) = self.squads.get_mut(number) else {
+    fn enqueue(&mut self, index: usize, due: u64) {
+        let Some(group) = self.groups.get_mut(index) else {
             return;
         };
-        let Behavior::Open { most_waiting, .. } = squad.behavior else {
+        let Behavior::Open { max_waiting, .. } = group.behavior else {
             return;
         };
-        if squad.waiting.len() >= most_waiting as usize {
-            squad.tally.dropped(due);
+        if group.waiting.len() >= max_waiting as usize {
+            group.recorder.dropped(due);
             return;
         }
-        squad.waiting.push_back(due);
-        let is_prompt = squad.waiting.len() == 1;
+        group.waiting.push_back(due);
+        let counts = group.waiting.len() == 1 && group.recorder.is_in_window(due);
         let now = self.now();
-        let has_sent = self.send_waiting(number, now);
-        let counts = has_sent && is_prompt && self.is_measured(number, due);
-        if counts {
+        if self.send_waiting(index, now) && counts {
             self.lag.record(now.saturating_sub(due));
         }
     }
 
-    fn is_measured(&self, number: usize, due: u64) -> bool {
-        let squad = self.squads.get(number);
-        squad.is_some_and(|squad| squad.tally.is_in_window(due))
-    }
-
-    /// How long the poll may sleep.
-    fn rest(&self, now: u64) -> Duration {
-        let phase = match self.phase {
-            Phase::Gathering(until)
-            | Phase::Warming(until)
-            | Phase::Measuring(until)
-            | Phase::Draining(until) => until,
-        };
+    fn poll_timeout(&self, now: u64) -> Duration {
         let timer = self.timers.peek().map(|Reverse((at, _, _))| *at);
-        let sleep = [Some(phase), timer, self.stall.next()];
-        let sleep = sleep.into_iter().flatten().min().unwrap_or(phase);
-        let due = self.squads.iter().map(|squad| squad.next_due).min();
+        let times = [Some(self.phase.end()), timer, self.stall.next()];
+        let wake = times.into_iter().flatten().min().unwrap_or(now);
+        let gap = wake.saturating_sub(now);
+        let due = self.groups.iter().map(|group| group.next_due).min();
         let due = due.unwrap_or(u64::MAX);
-        let gap = sleep.saturating_sub(now);
         if due.saturating_sub(now) < gap + SPIN {
             let gap = due.saturating_sub(now).saturating_sub(SPIN);
-            // Whole milliseconds: the poll would round a part up.
+            // Whole milliseconds: the poll rounds up.
             return Duration::from_millis(gap / 1_000_000);
         }
         Duration::from_nanos(gap)
     }
 
-    /// Begins to connect.
+    /// Starts to connect.
     pub(super) fn connect(&mut self, index: usize, now: u64) {
-        self.turn += 1;
-        let source = self.load.source.map(|source| beside(source, self.turn));
-        let buffer = self.squad_of(index).and_then(ClientGroup::buffer);
-        let Some(line) = self.lines.get_mut(index) else {
+        self.attempts += 1;
+        let source = self.load.source;
+        let source = source.map(|source| rotated(source, self.attempts));
+        let buffer = self.group_of(index).and_then(ClientGroup::receive_buffer);
+        let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
-        line.begun = now;
+        connection.started = now;
         let (registry, target) = (self.poll.registry(), self.load.target);
-        match line.connect(registry, Token(index), target, source, buffer) {
+        match connection.connect(registry, Token(index), target, source, buffer) {
             Ok(()) => self.connecting += 1,
-            Err(error) => self.unconnected(index, now, &error),
+            Err(error) => self.on_connect_error(index, now, &error),
         }
     }
 
-    pub(super) fn squad_of(&self, index: usize) -> Option<&ClientGroup> {
-        self.squads.get(self.lines.get(index)?.group)
+    pub(super) fn group_of(&self, index: usize) -> Option<&ClientGroup> {
+        self.groups.get(self.connections.get(index)?.group)
     }
 
-    /// Says once what kept a connection from being made.
-    pub(super) fn tell(&mut self, problem: String) {
+    /// A connection and its group.
+    pub(super) fn parts(&mut self, index: usize) -> Option<(&mut Connection, &mut ClientGroup)> {
+        let connection = self.connections.get_mut(index)?;
+        let group = self.groups.get_mut(connection.group)?;
+        Some((connection, group))
+    }
+
+    /// Adds a problem to the outcome, once.
+    pub(super) fn report(&mut self, problem: String) {
         if self.problems.len() < 10 && !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
@@ -301,47 +368,76 @@ impl<'l> Play<'l> {
         let now = self.now();
         self.stall.end();
         if !matches!(self.phase, Phase::Draining(_)) {
-            self.tell("a signal ended it before its time".to_owned());
-            let begun = matches!(self.phase, Phase::Measuring(_));
-            let begin = if begun { self.measured } else { now };
+            self.report("a signal ended the generator early".to_owned());
+            let is_measuring = matches!(self.phase, Phase::Measuring(_));
+            let begin = if is_measuring { self.measured } else { now };
             self.measured = now.saturating_sub(begin);
-            self.accounts = None;
-            self.own = Default::default();
+            self.usage = None;
+            self.generator = Default::default();
         }
-        if let (Some(server), Some((_, after))) = (self.load.server, &mut self.accounts) {
-            // With the connections still there, and after the last answer: it takes its time.
+        if let (Some(server), Some((_, after))) = (self.load.server, &mut self.usage) {
+            // With the connections still open, and after the last response: this takes long.
             after.add_memory(server);
         }
-        for line in &self.lines {
-            let is_owed = self.is_owed(line);
-            if let Some(squad) = self.squads.get_mut(line.group).filter(|_| is_owed) {
-                if !line.is_open() {
-                    squad.tally.fault(Fault::Connect, now);
+        for connection in &self.connections {
+            let is_due = self.is_due(connection);
+            if let Some(group) = self.groups.get_mut(connection.group).filter(|_| is_due) {
+                if !connection.is_open() {
+                    group.recorder.fault(Fault::Connect, now);
                 }
-                for request in &line.owed {
-                    squad.tally.missing(request, now);
+                for request in &connection.outstanding {
+                    group.recorder.missing(request.due, now);
                 }
             }
         }
-        for squad in &mut self.squads {
-            for due in std::mem::take(&mut squad.waiting) {
-                squad
-                    .tally
-                    .missing(&super::recorder::Request::due_at(due), now);
+        for group in &mut self.groups {
+            for due in std::mem::take(&mut group.waiting) {
+                group.recorder.missing(due, now);
             }
         }
-        let (before, after) = self.own;
+        let (before, after) = self.generator;
+        let groups = self.groups.into_iter();
         Outcome {
             measured: self.measured,
-            groups: self
-                .squads
-                .into_iter()
-                .map(|squad| squad.tally.finish())
-                .collect(),
-            generator: after.split_since(&before),
-            accounts: self.accounts,
+            groups: groups.map(|group| group.recorder.finish()).collect(),
+            generator_time: after.cpu_time.saturating_sub(before.cpu_time),
+            usage: self.usage,
             send_lag: self.lag.encode(),
             problems: self.problems,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::load::Group;
+
+    #[test]
+    fn the_clock_does_not_advance_while_it_is_paused() {
+        let load = Load {
+            target: ([127, 0, 0, 1], 9).into(),
+            source: None,
+            server: None,
+            cpu: None,
+            seed: 1,
+            warm_up: 0,
+            measure: 1,
+            drain: 0,
+            stall: None,
+            groups: vec![Group {
+                name: "main".to_owned(),
+                connections: 1,
+                behavior: Behavior::Silent,
+                pages: Vec::new(),
+            }],
+        };
+        let start = Now::read().instant;
+        let mut event_loop = EventLoop::new(&load, Default::default()).unwrap();
+        let work = Duration::from_millis(20);
+        event_loop.with_clock_paused(|_| std::thread::sleep(work));
+        let (now, real) = (event_loop.now(), Now::read().instant - start);
+        assert!(Duration::from_nanos(event_loop.paused) >= work);
+        assert!(Duration::from_nanos(now) <= real - work, "{now} {real:?}");
     }
 }

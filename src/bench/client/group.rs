@@ -1,39 +1,40 @@
-//! Room `bench`: what do the connections of one group share? Requests, schedule, and count.
+//! What the connections of a client group share: requests, schedule, statistics.
 
-use super::recorder::Tally;
+use super::parser::Response;
+use super::recorder::{Recorder, Request};
 use super::schedule::Schedule;
 use crate::bench::load::{Behavior, Closer, Group, Page};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-/// One body of so many is compared; all are counted.
-const CHECKED: u64 = 64;
-/// Bodies of at most so many bytes are all compared: that is less work than to receive them.
-const SHORT: u64 = 64;
+/// The bytes of one body in this many are compared.
+const CHECK_INTERVAL: u64 = 64;
+/// Bodies up to this length are all compared: it costs less than receiving them.
+const ALWAYS_CHECKED: u64 = 64;
 
-/// A group at work.
+/// A client group.
 pub struct ClientGroup {
     /// What its connections do.
     pub behavior: Behavior,
-    /// What it has seen.
-    pub tally: Tally,
+    /// Its statistics.
+    pub recorder: Recorder,
     /// When requests are due, in an open loop.
     pub schedule: Option<Schedule>,
-    /// When the schedule began, ns since the generator did.
+    /// When the schedule started, ns since the generator's start.
     pub origin: u64,
-    /// When the next request is due, ns since the generator began.
+    /// When the next request is due, ns since the generator's start.
     pub next_due: u64,
-    /// Requests that are due and have no connection, by when they were.
+    /// Due times of the requests that wait for an idle connection.
     pub waiting: VecDeque<u64>,
-    /// Connections that have nothing to do.
-    pub free: VecDeque<usize>,
+    /// Idle connections.
+    pub idle: VecDeque<usize>,
     pages: Vec<Page>,
-    texts: Vec<Vec<u8>>,
-    checks: u64,
+    requests: Vec<Vec<u8>>,
+    responses: u64,
 }
 
 impl ClientGroup {
-    /// Of a group for the server at `target`.
+    /// A group for the server at `target`.
     pub fn new(group: &Group, target: SocketAddr, seed: u64) -> Self {
         let schedule = match group.behavior {
             Behavior::Open { rate, arrivals, .. } => Some(Schedule::new(rate, arrivals, seed)),
@@ -46,49 +47,54 @@ impl ClientGroup {
             } => "Connection: close\r\n",
             _ => "",
         };
-        let text = |page: &Page| {
+        let request = |page: &Page| {
             let path = &page.path;
             format!("GET {path} HTTP/1.1\r\nHost: {target}\r\n{close}\r\n").into_bytes()
         };
         Self {
             behavior: group.behavior,
-            tally: Tally::new(&group.name, group.connections, schedule.is_some()),
+            recorder: Recorder::new(&group.name, group.connections, schedule.is_some()),
             schedule,
             origin: 0,
             next_due: u64::MAX,
             waiting: VecDeque::new(),
-            free: VecDeque::new(),
+            idle: VecDeque::new(),
             pages: group.pages.clone(),
-            texts: group.pages.iter().map(text).collect(),
-            checks: 0,
+            requests: group.pages.iter().map(request).collect(),
+            responses: 0,
         }
     }
 
-    /// The page with that number, counted round and round, and its request.
-    pub fn page(&self, number: usize) -> Option<(&Page, &[u8])> {
-        let at = number.checked_rem(self.pages.len())?;
-        Some((self.pages.get(at)?, self.texts.get(at)?))
+    /// The bytes of request number `number`; the pages are requested in a cycle.
+    pub fn request(&self, number: usize) -> Option<&[u8]> {
+        let index = number.checked_rem(self.requests.len())?;
+        self.requests.get(index).map(Vec::as_slice)
     }
 
-    /// Whether the next body is to be compared, which answers the request for the page with that
-    /// number.
-    pub fn checks_next(&mut self, number: usize) -> bool {
-        self.checks += 1;
-        let length = self.page(number).and_then(|(page, _)| page.length);
-        self.checks % CHECKED == 1 || length.is_some_and(|length| length <= SHORT)
+    fn page(&self, number: usize) -> Option<&Page> {
+        self.pages.get(number.checked_rem(self.pages.len())?)
     }
 
-    /// Counts an answer on the connection with that number.
-    pub fn answered(
+    /// Whether the bytes of the next body, the response to request number `number`, are compared.
+    pub fn checks_next_body(&mut self, number: usize) -> bool {
+        self.responses += 1;
+        let length = self.page(number).and_then(|page| page.length);
+        self.responses % CHECK_INTERVAL == 1
+            || length.is_some_and(|length| length <= ALWAYS_CHECKED)
+    }
+
+    /// Records a response on the connection with this number.
+    pub fn on_response(
         &mut self,
         connection: usize,
-        request: &super::recorder::Request,
-        answer: super::parser::Answer,
+        request: &Request,
+        response: Response,
         now: u64,
     ) {
-        let at = request.page.checked_rem(self.pages.len()).unwrap_or(0);
-        if let Some(page) = self.pages.get(at) {
-            self.tally.answered(connection, request, answer, page, now);
+        let index = request.number.checked_rem(self.pages.len()).unwrap_or(0);
+        if let Some(page) = self.pages.get(index) {
+            self.recorder
+                .response(connection, request, response, page, now);
         }
     }
 
@@ -97,8 +103,8 @@ impl ClientGroup {
         matches!(self.behavior, Behavior::Short { .. })
     }
 
-    /// The receive buffer of its connections, if it is not the system's.
-    pub fn buffer(&self) -> Option<usize> {
+    /// The size of the receive buffer, if it is not the default.
+    pub fn receive_buffer(&self) -> Option<usize> {
         match self.behavior {
             Behavior::SlowRead { buffer, .. } => usize::try_from(buffer).ok(),
             _ => None,

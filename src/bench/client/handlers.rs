@@ -1,207 +1,209 @@
-//! Room `bench`: what a connection of the generator does when something has come, or is due.
+//! I/O handlers: what a connection does on an event or a timer.
 
-use super::connection::{Got, Line, State};
-use super::event_loop::{Phase, Play};
+use super::connection::{Connection, Received, State};
+use super::event_loop::{EventLoop, Phase};
 use super::group::ClientGroup;
 use super::recorder::Request;
-use super::slow::PACE;
 use crate::bench::load::{Behavior, Closer, Fault};
 use crate::bench::platform;
 use mio::event::Event;
 use std::cmp::Reverse;
 use std::io;
 
-/// The longest pause after an attempt that has failed, ns; the first is a thousandth of it.
-const PAUSE: u64 = 512_000_000;
-/// Attempts in the beginning; who has failed so often comes back when all have begun.
-const ATTEMPTS: u32 = 4;
+/// The longest pause before a new attempt to connect, ns; the first is a 512th of it.
+const MAX_BACKOFF: u64 = 512_000_000;
+/// Attempts in the connect phase; a connection that failed this often is tried again in the
+/// warm-up.
+const CONNECT_ATTEMPTS: u32 = 4;
+/// Time between two portions of a slow sender or reader, ns.
+const PORTION_INTERVAL: u64 = 20_000_000;
+/// The longest portion, bytes: reading it takes some 10 us.
+const MAX_PORTION: f64 = 65_536.0;
+/// The request head of a slow sender, and the field that it repeats.
+const DRIP_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: drip\r\n";
+const DRIP_FIELD: &[u8] = b"X-Drip: drop\r\n";
 
-impl Play<'_> {
-    /// Something has come for a connection.
-    pub(super) fn ready(&mut self, index: usize, event: &Event) {
+impl EventLoop<'_> {
+    /// Handles an event of a connection.
+    pub(super) fn on_event(&mut self, index: usize, event: &Event) {
         let now = self.now();
-        let Some(line) = self.lines.get_mut(index) else {
+        let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
-        if line.state == State::Connecting {
-            match line.is_connected() {
-                Ok(Some(())) => self.connected(index, now),
+        if connection.state == State::Connecting {
+            match connection.is_connected() {
+                Ok(Some(())) => self.on_connect(index, now),
                 Ok(None) => return,
                 Err(error) => {
                     self.connecting -= 1;
-                    return self.unconnected(index, now, &error);
+                    return self.on_connect_error(index, now, &error);
                 }
             }
         } else if event.is_writable() {
-            line.flush();
+            connection.flush();
         }
-        let has_come = event.is_readable() || event.is_read_closed() || event.is_error();
-        if has_come || !platform::SHORT_MEANS_EMPTY {
-            let paced = self.squad_of(index).map(|squad| squad.behavior);
-            if !matches!(paced, Some(Behavior::SlowRead { .. })) {
+        let is_readable = event.is_readable() || event.is_read_closed() || event.is_error();
+        if is_readable || !platform::SHORT_READ_MEANS_EMPTY {
+            let behavior = self.group_of(index).map(|group| group.behavior);
+            if !matches!(behavior, Some(Behavior::SlowRead { .. })) {
                 self.read(index, event.is_read_closed());
             }
         }
     }
 
-    fn connected(&mut self, index: usize, now: u64) {
+    fn on_connect(&mut self, index: usize, now: u64) {
         self.connecting -= 1;
-        let Some(line) = self.lines.get_mut(index) else {
+        let Some((connection, group)) = self.parts(index) else {
             return;
         };
-        line.state = State::Open;
-        if let Some(squad) = self.squads.get_mut(line.group) {
-            squad.tally.connected(now);
-        }
-        if !matches!(self.phase, Phase::Gathering(_)) {
+        connection.state = State::Open;
+        group.recorder.connected(now);
+        if !matches!(self.phase, Phase::Connecting(_)) {
             self.begin(index, now);
         }
     }
 
-    /// A connection was not made. It is tried again, later each time.
-    pub(super) fn unconnected(&mut self, index: usize, now: u64, error: &io::Error) {
-        self.tell(format!("a connection was not made: {error}"));
+    /// Records a failed connect, and tries again after a pause.
+    pub(super) fn on_connect_error(&mut self, index: usize, now: u64, error: &io::Error) {
+        self.report(format!("connect: {error}"));
         self.fault(index, Fault::Connect, now);
-        self.part(index, now, true);
+        self.close(index, now, true);
     }
 
     fn fault(&mut self, index: usize, fault: Fault, now: u64) {
-        let group = self.lines.get(index).map(|line| line.group);
-        if let Some(squad) = group.and_then(|group| self.squads.get_mut(group)) {
-            squad.tally.fault(fault, now);
+        if let Some((_, group)) = self.parts(index) {
+            group.recorder.fault(fault, now);
         }
     }
 
-    /// Ends a connection; there will be another, unless it is late and nobody waits for one.
-    fn part(&mut self, index: usize, now: u64, failed: bool) {
-        let Some(line) = self.lines.get_mut(index) else {
+    /// Closes a connection, and makes a new one, except during the drain if no request waits for
+    /// one. After failures it waits longer each time.
+    fn close(&mut self, index: usize, now: u64, failed: bool) {
+        let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
-        line.close();
-        line.failures = if failed { line.failures + 1 } else { 0 };
-        // The pause begins now; timers of the connection that has ended are nobody's.
-        line.begun = now;
-        let failures = line.failures;
-        let again = match self.phase {
-            Phase::Gathering(_) => failures < ATTEMPTS,
-            Phase::Warming(_) | Phase::Measuring(_) => true,
-            Phase::Draining(_) => self.is_waited_for(index),
+        connection.close();
+        connection.failures = if failed { connection.failures + 1 } else { 0 };
+        // This also disarms the timers of the closed connection.
+        connection.started = now;
+        let failures = connection.failures;
+        let reconnects = match self.phase {
+            Phase::Connecting(_) => failures < CONNECT_ATTEMPTS,
+            Phase::WarmUp(_) | Phase::Measuring(_) => true,
+            Phase::Draining(_) => self.is_needed(index),
         };
-        if !again {
-            return;
+        if reconnects {
+            let pause = match failures {
+                0 => 0,
+                failures => MAX_BACKOFF >> (10 - failures.min(10)),
+            };
+            self.timers.push(Reverse((now + pause, index, now)));
         }
-        let pause = match failures {
-            0 => 0,
-            failures => PAUSE >> (10 - failures.min(10)),
-        };
-        self.timers.push(Reverse((now + pause, index, now)));
     }
 
-    /// Whether requests that were due in time wait for a connection like this one.
-    fn is_waited_for(&self, index: usize) -> bool {
-        let squad = self.squad_of(index);
-        squad.is_some_and(|squad| !squad.waiting.is_empty())
+    /// Whether requests wait for an idle connection of this group.
+    fn is_needed(&self, index: usize) -> bool {
+        let group = self.group_of(index);
+        group.is_some_and(|group| !group.waiting.is_empty())
     }
 
-    /// Begins what is done on a connection that stands; or makes it, if it does not.
+    /// Starts the behavior of a connection that is open; makes a connection that is closed.
     pub(super) fn begin(&mut self, index: usize, now: u64) {
-        let Some(line) = self.lines.get_mut(index) else {
+        let spread = self.random.u64(..=PORTION_INTERVAL);
+        let chance = self.random.u32(0..100);
+        let Some((connection, group)) = self.parts(index) else {
             return;
         };
-        match line.state {
+        match connection.state {
             State::Connecting => return,
-            State::Apart => return self.part(index, now, false),
+            State::Closed => return self.close(index, now, false),
             State::Open => {}
         }
-        let (group, begun) = (line.group, line.begun);
-        let Some(squad) = self.squads.get_mut(group) else {
-            return;
-        };
-        match squad.behavior {
+        let started = connection.started;
+        match group.behavior {
             Behavior::Closed { depth } => {
                 for _ in 0..depth {
-                    ask(line, squad, now, now);
+                    push_request(connection, group, now, now);
                 }
-                line.flush();
+                connection.flush();
             }
-            Behavior::Open { .. } => self.rejoin(index, group, now),
+            Behavior::Open { .. } => self.on_idle(index, now),
             Behavior::Short { resets, .. } => {
-                line.resets = resets > 0 && self.random.u32(0..100) < resets;
-                ask(line, squad, begun, now);
-                line.flush();
-                if line.resets {
-                    line.reset();
-                    self.part(index, now, false);
+                connection.resets = chance < resets;
+                push_request(connection, group, started, now);
+                connection.flush();
+                if connection.resets {
+                    connection.reset();
+                    self.close(index, now, false);
                 }
             }
             Behavior::Silent => {}
             Behavior::Drip { .. } => {
-                line.page = 0;
-                let spread = self.random.u64(..=PACE);
-                self.timers.push(Reverse((now + spread, index, begun)));
+                connection.next = 0;
+                self.timers.push(Reverse((now + spread, index, started)));
             }
             Behavior::SlowRead { .. } => {
-                ask(line, squad, now, now);
-                line.flush();
-                // Many who read at the same moment would hold up all others.
-                let spread = self.random.u64(..=PACE);
-                self.timers.push(Reverse((now + spread, index, begun)));
+                push_request(connection, group, now, now);
+                connection.flush();
+                // Spread out: many reads at the same moment would delay all other connections.
+                self.timers.push(Reverse((now + spread, index, started)));
             }
         }
     }
 
-    /// A connection of an open loop has nothing to do: perhaps somebody waits for one.
-    fn rejoin(&mut self, index: usize, group: usize, now: u64) {
-        if let (Some(squad), Some(line)) = (self.squads.get_mut(group), self.lines.get_mut(index)) {
-            // Who has ended while he was free still stands there.
-            if !std::mem::replace(&mut line.is_free, true) {
-                squad.free.push_back(index);
-            }
+    /// A connection of an open loop is idle: it sends a waiting request, if there is one.
+    fn on_idle(&mut self, index: usize, now: u64) {
+        let Some((connection, group)) = self.parts(index) else {
+            return;
+        };
+        // A connection that was closed while idle is still in the list.
+        if !std::mem::replace(&mut connection.is_idle, true) {
+            group.idle.push_back(index);
         }
+        let group = connection.group;
         self.send_waiting(group, now);
     }
 
-    /// Sends what waits on connections that are free. Returns whether something was sent.
+    /// Sends waiting requests on idle connections. Returns whether a request was sent.
     pub(super) fn send_waiting(&mut self, group: usize, now: u64) -> bool {
-        let Some(squad) = self.squads.get_mut(group) else {
+        let Some(group) = self.groups.get_mut(group) else {
             return false;
         };
         let mut has_sent = false;
-        while let Some(due) = squad.waiting.front().copied() {
-            let Some(index) = squad.free.pop_front() else {
+        while let Some(due) = group.waiting.front().copied() {
+            let Some(index) = group.idle.pop_front() else {
                 break;
             };
-            let Some(line) = self.lines.get_mut(index) else {
+            let Some(connection) = self.connections.get_mut(index) else {
                 continue;
             };
-            line.is_free = false;
-            // Those that have ended meanwhile come back when they are connected again.
-            if line.state == State::Open && line.owed.is_empty() {
-                squad.waiting.pop_front();
-                ask(line, squad, due, now);
-                line.flush();
+            connection.is_idle = false;
+            // A closed connection returns to the list when it is connected again.
+            if connection.state == State::Open && connection.outstanding.is_empty() {
+                group.waiting.pop_front();
+                push_request(connection, group, due, now);
+                connection.flush();
                 has_sent = true;
             }
         }
         has_sent
     }
 
-    /// Reads all that has come. `closed`: the end is known to have come, too.
+    /// Reads what there is. `closed`: the event said that the end of the stream is there, too.
     fn read(&mut self, index: usize, closed: bool) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        while let Some(line) = self.lines.get_mut(index) {
-            let got = line.receive(&mut buffer);
+        while let Some(connection) = self.connections.get_mut(index) {
+            let received = connection.receive(&mut buffer);
             let now = self.now();
-            let goes_on = match got {
-                Got::Bytes(length) => {
+            let goes_on = match received {
+                Received::Bytes(length) => {
                     let bytes = buffer.get(..length).unwrap_or_default();
-                    // A read that was not filled has emptied the socket.
-                    let may_be_more = length == buffer.len() || !platform::SHORT_MEANS_EMPTY;
-                    self.take(index, bytes, now) && (closed || may_be_more)
+                    let may_be_more = length == buffer.len() || !platform::SHORT_READ_MEANS_EMPTY;
+                    self.on_bytes(index, bytes, now) && (closed || may_be_more)
                 }
-                Got::Nothing => false,
-                Got::End | Got::Failed => {
-                    self.ended(index, got == Got::Failed, now);
+                Received::WouldBlock => false,
+                Received::End | Received::Failed => {
+                    self.on_end(index, received == Received::Failed, now);
                     false
                 }
             };
@@ -212,166 +214,236 @@ impl Play<'_> {
         self.buffer = buffer;
     }
 
-    /// Takes received bytes. Returns whether the connection is still the same.
-    pub(super) fn take(&mut self, index: usize, mut bytes: &[u8], now: u64) -> bool {
-        let Some(line) = self.lines.get_mut(index) else {
+    /// Handles received bytes. Returns whether the connection is still open.
+    fn on_bytes(&mut self, index: usize, mut bytes: &[u8], now: u64) -> bool {
+        let Some((connection, group)) = self.parts(index) else {
             return false;
         };
-        let Some(squad) = self.squads.get_mut(line.group) else {
-            return false;
-        };
-        let before = line.reader.body_bytes;
-        let mut answers = 0;
+        let before = connection.parser.body_bytes;
+        let mut responses = 0;
         let mut fault = None;
         let mut closes = false;
         while !bytes.is_empty() && fault.is_none() {
-            let Some(front) = line.owed.front_mut() else {
-                fault = Some(Fault::Unasked);
+            let Some(request) = connection.outstanding.front_mut() else {
+                fault = Some(Fault::Unsolicited);
                 break;
             };
-            if front.first.is_none() {
-                front.first = Some(now);
-                line.reader.checks = squad.checks_next(front.page);
+            if request.first_byte.is_none() {
+                request.first_byte = Some(now);
+                connection.parser.hashes_body = group.checks_next_body(request.number);
             }
-            match line.reader.feed(&mut bytes) {
-                Ok(Some(answer)) => {
-                    let request = line.owed.pop_front().unwrap_or_default();
-                    squad.answered(line.number, &request, answer, now);
-                    answers += 1;
-                    closes |= answer.closes;
+            match connection.parser.feed(&mut bytes) {
+                Ok(Some(response)) => {
+                    let request = connection.outstanding.pop_front().unwrap_or_default();
+                    group.on_response(connection.number, &request, response, now);
+                    responses += 1;
+                    closes |= response.closes;
                 }
                 Ok(None) => {}
                 Err(_) => fault = Some(Fault::Malformed),
             }
         }
-        squad.tally.whole().body_bytes += line.reader.body_bytes - before;
+        group.recorder.totals().body_bytes += connection.parser.body_bytes - before;
         if let Some(fault) = fault {
             self.fault(index, fault, now);
-            self.part(index, now, true);
+            self.close(index, now, true);
             return false;
         }
-        answers == 0 || self.go_on(index, answers, closes, now)
+        responses == 0 || self.on_responses(index, responses, closes, now)
     }
 
-    /// So many answers have come: what is done next? Returns whether the connection is the same.
-    fn go_on(&mut self, index: usize, answers: u32, closes: bool, now: u64) -> bool {
+    /// Continues after complete responses. Returns whether the connection is still open.
+    fn on_responses(&mut self, index: usize, responses: u32, closes: bool, now: u64) -> bool {
         let is_draining = matches!(self.phase, Phase::Draining(_));
-        let Some(line) = self.lines.get_mut(index) else {
+        let Some((connection, group)) = self.parts(index) else {
             return false;
         };
-        let group = line.group;
-        let Some(squad) = self.squads.get_mut(group) else {
-            return false;
-        };
-        line.failures = 0;
-        line.has_answered = true;
-        if let Behavior::Short { closer, .. } = squad.behavior {
-            // Who has said that he closes is waited for.
+        connection.failures = 0;
+        connection.has_response = true;
+        if let Behavior::Short { closer, .. } = group.behavior {
+            // If the server is to close, the client waits for the end of the stream.
             let waits = closer == Closer::Server && closes;
             if !waits {
-                self.part(index, now, false);
+                self.close(index, now, false);
             }
             return waits;
         }
         if closes {
-            // As it was announced; what was asked after that is asked anew elsewhere.
-            self.part(index, now, false);
+            // Announced by the server; the requests behind this one are sent again elsewhere.
+            self.close(index, now, false);
             return false;
         }
-        match squad.behavior {
-            Behavior::Closed { .. } if !is_draining => {
-                for _ in 0..answers {
-                    ask(line, squad, now, now);
+        match group.behavior {
+            Behavior::Closed { .. } | Behavior::SlowRead { .. } if !is_draining => {
+                for _ in 0..responses {
+                    push_request(connection, group, now, now);
                 }
-                line.flush();
+                connection.flush();
             }
-            Behavior::Open { .. } if line.owed.is_empty() => self.rejoin(index, group, now),
-            Behavior::SlowRead { .. } if !is_draining => {
-                ask(line, squad, now, now);
-                line.flush();
-            }
+            Behavior::Open { .. } if connection.outstanding.is_empty() => self.on_idle(index, now),
             _ => {}
         }
         true
     }
 
-    /// The stream has ended.
-    pub(super) fn ended(&mut self, index: usize, failed: bool, now: u64) {
-        let Some(line) = self.lines.get_mut(index) else {
+    /// Handles the end of the stream.
+    fn on_end(&mut self, index: usize, failed: bool, now: u64) {
+        let Some((connection, group)) = self.parts(index) else {
             return;
         };
-        let Some(squad) = self.squads.get_mut(line.group) else {
-            return;
-        };
-        if !failed && let Some(answer) = line.reader.end() {
-            let request = line.owed.pop_front().unwrap_or_default();
-            squad.answered(line.number, &request, answer, now);
-            line.has_answered = true;
+        if !failed && let Some(response) = connection.parser.end() {
+            let request = connection.outstanding.pop_front().unwrap_or_default();
+            group.on_response(connection.number, &request, response, now);
+            connection.has_response = true;
         }
-        // Who is sent away at once, again and again, does not come back at once.
-        let in_vain = !line.has_answered;
+        // A server that closes without a response is not reconnected to at once.
+        let is_futile = !connection.has_response;
         let mut lost = false;
-        for request in std::mem::take(&mut line.owed) {
-            let has_begun = request.first.is_some();
+        for request in std::mem::take(&mut connection.outstanding) {
+            let has_begun = request.first_byte.is_some();
             let fault = match failed {
                 true if !lost => Fault::Reset,
                 false if has_begun => Fault::Truncated,
                 _ => Fault::Closed,
             };
-            squad.tally.fault(fault, now);
+            group.recorder.fault(fault, now);
             lost = true;
         }
-        // Who has asked for nothing may be sent away; but not those who came to stay.
-        if !lost && (failed && !squad.is_short() || squad.behavior == Behavior::Silent) {
+        // The server may close an idle connection, but not a silent one, which is there to stay.
+        if !lost && (failed && !group.is_short() || group.behavior == Behavior::Silent) {
             lost = true;
             let fault = if failed { Fault::Reset } else { Fault::Closed };
-            squad.tally.fault(fault, now);
+            group.recorder.fault(fault, now);
         }
-        self.part(index, now, lost || in_vain);
+        self.close(index, now, lost || is_futile);
     }
 
-    /// Does what timers are due for.
-    pub(super) fn fire(&mut self, now: u64) {
-        while let Some(Reverse((at, index, begun))) = self.timers.peek().copied() {
+    /// Handles the timers that are due.
+    pub(super) fn fire_timers(&mut self, now: u64) {
+        while let Some(Reverse((at, index, started))) = self.timers.peek().copied() {
             if at > now {
                 break;
             }
             self.timers.pop();
-            let Some(line) = self.lines.get(index) else {
+            let Some((connection, group)) = self.parts(index) else {
                 continue;
             };
-            // Another connection has been made since.
-            if line.begun != begun {
+            // The timer belongs to an earlier connection.
+            if connection.started != started {
                 continue;
             }
-            match (line.state, self.squad_of(index).map(|squad| squad.behavior)) {
-                (State::Apart, _) => {
-                    let is_late = matches!(self.phase, Phase::Draining(_));
-                    if !is_late || self.is_waited_for(index) {
+            match (connection.state, group.behavior) {
+                (State::Closed, _) => {
+                    let is_draining = matches!(self.phase, Phase::Draining(_));
+                    if !is_draining || self.is_needed(index) {
                         self.connect(index, now);
                     }
                 }
-                (State::Open, Some(Behavior::Drip { rate })) => self.drip(index, rate, now),
-                (State::Open, Some(Behavior::SlowRead { rate, .. })) => self.sip(index, rate, now),
+                (State::Open, Behavior::Drip { rate }) => self.send_slowly(index, rate, now),
+                (State::Open, Behavior::SlowRead { rate, .. }) => {
+                    self.read_slowly(index, rate, now);
+                }
                 _ => {}
             }
         }
     }
+
+    /// Sends a portion of a request head that never ends.
+    fn send_slowly(&mut self, index: usize, rate: f64, now: u64) {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return;
+        };
+        let (length, pause) = portion(rate);
+        // If the server does not read, the unsent bytes do not grow.
+        let length = if connection.unsent.is_empty() {
+            length
+        } else {
+            0
+        };
+        for _ in 0..length {
+            let at = connection.next;
+            let field = DRIP_FIELD.get(at.saturating_sub(DRIP_HEAD.len()) % DRIP_FIELD.len());
+            connection.unsent.extend(DRIP_HEAD.get(at).or(field));
+            connection.next += 1;
+        }
+        connection.flush();
+        let timer = (now + pause, index, connection.started);
+        self.timers.push(Reverse(timer));
+    }
+
+    /// Reads a portion.
+    fn read_slowly(&mut self, index: usize, rate: f64, now: u64) {
+        let (mut left, pause) = portion(rate);
+        let Some(started) = self.connections.get(index).map(|one| one.started) else {
+            return;
+        };
+        self.timers.push(Reverse((now + pause, index, started)));
+        let mut buffer = std::mem::take(&mut self.buffer);
+        // A portion may be longer than the buffer.
+        while left > 0 {
+            let most = left.min(buffer.len());
+            let (Some(connection), Some(part)) =
+                (self.connections.get_mut(index), buffer.get_mut(..most))
+            else {
+                break;
+            };
+            match connection.receive(part) {
+                Received::Bytes(length) => {
+                    left = left.saturating_sub(length.max(1));
+                    self.on_bytes(index, part.get(..length).unwrap_or_default(), now);
+                }
+                Received::WouldBlock => break,
+                end @ (Received::End | Received::Failed) => {
+                    self.on_end(index, end == Received::Failed, now);
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+    }
 }
 
-/// Puts a request in line to be sent.
-fn ask(line: &mut Line, squad: &mut ClientGroup, due: u64, now: u64) {
-    let number = line.page;
-    line.page += 1;
-    let Some((_, text)) = squad.page(number) else {
+/// Appends the next request of a connection to its unsent bytes.
+fn push_request(connection: &mut Connection, group: &mut ClientGroup, due: u64, now: u64) {
+    let number = connection.next;
+    connection.next += 1;
+    let Some(bytes) = group.request(number) else {
         return;
     };
-    line.unsent.extend_from_slice(text);
-    line.owed.push_back(Request {
-        page: number,
+    connection.unsent.extend_from_slice(bytes);
+    connection.outstanding.push_back(Request {
+        number,
         due,
         sent: now,
-        first: None,
+        first_byte: None,
     });
-    squad.tally.whole().requests += 1;
+    group.recorder.totals().requests += 1;
+}
+
+/// The length of a portion and the time until the next, for this many bytes per second.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a rate is positive, and a float saturates"
+)]
+fn portion(rate: f64) -> (usize, u64) {
+    let length = (rate * PORTION_INTERVAL as f64 / 1e9)
+        .ceil()
+        .clamp(1.0, MAX_PORTION);
+    (length as usize, (length / rate * 1e9) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portions_add_up_to_the_rate() {
+        assert_eq!(portion(1.0), (1, 1_000_000_000));
+        assert_eq!(portion(50.0), (1, 20_000_000));
+        assert_eq!(portion(20_000.0), (400, 20_000_000));
+        assert_eq!(portion(75.0), (2, 26_666_666));
+        assert_eq!(portion(65_536e3), (65_536, 1_000_000));
+    }
 }

@@ -1,72 +1,74 @@
-//! Room `bench`: where does one answer end and the next begin, and what was in it? No I/O.
+//! Parses responses to GET requests. No I/O.
 //!
-//! The server may be anybody's, so all framings of RFC 9112, section 6.3 are known: a length,
-//! chunks, and the end of the stream. Only GET is asked, so no answer is without a body for its
-//! method's sake.
+//! The server may be any program, so all framings of RFC 9112, section 6.3, are supported:
+//! Content-Length, chunked, and the end of the stream.
 
 use crate::bench::load::{HASH_START, hash_on};
 
-/// Bytes of a head, and of a chunk's line, that are taken at most.
-const LONGEST_HEAD: usize = 64 * 1024;
-/// Fields of a head that are taken at most.
-const MOST_FIELDS: usize = 96;
+/// Limit for the bytes of a head, and of a line of the chunked coding.
+const MAX_HEAD: usize = 64 * 1024;
+/// Limit for the fields of a head.
+const MAX_FIELDS: usize = 96;
 
-/// One whole answer.
+/// A complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Its status.
+pub struct Response {
+    /// The status.
     pub status: u16,
-    /// Bytes of its body.
+    /// Bytes of the body.
     pub length: u64,
-    /// The hash of its body, if that was asked for.
+    /// The hash of the body, if [`Parser::hashes_body`] was set.
     pub hash: Option<u64>,
     /// Whether the server will close the connection.
     pub closes: bool,
 }
 
-/// It is no HTTP.
+/// The bytes are not HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Reads answers.
+/// Parses a stream of responses.
 #[derive(Debug, Default)]
-pub struct Reader {
-    /// The beginning of a head or of a chunk's line that came in pieces.
-    head: Vec<u8>,
+pub struct Parser {
+    /// The received part of an incomplete head or line.
+    partial: Vec<u8>,
     body: Body,
     status: u16,
     length: u64,
     hash: u64,
     closes: bool,
-    /// Bytes of bodies, of all answers so far.
+    /// Bytes of the bodies of all responses so far.
     pub body_bytes: u64,
-    /// Whether the body that comes next is hashed.
-    pub checks: bool,
+    /// Whether the next body is hashed.
+    pub hashes_body: bool,
 }
 
-/// What is awaited.
+/// What comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Body {
     /// A head.
     #[default]
     None,
-    /// So many bytes.
+    /// This many bytes of a body.
     Length(u64),
-    /// A chunk's first line.
+    /// The size line of a chunk.
     ChunkSize,
-    /// So many bytes of a chunk.
+    /// This many bytes of a chunk.
     Chunk(u64),
-    /// The end of line after a chunk.
+    /// The line end after a chunk.
     ChunkEnd,
-    /// The lines after the last chunk.
+    /// Trailer fields.
     Trailer,
-    /// All that comes.
+    /// A body until the end of the stream.
     UntilEnd,
 }
 
-impl Reader {
-    /// Takes bytes from the front of `bytes`, until an answer is whole or all are taken.
-    pub fn feed(&mut self, bytes: &mut &[u8]) -> Result<Option<Answer>, Malformed> {
+impl Parser {
+    /// Consumes bytes of `bytes` until a response is complete or all are consumed.
+    ///
+    /// # Errors
+    /// [`Malformed`]: the connection cannot be used any more.
+    pub fn feed(&mut self, bytes: &mut &[u8]) -> Result<Option<Response>, Malformed> {
         while !bytes.is_empty() {
             let done = match self.body {
                 Body::None => self.head(bytes)?,
@@ -95,26 +97,26 @@ impl Reader {
         Ok(None)
     }
 
-    /// The stream has ended: the answer, if that is how it ends.
-    pub fn end(&mut self) -> Option<Answer> {
+    /// The end of the stream: returns the response that it completes.
+    pub fn end(&mut self) -> Option<Response> {
         (self.body == Body::UntilEnd).then(|| self.finish())
     }
 
-    fn finish(&mut self) -> Answer {
+    fn finish(&mut self) -> Response {
         self.body = Body::None;
-        Answer {
+        Response {
             status: self.status,
             length: self.length,
-            hash: self.checks.then_some(self.hash),
+            hash: self.hashes_body.then_some(self.hash),
             closes: self.closes,
         }
     }
 
-    /// Takes at most `most` bytes of the body.
+    /// Consumes at most `most` bytes of a body.
     fn take(&mut self, bytes: &mut &[u8], most: u64) -> u64 {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let (taken, rest) = bytes.split_at(bytes.len().min(most));
-        if self.checks {
+        if self.hashes_body {
             self.hash = taken
                 .iter()
                 .fold(self.hash, |hash, byte| hash_on(hash, *byte));
@@ -126,38 +128,37 @@ impl Reader {
         length
     }
 
-    /// Takes a head, or what has come of it. Returns whether that is the whole answer.
+    /// Consumes a head, or a part of one. Returns whether this completes the response.
     fn head(&mut self, bytes: &mut &[u8]) -> Result<bool, Malformed> {
-        if self.head.is_empty()
+        if self.partial.is_empty()
             && let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n")
         {
             let (head, rest) = bytes.split_at(end + 4);
             *bytes = rest;
-            return self.read(head);
+            return self.parse_head(head);
         }
-        // In pieces: byte by byte would do, but the end is looked for where it may be.
-        let from = self.head.len().saturating_sub(3);
-        let before = self.head.len();
-        self.head.extend_from_slice(bytes);
-        let found = memchr::memmem::find(self.head.get(from..).unwrap_or_default(), b"\r\n\r\n");
+        let from = self.partial.len().saturating_sub(3);
+        let before = self.partial.len();
+        self.partial.extend_from_slice(bytes);
+        let found = memchr::memmem::find(self.partial.get(from..).unwrap_or_default(), b"\r\n\r\n");
         let Some(end) = found.map(|at| from + at + 4) else {
             *bytes = &[];
-            return match self.head.len() > LONGEST_HEAD {
+            return match self.partial.len() > MAX_HEAD {
                 true => Err(Malformed),
                 false => Ok(false),
             };
         };
         *bytes = bytes.get(end - before..).unwrap_or_default();
-        let mut head = std::mem::take(&mut self.head);
+        let mut head = std::mem::take(&mut self.partial);
         head.truncate(end);
-        let done = self.read(&head);
+        let done = self.parse_head(&head);
         head.clear();
-        self.head = head;
+        self.partial = head;
         done
     }
 
-    fn read(&mut self, head: &[u8]) -> Result<bool, Malformed> {
-        let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    fn parse_head(&mut self, head: &[u8]) -> Result<bool, Malformed> {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut response = httparse::Response::new(&mut fields);
         match response.parse(head) {
             Ok(httparse::Status::Complete(_)) => {}
@@ -165,21 +166,31 @@ impl Reader {
         }
         self.status = response.code.ok_or(Malformed)?;
         (self.length, self.hash) = (0, HASH_START);
-        self.closes = response.version == Some(0);
-        self.body = Body::UntilEnd;
+        let (mut length, mut is_chunked) = (None, None);
+        let (mut close, mut keep_alive) = (false, false);
         for field in response.headers.iter() {
-            if field.name.eq_ignore_ascii_case("content-length") {
+            let is_named = |name| field.name.eq_ignore_ascii_case(name);
+            let mut items = field.value.split(|byte| *byte == b',');
+            let is_item = |item: &[u8], name| item.trim_ascii().eq_ignore_ascii_case(name);
+            if is_named("content-length") {
                 let text = std::str::from_utf8(field.value).map_err(|_| Malformed)?;
-                self.body = Body::Length(text.trim().parse().map_err(|_| Malformed)?);
-            } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
-                self.body = Body::ChunkSize;
-                break;
-            } else if field.name.eq_ignore_ascii_case("connection") {
-                self.closes |= field.value.eq_ignore_ascii_case(b"close");
+                length = Some(text.trim().parse().map_err(|_| Malformed)?);
+            } else if is_named("transfer-encoding") {
+                let last = items.next_back();
+                is_chunked = Some(last.is_some_and(|item| is_item(item, b"chunked")));
+            } else if is_named("connection") {
+                close |= items.clone().any(|item| is_item(item, b"close"));
+                keep_alive |= items.any(|item| is_item(item, b"keep-alive"));
             }
         }
+        self.closes = close || response.version == Some(0) && !keep_alive;
+        self.body = match (is_chunked, length) {
+            (Some(true), _) => Body::ChunkSize,
+            (None, Some(length)) => Body::Length(length),
+            (Some(false), _) | (None, None) => Body::UntilEnd,
+        };
         match self.status {
-            // Another one follows.
+            // An interim response: another head follows.
             100..=199 => {
                 self.body = Body::None;
                 Ok(false)
@@ -192,33 +203,33 @@ impl Reader {
         }
     }
 
-    /// Takes a line of the chunked framing (RFC 9112, section 7.1).
+    /// Consumes a line of the chunked coding (RFC 9112, section 7.1), or a part of one.
     fn line(&mut self, bytes: &mut &[u8]) -> Result<bool, Malformed> {
         let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
         let (taken, rest) = bytes.split_at(end);
         *bytes = rest;
-        self.head.extend_from_slice(taken);
-        if self.head.len() > LONGEST_HEAD {
+        self.partial.extend_from_slice(taken);
+        if self.partial.len() > MAX_HEAD {
             return Err(Malformed);
         }
-        if self.head.last() != Some(&b'\n') {
+        if self.partial.last() != Some(&b'\n') {
             return Ok(false);
         }
-        let line = std::mem::take(&mut self.head);
+        let line = std::mem::take(&mut self.partial);
         let line = line.trim_ascii();
-        (self.body, _) = match self.body {
-            Body::ChunkEnd if line.is_empty() => (Body::ChunkSize, ()),
+        self.body = match self.body {
+            Body::ChunkEnd if line.is_empty() => Body::ChunkSize,
             Body::Trailer if line.is_empty() => return Ok(true),
-            Body::Trailer => (Body::Trailer, ()),
-            Body::ChunkSize => (chunk(line)?, ()),
+            Body::Trailer => Body::Trailer,
+            Body::ChunkSize => after_size_line(line)?,
             _ => return Err(Malformed),
         };
         Ok(false)
     }
 }
 
-/// What follows a chunk's first line.
-fn chunk(line: &[u8]) -> Result<Body, Malformed> {
+/// What follows the size line of a chunk.
+fn after_size_line(line: &[u8]) -> Result<Body, Malformed> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
     let text = std::str::from_utf8(digits.trim_ascii()).map_err(|_| Malformed)?;
     match u64::from_str_radix(text, 16).map_err(|_| Malformed)? {
@@ -239,56 +250,56 @@ mod tests {
         5;x=y\r\nhello\r\n3\r\n, w\r\n0\r\nA: b\r\n\r\n\
         HTTP/1.0 500 No\r\n\r\nall that comes";
 
-    fn answers() -> Vec<Answer> {
-        let answer = |status, body: &[u8], closes| Answer {
+    fn responses() -> Vec<Response> {
+        let response = |status, body: &[u8], closes| Response {
             status,
             length: body.len() as u64,
             hash: Some(body_hash(body)),
             closes,
         };
         vec![
-            answer(200, b"hello", false),
-            answer(404, b"", true),
-            answer(204, b"", false),
-            answer(200, b"hello, w", false),
-            answer(500, b"all that comes", true),
+            response(200, b"hello", false),
+            response(404, b"", true),
+            response(204, b"", false),
+            response(200, b"hello, w", false),
+            response(500, b"all that comes", true),
         ]
     }
 
-    /// Whether nothing of an answer has come yet.
-    fn is_between(reader: &Reader) -> bool {
-        reader.body == Body::None && reader.head.is_empty()
+    /// Whether no part of a response has been consumed.
+    fn is_between(parser: &Parser) -> bool {
+        parser.body == Body::None && parser.partial.is_empty()
     }
 
-    fn read(pieces: &[&[u8]]) -> Result<Vec<Answer>, Malformed> {
-        let mut reader = Reader {
-            checks: true,
-            ..Reader::default()
+    fn read(pieces: &[&[u8]]) -> Result<Vec<Response>, Malformed> {
+        let mut parser = Parser {
+            hashes_body: true,
+            ..Parser::default()
         };
         let mut read = Vec::new();
         for mut piece in pieces.iter().copied() {
             while !piece.is_empty() {
-                read.extend(reader.feed(&mut piece)?);
+                read.extend(parser.feed(&mut piece)?);
             }
         }
-        read.extend(reader.end());
-        assert!(is_between(&reader));
+        read.extend(parser.end());
+        assert!(is_between(&parser));
         Ok(read)
     }
 
     #[test]
-    fn however_the_bytes_are_cut_the_answers_are_the_same() {
-        assert_eq!(read(&[STREAM]), Ok(answers()));
+    fn responses_are_the_same_however_the_bytes_are_split() {
+        assert_eq!(read(&[STREAM]), Ok(responses()));
         for first in 0..=STREAM.len() {
             let (one, rest) = STREAM.split_at(first);
-            assert_eq!(read(&[one, rest]), Ok(answers()), "{first}");
+            assert_eq!(read(&[one, rest]), Ok(responses()), "{first}");
         }
         let bytes: Vec<&[u8]> = STREAM.chunks(1).collect();
-        assert_eq!(read(&bytes), Ok(answers()));
+        assert_eq!(read(&bytes), Ok(responses()));
     }
 
     #[test]
-    fn what_is_no_http_is_said() {
+    fn bytes_that_are_not_http_are_an_error() {
         for text in [
             &b"220 ftp ready\r\n\r\n"[..],
             b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n",
@@ -298,16 +309,55 @@ mod tests {
         ] {
             assert_eq!(read(&[text]), Err(Malformed), "{}", text.escape_ascii());
         }
-        let endless = vec![b'x'; LONGEST_HEAD + 1];
+        let endless = vec![b'x'; MAX_HEAD + 1];
         assert_eq!(read(&[&endless]), Err(Malformed));
     }
 
     #[test]
-    fn bytes_of_bodies_are_counted_even_if_the_end_never_comes() {
-        let mut reader = Reader::default();
+    fn a_connection_is_kept_or_closed_as_the_version_and_the_options_say() {
+        for (head, closes) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0", false),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: x, Close",
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0",
+                true,
+            ),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 0", true),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive",
+                false,
+            ),
+        ] {
+            let responses = read(&[format!("{head}\r\n\r\n").as_bytes()]).unwrap();
+            let [response] = responses[..] else {
+                panic!("{head}: {responses:?}");
+            };
+            assert_eq!(response.closes, closes, "{head}");
+        }
+    }
+
+    #[test]
+    fn transfer_encoding_decides_the_framing() {
+        let after = |fields: &str| {
+            let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n0\r\n\r\n");
+            read(&[text.as_bytes()]).unwrap()[0]
+        };
+        let chunked =
+            after("Content-Length: 3\r\nTransfer-Encoding: gzip, chunked\r\nConnection: close");
+        assert_eq!((chunked.length, chunked.closes), (0, true));
+        let until_end = after("Transfer-Encoding: gzip");
+        assert_eq!((until_end.length, until_end.closes), (5, true));
+    }
+
+    #[test]
+    fn bytes_of_an_incomplete_body_are_counted() {
+        let mut parser = Parser::default();
         let mut bytes = &b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"[..];
-        assert_eq!(reader.feed(&mut bytes), Ok(None));
-        assert_eq!((reader.body_bytes, is_between(&reader)), (5, false));
-        assert_eq!(reader.end(), None);
+        assert_eq!(parser.feed(&mut bytes), Ok(None));
+        assert_eq!((parser.body_bytes, is_between(&parser)), (5, false));
+        assert_eq!(parser.end(), None);
     }
 }

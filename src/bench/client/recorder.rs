@@ -1,11 +1,11 @@
-//! Room `bench`: what has a group seen? Counts and histograms; no I/O, no clock.
+//! The statistics of a client group: counts and histograms. No I/O, no clock.
 //!
-//! Times are nanoseconds since the generator began. An answer counts if it was complete in the
-//! window. A response time counts if the request was due in the window, whenever the answer came:
-//! who would leave out those that came too late would leave out the worst. In a closed loop, where
-//! a request is due when it is sent, it counts with its answer.
+//! Times are nanoseconds since the generator's start. A response counts if it was complete in the
+//! measurement window. A response time counts if the request was due in the window, whenever the
+//! response came: without the late ones the worst times would be missing. In a closed loop, where a
+//! request is due when it is sent, it counts with its response.
 
-use super::parser::Answer;
+use super::parser::Response;
 use crate::bench::load::{Bucket, ClientStats, Fault, Page, Totals};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,26 +13,26 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use std::ops::Range;
 
-/// The longest time that a histogram holds; longer ones count as that.
-const LONGEST: u64 = 600_000_000_000;
-/// Nanoseconds of a row of the course.
-const SLICE: u64 = 100_000_000;
-/// Rows of the course at most: ten hours.
-const MOST_SLICES: usize = 360_000;
+/// The longest time in a histogram, ns; longer ones are recorded as this.
+const MAX_TIME: u64 = 600_000_000_000;
+/// Width of a bucket of the time series, ns.
+const BUCKET: u64 = 100_000_000;
+/// Limit for the buckets of a time series: ten hours.
+const MAX_BUCKETS: usize = 360_000;
 
-/// Times, 1 ns to [`LONGEST`], to three digits.
+/// A histogram of times, 1 ns to [`MAX_TIME`], with three significant digits.
 pub struct Times(Option<Histogram<u64>>);
 
 impl Times {
-    /// None so far.
+    /// An empty histogram.
     pub fn new() -> Self {
-        Self(Histogram::new_with_bounds(1, LONGEST, 3).ok())
+        Self(Histogram::new_with_bounds(1, MAX_TIME, 3).ok())
     }
 
-    /// One more.
+    /// Adds a time.
     pub fn record(&mut self, time: u64) {
         if let Some(histogram) = &mut self.0 {
-            histogram.saturating_record(time.clamp(1, LONGEST));
+            histogram.saturating_record(time.clamp(1, MAX_TIME));
         }
     }
 
@@ -45,197 +45,189 @@ impl Times {
         });
         match written {
             Some(Ok(_)) => STANDARD.encode(bytes),
-            // Writing to memory does not fail; and an empty text is no histogram for anybody.
+            // Writing to memory does not fail; a reader rejects the empty text.
             _ => String::new(),
         }
     }
 }
 
-/// The times of one request.
+/// A request and its times.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request {
-    /// Which of the group's pages.
-    pub page: usize,
-    /// When it was to be sent.
+    /// Its number, which selects the page.
+    pub number: usize,
+    /// When it was due.
     pub due: u64,
     /// When it was sent.
     pub sent: u64,
-    /// When the first byte of the answer came.
-    pub first: Option<u64>,
+    /// When the first byte of the response came.
+    pub first_byte: Option<u64>,
 }
 
-impl Request {
-    /// One that was due, and never sent.
-    pub fn due_at(due: u64) -> Self {
-        Self {
-            due,
-            ..Self::default()
-        }
-    }
-}
-
-/// What a group has seen.
-pub struct Tally {
-    seen: ClientStats,
+/// Records the statistics of a group.
+pub struct Recorder {
+    stats: ClientStats,
     window: Range<u64>,
-    is_open: bool,
-    response: Times,
-    service: Times,
-    first_byte: Times,
-    /// Response times of the present slice.
-    slice_times: Vec<u64>,
+    is_open_loop: bool,
+    response_times: Times,
+    service_times: Times,
+    first_bytes: Times,
+    /// Response times in the current bucket.
+    bucket_times: Vec<u64>,
 }
 
-impl Tally {
-    /// Of a group with so many connections. `is_open`: with a rate of its own.
-    pub fn new(name: &str, connections: u32, is_open: bool) -> Self {
+impl Recorder {
+    /// For a group with this many connections.
+    pub fn new(name: &str, connections: u32, is_open_loop: bool) -> Self {
         Self {
-            seen: ClientStats {
+            stats: ClientStats {
                 name: name.to_owned(),
                 connections: (connections, 0),
                 shares: vec![0; connections as usize],
                 ..ClientStats::default()
             },
             window: u64::MAX..u64::MAX,
-            is_open,
-            response: Times::new(),
-            service: Times::new(),
-            first_byte: Times::new(),
-            slice_times: Vec::new(),
+            is_open_loop,
+            response_times: Times::new(),
+            service_times: Times::new(),
+            first_bytes: Times::new(),
+            bucket_times: Vec::new(),
         }
     }
 
-    /// The measurement is from here to there; `open` connections are there.
+    /// Sets the measurement window; `open` connections are open at its beginning.
     pub fn begin(&mut self, window: Range<u64>, open: u32) {
         self.window = window;
-        self.seen.connections.1 = open;
+        self.stats.connections.1 = open;
     }
 
-    /// What is counted over the whole life.
-    pub fn whole(&mut self) -> &mut Totals {
-        &mut self.seen.whole
+    /// The counts of the whole run.
+    pub fn totals(&mut self) -> &mut Totals {
+        &mut self.stats.totals
     }
 
-    /// A connection was made.
+    /// Records a new connection.
     pub fn connected(&mut self, now: u64) {
-        self.seen.whole.connections += 1;
-        self.seen.connected += u64::from(self.window.contains(&now));
+        self.stats.totals.connections += 1;
+        self.stats.connected += u64::from(self.window.contains(&now));
     }
 
-    /// Whether that is a time of the measurement.
-    pub fn is_in_window(&self, at: u64) -> bool {
-        self.window.contains(&at)
+    /// Whether this time is in the measurement window.
+    pub fn is_in_window(&self, time: u64) -> bool {
+        self.window.contains(&time)
     }
 
-    /// A request of an open loop is due.
-    pub fn due(&mut self, at: u64) {
-        self.seen.due += u64::from(self.window.contains(&at));
+    /// Records a request of an open loop that is due at this time.
+    pub fn due(&mut self, time: u64) {
+        self.stats.due += u64::from(self.window.contains(&time));
     }
 
-    /// It was dropped.
-    pub fn dropped(&mut self, at: u64) {
-        self.seen.dropped += u64::from(self.window.contains(&at));
+    /// Records a dropped request that was due at this time.
+    pub fn dropped(&mut self, time: u64) {
+        self.stats.dropped += u64::from(self.window.contains(&time));
     }
 
-    /// A whole answer has come on the connection with that number.
-    pub fn answered(
+    /// Records a complete response on the connection with this number.
+    pub fn response(
         &mut self,
         connection: usize,
         request: &Request,
-        answer: Answer,
+        response: Response,
         page: &Page,
         now: u64,
     ) {
-        self.seen.whole.answers += 1;
-        if let Some(fault) = wrong(answer, page) {
+        self.stats.totals.responses += 1;
+        if let Some(fault) = fault_of(response, page) {
             return self.fault(fault, now);
         }
-        let (response, sent) = (now.saturating_sub(request.due), request.sent);
-        let counts = match self.is_open {
+        let response_time = now.saturating_sub(request.due);
+        let counts = match self.is_open_loop {
             true => self.window.contains(&request.due),
             false => self.window.contains(&now),
         };
         if counts {
-            self.response.record(response);
-            self.service.record(now.saturating_sub(sent));
-            let first = request.first.unwrap_or(now);
-            self.first_byte.record(first.saturating_sub(sent));
+            self.response_times.record(response_time);
+            self.service_times.record(now.saturating_sub(request.sent));
+            let first_byte = request.first_byte.unwrap_or(now);
+            self.first_bytes
+                .record(first_byte.saturating_sub(request.sent));
         }
         if self.window.contains(&now) {
-            self.seen.answers += 1;
-            self.seen.body_bytes += answer.length;
-            if let Some(share) = self.seen.shares.get_mut(connection) {
+            self.stats.responses += 1;
+            self.stats.body_bytes += response.length;
+            if let Some(share) = self.stats.shares.get_mut(connection) {
                 *share += 1;
             }
-            self.turn_to(now);
-            self.slice_times.push(response);
+            self.advance_to(now);
+            self.bucket_times.push(response_time);
         }
     }
 
-    /// Something went wrong.
+    /// Records an error.
     pub fn fault(&mut self, fault: Fault, now: u64) {
-        *self.seen.errors.entry(fault).or_default() += 1;
+        *self.stats.errors.entry(fault).or_default() += 1;
         if self.window.contains(&now) {
-            self.turn_to(now);
-            if let Some(slice) = self.seen.course.last_mut() {
-                slice.errors += 1;
+            self.advance_to(now);
+            if let Some(bucket) = self.stats.time_series.last_mut() {
+                bucket.errors += 1;
             }
         }
     }
 
-    /// The end has come, and no answer: it took at least that long.
-    pub fn missing(&mut self, request: &Request, now: u64) {
+    /// Records a request without a response, with the time that it has waited by the end of the
+    /// run.
+    pub fn missing(&mut self, due: u64, now: u64) {
         self.fault(Fault::Missing, now);
-        if self.window.contains(&request.due) {
-            self.response.record(now.saturating_sub(request.due));
+        if self.window.contains(&due) {
+            self.response_times.record(now.saturating_sub(due));
         }
     }
 
-    /// Goes on to the slice of `now`, with those between that have nothing.
-    fn turn_to(&mut self, now: u64) {
-        let slice = usize::try_from((now - self.window.start) / SLICE).unwrap_or(usize::MAX);
-        let slice = slice.min(MOST_SLICES);
-        while self.seen.course.len() <= slice {
-            self.end_slice();
-            self.seen.course.push(Bucket::default());
+    /// Appends buckets up to that of `now`.
+    fn advance_to(&mut self, now: u64) {
+        let bucket = usize::try_from((now - self.window.start) / BUCKET).unwrap_or(usize::MAX);
+        let bucket = bucket.min(MAX_BUCKETS);
+        while self.stats.time_series.len() <= bucket {
+            self.finish_bucket();
+            self.stats.time_series.push(Bucket::default());
         }
     }
 
-    fn end_slice(&mut self) {
-        let times = &mut self.slice_times;
-        if let Some(slice) = self.seen.course.last_mut()
+    fn finish_bucket(&mut self) {
+        let times = &mut self.bucket_times;
+        if let Some(bucket) = self.stats.time_series.last_mut()
             && let Some(longest) = times.iter().max()
         {
-            (slice.answers, slice.longest) = (times.len() as u64, *longest);
+            (bucket.answers, bucket.longest) = (times.len() as u64, *longest);
             let middle = times.len() / 2;
-            slice.median = *times.select_nth_unstable(middle).1;
+            bucket.median = *times.select_nth_unstable(middle).1;
         }
         times.clear();
     }
 
-    /// All of it.
+    /// The statistics.
     pub fn finish(mut self) -> ClientStats {
         if !self.window.is_empty() {
-            self.turn_to(self.window.end - 1);
+            self.advance_to(self.window.end - 1);
         }
-        self.end_slice();
-        self.seen.response_time = self.response.encode();
-        self.seen.service_time = self.service.encode();
-        self.seen.first_byte = self.first_byte.encode();
-        self.seen
+        self.finish_bucket();
+        self.stats.response_time = self.response_times.encode();
+        self.stats.service_time = self.service_times.encode();
+        self.stats.first_byte = self.first_bytes.encode();
+        self.stats
     }
 }
 
-/// What is wrong with an answer.
-fn wrong(answer: Answer, page: &Page) -> Option<Fault> {
-    if answer.status != page.status {
+/// How a response differs from the expected one.
+fn fault_of(response: Response, page: &Page) -> Option<Fault> {
+    if response.status != page.status {
         return Some(Fault::Status);
     }
-    if page.length.is_some_and(|length| length != answer.length) {
+    if page.length.is_some_and(|length| length != response.length) {
         return Some(Fault::Length);
     }
-    match (page.hash, answer.hash) {
-        (Some(right), Some(found)) if right != found => Some(Fault::Content),
+    match (page.hash, response.hash) {
+        (Some(expected), Some(found)) if expected != found => Some(Fault::Content),
         _ => None,
     }
 }
@@ -255,8 +247,8 @@ mod tests {
         }
     }
 
-    fn right() -> Answer {
-        Answer {
+    fn correct() -> Response {
+        Response {
             status: 200,
             length: 5,
             hash: None,
@@ -264,10 +256,10 @@ mod tests {
         }
     }
 
-    fn tally(is_open: bool) -> Tally {
-        let mut tally = Tally::new("main", 2, is_open);
-        tally.begin(1000 * MS..1300 * MS, 2);
-        tally
+    fn recorder(is_open_loop: bool) -> Recorder {
+        let mut recorder = Recorder::new("main", 2, is_open_loop);
+        recorder.begin(1000 * MS..1300 * MS, 2);
+        recorder
     }
 
     fn times(text: &str) -> Histogram<u64> {
@@ -285,83 +277,90 @@ mod tests {
     }
 
     #[test]
-    fn what_was_due_in_the_window_counts_whenever_it_was_answered() {
-        let mut tally = tally(true);
-        let asked = [(990, 1010), (1290, 1310), (1310, 1320)];
-        for (due, answered) in asked.map(|(a, b)| (a * MS, b * MS)) {
-            tally.answered(0, &request(due, due), right(), &page(), answered);
+    fn a_request_that_was_due_in_the_window_counts_whenever_its_response_came() {
+        let mut recorder = recorder(true);
+        let requests = [(990, 1010), (1290, 1310), (1310, 1320)];
+        for (due, done) in requests.map(|(a, b)| (a * MS, b * MS)) {
+            recorder.response(0, &request(due, due), correct(), &page(), done);
         }
-        let seen = tally.finish();
-        assert_eq!(seen.answers, 1, "one came in the window");
-        let histogram = times(&seen.response_time);
-        assert_eq!(histogram.len(), 1, "another was due in it");
+        let stats = recorder.finish();
+        assert_eq!(stats.responses, 1, "one response came in the window");
+        let histogram = times(&stats.response_time);
+        assert_eq!(histogram.len(), 1, "another request was due in it");
         assert_eq!(histogram.max() / MS, 20);
     }
 
     #[test]
-    fn the_two_clocks_begin_when_it_is_due_and_when_it_is_sent() {
-        let mut tally = tally(true);
+    fn response_time_starts_when_a_request_is_due_and_service_time_when_it_is_sent() {
+        let mut recorder = recorder(true);
         let mut request = request(1000 * MS, 1080 * MS);
-        request.first = Some(1090 * MS);
-        tally.answered(1, &request, right(), &page(), 1100 * MS);
-        let seen = tally.finish();
+        request.first_byte = Some(1090 * MS);
+        recorder.response(1, &request, correct(), &page(), 1100 * MS);
+        let stats = recorder.finish();
         let of = |text: &str| times(text).max() / MS;
-        assert_eq!(of(&seen.response_time), 100);
-        assert_eq!(of(&seen.service_time), 20);
-        assert_eq!(of(&seen.first_byte), 10);
-        assert_eq!(seen.shares, [0, 1]);
+        assert_eq!(of(&stats.response_time), 100);
+        assert_eq!(of(&stats.service_time), 20);
+        assert_eq!(of(&stats.first_byte), 10);
+        assert_eq!(stats.shares, [0, 1]);
     }
 
     #[test]
-    fn each_way_of_being_wrong_is_told_apart() {
-        let answers = [
-            Answer {
+    fn each_kind_of_wrong_response_is_counted_as_that_kind() {
+        let responses = [
+            Response {
                 status: 404,
-                ..right()
+                ..correct()
             },
-            Answer {
+            Response {
                 length: 4,
-                ..right()
+                ..correct()
             },
-            Answer {
+            Response {
                 hash: Some(8),
-                ..right()
+                ..correct()
             },
         ];
-        let mut tally = tally(false);
-        for answer in answers {
-            tally.answered(0, &request(0, 0), answer, &page(), 1000 * MS);
+        let mut recorder = recorder(false);
+        for response in responses {
+            recorder.response(0, &request(0, 0), response, &page(), 1000 * MS);
         }
-        let seen = tally.finish();
-        let wanted = [Fault::Status, Fault::Length, Fault::Content].map(|fault| (fault, 1));
-        assert_eq!(seen.errors, wanted.into());
-        assert_eq!((seen.answers, seen.whole.answers), (0, 3));
-        assert_eq!(seen.course.iter().map(|slice| slice.errors).sum::<u64>(), 3);
+        let stats = recorder.finish();
+        let expected = [Fault::Status, Fault::Length, Fault::Content].map(|fault| (fault, 1));
+        assert_eq!(stats.errors, expected.into());
+        assert_eq!((stats.responses, stats.totals.responses), (0, 3));
+        assert_eq!(
+            stats
+                .time_series
+                .iter()
+                .map(|bucket| bucket.errors)
+                .sum::<u64>(),
+            3
+        );
     }
 
     #[test]
-    fn a_missing_answer_took_at_least_until_the_end() {
-        let mut tally = tally(true);
-        tally.missing(&request(1100 * MS, 1100 * MS), 1900 * MS);
-        let seen = tally.finish();
-        assert_eq!(times(&seen.response_time).max() / (100 * MS), 8);
-        assert_eq!(seen.errors, [(Fault::Missing, 1)].into());
+    fn a_missing_response_is_recorded_with_the_time_until_the_end() {
+        let mut recorder = recorder(true);
+        recorder.missing(1100 * MS, 1900 * MS);
+        let stats = recorder.finish();
+        assert_eq!(times(&stats.response_time).max() / (100 * MS), 8);
+        assert_eq!(stats.errors, [(Fault::Missing, 1)].into());
     }
 
     #[test]
-    fn the_course_has_a_row_for_each_tenth_of_a_second() {
-        let mut tally = tally(false);
+    fn the_time_series_has_a_bucket_for_each_tenth_of_a_second() {
+        let mut recorder = recorder(false);
         for (sent, now) in [(1000, 1001), (1000, 1009), (1000, 1005), (1210, 1290)] {
             let request = request(sent * MS, sent * MS);
-            tally.answered(0, &request, right(), &page(), now * MS);
+            recorder.response(0, &request, correct(), &page(), now * MS);
         }
-        let row = |answers, median, longest| Bucket {
+        let bucket = |answers, median, longest| Bucket {
             answers,
             longest: longest * MS,
             median: median * MS,
             errors: 0,
         };
-        let wanted = [row(3, 5, 9), row(0, 0, 0), row(1, 80, 80)];
-        assert_eq!(tally.finish().course, wanted);
+        let expected = [bucket(3, 5, 9), bucket(0, 0, 0), bucket(1, 80, 80)];
+        assert_eq!(recorder.finish().time_series, expected);
     }
 }

@@ -1,47 +1,47 @@
-//! Room `bench`: when is the next request of an open loop due? No clock, no I/O.
+//! When the requests of an open loop are due. No clock, no I/O.
 
 use crate::bench::load::Arrivals;
 use fastrand::Rng;
 
-/// Times at which requests are due, in nanoseconds from the beginning, without end.
+/// An endless sequence of due times, ns since the start of the schedule.
 #[derive(Debug)]
 pub struct Schedule {
     arrivals: Arrivals,
-    /// Nanoseconds between two requests, on average.
-    distance: f64,
-    /// How many were due so far.
+    /// Mean time between two requests, ns.
+    interval: f64,
+    /// Requests so far.
     count: u64,
-    /// The last one.
+    /// The last due time.
     at: f64,
     random: Rng,
 }
 
 impl Schedule {
-    /// `rate` requests a second, above 0.
+    /// `rate`: requests per second, above 0.
     pub fn new(rate: f64, arrivals: Arrivals, seed: u64) -> Self {
         Self {
             arrivals,
-            distance: 1e9 / rate,
+            interval: 1e9 / rate,
             count: 0,
             at: 0.0,
             random: Rng::with_seed(seed),
         }
     }
 
-    /// The next time.
+    /// The next due time.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
-        reason = "positive, and far below 2^53 ns, which are a hundred days"
+        reason = "positive, and far below 2^53 ns, a hundred days"
     )]
     pub fn due(&mut self) -> u64 {
         self.count += 1;
         self.at = match self.arrivals {
-            // Multiplied, not added up: no error grows.
-            Arrivals::Constant => self.count as f64 * self.distance,
-            // The distances of a Poisson process are exponential; 1 - u is never 0.
-            Arrivals::Poisson => self.at - (1.0 - self.random.f64()).ln() * self.distance,
+            // A product, not a sum, so that rounding errors do not add up.
+            Arrivals::Constant => self.count as f64 * self.interval,
+            // The intervals of a Poisson process are exponential; 1 - u is never 0.
+            Arrivals::Poisson => self.at - (1.0 - self.random.f64()).ln() * self.interval,
         };
         self.at as u64
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_constant_rate_has_equal_distances() {
+    fn a_constant_rate_has_equal_intervals() {
         let mut schedule = Schedule::new(1000.0, Arrivals::Constant, 1);
         let due: Vec<u64> = (0..4).map(|_| schedule.due()).collect();
         assert_eq!(due, [1_000_000, 2_000_000, 3_000_000, 4_000_000]);
@@ -68,9 +68,9 @@ mod tests {
         assert_ne!(draw(7), draw(8));
     }
 
-    /// In each second of a Poisson process there is a number whose mean and variance are the rate.
+    /// The counts per second of a Poisson process have the rate as mean and as variance.
     #[test]
-    fn a_poisson_process_has_its_mean_and_its_variance() {
+    fn a_poisson_process_has_its_mean_and_variance() {
         let mut schedule = Schedule::new(100.0, Arrivals::Poisson, 3);
         let mut counts = vec![0_i32; 2000];
         loop {

@@ -1,26 +1,26 @@
-//! Room `bench`: a server that is stopped for a while, and never for longer.
+//! Stops the server with SIGSTOP for a planned time.
 
-use crate::bench::procfs::family;
+use crate::bench::procfs::process_tree;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// When the server is stopped, and when it goes on. It goes on in any case when this is dropped.
-/// All its processes are: of one that forks the parent has nothing to do.
+/// A planned stall. It stops all processes of the server: in a forking server the parent serves
+/// nothing. When it is dropped, the server continues.
 pub struct Stall {
     server: Option<u32>,
-    /// Whom it has stopped, parents first.
-    held: Vec<u32>,
-    /// Nanoseconds after the measurement began, and how many.
+    /// The stopped processes, parents first.
+    stopped: Vec<u32>,
+    /// Time after the beginning of the measurement, and length, ns.
     planned: Option<(u64, u64)>,
-    /// When it begins, and when it ends, ns since the generator began.
+    /// Beginning and end, ns since the generator's start.
     at: Option<(u64, u64)>,
 }
 
 impl Stall {
-    /// Of the process `server`; `planned` counts from the beginning of the measurement.
+    /// A stall of the process `server`; `planned` counts from the beginning of the measurement.
     pub fn new(server: Option<u32>, planned: Option<(u64, u64)>) -> Self {
         Self {
             server,
-            held: Vec::new(),
+            stopped: Vec::new(),
             planned,
             at: None,
         }
@@ -32,14 +32,14 @@ impl Stall {
         self.at = planned.map(|(after, long)| (now + after, now + after + long));
     }
 
-    /// When the next thing is to be done.
+    /// When [`update`](Self::update) is due next.
     pub fn next(&self) -> Option<u64> {
         let (begin, end) = self.at?;
         Some(if self.is_stopped() { end } else { begin })
     }
 
-    /// Does what is due.
-    pub fn look(&mut self, now: u64) {
+    /// Stops the server or lets it continue, if that is due.
+    pub fn update(&mut self, now: u64) {
         let Some((begin, end)) = self.at else {
             return;
         };
@@ -50,34 +50,33 @@ impl Stall {
         }
     }
 
-    /// No more stops.
+    /// Lets the server continue; there are no more stalls.
     pub fn end(&mut self) {
         self.at = None;
-        // Children first: a parent that goes on finds them as they were.
-        for pid in std::mem::take(&mut self.held).into_iter().rev() {
-            tell(pid, Signal::CONT);
+        // Children first, so that a parent does not see them stopped.
+        for pid in std::mem::take(&mut self.stopped).into_iter().rev() {
+            send(pid, Signal::CONT);
         }
     }
 
     fn is_stopped(&self) -> bool {
-        !self.held.is_empty()
+        !self.stopped.is_empty()
     }
 
-    /// Whoever was started while the others were stopped is found the next time; a family that is
-    /// stopped has no more children.
+    /// Repeats until there is no new process: one may be forked while the others are stopped.
     fn stop(&mut self) {
         let Some(server) = self.server else {
             return;
         };
         loop {
-            let family = family(server).into_iter();
-            let new: Vec<u32> = family.filter(|pid| !self.held.contains(pid)).collect();
+            let tree = process_tree(server).into_iter();
+            let new: Vec<u32> = tree.filter(|pid| !self.stopped.contains(pid)).collect();
             if new.is_empty() {
                 break;
             }
             for pid in new {
-                tell(pid, Signal::STOP);
-                self.held.push(pid);
+                send(pid, Signal::STOP);
+                self.stopped.push(pid);
             }
         }
     }
@@ -89,9 +88,9 @@ impl Drop for Stall {
     }
 }
 
-fn tell(pid: u32, signal: Signal) {
+fn send(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // Who has ended cannot be stopped, and its clients will say so.
+        // The process may have ended; its connections then fail.
         let _ = kill_process(pid, signal);
     }
 }
@@ -101,18 +100,18 @@ mod tests {
     use super::*;
     use std::process::{Child, Command};
 
-    /// Each of a family, by whether it is stopped (proc_pid_stat(5)).
+    /// Whether each process of the tree is stopped (proc_pid_stat(5)).
     fn stopped(server: u32) -> Vec<bool> {
         let state = |pid: u32| {
             let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             let state = text.rsplit_once(')').map(|(_, rest)| rest.trim_start());
             state.is_some_and(|state| state.starts_with('T'))
         };
-        family(server).into_iter().map(state).collect()
+        process_tree(server).into_iter().map(state).collect()
     }
 
-    /// Whether they come to be as wanted; a signal takes its time.
-    fn become_so(server: u32, wanted: &[bool]) -> bool {
+    /// Waits until the processes are in these states: a signal takes time.
+    fn reach(server: u32, wanted: &[bool]) -> bool {
         (0..500).any(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
             stopped(server) == wanted
@@ -124,27 +123,26 @@ mod tests {
         shell.args(["-c", "sleep 60 & wait"]).spawn().unwrap()
     }
 
-    /// Red if only the parent is stopped, and if somebody stays so.
     #[test]
-    fn all_processes_of_a_server_are_stopped_and_all_go_on() {
+    fn all_processes_of_a_server_are_stopped_and_all_continue() {
         if !cfg!(target_os = "linux") {
             return;
         }
         let mut shell = shell_with_a_child();
         let server = shell.id();
-        let begun = become_so(server, &[false, false]);
+        let begun = reach(server, &[false, false]);
         let mut stall = Stall::new(Some(server), Some((5, 10)));
-        stall.look(100);
+        stall.update(100);
         stall.begin(100);
         let before = stall.next();
-        stall.look(104);
+        stall.update(104);
         let not_yet = stopped(server);
-        stall.look(105);
-        let during = (stall.next(), become_so(server, &[true, true]));
-        stall.look(115);
-        let after = (stall.next(), become_so(server, &[false, false]));
-        for pid in family(server).into_iter().rev() {
-            tell(pid, Signal::KILL);
+        stall.update(105);
+        let during = (stall.next(), reach(server, &[true, true]));
+        stall.update(115);
+        let after = (stall.next(), reach(server, &[false, false]));
+        for pid in process_tree(server).into_iter().rev() {
+            send(pid, Signal::KILL);
         }
         shell.wait().unwrap();
         assert!(begun);
@@ -152,19 +150,18 @@ mod tests {
         assert_eq!((during, after), ((Some(115), true), (None, true)));
     }
 
-    /// Red without the end in `drop`.
     #[test]
-    fn whoever_forgets_a_stall_lets_the_server_go_on() {
+    fn a_dropped_stall_lets_the_server_continue() {
         if !cfg!(target_os = "linux") {
             return;
         }
         let mut server = Command::new("sleep").arg("60").spawn().unwrap();
         let mut stall = Stall::new(Some(server.id()), Some((0, u64::MAX / 2)));
         stall.begin(1);
-        stall.look(1);
-        let during = become_so(server.id(), &[true]);
+        stall.update(1);
+        let during = reach(server.id(), &[true]);
         drop(stall);
-        let after = become_so(server.id(), &[false]);
+        let after = reach(server.id(), &[false]);
         server.kill().unwrap();
         server.wait().unwrap();
         assert!(during && after, "{during} {after}");

@@ -1,7 +1,7 @@
 //! Room `bench`: which numbers does an outcome hold? Arithmetic only.
 
 use crate::bench::load::{Behavior, ClientStats, Group, Load, Outcome};
-use crate::bench::procfs::Account;
+use crate::bench::procfs::Usage;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
@@ -28,11 +28,10 @@ pub fn of(load: &Load, outcome: &Outcome, processors: usize) -> Metrics {
             all.insert(format!("{prefix}{name}"), value);
         }
     }
-    let (user, system) = outcome.generator;
-    let generator = self::seconds(user.saturating_add(system));
+    let generator = self::seconds(outcome.generator_time);
     all.insert("generator_share".into(), 100.0 * generator / seconds);
     put(&mut all, "lag_p99", quantile(&outcome.send_lag, 0.99, 0));
-    if let Some((before, after)) = &outcome.accounts {
+    if let Some((before, after)) = &outcome.usage {
         let used = Used {
             before,
             after,
@@ -54,7 +53,7 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
     if matches!(group.behavior, Behavior::Silent | Behavior::Drip { .. }) {
         return found;
     }
-    found.push(("throughput", count(seen.answers) / seconds));
+    found.push(("throughput", count(seen.responses) / seconds));
     found.push(("bandwidth", count(seen.body_bytes) / seconds / 1e9));
     if matches!(group.behavior, Behavior::Short { .. }) {
         found.push(("connects", count(seen.connected) / seconds));
@@ -87,7 +86,7 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
     if due > 0 {
         found.push(("offered", count(due) / seconds));
         // Some were due before the measurement, and answered in it.
-        let achieved = 100.0 * count(seen.answers) / count(due);
+        let achieved = 100.0 * count(seen.responses) / count(due);
         found.push(("achieved", achieved.min(100.0)));
         found.push(("dropped", count(seen.dropped)));
     }
@@ -126,7 +125,7 @@ fn little(group: &Group, seen: &ClientStats, mean: f64, seconds: f64) -> Option<
     };
     let served = f64::from(seen.connections.1) - count(starved(seen));
     let under_way = served * f64::from(depth);
-    let found = count(seen.answers) / seconds * mean / 1e9;
+    let found = count(seen.responses) / seconds * mean / 1e9;
     (under_way > 0.0).then(|| 100.0 * (under_way - found).abs() / under_way)
 }
 
@@ -136,8 +135,8 @@ const WATCHED: f64 = 0.95;
 
 /// What was used between two accounts.
 struct Used<'a> {
-    before: &'a Account,
-    after: &'a Account,
+    before: &'a Usage,
+    after: &'a Usage,
     seconds: f64,
     generator: f64,
     processors: f64,
@@ -146,20 +145,20 @@ struct Used<'a> {
 impl Used<'_> {
     fn add_to(&self, all: &mut Metrics, groups: &[ClientStats]) {
         let difference =
-            |of: fn(&Account) -> u64| count(of(self.after).saturating_sub(of(self.before)));
-        let nanoseconds = |of: fn(&Account) -> u64| difference(of) / 1e9;
-        let processor = nanoseconds(|one| one.processor);
+            |of: fn(&Usage) -> u64| count(of(self.after).saturating_sub(of(self.before)));
+        let nanoseconds = |of: fn(&Usage) -> u64| difference(of) / 1e9;
+        let processor = nanoseconds(|one| one.cpu_time);
         let machine = nanoseconds(|one| one.machine);
         let whole = self.seconds * self.processors;
         let mut add = |name: &str, value: f64| {
             all.insert(name.to_owned(), value);
         };
         add("cpu_share", 100.0 * processor / self.seconds);
-        add("steal", 100.0 * nanoseconds(|one| one.stolen) / whole);
+        add("steal", 100.0 * nanoseconds(|one| one.steal) / whole);
         let others = (machine - processor - self.generator).max(0.0);
         add("others", 100.0 * others / whole);
-        add("memory", count(self.after.proportional));
-        add("kernel_memory", count(self.after.kernel));
+        add("memory", count(self.after.pss));
+        add("kernel_memory", count(self.after.kernel_memory));
         add("virtual", count(self.after.virtual_size));
         add(
             "threads",
@@ -168,11 +167,11 @@ impl Used<'_> {
         let processes = self.after.processes.max(self.before.processes);
         add("processes", count(processes));
 
-        let answers = count(groups.iter().map(|seen| seen.answers).sum());
+        let answers = count(groups.iter().map(|seen| seen.responses).sum());
         if answers > 0.0 {
             // The switches of threads that have ended are not told; so where much of the work was
             // theirs, nothing is said.
-            let live = nanoseconds(|one| one.watched) >= WATCHED * processor;
+            let live = nanoseconds(|one| one.living_threads) >= WATCHED * processor;
             if live {
                 let (voluntary, involuntary) = (
                     difference(|one| one.voluntary) / answers,
@@ -182,7 +181,7 @@ impl Used<'_> {
                 add("involuntary", involuntary);
                 add("switches", voluntary + involuntary);
             }
-            add("faults", difference(|one| one.faults) / answers);
+            add("faults", difference(|one| one.page_faults) / answers);
             add("cpu", 1e6 * processor / answers);
             add(
                 "cpu_machine",
@@ -230,8 +229,8 @@ pub fn slope(levels: &[(u32, f64)]) -> Option<f64> {
 
 /// The memory of server and kernel at the end of an outcome, KiB.
 pub fn memory(outcome: &Outcome) -> Option<f64> {
-    let (_, after) = outcome.accounts.as_ref()?;
-    Some(count(after.proportional) + count(after.kernel))
+    let (_, after) = outcome.usage.as_ref()?;
+    Some(count(after.pss) + count(after.kernel_memory))
 }
 
 /// From the end of a stall until the longest wait is again what it was before, microseconds; to the
@@ -240,10 +239,10 @@ pub fn recovery(seen: &ClientStats, stall: (u64, u64)) -> Option<f64> {
     const TENTH: u64 = 100_000_000;
     let index = |time: u64| usize::try_from(time / TENTH).ok();
     let (begin, end) = (index(stall.0)?, stall.0.saturating_add(stall.1));
-    let before = seen.course.get(1..begin)?;
+    let before = seen.time_series.get(1..begin)?;
     let usual = before.iter().map(|slice| slice.longest).max()?;
     let end_index = index(end)?;
-    let after = seen.course.iter().enumerate().skip(end_index);
+    let after = seen.time_series.iter().enumerate().skip(end_index);
     let calm = after
         .filter(|(_, slice)| slice.answers > 0 && slice.longest <= usual.saturating_mul(2))
         .map(|(place, _)| place as u64 * TENTH)
@@ -350,7 +349,7 @@ pub(super) mod tests {
             target: "127.0.0.1:1".parse().unwrap(),
             source: None,
             server: Some(1),
-            processor: None,
+            cpu: None,
             seed: 1,
             warm_up: 0,
             measure: 1_000_000_000,
@@ -370,7 +369,7 @@ pub(super) mod tests {
         let seen = ClientStats {
             name: "main".to_owned(),
             connections: (4, 4),
-            answers: 4000,
+            responses: 4000,
             body_bytes: 4_096_000,
             response_time: kept(&[1_000_000; 4000]),
             service_time: kept(&[1_000_000; 4000]),
@@ -378,29 +377,29 @@ pub(super) mod tests {
             shares: vec![1000; 4],
             ..ClientStats::default()
         };
-        let account = Account {
+        let account = Usage {
             threads: 3,
             processes: 1,
-            proportional: 2000,
-            kernel: 500,
-            ..Account::default()
+            pss: 2000,
+            kernel_memory: 500,
+            ..Usage::default()
         };
-        let after = Account {
-            processor: 500_000_000,
+        let after = Usage {
+            cpu_time: 500_000_000,
             user: 100_000_000,
             system: 400_000_000,
-            watched: 499_000_000,
+            living_threads: 499_000_000,
             voluntary: 8000,
             involuntary: 400,
             machine: 900_000_000,
-            stolen: 10_000_000,
+            steal: 10_000_000,
             ..account
         };
         let outcome = Outcome {
             measured: 1_000_000_000,
             groups: vec![seen],
-            generator: (100_000_000, 200_000_000),
-            accounts: Some((account, after)),
+            generator_time: 300_000_000,
+            usage: Some((account, after)),
             ..Outcome::default()
         };
         (load(Behavior::Closed { depth: 1 }, 4), outcome)
@@ -418,8 +417,8 @@ pub(super) mod tests {
     #[test]
     fn who_works_with_threads_that_end_has_no_switches_that_could_be_counted() {
         let (load, mut outcome) = closed();
-        if let Some((_, after)) = &mut outcome.accounts {
-            after.watched = 300_000_000;
+        if let Some((_, after)) = &mut outcome.usage {
+            after.living_threads = 300_000_000;
         }
         let metrics = of(&load, &outcome, 2);
         for name in ["switches", "voluntary", "cpu_user"] {
@@ -485,12 +484,12 @@ pub(super) mod tests {
         let open = Behavior::Open {
             rate: 100.0,
             arrivals: Arrivals::Constant,
-            most_waiting: 10,
+            max_waiting: 10,
         };
         let (_, mut outcome) = closed();
         outcome.groups[0] = ClientStats {
             due: 100,
-            answers: 95,
+            responses: 95,
             response_time: kept(&[2_000_000; 95]),
             ..ClientStats::default()
         };
@@ -517,7 +516,7 @@ pub(super) mod tests {
         let metrics = of(&load, &outcome, 2);
         assert!(metrics["little"] < 0.1, "{}", metrics["little"]);
         near(&metrics, &[("starved", 6.0), ("fairness", 0.4)]);
-        outcome.groups[0].answers = 3000;
+        outcome.groups[0].responses = 3000;
         near(&of(&load, &outcome, 2), &[("little", 25.0)]);
     }
 
@@ -537,13 +536,13 @@ pub(super) mod tests {
             ..Bucket::default()
         };
         let seen = ClientStats {
-            course: [1, 1, 1, 1, 0, 200, 90, 2, 1].map(slice).to_vec(),
+            time_series: [1, 1, 1, 1, 0, 200, 90, 2, 1].map(slice).to_vec(),
             ..ClientStats::default()
         };
         let stall = (400_000_000, 100_000_000);
         assert_eq!(recovery(&seen, stall), Some(200_000.0));
         let never = ClientStats {
-            course: [1, 1, 1, 1, 0, 200].map(slice).to_vec(),
+            time_series: [1, 1, 1, 1, 0, 200].map(slice).to_vec(),
             ..ClientStats::default()
         };
         assert_eq!(recovery(&never, stall), None);

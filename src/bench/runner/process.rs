@@ -196,9 +196,9 @@ fn spawn(lab: &RunContext, command: &mut Command) -> std::io::Result<Child> {
     let Some(processors) = lab.processors else {
         return command.spawn();
     };
-    platform::stay_on(&[processors.server])?;
+    platform::pin_to(&[processors.server])?;
     let child = command.spawn();
-    platform::stay_on(&[processors.generator])?;
+    platform::pin_to(&[processors.generator])?;
     child
 }
 

@@ -99,9 +99,9 @@ impl RunContext {
             open_to_all(&lab.root())
         });
         written.map_err(|error| format!("cannot write {}: {error}", lab.root().display()))?;
-        lab.processors = pinned.then(|| divide(&platform::processors())).flatten();
+        lab.processors = pinned.then(|| divide(&platform::cpus())).flatten();
         if let Some(processors) = lab.processors
-            && platform::stay_on(&[processors.generator]).is_err()
+            && platform::pin_to(&[processors.generator]).is_err()
         {
             lab.processors = None;
         }

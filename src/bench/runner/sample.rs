@@ -205,7 +205,7 @@ pub fn load(lab: &mut RunContext, order: &Order, target: SocketAddr, server: Opt
             .source()
             .filter(|_| target.ip().is_loopback() && target.is_ipv4()),
         server,
-        processor: lab.processors.map(|processors| processors.generator),
+        cpu: lab.processors.map(|processors| processors.generator),
         seed: lab.random.u64(..),
         warm_up: nanoseconds(order.warm_up),
         measure,
@@ -257,10 +257,10 @@ fn add_whole(outcome: &Outcome, levels: &[(u32, Outcome)]) -> Outcome {
         let Some(same) = sum.groups.iter_mut().find(|one| one.name == seen.name) else {
             continue;
         };
-        same.whole.requests += seen.whole.requests;
-        same.whole.answers += seen.whole.answers;
-        same.whole.body_bytes += seen.whole.body_bytes;
-        same.whole.connections += seen.whole.connections;
+        same.totals.requests += seen.totals.requests;
+        same.totals.responses += seen.totals.responses;
+        same.totals.body_bytes += seen.totals.body_bytes;
+        same.totals.connections += seen.totals.connections;
         for (fault, number) in &seen.errors {
             *same.errors.entry(*fault).or_default() += number;
         }
@@ -294,8 +294,8 @@ fn keep(sample: &mut Sample, outcome: Outcome) {
                 .errors
                 .insert(format!("{}.{kind}", seen.name), *number);
         }
-        if !seen.course.is_empty() {
-            sample.course.insert(seen.name, seen.course);
+        if !seen.time_series.is_empty() {
+            sample.course.insert(seen.name, seen.time_series);
         }
     }
     if !outcome.send_lag.is_empty() {
@@ -353,7 +353,7 @@ impl Cold {
     fn forget(&self) {
         for file in &self.files {
             // Pages that are being sent stay; the next time they go.
-            let _ = platform::forget(file);
+            let _ = platform::drop_cached(file);
         }
     }
 }

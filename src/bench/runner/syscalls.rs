@@ -88,7 +88,11 @@ fn watched(
         load.measure += load.warm_up;
         load.warm_up = 0;
         let outcome = play(lab, &load, || {})?;
-        answers = outcome.groups.iter().map(|seen| seen.whole.answers).sum();
+        answers = outcome
+            .groups
+            .iter()
+            .map(|seen| seen.totals.responses)
+            .sum();
     }
     server.stop(lab)?;
     let text = written(lab, &summary)?;

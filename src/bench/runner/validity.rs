@@ -191,10 +191,12 @@ fn laws(metrics: &Metrics, judgement: &mut Judgement) {
 }
 
 fn overflows(outcome: &Outcome, traits: Traits, judgement: &mut Judgement) {
-    let Some((before, after)) = &outcome.accounts else {
+    let Some((before, after)) = &outcome.usage else {
         return;
     };
-    let number = after.overflows.saturating_sub(before.overflows);
+    let number = after
+        .listen_overflows
+        .saturating_sub(before.listen_overflows);
     let sentence = format!("{number} connections found the listen queue full");
     if number > 0 && (traits.captures || traits.overloads) {
         judgement.notes.push(sentence);
@@ -207,9 +209,12 @@ fn overflows(outcome: &Outcome, traits: Traits, judgement: &mut Judgement) {
 /// for, the server may have finished it all the same, but never less than the client has seen.
 fn conservation(outcome: &Outcome, traits: Traits, tally: Tally, judgement: &mut Judgement) {
     let sum = |of: fn(&crate::bench::load::Totals) -> u64| -> u64 {
-        outcome.groups.iter().map(|seen| of(&seen.whole)).sum()
+        outcome.groups.iter().map(|seen| of(&seen.totals)).sum()
     };
-    let (answers, bytes) = (sum(|whole| whole.answers), sum(|whole| whole.body_bytes));
+    let (answers, bytes) = (
+        sum(|totals| totals.responses),
+        sum(|totals| totals.body_bytes),
+    );
     let faultless = outcome.groups.iter().all(|seen| seen.errors.is_empty());
     let exact = faultless && !traits.cuts;
     let broken = |server: u64, client: u64| server != client && (exact || server < client);
@@ -248,7 +253,7 @@ pub fn words(fault: Fault) -> &'static str {
         Fault::Closed => "connections were closed before the answer",
         Fault::Missing => "requests had no answer until the end",
         Fault::Malformed => "answers were no HTTP",
-        Fault::Unasked => "times came bytes that nobody had asked for",
+        Fault::Unsolicited => "times came bytes that nobody had asked for",
     }
 }
 
@@ -276,9 +281,9 @@ mod tests {
         change: impl Fn(&mut Outcome, &mut Metrics),
     ) -> Judgement {
         let (load, mut outcome) = closed();
-        outcome.groups[0].whole = Totals {
+        outcome.groups[0].totals = Totals {
             requests: 5000,
-            answers: 5000,
+            responses: 5000,
             body_bytes: 5_120_000,
             connections: 4,
         };
@@ -338,7 +343,7 @@ mod tests {
         let open = Behavior::Open {
             rate: 4000.0,
             arrivals: Arrivals::Poisson,
-            most_waiting: 10,
+            max_waiting: 10,
         };
         let (_, outcome) = closed();
         let load = derive::tests::load(open, 4);
@@ -405,8 +410,8 @@ mod tests {
     fn connections_that_were_not_made_and_queues_that_were_full_are_reasons() {
         let judgement = judged(Traits::NONE, FINE, |outcome, _| {
             outcome.groups[0].connections = (1000, 100);
-            let (_, after) = outcome.accounts.as_mut().unwrap();
-            after.overflows = 7;
+            let (_, after) = outcome.usage.as_mut().unwrap();
+            after.listen_overflows = 7;
         });
         let wanted = [
             "7 connections found the listen queue full",

@@ -121,7 +121,7 @@ fn compare(stage: &Stage, other: Other, one: &Match) -> Result<Vec<Finding>, Str
     let mut ours = || -> Result<f64, String> {
         let load = stage.load(server.address(), server.page.clone(), &scene);
         let outcome = stage.generate(&load)?;
-        let answers = outcome.groups.first().map_or(0, |seen| seen.answers);
+        let answers = outcome.groups.first().map_or(0, |seen| seen.responses);
         let rate = per_second(answers, outcome.measured);
         all.push(rate);
         Ok(rate)

@@ -22,8 +22,8 @@ pub fn ceiling(stage: &Stage) -> Result<Vec<Finding>, Trouble> {
     let waited = 100.0 * number(vain) / number(looks.max(1));
     let under_way = f64::from(CONNECTIONS);
     let little = played.rate() * played.response()?.mean() / 1e9;
-    let (user, system) = played.outcome.generator;
-    let busy = 100.0 * number(user + system) / number(played.outcome.measured.max(1));
+    let busy =
+        100.0 * number(played.outcome.generator_time) / number(played.outcome.measured.max(1));
     let mut found = played.both_ends();
     found.extend([
         Finding::within(

@@ -36,7 +36,7 @@ fn named(faults: &BTreeMap<Fault, u64>) -> BTreeMap<String, u64> {
 /// In a closed loop each right answer in the window is in the histogram once.
 fn times_are_whole(played: &Played) -> Result<Finding, Trouble> {
     let recorded = played.response()?.len();
-    let answers = played.seen.answers;
+    let answers = played.seen.responses;
     Ok(Finding::equal("times recorded", &answers, &recorded))
 }
 
@@ -94,7 +94,7 @@ pub fn dropped(stage: &Stage) -> Findings {
     scene.behavior = Behavior::Open {
         rate: RATE,
         arrivals: Arrivals::Constant,
-        most_waiting: WAITING,
+        max_waiting: WAITING,
     };
     let played = stage.play(&scene)?;
     let seen = &played.seen;
@@ -111,7 +111,7 @@ pub fn dropped(stage: &Stage) -> Findings {
             Some(number(seen.due)),
             super::finding::Unit::One,
         ),
-        Finding::equal("sent", &u64::from(CONNECTIONS), &seen.whole.requests),
+        Finding::equal("sent", &u64::from(CONNECTIONS), &seen.totals.requests),
         Finding::equal("missing", &named(&missing), &named(&seen.errors)),
         // Who has no answer counts with the time that he has waited: who leaves him out lies. Not
         // all of those who are held need have been due in the window: the first may be so before
@@ -129,7 +129,7 @@ pub fn dropped(stage: &Stage) -> Findings {
 pub fn short(stage: &Stage) -> Findings {
     let scene = Scene::short(Manner::Null, 8, stage.long(300, 1000));
     let played = stage.play(&scene)?;
-    let whole = played.seen.whole;
+    let whole = played.seen.totals;
     let mut found = played.both_ends();
     found.push(Finding::equal(
         "a connection for each request",

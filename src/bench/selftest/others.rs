@@ -106,7 +106,7 @@ fn start(mut command: Command, processor: Option<usize>) -> io::Result<Child> {
     let other = std::thread::spawn(move || {
         if let Some(processor) = processor {
             // Without it the result is less steady, and the same for all.
-            let _ = platform::stay_on(&[processor]);
+            let _ = platform::pin_to(&[processor]);
         }
         command.spawn()
     });

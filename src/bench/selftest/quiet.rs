@@ -1,7 +1,7 @@
 //! Room `bench`: has anybody else used the machine meanwhile?
 
 use super::stage::number;
-use crate::bench::procfs::Account;
+use crate::bench::procfs::Usage;
 use crate::clock::Now;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const QUIET: f64 = 4.0;
 
 /// What the machine has done so far.
 pub struct Watch {
-    account: Option<Account>,
+    account: Option<Usage>,
     at: Instant,
 }
 
@@ -22,7 +22,7 @@ impl Watch {
     /// From now on.
     pub fn new() -> Self {
         Self {
-            account: Account::of(std::process::id()),
+            account: Usage::of(std::process::id()),
             at: Now::read().instant,
         }
     }
@@ -30,13 +30,13 @@ impl Watch {
     /// What others, and the host, have had of the machine since, percent. `None` where that cannot
     /// be asked.
     pub fn others(&self) -> Option<f64> {
-        let (before, after) = (self.account?, Account::of(std::process::id())?);
+        let (before, after) = (self.account?, Usage::of(std::process::id())?);
         let time = Now::read().instant.saturating_duration_since(self.at);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let whole = time.as_secs_f64() * number(processors as u64) * 1e9;
         let machine = after.machine.saturating_sub(before.machine);
-        let ours = after.processor.saturating_sub(before.processor);
-        let stolen = after.stolen.saturating_sub(before.stolen);
+        let ours = after.cpu_time.saturating_sub(before.cpu_time);
+        let stolen = after.steal.saturating_sub(before.steal);
         (whole > 0.0).then(|| 100.0 * number(machine.saturating_sub(ours) + stolen) / whole)
     }
 }

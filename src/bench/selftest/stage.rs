@@ -82,7 +82,7 @@ impl Scene {
         let behavior = Behavior::Open {
             rate,
             arrivals,
-            most_waiting: 100_000,
+            max_waiting: 100_000,
         };
         Self {
             behavior,
@@ -121,7 +121,7 @@ impl Stage {
     pub fn new(quick: bool) -> Result<Self, String> {
         let program = std::env::current_exe();
         let program = program.map_err(|error| format!("cannot find this program: {error}"))?;
-        let processors = platform::processors();
+        let processors = platform::cpus();
         let two = match (processors.first(), processors.last()) {
             (Some(first), Some(last)) if first != last => Some((*first, *last)),
             _ => None,
@@ -212,7 +212,7 @@ impl Stage {
             // Each port that a client has closed is not to be had for a minute.
             source: (has_many && is_short).then_some(Ipv4Addr::new(127, 0, 0, 2)),
             server: None,
-            processor: self.processors.map(|(generator, _)| generator),
+            cpu: self.processors.map(|(generator, _)| generator),
             seed: 1,
             warm_up: scene.warm_up,
             measure: scene.measure,
@@ -256,12 +256,12 @@ impl Stage {
 impl Played {
     /// Right answers a second.
     pub fn rate(&self) -> f64 {
-        per_second(self.seen.answers, self.outcome.measured)
+        per_second(self.seen.responses, self.outcome.measured)
     }
 
     /// Client and server must have counted the same, and each time must be in the histogram once.
     pub fn both_ends(&self) -> Vec<Finding> {
-        let (whole, ledger) = (&self.seen.whole, &self.ledger);
+        let (totals, ledger) = (&self.seen.totals, &self.ledger);
         let counted = |requests, answers, bytes, connections| {
             format!("{requests} asked, {answers} answered, {bytes} B, {connections} connected")
         };
@@ -272,10 +272,10 @@ impl Played {
             ledger.connections,
         );
         let client = counted(
-            whole.requests,
-            whole.answers,
-            whole.body_bytes,
-            whole.connections,
+            totals.requests,
+            totals.responses,
+            totals.body_bytes,
+            totals.connections,
         );
         let mut finding = Finding::equal("both ends count alike", &server, &client);
         if finding.holds {

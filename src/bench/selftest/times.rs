@@ -220,8 +220,8 @@ pub fn stall_by_signal(stage: &Stage) -> Findings {
 /// An oracle never rests, so that its account must say that it had a processor all the time, but
 /// for the stall; and for what others took of it, which is why this may be less.
 fn processor_time(stage: &Stage, played: &Played) -> Finding {
-    let used = played.outcome.accounts.as_ref();
-    let used = used.map(|(before, after)| after.processor.saturating_sub(before.processor));
+    let used = played.outcome.usage.as_ref();
+    let used = used.map(|(before, after)| after.cpu_time.saturating_sub(before.cpu_time));
     let measured = played.outcome.measured;
     let share = |time: u64| 100.0 * per_second(time, measured) / 1e9;
     let most = share(measured.saturating_sub(STALL));

@@ -60,7 +60,7 @@ fn canary(name: &str, connections: u32, rate: f64) -> Group {
         behavior: Behavior::Open {
             rate,
             arrivals: Arrivals::Constant,
-            most_waiting: 10_000,
+            max_waiting: 10_000,
         },
         pages: vec![pages::small()],
     }

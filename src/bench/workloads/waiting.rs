@@ -114,7 +114,7 @@ fn open(name: &str, connections: u32, rate: f64, arrivals: Arrivals, pages: Vec<
         behavior: Behavior::Open {
             rate,
             arrivals,
-            most_waiting: MOST_WAITING,
+            max_waiting: MOST_WAITING,
         },
         pages,
     }

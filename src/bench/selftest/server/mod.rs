@@ -134,7 +134,7 @@ pub fn serve(text: &str) -> Result<ExitCode, Box<dyn Error>> {
     check(&oracle)?;
     if let Some(processor) = oracle.processor {
         // Without it the result is the same, and less steady.
-        let _ = platform::stay_on(&[processor]);
+        let _ = platform::pin_to(&[processor]);
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     // Before the port is known, so that whoever knows it can end us.

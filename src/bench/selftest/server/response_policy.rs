@@ -17,7 +17,7 @@ pub const FAULTS: [(u64, Fault); 8] = [
     (73, Fault::Closed),
     (71, Fault::Length),
     (67, Fault::Malformed),
-    (61, Fault::Unasked),
+    (61, Fault::Unsolicited),
 ];
 
 /// One answer that is to be given.

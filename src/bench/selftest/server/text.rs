@@ -79,7 +79,7 @@ impl Texts {
             (Fault::Content, ok(size, &other)),
             (Fault::Length, ok(longer.len(), &longer)),
             (Fault::Malformed, nothing(b"220 this is no HTTP\r\n\r\n")),
-            (Fault::Unasked, unasked),
+            (Fault::Unsolicited, unasked),
         ];
         Self {
             right: Rc::new(ok(size, &right)),
@@ -142,7 +142,7 @@ mod tests {
                 true,
             ),
             (
-                Fault::Unasked,
+                Fault::Unsolicited,
                 0,
                 answer("200 OK", 12, "right right unasked"),
                 true,

@@ -1,0 +1,326 @@
+//! What the processes of a server, and the machine, have used: /proc (proc(5)).
+
+use super::platform;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Threads of a process whose children are looked up: servers fork in their first threads.
+const MAX_FORKING_THREADS: usize = 8;
+/// Limit for the processes of a server.
+const MAX_PROCESSES: usize = 100_000;
+
+/// What a process and all its descendants have used since they started, including children that
+/// were waited for; and what the machine has used. Only differences of two values are meaningful.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// CPU time, ns: exact for living processes (clock_getcpuclockid(3)), in clock ticks for ended
+    /// ones.
+    pub cpu_time: u64,
+    /// The part of it in user mode, ns, in clock ticks (proc_pid_stat(5)).
+    pub user: u64,
+    /// The part of it in the kernel, ns, in clock ticks.
+    pub system: u64,
+    /// CPU time of the living threads, ns, which are those whose context switches are counted. If
+    /// this is much less than `cpu_time`, the count of switches is meaningless.
+    pub living_threads: u64,
+    /// Voluntary context switches: a thread waited.
+    pub voluntary: u64,
+    /// Involuntary context switches: a thread was preempted.
+    pub involuntary: u64,
+    /// Page faults.
+    pub page_faults: u64,
+    /// Living processes.
+    pub processes: u64,
+    /// Their threads.
+    pub threads: u64,
+    /// Proportional set size, KiB (proc_pid_smaps(5)).
+    pub pss: u64,
+    /// Virtual size, KiB.
+    pub virtual_size: u64,
+    /// Of the machine: kernel stacks, slab and page tables, KiB (proc_meminfo(5)).
+    pub kernel_memory: u64,
+    /// Of the machine: used CPU time, ns (proc_stat(5)).
+    pub machine: u64,
+    /// Of the machine: CPU time that the hypervisor gave to others, ns.
+    pub steal: u64,
+    /// Of the machine: connections that found a listen queue full (ListenOverflows).
+    pub listen_overflows: u64,
+}
+
+impl Usage {
+    /// The usage of a process and its descendants, without the memory
+    /// ([`add_memory`](Self::add_memory)). `None` if there is no such process, or no /proc.
+    pub fn of(pid: u32) -> Option<Self> {
+        let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+        let mut sum = Self::default();
+        for pid in process_tree(pid) {
+            let Some(stat) = read_of(pid, "stat").as_deref().and_then(Stat::parse) else {
+                continue;
+            };
+            let of_children = (stat.children.0 + stat.children.1) * tick;
+            let in_ticks = (stat.ticks.0 + stat.ticks.1) * tick;
+            sum.cpu_time += platform::cpu_time(pid).unwrap_or(in_ticks) + of_children;
+            sum.user += (stat.ticks.0 + stat.children.0) * tick;
+            sum.system += (stat.ticks.1 + stat.children.1) * tick;
+            sum.page_faults += stat.page_faults;
+            sum.processes += 1;
+            sum.threads += stat.threads;
+            for thread in numbers(&format!("/proc/{pid}/task")) {
+                let status = read_of(pid, &format!("task/{thread}/status")).unwrap_or_default();
+                let count = |name| value(&status, name).unwrap_or(0);
+                sum.voluntary += count("voluntary_ctxt_switches");
+                sum.involuntary += count("nonvoluntary_ctxt_switches");
+                let times = read_of(pid, &format!("task/{thread}/schedstat")).unwrap_or_default();
+                sum.living_threads += first_number(&times).unwrap_or(0);
+            }
+        }
+        if let Some((used, steal)) = read("/proc/stat").as_deref().and_then(machine) {
+            (sum.machine, sum.steal) = (used * tick, steal * tick);
+        }
+        let netstat = read("/proc/net/netstat").unwrap_or_default();
+        sum.listen_overflows = counter(&netstat, "ListenOverflows").unwrap_or(0);
+        (sum.processes > 0).then_some(sum)
+    }
+
+    /// The same with the values of the machine from `other`: reading the usage of a server with
+    /// thousands of threads takes half a second of CPU time, which was not spent on requests.
+    #[must_use]
+    pub fn with_machine_of(self, other: &Self) -> Self {
+        Self {
+            machine: other.machine,
+            steal: other.steal,
+            listen_overflows: other.listen_overflows,
+            ..self
+        }
+    }
+
+    /// Adds the memory of the same processes, which takes long to read.
+    pub fn add_memory(&mut self, pid: u32) {
+        for pid in process_tree(pid) {
+            let rollup = read_of(pid, "smaps_rollup").unwrap_or_default();
+            let status = read_of(pid, "status").unwrap_or_default();
+            self.pss += value(&rollup, "Pss").unwrap_or(0);
+            self.virtual_size += value(&status, "VmSize").unwrap_or(0);
+        }
+        let memory = read("/proc/meminfo").unwrap_or_default();
+        let parts = ["KernelStack", "Slab", "PageTables"];
+        let parts = parts.iter().filter_map(|name| value(&memory, name));
+        self.kernel_memory = parts.sum();
+    }
+}
+
+/// A process and all its descendants, parents first. Without /proc only the process itself.
+pub fn process_tree(root: u32) -> Vec<u32> {
+    // Without CONFIG_PROC_CHILDREN the kernel has no lists of children; then all processes are
+    // searched by their parent.
+    let has_lists = read("/proc/thread-self/children").is_some();
+    let by_parent = match has_lists {
+        true => BTreeMap::new(),
+        false => children_by_parent(),
+    };
+    let mut tree = vec![root];
+    let mut next = 0;
+    while let Some(pid) = tree.get(next).copied() {
+        next += 1;
+        let children = match has_lists {
+            true => children(pid),
+            false => by_parent.get(&pid).cloned().unwrap_or_default(),
+        };
+        let capacity = MAX_PROCESSES.saturating_sub(tree.len());
+        tree.extend(children.into_iter().take(capacity));
+    }
+    tree
+}
+
+/// The children of a process. Each is in the list of the thread that forked it.
+fn children(pid: u32) -> Vec<u32> {
+    let threads = entries(&format!("/proc/{pid}/task")).take(MAX_FORKING_THREADS);
+    let lists = threads.filter_map(|thread| read_of(pid, &format!("task/{thread}/children")));
+    let parse = |list: String| -> Vec<u32> {
+        let words = list.split_whitespace();
+        words.filter_map(|word| word.parse().ok()).collect()
+    };
+    lists.flat_map(parse).collect()
+}
+
+/// The children of all processes.
+fn children_by_parent() -> BTreeMap<u32, Vec<u32>> {
+    let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for pid in numbers("/proc") {
+        let stat = read_of(pid, "stat").as_deref().and_then(Stat::parse);
+        if let Some(stat) = stat {
+            found.entry(stat.parent).or_default().push(pid);
+        }
+    }
+    found
+}
+
+/// The entries of a directory that are numbers, sorted.
+fn numbers(path: &str) -> Vec<u32> {
+    let mut numbers: Vec<u32> = entries(path).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// The same, unsorted and lazily: a server may have many threads.
+fn entries(path: &str) -> impl Iterator<Item = u32> + use<> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn read_of(pid: u32, name: &str) -> Option<String> {
+    read(&format!("/proc/{pid}/{name}"))
+}
+
+fn read(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+/// Fields of /proc/PID/stat (proc_pid_stat(5)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Stat {
+    parent: u32,
+    /// Page faults of the process, and of children that it has waited for.
+    page_faults: u64,
+    /// Clock ticks in user mode and in the kernel.
+    ticks: (u64, u64),
+    /// The same of children that it has waited for.
+    children: (u64, u64),
+    threads: u64,
+}
+
+impl Stat {
+    /// The name of the process, in parentheses, may contain blanks and parentheses.
+    fn parse(text: &str) -> Option<Self> {
+        let (_, rest) = text.rsplit_once(')')?;
+        // Fields are numbered from 1; the first one here is number 3.
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        Some(Self {
+            parent: u32::try_from(field(4)?).ok()?,
+            page_faults: [10, 11, 12, 13].into_iter().filter_map(field).sum(),
+            ticks: (field(14)?, field(15)?),
+            children: (field(16)?, field(17)?),
+            threads: field(20)?,
+        })
+    }
+}
+
+/// The number after `name` and a colon, in a text with one name per line.
+fn value(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines();
+    let rest = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    first_number(rest)
+}
+
+/// The first number of a text; that of /proc/PID/task/TID/schedstat is the CPU time, ns.
+fn first_number(text: &str) -> Option<u64> {
+    text.split_whitespace().next()?.parse().ok()
+}
+
+/// Clock ticks that the machine has used, and steal, in /proc/stat.
+fn machine(text: &str) -> Option<(u64, u64)> {
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    let fields = line.split_whitespace();
+    let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
+    // Guest time, behind steal, is part of user.
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = *ticks.as_slice() else {
+        return None;
+    };
+    Some((user + nice + system + irq + softirq, steal))
+}
+
+/// A counter of /proc/net/netstat: a line of names, and below it a line of values.
+fn counter(text: &str, name: &str) -> Option<u64> {
+    let lines: Vec<&str> = text.lines().collect();
+    lines.windows(2).find_map(|pair| {
+        let [names, values] = *pair else {
+            return None;
+        };
+        let at = names.split_whitespace().position(|one| one == name)?;
+        values.split_whitespace().nth(at)?.parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// The shell waits for its child, so both live while they are counted.
+    #[test]
+    fn the_usage_of_a_process_includes_its_children() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "sleep 60 & wait"])
+            .spawn()
+            .unwrap();
+        let pid = shell.id();
+        let pause = std::time::Duration::from_millis(10);
+        let processes = (0..500).map(|_| {
+            std::thread::sleep(pause);
+            Usage::of(pid).map_or(0, |usage| usage.processes)
+        });
+        let polls = processes.take_while(|count| *count < 2).count();
+        let mut usage = Usage::of(pid);
+        if let Some(usage) = &mut usage {
+            usage.add_memory(pid);
+        }
+        let tree = process_tree(pid);
+        let by_parent = children_by_parent();
+        for pid in tree.iter().rev() {
+            let _ = Command::new("kill").arg(pid.to_string()).status();
+        }
+        let _ = shell.wait();
+        if cfg!(target_os = "linux") {
+            let usage = usage.unwrap();
+            assert_eq!((usage.processes, usage.threads), (2, 2), "{polls}");
+            assert!(usage.pss > 0 && usage.kernel_memory > 0, "{usage:?}");
+            assert_eq!(by_parent[&pid], tree[1..]);
+        }
+        assert_eq!(tree.first(), Some(&pid));
+    }
+
+    #[test]
+    fn a_process_that_does_not_exist_has_no_usage_and_no_descendants() {
+        assert_eq!(Usage::of(u32::MAX), None);
+        assert_eq!(process_tree(u32::MAX), [u32::MAX]);
+    }
+
+    #[test]
+    fn the_fields_of_stat_are_found_after_any_name() {
+        let text = "7 (a) b (c) S 1 7 7 0 -1 4194304 100 20 3 4 50 60 70 80 20 0 9 0 12345 1 2 3";
+        let expected = Stat {
+            parent: 1,
+            page_faults: 127,
+            ticks: (50, 60),
+            children: (70, 80),
+            threads: 9,
+        };
+        assert_eq!(Stat::parse(text), Some(expected));
+        assert_eq!(Stat::parse("7 (a) S 1"), None);
+        assert_eq!(Stat::parse(""), None);
+    }
+
+    #[test]
+    fn a_value_is_found_by_its_whole_name() {
+        let text = "VmPeak:\t  300 kB\nVmSize:\t  200 kB\nSlab:  5 kB\nThreads:\t4\n";
+        assert_eq!(value(text, "VmSize"), Some(200));
+        assert_eq!(value(text, "Vm"), None);
+        assert_eq!(value(text, "Threads"), Some(4));
+    }
+
+    #[test]
+    fn used_and_stolen_ticks_are_parsed() {
+        let text = "cpu  10 1 20 999 7 2 3 40 5 0\ncpu0 1 2 3\n";
+        assert_eq!(machine(text), Some((36, 40)));
+        assert_eq!(machine("intr 1"), None);
+    }
+
+    #[test]
+    fn a_counter_is_found_below_its_name() {
+        let text = "TcpExt: A ListenOverflows C\nTcpExt: 1 22 3\nIpExt: X Y\nIpExt: 4 5\n";
+        assert_eq!(counter(text, "ListenOverflows"), Some(22));
+        assert_eq!(counter(text, "Y"), Some(5));
+        assert_eq!(counter(text, "Z"), None);
+    }
+}
