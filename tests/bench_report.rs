@@ -7,9 +7,9 @@
 mod process;
 
 use oneloop::bench::analysis::analyse;
-use oneloop::bench::reading;
 use oneloop::bench::record::Run;
 use oneloop::bench::report;
+use oneloop::bench::run_file;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,7 +18,7 @@ fn kept() -> PathBuf {
 }
 
 fn run() -> Run {
-    reading::read(&kept()).unwrap()
+    run_file::read(&kept()).unwrap()
 }
 
 fn html(run: &Run) -> String {
@@ -95,7 +95,7 @@ fn expected_ratios() -> Vec<(String, String, f64, f64)> {
 #[ignore = "for a new docs/bench/run.json"]
 fn the_published_run_has_the_ratios_that_the_documentation_expects() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/bench/run.json");
-    let run = reading::read(&path).unwrap();
+    let run = run_file::read(&path).unwrap();
     let analysis = analyse(&run);
     let mut compared = 0;
     for (workload, model, low, high) in expected_ratios() {

@@ -77,8 +77,11 @@ fn every_arm_is_in_every_cell_and_client_and_server_have_counted_the_same() {
     assert_eq!(wrong, [""; 0]);
     for sample in run.samples.iter().filter(|one| one.pass == Pass::Measured) {
         let cell = &run.cells[sample.cell];
-        let headline = sample.metrics.get(&cell.headline);
-        assert!(headline.is_some_and(|value| *value > 0.0), "{sample:?}");
+        let primary_metric = sample.metrics.get(&cell.primary_metric);
+        assert!(
+            primary_metric.is_some_and(|value| *value > 0.0),
+            "{sample:?}"
+        );
         assert_eq!(sample.errors.values().sum::<u64>(), 0, "{sample:?}");
     }
 }

@@ -3,8 +3,8 @@
 
 use super::analysis::{Analysis, analyse, pairs};
 use super::record::{Pass, Run};
-use super::statistics::histogram;
-use super::table::Paper;
+use super::stats::histogram;
+use super::table::Terminal;
 use super::table::format::plain;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -18,18 +18,18 @@ const MOST: usize = 5;
 ///
 /// # Errors
 /// If `to` cannot be written to.
-pub fn print(run: &Run, to: &mut dyn Write, paper: Paper) -> io::Result<ExitCode> {
+pub fn print(run: &Run, to: &mut dyn Write, terminal: Terminal) -> io::Result<ExitCode> {
     let analysis = analyse(run);
     let faults = faults(run, &analysis);
     if faults.is_empty() {
         let samples = run.samples.len();
         let cells = analysis.cells.len();
         let told = format!("The run is valid: {samples} samples in {cells} cells.");
-        paper.item(to, "", &told)?;
+        terminal.item(to, "", &told)?;
         return Ok(ExitCode::SUCCESS);
     }
     for fault in &faults {
-        paper.item(to, "- ", &plain(fault))?;
+        terminal.item(to, "- ", &plain(fault))?;
     }
     Ok(ExitCode::FAILURE)
 }
@@ -132,7 +132,7 @@ mod tests {
 
     fn said(run: &Run) -> (String, bool) {
         let mut bytes = Vec::new();
-        let code = print(run, &mut bytes, Paper::new(80, false)).unwrap();
+        let code = print(run, &mut bytes, Terminal::new(80, false)).unwrap();
         (String::from_utf8(bytes).unwrap(), code == ExitCode::SUCCESS)
     }
 

@@ -7,8 +7,8 @@
 use super::analysis::{Analysis, CellAnalysis, Estimate, Row, Verdict, analyse};
 use super::metrics::{Better, metric_named};
 use super::record::{Cell, Run};
-use super::statistics::interval;
-use super::table::Paper;
+use super::stats::interval;
+use super::table::Terminal;
 use super::table::cell::{right, table_of, text};
 use super::table::columns::heading;
 use super::table::format::{cut, estimate, plain, value};
@@ -35,23 +35,28 @@ pub struct Change {
 ///
 /// # Errors
 /// If `to` cannot be written to.
-pub fn print(before: &Run, after: &Run, to: &mut dyn Write, paper: Paper) -> io::Result<ExitCode> {
+pub fn print(
+    before: &Run,
+    after: &Run,
+    to: &mut dyn Write,
+    terminal: Terminal,
+) -> io::Result<ExitCode> {
     let analyses = (analyse(before), analyse(after));
     for warning in warnings((before, &analyses.0), (after, &analyses.1)) {
-        paper.item(to, "! ", &plain(&warning))?;
+        terminal.item(to, "! ", &plain(&warning))?;
     }
     let mut is_worse = false;
     for (cell, changes) in changes((before, &analyses.0), (after, &analyses.1)) {
         is_worse |= changes.iter().any(|one| one.verdict == Verdict::Worse);
         writeln!(to)?;
-        paper.heading(to, &cut(&cell.name, paper.width))?;
-        table(cell, &changes, to, paper)?;
+        terminal.heading(to, &cut(&cell.name, terminal.width))?;
+        table(cell, &changes, to, terminal)?;
     }
     writeln!(to)?;
     let note = "change: how the ratio to the reference changed, so a faster or slower machine \
                 does not count. For a closer comparison of two programs run them side by side: \
                 oneloop bench --server 'before=/path/to/oneloop -q -p {port} {root}'.";
-    paper.item(to, "", note)?;
+    terminal.item(to, "", note)?;
     Ok(if is_worse {
         ExitCode::FAILURE
     } else {
@@ -96,7 +101,8 @@ pub fn changes<'a>(before: Side<'a>, after: Side<'a>) -> Vec<(&'a Cell, Vec<Chan
     };
     let mut all = Vec::new();
     for (cell, old) in named(before) {
-        let is_same = |other: &Cell| other.name == cell.name && other.headline == cell.headline;
+        let is_same =
+            |other: &Cell| other.name == cell.name && other.primary_metric == cell.primary_metric;
         let Some((_, new)) = named(after).find(|(other, _)| is_same(other)) else {
             continue;
         };
@@ -122,11 +128,11 @@ fn of_cell(
         let mut rows = after.1.rows.iter();
         let new = rows.find(|row| name(after.0, row).as_ref() == Some(&arm))?;
         let medians = (
-            *old.medians.get(&cell.headline)?,
-            *new.medians.get(&cell.headline)?,
+            *old.medians.get(&cell.primary_metric)?,
+            *new.medians.get(&cell.primary_metric)?,
         );
         let ratio = between(old, new);
-        let verdict = verdict(ratio, &cell.headline, floor, proven);
+        let verdict = verdict(ratio, &cell.primary_metric, floor, proven);
         Some(Change {
             arm,
             medians,
@@ -165,21 +171,26 @@ fn verdict(ratio: Option<Estimate>, metric: &str, floor: f64, proven: bool) -> V
     }
 }
 
-fn table(cell: &Cell, changes: &[Change], to: &mut dyn Write, paper: Paper) -> io::Result<()> {
+fn table(
+    cell: &Cell,
+    changes: &[Change],
+    to: &mut dyn Write,
+    terminal: Terminal,
+) -> io::Result<()> {
     let headings = ["before", "after", "change [95 %]"].map(right);
-    let mut header = vec![text(heading(&cell.headline))];
+    let mut header = vec![text(heading(&cell.primary_metric))];
     header.extend(headings);
     header.push(text("difference"));
     let rows = changes.iter().map(|change| {
         vec![
             text(cut(&change.arm, 11)),
-            right(value(&cell.headline, change.medians.0)),
-            right(value(&cell.headline, change.medians.1)),
+            right(value(&cell.primary_metric, change.medians.0)),
+            right(value(&cell.primary_metric, change.medians.1)),
             right(change.ratio.as_ref().map_or_else(String::new, estimate)),
-            super::table::cell::verdict(change.verdict, change.ratio.is_some(), cell, paper),
+            super::table::cell::verdict(change.verdict, change.ratio.is_some(), cell, terminal),
         ]
     });
-    let table = table_of(header, rows, paper);
+    let table = table_of(header, rows, terminal);
     for line in table.lines() {
         writeln!(to, "{}", line.trim_end())?;
     }
@@ -193,7 +204,7 @@ mod tests {
 
     fn printed(before: &Run, after: &Run) -> (String, bool) {
         let mut bytes = Vec::new();
-        let code = print(before, after, &mut bytes, Paper::new(80, false)).unwrap();
+        let code = print(before, after, &mut bytes, Terminal::new(80, false)).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         (text, code == ExitCode::SUCCESS)
     }
@@ -277,7 +288,7 @@ mod tests {
     fn cells_with_another_primary_metric_are_not_compared() {
         let before = plain([1.0; 4], 8);
         let mut after = plain([1.0; 4], 8);
-        after.cells[0].headline = "cpu".to_owned();
+        after.cells[0].primary_metric = "cpu".to_owned();
         assert_eq!(found(&before, &after), []);
     }
 

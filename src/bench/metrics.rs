@@ -138,7 +138,7 @@ pub const METRICS: &[Metric] = &[
         "context switches because somebody else was due",
     ),
     lower(
-        "calls",
+        "syscalls",
         "syscalls/req",
         "",
         "system calls for each answer, from a pass of its own",

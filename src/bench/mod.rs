@@ -10,43 +10,43 @@
 //! - [`procfs`]: what the processes of a server have used
 //! - [`metrics`]: what can be measured, and which direction is good?
 //! - [`record`]: what is kept of a run?
-//! - [`statistics`]: what can be said of a few numbers? [`analysis`]: what does a run say?
+//! - [`stats`]: what can be said of a few numbers? [`analysis`]: what does a run say?
 //! - [`table`]: what does a run look like on a terminal?
 //! - [`report`]: and as a page that one wants to read?
-//! - [`reading`]: how is a run read again?
+//! - [`run_file`]: how is a run read again?
 //! - [`compare`]: what has changed from one run to another? [`check`]: can a run be believed?
 //! - [`platform`]: what can only some systems be told?
 //! - [`workloads`]: which loads are there, and what does each tell apart?
-//! - [`contenders`]: who is compared? [`words`]: how is a command divided?
+//! - [`arms`]: who is compared? [`shell_words`]: how is a command divided?
 //! - [`runner`]: runs the plan and takes the samples
 //! - [`plan`]: what will be done, in which order, how long will it take?
 
 pub mod analysis;
 pub mod arguments;
+pub mod arms;
 pub mod check;
 pub mod client;
 pub mod compare;
-pub mod contenders;
 pub mod load;
 pub mod metrics;
 pub mod plan;
 pub mod platform;
 pub mod procfs;
-pub mod reading;
 pub mod record;
 pub mod report;
+pub mod run_file;
 pub mod runner;
 pub mod selftest;
-pub mod statistics;
+pub mod shell_words;
+pub mod stats;
 pub mod table;
-pub mod words;
 pub mod workloads;
 
 use arguments::{Arguments, Command};
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use table::Paper;
+use table::Terminal;
 
 /// Does what the command line says.
 ///
@@ -56,12 +56,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     match arguments.command {
         None => runner::run(&arguments.plan),
         Some(Command::Compare { before, after }) => {
-            let (before, after) = (reading::read(&before)?, reading::read(&after)?);
-            told(|to| compare::print(&before, &after, to, Paper::of_standard_output()))
+            let (before, after) = (run_file::read(&before)?, run_file::read(&after)?);
+            told(|to| compare::print(&before, &after, to, Terminal::stdout()))
         }
         Some(Command::Check { run }) => {
-            let run = reading::read(&run)?;
-            told(|to| check::print(&run, to, Paper::of_standard_output()))
+            let run = run_file::read(&run)?;
+            told(|to| check::print(&run, to, Terminal::stdout()))
         }
         Some(Command::Generate) => client::generate(),
         Some(Command::Report { run, output }) => {

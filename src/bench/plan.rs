@@ -1,9 +1,9 @@
 //! Room `bench`: what will be done, in which order, and how long will it take?
 
 use super::arguments;
-use super::contenders::{self, Contender, Start};
+use super::arms::{self, ArmSpec, Start};
 use super::record::{ArmKind, Preset};
-use super::workloads::{self, Audience, Choice, Pace, Shape, Workload};
+use super::workloads::{self, CellSpec, Eligible, RateSource, Selection, Workload};
 use std::time::Duration;
 
 /// All that will be done.
@@ -12,9 +12,9 @@ pub struct Plan {
     /// How much.
     pub preset: Preset,
     /// Who takes part.
-    pub contenders: Vec<Contender>,
+    pub arms: Vec<ArmSpec>,
     /// The cells, each with its workload.
-    pub cells: Vec<(&'static Workload, Shape)>,
+    pub cells: Vec<(&'static Workload, CellSpec)>,
     /// Rounds.
     pub rounds: u32,
     /// How long a sample takes.
@@ -45,7 +45,7 @@ pub struct Step {
     pub round: u32,
     /// The cell, by its place in [`Plan::cells`].
     pub cell: usize,
-    /// Who, by the place in [`Plan::contenders`].
+    /// Who, by the place in [`Plan::arms`].
     pub arm: usize,
 }
 
@@ -76,7 +76,7 @@ impl Plan {
         };
         let mut plan = Self {
             preset,
-            contenders: contenders::of(asked)?,
+            arms: arms::of(asked)?,
             cells: cells(asked, preset)?,
             rounds: rounds(asked, preset)?,
             times: times(asked, preset)?,
@@ -101,7 +101,7 @@ impl Plan {
             let mut cells: Vec<usize> = (0..self.cells.len()).collect();
             random.shuffle(&mut cells);
             for cell in cells {
-                let mut arms: Vec<usize> = (0..self.contenders.len()).collect();
+                let mut arms: Vec<usize> = (0..self.arms.len()).collect();
                 random.shuffle(&mut arms);
                 let present = arms.into_iter().filter(|arm| self.takes_part(cell, *arm));
                 steps.extend(present.map(|arm| Step { round, cell, arm }));
@@ -111,28 +111,30 @@ impl Plan {
     }
 
     fn takes_part(&self, cell: usize, arm: usize) -> bool {
-        let (Some((workload, shape)), Some(contender)) =
-            (self.cells.get(cell), self.contenders.get(arm))
+        let (Some((workload, cell_spec)), Some(arm_spec)) =
+            (self.cells.get(cell), self.arms.get(arm))
         else {
             return false;
         };
-        absence(workload, shape, contender).is_none()
+        absence(workload, cell_spec, arm_spec).is_none()
     }
 
     /// Whether rates depend on what the servers can do, which then must be found out first.
     pub fn needs_capacity(&self) -> bool {
         self.cells
             .iter()
-            .any(|(_, shape)| shape.pace != Pace::Fixed)
+            .any(|(_, cell_spec)| cell_spec.rate_source != RateSource::Fixed)
     }
 
     /// Whose capacity is found out: who takes part in a cell that needs it.
     pub fn paced(&self) -> Vec<usize> {
         let needs = |arm: &usize| {
             let mut cells = self.cells.iter().enumerate();
-            cells.any(|(cell, (_, shape))| shape.pace != Pace::Fixed && self.takes_part(cell, *arm))
+            cells.any(|(cell, (_, cell_spec))| {
+                cell_spec.rate_source != RateSource::Fixed && self.takes_part(cell, *arm)
+            })
         };
-        (0..self.contenders.len()).filter(needs).collect()
+        (0..self.arms.len()).filter(needs).collect()
     }
 
     /// For whom system calls are counted, and where: once for each model in the cells in which a
@@ -146,7 +148,7 @@ impl Plan {
             matches!(workload.name, "keepalive" | "short" | "pipeline")
         });
         let arms = |cell: usize| {
-            let models = self.contenders.iter().enumerate();
+            let models = self.arms.iter().enumerate();
             let models = models.filter(|(_, one)| one.arm.kind == ArmKind::Model);
             models.map(move |(arm, _)| (cell, arm))
         };
@@ -158,28 +160,28 @@ impl Plan {
 
     /// How long the load of a sample lasts: before the measurement, and the measurement.
     pub fn times_of(&self, workload: &Workload) -> (Duration, Duration) {
-        let settle = workload.settle.min(self.times.measure);
+        let extra_warm_up = workload.extra_warm_up.min(self.times.measure);
         (
-            Duration::from_secs_f64(self.times.warm_up + settle),
-            Duration::from_secs_f64(self.times.measure * workload.span),
+            Duration::from_secs_f64(self.times.warm_up + extra_warm_up),
+            Duration::from_secs_f64(self.times.measure * workload.duration_factor),
         )
     }
 
     /// The warm-up of a step on the way to many silent connections: until they stand.
     pub fn level_of(&self, workload: &Workload) -> Duration {
-        Duration::from_secs_f64(0.05 + workload.settle.min(self.times.measure))
+        Duration::from_secs_f64(0.05 + workload.extra_warm_up.min(self.times.measure))
     }
 
-    /// What a contender needs before it can be measured, beyond the warm-up of all.
+    /// What an arm needs before it can be measured, beyond the warm-up of all.
     ///
     /// The parent of processes that are busy gets its share of the processor as one of them, and
     /// takes half a millisecond of it for the next. So with each it becomes slower, and in the end
     /// it is the square of the connections that counts.
-    pub fn extra_of(&self, shape: &Shape, contender: &Contender) -> Duration {
+    pub fn extra_of(&self, cell_spec: &CellSpec, arm_spec: &ArmSpec) -> Duration {
         let most = MOST_EXTRA.min(self.times.measure * 2.0);
-        let connections = f64::from(shape.connections());
+        let connections = f64::from(cell_spec.connections());
         let extra = (0.25e-3 * connections * connections).min(most);
-        let extra = if contender.is_slow_to_start {
+        let extra = if arm_spec.is_slow_to_start {
             extra
         } else {
             0.0
@@ -189,7 +191,7 @@ impl Plan {
 
     /// How long requests that are under way may take to be answered.
     pub fn drain_of(&self, workload: &Workload) -> Duration {
-        let seconds = if workload.traits.captures {
+        let seconds = if workload.traits.may_starve {
             SHORT_DRAIN
         } else {
             DRAIN
@@ -199,21 +201,21 @@ impl Plan {
 
     /// About how long a sample takes, all in all.
     pub fn cost(&self, cell: usize, arm: usize) -> Duration {
-        let (Some((workload, shape)), Some(contender)) =
-            (self.cells.get(cell), self.contenders.get(arm))
+        let (Some((workload, cell_spec)), Some(arm_spec)) =
+            (self.cells.get(cell), self.arms.get(arm))
         else {
             return Duration::ZERO;
         };
         let (warm_up, measure) = self.times_of(workload);
         // Whoever says little must first be there: a process each takes part of a millisecond.
-        let connecting = f64::from(shape.connections()) * 0.2e-3;
+        let connecting = f64::from(cell_spec.connections()) * 0.2e-3;
         let once = warm_up + Duration::from_secs_f64(AROUND + connecting);
-        let levels = shape.levels.iter().map(|connections| {
+        let levels = cell_spec.memory_steps.iter().map(|connections| {
             let connecting = f64::from(*connections) * 0.2e-3;
             self.level_of(workload) + LEVEL + Duration::from_secs_f64(AROUND / 2.0 + connecting)
         });
         let levels: Duration = levels.sum();
-        once + measure + levels + self.extra_of(shape, contender)
+        once + measure + levels + self.extra_of(cell_spec, arm_spec)
     }
 
     /// About how long everything takes.
@@ -245,21 +247,21 @@ impl Plan {
 
     fn absences(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        for contender in &self.contenders {
+        for arm_spec in &self.arms {
             let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-            for (workload, shape) in &self.cells {
-                let Some(reason) = absence(workload, shape, contender) else {
+            for (workload, cell_spec) in &self.cells {
+                let Some(reason) = absence(workload, cell_spec, arm_spec) else {
                     continue;
                 };
                 match reasons.iter_mut().find(|(known, _)| *known == reason) {
-                    Some((_, names)) => names.push(&shape.name),
-                    None => reasons.push((reason, vec![&shape.name])),
+                    Some((_, names)) => names.push(&cell_spec.name),
+                    None => reasons.push((reason, vec![&cell_spec.name])),
                 }
             }
             for (reason, names) in reasons {
                 notes.push(format!(
                     "{} takes no part in {}: {reason}",
-                    contender.arm.name,
+                    arm_spec.arm.name,
                     names.join(", ")
                 ));
             }
@@ -271,27 +273,27 @@ impl Plan {
 /// How long one step on the way to many silent connections is measured.
 pub const LEVEL: Duration = Duration::from_millis(50);
 
-/// Why a contender does not take part in a cell, if it does not.
-fn absence(workload: &Workload, shape: &Shape, contender: &Contender) -> Option<&'static str> {
-    let may = match (&contender.start, workload.audience) {
-        (Start::Model(_), _) | (_, Audience::Everybody) => true,
-        (Start::Command(_), audience) => audience == Audience::Started,
+/// Why an arm does not take part in a cell, if it does not.
+fn absence(workload: &Workload, cell_spec: &CellSpec, arm_spec: &ArmSpec) -> Option<&'static str> {
+    let may = match (&arm_spec.start, workload.eligible) {
+        (Start::Model(_), _) | (_, Eligible::All) => true,
+        (Start::Command(_), eligible) => eligible == Eligible::Launched,
         (Start::Running(_), _) => false,
     };
     if !may {
         return Some("it needs files, options or an account that only a server of the run has");
     }
-    if contender.one_at_a_time && !shape.one_at_a_time {
+    if arm_spec.single_connection && !cell_spec.single_connection {
         return Some("it serves one connection at a time");
     }
-    (shape.connections() > contender.most_connections)
+    (cell_spec.connections() > arm_spec.max_connections)
         .then_some("so many connections are more than the machine can give it")
 }
 
 fn cells(
     asked: &arguments::Plan,
     preset: Preset,
-) -> Result<Vec<(&'static Workload, Shape)>, String> {
+) -> Result<Vec<(&'static Workload, CellSpec)>, String> {
     let all = workloads::all();
     let names: Vec<&str> = asked.workloads.iter().map(String::as_str).collect();
     if let Some(unknown) = (names.iter()).find(|name| !all.iter().any(|one| one.name == **name)) {
@@ -309,7 +311,7 @@ fn cells(
     } else {
         &names
     };
-    let choice = Choice {
+    let selection = Selection {
         preset,
         connections: asked.conns.clone(),
     };
@@ -317,8 +319,8 @@ fn cells(
         .into_iter()
         .filter(|workload| names.contains(&workload.name))
         .flat_map(|workload| {
-            let shapes = (workload.shapes)(&choice).into_iter();
-            shapes.map(move |shape| (workload, shape))
+            let cell_specs = (workload.cell_specs)(&selection).into_iter();
+            cell_specs.map(move |cell_spec| (workload, cell_spec))
         })
         .collect())
 }
@@ -412,7 +414,7 @@ mod tests {
     fn who_knows_one_connection_at_a_time_is_asked_only_where_that_is_enough() {
         let plan = plan(&["keepalive", "--conns", "1,64"]);
         let sequential = plan
-            .contenders
+            .arms
             .iter()
             .position(|one| one.arm.name == "sequential");
         let cells: BTreeSet<_> = plan
@@ -430,7 +432,7 @@ mod tests {
     fn a_server_that_runs_already_gets_only_what_has_one_small_page() {
         let args = ["keepalive", "idle", "--target", "http://127.0.0.1:1/"];
         let plan = plan(&[&args[..], &["--models", "pool", "--rounds", "1"]].concat());
-        let target = plan.contenders.len() - 1;
+        let target = plan.arms.len() - 1;
         let steps = plan.order();
         let cells = steps.iter().filter(|step| step.arm == target);
         let names: BTreeSet<_> = cells.map(|step| plan.cells[step.cell].0.name).collect();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The form of the file. A change that an older program would misread gets a new number.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One run of the benchmark.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ pub struct Cell {
     /// Whether server and generator each had a processor of their own.
     pub pinned: bool,
     /// The name of the metric that is compared.
-    pub headline: String,
+    pub primary_metric: String,
     /// How to see something like it with another tool, if there is one that can.
     pub reproduce: Option<String>,
 }
@@ -137,7 +137,7 @@ pub struct Sample {
     /// `send_lag`; those of a second group have its name before them: `canary.response`.
     pub histograms: BTreeMap<String, String>,
     /// A row for each tenth of a second, by group.
-    pub course: BTreeMap<String, Vec<Bucket>>,
+    pub time_series: BTreeMap<String, Vec<Bucket>>,
     /// Errors by group and kind: `main.reset`.
     pub errors: BTreeMap<String, u64>,
     /// What limits the number: `server processor 100 %`.
@@ -158,5 +158,5 @@ pub enum Pass {
     /// Before the rounds: how many requests a second can it answer? Rates are taken from that.
     Capacity,
     /// After the rounds: which system calls does a request take? Under strace(1), and so slow.
-    Calls,
+    Syscalls,
 }

@@ -5,7 +5,7 @@
 //! doubt: where the two differ more than chance makes them, nothing else is believed.
 
 use super::pairs::Rounds;
-use crate::bench::statistics::{count, interval, mean, student, variance};
+use crate::bench::stats::{count, interval, mean, student, variance};
 use std::collections::BTreeMap;
 
 /// Differences up to this are not told, however surely they were measured: how a program happens to

@@ -2,15 +2,15 @@
 //!
 //! An [`Analysis`] is computed from a [`Run`] and never kept: the table, the report, `compare` and
 //! `check` all read this one. Per cell, each arm is compared with the reference in pairs: the ratio
-//! of the headline metric ([`Cell::headline`]) within a round, so that a slow drift of the machine
-//! is in both and falls out.
+//! of the primary metric ([`Cell::primary_metric`]) within a round, so that a slow drift of the
+//! machine is in both and falls out.
 //!
 //! - [`pairs`]: which samples are compared?
 //! - `control`: what does chance alone do, and can the run be believed?
 //! - `words`: which words may be used?
 //! - `remarks`: what should a reader know of the run as a whole?
 //!
-//! [`Cell::headline`]: super::record::Cell::headline
+//! [`Cell::primary_metric`]: super::record::Cell::primary_metric
 
 mod control;
 pub mod pairs;
@@ -19,7 +19,7 @@ mod words;
 
 use super::metrics::{Better, metric_named};
 use super::record::{Cell, Run, Sample};
-use super::statistics::median;
+use super::stats::median;
 use control::Control;
 use pairs::{Pairs, Rounds};
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub struct Estimate {
     /// The middle.
     pub median: f64,
     /// The lower end of the 95 % interval; the least ratio if there are too few pairs for one
-    /// ([`PAIRS`](super::statistics::interval::PAIRS)).
+    /// ([`PAIRS`](super::stats::interval::PAIRS)).
     pub low: f64,
     /// The upper end; the greatest ratio if there are too few pairs for an interval.
     pub high: f64,
@@ -89,7 +89,7 @@ pub struct CellAnalysis {
 pub struct Row {
     /// Its place in [`Run::arms`].
     pub arm: usize,
-    /// Arm / reference, of the headline metric. `None` for the reference itself, and where there
+    /// Arm / reference, of the primary metric. `None` for the reference itself, and where there
     /// is no pair.
     pub ratio: Option<Estimate>,
     /// What may be said.
@@ -114,8 +114,8 @@ pub fn analyse(run: &Run) -> Analysis {
         .iter()
         .enumerate()
         .map(|(index, cell)| {
-            let ratios = pairs.control_ratios(index, &cell.headline);
-            Control::of(&ratios, &cell.headline)
+            let ratios = pairs.control_ratios(index, &cell.primary_metric);
+            Control::of(&ratios, &cell.primary_metric)
         })
         .collect();
     let proven = control::proven(&controls);
@@ -135,7 +135,7 @@ pub fn analyse(run: &Run) -> Analysis {
         let rows: Vec<Row> = rows.collect();
         analysis.cells.push(CellAnalysis {
             cell: index,
-            control: pairs::estimate(&pairs.control_ratios(index, &cell.headline)),
+            control: pairs::estimate(&pairs.control_ratios(index, &cell.primary_metric)),
             band,
             proven,
             rows,
@@ -164,16 +164,16 @@ fn row(pairs: &Pairs, (index, cell): (usize, &Cell), arm: usize, trust: Trust) -
     let is_reference = arm == pairs::REFERENCE;
     let ratios = match is_reference {
         true => Rounds::new(),
-        false => pairs.ratios(index, arm, &cell.headline),
+        false => pairs.ratios(index, arm, &cell.primary_metric),
     };
     let ratio = pairs::estimate(&ratios);
-    let has_result = !pairs.values(index, arm, &cell.headline).is_empty();
+    let has_result = !pairs.values(index, arm, &cell.primary_metric).is_empty();
     let verdict = match ratio {
         _ if !has_result => Verdict::Missing,
         _ if is_reference => Verdict::NoDifference,
         None => Verdict::Missing,
         Some(ratio) if Some(arm) == pairs.control() => of_the_control(ratio, trust),
-        Some(ratio) => verdict(ratio, trust, &cell.headline),
+        Some(ratio) => verdict(ratio, trust, &cell.primary_metric),
     };
     Some(Row {
         arm,
@@ -232,7 +232,7 @@ fn medians(valid: &[&Sample], calls: &[&Sample]) -> BTreeMap<String, f64> {
 }
 
 /// The metric that is measured in a pass of its own.
-const CALLS: &str = "calls";
+const CALLS: &str = "syscalls";
 
 /// What limits most samples. What stands in brackets is another number in each, so the first of
 /// its kind is taken.
@@ -281,10 +281,10 @@ mod tests {
     #[test]
     fn less_is_better_where_the_metric_says_so() {
         let mut run = plain([1.0, 1.0, 0.8, 1.3], 8);
-        run.cells[0].headline = "cpu".to_owned();
+        run.cells[0].primary_metric = "cpu".to_owned();
         let found = verdicts(&run);
         assert_eq!(found[2..], [Verdict::Worse, Verdict::Better]);
-        run.cells[0].headline = "little".to_owned();
+        run.cells[0].primary_metric = "little".to_owned();
         assert_eq!(verdicts(&run)[2], Verdict::Missing);
     }
 
@@ -410,14 +410,18 @@ mod tests {
     #[test]
     fn only_measured_samples_are_compared_and_calls_are_from_their_own_pass() {
         let mut run = plain([1.0, 1.0, 0.86, 1.0], 8);
-        for pass in [Pass::Calls, Pass::Capacity] {
-            add(&mut run, (0, 2, 0), &[("throughput", 3.0), ("calls", 2.5)]);
+        for pass in [Pass::Syscalls, Pass::Capacity] {
+            add(
+                &mut run,
+                (0, 2, 0),
+                &[("throughput", 3.0), ("syscalls", 2.5)],
+            );
             run.samples.last_mut().unwrap().pass = pass;
         }
         let analysis = analyse(&run);
         let row = &rows(&analysis)[2];
         assert_eq!(row.samples, 8);
-        assert_eq!(row.medians.get("calls"), Some(&2.5));
+        assert_eq!(row.medians.get("syscalls"), Some(&2.5));
         assert!(row.medians["throughput"] > 1000.0);
     }
 

@@ -2,7 +2,7 @@
 
 use super::Estimate;
 use crate::bench::record::{ArmKind, Pass, Run, Sample};
-use crate::bench::statistics::{geometric_mean, interval};
+use crate::bench::stats::{geometric_mean, interval};
 use std::collections::BTreeMap;
 
 /// The place of the arm that all others are compared with.
@@ -37,7 +37,7 @@ impl<'a> Pairs<'a> {
             let place = (sample.cell, sample.arm);
             match sample.pass {
                 Pass::Measured => pairs.measured.entry(place).or_default().push(sample),
-                Pass::Calls => pairs.calls.entry(place).or_default().push(sample),
+                Pass::Syscalls => pairs.calls.entry(place).or_default().push(sample),
                 Pass::Capacity => {}
             }
         }

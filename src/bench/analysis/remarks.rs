@@ -2,7 +2,7 @@
 
 use super::{Analysis, pairs};
 use crate::bench::record::{ArmKind, Run};
-use crate::bench::statistics::interval;
+use crate::bench::stats::interval;
 
 /// As sentences.
 pub fn of(run: &Run, analysis: &Analysis) -> Vec<String> {

@@ -5,7 +5,7 @@ use crate::bench::record::{Arm, ArmKind, Cell, Run, SCHEMA, Sample};
 /// Arms that tests compare.
 pub const ARMS: [&str; 4] = ["reactor", "reactor'", "thread", "process"];
 
-/// A run with these cells (name, headline), without samples.
+/// A run with these cells (name, primary metric), without samples.
 pub fn run(cells: &[(&str, &str)]) -> Run {
     let arm = |name: &&str| Arm {
         name: (*name).to_owned(),
@@ -15,7 +15,7 @@ pub fn run(cells: &[(&str, &str)]) -> Run {
         },
         command: vec!["oneloop".to_owned()],
     };
-    let cell = |(name, headline): &(&str, &str)| {
+    let cell = |(name, primary_metric): &(&str, &str)| {
         let workload = name.split(' ').next().unwrap_or_default();
         let parameters = name.split(' ').filter_map(|part| part.split_once('='));
         let parameters = parameters.filter_map(|(name, value)| Some((name, value.parse().ok()?)));
@@ -27,7 +27,7 @@ pub fn run(cells: &[(&str, &str)]) -> Run {
                 .collect(),
             description: "closed loop, 64 connections, 1 KiB".to_owned(),
             pinned: true,
-            headline: (*headline).to_owned(),
+            primary_metric: (*primary_metric).to_owned(),
             reproduce: None,
         }
     };

@@ -8,7 +8,7 @@
 use super::sample_runs::{add, run};
 use super::{Analysis, Verdict, analyse};
 use crate::bench::record::{Arm, ArmKind, Run};
-use crate::bench::statistics::interval;
+use crate::bench::stats::interval;
 use fastrand::Rng;
 use std::f64::consts::TAU;
 
@@ -221,7 +221,7 @@ fn bootstrap(values: &[f64], random: &mut Rng) -> (f64, f64) {
             .iter()
             .map(|_| values[random.usize(..values.len())])
             .collect();
-        medians.extend(crate::bench::statistics::median(&drawn));
+        medians.extend(crate::bench::stats::median(&drawn));
     }
     medians.sort_by(f64::total_cmp);
     (medians[9], medians[390])

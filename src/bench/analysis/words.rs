@@ -48,7 +48,7 @@ const WORDS: &[(&str, &str, &[&str])] = &[
         "more switches",
         &["switches", "voluntary", "involuntary"],
     ),
-    ("fewer calls", "more calls", &["calls"]),
+    ("fewer calls", "more calls", &["syscalls"]),
     ("fairer", "less fair", &["fairness"]),
 ];
 

@@ -16,7 +16,7 @@ pub fn html(view: &View) -> String {
         if workload != latest {
             page += &format!("<h2 id=\"{0}\">{0}</h2>\n", escaped(workload));
             if let Some(known) = workloads::all().iter().find(|one| one.name == workload) {
-                page += &format!("<p>Tells apart: {}.</p>\n", escaped(known.separates));
+                page += &format!("<p>Tells apart: {}.</p>\n", escaped(known.purpose));
             }
             latest = workload;
         }

@@ -185,7 +185,7 @@ fn widest(view: &View) -> String {
         let ratio = row.ratio.filter(|_| row.verdict.claims() || !claims)?;
         use crate::bench::metrics::Better;
         let ln = ratio.median.ln();
-        match numbers::better(&cell.cell.headline) {
+        match numbers::better(&cell.cell.primary_metric) {
             Better::Higher => Some(ln),
             Better::Lower => Some(-ln),
             Better::Neither => None,
@@ -201,7 +201,7 @@ fn widest(view: &View) -> String {
             view.arm(row.arm),
             cell.cell.name,
             format::thousands(median),
-            numbers::title(&cell.cell.headline)
+            numbers::title(&cell.cell.primary_metric)
         )
     };
     let best = gains.iter().max_by(by).filter(|(_, gain)| *gain > 0.0);

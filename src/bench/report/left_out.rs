@@ -38,12 +38,12 @@ pub fn of(cell: &CellView) -> String {
 }
 
 fn item(cell: &CellView, sample: &Sample) -> String {
-    let headline = cell.cell.headline.as_str();
+    let primary_metric = cell.cell.primary_metric.as_str();
     let value = sample
         .metrics
-        .get(headline)
+        .get(primary_metric)
         .map_or_else(String::new, |value| {
-            let text = numbers::value(headline, *value);
+            let text = numbers::value(primary_metric, *value);
             format!(" <s>{}</s>", escaped(&text))
         });
     format!(

@@ -20,8 +20,8 @@ mod tail;
 pub mod view;
 
 use super::analysis::{Analysis, analyse};
-use super::reading;
 use super::record::Run;
+use super::run_file;
 use std::path::{Path, PathBuf};
 use view::View;
 
@@ -54,7 +54,7 @@ pub fn html(run: &Run, analysis: &Analysis) -> String {
 /// # Errors
 /// With a sentence for the user.
 pub fn again(run: &Path, output: Option<&Path>) -> Result<PathBuf, String> {
-    let found = reading::read(run)?;
+    let found = run_file::read(run)?;
     let path = output.map_or_else(|| run.with_file_name(REPORT), Path::to_owned);
     let text = html(&found, &analyse(&found));
     std::fs::write(&path, text).map_err(|error| {

@@ -7,7 +7,7 @@ use crate::bench::analysis::{Row, Verdict};
 use crate::bench::metrics::metric_named;
 use crate::bench::table::format;
 
-/// Columns that are shown of a cell, after its headline, as far as they were measured.
+/// Columns that are shown of a cell, after its primary metric, as far as they were measured.
 const COLUMNS: &[&str] = &[
     "throughput",
     "p50",
@@ -25,7 +25,7 @@ const COLUMNS: &[&str] = &[
     "cpu",
     "cpu_connection",
     "switches",
-    "calls",
+    "syscalls",
     "memory",
     "memory_slope",
     "fairness",
@@ -45,11 +45,11 @@ pub fn table(cell: &CellView) -> String {
         "<div class=\"scroll\" tabindex=\"0\"><table>\n<tr><th>model</th>{}<th \
          class=\"left\">to the reference</th><th class=\"left\">verdict</th>\
          <th>samples</th>{}</tr>\n",
-        heading(&cell.cell.headline),
+        heading(&cell.cell.primary_metric),
         headings.concat()
     );
     let values = cell.said.rows.iter();
-    let values = values.filter_map(|row| row.medians.get(&cell.cell.headline));
+    let values = values.filter_map(|row| row.medians.get(&cell.cell.primary_metric));
     let most = values.copied().fold(0.0, f64::max);
     for row in cell.ranked() {
         page += &line(cell, row, &columns, most);
@@ -71,7 +71,7 @@ fn heading(name: &str) -> String {
 fn columns(cell: &CellView) -> Vec<&'static str> {
     let measured = |name: &&&str| {
         let mut rows = cell.said.rows.iter();
-        rows.any(|row| row.medians.contains_key(**name)) && **name != cell.cell.headline
+        rows.any(|row| row.medians.contains_key(**name)) && **name != cell.cell.primary_metric
     };
     let told = |name: &&&str| !is_trivial(cell, name) && !is_aside(cell, name);
     let all = COLUMNS.iter().filter(measured).filter(told);
@@ -95,10 +95,12 @@ fn is_trivial(cell: &CellView, name: &str) -> bool {
 }
 
 /// Whether a metric is beside the point: of the other group than the one that is compared, or what
-/// the headline has said already.
+/// the primary metric has said already.
 fn is_aside(cell: &CellView, name: &str) -> bool {
-    match cell.cell.headline.as_str() {
-        headline if headline.contains('.') => ["throughput", "p50", "p999"].contains(&name),
+    match cell.cell.primary_metric.as_str() {
+        primary_metric if primary_metric.contains('.') => {
+            ["throughput", "p50", "p999"].contains(&name)
+        }
         "cpu_connection" | "cpu_gigabyte" => name == "cpu",
         _ => false,
     }
@@ -106,7 +108,7 @@ fn is_aside(cell: &CellView, name: &str) -> bool {
 
 fn line(cell: &CellView, row: &Row, columns: &[&str], most: f64) -> String {
     let look = cell.look(row);
-    let word = row.verdict.word(&cell.cell.headline);
+    let word = row.verdict.word(&cell.cell.primary_metric);
     let (class, word) = match row.verdict {
         Verdict::Better => (" good", word),
         Verdict::Worse | Verdict::Missing => (" bad", word),
@@ -126,7 +128,7 @@ fn line(cell: &CellView, row: &Row, columns: &[&str], most: f64) -> String {
         look.class,
         look.key(),
         escaped(cell.view.arm(row.arm)),
-        headline(cell, row, most),
+        primary_metric(cell, row, most),
         escaped(&ratio),
         values.concat()
     )
@@ -139,10 +141,10 @@ fn value(cell: &CellView, row: &Row, name: &str) -> String {
     }
 }
 
-/// The headline's value, with a bar as long as its part of the largest. An arm of which no sample
-/// counts has what it has shown crossed out.
-fn headline(cell: &CellView, row: &Row, most: f64) -> String {
-    let name = cell.cell.headline.as_str();
+/// The value of the primary metric, with a bar as long as its part of the largest. An arm without
+/// a valid sample has its value crossed out.
+fn primary_metric(cell: &CellView, row: &Row, most: f64) -> String {
+    let name = cell.cell.primary_metric.as_str();
     if let Some(value) = row.medians.get(name).filter(|value| value.is_finite()) {
         let part = if most > 0.0 {
             100.0 * value / most
@@ -160,7 +162,7 @@ fn headline(cell: &CellView, row: &Row, most: f64) -> String {
         .samples(row.arm)
         .filter_map(|one| one.metrics.get(name));
     let shown: Vec<f64> = shown.copied().collect();
-    match crate::bench::statistics::median(&shown) {
+    match crate::bench::stats::median(&shown) {
         Some(value) => {
             let text = escaped(&numbers::value(name, value));
             format!("<td><s title=\"no sample counts\">{text}</s></td>")

@@ -1,4 +1,4 @@
-//! Room `bench`: how does a number become a place on paper, and which round numbers stand beside
+//! Room `bench`: how does a number become a place on terminal, and which round numbers stand beside
 //! it? Whatever the data are, a place is a number between two ends.
 
 /// What is plotted is between these: beyond them is no measurement, and no tick could be counted.

@@ -89,10 +89,10 @@ impl<'r> View<'r> {
 }
 
 impl<'r> CellView<'r> {
-    /// The rows, the best of the headline first.
+    /// The rows, the best of the primary metric first.
     pub fn ranked(&self) -> Vec<&'r Row> {
-        let better = numbers::better(&self.cell.headline);
-        let value = |row: &&Row| row.medians.get(&self.cell.headline).copied();
+        let better = numbers::better(&self.cell.primary_metric);
+        let value = |row: &&Row| row.medians.get(&self.cell.primary_metric).copied();
         let mut rows: Vec<&Row> = self.said.rows.iter().collect();
         rows.sort_by(|a, b| match (value(a), value(b)) {
             (Some(a), Some(b)) if better == Better::Higher => b.total_cmp(&a),

@@ -28,13 +28,13 @@ pub mod validity;
 
 use super::analysis::analyse;
 use super::arguments;
-use super::contenders::Start;
+use super::arms::Start;
 use super::plan::{Plan, ROUNDS_FOR_A_VERDICT};
 use super::record::{Cell, Environment, Pass, Run, SCHEMA};
 use super::report;
-use super::table::{self, Paper};
+use super::table::{self, Terminal};
 use super::told;
-use super::workloads::{Shape, Workload, pages};
+use super::workloads::{CellSpec, Workload, pages};
 use crate::clock::Now;
 use progress::say;
 use run::Runner;
@@ -63,7 +63,10 @@ pub fn run(asked: &arguments::Plan) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     let descriptors = raise_descriptors();
-    let all = plan.cells.iter().flat_map(|(_, shape)| &shape.groups);
+    let all = plan
+        .cells
+        .iter()
+        .flat_map(|(_, cell_spec)| &cell_spec.groups);
     let probe = pages::small();
     let pages = all.flat_map(|group| &group.pages).chain([&probe]);
     let lab = RunContext::open(plan.seed, plan.pinned, pages)?;
@@ -92,11 +95,11 @@ pub fn run(asked: &arguments::Plan) -> Result<ExitCode, Box<dyn Error>> {
         started,
         seed: going.plan.seed,
         environment,
-        arms: (going.plan.contenders.iter())
+        arms: (going.plan.arms.iter())
             .map(|one| one.arm.clone())
             .collect(),
         cells: cells
-            .map(|(workload, shape)| cell(workload, shape, pinned))
+            .map(|(workload, cell_spec)| cell(workload, cell_spec, pinned))
             .collect(),
         notes: going.plan.notes.clone(),
         ..Run::default()
@@ -137,11 +140,11 @@ fn conclude(
 
 /// What a reader of the run gets to see: its table, and where its files are.
 fn report(run: &Run, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let paper = Paper::of_standard_output();
+    let terminal = Terminal::stdout();
     let analysis = analyse(run);
     let page = folder.join(report::REPORT);
     files::put(&page, report::html(run, &analysis).as_bytes())?;
-    told(|to| table::print(run, &analysis, to, paper.width, paper.color))?;
+    told(|to| table::print(run, &analysis, to, terminal.width, terminal.color))?;
     say(&format!(
         "{} samples in {:.0} seconds: {}; to be read in a browser: {}",
         run.samples.len(),
@@ -160,7 +163,7 @@ fn announce(plan: &Plan, environment: &Environment) {
     for note in &plan.notes {
         say(&format!("note: {note}"));
     }
-    let targets = plan.contenders.iter();
+    let targets = plan.arms.iter();
     let targets = targets.filter(|one| matches!(one.start, Start::Running(_)));
     if targets.count() > 0 && plan.pinned && plan.cells.len() > 1 {
         say("note: a server that runs already stays on the processors that it has");
@@ -168,7 +171,7 @@ fn announce(plan: &Plan, environment: &Environment) {
     say(&format!(
         "{} cells x {} servers x {} rounds, about {}; seed {}",
         plan.cells.len(),
-        plan.contenders.len(),
+        plan.arms.len(),
         plan.rounds,
         spoken(plan.estimate()),
         plan.seed
@@ -187,20 +190,20 @@ fn spoken(time: Duration) -> String {
     }
 }
 
-fn cell(workload: &Workload, shape: &Shape, pinned: bool) -> Cell {
+fn cell(workload: &Workload, cell_spec: &CellSpec, pinned: bool) -> Cell {
     let place = if pinned {
         "server on one processor"
     } else {
         "server on all processors"
     };
     Cell {
-        name: shape.name.clone(),
+        name: cell_spec.name.clone(),
         workload: workload.name.to_owned(),
-        parameters: shape.parameters.clone(),
-        description: format!("{}, {place}", shape.description),
+        parameters: cell_spec.parameters.clone(),
+        description: format!("{}, {place}", cell_spec.description),
         pinned,
-        headline: shape.headline.to_owned(),
-        reproduce: shape
+        primary_metric: cell_spec.primary_metric.to_owned(),
+        reproduce: cell_spec
             .reproduce
             .as_ref()
             .map(|command| format!("{command} http://127.0.0.1:PORT/1k.html")),

@@ -3,7 +3,7 @@
 
 use super::run_context::{RunContext, Trouble};
 use super::sample::{self, Order};
-use crate::bench::contenders::{Contender, Start};
+use crate::bench::arms::{ArmSpec, Start};
 use crate::bench::load::{Page, body_hash};
 use crate::bench::workloads::pages;
 use std::io::{Read, Write};
@@ -15,12 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest answer that is read, bytes: one small page.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
-/// Starts a contender, asks for the small page, and stops it.
+/// Starts an arm, asks for the small page, and stops it.
 ///
 /// # Errors
-/// With a sentence for the user that names the contender.
+/// With a sentence for the user that names the arm_spec.
 pub fn check(lab: &mut RunContext, order: &Order) -> Result<(), Trouble> {
-    let name = order.contender.arm.name.clone();
+    let name = order.arm_spec.arm.name.clone();
     attempt(lab, order).map_err(|trouble| match trouble {
         Trouble::Failed(why) => Trouble::Failed(format!("{name}: {why}")),
         Trouble::Interrupted => Trouble::Interrupted,
@@ -28,7 +28,7 @@ pub fn check(lab: &mut RunContext, order: &Order) -> Result<(), Trouble> {
 }
 
 fn attempt(lab: &mut RunContext, order: &Order) -> Result<(), Trouble> {
-    let page = page(order.contender);
+    let page = page(order.arm_spec);
     let server = sample::start(lab, order, None, &[])?;
     let address = sample::address(order, server.as_ref());
     let answer = ask(address, &page.path);
@@ -37,9 +37,9 @@ fn attempt(lab: &mut RunContext, order: &Order) -> Result<(), Trouble> {
     Ok(checked.map_err(|why| format!("GET {} on {address}: {why}", page.path))?)
 }
 
-/// What a contender is asked for.
-pub fn page(contender: &Contender) -> Page {
-    match &contender.start {
+/// What an arm is asked for.
+pub fn page(arm_spec: &ArmSpec) -> Page {
+    match &arm_spec.start {
         Start::Running(url) => Page {
             path: url.path.clone(),
             status: 200,

@@ -5,10 +5,10 @@ use super::progress::Progress;
 use super::run_context::{RunContext, Trouble};
 use super::sample::{self, Order, Taken};
 use super::{files, preflight, syscalls};
-use crate::bench::contenders::Contender;
+use crate::bench::arms::ArmSpec;
 use crate::bench::plan::{Plan, Step};
 use crate::bench::record::{ArmKind, Pass, Run, Sample};
-use crate::bench::workloads::{Pace, Shape, Workload, capacity};
+use crate::bench::workloads::{CellSpec, RateSource, Workload, capacity};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Runner {
     /// What has come of it so far.
     pub run: Run,
     progress: Progress,
-    /// What each contender can do, requests a second.
+    /// What each arm can do, requests a second.
     capacities: BTreeMap<usize, f64>,
 }
 
@@ -44,15 +44,15 @@ impl Runner {
     /// # Errors
     /// If it is not; if the user wants to stop.
     pub fn check(&mut self) -> Result<(), Trouble> {
-        for arm in 0..self.plan.contenders.len() {
-            let Some((_, shape)) = self.plan.cells.first() else {
+        for arm in 0..self.plan.arms.len() {
+            let Some((_, cell_spec)) = self.plan.cells.first() else {
                 continue;
             };
-            let shape = probing(shape);
-            let Some((order, lab)) = self.order(0, arm, &shape) else {
+            let cell_spec = probing(cell_spec);
+            let Some((order, lab)) = self.order(0, arm, &cell_spec) else {
                 continue;
             };
-            if order.contender.arm.kind != ArmKind::Control {
+            if order.arm_spec.arm.kind != ArmKind::Control {
                 preflight::check(lab, &order)?;
             }
         }
@@ -104,14 +104,14 @@ impl Runner {
     }
 
     fn take(&mut self, cell: usize, arm: usize) -> Result<Taken, Trouble> {
-        let Some((_, shape)) = self.plan.cells.get(cell) else {
+        let Some((_, cell_spec)) = self.plan.cells.get(cell) else {
             return Ok(Taken::default());
         };
-        let shape = shape.clone();
-        let Some((order, lab)) = self.order(cell, arm, &shape) else {
+        let cell_spec = cell_spec.clone();
+        let Some((order, lab)) = self.order(cell, arm, &cell_spec) else {
             return Ok(Taken::default());
         };
-        if shape.pace != Pace::Fixed && order.capacity.0 <= 0.0 {
+        if cell_spec.rate_source != RateSource::Fixed && order.capacity.0 <= 0.0 {
             let why = "it is not known what the servers can do, from which the rate would follow";
             let mut taken = Taken::default();
             taken.sample.invalid.push(why.to_owned());
@@ -122,11 +122,11 @@ impl Runner {
 
     fn title(&self, cell: usize, arm: usize) -> String {
         let cell = self.plan.cells.get(cell);
-        let arm = self.plan.contenders.get(arm);
+        let arm = self.plan.arms.get(arm);
         format!(
             "{}: {}",
-            cell.map_or("", |(_, shape)| &shape.name),
-            arm.map_or("", |contender| &contender.arm.name)
+            cell.map_or("", |(_, cell_spec)| &cell_spec.name),
+            arm.map_or("", |arm_spec| &arm_spec.arm.name)
         )
     }
 
@@ -135,18 +135,18 @@ impl Runner {
         &'a mut self,
         cell: usize,
         arm: usize,
-        shape: &'a Shape,
+        cell_spec: &'a CellSpec,
     ) -> Option<(Order<'a>, &'a mut RunContext)> {
         let capacity = self.capacity(arm);
         let plan = &self.plan;
-        let (workload, _): &(&Workload, Shape) = plan.cells.get(cell)?;
-        let contender: &Contender = plan.contenders.get(arm)?;
+        let (workload, _): &(&Workload, CellSpec) = plan.cells.get(cell)?;
+        let arm_spec: &ArmSpec = plan.arms.get(arm)?;
         let (warm_up, measure) = plan.times_of(workload);
         let order = Order {
-            contender,
+            arm_spec,
             workload,
-            shape,
-            warm_up: warm_up + plan.extra_of(shape, contender),
+            cell_spec,
+            warm_up: warm_up + plan.extra_of(cell_spec, arm_spec),
             measure,
             drain: plan.drain_of(workload),
             level: plan.level_of(workload),
@@ -165,7 +165,8 @@ impl Runner {
 
     /// Finds out what each server can do, if rates depend on that.
     fn find_capacities(&mut self) -> Result<(), Trouble> {
-        let paced = |(_, shape): &(&Workload, Shape)| shape.pace != Pace::Fixed;
+        let paced =
+            |(_, cell_spec): &(&Workload, CellSpec)| cell_spec.rate_source != RateSource::Fixed;
         let Some(cell) = self.plan.cells.iter().position(paced) else {
             return Ok(());
         };
@@ -173,12 +174,12 @@ impl Runner {
             let name = self.title(cell, arm);
             let what = format!("how much can it do? {name}");
             self.progress.at(&self.lab, &what);
-            let Some((_, shape)) = self.plan.cells.get(cell) else {
+            let Some((_, cell_spec)) = self.plan.cells.get(cell) else {
                 continue;
             };
-            let shape = probing(shape);
+            let cell_spec = probing(cell_spec);
             let times = self.plan.times;
-            let Some((order, lab)) = self.order(cell, arm, &shape) else {
+            let Some((order, lab)) = self.order(cell, arm, &cell_spec) else {
                 continue;
             };
             let order = Order {
@@ -218,8 +219,8 @@ impl Runner {
     /// A common rate is known now, and belongs into the description of its cells.
     fn name_rates(&mut self) {
         let (slowest, _) = self.capacity(usize::MAX);
-        for (cell, (_, shape)) in self.run.cells.iter_mut().zip(&self.plan.cells) {
-            if let Pace::OfSlowest(part) = shape.pace {
+        for (cell, (_, cell_spec)) in self.run.cells.iter_mut().zip(&self.plan.cells) {
+            if let RateSource::ShareOfSlowest(part) = cell_spec.rate_source {
                 let rate = part * slowest;
                 cell.parameters.insert("rate".to_owned(), rate.round());
                 let words = format!(" ({rate:.0} requests a second)");
@@ -240,11 +241,11 @@ impl Runner {
         for (cell, arm) in counted {
             let what = format!("counting system calls: {}", self.title(cell, arm));
             self.progress.at(&self.lab, &what);
-            let Some((_, shape)) = self.plan.cells.get(cell) else {
+            let Some((_, cell_spec)) = self.plan.cells.get(cell) else {
                 continue;
             };
-            let shape = shape.clone();
-            let Some((order, lab)) = self.order(cell, arm, &shape) else {
+            let cell_spec = cell_spec.clone();
+            let Some((order, lab)) = self.order(cell, arm, &cell_spec) else {
                 continue;
             };
             let sample = syscalls::count(lab, &order)?;
@@ -260,12 +261,12 @@ impl Runner {
 }
 
 /// The same, with the load by which it is found out what a server can do.
-fn probing(shape: &Shape) -> Shape {
-    Shape {
+fn probing(cell_spec: &CellSpec) -> CellSpec {
+    CellSpec {
         groups: vec![capacity::probe()],
-        pace: Pace::Fixed,
-        levels: Vec::new(),
+        rate_source: RateSource::Fixed,
+        memory_steps: Vec::new(),
         stall: None,
-        ..shape.clone()
+        ..cell_spec.clone()
     }
 }

@@ -5,12 +5,12 @@ use super::generate::play;
 use super::process::Server;
 use super::run_context::{RunContext, Trouble};
 use super::validity::{self, Tally};
-use crate::bench::contenders::{Contender, Start};
+use crate::bench::arms::{ArmSpec, Start};
 use crate::bench::load::{Behavior, Load, Outcome, Page};
 use crate::bench::plan::LEVEL;
 use crate::bench::platform;
 use crate::bench::record::Sample;
-use crate::bench::workloads::{Pace, Shape, Workload, pages};
+use crate::bench::workloads::{CellSpec, RateSource, Workload, pages};
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,11 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct Order<'a> {
     /// Of whom.
-    pub contender: &'a Contender,
+    pub arm_spec: &'a ArmSpec,
     /// Under which load.
     pub workload: &'a Workload,
     /// In which cell.
-    pub shape: &'a Shape,
+    pub cell_spec: &'a CellSpec,
     /// Before the measurement.
     pub warm_up: Duration,
     /// The measurement.
@@ -61,21 +61,21 @@ pub fn take(lab: &mut RunContext, order: &Order) -> Result<Taken, Trouble> {
 }
 
 fn attempt(lab: &mut RunContext, order: &Order, taken: &mut Taken) -> Result<(), Trouble> {
-    let tally = matches!(order.contender.start, Start::Model(_)).then(|| lab.file("tally"));
+    let tally = matches!(order.arm_spec.start, Start::Model(_)).then(|| lab.file("tally"));
     let server = start(lab, order, tally.as_deref(), &[])?;
     let address = address(order, server.as_ref());
     let process = server.as_ref().map(Server::process);
     let mut levels = Vec::new();
-    for connections in &order.shape.levels {
+    for connections in &order.cell_spec.memory_steps {
         let load = level(lab, order, address, process, *connections);
         let outcome = play(lab, &load, || {})?;
         levels.push((*connections, outcome));
     }
     let load = load(lab, order, address, process);
     let before = process
-        .filter(|_| order.workload.traits.leaks)
+        .filter(|_| order.workload.traits.counts_descriptors)
         .map(descriptors);
-    let cold = if order.workload.traits.cold {
+    let cold = if order.workload.traits.cold_cache {
         Cold::of(lab)?
     } else {
         Cold::default()
@@ -99,7 +99,7 @@ fn attempt(lab: &mut RunContext, order: &Order, taken: &mut Taken) -> Result<(),
     let traits = order.workload.traits;
     let answered = add_whole(&outcome, &levels);
     let counted = tally.as_ref().ok().copied().flatten();
-    let compared = (order.shape.headline, traits);
+    let compared = (order.cell_spec.primary_metric, traits);
     let judgement = validity::judge(&load, &answered, &metrics, compared, counted);
     let sample = &mut taken.sample;
     sample.limiter = derive::limiter(&load, &metrics, lab.processors.is_some());
@@ -127,7 +127,7 @@ pub fn start(
     let port = lab.free_port()?;
     let root = lab.root().display().to_string();
     let mut words = before.to_vec();
-    match &order.contender.start {
+    match &order.arm_spec.start {
         Start::Running(_) => return Ok(None),
         Start::Command(command) => words.extend(command.iter().map(|word| {
             word.replace("{port}", &port.to_string())
@@ -144,7 +144,7 @@ pub fn start(
         }
     }
     let server = Server::start(lab, &words, port)?;
-    let is_ours = matches!(order.contender.start, Start::Model(_));
+    let is_ours = matches!(order.arm_spec.start, Start::Model(_));
     Ok(Some(if is_ours { server.ours() } else { server }))
 }
 
@@ -155,7 +155,7 @@ fn model_options(order: &Order, name: &str) -> Vec<String> {
         .to_vec();
     words.extend(order.workload.options.iter().map(|word| (*word).to_owned()));
     // Threads and processes have a cap of their own, which is not what is asked here.
-    let connections = order.shape.connections().saturating_add(64);
+    let connections = order.cell_spec.connections().saturating_add(64);
     if connections > 400 {
         words.extend(["--max-connections".to_owned(), connections.to_string()]);
     }
@@ -164,7 +164,7 @@ fn model_options(order: &Order, name: &str) -> Vec<String> {
 
 /// Where the server of an order listens.
 pub fn address(order: &Order, server: Option<&Server>) -> SocketAddr {
-    match (&order.contender.start, server) {
+    match (&order.arm_spec.start, server) {
         (Start::Running(url), _) => url.address,
         (_, Some(server)) => server.address,
         (_, None) => SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -173,9 +173,9 @@ pub fn address(order: &Order, server: Option<&Server>) -> SocketAddr {
 
 /// The load of an order on a server at that address.
 pub fn load(lab: &mut RunContext, order: &Order, target: SocketAddr, server: Option<u32>) -> Load {
-    let mut shape = order.shape.clone();
-    if let Start::Running(url) = &order.contender.start {
-        shape = shape.asking_for(&Page {
+    let mut cell_spec = order.cell_spec.clone();
+    if let Start::Running(url) = &order.arm_spec.start {
+        cell_spec = cell_spec.asking_for(&Page {
             path: url.path.clone(),
             status: 200,
             length: None,
@@ -183,18 +183,18 @@ pub fn load(lab: &mut RunContext, order: &Order, target: SocketAddr, server: Opt
         });
     }
     let (slowest, own) = order.capacity;
-    let rate = match shape.pace {
-        Pace::Fixed => None,
-        Pace::OfSlowest(part) => Some(part * slowest),
-        Pace::OfOwn(part) => Some(part * own),
+    let rate = match cell_spec.rate_source {
+        RateSource::Fixed => None,
+        RateSource::ShareOfSlowest(part) => Some(part * slowest),
+        RateSource::ShareOfOwn(part) => Some(part * own),
     };
-    if let (Some(rate), Some(group)) = (rate, shape.groups.first_mut())
+    if let (Some(rate), Some(group)) = (rate, cell_spec.groups.first_mut())
         && let Behavior::Open { rate: of_group, .. } = &mut group.behavior
     {
         *of_group = rate;
     }
     let measure = nanoseconds(order.measure);
-    let stall = shape.stall.map(|(part, time)| {
+    let stall = cell_spec.stall.map(|(part, time)| {
         // At a time that is a multiple of the slices of the course.
         let at = (order.measure.as_secs_f64() * part * 10.0).round() / 10.0;
         (nanoseconds(Duration::from_secs_f64(at)), time)
@@ -211,7 +211,7 @@ pub fn load(lab: &mut RunContext, order: &Order, target: SocketAddr, server: Opt
         measure,
         drain: nanoseconds(order.drain),
         stall,
-        groups: shape.groups,
+        groups: cell_spec.groups,
     }
 }
 
@@ -295,7 +295,7 @@ fn keep(sample: &mut Sample, outcome: Outcome) {
                 .insert(format!("{}.{kind}", seen.name), *number);
         }
         if !seen.time_series.is_empty() {
-            sample.course.insert(seen.name, seen.time_series);
+            sample.time_series.insert(seen.name, seen.time_series);
         }
     }
     if !outcome.send_lag.is_empty() {

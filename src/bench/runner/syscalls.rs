@@ -27,14 +27,14 @@ pub fn can_be_counted() -> bool {
 /// If the user wants to stop.
 pub fn count(lab: &mut RunContext, order: &Order) -> Result<Sample, Trouble> {
     let mut sample = Sample {
-        pass: Pass::Calls,
+        pass: Pass::Syscalls,
         round: u32::MAX,
         at: lab.seconds(),
         ..Sample::default()
     };
     match attempt(lab, order) {
         Ok(calls) => {
-            sample.metrics.insert("calls".to_owned(), sum(&calls));
+            sample.metrics.insert("syscalls".to_owned(), sum(&calls));
             sample.syscalls = calls;
             let note = "counted under strace, which slows calls down: threads wait for each \
                         other more often than else (futex)";
@@ -68,7 +68,7 @@ fn watched(
     order: &Order,
     loaded: bool,
 ) -> Result<(BTreeMap<String, u64>, u64), Trouble> {
-    let summary = lab.file("calls");
+    let summary = lab.file("syscalls");
     // With -D the process that we start is the server, and strace a grandchild.
     let before = ["strace", "-D", "-f", "-q", "-c", "-o"].map(str::to_owned);
     let before = [
@@ -80,7 +80,7 @@ fn watched(
         return Err(Trouble::Failed("it was not started by us".to_owned()));
     };
     // It listens before it listens for signals; who has had an answer knows that it does both.
-    preflight::ask(server.address, &preflight::page(order.contender).path)?;
+    preflight::ask(server.address, &preflight::page(order.arm_spec).path)?;
     let mut answers = 0;
     if loaded {
         let mut load = sample::load(lab, order, server.address, None);

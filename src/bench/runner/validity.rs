@@ -4,7 +4,7 @@
 
 use super::derive::{Metrics, starved};
 use crate::bench::load::{Behavior, Fault, Group, Load, Outcome};
-use crate::bench::workloads::Traits;
+use crate::bench::workloads::WorkloadTraits;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -69,18 +69,18 @@ pub fn judge(
     load: &Load,
     outcome: &Outcome,
     metrics: &Metrics,
-    (headline, traits): (&str, Traits),
+    (primary_metric, traits): (&str, WorkloadTraits),
     tally: Option<Tally>,
 ) -> Judgement {
     let mut judgement = Judgement::default();
     let spins = |group: &Group| matches!(group.behavior, Behavior::Open { .. });
     if load.groups.iter().any(spins) {
-        lag(metrics, headline, &mut judgement);
+        lag(metrics, primary_metric, &mut judgement);
     } else {
-        generator(metrics, headline, &mut judgement);
+        generator(metrics, primary_metric, &mut judgement);
     }
     machine(metrics, outcome, &mut judgement);
-    if !traits.captures && !traits.overloads {
+    if !traits.may_starve && !traits.overloads {
         laws(metrics, &mut judgement);
     }
     overflows(outcome, traits, &mut judgement);
@@ -92,7 +92,7 @@ pub fn judge(
                 seen.name
             ));
         }
-        let allowed = if traits.captures {
+        let allowed = if traits.may_starve {
             &[Fault::Missing, Fault::Closed, Fault::Reset][..]
         } else {
             &[]
@@ -104,7 +104,10 @@ pub fn judge(
             };
             let sentence = format!("{}: {number} {}", seen.name, words(*fault));
             let expected = *fault == Fault::Missing && *number <= starving;
-            if expected || allowed.contains(fault) || traits.cuts && *fault == Fault::Missing {
+            if expected
+                || allowed.contains(fault)
+                || traits.client_aborts && *fault == Fault::Missing
+            {
                 judgement.notes.push(sentence);
             } else if *number > 0 {
                 judgement.invalid.push(sentence);
@@ -121,33 +124,34 @@ pub fn judge(
 /// In an open loop the generator is always busy, for it spins so as to be in time. Whether it was
 /// is what counts. The limit does not depend on what was measured: it would leave out the fast
 /// samples only. Where the delay is a good part of the time that is compared, a note says so.
-fn lag(metrics: &Metrics, headline: &str, judgement: &mut Judgement) {
+fn lag(metrics: &Metrics, primary_metric: &str, judgement: &mut Judgement) {
     let of = |name: &str| metrics.get(name).copied();
     let late = of("lag_p99").unwrap_or(0.0);
-    let name = headline.rsplit('.').next().unwrap_or(headline);
+    let name = primary_metric.rsplit('.').next().unwrap_or(primary_metric);
     let is_time = ["p50", "p90", "p99", "p999", "max", "mean"].contains(&name);
     if late > LAG && name != "memory_slope" {
         judgement.invalid.push(format!(
             "the generator itself sent late, by {late:.0} us at the 99th percentile"
         ));
-    } else if let Some(time) = of(headline).filter(|time| is_time && late > time / 2.0) {
+    } else if let Some(time) = of(primary_metric).filter(|time| is_time && late > time / 2.0) {
         judgement.notes.push(format!(
-            "of the {headline} of {time:.0} us the generator's own delay may be {late:.0}"
+            "of the {primary_metric} of {time:.0} us the generator's own delay may be {late:.0}"
         ));
     }
 }
 
 /// A busy generator may be what limits a number, unless it is the server's own account.
-fn generator(metrics: &Metrics, headline: &str, judgement: &mut Judgement) {
+fn generator(metrics: &Metrics, primary_metric: &str, judgement: &mut Judgement) {
     let share = metrics.get("generator_share").copied().unwrap_or(0.0);
     if share <= GENERATOR {
         return;
     }
-    let own = ["per_core", "memory_slope"].contains(&headline) || headline.starts_with("cpu");
+    let own =
+        ["per_core", "memory_slope"].contains(&primary_metric) || primary_metric.starts_with("cpu");
     if own {
         judgement.notes.push(format!(
             "the generator was busy for {share:.1} % of the time: rates and times may be its own, \
-             but {headline} is not"
+             but {primary_metric} is not"
         ));
     } else {
         judgement.invalid.push(format!(
@@ -190,7 +194,7 @@ fn laws(metrics: &Metrics, judgement: &mut Judgement) {
     }
 }
 
-fn overflows(outcome: &Outcome, traits: Traits, judgement: &mut Judgement) {
+fn overflows(outcome: &Outcome, traits: WorkloadTraits, judgement: &mut Judgement) {
     let Some((before, after)) = &outcome.usage else {
         return;
     };
@@ -198,7 +202,7 @@ fn overflows(outcome: &Outcome, traits: Traits, judgement: &mut Judgement) {
         .listen_overflows
         .saturating_sub(before.listen_overflows);
     let sentence = format!("{number} connections found the listen queue full");
-    if number > 0 && (traits.captures || traits.overloads) {
+    if number > 0 && (traits.may_starve || traits.overloads) {
         judgement.notes.push(sentence);
     } else if number > 0 {
         judgement.invalid.push(sentence);
@@ -207,7 +211,12 @@ fn overflows(outcome: &Outcome, traits: Traits, judgement: &mut Judgement) {
 
 /// What the server has finished is what the client has received. Where an answer was not waited
 /// for, the server may have finished it all the same, but never less than the client has seen.
-fn conservation(outcome: &Outcome, traits: Traits, tally: Tally, judgement: &mut Judgement) {
+fn conservation(
+    outcome: &Outcome,
+    traits: WorkloadTraits,
+    tally: Tally,
+    judgement: &mut Judgement,
+) {
     let sum = |of: fn(&crate::bench::load::Totals) -> u64| -> u64 {
         outcome.groups.iter().map(|seen| of(&seen.totals)).sum()
     };
@@ -216,7 +225,7 @@ fn conservation(outcome: &Outcome, traits: Traits, tally: Tally, judgement: &mut
         sum(|totals| totals.body_bytes),
     );
     let faultless = outcome.groups.iter().all(|seen| seen.errors.is_empty());
-    let exact = faultless && !traits.cuts;
+    let exact = faultless && !traits.client_aborts;
     let broken = |server: u64, client: u64| server != client && (exact || server < client);
     if broken(tally.responses, answers) {
         judgement.broken.push(format!(
@@ -269,14 +278,14 @@ mod tests {
         responses: 5000,
         body_bytes: 5_120_000,
     };
-    const CAPTURES: Traits = Traits {
-        captures: true,
-        ..Traits::NONE
+    const CAPTURES: WorkloadTraits = WorkloadTraits {
+        may_starve: true,
+        ..WorkloadTraits::NONE
     };
 
     /// What is said of a second that was fine, but for this.
     fn judged(
-        traits: Traits,
+        traits: WorkloadTraits,
         tally: Tally,
         change: impl Fn(&mut Outcome, &mut Metrics),
     ) -> Judgement {
@@ -301,7 +310,10 @@ mod tests {
 
     #[test]
     fn a_sample_that_is_fine_is_believed() {
-        assert_eq!(judged(Traits::NONE, FINE, |_, _| {}), Judgement::default());
+        assert_eq!(
+            judged(WorkloadTraits::NONE, FINE, |_, _| {}),
+            Judgement::default()
+        );
     }
 
     #[test]
@@ -314,7 +326,7 @@ mod tests {
             ("little", 3.1, "connections and rate x time are 3.1 % apart"),
         ];
         for (name, value, sentence) in table {
-            let judgement = judged(Traits::NONE, FINE, |_, metrics| {
+            let judgement = judged(WorkloadTraits::NONE, FINE, |_, metrics| {
                 metrics.insert(name.to_owned(), value);
             });
             assert_eq!(judgement.invalid.len(), 1, "{name}");
@@ -328,13 +340,21 @@ mod tests {
         let mut metrics = derive::of(&load, &outcome, 2);
         metrics.insert("generator_share".to_owned(), 99.0);
         metrics.insert("others".to_owned(), 0.0);
-        let judged = |headline| judge(&load, &outcome, &metrics, (headline, Traits::NONE), None);
-        for headline in ["per_core", "cpu_connection", "memory_slope"] {
-            assert_eq!(judged(headline).invalid, [""; 0], "{headline}");
-            assert_eq!(judged(headline).notes.len(), 1, "{headline}");
+        let judged = |primary_metric| {
+            judge(
+                &load,
+                &outcome,
+                &metrics,
+                (primary_metric, WorkloadTraits::NONE),
+                None,
+            )
+        };
+        for primary_metric in ["per_core", "cpu_connection", "memory_slope"] {
+            assert_eq!(judged(primary_metric).invalid, [""; 0], "{primary_metric}");
+            assert_eq!(judged(primary_metric).notes.len(), 1, "{primary_metric}");
         }
-        for headline in ["throughput", "p99", "mice.p99"] {
-            assert_eq!(judged(headline).invalid.len(), 1, "{headline}");
+        for primary_metric in ["throughput", "p99", "mice.p99"] {
+            assert_eq!(judged(primary_metric).invalid.len(), 1, "{primary_metric}");
         }
     }
 
@@ -347,7 +367,7 @@ mod tests {
         };
         let (_, outcome) = closed();
         let load = derive::tests::load(open, 4);
-        let judged = |headline: &str, late: f64| {
+        let judged = |primary_metric: &str, late: f64| {
             let mut metrics = derive::of(&load, &outcome, 2);
             let numbers = [
                 ("generator_share", 100.0),
@@ -355,7 +375,13 @@ mod tests {
                 ("lag_p99", late),
             ];
             metrics.extend(numbers.map(|(name, value)| (name.to_owned(), value)));
-            judge(&load, &outcome, &metrics, (headline, Traits::NONE), None)
+            judge(
+                &load,
+                &outcome,
+                &metrics,
+                (primary_metric, WorkloadTraits::NONE),
+                None,
+            )
         };
         // Its p99 is a millisecond.
         assert_eq!(judged("p99", 499.0), Judgement::default());
@@ -371,7 +397,7 @@ mod tests {
     #[test]
     fn what_a_few_ticks_can_be_is_not_held_against_others() {
         let judged = |measured: u64| {
-            judged(Traits::NONE, FINE, |outcome, metrics| {
+            judged(WorkloadTraits::NONE, FINE, |outcome, metrics| {
                 outcome.measured = measured;
                 metrics.insert("others".to_owned(), 8.0);
             })
@@ -386,7 +412,7 @@ mod tests {
             outcome.groups[0].errors.insert(Fault::Missing, 3);
         };
         let sentence = "main: 3 requests had no answer until the end".to_owned();
-        let judgement = judged(Traits::NONE, FINE, change);
+        let judgement = judged(WorkloadTraits::NONE, FINE, change);
         assert_eq!(judgement.invalid[..], [sentence.as_str()]);
         let judgement = judged(CAPTURES, FINE, change);
         assert_eq!(judgement.invalid, [""; 0]);
@@ -399,7 +425,7 @@ mod tests {
 
     #[test]
     fn who_was_starved_is_missing_an_answer_and_that_is_the_result() {
-        let judgement = judged(Traits::NONE, FINE, |outcome, _| {
+        let judgement = judged(WorkloadTraits::NONE, FINE, |outcome, _| {
             outcome.groups[0].shares = vec![4000, 0, 0, 0];
             outcome.groups[0].errors.insert(Fault::Missing, 3);
         });
@@ -408,7 +434,7 @@ mod tests {
 
     #[test]
     fn connections_that_were_not_made_and_queues_that_were_full_are_reasons() {
-        let judgement = judged(Traits::NONE, FINE, |outcome, _| {
+        let judgement = judged(WorkloadTraits::NONE, FINE, |outcome, _| {
             outcome.groups[0].connections = (1000, 100);
             let (_, after) = outcome.usage.as_mut().unwrap();
             after.listen_overflows = 7;
@@ -431,7 +457,7 @@ mod tests {
             ..FINE
         };
         for tally in [one_more, other_bytes] {
-            let judgement = judged(Traits::NONE, tally, |_, _| {});
+            let judgement = judged(WorkloadTraits::NONE, tally, |_, _| {});
             assert_eq!(judgement.broken.len(), 1);
             assert_eq!(judgement.broken, judgement.invalid);
         }
@@ -439,9 +465,9 @@ mod tests {
 
     #[test]
     fn where_answers_are_cut_off_the_server_may_have_finished_more_but_not_less() {
-        let cuts = Traits {
-            cuts: true,
-            ..Traits::NONE
+        let cuts = WorkloadTraits {
+            client_aborts: true,
+            ..WorkloadTraits::NONE
         };
         let with = |responses: u64| Tally { responses, ..FINE };
         assert_eq!(judged(cuts, with(5007), |_, _| {}).broken, [""; 0]);

@@ -8,7 +8,7 @@ use super::stage::{MS, Scene, Stage, number, per_second};
 use crate::bench::load::{Behavior, Closer};
 use crate::bench::platform;
 use crate::bench::selftest::server::Manner;
-use crate::bench::statistics::{interval, median};
+use crate::bench::stats::{interval, median};
 use std::ops::RangeInclusive;
 
 type Findings = Result<Vec<Finding>, Trouble>;

@@ -4,7 +4,7 @@ use super::finding::Finding;
 use crate::bench::load::{Arrivals, Behavior, ClientStats, Closer, Group, Load, Outcome, Page};
 use crate::bench::platform;
 use crate::bench::selftest::server::{Manner, Oracle, ServerCounters, page};
-use crate::bench::statistics::histogram;
+use crate::bench::stats::histogram;
 use hdrhistogram::Histogram;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::cell::Cell;

@@ -21,8 +21,8 @@ pub fn poisson_spread(mean: f64) -> f64 {
 /// Variance over mean of counts in bins, which is 1 for a Poisson process and 0 for a clock.
 /// `None` without bins or without counts.
 pub fn dispersion(counts: &[f64]) -> Option<f64> {
-    let mean = super::super::statistics::mean(counts)?;
-    let variance = super::super::statistics::variance(counts)?;
+    let mean = super::super::stats::mean(counts)?;
+    let variance = super::super::stats::variance(counts)?;
     (mean > 0.0).then(|| variance / mean)
 }
 

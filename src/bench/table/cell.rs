@@ -1,7 +1,7 @@
 //! Room `bench`: the table of a cell. Who did how much, how sure is the difference, and what of the
 //! rest matters in this workload?
 
-use super::Paper;
+use super::Terminal;
 use super::columns::{columns, heading, meanings};
 use super::format::{bar, cut, estimate, finely, plain, value};
 use crate::bench::analysis::{Analysis, CellAnalysis, Row, Verdict};
@@ -21,24 +21,24 @@ pub fn print(
     run: &Run,
     analysis: &CellAnalysis,
     to: &mut dyn Write,
-    paper: Paper,
+    terminal: Terminal,
 ) -> io::Result<()> {
     let Some(cell) = run.cells.get(analysis.cell) else {
         return Ok(());
     };
-    paper.heading(to, &cut(&title(analysis, cell), paper.width))?;
-    paper.item(to, "", &plain(&cell.description))?;
+    terminal.heading(to, &cut(&title(analysis, cell), terminal.width))?;
+    terminal.item(to, "", &plain(&cell.description))?;
     let table = table(
         run,
         cell,
         analysis,
-        paper,
-        &shown(run, cell, analysis, paper),
+        terminal,
+        &shown(run, cell, analysis, terminal),
     );
     for line in table.lines() {
         writeln!(to, "{}", line.trim_end())?;
     }
-    limiters(run, analysis, to, paper)
+    limiters(run, analysis, to, terminal)
 }
 
 fn title(analysis: &CellAnalysis, cell: &Cell) -> String {
@@ -60,40 +60,51 @@ fn title(analysis: &CellAnalysis, cell: &Cell) -> String {
 }
 
 /// The columns for which there is room.
-fn shown(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper) -> Vec<&'static str> {
+fn shown(run: &Run, cell: &Cell, analysis: &CellAnalysis, terminal: Terminal) -> Vec<&'static str> {
     let mut all = columns(cell, analysis);
-    while !all.is_empty() && width(&table(run, cell, analysis, paper, &all)) > paper.width {
+    while !all.is_empty() && width(&table(run, cell, analysis, terminal, &all)) > terminal.width {
         all.pop();
     }
     all
 }
 
-fn table(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper, columns: &[&str]) -> Table {
+fn table(
+    run: &Run,
+    cell: &Cell,
+    analysis: &CellAnalysis,
+    terminal: Terminal,
+    columns: &[&str],
+) -> Table {
     let reference = run.arms.first().map_or("", |arm| arm.name.as_str());
     let compared = format!("to {} [95 %]", cut(reference, NAME));
     let mut header = vec![
         text(""),
-        text(heading(&cell.headline)),
+        text(heading(&cell.primary_metric)),
         text(compared),
         text("difference"),
     ];
     header.extend(columns.iter().map(|name| right(heading(name))));
-    let headline = |row: &Row| row.medians.get(&cell.headline).copied();
+    let primary_metric = |row: &Row| row.medians.get(&cell.primary_metric).copied();
     let largest = analysis
         .rows
         .iter()
-        .filter_map(headline)
+        .filter_map(primary_metric)
         .fold(0.0, f64::max);
-    let numbers = analysis.rows.iter().filter_map(headline);
-    let numbers = numbers.map(|number| value(&cell.headline, number).chars().count());
+    let numbers = analysis.rows.iter().filter_map(primary_metric);
+    let numbers = numbers.map(|number| value(&cell.primary_metric, number).chars().count());
     let digits = numbers.max().unwrap_or(1);
     let rows = analysis.rows.iter().map(|row| {
         let name = run.arms.get(row.arm).map_or("", |arm| arm.name.as_str());
         let mut line = vec![
             text(cut(name, NAME)),
-            text(amount(headline(row), largest, cell, (paper, digits))),
+            text(amount(
+                primary_metric(row),
+                largest,
+                cell,
+                (terminal, digits),
+            )),
             right(row.ratio.as_ref().map_or_else(String::new, estimate)),
-            verdict(row.verdict, row.ratio.is_some(), cell, paper),
+            verdict(row.verdict, row.ratio.is_some(), cell, terminal),
         ];
         line.extend(columns.iter().map(|name| {
             let number = row.medians.get(*name);
@@ -101,19 +112,19 @@ fn table(run: &Run, cell: &Cell, analysis: &CellAnalysis, paper: Paper, columns:
         }));
         line
     });
-    table_of(header, rows, paper)
+    table_of(header, rows, terminal)
 }
 
 /// A table without rules.
 pub fn table_of(
     header: Vec<comfy_table::Cell>,
     rows: impl Iterator<Item = Vec<comfy_table::Cell>>,
-    paper: Paper,
+    terminal: Terminal,
 ) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    if paper.color {
+    if terminal.color {
         table.enforce_styling();
     } else {
         table.force_no_tty();
@@ -133,13 +144,13 @@ fn amount(
     number: Option<f64>,
     largest: f64,
     cell: &Cell,
-    (paper, digits): (Paper, usize),
+    (terminal, digits): (Terminal, usize),
 ) -> String {
     let Some(number) = number else {
         return "-".to_owned();
     };
-    let told = value(&cell.headline, number);
-    let room = match paper.width {
+    let told = value(&cell.primary_metric, number);
+    let room = match terminal.width {
         wide if wide >= 100 => 14,
         usual if usual >= 80 => 8,
         _ => 0,
@@ -154,11 +165,16 @@ fn amount(
 }
 
 /// The word of a verdict: nothing for the reference, which has no ratio.
-pub fn verdict(verdict: Verdict, has_ratio: bool, cell: &Cell, paper: Paper) -> comfy_table::Cell {
+pub fn verdict(
+    verdict: Verdict,
+    has_ratio: bool,
+    cell: &Cell,
+    terminal: Terminal,
+) -> comfy_table::Cell {
     let word = match verdict {
         Verdict::NoDifference if !has_ratio => "",
         Verdict::NoDifference => "none shown",
-        verdict => verdict.word(&cell.headline),
+        verdict => verdict.word(&cell.primary_metric),
     };
     let color = match verdict {
         Verdict::Better => Some(Color::Green),
@@ -167,7 +183,7 @@ pub fn verdict(verdict: Verdict, has_ratio: bool, cell: &Cell, paper: Paper) -> 
         Verdict::NoDifference | Verdict::Indicative => None,
     };
     let cell = text(word);
-    match color.filter(|_| paper.color) {
+    match color.filter(|_| terminal.color) {
         Some(color) => cell.fg(color),
         None => cell,
     }
@@ -209,7 +225,7 @@ fn limiters(
     run: &Run,
     analysis: &CellAnalysis,
     to: &mut dyn Write,
-    paper: Paper,
+    terminal: Terminal,
 ) -> io::Result<()> {
     let named = analysis.rows.iter().filter(|row| !row.limiter.is_empty());
     // What stands in brackets is another number for each.
@@ -228,7 +244,7 @@ fn limiters(
             .map(|(limiter, names)| format!("{} ({})", plain(limiter), names.join(", ")))
             .collect(),
     };
-    paper.item(to, "limit: ", &told.join("; "))
+    terminal.item(to, "limit: ", &told.join("; "))
 }
 
 fn name(run: &Run, row: &Row) -> String {
@@ -252,30 +268,35 @@ fn grouped<'a>(all: impl Iterator<Item = (&'a str, String)>) -> Vec<(&'a str, Ve
 ///
 /// # Errors
 /// If `to` cannot be written to.
-pub fn legend(run: &Run, analysis: &Analysis, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
+pub fn legend(
+    run: &Run,
+    analysis: &Analysis,
+    to: &mut dyn Write,
+    terminal: Terminal,
+) -> io::Result<()> {
     if analysis.cells.is_empty() {
         return Ok(());
     }
     let rows = || analysis.cells.iter().flat_map(|cell| &cell.rows);
     let of = |one: &CellAnalysis| {
         let cell = run.cells.get(one.cell);
-        cell.map_or_else(Vec::new, |cell| shown(run, cell, one, paper))
+        cell.map_or_else(Vec::new, |cell| shown(run, cell, one, terminal))
     };
     let columns: Vec<&str> = analysis.cells.iter().flat_map(of).collect();
     let words = meanings(&columns);
     writeln!(to)?;
     if !words.is_empty() {
-        paper.item(to, "", &format!("{}.", words.join("; ")))?;
+        terminal.item(to, "", &format!("{}.", words.join("; ")))?;
     }
     if rows().any(|row| row.verdict == Verdict::NoDifference && row.ratio.is_some()) {
         let told = "none shown: either there is none, or it is too small to be told from chance \
                     in so many rounds.";
-        paper.item(to, "", told)?;
+        terminal.item(to, "", told)?;
     }
     if rows().any(|row| row.verdict == Verdict::Indicative) {
         let told = "In round brackets: the least and the greatest of the rounds, which is no \
                     interval.";
-        paper.item(to, "", told)?;
+        terminal.item(to, "", told)?;
     }
     Ok(())
 }

@@ -5,16 +5,19 @@ use crate::bench::analysis::CellAnalysis;
 use crate::bench::metrics::metric_named;
 use crate::bench::record::Cell;
 
-/// Columns beside the headline, by workload: the first are the most important, and as many are
-/// shown as there is room for.
+/// Columns beside the primary metric, by workload, the most important first: as many are shown as
+/// fit.
 const COLUMNS: &[(&str, &[&str])] = &[
     (
         "latency",
-        &["p50", "cpu", "switches", "p999", "service_p99", "calls"],
+        &["p50", "cpu", "switches", "p999", "service_p99", "syscalls"],
     ),
     ("overload", &["p50", "cpu", "switches", "dropped"]),
     ("sweep", &["p50", "cpu", "switches", "memory"]),
-    ("short", &["connects", "switches", "calls", "p99", "faults"]),
+    (
+        "short",
+        &["connects", "switches", "syscalls", "p99", "faults"],
+    ),
     (
         "churn",
         &["connects", "switches", "leaked_descriptors", "faults"],
@@ -52,7 +55,7 @@ const USUAL: &[&str] = &[
     "p99",
     "cpu",
     "switches",
-    "calls",
+    "syscalls",
     "memory",
     "fairness",
 ];
@@ -66,7 +69,7 @@ const HEADINGS: &[(&str, &str, &str)] = &[
     ),
     ("cpu_user", "user", "us of it outside the kernel"),
     ("switches", "ctxsw", "context switches for each answer"),
-    ("calls", "calls", "system calls for each answer"),
+    ("syscalls", "syscalls", "system calls for each answer"),
     ("faults", "faults", "page faults for each answer"),
     ("achieved", "ok %", "answers, of those that were due"),
     ("memory", "memory", "MiB of the server's processes (PSS)"),
@@ -87,7 +90,7 @@ pub fn columns(cell: &Cell, analysis: &CellAnalysis) -> Vec<&'static str> {
             .iter()
             .any(|row| row.medians.contains_key(*name))
     };
-    all.filter(|name| *name != cell.headline)
+    all.filter(|name| *name != cell.primary_metric)
         .filter(has)
         .collect()
 }

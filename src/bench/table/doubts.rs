@@ -1,7 +1,7 @@
 //! Room `bench`: what is in doubt? Problems, samples that do not count, and what such a
 //! measurement cannot know.
 
-use super::Paper;
+use super::Terminal;
 use super::format::plain;
 use crate::bench::analysis::limits;
 use crate::bench::record::{Pass, Run};
@@ -15,28 +15,33 @@ const MOST: usize = 20;
 ///
 /// # Errors
 /// If `to` cannot be written to.
-pub fn print(run: &Run, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
-    list(to, paper, "Problems", &run.problems)?;
-    list(to, paper, "Warnings", &run.environment.warnings)?;
-    invalid(run, to, paper)?;
-    list(to, paper, "Notes", &run.notes)?;
-    list(to, paper, "What this cannot tell", &limits(run))
+pub fn print(run: &Run, to: &mut dyn Write, terminal: Terminal) -> io::Result<()> {
+    list(to, terminal, "Problems", &run.problems)?;
+    list(to, terminal, "Warnings", &run.environment.warnings)?;
+    invalid(run, to, terminal)?;
+    list(to, terminal, "Notes", &run.notes)?;
+    list(to, terminal, "What this cannot tell", &limits(run))
 }
 
-fn list(to: &mut dyn Write, paper: Paper, heading: &str, sentences: &[String]) -> io::Result<()> {
+fn list(
+    to: &mut dyn Write,
+    terminal: Terminal,
+    heading: &str,
+    sentences: &[String],
+) -> io::Result<()> {
     if sentences.is_empty() {
         return Ok(());
     }
     writeln!(to)?;
-    paper.heading(to, heading)?;
+    terminal.heading(to, heading)?;
     for sentence in sentences {
-        paper.item(to, "- ", &plain(sentence))?;
+        terminal.item(to, "- ", &plain(sentence))?;
     }
     Ok(())
 }
 
 /// Samples that do not count, by reason: those that differ only in their numbers are one.
-fn invalid(run: &Run, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
+fn invalid(run: &Run, to: &mut dyn Write, terminal: Terminal) -> io::Result<()> {
     let measured = || run.samples.iter().filter(|one| one.pass == Pass::Measured);
     let spoiled = measured().filter(|sample| !sample.invalid.is_empty());
     let mut reasons: Vec<Reason> = Vec::new();
@@ -63,17 +68,17 @@ fn invalid(run: &Run, to: &mut dyn Write, paper: Paper) -> io::Result<()> {
         return Ok(());
     }
     writeln!(to)?;
-    paper.heading(to, &format!("{count} of {all} samples do not count"))?;
+    terminal.heading(to, &format!("{count} of {all} samples do not count"))?;
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count()));
     for reason in reasons.iter().take(MOST) {
-        paper.item(to, "- ", &plain(&reason.told(run)))?;
+        terminal.item(to, "- ", &plain(&reason.told(run)))?;
     }
     if reasons.len() > MOST {
         let more = format!(
             "and for {} other reasons; all are in run.json",
             reasons.len() - MOST
         );
-        paper.item(to, "- ", &more)?;
+        terminal.item(to, "- ", &more)?;
     }
     Ok(())
 }

@@ -22,14 +22,14 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 60..=160;
 
 /// Where it is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paper {
+pub struct Terminal {
     /// Columns.
     pub width: usize,
     /// Whether escape sequences are understood.
     pub color: bool,
 }
 
-impl Paper {
+impl Terminal {
     /// Of these columns, or the nearest that can be used.
     pub fn new(width: usize, color: bool) -> Self {
         let width = width.clamp(*WIDTHS.start(), *WIDTHS.end());
@@ -38,7 +38,7 @@ impl Paper {
 
     /// Standard output: colours if it is a terminal and nobody has said no
     /// (<https://no-color.org>).
-    pub fn of_standard_output() -> Self {
+    pub fn stdout() -> Self {
         let says = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let color = io::stdout().is_terminal() && !says("NO_COLOR") && !dumb;
@@ -81,16 +81,16 @@ pub fn print(
     width: usize,
     color: bool,
 ) -> io::Result<()> {
-    let paper = Paper::new(width, color);
+    let terminal = Terminal::new(width, color);
     for remark in &analysis.remarks {
-        paper.item(to, "", &format::plain(remark))?;
+        terminal.item(to, "", &format::plain(remark))?;
     }
     for one in &analysis.cells {
         writeln!(to)?;
-        cell::print(run, one, to, paper)?;
+        cell::print(run, one, to, terminal)?;
     }
-    cell::legend(run, analysis, to, paper)?;
-    doubts::print(run, to, paper)
+    cell::legend(run, analysis, to, terminal)?;
+    doubts::print(run, to, terminal)
 }
 
 #[cfg(test)]

@@ -1,69 +1,69 @@
 //! Room `bench`: how much can a server do? Closed loops: who has an answer asks again at once.
 
-use super::{Audience, Choice, Shape, Traits, Workload, pages};
+use super::{CellSpec, Eligible, Selection, Workload, WorkloadTraits, pages};
 use crate::bench::load::{Behavior, Closer, Group};
 
 /// The workloads of this file.
 pub const TABLE: &[Workload] = &[
     Workload {
         name: "keepalive",
-        separates: "what a request costs on an open connection: a model that waits for many at \
+        purpose: "what a request costs on an open connection: a model that waits for many at \
                     once wakes up once for several requests, one that sleeps in each read wakes up \
                     for every one",
         options: &[],
-        audience: Audience::Everybody,
-        traits: Traits::NONE,
-        span: 1.0,
-        settle: 0.0,
-        shapes: keepalive,
+        eligible: Eligible::All,
+        traits: WorkloadTraits::NONE,
+        duration_factor: 1.0,
+        extra_warm_up: 0.0,
+        cell_specs: keepalive,
     },
     Workload {
         name: "short",
-        separates: "what a connection costs: a table entry, a thread, or a process that is made \
+        purpose: "what a connection costs: a table entry, a thread, or a process that is made \
                     for it and ends with it",
         options: &[],
-        audience: Audience::Everybody,
-        traits: Traits::NONE,
-        span: 1.0,
-        settle: 0.0,
-        shapes: short,
+        eligible: Eligible::All,
+        traits: WorkloadTraits::NONE,
+        duration_factor: 1.0,
+        extra_warm_up: 0.0,
+        cell_specs: short,
     },
     Workload {
         name: "pipeline",
-        separates: "how many system calls are saved when requests lie there together; all models \
+        purpose: "how many system calls are saved when requests lie there together; all models \
                     share the code that saves them, so they should differ little",
         options: &[],
-        audience: Audience::Everybody,
-        traits: Traits::NONE,
-        span: 1.0,
-        settle: 0.0,
-        shapes: pipeline,
+        eligible: Eligible::All,
+        traits: WorkloadTraits::NONE,
+        duration_factor: 1.0,
+        extra_warm_up: 0.0,
+        cell_specs: pipeline,
     },
     Workload {
         name: "large",
-        separates: "what bytes cost: that is the kernel's work and the same for all models, so a \
+        purpose: "what bytes cost: that is the kernel's work and the same for all models, so a \
                     model that stands out has a fault of its own",
         options: &[],
-        audience: Audience::Started,
-        traits: Traits::NONE,
-        span: 1.0,
-        settle: 0.0,
-        shapes: large,
+        eligible: Eligible::Launched,
+        traits: WorkloadTraits::NONE,
+        duration_factor: 1.0,
+        extra_warm_up: 0.0,
+        cell_specs: large,
     },
     Workload {
         name: "churn",
-        separates: "who survives clients that vanish: three in ten reset their connection, and \
+        purpose: "who survives clients that vanish: three in ten reset their connection, and \
                     afterwards every descriptor must be back",
         options: &[],
-        audience: Audience::Started,
-        traits: Traits {
-            cuts: true,
-            leaks: true,
-            ..Traits::NONE
+        eligible: Eligible::Launched,
+        traits: WorkloadTraits {
+            client_aborts: true,
+            counts_descriptors: true,
+            ..WorkloadTraits::NONE
         },
-        span: 1.0,
-        settle: 0.0,
-        shapes: churn,
+        duration_factor: 1.0,
+        extra_warm_up: 0.0,
+        cell_specs: churn,
     },
 ];
 
@@ -90,7 +90,7 @@ pub fn probe() -> Group {
 /// long for a request as the fastest of them. What a server does with a second of its own processor
 /// is the same number where the server is the limit, and does not become the generator's where that
 /// is.
-fn headline(connections: u32) -> &'static str {
+fn primary_metric(connections: u32) -> &'static str {
     if connections == 1 {
         "throughput"
     } else {
@@ -98,16 +98,16 @@ fn headline(connections: u32) -> &'static str {
     }
 }
 
-fn keepalive(choice: &Choice) -> Vec<Shape> {
-    let numbers = choice.numbers(&[64], &[1, 64], &[1, 8, 64, 512]);
-    let shape = |connections: u32| {
+fn keepalive(selection: &Selection) -> Vec<CellSpec> {
+    let numbers = selection.numbers(&[64], &[1, 64], &[1, 8, 64, 512]);
+    let cell_spec = |connections: u32| {
         let words = format!(
             "closed loop, {connections} connection{}, 1 KiB",
             if connections == 1 { "" } else { "s" }
         );
-        Shape::new(
+        CellSpec::new(
             format!("keepalive c={connections}"),
-            headline(connections),
+            primary_metric(connections),
             words,
         )
         .with("c", f64::from(connections))
@@ -115,21 +115,21 @@ fn keepalive(choice: &Choice) -> Vec<Shape> {
         .reproduced_by(format!("wrk -t1 -c{connections} -d5s --latency"))
         .alone(connections == 1)
     };
-    numbers.into_iter().map(shape).collect()
+    numbers.into_iter().map(cell_spec).collect()
 }
 
-fn short(choice: &Choice) -> Vec<Shape> {
-    let numbers = choice.numbers(&[STORM], &[STORM], &[STORM]);
-    let closers = match choice.preset {
+fn short(selection: &Selection) -> Vec<CellSpec> {
+    let numbers = selection.numbers(&[STORM], &[STORM], &[STORM]);
+    let closers = match selection.preset {
         super::Preset::Full => &[(Closer::Client, "client"), (Closer::Server, "server")][..],
         _ => &[(Closer::Client, "client")],
     };
-    let shape = |connections: u32, closer: Closer, word: &str| {
+    let cell_spec = |connections: u32, closer: Closer, word: &str| {
         let words = format!(
             "closed loop, {connections} at once, a new connection for each request, the {word} \
              closes"
         );
-        let shape = Shape::new(
+        let cell_spec = CellSpec::new(
             format!("short {word} c={connections}"),
             "cpu_connection",
             words,
@@ -141,8 +141,8 @@ fn short(choice: &Choice) -> Vec<Shape> {
         })
         .alone(true);
         match closer {
-            Closer::Client => shape,
-            Closer::Server => shape.reproduced_by(format!(
+            Closer::Client => cell_spec,
+            Closer::Server => cell_spec.reproduced_by(format!(
                 "wrk -t1 -c{connections} -d5s -H 'Connection: close'"
             )),
         }
@@ -151,38 +151,38 @@ fn short(choice: &Choice) -> Vec<Shape> {
     numbers
         .into_iter()
         .flat_map(of)
-        .map(|(connections, (closer, word))| shape(connections, closer, word))
+        .map(|(connections, (closer, word))| cell_spec(connections, closer, word))
         .collect()
 }
 
-fn pipeline(choice: &Choice) -> Vec<Shape> {
-    let connections = choice.connections.first().copied().unwrap_or(16);
-    let shape = |depth: u32| {
+fn pipeline(selection: &Selection) -> Vec<CellSpec> {
+    let connections = selection.connections.first().copied().unwrap_or(16);
+    let cell_spec = |depth: u32| {
         let words = format!("closed loop, {connections} connections, {depth} requests at a time");
-        Shape::new(format!("pipeline depth={depth}"), "per_core", words)
+        CellSpec::new(format!("pipeline depth={depth}"), "per_core", words)
             .with("depth", f64::from(depth))
             .with("c", f64::from(connections))
             .group(closed(connections, depth))
     };
-    [1, 4, 16].into_iter().map(shape).collect()
+    [1, 4, 16].into_iter().map(cell_spec).collect()
 }
 
-fn large(choice: &Choice) -> Vec<Shape> {
-    let shape = |connections: u32| {
+fn large(selection: &Selection) -> Vec<CellSpec> {
+    let cell_spec = |connections: u32| {
         let words = format!("closed loop, {connections} connections, 16 MiB");
-        Shape::new(format!("large c={connections}"), "cpu_gigabyte", words)
+        CellSpec::new(format!("large c={connections}"), "cpu_gigabyte", words)
             .with("c", f64::from(connections))
             .group(Group {
                 pages: vec![pages::large()],
                 ..closed(connections, 1)
             })
     };
-    let numbers = choice.numbers(&[4], &[4], &[4]);
-    numbers.into_iter().map(shape).collect()
+    let numbers = selection.numbers(&[4], &[4], &[4]);
+    numbers.into_iter().map(cell_spec).collect()
 }
 
-fn churn(choice: &Choice) -> Vec<Shape> {
-    let shape = |connections: u32| {
+fn churn(selection: &Selection) -> Vec<CellSpec> {
+    let cell_spec = |connections: u32| {
         let words = format!(
             "{connections} at once, a new connection for each request, 30 of 100 are reset by the \
              client"
@@ -191,7 +191,7 @@ fn churn(choice: &Choice) -> Vec<Shape> {
             closer: Closer::Client,
             resets: 30,
         };
-        Shape::new(format!("churn c={connections}"), "cpu_connection", words)
+        CellSpec::new(format!("churn c={connections}"), "cpu_connection", words)
             .with("c", f64::from(connections))
             .group(Group {
                 behavior,
@@ -199,6 +199,6 @@ fn churn(choice: &Choice) -> Vec<Shape> {
             })
             .alone(true)
     };
-    let numbers = choice.numbers(&[64], &[64], &[64]);
-    numbers.into_iter().map(shape).collect()
+    let numbers = selection.numbers(&[64], &[64], &[64]);
+    numbers.into_iter().map(cell_spec).collect()
 }

@@ -1,9 +1,8 @@
 //! Room `bench`: which loads are there, and what does each of them tell apart?
 //!
-//! A [`Workload`] is a question, its [`Shape`]s are the cells in which the question is asked: the
-//! groups of connections, and what is done beside them. The tables are in [`capacity`] (as fast as
-//! it can), [`waiting`] (at a rate, with an eye on the time) and [`silent`] (who says little and
-//! stays).
+//! A [`Workload`] has one or more [`CellSpec`]s: groups of connections, and what is done beside
+//! them. The tables are in [`capacity`] (closed loops), [`waiting`] (at a rate) and [`silent`]
+//! (idle and slow clients).
 
 pub mod capacity;
 pub mod pages;
@@ -20,68 +19,68 @@ pub struct Workload {
     /// On the command line and in the file.
     pub name: &'static str,
     /// What it tells apart, in a sentence.
-    pub separates: &'static str,
+    pub purpose: &'static str,
     /// Options with which our models are started for it.
     pub options: &'static [&'static str],
     /// Who can be asked.
-    pub audience: Audience,
+    pub eligible: Eligible,
     /// What is odd about its samples, and right.
-    pub traits: Traits,
+    pub traits: WorkloadTraits,
     /// How much longer than the others it is measured.
-    pub span: f64,
+    pub duration_factor: f64,
     /// Seconds of warm-up beyond the usual: until all connections stand.
-    pub settle: f64,
+    pub extra_warm_up: f64,
     /// Its cells.
-    pub shapes: fn(&Choice) -> Vec<Shape>,
+    pub cell_specs: fn(&Selection) -> Vec<CellSpec>,
 }
 
 /// Who can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
+pub enum Eligible {
     /// Whoever has one small page.
-    Everybody,
+    All,
     /// Whoever serves our directory, and whose process is known.
-    Started,
+    Launched,
     /// Our models, which have an option for it.
     Models,
 }
 
 /// What is odd about the samples of a workload, and right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traits {
+pub struct WorkloadTraits {
     /// Some may get no answer because others hold all units; that is the result, not an error.
-    pub captures: bool,
+    pub may_starve: bool,
     /// The client cuts answers off, so it has seen less than the server has sent.
-    pub cuts: bool,
+    pub client_aborts: bool,
     /// The server is stopped for a while, or runs on purpose beyond what it can do.
     pub overloads: bool,
     /// Descriptors are counted before and after.
-    pub leaks: bool,
+    pub counts_descriptors: bool,
     /// Its files are pushed out of memory again and again.
-    pub cold: bool,
+    pub cold_cache: bool,
 }
 
-impl Traits {
+impl WorkloadTraits {
     /// Nothing odd.
     pub const NONE: Self = Self {
-        captures: false,
-        cuts: false,
+        may_starve: false,
+        client_aborts: false,
         overloads: false,
-        leaks: false,
-        cold: false,
+        counts_descriptors: false,
+        cold_cache: false,
     };
 }
 
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Choice {
+pub struct Selection {
     /// How much.
     pub preset: Preset,
     /// Numbers of connections, if they were named.
     pub connections: Vec<u32>,
 }
 
-impl Choice {
+impl Selection {
     /// The numbers that were named, or those of the preset.
     fn numbers(&self, quick: &[u32], standard: &[u32], full: &[u32]) -> Vec<u32> {
         if !self.connections.is_empty() {
@@ -97,7 +96,7 @@ impl Choice {
 
 /// A cell to be: what is done to a server.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
+pub struct CellSpec {
     /// The only one of its name.
     pub name: String,
     /// What varies, by name.
@@ -105,46 +104,46 @@ pub struct Shape {
     /// In words.
     pub description: String,
     /// The metric that is compared.
-    pub headline: &'static str,
+    pub primary_metric: &'static str,
     /// What another tool would do, without the address: `wrk -t1 -c64`.
     pub reproduce: Option<String>,
-    /// Who asks for what. Rates that depend on what the servers can do are set by [`Pace`].
+    /// Who asks for what. Rates that depend on what the servers can do are set by [`RateSource`].
     pub groups: Vec<Group>,
     /// Where the rate of the first group comes from.
-    pub pace: Pace,
+    pub rate_source: RateSource,
     /// Before the measurement the first group has so many connections, one number after the other,
     /// all in the same process: for the slope of its memory.
-    pub levels: Vec<u32>,
+    pub memory_steps: Vec<u32>,
     /// The server is stopped at that part of the measurement, for so many nanoseconds.
     pub stall: Option<(f64, u64)>,
     /// Whether a server that knows one connection at a time can take part.
-    pub one_at_a_time: bool,
+    pub single_connection: bool,
 }
 
 /// Where the rate of an open loop comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pace {
+pub enum RateSource {
     /// It is as it stands.
     Fixed,
     /// A part of what the slowest of all can do.
-    OfSlowest(f64),
+    ShareOfSlowest(f64),
     /// A part of what the server itself can do.
-    OfOwn(f64),
+    ShareOfOwn(f64),
 }
 
-impl Shape {
-    fn new(name: String, headline: &'static str, description: String) -> Self {
+impl CellSpec {
+    fn new(name: String, primary_metric: &'static str, description: String) -> Self {
         Self {
             name,
             parameters: BTreeMap::new(),
             description,
-            headline,
+            primary_metric,
             reproduce: None,
             groups: Vec::new(),
-            pace: Pace::Fixed,
-            levels: Vec::new(),
+            rate_source: RateSource::Fixed,
+            memory_steps: Vec::new(),
             stall: None,
-            one_at_a_time: false,
+            single_connection: false,
         }
     }
 
@@ -163,8 +162,8 @@ impl Shape {
         self
     }
 
-    fn alone(mut self, one_at_a_time: bool) -> Self {
-        self.one_at_a_time = one_at_a_time;
+    fn alone(mut self, single_connection: bool) -> Self {
+        self.single_connection = single_connection;
         self
     }
 
@@ -175,13 +174,13 @@ impl Shape {
 
     /// The same for a server that has one page, which is not ours.
     pub fn asking_for(&self, page: &Page) -> Self {
-        let mut shape = self.clone();
-        for group in &mut shape.groups {
+        let mut cell_spec = self.clone();
+        for group in &mut cell_spec.groups {
             if !group.pages.is_empty() {
                 group.pages = vec![page.clone()];
             }
         }
-        shape
+        cell_spec
     }
 }
 
@@ -225,18 +224,20 @@ mod tests {
     use crate::bench::metrics::metric_named;
     use std::collections::BTreeSet;
 
-    fn every_shape() -> Vec<(&'static Workload, Shape)> {
+    fn every_cell_spec() -> Vec<(&'static Workload, CellSpec)> {
         let presets = [Preset::Quick, Preset::Standard, Preset::Full];
-        let choices = presets.map(|preset| Choice {
+        let choices = presets.map(|preset| Selection {
             preset,
             connections: Vec::new(),
         });
         all()
             .into_iter()
             .flat_map(|workload| {
-                let shapes = choices.iter().flat_map(|choice| (workload.shapes)(choice));
-                shapes
-                    .map(move |shape| (workload, shape))
+                let cell_specs = choices
+                    .iter()
+                    .flat_map(|selection| (workload.cell_specs)(selection));
+                cell_specs
+                    .map(move |cell_spec| (workload, cell_spec))
                     .collect::<Vec<_>>()
             })
             .collect()
@@ -253,29 +254,42 @@ mod tests {
 
     #[test]
     fn every_cell_compares_a_metric_that_is_explained_and_belongs_to_a_group_of_its_own() {
-        for (workload, shape) in every_shape() {
-            let metric = metric_named(shape.headline);
-            assert!(metric.is_some(), "{}: {}", shape.name, shape.headline);
-            if let Some((group, _)) = shape.headline.split_once('.') {
-                let later = shape.groups.iter().skip(1);
-                assert!(later.clone().any(|one| one.name == group), "{}", shape.name);
+        for (workload, cell_spec) in every_cell_spec() {
+            let metric = metric_named(cell_spec.primary_metric);
+            assert!(
+                metric.is_some(),
+                "{}: {}",
+                cell_spec.name,
+                cell_spec.primary_metric
+            );
+            if let Some((group, _)) = cell_spec.primary_metric.split_once('.') {
+                let later = cell_spec.groups.iter().skip(1);
+                assert!(
+                    later.clone().any(|one| one.name == group),
+                    "{}",
+                    cell_spec.name
+                );
             }
-            assert!(shape.name.starts_with(workload.name), "{}", shape.name);
-            assert!(!shape.groups.is_empty(), "{}", shape.name);
+            assert!(
+                cell_spec.name.starts_with(workload.name),
+                "{}",
+                cell_spec.name
+            );
+            assert!(!cell_spec.groups.is_empty(), "{}", cell_spec.name);
         }
     }
 
     #[test]
     fn the_documentation_lists_each_workload_with_its_primary_metric() {
         let document = include_str!("../../../docs/bench.md");
-        for (workload, shape) in every_shape() {
+        for (workload, cell_spec) in every_cell_spec() {
             let row = format!("| {} | ", workload.name);
             let row = document.lines().find(|line| line.starts_with(&row));
-            let metric = format!("`{}`", shape.headline);
+            let metric = format!("`{}`", cell_spec.primary_metric);
             assert!(
                 row.is_some_and(|row| row.contains(&metric)),
                 "{}",
-                shape.name
+                cell_spec.name
             );
         }
     }
@@ -283,14 +297,14 @@ mod tests {
     #[test]
     fn cells_of_a_run_have_names_of_their_own() {
         for preset in [Preset::Quick, Preset::Standard, Preset::Full] {
-            let choice = Choice {
+            let selection = Selection {
                 preset,
                 connections: Vec::new(),
             };
             let names: Vec<_> = all()
                 .iter()
-                .flat_map(|workload| (workload.shapes)(&choice))
-                .map(|shape| shape.name)
+                .flat_map(|workload| (workload.cell_specs)(&selection))
+                .map(|cell_spec| cell_spec.name)
                 .collect();
             let different: BTreeSet<_> = names.iter().collect();
             assert_eq!(different.len(), names.len(), "{names:?}");
@@ -299,18 +313,22 @@ mod tests {
 
     #[test]
     fn a_rate_that_depends_on_the_servers_is_that_of_an_open_first_group() {
-        for (_, shape) in every_shape() {
+        for (_, cell_spec) in every_cell_spec() {
             let open = matches!(
-                shape.groups.first().map(|group| group.behavior),
+                cell_spec.groups.first().map(|group| group.behavior),
                 Some(Behavior::Open { .. })
             );
-            assert!(shape.pace == Pace::Fixed || open, "{}", shape.name);
+            assert!(
+                cell_spec.rate_source == RateSource::Fixed || open,
+                "{}",
+                cell_spec.name
+            );
         }
     }
 
     #[test]
     fn connections_that_are_named_replace_those_of_the_preset() {
-        let choice = Choice {
+        let selection = Selection {
             preset: Preset::Standard,
             connections: vec![3, 5],
         };
@@ -318,9 +336,9 @@ mod tests {
             .into_iter()
             .find(|one| one.name == "keepalive")
             .unwrap();
-        let names: Vec<_> = (keepalive.shapes)(&choice)
+        let names: Vec<_> = (keepalive.cell_specs)(&selection)
             .into_iter()
-            .map(|shape| shape.name)
+            .map(|cell_spec| cell_spec.name)
             .collect();
         assert_eq!(names, ["keepalive c=3", "keepalive c=5"]);
     }

@@ -1,54 +1,54 @@
 //! Room `bench`: what do those cost who say little, and stay? Beside them somebody wants a page now
 //! and then, and that is who is timed.
 
-use super::{Audience, Choice, Shape, Traits, Workload, pages};
+use super::{CellSpec, Eligible, Selection, Workload, WorkloadTraits, pages};
 use crate::bench::load::{Arrivals, Behavior, Group};
 
 /// The workloads of this file.
 pub const TABLE: &[Workload] = &[
     Workload {
         name: "idle",
-        separates: "what memory a connection takes that is open and silent: a table entry, a \
+        purpose: "what memory a connection takes that is open and silent: a table entry, a \
                     stack, or a process; and whether it keeps others out",
         // The kernel would keep a silent connection for itself for a second.
         options: &["--no-defer-accept"],
-        audience: Audience::Started,
-        traits: Traits {
-            captures: true,
-            ..Traits::NONE
+        eligible: Eligible::Launched,
+        traits: WorkloadTraits {
+            may_starve: true,
+            ..WorkloadTraits::NONE
         },
-        span: 0.5,
-        settle: 0.25,
-        shapes: idle,
+        duration_factor: 0.5,
+        extra_warm_up: 0.25,
+        cell_specs: idle,
     },
     Workload {
         name: "slowloris",
-        separates: "who is held by clients that send a byte a second: where each holds a unit, \
+        purpose: "who is held by clients that send a byte a second: where each holds a unit, \
                     and units are few, nobody else is served",
         options: &["--no-defer-accept"],
-        audience: Audience::Started,
-        traits: Traits {
-            captures: true,
-            cuts: true,
-            ..Traits::NONE
+        eligible: Eligible::Launched,
+        traits: WorkloadTraits {
+            may_starve: true,
+            client_aborts: true,
+            ..WorkloadTraits::NONE
         },
-        span: 2.0,
-        settle: 0.5,
-        shapes: slowloris,
+        duration_factor: 2.0,
+        extra_warm_up: 0.5,
+        cell_specs: slowloris,
     },
     Workload {
         name: "slowread",
-        separates: "who is held by clients that hardly read what they have asked for",
+        purpose: "who is held by clients that hardly read what they have asked for",
         options: &[],
-        audience: Audience::Started,
-        traits: Traits {
-            captures: true,
-            cuts: true,
-            ..Traits::NONE
+        eligible: Eligible::Launched,
+        traits: WorkloadTraits {
+            may_starve: true,
+            client_aborts: true,
+            ..WorkloadTraits::NONE
         },
-        span: 2.0,
-        settle: 0.5,
-        shapes: slowread,
+        duration_factor: 2.0,
+        extra_warm_up: 0.5,
+        cell_specs: slowread,
     },
 ];
 
@@ -66,8 +66,8 @@ fn canary(name: &str, connections: u32, rate: f64) -> Group {
     }
 }
 
-fn idle(choice: &Choice) -> Vec<Shape> {
-    let shape = |connections: u32| {
+fn idle(selection: &Selection) -> Vec<CellSpec> {
+    let cell_spec = |connections: u32| {
         let words = format!(
             "{connections} silent connections, after none and half of them, and 50 small requests \
              a second; what the kernel takes is that of both ends"
@@ -78,21 +78,21 @@ fn idle(choice: &Choice) -> Vec<Shape> {
             behavior: Behavior::Silent,
             pages: Vec::new(),
         };
-        let shape = Shape::new(format!("idle c={connections}"), "memory_slope", words)
+        let cell_spec = CellSpec::new(format!("idle c={connections}"), "memory_slope", words)
             .with("c", f64::from(connections))
             .group(group)
             .group(canary("canary", 2, 50.0));
-        Shape {
-            levels: vec![0, connections / 2],
-            ..shape
+        CellSpec {
+            memory_steps: vec![0, connections / 2],
+            ..cell_spec
         }
     };
-    let numbers = choice.numbers(&[500], &[1000], &[1000, 2000, 5000, 10_000]);
-    numbers.into_iter().map(shape).collect()
+    let numbers = selection.numbers(&[500], &[1000], &[1000, 2000, 5000, 10_000]);
+    numbers.into_iter().map(cell_spec).collect()
 }
 
-fn slowloris(choice: &Choice) -> Vec<Shape> {
-    let shape = |connections: u32| {
+fn slowloris(selection: &Selection) -> Vec<CellSpec> {
+    let cell_spec = |connections: u32| {
         let words = format!(
             "{connections} clients that send a head at a byte a second, and 200 small requests a \
              second over 50 connections"
@@ -103,17 +103,17 @@ fn slowloris(choice: &Choice) -> Vec<Shape> {
             behavior: Behavior::Drip { rate: 1.0 },
             pages: Vec::new(),
         };
-        Shape::new(format!("slowloris c={connections}"), "normal.p99", words)
+        CellSpec::new(format!("slowloris c={connections}"), "normal.p99", words)
             .with("c", f64::from(connections))
             .group(group)
             .group(canary("normal", 50, 200.0))
     };
-    let numbers = choice.numbers(&[500], &[500], &[500]);
-    numbers.into_iter().map(shape).collect()
+    let numbers = selection.numbers(&[500], &[500], &[500]);
+    numbers.into_iter().map(cell_spec).collect()
 }
 
-fn slowread(choice: &Choice) -> Vec<Shape> {
-    let shape = |connections: u32| {
+fn slowread(selection: &Selection) -> Vec<CellSpec> {
+    let cell_spec = |connections: u32| {
         let words = format!(
             "{connections} clients that read 4 MiB at 20 kB/s, and 200 small requests a second"
         );
@@ -126,11 +126,11 @@ fn slowread(choice: &Choice) -> Vec<Shape> {
             },
             pages: vec![pages::middle()],
         };
-        Shape::new(format!("slowread c={connections}"), "canary.p99", words)
+        CellSpec::new(format!("slowread c={connections}"), "canary.p99", words)
             .with("c", f64::from(connections))
             .group(group)
             .group(canary("canary", 50, 200.0))
     };
-    let numbers = choice.numbers(&[200], &[200], &[200]);
-    numbers.into_iter().map(shape).collect()
+    let numbers = selection.numbers(&[200], &[200], &[200]);
+    numbers.into_iter().map(cell_spec).collect()
 }

@@ -6,7 +6,7 @@ use crate::bench::record::Sample;
 use crate::bench::report::scale::{Scale, count};
 use crate::bench::report::svg::{Anchor, Drawing, WIDTH};
 use crate::bench::report::view::CellView;
-use crate::bench::statistics::median;
+use crate::bench::stats::median;
 use crate::bench::table::format;
 
 /// Samples of a lane at most; of more, as many at equal distances.
@@ -74,7 +74,7 @@ fn reach<'d>(dots: impl Iterator<Item = &'d Dot>) -> f64 {
 }
 
 fn dots(cell: &CellView, arm: usize) -> Vec<Dot> {
-    let value = |sample: &Sample| sample.metrics.get(&cell.cell.headline).copied();
+    let value = |sample: &Sample| sample.metrics.get(&cell.cell.primary_metric).copied();
     let valid: Vec<f64> = cell.valid(arm).filter_map(value).collect();
     let any: Vec<f64> = cell.samples(arm).filter_map(value).collect();
     let middle = median(&valid).or_else(|| median(&any));

@@ -6,7 +6,7 @@ use crate::bench::report::numbers;
 use crate::bench::report::scale::Scale;
 use crate::bench::report::svg::{Look, escaped};
 use crate::bench::report::view::CellView;
-use crate::bench::statistics::histogram::merged;
+use crate::bench::stats::histogram::merged;
 use hdrhistogram::Histogram;
 
 /// Parts, as nines: 0.3 is half of all, 3 is 99.9 %.
@@ -30,9 +30,13 @@ const DIFFERS: f64 = 1.05;
 /// Nines, and the time in us.
 type Points = Vec<(f64, f64)>;
 
-/// The plot of a cell: for its first group, or the one its headline is about.
+/// The plot of a cell: for its first group, or the one its primary metric is about.
 pub fn plot(cell: &CellView) -> String {
-    let group = cell.cell.headline.rsplit_once('.').map(|(group, _)| group);
+    let group = cell
+        .cell
+        .primary_metric
+        .rsplit_once('.')
+        .map(|(group, _)| group);
     let name = |clock: &str| match group {
         Some(group) => format!("{group}.{clock}"),
         None => clock.to_owned(),

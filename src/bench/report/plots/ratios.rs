@@ -51,7 +51,7 @@ fn panel(cell: &CellView, reach: f64) -> String {
     if rows.iter().all(|row| row.ratio.is_none()) {
         return String::new();
     }
-    let better = numbers::better(&cell.cell.headline);
+    let better = numbers::better(&cell.cell.primary_metric);
     let (left, right) = (NAMES + 2.0, WIDTH - TEXTS);
     let scale = match better {
         Better::Lower => Scale::around_one(reach, right, left),
@@ -87,7 +87,9 @@ fn panel(cell: &CellView, reach: f64) -> String {
 fn draw(drawing: &mut Drawing, cell: &CellView, row: &Row, scale: &Scale, middle: f64) {
     let look = cell.look(row);
     drawing.name_before(&look, (NAMES - 6.0, middle + 4.0));
-    let value = cell.shown(row, &cell.cell.headline).unwrap_or_default();
+    let value = cell
+        .shown(row, &cell.cell.primary_metric)
+        .unwrap_or_default();
     let told = match row.ratio {
         Some(ratio) => {
             let rounds: Vec<(f64, f64)> = row
@@ -100,7 +102,7 @@ fn draw(drawing: &mut Drawing, cell: &CellView, row: &Row, scale: &Scale, middle
             let (low, high) = (scale.place(ratio.low), scale.place(ratio.high));
             let whisker = format!("whisker {}", look.class);
             drawing.line(&whisker, (low, middle), (high, middle));
-            let word = row.verdict.word(&cell.cell.headline);
+            let word = row.verdict.word(&cell.cell.primary_metric);
             let told = format!("{}: {}, {word}.", look.name, format::estimate(&ratio));
             drawing.tell(told);
             let middle = format::thousands(ratio.median);
@@ -134,8 +136,8 @@ fn arrow(drawing: &mut Drawing, class: &str, (x, y): (f64, f64), scale: &Scale) 
 
 /// `keepalive c=64: req/s, more is better`
 fn caption(cell: &CellView) -> String {
-    let metric = escaped(&numbers::title(&cell.cell.headline));
-    let better = match numbers::better(&cell.cell.headline) {
+    let metric = escaped(&numbers::title(&cell.cell.primary_metric));
+    let better = match numbers::better(&cell.cell.primary_metric) {
         Better::Higher => ", more is better",
         Better::Lower => ", less is better",
         Better::Neither => "",

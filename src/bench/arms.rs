@@ -3,7 +3,7 @@
 
 use super::arguments::Plan;
 use super::record::{Arm, ArmKind};
-use super::words;
+use super::shell_words;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 /// The models that a run has unless others are named.
@@ -24,20 +24,20 @@ pub const SEQUENTIAL: &str = "sequential";
 
 /// Somebody who is compared.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Contender {
+pub struct ArmSpec {
     /// As it is written down.
     pub arm: Arm,
     /// How it comes to run.
     pub start: Start,
     /// Whether it takes part only where one connection at a time is enough.
-    pub one_at_a_time: bool,
+    pub single_connection: bool,
     /// The most connections that it is asked to hold.
-    pub most_connections: u32,
+    pub max_connections: u32,
     /// Whether it makes so much for each connection that it must be waited for.
     pub is_slow_to_start: bool,
 }
 
-/// How a contender comes to run.
+/// How an arm comes to run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Start {
     /// Our program, with this model.
@@ -61,7 +61,7 @@ pub struct Url {
 ///
 /// # Errors
 /// With a sentence for the user, if a model is unknown or a server cannot be understood.
-pub fn of(plan: &Plan) -> Result<Vec<Contender>, String> {
+pub fn of(plan: &Plan) -> Result<Vec<ArmSpec>, String> {
     let named: Vec<&str> = plan.models.iter().map(|name| name.trim()).collect();
     if let Some(unknown) = named.iter().find(|name| !MODELS.contains(name)) {
         return Err(format!(
@@ -79,35 +79,35 @@ pub fn of(plan: &Plan) -> Result<Vec<Contender>, String> {
     if let Some(at) = names.iter().position(|name| *name == "reactor") {
         names.swap(0, at);
     }
-    let mut contenders: Vec<Contender> = names
+    let mut arm_specs: Vec<ArmSpec> = names
         .iter()
         .map(|name| model(name, named.is_empty()))
         .collect();
-    if let Some(reference) = contenders.first().cloned() {
-        contenders.insert(1, control(reference));
+    if let Some(reference) = arm_specs.first().cloned() {
+        arm_specs.insert(1, control(reference));
     }
     for text in &plan.server {
-        contenders.push(command(text)?);
+        arm_specs.push(command(text)?);
     }
     for text in &plan.target {
-        contenders.push(running(text)?);
+        arm_specs.push(running(text)?);
     }
-    name_apart(&mut contenders);
-    Ok(contenders)
+    name_apart(&mut arm_specs);
+    Ok(arm_specs)
 }
 
-fn model(name: &str, usual: bool) -> Contender {
+fn model(name: &str, usual: bool) -> ArmSpec {
     let command = ["oneloop", "-q", "-p", "{port}", "--model", name, "{root}"];
-    Contender {
+    ArmSpec {
         arm: Arm {
             name: name.to_owned(),
             kind: ArmKind::Model,
             command: command.map(str::to_owned).to_vec(),
         },
         start: Start::Model(name.to_owned()),
-        one_at_a_time: usual && name == SEQUENTIAL,
+        single_connection: usual && name == SEQUENTIAL,
         // A process for each of more would take a small machine down, and so would the stacks.
-        most_connections: match name {
+        max_connections: match name {
             "process" => 2000,
             "thread" => 12_000,
             _ => u32::MAX,
@@ -117,18 +117,18 @@ fn model(name: &str, usual: bool) -> Contender {
 }
 
 /// The same once more, under a name of its own.
-fn control(reference: Contender) -> Contender {
+fn control(reference: ArmSpec) -> ArmSpec {
     let arm = Arm {
         name: format!("{}'", reference.arm.name),
         kind: ArmKind::Control,
         ..reference.arm
     };
-    Contender { arm, ..reference }
+    ArmSpec { arm, ..reference }
 }
 
-fn command(text: &str) -> Result<Contender, String> {
+fn command(text: &str) -> Result<ArmSpec, String> {
     let (name, text) = named(text);
-    let parts = words::split(text).map_err(|error| format!("--server '{text}': {error}"))?;
+    let parts = shell_words::split(text).map_err(|error| format!("--server '{text}': {error}"))?;
     let Some(program) = parts.first() else {
         return Err("--server names no program".to_owned());
     };
@@ -139,15 +139,15 @@ fn command(text: &str) -> Result<Contender, String> {
         ));
     }
     let file = program.rsplit('/').next().unwrap_or(program);
-    Ok(Contender {
+    Ok(ArmSpec {
         arm: Arm {
             name: name.unwrap_or(file).to_owned(),
             kind: ArmKind::Server,
             command: parts.clone(),
         },
         start: Start::Command(parts),
-        one_at_a_time: false,
-        most_connections: u32::MAX,
+        single_connection: false,
+        max_connections: u32::MAX,
         is_slow_to_start: false,
     })
 }
@@ -161,17 +161,17 @@ fn named(text: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn running(text: &str) -> Result<Contender, String> {
+fn running(text: &str) -> Result<ArmSpec, String> {
     let url = url(text).map_err(|error| format!("--target {text}: {error}"))?;
-    Ok(Contender {
+    Ok(ArmSpec {
         arm: Arm {
             name: text.trim_start_matches("http://").to_owned(),
             kind: ArmKind::Target,
             command: Vec::new(),
         },
         start: Start::Running(url),
-        one_at_a_time: false,
-        most_connections: u32::MAX,
+        single_connection: false,
+        max_connections: u32::MAX,
         is_slow_to_start: false,
     })
 }
@@ -206,16 +206,16 @@ fn url(text: &str) -> Result<Url, String> {
 }
 
 /// Two of the same name would be one row.
-fn name_apart(contenders: &mut [Contender]) {
+fn name_apart(arm_specs: &mut [ArmSpec]) {
     let mut taken: Vec<String> = Vec::new();
-    for contender in contenders {
-        let name = contender.arm.name.clone();
+    for arm_spec in arm_specs {
+        let name = arm_spec.arm.name.clone();
         let mut number = 2;
-        while taken.contains(&contender.arm.name) {
-            contender.arm.name = format!("{name}-{number}");
+        while taken.contains(&arm_spec.arm.name) {
+            arm_spec.arm.name = format!("{name}-{number}");
             number += 1;
         }
-        taken.push(contender.arm.name.clone());
+        taken.push(arm_spec.arm.name.clone());
     }
 }
 
@@ -232,8 +232,8 @@ mod tests {
     }
 
     fn names(args: &[&str]) -> Vec<String> {
-        let contenders = of(&plan(args)).unwrap();
-        contenders.into_iter().map(|one| one.arm.name).collect()
+        let arm_specs = of(&plan(args)).unwrap();
+        arm_specs.into_iter().map(|one| one.arm.name).collect()
     }
 
     #[test]
@@ -248,12 +248,12 @@ mod tests {
 
     #[test]
     fn the_sequential_model_that_is_named_takes_part_everywhere() {
-        let one_at_a_time = |args: &[&str]| {
-            let contenders = of(&plan(args)).unwrap();
-            contenders.iter().any(|one| one.one_at_a_time)
+        let single_connection = |args: &[&str]| {
+            let arm_specs = of(&plan(args)).unwrap();
+            arm_specs.iter().any(|one| one.single_connection)
         };
-        assert!(one_at_a_time(&[]));
-        assert!(!one_at_a_time(&["--models", "sequential"]));
+        assert!(single_connection(&[]));
+        assert!(!single_connection(&["--models", "sequential"]));
     }
 
     #[test]

@@ -91,7 +91,7 @@ mod tests {
         sample
             .histograms
             .insert("response".to_owned(), "SElTVEZB".to_owned());
-        sample.course.insert(
+        sample.time_series.insert(
             "main".to_owned(),
             vec![crate::bench::load::Bucket::default()],
         );
@@ -114,14 +114,14 @@ mod tests {
         let told = "is JSON, but no run of `oneloop bench`: it has no `schema`";
         assert_eq!(reason("{\"a\":1}"), told);
         assert!(reason(&whole[..whole.len() / 2]).starts_with("ends in the middle, at line 1"));
-        let newer = whole.replacen("\"schema\":1", "\"schema\":7", 1);
-        let told = "has schema 7, and this program knows 1: read it with a newer oneloop";
+        let newer = whole.replacen("\"schema\":2", "\"schema\":7", 1);
+        let told = "has schema 7, and this program knows 2: read it with a newer oneloop";
         assert_eq!(reason(&newer), told);
-        let older = whole.replacen("\"schema\":1", "\"schema\":0", 1);
+        let older = whole.replacen("\"schema\":2", "\"schema\":1", 1);
         assert!(reason(&older).ends_with("read it with the oneloop that wrote it"));
         let odd = whole.replacen("\"seed\":7", "\"seed\":\"seven\"", 1);
         assert!(reason(&odd).starts_with("is no run of `oneloop bench`: invalid type"));
-        assert!(reason("[1]").starts_with("is no run"), "{}", reason("[1]"));
+        assert!(reason("[2]").starts_with("is no run"), "{}", reason("[2]"));
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
             let mut out = Vec::new();
             table::print(run, &analysis, &mut out, 80, color).unwrap();
         }
-        crate::bench::compare::print(run, run, &mut Vec::new(), table::Paper::new(80, true))
+        crate::bench::compare::print(run, run, &mut Vec::new(), table::Terminal::new(80, true))
             .unwrap();
         crate::bench::check::faults(run, &analysis);
         for text in run
@@ -157,7 +157,7 @@ mod tests {
             .iter()
             .flat_map(|sample| sample.histograms.values())
         {
-            let _ = crate::bench::statistics::histogram::decode(text);
+            let _ = crate::bench::stats::histogram::decode(text);
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
                 sample.limiter.clone_from(&text);
                 run.arms[arm % 4].name.clone_from(&text);
                 run.cells[cell % 2].parameters.insert("c".to_owned(), number);
-                run.cells[cell % 2].headline = if arm == 1 { text } else { "p99".to_owned() };
+                run.cells[cell % 2].primary_metric = if arm == 1 { text } else { "p99".to_owned() };
             }
             run.arms[control].kind = crate::bench::record::ArmKind::Control;
             run.arms.truncate(cut);
