@@ -1,4 +1,4 @@
-//! Room `bench`: which numbers does an outcome hold? Arithmetic only.
+//! Computes the metrics of an outcome. No I/O.
 
 use crate::bench::load::{Behavior, ClientStats, Group, Load, Outcome};
 use crate::bench::procfs::Usage;
@@ -8,12 +8,12 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use std::collections::BTreeMap;
 
-/// Numbers by name.
+/// Metrics by name.
 pub type Metrics = BTreeMap<String, f64>;
 
-/// Every number that an outcome holds, by the names of [`METRICS`](crate::bench::metrics::METRICS).
-/// `processors` is how many the machine has.
-pub fn of(load: &Load, outcome: &Outcome, processors: usize) -> Metrics {
+/// All metrics of an outcome, by the names of [`METRICS`](crate::bench::metrics::METRICS), on a
+/// machine with this many CPUs.
+pub fn metrics(load: &Load, outcome: &Outcome, cpus: usize) -> Metrics {
     let mut all = Metrics::new();
     let seconds = seconds(outcome.measured);
     if seconds <= 0.0 {
@@ -30,16 +30,18 @@ pub fn of(load: &Load, outcome: &Outcome, processors: usize) -> Metrics {
     }
     let generator = self::seconds(outcome.generator_time);
     all.insert("generator_share".into(), 100.0 * generator / seconds);
-    put(&mut all, "lag_p99", quantile(&outcome.send_lag, 0.99, 0));
+    if let Some(lag) = quantile(&outcome.send_lag, 0.99, 0) {
+        all.insert("lag_p99".into(), lag);
+    }
     if let Some((before, after)) = &outcome.usage {
-        let used = Used {
+        let difference = Difference {
             before,
             after,
             seconds,
             generator,
-            processors: count(processors as u64).max(1.0),
+            cpus: count(cpus as u64).max(1.0),
         };
-        used.add_to(&mut all, &outcome.groups);
+        difference.add_to(&mut all, &outcome.groups);
     }
     all
 }
@@ -85,28 +87,28 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
     }
     if due > 0 {
         found.push(("offered", count(due) / seconds));
-        // Some were due before the measurement, and answered in it.
+        // Responses in the window may belong to requests that were due before it.
         let achieved = 100.0 * count(seen.responses) / count(due);
         found.push(("achieved", achieved.min(100.0)));
         found.push(("dropped", count(seen.dropped)));
     }
-    let in_turn = matches!(
+    let has_shares = matches!(
         group.behavior,
         Behavior::Closed { .. } | Behavior::Short { .. }
     );
-    if in_turn && !seen.shares.is_empty() {
+    if has_shares && !seen.shares.is_empty() {
         found.push(("fairness", fairness(&seen.shares)));
         found.push(("starved", count(starved(seen))));
     }
     found
 }
 
-/// Connections that had no answer.
+/// Connections without a response.
 pub fn starved(seen: &ClientStats) -> u64 {
     seen.shares.iter().filter(|share| **share == 0).count() as u64
 }
 
-/// Jain's index: 1 if all have the same, 1/n if one has all.
+/// Jain's fairness index: 1 if all have the same share, 1/n if one has all.
 fn fairness(shares: &[u64]) -> f64 {
     let sum: f64 = shares.iter().map(|share| count(*share)).sum();
     let squares: f64 = shares.iter().map(|share| count(*share).powi(2)).sum();
@@ -116,46 +118,45 @@ fn fairness(shares: &[u64]) -> f64 {
     sum.powi(2) / (count(shares.len() as u64) * squares)
 }
 
-/// How far Little's law is from holding, in percent: requests under way are rate times response
-/// time. In a closed loop there are always as many as connections (of those that are served at all)
-/// times the requests of each.
+/// The deviation from Little's law in percent: outstanding requests = rate * response time. In a
+/// closed loop their number is known: served connections * depth.
 fn little(group: &Group, seen: &ClientStats, mean: f64, seconds: f64) -> Option<f64> {
     let Behavior::Closed { depth } = group.behavior else {
         return None;
     };
     let served = f64::from(seen.connections.1) - count(starved(seen));
-    let under_way = served * f64::from(depth);
+    let outstanding = served * f64::from(depth);
     let found = count(seen.responses) / seconds * mean / 1e9;
-    (under_way > 0.0).then(|| 100.0 * (under_way - found).abs() / under_way)
+    (outstanding > 0.0).then(|| 100.0 * (outstanding - found).abs() / outstanding)
 }
 
-/// The part of the processor time whose threads still live, from which on their context switches
-/// stand for all.
-const WATCHED: f64 = 0.95;
+/// The share of the CPU time that living threads must have, so that their context switches stand
+/// for all.
+const LIVING_SHARE: f64 = 0.95;
 
-/// What was used between two accounts.
-struct Used<'a> {
+/// What was used between two readings.
+struct Difference<'a> {
     before: &'a Usage,
     after: &'a Usage,
     seconds: f64,
     generator: f64,
-    processors: f64,
+    cpus: f64,
 }
 
-impl Used<'_> {
+impl Difference<'_> {
     fn add_to(&self, all: &mut Metrics, groups: &[ClientStats]) {
         let difference =
             |of: fn(&Usage) -> u64| count(of(self.after).saturating_sub(of(self.before)));
         let nanoseconds = |of: fn(&Usage) -> u64| difference(of) / 1e9;
-        let processor = nanoseconds(|one| one.cpu_time);
+        let cpu_time = nanoseconds(|one| one.cpu_time);
         let machine = nanoseconds(|one| one.machine);
-        let whole = self.seconds * self.processors;
+        let whole = self.seconds * self.cpus;
         let mut add = |name: &str, value: f64| {
             all.insert(name.to_owned(), value);
         };
-        add("cpu_share", 100.0 * processor / self.seconds);
+        add("cpu_share", 100.0 * cpu_time / self.seconds);
         add("steal", 100.0 * nanoseconds(|one| one.steal) / whole);
-        let others = (machine - processor - self.generator).max(0.0);
+        let others = (machine - cpu_time - self.generator).max(0.0);
         add("others", 100.0 * others / whole);
         add("memory", count(self.after.pss));
         add("kernel_memory", count(self.after.kernel_memory));
@@ -169,10 +170,10 @@ impl Used<'_> {
 
         let answers = count(groups.iter().map(|seen| seen.responses).sum());
         if answers > 0.0 {
-            // The switches of threads that have ended are not told; so where much of the work was
-            // theirs, nothing is said.
-            let live = nanoseconds(|one| one.living_threads) >= WATCHED * processor;
-            if live {
+            // The kernel forgets the switches of a thread that ends; where such threads did much of
+            // the work, there is no count.
+            let is_known = nanoseconds(|one| one.living_threads) >= LIVING_SHARE * cpu_time;
+            if is_known {
                 let (voluntary, involuntary) = (
                     difference(|one| one.voluntary) / answers,
                     difference(|one| one.involuntary) / answers,
@@ -182,36 +183,35 @@ impl Used<'_> {
                 add("switches", voluntary + involuntary);
             }
             add("faults", difference(|one| one.page_faults) / answers);
-            add("cpu", 1e6 * processor / answers);
+            add("cpu", 1e6 * cpu_time / answers);
             add(
                 "cpu_machine",
                 1e6 * (machine - self.generator).max(0.0) / answers,
             );
-            // The kernel counts the two in ticks; their sum is known better than that. Who has
-            // lived for less than a tick has none to be divided by, and all of it counts as user.
+            // The sum is exact, user and system are in ticks. A process that lived for less than a
+            // tick counts as user.
             let (user, system) = (difference(|one| one.user), difference(|one| one.system));
-            if user + system > 0.0 && live {
-                let each = 1e6 * processor / answers / (user + system);
+            if user + system > 0.0 && is_known {
+                let each = 1e6 * cpu_time / answers / (user + system);
                 add("cpu_user", each * user);
                 add("cpu_system", each * system);
             }
-            if processor > 0.0 {
-                add("per_core", answers / processor);
+            if cpu_time > 0.0 {
+                add("per_core", answers / cpu_time);
             }
         }
         let connected = count(groups.iter().map(|seen| seen.connected).sum());
         if connected > 0.0 {
-            add("cpu_connection", 1e6 * processor / connected);
+            add("cpu_connection", 1e6 * cpu_time / connected);
         }
         let bytes = count(groups.iter().map(|seen| seen.body_bytes).sum());
         if bytes > 0.0 {
-            add("cpu_gigabyte", processor / (bytes / 1e9));
+            add("cpu_gigabyte", cpu_time / (bytes / 1e9));
         }
     }
 }
 
-/// The slope of the memory of server and kernel, KiB for each connection (least squares), of
-/// connections and memory at some levels.
+/// The slope of memory over connections (least squares), KiB per connection.
 pub fn slope(levels: &[(u32, f64)]) -> Option<f64> {
     let number = count(levels.len() as u64);
     let mean = |of: fn(&(u32, f64)) -> f64| levels.iter().map(of).sum::<f64>() / number;
@@ -233,47 +233,48 @@ pub fn memory(outcome: &Outcome) -> Option<f64> {
     Some(count(after.pss) + count(after.kernel_memory))
 }
 
-/// From the end of a stall until the longest wait is again what it was before, microseconds; to the
-/// tenth of a second.
+/// The time from the end of a stall until the longest response time is again at most twice that
+/// before the stall, microseconds, with the resolution of the time series.
 pub fn recovery(seen: &ClientStats, stall: (u64, u64)) -> Option<f64> {
-    const TENTH: u64 = 100_000_000;
-    let index = |time: u64| usize::try_from(time / TENTH).ok();
+    const BUCKET: u64 = 100_000_000;
+    let index = |time: u64| usize::try_from(time / BUCKET).ok();
     let (begin, end) = (index(stall.0)?, stall.0.saturating_add(stall.1));
     let before = seen.time_series.get(1..begin)?;
-    let usual = before.iter().map(|slice| slice.longest).max()?;
+    let usual = before.iter().map(|bucket| bucket.longest).max()?;
     let end_index = index(end)?;
     let after = seen.time_series.iter().enumerate().skip(end_index);
-    let calm = after
-        .filter(|(_, slice)| slice.answers > 0 && slice.longest <= usual.saturating_mul(2))
-        .map(|(place, _)| place as u64 * TENTH)
+    let recovered = after
+        .filter(|(_, bucket)| bucket.answers > 0 && bucket.longest <= usual.saturating_mul(2))
+        .map(|(place, _)| place as u64 * BUCKET)
         .next()?;
-    Some(micro(calm.saturating_sub(end)))
+    Some(micro(recovered.saturating_sub(end)))
 }
 
-/// What limits the number, in words.
+/// What limits the throughput, in words.
 pub fn limiter(load: &Load, metrics: &Metrics, pinned: bool) -> String {
     let of = |name: &str| metrics.get(name).copied();
-    let whole = if pinned { 95.0 } else { 190.0 };
+    let full = if pinned { 95.0 } else { 190.0 };
     let server = of("cpu_share").unwrap_or(0.0);
     let generator = of("generator_share").unwrap_or(0.0);
     let held = of("held").unwrap_or(0.0);
     let first = load.groups.first().map(|group| group.behavior);
-    // Of all groups the one that got least: whoever is kept out says what others hold.
+    // The group with the smallest share: it shows that other groups hold all units.
     let achieved = |name: &&String| name.rsplit('.').next() == Some("achieved");
     let least = metrics.iter().filter(|(name, _)| achieved(name));
     let least = least.map(|(_, value)| *value).reduce(f64::min);
     match (of("starved"), least) {
         (Some(starved), _) if starved > 0.0 => {
-            format!("units: {starved:.0} of {held:.0} connections had no answer")
+            format!("units: {starved:.0} of {held:.0} connections had no response")
         }
-        _ if server >= whole => format!("the server's processor ({server:.0} %)"),
+        _ if server >= full => format!("the CPU of the server ({server:.0} %)"),
         _ if generator >= 90.0 => format!("the generator ({generator:.0} %)"),
         (_, Some(achieved)) if achieved >= 99.0 => {
-            format!("the rate that is asked for (server {server:.0} % busy)")
+            format!("the offered rate (server {server:.0} % busy)")
         }
         (_, Some(achieved)) => {
             format!(
-                "units: {achieved:.0} % of what was due was answered (server {server:.0} % busy)"
+                "units: {achieved:.0} % of the due requests had a response \
+                 (server {server:.0} % busy)"
             )
         }
         _ if matches!(
@@ -282,32 +283,26 @@ pub fn limiter(load: &Load, metrics: &Metrics, pinned: bool) -> String {
         ) =>
         {
             format!(
-                "waiting for each other (server {server:.0} %, generator {generator:.0} % busy)"
+                "latency between the two (server {server:.0} %, generator {generator:.0} % busy)"
             )
         }
-        _ => format!("what the clients take (server {server:.0} % busy)"),
+        _ => format!("the clients (server {server:.0} % busy)"),
     }
 }
 
-/// A histogram as it is kept; `None` if there is none, or it cannot be read.
+/// Decodes a histogram; `None` if it is empty text or not valid.
 pub fn histogram(text: &str) -> Option<Histogram<u64>> {
     let bytes = STANDARD.decode(text).ok()?;
     Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
 }
 
-/// The time within which a part of the requests was answered, microseconds. Of `due` requests those
-/// that were never answered count as slower than any: then there may be no such time.
+/// A quantile of the response times, microseconds. Of `due` requests those that are not in the
+/// histogram count as slower than all others: then there may be no such time.
 fn quantile(text: &str, part: f64, due: u64) -> Option<f64> {
     let histogram = histogram(text).filter(|one| !one.is_empty())?;
-    let answered = count(histogram.len());
-    let rank = part * count(due).max(answered);
-    (rank <= answered).then(|| micro(histogram.value_at_quantile(rank / answered)))
-}
-
-fn put(all: &mut Metrics, name: &str, value: Option<f64>) {
-    if let Some(value) = value {
-        all.insert(name.to_owned(), value);
-    }
+    let recorded = count(histogram.len());
+    let rank = part * count(due).max(recorded);
+    (rank <= recorded).then(|| micro(histogram.value_at_quantile(rank / recorded)))
 }
 
 fn seconds(nanoseconds: u64) -> f64 {
@@ -331,8 +326,8 @@ pub(super) mod tests {
     use crate::bench::workloads::pages;
     use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
-    /// A histogram of these times, as it is kept.
-    pub fn kept(times: &[u64]) -> String {
+    /// An encoded histogram of these times.
+    pub fn encoded(times: &[u64]) -> String {
         let mut histogram = Histogram::<u64>::new(3).unwrap();
         times
             .iter()
@@ -343,7 +338,7 @@ pub(super) mod tests {
         STANDARD.encode(bytes)
     }
 
-    /// A load with this one group.
+    /// A load with one group.
     pub fn load(behavior: Behavior, connections: u32) -> Load {
         Load {
             target: "127.0.0.1:1".parse().unwrap(),
@@ -364,16 +359,16 @@ pub(super) mod tests {
         }
     }
 
-    /// Four connections that were busy for a second.
+    /// Four connections in a closed loop for a second.
     pub fn closed() -> (Load, Outcome) {
         let seen = ClientStats {
             name: "main".to_owned(),
             connections: (4, 4),
             responses: 4000,
             body_bytes: 4_096_000,
-            response_time: kept(&[1_000_000; 4000]),
-            service_time: kept(&[1_000_000; 4000]),
-            first_byte: kept(&[900_000; 4000]),
+            response_time: encoded(&[1_000_000; 4000]),
+            service_time: encoded(&[1_000_000; 4000]),
+            first_byte: encoded(&[900_000; 4000]),
             shares: vec![1000; 4],
             ..ClientStats::default()
         };
@@ -405,32 +400,31 @@ pub(super) mod tests {
         (load(Behavior::Closed { depth: 1 }, 4), outcome)
     }
 
-    fn near(metrics: &Metrics, wanted: &[(&str, f64)]) {
-        for (name, value) in wanted {
+    fn near(metrics: &Metrics, expected: &[(&str, f64)]) {
+        for (name, value) in expected {
             let found = metrics.get(*name).copied().unwrap_or(f64::NAN);
             let apart = (found - value).abs();
             assert!(apart <= value.abs() * 1e-3, "{name}: {found}, not {value}");
         }
     }
 
-    /// Red with the switches of the few that live.
     #[test]
-    fn who_works_with_threads_that_end_has_no_switches_that_could_be_counted() {
+    fn a_server_whose_threads_end_has_no_count_of_switches() {
         let (load, mut outcome) = closed();
         if let Some((_, after)) = &mut outcome.usage {
             after.living_threads = 300_000_000;
         }
-        let metrics = of(&load, &outcome, 2);
+        let found = metrics(&load, &outcome, 2);
         for name in ["switches", "voluntary", "cpu_user"] {
-            assert!(!metrics.contains_key(name), "{name}");
+            assert!(!found.contains_key(name), "{name}");
         }
-        assert!(metrics.contains_key("cpu"));
+        assert!(found.contains_key("cpu"));
     }
 
     #[test]
-    fn a_closed_loop_has_these_numbers() {
+    fn a_closed_loop_has_these_metrics() {
         let (load, outcome) = closed();
-        let wanted = [
+        let expected = [
             ("throughput", 4000.0),
             ("per_core", 8000.0),
             ("bandwidth", 0.004_096),
@@ -460,13 +454,13 @@ pub(super) mod tests {
             ("steal", 0.5),
             ("others", 5.0),
         ];
-        let metrics = of(&load, &outcome, 2);
-        near(&metrics, &wanted);
-        assert!(metrics["little"] < 0.1, "{}", metrics["little"]);
+        let found = metrics(&load, &outcome, 2);
+        near(&found, &expected);
+        assert!(found["little"] < 0.1, "{}", found["little"]);
     }
 
     #[test]
-    fn numbers_of_a_second_group_have_its_name_before_them() {
+    fn metrics_of_a_second_group_have_its_name_as_prefix() {
         let (mut load, mut outcome) = closed();
         load.groups.push(load.groups[0].clone());
         let mice = ClientStats {
@@ -474,13 +468,13 @@ pub(super) mod tests {
             ..outcome.groups[0].clone()
         };
         outcome.groups.push(mice);
-        let metrics = of(&load, &outcome, 2);
-        near(&metrics, &[("mice.p99", 1000.0), ("cpu", 62.5)]);
-        assert!(!metrics.contains_key("mice.cpu"));
+        let found = metrics(&load, &outcome, 2);
+        near(&found, &[("mice.p99", 1000.0), ("cpu", 62.5)]);
+        assert!(!found.contains_key("mice.cpu"));
     }
 
     #[test]
-    fn requests_that_were_never_answered_are_slower_than_any() {
+    fn requests_without_a_response_are_slower_than_all_others() {
         let open = Behavior::Open {
             rate: 100.0,
             arrivals: Arrivals::Constant,
@@ -490,38 +484,38 @@ pub(super) mod tests {
         outcome.groups[0] = ClientStats {
             due: 100,
             responses: 95,
-            response_time: kept(&[2_000_000; 95]),
+            response_time: encoded(&[2_000_000; 95]),
             ..ClientStats::default()
         };
-        let metrics = of(&load(open, 4), &outcome, 2);
-        near(&metrics, &[("p50", 2000.0), ("p90", 2000.0)]);
-        near(&metrics, &[("achieved", 95.0), ("offered", 100.0)]);
-        assert!(!metrics.contains_key("p99"));
-        assert!(!metrics.contains_key("fairness"));
+        let found = metrics(&load(open, 4), &outcome, 2);
+        near(&found, &[("p50", 2000.0), ("p90", 2000.0)]);
+        near(&found, &[("achieved", 95.0), ("offered", 100.0)]);
+        assert!(!found.contains_key("p99"));
+        assert!(!found.contains_key("fairness"));
     }
 
     #[test]
-    fn fairness_is_one_if_all_have_the_same_and_one_of_n_if_one_has_all() {
+    fn fairness_is_1_for_equal_shares_and_1_over_n_if_one_has_all() {
         assert_eq!(fairness(&[5, 5, 5, 5]), 1.0);
         assert_eq!(fairness(&[20, 0, 0, 0]), 0.25);
         assert_eq!(fairness(&[0, 0]), 1.0);
     }
 
     #[test]
-    fn littles_law_is_about_those_who_are_served() {
+    fn littles_law_counts_served_connections_only() {
         let (load, mut outcome) = closed();
         let seen = &mut outcome.groups[0];
         seen.connections = (10, 10);
         seen.shares.extend([0; 6]);
-        let metrics = of(&load, &outcome, 2);
-        assert!(metrics["little"] < 0.1, "{}", metrics["little"]);
-        near(&metrics, &[("starved", 6.0), ("fairness", 0.4)]);
+        let found = metrics(&load, &outcome, 2);
+        assert!(found["little"] < 0.1, "{}", found["little"]);
+        near(&found, &[("starved", 6.0), ("fairness", 0.4)]);
         outcome.groups[0].responses = 3000;
-        near(&of(&load, &outcome, 2), &[("little", 25.0)]);
+        near(&metrics(&load, &outcome, 2), &[("little", 25.0)]);
     }
 
     #[test]
-    fn a_slope_is_that_of_the_line_through_the_levels() {
+    fn the_slope_is_that_of_the_line_through_the_levels() {
         assert_eq!(slope(&[(0, 100.0), (50, 200.0), (100, 300.0)]), Some(2.0));
         assert_eq!(slope(&[(0, 100.0), (50, 230.0), (100, 300.0)]), Some(2.0));
         assert_eq!(slope(&[(5, 100.0)]), None);
@@ -529,42 +523,42 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn it_has_recovered_when_nobody_waits_longer_than_before() {
-        let slice = |longest: u64| Bucket {
+    fn a_server_has_recovered_when_response_times_are_as_before_the_stall() {
+        let bucket = |longest: u64| Bucket {
             answers: 10,
             longest,
             ..Bucket::default()
         };
         let seen = ClientStats {
-            time_series: [1, 1, 1, 1, 0, 200, 90, 2, 1].map(slice).to_vec(),
+            time_series: [1, 1, 1, 1, 0, 200, 90, 2, 1].map(bucket).to_vec(),
             ..ClientStats::default()
         };
         let stall = (400_000_000, 100_000_000);
         assert_eq!(recovery(&seen, stall), Some(200_000.0));
         let never = ClientStats {
-            time_series: [1, 1, 1, 1, 0, 200].map(slice).to_vec(),
+            time_series: [1, 1, 1, 1, 0, 200].map(bucket).to_vec(),
             ..ClientStats::default()
         };
         assert_eq!(recovery(&never, stall), None);
     }
 
     #[test]
-    fn what_limits_a_number_is_named() {
+    fn the_limiter_is_named() {
         let (load, outcome) = closed();
         let with = |name: &str, value: f64| {
-            let mut metrics = of(&load, &outcome, 2);
-            metrics.insert(name.to_owned(), value);
-            limiter(&load, &metrics, true)
+            let mut found = metrics(&load, &outcome, 2);
+            found.insert(name.to_owned(), value);
+            limiter(&load, &found, true)
         };
-        let waiting = "waiting for each other (server 50 %, generator 30 % busy)";
-        assert_eq!(with("x", 0.0), waiting);
-        assert_eq!(with("cpu_share", 99.0), "the server's processor (99 %)");
+        let latency = "latency between the two (server 50 %, generator 30 % busy)";
+        assert_eq!(with("x", 0.0), latency);
+        assert_eq!(with("cpu_share", 99.0), "the CPU of the server (99 %)");
         assert_eq!(with("generator_share", 95.0), "the generator (95 %)");
-        let starved = "units: 3 of 4 connections had no answer";
+        let starved = "units: 3 of 4 connections had no response";
         assert_eq!(with("starved", 3.0), starved);
-        let rate = "the rate that is asked for (server 50 % busy)";
+        let rate = "the offered rate (server 50 % busy)";
         assert_eq!(with("achieved", 99.9), rate);
-        let out = "units: 0 % of what was due was answered (server 50 % busy)";
+        let out = "units: 0 % of the due requests had a response (server 50 % busy)";
         assert_eq!(with("canary.achieved", 0.0), out);
     }
 }

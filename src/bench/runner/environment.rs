@@ -1,28 +1,28 @@
-//! Room `bench`: on which machine was it, and what about it may spoil the figures?
+//! Facts about the machine, and warnings about what may disturb the measurements.
 
-use super::run_context::{Processors, RunContext};
+use super::context::{Cpus, RunContext};
 use crate::bench::platform;
 use crate::bench::record::Environment;
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-/// Percent of its processor time that a machine may have been without since it began.
-const STEAL: f64 = 1.0;
-/// Load average above which somebody else is at work.
-const LOAD: f64 = 0.7;
+/// Limit for steal since the boot, percent.
+const MAX_STEAL: f64 = 1.0;
+/// Limit for the load average of a machine without other work.
+const MAX_LOAD: f64 = 0.7;
 
-/// What can be found out about this machine, and what to say about it.
-pub fn look(lab: &RunContext, descriptors: Option<u64>) -> Environment {
+/// The facts about this machine, and the warnings.
+pub fn inspect(context: &RunContext, descriptors: Option<u64>) -> Environment {
     let mut facts = BTreeMap::new();
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value.map(|value| value.trim().to_owned()) {
             facts.insert(name.to_owned(), value);
         }
     };
-    let (cores, processors) = (lab.cores, lab.processors);
+    let (cpu_count, cpus) = (context.cpu_count, context.cpus);
     fact("processor", processor());
-    fact("cores", Some(cores.to_string()));
+    fact("cores", Some(cpu_count.to_string()));
     fact("system", Some(std::env::consts::OS.to_owned()));
     fact("kernel", read("/proc/sys/kernel/osrelease"));
     fact("virtualization", virtualization());
@@ -54,10 +54,10 @@ pub fn look(lab: &RunContext, descriptors: Option<u64>) -> Environment {
         read("/sys/devices/system/cpu/intel_pstate/no_turbo"),
     );
     fact("load average", read("/proc/loadavg"));
-    let steal = read("/proc/stat").and_then(|text| stolen(&text));
+    let steal = read("/proc/stat").and_then(|text| steal_since_boot(&text));
     fact(
         "steal",
-        steal.map(|part| format!("{part:.2} % since the machine began")),
+        steal.map(|part| format!("{part:.2} % since the boot")),
     );
     fact(
         "pressure",
@@ -65,14 +65,14 @@ pub fn look(lab: &RunContext, descriptors: Option<u64>) -> Environment {
     );
     fact("git", git());
     fact("build", Some(build().to_owned()));
-    fact("pinning", Some(pinning(processors)));
+    fact("pinning", Some(pinning(cpus)));
     let load = read("/proc/loadavg").and_then(|text| first(&text));
     Environment {
         facts,
-        warnings: warnings(&Mood {
+        warnings: warnings(&Host {
             unoptimized: platform::UNOPTIMIZED,
-            cores,
-            pinned: processors.is_some(),
+            cpus: cpu_count,
+            pinned: cpus.is_some(),
             load: load.unwrap_or(0.0),
             steal: steal.unwrap_or(0.0),
             descriptors,
@@ -81,11 +81,11 @@ pub fn look(lab: &RunContext, descriptors: Option<u64>) -> Environment {
     }
 }
 
-/// What there may be a word to say about.
+/// What the warnings depend on.
 #[derive(Clone, Copy, Debug)]
-struct Mood {
+struct Host {
     unoptimized: bool,
-    cores: usize,
+    cpus: usize,
     pinned: bool,
     load: f64,
     steal: f64,
@@ -93,52 +93,44 @@ struct Mood {
     linux: bool,
 }
 
-fn warnings(mood: &Mood) -> Vec<String> {
-    let mut said = Vec::new();
-    if mood.unoptimized {
-        said.push(
-            "this is a debug build, and its figures say nothing: cargo run --release -- bench"
+fn warnings(host: &Host) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if host.unoptimized {
+        warnings.push(
+            "this is a debug build, whose results are meaningless: use cargo run --release -- bench"
                 .to_owned(),
         );
     }
-    if !mood.linux {
-        said.push(
-            "this is not Linux: processor time, memory and switches of a server are not measured"
-                .to_owned(),
+    if !host.linux {
+        warnings.push(
+            "this is not Linux: CPU time, memory and context switches are not measured".to_owned(),
         );
     }
-    if mood.cores < 2 {
-        said.push(
-            "there is one processor: server and generator share it, and take it from each other"
-                .to_owned(),
-        );
-    } else if !mood.pinned {
-        said.push(
-            "server and generator have no processor of their own: they may take it from each other"
-                .to_owned(),
-        );
+    if host.cpus < 2 {
+        warnings.push("there is one CPU: server and generator compete for it".to_owned());
+    } else if !host.pinned {
+        warnings.push("server and generator are not pinned: they may compete for a CPU".to_owned());
     }
-    if mood.load > LOAD {
-        said.push(format!(
-            "somebody is at work on this machine (load average {:.2}): samples that suffer from \
-             it are left out",
-            mood.load
+    if host.load > MAX_LOAD {
+        warnings.push(format!(
+            "other programs are running (load average {:.2}): samples that they disturb do not \
+             count",
+            host.load
         ));
     }
-    if mood.steal > STEAL {
-        said.push(format!(
-            "this machine was without {:.1} % of its processor time so far, because others on the \
-             same hardware had it (steal)",
-            mood.steal
+    if host.steal > MAX_STEAL {
+        warnings.push(format!(
+            "the hypervisor gave {:.1} % of the CPU time since the boot to other machines (steal)",
+            host.steal
         ));
     }
-    if let Some(most) = mood.descriptors.filter(|most| *most < 4096) {
-        said.push(format!(
-            "a process may have {most} descriptors, which is too few for the workloads with many \
-             connections (ulimit -Hn)"
+    if let Some(most) = host.descriptors.filter(|most| *most < 4096) {
+        warnings.push(format!(
+            "the limit for descriptors is {most}, too few for workloads with many connections \
+             (raise it: ulimit -Hn)"
         ));
     }
-    said
+    warnings
 }
 
 fn read(path: &str) -> Option<String> {
@@ -187,7 +179,7 @@ fn memory() -> Option<String> {
     ))
 }
 
-/// Faults of processors that are worked around, and so make system calls dearer.
+/// Mitigations of CPU vulnerabilities, which make system calls slower.
 fn mitigations() -> Option<String> {
     let folder = fs::read_dir("/sys/devices/system/cpu/vulnerabilities").ok()?;
     let mut active: Vec<String> = folder
@@ -206,8 +198,8 @@ fn mitigations() -> Option<String> {
     })
 }
 
-/// Percent of the time since the beginning that the machine did not get (proc_stat(5)).
-fn stolen(stat: &str) -> Option<f64> {
+/// Steal in percent of the time since the boot (proc_stat(5)).
+fn steal_since_boot(stat: &str) -> Option<f64> {
     let line = stat.lines().find(|line| line.starts_with("cpu "))?;
     let ticks: Vec<f64> = line
         .split_whitespace()
@@ -219,7 +211,7 @@ fn stolen(stat: &str) -> Option<f64> {
     (all > 0.0).then_some(100.0 * ticks.get(7)? / all)
 }
 
-/// The version of the sources in the current directory, if they are there.
+/// The version of the sources in the current directory, if it has any.
 fn git() -> Option<String> {
     let output = Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=12"])
@@ -237,10 +229,10 @@ fn build() -> &'static str {
     }
 }
 
-fn pinning(processors: Option<Processors>) -> String {
-    match processors {
+fn pinning(cpus: Option<Cpus>) -> String {
+    match cpus {
         Some(both) => format!(
-            "server on processor {}, generator on {}",
+            "server on CPU {}, generator on CPU {}",
             both.server, both.generator
         ),
         None => "none".to_owned(),
@@ -251,9 +243,9 @@ fn pinning(processors: Option<Processors>) -> String {
 mod tests {
     use super::*;
 
-    const FINE: Mood = Mood {
+    const QUIET: Host = Host {
         unoptimized: false,
-        cores: 2,
+        cpus: 2,
         pinned: true,
         load: 0.1,
         steal: 0.0,
@@ -262,73 +254,76 @@ mod tests {
     };
 
     #[test]
-    fn a_machine_that_is_fine_is_not_spoken_of() {
-        assert_eq!(warnings(&FINE), [""; 0]);
+    fn a_quiet_machine_has_no_warnings() {
+        assert_eq!(warnings(&QUIET), [""; 0]);
     }
 
     #[test]
-    fn each_thing_that_may_spoil_figures_is_said() {
+    fn each_disturbance_has_a_warning() {
         let table = [
             (
-                Mood {
+                Host {
                     unoptimized: true,
-                    ..FINE
+                    ..QUIET
                 },
                 "this is a debug build",
             ),
             (
-                Mood {
-                    cores: 1,
+                Host {
+                    cpus: 1,
                     pinned: false,
-                    ..FINE
+                    ..QUIET
                 },
-                "there is one processor",
+                "there is one CPU",
             ),
             (
-                Mood {
+                Host {
                     pinned: false,
-                    ..FINE
+                    ..QUIET
                 },
-                "server and generator have no",
+                "server and generator are not pinned",
             ),
-            (Mood { load: 0.9, ..FINE }, "somebody is at work"),
+            (Host { load: 0.9, ..QUIET }, "other programs are running"),
             (
-                Mood { steal: 1.5, ..FINE },
-                "this machine was without 1.5 %",
+                Host {
+                    steal: 1.5,
+                    ..QUIET
+                },
+                "the hypervisor gave 1.5 %",
             ),
             (
-                Mood {
+                Host {
                     descriptors: Some(1024),
-                    ..FINE
+                    ..QUIET
                 },
-                "a process may have 1024",
+                "the limit for descriptors is 1024",
             ),
             (
-                Mood {
+                Host {
                     linux: false,
-                    ..FINE
+                    ..QUIET
                 },
                 "this is not Linux",
             ),
         ];
-        for (mood, sentence) in table {
-            let said = warnings(&mood);
-            assert_eq!(said.len(), 1, "{said:?}");
-            assert!(said[0].starts_with(sentence), "{said:?}");
+        for (host, sentence) in table {
+            let warnings = warnings(&host);
+            assert_eq!(warnings.len(), 1, "{warnings:?}");
+            assert!(warnings[0].starts_with(sentence), "{warnings:?}");
         }
     }
 
     #[test]
-    fn steal_is_a_part_of_all_ticks() {
+    fn steal_is_in_percent_of_all_ticks() {
         let stat = "cpu  10 0 20 60 0 0 5 5 0 0\ncpu0 1 0 2 6 0 0 0 1 0 0\n";
-        assert_eq!(stolen(stat), Some(5.0));
-        assert_eq!(stolen("cpu  1 2"), None);
+        assert_eq!(steal_since_boot(stat), Some(5.0));
+        assert_eq!(steal_since_boot("cpu  1 2"), None);
     }
 
     #[test]
-    fn what_can_be_found_out_is() {
-        let lab = RunContext::open(1, false, std::iter::empty()).unwrap();
-        let environment = look(&lab, Some(9));
+    fn facts_of_this_machine_are_found() {
+        let context = RunContext::new(1, false, std::iter::empty()).unwrap();
+        let environment = inspect(&context, Some(9));
         assert_eq!(environment.facts["descriptors"], "9");
         assert_eq!(environment.facts["pinning"], "none");
         assert!(environment.facts.contains_key("cores"));

@@ -1,31 +1,31 @@
-//! Room `bench`: where do the files of a run go?
+//! The files of a run.
 
 use crate::bench::record::Run;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The file with everything.
+/// The file with all measurements.
 pub const RUN: &str = "run.json";
 
-/// Makes the directory of a run: the one that was named, or one in the current directory that has
-/// the time in its name. Never takes one in which a run lies.
+/// Creates the directory of a run: the named one, or one in the current directory with the time in
+/// its name. It must not contain a run.
 ///
 /// # Errors
-/// With a sentence for the user.
+/// A sentence for the user.
 pub fn folder(named: Option<&Path>, seconds: u64) -> Result<PathBuf, String> {
     if let Some(path) = named {
         fs::create_dir_all(path)
-            .map_err(|error| format!("cannot make {}: {error}", path.display()))?;
+            .map_err(|error| format!("cannot create {}: {error}", path.display()))?;
         if path.join(RUN).exists() {
             return Err(format!(
-                "there is a run in {} already: name another directory (--output)",
+                "{} contains a run already: name another directory (--output)",
                 path.display()
             ));
         }
         return Ok(path.to_owned());
     }
-    let stem = format!("oneloop-bench-{}", stamp(seconds));
+    let stem = format!("oneloop-bench-{}", timestamp(seconds));
     for number in 1..1000 {
         let name = match number {
             1 => stem.clone(),
@@ -37,19 +37,19 @@ pub fn folder(named: Option<&Path>, seconds: u64) -> Result<PathBuf, String> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => {
                 return Err(format!(
-                    "cannot make {} here: {error} (--output names another place)",
+                    "cannot create {} here: {error} (use --output)",
                     path.display()
                 ));
             }
         }
     }
-    Err(format!("there are a thousand of {stem} already"))
+    Err(format!("{stem}-2 to {stem}-999 exist already"))
 }
 
-/// Writes a run, so that there is always a whole file: the one before or this one.
+/// Replaces the file of a run; there is a complete file at any time.
 ///
 /// # Errors
-/// With a sentence for the user.
+/// A sentence for the user.
 pub fn write(folder: &Path, run: &Run) -> Result<(), String> {
     let path = folder.join(RUN);
     let new = folder.join("run.json.new");
@@ -67,20 +67,20 @@ pub fn write(folder: &Path, run: &Run) -> Result<(), String> {
 /// Writes another file.
 ///
 /// # Errors
-/// With a sentence for the user.
+/// A sentence for the user.
 pub fn put(path: &Path, bytes: &[u8]) -> Result<(), String> {
     fs::write(path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// `2026-11-26-120000`, in UTC.
-fn stamp(seconds: u64) -> String {
+fn timestamp(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     format!("{year:04}-{month:02}-{day:02}-{hour:02}{minute:02}{second:02}")
 }
 
-/// The date so many days after 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date
+/// The date this many days after 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date
 /// Algorithms", `civil_from_days`; for days after 1970 only).
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_is_the_time_in_utc() {
+    fn a_timestamp_is_in_utc() {
         // date -u -d @SECONDS +%F-%H%M%S
         let table = [
             (0, "1970-01-01-000000"),
@@ -114,14 +114,14 @@ mod tests {
             (4_102_444_799, "2099-12-31-235959"),
         ];
         for (seconds, text) in table {
-            assert_eq!(stamp(seconds), text);
+            assert_eq!(timestamp(seconds), text);
         }
     }
 
     #[test]
     fn a_run_is_never_overwritten() {
-        let place = tempfile::tempdir().unwrap();
-        let named = place.path().join("a/b");
+        let parent = tempfile::tempdir().unwrap();
+        let named = parent.path().join("a/b");
         let folder = folder(Some(&named), 0).unwrap();
         write(&folder, &Run::default()).unwrap();
         let error = super::folder(Some(&named), 0).unwrap_err();
@@ -129,17 +129,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_again() {
-        let place = tempfile::tempdir().unwrap();
+    fn a_written_run_can_be_read() {
+        let parent = tempfile::tempdir().unwrap();
         let run = Run {
             seed: u64::MAX,
             ..Run::default()
         };
-        write(place.path(), &Run::default()).unwrap();
-        write(place.path(), &run).unwrap();
-        let text = fs::read(place.path().join(RUN)).unwrap();
+        write(parent.path(), &Run::default()).unwrap();
+        write(parent.path(), &run).unwrap();
+        let text = fs::read(parent.path().join(RUN)).unwrap();
         assert_eq!(serde_json::from_slice::<Run>(&text).unwrap(), run);
-        let files = fs::read_dir(place.path()).unwrap().count();
+        let files = fs::read_dir(parent.path()).unwrap().count();
         assert_eq!(files, 1);
     }
 }

@@ -1,10 +1,9 @@
 //! Runs a benchmark, from the command line to the files.
 //!
-//! - `run_context`: what all samples share
+//! - `context`: what all samples share
 //! - `run`: the steps of a run: preflight, capacities, rounds, system calls
 //! - `environment`: facts about the machine, and warnings
-//! - `process`: starts and stops a server
-//! - `generate`: runs the load generator
+//! - `process`: starts and stops servers, and runs the load generator
 //! - `sample`: takes one sample
 //! - `derive`: computes the metrics of an outcome
 //! - `validity`: decides whether a sample is valid
@@ -13,15 +12,14 @@
 //! - `progress`: the progress bar
 //! - `files`: the files of a run
 
+pub mod context;
 pub mod derive;
 pub mod environment;
 pub mod files;
-pub mod generate;
 pub mod preflight;
 pub mod process;
 pub mod progress;
 pub mod run;
-pub mod run_context;
 pub mod sample;
 pub mod syscalls;
 pub mod validity;
@@ -36,24 +34,24 @@ use super::table::{self, Terminal};
 use super::told;
 use super::workloads::{CellSpec, Workload, pages};
 use crate::clock::Now;
+use context::{RunContext, RunError};
 use progress::say;
 use run::Runner;
-use run_context::{RunContext, Trouble};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// The exit code of a command line that is wrong.
+/// The exit code of an invalid command line.
 const USAGE: u8 = 2;
-/// The exit code of a run that Ctrl-C has ended, as a shell shows it (128 + SIGINT).
+/// The exit code after Ctrl-C, as in a shell (128 + SIGINT).
 const INTERRUPTED: u8 = 130;
 
-/// Runs what was asked for, and writes it down.
+/// Runs a benchmark, writes its files, and prints its table.
 ///
 /// # Errors
-/// With a sentence for the user.
+/// A sentence for the user.
 pub fn run(asked: &arguments::Plan) -> Result<ExitCode, Box<dyn Error>> {
     let plan = match Plan::of(asked, fastrand::u64(..1_000_000_000)) {
         Ok(plan) => plan,
@@ -69,76 +67,76 @@ pub fn run(asked: &arguments::Plan) -> Result<ExitCode, Box<dyn Error>> {
         .flat_map(|(_, cell_spec)| &cell_spec.groups);
     let probe = pages::small();
     let pages = all.flat_map(|group| &group.pages).chain([&probe]);
-    let lab = RunContext::open(plan.seed, plan.pinned, pages)?;
-    let environment = environment::look(&lab, descriptors);
+    let context = RunContext::new(plan.seed, plan.pinned, pages)?;
+    let environment = environment::inspect(&context, descriptors);
     announce(&plan, &environment);
-    let mut going = Runner::new(plan, lab, Run::default());
-    match going.check() {
+    let mut runner = Runner::new(plan, context, Run::default());
+    match runner.preflight() {
         Ok(()) => {}
-        Err(Trouble::Failed(why)) => return Err(why.into()),
-        Err(Trouble::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
+        Err(RunError::Failed(reason)) => return Err(reason.into()),
+        Err(RunError::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
     }
     let started = Now::read().wall.duration_since(UNIX_EPOCH);
     let started = started.map_or(0, |since| since.as_secs());
     let folder = files::folder(asked.output.as_deref(), started)?;
-    let pinned = going.lab.processors.is_some();
-    let cells = going.plan.cells.iter();
-    going.run = Run {
+    let pinned = runner.context.cpus.is_some();
+    let cells = runner.plan.cells.iter();
+    runner.run = Run {
         schema: SCHEMA,
         program: format!("oneloop {}", env!("CARGO_PKG_VERSION")),
-        // Where the program lies is nobody's business.
+        // Without the path of the program, which is private.
         command: ["oneloop".to_owned()]
             .into_iter()
             .chain(std::env::args().skip(1))
             .collect(),
-        preset: going.plan.preset,
+        preset: runner.plan.preset,
         started,
-        seed: going.plan.seed,
+        seed: runner.plan.seed,
         environment,
-        arms: (going.plan.arms.iter())
+        arms: (runner.plan.arms.iter())
             .map(|one| one.arm.clone())
             .collect(),
         cells: cells
             .map(|(workload, cell_spec)| cell(workload, cell_spec, pinned))
             .collect(),
-        notes: going.plan.notes.clone(),
+        notes: runner.plan.notes.clone(),
         ..Run::default()
     };
-    let ended = going.go(&folder);
-    let whole = going.plan.order().len();
-    conclude(going.over(), ended, whole, &folder)
+    let ended = runner.take_all(&folder);
+    let whole = runner.plan.order().len();
+    conclude(runner.finish(), ended, whole, &folder)
 }
 
-/// Writes what there is, says where it is, and how it went.
+/// Writes the run, prints its table, and decides the exit code.
 fn conclude(
     mut run: Run,
-    ended: Result<(), Trouble>,
+    ended: Result<(), RunError>,
     whole: usize,
     folder: &Path,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let measured = || run.samples.iter().filter(|one| one.pass == Pass::Measured);
     let taken = measured().count();
-    let believed = measured().filter(|one| one.invalid.is_empty()).count();
+    let valid = measured().filter(|one| one.invalid.is_empty()).count();
     match &ended {
-        Ok(()) if believed == 0 => run
+        Ok(()) if valid == 0 => run
             .problems
-            .push("no sample can be believed; the reasons stand in the file".to_owned()),
+            .push("no sample is valid; the reasons are in the file".to_owned()),
         Ok(()) => {}
-        Err(Trouble::Interrupted) => run.problems.push(format!(
+        Err(RunError::Interrupted) => run.problems.push(format!(
             "the run was interrupted after {taken} of {whole} samples"
         )),
-        Err(Trouble::Failed(why)) => run.problems.push(why.clone()),
+        Err(RunError::Failed(reason)) => run.problems.push(reason.clone()),
     }
     files::write(folder, &run)?;
     report(&run, folder)?;
     Ok(match ended {
-        Err(Trouble::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(RunError::Interrupted) => ExitCode::from(INTERRUPTED),
         _ if run.problems.is_empty() => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
 }
 
-/// What a reader of the run gets to see: its table, and where its files are.
+/// Writes the report, prints the table, and names the files.
 fn report(run: &Run, folder: &Path) -> Result<(), Box<dyn Error>> {
     let terminal = Terminal::stdout();
     let analysis = analyse(run);
@@ -146,7 +144,7 @@ fn report(run: &Run, folder: &Path) -> Result<(), Box<dyn Error>> {
     files::put(&page, report::html(run, &analysis).as_bytes())?;
     told(|to| table::print(run, &analysis, to, terminal.width, terminal.color))?;
     say(&format!(
-        "{} samples in {:.0} seconds: {}; to be read in a browser: {}",
+        "{} samples in {:.0} seconds: {}; report for a browser: {}",
         run.samples.len(),
         run.seconds,
         folder.join(files::RUN).display(),
@@ -155,7 +153,7 @@ fn report(run: &Run, folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Says what will be done, and what may spoil it.
+/// Prints the plan and the warnings.
 fn announce(plan: &Plan, environment: &Environment) {
     for warning in &environment.warnings {
         say(&format!("warning: {warning}"));
@@ -166,22 +164,22 @@ fn announce(plan: &Plan, environment: &Environment) {
     let targets = plan.arms.iter();
     let targets = targets.filter(|one| matches!(one.start, Start::Running(_)));
     if targets.count() > 0 && plan.pinned && plan.cells.len() > 1 {
-        say("note: a server that runs already stays on the processors that it has");
+        say("note: a server that is already running is not pinned");
     }
     say(&format!(
         "{} cells x {} servers x {} rounds, about {}; seed {}",
         plan.cells.len(),
         plan.arms.len(),
         plan.rounds,
-        spoken(plan.estimate()),
+        in_words(plan.estimate()),
         plan.seed
     ));
     if plan.rounds < ROUNDS_FOR_A_VERDICT {
-        say("with fewer than 6 rounds the figures are indicative: there will be no verdicts");
+        say("with fewer than 6 rounds the results are indicative: there are no verdicts");
     }
 }
 
-fn spoken(time: Duration) -> String {
+fn in_words(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 100.0 {
         format!("{seconds:.0} seconds")
@@ -210,7 +208,7 @@ fn cell(workload: &Workload, cell_spec: &CellSpec, pinned: bool) -> Cell {
     }
 }
 
-/// Raises the soft limit of descriptors to the hard one; servers and generators inherit it.
+/// Raises the soft limit for descriptors to the hard limit; servers and generators inherit it.
 fn raise_descriptors() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -1,43 +1,43 @@
-//! Room `bench`: does everybody start, and answer as it must? Asked once before the run, so that a
-//! mistake in a command is told at once, and not by a table full of holes.
+//! Checks before a run that each server starts and serves the page, so that a mistake in a command
+//! is reported at once.
 
-use super::run_context::{RunContext, Trouble};
-use super::sample::{self, Order};
+use super::context::{RunContext, RunError};
+use super::sample::{self, SampleSpec};
 use crate::bench::arms::{ArmSpec, Start};
-use crate::bench::load::{Page, body_hash};
+use crate::bench::client::parser::{Parser, Response};
+use crate::bench::load::Page;
 use crate::bench::workloads::pages;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// How long each read may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest answer that is read, bytes: one small page.
-const LONGEST: u64 = 16 * 1024 * 1024;
+/// Limit for connecting, and for each read and write.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Limit for the bytes of a response.
+const MAX_RESPONSE: u64 = 16 * 1024 * 1024;
 
-/// Starts an arm, asks for the small page, and stops it.
+/// Starts the server of an arm, requests the small page, and stops the server.
 ///
 /// # Errors
-/// With a sentence for the user that names the arm_spec.
-pub fn check(lab: &mut RunContext, order: &Order) -> Result<(), Trouble> {
-    let name = order.arm_spec.arm.name.clone();
-    attempt(lab, order).map_err(|trouble| match trouble {
-        Trouble::Failed(why) => Trouble::Failed(format!("{name}: {why}")),
-        Trouble::Interrupted => Trouble::Interrupted,
+/// A sentence for the user, with the name of the arm.
+pub fn check(context: &mut RunContext, spec: &SampleSpec) -> Result<(), RunError> {
+    let name = &spec.arm_spec.arm.name;
+    attempt(context, spec).map_err(|error| match error {
+        RunError::Failed(reason) => RunError::Failed(format!("{name}: {reason}")),
+        RunError::Interrupted => RunError::Interrupted,
     })
 }
 
-fn attempt(lab: &mut RunContext, order: &Order) -> Result<(), Trouble> {
-    let page = page(order.arm_spec);
-    let server = sample::start(lab, order, None, &[])?;
-    let address = sample::address(order, server.as_ref());
-    let answer = ask(address, &page.path);
-    let checked = answer.and_then(|answer| is_right(&answer, &page));
-    server.map_or(Ok(()), |server| server.stop(lab))?;
-    Ok(checked.map_err(|why| format!("GET {} on {address}: {why}", page.path))?)
+fn attempt(context: &mut RunContext, spec: &SampleSpec) -> Result<(), RunError> {
+    let page = page(spec.arm_spec);
+    let server = sample::start(context, spec, None, &[])?;
+    let address = sample::address(spec, server.as_ref());
+    let checked = get(address, &page.path).and_then(|response| compare(&response, &page));
+    server.map_or(Ok(()), |server| server.stop(context))?;
+    Ok(checked.map_err(|reason| format!("GET {} on {address}: {reason}", page.path))?)
 }
 
-/// What an arm is asked for.
+/// The page that is requested from an arm.
 pub fn page(arm_spec: &ArmSpec) -> Page {
     match &arm_spec.start {
         Start::Running(url) => Page {
@@ -50,53 +50,59 @@ pub fn page(arm_spec: &ArmSpec) -> Page {
     }
 }
 
-/// A whole answer: everything until the end of the stream.
+/// Requests a page, on a connection of its own.
 ///
 /// # Errors
-/// If there is none in time.
-pub fn ask(address: SocketAddr, path: &str) -> Result<Vec<u8>, String> {
-    let told = |error: std::io::Error| format!("no answer ({error})");
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(told)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(told)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(told)?;
+/// There is no complete response in time.
+pub fn get(address: SocketAddr, path: &str) -> Result<Response, String> {
+    let failed = |error: std::io::Error| format!("no response: {error}");
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(failed)?;
+    stream.set_read_timeout(Some(TIMEOUT)).map_err(failed)?;
+    stream.set_write_timeout(Some(TIMEOUT)).map_err(failed)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(told)?;
-    let mut answer = Vec::new();
-    stream
-        .take(LONGEST)
-        .read_to_end(&mut answer)
-        .map_err(told)?;
-    Ok(answer)
+    stream.write_all(request.as_bytes()).map_err(failed)?;
+    read_response(stream)
 }
 
-fn is_right(answer: &[u8], page: &Page) -> Result<(), String> {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
-    let (head, body) = end
-        .and_then(|at| answer.split_at_checked(at.saturating_add(4)))
-        .ok_or_else(|| "the answer is no HTTP/1.1".to_owned())?;
-    let head = String::from_utf8_lossy(head);
-    let status: Option<u16> = head
-        .strip_prefix("HTTP/1.")
-        .and_then(|rest| rest.split(' ').nth(1)?.trim().parse().ok());
-    if status != Some(page.status) {
-        let line = head.lines().next().unwrap_or_default();
+fn read_response(stream: impl Read) -> Result<Response, String> {
+    let mut stream = stream.take(MAX_RESPONSE);
+    let mut parser = Parser::default();
+    parser.hashes_body = true;
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let length = stream.read(&mut buffer);
+        let length = length.map_err(|error| format!("no complete response: {error}"))?;
+        let mut bytes = buffer.get(..length).unwrap_or_default();
+        if bytes.is_empty() {
+            let end = parser.end();
+            return end
+                .ok_or_else(|| "the connection was closed before the end of the response".into());
+        }
+        match parser.feed(&mut bytes) {
+            Ok(Some(response)) => return Ok(response),
+            Ok(None) => {}
+            Err(_) => return Err("the response is not HTTP/1".to_owned()),
+        }
+    }
+}
+
+/// Compares a response with the page.
+fn compare(response: &Response, page: &Page) -> Result<(), String> {
+    if response.status != page.status {
         return Err(format!(
-            "the answer is `{line}`, and must be {}",
-            page.status
+            "the status is {}, expected {}",
+            response.status, page.status
         ));
     }
-    let Some(length) = page.length else {
-        return Ok(());
-    };
-    if body.len() as u64 != length {
+    if let Some(length) = page.length.filter(|length| *length != response.length) {
         return Err(format!(
-            "the body has {} bytes, and must have {length}: it serves another directory than \
-             {{root}}, or in chunks",
-            body.len()
+            "the body has {} bytes, expected {length}: the server must serve the directory \
+             {{root}}",
+            response.length
         ));
     }
-    match page.hash {
-        Some(hash) if hash != body_hash(body) => {
+    match (page.hash, response.hash) {
+        (Some(expected), Some(found)) if expected != found => {
             Err("the body has other bytes than the file in {root}".to_owned())
         }
         _ => Ok(()),
@@ -106,30 +112,31 @@ fn is_right(answer: &[u8], page: &Page) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::load::body_hash;
 
     #[test]
-    fn an_answer_that_is_not_the_page_is_told() {
+    fn a_response_that_is_not_the_page_is_an_error_with_the_difference() {
         let page = Page {
             path: "/".to_owned(),
             status: 200,
             length: Some(3),
             hash: Some(body_hash(b"abc")),
         };
-        let told = |answer: &[u8]| is_right(answer, &page).unwrap_err();
-        assert_eq!(is_right(b"HTTP/1.1 200 OK\r\n\r\nabc", &page), Ok(()));
-        let missing = told(b"HTTP/1.1 404 Not Found\r\n\r\nabc");
-        assert_eq!(
-            missing,
-            "the answer is `HTTP/1.1 404 Not Found`, and must be 200"
+        let check = |bytes: &[u8]| read_response(bytes).and_then(|one| compare(&one, &page));
+        let error = |bytes: &[u8]| check(bytes).unwrap_err();
+        assert_eq!(check(b"HTTP/1.1 200 OK\r\n\r\nabc"), Ok(()));
+        let chunked = b"HTTP/1.1 103 Early Hints\r\n\r\n\
+            HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        assert_eq!(check(chunked), Ok(()));
+        let missing = error(b"HTTP/1.1 404 Not Found\r\n\r\nabc");
+        assert_eq!(missing, "the status is 404, expected 200");
+        assert!(error(b"HTTP/1.1 200 OK\r\n\r\nab").starts_with("the body has 2 bytes"));
+        assert!(error(b"HTTP/1.1 200 OK\r\n\r\nabd").starts_with("the body has other bytes"));
+        assert_eq!(error(b"SSH-2.0-x\r\n\r\n"), "the response is not HTTP/1");
+        let truncated = error(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab");
+        assert!(
+            truncated.starts_with("the connection was closed"),
+            "{truncated}"
         );
-        assert!(told(b"HTTP/1.1 200 OK\r\n\r\nab").starts_with("the body has 2 bytes"));
-        assert!(told(b"HTTP/1.1 200 OK\r\n\r\nabd").starts_with("the body has other bytes"));
-        assert_eq!(told(b"SSH-2.0-x\r\n"), "the answer is no HTTP/1.1");
-        let open = Page {
-            length: None,
-            hash: None,
-            ..page
-        };
-        assert_eq!(is_right(b"HTTP/1.1 200 OK\r\n\r\nwhatever", &open), Ok(()));
     }
 }

@@ -1,224 +1,307 @@
-//! Room `bench`: how does a fresh server come to run, and how does it end?
+//! Starts and stops processes: servers, and the load generator.
 
-use super::run_context::{RunContext, Trouble};
+use super::context::{RunContext, RunError, ScratchFile};
+use crate::bench::load::{Load, Outcome};
 use crate::bench::platform;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// How long a server may take to listen.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it may take to end after SIGTERM.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// How often is looked.
-const GLANCE: Duration = Duration::from_millis(2);
-/// Bytes of what a server has said that are shown.
-const SHOWN: usize = 2000;
+/// Limit for the time until a server listens.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// Limit for the time from SIGTERM to the end of a server.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much longer than its load the generator may take: it also connects, and writes an outcome.
+const GENERATOR_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time between two looks at a process.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// Limit for the bytes of a process's messages that are shown.
+const MAX_SHOWN: usize = 2000;
 
-/// A server that runs. Who drops it without having stopped it kills it, and all that it has
-/// started.
+/// A process that was started here, in a process group of its own. When this is dropped before the
+/// process has ended, the group is killed.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    messages: ScratchFile,
+    has_ended: bool,
+}
+
+impl Process {
+    /// Starts a program, with its standard error in a file; with a CPU, pinned to it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(
+        context: &RunContext,
+        command: &mut Command,
+        cpu: Option<usize>,
+    ) -> Result<Self, RunError> {
+        let messages = context.file("stderr");
+        let output = create(&messages)?;
+        // A group of its own: Ctrl-C reaches this program only, which then ends the other.
+        command.stderr(output).process_group(0);
+        let child = spawn(context, command, cpu).map_err(|error| {
+            let program = command.get_program().to_string_lossy().into_owned();
+            format!("cannot start {program}: {error}")
+        })?;
+        Ok(Self {
+            child,
+            messages,
+            has_ended: false,
+        })
+    }
+
+    /// Its process ID.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Closes its standard input.
+    pub fn close_stdin(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Its exit status, if it has ended.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().ok().flatten();
+        self.has_ended |= status.is_some();
+        status
+    }
+
+    /// Waits until it ends; `None` after the timeout. Calls `meanwhile` every few milliseconds.
+    ///
+    /// # Errors
+    /// The user has interrupted the run.
+    pub fn wait(
+        &mut self,
+        context: &RunContext,
+        timeout: Duration,
+        mut meanwhile: impl FnMut(),
+    ) -> Result<Option<ExitStatus>, RunError> {
+        let start = context.seconds();
+        loop {
+            if let Some(status) = self.status() {
+                return Ok(Some(status));
+            }
+            if context.seconds() - start > timeout.as_secs_f64() {
+                return Ok(None);
+            }
+            meanwhile();
+            context.sleep(POLL_INTERVAL)?;
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        // If it has ended, its status shows that.
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+
+    /// The beginning of its messages, for an error: empty, or `; it printed: ...`. Without control
+    /// characters, which would act on a terminal.
+    pub fn messages(&self) -> String {
+        let bytes = std::fs::read(&*self.messages).unwrap_or_default();
+        let bytes = bytes.get(..MAX_SHOWN).unwrap_or(&bytes);
+        let text = String::from_utf8_lossy(bytes);
+        let text: String = (text.trim().chars())
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        match text.is_empty() {
+            true => String::new(),
+            false => format!("; it printed: {text}"),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Starts a process, which inherits the affinity of this thread.
+fn spawn(
+    context: &RunContext,
+    command: &mut Command,
+    cpu: Option<usize>,
+) -> std::io::Result<Child> {
+    let (Some(cpu), Some(cpus)) = (cpu, context.cpus) else {
+        return command.spawn();
+    };
+    platform::pin_to(&[cpu])?;
+    let child = command.spawn();
+    platform::pin_to(&[cpus.generator])?;
+    child
+}
+
+/// A running server.
 #[derive(Debug)]
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
-    child: Child,
-    said: PathBuf,
-    is_ours: bool,
-    is_over: bool,
+    process: Process,
+    is_model: bool,
 }
 
 impl Server {
-    /// Starts a program that is to listen on 127.0.0.1:`port`, on the server's processor, and waits
-    /// until it does.
+    /// Starts a server that will listen on 127.0.0.1:`port`, pinned to the CPU of the server, and
+    /// waits until it listens. A model of this program must exit with code 0; other servers may
+    /// also end by SIGTERM.
     ///
-    /// The connection by which that is found out asks for nothing, and comes before all that is
-    /// counted.
+    /// The connection that checks whether it listens sends nothing, and comes before everything
+    /// that is counted.
     ///
     /// # Errors
-    /// If it cannot be started, ends, or does not listen in time; with what it has said.
-    pub fn start(lab: &RunContext, words: &[String], port: u16) -> Result<Self, Trouble> {
-        let Some((program, rest)) = words.split_first() else {
-            return Err(Trouble::Failed("there is no command to start".to_owned()));
+    /// It cannot be started, ends, or does not listen in time.
+    pub fn start(
+        context: &RunContext,
+        words: &[String],
+        port: u16,
+        is_model: bool,
+    ) -> Result<Self, RunError> {
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(RunError::Failed("the command is empty".to_owned()));
         };
-        let said = lab.file("said");
-        let told = |error: std::io::Error| format!("cannot write {}: {error}", said.display());
-        let output = File::create(&said).map_err(told)?;
         let mut command = Command::new(program);
         command
-            .args(rest)
+            .args(arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(output)
-            // Ctrl-C is for us; we end the server.
-            .process_group(0);
-        let child =
-            spawn(lab, &mut command).map_err(|error| format!("cannot start {program}: {error}"))?;
+            .stdout(Stdio::null());
+        let cpu = context.cpus.map(|cpus| cpus.server);
         let mut server = Self {
             address: (Ipv4Addr::LOCALHOST, port).into(),
-            child,
-            said,
-            is_ours: false,
-            is_over: false,
+            process: Process::start(context, &mut command, cpu)?,
+            is_model,
         };
-        server.wait_until_it_listens(lab)?;
+        server.wait_until_it_listens(context)?;
         Ok(server)
     }
 
-    /// One of our models, which must end with exit code 0.
-    pub fn ours(mut self) -> Self {
-        self.is_ours = true;
-        self
+    /// Its process ID.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
-    /// Its process.
-    pub fn process(&self) -> u32 {
-        self.child.id()
-    }
-
-    fn wait_until_it_listens(&mut self, lab: &RunContext) -> Result<(), Trouble> {
-        let begun = lab.seconds();
+    fn wait_until_it_listens(&mut self, context: &RunContext) -> Result<(), RunError> {
+        let (start, address) = (context.seconds(), self.address);
         loop {
-            if let Some(status) = self.ended() {
-                return Err(Trouble::Failed(format!(
-                    "it ended before it listened on {} ({status}){}{}",
-                    self.address,
-                    hint(status),
-                    self.words()
+            if let Some(status) = self.process.status() {
+                // A daemon forks, and its first process ends.
+                let hint = match status.success() {
+                    true => "; it must stay in the foreground (nginx: -g 'daemon off;')",
+                    false => "",
+                };
+                let messages = self.process.messages();
+                return Err(RunError::Failed(format!(
+                    "the server ended before it listened on {address} ({status}){hint}{messages}"
                 )));
             }
-            if listens(self.address) {
+            if is_listening(address) {
                 return Ok(());
             }
-            if lab.seconds() - begun > PATIENCE.as_secs_f64() {
-                return Err(Trouble::Failed(format!(
-                    "it did not listen on {} within {} seconds{}",
-                    self.address,
-                    PATIENCE.as_secs(),
-                    self.words()
+            if context.seconds() - start > START_TIMEOUT.as_secs_f64() {
+                return Err(RunError::Failed(format!(
+                    "the server did not listen on {address} within {} seconds{}",
+                    START_TIMEOUT.as_secs(),
+                    self.process.messages()
                 )));
             }
-            lab.rest(GLANCE)?;
+            context.sleep(POLL_INTERVAL)?;
         }
     }
 
-    /// Whether it has ended, and how.
-    fn ended(&mut self) -> Option<ExitStatus> {
-        let status = self.child.try_wait().ok().flatten();
-        self.is_over |= status.is_some();
-        status
-    }
-
-    /// Asks it to end, and waits for that.
+    /// Sends SIGTERM, and waits for the end, even if the run is interrupted.
     ///
     /// # Errors
-    /// If it had ended before, did not end as asked, or not in time; then it was killed.
-    pub fn stop(mut self, lab: &RunContext) -> Result<(), String> {
-        if let Some(status) = self.ended() {
+    /// It had ended before, ends with an error, or does not end in time and is killed.
+    pub fn stop(mut self, context: &RunContext) -> Result<(), String> {
+        if let Some(status) = self.process.status() {
             return Err(format!(
-                "the server ended by itself ({status}){}",
-                self.words()
+                "the server ended before it was stopped ({status}){}",
+                self.process.messages()
             ));
         }
-        self.signal(Signal::CONT);
-        self.signal(Signal::TERM);
-        let begun = lab.seconds();
-        while lab.seconds() - begun < FAREWELL.as_secs_f64() {
-            if let Some(status) = self.ended() {
-                // One of our models stops when it is told to; others may just as well end by it.
-                let as_told = status.success()
-                    || !self.is_ours && status.signal() == Some(Signal::TERM.as_raw());
-                return if as_told {
-                    Ok(())
-                } else {
-                    Err(format!(
-                        "the server did not end cleanly ({status}){}",
-                        self.words()
-                    ))
-                };
+        self.process.signal(Signal::CONT);
+        self.process.signal(Signal::TERM);
+        let start = context.seconds();
+        while context.seconds() - start < STOP_TIMEOUT.as_secs_f64() {
+            if let Some(status) = self.process.status() {
+                let is_killed = status.signal() == Some(Signal::TERM.as_raw());
+                if status.success() || !self.is_model && is_killed {
+                    return Ok(());
+                }
+                return Err(format!(
+                    "the server ended with {status}{}",
+                    self.process.messages()
+                ));
             }
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         }
         Err(format!(
             "the server did not end within {} seconds of SIGTERM, and was killed{}",
-            FAREWELL.as_secs(),
-            self.words()
+            STOP_TIMEOUT.as_secs(),
+            self.process.messages()
         ))
     }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(process) = pid(&self.child) {
-            // It may have ended by itself, which is seen next.
-            let _ = kill_process(process, signal);
-        }
-    }
-
-    /// What it has said, for an error that is shown.
-    fn words(&self) -> String {
-        match shown(&self.said) {
-            Some(text) => format!("; it said: {text}"),
-            None => String::new(),
-        }
-    }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if !self.is_over {
-            if let Some(process) = pid(&self.child) {
-                let _ = kill_process_group(process, Signal::KILL);
-            }
-            let _ = self.child.wait();
-        }
-        // The folder is removed with all that is in it; a long run should not fill it until then.
-        let _ = std::fs::remove_file(&self.said);
-    }
-}
-
-fn pid(child: &Child) -> Option<Pid> {
-    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
-}
-
-/// A program that has gone into the background has ended, for us.
-fn hint(status: ExitStatus) -> &'static str {
-    if status.success() {
-        "; it must stay in the foreground (nginx: -g 'daemon off;')"
-    } else {
-        ""
-    }
-}
-
-/// A child inherits the processors of the thread that starts it.
-fn spawn(lab: &RunContext, command: &mut Command) -> std::io::Result<Child> {
-    let Some(processors) = lab.processors else {
-        return command.spawn();
-    };
-    platform::pin_to(&[processors.server])?;
-    let child = command.spawn();
-    platform::pin_to(&[processors.generator])?;
-    child
-}
-
-/// Whether somebody else than ourselves answers there.
-fn listens(address: SocketAddr) -> bool {
+/// Whether a server listens there: a connection to itself does not count.
+fn is_listening(address: SocketAddr) -> bool {
     match TcpStream::connect_timeout(&address, Duration::from_millis(500)) {
         Ok(stream) => stream.local_addr().ok() != stream.peer_addr().ok(),
         Err(_) => false,
     }
 }
 
-/// The beginning of a file, without what would drive a terminal; nothing if it is empty.
-pub fn shown(path: &Path) -> Option<String> {
-    let bytes = std::fs::read(path).ok()?;
-    let bytes = bytes.get(..SHOWN).unwrap_or(&bytes);
-    let text = String::from_utf8_lossy(bytes);
-    let clean: String = text
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    (!clean.is_empty()).then_some(clean)
+/// Runs the load generator. Calls `meanwhile` every few milliseconds. Load and outcome are files,
+/// so that there is no pipe to read and write at the same time.
+///
+/// # Errors
+/// The generator fails, or takes too long; the user has interrupted the run.
+pub fn generate(
+    context: &RunContext,
+    load: &Load,
+    meanwhile: impl FnMut(),
+) -> Result<Outcome, RunError> {
+    let (input, output) = (context.file("load"), context.file("outcome"));
+    let text = serde_json::to_vec(load).map_err(|error| format!("the load: {error}"))?;
+    std::fs::write(&*input, text)
+        .map_err(|error| format!("cannot write {}: {error}", input.display()))?;
+    let read = File::open(&*input);
+    let read = read.map_err(|error| format!("cannot open {}: {error}", input.display()))?;
+    let mut command = Command::new(&context.program);
+    command
+        .args(["bench", "generate"])
+        .stdin(read)
+        .stdout(create(&output)?);
+    let mut process = Process::start(context, &mut command, None)?;
+    let time = load.warm_up.saturating_add(load.measure);
+    let time = Duration::from_nanos(time.saturating_add(load.drain));
+    let timeout = time + GENERATOR_TIMEOUT;
+    let failure = match process.wait(context, timeout, meanwhile)? {
+        Some(status) if status.success() => {
+            let text = std::fs::read(&*output)
+                .map_err(|error| format!("cannot read {}: {error}", output.display()))?;
+            let outcome = serde_json::from_slice(&text);
+            return Ok(outcome.map_err(|error| format!("the generator's outcome: {error}"))?);
+        }
+        Some(status) => format!("the generator ended with {status}"),
+        None => format!(
+            "the generator did not end within {:.0} seconds, and was killed",
+            timeout.as_secs_f64()
+        ),
+    };
+    Err(RunError::Failed(failure + &process.messages()))
+}
+
+fn create(path: &Path) -> Result<File, String> {
+    File::create(path).map_err(|error| format!("cannot create {}: {error}", path.display()))
 }

@@ -1,48 +1,47 @@
-//! Room `bench`: how far is it, and what is being done? On standard error: a bar if that is a
-//! terminal, else a line now and then.
+//! Progress on standard error: a bar if it is a terminal, otherwise a line now and then.
 
-use super::run_context::RunContext;
+use super::context::RunContext;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-/// Seconds between two lines where there is no terminal.
-const BETWEEN: f64 = 15.0;
+/// Seconds between two lines without a terminal.
+const LINE_INTERVAL: f64 = 15.0;
 
-/// How far it is. Its unit is the thousandth of a second of the estimate.
+/// The progress, in time of the estimate.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
-    whole: Duration,
+    total: Duration,
     done: Duration,
-    said: f64,
+    last_line: f64,
 }
 
 impl Progress {
-    /// Of something that takes about so long.
-    pub fn new(whole: Duration) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| bar(whole));
+    /// Of a run with this estimate.
+    pub fn new(total: Duration) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| bar(total));
         Self {
             bar,
-            whole,
+            total,
             done: Duration::ZERO,
-            said: -BETWEEN,
+            last_line: -LINE_INTERVAL,
         }
     }
 
-    /// Says what is being done now.
-    pub fn at(&mut self, lab: &RunContext, what: &str) {
+    /// Shows the current step.
+    pub fn show(&mut self, context: &RunContext, what: &str) {
         match &self.bar {
             Some(bar) => bar.set_message(what.to_owned()),
-            None if lab.seconds() - self.said >= BETWEEN => {
-                self.said = lab.seconds();
+            None if context.seconds() - self.last_line >= LINE_INTERVAL => {
+                self.last_line = context.seconds();
                 say(&format!("{:3.0} %  {what}", self.percent()));
             }
             None => {}
         }
     }
 
-    /// What was being done is done; it was reckoned to take so long.
+    /// Adds a finished step, with its estimate.
     pub fn done(&mut self, cost: Duration) {
         self.done += cost;
         if let Some(bar) = &self.bar {
@@ -50,15 +49,7 @@ impl Progress {
         }
     }
 
-    /// Says something that stays.
-    pub fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| say(text)),
-            None => say(text),
-        }
-    }
-
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -66,14 +57,14 @@ impl Progress {
     }
 
     fn percent(&self) -> f64 {
-        100.0 * self.done.as_secs_f64() / self.whole.as_secs_f64().max(1e-3)
+        100.0 * self.done.as_secs_f64() / self.total.as_secs_f64().max(1e-3)
     }
 }
 
-fn bar(whole: Duration) -> ProgressBar {
+fn bar(total: Duration) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(
-        Some(milliseconds(whole)),
-        // Drawing takes the generator's processor: a few times a second must do.
+        Some(milliseconds(total)),
+        // Drawing uses the CPU of the generator.
         ProgressDrawTarget::stderr_with_hz(4),
     );
     if let Ok(style) =
@@ -90,6 +81,6 @@ fn milliseconds(time: Duration) -> u64 {
 
 /// Writes a line to standard error.
 pub fn say(text: &str) {
-    // With nobody left to read it there is nothing more to do.
+    // A closed standard error is not an error of the run.
     let _ = writeln!(std::io::stderr(), "{text}");
 }

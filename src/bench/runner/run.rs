@@ -1,9 +1,8 @@
-//! Room `bench`: what is done in a run, one after the other? The check, what each server can do,
-//! the rounds, the system calls.
+//! The steps of a run: preflight, capacities, rounds, system calls.
 
+use super::context::{RunContext, RunError};
 use super::progress::Progress;
-use super::run_context::{RunContext, Trouble};
-use super::sample::{self, Order, Taken};
+use super::sample::{self, SampleSpec, Taken};
 use super::{files, preflight, syscalls};
 use crate::bench::arms::ArmSpec;
 use crate::bench::plan::{Plan, Step};
@@ -13,85 +12,86 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// A run that is going on.
+/// A run in progress.
 #[derive(Debug)]
 pub struct Runner {
-    /// What is to be done.
+    /// What to do.
     pub plan: Plan,
-    /// Where.
-    pub lab: RunContext,
-    /// What has come of it so far.
+    /// What the samples share.
+    pub context: RunContext,
+    /// The results so far.
     pub run: Run,
     progress: Progress,
-    /// What each arm can do, requests a second.
+    /// The capacity of each arm, requests per second.
     capacities: BTreeMap<usize, f64>,
 }
 
 impl Runner {
-    /// One that has not begun.
-    pub fn new(plan: Plan, lab: RunContext, run: Run) -> Self {
+    /// A run that has not started.
+    pub fn new(plan: Plan, context: RunContext, run: Run) -> Self {
         Self {
             progress: Progress::new(plan.estimate()),
             capacities: BTreeMap::new(),
             plan,
-            lab,
+            context,
             run,
         }
     }
 
-    /// Starts everybody once, and looks whether the answer is right.
+    /// Starts each server once, and checks its response.
     ///
     /// # Errors
-    /// If it is not; if the user wants to stop.
-    pub fn check(&mut self) -> Result<(), Trouble> {
+    /// A check fails; the user has interrupted the run.
+    pub fn preflight(&mut self) -> Result<(), RunError> {
         for arm in 0..self.plan.arms.len() {
             let Some((_, cell_spec)) = self.plan.cells.first() else {
                 continue;
             };
             let cell_spec = probing(cell_spec);
-            let Some((order, lab)) = self.order(0, arm, &cell_spec) else {
+            let Some((spec, context)) = self.spec(0, arm, &cell_spec) else {
                 continue;
             };
-            if order.arm_spec.arm.kind != ArmKind::Control {
-                preflight::check(lab, &order)?;
+            if spec.arm_spec.arm.kind != ArmKind::Control {
+                preflight::check(context, &spec)?;
             }
         }
         Ok(())
     }
 
-    /// Takes all samples, and writes what there is after each round.
+    /// Takes all samples, and writes the run after each round.
     ///
     /// # Errors
-    /// If nothing can be written; if the user wants to stop.
-    pub fn go(&mut self, folder: &Path) -> Result<(), Trouble> {
-        self.find_capacities()?;
+    /// The file cannot be written; the user has interrupted the run.
+    pub fn take_all(&mut self, folder: &Path) -> Result<(), RunError> {
+        self.measure_capacities()?;
         let mut round = 0;
         for step in self.plan.order() {
             if step.round != round {
                 round = step.round;
-                self.run.seconds = self.lab.seconds();
+                self.run.seconds = self.context.seconds();
                 files::write(folder, &self.run)?;
             }
             self.step(step)?;
         }
-        self.count_calls()
+        self.count_syscalls()
     }
 
-    /// The run as it is, when nothing more is done.
-    pub fn over(mut self) -> Run {
+    /// Ends the run.
+    pub fn finish(mut self) -> Run {
         self.progress.finish();
-        self.run.seconds = self.lab.seconds();
+        self.run.seconds = self.context.seconds();
         self.run
     }
 
-    fn step(&mut self, step: Step) -> Result<(), Trouble> {
+    fn step(&mut self, step: Step) -> Result<(), RunError> {
         let what = self.title(step.cell, step.arm);
         let round = format!("round {} of {}", step.round + 1, self.plan.rounds);
-        self.progress.at(&self.lab, &format!("{round}: {what}"));
+        self.progress
+            .show(&self.context, &format!("{round}: {what}"));
         let taken = self.take(step.cell, step.arm)?;
-        for why in taken.broken {
+        for miscount in taken.miscounts {
             let place = format!("{what}, round {}", step.round + 1);
-            self.run.problems.push(format!("{place}: {why}"));
+            self.run.problems.push(format!("{place}: {miscount}"));
         }
         self.run.samples.push(Sample {
             arm: step.arm,
@@ -103,21 +103,21 @@ impl Runner {
         Ok(())
     }
 
-    fn take(&mut self, cell: usize, arm: usize) -> Result<Taken, Trouble> {
+    fn take(&mut self, cell: usize, arm: usize) -> Result<Taken, RunError> {
         let Some((_, cell_spec)) = self.plan.cells.get(cell) else {
             return Ok(Taken::default());
         };
         let cell_spec = cell_spec.clone();
-        let Some((order, lab)) = self.order(cell, arm, &cell_spec) else {
+        let Some((spec, context)) = self.spec(cell, arm, &cell_spec) else {
             return Ok(Taken::default());
         };
-        if cell_spec.rate_source != RateSource::Fixed && order.capacity.0 <= 0.0 {
-            let why = "it is not known what the servers can do, from which the rate would follow";
+        if cell_spec.rate_source != RateSource::Fixed && spec.capacity.0 <= 0.0 {
+            let why = "the capacity of the servers, which decides the rate, was not measured";
             let mut taken = Taken::default();
             taken.sample.invalid.push(why.to_owned());
             return Ok(taken);
         }
-        sample::take(lab, &order)
+        sample::take(context, &spec)
     }
 
     fn title(&self, cell: usize, arm: usize) -> String {
@@ -130,19 +130,19 @@ impl Runner {
         )
     }
 
-    /// What is to be done in a cell by an arm, and where.
-    fn order<'a>(
+    /// The sample of an arm in a cell.
+    fn spec<'a>(
         &'a mut self,
         cell: usize,
         arm: usize,
         cell_spec: &'a CellSpec,
-    ) -> Option<(Order<'a>, &'a mut RunContext)> {
+    ) -> Option<(SampleSpec<'a>, &'a mut RunContext)> {
         let capacity = self.capacity(arm);
         let plan = &self.plan;
         let (workload, _): &(&Workload, CellSpec) = plan.cells.get(cell)?;
         let arm_spec: &ArmSpec = plan.arms.get(arm)?;
         let (warm_up, measure) = plan.times_of(workload);
-        let order = Order {
+        let spec = SampleSpec {
             arm_spec,
             workload,
             cell_spec,
@@ -152,10 +152,10 @@ impl Runner {
             level: plan.level_of(workload),
             capacity,
         };
-        Some((order, &mut self.lab))
+        Some((spec, &mut self.context))
     }
 
-    /// What the slowest can do, and this one.
+    /// The capacity of the slowest arm, and of this one.
     fn capacity(&self, arm: usize) -> (f64, f64) {
         let slowest = self.capacities.values().copied().reduce(f64::min);
         let slowest = slowest.unwrap_or(0.0);
@@ -163,8 +163,8 @@ impl Runner {
         (slowest, own.unwrap_or(slowest))
     }
 
-    /// Finds out what each server can do, if rates depend on that.
-    fn find_capacities(&mut self) -> Result<(), Trouble> {
+    /// Measures the capacity of each server, if rates depend on it.
+    fn measure_capacities(&mut self) -> Result<(), RunError> {
         let paced =
             |(_, cell_spec): &(&Workload, CellSpec)| cell_spec.rate_source != RateSource::Fixed;
         let Some(cell) = self.plan.cells.iter().position(paced) else {
@@ -172,19 +172,19 @@ impl Runner {
         };
         for arm in self.plan.paced() {
             let name = self.title(cell, arm);
-            let what = format!("how much can it do? {name}");
-            self.progress.at(&self.lab, &what);
+            let what = format!("measuring the capacity: {name}");
+            self.progress.show(&self.context, &what);
             let Some((_, cell_spec)) = self.plan.cells.get(cell) else {
                 continue;
             };
             let cell_spec = probing(cell_spec);
             let times = self.plan.times;
-            let Some((order, lab)) = self.order(cell, arm, &cell_spec) else {
+            let Some((spec, context)) = self.spec(cell, arm, &cell_spec) else {
                 continue;
             };
-            let order = Order {
+            let spec = SampleSpec {
                 measure: Duration::from_secs_f64(times.measure),
-                ..order
+                ..spec
             };
             let Sample {
                 metrics,
@@ -193,7 +193,7 @@ impl Runner {
                 notes,
                 limiter,
                 ..
-            } = sample::take(lab, &order)?.sample;
+            } = sample::take(context, &spec)?.sample;
             let found = metrics.get("throughput").copied().unwrap_or(0.0);
             let mut kept = Sample {
                 arm,
@@ -212,26 +212,26 @@ impl Runner {
             self.run.samples.push(kept);
             self.progress.done(self.plan.probe_cost());
         }
-        self.name_rates();
+        self.describe_rates();
         Ok(())
     }
 
-    /// A common rate is known now, and belongs into the description of its cells.
-    fn name_rates(&mut self) {
+    /// Adds the common rate to the description of its cells.
+    fn describe_rates(&mut self) {
         let (slowest, _) = self.capacity(usize::MAX);
         for (cell, (_, cell_spec)) in self.run.cells.iter_mut().zip(&self.plan.cells) {
             if let RateSource::ShareOfSlowest(part) = cell_spec.rate_source {
                 let rate = part * slowest;
                 cell.parameters.insert("rate".to_owned(), rate.round());
-                let words = format!(" ({rate:.0} requests a second)");
+                let words = format!(" ({rate:.0} requests per second)");
                 cell.description.push_str(&words);
             }
         }
     }
 
-    fn count_calls(&mut self) -> Result<(), Trouble> {
+    fn count_syscalls(&mut self) -> Result<(), RunError> {
         let counted = self.plan.counted();
-        if !counted.is_empty() && !syscalls::can_be_counted() {
+        if !counted.is_empty() && !syscalls::has_strace() {
             self.run.notes.push(
                 "system calls were not counted: strace is not installed (apt install strace)"
                     .to_owned(),
@@ -240,15 +240,15 @@ impl Runner {
         }
         for (cell, arm) in counted {
             let what = format!("counting system calls: {}", self.title(cell, arm));
-            self.progress.at(&self.lab, &what);
+            self.progress.show(&self.context, &what);
             let Some((_, cell_spec)) = self.plan.cells.get(cell) else {
                 continue;
             };
             let cell_spec = cell_spec.clone();
-            let Some((order, lab)) = self.order(cell, arm, &cell_spec) else {
+            let Some((spec, context)) = self.spec(cell, arm, &cell_spec) else {
                 continue;
             };
-            let sample = syscalls::count(lab, &order)?;
+            let sample = syscalls::count(context, &spec)?;
             self.run.samples.push(Sample {
                 arm,
                 cell,
@@ -260,7 +260,7 @@ impl Runner {
     }
 }
 
-/// The same, with the load by which it is found out what a server can do.
+/// The same cell with the load that measures the capacity.
 fn probing(cell_spec: &CellSpec) -> CellSpec {
     CellSpec {
         groups: vec![capacity::probe()],

@@ -1,9 +1,9 @@
-//! Room `bench`: how is one sample taken? A fresh server, a load, the end, and what was counted.
+//! Takes one sample: starts a server, puts it under load, stops it, and judges the result.
 
+use super::context::{RunContext, RunError};
 use super::derive::{self, Metrics};
-use super::generate::play;
 use super::process::Server;
-use super::run_context::{RunContext, Trouble};
+use super::process::generate;
 use super::validity::{self, Tally};
 use crate::bench::arms::{ArmSpec, Start};
 use crate::bench::load::{Behavior, Load, Outcome, Page};
@@ -16,75 +16,75 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What is to be taken.
+/// What to measure.
 #[derive(Clone, Copy, Debug)]
-pub struct Order<'a> {
-    /// Of whom.
+pub struct SampleSpec<'a> {
+    /// The arm.
     pub arm_spec: &'a ArmSpec,
-    /// Under which load.
+    /// The workload.
     pub workload: &'a Workload,
-    /// In which cell.
+    /// The cell of the workload.
     pub cell_spec: &'a CellSpec,
-    /// Before the measurement.
+    /// Time under load before the measurement.
     pub warm_up: Duration,
-    /// The measurement.
+    /// Length of the measurement.
     pub measure: Duration,
-    /// After it.
+    /// Limit for the outstanding responses after it.
     pub drain: Duration,
-    /// Before the measurement of a level.
+    /// Time under load before the measurement of a level.
     pub level: Duration,
-    /// What the slowest of all can do, and the server itself, requests a second.
+    /// The capacity of the slowest arm, and of this one, requests per second.
     pub capacity: (f64, f64),
 }
 
-/// A sample, and what must not happen at all.
+/// A sample, and its miscounts.
 #[derive(Debug, Default)]
 pub struct Taken {
     /// The sample.
     pub sample: Sample,
-    /// Client and server have counted differently: sentences.
-    pub broken: Vec<String>,
+    /// How the counts of client and server differ, as sentences.
+    pub miscounts: Vec<String>,
 }
 
-/// Takes a sample. What fails makes it invalid; only the user can end the run.
+/// Takes a sample. A failure makes it invalid.
 ///
 /// # Errors
-/// If the user wants to stop.
-pub fn take(lab: &mut RunContext, order: &Order) -> Result<Taken, Trouble> {
+/// The user has interrupted the run.
+pub fn take(context: &mut RunContext, spec: &SampleSpec) -> Result<Taken, RunError> {
     let mut taken = Taken::default();
-    match attempt(lab, order, &mut taken) {
+    match attempt(context, spec, &mut taken) {
         Ok(()) => {}
-        Err(Trouble::Failed(why)) => taken.sample.invalid.push(why),
-        Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
+        Err(RunError::Failed(reason)) => taken.sample.invalid.push(reason),
+        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
     }
     Ok(taken)
 }
 
-fn attempt(lab: &mut RunContext, order: &Order, taken: &mut Taken) -> Result<(), Trouble> {
-    let tally = matches!(order.arm_spec.start, Start::Model(_)).then(|| lab.file("tally"));
-    let server = start(lab, order, tally.as_deref(), &[])?;
-    let address = address(order, server.as_ref());
-    let process = server.as_ref().map(Server::process);
+fn attempt(context: &mut RunContext, spec: &SampleSpec, taken: &mut Taken) -> Result<(), RunError> {
+    let tally = matches!(spec.arm_spec.start, Start::Model(_)).then(|| context.file("tally"));
+    let server = start(context, spec, tally.as_deref(), &[])?;
+    let address = address(spec, server.as_ref());
+    let process = server.as_ref().map(Server::id);
     let mut levels = Vec::new();
-    for connections in &order.cell_spec.memory_steps {
-        let load = level(lab, order, address, process, *connections);
-        let outcome = play(lab, &load, || {})?;
+    for connections in &spec.cell_spec.memory_steps {
+        let load = level(context, spec, address, process, *connections);
+        let outcome = generate(context, &load, || {})?;
         levels.push((*connections, outcome));
     }
-    let load = load(lab, order, address, process);
+    let load = load(context, spec, address, process);
     let before = process
-        .filter(|_| order.workload.traits.counts_descriptors)
+        .filter(|_| spec.workload.traits.counts_descriptors)
         .map(descriptors);
-    let cold = if order.workload.traits.cold_cache {
-        Cold::of(lab)?
+    let cold = if spec.workload.traits.cold_cache {
+        Cold::of(context)?
     } else {
         Cold::default()
     };
-    taken.sample.at = lab.seconds() + order.warm_up.as_secs_f64();
-    let outcome = play(lab, &load, || cold.forget())?;
-    let mut metrics = derive::of(&load, &outcome, lab.cores);
+    taken.sample.at = context.seconds() + spec.warm_up.as_secs_f64();
+    let outcome = generate(context, &load, || cold.drop_cached())?;
+    let mut metrics = derive::metrics(&load, &outcome, context.cpu_count);
     if let (Some(process), Some(before)) = (process, before) {
-        let leaked = settled(lab, process, before)?;
+        let leaked = leaked_descriptors(context, process, before)?;
         metrics.insert("leaked_descriptors".to_owned(), leaked);
     }
     let connections = load.groups.first().map_or(0, |group| group.connections);
@@ -94,48 +94,48 @@ fn attempt(lab: &mut RunContext, order: &Order, taken: &mut Taken) -> Result<(),
     {
         metrics.insert("recovery".to_owned(), time);
     }
-    let stopped = server.map_or(Ok(()), |server| server.stop(lab));
-    let tally = tally.map(|path| count(&path)).transpose();
-    let traits = order.workload.traits;
-    let answered = add_whole(&outcome, &levels);
+    let stopped = server.map_or(Ok(()), |server| server.stop(context));
+    let tally = tally.map(|path| read_tally(&path)).transpose();
+    let traits = spec.workload.traits;
+    let all = add_totals(&outcome, &levels);
     let counted = tally.as_ref().ok().copied().flatten();
-    let compared = (order.cell_spec.primary_metric, traits);
-    let judgement = validity::judge(&load, &answered, &metrics, compared, counted);
+    let compared = (spec.cell_spec.primary_metric, traits);
+    let judgement = validity::judge(&load, &all, &metrics, compared, counted);
     let sample = &mut taken.sample;
-    sample.limiter = derive::limiter(&load, &metrics, lab.processors.is_some());
+    sample.limiter = derive::limiter(&load, &metrics, context.cpus.is_some());
     sample.invalid.extend(stopped.err());
     sample.invalid.extend(tally.err());
     sample.invalid.extend(judgement.invalid);
     sample.notes.extend(judgement.notes);
-    taken.broken = judgement.broken;
+    taken.miscounts = judgement.miscounts;
     sample.metrics = metrics;
-    keep(sample, outcome);
+    record(sample, outcome);
     Ok(())
 }
 
-/// Starts the server of an order, if it is one that is started. `before` are the words of a program
-/// under which it is to run.
+/// Starts the server of an arm, unless it is already running. `wrapper` is the command under which
+/// it runs.
 ///
 /// # Errors
-/// If it does not come to listen.
+/// It does not start.
 pub fn start(
-    lab: &mut RunContext,
-    order: &Order,
+    context: &mut RunContext,
+    spec: &SampleSpec,
     tally: Option<&Path>,
-    before: &[String],
-) -> Result<Option<Server>, Trouble> {
-    let port = lab.free_port()?;
-    let root = lab.root().display().to_string();
-    let mut words = before.to_vec();
-    match &order.arm_spec.start {
+    wrapper: &[String],
+) -> Result<Option<Server>, RunError> {
+    let port = context.free_port()?;
+    let root = context.root().display().to_string();
+    let mut words = wrapper.to_vec();
+    match &spec.arm_spec.start {
         Start::Running(_) => return Ok(None),
         Start::Command(command) => words.extend(command.iter().map(|word| {
             word.replace("{port}", &port.to_string())
                 .replace("{root}", &root)
         })),
         Start::Model(name) => {
-            words.push(lab.program.display().to_string());
-            words.extend(model_options(order, name));
+            words.push(context.program.display().to_string());
+            words.extend(model_options(spec, name));
             words.extend(["-p".to_owned(), port.to_string()]);
             if let Some(path) = tally {
                 words.extend(["--tally".to_owned(), path.display().to_string()]);
@@ -143,38 +143,42 @@ pub fn start(
             words.push(root);
         }
     }
-    let server = Server::start(lab, &words, port)?;
-    let is_ours = matches!(order.arm_spec.start, Start::Model(_));
-    Ok(Some(if is_ours { server.ours() } else { server }))
+    let is_model = matches!(spec.arm_spec.start, Start::Model(_));
+    Ok(Some(Server::start(context, &words, port, is_model)?))
 }
 
-/// How one of our models is started for an order, port and root aside.
-fn model_options(order: &Order, name: &str) -> Vec<String> {
+/// The options of a model, without port and root.
+fn model_options(spec: &SampleSpec, name: &str) -> Vec<String> {
     let mut words: Vec<String> = ["-q", "-b", "127.0.0.1", "--model", name]
         .map(str::to_owned)
         .to_vec();
-    words.extend(order.workload.options.iter().map(|word| (*word).to_owned()));
-    // Threads and processes have a cap of their own, which is not what is asked here.
-    let connections = order.cell_spec.connections().saturating_add(64);
+    words.extend(spec.workload.options.iter().map(|word| (*word).to_owned()));
+    // Some models have a lower default limit for connections.
+    let connections = spec.cell_spec.connections().saturating_add(64);
     if connections > 400 {
         words.extend(["--max-connections".to_owned(), connections.to_string()]);
     }
     words
 }
 
-/// Where the server of an order listens.
-pub fn address(order: &Order, server: Option<&Server>) -> SocketAddr {
-    match (&order.arm_spec.start, server) {
+/// The address of the server.
+pub fn address(spec: &SampleSpec, server: Option<&Server>) -> SocketAddr {
+    match (&spec.arm_spec.start, server) {
         (Start::Running(url), _) => url.address,
         (_, Some(server)) => server.address,
         (_, None) => SocketAddr::from(([127, 0, 0, 1], 0)),
     }
 }
 
-/// The load of an order on a server at that address.
-pub fn load(lab: &mut RunContext, order: &Order, target: SocketAddr, server: Option<u32>) -> Load {
-    let mut cell_spec = order.cell_spec.clone();
-    if let Start::Running(url) = &order.arm_spec.start {
+/// The load on a server at that address.
+pub fn load(
+    context: &mut RunContext,
+    spec: &SampleSpec,
+    target: SocketAddr,
+    server: Option<u32>,
+) -> Load {
+    let mut cell_spec = spec.cell_spec.clone();
+    if let Start::Running(url) = &spec.arm_spec.start {
         cell_spec = cell_spec.asking_for(&Page {
             path: url.path.clone(),
             status: 200,
@@ -182,7 +186,7 @@ pub fn load(lab: &mut RunContext, order: &Order, target: SocketAddr, server: Opt
             hash: None,
         });
     }
-    let (slowest, own) = order.capacity;
+    let (slowest, own) = spec.capacity;
     let rate = match cell_spec.rate_source {
         RateSource::Fixed => None,
         RateSource::ShareOfSlowest(part) => Some(part * slowest),
@@ -193,38 +197,38 @@ pub fn load(lab: &mut RunContext, order: &Order, target: SocketAddr, server: Opt
     {
         *of_group = rate;
     }
-    let measure = nanoseconds(order.measure);
+    let measure = nanoseconds(spec.measure);
     let stall = cell_spec.stall.map(|(part, time)| {
-        // At a time that is a multiple of the slices of the course.
-        let at = (order.measure.as_secs_f64() * part * 10.0).round() / 10.0;
+        // At a boundary of the buckets of the time series.
+        let at = (spec.measure.as_secs_f64() * part * 10.0).round() / 10.0;
         (nanoseconds(Duration::from_secs_f64(at)), time)
     });
     Load {
         target,
-        source: lab
+        source: context
             .source()
             .filter(|_| target.ip().is_loopback() && target.is_ipv4()),
         server,
-        cpu: lab.processors.map(|processors| processors.generator),
-        seed: lab.random.u64(..),
-        warm_up: nanoseconds(order.warm_up),
+        cpu: context.cpus.map(|cpus| cpus.generator),
+        seed: context.random.u64(..),
+        warm_up: nanoseconds(spec.warm_up),
         measure,
-        drain: nanoseconds(order.drain),
+        drain: nanoseconds(spec.drain),
         stall,
         groups: cell_spec.groups,
     }
 }
 
-/// A short load on the way to many connections, with so many of the first group.
+/// A short load with this many connections in the first group.
 fn level(
-    lab: &mut RunContext,
-    order: &Order,
+    context: &mut RunContext,
+    spec: &SampleSpec,
     target: SocketAddr,
     server: Option<u32>,
     connections: u32,
 ) -> Load {
-    let mut load = load(lab, order, target, server);
-    load.warm_up = nanoseconds(order.level);
+    let mut load = load(context, spec, target, server);
+    load.warm_up = nanoseconds(spec.level);
     load.measure = nanoseconds(LEVEL);
     if let Some(group) = load.groups.first_mut() {
         group.connections = connections;
@@ -250,8 +254,8 @@ fn add_slope(metrics: &mut Metrics, levels: &[(u32, Outcome)], last: (u32, &Outc
     }
 }
 
-/// The outcome, with what was counted on the way to it: the server's count is over its whole life.
-fn add_whole(outcome: &Outcome, levels: &[(u32, Outcome)]) -> Outcome {
+/// The outcome with the totals of the levels added: the server counts over its whole life.
+fn add_totals(outcome: &Outcome, levels: &[(u32, Outcome)]) -> Outcome {
     let mut sum = outcome.clone();
     for seen in levels.iter().flat_map(|(_, outcome)| &outcome.groups) {
         let Some(same) = sum.groups.iter_mut().find(|one| one.name == seen.name) else {
@@ -268,7 +272,7 @@ fn add_whole(outcome: &Outcome, levels: &[(u32, Outcome)]) -> Outcome {
     sum
 }
 
-fn keep(sample: &mut Sample, outcome: Outcome) {
+fn record(sample: &mut Sample, outcome: Outcome) {
     for (place, seen) in outcome.groups.into_iter().enumerate() {
         let prefix = match place {
             0 => String::new(),
@@ -305,54 +309,53 @@ fn keep(sample: &mut Sample, outcome: Outcome) {
     }
 }
 
-/// What the server has counted; its file is not needed any more.
-fn count(path: &Path) -> Result<Tally, String> {
+/// Reads the counts that the server has written.
+fn read_tally(path: &Path) -> Result<Tally, String> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("the server left no count ({error})"))?;
-    let _ = std::fs::remove_file(path);
-    Tally::of(&text)
+        .map_err(|error| format!("cannot read the tally of the server: {error}"))?;
+    Tally::parse(&text)
 }
 
-/// The descriptors of a process; 0 where that cannot be seen.
+/// The number of open descriptors of a process; 0 without /proc.
 fn descriptors(process: u32) -> usize {
     std::fs::read_dir(format!("/proc/{process}/fd")).map_or(0, Iterator::count)
 }
 
-/// How many descriptors more than before are open, once it has had time to close them.
-fn settled(lab: &RunContext, process: u32, before: usize) -> Result<f64, Trouble> {
+/// How many more descriptors are open than before. The process gets a second to close them.
+fn leaked_descriptors(context: &RunContext, process: u32, before: usize) -> Result<f64, RunError> {
     let more = || descriptors(process).saturating_sub(before);
     for _ in 0..100 {
         if more() == 0 {
             break;
         }
-        lab.rest(Duration::from_millis(10))?;
+        context.sleep(Duration::from_millis(10))?;
     }
     Ok(f64::from(u32::try_from(more()).unwrap_or(u32::MAX)))
 }
 
-/// Files that are pushed out of memory again and again.
+/// Files whose cached pages are dropped again and again.
 #[derive(Default)]
 struct Cold {
     files: Vec<File>,
 }
 
 impl Cold {
-    fn of(lab: &RunContext) -> Result<Self, Trouble> {
+    fn of(context: &RunContext) -> Result<Self, RunError> {
         let paths: Vec<PathBuf> = pages::cold()
             .iter()
-            .map(|page| lab.root().join(page.path.trim_start_matches('/')))
+            .map(|page| context.root().join(page.path.trim_start_matches('/')))
             .collect();
         let files = paths.iter().map(File::open).collect::<Result<_, _>>();
         let cold = Self {
             files: files.map_err(|error| format!("cannot open a cold file: {error}"))?,
         };
-        cold.forget();
+        cold.drop_cached();
         Ok(cold)
     }
 
-    fn forget(&self) {
+    fn drop_cached(&self) {
         for file in &self.files {
-            // Pages that are being sent stay; the next time they go.
+            // Pages that are being sent stay until the next time.
             let _ = platform::drop_cached(file);
         }
     }

@@ -1,125 +1,126 @@
-//! Room `bench`: which system calls does a request take? A pass of its own under strace(1), which
-//! makes everything slow and so is never compared.
+//! Counts the system calls per response, in a pass of its own under strace(1). strace slows the
+//! server down, so these samples are never compared.
 //!
-//! A server is counted twice, with a load and without one; the difference is the load's.
+//! A server is traced twice, with a load and without one; the difference is that of the load.
 
-use super::generate::play;
+use super::context::{RunContext, RunError};
 use super::preflight;
-use super::run_context::{RunContext, Trouble};
-use super::sample::{self, Order};
+use super::process::generate;
+use super::sample::{self, SampleSpec};
 use crate::bench::record::{Pass, Sample};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long strace may take to write its summary after the server has ended.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Limit for the time from the end of the server to the summary of strace.
+const SUMMARY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether strace is installed.
-pub fn can_be_counted() -> bool {
-    let places = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&places).any(|place| place.join("strace").is_file())
+pub fn has_strace() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join("strace").is_file())
 }
 
-/// Counts the calls of a request, or of a connection where each has one.
+/// Counts the system calls per response. A failure makes the sample invalid.
 ///
 /// # Errors
-/// If the user wants to stop.
-pub fn count(lab: &mut RunContext, order: &Order) -> Result<Sample, Trouble> {
+/// The user has interrupted the run.
+pub fn count(context: &mut RunContext, spec: &SampleSpec) -> Result<Sample, RunError> {
     let mut sample = Sample {
         pass: Pass::Syscalls,
         round: u32::MAX,
-        at: lab.seconds(),
+        at: context.seconds(),
         ..Sample::default()
     };
-    match attempt(lab, order) {
+    match attempt(context, spec) {
         Ok(calls) => {
-            sample.metrics.insert("syscalls".to_owned(), sum(&calls));
+            sample.metrics.insert("calls".to_owned(), sum(&calls));
             sample.syscalls = calls;
-            let note = "counted under strace, which slows calls down: threads wait for each \
-                        other more often than else (futex)";
+            let note = "counted under strace, which slows system calls down: threads wait for \
+                        locks more often than without it (futex)";
             sample.notes.push(note.to_owned());
         }
-        Err(Trouble::Failed(why)) => sample.invalid.push(why),
-        Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
+        Err(RunError::Failed(reason)) => sample.invalid.push(reason),
+        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
     }
     Ok(sample)
 }
 
-/// All but futex(2): strace slows threads so much that they wait for each other at locks which they
-/// pass freely otherwise.
+/// The sum without futex(2): strace slows threads down so much that they wait for locks that are
+/// free otherwise.
 pub fn sum(calls: &BTreeMap<String, f64>) -> f64 {
     let counted = calls.iter().filter(|(name, _)| *name != "futex");
     counted.map(|(_, count)| count).sum()
 }
 
-fn attempt(lab: &mut RunContext, order: &Order) -> Result<BTreeMap<String, f64>, Trouble> {
-    let (without, _) = watched(lab, order, false)?;
-    let (with, answers) = watched(lab, order, true)?;
-    if answers == 0 {
-        return Err(Trouble::Failed("no request was answered".to_owned()));
+fn attempt(context: &mut RunContext, spec: &SampleSpec) -> Result<BTreeMap<String, f64>, RunError> {
+    let (without, _) = traced(context, spec, false)?;
+    let (with, responses) = traced(context, spec, true)?;
+    if responses == 0 {
+        return Err(RunError::Failed("there was no response".to_owned()));
     }
-    Ok(each(&with, &without, answers))
+    Ok(per_response(&with, &without, responses))
 }
 
-/// The calls of a server from its beginning to its end, and the answers that it gave.
-fn watched(
-    lab: &mut RunContext,
-    order: &Order,
+/// The system calls of a server from its start to its end, and its responses.
+fn traced(
+    context: &mut RunContext,
+    spec: &SampleSpec,
     loaded: bool,
-) -> Result<(BTreeMap<String, u64>, u64), Trouble> {
-    let summary = lab.file("syscalls");
-    // With -D the process that we start is the server, and strace a grandchild.
+) -> Result<(BTreeMap<String, u64>, u64), RunError> {
+    let summary = context.file("calls");
+    // With -D the child process is the server, and strace a grandchild.
     let before = ["strace", "-D", "-f", "-q", "-c", "-o"].map(str::to_owned);
     let before = [
         &before[..],
         &[summary.display().to_string(), "--".to_owned()],
     ]
     .concat();
-    let Some(server) = sample::start(lab, order, None, &before)? else {
-        return Err(Trouble::Failed("it was not started by us".to_owned()));
+    let Some(server) = sample::start(context, spec, None, &before)? else {
+        return Err(RunError::Failed(
+            "a running server cannot be traced".to_owned(),
+        ));
     };
-    // It listens before it listens for signals; who has had an answer knows that it does both.
-    preflight::ask(server.address, &preflight::page(order.arm_spec).path)?;
-    let mut answers = 0;
+    // The server listens before its signal handlers are installed; after a response both are there.
+    preflight::get(server.address, &preflight::page(spec.arm_spec).path)?;
+    let mut responses = 0;
     if loaded {
-        let mut load = sample::load(lab, order, server.address, None);
-        // Everything is counted, so everything is measured.
+        let mut load = sample::load(context, spec, server.address, None);
+        // strace counts everything, so everything is measured.
         load.measure += load.warm_up;
         load.warm_up = 0;
-        let outcome = play(lab, &load, || {})?;
-        answers = outcome
+        let outcome = generate(context, &load, || {})?;
+        responses = outcome
             .groups
             .iter()
             .map(|seen| seen.totals.responses)
             .sum();
     }
-    server.stop(lab)?;
-    let text = written(lab, &summary)?;
-    let _ = std::fs::remove_file(&summary);
-    Ok((table(&text), answers))
+    server.stop(context)?;
+    let text = read_summary(context, &summary)?;
+    Ok((parse(&text), responses))
 }
 
-/// Waits for the summary, which is written when the last of the server's processes has ended.
-fn written(lab: &RunContext, path: &Path) -> Result<String, Trouble> {
-    let begun = lab.seconds();
+/// Waits for the summary, which strace writes when the last process of the server has ended.
+fn read_summary(context: &RunContext, path: &Path) -> Result<String, RunError> {
+    let start = context.seconds();
     loop {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         if text.trim_end().ends_with("total") {
             return Ok(text);
         }
-        if lab.seconds() - begun > PATIENCE.as_secs_f64() {
-            return Err(Trouble::Failed("strace wrote no summary".to_owned()));
+        if context.seconds() - start > SUMMARY_TIMEOUT.as_secs_f64() {
+            return Err(RunError::Failed("strace wrote no summary".to_owned()));
         }
-        lab.rest(Duration::from_millis(5))?;
+        context.sleep(Duration::from_millis(5))?;
     }
 }
 
-/// Calls by name, of the table that `strace -c` writes.
-fn table(text: &str) -> BTreeMap<String, u64> {
+/// Parses the table of `strace -c`: calls by name.
+fn parse(text: &str) -> BTreeMap<String, u64> {
     let row = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        // % time, seconds, usecs/call, calls, errors if there were any, syscall
+        // % time, seconds, usecs/call, calls, errors (may be empty), syscall
         let calls = columns.get(3)?.parse().ok()?;
         let name = *columns.last()?;
         (columns.len() >= 5 && name != "total").then(|| (name.to_owned(), calls))
@@ -127,21 +128,21 @@ fn table(text: &str) -> BTreeMap<String, u64> {
     text.lines().filter_map(row).collect()
 }
 
-/// Calls for each answer; those that come with starting and stopping are taken away.
-fn each(
+/// Calls per response, without those of start and stop.
+fn per_response(
     with: &BTreeMap<String, u64>,
     without: &BTreeMap<String, u64>,
-    answers: u64,
+    responses: u64,
 ) -> BTreeMap<String, f64> {
     // Counts here are far below 2^53.
     #[allow(clippy::cast_precision_loss)]
-    let part = |calls: u64| calls as f64 / answers as f64;
+    let part = |calls: u64| calls as f64 / responses as f64;
     with.iter()
         .map(|(name, calls)| {
-            let usual = without.get(name).copied().unwrap_or(0);
-            (name.clone(), part(calls.saturating_sub(usual)))
+            let base = without.get(name).copied().unwrap_or(0);
+            (name.clone(), part(calls.saturating_sub(base)))
         })
-        // Fewer than one for many requests belong to the connections, not to the requests.
+        // Less than one in many responses belongs to the connections.
         .filter(|(_, calls)| *calls >= 0.03)
         .collect()
 }
@@ -168,22 +169,22 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_strace_is_read_with_and_without_errors() {
-        let wanted = calls(&[("read", 10_000), ("write", 5000), ("mmap", 21)]);
-        assert_eq!(table(SUMMARY), wanted);
-        assert_eq!(table("strace: no"), BTreeMap::new());
+    fn the_table_of_strace_is_parsed_with_and_without_errors() {
+        let expected = calls(&[("read", 10_000), ("write", 5000), ("mmap", 21)]);
+        assert_eq!(parse(SUMMARY), expected);
+        assert_eq!(parse("strace: no"), BTreeMap::new());
     }
 
     #[test]
-    fn waiting_for_locks_is_not_in_the_sum() {
+    fn the_sum_does_not_include_futex() {
         let counted = calls(&[("read", 1.0), ("futex", 5.6), ("write", 1.0)]);
         assert!((sum(&counted) - 2.0).abs() < 1e-9);
     }
 
     #[test]
-    fn what_a_server_does_without_a_load_is_not_the_loads() {
+    fn the_calls_of_an_idle_server_are_subtracted() {
         let without = calls(&[("mmap", 20), ("read", 100)]);
-        let found = each(&table(SUMMARY), &without, 5000);
+        let found = per_response(&parse(SUMMARY), &without, 5000);
         assert_eq!(found, calls(&[("read", 1.98), ("write", 1.0)]));
     }
 }

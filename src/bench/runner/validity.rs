@@ -1,6 +1,6 @@
-//! Room `bench`: may a sample be believed? A pure function of what was asked and what came.
+//! Decides whether a sample is valid. No I/O.
 //!
-//! A sample that must not be believed is kept, with the reasons, and left out of comparisons.
+//! An invalid sample is kept, with the reasons, and left out of comparisons.
 
 use super::derive::{Metrics, starved};
 use crate::bench::load::{Behavior, Fault, Group, Load, Outcome};
@@ -8,26 +8,26 @@ use crate::bench::workloads::WorkloadTraits;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// What a server says that it has done (its option `--tally`), all of its processes together.
+/// What a server has counted (its option `--tally`), the sum of its processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Tally {
-    /// Connections that it took in.
+    /// Accepted connections.
     pub connections: u64,
-    /// Responses that it finished.
+    /// Finished responses.
     pub responses: u64,
     /// Bytes of their bodies.
     pub body_bytes: u64,
 }
 
 impl Tally {
-    /// The sum of the lines, one of each process that has ended.
+    /// Adds up the lines, one per process.
     ///
     /// # Errors
-    /// If a line is none.
-    pub fn of(text: &str) -> Result<Self, String> {
+    /// A line cannot be parsed.
+    pub fn parse(text: &str) -> Result<Self, String> {
         text.lines().try_fold(Self::default(), |sum, line| {
             let one: Self = serde_json::from_str(line)
-                .map_err(|error| format!("the server's count is not understood: {error}"))?;
+                .map_err(|error| format!("cannot parse the tally of the server: {error}"))?;
             Ok(Self {
                 connections: sum.connections.saturating_add(one.connections),
                 responses: sum.responses.saturating_add(one.responses),
@@ -37,34 +37,34 @@ impl Tally {
     }
 }
 
-/// What is said of a sample.
+/// The result for a sample, as sentences.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
-    /// Why it must not be believed.
+    /// Why the sample is invalid.
     pub invalid: Vec<String>,
     /// What a reader should know.
     pub notes: Vec<String>,
-    /// What must not happen at all: client and server have counted differently.
-    pub broken: Vec<String>,
+    /// How the counts of client and server differ.
+    pub miscounts: Vec<String>,
 }
 
-/// Percent of its processor that a generator may use: above, it is what is measured.
-const GENERATOR: f64 = 90.0;
-/// Percent of the machine that it may be without, because another machine had it.
-const STEAL: f64 = 1.0;
-/// Percent of the machine that may go to somebody else.
-const OTHERS: f64 = 3.0;
-/// Percent of a second of the machine that three ticks are, on two processors: so far may the
-/// kernel's count of the whole machine be from the truth.
+/// Limit for the CPU time of the generator, percent: above, it is the generator that is measured.
+const MAX_GENERATOR: f64 = 90.0;
+/// Limit for steal, percent of the machine.
+const MAX_STEAL: f64 = 1.0;
+/// Limit for the CPU time of other programs, percent of the machine.
+const MAX_OTHERS: f64 = 3.0;
+/// Precision of the kernel's counts of the machine: three ticks, in percent of a second of two
+/// CPUs.
 const TICKS: f64 = 1.5;
-/// Percent of the requests due that must be answered.
-const ACHIEVED: f64 = 99.0;
-/// Percent by which Little's law may be missed.
-const LITTLE: f64 = 3.0;
-/// Microseconds that the generator may be late itself, 99 %.
-const LAG: f64 = 1000.0;
+/// Minimum of the due requests that have a response, percent.
+const MIN_ACHIEVED: f64 = 99.0;
+/// Limit for the deviation from Little's law, percent.
+const MAX_LITTLE: f64 = 3.0;
+/// Limit for the own delay of the generator at the 99th percentile, microseconds.
+const MAX_LAG: f64 = 1000.0;
 
-/// Judges an outcome. `tally` is `None` for servers that count nothing.
+/// Judges an outcome. `tally` is `None` for servers that do not count.
 pub fn judge(
     load: &Load,
     outcome: &Outcome,
@@ -88,7 +88,7 @@ pub fn judge(
         let (asked, made) = seen.connections;
         if made < asked {
             judgement.invalid.push(format!(
-                "{}: {made} connections were made of {asked} that were asked for",
+                "{}: {made} of {asked} connections were made",
                 seen.name
             ));
         }
@@ -102,7 +102,7 @@ pub fn judge(
                 Behavior::Closed { depth } => starved(seen) * u64::from(depth),
                 _ => 0,
             };
-            let sentence = format!("{}: {number} {}", seen.name, words(*fault));
+            let sentence = format!("{}: {}", seen.name, in_words(*fault, *number));
             let expected = *fault == Fault::Missing && *number <= starving;
             if expected
                 || allowed.contains(fault)
@@ -121,73 +121,74 @@ pub fn judge(
     judgement
 }
 
-/// In an open loop the generator is always busy, for it spins so as to be in time. Whether it was
-/// is what counts. The limit does not depend on what was measured: it would leave out the fast
-/// samples only. Where the delay is a good part of the time that is compared, a note says so.
+/// In an open loop the generator is always busy, because it spins to send in time; its delay is the
+/// criterion. The limit does not depend on the measured times, or only fast samples would be
+/// invalid. If the delay is more than half of the compared time, a note says so.
 fn lag(metrics: &Metrics, primary_metric: &str, judgement: &mut Judgement) {
     let of = |name: &str| metrics.get(name).copied();
     let late = of("lag_p99").unwrap_or(0.0);
     let name = primary_metric.rsplit('.').next().unwrap_or(primary_metric);
     let is_time = ["p50", "p90", "p99", "p999", "max", "mean"].contains(&name);
-    if late > LAG && name != "memory_slope" {
+    if late > MAX_LAG && name != "memory_slope" {
         judgement.invalid.push(format!(
-            "the generator itself sent late, by {late:.0} us at the 99th percentile"
+            "the generator sent {late:.0} us late at the 99th percentile"
         ));
     } else if let Some(time) = of(primary_metric).filter(|time| is_time && late > time / 2.0) {
         judgement.notes.push(format!(
-            "of the {primary_metric} of {time:.0} us the generator's own delay may be {late:.0}"
+            "up to {late:.0} us of the {primary_metric} of {time:.0} us may be the generator's \
+             own delay"
         ));
     }
 }
 
-/// A busy generator may be what limits a number, unless it is the server's own account.
+/// A busy generator may limit a metric, except the CPU time of the server.
 fn generator(metrics: &Metrics, primary_metric: &str, judgement: &mut Judgement) {
     let share = metrics.get("generator_share").copied().unwrap_or(0.0);
-    if share <= GENERATOR {
+    if share <= MAX_GENERATOR {
         return;
     }
-    let own =
+    let is_of_server =
         ["per_core", "memory_slope"].contains(&primary_metric) || primary_metric.starts_with("cpu");
-    if own {
+    if is_of_server {
         judgement.notes.push(format!(
-            "the generator was busy for {share:.1} % of the time: rates and times may be its own, \
-             but {primary_metric} is not"
+            "the generator was {share:.1} % busy: it may limit rates and times, but not \
+             {primary_metric}"
         ));
     } else {
         judgement.invalid.push(format!(
-            "the generator was busy for {share:.1} % of the time: the number may be its own"
+            "the generator was {share:.1} % busy: it may be the limit"
         ));
     }
 }
 
 fn machine(metrics: &Metrics, outcome: &Outcome, judgement: &mut Judgement) {
     let of = |name: &str| metrics.get(name).copied().unwrap_or(0.0);
-    // The kernel counts the machine's time in ticks.
+    // The kernel counts in ticks.
     let seconds = Duration::from_nanos(outcome.measured).as_secs_f64();
     let ticks = if seconds > 0.0 { TICKS / seconds } else { 0.0 };
     let (steal, others) = (of("steal"), of("others"));
-    if steal > STEAL + ticks / 3.0 {
+    if steal > MAX_STEAL + ticks / 3.0 {
         judgement.invalid.push(format!(
-            "the machine was without {steal:.1} % of its processor time (steal)"
+            "the hypervisor gave {steal:.1} % of the CPU time to other machines (steal)"
         ));
     }
-    if others > OTHERS + ticks {
+    if others > MAX_OTHERS + ticks {
         judgement
             .invalid
-            .push(format!("other processes took {others:.1} % of the machine"));
+            .push(format!("other programs used {others:.1} % of the machine"));
     }
 }
 
-/// What must hold where nobody is kept out.
+/// What holds if the server serves all connections.
 fn laws(metrics: &Metrics, judgement: &mut Judgement) {
     for (name, value) in metrics {
         match name.rsplit('.').next() {
-            Some("achieved") if *value < ACHIEVED => judgement.invalid.push(format!(
-                "{value:.1} % of the requests that were due were answered"
-            )),
-            Some("little") if *value > LITTLE => judgement.invalid.push(format!(
-                "connections and rate x time are {value:.1} % apart (Little's law): something \
-                 was not counted"
+            Some("achieved") if *value < MIN_ACHIEVED => judgement
+                .invalid
+                .push(format!("{value:.1} % of the due requests had a response")),
+            Some("little") if *value > MAX_LITTLE => judgement.invalid.push(format!(
+                "connections and rate x time differ by {value:.1} % (Little's law): something was \
+                 not counted"
             )),
             _ => {}
         }
@@ -209,8 +210,8 @@ fn overflows(outcome: &Outcome, traits: WorkloadTraits, judgement: &mut Judgemen
     }
 }
 
-/// What the server has finished is what the client has received. Where an answer was not waited
-/// for, the server may have finished it all the same, but never less than the client has seen.
+/// The server must have finished what the client received. If the client did not wait for all
+/// responses, the server may have finished more, but never less.
 fn conservation(
     outcome: &Outcome,
     traits: WorkloadTraits,
@@ -220,50 +221,53 @@ fn conservation(
     let sum = |of: fn(&crate::bench::load::Totals) -> u64| -> u64 {
         outcome.groups.iter().map(|seen| of(&seen.totals)).sum()
     };
-    let (answers, bytes) = (
+    let (responses, bytes) = (
         sum(|totals| totals.responses),
         sum(|totals| totals.body_bytes),
     );
-    let faultless = outcome.groups.iter().all(|seen| seen.errors.is_empty());
-    let exact = faultless && !traits.client_aborts;
-    let broken = |server: u64, client: u64| server != client && (exact || server < client);
-    if broken(tally.responses, answers) {
-        judgement.broken.push(format!(
-            "the server finished {} responses and the client received {answers}",
+    let has_no_errors = outcome.groups.iter().all(|seen| seen.errors.is_empty());
+    let is_exact = has_no_errors && !traits.client_aborts;
+    let differ = |server: u64, client: u64| server != client && (is_exact || server < client);
+    if differ(tally.responses, responses) {
+        judgement.miscounts.push(format!(
+            "the server finished {} responses and the client received {responses}",
             tally.responses
         ));
     }
-    // A body that is cut off is no response that was finished, so its bytes are not compared.
-    if exact && tally.body_bytes != bytes {
-        judgement.broken.push(format!(
+    // The bytes of an unfinished response are not in the tally.
+    if is_exact && tally.body_bytes != bytes {
+        judgement.miscounts.push(format!(
             "the server sent {} bytes of bodies and the client received {bytes}",
             tally.body_bytes
         ));
     }
-    if !exact {
+    if !is_exact {
         judgement.notes.push(format!(
-            "the client did not wait for all answers: it received {answers}, and the server \
+            "the client did not wait for all responses: it received {responses}, and the server \
              finished {}",
             tally.responses
         ));
     }
-    judgement.invalid.extend(judgement.broken.iter().cloned());
+    judgement
+        .invalid
+        .extend(judgement.miscounts.iter().cloned());
 }
 
-/// A kind of fault, in words.
-pub fn words(fault: Fault) -> &'static str {
-    match fault {
-        Fault::Connect => "connections were refused or not made in time",
-        Fault::Status => "answers had another status",
-        Fault::Length => "bodies had another length",
-        Fault::Content => "bodies had other bytes",
-        Fault::Truncated => "answers were cut short",
-        Fault::Reset => "connections were reset before the answer",
-        Fault::Closed => "connections were closed before the answer",
-        Fault::Missing => "requests had no answer until the end",
-        Fault::Malformed => "answers were no HTTP",
-        Fault::Unsolicited => "times came bytes that nobody had asked for",
-    }
+/// This many errors of a kind, in words.
+fn in_words(fault: Fault, number: u64) -> String {
+    let (noun, what) = match fault {
+        Fault::Connect => ("connections", "were not made (refused, or too slow)"),
+        Fault::Status => ("responses", "had another status"),
+        Fault::Length => ("bodies", "had another length"),
+        Fault::Content => ("bodies", "had other bytes"),
+        Fault::Truncated => ("responses", "were truncated"),
+        Fault::Reset => ("connections", "were reset before the response"),
+        Fault::Closed => ("connections", "were closed before the response"),
+        Fault::Missing => ("requests", "had no response"),
+        Fault::Malformed => ("responses", "were not HTTP"),
+        Fault::Unsolicited => ("times", "there were bytes without a request"),
+    };
+    format!("{number} {noun} {what}")
 }
 
 #[cfg(test)]
@@ -273,7 +277,7 @@ mod tests {
     use super::*;
     use crate::bench::load::{Arrivals, Totals};
 
-    const FINE: Tally = Tally {
+    const MATCHING: Tally = Tally {
         connections: 5,
         responses: 5000,
         body_bytes: 5_120_000,
@@ -283,7 +287,7 @@ mod tests {
         ..WorkloadTraits::NONE
     };
 
-    /// What is said of a second that was fine, but for this.
+    /// The judgement of a valid sample after `change`.
     fn judged(
         traits: WorkloadTraits,
         tally: Tally,
@@ -296,7 +300,7 @@ mod tests {
             body_bytes: 5_120_000,
             connections: 4,
         };
-        let mut metrics = derive::of(&load, &outcome, 2);
+        let mut metrics = derive::metrics(&load, &outcome, 2);
         metrics.insert("others".to_owned(), 0.0);
         change(&mut outcome, &mut metrics);
         judge(
@@ -309,24 +313,24 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_is_fine_is_believed() {
+    fn a_sample_without_disturbances_is_valid() {
         assert_eq!(
-            judged(WorkloadTraits::NONE, FINE, |_, _| {}),
+            judged(WorkloadTraits::NONE, MATCHING, |_, _| {}),
             Judgement::default()
         );
     }
 
     #[test]
-    fn each_number_beyond_its_limit_is_a_reason() {
+    fn each_metric_beyond_its_limit_makes_the_sample_invalid() {
         let table = [
-            ("generator_share", 90.5, "the generator was busy for 90.5 %"),
-            ("steal", 1.6, "the machine was without 1.6 %"),
-            ("others", 4.6, "other processes took 4.6 %"),
-            ("mice.achieved", 98.9, "98.9 % of the requests"),
-            ("little", 3.1, "connections and rate x time are 3.1 % apart"),
+            ("generator_share", 90.5, "the generator was 90.5 % busy"),
+            ("steal", 1.6, "the hypervisor gave 1.6 %"),
+            ("others", 4.6, "other programs used 4.6 %"),
+            ("mice.achieved", 98.9, "98.9 % of the due requests"),
+            ("little", 3.1, "connections and rate x time differ by 3.1 %"),
         ];
         for (name, value, sentence) in table {
-            let judgement = judged(WorkloadTraits::NONE, FINE, |_, metrics| {
+            let judgement = judged(WorkloadTraits::NONE, MATCHING, |_, metrics| {
                 metrics.insert(name.to_owned(), value);
             });
             assert_eq!(judgement.invalid.len(), 1, "{name}");
@@ -335,9 +339,9 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_generator_does_not_spoil_the_servers_own_account() {
+    fn a_busy_generator_does_not_disturb_the_cpu_time_of_the_server() {
         let (load, outcome) = closed();
-        let mut metrics = derive::of(&load, &outcome, 2);
+        let mut metrics = derive::metrics(&load, &outcome, 2);
         metrics.insert("generator_share".to_owned(), 99.0);
         metrics.insert("others".to_owned(), 0.0);
         let judged = |primary_metric| {
@@ -359,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn in_an_open_loop_it_is_not_the_generators_work_but_its_delay_that_counts() {
+    fn in_an_open_loop_the_delay_of_the_generator_is_limited_and_not_its_cpu_time() {
         let open = Behavior::Open {
             rate: 4000.0,
             arrivals: Arrivals::Poisson,
@@ -368,7 +372,7 @@ mod tests {
         let (_, outcome) = closed();
         let load = derive::tests::load(open, 4);
         let judged = |primary_metric: &str, late: f64| {
-            let mut metrics = derive::of(&load, &outcome, 2);
+            let mut metrics = derive::metrics(&load, &outcome, 2);
             let numbers = [
                 ("generator_share", 100.0),
                 ("others", 0.0),
@@ -383,10 +387,10 @@ mod tests {
                 None,
             )
         };
-        // Its p99 is a millisecond.
+        // The p99 is a millisecond.
         assert_eq!(judged("p99", 499.0), Judgement::default());
-        let own = "of the p99 of 1000 us the generator's own delay may be 501";
-        assert_eq!(judged("p99", 501.0).notes, [own]);
+        let note = "up to 501 us of the p99 of 1000 us may be the generator's own delay";
+        assert_eq!(judged("p99", 501.0).notes, [note]);
         assert_eq!(judged("p99", 501.0).invalid, [""; 0]);
         assert_eq!(judged("p99", 1001.0).invalid.len(), 1);
         assert_eq!(judged("throughput", 999.0), Judgement::default());
@@ -395,9 +399,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_few_ticks_can_be_is_not_held_against_others() {
+    fn the_limit_for_other_programs_allows_for_the_precision_of_ticks() {
         let judged = |measured: u64| {
-            judged(WorkloadTraits::NONE, FINE, |outcome, metrics| {
+            judged(WorkloadTraits::NONE, MATCHING, |outcome, metrics| {
                 outcome.measured = measured;
                 metrics.insert("others".to_owned(), 8.0);
             })
@@ -407,25 +411,25 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_a_reason_unless_they_are_what_the_workload_shows() {
+    fn errors_make_a_sample_invalid_unless_the_workload_is_about_them() {
         let change = |outcome: &mut Outcome, _: &mut Metrics| {
             outcome.groups[0].errors.insert(Fault::Missing, 3);
         };
-        let sentence = "main: 3 requests had no answer until the end".to_owned();
-        let judgement = judged(WorkloadTraits::NONE, FINE, change);
+        let sentence = "main: 3 requests had no response".to_owned();
+        let judgement = judged(WorkloadTraits::NONE, MATCHING, change);
         assert_eq!(judgement.invalid[..], [sentence.as_str()]);
-        let judgement = judged(CAPTURES, FINE, change);
+        let judgement = judged(CAPTURES, MATCHING, change);
         assert_eq!(judgement.invalid, [""; 0]);
         assert_eq!(judgement.notes[0], sentence);
         let wrong = |outcome: &mut Outcome, _: &mut Metrics| {
             outcome.groups[0].errors.insert(Fault::Content, 1);
         };
-        assert_eq!(judged(CAPTURES, FINE, wrong).invalid.len(), 1);
+        assert_eq!(judged(CAPTURES, MATCHING, wrong).invalid.len(), 1);
     }
 
     #[test]
-    fn who_was_starved_is_missing_an_answer_and_that_is_the_result() {
-        let judgement = judged(WorkloadTraits::NONE, FINE, |outcome, _| {
+    fn the_missing_responses_of_starved_connections_do_not_make_a_sample_invalid() {
+        let judgement = judged(WorkloadTraits::NONE, MATCHING, |outcome, _| {
             outcome.groups[0].shares = vec![4000, 0, 0, 0];
             outcome.groups[0].errors.insert(Fault::Missing, 3);
         });
@@ -433,57 +437,60 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_were_not_made_and_queues_that_were_full_are_reasons() {
-        let judgement = judged(WorkloadTraits::NONE, FINE, |outcome, _| {
+    fn connections_that_were_not_made_and_full_listen_queues_make_a_sample_invalid() {
+        let judgement = judged(WorkloadTraits::NONE, MATCHING, |outcome, _| {
             outcome.groups[0].connections = (1000, 100);
             let (_, after) = outcome.usage.as_mut().unwrap();
             after.listen_overflows = 7;
         });
-        let wanted = [
+        let expected = [
             "7 connections found the listen queue full",
-            "main: 100 connections were made of 1000 that were asked for",
+            "main: 100 of 1000 connections were made",
         ];
-        assert_eq!(judgement.invalid, wanted);
+        assert_eq!(judgement.invalid, expected);
     }
 
     #[test]
-    fn client_and_server_must_have_counted_the_same() {
+    fn different_counts_of_client_and_server_are_miscounts() {
         let one_more = Tally {
             responses: 5001,
-            ..FINE
+            ..MATCHING
         };
         let other_bytes = Tally {
             body_bytes: 5_119_999,
-            ..FINE
+            ..MATCHING
         };
         for tally in [one_more, other_bytes] {
             let judgement = judged(WorkloadTraits::NONE, tally, |_, _| {});
-            assert_eq!(judgement.broken.len(), 1);
-            assert_eq!(judgement.broken, judgement.invalid);
+            assert_eq!(judgement.miscounts.len(), 1);
+            assert_eq!(judgement.miscounts, judgement.invalid);
         }
     }
 
     #[test]
-    fn where_answers_are_cut_off_the_server_may_have_finished_more_but_not_less() {
+    fn with_resets_the_server_may_have_finished_more_responses_but_not_fewer() {
         let cuts = WorkloadTraits {
             client_aborts: true,
             ..WorkloadTraits::NONE
         };
-        let with = |responses: u64| Tally { responses, ..FINE };
-        assert_eq!(judged(cuts, with(5007), |_, _| {}).broken, [""; 0]);
-        assert_eq!(judged(cuts, with(4999), |_, _| {}).broken.len(), 1);
+        let with = |responses: u64| Tally {
+            responses,
+            ..MATCHING
+        };
+        assert_eq!(judged(cuts, with(5007), |_, _| {}).miscounts, [""; 0]);
+        assert_eq!(judged(cuts, with(4999), |_, _| {}).miscounts.len(), 1);
     }
 
     #[test]
-    fn the_counts_of_all_processes_are_added() {
+    fn the_tallies_of_all_processes_are_added() {
         let line = r#"{"connections":1,"responses":20,"body_bytes":300}"#;
-        let wanted = Tally {
+        let expected = Tally {
             connections: 2,
             responses: 40,
             body_bytes: 600,
         };
-        assert_eq!(Tally::of(&format!("{line}\n{line}\n")), Ok(wanted));
-        assert_eq!(Tally::of(""), Ok(Tally::default()));
-        assert!(Tally::of("{}").is_err());
+        assert_eq!(Tally::parse(&format!("{line}\n{line}\n")), Ok(expected));
+        assert_eq!(Tally::parse(""), Ok(Tally::default()));
+        assert!(Tally::parse("{}").is_err());
     }
 }
