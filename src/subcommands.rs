@@ -17,6 +17,8 @@ pub fn all() -> Vec<Command> {
         crate::study::diagram::Arguments::command(),
         #[cfg(feature = "study")]
         crate::study::poke::Arguments::command(),
+        #[cfg(feature = "study")]
+        crate::study::syscalls::Arguments::command(),
     ]
 }
 
@@ -38,6 +40,10 @@ pub fn run(name: &str, matches: &ArgMatches) -> Result<ExitCode, Box<dyn Error>>
         "poke" => {
             crate::study::poke::run(&crate::study::poke::Arguments::from_arg_matches(matches)?)
         }
+        #[cfg(feature = "study")]
+        "syscalls" => crate::study::syscalls::run(
+            &crate::study::syscalls::Arguments::from_arg_matches(matches)?,
+        ),
         // Unreachable: the parser knows the same subcommands.
         _ => Err(format!("this build has no subcommand {name} ({matches:?})").into()),
     }

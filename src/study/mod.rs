@@ -2,4 +2,5 @@
 
 pub mod diagram;
 pub mod poke;
+pub mod syscalls;
 pub mod trace;

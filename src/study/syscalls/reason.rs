@@ -1,0 +1,167 @@
+//! Why the server makes a system call.
+
+use super::strace::Call;
+
+/// What a descriptor refers to, as strace shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Object<'c> {
+    /// The socket of a client.
+    Connection,
+    /// The listening socket.
+    Listener,
+    /// The epoll instance.
+    Poll,
+    /// The socket by which the handler of a signal wakes the loop.
+    Signals,
+    /// A file or a directory, by its name without the path.
+    File(&'c str),
+    /// Something else, or nothing.
+    None,
+}
+
+impl Object<'_> {
+    /// The word for it in a table.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Connection => "connection",
+            Self::Listener => "listener",
+            Self::Poll => "poll",
+            Self::Signals => "signals",
+            Self::File(name) => name,
+            Self::None => "",
+        }
+    }
+}
+
+/// What the first descriptor among the arguments refers to; for a call without one, the file that a
+/// path names.
+pub fn object(call: &Call) -> Object<'_> {
+    let arguments = &*call.arguments;
+    // `ppoll([{fd=3<TCP:...` and `epoll_ctl(5<...>, EPOLL_CTL_ADD, 8<TCP:...`.
+    let from = match &*call.name {
+        "ppoll" | "poll" => arguments.split_once("fd=").map_or("", |(_, rest)| rest),
+        "epoll_ctl" => arguments.splitn(3, ", ").nth(2).unwrap_or(""),
+        _ => arguments,
+    };
+    let is_path = [
+        "openat",
+        "openat2",
+        "newfstatat",
+        "statx",
+        "faccessat2",
+        "readlinkat",
+    ];
+    if is_path.contains(&&*call.name)
+        && let Some((_, path)) = arguments.split_once(", \"")
+        && let Some((path, _)) = path.split_once('"')
+        && !path.is_empty()
+    {
+        return Object::File(path.rsplit('/').next().unwrap_or(path));
+    }
+    let digits = from.trim_start_matches(|c: char| c.is_ascii_digit());
+    let Some(what) = digits
+        .strip_prefix('<')
+        .filter(|_| digits.len() < from.len())
+    else {
+        return Object::None;
+    };
+    if what.starts_with("TCP") {
+        let end = what.find(']').unwrap_or(what.len());
+        let is_connected = what.get(..end).is_some_and(|what| what.contains("->"));
+        return if is_connected {
+            Object::Connection
+        } else {
+            Object::Listener
+        };
+    }
+    if what.starts_with("anon_inode:[eventpoll]") {
+        return Object::Poll;
+    }
+    if what.starts_with("UNIX") {
+        return Object::Signals;
+    }
+    match what.split_once('>') {
+        Some((path, _)) if path.starts_with('/') => {
+            Object::File(path.rsplit('/').next().unwrap_or(path))
+        }
+        _ => Object::None,
+    }
+}
+
+/// Why the server makes this call. `None` for one that it is not known to make.
+pub fn reason(call: &Call) -> Option<&'static str> {
+    let (arguments, result) = (&*call.arguments, &*call.result);
+    let has = |text: &str| arguments.contains(text);
+    Some(match (&*call.name, object(call)) {
+        ("epoll_wait" | "epoll_pwait", _) => match result {
+            "0" => "sleep until a deadline: it has passed",
+            "EINTR" => "a signal ended the sleep",
+            _ if has("EPOLLHUP") => "woken: the client has reset or closed the connection",
+            _ if has("EPOLLRDHUP") => "woken: the client has closed its direction",
+            _ if has("EPOLLIN") => "woken: there is something to read or to accept",
+            _ => "woken: a socket can be written, and there is nothing to write",
+        },
+        ("epoll_ctl", Object::Signals) => "watch for the next signal",
+        ("epoll_ctl", _) => "register the socket with the poll, edge-triggered",
+        ("poll" | "ppoll", Object::Listener) => "does another client wait? then this one ends soon",
+        ("poll" | "ppoll", _) => "wait for the socket",
+        ("accept4", _) if result == "EAGAIN" => "the accept queue is empty",
+        ("accept4", _) => "take a connection from the accept queue",
+        ("recvfrom" | "read" | "recvmsg", Object::Connection) => match result {
+            "EAGAIN" => "nothing has arrived yet",
+            "0" => "the client has closed its direction",
+            "ECONNRESET" => "the client has reset the connection",
+            _ => "read what the client has sent",
+        },
+        ("recvfrom" | "read", Object::Signals) => "which signal was it?",
+        ("sendto" | "write" | "writev" | "sendmsg", Object::Connection) => {
+            "send header and body in one call"
+        }
+        ("sendto" | "write", Object::Signals) => "the handler of a signal wakes the loop",
+        ("sendfile" | "sendfile64", _) => "the kernel sends the file; its bytes stay in the kernel",
+        ("shutdown", _) => "half-close: no more bytes follow",
+        ("setsockopt", _) if has("SO_RCVTIMEO") => "how long a read may block",
+        ("setsockopt", _) if has("SO_SNDTIMEO") => "how long a send may block",
+        ("setsockopt", _) if has("TCP_NODELAY") => "send small pieces at once",
+        ("setsockopt", _) if has("SO_LINGER") => "closing will reset the connection",
+        ("ioctl", Object::Connection) if has("FIONBIO") => "make the socket blocking",
+        ("newfstatat" | "stat", Object::File(_)) => "is the cached file still the same?",
+        ("statx" | "fstat", Object::File(_)) => "size, time and kind of the opened file",
+        ("openat2", _) => "open the file, beneath the root only",
+        ("openat" | "open", _) => "open the site's root",
+        ("pread64" | "read", Object::File(_)) => "read a small file into the cache",
+        ("close", Object::Connection) => "close the connection, or a copy of it in another process",
+        ("close", Object::Listener | Object::Poll | Object::Signals) => {
+            "the child process does not need it"
+        }
+        ("close", Object::File(_)) => "the file is not needed any more",
+        ("clone3" | "clone", _) if has("CLONE_THREAD") => "start a thread for the connection",
+        ("clone3" | "clone" | "fork" | "vfork", _) => "start a process for the connection",
+        ("wait4", _) if result == "ECHILD" || result == "0" => "no other child has ended",
+        ("wait4", _) => "reap the child, or it stays a zombie",
+        ("futex", _) if has("FUTEX_WAKE") => "wake the threads that wait for this",
+        ("futex", _) => "wait for another thread",
+        ("exit" | "exit_group", _) => "the thread or process ends",
+        _ => return runtime(call),
+    })
+}
+
+/// Why Rust, the C library or the kernel's interface for signals needs the call.
+fn runtime(call: &Call) -> Option<&'static str> {
+    Some(match &*call.name {
+        "rt_sigprocmask" => "no signal while a thread or process starts or ends",
+        "rt_sigaction" => "the child sets the handler that ends its reads",
+        "rt_sigreturn" => "the handler of a signal returns",
+        "rseq" | "set_robust_list" | "set_tid_address" => "the C library registers the new thread",
+        "gettid" | "getpid" | "sched_getaffinity" => "the new thread asks for its id and its stack",
+        "prctl" => "name the thread",
+        "sigaltstack" => "Rust: a stack on which to report a stack overflow",
+        "mmap" | "munmap" | "mprotect" | "brk" | "mremap" => "memory of the thread: stack or heap",
+        "madvise" => "give the memory of the ended thread's stack back",
+        "fcntl" if call.arguments.contains("F_GETFD") => {
+            "debug builds only: is it open before close?"
+        }
+        "sched_yield" | "clock_nanosleep" | "nanosleep" => "let other threads run",
+        _ => return None,
+    })
+}
