@@ -1,12 +1,11 @@
-//! The part of `oneloop bench selftest` that looks at no clock: the real generator, on servers whose
-//! counts are known exactly. It holds on any machine, however busy. What depends on time is only in
-//! `oneloop bench selftest` itself.
+//! The checks of `oneloop bench selftest` that depend on no clock, and so hold on a busy machine: the
+//! load generator against servers whose counts are known exactly.
 #![cfg(feature = "bench")]
 
-use oneloop::bench::selftest::server::{Manner, Oracle, ServerCounters};
+use oneloop::bench::selftest::server::{Policy, ServerConfig, ServerCounters};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::process::{Command, Output, Stdio};
 
 fn bench(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
@@ -23,70 +22,56 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_is_counted_is_what_has_happened() {
+fn the_generator_counts_what_the_servers_count() {
     let output = output(&["selftest", "--quick", "counts"]);
-    let said = text(&output.stdout);
-    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    assert!(output.status.success(), "{stdout}{}", text(&output.stderr));
     for name in ["faults", "connections", "shares", "dropped", "short"] {
-        assert!(said.contains(&format!("PASS  counts: {name}")), "{said}");
+        let line = format!("PASS  counts: {name}");
+        assert!(stdout.contains(&line), "{stdout}");
     }
-    assert!(said.contains(" 0 failed, 0 skipped."), "{said}");
+    assert!(stdout.contains(" 0 failed, 0 skipped."), "{stdout}");
 }
 
 #[test]
-fn a_name_that_no_test_has_is_answered_with_those_there_are() {
+fn a_filter_that_matches_no_check_is_an_error_with_the_names() {
     let output = output(&["selftest", "nonsense"]);
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("counts: faults\n  counts: connections"));
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("counts: faults\n  counts: connections"));
 }
 
 #[test]
-fn what_is_no_oracle_is_told() {
-    let zero = r#"{"manner":{"two_point":{"every":0,"late":1}},"size":1,"log":false}"#;
-    for (words, part) in [("{}", "this is no oracle"), (zero, "is not possible")] {
-        let output = output(&["known-answer-server", words]);
+fn an_invalid_configuration_of_a_server_is_an_error() {
+    let zero =
+        r#"{"policy":{"two_point":{"every":0,"delay":1}},"body_size":1,"logs_arrivals":false}"#;
+    for (config, error) in [("{}", "not a configuration"), (zero, "must not be 0")] {
+        let output = output(&["known-answer-server", config]);
         assert!(!output.status.success());
-        assert!(
-            text(&output.stderr).contains(part),
-            "{}",
-            text(&output.stderr)
-        );
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains(error), "{stderr}");
     }
 }
 
-fn oracle(manner: Manner) -> (Child, BufReader<ChildStdout>, TcpStream) {
-    let oracle = Oracle {
-        manner,
-        processor: None,
-        size: 6,
-        log: true,
+/// With a client that is not the generator, which splits its requests.
+#[test]
+fn a_known_answer_server_counts_requests_and_responses_and_prints_them_when_stdin_ends() {
+    let config = ServerConfig {
+        policy: Policy::Quota { responses: vec![2] },
+        body_size: 6,
+        logs_arrivals: true,
     };
-    let mut child = bench(&[
-        "known-answer-server",
-        &serde_json::to_string(&oracle).unwrap(),
-    ])
-    .stdin(Stdio::piped())
-    .stdout(Stdio::piped())
-    .spawn()
-    .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let config = serde_json::to_string(&config).unwrap();
+    let mut server = bench(&["known-answer-server", &config])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     let port: u16 = line.trim().parse().unwrap();
-    let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    (child, stdout, client)
-}
-
-fn ledger(mut stdout: BufReader<ChildStdout>) -> ServerCounters {
-    let mut text = String::new();
-    stdout.read_to_string(&mut text).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
-
-/// By a client that is not ours: however the requests are cut, the oracle counts them.
-#[test]
-fn an_oracle_counts_what_it_was_asked_and_what_it_has_answered() {
-    let (mut child, stdout, mut client) = oracle(Manner::Quota { each: vec![2] });
+    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     for piece in [
         "GET / HT",
         "TP/1.1\r\n\r",
@@ -94,27 +79,18 @@ fn an_oracle_counts_what_it_was_asked_and_what_it_has_answered() {
     ] {
         client.write_all(piece.as_bytes()).unwrap();
     }
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nright ";
-    let mut found = vec![0; 2 * answer.len()];
+    let response = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nright ";
+    let mut found = vec![0; 2 * response.len()];
     client.read_exact(&mut found).unwrap();
-    assert_eq!(text(&found), text(&[*answer, *answer].concat()));
-    // So that it has seen the third.
-    client.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(text(&found), text(&[*response, *response].concat()));
+    // When the connection is closed, the server has read the third request.
+    client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.read(&mut found).unwrap(), 0);
-    drop(child.stdin.take());
-    let ledger = ledger(stdout);
-    let counts = (ledger.connections, ledger.requests, ledger.answers);
+    drop(server.stdin.take());
+    let counters: ServerCounters = serde_json::from_reader(stdout).unwrap();
+    let counts = (counters.connections, counters.requests, counters.responses);
     assert_eq!(counts, (1, 3, 2));
-    assert_eq!((ledger.body_bytes, ledger.shares), (12, vec![2]));
-    assert_eq!(ledger.arrivals.len(), 3);
-    assert!(child.wait().unwrap().success());
-}
-
-#[test]
-fn an_oracle_ends_when_it_is_told_to() {
-    let (mut child, stdout, _client) = oracle(Manner::Null);
-    let process = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
-    assert_eq!(ledger(stdout).answers, 0);
-    assert!(child.wait().unwrap().success());
+    assert_eq!((counters.body_bytes, counters.shares), (12, vec![2]));
+    assert_eq!(counters.arrivals.len(), 3);
+    assert!(server.wait().unwrap().success());
 }

@@ -1,18 +1,16 @@
-//! Does `oneloop bench selftest` find what it is there for? Every patch in `bugs/` puts one mistake
-//! into the load generator that has been made in load generators, and names the oracle that must
-//! turn red, and for which reason. A mistake that no oracle finds is a figure that nobody should
-//! have believed.
+//! Does `oneloop bench selftest` find bugs of the load generator? Every patch in `bugs/` is a bug that
+//! load generators have had. It names the check that must fail, and what it prints.
 //!
-//! It is done as in tests/planted, and in the same copy of the project: see there.
+//! The method is that of tests/planted, in the same copy of the project.
 //!
 //! ```text
 //! cargo test --test planted_bench                                        do the patches apply?
 //! cargo test --test planted_bench -- --ignored --nocapture               plant all of them
-//! ONELOOP_PLANTED=a-reset-is-an-end cargo test --test planted_bench -- --ignored    plant one
-//! UPDATE_DOCS=1 cargo test --test planted_bench -- --ignored             and write the table anew
+//! ONELOOP_PLANTED=the-rate-is-too-high cargo test --test planted_bench -- --ignored    plant one
+//! UPDATE_DOCS=1 cargo test --test planted_bench -- --ignored             and write the table
 //! ```
 //!
-//! The machine should have nothing else to do meanwhile: without a bug all oracles must be content.
+//! The machine should be quiet: without a bug all checks must pass.
 #![cfg(feature = "bench")]
 #![allow(clippy::print_stdout, reason = "a test says how far it has come")]
 

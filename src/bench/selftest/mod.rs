@@ -1,223 +1,268 @@
-//! Room `bench`: can the generator be believed? It is put on servers whose answer is known
-//! ([`server`]), and beside other programs that measure the same.
+//! Tests the load generator against servers with a known answer.
 //!
-//! - here: the list of the tests, and how they are told
-//! - `finding`: what was expected, and what was found
-//! - `stage`: an oracle and a generator, played against each other
-//! - `truth`: the closed forms. No I/O
-//! - `counts`: what depends on no clock, and so holds on any machine
-//! - `times`, `rates`: delays, stalls, rates, arrivals
-//! - `ceiling`: how much the generator can do
-//! - `agreement`, `others`: the same load from wrk and ab
-//! - `quiet`: has anybody else used the machine meanwhile?
+//! - here: the list of the checks, and the output
+//! - `checks`: scenarios with expected values; `wrk`: a comparison with wrk
+//! - `expected`: expected values in closed form. No I/O
+//! - `harness`: runs a known-answer server and the generator, and compares
+//! - [`server`]: the known-answer server
 
-mod agreement;
-mod ceiling;
-mod counts;
-mod finding;
-mod others;
-mod quiet;
-mod rates;
+mod checks;
+mod expected;
+mod harness;
 pub mod server;
-mod stage;
-mod times;
-mod truth;
+mod wrk;
 
 use super::arguments::Selftest;
 use super::platform;
-use finding::Finding;
-use quiet::Watch;
-use stage::Stage;
+use super::procfs::Usage;
+use super::runner::context::{RunContext, RunError};
+use harness::{Comparison, Harness, float};
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// How often a test with a clock may be repeated. What the machine does meanwhile spoils one
-/// attempt or two; what the generator does wrong spoils all.
-const ATTEMPTS: usize = 5;
-
-/// The command line makes no sense.
+/// Limit for the attempts at a check that depends on a clock. A disturbance by the machine affects
+/// one or two of them, a bug of the generator all.
+const MAX_ATTEMPTS: usize = 5;
+/// The exit code of an invalid command line.
 const USAGE: u8 = 2;
-/// What a shell says of a program that Ctrl-C has ended.
+/// The exit code after Ctrl-C, as in a shell.
 const INTERRUPTED: u8 = 130;
+/// Limit for waiting until the machine is quiet, seconds.
+const QUIET_TIMEOUT: f64 = 30.0;
+/// The machine is quiet if other programs use less than this, percent.
+const QUIET: f64 = 4.0;
 
-/// One test.
-struct Test {
-    /// What a filter looks at.
+/// A check.
+struct Check {
+    /// What the filter of the command line matches.
     name: &'static str,
-    /// Whether a clock is looked at, so that a busy machine may spoil it.
+    /// Whether it depends on a clock, so that a busy machine may disturb it.
     is_timed: bool,
-    /// Does it.
-    run: fn(&Stage) -> Result<Vec<Finding>, Trouble>,
+    run: fn(&Harness) -> checks::Result,
 }
 
-/// Why a test has found nothing.
+/// Why a check has no result.
 #[derive(Debug)]
-enum Trouble {
-    /// It cannot be done here; a sentence without its end.
+enum CheckError {
+    /// It cannot run here; a sentence without its end.
     Skipped(String),
-    /// The oracle or the generator did not do what it must.
+    /// Server or generator failed.
     Failed(String),
 }
 
-impl From<String> for Trouble {
-    fn from(why: String) -> Self {
-        Self::Failed(why)
+impl From<String> for CheckError {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
     }
 }
 
-const TESTS: &[Test] = &[
-    exact("counts: faults", counts::faults),
-    exact("counts: connections", counts::connections),
-    exact("counts: shares", counts::shares),
-    exact("counts: dropped", counts::dropped),
-    exact("counts: short", counts::short),
-    timed("delay 1 ms", times::delay_1),
-    timed("delay 5 ms", times::delay_5),
-    timed("delay 50 ms", times::delay_50),
-    timed("beat 5 ms", rates::beat),
-    timed("two-point latency", times::two_point),
-    timed("stall, open loop", times::stall_open),
-    timed("stall, closed loop", times::stall_closed),
-    timed("stall by signal", times::stall_by_signal),
-    timed("paced writer", rates::paced),
-    timed("constant rate", rates::constant),
-    timed("poisson arrivals", rates::poisson),
-    timed("ceiling", ceiling::ceiling),
-    timed("agreement: wrk c=1", agreement::wrk_1),
-    timed("agreement: wrk c=8", agreement::wrk_8),
-    timed("agreement: wrk c=64", agreement::wrk_64),
-    timed("agreement: wrk c=64, fast", agreement::wrk_64_reactor),
-    timed("agreement: ab c=16", agreement::ab),
+impl From<RunError> for CheckError {
+    fn from(error: RunError) -> Self {
+        Self::Failed(match error {
+            RunError::Failed(reason) => reason,
+            RunError::Interrupted => "interrupted".to_owned(),
+        })
+    }
+}
+
+const CHECKS: &[Check] = &[
+    exact("counts: faults", checks::faults),
+    exact("counts: connections", checks::connections),
+    exact("counts: shares", checks::shares),
+    exact("counts: dropped", checks::dropped),
+    exact("counts: short", checks::short),
+    timed("delay", checks::delay),
+    timed("interval", checks::interval),
+    timed("two-point latency", checks::two_point),
+    timed("stall, open loop", checks::stall_open),
+    timed("stall by signal", checks::stall_by_signal),
+    timed("constant rate", checks::constant),
+    timed("poisson arrivals", checks::poisson),
+    timed("ceiling", checks::ceiling),
+    timed("agreement with wrk", wrk::agreement),
 ];
 
-const fn exact(name: &'static str, run: fn(&Stage) -> Result<Vec<Finding>, Trouble>) -> Test {
-    Test {
+const fn exact(name: &'static str, run: fn(&Harness) -> checks::Result) -> Check {
+    Check {
         name,
         is_timed: false,
         run,
     }
 }
 
-const fn timed(name: &'static str, run: fn(&Stage) -> Result<Vec<Finding>, Trouble>) -> Test {
-    Test {
+const fn timed(name: &'static str, run: fn(&Harness) -> checks::Result) -> Check {
+    Check {
         is_timed: true,
         ..exact(name, run)
     }
 }
 
-/// How many of each.
 #[derive(Default)]
-struct Score {
+struct Summary {
     passed: u32,
     failed: u32,
     skipped: u32,
 }
 
-/// Runs the tests that are asked for, and tells what came of them; exit code 1 if one failed.
+/// Runs the checks that match the filter, and prints the results. The exit code is 1 if one failed.
 ///
 /// # Errors
-/// The program does not find itself; nobody reads what is told.
-pub fn run(asked: &Selftest) -> Result<ExitCode, Box<dyn Error>> {
-    let filter = asked.filter.as_deref().unwrap_or_default();
-    let chosen: Vec<&Test> = (TESTS.iter())
-        .filter(|test| test.name.contains(filter))
+/// The harness cannot be set up; standard output cannot be written.
+pub fn run(arguments: &Selftest) -> Result<ExitCode, Box<dyn Error>> {
+    let filter = arguments.filter.as_deref().unwrap_or_default();
+    let selected: Vec<&Check> = (CHECKS.iter())
+        .filter(|check| check.name.contains(filter))
         .collect();
-    if chosen.is_empty() {
-        let names: Vec<_> = TESTS.iter().map(|test| test.name).collect();
+    if selected.is_empty() {
+        let names: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
         let names = names.join("\n  ");
         writeln!(
             io::stderr(),
-            "oneloop: no test has `{filter}` in its name:\n  {names}"
+            "oneloop: no check has `{filter}` in its name; there are:\n  {names}"
         )?;
         return Ok(ExitCode::from(USAGE));
     }
-    let stage = Stage::new(asked.quick)?;
+    let harness = Harness::new(arguments.quick)?;
     let to = &mut io::stdout();
     if platform::UNOPTIMIZED {
         writeln!(
             to,
-            "Built without optimization: the ceiling here says nothing."
+            "Built without optimization: the ceiling is meaningless."
         )?;
     }
-    let mut score = Score::default();
-    for test in &chosen {
-        play(test, &stage, &mut score, to)?;
-        if stage.is_stopped() {
+    let mut summary = Summary::default();
+    for check in &selected {
+        run_check(check, &harness, &mut summary, to)?;
+        if harness.context.is_interrupted() {
             writeln!(to, "\nInterrupted.")?;
             return Ok(ExitCode::from(INTERRUPTED));
         }
     }
-    let Score {
+    let Summary {
         passed,
         failed,
         skipped,
-    } = score;
+    } = summary;
     writeln!(to, "\n{passed} passed, {failed} failed, {skipped} skipped.")?;
-    if let Some(ceiling) = stage.ceiling() {
-        writeln!(to, "{}", ceiling::sentence(ceiling))?;
+    if let Some(ceiling) = harness.ceiling.get() {
+        writeln!(
+            to,
+            "The ceiling of the generator on this machine is {ceiling:.0} requests per second. \
+             Above 80 % of it\n({:.0}) a rate says more about the generator than about a server.",
+            0.8 * ceiling
+        )?;
     }
     if failed > 0 {
-        writeln!(to, "{BAD}")?;
+        writeln!(to, "{FAILED}")?;
         return Ok(ExitCode::FAILURE);
     }
-    let all = chosen.len() == TESTS.len() && skipped == 0;
-    writeln!(to, "{}", if all { GOOD } else { PARTLY })?;
+    let is_complete = selected.len() == CHECKS.len() && skipped == 0;
+    writeln!(to, "{}", if is_complete { PASSED } else { PARTLY })?;
     Ok(ExitCode::SUCCESS)
 }
 
-const GOOD: &str = "The generator finds what is known to be true: what it says can be believed.";
-const PARTLY: &str = "The generator finds what is known to be true, as far as it was asked here.";
-const BAD: &str = "The generator does not find what is known to be true. If the machine is busy, \
-                   try again when\nit is not; if it still fails, believe no figure of this build.";
+const PASSED: &str = "The generator finds the expected values.";
+const PARTLY: &str = "The generator finds the expected values in the checks that ran.";
+const FAILED: &str = "The generator does not find the expected values. If other programs were \
+                      running, repeat without\nthem; if it fails again, do not trust results of \
+                      this build.";
 
-/// Plays one test, again if it may have been spoilt, and tells the last attempt.
-fn play(test: &Test, stage: &Stage, score: &mut Score, to: &mut dyn Write) -> io::Result<()> {
-    let attempts = if test.is_timed { ATTEMPTS } else { 1 };
-    let mut before = Vec::new();
-    let found = loop {
-        let watch = Watch::new();
-        let found = (test.run)(stage);
-        let Some(why) = first_failure(&found).filter(|_| test.is_timed) else {
-            break found;
+/// Runs a check, again if the machine may have disturbed it, and prints the last attempt.
+fn run_check(
+    check: &Check,
+    harness: &Harness,
+    summary: &mut Summary,
+    to: &mut dyn Write,
+) -> io::Result<()> {
+    let attempts = if check.is_timed { MAX_ATTEMPTS } else { 1 };
+    let mut failures = Vec::new();
+    let result = loop {
+        let watch = CpuWatch::new(&harness.context);
+        let result = (check.run)(harness);
+        let Some(failure) = first_failure(&result).filter(|_| check.is_timed) else {
+            break result;
         };
         let others = watch.others().map_or(String::new(), |others| {
-            format!(" while others had {others:.0} % of the machine")
+            format!(" while other programs used {others:.0} % of the machine")
         });
-        before.push(format!("{why}{others}"));
-        if before.len() >= attempts || stage.is_stopped() {
-            break found;
+        failures.push(format!("{failure}{others}"));
+        if failures.len() >= attempts || harness.context.is_interrupted() {
+            break result;
         }
-        quiet::wait();
+        wait_until_quiet(&harness.context);
     };
-    match found {
-        Err(Trouble::Skipped(why)) => {
-            score.skipped += 1;
-            writeln!(to, "SKIP  {}: skipped: {why}", test.name)?;
+    match result {
+        Err(CheckError::Skipped(reason)) => {
+            summary.skipped += 1;
+            writeln!(to, "SKIP  {}: {reason}", check.name)?;
         }
-        Err(Trouble::Failed(why)) => {
-            score.failed += 1;
-            writeln!(to, "FAIL  {}: {why}", test.name)?;
+        Err(CheckError::Failed(reason)) => {
+            summary.failed += 1;
+            writeln!(to, "FAIL  {}: {reason}", check.name)?;
         }
-        Ok(found) => {
-            for finding in &found {
-                let counter = match finding.holds {
-                    true => &mut score.passed,
-                    false => &mut score.failed,
+        Ok(comparisons) => {
+            for comparison in &comparisons {
+                let counter = match comparison.passed {
+                    true => &mut summary.passed,
+                    false => &mut summary.failed,
                 };
                 *counter += 1;
-                writeln!(to, "{}", finding.line(test.name))?;
+                writeln!(to, "{}", comparison.line(check.name))?;
             }
-            for (attempt, why) in before.iter().enumerate() {
-                writeln!(to, "      (attempt {} of {ATTEMPTS}: {why})", attempt + 1)?;
+            for (attempt, failure) in failures.iter().enumerate() {
+                let attempt = attempt + 1;
+                writeln!(to, "      (attempt {attempt} of {MAX_ATTEMPTS}: {failure})")?;
             }
         }
     }
     to.flush()
 }
 
-/// What did not hold.
-fn first_failure(found: &Result<Vec<Finding>, Trouble>) -> Option<String> {
-    let failed = found.as_ref().ok()?.iter().find(|one| !one.holds)?;
-    Some(format!("{} was {}", failed.what, failed.found))
+fn first_failure(result: &checks::Result) -> Option<String> {
+    let failed = |comparison: &&Comparison| !comparison.passed;
+    let failure = result.as_ref().ok()?.iter().find(failed)?;
+    Some(format!("{} was {}", failure.what, failure.found))
+}
+
+/// The CPU time that other programs use from now on.
+struct CpuWatch<'c> {
+    context: &'c RunContext,
+    before: Option<Usage>,
+    start: f64,
+}
+
+impl<'c> CpuWatch<'c> {
+    fn new(context: &'c RunContext) -> Self {
+        Self {
+            context,
+            before: Usage::of(std::process::id()),
+            start: context.seconds(),
+        }
+    }
+
+    /// What other programs and other machines on the host have used, percent of the machine. `None`
+    /// without /proc.
+    fn others(&self) -> Option<f64> {
+        let (before, after) = (self.before?, Usage::of(std::process::id())?);
+        let cpus = float(self.context.cpu_count as u64);
+        let total = (self.context.seconds() - self.start) * cpus * 1e9;
+        let machine = after.machine.saturating_sub(before.machine);
+        let own = after.cpu_time.saturating_sub(before.cpu_time);
+        let steal = after.steal.saturating_sub(before.steal);
+        (total > 0.0).then(|| 100.0 * float(machine.saturating_sub(own) + steal) / total)
+    }
+}
+
+fn wait_until_quiet(context: &RunContext) {
+    let start = context.seconds();
+    loop {
+        let watch = CpuWatch::new(context);
+        let is_interrupted = context.sleep(Duration::from_millis(250)).is_err();
+        let is_quiet = watch.others().is_none_or(|others| others < QUIET);
+        if is_interrupted || is_quiet || context.seconds() - start > QUIET_TIMEOUT {
+            return;
+        }
+    }
 }
