@@ -1,124 +1,105 @@
-//! Room `bench`: is a run valid? For scripts, which see only the exit
-//! code, and for those who want to know before they read the table.
+//! `oneloop bench check`: whether a run is valid. Scripts see the exit code.
 
+use super::analysis::summary::doubts;
 use super::analysis::{Analysis, analyse, pairs};
+use super::output::format::plain;
+use super::output::terminal::Terminal;
 use super::record::{Pass, Run};
 use super::stats::histogram;
-use super::table::Terminal;
-use super::table::format::plain;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// One in so many samples may be invalid.
-const SPOILED: usize = 10;
-/// Sentences about histograms.
-const MOST: usize = 5;
+/// One in this many samples may be invalid.
+const MAX_INVALID: usize = 10;
+/// The most messages about histograms.
+const MAX_MESSAGES: usize = 5;
 
-/// Says what is wrong with a run; the exit code is 1 if anything is.
+/// Prints the problems of a run. The exit code is 1 if there are any.
 ///
 /// # Errors
 /// If `to` cannot be written to.
 pub fn print(run: &Run, to: &mut dyn Write, terminal: Terminal) -> io::Result<ExitCode> {
     let analysis = analyse(run);
-    let faults = faults(run, &analysis);
-    if faults.is_empty() {
-        let samples = run.samples.len();
-        let cells = analysis.cells.len();
-        let told = format!("The run is valid: {samples} samples in {cells} cells.");
-        terminal.item(to, "", &told)?;
+    let problems = problems(run, &analysis);
+    if problems.is_empty() {
+        let (samples, cells) = (run.samples.len(), analysis.cells.len());
+        let text = format!("The run is valid: {samples} samples in {cells} cells.");
+        terminal.item(to, "", &text)?;
         return Ok(ExitCode::SUCCESS);
     }
-    for fault in &faults {
-        terminal.item(to, "- ", &plain(fault))?;
+    for problem in &problems {
+        terminal.item(to, "- ", &plain(problem))?;
     }
     Ok(ExitCode::FAILURE)
 }
 
 /// Why a run is not valid, as sentences.
-pub fn faults(run: &Run, analysis: &Analysis) -> Vec<String> {
-    let mut faults: Vec<String> = run.problems.clone();
-    faults.extend(
-        analysis
-            .remarks
-            .iter()
-            .filter(|remark| !remark.starts_with(TELLS))
-            .cloned(),
-    );
-    faults.extend(strays(run));
-    faults.extend(spoiled(run));
-    faults.extend(empty(run, analysis));
-    faults.extend(unreadable(run));
-    faults
+pub fn problems(run: &Run, analysis: &Analysis) -> Vec<String> {
+    let mut problems: Vec<String> = run.problems.clone();
+    problems.extend(doubts(run, analysis));
+    problems.extend(unknown_samples(run));
+    problems.extend(invalid_samples(run));
+    problems.extend(missing_samples(run, analysis));
+    problems.extend(unreadable_histograms(run));
+    problems
 }
 
-/// How the one remark begins that is no fault.
-const TELLS: &str = "Differences up to";
-
-/// Samples of cells or arms that the run does not have.
-fn strays(run: &Run) -> Option<String> {
-    let stray = run.samples.iter();
-    let stray = stray.filter(|one| one.arm >= run.arms.len() || one.cell >= run.cells.len());
-    let count = stray.count();
+fn unknown_samples(run: &Run) -> Option<String> {
+    let samples = run.samples.iter();
+    let unknown = samples.filter(|one| one.arm >= run.arms.len() || one.cell >= run.cells.len());
+    let count = unknown.count();
     (count > 0).then(|| {
-        format!(
-            "{count} samples are of an arm or a cell that the run does not have: edited by hand?"
-        )
+        format!("{count} samples have an arm or a cell that the run does not have: was it edited?")
     })
 }
 
-fn spoiled(run: &Run) -> Option<String> {
+fn invalid_samples(run: &Run) -> Option<String> {
     let measured = || run.samples.iter().filter(|one| one.pass == Pass::Measured);
-    let (all, invalid) = (
-        measured().count(),
-        measured().filter(|one| !one.invalid.is_empty()).count(),
-    );
-    (invalid * SPOILED > all).then(|| {
+    let all = measured().count();
+    let invalid = measured().filter(|one| !one.invalid.is_empty()).count();
+    (invalid * MAX_INVALID > all).then(|| {
         format!(
-            "{invalid} of {all} samples do not count: the machine is not quiet enough, or a load \
+            "{invalid} of {all} samples are invalid: the machine is not quiet enough, or the load \
              is too high for it."
         )
     })
 }
 
-/// Places in which not a single sample counts.
-fn empty(run: &Run, analysis: &Analysis) -> Vec<String> {
+/// Arms without a valid sample, and cells without the reference.
+fn missing_samples(run: &Run, analysis: &Analysis) -> Vec<String> {
     let mut sentences = Vec::new();
-    for cell in &analysis.cells {
-        let names = cell.rows.iter().filter(|row| row.samples == 0);
-        let names = names.filter_map(|row| run.arms.get(row.arm));
-        let names: Vec<&str> = names.map(|arm| arm.name.as_str()).collect();
-        let name = run
-            .cells
-            .get(cell.cell)
-            .map_or("?", |cell| cell.name.as_str());
-        if !names.is_empty() {
-            sentences.push(format!("{name}: no sample of {} counts.", names.join(", ")));
+    for of in &analysis.cells {
+        let name = run.cells.get(of.cell).map_or("?", |cell| &cell.name);
+        let arms = of.rows.iter().filter(|row| row.valid == 0);
+        let arms = arms.filter_map(|row| run.arms.get(row.arm));
+        let arms: Vec<&str> = arms.map(|arm| arm.name.as_str()).collect();
+        if !arms.is_empty() {
+            sentences.push(format!("{name}: no valid sample of {}.", arms.join(", ")));
         }
-        if cell.rows.is_empty() {
+        if of.rows.is_empty() {
             sentences.push(format!("{name}: nothing was measured."));
-        } else if !cell.rows.iter().any(|row| row.arm == pairs::REFERENCE) {
+        } else if !of.rows.iter().any(|row| row.arm == pairs::REFERENCE) {
             sentences.push(format!("{name}: the reference was not measured."));
         }
     }
     sentences
 }
 
-/// Histograms that cannot be read.
-fn unreadable(run: &Run) -> Vec<String> {
-    let all = run.samples.iter().enumerate();
-    let named = all.flat_map(|(index, sample)| {
-        let histograms = sample.histograms.iter();
-        histograms
+fn unreadable_histograms(run: &Run) -> Vec<String> {
+    let samples = run.samples.iter().enumerate();
+    let histograms = samples.flat_map(|(index, sample)| {
+        let texts = sample.histograms.iter();
+        texts
             .filter(|(_, text)| !text.is_empty())
             .map(move |(name, text)| (index, name, text))
     });
-    let faults = named.filter_map(|(index, name, text)| {
+    let messages = histograms.filter_map(|(index, name, text)| {
         let reason = histogram::decode(text).err()?;
         Some(format!(
             "The histogram `{name}` of sample {index} cannot be read: {reason}."
         ))
     });
-    faults.take(MOST).collect()
+    messages.take(MAX_MESSAGES).collect()
 }
 
 #[cfg(test)]
@@ -126,35 +107,35 @@ mod tests {
     use super::*;
     use crate::bench::analysis::sample_runs::plain;
 
-    fn told(run: &Run) -> Vec<String> {
-        faults(run, &analyse(run))
+    fn found(run: &Run) -> Vec<String> {
+        problems(run, &analyse(run))
     }
 
-    fn said(run: &Run) -> (String, bool) {
+    fn printed(run: &Run) -> (String, bool) {
         let mut bytes = Vec::new();
         let code = print(run, &mut bytes, Terminal::new(80, false)).unwrap();
         (String::from_utf8(bytes).unwrap(), code == ExitCode::SUCCESS)
     }
 
     #[test]
-    fn a_good_run_is_good() {
+    fn a_good_run_has_no_problems() {
         let run = plain([1.0, 1.0, 0.86, 0.9], 8);
-        assert_eq!(told(&run), [""; 0]);
+        assert_eq!(found(&run), [""; 0]);
         let expected = "The run is valid: 32 samples in 1 cells.\n";
-        assert_eq!(said(&run), (expected.to_owned(), true));
+        assert_eq!(printed(&run), (expected.to_owned(), true));
     }
 
     #[test]
-    fn each_fault_has_a_sentence() {
+    fn each_problem_has_a_sentence() {
         let good = || plain([1.0, 1.0, 0.86, 0.9], 8);
         let mut problem = good();
         problem
             .problems
             .push("The server of thread did not stop.".to_owned());
-        let mut stray = good();
-        stray.samples[7].cell = 9;
-        let mut spoiled = good();
-        for sample in &mut spoiled.samples[..4] {
+        let mut unknown = good();
+        unknown.samples[7].cell = 9;
+        let mut invalid = good();
+        for sample in &mut invalid.samples[..4] {
             sample.invalid.push("steal".to_owned());
         }
         let mut histogram = good();
@@ -168,38 +149,43 @@ mod tests {
         let cases = [
             (problem, "The server of thread did not stop."),
             (
-                stray,
-                "1 samples are of an arm or a cell that the run does not have",
+                unknown,
+                "1 samples have an arm or a cell that the run does not have",
             ),
-            (spoiled, "4 of 32 samples do not count"),
+            (invalid, "4 of 32 samples are invalid"),
             (
                 histogram,
                 "The histogram `response` of sample 3 cannot be read: it is no base64",
             ),
-            (empty, "8 of 32 samples do not count"),
-            (plain([1.0, 1.0, 0.86, 0.9], 5), "All of it is indicative"),
+            (empty, "8 of 32 samples are invalid"),
+            (
+                plain([1.0, 1.0, 0.86, 0.9], 5),
+                "INDICATIVE: 5 rounds may differ by chance",
+            ),
             (plain([1.0, 1.3, 0.86, 0.9], 8), "UNPROVEN"),
-            (Run::default(), "Nothing was measured twice"),
+            (Run::default(), "There is no control"),
         ];
         for (run, sentence) in cases {
-            let told = told(&run);
+            let problems = found(&run);
             assert!(
-                told.first().is_some_and(|one| one.starts_with(sentence)),
-                "{told:?}"
+                problems
+                    .first()
+                    .is_some_and(|one| one.starts_with(sentence)),
+                "{problems:?}"
             );
-            assert!(!said(&run).1, "{sentence}");
+            assert!(!printed(&run).1, "{sentence}");
         }
     }
 
     #[test]
-    fn an_arm_of_which_nothing_counts_is_named() {
+    fn an_arm_without_a_valid_sample_is_named() {
         let mut run = plain([1.0, 1.0, 0.86, 0.9], 8);
         for sample in run.samples.iter_mut().filter(|one| one.arm == 3) {
             sample.invalid.push("steal".to_owned());
         }
-        assert!(told(&run).contains(&"keepalive c=64: no sample of process counts.".to_owned()));
+        assert!(found(&run).contains(&"keepalive c=64: no valid sample of process.".to_owned()));
         run.samples.retain(|one| one.arm != 0);
         let reference = "keepalive c=64: the reference was not measured.".to_owned();
-        assert!(told(&run).contains(&reference), "{:?}", told(&run));
+        assert!(found(&run).contains(&reference), "{:?}", found(&run));
     }
 }

@@ -5,13 +5,11 @@
 //! the same run. The noise floor is that of both runs: the root of the sum of the squares.
 
 use super::analysis::{Analysis, CellAnalysis, Estimate, Row, Verdict, analyse};
-use super::metrics::{Better, metric_named};
+use super::output::format::{cut, estimate, heading, plain, value};
+use super::output::terminal::Terminal;
+use super::output::text::{left, print_table, right, table_of, verdict};
 use super::record::{Cell, Run};
 use super::stats::interval;
-use super::table::Terminal;
-use super::table::cell::{right, table_of, text};
-use super::table::columns::heading;
-use super::table::format::{cut, estimate, plain, value};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -121,7 +119,11 @@ fn of_cell(
     after: (&Run, &CellAnalysis),
     proven: bool,
 ) -> Vec<Change> {
-    let floor = before.1.band.ln_1p().hypot(after.1.band.ln_1p());
+    let floor = before
+        .1
+        .noise_floor
+        .ln_1p()
+        .hypot(after.1.noise_floor.ln_1p());
     let name = |run: &Run, row: &Row| run.arms.get(row.arm).map(|arm| arm.name.clone());
     let change = |old: &Row| {
         let arm = name(before.0, old)?;
@@ -132,7 +134,9 @@ fn of_cell(
             *new.medians.get(&cell.primary_metric)?,
         );
         let ratio = between(old, new);
-        let verdict = verdict(ratio, &cell.primary_metric, floor, proven);
+        let verdict = ratio.map_or(Verdict::NoDifference, |ratio| {
+            ratio.verdict(&cell.primary_metric, floor, proven)
+        });
         Some(Change {
             arm,
             medians,
@@ -143,32 +147,18 @@ fn of_cell(
     before.1.rows.iter().filter_map(change).collect()
 }
 
+/// The change of the ratio to the reference.
 fn between(before: &Row, after: &Row) -> Option<Estimate> {
     let logarithms = |row: &Row| -> Vec<f64> {
         let ratios = row.ratios.iter();
         ratios.map(|(_, ratio)| ratio.ln()).collect()
     };
     let (before, after) = (logarithms(before), logarithms(after));
-    let found = interval::between(&before, &after)?;
-    Some(Estimate {
-        median: found.middle.exp(),
-        low: found.low.exp(),
-        high: found.high.exp(),
-        pairs: before.len().min(after.len()),
-    })
-}
-
-fn verdict(ratio: Option<Estimate>, metric: &str, floor: f64, proven: bool) -> Verdict {
-    let better = metric_named(metric).map_or(Better::Neither, |metric| metric.better);
-    match ratio {
-        None => Verdict::NoDifference,
-        Some(change) if !change.is_sure() || better == Better::Neither => Verdict::Indicative,
-        Some(_) if !proven => Verdict::Unproven,
-        Some(change) if !change.excludes_one() => Verdict::NoDifference,
-        Some(change) if change.median.ln().abs() <= floor => Verdict::NoDifference,
-        Some(change) if (change.median > 1.0) == (better == Better::Higher) => Verdict::Better,
-        Some(_) => Verdict::Worse,
-    }
+    let pairs = before.len().min(after.len());
+    Some(Estimate::from_interval(
+        interval::between(&before, &after)?,
+        pairs,
+    ))
 }
 
 fn table(
@@ -178,23 +168,20 @@ fn table(
     terminal: Terminal,
 ) -> io::Result<()> {
     let headings = ["before", "after", "change [95 %]"].map(right);
-    let mut header = vec![text(heading(&cell.primary_metric))];
+    let mut header = vec![left(heading(&cell.primary_metric))];
     header.extend(headings);
-    header.push(text("difference"));
+    header.push(left("difference"));
     let rows = changes.iter().map(|change| {
         vec![
-            text(cut(&change.arm, 11)),
+            left(cut(&change.arm, 11)),
             right(value(&cell.primary_metric, change.medians.0)),
             right(value(&cell.primary_metric, change.medians.1)),
             right(change.ratio.as_ref().map_or_else(String::new, estimate)),
-            super::table::cell::verdict(change.verdict, change.ratio.is_some(), cell, terminal),
+            verdict(change.verdict, change.ratio.is_some(), cell, terminal),
         ]
     });
     let table = table_of(header, rows, terminal);
-    for line in table.lines() {
-        writeln!(to, "{}", line.trim_end())?;
-    }
-    Ok(())
+    print_table(&table, to)
 }
 
 #[cfg(test)]

@@ -1,297 +1,131 @@
-//! Room `bench`: what can be measured, in which unit, and which direction is good?
+//! Every metric of the benchmark: its name in `run.json`, its title, its unit, which direction is
+//! better, and what it means.
 
-/// What a metric is.
+use Better::{Higher, Lower, Neither};
+use Unit::{
+    Count, CpuMicros, Gigabytes, KibPerConnection, Memory, PerSecond, Percent, Seconds, Time,
+};
+
+/// What can be measured in a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// In the file.
+    /// The key in `run.json`.
     pub name: &'static str,
-    /// As the heading of a column.
+    /// The heading of a column.
     pub title: &'static str,
-    /// Of one: `us`, `KiB`, `/s`, or empty.
-    pub unit: &'static str,
-    /// Which direction is good.
+    /// The unit of the values in `run.json`.
+    pub unit: Unit,
+    /// Which direction is better.
     pub better: Better,
-    /// For a reader who does not know it.
+    /// What it is, as a phrase: `correct responses per second`.
     pub meaning: &'static str,
 }
 
-/// Which direction is good.
+/// The unit of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Per second.
+    PerSecond,
+    /// 10^9 bytes per second.
+    Gigabytes,
+    /// Microseconds that a client waits.
+    Time,
+    /// Microseconds of CPU time.
+    CpuMicros,
+    /// Seconds of CPU time.
+    Seconds,
+    /// KiB.
+    Memory,
+    /// KiB per connection.
+    KibPerConnection,
+    /// Percent.
+    Percent,
+    /// A number without a unit.
+    Count,
+}
+
+/// Which direction is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
     /// More is better.
     Higher,
     /// Less is better.
     Lower,
-    /// Neither.
+    /// The metric does not rate a server.
     Neither,
 }
 
-/// Every metric there is. Those of a second group have its name before them: `canary.p99`.
+/// All metrics. A metric of a client group other than the first has the name of the group before
+/// it: `canary.p99`.
+#[rustfmt::skip]
 pub const METRICS: &[Metric] = &[
-    higher("throughput", "req/s", "/s", "right answers a second"),
-    higher(
-        "per_core",
-        "req/s/core",
-        "/s",
-        "right answers for each second of processor time of the server",
-    ),
-    higher(
-        "bandwidth",
-        "GB/s",
-        "GB/s",
-        "bytes of bodies, 10^9 a second",
-    ),
-    higher("connects", "conn/s", "/s", "new connections a second"),
-    lower(
-        "p50",
-        "p50",
-        "us",
-        "response time of half of the requests, at most",
-    ),
-    lower("p90", "p90", "us", "response time, 90 %"),
-    lower("p99", "p99", "us", "response time, 99 %"),
-    lower("p999", "p99.9", "us", "response time, 99.9 %"),
-    lower("max", "max", "us", "longest response time"),
-    lower("mean", "mean", "us", "mean response time"),
-    lower(
-        "service_p50",
-        "service p50",
-        "us",
-        "from sending to the last byte, 50 %",
-    ),
-    lower(
-        "service_p99",
-        "service p99",
-        "us",
-        "from sending to the last byte, 99 %",
-    ),
-    lower(
-        "first_byte_p50",
-        "first byte",
-        "us",
-        "from sending to the first byte, 50 %",
-    ),
-    lower(
-        "cpu",
-        "CPU/req",
-        "us",
-        "processor time of the server's processes for each answer",
-    ),
-    lower(
-        "cpu_user",
-        "user/req",
-        "us",
-        "the part of it outside the kernel",
-    ),
-    lower(
-        "cpu_system",
-        "sys/req",
-        "us",
-        "the part of it inside the kernel",
-    ),
-    lower(
-        "cpu_machine",
-        "machine/req",
-        "us",
-        "processor time of the whole machine without the generator's, for each answer",
-    ),
-    lower(
-        "cpu_connection",
-        "CPU/conn",
-        "us",
-        "processor time of the server for each connection",
-    ),
-    lower(
-        "cpu_gigabyte",
-        "CPU/GB",
-        "s",
-        "processor time of the server for 10^9 bytes of bodies",
-    ),
-    lower(
-        "cpu_share",
-        "server CPU",
-        "%",
-        "processor time of the server, of one processor",
-    ),
-    neither(
-        "generator_share",
-        "generator CPU",
-        "%",
-        "processor time of the generator",
-    ),
-    lower(
-        "switches",
-        "ctxsw/req",
-        "",
-        "context switches for each answer, both kinds",
-    ),
-    lower(
-        "voluntary",
-        "waits/req",
-        "",
-        "context switches because there was nothing to do",
-    ),
-    lower(
-        "involuntary",
-        "preempted/req",
-        "",
-        "context switches because somebody else was due",
-    ),
-    lower(
-        "syscalls",
-        "syscalls/req",
-        "",
-        "system calls for each answer, from a pass of its own",
-    ),
-    lower(
-        "memory",
-        "memory",
-        "KiB",
-        "proportional set size of the server's processes",
-    ),
-    lower(
-        "kernel_memory",
-        "kernel",
-        "KiB",
-        "stacks, slab and page tables of the whole machine",
-    ),
-    lower(
-        "memory_slope",
-        "KiB/conn",
-        "KiB",
-        "memory of server and kernel that each further connection takes",
-    ),
-    lower(
-        "virtual",
-        "virtual",
-        "KiB",
-        "address space of the server's processes",
-    ),
-    lower(
-        "threads",
-        "threads",
-        "",
-        "most threads of all processes of the server",
-    ),
-    lower("processes", "processes", "", "most processes of the server"),
-    lower("faults", "faults/req", "", "page faults for each answer"),
-    higher(
-        "fairness",
-        "fairness",
-        "",
-        "Jain's index over the answers of each connection: 1 if all are served alike",
-    ),
-    lower(
-        "starved",
-        "starved",
-        "",
-        "connections that had no answer at all",
-    ),
-    higher(
-        "achieved",
-        "achieved",
-        "%",
-        "answers, of those that were due (open loop)",
-    ),
-    lower(
-        "dropped",
-        "dropped",
-        "",
-        "requests of the open loop for which there was no room",
-    ),
-    lower(
-        "errors",
-        "errors",
-        "",
-        "answers that were wrong, cut or missing",
-    ),
-    neither(
-        "held",
-        "held",
-        "",
-        "connections that were open when the measurement ended",
-    ),
-    neither(
-        "little",
-        "Little's law",
-        "%",
-        "how far connections and rate x time are apart",
-    ),
-    neither(
-        "steal",
-        "steal",
-        "%",
-        "processor time that the machine did not get",
-    ),
-    neither(
-        "lag_p99",
-        "send lag",
-        "us",
-        "how late the generator itself sent, 99 %",
-    ),
-    neither(
-        "offered",
-        "offered",
-        "/s",
-        "requests of the open loop that were due a second",
-    ),
-    neither(
-        "capacity",
-        "capacity",
-        "/s",
-        "right answers a second of 64 connections in a closed loop, before the rounds",
-    ),
-    neither(
-        "others",
-        "others",
-        "%",
-        "processor time of neither server nor generator, of the whole machine",
-    ),
-    lower(
-        "leaked_descriptors",
-        "leaked fds",
-        "",
-        "descriptors more than before the load",
-    ),
-    lower(
-        "recovery",
-        "recovery",
-        "us",
-        "from the end of the stall until nobody waits",
-    ),
+    of("throughput", "req/s", PerSecond, Higher, "correct responses per second"),
+    of("per_core", "req/s/core", PerSecond, Higher,
+        "correct responses per second of CPU time of the server"),
+    of("bandwidth", "GB/s", Gigabytes, Higher, "bytes of bodies, 10^9 per second"),
+    of("connects", "conn/s", PerSecond, Higher, "new connections per second"),
+    of("p50", "p50", Time, Lower, "median response time"),
+    of("p90", "p90", Time, Lower, "90th percentile of the response time"),
+    of("p99", "p99", Time, Lower, "99th percentile of the response time"),
+    of("p999", "p99.9", Time, Lower, "99.9th percentile of the response time"),
+    of("max", "max", Time, Lower, "longest response time"),
+    of("mean", "mean", Time, Lower, "mean response time"),
+    of("service_p50", "service p50", Time, Lower, "median time from sending to the last byte"),
+    of("service_p99", "service p99", Time, Lower,
+        "99th percentile of the time from sending to the last byte"),
+    of("first_byte_p50", "first byte", Time, Lower, "median time from sending to the first byte"),
+    of("cpu", "CPU/req", CpuMicros, Lower, "CPU time of the server per response"),
+    of("cpu_user", "user/req", CpuMicros, Lower, "user CPU time of the server per response"),
+    of("cpu_system", "sys/req", CpuMicros, Lower, "system CPU time of the server per response"),
+    of("cpu_machine", "machine/req", CpuMicros, Lower,
+        "CPU time of the whole machine without the generator per response"),
+    of("cpu_connection", "CPU/conn", CpuMicros, Lower, "CPU time of the server per connection"),
+    of("cpu_gigabyte", "CPU/GB", Seconds, Lower,
+        "CPU time of the server per 10^9 bytes of bodies"),
+    of("cpu_share", "server CPU", Percent, Lower, "CPU time of the server, of one CPU"),
+    of("generator_share", "generator CPU", Percent, Neither, "CPU time of the generator"),
+    of("switches", "ctxsw/req", Count, Lower, "context switches per response"),
+    of("voluntary", "waits/req", Count, Lower, "voluntary context switches per response"),
+    of("involuntary", "preempted/req", Count, Lower, "involuntary context switches per response"),
+    of("syscalls", "syscalls/req", Count, Lower,
+        "system calls per response, from a separate pass"),
+    of("memory", "memory", Memory, Lower, "proportional set size of the server's processes"),
+    of("kernel_memory", "kernel", Memory, Lower,
+        "kernel stacks, slab and page tables of the whole machine"),
+    of("memory_slope", "KiB/conn", KibPerConnection, Lower,
+        "memory of the server and the kernel per connection"),
+    of("virtual", "virtual", Memory, Lower, "address space of the server's processes"),
+    of("threads", "threads", Count, Lower, "most threads of the server at once"),
+    of("processes", "processes", Count, Lower, "most processes of the server at once"),
+    of("faults", "faults/req", Count, Lower, "page faults per response"),
+    of("fairness", "fairness", Count, Higher,
+        "Jain's index of the responses per connection: 1 if all get the same number"),
+    of("starved", "starved", Count, Lower, "connections without any response"),
+    of("achieved", "answered", Percent, Higher, "share of the due requests that got a response"),
+    of("dropped", "dropped", Count, Lower,
+        "due requests that were not sent because too many were waiting"),
+    of("errors", "errors", Count, Lower, "wrong, truncated or missing responses"),
+    of("held", "open", Count, Neither, "connections that were open at the end"),
+    of("little", "Little's law", Percent, Neither,
+        "difference between the connections and rate x time"),
+    of("steal", "steal", Percent, Neither, "time that the hypervisor took from the machine"),
+    of("lag_p99", "send lag", Time, Neither,
+        "99th percentile of the generator's own delay of a request"),
+    of("offered", "offered", PerSecond, Neither, "requests that were due per second"),
+    of("capacity", "capacity", PerSecond, Neither,
+        "correct responses per second in a closed loop of 64 connections, before the rounds"),
+    of("others", "others", Percent, Neither,
+        "CPU time of other processes, of the whole machine"),
+    of("leaked_descriptors", "leaked fds", Count, Lower,
+        "descriptors that stay open after the load"),
+    of("recovery", "recovery", Time, Lower,
+        "time from the end of the stall until no request waits"),
 ];
 
-const fn higher(
+const fn of(
     name: &'static str,
     title: &'static str,
-    unit: &'static str,
-    meaning: &'static str,
-) -> Metric {
-    metric(name, title, unit, Better::Higher, meaning)
-}
-
-const fn lower(
-    name: &'static str,
-    title: &'static str,
-    unit: &'static str,
-    meaning: &'static str,
-) -> Metric {
-    metric(name, title, unit, Better::Lower, meaning)
-}
-
-const fn neither(
-    name: &'static str,
-    title: &'static str,
-    unit: &'static str,
-    meaning: &'static str,
-) -> Metric {
-    metric(name, title, unit, Better::Neither, meaning)
-}
-
-const fn metric(
-    name: &'static str,
-    title: &'static str,
-    unit: &'static str,
+    unit: Unit,
     better: Better,
     meaning: &'static str,
 ) -> Metric {
@@ -304,8 +138,75 @@ const fn metric(
     }
 }
 
-/// What a name of a sample's metrics means, without the group before it.
+/// The metric with this name, with or without a client group before it.
 pub fn metric_named(name: &str) -> Option<&'static Metric> {
     let name = name.rsplit_once('.').map_or(name, |(_, name)| name);
     METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// The client group in the name of a metric: `canary` in `canary.p99`.
+pub fn group_of(name: &str) -> Option<&str> {
+    name.rsplit_once('.').map(|(group, _)| group)
+}
+
+/// The unit of the metric with this name.
+pub fn unit_of(name: &str) -> Unit {
+    metric_named(name).map_or(Count, |metric| metric.unit)
+}
+
+/// Which direction of the metric with this name is better.
+pub fn better_of(name: &str) -> Better {
+    metric_named(name).map_or(Neither, |metric| metric.better)
+}
+
+/// What a client group is, for groups with a name that needs an explanation.
+pub fn group_meaning(group: &str) -> Option<&'static str> {
+    match group {
+        "mice" => Some("small requests beside the heavy ones"),
+        "elephants" => Some("clients that download large files"),
+        "canary" => Some("small requests that show whether other clients are still served"),
+        "normal" => Some("clients that are not slow"),
+        _ => None,
+    }
+}
+
+/// The words for a better and for a worse value of the metric with this name.
+pub fn comparatives(name: &str) -> (&'static str, &'static str) {
+    match unit_of(name) {
+        PerSecond | Gigabytes | Time => ("faster", "slower"),
+        CpuMicros | Seconds => ("less CPU", "more CPU"),
+        Memory | KibPerConnection => ("less memory", "more memory"),
+        Percent | Count => ("better", "worse"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_metric_has_one_name() {
+        for (index, metric) in METRICS.iter().enumerate() {
+            let found = METRICS.iter().position(|one| one.name == metric.name);
+            assert_eq!(found, Some(index), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn a_metric_is_found_with_the_name_of_a_group_before_it() {
+        assert_eq!(metric_named("canary.p99"), metric_named("p99"));
+        assert_eq!(metric_named("nonsense"), None);
+        assert_eq!(group_of("canary.p99"), Some("canary"));
+        assert_eq!(group_of("p99"), None);
+    }
+
+    #[test]
+    fn the_words_depend_on_the_unit() {
+        let worse = |name| comparatives(name).1;
+        assert_eq!(worse("throughput"), "slower");
+        assert_eq!(worse("canary.p99"), "slower");
+        assert_eq!(worse("memory_slope"), "more memory");
+        assert_eq!(worse("cpu_connection"), "more CPU");
+        assert_eq!(worse("nonsense"), "worse");
+    }
 }

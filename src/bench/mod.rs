@@ -1,25 +1,20 @@
-//! Room `bench`: which way of waiting costs what, and how sure is that?
+//! `oneloop bench` compares the concurrency models, and other servers.
 //!
-//! `oneloop bench` starts each model afresh, sample for sample, puts it under load from a process
-//! of its own, and compares. It knows the server only from outside: as a program, by its port.
+//! It starts a fresh server process for each sample, and puts it under load from another process.
+//! It knows the server only as a program with a port.
 //!
-//! - [`arguments`]: what can be asked for?
-//! - [`load`]: what is a generator told, and what does it tell?
-//! - [`client`]: the load generator
-//! - [`selftest`]: tests of the load generator against servers with a known answer
+//! - [`arguments`]: the command line
+//! - [`plan`]: which samples are taken, in which order. [`arms`]: the servers. [`shell_words`]: the
+//!   words of a command
+//! - [`workloads`]: the loads. [`metrics`]: what is measured
+//! - [`runner`]: runs the plan and takes the samples. [`platform`]: what only some systems have
+//! - [`client`]: the load generator. [`load`]: its input and its output
 //! - [`procfs`]: what the processes of a server have used
-//! - [`metrics`]: what can be measured, and which direction is good?
-//! - [`record`]: what is kept of a run?
-//! - [`stats`]: what can be said of a few numbers? [`analysis`]: what does a run say?
-//! - [`table`]: what does a run look like on a terminal?
-//! - [`report`]: and as a page that one wants to read?
-//! - [`run_file`]: how is a run read again?
-//! - [`compare`]: what has changed from one run to another? [`check`]: can a run be believed?
-//! - [`platform`]: what can only some systems be told?
-//! - [`workloads`]: which loads are there, and what does each tell apart?
-//! - [`arms`]: who is compared? [`shell_words`]: how is a command divided?
-//! - [`runner`]: runs the plan and takes the samples
-//! - [`plan`]: what will be done, in which order, how long will it take?
+//! - [`selftest`]: tests of the load generator against servers with a known answer
+//! - [`record`]: the contents of `run.json`. [`run_file`]: reads it
+//! - [`analysis`]: ratios, intervals and verdicts. [`stats`]: the statistics for it
+//! - [`output`]: the table and the report
+//! - [`compare`]: what changed between two runs. [`check`]: whether a run is valid
 
 pub mod analysis;
 pub mod arguments;
@@ -29,24 +24,24 @@ pub mod client;
 pub mod compare;
 pub mod load;
 pub mod metrics;
+pub mod output;
 pub mod plan;
 pub mod platform;
 pub mod procfs;
 pub mod record;
-pub mod report;
 pub mod run_file;
 pub mod runner;
 pub mod selftest;
 pub mod shell_words;
 pub mod stats;
-pub mod table;
 pub mod workloads;
 
 use arguments::{Arguments, Command};
+use output::report;
+use output::terminal::Terminal;
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use table::Terminal;
 
 /// Does what the command line says.
 ///
@@ -57,16 +52,16 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         None => runner::run(&arguments.plan),
         Some(Command::Compare { before, after }) => {
             let (before, after) = (run_file::read(&before)?, run_file::read(&after)?);
-            told(|to| compare::print(&before, &after, to, Terminal::stdout()))
+            print_to_stdout(|to| compare::print(&before, &after, to, Terminal::stdout()))
         }
         Some(Command::Check { run }) => {
             let run = run_file::read(&run)?;
-            told(|to| check::print(&run, to, Terminal::stdout()))
+            print_to_stdout(|to| check::print(&run, to, Terminal::stdout()))
         }
         Some(Command::Generate) => client::generate(),
         Some(Command::Report { run, output }) => {
-            let path = report::again(&run, output.as_deref())?;
-            told(|to| writeln!(to, "{}", path.display()))
+            let path = report::write(&run, output.as_deref())?;
+            print_to_stdout(|to| writeln!(to, "{}", path.display()))
         }
         Some(Command::Selftest(asked)) => selftest::run(&asked),
         Some(Command::KnownAnswerServer { config }) => selftest::server::serve(&config),
@@ -91,7 +86,7 @@ impl Answer for ExitCode {
 }
 
 /// Prints to standard output. A reader that has left (`| head`) has seen enough.
-fn told<A: Answer>(
+fn print_to_stdout<A: Answer>(
     print: impl FnOnce(&mut dyn Write) -> io::Result<A>,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let mut text = Vec::new();

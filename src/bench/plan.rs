@@ -294,7 +294,7 @@ fn cells(
     asked: &arguments::Plan,
     preset: Preset,
 ) -> Result<Vec<(&'static Workload, CellSpec)>, String> {
-    let all = workloads::all();
+    let all = workloads::WORKLOADS;
     let names: Vec<&str> = asked.workloads.iter().map(String::as_str).collect();
     if let Some(unknown) = (names.iter()).find(|name| !all.iter().any(|one| one.name == **name)) {
         let known: Vec<_> = all.iter().map(|one| one.name).collect();
@@ -316,7 +316,7 @@ fn cells(
         connections: asked.conns.clone(),
     };
     Ok(all
-        .into_iter()
+        .iter()
         .filter(|workload| names.contains(&workload.name))
         .flat_map(|workload| {
             let cell_specs = (workload.cell_specs)(&selection).into_iter();

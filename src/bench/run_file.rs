@@ -77,7 +77,8 @@ mod tests {
     use super::*;
     use crate::bench::analysis::analyse;
     use crate::bench::analysis::sample_runs::plain;
-    use crate::bench::table;
+    use crate::bench::output::terminal::Terminal;
+    use crate::bench::output::{report, text};
     use proptest::prelude::*;
 
     fn reason(text: &str) -> String {
@@ -147,11 +148,11 @@ mod tests {
         let analysis = analyse(run);
         for color in [false, true] {
             let mut out = Vec::new();
-            table::print(run, &analysis, &mut out, 80, color).unwrap();
+            text::print(run, &analysis, &mut out, Terminal::new(80, color)).unwrap();
         }
-        crate::bench::compare::print(run, run, &mut Vec::new(), table::Terminal::new(80, true))
-            .unwrap();
-        crate::bench::check::faults(run, &analysis);
+        crate::bench::compare::print(run, run, &mut Vec::new(), Terminal::new(80, true)).unwrap();
+        report::html(run, &analysis);
+        crate::bench::check::problems(run, &analysis);
         for text in run
             .samples
             .iter()

@@ -1,8 +1,8 @@
-//! Room `bench`: runs that nobody has made, for tests.
+//! Runs for tests.
 
 use crate::bench::record::{Arm, ArmKind, Cell, Run, SCHEMA, Sample};
 
-/// Arms that tests compare.
+/// The arms of these runs.
 pub const ARMS: [&str; 4] = ["reactor", "reactor'", "thread", "process"];
 
 /// A run with these cells (name, primary metric), without samples.
@@ -59,14 +59,14 @@ pub fn add(run: &mut Run, place: (usize, usize, u32), metrics: &[(&str, f64)]) {
     });
 }
 
-/// Small differences between rounds, always the same: about 1 % (`round` and `salt` choose).
+/// A fixed factor of about 1 ± 1 % for each round and `salt`.
 pub fn noise(round: u32, salt: u32) -> f64 {
-    let turn = (round * 7 + salt * 13) % 11;
-    1.0 + (f64::from(turn) - 5.0) / 400.0
+    let step = (round * 7 + salt * 13) % 11;
+    1.0 + (f64::from(step) - 5.0) / 400.0
 }
 
-/// A run of one cell in which each arm has the reference's throughput times a factor, for so many
-/// rounds, while the machine gets slower all the time.
+/// A run of one cell in which each arm has the throughput of the reference times a factor, on a
+/// machine that becomes slower with each round.
 pub fn plain(factors: [f64; 4], rounds: u32) -> Run {
     let mut run = run(&[("keepalive c=64", "throughput")]);
     for round in 0..rounds {

@@ -1,6 +1,5 @@
-//! Room `bench`: do verdicts keep what they promise? Runs of which the truth is known are drawn,
-//! and it is counted how often the interval holds it, how often something is claimed of equals, and
-//! how often a slowdown of 5 % is found. Everything is drawn from a fixed seed.
+//! A simulation of the verdicts: runs with a known truth are drawn, and the interval, false
+//! verdicts and found slowdowns are counted. The seed is fixed.
 //!
 //! `cargo test --profile proof --lib simulation -- --ignored --nocapture` prints the tables of
 //! docs/bench/statistics.md.
@@ -12,21 +11,21 @@ use crate::bench::stats::interval;
 use fastrand::Rng;
 use std::f64::consts::TAU;
 
-/// How the samples of an arm spread.
+/// The distribution of the samples of an arm.
 #[derive(Clone, Copy, Debug)]
 enum Noise {
-    /// As a normal curve.
+    /// Normal.
     Normal,
-    /// With tails: Student's curve with three degrees of freedom.
+    /// Student's t with three degrees of freedom.
     Tails,
-    /// To the slow side only: exponential.
+    /// Exponential, to the slow side.
     Skew,
-    /// Normal, and one in twenty is 5 to 20 % slow.
+    /// Normal, with one sample in twenty 5 to 20 % slow.
     Spikes,
 }
 
 const NOISES: [Noise; 4] = [Noise::Normal, Noise::Tails, Noise::Skew, Noise::Spikes];
-/// What each arm truly has of the reference's throughput: an equal, and two that are slower.
+/// The true ratio of each arm: an equal one, and two slower ones.
 const TRUTH: [f64; 5] = [1.0, 1.0, 1.0, 0.95, 0.98];
 
 fn normal(random: &mut Rng) -> f64 {
@@ -34,7 +33,7 @@ fn normal(random: &mut Rng) -> f64 {
     distance * (TAU * random.f64()).cos()
 }
 
-/// One deviation, of which the standard deviation is about 1.
+/// A deviation with a standard deviation of about 1.
 fn deviation(noise: Noise, random: &mut Rng) -> f64 {
     match noise {
         Noise::Normal | Noise::Spikes => normal(random),
@@ -46,7 +45,7 @@ fn deviation(noise: Noise, random: &mut Rng) -> f64 {
     }
 }
 
-/// A run in which samples spread by `sigma`, on a machine that drifts by 10 %.
+/// A run with the standard deviation `sigma`, on a machine that drifts by 10 %.
 fn draw(noise: Noise, sigma: f64, (rounds, cells): (u32, usize), random: &mut Rng) -> Run {
     let named: Vec<_> = (0..cells)
         .map(|_| ("keepalive c=64", "throughput"))
@@ -84,11 +83,11 @@ fn draw(noise: Noise, sigma: f64, (rounds, cells): (u32, usize), random: &mut Rn
     run
 }
 
-/// How often, of all cells.
+/// Shares of all cells.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rates {
     covered: f64,
-    claimed_of_equals: f64,
+    false_verdicts: f64,
     five_found: f64,
     two_found: f64,
     wrong_side: f64,
@@ -106,7 +105,7 @@ fn rates(noise: Noise, sigma: f64, size: (u32, usize), runs: u32) -> Rates {
         cells += count(&analysis, &mut rates);
     }
     for rate in [
-        &mut rates.claimed_of_equals,
+        &mut rates.false_verdicts,
         &mut rates.five_found,
         &mut rates.two_found,
         &mut rates.wrong_side,
@@ -128,7 +127,7 @@ fn count(analysis: &Analysis, rates: &mut Rates) -> f64 {
             rates.covered += f64::from(ratio.low <= truth && truth <= ratio.high);
             rates.wrong_side += f64::from(row.verdict == Verdict::Better && truth < 1.0);
         }
-        rates.claimed_of_equals += f64::from(cell.rows[2].verdict.claims());
+        rates.false_verdicts += f64::from(cell.rows[2].verdict.is_difference());
         rates.five_found += f64::from(cell.rows[3].verdict == Verdict::Worse);
         rates.two_found += f64::from(cell.rows[4].verdict == Verdict::Worse);
     }
@@ -136,30 +135,29 @@ fn count(analysis: &Analysis, rates: &mut Rates) -> f64 {
 }
 
 #[test]
-fn verdicts_keep_what_they_promise() {
+fn intervals_and_verdicts_have_the_documented_error_rates() {
     for noise in NOISES {
         let found = rates(noise, 0.02, (8, 6), 40);
-        let told = format!("{noise:?}: {found:?}");
-        assert!(found.covered >= 0.93, "{told}");
-        assert!(found.claimed_of_equals <= 0.03, "{told}");
-        assert!(found.wrong_side <= 0.005, "{told}");
+        let text = format!("{noise:?}: {found:?}");
+        assert!(found.covered >= 0.93, "{text}");
+        assert!(found.false_verdicts <= 0.03, "{text}");
+        assert!(found.wrong_side <= 0.005, "{text}");
         assert!(
             found.unproven_runs <= 0.1 && found.unproven_cells <= 0.02,
-            "{told}"
+            "{text}"
         );
         if !matches!(noise, Noise::Spikes) {
-            assert!(found.five_found >= 0.9, "{told}");
+            assert!(found.five_found >= 0.9, "{text}");
         }
     }
 }
 
-/// Prints; nothing is asserted that the test above does not assert.
 #[test]
 #[ignore = "takes minutes, and prints tables for the document"]
-#[expect(clippy::print_stdout, reason = "it is what the test is for")]
+#[expect(clippy::print_stdout, reason = "the test prints tables")]
 fn print_the_tables() {
     println!(
-        "| rounds | cells | noise | sigma | covered | claimed of equals | 5 % found | 2 % found \
+        "| rounds | cells | noise | sigma | covered | false verdicts | 5 % found | 2 % found \
          | wrong side | unproven cells | unproven runs |"
     );
     println!("|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|");
@@ -174,7 +172,7 @@ fn print_the_tables() {
                 );
                 let percent = [
                     found.covered,
-                    found.claimed_of_equals,
+                    found.false_verdicts,
                     found.five_found,
                     found.two_found,
                     found.wrong_side,
@@ -192,8 +190,8 @@ fn print_the_tables() {
     print_constructions();
 }
 
-/// What the usual way would do, beside ours: the truth is held in how many of 100?
-#[expect(clippy::print_stdout, reason = "it is what the test is for")]
+/// The coverage of the percentile bootstrap and of our interval.
+#[expect(clippy::print_stdout, reason = "the test prints tables")]
 fn print_constructions() {
     println!("\n| rounds | noise | bootstrap of the median | ours |\n|--:|---|--:|--:|");
     let mut random = Rng::with_seed(42);

@@ -27,11 +27,12 @@ pub mod validity;
 use super::analysis::analyse;
 use super::arguments;
 use super::arms::Start;
+use super::output::report;
+use super::output::terminal::Terminal;
+use super::output::text;
 use super::plan::{Plan, ROUNDS_FOR_A_VERDICT};
+use super::print_to_stdout;
 use super::record::{Cell, Environment, Pass, Run, SCHEMA};
-use super::report;
-use super::table::{self, Terminal};
-use super::told;
 use super::workloads::{CellSpec, Workload, pages};
 use crate::clock::Now;
 use context::{RunContext, RunError};
@@ -138,11 +139,10 @@ fn conclude(
 
 /// Writes the report, prints the table, and names the files.
 fn report(run: &Run, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let terminal = Terminal::stdout();
     let analysis = analyse(run);
     let page = folder.join(report::REPORT);
     files::put(&page, report::html(run, &analysis).as_bytes())?;
-    told(|to| table::print(run, &analysis, to, terminal.width, terminal.color))?;
+    print_to_stdout(|to| text::print(run, &analysis, to, Terminal::stdout()))?;
     say(&format!(
         "{} samples in {:.0} seconds: {}; report for a browser: {}",
         run.samples.len(),

@@ -7,7 +7,7 @@ use super::{files, preflight, syscalls};
 use crate::bench::arms::ArmSpec;
 use crate::bench::plan::{Plan, Step};
 use crate::bench::record::{ArmKind, Pass, Run, Sample};
-use crate::bench::workloads::{CellSpec, RateSource, Workload, capacity};
+use crate::bench::workloads::{CellSpec, RateSource, Workload, probe};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -263,7 +263,7 @@ impl Runner {
 /// The same cell with the load that measures the capacity.
 fn probing(cell_spec: &CellSpec) -> CellSpec {
     CellSpec {
-        groups: vec![capacity::probe()],
+        groups: vec![probe()],
         rate_source: RateSource::Fixed,
         memory_steps: Vec::new(),
         stall: None,

@@ -1,13 +1,13 @@
-//! Room `bench`: could chance alone have moved the mean so far from zero?
+//! Student's t-test of a mean of zero (Student 1908).
 //!
-//! For the control, of which there is one in each cell: a rank test of eight rounds cannot be surer
-//! than 1 in 128, which is not sure enough where twenty cells are asked.
+//! It is for the control. A rank test of eight rounds has a p-value of at least 1 in 128, which is
+//! too much for twenty cells.
 
 use super::{count, mean, variance};
 use std::f64::consts::FRAC_2_PI;
 
-/// How far the mean is from zero, in standard errors. Infinite if all are the same and not zero,
-/// `None` of fewer than two.
+/// The distance of the mean from zero in standard errors. Infinite if all values are the same and
+/// not zero; `None` for fewer than two values.
 pub fn distance(values: &[f64]) -> Option<f64> {
     let (mean, variance) = (mean(values)?, variance(values)?);
     if mean == 0.0 {
@@ -17,16 +17,15 @@ pub fn distance(values: &[f64]) -> Option<f64> {
     (!distance.is_nan()).then_some(distance)
 }
 
-/// How often chance alone moves the mean of so many values so many standard errors away, to either
-/// side, if they are drawn from a normal curve round zero (Student 1908). `None` if `distance` is
-/// not a number or there are fewer than two.
-pub fn chance(distance: f64, values: usize) -> Option<f64> {
+/// The two-sided p-value of a distance of the mean of this many values. `None` if `distance` is not
+/// a number, and for fewer than two values.
+pub fn p_value(distance: f64, values: usize) -> Option<f64> {
     let freedom = u32::try_from(values.checked_sub(1)?).ok()?;
     if distance.is_nan() || freedom == 0 {
         return None;
     }
     let inside = if freedom > 1000 {
-        // Indistinguishable from the normal curve, of which 1000 degrees are a good stand-in.
+        // More degrees make no difference, and the sum has a term for each.
         inside(distance.abs(), 1000)
     } else {
         inside(distance.abs(), freedom)
@@ -34,8 +33,8 @@ pub fn chance(distance: f64, values: usize) -> Option<f64> {
     Some((1.0 - inside).clamp(0.0, 1.0))
 }
 
-/// The share that lies within `distance`, for whole degrees of freedom: a finite sum (Abramowitz
-/// and Stegun 26.7.3 and 26.7.4).
+/// The probability of a distance of at most `distance`: a finite sum for whole degrees of freedom
+/// (Abramowitz and Stegun 26.7.3 and 26.7.4).
 fn inside(distance: f64, freedom: u32) -> f64 {
     let angle = (distance / f64::from(freedom).sqrt()).atan();
     let (sine, square) = (angle.sin(), angle.cos().powi(2));
@@ -61,7 +60,7 @@ mod tests {
 
     /// The critical values of Student's t at 5 %, both sides.
     #[test]
-    fn a_chance_is_that_of_the_tables() {
+    fn a_p_value_is_that_of_the_tables() {
         let table = [
             (1, 12.706),
             (2, 4.303),
@@ -74,20 +73,20 @@ mod tests {
             (1000, 1.962),
         ];
         for (freedom, distance) in table {
-            let found = chance(distance, freedom + 1).unwrap();
+            let found = p_value(distance, freedom + 1).unwrap();
             assert!((found - 0.05).abs() < 1e-4, "{freedom}: {found}");
         }
     }
 
     #[test]
-    fn a_chance_is_of_both_sides() {
-        let found = chance(-4.785, 8).unwrap();
+    fn a_p_value_is_two_sided() {
+        let found = p_value(-4.785, 8).unwrap();
         assert!((found - 0.002).abs() < 1e-5, "{found}");
-        assert_eq!(chance(0.0, 8), Some(1.0));
-        assert!(chance(f64::INFINITY, 8).unwrap() < 1e-12);
-        assert_eq!(chance(1.0, 1), None);
-        assert_eq!(chance(1.0, 0), None);
-        assert_eq!(chance(f64::NAN, 8), None);
+        assert_eq!(p_value(0.0, 8), Some(1.0));
+        assert!(p_value(f64::INFINITY, 8).unwrap() < 1e-12);
+        assert_eq!(p_value(1.0, 1), None);
+        assert_eq!(p_value(1.0, 0), None);
+        assert_eq!(p_value(f64::NAN, 8), None);
     }
 
     #[test]

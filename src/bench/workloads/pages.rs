@@ -1,25 +1,25 @@
-//! Room `bench`: which files does a server have to serve, and what is the right answer to each?
+//! The files that a server serves in a run, and the expected response to each.
 //!
-//! All are made, for the length of a run, from a rule that repeats after a number of bytes that
-//! divides no size of a buffer: a piece that is missing or doubled shifts all that follows.
+//! Their bytes repeat after a number that does not divide the size of a buffer. So a missing or
+//! doubled piece shifts all bytes that follow, and the hash differs.
 
-use super::super::load::{HASH_START, Page, hash_on};
+use crate::bench::load::{HASH_START, Page, hash_on};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-/// Bytes of the small page, which most of the workloads ask for.
+/// Bytes of the small page, for which most workloads ask.
 pub const SMALL: u64 = 1024;
-/// Bytes of the file that a slow reader asks for.
+/// Bytes of the file for which a slow reader asks.
 pub const MIDDLE: u64 = 4 * 1024 * 1024;
-/// Bytes of the file that takes a server some time to send.
+/// Bytes of the file for which an elephant asks.
 pub const LARGE: u64 = 16 * 1024 * 1024;
-/// Bytes of each file that is pushed out of memory, and how many there are.
+/// Bytes of each file that is removed from the page cache, and the number of these files.
 pub const COLD: (u64, u32) = (1024 * 1024, 32);
 
-/// Letters, digits and what is between them: all that is printed in ASCII.
+/// The printable characters of ASCII.
 const PERIOD: u64 = 95;
-/// What is longer is not hashed: that would hold up the generator, and all who wait for it.
+/// A longer body is not hashed: that would delay the generator.
 const HASHED: u64 = 1024 * 1024;
 
 /// The page of 1 KiB.
@@ -37,7 +37,7 @@ pub fn large() -> Page {
     page("/16m.bin", LARGE)
 }
 
-/// The files that are not in memory.
+/// The files that are not in the page cache.
 pub fn cold() -> Vec<Page> {
     let (length, count) = COLD;
     (0..count)
@@ -45,7 +45,7 @@ pub fn cold() -> Vec<Page> {
         .collect()
 }
 
-/// What takes a processor for a while (the server's option `--burn`); its answer says how long.
+/// The address that takes CPU time (the server's option `--burn`). The response says how much.
 pub fn burn() -> Page {
     Page {
         path: "/burn".to_owned(),
@@ -69,10 +69,10 @@ fn bytes(length: u64) -> impl Iterator<Item = u8> {
     (0..length).map(|at| b' ' + u8::try_from(at % PERIOD).unwrap_or(0))
 }
 
-/// Writes the files of these pages into `root`; those without a length are no files.
+/// Writes the files of these pages into `root`. A page without a length is not a file.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub fn write<'a>(root: &Path, pages: impl Iterator<Item = &'a Page>) -> io::Result<()> {
     for page in pages {
         let Some(length) = page.length else { continue };
@@ -88,7 +88,7 @@ pub fn write<'a>(root: &Path, pages: impl Iterator<Item = &'a Page>) -> io::Resu
             file.write_all(&[byte])?;
         }
         let file = file.into_inner().map_err(|error| error.into_error())?;
-        // What is not on the disk cannot be pushed out of memory.
+        // A page that is not yet on the disk cannot be removed from the page cache.
         file.sync_all()?;
     }
     Ok(())
@@ -100,7 +100,7 @@ mod tests {
     use crate::bench::load::body_hash;
 
     #[test]
-    fn a_file_is_what_its_page_says() {
+    fn a_file_has_the_length_and_the_hash_of_its_page() {
         let root = tempfile::tempdir().unwrap();
         let pages = [small(), burn(), cold().remove(0)];
         write(root.path(), pages.iter()).unwrap();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_that_is_missing_shows() {
+    fn a_missing_piece_changes_the_bytes() {
         let whole: Vec<u8> = bytes(64 * 1024).collect();
         for size in [512, 1024, 4096, 16 * 1024] {
             assert_ne!(whole[..size], whole[size..2 * size]);
