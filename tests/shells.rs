@@ -64,9 +64,9 @@ fn fish_completes_values_and_nothing_hidden() {
     let folder = folder("fish");
     let files: [(&str, &[&str]); 4] = [
         ("--log-file d", &["docs/"]),
-        ("--cors d", &["docs/"]),
-        ("-v d", &["docs/"]),
-        ("d", &["docs/"]),
+        ("--cors do", &["docs/"]),
+        ("-v do", &["docs/"]),
+        ("do", &["docs/"]),
     ];
     for (words, expected) in OFFERED.into_iter().chain(files) {
         let line = format!("source ./script; complete -C 'oneloop {words}'");

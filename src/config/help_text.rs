@@ -36,9 +36,10 @@ Environment:
   environment; --header none is an empty list.
 
 Signals:
-  SIGINT (Ctrl-C), SIGTERM and SIGQUIT stop the server within --grace. SIGUSR1
-  reopens the log file, and so does SIGHUP; without a log file SIGHUP stops the
-  server, as when its terminal is closed, but not under nohup."
+  SIGINT (Ctrl-C), SIGTERM and SIGQUIT stop the server within --grace, and up to
+  1.5 s more for the rest of the logs. SIGUSR1 reopens the log file, and so does
+  SIGHUP; without a log file SIGHUP stops the server, as when its terminal is
+  closed, but not under nohup."
 );
 
 /// The text that only the manual page has, in the same form.
