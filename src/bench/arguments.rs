@@ -1,13 +1,13 @@
-//! Room `bench`: what can be written after `oneloop bench`? The text here is its help.
+//! The command line of `oneloop bench`. The doc comments are its help.
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Compare the models, and other servers, on this machine
 ///
-/// Each sample is a fresh server process under a load from a process of its own. Arms take turns in
-/// an order that is drawn for each round, and the reactor runs twice, so that the report can say
-/// what chance alone does. Writes the run as JSON, and a report as one HTML file.
+/// Each sample is a fresh server process under load from another process. The servers run in random
+/// order in each round, and the reactor runs twice, which measures the noise. Writes the run as
+/// JSON, and a report as one HTML file.
 #[derive(Debug, Parser)]
 #[command(
     name = "bench",
@@ -17,7 +17,7 @@ use std::path::PathBuf;
     max_term_width = 80
 )]
 pub struct Arguments {
-    /// Something else than a run.
+    /// A subcommand.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The run.
@@ -28,14 +28,14 @@ pub struct Arguments {
     pub help: Option<bool>,
 }
 
-/// What a run is to have.
+/// The options of a run.
 #[derive(Args, Clone, Debug)]
 pub struct Plan {
     /// The workloads; those of the preset if none is named (docs/bench.md lists them)
     #[arg(value_name = "WORKLOAD")]
     pub workloads: Vec<String>,
 
-    /// A minute and a half: a first impression, without verdicts
+    /// About 90 seconds, without verdicts
     #[arg(long, conflicts_with = "full")]
     pub quick: bool,
 
@@ -47,36 +47,36 @@ pub struct Plan {
     #[arg(long, value_name = "MODELS", value_delimiter = ',')]
     pub models: Vec<String>,
 
-    /// Connections, with commas between them, for workloads in which they vary
+    /// Numbers of connections, with commas between them
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     pub conns: Vec<u32>,
 
-    /// Rounds; with fewer than 6 there is no verdict
+    /// Rounds; verdicts need at least 6
     #[arg(long, value_name = "N")]
     pub rounds: Option<u32>,
 
-    /// How long each sample is measured
+    /// The duration of the measurement of each sample
     #[arg(long, value_name = "SECONDS")]
     pub seconds: Option<f64>,
 
     /// Another server beside the models; may be repeated
     ///
-    /// {port} and {root} stand for the port to listen on, at 127.0.0.1, and the directory to
-    /// serve. A name may stand before it: nginx='nginx -p {root} ...'
+    /// {port} is the port of 127.0.0.1 to listen on, and {root} the directory to serve. A name may
+    /// come before the command: nginx='nginx -p {root} ...'
     #[arg(long, value_name = "COMMAND", action = ArgAction::Append)]
     pub server: Vec<String>,
 
     /// A server that is already running; may be repeated
     ///
-    /// Its path is asked for as it is, so only the workloads with one small page are played to it.
+    /// All requests are for this URL, so only workloads with one small page are run.
     #[arg(long, value_name = "URL", action = ArgAction::Append)]
     pub target: Vec<String>,
 
-    /// Do not give server and generator a processor each
+    /// Do not pin server and generator to different CPUs
     #[arg(long)]
     pub unpinned: bool,
 
-    /// What the order and the arrivals are drawn from; printed by each run
+    /// The seed of the random order and arrivals; each run prints its seed
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
 
@@ -85,10 +85,10 @@ pub struct Plan {
     pub output: Option<PathBuf>,
 }
 
-/// What else there is.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Measure servers whose answer is known, and say whether the generator finds it
+    /// Test the generator against servers with a known answer
     Selftest(Selftest),
     /// Compare two runs, arm by arm; exit code 1 if an arm got worse
     Compare {
@@ -97,11 +97,11 @@ pub enum Command {
         /// The run after
         after: PathBuf,
     },
-    /// Make the report of a run again
+    /// Write the report of a run again
     Report {
         /// The run (run.json)
         run: PathBuf,
-        /// The file to write; beside the run if it is not named
+        /// The file to write; the default is report.html beside the run
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -110,10 +110,10 @@ pub enum Command {
         /// The run (run.json)
         run: PathBuf,
     },
-    /// Be the generator: a load on standard input, what came of it on standard output
+    /// Run the generator: the load on standard input, the result on standard output
     #[command(hide = true)]
     Generate,
-    /// Be a server with a known answer
+    /// Run a server with a known answer
     #[command(hide = true)]
     KnownAnswerServer {
         /// Its configuration, as JSON
@@ -121,12 +121,12 @@ pub enum Command {
     },
 }
 
-/// What is tested.
+/// The options of the self-test.
 #[derive(Args, Clone, Debug)]
 pub struct Selftest {
-    /// Only the tests whose name has this in it
+    /// Only the tests whose name contains this
     pub filter: Option<String>,
-    /// Each load shorter: half a minute in all
+    /// Shorter loads: half a minute in all
     #[arg(long)]
     pub quick: bool,
 }

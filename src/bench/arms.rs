@@ -1,13 +1,12 @@
-//! Room `bench`: who is compared? Our models, programs of other people, and servers that run
-//! already.
+//! The arms: our models, other programs, and servers that already run.
 
 use super::arguments::Plan;
 use super::record::{Arm, ArmKind};
 use super::shell_words;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-/// The models that a run has unless others are named.
-pub const USUAL: &[&str] = &[
+/// The models. A run has all of them unless the command line names some.
+pub const MODELS: &[&str] = &[
     "reactor",
     "coroutine",
     "thread",
@@ -16,39 +15,36 @@ pub const USUAL: &[&str] = &[
     SEQUENTIAL,
 ];
 
-/// All models that the program has.
-pub const MODELS: &[&str] = USUAL;
-
-/// The one that knows one connection at a time.
+/// The model that serves one connection at a time.
 pub const SEQUENTIAL: &str = "sequential";
 
-/// Somebody who is compared.
+/// An arm, and how to start it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmSpec {
-    /// As it is written down.
+    /// Its record in `run.json`.
     pub arm: Arm,
-    /// How it comes to run.
+    /// How it is started.
     pub start: Start,
-    /// Whether it takes part only where one connection at a time is enough.
+    /// Whether it takes part only in cells that need one connection at a time.
     pub single_connection: bool,
-    /// The most connections that it is asked to hold.
+    /// The most connections that the benchmark opens.
     pub max_connections: u32,
-    /// Whether it makes so much for each connection that it must be waited for.
+    /// Whether its connections need extra time to open.
     pub is_slow_to_start: bool,
 }
 
-/// How an arm comes to run.
+/// How an arm is started.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Start {
     /// Our program, with this model.
     Model(String),
-    /// A program of somebody else: its words, `{port}` and `{root}` among them.
+    /// Another program: the words of its command, with `{port}` and `{root}`.
     Command(Vec<String>),
-    /// It runs already.
+    /// It already runs.
     Running(Url),
 }
 
-/// Where a server listens that runs already, and what it is asked for.
+/// The URL of a server that already runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     /// The address.
@@ -57,10 +53,10 @@ pub struct Url {
     pub path: String,
 }
 
-/// All who take part, the reference first and then its control.
+/// The arms of a run: the reference first, then its control.
 ///
 /// # Errors
-/// With a sentence for the user, if a model is unknown or a server cannot be understood.
+/// With a sentence for the user, if a model is unknown or a command or a URL is malformed.
 pub fn of(plan: &Plan) -> Result<Vec<ArmSpec>, String> {
     let named: Vec<&str> = plan.models.iter().map(|name| name.trim()).collect();
     if let Some(unknown) = named.iter().find(|name| !MODELS.contains(name)) {
@@ -70,7 +66,7 @@ pub fn of(plan: &Plan) -> Result<Vec<ArmSpec>, String> {
         ));
     }
     let mut names: Vec<&str> = Vec::new();
-    let chosen = if named.is_empty() { USUAL } else { &named };
+    let chosen = if named.is_empty() { MODELS } else { &named };
     for name in chosen {
         if !names.contains(name) {
             names.push(name);
@@ -92,7 +88,7 @@ pub fn of(plan: &Plan) -> Result<Vec<ArmSpec>, String> {
     for text in &plan.target {
         arm_specs.push(running(text)?);
     }
-    name_apart(&mut arm_specs);
+    make_unique(&mut arm_specs);
     Ok(arm_specs)
 }
 
@@ -106,7 +102,7 @@ fn model(name: &str, usual: bool) -> ArmSpec {
         },
         start: Start::Model(name.to_owned()),
         single_connection: usual && name == SEQUENTIAL,
-        // A process for each of more would take a small machine down, and so would the stacks.
+        // More processes or stacks would exhaust the memory of a small machine.
         max_connections: match name {
             "process" => 2000,
             "thread" => 12_000,
@@ -116,7 +112,7 @@ fn model(name: &str, usual: bool) -> ArmSpec {
     }
 }
 
-/// The same once more, under a name of its own.
+/// The same program again, under its own name.
 fn control(reference: ArmSpec) -> ArmSpec {
     let arm = Arm {
         name: format!("{}'", reference.arm.name),
@@ -130,7 +126,7 @@ fn command(text: &str) -> Result<ArmSpec, String> {
     let (name, text) = named(text);
     let parts = shell_words::split(text).map_err(|error| format!("--server '{text}': {error}"))?;
     let Some(program) = parts.first() else {
-        return Err("--server names no program".to_owned());
+        return Err("--server has no program".to_owned());
     };
     if !parts.iter().any(|part| part.contains("{port}")) {
         return Err(format!(
@@ -152,7 +148,7 @@ fn command(text: &str) -> Result<ArmSpec, String> {
     })
 }
 
-/// `nginx=nginx -p {root}`: a name before the first equals sign, if that is what stands there.
+/// Splits `nginx=nginx -p {root}` into the name and the command.
 fn named(text: &str) -> (Option<&str>, &str) {
     let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
     match text.split_once('=') {
@@ -176,10 +172,10 @@ fn running(text: &str) -> Result<ArmSpec, String> {
     })
 }
 
-/// Takes an address apart.
+/// Parses a URL.
 fn url(text: &str) -> Result<Url, String> {
     let Some(rest) = text.strip_prefix("http://") else {
-        return Err("it must begin with http://; other protocols are not spoken here".to_owned());
+        return Err("it must begin with http://; other protocols are not supported".to_owned());
     };
     let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -189,7 +185,7 @@ fn url(text: &str) -> Result<Url, String> {
         path => format!("/{path}"),
     };
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("blanks and other than ASCII must be percent-encoded".to_owned());
+        return Err("blanks and characters outside ASCII must be percent-encoded".to_owned());
     }
     let bare = host.ends_with(']') || !host.contains(':');
     let host = if bare {
@@ -205,8 +201,8 @@ fn url(text: &str) -> Result<Url, String> {
     Ok(Url { address, path })
 }
 
-/// Two of the same name would be one row.
-fn name_apart(arm_specs: &mut [ArmSpec]) {
+/// Adds a number to names that occur twice.
+fn make_unique(arm_specs: &mut [ArmSpec]) {
     let mut taken: Vec<String> = Vec::new();
     for arm_spec in arm_specs {
         let name = arm_spec.arm.name.clone();
@@ -237,17 +233,17 @@ mod tests {
     }
 
     #[test]
-    fn the_reactor_comes_first_and_its_control_beside_it() {
+    fn the_reactor_is_first_and_its_control_second() {
         let args = ["--models", "thread,reactor,thread"];
         assert_eq!(names(&args), ["reactor", "reactor'", "thread"]);
         assert_eq!(names(&["--models", "pool"]), ["pool", "pool'"]);
         let usual = names(&[]);
-        assert_eq!(usual.len(), USUAL.len() + 1);
+        assert_eq!(usual.len(), MODELS.len() + 1);
         assert_eq!(usual[..2], ["reactor", "reactor'"]);
     }
 
     #[test]
-    fn the_sequential_model_that_is_named_takes_part_everywhere() {
+    fn a_named_sequential_model_takes_part_everywhere() {
         let single_connection = |args: &[&str]| {
             let arm_specs = of(&plan(args)).unwrap();
             arm_specs.iter().any(|one| one.single_connection)
@@ -257,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_model_is_answered_with_those_there_are() {
+    fn the_error_for_an_unknown_model_lists_the_known_ones() {
         let error = of(&plan(&["--models", "reactor,threads"])).unwrap_err();
         assert_eq!(
             error,
@@ -285,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn two_servers_of_one_program_have_names_of_their_own() {
+    fn two_servers_of_one_program_have_different_names() {
         let args = [
             "--models",
             "pool",
@@ -298,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_taken_apart() {
+    fn a_target_is_parsed() {
         let table = [
             ("http://127.0.0.1:8080", "127.0.0.1:8080", "/"),
             ("http://127.0.0.1/a/b?c=d#e", "127.0.0.1:80", "/a/b?c=d"),

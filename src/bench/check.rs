@@ -155,7 +155,7 @@ mod tests {
             (invalid, "4 of 32 samples are invalid"),
             (
                 histogram,
-                "The histogram `response` of sample 3 cannot be read: it is no base64",
+                "The histogram `response` of sample 3 cannot be read: it is not base64",
             ),
             (empty, "8 of 32 samples are invalid"),
             (

@@ -1,4 +1,4 @@
-//! Room `bench`: what will be done, in which order, and how long will it take?
+//! The plan of a run: which samples, in which order, and how long it takes.
 
 use super::arguments;
 use super::arms::{self, ArmSpec, Start};
@@ -6,68 +6,67 @@ use super::record::{ArmKind, Preset};
 use super::workloads::{self, CellSpec, Eligible, RateSource, Selection, Workload};
 use std::time::Duration;
 
-/// All that will be done.
+/// The plan of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// How much.
+    /// The preset.
     pub preset: Preset,
-    /// Who takes part.
+    /// The arms.
     pub arms: Vec<ArmSpec>,
     /// The cells, each with its workload.
     pub cells: Vec<(&'static Workload, CellSpec)>,
-    /// Rounds.
+    /// The number of rounds.
     pub rounds: u32,
-    /// How long a sample takes.
+    /// The durations of a sample.
     pub times: Times,
-    /// What everything that is drawn comes from.
+    /// The seed of the random order and arrivals.
     pub seed: u64,
-    /// Whether server and generator are to have a processor each.
+    /// Whether server and generator are pinned to different CPUs.
     pub pinned: bool,
-    /// Whether system calls are counted at the end.
+    /// Whether system calls are counted after the rounds.
     pub calls: bool,
-    /// Who does not take part where, and why.
+    /// Which arms are excluded from which cells, and why.
     pub notes: Vec<String>,
 }
 
-/// How long the parts of a sample take, in a workload without wishes of its own.
+/// The usual durations of the parts of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Times {
-    /// Before the measurement, seconds.
+    /// The warm-up in seconds.
     pub warm_up: f64,
-    /// The measurement, seconds.
+    /// The measurement in seconds.
     pub measure: f64,
 }
 
-/// One sample to be taken.
+/// A sample of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Step {
     /// The round.
     pub round: u32,
-    /// The cell, by its place in [`Plan::cells`].
+    /// The index in [`Plan::cells`].
     pub cell: usize,
-    /// Who, by the place in [`Plan::arms`].
+    /// The index in [`Plan::arms`].
     pub arm: usize,
 }
 
-/// What starting and stopping a server and a generator takes beside the load, seconds.
-const AROUND: f64 = 0.15;
-/// How long requests that are under way may take to be answered, seconds.
+/// The time to start and stop a server and a generator, in seconds.
+const START_AND_STOP: f64 = 0.15;
+/// The longest wait for outstanding responses, in seconds.
 pub const DRAIN: f64 = 2.0;
-/// The same where somebody may never get an answer.
+/// The same if some clients may never get a response.
 const SHORT_DRAIN: f64 = 0.3;
-/// With fewer rounds there is no verdict: five of five in one direction happen by chance alone
-/// once in sixteen times.
+/// The fewest rounds for a verdict: five of five differ to one side by chance once in 16.
 pub const ROUNDS_FOR_A_VERDICT: u32 = 6;
-/// The longest that is waited for a server that is slow to start, seconds.
-const MOST_EXTRA: f64 = 2.0;
+/// The longest extra warm-up for a server whose connections are slow to open, in seconds.
+const MAX_EXTRA: f64 = 2.0;
 /// The most rounds: a run of a weekend.
-const MOST_ROUNDS: u32 = 10_000;
+const MAX_ROUNDS: u32 = 10_000;
 
 impl Plan {
-    /// What was asked for, filled up from its preset. `seed` is taken if none was named.
+    /// The plan for a command line, with defaults of its preset. `seed` is the default seed.
     ///
     /// # Errors
-    /// With a sentence for the user, naming the choices.
+    /// With a sentence for the user that lists the choices.
     pub fn of(asked: &arguments::Plan, seed: u64) -> Result<Self, String> {
         let preset = match (asked.quick, asked.full) {
             (true, _) => Preset::Quick,
@@ -85,15 +84,15 @@ impl Plan {
             calls: preset != Preset::Quick,
             notes: Vec::new(),
         };
-        plan.notes = plan.absences();
+        plan.notes = plan.exclusions();
         if plan.cells.is_empty() || plan.order().is_empty() {
-            return Err("with these models and workloads nothing is left to measure".to_owned());
+            return Err("with these models and workloads there is nothing to measure".to_owned());
         }
         Ok(plan)
     }
 
-    /// Every sample in its order: in each round the cells in an order of their own, and in each
-    /// cell the arms, next to each other so that whatever the machine does hits them alike.
+    /// All samples in their order. Each round has the cells in random order, and each cell its arms
+    /// in random order, one after the other, so that a change of the machine affects all of them.
     pub fn order(&self) -> Vec<Step> {
         let mut random = fastrand::Rng::with_seed(self.seed);
         let mut steps = Vec::new();
@@ -116,18 +115,18 @@ impl Plan {
         else {
             return false;
         };
-        absence(workload, cell_spec, arm_spec).is_none()
+        exclusion(workload, cell_spec, arm_spec).is_none()
     }
 
-    /// Whether rates depend on what the servers can do, which then must be found out first.
+    /// Whether rates depend on the capacity of the servers, which is then measured first.
     pub fn needs_capacity(&self) -> bool {
         self.cells
             .iter()
             .any(|(_, cell_spec)| cell_spec.rate_source != RateSource::Fixed)
     }
 
-    /// Whose capacity is found out: who takes part in a cell that needs it.
-    pub fn paced(&self) -> Vec<usize> {
+    /// The arms whose capacity is measured: those in a cell whose rate depends on it.
+    pub fn capacity_arms(&self) -> Vec<usize> {
         let needs = |arm: &usize| {
             let mut cells = self.cells.iter().enumerate();
             cells.any(|(cell, (_, cell_spec))| {
@@ -137,9 +136,9 @@ impl Plan {
         (0..self.arms.len()).filter(needs).collect()
     }
 
-    /// For whom system calls are counted, and where: once for each model in the cells in which a
-    /// request or a connection is what is paid for.
-    pub fn counted(&self) -> Vec<(usize, usize)> {
+    /// The cells and arms whose system calls are counted: each model, in the cells that measure the
+    /// cost of a request or a connection.
+    pub fn syscall_passes(&self) -> Vec<(usize, usize)> {
         if !self.calls {
             return Vec::new();
         }
@@ -158,7 +157,7 @@ impl Plan {
             .collect()
     }
 
-    /// How long the load of a sample lasts: before the measurement, and the measurement.
+    /// The warm-up and the measurement of a workload.
     pub fn times_of(&self, workload: &Workload) -> (Duration, Duration) {
         let extra_warm_up = workload.extra_warm_up.min(self.times.measure);
         (
@@ -167,18 +166,17 @@ impl Plan {
         )
     }
 
-    /// The warm-up of a step on the way to many silent connections: until they stand.
-    pub fn level_of(&self, workload: &Workload) -> Duration {
+    /// The warm-up of a memory step, until its connections are open.
+    pub fn memory_warm_up(&self, workload: &Workload) -> Duration {
         Duration::from_secs_f64(0.05 + workload.extra_warm_up.min(self.times.measure))
     }
 
-    /// What an arm needs before it can be measured, beyond the warm-up of all.
+    /// The extra warm-up of an arm whose connections are slow to open.
     ///
-    /// The parent of processes that are busy gets its share of the processor as one of them, and
-    /// takes half a millisecond of it for the next. So with each it becomes slower, and in the end
-    /// it is the square of the connections that counts.
-    pub fn extra_of(&self, cell_spec: &CellSpec, arm_spec: &ArmSpec) -> Duration {
-        let most = MOST_EXTRA.min(self.times.measure * 2.0);
+    /// The parent of busy processes gets the same share of the CPU as each of them, and needs half
+    /// a millisecond of it for the next fork. So the time grows with the square of the connections.
+    pub fn slow_start(&self, cell_spec: &CellSpec, arm_spec: &ArmSpec) -> Duration {
+        let most = MAX_EXTRA.min(self.times.measure * 2.0);
         let connections = f64::from(cell_spec.connections());
         let extra = (0.25e-3 * connections * connections).min(most);
         let extra = if arm_spec.is_slow_to_start {
@@ -189,8 +187,8 @@ impl Plan {
         Duration::from_secs_f64(extra)
     }
 
-    /// How long requests that are under way may take to be answered.
-    pub fn drain_of(&self, workload: &Workload) -> Duration {
+    /// The longest wait for outstanding responses.
+    pub fn drain_time(&self, workload: &Workload) -> Duration {
         let seconds = if workload.traits.may_starve {
             SHORT_DRAIN
         } else {
@@ -199,58 +197,60 @@ impl Plan {
         Duration::from_secs_f64(seconds)
     }
 
-    /// About how long a sample takes, all in all.
-    pub fn cost(&self, cell: usize, arm: usize) -> Duration {
+    /// The estimated time of a sample.
+    pub fn sample_time(&self, cell: usize, arm: usize) -> Duration {
         let (Some((workload, cell_spec)), Some(arm_spec)) =
             (self.cells.get(cell), self.arms.get(arm))
         else {
             return Duration::ZERO;
         };
         let (warm_up, measure) = self.times_of(workload);
-        // Whoever says little must first be there: a process each takes part of a millisecond.
+        // A connection takes up to 0.2 ms to open, if it is a process.
         let connecting = f64::from(cell_spec.connections()) * 0.2e-3;
-        let once = warm_up + Duration::from_secs_f64(AROUND + connecting);
-        let levels = cell_spec.memory_steps.iter().map(|connections| {
+        let once = warm_up + Duration::from_secs_f64(START_AND_STOP + connecting);
+        let steps = cell_spec.memory_steps.iter().map(|connections| {
             let connecting = f64::from(*connections) * 0.2e-3;
-            self.level_of(workload) + LEVEL + Duration::from_secs_f64(AROUND / 2.0 + connecting)
+            self.memory_warm_up(workload)
+                + MEMORY_STEP
+                + Duration::from_secs_f64(START_AND_STOP / 2.0 + connecting)
         });
-        let levels: Duration = levels.sum();
-        once + measure + levels + self.extra_of(cell_spec, arm_spec)
+        let steps: Duration = steps.sum();
+        once + measure + steps + self.slow_start(cell_spec, arm_spec)
     }
 
-    /// About how long everything takes.
-    pub fn estimate(&self) -> Duration {
+    /// The estimated time of the run.
+    pub fn total_time(&self) -> Duration {
         let rounds: Duration = self
             .order()
             .iter()
-            .map(|step| self.cost(step.cell, step.arm))
+            .map(|step| self.sample_time(step.cell, step.arm))
             .sum();
-        let probe = self.probe_cost() * u32::try_from(self.paced().len()).unwrap_or(0);
+        let probe = self.capacity_time() * u32::try_from(self.capacity_arms().len()).unwrap_or(0);
         let probe = if self.needs_capacity() {
             probe
         } else {
             Duration::ZERO
         };
-        let counted = u32::try_from(self.counted().len()).unwrap_or(0);
-        rounds + probe + self.count_cost() * counted
+        let counted = u32::try_from(self.syscall_passes().len()).unwrap_or(0);
+        rounds + probe + self.syscall_time() * counted
     }
 
-    /// About how long it takes to find out what one server can do.
-    pub fn probe_cost(&self) -> Duration {
-        Duration::from_secs_f64(self.times.warm_up + self.times.measure + AROUND)
+    /// The estimated time to measure the capacity of one server.
+    pub fn capacity_time(&self) -> Duration {
+        Duration::from_secs_f64(self.times.warm_up + self.times.measure + START_AND_STOP)
     }
 
-    /// About how long it takes to count the system calls of one server.
-    pub fn count_cost(&self) -> Duration {
+    /// The estimated time to count the system calls of one server.
+    pub fn syscall_time(&self) -> Duration {
         Duration::from_secs_f64(self.times.warm_up + self.times.measure + 0.8)
     }
 
-    fn absences(&self) -> Vec<String> {
+    fn exclusions(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for arm_spec in &self.arms {
             let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
             for (workload, cell_spec) in &self.cells {
-                let Some(reason) = absence(workload, cell_spec, arm_spec) else {
+                let Some(reason) = exclusion(workload, cell_spec, arm_spec) else {
                     continue;
                 };
                 match reasons.iter_mut().find(|(known, _)| *known == reason) {
@@ -270,24 +270,28 @@ impl Plan {
     }
 }
 
-/// How long one step on the way to many silent connections is measured.
-pub const LEVEL: Duration = Duration::from_millis(50);
+/// The measurement of a memory step.
+pub const MEMORY_STEP: Duration = Duration::from_millis(50);
 
-/// Why an arm does not take part in a cell, if it does not.
-fn absence(workload: &Workload, cell_spec: &CellSpec, arm_spec: &ArmSpec) -> Option<&'static str> {
+/// Why an arm is excluded from a cell. `None` if it takes part.
+fn exclusion(
+    workload: &Workload,
+    cell_spec: &CellSpec,
+    arm_spec: &ArmSpec,
+) -> Option<&'static str> {
     let may = match (&arm_spec.start, workload.eligible) {
         (Start::Model(_), _) | (_, Eligible::All) => true,
         (Start::Command(_), eligible) => eligible == Eligible::Launched,
         (Start::Running(_), _) => false,
     };
     if !may {
-        return Some("it needs files, options or an account that only a server of the run has");
+        return Some("it needs files or options that only a server that the benchmark starts has");
     }
     if arm_spec.single_connection && !cell_spec.single_connection {
         return Some("it serves one connection at a time");
     }
     (cell_spec.connections() > arm_spec.max_connections)
-        .then_some("so many connections are more than the machine can give it")
+        .then_some("it cannot hold this number of connections on a small machine")
 }
 
 fn cells(
@@ -304,7 +308,7 @@ fn cells(
         ));
     }
     if asked.conns.contains(&0) {
-        return Err("--conns 0: there must be a connection, or nothing is asked".to_owned());
+        return Err("--conns 0: at least 1 connection is needed".to_owned());
     }
     let names = if names.is_empty() {
         workloads::of_preset(preset)
@@ -331,19 +335,19 @@ fn rounds(asked: &arguments::Plan, preset: Preset) -> Result<u32, String> {
         Preset::Standard | Preset::Full => 8,
     };
     match asked.rounds {
-        Some(rounds) if !(1..=MOST_ROUNDS).contains(&rounds) => Err(format!(
-            "--rounds {rounds}: from 1 to {MOST_ROUNDS} are possible"
+        Some(rounds) if !(1..=MAX_ROUNDS).contains(&rounds) => Err(format!(
+            "--rounds {rounds}: from 1 to {MAX_ROUNDS} are possible"
         )),
         rounds => Ok(rounds.unwrap_or(usual)),
     }
 }
 
-/// How long a sample takes. The noise of a ratio (two virtual processors, 8 connections, nobody
-/// else at work) was 4 % in samples of 0.3 seconds, and 2 % in those of 1.5: part of it comes with
-/// each process, part of it goes with time. Starting and warming up take their part as well, so
-/// that the same minutes are worth about the same from 0.5 to 1 second. With 2.5 %, eight rounds
-/// leave an error of 1.2 % of the middle. Where the host gives the machine now more and now less,
-/// for seconds at a time, it is three times as much, and the intervals say so.
+/// The durations of a sample. The standard deviation of a ratio (two virtual CPUs, 8 connections,
+/// an idle machine) was 4 % with samples of 0.3 seconds and 2 % with samples of 1.5 seconds: a part
+/// is constant per process, a part decreases with time. Start and warm-up take time too, so samples
+/// of 0.5 to 1 second make about equally good use of the same minutes. With 2.5 %, eight rounds
+/// have a standard error of 1.2 %. On a host whose speed changes within seconds it is three times
+/// as much, and the intervals show it.
 fn times(asked: &arguments::Plan, preset: Preset) -> Result<Times, String> {
     let usual = match preset {
         Preset::Quick => 0.5,
@@ -389,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn the_arms_of_a_cell_stand_next_to_each_other_and_not_always_in_the_same_order() {
+    fn the_arms_of_a_cell_follow_each_other_in_random_order() {
         let plan = plan(&["--models", "reactor,thread,pool", "--rounds", "4"]);
         let steps = plan.order();
         let blocks: Vec<_> = steps.chunks(4).collect();
@@ -440,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_or_impossible_is_answered_with_the_choices() {
+    fn an_impossible_option_is_an_error_that_lists_the_choices() {
         let told = |args: &[&str]| Plan::of(&asked(args), 7).unwrap_err();
         let error = told(&["keepalife"]);
         assert!(error.starts_with("there is no workload `keepalife`; there are keepalive, short"));
@@ -450,12 +454,12 @@ mod tests {
         assert!(told(&["--seconds", "NaN"]).contains("from 0.05"));
         assert!(told(&["--conns", "0"]).contains("connection"));
         let nothing = ["idle", "--conns", "3000", "--models", "process"];
-        assert!(told(&nothing).contains("nothing is left"));
+        assert!(told(&nothing).contains("there is nothing to measure"));
     }
 
     #[test]
     fn a_preset_takes_about_as_long_as_it_says() {
-        let minutes = |args: &[&str]| plan(args).estimate().as_secs_f64() / 60.0;
+        let minutes = |args: &[&str]| plan(args).total_time().as_secs_f64() / 60.0;
         let (quick, standard, full) = (minutes(&["--quick"]), minutes(&[]), minutes(&["--full"]));
         assert!((1.2..1.8).contains(&quick), "{quick}");
         assert!((6.5..9.5).contains(&standard), "{standard}");

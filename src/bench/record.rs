@@ -1,15 +1,15 @@
-//! Room `bench`: what is kept of a run, which is everything. This is the JSON file.
+//! The contents of `run.json`.
 //!
-//! A [`Run`] has arms (what is compared), cells (under what load) and samples (one fresh server
-//! process each: an arm in a cell in a round). Whatever a sample has measured is a number with a
-//! name, which [`METRICS`](super::metrics::METRICS) explains. Statistics are not kept: they are
-//! computed from the samples, so a report can be made again from an old file.
+//! A [`Run`] has arms (what is compared), cells (under which load) and samples (one fresh server
+//! process each: an arm in a cell in a round). The measurements of a sample are numbers with names,
+//! which [`METRICS`](super::metrics::METRICS) explains. Statistics are not stored; they are
+//! computed from the samples, so a report can be written again from an old file.
 
 use super::load::Bucket;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The form of the file. A change that an older program would misread gets a new number.
+/// The version of the format. A change that an older program would misread gets a new number.
 pub const SCHEMA: u32 = 2;
 
 /// One run of the benchmark.
@@ -21,40 +21,39 @@ pub struct Run {
     pub program: String,
     /// The command line.
     pub command: Vec<String>,
-    /// How much was asked for.
+    /// The preset.
     pub preset: Preset,
-    /// When it began, seconds since 1970 UTC.
+    /// The start, in seconds since 1970-01-01 UTC.
     pub started: u64,
-    /// How long it took, in seconds.
+    /// The duration in seconds.
     pub seconds: f64,
-    /// What everything that was drawn came from.
+    /// The seed of the random order and arrivals.
     pub seed: u64,
     /// The machine.
     pub environment: Environment,
-    /// What was compared. The first is the reference, and the second, if it is a control, the same
-    /// program once more.
+    /// The arms. The first is the reference. The second may be its control: the same program again.
     pub arms: Vec<Arm>,
-    /// The loads.
+    /// The cells.
     pub cells: Vec<Cell>,
-    /// In the order in which they were taken.
+    /// The samples, in the order in which they were taken.
     pub samples: Vec<Sample>,
-    /// What is wrong with the run as a whole, as sentences.
+    /// Problems with the whole run, as sentences.
     pub problems: Vec<String>,
-    /// What a reader should know of the run, as sentences: what was left out, and why.
+    /// Notes on the run, as sentences: what was left out, and why.
     #[serde(default)]
     pub notes: Vec<String>,
 }
 
-/// How much was asked for.
+/// The size of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// A minute and a half: indicative, no verdicts.
+    /// About 90 seconds, without verdicts.
     Quick,
-    /// What is done if nothing else is said.
+    /// The default.
     #[default]
     Standard,
-    /// An hour.
+    /// All workloads, about an hour.
     Full,
 }
 
@@ -64,31 +63,31 @@ pub struct Environment {
     /// Facts, by name (`processor`, `cores`, `kernel`, `virtualization`, `memory`,
     /// `net.core.somaxconn`, `descriptors`, `mitigations`, `steal`, ...), in words.
     pub facts: BTreeMap<String, String>,
-    /// What may spoil the figures, as sentences.
+    /// What may disturb the measurement, as sentences.
     pub warnings: Vec<String>,
 }
 
-/// Something that is compared.
+/// A server that is compared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Arm {
-    /// Short, and the only one of its name: `reactor`, `reactor'`, `thread`, `nginx`.
+    /// A short, unique name: `reactor`, `reactor'`, `thread`, `nginx`.
     pub name: String,
-    /// What it is.
+    /// Its kind.
     pub kind: ArmKind,
-    /// How it is started, with `{port}` and `{root}`; empty for a target.
+    /// The command that starts it, with `{port}` and `{root}`; empty for a target.
     pub command: Vec<String>,
 }
 
-/// What an arm is.
+/// The kind of an arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArmKind {
     /// One of our models.
     #[default]
     Model,
-    /// The reference once more, to see what chance alone does.
+    /// The reference again, to measure the noise.
     Control,
-    /// A program that somebody else has written, started as we are told.
+    /// Another program, started with a command of the user.
     Server,
     /// A server that is already running.
     Target,
@@ -97,66 +96,66 @@ pub enum ArmKind {
 /// A load under which arms are compared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
-    /// The only one of its name: `keepalive c=64`.
+    /// A unique name: `keepalive c=64`.
     pub name: String,
     /// The workload: `keepalive`.
     pub workload: String,
-    /// What varies within a workload, by name (`c`, `depth`, `rate`), for plots.
+    /// The parameters that differ within a workload, by name (`c`, `depth`, `rate`).
     pub parameters: BTreeMap<String, f64>,
-    /// In words: `closed loop, 64 connections, server on one processor`.
+    /// A description: `closed loop, 64 connections, server on one processor`.
     pub description: String,
-    /// Whether server and generator each had a processor of their own.
+    /// Whether server and generator were pinned to different CPUs.
     pub pinned: bool,
     /// The name of the metric that is compared.
     pub primary_metric: String,
-    /// How to see something like it with another tool, if there is one that can.
+    /// A command of another tool for a similar load.
     pub reproduce: Option<String>,
 }
 
-/// What one fresh server process has shown.
+/// The measurements of one fresh server process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// Which arm, by its place in [`Run::arms`].
+    /// The index in [`Run::arms`].
     pub arm: usize,
-    /// Which cell, by its place in [`Run::cells`].
+    /// The index in [`Run::cells`].
     pub cell: usize,
-    /// Which round, from 0. Samples of a round are compared with each other.
+    /// The round, from 0. Samples of a round are compared with each other.
     pub round: u32,
-    /// What the sample is for. Only those that are measured are compared.
+    /// The purpose. Only measured samples are compared.
     #[serde(default)]
     pub pass: Pass,
-    /// When the measurement began, seconds since the run did.
+    /// The start of the measurement, in seconds since the start of the run.
     pub at: f64,
-    /// What was measured, by the names of [`METRICS`](super::metrics::METRICS), those of a second
-    /// group with its name before them (`canary.p99`). Memory with so many silent connections has
-    /// their number there: `at_500.memory`. What could not be measured is not there.
+    /// The measurements, by the names of [`METRICS`](super::metrics::METRICS). A metric of a second
+    /// group has the name of the group before it (`canary.p99`), and memory at a number of silent
+    /// connections has that number (`at_500.memory`). What could not be measured is absent.
     pub metrics: BTreeMap<String, f64>,
-    /// System calls for each request, by name; only from a pass of its own.
+    /// System calls per request, by name; only in the pass that counts them.
     pub syscalls: BTreeMap<String, f64>,
     /// Histograms (ns, V2-deflate, base64), by name: `response`, `service`, `first_byte`,
     /// `send_lag`; those of a second group have its name before them: `canary.response`.
     pub histograms: BTreeMap<String, String>,
-    /// A row for each tenth of a second, by group.
+    /// A bucket for each tenth of a second, by group.
     pub time_series: BTreeMap<String, Vec<Bucket>>,
     /// Errors by group and kind: `main.reset`.
     pub errors: BTreeMap<String, u64>,
-    /// What limits the number: `server processor 100 %`.
+    /// What limits the result: `server processor 100 %`.
     pub limiter: String,
-    /// Why it must not be believed, as sentences; empty for a sample that counts.
+    /// Why the sample is invalid, as sentences; empty for a valid sample.
     pub invalid: Vec<String>,
-    /// What a reader should know, as sentences.
+    /// Notes, as sentences.
     pub notes: Vec<String>,
 }
 
-/// What a sample is for.
+/// The purpose of a sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pass {
-    /// To be compared.
+    /// It is compared.
     #[default]
     Measured,
-    /// Before the rounds: how many requests a second can it answer? Rates are taken from that.
+    /// Before the rounds: it measures the capacity, from which the rates of open loops follow.
     Capacity,
-    /// After the rounds: which system calls does a request take? Under strace(1), and so slow.
+    /// After the rounds: it counts system calls under strace(1), which makes it slow.
     Syscalls,
 }

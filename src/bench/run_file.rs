@@ -1,4 +1,4 @@
-//! Room `bench`: how is a run read again, and what is said of a file that is none?
+//! Reads `run.json`, and explains what is wrong with another file.
 
 use super::record::{Run, SCHEMA};
 use serde::Deserialize;
@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// A larger file is not read: a weekend of samples with histograms is less.
-const MOST: u64 = 1 << 30;
+/// The largest file that is read: a run of a weekend is smaller.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// Reads a run.
 ///
@@ -17,20 +17,20 @@ pub fn read(path: &Path) -> Result<Run, String> {
     let named = path.display();
     let file = File::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
-            format!("there is no file {named}: name the run.json that `oneloop bench` has written")
+            format!("there is no file {named}: name a run.json that `oneloop bench` has written")
         }
         _ => format!("{named} cannot be opened ({error})"),
     })?;
     let mut bytes = Vec::new();
-    let read = file.take(MOST + 1).read_to_end(&mut bytes);
+    let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| match error.kind() {
         std::io::ErrorKind::IsADirectory => {
             format!("{named} is a directory: name the run.json in it")
         }
         _ => format!("{named} cannot be read ({error})"),
     })?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > MOST) {
-        return Err(format!("{named} is larger than any run: is it one?"));
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {
+        return Err(format!("{named} is too large for a run"));
     }
     parse(&bytes).map_err(|reason| format!("{named} {reason}"))
 }
@@ -38,20 +38,20 @@ pub fn read(path: &Path) -> Result<Run, String> {
 /// Reads a run from its text.
 ///
 /// # Errors
-/// With the reason, to be put behind the file's name.
+/// With the reason, which follows the name of the file.
 pub fn parse(bytes: &[u8]) -> Result<Run, String> {
-    /// What every schema has.
+    /// The part that all schemas have.
     #[derive(Deserialize)]
     struct Head {
         schema: Option<u32>,
     }
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err("is empty: has the run that wrote it been ended?".to_owned());
+        return Err("is empty: was the run interrupted?".to_owned());
     }
-    let head = serde_json::from_slice::<Head>(bytes).map_err(|error| fault(&error))?;
+    let head = serde_json::from_slice::<Head>(bytes).map_err(|error| reason_of(&error))?;
     match head.schema {
-        None => Err("is JSON, but no run of `oneloop bench`: it has no `schema`".to_owned()),
-        Some(SCHEMA) => serde_json::from_slice(bytes).map_err(|error| fault(&error)),
+        None => Err("is JSON, but not a run of `oneloop bench`: it has no `schema`".to_owned()),
+        Some(SCHEMA) => serde_json::from_slice(bytes).map_err(|error| reason_of(&error)),
         Some(newer) if newer > SCHEMA => Err(format!(
             "has schema {newer}, and this program knows {SCHEMA}: read it with a newer oneloop"
         )),
@@ -62,13 +62,13 @@ pub fn parse(bytes: &[u8]) -> Result<Run, String> {
     }
 }
 
-fn fault(error: &serde_json::Error) -> String {
+fn reason_of(error: &serde_json::Error) -> String {
     use serde_json::error::Category;
     let place = format!("line {}, column {}", error.line(), error.column());
     match error.classify() {
-        Category::Eof => format!("ends in the middle, at {place}: it was not written to its end"),
+        Category::Eof => format!("is truncated at {place}"),
         Category::Syntax | Category::Io => format!("is not JSON: {error}"),
-        Category::Data => format!("is no run of `oneloop bench`: {error}"),
+        Category::Data => format!("is not a run of `oneloop bench`: {error}"),
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_and_nothing_is_lost() {
+    fn a_run_is_read_as_it_was_written() {
         let mut run = plain([1.0, 1.0, 0.86, 1.0], 3);
         let sample = &mut run.samples[0];
         sample
@@ -102,48 +102,49 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_none_is_refused_with_a_reason() {
-        let whole = serde_json::to_string(&plain([1.0; 4], 1)).unwrap();
-        assert_eq!(
-            reason(" \n"),
-            "is empty: has the run that wrote it been ended?"
-        );
+    fn another_file_is_an_error_with_a_reason() {
+        let text = serde_json::to_string(&plain([1.0; 4], 1)).unwrap();
+        assert_eq!(reason(" \n"), "is empty: was the run interrupted?");
         assert_eq!(
             reason("hello"),
             "is not JSON: expected value at line 1 column 1"
         );
-        let told = "is JSON, but no run of `oneloop bench`: it has no `schema`";
-        assert_eq!(reason("{\"a\":1}"), told);
-        assert!(reason(&whole[..whole.len() / 2]).starts_with("ends in the middle, at line 1"));
-        let newer = whole.replacen("\"schema\":2", "\"schema\":7", 1);
-        let told = "has schema 7, and this program knows 2: read it with a newer oneloop";
-        assert_eq!(reason(&newer), told);
-        let older = whole.replacen("\"schema\":2", "\"schema\":1", 1);
+        let expected = "is JSON, but not a run of `oneloop bench`: it has no `schema`";
+        assert_eq!(reason("{\"a\":1}"), expected);
+        assert!(reason(&text[..text.len() / 2]).starts_with("is truncated at line 1"));
+        let newer = text.replacen("\"schema\":2", "\"schema\":7", 1);
+        let expected = "has schema 7, and this program knows 2: read it with a newer oneloop";
+        assert_eq!(reason(&newer), expected);
+        let older = text.replacen("\"schema\":2", "\"schema\":1", 1);
         assert!(reason(&older).ends_with("read it with the oneloop that wrote it"));
-        let odd = whole.replacen("\"seed\":7", "\"seed\":\"seven\"", 1);
-        assert!(reason(&odd).starts_with("is no run of `oneloop bench`: invalid type"));
-        assert!(reason("[2]").starts_with("is no run"), "{}", reason("[2]"));
+        let odd = text.replacen("\"seed\":7", "\"seed\":\"seven\"", 1);
+        assert!(reason(&odd).starts_with("is not a run of `oneloop bench`: invalid type"));
+        assert!(
+            reason("[2]").starts_with("is not a run"),
+            "{}",
+            reason("[2]")
+        );
     }
 
     #[test]
-    fn a_missing_file_and_a_directory_are_told_apart() {
+    fn a_missing_file_and_a_directory_have_their_own_errors() {
         let place = tempfile::tempdir().unwrap();
         let missing = place.path().join("run.json");
         assert!(read(&missing).unwrap_err().starts_with("there is no file"));
-        let told = read(place.path()).unwrap_err();
+        let expected = read(place.path()).unwrap_err();
         assert!(
-            told.ends_with("is a directory: name the run.json in it"),
-            "{told}"
+            expected.ends_with("is a directory: name the run.json in it"),
+            "{expected}"
         );
         std::fs::write(&missing, "{}").unwrap();
         assert!(
             read(&missing)
                 .unwrap_err()
-                .contains("run.json is JSON, but no run")
+                .contains("run.json is JSON, but not a run")
         );
     }
 
-    /// Everything that is computed and printed of a run, whatever stands in it.
+    /// Computes and prints everything, whatever the run contains.
     fn use_everything(run: &Run) {
         let analysis = analyse(run);
         for color in [false, true] {

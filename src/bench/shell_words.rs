@@ -1,12 +1,11 @@
-//! Room `bench`: which words has a command, as a shell would divide it? Without a shell: nothing is
-//! expanded, and nothing but blanks divides.
+//! The words of a command line, split as a shell does. Nothing is expanded.
 
-/// Divides at blanks that stand outside of quotes. Inside single quotes everything is itself;
-/// outside and in double quotes a backslash makes the next character itself (in double quotes only
-/// a double quote or another backslash, as in POSIX sh).
+/// Splits at blanks outside of quotes. In single quotes each character is literal. A backslash
+/// makes the next character literal; in double quotes only a double quote or another backslash
+/// (POSIX sh, 2.2).
 ///
 /// # Errors
-/// With what is missing at the end.
+/// If a quote is not closed, or the text ends in a backslash.
 pub fn split(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -43,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_divided_as_by_a_shell() {
+    fn words_are_split_as_by_a_shell() {
         let table: [(&str, &[&str]); 7] = [
             ("a  b\tc", &["a", "b", "c"]),
             ("a 'b c' d", &["a", "b c", "d"]),
@@ -60,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finished_is_an_error() {
+    fn an_unfinished_word_is_an_error() {
         assert_eq!(split("a 'b"), Err("a quote is not closed: '".to_owned()));
         assert_eq!(split("a \"b"), Err("a quote is not closed: \"".to_owned()));
         assert_eq!(split("a\\"), Err("it ends in a backslash".to_owned()));

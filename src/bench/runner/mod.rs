@@ -171,7 +171,7 @@ fn announce(plan: &Plan, environment: &Environment) {
         plan.cells.len(),
         plan.arms.len(),
         plan.rounds,
-        in_words(plan.estimate()),
+        in_words(plan.total_time()),
         plan.seed
     ));
     if plan.rounds < ROUNDS_FOR_A_VERDICT {

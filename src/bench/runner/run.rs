@@ -30,7 +30,7 @@ impl Runner {
     /// A run that has not started.
     pub fn new(plan: Plan, context: RunContext, run: Run) -> Self {
         Self {
-            progress: Progress::new(plan.estimate()),
+            progress: Progress::new(plan.total_time()),
             capacities: BTreeMap::new(),
             plan,
             context,
@@ -99,7 +99,8 @@ impl Runner {
             round: step.round,
             ..taken.sample
         });
-        self.progress.done(self.plan.cost(step.cell, step.arm));
+        self.progress
+            .done(self.plan.sample_time(step.cell, step.arm));
         Ok(())
     }
 
@@ -146,10 +147,10 @@ impl Runner {
             arm_spec,
             workload,
             cell_spec,
-            warm_up: warm_up + plan.extra_of(cell_spec, arm_spec),
+            warm_up: warm_up + plan.slow_start(cell_spec, arm_spec),
             measure,
-            drain: plan.drain_of(workload),
-            level: plan.level_of(workload),
+            drain: plan.drain_time(workload),
+            level: plan.memory_warm_up(workload),
             capacity,
         };
         Some((spec, &mut self.context))
@@ -170,7 +171,7 @@ impl Runner {
         let Some(cell) = self.plan.cells.iter().position(paced) else {
             return Ok(());
         };
-        for arm in self.plan.paced() {
+        for arm in self.plan.capacity_arms() {
             let name = self.title(cell, arm);
             let what = format!("measuring the capacity: {name}");
             self.progress.show(&self.context, &what);
@@ -210,7 +211,7 @@ impl Runner {
                 kept.metrics.insert("capacity".to_owned(), found);
             }
             self.run.samples.push(kept);
-            self.progress.done(self.plan.probe_cost());
+            self.progress.done(self.plan.capacity_time());
         }
         self.describe_rates();
         Ok(())
@@ -230,7 +231,7 @@ impl Runner {
     }
 
     fn count_syscalls(&mut self) -> Result<(), RunError> {
-        let counted = self.plan.counted();
+        let counted = self.plan.syscall_passes();
         if !counted.is_empty() && !syscalls::has_strace() {
             self.run.notes.push(
                 "system calls were not counted: strace is not installed (apt install strace)"
@@ -254,7 +255,7 @@ impl Runner {
                 cell,
                 ..sample
             });
-            self.progress.done(self.plan.count_cost());
+            self.progress.done(self.plan.syscall_time());
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::process::generate;
 use super::validity::{self, Tally};
 use crate::bench::arms::{ArmSpec, Start};
 use crate::bench::load::{Behavior, Load, Outcome, Page};
-use crate::bench::plan::LEVEL;
+use crate::bench::plan::MEMORY_STEP;
 use crate::bench::platform;
 use crate::bench::record::Sample;
 use crate::bench::workloads::{CellSpec, RateSource, Workload, pages};
@@ -229,7 +229,7 @@ fn level(
 ) -> Load {
     let mut load = load(context, spec, target, server);
     load.warm_up = nanoseconds(spec.level);
-    load.measure = nanoseconds(LEVEL);
+    load.measure = nanoseconds(MEMORY_STEP);
     if let Some(group) = load.groups.first_mut() {
         group.connections = connections;
     }

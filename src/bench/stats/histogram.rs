@@ -1,8 +1,6 @@
-//! Room `bench`: how long did requests take? The histograms of samples, read and put together.
+//! Histograms of response times, in the format of `HdrHistogram` (V2, deflated, base64).
 //!
-//! They are kept as `HdrHistogram` writes them (V2, deflated, base64), so other programs can read
-//! them, too. A file may have been edited by hand, so sizes are looked at before anything is
-//! allocated.
+//! A file may have been edited, so sizes are checked before memory is allocated.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,31 +9,31 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use std::io::Read;
 
-/// Longest text of one. A generator's is some kB.
-const TEXT: usize = 4 * 1024 * 1024;
-/// Most bytes that are unpacked of one.
-const UNPACKED: u64 = 8 * 1024 * 1024;
+/// The longest text. A generator writes some kB.
+const MAX_TEXT: usize = 4 * 1024 * 1024;
+/// The most uncompressed bytes.
+const MAX_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes before the counts: cookie, length, offset, digits, lowest, highest, ratio.
 const HEADER: usize = 40;
-/// Of each value so many decimal digits are kept.
+/// The precision of values, in decimal digits.
 const DIGITS: u8 = 3;
 
-/// Reads one.
+/// Decodes a histogram.
 ///
 /// # Errors
-/// With the reason, to be put behind a colon.
+/// With the reason.
 pub fn decode(text: &str) -> Result<Histogram<u64>, String> {
-    if text.len() > TEXT {
-        return Err("it is larger than any that a generator writes".to_owned());
+    if text.len() > MAX_TEXT {
+        return Err("it is too large".to_owned());
     }
     let packed = STANDARD.decode(text.trim());
-    let packed = packed.map_err(|error| format!("it is no base64 ({error})"))?;
+    let packed = packed.map_err(|error| format!("it is not base64 ({error})"))?;
     let packed = packed.get(8..).ok_or("it ends too early")?;
     let mut plain = Vec::new();
-    let mut reader = ZlibDecoder::new(packed).take(UNPACKED);
+    let mut reader = ZlibDecoder::new(packed).take(MAX_BYTES);
     let read = reader.read_to_end(&mut plain);
     read.map_err(|error| format!("it cannot be unpacked ({error})"))?;
-    // The length that it claims is allocated before it is read.
+    // The decoder allocates this length before it reads.
     let length = plain.get(4..8).and_then(|bytes| bytes.try_into().ok());
     let length = u32::from_be_bytes(length.ok_or("it ends too early")?);
     let counts = plain.len().saturating_sub(HEADER);
@@ -43,13 +41,13 @@ pub fn decode(text: &str) -> Result<Histogram<u64>, String> {
         return Err("it ends too early".to_owned());
     }
     let decoded = Deserializer::new().deserialize(&mut plain.as_slice());
-    decoded.map_err(|error| format!("it is no histogram ({error})"))
+    decoded.map_err(|error| format!("it is not a histogram ({error})"))
 }
 
-/// Puts several together. `None` of none.
+/// Adds histograms. `None` without histograms.
 ///
 /// # Errors
-/// With the reason, if one cannot be read.
+/// With the reason, if one cannot be decoded.
 pub fn merged<'a>(
     texts: impl IntoIterator<Item = &'a str>,
 ) -> Result<Option<Histogram<u64>>, String> {
@@ -86,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_histogram_is_read_as_it_was_written() {
         let found = decode(&encode((1..=1000).map(|n| n * 1000))).unwrap();
         assert_eq!(found.len(), 1000);
         assert!(found.equivalent(found.value_at_quantile(0.99), 990_000));
@@ -94,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn together_they_hold_what_each_holds() {
+    fn a_sum_has_the_values_of_all() {
         let (fast, slow) = (encode([1000; 99]), encode([5_000_000_000]));
         let all = merged([fast.as_str(), slow.as_str()]).unwrap().unwrap();
         assert_eq!(all.len(), 100);
@@ -104,17 +102,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused_with_a_reason() {
+    fn a_malformed_histogram_is_an_error_with_a_reason() {
         let cut = encode(1..100);
-        let long = "A".repeat(TEXT + 1);
+        let long = "A".repeat(MAX_TEXT + 1);
         let reasons = [
             ("", "it ends too early"),
-            ("%%%", "it is no base64"),
+            ("%%%", "it is not base64"),
             ("AAAAAAAAAAAAAAAAAAAAAAAA", "it cannot be unpacked"),
             (&cut[..cut.len() / 2 / 4 * 4], "it cannot be unpacked"),
             (&pack(&[7; 60]), "it ends too early"),
-            (&pack(&[0; 60]), "it is no histogram"),
-            (&long, "it is larger than any that a generator writes"),
+            (&pack(&[0; 60]), "it is not a histogram"),
+            (&long, "it is too large"),
         ];
         for (text, reason) in reasons {
             let found = decode(text).unwrap_err();
@@ -122,9 +120,8 @@ mod tests {
         }
     }
 
-    /// The decoder allocates what is claimed before it looks.
     #[test]
-    fn a_length_that_lies_is_not_believed() {
+    fn a_wrong_length_is_an_error() {
         let packed = STANDARD.decode(encode(1..100)).unwrap();
         let mut plain = Vec::new();
         ZlibDecoder::new(&packed[8..])
@@ -143,7 +140,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_is_packed_causes_a_panic(
+        fn no_bytes_cause_a_panic(
             mut plain in prop::collection::vec(any::<u8>(), 0..400),
             at in 0_usize..400,
             byte in any::<u8>(),

@@ -1,32 +1,31 @@
-//! Room `bench`: where may a ratio truly lie, if only a few rounds have been seen?
+//! Confidence intervals of few rounds.
 //!
-//! The interval of Wilcoxon's signed ranks. Of all pairs of rounds (and each round with itself) the
-//! means are taken, *Walsh averages*, and put in order. Their middle is the estimate of Hodges and
-//! Lehmann (1963), which one wild round does not move far; the interval cuts off as many at each
-//! end as chance leaves there in 5 of 100 cases, which can be counted exactly. Between two such
-//! numbers it is interpolated. Nothing is assumed but that without a difference a round falls to
-//! either side alike.
+//! The interval of Wilcoxon's signed ranks. The *Walsh averages* are the means of all pairs of
+//! rounds, including each round with itself. Their median is the estimate of Hodges and Lehmann
+//! (1963), which one outlier does not change much. The interval cuts off as many sorted averages at
+//! each end as the exact distribution of signed ranks allows for 5 %, with interpolation between
+//! two of them. The only assumption is that without a difference both signs are equally likely.
 //!
-//! The bootstrap of a median, which is usual, would be too narrow here: of eight rounds its "95 %"
-//! held the truth in 91 of 100 simulated cases. See docs/bench/statistics.md.
+//! The bootstrap of a median is too narrow here: with eight rounds its 95 % interval contained the
+//! true value in 91 of 100 simulated cases. See docs/bench/statistics.md.
 
 use super::{count, median, sorted};
 
-/// With fewer there is no interval: five of five to one side happen by chance alone once in 16.
+/// The fewest pairs for an interval: five of five have the same sign by chance once in 16.
 pub const PAIRS: usize = 6;
-/// From so many on the counting is left to the normal curve, which it has come close to.
-const MANY: usize = 50;
-/// The same for two that were not measured in pairs.
-const MANY_BETWEEN: usize = 20;
-/// So many at most are paired with each other, which takes the square of it; of more, neighbours
-/// are first put together.
-const MOST: usize = 1000;
-/// What may lie outside, on both sides together.
+/// From this number of pairs on, the normal approximation is used.
+const NORMAL_PAIRS: usize = 50;
+/// The same for two unpaired samples.
+const NORMAL_UNPAIRED: usize = 20;
+/// The most values that are combined with each other, which takes the square of the number. More
+/// values are first averaged in groups of neighbours.
+const MAX_VALUES: usize = 1000;
+/// The probability outside of the interval, on both sides together.
 const OUTSIDE: f64 = 0.05;
-/// Of the normal curve, on either side of which 2.5 % are.
+/// The quantile of the normal distribution for 2.5 % on each side.
 const NORMAL: f64 = 1.959_963_984_540_054;
 
-/// Where a number may truly lie.
+/// An estimate with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
     /// The lower end.
@@ -37,8 +36,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// The middle of `differences`, and the interval in which it truly is in 95 of 100 cases. What is
-/// not finite is left out. `None` of nothing; of fewer than [`PAIRS`] the whole range.
+/// The estimate of the median of `differences`, with its interval. Values that are not finite are
+/// ignored. `None` without values; with fewer than [`PAIRS`] the interval is the whole range.
 pub fn of(differences: &[f64]) -> Option<Interval> {
     let finite = differences.iter().copied().filter(|one| one.is_finite());
     let differences = thinned(finite.collect());
@@ -55,9 +54,10 @@ pub fn of(differences: &[f64]) -> Option<Interval> {
     Some(Interval { low, middle, high })
 }
 
-/// By how much `after` is above `before`, which were not measured in pairs: the middle of all
-/// differences of one to another, and the interval of Mann and Whitney's ranks (Hodges and Lehmann
-/// 1963, too). `None` if one of them has nothing; with fewer than [`PAIRS`] in one the whole range.
+/// The shift from `before` to `after`, which are not paired: the median of all differences between
+/// a value of one and a value of the other, with the interval of Mann and Whitney's ranks (Hodges
+/// and Lehmann 1963). `None` if one is empty; with fewer than [`PAIRS`] values in one the interval
+/// is the whole range.
 pub fn between(before: &[f64], after: &[f64]) -> Option<Interval> {
     let finite = |values: &[f64]| {
         let finite = values.iter().copied().filter(|one| one.is_finite());
@@ -72,7 +72,7 @@ pub fn between(before: &[f64], after: &[f64]) -> Option<Interval> {
     let sizes = (before.len(), after.len());
     let cut = match sizes {
         (first, second) if first.min(second) < PAIRS => 0.0,
-        (first, second) if first.max(second) >= MANY_BETWEEN => {
+        (first, second) if first.max(second) >= NORMAL_UNPAIRED => {
             let (m, n) = (count(&before), count(&after));
             let deviation = (m * n * (m + n + 1.0) / 12.0).sqrt();
             (m * n / 2.0 - NORMAL * deviation - 0.5).max(0.0)
@@ -87,11 +87,12 @@ pub fn between(before: &[f64], after: &[f64]) -> Option<Interval> {
     })
 }
 
-/// Of all orders of `first` and `second` values, the share of those in which 0, 1, 2, ... times one
-/// of the first is above one of the second: whoever is the largest beats all of the others or none.
+/// The distribution of Mann and Whitney's U for `first` and `second` values: the probability of 0,
+/// 1, 2, ... pairs in which the value of the first is larger. The recursion is over the largest
+/// value, which is larger than all values of the other sample.
 fn shares_between(first: usize, second: usize) -> Vec<f64> {
     let all = first * second + 1;
-    // For each number of second values, with the first so far.
+    // By number of second values, for the first values so far.
     let mut rows: Vec<Vec<f64>> = (0..=second).map(|_| vec![1.0]).collect();
     for m in 1..=first {
         let mut next: Vec<Vec<f64>> = vec![vec![1.0]];
@@ -114,7 +115,7 @@ fn shares_between(first: usize, second: usize) -> Vec<f64> {
     shares
 }
 
-/// The means of all pairs, each with itself among them, in order.
+/// The sorted means of all pairs, including each value with itself.
 fn walsh(values: &[f64]) -> Vec<f64> {
     let mean = |first: &f64, second: &f64| first / 2.0 + second / 2.0;
     let pairs = values.iter().enumerate().flat_map(|(index, first)| {
@@ -124,21 +125,21 @@ fn walsh(values: &[f64]) -> Vec<f64> {
     sorted(&pairs.collect::<Vec<_>>())
 }
 
-/// How many of the ordered means lie outside at each end, as a place between two of them.
+/// The index of the lower end of the interval in the sorted means, between two of them.
 fn cut(pairs: usize) -> f64 {
-    if pairs >= MANY {
+    if pairs >= NORMAL_PAIRS {
         cut_of_many(pairs)
     } else {
         counted(pairs)
     }
 }
 
-/// The same by counting all ways in which signs may fall.
+/// The same by the exact distribution.
 fn counted(pairs: usize) -> f64 {
     cut_of(shares(pairs).into_iter())
 }
 
-/// The place at which as much is outside, on both sides together, as may be.
+/// The index at which the probability outside is [`OUTSIDE`].
 fn cut_of(shares: impl Iterator<Item = f64>) -> f64 {
     let mut outside = 0.0;
     for (place, share) in (0_u32..).zip(shares) {
@@ -151,7 +152,7 @@ fn cut_of(shares: impl Iterator<Item = f64>) -> f64 {
     0.0
 }
 
-/// The same by the mean and the variance of the sum of ranks.
+/// The same by the normal approximation.
 fn cut_of_many(pairs: usize) -> f64 {
     let n = f64::from(u32::try_from(pairs).unwrap_or(u32::MAX));
     let mean = n * (n + 1.0) / 4.0;
@@ -159,8 +160,8 @@ fn cut_of_many(pairs: usize) -> f64 {
     (mean - NORMAL * deviation - 0.5).max(0.0)
 }
 
-/// Of all ways in which chance may give signs to the ranks 1 to `pairs`, the share of those whose
-/// positive ranks have the sum 0, 1, 2, ...
+/// The distribution of the sum of the positive ranks 1 to `pairs` if all signs are equally likely:
+/// the probability of 0, 1, 2, ...
 fn shares(pairs: usize) -> Vec<f64> {
     let mut shares = vec![1.0];
     for rank in 1..=pairs {
@@ -171,7 +172,7 @@ fn shares(pairs: usize) -> Vec<f64> {
     shares
 }
 
-/// The value at a place between two.
+/// The value at an index, interpolated.
 fn at(sorted: &[f64], place: f64) -> Option<f64> {
     let place = place.clamp(0.0, (count(sorted) - 1.0).max(0.0));
     #[expect(
@@ -185,12 +186,12 @@ fn at(sorted: &[f64], place: f64) -> Option<f64> {
     Some(high.map_or(*low, |high| low + (high - low) * part))
 }
 
-/// Means of neighbours, if there are very many.
+/// Means of groups of neighbours, if there are more than [`MAX_VALUES`] values.
 fn thinned(values: Vec<f64>) -> Vec<f64> {
-    if values.len() <= MOST {
+    if values.len() <= MAX_VALUES {
         return values;
     }
-    let together = values.len().div_ceil(MOST);
+    let together = values.len().div_ceil(MAX_VALUES);
     let groups = values.chunks(together);
     groups
         .map(|group| group.iter().sum::<f64>() / count(group))
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn chances_are_those_of_the_tables() {
+    fn the_distribution_of_ranks_is_that_of_the_tables() {
         let eight = shares(8);
         let at_most = |sum: usize| eight[..=sum].iter().sum::<f64>();
         assert_eq!(at_most(3), 5.0 / 256.0);
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn of_fewer_than_six_the_range_is_all_that_is_known() {
+    fn with_fewer_than_six_values_the_interval_is_the_range() {
         // Means: 1 2 3 4 5 7.
         close(of(&[3.0, 1.0, 7.0]), 1.0, 3.5, 7.0);
         close(of(&[5.0]), 5.0, 5.0, 5.0);
@@ -245,20 +246,20 @@ mod tests {
     }
 
     #[test]
-    fn one_wild_round_hardly_moves_the_middle() {
-        let calm = of(&[0.01, -0.01, 0.02, -0.02, 0.0, 0.01, -0.01, 0.0]).unwrap();
-        let wild = of(&[0.01, -0.01, 0.02, -0.02, 0.0, 0.01, -0.01, -9.0]).unwrap();
-        assert!((calm.middle - wild.middle).abs() < 0.01, "{wild:?}");
+    fn one_outlier_hardly_changes_the_estimate() {
+        let quiet = of(&[0.01, -0.01, 0.02, -0.02, 0.0, 0.01, -0.01, 0.0]).unwrap();
+        let outlier = of(&[0.01, -0.01, 0.02, -0.02, 0.0, 0.01, -0.01, -9.0]).unwrap();
+        assert!((quiet.middle - outlier.middle).abs() < 0.01, "{outlier:?}");
     }
 
     #[test]
-    fn counting_and_the_normal_curve_agree_where_they_meet() {
-        let (counted, curve) = (counted(MANY), cut_of_many(MANY));
+    fn the_normal_approximation_agrees_with_the_exact_distribution() {
+        let (counted, curve) = (counted(NORMAL_PAIRS), cut_of_many(NORMAL_PAIRS));
         assert!((counted - curve).abs() < 1.0, "{counted} {curve}");
     }
 
     #[test]
-    fn chances_of_two_are_those_of_the_tables() {
+    fn the_distribution_of_u_is_that_of_the_tables() {
         // Of 3 and 2 there are ten orders: 0 to 6 wins in 1 1 2 2 2 1 1 of them.
         let told = [0.1, 0.1, 0.2, 0.2, 0.2, 0.1, 0.1];
         for (found, told) in shares_between(3, 2).iter().zip(told) {
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn two_runs_differ_by_what_was_added() {
+    fn the_shift_between_two_samples_is_found() {
         let before = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
         let after = before.map(|value| value + 100.0);
         let found = between(&before, &after).unwrap();
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn many_rounds_are_no_burden() {
+    fn many_rounds_are_averaged_in_groups() {
         let many: Vec<f64> = (0..10_000).map(|n| f64::from(n % 7)).collect();
         let found = of(&many).unwrap();
         assert!(found.low <= 3.0 && found.high >= 3.0 && found.high - found.low < 0.2);
@@ -299,7 +300,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_middle_lies_within_and_both_follow_the_numbers(
+        fn the_estimate_is_in_the_interval_and_both_shift_with_the_values(
             values in prop::collection::vec(-10.0_f64..10.0, 1..40),
             shift in -5.0_f64..5.0,
         ) {
@@ -314,7 +315,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_is_too_odd(values in prop::collection::vec(any::<f64>(), 0..60)) {
+        fn no_value_causes_a_panic(values in prop::collection::vec(any::<f64>(), 0..60)) {
             of(&values);
         }
     }

@@ -1,19 +1,15 @@
-//! Room `bench`: what can be said of a few numbers that are never twice the same?
+//! Statistics of a few noisy numbers. docs/bench/statistics.md says why these methods were chosen.
 //!
-//! - here: the middle of them, and how evenly something is shared
-//! - [`interval`]: where may the truth lie, if there are only eight?
-//! - [`student`]: could chance alone have done this?
-//! - [`histogram`]: how long did requests take, over several samples?
-//!
-//! Which way of doing it was chosen, and what it was measured to be worth, is in
-//! docs/bench/statistics.md.
+//! - here: median, means, variance, Jain's index
+//! - [`interval`]: confidence intervals of few rounds
+//! - [`student`]: Student's t-test
+//! - [`histogram`]: histograms of response times
 
 pub mod histogram;
 pub mod interval;
 pub mod student;
 
-/// The middle one in order, or the mean of the two in the middle. What is not a number is left
-/// out; `None` if nothing is left.
+/// The median. NaN is ignored; `None` without numbers.
 pub fn median(values: &[f64]) -> Option<f64> {
     let sorted = sorted(values);
     let low = sorted.get(sorted.len().checked_sub(1)? / 2)?;
@@ -21,7 +17,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some(middle(*low, *high))
 }
 
-/// The mean of the logarithms, as a number again. `None` if there is none, or one is not above 0.
+/// The geometric mean. `None` without numbers, and if one is not above 0.
 pub fn geometric_mean(values: &[f64]) -> Option<f64> {
     if values.is_empty() || !values.iter().all(|value| *value > 0.0) {
         return None;
@@ -30,27 +26,27 @@ pub fn geometric_mean(values: &[f64]) -> Option<f64> {
     Some((logarithms.sum::<f64>() / count(values)).exp())
 }
 
-/// The mean. `None` of nothing.
+/// The mean. `None` without numbers.
 pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / count(values))
 }
 
-/// The variance of what the values were drawn from. `None` of fewer than two.
+/// The sample variance. `None` for fewer than two numbers.
 pub fn variance(values: &[f64]) -> Option<f64> {
     let mean = mean(values)?;
     let squares = values.iter().map(|value| (value - mean).powi(2));
     (values.len() > 1).then(|| squares.sum::<f64>() / (count(values) - 1.0))
 }
 
-/// Jain's index: 1 if all have the same, 1/n if one has everything (Jain, Chiu and Hawe 1984,
-/// DEC-TR-301). `None` if nobody has anything.
+/// Jain's fairness index: 1 if all shares are equal, 1/n if one has everything (Jain, Chiu and Hawe
+/// 1984, DEC-TR-301). `None` if the sum is 0.
 pub fn fairness(shares: &[f64]) -> Option<f64> {
     let sum: f64 = shares.iter().sum();
     let squares: f64 = shares.iter().map(|share| share * share).sum();
     (squares > 0.0).then(|| sum * sum / (count(shares) * squares))
 }
 
-/// In order, without what is not a number.
+/// The sorted numbers without NaN.
 pub fn sorted(values: &[f64]) -> Vec<f64> {
     let numbers = values.iter().copied().filter(|value| !value.is_nan());
     let mut sorted: Vec<f64> = numbers.collect();
@@ -58,7 +54,7 @@ pub fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
-/// The mean of two, which does not overflow.
+/// The mean of two numbers, without overflow.
 fn middle(low: f64, high: f64) -> f64 {
     if low == high {
         low
@@ -67,8 +63,8 @@ fn middle(low: f64, high: f64) -> f64 {
     }
 }
 
-/// How many there are. Exact up to 2^53.
-#[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 samples")]
+/// The number of values as a float.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 pub(crate) fn count<T>(values: &[T]) -> f64 {
     values.len() as f64
 }
@@ -78,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle_of_what_is_a_number() {
+    fn the_median_ignores_nan() {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[f64::NAN]), None);
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
@@ -88,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn twice_as_much_and_half_as_much_are_together_as_much() {
+    fn the_geometric_mean_of_2_and_one_half_is_1() {
         assert_eq!(geometric_mean(&[2.0, 0.5]), Some(1.0));
         assert_eq!(geometric_mean(&[]), None);
         assert_eq!(geometric_mean(&[1.0, 0.0]), None);
@@ -102,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn fairness_is_one_for_equals_and_a_share_for_one_who_has_everything() {
+    fn fairness_is_1_for_equal_shares_and_1_of_n_for_a_single_one() {
         assert_eq!(fairness(&[5.0; 64]), Some(1.0));
         assert_eq!(fairness(&[0.0, 8.0, 0.0, 0.0]), Some(0.25));
         assert_eq!(fairness(&[0.0; 4]), None);
