@@ -303,11 +303,11 @@ mod tests {
             ("http://127.0.0.1:8080?q", "127.0.0.1:8080", "/?q"),
         ];
         for (text, address, path) in table {
-            let wanted = Url {
+            let expected = Url {
                 address: address.parse().unwrap(),
                 path: path.to_owned(),
             };
-            assert_eq!(url(text), Ok(wanted), "{text}");
+            assert_eq!(url(text), Ok(expected), "{text}");
         }
         for text in [
             "https://127.0.0.1",

@@ -43,7 +43,7 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Does what the command line says.
+/// Runs the command line.
 ///
 /// # Errors
 /// With a sentence for the user that says what to do.
@@ -68,25 +68,25 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-/// What a subcommand answers: nothing more than that it was told, or a code of its own.
-trait Answer {
+/// The result of a subcommand: nothing, or an exit code.
+trait IntoExitCode {
     fn code(self) -> ExitCode;
 }
 
-impl Answer for () {
+impl IntoExitCode for () {
     fn code(self) -> ExitCode {
         ExitCode::SUCCESS
     }
 }
 
-impl Answer for ExitCode {
+impl IntoExitCode for ExitCode {
     fn code(self) -> ExitCode {
         self
     }
 }
 
-/// Prints to standard output. A reader that has left (`| head`) has seen enough.
-fn print_to_stdout<A: Answer>(
+/// Prints to standard output. That its reader has closed it (`| head`) is not an error.
+fn print_to_stdout<A: IntoExitCode>(
     print: impl FnOnce(&mut dyn Write) -> io::Result<A>,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let mut text = Vec::new();

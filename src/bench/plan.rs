@@ -445,16 +445,16 @@ mod tests {
 
     #[test]
     fn an_impossible_option_is_an_error_that_lists_the_choices() {
-        let told = |args: &[&str]| Plan::of(&asked(args), 7).unwrap_err();
-        let error = told(&["keepalife"]);
+        let error_of = |args: &[&str]| Plan::of(&asked(args), 7).unwrap_err();
+        let error = error_of(&["keepalife"]);
         assert!(error.starts_with("there is no workload `keepalife`; there are keepalive, short"));
-        assert!(told(&["--models", "x"]).contains("reactor"));
-        assert!(told(&["--rounds", "0"]).contains("from 1 to"));
-        assert!(told(&["--seconds", "0"]).contains("from 0.05"));
-        assert!(told(&["--seconds", "NaN"]).contains("from 0.05"));
-        assert!(told(&["--conns", "0"]).contains("connection"));
+        assert!(error_of(&["--models", "x"]).contains("reactor"));
+        assert!(error_of(&["--rounds", "0"]).contains("from 1 to"));
+        assert!(error_of(&["--seconds", "0"]).contains("from 0.05"));
+        assert!(error_of(&["--seconds", "NaN"]).contains("from 0.05"));
+        assert!(error_of(&["--conns", "0"]).contains("connection"));
         let nothing = ["idle", "--conns", "3000", "--models", "process"];
-        assert!(told(&nothing).contains("there is nothing to measure"));
+        assert!(error_of(&nothing).contains("there is nothing to measure"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! more than chance allows, the cell or the run is unproven.
 
 use super::pairs::ByRound;
+use crate::bench::metrics::{Better, better_of};
 use crate::bench::stats::{count, interval, mean, student, variance};
 use std::collections::BTreeMap;
 
@@ -45,6 +46,15 @@ impl Control {
     /// Whether there are enough rounds.
     pub fn has_interval(&self) -> bool {
         self.differences.len() >= interval::PAIRS
+    }
+
+    /// 1 if more is better, and -1 if less is better: so that a control that is better in all cells
+    /// is better in the sum.
+    fn direction(&self) -> f64 {
+        match better_of(&self.metric) {
+            Better::Lower => -1.0,
+            Better::Higher | Better::Neither => 1.0,
+        }
     }
 
     fn is_negligible(&self) -> bool {
@@ -122,9 +132,10 @@ pub fn is_unproven(controls: &[Control], proven: &[bool]) -> bool {
             continue;
         };
         let freedom = count(&control.differences) - 1.0;
-        sum += distance.clamp(-MAX_DISTANCE, MAX_DISTANCE);
+        let direction = control.direction();
+        sum += direction * distance.clamp(-MAX_DISTANCE, MAX_DISTANCE);
         spread += freedom / (freedom - 2.0);
-        means.extend(mean(&control.differences));
+        means.extend(mean(&control.differences).map(|mean| direction * mean));
     }
     let is_one_sided = match means.len() {
         0 => false,
@@ -185,6 +196,24 @@ mod tests {
             .map(|n| control(if n % 2 == 0 { 0.012 } else { -0.012 }))
             .collect();
         assert!(!is_unproven(&both_ways, &found));
+    }
+
+    /// 1.2 % more throughput and 1.2 % less latency are the same side.
+    #[test]
+    fn controls_that_are_better_by_different_metrics_add_up() {
+        let by = |metric: &str, middle: f64| Control {
+            metric: metric.to_owned(),
+            ..control(middle)
+        };
+        let controls = |latency: f64| -> Vec<Control> {
+            let cells = (0..12).map(|n| match n % 2 {
+                0 => by("throughput", 0.012),
+                _ => by("p99", latency),
+            });
+            cells.collect()
+        };
+        assert!(is_unproven(&controls(-0.012), &[true; 12]));
+        assert!(!is_unproven(&controls(0.012), &[true; 12]));
     }
 
     #[test]

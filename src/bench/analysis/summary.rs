@@ -13,7 +13,7 @@ pub struct Answer {
     pub cell: usize,
     /// What is compared: `mice p99: 99th percentile ...`.
     pub metric: String,
-    /// Who is better, by which factor, as sentences.
+    /// Which arms are better, and by which factor, as sentences.
     pub result: String,
 }
 

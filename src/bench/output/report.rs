@@ -120,7 +120,7 @@ fn warning(class: &str, word: &str, html: &str) -> String {
     )
 }
 
-/// The answer: who is better in which cell.
+/// The answer: which arms are better, in each cell.
 fn results(view: &View) -> String {
     let mut page = String::from("<ul class=\"answers\">\n");
     for answer in answers(view.run, view.analysis) {

@@ -354,16 +354,16 @@ impl Scale {
         }
     }
 
-    /// A logarithmic scale from 1 / `reach` to `reach`.
-    pub fn around_one(reach: f64, from: f64, to: f64) -> Self {
-        let reach = if reach.is_finite() {
-            reach.clamp(1.01, MAX)
+    /// A logarithmic scale from 1 / `limit` to `limit`.
+    pub fn around_one(limit: f64, from: f64, to: f64) -> Self {
+        let limit = if limit.is_finite() {
+            limit.clamp(1.01, MAX)
         } else {
             10.0
         };
         Self {
-            low: 1.0 / reach,
-            high: reach,
+            low: 1.0 / limit,
+            high: limit,
             from,
             to,
             is_log: true,
@@ -501,8 +501,8 @@ mod tests {
     #[test]
     fn markup_is_escaped() {
         let text = "<a href=\"x\" b='y'>&\u{7}</a>";
-        let wanted = "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp; &lt;/a&gt;";
-        assert_eq!(escaped(text), wanted);
+        let expected = "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp; &lt;/a&gt;";
+        assert_eq!(escaped(text), expected);
     }
 
     #[test]
@@ -512,10 +512,10 @@ mod tests {
         drawing.describe("b is 2.".to_owned());
         drawing.dots("c", &[(1.0, 2.0), (3.0, 4.06)]);
         drawing.rect("nothing", (1.0, 1.0), (0.0, 5.0));
-        let wanted = "<figure><figcaption>What</figcaption><svg viewBox=\"0 0 340 40\" \
+        let expected = "<figure><figcaption>What</figcaption><svg viewBox=\"0 0 340 40\" \
                       role=\"img\"><title>a &lt; b</title><desc>a is 1. b is 2.</desc>\
                       <path class=\"c\" d=\"M1.0 2.0h0M3.0 4.1h0\"/></svg></figure>\n";
-        assert_eq!(drawing.figure("What"), wanted);
+        assert_eq!(drawing.figure("What"), expected);
     }
 
     #[test]

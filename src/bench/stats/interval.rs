@@ -205,8 +205,8 @@ mod tests {
 
     fn close(found: Option<Interval>, low: f64, middle: f64, high: f64) {
         let found = found.unwrap();
-        for (found, told) in [(found.low, low), (found.middle, middle), (found.high, high)] {
-            assert!((found - told).abs() < 1e-9, "{found} is not {told}");
+        for (found, expected) in [(found.low, low), (found.middle, middle), (found.high, high)] {
+            assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
         }
     }
 
@@ -261,9 +261,9 @@ mod tests {
     #[test]
     fn the_distribution_of_u_is_that_of_the_tables() {
         // Of 3 and 2 there are ten orders: 0 to 6 wins in 1 1 2 2 2 1 1 of them.
-        let told = [0.1, 0.1, 0.2, 0.2, 0.2, 0.1, 0.1];
-        for (found, told) in shares_between(3, 2).iter().zip(told) {
-            assert!((found - told).abs() < 1e-12, "{found} {told}");
+        let expected = [0.1, 0.1, 0.2, 0.2, 0.2, 0.1, 0.1];
+        for (found, expected) in shares_between(3, 2).iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
         // The critical value of 8 and 8 at 5 % of both sides is 13: 13 of 64 or fewer wins.
         let eight = shares_between(8, 8);

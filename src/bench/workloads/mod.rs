@@ -67,7 +67,7 @@ impl WorkloadTraits {
     };
 }
 
-/// Which cells of a workload are wanted.
+/// Which cells of a workload are run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selection {
     /// The preset.
