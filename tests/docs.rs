@@ -69,7 +69,14 @@ const HIDDEN: [&str; 2] = ["--tally", "--burn"];
 
 /// Every long option, including those of the subcommands.
 fn known() -> BTreeSet<String> {
-    let subcommands = [&["bench"][..], &["bench", "selftest"], &["bench", "report"]];
+    let subcommands = [
+        &["bench"][..],
+        &["bench", "selftest"],
+        &["bench", "report"],
+        &["diagram"],
+        &["poke"],
+        &["syscalls"],
+    ];
     let further = subcommands.iter().flat_map(|name| flags(&help_of(name)));
     let hidden = HIDDEN.map(str::to_owned);
     help().into_keys().chain(further).chain(hidden).collect()
