@@ -158,7 +158,7 @@ fn a_closed_loop_and_the_server_count_the_same() {
             stats
                 .time_series
                 .iter()
-                .map(|bucket| bucket.answers)
+                .map(|bucket| bucket.responses)
                 .sum::<u64>()
         );
     }

@@ -198,7 +198,7 @@ pub struct Totals {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
     /// Correct responses.
-    pub answers: u64,
+    pub responses: u64,
     /// The longest of their response times, ns.
     pub longest: u64,
     /// The median of their response times, ns.

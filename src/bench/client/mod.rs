@@ -11,8 +11,8 @@ mod connection;
 mod event_loop;
 mod group;
 mod handlers;
-pub mod parser;
-mod recorder;
+pub(super) mod parser;
+pub(super) mod recorder;
 mod schedule;
 mod stall;
 

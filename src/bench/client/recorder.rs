@@ -198,7 +198,7 @@ impl Recorder {
         if let Some(bucket) = self.stats.time_series.last_mut()
             && let Some(longest) = times.iter().max()
         {
-            (bucket.answers, bucket.longest) = (times.len() as u64, *longest);
+            (bucket.responses, bucket.longest) = (times.len() as u64, *longest);
             let middle = times.len() / 2;
             bucket.median = *times.select_nth_unstable(middle).1;
         }
@@ -354,8 +354,8 @@ mod tests {
             let request = request(sent * MS, sent * MS);
             recorder.response(0, &request, correct(), &page(), now * MS);
         }
-        let bucket = |answers, median, longest| Bucket {
-            answers,
+        let bucket = |responses, median, longest| Bucket {
+            responses,
             longest: longest * MS,
             median: median * MS,
             errors: 0,

@@ -130,7 +130,7 @@ mod tests {
         }
         let mut shell = shell_with_a_child();
         let server = shell.id();
-        let begun = reach(server, &[false, false]);
+        let started = reach(server, &[false, false]);
         let mut stall = Stall::new(Some(server), Some((5, 10)));
         stall.update(100);
         stall.begin(100);
@@ -145,7 +145,7 @@ mod tests {
             send(pid, Signal::KILL);
         }
         shell.wait().unwrap();
-        assert!(begun);
+        assert!(started);
         assert_eq!((before, not_yet), (Some(105), vec![false, false]));
         assert_eq!((during, after), ((Some(115), true), (None, true)));
     }

@@ -2,10 +2,8 @@
 
 use crate::bench::load::{Behavior, ClientStats, Group, Load, Outcome};
 use crate::bench::procfs::Usage;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::bench::stats::{fairness, histogram};
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
 use std::collections::BTreeMap;
 
 /// Metrics by name.
@@ -78,7 +76,7 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
             .into_iter()
             .filter_map(|(name, text, part)| Some((name, quantile(text, part, due)?))),
     );
-    if let Some(histogram) = histogram(&seen.response_time).filter(|one| !one.is_empty()) {
+    if let Some(histogram) = decode(&seen.response_time) {
         found.push(("max", micro(histogram.max())));
         found.push(("mean", histogram.mean() / 1000.0));
         if let Some(apart) = little(group, seen, histogram.mean(), seconds) {
@@ -97,7 +95,8 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
         Behavior::Closed { .. } | Behavior::Short { .. }
     );
     if has_shares && !seen.shares.is_empty() {
-        found.push(("fairness", fairness(&seen.shares)));
+        let shares: Vec<f64> = seen.shares.iter().map(|share| count(*share)).collect();
+        found.push(("fairness", fairness(&shares).unwrap_or(1.0)));
         found.push(("starved", count(starved(seen))));
     }
     found
@@ -106,16 +105,6 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
 /// Connections without a response.
 pub fn starved(seen: &ClientStats) -> u64 {
     seen.shares.iter().filter(|share| **share == 0).count() as u64
-}
-
-/// Jain's fairness index: 1 if all have the same share, 1/n if one has all.
-fn fairness(shares: &[u64]) -> f64 {
-    let sum: f64 = shares.iter().map(|share| count(*share)).sum();
-    let squares: f64 = shares.iter().map(|share| count(*share).powi(2)).sum();
-    if squares == 0.0 {
-        return 1.0;
-    }
-    sum.powi(2) / (count(shares.len() as u64) * squares)
 }
 
 /// The deviation from Little's law in percent: outstanding requests = rate * response time. In a
@@ -168,36 +157,36 @@ impl Difference<'_> {
         let processes = self.after.processes.max(self.before.processes);
         add("processes", count(processes));
 
-        let answers = count(groups.iter().map(|seen| seen.responses).sum());
-        if answers > 0.0 {
+        let responses = count(groups.iter().map(|seen| seen.responses).sum());
+        if responses > 0.0 {
             // The kernel forgets the switches of a thread that ends; where such threads did much of
             // the work, there is no count.
             let is_known = nanoseconds(|one| one.living_threads) >= LIVING_SHARE * cpu_time;
             if is_known {
                 let (voluntary, involuntary) = (
-                    difference(|one| one.voluntary) / answers,
-                    difference(|one| one.involuntary) / answers,
+                    difference(|one| one.voluntary) / responses,
+                    difference(|one| one.involuntary) / responses,
                 );
                 add("voluntary", voluntary);
                 add("involuntary", involuntary);
                 add("switches", voluntary + involuntary);
             }
-            add("faults", difference(|one| one.page_faults) / answers);
-            add("cpu", 1e6 * cpu_time / answers);
+            add("faults", difference(|one| one.page_faults) / responses);
+            add("cpu", 1e6 * cpu_time / responses);
             add(
                 "cpu_machine",
-                1e6 * (machine - self.generator).max(0.0) / answers,
+                1e6 * (machine - self.generator).max(0.0) / responses,
             );
             // The sum is exact, user and system are in ticks. A process that lived for less than a
             // tick counts as user.
             let (user, system) = (difference(|one| one.user), difference(|one| one.system));
             if user + system > 0.0 && is_known {
-                let each = 1e6 * cpu_time / answers / (user + system);
+                let each = 1e6 * cpu_time / responses / (user + system);
                 add("cpu_user", each * user);
                 add("cpu_system", each * system);
             }
             if cpu_time > 0.0 {
-                add("per_core", answers / cpu_time);
+                add("per_core", responses / cpu_time);
             }
         }
         let connected = count(groups.iter().map(|seen| seen.connected).sum());
@@ -244,7 +233,7 @@ pub fn recovery(seen: &ClientStats, stall: (u64, u64)) -> Option<f64> {
     let end_index = index(end)?;
     let after = seen.time_series.iter().enumerate().skip(end_index);
     let recovered = after
-        .filter(|(_, bucket)| bucket.answers > 0 && bucket.longest <= usual.saturating_mul(2))
+        .filter(|(_, bucket)| bucket.responses > 0 && bucket.longest <= usual.saturating_mul(2))
         .map(|(place, _)| place as u64 * BUCKET)
         .next()?;
     Some(micro(recovered.saturating_sub(end)))
@@ -290,16 +279,16 @@ pub fn limiter(load: &Load, metrics: &Metrics, pinned: bool) -> String {
     }
 }
 
-/// Decodes a histogram; `None` if it is empty text or not valid.
-pub fn histogram(text: &str) -> Option<Histogram<u64>> {
-    let bytes = STANDARD.decode(text).ok()?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+/// A histogram; `None` if it is empty or not valid.
+fn decode(text: &str) -> Option<Histogram<u64>> {
+    let decoded = histogram::decode(text).ok();
+    decoded.filter(|histogram| !histogram.is_empty())
 }
 
 /// A quantile of the response times, microseconds. Of `due` requests those that are not in the
 /// histogram count as slower than all others: then there may be no such time.
 fn quantile(text: &str, part: f64, due: u64) -> Option<f64> {
-    let histogram = histogram(text).filter(|one| !one.is_empty())?;
+    let histogram = decode(text)?;
     let recorded = count(histogram.len());
     let rank = part * count(due).max(recorded);
     (rank <= recorded).then(|| micro(histogram.value_at_quantile(rank / recorded)))
@@ -322,20 +311,15 @@ fn count(number: u64) -> f64 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::bench::client::recorder::Times;
     use crate::bench::load::{Arrivals, Bucket};
     use crate::bench::workloads::pages;
-    use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
     /// An encoded histogram of these times.
     pub fn encoded(times: &[u64]) -> String {
-        let mut histogram = Histogram::<u64>::new(3).unwrap();
-        times
-            .iter()
-            .for_each(|time| histogram.record(*time).unwrap());
-        let mut bytes = Vec::new();
-        let mut serializer = V2DeflateSerializer::new();
-        serializer.serialize(&histogram, &mut bytes).unwrap();
-        STANDARD.encode(bytes)
+        let mut histogram = Times::new();
+        times.iter().for_each(|time| histogram.record(*time));
+        histogram.encode()
     }
 
     /// A load with one group.
@@ -495,13 +479,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn fairness_is_1_for_equal_shares_and_1_over_n_if_one_has_all() {
-        assert_eq!(fairness(&[5, 5, 5, 5]), 1.0);
-        assert_eq!(fairness(&[20, 0, 0, 0]), 0.25);
-        assert_eq!(fairness(&[0, 0]), 1.0);
-    }
-
-    #[test]
     fn littles_law_counts_served_connections_only() {
         let (load, mut outcome) = closed();
         let seen = &mut outcome.groups[0];
@@ -525,7 +502,7 @@ pub(super) mod tests {
     #[test]
     fn a_server_has_recovered_when_response_times_are_as_before_the_stall() {
         let bucket = |longest: u64| Bucket {
-            answers: 10,
+            responses: 10,
             longest,
             ..Bucket::default()
         };

@@ -29,7 +29,7 @@ pub fn check(context: &mut RunContext, spec: &SampleSpec) -> Result<(), RunError
 }
 
 fn attempt(context: &mut RunContext, spec: &SampleSpec) -> Result<(), RunError> {
-    let page = page(spec.arm_spec);
+    let page = page(&spec.arm_spec);
     let server = sample::start(context, spec, None, &[])?;
     let address = sample::address(spec, server.as_ref());
     let checked = get(address, &page.path).and_then(|response| compare(&response, &page));

@@ -4,7 +4,6 @@ use super::context::{RunContext, RunError};
 use super::progress::Progress;
 use super::sample::{self, SampleSpec, Taken};
 use super::{files, preflight, syscalls};
-use crate::bench::arms::ArmSpec;
 use crate::bench::plan::{Plan, Step};
 use crate::bench::record::{ArmKind, Pass, Run, Sample};
 use crate::bench::workloads::{CellSpec, RateSource, Workload, probe};
@@ -44,15 +43,9 @@ impl Runner {
     /// A check fails; the user has interrupted the run.
     pub fn preflight(&mut self) -> Result<(), RunError> {
         for arm in 0..self.plan.arms.len() {
-            let Some((_, cell_spec)) = self.plan.cells.first() else {
-                continue;
-            };
-            let cell_spec = probing(cell_spec);
-            let Some((spec, context)) = self.spec(0, arm, &cell_spec) else {
-                continue;
-            };
-            if spec.arm_spec.arm.kind != ArmKind::Control {
-                preflight::check(context, &spec)?;
+            let spec = self.probe(0, arm);
+            if let Some(spec) = spec.filter(|spec| spec.arm_spec.arm.kind != ArmKind::Control) {
+                preflight::check(&mut self.context, &spec)?;
             }
         }
         Ok(())
@@ -105,20 +98,16 @@ impl Runner {
     }
 
     fn take(&mut self, cell: usize, arm: usize) -> Result<Taken, RunError> {
-        let Some((_, cell_spec)) = self.plan.cells.get(cell) else {
-            return Ok(Taken::default());
+        let mut taken = Taken::default();
+        let Some(spec) = self.spec(cell, arm) else {
+            return Ok(taken);
         };
-        let cell_spec = cell_spec.clone();
-        let Some((spec, context)) = self.spec(cell, arm, &cell_spec) else {
-            return Ok(Taken::default());
-        };
-        if cell_spec.rate_source != RateSource::Fixed && spec.capacity.0 <= 0.0 {
-            let why = "the capacity of the servers, which decides the rate, was not measured";
-            let mut taken = Taken::default();
-            taken.sample.invalid.push(why.to_owned());
+        if spec.cell_spec.rate_source != RateSource::Fixed && spec.capacity.0 <= 0.0 {
+            let reason = "the capacity of the servers, which decides the rate, was not measured";
+            taken.sample.invalid.push(reason.to_owned());
             return Ok(taken);
         }
-        sample::take(context, &spec)
+        sample::take(&mut self.context, &spec)
     }
 
     fn title(&self, cell: usize, arm: usize) -> String {
@@ -132,28 +121,37 @@ impl Runner {
     }
 
     /// The sample of an arm in a cell.
-    fn spec<'a>(
-        &'a mut self,
-        cell: usize,
-        arm: usize,
-        cell_spec: &'a CellSpec,
-    ) -> Option<(SampleSpec<'a>, &'a mut RunContext)> {
-        let capacity = self.capacity(arm);
+    fn spec(&self, cell: usize, arm: usize) -> Option<SampleSpec> {
         let plan = &self.plan;
-        let (workload, _): &(&Workload, CellSpec) = plan.cells.get(cell)?;
-        let arm_spec: &ArmSpec = plan.arms.get(arm)?;
+        let (workload, cell_spec) = plan.cells.get(cell)?;
+        let arm_spec = plan.arms.get(arm)?;
         let (warm_up, measure) = plan.times_of(workload);
-        let spec = SampleSpec {
-            arm_spec,
+        Some(SampleSpec {
+            arm_spec: arm_spec.clone(),
             workload,
-            cell_spec,
+            cell_spec: cell_spec.clone(),
             warm_up: warm_up + plan.slow_start(cell_spec, arm_spec),
             measure,
             drain: plan.drain_time(workload),
             level: plan.memory_warm_up(workload),
-            capacity,
-        };
-        Some((spec, &mut self.context))
+            capacity: self.capacity(arm),
+        })
+    }
+
+    /// The sample that measures the capacity of an arm.
+    fn probe(&self, cell: usize, arm: usize) -> Option<SampleSpec> {
+        let spec = self.spec(cell, arm)?;
+        Some(SampleSpec {
+            cell_spec: CellSpec {
+                groups: vec![probe()],
+                rate_source: RateSource::Fixed,
+                memory_steps: Vec::new(),
+                stall: None,
+                ..spec.cell_spec
+            },
+            measure: Duration::from_secs_f64(self.plan.times.measure),
+            ..spec
+        })
     }
 
     /// The capacity of the slowest arm, and of this one.
@@ -175,42 +173,22 @@ impl Runner {
             let name = self.title(cell, arm);
             let what = format!("measuring the capacity: {name}");
             self.progress.show(&self.context, &what);
-            let Some((_, cell_spec)) = self.plan.cells.get(cell) else {
+            let Some(spec) = self.probe(cell, arm) else {
                 continue;
             };
-            let cell_spec = probing(cell_spec);
-            let times = self.plan.times;
-            let Some((spec, context)) = self.spec(cell, arm, &cell_spec) else {
-                continue;
-            };
-            let spec = SampleSpec {
-                measure: Duration::from_secs_f64(times.measure),
-                ..spec
-            };
-            let Sample {
-                metrics,
-                at,
-                invalid,
-                notes,
-                limiter,
-                ..
-            } = sample::take(context, &spec)?.sample;
-            let found = metrics.get("throughput").copied().unwrap_or(0.0);
-            let mut kept = Sample {
-                arm,
-                cell,
-                pass: Pass::Capacity,
-                at,
-                invalid,
-                notes,
-                limiter,
-                ..Sample::default()
-            };
-            if found > 0.0 {
-                self.capacities.insert(arm, found);
-                kept.metrics.insert("capacity".to_owned(), found);
+            let mut sample = sample::take(&mut self.context, &spec)?.sample;
+            (sample.arm, sample.cell, sample.pass) = (arm, cell, Pass::Capacity);
+            let throughput = sample.metrics.get("throughput").copied();
+            // The file gets the capacity only.
+            sample.metrics.clear();
+            sample.histograms.clear();
+            sample.time_series.clear();
+            sample.errors.clear();
+            if let Some(capacity) = throughput.filter(|capacity| *capacity > 0.0) {
+                self.capacities.insert(arm, capacity);
+                sample.metrics.insert("capacity".to_owned(), capacity);
             }
-            self.run.samples.push(kept);
+            self.run.samples.push(sample);
             self.progress.done(self.plan.capacity_time());
         }
         self.describe_rates();
@@ -242,14 +220,10 @@ impl Runner {
         for (cell, arm) in counted {
             let what = format!("counting system calls: {}", self.title(cell, arm));
             self.progress.show(&self.context, &what);
-            let Some((_, cell_spec)) = self.plan.cells.get(cell) else {
+            let Some(spec) = self.spec(cell, arm) else {
                 continue;
             };
-            let cell_spec = cell_spec.clone();
-            let Some((spec, context)) = self.spec(cell, arm, &cell_spec) else {
-                continue;
-            };
-            let sample = syscalls::count(context, &spec)?;
+            let sample = syscalls::count(&mut self.context, &spec)?;
             self.run.samples.push(Sample {
                 arm,
                 cell,
@@ -258,16 +232,5 @@ impl Runner {
             self.progress.done(self.plan.syscall_time());
         }
         Ok(())
-    }
-}
-
-/// The same cell with the load that measures the capacity.
-fn probing(cell_spec: &CellSpec) -> CellSpec {
-    CellSpec {
-        groups: vec![probe()],
-        rate_source: RateSource::Fixed,
-        memory_steps: Vec::new(),
-        stall: None,
-        ..cell_spec.clone()
     }
 }

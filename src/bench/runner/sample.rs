@@ -17,14 +17,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What to measure.
-#[derive(Clone, Copy, Debug)]
-pub struct SampleSpec<'a> {
+#[derive(Clone, Debug)]
+pub struct SampleSpec {
     /// The arm.
-    pub arm_spec: &'a ArmSpec,
+    pub arm_spec: ArmSpec,
     /// The workload.
-    pub workload: &'a Workload,
+    pub workload: &'static Workload,
     /// The cell of the workload.
-    pub cell_spec: &'a CellSpec,
+    pub cell_spec: CellSpec,
     /// Time under load before the measurement.
     pub warm_up: Duration,
     /// Length of the measurement.

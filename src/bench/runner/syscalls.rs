@@ -82,7 +82,7 @@ fn traced(
         ));
     };
     // The server listens before its signal handlers are installed; after a response both are there.
-    preflight::get(server.address, &preflight::page(spec.arm_spec).path)?;
+    preflight::get(server.address, &preflight::page(&spec.arm_spec).path)?;
     let mut responses = 0;
     if loaded {
         let mut load = sample::load(context, spec, server.address, None);
