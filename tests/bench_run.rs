@@ -1,5 +1,5 @@
-//! `oneloop bench` as a user runs it, only shorter: what lies in the directory of a run, and what is
-//! said when it cannot be. Nothing here depends on how fast anything is.
+//! `oneloop bench` as a user runs it, only shorter: the files of a run, and the errors. Nothing here
+//! depends on speed.
 #![cfg(feature = "bench")]
 
 // Other tests use more of it.
@@ -58,7 +58,7 @@ fn order(run: &Run) -> Vec<(u32, usize, usize)> {
 }
 
 #[test]
-fn every_arm_is_in_every_cell_and_client_and_server_have_counted_the_same() {
+fn each_arm_is_in_each_cell_and_client_and_server_count_the_same() {
     let run = run(&["keepalive", "short", "--models", "reactor,thread,process"]);
     let arms: Vec<_> = run.arms.iter().map(|arm| arm.name.as_str()).collect();
     assert_eq!(arms, ["reactor", "reactor'", "thread", "process"]);
@@ -87,7 +87,7 @@ fn every_arm_is_in_every_cell_and_client_and_server_have_counted_the_same() {
 }
 
 #[test]
-fn a_seed_makes_the_order() {
+fn the_seed_determines_the_order() {
     let args = ["keepalive", "--models", "reactor,thread", "--seed"];
     let with = |seed: &'static str| order(&run(&[&args[..], &[seed]].concat()));
     let first = with("1");
@@ -97,7 +97,7 @@ fn a_seed_makes_the_order() {
 }
 
 #[test]
-fn silent_connections_have_a_slope() {
+fn silent_connections_have_a_memory_slope() {
     let run = run(&["idle", "--conns", "40", "--models", "thread"]);
     for sample in run.samples.iter().filter(|one| one.pass == Pass::Measured) {
         let names = [
@@ -114,7 +114,7 @@ fn silent_connections_have_a_slope() {
 }
 
 #[test]
-fn what_is_unknown_is_answered_with_the_choices_and_exit_code_2() {
+fn an_unknown_name_is_an_error_with_the_choices_and_exit_code_2() {
     let place = tempfile::tempdir().unwrap();
     for (args, words) in [
         (["nonsense"].as_slice(), "there are keepalive, short"),
@@ -131,7 +131,7 @@ fn what_is_unknown_is_answered_with_the_choices_and_exit_code_2() {
 }
 
 #[test]
-fn a_server_that_does_not_start_is_told_with_its_own_words_before_anything_is_measured() {
+fn a_server_that_does_not_start_is_an_error_with_its_own_message() {
     let place = tempfile::tempdir().unwrap();
     let server = "broken=sh -c 'echo no luck >&2; exit 3' {port}";
     let output = output(&place, &["keepalive", "--server", server]);
@@ -160,7 +160,7 @@ exec nginx -c "$here/nginx.conf" -e "$here/error.log"
 "#;
 
 #[test]
-fn nginx_takes_part_beside_the_models() {
+fn nginx_runs_beside_the_models() {
     if !has("nginx") {
         return;
     }
@@ -180,7 +180,7 @@ fn nginx_takes_part_beside_the_models() {
 }
 
 #[test]
-fn ctrl_c_leaves_the_samples_that_were_taken_and_no_process() {
+fn ctrl_c_keeps_the_samples_and_leaves_no_process() {
     let place = tempfile::tempdir().unwrap();
     let args = ["keepalive", "--models", "reactor", "--seconds", "0.2"];
     let args = [&args[..], &["--rounds", "1000", "--output", "here"]].concat();

@@ -22,7 +22,7 @@ pub struct Arguments {
     pub command: Option<Command>,
     /// The run.
     #[command(flatten)]
-    pub plan: Plan,
+    pub run: RunOptions,
     /// Print help; -h is the short one
     #[arg(short, long, action = ArgAction::Help, global = true)]
     pub help: Option<bool>,
@@ -30,7 +30,7 @@ pub struct Arguments {
 
 /// The options of a run.
 #[derive(Args, Clone, Debug)]
-pub struct Plan {
+pub struct RunOptions {
     /// The workloads; those of the preset if none is named (docs/bench.md lists them)
     #[arg(value_name = "WORKLOAD")]
     pub workloads: Vec<String>,

@@ -1,6 +1,6 @@
 //! The arms: our models, other programs, and servers that already run.
 
-use super::arguments::Plan;
+use super::arguments::RunOptions;
 use super::record::{Arm, ArmKind};
 use super::shell_words;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -57,8 +57,8 @@ pub struct Url {
 ///
 /// # Errors
 /// With a sentence for the user, if a model is unknown or a command or a URL is malformed.
-pub fn of(plan: &Plan) -> Result<Vec<ArmSpec>, String> {
-    let named: Vec<&str> = plan.models.iter().map(|name| name.trim()).collect();
+pub fn of(options: &RunOptions) -> Result<Vec<ArmSpec>, String> {
+    let named: Vec<&str> = options.models.iter().map(|name| name.trim()).collect();
     if let Some(unknown) = named.iter().find(|name| !MODELS.contains(name)) {
         return Err(format!(
             "there is no model `{unknown}`; there are {}",
@@ -82,10 +82,10 @@ pub fn of(plan: &Plan) -> Result<Vec<ArmSpec>, String> {
     if let Some(reference) = arm_specs.first().cloned() {
         arm_specs.insert(1, control(reference));
     }
-    for text in &plan.server {
+    for text in &options.server {
         arm_specs.push(command(text)?);
     }
-    for text in &plan.target {
+    for text in &options.target {
         arm_specs.push(running(text)?);
     }
     make_unique(&mut arm_specs);
@@ -218,17 +218,17 @@ fn make_unique(arm_specs: &mut [ArmSpec]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::arguments::{Arguments, Plan};
+    use crate::bench::arguments::{Arguments, RunOptions};
     use clap::Parser;
 
-    fn plan(args: &[&str]) -> Plan {
+    fn options(args: &[&str]) -> RunOptions {
         Arguments::try_parse_from(["bench"].iter().chain(args))
             .unwrap()
-            .plan
+            .run
     }
 
     fn names(args: &[&str]) -> Vec<String> {
-        let arm_specs = of(&plan(args)).unwrap();
+        let arm_specs = of(&options(args)).unwrap();
         arm_specs.into_iter().map(|one| one.arm.name).collect()
     }
 
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn a_named_sequential_model_takes_part_everywhere() {
         let single_connection = |args: &[&str]| {
-            let arm_specs = of(&plan(args)).unwrap();
+            let arm_specs = of(&options(args)).unwrap();
             arm_specs.iter().any(|one| one.single_connection)
         };
         assert!(single_connection(&[]));
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_error_for_an_unknown_model_lists_the_known_ones() {
-        let error = of(&plan(&["--models", "reactor,threads"])).unwrap_err();
+        let error = of(&options(&["--models", "reactor,threads"])).unwrap_err();
         assert_eq!(
             error,
             format!(

@@ -49,7 +49,7 @@ use std::process::ExitCode;
 /// With a sentence for the user that says what to do.
 pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     match arguments.command {
-        None => runner::run(&arguments.plan),
+        None => runner::run(&arguments.run),
         Some(Command::Compare { before, after }) => {
             let (before, after) = (run_file::read(&before)?, run_file::read(&after)?);
             print_to_stdout(|to| compare::print(&before, &after, to, Terminal::stdout()))

@@ -40,7 +40,7 @@ pub struct Times {
 
 /// A sample of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Step {
+pub struct PlannedSample {
     /// The round.
     pub round: u32,
     /// The index in [`Plan::cells`].
@@ -67,7 +67,7 @@ impl Plan {
     ///
     /// # Errors
     /// With a sentence for the user that lists the choices.
-    pub fn of(asked: &arguments::Plan, seed: u64) -> Result<Self, String> {
+    pub fn of(asked: &arguments::RunOptions, seed: u64) -> Result<Self, String> {
         let preset = match (asked.quick, asked.full) {
             (true, _) => Preset::Quick,
             (_, true) => Preset::Full,
@@ -93,7 +93,7 @@ impl Plan {
 
     /// All samples in their order. Each round has the cells in random order, and each cell its arms
     /// in random order, one after the other, so that a change of the machine affects all of them.
-    pub fn order(&self) -> Vec<Step> {
+    pub fn order(&self) -> Vec<PlannedSample> {
         let mut random = fastrand::Rng::with_seed(self.seed);
         let mut steps = Vec::new();
         for round in 0..self.rounds {
@@ -103,7 +103,7 @@ impl Plan {
                 let mut arms: Vec<usize> = (0..self.arms.len()).collect();
                 random.shuffle(&mut arms);
                 let present = arms.into_iter().filter(|arm| self.takes_part(cell, *arm));
-                steps.extend(present.map(|arm| Step { round, cell, arm }));
+                steps.extend(present.map(|arm| PlannedSample { round, cell, arm }));
             }
         }
         steps
@@ -295,7 +295,7 @@ fn exclusion(
 }
 
 fn cells(
-    asked: &arguments::Plan,
+    asked: &arguments::RunOptions,
     preset: Preset,
 ) -> Result<Vec<(&'static Workload, CellSpec)>, String> {
     let all = workloads::WORKLOADS;
@@ -329,7 +329,7 @@ fn cells(
         .collect())
 }
 
-fn rounds(asked: &arguments::Plan, preset: Preset) -> Result<u32, String> {
+fn rounds(asked: &arguments::RunOptions, preset: Preset) -> Result<u32, String> {
     let usual = match preset {
         Preset::Quick => 3,
         Preset::Standard | Preset::Full => 8,
@@ -348,7 +348,7 @@ fn rounds(asked: &arguments::Plan, preset: Preset) -> Result<u32, String> {
 /// of 0.5 to 1 second make about equally good use of the same minutes. With 2.5 %, eight rounds
 /// have a standard error of 1.2 %. On a host whose speed changes within seconds it is three times
 /// as much, and the intervals show it.
-fn times(asked: &arguments::Plan, preset: Preset) -> Result<Times, String> {
+fn times(asked: &arguments::RunOptions, preset: Preset) -> Result<Times, String> {
     let usual = match preset {
         Preset::Quick => 0.5,
         Preset::Standard => 0.75,
@@ -373,10 +373,10 @@ mod tests {
     use clap::Parser;
     use std::collections::BTreeSet;
 
-    fn asked(args: &[&str]) -> arguments::Plan {
+    fn asked(args: &[&str]) -> arguments::RunOptions {
         Arguments::try_parse_from(["bench"].iter().chain(args))
             .unwrap()
-            .plan
+            .run
     }
 
     fn plan(args: &[&str]) -> Plan {
@@ -401,7 +401,7 @@ mod tests {
             let places: BTreeSet<_> = block.iter().map(|step| (step.round, step.cell)).collect();
             assert_eq!(places.len(), 1);
         }
-        let arms = |block: &&[Step]| block.iter().map(|step| step.arm).collect::<Vec<_>>();
+        let arms = |block: &&[PlannedSample]| block.iter().map(|step| step.arm).collect::<Vec<_>>();
         let orders: BTreeSet<_> = blocks.iter().map(arms).collect();
         assert!(orders.len() > 5, "{orders:?}");
     }

@@ -53,7 +53,7 @@ const INTERRUPTED: u8 = 130;
 ///
 /// # Errors
 /// A sentence for the user.
-pub fn run(asked: &arguments::Plan) -> Result<ExitCode, Box<dyn Error>> {
+pub fn run(asked: &arguments::RunOptions) -> Result<ExitCode, Box<dyn Error>> {
     let plan = match Plan::of(asked, fastrand::u64(..1_000_000_000)) {
         Ok(plan) => plan,
         Err(error) => {

@@ -4,7 +4,7 @@ use super::context::{RunContext, RunError};
 use super::progress::Progress;
 use super::sample::{self, SampleSpec, Taken};
 use super::{files, preflight, syscalls};
-use crate::bench::plan::{Plan, Step};
+use crate::bench::plan::{Plan, PlannedSample};
 use crate::bench::record::{ArmKind, Pass, Run, Sample};
 use crate::bench::workloads::{CellSpec, RateSource, Workload, probe};
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ impl Runner {
         self.run
     }
 
-    fn step(&mut self, step: Step) -> Result<(), RunError> {
+    fn step(&mut self, step: PlannedSample) -> Result<(), RunError> {
         let what = self.title(step.cell, step.arm);
         let round = format!("round {} of {}", step.round + 1, self.plan.rounds);
         self.progress
