@@ -151,7 +151,7 @@ pub struct Outcome {
 pub struct ClientStats {
     /// The group's name.
     pub name: String,
-    /// Connections that were asked for, and that were open when the measurement began.
+    /// Requested connections, and those that were open when the measurement began.
     pub connections: (u32, u32),
     /// Correct responses that were complete during the measurement.
     pub responses: u64,

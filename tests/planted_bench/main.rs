@@ -44,7 +44,7 @@ fn every_patch_applies_to_the_generator() {
         return;
     }
     let (project, bugs) = (here(""), bug::all());
-    assert!(bugs.len() >= 8, "these are not the patches: {bugs:?}");
+    assert!(bugs.len() >= 8, "too few patches: {bugs:?}");
     let elsewhere = |bug: &&Bug| !bug.file.starts_with("src/bench/client/");
     let elsewhere: Vec<&Bug> = bugs.iter().filter(elsewhere).collect();
     assert!(elsewhere.is_empty(), "not the generator: {elsewhere:?}");
@@ -56,10 +56,10 @@ fn every_patch_applies_to_the_generator() {
 
 #[test]
 fn the_document_lists_exactly_these_bugs() {
-    let (_, told, _) = parts();
+    let (_, found, _) = parts();
     assert!(
-        told == table(&bug::all()),
-        "the table is old; UPDATE_DOCS=1 cargo test --test planted_bench -- --ignored makes it anew"
+        found == table(&bug::all()),
+        "the table is stale: UPDATE_DOCS=1 cargo test --test planted_bench -- --ignored writes it"
     );
 }
 

@@ -17,7 +17,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much longer than its load the generator may take: it also connects, and writes an outcome.
 const GENERATOR_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time between two looks at a process.
+/// Time between two checks of a process.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// Limit for the bytes of a process's messages that are shown.
 const MAX_SHOWN: usize = 2000;
