@@ -1,10 +1,13 @@
 //! [`Probe`]: observes the loop and its connections, and changes nothing.
 //!
-//! Engine, scheduler and pump have the probe as a type parameter. It is `()` by default: then the
+//! Pump, scheduler, engine and the other models have the probe as a type parameter. With `()` the
 //! calls are empty, and the compiler removes them with what prepares them.
 //!
-//! A connection has an id: 0, 1, 2 in the order in which the loop accepts. An id is never used
+//! A connection has an id: 0, 1, 2 in the order in which the server accepts. An id is never used
 //! again, unlike the key of a slot.
+//!
+//! A model with several threads or processes has a clone of the probe in each of them. One clone
+//! sees all of a connection.
 
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection, Counts, StateName, StepName};
@@ -12,10 +15,11 @@ use crate::handler::Listener;
 use crate::http::request::{Refusal, Request};
 use crate::http::status::Status;
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Observes a loop. The calls come in the order of what they report. Methods that a probe does not
+/// Observes connections, and the loop if there is one. The calls for a connection come in the order
+/// of what they report. Methods that a probe does not
 /// define do nothing.
 pub trait Probe {
     /// Whether there is anything to report to. `false` for `()` only.
@@ -33,11 +37,19 @@ pub trait Probe {
     /// The poll has returned this number of events, and the next iteration begins at `now`.
     fn on_iteration_begin(&mut self, _now: Now, _events: usize) {}
 
-    /// A connection was accepted. It begins in `state`.
+    /// A connection was accepted, and is served from here on. It begins in `state`.
     fn on_accept(&mut self, _id: u64, _origin: Origin, _state: StateName) {}
 
     /// An event arrived for the connection: it will run in this iteration.
-    fn on_event(&mut self, _id: u64) {}
+    fn on_event(&mut self, _id: u64, _flags: EventFlags) {}
+
+    /// The socket of the connection was registered with the poll (epoll_ctl(2), kevent(2)).
+    fn on_register(&mut self, _id: u64) {}
+
+    /// A thread of a blocking model has read from the socket of the connection, and mostly slept in
+    /// that read. `time` is how long it took, by [`Probe::clock`]. The steps that receive get their
+    /// bytes from it.
+    fn on_wait(&mut self, _id: u64, _result: StepResult, _time: Option<Duration>) {}
 
     /// A request head was parsed, or is refused. Called within the step that answers it, before its
     /// [`Probe::on_step`].
@@ -53,10 +65,34 @@ pub trait Probe {
 
     /// The connection has ended, and its socket closes now. The last call with this id.
     fn on_close(&mut self, _id: u64, _reason: CloseReason, _counts: Counts) {}
+
+    /// This process was forked from the one that has made the probe, for one connection. Threads
+    /// that the probe has started do not exist here.
+    fn on_fork(&mut self) {}
+
+    /// The process that was forked ends. The last call.
+    fn on_exit(&mut self) {}
 }
 
 impl Probe for () {
     const ACTIVE: bool = false;
+}
+
+/// What an event says about a socket (epoll_ctl(2), kevent(2)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventFlags {
+    /// There may be bytes to receive.
+    pub is_readable: bool,
+    /// It may take bytes.
+    pub is_writable: bool,
+    /// The peer has closed its direction, or the connection is gone.
+    pub is_read_closed: bool,
+    /// Our direction is closed, or the connection is gone.
+    pub is_write_closed: bool,
+    /// Urgent data (tcp(7)).
+    pub is_urgent: bool,
+    /// An error is pending.
+    pub is_error: bool,
 }
 
 /// Where a connection came from.
@@ -65,7 +101,7 @@ pub struct Origin {
     /// The listener that accepted it.
     pub listener: Listener,
     /// The address of the peer; `None` on a unix socket.
-    pub peer: Option<IpAddr>,
+    pub peer: Option<SocketAddr>,
 }
 
 /// The result of a step.
@@ -87,6 +123,21 @@ pub enum StepResult {
     NotReady,
     /// The operation failed. `WouldBlock`: the connection waits for an event.
     Failed(io::ErrorKind),
+}
+
+impl StepResult {
+    /// The result of a system call that was made.
+    pub fn of(result: Result<usize, io::ErrorKind>) -> Self {
+        result.map_or_else(Self::Failed, Self::Bytes)
+    }
+}
+
+/// Does `operation`, and measures how long it takes if `probe` wants to know.
+pub fn timed<P: Probe, R>(probe: &mut P, operation: impl FnOnce() -> R) -> (R, Option<Duration>) {
+    let began = probe.clock();
+    let result = operation();
+    let ended = probe.clock();
+    (result, ended.zip(began).map(|(ended, began)| ended - began))
 }
 
 /// What a transition of a connection's state follows from.

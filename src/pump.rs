@@ -21,6 +21,8 @@ use std::time::Instant;
 /// A connection with its socket and its handler's state, as every driver keeps them.
 #[derive(Debug)]
 pub struct Session<T, S> {
+    /// Never that of another connection. The probe knows the connection by it.
+    pub id: u64,
     /// The protocol.
     pub connection: Connection,
     /// The socket.
@@ -31,26 +33,41 @@ pub struct Session<T, S> {
 
 impl<T: Transport, S> Session<T, S> {
     /// Of a connection that was just accepted.
-    pub fn new(transport: T, handler_state: S, limits: Arc<Limits>, now: Instant) -> Self {
+    pub fn new(id: u64, transport: T, handler_state: S, limits: Arc<Limits>, now: Instant) -> Self {
         let connection = match transport.needs_handshake() {
             true => Connection::before_handshake(limits, now),
             false => Connection::new(limits, now),
         };
         Self {
+            id,
             connection,
             transport,
             handler_state,
         }
     }
 
-    /// Reports the end of the connection to the handler. Returns the transport, which the driver
-    /// closes.
-    pub fn close<H: Handler<State = S>>(
+    /// Changes the state of the connection outside of [`pump`], and reports that to `probe`.
+    pub fn change<P: Probe>(
+        &mut self,
+        probe: &mut P,
+        cause: Cause,
+        change: impl FnOnce(&mut Connection),
+    ) {
+        let mut known_state = KnownState::of::<P>(&self.connection);
+        change(&mut self.connection);
+        known_state.update(&self.connection, probe, self.id, cause);
+    }
+
+    /// Reports the end of the connection to the probe and the handler. Returns the transport, which
+    /// the driver closes.
+    pub fn close<H: Handler<State = S>, P: Probe>(
         mut self,
         reason: CloseReason,
         handler: &mut H,
+        probe: &mut P,
         now: Now,
     ) -> T {
+        probe.on_close(self.id, reason, self.connection.counts());
         if reason.aborts() {
             self.transport.abort();
         } else {
@@ -88,8 +105,6 @@ pub struct PumpContext<'c, P = ()> {
     pub limits: &'c Limits,
     /// The driver's buffers.
     pub buffers: &'c mut SharedBuffers,
-    /// The connection as `probe` knows it.
-    pub id: u64,
     /// What observes the connection.
     pub probe: &'c mut P,
 }
@@ -159,9 +174,9 @@ fn pump_from<T: Transport, H: Handler, P: Probe>(
         let ended = context.probe.clock();
         let time = ended.zip(began).map(|(ended, began)| ended - began);
         let (step, result) = report;
-        context.probe.on_step(context.id, step, result, time);
+        context.probe.on_step(session.id, step, result, time);
         let cause = Cause::Step(step);
-        known_state.update(&session.connection, context.probe, context.id, cause);
+        known_state.update(&session.connection, context.probe, session.id, cause);
         if let Some(pause) = pause {
             break pause;
         }
@@ -187,7 +202,7 @@ pub fn pump_guarded<T: Transport, H: Handler, P: Probe>(
         log::error!("a defect of oneloop's ended one connection; please report it");
         *context.buffers = SharedBuffers::new(context.limits);
         session.connection.end(CloseReason::Aborted);
-        known_state.update(&session.connection, context.probe, context.id, Cause::Panic);
+        known_state.update(&session.connection, context.probe, session.id, Cause::Panic);
         Pause::Ended(CloseReason::Aborted)
     })
 }
@@ -202,6 +217,7 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
     report: &mut (StepName, StepResult),
 ) -> Option<Pause> {
     let Session {
+        id,
         connection,
         transport,
         handler_state,
@@ -229,7 +245,7 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
         }
         Step::Respond(request) => {
             budget.requests -= 1;
-            context.probe.on_request(context.id, &request);
+            context.probe.on_request(*id, &request);
             let response = handler.respond(handler_state, request, context.now);
             *result = StepResult::Answered(response.status);
             connection.respond(response, context.terms(budget), deadline_time);

@@ -15,6 +15,7 @@ use crate::models::fixed;
 use crate::models::process::Parent;
 use crate::models::shared::Shared;
 use crate::models::{BlockingModel, BlockingServer};
+use crate::probe::Probe;
 use crate::reactor::Reactor;
 use crate::reactor::address::Address;
 use crate::reactor::listen::{self, BoundListener, ListenOptions};
@@ -22,6 +23,8 @@ use crate::signals::Policy;
 use crate::site::types::Types;
 use crate::site::{Site, SiteOptions};
 use crate::site_handler::{SiteHandler, Tally};
+#[cfg(feature = "study")]
+use crate::study::trace;
 use std::error::Error;
 use std::fs;
 use std::io;
@@ -73,7 +76,7 @@ impl Server {
             limits,
             signals,
         };
-        let run = build_model(config, parts)?;
+        let run = build_run(config, parts)?;
         Ok(Self { addresses, run })
     }
 
@@ -91,7 +94,34 @@ impl Server {
     }
 }
 
-fn build_model(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>> {
+/// The model, with the probe of the configuration.
+fn build_run(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>> {
+    #[cfg(feature = "study")]
+    if let Some(trace) = config.trace.open(trace_writers(config.model))? {
+        let run = build_model(config, parts, trace.clone())?;
+        return Ok(Box::new(move || {
+            let ended = run();
+            trace.finish();
+            ended
+        }));
+    }
+    build_model(config, parts, ())
+}
+
+/// What makes the records of a trace.
+#[cfg(feature = "study")]
+fn trace_writers(model: Model) -> trace::Writers {
+    match model {
+        Model::Reactor | Model::Coroutine => trace::Writers::Loop,
+        Model::Process => trace::Writers::Processes,
+        Model::Fixed | Model::Sequential | Model::Thread | Model::Pool => trace::Writers::Threads,
+    }
+}
+
+fn build_model<P>(config: &Config, parts: ModelParts, mut probe: P) -> Result<Run, Box<dyn Error>>
+where
+    P: Probe + Clone + Send + 'static,
+{
     let ModelParts {
         listeners,
         limits,
@@ -101,11 +131,11 @@ fn build_model(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>
         Model::Fixed => {
             let answer = fixed_answer(&config.site)?;
             let server = BlockingServer::new(listeners, || {}, limits, signals)?;
-            return Ok(Box::new(move || server.run_fixed(&answer)));
+            return Ok(Box::new(move || server.run_fixed(&answer, &mut probe)));
         }
         Model::Process => {
             let parent = Parent::new(listeners, limits.clone(), signals)?;
-            return build_processes(config, parent, limits);
+            return build_processes(config, parent, limits, probe);
         }
         Model::Coroutine | Model::Reactor => {
             let handler = build_handler(config, &limits)?;
@@ -115,10 +145,11 @@ fn build_model(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>
                 signals,
             };
             return match config.measurement.burn {
-                None => build_polling(config, parts, handler, close),
+                None => build_polling(config, parts, handler, close, probe),
                 Some(time) => {
                     let handler = Burning::new(handler, time);
-                    build_polling(config, parts, handler, |one| close(one.into_inner()))
+                    let close = |one: Burning<_>| close(one.into_inner());
+                    build_polling(config, parts, handler, close, probe)
                 }
             };
         }
@@ -131,9 +162,9 @@ fn build_model(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>
     let burn = config.measurement.burn;
     Ok(Box::new(move || {
         match burn {
-            None => server.run(blocking, shared.clone())?,
+            None => server.run(blocking, shared.clone(), &probe)?,
             // Outside of the mutex, so that threads compute at the same time.
-            Some(time) => server.run(blocking, Burning::new(shared.clone(), time))?,
+            Some(time) => server.run(blocking, Burning::new(shared.clone(), time), &probe)?,
         }
         if let Some(handler) = shared.into_inner() {
             close(handler);
@@ -148,6 +179,7 @@ fn build_polling<H: Handler + 'static>(
     parts: ModelParts,
     handler: H,
     close: impl Fn(H) + 'static,
+    probe: impl Probe + 'static,
 ) -> Result<Run, Box<dyn Error>> {
     let ModelParts {
         listeners,
@@ -155,7 +187,7 @@ fn build_polling<H: Handler + 'static>(
         signals,
     } = parts;
     if config.model == Model::Coroutine {
-        let coroutines = Coroutines::new(listeners, handler, limits, signals)?;
+        let coroutines = Coroutines::new(listeners, handler, limits, signals, probe)?;
         return Ok(Box::new(move || {
             if let Some(handler) = coroutines.run()? {
                 close(handler);
@@ -163,12 +195,7 @@ fn build_polling<H: Handler + 'static>(
             Ok(())
         }));
     }
-    #[cfg(feature = "study")]
-    if let Some(trace) = config.trace.open()? {
-        let reactor = Reactor::new(listeners, handler, limits, signals, trace)?;
-        return Ok(Box::new(move || reactor.run().map(close)));
-    }
-    let reactor = Reactor::new(listeners, handler, limits, signals, ())?;
+    let reactor = Reactor::new(listeners, handler, limits, signals, probe)?;
     Ok(Box::new(move || reactor.run().map(close)))
 }
 
@@ -177,6 +204,7 @@ fn build_processes(
     config: &Config,
     parent: Parent,
     limits: Arc<Limits>,
+    probe: impl Probe + Clone + 'static,
 ) -> Result<Run, Box<dyn Error>> {
     // An error in the configuration is found here, not in the first child.
     drop(build_handler(config, &limits)?);
@@ -187,10 +215,11 @@ fn build_processes(
     Ok(Box::new(move || {
         let open = || build_handler(&config, &limits);
         match burn {
-            None => parent.run(open, close),
+            None => parent.run(open, close, &probe),
             Some(time) => parent.run(
                 || open().map(|handler| Burning::new(handler, time)),
                 |burning| close(burning.into_inner()),
+                &probe,
             ),
         }
     }))

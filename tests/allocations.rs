@@ -12,7 +12,7 @@ use oneloop::clock::Now;
 use oneloop::handler::{Handler, Listener};
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
-use oneloop::probe::Origin;
+use oneloop::probe::{EventFlags, Origin};
 use oneloop::reactor::scheduler::{Scheduler, slot_size};
 use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::{PeerState, SiteHandler};
@@ -163,9 +163,9 @@ impl Loop {
         let state = self.handler.on_connect(listener, Some(peer));
         let origin = Origin {
             listener,
-            peer: Some(peer),
+            peer: Some((peer, 4000).into()),
         };
-        self.scheduler.admit(origin, client, state, self.now);
+        self.scheduler.admit(&origin, client, state, self.now);
         self.scheduler.register(|_, _| Ok(()));
     }
 
@@ -175,7 +175,7 @@ impl Loop {
         // All iterations are within the time for which a file is cached.
         self.now.instant += Duration::from_micros(100);
         self.now.wall += Duration::from_micros(100);
-        self.scheduler.mark_ready(key);
+        self.scheduler.mark_ready(key, EventFlags::default);
         self.iterate();
     }
 

@@ -364,7 +364,7 @@ impl Server {
     fn serve_on<T: Transport>(&mut self, transport: T, peer: &Peer) -> CloseReason {
         let state = self.handler.on_connect(Listener::public(0), None);
         let limits = self.limits.clone();
-        let mut session = Session::new(transport, state, limits, self.now.instant);
+        let mut session = Session::new(0, transport, state, limits, self.now.instant);
         let ending = loop {
             let mut context = PumpContext {
                 now: self.now,
@@ -373,7 +373,6 @@ impl Server {
                 draining: false,
                 limits: &self.limits,
                 buffers: &mut self.buffers,
-                id: 0,
                 probe: &mut (),
             };
             match pump(&mut session, &mut self.handler, &mut context) {
@@ -384,7 +383,7 @@ impl Server {
         };
         // A peer that has everything has room for the end of a transport's protocol.
         peer.script_sends([Space::All]);
-        session.close(ending, &mut self.handler, self.now);
+        session.close(ending, &mut self.handler, &mut (), self.now);
         ending
     }
 }

@@ -21,11 +21,6 @@ pub fn check(arguments: &Arguments, matches: &ArgMatches) -> Result<(), ConfigEr
             "--page is for the model fixed; add --model fixed, or name the file as ROOT".to_owned(),
         ));
     }
-    if is_written("trace") && arguments.model != Model::Reactor {
-        return Err(conflict(
-            "--trace is for the model reactor; leave out --model or --trace".to_owned(),
-        ));
-    }
     if arguments.model == Model::Fixed {
         refuse_unused_by_fixed(is_written)?;
     }

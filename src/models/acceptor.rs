@@ -13,7 +13,7 @@ use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Read, Write};
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -30,12 +30,14 @@ const WOKEN: Token = Token(1);
 
 /// A connection that was accepted.
 pub struct Accepted {
+    /// Its id for the probe.
+    pub id: u64,
     /// Its socket.
     pub handle: Arc<Handle>,
     /// The listener that accepted it.
     pub listener: Listener,
     /// The peer. `None`: on a unix socket.
-    pub peer: Option<IpAddr>,
+    pub peer: Option<SocketAddr>,
 }
 
 /// Ends a [`wait`](Acceptor::wait) from another thread.
@@ -65,6 +67,8 @@ pub struct Acceptor {
     woken: Option<UnixStream>,
     events: Events,
     listening: Vec<BoundListener>,
+    /// The id of the next connection.
+    next_id: u64,
     /// Index of the socket to accept from next: one connection is accepted from each in turn, so
     /// that many connections at one socket do not hold up another.
     next: usize,
@@ -92,6 +96,7 @@ impl Acceptor {
             woken: None,
             events: Events::with_capacity(64),
             listening,
+            next_id: 0,
             next: 0,
             losses: 0,
             pause: limits.accept_pause,
@@ -185,7 +190,10 @@ impl Acceptor {
             let error = match one.socket.accept().and_then(make_blocking) {
                 Ok((handle, peer)) => {
                     self.losses = 0;
+                    let id = self.next_id;
+                    self.next_id += 1;
                     return Ok(Some(Accepted {
+                        id,
                         handle,
                         listener: Listener::public(index),
                         peer,
@@ -252,8 +260,8 @@ impl Acceptor {
 
 /// Makes an accepted socket blocking. Listening sockets and the sockets that mio accepts are not.
 fn make_blocking(
-    (stream, peer): (Stream, Option<IpAddr>),
-) -> io::Result<(Arc<Handle>, Option<IpAddr>)> {
+    (stream, peer): (Stream, Option<SocketAddr>),
+) -> io::Result<(Arc<Handle>, Option<SocketAddr>)> {
     let stream = match stream {
         Stream::Tcp(stream) | Stream::Other(stream) => {
             let stream = std::net::TcpStream::from(OwnedFd::from(stream));

@@ -8,14 +8,16 @@ use crate::connection::CloseReason;
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
+use crate::probe::{Cause, Origin, Probe, StepResult, timed};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
 use crate::stalls::{PollOutcome, Stalls};
-use crate::transport::blocking::{BlockingSocket, SEND_TIMEOUT};
+use crate::transport::blocking::{BlockingSocket, ReadResult, SEND_TIMEOUT};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a thread serves connections with: buffers, the date, and the clock of the deadlines.
-pub struct ConnectionRunner {
+/// What a thread serves connections with: buffers, the date, the clock of the deadlines, and a
+/// probe.
+pub struct ConnectionRunner<P = ()> {
     buffers: SharedBuffers,
     date: DateLine,
     stalls: Stalls,
@@ -23,17 +25,19 @@ pub struct ConnectionRunner {
     /// from the socket without waiting for the peer.
     behind: Duration,
     limits: Arc<Limits>,
+    probe: P,
 }
 
-impl ConnectionRunner {
-    /// With buffers as `limits` says.
-    pub fn new(limits: Arc<Limits>) -> Self {
+impl<P: Probe> ConnectionRunner<P> {
+    /// With buffers as `limits` says, observed by `probe`.
+    pub fn new(limits: Arc<Limits>, probe: P) -> Self {
         Self {
             buffers: SharedBuffers::new(&limits),
             date: DateLine::default(),
             stalls: Stalls::new(limits.stall_threshold()),
             behind: Duration::ZERO,
             limits,
+            probe,
         }
     }
 
@@ -53,6 +57,7 @@ impl ConnectionRunner {
         others_wait: Option<&dyn Fn() -> bool>,
     ) {
         let Accepted {
+            id,
             handle,
             listener,
             peer,
@@ -62,9 +67,11 @@ impl ConnectionRunner {
             Err(error) => return log::debug!("a connection was lost: {error}"),
         };
         (self.stalls, self.behind) = (Stalls::new(self.limits.stall_threshold()), Duration::ZERO);
-        let handler_state = handler.on_connect(listener, peer);
+        let handler_state = handler.on_connect(listener, peer.map(|peer| peer.ip()));
         let now = Now::read().instant;
-        let mut session = Session::new(transport, handler_state, self.limits.clone(), now);
+        let mut session = Session::new(id, transport, handler_state, self.limits.clone(), now);
+        let origin = Origin { listener, peer };
+        (self.probe).on_accept(id, origin, session.connection.state_name());
         let reason = loop {
             if let Some(reason) =
                 self.run_until_blocked(&mut session, handler, control, others_wait)
@@ -78,12 +85,13 @@ impl ConnectionRunner {
                 // Another connection may arrive meanwhile.
                 most = most.min(self.limits.min_idle);
             }
-            session.transport.wait(most);
+            let (read, time) = timed(&mut self.probe, || session.transport.wait(most));
+            self.report_wait(id, read, time);
             let now = Now::read().instant;
             self.behind += self.stalls.polled(now, Some(most), PollOutcome::Events);
         };
         let now = Now::read();
-        let transport = session.close(reason, handler, now);
+        let transport = session.close(reason, handler, &mut self.probe, now);
         handler.end_iteration(now);
         drop(transport);
     }
@@ -111,7 +119,9 @@ impl ConnectionRunner {
             let is_late = session.connection.deadline() <= deadline_time;
             let is_last = is_draining || others_wait.is_some_and(|others_wait| others_wait());
             if is_late || is_aborting || is_draining {
-                session.transport.read_available();
+                let read = || session.transport.read_available();
+                let (read, time) = timed(&mut self.probe, read);
+                self.report_wait(session.id, read, time);
             }
             let pause = self.pump(session, handler, is_last, now);
             if control.take_reopen() {
@@ -124,11 +134,13 @@ impl ConnectionRunner {
                 Pause::Ended(reason) => return Some(reason),
                 Pause::Yielded | Pause::Blocked => {}
             }
-            let connection = &mut session.connection;
             if is_aborting {
-                connection.abort();
+                session.change(&mut self.probe, Cause::Abort, |connection| {
+                    connection.abort();
+                });
                 continue;
             }
+            let connection = &mut session.connection;
             session.transport.handle().set_idle(connection.is_idle());
             if is_last {
                 connection.drain(deadline_time);
@@ -140,8 +152,16 @@ impl ConnectionRunner {
                     return None;
                 }
             } else if is_late || is_last {
-                connection.expired(deadline_time);
+                session.change(&mut self.probe, Cause::Deadline, |connection| {
+                    connection.expired(deadline_time);
+                });
             }
+        }
+    }
+
+    fn report_wait(&mut self, id: u64, read: Option<ReadResult>, time: Option<Duration>) {
+        if let Some(read) = read {
+            self.probe.on_wait(id, StepResult::of(read), time);
         }
     }
 
@@ -157,6 +177,7 @@ impl ConnectionRunner {
             buffers,
             date,
             limits,
+            probe,
             ..
         } = self;
         let mut context = PumpContext {
@@ -166,8 +187,7 @@ impl ConnectionRunner {
             draining: is_last,
             limits,
             buffers,
-            id: 0,
-            probe: &mut (),
+            probe,
         };
         pump_guarded(session, handler, &mut context)
     }
@@ -218,6 +238,7 @@ mod tests {
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
         let handle = Handle::new(BlockingStream::Unix(ours));
         let accepted = Accepted {
+            id: 0,
             handle,
             listener: Listener::public(0),
             peer: None,
@@ -233,7 +254,7 @@ mod tests {
     /// `pump_guarded`, and with a lock that stays poisoned.
     #[test]
     fn a_panic_ends_one_connection_and_the_next_is_served_by_the_same_runner() {
-        let mut runner = ConnectionRunner::new(Arc::new(Limits::default()));
+        let mut runner = ConnectionRunner::new(Arc::new(Limits::default()), ());
         let mut handler = Shared::new(Brittle);
         let good = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let bad = "GET /defect HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -14,10 +14,12 @@
 
 use super::acceptor::Acceptor;
 use super::control::Control;
+use super::observed_socket::ObservedSocket;
 use crate::clock::Now;
-use crate::connection::Pace;
+use crate::connection::{CloseReason, Pace, StateName, StepName};
 use crate::limits::Limits;
-use crate::transport::blocking::{Handle, SEND_TIMEOUT};
+use crate::probe::Probe;
+use crate::transport::blocking::SEND_TIMEOUT;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,29 +48,46 @@ pub fn run(
     answer: &[u8],
     control: &Arc<Control>,
     limits: &Limits,
+    probe: &mut impl Probe,
 ) -> io::Result<()> {
+    let head = memchr::memmem::find(answer, b"\r\n\r\n").map_or(0, |at| at + 4);
     while let Some(accepted) = acceptor.accept(|| control.is_draining())? {
         let _registration = control.register(accepted.handle.clone());
-        let socket = &accepted.handle;
-        let served = match read_head(socket, control, limits) {
-            Ok(true) => write_all(socket, answer, control, limits).and_then(|()| {
-                socket.finish_sending()?;
-                linger(socket, limits)
-            }),
-            Ok(false) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = served {
+        let mut client = ObservedSocket::new(&accepted, probe);
+        let reason = serve(&mut client, answer, control, limits).unwrap_or_else(|error| {
             log::debug!("a client was lost: {error}");
-        }
+            CloseReason::SocketError(error.kind())
+        });
+        client.on_close(reason, head);
         // The socket is closed here.
     }
     Ok(())
 }
 
+fn serve(
+    client: &mut ObservedSocket<'_, impl Probe>,
+    answer: &[u8],
+    control: &Control,
+    limits: &Limits,
+) -> io::Result<CloseReason> {
+    if !read_head(client, control, limits)? {
+        return Ok(CloseReason::PeerClosed);
+    }
+    client.enter(StateName::WritingHeader, StepName::Receive);
+    write_all(client, answer, control, limits)?;
+    client.enter(StateName::Closing, StepName::Send);
+    client.finish_sending()?;
+    linger(client, limits)?;
+    Ok(CloseReason::Completed)
+}
+
 /// Reads to the empty line. Returns whether it arrived before the peer closed.
-fn read_head(socket: &Handle, control: &Control, limits: &Limits) -> io::Result<bool> {
-    socket.set_idle(true);
+fn read_head(
+    client: &mut ObservedSocket<'_, impl Probe>,
+    control: &Control,
+    limits: &Limits,
+) -> io::Result<bool> {
+    client.handle.set_idle(true);
     let time = match control.is_draining() {
         false => limits.header_timeout,
         // While the server stops, a silent connection is not waited for.
@@ -83,23 +102,28 @@ fn read_head(socket: &Handle, control: &Control, limits: &Limits) -> io::Result<
                 "the head is too long",
             ));
         }
-        match read(socket, &mut buf, deadline)? {
+        match read(client, &mut buf, deadline)? {
             [] => return Ok(false),
             bytes => head.extend_from_slice(bytes),
         }
-        socket.set_idle(false);
+        client.handle.set_idle(false);
     }
     Ok(true)
 }
 
 /// Sends all of `answer`, or makes the close a reset, so that the peer does not take a part for the
 /// whole.
-fn write_all(socket: &Handle, answer: &[u8], control: &Control, limits: &Limits) -> io::Result<()> {
+fn write_all(
+    client: &mut ObservedSocket<'_, impl Probe>,
+    answer: &[u8],
+    control: &Control,
+    limits: &Limits,
+) -> io::Result<()> {
     let mut unsent = answer;
     let mut pace = Pace::start(Now::read().instant);
     let mut deadline = pace.take(0, limits, Now::read().instant);
     while !unsent.is_empty() {
-        let error = match socket.write(unsent, SEND_TIMEOUT.min(limits.send_timeout)) {
+        let error = match client.write(unsent, SEND_TIMEOUT.min(limits.send_timeout)) {
             Ok(length) => {
                 (_, unsent) = unsent.split_at(length);
                 deadline = pace.take(length as u64, limits, Now::read().instant);
@@ -110,7 +134,7 @@ fn write_all(socket: &Handle, answer: &[u8], control: &Control, limits: &Limits)
         };
         let is_over = Now::read().instant >= deadline || control.is_aborting();
         if let Some(error) = error.or_else(|| is_over.then(|| ErrorKind::TimedOut.into())) {
-            socket.abort();
+            client.handle.abort();
             return Err(error);
         }
     }
@@ -119,12 +143,12 @@ fn write_all(socket: &Handle, answer: &[u8], control: &Control, limits: &Limits)
 
 /// Lingering close: reads until the peer closes. A close with unread bytes would be a reset, which
 /// may destroy the part of the page that the peer has not read.
-fn linger(socket: &Handle, limits: &Limits) -> io::Result<()> {
+fn linger(client: &mut ObservedSocket<'_, impl Probe>, limits: &Limits) -> io::Result<()> {
     let deadline = Now::read().instant + limits.linger_timeout;
     let (mut buf, mut discarded) = ([0; READ_BUFFER], 0);
-    socket.set_idle(true);
+    client.handle.set_idle(true);
     while discarded < limits.linger_bytes {
-        match read(socket, &mut buf, deadline)? {
+        match read(client, &mut buf, deadline)? {
             [] => break,
             bytes => discarded += bytes.len() as u64,
         }
@@ -133,13 +157,17 @@ fn linger(socket: &Handle, limits: &Limits) -> io::Result<()> {
 }
 
 /// Sleeps until bytes arrive, and returns them. Empty: the peer has closed.
-fn read<'b>(socket: &Handle, buf: &'b mut [u8], deadline: Instant) -> io::Result<&'b [u8]> {
+fn read<'b>(
+    client: &mut ObservedSocket<'_, impl Probe>,
+    buf: &'b mut [u8],
+    deadline: Instant,
+) -> io::Result<&'b [u8]> {
     loop {
         let most = deadline.saturating_duration_since(Now::read().instant);
         if most.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        match socket.read(buf, most) {
+        match client.read(buf, most) {
             Ok(length) => return Ok(buf.split_at(length).0),
             Err(error) if is_early(&error) => {}
             Err(error) => return Err(error),

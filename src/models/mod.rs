@@ -11,13 +11,15 @@
 //! - [`pool`]: a fixed number of threads
 //!
 //! `acceptor` accepts connections, `connection_runner` serves one on a blocking socket, `control`
-//! stops threads that block, [`shared`] is one handler for many threads.
+//! stops threads that block, [`shared`] is one handler for many threads, `observed_socket` is the
+//! socket of [`fixed`].
 
 mod acceptor;
 mod connection_runner;
 mod control;
 pub mod coroutine;
 pub mod fixed;
+mod observed_socket;
 pub mod pool;
 pub mod process;
 pub mod sequential;
@@ -26,6 +28,7 @@ pub mod thread;
 
 use crate::handler::Handler;
 use crate::limits::Limits;
+use crate::probe::Probe;
 use crate::reactor::listen::BoundListener;
 use crate::signals::Policy;
 use acceptor::Acceptor;
@@ -82,26 +85,30 @@ impl BlockingServer {
     ///
     /// # Errors
     /// A listening socket is broken.
-    pub fn run_fixed(self, answer: &[u8]) -> io::Result<()> {
-        fixed::run(self.acceptor, answer, &self.control, &self.limits)
+    pub fn run_fixed(self, answer: &[u8], probe: &mut impl Probe) -> io::Result<()> {
+        fixed::run(self.acceptor, answer, &self.control, &self.limits, probe)
     }
 
-    /// Serves until a signal stops it. Each thread has a clone of `handler`. A thread whose
-    /// connection was aborted may still have one afterwards.
+    /// Serves until a signal stops it. Each thread has a clone of `handler` and of `probe`. A
+    /// thread whose connection was aborted may still have them afterwards.
     ///
     /// # Errors
     /// A listening socket is broken, or the system gives no threads.
-    pub fn run<H>(self, model: BlockingModel, handler: H) -> io::Result<()>
+    pub fn run<H, P>(self, model: BlockingModel, handler: H, probe: &P) -> io::Result<()>
     where
         H: Handler + Clone + Send + 'static,
+        P: Probe + Clone + Send + 'static,
     {
         let control = &self.control;
         match model {
             BlockingModel::Sequential => {
-                sequential::run(self.acceptor, handler, control, self.limits)
+                let probe = probe.clone();
+                sequential::run(self.acceptor, handler, control, self.limits, probe)
             }
-            BlockingModel::Thread => thread::run(self.acceptor, handler, control, &self.limits),
-            BlockingModel::Pool => pool::run(self.acceptor, handler, control, &self.limits),
+            BlockingModel::Thread => {
+                thread::run(self.acceptor, handler, control, &self.limits, probe)
+            }
+            BlockingModel::Pool => pool::run(self.acceptor, handler, control, &self.limits, probe),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::connection_runner::ConnectionRunner;
 use super::control::Control;
 use crate::handler::Handler;
 use crate::limits::Limits;
+use crate::probe::Probe;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -21,15 +22,16 @@ use std::thread;
 ///
 /// # Errors
 /// A listening socket is broken, or the system gives no threads.
-pub fn run<H: Handler + Clone + Send>(
+pub fn run<H: Handler + Clone + Send, P: Probe + Clone + Send>(
     acceptor: Acceptor,
     handler: H,
     control: &Arc<Control>,
     limits: &Arc<Limits>,
+    probe: &P,
 ) -> io::Result<()> {
     let acceptor = Mutex::new(acceptor);
-    let work = |mut handler: H| {
-        let mut runner = ConnectionRunner::new(limits.clone());
+    let work = |mut handler: H, probe: P| {
+        let mut runner = ConnectionRunner::new(limits.clone(), probe);
         loop {
             let next = {
                 let mut acceptor = acceptor.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,9 +48,9 @@ pub fn run<H: Handler + Clone + Send>(
         let most = limits.workers.min(limits.connections);
         let mut workers = Vec::new();
         for _ in 0..most {
-            let handler = handler.clone();
+            let (handler, probe) = (handler.clone(), probe.clone());
             let worker = thread::Builder::new().name("worker".into());
-            match worker.spawn_scoped(scope, || work(handler)) {
+            match worker.spawn_scoped(scope, || work(handler, probe)) {
                 Ok(worker) => workers.push(worker),
                 Err(error) if workers.is_empty() => return Err(error),
                 Err(error) => {

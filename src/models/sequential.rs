@@ -14,6 +14,7 @@ use super::connection_runner::ConnectionRunner;
 use super::control::Control;
 use crate::handler::Handler;
 use crate::limits::Limits;
+use crate::probe::Probe;
 use std::io;
 use std::sync::Arc;
 
@@ -21,13 +22,14 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// A listening socket is broken.
-pub fn run<H: Handler>(
+pub fn run<H: Handler, P: Probe>(
     mut acceptor: Acceptor,
     mut handler: H,
     control: &Arc<Control>,
     limits: Arc<Limits>,
+    probe: P,
 ) -> io::Result<()> {
-    let mut runner = ConnectionRunner::new(limits);
+    let mut runner = ConnectionRunner::new(limits, probe);
     while let Some(accepted) = acceptor.accept(|| control.is_draining())? {
         let _registration = control.register(accepted.handle.clone());
         let others_wait = || acceptor.has_pending();

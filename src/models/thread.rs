@@ -12,6 +12,7 @@ use super::connection_runner::ConnectionRunner;
 use super::control::Control;
 use crate::handler::Handler;
 use crate::limits::Limits;
+use crate::probe::Probe;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -24,12 +25,17 @@ const STACK: usize = 256 * 1024;
 ///
 /// # Errors
 /// A listening socket is broken.
-pub fn run<H: Handler + Clone + Send + 'static>(
+pub fn run<H, P>(
     mut acceptor: Acceptor,
     handler: H,
     control: &Arc<Control>,
     limits: &Arc<Limits>,
-) -> io::Result<()> {
+    probe: &P,
+) -> io::Result<()>
+where
+    H: Handler + Clone + Send + 'static,
+    P: Probe + Clone + Send + 'static,
+{
     loop {
         // Beyond the limit connections stay in the kernel's queue.
         control.wait_for_capacity(limits.connections);
@@ -40,14 +46,15 @@ pub fn run<H: Handler + Clone + Send + 'static>(
         // The thread takes it out. If none can be started now, it stays here for the next try.
         let task = Arc::new(Mutex::new(Some((accepted, handler.clone(), registration))));
         loop {
-            let (task, thread_control, limits) = (task.clone(), control.clone(), limits.clone());
+            let (task, thread_control) = (task.clone(), control.clone());
+            let (limits, probe) = (limits.clone(), probe.clone());
             let spawned = thread::Builder::new()
                 .name("client".into())
                 .stack_size(STACK)
                 .spawn(move || {
                     let taken = task.lock().unwrap_or_else(PoisonError::into_inner).take();
                     if let Some((accepted, mut handler, registration)) = taken {
-                        let mut runner = ConnectionRunner::new(limits);
+                        let mut runner = ConnectionRunner::new(limits, probe);
                         runner.serve(accepted, &mut handler, &thread_control);
                         // The registration last: when all are empty, nobody has the handler any
                         // more.

@@ -9,12 +9,12 @@ use super::scheduler::Scheduler;
 use crate::clock::Now;
 use crate::handler::{Handler, Listener};
 use crate::limits::Limits;
-use crate::probe::{Origin, Probe};
+use crate::probe::{EventFlags, Origin, Probe};
 use crate::signals::Action;
 use crate::stalls::PollOutcome;
 use crate::transport::Transport;
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub trait Sockets<A: Accept, T> {
         &mut self,
         listener: Listener,
         stream: A::Stream,
-    ) -> io::Result<(T, Option<IpAddr>)>;
+    ) -> io::Result<(T, Option<SocketAddr>)>;
 
     /// Registers a socket with the poll, once and for both directions. `key` is the token of its
     /// events. If the socket is ready already, the next poll reports it.
@@ -80,10 +80,12 @@ where
 
     fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()> {
         let (transport, peer) = self.sockets.make_transport(listener, stream)?;
-        let handler_state = self.handler.on_connect(listener, peer);
+        let handler_state = self
+            .handler
+            .on_connect(listener, peer.map(|peer| peer.ip()));
         let origin = Origin { listener, peer };
         self.scheduler
-            .admit(origin, transport, handler_state, self.now);
+            .admit(&origin, transport, handler_state, self.now);
         Ok(())
     }
 
@@ -159,10 +161,9 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         self.scheduler.probe().on_iteration_begin(now, events);
     }
 
-    /// An event arrived for the connection `key`. Returns its transport, which reads the event;
-    /// `None` if the connection is gone.
-    pub fn mark_ready(&mut self, key: usize) -> Option<&mut T> {
-        self.scheduler.mark_ready(key)
+    /// See [`Scheduler::mark_ready`].
+    pub fn mark_ready(&mut self, key: usize, flags: impl FnOnce() -> EventFlags) -> Option<&mut T> {
+        self.scheduler.mark_ready(key, flags)
     }
 
     /// An event arrived for the listener `id`.

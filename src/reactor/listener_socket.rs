@@ -6,7 +6,7 @@ use crate::transport::Stream;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// A listening socket.
@@ -62,7 +62,7 @@ impl Source for ListenerSocket {
 }
 
 impl Accept for ListenerSocket {
-    type Stream = (Stream, Option<IpAddr>);
+    type Stream = (Stream, Option<SocketAddr>);
 
     fn accept(&mut self) -> io::Result<Self::Stream> {
         Ok(match self {
@@ -72,7 +72,7 @@ impl Accept for ListenerSocket {
                     Kind::Plain | Kind::Deferred => Stream::Tcp(stream),
                     Kind::Other => Stream::Other(stream),
                 };
-                (stream, Some(peer.ip()))
+                (stream, Some(peer))
             }
             Self::Unix(listener) => (Stream::Unix(listener.accept()?.0), None),
         })

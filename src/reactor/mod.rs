@@ -30,7 +30,7 @@ use listen::{BoundListener, ListenerSocket};
 use mio::Token;
 use poller::{Poller, Ready};
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// One loop with its sockets.
@@ -89,7 +89,7 @@ impl<H: Handler, P: Probe> Reactor<H, P> {
                 Ready::Signals => has_signals = true,
                 Ready::Listener(id) => self.engine.mark_listener_ready(id),
                 Ready::Connection(key) => {
-                    if let Some(socket) = self.engine.mark_ready(key) {
+                    if let Some(socket) = self.engine.mark_ready(key, || poller::flags_of(event)) {
                         socket.on_event(event);
                     }
                 }
@@ -110,8 +110,8 @@ impl Sockets<ListenerSocket, Socket> for Poller {
     fn make_transport(
         &mut self,
         _: Listener,
-        (stream, peer): (Stream, Option<IpAddr>),
-    ) -> io::Result<(Socket, Option<IpAddr>)> {
+        (stream, peer): (Stream, Option<SocketAddr>),
+    ) -> io::Result<(Socket, Option<SocketAddr>)> {
         Ok((Socket::new(stream), peer))
     }
 

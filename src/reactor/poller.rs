@@ -5,6 +5,7 @@ use super::listen::BoundListener;
 use super::listener_socket::ListenerSocket;
 use super::socket_file::SocketFile;
 use crate::limits::Limits;
+use crate::probe::EventFlags;
 use crate::signals::{Action, Policy, SignalSource};
 use crate::stalls::PollOutcome;
 use mio::event::{Event, Source};
@@ -36,6 +37,18 @@ pub enum Ready {
     Listener(usize),
     /// The connection with this key.
     Connection(usize),
+}
+
+/// What an event says, for the probe.
+pub fn flags_of(event: &Event) -> EventFlags {
+    EventFlags {
+        is_readable: event.is_readable(),
+        is_writable: event.is_writable(),
+        is_read_closed: event.is_read_closed(),
+        is_write_closed: event.is_write_closed(),
+        is_urgent: event.is_priority(),
+        is_error: event.is_error(),
+    }
 }
 
 impl Poller {

@@ -14,7 +14,7 @@ use crate::connection::{CloseReason, Connection};
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
-use crate::probe::{Cause, KnownState, Origin, Probe};
+use crate::probe::{Cause, EventFlags, Origin, Probe};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::Transport;
@@ -55,8 +55,6 @@ pub struct Scheduler<T, S, P = ()> {
 #[derive(Debug)]
 struct Slot<T, S> {
     session: Session<T, S>,
-    /// Never that of another connection. The probe knows the connection by it.
-    id: u64,
     /// Its key is in `runnable`.
     is_queued: bool,
 }
@@ -64,21 +62,6 @@ struct Slot<T, S> {
 /// What one connection costs while it is idle, in bytes of a slot; its timer entry comes on top.
 pub const fn slot_size<T, S>() -> usize {
     size_of::<Slot<T, S>>()
-}
-
-impl<T, S> Slot<T, S> {
-    /// Changes the state of the connection, and reports that to `probe`.
-    fn change<P: Probe>(
-        &mut self,
-        probe: &mut P,
-        cause: Cause,
-        change: impl FnOnce(&mut Connection),
-    ) {
-        let connection = &mut self.session.connection;
-        let mut known_state = KnownState::of::<P>(connection);
-        change(connection);
-        known_state.update(connection, probe, self.id, cause);
-    }
 }
 
 impl<T: Transport, S> Scheduler<T, S> {
@@ -135,21 +118,21 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// Adds a connection. It runs in this iteration without an event, because its request may have
     /// arrived already. It is registered with the poll only if it is still open afterwards, which
     /// saves the call for a connection that is answered and closed at once. Returns its key.
-    pub fn admit(&mut self, origin: Origin, transport: T, handler_state: S, now: Now) -> usize {
+    pub fn admit(&mut self, origin: &Origin, transport: T, handler_state: S, now: Now) -> usize {
+        let id = self.next_id;
+        self.next_id += 1;
         let session = Session::new(
+            id,
             transport,
             handler_state,
             self.limits.clone(),
             self.deadline_time(now),
         );
         let deadline = session.connection.deadline();
-        let id = self.next_id;
-        self.next_id += 1;
         self.probe
-            .on_accept(id, origin, session.connection.state_name());
+            .on_accept(id, *origin, session.connection.state_name());
         let key = self.slots.insert(Slot {
             session,
-            id,
             is_queued: false,
         });
         self.timers.schedule(key, deadline);
@@ -165,28 +148,34 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             let Some(slot) = self.slots.get_mut(key) else {
                 continue;
             };
-            if slot.session.connection.close_reason().is_none()
-                && let Err(error) = register(&mut slot.session.transport, key)
-            {
+            if slot.session.connection.close_reason().is_some() {
+                continue;
+            }
+            if let Err(error) = register(&mut slot.session.transport, key) {
                 UNWATCHED.warn(format_args!(
                     "a connection is lost, as the poll cannot watch it: {error}"
                 ));
-                slot.change(&mut self.probe, Cause::Registration, |connection| {
+                (slot.session).change(&mut self.probe, Cause::Registration, |connection| {
                     connection.failed(error.kind());
                 });
                 // It ends when it runs next.
                 self.enqueue(key);
+            } else {
+                self.probe.on_register(slot.session.id);
             }
         }
     }
 
     /// An event arrived for `key`: its connection will run in this iteration. Which direction is
-    /// ready does not matter: the connection tries what it needs. Returns the transport, which
-    /// reads the event; `None` if the connection is gone.
-    pub fn mark_ready(&mut self, key: usize) -> Option<&mut T> {
+    /// ready does not matter: the connection tries what it needs. `flags` is what the event says,
+    /// for the probe. Returns the transport, which reads the event; `None` if the connection is
+    /// gone.
+    pub fn mark_ready(&mut self, key: usize, flags: impl FnOnce() -> EventFlags) -> Option<&mut T> {
         self.enqueue(key);
         let slot = self.slots.get_mut(key)?;
-        self.probe.on_event(slot.id);
+        if P::ACTIVE {
+            self.probe.on_event(slot.session.id, flags());
+        }
         Some(&mut slot.session.transport)
     }
 
@@ -215,7 +204,6 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             draining: self.draining,
             limits: &self.limits,
             buffers: &mut self.buffers,
-            id: slot.id,
             probe: &mut self.probe,
         };
         let pause = pump_guarded(&mut slot.session, handler, &mut context);
@@ -249,9 +237,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             };
             self.timers.remove(key);
             log::debug!("slot {key}: {reason:?}");
-            self.probe
-                .on_close(slot.id, reason, slot.session.connection.counts());
-            release(slot.session.close(reason, handler, now));
+            release((slot.session).close(reason, handler, &mut self.probe, now));
         }
         debug_assert!(self.is_consistent());
         count
@@ -300,7 +286,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         for (key, slot) in &mut self.slots {
             let is_open = slot.session.connection.close_reason().is_none();
             count += usize::from(is_open);
-            slot.change(&mut self.probe, Cause::Abort, |connection| {
+            (slot.session).change(&mut self.probe, Cause::Abort, |connection| {
                 // An earlier reason stays: it may call for a reset.
                 self.ended.push((key, connection.abort()));
             });
@@ -329,7 +315,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
                 && slot.session.connection.is_evictable(deadline_time)
                 && !slot.is_queued
             {
-                slot.change(&mut self.probe, Cause::Eviction, |connection| {
+                (slot.session).change(&mut self.probe, Cause::Eviction, |connection| {
                     connection.end(CloseReason::Evicted);
                 });
                 self.ended.push((key, CloseReason::Evicted));
@@ -379,7 +365,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
                 && slot.session.connection.close_reason().is_none()
                 && slot.session.connection.deadline() <= deadline_time
             {
-                slot.change(&mut self.probe, Cause::Deadline, |connection| {
+                (slot.session).change(&mut self.probe, Cause::Deadline, |connection| {
                     connection.expired(deadline_time);
                 });
                 self.run_one(key, handler, now);

@@ -33,6 +33,9 @@ const TIMEOUT_TOLERANCE: Duration = Duration::from_millis(10);
 /// How long a wait lasts on a socket that is shut for reading.
 const WOKEN_WAIT: Duration = Duration::from_millis(20);
 
+/// The result of a read: a number of bytes, or what failed.
+pub type ReadResult = Result<usize, io::ErrorKind>;
+
 /// A blocking stream socket.
 #[derive(Debug)]
 pub enum BlockingStream {
@@ -198,33 +201,35 @@ impl BlockingSocket {
     }
 
     /// Sleeps until bytes arrive, a signal arrives, or `most` has passed. Returns at once after a
-    /// send that has slept.
-    pub fn wait(&mut self, most: Duration) {
+    /// send that has slept. Returns the result of the read, if there was one.
+    pub fn wait(&mut self, most: Duration) -> Option<ReadResult> {
         if std::mem::take(&mut self.has_slept) {
-            return;
+            return None;
         }
         if let Err(error) = self.set_timeout(most) {
             self.error = Some(error);
-            return;
+            return None;
         }
         let read = match &self.handle.stream {
             BlockingStream::Tcp(stream) => (&*stream).read(&mut self.buf),
             BlockingStream::Unix(stream) => (&*stream).read(&mut self.buf),
         };
-        self.on_read(read, most);
+        Some(self.on_read(read, most))
     }
 
     /// Reads without sleeping. Called before a deadline is judged, and before a server that stops
-    /// closes a connection.
-    pub fn read_available(&mut self) {
-        if self.unread.is_empty() && !self.is_at_end && self.error.is_none() {
-            let read = recv(self.handle.fd(), &mut *self.buf, RecvFlags::DONTWAIT);
-            let read = read.map(|(length, _)| length).map_err(io::Error::from);
-            self.on_read(read, Duration::ZERO);
+    /// closes a connection. Returns the result of the read, if there was one.
+    pub fn read_available(&mut self) -> Option<ReadResult> {
+        if !self.unread.is_empty() || self.is_at_end || self.error.is_some() {
+            return None;
         }
+        let read = recv(self.handle.fd(), &mut *self.buf, RecvFlags::DONTWAIT);
+        let read = read.map(|(length, _)| length).map_err(io::Error::from);
+        Some(self.on_read(read, Duration::ZERO))
     }
 
-    fn on_read(&mut self, read: io::Result<usize>, most: Duration) {
+    fn on_read(&mut self, read: io::Result<usize>, most: Duration) -> ReadResult {
+        let result = read.as_ref().copied().map_err(io::Error::kind);
         match read {
             Ok(0) if self.handle.is_woken.load(Ordering::SeqCst) => sleep(WOKEN_WAIT.min(most)),
             Ok(0) => self.is_at_end = true,
@@ -237,6 +242,7 @@ impl BlockingSocket {
                 _ => self.error = Some(error),
             },
         }
+        result
     }
 
     /// Sets the read timeout unless the one that is set is near enough, as it is after most
@@ -252,15 +258,11 @@ impl BlockingSocket {
     }
 
     fn block_after_short_send(&mut self) -> io::Result<()> {
-        match std::mem::take(&mut self.is_short) {
-            true => self.slept(),
+        self.has_slept = std::mem::take(&mut self.is_short);
+        match self.has_slept {
+            true => Err(io::ErrorKind::WouldBlock.into()),
             false => Ok(()),
         }
-    }
-
-    fn slept(&mut self) -> io::Result<()> {
-        self.has_slept = true;
-        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// Records the result of a send of `length` bytes.
@@ -277,7 +279,8 @@ impl BlockingSocket {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
                 ) =>
             {
-                self.slept().map(|()| 0)
+                self.has_slept = true;
+                Err(Errno::AGAIN.into())
             }
             Err(error) => Err(error),
         }

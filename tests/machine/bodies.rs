@@ -4,6 +4,7 @@ use crate::handler::{FILE, PARTS, content};
 use crate::memory_transport::{Call, Space};
 use crate::{GET, OK, TestServer, get, head};
 use oneloop::connection::Counts;
+use oneloop::probe::EventFlags;
 
 #[test]
 fn a_file_is_announced_with_its_header_and_sent_from_where_it_is() {
@@ -37,7 +38,7 @@ fn a_file_that_has_shrunk_aborts_the_connection_which_is_never_used_again() {
     server.run();
     server.handler.truncate(50_000);
     while peer.unblock() {
-        server.scheduler.mark_ready(0);
+        server.scheduler.mark_ready(0, EventFlags::default);
         server.run();
     }
     assert_eq!(

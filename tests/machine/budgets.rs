@@ -3,6 +3,7 @@
 use crate::handler::{FILE, PARTS};
 use crate::memory_transport::Call;
 use crate::{GET, OK, TestServer, get, head};
+use oneloop::probe::EventFlags;
 
 #[test]
 fn a_fast_reader_shares_the_loop() {
@@ -137,7 +138,7 @@ fn many_events_for_one_connection_run_it_once() {
     let mut server = TestServer::with(|limits| limits.requests_per_iteration = 1);
     let peer = server.connect(GET.repeat(3));
     for _ in 0..10 {
-        let _ = server.scheduler.mark_ready(0);
+        let _ = server.scheduler.mark_ready(0, EventFlags::default);
     }
     server.iterate();
     assert_eq!(peer.received_text(), OK);

@@ -2,6 +2,7 @@
 
 use crate::memory_transport::{Call, Input, Space};
 use crate::{GET, LAST, LAST_GET, OK, TestServer, get, head};
+use oneloop::probe::EventFlags;
 use std::io::ErrorKind;
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n";
@@ -14,7 +15,7 @@ fn a_peer_that_closes_its_direction_after_its_request_is_answered_first() {
     peer.closes();
     server.run();
     while peer.unblock() && !peer.is_closed() {
-        server.scheduler.mark_ready(0);
+        server.scheduler.mark_ready(0, EventFlags::default);
         server.run();
     }
     let response = [

@@ -2,6 +2,7 @@
 
 use crate::memory_transport::{Call, Peer, Space};
 use crate::{GET, OK, TestServer, get, seconds};
+use oneloop::probe::EventFlags;
 use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -120,7 +121,7 @@ fn a_peer_that_stops_in_the_middle_of_a_file_is_reset() {
     server.run();
     server.wait(seconds(59));
     assert!(peer.unblock());
-    server.scheduler.mark_ready(0);
+    server.scheduler.mark_ready(0, EventFlags::default);
     server.run();
     server.wait(seconds(59));
     assert!(!peer.is_closed(), "every byte taken moves the deadline");
@@ -141,7 +142,7 @@ fn survives(rate: usize, time: u64) -> bool {
             return false;
         }
         assert!(peer.unblock());
-        server.scheduler.mark_ready(0);
+        server.scheduler.mark_ready(0, EventFlags::default);
         server.run();
     }
     true
@@ -307,7 +308,7 @@ fn takes_slices(every: Duration) -> (String, bool) {
             break;
         }
         assert!(peer.unblock());
-        server.scheduler.mark_ready(0);
+        server.scheduler.mark_ready(0, EventFlags::default);
         server.run();
     }
     (peer.received_text(), peer.is_aborted())

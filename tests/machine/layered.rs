@@ -5,6 +5,7 @@ use crate::records::{CLOSE, DATA, FLIGHT, HANDSHAKE, Opened, RECORD, Records, op
 use crate::{GET, LAST, LAST_GET, OK, TestServer, get, seconds};
 use oneloop::connection::CloseReason::{self, *};
 use oneloop::connection::StateName::{self, Handshaking, Reading, WritingHeader};
+use oneloop::probe::EventFlags;
 use std::io::ErrorKind::UnexpectedEof;
 use std::time::Duration;
 
@@ -48,7 +49,9 @@ fn opened(flights: usize, plaintext: impl AsRef<[u8]>, is_closed: bool) -> Opene
 fn run_to_the_end(server: &mut LayeredServer, peer: &Peer) {
     server.run();
     while !peer.is_closed() && peer.unblock() {
-        server.scheduler.mark_ready(server.peers[0].0);
+        server
+            .scheduler
+            .mark_ready(server.peers[0].0, EventFlags::default);
         server.run();
     }
 }

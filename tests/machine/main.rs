@@ -36,7 +36,7 @@ use memory_transport::{MemoryTransport, Peer, pair};
 use oneloop::clock::Now;
 use oneloop::handler::{Handler, Listener};
 use oneloop::limits::Limits;
-use oneloop::probe::Origin;
+use oneloop::probe::{EventFlags, Origin};
 use oneloop::reactor::scheduler::Scheduler;
 use oneloop::transport::Transport;
 use std::sync::Arc;
@@ -122,7 +122,7 @@ impl<T: Transport> TestServer<T> {
             listener,
             peer: None,
         };
-        let key = self.scheduler.admit(origin, transport, state, self.now);
+        let key = self.scheduler.admit(&origin, transport, state, self.now);
         self.peers.push((key, peer.clone()));
         peer
     }
@@ -139,7 +139,7 @@ impl<T: Transport> TestServer<T> {
     fn mark_events(&mut self) {
         for (key, peer) in &self.peers {
             if peer.has_event() && !peer.is_closed() {
-                self.scheduler.mark_ready(*key);
+                self.scheduler.mark_ready(*key, EventFlags::default);
             }
         }
     }

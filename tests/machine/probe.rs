@@ -12,7 +12,7 @@ use oneloop::http::request::{Refusal, Request};
 use oneloop::http::response::Response;
 use oneloop::http::status::Status;
 use oneloop::limits::Limits;
-use oneloop::probe::{Cause, Origin, Probe, StepResult};
+use oneloop::probe::{Cause, EventFlags, Origin, Probe, StepResult};
 use oneloop::reactor::scheduler::Scheduler;
 use std::cell::RefCell;
 use std::io;
@@ -44,7 +44,7 @@ impl Probe for Notebook {
         ));
     }
 
-    fn on_event(&mut self, id: u64) {
+    fn on_event(&mut self, id: u64, _: EventFlags) {
         self.write(format!("{id} event"));
     }
 
@@ -100,7 +100,7 @@ impl<H: Handler> Observed<H> {
             listener,
             peer: None,
         };
-        let key = self.scheduler.admit(origin, transport, state, self.now);
+        let key = self.scheduler.admit(&origin, transport, state, self.now);
         (key, peer)
     }
 
@@ -139,7 +139,12 @@ fn a_probe_is_told_each_step_and_each_transition_with_its_cause() {
     ];
     assert_eq!(server.turn(), second);
     peer.closes();
-    assert!(server.scheduler.mark_ready(key).is_some());
+    assert!(
+        server
+            .scheduler
+            .mark_ready(key, EventFlags::default)
+            .is_some()
+    );
     let last = [
         "0 event",
         "0 Receive: Bytes(0)",
@@ -148,7 +153,12 @@ fn a_probe_is_told_each_step_and_each_transition_with_its_cause() {
         "0 closed: PeerClosed, 10 bytes",
     ];
     assert_eq!(server.turn(), last);
-    assert!(server.scheduler.mark_ready(key).is_none());
+    assert!(
+        server
+            .scheduler
+            .mark_ready(key, EventFlags::default)
+            .is_none()
+    );
     assert_eq!(server.turn(), [""; 0], "the slot is free");
 }
 

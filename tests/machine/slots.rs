@@ -3,6 +3,7 @@
 use crate::memory_transport::{Call, Input, Space};
 use crate::{GET, LAST, LAST_GET, OK, TestServer, get, seconds};
 use oneloop::limits::Limits;
+use oneloop::probe::EventFlags;
 use std::io::ErrorKind;
 
 #[test]
@@ -87,7 +88,10 @@ fn an_event_for_a_slot_that_ended_in_the_same_iteration_is_ignored() {
     server.scheduler.run(&mut server.handler, server.now);
     assert_eq!(peer.received_text(), OK);
     assert!(
-        server.scheduler.mark_ready(0).is_some(),
+        server
+            .scheduler
+            .mark_ready(0, EventFlags::default)
+            .is_some(),
         "the slot is still there"
     );
     peer.calls();
@@ -102,8 +106,18 @@ fn an_event_for_a_slot_that_is_gone_or_never_was_is_ignored() {
     let mut server = TestServer::new();
     server.connect("").closes();
     server.run();
-    assert!(server.scheduler.mark_ready(0).is_none());
-    assert!(server.scheduler.mark_ready(usize::MAX - 1).is_none());
+    assert!(
+        server
+            .scheduler
+            .mark_ready(0, EventFlags::default)
+            .is_none()
+    );
+    assert!(
+        server
+            .scheduler
+            .mark_ready(usize::MAX - 1, EventFlags::default)
+            .is_none()
+    );
     assert!(!server.is_busy());
     server.run();
 }

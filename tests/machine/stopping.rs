@@ -2,6 +2,7 @@
 
 use crate::memory_transport::Space;
 use crate::{GET, LAST, OK, TestServer, get, seconds};
+use oneloop::probe::EventFlags;
 
 #[test]
 fn an_idle_connection_closes_without_a_response() {
@@ -50,7 +51,7 @@ fn a_recheck_does_not_change_the_deadline_of_an_idle_connection() {
     for _ in 0..3 {
         server.run();
         server.wait(seconds(1) / 4);
-        server.scheduler.mark_ready(0);
+        server.scheduler.mark_ready(0, EventFlags::default);
         assert!(!peer.is_closed());
     }
     server.wait(seconds(1) / 4);

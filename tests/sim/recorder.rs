@@ -6,7 +6,7 @@ use crate::transitions::{DOCUMENT, rows, split};
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Counts, StateName, StepName};
 use oneloop::handler::Listener;
-use oneloop::probe::{Cause, Origin, Probe, StepResult};
+use oneloop::probe::{Cause, EventFlags, Origin, Probe, StepResult};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -203,7 +203,7 @@ impl Probe for Recorder {
         );
     }
 
-    fn on_event(&mut self, id: u64) {
+    fn on_event(&mut self, id: u64, _: EventFlags) {
         let records = &mut *self.0.borrow_mut();
         records.with(id, "an event", |_, recorded| recorded.latest = None);
     }
@@ -272,13 +272,13 @@ const CLOSED: StateName = StateName::Closed(CloseReason::PeerClosed);
 fn records_of_a_connection_that_closes_break_no_rule() {
     let (mut recorder, id) = recorder();
     assert_eq!(recorder.violations(), ["connection 0 was never closed"]);
-    recorder.on_event(id);
+    recorder.on_event(id, EventFlags::default());
     recorder.on_step(id, END_OF_STREAM.0, END_OF_STREAM.1, Some(STEP));
     let cause = Cause::Step(END_OF_STREAM.0);
     recorder.on_transition(id, StateName::Reading, CLOSED, cause);
     recorder.on_close(id, CloseReason::PeerClosed, Counts::default());
     assert_eq!(recorder.violations(), [""; 0]);
-    recorder.on_event(id);
+    recorder.on_event(id, EventFlags::default());
     assert_eq!(recorder.violations().len(), 1, "after the close");
 }
 
@@ -287,10 +287,10 @@ fn records_that_contradict_each_other_or_the_table_break_a_rule() {
     let wrong: [(&str, Tell); 7] = [
         ("while the loop polls", |recorder| {
             recorder.on_iteration_end(Now::read(), None);
-            recorder.on_event(0);
+            recorder.on_event(0, EventFlags::default());
         }),
         ("of connection 1, which is not open", |recorder| {
-            recorder.on_event(1);
+            recorder.on_event(1, EventFlags::default());
         }),
         ("Send in Reading", |recorder| {
             recorder.on_step(0, StepName::Send, StepResult::Bytes(1), Some(STEP));

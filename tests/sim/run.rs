@@ -11,6 +11,7 @@ use crate::site::kernel::descriptors_within;
 use crate::sockets::{SimListener, SimSocket, SimSockets};
 use oneloop::handler::Handler;
 use oneloop::limits::Limits;
+use oneloop::probe::EventFlags;
 use oneloop::reactor::engine::Engine;
 use oneloop::signals::Action;
 use oneloop::stalls;
@@ -246,7 +247,7 @@ impl<H: Handler> Simulation<H> {
             match event {
                 Event::Listener(listener) => self.engine.mark_listener_ready(*listener),
                 Event::Token(token, edge) => {
-                    if let Some(wire) = self.engine.mark_ready(*token) {
+                    if let Some(wire) = self.engine.mark_ready(*token, EventFlags::default) {
                         wire.on_event(*edge);
                     }
                 }

@@ -12,7 +12,7 @@ use oneloop::transport::{ReadReadiness, ReadyFlags, Transport};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The server's end of a connection.
 pub struct SimSocket {
@@ -259,14 +259,14 @@ impl Sockets<SimListener, SimSocket> for SimSockets {
         &mut self,
         _: Listener,
         id: usize,
-    ) -> io::Result<(SimSocket, Option<IpAddr>)> {
+    ) -> io::Result<(SimSocket, Option<SocketAddr>)> {
         self.0.borrow_mut().connections[id].is_connected = true;
         let wire = SimSocket {
             kernel: self.0.clone(),
             id,
             readiness: ReadReadiness::default(),
         };
-        Ok((wire, Some(address_of(id))))
+        Ok((wire, Some(SocketAddr::new(address_of(id), 1))))
     }
 
     fn register(&mut self, wire: &mut SimSocket, key: usize) -> io::Result<()> {

@@ -14,7 +14,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("lib",        EVERYTHING),
     ("main",       EVERYTHING),
     ("server",     &["config", "models", "reactor", "burn", "site_handler", "handler", "site",
-                     "access_log", "http::fields", "signals", "limits"]),
+                     "access_log", "http::fields", "signals", "study", "probe", "limits"]),
     ("banner",     &["config", "reactor::address", "site::path"]),
     ("site_handler", &["site", "access_log", "handler", "connection", "http", "warnings", "clock",
                      "limits"]),
@@ -25,7 +25,7 @@ const MODULES: &[(&str, &[&str])] = &[
     // It starts the server as a program.
     ("bench",      &["clock"]),
     ("study",      &["probe", "handler", "connection", "http", "timers", "clock"]),
-    ("models",     &["reactor::lifecycle", "reactor::listen", "reactor::listener", "reactor::poller", "pump", "handler", "connection",
+    ("models",     &["reactor::lifecycle", "reactor::listen", "reactor::listener", "reactor::poller", "pump", "probe", "handler", "connection",
                      "transport", "timers", "stalls", "http", "access_log", "signals", "warnings",
                      "clock", "limits"]),
     ("reactor",    &["pump", "probe", "handler", "connection", "transport", "timers", "stalls", "http",

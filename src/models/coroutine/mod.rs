@@ -14,37 +14,42 @@ mod runtime;
 use crate::clock::Now;
 use crate::handler::{Handler, Listener};
 use crate::limits::Limits;
+use crate::probe::{Origin, Probe};
 use crate::reactor::lifecycle::{Connections, Lifecycle, Stop};
 use crate::reactor::listen::{BoundListener, ListenerSocket};
-use crate::reactor::poller::{Poller, Ready};
+use crate::reactor::poller::{Poller, Ready, flags_of};
 use crate::signals::{Action, Policy};
 use crate::transport::{ReadyFlags, Stream};
 use executor::Executor;
-use runtime::{Runtime, TaskSlot, serve};
+use runtime::{Runtime, admit};
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One thread with its coroutines.
-pub struct Coroutines<H: Handler> {
+pub struct Coroutines<H: Handler, P = ()> {
     poller: Poller,
     lifecycle: Lifecycle<ListenerSocket>,
     executor: Executor,
-    runtime: Rc<Runtime<H>>,
+    runtime: Rc<Runtime<H, P>>,
     /// When the handler's `end_iteration` must be called, even if nothing happens.
     handler_due: Option<Instant>,
 }
 
 /// The connections as [`Lifecycle`] uses them.
-struct Spawner<'c, H> {
+struct Spawner<'c, H, P> {
     executor: &'c mut Executor,
-    runtime: &'c Rc<Runtime<H>>,
+    runtime: &'c Rc<Runtime<H, P>>,
 }
 
-impl<H: Handler + 'static> Connections<ListenerSocket> for Spawner<'_, H> {
+impl<H, P> Connections<ListenerSocket> for Spawner<'_, H, P>
+where
+    H: Handler + 'static,
+    P: Probe + 'static,
+{
     fn open(&self) -> usize {
         self.runtime.open()
     }
@@ -52,13 +57,10 @@ impl<H: Handler + 'static> Connections<ListenerSocket> for Spawner<'_, H> {
     fn add(
         &mut self,
         listener: Listener,
-        (stream, peer): (Stream, Option<IpAddr>),
+        (stream, peer): (Stream, Option<SocketAddr>),
     ) -> io::Result<()> {
-        let key = self.runtime.slots.borrow_mut().insert(TaskSlot::default());
-        let handler_state = (self.runtime.handler.borrow_mut()).on_connect(listener, peer);
-        let runtime = self.runtime.clone();
-        self.executor
-            .spawn(serve(runtime, key, stream, handler_state));
+        let coroutine = admit(self.runtime.clone(), Origin { listener, peer }, stream);
+        self.executor.spawn(coroutine);
         Ok(())
     }
 
@@ -68,8 +70,8 @@ impl<H: Handler + 'static> Connections<ListenerSocket> for Spawner<'_, H> {
     }
 }
 
-impl<H: Handler + 'static> Coroutines<H> {
-    /// Handles the signals of `policy`.
+impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
+    /// Observed by `probe`. Handles the signals of `policy`.
     ///
     /// # Errors
     /// Those of the poll, and of registering.
@@ -78,6 +80,7 @@ impl<H: Handler + 'static> Coroutines<H> {
         handler: H,
         limits: Arc<Limits>,
         policy: Policy,
+        probe: P,
     ) -> io::Result<Self> {
         let (poller, sockets) = Poller::new(listeners, &limits, policy)?;
         let registry = poller.registry().try_clone()?;
@@ -85,7 +88,7 @@ impl<H: Handler + 'static> Coroutines<H> {
             poller,
             lifecycle: Lifecycle::new(sockets, limits.clone()),
             executor: Executor::default(),
-            runtime: Rc::new(Runtime::new(handler, registry, limits)),
+            runtime: Rc::new(Runtime::new(handler, registry, limits, probe)),
             handler_due: None,
         })
     }
@@ -99,8 +102,11 @@ impl<H: Handler + 'static> Coroutines<H> {
             let now = Now::read();
             self.runtime.stalled(self.lifecycle.begin_poll(now));
             let timeout = self.poll_timeout(now);
+            (self.runtime.probe.borrow_mut()).on_iteration_end(now, timeout);
             let outcome = self.poller.poll(timeout)?;
             let now = Now::read();
+            let events = self.poller.event_count();
+            (self.runtime.probe.borrow_mut()).on_iteration_begin(now, events);
             let stall = self.lifecycle.end_poll(now, timeout, outcome);
             self.runtime.stalled(stall);
             self.runtime.now.set(now);
@@ -138,7 +144,10 @@ impl<H: Handler + 'static> Coroutines<H> {
             match ready {
                 Ready::Signals => has_signals = true,
                 Ready::Listener(id) => self.lifecycle.mark_listener_ready(id),
-                Ready::Connection(key) => self.runtime.mark_ready(key, ReadyFlags::of(event)),
+                Ready::Connection(key) => {
+                    let flags = || flags_of(event);
+                    self.runtime.mark_ready(key, ReadyFlags::of(event), flags);
+                }
             }
         }
         has_signals

@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use crate::handler::Handler;
 use crate::http::date::DateLine;
 use crate::limits::Limits;
+use crate::probe::{Cause, EventFlags, Origin, Probe};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::{ReadyFlags, Socket, Stream, Transport};
@@ -22,9 +23,9 @@ use std::time::{Duration, Instant};
 static UNWATCHED: Limited = Limited::new();
 
 /// Shared by the coroutines of one thread: cells, no locks. Nothing is borrowed across an `.await`.
-pub struct Runtime<H> {
+pub struct Runtime<H, P = ()> {
     pub handler: RefCell<H>,
-    pub slots: RefCell<Slab<TaskSlot>>,
+    slots: RefCell<Slab<TaskSlot>>,
     timers: RefCell<Timers>,
     pub now: Cell<Now>,
     /// How far the clock of the deadlines is behind the real clock.
@@ -34,28 +35,32 @@ pub struct Runtime<H> {
     registry: Registry,
     buffers: RefCell<(SharedBuffers, DateLine)>,
     limits: Arc<Limits>,
+    /// The id of the next connection.
+    next_id: Cell<u64>,
+    pub probe: RefCell<P>,
 }
 
 /// A connection as the poll sees it: what its events said, and the waker of its task.
-#[derive(Default)]
-pub struct TaskSlot {
+struct TaskSlot {
+    id: u64,
     flags: Option<ReadyFlags>,
     waker: Option<Waker>,
 }
 
 /// Frees the slot when the coroutine ends, in whatever way.
-struct SlotGuard<H>(Rc<Runtime<H>>, usize);
+struct SlotGuard<H, P>(Rc<Runtime<H, P>>, usize);
 
-impl<H> Drop for SlotGuard<H> {
+impl<H, P> Drop for SlotGuard<H, P> {
     fn drop(&mut self) {
         self.0.slots.borrow_mut().try_remove(self.1);
         self.0.timers.borrow_mut().remove(self.1);
     }
 }
 
-impl<H: Handler> Runtime<H> {
-    /// A runtime without coroutines. Their sockets are registered with `registry`.
-    pub fn new(handler: H, registry: Registry, limits: Arc<Limits>) -> Self {
+impl<H: Handler, P: Probe> Runtime<H, P> {
+    /// A runtime without coroutines. Their sockets are registered with `registry`, and `probe`
+    /// observes them.
+    pub fn new(handler: H, registry: Registry, limits: Arc<Limits>, probe: P) -> Self {
         Self {
             handler: RefCell::new(handler),
             slots: RefCell::new(Slab::new()),
@@ -67,6 +72,8 @@ impl<H: Handler> Runtime<H> {
             registry,
             buffers: RefCell::new((SharedBuffers::new(&limits), DateLine::default())),
             limits,
+            next_id: Cell::new(0),
+            probe: RefCell::new(probe),
         }
     }
 
@@ -81,9 +88,17 @@ impl<H: Handler> Runtime<H> {
         next.map(|at| at + self.behind.get())
     }
 
-    /// An event arrived for the connection `key`.
-    pub fn mark_ready(&self, key: usize, flags: ReadyFlags) {
+    /// An event arrived for the connection `key`. `all_flags` are for the probe.
+    pub fn mark_ready(
+        &self,
+        key: usize,
+        flags: ReadyFlags,
+        all_flags: impl FnOnce() -> EventFlags,
+    ) {
         if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
+            if P::ACTIVE {
+                self.probe.borrow_mut().on_event(slot.id, all_flags());
+            }
             slot.flags = Some(slot.flags.map_or(flags, |known| known.and(flags)));
             slot.waker.take().into_iter().for_each(Waker::wake);
         }
@@ -155,8 +170,7 @@ impl<H: Handler> Runtime<H> {
             draining: self.draining.get(),
             limits: &self.limits,
             buffers,
-            id: 0,
-            probe: &mut (),
+            probe: &mut *self.probe.borrow_mut(),
         };
         let handler = &mut *self.handler.borrow_mut();
         pump_guarded(session, handler, &mut context)
@@ -176,21 +190,40 @@ async fn yield_now() {
     .await;
 }
 
-/// Serves one connection until it ends, as a thread would, with `.await` where a thread sleeps.
-pub async fn serve<H: Handler>(
-    runtime: Rc<Runtime<H>>,
-    key: usize,
+/// Adds a connection that was just accepted. Returns the coroutine that serves it.
+pub fn admit<H: Handler, P: Probe>(
+    runtime: Rc<Runtime<H, P>>,
+    origin: Origin,
     stream: Stream,
-    handler_state: H::State,
+) -> impl Future<Output = ()> {
+    let id = runtime.next_id.get();
+    runtime.next_id.set(id + 1);
+    let handler_state = {
+        let peer = origin.peer.map(|peer| peer.ip());
+        (runtime.handler.borrow_mut()).on_connect(origin.listener, peer)
+    };
+    let (limits, now) = (runtime.limits.clone(), runtime.deadline_time());
+    let session = Session::new(id, Socket::new(stream), handler_state, limits, now);
+    let state = session.connection.state_name();
+    runtime.probe.borrow_mut().on_accept(id, origin, state);
+    let key = runtime.slots.borrow_mut().insert(TaskSlot {
+        id,
+        flags: None,
+        waker: None,
+    });
+    serve(runtime, key, session)
+}
+
+/// Serves one connection until it ends, as a thread would, with `.await` where a thread sleeps.
+async fn serve<H: Handler, P: Probe>(
+    runtime: Rc<Runtime<H, P>>,
+    key: usize,
+    mut session: Session<Socket, H::State>,
 ) {
     let guard = SlotGuard(runtime.clone(), key);
-    let limits = runtime.limits.clone();
-    let mut session = Session::new(
-        Socket::new(stream),
-        handler_state,
-        limits,
-        runtime.deadline_time(),
-    );
+    let change = |session: &mut Session<_, _>, cause, change: &dyn Fn(&mut Connection)| {
+        session.change(&mut *runtime.probe.borrow_mut(), cause, change);
+    };
     let mut is_registered = false;
     let reason = loop {
         let deadline_time = runtime.deadline_time();
@@ -205,14 +238,18 @@ pub async fn serve<H: Handler>(
                 // The kernel was asked what has arrived and what the peer takes. Now the deadline
                 // counts.
                 if runtime.aborting.get() {
-                    session.connection.abort();
+                    change(&mut session, Cause::Abort, &|connection| {
+                        connection.abort();
+                    });
                     continue;
                 }
                 if runtime.draining.get() {
                     session.connection.drain(deadline_time);
                 }
                 if session.connection.deadline() <= deadline_time {
-                    session.connection.expired(deadline_time);
+                    change(&mut session, Cause::Deadline, &|connection| {
+                        connection.expired(deadline_time);
+                    });
                     continue;
                 }
                 // A connection is registered when it first waits, once and for both directions.
@@ -223,10 +260,13 @@ pub async fn serve<H: Handler>(
                         UNWATCHED.warn(format_args!(
                             "a connection is lost, as the poll cannot watch it: {error}"
                         ));
-                        session.connection.failed(error.kind());
+                        change(&mut session, Cause::Registration, &|connection| {
+                            connection.failed(error.kind());
+                        });
                         continue;
                     }
                     is_registered = true;
+                    runtime.probe.borrow_mut().on_register(session.id);
                 }
                 let flags = runtime.ready(key, &session.connection).await;
                 session.transport.on_ready(flags);
@@ -236,6 +276,7 @@ pub async fn serve<H: Handler>(
     let transport = session.close(
         reason,
         &mut *runtime.handler.borrow_mut(),
+        &mut *runtime.probe.borrow_mut(),
         runtime.now.get(),
     );
     transport.close(&runtime.registry);
@@ -283,7 +324,7 @@ mod tests {
         let poll = mio::Poll::new().unwrap();
         let limits = Arc::new(Limits::default());
         let registry = poll.registry().try_clone().unwrap();
-        let runtime = Rc::new(Runtime::new(Brittle, registry, limits));
+        let runtime = Rc::new(Runtime::new(Brittle, registry, limits, ()));
         let mut executor = Executor::default();
         let mut clients = Vec::new();
         for name in ["good", "defect", "good"] {
@@ -292,8 +333,11 @@ mod tests {
             let head = format!("GET /{name} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
             theirs.write_all(head.as_bytes()).unwrap();
             let stream = Stream::Unix(mio::net::UnixStream::from_std(ours));
-            let key = runtime.slots.borrow_mut().insert(TaskSlot::default());
-            executor.spawn(serve(runtime.clone(), key, stream, ()));
+            let origin = Origin {
+                listener: Listener::public(0),
+                peer: None,
+            };
+            executor.spawn(admit(runtime.clone(), origin, stream));
             clients.push(theirs);
         }
         while executor.has_runnable() {

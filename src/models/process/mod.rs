@@ -15,6 +15,7 @@ use super::control::Control;
 use crate::clock::Now;
 use crate::handler::Handler;
 use crate::limits::Limits;
+use crate::probe::Probe;
 use crate::reactor::listen::BoundListener;
 use crate::signals::{Action, Policy, SignalSource};
 use fork::{BlockedSignals, Fork, fork};
@@ -80,7 +81,8 @@ impl Parent {
         })
     }
 
-    /// Serves until a signal stops it. Each child has a handler of its own, from `open` to `close`.
+    /// Serves until a signal stops it. Each child has a handler of its own, from `open` to `close`,
+    /// and a clone of `probe`.
     ///
     /// # Errors
     /// The poll or a listening socket is broken.
@@ -88,10 +90,11 @@ impl Parent {
         mut self,
         open: impl Fn() -> Result<H, E>,
         close: impl Fn(H),
+        probe: &(impl Probe + Clone),
     ) -> io::Result<()> {
         loop {
             if let Some((accepted, blocked)) = self.accept()? {
-                self.run_child(accepted, blocked, open, close);
+                self.run_child(accepted, blocked, open, close, probe.clone());
             }
             if self.is_closed && self.children.is_empty() {
                 return Ok(());
@@ -144,6 +147,7 @@ impl Parent {
         blocked: BlockedSignals,
         open: impl Fn() -> Result<H, E>,
         close: impl Fn(H),
+        mut probe: impl Probe + Clone,
     ) -> ! {
         self.acceptor.close_in_child();
         // The handlers and the pipe are the parent's. The child has its own from here on, and no
@@ -151,14 +155,17 @@ impl Parent {
         drop(self.signals);
         let control = Control::for_child(self.policy, ABORT.as_raw());
         drop(blocked);
+        probe.on_fork();
         let opened = open().map_err(|error| error.to_string());
         let served = control
             .map_err(|error| error.to_string())
             .and_then(|control| Ok((control, opened?)));
         match served {
             Ok((control, mut handler)) => {
-                ConnectionRunner::new(self.limits).serve(accepted, &mut handler, &control);
+                let mut runner = ConnectionRunner::new(self.limits, probe.clone());
+                runner.serve(accepted, &mut handler, &control);
                 close(handler);
+                probe.on_exit();
                 std::process::exit(0)
             }
             Err(error) => {

@@ -166,6 +166,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_blocking_thread_gets_from_memory_is_no_row() {
+        let trace = r#"
+{"us":10.0,"thread":7,"connection":0,"call":"accept"}
+{"us":20.0,"thread":7,"connection":0,"call":"recv","called":false,"took_us":1.0}
+{"us":30020.0,"thread":7,"connection":0,"call":"wait","bytes":50,"took_us":30000.0}
+{"us":30021.0,"thread":7,"connection":0,"call":"recv","bytes":50,"took_us":1.0}
+{"us":30021.0,"thread":7,"connection":0,"call":"->","to":"Parsing","cause":"recv"}
+"#;
+        let expected = "\
+0.0 ms, client 0: accept
+0.0 ms, client 0: wait …
+30.0 ms, client 0: wait: 50 bytes after 30.0 ms → Parsing
+";
+        assert_eq!(description(&draw(trace.trim(), "").unwrap()), expected);
+    }
+
+    #[test]
     fn what_cannot_be_drawn_is_an_error_that_says_why() {
         let error = |trace: &str| draw(trace, "").unwrap_err();
         assert!(

@@ -115,7 +115,9 @@ fn push(rows: &mut Vec<Row>, record: &Record, arrow: Arrow, text: String) {
 /// What is drawn and written for a record; `None` for one that a diagram leaves out.
 fn shown(record: &Record, request: Option<&str>) -> Option<(Arrow, String)> {
     let call = &record.call;
-    if record.called == Some(false) {
+    // In a thread that blocks, `wait` has read the bytes that the step gets from memory.
+    let is_from_memory = record.thread.is_some() && matches!(call.as_str(), "recv" | "discard");
+    if record.called == Some(false) || is_from_memory {
         return None;
     }
     if let Some(error) = &record.error {
@@ -135,10 +137,10 @@ fn shown(record: &Record, request: Option<&str>) -> Option<(Arrow, String)> {
             (Arrow::Events, text)
         }
         "accept" => (Arrow::In, "accept".to_owned()),
-        "recv" | "discard" if record.bytes == Some(0) => {
+        "recv" | "discard" | "wait" if record.bytes == Some(0) => {
             (Arrow::In, format!("{call}: end of stream"))
         }
-        "recv" | "discard" => (Arrow::In, format!("{call}: {}", bytes())),
+        "recv" | "discard" | "wait" => (Arrow::In, format!("{call}: {}", bytes())),
         "send" | "sendfile" => (Arrow::Out, format!("{call}: {}", bytes())),
         "shutdown" => (Arrow::Out, "shutdown: no more bytes follow".to_owned()),
         "close" => {

@@ -1,7 +1,7 @@
 //! The formats for programs: JSON Lines, and the trace events of Chrome and Perfetto.
 
-use super::record::{Record, What};
-use super::text::{Detail, call, cause_name, state_name};
+use super::record::{Place, Record, What};
+use super::text::{Detail, call, cause_name, flag_names, state_name};
 use crate::connection::StateName;
 use crate::http::json::put_json_utf8;
 use crate::probe::StepResult;
@@ -11,7 +11,10 @@ use std::time::Duration;
 /// Appends a record as one line of JSON.
 pub fn write(record: &Record, out: &mut Vec<u8>) {
     put(out, format_args!("{{\"us\":{}", micros(record.time)));
-    put(out, format_args!(",\"iteration\":{}", record.iteration));
+    match record.place {
+        Place::Iteration(number) => put(out, format_args!(",\"iteration\":{number}")),
+        Place::Thread(id) => put(out, format_args!(",\"thread\":{id}")),
+    }
     if let Some(id) = record.connection {
         put(out, format_args!(",\"connection\":{id}"));
     }
@@ -36,7 +39,14 @@ pub fn write(record: &Record, out: &mut Vec<u8>) {
             }
             put_string(out, "state", state_name(*state));
         }
-        What::Event => {}
+        What::Event { flags } => {
+            let names: Vec<_> = flag_names(*flags)
+                .into_iter()
+                .map(|name| format!("\"{name}\""))
+                .collect();
+            put(out, format_args!(",\"flags\":[{}]", names.join(",")));
+        }
+        What::Register => {}
         What::Request { line } => {
             if let Some(line) = line {
                 put_string(out, "line", line);
@@ -47,20 +57,14 @@ pub fn write(record: &Record, out: &mut Vec<u8>) {
             result,
             took,
             ..
+        }
+        | What::Wait {
+            state,
+            result,
+            took,
         } => {
             put_string(out, "state", state_name(*state));
-            match result {
-                StepResult::Bytes(bytes) => put(out, format_args!(",\"bytes\":{bytes}")),
-                StepResult::Answered(status) => {
-                    put(out, format_args!(",\"status\":{}", status.code()));
-                }
-                StepResult::Done => {}
-                StepResult::Failed(kind) => put_string(out, "error", &kind.to_string()),
-                StepResult::LeftOut | StepResult::NotReady | StepResult::OutOfBudget => {
-                    put(out, format_args!(",\"called\":false"));
-                }
-            }
-            put(out, format_args!(",\"took_us\":{}", micros(*took)));
+            put_result(out, *result, *took);
         }
         What::Transition { from, to, cause } => {
             put_string(out, "from", state_name(*from));
@@ -76,10 +80,13 @@ pub fn write(record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// What comes before the first event.
+/// What comes before the first event of a loop.
 pub const PERFETTO_BEGIN: &str = "[\n\
     {\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"oneloop\"}},\n\
     {\"ph\":\"M\",\"pid\":1,\"tid\":0,\"name\":\"thread_name\",\"args\":{\"name\":\"loop\"}}";
+/// The same of a blocking model, which has no loop.
+pub const PERFETTO_THREADS_BEGIN: &str = "[\n\
+    {\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"oneloop\"}}";
 /// What follows the last one. Both viewers also take a file without it.
 pub const PERFETTO_END: &str = "\n]\n";
 
@@ -100,19 +107,23 @@ pub fn write_perfetto(record: &Record, out: &mut Vec<u8>) {
             );
         }
         What::End { worked } => {
-            let name = format!("iteration {}", record.iteration);
-            slice(out, track, &name, now, *worked, "");
+            if let Place::Iteration(number) = record.place {
+                slice(out, track, &format!("iteration {number}"), now, *worked, "");
+            }
         }
         What::Accept { state, .. } => {
             let name = format!("connection {}", track.saturating_sub(1));
-            let name = format!("{name} {}", Detail(&record.what));
+            let name = match record.place {
+                Place::Iteration(_) => format!("{name} {}", Detail(&record.what)),
+                Place::Thread(id) => format!("{name} {}, thread {id}", Detail(&record.what)),
+            };
             begin_event(out, "M", track, "thread_name");
             put(out, format_args!(",\"args\":{{"));
             put_member(out, "name", &name);
             out.extend_from_slice(b"}}");
             edge(out, "B", track, now, state_name(*state));
         }
-        What::Step { took, .. } => {
+        What::Step { took, .. } | What::Wait { took, .. } => {
             let detail = Detail(&record.what).to_string();
             slice(out, track, call(&record.what), now, *took, &detail);
         }
@@ -122,7 +133,11 @@ pub fn write_perfetto(record: &Record, out: &mut Vec<u8>) {
                 edge(out, "B", track, now, state_name(*to));
             }
         }
-        What::Event | What::Request { .. } | What::Close { .. } | What::Dropped { .. } => {
+        What::Event { .. }
+        | What::Register
+        | What::Request { .. }
+        | What::Close { .. }
+        | What::Dropped { .. } => {
             let name = format!("{} {}", call(&record.what), Detail(&record.what));
             begin_event(out, "i", track, name.trim_end());
             put(out, format_args!(",\"ts\":{},\"s\":\"t\"}}", micros(now)));
@@ -140,6 +155,19 @@ fn slice(out: &mut Vec<u8>, track: u64, name: &str, end: Duration, time: Duratio
     );
     put_member(out, "result", detail);
     out.extend_from_slice(b"}}");
+}
+
+fn put_result(out: &mut Vec<u8>, result: StepResult, took: Duration) {
+    match result {
+        StepResult::Bytes(bytes) => put(out, format_args!(",\"bytes\":{bytes}")),
+        StepResult::Answered(status) => put(out, format_args!(",\"status\":{}", status.code())),
+        StepResult::Done => {}
+        StepResult::Failed(kind) => put_string(out, "error", &kind.to_string()),
+        StepResult::LeftOut | StepResult::NotReady | StepResult::OutOfBudget => {
+            put(out, format_args!(",\"called\":false"));
+        }
+    }
+    put(out, format_args!(",\"took_us\":{}", micros(took)));
 }
 
 /// The begin or the end of a state.

@@ -1,7 +1,8 @@
 //! `--trace`: writes down everything that the loop and its connections do.
 //!
 //! [`Trace`] is a [`Probe`]: it makes a record of each observation, and hands it to a thread that
-//! writes.
+//! writes. All threads of a process share one queue. In the model `process` each child has a queue
+//! and a thread that writes of its own, and all append whole lines to one file.
 
 mod json;
 mod output;
@@ -11,16 +12,21 @@ mod text;
 use crate::clock::Now;
 use crate::connection::{CloseReason, Counts, StateName, StepName};
 use crate::http::request::{Refusal, Request};
-use crate::probe::{Cause, Origin, Probe, StepResult};
+use crate::probe::{Cause, EventFlags, Origin, Probe, StepResult};
 use clap::ValueHint;
 use output::Output;
-use record::{Record, What};
+use record::{Place, Record, What};
 use std::collections::HashMap;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Bytes of a request line in a record, at most. A line of the trace must fit into a write.
+const REQUEST_LINE: usize = 1000;
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -64,8 +70,8 @@ impl FromStr for Filter {
 pub struct Options {
     /// Write what the loop and each connection do to this file; - is standard output
     ///
-    /// One line per poll, step, transition, accept and close. The loop never waits for the file:
-    /// records that come too fast are dropped and counted.
+    /// One line per poll, step, transition, accept and close, in every model. No connection waits
+    /// for the file: records that come too fast are dropped and counted.
     #[arg(
         long,
         value_name = "FILE",
@@ -104,28 +110,41 @@ impl Options {
     ///
     /// # Errors
     /// With a sentence for the user: the file cannot be created, or the system gives no thread.
-    pub fn open(&self) -> Result<Option<Trace>, String> {
+    pub fn open(&self, writers: Writers) -> Result<Option<Trace>, String> {
         let Some(path) = &self.trace else {
             return Ok(None);
         };
-        let trace = Trace::open(path, self.trace_format, self.trace_filter.clone());
+        let trace = Trace::open(path, self.trace_format, self.trace_filter.clone(), writers);
         trace
             .map(Some)
             .map_err(|error| format!("cannot write the trace to {}: {error}", path.display()))
     }
 }
 
-/// Writes what it observes.
-#[derive(Debug)]
+/// What makes the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// A loop, in one thread.
+    Loop,
+    /// Blocking threads.
+    Threads,
+    /// Processes that are forked, with a blocking thread each.
+    Processes,
+}
+
+/// Writes what it observes. Clones write to the same file.
+#[derive(Clone, Debug)]
 pub struct Trace {
+    file: Arc<File>,
     output: Output,
+    writers: Writers,
     format: Format,
     filters: Vec<Filter>,
     start: Instant,
     /// The latest reading of the clock.
     latest: Instant,
-    /// The number of the iteration.
-    iteration: u64,
+    /// The latest iteration, or the thread of the latest connection.
+    place: Place,
     /// When the latest poll returned.
     iteration_began: Instant,
     /// When the latest poll began, and its timeout.
@@ -135,7 +154,7 @@ pub struct Trace {
 }
 
 /// What is known of a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     state: StateName,
     /// The filters for connections and peers hold.
@@ -149,20 +168,56 @@ impl Trace {
     /// with a filter, none of the loop itself.
     ///
     /// # Errors
-    /// The file cannot be created, or the system gives no thread.
-    pub fn open(path: &Path, format: Format, filters: Vec<Filter>) -> io::Result<Self> {
+    /// The file cannot be created or written, or the system gives no thread.
+    pub fn open(
+        path: &Path,
+        format: Format,
+        filters: Vec<Filter>,
+        writers: Writers,
+    ) -> io::Result<Self> {
         let start = Now::read().instant;
+        let mut file = output::open(path)?;
+        let begin = format.begin(writers == Writers::Loop);
+        let output = match writers {
+            // A process that forks must have no other thread. It makes no records.
+            Writers::Processes => {
+                file.write_all(begin.as_bytes())?;
+                Output::closed()
+            }
+            _ => Output::start(file.try_clone()?, format, begin, format.end())?,
+        };
         Ok(Self {
-            output: Output::open(path, format)?,
+            file: Arc::new(file),
+            output,
+            writers,
             format,
             filters,
             start,
             latest: start,
-            iteration: 0,
+            place: match writers {
+                Writers::Loop => Place::Iteration(0),
+                Writers::Threads | Writers::Processes => Place::Thread(0),
+            },
             iteration_began: start,
             poll_began: (start, None),
             connections: HashMap::new(),
         })
+    }
+
+    /// The server has stopped: writes what waits, for a limited time.
+    pub fn finish(&self) {
+        if self.writers == Writers::Processes {
+            return match self.output_of_this_process(self.format.end()) {
+                Ok(output) => output.finish(),
+                Err(error) => log::warn!("the trace has no end: {error}"),
+            };
+        }
+        self.output.finish();
+    }
+
+    /// For a process that was forked, and for the parent when it forks no more.
+    fn output_of_this_process(&self, end: &'static str) -> io::Result<Output> {
+        Output::start(self.file.try_clone()?, self.format, "", end)
     }
 
     fn put(&mut self, connection: Option<u64>, what: What) {
@@ -177,7 +232,7 @@ impl Trace {
         if is_wanted {
             self.output.put(Record {
                 time: self.latest - self.start,
-                iteration: self.iteration,
+                place: self.place,
                 connection,
                 what,
             });
@@ -193,7 +248,7 @@ impl Probe for Trace {
 
     fn on_iteration_end(&mut self, now: Now, timeout: Option<Duration>) {
         self.latest = now.instant;
-        if self.iteration > 0 {
+        if self.place != Place::Iteration(0) {
             let worked = now.instant - self.iteration_began;
             self.put(None, What::End { worked });
         }
@@ -202,7 +257,9 @@ impl Probe for Trace {
 
     fn on_iteration_begin(&mut self, now: Now, events: usize) {
         self.latest = now.instant;
-        self.iteration += 1;
+        if let Place::Iteration(number) = &mut self.place {
+            *number += 1;
+        }
         self.iteration_began = now.instant;
         let (began, timeout) = self.poll_began;
         let waited = now.instant - began;
@@ -218,9 +275,12 @@ impl Probe for Trace {
 
     fn on_accept(&mut self, id: u64, origin: Origin, state: StateName) {
         self.clock();
+        if let Place::Thread(id) = &mut self.place {
+            *id = thread_id();
+        }
         let is_chosen = self.filters.iter().all(|filter| match filter {
             Filter::Connection(chosen) => id == *chosen,
-            Filter::Peer(address) => origin.peer == Some(*address),
+            Filter::Peer(address) => origin.peer.map(|peer| peer.ip()) == Some(*address),
             Filter::Path(_) => true,
         });
         let is_path_free = |filter: &Filter| !matches!(filter, Filter::Path(_));
@@ -233,8 +293,26 @@ impl Probe for Trace {
         self.put(Some(id), What::Accept { origin, state });
     }
 
-    fn on_event(&mut self, id: u64) {
-        self.put(Some(id), What::Event);
+    fn on_event(&mut self, id: u64, flags: EventFlags) {
+        self.put(Some(id), What::Event { flags });
+    }
+
+    fn on_register(&mut self, id: u64) {
+        self.put(Some(id), What::Register);
+    }
+
+    fn on_wait(&mut self, id: u64, result: StepResult, time: Option<Duration>) {
+        if let Some(known) = self.connections.get(&id) {
+            let (state, took) = (known.state, time.unwrap_or_default());
+            self.put(
+                Some(id),
+                What::Wait {
+                    state,
+                    result,
+                    took,
+                },
+            );
+        }
     }
 
     fn on_request(&mut self, id: u64, request: &Result<Request<'_>, Refusal<'_>>) {
@@ -248,7 +326,10 @@ impl Probe for Trace {
         if let Some(known) = self.connections.get_mut(&id) {
             known.has_path = has_path;
         }
-        let line = line.map(|line| String::from_utf8_lossy(line).into());
+        let line = line.map(|line| {
+            let (line, _) = line.split_at(line.len().min(REQUEST_LINE));
+            String::from_utf8_lossy(line).into()
+        });
         self.put(Some(id), What::Request { line });
     }
 
@@ -283,4 +364,22 @@ impl Probe for Trace {
         self.put(Some(id), What::Close { reason, counts });
         self.connections.remove(&id);
     }
+
+    fn on_fork(&mut self) {
+        match self.output_of_this_process("") {
+            Ok(output) => self.output = output,
+            Err(error) => log::warn!("a connection is not traced: {error}"),
+        }
+    }
+
+    fn on_exit(&mut self) {
+        self.output.finish();
+    }
+}
+
+/// The number of this thread, as strace and top show it; 0 without /proc (proc(5), thread-self).
+fn thread_id() -> u64 {
+    let link = fs::read_link("/proc/thread-self").ok();
+    let id = link.and_then(|link| link.file_name()?.to_str()?.parse().ok());
+    id.unwrap_or(0)
 }

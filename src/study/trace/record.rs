@@ -1,7 +1,7 @@
 //! What a trace consists of.
 
 use crate::connection::{CloseReason, Counts, StateName, StepName};
-use crate::probe::{Cause, Origin, StepResult};
+use crate::probe::{Cause, EventFlags, Origin, StepResult};
 use std::time::Duration;
 
 /// One observation.
@@ -9,12 +9,23 @@ use std::time::Duration;
 pub struct Record {
     /// When, since the trace began.
     pub time: Duration,
-    /// The number of the iteration, from 1. What happens before the first poll returns is in 0.
-    pub iteration: u64,
+    /// In which iteration or thread.
+    pub place: Place,
     /// The id of the connection; `None` for what the loop does.
     pub connection: Option<u64>,
     /// What was observed.
     pub what: What,
+}
+
+/// Where something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a loop: the number of the iteration, from 1. What happens before the first poll returns
+    /// is in 0.
+    Iteration(u64),
+    /// In a blocking model: the number that the system has for the thread. The main thread has that
+    /// of its process. 0: the system has no /proc.
+    Thread(u64),
 }
 
 /// What was observed.
@@ -42,10 +53,24 @@ pub enum What {
         state: StateName,
     },
     /// An event arrived for the connection.
-    Event,
+    Event {
+        /// What it says.
+        flags: EventFlags,
+    },
+    /// The socket of the connection was registered with the poll.
+    Register,
+    /// The thread of the connection has read from its socket.
+    Wait {
+        /// The state before it.
+        state: StateName,
+        /// The result of the read.
+        result: StepResult,
+        /// How long it took, mostly asleep.
+        took: Duration,
+    },
     /// A request head was parsed, or refused; it is answered next.
     Request {
-        /// The request line as text; `None` if the head was refused.
+        /// The request line as text, or its beginning; `None` if the head was refused.
         line: Option<Box<str>>,
     },
     /// A step was taken.
@@ -88,14 +113,14 @@ pub fn samples() -> Vec<Record> {
     use crate::handler::{Listener, Role};
     use crate::http::status::Status;
     use std::io::ErrorKind;
-    use std::net::IpAddr;
+    use std::net::SocketAddr;
 
     let origin = Origin {
         listener: Listener {
             id: 1,
             role: Role::Public,
         },
-        peer: Some(IpAddr::from([192, 0, 2, 1])),
+        peer: Some(SocketAddr::from(([192, 0, 2, 1], 4000))),
     };
     let step = |state, step, result| What::Step {
         state,
@@ -114,7 +139,17 @@ pub fn samples() -> Vec<Record> {
                 events: 2,
             },
         ),
-        (Some(3), What::Event),
+        (
+            Some(3),
+            What::Event {
+                flags: EventFlags {
+                    is_readable: true,
+                    is_read_closed: true,
+                    ..EventFlags::default()
+                },
+            },
+        ),
+        (Some(3), What::Register),
         (
             Some(4),
             What::Accept {
@@ -129,6 +164,14 @@ pub fn samples() -> Vec<Record> {
             },
         ),
         (Some(4), What::Request { line: None }),
+        (
+            Some(4),
+            What::Wait {
+                state: StateName::Reading,
+                result: StepResult::Bytes(18),
+                took: Duration::from_millis(300),
+            },
+        ),
         (
             Some(4),
             step(StateName::Reading, StepName::Receive, StepResult::Bytes(18)),
@@ -173,7 +216,7 @@ pub fn samples() -> Vec<Record> {
     ];
     let record = |(connection, what)| Record {
         time: Duration::from_micros(1500),
-        iteration: 7,
+        place: Place::Iteration(7),
         connection,
         what,
     };

@@ -1,26 +1,27 @@
 //! The words of a trace, and its text format: one aligned line for each record.
 
-use super::record::{Record, What};
+use super::record::{Place, Record, What};
 use crate::connection::{StateName, StepName};
-use crate::probe::{Cause, StepResult};
+use crate::probe::{Cause, EventFlags, StepResult};
 use std::fmt;
 use std::io::ErrorKind;
 use std::io::Write;
 use std::time::Duration;
 
-/// The first line.
+/// The first line: of a loop, and of a blocking model.
 pub const HEADER: &str = "#  time us   iter   conn  state          call      result\n";
+pub const THREADS_HEADER: &str = "#  time us thread   conn  state          call      result\n";
 
 /// Appends the line of a record.
 pub fn write(record: &Record, out: &mut Vec<u8>) {
     let microseconds = record.time.as_micros();
-    let iteration = record.iteration;
+    let (Place::Iteration(place) | Place::Thread(place)) = record.place;
     let state = state_of(&record.what).map_or("-", state_name);
     let (call, result) = (call(&record.what), Detail(&record.what));
     // Writing to a vector does not fail.
     let _ = match record.connection {
-        Some(id) => write!(out, "{microseconds:>10} {iteration:>6} {id:>6}"),
-        None => write!(out, "{microseconds:>10} {iteration:>6}      -"),
+        Some(id) => write!(out, "{microseconds:>10} {place:>6} {id:>6}"),
+        None => write!(out, "{microseconds:>10} {place:>6}      -"),
     };
     let _ = write!(out, "  {state:<13}  {call:<8}  {result}");
     out.truncate(out.trim_ascii_end().len());
@@ -30,7 +31,7 @@ pub fn write(record: &Record, out: &mut Vec<u8>) {
 /// The state in which the connection was before what the record is about.
 fn state_of(what: &What) -> Option<StateName> {
     match what {
-        What::Step { state, .. } => Some(*state),
+        What::Step { state, .. } | What::Wait { state, .. } => Some(*state),
         What::Transition { from, .. } => Some(*from),
         _ => None,
     }
@@ -70,7 +71,9 @@ pub fn call(what: &What) -> &'static str {
         What::Poll { .. } => "poll",
         What::End { .. } => "end",
         What::Accept { .. } => "accept",
-        What::Event => "event",
+        What::Event { .. } => "event",
+        What::Register => "register",
+        What::Wait { .. } => "wait",
         What::Request { .. } => "request",
         What::Step { step, .. } => step_name(*step),
         What::Transition { .. } => "->",
@@ -110,12 +113,18 @@ impl fmt::Display for Detail<'_> {
                 }
                 write!(out, ", listener {}", origin.listener.id)
             }
-            What::Event => Ok(()),
+            What::Event { flags } => out.write_str(&flag_names(*flags).join(", ")),
+            What::Register => Ok(()),
             What::Request { line } => match line {
                 Some(line) => out.write_str(line),
                 None => out.write_str("refused"),
             },
-            What::Step { result, took, .. } => {
+            What::Wait {
+                result: StepResult::Failed(ErrorKind::WouldBlock),
+                took,
+                ..
+            } => write!(out, "timed out ({} us)", took.as_micros()),
+            What::Step { result, took, .. } | What::Wait { result, took, .. } => {
                 write!(out, "{} ({} us)", Outcome(*result), took.as_micros())
             }
             What::Transition { to, cause, .. } => {
@@ -127,6 +136,20 @@ impl fmt::Display for Detail<'_> {
             What::Dropped { count } => write!(out, "{count} records are missing here"),
         }
     }
+}
+
+/// What an event says about its socket, in words.
+pub fn flag_names(flags: EventFlags) -> Vec<&'static str> {
+    let all = [
+        (flags.is_readable, "readable"),
+        (flags.is_writable, "writable"),
+        (flags.is_read_closed, "read closed"),
+        (flags.is_write_closed, "write closed"),
+        (flags.is_urgent, "urgent"),
+        (flags.is_error, "error"),
+    ];
+    let set = all.into_iter().filter(|(is_set, _)| *is_set);
+    set.map(|(_, name)| name).collect()
 }
 
 /// The result of a step.
@@ -173,10 +196,12 @@ mod tests {
         let expected = "\
 #  time us   iter   conn  state          call      result
       1500      7      -  -              poll      2 events after 900 us (timeout 20000000 us)
-      1500      7      3  -              event
-      1500      7      4  -              accept    from 192.0.2.1, listener 1
+      1500      7      3  -              event     readable, read closed
+      1500      7      3  -              register
+      1500      7      4  -              accept    from 192.0.2.1:4000, listener 1
       1500      7      4  -              request   GET /a\"b HTTP/1.1
       1500      7      4  -              request   refused
+      1500      7      4  Reading        wait      18 bytes (300000 us)
       1500      7      4  Reading        recv      18 bytes (25 us)
       1500      7      4  Parsing        respond   404 (25 us)
       1500      7      4  WritingBody    sendfile  would block (25 us)
@@ -198,10 +223,12 @@ mod tests {
         let begin = r#"{"us":1500.000,"iteration":7,"#;
         let expected = [
             r#""call":"poll","events":2,"waited_us":900.000,"timeout_us":20000000.000}"#,
-            r#""connection":3,"call":"event"}"#,
-            r#""connection":4,"call":"accept","listener":1,"peer":"192.0.2.1","state":"Reading"}"#,
+            r#""connection":3,"call":"event","flags":["readable","read closed"]}"#,
+            r#""connection":3,"call":"register"}"#,
+            r#""connection":4,"call":"accept","listener":1,PEER,"state":"Reading"}"#,
             r#""connection":4,"call":"request","line":"GET /a\"b HTTP/1.1"}"#,
             r#""connection":4,"call":"request"}"#,
+            r#""connection":4,"call":"wait","state":"Reading","bytes":18,"took_us":300000.000}"#,
             r#""connection":4,"call":"recv","state":"Reading","bytes":18,TOOK}"#,
             r#""connection":4,"call":"respond","state":"Parsing","status":404,TOOK}"#,
             r#""connection":4,"call":"sendfile","state":"WritingBody",BLOCKED,TOOK}"#,
@@ -212,6 +239,7 @@ mod tests {
         ];
         let whole = |line: &str| {
             let line = line.replace("TOOK", r#""took_us":25.000"#);
+            let line = line.replace("PEER", r#""peer":"192.0.2.1:4000""#);
             let line = line.replace("BLOCKED", r#""error":"operation would block""#);
             format!("{begin}{line}")
         };

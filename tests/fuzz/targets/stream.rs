@@ -270,6 +270,7 @@ impl Server {
         }
         peer.closes();
         let mut session = Session {
+            id: 0,
             connection: Connection::new(self.limits.clone(), self.now.instant),
             transport: Watched(memory_transport, watch.clone()),
             handler_state: self.handler.on_connect(Listener::public(0), None),
@@ -283,7 +284,6 @@ impl Server {
                 draining: false,
                 limits: &self.limits,
                 buffers: &mut self.buffers,
-                id: 0,
                 probe: &mut (),
             };
             let pause = pump(&mut session, &mut self.handler, &mut context);
