@@ -13,20 +13,26 @@ use crate::site::path;
 /// Most network addresses printed for one listener; the others are only counted.
 const MAX_SHOWN: usize = 8;
 
-/// Prints the banner to standard error. `addresses` are those that the server listens on.
-pub fn print(config: &Config, addresses: &[Address]) {
+/// Prints the banner to standard error. `addresses` are those that the server listens on, and
+/// `admin` is that of the live view.
+pub fn print(config: &Config, addresses: &[Address], admin: Option<&Address>) {
     let interfaces = match addresses.iter().any(Address::names_interfaces) {
         true => address::interfaces(),
         false => Vec::new(),
     };
-    let text = text(config, addresses, &interfaces);
+    let text = text(config, addresses, admin, &interfaces);
     // The server serves even if this cannot be written.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// What is served, the addresses, who can reach them, and how to stop the server. Each line ends in
 /// a newline. `interfaces` are those of this machine.
-fn text(config: &Config, addresses: &[Address], interfaces: &[Interface]) -> String {
+fn text(
+    config: &Config,
+    addresses: &[Address],
+    admin: Option<&Address>,
+    interfaces: &[Interface],
+) -> String {
     let mut text = format!("oneloop {} serves ", env!("CARGO_PKG_VERSION"));
     if let RootPath::File(_) = config.site.root {
         text.push_str("the file ");
@@ -51,6 +57,9 @@ fn text(config: &Config, addresses: &[Address], interfaces: &[Interface]) -> Str
         if url.starts_with("http://") {
             let _ = write!(url, "{path}");
         }
+    }
+    for (url, _) in admin.iter().flat_map(|one| self::rows(one, interfaces)) {
+        rows.push((url, "the live view, for this machine".to_owned()));
     }
     let width = rows.iter().map(|(url, _)| url.chars().count()).max();
     for (url, audience) in &rows {
@@ -213,7 +222,7 @@ mod tests {
 
     /// The lines with addresses.
     fn places(local: &str, dual_stack: bool, interfaces: &[Interface]) -> String {
-        let text = text(&config(&[]), &[tcp(local, dual_stack)], interfaces);
+        let text = text(&config(&[]), &[tcp(local, dual_stack)], None, interfaces);
         let places = text.split("\n\n").nth(1).unwrap();
         format!("{places}\n")
     }
@@ -231,7 +240,7 @@ mod tests {
             Address::Unnamed,
         ];
         assert_eq!(
-            text(&config(&[]), &addresses, &[]),
+            text(&config(&[]), &addresses, None, &[]),
             version(
                 "oneloop VERSION serves /srv/www\n\
                  \n\
@@ -248,7 +257,7 @@ mod tests {
     #[test]
     fn an_open_listing_is_warned_of() {
         let addresses = [tcp("0.0.0.0:8080", false), tcp("192.0.2.7:80", false)];
-        let warned = text(&config(&[]), &addresses, &[]);
+        let warned = text(&config(&[]), &addresses, None, &[]);
         assert_eq!(
             warned,
             version(
@@ -263,7 +272,7 @@ mod tests {
                  Stop it with Ctrl-C.\n"
             )
         );
-        let closed = text(&config(&["--no-listing"]), &addresses, &[]);
+        let closed = text(&config(&["--no-listing"]), &addresses, None, &[]);
         assert!(!closed.contains("warning"), "{closed}");
     }
 
@@ -271,7 +280,7 @@ mod tests {
     fn a_single_file_has_no_listing_to_warn_of() {
         let mut config = config(&[]);
         config.site.root = RootPath::File(PathBuf::from("/srv/a\nb"));
-        let text = text(&config, &[tcp("0.0.0.0:1", false)], &[]);
+        let text = text(&config, &[tcp("0.0.0.0:1", false)], None, &[]);
         assert!(text.contains(" serves the file /srv/a\\nb\n"), "{text}");
         assert!(
             text.contains("  http://127.0.0.1:1/a%0Ab  anyone"),
@@ -303,7 +312,7 @@ mod tests {
             ),
         ];
         for (local, dual_stack, url, which) in table {
-            let text = text(&config(&[]), &[tcp(local, dual_stack)], &[]);
+            let text = text(&config(&[]), &[tcp(local, dual_stack)], None, &[]);
             assert!(text.contains(url) && text.contains(which), "{text}");
             assert!(text.contains("warning"), "{text}");
         }

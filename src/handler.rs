@@ -23,6 +23,8 @@ pub struct Listener {
 pub enum Role {
     /// The site.
     Public,
+    /// Pages for the operator of the server, and nothing of the site.
+    Admin,
 }
 
 impl Listener {

@@ -20,6 +20,9 @@ pub struct Limits {
     /// Most open connections. The server replaces it with what [`connections_within`] returns for
     /// the descriptor limit.
     pub connections: usize,
+    /// Most open connections of the operator, at the listener of `--admin`. They do not count as
+    /// `connections`: a crowd of clients cannot lock the operator out. A browser opens six.
+    pub admin_connections: usize,
     /// Most connections in the model with a thread for each. A thread that has worked takes about
     /// 100 KiB of stack and buffers, so these take 200 MiB.
     pub threads: usize,
@@ -135,6 +138,7 @@ impl Default for Limits {
             empty_lines: 100,
             fields: 100,
             connections: 16_000,
+            admin_connections: 16,
             threads: 2048,
             processes: 512,
             workers: 200,

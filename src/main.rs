@@ -71,7 +71,7 @@ fn build_and_run(config: Config, signals: Policy) -> Result<(), Box<dyn Error>> 
     // The warnings so far stand above the banner.
     diagnostics::finish();
     if config.banner {
-        banner::print(&config, server.addresses());
+        banner::print(&config, server.addresses(), server.admin());
     }
     // It keeps the sockets that were passed to this process. No other server is built from it, so
     // they close when this server closes its duplicates.

@@ -55,6 +55,11 @@ pub trait Probe {
     /// [`Probe::on_step`].
     fn on_request(&mut self, _id: u64, _request: &Result<Request<'_>, Refusal<'_>>) {}
 
+    /// The response was rendered, within the step that answers: `rendered` is its head, and what of
+    /// its body is in memory behind it. `length` is that of the whole body; `None` if that is known
+    /// only when it has been made.
+    fn on_response(&mut self, _id: u64, _rendered: &[u8], _length: Option<u64>) {}
+
     /// The pump took a step. `time` is how long it took, by [`Probe::clock`].
     fn on_step(&mut self, _id: u64, _step: StepName, _result: StepResult, _time: Option<Duration>) {
     }
@@ -62,6 +67,9 @@ pub trait Probe {
     /// The connection has another state than before. If a step is the cause, this follows its
     /// [`Probe::on_step`].
     fn on_transition(&mut self, _id: u64, _from: StateName, _to: StateName, _cause: Cause) {}
+
+    /// The connection has run, and is open. It expires after `left` if nothing happens.
+    fn on_run_end(&mut self, _id: u64, _left: Duration) {}
 
     /// The connection has ended, and its socket closes now. The last call with this id.
     fn on_close(&mut self, _id: u64, _reason: CloseReason, _counts: Counts) {}
@@ -76,6 +84,40 @@ pub trait Probe {
 
 impl Probe for () {
     const ACTIVE: bool = false;
+}
+
+/// Passes the calls on to both of two probes.
+macro_rules! pass_on {
+    ($($method:ident($($argument:ident: $type:ty),*);)*) => {
+        impl<A: Probe, B: Probe> Probe for (A, B) {
+            fn clock(&mut self) -> Option<Instant> {
+                let (first, second) = (self.0.clock(), self.1.clock());
+                first.or(second)
+            }
+
+            $(fn $method(&mut self, $($argument: $type),*) {
+                self.0.$method($($argument),*);
+                self.1.$method($($argument),*);
+            })*
+        }
+    };
+}
+
+pass_on! {
+    on_iteration_end(now: Now, timeout: Option<Duration>);
+    on_iteration_begin(now: Now, events: usize);
+    on_accept(id: u64, origin: Origin, state: StateName);
+    on_event(id: u64, flags: EventFlags);
+    on_register(id: u64);
+    on_wait(id: u64, result: StepResult, time: Option<Duration>);
+    on_request(id: u64, request: &Result<Request<'_>, Refusal<'_>>);
+    on_response(id: u64, rendered: &[u8], length: Option<u64>);
+    on_step(id: u64, step: StepName, result: StepResult, time: Option<Duration>);
+    on_transition(id: u64, from: StateName, to: StateName, cause: Cause);
+    on_run_end(id: u64, left: Duration);
+    on_close(id: u64, reason: CloseReason, counts: Counts);
+    on_fork();
+    on_exit();
 }
 
 /// What an event says about a socket (epoll_ctl(2), kevent(2)).

@@ -248,7 +248,9 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
             context.probe.on_request(*id, &request);
             let response = handler.respond(handler_state, request, context.now);
             *result = StepResult::Answered(response.status);
+            let before = P::ACTIVE.then(|| (connection.unsent().len(), response.payload.length()));
             connection.respond(response, context.terms(budget), deadline_time);
+            report_response(*id, connection, before, context);
             if !connection.is_sending_body() {
                 handler.on_body_taken(handler_state, connection.counts().latest_body, context.now);
             }
@@ -283,6 +285,26 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
         Err(kind) => connection.failed(kind),
     }
     None
+}
+
+/// Reports a response to the probe. `before`: how many bytes waited to be sent before it was
+/// rendered behind them, and the length of its payload; `None` without a probe.
+fn report_response<P: Probe>(
+    id: u64,
+    connection: &Connection,
+    before: Option<(usize, Option<u64>)>,
+    context: &mut PumpContext<'_, P>,
+) {
+    let Some((unsent, length)) = before else {
+        return;
+    };
+    let (_, rendered) = connection.unsent().split_at(unsent);
+    let length = match connection.is_sending_body() {
+        true => length,
+        // A response to HEAD has no body, whatever its length.
+        false => Some(connection.counts().latest_body),
+    };
+    context.probe.on_response(id, rendered, length);
 }
 
 /// The result of a step that failed. `WouldBlock` without an errno: the transport made no call.

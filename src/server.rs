@@ -8,6 +8,8 @@ use crate::access_log::{AccessLog, Sink};
 use crate::burn::Burning;
 use crate::config::{AccessLogConfig, Config, Model, RootPath, SiteConfig};
 use crate::handler::Handler;
+#[cfg(feature = "study")]
+use crate::handler::Role;
 use crate::http::fields::FieldLines;
 use crate::limits::{self, Limits};
 use crate::models::coroutine::Coroutines;
@@ -25,6 +27,8 @@ use crate::site::{Site, SiteOptions};
 use crate::site_handler::{SiteHandler, Tally};
 #[cfg(feature = "study")]
 use crate::study::trace;
+#[cfg(feature = "study")]
+use crate::study::view::{Routes, View};
 use std::error::Error;
 use std::fs;
 use std::io;
@@ -43,6 +47,7 @@ const NO_PAGE: &[u8] = b"<!doctype html>\n<title>oneloop</title>\n\
 /// A server that listens, and whose site and access log are open. It serves when it is run.
 pub struct Server {
     addresses: Vec<Address>,
+    admin: Option<Address>,
     run: Run,
 }
 
@@ -69,20 +74,32 @@ impl Server {
             backlog: limits.backlog,
             deferred: config.listeners.defer_accept,
         };
-        let listeners = listen::open(&config.listeners.binds, options)?;
+        let mut listeners = listen::open(&config.listeners.binds, options)?;
         let addresses = listeners.iter().map(|one| one.address.clone()).collect();
+        let admin = open_admin(config, options)?;
+        let admin_address = admin.as_ref().map(|one| one.address.clone());
+        listeners.extend(admin);
         let parts = ModelParts {
             listeners,
             limits,
             signals,
         };
         let run = build_run(config, parts)?;
-        Ok(Self { addresses, run })
+        Ok(Self {
+            addresses,
+            admin: admin_address,
+            run,
+        })
     }
 
     /// The addresses that it listens on, with the real ports.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// The address of the live view, if there is one.
+    pub fn admin(&self) -> Option<&Address> {
+        self.admin.as_ref()
     }
 
     /// Serves until a signal stops it.
@@ -195,8 +212,44 @@ fn build_polling<H: Handler + 'static>(
             Ok(())
         }));
     }
+    #[cfg(feature = "study")]
+    if config.admin.is_some() {
+        let view = View::new();
+        let handler = Routes::new(handler, view.clone());
+        let reactor = Reactor::new(listeners, handler, limits, signals, (probe, view))?;
+        let run = move || reactor.run().map(|routes| close(routes.into_inner()));
+        return Ok(Box::new(run));
+    }
     let reactor = Reactor::new(listeners, handler, limits, signals, probe)?;
     Ok(Box::new(move || reactor.run().map(close)))
+}
+
+/// The listener of the live view, if there is to be one.
+#[cfg(feature = "study")]
+fn open_admin(
+    config: &Config,
+    options: ListenOptions,
+) -> Result<Option<BoundListener>, Box<dyn Error>> {
+    // A browser opens connections before it uses them, and is to be seen then.
+    let options = ListenOptions {
+        deferred: false,
+        ..options
+    };
+    let is_reactor = config.model == Model::Reactor;
+    let Some(bind) = config.admin.as_ref().filter(|_| is_reactor) else {
+        return Ok(None);
+    };
+    let mut listening = listen::open(std::slice::from_ref(bind), options)?;
+    Ok(listening.pop().map(|mut one| {
+        one.socket.role = Role::Admin;
+        one
+    }))
+}
+
+/// Without the feature `study` there is no live view.
+#[cfg(not(feature = "study"))]
+fn open_admin(_: &Config, _: ListenOptions) -> Result<Option<BoundListener>, Box<dyn Error>> {
+    Ok(None)
 }
 
 /// The model with a process for each connection. Each child builds a handler for itself.

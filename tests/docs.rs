@@ -237,7 +237,7 @@ fn value(cell: &str) -> u128 {
 #[test]
 fn the_limits_are_those_in_the_document() {
     let defaults: BTreeMap<String, u128> = defaults! {
-        head request_line empty_lines fields connections threads processes workers
+        head request_line empty_lines fields connections admin_connections threads processes workers
         accepts_per_iteration expiries_per_iteration accept_pause defer_accept_timeout backlog
         events read_per_iteration written_per_iteration sends_per_iteration requests_per_iteration
         write_coalescing_limit inline_body_limit header_timeout idle_timeout min_idle send_timeout

@@ -15,6 +15,8 @@ use super::values::{self, Cors, Headers, Seconds, Verbosity};
 use crate::access_log::LogFormat;
 use crate::limits::Limits;
 #[cfg(feature = "study")]
+use crate::reactor::address::Bind;
+#[cfg(feature = "study")]
 use crate::study::trace;
 
 /// Serve a directory over HTTP/1.1: one thread, one loop, every connection
@@ -368,6 +370,21 @@ pub struct Arguments {
         help_heading = LOGGING
     )]
     pub verbose: Vec<Verbosity>,
+
+    /// Serve a live view of the loop and its connections here
+    ///
+    /// A loopback address (127.0.0.1:7891, [::1]:7891, localhost:7891) or unix:PATH; without a
+    /// port, 7891. The page shows what clients send, so it is never open to the network. Only for
+    /// the model reactor.
+    #[cfg(feature = "study")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        value_parser = super::bind::admin,
+        env = "ONELOOP_ADMIN",
+        help_heading = LISTENING
+    )]
+    pub admin: Option<Bind>,
 
     /// The trace.
     #[cfg(feature = "study")]

@@ -1,6 +1,6 @@
-//! The value of `--bind`.
+//! The values of `--bind` and `--admin`.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -65,6 +65,33 @@ impl FromStr for BindArgument {
                 Ok(tcp(name(host)?, port))
             }
         }
+    }
+}
+
+/// The port of the live view if none is given.
+const ADMIN_PORT: u16 = 7891;
+
+/// The value of `--admin`: a loopback address, or the path of a unix socket.
+pub fn admin(text: &str) -> Result<Bind, String> {
+    let bind = text.parse::<BindArgument>()?.at(ADMIN_PORT);
+    match bind {
+        Bind::Unix(_) => Ok(bind),
+        Bind::Tcp {
+            host: Host::Ip(ip), ..
+        } if ip.is_loopback() => Ok(bind),
+        // RFC 6761 6.3: it has no other addresses.
+        Bind::Tcp {
+            host: Host::Name(name),
+            port,
+        } if name == "localhost" => Ok(Bind::Tcp {
+            host: Host::Ip(Ipv4Addr::LOCALHOST.into()),
+            port,
+        }),
+        _ => Err(
+            "the live view shows what clients send, so it is only for this machine: \
+             127.0.0.1, [::1], localhost or unix:PATH, and ssh -L from elsewhere"
+                .to_owned(),
+        ),
     }
 }
 

@@ -10,7 +10,10 @@ use super::error::{ConfigError, conflict};
 /// Refuses options on the command line that have no effect with the chosen model. In the
 /// environment they are ignored: a variable may be meant for another server or model.
 pub fn check(arguments: &Arguments, matches: &ArgMatches) -> Result<(), ConfigError> {
-    let is_written = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    // Without the feature `study`, some options do not exist.
+    let exists = |id: &str| matches.try_contains_id(id).is_ok();
+    let is_written =
+        |id: &str| exists(id) && matches.value_source(id) == Some(ValueSource::CommandLine);
     if is_written("workers") && arguments.model != Model::Pool {
         return Err(conflict(
             "--workers is for the model pool; add --model pool".to_owned(),
@@ -19,6 +22,11 @@ pub fn check(arguments: &Arguments, matches: &ArgMatches) -> Result<(), ConfigEr
     if is_written("page") && arguments.model != Model::Fixed {
         return Err(conflict(
             "--page is for the model fixed; add --model fixed, or name the file as ROOT".to_owned(),
+        ));
+    }
+    if is_written("admin") && arguments.model != Model::Reactor {
+        return Err(conflict(
+            "--admin is for the model reactor; leave out --model or --admin".to_owned(),
         ));
     }
     if arguments.model == Model::Fixed {

@@ -63,6 +63,9 @@ pub struct Config {
     /// Where the loop writes what it does.
     #[cfg(feature = "study")]
     pub trace: trace::Options,
+    /// Where the live view is served; only to this machine.
+    #[cfg(feature = "study")]
+    pub admin: Option<Bind>,
     /// The environment variables that set options, for messages about values that turn out wrong.
     pub variables: Vec<String>,
     /// What the operator should know although the server starts.
@@ -228,6 +231,8 @@ impl Config {
             },
             #[cfg(feature = "study")]
             trace: arguments.trace.clone(),
+            #[cfg(feature = "study")]
+            admin: arguments.admin.clone(),
             variables: Vec::new(),
             warnings: Vec::new(),
             site: SiteConfig::from_arguments(arguments)?,

@@ -431,6 +431,11 @@ impl Connection {
         )
     }
 
+    /// The bytes in memory that wait to be sent: heads, and bodies that are sent with them.
+    pub fn unsent(&self) -> &[u8] {
+        self.write_buffer.unsent()
+    }
+
     /// What the connection has sent.
     pub fn counts(&self) -> Counts {
         self.counts

@@ -16,6 +16,11 @@ impl<'h> Fields<'h> {
         Self(lines)
     }
 
+    /// The lines as they were received.
+    pub fn as_bytes(self) -> &'h [u8] {
+        self.0
+    }
+
     /// All lines in order: the name as received, the value without surrounding spaces.
     pub fn iter(self) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
         self.0.split(|&byte| byte == b'\n').filter_map(|line| {

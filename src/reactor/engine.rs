@@ -7,7 +7,7 @@ use super::lifecycle::{Connections, Lifecycle, Stop};
 use super::listener::Accept;
 use super::scheduler::Scheduler;
 use crate::clock::Now;
-use crate::handler::{Handler, Listener};
+use crate::handler::{Handler, Listener, Role};
 use crate::limits::Limits;
 use crate::probe::{EventFlags, Origin, Probe};
 use crate::signals::Action;
@@ -74,8 +74,8 @@ where
     K: Sockets<A, T>,
     P: Probe,
 {
-    fn open(&self) -> usize {
-        self.scheduler.len()
+    fn open(&self, role: Role) -> usize {
+        self.scheduler.open(role)
     }
 
     fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()> {

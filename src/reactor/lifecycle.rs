@@ -3,7 +3,7 @@
 
 use super::listener::{Accept, AcceptOutcome, Listeners};
 use crate::clock::Now;
-use crate::handler::Listener;
+use crate::handler::{Listener, Role};
 use crate::limits::Limits;
 use crate::stalls::{PollOutcome, Stalls};
 use crate::warnings::Limited;
@@ -16,8 +16,8 @@ static REFUSED: Limited = Limited::new();
 
 /// The connections of the loop, as the policy uses them.
 pub trait Connections<A: Accept> {
-    /// Number of open connections.
-    fn open(&self) -> usize;
+    /// Number of open connections that listeners of this role accepted.
+    fn open(&self, role: Role) -> usize;
 
     /// Adds a connection that was accepted. It runs in this iteration.
     ///
@@ -25,7 +25,7 @@ pub trait Connections<A: Accept> {
     /// The connection cannot be served. Only this one is lost.
     fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()>;
 
-    /// Closes idle connections, so that others can be accepted. Returns how many.
+    /// Closes idle public connections, so that others can be accepted. Returns how many.
     fn evict(&mut self) -> usize;
 }
 
@@ -40,7 +40,11 @@ pub enum Stop {
 
 /// Accepting, stopping and stalls of one loop.
 pub struct Lifecycle<A: Accept> {
+    /// The public ones.
     listeners: Listeners<A>,
+    /// Those of the operator. They have a limit of connections of their own, so that the public
+    /// cannot lock the operator out.
+    admin: Listeners<A>,
     stalls: Stalls,
     limits: Arc<Limits>,
     /// The server is stopping, and aborts the remaining connections at this time.
@@ -53,8 +57,11 @@ pub struct Lifecycle<A: Accept> {
 impl<A: Accept> Lifecycle<A> {
     /// A loop that accepts from `sockets`.
     pub fn new(sockets: impl IntoIterator<Item = A>, limits: Arc<Limits>) -> Self {
+        let mut listeners = Listeners::new(sockets);
+        let admin = listeners.take_admin();
         Self {
-            listeners: Listeners::new(sockets),
+            listeners,
+            admin,
             stalls: Stalls::new(limits.stall_threshold()),
             limits,
             stop_at: None,
@@ -65,6 +72,9 @@ impl<A: Accept> Lifecycle<A> {
     /// An event arrived for the listener `id`.
     pub fn mark_listener_ready(&mut self, id: usize) {
         self.listeners.mark_ready(id);
+        if !self.admin.is_empty() {
+            self.admin.mark_ready(id);
+        }
     }
 
     /// How long the loop may poll before accepting or stopping has something to do.
@@ -72,6 +82,10 @@ impl<A: Accept> Lifecycle<A> {
         let until = |at: Instant| at.saturating_duration_since(now.instant);
         [
             self.listeners.poll_timeout(now),
+            match self.admin.is_empty() {
+                true => None,
+                false => self.admin.poll_timeout(now),
+            },
             self.accept_until.map(until),
             self.stop_at.map(until),
         ]
@@ -101,34 +115,50 @@ impl<A: Accept> Lifecycle<A> {
     /// # Errors
     /// A listening socket is broken: the server cannot go on.
     pub fn accept(&mut self, now: Now, connections: &mut impl Connections<A>) -> io::Result<()> {
+        if !self.admin.is_empty() {
+            self.accept_from(Role::Admin, now, connections)?;
+        }
+        self.accept_from(Role::Public, now, connections)
+    }
+
+    #[inline]
+    fn accept_from(
+        &mut self,
+        role: Role,
+        now: Now,
+        connections: &mut impl Connections<A>,
+    ) -> io::Result<()> {
+        let (listeners, most) = match role {
+            Role::Public => (&mut self.listeners, self.limits.connections),
+            Role::Admin => (&mut self.admin, self.limits.admin_connections),
+        };
         let capacity = match self.stop_at {
-            None => (self.limits.connections).saturating_sub(connections.open()),
+            None => most.saturating_sub(connections.open(role)),
             // These are the last connections, so only descriptors limit them.
             Some(_) => usize::MAX,
         };
-        let outcome = self
-            .listeners
-            .accept(capacity, &self.limits, now, |listener, stream| {
-                connections.add(listener, stream)
-            });
+        let outcome = listeners.accept(capacity, &self.limits, now, |listener, stream| {
+            connections.add(listener, stream)
+        });
         match outcome {
             AcceptOutcome::Done => {}
             AcceptOutcome::Broken(error) => return Err(error),
+            AcceptOutcome::Full if role == Role::Admin => self.pause(role, now),
             AcceptOutcome::Full => {
                 REFUSED.warn(format_args!(
                     "the limit of connections is reached (--max-connections)"
                 ));
-                self.evict_or_pause(now, connections);
+                self.evict_or_pause(role, now, connections);
             }
             AcceptOutcome::Exhausted(error) => {
                 REFUSED.warn(format_args!(
                     "cannot accept for now: {error} (raise: ulimit -n)"
                 ));
-                self.evict_or_pause(now, connections);
+                self.evict_or_pause(role, now, connections);
             }
             AcceptOutcome::Failing(error) => {
                 REFUSED.warn(format_args!("accepting fails: {error}"));
-                self.listeners.pause(now.instant + self.limits.accept_pause);
+                self.pause(role, now);
             }
         }
         Ok(())
@@ -137,15 +167,24 @@ impl<A: Accept> Lifecycle<A> {
     /// A connection waits, and there is no capacity or descriptor for it: closes idle connections,
     /// or pauses accepting until a connection ends. While the server stops, idle connections are
     /// about to be closed anyway.
-    fn evict_or_pause(&mut self, now: Now, connections: &mut impl Connections<A>) {
+    fn evict_or_pause(&mut self, role: Role, now: Now, connections: &mut impl Connections<A>) {
         if self.stop_at.is_some() || connections.evict() == 0 {
-            self.listeners.pause(now.instant + self.limits.accept_pause);
+            self.pause(role, now);
+        }
+    }
+
+    fn pause(&mut self, role: Role, now: Now) {
+        let until = now.instant + self.limits.accept_pause;
+        match role {
+            Role::Public => self.listeners.pause(until),
+            Role::Admin => self.admin.pause(until),
         }
     }
 
     /// Connections were closed: a pause of accepting ends.
     pub fn on_connections_closed(&mut self) {
         self.listeners.resume();
+        self.admin.resume();
     }
 
     /// A signal asks the server to stop; `open` connections are open.
@@ -174,16 +213,20 @@ impl<A: Accept> Lifecycle<A> {
         }
         let queue = self.limits.backlog.unsigned_abs() as usize;
         let most = 1 + self.listeners.len() * queue / self.limits.accepts_per_iteration;
-        self.listeners.resume();
-        // Events may still be in the poll.
-        self.listeners.mark_all_ready();
+        for listeners in [&mut self.listeners, &mut self.admin] {
+            listeners.resume();
+            // Events may still be in the poll.
+            listeners.mark_all_ready();
+        }
         for _ in 0..most {
             let is_waiting = self.listeners.poll_timeout(now) == Some(Duration::ZERO);
             if !is_waiting || self.accept(now, connections).is_err() {
                 break;
             }
         }
-        self.listeners.close()
+        let mut sockets = self.listeners.close();
+        sockets.append(&mut self.admin.close());
+        sockets
     }
 
     /// Whether the grace period is over: the remaining connections are to be aborted.

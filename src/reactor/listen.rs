@@ -15,9 +15,11 @@ use std::path::Path;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::handler::Role;
+
 use super::address::{self, Address, Bind, Host, InheritedSocket};
 use super::defer_accept;
-pub use super::listener_socket::{Kind, ListenerSocket};
+pub use super::listener_socket::{Family, Kind, ListenerSocket};
 use super::socket_activation::{self, AdoptError};
 pub use super::socket_file::SocketFile;
 use super::socket_file::{self, SocketPath};
@@ -241,14 +243,16 @@ impl BoundListener {
             socket.set_tcp_nodelay(true)?;
         }
         let descriptor = OwnedFd::from(socket);
-        let socket = match address {
+        let family = match address {
             Address::Tcp { .. } => {
-                ListenerSocket::Tcp(mio::net::TcpListener::from_std(descriptor.into()), kind)
+                Family::Tcp(mio::net::TcpListener::from_std(descriptor.into()), kind)
             }
             Address::Unix(_) | Address::Unnamed => {
-                ListenerSocket::Unix(mio::net::UnixListener::from_std(descriptor.into()))
+                Family::Unix(mio::net::UnixListener::from_std(descriptor.into()))
             }
         };
+        let role = Role::Public;
+        let socket = ListenerSocket { role, family };
         Ok(Self {
             file,
             socket,
@@ -464,7 +468,7 @@ mod tests {
         let first = open_one(tcp("127.0.0.1", 0)).unwrap();
         let address = local(&first);
         let mut client = TcpStream::connect(address).unwrap();
-        let ListenerSocket::Tcp(listener, _) = &first.socket else {
+        let Family::Tcp(listener, _) = &first.socket.family else {
             panic!("{first:?}");
         };
         // We close first, so the connection ends in TIME_WAIT on our side.
@@ -483,7 +487,7 @@ mod tests {
             }
             let listening = open_one(tcp(host, 0)).unwrap();
             let _client = TcpStream::connect(local(&listening)).unwrap();
-            let ListenerSocket::Tcp(listener, _) = &listening.socket else {
+            let Family::Tcp(listener, _) = &listening.socket.family else {
                 panic!("{listening:?}");
             };
             let (accepted, _) = listener.accept().unwrap();
@@ -732,8 +736,8 @@ mod tests {
             dual_stack: false,
         };
         assert_eq!(addresses, [tcp, Address::Unix(path.clone())]);
-        assert!(matches!(all[0].socket, ListenerSocket::Tcp(_, Kind::Plain)));
-        assert!(matches!(all[1].socket, ListenerSocket::Unix(_)));
+        assert!(matches!(all[0].socket.family, Family::Tcp(_, Kind::Plain)));
+        assert!(matches!(all[1].socket.family, Family::Unix(_)));
         drop(all);
         assert!(path.exists(), "its maker removes it");
         assert_eq!(

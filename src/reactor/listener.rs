@@ -5,7 +5,7 @@
 //! want of descriptors, and go on later without an event.
 
 use crate::clock::Now;
-use crate::handler::Listener;
+use crate::handler::{Listener, Role};
 use crate::limits::Limits;
 use rustix::io::Errno;
 use std::io;
@@ -21,6 +21,11 @@ pub trait Accept {
     /// # Errors
     /// `WouldBlock` when no connection waits; see [`classify`] for the others.
     fn accept(&mut self) -> io::Result<Self::Stream>;
+
+    /// What is served on it.
+    fn role(&self) -> Role {
+        Role::Public
+    }
 
     /// The server is stopping: the kernel shall not hold connections back until their first bytes
     /// arrive. Returns whether such connections may exist.
@@ -95,13 +100,16 @@ pub fn classify(error: &io::Error) -> AcceptFailure {
 }
 
 impl<A: Accept> Listeners<A> {
-    /// Public listeners over `sockets`. A connection may wait at each of them.
+    /// Listeners over `sockets`. A connection may wait at each of them.
     pub fn new(sockets: impl IntoIterator<Item = A>) -> Self {
         let sockets = sockets.into_iter().enumerate();
         Self {
             sockets: sockets
                 .map(|(id, socket)| ListeningSocket {
-                    listener: Listener::public(id),
+                    listener: Listener {
+                        id,
+                        role: socket.role(),
+                    },
                     socket,
                     is_ready: true,
                 })
@@ -109,6 +117,16 @@ impl<A: Accept> Listeners<A> {
             next: 0,
             pending: None,
             pause: None,
+        }
+    }
+
+    /// Takes the sockets of the role [`Role::Admin`] out, to be accepted from apart.
+    pub fn take_admin(&mut self) -> Self {
+        let is_admin = |one: &mut ListeningSocket<A>| one.listener.role == Role::Admin;
+        let sockets = self.sockets.extract_if(.., is_admin).collect();
+        Self {
+            sockets,
+            ..Self::new([])
         }
     }
 
@@ -145,7 +163,8 @@ impl<A: Accept> Listeners<A> {
 
     /// An event arrived for the listener `id`.
     pub fn mark_ready(&mut self, id: usize) {
-        if let Some(one) = self.sockets.get_mut(id) {
+        let mut sockets = self.sockets.iter_mut();
+        if let Some(one) = sockets.find(|one| one.listener.id == id) {
             one.is_ready = true;
         }
     }

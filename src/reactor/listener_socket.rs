@@ -2,6 +2,7 @@
 
 use super::defer_accept;
 use super::listener::Accept;
+use crate::handler::Role;
 use crate::transport::Stream;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -11,7 +12,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// A listening socket.
 #[derive(Debug)]
-pub enum ListenerSocket {
+pub struct ListenerSocket {
+    /// What is served on it.
+    pub role: Role,
+    /// The socket itself.
+    pub family: Family,
+}
+
+/// A listening socket by its address family.
+#[derive(Debug)]
+pub enum Family {
     /// IPv4 and IPv6.
     Tcp(mio::net::TcpListener, Kind),
     /// A unix socket.
@@ -31,32 +41,32 @@ pub enum Kind {
 
 impl AsFd for ListenerSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(listener, _) => listener.as_fd(),
-            Self::Unix(listener) => listener.as_fd(),
+        match &self.family {
+            Family::Tcp(listener, _) => listener.as_fd(),
+            Family::Unix(listener) => listener.as_fd(),
         }
     }
 }
 
 impl Source for ListenerSocket {
     fn register(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        match self {
-            Self::Tcp(listener, _) => listener.register(poll, token, interest),
-            Self::Unix(listener) => listener.register(poll, token, interest),
+        match &mut self.family {
+            Family::Tcp(listener, _) => listener.register(poll, token, interest),
+            Family::Unix(listener) => listener.register(poll, token, interest),
         }
     }
 
     fn reregister(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        match self {
-            Self::Tcp(listener, _) => listener.reregister(poll, token, interest),
-            Self::Unix(listener) => listener.reregister(poll, token, interest),
+        match &mut self.family {
+            Family::Tcp(listener, _) => listener.reregister(poll, token, interest),
+            Family::Unix(listener) => listener.reregister(poll, token, interest),
         }
     }
 
     fn deregister(&mut self, poll: &Registry) -> io::Result<()> {
-        match self {
-            Self::Tcp(listener, _) => listener.deregister(poll),
-            Self::Unix(listener) => listener.deregister(poll),
+        match &mut self.family {
+            Family::Tcp(listener, _) => listener.deregister(poll),
+            Family::Unix(listener) => listener.deregister(poll),
         }
     }
 }
@@ -65,8 +75,8 @@ impl Accept for ListenerSocket {
     type Stream = (Stream, Option<SocketAddr>);
 
     fn accept(&mut self) -> io::Result<Self::Stream> {
-        Ok(match self {
-            Self::Tcp(listener, kind) => {
+        Ok(match &mut self.family {
+            Family::Tcp(listener, kind) => {
                 let (stream, peer) = listener.accept()?;
                 let stream = match kind {
                     Kind::Plain | Kind::Deferred => Stream::Tcp(stream),
@@ -74,13 +84,17 @@ impl Accept for ListenerSocket {
                 };
                 (stream, Some(peer))
             }
-            Self::Unix(listener) => (Stream::Unix(listener.accept()?.0), None),
+            Family::Unix(listener) => (Stream::Unix(listener.accept()?.0), None),
         })
     }
 
+    fn role(&self) -> Role {
+        self.role
+    }
+
     fn stop_deferring(&mut self) -> bool {
-        match self {
-            Self::Tcp(listener, Kind::Deferred) => defer_accept::stop_deferring(listener),
+        match &mut self.family {
+            Family::Tcp(listener, Kind::Deferred) => defer_accept::stop_deferring(listener),
             _ => false,
         }
     }

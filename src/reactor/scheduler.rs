@@ -11,7 +11,7 @@
 
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection};
-use crate::handler::Handler;
+use crate::handler::{Handler, Role};
 use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::probe::{Cause, EventFlags, Origin, Probe};
@@ -49,12 +49,16 @@ pub struct Scheduler<T, S, P = ()> {
     limits: Arc<Limits>,
     /// The id of the next connection.
     next_id: u64,
+    /// Open connections of the role [`Role::Admin`].
+    admin: usize,
     probe: P,
 }
 
 #[derive(Debug)]
 struct Slot<T, S> {
     session: Session<T, S>,
+    /// The role of the listener that accepted it.
+    role: Role,
     /// Its key is in `runnable`.
     is_queued: bool,
 }
@@ -86,6 +90,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             behind: Duration::ZERO,
             limits,
             next_id: 0,
+            admin: 0,
             probe,
         }
     }
@@ -103,6 +108,14 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// Number of open connections.
     pub fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Number of open connections of this role.
+    pub fn open(&self, role: Role) -> usize {
+        match role {
+            Role::Public => self.slots.len() - self.admin,
+            Role::Admin => self.admin,
+        }
     }
 
     /// Whether no connection is open.
@@ -133,8 +146,10 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             .on_accept(id, *origin, session.connection.state_name());
         let key = self.slots.insert(Slot {
             session,
+            role: origin.listener.role,
             is_queued: false,
         });
+        self.admin += usize::from(origin.listener.role == Role::Admin);
         self.timers.schedule(key, deadline);
         self.unregistered.push(key);
         self.enqueue(key);
@@ -207,6 +222,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             probe: &mut self.probe,
         };
         let pause = pump_guarded(&mut slot.session, handler, &mut context);
+        let id = slot.session.id;
         let connection = &mut slot.session.connection;
         if let Some(reason) = connection.close_reason() {
             self.ended.push((key, reason));
@@ -220,6 +236,10 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             self.enqueue(key);
         }
         self.timers.schedule(key, deadline);
+        if P::ACTIVE {
+            let left = deadline.saturating_duration_since(deadline_time);
+            self.probe.on_run_end(id, left);
+        }
     }
 
     /// Frees the slots of the connections that ended, and passes each socket to `release`. Returns
@@ -237,6 +257,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             };
             self.timers.remove(key);
             log::debug!("slot {key}: {reason:?}");
+            self.admin -= usize::from(slot.role == Role::Admin);
             release((slot.session).close(reason, handler, &mut self.probe, now));
         }
         debug_assert!(self.is_consistent());
@@ -294,16 +315,15 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         count
     }
 
-    /// Closes the connections that have been idle longest, so that others can be accepted: one, and
-    /// one more for every 1024 open, which spreads the cost of the search. Each runs once more
-    /// first: a request that has arrived is answered instead. Returns how many were closed.
+    /// Closes the public connections that have been idle longest, so that others can be accepted:
+    /// one, and one more for every 1024 open, which spreads the cost of the search. Each runs once
+    /// more first: a request that has arrived is answered instead. Returns how many were closed.
     pub fn evict<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) -> usize {
         let deadline_time = self.deadline_time(now);
         let most = 1 + self.slots.len() / 1024;
         let mut idle: Vec<_> = (self.slots.iter())
-            .filter(|(_, slot)| {
-                slot.session.connection.is_evictable(deadline_time) && !slot.is_queued
-            })
+            .filter(|(_, slot)| slot.role == Role::Public && !slot.is_queued)
+            .filter(|(_, slot)| slot.session.connection.is_evictable(deadline_time))
             // The idle timeout is the same for all, so the earliest deadline is the longest idle.
             .map(|(key, slot)| (slot.session.connection.deadline(), key))
             .collect();

@@ -4,3 +4,4 @@ pub mod diagram;
 pub mod poke;
 pub mod syscalls;
 pub mod trace;
+pub mod view;

@@ -13,6 +13,7 @@
 //! - `listeners`: when connections are accepted, and errors of accept(2)
 //! - `layered`: a transport with a protocol of its own, as TLS would be
 //! - `probe`: what a probe is told
+//! - `view`: the table of the live view
 
 #[path = "../support/memory_transport.rs"]
 mod memory_transport;
@@ -30,6 +31,8 @@ mod listeners;
 mod probe;
 mod slots;
 mod stopping;
+#[cfg(feature = "study")]
+mod view;
 
 use handler::Pages;
 use memory_transport::{MemoryTransport, Peer, pair};

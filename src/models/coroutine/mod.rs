@@ -12,7 +12,7 @@ mod executor;
 mod runtime;
 
 use crate::clock::Now;
-use crate::handler::{Handler, Listener};
+use crate::handler::{Handler, Listener, Role};
 use crate::limits::Limits;
 use crate::probe::{Origin, Probe};
 use crate::reactor::lifecycle::{Connections, Lifecycle, Stop};
@@ -50,7 +50,7 @@ where
     H: Handler + 'static,
     P: Probe + 'static,
 {
-    fn open(&self) -> usize {
+    fn open(&self, _: Role) -> usize {
         self.runtime.open()
     }
 

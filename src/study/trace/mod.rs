@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+pub(super) use text::{cause_name, state_name, step_name};
 
 /// Bytes of a request line in a record, at most. A line of the trace must fit into a write.
 const REQUEST_LINE: usize = 1000;

@@ -1,0 +1,157 @@
+//! What is kept of one connection to be read by a person: its latest transitions, and the heads of
+//! its latest request and response.
+
+use crate::connection::StateName;
+use crate::http::request::{Refusal, Request};
+use crate::probe::Cause;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Transitions that are kept of a connection.
+const TRANSITIONS: usize = 32;
+
+/// Bytes that are kept of a head.
+const HEAD: usize = 4096;
+
+/// The life line of a connection.
+#[derive(Debug, Default)]
+pub struct Life {
+    transitions: VecDeque<Transition>,
+    /// The head of the latest request; of one that was refused, its first line.
+    pub request: Head,
+    /// The head of the latest response.
+    pub response: Head,
+}
+
+/// A change of a connection's state.
+#[derive(Clone, Copy, Debug)]
+pub struct Transition {
+    /// Since the view began.
+    pub time: Duration,
+    /// The number of the iteration.
+    pub iteration: u64,
+    /// The state before.
+    pub from: StateName,
+    /// The state after.
+    pub to: StateName,
+    /// What it follows from.
+    pub cause: Cause,
+}
+
+/// The bytes of a head, from its beginning, up to [`HEAD`].
+#[derive(Debug, Default)]
+pub struct Head {
+    /// What is kept.
+    pub bytes: Vec<u8>,
+    /// The length of the whole head.
+    pub length: usize,
+}
+
+impl Head {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.length = 0;
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        let left = HEAD - self.bytes.len();
+        let kept = bytes.get(..left).unwrap_or(bytes);
+        self.bytes.extend_from_slice(kept);
+        self.length += bytes.len();
+    }
+}
+
+impl Life {
+    /// Begins the life of another connection, in the memory of this one.
+    pub fn clear(&mut self) {
+        self.transitions.clear();
+        self.request.clear();
+        self.response.clear();
+    }
+
+    /// Adds a transition, in place of the oldest one if there are [`TRANSITIONS`].
+    pub fn push(&mut self, transition: Transition) {
+        if self.transitions.len() == TRANSITIONS {
+            self.transitions.pop_front();
+        }
+        self.transitions.push_back(transition);
+    }
+
+    /// The latest transitions, in their order.
+    pub fn transitions(&self) -> impl Iterator<Item = &Transition> {
+        self.transitions.iter()
+    }
+
+    /// A request was received; the response to the one before is forgotten.
+    pub fn set_request(&mut self, request: &Result<Request<'_>, Refusal<'_>>) {
+        self.request.clear();
+        self.response.clear();
+        match request {
+            Ok(request) => {
+                self.request.add(request.line);
+                self.request.add(b"\r\n");
+                self.request.add(request.fields.as_bytes());
+                self.request.add(b"\r\n");
+            }
+            Err(refusal) => self.request.add(refusal.line.unwrap_or_default()),
+        }
+    }
+
+    /// A response was rendered, with a part of its body or all of it. Returns the length of its
+    /// head.
+    pub fn set_response(&mut self, rendered: &[u8]) -> usize {
+        const END: &[u8] = b"\r\n\r\n";
+        let end = memchr::memmem::find(rendered, END);
+        let length = end.map_or(rendered.len(), |at| at + END.len());
+        self.response.clear();
+        self.response.add(rendered.split_at(length).0);
+        length
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::StepName;
+
+    #[test]
+    fn only_the_latest_transitions_are_kept() {
+        let mut life = Life::default();
+        for iteration in 0..40 {
+            life.push(Transition {
+                time: Duration::ZERO,
+                iteration,
+                from: StateName::Reading,
+                to: StateName::Parsing,
+                cause: Cause::Step(StepName::Receive),
+            });
+        }
+        let kept: Vec<_> = life.transitions().map(|one| one.iteration).collect();
+        assert_eq!(kept, (8..40).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_head_is_kept_byte_by_byte_and_cut_at_its_limit() {
+        let head = "GET / HTTP/1.1\r\nHost:  a\r\nCookie: b=\"c\"\r\n\r\n";
+        let mut life = Life::default();
+        life.set_request(&Request::parse(head.as_bytes(), b"", 9));
+        assert_eq!(life.request.bytes, head.as_bytes());
+        let long = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n",
+            "b".repeat(5000)
+        );
+        life.set_request(&Request::parse(long.as_bytes(), b"", 9));
+        assert_eq!(life.request.bytes, long.as_bytes()[..HEAD]);
+        assert_eq!(life.request.length, long.len());
+    }
+
+    #[test]
+    fn the_head_of_a_response_ends_at_the_empty_line() {
+        let mut life = Life::default();
+        assert_eq!(
+            life.set_response(b"HTTP/1.1 200 OK\r\n\r\nbody\r\n\r\n"),
+            19
+        );
+        assert_eq!(life.response.bytes, b"HTTP/1.1 200 OK\r\n\r\n");
+    }
+}

@@ -1,0 +1,229 @@
+//! What an admin connection is answered: the page of the view, and its data. Public connections get
+//! the site, and never anything from here.
+//!
+//! A page of another site must not read the view, even if its name resolves to a loopback address
+//! (DNS rebinding): the Host must be one of this machine, and a browser's request must come from
+//! the view's own page.
+
+use super::View;
+use crate::clock::Now;
+use crate::connection::{CloseReason, Counts};
+use crate::handler::{Handler, Listener, Role};
+use crate::http::fields::FieldLines;
+use crate::http::payload::{Payload, Produce, Progress};
+use crate::http::request::{Method, Refusal, Request, Target};
+use crate::http::response::Response;
+use crate::http::status::{Reason, Status};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The page, with its style and its script. It loads nothing else.
+const PAGE: &str = include_str!("page.html");
+
+/// Bodies up to this size are sent from memory at once.
+const AT_ONCE: usize = 16 * 1024;
+
+/// Bytes of a larger body that are sent in one iteration.
+const SLICE: usize = 64 * 1024;
+
+const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const BINARY: &str = "application/octet-stream";
+
+/// Serves the view to admin connections, and lets `inner` answer the public ones.
+#[derive(Debug)]
+pub struct Routes<H> {
+    inner: H,
+    view: View,
+}
+
+/// What is kept of a connection.
+#[derive(Debug)]
+pub enum RoutesState<S> {
+    /// The inner handler's state of a public connection.
+    Public(S),
+    /// An admin connection has no state.
+    Admin,
+}
+
+impl<H> Routes<H> {
+    /// Serves `view`.
+    pub fn new(inner: H, view: View) -> Self {
+        Self { inner, view }
+    }
+
+    /// The handler of the public connections.
+    pub fn into_inner(self) -> H {
+        self.inner
+    }
+
+    fn answer(&self, request: &Result<Request<'_>, Refusal<'_>>) -> Response {
+        let answered = match request {
+            Ok(request) => check_origin(request).and_then(|()| route(request, &self.view)),
+            Err(refusal) => Err((refusal.status, refusal.why)),
+        };
+        answered.unwrap_or_else(|(status, why)| respond(status, TEXT, format!("{why}\n").into()))
+    }
+}
+
+/// Refuses a request that a page of another site has caused.
+fn check_origin(request: &Request<'_>) -> Result<(), Reason> {
+    if !request.host.is_some_and(is_loopback) {
+        let why = "the Host of the view is localhost or a loopback address";
+        return Err((Status::BAD_REQUEST, why));
+    }
+    let site = request.fields.all("sec-fetch-site");
+    let is_own = |site: &[u8]| matches!(site, b"same-origin" | b"none");
+    if !site.into_iter().all(is_own) {
+        return Err((Status::BAD_REQUEST, "the view answers only its own page"));
+    }
+    Ok(())
+}
+
+/// Whether a Host field names this machine from within. (RFC 6761 6.3: localhost always does.)
+fn is_loopback(host: &[u8]) -> bool {
+    let Ok(host) = str::from_utf8(host) else {
+        return false;
+    };
+    if let Some(rest) = host.strip_prefix("[::1]") {
+        return rest.is_empty() || rest.starts_with(':');
+    }
+    let (name, _) = host.split_once(':').unwrap_or((host, ""));
+    let address = name.parse::<Ipv4Addr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn route(request: &Request<'_>, view: &View) -> Result<Response, Reason> {
+    let Target::Path { path, query } = request.target else {
+        return Err((Status::NOT_FOUND, "this path is not in the view"));
+    };
+    let mut table = view.0.borrow_mut();
+    let response = match path {
+        b"/" => respond(Status::OK, HTML, PAGE.into()),
+        b"/snapshot" => {
+            let since = number(query, "since").unwrap_or(0);
+            let run = number(query, "run").unwrap_or(0);
+            let viewer = table.current();
+            let since = u64::try_from(since).unwrap_or(0);
+            respond(Status::OK, BINARY, table.snapshot(since, run, viewer))
+        }
+        b"/connection" => {
+            let key = number(query, "key").and_then(|key| usize::try_from(key).ok());
+            let life = key.and_then(|key| table.life_of(key));
+            let life = life.ok_or((Status::NOT_FOUND, "no connection was in this slot"))?;
+            respond(Status::OK, JSON, life)
+        }
+        _ => return Err((Status::NOT_FOUND, "this path is not in the view")),
+    };
+    match request.method {
+        Method::Get | Method::Head => Ok(response),
+        _ => Err((Status::METHOD_NOT_ALLOWED, "only GET and HEAD")),
+    }
+}
+
+/// The number after `name=` in a query.
+fn number(query: Option<&[u8]>, name: &str) -> Option<u128> {
+    let mut pairs = query?.split(|byte| *byte == b'&');
+    let value = pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn respond(status: Status, content_type: &str, body: Vec<u8>) -> Response {
+    let mut headers = FieldLines::new();
+    headers.push("Content-Type", content_type);
+    headers.push("Cache-Control", "no-store");
+    headers.push("X-Content-Type-Options", "nosniff");
+    headers.push("Cross-Origin-Resource-Policy", "same-origin");
+    headers.push(
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+         connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; \
+         form-action 'none'",
+    );
+    if status == Status::METHOD_NOT_ALLOWED {
+        headers.push("Allow", "GET, HEAD");
+    }
+    let payload = match body.len() <= AT_ONCE {
+        true => Payload::Bytes(body.into(), None),
+        false => Payload::Stream(Box::new(Slices { body, sent: 0 })),
+    };
+    Response::new(status, Arc::new(headers)).with(payload)
+}
+
+/// A body in memory that is sent in slices, so that the public connections run in between.
+#[derive(Debug)]
+struct Slices {
+    body: Vec<u8>,
+    sent: usize,
+}
+
+impl Produce for Slices {
+    fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
+        let (_, unsent) = self.body.split_at(self.sent);
+        let slice = unsent.get(..SLICE).unwrap_or(unsent);
+        out.extend_from_slice(slice);
+        self.sent += slice.len();
+        Ok(match self.sent == self.body.len() {
+            true => Progress::Done,
+            false => Progress::More,
+        })
+    }
+}
+
+impl<H: Handler> Handler for Routes<H> {
+    type State = RoutesState<H::State>;
+
+    fn on_connect(&mut self, listener: Listener, peer: Option<IpAddr>) -> Self::State {
+        match listener.role {
+            Role::Public => RoutesState::Public(self.inner.on_connect(listener, peer)),
+            Role::Admin => RoutesState::Admin,
+        }
+    }
+
+    fn respond(
+        &mut self,
+        state: &mut Self::State,
+        request: Result<Request<'_>, Refusal<'_>>,
+        now: Now,
+    ) -> Response {
+        match state {
+            RoutesState::Public(state) => self.inner.respond(state, request, now),
+            RoutesState::Admin => self.answer(&request),
+        }
+    }
+
+    fn log_request(
+        &mut self,
+        state: &mut Self::State,
+        request: &Result<Request<'_>, Refusal<'_>>,
+        response: &Response,
+        now: Now,
+    ) {
+        if let RoutesState::Public(state) = state {
+            self.inner.log_request(state, request, response, now);
+        }
+    }
+
+    fn on_body_taken(&mut self, state: &mut Self::State, body_bytes: u64, now: Now) {
+        if let RoutesState::Public(state) = state {
+            self.inner.on_body_taken(state, body_bytes, now);
+        }
+    }
+
+    fn on_close(&mut self, state: Self::State, reason: CloseReason, counts: Counts, now: Now) {
+        if let RoutesState::Public(state) = state {
+            self.inner.on_close(state, reason, counts, now);
+        }
+    }
+
+    fn end_iteration(&mut self, now: Now) -> Option<Instant> {
+        self.inner.end_iteration(now)
+    }
+
+    fn reopen_logs(&mut self) {
+        self.inner.reopen_logs();
+    }
+}

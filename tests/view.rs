@@ -1,0 +1,503 @@
+//! `oneloop --admin`: who may see the live view, what its snapshots say, and its page in a browser.
+#![cfg(all(feature = "study", not(mio_unsupported_force_poll_poll)))]
+#![allow(dead_code, reason = "a module that other tests use as well")]
+
+#[path = "support/browser.rs"]
+mod browser;
+#[path = "support/process.rs"]
+mod process;
+
+use browser::Browser;
+use process::{Launch, Server, eventually, has, site};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// More than the kernel's socket buffers take at once.
+const LARGE: usize = 8_000_000;
+
+/// Bytes of a cell in a snapshot.
+const RECORD: usize = 24;
+
+fn files() -> TempDir {
+    site(&[("small", b"0123456789"), ("large", &vec![b'x'; LARGE])])
+}
+
+/// Without deferring, connections get their slots in the order in which they are made.
+fn start(root: &Path) -> Server {
+    let options = "--admin 127.0.0.1:0 --no-defer-accept";
+    Launch::of(root).with(options).start()
+}
+
+/// The address of the view: the last one in the banner.
+fn admin(server: &Server) -> SocketAddr {
+    let said = server.diagnostics();
+    let (_, after) = said.rsplit_once("http://").unwrap();
+    after.split('/').next().unwrap().parse().unwrap()
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(process::PATIENCE)).unwrap();
+    stream
+}
+
+/// Status, head and body of the response.
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+/// Sends a whole head, and reads the response until the server closes.
+fn exchange(mut stream: impl Read + Write, head: &str) -> Answer {
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    let body = bytes.split_off(end.expect("a head") + 4);
+    let head = String::from_utf8(bytes).unwrap();
+    let body = match head.contains("chunked") {
+        true => unchunked(&body),
+        false => body,
+    };
+    let status = head[9..12].parse().unwrap();
+    Answer { status, head, body }
+}
+
+fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = bytes.iter().position(|byte| *byte == b'\r').unwrap();
+        let length = str::from_utf8(&bytes[..end]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            return body;
+        }
+        body.extend(&bytes[end + 2..end + 2 + length]);
+        bytes = &bytes[end + 4 + length..];
+    }
+}
+
+/// GETs a path of the view over a connection of its own.
+fn get(server: &Server, path: &str) -> Answer {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    exchange(connect(admin(server)), &head)
+}
+
+/// A cell of a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+struct Cell {
+    id: u32,
+    state: u8,
+    wait: u8,
+    is_admin: bool,
+    has_request: bool,
+    progress: u8,
+}
+
+struct Snapshot {
+    loop_: Value,
+    cells: BTreeMap<u32, Cell>,
+}
+
+fn snapshot(server: &Server, since: &Value, run: &Value) -> Snapshot {
+    let run = run.as_str().unwrap_or("0");
+    let body = get(server, &format!("/snapshot?since={since}&run={run}")).body;
+    let number = |at: usize| u32::from_le_bytes(body[at..at + 4].try_into().unwrap());
+    let length = number(0) as usize;
+    let loop_ = serde_json::from_slice(&body[4..4 + length]).unwrap();
+    assert_eq!((body.len() - 4 - length) % RECORD, 0);
+    let cells = (4 + length..body.len()).step_by(RECORD).map(|at| {
+        let cell = Cell {
+            id: number(at + 4),
+            state: body[at + 8],
+            wait: body[at + 9],
+            is_admin: body[at + 10] & 1 > 0,
+            has_request: body[at + 10] & 2 > 0,
+            progress: body[at + 11],
+        };
+        (number(at), cell)
+    });
+    Snapshot {
+        cells: cells.collect(),
+        loop_,
+    }
+}
+
+fn whole(server: &Server) -> Snapshot {
+    snapshot(server, &Value::from(0), &Value::Null)
+}
+
+fn life(server: &Server, key: u32) -> Value {
+    serde_json::from_slice(&get(server, &format!("/connection?key={key}")).body).unwrap()
+}
+
+#[test]
+fn the_view_is_on_its_own_listener_and_the_site_on_the_others() {
+    let root = files();
+    let server = start(root.path());
+    for path in ["/snapshot", "/connection?key=0"] {
+        assert_eq!(get(&server, path).status, 200, "{path}");
+        let head = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        assert_eq!(exchange(connect(server.address()), &head).status, 404);
+    }
+    assert_eq!(get(&server, "/small").status, 404);
+    assert_eq!(get(&server, "/nothing").status, 404);
+    let page = get(&server, "/");
+    let text = String::from_utf8(page.body).unwrap();
+    assert!(text.contains("<title>oneloop: live view</title>"));
+    assert!(
+        !text.contains("://"),
+        "the page loads nothing from elsewhere"
+    );
+    for field in ["Cache-Control: no-store", "frame-ancestors 'none'"] {
+        assert!(page.head.contains(field), "{}", page.head);
+    }
+}
+
+#[test]
+fn only_reading_is_allowed() {
+    let root = files();
+    let server = start(root.path());
+    for (method, status) in [("HEAD", 200), ("POST", 405), ("OPTIONS", 405)] {
+        let head = format!("{method} /snapshot HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        let answer = exchange(connect(admin(&server)), &head);
+        assert_eq!(answer.status, status, "{method}");
+        assert!(answer.body.is_empty() || status == 405);
+    }
+}
+
+/// DNS rebinding: a page of another site whose name resolves to 127.0.0.1.
+#[test]
+fn a_request_of_another_site_is_refused() {
+    let root = files();
+    let server = start(root.path());
+    let ask = |fields: &str| {
+        let head = format!("GET /snapshot HTTP/1.0\r\n{fields}\r\n\r\n");
+        exchange(connect(admin(&server)), &head).status
+    };
+    for host in [
+        "localhost",
+        "LOCALHOST:7891",
+        "127.0.0.1",
+        "127.9.9.9:80",
+        "[::1]:7891",
+        "[::1]",
+    ] {
+        assert_eq!(ask(&format!("Host: {host}")), 200, "{host}");
+    }
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "evil.example:7891",
+        "10.0.0.1",
+        "127.0.0.1.evil.example",
+        "[::2]",
+        "0.0.0.0",
+        "",
+    ] {
+        assert_eq!(ask(&format!("Host: {host}")), 400, "{host}");
+    }
+    assert_eq!(ask("A: b"), 400, "no Host");
+    for (from, status) in [
+        ("same-origin", 200),
+        ("none", 200),
+        ("cross-site", 400),
+        ("same-site", 400),
+    ] {
+        let fields = format!("Host: localhost\r\nSec-Fetch-Site: {from}");
+        assert_eq!(ask(&fields), status, "{from}");
+    }
+}
+
+#[test]
+fn an_address_that_others_can_reach_is_refused() {
+    let root = files();
+    for address in [
+        "0.0.0.0:7891",
+        "[::]:7891",
+        "192.0.2.1",
+        "example.com:1",
+        "fd:3",
+    ] {
+        let (status, said) = Launch::of(root.path())
+            .with(&format!("--admin {address}"))
+            .fail();
+        assert_eq!(status.code(), Some(2), "{address}: {said}");
+        assert!(said.contains("only for this machine"), "{said}");
+    }
+    let launch = Launch::of(root.path()).with("--admin localhost --model thread");
+    let (status, said) = launch.fail();
+    assert_eq!(status.code(), Some(2));
+    assert!(said.contains("--admin is for the model reactor"), "{said}");
+}
+
+#[test]
+fn an_address_in_use_is_an_error_that_names_it() {
+    let root = files();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let launch = Launch::of(root.path()).with(&format!("--admin {address}"));
+    let (status, said) = launch.fail();
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        said.contains(&format!("cannot listen on {address}")),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_view_works_on_a_unix_socket() {
+    let root = files();
+    let path = root.path().join("view.sock");
+    let launch = Launch::of(root.path()).arg(format!("--admin=unix:{}", path.display()));
+    let server = launch.start();
+    let head = "GET /snapshot HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    let answer = exchange(UnixStream::connect(&path).unwrap(), head);
+    assert_eq!(answer.status, 200);
+    drop(server);
+}
+
+/// One connection is idle, one has sent half a head, and one does not read its response.
+#[test]
+fn a_snapshot_has_each_connection_with_its_state_and_what_it_waits_for() {
+    let root = files();
+    let server = start(root.path());
+    let mut idle = connect(server.address());
+    idle.write_all(b"GET /small HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    idle.read_exact(&mut [0]).unwrap();
+    let mut half = connect(server.address());
+    half.write_all(b"GET /sm").unwrap();
+    let mut late = connect(server.address());
+    late.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    let mut last = whole(&server);
+    eventually("the large file waits for its reader", || {
+        last = whole(&server);
+        let is_late = |cell: &Cell| (cell.state, cell.wait) == (5, 2);
+        last.cells.len() == 4 && last.cells.values().any(is_late)
+    });
+    let (viewers, public): (Vec<_>, Vec<_>) = last.cells.values().partition(|cell| cell.is_admin);
+    let mut public: Vec<_> = public
+        .iter()
+        .map(|cell| (cell.state, cell.wait, cell.has_request))
+        .collect();
+    public.sort_unstable();
+    assert_eq!(public, [(2, 1, false), (2, 1, true), (5, 2, true)]);
+    let progress = last.cells.values().map(|cell| cell.progress).max().unwrap();
+    assert!((1..254).contains(&progress), "{progress}");
+    assert_eq!(
+        last.loop_["you"], viewers[0].id,
+        "the own connection is marked"
+    );
+    assert_eq!(last.loop_["open"], 4);
+    assert_eq!(last.loop_["requests"], 2, "those of the view do not count");
+    drop((half, late));
+}
+
+#[test]
+fn a_snapshot_has_only_what_has_changed_since_the_one_before() {
+    let root = files();
+    let server = start(root.path());
+    let _idle: Vec<_> = (0..3).map(|_| connect(server.address())).collect();
+    let ending = connect(server.address());
+    eventually("all are accepted", || whole(&server).cells.len() == 5);
+    let first = whole(&server);
+    drop(ending);
+    eventually("the slot is free", || whole(&server).cells.len() == 4);
+    let (version, run) = (&first.loop_["version"], &first.loop_["run"]);
+    let second = snapshot(&server, version, run);
+    assert_eq!(second.loop_["whole"], false);
+    let has_changed = |cell: &Cell| cell.is_admin || cell.state == 0;
+    assert!(
+        second.cells.values().all(has_changed),
+        "the idle ones have not changed: {:?}",
+        second.cells
+    );
+    assert_eq!(second.loop_["slots"], 5);
+    // Of another server, or of a later one: the whole.
+    for (since, run) in [(version, &Value::from("1")), (&Value::from(u64::MAX), run)] {
+        let all = snapshot(&server, since, run);
+        assert_eq!((&all.loop_["whole"], all.cells.len()), (&true.into(), 4));
+    }
+}
+
+#[test]
+fn a_life_line_has_the_exact_bytes_of_both_heads() {
+    let root = files();
+    let server = start(root.path());
+    let request = "GET /small HTTP/1.1\r\nhost:a\r\nX-Odd:  \"\u{e9}\t\"\r\n\r\n";
+    let mut stream = connect(server.address());
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = Vec::new();
+    while !response.ends_with(b"0123456789") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        response.extend(byte);
+    }
+    let life = life(&server, 0);
+    let bytes = |name: &str| -> Vec<u8> {
+        let text = life[name]["bytes"].as_str().unwrap().chars();
+        text.map(|byte| u8::try_from(u32::from(byte)).unwrap())
+            .collect()
+    };
+    assert_eq!(bytes("request"), request.as_bytes());
+    let head = response.len() - 10;
+    assert_eq!(bytes("response"), response[..head]);
+    let transitions = life["transitions"].as_array().unwrap().iter();
+    let steps: Vec<_> = transitions
+        .map(|one| format!("{} {} {}", one["from"], one["to"], one["cause"]).replace('"', ""))
+        .collect();
+    let expected = [
+        "Reading Parsing recv",
+        "Parsing WritingHeader respond",
+        "WritingHeader Reading send",
+    ];
+    assert_eq!(steps, expected);
+    let wanted = [
+        ("requests", 1),
+        ("received", request.len()),
+        ("sent", response.len()),
+    ];
+    for (name, value) in wanted {
+        assert_eq!(life[name], value, "{name}");
+    }
+    assert_eq!(get(&server, "/connection?key=99").status, 404);
+    assert_eq!(get(&server, "/connection").status, 404);
+}
+
+/// What a connection did last can be read until its slot is used again.
+#[test]
+fn the_life_line_of_a_closed_connection_ends_with_its_reason() {
+    let root = files();
+    let server = start(root.path());
+    // It has the first slot, so that it does not take that of the connection that ends.
+    let view = connect(admin(&server));
+    eventually("the view is accepted", || whole(&server).cells.len() == 2);
+    let mut closing = connect(server.address());
+    closing.write_all(b"GET /small HTTP/1.0\r\n\r\n").unwrap();
+    closing.read_to_end(&mut Vec::new()).unwrap();
+    drop(closing);
+    let ask = "GET /connection?key=1 HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    let life: Value = serde_json::from_slice(&exchange(view, ask).body).unwrap();
+    assert_eq!(life["open"], false);
+    let last = life["transitions"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["reason"], "Completed");
+}
+
+/// The public cannot lock the operator out, and the operator takes nothing from the public.
+#[test]
+fn the_operator_has_connections_of_their_own() {
+    let root = files();
+    let launch = Launch::of(root.path()).with("--admin 127.0.0.1:0 --no-defer-accept");
+    let server = launch.with("--max-connections 2").start();
+    let mut busy: Vec<_> = (0..2).map(|_| connect(server.address())).collect();
+    for stream in &mut busy {
+        stream.write_all(b"GET /sm").unwrap();
+    }
+    eventually("both are open", || whole(&server).cells.len() == 3);
+    let mut waiting = connect(server.address());
+    waiting.write_all(b"GET /small HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!(whole(&server).loop_["open"], 3);
+    // As many views as there may be, and one more, which waits.
+    let mut views: Vec<_> = (0..16).map(|_| connect(admin(&server))).collect();
+    let mut late = connect(admin(&server));
+    let ask = b"GET /snapshot HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for view in &mut views {
+        view.write_all(ask).unwrap();
+        view.read_exact(&mut [0]).unwrap();
+    }
+    late.write_all(ask).unwrap();
+    late.set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    assert!(late.read_exact(&mut [0]).is_err(), "the limit holds");
+    views.pop();
+    late.set_read_timeout(Some(process::PATIENCE)).unwrap();
+    late.read_exact(&mut [0]).unwrap();
+    // The public has its two connections all the time.
+    for mut stream in busy {
+        stream.write_all(b"all HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("0123456789"));
+    }
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("0123456789"));
+}
+
+/// It is longer than what is sent at once.
+#[test]
+fn a_snapshot_of_many_connections_has_24_bytes_for_each() {
+    let root = files();
+    let server = start(root.path());
+    let _all: Vec<_> = (0..2000).map(|_| connect(server.address())).collect();
+    eventually("all are in the table", || {
+        whole(&server).cells.len() == 2001
+    });
+    let answer = get(&server, "/snapshot");
+    assert!(answer.head.contains("Transfer-Encoding: chunked"));
+    let length = u32::from_le_bytes(answer.body[..4].try_into().unwrap()) as usize;
+    assert_eq!(answer.body.len(), 4 + length + 2001 * RECORD);
+    assert!(length < 2000, "{length}");
+}
+
+#[test]
+fn a_stopping_server_closes_its_view() {
+    let root = files();
+    let mut server = start(root.path());
+    let _view = connect(admin(&server));
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// With the keyboard alone, a reader finds the client that does not read.
+#[test]
+fn the_page_shows_the_connections_and_finds_the_slow_one() {
+    if !has("chromium") {
+        return;
+    }
+    let root = files();
+    let server = start(root.path());
+    let _idle: Vec<_> = (0..40).map(|_| connect(server.address())).collect();
+    let mut late = connect(server.address());
+    late.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    let mut browser = Browser::start();
+    browser.show(1280, 900, false);
+    browser.open(&format!("http://{}/", admin(&server)));
+    browser.wait_for("document.querySelector('main').dataset.open >= 42");
+    browser.wait_for("document.querySelector('main').dataset.slow == 1");
+    browser.wait_for("document.querySelector('main').dataset.you >= 0");
+    browser.wait_for("document.querySelector('#slow').innerText.includes('GET /large HTTP/1.1')");
+    browser.press("n");
+    let chosen = "document.querySelector('#chosen').innerText";
+    browser.wait_for(&format!(
+        "{chosen}.includes('waits for the client to read')"
+    ));
+    let heads = "document.querySelector('#heads').innerText";
+    browser.wait_for(&format!("{heads}.includes('Content-Length: {LARGE}')"));
+    browser.press("y");
+    browser.wait_for(&format!("{chosen}.includes('your own')"));
+    // A narrow and dark page shows the same, and nothing is wider than the page.
+    browser.show(390, 844, true);
+    let width = "document.documentElement.scrollWidth <= 390";
+    browser.wait_for(width);
+    browser.value("document.querySelector('#grid').focus()");
+    browser.press("Home");
+    browser.wait_for(&format!("{chosen}.startsWith('Slot 0')"));
+    let frames = browser.value("Number(document.querySelector('main').dataset.frames)");
+    let more = frames.as_u64().unwrap() + 10;
+    browser.wait_for(&format!(
+        "document.querySelector('main').dataset.frames > {more}"
+    ));
+    drop(late);
+    browser.wait_for("document.querySelector('main').dataset.slow == 0");
+}
