@@ -16,6 +16,8 @@ pub fn all() -> Vec<Command> {
         #[cfg(feature = "study")]
         crate::study::diagram::Arguments::command(),
         #[cfg(feature = "study")]
+        crate::study::lab::Arguments::command(),
+        #[cfg(feature = "study")]
         crate::study::poke::Arguments::command(),
         #[cfg(feature = "study")]
         crate::study::syscalls::Arguments::command(),
@@ -36,6 +38,8 @@ pub fn run(name: &str, matches: &ArgMatches) -> Result<ExitCode, Box<dyn Error>>
         "diagram" => crate::study::diagram::run(
             &crate::study::diagram::Arguments::from_arg_matches(matches)?,
         ),
+        #[cfg(feature = "study")]
+        "lab" => crate::study::lab::run(&crate::study::lab::Arguments::from_arg_matches(matches)?),
         #[cfg(feature = "study")]
         "poke" => {
             crate::study::poke::run(&crate::study::poke::Arguments::from_arg_matches(matches)?)

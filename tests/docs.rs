@@ -76,6 +76,7 @@ fn known() -> BTreeSet<String> {
         &["diagram"],
         &["poke"],
         &["syscalls"],
+        &["lab", "explain"],
     ];
     let further = subcommands.iter().flat_map(|name| flags(&help_of(name)));
     let hidden = HIDDEN.map(str::to_owned);
