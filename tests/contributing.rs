@@ -9,24 +9,13 @@
 //! A recipe is a heading that begins with `### Recipe`. Its blocks are followed in order: a `diff` is
 //! applied; an `sh` is run, and must succeed, unless a `text` follows: then it must fail, and say
 //! each line of that text.
-
+#![cfg(feature = "study")]
 #![allow(clippy::print_stdout, reason = "a test reports its progress")]
 
+use oneloop::study::lab::copy;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-/// What a copy of the project needs.
-const PARTS: [&str; 7] = [
-    "Cargo.toml",
-    "Cargo.lock",
-    "README.md",
-    "src",
-    "tests",
-    "html",
-    "docs",
-];
 
 struct Recipe {
     heading: String,
@@ -75,34 +64,6 @@ fn has_git() -> bool {
     has_git
 }
 
-/// Applies a patch to `tree`, or checks with `--check` that it applies.
-fn apply(tree: &Path, patch: &str, options: &[&str]) -> Result<(), String> {
-    let mut git = Command::new("git")
-        .arg("apply")
-        .args(options)
-        .current_dir(tree)
-        // A copy of the project lies inside the project, but is no part of its repository.
-        .env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(tree))
-        .env_remove("GIT_DIR")
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("git starts");
-    (git.stdin
-        .take()
-        .expect("a pipe")
-        .write_all(patch.as_bytes()))
-    .unwrap();
-    let output = git.wait_with_output().unwrap();
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "{}{patch}",
-            String::from_utf8_lossy(&output.stderr)
-        )),
-    }
-}
-
 #[test]
 fn the_patches_of_the_recipes_apply() {
     if !has_git() {
@@ -125,8 +86,11 @@ fn the_patches_of_the_recipes_apply() {
             .iter()
             .filter(|block| block.language == "diff")
         {
-            if let Err(error) = apply(&project(""), &block.text, &["--check"]) {
-                panic!("{}: a patch does not apply\n{error}", recipe.heading);
+            if let Err(error) = copy::apply(&project(""), &block.text, &["--check"]) {
+                panic!(
+                    "{}: a patch does not apply\n{error}{}",
+                    recipe.heading, block.text
+                );
             }
         }
     }
@@ -140,11 +104,11 @@ fn the_recipes_work() {
     }
     for recipe in recipes() {
         println!("recipe{}", recipe.heading);
-        let tree = copy();
+        let tree = fresh_copy();
         let mut blocks = recipe.blocks.iter().peekable();
         while let Some(block) = blocks.next() {
             match block.language.as_str() {
-                "diff" => apply(&tree, &block.text, &[]).unwrap(),
+                "diff" => copy::apply(&tree, &block.text, &[]).unwrap(),
                 "sh" => {
                     let output = run(&tree, &block.text);
                     let expected = blocks.next_if(|next| next.language == "text");
@@ -161,13 +125,9 @@ fn the_recipes_work() {
 }
 
 /// A new copy of the project.
-fn copy() -> PathBuf {
+fn fresh_copy() -> PathBuf {
     let tree = project("target/contributing/tree");
-    let _ = fs::remove_dir_all(&tree);
-    fs::create_dir_all(&tree).unwrap();
-    let mut cp = Command::new("cp");
-    cp.arg("-R").args(PARTS.map(project)).arg(&tree);
-    assert!(cp.status().unwrap().success(), "{cp:?}");
+    copy::refresh(&project(""), &tree).unwrap();
     tree
 }
 

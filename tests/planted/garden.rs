@@ -3,9 +3,9 @@
 
 use crate::bug::Bug;
 use crate::here;
+use oneloop::study::lab::copy;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -40,24 +40,10 @@ pub fn has_git() -> bool {
 /// # Errors
 /// It does not apply.
 pub fn apply(tree: &Path, bug: &Bug, options: &[&str]) -> Result<(), String> {
-    let output = Command::new("git")
-        .arg("apply")
-        .args(options)
-        .arg(&bug.patch)
-        .current_dir(tree)
-        // The copy is inside the project directory, but not part of its repository.
-        .env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(tree))
-        .env_remove("GIT_DIR")
-        .output()
-        .expect("git starts");
+    let patch = fs::read_to_string(&bug.patch).expect("the patch");
     let name = &bug.name;
-    let error = String::from_utf8_lossy(&output.stderr);
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "patch {name} no longer applies: roll it anew\n{error}"
-        )),
-    }
+    copy::apply(tree, &patch, options)
+        .map_err(|error| format!("patch {name} no longer applies: roll it anew\n{error}"))
 }
 
 impl Garden {
@@ -68,7 +54,7 @@ impl Garden {
             build: here("target/planted/build"),
         };
         for part in PARTS {
-            update(&here(part), &garden.tree.join(part)).expect("the project can be copied");
+            copy::update(&here(part), &garden.tree.join(part)).expect("the project can be copied");
         }
         garden
     }
@@ -164,35 +150,4 @@ impl Garden {
 fn runs(output: &str) -> Option<u64> {
     let (before, _) = output.split_once(" runs: a rule was broken")?;
     before.rsplit_once("after ")?.1.parse().ok()
-}
-
-/// Makes `to` equal to `from`. Equal files keep their timestamps, so that cargo does not build them
-/// again.
-fn update(from: &Path, to: &Path) -> io::Result<()> {
-    if from.is_file() {
-        let bytes = fs::read(from)?;
-        if fs::read(to).is_ok_and(|old| old == bytes) {
-            return Ok(());
-        }
-        if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        return fs::write(to, bytes);
-    }
-    fs::create_dir_all(to)?;
-    for old in fs::read_dir(to)? {
-        let old = old?;
-        if from.join(old.file_name()).exists() {
-            continue;
-        }
-        match old.file_type()?.is_dir() {
-            true => fs::remove_dir_all(old.path())?,
-            false => fs::remove_file(old.path())?,
-        }
-    }
-    for entry in fs::read_dir(from)? {
-        let name = entry?.file_name();
-        update(&from.join(&name), &to.join(&name))?;
-    }
-    Ok(())
 }

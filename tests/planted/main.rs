@@ -17,7 +17,7 @@
 //! To add one: change the sources, run `git diff -U1 src`, revert the change, and write above the
 //! diff what the bug is (first line), why it is one, and `Caught-by:` with a target of `cargo
 //! test`, a filter, and a part of the message of the failing test.
-
+#![cfg(feature = "study")]
 #![allow(clippy::print_stdout, reason = "a test says how far it has come")]
 
 mod bug;

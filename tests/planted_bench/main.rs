@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The machine should be quiet: without a bug all checks must pass.
-#![cfg(feature = "bench")]
+#![cfg(all(feature = "bench", feature = "study"))]
 #![allow(clippy::print_stdout, reason = "a test says how far it has come")]
 
 #[path = "../planted/bug.rs"]
