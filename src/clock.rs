@@ -1,6 +1,7 @@
-//! The only module that reads a clock. Everything else takes a [`Now`] as an argument.
+//! [`Now::read`], the only function that reads a clock. The event loop calls it twice in an iteration
+//! and passes the time on; threads of their own read it themselves.
 //!
-//! Deadlines use the monotonic clock, which nobody can set. The Date field, logs and the age of
+//! Deadlines use the monotonic clock, which cannot be set. The Date field, logs and the age of
 //! files use the wall clock, which may jump: differences of it are checked.
 
 use rustix::time::{ClockId, clock_gettime};

@@ -1,5 +1,5 @@
-//! Every limit of the server, with its reason. There are no limits elsewhere, and everything that a
-//! peer can make grow has one.
+//! The limits of the server, with their reasons. Everything that a peer can make grow has one. Limits
+//! that belong to one module and never change are constants there.
 
 use std::time::Duration;
 

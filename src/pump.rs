@@ -199,7 +199,7 @@ pub fn pump_guarded<T: Transport, H: Handler, P: Probe>(
         pump_from(&mut known_state, session, handler, context)
     }));
     pumped.unwrap_or_else(|_| {
-        log::error!("a defect of oneloop's ended one connection; please report it");
+        log::error!("a panic, a bug in oneloop, closed one connection; please report it");
         *context.buffers = SharedBuffers::new(context.limits);
         session.connection.end(CloseReason::Aborted);
         known_state.update(&session.connection, context.probe, session.id, Cause::Panic);

@@ -183,8 +183,9 @@ where
             // Outside of the mutex, so that threads compute at the same time.
             Some(time) => server.run(blocking, Burning::new(shared.clone(), time), &probe)?,
         }
-        if let Some(handler) = shared.into_inner() {
-            close(handler);
+        match shared.into_inner() {
+            Some(handler) => close(handler),
+            None => log::warn!("the access log may lack its last lines: a connection still runs"),
         }
         Ok(())
     }))

@@ -68,17 +68,19 @@ pub struct LogEntry<'e> {
     pub wall: SystemTime,
     /// The request line without its line end. `None` if there was none, as for a 408.
     pub request_line: Option<&'e [u8]>,
-    /// The Host field. Only in JSON.
+    /// The Host field, or the authority of the request target (RFC 9112 3.2.2). Only in JSON.
     pub host: Option<&'e [u8]>,
     /// The status code.
     pub status: u16,
-    /// Bytes of the body that were sent: less than Content-Length if the connection was lost.
+    /// Bytes of the body that the kernel has taken: less than Content-Length if the connection was
+    /// lost. A body that is sent together with its head counts in full.
     pub body_sent: u64,
     /// The Referer field (RFC 9110 10.1.3).
     pub referer: Option<&'e [u8]>,
     /// The User-Agent field (RFC 9110 10.1.5).
     pub user_agent: Option<&'e [u8]>,
-    /// From the first byte of the request to the last of the response. Only in JSON.
+    /// From the iteration that answered to the one in which the kernel took the last byte. Only in
+    /// JSON.
     pub duration: Option<Duration>,
 }
 

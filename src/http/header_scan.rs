@@ -53,7 +53,7 @@ impl<'h> HeaderScan<'h> {
                     return Err(bad("Host is not a valid host"));
                 }
                 if self.host.replace(value).is_some() {
-                    return Err(bad("Host stands twice"));
+                    return Err(bad("Host is repeated"));
                 }
             }
             5 if name.eq_ignore_ascii_case(b"range") => self.present.range = true,
@@ -101,7 +101,7 @@ impl<'h> HeaderScan<'h> {
         if !coding.eq_ignore_ascii_case(b"chunked") {
             return Err((
                 Status::NOT_IMPLEMENTED,
-                "the only transfer coding understood here is one chunked",
+                "the only supported transfer coding is chunked, once",
             ));
         }
         if self.length.is_some() {

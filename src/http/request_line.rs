@@ -58,7 +58,7 @@ impl Method {
 pub fn reason_for_long_line(head: &[u8]) -> Reason {
     let (method, ..) = split_line(head);
     match method.len() > Method::LONGEST {
-        true => (Status::NOT_IMPLEMENTED, "this method is unknown here"),
+        true => (Status::NOT_IMPLEMENTED, "the method is unknown"),
         false => (Status::URI_TOO_LONG, "the request line is too long"),
     }
 }

@@ -165,7 +165,7 @@ fn check_request_line(line: &[u8]) -> Result<(), Reason> {
         [.., b'1', b'.', _] => Ok(()),
         _ => Err((
             Status::VERSION_NOT_SUPPORTED,
-            "only HTTP/1.0 and HTTP/1.1 are spoken here",
+            "only HTTP/1.0 and HTTP/1.1 are supported",
         )),
     }
 }

@@ -209,7 +209,7 @@ impl Acceptor {
                 }
                 // Without a pause an error that lasts would keep the processor busy.
                 AcceptFailure::ConnectionLost => {
-                    self.pause_after(&format!("accept fails again and again: {error}"));
+                    self.pause_after(&format!("accept fails repeatedly: {error}"));
                     break;
                 }
                 AcceptFailure::NoResources => {

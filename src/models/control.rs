@@ -148,7 +148,7 @@ impl Control {
         let timer = thread::Builder::new().spawn(move || {
             thread::sleep(grace);
             log::warn!(
-                "the grace period is over; connections cut: {}",
+                "the grace period is over; connections reset: {}",
                 control.lock().len()
             );
             control.abort_all();

@@ -15,6 +15,7 @@ use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::probe::Probe;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -56,13 +57,14 @@ pub fn run<H: Handler + Clone + Send, P: Probe + Clone + Send>(
                 Err(error) => {
                     let count = workers.len();
                     log::warn!(
-                        "{count} threads instead of {most}: no more: {error} (raise: ulimit -u)"
+                        "started only {count} of {most} threads: {error} (raise: ulimit -u)"
                     );
                     break;
                 }
             }
         }
         let mut ended = workers.into_iter().map(thread::ScopedJoinHandle::join);
-        ended.try_for_each(|ended| ended.unwrap_or(Ok(())))
+        // A panic of a worker is one of the server's.
+        ended.try_for_each(|ended| ended.unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }

@@ -250,7 +250,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     fn abort_remaining(&mut self) {
         let count = self.scheduler.abort_all();
         if count > 0 {
-            log::warn!("the grace period is over; connections cut: {count}");
+            log::warn!("the grace period is over; connections reset: {count}");
         }
     }
 }

@@ -196,7 +196,7 @@ fn listen_on(
     if options.deferred {
         match defer_accept::defer(&socket) {
             Ok(()) => kind = Kind::Deferred,
-            Err(error) => log::debug!("{address}: connections come before their requests: {error}"),
+            Err(error) => log::debug!("{address}: TCP_DEFER_ACCEPT is not available: {error}"),
         }
     }
     socket.listen(options.backlog)?;
@@ -209,7 +209,7 @@ fn listen_at(path: &Path, backlog: i32) -> Result<BoundListener, Problem> {
     match socket_file::inspect(path, &address)? {
         SocketPath::Free => {}
         SocketPath::Stale => {
-            log::info!("{}: nobody listens there any more", path.display());
+            log::info!("{}: the server that made it has ended", path.display());
             fs::remove_file(path)?;
         }
         SocketPath::InUse => return Err(Problem::InUse),
@@ -364,7 +364,7 @@ impl ListenError {
                  try 127.0.0.1, or 0.0.0.0 for every interface)"
             }
             (Some(Errno::AFNOSUPPORT), Some(_)) => {
-                "this machine does not speak IPv6 (try 127.0.0.1, or 0.0.0.0 for every interface)"
+                "this machine has no IPv6 (try 127.0.0.1, or 0.0.0.0 for every interface)"
             }
             (Some(Errno::NOENT | Errno::NOTDIR), None) => {
                 "no such directory (create it first, or take another path)"

@@ -69,7 +69,7 @@ impl<H: Handler, P: Probe> Reactor<H, P> {
             let now = Now::read();
             let events = self.poller.event_count();
             self.engine.end_poll(now, timeout, outcome, events);
-            // Mark. Signals come last: a stop asks which connections are marked.
+            // Mark. Signals come last, so that what arrived before a signal is marked.
             if self.mark() && self.handle_signals(now).is_break() {
                 break;
             }

@@ -170,11 +170,13 @@ fn explain(status: Status) -> &'static str {
     match status {
         Status::MOVED_PERMANENTLY => "this is a directory; its address ends with a slash",
         Status::NOT_FOUND => "there is nothing at this address",
-        Status::METHOD_NOT_ALLOWED => "files are only read here: GET, HEAD and OPTIONS",
+        Status::METHOD_NOT_ALLOWED => {
+            "only GET, HEAD and OPTIONS are allowed: GET, HEAD and OPTIONS"
+        }
         Status::PRECONDITION_FAILED => "the file is not the one the request depends on",
         Status::RANGE_NOT_SATISFIABLE => "the file ends before the requested range begins",
-        Status::EXPECTATION_FAILED => "the only expectation met here is 100-continue",
-        Status::NOT_IMPLEMENTED => "this method is unknown here",
+        Status::EXPECTATION_FAILED => "the only supported expectation is 100-continue",
+        Status::NOT_IMPLEMENTED => "the method is unknown",
         Status::UNAVAILABLE => "the server is out of resources for a moment; try again",
         Status::INTERNAL_ERROR => "the file could not be read; the server's log says why",
         _ => "the request was not understood",

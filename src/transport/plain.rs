@@ -104,8 +104,8 @@ impl ReadyFlags {
         }
     }
 
-    /// What both say together.
-    pub fn and(self, other: Self) -> Self {
+    /// What either of both says.
+    pub fn union(self, other: Self) -> Self {
         Self {
             readable: self.readable || other.readable,
             read_until_blocked: self.read_until_blocked || other.read_until_blocked,

@@ -56,11 +56,11 @@ fn hosts() {
         "HEAD without Host has no body in its answer":
             "HEAD /hello.txt HTTP/1.1\r\n\r\n" => bad("HTTP/1.1 requires a Host field").headless();
         "1.0 does not": "GET /hello.txt HTTP/1.0\r\n\r\n" => text("hello").closing();
-        "Host may not stand twice": get("/hello.txt").field("Host: a") => bad("Host stands twice");
-        "nor with two values": get("/hello.txt").field("Host: b") => bad("Host stands twice");
+        "Host may not stand twice": get("/hello.txt").field("Host: a") => bad("Host is repeated");
+        "nor with two values": get("/hello.txt").field("Host: b") => bad("Host is repeated");
         "nor twice in 1.0":
             ask("GET /hello.txt HTTP/1.0").field("Host: a").field("Host: b")
-            => bad("Host stands twice");
+            => bad("Host is repeated");
         "Host may be empty": host("") => text("hello");
         "a name": host("www.example.org") => text("hello");
         "a name and a port": host("www.example.org:8080") => text("hello");
@@ -98,7 +98,7 @@ fn framing() {
     const LENGTH: &str = "Content-Length is not a number";
     const TWICE: &str = "Transfer-Encoding stands twice";
     let unknown = || {
-        let why = "the only transfer coding understood here is one chunked";
+        let why = "the only supported transfer coding is chunked, once";
         refusal("501 Not Implemented", why).closing()
     };
     let hello = || get("/hello.txt");

@@ -64,7 +64,7 @@ fn what_can_be_no_request_is_refused_at_once() {
     const NAME: &str = "a field name is not a token, or a line is folded";
     const VALUE: &str = "a field value holds a control byte";
     const LF: &str = "a line ends in LF without CR";
-    const VERSION: &str = "only HTTP/1.0 and HTTP/1.1 are spoken here";
+    const VERSION: &str = "only HTTP/1.0 and HTTP/1.1 are supported";
     let tls = || bad("this is TLS, and the port speaks plain HTTP");
     let other = || refusal("505 HTTP Version Not Supported", VERSION).closing();
     let table = rows! {
@@ -115,7 +115,7 @@ fn versions() {
     let other = || {
         refusal(
             "505 HTTP Version Not Supported",
-            "only HTTP/1.0 and HTTP/1.1 are spoken here",
+            "only HTTP/1.0 and HTTP/1.1 are supported",
         )
         .closing()
     };
@@ -206,7 +206,7 @@ fn targets() {
 fn lengths() {
     let line_too_long = || refusal("414 URI Too Long", "the request line is too long").closing();
     let head_too_long = |why| refusal("431 Request Header Fields Too Large", why).closing();
-    let no_method = || refusal("501 Not Implemented", "this method is unknown here").closing();
+    let no_method = || refusal("501 Not Implemented", "the method is unknown").closing();
     let too_long = "the header fields are too large";
     // `GET ` and ` HTTP/1.1` take 13 bytes of the line.
     let target = |length: usize| format!("/hello.txt?{}", "q".repeat(length - 13 - 11));

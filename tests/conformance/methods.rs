@@ -66,7 +66,7 @@ fn methods() {
             ask("POST / HTTP/1.1").field("Accept: text/html")
             => html_page(
                 "405 Method Not Allowed",
-                "files are only read here: GET, HEAD and OPTIONS",
+                "only GET, HEAD and OPTIONS are allowed: GET, HEAD and OPTIONS",
             ).own("Allow: GET, HEAD, OPTIONS");
         "an unknown method is not implemented":
             ask("BREW /pot HTTP/1.1") => not_implemented();

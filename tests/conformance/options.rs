@@ -90,7 +90,7 @@ fn applications() {
             ask("POST /users/7 HTTP/1.1").field(NAVIGATION)
             => html_page(
                 "405 Method Not Allowed",
-                "files are only read here: GET, HEAD and OPTIONS",
+                "only GET, HEAD and OPTIONS are allowed: GET, HEAD and OPTIONS",
             ).own("Allow: GET, HEAD, OPTIONS");
     };
     play_with(&Setting::of(&["--spa"]), &tree.root(), table);

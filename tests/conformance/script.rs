@@ -300,12 +300,12 @@ pub fn not_found() -> Reply {
 }
 
 pub fn not_allowed() -> Reply {
-    let why = "files are only read here: GET, HEAD and OPTIONS";
+    let why = "only GET, HEAD and OPTIONS are allowed: GET, HEAD and OPTIONS";
     page("405 Method Not Allowed", why).own("Allow: GET, HEAD, OPTIONS")
 }
 
 pub fn not_implemented() -> Reply {
-    page("501 Not Implemented", "this method is unknown here")
+    page("501 Not Implemented", "the method is unknown")
 }
 
 pub fn precondition_failed() -> Reply {
@@ -320,7 +320,7 @@ pub fn unsatisfiable(length: usize) -> Reply {
 }
 
 pub fn expectation_failed() -> Reply {
-    let why = "the only expectation met here is 100-continue";
+    let why = "the only supported expectation is 100-continue";
     page("417 Expectation Failed", why)
 }
 

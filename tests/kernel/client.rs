@@ -63,7 +63,7 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        // No buffer of its own: what a test does not read stays in the kernel.
+        // A small buffer: all but a KiB of what a test does not read stays in the kernel.
         Self {
             reader: BufReader::with_capacity(1024, stream),
         }

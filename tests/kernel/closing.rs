@@ -112,7 +112,7 @@ fn a_reset_during_a_download_affects_no_other_connection() {
     let large = std::fs::File::create(root.path().join("large")).unwrap();
     large.set_len(50 * MIB as u64).unwrap();
     for before in ["trap - PIPE", "trap '' PIPE"] {
-        let mut server = Launch::of(&root).after(before).start();
+        let mut server = Launch::of(&root).run_before(before).start();
         let descriptors = server.descriptors();
         for run in 0..20 {
             let mut client = Client::saying(&server, get("/large"));

@@ -26,7 +26,7 @@ fn small_site() -> tempfile::TempDir {
 #[test]
 fn with_a_limit_of_40_connections_200_clients_are_served() {
     let root = small_site();
-    let server = Launch::of(&root).after(FEW).start();
+    let server = Launch::of(&root).run_before(FEW).start();
     let mut clients: Vec<_> = (0..200)
         .map(|_| Client::saying(&server, get("/small")))
         .collect();
@@ -42,7 +42,7 @@ fn with_a_limit_of_40_connections_200_clients_are_served() {
 fn with_no_descriptor_left_200_clients_are_served() {
     let root = small_site();
     let mut server = Launch::of(&root)
-        .after(FEW)
+        .run_before(FEW)
         .with("--max-connections 1000")
         .start();
     let mut clients: Vec<_> = (0..200)
@@ -67,7 +67,7 @@ fn with_no_descriptor_left_200_clients_are_served() {
 fn the_server_sleeps_while_it_cannot_accept() {
     let root = small_site();
     let server = Launch::of(&root)
-        .after(FEW)
+        .run_before(FEW)
         .with("--max-connections 1000")
         .start();
     let mut clients: Vec<_> = (0..120).map(|_| Client::saying(&server, PARTIAL)).collect();
@@ -89,7 +89,7 @@ fn the_server_sleeps_while_it_cannot_accept() {
 fn a_file_for_which_there_is_no_descriptor_is_a_503_and_never_a_404() {
     let root = small_site();
     let server = Launch::of(&root)
-        .after(FEW)
+        .run_before(FEW)
         .with("--max-connections 1000")
         .start();
     let mut asking = Client::saying(&server, "GET /large HTTP/1.1\r\nHost: ");
@@ -132,7 +132,7 @@ fn no_more_files_are_kept_open_than_the_limit_says() {
 fn cached_open_files_are_closed_when_descriptors_run_out() {
     let root = site_of_old_files(2);
     let server = Launch::of(&root)
-        .after(FEW)
+        .run_before(FEW)
         .with("--max-connections 1000")
         .start();
     let mut asking = Client::of(&server);

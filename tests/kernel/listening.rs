@@ -28,7 +28,7 @@ fn inheriting(root: &Path, socket: impl Into<OwnedFd>) -> Server {
         .without_port()
         .with("-b fd:3")
         .stdin(socket.into())
-        .after("exec 3<&0 0</dev/null")
+        .run_before("exec 3<&0 0</dev/null")
         .start()
 }
 
@@ -249,7 +249,7 @@ fn a_descriptor_that_does_not_listen_is_an_error() {
         let (status, said) = Launch::of(&root)
             .without_port()
             .with("-b fd:3")
-            .after(before)
+            .run_before(before)
             .fail();
         assert_eq!(status.code(), Some(1), "{said}");
         assert!(said.contains(says), "{said}");
@@ -320,7 +320,7 @@ mod messages {
             .without_port()
             .with(&format!("--model {model} --header-timeout 100 -b fd:3"))
             .stdin(OwnedFd::from(listener))
-            .after("exec 3<&0 0</dev/null")
+            .run_before("exec 3<&0 0</dev/null")
             .start();
         let stream = UnixStream::connect(&path).unwrap();
         stream

@@ -66,7 +66,7 @@ fn a_reader_of_the_log_that_closes_does_not_end_the_server() {
     let root = site(&[("small", b"small")]);
     for before in ["trap - PIPE", "trap '' PIPE"] {
         let mut server = Launch::of(&root)
-            .after(before)
+            .run_before(before)
             .stdout(Stdio::piped())
             .start();
         let mut head = Command::new("head")
@@ -185,7 +185,7 @@ fn a_log_at_the_file_size_limit_is_reported_once_and_goes_on_in_the_next_file() 
     let directory = tempfile::tempdir().unwrap();
     let (path, old) = (directory.path().join("log"), directory.path().join("log.1"));
     // In units of 512 bytes.
-    let launch = Launch::of(&root).after("ulimit -f 2");
+    let launch = Launch::of(&root).run_before("ulimit -f 2");
     let server = launch.arg("--log-file").arg(&path).start();
     let mut client = Client::of(&server);
     for number in 0..15 {
@@ -221,7 +221,7 @@ fn a_server_without_threads_serves_and_names_the_cause() {
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let limit = "prlimit --nproc=1:1 --pid $$";
     let launch = Launch::of(&root).with("--log-file /dev/null");
-    let mut server = launch.after(limit).user(54_321).start();
+    let mut server = launch.run_before(limit).user(54_321).start();
     let mut client = Client::of(&server);
     assert_eq!(client.ask("/small").status(), 200);
     let said = server.diagnostics();

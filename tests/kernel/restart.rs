@@ -18,7 +18,7 @@ fn on(root: &tempfile::TempDir, model: &str, socket: &TcpListener) -> Server {
         .without_port()
         .with(&format!("--model {model} -b fd:3"))
         .stdin(std::os::fd::OwnedFd::from(socket.try_clone().unwrap()))
-        .after("exec 3<&0 0</dev/null")
+        .run_before("exec 3<&0 0</dev/null")
         .start()
 }
 

@@ -129,7 +129,7 @@ fn a_peer_that_stops_in_the_middle_of_a_file_is_reset() {
     assert!(peer.is_closed() && peer.is_aborted());
 }
 
-/// Whether a peer that reads `each_second` bytes a second gets this far before it is reset.
+/// Whether a peer that reads `rate` bytes a second gets this far before it is reset.
 fn survives(rate: usize, time: u64) -> bool {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));

@@ -119,7 +119,7 @@ fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped()
             trace.display()
         );
         let launch = Launch::of(&root).with(&format!("--model {model}"));
-        let mut server = launch.after(&inject).start();
+        let mut server = launch.run_before(&inject).start();
         let _client = Client::saying(&server, get("/small"));
         eventually("it is said", || {
             server.diagnostics().contains("Operation not permitted")
@@ -154,12 +154,12 @@ fn a_server_that_gets_too_few_threads_warns_and_serves_with_those_it_has() {
     let root = small();
     fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
     for (options, words) in [
-        ("pool --workers 50", "threads instead of 50"),
+        ("pool --workers 50", "of 50 threads:"),
         ("thread", "no thread for a client"),
     ] {
         let launch = Launch::of(&root).with(&format!("--model {options}"));
         let limit = "exec prlimit --nproc=10 \"$0\" \"$@\"";
-        let mut server = launch.user(USER).after(limit).start();
+        let mut server = launch.user(USER).run_before(limit).start();
         let mut clients: Vec<_> = (0..20)
             .map(|_| Client::saying(&server, last("x")))
             .collect();

@@ -11,7 +11,7 @@ use crate::{EVERY, served, small};
 fn accepting_goes_on_when_connections_end_and_free_descriptors() {
     let root = small();
     for model in EVERY {
-        let launch = Launch::of(&root).after("ulimit -n 48");
+        let launch = Launch::of(&root).run_before("ulimit -n 48");
         let launch = launch.with(&format!("--model {model} --max-connections 1000"));
         let mut server = launch.start();
         let mut clients: Vec<_> = (0..100)

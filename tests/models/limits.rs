@@ -15,7 +15,7 @@ fn a_head_that_comes_too_slowly_is_answered_with_408() {
     }
 }
 
-/// Fails with `wait_for_room` returning at once.
+/// Fails if `wait_for_capacity` returns at once.
 #[test]
 fn at_the_limit_the_next_connection_waits_until_one_ends() {
     let root = small();

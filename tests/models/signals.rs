@@ -83,7 +83,7 @@ fn each_stop_signal_stops_the_server_in_an_orderly_way() {
 fn sighup_does_nothing_under_nohup() {
     let root = small();
     for model in EVERY {
-        let launch = Launch::of(&root).after("trap '' HUP");
+        let launch = Launch::of(&root).run_before("trap '' HUP");
         let mut server = launch.with(&format!("--model {model}")).start();
         let mut client = Client::of(&server);
         for _ in 0..3 {

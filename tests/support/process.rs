@@ -106,7 +106,7 @@ impl Launch {
     }
 
     /// A shell command to run in the process that then becomes the server.
-    pub fn after(mut self, command: &str) -> Self {
+    pub fn run_before(mut self, command: &str) -> Self {
         self.before.push(command.to_owned());
         self
     }
@@ -169,8 +169,8 @@ impl Launch {
     pub fn fail(self) -> (ExitStatus, String) {
         let mut server = self.spawn();
         let status = server.wait();
-        eventually("all is read that it said", || {
-            Arc::strong_count(&server.said) == 1
+        eventually("all of its standard error is read", || {
+            Arc::strong_count(&server.stderr_text) == 1
         });
         (status, server.diagnostics())
     }
@@ -197,17 +197,17 @@ impl Launch {
             command.uid(user).gid(user);
         }
         let mut child = command.spawn().unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
+        let stderr_text = Arc::new(Mutex::new(String::new()));
         let mut stderr = child.stderr.take().unwrap();
-        let listener = Arc::clone(&said);
+        let reader = Arc::clone(&stderr_text);
         thread::spawn(move || {
-            let mut room = [0; 4096];
-            while let Ok(length @ 1..) = stderr.read(&mut room) {
-                let text = String::from_utf8_lossy(&room[..length]);
-                listener.lock().unwrap().push_str(&text);
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = stderr.read(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..length]);
+                reader.lock().unwrap().push_str(&text);
             }
         });
-        Server { child, said }
+        Server { child, stderr_text }
     }
 }
 
@@ -215,7 +215,7 @@ impl Launch {
 #[derive(Debug)]
 pub struct Server {
     child: Child,
-    said: Arc<Mutex<String>>,
+    stderr_text: Arc<Mutex<String>>,
 }
 
 impl Drop for Server {
@@ -228,8 +228,10 @@ impl Drop for Server {
 impl Server {
     /// The address that it printed.
     pub fn address(&self) -> SocketAddr {
-        let said = self.diagnostics();
-        let (_, after) = said.split_once("http://").expect("it names an address");
+        let stderr_text = self.diagnostics();
+        let (_, after) = stderr_text
+            .split_once("http://")
+            .expect("it names an address");
         let (address, _) = after.split_once('/').expect("an address ends with a slash");
         address.parse().unwrap()
     }
@@ -241,7 +243,7 @@ impl Server {
 
     /// What it has written to standard error so far.
     pub fn diagnostics(&self) -> String {
-        self.said.lock().unwrap().clone()
+        self.stderr_text.lock().unwrap().clone()
     }
 
     /// Its end of standard output, if that was to be a pipe.
@@ -286,7 +288,7 @@ impl Server {
             }
             assert!(
                 begun.elapsed() < PATIENCE,
-                "the server did not end; its threads: {}; it said: {}",
+                "the server did not end; its threads: {}; its standard error: {}",
                 self.threads(),
                 self.diagnostics()
             );

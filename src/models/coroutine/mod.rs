@@ -190,7 +190,7 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
         if self.lifecycle.is_grace_over(now) {
             let count = self.abort_all();
             if count > 0 {
-                log::warn!("the grace period is over; connections cut: {count}");
+                log::warn!("the grace period is over; connections reset: {count}");
             }
         }
         let before = self.runtime.open();

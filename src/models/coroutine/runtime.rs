@@ -99,7 +99,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
             if P::ACTIVE {
                 self.probe.borrow_mut().on_event(slot.id, all_flags());
             }
-            slot.flags = Some(slot.flags.map_or(flags, |known| known.and(flags)));
+            slot.flags = Some(slot.flags.map_or(flags, |known| known.union(flags)));
             slot.waker.take().into_iter().for_each(Waker::wake);
         }
     }
@@ -258,7 +258,7 @@ async fn serve<H: Handler, P: Probe>(
                     let token = Token(key);
                     if let Err(error) = runtime.registry.register(source, token, Socket::INTEREST) {
                         UNWATCHED.warn(format_args!(
-                            "a connection is lost, as the poll cannot watch it: {error}"
+                            "a connection is closed, as it cannot be registered with the poll: {error}"
                         ));
                         change(&mut session, Cause::Registration, &|connection| {
                             connection.failed(error.kind());
