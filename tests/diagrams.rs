@@ -22,10 +22,32 @@ use std::thread;
 use std::time::Duration;
 
 /// The models whose diagrams are in docs/, with what the diagram shows.
-const MODELS: [(&str, &str); 1] = [(
-    "reactor",
-    "one thread, and the first of three clients is slow",
-)];
+const MODELS: [(&str, &str); 6] = [
+    (
+        "sequential",
+        "one client at a time, and the first one is slow",
+    ),
+    (
+        "process",
+        "a process for each client, the first of which is slow",
+    ),
+    (
+        "thread",
+        "a thread for each client, the first of which is slow",
+    ),
+    (
+        "pool",
+        "a fixed number of threads, and the first of three clients is slow",
+    ),
+    (
+        "coroutine",
+        "a coroutine for each client, the first of which is slow",
+    ),
+    (
+        "reactor",
+        "one thread, and the first of three clients is slow",
+    ),
+];
 
 /// How long the slow client pauses in the middle of its request.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -146,20 +146,20 @@ mod tests {
     fn a_diagram_has_the_calls_in_their_order_and_leaves_out_what_did_nothing() {
         let svg = draw(TRACE.trim(), "Two clients").unwrap();
         let expected = "\
-0.0 ms, loop: poll: 1 event after 4.0 ms
-0.0 ms, client 0: accept
-0.0 ms, client 0: recv: 18 bytes
-0.0 ms, loop: poll …
-200.0 ms, loop: poll: 1 event after 200.0 ms
-200.1 ms, client 1: accept
-200.1 ms, client 1: recv: 56 bytes → Parsing
-200.1 ms, client 1: GET /&lt;a&gt; HTTP/1.1 → 200
-200.1 ms, client 1: send: 326 bytes
-200.1 ms, client 1: close: Completed
-200.1 ms, loop: poll …
-900.1 ms, loop: poll: 0 events after 700.0 ms
-900.1 ms, client 0: deadline → Closed
-900.1 ms, client 0: close: IdleTimeout
+0.0 ms, loop, server: poll: 1 event after 4.0 ms
+0.0 ms, client 0, server: accept
+0.0 ms, client 0, server: recv: 18 bytes
+0.0 ms, loop, server: poll …
+200.0 ms, loop, server: poll: 1 event after 200.0 ms
+200.1 ms, client 1, server: accept
+200.1 ms, client 1, server: recv: 56 bytes → Parsing
+200.1 ms, client 1, server: GET /&lt;a&gt; HTTP/1.1 → 200
+200.1 ms, client 1, server: send: 326 bytes
+200.1 ms, client 1, server: close: Completed
+200.1 ms, loop, server: poll …
+900.1 ms, loop, server: poll: 0 events after 700.0 ms
+900.1 ms, client 0, server: deadline → Closed
+900.1 ms, client 0, server: close: IdleTimeout
 ";
         assert_eq!(description(&svg), expected);
         assert!(svg.contains("<title id=\"title\">Two clients</title>"));
@@ -175,9 +175,9 @@ mod tests {
 {"us":30021.0,"thread":7,"connection":0,"call":"->","to":"Parsing","cause":"recv"}
 "#;
         let expected = "\
-0.0 ms, client 0: accept
-0.0 ms, client 0: wait …
-30.0 ms, client 0: wait: 50 bytes after 30.0 ms → Parsing
+0.0 ms, client 0, server: accept
+0.0 ms, client 0, server: wait …
+30.0 ms, client 0, server: wait: 50 bytes after 30.0 ms → Parsing
 ";
         assert_eq!(description(&draw(trace.trim(), "").unwrap()), expected);
     }

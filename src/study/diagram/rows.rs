@@ -3,8 +3,8 @@
 use super::record::Record;
 use std::collections::{HashMap, HashSet};
 
-/// A call that takes at least this long, in microseconds, is shown as a wait with a begin and an
-/// end.
+/// A call that may sleep and takes at least this long, in microseconds, is shown as a wait with a
+/// begin and an end.
 const WAIT: f64 = 1000.0;
 
 /// One row.
@@ -102,7 +102,8 @@ fn push(rows: &mut Vec<Row>, record: &Record, arrow: Arrow, text: String) {
         wait,
         iteration: record.iteration,
     };
-    if took < WAIT {
+    let may_wait = matches!(&*record.call, "poll" | "wait" | "send" | "sendfile");
+    if took < WAIT || !may_wait {
         rows.push(row(record.us, arrow, text, None));
         return;
     }

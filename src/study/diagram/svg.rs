@@ -86,8 +86,20 @@ impl Lanes {
     }
 
     fn thread(&self, thread: Option<u64>) -> f64 {
+        self.column(self.clients.len() + 1 + self.thread_index(thread))
+    }
+
+    fn thread_index(&self, thread: Option<u64>) -> usize {
         let found = self.threads.iter().position(|one| *one == thread);
-        self.column(self.clients.len() + 1 + found.unwrap_or(self.threads.len()))
+        found.unwrap_or(self.threads.len())
+    }
+
+    /// Threads and processes are numbered from 1, in the order in which they appear.
+    fn thread_name(&self, index: usize) -> String {
+        match self.threads.len() {
+            1 => "server".to_owned(),
+            _ => format!("thread {}", index + 1),
+        }
     }
 
     fn right(&self) -> f64 {
@@ -149,14 +161,11 @@ fn described(rows: &[Row], lanes: &Lanes) -> String {
             Some(id) => format!("client {id}"),
             None => "loop".to_owned(),
         };
-        let thread = match (row.thread, lanes.threads.len()) {
-            (Some(thread), 2..) => format!(", thread {thread}"),
-            _ => String::new(),
-        };
+        let thread = lanes.thread_name(lanes.thread_index(row.thread));
         let time = milliseconds(row.us - start);
         put(
             &mut out,
-            format_args!("{time}, {who}{thread}: {}\n", escaped(&row.text)),
+            format_args!("{time}, {who}, {thread}: {}\n", escaped(&row.text)),
         );
     }
     out
@@ -177,9 +186,8 @@ fn draw_lanes(out: &mut String, lanes: &Lanes, rows: &[Row], places: &[f64], bot
         lane(lanes.column(index), &format!("client {id}"), &class);
     }
     lane(lanes.kernel(), "kernel", "dim");
-    for thread in &lanes.threads {
-        let name = thread.map_or_else(|| "server".to_owned(), |number| format!("thread {number}"));
-        lane(lanes.thread(*thread), &name, "");
+    for (index, thread) in lanes.threads.iter().enumerate() {
+        lane(lanes.thread(*thread), &lanes.thread_name(index), "");
     }
     // The life of a connection: from its first row to its last.
     let mut ends: HashMap<u64, (f64, f64)> = HashMap::new();
