@@ -1,5 +1,5 @@
-//! [`Now::read`], the only function that reads a clock. The event loop calls it twice in an iteration
-//! and passes the time on; threads of their own read it themselves.
+//! [`Now::read`], the only function that reads a clock. The event loop calls it twice in an
+//! iteration and passes the time on; threads of their own read it themselves.
 //!
 //! Deadlines use the monotonic clock, which cannot be set. The Date field, logs and the age of
 //! files use the wall clock, which may jump: differences of it are checked.

@@ -1,5 +1,5 @@
-//! The limits of the server, with their reasons. Everything that a peer can make grow has one. Limits
-//! that belong to one module and never change are constants there.
+//! The limits of the server, with their reasons. Everything that a peer can make grow has one.
+//! Limits that belong to one module and never change are constants there.
 
 use std::time::Duration;
 

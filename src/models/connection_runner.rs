@@ -96,8 +96,8 @@ impl<P: Probe> ConnectionRunner<P> {
         drop(transport);
     }
 
-    /// Runs the pump until the connection must wait for the client to send. A send may sleep meanwhile,
-    /// for a second at most. Returns why the connection has ended, if it has.
+    /// Runs the pump until the connection must wait for the client to send. A send may sleep
+    /// meanwhile, for a second at most. Returns why the connection has ended, if it has.
     ///
     /// A connection is timed out only after a pump that began when its deadline had passed: what
     /// the peer had sent or taken by then comes first.

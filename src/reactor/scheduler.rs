@@ -168,7 +168,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             }
             if let Err(error) = register(&mut slot.session.transport, key) {
                 UNWATCHED.warn(format_args!(
-                    "a connection is closed, as it cannot be registered with the poll: {error}"
+                    "a connection is closed: it cannot be registered with the poll: {error}"
                 ));
                 (slot.session).change(&mut self.probe, Cause::Registration, |connection| {
                     connection.failed(error.kind());

@@ -258,7 +258,7 @@ async fn serve<H: Handler, P: Probe>(
                     let token = Token(key);
                     if let Err(error) = runtime.registry.register(source, token, Socket::INTEREST) {
                         UNWATCHED.warn(format_args!(
-                            "a connection is closed, as it cannot be registered with the poll: {error}"
+                            "a connection is closed: it cannot be registered with the poll: {error}"
                         ));
                         change(&mut session, Cause::Registration, &|connection| {
                             connection.failed(error.kind());
