@@ -1,6 +1,7 @@
 //! The handler: answers requests, and keeps a state for each connection.
 //!
-//! Site and connection meet nowhere else. Every driver calls one [`Handler`] in the same way.
+//! A connection knows no site, and a site no connection. Every driver calls one [`Handler`] in the
+//! same way.
 
 use crate::clock::Now;
 use crate::connection::{CloseReason, Counts};

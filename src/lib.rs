@@ -25,7 +25,7 @@
 //! - [`stalls`]: times in which the loop does not look at its sockets.
 //! - [`read_buffer`]: received bytes, until they are a whole request head.
 //! - [`write_buffer`]: bytes to send, until the socket takes them.
-//! - [`models`]: the same server, waiting in other ways.
+//! - [`models`]: the other concurrency models.
 //!
 //! # Requests and responses
 //!
@@ -49,7 +49,7 @@
 //! - [`config`]: the command line, checked.
 //! - [`banner`]: what is printed when the server has started.
 //! - [`subcommands`]: what the program can do besides serving.
-//! - [`bench`](mod@bench) (a feature): measures what each way of waiting costs.
+//! - [`bench`](mod@bench) (a feature): measures what each model costs.
 //! - [`study`](mod@study) (a feature): tools to study the server with.
 //! - [`server`]: a configuration, opened and ready to run.
 //!

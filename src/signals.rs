@@ -60,10 +60,10 @@ const IGNORED: &[c_int] = &[
     libc::SIGTTOU,
 ];
 
-/// The table, with the row of SIGHUP for this process.
+/// What each signal does in this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// `None`: ignored.
+    /// What SIGHUP does; `None`: it is ignored.
     hangup: Option<Action>,
 }
 

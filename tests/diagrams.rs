@@ -160,7 +160,7 @@ fn the_diagrams_in_the_documents_are_drawn_from_their_traces() {
 }
 
 #[test]
-fn a_trace_that_cannot_be_drawn_is_told_with_its_name() {
+fn a_trace_that_cannot_be_drawn_is_an_error_with_its_name() {
     let root = site(&[("text", b"#  time us\n")]);
     let path = root.path().join("text");
     let output = diagram(&[path.to_str().unwrap()]);

@@ -270,7 +270,8 @@ mod tests {
         )
     }
 
-    /// Of a settled file. The lines are separated by `|`, and `MODIFIED` etc. stand for dates.
+    /// Of a file that is not racy. The lines are separated by `|`, and `MODIFIED` etc. stand for
+    /// dates.
     fn ask(lines: &str) -> ConditionOutcome {
         ask_as(&head(lines), Some(&file(false)), Some(MODIFIED), NOW)
     }

@@ -13,7 +13,7 @@ use twox_hash::XxHash3_64;
 const CAPACITY: usize = 64;
 
 /// XXH3, 64 bits: distinguishes versions of a file. It does not resist deliberate collisions;
-/// whoever could make them can write to the site anyway.
+/// a program that could make them can write to the site anyway.
 #[derive(Clone, Default)]
 pub struct ContentHash(XxHash3_64);
 
@@ -160,7 +160,7 @@ mod tests {
     const MODIFIED: i128 = 1_700_000_000_123_456_789;
 
     #[test]
-    fn a_settled_file_has_a_strong_tag() {
+    fn a_file_that_is_not_racy_has_a_strong_tag() {
         let tag = ETag::strong(MODIFIED, 4096, Coding::Identity);
         assert_eq!(tag.as_bytes(), b"\"17979cfe3d85cd15-1000\"");
         assert!(!tag.is_weak());
@@ -238,8 +238,8 @@ mod tests {
             racy.as_bytes(),
             b"W/\"gzip-17979cfe3d85cd15-a-17979cfe3d85cd16\""
         );
-        let settled = ETag::strong(MODIFIED, 10, Coding::Gzip);
-        assert!(!settled.weak_eq(racy.as_bytes()));
+        let strong = ETag::strong(MODIFIED, 10, Coding::Gzip);
+        assert!(!strong.weak_eq(racy.as_bytes()));
         let later = ETag::racy(MODIFIED, 10, Coding::Gzip, wall + Duration::from_nanos(1));
         assert!(!later.weak_eq(racy.as_bytes()));
     }

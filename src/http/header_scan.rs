@@ -10,8 +10,7 @@ use super::host::is_host;
 use super::scan::is_malformed_body;
 use super::status::{Reason, Status, bad};
 
-/// Which of the fields that most requests lack a request has: looking for a field that is absent
-/// costs a pass over all of them.
+/// Which of the rare fields a request has, so that no pass over all fields looks for an absent one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PresentHeaders {
     /// A precondition, or If-Range.

@@ -1,4 +1,4 @@
-//! A request head in bytes -> a [`Request`], or the [`Refusal`] that answers it.
+//! Parses a request head: a [`Request`], or the [`Refusal`] that says how to answer it.
 //!
 //! httparse parses the grammar. What it accepts and RFC 9112 does not is refused here: two servers
 //! that read one head differently make request smuggling possible. Refused are a bare LF, a

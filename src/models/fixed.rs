@@ -1,4 +1,4 @@
-//! The first server: accept, read to the empty line, write one page, close.
+//! The simplest model: accept, read to the empty line, send one page, close.
 //!
 //! What waits: the process, in read(2) or send(2) of one socket. All other connections wait in the
 //! kernel's queue. There is hardly a protocol: the request is not parsed.

@@ -1,4 +1,5 @@
-//! Other ways of waiting, for the same server.
+//! The other concurrency models: one connection at a time, a process or a thread for each, a thread
+//! pool, coroutines.
 //!
 //! Site, connection, pump and log are those of the reactor. The models differ in what they do when
 //! the pump would block:

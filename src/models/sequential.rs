@@ -2,7 +2,7 @@
 //!
 //! What waits: the process, in read(2) of one socket. All other connections wait in the kernel's
 //! queue.
-//! What a connection costs: a socket. Nothing is switched and nothing is shared.
+//! What a connection costs: a socket. There are no context switches and no locks.
 //! Where it loses: with a second connection. A slow request or a slow reader holds up all others.
 //! An idle connection would, too: a browser that opens several would wait until its own idle one is
 //! closed. So while others wait, a response is the last of its connection, and a connection without

@@ -49,15 +49,15 @@ where
             let (task, thread_control) = (task.clone(), control.clone());
             let (limits, probe) = (limits.clone(), probe.clone());
             let spawned = thread::Builder::new()
-                .name("client".into())
+                .name("connection".into())
                 .stack_size(STACK)
                 .spawn(move || {
                     let taken = task.lock().unwrap_or_else(PoisonError::into_inner).take();
                     if let Some((accepted, mut handler, registration)) = taken {
                         let mut runner = ConnectionRunner::new(limits, probe);
                         runner.serve(accepted, &mut handler, &thread_control);
-                        // The registration last: when all are empty, nobody has the handler any
-                        // more.
+                        // The registration last: when no connection is registered, no thread
+                        // holds the handler.
                         drop(handler);
                         drop(registration);
                     }

@@ -1,5 +1,5 @@
-//! The policy of a loop around its connections: when it accepts, when it stops, and how long it was
-//! away from its sockets. The reactor and the coroutine model share it.
+//! The policy of a loop around its connections: when it accepts, when it stops, and how long it has
+//! stalled. The reactor and the coroutine model share it.
 
 use super::listener::{Accept, AcceptOutcome, Listeners};
 use crate::clock::Now;

@@ -1,5 +1,5 @@
-//! The file of a unix socket. It outlives the process that made it, so a stale one is told from one
-//! in use, and ours is removed at the end.
+//! The file of a unix socket. It outlives the process that made it: a stale one is detected when
+//! the server starts, and its own is removed at the end.
 
 use std::fs;
 use std::io;

@@ -47,7 +47,7 @@ impl FileTime {
         }
     }
 
-    /// Whether its tick may not be over at `now`.
+    /// Whether a later change may still get the same time: its tick may not be over at `now`.
     pub(super) fn is_recent(self, now: Now) -> bool {
         let age = Self::of(now.wall).nanoseconds() - self.nanoseconds();
         (0..self.tick().as_nanos() as i128).contains(&age)

@@ -1,5 +1,4 @@
-//! The memory that bodies hold which are produced in slices (listings): counted in bytes and
-//! bounded over all of them.
+//! Bounds the memory, in bytes, of all bodies that are produced in slices (listings).
 
 use std::io;
 use std::sync::Arc;

@@ -25,7 +25,7 @@ pub struct SiteHandler {
     tally: Option<Tally>,
 }
 
-/// The user of a client that speaks TLS sees an error of that client; this tells the operator.
+/// A client that speaks TLS shows an error of its own; this warning is for the operator.
 static TLS_ARRIVED: Limited = Limited::new();
 
 /// What is kept of a connection between its requests.

@@ -61,7 +61,7 @@ fn bodies() {
             => text("hello").closing();
         "HEAD with a body":
             head("/hello.txt").field("Content-Length: 5").body("12345")
-            => text("hello").headless().closing();
+            => text("hello").without_body().closing();
         "OPTIONS with a body":
             ask("OPTIONS * HTTP/1.1").field("Content-Length: 2").body("{}")
             => options().closing();
@@ -107,7 +107,7 @@ fn expectations() {
         "other expectations fail": get_expecting("200-maybe") => expectation_failed();
         "also beside 100-continue": get_expecting("100-continue, x=y") => expectation_failed();
         "also for HEAD":
-            head("/hello.txt").field("Expect: x") => expectation_failed().headless();
+            head("/hello.txt").field("Expect: x") => expectation_failed().without_body();
         "with a body it closes":
             ask("PUT /x HTTP/1.1").field("Expect: x").field("Content-Length: 3").body("abc")
             => expectation_failed().closing();

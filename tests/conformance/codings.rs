@@ -40,7 +40,7 @@ fn codings() {
         "a weight above one is ignored": accepting("br;q=2, gzip;q=0.5") => gzip();
         "two lines are a list":
             accepting("gzip").field("Accept-Encoding: br") => br();
-        "HEAD": head("/packed.js").field("Accept-Encoding: gzip") => gzip().headless();
+        "HEAD": head("/packed.js").field("Accept-Encoding: gzip") => gzip().without_body();
         "in 1.0":
             ask("GET /packed.js HTTP/1.0").field("Accept-Encoding: gzip") => gzip().closing();
     };

@@ -56,7 +56,7 @@ fn entity_tags() {
         "the comparison is strong": hello(&["If-Match: W/TAG"]) => precondition_failed();
         "an empty list matches nothing here, too": hello(&["If-Match:"]) => precondition_failed();
         "HEAD, too":
-            head("/hello.txt").field("If-Match: \"x\"") => precondition_failed().headless();
+            head("/hello.txt").field("If-Match: \"x\"") => precondition_failed().without_body();
         "a browser gets HTML":
             hello(&["If-Match: \"x\"", "Accept: text/html"])
             => html_page(
@@ -68,7 +68,7 @@ fn entity_tags() {
         "a listing has no tag, so none matches":
             get("/bare/").field("If-Match: \"x\"") => precondition_failed();
         "but any matches":
-        head("/bare/").field("If-Match: *") => listing_page().headless();
+        head("/bare/").field("If-Match: *") => listing_page().without_body();
     "and any is allowed":
         head("/bare/").field("If-None-Match: *") => listing_page().not_modified();
     "both are true: the second decides":
@@ -213,7 +213,7 @@ fn set_times() -> (Tree, Vec<Row>) {
         let part = || whole().part(&format!("0-8/{length}"), "000000000");
         let range = "Range: bytes=0-8";
         let table = rows! {
-            "whole": head(&format!("/{name}")) => whole().headless();
+            "whole": head(&format!("/{name}")) => whole().without_body();
             "by tag": ask(&[&line("If-None-Match", &tag)]) => whole().not_modified();
             "by date": ask(&[&line("If-Modified-Since", &date)]) => whole().not_modified();
             "a part": ask(&[range]) => part();

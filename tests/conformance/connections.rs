@@ -38,7 +38,7 @@ fn persistence() {
             old().field("Proxy-Connection: keep-alive") => text("hello").closing();
         "HEAD in 1.0":
             ask("HEAD /hello.txt HTTP/1.0").field("Connection: keep-alive")
-            => text("hello").headless().kept_alive();
+            => text("hello").without_body().kept_alive();
         "a long file in 1.0":
             ask("GET /big.txt HTTP/1.0") => text(&numbered(BIG_LINES)).closing();
         "304 in 1.0":
@@ -67,9 +67,9 @@ fn pipelining() {
         "three": hello() + get("/alive") + digits()
             => [text("hello"), binary("yes"), text("0123456789")];
         "twenty": many => vec![text("hello"); 20];
-        "more than one iteration answers": hundreds => vec![text("hello").headless(); 300];
+        "more than one iteration answers": hundreds => vec![text("hello").without_body(); 300];
         "HEAD between GETs": hello() + head("/digits.txt") + get("/alive")
-            => [text("hello"), text("0123456789").headless(), binary("yes")];
+            => [text("hello"), text("0123456789").without_body(), binary("yes")];
         "304 between 200s": hello() + digits().field("If-None-Match: *") + get("/alive")
             => [text("hello"), text("0123456789").not_modified(), binary("yes")];
         "204 between 200s": hello() + ask("OPTIONS * HTTP/1.1") + digits()

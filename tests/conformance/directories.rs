@@ -8,7 +8,7 @@ use crate::script::*;
 fn redirects() {
     let table = rows! {
         "the address of a directory ends with a slash": get("/dir") => redirect("./dir/");
-        "HEAD, too": head("/dir") => redirect("./dir/").headless();
+        "HEAD, too": head("/dir") => redirect("./dir/").without_body();
         "a browser gets HTML":
             get("/dir").field("Accept: text/html")
             => html_page(
@@ -61,7 +61,7 @@ fn indexes_and_listings() {
     let whole = format!("{start}{rows}");
     let table = rows! {
         "the root's index": get("/") => html("<h1>home</h1>");
-        "HEAD of it": head("/") => html("<h1>home</h1>").headless();
+        "HEAD of it": head("/") => html("<h1>home</h1>").without_body();
         "by its name": get("/index.html") => html("<h1>home</h1>");
         "a directory's index": get("/indexed/") => html("<h1>index</h1>");
         "with a query": get("/indexed/?x") => html("<h1>index</h1>");
@@ -73,13 +73,13 @@ fn indexes_and_listings() {
         "and codings":
             get("/packed/").field("Accept-Encoding: br")
             => html("plain index").encoded("br", "packed index");
-        "a listing, before its rows": head("/dir/") => listing_page().headless();
+        "a listing, before its rows": head("/dir/") => listing_page().without_body();
         "a listing is compressed for clients that prefer it":
             head("/dir/").field("Accept-Encoding: gzip, deflate, br")
-            => listing_page().packed().headless();
+            => listing_page().packed().without_body();
         "as JSON, too":
             head("/dir/?format=json").field("Accept-Encoding: x-gzip")
-            => listing_json(&[]).packed().headless();
+            => listing_json(&[]).packed().without_body();
         "not for others":
             get("/dir/?format=json").field("Accept-Encoding: br, gzip;q=0")
             => listing_json(&[&whole]);
@@ -94,7 +94,7 @@ fn indexes_and_listings() {
             => listing_style().lasting("Cache-Control: max-age=31536000, immutable");
         "an index has no other one": get("/indexed/?style=1") => html("<h1>index</h1>");
         "a listing as JSON, before its rows":
-            head("/dir/?format=json") => listing_json(&[]).headless();
+            head("/dir/?format=json") => listing_json(&[]).without_body();
         "a listing is made while it is sent":
             get("/dir/?format=json") => listing_json(&[&whole]);
         "an empty one":
@@ -141,7 +141,7 @@ fn several_index_names() {
 fn no_listing() {
     let table = rows! {
         "a directory without an index is nothing": get("/dir/") => not_found();
-        "HEAD, too": head("/dir/") => not_found().headless();
+        "HEAD, too": head("/dir/") => not_found().without_body();
         "as JSON, too": get("/dir/?format=json") => not_found();
         "it still has a slash": get("/dir") => redirect("./dir/");
         "its files are served": get("/dir/inner.txt") => text("inner");

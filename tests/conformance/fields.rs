@@ -39,7 +39,7 @@ fn field_lines() {
         "an empty line that ends with LF": "GET /hello.txt HTTP/1.1\r\nHost: a\r\n\n" => bad(LF);
         "two LF are no end of a head": "GET /hello.txt HTTP/1.1\r\nHost: a\n\n" => bad(LF);
         "HEAD that is refused has no body":
-            "HEAD /hello.txt HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n" => bad(NAME).headless();
+            "HEAD /hello.txt HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n" => bad(NAME).without_body();
     };
     play(&everything(), table);
 }
@@ -54,7 +54,7 @@ fn hosts() {
         "also for what is not allowed":
             "POST /hello.txt HTTP/1.1\r\n\r\n" => bad("HTTP/1.1 requires a Host field");
         "HEAD without Host has no body in its answer":
-            "HEAD /hello.txt HTTP/1.1\r\n\r\n" => bad("HTTP/1.1 requires a Host field").headless();
+            "HEAD /hello.txt HTTP/1.1\r\n\r\n" => bad("HTTP/1.1 requires a Host field").without_body();
         "1.0 does not": "GET /hello.txt HTTP/1.0\r\n\r\n" => text("hello").closing();
         "Host may not stand twice": get("/hello.txt").field("Host: a") => bad("Host is repeated");
         "nor with two values": get("/hello.txt").field("Host: b") => bad("Host is repeated");
@@ -137,7 +137,7 @@ fn framing() {
         "a coding in quotes": coding("\"chunked\"") => unknown();
         "an unknown coding and a length": coding("gzip").field("Content-Length: 5") => unknown();
         "HEAD with an unknown coding":
-            head("/hello.txt").field("Transfer-Encoding: gzip, chunked") => unknown().headless();
+            head("/hello.txt").field("Transfer-Encoding: gzip, chunked") => unknown().without_body();
         "chunked in two lines": coding("chunked").field("Transfer-Encoding: chunked")
             => bad(TWICE);
         "chunked in the second of two lines":

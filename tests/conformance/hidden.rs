@@ -18,7 +18,7 @@ fn hidden_names() {
         "a hidden directory has no slash": get("/.git") => not_found();
         "a hidden file in a directory": get("/dir/.inner") => not_found();
         "a name of dots": get("/....txt") => not_found();
-        "HEAD": head("/.env") => not_found().headless();
+        "HEAD": head("/.env") => not_found().without_body();
         "/.well-known/ is served":
             get("/.well-known/security.txt") => text("hidden");
         "its hidden files are not": get("/.well-known/.inner") => not_found();

@@ -89,8 +89,8 @@ fn what_can_be_no_request_is_refused_at_once() {
         "its version 2": "\r\n\r\n\0\r\nQUIT\n" => bad(NONE);
         "JSON": "{\"jsonrpc\": \"2.0\"}" => bad(NONE);
         "HTTP/0.9": "GET /hello.txt\r\n" => bad(NONE);
-        "HEAD of HTTP/0.9": "HEAD /hello.txt\r\n" => bad(NONE).headless();
-        "HEAD with two spaces": "HEAD  " => bad(NONE).headless();
+        "HEAD of HTTP/0.9": "HEAD /hello.txt\r\n" => bad(NONE).without_body();
+        "HEAD with two spaces": "HEAD  " => bad(NONE).without_body();
         "line ends without CR": "GET /hello.txt HTTP/1.1\n" => bad(LF);
         "another major version": "GET /hello.txt HTTP/3.0\r\n" => other();
         "an invalid version": "GET /hello.txt HTTP/1.10" => bad(NONE);
@@ -126,7 +126,7 @@ fn versions() {
         "a later minor version is parsed as 1.1 (RFC 9110 2.5)":
             ask("GET /hello.txt HTTP/1.2") => text("hello");
         "as late as 1.9":
-            ask("HEAD /hello.txt HTTP/1.9") => text("hello").headless();
+            ask("HEAD /hello.txt HTTP/1.9") => text("hello").without_body();
         "and it needs a Host":
             "GET /hello.txt HTTP/1.7\r\n\r\n" => bad("HTTP/1.1 requires a Host field");
         "another major version is refused":
@@ -219,7 +219,7 @@ fn lengths() {
     let table = rows! {
         "a request line of 8 KiB": get(&target(8192)) => text("hello");
         "a longer one": get(&target(8193)) => line_too_long();
-        "HEAD with a longer one has no body": head(&target(8200)) => line_too_long().headless();
+        "HEAD with a longer one has no body": head(&target(8200)) => line_too_long().without_body();
         "a line that does not end": "GET /".to_owned() + &"a".repeat(9000) => line_too_long();
         "a method that does not end": "A".repeat(9000) => no_method();
         "a method of 8 KiB": "A".repeat(8192 - 11) + " / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -238,7 +238,7 @@ fn lengths() {
             => head_too_long(too_long);
         "HEAD with too large a head has no body":
             "HEAD / HTTP/1.1\r\nX: ".to_owned() + &"x".repeat(33 * 1024)
-            => head_too_long(too_long).headless();
+            => head_too_long(too_long).without_body();
         "a hundred fields": fields(100) => text("hello");
         "one more": fields(101) => head_too_long("too many field lines");
     };

@@ -22,7 +22,7 @@ fn links() {
         "a file in it": get("/out-and-in/inner.txt") => text("inner");
         "a link in it": get("/out-and-in/up.txt") => text("hello");
         "a missing file in it": get("/out-and-in/nothing") => not_found();
-        "it has no index": head("/out-and-in/?format=json") => listing_json(&[]).headless();
+        "it has no index": head("/out-and-in/?format=json") => listing_json(&[]).without_body();
         "as many links as the system follows": get(&many) => text("hello");
         "one more": get(&too_many) => not_found();
         "a link to the root, and again": get("/to-root/to-root/hello.txt") => text("hello");
@@ -35,11 +35,11 @@ fn links() {
         "a file in a directory outside": get("/out/file.txt") => not_found();
         "a link to nothing": get("/dangling.txt") => not_found();
         "a link to itself": get("/loop.txt") => not_found();
-        "HEAD is refused, too": head("/out.txt") => not_found().headless();
+        "HEAD is refused, too": head("/out.txt") => not_found().without_body();
         "a FIFO does not block": get("/fifo.txt") => not_found();
         "a link to a FIFO": get("/link-to-fifo.txt") => not_found();
         "a socket": get("/socket.txt") => not_found();
-        "HEAD of a FIFO": head("/fifo.txt") => not_found().headless();
+        "HEAD of a FIFO": head("/fifo.txt") => not_found().without_body();
     };
     play(&everything(), table);
 }

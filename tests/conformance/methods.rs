@@ -10,17 +10,17 @@ fn methods() {
         "a file has its type, validators and length":
             get("/hello.txt") => text("hello");
         "HEAD has the same header without the body":
-            head("/hello.txt") => text("hello").headless();
+            head("/hello.txt") => text("hello").without_body();
         "a file that is too long for one write is complete":
             get("/big.txt") => text(&numbered(BIG_LINES));
         "HEAD of a long file sends none of it":
-            head("/big.txt") => text(&numbered(BIG_LINES)).headless();
+            head("/big.txt") => text(&numbered(BIG_LINES)).without_body();
         "an empty file has a length of zero":
             get("/empty.txt") => text("");
         "HEAD of an empty file":
             head("/empty.txt") => text("");
         "HEAD of a missing file has the length of the page for GET":
-            head("/nothing") => not_found().headless();
+            head("/nothing") => not_found().without_body();
         "a missing file is a 404, and the connection stays open":
             get("/nothing") => not_found();
         "a browser gets its 404 as HTML":
@@ -28,7 +28,7 @@ fn methods() {
             => html_page("404 Not Found", "there is nothing at this address");
         "HEAD of a missing file for a browser":
             head("/nothing").field("Accept: text/html")
-            => html_page("404 Not Found", "there is nothing at this address").headless();
+            => html_page("404 Not Found", "there is nothing at this address").without_body();
         "a client that accepts anything gets text":
             get("/nothing").field("Accept: */*") => not_found();
         "a client that refuses HTML gets text":
@@ -114,9 +114,9 @@ fn types() {
             get("/precise.txt") => text("precise");
         "that of a larger one has the nanoseconds that Last-Modified cannot say":
             head("/precise-big.txt")
-            => text(&numbered(BIG_LINES)).tagged("\"ae1b981c3a4d715-186a0\"").headless();
+            => text(&numbered(BIG_LINES)).tagged("\"ae1b981c3a4d715-186a0\"").without_body();
         "but whole seconds may be those of several versions: it is hashed, too":
-            head("/big.txt") => text(&numbered(BIG_LINES)).headless();
+            head("/big.txt") => text(&numbered(BIG_LINES)).without_body();
     };
     play(&everything(), table);
 }

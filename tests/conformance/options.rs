@@ -45,7 +45,7 @@ fn applications() {
         "a navigation without a destination":
             get("/users/jane.doe").field("Sec-Fetch-Mode: navigate") => app();
         "names have no case": fetch("/a.b", "Document", "Navigate") => app();
-        "HEAD": head("/users/7").field(NAVIGATION) => app().headless();
+        "HEAD": head("/users/7").field(NAVIGATION) => app().without_body();
         "a range, as some link previews ask":
             get("/users/7").field("Range: bytes=0-2") => app().part("0-2/7", "the");
         "a range beyond it":
@@ -108,7 +108,7 @@ fn a_page_for_404() {
         "the site's page": get("/nothing") => lost();
         "from a directory, too": get("/dir/nothing") => lost();
         "for a browser": browse("/nothing") => lost();
-        "HEAD": head("/nothing") => lost().headless();
+        "HEAD": head("/nothing") => lost().without_body();
         "for hidden names": get("/.env") => lost();
         "it has no ranges": get("/nothing").field("Range: bytes=0-1") => lost();
         "and no conditions": get("/nothing").field("If-None-Match: *") => lost();
@@ -127,7 +127,7 @@ fn a_long_page_for_404() {
     let lost = || html(&long).status("404 Not Found").unversioned();
     let table = rows! {
         "all of it": get("/nothing") => lost();
-        "none of it for HEAD": head("/nothing") => lost().headless();
+        "none of it for HEAD": head("/nothing") => lost().without_body();
         "several": get("/a") + get("/404.html") + get("/b") => [lost(), html(&long), lost()];
     };
     play(&tree, table);
@@ -146,7 +146,7 @@ fn one_file_alone() {
     let table = rows! {
         "it is the root": get("/") => text("alone");
         "by its name, too": get("/a%20b.txt") => text("alone");
-        "HEAD": head("/") => text("alone").headless();
+        "HEAD": head("/") => text("alone").without_body();
         "a range of it": get("/").field("Range: bytes=-2") => text("alone").part("3-4/5", "ne");
         "with a query": get("/?x") => text("alone");
         "304": get("/").field("If-None-Match: *") => text("alone").not_modified();
@@ -234,7 +234,7 @@ fn header_lines() {
     let hello = || get("/hello.txt");
     let table = rows! {
         "a file has them": hello() => text("hello");
-        "HEAD": head("/hello.txt") => text("hello").headless();
+        "HEAD": head("/hello.txt") => text("hello").without_body();
         "304": hello().field("If-None-Match: *") => text("hello").not_modified();
         "206": hello().field("Range: bytes=0-0") => text("hello").part("0-0/5", "h");
         "several parts":
@@ -243,7 +243,7 @@ fn header_lines() {
                 ("0-8/1000", "000000000"), ("500-508/1000", "000000050"),
             ]);
         "a listing has the user's in place of its own":
-            head("/bare/") => plain_listing_page().headless();
+            head("/bare/") => plain_listing_page().without_body();
         "its stylesheet, too": get("/bare/?style=1") => listing_style();
         "301 has no field about content": get("/dir") => redirect("./dir/");
         "404": get("/nothing") => not_found();

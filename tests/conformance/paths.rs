@@ -73,7 +73,7 @@ fn dot_segments_are_resolved() {
         "a dot alone": get("/.") => html("<h1>home</h1>");
         "a dot behind a file": get("/hello.txt/.") => not_found();
         "a dot in the query is none": get("/hello.txt?/../..") => text("hello");
-        "HEAD": head("/./hello.txt") => text("hello").headless();
+        "HEAD": head("/./hello.txt") => text("hello").without_body();
     };
     play(&everything(), table);
 }
@@ -131,7 +131,7 @@ fn names_that_are_none() {
         "half an escape": get("/hello%2") => malformed(NONE);
         "a percent sign alone": get("/100%") => malformed(NONE);
         "an escape across a slash": get("/%2/1") => malformed(NONE);
-        "HEAD has no body": head("/%zz") => malformed(NONE).headless();
+        "HEAD has no body": head("/%zz") => malformed(NONE).without_body();
         "a browser gets HTML":
             get("/%zz").field("Accept: text/html") => html_page("400 Bad Request", NONE).closing();
         "what is not allowed is not decoded": ask("POST /%zz HTTP/1.1") => not_allowed();

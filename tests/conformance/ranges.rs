@@ -64,11 +64,11 @@ fn single_ranges() {
             empty("bytes=5-") => unsatisfiable(0);
 
         "HEAD has no ranges (RFC 9110 14.2)":
-            head("/digits.txt").field("Range: bytes=2-4") => whole().headless();
+            head("/digits.txt").field("Range: bytes=2-4") => whole().without_body();
         "not even bad ones":
-            head("/digits.txt").field("Range: bytes=10-") => whole().headless();
+            head("/digits.txt").field("Range: bytes=10-") => whole().without_body();
         "a listing has no ranges":
-            head("/bare/").field("Range: bytes=0-1") => listing_page().headless();
+            head("/bare/").field("Range: bytes=0-1") => listing_page().without_body();
         "nothing has no ranges": get("/nothing").field("Range: bytes=0-1") => not_found();
     };
     play(&everything(), table);
@@ -169,7 +169,7 @@ fn several_ranges() {
         "a flood of the same byte is that byte": flood("0-0") => part("0-0/1000", "0");
         "a flood of ranges beyond the end": flood("1000-") => unsatisfiable(1000);
         "HEAD has none": head("/long.txt").field("Range: bytes=0-9,500-509")
-            => text(&numbered(100)).headless();
+            => text(&numbered(100)).without_body();
         "several of another version":
             long("0-9,500-509").field("If-Range: \"x\"") => text(&numbered(100));
     };

@@ -144,7 +144,7 @@ fn put_full(text: &mut String, rows: &[Row], failure: &Failure) {
         }
         put(text, '>', &lines(piece));
     }
-    if script.hangs_up {
+    if script.closes_first {
         text.push_str("  (and closed its direction)\n");
     }
     text.push_str("expected (-) and received (+):\n");

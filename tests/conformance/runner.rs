@@ -104,7 +104,7 @@ fn play_row(
     row: &Row,
     setting: &Setting<'_>,
 ) -> Result<(), (Vec<u8>, Vec<u8>, String)> {
-    let is_closed = row.script.hangs_up || row.replies.iter().any(Reply::closes);
+    let is_closed = row.script.closes_first || row.replies.iter().any(Reply::closes);
     let mut expected: Vec<u8> = row
         .replies
         .iter()
@@ -140,7 +140,7 @@ fn talk(
     for piece in &script.pieces {
         peer.send(piece)?;
     }
-    if script.hangs_up {
+    if script.closes_first {
         peer.half_close()?;
         return take(peer.receive_to_end(), received);
     }
@@ -186,7 +186,7 @@ fn take(result: Result<Vec<u8>, (Vec<u8>, io::Error)>, received: &mut Vec<u8>) -
 fn linger(peer: &mut Peer) -> io::Result<()> {
     let says = |error: io::Error| io::Error::other(format!("it closed without lingering: {error}"));
     for _ in 0..2 {
-        peer.send(b"what nobody reads").map_err(says)?;
+        peer.send(b"bytes after the end").map_err(says)?;
     }
     peer.receive(1).map_err(|(_, error)| says(error))?;
     Ok(())

@@ -28,13 +28,13 @@ pub(crate) use rows;
 pub struct Script {
     pub pieces: Vec<Vec<u8>>,
     /// Whether it shuts down its sending side afterwards.
-    pub hangs_up: bool,
+    pub closes_first: bool,
 }
 
 /// Sends this, and then shuts down the sending side.
 pub fn hang_up_after(script: impl Into<Script>) -> Script {
     Script {
-        hangs_up: true,
+        closes_first: true,
         ..script.into()
     }
 }
@@ -55,7 +55,7 @@ impl From<&[u8]> for Script {
     fn from(bytes: &[u8]) -> Self {
         Self {
             pieces: vec![bytes.to_vec()],
-            hangs_up: false,
+            closes_first: false,
         }
     }
 }
@@ -89,7 +89,7 @@ impl From<Pieces<'_>> for Script {
                 .iter()
                 .map(|piece| piece.as_bytes().to_vec())
                 .collect(),
-            hangs_up: false,
+            closes_first: false,
         }
     }
 }
@@ -100,7 +100,7 @@ impl<T: Into<Script>, const N: usize> From<[T; N]> for Script {
         let pieces = pieces.into_iter().flat_map(|piece| piece.into().pieces);
         Self {
             pieces: pieces.collect(),
-            hangs_up: false,
+            closes_first: false,
         }
     }
 }
@@ -453,7 +453,7 @@ impl Reply {
     }
 
     /// The response to HEAD: without the body.
-    pub fn headless(mut self) -> Self {
+    pub fn without_body(mut self) -> Self {
         self.body.clear();
         self
     }
@@ -478,7 +478,7 @@ impl Reply {
             ranges: false,
             own: Vec::new(),
             length: Length::Unsaid,
-            ..self.headless()
+            ..self.without_body()
         }
     }
 

@@ -71,7 +71,7 @@ impl Client {
 
     /// Connects, and has sent `bytes`.
     #[track_caller]
-    pub fn saying(server: &Server, bytes: impl AsRef<[u8]>) -> Self {
+    pub fn with_request(server: &Server, bytes: impl AsRef<[u8]>) -> Self {
         let mut client = Self::of(server);
         client.send(bytes);
         client
@@ -94,7 +94,7 @@ impl Client {
 
     /// Whether nothing was received so far, not even the end. It waits for a moment only: a late
     /// server passes, a wrong one is seen.
-    pub fn hears_nothing(&self) -> bool {
+    pub fn has_received_nothing(&self) -> bool {
         let moment = Duration::from_millis(100);
         self.socket().set_read_timeout(Some(moment)).unwrap();
         let looked = self.socket().peek(&mut [0]);

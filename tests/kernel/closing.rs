@@ -20,7 +20,7 @@ fn a_client_that_uploads_10_mib_before_it_reads_gets_the_whole_405() {
     let server = Launch::of(&root).start();
     let body = vec![b'x'; 10 * MIB];
     for run in 0..40 {
-        let mut client = Client::saying(&server, upload(body.len()));
+        let mut client = Client::with_request(&server, upload(body.len()));
         client.send(&body);
         let answer = client.answer();
         assert_eq!(answer.status(), 405, "run {run}");
@@ -37,7 +37,7 @@ fn a_peer_that_stays_after_the_last_response_is_closed_after_the_linger_timeout(
     let server = Launch::of(&root).with("--linger-timeout 0.5").start();
     let before = server.descriptors();
     let begun = Instant::now();
-    let mut client = Client::saying(&server, upload(10 * MIB));
+    let mut client = Client::with_request(&server, upload(10 * MIB));
     assert_eq!(client.answer().status(), 405);
     client.expect_end();
     assert_eq!(server.descriptors(), before + 1, "it lingers");
@@ -50,7 +50,7 @@ fn a_peer_that_stays_after_the_last_response_is_closed_after_the_linger_timeout(
 fn a_peer_that_sends_slowly_after_the_last_response_is_closed_after_the_linger_timeout() {
     let root = site(&[]);
     let server = Launch::of(&root).with("--linger-timeout 0.5").start();
-    let mut client = Client::saying(&server, upload(10 * MIB));
+    let mut client = Client::with_request(&server, upload(10 * MIB));
     assert_eq!(client.answer().status(), 405);
     eventually("the server refuses what still comes", || {
         std::thread::sleep(Duration::from_millis(20));
@@ -63,7 +63,7 @@ fn a_peer_that_sends_slowly_after_the_last_response_is_closed_after_the_linger_t
 fn a_client_that_goes_on_sending_after_the_last_response_is_closed_after_64_mib() {
     let root = site(&[]);
     let server = Launch::of(&root).with("--linger-timeout 60").start();
-    let mut client = Client::saying(&server, upload(1024 * MIB));
+    let mut client = Client::with_request(&server, upload(1024 * MIB));
     assert_eq!(client.answer().status(), 405);
     let chunk = vec![b'x'; MIB];
     let mut taken = 0;
@@ -82,7 +82,7 @@ fn a_client_that_half_closes_after_its_request_gets_all_of_50_mib() {
     let body: Vec<u8> = (0..50 * MIB).map(|at| (at % 251) as u8).collect();
     std::fs::write(root.path().join("large"), &body).unwrap();
     let server = Launch::of(&root).start();
-    let mut client = Client::saying(&server, get("/large"));
+    let mut client = Client::with_request(&server, get("/large"));
     client.finish_sending();
     let answer = client.answer();
     assert_eq!(answer.status(), 200);
@@ -96,7 +96,7 @@ fn a_peer_that_half_closes_before_it_is_accepted_is_answered() {
     let root = site(&[("small", b"small")]);
     let server = Launch::of(&root).start();
     server.freeze();
-    let mut client = Client::saying(&server, get("/small").repeat(3));
+    let mut client = Client::with_request(&server, get("/small").repeat(3));
     client.finish_sending();
     server.thaw();
     for _ in 0..3 {
@@ -115,7 +115,7 @@ fn a_reset_during_a_download_affects_no_other_connection() {
         let mut server = Launch::of(&root).run_before(before).start();
         let descriptors = server.descriptors();
         for run in 0..20 {
-            let mut client = Client::saying(&server, get("/large"));
+            let mut client = Client::with_request(&server, get("/large"));
             client.head();
             // Some in the middle of a response, some while the server waits for a full socket.
             std::thread::sleep(Duration::from_millis(run));
@@ -176,7 +176,7 @@ fn a_response_cut_short_ends_with_a_reset() {
     let server = Launch::of(&root).with("--send-timeout 0.5").start();
     let before = server.descriptors();
     let begun = Instant::now();
-    let mut client = Client::saying(&server, get("/large"));
+    let mut client = Client::with_request(&server, get("/large"));
     client.head();
     eventually("the server gives up", || server.descriptors() == before);
     assert!(begun.elapsed() >= Duration::from_millis(500));

@@ -22,7 +22,7 @@ fn a_head_that_arrives_slowly_times_out_with_408() {
         sleep(BIT);
         // The response stays unread: what is sent after it is discarded, not reset.
         client.send("x");
-        !client.hears_nothing()
+        !client.has_received_nothing()
     });
     assert!(begun.elapsed() >= HALF);
     let answer = client.answer();
@@ -73,7 +73,7 @@ fn a_reader_that_is_slow_but_steady_is_served() {
     let large = std::fs::File::create(root.path().join("large")).unwrap();
     large.set_len(length).unwrap();
     let server = Launch::of(&root).with("--send-timeout 0.5").start();
-    let mut client = Client::saying(&server, get("/large"));
+    let mut client = Client::with_request(&server, get("/large"));
     client.head();
     let begun = Instant::now();
     let mut buf = vec![0; 512 * 1024];
@@ -96,7 +96,7 @@ fn a_reader_below_the_minimum_rate_is_reset_although_it_never_stops() {
     let server = Launch::of(&root)
         .with("--send-timeout 0.5 --min-send-rate 2000000000")
         .start();
-    let mut client = Client::saying(&server, get("/large"));
+    let mut client = Client::with_request(&server, get("/large"));
     client.head();
     let mut buf = vec![0; 256 * 1024];
     let error = loop {

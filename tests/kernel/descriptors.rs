@@ -28,7 +28,7 @@ fn with_a_limit_of_40_connections_200_clients_are_served() {
     let root = small_site();
     let server = Launch::of(&root).run_before(FEW).start();
     let mut clients: Vec<_> = (0..200)
-        .map(|_| Client::saying(&server, get("/small")))
+        .map(|_| Client::with_request(&server, get("/small")))
         .collect();
     for client in &mut clients {
         let answer = client.answer();
@@ -46,7 +46,7 @@ fn with_no_descriptor_left_200_clients_are_served() {
         .with("--max-connections 1000")
         .start();
     let mut clients: Vec<_> = (0..200)
-        .map(|_| Client::saying(&server, get("/small")))
+        .map(|_| Client::with_request(&server, get("/small")))
         .collect();
     for client in &mut clients {
         let answer = client.answer();
@@ -70,7 +70,9 @@ fn the_server_sleeps_while_it_cannot_accept() {
         .run_before(FEW)
         .with("--max-connections 1000")
         .start();
-    let mut clients: Vec<_> = (0..120).map(|_| Client::saying(&server, PARTIAL)).collect();
+    let mut clients: Vec<_> = (0..120)
+        .map(|_| Client::with_request(&server, PARTIAL))
+        .collect();
     eventually("descriptors are out", || server.is_out_of_descriptors(ALL));
     let (begun, before) = (Instant::now(), server.cpu_time());
     sleep(Duration::from_secs(1));
@@ -92,8 +94,10 @@ fn a_file_for_which_there_is_no_descriptor_is_a_503_and_never_a_404() {
         .run_before(FEW)
         .with("--max-connections 1000")
         .start();
-    let mut asking = Client::saying(&server, "GET /large HTTP/1.1\r\nHost: ");
-    let mut others: Vec<_> = (0..100).map(|_| Client::saying(&server, PARTIAL)).collect();
+    let mut asking = Client::with_request(&server, "GET /large HTTP/1.1\r\nHost: ");
+    let mut others: Vec<_> = (0..100)
+        .map(|_| Client::with_request(&server, PARTIAL))
+        .collect();
     eventually("descriptors are out", || server.is_out_of_descriptors(ALL));
 
     asking.send(REMAINDER);
@@ -140,7 +144,9 @@ fn cached_open_files_are_closed_when_descriptors_run_out() {
     let before = server.descriptors();
     assert_eq!(asking.ask("/0").status(), 200);
     assert_eq!(server.descriptors(), before + 1, "it is kept");
-    let _others: Vec<_> = (0..100).map(|_| Client::saying(&server, PARTIAL)).collect();
+    let _others: Vec<_> = (0..100)
+        .map(|_| Client::with_request(&server, PARTIAL))
+        .collect();
     eventually("descriptors are out", || server.is_out_of_descriptors(ALL));
     let answer = asking.ask("/1");
     assert_eq!(answer.status(), 200, "{}", answer.head);
@@ -166,10 +172,10 @@ fn site_of_old_files(count: usize) -> tempfile::TempDir {
 fn a_connection_beyond_the_limit_waits_and_is_served_when_one_ends() {
     let root = small_site();
     let server = Launch::of(&root).with("--max-connections 2").start();
-    let first = Client::saying(&server, PARTIAL);
-    let second = Client::saying(&server, PARTIAL);
-    let mut third = Client::saying(&server, get("/small"));
-    assert!(third.hears_nothing());
+    let first = Client::with_request(&server, PARTIAL);
+    let second = Client::with_request(&server, PARTIAL);
+    let mut third = Client::with_request(&server, get("/small"));
+    assert!(third.has_received_nothing());
     drop(first);
     assert_eq!(third.answer().body, b"small");
     drop(second);
@@ -187,10 +193,13 @@ fn the_connection_that_is_idle_longest_is_evicted() {
         sleep(Duration::from_millis(20));
     }
     for (expected_end, still_there) in [(1, [2, 0].as_slice()), (2, &[0])] {
-        let mut new = Client::saying(&server, PARTIAL);
+        let mut new = Client::with_request(&server, PARTIAL);
         clients[expected_end].expect_end();
         for &client in still_there {
-            assert!(clients[client].hears_nothing(), "client {client} is closed");
+            assert!(
+                clients[client].has_received_nothing(),
+                "client {client} is closed"
+            );
         }
         new.send(REMAINDER);
         assert_eq!(new.answer().status(), 200);
@@ -225,11 +234,13 @@ fn a_connection_that_waits_at_the_limit_is_answered_when_the_server_stops() {
     let mut server = Launch::of(&root)
         .with("--max-connections 2 --grace 600")
         .start();
-    let mut inside: Vec<_> = (0..2).map(|_| Client::saying(&server, PARTIAL)).collect();
-    let mut outside: Vec<_> = (0..20)
-        .map(|_| Client::saying(&server, get("/small")))
+    let mut inside: Vec<_> = (0..2)
+        .map(|_| Client::with_request(&server, PARTIAL))
         .collect();
-    assert!(outside[0].hears_nothing());
+    let mut outside: Vec<_> = (0..20)
+        .map(|_| Client::with_request(&server, get("/small")))
+        .collect();
+    assert!(outside[0].has_received_nothing());
     server.signal(rustix::process::Signal::TERM);
     for client in &mut outside {
         assert_eq!(client.answer().body, b"small");

@@ -104,7 +104,7 @@ fn a_root_that_is_removed_is_a_404_until_it_is_back() {
     let server = Launch::of(&root).start();
     let expect = |status: u16| {
         for path in ["/", "/?format=json", "/page"] {
-            let head = Client::saying(&server, format!("GET {path} HTTP/1.0\r\n\r\n")).head();
+            let head = Client::with_request(&server, format!("GET {path} HTTP/1.0\r\n\r\n")).head();
             assert!(
                 head.starts_with(&format!("HTTP/1.1 {status} ")),
                 "{path}: {head}"
@@ -238,7 +238,7 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
     let path = root.path().join("large");
     fs::write(&path, vec![b'l'; LARGE]).unwrap();
     let server = Launch::of(&root).start();
-    let mut client = Client::saying(&server, get("/large") + &get("/small"));
+    let mut client = Client::with_request(&server, get("/large") + &get("/small"));
     let head = client.head();
     assert!(head.contains(&format!("Content-Length: {LARGE}")), "{head}");
     File::options()
@@ -271,7 +271,7 @@ fn a_file_replaced_while_it_is_sent_is_finished_as_it_was() {
     // A new connection may be served in the same iteration, and then shares the open file.
     let mut other = Client::of(&server);
     assert_eq!(other.ask("/new").body, b"new");
-    let mut client = Client::saying(&server, get("/large"));
+    let mut client = Client::with_request(&server, get("/large"));
     while_it_is_sent(&mut client, || {
         fs::rename(root.path().join("new"), &path).unwrap();
         assert_eq!(other.ask("/large").body, b"new");
@@ -302,7 +302,7 @@ fn a_file_that_grows_while_it_is_sent_has_the_length_it_had() {
     let path = root.path().join("log");
     fs::write(&path, vec![b'o'; LARGE]).unwrap();
     let server = Launch::of(&root).start();
-    let mut client = Client::saying(&server, get("/log") + &get("/log"));
+    let mut client = Client::with_request(&server, get("/log") + &get("/log"));
     while_it_is_sent(&mut client, || {
         let mut log = OpenOptions::new().append(true).open(&path).unwrap();
         log.write_all(b"more").unwrap();

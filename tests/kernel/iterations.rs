@@ -21,7 +21,7 @@ fn five_hundred_connections_announced_by_one_event_are_all_accepted() {
     let server = Launch::of(&root).start();
     server.freeze();
     let mut clients: Vec<_> = (0..500)
-        .map(|_| Client::saying(&server, get("/small")))
+        .map(|_| Client::with_request(&server, get("/small")))
         .collect();
     server.thaw();
     for client in &mut clients {
@@ -55,7 +55,7 @@ fn a_large_file_for_a_fast_reader_lets_others_through() {
     let large = fs::File::create(root.path().join("large")).unwrap();
     large.set_len(1 << 40).unwrap();
     let server = Launch::of(&root).start();
-    let mut greedy = Client::saying(&server, get("/large"));
+    let mut greedy = Client::with_request(&server, get("/large"));
     greedy.head();
     let reader = greedy.socket().try_clone().unwrap();
     let swallowing = std::thread::spawn(move || {
@@ -80,15 +80,15 @@ fn an_idle_server_makes_no_system_calls() {
     let server = Launch::of(&root).start();
     let mut idle = Client::of(&server);
     assert_eq!(idle.ask("/small").status(), 200);
-    let _slow = Client::saying(&server, "GET /small HT");
-    let mut full = Client::saying(&server, get("/large"));
+    let _slow = Client::with_request(&server, "GET /small HT");
+    let mut full = Client::with_request(&server, get("/large"));
     full.head();
-    let mut lingering = Client::saying(
+    let mut lingering = Client::with_request(
         &server,
         "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n",
     );
     assert_eq!(lingering.answer().status(), 405);
-    let mut gone = Client::saying(&server, get("/large"));
+    let mut gone = Client::with_request(&server, get("/large"));
     gone.head();
     // After each send that would block, mio's poll(2) selector announces this end again.
     if !cfg!(mio_unsupported_force_poll_poll) {
@@ -231,7 +231,7 @@ fn clients_that_read_large_listings_slowly_keep_no_other_listing_away() {
         assert!(client.head().starts_with("HTTP/1.1 200 OK"));
     }
     for path in ["/large/", "/"] {
-        let mut client = Client::saying(&server, get(path));
+        let mut client = Client::with_request(&server, get(path));
         assert!(client.head().starts_with("HTTP/1.1 200 OK"), "{path}");
     }
 }

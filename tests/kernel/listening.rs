@@ -211,7 +211,7 @@ fn a_silent_connection_waits_in_the_kernel_and_is_served_when_it_sends() {
     assert_eq!(server.descriptors(), before);
 
     let _mute = Client::of(&server);
-    eventually("who stays silent comes, too", || {
+    eventually("a connection without bytes is accepted, too", || {
         server.descriptors() == before + 1
     });
 }
@@ -274,7 +274,7 @@ fn many_connections_at_one_address_do_not_hold_up_another() {
         let port: u16 = second.split_once('/').unwrap().0.parse().unwrap();
         server.freeze();
         let mut flood: Vec<_> = (0..300)
-            .map(|_| Client::saying(&server, get("/small")))
+            .map(|_| Client::with_request(&server, get("/small")))
             .collect();
         let mut other = Client::to(([127, 0, 0, 2], port).into());
         other.send(get("/small?other"));
@@ -414,7 +414,7 @@ fn an_inherited_socket_of_multipath_tcp_is_served() {
         assert_eq!(client.ask("/small").body, b"small");
     }
     client.send(&get("/small")[..9]);
-    assert!(client.hears_nothing());
+    assert!(client.has_received_nothing());
     client.send(&get("/small")[9..]);
     assert_eq!(client.answer().body, b"small");
 }

@@ -286,7 +286,7 @@ fn the_last_responses_are_in_the_log_when_the_server_has_ended() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
     let mut server = Launch::of(&root).arg("--log-file").arg(&path).start();
-    let mut client = Client::saying(&server, get("/small").repeat(500));
+    let mut client = Client::with_request(&server, get("/small").repeat(500));
     for _ in 0..500 {
         assert_eq!(client.answer().status(), 200);
     }

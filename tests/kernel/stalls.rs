@@ -34,8 +34,8 @@ fn a_request_that_arrived_in_time_is_answered_however_late_it_is_read() {
         let server = start(&root, model, "--idle-timeout 2 --header-timeout 2");
         let (mut new, mut kept) = (Client::of(&server), Client::of(&server));
         assert_eq!(kept.ask("/small").status(), 200);
-        let mut slow = Client::saying(&server, "GET /small HTTP/1.1\r\nHo");
-        assert!(slow.hears_nothing());
+        let mut slow = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
+        assert!(slow.has_received_nothing());
         stopped(&server, Duration::from_millis(2500), || {
             new.send(get("/small"));
             kept.send(get("/small"));
@@ -57,10 +57,10 @@ fn a_partial_request_keeps_its_time_across_a_stall() {
     let root = site(&[("small", b"small")]);
     for model in MODELS {
         let server = start(&root, model, "--header-timeout 4");
-        let mut slow = Client::saying(&server, "GET /small HTTP/1.1\r\nHo");
-        assert!(slow.hears_nothing());
+        let mut slow = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
+        assert!(slow.has_received_nothing());
         stopped(&server, Duration::from_secs(5), || {});
-        assert!(slow.hears_nothing(), "{model}: not a 408");
+        assert!(slow.has_received_nothing(), "{model}: not a 408");
         slow.send("st: test\r\n\r\n");
         assert_eq!(slow.answer().body, b"small", "{model}");
     }
@@ -77,12 +77,12 @@ fn a_download_goes_on_after_a_stall() {
     for model in MODELS {
         let options = "--send-timeout 1 --min-send-rate 16777216";
         let server = start(&root, model, options);
-        let mut client = Client::saying(&server, get("/large"));
+        let mut client = Client::with_request(&server, get("/large"));
         client.head();
         let mut buf = vec![0; 256 * 1024];
         let mut taken = 0;
         stopped(&server, Duration::from_secs(2), || {
-            while !client.hears_nothing() {
+            while !client.has_received_nothing() {
                 taken += client.read(&mut buf).unwrap();
             }
         });
@@ -106,9 +106,9 @@ fn an_uploading_client_gets_its_response_although_the_server_stalls() {
             "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
             10 * MIB
         );
-        let mut client = Client::saying(&server, head);
+        let mut client = Client::with_request(&server, head);
         client.send(vec![b'x'; 1000]);
-        assert!(!client.hears_nothing(), "the answer is there");
+        assert!(!client.has_received_nothing(), "the answer is there");
         stopped(&server, Duration::from_secs(5), || {});
         client.send(vec![b'x'; 10 * MIB - 1000]);
         assert_eq!(client.answer().status(), 405, "{model}");
@@ -122,10 +122,10 @@ fn a_request_that_arrived_within_the_grace_period_is_answered() {
     let root = site(&[("small", b"small")]);
     for model in MODELS {
         let mut server = start(&root, model, "--grace 1");
-        let mut slow = Client::saying(&server, "GET /small HTTP/1.1\r\nHo");
-        assert!(slow.hears_nothing());
+        let mut slow = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
+        assert!(slow.has_received_nothing());
         server.signal(Signal::TERM);
-        assert!(slow.hears_nothing());
+        assert!(slow.has_received_nothing());
         stopped(&server, Duration::from_millis(1500), || {
             slow.send("st: test\r\n\r\n");
         });

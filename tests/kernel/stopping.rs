@@ -20,7 +20,7 @@ fn large_site() -> tempfile::TempDir {
 #[track_caller]
 fn eventually_closed(server: &Server) {
     let address = server.address();
-    eventually("nobody is let in any more", || {
+    eventually("no connection is accepted any more", || {
         TcpStream::connect_timeout(&address, PATIENCE).is_err()
     });
 }
@@ -37,11 +37,11 @@ fn sigterm_lets_responses_finish_and_does_not_wait_for_idle_connections() {
     let mut idle = Client::of(&server);
     assert_eq!(idle.ask("/small").status(), 200);
     let mut silent = Client::of(&server);
-    let mut slow = Client::saying(&server, "GET /small HTTP/1.1\r\nHo");
-    let mut reading = Client::saying(&server, get("/large"));
+    let mut slow = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
+    let mut reading = Client::with_request(&server, get("/large"));
     let head = reading.head();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    let mut lingering = Client::saying(
+    let mut lingering = Client::with_request(
         &server,
         "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n",
     );
@@ -51,7 +51,7 @@ fn sigterm_lets_responses_finish_and_does_not_wait_for_idle_connections() {
     idle.expect_end();
     silent.expect_end();
     eventually_closed(&server);
-    assert!(server.is_alive(), "somebody is still being served");
+    assert!(server.is_alive(), "a client is still being served");
 
     slow.send("st: test\r\n\r\n");
     let answer = slow.answer();
@@ -84,7 +84,7 @@ fn a_request_sent_before_sigterm_is_answered() {
         let mut server = Launch::of(&root).with("--grace 600").start();
         server.freeze();
         let mut clients: Vec<_> = (0..200)
-            .map(|_| Client::saying(&server, get("/small")))
+            .map(|_| Client::with_request(&server, get("/small")))
             .collect();
         server.signal(signal);
         server.thaw();
@@ -127,7 +127,7 @@ fn a_request_after_sigterm_on_a_connection_from_before_is_answered() {
             .start();
         let (mut asks, mut silent) = (Client::of(&server), Client::of(&server));
         server.signal(Signal::TERM);
-        assert!(asks.hears_nothing());
+        assert!(asks.has_received_nothing());
         asks.send(get("/small"));
         let answer = asks.answer();
         assert_eq!(answer.body, b"small", "{model}");
@@ -151,7 +151,7 @@ fn a_connection_that_was_just_answered_may_send_one_more_request_while_the_serve
         let mut client = Client::of(&server);
         assert_eq!(client.ask("/small").status(), 200);
         server.signal(Signal::TERM);
-        assert!(client.hears_nothing());
+        assert!(client.has_received_nothing());
         let answer = client.ask("/small");
         assert_eq!(answer.body, b"small", "{model}");
         assert_eq!(answer.field("Connection"), Some("close"));
@@ -166,10 +166,10 @@ fn a_connection_that_was_just_answered_may_send_one_more_request_while_the_serve
 fn connections_are_aborted_when_the_grace_period_is_over() {
     let root = large_site();
     let mut server = Launch::of(&root).with("--grace 0.5").start();
-    let slow = Client::saying(&server, "GET /small HTTP/1.1\r\n");
-    let mut reading = Client::saying(&server, get("/large"));
+    let slow = Client::with_request(&server, "GET /small HTTP/1.1\r\n");
+    let mut reading = Client::with_request(&server, get("/large"));
     reading.head();
-    assert!(slow.hears_nothing());
+    assert!(slow.has_received_nothing());
     let begun = Instant::now();
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
@@ -185,8 +185,8 @@ fn a_second_signal_stops_the_server_at_once() {
     let root = large_site();
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = Launch::of(&root).with("--grace 600").start();
-        let slow = Client::saying(&server, "GET /small HTTP/1.1\r\n");
-        assert!(slow.hears_nothing());
+        let slow = Client::with_request(&server, "GET /small HTTP/1.1\r\n");
+        assert!(slow.has_received_nothing());
         server.signal(signal);
         eventually_closed(&server);
         assert!(server.is_alive(), "it waits for the slow one");

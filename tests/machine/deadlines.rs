@@ -175,7 +175,10 @@ fn a_peer_that_goes_on_sending_is_closed_after_the_linger_timeout() {
 
 /// The loop continues after this time, in which the peer did something without an event.
 fn come_back(server: &mut TestServer, peer: &Peer, after: Duration) {
-    assert!(peer.has_event(), "taken for told");
+    assert!(
+        peer.has_event(),
+        "the event is discarded: the server is not notified"
+    );
     server.wait(after);
 }
 
@@ -191,10 +194,12 @@ fn input_is_read_before_any_deadline_is_applied() {
     idle.sends(GET);
     head.sends(&GET[9..]);
     other.sends(&GET[..9]);
-    server
-        .peers
-        .iter()
-        .for_each(|(_, peer)| assert!(peer.has_event(), "taken for told"));
+    server.peers.iter().for_each(|(_, peer)| {
+        assert!(
+            peer.has_event(),
+            "the event is discarded: the server is not notified"
+        )
+    });
     server.wait(seconds(100));
     assert_eq!(
         (idle.received_text(), head.received_text()),
@@ -269,7 +274,7 @@ fn the_loop_waits_until_the_next_deadline_and_no_longer() {
     assert_eq!(
         server.scheduler.poll_timeout(server.now),
         Some(seconds(0)),
-        "somebody to look at"
+        "a connection to examine"
     );
     server.run();
     assert_eq!(server.scheduler.poll_timeout(server.now), Some(seconds(60)));

@@ -186,7 +186,10 @@ fn what_completed_the_handshake_in_time_comes_before_its_deadline() {
     let peer = connect(&mut server, 1, "");
     server.run();
     peer.sends([flights(1), data(GET)].concat());
-    assert!(peer.has_event(), "no event told of it");
+    assert!(
+        peer.has_event(),
+        "the event is discarded: the server is not notified"
+    );
     server.wait(seconds(20));
     assert_eq!(open(&peer.received()), opened(1, OK, false));
 }

@@ -23,9 +23,9 @@ use std::time::Duration;
 
 /// Writes down what it is told, each in a line.
 #[derive(Clone, Default)]
-struct Notebook(Rc<RefCell<Vec<String>>>);
+struct RecordingProbe(Rc<RefCell<Vec<String>>>);
 
-impl Notebook {
+impl RecordingProbe {
     fn write(&self, line: String) {
         self.0.borrow_mut().push(line);
     }
@@ -36,7 +36,7 @@ impl Notebook {
     }
 }
 
-impl Probe for Notebook {
+impl Probe for RecordingProbe {
     fn on_accept(&mut self, id: u64, origin: Origin, state: StateName) {
         self.write(format!(
             "{id} accepted at {}: {state:?}",
@@ -65,26 +65,26 @@ impl Probe for Notebook {
     }
 }
 
-/// A scheduler with a notebook.
+/// A scheduler with a recording.
 struct Observed<H: Handler> {
-    scheduler: Scheduler<MemoryTransport, H::State, Notebook>,
+    scheduler: Scheduler<MemoryTransport, H::State, RecordingProbe>,
     handler: H,
     now: Now,
-    notebook: Notebook,
+    recording: RecordingProbe,
 }
 
 impl<H: Handler> Observed<H> {
     fn new(handler: H) -> Self {
-        let notebook = Notebook::default();
+        let recording = RecordingProbe::default();
         let limits = Limits {
             requests_per_iteration: 1,
             ..Limits::default()
         };
         Self {
-            scheduler: Scheduler::with_probe(Arc::new(limits), notebook.clone()),
+            scheduler: Scheduler::with_probe(Arc::new(limits), recording.clone()),
             handler,
             now: Now::read(),
-            notebook,
+            recording,
         }
     }
 
@@ -104,17 +104,18 @@ impl<H: Handler> Observed<H> {
         (key, peer)
     }
 
-    /// Runs who is runnable and frees who has ended. Returns what was written down.
-    fn turn(&mut self) -> Vec<String> {
+    /// Runs the runnable connections and frees those that have ended. Returns what the probe
+    /// recorded.
+    fn run_iteration(&mut self) -> Vec<String> {
         self.scheduler.run(&mut self.handler, self.now);
         self.scheduler.register(|_, _| Ok(()));
         self.scheduler.reap(&mut self.handler, self.now, drop);
-        self.notebook.take()
+        self.recording.take()
     }
 }
 
 #[test]
-fn a_probe_is_told_each_step_and_each_transition_with_its_cause() {
+fn a_probe_gets_each_step_and_each_transition_with_its_cause() {
     let mut server = Observed::new(Pages::default());
     let (key, peer) = server.connect(&(GET.to_owned() + GET));
     let head = GET.len();
@@ -129,7 +130,7 @@ fn a_probe_is_told_each_step_and_each_transition_with_its_cause() {
         "0 WritingHeader -> Parsing, Step(Send)".into(),
         "0 Respond: OutOfBudget".into(),
     ];
-    assert_eq!(server.turn(), first);
+    assert_eq!(server.run_iteration(), first);
     let second = [
         "0 Respond: Answered(Status(200))".to_owned(),
         "0 Parsing -> WritingHeader, Step(Respond)".into(),
@@ -137,7 +138,7 @@ fn a_probe_is_told_each_step_and_each_transition_with_its_cause() {
         "0 WritingHeader -> Reading, Step(Send)".into(),
         "0 Receive: NotReady".into(),
     ];
-    assert_eq!(server.turn(), second);
+    assert_eq!(server.run_iteration(), second);
     peer.closes();
     assert!(
         server
@@ -152,14 +153,14 @@ fn a_probe_is_told_each_step_and_each_transition_with_its_cause() {
         "0 End: Done",
         "0 closed: PeerClosed, 10 bytes",
     ];
-    assert_eq!(server.turn(), last);
+    assert_eq!(server.run_iteration(), last);
     assert!(
         server
             .scheduler
             .mark_ready(key, EventFlags::default)
             .is_none()
     );
-    assert_eq!(server.turn(), [""; 0], "the slot is free");
+    assert_eq!(server.run_iteration(), [""; 0], "the slot is free");
 }
 
 #[test]
@@ -167,45 +168,45 @@ fn an_id_is_never_used_again_although_the_key_is() {
     let mut server = Observed::new(Pages::default());
     let (first, peer) = server.connect("");
     peer.closes();
-    server.turn();
+    server.run_iteration();
     let (second, _peer) = server.connect("");
     assert_eq!(first, second);
-    assert_eq!(server.turn()[0], "1 accepted at 0: Reading");
+    assert_eq!(server.run_iteration()[0], "1 accepted at 0: Reading");
 }
 
 /// Where a connection ends that the pump does not run.
 #[test]
-fn a_transition_outside_of_the_pump_is_told_with_its_cause() {
+fn a_transition_outside_of_the_pump_is_reported_with_its_cause() {
     let closed = |lines: Vec<String>| -> Vec<String> {
         let is_transition = |line: &String| line.contains("-> Closed");
         lines.into_iter().filter(is_transition).collect()
     };
     let mut server = Observed::new(Pages::default());
     let _evicted = server.connect("");
-    server.turn();
+    server.run_iteration();
     server.now.instant += seconds(2);
     server.scheduler.evict(&mut server.handler, server.now);
     let expected = ["0 Reading -> Closed(Evicted), Eviction"];
-    assert_eq!(closed(server.turn()), expected);
+    assert_eq!(closed(server.run_iteration()), expected);
 
     let _lost = server.connect("");
     server.scheduler.run(&mut server.handler, server.now);
     let refused = || io::Error::from(io::ErrorKind::OutOfMemory);
     server.scheduler.register(|_, _| Err(refused()));
     let expected = ["1 Reading -> Closed(SocketError(OutOfMemory)), Registration"];
-    assert_eq!(closed(server.turn()), expected);
+    assert_eq!(closed(server.run_iteration()), expected);
 
     let _late = server.connect("");
-    server.turn();
+    server.run_iteration();
     server.now.instant += Limits::default().idle_timeout;
     let expected = ["2 Reading -> Closed(IdleTimeout), Deadline"];
-    assert_eq!(closed(server.turn()), expected);
+    assert_eq!(closed(server.run_iteration()), expected);
 
     let _aborted = server.connect("");
-    server.turn();
+    server.run_iteration();
     server.scheduler.abort_all();
     let expected = ["3 Reading -> Closed(Stopping), Abort"];
-    assert_eq!(closed(server.turn()), expected);
+    assert_eq!(closed(server.run_iteration()), expected);
 }
 
 /// Answers with a stream that panics.
@@ -233,10 +234,10 @@ impl Handler for Defective {
 
 /// The panic leaves the connection without a state.
 #[test]
-fn a_panic_is_told_as_a_transition_from_the_latest_state_that_was_told() {
+fn a_panic_is_reported_as_a_transition_from_the_latest_reported_state() {
     let mut server = Observed::new(Defective);
     let _peer = server.connect(&get("/"));
-    let lines = server.turn();
+    let lines = server.run_iteration();
     let expected = [
         "0 WritingHeader -> WritingBody, Step(Send)",
         "0 WritingBody -> Closed(Aborted), Panic",

@@ -240,7 +240,10 @@ fn a_connection_with_an_unannounced_request_is_not_evicted() {
     let (asks, silent) = (server.connect(""), server.connect(""));
     server.wait(seconds(5));
     asks.sends(GET);
-    assert!(asks.has_event(), "taken for told");
+    assert!(
+        asks.has_event(),
+        "the event is discarded: the server is not notified"
+    );
     assert_eq!(server.evict(), 1);
     server.run();
     assert_eq!(asks.received_text(), OK);

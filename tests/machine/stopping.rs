@@ -176,7 +176,10 @@ fn a_request_within_the_grace_period_is_answered_without_an_event() {
     server.scheduler.drain();
     server.run();
     peer.sends(&GET[10..]);
-    assert!(peer.has_event(), "taken for told");
+    assert!(
+        peer.has_event(),
+        "the event is discarded: the server is not notified"
+    );
     server.scheduler.recheck_all();
     server.scheduler.run(&mut server.handler, server.now);
     server.scheduler.abort_all();

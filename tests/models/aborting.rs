@@ -24,7 +24,7 @@ fn start(root: &TempDir, model: &str, options: &str) -> Server {
 /// One that has the head of a large file, and reads no more for now.
 #[track_caller]
 fn reading(server: &Server) -> Client {
-    let mut client = Client::saying(server, get("/large"));
+    let mut client = Client::with_request(server, get("/large"));
     assert!(client.head().starts_with("HTTP/1.1 200 "));
     client
 }
@@ -80,7 +80,7 @@ fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
     }
 }
 
-/// Fails with `CloseReason::aborts` saying no.
+/// Fails with `CloseReason::aborts` with_request no.
 #[test]
 fn a_peer_that_reads_nothing_is_reset_and_the_server_goes_on() {
     let root = large();

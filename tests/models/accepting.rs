@@ -34,7 +34,7 @@ fn many_connections_at_one_socket_do_not_hold_up_another() {
         let server = launch.stdout(File::create(&log).unwrap()).start();
         server.freeze();
         let mut crowd: Vec<_> = (0..40)
-            .map(|_| Client::saying(&server, last("crowd")))
+            .map(|_| Client::with_request(&server, last("crowd")))
             .collect();
         let mut other = Client::at(&socket);
         other.send(last("other"));
@@ -58,7 +58,7 @@ fn requests_on_connections_that_wait_in_the_queue_at_sigterm_are_answered() {
         let mut server = Launch::of(&root).with(&format!("--model {model}")).start();
         server.freeze();
         let clients: Vec<_> = (0..5)
-            .map(|_| Client::saying(&server, get("/small")))
+            .map(|_| Client::with_request(&server, get("/small")))
             .collect();
         server.signal(Signal::TERM);
         server.thaw();
@@ -120,8 +120,8 @@ fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped()
         );
         let launch = Launch::of(&root).with(&format!("--model {model}"));
         let mut server = launch.run_before(&inject).start();
-        let _client = Client::saying(&server, get("/small"));
-        eventually("it is said", || {
+        let _client = Client::with_request(&server, get("/small"));
+        eventually("a warning", || {
             server.diagnostics().contains("Operation not permitted")
         });
         let calls = || fs::read_to_string(&trace).unwrap().lines().count();
@@ -161,15 +161,15 @@ fn a_server_that_gets_too_few_threads_warns_and_serves_with_those_it_has() {
         let limit = "exec prlimit --nproc=10 \"$0\" \"$@\"";
         let mut server = launch.user(USER).run_before(limit).start();
         let mut clients: Vec<_> = (0..20)
-            .map(|_| Client::saying(&server, last("x")))
+            .map(|_| Client::with_request(&server, last("x")))
             .collect();
         for client in &mut clients {
             assert_eq!(client.answer().body, b"small", "{options}");
         }
         let mut silent: Vec<_> = (0..12)
-            .map(|_| Client::saying(&server, "GET /small HTTP/1.1\r\n"))
+            .map(|_| Client::with_request(&server, "GET /small HTTP/1.1\r\n"))
             .collect();
-        eventually("it is said", || server.diagnostics().contains(words));
+        eventually("a warning", || server.diagnostics().contains(words));
         silent.truncate(2);
         served(&mut Client::of(&server));
         drop(silent);
@@ -187,11 +187,11 @@ fn sequential_does_not_wait_for_an_idle_connection_while_others_wait() {
     let server = Launch::of(&root).with(options).start();
     let mut kept = Client::of(&server);
     served(&mut kept);
-    // Nobody waits, so it stays.
+    // No other client waits, so it stays open.
     served(&mut kept);
     let mut silent = Client::of(&server);
-    let mut third = Client::saying(&server, get("/small"));
-    let mut fourth = Client::saying(&server, get("/small"));
+    let mut third = Client::with_request(&server, get("/small"));
+    let mut fourth = Client::with_request(&server, get("/small"));
     kept.expect_end();
     silent.expect_end();
     let answer = third.answer();

@@ -15,7 +15,7 @@ fn accepting_goes_on_when_connections_end_and_free_descriptors() {
         let launch = launch.with(&format!("--model {model} --max-connections 1000"));
         let mut server = launch.start();
         let mut clients: Vec<_> = (0..100)
-            .map(|_| Client::saying(&server, "GET /small HTTP/1.1\r\nHost: "))
+            .map(|_| Client::with_request(&server, "GET /small HTTP/1.1\r\nHost: "))
             .collect();
         if !["sequential", "process"].contains(&model) {
             eventually("descriptors are out", || server.is_out_of_descriptors(48));
@@ -29,8 +29,8 @@ fn accepting_goes_on_when_connections_end_and_free_descriptors() {
             let answer = client.answer();
             assert!(matches!(answer.status(), 200 | 503), "{model}");
         }
-        eventually("the crowd is gone", || {
-            let answer = Client::saying(&server, get("/small")).answer();
+        eventually("the other connections are closed", || {
+            let answer = Client::with_request(&server, get("/small")).answer();
             answer.status() == 200
         });
         served(&mut Client::of(&server));

@@ -43,17 +43,17 @@ fn answered(mut client: Client) {
 #[test]
 fn every_request_is_answered_with_the_page_and_the_connection_closes() {
     let (_root, server) = fixed("");
-    answered(Client::saying(&server, get("/")));
-    answered(Client::saying(&server, get("/missing")));
-    answered(Client::saying(&server, "anything at all\r\n\r\n"));
-    let mut slow = Client::saying(&server, "GET / HTTP/1.1\r\nHost: test\r");
-    assert!(slow.hears_nothing());
+    answered(Client::with_request(&server, get("/")));
+    answered(Client::with_request(&server, get("/missing")));
+    answered(Client::with_request(&server, "anything at all\r\n\r\n"));
+    let mut slow = Client::with_request(&server, "GET / HTTP/1.1\r\nHost: test\r");
+    assert!(slow.has_received_nothing());
     slow.send("\n\r");
-    assert!(slow.hears_nothing());
+    assert!(slow.has_received_nothing());
     slow.send("\n");
     answered(slow);
     for _ in 0..10 {
-        let mut upload = Client::saying(&server, "POST / HTTP/1.1\r\n\r\n");
+        let mut upload = Client::with_request(&server, "POST / HTTP/1.1\r\n\r\n");
         upload.send(vec![b'x'; 10 * 1024 * 1024]);
         answered(upload);
     }
@@ -132,7 +132,7 @@ fn a_page_without_its_model_and_options_without_effect_are_usage_errors() {
 fn a_client_that_trickles_or_sends_nothing_times_out_and_the_next_is_served() {
     let (_root, server) = fixed("--header-timeout 0.4 --no-defer-accept");
     let mut silent = Client::of(&server);
-    let next = Client::saying(&server, get("/"));
+    let next = Client::with_request(&server, get("/"));
     silent.expect_end();
     answered(next);
     let begun = Instant::now();
@@ -142,7 +142,7 @@ fn a_client_that_trickles_or_sends_nothing_times_out_and_the_next_is_served() {
         trickling.try_send("x").is_err()
     });
     assert!(begun.elapsed() >= Duration::from_millis(400));
-    answered(Client::saying(&server, get("/")));
+    answered(Client::with_request(&server, get("/")));
 }
 
 /// Fails without the limit: it reads until the memory is full, or the header timeout.
@@ -153,7 +153,7 @@ fn a_head_without_an_end_closes_the_connection() {
     eventually("the server has had enough", || {
         endless.try_send(vec![b'x'; 10_000]).is_err()
     });
-    answered(Client::saying(&server, get("/")));
+    answered(Client::with_request(&server, get("/")));
 }
 
 /// Fails without the deadline of `write_all`, and without its reset.
@@ -161,8 +161,8 @@ fn a_head_without_an_end_closes_the_connection() {
 fn a_client_that_reads_nothing_is_reset_in_time() {
     let (_root, server) = fixed_large("--send-timeout 0.4");
     let begun = Instant::now();
-    let mut deaf = Client::saying(&server, get("/"));
-    let mut next = Client::saying(&server, get("/"));
+    let mut deaf = Client::with_request(&server, get("/"));
+    let mut next = Client::with_request(&server, get("/"));
     assert!(next.head().starts_with("HTTP/1.1 200 OK"));
     assert!(begun.elapsed() >= Duration::from_millis(400));
     assert_eq!(deaf.rest().1, StreamEnd::Reset);
@@ -183,7 +183,11 @@ fn a_reset_ends_its_own_connection_only() {
         }
         client.reset();
     }
-    assert!(Client::saying(&server, get("/")).head().contains(" 200 "));
+    assert!(
+        Client::with_request(&server, get("/"))
+            .head()
+            .contains(" 200 ")
+    );
     assert!(server.is_alive());
 }
 
@@ -193,8 +197,10 @@ fn a_reset_ends_its_own_connection_only() {
 fn sigterm_serves_waiting_connections_and_does_not_wait_for_silent_ones() {
     let (_root, mut server) = fixed("--grace 600 --header-timeout 600 --no-defer-accept");
     let mut silent = Client::of(&server);
-    let waiting: Vec<_> = (0..5).map(|_| Client::saying(&server, get("/"))).collect();
-    assert!(silent.hears_nothing());
+    let waiting: Vec<_> = (0..5)
+        .map(|_| Client::with_request(&server, get("/")))
+        .collect();
+    assert!(silent.has_received_nothing());
     server.signal(Signal::TERM);
     silent.expect_end();
     waiting.into_iter().for_each(answered);
@@ -205,7 +211,7 @@ fn sigterm_serves_waiting_connections_and_does_not_wait_for_silent_ones() {
 #[test]
 fn a_slow_reader_is_reset_after_the_grace_period() {
     let (_root, mut server) = fixed_large("--grace 0.3");
-    let mut slow = Client::saying(&server, get("/"));
+    let mut slow = Client::with_request(&server, get("/"));
     slow.head();
     let begun = Instant::now();
     server.signal(Signal::TERM);

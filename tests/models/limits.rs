@@ -10,7 +10,7 @@ fn a_head_that_comes_too_slowly_is_answered_with_408() {
     let root = small();
     for model in ALL {
         let server = start(&root, model, "--header-timeout 0.2");
-        let mut client = Client::saying(&server, "GET /small HTTP/1.1\r\nHo");
+        let mut client = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
         assert_eq!(client.answer().status(), 408, "{model}");
     }
 }
@@ -25,8 +25,8 @@ fn at_the_limit_the_next_connection_waits_until_one_ends() {
         let mut second = Client::of(&server);
         served(&mut first);
         served(&mut second);
-        let mut third = Client::saying(&server, get("/small"));
-        assert!(third.hears_nothing(), "{model}");
+        let mut third = Client::with_request(&server, get("/small"));
+        assert!(third.has_received_nothing(), "{model}");
         drop(first);
         assert_eq!(third.answer().body, b"small", "{model}");
         served(&mut second);
@@ -43,8 +43,8 @@ fn two_silent_clients_hold_a_pool_of_two_until_their_timeout() {
         "--workers 2 --idle-timeout 1 --no-defer-accept",
     );
     let mut silent = [Client::of(&server), Client::of(&server)];
-    let mut third = Client::saying(&server, get("/small"));
-    assert!(third.hears_nothing());
+    let mut third = Client::with_request(&server, get("/small"));
+    assert!(third.has_received_nothing());
     silent.iter_mut().for_each(Client::expect_end);
     assert_eq!(third.answer().body, b"small");
 }

@@ -53,19 +53,19 @@ fn the_tally_has_every_connection_every_response_and_every_byte() {
         client.send(get("/small").repeat(3));
         (0..3).for_each(|_| count(&client.answer().body));
         drop(client);
-        let mut wrong = Client::saying(&server, "no request\r\n\r\n");
+        let mut wrong = Client::with_request(&server, "no request\r\n\r\n");
         let answer = wrong.answer();
         assert_eq!(answer.status(), 400);
         count(&answer.body);
         wrong.expect_end();
         drop(wrong);
         // A listing is made while it is sent.
-        let mut old = Client::saying(&server, "GET / HTTP/1.0\r\n\r\n");
+        let mut old = Client::with_request(&server, "GET / HTTP/1.0\r\n\r\n");
         old.head();
         count(&old.rest().0);
         drop(old);
         // Has not asked for anything.
-        drop(Client::saying(&server, "GET /sm"));
+        drop(Client::with_request(&server, "GET /sm"));
         served(&mut Client::of(&server));
         count(b"small");
         stop(server);
@@ -88,7 +88,7 @@ fn the_tally_counts_the_bytes_that_were_sent_of_an_aborted_body() {
         let launch = Launch::of(&root).with(&format!("--model {model} --log-format json"));
         let launch = launch.arg("--tally").arg(&tally);
         let server = launch.arg("--log-file").arg(&log).start();
-        let mut client = Client::saying(&server, get("/large"));
+        let mut client = Client::with_request(&server, get("/large"));
         client.head();
         client.read(&mut [0; 1000]).unwrap();
         client.reset();
@@ -116,7 +116,7 @@ fn a_tally_is_written_also_after_the_grace_period() {
         let tally = directory.path().join("tally");
         let launch = Launch::of(&root).with(&format!("--model {model} --grace 0.2"));
         let server = launch.arg("--tally").arg(&tally).start();
-        let mut client = Client::saying(&server, get("/large"));
+        let mut client = Client::with_request(&server, get("/large"));
         client.head();
         stop(server);
         let (rest, end) = client.rest();
@@ -202,10 +202,10 @@ fn a_slow_handler_in_its_own_thread_or_process_holds_up_no_other_connection() {
             .start();
         let mut other = Client::of(&server);
         served(&mut other);
-        let mut burning = Client::saying(&server, get("/burn"));
+        let mut burning = Client::with_request(&server, get("/burn"));
         std::thread::sleep(Duration::from_millis(100));
         served(&mut other);
-        assert!(burning.hears_nothing(), "{model}");
+        assert!(burning.has_received_nothing(), "{model}");
         assert_eq!(burning.answer().body, b"burnt\n");
     }
 }

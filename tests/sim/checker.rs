@@ -380,10 +380,10 @@ impl Kernel {
             .requests_received()
             .max(connection.observed.given())
             > connection.matcher.done();
-        let is_owed = is_unanswered && !connection.matcher.is_over() && !connection.shut;
+        let lacks_response = is_unanswered && !connection.matcher.is_over() && !connection.shut;
         let what = match (connection.aborted, position) {
             (true, Position::Between)
-                if !is_owed && !connection.failed && !self.is_abort_allowed() =>
+                if !lacks_response && !connection.failed && !self.is_abort_allowed() =>
             {
                 "reset, although no response was due"
             }
@@ -391,7 +391,7 @@ impl Kernel {
                 "closed within a response without a reset"
             }
             (false, Position::Between)
-                if is_owed
+                if lacks_response
                     && !connection.failed
                     && !connection.reset
                     && !self.is_abort_allowed() =>

@@ -132,7 +132,7 @@ impl Peer {
     }
 
     /// An event: the blocked operation continues with the script. False if the script has nothing
-    /// for it: then the server waits in vain.
+    /// for it: then no event comes.
     pub fn unblock(&self) -> bool {
         let mut state = self.0.borrow_mut();
         match state.refused.take() {
@@ -250,7 +250,7 @@ impl Transport for MemoryTransport {
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
-        assert!(!bytes.is_empty(), "sending nothing gets nobody further");
+        assert!(!bytes.is_empty(), "an empty send");
         let state = &mut *self.0.borrow_mut();
         let length = state.space(bytes.len())?;
         state.received.extend_from_slice(&bytes[..length]);
@@ -265,7 +265,7 @@ impl Transport for MemoryTransport {
         length: u64,
         _: &mut [u8],
     ) -> io::Result<usize> {
-        assert!(length > 0, "sending nothing gets nobody further");
+        assert!(length > 0, "an empty send");
         let state = &mut *self.0.borrow_mut();
         let length = state.space(usize::try_from(length).unwrap())?;
         let start = state.received.len();

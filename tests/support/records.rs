@@ -149,7 +149,7 @@ impl<T: Transport> Transport for Records<T> {
                 Some((DATA, payload)) => self.plaintext = payload,
                 Some((CLOSE, _)) => self.peer_has_closed = true,
                 Some(_) => return Err(io::ErrorKind::InvalidData.into()),
-                // Whoever cuts the connection must not look like a peer that has said all.
+                // A truncated stream must not look like a complete one (close_notify).
                 None => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
