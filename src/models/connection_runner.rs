@@ -117,9 +117,15 @@ impl<P: Probe> ConnectionRunner<P> {
                 .saturating_sub(2 * SEND_TIMEOUT);
             let deadline_time = now.instant - self.behind;
             let (is_draining, is_aborting) = (control.is_draining(), control.is_aborting());
+            if is_aborting {
+                // Before the pump, which may sleep in another send.
+                session.change(&mut self.probe, Cause::Abort, |connection| {
+                    connection.abort();
+                });
+            }
             let is_late = session.connection.deadline() <= deadline_time;
             let is_last = is_draining || others_wait.is_some_and(|others_wait| others_wait());
-            if is_late || is_aborting || is_draining {
+            if is_late || is_draining {
                 let read = || session.transport.read_available();
                 let (read, time) = timed(&mut self.probe, read);
                 self.report_wait(session.id, read, time);
@@ -131,15 +137,9 @@ impl<P: Probe> ConnectionRunner<P> {
             // For the handler a pump is an iteration.
             handler.end_iteration(now);
             match pause {
-                Pause::Yielded if !is_aborting => continue,
+                Pause::Yielded => continue,
                 Pause::Ended(reason) => return Some(reason),
-                Pause::Yielded | Pause::Blocked => {}
-            }
-            if is_aborting {
-                session.change(&mut self.probe, Cause::Abort, |connection| {
-                    connection.abort();
-                });
-                continue;
+                Pause::Blocked => {}
             }
             let connection = &mut session.connection;
             session.transport.handle().set_idle(connection.is_idle());
@@ -232,6 +232,7 @@ mod tests {
     fn serve(
         runner: &mut ConnectionRunner,
         handler: &mut Shared<Brittle>,
+        control: &Control,
         requests: &str,
     ) -> String {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
@@ -244,7 +245,7 @@ mod tests {
             listener: Listener::public(0),
             peer: None,
         };
-        runner.serve(accepted, handler, &Control::default());
+        runner.serve(accepted, handler, control);
         let mut responses = String::new();
         // Unread bytes make the end of a unix socket a reset.
         let _ = theirs.read_to_string(&mut responses);
@@ -260,8 +261,24 @@ mod tests {
         let good = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let bad = "GET /defect HTTP/1.1\r\nHost: a\r\n\r\n";
         let count = |responses: &str| responses.matches("HTTP/1.1 200 OK\r\n").count();
-        assert_eq!(count(&serve(&mut runner, &mut handler, good)), 1);
-        assert_eq!(serve(&mut runner, &mut handler, bad), "");
-        assert_eq!(count(&serve(&mut runner, &mut handler, &good.repeat(3))), 3);
+        let mut serve =
+            |requests: &str| serve(&mut runner, &mut handler, &Control::default(), requests);
+        assert_eq!(count(&serve(good)), 1);
+        assert_eq!(serve(bad), "");
+        assert_eq!(count(&serve(&good.repeat(3))), 3);
+    }
+
+    /// Another send could sleep for [`SEND_TIMEOUT`]. Fails if the pump runs before `abort`.
+    #[test]
+    fn a_connection_that_is_aborted_sends_nothing_more() {
+        let control = Arc::new(Control::default());
+        control.drain(Duration::ZERO);
+        while !control.is_aborting() {
+            std::thread::yield_now();
+        }
+        let mut runner = ConnectionRunner::new(Arc::new(Limits::default()), ());
+        let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let responses = serve(&mut runner, &mut Shared::new(Brittle), &control, request);
+        assert_eq!(responses, "");
     }
 }

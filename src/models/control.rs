@@ -7,7 +7,7 @@
 
 use crate::limits::Limits;
 use crate::signals::{Action, Policy};
-use crate::transport::blocking::Handle;
+use crate::transport::blocking::{Handle, SEND_TIMEOUT};
 use signal_hook::iterator::Signals;
 use slab::Slab;
 use std::io;
@@ -16,8 +16,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long aborted connections may take to end. A thread may sleep in a send for a second.
-const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long aborted connections may take to end. A thread may sleep in two sends.
+const ABORT_TIMEOUT: Duration = SEND_TIMEOUT.saturating_mul(3);
 
 /// What signals ask for, and the sockets of all connections.
 #[derive(Debug, Default)]
@@ -91,6 +91,7 @@ impl Control {
 
     /// Waits until all connections are closed, and no longer than [`ABORT_TIMEOUT`] after they were
     /// aborted: closing the socket makes the reset that tells the peer that something is missing.
+    /// The sockets that are still open then are reset when the process ends.
     pub fn wait_for_all(&self) {
         let is_open = |sockets: &mut Slab<_>| !sockets.is_empty() && !self.is_aborting();
         let sockets = self.on_close.wait_while(self.lock(), is_open);
@@ -99,7 +100,8 @@ impl Control {
         let waited = self
             .on_close
             .wait_timeout_while(sockets, ABORT_TIMEOUT, is_open);
-        drop(waited);
+        let (sockets, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        sockets.iter().for_each(|(_, handle)| handle.abort());
     }
 
     /// Starts the thread that waits for signals. `wake` wakes the loop that accepts, `reopen` opens
@@ -138,7 +140,9 @@ impl Control {
         Ok(())
     }
 
-    fn drain(self: &Arc<Self>, grace: Duration) {
+    /// Stops the server: idle connections end, the others after their next response, and those that
+    /// are left after `grace` are aborted.
+    pub(super) fn drain(self: &Arc<Self>, grace: Duration) {
         self.draining.store(true, Ordering::SeqCst);
         let sockets = self.lock();
         log::info!("stopping; connections open: {}", sockets.len());
