@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::config::{Config, Model, RootPath};
-use crate::reactor::address::{self, Address, Interface};
+use crate::listen::address::{self, Address, Interface};
 use crate::site::path;
 
 /// Most network addresses printed for one listener; the others are only counted.

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 /// The listener that accepted a connection, as the handler and the probe are told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listener {
+pub struct ListenerInfo {
     /// Its index, in the order of the command line.
     pub id: usize,
     /// What is served on it.
@@ -28,7 +28,7 @@ pub enum Role {
     Admin,
 }
 
-impl Listener {
+impl ListenerInfo {
     /// A listener on which the site is served.
     pub fn public(id: usize) -> Self {
         let role = Role::Public;
@@ -42,7 +42,7 @@ pub trait Handler {
     type State;
 
     /// `listener` accepted a connection. `peer` is `None` on a unix socket.
-    fn on_connect(&mut self, listener: Listener, peer: Option<IpAddr>) -> Self::State;
+    fn on_connect(&mut self, listener: ListenerInfo, peer: Option<IpAddr>) -> Self::State;
 
     /// Answers a request, or what arrived in place of one.
     fn respond(
@@ -109,7 +109,7 @@ pub trait Wrapper {
 impl<W: Wrapper> Handler for W {
     type State = <W::Inner as Handler>::State;
 
-    fn on_connect(&mut self, listener: Listener, peer: Option<IpAddr>) -> Self::State {
+    fn on_connect(&mut self, listener: ListenerInfo, peer: Option<IpAddr>) -> Self::State {
         self.with_inner(|inner| inner.on_connect(listener, peer))
     }
 

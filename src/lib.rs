@@ -20,7 +20,8 @@
 //! - [`probe`]: what observes the loop: traces, metrics, the simulator's recorder.
 //! - [`reactor`]: one thread, one poll, every connection. Its [`engine`](reactor::engine) is an
 //!   iteration without the poll, its [`scheduler`](reactor::scheduler) knows which connection runs
-//!   next and how long the poll may wait, its [`listener`](reactor::listener) accepts.
+//!   next and how long the poll may wait.
+//! - [`listen`]: addresses, sockets that listen, and accepting connections, for all models.
 //! - [`timers`]: the deadlines of all connections.
 //! - [`stalls`]: times in which the loop does not look at its sockets.
 //! - [`read_buffer`]: received bytes, until they are a whole request head.
@@ -85,6 +86,7 @@ pub mod diagnostics;
 pub mod handler;
 pub mod http;
 pub mod limits;
+pub mod listen;
 pub mod models;
 pub mod probe;
 pub mod pump;

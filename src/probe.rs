@@ -11,7 +11,7 @@
 
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection, Counts, StateName, StepName};
-use crate::handler::Listener;
+use crate::handler::ListenerInfo;
 use crate::http::request::{Refusal, Request};
 use crate::http::status::Status;
 use std::io;
@@ -141,7 +141,7 @@ pub struct EventFlags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The listener that accepted it.
-    pub listener: Listener,
+    pub listener: ListenerInfo,
     /// The address of the peer; `None` on a unix socket.
     pub peer: Option<SocketAddr>,
 }

@@ -7,11 +7,11 @@
 use crate::access_log::{AccessLog, Sink};
 use crate::burn::Burning;
 use crate::config::{AccessLogConfig, Config, Model, RootPath, SiteConfig};
-use crate::handler::Handler;
-#[cfg(feature = "study")]
-use crate::handler::Role;
+use crate::handler::{Handler, Role};
 use crate::http::fields::FieldLines;
 use crate::limits::{self, Limits};
+use crate::listen::address::Address;
+use crate::listen::open::{BoundListener, ListenOptions, open_listeners};
 use crate::models::coroutine::Coroutines;
 use crate::models::fixed;
 use crate::models::process::Parent;
@@ -19,8 +19,6 @@ use crate::models::shared::Shared;
 use crate::models::{BlockingModel, BlockingServer};
 use crate::probe::Probe;
 use crate::reactor::Reactor;
-use crate::reactor::address::Address;
-use crate::reactor::listen::{self, BoundListener, ListenOptions};
 use crate::signals::Policy;
 use crate::site::types::Types;
 use crate::site::{Site, SiteOptions};
@@ -71,13 +69,15 @@ impl Server {
     pub fn build(config: &Config, signals: Policy) -> Result<Self, Box<dyn Error>> {
         let limits = Arc::new(effective_limits(config));
         let options = ListenOptions {
+            role: Role::Public,
             backlog: limits.backlog,
             deferred: config.listeners.defer_accept,
         };
-        let mut listeners = listen::open(&config.listeners.binds, options)?;
-        let addresses = listeners.iter().map(|one| one.address.clone()).collect();
+        let address = |listener: &BoundListener| listener.address.clone();
+        let mut listeners = open_listeners(&config.listeners.binds, options)?;
+        let addresses = listeners.iter().map(address).collect();
         let admin = open_admin(config, options)?;
-        let admin_address = admin.as_ref().map(|one| one.address.clone());
+        let admin_address = admin.as_ref().map(address);
         listeners.extend(admin);
         let parts = ModelParts {
             listeners,
@@ -233,6 +233,7 @@ fn open_admin(
 ) -> Result<Option<BoundListener>, Box<dyn Error>> {
     // A browser opens connections before it uses them, and is to be seen then.
     let options = ListenOptions {
+        role: Role::Admin,
         deferred: false,
         ..options
     };
@@ -240,11 +241,7 @@ fn open_admin(
     let Some(bind) = config.admin.as_ref().filter(|_| is_reactor) else {
         return Ok(None);
     };
-    let mut listening = listen::open(std::slice::from_ref(bind), options)?;
-    Ok(listening.pop().map(|mut one| {
-        one.socket.role = Role::Admin;
-        one
-    }))
+    Ok(open_listeners(std::slice::from_ref(bind), options)?.pop())
 }
 
 /// Without the feature `study` there is no live view.

@@ -9,7 +9,7 @@
 
 use oneloop::access_log::{AccessLog, LogFormat, Sink};
 use oneloop::clock::Now;
-use oneloop::handler::{Handler, Listener};
+use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
 use oneloop::probe::{EventFlags, Origin};
@@ -159,7 +159,7 @@ impl Loop {
             sent: self.sent.clone(),
         };
         let peer = std::net::IpAddr::from([192, 0, 2, 1]);
-        let listener = Listener::public(0);
+        let listener = ListenerInfo::public(0);
         let state = self.handler.on_connect(listener, Some(peer));
         let origin = Origin {
             listener,

@@ -15,7 +15,7 @@ mod records;
 use memory_transport::{Input, Peer, Space, pair};
 use oneloop::clock::Now;
 use oneloop::connection::CloseReason;
-use oneloop::handler::{Handler, Listener};
+use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
@@ -362,7 +362,7 @@ impl Server {
 
     /// Serves this end of a connection until it is closed.
     fn serve_on<T: Transport>(&mut self, transport: T, peer: &Peer) -> CloseReason {
-        let state = self.handler.on_connect(Listener::public(0), None);
+        let state = self.handler.on_connect(ListenerInfo::public(0), None);
         let limits = self.limits.clone();
         let mut session = Session::new(0, transport, state, limits, self.now.instant);
         let ending = loop {

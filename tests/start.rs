@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, CommandFactory};
 use oneloop::config::arguments::Arguments;
 use oneloop::config::{Config, Invocation};
-use oneloop::reactor::listen::{self, Family, ListenOptions};
+use oneloop::handler::Role;
+use oneloop::listen::open::{ListenOptions, open_listeners};
+use oneloop::listen::socket::Family;
 use oneloop::server::Server;
 use oneloop::signals::Policy;
 
@@ -450,16 +452,18 @@ fn child_accepts_one_connection() {
     let Some(config) = config_here() else {
         return;
     };
-    let queue = ListenOptions {
+    let options = ListenOptions {
+        role: Role::Public,
         backlog: 16,
         deferred: false,
     };
-    let listening = match listen::open(&config.listeners.binds, queue) {
-        Ok(listening) => listening,
+    let listeners = match open_listeners(&config.listeners.binds, options) {
+        Ok(listeners) => listeners,
         Err(error) => return print_line(&error.to_string()),
     };
-    let Some(Family::Tcp(listener, _)) = listening.first().map(|one| &one.socket.family) else {
-        panic!("{listening:?}");
+    let first = listeners.first().map(|first| &first.socket.family);
+    let Some(Family::Tcp(listener, _)) = first else {
+        panic!("{listeners:?}");
     };
     // The client connected before this process started.
     let (mut client, _) = listener.accept().unwrap();

@@ -15,7 +15,7 @@ use super::values::{self, Cors, Headers, Seconds, Verbosity};
 use crate::access_log::LogFormat;
 use crate::limits::Limits;
 #[cfg(feature = "study")]
-use crate::reactor::address::Bind;
+use crate::listen::address::Bind;
 #[cfg(feature = "study")]
 use crate::study::trace;
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::reactor::address::{Bind, FIRST_INHERITED, Host, InheritedSocket};
+use crate::listen::address::{Bind, FIRST_INHERITED, Host, InheritedSocket};
 
 /// One `--bind` before `--port` is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -34,7 +34,7 @@ use self::values::{Cors, Header, Verbosity};
 use crate::access_log::LogFormat;
 use crate::http::fields::FieldLines;
 use crate::limits::Limits;
-use crate::reactor::address::Bind;
+use crate::listen::address::Bind;
 #[cfg(feature = "study")]
 use crate::study::trace;
 

@@ -1,12 +1,12 @@
 //! Accepts connections one at a time, for the blocking models.
 //!
 //! Connections wait in the kernel's queue until a thread or a process can serve them. The listening
-//! sockets, and what an error of accept(2) means, are those of the reactor.
+//! sockets, and what an error of accept(2) means, are those of the event loops.
 
-use crate::handler::Listener;
+use crate::handler::ListenerInfo;
 use crate::limits::Limits;
-use crate::reactor::listen::BoundListener;
-use crate::reactor::listener::{Accept, AcceptFailure, classify};
+use crate::listen::accept::{Accept, AcceptFailure, classify_accept_error};
+use crate::listen::open::BoundListener;
 use crate::transport::Stream;
 use crate::transport::blocking::{BlockingStream, Handle};
 use mio::net::UnixStream;
@@ -35,7 +35,7 @@ pub struct Accepted {
     /// Its socket.
     pub handle: Arc<Handle>,
     /// The listener that accepted it.
-    pub listener: Listener,
+    pub listener: ListenerInfo,
     /// The peer. `None`: on a unix socket.
     pub peer: Option<SocketAddr>,
 }
@@ -66,7 +66,7 @@ pub struct Acceptor {
     /// The other end of the [`Waker`].
     woken: Option<UnixStream>,
     events: Events,
-    listening: Vec<BoundListener>,
+    listeners: Vec<BoundListener>,
     /// The id of the next connection.
     next_id: u64,
     /// Index of the socket to accept from next: one connection is accepted from each in turn, so
@@ -85,17 +85,17 @@ impl Acceptor {
     ///
     /// # Errors
     /// Those of epoll_create(2) or kqueue(2), and of registering.
-    pub fn new(mut listening: Vec<BoundListener>, limits: &Limits) -> io::Result<Self> {
+    pub fn new(mut listeners: Vec<BoundListener>, limits: &Limits) -> io::Result<Self> {
         let poll = Poll::new()?;
-        for one in &mut listening {
+        for listener in &mut listeners {
             poll.registry()
-                .register(&mut one.socket, ANY, Interest::READABLE)?;
+                .register(&mut listener.socket, ANY, Interest::READABLE)?;
         }
         Ok(Self {
             poll,
             woken: None,
             events: Events::with_capacity(64),
-            listening,
+            listeners,
             next_id: 0,
             next: 0,
             losses: 0,
@@ -163,7 +163,7 @@ impl Acceptor {
                 return Ok(Some(accepted));
             }
             if is_draining {
-                self.listening.clear();
+                self.listeners.clear();
                 return Ok(None);
             }
             self.wait(None)?;
@@ -176,9 +176,9 @@ impl Acceptor {
     /// A listening socket is broken.
     pub fn try_accept(&mut self) -> io::Result<Option<Accepted>> {
         let first = self.next;
-        for index in (first..self.listening.len()).chain(0..first) {
+        for index in (first..self.listeners.len()).chain(0..first) {
             if let Some(accepted) = self.try_accept_from(index)? {
-                self.next = (index + 1) % self.listening.len();
+                self.next = (index + 1) % self.listeners.len();
                 return Ok(Some(accepted));
             }
         }
@@ -186,8 +186,8 @@ impl Acceptor {
     }
 
     fn try_accept_from(&mut self, index: usize) -> io::Result<Option<Accepted>> {
-        while let Some(one) = self.listening.get_mut(index) {
-            let error = match one.socket.accept().and_then(make_blocking) {
+        while let Some(listener) = self.listeners.get_mut(index) {
+            let error = match listener.socket.accept().and_then(make_blocking) {
                 Ok((handle, peer)) => {
                     self.losses = 0;
                     let id = self.next_id;
@@ -195,13 +195,13 @@ impl Acceptor {
                     return Ok(Some(Accepted {
                         id,
                         handle,
-                        listener: Listener::public(index),
+                        listener: ListenerInfo::public(index),
                         peer,
                     }));
                 }
                 Err(error) => error,
             };
-            match classify(&error) {
+            match classify_accept_error(&error) {
                 AcceptFailure::NoneWaiting => break,
                 AcceptFailure::ConnectionLost if self.losses < LOSSES => {
                     log::debug!("accept: {error}");
@@ -236,9 +236,9 @@ impl Acceptor {
     /// Whether a connection waits to be accepted (poll(2)).
     pub fn has_pending(&self) -> bool {
         let mut sockets: Vec<_> = self
-            .listening
+            .listeners
             .iter()
-            .map(|one| PollFd::new(&one.socket, PollFlags::IN))
+            .map(|listener| PollFd::new(&listener.socket, PollFlags::IN))
             .collect();
         // An interrupted call is not a reason to end a connection.
         poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|count| count > 0)
@@ -246,14 +246,14 @@ impl Acceptor {
 
     /// Closes the listening sockets.
     pub fn close(&mut self) {
-        self.listening.clear();
+        self.listeners.clear();
     }
 
     /// Closes the copies of the sockets in a forked child, but leaves the files of unix sockets to
     /// the parent.
     pub fn close_in_child(mut self) {
-        for one in self.listening.drain(..) {
-            std::mem::forget(one.file);
+        for listener in self.listeners.drain(..) {
+            std::mem::forget(listener.file);
         }
     }
 }
@@ -280,8 +280,9 @@ fn make_blocking(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::address::{Address, Bind, Host};
-    use crate::reactor::listen::{ListenOptions, open};
+    use crate::handler::Role;
+    use crate::listen::address::{Address, Bind, Host};
+    use crate::listen::open::{ListenOptions, open_listeners};
 
     #[test]
     fn a_connection_knows_the_listener_that_accepted_it() {
@@ -290,19 +291,21 @@ mod tests {
             port: 0,
         };
         let options = ListenOptions {
+            role: Role::Public,
             backlog: 16,
             deferred: false,
         };
-        let listening = open(&[bind.clone(), bind], options).unwrap();
-        let addresses: Vec<_> = listening.iter().map(|one| one.address.clone()).collect();
-        let mut acceptor = Acceptor::new(listening, &Limits::default()).unwrap();
+        let listeners = open_listeners(&[bind.clone(), bind], options).unwrap();
+        let addresses = listeners.iter().map(|listener| listener.address.clone());
+        let addresses: Vec<_> = addresses.collect();
+        let mut acceptor = Acceptor::new(listeners, &Limits::default()).unwrap();
         for id in [1, 0, 1] {
             let Address::Tcp { local, .. } = addresses[id] else {
                 panic!("not TCP");
             };
             let _client = std::net::TcpStream::connect(local).unwrap();
             let accepted = acceptor.accept(|| false).unwrap().unwrap();
-            assert_eq!(accepted.listener, Listener::public(id));
+            assert_eq!(accepted.listener, ListenerInfo::public(id));
         }
     }
 }

@@ -197,7 +197,7 @@ impl<P: Probe> ConnectionRunner<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handler::Listener;
+    use crate::handler::ListenerInfo;
     use crate::http::fields::FieldLines;
     use crate::http::request::{Refusal, Request};
     use crate::http::response::Response;
@@ -214,7 +214,7 @@ mod tests {
     impl Handler for Brittle {
         type State = ();
 
-        fn on_connect(&mut self, _: Listener, _: Option<IpAddr>) {}
+        fn on_connect(&mut self, _: ListenerInfo, _: Option<IpAddr>) {}
 
         fn respond(
             &mut self,
@@ -242,7 +242,7 @@ mod tests {
         let accepted = Accepted {
             id: 0,
             handle,
-            listener: Listener::public(0),
+            listener: ListenerInfo::public(0),
             peer: None,
         };
         runner.serve(accepted, handler, control);

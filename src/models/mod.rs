@@ -29,8 +29,8 @@ pub mod thread;
 
 use crate::handler::Handler;
 use crate::limits::Limits;
+use crate::listen::open::BoundListener;
 use crate::probe::Probe;
-use crate::reactor::listen::BoundListener;
 use crate::signals::Policy;
 use acceptor::Acceptor;
 use control::Control;
@@ -61,12 +61,12 @@ impl BlockingServer {
     /// # Errors
     /// The system gives no poll, no thread or no signals.
     pub fn new(
-        listening: Vec<BoundListener>,
+        listeners: Vec<BoundListener>,
         reopen: impl Fn() + Send + 'static,
         limits: Arc<Limits>,
         policy: Policy,
     ) -> io::Result<Self> {
-        let mut acceptor = Acceptor::new(listening, &limits)?;
+        let mut acceptor = Acceptor::new(listeners, &limits)?;
         let control = Arc::new(Control::default());
         let waker = acceptor.waker()?;
         let wake = move || {

@@ -4,11 +4,11 @@
 //! and the time is an argument. So the simulator in tests/sim runs the same loop.
 
 use super::lifecycle::{Connections, Lifecycle, Stop};
-use super::listener::Accept;
 use super::scheduler::Scheduler;
 use crate::clock::Now;
-use crate::handler::{Handler, Listener, Role};
+use crate::handler::{Handler, ListenerInfo, Role};
 use crate::limits::Limits;
+use crate::listen::accept::Accept;
 use crate::probe::{EventFlags, Origin, Probe};
 use crate::signals::Action;
 use crate::stalls::PollOutcome;
@@ -28,7 +28,7 @@ pub trait Sockets<A: Accept, T> {
     /// The connection cannot be served. Only this one is lost.
     fn make_transport(
         &mut self,
-        listener: Listener,
+        listener: ListenerInfo,
         stream: A::Stream,
     ) -> io::Result<(T, Option<SocketAddr>)>;
 
@@ -40,10 +40,10 @@ pub trait Sockets<A: Accept, T> {
     fn register(&mut self, transport: &mut T, key: usize) -> io::Result<()>;
 
     /// Deregisters and closes the socket of a connection.
-    fn release(&mut self, transport: T);
+    fn close_connection(&mut self, transport: T);
 
     /// Deregisters and closes the listening sockets.
-    fn close(&mut self, listening: Vec<A>);
+    fn close_listeners(&mut self, listeners: Vec<A>);
 }
 
 /// Whether the loop goes on.
@@ -74,11 +74,11 @@ where
     K: Sockets<A, T>,
     P: Probe,
 {
-    fn open(&self, role: Role) -> usize {
-        self.scheduler.open(role)
+    fn count(&self, role: Role) -> usize {
+        self.scheduler.count(role)
     }
 
-    fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()> {
+    fn add(&mut self, listener: ListenerInfo, stream: A::Stream) -> io::Result<()> {
         let (transport, peer) = self.sockets.make_transport(listener, stream)?;
         let handler_state = self
             .handler
@@ -95,22 +95,22 @@ where
 }
 
 impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
-    /// A loop that accepts from `listening`, without connections and without a probe.
-    pub fn new(listening: impl IntoIterator<Item = A>, handler: H, limits: Arc<Limits>) -> Self {
-        Self::with_probe(listening, handler, limits, ())
+    /// A loop that accepts from `listeners`, without connections and without a probe.
+    pub fn new(listeners: impl IntoIterator<Item = A>, handler: H, limits: Arc<Limits>) -> Self {
+        Self::with_probe(listeners, handler, limits, ())
     }
 }
 
 impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     /// Like [`Engine::new`], observed by `probe`.
     pub fn with_probe(
-        listening: impl IntoIterator<Item = A>,
+        listeners: impl IntoIterator<Item = A>,
         handler: H,
         limits: Arc<Limits>,
         probe: P,
     ) -> Self {
         Self {
-            lifecycle: Lifecycle::new(listening, limits.clone()),
+            lifecycle: Lifecycle::new(listeners, limits.clone()),
             scheduler: Scheduler::with_probe(limits, probe),
             handler,
             handler_due: None,
@@ -233,14 +233,14 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         self.lifecycle.accept(now, &mut admission)?;
         let closing = self.lifecycle.stop_accepting(now, &mut admission);
         if !closing.is_empty() {
-            sockets.close(closing);
+            sockets.close_listeners(closing);
         }
         Ok(())
     }
 
     fn reap(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) {
         let count = self.scheduler.reap(&mut self.handler, now, |transport| {
-            sockets.release(transport)
+            sockets.close_connection(transport)
         });
         if count > 0 {
             self.lifecycle.on_connections_closed();

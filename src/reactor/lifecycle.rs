@@ -1,10 +1,10 @@
 //! The policy of a loop around its connections: when it accepts, when it stops, and how long it has
 //! stalled. The reactor and the coroutine model share it.
 
-use super::listener::{Accept, AcceptOutcome, Listeners};
 use crate::clock::Now;
-use crate::handler::{Listener, Role};
+use crate::handler::{ListenerInfo, Role};
 use crate::limits::Limits;
+use crate::listen::accept::{Accept, AcceptOutcome, Listeners};
 use crate::stalls::{PollOutcome, Stalls};
 use crate::warnings::Limited;
 use std::io;
@@ -17,13 +17,13 @@ static REFUSED: Limited = Limited::new();
 /// The connections of the loop, as the policy uses them.
 pub trait Connections<A: Accept> {
     /// Number of open connections that listeners of this role accepted.
-    fn open(&self, role: Role) -> usize;
+    fn count(&self, role: Role) -> usize;
 
     /// Adds a connection that was accepted. It runs in this iteration.
     ///
     /// # Errors
     /// The connection cannot be served. Only this one is lost.
-    fn add(&mut self, listener: Listener, stream: A::Stream) -> io::Result<()>;
+    fn add(&mut self, listener: ListenerInfo, stream: A::Stream) -> io::Result<()>;
 
     /// Closes idle public connections, so that others can be accepted. Returns how many.
     fn evict(&mut self) -> usize;
@@ -55,9 +55,9 @@ pub struct Lifecycle<A: Accept> {
 }
 
 impl<A: Accept> Lifecycle<A> {
-    /// A loop that accepts from `sockets`.
-    pub fn new(sockets: impl IntoIterator<Item = A>, limits: Arc<Limits>) -> Self {
-        let mut listeners = Listeners::new(sockets);
+    /// A loop that accepts from `listeners`.
+    pub fn new(listeners: impl IntoIterator<Item = A>, limits: Arc<Limits>) -> Self {
+        let mut listeners = Listeners::new(listeners);
         let admin = listeners.take_admin();
         Self {
             listeners,
@@ -133,7 +133,7 @@ impl<A: Accept> Lifecycle<A> {
             Role::Admin => (&mut self.admin, self.limits.admin_connections),
         };
         let capacity = match self.stop_at {
-            None => most.saturating_sub(connections.open(role)),
+            None => most.saturating_sub(connections.count(role)),
             // These are the last connections, so only descriptors limit them.
             Some(_) => usize::MAX,
         };

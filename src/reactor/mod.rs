@@ -7,28 +7,22 @@
 //!
 //! This file connects the loop to mio. The iteration is in [`engine`], the poll in [`poller`].
 
-pub mod address;
-mod defer_accept;
 pub mod engine;
 pub mod lifecycle;
-pub mod listen;
-pub mod listener;
-mod listener_socket;
 pub mod poller;
 pub mod scheduler;
-mod socket_activation;
-mod socket_file;
 
 use crate::clock::Now;
-use crate::handler::{Handler, Listener};
+use crate::handler::{Handler, ListenerInfo};
 use crate::limits::Limits;
+use crate::listen::open::BoundListener;
+use crate::listen::socket::ListenerSocket;
 use crate::probe::Probe;
 use crate::signals::Policy;
 use crate::transport::{Socket, Stream};
 use engine::{Engine, Flow, Sockets};
-use listen::{BoundListener, ListenerSocket};
 use mio::Token;
-use poller::{Poller, Ready};
+use poller::{EventTarget, Poller};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -84,11 +78,11 @@ impl<H: Handler, P: Probe> Reactor<H, P> {
     /// Marks what the events are about. Returns whether signals have arrived.
     fn mark(&mut self) -> bool {
         let mut has_signals = false;
-        for (ready, event) in self.poller.events() {
-            match ready {
-                Ready::Signals => has_signals = true,
-                Ready::Listener(id) => self.engine.mark_listener_ready(id),
-                Ready::Connection(key) => {
+        for (target, event) in self.poller.events() {
+            match target {
+                EventTarget::Signals => has_signals = true,
+                EventTarget::Listener(id) => self.engine.mark_listener_ready(id),
+                EventTarget::Connection(key) => {
                     if let Some(socket) = self.engine.mark_ready(key, || poller::flags_of(event)) {
                         socket.on_event(event);
                     }
@@ -109,7 +103,7 @@ impl<H: Handler, P: Probe> Reactor<H, P> {
 impl Sockets<ListenerSocket, Socket> for Poller {
     fn make_transport(
         &mut self,
-        _: Listener,
+        _: ListenerInfo,
         (stream, peer): (Stream, Option<SocketAddr>),
     ) -> io::Result<(Socket, Option<SocketAddr>)> {
         Ok((Socket::new(stream), peer))
@@ -119,11 +113,11 @@ impl Sockets<ListenerSocket, Socket> for Poller {
         (self.registry()).register(socket.source(), Token(key), Socket::INTEREST)
     }
 
-    fn release(&mut self, socket: Socket) {
+    fn close_connection(&mut self, socket: Socket) {
         socket.close(self.registry());
     }
 
-    fn close(&mut self, listening: Vec<ListenerSocket>) {
-        self.close_listeners(listening);
+    fn close_listeners(&mut self, listeners: Vec<ListenerSocket>) {
+        Poller::close_listeners(self, listeners);
     }
 }

@@ -1,10 +1,9 @@
 //! The poll of a loop: the tokens and registrations of signals, listeners and connections. The
 //! reactor and the coroutine model share it.
 
-use super::listen::BoundListener;
-use super::listener_socket::ListenerSocket;
-use super::socket_file::SocketFile;
 use crate::limits::Limits;
+use crate::listen::open::{BoundListener, SocketFile};
+use crate::listen::socket::ListenerSocket;
 use crate::probe::EventFlags;
 use crate::signals::{Action, Policy, SignalSource};
 use crate::stalls::PollOutcome;
@@ -30,7 +29,7 @@ pub struct Poller {
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ready {
+pub enum EventTarget {
     /// Signals: call [`Poller::take_signals`].
     Signals,
     /// The listener with this id.
@@ -103,15 +102,15 @@ impl Poller {
     }
 
     /// The events of the latest poll.
-    pub fn events(&self) -> impl Iterator<Item = (Ready, &Event)> {
+    pub fn events(&self) -> impl Iterator<Item = (EventTarget, &Event)> {
         self.events.iter().map(|event| {
             let Token(token) = event.token();
-            let ready = match SIGNALS.0 - token {
-                0 => Ready::Signals,
-                from_last if from_last <= self.listeners => Ready::Listener(from_last - 1),
-                _ => Ready::Connection(token),
+            let target = match SIGNALS.0 - token {
+                0 => EventTarget::Signals,
+                from_last if from_last <= self.listeners => EventTarget::Listener(from_last - 1),
+                _ => EventTarget::Connection(token),
             };
-            (ready, event)
+            (target, event)
         })
     }
 

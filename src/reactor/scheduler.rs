@@ -111,7 +111,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     }
 
     /// Number of open connections of this role.
-    pub fn open(&self, role: Role) -> usize {
+    pub fn count(&self, role: Role) -> usize {
         match role {
             Role::Public => self.slots.len() - self.admin,
             Role::Admin => self.admin,

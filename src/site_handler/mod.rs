@@ -7,7 +7,7 @@ pub use tally::Tally;
 use crate::access_log::{AccessLog, LogEntry, Peer};
 use crate::clock::Now;
 use crate::connection::{CloseReason, Counts};
-use crate::handler::{Handler, Listener};
+use crate::handler::{Handler, ListenerInfo};
 use crate::http::payload::Payload;
 use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
@@ -86,7 +86,7 @@ impl SiteHandler {
 impl Handler for SiteHandler {
     type State = PeerState;
 
-    fn on_connect(&mut self, _: Listener, peer: Option<IpAddr>) -> PeerState {
+    fn on_connect(&mut self, _: ListenerInfo, peer: Option<IpAddr>) -> PeerState {
         PeerState {
             peer,
             unlogged: None,

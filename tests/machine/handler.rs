@@ -2,7 +2,7 @@
 
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Counts};
-use oneloop::handler::{Handler, Listener};
+use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{FileRange, Multipart, Parts, Payload, Produce, Progress};
 use oneloop::http::range::ByteRange;
@@ -95,7 +95,7 @@ impl Pages {
 impl Handler for Pages {
     type State = usize;
 
-    fn on_connect(&mut self, _: Listener, _: Option<IpAddr>) -> usize {
+    fn on_connect(&mut self, _: ListenerInfo, _: Option<IpAddr>) -> usize {
         self.connections += 1;
         self.connections - 1
     }

@@ -3,7 +3,9 @@
 use crate::seconds;
 use oneloop::clock::Now;
 use oneloop::limits::Limits;
-use oneloop::reactor::listener::{Accept, AcceptFailure, AcceptOutcome, Listeners, classify};
+use oneloop::listen::accept::{
+    Accept, AcceptFailure, AcceptOutcome, Listeners, classify_accept_error,
+};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::io;
@@ -79,11 +81,11 @@ fn every_error_of_accept_has_its_action() {
     ];
     for (expected, errors) in table {
         for error in errors {
-            assert_eq!(classify(&error.into()), expected, "{error:?}");
+            assert_eq!(classify_accept_error(&error.into()), expected, "{error:?}");
         }
     }
     assert_eq!(
-        classify(&io::ErrorKind::WouldBlock.into()),
+        classify_accept_error(&io::ErrorKind::WouldBlock.into()),
         AcceptFailure::NoneWaiting,
         "without a number, too"
     );

@@ -37,7 +37,7 @@ mod view;
 use handler::Pages;
 use memory_transport::{MemoryTransport, Peer, pair};
 use oneloop::clock::Now;
-use oneloop::handler::{Handler, Listener};
+use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::limits::Limits;
 use oneloop::probe::{EventFlags, Origin};
 use oneloop::reactor::scheduler::Scheduler;
@@ -119,7 +119,7 @@ impl<T: Transport> TestServer<T> {
 
     /// The peer of this transport connects.
     fn admit(&mut self, transport: T, peer: Peer) -> Peer {
-        let listener = Listener::public(0);
+        let listener = ListenerInfo::public(0);
         let state = self.handler.on_connect(listener, None);
         let origin = Origin {
             listener,

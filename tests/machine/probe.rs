@@ -5,7 +5,7 @@ use crate::memory_transport::{MemoryTransport, Peer, pair};
 use crate::{GET, get, seconds};
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Counts, StateName, StepName};
-use oneloop::handler::{Handler, Listener};
+use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{Payload, Produce, Progress};
 use oneloop::http::request::{Refusal, Request};
@@ -94,7 +94,7 @@ impl<H: Handler> Observed<H> {
         if !words.is_empty() {
             peer.sends(words);
         }
-        let listener = Listener::public(0);
+        let listener = ListenerInfo::public(0);
         let state = self.handler.on_connect(listener, None);
         let origin = Origin {
             listener,
@@ -224,7 +224,7 @@ impl Produce for Defect {
 impl Handler for Defective {
     type State = ();
 
-    fn on_connect(&mut self, _: Listener, _: Option<IpAddr>) {}
+    fn on_connect(&mut self, _: ListenerInfo, _: Option<IpAddr>) {}
 
     fn respond(&mut self, _: &mut (), _: Result<Request<'_>, Refusal<'_>>, _: Now) -> Response {
         let response = Response::new(Status::OK, Arc::new(FieldLines::new()));

@@ -5,7 +5,7 @@ use crate::memory_transport::{MemoryTransport, Peer, pair};
 use crate::seconds;
 use oneloop::clock::Now;
 use oneloop::connection::StateName;
-use oneloop::handler::{Handler, Listener, Role};
+use oneloop::handler::{Handler, ListenerInfo, Role};
 use oneloop::limits::Limits;
 use oneloop::probe::{EventFlags, Origin};
 use oneloop::reactor::scheduler::Scheduler;
@@ -47,7 +47,7 @@ impl Viewed {
 
     fn connect(&mut self, role: Role) -> Peer {
         let (transport, peer) = pair();
-        let listener = Listener { id: 0, role };
+        let listener = ListenerInfo { id: 0, role };
         let state = self.handler.on_connect(listener, None);
         let origin = Origin {
             listener,
@@ -180,7 +180,7 @@ proptest! {
             prop_assert_eq!(expected.insert(0, 3), Some(2));
             prop_assert_eq!(cells, expected);
             prop_assert!(viewed.cells.iter().all(|(key, (_, is_admin))| *is_admin == (*key == 0)));
-            prop_assert_eq!(viewed.scheduler.open(Role::Admin), 1);
+            prop_assert_eq!(viewed.scheduler.count(Role::Admin), 1);
         }
     }
 }

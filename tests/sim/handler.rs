@@ -4,7 +4,7 @@ use crate::kernel::SharedKernel;
 use crate::requests::{FILES, PARTS, Page, is_empty_slice, memory};
 use crate::sockets::id_of;
 use oneloop::clock::Now;
-use oneloop::handler::{Handler, Listener};
+use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{FileRange, Multipart, Parts, Payload, Produce, Progress};
 use oneloop::http::range::ByteRange;
@@ -80,7 +80,7 @@ impl Pages {
 impl Handler for Pages {
     type State = usize;
 
-    fn on_connect(&mut self, listener: Listener, peer: Option<IpAddr>) -> usize {
+    fn on_connect(&mut self, listener: ListenerInfo, peer: Option<IpAddr>) -> usize {
         let id = id_of(peer);
         self.kernel.borrow_mut().check_listener(id, listener.id);
         id

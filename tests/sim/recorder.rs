@@ -5,7 +5,7 @@
 use crate::transitions::{DOCUMENT, rows, split};
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Counts, StateName, StepName};
-use oneloop::handler::Listener;
+use oneloop::handler::ListenerInfo;
 use oneloop::probe::{Cause, EventFlags, Origin, Probe, StepResult};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -256,7 +256,7 @@ fn recorder() -> (Recorder, u64) {
     let mut recorder = Recorder::new();
     recorder.on_iteration_begin(Now::read(), 0);
     let origin = Origin {
-        listener: Listener::public(0),
+        listener: ListenerInfo::public(0),
         peer: None,
     };
     recorder.on_accept(0, origin, StateName::Reading);

@@ -5,9 +5,9 @@ use crate::checker::Observed;
 use crate::connection::Edge;
 use crate::faults::{Call, CallResult};
 use crate::kernel::{AcceptResult, SharedKernel};
-use oneloop::handler::Listener;
+use oneloop::handler::ListenerInfo;
+use oneloop::listen::accept::Accept;
 use oneloop::reactor::engine::Sockets;
-use oneloop::reactor::listener::Accept;
 use oneloop::transport::{ReadReadiness, ReadyFlags, Transport};
 use rustix::io::Errno;
 use std::fs::File;
@@ -257,7 +257,7 @@ impl Accept for SimListener {
 impl Sockets<SimListener, SimSocket> for SimSockets {
     fn make_transport(
         &mut self,
-        _: Listener,
+        _: ListenerInfo,
         id: usize,
     ) -> io::Result<(SimSocket, Option<SocketAddr>)> {
         self.0.borrow_mut().connections[id].is_connected = true;
@@ -282,11 +282,11 @@ impl Sockets<SimListener, SimSocket> for SimSockets {
         Ok(())
     }
 
-    fn release(&mut self, wire: SimSocket) {
+    fn close_connection(&mut self, wire: SimSocket) {
         drop(wire);
     }
 
-    fn close(&mut self, listeners: Vec<SimListener>) {
+    fn close_listeners(&mut self, listeners: Vec<SimListener>) {
         for SimListener(_, listener) in listeners {
             let mut kernel = self.0.borrow_mut();
             kernel.is_listening = false;

@@ -6,30 +6,31 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const EVERYTHING: &[&str] = &["*"];
 
-/// Each module and what it may import: modules, or a part of one (`reactor::address`). A module
+/// Each module and what it may import: modules, or a part of one (`listen::address`). A module
 /// imports only modules below it in this table, so there are no circles. `site` and `connection` do
 /// not import each other: they meet in an argument of the pump.
 #[rustfmt::skip]
 const MODULES: &[(&str, &[&str])] = &[
     ("lib",        EVERYTHING),
     ("main",       EVERYTHING),
-    ("server",     &["config", "models", "reactor", "burn", "site_handler", "handler", "site",
-                     "access_log", "http::fields", "signals", "study", "probe", "limits"]),
-    ("banner",     &["config", "reactor::address", "site::path"]),
+    ("server",     &["config", "models", "reactor", "listen", "burn", "site_handler", "handler",
+                     "site", "access_log", "http::fields", "signals", "study", "probe", "limits"]),
+    ("banner",     &["config", "listen::address", "site::path"]),
     ("site_handler", &["site", "access_log", "handler", "connection", "http", "warnings", "clock",
                      "limits"]),
     ("burn",       &["handler", "http", "clock"]),
-    ("config",     &["reactor::address", "access_log", "http::fields", "subcommands", "study",
+    ("config",     &["listen::address", "access_log", "http::fields", "subcommands", "study",
                      "limits"]),
     ("subcommands", &["bench", "study"]),
     // It starts the server as a program.
     ("bench",      &["clock"]),
     ("study",      &["probe", "handler", "connection", "http", "timers", "clock"]),
-    ("models",     &["reactor::lifecycle", "reactor::listen", "reactor::listener", "reactor::poller", "pump", "probe", "handler", "connection",
-                     "transport", "timers", "stalls", "http", "access_log", "signals", "warnings",
+    ("models",     &["reactor::lifecycle", "reactor::poller", "listen", "pump", "probe", "handler",
+                     "connection", "transport", "timers", "stalls", "http", "signals", "warnings",
                      "clock", "limits"]),
-    ("reactor",    &["pump", "probe", "handler", "connection", "transport", "timers", "stalls", "http",
-                     "access_log", "signals", "warnings", "clock", "limits"]),
+    ("reactor",    &["listen", "pump", "probe", "handler", "connection", "transport", "timers",
+                     "stalls", "http", "signals", "warnings", "clock", "limits"]),
+    ("listen",     &["handler", "transport", "clock", "limits"]),
     ("site",       &["http", "warnings", "clock", "limits"]),
     ("pump",       &["probe", "handler", "connection", "transport", "http", "warnings", "clock",
                      "limits"]),
@@ -295,13 +296,13 @@ fn a_path_with_super_is_followed_out_of_its_module() {
 
 #[test]
 fn a_part_of_a_module_may_be_imported_where_the_module_may_not() {
-    let text = "use crate::reactor::{address::{Bind, Host}, address, scheduler};";
+    let text = "use crate::listen::{address::{Bind, Host}, address, open};";
     assert_eq!(found_in("config.rs", text).len(), 1);
     assert_eq!(
-        found_in("config.rs", "use crate::reactor::addresses;").len(),
+        found_in("config.rs", "use crate::listen::addresses;").len(),
         1
     );
-    assert_eq!(found_in("config.rs", "use crate::reactor;").len(), 1);
+    assert_eq!(found_in("config.rs", "use crate::listen;").len(), 1);
 }
 
 #[test]

@@ -285,10 +285,10 @@ fn a_violation_has_its_file_and_line() {
 
 #[test]
 fn a_place_is_a_file_or_a_folder() {
-    let source = Source::sample("reactor/socket_activation.rs", "");
-    assert!(source.is_in(&["reactor/"]) && source.is_in(&["x.rs", "reactor/socket_activation.rs"]));
-    assert!(!source.is_in(&["reactor.rs", "react", "socket_activation.rs"]));
-    assert_eq!(source.module(), ["reactor", "socket_activation"]);
+    let source = Source::sample("listen/socket_activation.rs", "");
+    assert!(source.is_in(&["listen/"]) && source.is_in(&["x.rs", "listen/socket_activation.rs"]));
+    assert!(!source.is_in(&["listen.rs", "lis", "socket_activation.rs"]));
+    assert_eq!(source.module(), ["listen", "socket_activation"]);
     assert_eq!(Source::sample("http/mod.rs", "").module(), ["http"]);
     assert!(Source::sample("lib.rs", "").module().is_empty());
 }

@@ -6,8 +6,8 @@ use crate::tree::{Source, Violation};
 /// Files that depend on the platform or on a feature of the build.
 const CONDITIONAL: &[&str] = &[
     "transport/",
-    "reactor/socket_activation.rs",
-    "reactor/defer_accept.rs",
+    "listen/socket_activation.rs",
+    "listen/defer_accept.rs",
     "bench/platform.rs",
     "lib.rs",
     // The lints that are for code outside tests.
@@ -23,6 +23,7 @@ const CONDITIONAL: &[&str] = &[
 /// Files that use mio: what registers with a poll, and the load generator, which has its own.
 const MIO: &[&str] = &[
     "transport/",
+    "listen/",
     "reactor/",
     "models/acceptor.rs",
     "models/coroutine/",

@@ -12,12 +12,13 @@ mod executor;
 mod runtime;
 
 use crate::clock::Now;
-use crate::handler::{Handler, Listener, Role};
+use crate::handler::{Handler, ListenerInfo, Role};
 use crate::limits::Limits;
+use crate::listen::open::BoundListener;
+use crate::listen::socket::ListenerSocket;
 use crate::probe::{Origin, Probe};
 use crate::reactor::lifecycle::{Connections, Lifecycle, Stop};
-use crate::reactor::listen::{BoundListener, ListenerSocket};
-use crate::reactor::poller::{Poller, Ready, flags_of};
+use crate::reactor::poller::{EventTarget, Poller, flags_of};
 use crate::signals::{Action, Policy};
 use crate::transport::{ReadyFlags, Stream};
 use executor::Executor;
@@ -50,13 +51,13 @@ where
     H: Handler + 'static,
     P: Probe + 'static,
 {
-    fn open(&self, _: Role) -> usize {
+    fn count(&self, _: Role) -> usize {
         self.runtime.open()
     }
 
     fn add(
         &mut self,
-        listener: Listener,
+        listener: ListenerInfo,
         (stream, peer): (Stream, Option<SocketAddr>),
     ) -> io::Result<()> {
         let coroutine = admit(self.runtime.clone(), Origin { listener, peer }, stream);
@@ -140,11 +141,11 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
     /// Marks what the events are about. Returns whether signals have arrived.
     fn mark(&mut self) -> bool {
         let mut has_signals = false;
-        for (ready, event) in self.poller.events() {
-            match ready {
-                Ready::Signals => has_signals = true,
-                Ready::Listener(id) => self.lifecycle.mark_listener_ready(id),
-                Ready::Connection(key) => {
+        for (target, event) in self.poller.events() {
+            match target {
+                EventTarget::Signals => has_signals = true,
+                EventTarget::Listener(id) => self.lifecycle.mark_listener_ready(id),
+                EventTarget::Connection(key) => {
                     let flags = || flags_of(event);
                     self.runtime.mark_ready(key, ReadyFlags::of(event), flags);
                 }

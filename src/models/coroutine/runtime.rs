@@ -288,7 +288,7 @@ mod tests {
     use super::super::executor::Executor;
     use super::*;
     use crate::clock::Now;
-    use crate::handler::Listener;
+    use crate::handler::ListenerInfo;
     use crate::http::fields::FieldLines;
     use crate::http::request::{Refusal, Request};
     use crate::http::response::Response;
@@ -303,7 +303,7 @@ mod tests {
     impl Handler for Brittle {
         type State = ();
 
-        fn on_connect(&mut self, _: Listener, _: Option<IpAddr>) {}
+        fn on_connect(&mut self, _: ListenerInfo, _: Option<IpAddr>) {}
 
         fn respond(
             &mut self,
@@ -334,7 +334,7 @@ mod tests {
             theirs.write_all(head.as_bytes()).unwrap();
             let stream = Stream::Unix(mio::net::UnixStream::from_std(ours));
             let origin = Origin {
-                listener: Listener::public(0),
+                listener: ListenerInfo::public(0),
                 peer: None,
             };
             executor.spawn(admit(runtime.clone(), origin, stream));

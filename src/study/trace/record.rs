@@ -110,13 +110,13 @@ pub enum What {
 /// A record of nearly every kind.
 #[cfg(test)]
 pub fn samples() -> Vec<Record> {
-    use crate::handler::{Listener, Role};
+    use crate::handler::{ListenerInfo, Role};
     use crate::http::status::Status;
     use std::io::ErrorKind;
     use std::net::SocketAddr;
 
     let origin = Origin {
-        listener: Listener {
+        listener: ListenerInfo {
             id: 1,
             role: Role::Public,
         },

@@ -8,7 +8,7 @@
 use super::View;
 use crate::clock::Now;
 use crate::connection::{CloseReason, Counts};
-use crate::handler::{Handler, Listener, Role};
+use crate::handler::{Handler, ListenerInfo, Role};
 use crate::http::fields::FieldLines;
 use crate::http::payload::{Payload, Produce, Progress};
 use crate::http::request::{Method, Refusal, Request, Target};
@@ -176,7 +176,7 @@ impl Produce for Slices {
 impl<H: Handler> Handler for Routes<H> {
     type State = RoutesState<H::State>;
 
-    fn on_connect(&mut self, listener: Listener, peer: Option<IpAddr>) -> Self::State {
+    fn on_connect(&mut self, listener: ListenerInfo, peer: Option<IpAddr>) -> Self::State {
         match listener.role {
             Role::Public => RoutesState::Public(self.inner.on_connect(listener, peer)),
             Role::Admin => RoutesState::Admin,

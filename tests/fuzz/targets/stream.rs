@@ -17,7 +17,7 @@ use super::{replies, site};
 use memory_transport::{Input, MemoryTransport, Space, pair};
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Connection};
-use oneloop::handler::{Handler, Listener};
+use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::date::DateLine;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
@@ -273,7 +273,7 @@ impl Server {
             id: 0,
             connection: Connection::new(self.limits.clone(), self.now.instant),
             transport: Watched(memory_transport, watch.clone()),
-            handler_state: self.handler.on_connect(Listener::public(0), None),
+            handler_state: self.handler.on_connect(ListenerInfo::public(0), None),
         };
         let mut sent = Vec::new();
         loop {

@@ -8,7 +8,7 @@ use crate::requests::SimRequest;
 use crate::sockets::id_of;
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Counts};
-use oneloop::handler::{Handler, Listener};
+use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{Payload, Produce, Progress};
 use oneloop::http::request::{Refusal, Request};
@@ -56,7 +56,7 @@ impl RecordingHandler {
 impl Handler for RecordingHandler {
     type State = (usize, PeerState);
 
-    fn on_connect(&mut self, listener: Listener, peer: Option<IpAddr>) -> Self::State {
+    fn on_connect(&mut self, listener: ListenerInfo, peer: Option<IpAddr>) -> Self::State {
         let id = id_of(peer);
         self.kernel.borrow_mut().check_listener(id, listener.id);
         (id, self.handler.on_connect(listener, peer))

@@ -1,7 +1,7 @@
 //! [`ListenerSocket`]: a non-blocking TCP or unix socket that listens.
 
+use super::accept::Accept;
 use super::defer_accept;
-use super::listener::Accept;
 use crate::handler::Role;
 use crate::transport::Stream;
 use mio::event::Source;
@@ -10,11 +10,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// A listening socket.
+/// A listening socket, and what is served on it.
 #[derive(Debug)]
 pub struct ListenerSocket {
-    /// What is served on it.
-    pub role: Role,
+    pub(super) role: Role,
     /// The socket itself.
     pub family: Family,
 }
@@ -23,14 +22,14 @@ pub struct ListenerSocket {
 #[derive(Debug)]
 pub enum Family {
     /// IPv4 and IPv6.
-    Tcp(mio::net::TcpListener, Kind),
+    Tcp(mio::net::TcpListener, TcpKind),
     /// A unix socket.
     Unix(mio::net::UnixListener),
 }
 
 /// The protocol of a listening socket of IPv4 or IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TcpKind {
     /// TCP.
     Plain,
     /// TCP, with connections that the kernel holds back until their first bytes arrive.
@@ -79,8 +78,8 @@ impl Accept for ListenerSocket {
             Family::Tcp(listener, kind) => {
                 let (stream, peer) = listener.accept()?;
                 let stream = match kind {
-                    Kind::Plain | Kind::Deferred => Stream::Tcp(stream),
-                    Kind::Other => Stream::Other(stream),
+                    TcpKind::Plain | TcpKind::Deferred => Stream::Tcp(stream),
+                    TcpKind::Other => Stream::Other(stream),
                 };
                 (stream, Some(peer))
             }
@@ -94,7 +93,7 @@ impl Accept for ListenerSocket {
 
     fn stop_deferring(&mut self) -> bool {
         match &mut self.family {
-            Family::Tcp(listener, Kind::Deferred) => defer_accept::stop_deferring(listener),
+            Family::Tcp(listener, TcpKind::Deferred) => defer_accept::stop_deferring(listener),
             _ => false,
         }
     }

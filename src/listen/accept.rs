@@ -1,11 +1,12 @@
-//! The listeners of one loop: which of them may have a connection waiting, and accept(2).
+//! Accepts connections from several listening sockets in turn, and knows which of them may have one
+//! waiting.
 //!
 //! An event announces new connections once. It is remembered until accept(2) itself reports that no
 //! connection waits. So accepting can stop after a bounded number, at the connection limit or for
 //! want of descriptors, and go on later without an event.
 
 use crate::clock::Now;
-use crate::handler::{Listener, Role};
+use crate::handler::{ListenerInfo, Role};
 use crate::limits::Limits;
 use rustix::io::Errno;
 use std::io;
@@ -19,7 +20,7 @@ pub trait Accept {
     /// Accepts the next waiting connection (accept(2)). Never blocks.
     ///
     /// # Errors
-    /// `WouldBlock` when no connection waits; see [`classify`] for the others.
+    /// `WouldBlock` when no connection waits; see [`classify_accept_error`] for the others.
     fn accept(&mut self) -> io::Result<Self::Stream>;
 
     /// What is served on it.
@@ -38,19 +39,19 @@ pub trait Accept {
 /// is accepted from each in turn.
 #[derive(Debug)]
 pub struct Listeners<A: Accept> {
-    sockets: Vec<ListeningSocket<A>>,
+    entries: Vec<ListenerEntry<A>>,
     /// Index of the socket to accept from next.
     next: usize,
     /// A connection that was accepted at the connection limit. Only accept(2) can tell whether one
     /// waits, and no idle connection may be evicted before that is certain.
-    pending: Option<(Listener, A::Stream)>,
+    pending: Option<(ListenerInfo, A::Stream)>,
     /// No connection is accepted before this time, because there are no resources.
-    pause: Option<Instant>,
+    paused_until: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct ListeningSocket<A> {
-    listener: Listener,
+struct ListenerEntry<A> {
+    info: ListenerInfo,
     socket: A,
     /// A connection may wait: accept(2) has not reported otherwise since the last event.
     is_ready: bool,
@@ -86,7 +87,7 @@ pub enum AcceptFailure {
 
 /// Classifies every error that accept(2) documents. An unknown error is taken for a lost
 /// connection, because Linux passes network errors of a connection on.
-pub fn classify(error: &io::Error) -> AcceptFailure {
+pub fn classify_accept_error(error: &io::Error) -> AcceptFailure {
     match Errno::from_io_error(error) {
         Some(Errno::AGAIN) => AcceptFailure::NoneWaiting,
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
@@ -102,70 +103,70 @@ pub fn classify(error: &io::Error) -> AcceptFailure {
 impl<A: Accept> Listeners<A> {
     /// Listeners over `sockets`. A connection may wait at each of them.
     pub fn new(sockets: impl IntoIterator<Item = A>) -> Self {
-        let sockets = sockets.into_iter().enumerate();
+        let entries = sockets
+            .into_iter()
+            .enumerate()
+            .map(|(id, socket)| ListenerEntry {
+                info: ListenerInfo {
+                    id,
+                    role: socket.role(),
+                },
+                socket,
+                is_ready: true,
+            });
         Self {
-            sockets: sockets
-                .map(|(id, socket)| ListeningSocket {
-                    listener: Listener {
-                        id,
-                        role: socket.role(),
-                    },
-                    socket,
-                    is_ready: true,
-                })
-                .collect(),
+            entries: entries.collect(),
             next: 0,
             pending: None,
-            pause: None,
+            paused_until: None,
         }
     }
 
     /// Takes the sockets of the role [`Role::Admin`] out, to be accepted from apart.
     pub fn take_admin(&mut self) -> Self {
-        let is_admin = |one: &mut ListeningSocket<A>| one.listener.role == Role::Admin;
-        let sockets = self.sockets.extract_if(.., is_admin).collect();
+        let is_admin = |entry: &mut ListenerEntry<A>| entry.info.role == Role::Admin;
         Self {
-            sockets,
+            entries: self.entries.extract_if(.., is_admin).collect(),
             ..Self::new([])
         }
     }
 
     /// Number of listening sockets.
     pub fn len(&self) -> usize {
-        self.sockets.len()
+        self.entries.len()
     }
 
     /// Whether all listening sockets are closed.
     pub fn is_empty(&self) -> bool {
-        self.sockets.is_empty()
+        self.entries.is_empty()
     }
 
     /// Returns the sockets, to be closed. No connection is accepted any more.
     pub fn close(&mut self) -> Vec<A> {
-        self.sockets.drain(..).map(|one| one.socket).collect()
+        self.entries.drain(..).map(|entry| entry.socket).collect()
     }
 
     /// Marks every socket as one at which a connection may wait, whatever events have reported.
     pub fn mark_all_ready(&mut self) {
-        for one in &mut self.sockets {
-            one.is_ready = true;
+        for entry in &mut self.entries {
+            entry.is_ready = true;
         }
     }
 
     /// The server is stopping: see [`Accept::stop_deferring`].
     pub fn stop_deferring(&mut self) -> bool {
         let mut is_any_deferred = false;
-        for one in &mut self.sockets {
-            is_any_deferred |= one.socket.stop_deferring();
+        for entry in &mut self.entries {
+            is_any_deferred |= entry.socket.stop_deferring();
         }
         is_any_deferred
     }
 
     /// An event arrived for the listener `id`.
     pub fn mark_ready(&mut self, id: usize) {
-        let mut sockets = self.sockets.iter_mut();
-        if let Some(one) = sockets.find(|one| one.listener.id == id) {
-            one.is_ready = true;
+        let mut entries = self.entries.iter_mut();
+        if let Some(entry) = entries.find(|entry| entry.info.id == id) {
+            entry.is_ready = true;
         }
     }
 
@@ -178,12 +179,12 @@ impl<A: Accept> Listeners<A> {
         capacity: usize,
         limits: &Limits,
         now: Now,
-        mut add: impl FnMut(Listener, A::Stream) -> io::Result<()>,
+        mut add: impl FnMut(ListenerInfo, A::Stream) -> io::Result<()>,
     ) -> AcceptOutcome {
-        if self.pause.is_some_and(|until| now.instant < until) {
+        if self.paused_until.is_some_and(|until| now.instant < until) {
             return AcceptOutcome::Done;
         }
-        self.pause = None;
+        self.paused_until = None;
         let mut budget = limits.accepts_per_iteration;
         let mut lost = 0;
         let mut capacity = capacity;
@@ -198,33 +199,33 @@ impl<A: Accept> Listeners<A> {
         }
         // How many sockets in a row are not ready.
         let mut not_ready = 0;
-        while not_ready < self.sockets.len() && budget > 0 {
-            let index = self.next % self.sockets.len();
+        while not_ready < self.entries.len() && budget > 0 {
+            let index = self.next % self.entries.len();
             self.next = index + 1;
-            let next = self.sockets.get_mut(index);
-            let Some(one) = next.filter(|one| one.is_ready) else {
+            let next = self.entries.get_mut(index);
+            let Some(entry) = next.filter(|entry| entry.is_ready) else {
                 not_ready += 1;
                 continue;
             };
             not_ready = 0;
             budget -= 1;
-            let added = match one.socket.accept() {
+            let added = match entry.socket.accept() {
                 Ok(stream) if capacity == 0 => {
-                    self.pending = Some((one.listener, stream));
+                    self.pending = Some((entry.info, stream));
                     return AcceptOutcome::Full;
                 }
-                Ok(stream) => add(one.listener, stream).map_err(|error| {
+                Ok(stream) => add(entry.info, stream).map_err(|error| {
                     let failure = AcceptFailure::ConnectionLost;
                     (failure, error)
                 }),
-                Err(error) => Err((classify(&error), error)),
+                Err(error) => Err((classify_accept_error(&error), error)),
             };
             let Err((failure, error)) = added else {
                 capacity -= 1;
                 continue;
             };
             match failure {
-                AcceptFailure::NoneWaiting => one.is_ready = false,
+                AcceptFailure::NoneWaiting => entry.is_ready = false,
                 AcceptFailure::ConnectionLost => {
                     log::debug!("accept: {error}");
                     lost += 1;
@@ -241,21 +242,21 @@ impl<A: Accept> Listeners<A> {
 
     /// Accepts no connection before `until`, or before [`resume`](Self::resume) is called.
     pub fn pause(&mut self, until: Instant) {
-        self.pause = Some(until);
+        self.paused_until = Some(until);
     }
 
     /// A connection was closed, so there is capacity and a descriptor again.
     pub fn resume(&mut self) {
-        self.pause = None;
+        self.paused_until = None;
     }
 
     /// How long accepting can wait without an event: until the pause is over (not at all without
     /// one) while a connection may wait, else without limit (`None`).
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        if self.pending.is_none() && !self.sockets.iter().any(|one| one.is_ready) {
+        if self.pending.is_none() && !self.entries.iter().any(|entry| entry.is_ready) {
             return None;
         }
-        let until = self.pause.unwrap_or(now.instant);
+        let until = self.paused_until.unwrap_or(now.instant);
         Some(until.saturating_duration_since(now.instant))
     }
 }

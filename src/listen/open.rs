@@ -1,4 +1,4 @@
-//! Opens listeners: from a bind such as `127.0.0.1:7890` to a socket that listens.
+//! Opens listeners: from an address such as `127.0.0.1:7890` to a socket that listens.
 //!
 //! Each socket is non-blocking and close-on-exec. SO_REUSEADDR is set, so that a restart does not
 //! wait for old connections in TIME_WAIT. SO_REUSEPORT is never set: a second server on the same
@@ -19,7 +19,7 @@ use crate::handler::Role;
 
 use super::address::{self, Address, Bind, Host, InheritedSocket};
 use super::defer_accept;
-pub use super::listener_socket::{Family, Kind, ListenerSocket};
+use super::socket::{Family, ListenerSocket, TcpKind};
 use super::socket_activation::{self, AdoptError};
 pub use super::socket_file::SocketFile;
 use super::socket_file::{self, SocketPath};
@@ -39,6 +39,8 @@ pub struct BoundListener {
 /// Options of listening sockets.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenOptions {
+    /// What is served on them.
+    pub role: Role,
     /// How many connections the kernel queues for one socket (listen(2)).
     pub backlog: i32,
     /// Whether the kernel holds TCP connections back until their first bytes arrive, or for about a
@@ -51,22 +53,28 @@ pub struct ListenOptions {
 ///
 /// # Errors
 /// The first bind that fails. The listeners opened before it are closed.
-pub fn open(binds: &[Bind], options: ListenOptions) -> Result<Vec<BoundListener>, ListenError> {
+pub fn open_listeners(
+    binds: &[Bind],
+    options: ListenOptions,
+) -> Result<Vec<BoundListener>, ListenError> {
     warn_of_a_short_queue(options.backlog);
-    let mut listening = Vec::new();
+    let mut listeners = Vec::new();
     for bind in binds {
         let opened = match bind {
-            Bind::Tcp { host, port } => resolve(host, *port)
-                .and_then(|addresses| listen_on_all(addresses, shares_port(binds, *port), options)),
-            Bind::Unix(path) => listen_at(path, options.backlog).map(|one| vec![one]),
-            Bind::Inherited(passed) => share(passed).map(|one| vec![one]),
+            Bind::Tcp { host, port } => resolve(host, *port).and_then(|addresses| {
+                listen_tcp_all(addresses, shares_port(binds, *port), options)
+            }),
+            Bind::Unix(path) => listen_unix(path, options).map(|listener| vec![listener]),
+            Bind::Inherited(passed) => {
+                open_inherited(passed, options.role).map(|listener| vec![listener])
+            }
         };
-        listening.extend(opened.map_err(|problem| ListenError {
+        listeners.extend(opened.map_err(|problem| ListenError {
             bind: bind.clone(),
             problem,
         })?);
     }
-    Ok(listening)
+    Ok(listeners)
 }
 
 /// Warns if the kernel limits the backlog, which it does without an error.
@@ -94,7 +102,7 @@ fn shares_port(binds: &[Bind], port: u16) -> bool {
 
 /// Listens on all addresses of a name. Addresses that this machine lacks (`localhost` is also
 /// `::1`, on a machine without IPv6) are skipped if another one works.
-fn listen_on_all(
+fn listen_tcp_all(
     addresses: Vec<SocketAddr>,
     only_v6: bool,
     options: ListenOptions,
@@ -102,8 +110,8 @@ fn listen_on_all(
     let mut opened = Vec::new();
     let mut absent = None;
     for address in addresses {
-        match listen_on(address, only_v6, options) {
-            Ok(one) => opened.push(one),
+        match listen_tcp(address, only_v6, options) {
+            Ok(listener) => opened.push(listener),
             Err(error) if is_absent(&error) => absent = Some(error),
             Err(error) => return Err(error.into()),
         }
@@ -144,14 +152,15 @@ fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, Problem> {
 /// may be a number, so names are tried first.
 fn scope_id(zone: &str) -> Result<u32, Problem> {
     let interfaces = address::interfaces();
-    let by_name = |name: &str| interfaces.iter().find(|one| one.name == name);
+    let by_name = |name: &str| interfaces.iter().find(|interface| interface.name == name);
     // In a URL the percent sign is `%25` (RFC 6874).
     let named = by_name(zone).or_else(|| by_name(zone.strip_prefix("25")?));
     match (named, zone.parse()) {
         (Some(interface), _) => Ok(interface.index),
         (None, Ok(number)) => Ok(number),
         (None, Err(_)) => {
-            let mut names: Vec<_> = interfaces.into_iter().map(|one| one.name).collect();
+            let names = interfaces.into_iter().map(|interface| interface.name);
+            let mut names: Vec<_> = names.collect();
             names.sort();
             names.dedup();
             Err(Problem::NoInterface(names))
@@ -161,9 +170,10 @@ fn scope_id(zone: &str) -> Result<u32, Problem> {
 
 /// The addresses of the interface `name`.
 fn addresses_of(name: &str) -> Vec<IpAddr> {
-    let all = address::interfaces().into_iter();
-    all.filter(|one| one.name == name)
-        .map(|one| one.ip)
+    let interfaces = address::interfaces().into_iter();
+    interfaces
+        .filter(|interface| interface.name == name)
+        .map(|interface| interface.ip)
         .collect()
 }
 
@@ -174,7 +184,7 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-fn listen_on(
+fn listen_tcp(
     address: SocketAddr,
     only_v6: bool,
     options: ListenOptions,
@@ -192,19 +202,19 @@ fn listen_on(
     }
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    let mut kind = Kind::Plain;
+    let mut kind = TcpKind::Plain;
     if options.deferred {
         match defer_accept::defer(&socket) {
-            Ok(()) => kind = Kind::Deferred,
+            Ok(()) => kind = TcpKind::Deferred,
             Err(error) => log::debug!("{address}: TCP_DEFER_ACCEPT is not available: {error}"),
         }
     }
     socket.listen(options.backlog)?;
     socket.set_nonblocking(true)?;
-    BoundListener::new(socket, None, kind)
+    BoundListener::tcp(socket, kind, options.role)
 }
 
-fn listen_at(path: &Path, backlog: i32) -> Result<BoundListener, Problem> {
+fn listen_unix(path: &Path, options: ListenOptions) -> Result<BoundListener, Problem> {
     let address = SockAddr::unix(path)?;
     match socket_file::inspect(path, &address)? {
         SocketPath::Free => {}
@@ -219,43 +229,46 @@ fn listen_at(path: &Path, backlog: i32) -> Result<BoundListener, Problem> {
     socket.bind(&address)?;
     // The file is removed also if listen(2) fails.
     let file = SocketFile::new(path)?;
-    socket.listen(backlog)?;
+    socket.listen(options.backlog)?;
     socket.set_nonblocking(true)?;
-    Ok(BoundListener::new(socket, Some(file), Kind::Plain)?)
+    Ok(BoundListener::unix(socket, Some(file), options.role)?)
 }
 
-fn share(passed: &InheritedSocket) -> Result<BoundListener, Problem> {
+fn open_inherited(passed: &InheritedSocket, role: Role) -> Result<BoundListener, Problem> {
     let socket = passed.duplicate().map_err(Problem::Inherited)?;
-    // Its file, if it has one, belongs to the process that made it.
-    let kind = match socket_activation::is_tcp_alone(&socket)? {
-        true => Kind::Plain,
-        false => Kind::Other,
+    if socket.local_addr()?.is_unix() {
+        // Its file, if it has one, belongs to the process that made it.
+        return Ok(BoundListener::unix(socket, None, role)?);
+    }
+    let kind = match socket_activation::is_plain_tcp(&socket)? {
+        true => TcpKind::Plain,
+        false => TcpKind::Other,
     };
-    Ok(BoundListener::new(socket, None, kind)?)
+    Ok(BoundListener::tcp(socket, kind, role)?)
 }
 
 impl BoundListener {
-    fn new(socket: Socket, file: Option<SocketFile>, kind: Kind) -> io::Result<Self> {
+    fn tcp(socket: Socket, kind: TcpKind, role: Role) -> io::Result<Self> {
         let address = Address::of(&socket)?;
-        if matches!(address, Address::Tcp { .. }) {
-            // A response is sent whole, so packets need not be gathered. Accepted sockets inherit
-            // the option, which saves a call for each.
-            socket.set_tcp_nodelay(true)?;
-        }
-        let descriptor = OwnedFd::from(socket);
-        let family = match address {
-            Address::Tcp { .. } => {
-                Family::Tcp(mio::net::TcpListener::from_std(descriptor.into()), kind)
-            }
-            Address::Unix(_) | Address::Unnamed => {
-                Family::Unix(mio::net::UnixListener::from_std(descriptor.into()))
-            }
-        };
-        let role = Role::Public;
-        let socket = ListenerSocket { role, family };
+        // A response is sent whole, so packets need not be gathered. Accepted sockets inherit the
+        // option, which saves a call for each.
+        socket.set_tcp_nodelay(true)?;
+        let listener = mio::net::TcpListener::from_std(OwnedFd::from(socket).into());
+        let family = Family::Tcp(listener, kind);
+        Ok(Self {
+            file: None,
+            socket: ListenerSocket { role, family },
+            address,
+        })
+    }
+
+    fn unix(socket: Socket, file: Option<SocketFile>, role: Role) -> io::Result<Self> {
+        let address = Address::of(&socket)?;
+        let listener = mio::net::UnixListener::from_std(OwnedFd::from(socket).into());
+        let family = Family::Unix(listener);
         Ok(Self {
             file,
-            socket,
+            socket: ListenerSocket { role, family },
             address,
         })
     }
@@ -309,12 +322,12 @@ impl fmt::Display for ListenError {
             Problem::Interface(addresses) => write!(
                 out,
                 "that is a network interface (bind an address of it: {})",
-                shown(addresses)
+                join(addresses)
             ),
             Problem::NoInterface(names) => write!(
                 out,
                 "no interface of that name is up (there are: {})",
-                shown(names)
+                join(names)
             ),
             Problem::InUse => out.write_str(
                 "address already in use (a server answers there: stop it, or take another path)",
@@ -327,9 +340,9 @@ impl fmt::Display for ListenError {
     }
 }
 
-fn shown<T: fmt::Display>(all: &[T]) -> String {
-    let all: Vec<_> = all.iter().map(T::to_string).collect();
-    all.join(", ")
+fn join<T: fmt::Display>(items: &[T]) -> String {
+    let items: Vec<_> = items.iter().map(T::to_string).collect();
+    items.join(", ")
 }
 
 impl ListenError {
@@ -389,6 +402,7 @@ mod tests {
     use rustix::io::FdFlags;
 
     const OPTIONS: ListenOptions = ListenOptions {
+        role: Role::Public,
         backlog: 16,
         deferred: false,
     };
@@ -401,20 +415,20 @@ mod tests {
     }
 
     fn open_one(bind: Bind) -> Result<BoundListener, String> {
-        let mut all = open(&[bind], OPTIONS).map_err(|error| error.to_string())?;
+        let mut all = open_listeners(&[bind], OPTIONS).map_err(|error| error.to_string())?;
         assert_eq!(all.len(), 1);
         Ok(all.remove(0))
     }
 
-    fn local(listening: &BoundListener) -> SocketAddr {
-        match listening.address {
+    fn local(listener: &BoundListener) -> SocketAddr {
+        match listener.address {
             Address::Tcp { local, .. } => local,
-            _ => panic!("{:?} is not TCP", listening.address),
+            _ => panic!("{:?} is not TCP", listener.address),
         }
     }
 
-    fn descriptor(listening: &BoundListener) -> BorrowedFd<'_> {
-        listening.socket.as_fd()
+    fn descriptor(listener: &BoundListener) -> BorrowedFd<'_> {
+        listener.socket.as_fd()
     }
 
     fn has_ipv6() -> bool {
@@ -423,7 +437,7 @@ mod tests {
 
     #[test]
     fn port_zero_is_any_free_port_and_each_bind_gets_its_own() {
-        let both = open(&[tcp("127.0.0.1", 0), tcp("127.0.0.2", 0)], OPTIONS).unwrap();
+        let both = open_listeners(&[tcp("127.0.0.1", 0), tcp("127.0.0.2", 0)], OPTIONS).unwrap();
         let addresses: Vec<_> = both.iter().map(local).collect();
         assert_eq!(addresses[0].ip(), Ipv4Addr::new(127, 0, 0, 1));
         assert_eq!(addresses[1].ip(), Ipv4Addr::new(127, 0, 0, 2));
@@ -437,8 +451,8 @@ mod tests {
     fn sockets_are_non_blocking_and_close_on_exec_and_never_shared() {
         let directory = tempfile::tempdir().unwrap();
         let binds = [tcp("127.0.0.1", 0), Bind::Unix(directory.path().join("s"))];
-        for listening in open(&binds, OPTIONS).unwrap() {
-            let fd = descriptor(&listening);
+        for listener in open_listeners(&binds, OPTIONS).unwrap() {
+            let fd = descriptor(&listener);
             let flags = rustix::fs::fcntl_getfl(fd).unwrap();
             assert!(flags.contains(rustix::fs::OFlags::NONBLOCK));
             let flags = rustix::io::fcntl_getfd(fd).unwrap();
@@ -480,15 +494,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_accepted_does_not_hold_back_small_packets() {
+    fn accepted_connections_have_tcp_nodelay() {
         for host in ["127.0.0.1", "::1"] {
             if host == "::1" && !has_ipv6() {
                 continue;
             }
-            let listening = open_one(tcp(host, 0)).unwrap();
-            let _client = TcpStream::connect(local(&listening)).unwrap();
-            let Family::Tcp(listener, _) = &listening.socket.family else {
-                panic!("{listening:?}");
+            let listener = open_one(tcp(host, 0)).unwrap();
+            let _client = TcpStream::connect(local(&listener)).unwrap();
+            let Family::Tcp(listener, _) = &listener.socket.family else {
+                panic!("{listener:?}");
             };
             let (accepted, _) = listener.accept().unwrap();
             assert!(accepted.nodelay().unwrap(), "{host}");
@@ -497,7 +511,7 @@ mod tests {
 
     #[test]
     fn an_address_of_another_machine_is_explained() {
-        // RFC 5737: never an address of anybody.
+        // RFC 5737: addresses for documentation, which no machine has.
         assert_eq!(
             open_one(tcp("192.0.2.1", 7890)).unwrap_err(),
             "cannot listen on 192.0.2.1:7890: cannot assign requested address (not an address \
@@ -515,8 +529,8 @@ mod tests {
             port: 0,
         };
         for zone in ["lo", "1", "25lo"] {
-            let listening = open_one(zoned("::1", zone)).unwrap();
-            TcpStream::connect(local(&listening)).unwrap();
+            let listener = open_one(zoned("::1", zone)).unwrap();
+            TcpStream::connect(local(&listener)).unwrap();
         }
         let message = open_one(zoned("fe80::1", "nope0")).unwrap_err();
         assert!(
@@ -542,10 +556,10 @@ mod tests {
 
     #[test]
     fn a_name_means_its_addresses_and_an_unknown_one_is_explained() {
-        let all = open(&[tcp("localhost", 0)], OPTIONS).unwrap();
+        let all = open_listeners(&[tcp("localhost", 0)], OPTIONS).unwrap();
         assert!(!all.is_empty());
-        for listening in &all {
-            assert!(local(listening).ip().is_loopback());
+        for listener in &all {
+            assert!(local(listener).ip().is_loopback());
         }
         // RFC 6761 6.4: never resolves.
         let message = open_one(tcp("nobody.invalid", 7890)).unwrap_err();
@@ -558,14 +572,14 @@ mod tests {
 
     #[test]
     fn addresses_this_machine_lacks_are_skipped_while_another_works() {
-        // RFC 5737: never an address of anybody.
+        // RFC 5737: addresses for documentation, which no machine has.
         let absent = SocketAddr::from(([192, 0, 2, 1], 0));
         let present = SocketAddr::from(([127, 0, 0, 1], 0));
-        let all = listen_on_all(vec![absent, present, absent], false, OPTIONS).unwrap();
+        let all = listen_tcp_all(vec![absent, present, absent], false, OPTIONS).unwrap();
         assert_eq!(all.len(), 1);
         assert_eq!(local(&all[0]).ip(), present.ip());
-        assert!(listen_on_all(vec![absent], false, OPTIONS).is_err());
-        assert!(listen_on_all(vec![], false, OPTIONS).is_err());
+        assert!(listen_tcp_all(vec![absent], false, OPTIONS).is_err());
+        assert!(listen_tcp_all(vec![], false, OPTIONS).is_err());
     }
 
     #[test]
@@ -574,9 +588,9 @@ mod tests {
             return;
         }
         for (host, dual) in [("::1", false), ("::", true)] {
-            let listening = open_one(tcp(host, 0)).unwrap();
-            let Address::Tcp { local, dual_stack } = listening.address else {
-                panic!("{listening:?}");
+            let listener = open_one(tcp(host, 0)).unwrap();
+            let Address::Tcp { local, dual_stack } = listener.address else {
+                panic!("{listener:?}");
             };
             assert_eq!(dual_stack, dual, "{host}");
             let v4 = TcpStream::connect((Ipv4Addr::LOCALHOST, local.port()));
@@ -593,10 +607,10 @@ mod tests {
         let port = local(&open_one(tcp("0.0.0.0", 0)).unwrap()).port();
         for binds in [["0.0.0.0", "::"], ["::", "0.0.0.0"], ["127.0.0.1", "::"]] {
             let binds = binds.map(|host| tcp(host, port));
-            let all = open(&binds, OPTIONS).unwrap();
+            let all = open_listeners(&binds, OPTIONS).unwrap();
             assert_eq!(all.len(), 2, "{binds:?}");
         }
-        let any_port = open(&[tcp("0.0.0.0", 0), tcp("::", 0)], OPTIONS).unwrap();
+        let any_port = open_listeners(&[tcp("0.0.0.0", 0), tcp("::", 0)], OPTIONS).unwrap();
         assert!(
             matches!(any_port[1].address, Address::Tcp { dual_stack, .. } if dual_stack),
             "two free ports do not collide"
@@ -607,10 +621,10 @@ mod tests {
     fn a_unix_socket_is_made_and_its_file_goes_with_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
-        let listening = open_one(Bind::Unix(path.clone())).unwrap();
-        assert_eq!(listening.address, Address::Unix(path.clone()));
+        let listener = open_one(Bind::Unix(path.clone())).unwrap();
+        assert_eq!(listener.address, Address::Unix(path.clone()));
         UnixStream::connect(&path).unwrap();
-        drop(listening);
+        drop(listener);
         assert!(!path.exists());
     }
 
@@ -652,7 +666,7 @@ mod tests {
             backlog: 0,
             ..OPTIONS
         };
-        let _full = open(&[Bind::Unix(path.clone())], short).unwrap();
+        let _full = open_listeners(&[Bind::Unix(path.clone())], short).unwrap();
         let _waiting = UnixStream::connect(&path).unwrap();
         let message = open_one(Bind::Unix(path.clone())).unwrap_err();
         assert!(message.contains("already in use"), "{message}");
@@ -692,7 +706,7 @@ mod tests {
     }
 
     #[test]
-    fn unix_paths_that_cannot_be_are_explained() {
+    fn an_invalid_unix_path_has_an_error_with_the_reason() {
         let directory = tempfile::tempdir().unwrap();
         let nowhere = directory.path().join("no/such/s");
         let message = open_one(Bind::Unix(nowhere)).unwrap_err();
@@ -706,7 +720,7 @@ mod tests {
     fn a_failure_closes_what_was_opened_before_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
-        open(
+        open_listeners(
             &[
                 Bind::Unix(path.clone()),
                 Bind::Inherited(InheritedSocket::new(987_654)),
@@ -729,14 +743,19 @@ mod tests {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = tcp.local_addr().unwrap();
         let unix = UnixListener::bind(&path).unwrap();
-        let all = open(&[pass(tcp.into()), pass(unix.into())], OPTIONS).unwrap();
-        let addresses: Vec<_> = all.iter().map(|one| one.address.clone()).collect();
+        let all = open_listeners(&[pass(tcp.into()), pass(unix.into())], OPTIONS).unwrap();
+        let addresses: Vec<_> = (all.iter())
+            .map(|listener| listener.address.clone())
+            .collect();
         let tcp = Address::Tcp {
             local,
             dual_stack: false,
         };
         assert_eq!(addresses, [tcp, Address::Unix(path.clone())]);
-        assert!(matches!(all[0].socket.family, Family::Tcp(_, Kind::Plain)));
+        assert!(matches!(
+            all[0].socket.family,
+            Family::Tcp(_, TcpKind::Plain)
+        ));
         assert!(matches!(all[1].socket.family, Family::Unix(_)));
         drop(all);
         assert!(path.exists(), "its maker removes it");
@@ -749,12 +768,12 @@ mod tests {
 
     #[test]
     fn a_listening_socket_can_be_registered_and_wakes_a_poll() {
-        let mut listening = open_one(tcp("127.0.0.1", 0)).unwrap();
+        let mut listener = open_one(tcp("127.0.0.1", 0)).unwrap();
         let mut poll = mio::Poll::new().unwrap();
         poll.registry()
-            .register(&mut listening.socket, Token(7), Interest::READABLE)
+            .register(&mut listener.socket, Token(7), Interest::READABLE)
             .unwrap();
-        let _client = TcpStream::connect(local(&listening)).unwrap();
+        let _client = TcpStream::connect(local(&listener)).unwrap();
         let mut events = mio::Events::with_capacity(4);
         poll.poll(&mut events, None).unwrap();
         assert_eq!(events.iter().next().unwrap().token(), Token(7));

@@ -154,7 +154,7 @@ fn is_listening(_: &Socket) -> io::Result<bool> {
 /// # Errors
 /// Those of getsockopt(2).
 #[cfg(target_os = "linux")]
-pub fn is_tcp_alone(socket: &Socket) -> io::Result<bool> {
+pub fn is_plain_tcp(socket: &Socket) -> io::Result<bool> {
     let protocol = rustix::net::sockopt::socket_protocol(socket)?;
     Ok(protocol == Some(rustix::net::ipproto::TCP))
 }
@@ -164,7 +164,7 @@ pub fn is_tcp_alone(socket: &Socket) -> io::Result<bool> {
 /// # Errors
 /// None.
 #[cfg(not(target_os = "linux"))]
-pub fn is_tcp_alone(_: &Socket) -> io::Result<bool> {
+pub fn is_plain_tcp(_: &Socket) -> io::Result<bool> {
     Ok(true)
 }
 
