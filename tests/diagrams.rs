@@ -10,7 +10,7 @@
 #[path = "support/process.rs"]
 mod process;
 
-use process::{Launch, PATIENCE, eventually, site};
+use process::{Launch, TIME_LIMIT, eventually, site};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
@@ -73,7 +73,7 @@ fn ask(mut stream: TcpStream, parts: &[&str]) {
         }
         stream.write_all(part.as_bytes()).unwrap();
     }
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIME_LIMIT)).unwrap();
     let mut response = Vec::new();
     stream.read_to_end(&mut response).unwrap();
     assert!(response.starts_with(b"HTTP/1.1 200 OK\r\n"));

@@ -1,6 +1,10 @@
 //! The environment and the descriptors that a process inherits. These need a second process, so
 //! this program starts itself again.
 
+#[path = "support/process.rs"]
+#[allow(dead_code, reason = "the other test programs use the rest")]
+mod process;
+
 use std::env;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -23,12 +27,7 @@ const ARGUMENTS: &str = "CHILD_ARGUMENTS";
 
 fn child(test: &str, args: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
-    // Only the test decides: those of longer runs (ONELOOP_SIM_SECONDS) are none of the server's.
-    for (name, _) in env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"ONELOOP_") {
-            command.env_remove(name);
-        }
-    }
+    process::remove_variables(&mut command);
     command
         .args(["--exact", test, "--nocapture"])
         .env(ARGUMENTS, args.join("\n"))

@@ -43,7 +43,7 @@ fn admin(server: &Server) -> SocketAddr {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(process::PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(process::TIME_LIMIT)).unwrap();
     stream
 }
 
@@ -419,7 +419,7 @@ fn the_operator_has_connections_of_their_own() {
         .unwrap();
     assert!(late.read_exact(&mut [0]).is_err(), "the limit holds");
     views.pop();
-    late.set_read_timeout(Some(process::PATIENCE)).unwrap();
+    late.set_read_timeout(Some(process::TIME_LIMIT)).unwrap();
     late.read_exact(&mut [0]).unwrap();
     // The public has its two connections all the time.
     for mut stream in busy {

@@ -11,6 +11,7 @@
 //! - `report`: reports each difference once
 //! - `script`: the language of the rows
 //! - `root`: the files that are served
+//! - `peer`: the client
 
 mod bodies;
 mod codings;
@@ -24,11 +25,13 @@ mod links;
 mod methods;
 mod options;
 mod paths;
+mod peer;
+#[path = "../support/process.rs"]
+#[allow(dead_code, reason = "the other test programs use the rest")]
+mod process;
 mod ranges;
 mod report;
 mod root;
 mod runner;
 mod script;
-#[path = "../support/mod.rs"]
-mod support;
 mod types;

@@ -1,10 +1,12 @@
 //! Runs the rows of a table and compares the responses byte by byte.
 
+use crate::peer::Peer;
+use crate::process::{Launch, Server};
 use crate::report::{Failure, report};
 use crate::root::Tree;
 use crate::script::{BOUNDARY, DATE, Reply, Row, Script, options};
-use crate::support::{Peer, Server};
 use std::io;
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -77,8 +79,8 @@ fn play_to(
     root: &Path,
     rows: &[Row],
 ) -> (Vec<Failure>, String) {
-    let options = [&["--model", model], setting.options].concat();
-    let server = Server::start(root, &options);
+    let launch = Launch::of(root).arg("--model").arg(model);
+    let server = setting.options.iter().fold(launch, Launch::arg).start();
     let played = rows.iter().enumerate();
     let failures = played.filter_map(|(row, played)| {
         let (expected, received, end) = play_row(&server, played, setting).err()?;
@@ -91,7 +93,7 @@ fn play_to(
         })
     });
     let failures = failures.collect();
-    (failures, server.said())
+    (failures, server.diagnostics())
 }
 
 /// The request after each row. If the connection is open, it is answered, which also shows that no
@@ -136,7 +138,7 @@ fn talk(
     expected: &[u8],
     received: &mut Vec<u8>,
 ) -> io::Result<()> {
-    let mut peer = server.connect();
+    let mut peer = Peer::new(TcpStream::connect(server.address())?);
     for piece in &script.pieces {
         peer.send(piece)?;
     }

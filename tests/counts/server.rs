@@ -1,6 +1,6 @@
 //! The real server under a program that counts what it does.
 
-use crate::process::{PATIENCE, eventually, has, skipped};
+use crate::process::{TIME_LIMIT, eventually, has, skipped};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs;
@@ -213,7 +213,7 @@ impl Watched {
                 return;
             }
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < TIME_LIMIT,
                 "the server is not in a state of {states:?}"
             );
             thread::sleep(Duration::from_micros(50));

@@ -1,6 +1,6 @@
 //! HTTP clients on blocking sockets.
 
-use crate::process::{PATIENCE, Server};
+use crate::process::{Server, TIME_LIMIT};
 use rustix::net::sockopt;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -61,8 +61,8 @@ impl Client {
     pub fn to(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIME_LIMIT)).unwrap();
+        stream.set_write_timeout(Some(TIME_LIMIT)).unwrap();
         // A small buffer: all but a KiB of what a test does not read stays in the kernel.
         Self {
             reader: BufReader::with_capacity(1024, stream),
@@ -98,7 +98,7 @@ impl Client {
         let moment = Duration::from_millis(100);
         self.socket().set_read_timeout(Some(moment)).unwrap();
         let looked = self.socket().peek(&mut [0]);
-        self.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+        self.socket().set_read_timeout(Some(TIME_LIMIT)).unwrap();
         matches!(looked, Err(error) if is_timeout(&error))
     }
 }
@@ -108,7 +108,7 @@ impl Client<UnixStream> {
     #[track_caller]
     pub fn at(path: &Path) -> Self {
         let stream = UnixStream::connect(path).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIME_LIMIT)).unwrap();
         Self::over(stream)
     }
 

@@ -324,7 +324,7 @@ mod messages {
             .start();
         let stream = UnixStream::connect(&path).unwrap();
         stream
-            .set_read_timeout(Some(crate::process::PATIENCE))
+            .set_read_timeout(Some(crate::process::TIME_LIMIT))
             .unwrap();
         let mut client = Client::over(stream);
         assert_eq!(client.ask("/small").body, b"small");

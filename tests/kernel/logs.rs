@@ -1,12 +1,13 @@
 //! The access log: readers that are slow or gone, rotation, and errors.
 
 use crate::client::{Client, get};
-use crate::process::{Launch, PATIENCE, eventually, has, site, skipped};
+use crate::process::{Launch, TIME_LIMIT, eventually, has, site, skipped};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::Signal;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -36,12 +37,33 @@ fn a_log_without_a_reader_stops_no_request_and_later_reports_what_is_missing() {
             let _ = tell.send(line);
         }
     });
-    let line = told.recv_timeout(PATIENCE).expect("the log says nothing");
+    let line = told.recv_timeout(TIME_LIMIT).expect("the log says nothing");
     let dropped = line
         .strip_prefix("# oneloop: lines dropped: ")
         .expect(&line);
     let dropped: u64 = dropped.parse().unwrap();
     assert!((1..20_000).contains(&dropped), "{dropped}");
+}
+
+/// The pipe holds 64 KiB, and each connection logs at least two lines. Fails if messages are written
+/// in the loop.
+#[test]
+fn a_full_pipe_as_standard_error_does_not_stop_the_server() {
+    let root = site(&[]);
+    let directory = tempfile::tempdir().unwrap();
+    let (path, socket) = (fifo(&directory), directory.path().join("socket"));
+    let _reader = OpenOptions::new().read(true).write(true).open(&path);
+    let launch = Launch::of(&root).with("-q -v").without_port();
+    let bind = format!("--bind=unix:{}", socket.display());
+    let redirect = format!("exec 2>'{}'", path.display());
+    let _server = launch.arg(bind).run_before(&redirect).spawn();
+    eventually("it listens", || UnixStream::connect(&socket).is_ok());
+    for round in 0..2000 {
+        let mut client = Client::at(&socket);
+        client.send("GET /missing HTTP/1.0\r\n\r\n");
+        assert_eq!(client.answer().status(), 404, "round {round}");
+        client.expect_end();
+    }
 }
 
 /// Fails without the warning, or with one per connection.

@@ -2,7 +2,7 @@
 //! (`fd:3`). No request may fail, and these clients do not retry.
 
 use crate::client::Answer;
-use crate::process::{Launch, PATIENCE, Server, site};
+use crate::process::{Launch, Server, TIME_LIMIT, site};
 use rustix::process::Signal;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -40,7 +40,7 @@ fn ask(stream: &mut BufReader<TcpStream>, fields: &str) -> io::Result<Answer> {
 fn connect(address: SocketAddr) -> io::Result<BufReader<TcpStream>> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIME_LIMIT))?;
     Ok(BufReader::new(stream))
 }
 

@@ -2,7 +2,7 @@
 //! running.
 
 use crate::client::{Client, StreamEnd, get};
-use crate::process::{Launch, PATIENCE, Server, eventually, site};
+use crate::process::{Launch, Server, TIME_LIMIT, eventually, site};
 use rustix::process::Signal;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ fn large_site() -> tempfile::TempDir {
 fn eventually_closed(server: &Server) {
     let address = server.address();
     eventually("no connection is accepted any more", || {
-        TcpStream::connect_timeout(&address, PATIENCE).is_err()
+        TcpStream::connect_timeout(&address, TIME_LIMIT).is_err()
     });
 }
 
@@ -193,6 +193,24 @@ fn a_second_signal_stops_the_server_at_once() {
         server.signal(signal);
         assert_eq!(server.wait().code(), Some(0));
     }
+}
+
+/// Fails if the response is not logged, or twice.
+#[test]
+fn a_response_that_a_second_signal_aborts_is_logged() {
+    let root = large_site();
+    let log = root.path().join("log");
+    let launch = Launch::of(&root).with("--grace 600 --log-file");
+    let mut server = launch.arg(&log).start();
+    let mut client = Client::with_request(&server, "GET /large HTTP/1.0\r\n\r\n");
+    client.read(&mut [0]).unwrap();
+    server.signal(Signal::TERM);
+    eventually_closed(&server);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let log = std::fs::read_to_string(log).unwrap();
+    let lines = log.matches("\"GET /large HTTP/1.0\" 200 ").count();
+    assert_eq!(lines, 1, "{log}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const PARTS: [&str; 6] = ["Cargo.toml", "Cargo.lock", "src", "tests", "html", "docs"];
 
 /// The limit for a build and a test that may hang.
-const PATIENCE: Duration = Duration::from_secs(900);
+const TIME_LIMIT: Duration = Duration::from_secs(900);
 
 /// A little optimization pays: the code is built once per bug and runs for seconds.
 const FAST: [&str; 3] = [
@@ -132,7 +132,7 @@ impl Garden {
         let status = loop {
             match child.try_wait().unwrap() {
                 Some(status) => break Some(status),
-                None if began.elapsed() > PATIENCE => break None,
+                None if began.elapsed() > TIME_LIMIT => break None,
                 None => thread::sleep(Duration::from_millis(20)),
             }
         };

@@ -1,7 +1,7 @@
 //! Both servers, with the same files, on unix sockets: so 100,000 connections use no ports.
 
 use crate::answers::{Answer, parse};
-use crate::process::{self, Launch, PATIENCE, eventually};
+use crate::process::{self, Launch, TIME_LIMIT, eventually};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -78,8 +78,8 @@ impl Servers {
 /// Sends all bytes, shuts down the sending side, and returns what the server sends until it closes.
 fn exchange(socket: &Path, bytes: &[u8]) -> Vec<u8> {
     let mut stream = UnixStream::connect(socket).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIME_LIMIT)).unwrap();
+    stream.set_write_timeout(Some(TIME_LIMIT)).unwrap();
     // A server that refuses the request may close before it has received everything.
     let sent = stream.write_all(bytes);
     let _ = sent.and_then(|()| stream.shutdown(Shutdown::Write));

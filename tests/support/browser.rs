@@ -122,7 +122,7 @@ impl Browser {
         while self.value(&safe) != json!(true) {
             let text = "document.body && document.body.innerText";
             assert!(
-                begun.elapsed() < super::process::PATIENCE,
+                begun.elapsed() < super::process::TIME_LIMIT,
                 "never true in the page: {expression}\n{}",
                 self.value(text)
             );

@@ -1,8 +1,8 @@
 //! The server as a process: started on a directory, observed through the kernel, stopped at the end
 //! of the test.
 //!
-//! [`PATIENCE`] limits every wait. It is far beyond what anything takes, and turns a server that
-//! hangs into a test that fails.
+//! [`TIME_LIMIT`] limits every wait. It is far longer than anything takes, so only a server that
+//! hangs reaches it.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::{OsStr, OsString};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The limit on every wait.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// Ticks a second in /proc/PID/stat; Linux shows user space 100 whatever the kernel counts in.
 const TICKS: f64 = 100.0;
@@ -27,7 +27,7 @@ const TICKS: f64 = 100.0;
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "this never happened: {what}");
+        assert!(begun.elapsed() < TIME_LIMIT, "this never happened: {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -58,6 +58,16 @@ pub fn skipped(why: &str) {
     use std::io::Write;
     let test = thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr(), "skipped: {why} ({test})");
+}
+
+/// Removes the variables `ONELOOP_...`: only the test decides about options, and those of the tests
+/// (`ONELOOP_SIM_SECONDS`) are not options of the server.
+pub fn remove_variables(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"ONELOOP_") {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// The command that starts the server.
@@ -152,13 +162,9 @@ impl Launch {
     /// Starts it and waits until it listens.
     #[track_caller]
     pub fn start(self) -> Server {
-        let server = self.spawn();
+        let mut server = self.spawn();
         eventually("the server says where it listens", || {
-            assert!(
-                !has_ended(server.pid()),
-                "it ended: {}",
-                server.diagnostics()
-            );
+            assert!(server.is_alive(), "it ended: {}", server.diagnostics());
             server.diagnostics().contains("Ctrl-C")
         });
         server
@@ -175,7 +181,8 @@ impl Launch {
         (status, server.diagnostics())
     }
 
-    fn spawn(self) -> Server {
+    /// Starts it and does not wait.
+    pub fn spawn(self) -> Server {
         let mut command = Command::new("sh");
         let mut script = self.before;
         script.push("exec \"$0\" \"$@\"".to_owned());
@@ -184,15 +191,10 @@ impl Launch {
         if self.bind {
             command.args(["-p", "0"]);
         }
-        command.args(self.args).arg(self.root);
+        command.args(self.args).arg("--").arg(self.root);
         command.stdin(self.stdin).stdout(self.stdout);
         command.stderr(Stdio::piped());
-        // Only the test decides about the options, and the variables of the tests are no options.
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"ONELOOP_") {
-                command.env_remove(name);
-            }
-        }
+        remove_variables(&mut command);
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
@@ -287,7 +289,7 @@ impl Server {
                 return status;
             }
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < TIME_LIMIT,
                 "the server did not end; its threads: {}; its standard error: {}",
                 self.threads(),
                 self.diagnostics()
@@ -346,11 +348,4 @@ impl Server {
         let (_, fields) = text.rsplit_once(") ").unwrap();
         fields.split_whitespace().map(str::to_owned).collect()
     }
-}
-
-/// Whether the process is a zombie: it has ended and its parent has not waited for it.
-fn has_ended(pid: u32) -> bool {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    text.rsplit_once(") ")
-        .is_none_or(|(_, fields)| fields.starts_with('Z'))
 }
