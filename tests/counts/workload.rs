@@ -1,6 +1,6 @@
 //! The requests to the server: always the same, from one thread.
 
-use crate::client::{Answer, Client};
+use crate::client::{Client, Response};
 use crate::process::site;
 use crate::server::{Cost, Tool, Watched};
 use std::fs::{self, File};
@@ -96,7 +96,7 @@ impl Workload {
         let root = files();
         let server = Watched::start(tool, root.path(), self.options);
         let mut client = connect(&server);
-        let known = client.ask("/small");
+        let known = client.fetch("/small");
         let tag = known.field("ETag").expect("a file has a tag");
         server.wait_until_asleep();
         drop(client);
@@ -151,15 +151,15 @@ impl Workload {
     }
 
     fn expect_response(&self, client: &mut Client) {
-        let answer = match self.status {
+        let response = match self.status {
             // It has no body and no Content-Length.
-            304 => Answer {
-                head: client.head(),
+            304 => Response {
+                head: client.read_head(),
                 body: Vec::new(),
             },
-            _ => client.answer(),
+            _ => client.read_response(),
         };
-        assert_eq!(answer.status(), self.status, "{}", self.name);
+        assert_eq!(response.status(), self.status, "{}", self.name);
     }
 }
 

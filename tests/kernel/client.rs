@@ -10,14 +10,14 @@ use std::time::Duration;
 
 /// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// Status line and fields, without the empty line.
     pub head: String,
     /// As many bytes as Content-Length says.
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     /// The number in the status line.
     pub fn status(&self) -> u16 {
         let code = self.head.split(' ').nth(1).unwrap_or_default();
@@ -34,7 +34,7 @@ impl Answer {
 pub fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     let mut fields = head.lines().filter_map(|line| line.split_once(": "));
     fields
-        .find(|(its, _)| its.eq_ignore_ascii_case(name))
+        .find(|(field, _)| field.eq_ignore_ascii_case(name))
         .map(|(_, value)| value)
 }
 
@@ -69,7 +69,7 @@ impl Client {
         }
     }
 
-    /// Connects, and has sent `bytes`.
+    /// Connects and sends `bytes`.
     #[track_caller]
     pub fn with_request(server: &Server, bytes: impl AsRef<[u8]>) -> Self {
         let mut client = Self::of(server);
@@ -92,14 +92,14 @@ impl Client {
         sockopt::set_socket_linger(self.socket(), Some(Duration::ZERO)).unwrap();
     }
 
-    /// Whether nothing was received so far, not even the end. It waits for a moment only: a late
-    /// server passes, a wrong one is seen.
+    /// Whether nothing was received so far, not even the end of the stream. It waits only 100 ms, so
+    /// it may miss what a slow server sends.
     pub fn has_received_nothing(&self) -> bool {
         let moment = Duration::from_millis(100);
         self.socket().set_read_timeout(Some(moment)).unwrap();
-        let looked = self.socket().peek(&mut [0]);
+        let peeked = self.socket().peek(&mut [0]);
         self.socket().set_read_timeout(Some(TIME_LIMIT)).unwrap();
-        matches!(looked, Err(error) if is_timeout(&error))
+        matches!(peeked, Err(error) if is_timeout(&error))
     }
 }
 
@@ -139,24 +139,24 @@ impl<S: Read + Write> Client<S> {
 
     /// Sends a request for `path` and reads the response.
     #[track_caller]
-    pub fn ask(&mut self, path: &str) -> Answer {
+    pub fn fetch(&mut self, path: &str) -> Response {
         self.send(get(path));
-        self.answer()
+        self.read_response()
     }
 
     /// Reads the next response.
     #[track_caller]
-    pub fn answer(&mut self) -> Answer {
-        let head = self.head();
+    pub fn read_response(&mut self) -> Response {
+        let head = self.read_head();
         let length = field(&head, "Content-Length").expect(&head);
         let mut body = vec![0; length.parse().unwrap()];
         self.reader.read_exact(&mut body).unwrap();
-        Answer { head, body }
+        Response { head, body }
     }
 
     /// Reads the head of the next response.
     #[track_caller]
-    pub fn head(&mut self) -> String {
+    pub fn read_head(&mut self) -> String {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             match self.reader.read_line(&mut head).unwrap() {
@@ -173,9 +173,9 @@ impl<S: Read + Write> Client<S> {
         self.reader.read(buf)
     }
 
-    /// Reads to the end, and returns how the connection ended: with a FIN, or with an error.
+    /// Reads to the end. Returns the bytes and how the connection ended.
     #[track_caller]
-    pub fn rest(&mut self) -> (Vec<u8>, StreamEnd) {
+    pub fn read_to_end(&mut self) -> (Vec<u8>, StreamEnd) {
         let mut bytes = Vec::new();
         let end = match self.reader.read_to_end(&mut bytes) {
             Ok(_) => StreamEnd::Closed,
@@ -188,7 +188,7 @@ impl<S: Read + Write> Client<S> {
     /// Asserts that the server closes without another byte.
     #[track_caller]
     pub fn expect_end(&mut self) {
-        let (bytes, end) = self.rest();
+        let (bytes, end) = self.read_to_end();
         assert_eq!(String::from_utf8_lossy(&bytes), "");
         assert_eq!(end, StreamEnd::Closed);
     }

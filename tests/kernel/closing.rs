@@ -22,15 +22,15 @@ fn a_client_that_uploads_10_mib_before_it_reads_gets_the_whole_405() {
     for run in 0..40 {
         let mut client = Client::with_request(&server, upload(body.len()));
         client.send(&body);
-        let answer = client.answer();
-        assert_eq!(answer.status(), 405, "run {run}");
-        assert_eq!(answer.field("Allow"), Some("GET, HEAD, OPTIONS"));
-        assert_eq!(answer.field("Connection"), Some("close"));
+        let response = client.read_response();
+        assert_eq!(response.status(), 405, "run {run}");
+        assert_eq!(response.field("Allow"), Some("GET, HEAD, OPTIONS"));
+        assert_eq!(response.field("Connection"), Some("close"));
         client.expect_end();
     }
 }
 
-/// Fails with a linger timeout of an hour.
+/// Fails if the linger timeout is an hour.
 #[test]
 fn a_peer_that_stays_after_the_last_response_is_closed_after_the_linger_timeout() {
     let root = site(&[]);
@@ -38,33 +38,33 @@ fn a_peer_that_stays_after_the_last_response_is_closed_after_the_linger_timeout(
     let before = server.descriptors();
     let begun = Instant::now();
     let mut client = Client::with_request(&server, upload(10 * MIB));
-    assert_eq!(client.answer().status(), 405);
+    assert_eq!(client.read_response().status(), 405);
     client.expect_end();
     assert_eq!(server.descriptors(), before + 1, "it lingers");
     eventually("the slot is free", || server.descriptors() == before);
     assert!(begun.elapsed() >= Duration::from_millis(500));
 }
 
-/// The timeout is a total. Fails with a deadline that every discarded byte extends.
+/// The timeout is a total. Fails if every discarded byte extends the deadline.
 #[test]
 fn a_peer_that_sends_slowly_after_the_last_response_is_closed_after_the_linger_timeout() {
     let root = site(&[]);
     let server = Launch::of(&root).with("--linger-timeout 0.5").start();
     let mut client = Client::with_request(&server, upload(10 * MIB));
-    assert_eq!(client.answer().status(), 405);
-    eventually("the server refuses what still comes", || {
+    assert_eq!(client.read_response().status(), 405);
+    eventually("the server refuses further bytes", || {
         std::thread::sleep(Duration::from_millis(20));
         client.try_send("x").is_err()
     });
 }
 
-/// Fails with `linger_bytes` of 1 TiB, and of 1 MiB.
+/// Fails if `linger_bytes` is 1 TiB, and if it is 1 MiB.
 #[test]
 fn a_client_that_goes_on_sending_after_the_last_response_is_closed_after_64_mib() {
     let root = site(&[]);
     let server = Launch::of(&root).with("--linger-timeout 60").start();
     let mut client = Client::with_request(&server, upload(1024 * MIB));
-    assert_eq!(client.answer().status(), 405);
+    assert_eq!(client.read_response().status(), 405);
     let chunk = vec![b'x'; MIB];
     let mut taken = 0;
     while let Ok(length) = client.try_send(&chunk) {
@@ -74,8 +74,8 @@ fn a_client_that_goes_on_sending_after_the_last_response_is_closed_after_64_mib(
     assert!(taken > 63 * MIB, "only {taken} bytes were taken");
 }
 
-/// A half-close is not an abort. Fails with a transport that takes the peer's FIN for the end of
-/// both directions.
+/// A half-close is not an abort. Fails if the transport takes the FIN of the client for the
+/// end of both directions.
 #[test]
 fn a_client_that_half_closes_after_its_request_gets_all_of_50_mib() {
     let root = site(&[]);
@@ -84,9 +84,9 @@ fn a_client_that_half_closes_after_its_request_gets_all_of_50_mib() {
     let server = Launch::of(&root).start();
     let mut client = Client::with_request(&server, get("/large"));
     client.finish_sending();
-    let answer = client.answer();
-    assert_eq!(answer.status(), 200);
-    assert!(answer.body == body, "other bytes");
+    let response = client.read_response();
+    assert_eq!(response.status(), 200);
+    assert!(response.body == body, "other bytes");
     client.expect_end();
 }
 
@@ -100,7 +100,7 @@ fn a_peer_that_half_closes_before_it_is_accepted_is_answered() {
     client.finish_sending();
     server.thaw();
     for _ in 0..3 {
-        assert_eq!(client.answer().body, b"small");
+        assert_eq!(client.read_response().body, b"small");
     }
     client.expect_end();
 }
@@ -116,22 +116,22 @@ fn a_reset_during_a_download_affects_no_other_connection() {
         let descriptors = server.descriptors();
         for run in 0..20 {
             let mut client = Client::with_request(&server, get("/large"));
-            client.head();
+            client.read_head();
             // Some in the middle of a response, some while the server waits for a full socket.
             std::thread::sleep(Duration::from_millis(run));
             client.reset();
         }
-        assert_eq!(Client::of(&server).ask("/small").body, b"small");
-        eventually("every descriptor is back", || {
+        assert_eq!(Client::of(&server).fetch("/small").body, b"small");
+        eventually("all its descriptors are closed", || {
             server.descriptors() == descriptors
         });
         assert!(server.is_alive());
     }
 }
 
-/// Fails with a reap that keeps the sockets of those that have closed.
+/// Fails if `reap` keeps the sockets of connections that have ended.
 #[test]
-fn clients_that_vanish_leave_nothing_behind() {
+fn no_descriptor_and_no_socket_is_left_after_clients_have_disconnected() {
     let root = site(&[("small", b"small")]);
     let server = Launch::of(&root).start();
     let before = server.descriptors();
@@ -140,7 +140,7 @@ fn clients_that_vanish_leave_nothing_behind() {
         let mut client = Client::of(&server);
         match how % 4 {
             0 => {}
-            1 => assert_eq!(client.ask("/small").status(), 200),
+            1 => assert_eq!(client.fetch("/small").status(), 200),
             2 => client.send(partial),
             _ => client.send(get("/small")),
         }
@@ -148,9 +148,9 @@ fn clients_that_vanish_leave_nothing_behind() {
             client.reset();
         }
     }
-    // Both at once: a client that still waits to be accepted has no descriptor of the server's.
+    // Both at once: a connection that is not accepted yet has no descriptor.
     let port = server.address().port();
-    eventually("every descriptor and every socket is back", || {
+    eventually("all descriptors and sockets are closed", || {
         server.descriptors() == before && close_wait(port) == 0
     });
 }
@@ -177,10 +177,12 @@ fn a_response_cut_short_ends_with_a_reset() {
     let before = server.descriptors();
     let begun = Instant::now();
     let mut client = Client::with_request(&server, get("/large"));
-    client.head();
-    eventually("the server gives up", || server.descriptors() == before);
+    client.read_head();
+    eventually("the send timeout is over", || {
+        server.descriptors() == before
+    });
     assert!(begun.elapsed() >= Duration::from_millis(500));
-    let (bytes, end) = client.rest();
+    let (bytes, end) = client.read_to_end();
     assert!(bytes.len() < 50 * MIB);
     assert_eq!(end, StreamEnd::Reset);
 }

@@ -31,9 +31,9 @@ fn with_a_limit_of_40_connections_200_clients_are_served() {
         .map(|_| Client::with_request(&server, get("/small")))
         .collect();
     for client in &mut clients {
-        let answer = client.answer();
-        assert_eq!(answer.status(), 200, "{}", answer.head);
-        assert_eq!(answer.body, b"small");
+        let response = client.read_response();
+        assert_eq!(response.status(), 200, "{}", response.head);
+        assert_eq!(response.body, b"small");
     }
 }
 
@@ -49,20 +49,24 @@ fn with_no_descriptor_left_200_clients_are_served() {
         .map(|_| Client::with_request(&server, get("/small")))
         .collect();
     for client in &mut clients {
-        let answer = client.answer();
+        let response = client.read_response();
         assert!(
-            matches!(answer.status(), 200 | 503),
+            matches!(response.status(), 200 | 503),
             "never that the file does not exist: {}",
-            answer.head
+            response.head
         );
     }
     assert!(server.is_alive());
-    let said = server.diagnostics();
-    assert_eq!(said.matches("cannot accept for now").count(), 1, "{said}");
+    let messages = server.diagnostics();
+    assert_eq!(
+        messages.matches("cannot accept for now").count(),
+        1,
+        "{messages}"
+    );
 }
 
-/// No connection can be evicted: all are in the middle of a request. Fails without the pause, when
-/// the loop calls accept(2) in every iteration and uses a whole core.
+/// No connection can be evicted: all are in the middle of a request. Fails if
+/// accepting does not pause: then the loop calls accept(2) in every iteration and uses a whole core.
 #[test]
 fn the_server_sleeps_while_it_cannot_accept() {
     let root = small_site();
@@ -79,10 +83,10 @@ fn the_server_sleeps_while_it_cannot_accept() {
     let (elapsed, used) = (begun.elapsed(), server.cpu_time() - before);
     assert!(used < elapsed / 4, "{used:?} of CPU in {elapsed:?}");
 
-    // Each that closes makes space for one that waits, although no new connection raises an event.
+    // When one closes, a waiting one is accepted, although no new connection raises an event.
     for mut client in clients.drain(..) {
         client.send(REMAINDER);
-        assert!(matches!(client.answer().status(), 200 | 503));
+        assert!(matches!(client.read_response().status(), 200 | 503));
     }
 }
 
@@ -94,38 +98,40 @@ fn a_file_for_which_there_is_no_descriptor_is_a_503_and_never_a_404() {
         .run_before(FEW)
         .with("--max-connections 1000")
         .start();
-    let mut asking = Client::with_request(&server, "GET /large HTTP/1.1\r\nHost: ");
+    let mut requesting = Client::with_request(&server, "GET /large HTTP/1.1\r\nHost: ");
     let mut others: Vec<_> = (0..100)
         .map(|_| Client::with_request(&server, PARTIAL))
         .collect();
     eventually("descriptors are out", || server.is_out_of_descriptors(ALL));
 
-    asking.send(REMAINDER);
-    let answer = asking.answer();
-    assert_eq!(answer.status(), 503, "{}", answer.head);
-    assert_eq!(answer.field("Retry-After"), Some("1"));
+    requesting.send(REMAINDER);
+    let response = requesting.read_response();
+    assert_eq!(response.status(), 503, "{}", response.head);
+    assert_eq!(response.field("Retry-After"), Some("1"));
 
-    // It ends, on the same connection.
+    // With free descriptors, the same connection gets the file.
     others.clear();
-    eventually("the others are gone", || server.descriptors() < ALL / 2);
-    let answer = asking.ask("/large");
-    assert_eq!(answer.status(), 200, "{}", answer.head);
-    assert_eq!(answer.body.len(), 100_000);
+    eventually("the other connections are closed", || {
+        server.descriptors() < ALL / 2
+    });
+    let response = requesting.fetch("/large");
+    assert_eq!(response.status(), 200, "{}", response.head);
+    assert_eq!(response.body.len(), 100_000);
 }
 
-/// They are requested one after the other, so all could be kept. Fails with a limit of 1000, and
-/// (one open per response) with 0.
+/// They are requested one after the other, so all could be kept. Fails if the limit is 1000, and if
+/// it is 0 (each response then opens its file).
 #[test]
 fn no_more_files_are_kept_open_than_the_limit_says() {
     let root = site_of_old_files(100);
     let server = Launch::of(&root).start();
     let mut client = Client::of(&server);
-    assert_eq!(client.ask("/missing").status(), 404);
+    assert_eq!(client.fetch("/missing").status(), 404);
     let before = server.descriptors();
-    // Again, if it took so long that the first ones are closed for their age.
+    // Repeated, as a file that was kept for some seconds is closed.
     eventually("64 are kept", || {
         for number in 0..100 {
-            assert_eq!(client.ask(&format!("/{number}")).body, vec![b'o'; 50_000]);
+            assert_eq!(client.fetch(&format!("/{number}")).body, vec![b'o'; 50_000]);
         }
         server.descriptors() == before + 64
     });
@@ -139,17 +145,17 @@ fn cached_open_files_are_closed_when_descriptors_run_out() {
         .run_before(FEW)
         .with("--max-connections 1000")
         .start();
-    let mut asking = Client::of(&server);
-    assert_eq!(asking.ask("/missing").status(), 404);
+    let mut requesting = Client::of(&server);
+    assert_eq!(requesting.fetch("/missing").status(), 404);
     let before = server.descriptors();
-    assert_eq!(asking.ask("/0").status(), 200);
+    assert_eq!(requesting.fetch("/0").status(), 200);
     assert_eq!(server.descriptors(), before + 1, "it is kept");
     let _others: Vec<_> = (0..100)
         .map(|_| Client::with_request(&server, PARTIAL))
         .collect();
     eventually("descriptors are out", || server.is_out_of_descriptors(ALL));
-    let answer = asking.ask("/1");
-    assert_eq!(answer.status(), 200, "{}", answer.head);
+    let response = requesting.fetch("/1");
+    assert_eq!(response.status(), 200, "{}", response.head);
 }
 
 /// Too large for the file cache, and old enough to be kept open.
@@ -162,7 +168,7 @@ fn site_of_old_files(count: usize) -> tempfile::TempDir {
         file.set_modified(SystemTime::now() - Duration::from_secs(60))
             .unwrap();
     }
-    // The change of their inodes is to be old, too.
+    // Their inodes must have changed some time ago, too.
     sleep(Duration::from_millis(50));
     root
 }
@@ -177,7 +183,7 @@ fn a_connection_beyond_the_limit_waits_and_is_served_when_one_ends() {
     let mut third = Client::with_request(&server, get("/small"));
     assert!(third.has_received_nothing());
     drop(first);
-    assert_eq!(third.answer().body, b"small");
+    assert_eq!(third.read_response().body, b"small");
     drop(second);
 }
 
@@ -188,26 +194,26 @@ fn the_connection_that_is_idle_longest_is_evicted() {
     let server = Launch::of(&root).with("--max-connections 3").start();
     let mut clients: Vec<_> = (0..3).map(|_| Client::of(&server)).collect();
     // The first to connect sends the last request.
-    for asked in [0, 1, 2, 0] {
-        assert_eq!(clients[asked].ask("/small").status(), 200);
+    for client in [0, 1, 2, 0] {
+        assert_eq!(clients[client].fetch("/small").status(), 200);
         sleep(Duration::from_millis(20));
     }
-    for (expected_end, still_there) in [(1, [2, 0].as_slice()), (2, &[0])] {
+    for (expected_end, open) in [(1, [2, 0].as_slice()), (2, &[0])] {
         let mut new = Client::with_request(&server, PARTIAL);
         clients[expected_end].expect_end();
-        for &client in still_there {
+        for &client in open {
             assert!(
                 clients[client].has_received_nothing(),
                 "client {client} is closed"
             );
         }
         new.send(REMAINDER);
-        assert_eq!(new.answer().status(), 200);
+        assert_eq!(new.read_response().status(), 200);
         // It is in the middle of a request, so it is not evicted.
         new.send(PARTIAL);
         clients.push(new);
     }
-    assert_eq!(clients[0].ask("/small").status(), 200);
+    assert_eq!(clients[0].fetch("/small").status(), 200);
 }
 
 /// Only accept(2) can tell whether a connection waits. Fails if a connection is evicted as soon as
@@ -218,12 +224,12 @@ fn idle_connections_up_to_the_limit_stay_open() {
     let server = Launch::of(&root).with("--max-connections 3").start();
     let mut clients: Vec<_> = (0..3).map(|_| Client::of(&server)).collect();
     for client in &mut clients {
-        assert_eq!(client.ask("/small").status(), 200);
+        assert_eq!(client.fetch("/small").status(), 200);
     }
     // Longer than `min_idle`.
     sleep(Duration::from_millis(1500));
     for client in &mut clients {
-        assert_eq!(client.ask("/small").status(), 200);
+        assert_eq!(client.fetch("/small").status(), 200);
     }
 }
 
@@ -243,12 +249,12 @@ fn a_connection_that_waits_at_the_limit_is_answered_when_the_server_stops() {
     assert!(outside[0].has_received_nothing());
     server.signal(rustix::process::Signal::TERM);
     for client in &mut outside {
-        assert_eq!(client.answer().body, b"small");
+        assert_eq!(client.read_response().body, b"small");
         client.expect_end();
     }
     for client in &mut inside {
         client.send(REMAINDER);
-        assert_eq!(client.answer().body, b"small");
+        assert_eq!(client.read_response().body, b"small");
     }
     drop((inside, outside));
     assert_eq!(server.wait().code(), Some(0));
@@ -267,17 +273,17 @@ fn five_thousand_idle_connections_stay_open_and_are_answered() {
     let before = server.descriptors();
     // A warm-up: the first allocations do not belong to connections.
     let mut clients = vec![Client::of(&server)];
-    assert_eq!(clients[0].ask("/small").status(), 200);
+    assert_eq!(clients[0].fetch("/small").status(), 200);
     let memory = server.memory();
 
     for _ in clients.len()..COUNT {
         let mut client = Client::of(&server);
-        assert_eq!(client.ask("/small").status(), 200);
+        assert_eq!(client.fetch("/small").status(), 200);
         clients.push(client);
     }
     assert_eq!(server.descriptors(), before + COUNT);
     for client in &mut clients {
-        assert_eq!(client.ask("/small").body, b"small");
+        assert_eq!(client.fetch("/small").body, b"small");
     }
     let each = server.memory().saturating_sub(memory) / COUNT as u64;
     // With poll(2) the process itself holds a table of all descriptors.
@@ -285,12 +291,12 @@ fn five_thousand_idle_connections_stay_open_and_are_answered() {
         assert!(each < 512, "{each} bytes for each connection");
     }
     drop(clients);
-    eventually_back(&server, before);
+    wait_for_descriptors(&server, before);
 }
 
 #[track_caller]
-fn eventually_back(server: &Server, descriptors: usize) {
-    eventually("every descriptor is back", || {
+fn wait_for_descriptors(server: &Server, descriptors: usize) {
+    eventually("all its descriptors are closed", || {
         server.descriptors() == descriptors
     });
 }

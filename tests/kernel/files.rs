@@ -43,17 +43,17 @@ fn what_is_not_a_regular_file_is_a_404_and_blocks_no_request() {
         let mut other = Client::of(&server);
         let mut client = Client::of(&server);
         for name in names {
-            let answer = client.ask(&format!("/{name}"));
-            assert_eq!(answer.status(), 404, "{name} {args}");
-            assert_eq!(other.ask("/small").body, b"small", "after {name} {args}");
+            let response = client.fetch(&format!("/{name}"));
+            assert_eq!(response.status(), 404, "{name} {args}");
+            assert_eq!(other.fetch("/small").body, b"small", "after {name} {args}");
         }
     }
 }
 
-/// A writer that waits for a reader takes an open for one, writes, and dies of SIGPIPE. inotify(7)
+/// A program that waits for a reader takes the open for one, writes, and ends by SIGPIPE. inotify(7)
 /// reports every open. Fails if a file is opened before its type is known.
 #[test]
-fn a_fifo_is_never_opened_whatever_it_stands_for() {
+fn a_fifo_is_never_opened_under_any_name() {
     use rustix::fs::inotify;
     let root = site(&[("page.txt", b"page"), ("dir/page", b"page")]);
     let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
@@ -86,10 +86,10 @@ fn a_fifo_is_never_opened_whatever_it_stands_for() {
             client.send(format!(
                 "GET {path} HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n"
             ));
-            assert_eq!(client.answer().status(), 404, "{path} {args}");
+            assert_eq!(client.read_response().status(), 404, "{path} {args}");
         }
         client.send("GET /page.txt HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
-        assert_eq!(client.answer().body, b"page");
+        assert_eq!(client.read_response().body, b"page");
     }
     let opened = rustix::io::read(&events, &mut [0; 4096]);
     assert_eq!(opened, Err(rustix::io::Errno::AGAIN), "it was opened");
@@ -104,7 +104,8 @@ fn a_root_that_is_removed_is_a_404_until_it_is_back() {
     let server = Launch::of(&root).start();
     let expect = |status: u16| {
         for path in ["/", "/?format=json", "/page"] {
-            let head = Client::with_request(&server, format!("GET {path} HTTP/1.0\r\n\r\n")).head();
+            let head =
+                Client::with_request(&server, format!("GET {path} HTTP/1.0\r\n\r\n")).read_head();
             assert!(
                 head.starts_with(&format!("HTTP/1.1 {status} ")),
                 "{path}: {head}"
@@ -132,9 +133,9 @@ fn a_file_without_permission_is_warned_about_once() {
     let mut client = Client::of(&server);
     for at in 0..100 {
         for name in ["out", "loop", "nothing", "dir/page/nothing"] {
-            assert_eq!(client.ask(&format!("/{name}")).status(), 404);
+            assert_eq!(client.fetch(&format!("/{name}")).status(), 404);
         }
-        assert_eq!(client.ask(&format!("/dir/up/{at}")).status(), 404);
+        assert_eq!(client.fetch(&format!("/dir/up/{at}")).status(), 404);
     }
     let directory = root.path().display();
     let out = format!(
@@ -145,18 +146,18 @@ fn a_file_without_permission_is_warned_about_once() {
         "answering 404 for {directory}/loop: Too many levels of symbolic links (os error 40) (check the \
          symbolic links it leads through)"
     );
-    let all_said = || {
-        let said = server.diagnostics();
-        said.contains(&out) && said.contains(&looped)
+    let are_logged = || {
+        let messages = server.diagnostics();
+        messages.contains(&out) && messages.contains(&looped)
     };
-    eventually("both warnings", all_said);
-    let said = server.diagnostics();
+    eventually("both warnings", are_logged);
+    let messages = server.diagnostics();
     for text in [&out, &looped] {
-        assert_eq!(said.matches(text).count(), 1, "{text}\n{said}");
+        assert_eq!(messages.matches(text).count(), 1, "{text}\n{messages}");
     }
-    let count = said.matches("answering 404").count();
-    assert!((3..=20).contains(&count), "{count} lines:\n{said}");
-    assert!(!said.contains("/nothing"), "{said}");
+    let count = messages.matches("answering 404").count();
+    assert!((3..=20).contains(&count), "{count} lines:\n{messages}");
+    assert!(!messages.contains("/nothing"), "{messages}");
 }
 
 #[test]
@@ -184,7 +185,7 @@ fn a_file_that_the_server_may_not_read_is_a_404() {
     }
     let mut launch = Launch::of(&root);
     if rustix::process::geteuid().is_root() {
-        // Root may read everything.
+        // Root may read every file.
         let program = Path::new(env!("CARGO_BIN_EXE_oneloop"));
         let others = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o001;
         if program.ancestors().any(|path| others(path) == 0) {
@@ -210,10 +211,10 @@ fn a_file_that_the_server_may_not_read_is_a_404() {
         ("/closed/index.html", 404),
         ("/small", 200),
     ] {
-        assert_eq!(client.ask(path).status(), status, "{path}");
+        assert_eq!(client.fetch(path).status(), status, "{path}");
     }
     client.send("GET /page.txt HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
-    assert_eq!(client.answer().body, b"page");
+    assert_eq!(client.read_response().body, b"page");
     for name in [
         "secret",
         "indexed/index.html",
@@ -239,20 +240,20 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
     fs::write(&path, vec![b'l'; LARGE]).unwrap();
     let server = Launch::of(&root).start();
     let mut client = Client::with_request(&server, get("/large") + &get("/small"));
-    let head = client.head();
+    let head = client.read_head();
     assert!(head.contains(&format!("Content-Length: {LARGE}")), "{head}");
     File::options()
         .write(true)
         .open(&path)
         .and_then(|file| file.set_len(MIB as u64))
         .unwrap();
-    let (bytes, end) = client.rest();
+    let (bytes, end) = client.read_to_end();
     assert!(bytes.len() < LARGE, "{} bytes", bytes.len());
     // sendfile(2) passes the file's pages to the socket, and truncating may overwrite them.
     let is_file = |&byte: &u8| byte == b'l' || byte == 0;
-    assert!(bytes.iter().all(is_file), "something else came");
+    assert!(bytes.iter().all(is_file), "other bytes");
     assert_eq!(end, StreamEnd::Reset);
-    assert_eq!(Client::of(&server).ask("/small").body, b"small");
+    assert_eq!(Client::of(&server).fetch("/small").body, b"small");
     let name = path.canonicalize().unwrap();
     let warning = format!(
         "of {}: the file was truncated while it was sent",
@@ -263,25 +264,25 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
 
 /// Careful programs replace files by renaming: an open file does not change.
 #[test]
-fn a_file_replaced_while_it_is_sent_is_finished_as_it_was() {
+fn a_file_replaced_while_it_is_sent_is_sent_unchanged() {
     let root = site(&[("new", b"new")]);
     let path = root.path().join("large");
     fs::write(&path, vec![b'o'; LARGE]).unwrap();
     let server = Launch::of(&root).start();
     // A new connection may be served in the same iteration, and then shares the open file.
     let mut other = Client::of(&server);
-    assert_eq!(other.ask("/new").body, b"new");
+    assert_eq!(other.fetch("/new").body, b"new");
     let mut client = Client::with_request(&server, get("/large"));
     while_it_is_sent(&mut client, || {
         fs::rename(root.path().join("new"), &path).unwrap();
-        assert_eq!(other.ask("/large").body, b"new");
+        assert_eq!(other.fetch("/large").body, b"new");
     });
-    assert_eq!(client.ask("/large").body, b"new");
+    assert_eq!(client.fetch("/large").body, b"new");
 }
 
 /// Reads the head, calls `change`, and reads the body: `LARGE` times `o`.
 fn while_it_is_sent(client: &mut Client, change: impl FnOnce()) {
-    let head = client.head();
+    let head = client.read_head();
     assert!(head.contains(&format!("Content-Length: {LARGE}")), "{head}");
     change();
     let mut body = vec![0; LARGE];
@@ -308,9 +309,9 @@ fn a_file_that_grows_while_it_is_sent_has_the_length_it_had() {
         log.write_all(b"more").unwrap();
     });
     // The next response is correct, and has the new length.
-    let answer = client.answer();
-    assert_eq!(answer.body.len(), LARGE + 4);
-    assert!(answer.body.ends_with(b"omore"));
+    let response = client.read_response();
+    assert_eq!(response.body.len(), LARGE + 4);
+    assert!(response.body.ends_with(b"omore"));
 }
 
 /// If timestamps have a resolution of milliseconds (before Linux 6.13), neither date nor size tells
@@ -343,15 +344,18 @@ fn a_file_is_never_old(padding: usize) {
                 fs::rename(&new, &path).unwrap();
             }
         }
-        let answer = client.ask("/counter");
-        assert!(answer.body == bytes.as_bytes(), "version {version}");
-        tags.push(answer.field("ETag").unwrap().to_owned());
+        let response = client.fetch("/counter");
+        assert!(response.body == bytes.as_bytes(), "version {version}");
+        tags.push(response.field("ETag").unwrap().to_owned());
         if version % 10 < 2 {
             // Old enough to be cached: each way of replacing it meets a cached file, too.
             sleep(Duration::from_millis(30));
         }
-        let answer = client.ask("/counter");
-        assert!(answer.body == bytes.as_bytes(), "version {version}, again");
+        let response = client.fetch("/counter");
+        assert!(
+            response.body == bytes.as_bytes(),
+            "version {version}, again"
+        );
     }
     tags.sort();
     tags.dedup();
@@ -370,13 +374,13 @@ fn a_file_whose_state_does_not_fit_its_bytes_is_served_all_the_same() {
     let server = Launch::of(root).start();
     let mut client = Client::of(&server);
     for _ in 0..2 {
-        let answer = client.ask("/mtu");
-        assert_eq!((answer.status(), &answer.body), (200, &bytes));
+        let response = client.fetch("/mtu");
+        assert_eq!((response.status(), &response.body), (200, &bytes));
     }
 }
 
 /// mmap(2) writes update the timestamp once, and then not for half a minute; on tmpfs never. Fails
-/// without `Limits::file_cache_lifetime`.
+/// if `Limits::file_cache_lifetime` is an hour.
 #[test]
 fn what_is_written_through_mmap_is_served_after_some_seconds() {
     if !has("python3") {
@@ -408,8 +412,8 @@ fn what_is_written_through_mmap_is_served_after_some_seconds() {
     let mut tags = Vec::new();
     for bytes in ["2nd", "3rd", "4th"] {
         maps(bytes);
-        eventually(bytes, || client.ask("/mapped").body == bytes.as_bytes());
-        tags.push(client.ask("/mapped").field("ETag").unwrap().to_owned());
+        eventually(bytes, || client.fetch("/mapped").body == bytes.as_bytes());
+        tags.push(client.fetch("/mapped").field("ETag").unwrap().to_owned());
     }
     tags.dedup();
     assert_eq!(tags.len(), 3, "two versions share a tag");
@@ -418,7 +422,7 @@ fn what_is_written_through_mmap_is_served_after_some_seconds() {
 }
 
 /// Site generators remove and recreate the directory, and deployments switch a symlink to the next
-/// release. Fails without [`oneloop::site::root::Root::follow_path`].
+/// release. Fails if the root is opened only once.
 #[test]
 fn a_root_that_is_replaced_is_opened_again() {
     let directory = site(&[]);
@@ -432,8 +436,8 @@ fn a_root_that_is_replaced_is_opened_again() {
     let server = Launch::of(&root).start();
     let mut client = Client::of(&server);
     let mut expect = |text: &str| {
-        assert_eq!(client.ask("/page").body, text.as_bytes());
-        assert!(client.ask("/large").body == text.repeat(MIB).as_bytes());
+        assert_eq!(client.fetch("/page").body, text.as_bytes());
+        assert!(client.fetch("/large").body == text.repeat(MIB).as_bytes());
     };
     expect("1");
     sleep(Duration::from_millis(50));
@@ -450,12 +454,12 @@ fn a_root_that_is_replaced_is_opened_again() {
 
     let server = Launch::of(&root).start();
     let mut client = Client::of(&server);
-    assert_eq!(client.ask("/page").body, b"3");
+    assert_eq!(client.fetch("/page").body, b"3");
     let release = directory.path().join("release");
     make(&release, "4");
     symlink(&release, directory.path().join("link")).unwrap();
     fs::rename(directory.path().join("link"), &root).unwrap();
-    assert_eq!(client.ask("/page").body, b"4");
+    assert_eq!(client.fetch("/page").body, b"4");
 }
 
 /// The fields describe the file that was opened. Fails if its attributes are read by its name,
@@ -471,8 +475,8 @@ fn a_root_that_is_moved_away_is_served_from_where_it_is() {
     let mut client = Client::of(&server);
     fs::rename(&root, directory.path().join("elsewhere")).unwrap();
     for _ in 0..2 {
-        assert_eq!(client.ask("/page").body, b"page");
-        assert!(client.ask("/large").body == "large".repeat(MIB).as_bytes());
+        assert_eq!(client.fetch("/page").body, b"page");
+        assert!(client.fetch("/large").body == "large".repeat(MIB).as_bytes());
     }
 }
 
@@ -493,7 +497,7 @@ fn a_sibling_older_than_its_file_is_not_sent() {
         set("page.html.gz", sibling);
         client.send("GET /page.html HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n");
         assert_eq!(
-            client.answer().body,
+            client.read_response().body,
             expected.as_bytes(),
             "{page} {sibling}"
         );

@@ -25,7 +25,7 @@ fn five_hundred_connections_announced_by_one_event_are_all_accepted() {
         .collect();
     server.thaw();
     for client in &mut clients {
-        assert_eq!(client.answer().body, b"small");
+        assert_eq!(client.read_response().body, b"small");
     }
 }
 
@@ -36,13 +36,13 @@ fn a_thousand_requests_announced_by_one_event_are_all_answered() {
     let root = small_site();
     let server = Launch::of(&root).start();
     let mut client = Client::of(&server);
-    assert_eq!(client.ask("/small").status(), 200);
+    assert_eq!(client.fetch("/small").status(), 200);
     server.freeze();
     client.send(get("/small").repeat(1000));
     client.finish_sending();
     server.thaw();
     for _ in 0..1000 {
-        assert_eq!(client.answer().body, b"small");
+        assert_eq!(client.read_response().body, b"small");
     }
     client.expect_end();
 }
@@ -56,22 +56,22 @@ fn a_large_file_for_a_fast_reader_lets_others_through() {
     large.set_len(1 << 40).unwrap();
     let server = Launch::of(&root).start();
     let mut greedy = Client::with_request(&server, get("/large"));
-    greedy.head();
+    greedy.read_head();
     let reader = greedy.socket().try_clone().unwrap();
-    let swallowing = std::thread::spawn(move || {
+    let discarding = std::thread::spawn(move || {
         let mut buf = vec![0; 1 << 20];
         while std::io::Read::read(&mut &reader, &mut buf).is_ok_and(|length| length > 0) {}
     });
     let mut other = Client::of(&server);
     for _ in 0..100 {
-        assert_eq!(other.ask("/small").body, b"small");
+        assert_eq!(other.fetch("/small").body, b"small");
     }
     drop(server);
-    swallowing.join().unwrap();
+    discarding.join().unwrap();
 }
 
-/// Waiting clients cost nothing. Fails with a poll timeout of zero; on poll(2), also with a receive
-/// after each event.
+/// Waiting clients cost nothing. Fails if the poll timeout is zero; on poll(2), also if each event
+/// leads to a receive.
 #[test]
 fn an_idle_server_makes_no_system_calls() {
     let root = small_site();
@@ -79,17 +79,17 @@ fn an_idle_server_makes_no_system_calls() {
     large.set_len(1 << 30).unwrap();
     let server = Launch::of(&root).start();
     let mut idle = Client::of(&server);
-    assert_eq!(idle.ask("/small").status(), 200);
+    assert_eq!(idle.fetch("/small").status(), 200);
     let _slow = Client::with_request(&server, "GET /small HT");
     let mut full = Client::with_request(&server, get("/large"));
-    full.head();
+    full.read_head();
     let mut lingering = Client::with_request(
         &server,
         "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n",
     );
-    assert_eq!(lingering.answer().status(), 405);
+    assert_eq!(lingering.read_response().status(), 405);
     let mut gone = Client::with_request(&server, get("/large"));
-    gone.head();
+    gone.read_head();
     // After each send that would block, mio's poll(2) selector announces this end again.
     if !cfg!(mio_unsupported_force_poll_poll) {
         gone.finish_sending();
@@ -106,20 +106,20 @@ fn urgent_data_neither_spins_the_loop_nor_hides_what_follows() {
     // At a deadline the server calls recv(2) in any case: not within this test.
     let server = Launch::of(&root).with("--header-timeout 100").start();
     let mut client = Client::of(&server);
-    let urge = |client: &Client| send(client.socket(), b"!", SendFlags::OOB).unwrap();
+    let send_urgent = |client: &Client| send(client.socket(), b"!", SendFlags::OOB).unwrap();
     client.send("GET /small HT");
-    urge(&client);
+    send_urgent(&client);
     assert_asleep(&server);
-    // The urgent byte is no part of the stream.
+    // The urgent byte is not part of the stream.
     client.send("TP/1.1\r\nHost: test\r\n\r\n");
-    assert_eq!(client.answer().body, b"small");
+    assert_eq!(client.read_response().body, b"small");
 
     server.freeze();
     client.send("GET /small HT");
-    urge(&client);
+    send_urgent(&client);
     client.send("TP/1.1\r\nHost: test\r\n\r\n");
     server.thaw();
-    assert_eq!(client.answer().body, b"small");
+    assert_eq!(client.read_response().body, b"small");
     assert_asleep(&server);
 }
 
@@ -177,7 +177,7 @@ fn a_thousand_requests_on_a_connection_are_one_registration_and_a_thousand_sends
     };
     let mut client = Client::of(&server);
     for _ in 0..1000 {
-        assert_eq!(client.ask("/small").body, b"small");
+        assert_eq!(client.fetch("/small").body, b"small");
     }
     drop(client);
     let calls = calls(server, &trace);
@@ -206,16 +206,16 @@ fn sixteen_requests_that_arrive_together_are_answered_with_one_send() {
     let mut client = Client::of(&server);
     client.send(get("/small").repeat(16));
     for _ in 0..16 {
-        assert_eq!(client.answer().body, b"small");
+        assert_eq!(client.read_response().body, b"small");
     }
     drop(client);
     let calls = calls(server, &trace);
     assert_eq!(count(&calls, "HTTP/1.1 200"), 1, "{calls:#?}");
 }
 
-/// Each holds its entries until they are sent. Fails with a limit on the number of listings.
+/// Each listing holds its entries until they are sent. Fails if the number of listings is limited.
 #[test]
-fn clients_that_read_large_listings_slowly_keep_no_other_listing_away() {
+fn clients_that_read_large_listings_slowly_do_not_block_other_listings() {
     let root = small_site();
     fs::create_dir(root.path().join("large")).unwrap();
     for nth in 0..5000 {
@@ -228,10 +228,10 @@ fn clients_that_read_large_listings_slowly_keep_no_other_listing_away() {
     for client in &mut slow {
         rustix::net::sockopt::set_socket_recv_buffer_size(client.socket(), 4096).unwrap();
         client.send(&request);
-        assert!(client.head().starts_with("HTTP/1.1 200 OK"));
+        assert!(client.read_head().starts_with("HTTP/1.1 200 OK"));
     }
     for path in ["/large/", "/"] {
         let mut client = Client::with_request(&server, get(path));
-        assert!(client.head().starts_with("HTTP/1.1 200 OK"), "{path}");
+        assert!(client.read_head().starts_with("HTTP/1.1 200 OK"), "{path}");
     }
 }

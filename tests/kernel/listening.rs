@@ -32,31 +32,33 @@ fn inheriting(root: &Path, socket: impl Into<OwnedFd>) -> Server {
         .start()
 }
 
-/// Two servers on one port would each get half of the clients. Fails with SO_REUSEPORT.
+/// Two servers on one port would each get half of the clients. Fails if the option SO_REUSEPORT is
+/// set.
 #[test]
 fn a_second_server_on_the_same_port_is_refused_with_a_hint() {
     let root = small_site();
     let first = Launch::of(&root).start();
     let port = first.address().port();
-    let (status, said) = Launch::of(&root)
+    let (status, messages) = Launch::of(&root)
         .without_port()
         .with(&format!("-p {port}"))
         .fail();
     assert_eq!(status.code(), Some(1));
     let address = format!("cannot listen on 127.0.0.1:{port}");
-    assert!(said.contains(&address), "{said}");
-    assert!(said.contains("address already in use"), "{said}");
-    assert_eq!(Client::of(&first).ask("/small").status(), 200);
+    assert!(messages.contains(&address), "{messages}");
+    assert!(messages.contains("address already in use"), "{messages}");
+    assert_eq!(Client::of(&first).fetch("/small").status(), 200);
 }
 
-/// Connections that a server closes first keep its port in TIME_WAIT. Fails without SO_REUSEADDR.
+/// Connections that a server closes first keep its port in TIME_WAIT. Fails if
+/// SO_REUSEADDR is not set.
 #[test]
 fn a_port_can_be_used_again_at_once() {
     let root = small_site();
     let mut first = Launch::of(&root).with("--linger-timeout 0.1").start();
     let port = first.address().port();
     let mut client = Client::of(&first);
-    assert_eq!(client.ask("/small").status(), 200);
+    assert_eq!(client.fetch("/small").status(), 200);
     first.signal(Signal::TERM);
     client.expect_end();
     assert_eq!(first.wait().code(), Some(0));
@@ -66,7 +68,7 @@ fn a_port_can_be_used_again_at_once() {
         .with(&format!("-p {port}"))
         .start();
     assert_eq!(second.address().port(), port);
-    assert_eq!(Client::of(&second).ask("/small").status(), 200);
+    assert_eq!(Client::of(&second).fetch("/small").status(), 200);
 }
 
 #[test]
@@ -76,16 +78,16 @@ fn port_0_picks_a_free_port_and_prints_it() {
     assert_ne!(one.address().port(), 0);
     assert_ne!(one.address(), two.address());
     assert!(one.diagnostics().contains(&one.url("/")));
-    assert_eq!(Client::of(&two).ask("/small").status(), 200);
+    assert_eq!(Client::of(&two).fetch("/small").status(), 200);
 }
 
 #[test]
 fn a_root_that_is_not_there_is_an_error_with_its_name() {
     let root = small_site();
     let missing = root.path().join("missing");
-    let (status, said) = Launch::of(&missing).fail();
+    let (status, messages) = Launch::of(&missing).fail();
     assert!(matches!(status.code(), Some(1 | 2)), "{status}");
-    assert!(said.contains("missing"), "{said}");
+    assert!(messages.contains("missing"), "{messages}");
 }
 
 #[test]
@@ -97,17 +99,17 @@ fn several_addresses_are_all_served() {
         .with("-b 127.0.0.1 -b 127.0.0.2 -b")
         .arg(format!("unix:{}", path.display()))
         .start();
-    let said = server.diagnostics();
-    let addresses = said.lines().filter_map(|line| {
+    let messages = server.diagnostics();
+    let addresses = messages.lines().filter_map(|line| {
         let (address, _) = line.trim().strip_prefix("http://")?.split_once('/')?;
         address.parse().ok()
     });
     let addresses: Vec<_> = addresses.collect();
-    assert_eq!(addresses.len(), 2, "{said}");
+    assert_eq!(addresses.len(), 2, "{messages}");
     for address in addresses {
-        assert_eq!(Client::to(address).ask("/small").body, b"small");
+        assert_eq!(Client::to(address).fetch("/small").body, b"small");
     }
-    assert_eq!(Client::at(&path).ask("/small").body, b"small");
+    assert_eq!(Client::at(&path).fetch("/small").body, b"small");
 }
 
 #[test]
@@ -118,7 +120,7 @@ fn a_unix_socket_is_served_and_leaves_no_file_behind() {
     let mut server = at(root.path(), &path).start();
     let mut client = Client::at(&path);
     for _ in 0..3 {
-        assert_eq!(client.ask("/small").body, b"small");
+        assert_eq!(client.fetch("/small").body, b"small");
     }
     drop(client);
     server.signal(Signal::TERM);
@@ -135,20 +137,20 @@ fn a_stale_unix_socket_is_replaced() {
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     let _server = at(root.path(), &path).start();
-    assert_eq!(Client::at(&path).ask("/small").body, b"small");
+    assert_eq!(Client::at(&path).fetch("/small").body, b"small");
 }
 
-/// Fails if the file is removed although a server listens.
+/// Fails if the socket file is removed although a server listens.
 #[test]
-fn a_live_unix_socket_is_left_to_its_owner() {
+fn a_unix_socket_on_which_a_server_listens_is_not_replaced() {
     let root = small_site();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let _first = at(root.path(), &path).start();
-    let (status, said) = at(root.path(), &path).fail();
+    let (status, messages) = at(root.path(), &path).fail();
     assert_eq!(status.code(), Some(1));
-    assert!(said.contains("address already in use"), "{said}");
-    assert_eq!(Client::at(&path).ask("/small").body, b"small");
+    assert!(messages.contains("address already in use"), "{messages}");
+    assert_eq!(Client::at(&path).fetch("/small").body, b"small");
 }
 
 #[test]
@@ -157,14 +159,14 @@ fn a_file_in_the_way_of_a_unix_socket_is_not_touched() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("diary");
     fs::write(&path, "dear diary").unwrap();
-    let (status, said) = at(root.path(), &path).fail();
+    let (status, messages) = at(root.path(), &path).fail();
     assert_eq!(status.code(), Some(1));
-    assert!(said.contains("not a socket"), "{said}");
+    assert!(messages.contains("not a socket"), "{messages}");
     assert_eq!(fs::read(&path).unwrap(), b"dear diary");
 }
 
-/// The socket may be blocking, and then accept(2) without a connection stops the loop. Two clients:
-/// the second needs a loop that came back from the first. Fails if the socket is not switched to
+/// The socket may be blocking, and then accept(2) without a connection stops the loop. There are
+/// two clients: the loop must continue after the first. Fails if the socket is not switched to
 /// non-blocking.
 #[test]
 fn an_inherited_socket_is_served_even_if_it_was_blocking() {
@@ -177,8 +179,8 @@ fn an_inherited_socket_is_served_even_if_it_was_blocking() {
         assert_eq!(server.address(), address);
         for _ in 0..2 {
             let mut client = Client::to(address);
-            assert_eq!(client.ask("/small").body, b"small");
-            assert_eq!(client.ask("/small").body, b"small");
+            assert_eq!(client.fetch("/small").body, b"small");
+            assert_eq!(client.fetch("/small").body, b"small");
         }
     }
 }
@@ -190,27 +192,27 @@ fn a_silent_connection_waits_in_the_kernel_and_is_served_when_it_sends() {
     let root = small_site();
     let server = Launch::of(root.path()).start();
     let mut clients = vec![Client::of(&server)];
-    assert_eq!(clients[0].ask("/small").body, b"small");
+    assert_eq!(clients[0].fetch("/small").body, b"small");
     let before = server.descriptors();
-    // It is held back for a second: on a busy machine the test is repeated.
-    let mut come = 2;
+    // The kernel keeps it back for a second: on a busy machine the test is repeated.
+    let mut accepted = 2;
     for _ in 0..10 {
         let (begun, now) = (Instant::now(), server.descriptors());
         let (mut silent, mut other) = (Client::of(&server), Client::of(&server));
-        assert_eq!(other.ask("/small").body, b"small");
-        let came = server.descriptors() - now;
-        assert_eq!(silent.ask("/small").body, b"small");
+        assert_eq!(other.fetch("/small").body, b"small");
+        let new = server.descriptors() - now;
+        assert_eq!(silent.fetch("/small").body, b"small");
         clients.extend([silent, other]);
         if begun.elapsed() < Duration::from_millis(500) {
-            come = came;
+            accepted = new;
             break;
         }
     }
-    assert_eq!(come, 1);
+    assert_eq!(accepted, 1);
     let before = before + clients.len() - 1;
     assert_eq!(server.descriptors(), before);
 
-    let _mute = Client::of(&server);
+    let _silent = Client::of(&server);
     eventually("a connection without bytes is accepted, too", || {
         server.descriptors() == before + 1
     });
@@ -222,10 +224,10 @@ fn a_silent_connection_is_accepted_at_once_without_defer_accept() {
     let root = small_site();
     let server = Launch::of(root.path()).with("--no-defer-accept").start();
     let mut first = Client::of(&server);
-    assert_eq!(first.ask("/small").body, b"small");
+    assert_eq!(first.fetch("/small").body, b"small");
     let before = server.descriptors();
     let (_silent, mut other) = (Client::of(&server), Client::of(&server));
-    assert_eq!(other.ask("/small").body, b"small");
+    assert_eq!(other.fetch("/small").body, b"small");
     assert_eq!(server.descriptors(), before + 2);
 }
 
@@ -236,7 +238,7 @@ fn an_inherited_unix_socket_keeps_its_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let mut server = inheriting(root.path(), UnixListener::bind(&path).unwrap());
-    assert_eq!(Client::at(&path).ask("/small").body, b"small");
+    assert_eq!(Client::at(&path).fetch("/small").body, b"small");
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
     assert!(path.exists());
@@ -245,14 +247,14 @@ fn an_inherited_unix_socket_keeps_its_file() {
 #[test]
 fn a_descriptor_that_does_not_listen_is_an_error() {
     let root = small_site();
-    for (before, says) in [("exec 3</dev/null", "not a socket"), ("exec 3<&-", "fd:3")] {
-        let (status, said) = Launch::of(&root)
+    for (before, message) in [("exec 3</dev/null", "not a socket"), ("exec 3<&-", "fd:3")] {
+        let (status, messages) = Launch::of(&root)
             .without_port()
             .with("-b fd:3")
             .run_before(before)
             .fail();
-        assert_eq!(status.code(), Some(1), "{said}");
-        assert!(said.contains(says), "{said}");
+        assert_eq!(status.code(), Some(1), "{messages}");
+        assert!(messages.contains(message), "{messages}");
     }
 }
 
@@ -269,8 +271,8 @@ fn many_connections_at_one_address_do_not_hold_up_another() {
             ))
             .arg(&log)
             .start();
-        let said = server.diagnostics();
-        let second = said.split("http://127.0.0.2:").nth(1).unwrap();
+        let messages = server.diagnostics();
+        let second = messages.split("http://127.0.0.2:").nth(1).unwrap();
         let port: u16 = second.split_once('/').unwrap().0.parse().unwrap();
         server.freeze();
         let mut flood: Vec<_> = (0..300)
@@ -279,9 +281,9 @@ fn many_connections_at_one_address_do_not_hold_up_another() {
         let mut other = Client::to(([127, 0, 0, 2], port).into());
         other.send(get("/small?other"));
         server.thaw();
-        assert_eq!(other.answer().body, b"small");
+        assert_eq!(other.read_response().body, b"small");
         for client in &mut flood {
-            assert_eq!(client.answer().body, b"small");
+            assert_eq!(client.read_response().body, b"small");
         }
         let mut text = String::new();
         eventually("all is logged", || {
@@ -309,8 +311,8 @@ mod messages {
     const FIRST: &[u8] = b"GET /small HTTP/1.1\r\n";
     const SECOND: &[u8] = b"Host: test\r\n\r\n";
 
-    /// Sends with `tell` while the server is stopped, and expects two responses.
-    fn answered(model: &str, tell: impl FnOnce(&UnixStream)) {
+    /// Calls `send` while the server is stopped, and expects two responses.
+    fn assert_answered(model: &str, send: impl FnOnce(&UnixStream)) {
         let root = small_site();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
@@ -327,22 +329,22 @@ mod messages {
             .set_read_timeout(Some(crate::process::TIME_LIMIT))
             .unwrap();
         let mut client = Client::over(stream);
-        assert_eq!(client.ask("/small").body, b"small");
+        assert_eq!(client.fetch("/small").body, b"small");
         server.freeze();
-        tell(client.unix_socket());
+        send(client.unix_socket());
         server.thaw();
-        assert_eq!(client.answer().body, b"small", "{model}");
-        assert_eq!(client.ask("/small").body, b"small", "{model}");
+        assert_eq!(client.read_response().body, b"small", "{model}");
+        assert_eq!(client.fetch("/small").body, b"small", "{model}");
     }
 
-    fn all(stream: &UnixStream, bytes: &[u8]) {
+    fn send_all(stream: &UnixStream, bytes: &[u8]) {
         assert_eq!(send(stream, bytes, SendFlags::empty()), Ok(bytes.len()));
     }
 
     #[test]
-    fn descriptors() {
+    fn a_request_with_passed_descriptors_is_answered() {
         for model in ["reactor", "coroutine"] {
-            answered(model, |stream| {
+            assert_answered(model, |stream| {
                 let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
                 let mut passed = SendAncillaryBuffer::new(&mut space);
                 let fds = [stream.as_fd()];
@@ -354,17 +356,16 @@ mod messages {
                     SendFlags::empty(),
                 );
                 assert_eq!(sent, Ok(FIRST.len()));
-                all(stream, SECOND);
+                send_all(stream, SECOND);
             });
         }
     }
 
-    /// Of two processes.
     #[test]
-    fn credentials() {
+    fn a_request_that_two_processes_send_with_their_credentials_is_answered() {
         for model in ["reactor", "coroutine"] {
-            answered(model, |stream| {
-                all(stream, FIRST);
+            assert_answered(model, |stream| {
+                send_all(stream, FIRST);
                 let other = Command::new("printf")
                     .arg(
                         str::from_utf8(SECOND)
@@ -381,15 +382,15 @@ mod messages {
 
     /// An out-of-band byte is not part of the stream, as with TCP.
     #[test]
-    fn an_urgent_byte() {
+    fn a_request_with_an_urgent_byte_is_answered() {
         for model in ["reactor", "coroutine"] {
-            answered(model, |stream| {
-                all(stream, FIRST);
+            assert_answered(model, |stream| {
+                send_all(stream, FIRST);
                 match send(stream, b"!", SendFlags::OOB) {
                     Ok(_) => {}
                     Err(error) => crate::process::skipped(&format!("no urgent data: {error}")),
                 }
-                all(stream, SECOND);
+                send_all(stream, SECOND);
             });
         }
     }
@@ -411,10 +412,10 @@ fn an_inherited_socket_of_multipath_tcp_is_served() {
     let server = inheriting(root.path(), socket);
     let mut client = Client::of(&server);
     for _ in 0..3 {
-        assert_eq!(client.ask("/small").body, b"small");
+        assert_eq!(client.fetch("/small").body, b"small");
     }
     client.send(&get("/small")[..9]);
     assert!(client.has_received_nothing());
     client.send(&get("/small")[9..]);
-    assert_eq!(client.answer().body, b"small");
+    assert_eq!(client.read_response().body, b"small");
 }

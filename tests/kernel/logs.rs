@@ -13,10 +13,10 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-/// 20,000 lines are more than the pipe and both buffers hold. Fails with a log that writes
-/// in the loop: it hangs at the first full pipe.
+/// 20,000 lines are more than the pipe and both buffers hold. Fails if the
+/// loop writes the log: it hangs at the first full pipe.
 #[test]
-fn a_log_without_a_reader_stops_no_request_and_later_reports_what_is_missing() {
+fn a_log_without_a_reader_stops_no_request_and_later_reports_how_many_lines_are_missing() {
     let root = site(&[("small", b"small")]);
     let mut server = Launch::of(&root).stdout(Stdio::piped()).start();
     let mut client = Client::of(&server);
@@ -25,19 +25,21 @@ fn a_log_without_a_reader_stops_no_request_and_later_reports_what_is_missing() {
     for _ in 0..1000 {
         client.send(request.repeat(20));
         for _ in 0..20 {
-            assert_eq!(client.answer().body, b"small");
+            assert_eq!(client.read_response().body, b"small");
         }
     }
 
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let stdout = server.stdout();
     thread::spawn(move || {
         let lines = BufReader::new(stdout).lines().map_while(Result::ok);
         for line in lines.filter(|line| line.starts_with("# ")) {
-            let _ = tell.send(line);
+            let _ = sender.send(line);
         }
     });
-    let line = told.recv_timeout(TIME_LIMIT).expect("the log says nothing");
+    let line = receiver
+        .recv_timeout(TIME_LIMIT)
+        .expect("the log says nothing");
     let dropped = line
         .strip_prefix("# oneloop: lines dropped: ")
         .expect(&line);
@@ -61,12 +63,12 @@ fn a_full_pipe_as_standard_error_does_not_stop_the_server() {
     for round in 0..2000 {
         let mut client = Client::at(&socket);
         client.send("GET /missing HTTP/1.0\r\n\r\n");
-        assert_eq!(client.answer().status(), 404, "round {round}");
+        assert_eq!(client.read_response().status(), 404, "round {round}");
         client.expect_end();
     }
 }
 
-/// Fails without the warning, or with one per connection.
+/// Fails if there is no warning, or one for each connection.
 #[test]
 fn tls_at_the_plain_port_is_refused_at_once_and_logged_once() {
     let root = site(&[]);
@@ -74,15 +76,15 @@ fn tls_at_the_plain_port_is_refused_at_once_and_logged_once() {
     for _ in 0..3 {
         let mut client = Client::of(&server);
         client.send(b"\x16\x03\x01");
-        assert_eq!(client.answer().status(), 400);
+        assert_eq!(client.read_response().status(), 400);
     }
     let warning = "TLS arrived at a port that speaks plain HTTP";
     eventually("a warning", || server.diagnostics().contains(warning));
-    let said = server.diagnostics();
-    assert_eq!(said.matches(warning).count(), 1, "{said}");
+    let messages = server.diagnostics();
+    assert_eq!(messages.matches(warning).count(), 1, "{messages}");
 }
 
-/// Fails with a log whose error ends the server.
+/// Fails if an error of the log ends the server.
 #[test]
 fn a_reader_of_the_log_that_closes_does_not_end_the_server() {
     let root = site(&[("small", b"small")]);
@@ -98,12 +100,12 @@ fn a_reader_of_the_log_that_closes_does_not_end_the_server() {
             .spawn()
             .unwrap();
         let mut client = Client::of(&server);
-        assert_eq!(client.ask("/small").status(), 200);
+        assert_eq!(client.fetch("/small").status(), 200);
         eventually("head has read a line", || {
             head.try_wait().unwrap().is_some()
         });
         for _ in 0..100 {
-            assert_eq!(client.ask("/small").status(), 200);
+            assert_eq!(client.fetch("/small").status(), 200);
         }
         eventually("it says that nothing reads the log", || {
             server.diagnostics().contains("(nothing reads it)")
@@ -112,7 +114,7 @@ fn a_reader_of_the_log_that_closes_does_not_end_the_server() {
         drop(client);
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(0));
-        eventually("it says what is lost", || {
+        eventually("it reports the lost lines", || {
             server.diagnostics().contains(" lines were dropped")
         });
     }
@@ -127,17 +129,17 @@ fn after_a_rename_and_sighup_lines_go_to_a_new_file() {
     let server = Launch::of(&root).arg("--log-file").arg(&path).start();
     let mut client = Client::of(&server);
     let lines = |path| fs::read_to_string(path).unwrap_or_default();
-    client.ask("/first");
+    client.fetch("/first");
     eventually("it is logged", || lines(&path).contains("GET /first "));
     fs::rename(&path, &old).unwrap();
-    client.ask("/first");
+    client.fetch("/first");
     eventually("it is logged where the file is now", || {
         lines(&old).matches("GET /first ").count() == 2
     });
     assert!(!path.exists());
     server.signal(Signal::HUP);
     eventually("there is a new file", || path.exists());
-    client.ask("/second");
+    client.fetch("/second");
     eventually("it is logged", || lines(&path).contains("GET /second "));
     assert_eq!(lines(&path).lines().count(), 1);
     assert_eq!(lines(&old).lines().count(), 2);
@@ -161,12 +163,12 @@ fn a_new_reader_of_a_fifo_on_standard_output_gets_the_next_lines() {
     let server = Launch::of(&root).stdout(writer).start();
     let mut client = Client::of(&server);
     drop(reader);
-    client.ask("/small?without-reader");
+    client.fetch("/small?without-reader");
     eventually("it says that nothing reads the log", || {
         server.diagnostics().contains("(nothing reads it)")
     });
     let mut reader = open().unwrap();
-    client.ask("/small?with-reader");
+    client.fetch("/small?with-reader");
     let mut lines = String::new();
     eventually("both lines are read", || {
         // Without a writer, reading an empty FIFO fails with WouldBlock.
@@ -191,16 +193,16 @@ fn a_log_file_that_is_a_fifo_without_a_reader_holds_up_nothing() {
         let launch = Launch::of(&root).with("--model").arg(model);
         let mut server = launch.arg("--log-file").arg(&path).start();
         for _ in 0..3 {
-            assert_eq!(Client::of(&server).ask("/small").status(), 200, "{model}");
+            assert_eq!(Client::of(&server).fetch("/small").status(), 200, "{model}");
         }
         server.signal(Signal::USR1);
-        assert_eq!(Client::of(&server).ask("/small").status(), 200, "{model}");
+        assert_eq!(Client::of(&server).fetch("/small").status(), 200, "{model}");
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(0), "{model}");
     }
 }
 
-/// Fails with the default action of SIGXFSZ, which ends the server.
+/// Fails if SIGXFSZ has its default action, which ends the server.
 #[test]
 fn a_log_at_the_file_size_limit_is_reported_once_and_goes_on_in_the_next_file() {
     let root = site(&[("small", b"small")]);
@@ -211,7 +213,7 @@ fn a_log_at_the_file_size_limit_is_reported_once_and_goes_on_in_the_next_file() 
     let server = launch.arg("--log-file").arg(&path).start();
     let mut client = Client::of(&server);
     for number in 0..15 {
-        assert_eq!(client.ask(&format!("/small?{number}")).status(), 200);
+        assert_eq!(client.fetch(&format!("/small?{number}")).status(), 200);
     }
     eventually("the limit is reached", || {
         server.diagnostics().contains("File too large")
@@ -245,19 +247,22 @@ fn a_server_without_threads_serves_and_names_the_cause() {
     let launch = Launch::of(&root).with("--log-file /dev/null");
     let mut server = launch.run_before(limit).user(54_321).start();
     let mut client = Client::of(&server);
-    assert_eq!(client.ask("/small").status(), 200);
-    let said = server.diagnostics();
+    assert_eq!(client.fetch("/small").status(), 200);
+    let messages = server.diagnostics();
     for thread in [
         "the thread that writes messages",
         "the thread that writes it",
     ] {
-        assert!(said.contains(&format!("refuses {thread}: ")), "{said}");
+        assert!(
+            messages.contains(&format!("refuses {thread}: ")),
+            "{messages}"
+        );
     }
-    assert!(!said.contains("/dev/null"), "{said}");
+    assert!(!messages.contains("/dev/null"), "{messages}");
     server.signal(Signal::TERM);
     drop(client);
     assert_eq!(server.wait().code(), Some(0));
-    eventually("it says what is lost", || {
+    eventually("it reports the lost lines", || {
         server
             .diagnostics()
             .contains(" lines are lost for want of a thread")
@@ -272,7 +277,7 @@ fn a_log_file_called_minus_is_standard_output() {
     let stdout = directory.path().join("stdout");
     let launch = Launch::of(&root).stdout(fs::File::create(&stdout).unwrap());
     let server = launch.with("--log-file -").start();
-    assert_eq!(Client::of(&server).ask("/small").status(), 200);
+    assert_eq!(Client::of(&server).fetch("/small").status(), 200);
     eventually("it is logged", || {
         fs::read_to_string(&stdout).unwrap().contains("GET /small ")
     });
@@ -291,12 +296,14 @@ fn each_message_begins_with_its_time_and_its_level() {
         eventually("it says that it stops", || {
             server.diagnostics().contains("received SIGTERM")
         });
-        let said = server.diagnostics();
-        let line = said.lines().find(|line| line.contains("received SIGTERM"));
+        let messages = server.diagnostics();
+        let line = messages
+            .lines()
+            .find(|line| line.contains("received SIGTERM"));
         let mut words = line.unwrap().split_whitespace();
         let time = words.next().unwrap();
-        assert!(time.starts_with("20") && time.ends_with('Z'), "{said}");
-        assert_eq!(words.next(), Some("INFO"), "{said}");
+        assert!(time.starts_with("20") && time.ends_with('Z'), "{messages}");
+        assert_eq!(words.next(), Some("INFO"), "{messages}");
     }
 }
 
@@ -310,7 +317,7 @@ fn the_last_responses_are_in_the_log_when_the_server_has_ended() {
     let mut server = Launch::of(&root).arg("--log-file").arg(&path).start();
     let mut client = Client::with_request(&server, get("/small").repeat(500));
     for _ in 0..500 {
-        assert_eq!(client.answer().status(), 200);
+        assert_eq!(client.read_response().status(), 200);
     }
     server.signal(Signal::TERM);
     drop(client);

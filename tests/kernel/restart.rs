@@ -1,7 +1,7 @@
 //! Restarts: a listening socket that outlives the server, opened by systemd or a supervisor
 //! (`fd:3`). No request may fail, and these clients do not retry.
 
-use crate::client::Answer;
+use crate::client::Response;
 use crate::process::{Launch, Server, TIME_LIMIT, site};
 use rustix::process::Signal;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -22,8 +22,8 @@ fn on(root: &tempfile::TempDir, model: &str, socket: &TcpListener) -> Server {
         .start()
 }
 
-/// One request, and its whole answer.
-fn ask(stream: &mut BufReader<TcpStream>, fields: &str) -> io::Result<Answer> {
+/// Sends a request and reads the response.
+fn fetch(stream: &mut BufReader<TcpStream>, fields: &str) -> io::Result<Response> {
     let request = format!("{REQUEST}{fields}\r\n");
     stream.get_mut().write_all(request.as_bytes())?;
     let mut head = String::new();
@@ -34,7 +34,7 @@ fn ask(stream: &mut BufReader<TcpStream>, fields: &str) -> io::Result<Answer> {
     }
     let mut body = vec![0; 5];
     stream.read_exact(&mut body)?;
-    Ok(Answer { head, body })
+    Ok(Response { head, body })
 }
 
 fn connect(address: SocketAddr) -> io::Result<BufReader<TcpStream>> {
@@ -46,21 +46,21 @@ fn connect(address: SocketAddr) -> io::Result<BufReader<TcpStream>> {
 
 /// How a client uses its connections.
 #[derive(Clone, Copy, Debug)]
-enum Habit {
-    /// A connection for each request, which says so.
-    One,
-    /// The same, but the client closes.
-    OneAndLeaves,
-    /// A connection for as long as the server lets it open, with a pause between two requests.
-    Keeps(Duration),
-    /// It connects, and asks a moment later.
-    Late(Duration),
+enum ConnectionUse {
+    /// A connection for each request, with `Connection: close`.
+    OneRequestServerCloses,
+    /// A connection for each request, which the client closes.
+    OneRequestClientCloses,
+    /// A connection until the server closes it, with a pause between two requests.
+    KeepAlive(Duration),
+    /// A connection for each request, with a pause before the request.
+    LateRequest(Duration),
 }
 
-/// Asks until `is_over`; counts what was answered.
-fn use_it(
+/// Sends requests until `is_over`, and counts the responses.
+fn request_until(
     address: SocketAddr,
-    habit: Habit,
+    connection_use: ConnectionUse,
     is_over: &AtomicBool,
     answered: &AtomicUsize,
 ) -> io::Result<()> {
@@ -70,18 +70,18 @@ fn use_it(
             Some(stream) => stream,
             None => connect(address)?,
         };
-        let fields = match habit {
-            Habit::One => "Connection: close\r\n",
+        let fields = match connection_use {
+            ConnectionUse::OneRequestServerCloses => "Connection: close\r\n",
             _ => "",
         };
-        if let Habit::Late(pause) = habit {
+        if let ConnectionUse::LateRequest(pause) = connection_use {
             thread::sleep(pause);
         }
-        let answer = ask(&mut stream, fields)?;
-        assert_eq!(answer.body, b"small");
+        let response = fetch(&mut stream, fields)?;
+        assert_eq!(response.body, b"small");
         answered.fetch_add(1, Ordering::Relaxed);
-        let is_last = answer.field("Connection") == Some("close");
-        if let (Habit::Keeps(pause), false) = (habit, is_last) {
+        let is_last = response.field("Connection") == Some("close");
+        if let (ConnectionUse::KeepAlive(pause), false) = (connection_use, is_last) {
             kept = Some(stream);
             thread::sleep(pause);
         }
@@ -89,17 +89,17 @@ fn use_it(
     Ok(())
 }
 
-/// Restarts the server until so many requests are answered, at least `restarts` times.
+/// Restarts the server at least `restarts` times, until this number of requests is answered.
 fn restart(model: &str, requests: usize, restarts: usize) {
     let millis = Duration::from_millis;
-    let habits = [
-        Habit::One,
-        Habit::OneAndLeaves,
-        Habit::Keeps(millis(0)),
-        Habit::Keeps(millis(3)),
-        Habit::Keeps(millis(200)),
-        Habit::Late(millis(1)),
-        Habit::Late(millis(50)),
+    let uses = [
+        ConnectionUse::OneRequestServerCloses,
+        ConnectionUse::OneRequestClientCloses,
+        ConnectionUse::KeepAlive(millis(0)),
+        ConnectionUse::KeepAlive(millis(3)),
+        ConnectionUse::KeepAlive(millis(200)),
+        ConnectionUse::LateRequest(millis(1)),
+        ConnectionUse::LateRequest(millis(50)),
     ];
     let root = site(&[("small", b"small")]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -108,12 +108,12 @@ fn restart(model: &str, requests: usize, restarts: usize) {
     let mut server = on(&root, model, &listener);
     let mut done = 0;
     thread::scope(|scope| {
-        let clients: Vec<_> = (habits.iter().chain(&habits))
-            .map(|&habit| {
+        let clients: Vec<_> = (uses.iter().chain(&uses))
+            .map(|&connection_use| {
                 let (is_over, answered) = (&is_over, &answered);
                 (
-                    habit,
-                    scope.spawn(move || use_it(address, habit, is_over, answered)),
+                    connection_use,
+                    scope.spawn(move || request_until(address, connection_use, is_over, answered)),
                 )
             })
             .collect();
@@ -128,11 +128,11 @@ fn restart(model: &str, requests: usize, restarts: usize) {
             }
         }
         is_over.store(true, Ordering::Relaxed);
-        for (habit, client) in clients {
+        for (connection_use, client) in clients {
             let served = client.join().unwrap();
             assert!(
                 served.is_ok(),
-                "{model}, {habit:?}: {served:?} after {done} restarts"
+                "{model}, {connection_use:?}: {served:?} after {done} restarts"
             );
         }
     });
@@ -142,7 +142,7 @@ fn restart(model: &str, requests: usize, restarts: usize) {
     );
 }
 
-/// Fails with idle connections that are closed as the server stops.
+/// Fails if idle connections are closed as soon as the server stops.
 #[test]
 fn no_request_fails_while_the_server_is_restarted() {
     for model in ["reactor", "coroutine"] {

@@ -1,5 +1,6 @@
 //! Stalls: the server is stopped (SIGSTOP) until a deadline has passed, while its clients were in
-//! time. Input comes before deadlines, and their clock stands still in a stall.
+//! time. The server reads input before it checks deadlines, and
+//! a stall does not count as time of a client.
 
 use crate::client::{Client, get};
 use crate::process::{Launch, Server, site};
@@ -17,7 +18,7 @@ fn start(root: &tempfile::TempDir, model: &str, options: &str) -> Server {
         .start()
 }
 
-/// Lets time pass in which the server does not run, and `work` is done.
+/// Stops the server for `time`, and calls `work` before it continues.
 fn stopped<T>(server: &Server, time: Duration, work: impl FnOnce() -> T) -> T {
     server.freeze();
     sleep(time);
@@ -26,14 +27,14 @@ fn stopped<T>(server: &Server, time: Duration, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Fails with deadlines that are judged before anything is read.
+/// Fails if deadlines are checked before anything is read.
 #[test]
-fn a_request_that_arrived_in_time_is_answered_however_late_it_is_read() {
+fn a_request_that_arrived_in_time_is_answered_even_if_it_is_read_after_its_deadline() {
     let root = site(&[("small", b"small")]);
     for model in MODELS {
         let server = start(&root, model, "--idle-timeout 2 --header-timeout 2");
         let (mut new, mut kept) = (Client::of(&server), Client::of(&server));
-        assert_eq!(kept.ask("/small").status(), 200);
+        assert_eq!(kept.fetch("/small").status(), 200);
         let mut slow = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
         assert!(slow.has_received_nothing());
         stopped(&server, Duration::from_millis(2500), || {
@@ -42,18 +43,18 @@ fn a_request_that_arrived_in_time_is_answered_however_late_it_is_read() {
             slow.send("st: test\r\n\r\n");
         });
         for client in [&mut new, &mut kept, &mut slow] {
-            assert_eq!(client.answer().body, b"small", "{model}");
+            assert_eq!(client.read_response().body, b"small", "{model}");
         }
-        // And an idle connection ends all the same.
+        // The idle timeout still ends them.
         for client in [&mut new, &mut kept, &mut slow] {
             client.expect_end();
         }
     }
 }
 
-/// Fails with a clock of deadlines that goes on.
+/// Fails if a stall counts as time of the client.
 #[test]
-fn a_partial_request_keeps_its_time_across_a_stall() {
+fn a_stall_does_not_count_for_the_header_timeout() {
     let root = site(&[("small", b"small")]);
     for model in MODELS {
         let server = start(&root, model, "--header-timeout 4");
@@ -62,12 +63,12 @@ fn a_partial_request_keeps_its_time_across_a_stall() {
         stopped(&server, Duration::from_secs(5), || {});
         assert!(slow.has_received_nothing(), "{model}: not a 408");
         slow.send("st: test\r\n\r\n");
-        assert_eq!(slow.answer().body, b"small", "{model}");
+        assert_eq!(slow.read_response().body, b"small", "{model}");
     }
 }
 
-/// It took all that there was, and at more than the least rate. Fails with a rate over all the
-/// time.
+/// The client takes all that the server sends, faster than the minimum rate. Fails if the rate
+/// includes the time of the stall.
 #[test]
 fn a_download_goes_on_after_a_stall() {
     let root = site(&[]);
@@ -78,7 +79,7 @@ fn a_download_goes_on_after_a_stall() {
         let options = "--send-timeout 1 --min-send-rate 16777216";
         let server = start(&root, model, options);
         let mut client = Client::with_request(&server, get("/large"));
-        client.head();
+        client.read_head();
         let mut buf = vec![0; 256 * 1024];
         let mut taken = 0;
         stopped(&server, Duration::from_secs(2), || {
@@ -95,8 +96,8 @@ fn a_download_goes_on_after_a_stall() {
     }
 }
 
-/// The client could not send on, as the window was full. Fails with a linger deadline that has
-/// passed.
+/// The client could not go on sending, as the receive window was full. Fails if the linger timeout
+/// includes the time of the stall.
 #[test]
 fn an_uploading_client_gets_its_response_although_the_server_stalls() {
     let root = site(&[]);
@@ -108,10 +109,10 @@ fn an_uploading_client_gets_its_response_although_the_server_stalls() {
         );
         let mut client = Client::with_request(&server, head);
         client.send(vec![b'x'; 1000]);
-        assert!(!client.has_received_nothing(), "the answer is there");
+        assert!(!client.has_received_nothing(), "no response");
         stopped(&server, Duration::from_secs(5), || {});
         client.send(vec![b'x'; 10 * MIB - 1000]);
-        assert_eq!(client.answer().status(), 405, "{model}");
+        assert_eq!(client.read_response().status(), 405, "{model}");
         client.expect_end();
     }
 }
@@ -129,9 +130,9 @@ fn a_request_that_arrived_within_the_grace_period_is_answered() {
         stopped(&server, Duration::from_millis(1500), || {
             slow.send("st: test\r\n\r\n");
         });
-        let answer = slow.answer();
-        assert_eq!(answer.body, b"small", "{model}");
-        assert_eq!(answer.field("Connection"), Some("close"));
+        let response = slow.read_response();
+        assert_eq!(response.body, b"small", "{model}");
+        assert_eq!(response.field("Connection"), Some("close"));
         assert_eq!(server.wait().code(), Some(0));
     }
 }

@@ -16,18 +16,18 @@ fn large_site() -> tempfile::TempDir {
     root
 }
 
-/// Returns when the server has heard a signal, and takes no more connections.
+/// Waits until the server has handled the signal and accepts no more connections.
 #[track_caller]
-fn eventually_closed(server: &Server) {
+fn wait_until_not_listening(server: &Server) {
     let address = server.address();
     eventually("no connection is accepted any more", || {
         TcpStream::connect_timeout(&address, TIME_LIMIT).is_err()
     });
 }
 
-/// The grace is longer than the patience of any wait here, so it ends only because all is done.
-/// Fails with a drain that closes those in the middle of something, and with one that waits for
-/// idle ones.
+/// The grace period is longer than any wait here, so the server ends because all responses are sent.
+/// Fails if `Scheduler::drain` closes connections in the middle of a request or a response, and if
+/// it waits for idle ones.
 #[test]
 fn sigterm_lets_responses_finish_and_does_not_wait_for_idle_connections() {
     let root = large_site();
@@ -35,28 +35,28 @@ fn sigterm_lets_responses_finish_and_does_not_wait_for_idle_connections() {
         .with("--grace 600 --linger-timeout 0.5 --no-defer-accept")
         .start();
     let mut idle = Client::of(&server);
-    assert_eq!(idle.ask("/small").status(), 200);
+    assert_eq!(idle.fetch("/small").status(), 200);
     let mut silent = Client::of(&server);
     let mut slow = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
     let mut reading = Client::with_request(&server, get("/large"));
-    let head = reading.head();
+    let head = reading.read_head();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     let mut lingering = Client::with_request(
         &server,
         "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n",
     );
-    assert_eq!(lingering.answer().status(), 405);
+    assert_eq!(lingering.read_response().status(), 405);
 
     server.signal(Signal::TERM);
     idle.expect_end();
     silent.expect_end();
-    eventually_closed(&server);
+    wait_until_not_listening(&server);
     assert!(server.is_alive(), "a client is still being served");
 
     slow.send("st: test\r\n\r\n");
-    let answer = slow.answer();
-    assert_eq!(answer.body, b"small");
-    assert_eq!(answer.field("Connection"), Some("close"));
+    let response = slow.read_response();
+    assert_eq!(response.body, b"small");
+    assert_eq!(response.field("Connection"), Some("close"));
     slow.expect_end();
 
     let mut body = vec![1; LARGE as usize];
@@ -71,12 +71,12 @@ fn sigterm_lets_responses_finish_and_does_not_wait_for_idle_connections() {
     reading.expect_end();
 
     assert_eq!(server.wait().code(), Some(0));
-    let said = server.diagnostics();
-    assert!(!said.contains("grace period is over"), "{said}");
+    let messages = server.diagnostics();
+    assert!(!messages.contains("grace period is over"), "{messages}");
 }
 
-/// In the queue of the listening socket a client counts as connected, and closing that socket
-/// would reset it. Fails with `stop_accepting` that accepts only for one iteration.
+/// For its client, a connection in the queue of the listening socket is open, and closing that socket
+/// resets it. Fails if the server accepts only for one iteration after the signal.
 #[test]
 fn a_request_sent_before_sigterm_is_answered() {
     let root = large_site();
@@ -89,7 +89,7 @@ fn a_request_sent_before_sigterm_is_answered() {
         server.signal(signal);
         server.thaw();
         for client in &mut clients {
-            assert_eq!(client.answer().body, b"small");
+            assert_eq!(client.read_response().body, b"small");
             client.expect_end();
         }
         drop(clients);
@@ -105,19 +105,19 @@ fn a_request_on_an_idle_connection_just_before_sigterm_is_answered() {
     let root = large_site();
     let mut server = Launch::of(&root).with("--grace 600").start();
     let mut client = Client::of(&server);
-    assert_eq!(client.ask("/small").status(), 200);
+    assert_eq!(client.fetch("/small").status(), 200);
     server.freeze();
     client.send(get("/small"));
     server.signal(Signal::TERM);
     server.thaw();
-    assert_eq!(client.answer().body, b"small");
+    assert_eq!(client.read_response().body, b"small");
     client.expect_end();
     drop(client);
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// The kernel holds it back, as it has sent nothing (TCP_DEFER_ACCEPT): the server goes on
-/// accepting for as long as that can be. Fails with a listening socket that is closed at once.
+/// The kernel keeps a connection back until it sends (TCP_DEFER_ACCEPT), so the server goes on
+/// accepting for that long. Fails if the listening socket is closed at once.
 #[test]
 fn a_request_after_sigterm_on_a_connection_from_before_is_answered() {
     let root = large_site();
@@ -125,22 +125,22 @@ fn a_request_after_sigterm_on_a_connection_from_before_is_answered() {
         let mut server = Launch::of(&root)
             .with(&format!("--grace 600 --model {model}"))
             .start();
-        let (mut asks, mut silent) = (Client::of(&server), Client::of(&server));
+        let (mut late, mut silent) = (Client::of(&server), Client::of(&server));
         server.signal(Signal::TERM);
-        assert!(asks.has_received_nothing());
-        asks.send(get("/small"));
-        let answer = asks.answer();
-        assert_eq!(answer.body, b"small", "{model}");
-        assert_eq!(answer.field("Connection"), Some("close"));
-        asks.expect_end();
+        assert!(late.has_received_nothing());
+        late.send(get("/small"));
+        let response = late.read_response();
+        assert_eq!(response.body, b"small", "{model}");
+        assert_eq!(response.field("Connection"), Some("close"));
+        late.expect_end();
         silent.expect_end();
-        drop(asks);
+        drop(late);
         assert_eq!(server.wait().code(), Some(0));
     }
 }
 
-/// In the moment of the stop a request may be on its way. Fails with idle connections that are
-/// closed at once, and with a half-close.
+/// A request may be on its way when the server stops. Fails if idle connections are closed at once,
+/// and if the server closes only its direction.
 #[test]
 fn a_connection_that_was_just_answered_may_send_one_more_request_while_the_server_stops() {
     let root = large_site();
@@ -149,12 +149,12 @@ fn a_connection_that_was_just_answered_may_send_one_more_request_while_the_serve
             .with(&format!("--grace 600 --no-defer-accept --model {model}"))
             .start();
         let mut client = Client::of(&server);
-        assert_eq!(client.ask("/small").status(), 200);
+        assert_eq!(client.fetch("/small").status(), 200);
         server.signal(Signal::TERM);
         assert!(client.has_received_nothing());
-        let answer = client.ask("/small");
-        assert_eq!(answer.body, b"small", "{model}");
-        assert_eq!(answer.field("Connection"), Some("close"));
+        let response = client.fetch("/small");
+        assert_eq!(response.body, b"small", "{model}");
+        assert_eq!(response.field("Connection"), Some("close"));
         client.expect_end();
         drop(client);
         assert_eq!(server.wait().code(), Some(0));
@@ -168,18 +168,18 @@ fn connections_are_aborted_when_the_grace_period_is_over() {
     let mut server = Launch::of(&root).with("--grace 0.5").start();
     let slow = Client::with_request(&server, "GET /small HTTP/1.1\r\n");
     let mut reading = Client::with_request(&server, get("/large"));
-    reading.head();
+    reading.read_head();
     assert!(slow.has_received_nothing());
     let begun = Instant::now();
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
     assert!(begun.elapsed() >= Duration::from_millis(500));
-    let (bytes, end) = reading.rest();
+    let (bytes, end) = reading.read_to_end();
     assert!((bytes.len() as u64) < LARGE);
-    assert_eq!(end, StreamEnd::Reset, "short, and to be seen as such");
+    assert_eq!(end, StreamEnd::Reset, "an incomplete response");
 }
 
-/// Fails with a second signal that only sets the deadline anew.
+/// Fails if a second signal only sets the deadline again.
 #[test]
 fn a_second_signal_stops_the_server_at_once() {
     let root = large_site();
@@ -188,8 +188,8 @@ fn a_second_signal_stops_the_server_at_once() {
         let slow = Client::with_request(&server, "GET /small HTTP/1.1\r\n");
         assert!(slow.has_received_nothing());
         server.signal(signal);
-        eventually_closed(&server);
-        assert!(server.is_alive(), "it waits for the slow one");
+        wait_until_not_listening(&server);
+        assert!(server.is_alive(), "it waits for the slow client");
         server.signal(signal);
         assert_eq!(server.wait().code(), Some(0));
     }
@@ -205,7 +205,7 @@ fn a_response_that_a_second_signal_aborts_is_logged() {
     let mut client = Client::with_request(&server, "GET /large HTTP/1.0\r\n\r\n");
     client.read(&mut [0]).unwrap();
     server.signal(Signal::TERM);
-    eventually_closed(&server);
+    wait_until_not_listening(&server);
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
     let log = std::fs::read_to_string(log).unwrap();

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-/// All that keep files open, or might.
+/// All models that have a site.
 const MODELS: [&str; 6] = [
     "reactor",
     "coroutine",
@@ -52,7 +52,7 @@ impl Volume {
             let file = File::options().append(true).open(&path).unwrap();
             file.set_modified(time).unwrap();
         }
-        // The change of their inodes is to be old, too.
+        // Their inodes must have changed some time ago, too.
         sleep(Duration::from_millis(50));
     }
 
@@ -72,17 +72,20 @@ fn succeeds(command: &mut Command) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-fn ask(client: &mut Client) {
+fn fetch_both(client: &mut Client) {
     for name in ["large", "whole-seconds"] {
-        assert_eq!(client.ask(&format!("/volume/{name}")).body, [b'v'; 50_000]);
+        assert_eq!(
+            client.fetch(&format!("/volume/{name}")).body,
+            [b'v'; 50_000]
+        );
     }
 }
 
 /// The blocking models have a thread that closes files, or keep none open; otherwise no event would
-/// wake them. Fails if the poll does not wait for `next_due`, and without
-/// `Shared::called_when_due`.
+/// wake them. Fails if the poll does not wait for `next_due`, and if there is no thread
+/// that closes files.
 #[test]
-fn a_volume_can_be_unmounted_when_its_files_were_not_asked_for_in_some_seconds() {
+fn a_volume_can_be_unmounted_when_its_files_were_not_requested_for_some_seconds() {
     let trees = MODELS.map(|model| (model, site(&[])));
     let directory = |root: &Path| root.join("volume");
     for is_open in [true, false] {
@@ -95,7 +98,7 @@ fn a_volume_can_be_unmounted_when_its_files_were_not_asked_for_in_some_seconds()
             volume.fill();
             let server = Launch::of(root).with(&format!("--model {model}")).start();
             let mut client = Client::of(&server);
-            ask(&mut client);
+            fetch_both(&mut client);
             all.push((model, volume, server, is_open.then_some(client)));
         }
         for (model, volume, ..) in &all {
@@ -104,7 +107,7 @@ fn a_volume_can_be_unmounted_when_its_files_were_not_asked_for_in_some_seconds()
     }
 }
 
-/// For those who cannot wait. Red where these signals only open the logs anew.
+/// Then a volume can be unmounted at once. Fails if SIGHUP and SIGUSR1 only reopen the logs.
 #[test]
 fn the_signals_that_reopen_the_logs_close_the_files_that_are_kept_open() {
     let is_quick = |model, signal| {
@@ -118,7 +121,7 @@ fn the_signals_that_reopen_the_logs_close_the_files_that_are_kept_open() {
             .start();
         let mut client = Client::of(&server);
         let begun = Instant::now();
-        ask(&mut client);
+        fetch_both(&mut client);
         server.signal(signal);
         eventually(&format!("unmounted: {model}"), || volume.is_unmounted());
         Some(begun.elapsed() < KEPT)

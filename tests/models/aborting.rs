@@ -2,7 +2,7 @@
 
 use crate::client::{Client, StreamEnd, get};
 use crate::process::{Launch, Server, eventually, site};
-use crate::{EVERY, served};
+use crate::{EVERY, assert_served};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -21,22 +21,22 @@ fn start(root: &TempDir, model: &str, options: &str) -> Server {
     launch.with(options).start()
 }
 
-/// One that has the head of a large file, and reads no more for now.
+/// A client that has read the head of a large file, and reads no more for now.
 #[track_caller]
 fn reading(server: &Server) -> Client {
     let mut client = Client::with_request(server, get("/large"));
-    assert!(client.head().starts_with("HTTP/1.1 200 "));
+    assert!(client.read_head().starts_with("HTTP/1.1 200 "));
     client
 }
 
 #[track_caller]
-fn is_cut(client: &mut Client, model: &str) {
-    let (bytes, end) = client.rest();
+fn assert_reset(client: &mut Client, model: &str) {
+    let (bytes, end) = client.read_to_end();
     assert!(bytes.len() < LARGE, "{model}");
     assert_eq!(end, StreamEnd::Reset, "{model}");
 }
 
-/// Fails with a drain that has no timer, and with a server that ends before its threads have.
+/// Fails if draining sets no timer, and if the server ends before its threads have.
 #[test]
 fn a_slow_reader_is_reset_when_the_grace_period_is_over() {
     let root = large();
@@ -44,7 +44,7 @@ fn a_slow_reader_is_reset_when_the_grace_period_is_over() {
         let mut server = start(&root, model, "--grace 0.4");
         let count = if model == "sequential" { 1 } else { 8 };
         let mut slow: Vec<_> = (0..count).map(|_| reading(&server)).collect();
-        // Time to fall asleep in a send.
+        // Time to sleep in a send.
         std::thread::sleep(Duration::from_millis(100));
         let begun = Instant::now();
         server.signal(Signal::TERM);
@@ -52,12 +52,12 @@ fn a_slow_reader_is_reset_when_the_grace_period_is_over() {
         let elapsed = begun.elapsed();
         assert!(elapsed >= Duration::from_millis(400), "{model}");
         assert!(elapsed < Duration::from_secs(5), "{model}: {elapsed:?}");
-        slow.iter_mut().for_each(|slow| is_cut(slow, model));
+        slow.iter_mut().for_each(|slow| assert_reset(slow, model));
     }
 }
 
-/// A client that reads all the time could see an end before the reset. Fails if `wake` shuts down
-/// both directions: a FIN would look like the end of a body.
+/// A FIN would look like the end of the body. Fails if `wake` shuts down both directions: a client that
+/// reads all the time gets a FIN before the reset.
 #[test]
 fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
     let root = large();
@@ -65,7 +65,7 @@ fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
         for _ in 0..5 {
             let mut server = start(&root, model, "--grace 0");
             let mut fast = reading(&server);
-            let reader = std::thread::spawn(move || fast.rest());
+            let reader = std::thread::spawn(move || fast.read_to_end());
             std::thread::sleep(Duration::from_millis(5));
             server.signal(Signal::TERM);
             let (bytes, end) = reader.join().unwrap();
@@ -80,20 +80,20 @@ fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
     }
 }
 
-/// Fails with `CloseReason::aborts` with_request no.
+/// Fails if `CloseReason::aborts` returns false.
 #[test]
 fn a_peer_that_reads_nothing_is_reset_and_the_server_goes_on() {
     let root = large();
     for model in EVERY {
         let server = start(&root, model, "--send-timeout 0.4");
-        let mut deaf = reading(&server);
+        let mut client = reading(&server);
         std::thread::sleep(Duration::from_millis(1500));
-        is_cut(&mut deaf, model);
-        served(&mut Client::of(&server));
+        assert_reset(&mut client, model);
+        assert_served(&mut Client::of(&server));
     }
 }
 
-/// Fails with a body that ends where the file does.
+/// Fails if the body ends where the file does.
 #[test]
 fn a_file_that_shrinks_while_it_is_sent_ends_with_a_reset() {
     for model in EVERY {
@@ -103,9 +103,9 @@ fn a_file_that_shrinks_while_it_is_sent_ends_with_a_reset() {
         let path = root.path().join("large");
         let file = std::fs::File::options().write(true).open(path).unwrap();
         file.set_len(1024 * 1024).unwrap();
-        is_cut(&mut client, model);
+        assert_reset(&mut client, model);
         eventually("the server goes on", || {
-            served(&mut Client::of(&server));
+            assert_served(&mut Client::of(&server));
             true
         });
     }

@@ -2,20 +2,20 @@
 
 use crate::client::{Client, get};
 use crate::process::{Launch, eventually, has, skipped};
-use crate::{EVERY, served, small};
+use crate::{EVERY, assert_served, small};
 use rustix::process::Signal;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// A request on a connection that closes, with a mark for the log.
+/// A request after which the server closes, with a mark for the log.
 fn last(mark: &str) -> String {
     format!("GET /small?{mark} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
 }
 
-/// One at a time, so that the log has the order in which they were accepted. Fails when accepting
-/// begins with the first socket each time: then the log has the other one last.
+/// One at a time, so that the log has the order in which they were accepted. Fails if
+/// accepting always begins with the first socket: then the log has the other one last.
 #[test]
 fn many_connections_at_one_socket_do_not_hold_up_another() {
     let root = small();
@@ -33,15 +33,15 @@ fn many_connections_at_one_socket_do_not_hold_up_another() {
         let launch = launch.arg("-b").arg(format!("unix:{}", socket.display()));
         let server = launch.stdout(File::create(&log).unwrap()).start();
         server.freeze();
-        let mut crowd: Vec<_> = (0..40)
-            .map(|_| Client::with_request(&server, last("crowd")))
+        let mut clients: Vec<_> = (0..40)
+            .map(|_| Client::with_request(&server, last("many")))
             .collect();
         let mut other = Client::at(&socket);
         other.send(last("other"));
         server.thaw();
-        assert_eq!(other.answer().body, b"small", "{options}");
-        for client in &mut crowd {
-            assert_eq!(client.answer().body, b"small", "{options}");
+        assert_eq!(other.read_response().body, b"small", "{options}");
+        for client in &mut clients {
+            assert_eq!(client.read_response().body, b"small", "{options}");
         }
         let lines = || fs::read_to_string(&log).unwrap();
         eventually("all are logged", || lines().lines().count() == 41);
@@ -63,14 +63,14 @@ fn requests_on_connections_that_wait_in_the_queue_at_sigterm_are_answered() {
         server.signal(Signal::TERM);
         server.thaw();
         for mut client in clients {
-            assert_eq!(client.answer().body, b"small", "{model}");
+            assert_eq!(client.read_response().body, b"small", "{model}");
             client.expect_end();
         }
         assert_eq!(server.wait().code(), Some(0), "{model}");
     }
 }
 
-/// How often the process has gone to sleep.
+/// The voluntary context switches of the process: how often it has gone to sleep.
 fn sleeps(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
@@ -80,7 +80,7 @@ fn sleeps(pid: u32) -> u64 {
     number.unwrap().parse().unwrap()
 }
 
-/// Fails when a child keeps the parent's signal pipe: each signal to the child wakes the parent,
+/// Fails if a child keeps the parent's signal pipe: each signal to the child wakes the parent,
 /// which sends the next one, 10,000 times a second.
 #[test]
 fn a_parent_that_stops_does_not_keep_its_children_awake() {
@@ -88,7 +88,7 @@ fn a_parent_that_stops_does_not_keep_its_children_awake() {
     let options = "--model process --header-timeout 600 --grace 600";
     let mut server = Launch::of(&root).with(options).start();
     let mut client = Client::of(&server);
-    served(&mut client);
+    assert_served(&mut client);
     client.send("GET /small HTTP/1.1\r\nHo");
     sleep(Duration::from_millis(50));
     server.signal(Signal::TERM);
@@ -97,13 +97,12 @@ fn a_parent_that_stops_does_not_keep_its_children_awake() {
     let count = sleeps(server.pid()) - before;
     assert!(count < 100, "the parent woke {count} times in a second");
     client.send("st: test\r\n\r\n");
-    assert_eq!(client.answer().body, b"small");
+    assert_eq!(client.read_response().body, b"small");
     client.expect_end();
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// An error that accept(2) gives for ever, as under a filter of system calls. Fails without the
-/// pause.
+/// As under a filter of system calls. Fails if accepting does not pause.
 #[test]
 fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped() {
     if !has("strace") {
@@ -132,17 +131,17 @@ fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped()
         assert!(count < 1000, "{model}: {count} calls in a second");
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(0), "{model}");
-        let said = server.diagnostics();
-        let warnings = said.matches("Operation not permitted").count();
-        assert_eq!(warnings, 1, "{model} repeats itself: {said}");
+        let messages = server.diagnostics();
+        let warnings = messages.matches("Operation not permitted").count();
+        assert_eq!(warnings, 1, "{model} repeats the warning: {messages}");
     }
 }
 
 /// A user of no other process, so that a limit on processes counts those of this test alone.
 const USER: u32 = 54_321;
 
-/// Fails when the pool says so only at its end, and when the model with a thread for each client
-/// closes a connection for which there is no thread.
+/// Fails if the pool warns only at its end, and if the model with a thread for each connection closes
+/// a connection for which there is no thread.
 #[test]
 fn a_server_that_gets_too_few_threads_warns_and_serves_with_those_it_has() {
     if !rustix::process::geteuid().is_root() {
@@ -153,7 +152,7 @@ fn a_server_that_gets_too_few_threads_warns_and_serves_with_those_it_has() {
     }
     let root = small();
     fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
-    for (options, words) in [
+    for (options, warning) in [
         ("pool --workers 50", "of 50 threads:"),
         ("thread", "no thread for a client"),
     ] {
@@ -164,41 +163,41 @@ fn a_server_that_gets_too_few_threads_warns_and_serves_with_those_it_has() {
             .map(|_| Client::with_request(&server, last("x")))
             .collect();
         for client in &mut clients {
-            assert_eq!(client.answer().body, b"small", "{options}");
+            assert_eq!(client.read_response().body, b"small", "{options}");
         }
         let mut silent: Vec<_> = (0..12)
             .map(|_| Client::with_request(&server, "GET /small HTTP/1.1\r\n"))
             .collect();
-        eventually("a warning", || server.diagnostics().contains(words));
+        eventually("a warning", || server.diagnostics().contains(warning));
         silent.truncate(2);
-        served(&mut Client::of(&server));
+        assert_served(&mut Client::of(&server));
         drop(silent);
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(0), "{options}");
     }
 }
 
-/// As a browser does: it keeps one connection, opens more and says nothing on one of them. Fails
-/// when the model with one client at a time waits for a connection that has nothing to say.
+/// A browser keeps one connection, opens more and sends nothing on one of them. Fails if the
+/// sequential model waits for a connection without a request.
 #[test]
 fn sequential_does_not_wait_for_an_idle_connection_while_others_wait() {
     let root = small();
     let options = "--model sequential --idle-timeout 600 --no-defer-accept";
     let server = Launch::of(&root).with(options).start();
     let mut kept = Client::of(&server);
-    served(&mut kept);
+    assert_served(&mut kept);
     // No other client waits, so it stays open.
-    served(&mut kept);
+    assert_served(&mut kept);
     let mut silent = Client::of(&server);
     let mut third = Client::with_request(&server, get("/small"));
     let mut fourth = Client::with_request(&server, get("/small"));
     kept.expect_end();
     silent.expect_end();
-    let answer = third.answer();
-    assert_eq!(answer.body, b"small");
-    assert_eq!(answer.field("Connection"), Some("close"));
+    let response = third.read_response();
+    assert_eq!(response.body, b"small");
+    assert_eq!(response.field("Connection"), Some("close"));
     third.expect_end();
     drop(third);
-    assert_eq!(fourth.answer().body, b"small");
-    served(&mut fourth);
+    assert_eq!(fourth.read_response().body, b"small");
+    assert_served(&mut fourth);
 }

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::process::{Server, eventually};
-use crate::{served, small, start};
+use crate::{assert_served, small, start};
 use rustix::process::Signal;
 
 /// Its children, zombies included.
@@ -12,36 +12,36 @@ fn children(server: &Server) -> usize {
     text.split_whitespace().count()
 }
 
-/// Fails with `reap` left out: the zombies stay.
+/// Fails if `reap` does nothing: the zombies stay.
 #[test]
 fn a_child_that_has_ended_does_not_stay_a_zombie() {
     let root = small();
     let server = start(&root, "process", "");
     for _ in 0..10 {
-        served(&mut Client::of(&server));
+        assert_served(&mut Client::of(&server));
     }
-    let mut here = Client::of(&server);
-    served(&mut here);
+    let mut open = Client::of(&server);
+    assert_served(&mut open);
     eventually("one child is left", || children(&server) == 1);
-    drop(here);
+    drop(open);
     eventually("no child is left", || children(&server) == 0);
 }
 
-/// Fails when the parent keeps its copy of the socket: then the close of the child is none.
+/// Fails if the parent keeps its copy of the socket: then the connection stays open.
 #[test]
 fn a_killed_child_ends_its_own_connection_and_no_other() {
     let root = small();
     let mut server = start(&root, "process", "");
     let mut first = Client::of(&server);
-    served(&mut first);
+    assert_served(&mut first);
     let path = format!("/proc/{0}/task/{0}/children", server.pid());
     let child = std::fs::read_to_string(path).unwrap();
     let mut second = Client::of(&server);
-    served(&mut second);
+    assert_served(&mut second);
     let child = rustix::process::Pid::from_raw(child.trim().parse().unwrap()).unwrap();
     rustix::process::kill_process(child, Signal::KILL).unwrap();
     first.expect_end();
-    served(&mut second);
+    assert_served(&mut second);
     assert!(server.is_alive());
 }
 
@@ -59,16 +59,16 @@ fn sockets(port: u16) -> Vec<(bool, String)> {
 }
 
 /// A child that kept a listening socket would keep the port when the parent has closed it, and one
-/// that kept another's client would keep that connection open. Fails without `close_in_child`, and
-/// with a parent that keeps its copy of the client.
+/// that kept the socket of another child would keep that connection open. Fails if `close_in_child`
+/// does nothing, and if the parent keeps its copy of a connection.
 #[test]
-fn a_child_holds_no_listening_socket_no_poll_and_no_other_client() {
+fn a_child_has_no_listening_socket_no_poll_and_no_other_connection() {
     let root = small();
     let server = start(&root, "process", "--idle-timeout 600");
     let mut clients = Vec::new();
     for number in 1..=3 {
         let mut client = Client::of(&server);
-        served(&mut client);
+        assert_served(&mut client);
         clients.push(client);
         assert_eq!(children(&server), number);
     }
@@ -82,11 +82,14 @@ fn a_child_holds_no_listening_socket_no_poll_and_no_other_client() {
             let target = target.to_str().unwrap().to_owned();
             assert!(!target.contains("eventpoll"), "{child}: {target}");
             open += usize::from(target.starts_with("socket:"));
-            let ours = sockets.iter().find(|(_, inode)| *inode == target);
-            client_sockets.extend(ours.map(|(listens, _)| (*listens, target)));
+            let found = sockets.iter().find(|(_, inode)| *inode == target);
+            client_sockets.extend(found.map(|(listens, _)| (*listens, target)));
         }
     }
-    assert_eq!(open, 3, "another socket, as of the parent's signals");
+    assert_eq!(
+        open, 3,
+        "one more socket, for example that of the parent's signals"
+    );
     client_sockets.sort();
     assert_eq!(client_sockets.len(), 3, "{client_sockets:?}");
     assert!(
@@ -97,6 +100,6 @@ fn a_child_holds_no_listening_socket_no_poll_and_no_other_client() {
     assert_eq!(
         client_sockets.len(),
         3,
-        "two have the same client: {client_sockets:?}"
+        "two children have the same connection: {client_sockets:?}"
     );
 }

@@ -2,11 +2,11 @@
 
 use crate::client::{Client, get};
 use crate::process::{Launch, eventually};
-use crate::{EVERY, served, small};
+use crate::{EVERY, assert_served, small};
 
-/// All stay until they have an answer, and there are more of them than descriptors. One that was
-/// answered leaves. The model with processes has no descriptor for a client but while it forks.
-/// Fails with an error of accept(2) that ends the server, and with one that is never tried again.
+/// There are more clients than descriptors. Each stays until it has its response, and then closes.
+/// (In the model with processes, the parent has the descriptor of a connection only while it forks.)
+/// Fails if an error of accept(2) ends the server, and if accept(2) is never called again.
 #[test]
 fn accepting_goes_on_when_connections_end_and_free_descriptors() {
     let root = small();
@@ -19,24 +19,24 @@ fn accepting_goes_on_when_connections_end_and_free_descriptors() {
             .collect();
         if !["sequential", "process"].contains(&model) {
             eventually("descriptors are out", || server.is_out_of_descriptors(48));
-            eventually("it is said", || {
-                let said = server.diagnostics();
-                said.contains("cannot accept for now")
+            eventually("it is logged", || {
+                let messages = server.diagnostics();
+                messages.contains("cannot accept for now")
             });
         }
         for mut client in clients.drain(..) {
             client.send("test\r\n\r\n");
-            let answer = client.answer();
-            assert!(matches!(answer.status(), 200 | 503), "{model}");
+            let response = client.read_response();
+            assert!(matches!(response.status(), 200 | 503), "{model}");
         }
         eventually("the other connections are closed", || {
-            let answer = Client::with_request(&server, get("/small")).answer();
-            answer.status() == 200
+            let response = Client::with_request(&server, get("/small")).read_response();
+            response.status() == 200
         });
-        served(&mut Client::of(&server));
+        assert_served(&mut Client::of(&server));
         assert!(server.is_alive(), "{model}");
-        let said = server.diagnostics();
-        let warnings = said.matches("cannot accept for now").count();
-        assert!(warnings <= 1, "{model} repeats itself: {said}");
+        let messages = server.diagnostics();
+        let warnings = messages.matches("cannot accept for now").count();
+        assert!(warnings <= 1, "{model} repeats the warning: {messages}");
     }
 }

@@ -2,16 +2,16 @@
 
 use crate::client::{Client, get};
 use crate::process::Launch;
-use crate::{ALL, MANY, served, small, start};
+use crate::{ALL, MANY, assert_served, small, start};
 
-/// Fails with a wait that forgets to look at the deadline.
+/// Fails if the wait does not check the deadline.
 #[test]
-fn a_head_that_comes_too_slowly_is_answered_with_408() {
+fn a_head_that_arrives_too_slowly_is_answered_with_408() {
     let root = small();
     for model in ALL {
         let server = start(&root, model, "--header-timeout 0.2");
         let mut client = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
-        assert_eq!(client.answer().status(), 408, "{model}");
+        assert_eq!(client.read_response().status(), 408, "{model}");
     }
 }
 
@@ -23,17 +23,17 @@ fn at_the_limit_the_next_connection_waits_until_one_ends() {
         let server = start(&root, model, "--max-connections 2");
         let mut first = Client::of(&server);
         let mut second = Client::of(&server);
-        served(&mut first);
-        served(&mut second);
+        assert_served(&mut first);
+        assert_served(&mut second);
         let mut third = Client::with_request(&server, get("/small"));
         assert!(third.has_received_nothing(), "{model}");
         drop(first);
-        assert_eq!(third.answer().body, b"small", "{model}");
-        served(&mut second);
+        assert_eq!(third.read_response().body, b"small", "{model}");
+        assert_served(&mut second);
     }
 }
 
-/// Fails with one more worker than said, which would serve the last client at once.
+/// Fails if there is one worker more than `--workers`, which would serve the third client at once.
 #[test]
 fn two_silent_clients_hold_a_pool_of_two_until_their_timeout() {
     let root = small();
@@ -46,7 +46,7 @@ fn two_silent_clients_hold_a_pool_of_two_until_their_timeout() {
     let mut third = Client::with_request(&server, get("/small"));
     assert!(third.has_received_nothing());
     silent.iter_mut().for_each(Client::expect_end);
-    assert_eq!(third.answer().body, b"small");
+    assert_eq!(third.read_response().body, b"small");
 }
 
 #[test]
@@ -56,19 +56,19 @@ fn two_hundred_connections_stay_open_and_send_another_request() {
         let server = start(&root, model, "");
         let mut clients: Vec<_> = (0..200).map(|_| Client::of(&server)).collect();
         for _ in 0..2 {
-            clients.iter_mut().for_each(served);
+            clients.iter_mut().for_each(assert_served);
         }
-        // One that breaks off in the middle of a request hurts no other.
+        // A client that closes in the middle of a request affects no other.
         clients[0].send("GET /small HTTP/1.1\r\n");
         drop(clients.remove(0));
-        clients.iter_mut().for_each(served);
+        clients.iter_mut().for_each(assert_served);
     }
 }
 
 #[test]
 fn conflicting_options_are_usage_errors() {
     let root = small();
-    let (status, said) = Launch::of(&root).with("--workers 3").fail();
+    let (status, messages) = Launch::of(&root).with("--workers 3").fail();
     assert_eq!(status.code(), Some(2));
-    assert!(said.contains("add --model pool"), "{said}");
+    assert!(messages.contains("add --model pool"), "{messages}");
 }

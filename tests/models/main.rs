@@ -25,12 +25,12 @@ use client::Client;
 use process::{Launch, Server, site};
 use tempfile::TempDir;
 
-/// Those that hold many connections at once.
+/// The models that serve many connections at once.
 const MANY: [&str; 4] = ["thread", "process", "coroutine", "pool"];
 
 const ALL: [&str; 5] = ["sequential", "thread", "process", "coroutine", "pool"];
 
-/// And the product.
+/// All, and the reactor.
 const EVERY: [&str; 6] = [
     "sequential",
     "thread",
@@ -49,9 +49,9 @@ fn start(root: &TempDir, model: &str, options: &str) -> Server {
     launch.with(options).start()
 }
 
-/// Asks, and has the answer.
+/// Sends a request and checks the response.
 #[track_caller]
-fn served(client: &mut Client) {
-    let answer = client.ask("/small");
-    assert_eq!((answer.status(), &*answer.body), (200, &b"small"[..]));
+fn assert_served(client: &mut Client) {
+    let response = client.fetch("/small");
+    assert_eq!((response.status(), &*response.body), (200, &b"small"[..]));
 }

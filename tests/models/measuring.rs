@@ -2,7 +2,7 @@
 
 use crate::client::{Client, StreamEnd, get};
 use crate::process::{Launch, Server, eventually, site};
-use crate::{EVERY, served, small};
+use crate::{EVERY, assert_served, small};
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
@@ -32,8 +32,8 @@ fn stop(mut server: Server) {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// Fails with refusals left out, with the parent of the processes writing a line, and with a body
-/// counted again when its connection ends.
+/// Fails if refused requests are not counted, if the parent of the processes writes a line, and if a
+/// body is counted again when its connection ends.
 #[test]
 fn the_tally_has_every_connection_every_response_and_every_byte() {
     let root = site(&[("small", b"small"), ("page", &[b'p'; 20_000])]);
@@ -46,27 +46,27 @@ fn the_tally_has_every_connection_every_response_and_every_byte() {
         let mut count = |body: &[u8]| bytes += body.len() as u64;
         let mut client = Client::of(&server);
         for path in ["/small", "/page", "/missing", "/small"] {
-            count(&client.ask(path).body);
+            count(&client.fetch(path).body);
         }
         client.send("HEAD /page HTTP/1.1\r\nHost: test\r\n\r\n");
-        assert!(client.head().starts_with("HTTP/1.1 200 "));
+        assert!(client.read_head().starts_with("HTTP/1.1 200 "));
         client.send(get("/small").repeat(3));
-        (0..3).for_each(|_| count(&client.answer().body));
+        (0..3).for_each(|_| count(&client.read_response().body));
         drop(client);
         let mut wrong = Client::with_request(&server, "no request\r\n\r\n");
-        let answer = wrong.answer();
-        assert_eq!(answer.status(), 400);
-        count(&answer.body);
+        let response = wrong.read_response();
+        assert_eq!(response.status(), 400);
+        count(&response.body);
         wrong.expect_end();
         drop(wrong);
         // A listing is made while it is sent.
         let mut old = Client::with_request(&server, "GET / HTTP/1.0\r\n\r\n");
-        old.head();
-        count(&old.rest().0);
+        old.read_head();
+        count(&old.read_to_end().0);
         drop(old);
-        // Has not asked for anything.
+        // A connection without a request.
         drop(Client::with_request(&server, "GET /sm"));
-        served(&mut Client::of(&server));
+        assert_served(&mut Client::of(&server));
         count(b"small");
         stop(server);
         let (sum, lines) = sum(&tally);
@@ -75,8 +75,8 @@ fn the_tally_has_every_connection_every_response_and_every_byte() {
     }
 }
 
-/// The access log has the bytes that were sent, which the server learns in another way than the
-/// client. Fails if the whole length counts at once, and without `on_close`.
+/// The access log has the bytes that the server has sent. Fails if the whole length is counted at
+/// once, and if `on_close` does nothing.
 #[test]
 fn the_tally_counts_the_bytes_that_were_sent_of_an_aborted_body() {
     let root = site(&[("small", b"small")]);
@@ -89,7 +89,7 @@ fn the_tally_counts_the_bytes_that_were_sent_of_an_aborted_body() {
         let launch = launch.arg("--tally").arg(&tally);
         let server = launch.arg("--log-file").arg(&log).start();
         let mut client = Client::with_request(&server, get("/large"));
-        client.head();
+        client.read_head();
         client.read(&mut [0; 1000]).unwrap();
         client.reset();
         let logged = || {
@@ -99,9 +99,9 @@ fn the_tally_counts_the_bytes_that_were_sent_of_an_aborted_body() {
         };
         eventually("it is logged", || logged().is_some());
         stop(server);
-        let handed = logged().unwrap();
-        assert!((1000..LARGE).contains(&handed), "{model}: {handed}");
-        assert_eq!(sum(&tally), ([1, 1, handed], 1), "{model}");
+        let sent = logged().unwrap();
+        assert!((1000..LARGE).contains(&sent), "{model}: {sent}");
+        assert_eq!(sum(&tally), ([1, 1, sent], 1), "{model}");
     }
 }
 
@@ -117,9 +117,9 @@ fn a_tally_is_written_also_after_the_grace_period() {
         let launch = Launch::of(&root).with(&format!("--model {model} --grace 0.2"));
         let server = launch.arg("--tally").arg(&tally).start();
         let mut client = Client::with_request(&server, get("/large"));
-        client.head();
+        client.read_head();
         stop(server);
-        let (rest, end) = client.rest();
+        let (rest, end) = client.read_to_end();
         assert_eq!(end, StreamEnd::Reset, "{model}");
         let ([connections, responses, bytes], _) = sum(&tally);
         assert_eq!((connections, responses), (1, 1), "{model}");
@@ -127,23 +127,23 @@ fn a_tally_is_written_also_after_the_grace_period() {
     }
 }
 
-/// Fails with a tally that is opened only at the end.
+/// Fails if the tally is opened only at the end.
 #[test]
 fn a_tally_that_cannot_be_written_is_an_error_at_the_start() {
     let root = small();
     for model in EVERY {
         let launch = Launch::of(&root).with(&format!("--model {model}"));
-        let (status, said) = launch.with("--tally /nowhere/tally").fail();
+        let (status, messages) = launch.with("--tally /nowhere/tally").fail();
         assert_eq!(status.code(), Some(1), "{model}");
         assert!(
-            said.contains("cannot open the tally /nowhere/tally: "),
-            "{said}"
+            messages.contains("cannot open the tally /nowhere/tally: "),
+            "{messages}"
         );
     }
 }
 
-/// The answer is counted and logged as if it came from the site. Fails with a loop that sleeps
-/// instead, with a query that makes another address of it, and without `log_request`.
+/// The response is counted and logged like those of the site. Fails if the server sleeps instead, if
+/// a query makes it another path, and if `log_request` does nothing.
 #[test]
 fn burning_takes_processor_time_and_is_answered_and_counted() {
     let root = small();
@@ -154,17 +154,17 @@ fn burning_takes_processor_time_and_is_answered_and_counted() {
         let launch = launch.arg("--tally").arg(&tally);
         let server = launch.arg("--log-file").arg(&log).start();
         let mut client = Client::of(&server);
-        served(&mut client);
+        assert_served(&mut client);
         let (begun, before) = (Instant::now(), used(&server));
         for path in ["/burn", "/burn?again"] {
-            let answer = client.ask(path);
-            assert_eq!((answer.status(), &*answer.body), (200, &b"burnt\n"[..]));
-            assert_eq!(answer.field("Content-Length"), Some("6"), "{model}");
+            let response = client.fetch(path);
+            assert_eq!((response.status(), &*response.body), (200, &b"burnt\n"[..]));
+            assert_eq!(response.field("Content-Length"), Some("6"), "{model}");
         }
         assert!(begun.elapsed() >= Duration::from_millis(400), "{model}");
         let used = used(&server) - before;
         assert!(used >= Duration::from_millis(350), "{model}: {used:?}");
-        assert_eq!(client.ask("/burn/").status(), 404, "{model}");
+        assert_eq!(client.fetch("/burn/").status(), 404, "{model}");
         drop(client);
         stop(server);
         assert_eq!(sum(&tally).0[..2], [1, 4], "{model}");
@@ -176,7 +176,7 @@ fn burning_takes_processor_time_and_is_answered_and_counted() {
     }
 }
 
-/// Of the server and its children.
+/// The processor time of the server and its children.
 fn used(server: &Server) -> Duration {
     let path = format!("/proc/{0}/task/{0}/children", server.pid());
     let children = fs::read_to_string(path).unwrap();
@@ -201,22 +201,21 @@ fn a_slow_handler_in_its_own_thread_or_process_holds_up_no_other_connection() {
             .with(&format!("--model {model} --burn 2000"))
             .start();
         let mut other = Client::of(&server);
-        served(&mut other);
+        assert_served(&mut other);
         let mut burning = Client::with_request(&server, get("/burn"));
         std::thread::sleep(Duration::from_millis(100));
-        served(&mut other);
+        assert_served(&mut other);
         assert!(burning.has_received_nothing(), "{model}");
-        assert_eq!(burning.answer().body, b"burnt\n");
+        assert_eq!(burning.read_response().body, b"burnt\n");
     }
 }
 
-/// Without the option it is a name like any other.
 #[test]
 fn without_the_option_no_request_burns() {
     let root = small();
     for model in EVERY {
         let launch = Launch::of(&root).with(&format!("--model {model}"));
-        let answer = Client::of(&launch.start()).ask("/burn");
-        assert_eq!(answer.status(), 404, "{model}");
+        let response = Client::of(&launch.start()).fetch("/burn");
+        assert_eq!(response.status(), 404, "{model}");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::process::{Launch, Server, eventually};
-use crate::{EVERY, served, small, start};
+use crate::{EVERY, assert_served, small, start};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Signals that neither stop the server nor harm a connection when there is a log file.
@@ -43,8 +43,7 @@ fn signal_all(server: &Server, signal: Signal) {
     server.signal(signal);
 }
 
-/// Fails with SIGUSR1 as the word between a parent and its children, and with any row of `IGNORED`
-/// left out.
+/// Fails if SIGUSR1 has a meaning between a parent and its children, and without any row of `IGNORED`.
 #[test]
 fn no_harmless_signal_ends_a_server_or_a_connection() {
     let root = small();
@@ -52,13 +51,13 @@ fn no_harmless_signal_ends_a_server_or_a_connection() {
         let launch = Launch::of(&root).with(&format!("--model {model} --log-file /dev/null"));
         let mut server = launch.start();
         let mut client = Client::of(&server);
-        served(&mut client);
+        assert_served(&mut client);
         for signal in HARMLESS {
             signal_all(&server, signal);
-            served(&mut client);
+            assert_served(&mut client);
         }
         drop(client);
-        served(&mut Client::of(&server));
+        assert_served(&mut Client::of(&server));
         assert!(server.is_alive(), "{model}");
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(0), "{model}");
@@ -71,14 +70,14 @@ fn each_stop_signal_stops_the_server_in_an_orderly_way() {
     for model in EVERY {
         for signal in STOP {
             let mut server = start(&root, model, "--grace 600");
-            served(&mut Client::of(&server));
+            assert_served(&mut Client::of(&server));
             server.signal(signal);
             assert_eq!(server.wait().code(), Some(0), "{model} {signal:?}");
         }
     }
 }
 
-/// nohup(1) starts a program with SIGHUP ignored. Fails with a handler for it in any case.
+/// nohup(1) starts a program with SIGHUP ignored. Fails if a handler is installed all the same.
 #[test]
 fn sighup_does_nothing_under_nohup() {
     let root = small();
@@ -88,7 +87,7 @@ fn sighup_does_nothing_under_nohup() {
         let mut client = Client::of(&server);
         for _ in 0..3 {
             signal_all(&server, Signal::HUP);
-            served(&mut client);
+            assert_served(&mut client);
         }
         assert!(server.is_alive(), "{model}");
     }
@@ -104,12 +103,12 @@ fn sighup_and_sigusr1_reopen_the_log_in_every_model() {
         let server = launch.arg("--log-file").arg(&log).start();
         let text = |path| std::fs::read_to_string(path).unwrap_or_default();
         for signal in [Signal::HUP, Signal::USR1] {
-            served(&mut Client::of(&server));
+            assert_served(&mut Client::of(&server));
             eventually("a line is written", || text(&log).lines().count() > 0);
             std::fs::rename(&log, &old).unwrap();
             server.signal(signal);
             eventually("a line is in the new file", || {
-                served(&mut Client::of(&server));
+                assert_served(&mut Client::of(&server));
                 text(&log).lines().count() > 0
             });
         }

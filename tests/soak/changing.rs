@@ -92,7 +92,7 @@ impl Changing {
     }
 
     /// Requests it, and calls `between` after each piece of the response.
-    pub fn ask(
+    pub fn fetch(
         &self,
         connection: &mut Connection,
         piece: usize,

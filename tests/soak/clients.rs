@@ -19,32 +19,32 @@ pub struct Client<'l> {
     pub random: Random,
 }
 
-/// The kinds of visits; each checks the responses.
-pub type Visit = fn(&mut Client<'_>) -> Checked;
+/// What a client does on a connection; it checks the responses.
+pub type Behaviour = fn(&mut Client<'_>) -> Checked;
 
 impl<'l> Client<'l> {
     /// A connection.
     pub fn connect(&mut self) -> Checked<Connection> {
-        count(&self.context.tally.connections, 1);
+        count(&self.context.counters.connections, 1);
         Connection::open(self.context.address, &mut self.random)
     }
 
     /// A connection with a small receive buffer: the server blocks soon.
     pub fn connect_narrow(&mut self) -> Checked<Connection> {
-        count(&self.context.tally.connections, 1);
+        count(&self.context.counters.connections, 1);
         let buffer = 8192 << self.random.below(5);
         Connection::narrow(self.context.address, &mut self.random, buffer)
     }
 
     /// Sends one request after the other on one connection.
-    pub fn ask(&mut self) -> Checked {
+    pub fn request_in_sequence(&mut self) -> Checked {
         let mut connection = self.connect()?;
         for _ in 0..=self.random.below(20) {
             let exchange = self.any_light();
             connection.send(exchange.request.as_bytes())?;
-            self.hear(&mut connection, exchange)?;
+            self.expect_response(&mut connection, exchange)?;
         }
-        self.leave(connection)
+        self.finish(connection)
     }
 
     /// Pipelines many requests in one or a few packets, and receives the responses in order. Half
@@ -57,7 +57,10 @@ impl<'l> Client<'l> {
         let exchanges: Vec<_> = (0..2 + self.random.below(50))
             .map(|_| self.any_light())
             .collect();
-        let requests: String = exchanges.iter().map(|one| one.request.as_str()).collect();
+        let requests: String = exchanges
+            .iter()
+            .map(|exchange| exchange.request.as_str())
+            .collect();
         let mut rest = requests.as_bytes();
         while !rest.is_empty() {
             let length = rest.len().min(1 + self.random.below(requests.len()));
@@ -68,25 +71,25 @@ impl<'l> Client<'l> {
         }
         sleep(Duration::from_millis(self.random.next() % 20));
         for exchange in exchanges {
-            self.hear(&mut connection, exchange)?;
+            self.expect_response(&mut connection, exchange)?;
         }
-        self.leave(connection)
+        self.finish(connection)
     }
 
     /// Requests more than all buffers hold before it receives anything: the socket refuses small
     /// responses, too, and the server has to keep them.
     pub fn request_more_than_the_buffers(&mut self) -> Checked {
         let mut connection = self.connect_narrow()?;
-        let exchange = self.context.exchange("/riding.bin");
+        let exchange = self.context.exchange("/inline.bin");
         let times = 300 + self.random.below(300);
         if !self.send_in_time(&mut connection, exchange.request.repeat(times).as_bytes())? {
             return Ok(());
         }
         sleep(Duration::from_millis(self.random.next() % 100));
         for _ in 0..times {
-            self.hear(&mut connection, exchange)?;
+            self.expect_response(&mut connection, exchange)?;
         }
-        self.leave(connection)
+        self.finish(connection)
     }
 
     /// Shuts down its sending side, and receives the responses.
@@ -101,17 +104,20 @@ impl<'l> Client<'l> {
         }
         connection.half_close()?;
         for exchange in exchanges {
-            self.hear(&mut connection, exchange)?;
+            self.expect_response(&mut connection, exchange)?;
         }
-        self.end(connection)
+        self.expect_close(connection)
     }
 
     /// Sends its requests byte by byte.
-    pub fn drip(&mut self) -> Checked {
+    pub fn send_byte_by_byte(&mut self) -> Checked {
         let mut connection = self.connect()?;
         let exchanges = [self.any_light(), self.any_light()];
         let pause = Duration::from_micros(self.random.below(2000) as u64);
-        for byte in exchanges.iter().flat_map(|one| one.request.as_bytes()) {
+        for byte in exchanges
+            .iter()
+            .flat_map(|exchange| exchange.request.as_bytes())
+        {
             if !self.send_in_time(&mut connection, &[*byte])? {
                 return Ok(());
             }
@@ -120,9 +126,9 @@ impl<'l> Client<'l> {
             }
         }
         for exchange in exchanges {
-            self.hear(&mut connection, exchange)?;
+            self.expect_response(&mut connection, exchange)?;
         }
-        self.leave(connection)
+        self.finish(connection)
     }
 
     /// Receives a file slowly.
@@ -130,14 +136,14 @@ impl<'l> Client<'l> {
         let mut connection = self.connect_narrow()?;
         let exchange = self.context.exchange("/medium.bin");
         connection.send(exchange.request.as_bytes())?;
-        connection.hear_head(&exchange.answer)?;
+        connection.expect_head(&exchange.response)?;
         let piece = (8 << 10) << self.random.below(4);
-        match connection.hear_body(exchange.answer.body(), piece, sleep_for) {
-            Ok(()) => count(&self.context.tally.answers, 1),
+        match connection.expect_body(exchange.response.body(), piece, sleep_for) {
+            Ok(()) => count(&self.context.counters.responses, 1),
             Err(Fault::Ended(..)) if self.context.is_late(&connection, SEND) => return Ok(()),
             Err(fault) => return Err(self.about(exchange, fault)),
         }
-        self.leave(connection)
+        self.finish(connection)
     }
 
     /// Receives a large file as fast as possible.
@@ -145,12 +151,12 @@ impl<'l> Client<'l> {
         let mut connection = self.connect()?;
         let exchange = self.context.exchange("/large.bin");
         connection.send(exchange.request.as_bytes())?;
-        self.hear(&mut connection, exchange)?;
-        self.leave(connection)
+        self.expect_response(&mut connection, exchange)?;
+        self.finish(connection)
     }
 
     /// Requests files that change, and receives some of them slowly.
-    pub fn watch(&mut self) -> Checked {
+    pub fn request_changing_files(&mut self) -> Checked {
         let context = self.context;
         let is_slow = self.random.one_in(8);
         let mut connection = match is_slow {
@@ -159,12 +165,12 @@ impl<'l> Client<'l> {
         };
         for _ in 0..=self.random.below(10) {
             let file = self.random.pick(&context.changing);
-            let asked = match is_slow {
-                true => file.ask(&mut connection, 32 << 10, sleep_for),
-                false => file.ask(&mut connection, PIECE, |_| {}),
+            let result = match is_slow {
+                true => file.fetch(&mut connection, 32 << 10, sleep_for),
+                false => file.fetch(&mut connection, PIECE, |_| {}),
             };
-            match asked {
-                Ok(()) => count(&context.tally.answers, 1),
+            match result {
+                Ok(()) => count(&context.counters.responses, 1),
                 Err(_) if is_slow && context.is_late(&connection, SEND) => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -172,7 +178,7 @@ impl<'l> Client<'l> {
                 break;
             }
         }
-        self.leave(connection)
+        self.finish(connection)
     }
 
     /// Sends a request after which the server closes, alone or behind others.
@@ -182,61 +188,64 @@ impl<'l> Client<'l> {
             .map(|_| self.any_light())
             .collect();
         exchanges.push(self.context.any(Kind::Last, &mut self.random));
-        let requests: String = exchanges.iter().map(|one| one.request.as_str()).collect();
+        let requests: String = exchanges
+            .iter()
+            .map(|exchange| exchange.request.as_str())
+            .collect();
         connection.send(requests.as_bytes())?;
         for exchange in exchanges {
-            self.hear(&mut connection, exchange)?;
+            self.expect_response(&mut connection, exchange)?;
         }
-        self.end(connection)
+        self.expect_close(connection)
     }
 
     /// Requests several ranges.
-    pub fn ask_for_parts(&mut self) -> Checked {
+    pub fn request_ranges(&mut self) -> Checked {
         let mut connection = self.connect()?;
         for exchange in self.context.exchanges(Kind::Parts) {
             connection.send(exchange.request.as_bytes())?;
             let head = connection.head()?;
-            let answer = exchange.answer.with_boundary_of(&head);
-            let answer = answer.ok_or_else(|| format!("no parts: {head}"))?;
-            connection.check_head(head.as_bytes(), &answer)?;
+            let response = exchange.response.with_boundary_of(&head);
+            let response = response.ok_or_else(|| format!("no parts: {head}"))?;
+            connection.check_head(head.as_bytes(), &response)?;
             connection
-                .hear_body(answer.body(), PIECE, |_| {})
+                .expect_body(response.body(), PIECE, |_| {})
                 .map_err(|fault| self.about(exchange, fault))?;
-            count(&self.context.tally.answers, 1);
+            count(&self.context.counters.responses, 1);
         }
-        self.leave(connection)
+        self.finish(connection)
     }
 
-    /// Requests a listing. Their memory is limited: it may be refused.
+    /// Requests a listing. The memory of listings is limited, so a request may be refused.
     pub fn list(&mut self) -> Checked {
         let mut connection = self.connect()?;
         let exchange = self.context.any(Kind::Listing, &mut self.random);
         connection.send(exchange.request.as_bytes())?;
         let head = connection.head()?;
         if head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nRetry-After: 1\r\n") {
-            count(&self.context.tally.busy, 1);
-            self.vanish(connection);
+            count(&self.context.counters.busy, 1);
+            self.disconnect(connection);
             return Ok(());
         }
-        connection.check_head(head.as_bytes(), &exchange.answer)?;
-        connection.hear_body(exchange.answer.body(), PIECE, |_| {})?;
-        count(&self.context.tally.answers, 1);
-        self.leave(connection)
+        connection.check_head(head.as_bytes(), &exchange.response)?;
+        connection.expect_body(exchange.response.body(), PIECE, |_| {})?;
+        count(&self.context.counters.responses, 1);
+        self.finish(connection)
     }
 
     /// Sends a body of a megabyte, and receives only then.
     pub fn upload(&mut self) -> Checked {
         let mut connection = self.connect()?;
         let exchange = self.context.any(Kind::Upload, &mut self.random);
-        let mut sent = connection.send(exchange.request.as_bytes());
-        sent = sent.and_then(|()| connection.send(&vec![b'x'; 1 << 20]));
-        let heard = sent.and_then(|()| Ok(connection.hear(&exchange.answer)?));
-        match heard {
-            Ok(()) => count(&self.context.tally.answers, 1),
+        let sent = connection.send(exchange.request.as_bytes());
+        let sent = sent.and_then(|()| connection.send(&vec![b'x'; 1 << 20]));
+        let result = sent.and_then(|()| Ok(connection.expect_response(&exchange.response)?));
+        match result {
+            Ok(()) => count(&self.context.counters.responses, 1),
             Err(_) if self.context.is_late(&connection, LINGER) => return Ok(()),
             Err(error) => return Err(format!("{:?}: {error}", exchange.request)),
         }
-        self.end(connection)
+        self.expect_close(connection)
     }
 
     /// Sends a part of a request. Returns whether that was in time.
@@ -249,11 +258,11 @@ impl<'l> Client<'l> {
     }
 
     /// Receives a response.
-    fn hear(&mut self, connection: &mut Connection, exchange: &Exchange) -> Checked {
+    fn expect_response(&mut self, connection: &mut Connection, exchange: &Exchange) -> Checked {
         connection
-            .hear(&exchange.answer)
+            .expect_response(&exchange.response)
             .map_err(|fault| self.about(exchange, fault))?;
-        count(&self.context.tally.answers, 1);
+        count(&self.context.counters.responses, 1);
         Ok(())
     }
 
@@ -267,29 +276,29 @@ impl<'l> Client<'l> {
         self.context.any(Kind::Light, &mut self.random)
     }
 
-    /// Disconnects in one of three ways.
-    pub fn leave(&mut self, connection: Connection) -> Checked {
+    /// Half-closes and checks that the server closes, or disconnects.
+    pub fn finish(&mut self, connection: Connection) -> Checked {
         if self.random.one_in(3) {
             connection.half_close()?;
-            return self.end(connection);
+            return self.expect_close(connection);
         }
-        self.vanish(connection);
+        self.disconnect(connection);
         Ok(())
     }
 
     /// Disconnects, with a reset or without.
-    pub fn vanish(&mut self, connection: Connection) {
-        count(&self.context.tally.bytes, connection.received);
+    pub fn disconnect(&mut self, connection: Connection) {
+        count(&self.context.counters.bytes, connection.received);
         if self.random.one_in(2) {
-            count(&self.context.tally.resets, 1);
+            count(&self.context.counters.resets, 1);
             connection.reset();
         }
     }
 
     /// Checks that the server closes.
-    pub fn end(&mut self, mut connection: Connection) -> Checked {
-        connection.hear_end()?;
-        count(&self.context.tally.bytes, connection.received);
+    pub fn expect_close(&mut self, mut connection: Connection) -> Checked {
+        connection.expect_end()?;
+        count(&self.context.counters.bytes, connection.received);
         Ok(())
     }
 }

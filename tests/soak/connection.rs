@@ -1,7 +1,7 @@
 //! The client side of a connection: a blocking socket that compares what it receives with the
 //! expected bytes.
 
-use crate::exchanges::Answer;
+use crate::exchanges::Response;
 use rustix::net::sockopt::set_socket_linger;
 use socket2::{Domain, Socket, Type};
 use std::fmt;
@@ -29,7 +29,7 @@ pub struct Connection {
     /// Bytes received so far.
     pub received: u64,
     /// The buffer of received bytes.
-    room: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 /// How a connection ended.
@@ -87,7 +87,7 @@ impl Connection {
             stream,
             opened,
             received: 0,
-            room: Vec::new(),
+            buffer: Vec::new(),
         })
     }
 
@@ -112,11 +112,11 @@ impl Connection {
     /// Receives up to `most` bytes, at least one.
     pub fn receive(&mut self, most: usize) -> Result<&[u8], Ending> {
         let most = most.min(PIECE);
-        if self.room.len() < most {
-            self.room = vec![0; most];
+        if self.buffer.len() < most {
+            self.buffer = vec![0; most];
         }
         loop {
-            let length = match self.stream.read(&mut self.room[..most]) {
+            let length = match self.stream.read(&mut self.buffer[..most]) {
                 Ok(0) => return Err(Ending::Closed),
                 Ok(length) => length,
                 Err(error) => match error.kind() {
@@ -126,7 +126,7 @@ impl Connection {
                 },
             };
             self.received += length as u64;
-            return Ok(&self.room[..length]);
+            return Ok(&self.buffer[..length]);
         }
     }
 
@@ -165,57 +165,57 @@ impl Connection {
     }
 
     /// Receives exactly this response.
-    pub fn hear(&mut self, answer: &Answer) -> Result<(), Fault> {
-        self.hear_head(answer)?;
-        self.hear_body(answer.body(), PIECE, |_| {})
+    pub fn expect_response(&mut self, response: &Response) -> Result<(), Fault> {
+        self.expect_head(response)?;
+        self.expect_body(response.body(), PIECE, |_| {})
     }
 
     /// Receives the head of exactly this response.
-    pub fn hear_head(&mut self, answer: &Answer) -> Result<(), Fault> {
-        let head = self.take(answer.head.len())?;
-        self.check_head(&head, answer).map_err(Fault::Other)
+    pub fn expect_head(&mut self, response: &Response) -> Result<(), Fault> {
+        let head = self.take(response.head.len())?;
+        self.check_head(&head, response).map_err(Fault::Other)
     }
 
     /// Compares a head; its date must not be before this connection.
-    pub fn check_head(&self, head: &[u8], answer: &Answer) -> Checked {
-        let mut dated = answer.head.clone();
-        let date = head.get(answer.date.clone()).unwrap_or(b"no date");
-        dated.splice(answer.date.clone(), date.iter().copied());
+    pub fn check_head(&self, head: &[u8], response: &Response) -> Checked {
+        let mut dated = response.head.clone();
+        let date = head.get(response.date.clone()).unwrap_or(b"no date");
+        dated.splice(response.date.clone(), date.iter().copied());
         if head != dated {
-            let (heard, expected) = (head.escape_ascii(), answer.head.escape_ascii());
-            return Err(format!("heard    {heard}\nexpected {expected}"));
+            let (received, expected) = (head.escape_ascii(), response.head.escape_ascii());
+            return Err(format!("received {received}\nexpected {expected}"));
         }
         let text = String::from_utf8_lossy(date);
-        let told = httpdate::parse_http_date(&text).map_err(|error| format!("{text}: {error}"))?;
+        let time = httpdate::parse_http_date(&text).map_err(|error| format!("{text}: {error}"))?;
         let (now, second) = (SystemTime::now(), Duration::from_secs(1));
-        let is_due = told <= now + second && told + self.opened.elapsed() + 2 * second >= now;
-        is_due
+        let is_plausible = time <= now + second && time + self.opened.elapsed() + 2 * second >= now;
+        is_plausible
             .then_some(())
             .ok_or_else(|| format!("Date: {text}, at {now:?}"))
     }
 
     /// Receives exactly these bytes in pieces of `piece` bytes, and calls `between` with the length
     /// of each.
-    pub fn hear_body(
+    pub fn expect_body(
         &mut self,
         body: &[u8],
         piece: usize,
         mut between: impl FnMut(usize),
     ) -> Result<(), Fault> {
-        let mut heard = 0;
-        while heard < body.len() {
-            let most = piece.min(body.len() - heard);
+        let mut offset = 0;
+        while offset < body.len() {
+            let most = piece.min(body.len() - offset);
             let received = self.received;
             let bytes = match self.receive(most) {
                 Ok(bytes) => bytes,
                 Err(ending) => return Err(Fault::Ended(ending, received)),
             };
-            let expected = &body[heard..heard + bytes.len()];
+            let expected = &body[offset..offset + bytes.len()];
             if bytes != expected {
-                return Err(Fault::Other(difference(bytes, expected, heard)));
+                return Err(Fault::Other(difference(bytes, expected, offset)));
             }
             let length = bytes.len();
-            heard += length;
+            offset += length;
             between(length);
         }
         Ok(())
@@ -223,24 +223,24 @@ impl Connection {
 
     /// Whether nothing, not even an end, is received for `time`.
     pub fn is_silent_for(&self, time: Duration) -> Checked<bool> {
-        let look = || {
+        let peek = || {
             self.stream.set_read_timeout(Some(time))?;
-            let looked = self.stream.peek(&mut [0]);
+            let peeked = self.stream.peek(&mut [0]);
             self.stream.set_read_timeout(Some(TIMEOUT))?;
-            match looked {
+            match peeked {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock) => Ok(true),
-                looked => looked.map(|_| false),
+                peeked => peeked.map(|_| false),
             }
         };
-        look().map_err(|error: std::io::Error| format!("looking for an answer: {error}"))
+        peek().map_err(|error: std::io::Error| format!("peek: {error}"))
     }
 
     /// Checks that the server closes and sends nothing before.
-    pub fn hear_end(&mut self) -> Checked {
+    pub fn expect_end(&mut self) -> Checked {
         match self.receive(1024) {
             Err(Ending::Closed) => Ok(()),
-            Err(ending) => Err(format!("{ending:?} where a close was due")),
-            Ok(more) => Err(format!("more than was asked for: {}", more.escape_ascii())),
+            Err(ending) => Err(format!("{ending:?} where a close was expected")),
+            Ok(more) => Err(format!("bytes after the response: {}", more.escape_ascii())),
         }
     }
 }
@@ -248,15 +248,15 @@ impl Connection {
 /// Where two ranges of a body differ.
 pub fn difference(bytes: &[u8], expected: &[u8], offset: usize) -> String {
     let pairs = bytes.iter().zip(expected);
-    let at = pairs.take_while(|(one, other)| one == other).count();
+    let at = pairs.take_while(|(a, b)| a == b).count();
     let show = |bytes: &[u8]| {
         bytes[at..bytes.len().min(at + 64)]
             .escape_ascii()
             .to_string()
     };
-    let (heard, expected) = (show(bytes), show(expected));
+    let (received, expected) = (show(bytes), show(expected));
     format!(
-        "other bytes from {}: heard {heard}, expected {expected}",
+        "other bytes from {}: received {received}, expected {expected}",
         offset + at
     )
 }

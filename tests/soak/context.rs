@@ -29,7 +29,7 @@ pub struct Context {
     /// Files that change.
     pub changing: Vec<Changing>,
     /// The counters.
-    pub tally: Counters,
+    pub counters: Counters,
     is_over: AtomicBool,
     failures: Mutex<Vec<String>>,
 }
@@ -38,13 +38,13 @@ pub struct Context {
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Responses that were complete and right.
-    pub answers: AtomicU64,
+    pub responses: AtomicU64,
     /// Connections made.
     pub connections: AtomicU64,
     /// Connections that a client has reset.
     pub resets: AtomicU64,
     /// Downloads that a client has aborted.
-    pub left: AtomicU64,
+    pub abandoned: AtomicU64,
     /// Downloads that the server had to abort.
     pub aborted: AtomicU64,
     /// Bytes received.
@@ -56,7 +56,7 @@ pub struct Counters {
 }
 
 impl Context {
-    /// Before the storm.
+    /// Before the load begins. All counters are 0.
     pub fn new(
         address: SocketAddr,
         root: PathBuf,
@@ -68,7 +68,7 @@ impl Context {
             root,
             exchanges,
             changing,
-            tally: Counters::default(),
+            counters: Counters::default(),
             is_over: AtomicBool::new(false),
             failures: Mutex::default(),
         }
@@ -76,10 +76,10 @@ impl Context {
 
     /// The exchange with this request line.
     pub fn exchange(&self, path: &str) -> &Exchange {
-        let connection = format!("GET {path} HTTP/1.1\r\nHost: soak\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: soak\r\n\r\n");
         let mut exchanges = self.exchanges.iter();
-        let found = exchanges.find(|exchange| exchange.request == connection);
-        found.expect("a exchange about each file")
+        let found = exchanges.find(|exchange| exchange.request == request);
+        found.expect("an exchange for each file")
     }
 
     /// The exchanges of one kind.
@@ -120,7 +120,7 @@ impl Context {
     pub fn is_late(&self, connection: &Connection, limit: Duration) -> bool {
         let is_late = connection.opened.elapsed() >= limit;
         if is_late {
-            count(&self.tally.late, 1);
+            count(&self.counters.late, 1);
         }
         is_late
     }
@@ -131,7 +131,7 @@ pub fn count(counter: &AtomicU64, more: u64) {
     counter.fetch_add(more, Ordering::Relaxed);
 }
 
-/// Reads one.
+/// Reads a counter.
 pub fn counted(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }

@@ -19,7 +19,7 @@ pub struct Exchange {
     /// A request.
     pub request: String,
     /// The response.
-    pub answer: Answer,
+    pub response: Response,
 }
 
 /// Kinds of exchanges.
@@ -41,7 +41,7 @@ pub enum Kind {
 
 /// A whole response.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     /// Status line, fields and empty line.
     pub head: Vec<u8>,
     /// The range of the date in it.
@@ -51,7 +51,7 @@ pub struct Answer {
     range: Range<usize>,
 }
 
-impl Answer {
+impl Response {
     /// The body, with its framing.
     pub fn body(&self) -> &[u8] {
         &self.bytes[self.range.clone()]
@@ -111,26 +111,26 @@ enum Known {
 }
 
 /// All exchanges, from an idle server.
-pub fn learn(address: SocketAddr, random: &mut Random) -> Checked<Vec<Exchange>> {
+pub fn record(address: SocketAddr, random: &mut Random) -> Checked<Vec<Exchange>> {
     let mut exchanges = Vec::new();
     for (request, known) in requests() {
-        let answer = ask_once(address, random, &request, &known)
+        let response = fetch_once(address, random, &request, &known)
             .map_err(|error| format!("{request:?} on the quiet server: {error}"))?;
         exchanges.push(Exchange {
-            kind: answer.kind(&request),
+            kind: response.kind(&request),
             request,
-            answer,
+            response,
         });
     }
     Ok(exchanges)
 }
 
-fn ask_once(
+fn fetch_once(
     address: SocketAddr,
     random: &mut Random,
     request: &str,
     known: &Known,
-) -> Checked<Answer> {
+) -> Checked<Response> {
     let mut connection = Connection::open(address, random)?;
     connection.send(request.as_bytes())?;
     connection.half_close()?;
@@ -153,7 +153,7 @@ fn ask_once(
         Known::Body(_, bytes, range) => (bytes.clone(), range.clone()),
         _ => (Arc::from(body.as_slice()), 0..body.len()),
     };
-    Ok(Answer {
+    Ok(Response {
         head: head.into_bytes(),
         date: date..date + "Sun, 06 Nov 1994 08:49:37 GMT".len(),
         bytes,

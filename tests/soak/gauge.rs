@@ -37,9 +37,10 @@ impl<'r> Gauge<'r> {
 
     /// Reads the resources.
     pub fn read(self) -> Checked<Reading> {
-        let look = || {
-            let (files, others): (Vec<_>, Vec<_>) =
-                self.descriptors()?.partition(|one| self.is_of_a_file(one));
+        let read = || {
+            let (files, others): (Vec<_>, Vec<_>) = self
+                .descriptors()?
+                .partition(|descriptor| self.is_of_a_file(descriptor));
             Ok(Reading {
                 descriptors: others.len(),
                 files: files.len(),
@@ -47,7 +48,7 @@ impl<'r> Gauge<'r> {
                 resident: self.resident()?,
             })
         };
-        look().map_err(|error: io::Error| format!("the server cannot be looked at: {error}"))
+        read().map_err(|error: io::Error| format!("cannot read /proc of the server: {error}"))
     }
 
     fn descriptors(self) -> io::Result<impl Iterator<Item = fs::DirEntry>> {

@@ -1,4 +1,4 @@
-//! Hostile and unlucky clients.
+//! Clients that abort, send garbage or are too slow, or whose file is truncated.
 
 use crate::clients::Client;
 use crate::connection::{Checked, Connection, Ending, TIMEOUT, difference};
@@ -18,17 +18,17 @@ impl Client<'_> {
         };
         let exchange = self.context.exchange("/large.bin");
         connection.send(exchange.request.as_bytes())?;
-        connection.hear_head(&exchange.answer)?;
+        connection.expect_head(&exchange.response)?;
         let most = 1 << self.random.below(23);
         let length = self.random.below(most);
-        connection.hear_body(&exchange.answer.body()[..length], 64 << 10, |_| {})?;
-        count(&self.context.tally.left, 1);
-        self.vanish(connection);
+        connection.expect_body(&exchange.response.body()[..length], 64 << 10, |_| {})?;
+        count(&self.context.counters.abandoned, 1);
+        self.disconnect(connection);
         Ok(())
     }
 
     /// Connects, sends something or nothing, and disconnects without receiving.
-    pub fn connect_and_leave(&mut self) -> Checked {
+    pub fn connect_and_disconnect(&mut self) -> Checked {
         let mut connection = self.connect()?;
         let context = self.context;
         let any = self.random.pick(&context.exchanges).request.as_bytes();
@@ -42,7 +42,7 @@ impl Client<'_> {
         if self.random.one_in(4) {
             let _ = connection.half_close();
         }
-        self.vanish(connection);
+        self.disconnect(connection);
         Ok(())
     }
 
@@ -60,18 +60,21 @@ impl Client<'_> {
         }
         connection.send(&garbage)?;
         connection.half_close()?;
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         let ending = loop {
             match connection.receive(4096) {
-                Ok(bytes) => heard.extend_from_slice(bytes),
+                Ok(bytes) => received.extend_from_slice(bytes),
                 Err(ending) => break ending,
             }
         };
-        let heard = String::from_utf8_lossy(&heard);
-        if ending != Ending::Closed || !(heard.is_empty() || is_refusal(&heard)) {
-            return Err(format!("{ending:?} after {heard}"));
+        let received = String::from_utf8_lossy(&received);
+        if ending != Ending::Closed || !(received.is_empty() || is_refusal(&received)) {
+            return Err(format!("{ending:?} after {received}"));
         }
-        count(&self.context.tally.answers, u64::from(!heard.is_empty()));
+        count(
+            &self.context.counters.responses,
+            u64::from(!received.is_empty()),
+        );
         Ok(())
     }
 
@@ -83,28 +86,28 @@ impl Client<'_> {
         while connection.is_silent_for(pause)? {
             connection.send(b"x")?;
             if connection.opened.elapsed() > TIMEOUT {
-                return Err("a head without an end is never refused".into());
+                return Err("a head without an end was not refused".into());
             }
         }
         let waited = connection.opened.elapsed();
         if waited < HEADER {
-            return Err(format!("an answer after no more than {waited:?}"));
+            return Err(format!("a response after no more than {waited:?}"));
         }
         let head = connection.head()?;
         let body = connection.take(length_in(&head))?;
-        let answer = head + &String::from_utf8_lossy(&body);
-        if !answer.starts_with("HTTP/1.1 408 ") || !is_refusal(&answer) {
-            return Err(format!("not a 408: {answer}"));
+        let response = head + &String::from_utf8_lossy(&body);
+        if !response.starts_with("HTTP/1.1 408 ") || !is_refusal(&response) {
+            return Err(format!("not a 408: {response}"));
         }
-        count(&self.context.tally.answers, 1);
-        self.end(connection)
+        count(&self.context.counters.responses, 1);
+        self.expect_close(connection)
     }
 
     /// Requests a file that is truncated while it is sent: the response must not look complete.
     pub fn download_a_truncated_file(&mut self) -> Checked {
         let name = format!("{}.bin", self.number);
         let path = self.context.root.join("cut").join(&name);
-        let whole = self.context.exchange("/large.bin").answer.body();
+        let whole = self.context.exchange("/large.bin").response.body();
         fs::write(&path, whole).map_err(|error| error.to_string())?;
         let mut connection = self.connect_narrow()?;
         connection.send(get(&format!("/cut/{name}"), "").as_bytes())?;
@@ -113,14 +116,14 @@ impl Client<'_> {
             return Err(format!("not {LARGE} bytes: {head}"));
         }
         let begun = self.random.below(1 << 20);
-        connection.hear_body(&whole[..begun], 64 << 10, |_| {})?;
+        connection.expect_body(&whole[..begun], 64 << 10, |_| {})?;
         let end = self.random.below(LARGE / 2);
         let cut = File::options().write(true).open(&path);
         cut.and_then(|file| file.set_len(end as u64))
             .map_err(|error| error.to_string())?;
         receive_the_rest(&mut connection, whole, begun, end)?;
-        count(&self.context.tally.aborted, 1);
-        self.vanish(connection);
+        count(&self.context.counters.aborted, 1);
+        self.disconnect(connection);
         Ok(())
     }
 }
@@ -134,31 +137,31 @@ fn receive_the_rest(
     begun: usize,
     end: usize,
 ) -> Checked {
-    let mut heard = begun;
+    let mut offset = begun;
     loop {
         let bytes = match connection.receive(64 << 10) {
             Ok(bytes) => bytes,
             Err(Ending::Reset) => return Ok(()),
-            Err(ending) => return Err(format!("cut at {end}: {ending:?} at {heard}")),
+            Err(ending) => return Err(format!("cut at {end}: {ending:?} at {offset}")),
         };
-        let range = heard..heard + bytes.len();
+        let range = offset..offset + bytes.len();
         let expected = whole.get(range.clone());
         let expected = expected.ok_or("more than the file had")?;
-        if bytes != expected && !is_wiped(bytes, expected, range, end) {
+        if bytes != expected && !is_zeroed_beyond(bytes, expected, range, end) {
             return Err(format!(
                 "cut at {end}: {}",
-                difference(bytes, expected, heard)
+                difference(bytes, expected, offset)
             ));
         }
-        heard += bytes.len();
-        if heard == whole.len() {
-            return Err(format!("cut at {end}, and all of it came"));
+        offset += bytes.len();
+        if offset == whole.len() {
+            return Err(format!("cut at {end}, but complete"));
         }
     }
 }
 
 /// Whether these bytes, which are in `range`, differ only by zeros beyond `end`.
-fn is_wiped(bytes: &[u8], expected: &[u8], range: Range<usize>, end: usize) -> bool {
+fn is_zeroed_beyond(bytes: &[u8], expected: &[u8], range: Range<usize>, end: usize) -> bool {
     const STEP: usize = 512;
     let kept = end.saturating_sub(range.start).min(bytes.len());
     let (bytes, expected) = (bytes.split_at(kept), expected.split_at(kept));
@@ -172,8 +175,8 @@ fn is_wiped(bytes: &[u8], expected: &[u8], range: Range<usize>, end: usize) -> b
 }
 
 /// Whether it is a complete response that refuses the request and closes the connection.
-fn is_refusal(answer: &str) -> bool {
-    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+fn is_refusal(response: &str) -> bool {
+    let Some((head, body)) = response.split_once("\r\n\r\n") else {
         return false;
     };
     let is_error = head.starts_with("HTTP/1.1 4") || head.starts_with("HTTP/1.1 5");
@@ -183,7 +186,7 @@ fn is_refusal(answer: &str) -> bool {
 /// The Content-Length.
 fn length_in(head: &str) -> usize {
     let fields = head.split("\r\n");
-    let length = fields.filter_map(|connection| connection.strip_prefix("Content-Length: "));
+    let length = fields.filter_map(|field| field.strip_prefix("Content-Length: "));
     length
         .last()
         .and_then(|length| length.parse().ok())

@@ -66,19 +66,19 @@ use std::time::{Duration, Instant};
 const ALLOWANCE: usize = 8 * 1024;
 
 /// Stuck clients of each kind.
-const SQUATTERS: usize = 8;
+const STUCK_CLIENTS: usize = 8;
 
 /// The parameters of a run.
 struct Plan {
     time: Duration,
-    crowd: usize,
+    idle_clients: usize,
     seed: u64,
 }
 
 #[test]
 fn a_long_load_leaves_nothing_behind_and_every_response_is_right() {
     let plan = Plan::of_environment();
-    say(&format!("soak: seed {}", plan.seed));
+    print(&format!("soak: seed {}", plan.seed));
     if let Err(error) = soak(&plan) {
         panic!("seed {}: {error}", plan.seed);
     }
@@ -97,13 +97,13 @@ fn soak_in(root: &Path, server: &Server, changing: Vec<Changing>, plan: &Plan) -
     let gauge = Gauge::of(server.pid(), root);
     let start = gauge.read()?;
     let mut random = Random::new(plan.seed, u64::MAX - 1);
-    let exchanges = exchanges::learn(server.address(), &mut random)?;
+    let exchanges = exchanges::record(server.address(), &mut random)?;
     let context = Context::new(server.address(), root.into(), exchanges, changing);
     wait_until_open(gauge, start.open(), "after the first requests")?;
     let before = gauge.read()?;
 
-    let mut crowd = IdleClients::come(&context, plan.crowd, &mut random)?;
-    let stuck_clients = StuckClients::come(&context, SQUATTERS, &mut random)?;
+    let mut idle_clients = IdleClients::connect(&context, plan.idle_clients, &mut random)?;
+    let stuck_clients = StuckClients::connect(&context, STUCK_CLIENTS, &mut random)?;
     let begun = Instant::now();
     let peak = storm::storm(&context, gauge, plan.seed, plan.time);
     let time = begun.elapsed();
@@ -112,19 +112,19 @@ fn soak_in(root: &Path, server: &Server, changing: Vec<Changing>, plan: &Plan) -
         return Err(failures.join("\n"));
     }
 
-    let open_with_crowd = start.open_with(crowd.len());
-    wait_until_open(gauge, open_with_crowd, "with idle clients only")?;
+    let open_with_idle_clients = start.open_with(idle_clients.len());
+    wait_until_open(gauge, open_with_idle_clients, "with idle clients only")?;
     let idle = gauge.read()?;
-    stuck_clients.find_out(&context)?;
-    let answered = crowd.ask(&context, &mut random)?;
-    crowd.go(&context);
+    stuck_clients.check(&context)?;
+    let answered = idle_clients.request_all(&context, &mut random)?;
+    idle_clients.disconnect(&context);
     wait_until_open(gauge, start.open(), "when all clients have disconnected")?;
     repeat_all_requests(&context, &mut random)?;
     wait_until_open(gauge, start.open(), "at the end")?;
     let after = gauge.read()?;
 
     let readings = [before, peak, idle, after];
-    say(&figures(plan, time, &context, answered, readings));
+    print(&figures(plan, time, &context, answered, readings));
     match after.resident <= before.resident + ALLOWANCE {
         true => Ok(()),
         false => Err(format!("memory grew: {before}, then {after}")),
@@ -133,18 +133,18 @@ fn soak_in(root: &Path, server: &Server, changing: Vec<Changing>, plan: &Plan) -
 
 /// Repeats all requests of the beginning.
 fn repeat_all_requests(context: &Context, random: &mut Random) -> Checked {
-    let asked = context
+    let exchanges = context
         .exchanges
         .iter()
-        .filter(|one| one.kind != Kind::Parts);
+        .filter(|exchange| exchange.kind != Kind::Parts);
     for Exchange {
-        request, answer, ..
-    } in asked
+        request, response, ..
+    } in exchanges
     {
         let mut connection = Connection::open(context.address, random)?;
         connection.send(request.as_bytes())?;
-        let heard = connection.hear(answer);
-        heard.map_err(|fault| format!("after all, {request:?}: {fault}"))?;
+        let result = connection.expect_response(response);
+        result.map_err(|fault| format!("after all, {request:?}: {fault}"))?;
     }
     Ok(())
 }
@@ -171,7 +171,7 @@ fn wait_until_open(gauge: Gauge<'_>, open: (usize, usize), when: &str) -> Checke
         if begun.elapsed() > TIMEOUT {
             let (descriptors, registered) = open;
             return Err(format!(
-                "{when}: {reading}, but {descriptors} fds and {registered} in epoll are due"
+                "{when}: {reading}, but {descriptors} fds and {registered} in epoll are expected"
             ));
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -183,15 +183,14 @@ fn wait_until_open(gauge: Gauge<'_>, open: (usize, usize), when: &str) -> Checke
 fn stop(server: &mut Server) -> Checked {
     server.signal(rustix::process::Signal::TERM);
     let status = server.wait();
-    let said = server.diagnostics();
-    let is_due =
-        |connection: &str| connection.contains("TLS arrived") || connection.contains("/cut/");
-    let warnings = said
+    let messages = server.diagnostics();
+    let is_expected = |line: &str| line.contains("TLS arrived") || line.contains("/cut/");
+    let warnings = messages
         .lines()
-        .filter(|connection| connection.contains("WARN") || connection.contains("ERROR"));
-    let (due, others): (Vec<_>, Vec<_>) = warnings.partition(|connection| is_due(connection));
-    let is_content = others.is_empty() && due.len() <= 100;
-    match status.success() && is_content {
+        .filter(|line| line.contains("WARN") || line.contains("ERROR"));
+    let (expected, others): (Vec<_>, Vec<_>) = warnings.partition(|line| is_expected(line));
+    let is_right = others.is_empty() && expected.len() <= 100;
+    match status.success() && is_right {
         true => Ok(()),
         false => Err(format!("it logged other warnings, or ended with {status}")),
     }
@@ -204,23 +203,23 @@ fn figures(
     answered: usize,
     [before, peak, idle, after]: [Reading; 4],
 ) -> String {
-    let tally = &context.tally;
+    let counters = &context.counters;
     format!(
-        "soak: {:.1} s, {} answers, all right, {} MB; {} connections, {} reset by customers, \
-         {} downloads left, {} aborted by the server as was due; {} listings refused (503), \
-         {} customers late; {} of {} idle connections answered at the end; \
-         before {before}; at most {peak}; with the crowd alone {idle}; after {after}",
+        "soak: {:.1} s, {} responses, all right, {} MB; {} connections, {} reset by clients, \
+         {} downloads aborted by clients, {} by the server as expected; {} listings refused (503), \
+         {} clients late; {} of {} idle connections answered at the end; \
+         before {before}; at most {peak}; with idle clients only {idle}; after {after}",
         time.as_secs_f64(),
-        counted(&tally.answers),
-        counted(&tally.bytes) / 1_000_000,
-        counted(&tally.connections),
-        counted(&tally.resets),
-        counted(&tally.left),
-        counted(&tally.aborted),
-        counted(&tally.busy),
-        counted(&tally.late),
+        counted(&counters.responses),
+        counted(&counters.bytes) / 1_000_000,
+        counted(&counters.connections),
+        counted(&counters.resets),
+        counted(&counters.abandoned),
+        counted(&counters.aborted),
+        counted(&counters.busy),
+        counted(&counters.late),
         answered,
-        plan.crowd,
+        plan.idle_clients,
     )
 }
 
@@ -242,18 +241,18 @@ impl Plan {
         let any = || u64::from(std::process::id()) ^ since_1970().as_nanos() as u64;
         Self {
             time: Duration::from_secs(seconds.unwrap_or(4)),
-            crowd: crowd_within(wanted),
+            idle_clients: idle_clients_within(wanted),
             seed: number("ONELOOP_SOAK_SEED").unwrap_or_else(any),
         }
     }
 }
 
 /// As many as the descriptors of the server and of this process allow.
-fn crowd_within(wanted: usize) -> usize {
+fn idle_clients_within(wanted: usize) -> usize {
     let granted = oneloop::limits::raise_descriptors();
     let most = oneloop::limits::connections_within(granted).saturating_sub(300);
     if most < wanted {
-        say(&format!(
+        print(&format!(
             "soak: {most} idle connections, not {wanted}: ulimit -Hn is {granted}"
         ));
     }
@@ -266,7 +265,7 @@ fn since_1970() -> Duration {
         .unwrap_or_default()
 }
 
-/// Prints past the harness, which hides the output of passing tests.
-fn say(what: &str) {
+/// Prints to standard error: the harness hides what `eprintln!` prints in a passing test.
+fn print(what: &str) {
     let _ = writeln!(std::io::stderr(), "{what}");
 }

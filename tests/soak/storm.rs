@@ -2,7 +2,7 @@
 //! resources of the server are sampled.
 
 use crate::changing::Changing;
-use crate::clients::{Client, Visit};
+use crate::clients::{Behaviour, Client};
 use crate::context::Context;
 use crate::gauge::{Gauge, Reading};
 use crate::random::Random;
@@ -11,40 +11,46 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Clients at a time. Most of them wait.
-const CUSTOMERS: usize = 40;
+const CLIENTS: usize = 40;
 
-/// The kinds of visits, with their weights.
-const VISITS: [(&str, usize, Visit); 17] = [
-    ("asks", 30, |one| one.ask()),
-    ("pipelines", 12, |one| one.pipeline()),
-    ("requests more than the buffers", 2, |one| {
-        one.request_more_than_the_buffers()
+/// What clients do, with weights.
+const BEHAVIOURS: [(&str, usize, Behaviour); 17] = [
+    ("requests in sequence", 30, |client| {
+        client.request_in_sequence()
     }),
-    ("half-closes", 4, |one| one.half_close()),
-    ("drips", 6, |one| one.drip()),
-    ("reads slowly", 2, |one| one.read_slowly()),
-    ("downloads", 2, |one| one.download()),
-    ("watches", 20, |one| one.watch()),
-    ("lists", 3, |one| one.list()),
-    ("sends the last request", 8, |one| {
-        one.send_the_last_request()
+    ("pipelines", 12, |client| client.pipeline()),
+    ("requests more than the buffers", 2, |client| {
+        client.request_more_than_the_buffers()
     }),
-    ("uploads", 1, |one| one.upload()),
-    ("aborts a download", 8, |one| one.abort_a_download()),
-    ("connects and leaves", 30, |one| one.connect_and_leave()),
-    ("sends garbage", 6, |one| one.send_garbage()),
-    ("times out a head", 1, |one| one.time_out_a_head()),
-    ("downloads a truncated file", 2, |one| {
-        one.download_a_truncated_file()
+    ("half-closes", 4, |client| client.half_close()),
+    ("sends byte by byte", 6, |client| client.send_byte_by_byte()),
+    ("reads slowly", 2, |client| client.read_slowly()),
+    ("downloads", 2, |client| client.download()),
+    ("requests changing files", 20, |client| {
+        client.request_changing_files()
     }),
-    ("asks for parts", 2, |one| one.ask_for_parts()),
+    ("lists", 3, |client| client.list()),
+    ("sends the last request", 8, |client| {
+        client.send_the_last_request()
+    }),
+    ("uploads", 1, |client| client.upload()),
+    ("aborts a download", 8, |client| client.abort_a_download()),
+    ("connects and disconnects", 30, |client| {
+        client.connect_and_disconnect()
+    }),
+    ("sends garbage", 6, |client| client.send_garbage()),
+    ("times out a head", 1, |client| client.time_out_a_head()),
+    ("downloads a truncated file", 2, |client| {
+        client.download_a_truncated_file()
+    }),
+    ("requests ranges", 2, |client| client.request_ranges()),
 ];
 
 /// Runs for `time`. Returns the maximum of the server's resources.
 pub fn storm(context: &Context, gauge: Gauge<'_>, seed: u64, time: Duration) -> Reading {
     let end = Instant::now() + time;
     thread::scope(|scope| {
-        for number in 0..CUSTOMERS {
+        for number in 0..CLIENTS {
             scope.spawn(move || {
                 let ran = catch_unwind(AssertUnwindSafe(|| run_clients(context, seed, number)));
                 if ran.is_err() {
@@ -52,7 +58,7 @@ pub fn storm(context: &Context, gauge: Gauge<'_>, seed: u64, time: Duration) -> 
                 }
             });
         }
-        for (file, number) in context.changing.iter().zip(CUSTOMERS..) {
+        for (file, number) in context.changing.iter().zip(CLIENTS..) {
             let mut random = Random::new(seed, number as u64);
             scope.spawn(move || change_repeatedly(file, context, &mut random));
         }
@@ -71,30 +77,30 @@ pub fn storm(context: &Context, gauge: Gauge<'_>, seed: u64, time: Duration) -> 
 
 /// Runs clients one after the other: each kind once, then at random.
 fn run_clients(context: &Context, seed: u64, number: usize) {
-    let mut customer = Client {
+    let mut client = Client {
         context,
         number,
         random: Random::new(seed, number as u64),
     };
-    let weights: usize = VISITS.iter().map(|(_, weight, _)| weight).sum();
-    let mut first = Some(number % VISITS.len());
-    for visits in 1.. {
+    let weights: usize = BEHAVIOURS.iter().map(|(_, weight, _)| weight).sum();
+    let mut first = Some(number % BEHAVIOURS.len());
+    for run in 1.. {
         if context.is_over() {
             return;
         }
         let index = first.take();
-        let index = index.unwrap_or_else(|| at_weight(customer.random.below(weights)));
-        let (does, _, visit) = VISITS[index];
-        if let Err(error) = visit(&mut customer) {
+        let index = index.unwrap_or_else(|| at_weight(client.random.below(weights)));
+        let (does, _, behaviour) = BEHAVIOURS[index];
+        if let Err(error) = behaviour(&mut client) {
             context.report(format!(
-                "a client that {does} (number {number}, visit {visits}): {error}"
+                "a client that {does} (number {number}, run {run}): {error}"
             ));
         }
     }
 }
 
 fn at_weight(mut weight: usize) -> usize {
-    for (index, (_, its, _)) in VISITS.iter().enumerate() {
+    for (index, (_, its, _)) in BEHAVIOURS.iter().enumerate() {
         match weight.checked_sub(*its) {
             Some(rest) => weight = rest,
             None => return index,
