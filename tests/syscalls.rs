@@ -30,21 +30,125 @@ fn syscalls(args: &[&str], path: Option<&str>) -> (bool, String, String) {
     )
 }
 
-/// The names of the calls of a phase in the list of a model, with what they concern. Without those
-/// that only builds with debug assertions make, and the timeouts, which are set again if the time
-/// that is left is another.
-fn calls(list: &str, phase: &str) -> Vec<String> {
+/// A line of the list of a model.
+#[derive(Debug)]
+struct Line {
+    /// The first thread is `[1]`; empty if there is only one.
+    thread: String,
+    /// `*`: the trace has the call, too.
+    is_marked: bool,
+    /// What the call is and what it concerns.
+    call: String,
+    /// What it returned.
+    result: String,
+}
+
+/// The lines of a phase.
+fn lines(list: &str, phase: &str) -> Vec<Line> {
     let lines = list.lines().skip_while(|line| line.trim() != phase).skip(1);
     let lines = lines.take_while(|line| !line.is_empty());
-    let call = |line: &str| {
+    let line = |line: &str| {
         let line = line.trim_start();
-        let line = line
-            .strip_prefix('[')
-            .map_or(line, |line| line.split_once(']').unwrap().1);
-        line.trim_start().split("  ").next().unwrap().to_owned()
+        let (thread, line) = line.split_once(']').unwrap_or(("", line));
+        let line = line.trim_start();
+        let (is_marked, line) = match line.strip_prefix("* ") {
+            Some(line) => (true, line),
+            None => (false, line),
+        };
+        let mut columns = line.split("  ").filter(|column| !column.is_empty());
+        let [call, result] = [(); 2].map(|()| columns.next().unwrap().trim().to_owned());
+        let (result, _) = result.split_once(" in ").unwrap_or((&result, ""));
+        Line {
+            thread: thread.to_owned(),
+            is_marked,
+            call,
+            result: result.to_owned(),
+        }
     };
+    lines.map(line).collect()
+}
+
+/// The calls of a phase. Without those that only builds with debug assertions make, and the
+/// timeouts, which are set again if the time that is left is another.
+fn calls(list: &str, phase: &str) -> Vec<String> {
+    let calls = lines(list, phase).into_iter().map(|line| line.call);
     let is_kept = |call: &String| !call.starts_with("fcntl") && !call.starts_with("setsockopt");
-    lines.map(call).filter(is_kept).collect()
+    calls.filter(is_kept).collect()
+}
+
+const PHASES: [&str; 4] = [
+    "a client connects",
+    "it sends a request",
+    "it sends another request",
+    "it closes the connection",
+];
+
+/// The calls of all phases that `is_kept`, with their results. Without the number of a descriptor,
+/// which a trace does not have, and without reads that have timed out.
+fn results(list: &str, is_kept: impl Fn(&Line) -> bool) -> Vec<String> {
+    let lines = PHASES.iter().flat_map(|phase| lines(list, phase));
+    let lines = lines.filter(is_kept).map(|line| match &*line.call {
+        "accept4 listener" if line.result != "EAGAIN" => line.call,
+        _ => format!("{} {}", line.call, line.result),
+    });
+    lines.collect()
+}
+
+/// The call that a trace has of a connection, and the polls of a loop.
+fn is_traceable(line: &Line, model: &str) -> bool {
+    let is_loop = ["coroutine", "reactor"].contains(&model);
+    match &*line.call {
+        "epoll_wait poll" => is_loop,
+        "accept4 listener" => line.result != "EAGAIN",
+        // The parent closes its copy, which is none of the connection.
+        "close connection" => model != "process" || line.thread != "[1",
+        "recvfrom connection" => is_loop || line.result != "EAGAIN",
+        "sendto connection" | "sendfile connection" => true,
+        "shutdown connection" | "epoll_ctl connection" => true,
+        _ => false,
+    }
+}
+
+#[test]
+fn trace_and_strace_agree_call_for_call_in_every_model() {
+    if !has("strace") {
+        return;
+    }
+    let [from_strace, from_trace] = std::thread::scope(|scope| {
+        let runs = [None, Some("/nowhere")].map(|path| scope.spawn(move || syscalls(&[], path)));
+        runs.map(|run| {
+            let (is_ok, list, errors) = run.join().unwrap();
+            assert!(is_ok, "{errors}");
+            list
+        })
+    });
+    for model in MODELS {
+        let of_model = |list: &str| {
+            let (_, list) = list.split_once(&format!("Model {model}\n")).unwrap();
+            list.split("Model ").next().unwrap().to_owned()
+        };
+        let [from_strace, from_trace] = [&from_strace, &from_trace].map(|list| of_model(list));
+        let expected = results(&from_strace, |line| is_traceable(line, model));
+        let traced = results(&from_trace, |line| is_traceable(line, model));
+        let marked = results(&from_strace, |line| {
+            line.is_marked && is_traceable(line, model)
+        });
+        let message = format!("{from_strace}\n{from_trace}");
+        assert_eq!(traced, expected, "{message}");
+        assert_eq!(marked, expected, "{message}");
+        let loops = ["coroutine", "reactor"].contains(&model);
+        assert!(traced.len() >= if loops { 14 } else { 6 }, "{message}");
+        assert!(!from_trace.contains("(no known reason)"), "{message}");
+    }
+}
+
+#[test]
+fn without_strace_the_list_is_that_of_the_trace_and_says_what_it_lacks() {
+    let (is_ok, list, errors) = syscalls(&["--model", "thread"], Some("/nowhere"));
+    assert!(is_ok, "{errors}");
+    let expected = ["recvfrom connection", "sendto connection"];
+    assert_eq!(calls(&list, "it sends another request"), expected, "{list}");
+    assert!(list.contains("Not shown: calls"), "{list}");
 }
 
 #[test]
@@ -114,19 +218,6 @@ fn an_unknown_model_is_an_error_that_lists_the_models() {
             "",
             "oneloop: --model reactors: no such model; there are fixed, sequential, process, \
              thread, pool, coroutine, reactor\n"
-        )
-    );
-}
-
-#[test]
-fn without_strace_an_error_says_so() {
-    let (is_ok, list, errors) = syscalls(&["--model", "fixed"], Some("/nowhere"));
-    assert_eq!(
-        (is_ok, &*list, &*errors),
-        (
-            false,
-            "",
-            "oneloop: strace is not installed, or not in PATH\n"
         )
     );
 }

@@ -1,18 +1,21 @@
 //! `oneloop syscalls`: the system calls that each model makes for one connection, with the reason
 //! for each.
 
+mod call;
 mod reason;
 mod session;
 mod strace;
+mod traced;
 
+use call::Call;
 use clap::{ArgAction, Parser};
-use reason::{object, reason};
-use session::{Directory, Phase};
+use reason::reason;
+use session::{Directory, Observer, Phase, Server};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use strace::Call;
+use std::thread;
 
 /// The names of the models, from the simplest to the reactor.
 pub const MODELS: [&str; 7] = [
@@ -27,9 +30,11 @@ pub const MODELS: [&str; 7] = [
 
 /// Show the system calls that each model makes for one connection
 ///
-/// Starts the server under strace, connects, sends two requests for a small file
-/// that is in the cache, closes, and prints every system call with its reason.
-/// strace must be installed (Linux).
+/// Starts the server with --trace, connects, sends two requests for a small file
+/// that is in the cache, closes, and prints each system call on the connection
+/// with its reason, under the name that it has on Linux. Where strace is installed,
+/// it also runs the server under strace, prints every call, and marks those that
+/// the trace has, too.
 ///
 ///   oneloop syscalls
 ///   oneloop syscalls --model reactor --model thread
@@ -50,11 +55,26 @@ pub struct Arguments {
     help: Option<bool>,
 }
 
+/// What the list is, and which calls a trace cannot show.
+const FROM_TRACE: &str = "\
+The calls of the trace (oneloop --trace), because strace is not installed or may not trace.
+Not shown: calls for files, socket options, threads, processes, signals and memory, an accept
+that finds no client, and in a blocking model the wait for the next client.
+
+";
+const FROM_STRACE: &str = "\
+* The trace (oneloop --trace) has this call, too, with the same result.
+
+";
+const ONLY_TRACED: &str = "\
+! Only the trace has this call: two servers were observed, and what times out depends on the time.
+
+";
+
 /// Runs each of the chosen models and prints its calls, then a table of their numbers.
 ///
 /// # Errors
-/// No model has this name, strace is missing, the server does not start or does not answer, or
-/// nothing can be printed.
+/// No model has this name, the server does not start or does not answer, or nothing can be printed.
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let is_unknown = |name: &&String| !MODELS.contains(&name.as_str());
     if let Some(name) = arguments.model.iter().find(is_unknown) {
@@ -68,58 +88,120 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         arguments.model.is_empty() || arguments.model.iter().any(|name| name == model)
     };
     let directory = Directory::create().map_err(|error| format!("temporary directory: {error}"))?;
-    let mut counts = Vec::new();
+    let has_strace = session::has_strace();
+    let (mut counts, mut is_different) = (Vec::new(), false);
     for model in MODELS.into_iter().filter(|model| is_chosen(model)) {
-        let phases = session::run(model, &directory)?;
-        io::stdout().write_all(list(model, &phases).as_bytes())?;
-        counts.push((model, phases));
+        let run = play(model, &directory, has_strace)?;
+        io::stdout().write_all(describe(model, &run).as_bytes())?;
+        is_different |= !run.only_traced.is_empty();
+        counts.push((model, run.phases));
     }
-    io::stdout().write_all(table(&counts).as_bytes())?;
+    let note = if has_strace { FROM_STRACE } else { FROM_TRACE };
+    let difference = if is_different { ONLY_TRACED } else { "" };
+    let end = format!("{note}{difference}{}", table(&counts));
+    io::stdout().write_all(end.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The calls of a model, one per line.
-fn list(model: &str, phases: &[Phase]) -> String {
-    let mut out = format!("Model {}\n", model);
-    // Numbers of the threads and processes that do something here.
-    let mut tasks = Vec::new();
-    for call in phases.iter().flat_map(|phase| &phase.calls) {
-        if !tasks.contains(&call.task) {
-            tasks.push(call.task);
+/// The calls of a model.
+struct Run {
+    phases: Vec<Phase>,
+    /// For each call of all phases: whether both strace and the trace have it.
+    is_in_both: Vec<bool>,
+    /// Calls of the trace that strace has not seen.
+    only_traced: Vec<Call>,
+}
+
+/// Plays the session with a server that writes a trace, and at the same time with another one under
+/// strace if that is to be had.
+fn play(model: &'static str, directory: &Directory, has_strace: bool) -> Result<Run, String> {
+    let start = |observer| {
+        Server::start(model, directory, observer)
+            .map_err(|error| format!("cannot start the server: {error}"))
+    };
+    let with_trace = start(Observer::Trace)?;
+    let with_strace = has_strace.then(|| start(Observer::Strace)).transpose()?;
+    thread::scope(|scope| {
+        let all = with_strace.map(|server| scope.spawn(|| server.play()));
+        let traced = with_trace.play()?;
+        let Some(all) = all else {
+            return Ok(Run {
+                is_in_both: vec![false; traced.iter().map(|phase| phase.calls.len()).sum()],
+                phases: traced,
+                only_traced: Vec::new(),
+            });
+        };
+        let all = all.join().map_err(|_| "the thread has panicked")?;
+        Ok(compare(all?, &traced))
+    })
+}
+
+/// Looks for each call of the trace among those that strace has seen, in the same order.
+fn compare(phases: Vec<Phase>, traced: &[Phase]) -> Run {
+    let all: Vec<_> = phases.iter().flat_map(|phase| &phase.calls).collect();
+    let (mut is_in_both, mut only_traced) = (Vec::new(), Vec::new());
+    for call in traced.iter().flat_map(|phase| &phase.calls) {
+        let mut later = all.iter().skip(is_in_both.len());
+        match later.position(|seen| seen.is_same(call)) {
+            Some(distance) => {
+                is_in_both.resize(is_in_both.len() + distance, false);
+                is_in_both.push(true);
+            }
+            None => only_traced.push(call.clone()),
         }
     }
-    for phase in phases {
+    is_in_both.resize(all.len(), false);
+    Run {
+        phases,
+        is_in_both,
+        only_traced,
+    }
+}
+
+/// The calls of a model, one per line.
+fn describe(model: &str, run: &Run) -> String {
+    let mut out = format!("Model {model}\n");
+    // The threads and processes that do something here.
+    let mut threads = Vec::new();
+    for call in run.phases.iter().flat_map(|phase| &phase.calls) {
+        if !threads.contains(&call.thread) {
+            threads.push(call.thread);
+        }
+    }
+    let mut marks = run.is_in_both.iter();
+    for phase in &run.phases {
         put(&mut out, format_args!("\n  {}\n", phase.name));
-        for call in &phase.calls {
-            if tasks.len() > 1 {
-                let number = tasks.iter().position(|task| *task == call.task);
+        for (call, is_in_both) in phase.calls.iter().zip(&mut marks) {
+            if threads.len() > 1 {
+                let index = threads.iter().position(|thread| *thread == call.thread);
                 put(
                     &mut out,
-                    format_args!("  [{}]", number.map_or(0, |number| number + 1)),
+                    format_args!("  [{}]", index.map_or(0, |index| index + 1)),
                 );
             }
-            let (name, result) = (
-                format!("{} {}", call.name, object(call).name()),
-                result(call),
-            );
-            let reason = reason(call).unwrap_or("(no known reason)");
-            put(
-                &mut out,
-                format_args!("    {name:<24} {result:<18} {reason}\n"),
-            );
+            put_call(&mut out, if *is_in_both { '*' } else { ' ' }, call);
         }
+    }
+    if !run.only_traced.is_empty() {
+        put(&mut out, format_args!("\n  only in the trace\n"));
+    }
+    for call in &run.only_traced {
+        put_call(&mut out, '!', call);
     }
     out + "\n"
 }
 
-/// What a call returned, and how long it took if that was a millisecond or more.
-fn result(call: &Call) -> String {
-    // A new descriptor stands before what it refers to.
-    let (result, _) = call.result.split_once('<').unwrap_or((&call.result, ""));
-    match call.took.parse::<f64>() {
-        Ok(seconds) if seconds >= 0.001 => format!("{result} in {:.0} ms", seconds * 1000.0),
-        _ => result.to_owned(),
-    }
+fn put_call(out: &mut String, mark: char, call: &Call) {
+    let name = format!("{} {}", call.name, call.object.name());
+    let result = match call.took {
+        seconds if seconds >= 0.001 => format!("{} in {:.0} ms", call.result, seconds * 1000.0),
+        _ => call.result.clone(),
+    };
+    let reason = reason(call).unwrap_or("(no known reason)");
+    put(
+        out,
+        format_args!("  {mark} {name:<24} {result:<18} {reason}\n"),
+    );
 }
 
 /// The number of calls of each model in each phase.

@@ -1,98 +1,12 @@
 //! Why the server makes a system call.
 
-use super::strace::Call;
-
-/// What a descriptor refers to, as strace shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Object<'c> {
-    /// The socket of a client.
-    Connection,
-    /// The listening socket.
-    Listener,
-    /// The epoll instance.
-    Poll,
-    /// The socket by which the handler of a signal wakes the loop.
-    Signals,
-    /// A file or a directory, by its name without the path.
-    File(&'c str),
-    /// Something else, or nothing.
-    None,
-}
-
-impl Object<'_> {
-    /// The word for it in a table.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Connection => "connection",
-            Self::Listener => "listener",
-            Self::Poll => "poll",
-            Self::Signals => "signals",
-            Self::File(name) => name,
-            Self::None => "",
-        }
-    }
-}
-
-/// What the first descriptor among the arguments refers to; for a call without one, the file that a
-/// path names.
-pub fn object(call: &Call) -> Object<'_> {
-    let arguments = &*call.arguments;
-    // `ppoll([{fd=3<TCP:...` and `epoll_ctl(5<...>, EPOLL_CTL_ADD, 8<TCP:...`.
-    let from = match &*call.name {
-        "ppoll" | "poll" => arguments.split_once("fd=").map_or("", |(_, rest)| rest),
-        "epoll_ctl" => arguments.splitn(3, ", ").nth(2).unwrap_or(""),
-        _ => arguments,
-    };
-    let is_path = [
-        "openat",
-        "openat2",
-        "newfstatat",
-        "statx",
-        "faccessat2",
-        "readlinkat",
-    ];
-    if is_path.contains(&&*call.name)
-        && let Some((_, path)) = arguments.split_once(", \"")
-        && let Some((path, _)) = path.split_once('"')
-        && !path.is_empty()
-    {
-        return Object::File(path.rsplit('/').next().unwrap_or(path));
-    }
-    let digits = from.trim_start_matches(|c: char| c.is_ascii_digit());
-    let Some(what) = digits
-        .strip_prefix('<')
-        .filter(|_| digits.len() < from.len())
-    else {
-        return Object::None;
-    };
-    if what.starts_with("TCP") {
-        let end = what.find(']').unwrap_or(what.len());
-        let is_connected = what.get(..end).is_some_and(|what| what.contains("->"));
-        return if is_connected {
-            Object::Connection
-        } else {
-            Object::Listener
-        };
-    }
-    if what.starts_with("anon_inode:[eventpoll]") {
-        return Object::Poll;
-    }
-    if what.starts_with("UNIX") {
-        return Object::Signals;
-    }
-    match what.split_once('>') {
-        Some((path, _)) if path.starts_with('/') => {
-            Object::File(path.rsplit('/').next().unwrap_or(path))
-        }
-        _ => Object::None,
-    }
-}
+use super::call::{Call, Object};
 
 /// Why the server makes this call. `None` for one that it is not known to make.
 pub fn reason(call: &Call) -> Option<&'static str> {
     let (arguments, result) = (&*call.arguments, &*call.result);
     let has = |text: &str| arguments.contains(text);
-    Some(match (&*call.name, object(call)) {
+    Some(match (&*call.name, &call.object) {
         ("epoll_wait" | "epoll_pwait", _) => match result {
             "0" => "sleep until a deadline: it has passed",
             "EINTR" => "a signal ended the sleep",

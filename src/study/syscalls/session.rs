@@ -1,6 +1,8 @@
 //! One connection with two requests, and the system calls that the server makes for it.
 
-use super::strace::{Call, Reader};
+use super::call::Call;
+use super::strace::Reader;
+use super::traced;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
 use std::env;
@@ -17,8 +19,8 @@ use std::time::Duration;
 const PAGE: &[u8] = b"0123456789";
 const REQUEST: &[u8] = b"GET /page HTTP/1.1\r\nHost: oneloop\r\n\r\n";
 
-/// The server has done what a client's act makes it do when strace has written nothing for this
-/// time.
+/// The server has done what a client's act makes it do when nothing has been written about it for
+/// this time.
 const QUIET: Duration = Duration::from_millis(150);
 /// The most such times to wait for one act.
 const MOST_WAITS: u32 = 100;
@@ -38,31 +40,102 @@ pub struct Phase {
     pub calls: Vec<Call>,
 }
 
-/// Runs a server of this model under strace, and plays the session.
-///
-/// # Errors
-/// strace or the server does not start, or does not answer.
-pub fn run(model: &str, directory: &Directory) -> Result<Vec<Phase>, String> {
-    let (mut server, address) = start(model, directory).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "strace is not installed, or not in PATH".to_owned(),
-        _ => format!("cannot start the server under strace: {error}"),
-    })?;
-    let phases = play(address, &directory.strace(model));
-    if phases.is_err() {
-        let _ = server.child.kill();
-    }
-    let said = server.end();
-    phases.map_err(|error| format!("model {}: {error}\n{said}", model))
+/// What observes the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observer {
+    /// Every system call.
+    Strace,
+    /// `--trace`: what the server says itself.
+    Trace,
 }
 
-/// The server, which ends with this value.
-struct Server {
+/// Whether strace is installed and may trace.
+pub fn has_strace() -> bool {
+    let program = env::current_exe();
+    let status = program.and_then(|program| {
+        Command::new("strace")
+            .args(["-qq", "-o", "/dev/null"])
+            .arg(program)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+    });
+    status.is_ok_and(|status| status.success())
+}
+
+/// A server, which is killed when this is dropped.
+pub struct Server {
     child: Child,
+    address: SocketAddr,
+    model: &'static str,
+    observer: Observer,
+    /// The file that the observer writes.
+    output: PathBuf,
 }
 
 impl Server {
-    /// Stops it. Returns what it and strace have written to standard error.
-    fn end(mut self) -> String {
+    /// Starts a server of this model. It inherits a listening socket, so its port is known.
+    ///
+    /// # Errors
+    /// The system has no process, no port or no strace for it.
+    pub fn start(
+        model: &'static str,
+        directory: &Directory,
+        observer: Observer,
+    ) -> io::Result<Self> {
+        let output = directory.path.join(format!("{model}.{observer:?}"));
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let address = listener.local_addr()?;
+        fcntl_setfd(&listener, FdFlags::empty())?;
+        let program = env::current_exe()?;
+        let mut command = match observer {
+            // strace detaches (-D), so the child is the server itself.
+            Observer::Strace => {
+                let mut command = Command::new("strace");
+                let options = "-D -f -yy -T -q -s 8 -e signal=none -o";
+                command.args(options.split(' ')).arg(&output).arg(program);
+                command
+            }
+            Observer::Trace => {
+                let mut command = Command::new(program);
+                command.args(["--trace-format", "json", "--trace"]);
+                command.arg(&output);
+                command
+            }
+        };
+        let child = command
+            .args(["--quiet", "--no-defer-accept", "--model", model])
+            .arg(format!("--bind=fd:{}", listener.as_raw_fd()))
+            .arg(directory.path.join("site"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        Ok(Self {
+            child,
+            address,
+            model,
+            observer,
+            output,
+        })
+    }
+
+    /// Plays the session, and stops the server.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn play(mut self) -> Result<Vec<Phase>, String> {
+        let phases = play(self.address, self.observer, &self.output);
+        if phases.is_err() {
+            let _ = self.child.kill();
+        }
+        let said = self.stop();
+        phases.map_err(|error| format!("model {}: {error}\n{said}", self.model))
+    }
+
+    /// Returns what was written to standard error.
+    fn stop(&mut self) -> String {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
             // It fails if the process has ended.
@@ -77,43 +150,21 @@ impl Server {
     }
 }
 
-/// strace detaches (-D), so the child is the server itself. It inherits a listening socket, so its
-/// port is known.
-fn start(model: &str, directory: &Directory) -> io::Result<(Server, SocketAddr)> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    let address = listener.local_addr()?;
-    fcntl_setfd(&listener, FdFlags::empty())?;
-    let child = Command::new("strace")
-        .args([
-            "-D",
-            "-f",
-            "-yy",
-            "-T",
-            "-q",
-            "-s",
-            "8",
-            "-e",
-            "signal=none",
-            "-o",
-        ])
-        .arg(directory.strace(model))
-        .arg(env::current_exe()?)
-        .args(["--quiet", "--no-defer-accept", "--model", model])
-        .arg(format!("--bind=fd:{}", listener.as_raw_fd()))
-        .arg(directory.path.join("site"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    Ok((Server { child }, address))
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It fails if the process was waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Plays the session, after one that waits until the server serves and fills its caches.
-fn play(address: SocketAddr, strace: &Path) -> Result<Vec<Phase>, String> {
+fn play(address: SocketAddr, observer: Observer, output: &Path) -> Result<Vec<Phase>, String> {
     let mut lines = Lines {
-        path: strace,
+        path: output,
         count: 0,
-        reader: Reader::default(),
+        observer,
+        strace: Reader::default(),
     };
     let mut first = connect(address)?;
     request(&mut first)?;
@@ -163,12 +214,13 @@ fn request(stream: &mut TcpStream) -> Result<bool, String> {
     }
 }
 
-/// What strace has written, read bit by bit.
+/// What has been written about the server, read bit by bit.
 struct Lines<'p> {
     path: &'p Path,
     /// The lines that have been read.
     count: usize,
-    reader: Reader,
+    observer: Observer,
+    strace: Reader,
 }
 
 impl Lines<'_> {
@@ -183,20 +235,23 @@ impl Lines<'_> {
             }
             size = length;
         }
-        let text = fs::read_to_string(self.path).map_err(|error| format!("no strace: {error}"))?;
+        let text = fs::read_to_string(self.path).map_err(|error| format!("no trace: {error}"))?;
         // The last line is not complete while its call runs.
         let complete = text.rfind('\n').and_then(|end| text.get(..end));
         let all: Vec<_> = complete.unwrap_or_default().lines().collect();
         let new = all.get(self.count..).unwrap_or_default();
         self.count = all.len();
-        Ok(new
-            .iter()
-            .filter_map(|line| self.reader.read(line))
-            .collect())
+        match self.observer {
+            Observer::Trace => traced::read(new),
+            Observer::Strace => {
+                let calls = new.iter().filter_map(|line| self.strace.read(line));
+                Ok(calls.collect())
+            }
+        }
     }
 }
 
-/// A temporary directory with the site and the file that strace writes, removed at the end.
+/// A temporary directory with the site and the traces, removed at the end.
 pub struct Directory {
     path: PathBuf,
 }
@@ -216,12 +271,6 @@ impl Directory {
         // The server caches no file that has just changed.
         thread::sleep(RACY);
         Ok(directory)
-    }
-}
-
-impl Directory {
-    fn strace(&self, model: &str) -> PathBuf {
-        self.path.join(model)
     }
 }
 
