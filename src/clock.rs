@@ -1,4 +1,4 @@
-//! [`Now::read`], the only function that reads a clock. The event loop calls it twice in an
+//! [`Now::read`], the function that reads the clocks. The event loop calls it twice in an
 //! iteration and passes the time on; threads of their own read it themselves.
 //!
 //! Deadlines use the monotonic clock, which cannot be set. The Date field, logs and the age of
@@ -21,13 +21,22 @@ impl Now {
     /// Reads both clocks.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the only function that reads them"
+        reason = "one of the functions that read a clock"
     )]
     pub fn read() -> Self {
         Self {
             instant: Instant::now(),
             wall: SystemTime::now(),
         }
+    }
+
+    /// Reads only the monotonic clock, to measure how long a step takes.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one of the functions that read a clock"
+    )]
+    pub fn monotonic() -> Instant {
+        Instant::now()
     }
 }
 

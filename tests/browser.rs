@@ -70,6 +70,7 @@ fn the_pages_of_the_example_site_are_shown() {
     for (path, heading) in [
         ("/", "oneloop"),
         ("/how.html", "oneloop"),
+        ("/request.html", "oneloop"),
         ("/no/such/page", "404"),
     ] {
         let page = page(&server, path);

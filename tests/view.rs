@@ -216,6 +216,68 @@ fn a_request_of_another_site_is_refused() {
     }
 }
 
+/// The browser shows the page alone, and the other site cannot read it.
+#[test]
+fn a_link_on_another_site_opens_a_page_and_no_data() {
+    let root = files();
+    let server = start(root.path());
+    let ask = |path: &str, mode: &str, dest: &str| {
+        let head = format!(
+            "GET {path} HTTP/1.0\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n\
+             Sec-Fetch-Mode: {mode}\r\nSec-Fetch-Dest: {dest}\r\n\r\n"
+        );
+        exchange(connect(admin(&server)), &head)
+    };
+    for page in ["/", "/request"] {
+        let answer = ask(page, "navigate", "document");
+        assert_eq!(answer.status, 200);
+        let alone = "Cross-Origin-Opener-Policy: same-origin\r\n";
+        assert!(answer.head.contains(alone), "{}", answer.head);
+        assert_eq!(ask(page, "navigate", "iframe").status, 400);
+        assert_eq!(ask(page, "no-cors", "document").status, 400);
+    }
+    for data in ["/snapshot", "/connection?key=0", "/exchange?number=0"] {
+        assert_eq!(ask(data, "navigate", "document").status, 400);
+    }
+}
+
+/// The bytes of a head in the view, which has a character for each byte.
+fn bytes(head: &Value) -> Vec<u8> {
+    let text = head["bytes"].as_str().unwrap().chars();
+    text.map(|byte| u8::try_from(u32::from(byte)).unwrap())
+        .collect()
+}
+
+#[test]
+fn an_exchange_has_the_exact_bytes_of_a_request_for_its_page_and_the_silent_connections() {
+    let root = files();
+    let server = start(root.path());
+    let silent = connect(server.address());
+    let mut other = connect(server.address());
+    other.write_all(b"GET /sm").unwrap();
+    let request =
+        "GET /request HTTP/1.1\r\nhost: localhost\r\nX-Odd: \u{e9}\r\nConnection: close\r\n\r\n";
+    let page = exchange(connect(admin(&server)), request);
+    // Another page does not disturb the first one.
+    get(&server, "/request");
+    let text = String::from_utf8(page.body).unwrap();
+    let (_, number) = text.split_once("const NUMBER = \"").unwrap();
+    let (number, _) = number.split_once('"').unwrap();
+    let path = format!("/exchange?number={number}");
+    let mut data = Value::Null;
+    eventually("the half request is received", || {
+        data = serde_json::from_slice(&get(&server, &path).body).unwrap();
+        data["connections"].as_array().unwrap().len() == 3
+            && data["connections"][1]["received"] == 7
+    });
+    assert_eq!(bytes(&data["request"]), request.as_bytes());
+    assert_eq!(bytes(&data["response"]), page.head.as_bytes());
+    let silent = silent.local_addr().unwrap().to_string();
+    assert_eq!(data["connections"][2]["peer"], silent);
+    assert_eq!(data["connections"][2]["received"], 0);
+    assert_eq!(get(&server, "/exchange?number=99").status, 404);
+}
+
 #[test]
 fn an_address_that_others_can_reach_is_refused() {
     let root = files();
@@ -343,14 +405,9 @@ fn a_life_line_has_the_exact_bytes_of_both_heads() {
         response.extend(byte);
     }
     let life = life(&server, 0);
-    let bytes = |name: &str| -> Vec<u8> {
-        let text = life[name]["bytes"].as_str().unwrap().chars();
-        text.map(|byte| u8::try_from(u32::from(byte)).unwrap())
-            .collect()
-    };
-    assert_eq!(bytes("request"), request.as_bytes());
+    assert_eq!(bytes(&life["request"]), request.as_bytes());
     let head = response.len() - 10;
-    assert_eq!(bytes("response"), response[..head]);
+    assert_eq!(bytes(&life["response"]), response[..head]);
     let transitions = life["transitions"].as_array().unwrap().iter();
     let steps: Vec<_> = transitions
         .map(|one| format!("{} {} {}", one["from"], one["to"], one["cause"]).replace('"', ""))
@@ -500,4 +557,28 @@ fn the_page_shows_the_connections_and_finds_the_slow_one() {
     ));
     drop(late);
     browser.wait_for("document.querySelector('main').dataset.slow == 0");
+}
+
+#[test]
+fn a_browser_sees_what_it_has_sent_and_its_silent_connection() {
+    if !has("chromium") {
+        return;
+    }
+    let root = files();
+    let server = start(root.path());
+    let mut browser = Browser::start();
+    browser.show(390, 844, false);
+    browser.open(&format!("http://{}/request", admin(&server)));
+    browser.wait_for("document.querySelector('tr.silent')");
+    let lines = "[...document.querySelectorAll('#request code')].map((line) => line.innerText)";
+    assert_eq!(
+        browser.value(&format!("{lines}[0]")),
+        "GET /request HTTP/1.1CRLF"
+    );
+    let host = format!("Host: {}CRLF", admin(&server));
+    browser.wait_for(&format!("{lines}.includes('{host}')"));
+    assert_eq!(browser.value(&format!("{lines}.at(-1)")), "CRLF");
+    browser.wait_for("document.querySelector('#response').innerText.includes('HTTP/1.1 200 OK')");
+    browser.wait_for("document.documentElement.scrollWidth <= 390");
+    browser.wait_for("document.querySelector('#list').innerText.includes('brought this page')");
 }

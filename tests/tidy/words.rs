@@ -44,9 +44,11 @@ const DRIVERS: &[&str] = &[
     "warnings.rs",
 ];
 
-/// `Now::read` outside the files in [`DRIVERS`].
+/// `Now::read` and `Now::monotonic` outside the files in [`DRIVERS`].
 pub fn readings(source: &Source) -> Vec<Violation> {
-    let reads = |before: &str, word: &str, _: &str| before.ends_with("Now::") && word == "read";
+    let reads = |before: &str, word: &str, _: &str| {
+        before.ends_with("Now::") && ["read", "monotonic"].contains(&word)
+    };
     let what = "reads a clock: take `now` as an argument, or add the file to DRIVERS in \
                 tests/tidy/words.rs";
     unless(source.is_in(DRIVERS), || named(source, reads, what))

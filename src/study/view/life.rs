@@ -39,7 +39,7 @@ pub struct Transition {
 }
 
 /// The bytes of a head, from its beginning, up to [`HEAD`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Head {
     /// What is kept.
     pub bytes: Vec<u8>,

@@ -4,6 +4,7 @@
 //! [`Routes`] is the handler that serves the page and the table to admin connections. They share
 //! the table. The page polls it: an answer has the cells that changed since the latest one.
 
+mod exchanges;
 mod life;
 mod pulse;
 mod routes;
@@ -39,7 +40,7 @@ impl Default for View {
 
 impl Probe for View {
     fn clock(&mut self) -> Option<Instant> {
-        let now = Now::read().instant;
+        let now = Now::monotonic();
         self.0.borrow_mut().set_time(now);
         Some(now)
     }

@@ -22,6 +22,9 @@ use std::time::Instant;
 /// The page, with its style and its script. It loads nothing else.
 const PAGE: &str = include_str!("page.html");
 
+/// The page that shows the request for itself. It has the word EXCHANGE in place of a number.
+const REQUEST_PAGE: &str = include_str!("request.html");
+
 /// Bodies up to this size are sent from memory at once.
 const AT_ONCE: usize = 16 * 1024;
 
@@ -69,15 +72,25 @@ impl<H> Routes<H> {
     }
 }
 
-/// Refuses a request that a page of another site has caused.
+/// Refuses a request that a page of another site has caused, unless a link there leads here: then
+/// the browser shows our page alone, and nobody else can read it.
 fn check_origin(request: &Request<'_>) -> Result<(), Reason> {
     if !request.host.is_some_and(is_loopback) {
         let why = "the Host of the view is localhost or a loopback address";
         return Err((Status::BAD_REQUEST, why));
     }
-    let site = request.fields.all("sec-fetch-site");
-    let is_own = |site: &[u8]| matches!(site, b"same-origin" | b"none");
-    if !site.into_iter().all(is_own) {
+    let mut sites = request.fields.all("sec-fetch-site");
+    let is_own = sites.all(|site| matches!(site, b"same-origin" | b"none"));
+    let is_page = matches!(
+        request.target,
+        Target::Path {
+            path: b"/" | b"/request",
+            ..
+        }
+    );
+    let is_link = request.fields.only("sec-fetch-mode") == Some(b"navigate")
+        && request.fields.only("sec-fetch-dest") == Some(b"document");
+    if !(is_own || is_page && is_link) {
         return Err((Status::BAD_REQUEST, "the view answers only its own page"));
     }
     Ok(())
@@ -103,6 +116,17 @@ fn route(request: &Request<'_>, view: &View) -> Result<Response, Reason> {
     let mut table = view.0.borrow_mut();
     let response = match path {
         b"/" => respond(Status::OK, HTML, PAGE.into()),
+        b"/request" => {
+            let number = table.keep_exchange().to_string();
+            let page = REQUEST_PAGE.replace("EXCHANGE", &number);
+            respond(Status::OK, HTML, page.into())
+        }
+        b"/exchange" => {
+            let number = number(query, "number").and_then(|number| u64::try_from(number).ok());
+            let exchange = number.and_then(|number| table.exchange(number));
+            let exchange = exchange.ok_or((Status::NOT_FOUND, "load the page again"))?;
+            respond(Status::OK, JSON, exchange)
+        }
         b"/snapshot" => {
             let since = number(query, "since").unwrap_or(0);
             let run = number(query, "run").unwrap_or(0);
@@ -137,6 +161,7 @@ fn respond(status: Status, content_type: &str, body: Vec<u8>) -> Response {
     headers.push("Cache-Control", "no-store");
     headers.push("X-Content-Type-Options", "nosniff");
     headers.push("Cross-Origin-Resource-Policy", "same-origin");
+    headers.push("Cross-Origin-Opener-Policy", "same-origin");
     headers.push(
         "Content-Security-Policy",
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \

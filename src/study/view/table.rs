@@ -3,6 +3,7 @@
 //! The calls of the probe change cells in place, and stamp those that they change. A snapshot has
 //! the cells whose stamp is newer than the snapshot before.
 
+use super::exchanges::Exchanges;
 use super::life::{Head, Life, Transition};
 use super::pulse::{Pulse, put};
 use crate::clock::Now;
@@ -13,10 +14,14 @@ use crate::http::request::{Refusal, Request};
 use crate::probe::{Cause, Origin, StepResult};
 use crate::study::trace::{cause_name, state_name};
 use slab::Slab;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+/// Connections that are listed with an exchange, at most.
+const CONNECTIONS: usize = 32;
 
 /// All connections of the loop, and its pulse.
 #[derive(Debug)]
@@ -32,17 +37,19 @@ pub struct Table {
     /// scheduler, so they are the same.
     slots: Slab<()>,
     cells: Vec<Cell>,
+    /// For each cell the first snapshot that has its latest change. Apart from the cells, because
+    /// every snapshot reads all of them.
+    stamps: Vec<u64>,
     keys: HashMap<u64, usize>,
     /// The connection that the probe was told of last, and its key: mostly also the next one.
     latest: (u64, usize),
     pulse: Pulse,
+    exchanges: Exchanges,
 }
 
 /// A slot: a connection, or the one that was in it last.
 #[derive(Debug)]
 struct Cell {
-    /// The first snapshot that has its latest change.
-    stamp: u64,
     id: u64,
     is_open: bool,
     origin: Origin,
@@ -100,6 +107,25 @@ impl Cell {
         u8::try_from(part).map_or(254, |part| part.min(254))
     }
 
+    /// Appends the members of a JSON object.
+    fn write_summary(&self, out: &mut Vec<u8>) {
+        put(
+            out,
+            format_args!(
+                "\"connection\":{},\"public\":{},\"requests\":{},\"received\":{},\"sent\":{},\
+                 \"accepted_us\":{}",
+                self.id,
+                self.is_public(),
+                self.requests,
+                self.received,
+                self.sent,
+                self.accepted.as_micros()
+            ),
+        );
+        put_peer(out, self.origin.peer);
+        put_text(out, "state", state_name(self.state));
+    }
+
     fn write_record(&self, key: usize, out: &mut Vec<u8>) {
         let millis = |time: Duration| time.as_millis() as u32;
         let flags = u8::from(!self.is_public()) | u8::from(self.exchange.is_some()) << 1;
@@ -141,9 +167,11 @@ impl Table {
             version: 1,
             slots: Slab::new(),
             cells: Vec::new(),
+            stamps: Vec::new(),
             keys: HashMap::new(),
             latest: (u64::MAX, 0),
             pulse: Pulse::default(),
+            exchanges: Exchanges::default(),
         }
     }
 
@@ -156,9 +184,9 @@ impl Table {
         if self.latest.0 != id {
             self.latest = (id, *self.keys.get(&id)?);
         }
-        let cell = self.cells.get_mut(self.latest.1)?;
-        cell.stamp = self.version;
-        Some(cell)
+        let (_, key) = self.latest;
+        *self.stamps.get_mut(key)? = self.version;
+        self.cells.get_mut(key)
     }
 
     /// See [`Probe::on_iteration_begin`](crate::probe::Probe::on_iteration_begin), and so on.
@@ -184,7 +212,6 @@ impl Table {
         let mut life = life.unwrap_or_default();
         life.clear();
         let cell = Cell {
-            stamp: self.version,
             id,
             is_open: true,
             origin,
@@ -201,14 +228,15 @@ impl Table {
             response_length: Some(0),
             life,
         };
-        match self.cells.get_mut(key) {
-            Some(free) => *free = cell,
-            None => {
+        match (self.cells.get_mut(key), self.stamps.get_mut(key)) {
+            (Some(free), Some(stamp)) => (*free, *stamp) = (cell, self.version),
+            _ => {
                 assert!(
                     key == self.cells.len(),
                     "a slab uses the first key at its end"
                 );
                 self.cells.push(cell);
+                self.stamps.push(self.version);
             }
         }
         self.keys.insert(id, key);
@@ -236,6 +264,9 @@ impl Table {
         // Responses to requests that arrived together are sent together.
         let length = length.map(|body| head + body);
         cell.response_length = cell.response_length.zip(length).map(|(all, one)| all + one);
+        if let Some(cell) = self.cells.get(self.latest.1) {
+            self.exchanges.on_response(id, &cell.life.response);
+        }
     }
 
     pub fn on_step(&mut self, id: u64, step: StepName, result: StepResult, time: Duration) {
@@ -341,17 +372,58 @@ impl Table {
         out.push(b'}');
         let length = (out.len() - 4) as u32;
         out.splice(..4, length.to_le_bytes());
-        for (key, cell) in self.cells.iter().enumerate() {
-            let is_wanted = match is_whole {
-                true => cell.is_open,
-                false => cell.stamp > since,
-            };
-            if is_wanted {
+        for (key, stamp) in self.stamps.iter().enumerate() {
+            if !is_whole && *stamp <= since {
+                continue;
+            }
+            if let Some(cell) = self.cells.get(key).filter(|cell| cell.is_open || !is_whole) {
                 cell.write_record(key, &mut out);
             }
         }
         self.version += 1;
         out
+    }
+
+    /// Keeps the request that is being answered, and its response, as an exchange. Returns its
+    /// number.
+    pub fn keep_exchange(&mut self) -> u64 {
+        let (id, key) = self.latest;
+        let request = self.cells.get(key).map(|cell| cell.life.request.clone());
+        self.exchanges.push(id, request.unwrap_or_default())
+    }
+
+    /// An exchange, with the open connections whose peer has the same address, as JSON: the latest
+    /// ones first. `None`: it is not kept any more.
+    pub fn exchange(&self, number: u64) -> Option<Vec<u8>> {
+        let exchange = self.exchanges.get(number)?;
+        let mut out = Vec::new();
+        put(
+            &mut out,
+            format_args!(
+                "{{\"connection\":{},\"now_us\":{}",
+                exchange.id,
+                self.now.as_micros()
+            ),
+        );
+        put_head(&mut out, "request", &exchange.request);
+        if let Some(response) = &exchange.response {
+            put_head(&mut out, "response", response);
+        }
+        let address = |cell: &Cell| cell.origin.peer.map(|peer| peer.ip());
+        let viewer = self.cells.get(self.latest.1).and_then(address);
+        let mut same: Vec<_> = (self.cells.iter())
+            .filter(|cell| cell.is_open && address(cell) == viewer)
+            .collect();
+        same.sort_unstable_by_key(|cell| (cell.is_public(), Reverse(cell.id)));
+        put(&mut out, format_args!(",\"connections\":["));
+        for (index, cell) in same.into_iter().take(CONNECTIONS).enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            put(&mut out, format_args!("{comma}{{"));
+            cell.write_summary(&mut out);
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"]}");
+        Some(out)
     }
 
     /// The life line of the connection in the slot `key`, or of the one that was in it last, as
