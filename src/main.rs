@@ -53,15 +53,15 @@ fn serve(config: Config) -> ExitCode {
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
-    let variables = config.variables.clone();
+    let sources = config.sources.clone();
     let result = build_and_run(config, signals);
     diagnostics::finish();
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
     let code = fail(&*error);
-    if !variables.is_empty() {
-        let _ = writeln!(io::stderr(), "{}", config::variables_note(&variables));
+    for source in &sources {
+        let _ = writeln!(io::stderr(), "{}", config::note(source));
     }
     code
 }

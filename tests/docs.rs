@@ -1,6 +1,8 @@
 //! The documents match the program: options, limits, modules and links are compared with the sources
 //! and with `--help`.
 
+use clap::CommandFactory;
+use oneloop::config::arguments::Arguments;
 use oneloop::limits::Limits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -460,4 +462,84 @@ fn contributing_has_every_test_target() {
         let is_there = table.contains(&format!("(../tests/{name}"));
         assert!(!is_target || is_there, "no row for tests/{name}");
     }
+}
+
+/// The text in lines of at most 110 characters.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().unwrap();
+        if line.is_empty() || line.chars().count() + word.chars().count() < 110 {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.join("\n")
+}
+
+/// The options as Markdown, from the command that parses them. The headings are the keys of a
+/// configuration file.
+fn reference() -> String {
+    let mut text = String::new();
+    let command = Arguments::command();
+    let args = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    for arg in args {
+        let Some(variable) = arg.get_env() else {
+            continue;
+        };
+        let long = arg.get_long().filter(|long| *long != "config");
+        let Some(key) = long.or((arg.get_id() == "root").then_some("root")) else {
+            continue;
+        };
+        let mut names: Vec<String> = Vec::new();
+        names.extend(arg.get_short().map(|short| format!("`-{short}`")));
+        names.extend(arg.get_long().map(|long| format!("`--{long}`")));
+        names.push(format!("`{}`", variable.display()));
+        let defaults = arg.get_default_values().iter();
+        let defaults: Vec<_> = defaults.map(|value| value.display().to_string()).collect();
+        let default = match defaults.as_slice() {
+            [] if !arg.get_action().takes_values() => "Default: `false`".to_owned(),
+            [] => "No default".to_owned(),
+            values => format!("Default: `{}`", values.join(", ")),
+        };
+        text += &format!("### `{key}`\n\n{}. {default}.\n\n", names.join(", "));
+        let help = arg.get_long_help().or(arg.get_help()).unwrap().to_string();
+        for paragraph in help.split("\n\n") {
+            // Angle brackets would be tags.
+            let paragraph = paragraph.replace('<', "&lt;").replace('>', "&gt;");
+            text += &format!("{}.\n\n", wrapped(paragraph.trim_end_matches('.')));
+        }
+        let takes_values = arg.get_action().takes_values();
+        for value in arg.get_possible_values().iter().filter(|_| takes_values) {
+            let help = value.get_help().map(ToString::to_string);
+            let help = help.map_or(String::new(), |help| format!(": {help}"));
+            text += &format!("- `{}`{help}\n", value.get_name());
+        }
+        text = text.trim_end().to_owned() + "\n\n";
+    }
+    text.trim_end().to_owned() + "\n"
+}
+
+/// Updates the document with `UPDATE_DOCS=1`.
+#[test]
+fn the_reference_of_the_configuration_is_that_of_the_options() {
+    let path = "docs/configuration.md";
+    let document = read(path);
+    let (start, _) = document.split_once("\n### ").unwrap_or((&document, ""));
+    let expected = format!("{}\n\n{}", start.trim_end(), reference());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(here(path), &expected).unwrap();
+        return;
+    }
+    let differs = expected
+        .lines()
+        .zip(document.lines())
+        .find(|(new, old)| new != old);
+    assert!(
+        expected == document,
+        "{path} is not the program's: {differs:?}\n\
+         UPDATE_DOCS=1 cargo test --test docs updates it"
+    );
 }

@@ -124,8 +124,8 @@ fn child_prints_its_config() {
     for warning in config.warnings.drain(..) {
         print_line(&format!("warning {warning}"));
     }
-    print_line(&format!("variables {:?}", config.variables));
-    config.variables.clear();
+    print_line(&format!("sources {:?}", config.sources));
+    config.sources.clear();
     print_line(&format!("everything {config:?}"));
     let binds: Vec<_> = config
         .listeners
@@ -287,6 +287,8 @@ fn the_command_line_overrides_every_variable() {
             ("cors", _) => "false",
             ("header" | "type", _) => "none",
             ("verbose", _) => "0",
+            // An empty file sets nothing.
+            ("config", _) => "/dev/null",
             // Each is used in one model only, and ignored in the others.
             ("workers" | "page", _) => continue,
             // A file `-`: standard output.
@@ -400,7 +402,7 @@ fn the_variables_of_a_service_named_oneloop_are_not_options() {
             "{text}"
         );
     }
-    assert_eq!(line_of("variables ", &[], &links), "variables []");
+    assert_eq!(line_of("sources ", &[], &links), "sources []");
     assert!(refused(&[("ONELOOP_PORT", "tcp:7890")]).contains("ONELOOP_PORT"));
 }
 

@@ -406,6 +406,26 @@ pub struct Arguments {
     )]
     pub burn: Option<u32>,
 
+    /// Read options from this TOML file
+    ///
+    /// A key is the long name of an option (port = 8080, header = ["X-Frame-Options: DENY"]), and
+    /// root for ROOT. A switch is true or false. A relative path begins at the directory of the
+    /// file. The command line and the environment override the file.
+    #[cfg(feature = "config-file")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "ONELOOP_CONFIG",
+        value_hint = ValueHint::FilePath,
+        help_heading = OTHER
+    )]
+    pub config: Option<PathBuf>,
+
+    /// Check the configuration, and start nothing
+    #[arg(short = 't', long, help_heading = OTHER)]
+    pub check: bool,
+
     /// Print the completions for this shell
     #[arg(long, value_name = "SHELL", help_heading = OTHER)]
     pub completions: Option<clap_complete::Shell>,

@@ -20,8 +20,17 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: RootProblem,
     },
-    /// One of the others, where these environment variables set options.
-    WithVariables(Box<Self>, Vec<String>),
+    /// The configuration file is wrong.
+    File {
+        /// As it was given.
+        path: PathBuf,
+        /// From 1; `None` if it is not about a line.
+        line: Option<usize>,
+        /// What is wrong, and what is allowed.
+        message: String,
+    },
+    /// One of the others, where these set options, too.
+    WithSources(Box<Self>, Vec<String>),
 }
 
 /// What is wrong with a root.
@@ -35,7 +44,7 @@ pub enum RootProblem {
 
 impl ConfigError {
     /// Prints help and version to standard output and errors to standard error. Returns the exit
-    /// code: 0, or 2 for wrong usage, or 1 for a root that cannot be served.
+    /// code: 0, or 2 for wrong usage or a wrong file, or 1 for a root that cannot be served.
     pub fn report(&self) -> u8 {
         // Nothing can be done if standard error is gone.
         match self {
@@ -47,26 +56,32 @@ impl ConfigError {
                 let _ = writeln!(io::stderr(), "oneloop: {self}");
                 1
             }
-            Self::WithVariables(error, variables) => {
+            Self::File { .. } => {
+                let _ = writeln!(io::stderr(), "oneloop: {self}");
+                2
+            }
+            Self::WithSources(error, sources) => {
                 let code = error.report();
-                let _ = writeln!(io::stderr(), "{}", variables_note(variables));
+                for source in sources {
+                    let _ = writeln!(io::stderr(), "{}", note(source));
+                }
                 code
             }
         }
     }
 
-    /// The error, with a note if environment variables set options.
-    pub(super) fn with_variables(self, variables: &[String]) -> Self {
-        match variables {
+    /// The error, with a note for each of `sources`.
+    pub(super) fn with_sources(self, sources: &[String]) -> Self {
+        match sources {
             [] => self,
-            _ => Self::WithVariables(Box::new(self), variables.to_vec()),
+            _ => Self::WithSources(Box::new(self), sources.to_vec()),
         }
     }
 }
 
-/// The line below an error that names the environment variables that set options.
-pub fn variables_note(variables: &[String]) -> String {
-    format!("note: the environment sets {}", variables.join(", "))
+/// The line below an error that says where else options are set.
+pub fn note(source: &str) -> String {
+    format!("note: {source}")
 }
 
 pub(super) fn conflict(message: String) -> ConfigError {
@@ -85,8 +100,20 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let (path, reason) = match self {
             Self::Usage(error) => return write!(out, "{error}"),
-            Self::WithVariables(error, variables) => {
-                return write!(out, "{error}\n{}", variables_note(variables));
+            Self::WithSources(error, sources) => {
+                write!(out, "{error}")?;
+                return (sources.iter()).try_for_each(|source| write!(out, "\n{}", note(source)));
+            }
+            Self::File {
+                path,
+                line,
+                message,
+            } => {
+                write!(out, "{}", path.display())?;
+                if let Some(line) = line {
+                    write!(out, ":{line}")?;
+                }
+                return write!(out, ": {message}");
             }
             Self::Root { path, reason } => (path, reason),
         };

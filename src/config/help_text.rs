@@ -27,13 +27,14 @@ pub const AFTER_LONG_HELP: &str = concat!(
     examples!(),
     "\
 Environment:
-  Each option except the last four has a variable: --idle-timeout is
+  Each option except the last five has a variable: --idle-timeout is
   ONELOOP_IDLE_TIMEOUT, ROOT is ONELOOP_ROOT. Switches take 1 or 0. An empty
-  variable counts as unset.
+  variable counts as unset. The file of --config has the same options as keys:
+  idle-timeout = 30.
 
-  The command line overrides the environment: --spa=false overrides
-  ONELOOP_SPA=1. A list on the command line replaces the list from the
-  environment; --header none is an empty list.
+  The command line overrides the environment, which overrides the file:
+  --spa=false overrides ONELOOP_SPA=1. A list on the command line replaces the
+  list from the others; --header none is an empty list.
 
 Signals:
   SIGINT (Ctrl-C), SIGTERM and SIGQUIT stop the server within --grace, and up to
@@ -46,8 +47,8 @@ Signals:
 pub const MANUAL: &str = "\
 Exit status:
   0 if the server was stopped (SIGTERM, SIGINT), or after --help and the like;
-  1 if the server cannot start or go on; 2 if the command line or a variable is
-  wrong.
+  1 if the server cannot start or go on; 2 if the command line, a variable or
+  the file of --config is wrong.
 
 Files:
   ROOT/404.html, if it exists, is the body of every 404. NAME.br, NAME.zst and

@@ -62,7 +62,7 @@ const OPTIONS: &[(&str, &str)] = &[
          compresses no files itself",
     ),
     (
-        "-c --cache --max-age --cache-control --no-cache",
+        "--cache --max-age --cache-control --no-cache",
         "caching is a header: --header 'Cache-Control: max-age=3600'",
     ),
     (
@@ -79,11 +79,11 @@ const OPTIONS: &[(&str, &str)] = &[
         "a service manager runs it in the background (docs/deploy/oneloop.service)",
     ),
     (
-        "-f --config --config-file --conf",
-        "there is no configuration file: use options or ONELOOP_ variables",
+        "-f --config-file --conf",
+        "the configuration file: --config FILE",
     ),
     (
-        "-t -j --threads --jobs",
+        "-j --threads --jobs",
         "one thread serves every connection; for a pool of threads: --model pool --workers N",
     ),
     (

@@ -1,5 +1,5 @@
-//! The configuration, from the command line and the `ONELOOP_*` environment. Every value is checked
-//! here and nowhere else. Of the file system only the root is looked at.
+//! The configuration, from the command line, the `ONELOOP_*` environment and a file. Every value
+//! is checked here and nowhere else. Of the file system only the root is looked at.
 
 pub mod arguments;
 pub mod bind;
@@ -9,9 +9,13 @@ mod completions;
 mod conflicts;
 mod environment;
 mod error;
+#[cfg(feature = "config-file")]
+mod file;
 mod help_text;
 mod manual;
 mod mistakes;
+#[cfg(not(feature = "config-file"))]
+mod no_file;
 mod parser;
 pub mod types;
 pub mod values;
@@ -29,7 +33,10 @@ use self::arguments::Arguments;
 pub use self::choices::Model;
 use self::command::command;
 use self::error::conflict;
-pub use self::error::{ConfigError, RootProblem, variables_note};
+pub use self::error::{ConfigError, RootProblem, note};
+#[cfg(not(feature = "config-file"))]
+use self::no_file as file;
+use self::parser::Parsed;
 use self::values::{Cors, Header, Verbosity};
 use crate::access_log::LogFormat;
 use crate::http::fields::FieldLines;
@@ -66,8 +73,9 @@ pub struct Config {
     /// Where the live view is served; only to this machine.
     #[cfg(feature = "study")]
     pub admin: Option<Bind>,
-    /// The environment variables that set options, for messages about values that turn out wrong.
-    pub variables: Vec<String>,
+    /// Where options are set besides the command line, for messages about values that turn out
+    /// wrong: "the environment sets ONELOOP_PORT".
+    pub sources: Vec<String>,
     /// What the operator should know although the server starts.
     pub warnings: Vec<String>,
 }
@@ -157,7 +165,8 @@ pub enum Invocation {
 }
 
 impl Invocation {
-    /// Reads the command line, program name first, and the `ONELOOP_*` environment.
+    /// Reads the command line, program name first, the `ONELOOP_*` environment, and the
+    /// configuration file that they name.
     ///
     /// # Errors
     /// `--help` and `--version` are errors, too: clap prints them.
@@ -166,25 +175,27 @@ impl Invocation {
         A: Into<OsString> + Clone,
     {
         let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-        let mut matches = parser::matches(&args)?;
-        if let Some((name, matches)) = matches.remove_subcommand() {
+        let mut parsed = Parsed::new(&args)?;
+        if let Some((name, matches)) = parsed.matches.remove_subcommand() {
             return Ok(Self::Subcommand(name, matches));
         }
-        let arguments =
-            Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
+        let arguments = Arguments::from_arg_matches(&parsed.matches)
+            .map_err(|error| error.format(&mut command()))?;
         if let Some(shell) = arguments.completions {
             return Ok(Self::Print(completions::script(shell)));
         }
         if arguments.man {
             return Ok(Self::Print(manual::page()?));
         }
-        let variables = environment::variables(&Arguments::command(), &matches);
+        let is_check = arguments.check;
+        let sources = parsed.sources.clone();
         let config =
-            conflicts::check(&arguments, &matches).and_then(|()| Config::from_arguments(arguments));
+            conflicts::check(&arguments, &parsed).and_then(|()| Config::from_arguments(arguments));
         match config {
+            Ok(_) if is_check => Ok(Self::Print(b"oneloop: the configuration is valid\n".into())),
             Ok(config) => Ok(Self::Serve(Box::new(Config {
-                warnings: environment::warnings(&Arguments::command(), &matches),
-                variables,
+                warnings: environment::warnings(&Arguments::command(), &parsed.matches),
+                sources,
                 ..config
             }))),
             Err(ConfigError::Root { path, reason }) => {
@@ -198,9 +209,9 @@ impl Invocation {
                     }
                     None => ConfigError::Root { path, reason },
                 };
-                Err(error.with_variables(&variables))
+                Err(error.with_sources(&sources))
             }
-            Err(error) => Err(error.with_variables(&variables)),
+            Err(error) => Err(error.with_sources(&sources)),
         }
     }
 }
@@ -233,7 +244,7 @@ impl Config {
             trace: arguments.trace.clone(),
             #[cfg(feature = "study")]
             admin: arguments.admin.clone(),
-            variables: Vec::new(),
+            sources: Vec::new(),
             warnings: Vec::new(),
             site: SiteConfig::from_arguments(arguments)?,
         })
@@ -609,7 +620,16 @@ mod tests {
     fn every_option_has_a_variable_of_its_own_name() {
         for arg in Arguments::command().get_arguments() {
             let id = arg.get_id().as_str();
-            if ["completions", "man", "help", "version", "tally", "burn"].contains(&id) {
+            const NONE: [&str; 7] = [
+                "check",
+                "completions",
+                "man",
+                "help",
+                "version",
+                "tally",
+                "burn",
+            ];
+            if NONE.contains(&id) {
                 assert_eq!(arg.get_env(), None, "{id} is an action or hidden");
                 continue;
             }

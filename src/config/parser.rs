@@ -1,23 +1,93 @@
 //! Parses the command line. An error has a tip, or names the variable that causes it.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory};
 
+use super::arguments::Arguments;
 use super::command::{command, parser};
-use super::error::ConfigError;
+use super::error::{ConfigError, conflict};
+use super::file::ConfigFile;
 use super::{environment, mistakes};
 
+/// What the command line, the environment and the configuration file set.
+pub struct Parsed {
+    /// The values. Those of the file count as defaults.
+    pub matches: ArgMatches,
+    /// Where options are set besides the command line, in sentences.
+    pub sources: Vec<String>,
+    file: Option<ConfigFile>,
+}
+
+impl Parsed {
+    /// Parses the command line, and reads the configuration file that it names.
+    ///
+    /// # Errors
+    /// One of them is wrong, or it is `--help` or `--version`.
+    pub fn new(args: &[OsString]) -> Result<Self, ConfigError> {
+        let matches = matches(parser(), args)?;
+        let mut sources = Vec::new();
+        let variables = environment::variables(&Arguments::command(), &matches);
+        if !variables.is_empty() {
+            sources.push(format!("the environment sets {}", variables.join(", ")));
+        }
+        // Subcommands, and a build without the feature `config-file`, do not have the option.
+        let path = matches.try_get_one::<PathBuf>("config").ok().flatten();
+        let Some(path) = path else {
+            return Ok(Self {
+                matches,
+                sources,
+                file: None,
+            });
+        };
+        let file = ConfigFile::read(path, &parser());
+        let file = file.map_err(|error| error.with_sources(&sources))?;
+        let matches = self::matches(file.set_defaults(parser()), args)?;
+        sources.extend(file.source(&matches));
+        Ok(Self {
+            matches,
+            sources,
+            file: Some(file),
+        })
+    }
+
+    /// Whether the command line or the file sets this option. A variable of the environment may be
+    /// meant for another server.
+    pub fn is_written(&self, id: &str) -> bool {
+        // Without the feature `study`, some options do not exist.
+        self.matches.try_contains_id(id).is_ok()
+            && (self.matches.value_source(id) == Some(ValueSource::CommandLine)
+                || self.is_in_file(id))
+    }
+
+    /// The error for an option that [is written](Self::is_written) and does not go with others.
+    /// `what` follows its name.
+    pub fn conflict(&self, id: &str, what: &str) -> ConfigError {
+        let name = id.replace('_', "-");
+        if let Some(file) = self.file.as_ref().filter(|_| self.is_in_file(id)) {
+            return file.error(id, format!("{name} {what}"));
+        }
+        conflict(format!("--{name} {what}"))
+    }
+
+    fn is_in_file(&self, id: &str) -> bool {
+        let file = self.file.as_ref();
+        file.is_some_and(|file| file.sets(id, &self.matches))
+    }
+}
+
 /// Parses the command line. The help and the usage in errors are those of [`command`].
-pub fn matches(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
+fn matches(parser: Command, args: &[OsString]) -> Result<ArgMatches, ConfigError> {
     let shown = command();
     let first = args.get(1).and_then(|first| first.to_str());
     let is_subcommand = first.and_then(|name| shown.find_subcommand(name)).is_some();
     let parser = match is_subcommand {
         // The variables are for the server, not for subcommands.
-        true => environment::ignored(parser()),
-        false => parser(),
+        true => environment::ignored(parser),
+        false => parser,
     };
     let error = match parser.clone().try_get_matches_from(args) {
         Ok(matches) => return Ok(matches),

@@ -1,0 +1,40 @@
+//! In place of `file.rs` without the feature `config-file`: there is no configuration file.
+
+use std::path::Path;
+
+use clap::{ArgMatches, Command};
+
+use super::error::{ConfigError, conflict};
+
+/// No value has this type.
+pub enum ConfigFile {}
+
+impl ConfigFile {
+    /// Reads nothing. It is not called, since `--config` does not exist.
+    pub fn read(path: &Path, _: &Command) -> Result<Self, ConfigError> {
+        Err(conflict(format!(
+            "{}: this oneloop is built without configuration files",
+            path.display()
+        )))
+    }
+
+    /// See `file.rs`.
+    pub fn set_defaults(&self, _: Command) -> Command {
+        match *self {}
+    }
+
+    /// See `file.rs`.
+    pub fn sets(&self, _: &str, _: &ArgMatches) -> bool {
+        match *self {}
+    }
+
+    /// See `file.rs`.
+    pub fn source(&self, _: &ArgMatches) -> Option<String> {
+        match *self {}
+    }
+
+    /// See `file.rs`.
+    pub fn error(&self, _: &str, _: String) -> ConfigError {
+        match *self {}
+    }
+}
