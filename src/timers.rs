@@ -1,7 +1,6 @@
 //! Deadlines by key: which is the earliest, and which have passed.
 //!
-//! Imports nothing of the crate, and reads no clock. One rule holds: **entries may fire early,
-//! never late**.
+//! One rule holds: **entries may fire early, never late**.
 //!
 //! A busy connection moves its deadline with every step, nearly always to a later time, and hardly
 //! any deadline is reached. So an entry is only a lower bound. A deadline that moves later leaves
@@ -25,7 +24,7 @@ use std::time::Instant;
 /// Deadlines by key, at most one for each. Keys are small numbers that are reused, like those of a
 /// slab. The memory is about 28 bytes for each key up to the largest, and is kept when entries are
 /// removed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Timers {
     /// No entry is earlier than its parent, at `(index - 1) / 2`. So the first is the earliest.
     heap: Vec<Entry>,
@@ -72,7 +71,7 @@ impl Timers {
             && deadline < entry.deadline
         {
             entry.deadline = deadline;
-            self.rise(index);
+            self.sift_up(index);
         }
     }
 
@@ -87,39 +86,25 @@ impl Timers {
         // further up or further down. At most one of the two calls moves it.
         if let Some(filler) = self.heap.get(index) {
             self.set_index(filler.key, index as u32);
-            self.rise(index);
-            self.sink(index);
+            self.sift_up(index);
+            self.sift_down(index);
         }
     }
 
     /// The time of the earliest entry. `None` without entries.
-    pub fn next(&self) -> Option<Instant> {
+    pub fn earliest(&self) -> Option<Instant> {
         self.heap.first().map(|entry| entry.deadline)
     }
 
     /// Removes and returns one key whose entry is at `now` or before, the earliest first.
     ///
     /// Its real deadline may be later: then the caller schedules the key again. If that is after
-    /// `now`, a loop over `expired(now)` returns each key once.
-    pub fn expired(&mut self, now: Instant) -> Option<usize> {
+    /// `now`, a loop over `pop_expired(now)` returns each key once.
+    pub fn pop_expired(&mut self, now: Instant) -> Option<usize> {
         let first = self.heap.first().filter(|entry| entry.deadline <= now)?;
         let key = first.key;
         self.remove(key);
         Some(key)
-    }
-
-    /// Whether the heap and the indices agree and every parent is at least as early as its
-    /// children. Looks at everything: for tests and debug assertions.
-    pub fn is_consistent(&self) -> bool {
-        let every_index_is_right = (self.heap.iter().enumerate())
-            .all(|(index, entry)| self.index(entry.key) == Some(index));
-        let no_other_key_is = self.heap.len()
-            == (self.indices.iter())
-                .filter(|&&index| index != ABSENT)
-                .count();
-        let parents_come_first =
-            (1..self.heap.len()).all(|index| !self.is_earlier(index, (index - 1) / 2));
-        every_index_is_right && no_other_key_is && parents_come_first
     }
 
     /// Where the entry of `key` stands in the heap.
@@ -136,23 +121,23 @@ impl Timers {
         let index = self.heap.len();
         self.heap.push(Entry { deadline, key });
         self.set_index(key, index as u32);
-        self.rise(index);
+        self.sift_up(index);
     }
 
     /// Moves an entry up until its parent is not later.
-    fn rise(&mut self, mut index: usize) {
+    fn sift_up(&mut self, mut index: usize) {
         while index > 0 {
             let parent = (index - 1) / 2;
             if !self.is_earlier(index, parent) {
                 return;
             }
-            self.exchange(index, parent);
+            self.swap(index, parent);
             index = parent;
         }
     }
 
     /// Moves an entry down until neither child is earlier.
-    fn sink(&mut self, mut index: usize) {
+    fn sift_down(&mut self, mut index: usize) {
         loop {
             let (left, right) = (2 * index + 1, 2 * index + 2);
             let child = if self.is_earlier(right, left) {
@@ -163,7 +148,7 @@ impl Timers {
             if !self.is_earlier(child, index) {
                 return;
             }
-            self.exchange(index, child);
+            self.swap(index, child);
             index = child;
         }
     }
@@ -177,7 +162,7 @@ impl Timers {
     }
 
     /// Swaps the entries at two indices.
-    fn exchange(&mut self, a: usize, b: usize) {
+    fn swap(&mut self, a: usize, b: usize) {
         self.heap.swap(a, b);
         for index in [a, b] {
             if let Some(entry) = self.heap.get(index) {
@@ -187,8 +172,9 @@ impl Timers {
     }
 
     fn set_index(&mut self, key: usize, index: u32) {
-        if let Some(slot) = self.indices.get_mut(key) {
-            *slot = index;
+        match self.indices.get_mut(key) {
+            Some(slot) => *slot = index,
+            None => debug_assert!(false, "`insert` makes room for the index of each key"),
         }
     }
 }
@@ -199,6 +185,22 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::time::Duration;
+
+    impl Timers {
+        /// Whether the heap and the indices agree and every parent is at least as early as its
+        /// children.
+        fn is_consistent(&self) -> bool {
+            let every_index_is_right = (self.heap.iter().enumerate())
+                .all(|(index, entry)| self.index(entry.key) == Some(index));
+            let no_other_key_is = self.heap.len()
+                == (self.indices.iter())
+                    .filter(|&&index| index != ABSENT)
+                    .count();
+            let parents_come_first =
+                (1..self.heap.len()).all(|index| !self.is_earlier(index, (index - 1) / 2));
+            every_index_is_right && no_other_key_is && parents_come_first
+        }
+    }
 
     /// Instants cannot be written down, only measured from another one.
     fn origin() -> Instant {
@@ -211,15 +213,15 @@ mod tests {
 
     /// All keys that are due, in the order in which they fire.
     fn drain(timers: &mut Timers, now: Instant) -> Vec<usize> {
-        std::iter::from_fn(|| timers.expired(now)).collect()
+        std::iter::from_fn(|| timers.pop_expired(now)).collect()
     }
 
     #[test]
     fn without_entries_nothing_comes_next_and_nothing_expires() {
         let mut timers = Timers::new();
         assert!(timers.is_empty());
-        assert_eq!(timers.next(), None);
-        assert_eq!(timers.expired(origin()), None);
+        assert_eq!(timers.earliest(), None);
+        assert_eq!(timers.pop_expired(origin()), None);
         timers.remove(7);
         assert!(timers.is_consistent());
     }
@@ -231,10 +233,10 @@ mod tests {
         for (key, after) in [(0, 5), (1, 2), (2, 9), (3, 1), (4, 7)] {
             timers.schedule(key, start + seconds(after));
         }
-        assert_eq!(timers.next(), Some(start + seconds(1)));
+        assert_eq!(timers.earliest(), Some(start + seconds(1)));
         assert_eq!(drain(&mut timers, start), Vec::<usize>::new());
         assert_eq!(drain(&mut timers, start + seconds(5)), [3, 1, 0]);
-        assert_eq!(timers.next(), Some(start + seconds(7)));
+        assert_eq!(timers.earliest(), Some(start + seconds(7)));
         assert_eq!(drain(&mut timers, start + seconds(60)), [4, 2]);
     }
 
@@ -243,7 +245,7 @@ mod tests {
         let start = origin();
         let mut timers = Timers::new();
         timers.schedule(0, start);
-        assert_eq!(timers.expired(start), Some(0));
+        assert_eq!(timers.pop_expired(start), Some(0));
     }
 
     #[test]
@@ -253,7 +255,7 @@ mod tests {
         timers.schedule(0, start + seconds(5));
         timers.schedule(1, start + seconds(9));
         timers.schedule(1, start + seconds(1));
-        assert_eq!(timers.next(), Some(start + seconds(1)));
+        assert_eq!(timers.earliest(), Some(start + seconds(1)));
         assert_eq!(timers.len(), 2, "a key has one entry");
         assert_eq!(drain(&mut timers, start + seconds(60)), [1, 0]);
     }
@@ -264,11 +266,11 @@ mod tests {
         let mut timers = Timers::new();
         timers.schedule(0, start + seconds(1));
         timers.schedule(0, start + seconds(5));
-        assert_eq!(timers.next(), Some(start + seconds(1)));
-        assert_eq!(timers.expired(start + seconds(1)), Some(0));
+        assert_eq!(timers.earliest(), Some(start + seconds(1)));
+        assert_eq!(timers.pop_expired(start + seconds(1)), Some(0));
         timers.schedule(0, start + seconds(5));
-        assert_eq!(timers.expired(start + seconds(4)), None);
-        assert_eq!(timers.expired(start + seconds(5)), Some(0));
+        assert_eq!(timers.pop_expired(start + seconds(4)), None);
+        assert_eq!(timers.pop_expired(start + seconds(5)), Some(0));
     }
 
     #[test]
@@ -312,18 +314,15 @@ mod tests {
         (0..3).for_each(|key| timers.schedule(key, start + seconds(key as u64)));
         assert!(timers.is_consistent());
 
-        let mut disordered = Timers {
-            heap: timers.heap.clone(),
-            indices: timers.indices.clone(),
-        };
-        disordered.exchange(0, 2);
+        let mut disordered = timers.clone();
+        disordered.swap(0, 2);
         assert!(!disordered.is_consistent(), "a parent later than its child");
-        let mut unnoted = Timers {
-            heap: timers.heap.clone(),
-            indices: timers.indices.clone(),
-        };
-        unnoted.heap.swap(1, 2);
-        assert!(!unnoted.is_consistent(), "indices that point to other keys");
+        let mut inconsistent = timers.clone();
+        inconsistent.heap.swap(1, 2);
+        assert!(
+            !inconsistent.is_consistent(),
+            "indices that point to other keys"
+        );
         timers.indices.push(0);
         assert!(!timers.is_consistent(), "two keys in one index");
     }
@@ -369,19 +368,19 @@ mod tests {
                         now += seconds(after);
                         for _ in 0..budget {
                             let due = entries.values().min().copied().filter(|&first| first <= now);
-                            let fired = timers.expired(now).map(|key| entries.remove(&key));
+                            let fired = timers.pop_expired(now).map(|key| entries.remove(&key));
                             prop_assert_eq!(fired, due.map(Some));
                         }
                     }
                 }
                 prop_assert!(timers.is_consistent());
                 prop_assert_eq!(timers.len(), entries.len());
-                prop_assert_eq!(timers.next(), entries.values().min().copied());
+                prop_assert_eq!(timers.earliest(), entries.values().min().copied());
             }
         }
 
         /// A caller that schedules whenever its deadline moves, and again when its entry was early,
-        /// is never told late.
+        /// gets no key late.
         #[test]
         fn every_deadline_fires_in_the_iteration_in_which_it_passes(operations in operations()) {
             let mut now = origin();
@@ -400,7 +399,7 @@ mod tests {
                     }
                     Operation::Expire { after, .. } => {
                         now += seconds(after);
-                        while let Some(key) = timers.expired(now) {
+                        while let Some(key) = timers.pop_expired(now) {
                             match deadlines.get(&key) {
                                 Some(&deadline) if deadline > now => timers.schedule(key, deadline),
                                 due => {
@@ -414,7 +413,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(timers.len(), deadlines.len());
-                prop_assert!(timers.next() <= deadlines.values().min().copied());
+                prop_assert!(timers.earliest() <= deadlines.values().min().copied());
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::probe::{Cause, Origin, Probe, StepResult, timed};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
-use crate::stalls::{PollOutcome, Stalls};
+use crate::stalls::{DeadlineClock, PollOutcome};
 use crate::transport::blocking::{BlockingSocket, ReadResult, SEND_TIMEOUT};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,7 @@ use std::time::Duration;
 pub struct ConnectionRunner<P = ()> {
     buffers: SharedBuffers,
     date: DateLine,
-    stalls: Stalls,
-    /// How far the clock of the deadlines is behind the real clock: how long this thread was away
-    /// from the socket without waiting for the peer.
-    behind: Duration,
+    clock: DeadlineClock,
     limits: Arc<Limits>,
     probe: P,
 }
@@ -34,8 +31,7 @@ impl<P: Probe> ConnectionRunner<P> {
         Self {
             buffers: SharedBuffers::new(&limits),
             date: DateLine::default(),
-            stalls: Stalls::new(limits.stall_threshold()),
-            behind: Duration::ZERO,
+            clock: new_clock(&limits),
             limits,
             probe,
         }
@@ -66,7 +62,7 @@ impl<P: Probe> ConnectionRunner<P> {
             Ok(transport) => transport,
             Err(error) => return log::debug!("a connection was lost: {error}"),
         };
-        (self.stalls, self.behind) = (Stalls::new(self.limits.stall_threshold()), Duration::ZERO);
+        self.clock = new_clock(&self.limits);
         let handler_state = handler.on_connect(listener, peer.map(|peer| peer.ip()));
         let now = Now::read().instant;
         let mut session = Session::new(id, transport, handler_state, self.limits.clone(), now);
@@ -79,7 +75,7 @@ impl<P: Probe> ConnectionRunner<P> {
                 break reason;
             }
             let now = Now::read().instant;
-            let deadline = session.connection.deadline() + self.behind;
+            let deadline = self.clock.real_time(session.connection.deadline());
             let mut most = deadline.saturating_duration_since(now);
             if others_wait.is_some() {
                 // Another connection may arrive meanwhile.
@@ -88,7 +84,7 @@ impl<P: Probe> ConnectionRunner<P> {
             let (read, time) = timed(&mut self.probe, || session.transport.wait(most));
             self.report_wait(id, read, time);
             let now = Now::read().instant;
-            self.behind += self.stalls.polled(now, Some(most), PollOutcome::Events);
+            (self.clock).on_poll_end(now, Some(most), PollOutcome::Events);
         };
         let now = Now::read();
         let transport = session.close(reason, handler, &mut self.probe, now);
@@ -110,12 +106,8 @@ impl<P: Probe> ConnectionRunner<P> {
     ) -> Option<CloseReason> {
         loop {
             let now = Now::read();
-            // A pump may sleep in two sends. That time counts against the peer: it is no stall.
-            self.behind += self
-                .stalls
-                .worked(now.instant)
-                .saturating_sub(2 * SEND_TIMEOUT);
-            let deadline_time = now.instant - self.behind;
+            self.clock.on_poll_begin(now.instant);
+            let deadline_time = self.clock.at(now.instant);
             let (is_draining, is_aborting) = (control.is_draining(), control.is_aborting());
             if is_aborting {
                 // Before the pump, which may sleep in another send.
@@ -173,7 +165,7 @@ impl<P: Probe> ConnectionRunner<P> {
         is_last: bool,
         now: Now,
     ) -> Pause {
-        let deadline_time = now.instant - self.behind;
+        let deadline_time = self.clock.at(now.instant);
         let Self {
             buffers,
             date,
@@ -192,6 +184,12 @@ impl<P: Probe> ConnectionRunner<P> {
         };
         pump_guarded(session, handler, &mut context)
     }
+}
+
+/// A pump may sleep in two sends. That time counts against the peer: it is no stall.
+fn new_clock(limits: &Limits) -> DeadlineClock {
+    let threshold = limits.stall_threshold();
+    DeadlineClock::new(threshold + 2 * SEND_TIMEOUT, threshold)
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
 
     /// The loop is about to poll. Returns for how long: see [`Engine::poll_timeout`].
     pub fn begin_poll(&mut self, now: Now) -> Option<Duration> {
-        self.scheduler.stalled(self.lifecycle.begin_poll(now));
+        self.scheduler.clock().on_poll_begin(now.instant);
         let timeout = self.poll_timeout(now);
         self.scheduler.probe().on_iteration_end(now, timeout);
         timeout
@@ -156,8 +156,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         outcome: PollOutcome,
         events: usize,
     ) {
-        let stall = self.lifecycle.end_poll(now, timeout, outcome);
-        self.scheduler.stalled(stall);
+        (self.scheduler.clock()).on_poll_end(now.instant, timeout, outcome);
         self.scheduler.probe().on_iteration_begin(now, events);
     }
 

@@ -1,11 +1,10 @@
-//! The policy of a loop around its connections: when it accepts, when it stops, and how long it has
-//! stalled. The reactor and the coroutine model share it.
+//! The policy of a loop around its connections: when it accepts, and when it stops. The reactor and
+//! the coroutine model share it.
 
 use crate::clock::Now;
 use crate::handler::{ListenerInfo, Role};
 use crate::limits::Limits;
 use crate::listen::accept::{Accept, AcceptOutcome, Listeners};
-use crate::stalls::{PollOutcome, Stalls};
 use crate::warnings::Limited;
 use std::io;
 use std::sync::Arc;
@@ -38,14 +37,13 @@ pub enum Stop {
     Abort,
 }
 
-/// Accepting, stopping and stalls of one loop.
+/// Accepting and stopping of one loop.
 pub struct Lifecycle<A: Accept> {
     /// The public ones.
     listeners: Listeners<A>,
     /// Those of the operator. They have a limit of connections of their own, so that the public
     /// cannot lock the operator out.
     admin: Listeners<A>,
-    stalls: Stalls,
     limits: Arc<Limits>,
     /// The server is stopping, and aborts the remaining connections at this time.
     stop_at: Option<Instant>,
@@ -62,7 +60,6 @@ impl<A: Accept> Lifecycle<A> {
         Self {
             listeners,
             admin,
-            stalls: Stalls::new(limits.stall_threshold()),
             limits,
             stop_at: None,
             accept_until: None,
@@ -92,22 +89,6 @@ impl<A: Accept> Lifecycle<A> {
         .into_iter()
         .flatten()
         .min()
-    }
-
-    /// The loop is about to poll. Returns for how long the work since the last poll was a stall
-    /// ([`Stalls::worked`]).
-    pub fn begin_poll(&mut self, now: Now) -> Duration {
-        self.stalls.worked(now.instant)
-    }
-
-    /// The poll returned. Returns for how long it was a stall ([`Stalls::polled`]).
-    pub fn end_poll(
-        &mut self,
-        now: Now,
-        timeout: Option<Duration>,
-        outcome: PollOutcome,
-    ) -> Duration {
-        self.stalls.polled(now.instant, timeout, outcome)
     }
 
     /// Accepts connections, within the budget of an iteration.

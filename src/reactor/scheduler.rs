@@ -16,6 +16,7 @@ use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::probe::{Cause, EventFlags, Origin, Probe};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
+use crate::stalls::DeadlineClock;
 use crate::timers::Timers;
 use crate::transport::Transport;
 use crate::warnings::Limited;
@@ -44,8 +45,7 @@ pub struct Scheduler<T, S, P = ()> {
     buffers: SharedBuffers,
     date: DateLine,
     draining: bool,
-    /// How far the clock of the deadlines is behind the real one.
-    behind: Duration,
+    clock: DeadlineClock,
     limits: Arc<Limits>,
     /// The id of the next connection.
     next_id: u64,
@@ -78,6 +78,7 @@ impl<T: Transport, S> Scheduler<T, S> {
 impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// No connections, observed by `probe`.
     pub fn with_probe(limits: Arc<Limits>, probe: P) -> Self {
+        let threshold = limits.stall_threshold();
         Self {
             slots: Slab::new(),
             runnable: VecDeque::new(),
@@ -87,7 +88,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             buffers: SharedBuffers::new(&limits),
             date: DateLine::default(),
             draining: false,
-            behind: Duration::ZERO,
+            clock: DeadlineClock::new(threshold, threshold),
             limits,
             next_id: 0,
             admin: 0,
@@ -100,9 +101,9 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         &mut self.probe
     }
 
-    /// The loop did not look at its sockets for this long. Deadlines move by as much.
-    pub fn stalled(&mut self, time: Duration) {
-        self.behind += time;
+    /// The clock of the deadlines.
+    pub fn clock(&mut self) -> &mut DeadlineClock {
+        &mut self.clock
     }
 
     /// Number of open connections.
@@ -242,26 +243,27 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         }
     }
 
-    /// Frees the slots of the connections that ended, and passes each socket to `release`. Returns
-    /// how many.
+    /// Frees the slots of the connections that ended, and passes each socket to `close`. Returns
+    /// their number.
     pub fn reap<H: Handler<State = S>>(
         &mut self,
         handler: &mut H,
         now: Now,
-        mut release: impl FnMut(T),
+        mut close: impl FnMut(T),
     ) -> usize {
-        let count = self.ended.len();
+        let before = self.slots.len();
         for (key, reason) in self.ended.drain(..) {
+            // A key may be there twice.
             let Some(slot) = self.slots.try_remove(key) else {
                 continue;
             };
             self.timers.remove(key);
             log::debug!("slot {key}: {reason:?}");
             self.admin -= usize::from(slot.role == Role::Admin);
-            release((slot.session).close(reason, handler, &mut self.probe, now));
+            close((slot.session).close(reason, handler, &mut self.probe, now));
         }
         debug_assert!(self.is_consistent());
-        count
+        before - self.slots.len()
     }
 
     /// How long the loop may poll: not at all while a connection is in the queue, else until the
@@ -271,8 +273,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             return Some(Duration::ZERO);
         }
         self.timers
-            .next()
-            .map(|next| next.saturating_duration_since(self.deadline_time(now)))
+            .earliest()
+            .map(|earliest| earliest.saturating_duration_since(self.deadline_time(now)))
     }
 
     /// The server is stopping: idle connections close soon ([`Connection::drain`]), the others
@@ -317,7 +319,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
 
     /// Closes the public connections that have been idle longest, so that others can be accepted:
     /// one, and one more for every 1024 open, which spreads the cost of the search. Each runs once
-    /// more first: a request that has arrived is answered instead. Returns how many were closed.
+    /// more first: a request that has arrived is answered instead. Returns how many were evicted.
     pub fn evict<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) -> usize {
         let deadline_time = self.deadline_time(now);
         let most = 1 + self.slots.len() / 1024;
@@ -359,9 +361,10 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         let mut budget = self.limits.expiries_per_iteration;
         let mut postponed = Vec::new();
         while budget > 0
-            && let Some(key) = self.timers.expired(deadline_time)
+            && let Some(key) = self.timers.pop_expired(deadline_time)
         {
             let Some(slot) = self.slots.get(key) else {
+                debug_assert!(false, "reap removes the timer of a slot");
                 continue;
             };
             if slot.is_queued {
@@ -409,7 +412,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
 
     /// The time by the clock of the deadlines.
     fn deadline_time(&self, now: Now) -> Instant {
-        now.instant - self.behind
+        self.clock.at(now.instant)
     }
 
     fn enqueue(&mut self, key: usize) {
@@ -419,7 +422,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         }
     }
 
-    /// Whether every slot has a timer entry, and every queued slot says so.
+    /// Whether there are as many timer entries as slots, and every slot in the queue says so.
     fn is_consistent(&self) -> bool {
         self.timers.len() == self.slots.len()
             && self

@@ -252,7 +252,7 @@ fn deadlines_stand_still_during_a_stall() {
     let idle = server.connect("");
     server.run();
     server.wait(seconds(5));
-    server.scheduler.stalled(seconds(1000));
+    server.scheduler.clock().add_stall(seconds(1000));
     server.wait(seconds(1000));
     for peer in [&head, &slow, &linger, &idle] {
         assert!(!peer.is_closed());

@@ -7,6 +7,7 @@ use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::probe::{Cause, EventFlags, Origin, Probe};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
+use crate::stalls::DeadlineClock;
 use crate::timers::Timers;
 use crate::transport::{ReadyFlags, Socket, Stream, Transport};
 use crate::warnings::Limited;
@@ -17,7 +18,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Connections that cannot be registered with the poll.
 static UNWATCHED: Limited = Limited::new();
@@ -28,8 +29,7 @@ pub struct Runtime<H, P = ()> {
     slots: RefCell<Slab<TaskSlot>>,
     timers: RefCell<Timers>,
     pub now: Cell<Now>,
-    /// How far the clock of the deadlines is behind the real clock.
-    behind: Cell<Duration>,
+    pub clock: RefCell<DeadlineClock>,
     pub draining: Cell<bool>,
     pub aborting: Cell<bool>,
     registry: Registry,
@@ -61,12 +61,13 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
     /// A runtime without coroutines. Their sockets are registered with `registry`, and `probe`
     /// observes them.
     pub fn new(handler: H, registry: Registry, limits: Arc<Limits>, probe: P) -> Self {
+        let threshold = limits.stall_threshold();
         Self {
             handler: RefCell::new(handler),
             slots: RefCell::new(Slab::new()),
             timers: RefCell::new(Timers::new()),
             now: Cell::new(Now::read()),
-            behind: Cell::new(Duration::ZERO),
+            clock: RefCell::new(DeadlineClock::new(threshold, threshold)),
             draining: Cell::new(false),
             aborting: Cell::new(false),
             registry,
@@ -84,8 +85,8 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
 
     /// The next deadline, by the real clock.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let next = self.timers.borrow().next();
-        next.map(|at| at + self.behind.get())
+        let earliest = self.timers.borrow().earliest()?;
+        Some(self.clock.borrow().real_time(earliest))
     }
 
     /// An event arrived for the connection `key`. `all_flags` are for the probe.
@@ -107,7 +108,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
     /// Wakes the coroutines whose deadline has passed, a bounded number.
     pub fn expire(&self) {
         for _ in 0..self.limits.expiries_per_iteration {
-            let expired = self.timers.borrow_mut().expired(self.deadline_time());
+            let expired = self.timers.borrow_mut().pop_expired(self.deadline_time());
             let Some(key) = expired else { break };
             self.wake(key);
         }
@@ -152,12 +153,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
 
     /// The time by the clock of the deadlines.
     pub fn deadline_time(&self) -> Instant {
-        self.now.get().instant - self.behind.get()
-    }
-
-    /// The loop was away from its sockets for this long.
-    pub fn stalled(&self, time: Duration) {
-        self.behind.set(self.behind.get() + time);
+        self.clock.borrow().at(self.now.get().instant)
     }
 
     fn pump(&self, session: &mut Session<Socket, H::State>) -> Pause {

@@ -75,15 +75,15 @@ pub fn run<W: Write>(plan: &Plan, transcript: &mut Transcript<W>) -> io::Result<
     while !clients.is_empty() {
         let now = Now::read().instant;
         let timeout = timers
-            .next()
-            .map(|next| next.saturating_duration_since(now));
+            .earliest()
+            .map(|earliest| earliest.saturating_duration_since(now));
         match poll.poll(&mut events, timeout) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
         let now = Now::read().instant;
         let mut keys: Vec<usize> = events.iter().map(|event| event.token().0).collect();
-        keys.extend(std::iter::from_fn(|| timers.expired(now)));
+        keys.extend(std::iter::from_fn(|| timers.pop_expired(now)));
         for key in keys {
             let Some(client) = clients.get_mut(key) else {
                 continue;
