@@ -10,7 +10,7 @@ use crate::http::response::Response;
 use std::net::IpAddr;
 use std::time::Instant;
 
-/// The listener that accepted a connection, as the handler and the probe are told of it.
+/// The listener that accepted a connection, as the handler and the probe get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerInfo {
     /// Its index, in the order of the command line.

@@ -21,7 +21,7 @@ pub struct Limits {
     /// the descriptor limit.
     pub connections: usize,
     /// Most open connections of the operator, at the listener of `--admin`. They do not count as
-    /// `connections`: a crowd of clients cannot lock the operator out. A browser opens six.
+    /// `connections`: many clients cannot lock the operator out. A browser opens six.
     pub admin_connections: usize,
     /// Most connections in the model with a thread for each. A thread that has worked takes about
     /// 100 KiB of stack and buffers, so these take 200 MiB.
@@ -48,7 +48,7 @@ pub struct Limits {
     /// Connections that the kernel queues before they are accepted. It is cut to
     /// net.core.somaxconn. A client whose SYN does not fit sends it again after a second.
     pub backlog: i32,
-    /// Events taken from one poll. With fewer, busy sockets crowd out quiet ones.
+    /// Events taken from one poll. With fewer, busy sockets displace quiet ones.
     pub events: usize,
 
     /// Bytes read from one connection in one iteration.

@@ -174,7 +174,7 @@ impl Timers {
     fn set_index(&mut self, key: usize, index: u32) {
         match self.indices.get_mut(key) {
             Some(slot) => *slot = index,
-            None => debug_assert!(false, "`insert` makes room for the index of each key"),
+            None => debug_assert!(false, "`insert` has made an entry for each key"),
         }
     }
 }

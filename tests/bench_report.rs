@@ -1,5 +1,5 @@
-//! The report of a stored run (tests/bench_report/run.json): it is complete, it loads nothing, and it
-//! fits on a phone.
+//! The report of a stored run (tests/bench_report/run.json): it is complete, it loads nothing, and
+//! it fits on a phone.
 #![cfg(feature = "bench")]
 
 #[path = "support/process.rs"]

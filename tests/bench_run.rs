@@ -1,5 +1,5 @@
-//! `oneloop bench` as a user runs it, only shorter: the files of a run, and the errors. Nothing here
-//! depends on speed.
+//! `oneloop bench` as a user runs it, only shorter: the files of a run, and the errors. Nothing
+//! here depends on speed.
 #![cfg(feature = "bench")]
 
 // Other tests use more of it.
@@ -53,8 +53,13 @@ fn run(args: &[&str]) -> Run {
 
 /// The samples in their order, by round, cell and arm.
 fn order(run: &Run) -> Vec<(u32, usize, usize)> {
-    let measured = run.samples.iter().filter(|one| one.pass == Pass::Measured);
-    measured.map(|one| (one.round, one.cell, one.arm)).collect()
+    let measured = run
+        .samples
+        .iter()
+        .filter(|sample| sample.pass == Pass::Measured);
+    measured
+        .map(|sample| (sample.round, sample.cell, sample.arm))
+        .collect()
 }
 
 #[test]
@@ -75,7 +80,11 @@ fn each_arm_is_in_each_cell_and_client_and_server_count_the_same() {
     let counts = |problem: &&String| problem.contains("and the client received");
     let wrong: Vec<_> = run.problems.iter().filter(counts).collect();
     assert_eq!(wrong, [""; 0]);
-    for sample in run.samples.iter().filter(|one| one.pass == Pass::Measured) {
+    for sample in run
+        .samples
+        .iter()
+        .filter(|sample| sample.pass == Pass::Measured)
+    {
         let cell = &run.cells[sample.cell];
         let primary_metric = sample.metrics.get(&cell.primary_metric);
         assert!(
@@ -99,7 +108,11 @@ fn the_seed_determines_the_order() {
 #[test]
 fn silent_connections_have_a_memory_slope() {
     let run = run(&["idle", "--conns", "40", "--models", "thread"]);
-    for sample in run.samples.iter().filter(|one| one.pass == Pass::Measured) {
+    for sample in run
+        .samples
+        .iter()
+        .filter(|sample| sample.pass == Pass::Measured)
+    {
         let names = [
             "memory_slope",
             "at_0.memory",
@@ -124,8 +137,8 @@ fn an_unknown_name_is_an_error_with_the_choices_and_exit_code_2() {
     ] {
         let output = output(&place, args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
-        let said = text(&output.stderr);
-        assert!(said.contains(words), "{said}");
+        let messages = text(&output.stderr);
+        assert!(messages.contains(words), "{messages}");
     }
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }
@@ -136,10 +149,10 @@ fn a_server_that_does_not_start_is_an_error_with_its_own_message() {
     let server = "broken=sh -c 'echo no luck >&2; exit 3' {port}";
     let output = output(&place, &["keepalive", "--server", server]);
     assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stderr);
+    let messages = text(&output.stderr);
     let ended = "broken: the server ended before it listened";
-    assert!(said.contains(ended), "{said}");
-    assert!(said.contains("it printed: no luck"), "{said}");
+    assert!(messages.contains(ended), "{messages}");
+    assert!(messages.contains("it printed: no luck"), "{messages}");
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }
 
@@ -207,6 +220,6 @@ fn a_run_is_not_overwritten() {
     std::fs::write(place.path().join("run.json"), "{}").unwrap();
     let output = output(&place, &["keepalive", "--models", "pool", "--output", "."]);
     assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stderr);
-    assert!(said.contains("name another directory"), "{said}");
+    let messages = text(&output.stderr);
+    assert!(messages.contains("name another directory"), "{messages}");
 }

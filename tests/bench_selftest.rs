@@ -1,5 +1,5 @@
-//! The checks of `oneloop bench selftest` that depend on no clock, and so hold on a busy machine: the
-//! load generator against servers whose counts are known exactly.
+//! The checks of `oneloop bench selftest` that depend on no clock, and so hold on a busy machine:
+//! the load generator against servers whose counts are known exactly.
 #![cfg(feature = "bench")]
 
 use oneloop::bench::selftest::server::{Policy, ServerConfig, ServerCounters};

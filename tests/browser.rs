@@ -1,5 +1,5 @@
-//! Headless Chromium on the example site in `html/`, served by the binary. Skipped, with a message, if
-//! Chromium is not installed.
+//! Headless Chromium on the example site in `html/`, served by the binary. Skipped, with a message,
+//! if Chromium is not installed.
 #![cfg(target_os = "linux")]
 
 #[path = "support/process.rs"]
@@ -95,8 +95,8 @@ fn a_listing_shows_the_files_of_its_directory() {
     assert!(page.contains("</table>"), "{page}");
 }
 
-/// Fails if the style is only inline. (Headless Chromium requests no icon, so the link is checked in the
-/// page.)
+/// Fails if the style is only inline. (Headless Chromium requests no icon, so the link is checked
+/// in the page.)
 #[test]
 fn a_listing_loads_its_style_under_a_content_security_policy() {
     if !has("chromium") {

@@ -6,9 +6,9 @@
 //! cargo test --test contributing -- --ignored --nocapture     follow the recipes: minutes
 //! ```
 //!
-//! A recipe is a heading that begins with `### Recipe`. Its blocks are followed in order: a `diff` is
-//! applied; an `sh` is run, and must succeed, unless a `text` follows: then it must fail, and say
-//! each line of that text.
+//! A recipe is a heading that begins with `### Recipe`. Its blocks are followed in order: a `diff`
+//! is applied; an `sh` is run, and must succeed, unless a `text` follows: then it must fail, and
+//! say each line of that text.
 #![cfg(feature = "study")]
 #![allow(clippy::print_stdout, reason = "a test reports its progress")]
 

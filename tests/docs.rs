@@ -1,5 +1,5 @@
-//! The documents match the program: options, limits, modules and links are compared with the sources
-//! and with `--help`.
+//! The documents match the program: options, limits, modules and links are compared with the
+//! sources and with `--help`.
 
 use clap::CommandFactory;
 use oneloop::config::arguments::Arguments;
@@ -127,7 +127,8 @@ fn section<'t>(text: &'t str, heading: &str) -> &'t str {
     rest.split("\n## ").next().unwrap_or_default()
 }
 
-/// Compares entries of a document with those of the program. Fails with those that only one has.
+/// Compares entries of a document with those of the program. Fails if only one of them has an
+/// entry.
 #[track_caller]
 fn assert_same<T: Debug + Ord>(
     what: &str,
@@ -214,8 +215,8 @@ impl Plain for Duration {
     }
 }
 
-/// The named fields of `Limits` with their defaults. All fields must be named, or this does not compile.
-/// So a new limit must be added to the test, and then to the document.
+/// The named fields of `Limits` with their defaults. All fields must be named, or this does not
+/// compile. So a new limit must be added to the test, and then to the document.
 macro_rules! defaults {
     ($($field:ident)*) => {{
         let Limits { $($field),* } = Limits::default();

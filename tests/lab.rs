@@ -282,12 +282,17 @@ impl Copy {
         copy::build(&self.tree, &self.target).unwrap()
     }
 
-    /// Plays an exercise and returns what is not as it should be.
+    /// Runs an exercise and returns the observations that are not healthy.
     fn faults(&self, exercise: &Exercise, program: &Path) -> Vec<String> {
         let observations = observe(exercise, program).unwrap();
-        let wrong = observations.into_iter().filter(|one| !one.is_healthy());
-        let text = |one: oneloop::study::lab::Observation| {
-            format!("{}: {} instead of {}", one.action, one.seen, one.healthy)
+        let wrong = observations
+            .into_iter()
+            .filter(|observation| !observation.is_healthy());
+        let text = |observation: oneloop::study::lab::Observation| {
+            format!(
+                "{}: {} instead of {}",
+                observation.action, observation.seen, observation.healthy
+            )
         };
         wrong.map(text).collect()
     }

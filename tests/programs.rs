@@ -188,8 +188,8 @@ fn wget_copies_a_tree_by_its_listings() {
     assert_eq!(text(&found).lines().count(), files.len() + 4);
 }
 
-/// Each parses the page in its own way. Fails with `./` before the names, and for httpdirfs also
-/// with an element inside the links.
+/// Each parses the page in its own way. Fails if the names begin with `./`, and for httpdirfs also
+/// if a link contains an element.
 #[test]
 fn rclone_lftp_and_httpdirfs_find_the_entries_of_a_listing() {
     let files: [(&str, &[u8]); 6] = [
@@ -476,7 +476,7 @@ fn recipe(before: &str) -> String {
 }
 
 /// The commands are those of docs/access-log.md. goaccess accepts only addresses as hosts. Fails
-/// with `unix:` or `-` for a client of a unix socket.
+/// if the client of a unix socket is logged as `unix:` or `-`.
 #[test]
 fn goaccess_reads_the_log_of_a_unix_socket_in_both_forms() {
     if !has("goaccess") || !has("curl") {
@@ -509,7 +509,7 @@ fn goaccess_reads_the_log_of_a_unix_socket_in_both_forms() {
 }
 
 /// The configuration is docs/deploy/oneloop.logrotate, with another path and a replacement for
-/// systemctl. Fails with a postrotate that is only `systemctl reload`.
+/// systemctl. Fails if postrotate is only `systemctl reload`.
 #[test]
 fn logrotate_rotates_the_log_whether_the_server_runs_or_not() {
     if !has("logrotate") {

@@ -1,11 +1,11 @@
-//! However a stream of requests is cut on its way, and however little of the answers the
-//! socket takes at a time, the same bytes leave.
+//! The bytes of the responses depend neither on how the requests are split into packets nor on how
+//! many bytes the socket takes at a time.
 //!
 //! Each stream of the corpus is served once in one piece. Then it is served again cut at every
-//! byte, into single bytes, and, where it is short, at every two places; to peers that take
-//! all, or seven bytes or one at a time and would block in between; and each time within
-//! three budgets. The driver here is as honest as it must be: it goes on after "blocked" only
-//! when the script has an event to tell, and after "yielded" at once.
+//! byte, into single bytes, and, where it is short, at every two places; to peers that take all, or
+//! seven bytes or one at a time and would block in between; and each time within three budgets. The
+//! driver follows the rules of a driver: it continues after "blocked" only when the script has an
+//! event, and after "yielded" at once.
 
 #[path = "support/memory_transport.rs"]
 mod memory_transport;
@@ -30,14 +30,14 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 
-/// Long after every file's time, so that none is young: Fri, 01 Jan 2100.
+/// Long after the time of each file, so that no file is racy: Fri, 01 Jan 2100.
 const WALL: Duration = Duration::from_secs(4_102_444_800);
 /// When the files were last changed: Sun, 06 Nov 1994 08:49:37 GMT.
 const MODIFIED: Duration = Duration::from_secs(784_111_777);
 /// Streams up to this length are cut at every two places, too.
 const SHORT: usize = 45;
 
-/// What arrives on one connection, and the status codes that answer it.
+/// What arrives on one connection, and the status codes of the responses.
 struct Stream {
     name: &'static str,
     bytes: Vec<u8>,
@@ -45,13 +45,13 @@ struct Stream {
 }
 
 /// A request to a host, with more field lines.
-fn ask(line: &str, fields: &str) -> String {
+fn request(line: &str, fields: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
 }
 
 fn corpus() -> Vec<Stream> {
-    let get = |path: &str| ask(&format!("GET {path}"), "");
-    let ranged = |path: &str, range: &str| ask(&format!("GET {path}"), range);
+    let get = |path: &str| request(&format!("GET {path}"), "");
+    let ranged = |path: &str, range: &str| request(&format!("GET {path}"), range);
     let stream = |name, text: String, statuses| Stream {
         name,
         bytes: text.into_bytes(),
@@ -64,8 +64,12 @@ fn corpus() -> Vec<Stream> {
         stream("a small file", get("/s"), &[200]),
         stream("an empty file", get("/empty"), &[200]),
         stream("a large file", get("/large"), &[200]),
-        stream("a header only", ask("HEAD /s", ""), &[200]),
-        stream("the header of a large file", ask("HEAD /large", ""), &[200]),
+        stream("a header only", request("HEAD /s", ""), &[200]),
+        stream(
+            "the header of a large file",
+            request("HEAD /large", ""),
+            &[200],
+        ),
         stream("an index", get("/"), &[200]),
         stream("a redirect", get("/dir?q"), &[301]),
         stream("a listing", get("/dir/?format=json"), &[200]),
@@ -74,7 +78,7 @@ fn corpus() -> Vec<Stream> {
             old("GET /dir/?format=json", ""),
             &[200],
         ),
-        stream("the header of a listing", ask("HEAD /dir/", ""), &[200]),
+        stream("the header of a listing", request("HEAD /dir/", ""), &[200]),
         stream("nothing", get("/missing"), &[404]),
         stream("a range", ranged("/s", "Range: bytes=1-3\r\n"), &[206]),
         stream(
@@ -103,40 +107,40 @@ fn corpus() -> Vec<Stream> {
             ranged("/s", "If-Match: \"no\"\r\n"),
             &[412],
         ),
-        stream("what is allowed", ask("OPTIONS *", ""), &[204]),
-        stream("an unknown method", ask("BREW /s", ""), &[501]),
+        stream("what is allowed", request("OPTIONS *", ""), &[204]),
+        stream("an unknown method", request("BREW /s", ""), &[501]),
         stream(
             "an unknown expectation",
-            ask("GET /s", "Expect: tea\r\n"),
+            request("GET /s", "Expect: tea\r\n"),
             &[417],
         ),
         stream(
             "a body that is discarded",
-            ask("POST /s", "Content-Length: 11\r\n") + "hello world",
+            request("POST /s", "Content-Length: 11\r\n") + "hello world",
             &[405],
         ),
         stream(
             "a body that looks like a request",
-            ask("POST /s", "Content-Length: 9\r\n") + &get("/s"),
+            request("POST /s", "Content-Length: 9\r\n") + &get("/s"),
             &[405],
         ),
         stream(
             "a chunked body",
-            ask("PUT /s", "Transfer-Encoding: chunked\r\n") + "3\r\nabc\r\n0\r\n\r\n",
+            request("PUT /s", "Transfer-Encoding: chunked\r\n") + "3\r\nabc\r\n0\r\n\r\n",
             &[405],
         ),
         stream("a bare LF", "GET /s HTTP/1.1\nHost: a\n\n".into(), &[400]),
         stream("no host", "GET /s HTTP/1.1\r\n\r\n".into(), &[400]),
         stream(
             "conflicting lengths",
-            ask("GET /s", "Content-Length: 1\r\nContent-Length: 2\r\n") + "x",
+            request("GET /s", "Content-Length: 1\r\nContent-Length: 2\r\n") + "x",
             &[400],
         ),
         stream("another version", "GET /s HTTP/3.0\r\n\r\n".into(), &[505]),
         stream("a long line", format!("GET /{}", "x".repeat(300)), &[414]),
         stream(
             "a long head",
-            ask("GET /s", &"A: bcdefghijklmnopqrstuvw\r\n".repeat(25)),
+            request("GET /s", &"A: bcdefghijklmnopqrstuvw\r\n".repeat(25)),
             &[431],
         ),
         stream("one empty line first", format!("\r\n{}", get("/s")), &[200]),
@@ -164,7 +168,7 @@ fn corpus() -> Vec<Stream> {
         stream("HEAD and a line end", "HEAD \r\n\r\n".into(), &[400]),
         stream(
             "another version, and more",
-            ask("GET /s HTTP/2.0 x", ""),
+            request("GET /s HTTP/2.0 x", ""),
             &[400],
         ),
         stream(
@@ -195,7 +199,7 @@ fn corpus() -> Vec<Stream> {
         ),
         stream(
             "a mistake behind a long head",
-            ask("GET /s", &"A: bcdefghijklmnopqrstuvw\r\n".repeat(25)) + "A\r\n\r\n",
+            request("GET /s", &"A: bcdefghijklmnopqrstuvw\r\n".repeat(25)) + "A\r\n\r\n",
             &[431],
         ),
         stream("1.0", old("GET /s", ""), &[200]),
@@ -210,7 +214,7 @@ fn corpus() -> Vec<Stream> {
         stream("three at once", get("/s").repeat(3), &[200, 200, 200]),
         stream(
             "a header, then a file",
-            two(ask("HEAD /s", ""), get("/s")),
+            two(request("HEAD /s", ""), get("/s")),
             &[200, 200],
         ),
         stream(
@@ -234,8 +238,8 @@ fn corpus() -> Vec<Stream> {
             &[200, 200],
         ),
         stream(
-            "the last one said so",
-            two(ask("GET /s", "Connection: close\r\n"), get("/s")),
+            "the last response has Connection: close",
+            two(request("GET /s", "Connection: close\r\n"), get("/s")),
             &[200],
         ),
         stream(
@@ -334,7 +338,7 @@ impl Server {
         }
         peer.closes();
         let ending = self.serve_on(memory_transport, &peer);
-        (without_boundaries(&peer.received()), ending)
+        (without_boundaries(&peer.take_received()), ending)
     }
 
     /// The same through records, whose bytes come one by one if `is_cut`.
@@ -355,7 +359,7 @@ impl Server {
             peer.script_inputs([Input::Bytes(piece.to_vec()), Input::Nothing]);
         }
         let ending = self.serve_on(Records::new(memory_transport, 2), &peer);
-        let opened = open(&peer.received());
+        let opened = open(&peer.take_received());
         assert_eq!((opened.flights, opened.is_closed), (2, true));
         (without_boundaries(&opened.plaintext), ending)
     }
@@ -381,7 +385,7 @@ impl Server {
                 Pause::Blocked => goes_on(peer),
             }
         };
-        // A peer that has everything has room for the end of a transport's protocol.
+        // A peer that has received everything also takes the end of the transport.
         peer.script_sends([Space::All]);
         session.close(ending, &mut self.handler, &mut (), self.now);
         ending
@@ -394,7 +398,7 @@ fn goes_on(peer: &Peer) {
     assert!(
         peer.unblock(),
         "waits for an event that never comes; so far it sent {:?}",
-        String::from_utf8_lossy(&peer.received())
+        String::from_utf8_lossy(&peer.take_received())
     );
 }
 
@@ -523,8 +527,8 @@ fn the_corpus_is_answered_as_it_says() {
         let (bytes, ending) = server.serve(&[&stream.bytes], &[Space::All]);
         let name = stream.name;
         assert_eq!(statuses(&stream, &bytes), stream.statuses, "{name}");
-        let said_close = memchr::memmem::find(&bytes, b"Connection: close\r\n").is_some();
-        let expected = match said_close {
+        let has_close = memchr::memmem::find(&bytes, b"Connection: close\r\n").is_some();
+        let expected = match has_close {
             true => CloseReason::Completed,
             false => CloseReason::PeerClosed,
         };

@@ -6,12 +6,14 @@
 
 #![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
+#[path = "support/scripted_body.rs"]
+mod scripted_body;
 #[path = "support/transitions.rs"]
 mod transitions;
 
 use oneloop::connection::{CloseReason, Connection, Step, Terms};
 use oneloop::http::fields::FieldLines;
-use oneloop::http::payload::{FileRange, Multipart, Parts, Payload, Produce, Progress};
+use oneloop::http::payload::{FileRange, Multipart, Parts, Payload, Progress};
 use oneloop::http::range::ByteRange;
 use oneloop::http::response::Response;
 use oneloop::http::status::Status;
@@ -19,6 +21,7 @@ use oneloop::limits::Limits;
 use oneloop::reactor::scheduler::slot_size;
 use oneloop::site_handler::PeerState;
 use oneloop::transport::Socket;
+use scripted_body::ScriptedBody;
 use std::fmt::Write;
 use std::fs;
 use std::io;
@@ -73,10 +76,10 @@ impl Subject {
     }
 
     fn receive(&mut self, bytes: &str) {
-        let Step::Receive(room) = self.connection.step() else {
+        let Step::Receive(buffer) = self.connection.step() else {
             panic!("wants no bytes: {}", self.next_step());
         };
-        room[..bytes.len()].copy_from_slice(bytes.as_bytes());
+        buffer[..bytes.len()].copy_from_slice(bytes.as_bytes());
         self.connection.received(bytes.len(), self.now);
     }
 
@@ -186,20 +189,8 @@ fn parts() -> Payload {
     )))
 }
 
-/// A stream that says this of each of its slices, which are empty or not.
-#[derive(Debug)]
-struct Slices(Vec<io::Result<(&'static str, Progress)>>);
-
-impl Produce for Slices {
-    fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
-        let (text, progress) = self.0.remove(0)?;
-        out.extend_from_slice(text.as_bytes());
-        Ok(progress)
-    }
-}
-
 fn stream(slice: io::Result<(&'static str, Progress)>) -> Payload {
-    Payload::Stream(Box::new(Slices(vec![slice])))
+    Payload::Stream(Box::new(ScriptedBody(vec![slice])))
 }
 
 /// Into `WritingBody` with this body, its header sent.
@@ -209,14 +200,14 @@ fn body(subject: &mut Subject, payload: Payload) {
     subject.send_all();
 }
 
-/// Into `Closing`, nothing said yet.
+/// Into `Closing`, before the half-close.
 fn closing(subject: &mut Subject) {
     subject.receive(REQUEST);
     subject.respond_on(small(), true, false);
     subject.send_all();
 }
 
-/// The same, and the peer has said that it has nothing more to say.
+/// The same after the last request of the peer: `close_requested` is set.
 fn last_request(subject: &mut Subject) {
     subject.receive("GET / HTTP/1.0\r\n\r\n");
     subject.respond(small());
@@ -569,7 +560,7 @@ fn leaving() -> Vec<Scene> {
             ],
         },
         Scene {
-            state: "Closing, and the peer has said all",
+            state: "Closing, after the last request",
             prepare: last_request,
             calls: vec![
                 ("close_now", |s| s.connection.close_now()),

@@ -153,7 +153,7 @@ fn a_request_in_two_parts_is_traced_line_by_line() {
 /// The system calls on connections that are compared.
 const WATCHED: &str = "accept4,recvfrom,sendto,sendfile,shutdown,close";
 
-/// Whether the calls can be compared. If not, that is told.
+/// Whether the calls can be compared. If not, a line says why.
 fn can_compare() -> bool {
     if cfg!(feature = "portable") {
         skipped("without sendfile, a step of a file body is two calls");
@@ -203,7 +203,10 @@ fn compare_loop(model: &str) {
         "epoll_wait 1",
         "event readable, writable",
     ] {
-        assert!(traced.iter().any(|one| one.starts_with(call)), "{call}");
+        assert!(
+            traced.iter().any(|traced| traced.starts_with(call)),
+            "{call}"
+        );
     }
     assert!(traced.contains(&"sendfile EAGAIN".to_owned()), "{traced:?}");
 }
@@ -535,13 +538,13 @@ fn a_reader_that_is_stuck_does_not_stop_the_server_and_the_gap_is_counted() {
 fn a_trace_that_cannot_be_written_is_an_error_at_the_start() {
     let root = files();
     let path = root.path().join("missing").join("trace");
-    let (status, said) = Launch::of(root.path()).arg("--trace").arg(&path).fail();
+    let (status, messages) = Launch::of(root.path()).arg("--trace").arg(&path).fail();
     assert_eq!(status.code(), Some(1));
     let expected = format!(
         "oneloop: cannot write the trace to {}: No such file or directory (os error 2)\n",
         path.display()
     );
-    assert_eq!(said, expected);
+    assert_eq!(messages, expected);
 }
 
 /// The records of a child wait for the reader in the child. Other connections do not.

@@ -1,4 +1,5 @@
-//! `oneloop --admin`: who may see the live view, what its snapshots say, and its page in a browser.
+//! `oneloop --admin`: the access to the live view, what its snapshots say, and its page in a
+//! browser.
 #![cfg(all(feature = "study", not(mio_unsupported_force_poll_poll)))]
 #![allow(dead_code, reason = "a module that other tests use as well")]
 
@@ -36,8 +37,8 @@ fn start(root: &Path) -> Server {
 
 /// The address of the view: the last one in the banner.
 fn admin(server: &Server) -> SocketAddr {
-    let said = server.diagnostics();
-    let (_, after) = said.rsplit_once("http://").unwrap();
+    let messages = server.diagnostics();
+    let (_, after) = messages.rsplit_once("http://").unwrap();
     after.split('/').next().unwrap().parse().unwrap()
 }
 
@@ -288,16 +289,19 @@ fn an_address_that_others_can_reach_is_refused() {
         "example.com:1",
         "fd:3",
     ] {
-        let (status, said) = Launch::of(root.path())
+        let (status, messages) = Launch::of(root.path())
             .with(&format!("--admin {address}"))
             .fail();
-        assert_eq!(status.code(), Some(2), "{address}: {said}");
-        assert!(said.contains("only for this machine"), "{said}");
+        assert_eq!(status.code(), Some(2), "{address}: {messages}");
+        assert!(messages.contains("only for this machine"), "{messages}");
     }
     let launch = Launch::of(root.path()).with("--admin localhost --model thread");
-    let (status, said) = launch.fail();
+    let (status, messages) = launch.fail();
     assert_eq!(status.code(), Some(2));
-    assert!(said.contains("--admin is for the model reactor"), "{said}");
+    assert!(
+        messages.contains("--admin is for the model reactor"),
+        "{messages}"
+    );
 }
 
 #[test]
@@ -306,11 +310,11 @@ fn an_address_in_use_is_an_error_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let launch = Launch::of(root.path()).with(&format!("--admin {address}"));
-    let (status, said) = launch.fail();
+    let (status, messages) = launch.fail();
     assert_eq!(status.code(), Some(1));
     assert!(
-        said.contains(&format!("cannot listen on {address}")),
-        "{said}"
+        messages.contains(&format!("cannot listen on {address}")),
+        "{messages}"
     );
 }
 
@@ -410,7 +414,7 @@ fn a_life_line_has_the_exact_bytes_of_both_heads() {
     assert_eq!(bytes(&life["response"]), response[..head]);
     let transitions = life["transitions"].as_array().unwrap().iter();
     let steps: Vec<_> = transitions
-        .map(|one| format!("{} {} {}", one["from"], one["to"], one["cause"]).replace('"', ""))
+        .map(|line| format!("{} {} {}", line["from"], line["to"], line["cause"]).replace('"', ""))
         .collect();
     let expected = [
         "Reading Parsing recv",

@@ -31,14 +31,14 @@ enum {
 };
 
 struct connection {
-    long owed;   // bytes of answers that have not left
+    long unsent;   // bytes of responses that are not sent
     long at;     // how much of the first of them has left
     bool queued; // on the run queue
     bool last;   // no request is taken any more
 };
 
 static struct connection table[CONNECTIONS];
-static int queue[CONNECTIONS], queued; // who has bytes to send and was not refused
+static int queue[CONNECTIONS], queued; // connections with bytes to send that do not wait for an event
 static char *answers;                  // COPIES times head and body, or the head alone
 static long head, body, whole;         // sizes: of head and body, and of both
 static int file = -1, poll_of_all;
@@ -76,11 +76,11 @@ static void make_answers(void) {
     for (int i = 0; i < COPIES; i++) memcpy(answers + i * whole, text, head);
 }
 
-// One write of what is owed, as much as it may be: its size, or -1 with errno.
+// One write of unsent bytes, as many as allowed: its size, or -1 with errno.
 static ssize_t write_some(int socket, const struct connection *c, long budget) {
     if (file < 0) {
         long ready = COPIES * whole - c->at;
-        return send(socket, answers + c->at, c->owed < ready ? c->owed : ready, MSG_NOSIGNAL);
+        return send(socket, answers + c->at, c->unsent < ready ? c->unsent : ready, MSG_NOSIGNAL);
     }
     if (c->at < head) return send(socket, answers + c->at, head - c->at, MSG_MORE | MSG_NOSIGNAL);
     off_t from = c->at - head;
@@ -88,20 +88,20 @@ static ssize_t write_some(int socket, const struct connection *c, long budget) {
     return sendfile(socket, file, &from, rest < budget ? rest : budget);
 }
 
-// False when the connection is over. Who is refused leaves the queue, for an event will say
-// when there is room; who has used up the budget stays on it, for no event will come.
+// False when the connection is over. A connection whose socket is full leaves the queue, as an event
+// will come when there is space; one that has used up its budget stays on it, as no event will come.
 static bool visit(int socket) {
     struct connection *c = &table[socket];
-    for (long budget = BUDGET; c->owed > 0;) {
+    for (long budget = BUDGET; c->unsent > 0;) {
         ssize_t wrote = write_some(socket, c, budget);
         if (wrote <= 0) {
             c->queued = false;
             return wrote < 0 && errno == EAGAIN;
         }
-        c->owed -= wrote;
+        c->unsent -= wrote;
         c->at = (c->at + wrote) % whole;
         budget -= wrote;
-        if (c->owed > 0 && budget <= 0) return true;
+        if (c->unsent > 0 && budget <= 0) return true;
     }
     c->queued = false;
     return !c->last;
@@ -126,9 +126,9 @@ static void finish(int socket) {
     close(socket);
 }
 
-static void accept_all(int door) {
+static void accept_all(int listener) {
     int socket;
-    while ((socket = accept4(door, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+    while ((socket = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         must(socket < CONNECTIONS, "too many connections");
         // Both directions and edges: no other call for this socket is ever needed.
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.fd = socket};
@@ -150,15 +150,15 @@ static void note(const struct epoll_event *event) {
             count = 1;
             c->last = true;
         }
-        c->owed += count * whole;
+        c->unsent += count * whole;
     }
-    if (c->owed > 0 && !c->queued) {
+    if (c->unsent > 0 && !c->queued) {
         c->queued = true;
         queue[queued++] = socket;
     }
 }
 
-// Visits everybody on the queue once; those who have more to send stay on it.
+// Visits each connection on the queue once; those that have more to send stay on it.
 static void run(void) {
     int stay = 0;
     for (int i = 0; i < queued; i++) {
@@ -179,25 +179,25 @@ int main(int count, char **arguments) {
     closing = count > 3 && strcmp(arguments[3], "close") == 0;
     make_answers();
 
-    int yes = 1, door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    // Those whom this door lets in inherit it.
-    setsockopt(door, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    int yes = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    // Accepted sockets inherit it.
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     struct sockaddr_in here = {
         .sin_family = AF_INET,
         .sin_port = htons(atoi(arguments[1])),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
-    must(bind(door, (struct sockaddr *)&here, sizeof here) == 0, "bind");
-    must(listen(door, 4096) == 0, "listen");
+    must(bind(listener, (struct sockaddr *)&here, sizeof here) == 0, "bind");
+    must(listen(listener, 4096) == 0, "listen");
 
     poll_of_all = epoll_create1(0);
-    struct epoll_event doorbell = {.events = EPOLLIN, .data.fd = door}, events[EVENTS];
-    must(epoll_ctl(poll_of_all, EPOLL_CTL_ADD, door, &doorbell) == 0, "epoll_ctl");
+    struct epoll_event doorbell = {.events = EPOLLIN, .data.fd = listener}, events[EVENTS];
+    must(epoll_ctl(poll_of_all, EPOLL_CTL_ADD, listener, &doorbell) == 0, "epoll_ctl");
     for (;;) {
         int ready = epoll_wait(poll_of_all, events, EVENTS, queued > 0 ? 0 : -1);
         for (int i = 0; i < ready; i++) {
-            if (events[i].data.fd == door) accept_all(door);
+            if (events[i].data.fd == listener) accept_all(listener);
             else note(&events[i]);
         }
         run();

@@ -126,9 +126,9 @@ def probe(server, load):
 
 def sample(lab, name, load, seconds, command=None):
     """One figure: CPU microseconds per request, and of idle connections their memory."""
-    room = lab.descriptors // (2 if name == "lighttpd" else 1)
-    if load.get("idle") and room < IDLE + 100:
-        raise Failed(f"room for {room} connections, by the limit of descriptors (ulimit -Hn)")
+    capacity = lab.descriptors // (2 if name == "lighttpd" else 1)
+    if load.get("idle") and capacity < IDLE + 100:
+        raise Failed(f"capacity for {capacity} connections, by the limit of descriptors (ulimit -Hn)")
     with servers.started(lab, command or servers.SERVERS[name], load) as server:
         if name == "floor":
             length = load["body"]

@@ -33,7 +33,7 @@ end
 
 
 def say(text):
-    """For whoever waits; the results go to standard output."""
+    """Progress on standard error; the results go to standard output."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -59,7 +59,7 @@ class Lab:
     def __init__(self, oneloop, oneloop_args=()):
         self.oneloop, self.oneloop_args = str(Path(oneloop).resolve()), list(oneloop_args)
         self.folder = Path(tempfile.mkdtemp(prefix="performance-"))
-        self.folder.chmod(0o755)  # nginx and h2o, started by root, read as somebody else
+        self.folder.chmod(0o755)  # nginx and h2o, started by root, read as another user
         self.site = self.folder / "site"
         self.site.mkdir(mode=0o755)
         self.count = 0

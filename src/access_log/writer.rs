@@ -484,7 +484,7 @@ mod tests {
         AccessLog::new(sink, LogFormat::Common, &limits(log_buffer)).unwrap()
     }
 
-    /// An entry that can be told from the others by its number, and its line.
+    /// An entry with a number, and its line.
     fn add(log: &mut AccessLog, number: u64) {
         log.log_request(&LogEntry {
             peer: Peer::Unix,

@@ -25,7 +25,7 @@ pub struct Change {
     pub medians: (f64, f64),
     /// The ratio to the reference after, divided by that before. `None` for the reference.
     pub ratio: Option<Estimate>,
-    /// What can be said.
+    /// The result of the comparison.
     pub verdict: Verdict,
 }
 

@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn who_knows_one_connection_at_a_time_is_asked_only_where_that_is_enough() {
+    fn a_server_of_one_connection_at_a_time_is_measured_only_where_that_is_enough() {
         let plan = plan(&["keepalive", "--conns", "1,64"]);
         let sequential = plan
             .arms

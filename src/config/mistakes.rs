@@ -135,7 +135,7 @@ pub fn explain(mut error: Error, command: &Command, args: &[OsString]) -> Error 
         if !unknown.starts_with('-') {
             return surplus_root(command, args, &unknown);
         }
-        // "Use -- --flag" helps nobody: no directory is called that.
+        // "Use -- --flag" does not help: no directory has such a name.
         error.remove(ContextKind::Suggested);
         let name = unknown.split('=').next().unwrap_or(&unknown);
         if let Some(tip) = find(OPTIONS, name) {

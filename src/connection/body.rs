@@ -172,8 +172,8 @@ mod tests {
         let mut now = Instant::now();
         let mut connection = Connection::new(limits.clone(), now);
         let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        if let Step::Receive(room) = connection.step() {
-            room[..head.len()].copy_from_slice(head);
+        if let Step::Receive(buffer) = connection.step() {
+            buffer[..head.len()].copy_from_slice(head);
         }
         connection.received(head.len(), now);
         assert!(matches!(connection.step(), Step::Respond(Ok(_))));

@@ -74,8 +74,8 @@ enum AfterResponse {
     Next,
     /// A lingering close: the peer may still be sending.
     Linger,
-    /// The peer has said that this was its last request: the connection closes without lingering if
-    /// nothing is unread.
+    /// The peer announced that this was its last request: the connection closes without lingering
+    /// if nothing is unread.
     CloseNow,
 }
 

@@ -47,7 +47,7 @@ pub enum Step<'c> {
     Produce,
     /// Close our direction of the socket: [`shut_down`](super::Connection::shut_down).
     Shutdown {
-        /// The peer has said that it sends no more requests. If nothing is unread in the socket
+        /// The peer announced that it sends no more requests. If nothing is unread in the socket
         /// either, there is no need to linger: [`close_now`](super::Connection::close_now).
         unless_all_is_read: bool,
     },

@@ -81,12 +81,14 @@ pub fn acceptable(fields: Fields<'_>) -> Preferences {
         };
         if name == b"*" {
             lower(&mut others, weight);
-        } else if let Some((_, said)) = named.iter_mut().find(|(coding, _)| coding.is_named(name)) {
-            lower(said, weight);
+        } else if let Some((_, explicit)) =
+            named.iter_mut().find(|(coding, _)| coding.is_named(name))
+        {
+            lower(explicit, weight);
         }
     }
-    let mut ranked = named.map(|(coding, said)| {
-        let rank = match said.or(others) {
+    let mut ranked = named.map(|(coding, explicit)| {
+        let rank = match explicit.or(others) {
             Some(0) => None,
             Some(weight) => Some(weight),
             // Acceptable without being named, with the lowest weight.
@@ -163,8 +165,8 @@ fn accepts_anything(fields: Fields<'_>) -> bool {
         .all(|member| wanted(member) == Some(b"*/*"))
 }
 
-fn lower(said: &mut Option<Weight>, weight: Weight) {
-    *said = Some(said.map_or(weight, |earlier| earlier.min(weight)));
+fn lower(explicit: &mut Option<Weight>, weight: Weight) {
+    *explicit = Some(explicit.map_or(weight, |earlier| earlier.min(weight)));
 }
 
 /// A member of `Accept-Encoding`: `codings [ weight ]`.

@@ -562,9 +562,9 @@ mod tests {
             assert!(local(listener).ip().is_loopback());
         }
         // RFC 6761 6.4: never resolves.
-        let message = open_one(tcp("nobody.invalid", 7890)).unwrap_err();
+        let message = open_one(tcp("name.invalid", 7890)).unwrap_err();
         assert!(
-            message.starts_with("cannot listen on nobody.invalid:7890: ")
+            message.starts_with("cannot listen on name.invalid:7890: ")
                 && message.ends_with("(try an IP address, such as 127.0.0.1)"),
             "{message}"
         );

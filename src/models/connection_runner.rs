@@ -250,8 +250,8 @@ mod tests {
         responses
     }
 
-    /// Also under the lock of `Shared`, and with the same runner. Fails with `pump` in place of
-    /// `pump_guarded`, and with a lock that stays poisoned.
+    /// Also under the lock of `Shared`, and with the same runner. Fails if `pump` is called instead
+    /// of `pump_guarded`, and if the lock stays poisoned.
     #[test]
     fn a_panic_ends_one_connection_and_the_next_is_served_by_the_same_runner() {
         let mut runner = ConnectionRunner::new(Arc::new(Limits::default()), ());

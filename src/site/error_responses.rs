@@ -170,9 +170,7 @@ fn explain(status: Status) -> &'static str {
     match status {
         Status::MOVED_PERMANENTLY => "this is a directory; its address ends with a slash",
         Status::NOT_FOUND => "there is nothing at this address",
-        Status::METHOD_NOT_ALLOWED => {
-            "only GET, HEAD and OPTIONS are allowed: GET, HEAD and OPTIONS"
-        }
+        Status::METHOD_NOT_ALLOWED => "only GET, HEAD and OPTIONS are allowed",
         Status::PRECONDITION_FAILED => "the file is not the one the request depends on",
         Status::RANGE_NOT_SATISFIABLE => "the file ends before the requested range begins",
         Status::EXPECTATION_FAILED => "the only supported expectation is 100-continue",

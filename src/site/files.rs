@@ -566,7 +566,7 @@ mod tests {
         find(name)
     }
 
-    /// Fails where a link is resolved in the new directory and opened in the old one.
+    /// Fails if a link is resolved in the new directory and opened in the old one.
     #[test]
     fn a_link_by_the_roots_path_never_leads_from_one_directory_of_that_path_to_another() {
         for follow in [false, true] {

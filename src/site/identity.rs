@@ -148,7 +148,7 @@ mod tests {
     #[derive(Debug, PartialEq)]
     enum Expected {
         Racy,
-        Settled,
+        Old,
     }
 
     fn moment(seconds: f64) -> FileTime {
@@ -181,7 +181,7 @@ mod tests {
         let is_racy = identity.is_racy(first_seen, now);
         let last_change = identity.last_change(first_seen, now);
         let last_change = last_change.map(|it| (it.nanoseconds() as f64 / 1e7).round() / 100.0);
-        (if is_racy { Racy } else { Settled }, last_change)
+        (if is_racy { Racy } else { Old }, last_change)
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
         let hours = 9.0 * 3600.0;
         let old = NOW - 1000.25;
         for (what, modified, changed, seen_for, expected, last_change) in [
-            ("long settled", old, old, 0.0, Settled, Some(old)),
+            ("long ago", old, old, 0.0, Old, Some(old)),
             (
                 "just written",
                 NOW - 0.01,
@@ -203,7 +203,7 @@ mod tests {
                 NOW - 0.03,
                 NOW - 0.03,
                 0.0,
-                Settled,
+                Old,
                 Some(NOW - 0.03),
             ),
             (
@@ -214,14 +214,7 @@ mod tests {
                 Racy,
                 Some(NOW - 1.5),
             ),
-            (
-                "and over",
-                NOW - 2.5,
-                NOW - 2.5,
-                0.0,
-                Settled,
-                Some(NOW - 2.5),
-            ),
+            ("and over", NOW - 2.5, NOW - 2.5, 0.0, Old, Some(NOW - 2.5)),
             ("renamed just now", old, NOW - 0.01, 0.0, Racy, Some(old)),
             (
                 "no change time",
@@ -231,7 +224,7 @@ mod tests {
                 Racy,
                 Some(NOW - 0.01),
             ),
-            ("dated ahead", NOW + hours, old, 0.0, Settled, Some(old)),
+            ("dated ahead", NOW + hours, old, 0.0, Old, Some(old)),
             (
                 "dated ahead just now",
                 NOW + hours,
@@ -253,7 +246,7 @@ mod tests {
                 NOW + hours,
                 NOW + hours,
                 0.03,
-                Settled,
+                Old,
                 Some(NOW - 0.03),
             ),
             (
@@ -269,20 +262,20 @@ mod tests {
                 NOW + 9.5,
                 NOW + 9.5,
                 2.5,
-                Settled,
+                Old,
                 Some(NOW - 2.5),
             ),
-            ("normalised", 1.0, old, 0.0, Settled, Some(old)),
-            ("before 1970", -0.5, old, 0.0, Settled, Some(old)),
+            ("normalised", 1.0, old, 0.0, Old, Some(old)),
+            ("before 1970", -0.5, old, 0.0, Old, Some(old)),
             (
                 "normalised, a clock ahead",
                 1.0,
                 NOW + 9.0,
                 60.0,
-                Settled,
+                Old,
                 Some(NOW - 60.0),
             ),
-            ("an image's", 0.0, 0.0, 0.0, Settled, None),
+            ("an image's", 0.0, 0.0, 0.0, Old, None),
         ] {
             let last_change = last_change.map(|it: f64| (it * 100.0).round() / 100.0);
             let judged = judge(modified, changed, seen_for);

@@ -354,7 +354,7 @@ mod tests {
     use std::io::Write;
     use std::net::TcpListener;
 
-    /// Red when `wake_if_idle` shuts the socket whatever has arrived.
+    /// Fails if `wake_if_idle` shuts down a socket with unread bytes.
     #[test]
     fn what_arrived_before_the_wake_is_read_and_so_is_the_end() {
         for bytes in [&b""[..], b"GET /sm"] {

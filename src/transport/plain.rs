@@ -50,7 +50,7 @@ impl Socket {
         self.on_ready(ReadyFlags::of(event));
     }
 
-    /// An event arrived earlier, and said this.
+    /// The flags of an earlier event.
     pub fn on_ready(&mut self, flags: ReadyFlags) {
         self.readiness.on_ready(flags);
     }

@@ -1,12 +1,12 @@
 //! Requests with a body: answered, and then the connection closes (RFC 9110 10.1.1).
 
 use crate::root::everything;
-use crate::runner::play;
+use crate::runner::run_table;
 use crate::script::*;
 
 #[test]
 fn bodies() {
-    let post = || ask("POST /hello.txt HTTP/1.1");
+    let post = || request("POST /hello.txt HTTP/1.1");
     const CHUNKS: &str = "the body is not made of chunks";
     let chunked = |body: &str| {
         get("/hello.txt")
@@ -63,16 +63,16 @@ fn bodies() {
             head("/hello.txt").field("Content-Length: 5").body("12345")
             => text("hello").without_body().closing();
         "OPTIONS with a body":
-            ask("OPTIONS * HTTP/1.1").field("Content-Length: 2").body("{}")
+            request("OPTIONS * HTTP/1.1").field("Content-Length: 2").body("{}")
             => options().closing();
         "an unknown method with a body":
-            ask("BREW /pot HTTP/1.1").field("Content-Length: 2").body("{}")
+            request("BREW /pot HTTP/1.1").field("Content-Length: 2").body("{}")
             => not_implemented().closing();
         "a body in 1.0":
-            ask("POST /hello.txt HTTP/1.0").field("Content-Length: 2").body("{}")
+            request("POST /hello.txt HTTP/1.0").field("Content-Length: 2").body("{}")
             => not_allowed().closing();
         "a body in 1.0 with keep-alive":
-            ask("POST /hello.txt HTTP/1.0").field("Connection: keep-alive")
+            request("POST /hello.txt HTTP/1.0").field("Connection: keep-alive")
                 .field("Content-Length: 2").body("{}")
             => not_allowed().closing();
         "POST without a body stays open":
@@ -83,7 +83,7 @@ fn bodies() {
             get("/hello.txt").field("If-None-Match: *").field("Content-Length: 1").body("x")
             => text("hello").not_modified().closing();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -91,10 +91,10 @@ fn expectations() {
     let get_expecting = |value: &str| get("/hello.txt").field(&format!("Expect: {value}"));
     let table = rows! {
         "a client that expects 100 gets the final response at once":
-            ask("POST / HTTP/1.1").field("Expect: 100-continue").field("Content-Length: 1000000")
+            request("POST / HTTP/1.1").field("Expect: 100-continue").field("Content-Length: 1000000")
             => not_allowed().closing();
         "also for chunks":
-            ask("PUT /x HTTP/1.1").field("Expect: 100-continue")
+            request("PUT /x HTTP/1.1").field("Expect: 100-continue")
                 .field("Transfer-Encoding: chunked")
             => not_allowed().closing();
         "also GET":
@@ -109,10 +109,10 @@ fn expectations() {
         "also for HEAD":
             head("/hello.txt").field("Expect: x") => expectation_failed().without_body();
         "with a body it closes":
-            ask("PUT /x HTTP/1.1").field("Expect: x").field("Content-Length: 3").body("abc")
+            request("PUT /x HTTP/1.1").field("Expect: x").field("Content-Length: 3").body("abc")
             => expectation_failed().closing();
         "1.0 has no expectations":
-            ask("GET /hello.txt HTTP/1.0").field("Expect: x") => text("hello").closing();
+            request("GET /hello.txt HTTP/1.0").field("Expect: x") => text("hello").closing();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }

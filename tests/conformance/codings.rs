@@ -1,10 +1,10 @@
 //! Siblings with the same content in another coding (RFC 9110 8.4, 12.5.3).
 
 use crate::root::{Tree, everything, tag};
-use crate::runner::play;
+use crate::runner::run_table;
 use crate::script::*;
 
-fn script() -> Reply {
+fn script() -> Response {
     file("text/javascript; charset=utf-8", "identity").varying()
 }
 
@@ -42,9 +42,9 @@ fn codings() {
             accepting("gzip").field("Accept-Encoding: br") => br();
         "HEAD": head("/packed.js").field("Accept-Encoding: gzip") => gzip().without_body();
         "in 1.0":
-            ask("GET /packed.js HTTP/1.0").field("Accept-Encoding: gzip") => gzip().closing();
+            request("GET /packed.js HTTP/1.0").field("Accept-Encoding: gzip") => gzip().closing();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn encoded_siblings() {
             accepting("br") + get("/packed.js") + accepting("gzip")
             => [br(), script(), script().encoded("gzip", "gzip")];
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -145,8 +145,8 @@ fn siblings_of_any_type_that_is_not_compressed() {
         "an encoded file has no sibling":
             accepting("/a.tar.gz") => file("application/gzip", "x");
         "nor has one in another coding": accepting("/a.zst") => file("application/zstd", "x");
-        "a sibling asked for by its name":
+        "a sibling at its own path":
             accepting("/a.bin.br") => file("application/octet-stream", "sibling");
     };
-    play(&tree, table);
+    run_table(&tree, table);
 }

@@ -1,7 +1,7 @@
 //! Conditional requests, in the order of RFC 9110 13.2.2.
 
 use crate::root::{Tree, everything, numbered, tag};
-use crate::runner::play;
+use crate::runner::run_table;
 use crate::script::*;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -45,9 +45,9 @@ fn entity_tags() {
         "HEAD is answered as GET":
             head("/hello.txt").field("If-None-Match: *") => fresh();
         "OPTIONS has no conditions":
-            ask("OPTIONS /hello.txt HTTP/1.1").field("If-None-Match: *") => options();
+            request("OPTIONS /hello.txt HTTP/1.1").field("If-None-Match: *") => options();
         "nor has a method that is not allowed":
-            ask("PUT /hello.txt HTTP/1.1").field("If-None-Match: *") => not_allowed();
+            request("PUT /hello.txt HTTP/1.1").field("If-None-Match: *") => not_allowed();
 
         "it must be this one, and is": hello(&["If-Match: TAG"]) => text("hello");
         "it must be one of these": hello(&["If-Match: \"x\", TAG"]) => text("hello");
@@ -76,7 +76,7 @@ fn entity_tags() {
         "the first fails: the second is not evaluated":
             hello(&["If-Match: \"x\"", "If-None-Match: TAG"]) => precondition_failed();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn dates() {
             hello(&["If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT", "If-None-Match: TAG"])
             => precondition_failed();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -157,11 +157,11 @@ fn parts_of_a_version() {
         "all conditions at once":
             hello(&[range, "If-Match: TAG", "If-None-Match: \"x\"", "If-Range: TAG"]) => part();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
-/// Files whose times were set. Their dates are those of their inodes; and
-/// each is asked for whole, again, in part, and for what is left of it.
+/// Files whose times were set: their dates are those of their inodes. Each is requested whole,
+/// again with its validators, in part, and from some byte on.
 fn set_times() -> (Tree, Vec<Row>) {
     let tree = Tree::of(&[]);
     let sizes = [("small", 1000), ("medium", 5000), ("large", 200_000)];
@@ -203,7 +203,7 @@ fn set_times() -> (Tree, Vec<Row>) {
             _ => tag(content.as_bytes()),
         };
         let whole = || binary(&content).tagged(&tag).modified(&date);
-        let ask = |lines: &[&str]| {
+        let request = |lines: &[&str]| {
             let request = get(&format!("/{name}"));
             lines
                 .iter()
@@ -214,12 +214,12 @@ fn set_times() -> (Tree, Vec<Row>) {
         let range = "Range: bytes=0-8";
         let table = rows! {
             "whole": head(&format!("/{name}")) => whole().without_body();
-            "by tag": ask(&[&line("If-None-Match", &tag)]) => whole().not_modified();
-            "by date": ask(&[&line("If-Modified-Since", &date)]) => whole().not_modified();
-            "a part": ask(&[range]) => part();
-            "the rest, by tag": ask(&[range, &line("If-Range", &tag)]) => part();
-            "the rest, by date": ask(&[range, &line("If-Range", &date)]) => part();
-            "it must be this one": ask(&[range, &line("If-Match", &tag)]) => part();
+            "by tag": request(&[&line("If-None-Match", &tag)]) => whole().not_modified();
+            "by date": request(&[&line("If-Modified-Since", &date)]) => whole().not_modified();
+            "a part": request(&[range]) => part();
+            "the rest, by tag": request(&[range, &line("If-Range", &tag)]) => part();
+            "the rest, by date": request(&[range, &line("If-Range", &date)]) => part();
+            "it must be this one": request(&[range, &line("If-Match", &tag)]) => part();
         };
         table.into_iter().map(move |mut row| {
             row.name = format!("{what}: {}", row.name).leak();
@@ -234,5 +234,5 @@ fn set_times() -> (Tree, Vec<Row>) {
 #[test]
 fn files_with_times_that_were_set_have_validators() {
     let (tree, rows) = set_times();
-    play(&tree, rows);
+    run_table(&tree, rows);
 }

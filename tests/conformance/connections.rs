@@ -1,13 +1,13 @@
 //! How long a connection lives, and pipelining (RFC 9112 9).
 
 use crate::root::{BIG_LINES, everything, numbered};
-use crate::runner::play;
+use crate::runner::run_table;
 use crate::script::*;
 
 #[test]
 fn persistence() {
     let hello = || get("/hello.txt");
-    let old = || ask("GET /hello.txt HTTP/1.0");
+    let old = || request("GET /hello.txt HTTP/1.0");
     let table = rows! {
         "1.1 stays open": hello() => text("hello");
         "1.1 closes with close": hello().field("Connection: close") => text("hello").closing();
@@ -37,22 +37,22 @@ fn persistence() {
         "Proxy-Connection is ignored":
             old().field("Proxy-Connection: keep-alive") => text("hello").closing();
         "HEAD in 1.0":
-            ask("HEAD /hello.txt HTTP/1.0").field("Connection: keep-alive")
+            request("HEAD /hello.txt HTTP/1.0").field("Connection: keep-alive")
             => text("hello").without_body().kept_alive();
         "a long file in 1.0":
-            ask("GET /big.txt HTTP/1.0") => text(&numbered(BIG_LINES)).closing();
+            request("GET /big.txt HTTP/1.0") => text(&numbered(BIG_LINES)).closing();
         "304 in 1.0":
             old().field("Connection: keep-alive").field("If-None-Match: *")
             => text("hello").not_modified().kept_alive();
         "a 404 stays open in 1.0, too":
-            ask("GET /nothing HTTP/1.0").field("Connection: keep-alive")
+            request("GET /nothing HTTP/1.0").field("Connection: keep-alive")
             => not_found().kept_alive();
         "a 404 closes with close":
             get("/nothing").field("Connection: close") => not_found().closing();
         "a redirect closes with close":
             get("/dir").field("Connection: close") => redirect("./dir/").closing();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -72,12 +72,12 @@ fn pipelining() {
             => [text("hello"), text("0123456789").without_body(), binary("yes")];
         "304 between 200s": hello() + digits().field("If-None-Match: *") + get("/alive")
             => [text("hello"), text("0123456789").not_modified(), binary("yes")];
-        "204 between 200s": hello() + ask("OPTIONS * HTTP/1.1") + digits()
+        "204 between 200s": hello() + request("OPTIONS * HTTP/1.1") + digits()
             => [text("hello"), options(), text("0123456789")];
         "206 between 200s": hello() + digits().field("Range: bytes=0-0") + hello()
             => [text("hello"), text("0123456789").part("0-0/10", "0"), text("hello")];
         "a 404 does not end it": get("/nothing") + hello() => [not_found(), text("hello")];
-        "nor a 405": ask("POST / HTTP/1.1") + hello() => [not_allowed(), text("hello")];
+        "nor a 405": request("POST / HTTP/1.1") + hello() => [not_allowed(), text("hello")];
         "long and short, in order": get("/big.txt") + hello() + get("/big.txt") + digits()
             => [text(&big), text("hello"), text(&big), text("0123456789")];
         "an empty file among others": hello() + get("/empty.txt") + hello()
@@ -97,9 +97,9 @@ fn pipelining() {
             hello() + "nonsense\r\n\r\n" + get("/alive")
             => [text("hello"), bad("not an HTTP/1.1 request")];
         "nothing after a 1.0 request is answered":
-            ask("GET /hello.txt HTTP/1.0") + digits() => text("hello").closing();
+            request("GET /hello.txt HTTP/1.0") + digits() => text("hello").closing();
         "1.0 among 1.1":
-            hello() + ask("GET /digits.txt HTTP/1.0").field("Connection: keep-alive") + hello()
+            hello() + request("GET /digits.txt HTTP/1.0").field("Connection: keep-alive") + hello()
             => [text("hello"), text("0123456789").kept_alive(), text("hello")];
         "bytes one by one":
             "GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n".split("").collect::<Pieces<'_>>()
@@ -113,25 +113,25 @@ fn pipelining() {
             ]
             => [text("hello"), text("0123456789")];
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
-fn hanging_up() {
+fn half_closes() {
     let hello = || get("/hello.txt");
     let table = rows! {
-        "a half-closed connection is still answered": hang_up_after(hello()) => text("hello");
-        "with all its requests": hang_up_after(hello() + get("/digits.txt"))
+        "a half-closed connection is still answered": half_close_after(hello()) => text("hello");
+        "with all its requests": half_close_after(hello() + get("/digits.txt"))
             => [text("hello"), text("0123456789")];
-        "and with long files": hang_up_after(get("/big.txt") + hello())
+        "and with long files": half_close_after(get("/big.txt") + hello())
             => [text(&numbered(BIG_LINES)), text("hello")];
-        "without a request there is no response": hang_up_after("") => nothing();
-        "nor for half a request": hang_up_after("GET /hello.txt HTTP/1.1\r\nHost: a\r\n")
-            => nothing();
-        "half a second request is ignored": hang_up_after(hello() + "GET /dig") => text("hello");
-        "an empty line is not a request": hang_up_after("\r\n") => nothing();
-        "a body that is not sent": hang_up_after(ask("POST / HTTP/1.1").field("Content-Length: 9"))
+        "without a request there is no response": half_close_after("") => no_response();
+        "nor for half a request": half_close_after("GET /hello.txt HTTP/1.1\r\nHost: a\r\n")
+            => no_response();
+        "half a second request is ignored": half_close_after(hello() + "GET /dig") => text("hello");
+        "an empty line is not a request": half_close_after("\r\n") => no_response();
+        "a body that is not sent": half_close_after(request("POST / HTTP/1.1").field("Content-Length: 9"))
             => not_allowed().closing();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }

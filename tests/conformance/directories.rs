@@ -1,7 +1,7 @@
 //! Directories: the slash, the index file, the listing.
 
 use crate::root::{Tree, everything};
-use crate::runner::{Setting, play, play_with};
+use crate::runner::{Setup, run_table, run_table_with};
 use crate::script::*;
 
 #[test]
@@ -14,7 +14,7 @@ fn redirects() {
             => html_page(
                 "301 Moved Permanently",
                 "this is a directory; its address ends with a slash",
-            ).own("Location: ./dir/");
+            ).with_field("Location: ./dir/");
         "the query is kept": get("/dir?a=b&c=%2F..%2F") => redirect("./dir/?a=b&c=%2F..%2F");
         "an empty query is kept, too": get("/dir?") => redirect("./dir/?");
         "a deeper one is named relatively": get("/outer/inner?x") => redirect("./inner/?x");
@@ -46,7 +46,7 @@ fn redirects() {
         "a link to a directory, too": get("/link-to-dir") => redirect("./link-to-dir/");
         "many slashes after a directory are one": get("/indexed//") => html("<h1>index</h1>");
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -76,22 +76,22 @@ fn indexes_and_listings() {
         "a listing, before its rows": head("/dir/") => listing_page().without_body();
         "a listing is compressed for clients that prefer it":
             head("/dir/").field("Accept-Encoding: gzip, deflate, br")
-            => listing_page().packed().without_body();
+            => listing_page().gzipped().without_body();
         "as JSON, too":
             head("/dir/?format=json").field("Accept-Encoding: x-gzip")
-            => listing_json(&[]).packed().without_body();
+            => listing_json(&[]).gzipped().without_body();
         "not for others":
             get("/dir/?format=json").field("Accept-Encoding: br, gzip;q=0")
             => listing_json(&[&whole]);
         "not in 1.0":
-            ask("GET /dir/?format=json HTTP/1.0").field("Accept-Encoding: gzip")
-            => listing_json(&[]).until_the_end(&whole);
-        "a client that has it already is told nothing about its coding":
+            request("GET /dir/?format=json HTTP/1.0").field("Accept-Encoding: gzip")
+            => listing_json(&[]).until_close(&whole);
+        "a 304 has no field about the coding":
             head("/dir/").field("Accept-Encoding: gzip").field("If-None-Match: *")
             => listing_page().not_modified();
         "the stylesheet, for pages that may have none in them":
             get("/dir/?style=1")
-            => listing_style().lasting("Cache-Control: max-age=31536000, immutable");
+            => listing_style().with_lasting_field("Cache-Control: max-age=31536000, immutable");
         "an index has no other one": get("/indexed/?style=1") => html("<h1>index</h1>");
         "a listing as JSON, before its rows":
             head("/dir/?format=json") => listing_json(&[]).without_body();
@@ -99,18 +99,18 @@ fn indexes_and_listings() {
             get("/dir/?format=json") => listing_json(&[&whole]);
         "an empty one":
             get("/bare/?format=json") => listing_json(&["{\"path\":\"/bare/\",\"entries\":[\n],\"omitted\":0}\n"]);
-        "1.0 knows no chunks: the end of the connection ends it":
-            ask("GET /dir/?format=json HTTP/1.0")
-            => listing_json(&[]).until_the_end(&whole);
+        "without chunks, for 1.0, the end of the connection ends it":
+            request("GET /dir/?format=json HTTP/1.0")
+            => listing_json(&[]).until_close(&whole);
         "even if it wanted to stay":
-            ask("GET /dir/?format=json HTTP/1.0").field("Connection: keep-alive")
-            => listing_json(&[]).until_the_end(&whole);
-        "HEAD in 1.0": ask("HEAD /dir/ HTTP/1.0") => listing_page().until_the_end("");
+            request("GET /dir/?format=json HTTP/1.0").field("Connection: keep-alive")
+            => listing_json(&[]).until_close(&whole);
+        "HEAD in 1.0": request("HEAD /dir/ HTTP/1.0") => listing_page().until_close("");
         "a listing among others":
             get("/hello.txt") + get("/dir/?format=json") + get("/alive")
             => [text("hello"), listing_json(&[&whole]), binary("yes")];
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -123,18 +123,18 @@ fn several_index_names() {
         ("one/b.html", "b of one"),
         ("dir/a.html/inner.txt", "a directory by that name"),
         ("dir/b.html", "b beside it"),
-        ("none/index.html", "not asked for"),
+        ("none/index.html", "not the index"),
     ]);
-    let setting = Setting::of(&["--index", "a.html", "--index", "b.html", "--no-listing"]);
+    let setup = Setup::of(&["--index", "a.html", "--index", "b.html", "--no-listing"]);
     let table = rows! {
         "the first name that there is": get("/both/") => html("a of both");
         "or the second": get("/one/") => html("b of one");
         "also in the root": get("/") => html("b of the root");
         "a directory is no index": get("/dir/") => html("b beside it");
         "no other name is tried": get("/none/") => not_found();
-        "though it can be asked for": get("/none/index.html") => html("not asked for");
+        "though its own path is served": get("/none/index.html") => html("not the index");
     };
-    play_with(&setting, &tree.root(), table);
+    run_table_with(&setup, &tree.root(), table);
 }
 
 #[test]
@@ -147,5 +147,5 @@ fn no_listing() {
         "its files are served": get("/dir/inner.txt") => text("inner");
         "an index is one": get("/indexed/") => html("<h1>index</h1>");
     };
-    play_with(&Setting::of(&["--no-listing"]), &everything().root(), table);
+    run_table_with(&Setup::of(&["--no-listing"]), &everything().root(), table);
 }

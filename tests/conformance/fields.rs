@@ -1,7 +1,7 @@
 //! Field lines: their form, Host, and how a body is announced (RFC 9112 3.2, 5, 6).
 
 use crate::root::everything;
-use crate::runner::play;
+use crate::runner::run_table;
 use crate::script::*;
 
 #[test]
@@ -41,7 +41,7 @@ fn field_lines() {
         "HEAD that is refused has no body":
             "HEAD /hello.txt HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n" => bad(NAME).without_body();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn hosts() {
         "Host may not stand twice": get("/hello.txt").field("Host: a") => bad("Host is repeated");
         "nor with two values": get("/hello.txt").field("Host: b") => bad("Host is repeated");
         "nor twice in 1.0":
-            ask("GET /hello.txt HTTP/1.0").field("Host: a").field("Host: b")
+            request("GET /hello.txt HTTP/1.0").field("Host: a").field("Host: b")
             => bad("Host is repeated");
         "Host may be empty": host("") => text("hello");
         "a name": host("www.example.org") => text("hello");
@@ -88,9 +88,9 @@ fn hosts() {
         "a tag": host("<a>") => bad(NONE);
         "a byte beyond ASCII": host("\u{fc}.example") => bad(NONE);
         "1.0 may omit Host, but an invalid one is refused":
-            ask("GET /hello.txt HTTP/1.0").field("Host: a b") => bad(NONE);
+            request("GET /hello.txt HTTP/1.0").field("Host: a b") => bad(NONE);
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -146,13 +146,13 @@ fn framing() {
             hello().field("Transfer-Encoding:\x0bchunked")
             => bad("a field value holds a control byte");
         "an unknown coding in 1.0":
-            ask("GET /hello.txt HTTP/1.0").field("Transfer-Encoding: gzip, chunked")
+            request("GET /hello.txt HTTP/1.0").field("Transfer-Encoding: gzip, chunked")
             => bad("Transfer-Encoding in an HTTP/1.0 request");
         "chunked in 1.0, which has no chunks":
-            ask("GET /hello.txt HTTP/1.0").field("Transfer-Encoding: chunked")
+            request("GET /hello.txt HTTP/1.0").field("Transfer-Encoding: chunked")
             => bad("Transfer-Encoding in an HTTP/1.0 request");
         "what follows a refused request is not parsed":
             length("1, 1").body("x") + hello() => bad(LENGTH);
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }

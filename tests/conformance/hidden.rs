@@ -1,10 +1,10 @@
 //! Names that begin with a dot.
 
 use crate::root::everything;
-use crate::runner::{Setting, play, play_with};
+use crate::runner::{Setup, run_table, run_table_with};
 use crate::script::*;
 
-fn hidden() -> Reply {
+fn hidden() -> Response {
     binary("hidden")
 }
 
@@ -25,7 +25,7 @@ fn hidden_names() {
         "only at the root": get("/dir/.well-known/file.txt") => not_found();
         "not a name that begins like it": get("/.well-known2/") => not_found();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -40,5 +40,5 @@ fn hidden_names_that_are_shown() {
         "dot-dot is not a name":
             get("/../secret.txt") => page("400 Bad Request", "the path climbs above the root").closing();
     };
-    play_with(&Setting::of(&["--hidden"]), &everything().root(), table);
+    run_table_with(&Setup::of(&["--hidden"]), &everything().root(), table);
 }

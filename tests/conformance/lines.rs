@@ -1,7 +1,7 @@
 //! The request line: versions, targets, lengths (RFC 9112 2, 3).
 
 use crate::root::everything;
-use crate::runner::play;
+use crate::runner::run_table;
 use crate::script::*;
 
 #[test]
@@ -9,29 +9,29 @@ fn request_lines() {
     const NONE: &str = "not an HTTP/1.1 request";
     let table = rows! {
         "two spaces between the parts":
-            ask("GET  /hello.txt HTTP/1.1") => bad(NONE);
+            request("GET  /hello.txt HTTP/1.1") => bad(NONE);
         "two spaces before the version":
-            ask("GET /hello.txt  HTTP/1.1") => bad(NONE);
+            request("GET /hello.txt  HTTP/1.1") => bad(NONE);
         "a tab instead of a space":
-            ask("GET\t/hello.txt HTTP/1.1") => bad(NONE);
+            request("GET\t/hello.txt HTTP/1.1") => bad(NONE);
         "a space at the end":
-            ask("GET /hello.txt HTTP/1.1 ") => bad(NONE);
+            request("GET /hello.txt HTTP/1.1 ") => bad(NONE);
         "a space at the beginning":
-            ask(" GET /hello.txt HTTP/1.1") => bad(NONE);
+            request(" GET /hello.txt HTTP/1.1") => bad(NONE);
         "a space in the target":
-            ask("GET /a b.txt HTTP/1.1") => bad(NONE);
+            request("GET /a b.txt HTTP/1.1") => bad(NONE);
         "a line without a version (HTTP/0.9)":
-            ask("GET /hello.txt") => bad(NONE);
+            request("GET /hello.txt") => bad(NONE);
         "a method alone":
-            ask("GET") => bad(NONE);
+            request("GET") => bad(NONE);
         "no NUL":
-            ask("GET /\0 HTTP/1.1") => bad(NONE);
+            request("GET /\0 HTTP/1.1") => bad(NONE);
         "a control byte":
-            ask("GET /\x01 HTTP/1.1") => bad(NONE);
+            request("GET /\x01 HTTP/1.1") => bad(NONE);
         "no DEL":
-            ask("GET /\x7f HTTP/1.1") => bad(NONE);
+            request("GET /\x7f HTTP/1.1") => bad(NONE);
         "a bare CR":
-            ask("GET /\r HTTP/1.1") => bad(NONE);
+            request("GET /\r HTTP/1.1") => bad(NONE);
         "a line that ends in LF":
             "GET /hello.txt HTTP/1.1\nHost: a\r\n\r\n" => bad("a line ends in LF without CR");
         "one empty line before a request is skipped (RFC 9112 2.2)":
@@ -53,12 +53,12 @@ fn request_lines() {
         "an empty line that is a bare LF is not":
             "\nGET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" => bad("a line ends in LF without CR");
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
-/// None of these ever ends as a head does: the answer comes as soon as no request is possible.
+/// None of these has the end of a head: the server refuses it as soon as it cannot be a request.
 #[test]
-fn what_can_be_no_request_is_refused_at_once() {
+fn bytes_that_cannot_be_a_request_are_refused_at_once() {
     const NONE: &str = "not an HTTP/1.1 request";
     const TARGET: &str = "the target is neither a path nor an absolute URL";
     const NAME: &str = "a field name is not a token, or a line is folded";
@@ -107,7 +107,7 @@ fn what_can_be_no_request_is_refused_at_once() {
         "even of a head that is too large":
             "GET / HTTP/1.1\r\nA\r\nX: ".to_owned() + &"x".repeat(33 * 1024) => bad(NAME);
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -122,26 +122,26 @@ fn versions() {
     const NONE: &str = "not an HTTP/1.1 request";
     let table = rows! {
         "1.0 is answered in 1.1, and the connection closes":
-            ask("GET /hello.txt HTTP/1.0") => text("hello").closing();
+            request("GET /hello.txt HTTP/1.0") => text("hello").closing();
         "a later minor version is parsed as 1.1 (RFC 9110 2.5)":
-            ask("GET /hello.txt HTTP/1.2") => text("hello");
+            request("GET /hello.txt HTTP/1.2") => text("hello");
         "as late as 1.9":
-            ask("HEAD /hello.txt HTTP/1.9") => text("hello").without_body();
+            request("HEAD /hello.txt HTTP/1.9") => text("hello").without_body();
         "and it needs a Host":
             "GET /hello.txt HTTP/1.7\r\n\r\n" => bad("HTTP/1.1 requires a Host field");
         "another major version is refused":
-            ask("GET /hello.txt HTTP/2.0") => other();
+            request("GET /hello.txt HTTP/2.0") => other();
         "not an older one either":
-            ask("GET /hello.txt HTTP/0.9") => other();
-        "a digit, a dot, a digit": ask("GET /hello.txt HTTP/1") => bad(NONE);
-        "not two digits": ask("GET /hello.txt HTTP/1.10") => bad(NONE);
-        "not two digits before the dot": ask("GET /hello.txt HTTP/01.1") => bad(NONE);
-        "a comma instead of the dot": ask("GET /hello.txt HTTP/1,1") => bad(NONE);
-        "the name is case-sensitive": ask("GET /hello.txt http/1.1") => bad(NONE);
-        "another protocol": ask("GET /hello.txt RTSP/1.0") => bad(NONE);
-        "letters in the version": ask("GET /hello.txt HTTP/x.y") => bad(NONE);
+            request("GET /hello.txt HTTP/0.9") => other();
+        "a digit, a dot, a digit": request("GET /hello.txt HTTP/1") => bad(NONE);
+        "not two digits": request("GET /hello.txt HTTP/1.10") => bad(NONE);
+        "not two digits before the dot": request("GET /hello.txt HTTP/01.1") => bad(NONE);
+        "a comma instead of the dot": request("GET /hello.txt HTTP/1,1") => bad(NONE);
+        "the name is case-sensitive": request("GET /hello.txt http/1.1") => bad(NONE);
+        "another protocol": request("GET /hello.txt RTSP/1.0") => bad(NONE);
+        "letters in the version": request("GET /hello.txt HTTP/x.y") => bad(NONE);
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn targets() {
             "GET http://a/hello.txt HTTP/1.1\r\nHost: b\r\n\r\n" => text("hello");
         "but it does not replace Host":
             "GET http://a/hello.txt HTTP/1.1\r\n\r\n" => bad("HTTP/1.1 requires a Host field");
-        "absolute-form in 1.0": ask("GET http://a/hello.txt HTTP/1.0") => text("hello").closing();
+        "absolute-form in 1.0": request("GET http://a/hello.txt HTTP/1.0") => text("hello").closing();
         "absolute-form with an IPv6 address": get("http://[::1]:80/hello.txt") => text("hello");
         "absolute-form without a host": get("http:///hello.txt") => bad(HOST);
         "absolute-form with a port and no host (RFC 9110 4.2.1)":
@@ -176,16 +176,16 @@ fn targets() {
         "another scheme": get("ftp://a/hello.txt") => bad(FORM);
         "no scheme at all": get("hello.txt") => bad(FORM);
         "authority-form is for CONNECT alone": get("a:80") => bad(FORM);
-        "not for what is not allowed, either": ask("POST a:80 HTTP/1.1") => bad(FORM);
-        "nor is the asterisk": ask("POST * HTTP/1.1") => bad(FORM);
-        "CONNECT has no other (RFC 9112 3.2.3)": ask("CONNECT /a HTTP/1.1") => bad(TUNNEL);
-        "not the absolute one": ask("CONNECT http://a/ HTTP/1.1") => bad(TUNNEL);
-        "nor the asterisk": ask("CONNECT * HTTP/1.1") => bad(TUNNEL);
-        "CONNECT without a port": ask("CONNECT a HTTP/1.1") => bad(TUNNEL);
-        "CONNECT with an empty port": ask("CONNECT a: HTTP/1.1") => bad(TUNNEL);
-        "CONNECT without a host": ask("CONNECT :80 HTTP/1.1") => bad(TUNNEL);
-        "CONNECT with a strange port": ask("CONNECT a:x8 HTTP/1.1") => bad(TUNNEL);
-        "CONNECT to an address without brackets": ask("CONNECT ::1 HTTP/1.1") => bad(TUNNEL);
+        "not for what is not allowed, either": request("POST a:80 HTTP/1.1") => bad(FORM);
+        "nor is the asterisk": request("POST * HTTP/1.1") => bad(FORM);
+        "CONNECT has no other (RFC 9112 3.2.3)": request("CONNECT /a HTTP/1.1") => bad(TUNNEL);
+        "not the absolute one": request("CONNECT http://a/ HTTP/1.1") => bad(TUNNEL);
+        "nor the asterisk": request("CONNECT * HTTP/1.1") => bad(TUNNEL);
+        "CONNECT without a port": request("CONNECT a HTTP/1.1") => bad(TUNNEL);
+        "CONNECT with an empty port": request("CONNECT a: HTTP/1.1") => bad(TUNNEL);
+        "CONNECT without a host": request("CONNECT :80 HTTP/1.1") => bad(TUNNEL);
+        "CONNECT with a strange port": request("CONNECT a:x8 HTTP/1.1") => bad(TUNNEL);
+        "CONNECT to an address without brackets": request("CONNECT ::1 HTTP/1.1") => bad(TUNNEL);
         "a fragment is ignored": get("/hello.txt#x") => text("hello");
         "with what follows it": get("/hello.txt#x?y") => text("hello");
         "after a query, too": get("/hello.txt?x#y") => text("hello");
@@ -199,7 +199,7 @@ fn targets() {
         "angle brackets": get("/<b>.txt") => text("named");
         "other bytes that browsers do not escape": get("/hello.txt|^[]{}`'\"") => not_found();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -242,5 +242,5 @@ fn lengths() {
         "a hundred fields": fields(100) => text("hello");
         "one more": fields(101) => head_too_long("too many field lines");
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }

@@ -1,7 +1,7 @@
 //! Symlinks, and what is neither a file nor a directory.
 
 use crate::root::{Tree, everything};
-use crate::runner::{Setting, play, play_with};
+use crate::runner::{Setup, run_table, run_table_with};
 use crate::script::*;
 
 #[test]
@@ -41,12 +41,12 @@ fn links() {
         "a socket": get("/socket.txt") => not_found();
         "HEAD of a FIFO": head("/fifo.txt") => not_found().without_body();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
 fn links_that_are_followed() {
-    let setting = Setting::of(&["--follow-symlinks"]);
+    let setup = Setup::of(&["--follow-symlinks"]);
     let table = rows! {
         "a link out of the root": get("/out.txt") => text("secret");
         "an absolute link": get("/out-by-name.txt") => text("secret");
@@ -61,12 +61,12 @@ fn links_that_are_followed() {
         "a FIFO is not served": get("/fifo.txt") => not_found();
         "nor through a link": get("/link-to-fifo.txt") => not_found();
     };
-    play_with(&setting, &everything().root(), table);
+    run_table_with(&setup, &everything().root(), table);
 }
 
-/// What may not be served is not replaced: not by a listing, the next index, or the application.
+/// A file that may not be served is not replaced by a listing, the next index, or the application.
 #[test]
-fn what_is_denied_is_not_taken_to_be_missing() {
+fn a_denied_file_is_not_treated_as_missing() {
     const APPLICATION: &str = "Accept-Encoding, Accept, Sec-Fetch-Dest, Sec-Fetch-Mode";
     let tree = Tree::of(&[
         ("b.html", "the application"),
@@ -98,7 +98,7 @@ fn what_is_denied_is_not_taken_to_be_missing() {
         "a file is served whose sibling is denied":
             get("/page.txt").field("Accept-Encoding: gzip") => text("plain");
     };
-    play_with(&Setting::of(options), &tree.root(), table);
+    run_table_with(&Setup::of(options), &tree.root(), table);
     let tree = Tree::of(&[("b.html", "the next index")]);
     for name in ["a.html", "404.html"] {
         tree.link(name, "/dev/null");
@@ -108,7 +108,7 @@ fn what_is_denied_is_not_taken_to_be_missing() {
         "an application whose page is denied has no other page": page("/a/page")
             => missing().varying_by("Accept, Sec-Fetch-Dest, Sec-Fetch-Mode");
     };
-    play_with(&Setting::of(options), &tree.root(), table);
+    run_table_with(&Setup::of(options), &tree.root(), table);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_link_that_is_the_root_is_served_by_its_own_name_and_followed() {
     tree.link("away.html", "../away.html");
     tree.link("away.html.gz", "../away.html");
     let table = |name: &'static str, bytes: &'static str| {
-        let page = || html(bytes).saved_as(&format!("filename=\"{}\"", &name[1..]));
+        let page = || html(bytes).with_disposition(&format!("filename=\"{}\"", &name[1..]));
         rows! {
             "by its name": get(name) => page();
             "at the root": get("/") => page();
@@ -133,10 +133,6 @@ fn a_link_that_is_the_root_is_served_by_its_own_name_and_followed() {
     };
     for (link, bytes) in [("current.html", "<p>1"), ("away.html", "<p>away")] {
         let name = ["/", link].concat().leak();
-        play_with(
-            &Setting::of(&[]),
-            &tree.root().join(link),
-            table(name, bytes),
-        );
+        run_table_with(&Setup::of(&[]), &tree.root().join(link), table(name, bytes));
     }
 }

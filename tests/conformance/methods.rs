@@ -1,7 +1,7 @@
 //! Methods, statuses, and the fields of a response (RFC 9110 9, 15).
 
 use crate::root::{BIG_LINES, everything, numbered};
-use crate::runner::play;
+use crate::runner::run_table;
 use crate::script::*;
 
 #[test]
@@ -35,53 +35,53 @@ fn methods() {
             get("/nothing").field("Accept: text/html;q=0, text/plain") => not_found();
 
         "OPTIONS says what is allowed":
-            ask("OPTIONS /hello.txt HTTP/1.1") => options();
+            request("OPTIONS /hello.txt HTTP/1.1") => options();
         "OPTIONS * says it for the server":
-            ask("OPTIONS * HTTP/1.1") => options();
+            request("OPTIONS * HTTP/1.1") => options();
         "OPTIONS of what does not exist":
-            ask("OPTIONS /nothing HTTP/1.1") => options();
+            request("OPTIONS /nothing HTTP/1.1") => options();
         "OPTIONS in absolute-form without a path means the server (RFC 9112 3.2.4)":
-            ask("OPTIONS http://a HTTP/1.1") => options();
+            request("OPTIONS http://a HTTP/1.1") => options();
         "the asterisk is for OPTIONS alone":
-            ask("GET * HTTP/1.1")
+            request("GET * HTTP/1.1")
             => bad("the target is neither a path nor an absolute URL");
 
         "POST is known and not allowed":
-            ask("POST /hello.txt HTTP/1.1") => not_allowed();
+            request("POST /hello.txt HTTP/1.1") => not_allowed();
         "PUT is known and not allowed":
-            ask("PUT /hello.txt HTTP/1.1") => not_allowed();
+            request("PUT /hello.txt HTTP/1.1") => not_allowed();
         "DELETE is known and not allowed":
-            ask("DELETE /hello.txt HTTP/1.1") => not_allowed();
+            request("DELETE /hello.txt HTTP/1.1") => not_allowed();
         "PATCH is known and not allowed":
-            ask("PATCH /hello.txt HTTP/1.1") => not_allowed();
+            request("PATCH /hello.txt HTTP/1.1") => not_allowed();
         "TRACE is known and not allowed, and echoes nothing":
-            ask("TRACE /hello.txt HTTP/1.1").field("Cookie: secret") => not_allowed();
+            request("TRACE /hello.txt HTTP/1.1").field("Cookie: secret") => not_allowed();
         "CONNECT is known and not allowed, and what follows it was meant for a tunnel":
-            ask("CONNECT a:80 HTTP/1.1") + get("/hello.txt") => not_allowed().closing();
+            request("CONNECT a:80 HTTP/1.1") + get("/hello.txt") => not_allowed().closing();
         "CONNECT to an IPv6 address":
-            ask("CONNECT [::1]:80 HTTP/1.1") => not_allowed().closing();
+            request("CONNECT [::1]:80 HTTP/1.1") => not_allowed().closing();
         "what is not allowed is not looked up":
-            ask("POST /nothing HTTP/1.1") => not_allowed();
-        "a browser is told so in HTML":
-            ask("POST / HTTP/1.1").field("Accept: text/html")
+            request("POST /nothing HTTP/1.1") => not_allowed();
+        "a browser gets HTML":
+            request("POST / HTTP/1.1").field("Accept: text/html")
             => html_page(
                 "405 Method Not Allowed",
-                "only GET, HEAD and OPTIONS are allowed: GET, HEAD and OPTIONS",
-            ).own("Allow: GET, HEAD, OPTIONS");
+                "only GET, HEAD and OPTIONS are allowed",
+            ).with_field("Allow: GET, HEAD, OPTIONS");
         "an unknown method is not implemented":
-            ask("BREW /pot HTTP/1.1") => not_implemented();
+            request("BREW /pot HTTP/1.1") => not_implemented();
         "WebDAV's methods are not implemented":
-            ask("PROPFIND / HTTP/1.1") => not_implemented();
+            request("PROPFIND / HTTP/1.1") => not_implemented();
         "methods have a case (RFC 9110 9.1)":
-            ask("get /hello.txt HTTP/1.1") => not_implemented();
+            request("get /hello.txt HTTP/1.1") => not_implemented();
         "a method is no prefix of another":
-            ask("GETS /hello.txt HTTP/1.1") => not_implemented();
+            request("GETS /hello.txt HTTP/1.1") => not_implemented();
         "a method may have any token's bytes":
-            ask("M-SEARCH!#$%&'*+.^_`|~ / HTTP/1.1") => not_implemented();
+            request("M-SEARCH!#$%&'*+.^_`|~ / HTTP/1.1") => not_implemented();
         "a method with another byte is none":
-            ask("G@T / HTTP/1.1") => bad("not an HTTP/1.1 request");
+            request("G@T / HTTP/1.1") => bad("not an HTTP/1.1 request");
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -118,5 +118,5 @@ fn types() {
         "but whole seconds may be those of several versions: it is hashed, too":
             head("/big.txt") => text(&numbered(BIG_LINES)).without_body();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }

@@ -2,7 +2,7 @@
 //! file alone.
 
 use crate::root::{Tree, everything};
-use crate::runner::{COMMON_FIELDS, Setting, play, play_with};
+use crate::runner::{COMMON_FIELDS, Setup, run_table, run_table_with};
 use crate::script::*;
 
 const NAVIGATION: &str = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -87,13 +87,13 @@ fn applications() {
         "a path that is none is none":
             get("/%zz") => page("400 Bad Request", "the path holds a % without two hexadecimal digits").closing();
         "POST is not a navigation":
-            ask("POST /users/7 HTTP/1.1").field(NAVIGATION)
+            request("POST /users/7 HTTP/1.1").field(NAVIGATION)
             => html_page(
                 "405 Method Not Allowed",
-                "only GET, HEAD and OPTIONS are allowed: GET, HEAD and OPTIONS",
-            ).own("Allow: GET, HEAD, OPTIONS");
+                "only GET, HEAD and OPTIONS are allowed",
+            ).with_field("Allow: GET, HEAD, OPTIONS");
     };
-    play_with(&Setting::of(&["--spa"]), &tree.root(), table);
+    run_table_with(&Setup::of(&["--spa"]), &tree.root(), table);
 }
 
 #[test]
@@ -103,7 +103,11 @@ fn a_page_for_404() {
         ("hello.txt", "hello"),
         ("dir/404.html", "not this one"),
     ]);
-    let lost = || html("<h1>lost</h1>").status("404 Not Found").unversioned();
+    let lost = || {
+        html("<h1>lost</h1>")
+            .status("404 Not Found")
+            .without_validators()
+    };
     let table = rows! {
         "the site's page": get("/nothing") => lost();
         "from a directory, too": get("/dir/nothing") => lost();
@@ -112,25 +116,25 @@ fn a_page_for_404() {
         "for hidden names": get("/.env") => lost();
         "it has no ranges": get("/nothing").field("Range: bytes=0-1") => lost();
         "and no conditions": get("/nothing").field("If-None-Match: *") => lost();
-        "asked for itself it is a page": get("/404.html") => html("<h1>lost</h1>");
+        "at its own path it is a page": get("/404.html") => html("<h1>lost</h1>");
         "other statuses have their own":
-            ask("POST / HTTP/1.1") => not_allowed();
-        "in 1.0": ask("GET /nothing HTTP/1.0") => lost().closing();
+            request("POST / HTTP/1.1") => not_allowed();
+        "in 1.0": request("GET /nothing HTTP/1.0") => lost().closing();
     };
-    play(&tree, table);
+    run_table(&tree, table);
 }
 
 #[test]
 fn a_long_page_for_404() {
     let long = "<p>lost</p>\n".repeat(2000);
     let tree = Tree::of(&[("404.html", &long)]);
-    let lost = || html(&long).status("404 Not Found").unversioned();
+    let lost = || html(&long).status("404 Not Found").without_validators();
     let table = rows! {
         "all of it": get("/nothing") => lost();
         "none of it for HEAD": head("/nothing") => lost().without_body();
         "several": get("/a") + get("/404.html") + get("/b") => [lost(), html(&long), lost()];
     };
-    play(&tree, table);
+    run_table(&tree, table);
 }
 
 #[test]
@@ -142,7 +146,7 @@ fn one_file_alone() {
         ("index.html", "no"),
     ]);
     let root = tree.root().join("a b.txt");
-    let text = |content: &str| text(content).saved_as("filename=\"a b.txt\"");
+    let text = |content: &str| text(content).with_disposition("filename=\"a b.txt\"");
     let table = rows! {
         "it is the root": get("/") => text("alone");
         "by its name, too": get("/a%20b.txt") => text("alone");
@@ -158,13 +162,13 @@ fn one_file_alone() {
         "it is no directory": get("/a%20b.txt/") => not_found();
         "nor is anything in it": get("/a%20b.txt/x") => not_found();
     };
-    play_with(&Setting::of(&[]), &root, table);
+    run_table_with(&Setup::of(&[]), &root, table);
     let app =
         || text("alone").varying_by("Accept-Encoding, Accept, Sec-Fetch-Dest, Sec-Fetch-Mode");
     let table = rows! {
         "as an application it is its own page": get("/route") => app();
     };
-    play_with(&Setting::of(&["--spa"]), &root, table);
+    run_table_with(&Setup::of(&["--spa"]), &root, table);
 }
 
 #[test]
@@ -188,27 +192,27 @@ fn names_to_save_one_file_by() {
             plain("a_b.txt") + "; filename*=UTF-8''a%0Ab.txt",
         ),
     ];
-    for (name, saved) in table {
+    for (name, disposition) in table {
         let tree = Tree::of(&[(name, "x")]);
         let table = rows! {
-            "it has its name": get("/") => text("x").saved_as(&saved);
+            "it has its name": get("/") => text("x").with_disposition(&disposition);
         };
-        play_with(&Setting::of(&[]), &tree.root().join(name), table);
+        run_table_with(&Setup::of(&[]), &tree.root().join(name), table);
     }
-    let setting = Setting {
+    let setup = Setup {
         content: "Content-Disposition: attachment",
-        ..Setting::of(&["--header", "Content-Disposition: attachment"])
+        ..Setup::of(&["--header", "Content-Disposition: attachment"])
     };
     let tree = Tree::of(&[("x.txt", "x")]);
     let table = rows! {
         "the user's field replaces ours": get("/") => text("x");
     };
-    play_with(&setting, &tree.root().join("x.txt"), table);
+    run_table_with(&setup, &tree.root().join("x.txt"), table);
 }
 
 #[test]
 fn header_lines() {
-    let setting = Setting {
+    let setup = Setup {
         options: &[
             "--header",
             "X-Frame-Options: DENY",
@@ -247,27 +251,31 @@ fn header_lines() {
         "its stylesheet, too": get("/bare/?style=1") => listing_style();
         "301 has no field about content": get("/dir") => redirect("./dir/");
         "404": get("/nothing") => not_found();
-        "405": ask("POST / HTTP/1.1") => not_allowed();
+        "405": request("POST / HTTP/1.1") => not_allowed();
         "412": hello().field("If-Match: \"x\"") => precondition_failed();
         "416": hello().field("Range: bytes=5-") => unsatisfiable(5);
         "417": hello().field("Expect: more") => expectation_failed();
-        "501": ask("BREW / HTTP/1.1") => not_implemented();
-        "OPTIONS": ask("OPTIONS * HTTP/1.1") => options();
+        "501": request("BREW / HTTP/1.1") => not_implemented();
+        "OPTIONS": request("OPTIONS * HTTP/1.1") => options();
         "400": "x\r\n\r\n" => bad("not an HTTP/1.1 request");
     };
-    play_with(&setting, &everything().root(), table);
+    run_table_with(&setup, &everything().root(), table);
     let tree = Tree::of(&[("404.html", "<h1>lost</h1>"), ("hello.txt", "hello")]);
-    let lost = || html("<h1>lost</h1>").status("404 Not Found").unversioned();
+    let lost = || {
+        html("<h1>lost</h1>")
+            .status("404 Not Found")
+            .without_validators()
+    };
     let table = rows! {
         "the site's own page for 404 is an error all the same": get("/nothing") => lost();
-        "asked for itself it is content": get("/404.html") => html("<h1>lost</h1>");
+        "at its own path it is content": get("/404.html") => html("<h1>lost</h1>");
     };
-    play_with(&setting, &tree.root(), table);
+    run_table_with(&setup, &tree.root(), table);
 }
 
 #[test]
 fn header_lines_that_the_server_sets_too() {
-    let setting = Setting {
+    let setup = Setup {
         options: &[
             "--cors=https://b.example",
             "--header",
@@ -286,20 +294,20 @@ fn header_lines_that_the_server_sets_too() {
     let preflighted = || {
         PREFLIGHT[..2]
             .iter()
-            .fold(options(), |reply, line| reply.own(line))
+            .fold(options(), |response, line| response.with_field(line))
     };
     let table = rows! {
         "Vary is one field with all names": get("/hello.txt") => text("hello");
         "304": get("/hello.txt").field("If-None-Match: *") => text("hello").not_modified();
         "404": get("/nothing") => not_found();
-        "the user's field replaces ours": ask("OPTIONS / HTTP/1.1") => preflighted();
+        "the user's field replaces ours": request("OPTIONS / HTTP/1.1") => preflighted();
     };
-    play_with(&setting, &everything().root(), table);
+    run_table_with(&setup, &everything().root(), table);
 }
 
 #[test]
 fn header_lines_of_ours() {
-    let setting = Setting {
+    let setup = Setup {
         options: &["--no-server-header"],
         common_fields: "X-Content-Type-Options: nosniff",
         content: "",
@@ -310,8 +318,8 @@ fn header_lines_of_ours() {
         "not by an error either": get("/nothing") => not_found();
         "nor by a refusal": "x\r\n\r\n" => bad("not an HTTP/1.1 request");
     };
-    play_with(&setting, &everything().root(), table);
-    let setting = Setting {
+    run_table_with(&setup, &everything().root(), table);
+    let setup = Setup {
         options: &["--header", "Server: mine"],
         common_fields: "X-Content-Type-Options: nosniff\nServer: mine",
         content: "",
@@ -320,7 +328,7 @@ fn header_lines_of_ours() {
     let table = rows! {
         "a line of one's own replaces ours": get("/hello.txt") => text("hello");
     };
-    play_with(&setting, &everything().root(), table);
+    run_table_with(&setup, &everything().root(), table);
 }
 
 const PREFLIGHT: &[&str] = &[
@@ -329,10 +337,10 @@ const PREFLIGHT: &[&str] = &[
     "Access-Control-Max-Age: 86400",
 ];
 
-fn preflighted() -> Reply {
+fn preflighted() -> Response {
     PREFLIGHT
         .iter()
-        .fold(options(), |reply, line| reply.own(line))
+        .fold(options(), |response, line| response.with_field(line))
 }
 
 #[test]
@@ -340,7 +348,7 @@ fn other_origins() {
     let any = format!(
         "{COMMON_FIELDS}\nAccess-Control-Allow-Origin: *\nAccess-Control-Expose-Headers: *"
     );
-    let setting = Setting {
+    let setup = Setup {
         options: &["--cors"],
         common_fields: &any,
         content: "",
@@ -348,9 +356,9 @@ fn other_origins() {
     };
     let table = rows! {
         "any origin may read": get("/hello.txt").field("Origin: http://b") => text("hello");
-        "and is told so without asking": get("/hello.txt") => text("hello");
+        "also without the field Origin": get("/hello.txt") => text("hello");
         "a preflight":
-            ask("OPTIONS /hello.txt HTTP/1.1").field("Origin: http://b")
+            request("OPTIONS /hello.txt HTTP/1.1").field("Origin: http://b")
                 .field("Access-Control-Request-Method: GET")
                 .field("Access-Control-Request-Headers: range")
             => preflighted();
@@ -358,12 +366,12 @@ fn other_origins() {
         "304 says it again":
             get("/hello.txt").field("If-None-Match: *") => text("hello").not_modified();
     };
-    play_with(&setting, &everything().root(), table);
+    run_table_with(&setup, &everything().root(), table);
     let one = format!(
         "{COMMON_FIELDS}\nAccess-Control-Allow-Origin: https://b.example\n\
          Access-Control-Expose-Headers: *\nVary: Origin"
     );
-    let setting = Setting {
+    let setup = Setup {
         options: &["--cors=https://b.example"],
         common_fields: &one,
         content: "",
@@ -372,23 +380,23 @@ fn other_origins() {
     let table = rows! {
         "one origin may read": get("/hello.txt").field("Origin: https://b.example")
             => text("hello");
-        "another is told whose it is": get("/hello.txt").field("Origin: https://c.example")
+        "another origin gets the allowed one": get("/hello.txt").field("Origin: https://c.example")
             => text("hello");
-        "a preflight": ask("OPTIONS / HTTP/1.1").field("Origin: https://b.example")
+        "a preflight": request("OPTIONS / HTTP/1.1").field("Origin: https://b.example")
             => preflighted();
     };
-    play_with(&setting, &everything().root(), table);
+    run_table_with(&setup, &everything().root(), table);
 }
 
 #[test]
 fn without_cors() {
     let table = rows! {
-        "other origins are told nothing": get("/hello.txt").field("Origin: http://b")
+        "other origins get no such field": get("/hello.txt").field("Origin: http://b")
             => text("hello");
         "not even before they ask":
-            ask("OPTIONS / HTTP/1.1").field("Origin: http://b")
+            request("OPTIONS / HTTP/1.1").field("Origin: http://b")
                 .field("Access-Control-Request-Method: GET")
             => options();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }

@@ -1,7 +1,7 @@
 //! From the path of a target to the name of a file.
 
 use crate::root::{everything, longest_name};
-use crate::runner::play;
+use crate::runner::run_table;
 use crate::script::*;
 
 #[test]
@@ -46,7 +46,7 @@ fn names() {
         "a file in a directory": get("/dir/inner.txt") => text("inner");
         "a blank in a directory's name": get("/sub%20dir/file.txt") => text("in a sub dir");
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn dot_segments_are_resolved() {
         "a dot in the query is none": get("/hello.txt?/../..") => text("hello");
         "HEAD": head("/./hello.txt") => text("hello").without_body();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn an_escaped_slash_is_a_slash_and_a_backslash_a_byte() {
         "a backslash divides nothing": get("/dir%5Cinner.txt") => not_found();
         "nor does it climb": get("/..%5Csecret.txt") => not_found();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn names_that_are_none() {
         "HEAD has no body": head("/%zz") => malformed(NONE).without_body();
         "a browser gets HTML":
             get("/%zz").field("Accept: text/html") => html_page("400 Bad Request", NONE).closing();
-        "what is not allowed is not decoded": ask("POST /%zz HTTP/1.1") => not_allowed();
+        "what is not allowed is not decoded": request("POST /%zz HTTP/1.1") => not_allowed();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }

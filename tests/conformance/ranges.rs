@@ -1,7 +1,7 @@
 //! Ranges (RFC 9110 14).
 
 use crate::root::{BIG_LINES, DIGITS, everything, numbered};
-use crate::runner::play;
+use crate::runner::run_table;
 use crate::script::*;
 
 fn digits(range: &str) -> Request {
@@ -52,15 +52,15 @@ fn single_ranges() {
             => html_page(
                 "416 Range Not Satisfiable",
                 "the file ends before the requested range begins",
-            ).own("Content-Range: bytes */10");
+            ).with_field("Content-Range: bytes */10");
         "an empty file is sent whole: no Content-Range could name a part of it":
             empty("bytes=0-") => text("");
-        "a proxy that asks for slices asks so": empty("bytes=0-1048575") => text("");
+        "a request of a proxy that fetches slices": empty("bytes=0-1048575") => text("");
         "its first byte": empty("bytes=0-0") => text("");
         "its last bytes": empty("bytes=-5") => text("");
         "its last no bytes": empty("bytes=-0") => text("");
         "several ranges of it": empty("bytes=1-2,0-,-3") => text("");
-        "a download that is to be continued learns that there is nothing any more":
+        "a download cannot continue when the file has become empty":
             empty("bytes=5-") => unsatisfiable(0);
 
         "HEAD has no ranges (RFC 9110 14.2)":
@@ -71,7 +71,7 @@ fn single_ranges() {
             head("/bare/").field("Range: bytes=0-1") => listing_page().without_body();
         "nothing has no ranges": get("/nothing").field("Range: bytes=0-1") => not_found();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn ignored_ranges() {
         "one backwards among good ones": digits("bytes=0-1,4-2") => whole();
         "the field twice": digits("bytes=0-1").field("Range: bytes=0-1") => whole();
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }
 
 #[test]
@@ -161,8 +161,8 @@ fn several_ranges() {
                 ]),
                 text("hello"),
             ];
-        "as many as zsync asks for": far_apart(26) => big().parts(&zeros[..26]);
-        "as many as zchunk asks for": far_apart(256) => big().parts(&zeros[..256]);
+        "as many as zsync requests": far_apart(26) => big().parts(&zeros[..26]);
+        "as many as zchunk requests": far_apart(256) => big().parts(&zeros[..256]);
         "as many as fit in a head": far_apart(1000) => big().parts(&zeros);
         "a flood of overlapping ranges is the file once (CVE-2011-3192)":
             flood("0-") => part("0-999/1000", &numbered(100));
@@ -173,5 +173,5 @@ fn several_ranges() {
         "several of another version":
             long("0-9,500-509").field("If-Range: \"x\"") => text(&numbered(100));
     };
-    play(&everything(), table);
+    run_table(&everything(), table);
 }

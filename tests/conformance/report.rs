@@ -31,8 +31,8 @@ static SHOWN: Mutex<BTreeSet<Difference>> = Mutex::new(BTreeSet::new());
 const MOST: usize = 5;
 
 /// Advice for failed rows.
-const HINT: &str = "If the server is right: what rows expect is put together in Reply::to_bytes \
-                    (tests/conformance/script.rs), and the rows stand in the table of this test.\n\
+const HINT: &str = "If the server is right: what rows expect is put together in Response::to_bytes \
+                    (tests/conformance/script.rs), and the rows are in the table of this test.\n\
                     If it is wrong: fields of a response are made in src/site, and rendered in \
                     src/http/response.rs.";
 
@@ -216,14 +216,14 @@ mod tests {
             failure("thread", 0),
             failure("thread", 1),
         ];
-        let first = report(&rows, &failures, "it said: no");
+        let first = report(&rows, &failures, "messages: none");
         let expected = "\n2 rows of 2 failed; kinds of difference: 1\n\
             \n== 2 rows, model pool, thread\n   one\n   another\nin full, \"one\", sent:\n  \
             > GET /a HTTP/1.1\\r\\n\n  > Host: a\\r\\n\n  > \\r\\n\nexpected (-) and received (+):\n    \
             HTTP/1.1 200 OK\\r\\n\n  - A: b\\r\\n\n  + A: only here\\r\\n\n    \\r\\n\n  \
             and then it closed\n";
-        assert_eq!(first, format!("{expected}\n{HINT}\nit said: no\n"));
-        let again = report(&rows, &failures, "it said: no");
+        assert_eq!(first, format!("{expected}\n{HINT}\nmessages: none\n"));
+        let again = report(&rows, &failures, "messages: none");
         let short = "\n2 rows of 2 failed; kinds of difference: 1\n\
             2 rows: the same difference as in a table above\n  - A: b\\r\\n\n  \
             + A: only here\\r\\n\n";

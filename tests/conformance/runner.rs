@@ -4,14 +4,14 @@ use crate::peer::Peer;
 use crate::process::{Launch, Server};
 use crate::report::{Failure, report};
 use crate::root::Tree;
-use crate::script::{BOUNDARY, DATE, Reply, Row, Script, options};
+use crate::script::{BOUNDARY, DATE, Response, Row, Script, options};
 use std::io;
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
 /// The options of a server, and the headers that its responses then have.
-pub struct Setting<'s> {
+pub struct Setup<'s> {
     pub options: &'s [&'s str],
     pub common_fields: &'s str,
     /// Further headers of 200, 206 and 304.
@@ -24,11 +24,11 @@ pub struct Setting<'s> {
 pub const COMMON_FIELDS: &str = "Server: oneloop\nX-Content-Type-Options: nosniff";
 
 /// Runs a table with a server without options.
-pub fn play(tree: &Tree, rows: Vec<Row>) {
-    play_with(&Setting::of(&[]), &tree.root(), rows);
+pub fn run_table(tree: &Tree, rows: Vec<Row>) {
+    run_table_with(&Setup::of(&[]), &tree.root(), rows);
 }
 
-impl<'s> Setting<'s> {
+impl<'s> Setup<'s> {
     /// Options that do not change the common headers.
     pub fn of(options: &'s [&'s str]) -> Self {
         Self {
@@ -51,42 +51,44 @@ const MODELS: [&str; 6] = [
 ];
 
 /// Runs a table with a server for each model. Panics with the rows that fail, each difference once.
-pub fn play_with(setting: &Setting, root: &Path, rows: Vec<Row>) {
-    // A racy file has other validators: wait until none is.
+pub fn run_table_with(setup: &Setup, root: &Path, rows: Vec<Row>) {
+    // A racy file has other validators: wait until no file is racy.
     std::thread::sleep(Duration::from_millis(50));
-    let played = std::thread::scope(|scope| {
-        let players = MODELS.map(|model| {
+    let results = std::thread::scope(|scope| {
+        let threads = MODELS.map(|model| {
             let rows = &rows;
-            scope.spawn(move || play_to(model, setting, root, rows))
+            scope.spawn(move || run_in_model(model, setup, root, rows))
         });
-        players.map(|player| player.join().expect("a table is played to its end"))
+        threads.map(|thread| thread.join().expect("a table runs to its end"))
     });
     let mut failures = Vec::new();
-    let mut said = String::new();
-    for (failed, words) in played {
-        if !failed.is_empty() && said.is_empty() {
-            said = format!("the server of {} said:\n{words}", failed[0].model);
+    let mut log = String::new();
+    for (failed, messages) in results {
+        if !failed.is_empty() && log.is_empty() {
+            log = format!(
+                "the messages of the server of {}:\n{messages}",
+                failed[0].model
+            );
         }
         failures.extend(failed);
     }
-    assert!(failures.is_empty(), "{}", report(&rows, &failures, &said));
+    assert!(failures.is_empty(), "{}", report(&rows, &failures, &log));
 }
 
 /// The rows that fail, and the messages of the server.
-fn play_to(
+fn run_in_model(
     model: &'static str,
-    setting: &Setting,
+    setup: &Setup,
     root: &Path,
     rows: &[Row],
 ) -> (Vec<Failure>, String) {
     let launch = Launch::of(root).arg("--model").arg(model);
-    let server = setting.options.iter().fold(launch, Launch::arg).start();
-    let played = rows.iter().enumerate();
-    let failures = played.filter_map(|(row, played)| {
-        let (expected, received, end) = play_row(&server, played, setting).err()?;
+    let server = setup.options.iter().fold(launch, Launch::arg).start();
+    let failures = rows.iter().enumerate().filter_map(|(index, row)| {
+        let (expected, received, end) = run_row(&server, row, setup).err()?;
         Some(Failure {
             model,
-            row,
+            row: index,
             expected,
             received,
             end,
@@ -101,25 +103,25 @@ fn play_to(
 const PROBE: &[u8] = b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 /// Err: the expected bytes, the received bytes, and the end.
-fn play_row(
+fn run_row(
     server: &Server,
     row: &Row,
-    setting: &Setting<'_>,
+    setup: &Setup<'_>,
 ) -> Result<(), (Vec<u8>, Vec<u8>, String)> {
-    let is_closed = row.script.closes_first || row.replies.iter().any(Reply::closes);
+    let is_closed = row.script.closes_first || row.responses.iter().any(Response::closes);
     let mut expected: Vec<u8> = row
-        .replies
+        .responses
         .iter()
-        .flat_map(|reply| reply.to_bytes(setting))
+        .flat_map(|response| response.to_bytes(setup))
         .collect();
     let mut received = Vec::new();
-    let end = talk(server, &row.script, &expected, &mut received);
+    let end = exchange(server, &row.script, &expected, &mut received);
     if !is_closed {
-        let probed = setting
+        let probed = setup
             .allows
             .iter()
-            .fold(options(), |reply, line| reply.own(line));
-        expected.extend(probed.closing().to_bytes(setting));
+            .fold(options(), |response, line| response.with_field(line));
+        expected.extend(probed.closing().to_bytes(setup));
     }
     let received = normalize(received);
     let end = match end {
@@ -132,7 +134,7 @@ fn play_row(
 
 /// Sends the script, receives the responses, sends the probe, receives the rest, and checks that
 /// there is no reset.
-fn talk(
+fn exchange(
     server: &Server,
     script: &Script,
     expected: &[u8],
@@ -144,7 +146,7 @@ fn talk(
     }
     if script.closes_first {
         peer.half_close()?;
-        return take(peer.receive_to_end(), received);
+        return append(peer.receive_to_end(), received);
     }
     // Only the probe makes the server close, so the responses before it are awaited; not after an
     // unexpected one.
@@ -154,13 +156,13 @@ fn talk(
             bytes => received.extend(bytes),
         }
     }
-    if says_last(&script.pieces.concat()) && says_last(received) {
+    if is_last(&script.pieces.concat()) && is_last(received) {
         // Nothing may be sent after the last request: the server may have closed.
-        return take(peer.receive_to_end(), received);
+        return append(peer.receive_to_end(), received);
     }
     let before = received.len();
     peer.send(PROBE)?;
-    take(peer.receive_to_end(), received)?;
+    append(peer.receive_to_end(), received)?;
     match received.len() == before {
         true => linger(&mut peer),
         false => Ok(()),
@@ -168,13 +170,14 @@ fn talk(
 }
 
 /// Whether a request or a response is the last of the connection.
-fn says_last(bytes: &[u8]) -> bool {
+fn is_last(bytes: &[u8]) -> bool {
     let text = bytes.to_ascii_lowercase();
     let has = |words: &[u8]| text.windows(words.len()).any(|window| window == words);
     has(b"close") || has(b" http/1.0\r\n")
 }
 
-fn take(result: Result<Vec<u8>, (Vec<u8>, io::Error)>, received: &mut Vec<u8>) -> io::Result<()> {
+/// Appends what was received to `received`.
+fn append(result: Result<Vec<u8>, (Vec<u8>, io::Error)>, received: &mut Vec<u8>) -> io::Result<()> {
     let (bytes, end) = match result {
         Ok(bytes) => (bytes, Ok(())),
         Err((bytes, error)) => (bytes, Err(error)),
@@ -186,11 +189,12 @@ fn take(result: Result<Vec<u8>, (Vec<u8>, io::Error)>, received: &mut Vec<u8>) -
 /// Checks that the server has closed only its sending side: a reset would destroy a response that
 /// was not read yet (RFC 9112 9.6).
 fn linger(peer: &mut Peer) -> io::Result<()> {
-    let says = |error: io::Error| io::Error::other(format!("it closed without lingering: {error}"));
+    let explain =
+        |error: io::Error| io::Error::other(format!("it closed without lingering: {error}"));
     for _ in 0..2 {
-        peer.send(b"bytes after the end").map_err(says)?;
+        peer.send(b"bytes after the end").map_err(explain)?;
     }
-    peer.receive(1).map_err(|(_, error)| says(error))?;
+    peer.receive(1).map_err(|(_, error)| explain(error))?;
     Ok(())
 }
 

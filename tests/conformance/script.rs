@@ -1,23 +1,23 @@
 //! The language of the tables: requests and responses.
 
 use crate::root::{MODIFIED, tag};
-use crate::runner::Setting;
+use crate::runner::Setup;
 use std::ops::Add;
 
 /// A row of a table.
 pub struct Row {
     pub name: &'static str,
     pub script: Script,
-    pub replies: Vec<Reply>,
+    pub responses: Vec<Response>,
 }
 
 /// `"description": requests => responses;` ...
 macro_rules! rows {
-    ($($name:literal: $script:expr => $replies:expr;)*) => {
+    ($($name:literal: $script:expr => $responses:expr;)*) => {
         vec![$(crate::script::Row {
             name: $name,
             script: crate::script::Script::from($script),
-            replies: Vec::from(crate::script::Replies::from($replies).0),
+            responses: Vec::from(crate::script::Responses::from($responses).0),
         }),*]
     };
 }
@@ -32,7 +32,7 @@ pub struct Script {
 }
 
 /// Sends this, and then shuts down the sending side.
-pub fn hang_up_after(script: impl Into<Script>) -> Script {
+pub fn half_close_after(script: impl Into<Script>) -> Script {
     Script {
         closes_first: true,
         ..script.into()
@@ -134,15 +134,15 @@ pub struct Request {
 }
 
 pub fn get(target: &str) -> Request {
-    ask(&format!("GET {target} HTTP/1.1"))
+    request(&format!("GET {target} HTTP/1.1"))
 }
 
 pub fn head(target: &str) -> Request {
-    ask(&format!("HEAD {target} HTTP/1.1"))
+    request(&format!("HEAD {target} HTTP/1.1"))
 }
 
-/// With this request line.
-pub fn ask(line: &str) -> Request {
+/// A request with this request line.
+pub fn request(line: &str) -> Request {
     let host = if line.ends_with("/1.0") {
         ""
     } else {
@@ -184,19 +184,19 @@ pub const BOUNDARY: &str = "oneloop-0123456789abcdef";
 
 /// A response, with its fields in the order in which they are sent.
 #[derive(Clone)]
-pub struct Reply {
+pub struct Response {
     status: &'static str,
     kind: Option<String>,
     coding: Option<&'static str>,
     vary: Option<String>,
-    /// Further lines, which a 304 has, too.
-    lasting: Vec<String>,
+    /// Further field lines, which a 304 has, too.
+    lasting_fields: Vec<String>,
     /// The value of Content-Disposition.
-    saved: Option<String>,
+    disposition: Option<String>,
     modified: Option<String>,
     tag: Option<String>,
     ranges: bool,
-    own: Vec<String>,
+    fields: Vec<String>,
     length: Length,
     connection: Option<&'static str>,
     body: Vec<u8>,
@@ -207,53 +207,53 @@ pub struct Reply {
 enum Length {
     Counted(usize),
     Chunked,
-    Unsaid,
+    Absent,
 }
 
 /// The responses: one, several, or none.
-pub struct Replies(pub Vec<Reply>);
+pub struct Responses(pub Vec<Response>);
 
-impl From<Reply> for Replies {
-    fn from(reply: Reply) -> Self {
-        Self(vec![reply])
+impl From<Response> for Responses {
+    fn from(response: Response) -> Self {
+        Self(vec![response])
     }
 }
 
-impl<const N: usize> From<[Reply; N]> for Replies {
-    fn from(replies: [Reply; N]) -> Self {
-        Self(replies.into())
+impl<const N: usize> From<[Response; N]> for Responses {
+    fn from(responses: [Response; N]) -> Self {
+        Self(responses.into())
     }
 }
 
-impl From<Vec<Reply>> for Replies {
-    fn from(replies: Vec<Reply>) -> Self {
-        Self(replies)
+impl From<Vec<Response>> for Responses {
+    fn from(responses: Vec<Response>) -> Self {
+        Self(responses)
     }
 }
 
 /// No response.
-pub fn nothing() -> Replies {
-    Replies(Vec::new())
+pub fn no_response() -> Responses {
+    Responses(Vec::new())
 }
 
 /// A text file.
-pub fn text(content: &str) -> Reply {
+pub fn text(content: &str) -> Response {
     file("text/plain; charset=utf-8", content).varying()
 }
 
 /// An HTML file.
-pub fn html(content: &str) -> Reply {
+pub fn html(content: &str) -> Response {
     file("text/html; charset=utf-8", content).varying()
 }
 
 /// A file of unknown type.
-pub fn binary(content: &str) -> Reply {
+pub fn binary(content: &str) -> Response {
     file("application/octet-stream", content).varying()
 }
 
 /// A whole file with the time [`MODIFIED`].
-pub fn file(kind: &str, content: &str) -> Reply {
-    Reply {
+pub fn file(kind: &str, content: &str) -> Response {
+    Response {
         modified: Some(MODIFIED.to_owned()),
         tag: Some(tag(content.as_bytes())),
         ranges: true,
@@ -262,15 +262,15 @@ pub fn file(kind: &str, content: &str) -> Reply {
 }
 
 /// A page of the server in plain text.
-pub fn page(status: &'static str, why: &str) -> Reply {
-    Reply {
+pub fn page(status: &'static str, why: &str) -> Response {
+    Response {
         vary: Some("Accept".to_owned()),
         ..refusal(status, why)
     }
 }
 
 /// The same in HTML.
-pub fn html_page(status: &'static str, why: &str) -> Reply {
+pub fn html_page(status: &'static str, why: &str) -> Response {
     let body = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{status}</title>\
@@ -278,119 +278,119 @@ pub fn html_page(status: &'static str, why: &str) -> Reply {
          max-width:34rem;margin:18vh auto;padding:0 1rem}}h1{{font-size:1.6rem}}</style></head>\n\
          <body><h1>{status}</h1><p>{why}.</p></body></html>\n"
     );
-    Reply {
+    Response {
         vary: Some("Accept".to_owned()),
         ..with_body(status, "text/html; charset=utf-8", body.as_bytes())
     }
 }
 
 /// The page for a request that cannot be parsed.
-pub fn refusal(status: &'static str, why: &str) -> Reply {
+pub fn refusal(status: &'static str, why: &str) -> Response {
     let body = format!("{status}: {why}\n");
     with_body(status, "text/plain; charset=utf-8", body.as_bytes())
 }
 
 /// The same with status 400: the connection closes.
-pub fn bad(why: &str) -> Reply {
+pub fn bad(why: &str) -> Response {
     refusal("400 Bad Request", why).closing()
 }
 
-pub fn not_found() -> Reply {
+pub fn not_found() -> Response {
     page("404 Not Found", "there is nothing at this address")
 }
 
-pub fn not_allowed() -> Reply {
-    let why = "only GET, HEAD and OPTIONS are allowed: GET, HEAD and OPTIONS";
-    page("405 Method Not Allowed", why).own("Allow: GET, HEAD, OPTIONS")
+pub fn not_allowed() -> Response {
+    let why = "only GET, HEAD and OPTIONS are allowed";
+    page("405 Method Not Allowed", why).with_field("Allow: GET, HEAD, OPTIONS")
 }
 
-pub fn not_implemented() -> Reply {
+pub fn not_implemented() -> Response {
     page("501 Not Implemented", "the method is unknown")
 }
 
-pub fn precondition_failed() -> Reply {
+pub fn precondition_failed() -> Response {
     let why = "the file is not the one the request depends on";
     page("412 Precondition Failed", why)
 }
 
 /// A 416 for a file of `length` bytes.
-pub fn unsatisfiable(length: usize) -> Reply {
+pub fn unsatisfiable(length: usize) -> Response {
     let why = "the file ends before the requested range begins";
-    page("416 Range Not Satisfiable", why).own(&format!("Content-Range: bytes */{length}"))
+    page("416 Range Not Satisfiable", why).with_field(&format!("Content-Range: bytes */{length}"))
 }
 
-pub fn expectation_failed() -> Reply {
+pub fn expectation_failed() -> Response {
     let why = "the only supported expectation is 100-continue";
     page("417 Expectation Failed", why)
 }
 
 /// A redirect to the slash of a directory.
-pub fn redirect(location: &str) -> Reply {
+pub fn redirect(location: &str) -> Response {
     let why = "this is a directory; its address ends with a slash";
-    page("301 Moved Permanently", why).own(&format!("Location: {location}"))
+    page("301 Moved Permanently", why).with_field(&format!("Location: {location}"))
 }
 
 /// The allowed methods.
-pub fn options() -> Reply {
-    let nothing = with_body("204 No Content", "", b"").own("Allow: GET, HEAD, OPTIONS");
-    Reply {
+pub fn options() -> Response {
+    let response = with_body("204 No Content", "", b"").with_field("Allow: GET, HEAD, OPTIONS");
+    Response {
         kind: None,
-        length: Length::Unsaid,
-        ..nothing
+        length: Length::Absent,
+        ..response
     }
 }
 
 /// The head of a listing, without rows.
-pub fn listing_page() -> Reply {
+pub fn listing_page() -> Response {
     stream("text/html; charset=utf-8", &[])
-        .lasting(&format!(
+        .with_lasting_field(&format!(
             "Content-Security-Policy: {}",
             oneloop::site::listing::csp()
         ))
-        .lasting("Cache-Control: no-cache")
+        .with_lasting_field("Cache-Control: no-cache")
         .varying()
 }
 
 /// The same where the owner has set both of these fields.
-pub fn plain_listing_page() -> Reply {
+pub fn plain_listing_page() -> Response {
     stream("text/html; charset=utf-8", &[]).varying()
 }
 
 /// The stylesheet of a listing.
-pub fn listing_style() -> Reply {
+pub fn listing_style() -> Response {
     let style = oneloop::site::listing::STYLE.as_bytes();
     with_body("200 OK", "text/css; charset=utf-8", style)
 }
 
 /// A listing as JSON, in these chunks.
-pub fn listing_json(chunks: &[&str]) -> Reply {
+pub fn listing_json(chunks: &[&str]) -> Response {
     stream("application/json", chunks)
-        .lasting("Cache-Control: no-cache")
+        .with_lasting_field("Cache-Control: no-cache")
         .varying()
 }
 
 /// A body that is produced in these chunks.
-pub fn stream(kind: &str, chunks: &[&str]) -> Reply {
+pub fn stream(kind: &str, chunks: &[&str]) -> Response {
     let chunk = |chunk: &&str| format!("{:08x}\r\n{chunk}\r\n", chunk.len());
     let body: String = chunks.iter().map(chunk).collect();
-    Reply {
+    Response {
         length: Length::Chunked,
         ..with_body("200 OK", kind, format!("{body}0\r\n\r\n").as_bytes())
     }
 }
 
-fn with_body(status: &'static str, kind: &str, body: &[u8]) -> Reply {
-    Reply {
+fn with_body(status: &'static str, kind: &str, body: &[u8]) -> Response {
+    Response {
         status,
         kind: Some(kind.to_owned()),
         coding: None,
         vary: None,
-        lasting: Vec::new(),
-        saved: None,
+        lasting_fields: Vec::new(),
+        disposition: None,
         modified: None,
         tag: None,
         ranges: false,
-        own: Vec::new(),
+        fields: Vec::new(),
         length: Length::Counted(body.len()),
         connection: None,
         body: body.to_vec(),
@@ -401,16 +401,16 @@ fn is_vary(line: &str) -> bool {
     line.to_ascii_lowercase().starts_with("vary: ")
 }
 
-impl Reply {
+impl Response {
     /// With another status.
     pub fn status(mut self, status: &'static str) -> Self {
         self.status = status;
         self
     }
 
-    /// With a line of its own, after those of the file.
-    pub fn own(mut self, line: &str) -> Self {
-        self.own.push(line.to_owned());
+    /// With a further field line, after those of the file.
+    pub fn with_field(mut self, line: &str) -> Self {
+        self.fields.push(line.to_owned());
         self
     }
 
@@ -426,17 +426,17 @@ impl Reply {
         self
     }
 
-    /// With the name to save it by.
-    pub fn saved_as(self, name: &str) -> Self {
+    /// With the field Content-Disposition: a name to save the file by.
+    pub fn with_disposition(self, name: &str) -> Self {
         Self {
-            saved: Some(format!("inline; {name}")),
+            disposition: Some(format!("inline; {name}")),
             ..self
         }
     }
 
-    /// With a line of its own, which a 304 has, too.
-    pub fn lasting(mut self, line: &str) -> Self {
-        self.lasting.push(line.to_owned());
+    /// With a further field line, which a 304 has, too.
+    pub fn with_lasting_field(mut self, line: &str) -> Self {
+        self.lasting_fields.push(line.to_owned());
         self
     }
 
@@ -459,9 +459,9 @@ impl Reply {
     }
 
     /// For HTTP/1.0, without chunks: the end of the connection ends the body.
-    pub fn until_the_end(self, body: &str) -> Self {
+    pub fn until_close(self, body: &str) -> Self {
         Self {
-            length: Length::Unsaid,
+            length: Length::Absent,
             body: body.as_bytes().to_vec(),
             ..self.closing()
         }
@@ -472,12 +472,12 @@ impl Reply {
         Self {
             status: "304 Not Modified",
             kind: None,
-            saved: None,
+            disposition: None,
             coding: None,
             modified: None,
             ranges: false,
-            own: Vec::new(),
-            length: Length::Unsaid,
+            fields: Vec::new(),
+            length: Length::Absent,
             ..self.without_body()
         }
     }
@@ -488,7 +488,7 @@ impl Reply {
             status: "206 Partial Content",
             length: Length::Counted(content.len()),
             body: content.as_bytes().to_vec(),
-            ..self.own(&format!("Content-Range: bytes {content_range}"))
+            ..self.with_field(&format!("Content-Range: bytes {content_range}"))
         }
     }
 
@@ -508,14 +508,14 @@ impl Reply {
             kind: None,
             length: Length::Counted(body.len()),
             body: body.into_bytes(),
-            ..self.own(&format!(
+            ..self.with_field(&format!(
                 "Content-Type: multipart/byteranges; boundary={BOUNDARY}"
             ))
         }
     }
 
-    /// Compressed while it is sent.
-    pub fn packed(self) -> Self {
+    /// Compressed with gzip while it is sent.
+    pub fn gzipped(self) -> Self {
         Self {
             coding: Some("gzip"),
             ..self
@@ -551,7 +551,7 @@ impl Reply {
     }
 
     /// Without validators.
-    pub fn unversioned(self) -> Self {
+    pub fn without_validators(self) -> Self {
         Self {
             vary: None,
             modified: None,
@@ -567,20 +567,20 @@ impl Reply {
     }
 
     /// The bytes, with the headers that every response of its kind has.
-    pub fn to_bytes(&self, setting: &Setting<'_>) -> Vec<u8> {
+    pub fn to_bytes(&self, setup: &Setup<'_>) -> Vec<u8> {
         let is_content = ["200", "206", "304"].contains(&&self.status[..3]);
         let length = match self.length {
             Length::Counted(length) => Some(format!("Content-Length: {length}")),
             Length::Chunked => Some("Transfer-Encoding: chunked".to_owned()),
-            Length::Unsaid => None,
+            Length::Absent => None,
         };
         let line = |name: &str, value: Option<&str>| value.map(|value| format!("{name}: {value}"));
         let lines = [
             Some(format!("HTTP/1.1 {}", self.status)),
             line("Date", Some(DATE)),
         ];
-        let content = if is_content { setting.content } else { "" };
-        let common_fields = setting.common_fields.lines().chain(content.lines());
+        let content = if is_content { setup.content } else { "" };
+        let common_fields = setup.common_fields.lines().chain(content.lines());
         // One field Vary with all names.
         let mut vary = self.vary.clone();
         let mut common_fields: Vec<_> = common_fields.map(str::to_owned).collect();
@@ -590,20 +590,20 @@ impl Reply {
                 .map_or(String::new(), |names| format!(", {names}"));
         }
         let common_fields = common_fields.into_iter().map(Some);
-        let about = [
+        let representation = [
             line("Vary", vary.as_deref()),
             line("ETag", self.tag.as_deref()),
-            line("Content-Disposition", self.saved.as_deref()),
+            line("Content-Disposition", self.disposition.as_deref()),
             line("Content-Type", self.kind.as_deref()),
             line("Content-Encoding", self.coding),
             line("Last-Modified", self.modified.as_deref()),
             line("Accept-Ranges", self.ranges.then_some("bytes")),
         ];
         let last = [length, line("Connection", self.connection)];
-        let own = self.own.iter().cloned().map(Some);
-        let lasting = self.lasting.iter().cloned().map(Some);
-        let lines = lines.into_iter().chain(common_fields).chain(lasting);
-        let lines = lines.chain(about).chain(own);
+        let fields = self.fields.iter().cloned().map(Some);
+        let lasting_fields = self.lasting_fields.iter().cloned().map(Some);
+        let lines = lines.into_iter().chain(common_fields).chain(lasting_fields);
+        let lines = lines.chain(representation).chain(fields);
         let mut bytes = Vec::new();
         for line in lines.chain(last).flatten() {
             bytes.extend_from_slice(line.as_bytes());

@@ -1,7 +1,7 @@
 //! The media type of a file (RFC 9110 8.3), and what users can set.
 
 use crate::root::{Tree, numbered};
-use crate::runner::{Setting, play, play_with};
+use crate::runner::{Setup, run_table, run_table_with};
 use crate::script::*;
 
 #[test]
@@ -43,7 +43,7 @@ fn types_by_extension() {
         "so are scripts": get("/a.sh") => text("x");
         "a dot in a directory begins no extension": get("/v1.2/Makefile") => text("x");
     };
-    play(&tree, table);
+    run_table(&tree, table);
 }
 
 #[test]
@@ -78,14 +78,14 @@ fn types_of_the_user() {
         "other types stay": get("/b.css") => file("text/css; charset=utf-8", "style").varying();
         "the page for 404 has it, too":
             get("/x") => file("application/xhtml+xml", "lost")
-                .status("404 Not Found").unversioned();
+                .status("404 Not Found").without_validators();
         "and each part of a multipart body":
             get("/long.ts").field("Range: bytes=0-9,990-999")
             => file("text/javascript; charset=utf-8", &numbered(100))
                 .varying()
                 .parts(&[("0-9/1000", "000000000\n"), ("990-999/1000", "000000099\n")]);
     };
-    play_with(&Setting::of(&options), &tree.root(), table);
+    run_table_with(&Setup::of(&options), &tree.root(), table);
 }
 
 /// A page that declares its encoding, with so many bytes more.
@@ -133,7 +133,7 @@ fn declared_encodings() {
         "browsers do not look behind 1,024 bytes": get("/late.html") => html(&late);
         "an index": get("/dir/") => undeclared(&small);
         "the page for 404":
-            get("/x") => file("text/html", &small).status("404 Not Found").unversioned();
+            get("/x") => file("text/html", &small).status("404 Not Found").without_validators();
         "each part of a multipart body":
             get("/large.html").field("Range: bytes=0-1,18000-18001")
             => undeclared(&large)
@@ -147,7 +147,7 @@ fn declared_encodings() {
             => file("application/xml", "<?xml version='1.0' encoding='ISO-8859-1'?>").varying();
         "text declares nothing": get("/a.txt") => text(&small);
     };
-    play(&tree, table);
+    run_table(&tree, table);
 }
 
 #[test]
@@ -167,10 +167,10 @@ fn charsets_of_the_user() {
         "XML declares for itself": get("/a.xml") => file("application/xml", "a").varying();
         "pages of ours stay": get("/x") => not_found();
     };
-    play_with(&Setting::of(&["--charset", "koi8-r"]), &tree.root(), table);
+    run_table_with(&Setup::of(&["--charset", "koi8-r"]), &tree.root(), table);
     let table = rows! {
         "no charset": get("/a.txt") => file("text/plain", "a").varying();
         "in no page": get("/a.html") => file("text/html", "a").varying();
     };
-    play_with(&Setting::of(&["--charset=none"]), &tree.root(), table);
+    run_table_with(&Setup::of(&["--charset=none"]), &tree.root(), table);
 }

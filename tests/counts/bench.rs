@@ -121,7 +121,7 @@ fn short(number: f64) -> String {
 }
 
 fn print(counted: &[Counted]) {
-    let calls = counted.iter().filter_map(|one| one.calls.as_ref());
+    let calls = counted.iter().filter_map(|count| count.calls.as_ref());
     let names: BTreeSet<_> = calls
         .flat_map(|calls| calls.keys().map(String::as_str))
         .collect();
@@ -131,7 +131,7 @@ fn print(counted: &[Counted]) {
     let headings: Vec<_> = headings.map(str::to_owned).collect();
     let rows: Vec<_> = [headings]
         .into_iter()
-        .chain(counted.iter().map(|one| one.cells(&names)))
+        .chain(counted.iter().map(|count| count.cells(&names)))
         .collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max();
     let widths: Vec<_> = (0..rows[0].len()).filter_map(width).collect();

@@ -92,8 +92,8 @@ impl Client {
         sockopt::set_socket_linger(self.socket(), Some(Duration::ZERO)).unwrap();
     }
 
-    /// Whether nothing was received so far, not even the end of the stream. It waits only 100 ms, so
-    /// it may miss what a slow server sends.
+    /// Whether nothing was received so far, not even the end of the stream. It waits only 100 ms,
+    /// so it may miss what a slow server sends.
     pub fn has_received_nothing(&self) -> bool {
         let moment = Duration::from_millis(100);
         self.socket().set_read_timeout(Some(moment)).unwrap();

@@ -65,8 +65,8 @@ fn with_no_descriptor_left_200_clients_are_served() {
     );
 }
 
-/// No connection can be evicted: all are in the middle of a request. Fails if
-/// accepting does not pause: then the loop calls accept(2) in every iteration and uses a whole core.
+/// No connection can be evicted: all are in the middle of a request. Fails if accepting does not
+/// pause: then the loop calls accept(2) in every iteration and uses a whole core.
 #[test]
 fn the_server_sleeps_while_it_cannot_accept() {
     let root = small_site();

@@ -50,8 +50,8 @@ fn what_is_not_a_regular_file_is_a_404_and_blocks_no_request() {
     }
 }
 
-/// A program that waits for a reader takes the open for one, writes, and ends by SIGPIPE. inotify(7)
-/// reports every open. Fails if a file is opened before its type is known.
+/// A program that waits for a reader takes the open for one, writes, and ends by SIGPIPE.
+/// inotify(7) reports every open. Fails if a file is opened before its type is known.
 #[test]
 fn a_fifo_is_never_opened_under_any_name() {
     use rustix::fs::inotify;

@@ -47,8 +47,8 @@ fn a_log_without_a_reader_stops_no_request_and_later_reports_how_many_lines_are_
     assert!((1..20_000).contains(&dropped), "{dropped}");
 }
 
-/// The pipe holds 64 KiB, and each connection logs at least two lines. Fails if messages are written
-/// in the loop.
+/// The pipe holds 64 KiB, and each connection logs at least two lines. Fails if messages are
+/// written in the loop.
 #[test]
 fn a_full_pipe_as_standard_error_does_not_stop_the_server() {
     let root = site(&[]);
@@ -234,7 +234,7 @@ fn a_log_at_the_file_size_limit_is_reported_once_and_goes_on_in_the_next_file() 
 #[test]
 fn a_server_without_threads_serves_and_names_the_cause() {
     if !rustix::process::geteuid().is_root() || !has("prlimit") {
-        return skipped("only root can become a user who has no other process");
+        return skipped("only root can become a user without other processes");
     }
     let program = Path::new(env!("CARGO_BIN_EXE_oneloop"));
     let others = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o001;

@@ -1,6 +1,6 @@
 //! What only a real kernel shows: real sockets, descriptors and signals, and the program as it is
-//! installed. The comment of a test says why it could fail, and which change of the code was seen to
-//! make it fail.
+//! installed. The comment of a test says why it could fail, and which change of the code was seen
+//! to make it fail.
 //!
 //! - `closing`: lingering, half-closes and resets
 //! - `deadlines`: clients that are slow or silent

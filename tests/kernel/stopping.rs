@@ -25,9 +25,9 @@ fn wait_until_not_listening(server: &Server) {
     });
 }
 
-/// The grace period is longer than any wait here, so the server ends because all responses are sent.
-/// Fails if `Scheduler::drain` closes connections in the middle of a request or a response, and if
-/// it waits for idle ones.
+/// The grace period is longer than any wait here, so the server ends because all responses are
+/// sent. Fails if `Scheduler::drain` closes connections in the middle of a request or a response,
+/// and if it waits for idle ones.
 #[test]
 fn sigterm_lets_responses_finish_and_does_not_wait_for_idle_connections() {
     let root = large_site();
@@ -75,8 +75,8 @@ fn sigterm_lets_responses_finish_and_does_not_wait_for_idle_connections() {
     assert!(!messages.contains("grace period is over"), "{messages}");
 }
 
-/// For its client, a connection in the queue of the listening socket is open, and closing that socket
-/// resets it. Fails if the server accepts only for one iteration after the signal.
+/// For its client, a connection in the queue of the listening socket is open, and closing that
+/// socket resets it. Fails if the server accepts only for one iteration after the signal.
 #[test]
 fn a_request_sent_before_sigterm_is_answered() {
     let root = large_site();

@@ -13,13 +13,13 @@ fn a_fast_reader_shares_the_loop() {
     for iteration in 0..5 {
         modest.sends(GET);
         server.iterate();
-        assert_eq!(modest.received_text(), OK, "iteration {iteration}");
+        assert_eq!(modest.take_received_text(), OK, "iteration {iteration}");
         assert!(server.is_busy(), "no event will come for the greedy one");
     }
-    let sent = greedy.received().len();
+    let sent = greedy.take_received().len();
     assert_eq!(sent, 5 * 10_000, "the header counts as well");
     server.run();
-    assert_eq!(greedy.received().len(), head(FILE).len() + FILE - sent);
+    assert_eq!(greedy.take_received().len(), head(FILE).len() + FILE - sent);
 }
 
 #[test]
@@ -32,15 +32,15 @@ fn a_body_of_many_small_parts_shares_the_loop() {
     for iteration in 0..20 {
         modest.sends(GET);
         server.iterate();
-        assert_eq!(modest.received_text(), OK, "iteration {iteration}");
+        assert_eq!(modest.take_received_text(), OK, "iteration {iteration}");
         assert!(server.is_busy(), "no event will come for the parts");
         assert!(
-            !parts.received_text().ends_with("\r\n--b--\r\n"),
+            !parts.take_received_text().ends_with("\r\n--b--\r\n"),
             "iteration {iteration}"
         );
     }
     server.iterate();
-    assert!(parts.received_text().ends_with("\r\n--b--\r\n"));
+    assert!(parts.take_received_text().ends_with("\r\n--b--\r\n"));
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_fast_sender_shares_the_loop() {
     for iteration in 0..10 {
         modest.sends(GET);
         server.iterate();
-        assert_eq!(modest.received_text(), OK, "iteration {iteration}");
+        assert_eq!(modest.take_received_text(), OK, "iteration {iteration}");
         assert!(server.is_busy(), "no event will come for the greedy one");
     }
     server.run();
@@ -66,16 +66,16 @@ fn no_iteration_receives_more_than_its_budget() {
     let mut server = TestServer::with(|limits| limits.read_per_iteration = 100);
     let peer = server.connect("x".repeat(1000));
     for _ in 0..10 {
-        peer.calls();
+        peer.take_calls();
         server.iterate();
-        let calls = peer.calls();
-        let room: usize = (calls.iter())
+        let calls = peer.take_calls();
+        let capacity: usize = (calls.iter())
             .map(|call| match call {
-                Call::Receive(room) => *room,
+                Call::Receive(length) => *length,
                 _ => 0,
             })
             .sum();
-        assert_eq!(room, 100, "{calls:?}");
+        assert_eq!(capacity, 100, "{calls:?}");
     }
 }
 
@@ -87,15 +87,15 @@ fn a_stream_makes_one_slice_per_iteration() {
     for iteration in 0..99 {
         modest.sends(GET);
         server.iterate();
-        assert_eq!(modest.received_text(), OK, "iteration {iteration}");
+        assert_eq!(modest.take_received_text(), OK, "iteration {iteration}");
         assert!(
             server.is_busy(),
             "an empty slice sends nothing, and no event comes"
         );
     }
-    assert!(!stream.received_text().ends_with("0\r\n\r\n"));
+    assert!(!stream.take_received_text().ends_with("0\r\n\r\n"));
     server.iterate();
-    assert!(stream.received_text().ends_with("0\r\n\r\n"));
+    assert!(stream.take_received_text().ends_with("0\r\n\r\n"));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn each_connection_runs_once_before_any_runs_again() {
             .handler
             .answered
             .drain(..)
-            .map(|(who, _)| who)
+            .map(|(state, _)| state)
             .collect();
         served.sort_unstable();
         assert_eq!(served, [0, 1, 2, 3, 4]);
@@ -130,7 +130,7 @@ fn with_the_smallest_budgets_everything_is_sent() {
     let peer = server.connect([GET, &get("/parts"), GET].concat());
     server.run();
     let parts = head(PARTS.len()) + PARTS;
-    assert_eq!(peer.received_text(), [OK, &parts, OK].concat());
+    assert_eq!(peer.take_received_text(), [OK, &parts, OK].concat());
 }
 
 #[test]
@@ -141,5 +141,5 @@ fn many_events_for_one_connection_run_it_once() {
         let _ = server.scheduler.mark_ready(0, EventFlags::default);
     }
     server.iterate();
-    assert_eq!(peer.received_text(), OK);
+    assert_eq!(peer.take_received_text(), OK);
 }

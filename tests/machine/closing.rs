@@ -23,7 +23,7 @@ fn a_peer_that_closes_its_direction_after_its_request_is_answered_first() {
         crate::handler::content(),
     ]
     .concat();
-    assert_eq!(peer.received(), response);
+    assert_eq!(peer.take_received(), response);
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
@@ -33,7 +33,7 @@ fn a_peer_that_closes_within_a_request_gets_no_response() {
     let peer = server.connect("GET /small HTTP/1.1\r\nHo");
     peer.closes();
     server.run();
-    assert_eq!(peer.received(), b"");
+    assert_eq!(peer.take_received(), b"");
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
@@ -43,7 +43,7 @@ fn all_requests_that_came_before_the_end_are_answered() {
     let peer = server.connect(GET.repeat(5));
     peer.closes();
     server.run();
-    assert_eq!(peer.received_text(), OK.repeat(5));
+    assert_eq!(peer.take_received_text(), OK.repeat(5));
     assert!(peer.is_closed());
 }
 
@@ -52,11 +52,11 @@ fn after_the_last_response_the_server_shuts_down_and_waits_for_the_peer_to_close
     let mut server = TestServer::new();
     let peer = server.connect(LAST_GET);
     server.run();
-    assert_eq!(peer.received_text(), LAST);
+    assert_eq!(peer.take_received_text(), LAST);
     assert!(peer.is_shut() && !peer.is_closed());
     peer.sends(GET);
     server.run();
-    assert_eq!(peer.received(), b"", "what comes now is not answered");
+    assert_eq!(peer.take_received(), b"", "what comes now is not answered");
     peer.closes();
     server.run();
     assert!(peer.is_closed() && !peer.is_aborted());
@@ -69,7 +69,7 @@ fn a_peer_that_announced_its_last_request_is_closed_without_lingering() {
         let peer = server.connect(words);
         peer.sends_no_more();
         server.run();
-        assert_eq!(peer.received_text(), LAST);
+        assert_eq!(peer.take_received_text(), LAST);
         assert!(peer.is_closed() && !peer.is_aborted() && !peer.is_shut());
     }
 }
@@ -119,9 +119,9 @@ fn discarded_input_is_read_in_large_pieces() {
     server.run();
     peer.sends(last.to_owned() + &behind);
     peer.sends([0; 100_000]);
-    peer.calls();
+    peer.take_calls();
     server.run();
-    let receives = (peer.calls().into_iter())
+    let receives = (peer.take_calls().into_iter())
         .filter(|call| matches!(call, Call::Receive(_)))
         .count();
     assert!(receives < 1000, "{receives} receives for 100,000 bytes");
@@ -166,7 +166,7 @@ fn an_interrupted_call_is_made_again() {
         Space::All,
     ]);
     server.run();
-    assert_eq!(peer.received_text(), OK);
+    assert_eq!(peer.take_received_text(), OK);
 }
 
 #[test]

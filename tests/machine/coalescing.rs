@@ -6,7 +6,7 @@ use crate::{GET, OK, TestServer, get, head};
 
 /// The lengths of the sends from memory.
 fn sends(peer: &Peer) -> Vec<usize> {
-    let sizes = peer.calls().into_iter().filter_map(|call| match call {
+    let sizes = peer.take_calls().into_iter().filter_map(|call| match call {
         Call::Send(length, _) => Some(length),
         _ => None,
     });
@@ -18,7 +18,7 @@ fn responses_to_pipelined_requests_are_sent_together() {
     let mut server = TestServer::new();
     let peer = server.connect(GET.repeat(10));
     server.run();
-    assert_eq!(peer.received_text(), OK.repeat(10));
+    assert_eq!(peer.take_received_text(), OK.repeat(10));
     assert_eq!(sends(&peer), [10 * OK.len()]);
 }
 
@@ -27,10 +27,10 @@ fn a_response_does_not_wait_for_an_incomplete_request() {
     let mut server = TestServer::new();
     let peer = server.connect(GET.to_owned() + &GET[..10]);
     server.run();
-    assert_eq!(peer.received_text(), OK);
+    assert_eq!(peer.take_received_text(), OK);
     peer.sends(&GET[10..]);
     server.run();
-    assert_eq!(peer.received_text(), OK);
+    assert_eq!(peer.take_received_text(), OK);
 }
 
 #[test]
@@ -48,12 +48,12 @@ fn requests_beyond_the_budget_are_answered_in_the_next_iteration_without_an_even
     let mut server = TestServer::with(|limits| limits.requests_per_iteration = 4);
     let peer = server.connect(GET.repeat(10));
     server.iterate();
-    assert_eq!(peer.received_text(), OK.repeat(4));
+    assert_eq!(peer.take_received_text(), OK.repeat(4));
     assert!(server.is_busy());
     server.iterate();
-    assert_eq!(peer.received_text(), OK.repeat(4));
+    assert_eq!(peer.take_received_text(), OK.repeat(4));
     server.run();
-    assert_eq!(peer.received_text(), OK.repeat(2));
+    assert_eq!(peer.take_received_text(), OK.repeat(2));
     assert_eq!(sends(&peer), [4 * OK.len(), 4 * OK.len(), 2 * OK.len()]);
 }
 
@@ -66,7 +66,10 @@ fn a_body_that_is_not_in_memory_is_sent_before_the_next_response() {
                   Transfer-Encoding: chunked\r\n\r\n00000005\r\nslice\r\n00000005\r\nslice\r\n\
                   00000005\r\nslice\r\n0\r\n\r\n";
     let parts = head(PARTS.len()) + PARTS;
-    assert_eq!(peer.received_text(), [OK, &parts, OK, stream, OK].concat());
+    assert_eq!(
+        peer.take_received_text(),
+        [OK, &parts, OK, stream, OK].concat()
+    );
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn a_head_response_and_the_next_response_are_sent_in_order() {
     let mut server = TestServer::new();
     let peer = server.connect(GET.replace("GET", "HEAD") + GET);
     server.run();
-    assert_eq!(peer.received_text(), head(5) + OK);
+    assert_eq!(peer.take_received_text(), head(5) + OK);
 }
 
 #[test]
@@ -87,7 +90,7 @@ fn unsent_bytes_are_sent_first() {
     server.run();
     peer.script_sends([Space::All]);
     server.run();
-    assert_eq!(peer.received_text(), OK.repeat(4));
+    assert_eq!(peer.take_received_text(), OK.repeat(4));
 }
 
 #[test]
@@ -96,10 +99,14 @@ fn nothing_is_read_while_a_response_is_unsent() {
     let peer = server.connect(GET);
     peer.script_sends([Space::Nothing]);
     server.run();
-    peer.calls();
+    peer.take_calls();
     peer.sends(GET.repeat(100));
     server.run();
-    assert_eq!(peer.calls(), [], "the peer reads before it asks for more");
+    assert_eq!(
+        peer.take_calls(),
+        [],
+        "the peer reads before it asks for more"
+    );
 }
 
 #[test]
@@ -108,6 +115,6 @@ fn a_request_that_ends_the_connection_is_the_last_one_answered() {
     let mut server = TestServer::new();
     let peer = server.connect([GET, &close, GET].concat());
     server.run();
-    assert_eq!(peer.received_text(), OK.to_owned() + crate::LAST);
+    assert_eq!(peer.take_received_text(), OK.to_owned() + crate::LAST);
     assert_eq!(server.handler.answered.len(), 2);
 }

@@ -15,12 +15,12 @@ fn the_header_timeout_starts_with_the_first_byte_and_later_bytes_do_not_extend_i
     let peer = server.connect("");
     server.wait(seconds(50));
     for byte in GET.bytes().take(20) {
-        assert_eq!(peer.received_text(), "");
+        assert_eq!(peer.take_received_text(), "");
         peer.sends([byte]);
         server.run();
         server.wait(seconds(1));
     }
-    assert_eq!(peer.received_text(), TIMEOUT);
+    assert_eq!(peer.take_received_text(), TIMEOUT);
     assert!(peer.is_shut());
 }
 
@@ -38,7 +38,7 @@ fn an_empty_line_before_a_request_begins_no_head_however_it_is_split() {
     server.wait(seconds(1));
     assert!(whole.is_closed() && split.is_closed());
     assert_eq!(
-        (whole.received_text(), split.received_text()),
+        (whole.take_received_text(), split.take_received_text()),
         Default::default()
     );
 }
@@ -49,10 +49,10 @@ fn a_head_that_is_complete_in_time_is_answered() {
     let peer = server.connect("GET /small HTTP/1.1\r\n");
     server.run();
     server.wait(seconds(20) - MILLISECOND);
-    assert_eq!(peer.received_text(), "");
+    assert_eq!(peer.take_received_text(), "");
     peer.sends("Host: a\r\n\r\n");
     server.run();
-    assert_eq!(peer.received_text(), OK);
+    assert_eq!(peer.take_received_text(), OK);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn the_next_head_has_a_header_timeout_of_its_own() {
         server.wait(seconds(19));
         peer.sends(&GET[9..]);
         server.run();
-        assert_eq!(peer.received_text(), OK);
+        assert_eq!(peer.take_received_text(), OK);
     }
 }
 
@@ -74,11 +74,11 @@ fn the_header_timeout_of_a_pipelined_head_starts_when_the_response_before_it_is_
     let mut server = TestServer::new();
     let peer = server.connect(format!("{GET}GET"));
     server.run();
-    assert_eq!(peer.received_text(), OK);
+    assert_eq!(peer.take_received_text(), OK);
     server.wait(seconds(20) - MILLISECOND);
-    assert_eq!(peer.received_text(), "");
+    assert_eq!(peer.take_received_text(), "");
     server.wait(MILLISECOND);
-    assert_eq!(peer.received_text(), TIMEOUT);
+    assert_eq!(peer.take_received_text(), TIMEOUT);
 }
 
 #[test]
@@ -92,12 +92,12 @@ fn an_idle_connection_is_closed_without_a_response_before_and_between_requests()
     assert!(!silent.is_closed());
     server.wait(MILLISECOND);
     assert!(silent.is_closed() && !silent.is_aborted());
-    assert_eq!(silent.received(), b"");
+    assert_eq!(silent.take_received(), b"");
     server.wait(seconds(30) - MILLISECOND);
     assert!(!regular.is_closed());
     server.wait(MILLISECOND);
     assert!(regular.is_closed() && !regular.is_aborted());
-    assert_eq!(regular.received_text(), OK);
+    assert_eq!(regular.take_received_text(), OK);
     assert!(server.scheduler.is_empty());
 }
 
@@ -130,7 +130,7 @@ fn a_peer_that_stops_in_the_middle_of_a_file_is_reset() {
 }
 
 /// Whether a peer that reads `rate` bytes a second gets this far before it is reset.
-fn survives(rate: usize, time: u64) -> bool {
+fn is_served(rate: usize, time: u64) -> bool {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));
     peer.script_sends([Space::Some(rate), Space::Nothing]);
@@ -150,10 +150,16 @@ fn survives(rate: usize, time: u64) -> bool {
 
 #[test]
 fn a_peer_below_the_minimum_rate_is_reset_and_one_above_is_not() {
-    assert!(survives(257, 300));
-    assert!(!survives(200, 300), "60 seconds, and 200/256 of each later");
-    assert!(!survives(1, 70), "a byte a second");
-    assert!(survives(1, 59), "what is less than the timeout is forgiven");
+    assert!(is_served(257, 300));
+    assert!(
+        !is_served(200, 300),
+        "60 seconds, and 200/256 of each later"
+    );
+    assert!(!is_served(1, 70), "a byte a second");
+    assert!(
+        is_served(1, 59),
+        "the rate is checked only after the timeout"
+    );
 }
 
 #[test]
@@ -174,9 +180,9 @@ fn a_peer_that_goes_on_sending_is_closed_after_the_linger_timeout() {
 }
 
 /// The loop continues after this time, in which the peer did something without an event.
-fn come_back(server: &mut TestServer, peer: &Peer, after: Duration) {
+fn wait_without_event(server: &mut TestServer, peer: &Peer, after: Duration) {
     assert!(
-        peer.has_event(),
+        peer.take_event(),
         "the event is discarded: the server is not notified"
     );
     server.wait(after);
@@ -196,21 +202,21 @@ fn input_is_read_before_any_deadline_is_applied() {
     other.sends(&GET[..9]);
     server.peers.iter().for_each(|(_, peer)| {
         assert!(
-            peer.has_event(),
+            peer.take_event(),
             "the event is discarded: the server is not notified"
         )
     });
     server.wait(seconds(100));
     assert_eq!(
-        (idle.received_text(), head.received_text()),
+        (idle.take_received_text(), head.take_received_text()),
         (OK.into(), OK.into())
     );
     other.sends(&GET[9..]);
-    come_back(&mut server, &other, seconds(20));
+    wait_without_event(&mut server, &other, seconds(20));
     assert_eq!(
-        other.received_text(),
+        other.take_received_text(),
         OK,
-        "its time began when its first bytes were seen"
+        "the header timeout began when the first bytes were read"
     );
 }
 
@@ -221,7 +227,7 @@ fn output_is_sent_before_the_deadline_is_applied() {
     peer.script_sends([Space::Some(1000), Space::Some(40_000), Space::Nothing]);
     server.run();
     peer.script_sends([Space::Some(100), Space::Nothing]);
-    come_back(&mut server, &peer, seconds(61));
+    wait_without_event(&mut server, &peer, seconds(61));
     assert!(!peer.is_closed());
     server.wait(seconds(60));
     assert!(peer.is_closed() && peer.is_aborted());
@@ -235,15 +241,15 @@ fn input_is_discarded_before_the_linger_deadline_is_applied() {
     assert!(peer.is_shut());
     peer.sends([b'x'; 95]);
     peer.closes();
-    come_back(&mut server, &peer, seconds(11));
+    wait_without_event(&mut server, &peer, seconds(11));
     assert!(peer.is_closed() && !peer.is_aborted());
-    let drops = peer.calls().into_iter().rev();
-    let drops = drops.take_while(|call| *call != Call::Shutdown).count();
-    assert!(drops > 9, "nothing lies unread: {drops} receives");
+    let receives = peer.take_calls().into_iter().rev();
+    let receives = receives.take_while(|call| *call != Call::Shutdown).count();
+    assert!(receives > 9, "unread bytes after {receives} receives");
 }
 
 #[test]
-fn deadlines_stand_still_during_a_stall() {
+fn a_stall_does_not_count_for_any_deadline() {
     let mut server = TestServer::new();
     let head = server.connect("GET");
     let slow = server.connect(get("/file"));
@@ -261,7 +267,7 @@ fn deadlines_stand_still_during_a_stall() {
     server.wait(seconds(5));
     assert!(linger.is_closed());
     server.wait(seconds(10));
-    assert_eq!(head.received_text(), TIMEOUT);
+    assert_eq!(head.take_received_text(), TIMEOUT);
     server.wait(seconds(40));
     assert!(slow.is_closed() && slow.is_aborted() && idle.is_closed());
 }
@@ -274,7 +280,7 @@ fn the_loop_waits_until_the_next_deadline_and_no_longer() {
     assert_eq!(
         server.scheduler.poll_timeout(server.now),
         Some(seconds(0)),
-        "a connection to examine"
+        "a connection to run"
     );
     server.run();
     assert_eq!(server.scheduler.poll_timeout(server.now), Some(seconds(60)));
@@ -316,14 +322,20 @@ fn takes_slices(every: Duration) -> (String, bool) {
         server.scheduler.mark_ready(0, EventFlags::default);
         server.run();
     }
-    (peer.received_text(), peer.is_aborted())
+    (peer.take_received_text(), peer.is_aborted())
 }
 
-/// Each slice is read before its own deadline. Fails if each slice began a new deadline.
+/// Each slice is read before its own deadline. Fails if each slice begins a new deadline.
 #[test]
 fn the_minimum_rate_applies_to_a_whole_stream() {
-    let (heard, is_reset) = takes_slices(seconds(50));
-    assert!(is_reset && heard.matches("slice").count() < 3, "{heard}");
-    let (heard, is_reset) = takes_slices(MILLISECOND * 50);
-    assert!(!is_reset && heard.matches("slice").count() == 20, "{heard}");
+    let (received, is_reset) = takes_slices(seconds(50));
+    assert!(
+        is_reset && received.matches("slice").count() < 3,
+        "{received}"
+    );
+    let (received, is_reset) = takes_slices(MILLISECOND * 50);
+    assert!(
+        !is_reset && received.matches("slice").count() == 20,
+        "{received}"
+    );
 }

@@ -1,10 +1,11 @@
 //! A handler with a page for each kind of body.
 
+use crate::scripted_body::ScriptedBody;
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Counts};
 use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::fields::FieldLines;
-use oneloop::http::payload::{FileRange, Multipart, Parts, Payload, Produce, Progress};
+use oneloop::http::payload::{FileRange, Multipart, Parts, Payload, Progress};
 use oneloop::http::range::ByteRange;
 use oneloop::http::request::{Refusal, Request, Target};
 use oneloop::http::response::Response;
@@ -58,7 +59,12 @@ pub fn content() -> Vec<u8> {
 impl Pages {
     fn body(&self, path: &[u8]) -> Payload {
         let bytes = |text: &[u8]| Payload::Bytes(text.into(), None);
-        let slices = |left, text| Payload::Stream(Box::new(Slices { left, text }));
+        let stream = |slices| Payload::Stream(Box::new(ScriptedBody(slices)));
+        let slices = |count, text| {
+            let mut slices: Vec<_> = (1..count).map(|_| Ok((text, Progress::More))).collect();
+            slices.push(Ok((text, Progress::Done)));
+            stream(slices)
+        };
         let length = FILE as u64;
         match path {
             b"/small" => bytes(b"small"),
@@ -75,8 +81,11 @@ impl Pages {
             b"/stream" => slices(3, "slice"),
             b"/long" => slices(1000, "slice"),
             b"/slow" => slices(100, ""),
-            b"/broken" => Payload::Stream(Box::new(Broken(false))),
-            b"/defect" => panic!("a defect, made to be caught"),
+            b"/broken" => stream(vec![
+                Ok(("lost", Progress::More)),
+                Err(io::ErrorKind::Other.into()),
+            ]),
+            b"/panic" => panic!("a panic that the scheduler catches"),
             _ => Payload::Empty,
         }
     }
@@ -124,36 +133,5 @@ impl Handler for Pages {
     fn on_close(&mut self, state: usize, reason: CloseReason, counts: Counts, _: Now) {
         self.closed.push((state, counts));
         self.reasons.push(reason);
-    }
-}
-
-#[derive(Debug)]
-struct Slices {
-    left: usize,
-    text: &'static str,
-}
-
-impl Produce for Slices {
-    fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
-        out.extend_from_slice(self.text.as_bytes());
-        self.left -= 1;
-        Ok(match self.left {
-            0 => Progress::Done,
-            _ => Progress::More,
-        })
-    }
-}
-
-/// Fails after its first slice.
-#[derive(Debug)]
-struct Broken(bool);
-
-impl Produce for Broken {
-    fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
-        out.extend_from_slice(b"lost");
-        match std::mem::replace(&mut self.0, true) {
-            false => Ok(Progress::More),
-            true => Err(io::ErrorKind::Other.into()),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! A transport with a protocol of its own ([`Records`]), as TLS would be.
+//! A transport with its own protocol ([`Records`]), as TLS would be.
 
 use crate::memory_transport::{Call, Input, MemoryTransport, Peer, Space, pair};
 use crate::records::{CLOSE, DATA, FLIGHT, HANDSHAKE, Opened, RECORD, Records, open, seal};
@@ -45,8 +45,8 @@ fn opened(flights: usize, plaintext: impl AsRef<[u8]>, is_closed: bool) -> Opene
     }
 }
 
-/// Event after event, until none is left for what was refused.
-fn run_to_the_end(server: &mut LayeredServer, peer: &Peer) {
+/// Sends events until the operation that was refused has no further result in the script.
+fn run_until_blocked(server: &mut LayeredServer, peer: &Peer) {
     server.run();
     while !peer.is_closed() && peer.unblock() {
         server
@@ -77,13 +77,13 @@ fn every_response_through_records_has_the_bytes_of_a_plain_one() {
         let mut plain = TestServer::new();
         let peer = plain.connect(&request);
         plain.run();
-        let (response, is_shut) = (peer.received(), peer.is_shut());
+        let (response, is_shut) = (peer.take_received(), peer.is_shut());
         for script_sends in &script_sends {
             let mut layered = server();
             let peer = connect(&mut layered, 1, [flights(1), data(&request)].concat());
             peer.script_sends(script_sends.clone());
-            run_to_the_end(&mut layered, &peer);
-            assert_eq!(open(&peer.received()), opened(1, &response, is_shut));
+            run_until_blocked(&mut layered, &peer);
+            assert_eq!(open(&peer.take_received()), opened(1, &response, is_shut));
             assert_eq!(peer.is_shut(), is_shut);
         }
     }
@@ -101,20 +101,23 @@ fn a_handshake_goes_on_when_the_socket_is_ready_in_either_direction() {
     let peer = connect(&mut server, 2, "");
     peer.script_sends([Space::Some(30), Space::Nothing]);
     server.run();
-    assert_eq!(peer.received(), b"", "the peer begins");
+    assert_eq!(peer.take_received(), b"", "the peer begins");
     peer.sends(flights(1));
     server.run();
-    let mut heard = peer.received();
-    assert_eq!(heard, seal(HANDSHAKE, FLIGHT)[..30]);
+    let mut received = peer.take_received();
+    assert_eq!(received, seal(HANDSHAKE, FLIGHT)[..30]);
     // The socket is readable, but the handshake waits to send.
     peer.sends([flights(1), data(GET)].concat());
     server.run();
-    assert_eq!((peer.received().len(), state(&server)), (0, Handshaking));
+    assert_eq!(
+        (peer.take_received().len(), state(&server)),
+        (0, Handshaking)
+    );
     // It is writable.
     peer.script_sends([Space::All]);
     server.run();
-    heard.extend(peer.received());
-    assert_eq!(open(&heard), opened(2, OK, false));
+    received.extend(peer.take_received());
+    assert_eq!(open(&received), opened(2, OK, false));
     assert_eq!(state(&server), Reading);
 }
 
@@ -125,12 +128,16 @@ fn each_part_of_a_handshake_takes_an_iteration_and_others_run_in_between() {
     for part in 1..5 {
         let other = connect(&mut server, 0, data(GET));
         server.iterate();
-        assert_eq!(open(&other.received()), opened(0, OK, false));
-        assert_eq!(open(&peer.received()), opened(1, "", false), "part {part}");
+        assert_eq!(open(&other.take_received()), opened(0, OK, false));
+        assert_eq!(
+            open(&peer.take_received()),
+            opened(1, "", false),
+            "part {part}"
+        );
         assert!(server.is_busy(), "no event will come");
     }
     server.iterate();
-    assert_eq!(open(&peer.received()), opened(1, OK, false));
+    assert_eq!(open(&peer.take_received()), opened(1, OK, false));
 }
 
 #[test]
@@ -141,7 +148,7 @@ fn a_peer_that_closes_within_the_handshake_gets_no_response() {
         peer.closes();
         server.run();
         let answered = usize::from(bytes == flights(1));
-        assert_eq!(open(&peer.received()), opened(answered, "", false));
+        assert_eq!(open(&peer.take_received()), opened(answered, "", false));
         assert!(peer.is_closed() && !peer.is_aborted() && !peer.is_shut());
         assert!(server.handler.answered.is_empty());
         assert_eq!(server.handler.reasons, [SocketError(UnexpectedEof)]);
@@ -160,8 +167,8 @@ fn a_handshake_has_the_header_timeout_in_total_and_ends_without_a_408() {
     server.wait(seconds(2) - MILLISECOND);
     assert!(!slow.is_closed() && !silent.is_closed());
     server.wait(MILLISECOND);
-    assert_eq!(open(&slow.received()), opened(1, "", false));
-    assert_eq!(open(&silent.received()), opened(0, "", false));
+    assert_eq!(open(&slow.take_received()), opened(1, "", false));
+    assert_eq!(open(&silent.take_received()), opened(0, "", false));
     for peer in [slow, silent] {
         assert!(peer.is_closed() && !peer.is_aborted());
     }
@@ -170,7 +177,7 @@ fn a_handshake_has_the_header_timeout_in_total_and_ends_without_a_408() {
 }
 
 #[test]
-fn a_handshake_that_can_send_nothing_has_the_same_time() {
+fn a_handshake_that_cannot_send_has_the_same_timeout() {
     let mut server = server();
     let peer = connect(&mut server, 1, flights(1));
     peer.script_sends([Space::Nothing]);
@@ -181,17 +188,17 @@ fn a_handshake_that_can_send_nothing_has_the_same_time() {
 }
 
 #[test]
-fn what_completed_the_handshake_in_time_comes_before_its_deadline() {
+fn a_handshake_that_was_completed_in_time_is_read_before_its_deadline_is_applied() {
     let mut server = server();
     let peer = connect(&mut server, 1, "");
     server.run();
     peer.sends([flights(1), data(GET)].concat());
     assert!(
-        peer.has_event(),
+        peer.take_event(),
         "the event is discarded: the server is not notified"
     );
     server.wait(seconds(20));
-    assert_eq!(open(&peer.received()), opened(1, OK, false));
+    assert_eq!(open(&peer.take_received()), opened(1, OK, false));
 }
 
 #[test]
@@ -204,7 +211,7 @@ fn after_the_handshake_the_first_request_has_the_idle_timeout() {
     server.wait(seconds(60) - MILLISECOND);
     assert!(!peer.is_closed());
     server.wait(MILLISECOND);
-    assert_eq!(open(&peer.received()), opened(1, "", true));
+    assert_eq!(open(&peer.take_received()), opened(1, "", true));
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
@@ -219,26 +226,26 @@ fn a_connection_in_the_handshake_is_not_evicted() {
     server.wait(seconds(2));
     assert_eq!(server.evict(), 1);
     server.reap();
-    assert_eq!(open(&peer.received()), opened(1, "", true));
+    assert_eq!(open(&peer.take_received()), opened(1, "", true));
     assert!(peer.is_closed() && !peer.is_aborted());
 }
 
 #[test]
 fn while_the_server_stops_a_handshake_has_a_second_and_its_first_request_is_the_last() {
     let mut server = server();
-    let (asks, silent) = (connect(&mut server, 1, ""), connect(&mut server, 1, ""));
+    let (sends, silent) = (connect(&mut server, 1, ""), connect(&mut server, 1, ""));
     server.run();
     server.scheduler.drain();
     server.run();
     server.wait(seconds(1) - MILLISECOND);
-    asks.sends(flights(1));
+    sends.sends(flights(1));
     server.run();
     server.wait(seconds(1) - MILLISECOND);
-    assert!(silent.is_closed() && !asks.is_closed());
-    asks.sends(data(GET));
+    assert!(silent.is_closed() && !sends.is_closed());
+    sends.sends(data(GET));
     server.run();
-    assert_eq!(open(&asks.received()), opened(1, LAST, true));
-    assert_eq!(silent.received(), b"");
+    assert_eq!(open(&sends.take_received()), opened(1, LAST, true));
+    assert_eq!(silent.take_received(), b"");
 }
 
 #[test]
@@ -248,13 +255,13 @@ fn when_the_server_stops_at_once_a_handshake_is_closed_without_a_reset() {
     server.run();
     assert_eq!(server.scheduler.abort_all(), 1);
     server.reap();
-    assert_eq!(open(&peer.received()), opened(1, "", false));
+    assert_eq!(open(&peer.take_received()), opened(1, "", false));
     assert!(peer.is_closed() && !peer.is_aborted());
     assert_eq!(server.handler.reasons, [Stopping]);
 }
 
 #[test]
-fn what_waits_inside_the_transport_is_read_without_an_event() {
+fn bytes_inside_the_transport_are_read_without_an_event() {
     for most in [1, 5, 64 * 1024] {
         let mut server: LayeredServer = TestServer::of_transports(|limits| {
             limits.read_per_iteration = most;
@@ -262,12 +269,12 @@ fn what_waits_inside_the_transport_is_read_without_an_event() {
         // All records arrive in one receive of the socket.
         let peer = connect(&mut server, 0, data(GET.repeat(4)));
         server.run();
-        assert_eq!(open(&peer.received()), opened(0, OK.repeat(4), false));
-        let of_the_socket = (peer.calls().into_iter())
+        assert_eq!(open(&peer.take_received()), opened(0, OK.repeat(4), false));
+        let receives = (peer.take_calls().into_iter())
             .filter(|call| matches!(call, Call::Receive(_)))
             .count();
-        // With enough room, each record but the last of a request leaves a head incomplete.
-        assert_eq!(of_the_socket, 2, "the second one would block");
+        // With enough space, each record but the last of a request leaves a head incomplete.
+        assert_eq!(receives, 2, "the second one would block");
     }
 }
 
@@ -282,8 +289,8 @@ fn a_response_is_not_sent_before_the_socket_has_taken_its_last_record() {
         Space::Nothing,
     ]);
     server.run();
-    let mut heard = peer.received();
-    assert_eq!(heard.len(), OK.len() + 2 * 2 - 1);
+    let mut received = peer.take_received();
+    assert_eq!(received.len(), OK.len() + 2 * 2 - 1);
     // The next request has arrived.
     peer.sends(data(GET));
     server.run();
@@ -294,8 +301,8 @@ fn a_response_is_not_sent_before_the_socket_has_taken_its_last_record() {
     assert!(!peer.is_closed() && !peer.is_shut());
     peer.script_sends([Space::All]);
     server.run();
-    heard.extend(peer.received());
-    assert_eq!(open(&heard), opened(0, OK.to_owned() + LAST, true));
+    received.extend(peer.take_received());
+    assert_eq!(open(&received), opened(0, OK.to_owned() + LAST, true));
     assert!(peer.is_shut());
 }
 
@@ -307,7 +314,7 @@ fn a_body_counts_as_sent_when_the_socket_has_taken_its_last_record() {
         peer.script_sends([Space::Some(1), Space::Nothing]);
         server.run();
         assert_eq!(server.handler.sent, []);
-        run_to_the_end(&mut server, &peer);
+        run_until_blocked(&mut server, &peer);
         assert_eq!(server.handler.sent, [(0, length)], "{path}");
     }
 }
@@ -324,34 +331,38 @@ fn bytes_that_the_transport_holds_have_the_send_timeout_and_are_reset_with_the_c
         peer.script_sends([Space::Nothing]);
         server.wait(MILLISECOND);
         assert!(peer.is_closed() && peer.is_aborted());
-        assert_eq!(peer.received().len(), 50, "nothing is sent before a reset");
+        assert_eq!(
+            peer.take_received().len(),
+            50,
+            "nothing is sent before a reset"
+        );
         assert_eq!(server.handler.reasons, [SendTimeout]);
     }
 }
 
 #[test]
-fn a_response_that_breaks_off_ends_with_a_reset_and_no_end_is_said() {
+fn an_incomplete_response_ends_with_a_reset_and_without_an_end_of_the_transport() {
     let (mut plain, mut layered) = (TestServer::new(), server());
     let expected = plain.connect(get("/broken"));
     let peer = connect(&mut layered, 0, data(get("/broken")));
     plain.run();
     layered.run();
     assert_eq!(
-        open(&peer.received()),
-        opened(0, expected.received(), false)
+        open(&peer.take_received()),
+        opened(0, expected.take_received(), false)
     );
     assert!(peer.is_closed() && peer.is_aborted());
 }
 
-/// The calls that send or shut.
+/// The calls of send and shutdown.
 fn sends(peer: &Peer) -> Vec<Call> {
-    let mut calls = peer.calls();
+    let mut calls = peer.take_calls();
     calls.retain(|call| !matches!(call, Call::Receive(_)));
     calls
 }
 
 /// What the socket takes: the two records of `LAST`, and nothing behind them.
-fn room_for_last() -> [Space; 3] {
+fn space_for_last() -> [Space; 3] {
     let second = LAST.len() - RECORD + 2;
     [Space::All, Space::Some(second), Space::Nothing]
 }
@@ -360,22 +371,22 @@ fn room_for_last() -> [Space; 3] {
 fn the_end_of_the_transport_is_sent_before_our_direction_is_closed() {
     let mut server = server();
     let peer = connect(&mut server, 0, data(LAST_GET));
-    peer.script_sends(room_for_last());
+    peer.script_sends(space_for_last());
     server.run();
-    let mut heard = peer.received();
-    assert_eq!(open(&heard), opened(0, LAST, false));
+    let mut received = peer.take_received();
+    assert_eq!(open(&received), opened(0, LAST, false));
     assert!(!peer.is_shut() && peer.is_blocked());
     sends(&peer);
     peer.script_sends([Space::All]);
     server.run();
     assert_eq!(sends(&peer), [Call::Send(2, false), Call::Shutdown]);
-    heard.extend(peer.received());
-    assert_eq!(open(&heard), opened(0, LAST, true));
+    received.extend(peer.take_received());
+    assert_eq!(open(&received), opened(0, LAST, true));
     assert!(peer.is_shut() && !peer.is_closed());
     peer.sends(seal(CLOSE, b""));
     server.run();
     assert!(peer.is_closed() && !peer.is_aborted());
-    assert_eq!(sends(&peer), [], "the end is said once");
+    assert_eq!(sends(&peer), [], "the end is sent once");
     assert_eq!(server.handler.reasons, [Completed]);
 }
 
@@ -383,32 +394,32 @@ fn the_end_of_the_transport_is_sent_before_our_direction_is_closed() {
 fn an_end_that_the_socket_does_not_take_has_the_linger_timeout() {
     let mut server = server();
     let peer = connect(&mut server, 0, data(LAST_GET));
-    peer.script_sends(room_for_last());
+    peer.script_sends(space_for_last());
     server.run();
     server.wait(seconds(10) - MILLISECOND);
     assert!(!peer.is_closed() && !peer.is_shut());
     server.wait(MILLISECOND);
     assert!(peer.is_closed() && !peer.is_aborted());
-    assert_eq!(open(&peer.received()), opened(0, LAST, false));
+    assert_eq!(open(&peer.take_received()), opened(0, LAST, false));
 }
 
 #[test]
-fn the_end_is_sent_too_where_our_direction_is_not_closed_before_the_socket() {
+fn the_end_of_the_transport_is_sent_even_without_a_half_close() {
     let mut server = server();
     let peer = connect(&mut server, 0, data(LAST_GET));
     peer.sends_no_more();
     server.run();
-    assert_eq!(open(&peer.received()), opened(0, LAST, true));
+    assert_eq!(open(&peer.take_received()), opened(0, LAST, true));
     assert!(peer.is_closed() && !peer.is_shut());
 }
 
 #[test]
-fn what_waits_inside_the_transport_is_unread() {
+fn bytes_inside_the_transport_count_as_unread() {
     let mut server = server();
     let peer = connect(&mut server, 0, data(LAST_GET.to_owned() + GET));
     peer.sends_no_more();
     server.run();
-    assert_eq!(open(&peer.received()), opened(0, LAST, true));
+    assert_eq!(open(&peer.take_received()), opened(0, LAST, true));
     assert!(peer.is_shut() && !peer.is_closed(), "it lingers");
 }
 
@@ -423,7 +434,7 @@ fn an_end_of_the_socket_without_an_end_of_the_transport_is_an_error_if_the_trans
         let peer = connect(&mut server, 0, [data(GET), end].concat());
         peer.script_inputs([Input::End]);
         server.run();
-        assert_eq!(open(&peer.received()), opened(0, OK, true));
+        assert_eq!(open(&peer.take_received()), opened(0, OK, true));
         assert!(peer.is_closed() && !peer.is_aborted());
         assert_eq!(server.handler.reasons, [reason]);
     }

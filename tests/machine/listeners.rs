@@ -39,8 +39,8 @@ fn accept(
     now: Now,
 ) -> (Vec<u32>, AcceptOutcome) {
     let mut accepted = Vec::new();
-    let outcome = listeners.accept(slots, &Limits::default(), now, |_, one| {
-        accepted.push(one);
+    let outcome = listeners.accept(slots, &Limits::default(), now, |_, connection| {
+        accepted.push(connection);
         Ok(())
     });
     (accepted, outcome)
@@ -92,7 +92,8 @@ fn every_error_of_accept_has_its_action() {
 }
 
 #[test]
-fn five_hundred_connections_announced_by_one_event_are_accepted_a_share_per_iteration() {
+fn five_hundred_connections_announced_by_one_event_are_accepted_within_the_budget_of_each_iteration()
+ {
     let now = Now::read();
     let mut listeners = Listeners::new([with_connections(0)]);
     accept(&mut listeners, 1000, now);
@@ -132,7 +133,7 @@ fn a_listener_with_many_waiting_connections_takes_only_its_part_of_the_budget() 
 }
 
 #[test]
-fn with_a_small_share_the_listeners_take_turns() {
+fn with_a_budget_of_one_the_listeners_accept_in_turn() {
     let now = Now::read();
     let limits = Limits {
         accepts_per_iteration: 1,
@@ -145,15 +146,15 @@ fn with_a_small_share_the_listeners_take_turns() {
     ]);
     let mut accepted = Vec::new();
     for _ in 0..6 {
-        listeners.accept(99, &limits, now, |_, one| {
-            accepted.push(one);
+        listeners.accept(99, &limits, now, |_, connection| {
+            accepted.push(connection);
             Ok(())
         });
     }
     assert_eq!(accepted, [0, 70, 80, 1, 71]);
     for _ in 0..3 {
-        listeners.accept(99, &limits, now, |_, one| {
-            accepted.push(one);
+        listeners.accept(99, &limits, now, |_, connection| {
+            accepted.push(connection);
             Ok(())
         });
     }
@@ -200,7 +201,7 @@ fn a_connection_lost_in_the_queue_does_not_end_accepting() {
 }
 
 #[test]
-fn lost_connections_count_against_the_share_of_an_iteration() {
+fn lost_connections_count_against_the_budget_of_an_iteration() {
     let now = Now::read();
     let endless = (0..1000).map(|_| Err(Errno::CONNABORTED));
     let mut listeners = Listeners::new([listener(endless)]);

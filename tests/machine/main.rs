@@ -1,7 +1,7 @@
 //! The state machine, the iteration and accepting, tested without sockets.
 //!
-//! The tests run the scheduler over connections in memory ([`memory_transport`]), as the reactor runs
-//! it over sockets. Time passes only when a test advances it.
+//! The tests run the scheduler over connections in memory ([`memory_transport`]), as the reactor
+//! runs it over sockets. Time passes only when a test advances it.
 //!
 //! - `deadlines`: all timeouts
 //! - `closing`: half-closes, lingering, resets, errors
@@ -11,14 +11,16 @@
 //! - `stopping`: draining and aborting
 //! - `slots`: when slots are freed, and which connections are evicted
 //! - `listeners`: when connections are accepted, and errors of accept(2)
-//! - `layered`: a transport with a protocol of its own, as TLS would be
-//! - `probe`: what a probe is told
+//! - `layered`: a transport with its own protocol, as TLS would be
+//! - `probe`: what the scheduler and the pump report to a probe
 //! - `view`: the table of the live view
 
 #[path = "../support/memory_transport.rs"]
 mod memory_transport;
 #[path = "../support/records.rs"]
 mod records;
+#[path = "../support/scripted_body.rs"]
+mod scripted_body;
 
 mod bodies;
 mod budgets;
@@ -72,7 +74,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// The reactor without its poll: the test calls what an iteration calls.
+/// The reactor without its poll: the test calls the functions that an iteration calls.
 struct TestServer<T = MemoryTransport> {
     scheduler: Scheduler<T, usize>,
     handler: Pages,
@@ -92,10 +94,10 @@ impl TestServer {
     }
 
     /// A peer connects, and sends these bytes at once.
-    fn connect(&mut self, words: impl AsRef<[u8]>) -> Peer {
+    fn connect(&mut self, bytes: impl AsRef<[u8]>) -> Peer {
         let (memory_transport, peer) = pair();
-        if !words.as_ref().is_empty() {
-            peer.sends(words);
+        if !bytes.as_ref().is_empty() {
+            peer.sends(bytes);
         }
         self.admit(memory_transport, peer)
     }
@@ -141,7 +143,7 @@ impl<T: Transport> TestServer<T> {
     /// Marks each connection whose peer did something. Closed sockets have no events.
     fn mark_events(&mut self) {
         for (key, peer) in &self.peers {
-            if peer.has_event() && !peer.is_closed() {
+            if peer.take_event() && !peer.is_closed() {
                 self.scheduler.mark_ready(*key, EventFlags::default);
             }
         }
@@ -174,7 +176,7 @@ impl<T: Transport> TestServer<T> {
                 return;
             }
         }
-        panic!("the loop never sleeps again");
+        panic!("the loop never waits");
     }
 
     /// Whether a connection is runnable.

@@ -1,4 +1,4 @@
-//! What a probe is told, and in which order.
+//! What the scheduler and the pump report to a probe, and in which order.
 
 use crate::handler::Pages;
 use crate::memory_transport::{MemoryTransport, Peer, pair};
@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Writes down what it is told, each in a line.
+/// Records each call as a line.
 #[derive(Clone, Default)]
 struct RecordingProbe(Rc<RefCell<Vec<String>>>);
 
@@ -89,10 +89,10 @@ impl<H: Handler> Observed<H> {
     }
 
     /// A peer connects and sends this. Returns its key, too.
-    fn connect(&mut self, words: &str) -> (usize, Peer) {
+    fn connect(&mut self, bytes: &str) -> (usize, Peer) {
         let (transport, peer) = pair();
-        if !words.is_empty() {
-            peer.sends(words);
+        if !bytes.is_empty() {
+            peer.sends(bytes);
         }
         let listener = ListenerInfo::public(0);
         let state = self.handler.on_connect(listener, None);
@@ -174,7 +174,7 @@ fn an_id_is_never_used_again_although_the_key_is() {
     assert_eq!(server.run_iteration()[0], "1 accepted at 0: Reading");
 }
 
-/// Where a connection ends that the pump does not run.
+/// The transitions that the scheduler makes.
 #[test]
 fn a_transition_outside_of_the_pump_is_reported_with_its_cause() {
     let closed = |lines: Vec<String>| -> Vec<String> {
@@ -209,33 +209,33 @@ fn a_transition_outside_of_the_pump_is_reported_with_its_cause() {
     assert_eq!(closed(server.run_iteration()), expected);
 }
 
-/// Answers with a stream that panics.
-struct Defective;
+/// A handler whose response has a body that panics.
+struct PanicsInBody;
 
 #[derive(Debug)]
-struct Defect;
+struct PanickingBody;
 
-impl Produce for Defect {
+impl Produce for PanickingBody {
     fn produce(&mut self, _: &mut Vec<u8>) -> io::Result<Progress> {
-        panic!("a defect, made to be caught");
+        panic!("a panic that the scheduler catches");
     }
 }
 
-impl Handler for Defective {
+impl Handler for PanicsInBody {
     type State = ();
 
     fn on_connect(&mut self, _: ListenerInfo, _: Option<IpAddr>) {}
 
     fn respond(&mut self, _: &mut (), _: Result<Request<'_>, Refusal<'_>>, _: Now) -> Response {
         let response = Response::new(Status::OK, Arc::new(FieldLines::new()));
-        response.with(Payload::Stream(Box::new(Defect)))
+        response.with(Payload::Stream(Box::new(PanickingBody)))
     }
 }
 
 /// The panic leaves the connection without a state.
 #[test]
 fn a_panic_is_reported_as_a_transition_from_the_latest_reported_state() {
-    let mut server = Observed::new(Defective);
+    let mut server = Observed::new(PanicsInBody);
     let _peer = server.connect(&get("/"));
     let lines = server.run_iteration();
     let expected = [

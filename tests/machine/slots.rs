@@ -27,12 +27,12 @@ fn slots_are_freed_only_by_reap() {
 #[test]
 fn a_connection_that_stays_open_after_its_first_run_is_registered_once() {
     let mut server = TestServer::new();
-    let (stays, leaves, waits) = (
+    let (stays, closes, silent) = (
         server.connect(GET),
         server.connect(LAST_GET),
         server.connect(""),
     );
-    leaves.sends_no_more();
+    closes.sends_no_more();
     server.scheduler.run(&mut server.handler, server.now);
     let mut registered = Vec::new();
     server.scheduler.register(|_, key| {
@@ -42,10 +42,10 @@ fn a_connection_that_stays_open_after_its_first_run_is_registered_once() {
     assert_eq!(registered, [2, 0]);
     server.reap();
     assert_eq!(
-        (leaves.received_text(), leaves.is_closed()),
+        (closes.take_received_text(), closes.is_closed()),
         (LAST.into(), true)
     );
-    assert!(!stays.is_closed() && !waits.is_closed());
+    assert!(!stays.is_closed() && !silent.is_closed());
     server.scheduler.run(&mut server.handler, server.now);
     server.scheduler.register(|_, key| panic!("{key} again"));
 }
@@ -63,7 +63,7 @@ fn a_failed_registration_ends_one_connection_and_no_other() {
     assert!(lost.is_closed() && !other.is_closed());
     other.sends(GET);
     server.run();
-    assert_eq!(other.received_text(), OK);
+    assert_eq!(other.take_received_text(), OK);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn an_event_for_a_slot_that_ended_in_the_same_iteration_is_ignored() {
     let peer = server.connect(GET);
     peer.script_inputs([Input::Error(ErrorKind::ConnectionReset)]);
     server.scheduler.run(&mut server.handler, server.now);
-    assert_eq!(peer.received_text(), OK);
+    assert_eq!(peer.take_received_text(), OK);
     assert!(
         server
             .scheduler
@@ -94,15 +94,15 @@ fn an_event_for_a_slot_that_ended_in_the_same_iteration_is_ignored() {
             .is_some(),
         "the slot is still there"
     );
-    peer.calls();
+    peer.take_calls();
     server.scheduler.run(&mut server.handler, server.now);
-    assert_eq!(peer.calls(), [], "but nothing is done with it");
+    assert_eq!(peer.take_calls(), [], "but no call is made");
     server.reap();
-    assert_eq!(server.released, 1, "and it is handed back once");
+    assert_eq!(server.released, 1, "its socket is released once");
 }
 
 #[test]
-fn an_event_for_a_slot_that_is_gone_or_never_was_is_ignored() {
+fn an_event_for_a_slot_that_is_free_is_ignored() {
     let mut server = TestServer::new();
     server.connect("").closes();
     server.run();
@@ -133,9 +133,9 @@ fn the_next_peer_in_a_slot_inherits_nothing() {
     let second = server.connect(GET);
     assert_eq!(server.scheduler.len(), 1);
     server.run();
-    assert_eq!(second.received_text(), OK);
+    assert_eq!(second.take_received_text(), OK);
     server.wait(seconds(59));
-    assert!(!second.is_closed(), "its deadline is its own");
+    assert!(!second.is_closed(), "it has its own deadline");
 }
 
 #[test]
@@ -153,33 +153,36 @@ fn the_loop_does_not_wait_while_a_connection_has_yielded() {
 }
 
 #[test]
-fn a_defect_ends_one_connection_and_no_other() {
+fn a_panic_in_the_handler_ends_one_connection_and_no_other() {
     let mut server = TestServer::new();
-    let (before, unlucky, after) = (
+    let (before, panics, after) = (
         server.connect(GET),
-        server.connect(GET.to_owned() + &get("/defect") + GET),
+        server.connect(GET.to_owned() + &get("/panic") + GET),
         server.connect(get("/file")),
     );
     server.run();
-    assert!(unlucky.is_closed() && unlucky.is_aborted());
-    assert_eq!(unlucky.received(), b"");
-    assert_eq!(before.received_text(), OK);
-    assert_eq!(after.received().len(), crate::head(100_000).len() + 100_000);
-    before.calls();
+    assert!(panics.is_closed() && panics.is_aborted());
+    assert_eq!(panics.take_received(), b"");
+    assert_eq!(before.take_received_text(), OK);
+    assert_eq!(
+        after.take_received().len(),
+        crate::head(100_000).len() + 100_000
+    );
+    before.take_calls();
     before.sends(GET.repeat(2));
     server.run();
-    assert_eq!(before.received_text(), OK.repeat(2));
-    let room = Limits::default().read_per_iteration;
+    assert_eq!(before.take_received_text(), OK.repeat(2));
+    let capacity = Limits::default().read_per_iteration;
     assert_eq!(
-        before.calls().first(),
-        Some(&Call::Receive(room)),
+        before.take_calls().first(),
+        Some(&Call::Receive(capacity)),
         "with buffers as large as before"
     );
     assert_eq!(server.scheduler.len(), 2);
 }
 
 #[test]
-fn the_connection_that_is_idle_longest_makes_room() {
+fn the_connection_that_is_idle_longest_is_evicted() {
     let mut server = TestServer::new();
     let peers: Vec<_> = (0..4)
         .map(|_| {
@@ -204,26 +207,26 @@ fn busy_and_recently_idle_connections_are_not_evicted() {
     let mut server = TestServer::new();
     let sending = server.connect(get("/file"));
     sending.script_sends([Space::Some(50_000), Space::Nothing]);
-    let asking = server.connect("GET /");
+    let partial = server.connect("GET /");
     let lingering = server.connect("GET /small HTTP/1.0\r\n\r\n");
     server.run();
     server.wait(seconds(5));
-    let young = server.connect("");
+    let new = server.connect("");
     server.run();
     server.now.instant += seconds(1) / 2;
     assert_eq!(server.evict(), 0);
     server.run();
-    for peer in [&sending, &asking, &lingering, &young] {
+    for peer in [&sending, &partial, &lingering, &new] {
         assert!(!peer.is_closed());
     }
     server.now.instant += seconds(1) / 2;
     assert_eq!(server.evict(), 1);
     server.run();
-    assert!(young.is_closed());
+    assert!(new.is_closed());
 }
 
 #[test]
-fn a_connection_with_an_announced_request_is_not_evicted() {
+fn a_connection_with_an_event_is_not_evicted() {
     let mut server = TestServer::new();
     let peer = server.connect("");
     server.wait(seconds(5));
@@ -231,27 +234,27 @@ fn a_connection_with_an_announced_request_is_not_evicted() {
     server.mark_events();
     assert_eq!(server.evict(), 0);
     server.run();
-    assert_eq!(peer.received_text(), OK);
+    assert_eq!(peer.take_received_text(), OK);
 }
 
 #[test]
-fn a_connection_with_an_unannounced_request_is_not_evicted() {
+fn a_connection_with_an_unread_request_is_not_evicted_even_without_an_event() {
     let mut server = TestServer::new();
-    let (asks, silent) = (server.connect(""), server.connect(""));
+    let (sends, silent) = (server.connect(""), server.connect(""));
     server.wait(seconds(5));
-    asks.sends(GET);
+    sends.sends(GET);
     assert!(
-        asks.has_event(),
+        sends.take_event(),
         "the event is discarded: the server is not notified"
     );
     assert_eq!(server.evict(), 1);
     server.run();
-    assert_eq!(asks.received_text(), OK);
-    assert!(silent.is_closed() && !asks.is_closed());
+    assert_eq!(sends.take_received_text(), OK);
+    assert!(silent.is_closed() && !sends.is_closed());
 }
 
 #[test]
-fn of_many_connections_more_are_evicted() {
+fn the_number_of_evicted_connections_grows_with_the_number_of_connections() {
     let mut server = TestServer::new();
     (0..2048).for_each(|_| drop(server.connect("")));
     server.run();

@@ -9,13 +9,13 @@ fn an_idle_connection_closes_without_a_response() {
     let mut server = TestServer::new();
     let (new, used) = (server.connect(""), server.connect(GET));
     server.run();
-    assert_eq!(used.received_text(), OK);
+    assert_eq!(used.take_received_text(), OK);
     server.wait(seconds(1));
     server.scheduler.drain();
     server.run();
     for peer in [new, used] {
         assert!(peer.is_closed() && !peer.is_aborted());
-        assert_eq!(peer.received(), b"");
+        assert_eq!(peer.take_received(), b"");
     }
     assert!(server.scheduler.is_empty());
 }
@@ -23,20 +23,20 @@ fn an_idle_connection_closes_without_a_response() {
 #[test]
 fn a_connection_that_was_just_answered_has_a_second_for_another_request_which_is_the_last() {
     let mut server = TestServer::new();
-    let (asks, stays) = (server.connect(GET), server.connect(GET));
+    let (sends, silent) = (server.connect(GET), server.connect(GET));
     server.run();
-    assert_eq!(asks.received_text(), OK);
+    assert_eq!(sends.take_received_text(), OK);
     server.scheduler.drain();
     server.run();
     server.wait(seconds(1) / 2);
-    assert!(!asks.is_shut() && !asks.is_closed() && !stays.is_closed());
-    asks.sends(GET);
+    assert!(!sends.is_shut() && !sends.is_closed() && !silent.is_closed());
+    sends.sends(GET);
     server.run();
-    assert_eq!(asks.received_text(), LAST);
-    assert!(asks.is_shut());
-    asks.closes();
+    assert_eq!(sends.take_received_text(), LAST);
+    assert!(sends.is_shut());
+    sends.closes();
     server.wait(seconds(1) / 2);
-    for peer in [asks, stays] {
+    for peer in [sends, silent] {
         assert!(peer.is_closed() && !peer.is_aborted());
     }
     assert!(server.scheduler.is_empty());
@@ -66,7 +66,7 @@ fn an_unread_request_is_answered() {
     peer.sends(GET);
     server.scheduler.drain();
     server.run();
-    assert_eq!(peer.received_text(), LAST);
+    assert_eq!(peer.take_received_text(), LAST);
     assert!(peer.is_shut());
 }
 
@@ -79,10 +79,10 @@ fn a_response_in_progress_is_finished_and_then_the_connection_closes() {
     server.scheduler.drain();
     server.run();
     assert!(!peer.is_closed());
-    let before = peer.received();
+    let before = peer.take_received();
     peer.script_sends([Space::All]);
     server.run();
-    let after = peer.received();
+    let after = peer.take_received();
     // The header of this response is sent already; the response to the next request says `close`.
     let rest = crate::head(crate::handler::FILE).len() + crate::handler::FILE - before.len();
     assert_eq!(after[rest..], *LAST.as_bytes());
@@ -97,7 +97,7 @@ fn of_several_pipelined_requests_only_the_first_is_answered() {
     server.scheduler.drain();
     peer.sends(GET.repeat(5));
     server.run();
-    assert_eq!(peer.received_text(), LAST);
+    assert_eq!(peer.take_received_text(), LAST);
     assert_eq!(server.handler.answered, [(0, 200)]);
     peer.closes();
     server.run();
@@ -114,7 +114,7 @@ fn a_partial_request_is_awaited_and_its_response_is_the_last() {
     assert!(!peer.is_closed());
     peer.sends(&GET[10..]);
     server.run();
-    assert_eq!(peer.received_text(), LAST);
+    assert_eq!(peer.take_received_text(), LAST);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn after_the_grace_period_only_unfinished_responses_are_reset() {
     server.scheduler.drain();
     answered.sends(GET);
     server.run();
-    assert_eq!(answered.received_text(), LAST);
+    assert_eq!(answered.take_received_text(), LAST);
     server.now.instant += seconds(1);
     server.scheduler.abort_all();
     assert_eq!(server.reap(), 3);
@@ -177,13 +177,13 @@ fn a_request_within_the_grace_period_is_answered_without_an_event() {
     server.run();
     peer.sends(&GET[10..]);
     assert!(
-        peer.has_event(),
+        peer.take_event(),
         "the event is discarded: the server is not notified"
     );
     server.scheduler.recheck_all();
     server.scheduler.run(&mut server.handler, server.now);
     server.scheduler.abort_all();
     server.reap();
-    assert_eq!(peer.received_text(), LAST);
+    assert_eq!(peer.take_received_text(), LAST);
     assert!(peer.is_closed() && !peer.is_aborted());
 }

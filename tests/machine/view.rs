@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A loop with a live view, and an operator who looks at it.
+/// A loop with a live view, and the page of an operator.
 struct Viewed {
     scheduler: Scheduler<MemoryTransport, RoutesState<usize>, View>,
     handler: Routes<Pages>,
@@ -62,7 +62,7 @@ impl Viewed {
     fn run(&mut self) {
         loop {
             for (key, peer) in &self.peers {
-                if peer.has_event() && !peer.is_closed() {
+                if peer.take_event() && !peer.is_closed() {
                     self.scheduler.mark_ready(*key, EventFlags::default);
                 }
             }
@@ -78,13 +78,13 @@ impl Viewed {
 
     /// The operator takes a snapshot.
     fn look(&mut self) {
-        let before = self.operator.received().len();
+        let before = self.operator.take_received().len();
         let (since, run) = &self.latest;
         let ask =
             format!("GET /snapshot?since={since}&run={run} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         self.operator.sends(ask);
         self.run();
-        let answer = self.operator.received().split_off(before);
+        let answer = self.operator.take_received().split_off(before);
         let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
         let body = &answer[end.expect("a head") + 4..];
         let number = |at: usize| u32::from_le_bytes(body[at..at + 4].try_into().unwrap());

@@ -56,8 +56,8 @@ fn a_slow_reader_is_reset_when_the_grace_period_is_over() {
     }
 }
 
-/// A FIN would look like the end of the body. Fails if `wake` shuts down both directions: a client that
-/// reads all the time gets a FIN before the reset.
+/// A FIN would look like the end of the body. Fails if `wake` shuts down both directions: a client
+/// that reads all the time gets a FIN before the reset.
 #[test]
 fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
     let root = large();

@@ -140,8 +140,8 @@ fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped()
 /// A user of no other process, so that a limit on processes counts those of this test alone.
 const USER: u32 = 54_321;
 
-/// Fails if the pool warns only at its end, and if the model with a thread for each connection closes
-/// a connection for which there is no thread.
+/// Fails if the pool warns only at its end, and if the model with a thread for each connection
+/// closes a connection for which there is no thread.
 #[test]
 fn a_server_that_gets_too_few_threads_warns_and_serves_with_those_it_has() {
     if !rustix::process::geteuid().is_root() {

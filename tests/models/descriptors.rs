@@ -5,8 +5,8 @@ use crate::process::{Launch, eventually};
 use crate::{EVERY, assert_served, small};
 
 /// There are more clients than descriptors. Each stays until it has its response, and then closes.
-/// (In the model with processes, the parent has the descriptor of a connection only while it forks.)
-/// Fails if an error of accept(2) ends the server, and if accept(2) is never called again.
+/// (In the model with processes, the parent has the descriptor of a connection only while it
+/// forks.) Fails if an error of accept(2) ends the server, and if accept(2) is never called again.
 #[test]
 fn accepting_goes_on_when_connections_end_and_free_descriptors() {
     let root = small();

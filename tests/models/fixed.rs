@@ -38,8 +38,8 @@ fn assert_answered(mut client: Client) {
     assert_eq!(end, StreamEnd::Closed);
 }
 
-/// In one piece or in several, and with or without a body. Fails if the server closes without reading
-/// what the client still sends.
+/// In one piece or in several, and with or without a body. Fails if the server closes without
+/// reading what the client still sends.
 #[test]
 fn every_request_is_answered_with_the_page_and_the_connection_closes() {
     let (_root, server) = fixed("");
@@ -194,8 +194,8 @@ fn a_reset_ends_its_own_connection_only() {
     assert!(server.is_alive());
 }
 
-/// The grace period is longer than any wait here. Fails if no shutdown(2) wakes a read that waits, and
-/// if the connections in the queue are not accepted.
+/// The grace period is longer than any wait here. Fails if no shutdown(2) wakes a read that waits,
+/// and if the connections in the queue are not accepted.
 #[test]
 fn sigterm_serves_waiting_connections_and_does_not_wait_for_silent_ones() {
     let (_root, mut server) = fixed("--grace 600 --header-timeout 600 --no-defer-accept");

@@ -32,8 +32,8 @@ fn stop(mut server: Server) {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// Fails if refused requests are not counted, if the parent of the processes writes a line, and if a
-/// body is counted again when its connection ends.
+/// Fails if refused requests are not counted, if the parent of the processes writes a line, and if
+/// a body is counted again when its connection ends.
 #[test]
 fn the_tally_has_every_connection_every_response_and_every_byte() {
     let root = site(&[("small", b"small"), ("page", &[b'p'; 20_000])]);
@@ -142,8 +142,8 @@ fn a_tally_that_cannot_be_written_is_an_error_at_the_start() {
     }
 }
 
-/// The response is counted and logged like those of the site. Fails if the server sleeps instead, if
-/// a query makes it another path, and if `log_request` does nothing.
+/// The response is counted and logged like those of the site. Fails if the server sleeps instead,
+/// if a query makes it another path, and if `log_request` does nothing.
 #[test]
 fn burning_takes_processor_time_and_is_answered_and_counted() {
     let root = small();

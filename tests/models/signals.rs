@@ -43,7 +43,8 @@ fn signal_all(server: &Server, signal: Signal) {
     server.signal(signal);
 }
 
-/// Fails if SIGUSR1 has a meaning between a parent and its children, and without any row of `IGNORED`.
+/// Fails if SIGUSR1 has a meaning between a parent and its children, and without any row of
+/// `IGNORED`.
 #[test]
 fn no_harmless_signal_ends_a_server_or_a_connection() {
     let root = small();

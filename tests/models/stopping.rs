@@ -55,7 +55,8 @@ fn a_second_signal_stops_the_server_at_once() {
         client.send("GET /small HTTP/1.1\r\nHo");
         std::thread::sleep(std::time::Duration::from_millis(50));
         server.signal(Signal::TERM);
-        // Two signals that arrive together count as one, so the signal is sent until it has been handled.
+        // Two signals that arrive together count as one, so the signal is sent until it has been
+        // handled.
         eventually(model, || {
             std::thread::sleep(std::time::Duration::from_millis(50));
             server.signal(Signal::TERM);

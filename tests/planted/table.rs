@@ -12,7 +12,7 @@ const END: &str = "<!-- end -->\n";
 pub fn compare(bugs: &[Bug]) {
     let (_, table, _) = parts();
     let without_runs = |row: &str| row.rsplitn(3, '|').last().map(String::from);
-    let told: Vec<_> = table.lines().skip(2).filter_map(without_runs).collect();
+    let documented: Vec<_> = table.lines().skip(2).filter_map(without_runs).collect();
     let made: Vec<_> = (bugs.iter().map(|bug| row(bug, None)))
         .filter_map(|row| without_runs(row.trim_end()))
         .collect();
@@ -21,11 +21,11 @@ pub fn compare(bugs: &[Bug]) {
         missing.cloned().collect::<Vec<_>>().join("\n")
     };
     assert!(
-        told == made,
+        documented == made,
         "the table is old; UPDATE_DOCS=1 cargo test --test planted -- --ignored makes it anew\n\
          only there:\n{}\nonly in the patches:\n{}",
-        only_in(&told, &made),
-        only_in(&made, &told),
+        only_in(&documented, &made),
+        only_in(&made, &documented),
     );
 }
 

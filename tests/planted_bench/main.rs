@@ -1,5 +1,5 @@
-//! Does `oneloop bench selftest` find bugs of the load generator? Every patch in `bugs/` is a bug that
-//! load generators have had. It names the check that must fail, and what it prints.
+//! Does `oneloop bench selftest` find bugs of the load generator? Every patch in `bugs/` is a bug
+//! that load generators have had. It names the check that must fail, and what it prints.
 //!
 //! The method is that of tests/planted, in the same copy of the project.
 //!

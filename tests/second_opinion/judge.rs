@@ -12,7 +12,7 @@ use std::thread;
 /// Connections at a time.
 const AT_A_TIME: usize = 4;
 /// Unknown differences that are printed in full.
-const TOLD: usize = 10;
+const MOST_PRINTED: usize = 10;
 
 /// The result for many heads.
 pub struct Judgement {
@@ -86,13 +86,16 @@ impl Judgement {
                 .first()
                 .is_some_and(|first| first.status < 400),
         );
-        if !differences.iter().all(|difference| self.note(difference)) {
-            self.unknown.push(self.tell(bytes, servers));
+        if !differences
+            .iter()
+            .all(|difference| self.explain(difference))
+        {
+            self.unknown.push(self.describe(bytes, servers));
         }
     }
 
     /// Whether a class explains it.
-    fn note(&mut self, difference: &Difference<'_>) -> bool {
+    fn explain(&mut self, difference: &Difference<'_>) -> bool {
         let explains = |class: &Class| class.explains(difference);
         let by: Vec<_> = self.classes().map(explains).collect();
         let mut by = (0..by.len()).filter(|&at| by[at]);
@@ -112,8 +115,8 @@ impl Judgement {
     }
 
     /// The unknown differences of a head, reduced to the bytes that cause them.
-    fn tell(&self, bytes: &[u8], servers: &Servers) -> String {
-        if self.unknown.len() >= TOLD {
+    fn describe(&self, bytes: &[u8], servers: &Servers) -> String {
+        if self.unknown.len() >= MOST_PRINTED {
             return String::new();
         }
         let small = shrink(bytes, |less| self.is_unknown(less, &servers.ask(less)));
@@ -122,8 +125,8 @@ impl Judgement {
             "sent:    {}\nshrunk:  {}\noneloop: {}\nnginx:   {}\n",
             bytes.escape_ascii(),
             small.escape_ascii(),
-            in_words(&opinions.ours),
-            in_words(&opinions.theirs),
+            summary(&opinions.ours),
+            summary(&opinions.theirs),
         )
     }
 
@@ -161,8 +164,18 @@ impl Judgement {
 
     #[track_caller]
     pub fn assert_all_known(&self) {
-        let told: Vec<_> = self.unknown.iter().take(TOLD).map(String::as_str).collect();
-        assert!(told.is_empty(), "{}\n\n{}", self.counts(), told.join("\n"));
+        let printed: Vec<_> = self
+            .unknown
+            .iter()
+            .take(MOST_PRINTED)
+            .map(String::as_str)
+            .collect();
+        assert!(
+            printed.is_empty(),
+            "{}\n\n{}",
+            self.counts(),
+            printed.join("\n")
+        );
     }
 }
 
@@ -177,7 +190,7 @@ impl Seen {
     }
 }
 
-fn in_words(answers: &[Answer]) -> String {
+fn summary(answers: &[Answer]) -> String {
     let words = answers.iter().map(|answer| {
         let interim = if answer.interim { "100 and " } else { "" };
         let bare = if answer.bare { " without a header" } else { "" };

@@ -44,10 +44,10 @@ fn tables(judgement: &Judgement) -> String {
 }
 
 fn row(class: &Class, seen: &Seen) -> String {
-    let told: Vec<_> = seen.whats.iter().map(|&what| in_words(what)).collect();
-    let ours: BTreeSet<_> = told.iter().map(|(ours, _)| ours.as_str()).collect();
-    let theirs: BTreeSet<_> = told.iter().map(|(_, theirs)| theirs.as_str()).collect();
-    let list = |told: BTreeSet<&str>| told.into_iter().collect::<Vec<_>>().join(", ");
+    let outcomes: Vec<_> = seen.whats.iter().map(|&what| describe(what)).collect();
+    let ours: BTreeSet<_> = outcomes.iter().map(|(ours, _)| ours.as_str()).collect();
+    let theirs: BTreeSet<_> = outcomes.iter().map(|(_, theirs)| theirs.as_str()).collect();
+    let list = |outcomes: BTreeSet<&str>| outcomes.into_iter().collect::<Vec<_>>().join(", ");
     let example = seen.example.as_deref().map(example).unwrap_or_default();
     let cells = [
         format!("{}<br>{example}", class.name),
@@ -58,7 +58,7 @@ fn row(class: &Class, seen: &Seen) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-fn in_words(what: What) -> (String, String) {
+fn describe(what: What) -> (String, String) {
     let say = |is_so: bool, yes: &str, no: &str| (if is_so { yes } else { no }).to_owned();
     match what {
         What::Outcome { ours, theirs } => (ours.to_string(), theirs.to_string()),

@@ -100,11 +100,11 @@ fn exchange(socket: &Path, bytes: &[u8]) -> Vec<u8> {
 
 fn is_that_release() -> bool {
     let output = Command::new("nginx").arg("-v").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let is_so = said.contains(RELEASE);
+    let version = String::from_utf8_lossy(&output.stderr).into_owned();
+    let is_so = version.contains(RELEASE);
     if !is_so {
-        let said = said.trim();
-        process::skipped(&format!("{said}, and the table is about {RELEASE}x"));
+        let version = version.trim();
+        process::skipped(&format!("{version}, and the table is about {RELEASE}x"));
     }
     is_so
 }

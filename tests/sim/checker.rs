@@ -34,11 +34,11 @@ pub struct Observed {
     written_from_files: u64,
     responses: usize,
     /// Bytes were sent before a slice was made, so the peer did not wait for the slice.
-    took_first: bool,
+    took_before_first_slice: bool,
     /// Must run in this iteration.
     due: bool,
     // Since it was accepted.
-    /// Slices of streams; the `Produce` of the handler counts them.
+    /// SimBody of streams; the `Produce` of the handler counts them.
     pub slices: Arc<AtomicUsize>,
     was_served: bool,
     /// Responses of earlier iterations.
@@ -166,7 +166,7 @@ impl StallRecord {
 
 impl Observed {
     /// Responses of the handler, refusals included.
-    pub fn given(&self) -> usize {
+    pub fn responses_made(&self) -> usize {
         self.previous_responses + self.responses
     }
 
@@ -184,7 +184,7 @@ impl Observed {
     }
 
     pub fn sent(&mut self, length: u64, is_file: bool) {
-        self.took_first |= self.slices.load(Ordering::Relaxed) == 0;
+        self.took_before_first_slice |= self.slices.load(Ordering::Relaxed) == 0;
         self.written += length;
         self.written_since += length;
         if is_file {
@@ -304,7 +304,7 @@ impl Kernel {
     /// Whether the server may shut down its direction: only after the last response.
     pub fn may_shut_down(&self, id: usize) -> bool {
         let connection = &self.connections[id];
-        connection.matcher.is_over()
+        connection.checker.is_over()
     }
 
     /// Checks the memory that a connection keeps between iterations.
@@ -375,12 +375,12 @@ impl Kernel {
             self.report_violation(format!("connection {id}: {what}"));
         }
         let connection = &self.connections[id];
-        let position = connection.matcher.position();
+        let position = connection.checker.position();
         let is_unanswered = connection
             .requests_received()
-            .max(connection.observed.given())
-            > connection.matcher.done();
-        let lacks_response = is_unanswered && !connection.matcher.is_over() && !connection.shut;
+            .max(connection.observed.responses_made())
+            > connection.checker.done();
+        let lacks_response = is_unanswered && !connection.checker.is_over() && !connection.shut;
         let what = match (connection.aborted, position) {
             (true, Position::Between)
                 if !lacks_response && !connection.failed && !self.is_abort_allowed() =>
@@ -425,7 +425,7 @@ impl Kernel {
             Phase::Idle if self.is_over_capacity() || is_stopping => is_old_enough,
             Phase::Idle => now >= self.stalled.after(since, micros(limits.idle_timeout)),
             Phase::Head => false,
-            Phase::Response if connection.matcher.position() == Position::Broken => true,
+            Phase::Response if connection.checker.position() == Position::Broken => true,
             Phase::Response => self.is_overdue(id),
             // The server may close without lingering if the peer announced the end and nothing more
             // was known to have arrived.
@@ -481,11 +481,11 @@ impl Kernel {
             }
             let requests_received = connection.peer.requests.len();
             let is_answered =
-                connection.matcher.done() == requests_received || connection.matcher.is_over();
+                connection.checker.done() == requests_received || connection.checker.is_over();
             if connection.lost && !connection.aborted && !connection.may_lose {
                 violations.push(format!("connection {id}: a response was lost to a reset"));
             } else if !is_answered && self.scenario.stops.is_empty() && !is_over_capacity {
-                let done = connection.matcher.done();
+                let done = connection.checker.done();
                 violations.push(format!(
                     "connection {id}: {done} of {requests_received} responses"
                 ));
@@ -538,7 +538,7 @@ impl Observed {
         self.read = 0;
         self.written = 0;
         self.written_from_files = 0;
-        self.took_first = false;
+        self.took_before_first_slice = false;
         self.previous_responses += self.responses;
         self.responses = 0;
     }
@@ -550,11 +550,11 @@ impl SimConnection {
         let heads_end = requests_received
             .checked_sub(1)
             .map_or(0, |last| self.ends[last]);
-        let is_responding = self.matcher.position() != Position::Between;
-        if self.shut || self.matcher.is_over() {
+        let is_responding = self.checker.position() != Position::Between;
+        if self.shut || self.checker.is_over() {
             Phase::Linger
         } else if is_responding
-            || requests_received.max(self.observed.given()) > self.matcher.done()
+            || requests_received.max(self.observed.responses_made()) > self.checker.done()
         {
             Phase::Response
         } else if self.received > heads_end {
@@ -576,7 +576,7 @@ impl SimConnection {
         let clock = stalled.clock(now);
         if observed.responses > 0 {
             observed.began = clock;
-        } else if slices > 0 && !observed.took_first {
+        } else if slices > 0 && !observed.took_before_first_slice {
             // The peer had read everything and waited for the slice.
             observed.began += clock - observed.progress;
         }
@@ -600,7 +600,7 @@ impl SimConnection {
     /// eviction.
     fn is_ignored(&self, limits: &Limits) -> bool {
         let is_reading = match self.observed.phase {
-            Some((Phase::Idle | Phase::Head, ..)) => !self.matcher.is_over(),
+            Some((Phase::Idle | Phase::Head, ..)) => !self.checker.is_over(),
             Some((Phase::Linger, ..)) => self.shut && self.observed.lingered <= limits.linger_bytes,
             _ => false,
         };
@@ -633,14 +633,14 @@ impl SimConnection {
         let min_idle = micros(limits.min_idle);
         // Certain only if it holds for the latest and the earliest time at which it may have become
         // idle.
-        let idles_long = |stop| {
+        let is_idle_long_enough = |stop| {
             let end = stalled.after(began, micros(limits.idle_timeout));
             stalled.after(since, min_idle + MILLI) <= stop && end > stop + min_idle + MILLI
         };
         let by = match (phase, stopping) {
             // When the server stops, a connection that was idle for `min_idle` closes at once;
             // others close `min_idle` later.
-            (Phase::Idle, Some(stop)) if idles_long(stop) => stop,
+            (Phase::Idle, Some(stop)) if is_idle_long_enough(stop) => stop,
             (Phase::Idle, Some(stop)) => stalled.after(stop.max(since), min_idle),
             (Phase::Idle, None) => stalled.after(since, micros(limits.idle_timeout)),
             (Phase::Head, _) => stalled.after(since, micros(limits.header_timeout)),

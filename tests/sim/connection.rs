@@ -1,5 +1,5 @@
 //! A simulated connection: two buffers, two directions, and a peer that follows its script. It
-//! knows which operations are possible and what the server has been told. `kernel` turns this into
+//! knows which operations are possible and what the server knows of them. `kernel` turns this into
 //! events.
 
 use crate::checker::Observed;
@@ -30,7 +30,7 @@ impl Edge {
 #[derive(Debug)]
 pub struct SimConnection {
     pub peer: Peer,
-    pub matcher: Box<dyn ResponseChecker>,
+    pub checker: Box<dyn ResponseChecker>,
     script: VecDeque<PeerAction>,
     /// When the action after a wait is due.
     pub resumes: Micros,
@@ -93,13 +93,13 @@ pub struct SimConnection {
 impl SimConnection {
     pub fn new(
         peer: Peer,
-        matcher: Box<dyn ResponseChecker>,
+        checker: Box<dyn ResponseChecker>,
         receive_buffer: usize,
         send_buffer: usize,
     ) -> Self {
         let (request_bytes, ends) = peer.request_bytes();
         Self {
-            matcher,
+            checker,
             slots: peer.slots(),
             script: peer.script().into(),
             resumes: 0,
@@ -165,7 +165,7 @@ impl SimConnection {
     /// The peer's latest request announced that it is the last. Anything sent after it may meet a
     /// reset, which discards output that the peer has not read (RFC 9112 9.6).
     pub fn has_sent_last_request(&self) -> bool {
-        let previous_responses = self.matcher.done().checked_sub(1);
+        let previous_responses = self.checker.done().checked_sub(1);
         let request = previous_responses.and_then(|last| self.peer.requests.get(last));
         request.is_some_and(SimRequest::is_last)
             && !self.shut
@@ -174,7 +174,7 @@ impl SimConnection {
 
     /// Bytes that the server has sent and the peer has not read.
     pub fn in_flight(&self) -> u64 {
-        self.matcher.total() - self.peer_read
+        self.checker.total() - self.peer_read
     }
 
     /// A receive would not block.
@@ -272,7 +272,7 @@ impl SimConnection {
     }
 
     fn has_responses(&self, count: usize) -> bool {
-        self.matcher.done_within(self.peer_read) >= count || self.sees_end()
+        self.checker.done_within(self.peer_read) >= count || self.sees_end()
     }
 
     fn sees_end(&self) -> bool {
@@ -457,7 +457,7 @@ impl SimConnection {
     pub fn ends_in_order(&mut self) -> Result<(), String> {
         match self.aborted || self.shut || self.failed || self.reset {
             true => Ok(()),
-            false => self.matcher.shut(),
+            false => self.checker.shut(),
         }
     }
 

@@ -24,7 +24,7 @@ struct Features {
 }
 
 /// The number of peers in a scenario with many idle ones.
-const CROWD: u64 = 200;
+const MOST_PEERS: u64 = 200;
 
 /// The scenario of a seed.
 pub fn scenario(seed: u64) -> Scenario {
@@ -43,7 +43,7 @@ pub fn scenario(seed: u64) -> Scenario {
         over_capacity: random.one_in(6),
     };
     let count = match random.one_in(40) {
-        true => CROWD,
+        true => MOST_PEERS,
         false => random.pick(&[1, 1, 2, 3, 5, 8, 20]),
     };
     let over = match features.over_capacity {

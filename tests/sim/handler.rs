@@ -18,7 +18,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub struct Pages {
+pub struct SimHandler {
     kernel: SharedKernel,
     pub files: Vec<Arc<File>>,
     plain: Arc<FieldLines>,
@@ -33,7 +33,7 @@ thread_local! {
     };
 }
 
-impl Pages {
+impl SimHandler {
     /// A handler for the peers of this kernel.
     pub fn new(kernel: SharedKernel) -> Self {
         let files = FILES_OF_A_THREAD.with(Clone::clone);
@@ -47,7 +47,7 @@ impl Pages {
 
     fn payload(&self, page: Page, slices: &Arc<AtomicUsize>) -> Payload {
         let stream = |slices_left, size, breaks| {
-            Payload::Stream(Box::new(Slices {
+            Payload::Stream(Box::new(SimBody {
                 at: 0,
                 slices: slices_left,
                 size,
@@ -77,7 +77,7 @@ impl Pages {
     }
 }
 
-impl Handler for Pages {
+impl Handler for SimHandler {
     type State = usize;
 
     fn on_connect(&mut self, listener: ListenerInfo, peer: Option<IpAddr>) -> usize {
@@ -96,7 +96,9 @@ impl Handler for Pages {
         let is_stopping = kernel.stopped_at.is_some();
         let connection = &mut kernel.connections[id];
         if is_stopping {
-            connection.matcher.expect_last(connection.observed.given());
+            connection
+                .checker
+                .expect_last(connection.observed.responses_made());
         }
         connection.observed.responds();
         let slices = kernel.connections[id].observed.slices.clone();
@@ -124,7 +126,7 @@ impl Handler for Pages {
 }
 
 #[derive(Debug)]
-struct Slices {
+struct SimBody {
     at: usize,
     slices: usize,
     size: usize,
@@ -132,7 +134,7 @@ struct Slices {
     made: Arc<AtomicUsize>,
 }
 
-impl Produce for Slices {
+impl Produce for SimBody {
     fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
         self.made.fetch_add(1, Ordering::Relaxed);
         if self.breaks && self.at == self.slices {

@@ -57,7 +57,7 @@ pub struct Kernel {
     /// Connections with a call since the latest poll.
     touched: Vec<usize>,
     signals: Vec<Action>,
-    /// When the server was told to stop, and whether it was told twice.
+    /// When the server got the signal to stop, and whether it got it twice.
     pub stopped_at: Option<Micros>,
     pub stopped_twice: bool,
     /// Stalls: when the server did not look at its sockets, and those still to come.
@@ -127,13 +127,13 @@ impl Kernel {
     pub fn new(scenario: Scenario, traced: bool) -> SharedKernel {
         let site = site_of(&scenario, WALL);
         let connection = |(id, peer): (usize, &crate::scenario::Peer)| {
-            let matcher: Box<dyn ResponseChecker> = match &site {
+            let checker: Box<dyn ResponseChecker> = match &site {
                 None => Box::new(Matcher::new(&peer.requests)),
                 Some(site) => Box::new(Reader::new(site.clone(), id, &peer.requests)),
             };
             SimConnection::new(
                 peer.clone(),
-                matcher,
+                checker,
                 scenario.receive_buffer,
                 scenario.send_buffer,
             )
@@ -225,11 +225,11 @@ impl Kernel {
         self.violations.push(what);
     }
 
-    /// The handler was told that `listener` accepted the connection.
+    /// The handler got the number of the listener that accepted the connection.
     pub fn check_listener(&mut self, id: usize, listener: usize) {
         if self.connections[id].listener != listener {
             self.report_violation(format!(
-                "connection {id}: the handler was told listener {listener}"
+                "connection {id}: the handler got listener {listener}"
             ));
         }
     }
@@ -458,8 +458,8 @@ impl Kernel {
         self.connections[id].listener = nth;
         let listener = &mut self.listeners[nth];
         listener.pending.push_back(id);
-        let is_told = self.scenario.poller == Poller::Minimal && !listener.seen_empty;
-        listener.edge |= !is_told && self.is_listening;
+        let is_suppressed = self.scenario.poller == Poller::Minimal && !listener.seen_empty;
+        listener.edge |= !is_suppressed && self.is_listening;
         self.check_refusal(id);
     }
 
@@ -565,8 +565,10 @@ impl Kernel {
                             ..edge
                         };
                         let both = [(edge.writable, write), (read.is_any(), read)];
-                        let told = both.into_iter().filter(|(is_told, _)| *is_told);
-                        told.map(|(_, edge)| Event::Token(token, edge)).collect()
+                        let reported = both.into_iter().filter(|(is_reported, _)| *is_reported);
+                        reported
+                            .map(|(_, edge)| Event::Token(token, edge))
+                            .collect()
                     }
                     other => vec![other],
                 };

@@ -7,7 +7,7 @@
 //! - Environment: `kernel`, with a `connection` for each peer; `sockets` and `handler` connect the
 //!   server to it.
 //! - Rules: `checker`; `sleep` for lost wake-ups; `response_checker` and `matcher` for every byte
-//!   that is sent; `recorder` for what a probe is told.
+//!   that is sent; `recorder` for the calls of a probe.
 //! - `site`: the same with the real site over a directory whose files change.
 //! - Runs: `run`; `report` when a rule is broken; `exhaustive` tries all results of all calls of
 //!   short scenarios; `sweep` lets each call fail with each error.

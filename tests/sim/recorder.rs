@@ -1,4 +1,4 @@
-//! A probe that checks what it is told, by nothing but that and the table of docs/states.md: each
+//! A probe that checks the calls that it gets, with the table of docs/states.md: each
 //! connection is accepted once and closed once, its transitions follow each other and are in the
 //! table, and its steps belong to its state.
 
@@ -75,11 +75,11 @@ impl Records {
     fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
             self.violations
-                .push(format!("the probe was told: {}", what()));
+                .push(format!("calls of the probe: {}", what()));
         }
     }
 
-    /// Something is recorded of this connection.
+    /// Records a call about this connection.
     fn with(&mut self, id: u64, what: &str, record: impl FnOnce(&mut Self, &mut Recorded)) {
         let is_iterating = self.is_iterating;
         self.check(is_iterating, || {
@@ -115,7 +115,7 @@ fn is_step(state: StateName, step: StepName) -> bool {
     })
 }
 
-/// Whether a row of the table is what `find` looks for. What was found once is remembered.
+/// Whether `find` finds a row of the table. Caches what was found.
 fn is_in_table<T: PartialEq>(
     found: &'static LocalKey<RefCell<Vec<T>>>,
     what: T,
@@ -263,7 +263,7 @@ fn recorder() -> (Recorder, u64) {
     (recorder, 0)
 }
 
-type Tell = fn(&mut Recorder);
+type MakeRecords = fn(&mut Recorder);
 
 const END_OF_STREAM: (StepName, StepResult) = (StepName::Receive, StepResult::Bytes(0));
 const CLOSED: StateName = StateName::Closed(CloseReason::PeerClosed);
@@ -284,7 +284,7 @@ fn records_of_a_connection_that_closes_break_no_rule() {
 
 #[test]
 fn records_that_contradict_each_other_or_the_table_break_a_rule() {
-    let wrong: [(&str, Tell); 7] = [
+    let wrong: [(&str, MakeRecords); 7] = [
         ("while the loop polls", |recorder| {
             recorder.on_iteration_end(Now::read(), None);
             recorder.on_event(0, EventFlags::default());

@@ -1,7 +1,7 @@
 //! Runs a scenario: the loop of the reactor, with the simulated kernel in place of the poll.
 
 use crate::faults::{Call, CallId};
-use crate::handler::Pages;
+use crate::handler::SimHandler;
 use crate::kernel::{Event, Kernel, SharedKernel};
 use crate::recorder::Recorder;
 use crate::scenario::{Micros, SECOND, Scenario};
@@ -113,7 +113,7 @@ pub fn run(scenario: &Scenario, traced: bool) -> Outcome {
     let site = kernel.borrow().site.clone();
     match site {
         None => {
-            let handler = Pages::new(kernel.clone());
+            let handler = SimHandler::new(kernel.clone());
             let files = handler.files.clone();
             let open_files = move || files.iter().map(Arc::strong_count).sum();
             run_with(&kernel, handler, limits, open_files, 0)
@@ -185,7 +185,7 @@ fn run_with<H: Handler>(
         }
     }
     let sent_to_peers = |connection: &crate::connection::SimConnection| {
-        (connection.matcher.total(), connection.matcher.done())
+        (connection.checker.total(), connection.checker.done())
     };
     Outcome {
         violations: kernel.violations.drain(..).take(1).collect(),
@@ -247,8 +247,8 @@ impl<H: Handler> Simulation<H> {
             match event {
                 Event::Listener(listener) => self.engine.mark_listener_ready(*listener),
                 Event::Token(token, edge) => {
-                    if let Some(wire) = self.engine.mark_ready(*token, EventFlags::default) {
-                        wire.on_event(*edge);
+                    if let Some(socket) = self.engine.mark_ready(*token, EventFlags::default) {
+                        socket.on_event(*edge);
                     }
                 }
                 Event::Signal(_) => {}
@@ -310,19 +310,19 @@ impl<H: Handler> Simulation<H> {
         }
         let has_slept = !kernel.is_interrupted;
         if has_slept && timeout.is_none() && events.is_empty() && self.is_stopping {
-            kernel.report_violation("the server was told to stop, and waits for ever".into());
+            kernel.report_violation("the server got the signal to stop, and waits for ever".into());
         }
         if self.iterations > MAX_ITERATIONS {
             kernel.report_violation("the loop never ends".into());
         }
     }
 
-    /// When nothing more will happen, the server is told to stop, and must stop.
+    /// When nothing more will happen, the server gets the signal to stop, and must stop.
     fn stop_at_end(&mut self, kernel: &SharedKernel) {
         let mut kernel = kernel.borrow_mut();
         let horizon = HORIZON + kernel.stalled.total();
         if kernel.now > horizon + SECOND * 60 {
-            kernel.report_violation("the server was told to stop and did not".into());
+            kernel.report_violation("the server got the signal to stop and did not stop".into());
         }
         if !self.is_stopping && (kernel.is_over() || kernel.now > horizon) {
             kernel.send_signal(Action::Stop);

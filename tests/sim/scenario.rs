@@ -29,7 +29,7 @@ pub struct Scenario {
     /// The sizes of the kernel's buffers, in bytes.
     pub receive_buffer: usize,
     pub send_buffer: usize,
-    /// When the server is told to stop. The second time means at once.
+    /// When the server gets the signal to stop; the second signal stops it at once.
     pub stops: Vec<Micros>,
     /// Files that are truncated: file, time, new length.
     pub shrinks: Vec<(usize, Micros, u64)>,
@@ -37,7 +37,7 @@ pub struct Scenario {
     pub stalls: Vec<(Micros, Micros, Stall)>,
     /// Listening sockets.
     pub listeners: usize,
-    /// The kernel may hold connections back when the server is told to stop (TCP_DEFER_ACCEPT).
+    /// The kernel may hold connections back when the server begins to stop (TCP_DEFER_ACCEPT).
     pub defers_accept: bool,
     /// The files of the real site; without them the small handler responds.
     pub site: Option<Files>,
@@ -397,7 +397,7 @@ impl Scenario {
     }
 
     /// A random source for one object of this scenario.
-    pub fn draw(seed: u64, of: u64) -> Random {
-        Random::new(mix(&[seed, of]))
+    pub fn draw(seed: u64, object: u64) -> Random {
+        Random::new(mix(&[seed, object]))
     }
 }

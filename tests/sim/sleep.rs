@@ -42,8 +42,8 @@ impl Kernel {
                 .iter()
                 .filter(|connection| connection.is_open())
                 .count();
-            let has_place = open < limits.connections;
-            return (has_place || !will_try_again)
+            let has_free_slot = open < limits.connections;
+            return (has_free_slot || !will_try_again)
                 .then(|| "a slot is free, but the accepted connection does not get it".into());
         }
         if !self.has_unannounced_pending() {

@@ -112,7 +112,7 @@ impl Transport for SimSocket {
     fn send(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
         self.before_call();
         let sent = self.send_bytes(Call::Send, bytes.len() as u64, |connection, length| {
-            connection.matcher.sent(&bytes[..length as usize])
+            connection.checker.sent(&bytes[..length as usize])
         });
         self.record(Call::Send, &sent);
         self.observed(|observed| observed.sent(*sent.as_ref().unwrap_or(&0), false));
@@ -135,7 +135,7 @@ impl Transport for SimSocket {
             Ok(0)
         } else {
             self.send_bytes(Call::SendFile, left, |connection, length| {
-                connection.matcher.file_sent(file, offset, length)
+                connection.checker.file_sent(file, offset, length)
             })
         };
         self.record(Call::SendFile, &sent);
@@ -148,7 +148,7 @@ impl Transport for SimSocket {
         let done = {
             let kernel = &mut *self.kernel.borrow_mut();
             let result = kernel.result(self.id, Call::Shutdown);
-            if let Err(wrong) = kernel.connections[self.id].matcher.shut() {
+            if let Err(wrong) = kernel.connections[self.id].checker.shut() {
                 kernel.report_violation(format!("connection {}: {wrong}", self.id));
             }
             if !kernel.may_shut_down(self.id) {
@@ -210,7 +210,7 @@ impl Drop for SimSocket {
         kernel.connections[self.id].close();
         kernel.forget_token(self.id);
         kernel.touch(self.id);
-        if let Err(wrong) = kernel.connections[self.id].matcher.closed() {
+        if let Err(wrong) = kernel.connections[self.id].checker.closed() {
             kernel.report_violation(format!("connection {}: {wrong}", self.id));
         }
         let aborted = kernel.connections[self.id].aborted;
@@ -261,29 +261,29 @@ impl Sockets<SimListener, SimSocket> for SimSockets {
         id: usize,
     ) -> io::Result<(SimSocket, Option<SocketAddr>)> {
         self.0.borrow_mut().connections[id].is_connected = true;
-        let wire = SimSocket {
+        let socket = SimSocket {
             kernel: self.0.clone(),
             id,
             readiness: ReadReadiness::default(),
         };
-        Ok((wire, Some(SocketAddr::new(address_of(id), 1))))
+        Ok((socket, Some(SocketAddr::new(address_of(id), 1))))
     }
 
-    fn register(&mut self, wire: &mut SimSocket, key: usize) -> io::Result<()> {
+    fn register(&mut self, socket: &mut SimSocket, key: usize) -> io::Result<()> {
         let mut kernel = self.0.borrow_mut();
-        let result = kernel.result(wire.id, Call::Register);
-        let connection = &mut kernel.connections[wire.id];
+        let result = kernel.result(socket.id, Call::Register);
+        let connection = &mut kernel.connections[socket.id];
         if let CallResult::Error(error) = result {
             connection.failed = true;
             return Err(error.into());
         }
         connection.register(key);
-        kernel.touch(wire.id);
+        kernel.touch(socket.id);
         Ok(())
     }
 
-    fn close_connection(&mut self, wire: SimSocket) {
-        drop(wire);
+    fn close_connection(&mut self, socket: SimSocket) {
+        drop(socket);
     }
 
     fn close_listeners(&mut self, listeners: Vec<SimListener>) {

@@ -98,7 +98,7 @@ fn every_call_may_fail_in_every_way_once_and_for_ever() {
 
 #[test]
 #[ignore = "minutes of a core"]
-fn every_call_of_many_plans_may_fail_in_every_way() {
+fn every_call_of_many_scenarios_may_fail_in_every_way() {
     let mut runs = 0;
     for seed in 1000..1400 {
         if let Some((scenario, call_ids)) = without_faults(seed) {

@@ -1,5 +1,5 @@
-//! Headless Chromium, driven through its DevTools protocol over a pair of pipes: messages in JSON, each
-//! with a null byte behind it.
+//! Headless Chromium, driven through its DevTools protocol over a pair of pipes: messages in JSON,
+//! each with a null byte behind it.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};

@@ -146,7 +146,7 @@ impl Peer {
     }
 
     /// Whether an event is due. Calling it counts as the event.
-    pub fn has_event(&self) -> bool {
+    pub fn take_event(&self) -> bool {
         std::mem::take(&mut self.0.borrow_mut().has_event)
     }
 
@@ -156,17 +156,17 @@ impl Peer {
     }
 
     /// The bytes received since the last call.
-    pub fn received(&self) -> Vec<u8> {
+    pub fn take_received(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.borrow_mut().received)
     }
 
     /// The same as text.
-    pub fn received_text(&self) -> String {
-        String::from_utf8(self.received()).unwrap()
+    pub fn take_received_text(&self) -> String {
+        String::from_utf8(self.take_received()).unwrap()
     }
 
     /// The server's calls since the last call of this.
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut self.0.borrow_mut().calls)
     }
 

@@ -131,8 +131,8 @@ impl Launch {
         self
     }
 
-    /// The same for all threads and processes: strace writes the calls of each to a file of its own,
-    /// whose name is `prefix`, a dot and the number of the thread.
+    /// The same for all threads and processes: strace writes the calls of each to a file of its
+    /// own, whose name is `prefix`, a dot and the number of the thread.
     pub fn traced_by_thread(mut self, calls: &str, prefix: &Path) -> Self {
         self.before.push(format!(
             "exec strace -D -q -ff -e signal=none -e trace={calls} -o '{}' \"$0\" \"$@\"",

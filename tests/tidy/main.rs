@@ -6,10 +6,12 @@
 //! - `scanner`: source text without comments, literals and tests
 //! - `tree`: the files of the project
 //! - `layers`: which module imports which
-//! - `words`: names that only some files may use
+//! - `words`: names that only some files may use, and names in comments of tests
+//! - `old_words`: words that the project does not use
 //! - `upkeep`: headings, long lines, whitespace, leftover markers, private paths
 
 mod layers;
+mod old_words;
 mod scanner;
 mod tree;
 mod upkeep;
@@ -64,6 +66,21 @@ fn platforms_differ_only_in_a_list_of_files() {
     check(words::conditions);
 }
 
+/// So a comment that says when a test fails is not left behind when the code changes.
+#[test]
+fn comments_say_when_a_test_fails_with_names_of_the_code() {
+    let sources = tree::sources();
+    let words = sources
+        .iter()
+        .flat_map(|source| scanner::words(&source.all_code));
+    let names = words.map(|(_, word)| word).collect();
+    let texts = tree::texts(&["src", "tests"]);
+    let stale = texts
+        .iter()
+        .flat_map(|text| words::stale_names(text, &names));
+    report(stale.collect());
+}
+
 #[test]
 fn lines_are_short() {
     check(upkeep::lines);
@@ -89,6 +106,14 @@ fn no_marker_of_unfinished_work_is_left() {
 fn no_tab_and_no_trailing_blank_is_left() {
     let texts = tree::texts(&["src", "tests"]);
     report(texts.iter().flat_map(upkeep::blanks).collect());
+}
+
+#[test]
+fn no_old_word_is_used() {
+    let mut texts = tree::texts(&["src", "tests", "docs", "html", "README.md", ".ci"]);
+    // Kept results of the benchmark, with the messages of their time.
+    texts.retain(|text| !text.path.starts_with("docs/bench/") && !text.path.ends_with(".json"));
+    report(texts.iter().flat_map(old_words::old).collect());
 }
 
 #[test]

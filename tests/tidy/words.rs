@@ -1,7 +1,8 @@
-//! Names that only some files may use. Tests may use all of them.
+//! Names that only some files may use (tests may use all of them), and names in comments of tests.
 
-use crate::scanner::words;
-use crate::tree::{Source, Violation};
+use crate::scanner::{in_word, words};
+use crate::tree::{Source, Text, Violation};
+use std::collections::HashSet;
 
 /// Files that depend on the platform or on a feature of the build.
 const CONDITIONAL: &[&str] = &[
@@ -82,6 +83,29 @@ pub fn conditions(source: &Source) -> Vec<Violation> {
     unless(source.is_in(CONDITIONAL), || named(source, condition, what))
 }
 
+/// Names in backticks after "Fails if" in a comment, which are not names of the code (`names`).
+pub fn stale_names(text: &Text, names: &HashSet<&str>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut is_cause = false;
+    for (line, number) in text.text.lines().zip(1..) {
+        let comment = line.trim_start().strip_prefix("//").unwrap_or_default();
+        let cause = comment.find("Fails if").filter(|_| !is_cause);
+        is_cause = !comment.is_empty() && (is_cause || cause.is_some());
+        if !is_cause {
+            continue;
+        }
+        let quoted = comment[cause.unwrap_or(0)..].split('`').skip(1).step_by(2);
+        let paths = quoted.filter(|path| path.chars().all(|c| in_word(c) || c == ':'));
+        for name in paths.flat_map(|path| path.split("::")) {
+            if !names.contains(name) {
+                let what = format!("`{name}` is not in src: name the code that the test needs");
+                violations.push(text.at_line(number, what));
+            }
+        }
+    }
+    violations
+}
+
 fn is_macro(after: &str) -> bool {
     after.starts_with('!') && !after.starts_with("!=")
 }
@@ -128,6 +152,23 @@ fn check_exemptions(check: Check, bad: &str, exempt: &[&str], others: &[&str]) {
     others
         .iter()
         .for_each(|path| assert_eq!(found(path), 1, "{path}"));
+}
+
+#[test]
+fn a_name_after_fails_if_that_the_code_does_not_have_is_found() {
+    let names = HashSet::from(["Limits", "fields", "reap"]);
+    let found = |text: &str| {
+        let (path, text) = ("tests/a.rs".into(), text.into());
+        stale_names(&Text { path, text }, &names).len()
+    };
+    assert_eq!(found("/// Fails if `sweep` does nothing."), 1);
+    assert_eq!(
+        found("/// Slow. Fails if the limit\n    /// is `Limits::lines`."),
+        1
+    );
+    let good = "/// Fails if `reap` or `Limits::fields` is 0, or without `-p 0`.\nlet a = \"`b`\";";
+    assert_eq!(found(good), 0);
+    assert_eq!(found("/// `sweep` is called. Fails if it is not."), 0);
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl Estimate {
     }
 }
 
-/// What can be said about an arm in a cell.
+/// The result for an arm in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Better than the reference: the interval excludes 1, and the difference is above the noise

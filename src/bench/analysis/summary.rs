@@ -51,7 +51,7 @@ fn phrase(metric: &str, explained: &mut BTreeSet<String>) -> String {
     }
 }
 
-/// Arms by what is said about them.
+/// Arms by their result.
 #[derive(Default)]
 struct Sorted<'r> {
     better: Vec<(&'r str, f64)>,
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_who_is_better_by_which_factor() {
+    fn an_answer_says_which_is_better_by_which_factor() {
         let found = results(&plain([1.0, 1.0, 0.5, 0.25], 8));
         assert_eq!(
             found,

@@ -189,7 +189,7 @@ impl EventLoop<'_> {
         has_sent
     }
 
-    /// Reads what there is. `closed`: the event said that the end of the stream is there, too.
+    /// Reads what there is. `closed`: the event also reported the end of the stream.
     fn read(&mut self, index: usize, closed: bool) {
         let mut buffer = std::mem::take(&mut self.buffer);
         while let Some(connection) = self.connections.get_mut(index) {

@@ -160,7 +160,7 @@ impl Drawing {
         }
     }
 
-    /// Adds a sentence to the description, for readers who cannot see the drawing.
+    /// Adds a sentence to the description, for screen readers.
     pub fn describe(&mut self, sentence: String) {
         self.description.push(sentence);
     }

@@ -40,7 +40,7 @@ pub struct Runtime<H, P = ()> {
     pub probe: RefCell<P>,
 }
 
-/// A connection as the poll sees it: what its events said, and the waker of its task.
+/// A connection as the poll sees it: what its events reported, and the waker of its task.
 struct TaskSlot {
     id: u64,
     flags: Option<ReadyFlags>,
@@ -126,7 +126,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
         }
     }
 
-    /// Waits for an event, the deadline, or a signal. Returns what the events said meanwhile.
+    /// Waits for an event, the deadline, or a signal. Returns what the events reported meanwhile.
     async fn ready(&self, key: usize, connection: &Connection) -> ReadyFlags {
         let mut has_waited = false;
         poll_fn(|context| {
@@ -313,8 +313,8 @@ mod tests {
         }
     }
 
-    /// A cell that stays borrowed would panic in the next coroutine. Fails with `pump` in place of
-    /// `pump_guarded`.
+    /// A cell that stays borrowed would panic in the next coroutine. Fails if `pump` is called
+    /// instead of `pump_guarded`.
     #[test]
     fn a_panic_ends_one_coroutine_and_the_others_go_on() {
         let poll = mio::Poll::new().unwrap();
@@ -340,9 +340,9 @@ mod tests {
             executor.run();
         }
         let answers = clients.into_iter().map(|mut client| {
-            let mut heard = String::new();
-            let _ = client.read_to_string(&mut heard);
-            heard.matches("HTTP/1.1 200 OK\r\n").count()
+            let mut received = String::new();
+            let _ = client.read_to_string(&mut received);
+            received.matches("HTTP/1.1 200 OK\r\n").count()
         });
         assert_eq!(answers.collect::<Vec<_>>(), [1, 0, 1]);
         assert!(runtime.slots.borrow().is_empty());

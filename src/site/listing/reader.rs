@@ -246,7 +246,7 @@ mod tests {
         }
     }
 
-    /// Fails where a link of the old directory is resolved in the new one.
+    /// Fails if a link of the old directory is resolved in the new one.
     #[test]
     fn a_link_by_the_roots_path_never_leads_from_one_directory_of_that_path_to_another() {
         for follow in [false, true] {

@@ -152,12 +152,12 @@ fn places(rows: &[Row]) -> Vec<f64> {
     rows.iter().map(place).collect()
 }
 
-/// The same in words, for those who cannot see it.
+/// A text alternative for screen readers.
 fn described(rows: &[Row], lanes: &Lanes) -> String {
     let start = rows.first().map_or(0.0, |row| row.us);
     let mut out = String::new();
     for row in rows {
-        let who = match row.connection {
+        let connection = match row.connection {
             Some(id) => format!("client {id}"),
             None => "loop".to_owned(),
         };
@@ -165,7 +165,7 @@ fn described(rows: &[Row], lanes: &Lanes) -> String {
         let time = milliseconds(row.us - start);
         put(
             &mut out,
-            format_args!("{time}, {who}, {thread}: {}\n", escaped(&row.text)),
+            format_args!("{time}, {connection}, {thread}: {}\n", escaped(&row.text)),
         );
     }
     out

@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// How long a client waits for the next bytes. A server on a busy machine is silent for less.
-pub const PATIENCE: Duration = Duration::from_secs(4);
+pub const TIME_LIMIT: Duration = Duration::from_secs(4);
 /// The receive buffer of a client that reads slowly.
 const SMALL_BUFFER: usize = 4096;
 
@@ -19,7 +19,7 @@ pub struct Client {
     /// Received and not yet looked at.
     received: Vec<u8>,
     /// How long to wait for the next bytes.
-    pub patience: Duration,
+    pub time_limit: Duration,
 }
 
 /// Why no more bytes come.
@@ -139,7 +139,7 @@ impl Client {
         Ok(Self {
             stream: socket.into(),
             received: Vec::new(),
-            patience: PATIENCE,
+            time_limit: TIME_LIMIT,
         })
     }
 
@@ -160,20 +160,20 @@ impl Client {
     }
 
     /// Whether something has come, or comes within this time: bytes, or the end.
-    pub fn hears_within(&mut self, time: Duration) -> bool {
+    pub fn receives_within(&mut self, time: Duration) -> bool {
         if !self.received.is_empty() {
             return true;
         }
-        let patience = std::mem::replace(&mut self.patience, time);
-        let heard = self.receive();
-        self.patience = patience;
-        !matches!(heard, Err(End::Silence(_)))
+        let time_limit = std::mem::replace(&mut self.time_limit, time);
+        let received = self.receive();
+        self.time_limit = time_limit;
+        !matches!(received, Err(End::Silence(_)))
     }
 
     /// Receives once.
     fn receive(&mut self) -> Result<(), End> {
         let mut buffer = [0; 64 * 1024];
-        let _ = self.stream.set_read_timeout(Some(self.patience));
+        let _ = self.stream.set_read_timeout(Some(self.time_limit));
         match self.stream.read(&mut buffer) {
             Ok(0) => Err(End::Closed),
             Ok(length) => {
@@ -182,7 +182,9 @@ impl Client {
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(End::Silence(self.patience)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                Err(End::Silence(self.time_limit))
+            }
             Err(error) => Err(End::Broken(error)),
         }
     }
@@ -247,27 +249,27 @@ impl Client {
     /// Sends a request for `path` and says what came.
     pub fn asks_for(&mut self, path: &str) -> String {
         match self.send(get(path)) {
-            Ok(()) => self.hears(),
+            Ok(()) => self.describe_response(),
             Err(error) => broken(&error),
         }
     }
 
-    /// Says what response came.
-    pub fn hears(&mut self) -> String {
+    /// Receives a response and describes it.
+    pub fn describe_response(&mut self) -> String {
         match self.response() {
             Ok(response) => response.to_string(),
             Err(end) => end.to_string(),
         }
     }
 
-    /// Receives `count` responses and says how many came.
-    pub fn hears_many(&mut self, count: usize) -> String {
-        for heard in 0..count {
+    /// Receives `count` responses and describes how many arrived.
+    pub fn describe_responses(&mut self, count: usize) -> String {
+        for received in 0..count {
             let end = match self.response() {
                 Ok(Response { end: None, .. }) => continue,
                 Ok(Response { end: Some(end), .. }) | Err(end) => end,
             };
-            return format!("{heard} of {count} are answered, then {end}");
+            return format!("{received} of {count} are answered, then {end}");
         }
         format!("{count} of {count} are answered")
     }
@@ -298,13 +300,13 @@ impl Client {
     }
 }
 
-/// Of `clients` that have each sent a request, says how many are answered within [`PATIENCE`].
+/// Of `clients` that have each sent a request, says how many are answered within [`TIME_LIMIT`].
 pub fn answered(clients: &mut [Client]) -> String {
     let start = Now::read().instant;
     let count = clients.len();
     let answered = clients.iter_mut().filter_map(|client| {
         let spent = Now::read().instant - start;
-        client.patience = PATIENCE
+        client.time_limit = TIME_LIMIT
             .saturating_sub(spent)
             .max(Duration::from_millis(20));
         client.response().ok()

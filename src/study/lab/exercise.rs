@@ -42,7 +42,7 @@ pub const ALL: &[Exercise] = &[
     exercise!("07-the-lost-response", scenarios::lost_response),
     exercise!("08-a-byte-a-second", scenarios::slow_head),
     exercise!("09-the-long-sleep", scenarios::long_sleep),
-    exercise!("10-the-end-that-nobody-reads", scenarios::end_of_stream),
+    exercise!("10-the-unread-end-of-stream", scenarios::end_of_stream),
     exercise!("11-no-descriptor-left", scenarios::no_descriptor),
     exercise!("12-the-shrinking-file", scenarios::file_that_shrinks),
     exercise!("13-the-early-timer", scenarios::early_timer),

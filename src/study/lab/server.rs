@@ -76,8 +76,8 @@ impl Server {
     fn wait_for_address(&mut self, log: &Path) -> io::Result<SocketAddr> {
         let start = Now::read().instant;
         loop {
-            let said = fs::read_to_string(log)?;
-            let url = said.split_once("http://").and_then(|(_, rest)| {
+            let messages = fs::read_to_string(log)?;
+            let url = messages.split_once("http://").and_then(|(_, rest)| {
                 let (address, _) = rest.split_once('/')?;
                 address.parse().ok()
             });
@@ -86,7 +86,7 @@ impl Server {
             }
             let has_ended = self.child.try_wait()?.is_some();
             if has_ended || Now::read().instant - start > START {
-                let why = format!("the server does not start. It says:\n{said}");
+                let why = format!("the server does not start. It says:\n{messages}");
                 return Err(io::Error::other(why));
             }
             thread::sleep(LOOK);

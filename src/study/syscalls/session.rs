@@ -130,8 +130,8 @@ impl Server {
         if phases.is_err() {
             let _ = self.child.kill();
         }
-        let said = self.stop();
-        phases.map_err(|error| format!("model {}: {error}\n{said}", self.model))
+        let messages = self.stop();
+        phases.map_err(|error| format!("model {}: {error}\n{messages}", self.model))
     }
 
     /// Returns what was written to standard error.
@@ -141,12 +141,12 @@ impl Server {
             // It fails if the process has ended.
             let _ = kill_process(pid, Signal::TERM);
         }
-        let mut said = String::new();
+        let mut messages = String::new();
         if let Some(stderr) = &mut self.child.stderr {
-            let _ = stderr.read_to_string(&mut said);
+            let _ = stderr.read_to_string(&mut messages);
         }
         let _ = self.child.wait();
-        said
+        messages
     }
 }
 

@@ -1,5 +1,5 @@
-//! Writes a trace to a file or to standard output, in a thread of its own: who serves connections
-//! never waits for it.
+//! Writes a trace to a file or to standard output, in a thread of its own: a thread that serves
+//! connections never waits for it.
 
 use super::record::{Record, What};
 use super::{Format, json, text};

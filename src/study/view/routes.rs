@@ -73,7 +73,7 @@ impl<H> Routes<H> {
 }
 
 /// Refuses a request that a page of another site has caused, unless a link there leads here: then
-/// the browser shows our page alone, and nobody else can read it.
+/// the browser shows our page alone, and no other page can read it.
 fn check_origin(request: &Request<'_>) -> Result<(), Reason> {
     if !request.host.is_some_and(is_loopback) {
         let why = "the Host of the view is localhost or a loopback address";

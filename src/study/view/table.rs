@@ -41,7 +41,8 @@ pub struct Table {
     /// every snapshot reads all of them.
     stamps: Vec<u64>,
     keys: HashMap<u64, usize>,
-    /// The connection that the probe was told of last, and its key: mostly also the next one.
+    /// The connection that the latest call of the probe was about, and its key: mostly also the
+    /// next one.
     latest: (u64, usize),
     pulse: Pulse,
     exchanges: Exchanges,

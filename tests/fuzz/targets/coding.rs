@@ -24,9 +24,9 @@ fn wanted(values: &[u8]) -> Vec<Coding> {
     let members = values
         .split(|&byte| byte == b'\n' || byte == b',')
         .map(strip);
-    let said: Vec<_> = members.filter_map(read).collect();
+    let parsed: Vec<_> = members.filter_map(read).collect();
     let lowest = |names: &[&str]| {
-        let weights = said
+        let weights = parsed
             .iter()
             .filter(|(name, _)| names.contains(&name.as_str()));
         weights.map(|&(_, weight)| weight).reduce(f64::min)
@@ -41,7 +41,7 @@ fn wanted(values: &[u8]) -> Vec<Coding> {
         }
     }
     // A stable sort.
-    wanted.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    wanted.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     wanted.into_iter().map(|(coding, _)| coding).collect()
 }
 

@@ -19,17 +19,21 @@ const MALFORMED_BODY: &str = "the body is not made of chunks";
 
 pub fn check(data: &[u8]) {
     let end = opinion::end(data, &BOUNDS);
-    let told = arrive(data, data.len(), |asked| {
+    let outcome = arrive(data, data.len(), |asked| {
         check_end(data, end, asked);
         tell(asked)
     });
-    assert_eq!(told.is_none(), end == End::Partial, "{told:?}, but {end:?}");
+    assert_eq!(
+        outcome.is_none(),
+        end == End::Partial,
+        "{outcome:?}, but {end:?}"
+    );
 
     // One piece at a time, each as long as a byte of the input says, and byte by byte.
     let size = usize::from(data.len() as u8 ^ data.last().copied().unwrap_or(0)) % 17 + 1;
-    let is_body = matches!(&told, Some(Err((_, why, _))) if *why == MALFORMED_BODY);
+    let is_body = matches!(&outcome, Some(Err((_, why, _))) if *why == MALFORMED_BODY);
     for size in [1, size].into_iter().filter(|_| !is_body) {
-        assert_eq!(arrive(data, size, tell), told, "in pieces of {size}");
+        assert_eq!(arrive(data, size, tell), outcome, "in pieces of {size}");
     }
     // Not a head that the read buffer would find, most of the time: must only not panic.
     let _ = Request::parse(data, b"", MOST_FIELDS);
@@ -55,12 +59,12 @@ fn arrive<T>(
     loop {
         match connection.step() {
             Step::Respond(asked) => return Some(answer(&asked)),
-            Step::Receive(room) => {
+            Step::Receive(buffer) => {
                 if piece.is_empty() {
                     piece = pieces.next()?;
                 }
-                let length = room.len().min(piece.len());
-                room[..length].copy_from_slice(&piece[..length]);
+                let length = buffer.len().min(piece.len());
+                buffer[..length].copy_from_slice(&piece[..length]);
                 piece = &piece[length..];
                 connection.received(length, now);
             }

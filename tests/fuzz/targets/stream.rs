@@ -287,7 +287,7 @@ impl Server {
                 probe: &mut (),
             };
             let pause = pump(&mut session, &mut self.handler, &mut context);
-            sent.extend_from_slice(&peer.received());
+            sent.extend_from_slice(&peer.take_received());
             match pause {
                 Pause::Ended(ending) => return (sent, ending),
                 Pause::Yielded => continue,
@@ -311,8 +311,8 @@ struct Watch {
 }
 
 impl Transport for Watched {
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let received = self.0.receive(room);
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let received = self.0.receive(buffer);
         let length = *received.as_ref().unwrap_or(&0);
         self.1.received.update(|received| received + length);
         self.1.waits_for_bytes.set(received.is_err());

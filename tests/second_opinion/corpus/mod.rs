@@ -14,7 +14,7 @@ mod targets;
 
 /// All of them.
 pub fn heads() -> Vec<Vec<u8>> {
-    let rooms = [
+    let parts = [
         lines::heads(),
         targets::heads(),
         absolute::heads(),
@@ -24,7 +24,7 @@ pub fn heads() -> Vec<Vec<u8>> {
         sizes::heads(),
         pairs::heads(),
     ];
-    rooms.concat()
+    parts.concat()
 }
 
 /// Every byte in every place: what is a token, a target, a value, a host.

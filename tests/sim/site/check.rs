@@ -362,8 +362,8 @@ impl Case<'_> {
 
     /// Whether Content-Length is `length`, and the body is not longer.
     pub fn has_length(&self, length: usize) -> bool {
-        let is_said = self.head.field("content-length") == Some(&length.to_string());
-        is_said && self.body.bytes.len() <= length
+        let is_right = self.head.field("content-length") == Some(&length.to_string());
+        is_right && self.body.bytes.len() <= length
     }
 }
 

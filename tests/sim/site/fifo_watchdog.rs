@@ -47,11 +47,11 @@ impl FifoWatchdog {
 
 fn watch(root: &Path, is_over: &Receiver<()>) -> bool {
     let mut was_needed = false;
-    let patience = || match WAS_NEEDED.load(Ordering::Relaxed) {
+    let time_limit = || match WAS_NEEDED.load(Ordering::Relaxed) {
         true => SHORT_TIMEOUT,
         false => TIMEOUT,
     };
-    while is_over.recv_timeout(patience()) == Err(RecvTimeoutError::Timeout) {
+    while is_over.recv_timeout(time_limit()) == Err(RecvTimeoutError::Timeout) {
         for name in NAMES {
             let path = root.join(name);
             let is_fifo = std::fs::metadata(&path).is_ok_and(|it| it.file_type().is_fifo());

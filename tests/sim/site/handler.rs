@@ -86,7 +86,7 @@ impl Handler for RecordingHandler {
             ]
             .concat();
             let is_packed = lines.windows(5).any(|window| window == b" gzip");
-            response.payload = Payload::Stream(Box::new(Slices {
+            response.payload = Payload::Stream(Box::new(SimBody {
                 source,
                 made: observed.slices.clone(),
                 _place: is_packed.then(|| self.model.borrow().listings.clone()),
@@ -110,13 +110,13 @@ impl Handler for RecordingHandler {
 
 /// Counts the slices of a listing, and how many compressed listings exist.
 #[derive(Debug)]
-struct Slices {
+struct SimBody {
     source: Box<dyn Produce>,
     made: Arc<AtomicUsize>,
     _place: Option<Arc<()>>,
 }
 
-impl Produce for Slices {
+impl Produce for SimBody {
     fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
         self.made.fetch_add(1, Ordering::Relaxed);
         self.source.produce(out)

@@ -87,7 +87,7 @@ pub fn check(
         .iter()
         .find(|(entry, _)| !known.contains(&entry.as_str()))
     {
-        Some(stranger) => Err(format!("{stranger:?} in a listing of {name}")),
+        Some(unexpected) => Err(format!("{unexpected:?} in a listing of {name}")),
         None => Ok(()),
     }
 }

@@ -186,7 +186,7 @@ impl SiteModel {
             Age::Older => older,
             Age::Beside => match (self.tree.modified(change.name()), change) {
                 (None, _) => older,
-                // With another length the versions can be told apart.
+                // With another length the versions differ.
                 (Some(before), FileChange::Resized(..)) => before,
                 (Some(before), _) => {
                     let micros = Duration::from_micros(before.as_micros() as u64);

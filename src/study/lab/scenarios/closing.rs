@@ -16,7 +16,7 @@ pub fn lost_response(stage: &mut Stage<'_>) -> io::Result<()> {
     let server = stage.server(&["--linger-timeout", "30"])?;
     let mut client = Client::connect(server.address)?;
     client.send(upload(100_000) + &"x".repeat(1000))?;
-    client.hears_within(client.patience);
+    client.receives_within(client.time_limit);
     let mut result = "the upload is taken".to_owned();
     for _ in 0..33 {
         thread::sleep(Duration::from_millis(30));
@@ -38,21 +38,21 @@ pub fn lost_response(stage: &mut Stage<'_>) -> io::Result<()> {
     );
     let mut client = Client::connect(server.address)?;
     client.send(upload(10) + "0123456789")?;
-    let heard = client
+    let observed = client
         .response()
         .map_or_else(|end| end.to_string(), |response| response.head.status);
     let (_, end) = client.rest();
     stage.see(
         "uploads 10 bytes and reads until the end of the stream",
         "405, then the connection is closed",
-        format!("{heard}, then {end}"),
+        format!("{observed}, then {end}"),
         "The last response is sent. The client must learn that nothing follows, although the \
          server goes on reading.",
     );
     let server = stage.server(&["--linger-timeout", "1"])?;
     let mut client = Client::connect(server.address)?;
     client.send(upload(100_000))?;
-    client.hears_within(client.patience);
+    client.receives_within(client.time_limit);
     let mut result = "it may go on for more than 8 s";
     for _ in 0..160 {
         thread::sleep(Duration::from_millis(50));
@@ -91,7 +91,7 @@ pub fn file_that_shrinks(stage: &mut Stage<'_>) -> io::Result<()> {
         file.set_len(length)?;
         let mut client = Client::slow(server.address)?;
         client.send(get("/shrinks.bin"))?;
-        client.hears_within(client.patience);
+        client.receives_within(client.time_limit);
         // Now the server waits for the client.
         thread::sleep(Duration::from_millis(500));
         file.set_len(0)?;
@@ -99,7 +99,7 @@ pub fn file_that_shrinks(stage: &mut Stage<'_>) -> io::Result<()> {
         stage.see(
             action,
             "a part of the body, then the connection is reset",
-            hears_of_shrinking_file(&mut client),
+            describe_shrinking_file(&mut client),
             "The server has announced 8,388,608 bytes and cannot send them. It must not send \
              anything else in their place, and the client must see at once that the body is not \
              complete.",
@@ -109,7 +109,7 @@ pub fn file_that_shrinks(stage: &mut Stage<'_>) -> io::Result<()> {
 }
 
 /// Says what came of a body that has zeros only.
-fn hears_of_shrinking_file(client: &mut Client) -> String {
+fn describe_shrinking_file(client: &mut Client) -> String {
     let mut missing = match client.head() {
         Ok(head) => head.length,
         Err(end) => return end.to_string(),
@@ -136,7 +136,7 @@ pub fn hasty_stop(stage: &mut Stage<'_>) -> io::Result<()> {
     let mut server = stage.server(&["--grace", "25"])?;
     let mut slow = Client::slow(server.address)?;
     slow.send(get("/huge.bin"))?;
-    slow.hears_within(slow.patience);
+    slow.receives_within(slow.time_limit);
     let mut idle = Client::connect(server.address)?;
     idle.asks_for("/page.txt");
     let request = get("/page.txt");
@@ -148,7 +148,7 @@ pub fn hasty_stop(stage: &mut Stage<'_>) -> io::Result<()> {
     thread::sleep(Duration::from_millis(500));
     // Its connection may be gone.
     let _ = late.send(rest);
-    let heard = match late.response() {
+    let observed = match late.response() {
         Ok(response) if response.head.is_last => format!("{response}, the last"),
         Ok(response) => format!("{response}, not the last"),
         Err(end) => end.to_string(),
@@ -156,7 +156,7 @@ pub fn hasty_stop(stage: &mut Stage<'_>) -> io::Result<()> {
     stage.see(
         "has sent half a request when the server is asked to stop, and sends the rest",
         "200, 20 bytes, the last",
-        heard,
+        observed,
         "A request that has begun is answered. The response says `Connection: close`, so that the \
          client sends no other.",
     );
@@ -164,7 +164,7 @@ pub fn hasty_stop(stage: &mut Stage<'_>) -> io::Result<()> {
     stage.see(
         "is in the middle of a download, and reads the rest some seconds later",
         "200, 67,108,864 bytes",
-        slow.hears(),
+        slow.describe_response(),
         "A response that is being sent may take until the grace period of 25 s is over.",
     );
     let has_ended = server.wait(Duration::from_secs(10))?.is_some();

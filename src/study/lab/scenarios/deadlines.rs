@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// A head that arrives slowly.
 pub fn slow_head(stage: &mut Stage<'_>) -> io::Result<()> {
-    const MEANING: &str = "Who sends a byte from time to time keeps the connection as long as it \
-                           likes. A thousand of these, from one laptop, fill a server.";
+    const MEANING: &str = "A client that sends a byte from time to time keeps its connection open. \
+                           A thousand of these, from one laptop, fill a server.";
     let server = stage.server(&["--header-timeout", "3"])?;
     let first = "GET /page.txt HTTP/1.1\r\nHost: lab\r\nX-Long: ";
     let bytes = trickle(&server, first, "x")?;
@@ -36,7 +36,7 @@ pub fn slow_head(stage: &mut Stage<'_>) -> io::Result<()> {
     stage.see(
         "sends its request in pieces, but within 3 s",
         "200, 20 bytes",
-        client.hears(),
+        client.describe_response(),
         "A slow client that is in time is answered.",
     );
     Ok(())
@@ -47,7 +47,7 @@ fn trickle(server: &Server, first: &str, piece: &str) -> io::Result<String> {
     let mut client = Client::connect(server.address)?;
     client.send(first)?;
     for _ in 0..100 {
-        if client.hears_within(Duration::from_millis(100)) {
+        if client.receives_within(Duration::from_millis(100)) {
             return Ok(match client.head() {
                 Ok(head) => head.status,
                 Err(end) => end.to_string(),
@@ -75,7 +75,7 @@ pub fn early_timer(stage: &mut Stage<'_>) -> io::Result<()> {
         "A timer that fires early is set anew, for the deadline. Before that there is nothing to \
          do.",
     );
-    client.patience = Duration::from_secs(7);
+    client.time_limit = Duration::from_secs(7);
     let (_, end) = client.rest();
     stage.see(
         "waits on (the idle timeout is 2 s)",

@@ -30,7 +30,7 @@ pub fn forgotten_connection(stage: &mut Stage<'_>) -> io::Result<()> {
     stage.see(
         "sends 200 requests in one write",
         "200 of 200 are answered",
-        client.hears_many(200),
+        client.describe_responses(200),
         MEANING,
     );
     Ok(())
@@ -74,7 +74,7 @@ pub fn full_socket(stage: &mut Stage<'_>) -> io::Result<()> {
     let server = stage.server(&[])?;
     let mut client = Client::slow(server.address)?;
     client.send(get("/huge.bin"))?;
-    client.hears_within(client.patience);
+    client.receives_within(client.time_limit);
     stage.see(
         "asks for 64 MiB and does not read them",
         "asleep",
@@ -84,12 +84,12 @@ pub fn full_socket(stage: &mut Stage<'_>) -> io::Result<()> {
     stage.see(
         "then reads them",
         "200, 67,108,864 bytes",
-        client.hears(),
+        client.describe_response(),
         LOST,
     );
     let mut client = Client::slow(server.address)?;
     client.send(get("/leaf.txt").repeat(800))?;
-    client.hears_within(client.patience);
+    client.receives_within(client.time_limit);
     stage.see(
         "asks 800 times for 15,000 bytes in one write and does not read them",
         "asleep",
@@ -99,7 +99,7 @@ pub fn full_socket(stage: &mut Stage<'_>) -> io::Result<()> {
     stage.see(
         "then reads them",
         "800 of 800 are answered",
-        client.hears_many(800),
+        client.describe_responses(800),
         LOST,
     );
     Ok(())
@@ -134,13 +134,13 @@ pub fn end_of_stream(stage: &mut Stage<'_>) -> io::Result<()> {
     client.send(get("/page.txt"))?;
     client.finish()?;
     server.thaw()?;
-    let heard = client.hears();
+    let observed = client.describe_response();
     let (_, end) = client.rest();
     stage.see(
         "sends its second request and closes its direction at once",
         "200, 20 bytes, then the connection is closed",
-        format!("{heard}, then {end}"),
-        "Request and end of the stream arrived together, and one event told of both. The end must \
+        format!("{observed}, then {end}"),
+        "Request and end of the stream arrived together, and one event reported both. The end must \
          be read, too, and not before the request.",
     );
     let mut client = Client::connect(server.address)?;
@@ -185,7 +185,7 @@ pub fn no_descriptor(stage: &mut Stage<'_>) -> io::Result<()> {
         answered += usize::from(sent.is_ok() && first.response().is_ok());
     }
     let time = crate::clock::Now::read().instant - start;
-    let heard = match time < Duration::from_secs(3) {
+    let observed = match time < Duration::from_secs(3) {
         true => format!("{answered} of 40 are answered within 3 s"),
         false => format!(
             "{answered} of 40 are answered, in {:.1} s",
@@ -195,7 +195,7 @@ pub fn no_descriptor(stage: &mut Stage<'_>) -> io::Result<()> {
     stage.see(
         "is connected already and sends 40 requests, one after the other",
         "40 of 40 are answered within 3 s",
-        heard,
+        observed,
         "The connections that are open have their descriptors. They need not wait for new ones.",
     );
     clients.drain(..30);

@@ -28,7 +28,7 @@ pub fn partial_head(stage: &mut Stage<'_>) -> io::Result<()> {
         pause();
         // The server may have closed the connection.
         let _ = client.send(rest);
-        stage.see(action, "200, 20 bytes", client.hears(), MEANING);
+        stage.see(action, "200, 20 bytes", client.describe_response(), MEANING);
     }
     let mut client = Client::connect(server.address)?;
     for byte in request.bytes() {
@@ -40,21 +40,21 @@ pub fn partial_head(stage: &mut Stage<'_>) -> io::Result<()> {
     stage.see(
         "sends a byte at a time",
         "200, 20 bytes",
-        client.hears(),
+        client.describe_response(),
         MEANING,
     );
 
     let mut client = Client::connect(server.address)?;
     let (first, rest) = request.split_at(16);
     client.send(request.clone() + first)?;
-    let heard = client.hears();
+    let observed = client.describe_response();
     pause();
     let _ = client.send(rest);
-    let heard = format!("{heard}; {}", client.hears());
+    let observed = format!("{observed}; {}", client.describe_response());
     stage.see(
         "sends a request and a half, and the rest after the first response",
         "200, 20 bytes; 200, 20 bytes",
-        heard,
+        observed,
         "What is left over after a request is the beginning of the next one.",
     );
     Ok(())
@@ -66,14 +66,14 @@ pub fn head_with_body(stage: &mut Stage<'_>) -> io::Result<()> {
     for (path, size) in [("/page.txt", "20"), ("/big.bin", "3000000")] {
         let mut client = Client::connect(server.address)?;
         client.send(get(path).replace("GET", "HEAD"))?;
-        let heard = match client.head() {
+        let observed = match client.head() {
             Ok(head) => format!("{}, Content-Length {}", head.status, head.length),
             Err(end) => end.to_string(),
         };
         stage.see(
             format!("sends HEAD {path}"),
             format!("200, Content-Length {size}"),
-            heard,
+            observed,
             "A response to HEAD has the header fields that GET would get (RFC 9110 9.3.2).",
         );
         stage.see(
@@ -97,7 +97,11 @@ pub fn pipelined_requests(stage: &mut Stage<'_>) -> io::Result<()> {
     stage.see(
         "sends two requests in one write, for a large and a small file",
         "200, 3,000,000 bytes; 200, 20 bytes",
-        format!("{}; {}", client.hears(), client.hears()),
+        format!(
+            "{}; {}",
+            client.describe_response(),
+            client.describe_response()
+        ),
         MEANING,
     );
     let mut client = Client::connect(server.address)?;
@@ -105,14 +109,14 @@ pub fn pipelined_requests(stage: &mut Stage<'_>) -> io::Result<()> {
     stage.see(
         "sends ten requests in one write",
         "10 of 10 are answered",
-        client.hears_many(10),
+        client.describe_responses(10),
         MEANING,
     );
     let server = stage.server(&["--header-timeout", "1"])?;
     let mut client = Client::connect(server.address)?;
-    client.patience = Duration::from_secs(6);
+    client.time_limit = Duration::from_secs(6);
     client.send(get("/big.bin") + "GET /page.txt HT")?;
-    let first = client.hears();
+    let first = client.describe_response();
     let second = match client.head() {
         Ok(head) => head.status,
         Err(end) => end.to_string(),
