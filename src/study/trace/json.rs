@@ -83,17 +83,22 @@ pub fn write(record: &Record, out: &mut Vec<u8>) {
 /// What comes before the first event of a loop.
 pub const PERFETTO_BEGIN: &str = "[\n\
     {\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"oneloop\"}},\n\
-    {\"ph\":\"M\",\"pid\":1,\"tid\":0,\"name\":\"thread_name\",\"args\":{\"name\":\"loop\"}}";
+    {\"ph\":\"M\",\"pid\":1,\"tid\":1,\"name\":\"thread_name\",\"args\":{\"name\":\"loop\"}}";
 /// The same of a blocking model, which has no loop.
 pub const PERFETTO_THREADS_BEGIN: &str = "[\n\
     {\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"oneloop\"}}";
 /// What follows the last one. Both viewers also take a file without it.
 pub const PERFETTO_END: &str = "\n]\n";
 
+/// The track of the loop. (Perfetto takes a `tid` of 0 for that of the main thread, the `pid`.)
+const LOOP_TRACK: u64 = 1;
+
 /// Appends a record as trace events: a track for the loop with its polls and iterations, and one
 /// for each connection with its states, and the steps in them.
 pub fn write_perfetto(record: &Record, out: &mut Vec<u8>) {
-    let track = record.connection.map_or(0, |id| id + 1);
+    let track = record
+        .connection
+        .map_or(LOOP_TRACK, |id| LOOP_TRACK + 1 + id);
     let now = record.time;
     match &record.what {
         What::Poll { waited, .. } => {
@@ -112,7 +117,7 @@ pub fn write_perfetto(record: &Record, out: &mut Vec<u8>) {
             }
         }
         What::Accept { state, .. } => {
-            let name = format!("connection {}", track.saturating_sub(1));
+            let name = format!("connection {}", record.connection.unwrap_or(0));
             let name = match record.place {
                 Place::Iteration(_) => format!("{name} {}", Detail(&record.what)),
                 Place::Thread(id) => format!("{name} {}, thread {id}", Detail(&record.what)),
