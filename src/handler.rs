@@ -79,6 +79,11 @@ pub trait Handler {
     /// SIGUSR1 or SIGHUP: opens the log files again, for they may have been renamed, and closes
     /// other files, for a volume may be about to be unmounted.
     fn reopen_logs(&mut self) {}
+
+    /// SIGHUP with a configuration file: reads it again, and opens the log files again.
+    fn reload(&mut self) {
+        self.reopen_logs();
+    }
 }
 
 /// A handler around another one. It may override how requests are answered and how an iteration
@@ -146,5 +151,9 @@ impl<W: Wrapper> Handler for W {
 
     fn reopen_logs(&mut self) {
         self.with_inner(Handler::reopen_logs);
+    }
+
+    fn reload(&mut self) {
+        self.with_inner(Handler::reload);
     }
 }

@@ -22,7 +22,7 @@ use oneloop::banner;
 use oneloop::config::{self, Config, Invocation, Model};
 use oneloop::diagnostics;
 use oneloop::server::Server;
-use oneloop::signals::Policy;
+use oneloop::signals::{Action, Policy};
 use oneloop::subcommands;
 use std::error::Error;
 use std::io::{self, Write};
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config) -> ExitCode {
-    let signals = Policy::apply(has_log_file(&config));
+    let signals = Policy::apply(hangup(&config));
     match config.model {
         // It forks, and a thread does not survive a fork.
         Model::Process => diagnostics::start_without_thread(config.verbose),
@@ -79,13 +79,16 @@ fn build_and_run(config: Config, signals: Policy) -> Result<(), Box<dyn Error>> 
     Ok(server.run()?)
 }
 
-/// Whether there is an access log that can be reopened. The model `fixed` writes none.
-fn has_log_file(config: &Config) -> bool {
-    let file = config
-        .access_log
-        .as_ref()
-        .and_then(|log| log.file.as_deref());
-    config.model != Model::Fixed && file.is_some_and(|path| Sink::named(path).is_file())
+/// What SIGHUP does. The model `fixed` writes no log, and reads its page once.
+fn hangup(config: &Config) -> Action {
+    let log = config.access_log.as_ref();
+    let log_file = log.and_then(|log| log.file.as_deref());
+    match config.model {
+        Model::Fixed => Action::Stop,
+        _ if config.file.is_some() => Action::Reload,
+        _ if log_file.is_some_and(|path| Sink::named(path).is_file()) => Action::ReopenLogs,
+        _ => Action::Stop,
+    }
 }
 
 fn fail(error: &dyn Error) -> ExitCode {

@@ -27,6 +27,7 @@ use crate::site_handler::{SiteHandler, Tally};
 use crate::study::trace;
 #[cfg(feature = "study")]
 use crate::study::view::{Routes, View};
+use std::cell::RefCell;
 use std::error::Error;
 use std::fs;
 use std::io;
@@ -147,7 +148,7 @@ where
     let blocking = match config.model {
         Model::Fixed => {
             let answer = fixed_answer(&config.site)?;
-            let server = BlockingServer::new(listeners, || {}, limits, signals)?;
+            let server = BlockingServer::new(listeners, |_| {}, limits, signals)?;
             return Ok(Box::new(move || server.run_fixed(&answer, &mut probe)));
         }
         Model::Process => {
@@ -175,7 +176,7 @@ where
         Model::Pool => BlockingModel::Pool,
     };
     let shared = Shared::new(build_handler(config, &limits)?).called_when_due();
-    let server = BlockingServer::new(listeners, shared.reopener(), limits, signals)?;
+    let server = BlockingServer::new(listeners, shared.reloader(), limits, signals)?;
     let burn = config.measurement.burn;
     Ok(Box::new(move || {
         match burn {
@@ -260,15 +261,21 @@ fn build_processes(
     // An error in the configuration is found here, not in the first child.
     drop(build_handler(config, &limits)?);
     let burn = config.measurement.burn;
-    let mut config = config.clone();
     // A child keeps no listening socket, and the parent none that it has closed.
-    config.listeners.binds.clear();
+    let started = config.without_sockets();
+    let config = started.clone();
+    let config = RefCell::new(config);
     Ok(Box::new(move || {
-        let open = || build_handler(&config, &limits);
+        let open = || build_handler(&config.borrow(), &limits);
+        let reload = || match reload_site(&started) {
+            Ok(site) => config.borrow_mut().site = site,
+            Err(error) => log::error!("the configuration stays as it was: {error}"),
+        };
         match burn {
-            None => parent.run(open, close, &probe),
+            None => parent.run(open, reload, close, &probe),
             Some(time) => parent.run(
                 || open().map(|handler| Burning::new(handler, time)),
+                reload,
                 |burning| close(burning.into_inner()),
                 &probe,
             ),
@@ -341,7 +348,37 @@ fn build_handler(config: &Config, limits: &Arc<Limits>) -> Result<SiteHandler, B
     };
     let tally = config.measurement.tally.as_ref();
     let tally = tally.map(open_tally).transpose()?;
-    Ok(SiteHandler::new(site, log, tally))
+    let handler = SiteHandler::new(site, log, tally);
+    if config.file.is_none() {
+        return Ok(handler);
+    }
+    let (config, limits) = (config.without_sockets(), limits.clone());
+    let load = move || {
+        let site = reload_site(&config)?;
+        build_site(&site, limits.clone()).map_err(|error| error.to_string())
+    };
+    Ok(handler.with_reload(Box::new(load)))
+}
+
+/// The site of the configuration as it is now. What else has changed since `started` was read is
+/// logged: it has no effect before a restart.
+fn reload_site(started: &Config) -> Result<SiteConfig, String> {
+    let config = Config::read_again().map_err(|error| error.to_string())?;
+    build_site(&config.site, Arc::new(started.limits.clone())).map_err(|error| {
+        format!(
+            "cannot serve {}: {error}",
+            config.site.root.path().display()
+        )
+    })?;
+    let changed = started.differences(&config);
+    if !changed.is_empty() {
+        log::warn!(
+            "restart the server to apply what has changed: {}",
+            changed.join(", ")
+        );
+    }
+    log::info!("the configuration is read again");
+    Ok(config.site)
 }
 
 fn close(handler: SiteHandler) {

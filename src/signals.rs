@@ -7,8 +7,9 @@
 //! |---|---|
 //! | SIGTERM, SIGINT, SIGQUIT; SIGPWR (LXC); SIGXCPU (RLIMIT_CPU) | stop |
 //! | SIGUSR1 | reopen the logs |
+//! | SIGHUP with a configuration file | read it again, and reopen the logs |
 //! | SIGHUP with a log file | reopen it |
-//! | SIGHUP without | stop, unless it was ignored at the start (nohup(1)) |
+//! | SIGHUP without both | stop, unless it was ignored at the start (nohup(1)) |
 //! | SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO | ignored |
 //! | SIGPIPE, SIGXFSZ | ignored: the write fails with EPIPE or EFBIG instead |
 //! | SIGTTIN, SIGTTOU | ignored: a background job may write to the terminal (`stty tostop`) |
@@ -35,6 +36,8 @@ pub enum Action {
     Stop,
     /// Reopen the log files.
     ReopenLogs,
+    /// Read the configuration again, and reopen the log files.
+    Reload,
 }
 
 /// The signals that stop the server.
@@ -69,18 +72,17 @@ pub struct Policy {
 
 impl Policy {
     /// Ignores the signals of the table. Called at the start, before anything is written to a file.
-    pub fn apply(has_log_file: bool) -> Self {
-        let hangup = match has_log_file {
-            true => Some(Action::ReopenLogs),
-            false if disposition(libc::SIGHUP) == libc::SIG_IGN => None,
-            false => Some(Action::Stop),
-        };
+    /// `hangup` is what SIGHUP does.
+    pub fn apply(hangup: Action) -> Self {
+        let is_ignored = disposition(libc::SIGHUP) == libc::SIG_IGN;
+        let is_stop = hangup == Action::Stop;
+        let hangup = (!(is_stop && is_ignored)).then_some(hangup);
         for &signal in IGNORED {
             ignore(signal);
         }
         // The logs have just been opened, so a signal before the model handles it has no effect.
         ignore(libc::SIGUSR1);
-        if has_log_file {
+        if !is_stop {
             ignore(libc::SIGHUP);
         }
         Self { hangup }

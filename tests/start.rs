@@ -20,7 +20,7 @@ use oneloop::handler::Role;
 use oneloop::listen::open::{ListenOptions, open_listeners};
 use oneloop::listen::socket::Family;
 use oneloop::server::Server;
-use oneloop::signals::Policy;
+use oneloop::signals::{Action, Policy};
 
 /// The variable with the arguments of the child, one per line.
 const ARGUMENTS: &str = "CHILD_ARGUMENTS";
@@ -125,7 +125,7 @@ fn child_prints_its_config() {
         print_line(&format!("warning {warning}"));
     }
     print_line(&format!("sources {:?}", config.sources));
-    config.sources.clear();
+    (config.sources, config.file) = (Vec::new(), None);
     print_line(&format!("everything {config:?}"));
     let binds: Vec<_> = config
         .listeners
@@ -503,7 +503,7 @@ fn child_builds_a_server_three_times() {
     let Some(config) = config_here() else {
         return;
     };
-    let signals = Policy::apply(false);
+    let signals = Policy::apply(Action::Stop);
     let first = Server::build(&config, signals).unwrap();
     let second = Server::build(&config, signals).unwrap();
     assert_eq!(first.addresses(), second.addresses());

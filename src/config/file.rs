@@ -84,6 +84,11 @@ impl ConfigFile {
         })
     }
 
+    /// The path, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The parser, with the values of the file as defaults.
     pub fn set_defaults(&self, parser: Command) -> Command {
         let filled = self
@@ -105,8 +110,9 @@ impl ConfigFile {
 
     /// The keys that count in `matches`, in a sentence. `None`: everything is overridden.
     pub fn source(&self, matches: &ArgMatches) -> Option<String> {
-        let options = self.options.iter();
-        let keys: Vec<_> = options
+        let mut options: Vec<_> = self.options.iter().collect();
+        options.sort_by_key(|option| option.line);
+        let keys: Vec<_> = (options.into_iter())
             .filter(|option| self.sets(&option.id, matches))
             .map(|option| format!("{} (line {})", option.id.replace('_', "-"), option.line))
             .collect();
@@ -351,7 +357,9 @@ mod tests {
 
     #[test]
     fn an_empty_file_sets_nothing() {
-        let (_, config) = config("", &[]);
+        let (directory, mut config) = config("", &[]);
+        let path = config.file.take();
+        assert_eq!(path, Some(directory.path().join("oneloop.toml")));
         let Ok(Invocation::Serve(without)) = Invocation::from_args(["oneloop"]) else {
             panic!("no configuration");
         };

@@ -39,8 +39,8 @@ Environment:
 Signals:
   SIGINT (Ctrl-C), SIGTERM and SIGQUIT stop the server within --grace, and up to
   1.5 s more for the rest of the logs. SIGUSR1 reopens the log file, and so does
-  SIGHUP; without a log file SIGHUP stops the server, as when its terminal is
-  closed, but not under nohup."
+  SIGHUP, which also reads the file of --config again. Without both files SIGHUP
+  stops the server, as when its terminal is closed, but not under nohup."
 );
 
 /// The text that only the manual page has, in the same form.

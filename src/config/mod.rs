@@ -20,6 +20,7 @@ mod parser;
 pub mod types;
 pub mod values;
 
+use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -76,12 +77,14 @@ pub struct Config {
     /// Where options are set besides the command line, for messages about values that turn out
     /// wrong: "the environment sets ONELOOP_PORT".
     pub sources: Vec<String>,
+    /// The configuration file, if there is one.
+    pub file: Option<PathBuf>,
     /// What the operator should know although the server starts.
     pub warnings: Vec<String>,
 }
 
 /// Where to listen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerConfig {
     /// The addresses: at least one, no two alike.
     pub binds: Vec<Bind>,
@@ -195,6 +198,7 @@ impl Invocation {
             Ok(_) if is_check => Ok(Self::Print(b"oneloop: the configuration is valid\n".into())),
             Ok(config) => Ok(Self::Serve(Box::new(Config {
                 warnings: environment::warnings(&Arguments::command(), &parsed.matches),
+                file: parsed.file_path(),
                 sources,
                 ..config
             }))),
@@ -217,6 +221,44 @@ impl Invocation {
 }
 
 impl Config {
+    /// Reads the command line and the environment of this process, and the configuration file,
+    /// again.
+    ///
+    /// # Errors
+    /// The file is wrong, or the root cannot be served.
+    pub fn read_again() -> Result<Self, ConfigError> {
+        match Invocation::from_args(env::args_os())? {
+            Invocation::Serve(config) => Ok(*config),
+            _ => Err(conflict("the command line starts no server".to_owned())),
+        }
+    }
+
+    /// A copy that holds no socket which was passed to this process: its server closes it.
+    #[must_use]
+    pub fn without_sockets(&self) -> Self {
+        let mut config = self.clone();
+        let binds = config.listeners.binds.iter_mut();
+        binds.for_each(Bind::forget_socket);
+        config
+    }
+
+    /// What differs from `other` outside of the site, in words.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let limits = |config: &Self| format!("{:?}", config.limits);
+        let rows = [
+            ("listeners", self.listeners == other.listeners),
+            ("model", self.model == other.model),
+            ("access log", self.access_log == other.access_log),
+            (
+                "connection limit",
+                self.max_connections == other.max_connections,
+            ),
+            ("time limits", limits(self) == limits(other)),
+        ];
+        let differ = rows.into_iter().filter(|(_, is_equal)| !is_equal);
+        differ.map(|(name, _)| name).collect()
+    }
+
     fn from_arguments(arguments: Arguments) -> Result<Self, ConfigError> {
         let limits = limits(&arguments);
         let max_connections = arguments.max_connections;
@@ -245,6 +287,7 @@ impl Config {
             #[cfg(feature = "study")]
             admin: arguments.admin.clone(),
             sources: Vec::new(),
+            file: None,
             warnings: Vec::new(),
             site: SiteConfig::from_arguments(arguments)?,
         })

@@ -19,6 +19,11 @@ impl ConfigFile {
     }
 
     /// See `file.rs`.
+    pub fn path(&self) -> &Path {
+        match *self {}
+    }
+
+    /// See `file.rs`.
     pub fn set_defaults(&self, _: Command) -> Command {
         match *self {}
     }

@@ -73,6 +73,11 @@ impl Parsed {
         conflict(format!("--{name} {what}"))
     }
 
+    /// The path of the file, if there is one.
+    pub fn file_path(&self) -> Option<PathBuf> {
+        self.file.as_ref().map(|file| file.path().to_owned())
+    }
+
     fn is_in_file(&self, id: &str) -> bool {
         let file = self.file.as_ref();
         file.is_some_and(|file| file.sets(id, &self.matches))

@@ -25,6 +25,15 @@ pub enum Bind {
     Inherited(InheritedSocket),
 }
 
+impl Bind {
+    /// Holds no descriptor any more. It stays equal to what it was.
+    pub fn forget_socket(&mut self) {
+        if let Self::Inherited(socket) = self {
+            *socket = InheritedSocket::new(socket.number());
+        }
+    }
+}
+
 /// An address, or a name with one or several addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {

@@ -44,6 +44,11 @@ impl InheritedSocket {
         Self { number, adopted }
     }
 
+    /// Its number in the parent's list.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
     /// A duplicate (dup(2)) for one server. The first call adopts the descriptor, which stays open
     /// as long as a clone of this value exists, so that another server can be built.
     ///

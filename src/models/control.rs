@@ -51,7 +51,7 @@ impl Control {
         for signal in policy.handled() {
             let flag = match policy.action(signal) {
                 Action::Stop => &control.draining,
-                Action::ReopenLogs => &control.reopen,
+                Action::ReopenLogs | Action::Reload => &control.reopen,
             };
             signal_hook::flag::register(signal, flag.clone())?;
         }
@@ -104,8 +104,8 @@ impl Control {
         sockets.iter().for_each(|(_, handle)| handle.abort());
     }
 
-    /// Starts the thread that waits for signals. `wake` wakes the loop that accepts, `reopen` opens
-    /// the logs again.
+    /// Starts the thread that waits for signals. `wake` wakes the loop that accepts, `reload`
+    /// reopens the logs or reloads the configuration.
     ///
     /// # Errors
     /// The system gives no thread, or no signal handler.
@@ -114,7 +114,7 @@ impl Control {
         limits: &Limits,
         policy: Policy,
         wake: impl Fn() + Send + 'static,
-        reopen: impl Fn() + Send + 'static,
+        reload: impl Fn(Action) + Send + 'static,
     ) -> io::Result<()> {
         let mut signals = Signals::new(policy.handled())?;
         let (control, grace) = (self.clone(), limits.grace);
@@ -123,7 +123,7 @@ impl Control {
             .spawn(move || {
                 for signal in signals.forever() {
                     match policy.receive(signal) {
-                        Action::ReopenLogs => reopen(),
+                        action @ (Action::ReopenLogs | Action::Reload) => reload(action),
                         Action::Stop if control.is_draining() => {
                             log::warn!("stopping at once");
                             control.abort_all();

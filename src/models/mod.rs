@@ -31,7 +31,7 @@ use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::listen::open::BoundListener;
 use crate::probe::Probe;
-use crate::signals::Policy;
+use crate::signals::{Action, Policy};
 use acceptor::Acceptor;
 use control::Control;
 use std::io;
@@ -56,13 +56,14 @@ pub struct BlockingServer {
 }
 
 impl BlockingServer {
-    /// Handles the signals of `policy`. `reopen` opens the logs again.
+    /// Handles the signals of `policy`. `reload` reopens the logs or reloads the
+    /// configuration.
     ///
     /// # Errors
     /// The system gives no poll, no thread or no signals.
     pub fn new(
         listeners: Vec<BoundListener>,
-        reopen: impl Fn() + Send + 'static,
+        reload: impl Fn(Action) + Send + 'static,
         limits: Arc<Limits>,
         policy: Policy,
     ) -> io::Result<Self> {
@@ -74,7 +75,7 @@ impl BlockingServer {
                 log::warn!("cannot wake the loop that accepts: {error}");
             }
         };
-        control.spawn_signal_thread(&limits, policy, wake, reopen)?;
+        control.spawn_signal_thread(&limits, policy, wake, reload)?;
         Ok(Self {
             acceptor,
             control,

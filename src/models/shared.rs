@@ -7,6 +7,7 @@
 
 use crate::clock::Now;
 use crate::handler::{Handler, Wrapper};
+use crate::signals::Action;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -78,16 +79,16 @@ impl<H> Shared<H> {
         self
     }
 
-    /// Returns a function that reopens the logs. It holds no share.
-    pub fn reopener(&self) -> impl Fn() + Send + use<H>
+    /// Returns a function that reopens the logs or reloads the configuration. It holds no share.
+    pub fn reloader(&self) -> impl Fn(Action) + Send + use<H>
     where
         H: Handler + Send + 'static,
     {
         let handler = Arc::downgrade(&self.0);
-        move || {
-            if let Some(handler) = handler.upgrade() {
-                Self(handler).reopen_logs();
-            }
+        move |action| match (handler.upgrade().map(Self), action) {
+            (Some(mut handler), Action::Reload) => handler.reload(),
+            (Some(mut handler), _) => handler.reopen_logs(),
+            (None, _) => {}
         }
     }
 

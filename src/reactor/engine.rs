@@ -208,6 +208,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     ) -> Flow {
         match action {
             Action::ReopenLogs => self.handler.reopen_logs(),
+            Action::Reload => self.handler.reload(),
             Action::Stop => match self.lifecycle.stop(now, self.scheduler.len()) {
                 Stop::Drain => self.scheduler.drain(),
                 Stop::Abort => {

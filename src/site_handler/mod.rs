@@ -23,7 +23,12 @@ pub struct SiteHandler {
     site: Site,
     log: Option<AccessLog>,
     tally: Option<Tally>,
+    /// Reads the configuration again and opens its site.
+    load_site: Option<LoadSite>,
 }
+
+/// Opens the site of a configuration that is read again. The error is a sentence for the operator.
+pub type LoadSite = Box<dyn Fn() -> Result<Site, String> + Send>;
 
 /// A client that speaks TLS shows an error of its own; this warning is for the operator.
 static TLS_ARRIVED: Limited = Limited::new();
@@ -51,7 +56,19 @@ struct Unlogged {
 impl SiteHandler {
     /// Answers from `site`; writes to `log` and `tally`, where given.
     pub fn new(site: Site, log: Option<AccessLog>, tally: Option<Tally>) -> Self {
-        Self { site, log, tally }
+        Self {
+            site,
+            log,
+            tally,
+            load_site: None,
+        }
+    }
+
+    /// The handler, with `load` for [`Handler::reload`].
+    #[must_use]
+    pub fn with_reload(mut self, load: LoadSite) -> Self {
+        self.load_site = Some(load);
+        self
     }
 
     /// Writes the rest of the log, waiting at most `wait` for its reader, and the tally.
@@ -179,6 +196,16 @@ impl Handler for SiteHandler {
         if let Some(log) = &mut self.log {
             log.reopen();
         }
+    }
+
+    /// Responses that are being sent go on: each has its file open.
+    fn reload(&mut self) {
+        match self.load_site.as_ref().map(|load| load()) {
+            Some(Ok(site)) => self.site = site,
+            Some(Err(error)) => log::error!("the configuration stays as it was: {error}"),
+            None => {}
+        }
+        self.reopen_logs();
     }
 }
 

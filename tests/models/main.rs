@@ -18,6 +18,7 @@ mod descriptors;
 mod fixed;
 mod limits;
 mod measuring;
+mod reloading;
 mod signals;
 mod stopping;
 

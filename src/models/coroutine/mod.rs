@@ -158,6 +158,7 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
         for action in self.poller.take_signals() {
             match action {
                 Action::ReopenLogs => self.runtime.handler.borrow_mut().reopen_logs(),
+                Action::Reload => self.runtime.handler.borrow_mut().reload(),
                 Action::Stop => match self.lifecycle.stop(now, self.runtime.open()) {
                     Stop::Drain => {
                         self.runtime.draining.set(true);

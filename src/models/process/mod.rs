@@ -81,7 +81,8 @@ impl Parent {
         })
     }
 
-    /// Serves until a signal stops it. Each child has a handler of its own, from `open` to `close`,
+    /// Serves until a signal stops it. Each child has a handler of its own, from `open` to `close`;
+    /// `reload` changes what later children open,
     /// and a clone of `probe`.
     ///
     /// # Errors
@@ -89,6 +90,7 @@ impl Parent {
     pub fn run<H: Handler, E: Display>(
         mut self,
         open: impl Fn() -> Result<H, E>,
+        reload: impl Fn(),
         close: impl Fn(H),
         probe: &(impl Probe + Clone),
     ) -> io::Result<()> {
@@ -101,7 +103,7 @@ impl Parent {
             }
             self.acceptor.wait(self.stop_at.map(|_| SIGNAL_INTERVAL))?;
             // In this order: a child that ends after the reaping is announced again.
-            self.handle_signals();
+            self.handle_signals(&reload);
             self.reap();
         }
     }
@@ -186,7 +188,7 @@ impl Parent {
     }
 
     /// Handles the signals that have arrived, and passes them on to the children.
-    fn handle_signals(&mut self) {
+    fn handle_signals(&mut self, reload: impl Fn()) {
         let now = Now::read().instant;
         for signal in self.signals.take(self.acceptor.registry()) {
             if signal == SIGCHLD {
@@ -194,6 +196,11 @@ impl Parent {
             }
             match self.policy.receive(signal) {
                 Action::ReopenLogs => signal_children(&self.children, Signal::USR1),
+                // A child serves one connection: with the configuration that it began with.
+                Action::Reload => {
+                    reload();
+                    signal_children(&self.children, Signal::USR1);
+                }
                 Action::Stop if self.stop_at.is_none() => {
                     log::info!("stopping; connections open: {}", self.children.len());
                     self.stop_at = Some(now + self.limits.grace);

@@ -251,4 +251,8 @@ impl<H: Handler> Handler for Routes<H> {
     fn reopen_logs(&mut self) {
         self.inner.reopen_logs();
     }
+
+    fn reload(&mut self) {
+        self.inner.reload();
+    }
 }
