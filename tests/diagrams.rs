@@ -66,7 +66,7 @@ fn diagram(args: &[&str]) -> Output {
 }
 
 /// Sends the parts of a request with a pause between them, and reads to the end of the connection.
-fn ask(mut stream: TcpStream, parts: &[&str]) {
+fn request(mut stream: TcpStream, parts: &[&str]) {
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
             thread::sleep(PAUSE);
@@ -92,14 +92,14 @@ fn session(model: &str) -> String {
         "TP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     ];
     let first = connect();
-    let slow = thread::spawn(move || ask(first, &parts));
+    let slow = thread::spawn(move || request(first, &parts));
     eventually("the server has received half a request", || {
         fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("\"bytes\":12,"))
     });
     let others: Vec<_> = (0..2)
         .map(|_| {
             let (stream, whole) = (connect(), parts.concat());
-            thread::spawn(move || ask(stream, &[&whole]))
+            thread::spawn(move || request(stream, &[&whole]))
         })
         .collect();
     others.into_iter().for_each(|other| other.join().unwrap());

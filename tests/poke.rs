@@ -139,7 +139,7 @@ fn many_connections_do_the_same_and_are_counted() {
 }
 
 #[test]
-fn a_server_that_says_nothing_is_left_after_the_hold_time() {
+fn a_server_that_sends_nothing_is_disconnected_after_the_hold_time() {
     let (address, served) = server(1, read_all);
     let began = Instant::now();
     let output = poke(&address, &["--hold", "300ms", "abc"]);

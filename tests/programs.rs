@@ -121,11 +121,11 @@ fn curl_gets_a_405_for_an_upload() {
     let (place, url) = (place(), server.url("/new"));
     fs::write(place.path().join("upload"), noise(10 << 20)).unwrap();
     for expect in ["Expect: 100-continue", "Expect:"] {
-        let args = ["-T", "upload", "-H", expect, "-o", "answer"];
+        let args = ["-T", "upload", "-H", expect, "-o", "response"];
         let status = ["-w", "%{http_code}", &url];
         let code = curl(&[&args[..], &status[..]].concat(), place.path());
         assert_eq!(text(&code), "405", "{expect}");
-        assert!(!fs::read(place.path().join("answer")).unwrap().is_empty());
+        assert!(!fs::read(place.path().join("response")).unwrap().is_empty());
     }
     assert!(!root.path().join("new").exists());
 }
@@ -415,7 +415,7 @@ fn behind_nginx_responses_are_unchanged() {
     }
     assert_eq!(
         text(&curl(
-            &["-T", "page", "-o", "answer", "-w", "%{http_code}", &large],
+            &["-T", "page", "-o", "response", "-w", "%{http_code}", &large],
             at
         )),
         "405"

@@ -282,7 +282,7 @@ fn age(path: &Path) {
     file.set_modified(UNIX_EPOCH + MODIFIED).unwrap();
 }
 
-/// Few enough bytes may ride that a file of 300 counts as large, and a head be long.
+/// Small limits, so that a file of 300 bytes is not sent with its head, and heads can be too long.
 fn limits(change: impl FnOnce(&mut Limits)) -> Arc<Limits> {
     let mut limits = Limits {
         inline_body_limit: 64,
@@ -294,7 +294,7 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Arc<Limits> {
     Arc::new(limits)
 }
 
-/// The driver and all it lends.
+/// A driver: the handler, the buffers and the time of its iterations.
 struct Server {
     handler: SiteHandler,
     limits: Arc<Limits>,
@@ -382,7 +382,7 @@ impl Server {
             match pump(&mut session, &mut self.handler, &mut context) {
                 Pause::Ended(ending) => break ending,
                 Pause::Yielded => {}
-                Pause::Blocked => goes_on(peer),
+                Pause::Blocked => send_event(peer),
             }
         };
         // A peer that has received everything also takes the end of the transport.
@@ -392,9 +392,12 @@ impl Server {
     }
 }
 
-/// An honest event: there is one only for what was tried and refused.
-fn goes_on(peer: &Peer) {
-    assert!(peer.is_blocked(), "waits for an event without having tried");
+/// The event for the operation that was refused: a driver may wait only for that.
+fn send_event(peer: &Peer) {
+    assert!(
+        peer.is_blocked(),
+        "waits for an event, but no operation was refused"
+    );
     assert!(
         peer.unblock(),
         "waits for an event that never comes; so far it sent {:?}",
@@ -402,7 +405,7 @@ fn goes_on(peer: &Peer) {
     );
 }
 
-/// The boundary of several ranges is random; it stands still here.
+/// The boundary of several ranges is random: it is replaced by a fixed one.
 fn without_boundaries(bytes: &[u8]) -> Vec<u8> {
     let text = bytes.to_vec();
     let mark = b"oneloop-";
@@ -469,7 +472,7 @@ fn chunked_length(body: &[u8]) -> usize {
     }
 }
 
-/// What peers take: all, and then less, blocking in between.
+/// How many bytes the sockets take: all, or fewer, and some block after each send.
 const TAKES: [&[Space]; 4] = [
     &[Space::All],
     &[Space::Some(7), Space::Nothing],
@@ -477,7 +480,7 @@ const TAKES: [&[Space]; 4] = [
     &[Space::Some(1), Space::Nothing],
 ];
 
-/// The budgets of a visit: the usual, one that cuts every response, and the least there is.
+/// The budgets: the default ones, small ones that divide every response, and the smallest.
 fn budgets() -> [Arc<Limits>; 3] {
     let within = |bytes, requests, write_coalescing_limit| {
         limits(|limits| {
@@ -491,7 +494,7 @@ fn budgets() -> [Arc<Limits>; 3] {
 }
 
 /// Serves every stream in all the ways that `cuts` names, and compares.
-fn same_bytes(all_takes: &[&[Space]], cuts: impl Fn(&[u8], &mut dyn FnMut(&[&[u8]]))) {
+fn compare_responses(all_takes: &[&[Space]], cuts: impl Fn(&[u8], &mut dyn FnMut(&[&[u8]]))) {
     let root = root();
     let mut usual = Server::new(root.path(), limits(|_| {}));
     let mut servers = budgets().map(|limits| Server::new(root.path(), limits));
@@ -520,7 +523,7 @@ fn same_bytes(all_takes: &[&[Space]], cuts: impl Fn(&[u8], &mut dyn FnMut(&[&[u8
 }
 
 #[test]
-fn the_corpus_is_answered_as_it_says() {
+fn the_corpus_gets_the_expected_statuses() {
     let root = root();
     let mut server = Server::new(root.path(), limits(|_| {}));
     for stream in corpus() {
@@ -537,8 +540,8 @@ fn the_corpus_is_answered_as_it_says() {
 }
 
 #[test]
-fn the_same_bytes_leave_wherever_the_stream_is_cut() {
-    same_bytes(&TAKES, |bytes, serve| {
+fn the_responses_are_the_same_wherever_the_stream_is_split() {
+    compare_responses(&TAKES, |bytes, serve| {
         for at in 0..=bytes.len() {
             let (start, rest) = bytes.split_at(at);
             serve(&[start, rest]);
@@ -547,15 +550,15 @@ fn the_same_bytes_leave_wherever_the_stream_is_cut() {
 }
 
 #[test]
-fn the_same_bytes_leave_when_every_byte_comes_alone() {
-    same_bytes(&TAKES, |bytes, serve| {
+fn the_responses_are_the_same_when_every_byte_arrives_alone() {
+    compare_responses(&TAKES, |bytes, serve| {
         serve(&bytes.chunks(1).collect::<Vec<_>>())
     });
 }
 
 #[test]
-fn the_same_bytes_leave_when_a_short_stream_is_cut_twice() {
-    same_bytes(&[&[Space::Some(7), Space::Nothing]], |bytes, serve| {
+fn the_responses_are_the_same_when_a_short_stream_is_split_twice() {
+    compare_responses(&[&[Space::Some(7), Space::Nothing]], |bytes, serve| {
         if bytes.len() > SHORT {
             return;
         }
@@ -568,7 +571,7 @@ fn the_same_bytes_leave_when_a_short_stream_is_cut_twice() {
 }
 
 #[test]
-fn the_same_bytes_leave_through_a_transport_that_encodes_them() {
+fn the_responses_are_the_same_through_a_transport_that_encodes_them() {
     let root = root();
     let mut usual = Server::new(root.path(), limits(|_| {}));
     let mut servers = budgets().map(|limits| Server::new(root.path(), limits));

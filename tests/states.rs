@@ -1,8 +1,8 @@
 //! The transition table of docs/states.md, made from what the code does.
 //!
-//! Each row brings a connection into a state, makes one call that can happen there, and notes
-//! what became of the state, which step is next and which deadline runs. When the code is
-//! meant to change the table: `UPDATE_DOCS=1 cargo test --test states`, and read the difference.
+//! Each row brings a connection into a state, makes one call that can happen there, and
+//! records the next state, the next step and the deadline. After an intended change of the table:
+//! `UPDATE_DOCS=1 cargo test --test states`, and read the difference.
 
 #![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
@@ -32,7 +32,7 @@ use transitions::{BEGIN, DOCUMENT, END, rows, split};
 /// Bytes in the scheduler's timers for each connection (src/timers.rs has a test of it).
 const TIMER_ENTRY: usize = 28;
 
-/// A connection, and what time it is there.
+/// A connection and its current time.
 struct Subject {
     connection: Connection,
     now: Instant,
@@ -41,14 +41,14 @@ struct Subject {
     answered: Instant,
 }
 
-/// How to tell a subject something.
-type Tell = fn(&mut Subject);
+/// One call, or more, on a connection.
+type Action = fn(&mut Subject);
 
-/// A state, how to get there, and what can happen there.
-struct Scene {
+/// A state, the calls that lead to it, and the calls that can happen in it.
+struct Case {
     state: &'static str,
-    prepare: Tell,
-    calls: Vec<(&'static str, Tell)>,
+    prepare: Action,
+    calls: Vec<(&'static str, Action)>,
 }
 
 impl Subject {
@@ -57,7 +57,7 @@ impl Subject {
         let limits = Arc::new(Limits {
             head: 100,
             request_line: 40,
-            // All different, so that a deadline tells which it is.
+            // All different, so that each deadline shows its timeout.
             idle_timeout: seconds(1_000),
             header_timeout: seconds(2_000),
             send_timeout: seconds(3_000),
@@ -89,7 +89,7 @@ impl Subject {
 
     fn respond_on(&mut self, payload: Payload, draining: bool, join: bool) {
         let Step::Respond(_) = self.connection.step() else {
-            panic!("wants no answer: {}", self.next_step());
+            panic!("expects no response: {}", self.next_step());
         };
         let response = Response::new(Status::OK, Arc::new(FieldLines::new())).with(payload);
         let terms = Terms {
@@ -214,25 +214,25 @@ fn last_request(subject: &mut Subject) {
     subject.send_all();
 }
 
-const FAILED: (&str, Tell) = ("failed", |s| {
+const FAILED: (&str, Action) = ("failed", |s| {
     s.connection.failed(io::ErrorKind::ConnectionReset)
 });
-const EARLY: (&str, Tell) = ("expired, before the deadline", |s| {
+const EARLY: (&str, Action) = ("expired, before the deadline", |s| {
     s.connection.expired(s.now)
 });
-const EXPIRED: (&str, Tell) = ("expired", Subject::expire);
-const DRAIN: (&str, Tell) = ("drain", |s| {
+const EXPIRED: (&str, Action) = ("expired", Subject::expire);
+const DRAIN: (&str, Action) = ("drain", |s| {
     s.connection.drain(s.now);
 });
-const DRAIN_EVICTABLE: (&str, Tell) = ("drain, idle for a second", |s| {
+const DRAIN_EVICTABLE: (&str, Action) = ("drain, idle for a second", |s| {
     s.now += Limits::default().min_idle;
     s.connection.drain(s.now);
 });
-const ABORT: (&str, Tell) = ("abort", |s| {
+const ABORT: (&str, Action) = ("abort", |s| {
     s.connection.abort();
 });
 
-fn scenes() -> Vec<Scene> {
+fn cases() -> Vec<Case> {
     [handshaking(), reading(), parsing(), writing(), leaving()]
         .into_iter()
         .flatten()
@@ -244,8 +244,8 @@ fn before_handshake(subject: &mut Subject) {
     subject.connection = Connection::before_handshake(subject.limits.clone(), subject.now);
 }
 
-fn handshaking() -> Vec<Scene> {
-    vec![Scene {
+fn handshaking() -> Vec<Case> {
+    vec![Case {
         state: "Handshaking",
         prepare: before_handshake,
         calls: vec![
@@ -259,9 +259,9 @@ fn handshaking() -> Vec<Scene> {
     }]
 }
 
-fn reading() -> Vec<Scene> {
+fn reading() -> Vec<Case> {
     vec![
-        Scene {
+        Case {
             state: "Reading, idle",
             prepare: |_| {},
             calls: vec![
@@ -285,7 +285,7 @@ fn reading() -> Vec<Scene> {
                 ("end (Evicted)", |s| s.connection.end(CloseReason::Evicted)),
             ],
         },
-        Scene {
+        Case {
             state: "Reading, part of a head",
             prepare: |s| s.receive("GET / HTTP/1.1\r\n"),
             calls: vec![
@@ -301,8 +301,8 @@ fn reading() -> Vec<Scene> {
     ]
 }
 
-fn parsing() -> Vec<Scene> {
-    let answers: Vec<(&str, Tell)> = vec![
+fn parsing() -> Vec<Case> {
+    let responses: Vec<(&str, Action)> = vec![
         ("respond, nothing", |s| s.respond(Payload::Empty)),
         ("respond, bytes", |s| s.respond(small())),
         ("respond, a file", |s| s.respond(large())),
@@ -316,17 +316,17 @@ fn parsing() -> Vec<Scene> {
         ABORT,
     ];
     vec![
-        Scene {
+        Case {
             state: "Parsing",
             prepare: |s| s.receive(REQUEST),
-            calls: answers,
+            calls: responses,
         },
-        Scene {
+        Case {
             state: "Parsing, HEAD",
             prepare: |s| s.receive("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
             calls: vec![("respond, a file", |s| s.respond(large()))],
         },
-        Scene {
+        Case {
             state: "Parsing, another request waits",
             prepare: |s| s.receive(&REQUEST.repeat(2)),
             calls: vec![
@@ -345,9 +345,9 @@ fn parsing() -> Vec<Scene> {
     ]
 }
 
-fn writing() -> Vec<Scene> {
+fn writing() -> Vec<Case> {
     vec![
-        Scene {
+        Case {
             state: "WritingHeader, all is in the write buffer",
             prepare: |s| {
                 s.receive(REQUEST);
@@ -366,7 +366,7 @@ fn writing() -> Vec<Scene> {
                 ABORT,
             ],
         },
-        Scene {
+        Case {
             state: "WritingHeader, half a head waits",
             prepare: |s| {
                 s.receive(&(REQUEST.to_owned() + "GET"));
@@ -374,7 +374,7 @@ fn writing() -> Vec<Scene> {
             },
             calls: vec![("sent, all", Subject::send_all)],
         },
-        Scene {
+        Case {
             state: "WritingHeader, a head waits",
             prepare: |s| {
                 s.receive(&REQUEST.repeat(2));
@@ -382,7 +382,7 @@ fn writing() -> Vec<Scene> {
             },
             calls: vec![("sent, all", Subject::send_all)],
         },
-        Scene {
+        Case {
             state: "WritingHeader, the last one",
             prepare: |s| {
                 s.receive(&REQUEST.repeat(2));
@@ -390,7 +390,7 @@ fn writing() -> Vec<Scene> {
             },
             calls: vec![("sent, all", Subject::send_all)],
         },
-        Scene {
+        Case {
             state: "WritingHeader, a file follows",
             prepare: |s| {
                 s.receive(REQUEST);
@@ -401,7 +401,7 @@ fn writing() -> Vec<Scene> {
                 ("sent, all", Subject::send_all),
             ],
         },
-        Scene {
+        Case {
             state: "WritingHeader, a stream follows",
             prepare: |s| {
                 s.receive(REQUEST);
@@ -409,7 +409,7 @@ fn writing() -> Vec<Scene> {
             },
             calls: vec![("sent, all", Subject::send_all)],
         },
-        Scene {
+        Case {
             state: "WritingBody, a file",
             prepare: |s| body(s, large()),
             calls: vec![
@@ -426,7 +426,7 @@ fn writing() -> Vec<Scene> {
                 ABORT,
             ],
         },
-        Scene {
+        Case {
             state: "WritingBody, a file, and a head waits",
             prepare: |s| {
                 s.receive(&REQUEST.repeat(2));
@@ -435,7 +435,7 @@ fn writing() -> Vec<Scene> {
             },
             calls: vec![("file_sent, all", |s| s.connection.file_sent(10_000, s.now))],
         },
-        Scene {
+        Case {
             state: "WritingBody, a file, the last one",
             prepare: |s| {
                 s.receive(REQUEST);
@@ -444,14 +444,14 @@ fn writing() -> Vec<Scene> {
             },
             calls: vec![("file_sent, all", |s| s.connection.file_sent(10_000, s.now))],
         },
-        Scene {
+        Case {
             state: "WritingBody, the first of two parts",
             prepare: |s| body(s, parts()),
             calls: vec![("file_sent, all of it", |s| {
                 s.connection.file_sent(10, s.now)
             })],
         },
-        Scene {
+        Case {
             state: "WritingBody, what stands before a part",
             prepare: |s| {
                 body(s, parts());
@@ -459,7 +459,7 @@ fn writing() -> Vec<Scene> {
             },
             calls: vec![("sent, all", Subject::send_all)],
         },
-        Scene {
+        Case {
             state: "WritingBody, the last part",
             prepare: |s| {
                 body(s, parts());
@@ -470,7 +470,7 @@ fn writing() -> Vec<Scene> {
                 s.connection.file_sent(10, s.now)
             })],
         },
-        Scene {
+        Case {
             state: "WritingBody, a stream: a slice",
             prepare: |s| body(s, stream(Ok(("slice", Progress::More)))),
             calls: vec![
@@ -480,7 +480,7 @@ fn writing() -> Vec<Scene> {
                 ABORT,
             ],
         },
-        Scene {
+        Case {
             state: "WritingBody, a stream: a slice is rendered",
             prepare: |s| {
                 body(s, stream(Ok(("slice", Progress::More))));
@@ -488,22 +488,22 @@ fn writing() -> Vec<Scene> {
             },
             calls: vec![("sent, all", Subject::send_all)],
         },
-        Scene {
+        Case {
             state: "WritingBody, a stream: an empty slice",
             prepare: |s| body(s, stream(Ok(("", Progress::More)))),
             calls: vec![("produce", |s| s.connection.produce(s.now))],
         },
-        Scene {
+        Case {
             state: "WritingBody, a stream: the last slice",
             prepare: |s| body(s, stream(Ok(("slice", Progress::Done)))),
             calls: vec![("produce", |s| s.connection.produce(s.now))],
         },
-        Scene {
+        Case {
             state: "WritingBody, a stream: it fails",
             prepare: |s| body(s, stream(Err(io::ErrorKind::Other.into()))),
             calls: vec![("produce", |s| s.connection.produce(s.now))],
         },
-        Scene {
+        Case {
             state: "WritingBody, the last bytes",
             prepare: |s| {
                 body(s, stream(Ok(("slice", Progress::Done))));
@@ -514,7 +514,7 @@ fn writing() -> Vec<Scene> {
                 ("sent, all", Subject::send_all),
             ],
         },
-        Scene {
+        Case {
             state: "WritingBody, the last bytes, and a head waits",
             prepare: |s| {
                 s.receive(&REQUEST.repeat(2));
@@ -524,7 +524,7 @@ fn writing() -> Vec<Scene> {
             },
             calls: vec![("sent, all", Subject::send_all)],
         },
-        Scene {
+        Case {
             state: "WritingBody, the last bytes of the last one",
             prepare: |s| {
                 s.receive(REQUEST);
@@ -534,7 +534,7 @@ fn writing() -> Vec<Scene> {
             },
             calls: vec![("sent, all", Subject::send_all)],
         },
-        Scene {
+        Case {
             state: "WritingBody, to 1.0: the last slice is empty",
             prepare: |s| {
                 s.receive("GET / HTTP/1.0\r\n\r\n");
@@ -546,9 +546,9 @@ fn writing() -> Vec<Scene> {
     ]
 }
 
-fn leaving() -> Vec<Scene> {
+fn leaving() -> Vec<Case> {
     vec![
-        Scene {
+        Case {
             state: "Closing, all is sent",
             prepare: closing,
             calls: vec![
@@ -559,7 +559,7 @@ fn leaving() -> Vec<Scene> {
                 ABORT,
             ],
         },
-        Scene {
+        Case {
             state: "Closing, after the last request",
             prepare: last_request,
             calls: vec![
@@ -570,7 +570,7 @@ fn leaving() -> Vec<Scene> {
                 ABORT,
             ],
         },
-        Scene {
+        Case {
             state: "Closing, our side is shut",
             prepare: |s| {
                 closing(s);
@@ -586,7 +586,7 @@ fn leaving() -> Vec<Scene> {
                 ABORT,
             ],
         },
-        Scene {
+        Case {
             state: "Closed(PeerClosed)",
             prepare: |s| s.connection.peer_closed(),
             calls: vec![EXPIRED, DRAIN],
@@ -602,7 +602,7 @@ fn table() -> String {
         "| State | Call | Next state | Next step | New deadline |\n\
          |---|---|---|---|---|\n",
     );
-    for scene in scenes() {
+    for scene in cases() {
         let mut name = scene.state;
         for (call, tell) in scene.calls {
             let mut subject = Subject::new();
@@ -613,12 +613,12 @@ fn table() -> String {
                 scene.state,
                 subject.state()
             );
-            // Less than `min_idle`: "drain" alone is that of a young connection.
+            // Less than `min_idle`: "drain" alone is that of a new connection.
             subject.now += Duration::from_millis(500);
             let before = subject.connection.deadline();
             tell(&mut subject);
             let (state, step) = (subject.state(), subject.next_step());
-            assert_eq!(step, subject.next_step(), "asking twice");
+            assert_eq!(step, subject.next_step(), "a second call");
             let deadline = subject.new_deadline(before);
             writeln!(table, "| {name} | {call} | {state} | {step} | {deadline} |").unwrap();
             name = "";

@@ -39,8 +39,8 @@ fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.address()).unwrap()
 }
 
-/// Sends, and reads a response with a body of `length` bytes.
-fn ask(stream: &mut TcpStream, parts: &[&str], length: usize) {
+/// Sends a request in parts, and reads a response with a body of `length` bytes.
+fn request(stream: &mut TcpStream, parts: &[&str], length: usize) {
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
             // The server reads the part before.
@@ -62,7 +62,7 @@ fn ask(stream: &mut TcpStream, parts: &[&str], length: usize) {
 /// half-close; then a connection whose only request is its last.
 fn session(server: &Server) {
     let mut stream = connect(server);
-    ask(
+    request(
         &mut stream,
         &["GET /small HT", "TP/1.1\r\nHost: a\r\n\r\n"],
         10,
@@ -72,11 +72,11 @@ fn session(server: &Server) {
         .unwrap();
     // The server fills the buffers of the kernel meanwhile.
     sleep(Duration::from_millis(300));
-    ask(&mut stream, &[], LARGE);
+    request(&mut stream, &[], LARGE);
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     let mut stream = connect(server);
-    ask(&mut stream, &["GET /small HTTP/1.0\r\n\r\n"], 10);
+    request(&mut stream, &["GET /small HTTP/1.0\r\n\r\n"], 10);
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     let mut stream = connect(server);
     stream.write_all(b"no HTTP\r\n\r\n").unwrap();
@@ -114,7 +114,7 @@ fn a_request_in_two_parts_is_traced_line_by_line() {
     let trace = root.path().join("trace");
     let server = start(root.path(), &trace, "");
     let mut stream = connect(&server);
-    ask(
+    request(
         &mut stream,
         &["GET /small HT", "TP/1.1\r\nHost: a\r\n\r\n"],
         10,
@@ -282,7 +282,7 @@ fn divide(calls: Vec<String>) -> (Vec<String>, Vec<String>) {
 fn session_of_fixed(server: &Server) {
     for parts in [&["GET / HT", "TP/1.1\r\n\r\n"][..], &["\r\n\r\n"]] {
         let mut stream = connect(server);
-        ask(&mut stream, parts, 10);
+        request(&mut stream, parts, 10);
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
     connect(server).shutdown(Shutdown::Both).unwrap();
@@ -579,7 +579,7 @@ fn a_reader_that_is_stuck_does_not_stop_the_server_and_the_gap_is_counted() {
     for _ in 0..1000 {
         stream.write_all(requests.as_bytes()).unwrap();
         for _ in 0..20 {
-            ask(&mut stream, &[], 10);
+            request(&mut stream, &[], 10);
         }
     }
     drop(stream);
@@ -605,7 +605,10 @@ fn a_reader_that_is_stuck_does_not_stop_the_server_and_the_gap_is_counted() {
 fn a_trace_that_cannot_be_written_is_an_error_at_the_start() {
     let root = files();
     let path = root.path().join("missing").join("trace");
-    let (status, messages) = Launch::of(root.path()).arg("--trace").arg(&path).fail();
+    let (status, messages) = Launch::of(root.path())
+        .arg("--trace")
+        .arg(&path)
+        .expect_failure();
     assert_eq!(status.code(), Some(1));
     let expected = format!(
         "oneloop: cannot write the trace to {}: No such file or directory (os error 2)\n",
@@ -616,7 +619,7 @@ fn a_trace_that_cannot_be_written_is_an_error_at_the_start() {
 
 /// The records of a child wait for the reader in the child. Other connections do not.
 #[test]
-fn a_reader_that_is_stuck_holds_up_no_process_and_not_the_stop() {
+fn a_stuck_reader_of_the_log_blocks_neither_a_process_nor_the_stop() {
     let root = files();
     let trace = root.path().join("trace");
     let status = std::process::Command::new("mkfifo").arg(&trace).status();
@@ -633,7 +636,7 @@ fn a_reader_that_is_stuck_holds_up_no_process_and_not_the_stop() {
         for _ in 0..20 {
             stream.write_all(requests.as_bytes()).unwrap();
             for _ in 0..20 {
-                ask(&mut stream, &[], 10);
+                request(&mut stream, &[], 10);
             }
         }
     }

@@ -291,12 +291,12 @@ fn an_address_that_others_can_reach_is_refused() {
     ] {
         let (status, messages) = Launch::of(root.path())
             .with(&format!("--admin {address}"))
-            .fail();
+            .expect_failure();
         assert_eq!(status.code(), Some(2), "{address}: {messages}");
         assert!(messages.contains("only for this machine"), "{messages}");
     }
     let launch = Launch::of(root.path()).with("--admin localhost --model thread");
-    let (status, messages) = launch.fail();
+    let (status, messages) = launch.expect_failure();
     assert_eq!(status.code(), Some(2));
     assert!(
         messages.contains("--admin is for the model reactor"),
@@ -310,7 +310,7 @@ fn an_address_in_use_is_an_error_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let launch = Launch::of(root.path()).with(&format!("--admin {address}"));
-    let (status, messages) = launch.fail();
+    let (status, messages) = launch.expect_failure();
     assert_eq!(status.code(), Some(1));
     assert!(
         messages.contains(&format!("cannot listen on {address}")),

@@ -27,7 +27,7 @@ enum {
     COPIES = 32,           // answers that lie one behind the other, to leave in one send
     EVENTS = 512,
     INLINE = 64 * 1024,    // a larger body is a file
-    BUDGET = 256 * 1024,   // bytes in one visit; then the others have their turn
+    BUDGET = 256 * 1024,   // bytes for one connection before the others
 };
 
 struct connection {
@@ -90,7 +90,7 @@ static ssize_t write_some(int socket, const struct connection *c, long budget) {
 
 // False when the connection is over. A connection whose socket is full leaves the queue, as an event
 // will come when there is space; one that has used up its budget stays on it, as no event will come.
-static bool visit(int socket) {
+static bool serve(int socket) {
     struct connection *c = &table[socket];
     for (long budget = BUDGET; c->unsent > 0;) {
         ssize_t wrote = write_some(socket, c, budget);
@@ -158,13 +158,13 @@ static void note(const struct epoll_event *event) {
     }
 }
 
-// Visits each connection on the queue once; those that have more to send stay on it.
+// Serves each connection on the queue once; those that have more to send stay on it.
 static void run(void) {
     int stay = 0;
     for (int i = 0; i < queued; i++) {
         int socket = queue[i];
         if (!table[socket].queued) continue;
-        if (!visit(socket)) finish(socket);
+        if (!serve(socket)) finish(socket);
         if (table[socket].queued) queue[stay++] = socket;
     }
     queued = stay;

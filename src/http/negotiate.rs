@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_field_the_bytes_go_as_they_are() {
+    fn without_the_field_the_file_is_sent_without_a_coding() {
         assert_eq!(codings("Host: a\r\n"), [Identity]);
         assert_eq!(encodings(""), [Identity]);
     }
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_come_before_our_taste() {
+    fn weights_come_before_the_preference_of_the_server() {
         assert_eq!(
             encodings("br;q=0.2, gzip;q=0.8, zstd;q=0.799"),
             [Gzip, Zstd, Brotli, Identity]
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_all_that_is_not_named() {
+    fn a_star_means_every_coding_that_is_not_named() {
         assert_eq!(encodings("*"), [Brotli, Zstd, Gzip, Identity]);
         assert_eq!(encodings("gzip, *;q=0"), [Gzip]);
         assert_eq!(encodings("identity, *;q=0"), [Identity]);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_no_case_and_gzip_has_two() {
+    fn names_are_compared_without_case_and_x_gzip_is_gzip() {
         assert_eq!(encodings("GZip"), [Gzip, Identity]);
         assert_eq!(encodings("X-GZIP"), [Gzip, Identity]);
         assert_eq!(encodings("x-br, brotli, zst, deflate"), [Identity]);

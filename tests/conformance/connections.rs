@@ -67,7 +67,7 @@ fn pipelining() {
         "three": hello() + get("/alive") + digits()
             => [text("hello"), binary("yes"), text("0123456789")];
         "twenty": many => vec![text("hello"); 20];
-        "more than one iteration answers": hundreds => vec![text("hello").without_body(); 300];
+        "more than the budget of one iteration": hundreds => vec![text("hello").without_body(); 300];
         "HEAD between GETs": hello() + head("/digits.txt") + get("/alive")
             => [text("hello"), text("0123456789").without_body(), binary("yes")];
         "304 between 200s": hello() + digits().field("If-None-Match: *") + get("/alive")

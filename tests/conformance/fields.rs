@@ -53,7 +53,7 @@ fn hosts() {
             "GET /hello.txt HTTP/1.1\r\n\r\n" => bad("HTTP/1.1 requires a Host field");
         "also for what is not allowed":
             "POST /hello.txt HTTP/1.1\r\n\r\n" => bad("HTTP/1.1 requires a Host field");
-        "HEAD without Host has no body in its answer":
+        "HEAD without Host gets no body":
             "HEAD /hello.txt HTTP/1.1\r\n\r\n" => bad("HTTP/1.1 requires a Host field").without_body();
         "1.0 does not": "GET /hello.txt HTTP/1.0\r\n\r\n" => text("hello").closing();
         "Host may not stand twice": get("/hello.txt").field("Host: a") => bad("Host is repeated");

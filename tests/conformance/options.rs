@@ -138,7 +138,7 @@ fn a_long_page_for_404() {
 }
 
 #[test]
-fn one_file_alone() {
+fn a_single_file() {
     let tree = Tree::of(&[
         ("a b.txt", "alone"),
         ("other.txt", "other"),

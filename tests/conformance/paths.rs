@@ -99,7 +99,7 @@ fn an_escaped_slash_is_a_slash_and_a_backslash_a_byte() {
 }
 
 #[test]
-fn names_that_are_none() {
+fn invalid_names() {
     const CLIMBS: &str = "the path climbs above the root";
     const NUL: &str = "the path holds NUL";
     const NONE: &str = "the path holds a % without two hexadecimal digits";

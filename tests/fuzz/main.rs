@@ -134,37 +134,37 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn accept_prefers_html_where_the_second_opinion_does() {
+fn accept_is_judged_as_by_the_reference() {
     fuzz("accept");
 }
 
 #[test]
-fn coding_preferences_are_those_of_the_second_opinion() {
+fn coding_preferences_are_those_of_the_reference() {
     fuzz("coding");
 }
 
 #[test]
-fn conditional_requests_get_the_verdict_of_the_rfc() {
+fn conditional_requests_are_judged_as_by_the_rfc() {
     fuzz("conditional");
 }
 
 #[test]
-fn date_by_date_the_calendar_and_httpdate_agree() {
+fn dates_are_those_of_httpdate() {
     fuzz("date");
 }
 
 #[test]
-fn head_after_head_is_read_as_the_second_opinion_reads_it() {
+fn heads_are_parsed_as_by_the_reference() {
     fuzz("head");
 }
 
 #[test]
-fn host_fields_are_hosts_by_the_grammar() {
+fn host_fields_follow_the_grammar() {
     fuzz("host");
 }
 
 #[test]
-fn listing_pages_hold_no_mark_that_a_query_brought() {
+fn listing_pages_contain_no_markup_from_the_query() {
     fuzz("listing");
 }
 
@@ -174,17 +174,17 @@ fn log_lines_can_be_read_back() {
 }
 
 #[test]
-fn path_by_path_nothing_leaves_the_root() {
+fn no_path_leads_out_of_the_root() {
     fuzz("path");
 }
 
 #[test]
-fn range_by_range_the_slow_answer_is_the_answer() {
+fn ranges_are_those_of_the_reference() {
     fuzz("range");
 }
 
 #[test]
-fn stream_by_stream_each_request_has_its_answer() {
+fn each_request_of_a_stream_gets_its_response() {
     fuzz("stream");
 }
 

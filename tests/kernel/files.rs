@@ -20,7 +20,7 @@ const LARGE: usize = 24 * MIB;
 /// Opening a FIFO waits for a writer, opening a terminal for a carrier, and reading /dev/zero never
 /// ends; with one thread all connections would wait. Fails if the file type is not checked.
 #[test]
-fn what_is_not_a_regular_file_is_a_404_and_blocks_no_request() {
+fn a_fifo_socket_or_device_is_a_404_and_blocks_no_request() {
     let root = site(&[("small", b"small")]);
     let at = |name: &str| root.path().join(name);
     mkfifoat(CWD, at("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
@@ -382,7 +382,7 @@ fn a_file_whose_state_does_not_fit_its_bytes_is_served_all_the_same() {
 /// mmap(2) writes update the timestamp once, and then not for half a minute; on tmpfs never. Fails
 /// if `Limits::file_cache_lifetime` is an hour.
 #[test]
-fn what_is_written_through_mmap_is_served_after_some_seconds() {
+fn bytes_written_through_mmap_are_served_after_some_seconds() {
     if !has("python3") {
         return;
     }
@@ -465,7 +465,7 @@ fn a_root_that_is_replaced_is_opened_again() {
 /// The fields describe the file that was opened. Fails if its attributes are read by its name,
 /// which does not exist here.
 #[test]
-fn a_root_that_is_moved_away_is_served_from_where_it_is() {
+fn a_root_that_is_moved_away_is_still_served() {
     let directory = site(&[]);
     let root = directory.path().join("www");
     fs::create_dir(&root).unwrap();

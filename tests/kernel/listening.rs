@@ -42,7 +42,7 @@ fn a_second_server_on_the_same_port_is_refused_with_a_hint() {
     let (status, messages) = Launch::of(&root)
         .without_port()
         .with(&format!("-p {port}"))
-        .fail();
+        .expect_failure();
     assert_eq!(status.code(), Some(1));
     let address = format!("cannot listen on 127.0.0.1:{port}");
     assert!(messages.contains(&address), "{messages}");
@@ -82,10 +82,10 @@ fn port_0_picks_a_free_port_and_prints_it() {
 }
 
 #[test]
-fn a_root_that_is_not_there_is_an_error_with_its_name() {
+fn a_root_that_does_not_exist_is_an_error_with_its_name() {
     let root = small_site();
     let missing = root.path().join("missing");
-    let (status, messages) = Launch::of(&missing).fail();
+    let (status, messages) = Launch::of(&missing).expect_failure();
     assert!(matches!(status.code(), Some(1 | 2)), "{status}");
     assert!(messages.contains("missing"), "{messages}");
 }
@@ -147,7 +147,7 @@ fn a_unix_socket_on_which_a_server_listens_is_not_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let _first = at(root.path(), &path).start();
-    let (status, messages) = at(root.path(), &path).fail();
+    let (status, messages) = at(root.path(), &path).expect_failure();
     assert_eq!(status.code(), Some(1));
     assert!(messages.contains("address already in use"), "{messages}");
     assert_eq!(Client::at(&path).fetch("/small").body, b"small");
@@ -159,7 +159,7 @@ fn a_file_in_the_way_of_a_unix_socket_is_not_touched() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("diary");
     fs::write(&path, "dear diary").unwrap();
-    let (status, messages) = at(root.path(), &path).fail();
+    let (status, messages) = at(root.path(), &path).expect_failure();
     assert_eq!(status.code(), Some(1));
     assert!(messages.contains("not a socket"), "{messages}");
     assert_eq!(fs::read(&path).unwrap(), b"dear diary");
@@ -252,7 +252,7 @@ fn a_descriptor_that_does_not_listen_is_an_error() {
             .without_port()
             .with("-b fd:3")
             .run_before(before)
-            .fail();
+            .expect_failure();
         assert_eq!(status.code(), Some(1), "{messages}");
         assert!(messages.contains(message), "{messages}");
     }

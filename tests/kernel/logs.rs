@@ -185,7 +185,7 @@ fn fifo(directory: &tempfile::TempDir) -> PathBuf {
 
 /// Fails if open(2) waits for the reader: then the server does not start, or does not respond.
 #[test]
-fn a_log_file_that_is_a_fifo_without_a_reader_holds_up_nothing() {
+fn a_log_file_that_is_a_fifo_without_a_reader_blocks_no_request() {
     let root = site(&[("small", b"small")]);
     let directory = tempfile::tempdir().unwrap();
     let path = fifo(&directory);

@@ -7,7 +7,7 @@ use oneloop::connection::Counts;
 use oneloop::probe::EventFlags;
 
 #[test]
-fn a_file_is_announced_with_its_header_and_sent_from_where_it_is() {
+fn the_head_has_the_length_of_a_file_and_the_bytes_are_sent_from_the_file() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));
     server.run();
@@ -60,7 +60,7 @@ fn a_file_that_has_shrunk_aborts_the_connection() {
 }
 
 #[test]
-fn a_file_that_has_grown_is_sent_as_long_as_announced() {
+fn a_file_that_has_grown_is_sent_with_the_length_in_the_head() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/file"));
     peer.script_sends([Space::Some(40_000), Space::Nothing]);

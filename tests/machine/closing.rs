@@ -128,7 +128,7 @@ fn discarded_input_is_read_in_large_pieces() {
 }
 
 #[test]
-fn an_error_ends_the_connection_whatever_it_was_doing() {
+fn an_error_ends_the_connection_in_every_state() {
     let reading = |words: &str| {
         let mut server = TestServer::new();
         let peer = server.connect(words);

@@ -123,7 +123,7 @@ fn an_event_for_a_slot_that_is_free_is_ignored() {
 }
 
 #[test]
-fn the_next_peer_in_a_slot_inherits_nothing() {
+fn the_next_connection_in_a_slot_has_no_state_of_the_one_before() {
     let mut server = TestServer::new();
     let first = server.connect("GET /small HT");
     server.run();

@@ -92,7 +92,7 @@ fn the_page_is_the_option_or_the_root_or_its_index_or_a_notice_that_there_is_non
 fn a_page_that_cannot_be_read_is_an_error_at_the_start() {
     let root = site(&[("deep/x", b"")]);
     fs::create_dir(root.path().join("index.html")).unwrap();
-    let (status, messages) = Launch::of(&root).with("--model fixed").fail();
+    let (status, messages) = Launch::of(&root).with("--model fixed").expect_failure();
     assert_eq!(status.code(), Some(1));
     assert!(messages.contains("cannot read the page "), "{messages}");
     assert!(
@@ -104,7 +104,7 @@ fn a_page_that_cannot_be_read_is_an_error_at_the_start() {
         ("deep", "is a directory"),
     ] {
         let launch = Launch::of(&root).with("--model fixed --page");
-        let (status, messages) = launch.arg(root.path().join(page)).fail();
+        let (status, messages) = launch.arg(root.path().join(page)).expect_failure();
         assert_eq!(status.code(), Some(1));
         assert!(
             messages.contains("cannot serve ") && messages.contains(reason),
@@ -124,7 +124,7 @@ fn a_page_without_its_model_and_options_without_effect_are_usage_errors() {
         ),
         ("--model fixed --tally x", "--tally has no effect"),
     ] {
-        let (status, messages) = Launch::of(&root).with(options).fail();
+        let (status, messages) = Launch::of(&root).with(options).expect_failure();
         assert_eq!(status.code(), Some(2), "{options}");
         assert!(messages.contains(advice), "{messages}");
     }

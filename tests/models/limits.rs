@@ -68,7 +68,7 @@ fn two_hundred_connections_stay_open_and_send_another_request() {
 #[test]
 fn conflicting_options_are_usage_errors() {
     let root = small();
-    let (status, messages) = Launch::of(&root).with("--workers 3").fail();
+    let (status, messages) = Launch::of(&root).with("--workers 3").expect_failure();
     assert_eq!(status.code(), Some(2));
     assert!(messages.contains("add --model pool"), "{messages}");
 }

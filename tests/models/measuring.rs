@@ -133,7 +133,7 @@ fn a_tally_that_cannot_be_written_is_an_error_at_the_start() {
     let root = small();
     for model in EVERY {
         let launch = Launch::of(&root).with(&format!("--model {model}"));
-        let (status, messages) = launch.with("--tally /nowhere/tally").fail();
+        let (status, messages) = launch.with("--tally /nowhere/tally").expect_failure();
         assert_eq!(status.code(), Some(1), "{model}");
         assert!(
             messages.contains("cannot open the tally /nowhere/tally: "),

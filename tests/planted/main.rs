@@ -2,8 +2,8 @@
 //! names the test that must fail, with a part of its message. A bug that no test finds is a gap in
 //! the tests.
 //!
-//! - `bug`: what a patch says of itself.
-//! - `garden`: a copy of the project in which bugs are planted, one after the other.
+//! - `bug`: the header of a patch.
+//! - `project_copy`: a copy of the project in which bugs are planted, one after the other.
 //! - `table`: the list in docs/simulation.md.
 //!
 //! ```text
@@ -21,10 +21,10 @@
 #![allow(clippy::print_stdout, reason = "a test says how far it has come")]
 
 mod bug;
-mod garden;
+mod project_copy;
 mod table;
 
-use garden::Garden;
+use project_copy::ProjectCopy;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -38,14 +38,14 @@ fn here(path: &str) -> PathBuf {
 
 #[test]
 fn every_patch_applies_to_the_sources() {
-    if !garden::has_git() {
+    if !project_copy::has_git() {
         println!("skipped: git is not installed");
         return;
     }
     let (project, bugs) = (here(""), bug::all());
     assert!(bugs.len() >= 30, "these are not the patches: {bugs:?}");
     let stale: Vec<String> = (bugs.iter())
-        .filter_map(|bug| garden::apply(&project, bug, &["--check"]).err())
+        .filter_map(|bug| project_copy::apply(&project, bug, &["--check"]).err())
         .collect();
     assert!(stale.is_empty(), "{}", stale.join("\n"));
 }
@@ -60,19 +60,19 @@ fn the_document_lists_exactly_these_bugs() {
 #[test]
 #[ignore = "builds the project once for every bug"]
 fn every_planted_bug_is_caught() {
-    if !garden::has_git() {
+    if !project_copy::has_git() {
         println!("skipped: git is not installed");
         return;
     }
     let (bugs, are_all) = bug::chosen();
-    let garden = Garden::lay_out();
-    garden.check_that_all_is_well(&bugs);
+    let copy = ProjectCopy::update();
+    copy.check_without_bugs(&bugs);
     let began = Instant::now();
     let mut missed = Vec::new();
     let mut caught = Vec::new();
     for bug in bugs {
         let planted = Instant::now();
-        match garden.plant(&bug) {
+        match copy.plant(&bug) {
             Ok(runs) => {
                 let when = runs.map_or(String::new(), |runs| format!(", after {runs} runs"));
                 let time = planted.elapsed();
@@ -80,7 +80,7 @@ fn every_planted_bug_is_caught() {
                 caught.push((bug, runs));
             }
             Err(why) => {
-                let log = garden.log(&bug.name);
+                let log = copy.log(&bug.name);
                 missed.push(format!("{}: {why}; see {}", bug.name, log.display()));
                 println!("MISSED: {}: {why}", bug.name);
             }

@@ -16,11 +16,11 @@
 
 #[path = "../planted/bug.rs"]
 mod bug;
-#[path = "../planted/garden.rs"]
-mod garden;
+#[path = "../planted/project_copy.rs"]
+mod project_copy;
 
 use bug::Bug;
-use garden::Garden;
+use project_copy::ProjectCopy;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -39,7 +39,7 @@ fn here(path: &str) -> PathBuf {
 
 #[test]
 fn every_patch_applies_to_the_generator() {
-    if !garden::has_git() {
+    if !project_copy::has_git() {
         println!("skipped: git is not installed");
         return;
     }
@@ -49,7 +49,7 @@ fn every_patch_applies_to_the_generator() {
     let elsewhere: Vec<&Bug> = bugs.iter().filter(elsewhere).collect();
     assert!(elsewhere.is_empty(), "not the generator: {elsewhere:?}");
     let stale: Vec<String> = (bugs.iter())
-        .filter_map(|bug| garden::apply(&project, bug, &["--check"]).err())
+        .filter_map(|bug| project_copy::apply(&project, bug, &["--check"]).err())
         .collect();
     assert!(stale.is_empty(), "{}", stale.join("\n"));
 }
@@ -67,23 +67,23 @@ fn the_document_lists_exactly_these_bugs() {
 #[test]
 #[ignore = "builds the project once for every bug"]
 fn every_planted_bug_is_caught() {
-    if !garden::has_git() {
+    if !project_copy::has_git() {
         println!("skipped: git is not installed");
         return;
     }
     let (bugs, are_all) = bug::chosen();
-    let garden = Garden::lay_out();
-    garden.check_that_all_is_well(&bugs);
+    let copy = ProjectCopy::update();
+    copy.check_without_bugs(&bugs);
     let began = Instant::now();
     let mut missed = Vec::new();
     for bug in &bugs {
         let planted = Instant::now();
         let (name, test) = (&bug.name, bug.test());
-        match garden.plant(bug) {
+        match copy.plant(bug) {
             Ok(_) => println!("caught: {name} by {test} ({:.0?})", planted.elapsed()),
             Err(why) => {
                 println!("MISSED: {name}: {why}");
-                let log = garden.log(name);
+                let log = copy.log(name);
                 missed.push(format!("{name}: {why}; see {}", log.display()));
             }
         }

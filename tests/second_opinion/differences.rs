@@ -1,7 +1,7 @@
 //! The differences between the responses of both servers, request by request.
 
-use crate::answers::Answer;
 use crate::head::Head;
+use crate::responses::Response;
 use crate::servers::Opinions;
 use std::fmt;
 
@@ -46,11 +46,11 @@ const REFUSALS: [Outcome; 6] = [
 ];
 
 impl Outcome {
-    fn of(answer: Option<&Answer>) -> Self {
-        match answer {
+    fn of(response: Option<&Response>) -> Self {
+        match response {
             None => Self::Nothing,
-            Some(answer) if answer.bare => Self::Bare,
-            Some(answer) => Self::Status(answer.status),
+            Some(response) if response.bare => Self::Bare,
+            Some(response) => Self::Status(response.status),
         }
     }
 }
@@ -88,7 +88,7 @@ pub fn differences<'b>(stream: &'b [u8], opinions: &Opinions) -> Vec<Difference<
     }
 }
 
-fn compare(ours: Option<&Answer>, theirs: Option<&Answer>) -> Vec<What> {
+fn compare(ours: Option<&Response>, theirs: Option<&Response>) -> Vec<What> {
     let mut found = Vec::new();
     let outcomes = (Outcome::of(ours), Outcome::of(theirs));
     if outcomes.0 != outcomes.1 {

@@ -1,8 +1,8 @@
 //! Runs the comparison: which differences there are, and which are known.
 
-use crate::answers::Answer;
 use crate::differences::{Difference, What, differences};
 use crate::known::{Class, Part, parts};
+use crate::responses::Response;
 use crate::servers::{Opinions, PROBE, Servers};
 use crate::shrink::shrink;
 use std::collections::BTreeSet;
@@ -190,12 +190,16 @@ impl Seen {
     }
 }
 
-fn summary(answers: &[Answer]) -> String {
-    let words = answers.iter().map(|answer| {
-        let interim = if answer.interim { "100 and " } else { "" };
-        let bare = if answer.bare { " without a header" } else { "" };
-        let end = if answer.open { "" } else { " and closed" };
-        format!("{interim}{}{bare}{end}", answer.status)
+fn summary(responses: &[Response]) -> String {
+    let words = responses.iter().map(|response| {
+        let interim = if response.interim { "100 and " } else { "" };
+        let bare = if response.bare {
+            " without a header"
+        } else {
+            ""
+        };
+        let end = if response.open { "" } else { " and closed" };
+        format!("{interim}{}{bare}{end}", response.status)
     });
     let words: Vec<_> = words.collect();
     if words.is_empty() {

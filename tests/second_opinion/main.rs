@@ -11,7 +11,7 @@
 //! prints their seed; `ONELOOP_SECOND_OPINION_SEED` repeats the run.
 //!
 //! - `corpus`: heads written by hand; `generator`: random combinations of those
-//! - `servers`: both servers; `answers`: parsing what they send
+//! - `servers`: both servers; `responses`: parsing what they send
 //! - `differences`: comparing two lists of responses; `signs`: properties of a head
 //! - `known`: the known differences; `page`: the document
 //! - `judge`: runs the comparison; `shrink`: reduces a head that differs
@@ -19,7 +19,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
-mod answers;
 mod corpus;
 mod differences;
 mod generator;
@@ -30,6 +29,7 @@ mod page;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "the other test programs use the rest")]
 mod process;
+mod responses;
 mod servers;
 mod shrink;
 mod signs;

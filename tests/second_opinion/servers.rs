@@ -1,7 +1,7 @@
 //! Both servers, with the same files, on unix sockets: so 100,000 connections use no ports.
 
-use crate::answers::{Answer, parse};
 use crate::process::{self, Launch, TIME_LIMIT, eventually};
+use crate::responses::{Response, parse};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -30,8 +30,8 @@ const FILES: [(&str, &[u8]); 7] = [
 /// The responses of both servers to the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opinions {
-    pub ours: Vec<Answer>,
-    pub theirs: Vec<Answer>,
+    pub ours: Vec<Response>,
+    pub theirs: Vec<Response>,
 }
 
 /// Both servers, until this is dropped.
@@ -83,19 +83,19 @@ fn exchange(socket: &Path, bytes: &[u8]) -> Vec<u8> {
     // A server that refuses the request may close before it has received everything.
     let sent = stream.write_all(bytes);
     let _ = sent.and_then(|()| stream.shutdown(Shutdown::Write));
-    let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
+    let mut response = Vec::new();
+    match stream.read_to_end(&mut response) {
         Ok(_) => {}
         // It closed without reading the rest; what it sent before has arrived.
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
         Err(error) => panic!(
             "{}: {error} after {:?}, sent {:?}",
             socket.display(),
-            answer.escape_ascii().to_string(),
+            response.escape_ascii().to_string(),
             bytes.escape_ascii().to_string()
         ),
     }
-    answer
+    response
 }
 
 fn is_that_release() -> bool {

@@ -38,7 +38,7 @@ pub struct Observed {
     /// Must run in this iteration.
     due: bool,
     // Since it was accepted.
-    /// SimBody of streams; the `Produce` of the handler counts them.
+    /// Slices of streams; the `Produce` of the handler counts them.
     pub slices: Arc<AtomicUsize>,
     was_served: bool,
     /// Responses of earlier iterations.

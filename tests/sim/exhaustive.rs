@@ -214,18 +214,18 @@ const fn bounds(calls: usize, unusual: usize) -> Bounds {
 const ANY: usize = usize::MAX;
 
 #[test]
-fn short_scenarios_keep_every_rule_whatever_one_call_returns() {
+fn short_scenarios_break_no_rule_with_any_result_of_one_call() {
     println!("{} runs", walk(bounds(ANY, 1), &POLLERS));
 }
 
 #[test]
-fn short_scenarios_keep_every_rule_whatever_two_calls_return() {
+fn short_scenarios_break_no_rule_with_any_results_of_two_calls() {
     println!("{} runs", walk(bounds(ANY, 2), &[Poller::Minimal]));
 }
 
 #[test]
 #[ignore = "minutes of a core"]
-fn short_scenarios_keep_every_rule_whatever_more_calls_return() {
+fn short_scenarios_break_no_rule_with_any_results_of_more_calls() {
     println!("{} runs", walk(bounds(ANY, 3), &POLLERS));
     println!("{} runs", walk(bounds(5, ANY), &POLLERS));
 }

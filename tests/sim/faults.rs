@@ -68,7 +68,7 @@ impl Faults {
     pub fn result(&self, call_id: CallId) -> CallResult {
         let (owner, call, number) = call_id;
         match self {
-            Self::Listed(answers) => answers.get(&call_id).copied().unwrap_or(CallResult::All),
+            Self::Listed(results) => results.get(&call_id).copied().unwrap_or(CallResult::All),
             Self::Forever((listed_owner, listed_call, first), result) => {
                 let is_it = (owner, call) == (*listed_owner, *listed_call) && number >= *first;
                 if is_it { *result } else { CallResult::All }
@@ -85,7 +85,7 @@ impl Faults {
     pub fn may_fail(&self) -> bool {
         let fails = |result: &CallResult| matches!(result, CallResult::Error(_));
         match self {
-            Self::Listed(answers) => answers.values().any(fails),
+            Self::Listed(results) => results.values().any(fails),
             Self::Forever(_, result) => fails(result),
             Self::Chosen(_) => true,
             Self::Drawn { rates, .. } => {

@@ -157,7 +157,7 @@ impl Matcher {
                 || (self.last && at + 1 == response.last.len());
             if self.is_whole && !self.last && self.done() >= self.last_from {
                 return Err(format!(
-                    "reply {} did not say that it was the last",
+                    "response {} did not say that it was the last",
                     self.done()
                 ));
             }
@@ -206,7 +206,7 @@ impl Matcher {
     fn wrong(&self, place: &str, bytes: &[u8]) -> String {
         let shown = &bytes[..bytes.len().min(60)];
         format!(
-            "wrong bytes {place} (reply {}): {:?}",
+            "wrong bytes {place} (response {}): {:?}",
             self.done(),
             String::from_utf8_lossy(shown)
         )

@@ -72,10 +72,10 @@ impl Browser {
             let mut bytes = Vec::new();
             self.from.read_until(0, &mut bytes).unwrap();
             assert_eq!(bytes.pop(), Some(0), "the browser has ended");
-            let answer: Value = serde_json::from_slice(&bytes).unwrap();
-            if answer["id"] == self.last {
-                assert_eq!(answer.get("error"), None, "{method}: {answer}");
-                return answer["result"].clone();
+            let response: Value = serde_json::from_slice(&bytes).unwrap();
+            if response["id"] == self.last {
+                assert_eq!(response.get("error"), None, "{method}: {response}");
+                return response["result"].clone();
             }
         }
     }

@@ -45,8 +45,8 @@ pub fn site(files: &[(&str, &[u8])]) -> TempDir {
 
 /// Whether `program` is installed. If it is not, a line says that the test was skipped.
 pub fn has(program: &str) -> bool {
-    let places = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&places).any(|place| place.join(program).is_file());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|directory| directory.join(program).is_file());
     if !found {
         skipped(&format!("{program} is not installed"));
     }
@@ -172,7 +172,7 @@ impl Launch {
 
     /// Starts it, expects it to fail, and returns its status and its output.
     #[track_caller]
-    pub fn fail(self) -> (ExitStatus, String) {
+    pub fn expect_failure(self) -> (ExitStatus, String) {
         let mut server = self.spawn();
         let status = server.wait();
         eventually("all of its standard error is read", || {

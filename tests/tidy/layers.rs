@@ -306,7 +306,7 @@ fn a_part_of_a_module_may_be_imported_where_the_module_may_not() {
 }
 
 #[test]
-fn what_is_in_no_module_is_found() {
+fn a_file_of_no_module_is_found() {
     assert_eq!(found_in("cellar.rs", "").len(), 1, "an unknown file");
     assert_eq!(found_in("cellar/mod.rs", "").len(), 1, "an unknown folder");
     let short_cut = "use crate::Shortcut;";

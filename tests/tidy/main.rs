@@ -57,7 +57,7 @@ fn only_the_drivers_read_the_clock() {
 }
 
 #[test]
-fn only_what_polls_uses_mio() {
+fn only_modules_that_poll_use_mio() {
     check(words::mio);
 }
 
@@ -87,7 +87,7 @@ fn lines_are_short() {
 }
 
 #[test]
-fn every_file_begins_with_what_it_is() {
+fn every_file_begins_with_a_description() {
     check(upkeep::headings);
 }
 

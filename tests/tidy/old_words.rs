@@ -25,6 +25,11 @@ const OLD: &[(&str, &str)] = &[
     ("patience", "time limit"),
     ("habit", "how a client uses its connections"),
     ("forgiven", "allowed"),
+    ("visit visits visited", "run, iteration, behaviour"),
+    ("ride rides riding", "inline, sent with the head"),
+    ("oracle", "reference, expected values"),
+    ("shelf", "entries"),
+    ("young", "racy, new"),
 ];
 
 /// Files in which such words have their usual meaning: a person, the guest time of a processor.

@@ -252,22 +252,22 @@ mod tests {
         }
     }
 
-    fn shelf(query: &str, limit: usize) -> SortedEntries {
+    fn empty(query: &str, limit: usize) -> SortedEntries {
         SortedEntries::new(&Query::parse(Some(query.as_bytes())), limit)
     }
 
-    fn taken(mut shelf: SortedEntries) -> Vec<String> {
-        std::iter::from_fn(|| shelf.take_first())
+    fn taken(mut entries: SortedEntries) -> Vec<String> {
+        std::iter::from_fn(|| entries.take_first())
             .map(|row| row.name().escape_ascii().to_string())
             .collect()
     }
 
     fn sorted(query: &str, entries: &[(&str, Attributes)]) -> String {
-        let mut shelf = shelf(query, 100);
+        let mut sorted = empty(query, 100);
         for (name, attributes) in entries {
-            shelf.add(name.as_bytes(), *attributes, "");
+            sorted.add(name.as_bytes(), *attributes, "");
         }
-        taken(shelf).join(" ")
+        taken(sorted).join(" ")
     }
 
     #[test]
@@ -317,21 +317,21 @@ mod tests {
             ("order=desc", ["d", "c", "b"]),
             ("sort=size&order=desc", ["d", "b", "c"]),
         ] {
-            let mut shelf = shelf(query, 3);
+            let mut sorted = empty(query, 3);
             for (name, size) in [("c", 4), ("a", 1), ("b", 7)] {
-                shelf.add(name.as_bytes(), file(size, 0), "");
+                sorted.add(name.as_bytes(), file(size, 0), "");
             }
-            shelf.add(b"d", directory(0), "");
-            let counts = shelf.counts();
+            sorted.add(b"d", directory(0), "");
+            let counts = sorted.counts();
             assert_eq!((counts.found, counts.shown(), counts.omitted), (4, 3, 1));
             assert_eq!((counts.directories, counts.files), (1, 2));
             let bytes = if query.is_empty() { 8 } else { 11 };
             assert_eq!(counts.bytes, bytes, "{query}");
-            assert_eq!(taken(shelf), kept, "{query}");
+            assert_eq!(taken(sorted), kept, "{query}");
         }
-        let mut shelf = shelf("", 0);
-        shelf.add(b"d", directory(0), "");
-        assert_eq!((shelf.counts().shown(), shelf.counts().omitted), (0, 1));
+        let mut sorted = empty("", 0);
+        sorted.add(b"d", directory(0), "");
+        assert_eq!((sorted.counts().shown(), sorted.counts().omitted), (0, 1));
     }
 
     #[test]
@@ -343,14 +343,14 @@ mod tests {
             ("abc", "ac", false),
             ("a", "ab", false),
         ] {
-            let mut shelf = shelf("", 10);
-            shelf.add(name.as_bytes(), file(0, 0), filter);
-            assert_eq!(shelf.counts().found, 1);
-            assert_eq!(shelf.counts().shown(), u64::from(matches), "{name}");
+            let mut sorted = empty("", 10);
+            sorted.add(name.as_bytes(), file(0, 0), filter);
+            assert_eq!(sorted.counts().found, 1);
+            assert_eq!(sorted.counts().shown(), u64::from(matches), "{name}");
         }
-        let mut shelf = shelf("", 10);
-        shelf.add(b"a\xff\xfe", file(0, 0), "a\u{fffd}");
-        assert_eq!(taken(shelf), [r"a\xff\xfe"]);
+        let mut sorted = empty("", 10);
+        sorted.add(b"a\xff\xfe", file(0, 0), "a\u{fffd}");
+        assert_eq!(taken(sorted), [r"a\xff\xfe"]);
     }
 
     /// The order in words: runs of digits by their value, everything else byte by byte.
@@ -384,23 +384,23 @@ mod tests {
             let mut names: Vec<String> = names;
             names.sort();
             names.dedup();
-            let mut shelf = shelf("", 100);
+            let mut sorted = empty("", 100);
             for name in &names {
-                shelf.add(name.as_bytes(), file(0, 0), "");
+                sorted.add(name.as_bytes(), file(0, 0), "");
             }
             names.sort_by(|a, b| {
                 as_people_do(&a.to_lowercase(), &b.to_lowercase()).then_with(|| a.cmp(b))
             });
-            prop_assert_eq!(taken(shelf), names);
+            prop_assert_eq!(taken(sorted), names);
         }
 
         #[test]
         fn a_row_knows_its_name_byte_for_byte(
             name in prop::collection::vec(1..=255u8, 1..300)
         ) {
-            let mut shelf = shelf("", 1);
-            shelf.add(&name, file(0, 0), "");
-            let row = shelf.take_first().unwrap();
+            let mut sorted = empty("", 1);
+            sorted.add(&name, file(0, 0), "");
+            let row = sorted.take_first().unwrap();
             prop_assert_eq!(row.name(), name);
         }
     }

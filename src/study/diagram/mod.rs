@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn_is_an_error_that_says_why() {
+    fn a_trace_that_cannot_be_drawn_is_an_error_with_the_reason() {
         let error = |trace: &str| draw(trace, "").unwrap_err();
         assert!(
             error("{\"us\":1,\"call\":\"end\"}\n{}\n")

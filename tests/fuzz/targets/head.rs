@@ -19,9 +19,9 @@ const MALFORMED_BODY: &str = "the body is not made of chunks";
 
 pub fn check(data: &[u8]) {
     let end = opinion::end(data, &BOUNDS);
-    let outcome = arrive(data, data.len(), |asked| {
-        check_end(data, end, asked);
-        tell(asked)
+    let outcome = arrive(data, data.len(), |request| {
+        check_end(data, end, request);
+        describe(request)
     });
     assert_eq!(
         outcome.is_none(),
@@ -33,17 +33,18 @@ pub fn check(data: &[u8]) {
     let size = usize::from(data.len() as u8 ^ data.last().copied().unwrap_or(0)) % 17 + 1;
     let is_body = matches!(&outcome, Some(Err((_, why, _))) if *why == MALFORMED_BODY);
     for size in [1, size].into_iter().filter(|_| !is_body) {
-        assert_eq!(arrive(data, size, tell), outcome, "in pieces of {size}");
+        assert_eq!(arrive(data, size, describe), outcome, "in pieces of {size}");
     }
     // Not a head that the read buffer would find, most of the time: must only not panic.
     let _ = Request::parse(data, b"", MOST_FIELDS);
 }
 
-/// What a connection is asked when `bytes` come in pieces of `size`.
+/// What `read` returns for the request, or the refusal, of `bytes` in pieces of `size`; `None` if
+/// the connection waits for more.
 fn arrive<T>(
     bytes: &[u8],
     size: usize,
-    answer: impl Fn(&Result<Request<'_>, Refusal<'_>>) -> T,
+    read: impl Fn(&Result<Request<'_>, Refusal<'_>>) -> T,
 ) -> Option<T> {
     let limits = Arc::new(Limits {
         head: BOUNDS.head,
@@ -58,7 +59,7 @@ fn arrive<T>(
     let mut piece: &[u8] = &[];
     loop {
         match connection.step() {
-            Step::Respond(asked) => return Some(answer(&asked)),
+            Step::Respond(request) => return Some(read(&request)),
             Step::Receive(buffer) => {
                 if piece.is_empty() {
                     piece = pieces.next()?;
@@ -73,25 +74,25 @@ fn arrive<T>(
     }
 }
 
-/// All that the answer depends on.
-fn tell(
-    asked: &Result<Request<'_>, Refusal<'_>>,
+/// Everything that the response depends on.
+fn describe(
+    request: &Result<Request<'_>, Refusal<'_>>,
 ) -> Result<String, (u16, &'static str, RequestTraits)> {
-    match asked {
+    match request {
         Ok(request) => Ok(format!("{request:?}")),
         Err(refusal) => Err((refusal.status.code(), refusal.why, refusal.traits())),
     }
 }
 
-fn check_end(data: &[u8], end: End, asked: &Result<Request<'_>, Refusal<'_>>) {
+fn check_end(data: &[u8], end: End, request: &Result<Request<'_>, Refusal<'_>>) {
     let statuses: &[u16] = match end {
-        End::Whole(skipped, length) => return compare(&data[skipped..skipped + length], asked),
+        End::Whole(skipped, length) => return compare(&data[skipped..skipped + length], request),
         End::Partial => &[],
         End::Malformed => &[400, 505],
         End::LineTooLong => &[414, 501],
         End::TooLong => &[431],
     };
-    let status = asked.as_ref().unwrap_err().status.code();
+    let status = request.as_ref().unwrap_err().status.code();
     assert!(statuses.contains(&status), "{status}, but {end:?}");
 }
 

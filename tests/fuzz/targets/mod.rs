@@ -16,7 +16,7 @@ pub mod log;
 mod opinion;
 pub mod path;
 pub mod range;
-mod replies;
+mod responses;
 mod site;
 pub mod stream;
 

@@ -25,20 +25,20 @@ pub fn check(data: &[u8]) {
     };
     let found = ranges(Fields::new(&lines), total);
     let expected = match values.contains(&b'\n') {
-        true => Answer::Whole,
-        false => answer(strip(values), total.into()),
+        true => Outcome::Whole,
+        false => outcome(strip(values), total.into()),
     };
-    assert_eq!(Answer::of(&found, total), expected, "of {total} bytes");
+    assert_eq!(Outcome::of(&found, total), expected, "of {total} bytes");
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+enum Outcome {
     Whole,
     Unsatisfiable(String),
     Parts(Vec<Span>, Vec<String>),
 }
 
-impl Answer {
+impl Outcome {
     fn of(ranges: &Ranges, total: u64) -> Self {
         let ranges = match ranges {
             Ranges::Whole => return Self::Whole,
@@ -62,10 +62,10 @@ impl Answer {
 }
 
 /// RFC 9110 14.1.2 and 14.2, with numbers that do not overflow.
-fn answer(value: &[u8], total: u128) -> Answer {
+fn outcome(value: &[u8], total: u128) -> Outcome {
     let text = String::from_utf8_lossy(value);
     let Some((unit, set)) = text.split_once('=') else {
-        return Answer::Whole;
+        return Outcome::Whole;
     };
     let members = set
         .split(',')
@@ -74,15 +74,15 @@ fn answer(value: &[u8], total: u128) -> Answer {
     let is_good = unit.eq_ignore_ascii_case("bytes") && !members.is_empty();
     let spans: Option<Vec<_>> = members.iter().map(|member| span(member, total)).collect();
     let Some(spans) = spans.filter(|_| is_good) else {
-        return Answer::Whole;
+        return Outcome::Whole;
     };
     let spans = joined(spans.into_iter().flatten().collect());
     if spans.is_empty() {
-        return Answer::Unsatisfiable(format!("bytes */{total}"));
+        return Outcome::Unsatisfiable(format!("bytes */{total}"));
     }
     let text = |&(first, end): &Span| format!("bytes {first}-{}/{total}", end - 1);
     let texts = spans.iter().map(text).collect();
-    Answer::Parts(spans, texts)
+    Outcome::Parts(spans, texts)
 }
 
 /// `None`: malformed. `Some(None)`: without a byte of the file.

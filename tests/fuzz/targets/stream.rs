@@ -13,7 +13,7 @@
 mod memory_transport;
 
 use super::opinion::{self, Bounds, End};
-use super::{replies, site};
+use super::{responses, site};
 use memory_transport::{Input, MemoryTransport, Space, pair};
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Connection};
@@ -53,7 +53,7 @@ const TAKES: [&[Space]; 4] = [
     &[Space::Some(100)],
 ];
 
-/// Bytes, requests and coalesced bytes of a visit.
+/// Bytes, requests and coalesced bytes of an iteration.
 const BUDGETS: [(usize, usize, usize); 3] = [(65_536, 32, 32_768), (50, 2, 300), (1, 1, 0)];
 
 thread_local! {
@@ -72,12 +72,12 @@ pub fn check(data: &[u8]) {
     let mut servers = SERVERS.take().unwrap_or_else(Servers::new);
     let usual = servers.usual().serve(&[&whole], &[Space::All]);
     let split = servers.within[budget].serve(&pieces, script_sends);
-    let answers = match_up(&whole, &usual.0);
-    let (compared, all) = match answers.split_last() {
+    let exchanges = match_up(&whole, &usual.0);
+    let (compared, all) = match exchanges.split_last() {
         Some(((_, last), before)) if has_malformed_body(last) => (before, false),
-        _ => (answers.as_slice(), true),
+        _ => (exchanges.as_slice(), true),
     };
-    let length = compared.iter().map(|(_, answer)| answer.len()).sum();
+    let length = compared.iter().map(|(_, sent)| sent.len()).sum();
     let sent = if all {
         &split.0[..]
     } else {
@@ -90,13 +90,13 @@ pub fn check(data: &[u8]) {
     );
     assert_eq!(split.1, usual.1, "how the connection ends");
 
-    for (request, answer) in compared {
+    for (request, sent) in compared {
         let alone = servers.usual().serve(&[&request.bytes], &[Space::All]);
-        assert_eq!(text(answer), text(&alone.0), "as a single request");
+        assert_eq!(text(sent), text(&alone.0), "as a single request");
     }
-    let is_over = answers.last().is_some_and(|(request, answer)| {
-        let (reply, _) = replies::read(answer, request.is_bodiless).expect("read before");
-        reply.closes()
+    let is_over = exchanges.last().is_some_and(|(request, sent)| {
+        let (response, _) = responses::read(sent, request.is_bodiless).expect("read before");
+        response.closes()
     });
     let ending = if is_over {
         CloseReason::Completed
@@ -107,36 +107,36 @@ pub fn check(data: &[u8]) {
     SERVERS.set(Some(servers));
 }
 
-fn has_malformed_body(answer: &[u8]) -> bool {
+fn has_malformed_body(sent: &[u8]) -> bool {
     let why = b"the body is not made of chunks";
-    answer.windows(why.len()).any(|window| window == why)
+    sent.windows(why.len()).any(|window| window == why)
 }
 
 /// Each request of a stream with the bytes of its response.
-fn match_up<'b>(stream: &[u8], mut sent: &'b [u8]) -> Vec<(Asked, &'b [u8])> {
-    let mut answers = Vec::new();
+fn match_up<'b>(stream: &[u8], mut sent: &'b [u8]) -> Vec<(ExpectedRequest, &'b [u8])> {
+    let mut exchanges = Vec::new();
     for request in requests(stream) {
-        let (reply, rest) =
-            replies::read(sent, request.is_bodiless).expect("a whole response to each request");
-        let is_refusal = [414, 431, 505].contains(&reply.status);
+        let (response, rest) =
+            responses::read(sent, request.is_bodiless).expect("a whole response to each request");
+        let is_refusal = [414, 431, 505].contains(&response.status);
         match request.refused {
-            [] => assert!(!is_refusal, "{} for what is a request", reply.status),
-            statuses => assert!(statuses.contains(&reply.status), "{}", reply.status),
+            [] => assert!(!is_refusal, "{} for what is a request", response.status),
+            statuses => assert!(statuses.contains(&response.status), "{}", response.status),
         }
         // After an invalid path, too.
-        let is_last = request.is_last || reply.until_close || reply.status == 400;
-        assert_eq!(reply.closes(), is_last, "says whether it is the last");
-        answers.push((request, &sent[..sent.len() - rest.len()]));
+        let is_last = request.is_last || response.until_close || response.status == 400;
+        assert_eq!(response.closes(), is_last, "says whether it is the last");
+        exchanges.push((request, &sent[..sent.len() - rest.len()]));
         sent = rest;
         if is_last {
             break;
         }
     }
     assert_eq!(text(sent), "", "behind the last response");
-    answers
+    exchanges
 }
 
-struct Asked {
+struct ExpectedRequest {
     bytes: Vec<u8>,
     is_bodiless: bool,
     is_last: bool,
@@ -145,7 +145,7 @@ struct Asked {
 }
 
 /// The requests of a stream that are answered.
-fn requests(mut stream: &[u8]) -> Vec<Asked> {
+fn requests(mut stream: &[u8]) -> Vec<ExpectedRequest> {
     let mut requests = Vec::new();
     loop {
         let (skipped, length, refused): (_, _, &[u16]) = match opinion::end(stream, &BOUNDS) {
@@ -162,7 +162,7 @@ fn requests(mut stream: &[u8]) -> Vec<Asked> {
         }
         let read = opinion::read(head, MOST_FIELDS).filter(|_| refused.is_empty());
         let is_last = read.as_ref().is_none_or(|read| !read.persistent);
-        requests.push(Asked {
+        requests.push(ExpectedRequest {
             bytes: bytes.to_vec(),
             is_bodiless: opinion::is_bodiless(head),
             is_last,

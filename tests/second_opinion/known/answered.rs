@@ -1,8 +1,9 @@
 //! Heads that both parse, with different responses, or different ends of the connection.
 
 use super::{
-    Answers::{Interim, Open, Outcomes},
-    Class, Part, REFUSED, class,
+    Class, Part, REFUSED,
+    Responses::{Interim, Open, Outcomes},
+    class,
 };
 use crate::differences::Outcome::{self, Status};
 use crate::signs::*;

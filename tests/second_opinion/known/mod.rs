@@ -16,12 +16,12 @@ pub struct Class {
     pub name: &'static str,
     /// Why oneloop does what it does, with the section of the RFC.
     pub why: &'static str,
-    answers: Answers,
+    responses: Responses,
     sign: fn(Head<'_>) -> bool,
 }
 
 /// The responses of both servers; oneloop first.
-enum Answers {
+enum Responses {
     Outcomes(&'static [Outcome], &'static [Outcome]),
     Open(bool, bool),
     Interim(bool, bool),
@@ -36,17 +36,17 @@ pub struct Part {
 
 impl Class {
     pub fn explains(&self, difference: &Difference<'_>) -> bool {
-        let has_answers = match (&self.answers, difference.what) {
-            (Answers::Outcomes(of_us, of_them), What::Outcome { ours, theirs }) => {
+        let has_responses = match (&self.responses, difference.what) {
+            (Responses::Outcomes(of_us, of_them), What::Outcome { ours, theirs }) => {
                 of_us.contains(&ours) && of_them.contains(&theirs)
             }
-            (Answers::Open(of_us, of_them), What::Open(ours, theirs))
-            | (Answers::Interim(of_us, of_them), What::Interim(ours, theirs)) => {
+            (Responses::Open(of_us, of_them), What::Open(ours, theirs))
+            | (Responses::Interim(of_us, of_them), What::Interim(ours, theirs)) => {
                 (*of_us, *of_them) == (ours, theirs)
             }
             _ => false,
         };
-        has_answers && (self.sign)(difference.head)
+        has_responses && (self.sign)(difference.head)
     }
 }
 
@@ -64,14 +64,14 @@ const REFUSED: &[Outcome] = &[Status(400)];
 
 fn class(
     name: &'static str,
-    answers: Answers,
+    responses: Responses,
     sign: fn(Head<'_>) -> bool,
     why: &'static str,
 ) -> Class {
     Class {
         name,
         why,
-        answers,
+        responses,
         sign,
     }
 }

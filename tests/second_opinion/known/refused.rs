@@ -1,6 +1,6 @@
 //! Heads that one of the servers refuses, or that both refuse with different statuses.
 
-use super::{ANSWERED, Answers::Outcomes, Class, Part, REFUSED, class};
+use super::{ANSWERED, Class, Part, REFUSED, Responses::Outcomes, class};
 use crate::differences::Outcome::{Bare, Status};
 use crate::head::Head;
 use crate::signs::*;

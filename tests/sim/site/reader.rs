@@ -113,7 +113,12 @@ impl Reader {
             body: &response.body,
             is_whole,
         };
-        let fault = |what| format!("reply {at} to {:?}: {what}; {:?}", case.request, case.head);
+        let fault = |what| {
+            format!(
+                "response {at} to {:?}: {what}; {:?}",
+                case.request, case.head
+            )
+        };
         let learned = case.check(site).map_err(fault)?;
         site.validators
             .learn(&case, &learned, &site.tree)

@@ -25,7 +25,7 @@ const FAST: [&str; 3] = [
     r#"profile.dev.package."*".opt-level=0"#,
 ];
 
-pub struct Garden {
+pub struct ProjectCopy {
     tree: PathBuf,
     build: PathBuf,
 }
@@ -46,26 +46,26 @@ pub fn apply(tree: &Path, bug: &Bug, options: &[&str]) -> Result<(), String> {
         .map_err(|error| format!("patch {name} no longer applies: roll it anew\n{error}"))
 }
 
-impl Garden {
+impl ProjectCopy {
     /// Makes or updates the copy.
-    pub fn lay_out() -> Self {
-        let garden = Self {
+    pub fn update() -> Self {
+        let copy = Self {
             tree: here("target/planted/tree"),
             build: here("target/planted/build"),
         };
         for part in PARTS {
-            copy::update(&here(part), &garden.tree.join(part)).expect("the project can be copied");
+            copy::update(&here(part), &copy.tree.join(part)).expect("the project can be copied");
         }
-        garden
+        copy
     }
 
     /// Without a bug, every test must pass.
-    pub fn check_that_all_is_well(&self, bugs: &[Bug]) {
+    pub fn check_without_bugs(&self, bugs: &[Bug]) {
         let tests: BTreeSet<Vec<&str>> = bugs.iter().map(Bug::arguments).collect();
         for arguments in tests {
             let (status, output) = self.test(&arguments, "without-a-bug");
             let passed = status.is_some_and(|status| status.success());
-            assert!(passed, "red without a bug: {arguments:?}\n{output}");
+            assert!(passed, "fails without a bug: {arguments:?}\n{output}");
             assert!(
                 !output.contains("running 0 tests") || output.contains("1 passed"),
                 "no such test: {arguments:?}\n{output}"

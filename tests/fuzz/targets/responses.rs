@@ -2,7 +2,7 @@
 
 /// A whole response.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct Response {
     pub status: u16,
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -10,7 +10,7 @@ pub struct Reply {
     pub until_close: bool,
 }
 
-impl Reply {
+impl Response {
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut same = self.fields.iter().filter(|(found, _)| found == name);
         let first = same.next();
@@ -27,25 +27,25 @@ impl Reply {
 ///
 /// # Panics
 /// It is malformed.
-pub fn read(bytes: &[u8], is_bodiless: bool) -> Option<(Reply, &[u8])> {
+pub fn read(bytes: &[u8], is_bodiless: bool) -> Option<(Response, &[u8])> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).expect("heads of ours are text");
     let rest = &bytes[end + 4..];
     let mut lines = head.split("\r\n");
     let status = read_status(lines.next().unwrap_or_default());
     let fields = lines.map(read_field).collect();
-    let mut reply = Reply {
+    let mut response = Response {
         status,
         fields,
         body: Vec::new(),
         until_close: false,
     };
-    assert!(reply.field("date").is_some(), "no Date");
-    let coding = reply.field("transfer-encoding").map(str::to_owned);
-    let length = reply.field("content-length").map(str::to_owned);
-    reply.until_close = coding.is_none() && length.is_none() && !matches!(status, 204 | 304);
+    assert!(response.field("date").is_some(), "no Date");
+    let coding = response.field("transfer-encoding").map(str::to_owned);
+    let length = response.field("content-length").map(str::to_owned);
+    response.until_close = coding.is_none() && length.is_none() && !matches!(status, 204 | 304);
     assert!(
-        reply.closes() || !reply.until_close,
+        response.closes() || !response.until_close,
         "the end of the body is unknown"
     );
     let (body, rest) = match (coding.as_deref(), length) {
@@ -59,8 +59,8 @@ pub fn read(bytes: &[u8], is_bodiless: bool) -> Option<(Reply, &[u8])> {
         (None, None) => (rest.to_vec(), &rest[rest.len()..]),
         both => panic!("{both:?}"),
     };
-    reply.body = body;
-    Some((reply, rest))
+    response.body = body;
+    Some((response, rest))
 }
 
 fn read_status(line: &str) -> u16 {

@@ -4,7 +4,7 @@ use crate::head::{Head, find};
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     /// Whether the connection stays open.
     pub open: bool,
@@ -17,30 +17,33 @@ pub struct Answer {
 }
 
 /// Parses everything that a server sent for `stream` on one connection.
-pub fn parse(stream: &[u8], mut bytes: &[u8]) -> Vec<Answer> {
-    let mut answers = Vec::new();
+pub fn parse(stream: &[u8], mut bytes: &[u8]) -> Vec<Response> {
+    let mut responses = Vec::new();
     let mut interim = false;
     let mut heads = Head::all(stream);
     while !bytes.is_empty() {
         let is_head = !interim && heads.next().is_some_and(|head| head.method() == b"HEAD");
-        let (answer, rest) = parse_one(bytes, is_head);
+        let (response, rest) = parse_one(bytes, is_head);
         bytes = rest;
-        if answer.status == 100 {
+        if response.status == 100 {
             interim = true;
         } else {
             let interim = std::mem::take(&mut interim);
-            answers.push(Answer { interim, ..answer });
+            responses.push(Response {
+                interim,
+                ..response
+            });
         }
     }
-    let closed = answers.iter().position(|answer| !answer.open);
+    let closed = responses.iter().position(|response| !response.open);
     assert!(
-        closed.is_none_or(|at| at + 1 == answers.len()),
-        "an answer after the last one: {answers:?}"
+        closed.is_none_or(|at| at + 1 == responses.len()),
+        "a response after the last one: {responses:?}"
     );
-    answers
+    responses
 }
 
-fn parse_one(bytes: &[u8], is_head: bool) -> (Answer, &[u8]) {
+fn parse_one(bytes: &[u8], is_head: bool) -> (Response, &[u8]) {
     let Some(status) = status_of(bytes) else {
         return (bare(bytes), b"");
     };
@@ -59,7 +62,7 @@ fn parse_one(bytes: &[u8], is_head: bool) -> (Answer, &[u8]) {
         _ => 0,
     };
     let (content, rest) = rest.split_at(length.min(rest.len()));
-    let answer = Answer {
+    let response = Response {
         status,
         open,
         interim: false,
@@ -70,7 +73,7 @@ fn parse_one(bytes: &[u8], is_head: bool) -> (Answer, &[u8]) {
             Vec::new()
         },
     };
-    (answer, rest)
+    (response, rest)
 }
 
 /// The status, if this is the start of a response.
@@ -80,12 +83,12 @@ fn status_of(bytes: &[u8]) -> Option<u16> {
 }
 
 /// A body without a header: a file, or a page whose title begins with a status.
-fn bare(bytes: &[u8]) -> Answer {
+fn bare(bytes: &[u8]) -> Response {
     let title = b"<html>\r\n<head><title>";
     let status = bytes
         .strip_prefix(title)
         .and_then(|rest| str::from_utf8(rest.get(..3)?).ok()?.parse().ok());
-    Answer {
+    Response {
         status: status.unwrap_or(200),
         open: false,
         interim: false,
