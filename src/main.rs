@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config) -> ExitCode {
-    let signals = Policy::apply(hangup(&config));
+    let signals = Policy::install(hangup(&config));
     match config.model {
         // It forks, and a thread does not survive a fork.
         Model::Process => diagnostics::start_without_thread(config.verbose),

@@ -15,7 +15,7 @@ use crate::listen::open::{BoundListener, ListenOptions, open_listeners};
 use crate::models::coroutine::Coroutines;
 use crate::models::fixed;
 use crate::models::process::Parent;
-use crate::models::shared::Shared;
+use crate::models::shared::SharedHandler;
 use crate::models::{BlockingModel, BlockingServer};
 use crate::probe::Probe;
 use crate::reactor::Reactor;
@@ -147,9 +147,9 @@ where
     } = parts;
     let blocking = match config.model {
         Model::Fixed => {
-            let answer = fixed_answer(&config.site)?;
+            let response = fixed_response(&config.site)?;
             let server = BlockingServer::new(listeners, |_| {}, limits, signals)?;
-            return Ok(Box::new(move || server.run_fixed(&answer, &mut probe)));
+            return Ok(Box::new(move || server.run_fixed(&response, &mut probe)));
         }
         Model::Process => {
             let parent = Parent::new(listeners, limits.clone(), signals)?;
@@ -175,7 +175,7 @@ where
         Model::Thread => BlockingModel::Thread,
         Model::Pool => BlockingModel::Pool,
     };
-    let shared = Shared::new(build_handler(config, &limits)?).called_when_due();
+    let shared = SharedHandler::new(build_handler(config, &limits)?).with_timer_thread();
     let server = BlockingServer::new(listeners, shared.reloader(), limits, signals)?;
     let burn = config.measurement.burn;
     Ok(Box::new(move || {
@@ -311,7 +311,7 @@ fn effective_limits(config: &Config) -> Limits {
 }
 
 /// The response of the model `fixed`: the file, or the index of the directory.
-fn fixed_answer(site: &SiteConfig) -> Result<Vec<u8>, Box<dyn Error>> {
+fn fixed_response(site: &SiteConfig) -> Result<Vec<u8>, Box<dyn Error>> {
     let candidates: Vec<_> = match &site.root {
         RootPath::File(path) => vec![path.clone()],
         RootPath::Directory(path) => site.index.iter().map(|name| path.join(name)).collect(),
@@ -326,7 +326,7 @@ fn fixed_answer(site: &SiteConfig) -> Result<Vec<u8>, Box<dyn Error>> {
             Ok(page) => {
                 let content_type = types(site).of(path.as_os_str().as_bytes());
                 let content_type = content_type.for_content(&page);
-                return Ok(fixed::answer(&content_type.to_string(), &page));
+                return Ok(fixed::response(&content_type.to_string(), &page));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -334,7 +334,7 @@ fn fixed_answer(site: &SiteConfig) -> Result<Vec<u8>, Box<dyn Error>> {
             }
         }
     }
-    Ok(fixed::answer("text/html; charset=utf-8", NO_PAGE))
+    Ok(fixed::response("text/html; charset=utf-8", NO_PAGE))
 }
 
 /// The site, with its access log and tally.

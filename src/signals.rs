@@ -66,17 +66,17 @@ const IGNORED: &[c_int] = &[
 /// What each signal does in this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// What SIGHUP does; `None`: it is ignored.
-    hangup: Option<Action>,
+    hangup: Action,
+    /// SIGHUP was ignored at the start (nohup(1)), and stays so.
+    ignores_hangup: bool,
 }
 
 impl Policy {
     /// Ignores the signals of the table. Called at the start, before anything is written to a file.
     /// `hangup` is what SIGHUP does.
-    pub fn apply(hangup: Action) -> Self {
-        let is_ignored = disposition(libc::SIGHUP) == libc::SIG_IGN;
+    pub fn install(hangup: Action) -> Self {
         let is_stop = hangup == Action::Stop;
-        let hangup = (!(is_stop && is_ignored)).then_some(hangup);
+        let ignores_hangup = is_stop && disposition(libc::SIGHUP) == libc::SIG_IGN;
         for &signal in IGNORED {
             ignore(signal);
         }
@@ -85,12 +85,15 @@ impl Policy {
         if !is_stop {
             ignore(libc::SIGHUP);
         }
-        Self { hangup }
+        Self {
+            hangup,
+            ignores_hangup,
+        }
     }
 
     /// The signals that a model handles.
     pub fn handled(self) -> impl Iterator<Item = c_int> {
-        let hangup = self.hangup.map(|_| libc::SIGHUP);
+        let hangup = (!self.ignores_hangup).then_some(libc::SIGHUP);
         STOP.iter().copied().chain([libc::SIGUSR1]).chain(hangup)
     }
 
@@ -98,7 +101,7 @@ impl Policy {
     pub fn action(self, signal: c_int) -> Action {
         match signal {
             libc::SIGUSR1 => Action::ReopenLogs,
-            libc::SIGHUP => self.hangup.unwrap_or(Action::ReopenLogs),
+            libc::SIGHUP => self.hangup,
             _ => Action::Stop,
         }
     }
@@ -111,6 +114,23 @@ impl Policy {
             _ => log::info!("received {name}"),
         }
         self.action(signal)
+    }
+}
+
+/// Logs that the server stops, and finishes what its `open` connections have begun.
+pub fn log_stop(open: usize) {
+    log::info!("stopping; connections open: {open}");
+}
+
+/// Logs that the server stops without finishing anything.
+pub fn log_abort() {
+    log::warn!("stopping at once");
+}
+
+/// Logs that `count` connections are reset, because the grace period is over.
+pub fn log_grace_over(count: usize) {
+    if count > 0 {
+        log::warn!("the grace period is over; connections reset: {count}");
     }
 }
 

@@ -503,7 +503,7 @@ fn child_builds_a_server_three_times() {
     let Some(config) = config_here() else {
         return;
     };
-    let signals = Policy::apply(Action::Stop);
+    let signals = Policy::install(Action::Stop);
     let first = Server::build(&config, signals).unwrap();
     let second = Server::build(&config, signals).unwrap();
     assert_eq!(first.addresses(), second.addresses());

@@ -100,6 +100,15 @@ pub fn classify_accept_error(error: &io::Error) -> AcceptFailure {
     }
 }
 
+/// What to do about an error of accept(2) for want of descriptors, in parentheses.
+pub fn advice(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE) => " (raise the limit of the process: ulimit -n)",
+        Some(Errno::NFILE) => " (raise the limit of the system: sysctl fs.file-max)",
+        _ => "",
+    }
+}
+
 impl<A: Accept> Listeners<A> {
     /// Listeners over `sockets`. A connection may wait at each of them.
     pub fn new(sockets: impl IntoIterator<Item = A>) -> Self {

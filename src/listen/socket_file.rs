@@ -36,7 +36,8 @@ impl Drop for SocketFile {
         let ours = self.process == std::process::id()
             && identity(&self.path).is_ok_and(|identity| identity == self.identity);
         if ours && let Err(error) = fs::remove_file(&self.path) {
-            log::warn!("{} stays behind: {error}", self.path.display());
+            let path = self.path.display();
+            log::warn!("cannot remove the socket file {path}: {error}");
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::handler::ListenerInfo;
 use crate::limits::Limits;
-use crate::listen::accept::{Accept, AcceptFailure, classify_accept_error};
+use crate::listen::accept::{Accept, AcceptFailure, advice, classify_accept_error};
 use crate::listen::open::BoundListener;
 use crate::transport::Stream;
 use crate::transport::blocking::{BlockingStream, Handle};
@@ -213,9 +213,8 @@ impl Acceptor {
                     break;
                 }
                 AcceptFailure::NoResources => {
-                    self.pause_after(&format!(
-                        "cannot accept for now: {error} (raise: ulimit -n)"
-                    ));
+                    let advice = advice(&error);
+                    self.pause_after(&format!("cannot accept for now: {error}{advice}"));
                     break;
                 }
                 AcceptFailure::Fatal => return Err(error),

@@ -26,7 +26,7 @@ pub struct ConnectionRunner<P = ()> {
 }
 
 impl<P: Probe> ConnectionRunner<P> {
-    /// With buffers as `limits` says, observed by `probe`.
+    /// A runner without a connection. Its connections are observed by `probe`.
     pub fn new(limits: Arc<Limits>, probe: P) -> Self {
         Self {
             buffers: SharedBuffers::new(&limits),
@@ -39,13 +39,23 @@ impl<P: Probe> ConnectionRunner<P> {
 
     /// Serves a connection until it ends.
     pub fn serve<H: Handler>(&mut self, accepted: Accepted, handler: &mut H, control: &Control) {
-        self.serve_alone(accepted, handler, control, None);
+        self.run(accepted, handler, control, None);
     }
 
-    /// Serves a connection while the server serves no other one. `others_wait` tells whether
-    /// another waits to be accepted. While one does, the next response is the connection's last,
-    /// and a connection without a request ends after [`Limits::min_idle`].
-    pub fn serve_alone<H: Handler>(
+    /// Serves a connection until it ends, while the server serves no other one. `others_wait` tells
+    /// whether another waits to be accepted. While one does, the next response is the connection's
+    /// last, and a connection without a request ends after [`Limits::min_idle`].
+    pub fn serve_in_turn<H: Handler>(
+        &mut self,
+        accepted: Accepted,
+        handler: &mut H,
+        control: &Control,
+        others_wait: &dyn Fn() -> bool,
+    ) {
+        self.run(accepted, handler, control, Some(others_wait));
+    }
+
+    fn run<H: Handler>(
         &mut self,
         accepted: Accepted,
         handler: &mut H,
@@ -196,40 +206,16 @@ fn new_clock(limits: &Limits) -> DeadlineClock {
 mod tests {
     use super::*;
     use crate::handler::ListenerInfo;
-    use crate::http::fields::FieldLines;
-    use crate::http::request::{Refusal, Request};
-    use crate::http::response::Response;
-    use crate::http::status::Status;
-    use crate::models::shared::Shared;
+    use crate::models::panics_on_request::PanicsOnRequest;
+    use crate::models::shared::SharedHandler;
     use crate::transport::blocking::{BlockingStream, Handle};
     use std::io::{Read, Write};
-    use std::net::IpAddr;
     use std::os::unix::net::UnixStream;
-
-    /// Panics at requests for `/defect`.
-    struct Brittle;
-
-    impl Handler for Brittle {
-        type State = ();
-
-        fn on_connect(&mut self, _: ListenerInfo, _: Option<IpAddr>) {}
-
-        fn respond(
-            &mut self,
-            _: &mut (),
-            asked: Result<Request<'_>, Refusal<'_>>,
-            _: Now,
-        ) -> Response {
-            let line = asked.map(|asked| asked.line).unwrap_or_default();
-            assert!(!line.starts_with(b"GET /defect"), "made to be caught");
-            Response::new(Status::OK, Arc::new(FieldLines::new()))
-        }
-    }
 
     /// Sends `requests` on a connection, and returns the responses.
     fn serve(
         runner: &mut ConnectionRunner,
-        handler: &mut Shared<Brittle>,
+        handler: &mut SharedHandler<PanicsOnRequest>,
         control: &Control,
         requests: &str,
     ) -> String {
@@ -250,12 +236,12 @@ mod tests {
         responses
     }
 
-    /// Also under the lock of `Shared`, and with the same runner. Fails if `pump` is called instead
-    /// of `pump_guarded`, and if the lock stays poisoned.
+    /// Also under the lock of `SharedHandler`, and with the same runner. Fails if `pump` is called
+    /// instead of `pump_guarded`, and if the lock stays poisoned.
     #[test]
     fn a_panic_ends_one_connection_and_the_next_is_served_by_the_same_runner() {
         let mut runner = ConnectionRunner::new(Arc::new(Limits::default()), ());
-        let mut handler = Shared::new(Brittle);
+        let mut handler = SharedHandler::new(PanicsOnRequest);
         let good = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let bad = "GET /defect HTTP/1.1\r\nHost: a\r\n\r\n";
         let count = |responses: &str| responses.matches("HTTP/1.1 200 OK\r\n").count();
@@ -276,7 +262,12 @@ mod tests {
         }
         let mut runner = ConnectionRunner::new(Arc::new(Limits::default()), ());
         let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        let responses = serve(&mut runner, &mut Shared::new(Brittle), &control, request);
+        let responses = serve(
+            &mut runner,
+            &mut SharedHandler::new(PanicsOnRequest),
+            &control,
+            request,
+        );
         assert_eq!(responses, "");
     }
 }

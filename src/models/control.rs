@@ -6,7 +6,7 @@
 //! and shuts those that are idle for reading, which ends their reads.
 
 use crate::limits::Limits;
-use crate::signals::{Action, Policy};
+use crate::signals::{self, Action, Policy};
 use crate::transport::blocking::{Handle, SEND_TIMEOUT};
 use signal_hook::iterator::Signals;
 use slab::Slab;
@@ -24,7 +24,8 @@ const ABORT_TIMEOUT: Duration = SEND_TIMEOUT.saturating_mul(3);
 pub struct Control {
     /// The server is stopping: idle connections end, the others after their next response.
     draining: Arc<AtomicBool>,
-    /// The server stops at once: connections are aborted.
+    /// The server stops at once: connections are aborted. In a child any process may set it, by a
+    /// signal, so it counts only while the server is stopping.
     aborting: Arc<AtomicBool>,
     /// A child of the process model must open its logs again. In the other models the thread that
     /// waits for signals does it.
@@ -125,7 +126,7 @@ impl Control {
                     match policy.receive(signal) {
                         action @ (Action::ReopenLogs | Action::Reload) => reload(action),
                         Action::Stop if control.is_draining() => {
-                            log::warn!("stopping at once");
+                            signals::log_abort();
                             control.abort_all();
                         }
                         Action::Stop => control.drain(grace),
@@ -145,16 +146,13 @@ impl Control {
     pub(super) fn drain(self: &Arc<Self>, grace: Duration) {
         self.draining.store(true, Ordering::SeqCst);
         let sockets = self.lock();
-        log::info!("stopping; connections open: {}", sockets.len());
+        signals::log_stop(sockets.len());
         sockets.iter().for_each(|(_, handle)| handle.wake_if_idle());
         drop(sockets);
         let control = self.clone();
         let timer = thread::Builder::new().spawn(move || {
             thread::sleep(grace);
-            log::warn!(
-                "the grace period is over; connections reset: {}",
-                control.lock().len()
-            );
+            signals::log_grace_over(control.lock().len());
             control.abort_all();
         });
         if timer.is_err() {

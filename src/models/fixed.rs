@@ -28,7 +28,7 @@ use std::time::Instant;
 const READ_BUFFER: usize = 4096;
 
 /// The response to every request.
-pub fn answer(content_type: &str, page: &[u8]) -> Vec<u8> {
+pub fn response(content_type: &str, page: &[u8]) -> Vec<u8> {
     let length = page.len();
     let head = format!(
         "HTTP/1.1 200 OK\r\n\
@@ -45,49 +45,49 @@ pub fn answer(content_type: &str, page: &[u8]) -> Vec<u8> {
 /// A listening socket is broken.
 pub fn run(
     mut acceptor: Acceptor,
-    answer: &[u8],
+    response: &[u8],
     control: &Arc<Control>,
     limits: &Limits,
     probe: &mut impl Probe,
 ) -> io::Result<()> {
-    let head = memchr::memmem::find(answer, b"\r\n\r\n").map_or(0, |at| at + 4);
+    let head = memchr::memmem::find(response, b"\r\n\r\n").map_or(0, |at| at + 4);
     while let Some(accepted) = acceptor.accept(|| control.is_draining())? {
         let _registration = control.register(accepted.handle.clone());
-        let mut client = ObservedSocket::new(&accepted, probe);
-        let reason = serve(&mut client, answer, control, limits).unwrap_or_else(|error| {
-            log::debug!("a client was lost: {error}");
+        let mut socket = ObservedSocket::new(&accepted, probe);
+        let reason = serve(&mut socket, response, control, limits).unwrap_or_else(|error| {
+            log::debug!("a connection was lost: {error}");
             CloseReason::SocketError(error.kind())
         });
-        client.on_close(reason, head);
+        socket.on_close(reason, head);
         // The socket is closed here.
     }
     Ok(())
 }
 
 fn serve(
-    client: &mut ObservedSocket<'_, impl Probe>,
-    answer: &[u8],
+    socket: &mut ObservedSocket<'_, impl Probe>,
+    response: &[u8],
     control: &Control,
     limits: &Limits,
 ) -> io::Result<CloseReason> {
-    if !read_head(client, control, limits)? {
+    if !read_head(socket, control, limits)? {
         return Ok(CloseReason::PeerClosed);
     }
-    client.enter(StateName::WritingHeader, StepName::Receive);
-    write_all(client, answer, control, limits)?;
-    client.enter(StateName::Closing, StepName::Send);
-    client.finish_sending()?;
-    linger(client, limits)?;
+    socket.enter(StateName::WritingHeader, StepName::Receive);
+    write_all(socket, response, control, limits)?;
+    socket.enter(StateName::Closing, StepName::Send);
+    socket.finish_sending()?;
+    linger(socket, limits)?;
     Ok(CloseReason::Completed)
 }
 
 /// Reads to the empty line. Returns whether it arrived before the peer closed.
 fn read_head(
-    client: &mut ObservedSocket<'_, impl Probe>,
+    socket: &mut ObservedSocket<'_, impl Probe>,
     control: &Control,
     limits: &Limits,
 ) -> io::Result<bool> {
-    client.handle.set_idle(true);
+    socket.handle.set_idle(true);
     let time = match control.is_draining() {
         false => limits.header_timeout,
         // While the server stops, a silent connection is not waited for.
@@ -102,39 +102,39 @@ fn read_head(
                 "the head is too long",
             ));
         }
-        match read(client, &mut buf, deadline)? {
+        match read(socket, &mut buf, deadline)? {
             [] => return Ok(false),
             bytes => head.extend_from_slice(bytes),
         }
-        client.handle.set_idle(false);
+        socket.handle.set_idle(false);
     }
     Ok(true)
 }
 
-/// Sends all of `answer`, or makes the close a reset, so that the peer does not take a part for the
-/// whole.
+/// Sends all of `response`, or makes the close a reset, so that the peer does not take a part for
+/// the whole.
 fn write_all(
-    client: &mut ObservedSocket<'_, impl Probe>,
-    answer: &[u8],
+    socket: &mut ObservedSocket<'_, impl Probe>,
+    response: &[u8],
     control: &Control,
     limits: &Limits,
 ) -> io::Result<()> {
-    let mut unsent = answer;
+    let mut unsent = response;
     let mut pace = Pace::start(Now::read().instant);
     let mut deadline = pace.take(0, limits, Now::read().instant);
     while !unsent.is_empty() {
-        let error = match client.write(unsent, SEND_TIMEOUT.min(limits.send_timeout)) {
+        let error = match socket.write(unsent, SEND_TIMEOUT.min(limits.send_timeout)) {
             Ok(length) => {
                 (_, unsent) = unsent.split_at(length);
                 deadline = pace.take(length as u64, limits, Now::read().instant);
                 None
             }
-            Err(error) if is_early(&error) => None,
+            Err(error) if is_timeout_or_signal(&error) => None,
             Err(error) => Some(error),
         };
         let is_over = Now::read().instant >= deadline || control.is_aborting();
         if let Some(error) = error.or_else(|| is_over.then(|| ErrorKind::TimedOut.into())) {
-            client.handle.abort();
+            socket.handle.abort();
             return Err(error);
         }
     }
@@ -143,12 +143,12 @@ fn write_all(
 
 /// Lingering close: reads until the peer closes. A close with unread bytes would be a reset, which
 /// may destroy the part of the page that the peer has not read.
-fn linger(client: &mut ObservedSocket<'_, impl Probe>, limits: &Limits) -> io::Result<()> {
+fn linger(socket: &mut ObservedSocket<'_, impl Probe>, limits: &Limits) -> io::Result<()> {
     let deadline = Now::read().instant + limits.linger_timeout;
     let (mut buf, mut discarded) = ([0; READ_BUFFER], 0);
-    client.handle.set_idle(true);
+    socket.handle.set_idle(true);
     while discarded < limits.linger_bytes {
-        match read(client, &mut buf, deadline)? {
+        match read(socket, &mut buf, deadline)? {
             [] => break,
             bytes => discarded += bytes.len() as u64,
         }
@@ -158,7 +158,7 @@ fn linger(client: &mut ObservedSocket<'_, impl Probe>, limits: &Limits) -> io::R
 
 /// Sleeps until bytes arrive, and returns them. Empty: the peer has closed.
 fn read<'b>(
-    client: &mut ObservedSocket<'_, impl Probe>,
+    socket: &mut ObservedSocket<'_, impl Probe>,
     buf: &'b mut [u8],
     deadline: Instant,
 ) -> io::Result<&'b [u8]> {
@@ -167,15 +167,15 @@ fn read<'b>(
         if most.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        match client.read(buf, most) {
+        match socket.read(buf, most) {
             Ok(length) => return Ok(buf.split_at(length).0),
-            Err(error) if is_early(&error) => {}
+            Err(error) if is_timeout_or_signal(&error) => {}
             Err(error) => return Err(error),
         }
     }
 }
 
 /// Whether the read or send ended without the peer: by its timeout, or by a signal.
-fn is_early(error: &io::Error) -> bool {
+fn is_timeout_or_signal(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

@@ -21,6 +21,8 @@ mod control;
 pub mod coroutine;
 pub mod fixed;
 mod observed_socket;
+#[cfg(test)]
+mod panics_on_request;
 pub mod pool;
 pub mod process;
 pub mod sequential;
@@ -83,12 +85,12 @@ impl BlockingServer {
         })
     }
 
-    /// Sends `answer` on each connection, one after the other, until a signal stops it.
+    /// Sends `response` on each connection, one after the other, until a signal stops it.
     ///
     /// # Errors
     /// A listening socket is broken.
-    pub fn run_fixed(self, answer: &[u8], probe: &mut impl Probe) -> io::Result<()> {
-        fixed::run(self.acceptor, answer, &self.control, &self.limits, probe)
+    pub fn run_fixed(self, response: &[u8], probe: &mut impl Probe) -> io::Result<()> {
+        fixed::run(self.acceptor, response, &self.control, &self.limits, probe)
     }
 
     /// Serves until a signal stops it. Each thread has a clone of `handler` and of `probe`. A

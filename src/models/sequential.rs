@@ -33,7 +33,7 @@ pub fn run<H: Handler, P: Probe>(
     while let Some(accepted) = acceptor.accept(|| control.is_draining())? {
         let _registration = control.register(accepted.handle.clone());
         let others_wait = || acceptor.has_pending();
-        runner.serve_alone(accepted, &mut handler, control, Some(&others_wait));
+        runner.serve_in_turn(accepted, &mut handler, control, &others_wait);
     }
     Ok(())
 }

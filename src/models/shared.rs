@@ -13,37 +13,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often [`Shared::into_inner`] tries, and how long it waits between two tries.
-const SHARE_TRIES: u32 = 100;
-const SHARE_WAIT: Duration = Duration::from_millis(1);
+/// How often [`SharedHandler::into_inner`] tries, and how long it waits between two tries.
+const INTO_INNER_TRIES: u32 = 100;
+const INTO_INNER_WAIT: Duration = Duration::from_millis(1);
 
 /// A handler that several threads share.
-pub struct Shared<H>(Arc<Mutex<Locked<H>>>);
+pub struct SharedHandler<H>(Arc<Mutex<Locked<H>>>);
 
 struct Locked<H> {
     handler: H,
-    /// To the thread that calls the handler when it is due.
-    dues: Option<Sender<Instant>>,
+    /// To the timer thread: when to call the handler.
+    wakeups: Option<Sender<Instant>>,
     /// The time that was last sent there.
-    due: Option<Instant>,
+    next_wakeup: Option<Instant>,
 }
 
-impl<H> Shared<H> {
-    /// Shares `handler`. Each clone is a share.
+impl<H> SharedHandler<H> {
+    /// Shares `handler` among the clones of this value.
     pub fn new(handler: H) -> Self {
         Self(Arc::new(Mutex::new(Locked {
             handler,
-            dues: None,
-            due: None,
+            wakeups: None,
+            next_wakeup: None,
         })))
     }
 
-    /// Returns the handler, unless a connection still has a share.
+    /// Returns the handler, unless a connection still has a clone.
     ///
-    /// The thread that calls it when it is due and the one that reopens its logs have a share for a
-    /// moment, which is waited for.
+    /// The timer thread and the thread that reopens the logs have one for a moment, which this
+    /// waits for.
     pub fn into_inner(mut self) -> Option<H> {
-        for _ in 0..SHARE_TRIES {
+        for _ in 0..INTO_INNER_TRIES {
             match Arc::try_unwrap(self.0) {
                 Ok(mutex) => {
                     let inner = mutex.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -51,7 +51,7 @@ impl<H> Shared<H> {
                 }
                 Err(shared) => self.0 = shared,
             }
-            thread::sleep(SHARE_WAIT);
+            thread::sleep(INTO_INNER_WAIT);
         }
         None
     }
@@ -60,7 +60,7 @@ impl<H> Shared<H> {
     /// the handler sleep in their reads, and cannot. Without it the handler is called only when a
     /// client is served.
     #[must_use]
-    pub fn called_when_due(self) -> Self
+    pub fn with_timer_thread(self) -> Self
     where
         H: Handler + Send + 'static,
     {
@@ -68,9 +68,9 @@ impl<H> Shared<H> {
         let handler = Arc::downgrade(&self.0);
         let started = thread::Builder::new()
             .name("due".into())
-            .spawn(move || call(&handler, &receiver));
+            .spawn(move || run_timer(&handler, &receiver));
         match started {
-            Ok(_) => self.lock().dues = Some(sender),
+            Ok(_) => self.lock().wakeups = Some(sender),
             Err(error) => log::warn!(
                 "cannot start the thread that closes files: {error}; without clients, they stay \
                  open until SIGUSR1"
@@ -79,7 +79,7 @@ impl<H> Shared<H> {
         self
     }
 
-    /// Returns a function that reopens the logs or reloads the configuration. It holds no share.
+    /// Returns a function that reopens the logs or reloads the configuration. It holds no clone.
     pub fn reloader(&self) -> impl Fn(Action) + Send + use<H>
     where
         H: Handler + Send + 'static,
@@ -92,30 +92,31 @@ impl<H> Shared<H> {
         }
     }
 
-    /// A panic under the lock has ended a connection, and the handler is between two requests.
+    /// Ignores poisoning: a panic under the lock has ended a connection, and the handler is between
+    /// two requests.
     fn lock(&self) -> MutexGuard<'_, Locked<H>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Calls the handler at each time that it receives, until the handler is gone.
-fn call<H: Handler>(handler: &Weak<Mutex<Locked<H>>>, dues: &Receiver<Instant>) {
-    for due in dues {
-        thread::sleep(due.saturating_duration_since(Now::read().instant));
+fn run_timer<H: Handler>(handler: &Weak<Mutex<Locked<H>>>, wakeups: &Receiver<Instant>) {
+    for wakeup in wakeups {
+        thread::sleep(wakeup.saturating_duration_since(Now::read().instant));
         let Some(handler) = handler.upgrade() else {
             return;
         };
-        Wrapper::end_iteration(&mut Shared(handler), Now::read());
+        Wrapper::end_iteration(&mut SharedHandler(handler), Now::read());
     }
 }
 
-impl<H> Clone for Shared<H> {
+impl<H> Clone for SharedHandler<H> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<H: Handler> Wrapper for Shared<H> {
+impl<H: Handler> Wrapper for SharedHandler<H> {
     type Inner = H;
 
     fn with_inner<R>(&mut self, call: impl FnOnce(&mut H) -> R) -> R {
@@ -125,11 +126,11 @@ impl<H: Handler> Wrapper for Shared<H> {
     fn end_iteration(&mut self, now: Now) -> Option<Instant> {
         let mut inner = self.lock();
         let due = inner.handler.end_iteration(now);
-        if due != std::mem::replace(&mut inner.due, due)
-            && let (Some(dues), Some(due)) = (&inner.dues, due)
+        if due != std::mem::replace(&mut inner.next_wakeup, due)
+            && let (Some(wakeups), Some(due)) = (&inner.wakeups, due)
         {
             // The thread ends only when the handler does.
-            let _ = dues.send(due);
+            let _ = wakeups.send(due);
         }
         due
     }

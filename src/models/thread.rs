@@ -66,7 +66,7 @@ where
                 break;
             };
             acceptor.pause_after(&format!(
-                "no thread for a client: {error} (raise: ulimit -u)"
+                "no thread for a connection: {error} (raise: ulimit -u)"
             ));
             if control.is_aborting() {
                 break;

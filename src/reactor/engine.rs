@@ -10,7 +10,7 @@ use crate::handler::{Handler, ListenerInfo, Role};
 use crate::limits::Limits;
 use crate::listen::accept::Accept;
 use crate::probe::{EventFlags, Origin, Probe};
-use crate::signals::Action;
+use crate::signals::{self, Action};
 use crate::stalls::PollOutcome;
 use crate::transport::Transport;
 use std::io;
@@ -189,7 +189,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         self.scheduler
             .register(|transport, key| sockets.register(transport, key));
         if is_grace_over {
-            self.abort_remaining();
+            signals::log_grace_over(self.scheduler.abort_all());
         }
         self.reap(now, sockets);
         self.handler_due = self.handler.end_iteration(now);
@@ -244,13 +244,6 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         });
         if count > 0 {
             self.lifecycle.on_connections_closed();
-        }
-    }
-
-    fn abort_remaining(&mut self) {
-        let count = self.scheduler.abort_all();
-        if count > 0 {
-            log::warn!("the grace period is over; connections reset: {count}");
         }
     }
 }

@@ -4,7 +4,8 @@
 use crate::clock::Now;
 use crate::handler::{ListenerInfo, Role};
 use crate::limits::Limits;
-use crate::listen::accept::{Accept, AcceptOutcome, Listeners};
+use crate::listen::accept::{Accept, AcceptOutcome, Listeners, advice};
+use crate::signals;
 use crate::warnings::Limited;
 use std::io;
 use std::sync::Arc;
@@ -12,6 +13,16 @@ use std::time::{Duration, Instant};
 
 /// Connections cannot be accepted.
 static REFUSED: Limited = Limited::new();
+
+/// Connections cannot be registered with the poll.
+static UNWATCHED: Limited = Limited::new();
+
+/// Warns that a connection is lost, because the poll cannot watch it.
+pub fn warn_unregistered(error: &io::Error) {
+    UNWATCHED.warn(format_args!(
+        "a connection is closed: it cannot be registered with the poll: {error}"
+    ));
+}
 
 /// The connections of the loop, as the policy uses them.
 pub trait Connections<A: Accept> {
@@ -132,9 +143,8 @@ impl<A: Accept> Lifecycle<A> {
                 self.evict_or_pause(role, now, connections);
             }
             AcceptOutcome::Exhausted(error) => {
-                REFUSED.warn(format_args!(
-                    "cannot accept for now: {error} (raise: ulimit -n)"
-                ));
+                let advice = advice(&error);
+                REFUSED.warn(format_args!("cannot accept for now: {error}{advice}"));
                 self.evict_or_pause(role, now, connections);
             }
             AcceptOutcome::Failing(error) => {
@@ -171,10 +181,10 @@ impl<A: Accept> Lifecycle<A> {
     /// A signal asks the server to stop; `open` connections are open.
     pub fn stop(&mut self, now: Now, open: usize) -> Stop {
         if self.stop_at.is_some() {
-            log::warn!("stopping at once");
+            signals::log_abort();
             return Stop::Abort;
         }
-        log::info!("stopping; connections open: {open}");
+        signals::log_stop(open);
         self.stop_at = Some(now.instant + self.limits.grace);
         let wait = match self.listeners.stop_deferring() {
             true => self.limits.defer_accept_timeout,

@@ -9,6 +9,7 @@
 //! that ended earlier in the same iteration finds a closed connection, and never another one in its
 //! slot.
 
+use super::lifecycle::warn_unregistered;
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection};
 use crate::handler::{Handler, Role};
@@ -19,15 +20,11 @@ use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
 use crate::stalls::DeadlineClock;
 use crate::timers::Timers;
 use crate::transport::Transport;
-use crate::warnings::Limited;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Connections that cannot be registered with the poll.
-static UNWATCHED: Limited = Limited::new();
 
 /// All connections of one loop.
 #[derive(Debug)]
@@ -168,9 +165,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
                 continue;
             }
             if let Err(error) = register(&mut slot.session.transport, key) {
-                UNWATCHED.warn(format_args!(
-                    "a connection is closed: it cannot be registered with the poll: {error}"
-                ));
+                warn_unregistered(&error);
                 (slot.session).change(&mut self.probe, Cause::Registration, |connection| {
                     connection.failed(error.kind());
                 });

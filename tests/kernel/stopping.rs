@@ -161,7 +161,7 @@ fn a_connection_that_was_just_answered_may_send_one_more_request_while_the_serve
     }
 }
 
-/// Fails if `abort_remaining` does nothing.
+/// Fails if `abort_all` does nothing.
 #[test]
 fn connections_are_aborted_when_the_grace_period_is_over() {
     let root = large_site();

@@ -192,7 +192,7 @@ fn used(server: &Server) -> Duration {
 
 /// With threads or processes the other connections have processors of their own, if there are
 /// several. The test shows only that a small file does not wait. Fails if the burner runs under the
-/// lock of `Shared`.
+/// lock of `SharedHandler`.
 #[test]
 fn a_slow_handler_in_its_own_thread_or_process_holds_up_no_other_connection() {
     let root = small();

@@ -19,7 +19,7 @@ use crate::listen::socket::ListenerSocket;
 use crate::probe::{Origin, Probe};
 use crate::reactor::lifecycle::{Connections, Lifecycle, Stop};
 use crate::reactor::poller::{EventTarget, Poller, flags_of};
-use crate::signals::{Action, Policy};
+use crate::signals::{self, Action, Policy};
 use crate::transport::{ReadyFlags, Stream};
 use executor::Executor;
 use runtime::{Runtime, admit};
@@ -189,10 +189,7 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
             self.poller.close_listeners(closing);
         }
         if self.lifecycle.is_grace_over(now) {
-            let count = self.abort_all();
-            if count > 0 {
-                log::warn!("the grace period is over; connections reset: {count}");
-            }
+            signals::log_grace_over(self.abort_all());
         }
         let before = self.runtime.open();
         self.executor.run();

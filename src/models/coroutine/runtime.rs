@@ -7,10 +7,10 @@ use crate::http::date::DateLine;
 use crate::limits::Limits;
 use crate::probe::{Cause, EventFlags, Origin, Probe};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
+use crate::reactor::lifecycle::warn_unregistered;
 use crate::stalls::DeadlineClock;
 use crate::timers::Timers;
 use crate::transport::{ReadyFlags, Socket, Stream, Transport};
-use crate::warnings::Limited;
 use mio::{Registry, Token};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -19,9 +19,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
-
-/// Connections that cannot be registered with the poll.
-static UNWATCHED: Limited = Limited::new();
 
 /// Shared by the coroutines of one thread: cells, no locks. Nothing is borrowed across an `.await`.
 pub struct Runtime<H, P = ()> {
@@ -253,9 +250,7 @@ async fn serve<H: Handler, P: Probe>(
                     let source = session.transport.source();
                     let token = Token(key);
                     if let Err(error) = runtime.registry.register(source, token, Socket::INTEREST) {
-                        UNWATCHED.warn(format_args!(
-                            "a connection is closed: it cannot be registered with the poll: {error}"
-                        ));
+                        warn_unregistered(&error);
                         change(&mut session, Cause::Registration, &|connection| {
                             connection.failed(error.kind());
                         });
@@ -283,35 +278,10 @@ async fn serve<H: Handler, P: Probe>(
 mod tests {
     use super::super::executor::Executor;
     use super::*;
-    use crate::clock::Now;
     use crate::handler::ListenerInfo;
-    use crate::http::fields::FieldLines;
-    use crate::http::request::{Refusal, Request};
-    use crate::http::response::Response;
-    use crate::http::status::Status;
+    use crate::models::panics_on_request::PanicsOnRequest;
     use std::io::{Read, Write};
-    use std::net::IpAddr;
     use std::os::unix::net::UnixStream;
-
-    /// Panics at requests for `/defect`.
-    struct Brittle;
-
-    impl Handler for Brittle {
-        type State = ();
-
-        fn on_connect(&mut self, _: ListenerInfo, _: Option<IpAddr>) {}
-
-        fn respond(
-            &mut self,
-            _: &mut (),
-            asked: Result<Request<'_>, Refusal<'_>>,
-            _: Now,
-        ) -> Response {
-            let line = asked.map(|asked| asked.line).unwrap_or_default();
-            assert!(!line.starts_with(b"GET /defect"), "made to be caught");
-            Response::new(Status::OK, Arc::new(FieldLines::new()))
-        }
-    }
 
     /// A cell that stays borrowed would panic in the next coroutine. Fails if `pump` is called
     /// instead of `pump_guarded`.
@@ -320,7 +290,7 @@ mod tests {
         let poll = mio::Poll::new().unwrap();
         let limits = Arc::new(Limits::default());
         let registry = poll.registry().try_clone().unwrap();
-        let runtime = Rc::new(Runtime::new(Brittle, registry, limits, ()));
+        let runtime = Rc::new(Runtime::new(PanicsOnRequest, registry, limits, ()));
         let mut executor = Executor::default();
         let mut clients = Vec::new();
         for name in ["good", "defect", "good"] {

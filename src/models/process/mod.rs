@@ -17,7 +17,7 @@ use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::listen::open::BoundListener;
 use crate::probe::Probe;
-use crate::signals::{Action, Policy, SignalSource};
+use crate::signals::{self, Action, Policy, SignalSource};
 use fork::{BlockedSignals, Fork, fork};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use signal_hook::consts::SIGCHLD;
@@ -128,7 +128,7 @@ impl Parent {
                 // the connection.
                 Ok(Fork::Parent(child)) => drop(self.children.insert(child)),
                 Err(error) => {
-                    let what = format!("no process for a client: {error} (raise: ulimit -u)");
+                    let what = format!("no process for a connection: {error} (raise: ulimit -u)");
                     self.acceptor.pause_after(&what);
                     self.pending = Some(accepted);
                     break;
@@ -171,7 +171,7 @@ impl Parent {
                 std::process::exit(0)
             }
             Err(error) => {
-                log::error!("a client was lost: {error}");
+                log::error!("a connection was lost: {error}");
                 std::process::exit(1)
             }
         }
@@ -182,7 +182,7 @@ impl Parent {
         while let Ok(Some((child, status))) = waitpid(None, WaitOptions::NOHANG) {
             self.children.remove(&child);
             if let Some(signal) = status.terminating_signal() {
-                log::error!("the process of a client was ended by signal {signal}");
+                log::error!("the process of a connection was ended by signal {signal}");
             }
         }
     }
@@ -202,11 +202,11 @@ impl Parent {
                     signal_children(&self.children, Signal::USR1);
                 }
                 Action::Stop if self.stop_at.is_none() => {
-                    log::info!("stopping; connections open: {}", self.children.len());
+                    signals::log_stop(self.children.len());
                     self.stop_at = Some(now + self.limits.grace);
                 }
                 Action::Stop => {
-                    log::warn!("stopping at once");
+                    signals::log_abort();
                     self.stop_at = Some(now);
                 }
             }
