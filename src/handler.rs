@@ -76,6 +76,13 @@ pub trait Handler {
         None
     }
 
+    /// Whether the public connections are held at `now`: no connection is accepted or run, and no
+    /// deadline passes. Events are kept for later, and connections of [`Role::Admin`] go on. Asked
+    /// at the beginning of an iteration and of a poll, and only by the reactor.
+    fn holds_public(&self, _now: Instant) -> bool {
+        false
+    }
+
     /// SIGUSR1 or SIGHUP: opens the log files again, for they may have been renamed, and closes
     /// other files, for a volume may be about to be unmounted.
     fn reopen_logs(&mut self) {}

@@ -80,6 +80,12 @@ impl DeadlineClock {
         self.add_stall(elapsed.saturating_sub(counted));
     }
 
+    /// The connections were held since the latest call: it stands still for all of that time.
+    pub fn on_held(&mut self, now: Instant) {
+        let elapsed = self.elapsed(now);
+        self.add_stall(elapsed);
+    }
+
     fn elapsed(&mut self, now: Instant) -> Duration {
         let latest = self.latest.replace(now);
         latest.map_or(Duration::ZERO, |latest| {

@@ -10,7 +10,7 @@ mod process;
 
 use browser::Browser;
 use process::{Launch, Server, eventually, has, site};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -166,12 +166,169 @@ fn the_view_is_on_its_own_listener_and_the_site_on_the_others() {
 fn only_reading_is_allowed() {
     let root = files();
     let server = start(root.path());
-    for (method, status) in [("HEAD", 200), ("POST", 405), ("OPTIONS", 405)] {
+    for (method, status) in [("HEAD", 200), ("POST", 405), ("PUT", 405), ("OPTIONS", 405)] {
         let head = format!("{method} /snapshot HTTP/1.0\r\nHost: localhost\r\n\r\n");
         let answer = exchange(connect(admin(&server)), &head);
         assert_eq!(answer.status, status, "{method}");
         assert!(answer.body.is_empty() || status == 405);
     }
+}
+
+/// Sets the pace of the loop, with a field.
+fn set_pace(server: &Server, query: &str, field: &str) -> u16 {
+    let head = format!("PUT /pace?{query} HTTP/1.0\r\nHost: localhost\r\n{field}\r\n");
+    exchange(connect(admin(server)), &head).status
+}
+
+/// What another site can send without the browser asking the server first: GET, HEAD and POST. PUT
+/// it cannot, and the server allows it to nobody: it answers OPTIONS with 405.
+#[test]
+fn only_the_page_itself_can_set_the_pace() {
+    let root = files();
+    let server = start(root.path());
+    for method in ["GET", "HEAD", "POST", "OPTIONS"] {
+        let head = format!("{method} /pace?set=hold HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        let answer = exchange(connect(admin(&server)), &head);
+        assert_eq!(answer.status, 405, "{method}");
+        assert!(answer.head.contains("Allow: PUT\r\n"), "{}", answer.head);
+        assert!(!answer.head.contains("Access-Control"), "{}", answer.head);
+    }
+    let link = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document";
+    for from in ["cross-site", "same-site"] {
+        let field = format!("Sec-Fetch-Site: {from}\r\n{link}\r\n");
+        assert_eq!(set_pace(&server, "set=hold", &field), 400);
+    }
+    for wrong in ["set=stop", "set=slow", "set=slow&ms=x", ""] {
+        assert_eq!(set_pace(&server, wrong, ""), 400, "{wrong}");
+    }
+    let head = "PUT /pace?set=hold HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    assert_eq!(exchange(connect(server.address()), head).status, 405);
+    assert_eq!(whole(&server).loop_["pace"], "run");
+    assert_eq!(
+        set_pace(&server, "set=hold", "Sec-Fetch-Site: same-origin\r\n"),
+        200
+    );
+    assert_eq!(whole(&server).loop_["pace"], "hold");
+}
+
+/// Sends a request for the small file.
+fn ask(stream: &mut TcpStream) {
+    stream
+        .write_all(b"GET /small HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+}
+
+/// Reads its response.
+fn read_answer(stream: &mut TcpStream) {
+    let mut response = Vec::new();
+    while !response.ends_with(b"0123456789") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        response.extend(byte);
+    }
+}
+
+/// Nothing comes for a moment.
+fn is_silent(stream: &mut TcpStream) -> bool {
+    let short = Duration::from_millis(200);
+    stream.set_read_timeout(Some(short)).unwrap();
+    let is_silent = stream.read_exact(&mut [0]).is_err();
+    stream.set_read_timeout(Some(process::TIME_LIMIT)).unwrap();
+    is_silent
+}
+
+fn iteration(server: &Server) -> Vec<Value> {
+    let body = String::from_utf8(get(server, "/iteration").body).unwrap();
+    let lines = body.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_step_runs_one_iteration_and_shows_its_records() {
+    let root = files();
+    let server = start(root.path());
+    let mut client = connect(server.address());
+    ask(&mut client);
+    read_answer(&mut client);
+    assert_eq!(
+        iteration(&server).len(),
+        0,
+        "nothing is recorded at full pace"
+    );
+    set_pace(&server, "set=hold", "");
+    ask(&mut client);
+    assert!(is_silent(&mut client));
+    set_pace(&server, "set=step", "");
+    read_answer(&mut client);
+    assert_eq!(whole(&server).loop_["steps"], 0);
+    let records = iteration(&server);
+    let calls: Vec<_> = records
+        .iter()
+        .map(|one| one["call"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "event", "poll", "recv", "->", "request", "respond", "->", "send", "->", "recv", "end",
+    ];
+    assert_eq!(calls, expected, "{records:?}");
+    assert_eq!(records[4]["line"], "GET /small HTTP/1.1");
+    ask(&mut client);
+    assert!(is_silent(&mut client), "it was one step");
+    let mut other = connect(server.address());
+    ask(&mut other);
+    assert!(is_silent(&mut other), "nobody is accepted");
+    set_pace(&server, "set=run", "");
+    read_answer(&mut client);
+    read_answer(&mut other);
+}
+
+#[test]
+fn slow_motion_runs_an_iteration_at_a_time() {
+    let root = files();
+    let server = start(root.path());
+    let mut client = connect(server.address());
+    set_pace(&server, "set=slow&ms=300", "");
+    let begun = std::time::Instant::now();
+    // The accept and the first request take the first iteration or two.
+    for _ in 0..4 {
+        ask(&mut client);
+        read_answer(&mut client);
+    }
+    assert!(begun.elapsed() > Duration::from_millis(900));
+    assert_eq!(whole(&server).loop_["every_ms"], 300);
+}
+
+/// An operator who closes the page, or whose browser crashes, leaves no frozen server.
+#[test]
+fn a_server_that_nobody_watches_goes_on() {
+    let root = files();
+    let server = start(root.path());
+    let mut client = connect(server.address());
+    set_pace(&server, "set=hold", "");
+    ask(&mut client);
+    assert!(is_silent(&mut client));
+    read_answer(&mut client);
+    assert_eq!(whole(&server).loop_["pace"], "run");
+    assert!(
+        server
+            .diagnostics()
+            .contains("the view is not watched any more")
+    );
+}
+
+#[test]
+fn a_held_server_stops_on_a_signal() {
+    let root = files();
+    let mut server = start(root.path());
+    let mut client = connect(server.address());
+    set_pace(&server, "set=hold", "");
+    ask(&mut client);
+    assert!(is_silent(&mut client));
+    server.signal(rustix::process::Signal::TERM);
+    read_answer(&mut client);
+    drop(client);
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 /// DNS rebinding: a page of another site whose name resolves to 127.0.0.1.
@@ -262,7 +419,7 @@ fn an_exchange_has_the_exact_bytes_of_a_request_for_its_page_and_the_silent_conn
     // Another page does not disturb the first one.
     get(&server, "/request");
     let text = String::from_utf8(page.body).unwrap();
-    let (_, number) = text.split_once("const NUMBER = \"").unwrap();
+    let (_, number) = text.split_once("data-exchange=\"").unwrap();
     let (number, _) = number.split_once('"').unwrap();
     let path = format!("/exchange?number={number}");
     let mut data = Value::Null;
@@ -585,4 +742,161 @@ fn a_browser_sees_what_it_has_sent_and_its_silent_connection() {
     browser.wait_for("document.querySelector('#response').innerText.includes('HTTP/1.1 200 OK')");
     browser.wait_for("document.documentElement.scrollWidth <= 390");
     browser.wait_for("document.querySelector('#list').innerText.includes('brought this page')");
+}
+
+/// With the keyboard: `p` pauses, `s` steps.
+#[test]
+fn the_page_pauses_the_loop_and_takes_a_step() {
+    if !has("chromium") {
+        return;
+    }
+    let root = files();
+    let server = start(root.path());
+    let mut client = connect(server.address());
+    ask(&mut client);
+    read_answer(&mut client);
+    let mut browser = Browser::start();
+    browser.show(1280, 900, false);
+    browser.open(&format!("http://{}/", admin(&server)));
+    browser.wait_for("document.querySelector('main').dataset.open >= 2");
+    browser.press("p");
+    let health = "document.querySelector('#health').innerText";
+    browser.wait_for(&format!("{health}.startsWith('paused')"));
+    ask(&mut client);
+    assert!(is_silent(&mut client));
+    browser.press("s");
+    read_answer(&mut client);
+    let records = "document.querySelector('#records').innerText";
+    browser.wait_for(&format!("{records}.includes('GET /small HTTP/1.1')"));
+    ask(&mut client);
+    assert!(is_silent(&mut client));
+    browser.press("p");
+    read_answer(&mut client);
+    browser.wait_for(&format!("{health}.startsWith('live')"));
+    // The page is closed while the loop is paused.
+    browser.press("p");
+    browser.wait_for(&format!("{health}.startsWith('paused')"));
+    ask(&mut client);
+    drop(browser);
+    read_answer(&mut client);
+}
+
+/// Chooses a file in the page.
+fn choose_file(browser: &mut Browser, path: &Path) {
+    let document = browser.call("DOM.getDocument", json!({}));
+    let find = json!({"nodeId": document["root"]["nodeId"], "selector": "#file"});
+    let node = browser.call("DOM.querySelector", find);
+    let files = json!({"files": [path], "nodeId": node["nodeId"]});
+    browser.call("DOM.setFileInputFiles", files);
+}
+
+/// The trace of one request, in the format json, as the server writes it.
+fn recorded(root: &Path, path: &Path) -> Vec<Value> {
+    let launch = Launch::of(root).with("--trace-format json --no-defer-accept");
+    let mut server = launch.arg("--trace").arg(path).start();
+    let mut client = connect(server.address());
+    ask(&mut client);
+    read_answer(&mut client);
+    let mut silent = connect(server.address());
+    server.signal(rustix::process::Signal::TERM);
+    let _ = silent.read_to_end(&mut Vec::new());
+    drop((client, silent));
+    server.wait();
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn the_page_replays_a_recorded_trace_step_by_step() {
+    if !has("chromium") {
+        return;
+    }
+    let root = files();
+    let trace = root.path().join("trace.json");
+    let records = recorded(root.path(), &trace);
+    let server = start(root.path());
+    let mut browser = Browser::start();
+    browser.show(1280, 900, false);
+    browser.open(&format!("http://{}/", admin(&server)));
+    browser.wait_for("document.querySelector('main').dataset.frames > 3");
+    choose_file(&mut browser, &trace);
+    let record =
+        |number: usize| format!("document.querySelector('main').dataset.record == {number}");
+    browser.wait_for(&record(0));
+    // To the state change after the response, one record at a time.
+    let sent = (records.iter())
+        .position(|one| one["call"] == "->" && one["from"] == "WritingHeader")
+        .unwrap();
+    for _ in 0..=sent {
+        browser.press("s");
+    }
+    browser.wait_for(&record(sent + 1));
+    let current = "document.querySelector('#records [aria-current]').innerText";
+    browser.wait_for(&format!("{current}.includes('Reading (send)')"));
+    let detail = "document.querySelector('#detail').innerText";
+    browser.wait_for(&format!("{detail}.includes('GET /small HTTP/1.1')"));
+    browser.wait_for(&format!("{detail}.includes('WritingHeader → Reading')"));
+    // And back: its request is not there yet.
+    browser.value("document.querySelector('#back-iteration').click()");
+    browser.value("document.querySelector('#back-iteration').click()");
+    let steps = format!("{current}.includes('end')");
+    browser.wait_for(&steps);
+    for _ in 0..3 {
+        browser.press("b");
+    }
+    // To the end, at once.
+    browser.value("document.querySelector('#speed').value = '10'");
+    browser.value("document.querySelector('#speed').dispatchEvent(new Event('change'))");
+    browser.press("p");
+    browser.wait_for(&record(records.len()));
+    browser.wait_for("document.querySelector('main').dataset.open == 0");
+    browser.wait_for("document.querySelector('#play').innerText == 'Play'");
+    browser.value("document.querySelector('#scrub').value = 1");
+    browser.value("document.querySelector('#scrub').dispatchEvent(new Event('input'))");
+    browser.wait_for(&record(1));
+    browser.show(390, 844, true);
+    browser.wait_for("document.documentElement.scrollWidth <= 390");
+    browser.value("document.querySelector('#live').click()");
+    browser.wait_for("document.querySelector('main').dataset.source == 'live'");
+    browser.wait_for("document.querySelector('main').dataset.you >= 0");
+}
+
+#[test]
+fn a_file_that_is_no_trace_is_named_with_its_line_and_what_is_wrong() {
+    if !has("chromium") {
+        return;
+    }
+    let root = files();
+    let server = start(root.path());
+    let mut browser = Browser::start();
+    browser.open(&format!("http://{}/", admin(&server)));
+    browser.wait_for("document.querySelector('main').dataset.frames > 3");
+    let good = r#"{"us":1.0,"iteration":1,"call":"poll","events":0,"waited_us":1.0}"#;
+    for (second, why) in [
+        ("nonsense", "line 2 is no record"),
+        ("{\"us\":1,\"call\":\"dance\"}", "unknown call \"dance\""),
+        ("{\"call\":\"poll\"}", "it has no time"),
+        (
+            "{\"us\":1,\"call\":\"recv\"}",
+            "recv without \"connection\"",
+        ),
+        (
+            "{\"us\":1,\"connection\":1,\"call\":\"->\",\"from\":\"Nowhere\",\"to\":\"Reading\"}",
+            "unknown state \"Nowhere\"",
+        ),
+    ] {
+        let path = root.path().join("bad");
+        std::fs::write(&path, format!("{good}\n{second}\n")).unwrap();
+        choose_file(&mut browser, &path);
+        let message = "document.querySelector('#message').innerText";
+        let why = json!(why);
+        browser.wait_for(&format!(
+            "{message}.startsWith('bad cannot be replayed: line 2') && {message}.includes({why})"
+        ));
+    }
+    let source = browser.value("document.querySelector('main').dataset.source");
+    assert_eq!(source, "live", "the view goes on");
 }

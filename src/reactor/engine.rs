@@ -56,6 +56,8 @@ pub struct Engine<A: Accept, T, H: Handler, P = ()> {
     handler: H,
     /// When the handler's `end_iteration` must be called, even if nothing happens.
     handler_due: Option<Instant>,
+    /// The public connections are held in this iteration or poll ([`Handler::holds_public`]).
+    is_held: bool,
 }
 
 /// The connections as [`Lifecycle`] uses them, in one iteration.
@@ -114,6 +116,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
             scheduler: Scheduler::with_probe(limits, probe),
             handler,
             handler_due: None,
+            is_held: false,
         }
     }
 
@@ -130,19 +133,34 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     /// How long the loop may poll: until something is due.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         let until = |at: Instant| at.saturating_duration_since(now.instant);
-        [
-            self.scheduler.poll_timeout(now),
-            self.lifecycle.poll_timeout(now),
-            self.handler_due.map(until),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let (scheduler, lifecycle) = match self.holds_public(now) {
+            true => (
+                self.scheduler.poll_timeout_of_admin(),
+                self.lifecycle.poll_timeout_of_admin(now),
+            ),
+            false => (
+                self.scheduler.poll_timeout(now),
+                self.lifecycle.poll_timeout(now),
+            ),
+        };
+        [scheduler, lifecycle, self.handler_due.map(until)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// See [`Handler::holds_public`]. A server that stops holds no connection.
+    fn holds_public(&self, now: Now) -> bool {
+        self.handler.holds_public(now.instant) && !self.lifecycle.is_stopping()
     }
 
     /// The loop is about to poll. Returns for how long: see [`Engine::poll_timeout`].
     pub fn begin_poll(&mut self, now: Now) -> Option<Duration> {
-        self.scheduler.clock().on_poll_begin(now.instant);
+        match self.is_held {
+            true => self.scheduler.clock().on_held(now.instant),
+            false => self.scheduler.clock().on_poll_begin(now.instant),
+        }
+        self.is_held = self.holds_public(now);
         let timeout = self.poll_timeout(now);
         self.scheduler.probe().on_iteration_end(now, timeout);
         timeout
@@ -156,7 +174,10 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         outcome: PollOutcome,
         events: usize,
     ) {
-        (self.scheduler.clock()).on_poll_end(now.instant, timeout, outcome);
+        match self.is_held {
+            true => self.scheduler.clock().on_held(now.instant),
+            false => (self.scheduler.clock()).on_poll_end(now.instant, timeout, outcome),
+        }
         self.scheduler.probe().on_iteration_begin(now, events);
     }
 
@@ -180,6 +201,10 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         now: Now,
         sockets: &mut impl Sockets<A, T>,
     ) -> io::Result<Flow> {
+        self.is_held = self.holds_public(now);
+        if self.is_held {
+            return self.run_held_iteration(now, sockets);
+        }
         self.accept(now, sockets)?;
         let is_grace_over = self.lifecycle.is_grace_over(now);
         if is_grace_over {
@@ -197,6 +222,27 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
             true if self.scheduler.is_empty() => Flow::Break(()),
             _ => Flow::Continue(()),
         })
+    }
+
+    /// An iteration in which the public connections are held.
+    fn run_held_iteration(
+        &mut self,
+        now: Now,
+        sockets: &mut impl Sockets<A, T>,
+    ) -> io::Result<Flow> {
+        let mut admission = Admission {
+            scheduler: &mut self.scheduler,
+            handler: &mut self.handler,
+            sockets,
+            now,
+        };
+        self.lifecycle.accept_admin(now, &mut admission)?;
+        self.scheduler.run_admin(&mut self.handler, now);
+        self.scheduler
+            .register(|transport, key| sockets.register(transport, key));
+        self.reap(now, sockets);
+        self.handler_due = self.handler.end_iteration(now);
+        Ok(Flow::Continue(()))
     }
 
     /// A signal arrived. Breaks when the server has stopped at once.

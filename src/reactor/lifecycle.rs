@@ -102,6 +102,23 @@ impl<A: Accept> Lifecycle<A> {
         .min()
     }
 
+    /// Like [`Lifecycle::poll_timeout`], while the public connections are held.
+    pub fn poll_timeout_of_admin(&self, now: Now) -> Option<Duration> {
+        self.admin.poll_timeout(now)
+    }
+
+    /// Like [`Lifecycle::accept`], while the public connections are held.
+    ///
+    /// # Errors
+    /// A listening socket is broken: the server cannot go on.
+    pub fn accept_admin(
+        &mut self,
+        now: Now,
+        connections: &mut impl Connections<A>,
+    ) -> io::Result<()> {
+        self.accept_from(Role::Admin, now, connections)
+    }
+
     /// Accepts connections, within the budget of an iteration.
     ///
     /// # Errors
@@ -218,6 +235,11 @@ impl<A: Accept> Lifecycle<A> {
         let mut sockets = self.listeners.close();
         sockets.append(&mut self.admin.close());
         sockets
+    }
+
+    /// Whether a signal has asked the server to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stop_at.is_some()
     }
 
     /// Whether the grace period is over: the remaining connections are to be aborted.

@@ -202,6 +202,25 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         self.expire(handler, now);
     }
 
+    /// Like [`Scheduler::run`], while the public connections are held: they stay in the queue, in
+    /// their order, and no deadline passes.
+    pub fn run_admin<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) {
+        for _ in 0..self.runnable.len() {
+            let Some(key) = self.runnable.pop_front() else {
+                break;
+            };
+            match self.is_admin(key) {
+                true => self.run_one(key, handler, now),
+                false => self.runnable.push_back(key),
+            }
+        }
+    }
+
+    fn is_admin(&self, key: usize) -> bool {
+        let slot = self.slots.get(key);
+        slot.is_some_and(|slot| slot.role == Role::Admin)
+    }
+
     fn run_one<H: Handler<State = S>>(&mut self, key: usize, handler: &mut H, now: Now) {
         let deadline_time = self.deadline_time(now);
         let Some(slot) = self.slots.get_mut(key) else {
@@ -270,6 +289,12 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         self.timers
             .earliest()
             .map(|earliest| earliest.saturating_duration_since(self.deadline_time(now)))
+    }
+
+    /// Like [`Scheduler::poll_timeout`], while the public connections are held.
+    pub fn poll_timeout_of_admin(&self) -> Option<Duration> {
+        let has_work = self.runnable.iter().any(|key| self.is_admin(*key));
+        has_work.then_some(Duration::ZERO)
     }
 
     /// The server is stopping: idle connections close soon ([`Connection::drain`]), the others

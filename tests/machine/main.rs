@@ -13,6 +13,7 @@
 //! - `listeners`: when connections are accepted, and errors of accept(2)
 //! - `layered`: a transport with its own protocol, as TLS would be
 //! - `probe`: what the scheduler and the pump report to a probe
+//! - `held`: public connections that are held, for the live view
 //! - `view`: the table of the live view
 
 #[path = "../support/memory_transport.rs"]
@@ -28,6 +29,7 @@ mod closing;
 mod coalescing;
 mod deadlines;
 mod handler;
+mod held;
 mod layered;
 mod listeners;
 mod probe;

@@ -14,8 +14,9 @@ use crate::connection::{CloseReason, Counts, StateName, StepName};
 use crate::http::request::{Refusal, Request};
 use crate::probe::{Cause, EventFlags, Origin, Probe, StepResult};
 use clap::ValueHint;
+pub(super) use json::write as write_json;
 use output::Output;
-use record::{Place, Record, What};
+pub(super) use record::{Place, Record, What};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -327,10 +328,7 @@ impl Probe for Trace {
         if let Some(known) = self.connections.get_mut(&id) {
             known.has_path = has_path;
         }
-        let line = line.map(|line| {
-            let (line, _) = line.split_at(line.len().min(REQUEST_LINE));
-            String::from_utf8_lossy(line).into()
-        });
+        let line = request_line(request);
         self.put(Some(id), What::Request { line });
     }
 
@@ -376,6 +374,13 @@ impl Probe for Trace {
     fn on_exit(&mut self) {
         self.output.finish();
     }
+}
+
+/// The request line as text, or its beginning; `None` if the head was refused.
+pub(super) fn request_line(request: &Result<Request<'_>, Refusal<'_>>) -> Option<Box<str>> {
+    let line = request.as_ref().ok()?.line;
+    let (line, _) = line.split_at(line.len().min(REQUEST_LINE));
+    Some(String::from_utf8_lossy(line).into())
 }
 
 /// The number of this thread, as strace and top show it; 0 without /proc (proc(5), thread-self).

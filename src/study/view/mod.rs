@@ -5,8 +5,10 @@
 //! the table. The page polls it: an answer has the cells that changed since the latest one.
 
 mod exchanges;
+mod hold;
 mod life;
 mod pulse;
+mod records;
 mod routes;
 mod table;
 
@@ -16,6 +18,7 @@ use crate::clock::Now;
 use crate::connection::{CloseReason, Counts, StateName, StepName};
 use crate::http::request::{Refusal, Request};
 use crate::probe::{Cause, EventFlags, Origin, Probe, StepResult};
+use crate::study::trace::{What, request_line};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -45,8 +48,8 @@ impl Probe for View {
         Some(now)
     }
 
-    fn on_iteration_end(&mut self, now: Now, _: Option<Duration>) {
-        self.0.borrow_mut().on_iteration_end(now.instant);
+    fn on_iteration_end(&mut self, now: Now, timeout: Option<Duration>) {
+        self.0.borrow_mut().on_iteration_end(now.instant, timeout);
     }
 
     fn on_iteration_begin(&mut self, now: Now, events: usize) {
@@ -54,15 +57,27 @@ impl Probe for View {
     }
 
     fn on_accept(&mut self, id: u64, origin: Origin, state: StateName) {
-        self.0.borrow_mut().on_accept(id, origin, state);
+        let mut table = self.0.borrow_mut();
+        table.on_accept(id, origin, state);
+        table.record(id, |_| What::Accept { origin, state });
     }
 
-    fn on_event(&mut self, id: u64, _: EventFlags) {
-        self.0.borrow_mut().on_event(id);
+    fn on_event(&mut self, id: u64, flags: EventFlags) {
+        let mut table = self.0.borrow_mut();
+        table.on_event(id);
+        table.record(id, |_| What::Event { flags });
+    }
+
+    fn on_register(&mut self, id: u64) {
+        self.0.borrow_mut().record(id, |_| What::Register);
     }
 
     fn on_request(&mut self, id: u64, request: &Result<Request<'_>, Refusal<'_>>) {
-        self.0.borrow_mut().on_request(id, request);
+        let mut table = self.0.borrow_mut();
+        table.on_request(id, request);
+        table.record(id, |_| What::Request {
+            line: request_line(request),
+        });
     }
 
     fn on_response(&mut self, id: u64, rendered: &[u8], length: Option<u64>) {
@@ -70,19 +85,33 @@ impl Probe for View {
     }
 
     fn on_step(&mut self, id: u64, step: StepName, result: StepResult, time: Option<Duration>) {
-        let time = time.unwrap_or_default();
-        self.0.borrow_mut().on_step(id, step, result, time);
+        let took = time.unwrap_or_default();
+        let mut table = self.0.borrow_mut();
+        table.on_step(id, step, result, took);
+        // It only says that the connection has ended, which on_close says, too.
+        if step != StepName::End {
+            table.record(id, |state| What::Step {
+                state,
+                step,
+                result,
+                took,
+            });
+        }
     }
 
     fn on_transition(&mut self, id: u64, from: StateName, to: StateName, cause: Cause) {
-        self.0.borrow_mut().on_transition(id, from, to, cause);
+        let mut table = self.0.borrow_mut();
+        table.on_transition(id, from, to, cause);
+        table.record(id, |_| What::Transition { from, to, cause });
     }
 
     fn on_run_end(&mut self, id: u64, left: Duration) {
         self.0.borrow_mut().on_run_end(id, left);
     }
 
-    fn on_close(&mut self, id: u64, _: CloseReason, _: Counts) {
-        self.0.borrow_mut().on_close(id);
+    fn on_close(&mut self, id: u64, reason: CloseReason, counts: Counts) {
+        let mut table = self.0.borrow_mut();
+        table.record(id, |_| What::Close { reason, counts });
+        table.on_close(id);
     }
 }

@@ -43,6 +43,8 @@ struct Iteration {
     accepts: usize,
     /// Steps of public connections.
     steps: usize,
+    /// Public connections that ended.
+    closes: usize,
     slowest: Option<(u64, StepName, Duration)>,
 }
 
@@ -60,8 +62,8 @@ impl Pulse {
         };
     }
 
-    /// The iteration is over.
-    pub fn on_iteration_end(&mut self, now: Duration) {
+    /// The iteration is over. Returns how long it worked.
+    pub fn on_iteration_end(&mut self, now: Duration) -> Duration {
         let worked = now.saturating_sub(self.began);
         self.working += worked;
         self.began = now;
@@ -69,7 +71,7 @@ impl Pulse {
             worked,
             ..self.current
         };
-        if ended.steps + ended.accepts > 0 {
+        if self.has_worked() {
             self.latest = ended;
         }
         if now.saturating_sub(self.window_began) > WINDOW {
@@ -81,6 +83,12 @@ impl Pulse {
         if ended.worked > longest.worked {
             *longest = ended;
         }
+        worked
+    }
+
+    /// Whether a public connection has done something in the current iteration.
+    pub fn has_worked(&self) -> bool {
+        self.current.steps + self.current.accepts + self.current.closes > 0
     }
 
     /// A public connection was accepted.
@@ -92,6 +100,7 @@ impl Pulse {
     /// A public connection has ended.
     pub fn on_close(&mut self) {
         self.closes += 1;
+        self.current.closes += 1;
     }
 
     /// A public connection has a request.

@@ -6,6 +6,7 @@
 //! the view's own page.
 
 use super::View;
+use super::hold::{Hold, Pace};
 use crate::clock::Now;
 use crate::connection::{CloseReason, Counts};
 use crate::handler::{Handler, ListenerInfo, Role};
@@ -17,13 +18,19 @@ use crate::http::status::{Reason, Status};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
-
-/// The page, with its style and its script. It loads nothing else.
-const PAGE: &str = include_str!("page.html");
+use std::time::{Duration, Instant};
 
 /// The page that shows the request for itself. It has the word EXCHANGE in place of a number.
-const REQUEST_PAGE: &str = include_str!("request.html");
+const REQUEST_PAGE: &str = include_str!("web/request.html");
+
+/// The view, and the scripts of both pages. They load nothing else.
+const FILES: [(&[u8], &str, &str); 5] = [
+    (b"/", HTML, include_str!("web/view.html")),
+    (b"/view.js", SCRIPT, include_str!("web/view.js")),
+    (b"/live.js", SCRIPT, include_str!("web/live.js")),
+    (b"/replay.js", SCRIPT, include_str!("web/replay.js")),
+    (b"/request.js", SCRIPT, include_str!("web/request.js")),
+];
 
 /// Bodies up to this size are sent from memory at once.
 const AT_ONCE: usize = 16 * 1024;
@@ -32,9 +39,13 @@ const AT_ONCE: usize = 16 * 1024;
 const SLICE: usize = 64 * 1024;
 
 const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+const JSON_LINES: &str = "application/x-ndjson";
 const BINARY: &str = "application/octet-stream";
+
+const UNKNOWN: Reason = (Status::NOT_FOUND, "this path is not in the view");
 
 /// Serves the view to admin connections, and lets `inner` answer the public ones.
 #[derive(Debug)]
@@ -63,9 +74,11 @@ impl<H> Routes<H> {
         self.inner
     }
 
-    fn answer(&self, request: &Result<Request<'_>, Refusal<'_>>) -> Response {
+    fn answer(&self, request: &Result<Request<'_>, Refusal<'_>>, now: Now) -> Response {
         let answered = match request {
-            Ok(request) => check_origin(request).and_then(|()| route(request, &self.view)),
+            Ok(request) => {
+                check_origin(request).and_then(|()| route(request, &self.view, now.instant))
+            }
             Err(refusal) => Err((refusal.status, refusal.why)),
         };
         answered.unwrap_or_else(|(status, why)| respond(status, TEXT, format!("{why}\n").into()))
@@ -109,54 +122,104 @@ fn is_loopback(host: &[u8]) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-fn route(request: &Request<'_>, view: &View) -> Result<Response, Reason> {
+fn route(request: &Request<'_>, view: &View, now: Instant) -> Result<Response, Reason> {
     let Target::Path { path, query } = request.target else {
-        return Err((Status::NOT_FOUND, "this path is not in the view"));
+        return Err(UNKNOWN);
     };
     let mut table = view.0.borrow_mut();
-    let response = match path {
-        b"/" => respond(Status::OK, HTML, PAGE.into()),
+    if path == b"/pace" {
+        // Another site cannot send PUT without asking first, and is never allowed to.
+        if !request.line.starts_with(b"PUT ") {
+            return Ok(not_allowed("PUT"));
+        }
+        set_pace(query, table.hold(), now)?;
+        return Ok(respond(Status::OK, TEXT, Vec::new()));
+    }
+    if !matches!(request.method, Method::Get | Method::Head) {
+        return Ok(not_allowed("GET, HEAD"));
+    }
+    if let Some((_, content_type, text)) = FILES.iter().find(|(name, ..)| *name == path) {
+        return Ok(respond(Status::OK, content_type, (*text).into()));
+    }
+    let (content_type, body) = match path {
         b"/request" => {
             let number = table.keep_exchange().to_string();
-            let page = REQUEST_PAGE.replace("EXCHANGE", &number);
-            respond(Status::OK, HTML, page.into())
+            (HTML, REQUEST_PAGE.replace("EXCHANGE", &number).into())
         }
         b"/exchange" => {
             let number = number(query, "number").and_then(|number| u64::try_from(number).ok());
             let exchange = number.and_then(|number| table.exchange(number));
-            let exchange = exchange.ok_or((Status::NOT_FOUND, "load the page again"))?;
-            respond(Status::OK, JSON, exchange)
+            (
+                JSON,
+                exchange.ok_or((Status::NOT_FOUND, "load the page again"))?,
+            )
         }
         b"/snapshot" => {
             let since = number(query, "since").unwrap_or(0);
             let run = number(query, "run").unwrap_or(0);
             let viewer = table.current();
             let since = u64::try_from(since).unwrap_or(0);
-            respond(Status::OK, BINARY, table.snapshot(since, run, viewer))
+            table.hold().keep_alive(now);
+            (BINARY, table.snapshot(since, run, viewer))
         }
+        b"/iteration" => (JSON_LINES, table.iteration()),
         b"/connection" => {
             let key = number(query, "key").and_then(|key| usize::try_from(key).ok());
             let life = key.and_then(|key| table.life_of(key));
-            let life = life.ok_or((Status::NOT_FOUND, "no connection was in this slot"))?;
-            respond(Status::OK, JSON, life)
+            (
+                JSON,
+                life.ok_or((Status::NOT_FOUND, "no connection was in this slot"))?,
+            )
         }
-        _ => return Err((Status::NOT_FOUND, "this path is not in the view")),
+        _ => return Err(UNKNOWN),
     };
-    match request.method {
-        Method::Get | Method::Head => Ok(response),
-        _ => Err((Status::METHOD_NOT_ALLOWED, "only GET and HEAD")),
+    Ok(respond(Status::OK, content_type, body))
+}
+
+/// `set=run`, `set=hold`, `set=step`, or `set=slow&ms=` with the time between two iterations.
+fn set_pace(query: Option<&[u8]>, hold: &mut Hold, now: Instant) -> Result<(), Reason> {
+    match value(query, "set") {
+        Some(b"run") => hold.set(Pace::Run, now),
+        Some(b"hold") => hold.set(Pace::Hold { steps: 0 }, now),
+        Some(b"step") => hold.step(now),
+        Some(b"slow") => {
+            let time = number(query, "ms").and_then(|time| u64::try_from(time).ok());
+            let time = time.ok_or((Status::BAD_REQUEST, "slow motion needs ms="))?;
+            hold.set(Pace::Slow(Duration::from_millis(time)), now);
+        }
+        _ => return Err((Status::BAD_REQUEST, "set= run, hold, step or slow")),
     }
+    Ok(())
+}
+
+/// What follows `name=` in a query.
+fn value<'q>(query: Option<&'q [u8]>, name: &str) -> Option<&'q [u8]> {
+    let mut pairs = query?.split(|byte| *byte == b'&');
+    pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 /// The number after `name=` in a query.
 fn number(query: Option<&[u8]>, name: &str) -> Option<u128> {
-    let mut pairs = query?.split(|byte| *byte == b'&');
-    let value = pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-    str::from_utf8(value).ok()?.parse().ok()
+    str::from_utf8(value(query, name)?).ok()?.parse().ok()
 }
 
 fn respond(status: Status, content_type: &str, body: Vec<u8>) -> Response {
+    respond_with(FieldLines::new(), status, content_type, body)
+}
+
+fn not_allowed(methods: &str) -> Response {
     let mut headers = FieldLines::new();
+    headers.push("Allow", methods);
+    let why = format!("only {methods}\n");
+    respond_with(headers, Status::METHOD_NOT_ALLOWED, TEXT, why.into())
+}
+
+fn respond_with(
+    mut headers: FieldLines,
+    status: Status,
+    content_type: &str,
+    body: Vec<u8>,
+) -> Response {
     headers.push("Content-Type", content_type);
     headers.push("Cache-Control", "no-store");
     headers.push("X-Content-Type-Options", "nosniff");
@@ -164,13 +227,10 @@ fn respond(status: Status, content_type: &str, body: Vec<u8>) -> Response {
     headers.push("Cross-Origin-Opener-Policy", "same-origin");
     headers.push(
         "Content-Security-Policy",
-        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+        "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; \
          connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; \
          form-action 'none'",
     );
-    if status == Status::METHOD_NOT_ALLOWED {
-        headers.push("Allow", "GET, HEAD");
-    }
     let payload = match body.len() <= AT_ONCE {
         true => Payload::Bytes(body.into(), None),
         false => Payload::Stream(Box::new(Slices { body, sent: 0 })),
@@ -216,7 +276,7 @@ impl<H: Handler> Handler for Routes<H> {
     ) -> Response {
         match state {
             RoutesState::Public(state) => self.inner.respond(state, request, now),
-            RoutesState::Admin => self.answer(&request),
+            RoutesState::Admin => self.answer(&request, now),
         }
     }
 
@@ -245,7 +305,13 @@ impl<H: Handler> Handler for Routes<H> {
     }
 
     fn end_iteration(&mut self, now: Now) -> Option<Instant> {
-        self.inner.end_iteration(now)
+        let inner = self.inner.end_iteration(now);
+        let hold = self.view.0.borrow_mut().end_iteration(now.instant);
+        inner.into_iter().chain(hold).min()
+    }
+
+    fn holds_public(&self, now: Instant) -> bool {
+        self.view.0.borrow().holds_public(now)
     }
 
     fn reopen_logs(&mut self) {

@@ -4,15 +4,17 @@
 //! the cells whose stamp is newer than the snapshot before.
 
 use super::exchanges::Exchanges;
+use super::hold::{Hold, Pace};
 use super::life::{Head, Life, Transition};
 use super::pulse::{Pulse, put};
+use super::records::Records;
 use crate::clock::Now;
 use crate::connection::{StateName, StepName};
 use crate::handler::Role;
 use crate::http::json::put_json_utf8;
 use crate::http::request::{Refusal, Request};
 use crate::probe::{Cause, Origin, StepResult};
-use crate::study::trace::{cause_name, state_name};
+use crate::study::trace::{What, cause_name, state_name};
 use slab::Slab;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -46,6 +48,11 @@ pub struct Table {
     latest: (u64, usize),
     pulse: Pulse,
     exchanges: Exchanges,
+    hold: Hold,
+    /// Empty unless the public connections are held.
+    records: Records,
+    /// The timeout of the latest poll.
+    timeout: Option<Duration>,
 }
 
 /// A slot: a connection, or the one that was in it last.
@@ -173,6 +180,9 @@ impl Table {
             latest: (u64::MAX, 0),
             pulse: Pulse::default(),
             exchanges: Exchanges::default(),
+            hold: Hold::default(),
+            records: Records::default(),
+            timeout: None,
         }
     }
 
@@ -192,13 +202,65 @@ impl Table {
 
     /// See [`Probe::on_iteration_begin`](crate::probe::Probe::on_iteration_begin), and so on.
     pub fn on_iteration_begin(&mut self, now: Instant, events: usize) {
+        let began = self.now;
         self.set_time(now);
         self.pulse.on_iteration_begin(self.now, events);
+        self.record_of_loop(What::Poll {
+            timeout: self.timeout,
+            waited: self.now.saturating_sub(began),
+            events,
+        });
     }
 
-    pub fn on_iteration_end(&mut self, now: Instant) {
+    pub fn on_iteration_end(&mut self, now: Instant, timeout: Option<Duration>) {
         self.set_time(now);
-        self.pulse.on_iteration_end(self.now);
+        let worked = self.pulse.on_iteration_end(self.now);
+        self.record_of_loop(What::End { worked });
+        self.records.end_iteration(self.pulse.has_worked());
+        self.timeout = timeout;
+    }
+
+    /// What to do so that a person can follow the loop.
+    pub fn hold(&mut self) -> &mut Hold {
+        &mut self.hold
+    }
+
+    /// Whether public connections are held at `now`.
+    pub fn holds_public(&self, now: Instant) -> bool {
+        self.hold.holds(now)
+    }
+
+    /// The iteration ends, for [`Hold::end_iteration`].
+    pub fn end_iteration(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.hold.end_iteration(now, self.pulse.has_worked());
+        if self.hold.pace() == Pace::Run {
+            self.records.clear();
+        }
+        due
+    }
+
+    /// Adds a record of a public connection, made from its state, while connections are held.
+    pub fn record(&mut self, id: u64, what: impl FnOnce(StateName) -> What) {
+        if self.hold.pace() == Pace::Run {
+            return;
+        }
+        let (time, iteration) = (self.now, self.pulse.iteration);
+        if let Some(cell) = self.cell(id).filter(|cell| cell.is_public()) {
+            let what = what(cell.state);
+            self.records.push(time, iteration, Some(id), what);
+        }
+    }
+
+    fn record_of_loop(&mut self, what: What) {
+        if self.hold.pace() != Pace::Run {
+            self.records
+                .push(self.now, self.pulse.iteration, None, what);
+        }
+    }
+
+    /// What the latest iteration with work for a public connection did, as lines of JSON.
+    pub fn iteration(&self) -> Vec<u8> {
+        self.records.to_json()
     }
 
     pub fn on_accept(&mut self, id: u64, origin: Origin, state: StateName) {
@@ -370,7 +432,16 @@ impl Table {
             ),
         );
         self.pulse.write(&mut out);
-        out.push(b'}');
+        let (pace, steps, every) = match self.hold.pace() {
+            Pace::Run => ("run", 0, Duration::ZERO),
+            Pace::Hold { steps } => ("hold", steps, Duration::ZERO),
+            Pace::Slow(time) => ("slow", 0, time),
+        };
+        put_text(&mut out, "pace", pace);
+        put(
+            &mut out,
+            format_args!(",\"steps\":{steps},\"every_ms\":{}}}", every.as_millis()),
+        );
         let length = (out.len() - 4) as u32;
         out.splice(..4, length.to_le_bytes());
         for (key, stamp) in self.stamps.iter().enumerate() {

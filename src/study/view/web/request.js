@@ -1,86 +1,5 @@
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>oneloop: your request</title>
-<style>
-:root {
-  --page: #fbfbf9; --panel: #ffffff; --ink: #1d2126; --soft: #5b646e; --line: #d9dcdf; --accent: #0b57d0;
-  --mark: #9a4a00; --silent: #fff3d6;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #14171a; --panel: #1c2024; --ink: #e8eaec; --soft: #a0a9b2; --line: #343a41; --accent: #8ab4f8;
-    --mark: #ffb870; --silent: #3d3218;
-  }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1080px; padding: 14px 16px 40px; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 20px; margin: 0 0 4px; }
-h2 { font-size: 16px; margin: 0 0 4px; }
-p { margin: 0 0 10px; max-width: 72ch; }
-a { color: var(--accent); }
-:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-section { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px;
-  margin-top: 14px; }
-ol { list-style: none; margin: 0; padding: 0; }
-ol li { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 0 18px; padding: 3px 0;
-  border-top: 1px solid var(--line); }
-code { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; white-space: pre-wrap; }
-code i { color: var(--mark); font-style: normal; }
-.end { border: 1px solid; border-radius: 3px; padding: 0 2px; margin-left: 3px; color: var(--mark); font: 600 10px/1 ui-monospace, monospace; }
-li > span, .soft { color: var(--soft); font-size: 13.5px; }
-table { border-collapse: collapse; width: 100%; font-size: 13.5px; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 4px 12px 4px 0; border-top: 1px solid var(--line); vertical-align: top; }
-thead th { border-top: 0; color: var(--soft); font-weight: 600; }
-tr.silent { background: var(--silent); }
-tr.silent td:nth-child(2) { font-weight: 600; }
-.scroll { overflow-x: auto; }
-@media (max-width: 640px) {
-  body { padding: 10px 10px 40px; }
-  ol li { grid-template-columns: minmax(0, 1fr); }
-}
-</style>
-
-<h1>What your browser sent for this page</h1>
-<p class="soft">Byte by byte, as this server received and sent it. <span class="end">CR</span> is the byte 13,
-  <span class="end">LF</span> is 10. <a href="./">All connections, live</a></p>
-<noscript><p><b>JavaScript is off, so this page cannot show what it has asked the server for.</b> The server keeps the
-  bytes: open <a href="exchange?number=EXCHANGE">the data of this page</a>. It is JSON; “request” and “response” have
-  the heads, and \r\n there is a line end.</p></noscript>
-<main hidden>
-  <section aria-labelledby="sent">
-    <h2 id="sent">The request</h2>
-    <p class="soft" id="sent-size"></p>
-    <ol id="request"></ol>
-  </section>
-  <section aria-labelledby="came">
-    <h2 id="came">The response</h2>
-    <p class="soft" id="came-size"></p>
-    <ol id="response"></ol>
-  </section>
-  <section aria-labelledby="connections">
-    <h2 id="connections">The connections from your address</h2>
-    <p>Browsers open connections before they have anything to ask, and say nothing on them. (If yours has opened none,
-      this page asks it to, with <code>&lt;link rel="preconnect"&gt;</code>.) A server that reads from one connection
-      until a request is there, and only then looks at the next one, waits here for nothing. The loop has the silent one
-      in its slab, serves the others, and closes it when its deadline has passed.</p>
-    <div class="scroll" tabindex="0" role="region" aria-labelledby="connections">
-      <table>
-        <thead><tr><th scope="col">Number</th><th scope="col">It has</th><th scope="col">Received</th><th scope="col">Age</th><th scope="col">Of</th><th scope="col">Port</th></tr></thead>
-        <tbody id="list"></tbody>
-      </table>
-    </div>
-  </section>
-</main>
-<p id="problem" role="status" class="soft"></p>
-
-<script>
 "use strict";
-const NUMBER = "EXCHANGE";
+const NUMBER = document.querySelector("main").dataset.exchange;
 const $ = (id) => document.getElementById(id);
 
 // What a line of a head is for, by the name of its field.
@@ -194,5 +113,3 @@ async function show() {
   setTimeout(show, document.hidden ? 5000 : pause);
 }
 show();
-</script>
-</html>

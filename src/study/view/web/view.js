@@ -1,133 +1,3 @@
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>oneloop: live view</title>
-<style>
-/* The colours of the states are those of Okabe and Ito, which people with colour blindness tell
-   apart; each state also has a letter. */
-:root {
-  --page: #fbfbf9; --panel: #ffffff; --ink: #1d2126; --soft: #5b646e; --line: #d9dcdf;
-  --free: #eceeef; --accent: #0b57d0; --flash: #000000; --asleep: #c9d3dc; --on-cell: #111418;
-  --idle: #8fa3b3; --handshaking: #3fae8c; --reading: #56b4e9; --parsing: #f0e442; --header: #e69f00;
-  --body: #e2703a; --closing: #cc79a7;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #14171a; --panel: #1c2024; --ink: #e8eaec; --soft: #a0a9b2; --line: #343a41;
-    --free: #23282d; --accent: #8ab4f8; --flash: #ffffff; --asleep: #3b4754; --on-cell: #0c0e10;
-  }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.45 system-ui, sans-serif; }
-header, main { max-width: 1500px; margin: 0 auto; padding: 0 16px; }
-header { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 14px; padding-top: 14px; }
-h1 { font-size: 18px; margin: 0; }
-h2 { font-size: 14px; margin: 0 0 8px; color: var(--soft); font-weight: 600; }
-h3 { font-size: 13px; margin: 14px 0 4px; color: var(--soft); font-weight: 600; }
-button, .button { font: inherit; color: inherit; text-decoration: none; background: var(--panel); border: 1px solid var(--line);
-  border-radius: 6px; padding: 4px 11px; cursor: pointer; min-height: 32px; }
-button:hover, .button:hover { border-color: var(--soft); }
-button[aria-pressed=true] { background: var(--accent); border-color: var(--accent); color: var(--page); }
-:focus-visible, .button:focus-within { outline: 3px solid var(--accent); outline-offset: 2px; }
-#health { color: var(--soft); font-size: 13px; }
-#health::before { content: "●"; margin-right: 5px; color: #1f9d57; }
-#health.bad { color: var(--ink); font-weight: 600; }
-#health.bad::before { content: "▲"; color: #d5480f; }
-.tools { margin-left: auto; display: flex; flex-wrap: wrap; gap: 8px; }
-main { display: grid; grid-template-columns: minmax(0, 1fr) 410px; gap: 14px; padding-top: 14px;
-  padding-bottom: 40px; align-items: start; }
-section { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px;
-  min-width: 0; }
-#pulse { grid-column: 1 / -1; display: grid; gap: 10px 22px;
-  grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); }
-#pulse div > b { display: block; font-size: 21px; font-weight: 600; font-variant-numeric: tabular-nums;
-  white-space: nowrap; }
-#pulse div > span, .note { font-size: 13px; color: var(--soft); }
-#pulse .wide { grid-column: 1 / -1; }
-#time { display: block; width: 100%; height: 44px; }
-#grid { display: block; width: 100%; cursor: pointer; border-radius: 4px; touch-action: manipulation; }
-#legend { display: flex; flex-wrap: wrap; gap: 4px 16px; margin: 0 0 10px; padding: 0; list-style: none;
-  font-size: 13px; }
-#legend i { display: inline-block; width: 18px; height: 18px; line-height: 18px; text-align: center;
-  border-radius: 3px; margin-right: 6px; font: 700 12px/18px system-ui, sans-serif; color: var(--on-cell); }
-#legend b { font-variant-numeric: tabular-nums; }
-.side { display: grid; gap: 14px; min-width: 0; }
-#slow { list-style: none; margin: 0; padding: 0; }
-#slow button { display: block; width: 100%; text-align: left; margin-bottom: 6px; overflow-wrap: anywhere; }
-#slow small, dl { color: var(--soft); font-size: 13px; }
-dl { display: grid; grid-template-columns: auto 1fr; gap: 1px 12px; margin: 0; }
-dd { margin: 0; color: var(--ink); font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-pre { margin: 0; padding: 8px 10px; background: var(--page); border: 1px solid var(--line); border-radius: 6px;
-  white-space: pre-wrap; overflow-wrap: anywhere; font: 12.5px/1.5 ui-monospace, monospace; max-height: 300px;
-  overflow: auto; }
-pre i { color: var(--soft); font-style: normal; }
-pre .end { border: 1px solid; border-radius: 3px; padding: 0 2px; margin-left: 3px; font: 600 9.5px/1 ui-monospace, monospace; }
-.scroll { max-height: 260px; overflow: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
-td { padding: 2px 8px 2px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-#line { display: block; width: 100%; height: 26px; border-radius: 4px; margin-top: 8px; }
-kbd { font: 12px ui-monospace, monospace; border: 1px solid var(--line); border-radius: 4px; padding: 0 4px; }
-[hidden] { display: none !important; }
-@media (max-width: 980px) { main { grid-template-columns: minmax(0, 1fr); } }
-@media (max-width: 480px) {
-  header, main { padding-left: 10px; padding-right: 10px; }
-  #pulse { grid-template-columns: 1fr 1fr; } .tools { margin-left: 0; }
-}
-</style>
-
-<header>
-  <h1>oneloop: live view</h1>
-  <span id="health" role="status">connecting</span>
-  <div class="tools" id="tools"><a class="button" href="request">What your browser sends</a></div>
-</header>
-<main id="main">
-  <section id="pulse" aria-label="The pulse of the loop">
-    <div><b id="open">–</b><span>connections</span></div>
-    <div><b id="requests">–</b><span>requests a second</span></div>
-    <div><b id="polls">–</b><span>polls a second</span></div>
-    <div><b id="events">–</b><span>events per poll</span></div>
-    <div><b id="working">–</b><span>of the time working</span></div>
-    <div><b id="view">–</b><span>of the time for this view</span></div>
-    <div class="wide"><canvas id="time" role="img" aria-label="The last minute: working and asleep"></canvas>
-      <span>The last minute: how much of the time the loop worked; the rest it slept in its poll</span></div>
-    <div class="wide note"><span id="longest"></span><br><span id="latest"></span></div>
-  </section>
-  <section aria-label="The connections">
-    <h2>A cell for each slot of the slab</h2>
-    <ul id="legend"></ul>
-    <canvas id="grid" tabindex="0" role="application" aria-roledescription="grid of connections"
-      aria-label="Connections. Arrow keys choose one." aria-describedby="chosen keys"></canvas>
-    <p class="note" id="chosen" aria-live="polite">No connection is chosen.</p>
-    <p class="note" id="keys"><kbd>←</kbd> <kbd>↑</kbd> <kbd>→</kbd> <kbd>↓</kbd> choose a cell,
-      <kbd>n</kbd> the next slow one, <kbd>y</kbd> your own. The fill of a cell is how much of the response is
-      sent. A bar at its left: it waits for bytes of the client. A bar below: it waits until the client takes
-      some. A frame: it waits for its turn. A corner: its request is older than a second. A cell that did
-      something lights up; an idle one fades with its age. A double frame: this view.</p>
-  </section>
-  <div class="side">
-    <section aria-label="Slow requests">
-      <h2>Slow requests</h2>
-      <ul id="slow"></ul>
-      <p class="note" id="none-slow">No request is older than a second.</p>
-    </section>
-    <section aria-label="The life line">
-      <h2 id="life">Life line</h2>
-      <p class="note" id="none">Choose a cell.</p>
-      <div id="detail" hidden>
-        <dl id="facts"></dl>
-        <canvas id="line" role="img" aria-label="States over time"></canvas>
-        <div id="heads"></div>
-        <h3>Latest transitions</h3>
-        <div class="scroll" tabindex="0" aria-label="Latest transitions"><table id="transitions"></table></div>
-      </div>
-    </section>
-  </div>
-</main>
-
-<script>
 "use strict";
 const $ = (id) => document.getElementById(id);
 const FRAME = 50; // ms: 20 frames a second
@@ -149,56 +19,17 @@ const STATES = [
 const IDLE = 8;
 const WAITS = ["for its turn", "for the client to send", "for the client to read"];
 
-// What is shown: the cells by slot, and the pulse. A source (live, or a recording) fills it.
-const model = { now: 0, cells: [], you: -1, pulse: null, open: 0 };
+// What is shown: the time in ms, the cells by slot, and the pulse. `history` has pulses of the last second,
+// for rates. `litFor` is how long a cell is lit that did something, in ms.
+const model = { now: 0, cells: [], you: -1, pulse: null, open: 0, history: [], litFor: 300 };
 let chosen = -1;
+
+// What fills the model: the running server (live.js) or a recorded trace (replay.js). `frame()` brings it up to
+// date, and returns what to say of it; `life(key)` is the life line of a slot.
+let source = null;
 
 function stateOf(cell) {
   return cell.state === 2 && !cell.exchange ? IDLE : cell.state;
-}
-
-// ---- The live source: the server's snapshots.
-
-const live = { version: 0, run: "0", history: [] };
-
-async function fetchFrame() {
-  const answer = await fetch(`snapshot?since=${live.version}&run=${live.run}`);
-  if (!answer.ok) throw new Error(await answer.text());
-  const data = new DataView(await answer.arrayBuffer());
-  const length = data.getUint32(0, true);
-  const bytes = new Uint8Array(data.buffer, 4, length);
-  const pulse = JSON.parse(new TextDecoder().decode(bytes));
-  if (pulse.whole) { model.cells = []; live.history = []; }
-  model.now = pulse.now_us / 1000;
-  model.pulse = pulse;
-  model.open = pulse.open;
-  model.you = -1;
-  while (model.cells.length < pulse.slots) model.cells.push({ state: 0 });
-  for (let at = 4 + length; at < data.byteLength; at += 24) {
-    model.cells[data.getUint32(at, true)] = {
-      id: data.getUint32(at + 4, true),
-      state: data.getUint8(at + 8),
-      wait: data.getUint8(at + 9),
-      admin: (data.getUint8(at + 10) & 1) > 0,
-      exchange: data.getUint8(at + 10) & 2 ? Math.max(1, data.getUint32(at + 20, true)) : 0,
-      progress: data.getUint8(at + 11),
-      accepted: data.getUint32(at + 12, true),
-      since: data.getUint32(at + 16, true),
-      flash: model.now,
-    };
-  }
-  model.cells.forEach((cell, key) => {
-    if (cell.state && cell.admin && cell.id === pulse.you % 2 ** 32) model.you = key;
-  });
-  live.version = pulse.version;
-  live.run = pulse.run;
-  live.history.push(pulse);
-  while (live.history.length > 1 && pulse.now_us - live.history[0].now_us > 1e6) live.history.shift();
-}
-
-async function fetchLife(key) {
-  const answer = await fetch(`connection?key=${key}`);
-  return answer.ok ? answer.json() : null;
 }
 
 // ---- Numbers and words.
@@ -320,7 +151,7 @@ function drawGrid() {
       context.lineTo(x + side, y + corner);
       context.fill();
     }
-    const lit = 1 - (model.now - cell.flash) / 300;
+    const lit = 1 - (model.now - cell.flash) / model.litFor;
     if (lit > 0 && key !== model.you) {
       context.globalAlpha = 0.35 * lit;
       context.fillStyle = colours.flash;
@@ -371,7 +202,7 @@ let sampled = null;
 
 function drawPulse() {
   const pulse = model.pulse;
-  const before = live.history[0];
+  const before = model.history[0];
   text("open", count(model.open));
   const seconds = (pulse.now_us - before.now_us) / 1e6;
   if (seconds > 0.3) {
@@ -383,7 +214,7 @@ function drawPulse() {
     text("working", percent(rate("working_us") / 1e6));
     text("view", percent(rate("view_us") / 1e6));
   }
-  text("longest", `Longest iteration of the last seconds: ${iterationText(pulse.longest)}`);
+  text("longest", `Longest iteration ${pulse.since || "of the last seconds"}: ${iterationText(pulse.longest)}`);
   text("latest", `Latest iteration with work for a client: ${iterationText(pulse.latest)}`);
   if (!sampled || pulse.now_us - sampled.now_us > 5e5) {
     if (sampled) {
@@ -456,7 +287,7 @@ async function nameSlow() {
   for (const key of slowKeys.slice(0, 6)) {
     const cell = model.cells[key];
     if (!cell || known.has(nameOf(cell))) continue;
-    const life = await fetchLife(key);
+    const life = await source.life(key);
     if (!life || life.connection % 2 ** 32 !== cell.id) continue;
     if (known.size > 1000) known.clear();
     const [line] = life.request.bytes.split("\r\n");
@@ -495,7 +326,7 @@ let lifeShown = "";
 async function showLife() {
   if (chosen < 0) return;
   const key = chosen;
-  const life = await fetchLife(key);
+  const life = await source.life(key);
   if (key !== chosen) return;
   $("none").hidden = Boolean(life);
   $("detail").hidden = !life;
@@ -510,7 +341,7 @@ async function showLife() {
     ["peer", `${life.peer || "unix socket"}, listener ${life.listener}${life.public ? "" : " (this view)"}`],
     ["state", life.open ? `${life.state}, since ${ago(life.since_us)}` : "Closed"],
     ["waits", !life.open ? null : WAITS[["turn", "read", "write"].indexOf(life.wait)]],
-    ["expires", !life.open ? null : `in ${time(Math.max(0, (life.deadline_us - now) / 1000))}`],
+    ["expires", !life.open || life.deadline_us === undefined ? null : `in ${time(Math.max(0, (life.deadline_us - now) / 1000))}`],
     ["request", life.exchange_us === undefined ? null : `since ${ago(life.exchange_us)}`],
     ["response", sending],
     ["accepted", ago(life.accepted_us)],
@@ -521,7 +352,7 @@ async function showLife() {
   facts.replaceChildren();
   for (const [name, value] of rows) { element("dt", name, facts); element("dd", value, facts); }
   drawLine(life);
-  const shown = `${life.connection} ${life.requests} ${life.request.length} ${life.response.length}`;
+  const shown = `${source.name} ${life.connection} ${life.requests} ${life.request.length} ${life.response.length}`;
   if (shown !== lifeShown) {
     lifeShown = shown;
     const heads = $("heads");
@@ -529,6 +360,11 @@ async function showLife() {
     for (const [name, words] of [["request", "Latest request"], ["response", "Latest response"]]) {
       const head = life[name];
       if (!head || !head.length) continue;
+      if (source.name !== "live") {
+        element("h3", "Latest request: its first line", heads);
+        element("pre", head.bytes, heads).tabIndex = 0;
+        continue;
+      }
       const cut = head.length > head.bytes.length ? `, the first ${head.bytes.length} of` : ",";
       element("h3", `${words}: head${cut} ${head.length} bytes`, heads);
       const box = element("pre", "", heads);
@@ -597,8 +433,71 @@ $("grid").addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
   if (event.key === "n") chooseNextSlow();
+  if (source.keys[event.key]) source.keys[event.key]();
   if (event.key === "y" && model.you >= 0) choose(model.you);
 });
+
+// ---- Records of a trace (docs/trace.md), in words.
+
+function resultText(one) {
+  const took = one.took_us === undefined ? "" : ` (${Math.round(one.took_us)} µs)`;
+  if (one.error === "operation would block") return (one.call === "wait" ? "timed out" : "would block") + took;
+  if (one.error) return `failed: ${one.error}${took}`;
+  if (one.called === false) return "not called" + took;
+  if (one.status) return `${one.status}${took}`;
+  if (one.bytes !== undefined) return `${one.bytes} byte${one.bytes === 1 ? "" : "s"}${took}`;
+  return `done${took}`;
+}
+function recordText(one) {
+  switch (one.call) {
+    case "poll": return `${one.events} event${one.events === 1 ? "" : "s"} after ${time(one.waited_us / 1000)}`;
+    case "end": return `worked ${time(one.worked_us / 1000)}`;
+    case "accept": return `from ${one.peer || "a unix socket"}`;
+    case "event": return one.flags.join(", ");
+    case "register": return "";
+    case "request": return one.line === undefined ? "refused" : one.line;
+    case "->": return `${one.to} (${one.cause})`;
+    case "close": return `${one.reason}, ${one.body_bytes} body bytes`;
+    case "dropped": return `${one.count} records are missing here`;
+    default: return resultText(one);
+  }
+}
+
+// Shows records, each with the slot of its connection; the row `current` is marked. `name` changes with the rows.
+let recordsShown = "";
+function showRecords(title, note, rows, current, name) {
+  $("records-section").hidden = false;
+  text("records-title", title);
+  text("records-note", note);
+  if (name === recordsShown) return;
+  recordsShown = name;
+  const table = $("records");
+  table.replaceChildren();
+  rows.forEach(({ record, key }, index) => {
+    const row = element("tr", "", table);
+    element("td", `${(record.us / 1000).toFixed(3)} ms`, row);
+    element("td", record.connection === undefined ? "loop" : record.connection, row);
+    element("td", record.call, row);
+    element("td", recordText(record), row);
+    if (index === current) row.setAttribute("aria-current", "true");
+    if (key !== undefined) row.dataset.key = key;
+  });
+  const row = table.rows[current];
+  if (row) $("records-scroll").scrollTop = row.offsetTop - $("records-scroll").clientHeight / 2;
+}
+function hideRecords() {
+  $("records-section").hidden = true;
+  recordsShown = "";
+}
+$("records").addEventListener("click", (event) => {
+  const row = event.target.closest("tr[data-key]");
+  if (row) choose(Number(row.dataset.key));
+});
+
+function complain(words) {
+  $("message").hidden = !words;
+  text("message", words || "");
+}
 
 // ---- The loop of the page.
 
@@ -612,9 +511,29 @@ function draw() {
   Object.assign($("main").dataset, { frames, open: model.open, slow: slowKeys.length, you: model.you, chosen });
 }
 
-function health(words, isBad) {
+function health(words, kind) {
   text("health", words);
-  $("health").classList.toggle("bad", Boolean(isBad));
+  $("health").className = kind || "";
+}
+
+// Shows another source, from its beginning.
+function show(next) {
+  source = next;
+  Object.assign(model, { cells: [], you: -1, pulse: null, history: [], litFor: 300 });
+  Object.assign($("main").dataset, { source: next.name });
+  chosen = -1;
+  minute.length = 0;
+  sampled = null;
+  known.clear();
+  hideRecords();
+  $("detail").hidden = true;
+  $("none").hidden = false;
+  text("none", "Choose a cell.");
+  text("life", "Life line");
+  text("chosen", "No connection is chosen.");
+  $("live-tools").hidden = next.name !== "live";
+  $("replay-tools").hidden = next.name === "live";
+  for (const node of [$("minute"), $("view").parentElement]) node.hidden = next.name !== "live";
 }
 
 let rate = [];
@@ -623,15 +542,18 @@ async function frame() {
   let pause = FRAME;
   // A page that is not visible costs the server nothing.
   if (!document.hidden) {
+    const from = source;
     try {
-      await fetchFrame();
-      draw();
-      rate.push(began);
-      while (rate[0] < began - 2000) rate.shift();
-      health(`live, ${Math.round(rate.length / 2)} frames a second`);
+      const [words, kind] = await from.frame();
+      if (from === source) {
+        draw();
+        rate.push(began);
+        while (rate[0] < began - 2000) rate.shift();
+        health(`${words}, ${Math.round(rate.length / 2)} frames a second`, kind);
+      }
       pause = FRAME - (performance.now() - began);
     } catch (error) {
-      health(`no answer from the server (${error.message})`, true);
+      health(`no answer from the server (${error.message})`, "bad");
       pause = 1000;
     }
   }
@@ -643,8 +565,9 @@ async function slowly() {
   setTimeout(slowly, 500);
 }
 
-readColours();
-frame();
-slowly();
-</script>
-</html>
+window.addEventListener("DOMContentLoaded", () => {
+  readColours();
+  show(live);
+  frame();
+  slowly();
+});
