@@ -34,7 +34,7 @@ def processor_ms(process):
 
 
 def watch():
-    """20 snapshots a second, and the life line of a connection twice a second. Returns what the view says itself."""
+    """20 snapshots a second, and the life line of a connection twice a second. Returns the view's own figures."""
     view = http.client.HTTPConnection("127.0.0.1", VIEW)
 
     def get(path):
@@ -59,7 +59,7 @@ def watch():
     return (
         f"{frames / SECONDS:.1f} snapshots a second of {size // frames} bytes, "
         f"{pulse['open']} connections, {part('requests') * 1e6:.0f} requests a second; "
-        f"the view says {part('view_us') * 100:.2f} % of the time for itself"
+        f"the view's own figure is {part('view_us') * 100:.2f} % of the time"
     )
 
 
@@ -79,9 +79,9 @@ def main():
             before = processor_ms(server)
             time.sleep(SECONDS)
             between = processor_ms(server)
-            said = watch()
+            figures = watch()
             after = processor_ms(server)
-            print(f"without {between - before} ms, with {after - between} ms of processor time in {SECONDS} s; {said}")
+            print(f"without {between - before} ms, with {after - between} ms of processor time in {SECONDS} s; {figures}")
     finally:
         poke.kill()
         server.kill()

@@ -124,7 +124,7 @@ impl Loop {
         self.engine
             .end_poll(self.now, timeout, PollOutcome::Events, 1);
         for (key, peer) in self.peers.iter().enumerate() {
-            if peer.has_event() {
+            if peer.take_event() {
                 self.engine.mark_ready(key, EventFlags::default);
             }
         }
@@ -143,7 +143,7 @@ fn a_held_loop_serves_the_operator_and_waits_without_spinning() {
     let mut server = Loop::new();
     let public = server.connect(Role::Public, GET);
     server.iterate();
-    assert_eq!(public.received_text(), OK);
+    assert_eq!(public.take_received_text(), OK);
 
     server.is_held.set(true);
     public.sends(GET);
@@ -154,14 +154,14 @@ fn a_held_loop_serves_the_operator_and_waits_without_spinning() {
     server.iterate();
     admin.sends(GET);
     assert_eq!(server.iterate(), None);
-    assert_eq!(admin.received_text(), OK.repeat(2));
-    assert_eq!(public.received_text() + &late.received_text(), "");
+    assert_eq!(admin.take_received_text(), OK.repeat(2));
+    assert_eq!(public.take_received_text() + &late.take_received_text(), "");
 
     server.is_held.set(false);
     assert_eq!(server.engine.poll_timeout(server.now), Some(Duration::ZERO));
     server.iterate();
-    assert_eq!(public.received_text(), OK, "its event was kept");
-    assert_eq!(late.received_text(), OK);
+    assert_eq!(public.take_received_text(), OK, "its event was kept");
+    assert_eq!(late.take_received_text(), OK);
 }
 
 /// The operator's bytes count as events of their loop, so the poll returns again and again.
@@ -176,7 +176,7 @@ fn deadlines_stand_still_while_connections_are_held() {
     }
     server.is_held.set(false);
     server.iterate_after(seconds(1));
-    assert_eq!(slow.received_text(), "");
+    assert_eq!(slow.take_received_text(), "");
     let header_timeout = Limits::default().header_timeout;
     let left = server.engine.poll_timeout(server.now).unwrap();
     assert!(
@@ -184,7 +184,7 @@ fn deadlines_stand_still_while_connections_are_held() {
         "{left:?}"
     );
     server.iterate_after(header_timeout);
-    assert!(slow.received_text().starts_with("HTTP/1.1 408 "));
+    assert!(slow.take_received_text().starts_with("HTTP/1.1 408 "));
 }
 
 #[test]
@@ -195,9 +195,13 @@ fn a_server_that_stops_holds_nothing() {
     server.is_held.set(true);
     public.sends("all HTTP/1.1\r\nHost: a\r\n\r\n");
     server.iterate();
-    assert_eq!(public.received_text(), "");
+    assert_eq!(public.take_received_text(), "");
     let flow = (server.engine).handle_signal(Action::Stop, server.now, &mut InMemory);
     assert!(flow.is_continue());
     server.iterate();
-    assert!(public.received_text().starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(
+        public
+            .take_received_text()
+            .starts_with("HTTP/1.1 200 OK\r\n")
+    );
 }

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How long the connections stay held after the latest request of a page that shows it. A page that
-/// was closed must not leave a server that answers nobody.
+/// How long the connections stay held after the latest snapshot. A page that was closed must not
+/// leave a server that answers no client.
 const ABANDONED: Duration = Duration::from_secs(5);
 
 /// The longest time between two iterations in slow motion: shorter than [`ABANDONED`].
@@ -28,7 +28,7 @@ pub struct Hold {
     pace: Pace,
     /// In slow motion: when the next iteration may run public connections.
     next: Option<Instant>,
-    /// When nobody looks any more.
+    /// When the page that asks for snapshots counts as closed.
     until: Option<Instant>,
 }
 
@@ -58,15 +58,15 @@ impl Hold {
         self.set(Pace::Hold { steps }, now);
     }
 
-    /// Somebody looks.
+    /// A page asks for a snapshot.
     pub fn keep_alive(&mut self, now: Instant) {
         self.until = Some(now + ABANDONED);
     }
 
     /// Whether public connections are held at `now`.
     pub fn holds(&self, now: Instant) -> bool {
-        let is_watched = self.until.is_some_and(|until| now < until);
-        is_watched
+        let is_shown = self.until.is_some_and(|until| now < until);
+        is_shown
             && match self.pace {
                 Pace::Run => false,
                 Pace::Hold { steps } => steps == 0,
@@ -79,7 +79,7 @@ impl Hold {
     pub fn end_iteration(&mut self, now: Instant, has_worked: bool) -> Option<Instant> {
         let until = self.until.filter(|_| self.pace != Pace::Run)?;
         if until <= now {
-            log::warn!("the view is not watched any more; the public connections go on");
+            log::warn!("no page shows the view any more; the public connections go on");
             *self = Self::default();
             return None;
         }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_held_when_nobody_has_looked_for_five_seconds() {
+    fn nothing_is_held_five_seconds_after_the_latest_snapshot() {
         let (mut hold, now) = begin();
         hold.set(Pace::Hold { steps: 0 }, now);
         hold.keep_alive(now + SECOND);

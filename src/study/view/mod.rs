@@ -88,7 +88,7 @@ impl Probe for View {
         let took = time.unwrap_or_default();
         let mut table = self.0.borrow_mut();
         table.on_step(id, step, result, took);
-        // It only says that the connection has ended, which on_close says, too.
+        // It only reports that the connection has ended, as on_close does.
         if step != StepName::End {
             table.record(id, |state| What::Step {
                 state,

@@ -259,7 +259,7 @@ async function openTrace(file) {
     if (/^#  time us/.test(words)) throw new Error("it is in the format text; record it with --trace-format json");
     if (/^\[/.test(words)) throw new Error("it is in the format perfetto; record it with --trace-format json");
     const replay = new Replay(file.name, readTrace(words, isCut));
-    // Nobody looks at the server meanwhile.
+    // The page does not show the server meanwhile.
     if (source === live && model.pulse && model.pulse.pace !== "run") live.setPace("set=run");
     show(replay);
     complain("");
