@@ -13,7 +13,8 @@ use std::time::Instant;
 /// The listener that accepted a connection, as the handler and the probe get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerInfo {
-    /// Its index, in the order of the command line.
+    /// Its index, in the order in which they were opened. A name with two addresses is two
+    /// listeners.
     pub id: usize,
     /// What is served on it.
     pub role: Role,
@@ -83,8 +84,8 @@ pub trait Handler {
         false
     }
 
-    /// SIGUSR1 or SIGHUP: opens the log files again, for they may have been renamed, and closes
-    /// other files, for a volume may be about to be unmounted.
+    /// SIGUSR1, or SIGHUP with a log file: opens the log files again, for they may have been
+    /// renamed, and closes other files, for a volume may be about to be unmounted.
     fn reopen_logs(&mut self) {}
 
     /// SIGHUP with a configuration file: reads it again, and opens the log files again.

@@ -23,7 +23,8 @@
 //!   next and how long the poll may wait.
 //! - [`listen`]: addresses, sockets that listen, and accepting connections, for all models.
 //! - [`timers`]: the deadlines of all connections.
-//! - [`stalls`]: times in which the loop does not look at its sockets.
+//! - [`stalls`]: the clock of the deadlines, which stops while the loop is away from its
+//!   sockets.
 //! - [`read_buffer`]: received bytes, until they are a whole request head.
 //! - [`write_buffer`]: bytes to send, until the socket takes them.
 //! - [`models`]: the other concurrency models.

@@ -1,7 +1,7 @@
 //! The only loop that moves bytes: asks a connection for its next step, does it on a transport and
 //! reports the result, until there is a reason to stop.
 //!
-//! All models use it. They differ in what they do when it returns.
+//! All models but `fixed` use it. They differ in what they do when it returns.
 
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection, Step, StepName, Terms};

@@ -1,7 +1,7 @@
 //! The server as a value: what a [`Config`] asks for, opened and ready to run.
 //!
-//! [`Server::build`] does not change the configuration, so it can be called again, with the same
-//! one or another. It opens sockets and files. What a process does once, such as ignoring signals
+//! [`Server::build`] does not change the configuration, so each of several processes can call it.
+//! It opens sockets and files. What a process does once, such as ignoring signals
 //! and installing the logger, is left to the caller.
 
 use crate::access_log::{AccessLog, Sink};
@@ -267,8 +267,8 @@ fn build_processes(
     let config = RefCell::new(config);
     Ok(Box::new(move || {
         let open = || build_handler(&config.borrow(), &limits);
-        let reload = || match reload_site(&started) {
-            Ok(site) => config.borrow_mut().site = site,
+        let reload = || match reload_site(&started, &limits) {
+            Ok((site, _)) => config.borrow_mut().site = site,
             Err(error) => log::error!("the configuration stays as it was: {error}"),
         };
         match burn {
@@ -353,18 +353,15 @@ fn build_handler(config: &Config, limits: &Arc<Limits>) -> Result<SiteHandler, B
         return Ok(handler);
     }
     let (config, limits) = (config.without_sockets(), limits.clone());
-    let load = move || {
-        let site = reload_site(&config)?;
-        build_site(&site, limits.clone()).map_err(|error| error.to_string())
-    };
+    let load = move || reload_site(&config, &limits).map(|(_, site)| site);
     Ok(handler.with_reload(Box::new(load)))
 }
 
 /// The site of the configuration as it is now. What else has changed since `started` was read is
 /// logged: it has no effect before a restart.
-fn reload_site(started: &Config) -> Result<SiteConfig, String> {
+fn reload_site(started: &Config, limits: &Arc<Limits>) -> Result<(SiteConfig, Site), String> {
     let config = Config::read_again().map_err(|error| error.to_string())?;
-    build_site(&config.site, Arc::new(started.limits.clone())).map_err(|error| {
+    let site = build_site(&config.site, limits.clone()).map_err(|error| {
         format!(
             "cannot serve {}: {error}",
             config.site.root.path().display()
@@ -378,7 +375,7 @@ fn reload_site(started: &Config) -> Result<SiteConfig, String> {
         );
     }
     log::info!("the configuration is read again");
-    Ok(config.site)
+    Ok((config.site, site))
 }
 
 fn close(handler: SiteHandler) {

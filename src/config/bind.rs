@@ -73,6 +73,10 @@ const ADMIN_PORT: u16 = 7891;
 
 /// The value of `--admin`: a loopback address, or the path of a unix socket.
 pub fn admin(text: &str) -> Result<Bind, String> {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    if port.parse::<u16>().is_ok() {
+        return Err(format!("a port needs an address: 127.0.0.1:{port}"));
+    }
     let bind = text.parse::<BindArgument>()?.at(ADMIN_PORT);
     match bind {
         Bind::Unix(_) => Ok(bind),
@@ -286,5 +290,13 @@ mod tests {
         assert_eq!(parse("::1"), parse("[0:0::1]:80"));
         assert_eq!(parse("LOCALHOST"), parse("localhost:80"));
         assert_ne!(parse("::1"), parse("[::1]:81"));
+    }
+
+    #[test]
+    fn a_port_alone_is_no_address_for_the_live_view() {
+        for text in ["7891", ":7891"] {
+            let expected = "a port needs an address: 127.0.0.1:7891";
+            assert_eq!(admin(text).unwrap_err(), expected);
+        }
     }
 }

@@ -253,7 +253,12 @@ impl Config {
                 "connection limit",
                 self.max_connections == other.max_connections,
             ),
-            ("time limits", limits(self) == limits(other)),
+            ("limits", limits(self) == limits(other)),
+            ("verbosity", self.verbose == other.verbose),
+            #[cfg(feature = "study")]
+            ("trace", self.trace == other.trace),
+            #[cfg(feature = "study")]
+            ("live view", self.admin == other.admin),
         ];
         let differ = rows.into_iter().filter(|(_, is_equal)| !is_equal);
         differ.map(|(name, _)| name).collect()

@@ -53,7 +53,7 @@ pub enum Step<'c> {
     },
     /// Receive into this buffer and drop the bytes: [`discarded`](super::Connection::discarded).
     Discard(&'c mut [u8]),
-    /// Close the socket: no call follows.
+    /// Close the socket: there is no result to report.
     End(CloseReason),
 }
 
@@ -123,7 +123,7 @@ pub enum CloseReason {
     SendTimeout,
     /// The peer sent for too long, or too much, after the last response.
     LingerTimeout,
-    /// A body could not be sent in the announced length: its file shrank, or it could not be read.
+    /// A body could not be sent in the announced length: its file shrank, or its stream failed.
     Truncated,
 }
 

@@ -1,10 +1,10 @@
 //! The other concurrency models: one connection at a time, a process or a thread for each, a thread
 //! pool, coroutines.
 //!
-//! Site, connection, pump and log are those of the reactor. The models differ in what they do when
-//! the pump would block:
+//! [`fixed`] stands apart: one page, one connection at a time, without the code that the others
+//! share. In the others, site, connection, pump and log are those of the reactor. They differ in
+//! what they do when the pump would block:
 //!
-//! - [`fixed`]: one page, one connection at a time, without the code that the others share
 //! - [`sequential`]: one connection at a time
 //! - [`process`]: a process for each connection
 //! - [`thread`]: a thread for each connection

@@ -1,7 +1,7 @@
 //! All of the loop but the poll: accept, run, reap, and stop.
 //!
-//! It makes no system call and reads no clock. [`Sockets`] does what has to be done to a socket,
-//! and the time is an argument. So the simulator in tests/sim runs the same loop.
+//! It makes no system call of its own and reads no clock. [`Sockets`] does what has to be done to a
+//! socket, and the time is an argument. So the simulator in tests/sim runs the same loop.
 
 use super::lifecycle::{Connections, Lifecycle, Stop};
 use super::scheduler::Scheduler;

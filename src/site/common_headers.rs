@@ -1,4 +1,5 @@
-//! The headers that responses have in common: those that the owner of the site has set.
+//! The headers that responses have in common, by kind of response: those of the configuration and
+//! of the server, CORS, and the name of a single file.
 
 use super::options::SiteOptions;
 use super::path;

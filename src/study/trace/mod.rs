@@ -68,7 +68,7 @@ impl FromStr for Filter {
 }
 
 /// The options of the command line.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Write what the loop and each connection do to this file; - is standard output
     ///
