@@ -855,8 +855,11 @@ fn the_page_replays_a_recorded_trace_step_by_step() {
     browser.wait_for(&record(records.len()));
     browser.wait_for("document.querySelector('main').dataset.open == 0");
     browser.wait_for("document.querySelector('#play').innerText == 'Play'");
-    browser.value("document.querySelector('#scrub').value = 1");
-    browser.value("document.querySelector('#scrub').dispatchEvent(new Event('input'))");
+    // In one expression: each frame sets the slider.
+    let scrub = "document.querySelector('#scrub')";
+    browser.value(&format!(
+        "{scrub}.value = 1, {scrub}.dispatchEvent(new Event('input'))"
+    ));
     browser.wait_for(&record(1));
     browser.show(390, 844, true);
     browser.wait_for("document.documentElement.scrollWidth <= 390");

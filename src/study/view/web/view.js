@@ -381,7 +381,7 @@ async function showLife() {
     element("td", one.cause, row);
     element("td", `iteration ${one.iteration}`, row);
   }
-  if (cell && cell.state) choose(key, true);
+  if (cell) choose(key, true);
 }
 
 // States over time, from the oldest transition that is known until now. Each has a width of its own
