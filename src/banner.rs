@@ -51,14 +51,15 @@ fn text(
     let path = path::encode(path.as_bytes());
     let mut rows: Vec<_> = addresses
         .iter()
-        .flat_map(|one| rows(one, interfaces))
+        .flat_map(|address| rows(address, interfaces))
         .collect();
     for (url, _) in &mut rows {
         if url.starts_with("http://") {
             let _ = write!(url, "{path}");
         }
     }
-    for (url, _) in admin.iter().flat_map(|one| self::rows(one, interfaces)) {
+    let admin = admin.iter();
+    for (url, _) in admin.flat_map(|address| self::rows(address, interfaces)) {
         rows.push((url, "the live view, for this machine".to_owned()));
     }
     let width = rows.iter().map(|(url, _)| url.chars().count()).max();
@@ -91,7 +92,7 @@ fn rows(address: &Address, interfaces: &[Interface]) -> Vec<(String, String)> {
             SocketAddr::V6(v6) => v6.scope_id(),
             SocketAddr::V4(_) => 0,
         };
-        let interface = interfaces.iter().find(|one| one.index == index);
+        let interface = interfaces.iter().find(|interface| interface.index == index);
         let zone = match (index, interface) {
             (0, _) => String::new(),
             (_, Some(interface)) => format!("%{}", printable(&interface.name)),
@@ -107,19 +108,17 @@ fn rows(address: &Address, interfaces: &[Interface]) -> Vec<(String, String)> {
 
     let mut network: Vec<_> = interfaces
         .iter()
-        .filter(|one| is_covered(&one.ip))
+        .filter(|interface| is_covered(&interface.ip))
         .collect();
-    network.retain(|one| !one.ip.is_loopback() && !is_link_local(one.ip));
-    network.sort_by_key(|one| one.ip.is_ipv6());
-    network.dedup_by_key(|one| one.ip);
+    network.retain(|interface| !interface.ip.is_loopback() && !is_link_local(interface.ip));
+    network.sort_by_key(|interface| interface.ip.is_ipv6());
+    network.dedup_by_key(|interface| interface.ip);
     if let (true, Some((_, audience))) = (network.is_empty(), rows.first_mut()) {
         *audience = self::audience(address);
     }
-    for one in network.iter().take(MAX_SHOWN) {
-        rows.push(row(
-            one.ip,
-            format!("the network ({})", printable(&one.name)),
-        ));
+    for interface in network.iter().take(MAX_SHOWN) {
+        let name = printable(&interface.name);
+        rows.push(row(interface.ip, format!("the network ({name})")));
     }
     if network.len() > MAX_SHOWN {
         let more = network.len() - MAX_SHOWN;
@@ -172,11 +171,11 @@ fn is_open(address: &Address) -> bool {
 /// The text with control characters escaped: the name of a directory may contain some.
 fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    for one in text.chars() {
-        if one.is_control() {
-            shown.extend(one.escape_default());
+    for character in text.chars() {
+        if character.is_control() {
+            shown.extend(character.escape_default());
         } else {
-            shown.push(one);
+            shown.push(character);
         }
     }
     shown

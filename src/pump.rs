@@ -10,7 +10,7 @@ use crate::http::payload::FileRange;
 use crate::limits::Limits;
 use crate::probe::{Cause, KnownState, Probe, StepResult};
 use crate::transport::Transport;
-use crate::warnings::{Limited, Name, name_of};
+use crate::warnings::{Printable, RateLimited, name_of};
 use std::fmt::Display;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -437,9 +437,9 @@ fn send_file<T: Transport>(
 
 /// Warns that a response was cut off because its file has too few bytes or cannot be read.
 fn warn_of_cut_off(range: &FileRange, why: &dyn Display) {
-    static CUT_OFF: Limited = Limited::new();
+    static CUT_OFF: RateLimited = RateLimited::new();
     let (name, offset) = (name_of(range.file()), range.offset());
-    let name = Name(name.as_os_str().as_bytes());
+    let name = Printable(name.as_os_str().as_bytes());
     CUT_OFF.warn(format_args!(
         "a response was cut off at byte {offset} of {name}: {why}"
     ));

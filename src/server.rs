@@ -166,7 +166,7 @@ where
                 None => build_polling(config, parts, handler, close, probe),
                 Some(time) => {
                     let handler = Burning::new(handler, time);
-                    let close = |one: Burning<_>| close(one.into_inner());
+                    let close = |burning: Burning<_>| close(burning.into_inner());
                     build_polling(config, parts, handler, close, probe)
                 }
             };
@@ -226,7 +226,7 @@ fn build_polling<H: Handler + 'static>(
     Ok(Box::new(move || reactor.run().map(close)))
 }
 
-/// The listener of the live view, if there is to be one.
+/// The listener of the live view, if `--admin` asks for one.
 #[cfg(feature = "study")]
 fn open_admin(
     config: &Config,

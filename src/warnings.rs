@@ -1,7 +1,7 @@
 //! Rate-limited warnings, for those that requests can cause.
 //!
-//! A [`Limited`] logs each text at most once a minute, and a limited number of different texts. It
-//! counts those it suppresses, and reports the count with the first warning of a later minute.
+//! A [`RateLimited`] logs each text at most once a minute, and a limited number of different texts.
+//! It counts those it suppresses, and reports the count with the first warning of a later minute.
 
 use crate::clock::Now;
 use std::fmt::{self, Write};
@@ -21,7 +21,7 @@ const MAX_TEXTS: usize = 20;
 /// Logs warnings of one kind. A `static` for each kind, so that one kind does not suppress another.
 /// After a fork, each process has its own.
 #[derive(Debug)]
-pub struct Limited(Mutex<Recent>);
+pub struct RateLimited(Mutex<Recent>);
 
 /// What was logged in the current interval.
 #[derive(Debug)]
@@ -29,10 +29,10 @@ struct Recent {
     since: Option<Instant>,
     /// Hashes of the texts.
     written: Vec<u64>,
-    left_out: u64,
+    suppressed: u64,
 }
 
-impl Limited {
+impl RateLimited {
     /// Nothing is logged yet.
     #[allow(
         clippy::new_without_default,
@@ -42,7 +42,7 @@ impl Limited {
         Self(Mutex::new(Recent {
             since: None,
             written: Vec::new(),
-            left_out: 0,
+            suppressed: 0,
         }))
     }
 
@@ -57,7 +57,7 @@ impl Limited {
         match admitted {
             None => {}
             Some(0) => log::warn!("{text}"),
-            Some(count) => log::warn!("{text} ({count} such warnings were left out before)"),
+            Some(count) => log::warn!("{text} ({count} such warnings were suppressed before)"),
         }
     }
 }
@@ -71,10 +71,10 @@ impl Recent {
             self.since = Some(now);
             self.written.clear();
             self.written.push(text);
-            return Some(std::mem::take(&mut self.left_out));
+            return Some(std::mem::take(&mut self.suppressed));
         }
         if self.written.len() >= MAX_TEXTS || self.written.contains(&text) {
-            self.left_out = self.left_out.saturating_add(1);
+            self.suppressed = self.suppressed.saturating_add(1);
             return None;
         }
         self.written.push(text);
@@ -95,9 +95,9 @@ impl Write for Hash {
 /// The bytes of a name as text on one line: control characters are escaped, and bytes that are not
 /// UTF-8 are replaced. Clients choose names, so they must not control a terminal.
 #[derive(Debug)]
-pub struct Name<'n>(pub &'n [u8]);
+pub struct Printable<'n>(pub &'n [u8]);
 
-impl fmt::Display for Name<'_> {
+impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = String::from_utf8_lossy(self.0);
         for character in text.chars() {
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     fn recent() -> Recent {
-        Limited::new().0.into_inner().unwrap()
+        RateLimited::new().0.into_inner().unwrap()
     }
 
     #[test]
@@ -156,7 +156,10 @@ mod tests {
     #[test]
     fn a_name_is_one_line_of_text() {
         let name = b"a\n\x1b[31m\xff\xc3\xbc'\"".as_slice();
-        assert_eq!(Name(name).to_string(), "a\\n\\u{1b}[31m\u{fffd}\u{fc}'\"");
+        assert_eq!(
+            Printable(name).to_string(),
+            "a\\n\\u{1b}[31m\u{fffd}\u{fc}'\""
+        );
     }
 
     #[cfg(target_os = "linux")]

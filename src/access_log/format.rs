@@ -66,8 +66,8 @@ pub struct LogEntry<'e> {
     pub peer: Peer,
     /// When it was answered. A time before 1970, of a clock that was never set, is logged as 1970.
     pub wall: SystemTime,
-    /// The request line without its line end. `None` if there was none, as for a 408.
-    pub request_line: Option<&'e [u8]>,
+    /// The request line without its line end, as far as it has been received.
+    pub request_line: &'e [u8],
     /// The Host field, or the authority of the request target (RFC 9112 3.2.2). Only in JSON.
     pub host: Option<&'e [u8]>,
     /// The status code.
@@ -81,7 +81,7 @@ pub struct LogEntry<'e> {
     pub user_agent: Option<&'e [u8]>,
     /// From the iteration that answered to the one in which the kernel took the last byte. Only in
     /// JSON.
-    pub duration: Option<Duration>,
+    pub duration: Duration,
 }
 
 /// The time of a line in UTC, rendered when the second changes. Local times do not sort where
@@ -142,7 +142,7 @@ impl Renderer {
     fn write_common(&mut self, entry: &LogEntry, out: &mut Vec<u8>) {
         put(out, format_args!("{} - - [", entry.peer));
         out.extend_from_slice(self.timestamp.at(entry.wall, CivilTime::put_clf));
-        self.put_quoted(b"] ", entry.request_line, out);
+        self.put_quoted(b"] ", Some(entry.request_line), out);
         put(out, format_args!(" {} {}", entry.status, entry.body_sent));
     }
 
@@ -164,25 +164,19 @@ impl Renderer {
             format_args!(".{millis:03}Z\",\"peer\":\"{}\"", entry.peer),
         );
 
-        if let Some((method, target, version)) = entry.request_line.and_then(split_request_line) {
+        if let Some((method, target, version)) = split_request_line(entry.request_line) {
             self.put_member("method", Some(method), out);
             self.put_member("target", Some(target), out);
             self.put_member("version", Some(version), out);
         } else {
-            self.put_member("request", entry.request_line, out);
+            self.put_member("request", Some(entry.request_line), out);
         }
         self.put_member("host", entry.host, out);
-        let (status, body_sent) = (entry.status, entry.body_sent);
+        let (status, bytes, micros) = (entry.status, entry.body_sent, entry.duration.as_micros());
         put(
             out,
-            format_args!(",\"status\":{status},\"bytes\":{body_sent}"),
+            format_args!(",\"status\":{status},\"bytes\":{bytes},\"duration_us\":{micros}"),
         );
-        if let Some(duration) = entry.duration {
-            put(
-                out,
-                format_args!(",\"duration_us\":{}", duration.as_micros()),
-            );
-        }
         self.put_member("referer", entry.referer, out);
         self.put_member("user_agent", entry.user_agent, out);
         out.push(b'}');
@@ -258,13 +252,13 @@ mod tests {
         LogEntry {
             peer: Peer::Ip([127, 0, 0, 1].into()),
             wall: UNIX_EPOCH + Duration::from_millis(1_795_362_148_042),
-            request_line: Some(request_line),
+            request_line,
             host: Some(b"example.org"),
             status: 200,
             body_sent: 1234,
             referer: Some(b"https://example.org/"),
             user_agent: Some(b"curl/8.5.0"),
-            duration: Some(Duration::from_micros(1_500)),
+            duration: Duration::from_micros(1_500),
         }
     }
 
@@ -325,12 +319,6 @@ mod tests {
             line(LogFormat::Combined, &request),
             "127.0.0.1 - - [22/Nov/2026:15:42:28 +0000] \"GET / HTTP/1.1\" 304 0 \"-\" \"-\"\n"
         );
-        request.status = 408;
-        request.request_line = None;
-        assert_eq!(
-            line(LogFormat::Common, &request),
-            "127.0.0.1 - - [22/Nov/2026:15:42:28 +0000] \"-\" 408 0\n"
-        );
     }
 
     #[test]
@@ -343,17 +331,16 @@ mod tests {
              \"status\":200,\"bytes\":1234,\"duration_us\":1500,\
              \"referer\":\"https://example.org/\",\"user_agent\":\"curl/8.5.0\"}\n"
         );
-        request.request_line = None;
+        request.request_line = b"GE";
         request.host = None;
         request.referer = None;
         request.user_agent = None;
-        request.duration = None;
         request.status = 408;
         request.body_sent = 0;
         assert_eq!(
             line(LogFormat::Json, &request),
             "{\"time\":\"2026-11-22T15:42:28.042Z\",\"peer\":\"127.0.0.1\",\
-             \"status\":408,\"bytes\":0}\n"
+             \"request\":\"GE\",\"status\":408,\"bytes\":0,\"duration_us\":1500}\n"
         );
     }
 

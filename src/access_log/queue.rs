@@ -34,7 +34,7 @@ struct QueueState {
 }
 
 /// What the thread does besides writing its batch.
-pub(super) struct Orders {
+pub(super) struct Commands {
     pub(super) reopen: bool,
     /// Lines dropped since the start. Those that were not reported before came after the batch.
     pub(super) dropped: u64,
@@ -87,23 +87,23 @@ impl LineQueue {
 
     /// Makes the thread open the path of the file again.
     pub(super) fn reopen(&self) {
-        self.order(|queue| queue.reopen = true);
+        self.command(|queue| queue.reopen = true);
     }
 
     /// Closes the queue: no more lines come.
     pub(super) fn close(&self) {
-        self.order(|queue| queue.closed = true);
+        self.command(|queue| queue.closed = true);
     }
 
-    /// Changes the orders and wakes the thread.
-    fn order(&self, change: impl FnOnce(&mut QueueState)) {
+    /// Gives a command and wakes the thread.
+    fn command(&self, change: impl FnOnce(&mut QueueState)) {
         change(&mut self.lock());
         self.wake.notify_one();
     }
 
     /// For the thread: sleeps until there is something to do, then swaps the waiting lines with
     /// `batch`, which is empty. `None` if the queue is closed and empty.
-    pub(super) fn take(&self, batch: &mut Vec<u8>) -> Option<Orders> {
+    pub(super) fn take(&self, batch: &mut Vec<u8>) -> Option<Commands> {
         let mut queue = self.lock();
         while queue.waiting.is_empty() && !queue.full && !queue.reopen {
             if queue.closed {
@@ -118,7 +118,7 @@ impl LineQueue {
         }
         mem::swap(&mut queue.waiting, batch);
         queue.full = false;
-        Some(Orders {
+        Some(Commands {
             reopen: mem::take(&mut queue.reopen),
             dropped: queue.dropped,
         })
@@ -129,15 +129,16 @@ impl LineQueue {
         let half = self.capacity / 2;
         let mut queue = self.lock();
         queue.wake_at = Some(half);
-        let gathering = |queue: &mut QueueState| !queue.has_orders() && queue.waiting.len() < half;
+        let gathering =
+            |queue: &mut QueueState| !queue.has_commands() && queue.waiting.len() < half;
         self.wait(queue, time, gathering).wake_at = None;
     }
 
-    /// For the thread: waits for `time`, or until there are orders. Returns whether the queue is
+    /// For the thread: waits for `time`, or until there are commands. Returns whether the queue is
     /// closed.
     pub(super) fn pause(&self, time: Duration) -> bool {
         let queue = self.lock();
-        self.wait(queue, time, |queue| !queue.has_orders()).closed
+        self.wait(queue, time, |queue| !queue.has_commands()).closed
     }
 
     fn wait<'q>(
@@ -172,8 +173,8 @@ impl LineQueue {
 }
 
 impl QueueState {
-    /// Whether there is something that does not wait.
-    fn has_orders(&self) -> bool {
+    /// Whether the thread must do something at once.
+    fn has_commands(&self) -> bool {
         self.closed || self.reopen
     }
 
@@ -265,9 +266,9 @@ mod tests {
         assert_eq!(lines.dropped(), 2);
 
         let mut batch = Vec::new();
-        let orders = lines.take(&mut batch).unwrap();
+        let commands = lines.take(&mut batch).unwrap();
         assert_eq!(
-            (batch.as_slice(), orders.dropped),
+            (batch.as_slice(), commands.dropped),
             (b"first\n".as_slice(), 2)
         );
         lines.put(b"x\n");
@@ -279,8 +280,8 @@ mod tests {
     fn a_line_longer_than_the_queue_wakes_the_thread_to_report_it() {
         let lines = LineQueue::new(4);
         lines.put(b"longer\n");
-        let orders = lines.take(&mut Vec::new()).unwrap();
-        assert_eq!(orders.dropped, 1);
+        let commands = lines.take(&mut Vec::new()).unwrap();
+        assert_eq!(commands.dropped, 1);
     }
 
     #[test]

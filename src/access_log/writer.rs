@@ -5,8 +5,8 @@
 //! thread writes.
 //!
 //! ```text
-//! log_request() -> lines --hand_over()--> queue --take()--> batch --write()--> sink
-//!                  loop                                     thread
+//! log_request() -> lines --flush_to_queue()--> queue --take()--> batch --write()--> sink
+//!                  loop                                          thread
 //! ```
 //!
 //! Standard output is not made non-blocking instead, because that flag belongs to the open file,
@@ -42,7 +42,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long a warning is not repeated.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The lines of an iteration are handed over early when they take this fraction of the queue, so
+/// The lines of an iteration are queued early when they take this fraction of the queue, so
 /// that they are bounded, too.
 const EARLY_FRACTION: usize = 16;
 
@@ -94,10 +94,11 @@ impl fmt::Display for Sink {
 /// The thread does not survive a `fork`: a child makes a log of its own.
 pub struct AccessLog {
     renderer: Renderer,
-    /// Whole lines that are not yet handed over.
+    /// Whole lines that are not yet queued.
     lines: Vec<u8>,
     queue: Arc<LineQueue>,
-    /// The writer, until the thread can be started.
+    /// The writer, until the thread is started. It is shared with the closure of a thread that may
+    /// not start, and the thread takes it out.
     unstarted: Option<Arc<Mutex<Option<LogWriter>>>>,
     /// Nothing is sent: the channel is disconnected when the thread ends.
     ended: Receiver<()>,
@@ -168,24 +169,24 @@ impl AccessLog {
     fn start_or_warn(&mut self) {
         if let Err(error) = self.start() {
             log::warn!(
-                "access log: the system refuses the thread that writes it: {error}{}; serving \
+                "access log: cannot start the thread that writes it: {error}{}; serving \
                  without: lines wait in memory, SIGUSR1 tries again",
                 hint(&error)
             );
         }
     }
 
-    /// Renders the line of a request. The next [`AccessLog::hand_over`] queues it.
+    /// Renders the line of a request. The next [`AccessLog::flush_to_queue`] queues it.
     pub fn log_request(&mut self, entry: &LogEntry) {
         self.renderer.write_line(entry, &mut self.lines);
         if self.lines.len() > self.queue.capacity / EARLY_FRACTION {
-            self.hand_over();
+            self.flush_to_queue();
         }
     }
 
     /// Moves the rendered lines to the thread: once in an iteration. Lines that do not fit into the
     /// queue are dropped and counted. Makes no system call unless the thread sleeps.
-    pub fn hand_over(&mut self) {
+    pub fn flush_to_queue(&mut self) {
         if !self.lines.is_empty() {
             if self.queue.put(&self.lines) {
                 log::warn!("access log: lines are dropped, as it cannot be written fast enough");
@@ -210,23 +211,23 @@ impl AccessLog {
     /// Writes what is left, but waits at most `wait`: a full pipe must not block the exit. Returns
     /// whether the thread has ended; if not, logs a warning.
     pub fn close(mut self, wait: Duration) -> bool {
-        self.hand_over();
+        self.flush_to_queue();
         if let Err(error) = self.start() {
             let lines = self.queue.abandon(&[]);
             if lines > 0 {
                 log::warn!("access log: {lines} lines are lost for want of a thread: {error}");
             }
         }
-        self.leave();
+        self.close_queue();
         let has_ended = self.ended.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
         if !has_ended {
-            log::warn!("access log: its reader is stuck; its last lines are lost");
+            log::warn!("access log: nothing reads it; its last lines are lost");
         }
         has_ended
     }
 
-    fn leave(&mut self) {
-        self.hand_over();
+    fn close_queue(&mut self) {
+        self.flush_to_queue();
         self.unstarted = None;
         self.queue.close();
     }
@@ -235,7 +236,7 @@ impl AccessLog {
 /// Makes the thread write what is left, without waiting. To wait, call [`AccessLog::close`].
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        self.leave();
+        self.close_queue();
     }
 }
 
@@ -260,7 +261,7 @@ struct LogWriter {
 }
 
 /// The log is closed, and the last attempt to write failed.
-struct GivenUp;
+struct FailedAtClose;
 
 impl LogWriter {
     fn run(mut self) {
@@ -271,21 +272,21 @@ impl LogWriter {
         self.warn_dropped(dropped);
     }
 
-    fn write_until_closed(&mut self) -> Result<(), GivenUp> {
+    fn write_until_closed(&mut self) -> Result<(), FailedAtClose> {
         let mut dropped = 0;
-        while let Some(orders) = self.queue.take(&mut self.batch) {
-            if orders.reopen {
+        while let Some(commands) = self.queue.take(&mut self.batch) {
+            if commands.reopen {
                 self.reopen();
             }
             self.write_batch()?;
-            if orders.dropped > dropped {
-                let count = orders.dropped - dropped;
-                dropped = orders.dropped;
+            if commands.dropped > dropped {
+                let count = commands.dropped - dropped;
+                dropped = commands.dropped;
                 self.format.write_dropped(count, &mut self.batch);
-                if let Err(given_up) = self.write_batch() {
+                if let Err(failed) = self.write_batch() {
                     // It is not the line of a request.
                     self.batch.clear();
-                    return Err(given_up);
+                    return Err(failed);
                 }
                 if is_due(self.dropped_warned_at) {
                     self.warn_dropped(dropped);
@@ -298,9 +299,9 @@ impl LogWriter {
 
     /// Writes the batch and empties it. A failed write is repeated with what is left: so lines in a
     /// file are whole when a full disk has space again, and a new reader of a FIFO gets what the
-    /// last one did not. Meanwhile the queue fills, as with a slow reader. With [`GivenUp`], the
-    /// batch is what was not written.
-    fn write_batch(&mut self) -> Result<(), GivenUp> {
+    /// last one did not. Meanwhile the queue fills, as with a slow reader. With
+    /// [`FailedAtClose`], the batch is what was not written.
+    fn write_batch(&mut self) -> Result<(), FailedAtClose> {
         let mut written = 0;
         let mut closing = false;
         let mut refusal_pause = GATHER;
@@ -328,7 +329,7 @@ impl LogWriter {
                     self.failed(&error);
                     if closing {
                         self.batch.drain(..written);
-                        return Err(GivenUp);
+                        return Err(FailedAtClose);
                     }
                     // Closing ends the pause; there is one more attempt.
                     closing = self.queue.pause(RETRY);
@@ -347,7 +348,9 @@ impl LogWriter {
         let count = dropped.saturating_sub(self.dropped_warned);
         if count > 0 {
             let name = &self.name;
-            log::warn!("access log {name}: {count} lines were dropped, as it did not take them");
+            log::warn!(
+                "access log {name}: {count} lines were dropped, as writing is too slow or fails"
+            );
             self.dropped_warned = dropped;
             self.dropped_warned_at = Some(Now::read().instant);
             self.queue.rearm_warning();
@@ -489,13 +492,13 @@ mod tests {
         log.log_request(&LogEntry {
             peer: Peer::Unix,
             wall: UNIX_EPOCH,
-            request_line: Some(b"GET / HTTP/1.1"),
+            request_line: b"GET / HTTP/1.1",
             host: None,
             status: 200,
             body_sent: number,
             referer: None,
             user_agent: None,
-            duration: None,
+            duration: Duration::ZERO,
         });
     }
 
@@ -568,7 +571,7 @@ mod tests {
         let mut log = log_to(writer, 1000);
         for number in 0..3 {
             add(&mut log, number);
-            log.hand_over();
+            log.flush_to_queue();
             let mut found = vec![0; line(number).len()];
             reader.read_exact(&mut found).unwrap();
             assert_eq!(found, line(number).as_bytes());
@@ -585,7 +588,7 @@ mod tests {
         for number in 0..100 {
             add(&mut log, number);
             if number % 7 == 0 {
-                log.hand_over();
+                log.flush_to_queue();
             }
         }
         assert_eq!(log.dropped(), 0);
@@ -604,7 +607,7 @@ mod tests {
             add(&mut log, number);
         }
         assert!(log.lines.capacity() <= BUFFER);
-        log.hand_over();
+        log.flush_to_queue();
         let dropped = log.dropped();
         assert!(dropped > 0);
 
@@ -652,7 +655,7 @@ mod tests {
         for number in 0..10 {
             add(&mut log, number);
         }
-        log.hand_over();
+        log.flush_to_queue();
         log.reopen();
         assert_eq!(log.dropped(), 0);
         let queue = Arc::clone(&log.queue);
@@ -685,7 +688,7 @@ mod tests {
         for number in 0..3 {
             // The one before is gone when this line is written.
             add(&mut log, number);
-            log.hand_over();
+            log.flush_to_queue();
             let mut reader = File::open(&path).unwrap();
             let mut found = vec![0; line(number).len()];
             reader.read_exact(&mut found).unwrap();
@@ -765,7 +768,7 @@ mod tests {
         let (scripted, output, failed) = Scripted::new([Ok(10), full]);
         let mut log = log_to(scripted, 1000);
         add(&mut log, 1);
-        log.hand_over();
+        log.flush_to_queue();
         failed.recv_timeout(LONG).unwrap();
         add(&mut log, 2);
         assert!(log.close(LONG));
@@ -799,7 +802,7 @@ mod tests {
         add(&mut log, 1);
         add(&mut log, 2);
         add(&mut log, 3);
-        log.hand_over();
+        log.flush_to_queue();
         failed.recv_timeout(LONG).unwrap();
         let queue = Arc::clone(&log.queue);
         assert!(log.close(LONG));
@@ -838,7 +841,7 @@ mod tests {
         let mut log = AccessLog::new(file, LogFormat::Common, &Limits::default()).unwrap();
 
         add(&mut log, 1);
-        log.hand_over();
+        log.flush_to_queue();
         let before = format!("before\n{}", line(1));
         eventually(|| fs::read_to_string(&path).unwrap() == before);
         fs::rename(&path, &rotated).unwrap();

@@ -88,7 +88,7 @@ impl Head {
         Err(Refusal {
             status,
             why,
-            line: Some(first_line(bytes)),
+            line: first_line(bytes),
         })
     }
 }

@@ -81,15 +81,14 @@ pub struct Refusal<'h> {
     pub status: Status,
     /// What is wrong, as text for the client.
     pub why: &'static str,
-    /// The request line, as far as there is one: for the access log.
-    pub line: Option<&'h [u8]>,
+    /// The request line, as far as it has been received: for the access log.
+    pub line: &'h [u8],
 }
 
 impl Refusal<'_> {
     /// How to deliver the response.
     pub fn traits(&self) -> RequestTraits {
-        self.line
-            .map_or(RequestTraits::REFUSED, RequestTraits::refused)
+        RequestTraits::refused(self.line)
     }
 }
 
@@ -102,11 +101,7 @@ impl<'h> Request<'h> {
     /// coding other than chunked) or 505.
     pub fn parse(head: &'h [u8], body: &[u8], max_fields: usize) -> Result<Self, Refusal<'h>> {
         let line = first_line(head);
-        let refuse = |(status, why)| Refusal {
-            status,
-            why,
-            line: Some(line),
-        };
+        let refuse = |(status, why)| Refusal { status, why, line };
         let fields = field_lines(head, line);
         let Grammar {
             method,

@@ -133,10 +133,10 @@ pub fn interfaces() -> Vec<Interface> {
         Vec::new()
     });
     let up = all.into_iter().filter(if_addrs::Interface::is_oper_up);
-    up.map(|one| Interface {
-        ip: one.ip(),
-        index: one.index.unwrap_or(0),
-        name: one.name,
+    up.map(|interface| Interface {
+        ip: interface.ip(),
+        index: interface.index.unwrap_or(0),
+        name: interface.name,
     })
     .collect()
 }

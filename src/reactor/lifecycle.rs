@@ -6,16 +6,16 @@ use crate::handler::{ListenerInfo, Role};
 use crate::limits::Limits;
 use crate::listen::accept::{Accept, AcceptOutcome, Listeners, advice};
 use crate::signals;
-use crate::warnings::Limited;
+use crate::warnings::RateLimited;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Connections cannot be accepted.
-static REFUSED: Limited = Limited::new();
+static REFUSED: RateLimited = RateLimited::new();
 
 /// Connections cannot be registered with the poll.
-static UNWATCHED: Limited = Limited::new();
+static UNWATCHED: RateLimited = RateLimited::new();
 
 /// Warns that a connection is lost, because the poll cannot watch it.
 pub fn warn_unregistered(error: &io::Error) {

@@ -26,7 +26,7 @@ use crate::http::etag::{ContentHash, ETag};
 use crate::http::fields::FieldLines;
 use crate::http::negotiate::Coding;
 use crate::limits::Limits;
-use crate::warnings::{Limited, Name};
+use crate::warnings::{Printable, RateLimited};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::fmt::Display;
@@ -288,7 +288,7 @@ impl Files {
 
     /// What an error of opening `path` means. Warns about what is denied.
     fn not_found(&self, path: SitePath<'_>, error: io::Error) -> io::Result<Found> {
-        static DENIED: Limited = Limited::new();
+        static DENIED: RateLimited = RateLimited::new();
         if is_nothing(&error) {
             return Ok(Found::Nothing);
         }
@@ -299,7 +299,7 @@ impl Files {
             Some(why) => why,
             None => &error,
         };
-        let (root, name) = (self.root.path().display(), Name(path.name()));
+        let (root, name) = (self.root.path().display(), Printable(path.name()));
         DENIED.warn(format_args!(
             "answering 404 for {root}/{name}: {why} ({advice})"
         ));
@@ -308,8 +308,8 @@ impl Files {
 
     /// Warns that `path` cannot be opened or read.
     fn warn_failed(&self, path: SitePath<'_>, error: &io::Error) {
-        static FAILED: Limited = Limited::new();
-        let (root, name) = (self.root.path().display(), Name(path.name()));
+        static FAILED: RateLimited = RateLimited::new();
+        let (root, name) = (self.root.path().display(), Printable(path.name()));
         FAILED.warn(format_args!("cannot read {root}/{name}: {error}"));
     }
 

@@ -13,7 +13,7 @@ use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
 use crate::http::scan::TLS;
 use crate::site::Site;
-use crate::warnings::Limited;
+use crate::warnings::RateLimited;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub struct SiteHandler {
 pub type LoadSite = Box<dyn Fn() -> Result<Site, String> + Send>;
 
 /// A client that speaks TLS shows an error of its own; this warning is for the operator.
-static TLS_ARRIVED: Limited = Limited::new();
+static TLS_ARRIVED: RateLimited = RateLimited::new();
 
 /// What is kept of a connection between its requests.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct PeerState {
 /// What the log says of a response when its body is sent. Owned, as the request is gone by then.
 #[derive(Debug)]
 struct Unlogged {
-    line: Option<Vec<u8>>,
+    line: Vec<u8>,
     host: Option<Vec<u8>>,
     referer: Option<Vec<u8>>,
     user_agent: Option<Vec<u8>>,
@@ -85,16 +85,13 @@ impl SiteHandler {
             log.log_request(&LogEntry {
                 peer: state.peer.map_or(Peer::Unix, Peer::Ip),
                 wall: unlogged.begun.wall,
-                request_line: unlogged.line.as_deref(),
+                request_line: &unlogged.line,
                 host: unlogged.host.as_deref(),
                 status: unlogged.status,
                 body_sent,
                 referer: unlogged.referer.as_deref(),
                 user_agent: unlogged.user_agent.as_deref(),
-                duration: Some(
-                    now.instant
-                        .saturating_duration_since(unlogged.begun.instant),
-                ),
+                duration: (now.instant).saturating_duration_since(unlogged.begun.instant),
             });
         }
     }
@@ -155,15 +152,16 @@ impl Handler for SiteHandler {
         let entry = LogEntry {
             peer: state.peer.map_or(Peer::Unix, Peer::Ip),
             wall: now.wall,
-            request_line: request
-                .as_ref()
-                .map_or_else(|refusal| refusal.line, |request| Some(request.line)),
+            request_line: match request {
+                Ok(request) => request.line,
+                Err(refusal) => refusal.line,
+            },
             host: request.as_ref().ok().and_then(|request| request.host),
             status: response.status.code(),
             body_sent: body.unwrap_or_default(),
             referer: field("referer"),
             user_agent: field("user-agent"),
-            duration: Some(Duration::ZERO),
+            duration: Duration::ZERO,
         };
         match body {
             Some(_) => log.log_request(&entry),
@@ -186,7 +184,7 @@ impl Handler for SiteHandler {
     fn end_iteration(&mut self, now: Now) -> Option<Instant> {
         self.site.end_iteration(now);
         if let Some(log) = &mut self.log {
-            log.hand_over();
+            log.flush_to_queue();
         }
         self.site.next_due()
     }
@@ -212,7 +210,7 @@ impl Handler for SiteHandler {
 impl Unlogged {
     fn of(entry: &LogEntry<'_>, begun: Now) -> Self {
         Self {
-            line: entry.request_line.map(<[u8]>::to_vec),
+            line: entry.request_line.to_vec(),
             host: entry.host.map(<[u8]>::to_vec),
             referer: entry.referer.map(<[u8]>::to_vec),
             user_agent: entry.user_agent.map(<[u8]>::to_vec),

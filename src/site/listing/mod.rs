@@ -24,7 +24,7 @@ use super::path::SitePath;
 use super::production::{Permit, ProductionMemory};
 use super::root::Root;
 use crate::http::payload::{Produce, Progress};
-use crate::warnings::{Limited, Name};
+use crate::warnings::{Printable, RateLimited};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use query::View;
@@ -128,8 +128,8 @@ fn begin(
 
 /// Warns that a listing was aborted, or not begun.
 fn warn_failed(path: &[u8], error: &io::Error) {
-    static FAILED: Limited = Limited::new();
-    let path = Name(path);
+    static FAILED: RateLimited = RateLimited::new();
+    let path = Printable(path);
     FAILED.warn(format_args!("the listing of /{path} was cut off: {error}"));
 }
 

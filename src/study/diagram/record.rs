@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// One line of a trace. Members that a diagram does not need are ignored.
 #[derive(Debug, Deserialize)]
-pub struct Record {
+pub struct TraceLine {
     /// Microseconds since the server started.
     pub us: f64,
     /// The iteration of the loop.
@@ -50,7 +50,7 @@ pub struct Record {
 ///
 /// # Errors
 /// The first line that is no record, with its number.
-pub fn read(text: &str) -> Result<Vec<Record>, String> {
+pub fn read(text: &str) -> Result<Vec<TraceLine>, String> {
     let record = |(index, line): (usize, &str)| {
         serde_json::from_str(line).map_err(|error| {
             let number = index + 1;

@@ -1,6 +1,6 @@
 //! What a diagram shows of a trace: rows in the order of time, and the times a thread waits.
 
-use super::record::Record;
+use super::record::TraceLine;
 use std::collections::{HashMap, HashSet};
 
 /// A call that may sleep and takes at least this long, in microseconds, is shown as a wait with a
@@ -50,7 +50,7 @@ pub enum Wait {
 }
 
 /// The rows of a trace, from the first connection to the end of the last one.
-pub fn rows(records: &[Record]) -> Vec<Row> {
+pub fn rows(records: &[TraceLine]) -> Vec<Row> {
     let mut rows = Vec::new();
     // The index of the latest row of each connection: transitions are written there.
     let mut latest = HashMap::new();
@@ -86,12 +86,12 @@ pub fn rows(records: &[Record]) -> Vec<Row> {
     }
     remove_idle_polls(&mut rows);
     // Stable: what has one time stays in the order of the trace.
-    rows.sort_by(|one, other| one.us.total_cmp(&other.us));
+    rows.sort_by(|a, b| a.us.total_cmp(&b.us));
     rows
 }
 
 /// The row of a record, and one for its begin if it waited.
-fn push(rows: &mut Vec<Row>, record: &Record, arrow: Arrow, text: String) {
+fn push(rows: &mut Vec<Row>, record: &TraceLine, arrow: Arrow, text: String) {
     let took = record.waited_us.max(record.took_us);
     let row = |us, arrow, text, wait| Row {
         us,
@@ -114,7 +114,7 @@ fn push(rows: &mut Vec<Row>, record: &Record, arrow: Arrow, text: String) {
 }
 
 /// What is drawn and written for a record; `None` for one that a diagram leaves out.
-fn shown(record: &Record, request: Option<&str>) -> Option<(Arrow, String)> {
+fn shown(record: &TraceLine, request: Option<&str>) -> Option<(Arrow, String)> {
     let call = &record.call;
     // In a thread that blocks, `wait` has read the bytes that the step gets from memory.
     let is_from_memory = record.thread.is_some() && matches!(call.as_str(), "recv" | "discard");
@@ -165,7 +165,7 @@ fn shown(record: &Record, request: Option<&str>) -> Option<(Arrow, String)> {
 /// after the last one.
 fn remove_idle_polls(rows: &mut Vec<Row>) {
     let mut busy: Vec<_> = rows.iter().filter(|row| row.connection.is_some()).collect();
-    busy.sort_by(|one, other| one.us.total_cmp(&other.us));
+    busy.sort_by(|a, b| a.us.total_cmp(&b.us));
     let ends = (
         busy.first().map(|row| row.us),
         busy.last().map(|row| row.us),

@@ -90,7 +90,7 @@ impl Lanes {
     }
 
     fn thread_index(&self, thread: Option<u64>) -> usize {
-        let found = self.threads.iter().position(|one| *one == thread);
+        let found = self.threads.iter().position(|known| *known == thread);
         found.unwrap_or(self.threads.len())
     }
 

@@ -1,6 +1,6 @@
 //! The formats for programs: JSON Lines, and the trace events of Chrome and Perfetto.
 
-use super::record::{Place, Record, What};
+use super::record::{Place, Record, RecordKind};
 use super::text::{Detail, call, cause_name, flag_names, state_name};
 use crate::connection::StateName;
 use crate::http::json::put_json_utf8;
@@ -20,7 +20,7 @@ pub fn write(record: &Record, out: &mut Vec<u8>) {
     }
     put_string(out, "call", call(&record.what));
     match &record.what {
-        What::Poll {
+        RecordKind::Poll {
             timeout,
             waited,
             events,
@@ -31,34 +31,34 @@ pub fn write(record: &Record, out: &mut Vec<u8>) {
                 put(out, format_args!(",\"timeout_us\":{}", micros(*timeout)));
             }
         }
-        What::End { worked } => put(out, format_args!(",\"worked_us\":{}", micros(*worked))),
-        What::Accept { origin, state } => {
+        RecordKind::End { worked } => put(out, format_args!(",\"worked_us\":{}", micros(*worked))),
+        RecordKind::Accept { origin, state } => {
             put(out, format_args!(",\"listener\":{}", origin.listener.id));
             if let Some(peer) = origin.peer {
                 put_string(out, "peer", &peer.to_string());
             }
             put_string(out, "state", state_name(*state));
         }
-        What::Event { flags } => {
+        RecordKind::Event { flags } => {
             let names: Vec<_> = flag_names(*flags)
                 .into_iter()
                 .map(|name| format!("\"{name}\""))
                 .collect();
             put(out, format_args!(",\"flags\":[{}]", names.join(",")));
         }
-        What::Register => {}
-        What::Request { line } => {
+        RecordKind::Register => {}
+        RecordKind::Request { line } => {
             if let Some(line) = line {
                 put_string(out, "line", line);
             }
         }
-        What::Step {
+        RecordKind::Step {
             state,
             result,
             took,
             ..
         }
-        | What::Wait {
+        | RecordKind::Wait {
             state,
             result,
             took,
@@ -66,16 +66,16 @@ pub fn write(record: &Record, out: &mut Vec<u8>) {
             put_string(out, "state", state_name(*state));
             put_result(out, *result, *took);
         }
-        What::Transition { from, to, cause } => {
+        RecordKind::Transition { from, to, cause } => {
             put_string(out, "from", state_name(*from));
             put_string(out, "to", state_name(*to));
             put_string(out, "cause", cause_name(*cause));
         }
-        What::Close { reason, counts } => {
+        RecordKind::Close { reason, counts } => {
             put_string(out, "reason", &format!("{reason:?}"));
             put(out, format_args!(",\"body_bytes\":{}", counts.body_bytes));
         }
-        What::Dropped { count } => put(out, format_args!(",\"count\":{count}")),
+        RecordKind::Dropped { count } => put(out, format_args!(",\"count\":{count}")),
     }
     out.extend_from_slice(b"}\n");
 }
@@ -101,7 +101,7 @@ pub fn write_perfetto(record: &Record, out: &mut Vec<u8>) {
         .map_or(LOOP_TRACK, |id| LOOP_TRACK + 1 + id);
     let now = record.time;
     match &record.what {
-        What::Poll { waited, .. } => {
+        RecordKind::Poll { waited, .. } => {
             slice(
                 out,
                 track,
@@ -111,12 +111,12 @@ pub fn write_perfetto(record: &Record, out: &mut Vec<u8>) {
                 &Detail(&record.what).to_string(),
             );
         }
-        What::End { worked } => {
+        RecordKind::End { worked } => {
             if let Place::Iteration(number) = record.place {
                 slice(out, track, &format!("iteration {number}"), now, *worked, "");
             }
         }
-        What::Accept { state, .. } => {
+        RecordKind::Accept { state, .. } => {
             let name = format!("connection {}", record.connection.unwrap_or(0));
             let name = match record.place {
                 Place::Iteration(_) => format!("{name} {}", Detail(&record.what)),
@@ -128,21 +128,21 @@ pub fn write_perfetto(record: &Record, out: &mut Vec<u8>) {
             out.extend_from_slice(b"}}");
             edge(out, "B", track, now, state_name(*state));
         }
-        What::Step { took, .. } | What::Wait { took, .. } => {
+        RecordKind::Step { took, .. } | RecordKind::Wait { took, .. } => {
             let detail = Detail(&record.what).to_string();
             slice(out, track, call(&record.what), now, *took, &detail);
         }
-        What::Transition { from, to, .. } => {
+        RecordKind::Transition { from, to, .. } => {
             edge(out, "E", track, now, state_name(*from));
             if !matches!(to, StateName::Closed(_)) {
                 edge(out, "B", track, now, state_name(*to));
             }
         }
-        What::Event { .. }
-        | What::Register
-        | What::Request { .. }
-        | What::Close { .. }
-        | What::Dropped { .. } => {
+        RecordKind::Event { .. }
+        | RecordKind::Register
+        | RecordKind::Request { .. }
+        | RecordKind::Close { .. }
+        | RecordKind::Dropped { .. } => {
             let name = format!("{} {}", call(&record.what), Detail(&record.what));
             begin_event(out, "i", track, name.trim_end());
             put(out, format_args!(",\"ts\":{},\"s\":\"t\"}}", micros(now)));

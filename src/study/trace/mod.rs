@@ -16,7 +16,7 @@ use crate::probe::{Cause, EventFlags, Origin, Probe, StepResult};
 use clap::ValueHint;
 pub(super) use json::write as write_json;
 use output::Output;
-pub(super) use record::{Place, Record, What};
+pub(super) use record::{Place, Record, RecordKind};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -108,7 +108,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Opens the trace, if there is to be one.
+    /// Opens the trace, if `--trace` asks for one.
     ///
     /// # Errors
     /// With a sentence for the user: the file cannot be created, or the system gives no thread.
@@ -152,12 +152,12 @@ pub struct Trace {
     /// When the latest poll began, and its timeout.
     poll_began: (Instant, Option<Duration>),
     /// What is known of each open connection.
-    connections: HashMap<u64, Known>,
+    connections: HashMap<u64, ConnectionInfo>,
 }
 
 /// What is known of a connection.
 #[derive(Clone, Debug)]
-struct Known {
+struct ConnectionInfo {
     state: StateName,
     /// The filters for connections and peers hold.
     is_chosen: bool,
@@ -222,10 +222,13 @@ impl Trace {
         Output::start(self.file.try_clone()?, self.format, "", end)
     }
 
-    fn put(&mut self, connection: Option<u64>, what: What) {
+    fn put(&mut self, connection: Option<u64>, what: RecordKind) {
         let known = connection.and_then(|id| self.connections.get(&id));
         // A viewer needs every state of a connection, to know where each begins and ends.
-        let is_state = matches!(what, What::Accept { .. } | What::Transition { .. });
+        let is_state = matches!(
+            what,
+            RecordKind::Accept { .. } | RecordKind::Transition { .. }
+        );
         let is_whole = is_state && self.format == Format::Perfetto;
         let is_wanted = match known {
             Some(known) => known.is_chosen && (known.has_path || is_whole),
@@ -252,7 +255,7 @@ impl Probe for Trace {
         self.latest = now.instant;
         if self.place != Place::Iteration(0) {
             let worked = now.instant - self.iteration_began;
-            self.put(None, What::End { worked });
+            self.put(None, RecordKind::End { worked });
         }
         self.poll_began = (now.instant, timeout);
     }
@@ -267,7 +270,7 @@ impl Probe for Trace {
         let waited = now.instant - began;
         self.put(
             None,
-            What::Poll {
+            RecordKind::Poll {
                 timeout,
                 waited,
                 events,
@@ -286,21 +289,21 @@ impl Probe for Trace {
             Filter::Path(_) => true,
         });
         let is_path_free = |filter: &Filter| !matches!(filter, Filter::Path(_));
-        let known = Known {
+        let known = ConnectionInfo {
             state,
             is_chosen,
             has_path: self.filters.iter().all(is_path_free),
         };
         self.connections.insert(id, known);
-        self.put(Some(id), What::Accept { origin, state });
+        self.put(Some(id), RecordKind::Accept { origin, state });
     }
 
     fn on_event(&mut self, id: u64, flags: EventFlags) {
-        self.put(Some(id), What::Event { flags });
+        self.put(Some(id), RecordKind::Event { flags });
     }
 
     fn on_register(&mut self, id: u64) {
-        self.put(Some(id), What::Register);
+        self.put(Some(id), RecordKind::Register);
     }
 
     fn on_wait(&mut self, id: u64, result: StepResult, time: Option<Duration>) {
@@ -308,7 +311,7 @@ impl Probe for Trace {
             let (state, took) = (known.state, time.unwrap_or_default());
             self.put(
                 Some(id),
-                What::Wait {
+                RecordKind::Wait {
                     state,
                     result,
                     took,
@@ -329,7 +332,7 @@ impl Probe for Trace {
             known.has_path = has_path;
         }
         let line = request_line(request);
-        self.put(Some(id), What::Request { line });
+        self.put(Some(id), RecordKind::Request { line });
     }
 
     fn on_step(&mut self, id: u64, step: StepName, result: StepResult, time: Option<Duration>) {
@@ -342,7 +345,7 @@ impl Probe for Trace {
             let took = time.unwrap_or_default();
             self.put(
                 Some(id),
-                What::Step {
+                RecordKind::Step {
                     state,
                     step,
                     result,
@@ -356,11 +359,11 @@ impl Probe for Trace {
         if let Some(known) = self.connections.get_mut(&id) {
             known.state = to;
         }
-        self.put(Some(id), What::Transition { from, to, cause });
+        self.put(Some(id), RecordKind::Transition { from, to, cause });
     }
 
     fn on_close(&mut self, id: u64, reason: CloseReason, counts: Counts) {
-        self.put(Some(id), What::Close { reason, counts });
+        self.put(Some(id), RecordKind::Close { reason, counts });
         self.connections.remove(&id);
     }
 

@@ -1,7 +1,7 @@
 //! Writes a trace to a file or to standard output, in a thread of its own: a thread that serves
 //! connections never waits for it.
 
-use super::record::{Record, What};
+use super::record::{Record, RecordKind};
 use super::{Format, json, text};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::fs::{File, OpenOptions};
@@ -81,7 +81,7 @@ impl Output {
         if queue.dropped > 0 {
             let missing = Record {
                 connection: None,
-                what: What::Dropped {
+                what: RecordKind::Dropped {
                     count: queue.dropped,
                 },
                 ..record

@@ -14,7 +14,7 @@ pub struct Record {
     /// The id of the connection; `None` for what the loop does.
     pub connection: Option<u64>,
     /// What was observed.
-    pub what: What,
+    pub what: RecordKind,
 }
 
 /// Where something happened.
@@ -30,7 +30,7 @@ pub enum Place {
 
 /// What was observed.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum RecordKind {
     /// The poll returned, and an iteration begins. The poll took `waited`.
     Poll {
         /// The longest time that it was to wait.
@@ -122,7 +122,7 @@ pub fn samples() -> Vec<Record> {
         },
         peer: Some(SocketAddr::from(([192, 0, 2, 1], 4000))),
     };
-    let step = |state, step, result| What::Step {
+    let step = |state, step, result| RecordKind::Step {
         state,
         step,
         result,
@@ -133,7 +133,7 @@ pub fn samples() -> Vec<Record> {
     let all = [
         (
             None,
-            What::Poll {
+            RecordKind::Poll {
                 timeout: Some(Duration::from_secs(20)),
                 waited: Duration::from_micros(900),
                 events: 2,
@@ -141,7 +141,7 @@ pub fn samples() -> Vec<Record> {
         ),
         (
             Some(3),
-            What::Event {
+            RecordKind::Event {
                 flags: EventFlags {
                     is_readable: true,
                     is_read_closed: true,
@@ -149,24 +149,24 @@ pub fn samples() -> Vec<Record> {
                 },
             },
         ),
-        (Some(3), What::Register),
+        (Some(3), RecordKind::Register),
         (
             Some(4),
-            What::Accept {
+            RecordKind::Accept {
                 origin,
                 state: StateName::Reading,
             },
         ),
         (
             Some(4),
-            What::Request {
+            RecordKind::Request {
                 line: Some("GET /a\"b HTTP/1.1".into()),
             },
         ),
-        (Some(4), What::Request { line: None }),
+        (Some(4), RecordKind::Request { line: None }),
         (
             Some(4),
-            What::Wait {
+            RecordKind::Wait {
                 state: StateName::Reading,
                 result: StepResult::Bytes(18),
                 took: Duration::from_millis(300),
@@ -190,7 +190,7 @@ pub fn samples() -> Vec<Record> {
         ),
         (
             Some(4),
-            What::Transition {
+            RecordKind::Transition {
                 from: StateName::Reading,
                 to: StateName::Closed(reason),
                 cause: Cause::Deadline,
@@ -198,7 +198,7 @@ pub fn samples() -> Vec<Record> {
         ),
         (
             Some(4),
-            What::Close {
+            RecordKind::Close {
                 reason,
                 counts: Counts {
                     body_bytes: 10,
@@ -208,11 +208,11 @@ pub fn samples() -> Vec<Record> {
         ),
         (
             None,
-            What::End {
+            RecordKind::End {
                 worked: Duration::from_micros(600),
             },
         ),
-        (None, What::Dropped { count: 9 }),
+        (None, RecordKind::Dropped { count: 9 }),
     ];
     let record = |(connection, what)| Record {
         time: Duration::from_micros(1500),

@@ -1,6 +1,6 @@
 //! The words of a trace, and its text format: one aligned line for each record.
 
-use super::record::{Place, Record, What};
+use super::record::{Place, Record, RecordKind};
 use crate::connection::{StateName, StepName};
 use crate::probe::{Cause, EventFlags, StepResult};
 use std::fmt;
@@ -29,10 +29,10 @@ pub fn write(record: &Record, out: &mut Vec<u8>) {
 }
 
 /// The state in which the connection was before what the record is about.
-fn state_of(what: &What) -> Option<StateName> {
+fn state_of(what: &RecordKind) -> Option<StateName> {
     match what {
-        What::Step { state, .. } | What::Wait { state, .. } => Some(*state),
-        What::Transition { from, .. } => Some(*from),
+        RecordKind::Step { state, .. } | RecordKind::Wait { state, .. } => Some(*state),
+        RecordKind::Transition { from, .. } => Some(*from),
         _ => None,
     }
 }
@@ -66,29 +66,29 @@ pub fn step_name(step: StepName) -> &'static str {
 }
 
 /// What was done.
-pub fn call(what: &What) -> &'static str {
+pub fn call(what: &RecordKind) -> &'static str {
     match what {
-        What::Poll { .. } => "poll",
-        What::End { .. } => "end",
-        What::Accept { .. } => "accept",
-        What::Event { .. } => "event",
-        What::Register => "register",
-        What::Wait { .. } => "wait",
-        What::Request { .. } => "request",
-        What::Step { step, .. } => step_name(*step),
-        What::Transition { .. } => "->",
-        What::Close { .. } => "close",
-        What::Dropped { .. } => "dropped",
+        RecordKind::Poll { .. } => "poll",
+        RecordKind::End { .. } => "end",
+        RecordKind::Accept { .. } => "accept",
+        RecordKind::Event { .. } => "event",
+        RecordKind::Register => "register",
+        RecordKind::Wait { .. } => "wait",
+        RecordKind::Request { .. } => "request",
+        RecordKind::Step { step, .. } => step_name(*step),
+        RecordKind::Transition { .. } => "->",
+        RecordKind::Close { .. } => "close",
+        RecordKind::Dropped { .. } => "dropped",
     }
 }
 
 /// The last column: the result, and in parentheses what belongs to it.
-pub struct Detail<'r>(pub &'r What);
+pub struct Detail<'r>(pub &'r RecordKind);
 
 impl fmt::Display for Detail<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            What::Poll {
+            RecordKind::Poll {
                 timeout,
                 waited,
                 events,
@@ -105,35 +105,35 @@ impl fmt::Display for Detail<'_> {
                     Some(timeout) => write!(out, " (timeout {} us)", timeout.as_micros()),
                 }
             }
-            What::End { worked } => write!(out, "worked {} us", worked.as_micros()),
-            What::Accept { origin, .. } => {
+            RecordKind::End { worked } => write!(out, "worked {} us", worked.as_micros()),
+            RecordKind::Accept { origin, .. } => {
                 match origin.peer {
                     Some(peer) => write!(out, "from {peer}")?,
                     None => out.write_str("from a unix socket")?,
                 }
                 write!(out, ", listener {}", origin.listener.id)
             }
-            What::Event { flags } => out.write_str(&flag_names(*flags).join(", ")),
-            What::Register => Ok(()),
-            What::Request { line } => match line {
+            RecordKind::Event { flags } => out.write_str(&flag_names(*flags).join(", ")),
+            RecordKind::Register => Ok(()),
+            RecordKind::Request { line } => match line {
                 Some(line) => out.write_str(line),
                 None => out.write_str("refused"),
             },
-            What::Wait {
+            RecordKind::Wait {
                 result: StepResult::Failed(ErrorKind::WouldBlock),
                 took,
                 ..
             } => write!(out, "timed out ({} us)", took.as_micros()),
-            What::Step { result, took, .. } | What::Wait { result, took, .. } => {
+            RecordKind::Step { result, took, .. } | RecordKind::Wait { result, took, .. } => {
                 write!(out, "{} ({} us)", Outcome(*result), took.as_micros())
             }
-            What::Transition { to, cause, .. } => {
+            RecordKind::Transition { to, cause, .. } => {
                 write!(out, "{} ({})", state_name(*to), cause_name(*cause))
             }
-            What::Close { reason, counts } => {
+            RecordKind::Close { reason, counts } => {
                 write!(out, "{reason:?}, {} body bytes", counts.body_bytes)
             }
-            What::Dropped { count } => write!(out, "{count} records are missing here"),
+            RecordKind::Dropped { count } => write!(out, "{count} records are missing here"),
         }
     }
 }

@@ -93,7 +93,7 @@ impl Life {
                 self.request.add(request.fields.as_bytes());
                 self.request.add(b"\r\n");
             }
-            Err(refusal) => self.request.add(refusal.line.unwrap_or_default()),
+            Err(refusal) => self.request.add(refusal.line),
         }
     }
 

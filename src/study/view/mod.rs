@@ -18,7 +18,7 @@ use crate::clock::Now;
 use crate::connection::{CloseReason, Counts, StateName, StepName};
 use crate::http::request::{Refusal, Request};
 use crate::probe::{Cause, EventFlags, Origin, Probe, StepResult};
-use crate::study::trace::{What, request_line};
+use crate::study::trace::{RecordKind, request_line};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -59,23 +59,23 @@ impl Probe for View {
     fn on_accept(&mut self, id: u64, origin: Origin, state: StateName) {
         let mut table = self.0.borrow_mut();
         table.on_accept(id, origin, state);
-        table.record(id, |_| What::Accept { origin, state });
+        table.record(id, |_| RecordKind::Accept { origin, state });
     }
 
     fn on_event(&mut self, id: u64, flags: EventFlags) {
         let mut table = self.0.borrow_mut();
         table.on_event(id);
-        table.record(id, |_| What::Event { flags });
+        table.record(id, |_| RecordKind::Event { flags });
     }
 
     fn on_register(&mut self, id: u64) {
-        self.0.borrow_mut().record(id, |_| What::Register);
+        self.0.borrow_mut().record(id, |_| RecordKind::Register);
     }
 
     fn on_request(&mut self, id: u64, request: &Result<Request<'_>, Refusal<'_>>) {
         let mut table = self.0.borrow_mut();
         table.on_request(id, request);
-        table.record(id, |_| What::Request {
+        table.record(id, |_| RecordKind::Request {
             line: request_line(request),
         });
     }
@@ -90,7 +90,7 @@ impl Probe for View {
         table.on_step(id, step, result, took);
         // It only reports that the connection has ended, as on_close does.
         if step != StepName::End {
-            table.record(id, |state| What::Step {
+            table.record(id, |state| RecordKind::Step {
                 state,
                 step,
                 result,
@@ -102,7 +102,7 @@ impl Probe for View {
     fn on_transition(&mut self, id: u64, from: StateName, to: StateName, cause: Cause) {
         let mut table = self.0.borrow_mut();
         table.on_transition(id, from, to, cause);
-        table.record(id, |_| What::Transition { from, to, cause });
+        table.record(id, |_| RecordKind::Transition { from, to, cause });
     }
 
     fn on_run_end(&mut self, id: u64, left: Duration) {
@@ -111,7 +111,7 @@ impl Probe for View {
 
     fn on_close(&mut self, id: u64, reason: CloseReason, counts: Counts) {
         let mut table = self.0.borrow_mut();
-        table.record(id, |_| What::Close { reason, counts });
+        table.record(id, |_| RecordKind::Close { reason, counts });
         table.on_close(id);
     }
 }

@@ -1,7 +1,7 @@
 //! What the latest iteration did with public connections, record by record as in a trace, while
 //! they are held.
 
-use crate::study::trace::{Place, Record, What, write_json};
+use crate::study::trace::{Place, Record, RecordKind, write_json};
 use std::time::Duration;
 
 /// Records that are kept of an iteration.
@@ -19,7 +19,13 @@ pub struct Records {
 
 impl Records {
     /// Adds a record. `connection` is `None` for what the loop does.
-    pub fn push(&mut self, time: Duration, iteration: u64, connection: Option<u64>, what: What) {
+    pub fn push(
+        &mut self,
+        time: Duration,
+        iteration: u64,
+        connection: Option<u64>,
+        what: RecordKind,
+    ) {
         if self.next.len() == KEPT {
             self.dropped += 1;
             return;
@@ -42,7 +48,7 @@ impl Records {
         self.latest = std::mem::take(&mut self.next);
         let dropped = std::mem::take(&mut self.dropped);
         if let Some(last) = self.latest.last().filter(|_| dropped > 0) {
-            let what = What::Dropped { count: dropped };
+            let what = RecordKind::Dropped { count: dropped };
             self.latest.push(Record {
                 connection: None,
                 what,

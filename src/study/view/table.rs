@@ -14,7 +14,7 @@ use crate::handler::Role;
 use crate::http::json::put_json_utf8;
 use crate::http::request::{Refusal, Request};
 use crate::probe::{Cause, Origin, StepResult};
-use crate::study::trace::{What, cause_name, state_name};
+use crate::study::trace::{RecordKind, cause_name, state_name};
 use slab::Slab;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -205,7 +205,7 @@ impl Table {
         let began = self.now;
         self.set_time(now);
         self.pulse.on_iteration_begin(self.now, events);
-        self.record_of_loop(What::Poll {
+        self.record_of_loop(RecordKind::Poll {
             timeout: self.timeout,
             waited: self.now.saturating_sub(began),
             events,
@@ -215,7 +215,7 @@ impl Table {
     pub fn on_iteration_end(&mut self, now: Instant, timeout: Option<Duration>) {
         self.set_time(now);
         let worked = self.pulse.on_iteration_end(self.now);
-        self.record_of_loop(What::End { worked });
+        self.record_of_loop(RecordKind::End { worked });
         self.records.end_iteration(self.pulse.has_worked());
         self.timeout = timeout;
     }
@@ -240,7 +240,7 @@ impl Table {
     }
 
     /// Adds a record of a public connection, made from its state, while connections are held.
-    pub fn record(&mut self, id: u64, what: impl FnOnce(StateName) -> What) {
+    pub fn record(&mut self, id: u64, what: impl FnOnce(StateName) -> RecordKind) {
         if self.hold.pace() == Pace::Run {
             return;
         }
@@ -251,7 +251,7 @@ impl Table {
         }
     }
 
-    fn record_of_loop(&mut self, what: What) {
+    fn record_of_loop(&mut self, what: RecordKind) {
         if self.hold.pace() != Pace::Run {
             self.records
                 .push(self.now, self.pulse.iteration, None, what);
