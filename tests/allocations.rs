@@ -140,7 +140,7 @@ impl Loop {
         };
         let site = Site::new(root.path(), options, limits.clone()).unwrap();
         Self {
-            scheduler: Scheduler::new(limits),
+            scheduler: Scheduler::new(limits, ()),
             handler: SiteHandler::new(site, log, None),
             now: Now {
                 // Long after the file's time: it is not racy, and may be cached.

@@ -55,7 +55,7 @@ pub enum Sink {
     /// A file: appended to, and created if it is missing (mode 0640: it contains addresses).
     /// [`AccessLog::reopen`] opens the path again.
     File(PathBuf),
-    /// Any writer. It is not flushed, and may block.
+    /// For tests: any writer. It is not flushed, and may block.
     Writer(Box<dyn Write + Send>),
 }
 
@@ -203,7 +203,7 @@ impl AccessLog {
         self.queue.reopen();
     }
 
-    /// The number of lines dropped since the start.
+    /// For tests: the number of lines dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.queue.dropped()
     }

@@ -96,16 +96,9 @@ where
     }
 }
 
-impl<A: Accept, T: Transport, H: Handler> Engine<A, T, H> {
-    /// A loop that accepts from `listeners`, without connections and without a probe.
-    pub fn new(listeners: impl IntoIterator<Item = A>, handler: H, limits: Arc<Limits>) -> Self {
-        Self::with_probe(listeners, handler, limits, ())
-    }
-}
-
 impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
-    /// Like [`Engine::new`], observed by `probe`.
-    pub fn with_probe(
+    /// A loop without connections that accepts from `listeners`, observed by `probe`.
+    pub fn new(
         listeners: impl IntoIterator<Item = A>,
         handler: H,
         limits: Arc<Limits>,
@@ -113,7 +106,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     ) -> Self {
         Self {
             lifecycle: Lifecycle::new(listeners, limits.clone()),
-            scheduler: Scheduler::with_probe(limits, probe),
+            scheduler: Scheduler::new(limits, probe),
             handler,
             handler_due: None,
             is_held: false,
@@ -125,7 +118,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         self.handler
     }
 
-    /// The connections.
+    /// For tests: the connections.
     pub fn scheduler(&self) -> &Scheduler<T, H::State, P> {
         &self.scheduler
     }

@@ -46,7 +46,7 @@ impl<H: Handler, P: Probe> Reactor<H, P> {
         probe: P,
     ) -> io::Result<Self> {
         let (poller, sockets) = Poller::new(listeners, &limits, policy)?;
-        let engine = Engine::with_probe(sockets, handler, limits, probe);
+        let engine = Engine::new(sockets, handler, limits, probe);
         Ok(Self { poller, engine })
     }
 

@@ -60,21 +60,15 @@ struct Slot<T, S> {
     is_queued: bool,
 }
 
-/// What one connection costs while it is idle, in bytes of a slot; its timer entry comes on top.
+/// For tests: what one connection costs while it is idle, in bytes of a slot. Its timer entry comes
+/// on top.
 pub const fn slot_size<T, S>() -> usize {
     size_of::<Slot<T, S>>()
 }
 
-impl<T: Transport, S> Scheduler<T, S> {
-    /// No connections, and no probe.
-    pub fn new(limits: Arc<Limits>) -> Self {
-        Self::with_probe(limits, ())
-    }
-}
-
 impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
-    /// No connections, observed by `probe`.
-    pub fn with_probe(limits: Arc<Limits>, probe: P) -> Self {
+    /// No connections. Those that are added are observed by `probe`.
+    pub fn new(limits: Arc<Limits>, probe: P) -> Self {
         let threshold = limits.stall_threshold();
         Self {
             slots: Slab::new(),
@@ -121,7 +115,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         self.slots.is_empty()
     }
 
-    /// Each connection with its key.
+    /// For tests: each connection with its key.
     pub fn connections(&self) -> impl Iterator<Item = (usize, &Connection)> {
         (self.slots.iter()).map(|(key, slot)| (key, &slot.session.connection))
     }

@@ -96,7 +96,7 @@ impl Loop {
         let is_held = Rc::new(Cell::new(false));
         let listeners = [Role::Public, Role::Admin].map(|role| Waiting(role, Rc::default()));
         let handler = Holding(Pages::default(), is_held.clone());
-        let engine = Engine::new(listeners.clone(), handler, Arc::new(Limits::default()));
+        let engine = Engine::new(listeners.clone(), handler, Arc::new(Limits::default()), ());
         Self {
             engine,
             listeners,

@@ -110,7 +110,7 @@ impl<T: Transport> TestServer<T> {
         let mut limits = Limits::default();
         change(&mut limits);
         Self {
-            scheduler: Scheduler::new(Arc::new(limits)),
+            scheduler: Scheduler::new(Arc::new(limits), ()),
             handler: Pages::default(),
             now: Now {
                 wall: UNIX_EPOCH + WALL,

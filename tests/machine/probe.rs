@@ -81,7 +81,7 @@ impl<H: Handler> Observed<H> {
             ..Limits::default()
         };
         Self {
-            scheduler: Scheduler::with_probe(Arc::new(limits), recording.clone()),
+            scheduler: Scheduler::new(Arc::new(limits), recording.clone()),
             handler,
             now: Now::read(),
             recording,

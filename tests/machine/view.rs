@@ -33,7 +33,7 @@ impl Viewed {
         let view = View::new();
         let (_, operator) = pair();
         let mut viewed = Self {
-            scheduler: Scheduler::with_probe(Arc::new(Limits::default()), view.clone()),
+            scheduler: Scheduler::new(Arc::new(Limits::default()), view.clone()),
             handler: Routes::new(Pages::default(), view),
             now: Now::read(),
             peers: Vec::new(),

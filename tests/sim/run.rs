@@ -148,7 +148,7 @@ fn run_with<H: Handler>(
     let listeners = listeners.map(|listener| SimListener(kernel.clone(), listener));
     let listeners = listeners.collect::<Vec<_>>();
     let recorder = Recorder::new();
-    let engine = Engine::with_probe(listeners, handler, limits.clone(), recorder.clone());
+    let engine = Engine::new(listeners, handler, limits.clone(), recorder.clone());
     let users_before = open_files();
     let mut simulation = Simulation {
         engine,
