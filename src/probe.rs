@@ -160,7 +160,7 @@ pub enum StepResult {
     /// The step was not tried: the budget of this iteration is used up.
     OutOfBudget,
     /// A half-close that was left out: the peer expects no more, so the socket is closed at once.
-    LeftOut,
+    Skipped,
     /// No system call was made: the transport knows that it would block. The connection waits for
     /// an event.
     NotReady,

@@ -4,7 +4,7 @@
 //! All models but `fixed` use it. They differ in what they do when it returns.
 
 use crate::clock::Now;
-use crate::connection::{CloseReason, Connection, Step, StepName, Terms};
+use crate::connection::{CloseReason, Connection, ResponseContext, Step, StepName};
 use crate::handler::Handler;
 use crate::http::payload::FileRange;
 use crate::limits::Limits;
@@ -110,11 +110,11 @@ pub struct PumpContext<'c, P = ()> {
 }
 
 impl<P> PumpContext<'_, P> {
-    fn terms(&self, budget: &Budget) -> Terms<'_> {
-        Terms {
+    fn response_context(&self, budget: &Budget) -> ResponseContext<'_> {
+        ResponseContext {
             date: self.date,
             draining: self.draining,
-            join: budget.requests > 0,
+            may_coalesce: budget.requests > 0,
         }
     }
 }
@@ -169,11 +169,9 @@ fn pump_from<T: Transport, H: Handler, P: Probe>(
     let mut budget = Budget::of(context.limits);
     let pause = loop {
         let began = context.probe.clock();
-        let mut report = (StepName::End, StepResult::Done);
-        let pause = do_step(session, handler, context, &mut budget, &mut report);
+        let (step, result, pause) = do_step(session, handler, context, &mut budget);
         let ended = context.probe.clock();
         let time = ended.zip(began).map(|(ended, began)| ended - began);
-        let (step, result) = report;
         context.probe.on_step(session.id, step, result, time);
         let cause = Cause::Step(step);
         known_state.update(&session.connection, context.probe, session.id, cause);
@@ -201,90 +199,85 @@ pub fn pump_guarded<T: Transport, H: Handler, P: Probe>(
     pumped.unwrap_or_else(|_| {
         log::error!("a panic, a bug in oneloop, closed one connection; please report it");
         *context.buffers = SharedBuffers::new(context.limits);
-        session.connection.end(CloseReason::Aborted);
+        session.connection.end(CloseReason::Panicked);
         known_state.update(&session.connection, context.probe, session.id, Cause::Panic);
-        Pause::Ended(CloseReason::Aborted)
+        Pause::Ended(CloseReason::Panicked)
     })
 }
 
-/// Does one step, and writes it with its result into `report`. Returns `None` if the next one may
-/// follow.
+/// Does one step. Returns its result, and why the pump stops; `None` if the next step may follow.
 fn do_step<T: Transport, H: Handler, P: Probe>(
     session: &mut Session<T, H::State>,
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
     budget: &mut Budget,
-    report: &mut (StepName, StepResult),
-) -> Option<Pause> {
-    let Session {
-        id,
-        connection,
-        transport,
-        handler_state,
-    } = session;
+) -> (StepName, StepResult, Option<Pause>) {
+    let (connection, transport) = (&mut session.connection, &mut session.transport);
+    let handler_state = &mut session.handler_state;
     let deadline_time = context.deadline_time;
     let was_sending = connection.is_sending_body();
     let step = connection.step();
-    let (name, result) = report;
-    *name = step.name();
+    let name = step.name();
     if budget.is_spent_for(&step) {
-        *result = StepResult::OutOfBudget;
-        return Some(Pause::Yielded);
+        return (name, StepResult::OutOfBudget, Some(Pause::Yielded));
     }
-    let mut moved = |length| {
-        *result = StepResult::Bytes(length);
-        length
-    };
     let done = match step {
         Step::Handshake => shake_hands(connection, transport, budget, deadline_time),
-        Step::Receive(buffer) => {
-            receive(transport, buffer, budget).map(|length| match moved(length) {
-                0 => connection.peer_closed(),
-                _ => connection.received(length, deadline_time),
+        Step::Receive(buffer) => receive(transport, buffer, budget)
+            .inspect(|&length| match length {
+                0 => connection.on_peer_closed(),
+                _ => connection.on_received(length, deadline_time),
             })
-        }
+            .map(StepResult::Bytes),
         Step::Respond(request) => {
             budget.requests -= 1;
-            context.probe.on_request(*id, &request);
+            context.probe.on_request(session.id, &request);
             let response = handler.respond(handler_state, request, context.now);
-            *result = StepResult::Answered(response.status);
+            let status = response.status;
             let before = P::ACTIVE.then(|| (connection.unsent().len(), response.payload.length()));
-            connection.respond(response, context.terms(budget), deadline_time);
-            report_response(*id, connection, before, context);
+            connection.respond(response, context.response_context(budget), deadline_time);
+            report_response(session.id, connection, before, context);
             if !connection.is_sending_body() {
                 handler.on_body_taken(handler_state, connection.counts().latest_body, context.now);
             }
-            return None;
+            return (name, StepResult::Answered(status), None);
         }
         Step::Send { bytes, more } => send(transport, bytes, more, budget)
-            .map(|length| connection.sent(moved(length), deadline_time)),
+            .inspect(|&length| connection.on_sent(length, deadline_time))
+            .map(StepResult::Bytes),
         Step::SendFile(range) => send_file(transport, range, &mut context.buffers.copy, budget)
-            .map(|length| connection.file_sent(moved(length) as u64, deadline_time)),
-        Step::Produce => produce(connection, budget, deadline_time),
-        Step::Shutdown { unless_all_is_read } => {
-            shut_down(connection, transport, unless_all_is_read, result)
+            .inspect(|&length| connection.on_file_sent(length as u64, deadline_time))
+            .map(StepResult::Bytes),
+        Step::Produce => {
+            budget.slices -= 1;
+            connection.produce(deadline_time);
+            Ok(StepResult::Done)
         }
-        Step::Discard(buffer) => {
-            receive(transport, buffer, budget).map(|length| match moved(length) {
-                0 => connection.peer_closed(),
-                _ => connection.discarded(length),
+        Step::Shutdown { may_skip } => shut_down(connection, transport, may_skip),
+        Step::Discard(buffer) => receive(transport, buffer, budget)
+            .inspect(|&length| match length {
+                0 => connection.on_peer_closed(),
+                _ => connection.on_discarded(length),
             })
-        }
-        Step::End(reason) => return Some(Pause::Ended(reason)),
+            .map(StepResult::Bytes),
+        Step::End(reason) => return (name, StepResult::Done, Some(Pause::Ended(reason))),
     };
-    let done = done.inspect_err(|error| *result = result_of(error));
-    match done.map_err(|error| error.kind()) {
-        Ok(()) => {
-            let has_sent = was_sending && !connection.is_sending_body();
-            if has_sent && connection.close_reason().is_none() {
-                handler.on_body_taken(handler_state, connection.counts().latest_body, context.now);
-            }
+    if done.is_ok() {
+        let has_sent = was_sending && !connection.is_sending_body();
+        if has_sent && connection.close_reason().is_none() {
+            handler.on_body_taken(handler_state, connection.counts().latest_body, context.now);
         }
-        Err(io::ErrorKind::WouldBlock) => return Some(Pause::Blocked),
-        Err(io::ErrorKind::Interrupted) => {}
-        Err(kind) => connection.failed(kind),
     }
-    None
+    let pause = match done.as_ref().map_err(io::Error::kind) {
+        Ok(_) | Err(io::ErrorKind::Interrupted) => None,
+        Err(io::ErrorKind::WouldBlock) => Some(Pause::Blocked),
+        Err(kind) => {
+            connection.on_error(kind);
+            None
+        }
+    };
+    let result = done.unwrap_or_else(|error| result_of(&error));
+    (name, result, pause)
 }
 
 /// Reports a response to the probe. `before`: how many bytes waited to be sent before it was
@@ -352,12 +345,12 @@ fn shake_hands<T: Transport>(
     transport: &mut T,
     budget: &mut Budget,
     deadline_time: Instant,
-) -> io::Result<()> {
+) -> io::Result<StepResult> {
     budget.slices -= 1;
     if transport.handshake()? {
-        connection.handshake_done(deadline_time);
+        connection.on_handshake(deadline_time);
     }
-    Ok(())
+    Ok(StepResult::Done)
 }
 
 fn receive<T: Transport>(
@@ -380,6 +373,7 @@ fn send<T: Transport>(
     more: bool,
     budget: &mut Budget,
 ) -> io::Result<usize> {
+    assert!(!bytes.is_empty(), "a send of nothing");
     budget.sends -= 1;
     let length = transport.send(bytes, more)?;
     if length == 0 {
@@ -389,31 +383,19 @@ fn send<T: Transport>(
     Ok(length)
 }
 
-fn produce(
-    connection: &mut Connection,
-    budget: &mut Budget,
-    deadline_time: Instant,
-) -> io::Result<()> {
-    budget.slices -= 1;
-    connection.produce(deadline_time);
-    Ok(())
-}
-
 fn shut_down<T: Transport>(
     connection: &mut Connection,
     transport: &mut T,
-    unless_all_is_read: bool,
-    result: &mut StepResult,
-) -> io::Result<()> {
+    may_skip: bool,
+) -> io::Result<StepResult> {
     transport.close_notify()?;
-    if unless_all_is_read && transport.has_nothing_unread() {
-        *result = StepResult::LeftOut;
-        connection.close_now();
-        return Ok(());
+    if may_skip && transport.is_known_empty() {
+        connection.on_shutdown_skipped();
+        return Ok(StepResult::Skipped);
     }
     transport.shutdown()?;
-    connection.shut_down();
-    Ok(())
+    connection.on_shutdown();
+    Ok(StepResult::Done)
 }
 
 fn send_file<T: Transport>(

@@ -8,6 +8,7 @@
 //! as large.
 
 use crate::http::scan::Scan;
+use crate::http::status::Reason;
 
 /// The smallest buffer of a connection's own, in bytes.
 const SMALLEST: usize = 256;
@@ -29,15 +30,15 @@ pub struct ReadBuffer {
     skipped: u16,
 }
 
-/// The result of a search for a request head.
+/// The result of a search for the end of a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeadScan {
+pub enum HeadEnd {
     /// The head is not complete, and within the limits.
-    Partial,
-    /// A whole head of this many bytes.
-    Whole(usize),
+    NotYet,
+    /// The head is complete, and has this many bytes.
+    At(usize),
     /// The head is not complete, and no request begins with these bytes.
-    Malformed,
+    Malformed(Reason),
     /// The request line is longer than the limit.
     LineTooLong,
     /// The head is longer than the limit.
@@ -79,15 +80,15 @@ impl ReadBuffer {
     }
 
     /// `length` bytes were received into the free part.
-    pub fn received(&mut self, length: usize) {
+    pub fn on_received(&mut self, length: usize) {
         self.end += length as u32;
-        debug_assert!(self.end as usize <= self.buffer.len());
+        assert!(self.end as usize <= self.buffer.len());
     }
 
     /// Removes the first `length` bytes: a head that has been answered.
     pub fn consume(&mut self, length: usize) {
         self.start += length as u32;
-        debug_assert!(self.start <= self.end);
+        assert!(self.start <= self.end);
         if self.is_empty() {
             // The whole buffer is free again: the part behind `end` may be one byte only.
             self.start = 0;
@@ -116,7 +117,7 @@ impl ReadBuffer {
         longest_head: usize,
         longest_line: usize,
         most_empty_lines: u16,
-    ) -> HeadScan {
+    ) -> HeadEnd {
         let mut unchecked = self.searched;
         while let Some(lf) = self.next_line_end() {
             let line = self.between(self.line, lf);
@@ -136,36 +137,38 @@ impl ReadBuffer {
                 continue;
             }
             if is_first && length > longest_line {
-                return HeadScan::LineTooLong;
+                return HeadEnd::LineTooLong;
             }
             let so_far = (self.searched - self.start) as usize;
             if so_far > longest_head {
-                return HeadScan::TooLong;
+                return HeadEnd::TooLong;
             }
             if is_empty {
-                return HeadScan::Whole(so_far);
+                return HeadEnd::At(so_far);
             }
         }
         self.searched = self.end;
         match self.bytes().len() {
             // One byte more than the longest line: its CR.
             waiting if self.line == self.start && waiting > longest_line + 1 => {
-                HeadScan::LineTooLong
+                HeadEnd::LineTooLong
             }
-            waiting if waiting > longest_head => HeadScan::TooLong,
-            0 => HeadScan::Partial,
-            _ if self.is_malformed(unchecked) => HeadScan::Malformed,
-            _ => HeadScan::Partial,
+            waiting if waiting > longest_head => HeadEnd::TooLong,
+            0 => HeadEnd::NotYet,
+            _ => match self.check_grammar(unchecked) {
+                Ok(()) => HeadEnd::NotYet,
+                Err(reason) => HeadEnd::Malformed(reason),
+            },
         }
     }
 
     /// Checks the grammar of the bytes from `unchecked` on.
-    fn is_malformed(&mut self, unchecked: u32) -> bool {
+    fn check_grammar(&mut self, unchecked: u32) -> Result<(), Reason> {
         let mut scan = self.scan;
         let from = (unchecked - self.start) as usize;
         let checked = scan.advance(self.bytes(), from);
         self.scan = scan;
-        checked.is_err()
+        checked
     }
 
     /// The first `length` bytes: a head that [`ReadBuffer::find_head`] has found.
@@ -243,57 +246,57 @@ mod tests {
             let spare = read_buffer.spare(1 << 16);
             let length = spare.len().min(bytes.len());
             spare[..length].copy_from_slice(&bytes[..length]);
-            read_buffer.received(length);
+            read_buffer.on_received(length);
             bytes = &bytes[length..];
         }
     }
 
     /// What is found when `bytes` arrive in pieces of `size`.
-    fn finds(bytes: &[u8], size: usize) -> (HeadScan, Vec<u8>) {
+    fn finds(bytes: &[u8], size: usize) -> (HeadEnd, Vec<u8>) {
         let mut read_buffer = ReadBuffer::default();
         for piece in bytes.chunks(size) {
             fill(&mut read_buffer, piece);
             match read_buffer.find_head(60, 20, 2) {
-                HeadScan::Partial => {}
-                HeadScan::Whole(length) => {
-                    return (HeadScan::Whole(length), read_buffer.head(length).to_vec());
+                HeadEnd::NotYet => {}
+                HeadEnd::At(length) => {
+                    return (HeadEnd::At(length), read_buffer.head(length).to_vec());
                 }
                 other => return (other, Vec::new()),
             }
         }
-        (HeadScan::Partial, Vec::new())
+        (HeadEnd::NotYet, Vec::new())
     }
 
     #[test]
     fn a_head_ends_at_its_first_empty_line_however_it_was_split() {
-        let cases: [(&[u8], HeadScan, &[u8]); 9] = [
+        let cases: [(&[u8], HeadEnd, &[u8]); 9] = [
             (
                 b"GET / HTTP/1.1\r\nA: b\r\n\r\nrest",
-                HeadScan::Whole(24),
+                HeadEnd::At(24),
                 b"GET / HTTP/1.1\r\nA: b\r\n\r\n",
             ),
             (
                 b"\r\nGET / HTTP/1.1\r\n\r\n",
-                HeadScan::Whole(18),
+                HeadEnd::At(18),
                 b"GET / HTTP/1.1\r\n\r\n",
             ),
             (
                 b"\r\n\r\nGET / HTTP/1.1\r\n\r\n",
-                HeadScan::Whole(18),
+                HeadEnd::At(18),
                 b"GET / HTTP/1.1\r\n\r\n",
             ),
-            (b"\r\n\r\n\r\nGET /", HeadScan::Whole(2), b"\r\n"),
-            (b"GET / HTTP/1.1\r\nA: b\r\n\r", HeadScan::Partial, b""),
+            (b"\r\n\r\n\r\nGET /", HeadEnd::At(2), b"\r\n"),
+            (b"GET / HTTP/1.1\r\nA: b\r\n\r", HeadEnd::NotYet, b""),
             (
                 b"GET /123456 HTTP/1.1\r\n\r\n",
-                HeadScan::Whole(24),
+                HeadEnd::At(24),
                 b"GET /123456 HTTP/1.1\r\n\r\n",
             ),
-            (b"GET /1234567 HTTP/1.1\r\n\r\n", HeadScan::LineTooLong, b""),
-            (b"GET /123456789012345678901", HeadScan::LineTooLong, b""),
+            (b"GET /1234567 HTTP/1.1\r\n\r\n", HeadEnd::LineTooLong, b""),
+            (b"GET /123456789012345678901", HeadEnd::LineTooLong, b""),
             (
                 b"GET / HTTP/1.1\r\nA:12345678901234567890123456789012345678901234567890",
-                HeadScan::TooLong,
+                HeadEnd::TooLong,
                 b"",
             ),
         ];
@@ -319,8 +322,8 @@ mod tests {
         ] {
             for size in 1..=bytes.len() {
                 let (_, before) = bytes.split_last().unwrap();
-                assert_eq!(finds(before, size).0, HeadScan::Partial);
-                assert_eq!(finds(bytes, size).0, HeadScan::Malformed);
+                assert_eq!(finds(before, size).0, HeadEnd::NotYet);
+                assert!(matches!(finds(bytes, size).0, HeadEnd::Malformed(_)));
             }
         }
     }
@@ -342,7 +345,7 @@ mod tests {
         for byte in b"G / HTTP/1.1\r\nA:\r\nB:\r\nC:\r" {
             fill(&mut read_buffer, &[*byte]);
             let scan = read_buffer.scan;
-            assert_eq!(read_buffer.find_head(60, 20, 2), HeadScan::Partial);
+            assert_eq!(read_buffer.find_head(60, 20, 2), HeadEnd::NotYet);
             assert_eq!(read_buffer.searched, read_buffer.end);
             assert_ne!(
                 read_buffer.scan, scan,
@@ -359,7 +362,7 @@ mod tests {
         assert_eq!(spare.len(), 0);
         let head = b"GET / HTTP/1.1\r\n\r\n";
         fill(&mut read_buffer, &[head, b"GE".as_slice()].concat());
-        assert_eq!(read_buffer.find_head(60, 20, 2), HeadScan::Whole(18));
+        assert_eq!(read_buffer.find_head(60, 20, 2), HeadEnd::At(18));
         read_buffer.consume(18);
         read_buffer.give_back_to(&mut spare);
         assert_eq!(
@@ -374,7 +377,7 @@ mod tests {
             "a read buffer with bytes keeps its own buffer"
         );
         fill(&mut read_buffer, &head[2..]);
-        assert_eq!(read_buffer.find_head(60, 20, 2), HeadScan::Whole(18));
+        assert_eq!(read_buffer.find_head(60, 20, 2), HeadEnd::At(18));
         assert_eq!(read_buffer.head(18), head);
         read_buffer.consume(18);
         read_buffer.give_back_to(&mut spare);

@@ -1,5 +1,4 @@
-//! Bytes to send: headers, and bodies that are small enough to be sent with them. Imports nothing
-//! of the crate.
+//! Bytes to send: heads, and bodies that are small enough to be sent with them.
 //!
 //! Responses to requests that arrived together are gathered here and sent in one write. Like the
 //! read buffer it holds no memory while it is empty: the loop lends its own buffer, and only the
@@ -14,7 +13,7 @@ pub struct WriteBuffer {
     /// Bytes of bodies that were appended since the buffer was last empty.
     body: u32,
     /// Bytes of framing after the last of them.
-    behind: u32,
+    trailing_framing: u32,
 }
 
 impl WriteBuffer {
@@ -38,16 +37,16 @@ impl WriteBuffer {
         &mut self.buffer
     }
 
-    /// Of the bytes just appended, `length` are a body, and `behind` follow it.
-    pub fn record_body(&mut self, length: u64, behind: u32) {
+    /// Of the bytes just appended, `length` are a body, and `trailing_framing` follow it.
+    pub fn record_body(&mut self, length: u64, trailing_framing: u32) {
         self.body = (self.body).saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
-        self.behind = behind;
+        self.trailing_framing = trailing_framing;
     }
 
     /// The socket took `length` bytes.
-    pub fn sent(&mut self, length: usize) {
+    pub fn on_sent(&mut self, length: usize) {
         self.sent += length;
-        debug_assert!(self.sent <= self.buffer.len());
+        assert!(self.sent <= self.buffer.len());
         if self.is_empty() {
             self.clear();
         }
@@ -60,14 +59,14 @@ impl WriteBuffer {
             return 0;
         }
         let unsent = u32::try_from(self.unsent().len()).unwrap_or(u32::MAX);
-        let unsent_body = unsent.saturating_sub(self.behind).min(self.body);
+        let unsent_body = unsent.saturating_sub(self.trailing_framing).min(self.body);
         self.clear();
         unsent_body.into()
     }
 
     fn clear(&mut self) {
         self.buffer.clear();
-        (self.sent, self.body, self.behind) = (0, 0, 0);
+        (self.sent, self.body, self.trailing_framing) = (0, 0, 0);
     }
 
     /// Borrows the loop's buffer if this one has none of its own.
@@ -101,7 +100,7 @@ mod tests {
             let mut write_buffer = WriteBuffer::default();
             write_buffer.end().extend_from_slice(b"header, hello\r\n");
             write_buffer.record_body(5, 2);
-            write_buffer.sent(sent);
+            write_buffer.on_sent(sent);
             assert_eq!(write_buffer.abandon(), unsent_body);
             assert_eq!(
                 (write_buffer.abandon(), write_buffer.unsent()),
@@ -122,7 +121,7 @@ mod tests {
         let mut write_buffer = WriteBuffer::default();
         write_buffer.borrow_from(&mut spare);
         write_buffer.end().extend_from_slice(b"hello world");
-        write_buffer.sent(6);
+        write_buffer.on_sent(6);
         write_buffer.give_back_to(&mut spare);
         assert!(spare.is_empty() && spare.capacity() == 100);
         assert_eq!(
@@ -136,7 +135,7 @@ mod tests {
             "a write buffer with bytes keeps its own buffer"
         );
         write_buffer.end().extend_from_slice(b"!");
-        write_buffer.sent(6);
+        write_buffer.on_sent(6);
         assert!(write_buffer.is_empty());
         write_buffer.give_back_to(&mut spare);
         assert_eq!((spare.capacity(), write_buffer.buffer.capacity()), (100, 0));

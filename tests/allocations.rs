@@ -92,7 +92,7 @@ impl Transport for Client {
         Ok(incoming.len())
     }
 
-    fn has_nothing_unread(&self) -> bool {
+    fn is_known_empty(&self) -> bool {
         self.incoming.get().is_empty()
     }
 

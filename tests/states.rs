@@ -11,7 +11,7 @@ mod scripted_body;
 #[path = "support/transitions.rs"]
 mod transitions;
 
-use oneloop::connection::{CloseReason, Connection, Step, Terms};
+use oneloop::connection::{CloseReason, Connection, ResponseContext, Step, StepName};
 use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{FileRange, Multipart, Parts, Payload, Progress};
 use oneloop::http::range::ByteRange;
@@ -25,6 +25,7 @@ use scripted_body::ScriptedBody;
 use std::fmt::Write;
 use std::fs;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use transitions::{BEGIN, DOCUMENT, END, rows, split};
@@ -80,24 +81,28 @@ impl Subject {
             panic!("wants no bytes: {}", self.next_step());
         };
         buffer[..bytes.len()].copy_from_slice(bytes.as_bytes());
-        self.connection.received(bytes.len(), self.now);
+        self.connection.on_received(bytes.len(), self.now);
     }
 
     fn respond(&mut self, payload: Payload) {
         self.respond_on(payload, false, false);
     }
 
-    fn respond_on(&mut self, payload: Payload, draining: bool, join: bool) {
+    fn respond_on(&mut self, payload: Payload, draining: bool, may_coalesce: bool) {
         let Step::Respond(_) = self.connection.step() else {
             panic!("expects no response: {}", self.next_step());
         };
+        self.respond_now(payload, draining, may_coalesce);
+    }
+
+    fn respond_now(&mut self, payload: Payload, draining: bool, may_coalesce: bool) {
         let response = Response::new(Status::OK, Arc::new(FieldLines::new())).with(payload);
-        let terms = Terms {
+        let context = ResponseContext {
             date: b"Sun, 06 Nov 1994 08:49:37 GMT",
             draining,
-            join,
+            may_coalesce,
         };
-        self.connection.respond(response, terms, self.now);
+        self.connection.respond(response, context, self.now);
         self.answered = self.now;
     }
 
@@ -106,13 +111,13 @@ impl Subject {
             panic!("wants nothing sent: {}", self.next_step());
         };
         let length = bytes.len();
-        self.connection.sent(length, self.now);
+        self.connection.on_sent(length, self.now);
     }
 
     /// Time passes until the deadline.
     fn expire(&mut self) {
         self.now = self.connection.deadline();
-        self.connection.expired(self.now);
+        self.connection.on_deadline(self.now);
     }
 
     fn state(&self) -> String {
@@ -133,12 +138,8 @@ impl Subject {
             Step::Send { more: false, .. } => "Send".into(),
             Step::SendFile(_) => "SendFile".into(),
             Step::Produce => "Produce".into(),
-            Step::Shutdown {
-                unless_all_is_read: false,
-            } => "Shutdown".into(),
-            Step::Shutdown {
-                unless_all_is_read: true,
-            } => "Shutdown unless all is read".into(),
+            Step::Shutdown { may_skip: false } => "Shutdown".into(),
+            Step::Shutdown { may_skip: true } => "Shutdown, may be skipped".into(),
             Step::Discard(_) => "Discard".into(),
             Step::End(ending) if ending.aborts() => "End, with a reset".into(),
             Step::End(_) => "End".into(),
@@ -214,13 +215,13 @@ fn last_request(subject: &mut Subject) {
     subject.send_all();
 }
 
-const FAILED: (&str, Action) = ("failed", |s| {
-    s.connection.failed(io::ErrorKind::ConnectionReset)
+const FAILED: (&str, Action) = ("on_error", |s| {
+    s.connection.on_error(io::ErrorKind::ConnectionReset)
 });
-const EARLY: (&str, Action) = ("expired, before the deadline", |s| {
-    s.connection.expired(s.now)
+const EARLY: (&str, Action) = ("on_deadline, before the deadline", |s| {
+    s.connection.on_deadline(s.now)
 });
-const EXPIRED: (&str, Action) = ("expired", Subject::expire);
+const EXPIRED: (&str, Action) = ("on_deadline", Subject::expire);
 const DRAIN: (&str, Action) = ("drain", |s| {
     s.connection.drain(s.now);
 });
@@ -249,7 +250,7 @@ fn handshaking() -> Vec<Case> {
         state: "Handshaking",
         prepare: before_handshake,
         calls: vec![
-            ("handshake_done", |s| s.connection.handshake_done(s.now)),
+            ("on_handshake", |s| s.connection.on_handshake(s.now)),
             FAILED,
             EARLY,
             EXPIRED,
@@ -265,18 +266,20 @@ fn reading() -> Vec<Case> {
             state: "Reading, idle",
             prepare: |_| {},
             calls: vec![
-                ("received an empty line", |s| s.receive("\r\n")),
-                ("received part of a head", |s| s.receive("GET / H")),
-                ("received a head", |s| s.receive(REQUEST)),
-                ("received a head that is none", |s| s.receive("GET\r\n\r\n")),
-                ("received what begins no head", |s| s.receive("\x16")),
-                ("received too long a line", |s| {
+                ("on_received, an empty line", |s| s.receive("\r\n")),
+                ("on_received, part of a head", |s| s.receive("GET / H")),
+                ("on_received, a head", |s| s.receive(REQUEST)),
+                ("on_received, a head that is none", |s| {
+                    s.receive("GET\r\n\r\n")
+                }),
+                ("on_received, what begins no head", |s| s.receive("\x16")),
+                ("on_received, too long a line", |s| {
                     s.receive(&format!("GET /{}", "x".repeat(37)))
                 }),
-                ("received too long a head", |s| {
+                ("on_received, too long a head", |s| {
                     s.receive(&("GET / HTTP/1.1\r\n".to_owned() + &"x".repeat(94)));
                 }),
-                ("peer_closed", |s| s.connection.peer_closed()),
+                ("on_peer_closed", |s| s.connection.on_peer_closed()),
                 FAILED,
                 EARLY,
                 EXPIRED,
@@ -289,9 +292,9 @@ fn reading() -> Vec<Case> {
             state: "Reading, part of a head",
             prepare: |s| s.receive("GET / HTTP/1.1\r\n"),
             calls: vec![
-                ("received more of it", |s| s.receive("Host")),
-                ("received the rest", |s| s.receive("Host: a\r\n\r\n")),
-                ("peer_closed", |s| s.connection.peer_closed()),
+                ("on_received, more of it", |s| s.receive("Host")),
+                ("on_received, the rest", |s| s.receive("Host: a\r\n\r\n")),
+                ("on_peer_closed", |s| s.connection.on_peer_closed()),
                 FAILED,
                 EXPIRED,
                 DRAIN,
@@ -330,11 +333,11 @@ fn parsing() -> Vec<Case> {
             state: "Parsing, another request waits",
             prepare: |s| s.receive(&REQUEST.repeat(2)),
             calls: vec![
-                ("respond, bytes, may join", |s| {
+                ("respond, bytes, may coalesce", |s| {
                     s.respond_on(small(), false, true)
                 }),
                 ("respond, bytes, may not", |s| s.respond(small())),
-                ("respond, a file, may join", |s| {
+                ("respond, a file, may coalesce", |s| {
                     s.respond_on(large(), false, true)
                 }),
                 ("respond, bytes, draining", |s| {
@@ -354,12 +357,12 @@ fn writing() -> Vec<Case> {
                 s.respond(small());
             },
             calls: vec![
-                ("sent, a part", |s| s.connection.sent(10, s.now)),
-                ("sent, a part, late", |s| {
+                ("on_sent, a part", |s| s.connection.on_sent(10, s.now)),
+                ("on_sent, a part, late", |s| {
                     s.now += Duration::from_secs(2_500);
-                    s.connection.sent(10, s.now);
+                    s.connection.on_sent(10, s.now);
                 }),
-                ("sent, all", Subject::send_all),
+                ("on_sent, all", Subject::send_all),
                 FAILED,
                 EXPIRED,
                 DRAIN,
@@ -372,7 +375,7 @@ fn writing() -> Vec<Case> {
                 s.receive(&(REQUEST.to_owned() + "GET"));
                 s.respond(small());
             },
-            calls: vec![("sent, all", Subject::send_all)],
+            calls: vec![("on_sent, all", Subject::send_all)],
         },
         Case {
             state: "WritingHeader, a head waits",
@@ -380,7 +383,7 @@ fn writing() -> Vec<Case> {
                 s.receive(&REQUEST.repeat(2));
                 s.respond(small());
             },
-            calls: vec![("sent, all", Subject::send_all)],
+            calls: vec![("on_sent, all", Subject::send_all)],
         },
         Case {
             state: "WritingHeader, the last one",
@@ -388,7 +391,7 @@ fn writing() -> Vec<Case> {
                 s.receive(&REQUEST.repeat(2));
                 s.respond_on(small(), true, false);
             },
-            calls: vec![("sent, all", Subject::send_all)],
+            calls: vec![("on_sent, all", Subject::send_all)],
         },
         Case {
             state: "WritingHeader, a file follows",
@@ -397,8 +400,8 @@ fn writing() -> Vec<Case> {
                 s.respond(large());
             },
             calls: vec![
-                ("sent, a part", |s| s.connection.sent(10, s.now)),
-                ("sent, all", Subject::send_all),
+                ("on_sent, a part", |s| s.connection.on_sent(10, s.now)),
+                ("on_sent, all", Subject::send_all),
             ],
         },
         Case {
@@ -407,18 +410,20 @@ fn writing() -> Vec<Case> {
                 s.receive(REQUEST);
                 s.respond(stream(Ok(("", Progress::More))));
             },
-            calls: vec![("sent, all", Subject::send_all)],
+            calls: vec![("on_sent, all", Subject::send_all)],
         },
         Case {
             state: "WritingBody, a file",
             prepare: |s| body(s, large()),
             calls: vec![
-                ("file_sent, a part", |s| {
-                    s.connection.file_sent(5_000, s.now)
+                ("on_file_sent, a part", |s| {
+                    s.connection.on_file_sent(5_000, s.now)
                 }),
-                ("file_sent, all", |s| s.connection.file_sent(10_000, s.now)),
-                ("file_sent, 0: it has shrunk", |s| {
-                    s.connection.file_sent(0, s.now)
+                ("on_file_sent, all", |s| {
+                    s.connection.on_file_sent(10_000, s.now)
+                }),
+                ("on_file_sent, 0: it has shrunk", |s| {
+                    s.connection.on_file_sent(0, s.now)
                 }),
                 FAILED,
                 EXPIRED,
@@ -433,7 +438,9 @@ fn writing() -> Vec<Case> {
                 s.respond(large());
                 s.send_all();
             },
-            calls: vec![("file_sent, all", |s| s.connection.file_sent(10_000, s.now))],
+            calls: vec![("on_file_sent, all", |s| {
+                s.connection.on_file_sent(10_000, s.now)
+            })],
         },
         Case {
             state: "WritingBody, a file, the last one",
@@ -442,32 +449,34 @@ fn writing() -> Vec<Case> {
                 s.respond_on(large(), true, false);
                 s.send_all();
             },
-            calls: vec![("file_sent, all", |s| s.connection.file_sent(10_000, s.now))],
+            calls: vec![("on_file_sent, all", |s| {
+                s.connection.on_file_sent(10_000, s.now)
+            })],
         },
         Case {
             state: "WritingBody, the first of two parts",
             prepare: |s| body(s, parts()),
-            calls: vec![("file_sent, all of it", |s| {
-                s.connection.file_sent(10, s.now)
+            calls: vec![("on_file_sent, all of it", |s| {
+                s.connection.on_file_sent(10, s.now)
             })],
         },
         Case {
             state: "WritingBody, what stands before a part",
             prepare: |s| {
                 body(s, parts());
-                s.connection.file_sent(10, s.now);
+                s.connection.on_file_sent(10, s.now);
             },
-            calls: vec![("sent, all", Subject::send_all)],
+            calls: vec![("on_sent, all", Subject::send_all)],
         },
         Case {
             state: "WritingBody, the last part",
             prepare: |s| {
                 body(s, parts());
-                s.connection.file_sent(10, s.now);
+                s.connection.on_file_sent(10, s.now);
                 s.send_all();
             },
-            calls: vec![("file_sent, all of it", |s| {
-                s.connection.file_sent(10, s.now)
+            calls: vec![("on_file_sent, all of it", |s| {
+                s.connection.on_file_sent(10, s.now)
             })],
         },
         Case {
@@ -486,7 +495,7 @@ fn writing() -> Vec<Case> {
                 body(s, stream(Ok(("slice", Progress::More))));
                 s.connection.produce(s.now);
             },
-            calls: vec![("sent, all", Subject::send_all)],
+            calls: vec![("on_sent, all", Subject::send_all)],
         },
         Case {
             state: "WritingBody, a stream: an empty slice",
@@ -510,8 +519,8 @@ fn writing() -> Vec<Case> {
                 s.connection.produce(s.now);
             },
             calls: vec![
-                ("sent, a part", |s| s.connection.sent(1, s.now)),
-                ("sent, all", Subject::send_all),
+                ("on_sent, a part", |s| s.connection.on_sent(1, s.now)),
+                ("on_sent, all", Subject::send_all),
             ],
         },
         Case {
@@ -522,7 +531,7 @@ fn writing() -> Vec<Case> {
                 s.send_all();
                 s.connection.produce(s.now);
             },
-            calls: vec![("sent, all", Subject::send_all)],
+            calls: vec![("on_sent, all", Subject::send_all)],
         },
         Case {
             state: "WritingBody, the last bytes of the last one",
@@ -532,7 +541,7 @@ fn writing() -> Vec<Case> {
                 s.send_all();
                 s.connection.produce(s.now);
             },
-            calls: vec![("sent, all", Subject::send_all)],
+            calls: vec![("on_sent, all", Subject::send_all)],
         },
         Case {
             state: "WritingBody, to 1.0: the last slice is empty",
@@ -552,7 +561,7 @@ fn leaving() -> Vec<Case> {
             state: "Closing, all is sent",
             prepare: closing,
             calls: vec![
-                ("shut_down", |s| s.connection.shut_down()),
+                ("on_shutdown", |s| s.connection.on_shutdown()),
                 FAILED,
                 EXPIRED,
                 DRAIN,
@@ -563,8 +572,10 @@ fn leaving() -> Vec<Case> {
             state: "Closing, after the last request",
             prepare: last_request,
             calls: vec![
-                ("close_now", |s| s.connection.close_now()),
-                ("shut_down", |s| s.connection.shut_down()),
+                ("on_shutdown_skipped", |s| {
+                    s.connection.on_shutdown_skipped()
+                }),
+                ("on_shutdown", |s| s.connection.on_shutdown()),
                 FAILED,
                 EXPIRED,
                 ABORT,
@@ -574,12 +585,14 @@ fn leaving() -> Vec<Case> {
             state: "Closing, our side is shut",
             prepare: |s| {
                 closing(s);
-                s.connection.shut_down();
+                s.connection.on_shutdown();
             },
             calls: vec![
-                ("discarded", |s| s.connection.discarded(10)),
-                ("discarded, over the limit", |s| s.connection.discarded(11)),
-                ("peer_closed", |s| s.connection.peer_closed()),
+                ("on_discarded", |s| s.connection.on_discarded(10)),
+                ("on_discarded, over the limit", |s| {
+                    s.connection.on_discarded(11)
+                }),
+                ("on_peer_closed", |s| s.connection.on_peer_closed()),
                 FAILED,
                 EXPIRED,
                 DRAIN,
@@ -588,7 +601,7 @@ fn leaving() -> Vec<Case> {
         },
         Case {
             state: "Closed(PeerClosed)",
-            prepare: |s| s.connection.peer_closed(),
+            prepare: |s| s.connection.on_peer_closed(),
             calls: vec![EXPIRED, DRAIN],
         },
     ]
@@ -680,6 +693,7 @@ fn every_state_and_every_ending_of_the_machine_is_in_the_table() {
         "Closed(Aborted)",
         "Closed(SendTimeout)",
         "Closed(LingerTimeout)",
+        "Closed(LingerLimit)",
         "Closed(Truncated)",
     ];
     for state in states {
@@ -687,6 +701,57 @@ fn every_state_and_every_ending_of_the_machine_is_in_the_table() {
             rows.iter().any(|row| row[2] == state),
             "no scene in tests/states.rs leads to {state}"
         );
+    }
+}
+
+/// The calls that report the result of a step, and the steps that they belong to.
+const REPORTS: [(&[StepName], Action); 10] = [
+    (&[StepName::Handshake], |s| s.connection.on_handshake(s.now)),
+    (&[StepName::Receive], |s| s.connection.on_received(1, s.now)),
+    (&[StepName::Receive, StepName::Discard], |s| {
+        s.connection.on_peer_closed()
+    }),
+    (&[StepName::Respond], |s| {
+        s.respond_now(small(), false, false)
+    }),
+    (&[StepName::Send], |s| s.connection.on_sent(1, s.now)),
+    (&[StepName::SendFile], |s| {
+        s.connection.on_file_sent(1, s.now)
+    }),
+    (&[StepName::Produce], |s| s.connection.produce(s.now)),
+    (&[StepName::Shutdown], |s| s.connection.on_shutdown()),
+    (&[StepName::Discard], |s| s.connection.on_discarded(1)),
+    (ALL_BUT_END, |s| {
+        s.connection.on_error(io::ErrorKind::ConnectionReset)
+    }),
+];
+
+const ALL_BUT_END: &[StepName] = &[
+    StepName::Handshake,
+    StepName::Receive,
+    StepName::Respond,
+    StepName::Send,
+    StepName::SendFile,
+    StepName::Produce,
+    StepName::Shutdown,
+    StepName::Discard,
+];
+
+#[test]
+fn a_report_that_the_step_does_not_lead_to_panics() {
+    for case in cases() {
+        for (index, (steps, report)) in REPORTS.into_iter().enumerate() {
+            let mut subject = Subject::new();
+            (case.prepare)(&mut subject);
+            let step = subject.connection.step().name();
+            let reported = catch_unwind(AssertUnwindSafe(|| report(&mut subject)));
+            let state = case.state;
+            assert_eq!(
+                reported.is_ok(),
+                steps.contains(&step),
+                "{state}: report {index}"
+            );
+        }
     }
 }
 

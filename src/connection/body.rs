@@ -90,7 +90,7 @@ pub(super) fn produce_slice(
     let chunk_at = out.len();
     let progress = source.produce(out)?;
     let length = out.len() - chunk_at;
-    let mut behind = 0;
+    let mut trailing_framing = 0;
     if length == 0 {
         // A chunk of size zero would end the body.
         out.truncate(size_at);
@@ -99,53 +99,56 @@ pub(super) fn produce_slice(
         let (size, _) = chunk.split_at_mut(8);
         size.copy_from_slice(format!("{length:08x}").as_bytes());
         out.extend_from_slice(b"\r\n");
-        behind += 2;
+        trailing_framing += 2;
     }
     if progress == Progress::Done {
         out.extend_from_slice(b"0\r\n\r\n");
-        behind += 5;
+        trailing_framing += 5;
     }
-    Ok((length as u64, behind, progress))
+    Ok((length as u64, trailing_framing, progress))
 }
 
 /// How fast the peer takes a response.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct SendRate {
     started: Instant,
-    taken: u64,
+    sent: u64,
 }
 
-impl Pace {
+impl SendRate {
     /// Starts with the response.
     pub fn start(now: Instant) -> Self {
         Self {
             started: now,
-            taken: 0,
+            sent: 0,
         }
     }
 
-    /// The peer waited for the next slice for this time, which does not count.
-    pub(super) fn stand_still(&mut self, time: Duration) {
+    /// Leaves this time out: the peer waited for the next slice.
+    pub(super) fn exclude(&mut self, time: Duration) {
         self.started += time;
     }
 
     /// The peer took `length` bytes. Returns by when it must take more: at least one byte every
     /// `send_timeout`, and after the first timeout `min_send_rate` bytes a second on average.
-    pub fn take(&mut self, length: u64, limits: &Limits, now: Instant) -> Instant {
-        self.taken += length;
-        let stall = now + limits.send_timeout;
+    pub fn on_sent(&mut self, length: u64, limits: &Limits, now: Instant) -> Instant {
+        self.sent += length;
+        let progress_deadline = now + limits.send_timeout;
         if limits.min_send_rate == 0 {
-            return stall;
+            return progress_deadline;
         }
-        let earned = Duration::from_secs(self.taken / u64::from(limits.min_send_rate));
-        let overdue = self.started.checked_add(limits.send_timeout + earned);
-        overdue.map_or(stall, |overdue| overdue.min(stall))
+        let allowance = Duration::from_secs(self.sent / u64::from(limits.min_send_rate));
+        // `None`: later than the clock can tell.
+        let rate_deadline = self.started.checked_add(limits.send_timeout + allowance);
+        rate_deadline.map_or(progress_deadline, |deadline| {
+            deadline.min(progress_deadline)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Connection, Step, Terms};
+    use super::super::{Connection, ResponseContext, Step};
     use super::*;
     use crate::http::fields::FieldLines;
     use crate::http::response::Response;
@@ -175,24 +178,24 @@ mod tests {
         if let Step::Receive(buffer) = connection.step() {
             buffer[..head.len()].copy_from_slice(head);
         }
-        connection.received(head.len(), now);
+        connection.on_received(head.len(), now);
         assert!(matches!(connection.step(), Step::Respond(Ok(_))));
         let response = Response::new(Status::OK, Arc::new(FieldLines::new()))
             .with(Payload::Stream(Box::new(Slow(3))));
-        let terms = Terms {
+        let context = ResponseContext {
             date: b"Sun, 06 Nov 1994 08:49:37 GMT",
             draining: false,
-            join: false,
+            may_coalesce: false,
         };
-        connection.respond(response, terms, now);
+        connection.respond(response, context, now);
         let mut sent = Vec::new();
         while !connection.is_idle() {
-            connection.expired(now);
+            connection.on_deadline(now);
             match connection.step() {
                 Step::Send { bytes, .. } => {
                     sent.extend_from_slice(bytes);
                     let length = bytes.len();
-                    connection.sent(length, now);
+                    connection.on_sent(length, now);
                 }
                 Step::Produce => {
                     // Each slice takes nearly as long as the peer may.

@@ -3,11 +3,11 @@
 use crate::http::request::{Refusal, Request, RequestTraits};
 use crate::http::request_line::{first_line, reason_for_long_line};
 use crate::http::scan;
-use crate::http::status::Status;
+use crate::http::status::{Reason, Status};
 use crate::limits::Limits;
-use crate::read_buffer::{HeadScan, ReadBuffer};
+use crate::read_buffer::{HeadEnd, ReadBuffer};
 
-/// What is to be answered.
+/// A request that waits for its response.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Head {
     /// A head of `length` bytes at the start of the read buffer. The traits are set when it is
@@ -16,50 +16,58 @@ pub(super) enum Head {
         length: usize,
         traits: RequestTraits,
     },
-    /// No request begins with these bytes.
-    Malformed,
-    LineTooLong,
-    TooLong,
-    TooSlow,
+    /// No head: what the read buffer holds is refused.
+    Refused(Reason),
 }
 
 impl Head {
-    /// What a search for a head found to answer, if anything.
-    pub(super) fn of(found: HeadScan) -> Option<Self> {
-        match found {
-            HeadScan::Partial => None,
-            HeadScan::Whole(length) => Some(Self::Whole {
-                length,
-                traits: RequestTraits::REFUSED,
-            }),
-            HeadScan::Malformed => Some(Self::Malformed),
-            HeadScan::LineTooLong => Some(Self::LineTooLong),
-            HeadScan::TooLong => Some(Self::TooLong),
-        }
+    /// The head was not complete at its deadline.
+    pub(super) const TOO_SLOW: Self = Self::Refused((
+        Status::REQUEST_TIMEOUT,
+        "the request did not arrive in time",
+    ));
+
+    /// Searches for a whole head, or for a reason why there will be none.
+    pub(super) fn find(read_buffer: &mut ReadBuffer, limits: &Limits) -> Option<Self> {
+        let end = read_buffer.find_head(limits.head, limits.request_line, limits.empty_lines);
+        // An error that comes before the limit is reported instead of the limit, however the bytes
+        // were split on their way.
+        let start = |length| read_buffer.bytes().split_at(length).0;
+        Some(Self::Refused(match end {
+            HeadEnd::NotYet => return None,
+            HeadEnd::At(length) => {
+                let traits = RequestTraits::REFUSED;
+                return Some(Self::Whole { length, traits });
+            }
+            HeadEnd::Malformed(reason) => reason,
+            HeadEnd::LineTooLong => {
+                let start = start(limits.request_line + 2);
+                scan::fault(start).unwrap_or_else(|| reason_for_long_line(start))
+            }
+            HeadEnd::TooLong => scan::fault(start(limits.head + 1))
+                .unwrap_or((Status::HEAD_TOO_LARGE, "the header fields are too large")),
+        }))
     }
 
     /// How many bytes of the read buffer it takes up, and how it wants its response.
-    pub(super) fn extent(self, read_buffer: &ReadBuffer) -> (usize, RequestTraits) {
+    pub(super) fn length_and_traits(self, read_buffer: &ReadBuffer) -> (usize, RequestTraits) {
         match self {
             Self::Whole { length, traits } => (length, traits),
-            _ => {
+            Self::Refused(_) => {
                 let bytes = read_buffer.bytes();
                 (bytes.len(), RequestTraits::refused(first_line(bytes)))
             }
         }
     }
 
-    /// Parses a whole head, or says why there is none.
+    /// Parses a whole head.
     pub(super) fn parse<'c>(
         &mut self,
         read_buffer: &'c ReadBuffer,
         limits: &Limits,
     ) -> Result<Request<'c>, Refusal<'c>> {
         let bytes = read_buffer.bytes();
-        // An error that comes before the limit is reported instead of the limit, however the bytes
-        // were split on their way.
-        let start = |length: usize| bytes.get(..length).unwrap_or(bytes);
-        let (status, why) = match self {
+        match self {
             Self::Whole { length, traits } => {
                 let (head, body) = bytes.split_at(*length);
                 let parsed = Request::parse(head, body, limits.fields);
@@ -67,28 +75,13 @@ impl Head {
                     Ok(request) => request.traits,
                     Err(refusal) => refusal.traits(),
                 };
-                return parsed;
+                parsed
             }
-            Self::Malformed => {
-                let fault = scan::fault(bytes);
-                debug_assert!(fault.is_some(), "{}", bytes.escape_ascii());
-                fault.unwrap_or((Status::BAD_REQUEST, "not an HTTP/1.1 request"))
-            }
-            Self::LineTooLong => {
-                let start = start(limits.request_line + 2);
-                scan::fault(start).unwrap_or_else(|| reason_for_long_line(start))
-            }
-            Self::TooLong => scan::fault(start(limits.head + 1))
-                .unwrap_or((Status::HEAD_TOO_LARGE, "the header fields are too large")),
-            Self::TooSlow => (
-                Status::REQUEST_TIMEOUT,
-                "the request did not arrive in time",
-            ),
-        };
-        Err(Refusal {
-            status,
-            why,
-            line: first_line(bytes),
-        })
+            Self::Refused((status, why)) => Err(Refusal {
+                status: *status,
+                why,
+                line: first_line(bytes),
+            }),
+        }
     }
 }

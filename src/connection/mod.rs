@@ -4,15 +4,13 @@
 //! driver does that step, and reports the result by the method named beside the step. All
 //! transitions are in this file. docs/states.md lists them in a table that a test compares with
 //! this code.
-//!
-//! Imports `read_buffer`, `write_buffer`, `http` and `limits`; the time is an argument.
 
 mod body;
 mod head;
 mod step;
 
-pub use body::Pace;
-pub use step::{CloseReason, Counts, StateName, Step, StepName, Terms};
+pub use body::SendRate;
+pub use step::{CloseReason, Counts, ResponseContext, StateName, Step, StepName};
 
 use crate::http::payload::Progress;
 use crate::http::response::{Framing, Response};
@@ -32,7 +30,7 @@ pub struct Connection {
     state: State,
     read_buffer: ReadBuffer,
     write_buffer: WriteBuffer,
-    /// When [`Connection::expired`] must be called, unless another call moves it.
+    /// When [`Connection::on_deadline`] must be called, unless another call moves it.
     deadline: Instant,
     counts: Counts,
     limits: Arc<Limits>,
@@ -52,13 +50,13 @@ enum State {
     WritingHeader {
         body: Option<Body>,
         then: AfterResponse,
-        pace: Pace,
+        rate: SendRate,
     },
     /// Sending a body that did not fit beside its header.
     WritingBody {
         body: Body,
         then: AfterResponse,
-        pace: Pace,
+        rate: SendRate,
     },
     /// The last response is sent: half-close, then read and drop what the peer still sends. Without
     /// that the close may become a reset, which may destroy the last response (RFC 9112 9.6).
@@ -83,7 +81,7 @@ enum AfterResponse {
 #[derive(Clone, Copy, Debug)]
 enum CloseMode {
     /// Everything is sent, and our direction is still open.
-    Shutdown { unless_all_is_read: bool },
+    Shutdown { may_skip: bool },
     /// Our direction is closed; this many bytes were read and dropped since.
     Linger(u64),
 }
@@ -128,14 +126,15 @@ impl Connection {
                 },
                 Body::File(range) | Body::Parts { current: range, .. } => Step::SendFile(range),
                 Body::Stream { .. } => Step::Produce,
-                // Not reached: the call of `sent` for the last bytes leaves the state.
+                // Not reached: `on_sent` leaves the state with the last byte. The pump panics at an
+                // empty send.
                 Body::Rendered => Step::Send {
-                    bytes: self.write_buffer.unsent(),
+                    bytes: &[],
                     more: false,
                 },
             },
-            State::Closing(CloseMode::Shutdown { unless_all_is_read }) => Step::Shutdown {
-                unless_all_is_read: *unless_all_is_read,
+            State::Closing(CloseMode::Shutdown { may_skip }) => Step::Shutdown {
+                may_skip: *may_skip,
             },
             State::Closing(CloseMode::Linger(_)) => Step::Discard(self.read_buffer.spare(0)),
             State::Closed(reason) => Step::End(*reason),
@@ -143,15 +142,17 @@ impl Connection {
     }
 
     /// The handshake of the transport is complete.
-    pub fn handshake_done(&mut self, now: Instant) {
+    pub fn on_handshake(&mut self, now: Instant) {
+        self.assert_possible("on_handshake", matches!(self.state, State::Handshaking));
         self.deadline = now + self.limits.idle_timeout;
         self.transition(State::Reading);
     }
 
     /// `length` bytes, at least one, were received into the buffer of [`Step::Receive`].
-    pub fn received(&mut self, length: usize, now: Instant) {
+    pub fn on_received(&mut self, length: usize, now: Instant) {
+        self.assert_possible("on_received", matches!(self.state, State::Reading));
         let had_begun = self.read_buffer.has_begun();
-        self.read_buffer.received(length);
+        self.read_buffer.on_received(length);
         let next = self.look_for_head();
         self.transition(next);
         if !had_begun && self.read_buffer.has_begun() {
@@ -163,24 +164,24 @@ impl Connection {
 
     /// The peer has closed its direction: before a head was complete, or while the connection
     /// lingers. (A complete head is answered first: a half-close is not an abort.)
-    pub fn peer_closed(&mut self) {
+    pub fn on_peer_closed(&mut self) {
         self.end(match self.state {
-            State::Closing(_) => CloseReason::Completed,
-            _ => CloseReason::PeerClosed,
+            State::Reading => CloseReason::PeerClosed,
+            State::Closing(CloseMode::Linger(_)) => CloseReason::Completed,
+            _ => return self.assert_possible("on_peer_closed", false),
         });
     }
 
     /// The handler has answered the head.
-    pub fn respond(&mut self, response: Response, terms: Terms<'_>, now: Instant) {
+    pub fn respond(&mut self, response: Response, context: ResponseContext<'_>, now: Instant) {
         let State::Parsing(head) = self.state else {
-            debug_assert!(false, "respond in {:?}", self.state_name());
-            return;
+            return self.assert_possible("respond", false);
         };
-        let (length, traits) = head.extent(&self.read_buffer);
+        let (length, traits) = head.length_and_traits(&self.read_buffer);
         self.read_buffer.consume(length);
         let framing = response.framing(traits);
         let persistent = traits.keep_alive
-            && !terms.draining
+            && !context.draining
             && framing != Framing::UntilClose
             // After a request that was not understood, it is unknown where the next one begins.
             && response.status != Status::BAD_REQUEST;
@@ -192,7 +193,7 @@ impl Connection {
             (false, true) => AfterResponse::CloseNow,
             (false, false) => AfterResponse::Linger,
         };
-        response.render(self.write_buffer.end(), terms.date, traits, persistent);
+        response.render(self.write_buffer.end(), context.date, traits, persistent);
         let (sent, body) = match traits.is_head || response.status.is_bodiless() {
             true => (0, None),
             false => Body::render(response.payload, framing, self.write_buffer.end()),
@@ -203,14 +204,19 @@ impl Connection {
         self.transition(State::WritingHeader {
             body,
             then,
-            pace: Pace::start(now),
+            rate: SendRate::start(now),
         });
-        self.join_next(terms.join);
+        self.coalesce_next(context.may_coalesce);
     }
 
     /// The socket took `length` of the bytes to send.
-    pub fn sent(&mut self, length: usize, now: Instant) {
-        self.write_buffer.sent(length);
+    pub fn on_sent(&mut self, length: usize, now: Instant) {
+        let is_writing = matches!(
+            self.state,
+            State::WritingHeader { .. } | State::WritingBody { .. }
+        );
+        self.assert_possible("on_sent", is_writing);
+        self.write_buffer.on_sent(length);
         if !self.write_buffer.is_empty() {
             return self.record_progress(length as u64, now);
         }
@@ -226,112 +232,112 @@ impl Connection {
             State::WritingHeader {
                 body: Some(body),
                 then,
-                pace,
-            } => State::WritingBody { body, then, pace },
-            other => other,
+                rate,
+            } => State::WritingBody { body, then, rate },
+            // The rest of the body follows what was sent.
+            writing_body => writing_body,
         };
         self.transition(next);
-        // A finished response has no pace any more.
+        // A finished response has no rate any more.
         self.record_progress(length as u64, now);
     }
 
     /// The socket took `length` bytes of the file. 0 means that the file has shrunk: it has no more
     /// bytes, although the response announced more.
-    pub fn file_sent(&mut self, length: u64, now: Instant) {
-        let State::WritingBody { body, .. } = &mut self.state else {
-            return;
+    pub fn on_file_sent(&mut self, length: u64, now: Instant) {
+        let State::WritingBody { body, then, rate } = &mut self.state else {
+            return self.assert_possible("on_file_sent", false);
         };
         let (Body::File(range) | Body::Parts { current: range, .. }) = body else {
-            return;
+            return self.assert_possible("on_file_sent", false);
         };
+        assert!(self.write_buffer.is_empty(), "framing is unsent");
         if length == 0 {
             return self.end(CloseReason::Truncated);
         }
         range.advance(length);
-        let is_done = range.left() == 0;
-        self.count_body(length);
-        self.record_progress(length, now);
-        if is_done {
-            let next = match self.take_state() {
-                State::WritingBody {
-                    body: Body::Parts { rest, .. },
-                    then,
-                    pace,
-                } => {
-                    let (length, body) = Body::next_part(rest, self.write_buffer.end());
+        self.deadline = rate.on_sent(length, &self.limits, now);
+        if range.left() == 0 {
+            let then = *then;
+            match std::mem::replace(body, Body::Rendered) {
+                Body::Parts { rest, .. } => {
+                    let (length, next) = Body::next_part(rest, self.write_buffer.end());
+                    *body = next;
                     self.record_body(length, 0);
-                    State::WritingBody { body, then, pace }
                 }
-                State::WritingBody { then, .. } => self.finish(then, now),
-                other => other,
+                _ => {
+                    let next = self.finish(then, now);
+                    self.transition(next);
+                }
+            }
+        }
+        self.count_body(length);
+    }
+
+    /// Renders one slice of a stream into the write buffer. The time that this takes does not count
+    /// as the peer's.
+    pub fn produce(&mut self, now: Instant) {
+        let State::WritingBody {
+            body: Body::Stream { source, chunked },
+            then,
+            rate,
+        } = &mut self.state
+        else {
+            return self.assert_possible("produce", false);
+        };
+        assert!(self.write_buffer.is_empty(), "a slice is unsent");
+        // The deadline was set when the peer had taken everything: `send_timeout` after that.
+        rate.exclude(now - (self.deadline - self.limits.send_timeout));
+        let produced = produce_slice(source.as_mut(), *chunked, self.write_buffer.end());
+        self.deadline = match self.write_buffer.is_empty() {
+            true => now + self.limits.send_timeout,
+            false => rate.on_sent(0, &self.limits, now),
+        };
+        let (then, rate) = (*then, *rate);
+        let Ok((length, trailing_framing, progress)) = produced else {
+            return self.end(CloseReason::Truncated);
+        };
+        self.record_body(length, trailing_framing);
+        if progress == Progress::Done {
+            let next = match self.write_buffer.is_empty() {
+                // With nothing to send, no later call would finish the response.
+                true => self.finish(then, now),
+                false => State::WritingBody {
+                    body: Body::Rendered,
+                    then,
+                    rate,
+                },
             };
             self.transition(next);
         }
     }
 
-    /// Renders one slice of a stream into the write buffer. The peer's time stands still while the
-    /// slice is made.
-    pub fn produce(&mut self, now: Instant) {
-        let State::WritingBody {
-            body: Body::Stream { source, chunked },
-            then,
-            mut pace,
-        } = self.take_state()
-        else {
-            debug_assert!(false, "produce without a stream");
-            return self.end(CloseReason::Truncated);
-        };
-        let mut source = source;
-        // The deadline was set when the peer had taken everything: `send_timeout` after that.
-        let since = self.deadline.checked_sub(self.limits.send_timeout);
-        pace.stand_still(now.saturating_duration_since(since.unwrap_or(now)));
-        let produced = produce_slice(source.as_mut(), chunked, self.write_buffer.end());
-        self.deadline = match self.write_buffer.is_empty() {
-            true => now + self.limits.send_timeout,
-            false => pace.take(0, &self.limits, now),
-        };
-        let next = match produced {
-            Err(_) => return self.end(CloseReason::Truncated),
-            Ok((length, behind, progress)) => {
-                self.record_body(length, behind);
-                match progress {
-                    Progress::More => State::WritingBody {
-                        body: Body::Stream { source, chunked },
-                        then,
-                        pace,
-                    },
-                    // With nothing to send, no later call would finish the response.
-                    Progress::Done if self.write_buffer.is_empty() => self.finish(then, now),
-                    Progress::Done => State::WritingBody {
-                        body: Body::Rendered,
-                        then,
-                        pace,
-                    },
-                }
-            }
-        };
-        self.transition(next);
-    }
-
     /// The peer sends no more requests, and nothing is unread in the socket, so that closing it
     /// does not become a reset.
-    pub fn close_now(&mut self) {
+    pub fn on_shutdown_skipped(&mut self) {
+        let is_possible = matches!(
+            self.state,
+            State::Closing(CloseMode::Shutdown { may_skip: true })
+        );
+        self.assert_possible("on_shutdown_skipped", is_possible);
         self.end(CloseReason::Completed);
     }
 
     /// Our direction of the socket is closed.
-    pub fn shut_down(&mut self) {
+    pub fn on_shutdown(&mut self) {
+        let is_possible = matches!(self.state, State::Closing(CloseMode::Shutdown { .. }));
+        self.assert_possible("on_shutdown", is_possible);
         self.transition(State::Closing(CloseMode::Linger(0)));
     }
 
     /// `length` bytes were received and dropped.
-    pub fn discarded(&mut self, length: usize) {
+    pub fn on_discarded(&mut self, length: usize) {
         let State::Closing(CloseMode::Linger(dropped)) = &mut self.state else {
-            return;
+            return self.assert_possible("on_discarded", false);
         };
         *dropped += length as u64;
         if *dropped > self.limits.linger_bytes {
-            self.end(CloseReason::LingerTimeout);
+            self.end(CloseReason::LingerLimit);
         }
     }
 
@@ -348,7 +354,8 @@ impl Connection {
     }
 
     /// The socket or the file reported an error.
-    pub fn failed(&mut self, kind: io::ErrorKind) {
+    pub fn on_error(&mut self, kind: io::ErrorKind) {
+        self.assert_possible("on_error", self.close_reason().is_none());
         self.end(match self.state {
             State::WritingHeader { .. } | State::WritingBody { .. } => CloseReason::SendError(kind),
             _ => CloseReason::SocketError(kind),
@@ -356,14 +363,14 @@ impl Connection {
     }
 
     /// The deadline has passed. Does nothing before it.
-    pub fn expired(&mut self, now: Instant) {
+    pub fn on_deadline(&mut self, now: Instant) {
         if now < self.deadline {
             return;
         }
         match self.state {
             State::Handshaking => self.end(CloseReason::HandshakeTimeout),
             State::Reading if !self.read_buffer.has_begun() => self.end(CloseReason::IdleTimeout),
-            State::Reading => self.transition(State::Parsing(Head::TooSlow)),
+            State::Reading => self.transition(State::Parsing(Head::TOO_SLOW)),
             State::WritingHeader { .. } | State::WritingBody { .. } => {
                 self.end(CloseReason::SendTimeout)
             }
@@ -375,8 +382,8 @@ impl Connection {
 
     /// The server is stopping. If the connection is evictable, its deadline becomes `now`. If it is
     /// idle for less, or in a handshake, the deadline becomes `Limits::min_idle` from now, if it
-    /// was later. A request that arrives before it is answered, and [`Terms::draining`] makes that
-    /// response the last. May be called again.
+    /// was later. A request that arrives before it is answered, and that response is the last
+    /// ([`ResponseContext::draining`]). May be called again.
     pub fn drain(&mut self, now: Instant) {
         let soon = now + self.limits.min_idle;
         let has_no_request = self.is_idle() || matches!(self.state, State::Handshaking);
@@ -390,7 +397,6 @@ impl Connection {
     pub fn abort(&mut self) -> CloseReason {
         let reason = match self.state {
             State::WritingHeader { .. } | State::WritingBody { .. } => CloseReason::Aborted,
-            State::Closing(_) => CloseReason::LingerTimeout,
             State::Closed(reason) => reason,
             _ => CloseReason::Stopping,
         };
@@ -405,7 +411,7 @@ impl Connection {
         self.transition(State::Closed(reason));
     }
 
-    /// When [`Connection::expired`] must be called at the latest.
+    /// When [`Connection::on_deadline`] must be called at the latest.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -469,10 +475,7 @@ impl Connection {
     }
 
     fn look_for_head(&mut self) -> State {
-        let limits = &self.limits;
-        let found =
-            (self.read_buffer).find_head(limits.head, limits.request_line, limits.empty_lines);
-        Head::of(found).map_or(State::Reading, State::Parsing)
+        Head::find(&mut self.read_buffer, &self.limits).map_or(State::Reading, State::Parsing)
     }
 
     /// A response is sent. Returns the next state.
@@ -495,15 +498,15 @@ impl Connection {
     }
 
     /// Nothing more will be sent. Returns the next state.
-    fn start_closing(&mut self, unless_all_is_read: bool, now: Instant) -> State {
+    fn start_closing(&mut self, may_skip: bool, now: Instant) -> State {
         self.read_buffer.clear();
         self.deadline = now + self.limits.linger_timeout;
-        State::Closing(CloseMode::Shutdown { unless_all_is_read })
+        State::Closing(CloseMode::Shutdown { may_skip })
     }
 
     /// If the response is complete in the write buffer, and the next request in the read buffer,
     /// answers that one before sending: both responses are sent in one write.
-    fn join_next(&mut self, join: bool) {
+    fn coalesce_next(&mut self, may_coalesce: bool) {
         let is_whole = matches!(
             self.state,
             State::WritingHeader {
@@ -512,7 +515,9 @@ impl Connection {
                 ..
             }
         );
-        if join && is_whole && self.write_buffer.unsent().len() < self.limits.write_coalescing_limit
+        if may_coalesce
+            && is_whole
+            && self.write_buffer.unsent().len() < self.limits.write_coalescing_limit
         {
             let next = self.look_for_head();
             if let State::Parsing(_) = next {
@@ -521,10 +526,11 @@ impl Connection {
         }
     }
 
-    /// `length` bytes of a body, and `behind` bytes of framing after them, are in the write buffer.
-    fn record_body(&mut self, length: u64, behind: u32) {
+    /// `length` bytes of a body, and `trailing_framing` bytes of framing after them, are in the
+    /// write buffer.
+    fn record_body(&mut self, length: u64, trailing_framing: u32) {
         self.count_body(length);
-        self.write_buffer.record_body(length, behind);
+        self.write_buffer.record_body(length, trailing_framing);
     }
 
     fn count_body(&mut self, length: u64) {
@@ -533,15 +539,21 @@ impl Connection {
     }
 
     fn record_progress(&mut self, length: u64, now: Instant) {
-        let (body, pace) = match &mut self.state {
-            State::WritingHeader { pace, .. } => (None, pace),
-            State::WritingBody { body, pace, .. } => (Some(body), pace),
+        let (body, rate) = match &mut self.state {
+            State::WritingHeader { rate, .. } => (None, rate),
+            State::WritingBody { body, rate, .. } => (Some(body), rate),
             _ => return,
         };
-        self.deadline = pace.take(length, &self.limits, now);
+        self.deadline = rate.on_sent(length, &self.limits, now);
         if self.write_buffer.is_empty() && matches!(body, Some(Body::Stream { .. })) {
             self.deadline = now + self.limits.send_timeout;
         }
+    }
+
+    /// A report that the step of the state does not lead to is a bug of the driver. It panics, and
+    /// the pump closes only this connection.
+    fn assert_possible(&self, call: &str, is_possible: bool) {
+        assert!(is_possible, "{call} in {:?}", self.state_name());
     }
 
     /// The only function that sets the state.

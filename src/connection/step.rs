@@ -27,31 +27,33 @@ pub enum StateName {
 #[derive(Debug)]
 pub enum Step<'c> {
     /// Do the next part of the transport's handshake. When it is complete:
-    /// [`handshake_done`](super::Connection::handshake_done).
+    /// [`on_handshake`](super::Connection::on_handshake).
     Handshake,
-    /// Receive into this buffer: [`received`](super::Connection::received) or
-    /// [`peer_closed`](super::Connection::peer_closed).
+    /// Receive into this buffer: [`on_received`](super::Connection::on_received) or
+    /// [`on_peer_closed`](super::Connection::on_peer_closed).
     Receive(&'c mut [u8]),
     /// Answer this request: [`respond`](super::Connection::respond).
     Respond(Result<Request<'c>, Refusal<'c>>),
-    /// Send these bytes: [`sent`](super::Connection::sent).
+    /// Send these bytes: [`on_sent`](super::Connection::on_sent).
     Send {
         /// What to send. It need not be sent whole.
         bytes: &'c [u8],
         /// A file follows at once: the kernel may wait for it before it sends a packet (MSG_MORE).
         more: bool,
     },
-    /// Send from this file: [`file_sent`](super::Connection::file_sent).
+    /// Send from this file: [`on_file_sent`](super::Connection::on_file_sent).
     SendFile(&'c FileRange),
     /// Produce one slice of the body: [`produce`](super::Connection::produce).
     Produce,
-    /// Close our direction of the socket: [`shut_down`](super::Connection::shut_down).
+    /// Close our direction of the socket: [`on_shutdown`](super::Connection::on_shutdown).
     Shutdown {
         /// The peer announced that it sends no more requests. If nothing is unread in the socket
-        /// either, there is no need to linger: [`close_now`](super::Connection::close_now).
-        unless_all_is_read: bool,
+        /// either, there is no need to linger:
+        /// [`on_shutdown_skipped`](super::Connection::on_shutdown_skipped).
+        may_skip: bool,
     },
-    /// Receive into this buffer and drop the bytes: [`discarded`](super::Connection::discarded).
+    /// Receive into this buffer and drop the bytes:
+    /// [`on_discarded`](super::Connection::on_discarded).
     Discard(&'c mut [u8]),
     /// Close the socket: there is no result to report.
     End(CloseReason),
@@ -114,15 +116,18 @@ pub enum CloseReason {
     IdleTimeout,
     /// Idle, and closed to accept another connection.
     Evicted,
-    /// No request was being answered when the server stopped.
+    /// The grace period after SIGTERM ended while no response was being sent.
     Stopping,
-    /// The grace period after SIGTERM ended before the response was sent; or handling the
-    /// connection panicked.
+    /// The grace period after SIGTERM ended before the response was sent.
     Aborted,
+    /// Handling the connection panicked: a bug in oneloop.
+    Panicked,
     /// The peer took nothing of a response within the send timeout, or took it too slowly.
     SendTimeout,
-    /// The peer sent for too long, or too much, after the last response.
+    /// The peer did not close within the linger timeout after the last response.
     LingerTimeout,
+    /// The peer sent more than the linger limit after the last response.
+    LingerLimit,
     /// A body could not be sent in the announced length: its file shrank, or its stream failed.
     Truncated,
 }
@@ -133,20 +138,24 @@ impl CloseReason {
     pub fn aborts(self) -> bool {
         matches!(
             self,
-            Self::Aborted | Self::SendTimeout | Self::Truncated | Self::SendError(_)
+            Self::Aborted
+                | Self::Panicked
+                | Self::SendTimeout
+                | Self::Truncated
+                | Self::SendError(_)
         )
     }
 }
 
 /// What the driver decides about a response.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms<'t> {
+pub struct ResponseContext<'t> {
     /// The value of the Date field.
     pub date: &'t [u8; 29],
     /// The server is stopping: this response is the connection's last.
     pub draining: bool,
     /// The budget allows another response, so that this one may wait to be sent with it.
-    pub join: bool,
+    pub may_coalesce: bool,
 }
 
 /// What a connection has sent.

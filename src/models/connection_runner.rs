@@ -160,7 +160,7 @@ impl<P: Probe> ConnectionRunner<P> {
                 }
             } else if is_late || is_last {
                 session.change(&mut self.probe, Cause::Deadline, |connection| {
-                    connection.expired(deadline_time);
+                    connection.on_deadline(deadline_time);
                 });
             }
         }

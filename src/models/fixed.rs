@@ -16,7 +16,7 @@ use super::acceptor::Acceptor;
 use super::control::Control;
 use super::observed_socket::ObservedSocket;
 use crate::clock::Now;
-use crate::connection::{CloseReason, Pace, StateName, StepName};
+use crate::connection::{CloseReason, SendRate, StateName, StepName};
 use crate::limits::Limits;
 use crate::probe::Probe;
 use crate::transport::blocking::SEND_TIMEOUT;
@@ -120,13 +120,13 @@ fn write_all(
     limits: &Limits,
 ) -> io::Result<()> {
     let mut unsent = response;
-    let mut pace = Pace::start(Now::read().instant);
-    let mut deadline = pace.take(0, limits, Now::read().instant);
+    let mut rate = SendRate::start(Now::read().instant);
+    let mut deadline = rate.on_sent(0, limits, Now::read().instant);
     while !unsent.is_empty() {
         let error = match socket.write(unsent, SEND_TIMEOUT.min(limits.send_timeout)) {
             Ok(length) => {
                 (_, unsent) = unsent.split_at(length);
-                deadline = pace.take(length as u64, limits, Now::read().instant);
+                deadline = rate.on_sent(length as u64, limits, Now::read().instant);
                 None
             }
             Err(error) if is_timeout_or_signal(&error) => None,

@@ -161,7 +161,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             if let Err(error) = register(&mut slot.session.transport, key) {
                 warn_unregistered(&error);
                 (slot.session).change(&mut self.probe, Cause::Registration, |connection| {
-                    connection.failed(error.kind());
+                    connection.on_error(error.kind());
                 });
                 // It ends when it runs next.
                 self.enqueue(key);
@@ -403,7 +403,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
                 && slot.session.connection.deadline() <= deadline_time
             {
                 (slot.session).change(&mut self.probe, Cause::Deadline, |connection| {
-                    connection.expired(deadline_time);
+                    connection.on_deadline(deadline_time);
                 });
                 self.run_one(key, handler, now);
             }

@@ -158,13 +158,13 @@ impl Handler for SiteHandler {
             },
             host: request.as_ref().ok().and_then(|request| request.host),
             status: response.status.code(),
-            body_sent: body.unwrap_or_default(),
+            body_sent: 0,
             referer: field("referer"),
             user_agent: field("user-agent"),
             duration: Duration::ZERO,
         };
         match body {
-            Some(_) => log.log_request(&entry),
+            Some(body_sent) => log.log_request(&LogEntry { body_sent, ..entry }),
             None => state.unlogged = Some(Box::new(Unlogged::of(&entry, now))),
         }
     }

@@ -6,7 +6,7 @@
 //! costs two system calls, a read and a write. A send sleeps for [`SEND_TIMEOUT`] at most; then the
 //! thread checks the clock and the signals.
 
-use super::plain::{hold_back, no_signal};
+use super::plain::{msg_more, msg_nosignal};
 use super::{Transport, sendfile};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -115,7 +115,7 @@ impl Handle {
     /// # Errors
     /// Those of read(2). `WouldBlock`: the time is over.
     pub fn read(&self, buf: &mut [u8], most: Duration) -> io::Result<usize> {
-        set_socket_timeout(self.fd(), Timeout::Recv, Some(rounded(most)))?;
+        set_socket_timeout(self.fd(), Timeout::Recv, Some(round_up_to_ms(most)))?;
         match &self.stream {
             BlockingStream::Tcp(stream) => (&*stream).read(buf),
             BlockingStream::Unix(stream) => (&*stream).read(buf),
@@ -127,8 +127,8 @@ impl Handle {
     /// # Errors
     /// Those of send(2). `WouldBlock`: the time is over.
     pub fn write(&self, bytes: &[u8], most: Duration) -> io::Result<usize> {
-        set_socket_timeout(self.fd(), Timeout::Send, Some(rounded(most)))?;
-        Ok(send(self.fd(), bytes, no_signal())?)
+        set_socket_timeout(self.fd(), Timeout::Send, Some(round_up_to_ms(most)))?;
+        Ok(send(self.fd(), bytes, msg_nosignal())?)
     }
 
     /// Closes the write direction (shutdown(2), SHUT_WR).
@@ -169,7 +169,7 @@ pub struct BlockingSocket {
     /// The latest operation that would block was a send, which has slept.
     has_slept: bool,
     /// A send returned less than it was given: it has slept, and the time is old.
-    is_short: bool,
+    has_sent_part: bool,
     /// The read timeout that is set (SO_RCVTIMEO).
     timeout: Option<Duration>,
 }
@@ -190,7 +190,7 @@ impl BlockingSocket {
             error: None,
             is_socket_empty: false,
             has_slept: false,
-            is_short: false,
+            has_sent_part: false,
             timeout: None,
         })
     }
@@ -214,7 +214,7 @@ impl BlockingSocket {
             BlockingStream::Tcp(stream) => (&*stream).read(&mut self.buf),
             BlockingStream::Unix(stream) => (&*stream).read(&mut self.buf),
         };
-        Some(self.on_read(read, most))
+        Some(self.record_read(read, most))
     }
 
     /// Reads without sleeping. Called before a deadline is judged, and before a server that stops
@@ -225,10 +225,10 @@ impl BlockingSocket {
         }
         let read = recv(self.handle.fd(), &mut *self.buf, RecvFlags::DONTWAIT);
         let read = read.map(|(length, _)| length).map_err(io::Error::from);
-        Some(self.on_read(read, Duration::ZERO))
+        Some(self.record_read(read, Duration::ZERO))
     }
 
-    fn on_read(&mut self, read: io::Result<usize>, most: Duration) -> ReadResult {
+    fn record_read(&mut self, read: io::Result<usize>, most: Duration) -> ReadResult {
         let result = read.as_ref().copied().map_err(io::Error::kind);
         match read {
             Ok(0) if self.handle.is_woken.load(Ordering::SeqCst) => sleep(WOKEN_WAIT.min(most)),
@@ -250,7 +250,7 @@ impl BlockingSocket {
     fn set_timeout(&mut self, most: Duration) -> io::Result<()> {
         let is_near = |set: Duration| set >= most && set - most <= TIMEOUT_TOLERANCE;
         if !self.timeout.is_some_and(is_near) {
-            let rounded = rounded(most);
+            let rounded = round_up_to_ms(most);
             set_socket_timeout(self.handle.fd(), Timeout::Recv, Some(rounded))?;
             self.timeout = Some(rounded);
         }
@@ -258,7 +258,7 @@ impl BlockingSocket {
     }
 
     fn block_after_short_send(&mut self) -> io::Result<()> {
-        self.has_slept = std::mem::take(&mut self.is_short);
+        self.has_slept = std::mem::take(&mut self.has_sent_part);
         match self.has_slept {
             true => Err(io::ErrorKind::WouldBlock.into()),
             false => Ok(()),
@@ -266,10 +266,10 @@ impl BlockingSocket {
     }
 
     /// Records the result of a send of `length` bytes.
-    fn outcome(&mut self, sent: io::Result<usize>, length: usize) -> io::Result<usize> {
+    fn record_send(&mut self, sent: io::Result<usize>, length: usize) -> io::Result<usize> {
         match sent {
             Ok(sent) => {
-                self.is_short = sent < length;
+                self.has_sent_part = sent < length;
                 Ok(sent)
             }
             // After a signal the caller checks what it asks for.
@@ -303,19 +303,15 @@ impl Transport for BlockingSocket {
         }
     }
 
-    fn has_nothing_unread(&self) -> bool {
+    fn is_known_empty(&self) -> bool {
         self.is_socket_empty && self.unread.is_empty()
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
         self.block_after_short_send()?;
-        let flags = if more {
-            hold_back()
-        } else {
-            SendFlags::empty()
-        };
-        let sent = send(self.handle.fd(), bytes, flags | no_signal()).map_err(io::Error::from);
-        self.outcome(sent, bytes.len())
+        let flags = if more { msg_more() } else { SendFlags::empty() };
+        let sent = send(self.handle.fd(), bytes, flags | msg_nosignal()).map_err(io::Error::from);
+        self.record_send(sent, bytes.len())
     }
 
     fn send_file(
@@ -328,9 +324,9 @@ impl Transport for BlockingSocket {
         self.block_after_short_send()?;
         let fd = self.handle.fd();
         let sent = sendfile::send_file(fd, file, offset, length, copy, |bytes| {
-            Ok(send(fd, bytes, no_signal())?)
+            Ok(send(fd, bytes, msg_nosignal())?)
         });
-        self.outcome(sent, usize::try_from(length).unwrap_or(usize::MAX))
+        self.record_send(sent, usize::try_from(length).unwrap_or(usize::MAX))
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
@@ -342,8 +338,8 @@ impl Transport for BlockingSocket {
     }
 }
 
-/// In whole milliseconds, at least one: zero would mean no timeout.
-fn rounded(most: Duration) -> Duration {
+/// The next whole millisecond after `most`: zero would mean no timeout.
+fn round_up_to_ms(most: Duration) -> Duration {
     let whole = Duration::new(most.as_secs(), most.subsec_millis() * 1_000_000);
     whole.saturating_add(Duration::from_millis(1))
 }

@@ -51,7 +51,7 @@ pub trait Transport {
 
     /// Whether it is certain that no byte is unread, in the socket or in the transport: the latest
     /// receive proved it, and no event has announced more. Then a close does not become a reset.
-    fn has_nothing_unread(&self) -> bool;
+    fn is_known_empty(&self) -> bool;
 
     /// The next receive asks the kernel. A transport that always asks does nothing here.
     fn assume_readable(&mut self) {}

@@ -47,7 +47,7 @@ impl Socket {
 
     /// An event arrived.
     pub fn on_event(&mut self, event: &Event) {
-        self.on_ready(ReadyFlags::of(event));
+        self.on_ready(ReadyFlags::from_event(event));
     }
 
     /// The flags of an earlier event.
@@ -80,7 +80,7 @@ impl Socket {
     }
 
     /// Asks the kernel (MSG_PEEK) where a short receive proves nothing.
-    fn is_empty_although_short_proves_nothing(&self) -> bool {
+    fn peek_finds_nothing(&self) -> bool {
         let is_tcp = matches!(self.stream, Stream::Tcp(_));
         let peek = || recv(self.fd(), &mut [0], RecvFlags::PEEK);
         // 0: the peer has closed, and no byte lies before the end.
@@ -95,27 +95,20 @@ impl Socket {
     }
 }
 
+/// Here, because read_readiness.rs knows no mio.
 impl ReadyFlags {
     /// What an event says.
-    pub fn of(event: &Event) -> Self {
+    pub fn from_event(event: &Event) -> Self {
         Self {
             readable: event.is_readable(),
             read_until_blocked: event.is_read_closed() || event.is_error() || event.is_priority(),
-        }
-    }
-
-    /// What either of both says.
-    pub fn union(self, other: Self) -> Self {
-        Self {
-            readable: self.readable || other.readable,
-            read_until_blocked: self.read_until_blocked || other.read_until_blocked,
         }
     }
 }
 
 impl Transport for Socket {
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.readiness.has_nothing_unread() {
+        if self.readiness.is_known_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let received = match &mut self.stream {
@@ -123,15 +116,15 @@ impl Transport for Socket {
             Stream::Unix(stream) => stream.read(buf),
         };
         self.readiness.on_read(&received, buf.len());
-        if self.readiness.has_nothing_unread() && received.is_ok() {
+        if self.readiness.is_known_empty() && received.is_ok() {
             // This arms mio's poll(2) selector again. With edges it does nothing.
             let _ = self.try_io(|| Err(io::ErrorKind::WouldBlock.into()));
         }
         received
     }
 
-    fn has_nothing_unread(&self) -> bool {
-        self.readiness.has_nothing_unread() || self.is_empty_although_short_proves_nothing()
+    fn is_known_empty(&self) -> bool {
+        self.readiness.is_known_empty() || self.peek_finds_nothing()
     }
 
     fn assume_readable(&mut self) {
@@ -139,12 +132,8 @@ impl Transport for Socket {
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
-        let flags = if more {
-            hold_back()
-        } else {
-            SendFlags::empty()
-        };
-        self.try_io(|| Ok(send(self.fd(), bytes, flags | no_signal())?))
+        let flags = if more { msg_more() } else { SendFlags::empty() };
+        self.try_io(|| Ok(send(self.fd(), bytes, flags | msg_nosignal())?))
     }
 
     fn send_file(
@@ -156,7 +145,7 @@ impl Transport for Socket {
     ) -> io::Result<usize> {
         self.try_io(|| {
             sendfile::send_file(self.fd(), file, offset, length, copy, |bytes| {
-                Ok(send(self.fd(), bytes, no_signal())?)
+                Ok(send(self.fd(), bytes, msg_nosignal())?)
             })
         })
     }
@@ -181,23 +170,23 @@ const URGENT: Interest = Interest::PRIORITY;
 const URGENT: Interest = Interest::READABLE;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn hold_back() -> SendFlags {
+pub(super) fn msg_more() -> SendFlags {
     SendFlags::MORE
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn hold_back() -> SendFlags {
+pub(super) fn msg_more() -> SendFlags {
     SendFlags::empty()
 }
 
 /// A peer that is gone is an error (EPIPE), not a SIGPIPE.
 #[cfg(not(target_vendor = "apple"))]
-pub(super) fn no_signal() -> SendFlags {
+pub(super) fn msg_nosignal() -> SendFlags {
     SendFlags::NOSIGNAL
 }
 
 /// Apple's systems have a socket option instead (SO_NOSIGPIPE), and SIGPIPE is ignored.
 #[cfg(target_vendor = "apple")]
-pub(super) fn no_signal() -> SendFlags {
+pub(super) fn msg_nosignal() -> SendFlags {
     SendFlags::empty()
 }

@@ -17,12 +17,22 @@ pub struct ReadyFlags {
     pub read_until_blocked: bool,
 }
 
+impl ReadyFlags {
+    /// The events of both.
+    pub fn union(self, other: Self) -> Self {
+        Self {
+            readable: self.readable || other.readable,
+            read_until_blocked: self.read_until_blocked || other.read_until_blocked,
+        }
+    }
+}
+
 /// What is known about unread bytes in a socket. The default is for a TCP socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadReadiness {
     /// The last receive found nothing, or did not fill its buffer, and no event has announced more
     /// since. The next receive would return "would block" and is left out.
-    nothing_unread: bool,
+    is_known_empty: bool,
     /// An event was `read_until_blocked`, or the socket is not a TCP socket. Never cleared.
     read_until_blocked: bool,
     /// Events may be waiting in the poll, also one that is `read_until_blocked`. Until a receive
@@ -55,24 +65,24 @@ impl ReadReadiness {
     /// that would block, mio's poll(2) selector reports "writable" again, without end.
     pub fn on_ready(&mut self, flags: ReadyFlags) {
         self.read_until_blocked |= flags.read_until_blocked;
-        self.nothing_unread &= !(flags.read_until_blocked || flags.readable);
+        self.is_known_empty &= !(flags.read_until_blocked || flags.readable);
     }
 
     /// The next receive asks the kernel, whatever is known.
     pub fn assume_readable(&mut self) {
-        self.nothing_unread = false;
+        self.is_known_empty = false;
         self.events_pending = true;
     }
 
     /// Whether a receive would block: nothing has arrived since the socket was empty.
-    pub fn has_nothing_unread(&self) -> bool {
-        self.nothing_unread
+    pub fn is_known_empty(&self) -> bool {
+        self.is_known_empty
     }
 
     /// A receive into `capacity` bytes returned `result`.
     pub fn on_read(&mut self, result: &io::Result<usize>, capacity: usize) {
         let short_proves = SHORT_MEANS_EMPTY && !self.read_until_blocked && !self.events_pending;
-        self.nothing_unread = match result {
+        self.is_known_empty = match result {
             Ok(length) => short_proves && *length < capacity,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
@@ -90,27 +100,27 @@ mod tests {
         let would_block = || Err(io::ErrorKind::WouldBlock.into());
         let mut readiness = ReadReadiness::default();
         readiness.on_read(&Ok(8), 100);
-        assert_eq!(readiness.has_nothing_unread(), SHORT_MEANS_EMPTY);
+        assert_eq!(readiness.is_known_empty(), SHORT_MEANS_EMPTY);
         readiness.assume_readable();
-        assert!(!readiness.has_nothing_unread(), "the kernel is asked");
+        assert!(!readiness.is_known_empty(), "the kernel is asked");
         readiness.on_read(&Ok(8), 100);
-        assert!(!readiness.has_nothing_unread(), "there may be a mark");
+        assert!(!readiness.is_known_empty(), "there may be a mark");
         readiness.on_read(&would_block(), 100);
-        assert!(readiness.has_nothing_unread());
+        assert!(readiness.is_known_empty());
         readiness.on_ready(ReadyFlags {
             readable: true,
             read_until_blocked: false,
         });
         readiness.on_read(&Ok(8), 100);
-        assert_eq!(readiness.has_nothing_unread(), SHORT_MEANS_EMPTY);
+        assert_eq!(readiness.is_known_empty(), SHORT_MEANS_EMPTY);
     }
 
     #[test]
     fn a_short_receive_of_messages_proves_nothing() {
         let mut readiness = ReadReadiness::for_messages();
         readiness.on_read(&Ok(8), 100);
-        assert!(!readiness.has_nothing_unread());
+        assert!(!readiness.is_known_empty());
         readiness.on_read(&Err(io::ErrorKind::WouldBlock.into()), 100);
-        assert!(readiness.has_nothing_unread());
+        assert!(readiness.is_known_empty());
     }
 }

@@ -240,8 +240,8 @@ fn a_panic_is_reported_as_a_transition_from_the_latest_reported_state() {
     let lines = server.run_iteration();
     let expected = [
         "0 WritingHeader -> WritingBody, Step(Send)",
-        "0 WritingBody -> Closed(Aborted), Panic",
-        "0 closed: Aborted, 0 bytes",
+        "0 WritingBody -> Closed(Panicked), Panic",
+        "0 closed: Panicked, 0 bytes",
     ];
     assert_eq!(lines[lines.len() - 3..], expected);
 }

@@ -149,20 +149,20 @@ fn word(state: StateName) -> String {
 /// The call of the table that a cause stands for.
 fn call_of(cause: Cause, result: Option<StepResult>) -> &'static str {
     match (cause, result) {
-        (Cause::Step(_), Some(StepResult::Failed(_))) | (Cause::Registration, _) => "failed",
+        (Cause::Step(_), Some(StepResult::Failed(_))) | (Cause::Registration, _) => "on_error",
         (Cause::Step(StepName::Receive | StepName::Discard), Some(StepResult::Bytes(0))) => {
-            "peer_closed"
+            "on_peer_closed"
         }
-        (Cause::Step(StepName::Handshake), _) => "handshake_done",
-        (Cause::Step(StepName::Receive), _) => "received",
+        (Cause::Step(StepName::Handshake), _) => "on_handshake",
+        (Cause::Step(StepName::Receive), _) => "on_received",
         (Cause::Step(StepName::Respond), _) => "respond",
-        (Cause::Step(StepName::Send), _) => "sent",
-        (Cause::Step(StepName::SendFile), _) => "file_sent",
+        (Cause::Step(StepName::Send), _) => "on_sent",
+        (Cause::Step(StepName::SendFile), _) => "on_file_sent",
         (Cause::Step(StepName::Produce), _) => "produce",
-        (Cause::Step(StepName::Shutdown), _) => "close_now",
-        (Cause::Step(StepName::Discard), _) => "discarded",
+        (Cause::Step(StepName::Shutdown), _) => "on_shutdown_skipped",
+        (Cause::Step(StepName::Discard), _) => "on_discarded",
         (Cause::Step(StepName::End), _) => "an end, which changes nothing",
-        (Cause::Deadline, _) => "expired",
+        (Cause::Deadline, _) => "on_deadline",
         (Cause::Eviction, _) => "end (Evicted)",
         (Cause::Abort, _) => "abort",
         (Cause::Panic, _) => "a panic",

@@ -82,7 +82,7 @@ impl Transport for SimSocket {
                 .borrow_mut()
                 .report_violation("a receive into an empty buffer".into());
         }
-        if self.readiness.has_nothing_unread() {
+        if self.readiness.is_known_empty() {
             self.record::<()>(Call::Receive, &Err(Errno::WOULDBLOCK));
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -100,8 +100,8 @@ impl Transport for SimSocket {
         received
     }
 
-    fn has_nothing_unread(&self) -> bool {
-        self.readiness.has_nothing_unread()
+    fn is_known_empty(&self) -> bool {
+        self.readiness.is_known_empty()
     }
 
     fn assume_readable(&mut self) {

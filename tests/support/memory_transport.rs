@@ -244,7 +244,7 @@ impl Transport for MemoryTransport {
         }
     }
 
-    fn has_nothing_unread(&self) -> bool {
+    fn is_known_empty(&self) -> bool {
         let state = self.0.borrow();
         state.is_known_empty && state.inputs.is_empty()
     }

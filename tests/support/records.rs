@@ -159,8 +159,8 @@ impl<T: Transport> Transport for Records<T> {
         Ok(length)
     }
 
-    fn has_nothing_unread(&self) -> bool {
-        self.plaintext.is_empty() && self.raw.is_empty() && self.inner.has_nothing_unread()
+    fn is_known_empty(&self) -> bool {
+        self.plaintext.is_empty() && self.raw.is_empty() && self.inner.is_known_empty()
     }
 
     fn assume_readable(&mut self) {

@@ -146,7 +146,8 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
                 EventTarget::Listener(id) => self.lifecycle.mark_listener_ready(id),
                 EventTarget::Connection(key) => {
                     let flags = || flags_of(event);
-                    self.runtime.mark_ready(key, ReadyFlags::of(event), flags);
+                    self.runtime
+                        .mark_ready(key, ReadyFlags::from_event(event), flags);
                 }
             }
         }

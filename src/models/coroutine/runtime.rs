@@ -241,7 +241,7 @@ async fn serve<H: Handler, P: Probe>(
                 }
                 if session.connection.deadline() <= deadline_time {
                     change(&mut session, Cause::Deadline, &|connection| {
-                        connection.expired(deadline_time);
+                        connection.on_deadline(deadline_time);
                     });
                     continue;
                 }
@@ -252,7 +252,7 @@ async fn serve<H: Handler, P: Probe>(
                     if let Err(error) = runtime.registry.register(source, token, Socket::INTEREST) {
                         warn_unregistered(&error);
                         change(&mut session, Cause::Registration, &|connection| {
-                            connection.failed(error.kind());
+                            connection.on_error(error.kind());
                         });
                         continue;
                     }

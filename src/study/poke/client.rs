@@ -256,14 +256,11 @@ impl<W: Write> Runner<'_, W> {
             let Some(write) = self.plan.script.writes.get(index) else {
                 return self.finish_script(client, now);
             };
-            let rest = write.bytes.get(client.sent..).unwrap_or_default();
+            let (_, rest) = write.bytes.split_at(client.sent);
             match client.stream.write(rest) {
                 Ok(length) => {
                     client.sent += length;
-                    self.record(
-                        client.number,
-                        &Event::Sent(rest.get(..length).unwrap_or_default()),
-                    )?;
+                    self.record(client.number, &Event::Sent(rest.split_at(length).0))?;
                     if length == rest.len() {
                         client.sent = 0;
                         client.state = self.next_write(index + 1, now);
@@ -297,10 +294,7 @@ impl<W: Write> Runner<'_, W> {
                 Some(rate) => (rate / READS_PER_SECOND).clamp(1, BUFFER),
             };
             let mut buffer = std::mem::take(&mut self.buffer);
-            let result = client
-                .stream
-                .read(buffer.get_mut(..most).unwrap_or_default());
-            let done = match result {
+            let done = match client.stream.read(buffer.split_at_mut(most).0) {
                 Ok(0) => self.end(client, &Event::ClosedByServer),
                 Ok(length) => {
                     if let Some(rate) = self.plan.read_rate {
@@ -309,10 +303,7 @@ impl<W: Write> Runner<'_, W> {
                     client.latest = now;
                     self.transcript.totals.answered += usize::from(!client.is_answered);
                     client.is_answered = true;
-                    self.record(
-                        client.number,
-                        &Event::Received(buffer.get(..length).unwrap_or_default()),
-                    )
+                    self.record(client.number, &Event::Received(buffer.split_at(length).0))
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

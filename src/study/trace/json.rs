@@ -168,7 +168,7 @@ fn put_result(out: &mut Vec<u8>, result: StepResult, took: Duration) {
         StepResult::Answered(status) => put(out, format_args!(",\"status\":{}", status.code())),
         StepResult::Done => {}
         StepResult::Failed(kind) => put_string(out, "error", &kind.to_string()),
-        StepResult::LeftOut | StepResult::NotReady | StepResult::OutOfBudget => {
+        StepResult::Skipped | StepResult::NotReady | StepResult::OutOfBudget => {
             put(out, format_args!(",\"called\":false"));
         }
     }

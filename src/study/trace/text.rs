@@ -163,7 +163,7 @@ impl fmt::Display for Outcome {
             StepResult::Answered(status) => write!(out, "{}", status.code()),
             StepResult::Done => out.write_str("done"),
             StepResult::OutOfBudget => out.write_str("not tried: the budget is used up"),
-            StepResult::LeftOut => out.write_str("not called: closing at once"),
+            StepResult::Skipped => out.write_str("not called: closing at once"),
             StepResult::NotReady => out.write_str("not called: known to block"),
             StepResult::Failed(ErrorKind::WouldBlock) => out.write_str("would block"),
             StepResult::Failed(kind) => write!(out, "failed: {kind}"),

@@ -364,7 +364,7 @@ impl Table {
             StepResult::OutOfBudget => cell.wait = Wait::Turn,
             StepResult::Answered(_)
             | StepResult::Done
-            | StepResult::LeftOut
+            | StepResult::Skipped
             | StepResult::Failed(_) => {}
         }
         self.pulse.on_step(id, is_public, step, time);

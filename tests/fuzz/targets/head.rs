@@ -67,7 +67,7 @@ fn arrive<T>(
                 let length = buffer.len().min(piece.len());
                 buffer[..length].copy_from_slice(&piece[..length]);
                 piece = &piece[length..];
-                connection.received(length, now);
+                connection.on_received(length, now);
             }
             step => panic!("{step:?}"),
         }

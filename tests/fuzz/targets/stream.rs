@@ -319,8 +319,8 @@ impl Transport for Watched {
         received
     }
 
-    fn has_nothing_unread(&self) -> bool {
-        self.0.has_nothing_unread()
+    fn is_known_empty(&self) -> bool {
+        self.0.is_known_empty()
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
