@@ -1,6 +1,7 @@
 //! The client of a lab: a blocking socket, and sentences that say what came.
 
 use crate::clock::Now;
+use rustix::net::{SendFlags, send};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -149,6 +150,15 @@ impl Client {
     /// The connection is broken.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Sends a byte of urgent data (tcp(7)).
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn send_urgent(&self, byte: u8) -> io::Result<()> {
+        send(&self.stream, &[byte], SendFlags::OOB)?;
+        Ok(())
     }
 
     /// Closes our direction.

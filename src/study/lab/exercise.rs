@@ -47,6 +47,8 @@ pub const ALL: &[Exercise] = &[
     exercise!("12-the-shrinking-file", scenarios::file_that_shrinks),
     exercise!("13-the-early-timer", scenarios::early_timer),
     exercise!("14-the-hasty-stop", scenarios::hasty_stop),
+    exercise!("15-the-part-taken-for-the-whole", scenarios::part_of_a_file),
+    exercise!("16-the-urgent-byte", scenarios::urgent_byte),
 ];
 
 impl Exercise {

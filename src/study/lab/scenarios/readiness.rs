@@ -1,5 +1,6 @@
 //! Labs about events: what they say, what they do not say, and when the loop may sleep.
 
+use super::pause;
 use crate::study::lab::client::{self, Client, get};
 use crate::study::lab::stage::Stage;
 use std::io;
@@ -209,6 +210,47 @@ pub fn no_descriptor(stage: &mut Stage<'_>) -> io::Result<()> {
         client::answered(&mut clients),
         "The connections that could not be accepted are still in the queue. As they were announced \
          before, no event tells of them again.",
+    );
+    Ok(())
+}
+
+/// A request with urgent data in the middle.
+pub fn urgent_byte(stage: &mut Stage<'_>) -> io::Result<()> {
+    const MEANING: &str = "A read ends at the mark of urgent data (tcp(7)), although more has \
+                           arrived. No other event tells of that.";
+    let server = stage.server(&[])?;
+    let request = get("/page.txt");
+    let (first, rest) = request.split_at(16);
+    let mut client = Client::connect(server.address)?;
+    client.send(first)?;
+    client.send_urgent(b'!')?;
+    pause();
+    client.send(rest)?;
+    stage.see(
+        "sends half a request and an urgent byte, and the rest a moment later",
+        "200, 20 bytes",
+        client.describe_response(),
+        MEANING,
+    );
+    server.freeze()?;
+    client.send(first)?;
+    client.send_urgent(b'!')?;
+    client.send(rest)?;
+    server.thaw()?;
+    stage.see(
+        "sends all three at once, while the server is busy",
+        "200, 20 bytes",
+        client.describe_response(),
+        MEANING,
+    );
+    client.send(first)?;
+    client.send_urgent(b'!')?;
+    pause();
+    stage.see(
+        "sends half a request and an urgent byte, and then nothing",
+        "asleep",
+        server.activity()?,
+        "The urgent byte is announced once. It is no reason to read again and again.",
     );
     Ok(())
 }
