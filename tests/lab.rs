@@ -274,7 +274,7 @@ struct Copy {
 
 impl Copy {
     /// The server with this patch; without one, that of the sources.
-    fn build(&self, patch: Option<&str>) -> PathBuf {
+    fn build(&self, patch: Option<&str>) -> copy::Build {
         copy::refresh(&project(""), &self.tree).unwrap();
         if let Some(patch) = patch {
             copy::apply(&self.tree, patch, &[]).unwrap();
@@ -283,8 +283,8 @@ impl Copy {
     }
 
     /// Runs an exercise and returns the observations that are not healthy.
-    fn faults(&self, exercise: &Exercise, program: &Path) -> Vec<String> {
-        let observations = observe(exercise, program).unwrap();
+    fn faults(&self, exercise: &Exercise, build: &copy::Build) -> Vec<String> {
+        let observations = observe(exercise, build).unwrap();
         let wrong = observations
             .into_iter()
             .filter(|observation| !observation.is_healthy());

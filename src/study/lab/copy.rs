@@ -23,12 +23,20 @@ const MARK: &str = ".oneloop-lab";
 
 /// The build: quick to make, and without the assertions that tests have. A server in use has none
 /// either.
-const SETTINGS: [&str; 4] = [
+const SETTINGS: [&str; 3] = [
     "--config=profile.dev.debug=false",
     "--config=profile.dev.debug-assertions=false",
     "--no-default-features",
-    "--bin=oneloop",
 ];
+
+/// A copy that was built.
+#[derive(Debug)]
+pub struct Build {
+    /// The server.
+    pub program: PathBuf,
+    tree: PathBuf,
+    target: PathBuf,
+}
 
 /// Finds the clone: the directory in which this program was built, or the current directory or one
 /// that contains it. If that is a copy, the clone that it was copied from.
@@ -191,32 +199,67 @@ pub fn apply(tree: &Path, patch: &str, options: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Builds the server of a copy in the target directory `target`, and returns the program. The
-/// messages of cargo go to standard error.
+/// Builds the server of a copy in the target directory `target`. The messages of cargo go to
+/// standard error.
 ///
 /// # Errors
 /// cargo is not installed, or the copy does not build.
-pub fn build(copy: &Path, target: &Path) -> Result<PathBuf, String> {
+pub fn build(copy: &Path, target: &Path) -> Result<Build, String> {
+    let mut cargo = cargo("build", copy, target);
+    let status = cargo.arg("--bin=oneloop").stdout(Stdio::null()).status();
+    let status = status.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            "cargo is not installed: a lab is built from its sources (https://rustup.rs)".to_owned()
+        }
+        _ => format!("cargo: {error}"),
+    })?;
+    match status.success() {
+        true => Ok(Build {
+            program: target.join("debug/oneloop"),
+            tree: copy.to_owned(),
+            target: target.to_owned(),
+        }),
+        false => Err(format!("{} does not build: see above", copy.display())),
+    }
+}
+
+fn cargo(command: &str, copy: &Path, target: &Path) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--locked", "--quiet"])
+    let mut cargo = Command::new(cargo);
+    cargo
+        .args([command, "--locked", "--quiet"])
         .args(SETTINGS)
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", target)
         .env_remove("RUSTFLAGS")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => {
-                "cargo is not installed: a lab is built from its sources (https://rustup.rs)"
-                    .to_owned()
-            }
-            _ => format!("cargo: {error}"),
-        })?;
-    match status.success() {
-        true => Ok(target.join("debug/oneloop")),
-        false => Err(format!("{} does not build: see above", copy.display())),
+        .stdin(Stdio::null());
+    cargo
+}
+
+impl Build {
+    /// Plays the known seeds of the simulation (docs/simulation.md) with this server. Returns the
+    /// report on the first rule that is broken, with the smallest scenario that breaks it.
+    ///
+    /// # Errors
+    /// The simulation does not build, or ends without a report.
+    pub fn simulate(&self) -> io::Result<Option<String>> {
+        let output = cargo("test", &self.tree, &self.target)
+            .args(["--test=sim", "known_seeds_break_no_rule"])
+            .env("RUST_BACKTRACE", "0")
+            .env_remove("ONELOOP_SIM_SHRINK")
+            .stderr(Stdio::inherit())
+            .output()?;
+        if output.status.success() {
+            return Ok(None);
+        }
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let report = printed
+            .split_once("the smallest scenario breaks: ")
+            .and_then(|(_, report)| report.split_once("\nto repeat it: "));
+        match report {
+            Some((report, _)) => Ok(Some(report.to_owned())),
+            None => Err(io::Error::other(format!("the simulation fails: {printed}"))),
+        }
     }
 }
 

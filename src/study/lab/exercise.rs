@@ -49,6 +49,7 @@ pub const ALL: &[Exercise] = &[
     exercise!("14-the-hasty-stop", scenarios::hasty_stop),
     exercise!("15-the-part-taken-for-the-whole", scenarios::part_of_a_file),
     exercise!("16-the-urgent-byte", scenarios::urgent_byte),
+    exercise!("17-the-part-that-waits", scenarios::simulated_kernel),
 ];
 
 impl Exercise {

@@ -12,7 +12,7 @@ pub use exercise::{ALL, Exercise};
 pub use stage::{Observation, Stage};
 
 use clap::{ArgAction, Parser, Subcommand};
-use copy::Mark;
+use copy::{Build, Mark};
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -244,17 +244,17 @@ fn play(place: &Place) -> Outcome<(Vec<Observation>, PathBuf, Mark)> {
     let (directory, mark) = place.started(&clone)?;
     let mut err = io::stderr();
     writeln!(err, "building {} ...", directory.display())?;
-    let program = copy::build(&directory, &home(&clone).join("target"))?;
+    let build = copy::build(&directory, &home(&clone).join("target"))?;
     writeln!(err, "playing the clients ...")?;
-    Ok((observe(exercise, &program)?, directory, mark))
+    Ok((observe(exercise, &build)?, directory, mark))
 }
 
-/// Plays the clients of an exercise with the server `program`.
+/// Plays the clients of an exercise with the server of `build`.
 ///
 /// # Errors
 /// The site cannot be written.
-pub fn observe(exercise: &Exercise, program: &Path) -> io::Result<Vec<Observation>> {
-    let mut stage = Stage::new(program)?;
+pub fn observe(exercise: &Exercise, build: &Build) -> io::Result<Vec<Observation>> {
+    let mut stage = Stage::new(build)?;
     let played = (exercise.play)(&mut stage);
     if let Err(error) = played {
         let meaning = "The clients could not go on: the server has ended, or refuses connections.";
@@ -281,7 +281,11 @@ fn show(place: &Place, out: &mut impl Write) -> Outcome<()> {
         };
         writeln!(out, "A client {action}.")?;
         writeln!(out, "    a healthy server:  {healthy}")?;
-        writeln!(out, "    this server:       {seen}{mark}")?;
+        let (first, report) = seen.split_once('\n').unwrap_or((seen, ""));
+        writeln!(out, "    this server:       {first}{mark}")?;
+        if !report.is_empty() {
+            writeln!(out, "\n{report}")?;
+        }
     }
     let (shown, command) = (directory.display(), command());
     writeln!(

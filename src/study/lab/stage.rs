@@ -1,9 +1,10 @@
 //! Where a scenario plays: the server's program, a site, and what was seen.
 
+use super::copy::Build;
 use super::server::Server;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Something that a client did and saw.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl Observation {
 /// The server's program, its site, and what was seen so far.
 #[derive(Debug)]
 pub struct Stage<'s> {
-    program: &'s Path,
+    build: &'s Build,
     /// Site and messages of the server. Removed in the end.
     directory: PathBuf,
     /// What was seen so far.
@@ -45,14 +46,14 @@ const FILES: [(&str, u64); 5] = [
 ];
 
 impl<'s> Stage<'s> {
-    /// A stage for the server `program`, with a new site in a temporary directory.
+    /// A stage for the server of `build`, with a new site in a temporary directory.
     ///
     /// # Errors
     /// The site cannot be written.
-    pub fn new(program: &'s Path) -> io::Result<Self> {
+    pub fn new(build: &'s Build) -> io::Result<Self> {
         let directory = std::env::temp_dir().join(format!("oneloop-lab-{}", std::process::id()));
         let stage = Self {
-            program,
+            build,
             directory,
             observations: Vec::new(),
         };
@@ -82,7 +83,21 @@ impl<'s> Stage<'s> {
 
     fn start(&self, options: &[&str], descriptors: Option<u32>) -> io::Result<Server> {
         let log = self.directory.join("messages");
-        Server::start(self.program, &self.site(), options, descriptors, &log)
+        Server::start(
+            &self.build.program,
+            &self.site(),
+            options,
+            descriptors,
+            &log,
+        )
+    }
+
+    /// [`Build::simulate`]
+    ///
+    /// # Errors
+    /// Those of [`Build::simulate`].
+    pub fn simulate(&self) -> io::Result<Option<String>> {
+        self.build.simulate()
     }
 
     fn site(&self) -> PathBuf {

@@ -14,7 +14,7 @@ pub use readiness::{
     urgent_byte,
 };
 pub use requests::{head_with_body, partial_head, pipelined_requests};
-pub use sending::part_of_a_file;
+pub use sending::{part_of_a_file, simulated_kernel};
 
 use std::thread;
 use std::time::Duration;

@@ -51,6 +51,39 @@ pub fn part_of_a_file(stage: &mut Stage<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// A kernel that takes parts, which no client can bring about.
+pub fn simulated_kernel(stage: &mut Stage<'_>) -> io::Result<()> {
+    let server = stage.server(&[])?;
+    let mut client = Client::slow(server.address)?;
+    client.send([get("/big.bin"), get("/leaf.txt").repeat(200)].concat())?;
+    // Now the server has filled the buffers of the kernel.
+    thread::sleep(Duration::from_millis(500));
+    stage.see(
+        "asks for many files at once, and reads slowly",
+        "201 of 201 are answered",
+        client.describe_responses(201),
+        "A full socket is waited for, and the connection goes on when it is writable.",
+    );
+    stage.see(
+        "reads all, and is idle",
+        "asleep",
+        server.activity()?,
+        "The loop has nothing to do, and sleeps.",
+    );
+    let seen = match stage.simulate()? {
+        None => "no rule is broken".to_owned(),
+        Some(report) => format!("a rule is broken\n{report}"),
+    };
+    stage.see(
+        "on a simulated kernel plays 300 scenarios (cargo test --test sim known_seeds)",
+        "no rule is broken",
+        seen,
+        "The rules are in docs/simulation.md. Above are the calls of the smallest scenario that \
+         breaks one, and the scenario.",
+    );
+    Ok(())
+}
+
 /// Says what came of the file with the numbers.
 fn describe_numbers(client: &mut Client) -> String {
     let head = match client.head() {
