@@ -63,7 +63,7 @@ impl<H: Handler> Wrapper for Burning<H> {
         }
         burn(self.time);
         let payload = Payload::Bytes(self.page.clone(), None);
-        let response = Response::new(Status::OK, self.headers.clone()).with(payload);
+        let response = Response::new(Status::Ok, self.headers.clone()).with(payload);
         self.handler.log_request(state, &request, &response, now);
         response
     }

@@ -16,7 +16,7 @@ use memory_transport::{Input, Peer, Space, pair};
 use oneloop::clock::Now;
 use oneloop::connection::CloseReason;
 use oneloop::handler::{Handler, ListenerInfo};
-use oneloop::http::date::DateLine;
+use oneloop::http::date::DateCache;
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
 use oneloop::pump::{Pause, PumpContext, Session, SharedBuffers, pump};
@@ -299,7 +299,7 @@ struct Server {
     handler: SiteHandler,
     limits: Arc<Limits>,
     buffers: SharedBuffers,
-    date: DateLine,
+    date: DateCache,
     now: Now,
 }
 
@@ -321,7 +321,7 @@ impl Server {
             handler: SiteHandler::new(site, None, None),
             buffers: SharedBuffers::new(&limits),
             limits,
-            date: DateLine::default(),
+            date: DateCache::default(),
             now: Now {
                 wall: UNIX_EPOCH + WALL,
                 ..Now::read()

@@ -96,7 +96,7 @@ impl Subject {
     }
 
     fn respond_now(&mut self, payload: Payload, draining: bool, may_coalesce: bool) {
-        let response = Response::new(Status::OK, Arc::new(FieldLines::new())).with(payload);
+        let response = Response::new(Status::Ok, Arc::new(FieldLines::new())).with(payload);
         let context = ResponseContext {
             date: b"Sun, 06 Nov 1994 08:49:37 GMT",
             draining,

@@ -180,7 +180,7 @@ mod tests {
         }
         connection.on_received(head.len(), now);
         assert!(matches!(connection.step(), Step::Respond(Ok(_))));
-        let response = Response::new(Status::OK, Arc::new(FieldLines::new()))
+        let response = Response::new(Status::Ok, Arc::new(FieldLines::new()))
             .with(Payload::Stream(Box::new(Slow(3))));
         let context = ResponseContext {
             date: b"Sun, 06 Nov 1994 08:49:37 GMT",

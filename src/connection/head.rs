@@ -22,10 +22,8 @@ pub(super) enum Head {
 
 impl Head {
     /// The head was not complete at its deadline.
-    pub(super) const TOO_SLOW: Self = Self::Refused((
-        Status::REQUEST_TIMEOUT,
-        "the request did not arrive in time",
-    ));
+    pub(super) const TOO_SLOW: Self =
+        Self::Refused((Status::RequestTimeout, "the request did not arrive in time"));
 
     /// Searches for a whole head, or for a reason why there will be none.
     pub(super) fn find(read_buffer: &mut ReadBuffer, limits: &Limits) -> Option<Self> {
@@ -44,8 +42,10 @@ impl Head {
                 let start = start(limits.request_line + 2);
                 scan::fault(start).unwrap_or_else(|| reason_for_long_line(start))
             }
-            HeadEnd::TooLong => scan::fault(start(limits.head + 1))
-                .unwrap_or((Status::HEAD_TOO_LARGE, "the header fields are too large")),
+            HeadEnd::TooLong => scan::fault(start(limits.head + 1)).unwrap_or((
+                Status::RequestHeaderFieldsTooLarge,
+                "the header fields are too large",
+            )),
         }))
     }
 

@@ -184,7 +184,7 @@ impl Connection {
             && !context.draining
             && framing != Framing::UntilClose
             // After a request that was not understood, it is unknown where the next one begins.
-            && response.status != Status::BAD_REQUEST;
+            && response.status != Status::BadRequest;
         let then = match (
             persistent,
             traits.close_requested && self.read_buffer.is_empty(),

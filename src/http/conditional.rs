@@ -39,24 +39,27 @@ pub fn evaluate(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> C
     let conditions = Conditions::of(fields);
 
     // Steps 1 and 2.
-    if conditions.matching.is_present() {
-        if !conditions.matching.names(current.etag, ETag::strong_eq) {
+    if conditions.if_match.is_present() {
+        if !conditions.if_match.matches(current.etag, ETag::strong_eq) {
             return ConditionOutcome::PreconditionFailed;
         }
     } else if let Some(modified) = current.modified
-        && let Some(since) = conditions.unmodified_since.date()
+        && let Some(since) = conditions.if_unmodified_since.date()
         && modified > since
     {
         return ConditionOutcome::PreconditionFailed;
     }
 
     // Steps 3 and 4. If-Modified-Since is ignored beside a malformed If-None-Match, too (13.1.3).
-    if conditions.none_matching.is_present() {
-        if conditions.none_matching.names(current.etag, ETag::weak_eq) {
+    if conditions.if_none_match.is_present() {
+        if conditions
+            .if_none_match
+            .matches(current.etag, ETag::weak_eq)
+        {
             return ConditionOutcome::NotModified;
         }
     } else if let Some(modified) = current.modified
-        && let Some(since) = conditions.modified_since.date()
+        && let Some(since) = conditions.if_modified_since.date()
         // A date in the future is not from this server, and would match for ever. RFC 2616 14.25
         // calls it invalid; RFC 9110 does not say.
         && since <= now
@@ -66,15 +69,15 @@ pub fn evaluate(fields: Fields<'_>, current: Validators<'_>, now: HttpDate) -> C
     }
 
     // Step 5. If-Range without Range is ignored.
-    let has_if_range = conditions.range.is_present() && fields.all("Range").next().is_some();
+    let has_if_range = conditions.if_range.is_present() && fields.all("Range").next().is_some();
     ConditionOutcome::Proceed {
-        ranges: !has_if_range || is_current(conditions.range, current, now),
+        ranges: !has_if_range || if_range_matches(conditions.if_range, current, now),
     }
 }
 
 /// If-Range (RFC 9110 13.1.5): whether the client has other parts of the current version. Only a
 /// strong validator can tell.
-fn is_current(if_range: Condition<'_>, current: Validators<'_>, now: HttpDate) -> bool {
+fn if_range_matches(if_range: Condition<'_>, current: Validators<'_>, now: HttpDate) -> bool {
     let Some(validator) = if_range.only() else {
         return false;
     };
@@ -89,11 +92,11 @@ fn is_current(if_range: Condition<'_>, current: Validators<'_>, now: HttpDate) -
 
 /// The conditions of a request, found in one pass over its fields.
 struct Conditions<'h> {
-    matching: Condition<'h>,
-    none_matching: Condition<'h>,
-    unmodified_since: Condition<'h>,
-    modified_since: Condition<'h>,
-    range: Condition<'h>,
+    if_match: Condition<'h>,
+    if_none_match: Condition<'h>,
+    if_unmodified_since: Condition<'h>,
+    if_modified_since: Condition<'h>,
+    if_range: Condition<'h>,
 }
 
 /// One field, which may have several lines.
@@ -116,19 +119,19 @@ impl<'h> Conditions<'h> {
             value: b"",
         };
         let mut found = Self {
-            matching: absent("If-Match"),
-            none_matching: absent("If-None-Match"),
-            unmodified_since: absent("If-Unmodified-Since"),
-            modified_since: absent("If-Modified-Since"),
-            range: absent("If-Range"),
+            if_match: absent("If-Match"),
+            if_none_match: absent("If-None-Match"),
+            if_unmodified_since: absent("If-Unmodified-Since"),
+            if_modified_since: absent("If-Modified-Since"),
+            if_range: absent("If-Range"),
         };
         for (name, value) in fields.iter().filter(|(name, _)| is_condition(name)) {
             let known = [
-                &mut found.matching,
-                &mut found.none_matching,
-                &mut found.unmodified_since,
-                &mut found.modified_since,
-                &mut found.range,
+                &mut found.if_match,
+                &mut found.if_none_match,
+                &mut found.if_unmodified_since,
+                &mut found.if_modified_since,
+                &mut found.if_range,
             ];
             for one in known {
                 if name.eq_ignore_ascii_case(one.name.as_bytes()) {
@@ -159,7 +162,7 @@ impl<'h> Condition<'h> {
 
     /// Whether it is `*` (which matches any representation), or a well-formed list with a tag that
     /// is `equal` to `etag`.
-    fn names(self, etag: Option<&ETag>, equal: fn(&ETag, &[u8]) -> bool) -> bool {
+    fn matches(self, etag: Option<&ETag>, equal: fn(&ETag, &[u8]) -> bool) -> bool {
         match self.only() {
             Some(b"*") => true,
             Some(value) => is_among(EntityTags(value), etag, equal),

@@ -134,12 +134,12 @@ impl CivilTime {
 
 /// The value of `Date`, rendered only when the second changes.
 #[derive(Clone, Debug)]
-pub struct DateLine {
+pub struct DateCache {
     date: HttpDate,
     text: [u8; 29],
 }
 
-impl Default for DateLine {
+impl Default for DateCache {
     fn default() -> Self {
         let date = HttpDate::default();
         Self {
@@ -149,7 +149,7 @@ impl Default for DateLine {
     }
 }
 
-impl DateLine {
+impl DateCache {
     /// The value of `Date` at `wall`. A clock that was never set may show a time before 1970: the
     /// value is 1970 then.
     pub fn at(&mut self, wall: SystemTime) -> &[u8; 29] {
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_date_line_changes_with_the_second_and_back() {
-        let mut line = DateLine::default();
+        let mut line = DateCache::default();
         let half_past = after_1970(784_111_777) + Duration::from_millis(500);
         assert_eq!(line.at(half_past), b"Sun, 06 Nov 1994 08:49:37 GMT");
         let next = half_past + Duration::from_millis(500);
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_clock_before_1970_or_after_9999_gives_the_nearest_date() {
-        let mut line = DateLine::default();
+        let mut line = DateCache::default();
         let before = UNIX_EPOCH - Duration::from_secs(1);
         assert_eq!(line.at(before), b"Thu, 01 Jan 1970 00:00:00 GMT");
         let far = after_1970(1_000_000_000_000);
@@ -334,7 +334,7 @@ mod tests {
         fn any_clock_can_be_rendered(seconds: u32, scale in 1u64..1000, early: bool) {
             let distance = Duration::from_secs(u64::from(seconds) * scale);
             let wall = if early { UNIX_EPOCH - distance } else { UNIX_EPOCH + distance };
-            let mut line = DateLine::default();
+            let mut line = DateCache::default();
             prop_assert_eq!(*line.at(wall), HttpDate::nearest(wall).to_bytes());
             if let Some(date) = HttpDate::from_system_time(wall) {
                 prop_assert_eq!(date, HttpDate::nearest(wall));

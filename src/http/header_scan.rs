@@ -8,7 +8,7 @@ use super::conditional::is_condition;
 use super::fields::list;
 use super::host::is_host;
 use super::scan::is_malformed_body;
-use super::status::{Reason, Status, bad};
+use super::status::{Reason, Status, bad_request};
 
 /// Which of the rare fields a request has, so that no pass over all fields looks for an absent one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,10 +49,10 @@ impl<'h> HeaderScan<'h> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 if !is_host(value) {
-                    return Err(bad("Host is not a valid host"));
+                    return Err(bad_request("Host is not a valid host"));
                 }
                 if self.host.replace(value).is_some() {
-                    return Err(bad("Host is repeated"));
+                    return Err(bad_request("Host is repeated"));
                 }
             }
             5 if name.eq_ignore_ascii_case(b"range") => self.present.range = true,
@@ -69,7 +69,7 @@ impl<'h> HeaderScan<'h> {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = parse_length(value)?;
                 if self.length.replace(length).is_some() {
-                    return Err(bad("Content-Length stands twice"));
+                    return Err(bad_request("Content-Length stands twice"));
                 }
             }
             15 if name.eq_ignore_ascii_case(b"accept-encoding") => {
@@ -77,7 +77,7 @@ impl<'h> HeaderScan<'h> {
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if self.coding.replace(value).is_some() {
-                    return Err(bad("Transfer-Encoding stands twice"));
+                    return Err(bad_request("Transfer-Encoding stands twice"));
                 }
             }
             _ => self.present.conditions |= is_condition(name),
@@ -95,19 +95,19 @@ impl<'h> HeaderScan<'h> {
             return Ok(self.length.is_some_and(|length| length > 0));
         };
         if http10 {
-            return Err(bad("Transfer-Encoding in an HTTP/1.0 request"));
+            return Err(bad_request("Transfer-Encoding in an HTTP/1.0 request"));
         }
         if !coding.eq_ignore_ascii_case(b"chunked") {
             return Err((
-                Status::NOT_IMPLEMENTED,
+                Status::NotImplemented,
                 "the only supported transfer coding is chunked, once",
             ));
         }
         if self.length.is_some() {
-            return Err(bad("both Content-Length and Transfer-Encoding"));
+            return Err(bad_request("both Content-Length and Transfer-Encoding"));
         }
         if is_malformed_body(body) {
-            return Err(bad("the body is not made of chunks"));
+            return Err(bad_request("the body is not made of chunks"));
         }
         Ok(true)
     }
@@ -121,7 +121,7 @@ impl<'h> HeaderScan<'h> {
 /// Digits only: `u64::from_str` accepts a plus sign, and a list contains two lengths.
 fn parse_length(value: &[u8]) -> Result<u64, Reason> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
-        return Err(bad("Content-Length is not a number"));
+        return Err(bad_request("Content-Length is not a number"));
     }
     Ok(value
         .iter()

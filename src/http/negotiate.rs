@@ -111,11 +111,11 @@ pub fn prefers_gzip(fields: Fields<'_>) -> bool {
 
 /// Whether `Accept` names HTML with a weight above zero: a browser navigates to a page. Scripts,
 /// images and command-line tools send `*/*`.
-pub fn prefers_html(fields: Fields<'_>) -> bool {
+pub fn names_html(fields: Fields<'_>) -> bool {
     fields
         .all("Accept")
         .flat_map(|value| split_unquoted(value, b','))
-        .filter_map(wanted)
+        .filter_map(acceptable_range)
         .any(|media_range| {
             media_range.eq_ignore_ascii_case(b"text/html")
                 || media_range.eq_ignore_ascii_case(b"application/xhtml+xml")
@@ -134,7 +134,7 @@ const SEC_FETCH_MODE: &str = "Sec-Fetch-Mode";
 /// script, an image or data. If the fields do not tell, it is for a page unless the last segment of
 /// `path` contains a dot.
 pub fn is_navigation(fields: Fields<'_>, path: &[u8]) -> bool {
-    let names_html = prefers_html(fields);
+    let names_html = names_html(fields);
     let is = |value: &[u8], known: &[&str]| {
         let mut known = known.iter();
         known.any(|known| value.eq_ignore_ascii_case(known.as_bytes()))
@@ -162,7 +162,7 @@ fn accepts_anything(fields: Fields<'_>) -> bool {
         .all("Accept")
         .flat_map(|value| split_unquoted(value, b','))
         .filter(|member| !trim(member).is_empty())
-        .all(|member| wanted(member) == Some(b"*/*"))
+        .all(|member| acceptable_range(member) == Some(b"*/*"))
 }
 
 fn lower(explicit: &mut Option<Weight>, weight: Weight) {
@@ -182,7 +182,7 @@ fn coding_and_weight(member: &[u8]) -> Option<(&[u8], Weight)> {
 
 /// The media range of a member of `Accept`, `media-range [ parameters ] [ weight ]` (RFC 9110
 /// 12.5.1), unless its weight is zero.
-fn wanted(member: &[u8]) -> Option<&[u8]> {
+fn acceptable_range(member: &[u8]) -> Option<&[u8]> {
     let mut parts = split_unquoted(member, b';').map(trim);
     let media_range = parts.next()?;
     let mut weights = parts.filter(|parameter| matches!(parameter, [b'q' | b'Q', b'=', ..]));
@@ -246,7 +246,7 @@ mod tests {
     }
 
     fn html(value: &str) -> bool {
-        prefers_html(Fields::new(format!("Accept: {value}\r\n").as_bytes()))
+        names_html(Fields::new(format!("Accept: {value}\r\n").as_bytes()))
     }
 
     #[test]
@@ -385,7 +385,7 @@ mod tests {
         ] {
             assert!(!html(value), "{value}");
         }
-        assert!(!prefers_html(Fields::new(b"Host: a\r\n")));
+        assert!(!names_html(Fields::new(b"Host: a\r\n")));
     }
 
     #[test]
@@ -447,7 +447,7 @@ mod tests {
                 let head = [name.as_bytes(), &value].concat();
                 let accepted: Vec<_> = acceptable(Fields::new(&head)).iter().collect();
                 prop_assert!(accepted.len() <= 4);
-                prefers_html(Fields::new(&head));
+                names_html(Fields::new(&head));
             }
         }
 

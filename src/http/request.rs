@@ -10,7 +10,7 @@ use super::fields::Fields;
 use super::header_scan::HeaderScan;
 use super::request_line::{first_line, parse_target, split_line};
 use super::scan;
-use super::status::{Reason, Status, bad};
+use super::status::{Reason, Status, bad_request};
 use httparse::Status as Parsed;
 use std::mem::MaybeUninit;
 
@@ -86,6 +86,11 @@ pub struct Refusal<'h> {
 }
 
 impl Refusal<'_> {
+    /// Whether TLS arrived instead of a request.
+    pub fn is_tls(&self) -> bool {
+        self.line.first() == Some(&scan::TLS_HANDSHAKE)
+    }
+
     /// How to deliver the response.
     pub fn traits(&self) -> RequestTraits {
         RequestTraits::refused(self.line)
@@ -103,20 +108,23 @@ impl<'h> Request<'h> {
         let line = first_line(head);
         let refuse = |(status, why)| Refusal { status, why, line };
         let fields = field_lines(head, line);
-        let Grammar {
+        let ParsedHead {
             method,
             target,
             minor,
             headers,
         } = parse_with_httparse(head, max_fields)
-            .map_or_else(|| parse_slowly(head, line, fields, max_fields), Ok)
+            .map_or_else(
+                || parse_without_httparse(head, line, fields, max_fields),
+                Ok,
+            )
             .map_err(refuse)?;
         let method = Method::of(method);
         let (target, authority) = parse_target(method, target).map_err(refuse)?;
         let http10 = minor == 0;
         let headers = headers.map_err(refuse)?;
         if headers.host.is_none() && !http10 {
-            return Err(refuse(bad("HTTP/1.1 requires a Host field")));
+            return Err(refuse(bad_request("HTTP/1.1 requires a Host field")));
         }
         let has_body = headers.has_body(http10, body).map_err(refuse)?;
         let keep_alive = headers.keep_alive(http10);
@@ -148,15 +156,15 @@ fn field_lines<'h>(head: &'h [u8], line: &[u8]) -> Fields<'h> {
 }
 
 /// The parts of a head that has the right grammar.
-struct Grammar<'h> {
+struct ParsedHead<'h> {
     method: &'h [u8],
     target: &'h [u8],
     minor: u8,
     headers: Result<HeaderScan<'h>, Reason>,
 }
 
-/// `None` if httparse refuses the head; [`parse_slowly`] decides then.
-fn parse_with_httparse(head: &[u8], max_fields: usize) -> Option<Grammar<'_>> {
+/// `None` if httparse refuses the head; [`parse_without_httparse`] decides then.
+fn parse_with_httparse(head: &[u8], max_fields: usize) -> Option<ParsedHead<'_>> {
     // httparse accepts a bare LF as a line end, as RFC 9112 2.2 allows.
     if has_bare_lf(head) {
         return None;
@@ -169,7 +177,7 @@ fn parse_with_httparse(head: &[u8], max_fields: usize) -> Option<Grammar<'_>> {
         _ => return None,
     }
     let lines = request.headers.iter();
-    Some(Grammar {
+    Some(ParsedHead {
         method: request.method?.as_bytes(),
         target: request.path?.as_bytes(),
         minor: request.version?,
@@ -179,18 +187,18 @@ fn parse_with_httparse(head: &[u8], max_fields: usize) -> Option<Grammar<'_>> {
 
 /// Parses a head that httparse refuses, or finds what is wrong with it. httparse refuses later
 /// minor versions, which are treated as HTTP/1.1 (RFC 9110 2.5), and targets that are not UTF-8.
-fn parse_slowly<'h>(
+fn parse_without_httparse<'h>(
     head: &[u8],
     line: &'h [u8],
     fields: Fields<'h>,
     max_fields: usize,
-) -> Result<Grammar<'h>, Reason> {
+) -> Result<ParsedHead<'h>, Reason> {
     scan::check(head)?;
     if fields.iter().count() > max_fields.min(MAX_FIELDS) {
-        return Err((Status::HEAD_TOO_LARGE, "too many field lines"));
+        return Err((Status::RequestHeaderFieldsTooLarge, "too many field lines"));
     }
     let (method, target, version) = split_line(line);
-    Ok(Grammar {
+    Ok(ParsedHead {
         method,
         target,
         minor: u8::from(!version.ends_with(b"0")),

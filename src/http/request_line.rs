@@ -1,7 +1,7 @@
 //! The request line: method, target and version (RFC 9112 3).
 
 use super::host::{is_host, is_host_and_port};
-use super::status::{Reason, Status, bad};
+use super::status::{Reason, Status, bad_request};
 
 /// The methods that the server distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +58,8 @@ impl Method {
 pub fn reason_for_long_line(head: &[u8]) -> Reason {
     let (method, ..) = split_line(head);
     match method.len() > Method::LONGEST {
-        true => (Status::NOT_IMPLEMENTED, "the method is unknown"),
-        false => (Status::URI_TOO_LONG, "the request line is too long"),
+        true => (Status::NotImplemented, "the method is unknown"),
+        false => (Status::UriTooLong, "the request line is too long"),
     }
 }
 
@@ -85,7 +85,9 @@ pub(super) fn parse_target(
     if method == Method::Connect {
         return match is_host_and_port(target) {
             true => Ok((Target::Authority, None)),
-            false => Err(bad("the target of CONNECT is not a host and a port")),
+            false => Err(bad_request(
+                "the target of CONNECT is not a host and a port",
+            )),
         };
     }
     match target {
@@ -100,11 +102,13 @@ pub(super) fn parse_target(
                 let (authority, path) = rest.split_at(end);
                 // RFC 9110 4.2.1: an empty host is invalid, with a port or without.
                 if matches!(authority, [] | [b':', ..]) || !is_host(authority) {
-                    return Err(bad("the target names no valid host"));
+                    return Err(bad_request("the target names no valid host"));
                 }
                 Ok((split_query(path), Some(authority)))
             }
-            None => Err(bad("the target is neither a path nor an absolute URL")),
+            None => Err(bad_request(
+                "the target is neither a path nor an absolute URL",
+            )),
         },
     }
 }

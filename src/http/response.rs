@@ -71,7 +71,7 @@ impl Response {
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(match self.status {
-            Status::NOT_MODIFIED => self.shared_headers.without_metadata(),
+            Status::NotModified => self.shared_headers.without_metadata(),
             _ => self.shared_headers.as_bytes(),
         });
         out.extend_from_slice(self.headers.as_bytes());
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_counted_body_has_its_length_in_the_header() {
         let payload = Payload::Bytes(Arc::from(*b"hello"), None);
-        let response = Response::new(Status::OK, shared_headers()).with(payload);
+        let response = Response::new(Status::Ok, shared_headers()).with(payload);
         assert_eq!(
             render(&response, NEW, true),
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: oneloop\r\n\
@@ -143,10 +143,10 @@ mod tests {
             let text = render(&Response::new(status, shared_headers()), NEW, true);
             text.contains("Content-Length: 0\r\n")
         };
-        assert!(length_of(Status::OK));
-        assert!(length_of(Status::MOVED_PERMANENTLY));
-        assert!(!length_of(Status::NO_CONTENT));
-        assert!(!length_of(Status::NOT_MODIFIED));
+        assert!(length_of(Status::Ok));
+        assert!(length_of(Status::MovedPermanently));
+        assert!(!length_of(Status::NoContent));
+        assert!(!length_of(Status::NotModified));
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
             }
         }
         let stream =
-            || Response::new(Status::OK, shared_headers()).with(Payload::Stream(Box::new(Nothing)));
+            || Response::new(Status::Ok, shared_headers()).with(Payload::Stream(Box::new(Nothing)));
         assert!(render(&stream(), NEW, true).ends_with("Transfer-Encoding: chunked\r\n\r\n"));
         let old = render(&stream(), OLD, false);
         assert!(

@@ -7,12 +7,10 @@
 
 use super::fields::is_token_byte;
 use super::request_line::{Method, parse_target, split_line};
-use super::status::{Reason, Status, bad};
+use super::status::{Reason, Status, bad_request};
 
-/// The error for a connection that begins like TLS.
-pub const TLS: &str = "this is TLS, and the port speaks plain HTTP";
 /// The first byte of a TLS connection: a record of the type handshake (RFC 8446 5.1).
-const TLS_HANDSHAKE: u8 = 22;
+pub(super) const TLS_HANDSHAKE: u8 = 22;
 
 /// The state of the scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +46,7 @@ impl Scan {
     pub fn advance(&mut self, head: &[u8], from: usize) -> Result<(), Reason> {
         for (at, &byte) in head.iter().enumerate().skip(from) {
             let is_request_line = self.0 == Next::RequestLineLf;
-            self.0 = self.0.after(byte).map_err(bad)?;
+            self.0 = self.0.after(byte).map_err(bad_request)?;
             if is_request_line {
                 check_request_line(head.split_at(at + 1).0)?;
             }
@@ -71,8 +69,8 @@ pub(super) fn check(head: &[u8]) -> Result<(), Reason> {
     scan.advance(head, 0)?;
     match scan.0 {
         Next::End => Ok(()),
-        Next::Start => Err(bad("too many empty lines before the request")),
-        _ => Err(bad(NO_REQUEST)),
+        Next::Start => Err(bad_request("too many empty lines before the request")),
+        _ => Err(bad_request(NO_REQUEST)),
     }
 }
 
@@ -136,7 +134,9 @@ impl Next {
             (Self::Value, b'\t' | b' '..=b'~' | 0x80..) => Self::Value,
             (Self::Value, b'\r') => Self::FieldLf,
 
-            (Self::Start, TLS_HANDSHAKE) => return Err(TLS),
+            (Self::Start, TLS_HANDSHAKE) => {
+                return Err("this is TLS, and the port speaks plain HTTP");
+            }
             (_, b'\n') => return Err("a line ends in LF without CR"),
             (Self::FieldStart | Self::Name, _) => {
                 return Err("a field name is not a token, or a line is folded");
@@ -164,7 +164,7 @@ fn check_request_line(line: &[u8]) -> Result<(), Reason> {
     match version {
         [.., b'1', b'.', _] => Ok(()),
         _ => Err((
-            Status::VERSION_NOT_SUPPORTED,
+            Status::HttpVersionNotSupported,
             "only HTTP/1.0 and HTTP/1.1 are supported",
         )),
     }

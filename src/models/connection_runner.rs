@@ -6,7 +6,7 @@ use super::control::Control;
 use crate::clock::Now;
 use crate::connection::{CloseReason, StateName};
 use crate::handler::Handler;
-use crate::http::date::DateLine;
+use crate::http::date::DateCache;
 use crate::limits::Limits;
 use crate::probe::{Cause, Origin, Probe, StepResult, timed};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// probe.
 pub struct ConnectionRunner<P = ()> {
     buffers: SharedBuffers,
-    date: DateLine,
+    date: DateCache,
     clock: DeadlineClock,
     limits: Arc<Limits>,
     probe: P,
@@ -30,7 +30,7 @@ impl<P: Probe> ConnectionRunner<P> {
     pub fn new(limits: Arc<Limits>, probe: P) -> Self {
         Self {
             buffers: SharedBuffers::new(&limits),
-            date: DateLine::default(),
+            date: DateCache::default(),
             clock: new_clock(&limits),
             limits,
             probe,

@@ -25,6 +25,6 @@ impl Handler for PanicsOnRequest {
     ) -> Response {
         let line = request.map(|request| request.line).unwrap_or_default();
         assert!(!line.starts_with(b"GET /defect"), "made to be caught");
-        Response::new(Status::OK, Arc::new(FieldLines::new()))
+        Response::new(Status::Ok, Arc::new(FieldLines::new()))
     }
 }

@@ -13,7 +13,7 @@ use super::lifecycle::warn_unregistered;
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection};
 use crate::handler::{Handler, Role};
-use crate::http::date::DateLine;
+use crate::http::date::DateCache;
 use crate::limits::Limits;
 use crate::probe::{Cause, EventFlags, Origin, Probe};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
@@ -40,7 +40,7 @@ pub struct Scheduler<T, S, P = ()> {
     /// Keys of the slots that ended in this iteration, and why.
     ended: Vec<(usize, CloseReason)>,
     buffers: SharedBuffers,
-    date: DateLine,
+    date: DateCache,
     draining: bool,
     clock: DeadlineClock,
     limits: Arc<Limits>,
@@ -77,7 +77,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             unregistered: Vec::new(),
             ended: Vec::new(),
             buffers: SharedBuffers::new(&limits),
-            date: DateLine::default(),
+            date: DateCache::default(),
             draining: false,
             clock: DeadlineClock::new(threshold, threshold),
             limits,

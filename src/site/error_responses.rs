@@ -3,10 +3,10 @@
 //! Pages are HTML for a browser and plain text for other clients, and small enough to be sent in
 //! the same write as their header.
 
-use super::errors::is_temporary;
+use super::open_errors::is_temporary;
 use super::path;
 use crate::http::fields::FieldLines;
-use crate::http::negotiate::prefers_html;
+use crate::http::negotiate::names_html;
 use crate::http::payload::Payload;
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -59,7 +59,7 @@ impl ErrorResponses {
         let template = |content_type: &str, render: fn(Status, &str) -> String| {
             let mut headers = with_type(content_type);
             headers.push_vary("Accept");
-            let not_found = render(Status::NOT_FOUND, explain(Status::NOT_FOUND));
+            let not_found = render(Status::NotFound, explain(Status::NotFound));
             PageTemplate {
                 headers: Arc::new(headers),
                 render,
@@ -77,19 +77,19 @@ impl ErrorResponses {
 
     /// A page that explains `status` in the media type that the request prefers.
     pub(super) fn page(&self, status: Status, request: &Request<'_>) -> Response {
-        self.render(status, None, prefers_html(request.fields))
+        self.render(status, None, names_html(request.fields))
     }
 
     /// A 400 that says `why`.
     pub(super) fn bad_request(&self, why: &str, request: &Request<'_>) -> Response {
-        let is_html = prefers_html(request.fields);
-        self.render(Status::BAD_REQUEST, Some(why), is_html)
+        let is_html = names_html(request.fields);
+        self.render(Status::BadRequest, Some(why), is_html)
     }
 
     fn render(&self, status: Status, why: Option<&str>, is_html: bool) -> Response {
         let template = if is_html { &self.html } else { &self.text };
         let body = match why {
-            None if status == Status::NOT_FOUND => template.not_found.clone(),
+            None if status == Status::NotFound => template.not_found.clone(),
             why => (template.render)(status, why.unwrap_or_else(|| explain(status)))
                 .into_bytes()
                 .into(),
@@ -127,14 +127,14 @@ impl ErrorResponses {
             location.push(b'?');
             location.extend_from_slice(query);
         }
-        let mut response = self.page(Status::MOVED_PERMANENTLY, request);
+        let mut response = self.page(Status::MovedPermanently, request);
         response.headers.push("Location", location);
         response
     }
 
     /// The response to OPTIONS: 204 with the allowed methods.
     pub(super) fn options(&self) -> Response {
-        let mut response = Response::new(Status::NO_CONTENT, self.common_headers.clone());
+        let mut response = Response::new(Status::NoContent, self.common_headers.clone());
         response.headers.push("Allow", ALLOW);
         if self.is_shared {
             for (name, value) in PREFLIGHT {
@@ -148,7 +148,7 @@ impl ErrorResponses {
 
     /// A 405 with the allowed methods.
     pub(super) fn method_not_allowed(&self, request: &Request<'_>) -> Response {
-        let mut response = self.page(Status::METHOD_NOT_ALLOWED, request);
+        let mut response = self.page(Status::MethodNotAllowed, request);
         response.headers.push("Allow", ALLOW);
         response
     }
@@ -156,10 +156,10 @@ impl ErrorResponses {
     /// A 503 if the error is temporary, else a 500. Never a 404: caches would store it.
     pub(super) fn failure(&self, error: &io::Error, request: &Request<'_>) -> Response {
         if !is_temporary(error) {
-            return self.page(Status::INTERNAL_ERROR, request);
+            return self.page(Status::InternalServerError, request);
         }
         log::debug!("answering 503: {error}");
-        let mut response = self.page(Status::UNAVAILABLE, request);
+        let mut response = self.page(Status::ServiceUnavailable, request);
         response.headers.push("Retry-After", "1");
         response
     }
@@ -168,15 +168,16 @@ impl ErrorResponses {
 /// A sentence for the client: what is wrong, and what to do if something can be done.
 fn explain(status: Status) -> &'static str {
     match status {
-        Status::MOVED_PERMANENTLY => "this is a directory; its address ends with a slash",
-        Status::NOT_FOUND => "there is nothing at this address",
-        Status::METHOD_NOT_ALLOWED => "only GET, HEAD and OPTIONS are allowed",
-        Status::PRECONDITION_FAILED => "the file is not the one the request depends on",
-        Status::RANGE_NOT_SATISFIABLE => "the file ends before the requested range begins",
-        Status::EXPECTATION_FAILED => "the only supported expectation is 100-continue",
-        Status::NOT_IMPLEMENTED => "the method is unknown",
-        Status::UNAVAILABLE => "the server is out of resources for a moment; try again",
-        Status::INTERNAL_ERROR => "the file could not be read; the server's log says why",
+        Status::MovedPermanently => "this is a directory; its address ends with a slash",
+        Status::NotFound => "there is nothing at this address",
+        Status::MethodNotAllowed => "only GET, HEAD and OPTIONS are allowed",
+        Status::PreconditionFailed => "the file is not the one the request depends on",
+        Status::RangeNotSatisfiable => "the file ends before the requested range begins",
+        Status::ExpectationFailed => "the only supported expectation is 100-continue",
+        Status::NotImplemented => "the method is unknown",
+        Status::ServiceUnavailable => "the server is out of resources for a moment; try again",
+        Status::InternalServerError => "the file could not be read; the server's log says why",
+        // A refusal has a text of its own (`Refusal::why`).
         _ => "the request was not understood",
     }
 }
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn a_page_is_html_for_a_browser_and_text_for_other_clients() {
         let responses = ErrorResponses::new(&Arc::default(), false);
-        let body = |html| match responses.render(Status::NOT_FOUND, None, html).payload {
+        let body = |html| match responses.render(Status::NotFound, None, html).payload {
             Payload::Bytes(bytes, None) => String::from_utf8(bytes.to_vec()).unwrap(),
             other => panic!("{other:?}"),
         };
@@ -227,11 +228,11 @@ mod tests {
         for (html, content_type) in [(true, HTML), (false, TEXT)] {
             let expected = format!("Vary: Accept\r\nContent-Type: {content_type}\r\n");
             assert_eq!(
-                headers(responses.render(Status::NOT_FOUND, None, html)),
+                headers(responses.render(Status::NotFound, None, html)),
                 expected
             );
         }
-        let refusal = responses.refusal(Status::BAD_REQUEST, "no");
+        let refusal = responses.refusal(Status::BadRequest, "no");
         assert_eq!(headers(refusal), format!("Content-Type: {TEXT}\r\n"));
     }
 

@@ -10,12 +10,12 @@
 //! A file that changed within the last tick of the file system's clock may change again without its
 //! times showing it. Such a file is *racy*: it is served, but not cached.
 
+use super::charset;
 use super::content::{self, Content, OpenFile};
-use super::encoding;
-use super::errors::{denied, is_nothing};
 use super::file_cache::FileCache;
 use super::identity::{FileTime, Identity};
 use super::iteration_cache::IterationCache;
+use super::open_errors::{denied, is_not_found};
 use super::path::SitePath;
 use super::representation::{Representation, SiteFile, Version};
 use super::root::Root;
@@ -150,7 +150,7 @@ impl Files {
     ) -> io::Result<Found> {
         let path = path_of(key);
         let (root, buffer) = (&self.root, &mut self.buffer);
-        let mut identify = || root.identify(path, buffer).ok();
+        let mut identify = || root.stat(path, buffer).ok();
         // Most siblings are missing and most files exist: look in the likelier cache first.
         let mut known = match coding {
             Coding::Identity => None,
@@ -230,7 +230,7 @@ impl Files {
         let file = match self.beneath_root(path, now, |files| files.open_file(path)) {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(Found::Directory),
-            Err(error) => return self.not_found(path, error),
+            Err(error) => return self.classify_open_error(path, error),
         };
         let stat = rustix::fs::fstat(&file)?;
         let identity = Identity::of(&stat);
@@ -280,16 +280,16 @@ impl Files {
             }
             Ok(directory) => Ok(Ok(directory)),
             Err(error) => {
-                let found = self.not_found(path, error).map(Err);
+                let found = self.classify_open_error(path, error).map(Err);
                 found.inspect_err(|error| self.warn_failed(path, error))
             }
         }
     }
 
     /// What an error of opening `path` means. Warns about what is denied.
-    fn not_found(&self, path: SitePath<'_>, error: io::Error) -> io::Result<Found> {
+    fn classify_open_error(&self, path: SitePath<'_>, error: io::Error) -> io::Result<Found> {
         static DENIED: RateLimited = RateLimited::new();
-        if is_nothing(&error) {
+        if is_not_found(&error) {
             return Ok(Found::Nothing);
         }
         let Some((why, advice)) = denied(&error) else {
@@ -322,12 +322,12 @@ impl Files {
         call: impl Fn(&mut Self) -> io::Result<T>,
     ) -> io::Result<T> {
         if self.root_checked.replace(now.instant) != Some(now.instant) {
-            Root::follow_path(&mut self.root);
+            Root::reopen_if_replaced(&mut self.root);
         }
         loop {
             let result = call(self);
             if !self.root.may_depend_on_its_path(path, &result)
-                || !Root::follow_path(&mut self.root)
+                || !Root::reopen_if_replaced(&mut self.root)
             {
                 return result;
             }
@@ -437,7 +437,7 @@ fn with_charset(content_type: MediaType, content: &Content) -> io::Result<MediaT
         _ if content_type.language().is_none() => content_type,
         Content::Bytes(bytes) => content_type.for_content(bytes),
         Content::File(file) => {
-            let mut head = [0; encoding::HEAD];
+            let mut head = [0; charset::SNIFFED_BYTES];
             let length = content::read_at(file, &mut head, 0)?;
             content_type.for_content(head.split_at(length).0)
         }
@@ -534,7 +534,7 @@ mod tests {
 
     /// The content of `name` when another directory was moved to the root's path after the check of
     /// the iteration. The links of the old directory are absolute, so they now lead to the new one.
-    fn found_after_a_swap(name: &str, follow: bool) -> String {
+    fn found_after_a_swap(name: &str, follow_symlinks: bool) -> String {
         let place = tempfile::tempdir().unwrap();
         let [root, next] = ["root", "next"].map(|name| place.path().join(name));
         for (directory, age) in [(&root, "old"), (&next, "new")] {
@@ -549,7 +549,7 @@ mod tests {
         fs::write(next.join("file"), "the new file").unwrap();
         symlink("other", next.join("link")).unwrap();
 
-        let opened = Arc::new(Root::new(&root, follow).unwrap());
+        let opened = Arc::new(Root::new(&root, follow_symlinks).unwrap());
         let limits = Arc::new(Limits::default());
         let mut files = Files::new(opened, Arc::default(), Types::default(), limits);
         let now = Now::read();

@@ -12,19 +12,18 @@
 //! 7. Send the whole file, or the requested ranges of it.
 //! 8. If nothing was found, send the page of an application, or the site's own 404.
 
+mod charset;
 mod common_headers;
 mod content;
-mod encoding;
 mod error_responses;
-mod errors;
 mod file_cache;
 mod files;
 mod identity;
 mod iteration_cache;
 pub mod listing;
+mod open_errors;
 mod options;
 pub mod path;
-pub mod production;
 mod representation;
 pub mod root;
 pub mod types;
@@ -45,9 +44,9 @@ use crate::limits::Limits;
 use common_headers::CommonHeaders;
 use error_responses::ErrorResponses;
 use files::{Files, Found};
-use listing::{Form, Query};
+use listing::memory::ListingMemory;
+use listing::{Format, Query};
 use path::{MalformedPath, SitePath};
-use production::ProductionMemory;
 use representation::{Representation, SiteFile, Version};
 use root::Root;
 use std::fs::File;
@@ -65,7 +64,7 @@ pub struct Site {
     options: SiteOptions,
     limits: Arc<Limits>,
     /// What bodies hold that are being produced.
-    production: ProductionMemory,
+    memory: ListingMemory,
     /// The buffer into which paths are decoded.
     name: Vec<u8>,
 }
@@ -78,7 +77,7 @@ impl Site {
     pub fn new(root: &Path, options: SiteOptions, limits: Arc<Limits>) -> io::Result<Self> {
         let common_headers = CommonHeaders::new(&options);
         let root = Root::new(root, options.follow_symlinks)?;
-        let root = Arc::new(root.following(options.only.as_deref()));
+        let root = Arc::new(root.following_symlink(options.only.as_deref()));
         Ok(Self {
             files: Files::new(
                 root,
@@ -89,7 +88,7 @@ impl Site {
             errors: ErrorResponses::new(&common_headers.other, options.cors.is_some()),
             common_headers,
             options,
-            production: ProductionMemory::new(limits.listing_memory),
+            memory: ListingMemory::new(limits.listing_memory),
             limits,
             name: Vec::new(),
         })
@@ -98,12 +97,12 @@ impl Site {
     /// Answers a request.
     pub fn answer(&mut self, request: &Request<'_>, now: Now) -> Response {
         if request.expects_unknown {
-            return self.errors.page(Status::EXPECTATION_FAILED, request);
+            return self.errors.page(Status::ExpectationFailed, request);
         }
         match (request.method, request.target) {
             (Method::Options, _) => self.errors.options(),
             (Method::Known | Method::Connect, _) => self.errors.method_not_allowed(request),
-            (Method::Unknown, _) => self.errors.page(Status::NOT_IMPLEMENTED, request),
+            (Method::Unknown, _) => self.errors.page(Status::NotImplemented, request),
             (Method::Get | Method::Head, Target::Path { path, query }) => {
                 // The buffer is taken, because the name in it is used while `self` is borrowed.
                 let mut name = std::mem::take(&mut self.name);
@@ -111,7 +110,7 @@ impl Site {
                 self.name = name;
                 response
             }
-            (Method::Get | Method::Head, _) => self.errors.page(Status::BAD_REQUEST, request),
+            (Method::Get | Method::Head, _) => self.errors.page(Status::BadRequest, request),
         }
     }
 
@@ -148,13 +147,13 @@ impl Site {
             Err(MalformedPath(why)) => return self.errors.bad_request(why, request),
         };
         if path.is_hidden() && !self.options.hidden {
-            return self.nothing(request, now);
+            return self.serve_missing(request, now);
         }
         let (is_root, has_slash) = (path.name().is_empty(), path.has_slash());
         let relative_from = path.relative_from();
         if let Some(only) = &self.options.only {
             if !is_root && path.name() != only {
-                return self.nothing(request, now);
+                return self.serve_missing(request, now);
             }
             name.clear();
             name.extend_from_slice(only);
@@ -166,8 +165,10 @@ impl Site {
             Ok(Found::Directory) if self.options.only.is_none() => {
                 self.errors.redirect(request, name, relative_from, query)
             }
-            Ok(Found::Denied) => self.not_found(request, now),
-            Ok(Found::File(_) | Found::Directory | Found::Nothing) => self.nothing(request, now),
+            Ok(Found::Denied) => self.not_found_page(request, now),
+            Ok(Found::File(_) | Found::Directory | Found::Nothing) => {
+                self.serve_missing(request, now)
+            }
             Err(error) => self.errors.failure(&error, request),
         }
     }
@@ -193,17 +194,17 @@ impl Site {
             match self.files.find(SitePath::of_name(name), now) {
                 Ok(Found::File(file)) => return self.file(request, file, name, now),
                 Ok(Found::Directory | Found::Nothing) => name.truncate(length),
-                Ok(Found::Denied) => return self.not_found(request, now),
+                Ok(Found::Denied) => return self.not_found_page(request, now),
                 Err(error) => return self.errors.failure(&error, request),
             }
         }
         if !self.options.listing {
-            return self.nothing(request, now);
+            return self.serve_missing(request, now);
         }
         match self.files.open_directory(SitePath::of_name(name), now) {
             Ok(Ok(directory)) => self.listing(request, directory, query, name, now),
-            Ok(Err(Found::Denied)) => self.not_found(request, now),
-            Ok(Err(_)) => self.nothing(request, now),
+            Ok(Err(Found::Denied)) => self.not_found_page(request, now),
+            Ok(Err(_)) => self.serve_missing(request, now),
             Err(error) => self.errors.failure(&error, request),
         }
     }
@@ -218,18 +219,18 @@ impl Site {
     ) -> Response {
         let query = Query::parse(query);
         let mut headers = FieldLines::clone(&self.common_headers.content);
-        if query.form() == Form::Style {
+        if query.format() == Format::Style {
             headers.push_metadata("Content-Type", "text/css; charset=utf-8");
             headers.push_default("Cache-Control", "max-age=31536000, immutable");
             let style = Payload::Bytes(listing::STYLE.as_bytes().into(), None);
-            return Response::new(Status::OK, Arc::new(headers)).with(style);
+            return Response::new(Status::Ok, Arc::new(headers)).with(style);
         }
         let links_style = headers.has("Content-Security-Policy");
-        let content_type = match query.form() {
-            Form::Json => "application/json",
+        let content_type = match query.format() {
+            Format::Json => "application/json",
             _ => "text/html; charset=utf-8",
         };
-        if query.form() == Form::Page && !links_style {
+        if query.format() == Format::Page && !links_style {
             headers.push("Content-Security-Policy", listing::csp());
         }
         // A listing has no validator: a cache has to ask for it each time.
@@ -250,12 +251,12 @@ impl Site {
             hidden: self.options.hidden,
             entries: self.limits.listing_entries,
             slice: self.limits.listing_slice,
-            production: self.production.clone(),
+            memory: self.memory.clone(),
             gzip: coding == Coding::Gzip,
             links_style,
         };
         match listing::open(representation.body, root, path, query, options) {
-            Ok(listing) => Response::new(Status::OK, representation.headers)
+            Ok(listing) => Response::new(Status::Ok, representation.headers)
                 .with(Payload::Stream(Box::new(listing))),
             Err(error) => self.errors.failure(&error, request),
         }
@@ -291,14 +292,14 @@ impl Site {
             Err(response) => return response,
         };
         if !ranges_apply || !request.present.range || request.method != Method::Get {
-            return file.whole(Status::OK);
+            return file.whole(Status::Ok);
         }
         match crate::http::range::ranges(request.fields, file.size()) {
-            Ranges::Whole => file.whole(Status::OK),
+            Ranges::Whole => file.whole(Status::Ok),
             Ranges::One(range) => file.range(range, self.limits.inline_body_limit),
             Ranges::Several(several) => file.ranges(several),
             Ranges::Unsatisfiable => {
-                let mut response = self.errors.page(Status::RANGE_NOT_SATISFIABLE, request);
+                let mut response = self.errors.page(Status::RangeNotSatisfiable, request);
                 let content_range = unsatisfied(file.size());
                 response.headers.push("Content-Range", content_range);
                 response
@@ -321,19 +322,19 @@ impl Site {
         match evaluate(request.fields, representation.validators(), now) {
             ConditionOutcome::Proceed { ranges } => Ok(ranges),
             ConditionOutcome::NotModified => Err(Response::new(
-                Status::NOT_MODIFIED,
+                Status::NotModified,
                 representation.headers.clone(),
             )),
             ConditionOutcome::PreconditionFailed => {
-                Err(self.errors.page(Status::PRECONDITION_FAILED, request))
+                Err(self.errors.page(Status::PreconditionFailed, request))
             }
         }
     }
 
     /// The path does not exist: the page of an application, or a 404.
-    fn nothing(&mut self, request: &Request<'_>, now: Now) -> Response {
+    fn serve_missing(&mut self, request: &Request<'_>, now: Now) -> Response {
         if !self.options.spa {
-            return self.not_found(request, now);
+            return self.not_found_page(request, now);
         }
         let is_navigation = match request.target {
             Target::Path { path, .. } => negotiate::is_navigation(request.fields, path),
@@ -341,7 +342,7 @@ impl Site {
         };
         let mut response = match is_navigation {
             true => self.application(request, now),
-            false => self.not_found(request, now),
+            false => self.not_found_page(request, now),
         };
         let mut headers = FieldLines::clone(&response.shared_headers);
         for name in negotiate::NAVIGATION_FIELDS {
@@ -365,21 +366,21 @@ impl Site {
                 Err(error) => return self.errors.failure(&error, request),
             }
         }
-        self.not_found(request, now)
+        self.not_found_page(request, now)
     }
 
     /// A 404 with the site's own page, `404.html`, or the server's.
-    fn not_found(&mut self, request: &Request<'_>, now: Now) -> Response {
+    fn not_found_page(&mut self, request: &Request<'_>, now: Now) -> Response {
         if self.options.only.is_none() {
             let own = self.files.find(SitePath::of_name(b"404.html"), now);
             if let Ok(Found::File(file)) = own {
                 let mut headers = FieldLines::clone(&self.common_headers.other);
                 headers.push_metadata_display("Content-Type", &file.content_type);
-                let mut response = file.whole(Status::NOT_FOUND);
+                let mut response = file.whole(Status::NotFound);
                 response.shared_headers = Arc::new(headers);
                 return response;
             }
         }
-        self.errors.page(Status::NOT_FOUND, request)
+        self.errors.page(Status::NotFound, request)
     }
 }

@@ -120,7 +120,7 @@ impl SiteFile {
             },
         };
         let headers = self.representation.headers.clone();
-        let mut response = Response::new(Status::PARTIAL_CONTENT, headers).with(payload);
+        let mut response = Response::new(Status::PartialContent, headers).with(payload);
         response
             .headers
             .push("Content-Range", range.content_range(self.size()));
@@ -149,7 +149,7 @@ impl SiteFile {
         headers.retain(|name| name != b"Content-Type");
         let content_type = format!("multipart/byteranges; boundary={boundary}");
         headers.push_metadata("Content-Type", content_type);
-        Response::new(Status::PARTIAL_CONTENT, Arc::new(headers)).with(payload)
+        Response::new(Status::PartialContent, Arc::new(headers)).with(payload)
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Root {
     /// Which directory it is: device and inode.
     identity: (u64, u64),
     /// Symlinks may lead out of the root.
-    follow: bool,
+    follow_symlinks: bool,
     /// The one name that may lead out of the root: the file that the command line names.
     named: Option<Box<[u8]>>,
 }
@@ -67,11 +67,11 @@ const FLAGS: OFlags = OFlags::RDONLY
 const MAX_LINKS: usize = 40;
 
 impl Root {
-    /// Opens the directory. With `follow`, symlinks may lead out of it.
+    /// Opens the directory. With `follow_symlinks`, symlinks may lead out of it.
     ///
     /// # Errors
     /// Those of open(2).
-    pub fn new(path: &Path, follow: bool) -> io::Result<Self> {
+    pub fn new(path: &Path, follow_symlinks: bool) -> io::Result<Self> {
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
         let identity = identity(&rustix::fs::fstat(&dir)?);
         let path = path.to_owned();
@@ -79,14 +79,14 @@ impl Root {
             dir,
             path,
             identity,
-            follow,
+            follow_symlinks,
             named: None,
         })
     }
 
     /// The same, following the link `name` in it wherever it leads.
     #[must_use]
-    pub fn following(self, name: Option<&[u8]>) -> Self {
+    pub fn following_symlink(self, name: Option<&[u8]>) -> Self {
         let named = name.map(Box::from);
         Self { named, ..self }
     }
@@ -98,7 +98,7 @@ impl Root {
 
     /// Replaces `root` with the directory that its path names now, if that is another one and can
     /// be opened. Returns whether it does.
-    pub fn follow_path(root: &mut Arc<Self>) -> bool {
+    pub fn reopen_if_replaced(root: &mut Arc<Self>) -> bool {
         let Some(successor) = root.successor() else {
             return false;
         };
@@ -112,8 +112,8 @@ impl Root {
         if self.is_at_its_path().ok()? {
             return None;
         }
-        let successor = Self::new(&self.path, self.follow).ok()?;
-        Some(successor.following(self.named.as_deref()))
+        let successor = Self::new(&self.path, self.follow_symlinks).ok()?;
+        Some(successor.following_symlink(self.named.as_deref()))
     }
 
     fn is_at_its_path(&self) -> io::Result<bool> {
@@ -123,7 +123,7 @@ impl Root {
     /// Whether the `result` for `path` may depend on which directory the root's path names: a link
     /// may lead out of the root and back by that path.
     pub fn may_depend_on_its_path<T>(&self, path: SitePath<'_>, result: &io::Result<T>) -> bool {
-        self.follows(path) || result.as_ref().is_err_and(leaves)
+        self.follows_symlinks(path) || result.as_ref().is_err_and(is_outside_root)
     }
 
     /// Opens what `path` names, for reading. Check its attributes before: opening a FIFO wakes its
@@ -144,7 +144,7 @@ impl Root {
     }
 
     fn open_with(&self, path: SitePath<'_>, flags: OFlags) -> io::Result<File> {
-        if self.follows(path) {
+        if self.follows_symlinks(path) {
             let file = rustix::fs::openat(&self.dir, path.as_path(), flags, Mode::empty())?;
             return Ok(File::from(file));
         }
@@ -156,8 +156,8 @@ impl Root {
         Ok(file.into_std())
     }
 
-    fn follows(&self, path: SitePath<'_>) -> bool {
-        self.follow || self.named.as_deref() == Some(path.name())
+    fn follows_symlinks(&self, path: SitePath<'_>) -> bool {
+        self.follow_symlinks || self.named.as_deref() == Some(path.name())
     }
 
     /// Calls `call` with `path`. If that is refused because it leaves the root, calls it again with
@@ -169,7 +169,7 @@ impl Root {
         call: impl Fn(&Path) -> io::Result<T>,
     ) -> io::Result<T> {
         let result = call(path.as_path());
-        if !result.as_ref().is_err_and(leaves) {
+        if !result.as_ref().is_err_and(is_outside_root) {
             return result;
         }
         let refused = || io::Error::from(Errno::XDEV);
@@ -177,7 +177,13 @@ impl Root {
         if !self.is_at_its_path().is_ok_and(|is_at_it| is_at_it) {
             return Err(refused());
         }
-        call(&resolved?).map_err(|error| if leaves(&error) { refused() } else { error })
+        call(&resolved?).map_err(|error| {
+            if is_outside_root(&error) {
+                refused()
+            } else {
+                error
+            }
+        })
     }
 
     /// The name beneath the root of what `path` leads to: each part that the kernel refuses is
@@ -188,7 +194,7 @@ impl Root {
         for name in path.as_path() {
             inside.push(name);
             match self.dir.metadata(&inside) {
-                Err(error) if leaves(&error) => {
+                Err(error) if is_outside_root(&error) => {
                     links += 1;
                     if links > MAX_LINKS {
                         return Err(Errno::LOOP.into());
@@ -211,7 +217,7 @@ impl Root {
     ///
     /// # Errors
     /// Those of stat(2).
-    pub fn identify(&self, path: SitePath<'_>, buffer: &mut Vec<u8>) -> io::Result<Stat> {
+    pub fn stat(&self, path: SitePath<'_>, buffer: &mut Vec<u8>) -> io::Result<Stat> {
         buffer.clear();
         buffer.extend_from_slice(self.path.as_os_str().as_bytes());
         buffer.push(b'/');
@@ -225,7 +231,7 @@ impl Root {
     /// # Errors
     /// Those of openat2(2). A name that leads outside is `EXDEV`.
     pub fn attributes(&self, path: SitePath<'_>) -> io::Result<Attributes> {
-        if self.follows(path) {
+        if self.follows_symlinks(path) {
             return Ok(rustix::fs::statat(&self.dir, path.as_path(), AtFlags::empty())?.into());
         }
         let metadata = self.beneath(path, |path| self.dir.metadata(path))?;
@@ -239,7 +245,7 @@ impl Root {
 }
 
 /// Whether the error of cap-std or the kernel means that a name leads out of the root.
-fn leaves(error: &io::Error) -> bool {
+fn is_outside_root(error: &io::Error) -> bool {
     match Errno::from_io_error(error) {
         Some(errno) => errno == Errno::XDEV,
         None => error.kind() == io::ErrorKind::PermissionDenied,

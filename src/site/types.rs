@@ -11,7 +11,7 @@
 //! MIME_DB=$PWD/package cargo test --lib site::types && git diff src/site/mime-db.in
 //! ```
 
-use super::encoding::{self, Language};
+use super::charset::{self, Language};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -169,11 +169,11 @@ impl MediaType {
     }
 
     /// The type of a file that begins with `head`: without a charset if the file declares another
-    /// encoding. The first `encoding::HEAD` bytes are enough.
+    /// encoding. The first `charset::SNIFFED_BYTES` bytes are enough.
     pub fn for_content(mut self, head: &[u8]) -> Self {
-        let declared = |language| encoding::declared(language, head);
+        let declared = |language| charset::declared(language, head);
         if let Some(declared) = self.language().and_then(declared) {
-            let is_declared = |charset: &Arc<str>| encoding::is_same(charset.as_bytes(), declared);
+            let is_declared = |charset: &Arc<str>| charset::is_same(charset.as_bytes(), declared);
             self.charset = self.charset.filter(is_declared);
         }
         self

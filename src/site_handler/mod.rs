@@ -11,7 +11,6 @@ use crate::handler::{Handler, ListenerInfo};
 use crate::http::payload::Payload;
 use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
-use crate::http::scan::TLS;
 use crate::site::Site;
 use crate::warnings::RateLimited;
 use std::net::IpAddr;
@@ -116,7 +115,7 @@ impl Handler for SiteHandler {
         let response = match &request {
             Ok(request) => self.site.answer(request, now),
             Err(refusal) => {
-                if refusal.why == TLS {
+                if refusal.is_tls() {
                     TLS_ARRIVED.warn(format_args!(
                         "TLS arrived at a port that speaks plain HTTP: use http:// instead of \
                          https://, or a proxy that ends TLS (the access log names the clients)"

@@ -118,8 +118,8 @@ impl Handler for Pages {
         let (status, payload) = match request {
             Err(refusal) => (refusal.status, Payload::Empty),
             Ok(request) => match request.target {
-                Target::Path { path, .. } => (Status::OK, self.body(path)),
-                _ => (Status::BAD_REQUEST, Payload::Empty),
+                Target::Path { path, .. } => (Status::Ok, self.body(path)),
+                _ => (Status::BadRequest, Payload::Empty),
             },
         };
         self.answered.push((*state, status.code()));

@@ -124,7 +124,7 @@ fn a_probe_gets_each_step_and_each_transition_with_its_cause() {
         "0 accepted at 0: Reading".to_owned(),
         format!("0 Receive: Bytes({})", 2 * head),
         "0 Reading -> Parsing, Step(Receive)".into(),
-        "0 Respond: Answered(Status(200))".into(),
+        "0 Respond: Answered(Ok)".into(),
         "0 Parsing -> WritingHeader, Step(Respond)".into(),
         format!("0 Send: Bytes({response})"),
         "0 WritingHeader -> Parsing, Step(Send)".into(),
@@ -132,7 +132,7 @@ fn a_probe_gets_each_step_and_each_transition_with_its_cause() {
     ];
     assert_eq!(server.run_iteration(), first);
     let second = [
-        "0 Respond: Answered(Status(200))".to_owned(),
+        "0 Respond: Answered(Ok)".to_owned(),
         "0 Parsing -> WritingHeader, Step(Respond)".into(),
         format!("0 Send: Bytes({response})"),
         "0 WritingHeader -> Reading, Step(Send)".into(),
@@ -227,7 +227,7 @@ impl Handler for PanicsInBody {
     fn on_connect(&mut self, _: ListenerInfo, _: Option<IpAddr>) {}
 
     fn respond(&mut self, _: &mut (), _: Result<Request<'_>, Refusal<'_>>, _: Now) -> Response {
-        let response = Response::new(Status::OK, Arc::new(FieldLines::new()));
+        let response = Response::new(Status::Ok, Arc::new(FieldLines::new()));
         response.with(Payload::Stream(Box::new(PanickingBody)))
     }
 }

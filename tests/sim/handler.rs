@@ -104,7 +104,7 @@ impl Handler for SimHandler {
         let slices = kernel.connections[id].observed.slices.clone();
         let (status, payload) = match &request {
             Err(refusal) => {
-                if refusal.status == Status::REQUEST_TIMEOUT {
+                if refusal.status == Status::RequestTimeout {
                     kernel.check_timeout(id);
                 }
                 (refusal.status, Payload::Empty)
@@ -113,11 +113,11 @@ impl Handler for SimHandler {
                 Target::Path { path, .. } => {
                     let page = str::from_utf8(path).ok().and_then(Page::of);
                     match page {
-                        Some(page) => (Status::OK, self.payload(page, &slices)),
-                        None => (Status::NOT_FOUND, Payload::Empty),
+                        Some(page) => (Status::Ok, self.payload(page, &slices)),
+                        None => (Status::NotFound, Payload::Empty),
                     }
                 }
-                _ => (Status::BAD_REQUEST, Payload::Empty),
+                _ => (Status::BadRequest, Payload::Empty),
             },
         };
         kernel.log(|| format!("connection {id}: respond {}", status.code()));

@@ -3,7 +3,7 @@
 use crate::clock::Now;
 use crate::connection::Connection;
 use crate::handler::Handler;
-use crate::http::date::DateLine;
+use crate::http::date::DateCache;
 use crate::limits::Limits;
 use crate::probe::{Cause, EventFlags, Origin, Probe};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
@@ -30,7 +30,7 @@ pub struct Runtime<H, P = ()> {
     pub draining: Cell<bool>,
     pub aborting: Cell<bool>,
     registry: Registry,
-    buffers: RefCell<(SharedBuffers, DateLine)>,
+    buffers: RefCell<(SharedBuffers, DateCache)>,
     limits: Arc<Limits>,
     /// The id of the next connection.
     next_id: Cell<u64>,
@@ -68,7 +68,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
             draining: Cell::new(false),
             aborting: Cell::new(false),
             registry,
-            buffers: RefCell::new((SharedBuffers::new(&limits), DateLine::default())),
+            buffers: RefCell::new((SharedBuffers::new(&limits), DateCache::default())),
             limits,
             next_id: Cell::new(0),
             probe: RefCell::new(probe),

@@ -3,7 +3,7 @@
 //! A listing is produced while it is sent, a bounded slice at a time, so that a directory of
 //! 100,000 entries does not block the loop. The first slices read entries (`reader`) and sort them
 //! (`sorted_entries`); the others render them (`page` or `json`) and compress the text with gzip.
-//! The memory of large listings is counted and bounded ([`super::production`]).
+//! The memory of large listings is counted and bounded ([`memory`]).
 //!
 //! Each entry is inserted into a B-tree when it is read, which takes some seventeen comparisons
 //! among 100,000. So no slice has to sort them all, and the memory of an entry is free when it has
@@ -11,6 +11,7 @@
 //! once, which takes some ten milliseconds for 100,000.
 
 mod json;
+pub mod memory;
 mod page;
 mod query;
 mod reader;
@@ -18,15 +19,15 @@ mod sorted_entries;
 mod text;
 
 pub use page::{STYLE, csp};
-pub use query::{Form, Query};
+pub use query::{Format, Query};
 
 use super::path::SitePath;
-use super::production::{Permit, ProductionMemory};
 use super::root::Root;
 use crate::http::payload::{Produce, Progress};
 use crate::warnings::{Printable, RateLimited};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use memory::{ListingMemory, Reservation};
 use query::View;
 use reader::Reader;
 use sorted_entries::SortedEntries;
@@ -45,7 +46,7 @@ pub struct ListingOptions {
     /// Entries read, or rows rendered, in one slice.
     pub slice: usize,
     /// The memory that large listings share.
-    pub production: ProductionMemory,
+    pub memory: ListingMemory,
     /// Compress with gzip.
     pub gzip: bool,
     /// Link to the stylesheet: a policy may forbid one in the page.
@@ -62,7 +63,7 @@ pub struct Listing {
     /// Exists from the first rendered slice to the last.
     encoder: Option<Box<GzEncoder<Vec<u8>>>>,
     /// Only for a large listing: one with more than a slice of entries.
-    permit: Option<Permit>,
+    reservation: Option<Reservation>,
 }
 
 /// The level of gzip, 1 to 9. To render 256 rows takes some 0.3 ms, as long as to read them. Level
@@ -116,11 +117,11 @@ fn begin(
         phase: Phase::Ended,
         gzip: options.gzip,
         encoder: None,
-        permit: None,
+        reservation: None,
     };
     listing.phase = listing.read(reader, entries)?;
     if let Phase::Reading(..) = listing.phase {
-        listing.permit = Some(options.production.admit()?);
+        listing.reservation = Some(options.memory.admit()?);
         listing.count_memory()?;
     }
     Ok(listing)
@@ -152,7 +153,7 @@ impl Listing {
     fn next_slice(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::Reading(reader, entries) => self.read(reader, entries)?,
-            Phase::Rendering(entries, rendered) => self.compress(entries, rendered, out)?,
+            Phase::Rendering(entries, rendered) => self.render_slice(entries, rendered, out)?,
             Phase::Ended => return Ok(Progress::Done),
         };
         self.count_memory()?;
@@ -169,8 +170,8 @@ impl Listing {
             Phase::Ended => return Ok(()),
         };
         let encoder = if self.gzip { ENCODER_MEMORY } else { 0 };
-        match &mut self.permit {
-            Some(permit) => permit.set(held + encoder),
+        match &mut self.reservation {
+            Some(reservation) => reservation.set(held + encoder),
             None => Ok(()),
         }
     }
@@ -185,7 +186,7 @@ impl Listing {
     }
 
     /// Renders a slice, and compresses it if the client prefers that.
-    fn compress(
+    fn render_slice(
         &mut self,
         entries: SortedEntries,
         rendered: Option<usize>,
@@ -214,7 +215,7 @@ impl Listing {
         rendered: Option<usize>,
         out: &mut Vec<u8>,
     ) -> io::Result<Phase> {
-        let is_json = self.view.query.form() == Form::Json;
+        let is_json = self.view.query.format() == Format::Json;
         if rendered.is_none() {
             match is_json {
                 true => json::put_head(&self.view, out)?,
@@ -255,7 +256,7 @@ mod tests {
             hidden: false,
             entries,
             slice,
-            production: ProductionMemory::new(usize::MAX),
+            memory: ListingMemory::new(usize::MAX),
             gzip: false,
             links_style: false,
         }
@@ -472,9 +473,9 @@ mod tests {
         make(&root.path().join("file"), 1, 0);
         assert!(begin_at(root.path(), "file", "", options(10, 10)).is_err());
         fill(root.path(), 20);
-        let production = ProductionMemory::new(600);
+        let memory = ListingMemory::new(600);
         let options = ListingOptions {
-            production: production.clone(),
+            memory: memory.clone(),
             ..options(1000, 3)
         };
         let mut listing = begin_at(root.path(), "", "", options).unwrap();
@@ -489,7 +490,7 @@ mod tests {
         assert_eq!(listing.produce(&mut out).unwrap(), Progress::Done);
         assert_eq!(out, b"");
         drop(listing);
-        assert_eq!(production.held(), 0);
+        assert_eq!(memory.held(), 0);
     }
 
     fn fill(root: &Path, files: usize) {
@@ -500,22 +501,18 @@ mod tests {
 
     #[test]
     fn large_listings_are_refused_without_memory_and_small_ones_are_not() {
-        let (root, production) = (tempfile::tempdir().unwrap(), ProductionMemory::new(2000));
+        let (root, memory) = (tempfile::tempdir().unwrap(), ListingMemory::new(2000));
         fs::create_dir(root.path().join("large")).unwrap();
         fill(&root.path().join("large"), 20);
         let options = || ListingOptions {
-            production: production.clone(),
+            memory: memory.clone(),
             ..options(1000, 10)
         };
         // Each holds more than 10 times 100 bytes and less than 20 times 200.
         let mut large = vec![begin_at(root.path(), "large", "", options()).unwrap()];
         large[0].produce(&mut Vec::new()).unwrap();
         large[0].produce(&mut Vec::new()).unwrap();
-        assert!(
-            (1000..4000).contains(&production.held()),
-            "{}",
-            production.held()
-        );
+        assert!((1000..4000).contains(&memory.held()), "{}", memory.held());
         let error = loop {
             match begin_at(root.path(), "large", "", options()) {
                 Ok(another) => large.push(another),
@@ -523,19 +520,16 @@ mod tests {
             }
         };
         assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
-        assert!(production.held() >= 2000 && (2..=3).contains(&large.len()));
+        assert!(memory.held() >= 2000 && (2..=3).contains(&large.len()));
         let small = slices(begin_at(root.path(), "", "", options()).unwrap()).concat();
         assert!(small.contains("<a href=\"large/\">large/</a>"));
         let mut first = large.swap_remove(0);
-        let before = production.held();
+        let before = memory.held();
         while first.produce(&mut Vec::new()).unwrap() == Progress::More {
-            assert!(
-                production.held() < before,
-                "rendered entries hold no memory"
-            );
+            assert!(memory.held() < before, "rendered entries hold no memory");
         }
         drop((first, large));
-        assert_eq!(production.held(), 0);
+        assert_eq!(memory.held(), 0);
     }
 
     #[test]
@@ -605,7 +599,7 @@ mod tests {
             .split_once("<link rel=\"stylesheet\" href=\"?")
             .unwrap();
         let (query, _) = link.split_once('"').unwrap();
-        assert_eq!(Query::parse(Some(query.as_bytes())).form(), Form::Style);
+        assert_eq!(Query::parse(Some(query.as_bytes())).format(), Format::Style);
         assert!(!page.contains("<style") && !page.contains(STYLE));
     }
 }

@@ -13,12 +13,12 @@ pub struct Query {
     /// The filter in lower case; empty without one.
     filter: String,
     order: Order,
-    form: Form,
+    format: Format,
 }
 
 /// The content that is requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Form {
+pub enum Format {
     /// The listing as a page.
     #[default]
     Page,
@@ -59,8 +59,8 @@ impl Query {
                 [b's', b'o', b'r', b't', b'=', value @ ..] => query.order.sort(value),
                 b"order=asc" => query.order.is_descending = false,
                 b"order=desc" => query.order.is_descending = true,
-                b"format=json" => query.form = Form::Json,
-                _ if parameter.starts_with(b"style=") => query.form = Form::Style,
+                b"format=json" => query.format = Format::Json,
+                _ if parameter.starts_with(b"style=") => query.format = Format::Style,
                 _ => {}
             }
         }
@@ -69,8 +69,8 @@ impl Query {
     }
 
     /// The content that is requested.
-    pub fn form(&self) -> Form {
-        self.form
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// What a name in lower case must contain to be shown.
@@ -162,7 +162,7 @@ mod tests {
     fn without_a_query_everything_is_shown_by_name() {
         let query = Query::parse(None);
         assert_eq!(query, parse(""));
-        assert_eq!((query.filter(), query.form()), ("", Form::Page));
+        assert_eq!((query.filter(), query.format()), ("", Format::Page));
         assert_eq!(query.order(), Order::default());
     }
 
@@ -207,8 +207,8 @@ mod tests {
         ] {
             assert_eq!(parse(raw), Query::default(), "{raw}");
         }
-        assert_eq!(parse("x=1&format=json&y").form(), Form::Json);
-        assert_eq!(parse("style=1").form(), Form::Style);
+        assert_eq!(parse("x=1&format=json&y").format(), Format::Json);
+        assert_eq!(parse("style=1").format(), Format::Style);
     }
 
     #[test]

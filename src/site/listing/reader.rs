@@ -107,7 +107,7 @@ fn attributes(
     }
     loop {
         let result = root.attributes(path);
-        if !root.may_depend_on_its_path(path, &result) || !Root::follow_path(root) {
+        if !root.may_depend_on_its_path(path, &result) || !Root::reopen_if_replaced(root) {
             return result;
         }
     }

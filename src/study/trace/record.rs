@@ -181,7 +181,7 @@ pub fn samples() -> Vec<Record> {
             step(
                 StateName::Parsing,
                 StepName::Respond,
-                StepResult::Answered(Status::NOT_FOUND),
+                StepResult::Answered(Status::NotFound),
             ),
         ),
         (

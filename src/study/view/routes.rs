@@ -45,7 +45,7 @@ const JSON: &str = "application/json";
 const JSON_LINES: &str = "application/x-ndjson";
 const BINARY: &str = "application/octet-stream";
 
-const UNKNOWN: Reason = (Status::NOT_FOUND, "this path is not in the view");
+const UNKNOWN: Reason = (Status::NotFound, "this path is not in the view");
 
 /// Serves the view to admin connections, and lets `inner` answer the public ones.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl<H> Routes<H> {
 fn check_origin(request: &Request<'_>) -> Result<(), Reason> {
     if !request.host.is_some_and(is_loopback) {
         let why = "the Host of the view is localhost or a loopback address";
-        return Err((Status::BAD_REQUEST, why));
+        return Err((Status::BadRequest, why));
     }
     let mut sites = request.fields.all("sec-fetch-site");
     let is_own = sites.all(|site| matches!(site, b"same-origin" | b"none"));
@@ -104,7 +104,7 @@ fn check_origin(request: &Request<'_>) -> Result<(), Reason> {
     let is_link = request.fields.only("sec-fetch-mode") == Some(b"navigate")
         && request.fields.only("sec-fetch-dest") == Some(b"document");
     if !(is_own || is_page && is_link) {
-        return Err((Status::BAD_REQUEST, "the view answers only its own page"));
+        return Err((Status::BadRequest, "the view answers only its own page"));
     }
     Ok(())
 }
@@ -133,13 +133,13 @@ fn route(request: &Request<'_>, view: &View, now: Instant) -> Result<Response, R
             return Ok(not_allowed("PUT"));
         }
         set_pace(query, table.hold(), now)?;
-        return Ok(respond(Status::OK, TEXT, Vec::new()));
+        return Ok(respond(Status::Ok, TEXT, Vec::new()));
     }
     if !matches!(request.method, Method::Get | Method::Head) {
         return Ok(not_allowed("GET, HEAD"));
     }
     if let Some((_, content_type, text)) = FILES.iter().find(|(name, ..)| *name == path) {
-        return Ok(respond(Status::OK, content_type, (*text).into()));
+        return Ok(respond(Status::Ok, content_type, (*text).into()));
     }
     let (content_type, body) = match path {
         b"/request" => {
@@ -151,7 +151,7 @@ fn route(request: &Request<'_>, view: &View, now: Instant) -> Result<Response, R
             let exchange = number.and_then(|number| table.exchange(number));
             (
                 JSON,
-                exchange.ok_or((Status::NOT_FOUND, "load the page again"))?,
+                exchange.ok_or((Status::NotFound, "load the page again"))?,
             )
         }
         b"/snapshot" => {
@@ -168,12 +168,12 @@ fn route(request: &Request<'_>, view: &View, now: Instant) -> Result<Response, R
             let life = key.and_then(|key| table.life_of(key));
             (
                 JSON,
-                life.ok_or((Status::NOT_FOUND, "no connection was in this slot"))?,
+                life.ok_or((Status::NotFound, "no connection was in this slot"))?,
             )
         }
         _ => return Err(UNKNOWN),
     };
-    Ok(respond(Status::OK, content_type, body))
+    Ok(respond(Status::Ok, content_type, body))
 }
 
 /// `set=run`, `set=hold`, `set=step`, or `set=slow&ms=` with the time between two iterations.
@@ -184,10 +184,10 @@ fn set_pace(query: Option<&[u8]>, hold: &mut Hold, now: Instant) -> Result<(), R
         Some(b"step") => hold.step(now),
         Some(b"slow") => {
             let time = number(query, "ms").and_then(|time| u64::try_from(time).ok());
-            let time = time.ok_or((Status::BAD_REQUEST, "slow motion needs ms="))?;
+            let time = time.ok_or((Status::BadRequest, "slow motion needs ms="))?;
             hold.set(Pace::Slow(Duration::from_millis(time)), now);
         }
-        _ => return Err((Status::BAD_REQUEST, "set= run, hold, step or slow")),
+        _ => return Err((Status::BadRequest, "set= run, hold, step or slow")),
     }
     Ok(())
 }
@@ -211,7 +211,7 @@ fn not_allowed(methods: &str) -> Response {
     let mut headers = FieldLines::new();
     headers.push("Allow", methods);
     let why = format!("only {methods}\n");
-    respond_with(headers, Status::METHOD_NOT_ALLOWED, TEXT, why.into())
+    respond_with(headers, Status::MethodNotAllowed, TEXT, why.into())
 }
 
 fn respond_with(

@@ -3,7 +3,7 @@
 use super::coding::weight;
 use super::{lines_of, strip};
 use oneloop::http::fields::Fields;
-use oneloop::http::negotiate::prefers_html;
+use oneloop::http::negotiate::names_html;
 
 pub fn check(data: &[u8]) {
     let Some(lines) = lines_of("Accept", data) else {
@@ -11,7 +11,7 @@ pub fn check(data: &[u8]) {
     };
     let values = data.split(|&byte| byte == b'\n');
     let expected = values.flat_map(|value| split(value, b',')).any(is_html);
-    assert_eq!(prefers_html(Fields::new(&lines)), expected);
+    assert_eq!(names_html(Fields::new(&lines)), expected);
 }
 
 /// Whether the member names HTML, and its first weight, if any, is above zero.

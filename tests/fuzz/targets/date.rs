@@ -1,6 +1,6 @@
 //! Dates. Input: seconds since 1970 to render, or a date to parse.
 
-use oneloop::http::date::{DateLine, HttpDate};
+use oneloop::http::date::{DateCache, HttpDate};
 use std::time::{Duration, UNIX_EPOCH};
 
 const DAYS: [&str; 7] = [
@@ -69,7 +69,7 @@ fn write(seconds: u64) {
     let theirs = UNIX_EPOCH + Duration::from_secs(nearest.seconds());
     assert_eq!(text, *httpdate::fmt_http_date(theirs).as_bytes());
     assert_eq!(HttpDate::parse(&text), Some(nearest));
-    assert_eq!(*DateLine::default().at(time), text);
+    assert_eq!(*DateCache::default().at(time), text);
     assert_eq!(nearest.to_string().as_bytes(), text);
 }
 

@@ -2,9 +2,9 @@
 
 use super::site::{self, ODD, ODD_DIRECTORY};
 use oneloop::http::payload::{Produce, Progress};
-use oneloop::site::listing::{self, Form, ListingOptions, Query};
+use oneloop::site::listing::memory::ListingMemory;
+use oneloop::site::listing::{self, Format, ListingOptions, Query};
 use oneloop::site::path::SitePath;
-use oneloop::site::production::ProductionMemory;
 use oneloop::site::root::Root;
 use percent_encoding::percent_decode;
 use serde_json::Value;
@@ -30,12 +30,12 @@ pub fn check(query: &[u8]) {
     SITE.with(|(root, known, _)| {
         let parameters: Vec<_> = query.split(|&byte| byte == b'&').collect();
         let mut forms = parameters.iter().filter_map(|&parameter| match parameter {
-            b"format=json" => Some(Form::Json),
-            _ => parameter.starts_with(b"style=").then_some(Form::Style),
+            b"format=json" => Some(Format::Json),
+            _ => parameter.starts_with(b"style=").then_some(Format::Style),
         });
-        let form = forms.next_back().unwrap_or(Form::Page);
-        assert_eq!(Query::parse(Some(query)).form(), form);
-        let is_json = form == Form::Json;
+        let form = forms.next_back().unwrap_or(Format::Page);
+        assert_eq!(Query::parse(Some(query)).format(), form);
+        let is_json = form == Format::Json;
         let text = page(root, query);
         if is_json {
             check_object(&text, &filter(&parameters));
@@ -62,7 +62,7 @@ fn page(root: &Arc<Root>, query: &[u8]) -> String {
         hidden: false,
         entries: 1000,
         slice: 3,
-        production: ProductionMemory::new(usize::MAX),
+        memory: ListingMemory::new(usize::MAX),
         gzip: false,
         links_style: false,
     };

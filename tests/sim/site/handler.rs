@@ -70,7 +70,7 @@ impl Handler for RecordingHandler {
     ) -> Response {
         let wall = now.wall.duration_since(UNIX_EPOCH).expect("after 1970");
         self.model.borrow_mut().begin_response(*id, wall);
-        let is_late = matches!(&request, Err(refusal) if refusal.status == Status::REQUEST_TIMEOUT);
+        let is_late = matches!(&request, Err(refusal) if refusal.status == Status::RequestTimeout);
         let mut response = self.handler.respond(state, request, now);
         let mut kernel = self.kernel.borrow_mut();
         if is_late {

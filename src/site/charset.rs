@@ -6,7 +6,7 @@
 //! 3.2). A byte order mark overrides all of them.
 
 /// How many bytes of a file are scanned: as many as in browsers.
-pub const HEAD: usize = 1024;
+pub const SNIFFED_BYTES: usize = 1024;
 
 /// Languages in which a file can declare its encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +20,11 @@ pub enum Language {
 }
 
 /// The label of the encoding that a file declares. `file` is the file, or at least its first
-/// [`HEAD`] bytes.
+/// [`SNIFFED_BYTES`] bytes.
 ///
 /// Labels that browsers do not know are declarations, too.
 pub fn declared(language: Language, file: &[u8]) -> Option<&[u8]> {
-    let head = file.get(..HEAD).unwrap_or(file);
+    let head = file.get(..SNIFFED_BYTES).unwrap_or(file);
     let label = match head {
         [0xef, 0xbb, 0xbf, ..] => return Some(b"utf-8"),
         // With a mark, or with an XML declaration without one.
@@ -423,11 +423,14 @@ mod tests {
     #[test]
     fn only_the_first_1024_bytes_are_looked_at() {
         let meta = "<meta charset=koi8-r>";
-        for (before, expected) in [(HEAD - meta.len(), Some("koi8-r")), (HEAD, None)] {
+        for (before, expected) in [
+            (SNIFFED_BYTES - meta.len(), Some("koi8-r")),
+            (SNIFFED_BYTES, None),
+        ] {
             let file = " ".repeat(before) + meta;
             assert_eq!(found(Html, &file), expected, "{before}");
         }
-        assert_eq!(found(Html, &(" ".repeat(HEAD - 1) + meta)), None);
+        assert_eq!(found(Html, &(" ".repeat(SNIFFED_BYTES - 1) + meta)), None);
     }
 
     /// Bytes of which declarations are made, and others.
@@ -483,7 +486,7 @@ mod tests {
             if let Some(found) = declared(Html, &file) {
                 let is_xml = html(&file).is_none();
                 let longer = [file.as_slice(), &more].concat();
-                if longer.len() <= HEAD && !is_xml {
+                if longer.len() <= SNIFFED_BYTES && !is_xml {
                     prop_assert_eq!(declared(Html, &longer), Some(found));
                 }
             }

@@ -1,4 +1,4 @@
-//! Bounds the memory, in bytes, of all bodies that are produced in slices (listings).
+//! Bounds the memory of all listings together, in bytes.
 
 use std::io;
 use std::sync::Arc;
@@ -6,19 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The memory of all bodies of one site that are being produced. Clones share one count.
 #[derive(Clone, Debug)]
-pub struct ProductionMemory {
+pub struct ListingMemory {
     held: Arc<AtomicUsize>,
     limit: usize,
 }
 
 /// The bytes that one body holds. Dropping it releases them.
 #[derive(Debug)]
-pub(super) struct Permit {
-    memory: ProductionMemory,
+pub(super) struct Reservation {
+    memory: ListingMemory,
     held: usize,
 }
 
-impl ProductionMemory {
+impl ListingMemory {
     /// Admits new bodies while all of them together hold less than `limit` bytes. Those that were
     /// admitted may grow until they hold twice as much.
     pub fn new(limit: usize) -> Self {
@@ -32,12 +32,12 @@ impl ProductionMemory {
     ///
     /// # Errors
     /// `ResourceBusy`: the bodies hold the limit already.
-    pub(super) fn admit(&self) -> io::Result<Permit> {
+    pub(super) fn admit(&self) -> io::Result<Reservation> {
         if self.held() >= self.limit {
             let full = "other listings hold all the memory that listings may use";
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, full));
         }
-        Ok(Permit {
+        Ok(Reservation {
             memory: self.clone(),
             held: 0,
         })
@@ -49,7 +49,7 @@ impl ProductionMemory {
     }
 }
 
-impl Permit {
+impl Reservation {
     /// Records that the body holds `bytes` now.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.replace(0);
     }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_sum_follows_each_body_and_dropping_a_permit_releases_its_bytes() {
-        let memory = ProductionMemory::new(usize::MAX);
+        let memory = ListingMemory::new(usize::MAX);
         let (mut one, mut two) = (memory.admit().unwrap(), memory.admit().unwrap());
         assert_eq!((one.replace(100), two.replace(30)), (100, 130));
         assert_eq!(one.replace(20), 50);
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn bodies_are_admitted_below_the_limit_and_may_grow_to_twice_as_much() {
-        let memory = ProductionMemory::new(100);
+        let memory = ListingMemory::new(100);
         let mut one = memory.admit().unwrap();
         one.set(99).unwrap();
         let mut two = memory.admit().unwrap();

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use std::io;
 
 /// The name does not exist.
-pub(super) fn is_nothing(error: &io::Error) -> bool {
+pub(super) fn is_not_found(error: &io::Error) -> bool {
     match Errno::from_io_error(error) {
         Some(errno) => matches!(
             errno,
