@@ -37,7 +37,7 @@ pub fn start(verbose: u8) {
         Err(error) => {
             start_without_thread(verbose);
             log::warn!(
-                "the system refuses the thread that writes messages: {error}; the server writes \
+                "cannot start the thread that writes messages: {error}; the server writes \
                  them itself, and waits when the reader of standard error does not take them"
             );
         }

@@ -254,7 +254,7 @@ fn a_server_without_threads_serves_and_names_the_cause() {
         "the thread that writes it",
     ] {
         assert!(
-            messages.contains(&format!("refuses {thread}: ")),
+            messages.contains(&format!("cannot start {thread}: ")),
             "{messages}"
         );
     }
