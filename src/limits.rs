@@ -3,35 +3,36 @@
 
 use std::time::Duration;
 
-/// What one connection, one iteration of the loop and one server may use. Sizes are in bytes.
+/// What one connection, one iteration of the loop and one server may use. `max_…` bounds an amount,
+/// `…_timeout` a time, and `…_per_iteration` what the loop or one connection does in an iteration.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Longest request head, from its first byte to the empty line. A longer one gets 431. Browsers
     /// send 0.5-2 KiB; the cookies of a whole domain can reach 16 KiB.
-    pub head: usize,
+    pub max_head_bytes: usize,
     /// Longest request line. A longer one gets 414. RFC 9112 3 recommends at least 8,000.
-    pub request_line: usize,
+    pub max_request_line_bytes: usize,
     /// Most empty lines before a request (RFC 9112 2.2: old clients send one after a body). More
     /// get 400, because they cost work and are not logged.
-    pub empty_lines: u16,
+    pub max_empty_lines: u16,
     /// Most header lines in a head. Browsers send about 20.
-    pub fields: usize,
+    pub max_fields: usize,
 
     /// Most open connections. The server replaces it with what [`connections_within`] returns for
     /// the descriptor limit.
-    pub connections: usize,
+    pub max_connections: usize,
     /// Most open connections of the operator, at the listener of `--admin`. They do not count as
-    /// `connections`: many clients cannot lock the operator out. A browser opens six.
-    pub admin_connections: usize,
+    /// `max_connections`: many clients cannot lock the operator out. A browser opens six.
+    pub max_admin_connections: usize,
     /// Most connections in the model with a thread for each. A thread that has worked takes about
     /// 100 KiB of stack and buffers, so these take 200 MiB.
-    pub threads: usize,
+    pub max_threads: usize,
     /// Most connections in the model with a process for each. A process takes about 100 KiB of
     /// kernel memory and a thread for its log. A small machine can run this many.
-    pub processes: usize,
+    pub max_processes: usize,
     /// Threads in the model with a pool, as many as Tomcat has. Each serves one connection, busy or
     /// idle.
-    pub workers: usize,
+    pub worker_threads: usize,
     /// Connections accepted in one iteration, so that a burst of new connections does not hold up
     /// the open ones.
     pub accepts_per_iteration: usize,
@@ -49,13 +50,13 @@ pub struct Limits {
     /// net.core.somaxconn. A client whose SYN does not fit sends it again after a second.
     pub backlog: i32,
     /// Events taken from one poll. With fewer, busy sockets displace quiet ones.
-    pub events: usize,
+    pub events_per_poll: usize,
 
     /// Bytes read from one connection in one iteration.
-    pub read_per_iteration: usize,
+    pub read_bytes_per_iteration: usize,
     /// Bytes written to one connection in one iteration. A fast reader of a large file never makes
     /// a write block, and would occupy the loop.
-    pub written_per_iteration: usize,
+    pub written_bytes_per_iteration: usize,
     /// Send calls on one connection in one iteration. The parts of a multipart body may be one byte
     /// each and take two calls each, so a limit on bytes would allow thousands.
     pub sends_per_iteration: usize,
@@ -63,10 +64,10 @@ pub struct Limits {
     /// limit on bytes would allow thousands.
     pub requests_per_iteration: usize,
     /// Bytes of finished responses that wait for further ones, to leave in one write.
-    pub write_coalescing_limit: usize,
+    pub max_coalesced_bytes: usize,
     /// Largest body that is copied behind its header and leaves in the same write. For a larger
     /// one, a second system call costs less than the copy.
-    pub inline_body_limit: usize,
+    pub max_inline_body_bytes: usize,
 
     /// Longest time from the first byte of a head to its last. Progress does not extend it, so a
     /// client that sends a byte a second gets 408, too. A handshake of the transport has as long,
@@ -78,7 +79,7 @@ pub struct Limits {
     /// new one or because the server stops. By then most likely no bytes are in flight in either
     /// direction. When the server stops, a connection that was idle for less has this long for
     /// another request.
-    pub min_idle: Duration,
+    pub min_idle_time: Duration,
     /// How long the peer may take no byte of a response.
     pub send_timeout: Duration,
     /// Bytes per second that the peer must take on average once `send_timeout` has passed, so that
@@ -89,90 +90,90 @@ pub struct Limits {
     /// does not extend it.
     pub linger_timeout: Duration,
     /// Bytes that a closing connection may send.
-    pub linger_bytes: u64,
+    pub max_linger_bytes: u64,
     /// How long responses in flight may take after SIGTERM. Together with the flush of the logs it
     /// must end before the SIGKILL that `docker stop` sends after 10 s.
-    pub grace: Duration,
+    pub grace_period: Duration,
 
     /// Entries shown in one directory listing. The others are only counted.
-    pub listing_entries: usize,
+    pub max_listing_entries: usize,
     /// Memory that the listings of large directories take together until their clients have
     /// received them: about 130 bytes for an entry, and 384 KiB for a listing that is compressed.
     /// Above it, a new listing gets 503. Listings that have begun may grow to twice the limit;
-    /// above that they end with a reset. A directory of fewer than `listing_slice` entries is
-    /// always listed.
-    pub listing_memory: usize,
+    /// above that they end with a reset. A directory of fewer than `listing_slice_entries` entries
+    /// is always listed.
+    pub max_listing_bytes: usize,
     /// Directory entries read, or rows rendered, before a listing yields to other connections.
-    pub listing_slice: usize,
+    pub listing_slice_entries: usize,
     /// Small files whose bytes are cached. They are checked again in each iteration.
-    pub file_cache_entries: usize,
+    pub max_file_cache_entries: usize,
     /// Bytes of cached files.
-    pub file_cache_bytes: usize,
+    pub max_file_cache_bytes: usize,
     /// Larger files that are kept open, so that the next request does not open them. They are
     /// checked again in each iteration.
-    pub open_file_cache_entries: usize,
+    pub max_open_file_cache_entries: usize,
     /// Size of the largest file that is kept open. A removed file occupies the disk until it is
     /// closed. For a larger one, opening costs little beside sending.
-    pub open_file_cache_max_size: u64,
+    pub max_open_file_cache_file_bytes: u64,
     /// How long bytes stay cached, or a file open, before it is read or opened again. Not every
     /// change shows in a file's times (mmap(2): not for half a minute), and a volume with an open
     /// file cannot be unmounted.
     pub file_cache_lifetime: Duration,
     /// Open files, and names that do not exist, that the requests of one iteration share. Above it,
     /// each request looks for itself.
-    pub iteration_cache_entries: usize,
+    pub max_iteration_cache_entries: usize,
     /// Bytes of access log that wait for a slow reader. Above it, lines are dropped and counted: a
     /// full pipe must not stop the server.
-    pub log_buffer: usize,
+    pub max_log_buffer_bytes: usize,
     /// Bytes of one part of a log line (request line, Host, Referer, User-Agent). A longer part is
-    /// cut and ends in "...". Escaping makes up to six bytes of one, so `head` alone would allow
-    /// lines of 192 KiB.
-    pub log_field: usize,
+    /// cut and ends in "...". Escaping makes up to six bytes of one, so `max_head_bytes` alone
+    /// would allow lines of 192 KiB.
+    pub max_log_field_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            head: 32 * 1024,
-            request_line: 8 * 1024,
-            empty_lines: 100,
-            fields: 100,
-            connections: 16_000,
-            admin_connections: 16,
-            threads: 2048,
-            processes: 512,
-            workers: 200,
+            max_head_bytes: 32 * 1024,
+            max_request_line_bytes: 8 * 1024,
+            max_empty_lines: 100,
+            max_fields: 100,
+            max_connections: 16_000,
+            max_admin_connections: 16,
+            max_threads: 2048,
+            max_processes: 512,
+            worker_threads: 200,
             accepts_per_iteration: 64,
             expiries_per_iteration: 256,
             accept_pause: Duration::from_millis(100),
             defer_accept_timeout: Duration::from_millis(1250),
             backlog: 4096,
-            events: 1024,
-            read_per_iteration: 64 * 1024,
-            written_per_iteration: 256 * 1024,
+            events_per_poll: 1024,
+            read_bytes_per_iteration: 64 * 1024,
+            written_bytes_per_iteration: 256 * 1024,
             sends_per_iteration: 64,
             requests_per_iteration: 32,
-            write_coalescing_limit: 32 * 1024,
-            inline_body_limit: 16 * 1024,
+            max_coalesced_bytes: 32 * 1024,
+            max_inline_body_bytes: 16 * 1024,
             header_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
-            min_idle: Duration::from_secs(1),
+            min_idle_time: Duration::from_secs(1),
             send_timeout: Duration::from_secs(60),
             min_send_rate: 256,
             linger_timeout: Duration::from_secs(10),
-            linger_bytes: 64 * 1024 * 1024,
-            grace: Duration::from_secs(7),
-            listing_entries: 100_000,
-            listing_memory: 128 * 1024 * 1024,
-            listing_slice: 256,
-            file_cache_entries: 16 * 1024,
-            file_cache_bytes: 64 * 1024 * 1024,
-            open_file_cache_entries: 64,
-            open_file_cache_max_size: 1024 * 1024,
+            max_linger_bytes: 64 * 1024 * 1024,
+            grace_period: Duration::from_secs(7),
+            max_listing_entries: 100_000,
+            max_listing_bytes: 128 * 1024 * 1024,
+            listing_slice_entries: 256,
+            max_file_cache_entries: 16 * 1024,
+            max_file_cache_bytes: 64 * 1024 * 1024,
+            max_open_file_cache_entries: 64,
+            max_open_file_cache_file_bytes: 1024 * 1024,
             file_cache_lifetime: Duration::from_secs(5),
-            iteration_cache_entries: 256,
-            log_buffer: 1024 * 1024,
-            log_field: 2 * 1024,
+            max_iteration_cache_entries: 256,
+            max_log_buffer_bytes: 1024 * 1024,
+            max_log_field_bytes: 2 * 1024,
         }
     }
 }
@@ -215,7 +216,7 @@ pub fn connections_within(descriptors: usize) -> usize {
 /// How many files may be kept open with this many descriptors: a small part of those that are not
 /// for connections, because the others are needed to open files.
 pub fn open_files_within(descriptors: usize) -> usize {
-    (descriptors / 16).min(Limits::default().open_file_cache_entries)
+    (descriptors / 16).min(Limits::default().max_open_file_cache_entries)
 }
 
 #[cfg(test)]
@@ -233,7 +234,7 @@ mod tests {
     /// `docker stop` sends SIGKILL after 10 s; flushing the logs takes up to 1.5 s.
     #[test]
     fn the_server_ends_before_it_is_killed() {
-        assert!(Limits::default().grace <= Duration::from_secs(8));
+        assert!(Limits::default().grace_period <= Duration::from_secs(8));
     }
 
     #[test]

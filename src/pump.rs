@@ -134,9 +134,11 @@ impl SharedBuffers {
     /// Buffers of the sizes that `limits` name.
     pub fn new(limits: &Limits) -> Self {
         // The longest allowed head, and one byte that shows that it is longer.
-        let receive = limits.read_per_iteration.max(limits.head + 1);
+        let receive = limits
+            .read_bytes_per_iteration
+            .max(limits.max_head_bytes + 1);
         // Gathered responses, the body that exceeds their limit, and a few headers.
-        let send = limits.write_coalescing_limit + limits.inline_body_limit + 4096;
+        let send = limits.max_coalesced_bytes + limits.max_inline_body_bytes + 4096;
         Self {
             receive: vec![0; receive].into(),
             send: Vec::with_capacity(send),
@@ -321,8 +323,8 @@ struct Budget {
 impl Budget {
     fn of(limits: &Limits) -> Self {
         Self {
-            read: limits.read_per_iteration,
-            written: limits.written_per_iteration,
+            read: limits.read_bytes_per_iteration,
+            written: limits.written_bytes_per_iteration,
             sends: limits.sends_per_iteration,
             requests: limits.requests_per_iteration,
             slices: 1,

@@ -288,8 +288,8 @@ fn effective_limits(config: &Config) -> Limits {
     let descriptors = limits::raise_descriptors();
     let within = limits::connections_within(descriptors);
     let default = match config.model {
-        Model::Process => within.min(config.limits.processes),
-        Model::Thread => within.min(config.limits.threads),
+        Model::Process => within.min(config.limits.max_processes),
+        Model::Thread => within.min(config.limits.max_threads),
         _ => within,
     };
     let connections = config.max_connections.unwrap_or(default);
@@ -300,8 +300,8 @@ fn effective_limits(config: &Config) -> Limits {
         );
     }
     Limits {
-        connections,
-        open_file_cache_entries: match config.model {
+        max_connections: connections,
+        max_open_file_cache_entries: match config.model {
             // A child blocks in reads of its only connection, so nothing would close the files.
             Model::Process => 0,
             _ => limits::open_files_within(descriptors),

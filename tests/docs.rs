@@ -241,13 +241,18 @@ fn value(cell: &str) -> u128 {
 #[test]
 fn the_limits_are_those_in_the_document() {
     let defaults: BTreeMap<String, u128> = defaults! {
-        head request_line empty_lines fields connections admin_connections threads processes workers
+        max_head_bytes max_request_line_bytes max_empty_lines max_fields
+        max_connections max_admin_connections max_threads max_processes worker_threads
         accepts_per_iteration expiries_per_iteration accept_pause defer_accept_timeout backlog
-        events read_per_iteration written_per_iteration sends_per_iteration requests_per_iteration
-        write_coalescing_limit inline_body_limit header_timeout idle_timeout min_idle send_timeout
-        min_send_rate linger_timeout linger_bytes grace listing_entries listing_memory listing_slice
-        file_cache_entries file_cache_bytes open_file_cache_entries open_file_cache_max_size
-        file_cache_lifetime iteration_cache_entries log_buffer log_field
+        events_per_poll
+        read_bytes_per_iteration written_bytes_per_iteration sends_per_iteration
+        requests_per_iteration
+        max_coalesced_bytes max_inline_body_bytes
+        header_timeout idle_timeout min_idle_time send_timeout min_send_rate linger_timeout
+        max_linger_bytes grace_period
+        max_listing_entries max_listing_bytes listing_slice_entries max_file_cache_entries
+        max_file_cache_bytes max_open_file_cache_entries max_open_file_cache_file_bytes
+        file_cache_lifetime max_iteration_cache_entries max_log_buffer_bytes max_log_field_bytes
     };
     let document = read("docs/limits.md");
     let mut documented = BTreeMap::new();

@@ -285,9 +285,9 @@ fn age(path: &Path) {
 /// Small limits, so that a file of 300 bytes is not sent with its head, and heads can be too long.
 fn limits(change: impl FnOnce(&mut Limits)) -> Arc<Limits> {
     let mut limits = Limits {
-        inline_body_limit: 64,
-        head: 600,
-        request_line: 200,
+        max_inline_body_bytes: 64,
+        max_head_bytes: 600,
+        max_request_line_bytes: 200,
         ..Limits::default()
     };
     change(&mut limits);
@@ -482,12 +482,12 @@ const TAKES: [&[Space]; 4] = [
 
 /// The budgets: the default ones, small ones that divide every response, and the smallest.
 fn budgets() -> [Arc<Limits>; 3] {
-    let within = |bytes, requests, write_coalescing_limit| {
+    let within = |bytes, requests, max_coalesced_bytes| {
         limits(|limits| {
-            limits.read_per_iteration = bytes;
-            limits.written_per_iteration = bytes;
+            limits.read_bytes_per_iteration = bytes;
+            limits.written_bytes_per_iteration = bytes;
             limits.requests_per_iteration = requests;
-            limits.write_coalescing_limit = write_coalescing_limit;
+            limits.max_coalesced_bytes = max_coalesced_bytes;
         })
     };
     [limits(|_| {}), within(50, 2, 300), within(1, 1, 0)]

@@ -145,7 +145,7 @@ fn child_prints_its_config() {
         config.site.listing,
         !config.banner,
         config.verbose,
-        config.limits.grace,
+        config.limits.grace_period,
         config.access_log.map(|log| log.format),
     ));
 }

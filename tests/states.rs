@@ -56,14 +56,14 @@ impl Subject {
     fn new() -> Self {
         let seconds = Duration::from_secs;
         let limits = Arc::new(Limits {
-            head: 100,
-            request_line: 40,
+            max_head_bytes: 100,
+            max_request_line_bytes: 40,
             // All different, so that each deadline shows its timeout.
             idle_timeout: seconds(1_000),
             header_timeout: seconds(2_000),
             send_timeout: seconds(3_000),
             linger_timeout: seconds(4_000),
-            linger_bytes: 10,
+            max_linger_bytes: 10,
             min_send_rate: 1,
             ..Limits::default()
         });
@@ -157,7 +157,7 @@ impl Subject {
             Some(rest) if rest == limits.header_timeout => "header",
             Some(rest) if rest == limits.send_timeout => "send",
             Some(rest) if rest == limits.linger_timeout => "linger",
-            Some(rest) if rest == limits.min_idle => "min idle",
+            Some(rest) if rest == limits.min_idle_time => "min idle",
             Some(Duration::ZERO) => "now",
             _ if deadline > rate => "send rate",
             _ => panic!("a deadline of unknown origin"),
@@ -226,7 +226,7 @@ const DRAIN: (&str, Action) = ("drain", |s| {
     s.connection.drain(s.now);
 });
 const DRAIN_EVICTABLE: (&str, Action) = ("drain, idle for a second", |s| {
-    s.now += Limits::default().min_idle;
+    s.now += Limits::default().min_idle_time;
     s.connection.drain(s.now);
 });
 const ABORT: (&str, Action) = ("abort", |s| {
@@ -626,7 +626,7 @@ fn table() -> String {
                 scene.state,
                 subject.state()
             );
-            // Less than `min_idle`: "drain" alone is that of a new connection.
+            // Less than `min_idle_time`: "drain" alone is that of a new connection.
             subject.now += Duration::from_millis(500);
             let before = subject.connection.deadline();
             tell(&mut subject);

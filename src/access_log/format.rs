@@ -116,7 +116,7 @@ pub struct Renderer {
 
 impl Renderer {
     /// Writes at most `max_field` bytes of each part that a client chooses: see
-    /// [`Limits::log_field`](crate::limits::Limits::log_field).
+    /// [`Limits::max_log_field_bytes`](crate::limits::Limits::max_log_field_bytes).
     pub fn new(format: LogFormat, max_field: usize) -> Self {
         Self {
             format,

@@ -105,9 +105,9 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Opens the sink and starts the thread that writes to it. At most [`Limits::log_buffer`] bytes
-    /// wait while as many are written. If the thread cannot be started, logs a warning, and lines
-    /// wait until [`AccessLog::reopen`] or [`AccessLog::close`].
+    /// Opens the sink and starts the thread that writes to it. At most
+    /// [`Limits::max_log_buffer_bytes`] wait while as many are written. If the thread cannot be
+    /// started, logs a warning, and lines wait until [`AccessLog::reopen`] or [`AccessLog::close`].
     ///
     /// # Errors
     /// The file cannot be opened, or there is no descriptor.
@@ -123,7 +123,7 @@ impl AccessLog {
                 (Box::new(file), Some((path, identity)))
             }
         };
-        let queue = Arc::new(LineQueue::new(limits.log_buffer));
+        let queue = Arc::new(LineQueue::new(limits.max_log_buffer_bytes));
         let (alive, ended) = mpsc::channel();
         let writer = LogWriter {
             queue: Arc::clone(&queue),
@@ -131,7 +131,7 @@ impl AccessLog {
             output,
             name,
             file,
-            batch: Vec::with_capacity(limits.log_buffer),
+            batch: Vec::with_capacity(limits.max_log_buffer_bytes),
             failing: false,
             failure_warned_at: None,
             dropped_warned: 0,
@@ -139,7 +139,7 @@ impl AccessLog {
             _alive: alive,
         };
         let mut log = Self {
-            renderer: Renderer::new(format, limits.log_field),
+            renderer: Renderer::new(format, limits.max_log_field_bytes),
             lines: Vec::new(),
             queue,
             unstarted: Some(Arc::new(Mutex::new(Some(writer)))),
@@ -475,16 +475,16 @@ mod tests {
     /// So long that only a test that hangs waits for it.
     const LONG: Duration = Duration::from_secs(60);
 
-    fn limits(log_buffer: usize) -> Limits {
+    fn limits(max_log_buffer_bytes: usize) -> Limits {
         Limits {
-            log_buffer,
+            max_log_buffer_bytes,
             ..Limits::default()
         }
     }
 
-    fn log_to(output: impl Write + Send + 'static, log_buffer: usize) -> AccessLog {
+    fn log_to(output: impl Write + Send + 'static, max_log_buffer_bytes: usize) -> AccessLog {
         let sink = Sink::Writer(Box::new(output));
-        AccessLog::new(sink, LogFormat::Common, &limits(log_buffer)).unwrap()
+        AccessLog::new(sink, LogFormat::Common, &limits(max_log_buffer_bytes)).unwrap()
     }
 
     /// An entry with a number, and its line.

@@ -315,7 +315,7 @@ pub struct Arguments {
     #[arg(
         long,
         value_name = "SECONDS",
-        default_value_t = Seconds(Limits::default().grace),
+        default_value_t = Seconds(Limits::default().grace_period),
         value_parser = Seconds::or_none,
         allow_negative_numbers = true,
         env = "ONELOOP_GRACE",

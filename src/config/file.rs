@@ -335,14 +335,17 @@ mod tests {
             (site.cors.as_deref(), site.spa, site.hidden),
             (Some("*"), true, false)
         );
-        assert_eq!(config.limits.grace.as_secs(), 0);
+        assert_eq!(config.limits.grace_period.as_secs(), 0);
         assert_eq!(config.limits.idle_timeout.as_millis(), 500);
         assert_eq!((config.max_connections, config.verbose), (None, 2));
         assert_eq!(
             config.access_log.and_then(|log| log.file),
             Some(path("a.log"))
         );
-        assert_eq!((config.model, config.limits.workers), (Model::Pool, 3));
+        assert_eq!(
+            (config.model, config.limits.worker_threads),
+            (Model::Pool, 3)
+        );
     }
 
     #[test]

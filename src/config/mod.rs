@@ -55,8 +55,8 @@ pub struct Config {
     pub site: SiteConfig,
     /// The access log; `None` writes none.
     pub access_log: Option<AccessLogConfig>,
-    /// All bounds, but for those that depend on the descriptor limit (`connections` and
-    /// `open_file_cache_entries`), which have their defaults.
+    /// All bounds, but for those that depend on the descriptor limit (`max_connections` and
+    /// `max_open_file_cache_entries`), which have their defaults.
     pub limits: Limits,
     /// Most connections at once, at least 1; `None` derives it from the descriptor limit.
     pub max_connections: Option<usize>,
@@ -362,13 +362,13 @@ fn limits(arguments: &Arguments) -> Limits {
     let workers = arguments.workers;
     let workers = workers.and_then(|workers| usize::try_from(workers).ok());
     Limits {
-        workers: workers.unwrap_or(Limits::default().workers),
+        worker_threads: workers.unwrap_or(Limits::default().worker_threads),
         header_timeout: arguments.header_timeout.0,
         idle_timeout: arguments.idle_timeout.0,
         send_timeout: arguments.send_timeout.0,
         min_send_rate: arguments.min_send_rate,
         linger_timeout: arguments.linger_timeout.0,
-        grace: arguments.grace.0,
+        grace_period: arguments.grace.0,
         ..Limits::default()
     }
 }
@@ -525,7 +525,7 @@ mod tests {
         assert_eq!(limits.idle_timeout, Duration::from_secs(2));
         assert_eq!(limits.send_timeout, Duration::from_secs(3));
         assert_eq!(limits.linger_timeout, Duration::from_secs(4));
-        assert_eq!(limits.grace, Duration::ZERO);
+        assert_eq!(limits.grace_period, Duration::ZERO);
         assert_eq!(limits.min_send_rate, 0);
         assert_eq!(config.verbose, 2);
         let (file, format) = (Some(PathBuf::from("/var/log/x")), LogFormat::Json);

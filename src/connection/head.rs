@@ -27,7 +27,11 @@ impl Head {
 
     /// Searches for a whole head, or for a reason why there will be none.
     pub(super) fn find(read_buffer: &mut ReadBuffer, limits: &Limits) -> Option<Self> {
-        let end = read_buffer.find_head(limits.head, limits.request_line, limits.empty_lines);
+        let end = read_buffer.find_head(
+            limits.max_head_bytes,
+            limits.max_request_line_bytes,
+            limits.max_empty_lines,
+        );
         // An error that comes before the limit is reported instead of the limit, however the bytes
         // were split on their way.
         let start = |length| read_buffer.bytes().split_at(length).0;
@@ -39,10 +43,10 @@ impl Head {
             }
             HeadEnd::Malformed(reason) => reason,
             HeadEnd::LineTooLong => {
-                let start = start(limits.request_line + 2);
+                let start = start(limits.max_request_line_bytes + 2);
                 scan::fault(start).unwrap_or_else(|| reason_for_long_line(start))
             }
-            HeadEnd::TooLong => scan::fault(start(limits.head + 1)).unwrap_or((
+            HeadEnd::TooLong => scan::fault(start(limits.max_head_bytes + 1)).unwrap_or((
                 Status::RequestHeaderFieldsTooLarge,
                 "the header fields are too large",
             )),
@@ -70,7 +74,7 @@ impl Head {
         match self {
             Self::Whole { length, traits } => {
                 let (head, body) = bytes.split_at(*length);
-                let parsed = Request::parse(head, body, limits.fields);
+                let parsed = Request::parse(head, body, limits.max_fields);
                 *traits = match &parsed {
                     Ok(request) => request.traits,
                     Err(refusal) => refusal.traits(),

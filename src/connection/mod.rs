@@ -113,7 +113,7 @@ impl Connection {
         match &mut self.state {
             State::Handshaking => Step::Handshake,
             // A byte more than the longest head, to see that it is too long.
-            State::Reading => Step::Receive(self.read_buffer.spare(self.limits.head + 1)),
+            State::Reading => Step::Receive(self.read_buffer.spare(self.limits.max_head_bytes + 1)),
             State::Parsing(head) => Step::Respond(head.parse(&self.read_buffer, &self.limits)),
             State::WritingHeader { body, .. } => Step::Send {
                 bytes: self.write_buffer.unsent(),
@@ -336,7 +336,7 @@ impl Connection {
             return self.assert_possible("on_discarded", false);
         };
         *dropped += length as u64;
-        if *dropped > self.limits.linger_bytes {
+        if *dropped > self.limits.max_linger_bytes {
             self.end(CloseReason::LingerLimit);
         }
     }
@@ -381,11 +381,11 @@ impl Connection {
     }
 
     /// The server is stopping. If the connection is evictable, its deadline becomes `now`. If it is
-    /// idle for less, or in a handshake, the deadline becomes `Limits::min_idle` from now, if it
-    /// was later. A request that arrives before it is answered, and that response is the last
+    /// idle for less, or in a handshake, the deadline becomes `Limits::min_idle_time` from now, if
+    /// it was later. A request that arrives before it is answered, and that response is the last
     /// ([`ResponseContext::draining`]). May be called again.
     pub fn drain(&mut self, now: Instant) {
-        let soon = now + self.limits.min_idle;
+        let soon = now + self.limits.min_idle_time;
         let has_no_request = self.is_idle() || matches!(self.state, State::Handshaking);
         if has_no_request && self.deadline > soon {
             self.deadline = if self.is_evictable(now) { now } else { soon };
@@ -421,12 +421,12 @@ impl Connection {
         matches!(self.state, State::Reading) && self.read_buffer.is_empty()
     }
 
-    /// Whether it has been idle for `Limits::min_idle`, so that no request and no response should
-    /// be on the network.
+    /// Whether it has been idle for `Limits::min_idle_time`, so that no request and no response
+    /// should be on the network.
     pub fn is_evictable(&self, now: Instant) -> bool {
         // The deadline of an idle connection tells when it became idle.
         let closes_in = self.deadline.saturating_duration_since(now);
-        self.is_idle() && closes_in + self.limits.min_idle <= self.limits.idle_timeout
+        self.is_idle() && closes_in + self.limits.min_idle_time <= self.limits.idle_timeout
     }
 
     /// Whether a response is being sent whose body was not rendered at once.
@@ -517,7 +517,7 @@ impl Connection {
         );
         if may_coalesce
             && is_whole
-            && self.write_buffer.unsent().len() < self.limits.write_coalescing_limit
+            && self.write_buffer.unsent().len() < self.limits.max_coalesced_bytes
         {
             let next = self.look_for_head();
             if let State::Parsing(_) = next {

@@ -17,7 +17,7 @@ use std::mem::MaybeUninit;
 pub use super::header_scan::PresentHeaders;
 pub use super::request_line::{Method, Target};
 
-/// The most field lines that can be parsed; `Limits::fields` may be lower.
+/// The most field lines that can be parsed; `Limits::max_fields` may be lower.
 const MAX_FIELDS: usize = 128;
 
 /// A parsed request. Borrows the head.

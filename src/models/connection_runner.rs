@@ -44,7 +44,7 @@ impl<P: Probe> ConnectionRunner<P> {
 
     /// Serves a connection until it ends, while the server serves no other one. `others_wait` tells
     /// whether another waits to be accepted. While one does, the next response is the connection's
-    /// last, and a connection without a request ends after [`Limits::min_idle`].
+    /// last, and a connection without a request ends after [`Limits::min_idle_time`].
     pub fn serve_in_turn<H: Handler>(
         &mut self,
         accepted: Accepted,
@@ -89,7 +89,7 @@ impl<P: Probe> ConnectionRunner<P> {
             let mut most = deadline.saturating_duration_since(now);
             if others_wait.is_some() {
                 // Another connection may arrive meanwhile.
-                most = most.min(self.limits.min_idle);
+                most = most.min(self.limits.min_idle_time);
             }
             let (read, time) = timed(&mut self.probe, || session.transport.wait(most));
             self.report_wait(id, read, time);

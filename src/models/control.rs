@@ -118,7 +118,7 @@ impl Control {
         reload: impl Fn(Action) + Send + 'static,
     ) -> io::Result<()> {
         let mut signals = Signals::new(policy.handled())?;
-        let (control, grace) = (self.clone(), limits.grace);
+        let (control, grace) = (self.clone(), limits.grace_period);
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {

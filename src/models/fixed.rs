@@ -91,12 +91,12 @@ fn read_head(
     let time = match control.is_draining() {
         false => limits.header_timeout,
         // While the server stops, a silent connection is not waited for.
-        true => limits.min_idle.min(limits.header_timeout),
+        true => limits.min_idle_time.min(limits.header_timeout),
     };
     let deadline = Now::read().instant + time;
     let (mut head, mut buf) = (Vec::new(), [0; READ_BUFFER]);
     while memchr::memmem::find(&head, b"\r\n\r\n").is_none() {
-        if head.len() > limits.head {
+        if head.len() > limits.max_head_bytes {
             return Err(io::Error::new(
                 ErrorKind::InvalidData,
                 "the head is too long",
@@ -147,7 +147,7 @@ fn linger(socket: &mut ObservedSocket<'_, impl Probe>, limits: &Limits) -> io::R
     let deadline = Now::read().instant + limits.linger_timeout;
     let (mut buf, mut discarded) = ([0; READ_BUFFER], 0);
     socket.handle.set_idle(true);
-    while discarded < limits.linger_bytes {
+    while discarded < limits.max_linger_bytes {
         match read(socket, &mut buf, deadline)? {
             [] => break,
             bytes => discarded += bytes.len() as u64,

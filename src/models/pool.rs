@@ -46,7 +46,7 @@ pub fn run<H: Handler + Clone + Send, P: Probe + Clone + Send>(
         }
     };
     thread::scope(|scope| {
-        let most = limits.workers.min(limits.connections);
+        let most = limits.worker_threads.min(limits.max_connections);
         let mut workers = Vec::new();
         for _ in 0..most {
             let (handler, probe) = (handler.clone(), probe.clone());

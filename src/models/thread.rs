@@ -38,7 +38,7 @@ where
 {
     loop {
         // Beyond the limit connections stay in the kernel's queue.
-        control.wait_for_capacity(limits.connections);
+        control.wait_for_capacity(limits.max_connections);
         let Some(accepted) = acceptor.accept(|| control.is_draining())? else {
             break;
         };

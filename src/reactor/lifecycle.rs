@@ -138,8 +138,8 @@ impl<A: Accept> Lifecycle<A> {
         connections: &mut impl Connections<A>,
     ) -> io::Result<()> {
         let (listeners, most) = match role {
-            Role::Public => (&mut self.listeners, self.limits.connections),
-            Role::Admin => (&mut self.admin, self.limits.admin_connections),
+            Role::Public => (&mut self.listeners, self.limits.max_connections),
+            Role::Admin => (&mut self.admin, self.limits.max_admin_connections),
         };
         let capacity = match self.stop_at {
             None => most.saturating_sub(connections.count(role)),
@@ -202,7 +202,7 @@ impl<A: Accept> Lifecycle<A> {
             return Stop::Abort;
         }
         signals::log_stop(open);
-        self.stop_at = Some(now.instant + self.limits.grace);
+        self.stop_at = Some(now.instant + self.limits.grace_period);
         let wait = match self.listeners.stop_deferring() {
             true => self.limits.defer_accept_timeout,
             false => Duration::ZERO,

@@ -76,7 +76,7 @@ impl Poller {
         }
         let poller = Self {
             poll,
-            events: Events::with_capacity(limits.events),
+            events: Events::with_capacity(limits.events_per_poll),
             signals,
             policy,
             listeners: sockets.len(),

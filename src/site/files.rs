@@ -87,11 +87,15 @@ impl Files {
             common_headers,
             types,
             file_cache: FileCache::new(
-                limits.file_cache_entries,
-                limits.file_cache_bytes,
+                limits.max_file_cache_entries,
+                limits.max_file_cache_bytes,
                 lifetime,
             ),
-            open_file_cache: FileCache::new(limits.open_file_cache_entries, usize::MAX, lifetime),
+            open_file_cache: FileCache::new(
+                limits.max_open_file_cache_entries,
+                usize::MAX,
+                lifetime,
+            ),
             iteration_cache: IterationCache::default(),
             limits,
         }
@@ -177,7 +181,7 @@ impl Files {
             Found::Denied if coding != Coding::Identity => None,
             Found::Directory | Found::Denied => return Ok(found),
         };
-        let limit = self.limits.iteration_cache_entries;
+        let limit = self.limits.max_iteration_cache_entries;
         self.iteration_cache.put(key, file, now, limit);
         Ok(found)
     }
@@ -191,8 +195,8 @@ impl Files {
         match file.open().content {
             Content::Bytes(_) => self.file_cache.put(key, file, now),
             Content::File(_)
-                if limits.open_file_cache_entries > 0
-                    && file.size() <= limits.open_file_cache_max_size =>
+                if limits.max_open_file_cache_entries > 0
+                    && file.size() <= limits.max_open_file_cache_file_bytes =>
             {
                 self.open_file_cache.put(key, file, now);
             }
@@ -236,7 +240,7 @@ impl Files {
         let identity = Identity::of(&stat);
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                let limit = self.limits.inline_body_limit as u64;
+                let limit = self.limits.max_inline_body_bytes as u64;
                 let open = content::read(file, identity, limit)?;
                 let content_type = match content_type {
                     Some(content_type) => content_type.clone(),
@@ -370,7 +374,7 @@ impl Files {
             Content::Bytes(bytes) => ETag::of_content(ContentHash::of(bytes), coding),
             Content::File(_) if is_racy => ETag::racy(modified, size, coding, now.wall),
             Content::File(_) if !identity.is_normalised() => ETag::strong(modified, size, coding),
-            Content::File(file) if size <= self.limits.open_file_cache_max_size => {
+            Content::File(file) if size <= self.limits.max_open_file_cache_file_bytes => {
                 match content::hash(file, &identity)? {
                     Some(hash) => ETag::of_content(hash, coding),
                     None => {

@@ -15,7 +15,7 @@ use std::time::Instant;
 pub(super) struct IterationCache {
     /// Results of earlier iterations stay in the table and are ignored: a name that is missing in
     /// one iteration is mostly missing in the next, and its key need not be allocated again. The
-    /// table is small (`Limits::iteration_cache_entries`), so keys chosen to collide do no harm.
+    /// table is small (`Limits::max_iteration_cache_entries`): keys chosen to collide do no harm.
     known: HashMap<Box<[u8]>, Lookup, RandomState>,
     /// The iteration of the latest lookup.
     latest: Option<Instant>,

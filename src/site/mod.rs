@@ -88,7 +88,7 @@ impl Site {
             errors: ErrorResponses::new(&common_headers.other, options.cors.is_some()),
             common_headers,
             options,
-            memory: ListingMemory::new(limits.listing_memory),
+            memory: ListingMemory::new(limits.max_listing_bytes),
             limits,
             name: Vec::new(),
         })
@@ -249,8 +249,8 @@ impl Site {
         let (root, path) = (self.files.root().clone(), SitePath::of_name(name));
         let options = listing::ListingOptions {
             hidden: self.options.hidden,
-            entries: self.limits.listing_entries,
-            slice: self.limits.listing_slice,
+            entries: self.limits.max_listing_entries,
+            slice: self.limits.listing_slice_entries,
             memory: self.memory.clone(),
             gzip: coding == Coding::Gzip,
             links_style,
@@ -296,7 +296,7 @@ impl Site {
         }
         match crate::http::range::ranges(request.fields, file.size()) {
             Ranges::Whole => file.whole(Status::Ok),
-            Ranges::One(range) => file.range(range, self.limits.inline_body_limit),
+            Ranges::One(range) => file.range(range, self.limits.max_inline_body_bytes),
             Ranges::Several(several) => file.ranges(several),
             Ranges::Unsatisfiable => {
                 let mut response = self.errors.page(Status::RangeNotSatisfiable, request);

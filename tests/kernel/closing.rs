@@ -58,7 +58,7 @@ fn a_peer_that_sends_slowly_after_the_last_response_is_closed_after_the_linger_t
     });
 }
 
-/// Fails if `linger_bytes` is 1 TiB, and if it is 1 MiB.
+/// Fails if `max_linger_bytes` is 1 TiB, and if it is 1 MiB.
 #[test]
 fn a_client_that_goes_on_sending_after_the_last_response_is_closed_after_64_mib() {
     let root = site(&[]);

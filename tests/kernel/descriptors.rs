@@ -226,7 +226,7 @@ fn idle_connections_up_to_the_limit_stay_open() {
     for client in &mut clients {
         assert_eq!(client.fetch("/small").status(), 200);
     }
-    // Longer than `min_idle`.
+    // Longer than `min_idle_time`.
     sleep(Duration::from_millis(1500));
     for client in &mut clients {
         assert_eq!(client.fetch("/small").status(), 200);

@@ -7,7 +7,7 @@ use oneloop::probe::EventFlags;
 
 #[test]
 fn a_fast_reader_shares_the_loop() {
-    let mut server = TestServer::with(|limits| limits.written_per_iteration = 10_000);
+    let mut server = TestServer::with(|limits| limits.written_bytes_per_iteration = 10_000);
     let greedy = server.connect(get("/file"));
     let modest = server.connect("");
     for iteration in 0..5 {
@@ -45,7 +45,7 @@ fn a_body_of_many_small_parts_shares_the_loop() {
 
 #[test]
 fn a_fast_sender_shares_the_loop() {
-    let mut server = TestServer::with(|limits| limits.read_per_iteration = 1000);
+    let mut server = TestServer::with(|limits| limits.read_bytes_per_iteration = 1000);
     let flood = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n".to_owned();
     let greedy = server.connect(flood + &"x".repeat(10_000));
     let modest = server.connect("");
@@ -63,7 +63,7 @@ fn a_fast_sender_shares_the_loop() {
 
 #[test]
 fn no_iteration_receives_more_than_its_budget() {
-    let mut server = TestServer::with(|limits| limits.read_per_iteration = 100);
+    let mut server = TestServer::with(|limits| limits.read_bytes_per_iteration = 100);
     let peer = server.connect("x".repeat(1000));
     for _ in 0..10 {
         peer.take_calls();
@@ -122,8 +122,8 @@ fn each_connection_runs_once_before_any_runs_again() {
 #[test]
 fn with_the_smallest_budgets_everything_is_sent() {
     let mut server = TestServer::with(|limits| {
-        limits.read_per_iteration = 1;
-        limits.written_per_iteration = 1;
+        limits.read_bytes_per_iteration = 1;
+        limits.written_bytes_per_iteration = 1;
         limits.sends_per_iteration = 1;
         limits.requests_per_iteration = 1;
     });

@@ -94,7 +94,7 @@ fn a_peer_that_sends_more_is_closed_with_lingering() {
 
 #[test]
 fn input_after_the_last_response_is_discarded_up_to_a_limit() {
-    let mut server = TestServer::with(|limits| limits.linger_bytes = 100_000);
+    let mut server = TestServer::with(|limits| limits.max_linger_bytes = 100_000);
     let peer = server.connect(POST);
     server.run();
     peer.sends([0; 60_000]);

@@ -35,7 +35,7 @@ fn a_response_does_not_wait_for_an_incomplete_request() {
 
 #[test]
 fn responses_are_collected_until_they_exceed_the_limit() {
-    let mut server = TestServer::with(|limits| limits.write_coalescing_limit = 2500);
+    let mut server = TestServer::with(|limits| limits.max_coalesced_bytes = 2500);
     let peer = server.connect(get("/1000").repeat(7));
     server.run();
     let one = head(1000).len() + 1000;

@@ -235,7 +235,7 @@ fn output_is_sent_before_the_deadline_is_applied() {
 
 #[test]
 fn input_is_discarded_before_the_linger_deadline_is_applied() {
-    let mut server = TestServer::with(|limits| limits.read_per_iteration = 10);
+    let mut server = TestServer::with(|limits| limits.read_bytes_per_iteration = 10);
     let peer = server.connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\n");
     server.run();
     assert!(peer.is_shut());

@@ -264,7 +264,7 @@ fn when_the_server_stops_at_once_a_handshake_is_closed_without_a_reset() {
 fn bytes_inside_the_transport_are_read_without_an_event() {
     for most in [1, 5, 64 * 1024] {
         let mut server: LayeredServer = TestServer::of_transports(|limits| {
-            limits.read_per_iteration = most;
+            limits.read_bytes_per_iteration = most;
         });
         // All records arrive in one receive of the socket.
         let peer = connect(&mut server, 0, data(GET.repeat(4)));

@@ -140,7 +140,7 @@ fn the_next_connection_in_a_slot_has_no_state_of_the_one_before() {
 
 #[test]
 fn the_loop_does_not_wait_while_a_connection_has_yielded() {
-    let mut server = TestServer::with(|limits| limits.written_per_iteration = 7);
+    let mut server = TestServer::with(|limits| limits.written_bytes_per_iteration = 7);
     server.connect(get("/file"));
     server.connect(GET);
     server.connect("");
@@ -172,7 +172,7 @@ fn a_panic_in_the_handler_ends_one_connection_and_no_other() {
     before.sends(GET.repeat(2));
     server.run();
     assert_eq!(before.take_received_text(), OK.repeat(2));
-    let capacity = Limits::default().read_per_iteration;
+    let capacity = Limits::default().read_bytes_per_iteration;
     assert_eq!(
         before.take_calls().first(),
         Some(&Call::Receive(capacity)),

@@ -268,7 +268,7 @@ impl Kernel {
             Some(format!("connection {id}: {what}"))
         });
         let mut violations: Vec<String> = late.collect();
-        let end = stopping.map(|since| since + micros(limits.grace));
+        let end = stopping.map(|since| since + micros(limits.grace_period));
         let open = self
             .connections
             .iter()
@@ -294,7 +294,7 @@ impl Kernel {
             .iter()
             .filter(|connection| connection.is_open())
             .count();
-        let most = limits.connections;
+        let most = limits.max_connections;
         // While the server stops, the limit does not apply to connections that were waiting.
         let beyond_limit = (open > most && self.stopped_at.is_none())
             .then(|| format!("{open} connections open, {most} allowed"));
@@ -311,7 +311,7 @@ impl Kernel {
     pub fn check_memory(&mut self, token: usize, is_idle: bool, kept: usize, limits: &Limits) {
         // The largest head is one byte too long, in a buffer that doubles; small responses wait to
         // be sent together, the last of them with a body.
-        let most = 2 * (limits.head + 1) + limits.write_coalescing_limit + EXTRA as usize;
+        let most = 2 * (limits.max_head_bytes + 1) + limits.max_coalesced_bytes + EXTRA as usize;
         if kept > if is_idle { 0 } else { most } {
             self.report_violation(format!("token {token} keeps {kept} bytes, idle: {is_idle}"));
         }
@@ -420,7 +420,7 @@ impl Kernel {
             return None;
         }
         let is_stopping = self.stopped_at.is_some();
-        let is_old_enough = now >= since + micros(limits.min_idle);
+        let is_old_enough = now >= since + micros(limits.min_idle_time);
         let may = match now_phase {
             Phase::Idle if self.is_over_capacity() || is_stopping => is_old_enough,
             Phase::Idle => now >= self.stalled.after(since, micros(limits.idle_timeout)),
@@ -433,7 +433,7 @@ impl Kernel {
             Phase::Linger => {
                 // It may have begun in the iteration before.
                 let by = self.stalled.after(since, micros(limits.linger_timeout));
-                now + MILLI >= by || connection.received as u64 > limits.linger_bytes
+                now + MILLI >= by || connection.received as u64 > limits.max_linger_bytes
             }
         };
         (!may).then(|| format!("closed too early, {now_phase:?} since {since}"))
@@ -455,7 +455,7 @@ impl Kernel {
 
     /// The server may abort all connections.
     pub fn is_abort_allowed(&self) -> bool {
-        let grace = micros(self.scenario.limits.limits(1).grace);
+        let grace = micros(self.scenario.limits.limits(1).grace_period);
         let is_over = |at: Micros| self.now >= at + grace;
         self.stopped_twice || self.stopped_at.is_some_and(is_over)
     }
@@ -499,13 +499,13 @@ impl Kernel {
 
 impl Observed {
     fn budget_violation(&self, limits: &Limits, slices: usize) -> Option<String> {
-        let written = limits.written_per_iteration as u64;
+        let written = limits.written_bytes_per_iteration as u64;
         let budgets = 1 + self.rechecks;
         let used = [
             (
                 "bytes read",
                 self.read as u64,
-                limits.read_per_iteration as u64,
+                limits.read_bytes_per_iteration as u64,
             ),
             (
                 "requests",
@@ -519,7 +519,7 @@ impl Observed {
         let beyond = used
             .into_iter()
             .find(|(_, used, most)| *used > most * budgets);
-        let most = limits.linger_bytes + limits.read_per_iteration as u64;
+        let most = limits.max_linger_bytes + limits.read_bytes_per_iteration as u64;
         if self.lingered > most {
             let lingered = self.lingered;
             return Some(format!(
@@ -601,7 +601,9 @@ impl SimConnection {
     fn is_ignored(&self, limits: &Limits) -> bool {
         let is_reading = match self.observed.phase {
             Some((Phase::Idle | Phase::Head, ..)) => !self.checker.is_over(),
-            Some((Phase::Linger, ..)) => self.shut && self.observed.lingered <= limits.linger_bytes,
+            Some((Phase::Linger, ..)) => {
+                self.shut && self.observed.lingered <= limits.max_linger_bytes
+            }
             _ => false,
         };
         is_reading && self.has_unread() && !self.failed && !self.reset
@@ -630,18 +632,19 @@ impl SimConnection {
     ) -> Option<String> {
         let (phase, _, began) = self.observed.phase?;
         let since = stalled.noticed_at(began);
-        let min_idle = micros(limits.min_idle);
+        let min_idle_time = micros(limits.min_idle_time);
         // Certain only if it holds for the latest and the earliest time at which it may have become
         // idle.
         let is_idle_long_enough = |stop| {
             let end = stalled.after(began, micros(limits.idle_timeout));
-            stalled.after(since, min_idle + MILLI) <= stop && end > stop + min_idle + MILLI
+            stalled.after(since, min_idle_time + MILLI) <= stop
+                && end > stop + min_idle_time + MILLI
         };
         let by = match (phase, stopping) {
-            // When the server stops, a connection that was idle for `min_idle` closes at once;
-            // others close `min_idle` later.
+            // When the server stops, a connection that was idle for `min_idle_time` closes at once;
+            // others close `min_idle_time` later.
             (Phase::Idle, Some(stop)) if is_idle_long_enough(stop) => stop,
-            (Phase::Idle, Some(stop)) => stalled.after(stop.max(since), min_idle),
+            (Phase::Idle, Some(stop)) => stalled.after(stop.max(since), min_idle_time),
             (Phase::Idle, None) => stalled.after(since, micros(limits.idle_timeout)),
             (Phase::Head, _) => stalled.after(since, micros(limits.header_timeout)),
             // What has arrived is discarded first, a budget per iteration; its bytes are limited.

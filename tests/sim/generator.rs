@@ -301,9 +301,9 @@ fn page(random: &mut Random, features: &Features) -> Page {
 }
 
 fn longest_line(size: LimitSet) -> usize {
-    size.limits(1).request_line
+    size.limits(1).max_request_line_bytes
 }
 
 fn longest_head(size: LimitSet) -> usize {
-    size.limits(1).head
+    size.limits(1).max_head_bytes
 }

@@ -122,7 +122,7 @@ pub fn run(scenario: &Scenario, traced: bool) -> Outcome {
             let base = site.borrow().tree.base().to_owned();
             let watchdog = FifoWatchdog::start(&site.borrow());
             let handler = RecordingHandler::new(kernel.clone(), site, limits.clone());
-            let kept = limits.open_file_cache_entries;
+            let kept = limits.max_open_file_cache_entries;
             let open_files = || descriptors_within(&base);
             let mut outcome = run_with(&kernel, handler, limits, open_files, kept);
             if watchdog.was_needed() {

@@ -331,32 +331,32 @@ fn push_pieces(all: usize, random: &mut Random, script: &mut Vec<PeerAction>) {
 impl LimitSet {
     pub fn limits(self, connections: usize) -> Limits {
         let usual = Limits {
-            connections,
+            max_connections: connections,
             ..Limits::default()
         };
         match self {
             Self::Default => usual,
             Self::Small => Limits {
-                head: 300,
-                request_line: 120,
+                max_head_bytes: 300,
+                max_request_line_bytes: 120,
                 accepts_per_iteration: 2,
                 expiries_per_iteration: 2,
-                events: 16,
-                read_per_iteration: 150,
-                written_per_iteration: 100,
+                events_per_poll: 16,
+                read_bytes_per_iteration: 150,
+                written_bytes_per_iteration: 100,
                 requests_per_iteration: 2,
-                write_coalescing_limit: 300,
-                inline_body_limit: 200,
+                max_coalesced_bytes: 300,
+                max_inline_body_bytes: 200,
                 header_timeout: Duration::from_secs(5),
                 idle_timeout: Duration::from_secs(15),
                 send_timeout: Duration::from_secs(8),
                 linger_timeout: Duration::from_secs(3),
-                listing_slice: 2,
-                listing_memory: 1_000_000,
-                open_file_cache_entries: 2,
-                open_file_cache_max_size: 2000,
-                linger_bytes: TOO_LONG as u64 - 1000,
-                grace: Duration::from_secs(4),
+                listing_slice_entries: 2,
+                max_listing_bytes: 1_000_000,
+                max_open_file_cache_entries: 2,
+                max_open_file_cache_file_bytes: 2000,
+                max_linger_bytes: TOO_LONG as u64 - 1000,
+                grace_period: Duration::from_secs(4),
                 ..usual
             },
         }

@@ -42,7 +42,7 @@ impl Kernel {
                 .iter()
                 .filter(|connection| connection.is_open())
                 .count();
-            let has_free_slot = open < limits.connections;
+            let has_free_slot = open < limits.max_connections;
             return (has_free_slot || !will_try_again)
                 .then(|| "a slot is free, but the accepted connection does not get it".into());
         }

@@ -165,7 +165,8 @@ fn wait_until_open(gauge: Gauge<'_>, open: (usize, usize), when: &str) -> Checke
     loop {
         let reading = gauge.read()?;
         // Some files are cached open.
-        if reading.open() == open && reading.files <= Limits::default().open_file_cache_entries {
+        if reading.open() == open && reading.files <= Limits::default().max_open_file_cache_entries
+        {
             return Ok(());
         }
         if begun.elapsed() > TIMEOUT {

@@ -113,7 +113,8 @@ impl Parent {
     /// period. Returns twice: in a child, with the connection that it serves.
     fn accept(&mut self) -> io::Result<Option<(Accepted, BlockedSignals)>> {
         let is_grace_over = self.stop_at.is_some_and(|at| at <= Now::read().instant);
-        while !self.is_closed && !is_grace_over && self.children.len() < self.limits.connections {
+        while !self.is_closed && !is_grace_over && self.children.len() < self.limits.max_connections
+        {
             let next = match self.pending.take() {
                 Some(accepted) => Some(accepted),
                 None => self.acceptor.try_accept()?,
@@ -203,7 +204,7 @@ impl Parent {
                 }
                 Action::Stop if self.stop_at.is_none() => {
                     signals::log_stop(self.children.len());
-                    self.stop_at = Some(now + self.limits.grace);
+                    self.stop_at = Some(now + self.limits.grace_period);
                 }
                 Action::Stop => {
                     signals::log_abort();

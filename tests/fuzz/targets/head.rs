@@ -47,10 +47,10 @@ fn arrive<T>(
     read: impl Fn(&Result<Request<'_>, Refusal<'_>>) -> T,
 ) -> Option<T> {
     let limits = Arc::new(Limits {
-        head: BOUNDS.head,
-        request_line: BOUNDS.line,
-        empty_lines: BOUNDS.empty_lines as u16,
-        fields: MOST_FIELDS,
+        max_head_bytes: BOUNDS.head,
+        max_request_line_bytes: BOUNDS.line,
+        max_empty_lines: BOUNDS.empty_lines as u16,
+        max_fields: MOST_FIELDS,
         ..Limits::default()
     });
     let now = Instant::now();

@@ -220,20 +220,20 @@ struct Server {
 }
 
 impl Server {
-    fn new(root: &Path, (bytes, requests, write_coalescing_limit): (usize, usize, usize)) -> Self {
+    fn new(root: &Path, (bytes, requests, max_coalesced_bytes): (usize, usize, usize)) -> Self {
         let limits = Arc::new(Limits {
-            head: BOUNDS.head,
-            request_line: BOUNDS.line,
-            empty_lines: BOUNDS.empty_lines as u16,
-            fields: MOST_FIELDS,
+            max_head_bytes: BOUNDS.head,
+            max_request_line_bytes: BOUNDS.line,
+            max_empty_lines: BOUNDS.empty_lines as u16,
+            max_fields: MOST_FIELDS,
             // A file of 300 bytes is large.
-            inline_body_limit: 64,
-            read_per_iteration: bytes,
-            written_per_iteration: bytes,
+            max_inline_body_bytes: 64,
+            read_bytes_per_iteration: bytes,
+            written_bytes_per_iteration: bytes,
             requests_per_iteration: requests,
-            write_coalescing_limit,
+            max_coalesced_bytes,
             // Some slices of a listing only prepare.
-            listing_slice: 1,
+            listing_slice_entries: 1,
             ..Limits::default()
         });
         let options = SiteOptions {

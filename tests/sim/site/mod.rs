@@ -114,7 +114,7 @@ impl SiteModel {
             between,
             within,
             responses: 0,
-            tree: Tree::new(files, wall, limits.inline_body_limit),
+            tree: Tree::new(files, wall, limits.max_inline_body_bytes),
             files: files.clone(),
             validators: IssuedValidators::default(),
             iteration_start: 0,
@@ -122,9 +122,9 @@ impl SiteModel {
             sent_validators: vec![BTreeMap::new(); connections],
             listings: Arc::default(),
             // Only compressed listings need much memory, and only large ones count.
-            most_listings: match limits.listing_slice > tree::NAMES.len() + 2 {
+            most_listings: match limits.listing_slice_entries > tree::NAMES.len() + 2 {
                 true => usize::MAX,
-                false => limits.listing_memory.div_ceil(384 * 1024),
+                false => limits.max_listing_bytes.div_ceil(384 * 1024),
             },
         }))
     }
