@@ -1,6 +1,7 @@
 //! The limits of the server, with their reasons. Everything that a peer can make grow has one.
 //! Limits that belong to one module and never change are constants there.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::time::Duration;
 
 /// What one connection, one iteration of the loop and one server may use. `max_…` bounds an amount,
@@ -190,19 +191,22 @@ impl Limits {
 
 /// Raises the soft limit of open descriptors to the hard one (setrlimit(2)) and returns the limit.
 pub fn raise_descriptors() -> usize {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
+    let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        let raised = rustix::process::Rlimit {
+        let raised = Rlimit {
             current: limit.maximum,
             ..limit
         };
         // Fails where the hard limit is above what the kernel allows.
-        if setrlimit(Resource::Nofile, raised).is_ok() {
-            limit = raised;
-        }
+        let _ = setrlimit(Resource::Nofile, raised);
     }
-    limit.current.map_or(usize::MAX, |most| {
+    descriptors()
+}
+
+/// The limit of open descriptors (getrlimit(2)).
+fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |most| {
         usize::try_from(most).unwrap_or(usize::MAX)
     })
 }
@@ -211,6 +215,14 @@ pub fn raise_descriptors() -> usize {
 /// are left for files: a connection that sends a large file needs a second descriptor.
 pub fn connections_within(descriptors: usize) -> usize {
     descriptors.saturating_sub((descriptors / 5).max(24)).max(1)
+}
+
+/// What sets a limit of this many connections, and how to raise it, in parentheses.
+pub fn advice_on_connections(connections: usize) -> &'static str {
+    match connections == connections_within(descriptors()) {
+        true => " (by the limit of descriptors; raise it: ulimit -n)",
+        false => " (--max-connections)",
+    }
 }
 
 /// How many files may be kept open with this many descriptors: a small part of those that are not

@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         },
         Ok(Invocation::Subcommand(name, matches)) => match subcommands::run(&name, &matches) {
             Ok(code) => code,
+            // As in `oneloop lab list | head`.
+            Err(error) if is_broken_pipe(&*error) => ExitCode::FAILURE,
             Err(error) => fail(&*error),
         },
         Err(error) => ExitCode::from(error.report()),
@@ -89,6 +91,12 @@ fn hangup(config: &Config) -> Action {
         _ if log_file.is_some_and(|path| Sink::named(path).is_file()) => Action::ReopenLogs,
         _ => Action::Stop,
     }
+}
+
+/// Whether the reader of standard output has closed it.
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn fail(error: &dyn Error) -> ExitCode {

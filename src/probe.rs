@@ -192,6 +192,8 @@ pub enum Cause {
     Deadline,
     /// It was idle, and closed to accept another connection.
     Eviction,
+    /// The server is stopping, and it had no request.
+    Stop,
     /// The grace period is over, or a second signal stops the server at once.
     Abort,
     /// Handling it panicked.

@@ -58,6 +58,25 @@ impl<T: Transport, S> Session<T, S> {
         known_state.update(&self.connection, probe, self.id, cause);
     }
 
+    /// The deadline has passed at `now`. `draining`: the server is stopping, and has moved the
+    /// deadline if there is no request.
+    pub fn on_deadline<P: Probe>(&mut self, probe: &mut P, now: Instant, draining: bool) {
+        if draining && self.connection.has_no_request() {
+            self.abort(probe, Cause::Stop);
+        } else {
+            self.change(probe, Cause::Deadline, |connection| {
+                connection.on_deadline(now);
+            });
+        }
+    }
+
+    /// Ends the connection in any state, because the server is stopping.
+    pub fn abort<P: Probe>(&mut self, probe: &mut P, cause: Cause) {
+        self.change(probe, cause, |connection| {
+            connection.abort();
+        });
+    }
+
     /// Reports the end of the connection to the probe and the handler. Returns the transport, which
     /// the driver closes.
     pub fn close<H: Handler<State = S>, P: Probe>(

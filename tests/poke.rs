@@ -202,3 +202,44 @@ fn an_address_without_a_port_is_an_error_that_says_what_to_write() {
     );
     assert_eq!(output.status.code(), Some(1));
 }
+
+/// As in `oneloop ... | head`, when head has ended.
+#[test]
+fn a_subcommand_whose_reader_is_gone_ends_without_a_message() {
+    let directory = tempfile::tempdir().unwrap();
+    let trace = directory.path().join("trace.json");
+    let record = r#"{"us":1,"connection":0,"call":"accept"}"#;
+    std::fs::write(&trace, format!("{record}\n")).unwrap();
+    let trace = trace.to_str().unwrap();
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    let commands: [&[&str]; 6] = [
+        &["lab"],
+        &["lab", "hint", "1"],
+        &["diagram", trace],
+        &["syscalls", "--model", "fixed"],
+        &["poke", "--to", &address, "x"],
+        &["--man"],
+    ];
+    for arguments in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        let output = command.args(arguments).stdout(writer).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_diagram_in_a_file_is_named_on_standard_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let [trace, svg] = ["trace.json", "a.svg"].map(|name| directory.path().join(name));
+    std::fs::write(&trace, r#"{"us":1,"connection":0,"call":"accept"}"#).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+    command.arg("diagram").arg(&trace).arg("--output").arg(&svg);
+    let output = command.output().unwrap();
+    let expected = format!("wrote {}\n", svg.display());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+    assert!(std::fs::read_to_string(svg).unwrap().starts_with("<svg"));
+}

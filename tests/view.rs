@@ -434,6 +434,13 @@ fn an_exchange_has_the_exact_bytes_of_a_request_for_its_page_and_the_silent_conn
     let silent = silent.local_addr().unwrap().to_string();
     assert_eq!(data["connections"][2]["peer"], silent);
     assert_eq!(data["connections"][2]["received"], 0);
+    assert_eq!(data["more"], 0);
+    let _others: Vec<_> = (0..40).map(|_| connect(server.address())).collect();
+    eventually("those that are not listed are counted", || {
+        data = serde_json::from_slice(&get(&server, &path).body).unwrap();
+        data["more"] == 43 - 32
+    });
+    assert_eq!(data["connections"].as_array().unwrap().len(), 32);
     assert_eq!(get(&server, "/exchange?number=99").status, 404);
 }
 

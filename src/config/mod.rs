@@ -242,23 +242,46 @@ impl Config {
         config
     }
 
-    /// What differs from `other` outside of the site, in words.
+    /// The options outside of the site whose values are not those of `other`.
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
-        let limits = |config: &Self| format!("{:?}", config.limits);
+        let (listeners, other_listeners) = (&self.listeners, &other.listeners);
+        let (limits, other_limits) = (&self.limits, &other.limits);
+        let file = |config: &Self| config.access_log.as_ref()?.file.clone();
+        let formats = self.access_log.as_ref().zip(other.access_log.as_ref());
+        macro_rules! limit {
+            ($option:literal, $field:ident) => {
+                ($option, limits.$field == other_limits.$field)
+            };
+        }
         let rows = [
-            ("listeners", self.listeners == other.listeners),
-            ("model", self.model == other.model),
-            ("access log", self.access_log == other.access_log),
+            ("port or bind", listeners.binds == other_listeners.binds),
             (
-                "connection limit",
+                "no-defer-accept",
+                listeners.defer_accept == other_listeners.defer_accept,
+            ),
+            #[cfg(feature = "study")]
+            ("admin", self.admin == other.admin),
+            ("model", self.model == other.model),
+            (
+                "max-connections",
                 self.max_connections == other.max_connections,
             ),
-            ("limits", limits(self) == limits(other)),
-            ("verbosity", self.verbose == other.verbose),
+            limit!("workers", worker_threads),
+            limit!("header-timeout", header_timeout),
+            limit!("idle-timeout", idle_timeout),
+            limit!("send-timeout", send_timeout),
+            limit!("min-send-rate", min_send_rate),
+            limit!("linger-timeout", linger_timeout),
+            limit!("grace", grace_period),
+            (
+                "log-format",
+                formats.is_none_or(|(log, other)| log.format == other.format),
+            ),
+            ("log-file", file(self) == file(other)),
+            ("quiet", self.banner == other.banner),
             #[cfg(feature = "study")]
             ("trace", self.trace == other.trace),
-            #[cfg(feature = "study")]
-            ("live view", self.admin == other.admin),
+            ("verbose", self.verbose == other.verbose),
         ];
         let differ = rows.into_iter().filter(|(_, is_equal)| !is_equal);
         differ.map(|(name, _)| name).collect()

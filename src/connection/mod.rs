@@ -386,13 +386,12 @@ impl Connection {
     /// ([`ResponseContext::draining`]). May be called again.
     pub fn drain(&mut self, now: Instant) {
         let soon = now + self.limits.min_idle_time;
-        let has_no_request = self.is_idle() || matches!(self.state, State::Handshaking);
-        if has_no_request && self.deadline > soon {
+        if self.has_no_request() && self.deadline > soon {
             self.deadline = if self.is_evictable(now) { now } else { soon };
         }
     }
 
-    /// The grace period is over: ends the connection in any state. Returns the reason; if it has
+    /// The server is stopping: ends the connection in any state. Returns the reason; if it has
     /// ended before, the earlier one.
     pub fn abort(&mut self) -> CloseReason {
         let reason = match self.state {
@@ -414,6 +413,11 @@ impl Connection {
     /// When [`Connection::on_deadline`] must be called at the latest.
     pub fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// Whether it is idle, or in its handshake.
+    pub fn has_no_request(&self) -> bool {
+        self.is_idle() || matches!(self.state, State::Handshaking)
     }
 
     /// Whether the connection is between requests: nothing is received, nothing is left to send.

@@ -116,7 +116,7 @@ pub enum CloseReason {
     IdleTimeout,
     /// Idle, and closed to accept another connection.
     Evicted,
-    /// The grace period after SIGTERM ended while no response was being sent.
+    /// The server is stopping, and no response was being sent.
     Stopping,
     /// The grace period after SIGTERM ended before the response was sent.
     Aborted,

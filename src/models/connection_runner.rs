@@ -122,7 +122,7 @@ impl<P: Probe> ConnectionRunner<P> {
             let is_reading = session.connection.state_name() == StateName::Reading;
             if is_aborting && !is_reading {
                 // Before the pump, which may sleep in another send.
-                self.abort(session);
+                session.abort(&mut self.probe, Cause::Abort);
             }
             let is_late = session.connection.deadline() <= deadline_time;
             let is_last = is_draining || others_wait.is_some_and(|others_wait| others_wait());
@@ -141,7 +141,7 @@ impl<P: Probe> ConnectionRunner<P> {
                 Pause::Ended(reason) => return Some(reason),
                 // A request that had arrived is answered.
                 _ if is_aborting => {
-                    self.abort(session);
+                    session.abort(&mut self.probe, Cause::Abort);
                     continue;
                 }
                 Pause::Yielded => continue,
@@ -159,17 +159,9 @@ impl<P: Probe> ConnectionRunner<P> {
                     return None;
                 }
             } else if is_late || is_last {
-                session.change(&mut self.probe, Cause::Deadline, |connection| {
-                    connection.on_deadline(deadline_time);
-                });
+                session.on_deadline(&mut self.probe, deadline_time, is_draining);
             }
         }
-    }
-
-    fn abort<S>(&mut self, session: &mut Session<BlockingSocket, S>) {
-        session.change(&mut self.probe, Cause::Abort, |connection| {
-            connection.abort();
-        });
     }
 
     fn report_wait(&mut self, id: u64, read: Option<ReadResult>, time: Option<Duration>) {

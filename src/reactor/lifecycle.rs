@@ -3,7 +3,7 @@
 
 use crate::clock::Now;
 use crate::handler::{ListenerInfo, Role};
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::listen::accept::{Accept, AcceptOutcome, Listeners, advice};
 use crate::signals;
 use crate::warnings::RateLimited;
@@ -154,8 +154,9 @@ impl<A: Accept> Lifecycle<A> {
             AcceptOutcome::Broken(error) => return Err(error),
             AcceptOutcome::Full if role == Role::Admin => self.pause(role, now),
             AcceptOutcome::Full => {
+                let advice = limits::advice_on_connections(most);
                 REFUSED.warn(format_args!(
-                    "the limit of connections is reached (--max-connections)"
+                    "all {most} allowed connections are open{advice}"
                 ));
                 self.evict_or_pause(role, now, connections);
             }

@@ -402,9 +402,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
                 && slot.session.connection.close_reason().is_none()
                 && slot.session.connection.deadline() <= deadline_time
             {
-                (slot.session).change(&mut self.probe, Cause::Deadline, |connection| {
-                    connection.on_deadline(deadline_time);
-                });
+                (slot.session).on_deadline(&mut self.probe, deadline_time, self.draining);
                 self.run_one(key, handler, now);
             }
         }

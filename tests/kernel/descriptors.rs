@@ -35,6 +35,11 @@ fn with_a_limit_of_40_connections_200_clients_are_served() {
         assert_eq!(response.status(), 200, "{}", response.head);
         assert_eq!(response.body, b"small");
     }
+    let why =
+        "all 40 allowed connections are open (by the limit of descriptors; raise it: ulimit -n)";
+    eventually("it is logged which limit it is", || {
+        server.diagnostics().contains(why)
+    });
 }
 
 /// The same with EMFILE from accept(2). There may be no descriptor for the file, too.

@@ -207,6 +207,13 @@ fn a_transition_outside_of_the_pump_is_reported_with_its_cause() {
     server.scheduler.abort_all();
     let expected = ["3 Reading -> Closed(Stopping), Abort"];
     assert_eq!(closed(server.run_iteration()), expected);
+
+    let _idle = server.connect("");
+    server.run_iteration();
+    server.scheduler.drain();
+    server.now.instant += Limits::default().min_idle_time;
+    let expected = ["4 Reading -> Closed(Stopping), Stop"];
+    assert_eq!(closed(server.run_iteration()), expected);
 }
 
 /// A handler whose response has a body that panics.

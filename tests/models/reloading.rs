@@ -51,7 +51,7 @@ fn a_reload_changes_the_site_and_loses_no_response() {
         configure(&path, 2, "idle-timeout = 3");
         server.signal(Signal::HUP);
         eventually("what needs a restart is logged", || {
-            let needed = "restart the server to apply what has changed: limits";
+            let needed = "restart the server to apply what has changed: idle-timeout";
             server.diagnostics().contains(needed)
         });
         // The model sequential serves no second connection before the first has ended.

@@ -164,7 +164,7 @@ fn call_of(cause: Cause, result: Option<StepResult>) -> &'static str {
         (Cause::Step(StepName::End), _) => "an end, which changes nothing",
         (Cause::Deadline, _) => "on_deadline",
         (Cause::Eviction, _) => "end (Evicted)",
-        (Cause::Abort, _) => "abort",
+        (Cause::Stop | Cause::Abort, _) => "abort",
         (Cause::Panic, _) => "a panic",
     }
 }

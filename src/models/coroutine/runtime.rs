@@ -214,9 +214,6 @@ async fn serve<H: Handler, P: Probe>(
     mut session: Session<Socket, H::State>,
 ) {
     let guard = SlotGuard(runtime.clone(), key);
-    let change = |session: &mut Session<_, _>, cause, change: &dyn Fn(&mut Connection)| {
-        session.change(&mut *runtime.probe.borrow_mut(), cause, change);
-    };
     let mut is_registered = false;
     let reason = loop {
         let deadline_time = runtime.deadline_time();
@@ -231,18 +228,15 @@ async fn serve<H: Handler, P: Probe>(
                 // The kernel was asked what has arrived and what the peer takes. Now the deadline
                 // counts.
                 if runtime.aborting.get() {
-                    change(&mut session, Cause::Abort, &|connection| {
-                        connection.abort();
-                    });
+                    session.abort(&mut *runtime.probe.borrow_mut(), Cause::Abort);
                     continue;
                 }
                 if runtime.draining.get() {
                     session.connection.drain(deadline_time);
                 }
                 if session.connection.deadline() <= deadline_time {
-                    change(&mut session, Cause::Deadline, &|connection| {
-                        connection.on_deadline(deadline_time);
-                    });
+                    let mut probe = runtime.probe.borrow_mut();
+                    session.on_deadline(&mut *probe, deadline_time, runtime.draining.get());
                     continue;
                 }
                 // A connection is registered when it first waits, once and for both directions.
@@ -251,7 +245,8 @@ async fn serve<H: Handler, P: Probe>(
                     let token = Token(key);
                     if let Err(error) = runtime.registry.register(source, token, Socket::INTEREST) {
                         warn_unregistered(&error);
-                        change(&mut session, Cause::Registration, &|connection| {
+                        let mut probe = runtime.probe.borrow_mut();
+                        session.change(&mut *probe, Cause::Registration, |connection| {
                             connection.on_error(error.kind());
                         });
                         continue;

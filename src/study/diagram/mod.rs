@@ -65,8 +65,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     if arguments.output.as_os_str() == "-" {
         io::stdout().write_all(diagram.as_bytes())?;
     } else {
-        fs::write(&arguments.output, diagram)
-            .map_err(|error| format!("{}: {error}", arguments.output.display()))?;
+        let output = arguments.output.display();
+        fs::write(&arguments.output, diagram).map_err(|error| format!("{output}: {error}"))?;
+        writeln!(io::stderr(), "wrote {output}")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -60,7 +60,7 @@ pub fn rows(records: &[TraceLine]) -> Vec<Row> {
         match record.call.as_str() {
             "->" => {
                 let Some(to) = &record.to else { continue };
-                if let Some(cause @ ("deadline" | "eviction" | "abort" | "panic")) =
+                if let Some(cause @ ("deadline" | "eviction" | "stop" | "abort" | "panic")) =
                     record.cause.as_deref()
                 {
                     // No call is the cause.

@@ -243,8 +243,13 @@ fn play(place: &Place) -> Outcome<(Vec<Observation>, PathBuf, Mark)> {
     let clone = clone()?;
     let (directory, mark) = place.started(&clone)?;
     let mut err = io::stderr();
-    writeln!(err, "building {} ...", directory.display())?;
-    let build = copy::build(&directory, &home(&clone).join("target"))?;
+    let target = home(&clone).join("target");
+    let note = match target.exists() {
+        true => "",
+        false => " (the first build takes some minutes)",
+    };
+    writeln!(err, "building {}{note} ...", directory.display())?;
+    let build = copy::build(&directory, &target)?;
     writeln!(err, "playing the clients ...")?;
     Ok((observe(exercise, &build)?, directory, mark))
 }

@@ -8,7 +8,7 @@ use clap::{ArgAction, Parser};
 use client::Plan;
 use script::{Piece, Script, duration};
 use std::error::Error;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     hold: Option<Duration>,
 
-    /// Print at most this many bytes of each read and write
+    /// Print at most this many bytes of each read and write; 0 counts the reads
     #[arg(long, value_name = "BYTES", default_value_t = 2000)]
     show: usize,
 
@@ -98,13 +98,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         hold: arguments.hold,
     };
     let mut transcript = Transcript::new(io::stdout().lock(), connections, arguments.show);
-    match client::run(&plan, &mut transcript) {
-        Ok(()) if transcript.totals.failed == 0 => Ok(ExitCode::SUCCESS),
-        Ok(()) => Ok(ExitCode::FAILURE),
-        // As in `oneloop poke ... | head`.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::FAILURE),
-        Err(error) => Err(error.into()),
-    }
+    client::run(&plan, &mut transcript)?;
+    Ok(match transcript.totals.failed {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
 }
 
 /// The first address of a name with a port.

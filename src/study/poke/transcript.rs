@@ -44,8 +44,10 @@ pub struct Totals {
 pub struct Transcript<W> {
     out: W,
     connections: usize,
-    /// The most bytes of a text that are printed.
+    /// The most bytes of a text that are printed. 0: reads are counted.
     most: usize,
+    /// Of each printed connection, the bytes and the reads that are counted and not yet printed.
+    counted: [(usize, usize); MOST_PRINTED],
     /// The counts so far.
     pub totals: Totals,
 }
@@ -60,6 +62,7 @@ impl<W: Write> Transcript<W> {
             out,
             connections,
             most,
+            counted: [(0, 0); MOST_PRINTED],
             totals: Totals::default(),
         }
     }
@@ -73,17 +76,40 @@ impl<W: Write> Transcript<W> {
         if self.connections > MOST_PRINTED && number > 0 {
             return Ok(());
         }
+        if let (Event::Received(bytes), 0) = (event, self.most) {
+            if let Some((sum, reads)) = self.counted.get_mut(number) {
+                *sum += bytes.len();
+                *reads += 1;
+            }
+            return Ok(());
+        }
+        self.print_counted(number, time)?;
+        self.print(number, time, &describe(event))?;
+        if let Event::Sent(bytes) | Event::Received(bytes) = event {
+            self.print_bytes(bytes)?;
+        }
+        self.out.flush()
+    }
+
+    fn print(&mut self, number: usize, time: Duration, what: &str) -> io::Result<()> {
         let name = match self.connections {
             1 => String::new(),
             _ => format!("#{}  ", number + 1),
         };
         let milliseconds = time.as_secs_f64() * 1e3;
-        let what = describe(event);
-        writeln!(self.out, "{milliseconds:10.3} ms  {name}{what}")?;
-        if let Event::Sent(bytes) | Event::Received(bytes) = event {
-            self.print_bytes(bytes)?;
+        writeln!(self.out, "{milliseconds:10.3} ms  {name}{what}")
+    }
+
+    /// Prints the reads of a connection that were counted.
+    fn print_counted(&mut self, number: usize, time: Duration) -> io::Result<()> {
+        match self.counted.get_mut(number).map(std::mem::take) {
+            None | Some((_, 0)) => Ok(()),
+            Some((bytes, reads)) => {
+                let (bytes, reads) = (counted(bytes, "byte"), counted(reads, "read"));
+                let what = format!("received {bytes} in {reads}");
+                self.print(number, time, &what)
+            }
         }
-        self.out.flush()
     }
 
     fn count(&mut self, event: &Event<'_>) {
@@ -98,6 +124,9 @@ impl<W: Write> Transcript<W> {
 
     /// Prints text line by line, with what ends each line.
     fn print_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.most == 0 {
+            return Ok(());
+        }
         let shown = bytes.get(..self.most).unwrap_or(bytes);
         for line in shown.split_inclusive(|byte| *byte == b'\n') {
             writeln!(self.out, "{:15}{}", "", visible(line))?;
@@ -113,6 +142,9 @@ impl<W: Write> Transcript<W> {
     /// # Errors
     /// Those of writing.
     pub fn finish(&mut self, time: Duration) -> io::Result<()> {
+        for number in 0..MOST_PRINTED {
+            self.print_counted(number, time)?;
+        }
         if self.connections > 1 {
             let (all, totals) = (self.connections, self.totals);
             writeln!(
@@ -134,8 +166,8 @@ fn describe(event: &Event<'_>) -> String {
     match event {
         Event::Connected(local) => format!("connected from {local}"),
         Event::Failed(error) => format!("failed: {error}"),
-        Event::Sent(bytes) => format!("sent {}", counted(bytes.len())),
-        Event::Received(bytes) => format!("received {}", counted(bytes.len())),
+        Event::Sent(bytes) => format!("sent {}", counted(bytes.len(), "byte")),
+        Event::Received(bytes) => format!("received {}", counted(bytes.len(), "byte")),
         Event::HalfClosed => "closed our direction (FIN sent)".to_owned(),
         Event::ClosedByServer => "closed by the server (FIN received)".to_owned(),
         Event::Closed => "closed by poke".to_owned(),
@@ -143,10 +175,10 @@ fn describe(event: &Event<'_>) -> String {
     }
 }
 
-fn counted(bytes: usize) -> String {
-    match bytes {
-        1 => "1 byte".to_owned(),
-        _ => format!("{bytes} bytes"),
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
     }
 }
 
@@ -184,9 +216,9 @@ fn escape(text: &mut String, bytes: &[u8]) {
 mod tests {
     use super::*;
 
-    fn printed(connections: usize, events: &[(usize, Event<'_>)]) -> String {
+    fn printed(connections: usize, most: usize, events: &[(usize, Event<'_>)]) -> String {
         let mut out = Vec::new();
-        let mut transcript = Transcript::new(&mut out, connections, 20);
+        let mut transcript = Transcript::new(&mut out, connections, most);
         for (number, event) in events {
             let time = Duration::from_micros(1_234_500);
             transcript.record(*number, time, event).unwrap();
@@ -216,7 +248,7 @@ mod tests {
                ... 10 bytes more
   1234.500 ms  closed by the server (FIN received)
 ";
-        assert_eq!(printed(1, &events), expected);
+        assert_eq!(printed(1, 20, &events), expected);
     }
 
     #[test]
@@ -234,6 +266,25 @@ mod tests {
   1234.500 ms  #1  connected from 127.0.0.1:50000
   2000.000 ms  of 9 connections: 2 connected, 0 answered, 1 closed by the server, 1 failed
 ";
-        assert_eq!(printed(9, &events), expected);
+        assert_eq!(printed(9, 20, &events), expected);
+    }
+
+    #[test]
+    fn reads_that_are_not_shown_are_counted_until_something_else_happens() {
+        let events = [
+            (0, Event::Sent(b"GET / HT")),
+            (0, Event::Received(b"abc")),
+            (1, Event::Received(b"x")),
+            (0, Event::Received(b"def")),
+            (0, Event::ClosedByServer),
+        ];
+        let expected = "  \
+  1234.500 ms  #1  sent 8 bytes
+  1234.500 ms  #1  received 6 bytes in 2 reads
+  1234.500 ms  #1  closed by the server (FIN received)
+  2000.000 ms  #2  received 1 byte in 1 read
+  2000.000 ms  of 2 connections: 0 connected, 0 answered, 1 closed by the server, 0 failed
+";
+        assert_eq!(printed(2, 0, &events), expected);
     }
 }

@@ -18,6 +18,14 @@ pub struct Call {
 }
 
 impl Call {
+    /// The result in a list: that of accept4 is a number like the others, and not a count.
+    pub fn shown_result(&self) -> String {
+        match self.result.parse::<u32>() {
+            Ok(number) if self.name == "accept4" => format!("descriptor {number}"),
+            _ => self.result.clone(),
+        }
+    }
+
     /// Whether it is the same call with the same result. Not compared: the thread, the time, and
     /// the number of a new descriptor, which a trace does not have.
     pub fn is_same(&self, other: &Self) -> bool {

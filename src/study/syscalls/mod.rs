@@ -56,18 +56,26 @@ pub struct Arguments {
 }
 
 /// What the list is, and which calls a trace cannot show.
-const FROM_TRACE: &str = "\
-The calls of the trace (oneloop --trace), because strace is not installed or may not trace.
+const FROM_TRACE: &str = "
+These are the calls of the trace (oneloop --trace): strace is not installed, or may not trace.
 Not shown: calls for files, socket options, threads, processes, signals and memory, an accept
 that finds no client, and in a blocking model the wait for the next client.
 
 ";
 const FROM_STRACE: &str = "\
-* The trace (oneloop --trace) has this call, too, with the same result.
+*    the trace (oneloop --trace) has this call, too, with the same result
 
 ";
+
+/// How to read a line.
+const LEGEND: &str = "\
+Each line is a call: its name and what it concerns, its result, and the reason. Behind the result is
+the time that the call took, if that was a millisecond or more; it slept most of it.
+
+[1]  the thread or process that makes the call, in the order of their first calls
+";
 const ONLY_TRACED: &str = "\
-! Only the trace has this call: two servers were observed, and what times out depends on the time.
+!  Only the trace has this call: two servers were observed, and what times out depends on the time.
 
 ";
 
@@ -89,6 +97,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     };
     let directory = Directory::create().map_err(|error| format!("temporary directory: {error}"))?;
     let has_strace = session::has_strace();
+    let note = if has_strace { FROM_STRACE } else { FROM_TRACE };
+    write!(io::stdout(), "{LEGEND}{note}")?;
     let (mut counts, mut is_different) = (Vec::new(), false);
     for model in MODELS.into_iter().filter(|model| is_chosen(model)) {
         let run = play(model, &directory, has_strace)?;
@@ -96,9 +106,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         is_different |= !run.only_traced.is_empty();
         counts.push((model, run.phases));
     }
-    let note = if has_strace { FROM_STRACE } else { FROM_TRACE };
     let difference = if is_different { ONLY_TRACED } else { "" };
-    let end = format!("{note}{difference}{}", table(&counts));
+    let end = format!("{difference}{}", table(&counts));
     io::stdout().write_all(end.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -161,6 +170,7 @@ fn compare(phases: Vec<Phase>, traced: &[Phase]) -> Run {
 /// The calls of a model, one per line.
 fn describe(model: &str, run: &Run) -> String {
     let mut out = format!("Model {model}\n");
+    put_line(&mut out, ' ', "call", "result", "reason");
     // The threads and processes that do something here.
     let mut threads = Vec::new();
     for call in run.phases.iter().flat_map(|phase| &phase.calls) {
@@ -193,11 +203,16 @@ fn describe(model: &str, run: &Run) -> String {
 
 fn put_call(out: &mut String, mark: char, call: &Call) {
     let name = format!("{} {}", call.name, call.object.name());
+    let result = call.shown_result();
     let result = match call.took {
-        seconds if seconds >= 0.001 => format!("{} in {:.0} ms", call.result, seconds * 1000.0),
-        _ => call.result.clone(),
+        seconds if seconds >= 0.001 => format!("{result} in {:.0} ms", seconds * 1000.0),
+        _ => result,
     };
     let reason = reason(call).unwrap_or("(no known reason)");
+    put_line(out, mark, &name, &result, reason);
+}
+
+fn put_line(out: &mut String, mark: char, name: &str, result: &str, reason: &str) {
     put(
         out,
         format_args!("  {mark} {name:<24} {result:<18} {reason}\n"),

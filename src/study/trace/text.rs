@@ -177,6 +177,7 @@ pub fn cause_name(cause: Cause) -> &'static str {
         Cause::Step(step) => step_name(step),
         Cause::Deadline => "deadline",
         Cause::Eviction => "eviction",
+        Cause::Stop => "stop",
         Cause::Abort => "abort",
         Cause::Panic => "panic",
         Cause::Registration => "registration failed",

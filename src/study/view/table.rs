@@ -464,8 +464,8 @@ impl Table {
         self.exchanges.push(id, request.unwrap_or_default())
     }
 
-    /// An exchange, with the open connections whose peer has the same address, as JSON: the latest
-    /// ones first. `None`: it is not kept any more.
+    /// An exchange, with the open connections whose peer has the same address, as JSON: those of
+    /// the view before the others, and the latest ones first. `None`: it is not kept any more.
     pub fn exchange(&self, number: u64) -> Option<Vec<u8>> {
         let exchange = self.exchanges.get(number)?;
         let mut out = Vec::new();
@@ -488,13 +488,14 @@ impl Table {
             .collect();
         same.sort_unstable_by_key(|cell| (cell.is_public(), Reverse(cell.id)));
         put(&mut out, format_args!(",\"connections\":["));
-        for (index, cell) in same.into_iter().take(CONNECTIONS).enumerate() {
+        for (index, cell) in same.iter().take(CONNECTIONS).enumerate() {
             let comma = if index > 0 { "," } else { "" };
             put(&mut out, format_args!("{comma}{{"));
             cell.write_summary(&mut out);
             out.push(b'}');
         }
-        out.extend_from_slice(b"]}");
+        let more = same.len().saturating_sub(CONNECTIONS);
+        put(&mut out, format_args!("],\"more\":{more}}}"));
         Some(out)
     }
 

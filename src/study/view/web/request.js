@@ -68,7 +68,7 @@ function element(name, words, parent) {
   return node;
 }
 
-function showConnections({ connection, connections, now_us }) {
+function showConnections({ connection, connections, more, now_us }) {
   const list = $("list");
   list.replaceChildren();
   for (const one of connections) {
@@ -83,6 +83,7 @@ function showConnections({ connection, connections, now_us }) {
     const of = one.public ? "the site" : "this view";
     for (const value of [one.connection, words, `${one.received} bytes`, age, of, port]) element("td", value, row);
   }
+  $("more").textContent = more ? `and ${more} more from this address, older than these` : "";
 }
 
 async function show() {
