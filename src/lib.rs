@@ -42,6 +42,7 @@
 //!
 //! - [`limits`]: every bound, with its reason.
 //! - [`clock`]: the time of an iteration.
+//! - [`text`]: JSON strings, and dates that are not those of HTTP.
 //! - [`diagnostics`]: messages of the server about itself.
 //! - [`signals`]: what each signal does.
 //! - [`warnings`]: warnings that a request can cause, bounded.
@@ -101,6 +102,7 @@ pub mod stalls;
 #[cfg(feature = "study")]
 pub mod study;
 pub mod subcommands;
+pub mod text;
 pub mod timers;
 pub mod transport;
 pub mod warnings;

@@ -40,10 +40,12 @@ pub trait Probe {
     /// A connection was accepted, and is served from here on. It begins in `state`.
     fn on_accept(&mut self, _id: u64, _origin: Origin, _state: StateName) {}
 
-    /// An event arrived for the connection: it will run in this iteration.
+    /// An event arrived for the connection: it will run in this iteration. Only the reactor and the
+    /// coroutines have events.
     fn on_event(&mut self, _id: u64, _flags: EventFlags) {}
 
-    /// The socket of the connection was registered with the poll (epoll_ctl(2), kevent(2)).
+    /// The socket of the connection was registered with the poll (epoll_ctl(2), kevent(2)). Only
+    /// the reactor and the coroutines have a poll.
     fn on_register(&mut self, _id: u64) {}
 
     /// A thread of a blocking model has read from the socket of the connection, and mostly slept in
@@ -69,6 +71,7 @@ pub trait Probe {
     fn on_transition(&mut self, _id: u64, _from: StateName, _to: StateName, _cause: Cause) {}
 
     /// The connection has run, and is open. It expires after `left` if nothing happens.
+    /// Only the reactor reports it.
     fn on_run_end(&mut self, _id: u64, _left: Duration) {}
 
     /// The connection has ended, and its socket closes now. The last call with this id.
@@ -202,12 +205,13 @@ pub enum Cause {
     Registration,
 }
 
-/// The state of a connection of which the probe knows. `()` knows none, and costs nothing.
+/// The state of a connection that was last reported to the probe. With `()` there is none, and it
+/// costs nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct KnownState(Option<StateName>);
+pub struct ReportedState(Option<StateName>);
 
-impl KnownState {
-    /// The probe knows the state that `connection` is in.
+impl ReportedState {
+    /// The state that `connection` is in has been reported.
     pub fn of<P: Probe>(connection: &Connection) -> Self {
         Self(P::ACTIVE.then(|| connection.state_name()))
     }

@@ -8,7 +8,7 @@ use crate::connection::{CloseReason, Connection, ResponseContext, Step, StepName
 use crate::handler::Handler;
 use crate::http::payload::FileRange;
 use crate::limits::Limits;
-use crate::probe::{Cause, KnownState, Probe, StepResult};
+use crate::probe::{Cause, Probe, ReportedState, StepResult};
 use crate::transport::Transport;
 use crate::warnings::{Printable, RateLimited, name_of};
 use std::fmt::Display;
@@ -53,9 +53,9 @@ impl<T: Transport, S> Session<T, S> {
         cause: Cause,
         change: impl FnOnce(&mut Connection),
     ) {
-        let mut known_state = KnownState::of::<P>(&self.connection);
+        let mut reported_state = ReportedState::of::<P>(&self.connection);
         change(&mut self.connection);
-        known_state.update(&self.connection, probe, self.id, cause);
+        reported_state.update(&self.connection, probe, self.id, cause);
     }
 
     /// The deadline has passed at `now`. `draining`: the server is stopping, and has moved the
@@ -114,8 +114,8 @@ pub enum Pause {
 pub struct PumpContext<'c, P = ()> {
     /// The time of the iteration.
     pub now: Now,
-    /// The same time by the clock of the deadlines.
-    pub deadline_time: Instant,
+    /// The same time by the clock of the deadlines, which stands still in a stall.
+    pub deadline_now: Instant,
     /// The value of the Date field at that time.
     pub date: &'c [u8; 29],
     /// The server is stopping.
@@ -173,13 +173,13 @@ pub fn pump<T: Transport, H: Handler, P: Probe>(
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
 ) -> Pause {
-    let mut known_state = KnownState::of::<P>(&session.connection);
-    pump_from(&mut known_state, session, handler, context)
+    let mut reported_state = ReportedState::of::<P>(&session.connection);
+    pump_from(&mut reported_state, session, handler, context)
 }
 
-/// Like [`pump`]. `known_state` is what the probe knows.
+/// Like [`pump`].
 fn pump_from<T: Transport, H: Handler, P: Probe>(
-    known_state: &mut KnownState,
+    reported_state: &mut ReportedState,
     session: &mut Session<T, H::State>,
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
@@ -195,7 +195,7 @@ fn pump_from<T: Transport, H: Handler, P: Probe>(
         let time = ended.zip(began).map(|(ended, began)| ended - began);
         context.probe.on_step(session.id, step, result, time);
         let cause = Cause::Step(step);
-        known_state.update(&session.connection, context.probe, session.id, cause);
+        reported_state.update(&session.connection, context.probe, session.id, cause);
         if let Some(pause) = pause {
             break pause;
         }
@@ -213,15 +213,15 @@ pub fn pump_guarded<T: Transport, H: Handler, P: Probe>(
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
 ) -> Pause {
-    let mut known_state = KnownState::of::<P>(&session.connection);
+    let mut reported_state = ReportedState::of::<P>(&session.connection);
     let pumped = catch_unwind(AssertUnwindSafe(|| {
-        pump_from(&mut known_state, session, handler, context)
+        pump_from(&mut reported_state, session, handler, context)
     }));
     pumped.unwrap_or_else(|_| {
         log::error!("a panic, a bug in oneloop, closed one connection; please report it");
         *context.buffers = SharedBuffers::new(context.limits);
         session.connection.end(CloseReason::Panicked);
-        known_state.update(&session.connection, context.probe, session.id, Cause::Panic);
+        reported_state.update(&session.connection, context.probe, session.id, Cause::Panic);
         Pause::Ended(CloseReason::Panicked)
     })
 }
@@ -235,7 +235,7 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
 ) -> (StepName, StepResult, Option<Pause>) {
     let (connection, transport) = (&mut session.connection, &mut session.transport);
     let handler_state = &mut session.handler_state;
-    let deadline_time = context.deadline_time;
+    let deadline_now = context.deadline_now;
     let was_sending = connection.is_sending_body();
     let step = connection.step();
     let name = step.name();
@@ -243,11 +243,11 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
         return (name, StepResult::OutOfBudget, Some(Pause::Yielded));
     }
     let done = match step {
-        Step::Handshake => shake_hands(connection, transport, budget, deadline_time),
+        Step::Handshake => shake_hands(connection, transport, budget, deadline_now),
         Step::Receive(buffer) => receive(transport, buffer, budget)
             .inspect(|&length| match length {
                 0 => connection.on_peer_closed(),
-                _ => connection.on_received(length, deadline_time),
+                _ => connection.on_received(length, deadline_now),
             })
             .map(StepResult::Bytes),
         Step::Respond(request) => {
@@ -256,7 +256,7 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
             let response = handler.respond(handler_state, request, context.now);
             let status = response.status;
             let before = P::ACTIVE.then(|| (connection.unsent().len(), response.payload.length()));
-            connection.respond(response, context.response_context(budget), deadline_time);
+            connection.respond(response, context.response_context(budget), deadline_now);
             report_response(session.id, connection, before, context);
             if !connection.is_sending_body() {
                 handler.on_body_taken(handler_state, connection.counts().latest_body, context.now);
@@ -264,14 +264,14 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
             return (name, StepResult::Answered(status), None);
         }
         Step::Send { bytes, more } => send(transport, bytes, more, budget)
-            .inspect(|&length| connection.on_sent(length, deadline_time))
+            .inspect(|&length| connection.on_sent(length, deadline_now))
             .map(StepResult::Bytes),
         Step::SendFile(range) => send_file(transport, range, &mut context.buffers.copy, budget)
-            .inspect(|&length| connection.on_file_sent(length as u64, deadline_time))
+            .inspect(|&length| connection.on_file_sent(length as u64, deadline_now))
             .map(StepResult::Bytes),
         Step::Produce => {
             budget.slices -= 1;
-            connection.produce(deadline_time);
+            connection.produce(deadline_now);
             Ok(StepResult::Done)
         }
         Step::Shutdown { may_skip } => shut_down(connection, transport, may_skip),
@@ -365,11 +365,11 @@ fn shake_hands<T: Transport>(
     connection: &mut Connection,
     transport: &mut T,
     budget: &mut Budget,
-    deadline_time: Instant,
+    deadline_now: Instant,
 ) -> io::Result<StepResult> {
     budget.slices -= 1;
     if transport.handshake()? {
-        connection.on_handshake(deadline_time);
+        connection.on_handshake(deadline_now);
     }
     Ok(StepResult::Done)
 }

@@ -7,7 +7,7 @@
 //! the bytes of an unfinished head are copied to a buffer of the connection's own, which is exactly
 //! as large.
 
-use crate::http::scan::Scan;
+use crate::http::grammar::GrammarCheck;
 use crate::http::status::Reason;
 
 /// The smallest buffer of a connection's own, in bytes.
@@ -24,8 +24,8 @@ pub struct ReadBuffer {
     searched: u32,
     /// Where the line that is being searched begins.
     line: u32,
-    /// The state of the grammar check after the bytes before `searched`.
-    scan: Scan,
+    /// The state after the bytes before `searched`.
+    grammar: GrammarCheck,
     /// Empty lines before the request that were skipped.
     skipped: u16,
 }
@@ -96,7 +96,7 @@ impl ReadBuffer {
         }
         self.searched = self.start;
         self.line = self.start;
-        self.scan = Scan::default();
+        self.grammar = GrammarCheck::default();
         self.skipped = 0;
     }
 
@@ -132,7 +132,7 @@ impl ReadBuffer {
             if is_skippable {
                 self.start = self.searched;
                 self.skipped += 1;
-                self.scan = Scan::default();
+                self.grammar = GrammarCheck::default();
                 unchecked = self.start;
                 continue;
             }
@@ -164,10 +164,10 @@ impl ReadBuffer {
 
     /// Checks the grammar of the bytes from `unchecked` on.
     fn check_grammar(&mut self, unchecked: u32) -> Result<(), Reason> {
-        let mut scan = self.scan;
+        let mut grammar = self.grammar;
         let from = (unchecked - self.start) as usize;
-        let checked = scan.advance(self.bytes(), from);
-        self.scan = scan;
+        let checked = grammar.advance(self.bytes(), from);
+        self.grammar = grammar;
         checked
     }
 
@@ -344,11 +344,11 @@ mod tests {
         let mut read_buffer = ReadBuffer::default();
         for byte in b"G / HTTP/1.1\r\nA:\r\nB:\r\nC:\r" {
             fill(&mut read_buffer, &[*byte]);
-            let scan = read_buffer.scan;
+            let grammar = read_buffer.grammar;
             assert_eq!(read_buffer.find_head(60, 20, 2), HeadEnd::NotYet);
             assert_eq!(read_buffer.searched, read_buffer.end);
             assert_ne!(
-                read_buffer.scan, scan,
+                read_buffer.grammar, grammar,
                 "no byte of the same kind follows another here"
             );
         }

@@ -26,7 +26,7 @@ use crate::site_handler::{SiteHandler, Tally};
 #[cfg(feature = "study")]
 use crate::study::trace;
 #[cfg(feature = "study")]
-use crate::study::view::{Routes, View};
+use crate::study::view::{View, ViewHandler};
 use std::cell::RefCell;
 use std::error::Error;
 use std::fs;
@@ -217,7 +217,7 @@ fn build_polling<H: Handler + 'static>(
     #[cfg(feature = "study")]
     if config.admin.is_some() {
         let view = View::new();
-        let handler = Routes::new(handler, view.clone());
+        let handler = ViewHandler::new(handler, view.clone());
         let reactor = Reactor::new(listeners, handler, limits, signals, (probe, view))?;
         let run = move || reactor.run().map(|routes| close(routes.into_inner()));
         return Ok(Box::new(run));

@@ -372,7 +372,7 @@ impl Server {
         let ending = loop {
             let mut context = PumpContext {
                 now: self.now,
-                deadline_time: self.now.instant,
+                deadline_now: self.now.instant,
                 date: self.date.at(self.now.wall),
                 draining: false,
                 limits: &self.limits,

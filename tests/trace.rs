@@ -313,7 +313,7 @@ fn traced_calls(trace: &str) -> Vec<String> {
         };
         match (record.get("bytes"), record.get("error")) {
             (Some(bytes), _) => Some(format!("{name} {bytes}")),
-            (_, Some(error)) if error == "operation would block" => Some(format!("{name} EAGAIN")),
+            (_, Some(error)) if error == "would block" => Some(format!("{name} EAGAIN")),
             (_, Some(error)) => panic!("{error}"),
             // Known without a call.
             (None, None) => None,

@@ -7,11 +7,12 @@
 //!
 //! The request line is logged as received. A decoded path could contain line ends.
 
-use crate::http::date::{CivilTime, HttpDate};
-use crate::http::json::put_json_ascii;
+use crate::http::date::HttpDate;
+use crate::text::civil_time::CivilTime;
+use crate::text::json::put_json_ascii;
+use crate::text::put;
 use clap::ValueEnum;
 use std::fmt;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -98,7 +99,7 @@ impl Timestamp {
         let date = HttpDate::nearest(wall);
         if self.date != Some(date) {
             self.text.clear();
-            render(&date.civil(), &mut self.text);
+            render(&CivilTime::of(date), &mut self.text);
             self.date = Some(date);
         }
         &self.text
@@ -231,12 +232,6 @@ fn put_escaped(mut bytes: &[u8], out: &mut Vec<u8>) {
         bytes = rest;
     }
     out.extend_from_slice(bytes);
-}
-
-/// Appends formatted text.
-fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
-    let written = out.write_fmt(text);
-    assert!(written.is_ok(), "writing to a vector does not fail");
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What a connection has received: a request head, or the reason why it is refused.
 
+use crate::http::grammar;
 use crate::http::request::{Refusal, Request, RequestTraits};
 use crate::http::request_line::{first_line, reason_for_long_line};
-use crate::http::scan;
 use crate::http::status::{Reason, Status};
 use crate::limits::Limits;
 use crate::read_buffer::{HeadEnd, ReadBuffer};
@@ -44,9 +44,9 @@ impl Head {
             HeadEnd::Malformed(reason) => reason,
             HeadEnd::LineTooLong => {
                 let start = start(limits.max_request_line_bytes + 2);
-                scan::fault(start).unwrap_or_else(|| reason_for_long_line(start))
+                grammar::fault(start).unwrap_or_else(|| reason_for_long_line(start))
             }
-            HeadEnd::TooLong => scan::fault(start(limits.max_head_bytes + 1)).unwrap_or((
+            HeadEnd::TooLong => grammar::fault(start(limits.max_head_bytes + 1)).unwrap_or((
                 Status::RequestHeaderFieldsTooLarge,
                 "the header fields are too large",
             )),

@@ -375,7 +375,8 @@ impl Connection {
                 self.end(CloseReason::SendTimeout)
             }
             State::Closing(_) => self.end(CloseReason::LingerTimeout),
-            // Answered in this iteration; its slot is freed at the end of it.
+            // A head is answered in this iteration, or in a later one if the budget is used up.
+            // The slot of a closed connection is freed at the end of the iteration.
             State::Parsing(_) | State::Closed(_) => {}
         }
     }
@@ -560,12 +561,14 @@ impl Connection {
         assert!(is_possible, "{call} in {:?}", self.state_name());
     }
 
-    /// The only function that sets the state.
+    /// Sets the next state. No other function does, but for what [`take_state`](Self::take_state)
+    /// leaves.
     fn transition(&mut self, next: State) {
         self.state = next;
     }
 
-    /// Moves the state out. The caller passes the next one to [`transition`](Self::transition).
+    /// Moves the state out, and leaves one that the connection is never seen in: the caller passes
+    /// the next one to [`transition`](Self::transition).
     fn take_state(&mut self) -> State {
         std::mem::replace(&mut self.state, State::Closed(CloseReason::Completed))
     }

@@ -6,11 +6,12 @@
 
 use super::conditional::is_condition;
 use super::fields::list;
+use super::grammar::is_malformed_body;
 use super::host::is_host;
-use super::scan::is_malformed_body;
 use super::status::{Reason, Status, bad_request};
 
-/// Which of the rare fields a request has, so that no pass over all fields looks for an absent one.
+/// Which fields a request has of those that most requests lack. If one is absent, the fields need
+/// not be searched for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PresentHeaders {
     /// A precondition, or If-Range.
@@ -69,7 +70,7 @@ impl<'h> HeaderScan<'h> {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = parse_length(value)?;
                 if self.length.replace(length).is_some() {
-                    return Err(bad_request("Content-Length stands twice"));
+                    return Err(bad_request("Content-Length is repeated"));
                 }
             }
             15 if name.eq_ignore_ascii_case(b"accept-encoding") => {
@@ -77,7 +78,7 @@ impl<'h> HeaderScan<'h> {
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if self.coding.replace(value).is_some() {
-                    return Err(bad_request("Transfer-Encoding stands twice"));
+                    return Err(bad_request("Transfer-Encoding is repeated"));
                 }
             }
             _ => self.present.conditions |= is_condition(name),

@@ -1,9 +1,8 @@
-//! Content negotiation: the content codings of `Accept-Encoding`, and whether the request is from a
-//! browser that navigates to a page.
-
-use std::cmp::Reverse;
+//! Content negotiation (RFC 9110 12.5): the content codings of `Accept-Encoding`, and whether
+//! `Accept` names HTML.
 
 use super::fields::{Fields, list, trim};
+use std::cmp::Reverse;
 
 /// A content coding (RFC 9110 8.4.1), best first: of codings with the same weight, the one that
 /// usually makes the smallest file is sent.
@@ -122,42 +121,8 @@ pub fn names_html(fields: Fields<'_>) -> bool {
         })
 }
 
-/// Fields that [`is_navigation`] depends on.
-pub const NAVIGATION_FIELDS: [&str; 3] = ["Accept", SEC_FETCH_DEST, SEC_FETCH_MODE];
-
-/// Set by browsers for https and localhost, not for other hosts (W3C Fetch Metadata Request
-/// Headers).
-const SEC_FETCH_DEST: &str = "Sec-Fetch-Dest";
-const SEC_FETCH_MODE: &str = "Sec-Fetch-Mode";
-
-/// Whether the request is for a page, as when the user of a browser follows a link, and not for a
-/// script, an image or data. If the fields do not tell, it is for a page unless the last segment of
-/// `path` contains a dot.
-pub fn is_navigation(fields: Fields<'_>, path: &[u8]) -> bool {
-    let names_html = names_html(fields);
-    let is = |value: &[u8], known: &[&str]| {
-        let mut known = known.iter();
-        known.any(|known| value.eq_ignore_ascii_case(known.as_bytes()))
-    };
-    if let Some(destination) = fields.only(SEC_FETCH_DEST) {
-        let is_page = is(destination, &["document", "frame", "iframe", "fencedframe"]);
-        // A script that fetches a page to show it names HTML in Accept.
-        return is_page || names_html && is(destination, &["empty"]);
-    }
-    let mode = fields.only(SEC_FETCH_MODE);
-    if names_html || mode.is_some_and(|mode| is(mode, &["navigate"])) {
-        return true;
-    }
-    let has_dot = |segment: &[u8]| segment.contains(&b'.');
-    let is_file_name = path
-        .rsplit(|&byte| byte == b'/')
-        .next()
-        .is_some_and(has_dot);
-    accepts_anything(fields) && !is_file_name
-}
-
 /// Whether `Accept` is absent, or names nothing but `*/*`: a link preview, a monitor, curl.
-fn accepts_anything(fields: Fields<'_>) -> bool {
+pub fn accepts_anything(fields: Fields<'_>) -> bool {
     fields
         .all("Accept")
         .flat_map(|value| split_unquoted(value, b','))

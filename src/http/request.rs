@@ -7,9 +7,9 @@
 //! and control bytes: RFC 3986 allows fewer, but clients send the others unescaped.
 
 use super::fields::Fields;
+use super::grammar;
 use super::header_scan::HeaderScan;
 use super::request_line::{first_line, parse_target, split_line};
-use super::scan;
 use super::status::{Reason, Status, bad_request};
 use httparse::Status as Parsed;
 use std::mem::MaybeUninit;
@@ -88,7 +88,7 @@ pub struct Refusal<'h> {
 impl Refusal<'_> {
     /// Whether TLS arrived instead of a request.
     pub fn is_tls(&self) -> bool {
-        self.line.first() == Some(&scan::TLS_HANDSHAKE)
+        self.line.first() == Some(&grammar::TLS_HANDSHAKE)
     }
 
     /// How to deliver the response.
@@ -193,7 +193,7 @@ fn parse_without_httparse<'h>(
     fields: Fields<'h>,
     max_fields: usize,
 ) -> Result<ParsedHead<'h>, Reason> {
-    scan::check(head)?;
+    grammar::check_head(head)?;
     if fields.iter().count() > max_fields.min(MAX_FIELDS) {
         return Err((Status::RequestHeaderFieldsTooLarge, "too many field lines"));
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub struct ConnectionRunner<P = ()> {
     buffers: SharedBuffers,
     date: DateCache,
-    clock: DeadlineClock,
+    deadline_clock: DeadlineClock,
     limits: Arc<Limits>,
     probe: P,
 }
@@ -31,7 +31,7 @@ impl<P: Probe> ConnectionRunner<P> {
         Self {
             buffers: SharedBuffers::new(&limits),
             date: DateCache::default(),
-            clock: new_clock(&limits),
+            deadline_clock: new_clock(&limits),
             limits,
             probe,
         }
@@ -72,7 +72,7 @@ impl<P: Probe> ConnectionRunner<P> {
             Ok(transport) => transport,
             Err(error) => return log::debug!("a connection was lost: {error}"),
         };
-        self.clock = new_clock(&self.limits);
+        self.deadline_clock = new_clock(&self.limits);
         let handler_state = handler.on_connect(listener, peer.map(|peer| peer.ip()));
         let now = Now::read().instant;
         let mut session = Session::new(id, transport, handler_state, self.limits.clone(), now);
@@ -85,7 +85,7 @@ impl<P: Probe> ConnectionRunner<P> {
                 break reason;
             }
             let now = Now::read().instant;
-            let deadline = self.clock.real_time(session.connection.deadline());
+            let deadline = self.deadline_clock.real_time(session.connection.deadline());
             let mut most = deadline.saturating_duration_since(now);
             if others_wait.is_some() {
                 // Another connection may arrive meanwhile.
@@ -94,7 +94,7 @@ impl<P: Probe> ConnectionRunner<P> {
             let (read, time) = timed(&mut self.probe, || session.transport.wait(most));
             self.report_wait(id, read, time);
             let now = Now::read().instant;
-            (self.clock).on_poll_end(now, Some(most), PollOutcome::Events);
+            (self.deadline_clock).on_poll_end(now, Some(most), PollOutcome::Events);
         };
         let now = Now::read();
         let transport = session.close(reason, handler, &mut self.probe, now);
@@ -116,15 +116,15 @@ impl<P: Probe> ConnectionRunner<P> {
     ) -> Option<CloseReason> {
         loop {
             let now = Now::read();
-            self.clock.on_poll_begin(now.instant);
-            let deadline_time = self.clock.at(now.instant);
+            self.deadline_clock.on_poll_begin(now.instant);
+            let deadline_now = self.deadline_clock.at(now.instant);
             let (is_draining, is_aborting) = (control.is_draining(), control.is_aborting());
             let is_reading = session.connection.state_name() == StateName::Reading;
             if is_aborting && !is_reading {
                 // Before the pump, which may sleep in another send.
                 session.abort(&mut self.probe, Cause::Abort);
             }
-            let is_late = session.connection.deadline() <= deadline_time;
+            let is_late = session.connection.deadline() <= deadline_now;
             let is_last = is_draining || others_wait.is_some_and(|others_wait| others_wait());
             if is_late || is_draining {
                 let read = || session.transport.read_available();
@@ -150,16 +150,16 @@ impl<P: Probe> ConnectionRunner<P> {
             let connection = &mut session.connection;
             session.transport.handle().set_idle(connection.is_idle());
             if is_last {
-                connection.drain(deadline_time);
+                connection.drain(deadline_now);
             }
-            if connection.deadline() > deadline_time {
+            if connection.deadline() > deadline_now {
                 // If the stop came after the check above, this socket was not idle yet, and was not
                 // woken.
                 if is_draining || !control.is_draining() {
                     return None;
                 }
             } else if is_late || is_last {
-                session.on_deadline(&mut self.probe, deadline_time, is_draining);
+                session.on_deadline(&mut self.probe, deadline_now, is_draining);
             }
         }
     }
@@ -177,7 +177,7 @@ impl<P: Probe> ConnectionRunner<P> {
         is_last: bool,
         now: Now,
     ) -> Pause {
-        let deadline_time = self.clock.at(now.instant);
+        let deadline_now = self.deadline_clock.at(now.instant);
         let Self {
             buffers,
             date,
@@ -187,7 +187,7 @@ impl<P: Probe> ConnectionRunner<P> {
         } = self;
         let mut context = PumpContext {
             now,
-            deadline_time,
+            deadline_now,
             date: date.at(now.wall),
             draining: is_last,
             limits,

@@ -150,8 +150,8 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     /// The loop is about to poll. Returns for how long: see [`Engine::poll_timeout`].
     pub fn begin_poll(&mut self, now: Now) -> Option<Duration> {
         match self.is_held {
-            true => self.scheduler.clock().on_held(now.instant),
-            false => self.scheduler.clock().on_poll_begin(now.instant),
+            true => self.scheduler.deadline_clock().on_held(now.instant),
+            false => self.scheduler.deadline_clock().on_poll_begin(now.instant),
         }
         self.is_held = self.holds_public(now);
         let timeout = self.poll_timeout(now);
@@ -168,8 +168,8 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         events: usize,
     ) {
         match self.is_held {
-            true => self.scheduler.clock().on_held(now.instant),
-            false => (self.scheduler.clock()).on_poll_end(now.instant, timeout, outcome),
+            true => self.scheduler.deadline_clock().on_held(now.instant),
+            false => (self.scheduler.deadline_clock()).on_poll_end(now.instant, timeout, outcome),
         }
         self.scheduler.probe().on_iteration_begin(now, events);
     }

@@ -42,7 +42,7 @@ pub struct Scheduler<T, S, P = ()> {
     buffers: SharedBuffers,
     date: DateCache,
     draining: bool,
-    clock: DeadlineClock,
+    deadline_clock: DeadlineClock,
     limits: Arc<Limits>,
     /// The id of the next connection.
     next_id: u64,
@@ -79,7 +79,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             buffers: SharedBuffers::new(&limits),
             date: DateCache::default(),
             draining: false,
-            clock: DeadlineClock::new(threshold, threshold),
+            deadline_clock: DeadlineClock::new(threshold, threshold),
             limits,
             next_id: 0,
             admin: 0,
@@ -93,8 +93,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     }
 
     /// The clock of the deadlines.
-    pub fn clock(&mut self) -> &mut DeadlineClock {
-        &mut self.clock
+    pub fn deadline_clock(&mut self) -> &mut DeadlineClock {
+        &mut self.deadline_clock
     }
 
     /// Number of open connections.
@@ -131,7 +131,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             transport,
             handler_state,
             self.limits.clone(),
-            self.deadline_time(now),
+            self.deadline_now(now),
         );
         let deadline = session.connection.deadline();
         self.probe
@@ -216,14 +216,14 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     }
 
     fn run_one<H: Handler<State = S>>(&mut self, key: usize, handler: &mut H, now: Now) {
-        let deadline_time = self.deadline_time(now);
+        let deadline_now = self.deadline_now(now);
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
         slot.is_queued = false;
         let mut context = PumpContext {
             now,
-            deadline_time,
+            deadline_now,
             date: self.date.at(now.wall),
             draining: self.draining,
             limits: &self.limits,
@@ -238,7 +238,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             return;
         }
         if self.draining {
-            connection.drain(deadline_time);
+            connection.drain(deadline_now);
         }
         let deadline = connection.deadline();
         if pause == Pause::Yielded {
@@ -246,7 +246,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         }
         self.timers.schedule(key, deadline);
         if P::ACTIVE {
-            let left = deadline.saturating_duration_since(deadline_time);
+            let left = deadline.saturating_duration_since(deadline_now);
             self.probe.on_run_end(id, left);
         }
     }
@@ -282,7 +282,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         }
         self.timers
             .earliest()
-            .map(|earliest| earliest.saturating_duration_since(self.deadline_time(now)))
+            .map(|earliest| earliest.saturating_duration_since(self.deadline_now(now)))
     }
 
     /// Like [`Scheduler::poll_timeout`], while the public connections are held.
@@ -335,11 +335,11 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// one, and one more for every 1024 open, which spreads the cost of the search. Each runs once
     /// more first: a request that has arrived is answered instead. Returns how many were evicted.
     pub fn evict<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) -> usize {
-        let deadline_time = self.deadline_time(now);
+        let deadline_now = self.deadline_now(now);
         let most = 1 + self.slots.len() / 1024;
         let mut idle: Vec<_> = (self.slots.iter())
             .filter(|(_, slot)| slot.role == Role::Public && !slot.is_queued)
-            .filter(|(_, slot)| slot.session.connection.is_evictable(deadline_time))
+            .filter(|(_, slot)| slot.session.connection.is_evictable(deadline_now))
             // The idle timeout is the same for all, so the earliest deadline is the longest idle.
             .map(|(key, slot)| (slot.session.connection.deadline(), key))
             .collect();
@@ -348,7 +348,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         for (_, key) in idle.into_iter().take(self.limits.expiries_per_iteration) {
             self.recheck_and_run(key, handler, now);
             if let Some(slot) = self.slots.get_mut(key)
-                && slot.session.connection.is_evictable(deadline_time)
+                && slot.session.connection.is_evictable(deadline_now)
                 && !slot.is_queued
             {
                 (slot.session).change(&mut self.probe, Cause::Eviction, |connection| {
@@ -371,11 +371,11 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// iteration. The number per iteration is bounded, for ten thousand idle connections may expire
     /// at once.
     fn expire<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) {
-        let deadline_time = self.deadline_time(now);
+        let deadline_now = self.deadline_now(now);
         let mut budget = self.limits.expiries_per_iteration;
         let mut postponed = Vec::new();
         while budget > 0
-            && let Some(key) = self.timers.pop_expired(deadline_time)
+            && let Some(key) = self.timers.pop_expired(deadline_now)
         {
             let Some(slot) = self.slots.get(key) else {
                 debug_assert!(false, "reap removes the timer of a slot");
@@ -391,7 +391,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             }
             budget -= 1;
             let deadline = connection.deadline();
-            if deadline > deadline_time {
+            if deadline > deadline_now {
                 // The deadline has moved since the entry was made.
                 self.timers.schedule(key, deadline);
                 continue;
@@ -400,9 +400,9 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             if let Some(slot) = self.slots.get_mut(key)
                 && !slot.is_queued
                 && slot.session.connection.close_reason().is_none()
-                && slot.session.connection.deadline() <= deadline_time
+                && slot.session.connection.deadline() <= deadline_now
             {
-                (slot.session).on_deadline(&mut self.probe, deadline_time, self.draining);
+                (slot.session).on_deadline(&mut self.probe, deadline_now, self.draining);
                 self.run_one(key, handler, now);
             }
         }
@@ -423,8 +423,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     }
 
     /// The time by the clock of the deadlines.
-    fn deadline_time(&self, now: Now) -> Instant {
-        self.clock.at(now.instant)
+    fn deadline_now(&self, now: Now) -> Instant {
+        self.deadline_clock.at(now.instant)
     }
 
     fn enqueue(&mut self, key: usize) {

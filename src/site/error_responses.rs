@@ -169,6 +169,7 @@ impl ErrorResponses {
 fn explain(status: Status) -> &'static str {
     match status {
         Status::MovedPermanently => "this is a directory; its address ends with a slash",
+        Status::BadRequest => "the request target is not a path",
         Status::NotFound => "there is nothing at this address",
         Status::MethodNotAllowed => "only GET, HEAD and OPTIONS are allowed",
         Status::PreconditionFailed => "the file is not the one the request depends on",
@@ -177,8 +178,15 @@ fn explain(status: Status) -> &'static str {
         Status::NotImplemented => "the method is unknown",
         Status::ServiceUnavailable => "the server is out of resources for a moment; try again",
         Status::InternalServerError => "the file could not be read; the server's log says why",
-        // A refusal has a text of its own (`Refusal::why`).
-        _ => "the request was not understood",
+        // These have no page, or the text of their `Refusal`.
+        Status::Ok
+        | Status::NoContent
+        | Status::PartialContent
+        | Status::NotModified
+        | Status::RequestTimeout
+        | Status::UriTooLong
+        | Status::RequestHeaderFieldsTooLarge
+        | Status::HttpVersionNotSupported => status.phrase(),
     }
 }
 

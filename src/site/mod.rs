@@ -21,6 +21,7 @@ mod files;
 mod identity;
 mod iteration_cache;
 pub mod listing;
+mod navigation;
 mod open_errors;
 mod options;
 pub mod path;
@@ -34,7 +35,7 @@ use crate::clock::Now;
 use crate::http::conditional::{ConditionOutcome, evaluate};
 use crate::http::date::HttpDate;
 use crate::http::fields::FieldLines;
-use crate::http::negotiate::{self, Coding, acceptable, prefers_gzip};
+use crate::http::negotiate::{Coding, acceptable, prefers_gzip};
 use crate::http::payload::Payload;
 use crate::http::range::{Ranges, unsatisfied};
 use crate::http::request::{Method, Refusal, Request, Target};
@@ -337,7 +338,7 @@ impl Site {
             return self.not_found_page(request, now);
         }
         let is_navigation = match request.target {
-            Target::Path { path, .. } => negotiate::is_navigation(request.fields, path),
+            Target::Path { path, .. } => navigation::is_navigation(request.fields, path),
             Target::Asterisk | Target::Authority => false,
         };
         let mut response = match is_navigation {
@@ -345,7 +346,7 @@ impl Site {
             false => self.not_found_page(request, now),
         };
         let mut headers = FieldLines::clone(&response.shared_headers);
-        for name in negotiate::NAVIGATION_FIELDS {
+        for name in navigation::NAVIGATION_FIELDS {
             headers.push_vary(name);
         }
         response.shared_headers = Arc::new(headers);

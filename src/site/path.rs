@@ -44,7 +44,7 @@ impl<'b> SitePath<'b> {
                 false => *byte,
             };
             match decoded {
-                0 => return Err(MalformedPath("the path holds NUL")),
+                0 => return Err(MalformedPath("the path contains NUL")),
                 b'/' => {
                     let kind = end_segment(buffer, &mut start)?;
                     climbs |= kind == Segment::Parent;
@@ -171,7 +171,7 @@ fn unescape(rest: &mut &[u8]) -> Result<u8, MalformedPath> {
         return Ok(high << 4 | low);
     }
     Err(MalformedPath(
-        "the path holds a % without two hexadecimal digits",
+        "the path contains a % without two hexadecimal digits",
     ))
 }
 

@@ -88,7 +88,7 @@ fn pipelining() {
             hello() + get("/%zz") + digits()
             => [
                 text("hello"),
-                page("400 Bad Request", "the path holds a % without two hexadecimal digits").closing(),
+                page("400 Bad Request", "the path contains a % without two hexadecimal digits").closing(),
             ];
         "nothing after close is answered":
             hello() + digits().field("Connection: close") + get("/alive")

@@ -7,7 +7,7 @@ use crate::script::*;
 #[test]
 fn field_lines() {
     const NAME: &str = "a field name is not a token, or a line is folded";
-    const VALUE: &str = "a field value holds a control byte";
+    const VALUE: &str = "a field value contains a control byte";
     const LF: &str = "a line ends in LF without CR";
     let hello = || get("/hello.txt");
     let table = rows! {
@@ -96,7 +96,7 @@ fn hosts() {
 #[test]
 fn framing() {
     const LENGTH: &str = "Content-Length is not a number";
-    const TWICE: &str = "Transfer-Encoding stands twice";
+    const TWICE: &str = "Transfer-Encoding is repeated";
     let unknown = || {
         let why = "the only supported transfer coding is chunked, once";
         refusal("501 Not Implemented", why).closing()
@@ -117,11 +117,11 @@ fn framing() {
         "an empty length": length("") => bad(LENGTH);
         "a length of more than 64 bits": length("99999999999999999999") => bad(LENGTH);
         "a repeated length": length("5").field("Content-Length: 5")
-            => bad("Content-Length stands twice");
+            => bad("Content-Length is repeated");
         "a repeated length of zero": length("0").field("Content-Length: 0")
-            => bad("Content-Length stands twice");
+            => bad("Content-Length is repeated");
         "two lengths": length("5").field("Content-Length: 6")
-            => bad("Content-Length stands twice");
+            => bad("Content-Length is repeated");
         "a length and a coding": length("5").field("Transfer-Encoding: chunked")
             => bad("both Content-Length and Transfer-Encoding");
         "a coding and a length": coding("chunked").field("Content-Length: 0")
@@ -144,7 +144,7 @@ fn framing() {
             coding("gzip").field("Transfer-Encoding: chunked") => bad(TWICE);
         "chunked hidden behind a vertical tab":
             hello().field("Transfer-Encoding:\x0bchunked")
-            => bad("a field value holds a control byte");
+            => bad("a field value contains a control byte");
         "an unknown coding in 1.0":
             request("GET /hello.txt HTTP/1.0").field("Transfer-Encoding: gzip, chunked")
             => bad("Transfer-Encoding in an HTTP/1.0 request");

@@ -62,7 +62,7 @@ fn bytes_that_cannot_be_a_request_are_refused_at_once() {
     const NONE: &str = "not an HTTP/1.1 request";
     const TARGET: &str = "the target is neither a path nor an absolute URL";
     const NAME: &str = "a field name is not a token, or a line is folded";
-    const VALUE: &str = "a field value holds a control byte";
+    const VALUE: &str = "a field value contains a control byte";
     const LF: &str = "a line ends in LF without CR";
     const VERSION: &str = "only HTTP/1.0 and HTTP/1.1 are supported";
     let tls = || bad("this is TLS, and the port speaks plain HTTP");

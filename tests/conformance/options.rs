@@ -85,7 +85,7 @@ fn applications() {
         "a directory still has its slash":
             get("/assets") => redirect("./assets/");
         "a path that is none is none":
-            get("/%zz") => page("400 Bad Request", "the path holds a % without two hexadecimal digits").closing();
+            get("/%zz") => page("400 Bad Request", "the path contains a % without two hexadecimal digits").closing();
         "POST is not a navigation":
             request("POST /users/7 HTTP/1.1").field(NAVIGATION)
             => html_page(

@@ -101,8 +101,8 @@ fn an_escaped_slash_is_a_slash_and_a_backslash_a_byte() {
 #[test]
 fn invalid_names() {
     const CLIMBS: &str = "the path climbs above the root";
-    const NUL: &str = "the path holds NUL";
-    const NONE: &str = "the path holds a % without two hexadecimal digits";
+    const NUL: &str = "the path contains NUL";
+    const NONE: &str = "the path contains a % without two hexadecimal digits";
     let malformed = |why| page("400 Bad Request", why).closing();
     let table = rows! {
         "dot-dot": get("/../secret.txt") => malformed(CLIMBS);

@@ -258,7 +258,7 @@ fn a_stall_does_not_count_for_any_deadline() {
     let idle = server.connect("");
     server.run();
     server.wait(seconds(5));
-    server.scheduler.clock().add_stall(seconds(1000));
+    server.scheduler.deadline_clock().add_stall(seconds(1000));
     server.wait(seconds(1000));
     for peer in [&head, &slow, &linger, &idle] {
         assert!(!peer.is_closed());

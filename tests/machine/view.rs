@@ -9,7 +9,7 @@ use oneloop::handler::{Handler, ListenerInfo, Role};
 use oneloop::limits::Limits;
 use oneloop::probe::{EventFlags, Origin};
 use oneloop::reactor::scheduler::Scheduler;
-use oneloop::study::view::{Routes, RoutesState, View};
+use oneloop::study::view::{View, ViewHandler, ViewState};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use std::time::Duration;
 
 /// A loop with a live view, and the page of an operator.
 struct Viewed {
-    scheduler: Scheduler<MemoryTransport, RoutesState<usize>, View>,
-    handler: Routes<Pages>,
+    scheduler: Scheduler<MemoryTransport, ViewState<usize>, View>,
+    handler: ViewHandler<Pages>,
     now: Now,
     peers: Vec<(usize, Peer)>,
     operator: Peer,
@@ -34,7 +34,7 @@ impl Viewed {
         let (_, operator) = pair();
         let mut viewed = Self {
             scheduler: Scheduler::new(Arc::new(Limits::default()), view.clone()),
-            handler: Routes::new(Pages::default(), view),
+            handler: ViewHandler::new(Pages::default(), view),
             now: Now::read(),
             peers: Vec::new(),
             operator,

@@ -101,14 +101,14 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
     pub fn run(mut self) -> io::Result<Option<H>> {
         loop {
             let now = Now::read();
-            (self.runtime.clock.borrow_mut()).on_poll_begin(now.instant);
+            (self.runtime.deadline_clock.borrow_mut()).on_poll_begin(now.instant);
             let timeout = self.poll_timeout(now);
             (self.runtime.probe.borrow_mut()).on_iteration_end(now, timeout);
             let outcome = self.poller.poll(timeout)?;
             let now = Now::read();
             let events = self.poller.event_count();
             (self.runtime.probe.borrow_mut()).on_iteration_begin(now, events);
-            (self.runtime.clock.borrow_mut()).on_poll_end(now.instant, timeout, outcome);
+            (self.runtime.deadline_clock.borrow_mut()).on_poll_end(now.instant, timeout, outcome);
             self.runtime.now.set(now);
             if self.mark() && self.handle_signals(now).is_break() {
                 break;

@@ -26,7 +26,7 @@ pub struct Runtime<H, P = ()> {
     slots: RefCell<Slab<TaskSlot>>,
     timers: RefCell<Timers>,
     pub now: Cell<Now>,
-    pub clock: RefCell<DeadlineClock>,
+    pub deadline_clock: RefCell<DeadlineClock>,
     pub draining: Cell<bool>,
     pub aborting: Cell<bool>,
     registry: Registry,
@@ -64,7 +64,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
             slots: RefCell::new(Slab::new()),
             timers: RefCell::new(Timers::new()),
             now: Cell::new(Now::read()),
-            clock: RefCell::new(DeadlineClock::new(threshold, threshold)),
+            deadline_clock: RefCell::new(DeadlineClock::new(threshold, threshold)),
             draining: Cell::new(false),
             aborting: Cell::new(false),
             registry,
@@ -83,7 +83,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
     /// The next deadline, by the real clock.
     pub fn next_deadline(&self) -> Option<Instant> {
         let earliest = self.timers.borrow().earliest()?;
-        Some(self.clock.borrow().real_time(earliest))
+        Some(self.deadline_clock.borrow().real_time(earliest))
     }
 
     /// An event arrived for the connection `key`. `all_flags` are for the probe.
@@ -105,7 +105,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
     /// Wakes the coroutines whose deadline has passed, a bounded number.
     pub fn expire(&self) {
         for _ in 0..self.limits.expiries_per_iteration {
-            let expired = self.timers.borrow_mut().pop_expired(self.deadline_time());
+            let expired = self.timers.borrow_mut().pop_expired(self.deadline_now());
             let Some(key) = expired else { break };
             self.wake(key);
         }
@@ -149,8 +149,8 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
     }
 
     /// The time by the clock of the deadlines.
-    pub fn deadline_time(&self) -> Instant {
-        self.clock.borrow().at(self.now.get().instant)
+    pub fn deadline_now(&self) -> Instant {
+        self.deadline_clock.borrow().at(self.now.get().instant)
     }
 
     fn pump(&self, session: &mut Session<Socket, H::State>) -> Pause {
@@ -158,7 +158,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
         let (buffers, date) = &mut *self.buffers.borrow_mut();
         let mut context = PumpContext {
             now,
-            deadline_time: self.deadline_time(),
+            deadline_now: self.deadline_now(),
             date: date.at(now.wall),
             draining: self.draining.get(),
             limits: &self.limits,
@@ -195,7 +195,7 @@ pub fn admit<H: Handler, P: Probe>(
         let peer = origin.peer.map(|peer| peer.ip());
         (runtime.handler.borrow_mut()).on_connect(origin.listener, peer)
     };
-    let (limits, now) = (runtime.limits.clone(), runtime.deadline_time());
+    let (limits, now) = (runtime.limits.clone(), runtime.deadline_now());
     let session = Session::new(id, Socket::new(stream), handler_state, limits, now);
     let state = session.connection.state_name();
     runtime.probe.borrow_mut().on_accept(id, origin, state);
@@ -216,8 +216,8 @@ async fn serve<H: Handler, P: Probe>(
     let guard = SlotGuard(runtime.clone(), key);
     let mut is_registered = false;
     let reason = loop {
-        let deadline_time = runtime.deadline_time();
-        let is_late = session.connection.deadline() <= deadline_time;
+        let deadline_now = runtime.deadline_now();
+        let is_late = session.connection.deadline() <= deadline_now;
         if is_late || runtime.draining.get() || runtime.aborting.get() {
             session.transport.assume_readable();
         }
@@ -232,11 +232,11 @@ async fn serve<H: Handler, P: Probe>(
                     continue;
                 }
                 if runtime.draining.get() {
-                    session.connection.drain(deadline_time);
+                    session.connection.drain(deadline_now);
                 }
-                if session.connection.deadline() <= deadline_time {
+                if session.connection.deadline() <= deadline_now {
                     let mut probe = runtime.probe.borrow_mut();
-                    session.on_deadline(&mut *probe, deadline_time, runtime.draining.get());
+                    session.on_deadline(&mut *probe, deadline_now, runtime.draining.get());
                     continue;
                 }
                 // A connection is registered when it first waits, once and for both directions.

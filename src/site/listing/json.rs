@@ -12,7 +12,8 @@ use super::query::View;
 use super::sorted_entries::{EntryCounts, Row};
 use super::text;
 use crate::http::date::HttpDate;
-use crate::http::json::put_json_utf8;
+use crate::text::civil_time::CivilTime;
+use crate::text::json::put_json_utf8;
 use std::io::{self, Write};
 
 /// Appends what comes before the entries.
@@ -35,9 +36,7 @@ pub(super) fn put_row(row: &Row, is_first: bool, out: &mut Vec<u8>) -> io::Resul
         false => write!(out, "\",\"type\":\"file\",\"size\":{}", row.size)?,
     }
     out.extend_from_slice(b",\"modified\":\"");
-    HttpDate::nearest_to_seconds(row.modified)
-        .civil()
-        .put_rfc3339(out);
+    CivilTime::of(HttpDate::nearest_to_seconds(row.modified)).put_rfc3339(out);
     out.extend_from_slice(b"Z\",\"href\":\"");
     text::put_href(row.name(), row.is_directory, out)?;
     out.write_all(b"\"}")

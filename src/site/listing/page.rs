@@ -10,6 +10,7 @@ use super::query::{Column, Order, View};
 use super::sorted_entries::{EntryCounts, Row};
 use super::text;
 use crate::http::date::HttpDate;
+use crate::text::civil_time::CivilTime;
 use std::io::{self, Write};
 
 /// The value of `Content-Security-Policy` for these pages. If the escaping of a name failed, the
@@ -89,9 +90,7 @@ pub(super) fn put_row(row: &Row, out: &mut Vec<u8>) -> io::Result<()> {
         text::put_size(row.size, out)?;
         out.extend_from_slice(b"</td><td>");
     }
-    HttpDate::nearest_to_seconds(row.modified)
-        .civil()
-        .put_minute(out);
+    CivilTime::of(HttpDate::nearest_to_seconds(row.modified)).put_minute(out);
     out.write_all(b"</td></tr>\n")
 }
 

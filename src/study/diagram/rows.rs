@@ -122,9 +122,7 @@ fn shown(record: &TraceLine, request: Option<&str>) -> Option<(Arrow, String)> {
         return None;
     }
     if let Some(error) = &record.error {
-        let blocks = error == "operation would block";
-        let text = if blocks { "would block" } else { error };
-        return Some((Arrow::Failed, format!("{call}: {text}")));
+        return Some((Arrow::Failed, format!("{call}: {error}")));
     }
     let bytes = || match record.bytes {
         Some(1) => "1 byte".to_owned(),

@@ -68,7 +68,7 @@ fn call(record: &Record) -> Option<Call> {
     }
     let result = match (&record.error, record.bytes) {
         (Some(error), _) => match &**error {
-            "operation would block" => "EAGAIN".to_owned(),
+            "would block" => "EAGAIN".to_owned(),
             "connection reset" => "ECONNRESET".to_owned(),
             "broken pipe" => "EPIPE".to_owned(),
             error => error.to_owned(),
@@ -122,7 +122,7 @@ mod tests {
         let calls = lines(&[
             r#"{"us":1.0,"iteration":1,"call":"poll","events":1,"waited_us":5.0}"#,
             r#"{"us":2.0,"iteration":1,"connection":0,"call":"accept","listener":0}"#,
-            r#"{"us":2.0,"connection":0,"call":"recv","error":"operation would block"}"#,
+            r#"{"us":2.0,"connection":0,"call":"recv","error":"would block"}"#,
             r#"{"us":2.0,"iteration":1,"connection":0,"call":"register"}"#,
             r#"{"us":3.0,"iteration":1,"call":"end","worked_us":600.0}"#,
             r#"{"us":4.0,"iteration":2,"call":"poll","events":1,"waited_us":5.0}"#,

@@ -3,9 +3,10 @@
 use super::record::{Place, Record, RecordKind};
 use super::text::{Detail, call, cause_name, flag_names, state_name};
 use crate::connection::StateName;
-use crate::http::json::put_json_utf8;
 use crate::probe::StepResult;
-use std::io::Write;
+use crate::text::json::put_json_utf8;
+use crate::text::put;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// Appends a record as one line of JSON.
@@ -167,6 +168,8 @@ fn put_result(out: &mut Vec<u8>, result: StepResult, took: Duration) {
         StepResult::Bytes(bytes) => put(out, format_args!(",\"bytes\":{bytes}")),
         StepResult::Answered(status) => put(out, format_args!(",\"status\":{}", status.code())),
         StepResult::Done => {}
+        // Programs look for this one: the text of `ErrorKind` may change.
+        StepResult::Failed(ErrorKind::WouldBlock) => put_string(out, "error", "would block"),
         StepResult::Failed(kind) => put_string(out, "error", &kind.to_string()),
         StepResult::Skipped | StepResult::NotReady | StepResult::OutOfBudget => {
             put(out, format_args!(",\"called\":false"));
@@ -198,11 +201,6 @@ fn put_member(out: &mut Vec<u8>, name: &str, value: &str) {
     put(out, format_args!("\"{name}\":\""));
     put_json_utf8(value.as_bytes(), out);
     out.push(b'"');
-}
-
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    let written = out.write_fmt(text);
-    assert!(written.is_ok(), "writing to a vector does not fail");
 }
 
 /// Microseconds with the nanoseconds behind the point.

@@ -245,6 +245,15 @@ impl Trace {
     }
 }
 
+/// The time that a step took.
+fn measured(time: Option<Duration>) -> Duration {
+    assert!(
+        time.is_some(),
+        "a probe with a clock has the time of each step"
+    );
+    time.unwrap_or_default()
+}
+
 impl Probe for Trace {
     fn clock(&mut self) -> Option<Instant> {
         self.latest = Now::read().instant;
@@ -308,7 +317,7 @@ impl Probe for Trace {
 
     fn on_wait(&mut self, id: u64, result: StepResult, time: Option<Duration>) {
         if let Some(known) = self.connections.get(&id) {
-            let (state, took) = (known.state, time.unwrap_or_default());
+            let (state, took) = (known.state, measured(time));
             self.put(
                 Some(id),
                 RecordKind::Wait {
@@ -342,7 +351,7 @@ impl Probe for Trace {
         // It only says that the connection has ended, which on_close says, too.
         if step != StepName::End {
             let state = known.state;
-            let took = time.unwrap_or_default();
+            let took = measured(time);
             self.put(
                 Some(id),
                 RecordKind::Step {

@@ -241,7 +241,7 @@ mod tests {
         let whole = |line: &str| {
             let line = line.replace("TOOK", r#""took_us":25.000"#);
             let line = line.replace("PEER", r#""peer":"192.0.2.1:4000""#);
-            let line = line.replace("BLOCKED", r#""error":"operation would block""#);
+            let line = line.replace("BLOCKED", r#""error":"would block""#);
             format!("{begin}{line}")
         };
         let lines: Vec<_> = text.lines().collect();

@@ -1,8 +1,8 @@
 //! `--admin`: the live view, a page that shows the loop and each of its connections.
 //!
-//! [`View`] is a [`Probe`] that keeps a table of the connections, and
-//! [`Routes`] is the handler that serves the page and the table to admin connections. They share
-//! the table. The page polls it: an answer has the cells that changed since the latest one.
+//! [`View`] is a [`Probe`] that keeps a table of the connections, and [`ViewHandler`] is the
+//! handler that serves the page and the table to admin connections. They share the table. The page
+//! polls it: an answer has the cells that changed since the latest one.
 
 mod exchanges;
 mod hold;
@@ -12,7 +12,7 @@ mod records;
 mod routes;
 mod table;
 
-pub use routes::{Routes, RoutesState};
+pub use routes::{ViewHandler, ViewState};
 
 use crate::clock::Now;
 use crate::connection::{CloseReason, Counts, StateName, StepName};

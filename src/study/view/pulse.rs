@@ -3,7 +3,7 @@
 
 use crate::connection::StepName;
 use crate::study::trace::step_name;
-use std::io::Write;
+use crate::text::put;
 use std::time::Duration;
 
 /// How long an iteration is remembered as the longest one, at least.
@@ -182,10 +182,4 @@ impl Iteration {
         }
         out.push(b'}');
     }
-}
-
-/// Appends text.
-pub fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    let written = out.write_fmt(text);
-    assert!(written.is_ok(), "writing to a vector does not fail");
 }

@@ -49,21 +49,21 @@ const UNKNOWN: Reason = (Status::NotFound, "this path is not in the view");
 
 /// Serves the view to admin connections, and lets `inner` answer the public ones.
 #[derive(Debug)]
-pub struct Routes<H> {
+pub struct ViewHandler<H> {
     inner: H,
     view: View,
 }
 
 /// What is kept of a connection.
 #[derive(Debug)]
-pub enum RoutesState<S> {
+pub enum ViewState<S> {
     /// The inner handler's state of a public connection.
     Public(S),
     /// An admin connection has no state.
     Admin,
 }
 
-impl<H> Routes<H> {
+impl<H> ViewHandler<H> {
     /// Serves `view`.
     pub fn new(inner: H, view: View) -> Self {
         Self { inner, view }
@@ -258,13 +258,13 @@ impl Produce for Slices {
     }
 }
 
-impl<H: Handler> Handler for Routes<H> {
-    type State = RoutesState<H::State>;
+impl<H: Handler> Handler for ViewHandler<H> {
+    type State = ViewState<H::State>;
 
     fn on_connect(&mut self, listener: ListenerInfo, peer: Option<IpAddr>) -> Self::State {
         match listener.role {
-            Role::Public => RoutesState::Public(self.inner.on_connect(listener, peer)),
-            Role::Admin => RoutesState::Admin,
+            Role::Public => ViewState::Public(self.inner.on_connect(listener, peer)),
+            Role::Admin => ViewState::Admin,
         }
     }
 
@@ -275,8 +275,8 @@ impl<H: Handler> Handler for Routes<H> {
         now: Now,
     ) -> Response {
         match state {
-            RoutesState::Public(state) => self.inner.respond(state, request, now),
-            RoutesState::Admin => self.answer(&request, now),
+            ViewState::Public(state) => self.inner.respond(state, request, now),
+            ViewState::Admin => self.answer(&request, now),
         }
     }
 
@@ -287,19 +287,19 @@ impl<H: Handler> Handler for Routes<H> {
         response: &Response,
         now: Now,
     ) {
-        if let RoutesState::Public(state) = state {
+        if let ViewState::Public(state) = state {
             self.inner.log_request(state, request, response, now);
         }
     }
 
     fn on_body_taken(&mut self, state: &mut Self::State, body_bytes: u64, now: Now) {
-        if let RoutesState::Public(state) = state {
+        if let ViewState::Public(state) = state {
             self.inner.on_body_taken(state, body_bytes, now);
         }
     }
 
     fn on_close(&mut self, state: Self::State, reason: CloseReason, counts: Counts, now: Now) {
-        if let RoutesState::Public(state) = state {
+        if let ViewState::Public(state) = state {
             self.inner.on_close(state, reason, counts, now);
         }
     }

@@ -6,15 +6,16 @@
 use super::exchanges::Exchanges;
 use super::hold::{Hold, Pace};
 use super::life::{Head, Life, Transition};
-use super::pulse::{Pulse, put};
+use super::pulse::Pulse;
 use super::records::Records;
 use crate::clock::Now;
 use crate::connection::{StateName, StepName};
 use crate::handler::Role;
-use crate::http::json::put_json_utf8;
 use crate::http::request::{Refusal, Request};
 use crate::probe::{Cause, Origin, StepResult};
 use crate::study::trace::{RecordKind, cause_name, state_name};
+use crate::text::json::put_json_utf8;
+use crate::text::put;
 use slab::Slab;
 use std::cmp::Reverse;
 use std::collections::HashMap;

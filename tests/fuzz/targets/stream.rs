@@ -279,7 +279,7 @@ impl Server {
         loop {
             let mut context = PumpContext {
                 now: self.now,
-                deadline_time: self.now.instant,
+                deadline_now: self.now.instant,
                 date: self.date.at(self.now.wall),
                 draining: false,
                 limits: &self.limits,

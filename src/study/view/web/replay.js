@@ -128,7 +128,7 @@ class World {
     if (!current.slowest || record.took_us > current.slowest.us) {
       current.slowest = { connection: record.connection, step: record.call, us: record.took_us };
     }
-    if (record.error === "operation would block") cell.wait = isReceiving ? 1 : 2;
+    if (record.error === "would block") cell.wait = isReceiving ? 1 : 2;
     else if (record.called === false) cell.wait = isReceiving ? 1 : 0;
     const bytes = record.bytes || 0;
     if (isReceiving) { cell.received += bytes; pulse.received += bytes; }

@@ -441,7 +441,7 @@ document.addEventListener("keydown", (event) => {
 
 function resultText(one) {
   const took = one.took_us === undefined ? "" : ` (${Math.round(one.took_us)} µs)`;
-  if (one.error === "operation would block") return (one.call === "wait" ? "timed out" : "would block") + took;
+  if (one.error === "would block") return (one.call === "wait" ? "timed out" : one.error) + took;
   if (one.error) return `failed: ${one.error}${took}`;
   if (one.called === false) return "not called" + took;
   if (one.status) return `${one.status}${took}`;

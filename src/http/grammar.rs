@@ -1,7 +1,7 @@
-//! The grammar of a request head (RFC 9112 2 to 5), byte by byte: finds the first byte that no
-//! request can have.
+//! The grammar of a request head and of a chunked body (RFC 9112 2 to 7), byte by byte: finds the
+//! first byte that no request can have.
 //!
-//! httparse parses whole heads, and is faster. This scan is for heads that are incomplete or that
+//! httparse parses whole heads, and is faster. This check is for heads that are incomplete or that
 //! httparse refuses. The error describes the first wrong byte, so it does not depend on how many
 //! bytes behind it have been received.
 
@@ -12,9 +12,9 @@ use super::status::{Reason, Status, bad_request};
 /// The first byte of a TLS connection: a record of the type handshake (RFC 8446 5.1).
 pub(super) const TLS_HANDSHAKE: u8 = 22;
 
-/// The state of the scan.
+/// The state of a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Scan(Next);
+pub struct GrammarCheck(Next);
 
 /// What the next byte belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +38,8 @@ enum Next {
     End,
 }
 
-impl Scan {
-    /// Scans the bytes of `head` from the offset `from` on; those before it have been scanned.
+impl GrammarCheck {
+    /// Checks the bytes of `head` from the offset `from` on; those before it have been checked.
     ///
     /// # Errors
     /// No request begins like this: 400, or 505 for another major version.
@@ -57,17 +57,17 @@ impl Scan {
 
 /// The error for the first byte of `head` that no request can have, if there is one.
 pub fn fault(head: &[u8]) -> Option<Reason> {
-    Scan::default().advance(head, 0).err()
+    GrammarCheck::default().advance(head, 0).err()
 }
 
-/// Scans a whole head.
+/// Checks a whole head.
 ///
 /// # Errors
-/// Those of [`Scan::advance`], and 400 if `head` is not exactly one head.
-pub(super) fn check(head: &[u8]) -> Result<(), Reason> {
-    let mut scan = Scan::default();
-    scan.advance(head, 0)?;
-    match scan.0 {
+/// Those of [`GrammarCheck::advance`], and 400 if `head` is not exactly one head.
+pub(super) fn check_head(head: &[u8]) -> Result<(), Reason> {
+    let mut check = GrammarCheck::default();
+    check.advance(head, 0)?;
+    match check.0 {
         Next::End => Ok(()),
         Next::Start => Err(bad_request("too many empty lines before the request")),
         _ => Err(bad_request(NO_REQUEST)),
@@ -92,7 +92,7 @@ pub(super) fn is_malformed_body(mut body: &[u8]) -> bool {
         // An extension has the same bytes and the same end as a field value.
         let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
         let (line, rest) = rest.split_at(end);
-        if Scan(Next::Value).advance(line, 0).is_err() {
+        if GrammarCheck(Next::Value).advance(line, 0).is_err() {
             return true;
         }
         if size == 0 {
@@ -142,7 +142,7 @@ impl Next {
                 return Err("a field name is not a token, or a line is folded");
             }
             (Self::Value | Self::FieldLf, _) => {
-                return Err("a field value holds a control byte");
+                return Err("a field value contains a control byte");
             }
             _ => return Err(NO_REQUEST),
         })
@@ -225,15 +225,15 @@ mod tests {
     #[test]
     fn a_head_is_read_in_pieces_as_in_one() {
         let head = b"\r\n\r\nGET /\xff?\"#x HTTP/1.9\r\nHost: a\r\nA:\tb \xff\r\n\r\n";
-        assert_eq!(check(head), Ok(()));
-        let mut scan = Scan::default();
+        assert_eq!(check_head(head), Ok(()));
+        let mut check = GrammarCheck::default();
         for at in 0..head.len() {
-            assert_eq!(scan.advance(&head[..=at], at), Ok(()));
+            assert_eq!(check.advance(&head[..=at], at), Ok(()));
         }
-        assert_eq!(scan.0, Next::End);
-        assert!(check(&head[1..]).is_err());
-        assert!(check(&head[..head.len() - 1]).is_err());
-        assert!(check(&[head, b"x".as_slice()].concat()).is_err());
+        assert_eq!(check.0, Next::End);
+        assert!(check_head(&head[1..]).is_err());
+        assert!(check_head(&head[..head.len() - 1]).is_err());
+        assert!(check_head(&[head, b"x".as_slice()].concat()).is_err());
     }
 
     #[test]
