@@ -70,9 +70,10 @@ pub trait Probe {
     /// [`Probe::on_step`].
     fn on_transition(&mut self, _id: u64, _from: StateName, _to: StateName, _cause: Cause) {}
 
-    /// The connection has run, and is open. It expires after `left` if nothing happens.
+    /// The connection has run, and is open. `received` are the bytes after the latest request: as a
+    /// rule none, or a part of a head. It expires after `left` if nothing happens.
     /// Only the reactor reports it.
-    fn on_run_end(&mut self, _id: u64, _left: Duration) {}
+    fn on_run_end(&mut self, _id: u64, _received: &[u8], _left: Duration) {}
 
     /// The connection has ended, and its socket closes now. The last call with this id.
     fn on_close(&mut self, _id: u64, _reason: CloseReason, _counts: Counts) {}
@@ -118,7 +119,7 @@ pass_on! {
     on_response(id: u64, rendered: &[u8], length: Option<u64>);
     on_step(id: u64, step: StepName, result: StepResult, time: Option<Duration>);
     on_transition(id: u64, from: StateName, to: StateName, cause: Cause);
-    on_run_end(id: u64, left: Duration);
+    on_run_end(id: u64, received: &[u8], left: Duration);
     on_close(id: u64, reason: CloseReason, counts: Counts);
     on_fork();
     on_exit();

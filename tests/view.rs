@@ -139,6 +139,19 @@ fn life(server: &Server, key: u32) -> Value {
     serde_json::from_slice(&get(server, &format!("/connection?key={key}")).body).unwrap()
 }
 
+/// The life line of the client that was accepted as the number `index`, from 0. Connections of the
+/// view may have slots before it.
+fn life_of_client(server: &Server, index: usize) -> Value {
+    let mut lives: Vec<_> = (0..)
+        .map(|key| get(server, &format!("/connection?key={key}")))
+        .take_while(|answer| answer.status == 200)
+        .map(|answer| serde_json::from_slice::<Value>(&answer.body).unwrap())
+        .filter(|life| life["public"] == true)
+        .collect();
+    lives.sort_by_key(|life| life["connection"].as_u64());
+    lives.into_iter().nth(index).unwrap_or_default()
+}
+
 #[test]
 fn the_view_is_on_its_own_listener_and_the_site_on_the_others() {
     let root = files();
@@ -281,6 +294,32 @@ fn a_step_runs_one_iteration_and_shows_its_records() {
     set_pace(&server, "set=run", "");
     read_answer(&mut client);
     read_answer(&mut other);
+}
+
+#[test]
+fn the_latest_records_are_a_trace_of_the_clients_while_a_page_is_open() {
+    let root = files();
+    let server = start(root.path());
+    let mut client = connect(server.address());
+    ask(&mut client);
+    read_answer(&mut client);
+    assert_eq!(get(&server, "/trace").body, b"", "no page is open");
+    whole(&server);
+    ask(&mut client);
+    read_answer(&mut client);
+    let trace = String::from_utf8(get(&server, "/trace").body).unwrap();
+    let records: Vec<Value> = (trace.lines())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let calls: Vec<_> = (records.iter())
+        .map(|one| one["call"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "poll", "event", "recv", "->", "request", "respond", "->", "send", "->", "recv", "end",
+    ];
+    assert_eq!(calls, expected, "{trace}");
+    let is_of_client = |one: &Value| one["connection"].as_u64().is_none_or(|id| id == 0);
+    assert!(records.iter().all(is_of_client), "{trace}");
 }
 
 #[test]
@@ -566,6 +605,9 @@ fn a_life_line_has_the_exact_bytes_of_both_heads() {
     let server = start(root.path());
     let request = "GET /small HTTP/1.1\r\nhost:a\r\nX-Odd:  \"\u{e9}\t\"\r\n\r\n";
     let mut stream = connect(server.address());
+    eventually("a page shows the connection", || {
+        whole(&server).cells.len() == 2
+    });
     stream.write_all(request.as_bytes()).unwrap();
     let mut response = Vec::new();
     while !response.ends_with(b"0123456789") {
@@ -573,7 +615,7 @@ fn a_life_line_has_the_exact_bytes_of_both_heads() {
         stream.read_exact(&mut byte).unwrap();
         response.extend(byte);
     }
-    let life = life(&server, 0);
+    let life = life_of_client(&server, 0);
     assert_eq!(bytes(&life["request"]), request.as_bytes());
     let head = response.len() - 10;
     assert_eq!(bytes(&life["response"]), response[..head]);
@@ -597,6 +639,75 @@ fn a_life_line_has_the_exact_bytes_of_both_heads() {
     }
     assert_eq!(get(&server, "/connection?key=99").status, 404);
     assert_eq!(get(&server, "/connection").status, 404);
+}
+
+/// Also if no page was open when they came.
+#[test]
+fn a_life_line_has_the_bytes_of_an_incomplete_head() {
+    let root = files();
+    let server = start(root.path());
+    let mut stream = connect(server.address());
+    for (next, expected) in [
+        ("GET / HT", "GET / HT"),
+        ("TP/1.1\r\nH", "GET / HTTP/1.1\r\nH"),
+    ] {
+        stream.write_all(next.as_bytes()).unwrap();
+        eventually("the bytes are there", || {
+            life_of_client(&server, 0)["partial"]["bytes"] == expected
+        });
+    }
+    stream.write_all(b"ost: a\r\n\r\n").unwrap();
+    eventually("the head is complete", || {
+        life_of_client(&server, 0)["requests"] == 1
+    });
+    assert_eq!(life_of_client(&server, 0)["partial"], Value::Null);
+}
+
+/// While no page is open, the heads of requests that are finished at once are not kept.
+#[test]
+fn the_heads_of_a_slow_request_are_kept_also_if_no_page_was_open() {
+    let root = files();
+    let server = start(root.path());
+    let mut quick = connect(server.address());
+    ask(&mut quick);
+    read_answer(&mut quick);
+    assert_eq!(life_of_client(&server, 0)["requests"], 1);
+    assert_eq!(life_of_client(&server, 0)["request"], Value::Null);
+    let request = "GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut slow = connect(server.address());
+    slow.write_all(request.as_bytes()).unwrap();
+    let mut of_slow = Value::Null;
+    eventually("the response is being sent", || {
+        of_slow = life_of_client(&server, 1);
+        of_slow["state"] == "WritingBody"
+    });
+    assert_eq!(bytes(&of_slow["request"]), request.as_bytes());
+    assert!(bytes(&of_slow["response"]).starts_with(b"HTTP/1.1 200 OK\r\n"));
+    assert_eq!(of_slow["transitions"].as_array().unwrap().len(), 3);
+    whole(&server);
+    ask(&mut quick);
+    read_answer(&mut quick);
+    assert_eq!(life_of_client(&server, 0)["request"]["length"], 32);
+}
+
+#[test]
+fn the_longest_iteration_and_its_longest_step_are_those_of_clients() {
+    let root = files();
+    let server = start(root.path());
+    whole(&server);
+    let snapshot = whole(&server);
+    for name in ["latest", "longest"] {
+        assert_eq!(snapshot.loop_[name]["number"], 0, "{}", snapshot.loop_);
+    }
+    let mut client = connect(server.address());
+    ask(&mut client);
+    read_answer(&mut client);
+    let snapshot = whole(&server);
+    let id = &life_of_client(&server, 0)["connection"];
+    for name in ["latest", "longest"] {
+        let one = &snapshot.loop_[name];
+        assert_eq!(&one["slowest"]["connection"], id, "{one}");
+    }
 }
 
 /// What a connection did last can be read until its slot is used again.
@@ -710,6 +821,14 @@ fn the_page_shows_the_connections_and_finds_the_slow_one() {
     ));
     let heads = "document.querySelector('#heads').innerText";
     browser.wait_for(&format!("{heads}.includes('Content-Length: {LARGE}')"));
+    let mut half = connect(server.address());
+    half.write_all(b"GET / HT").unwrap();
+    browser.wait_for("document.querySelector('#slow').innerText.includes('so far GET / HT')");
+    browser.press("n");
+    browser.wait_for(&format!("{heads}.includes('Request so far: 8 bytes')"));
+    browser.wait_for("document.querySelector('#changes').hidden");
+    drop(half);
+    browser.wait_for("document.querySelector('main').dataset.slow == 1");
     browser.press("y");
     browser.wait_for(&format!("{chosen}.includes('your own')"));
     // A narrow and dark page shows the same, and nothing is wider than the page.
@@ -780,6 +899,12 @@ fn the_page_pauses_the_loop_and_takes_a_step() {
     assert!(is_silent(&mut client));
     browser.press("p");
     read_answer(&mut client);
+    browser.wait_for(&format!("{health}.startsWith('live')"));
+    // What it has seen is played again.
+    browser.value("document.querySelector('#latest-records').click()");
+    browser.wait_for(&format!("{health}.startsWith('replay')"));
+    browser.wait_for(&format!("{records}.includes('GET /small HTTP/1.1')"));
+    browser.value("document.querySelector('#live').click()");
     browser.wait_for(&format!("{health}.startsWith('live')"));
     // The page is closed while the loop is paused.
     browser.press("p");

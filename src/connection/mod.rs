@@ -416,6 +416,11 @@ impl Connection {
         self.deadline
     }
 
+    /// The bytes that were received after the latest request.
+    pub fn received(&self) -> &[u8] {
+        self.read_buffer.bytes()
+    }
+
     /// Whether it is idle, or in its handshake.
     pub fn has_no_request(&self) -> bool {
         self.is_idle() || matches!(self.state, State::Handshaking)

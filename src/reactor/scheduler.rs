@@ -245,9 +245,12 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             self.enqueue(key);
         }
         self.timers.schedule(key, deadline);
-        if P::ACTIVE {
+        if P::ACTIVE
+            && let Some(slot) = self.slots.get(key)
+        {
             let left = deadline.saturating_duration_since(deadline_now);
-            self.probe.on_run_end(id, left);
+            let received = slot.session.connection.received();
+            self.probe.on_run_end(id, received, left);
         }
     }
 

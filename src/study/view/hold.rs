@@ -63,10 +63,14 @@ impl Hold {
         self.until = Some(now + ABANDONED);
     }
 
+    /// Whether a page asks for snapshots at `now`.
+    pub fn is_watched(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
     /// Whether public connections are held at `now`.
     pub fn holds(&self, now: Instant) -> bool {
-        let is_shown = self.until.is_some_and(|until| now < until);
-        is_shown
+        self.is_watched(now)
             && match self.pace {
                 Pace::Run => false,
                 Pace::Hold { steps } => steps == 0,

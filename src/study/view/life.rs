@@ -17,6 +17,10 @@ const HEAD: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Life {
     transitions: VecDeque<Transition>,
+    /// How many requests the connection had with the one whose heads are kept.
+    pub requests: u64,
+    /// What was received of a head, when it was not complete.
+    pub partial: Head,
     /// The head of the latest request; of one that was refused, its first line.
     pub request: Head,
     /// The head of the latest response.
@@ -65,8 +69,26 @@ impl Life {
     /// Begins the life of another connection, in the memory of this one.
     pub fn clear(&mut self) {
         self.transitions.clear();
+        self.requests = 0;
+        self.partial.clear();
         self.request.clear();
         self.response.clear();
+    }
+
+    /// Goes on with what `next` has, and takes its memory.
+    pub fn append(&mut self, next: &mut Self) {
+        next.transitions.drain(..).for_each(|one| self.push(one));
+        if next.requests > 0 {
+            self.requests = next.requests;
+            std::mem::swap(&mut self.request, &mut next.request);
+            std::mem::swap(&mut self.response, &mut next.response);
+        }
+    }
+
+    /// These bytes of a head were received so far.
+    pub fn set_partial(&mut self, bytes: &[u8]) {
+        self.partial.clear();
+        self.partial.add(bytes);
     }
 
     /// Adds a transition, in place of the oldest one if there are [`TRANSITIONS`].
@@ -82,8 +104,10 @@ impl Life {
         self.transitions.iter()
     }
 
-    /// A request was received; the response to the one before is forgotten.
-    pub fn set_request(&mut self, request: &Result<Request<'_>, Refusal<'_>>) {
+    /// A request was received, the one with the number `requests`; the response to the one before
+    /// is forgotten.
+    pub fn set_request(&mut self, requests: u64, request: &Result<Request<'_>, Refusal<'_>>) {
+        self.requests = requests;
         self.request.clear();
         self.response.clear();
         match request {
@@ -134,13 +158,13 @@ mod tests {
     fn a_head_is_kept_byte_by_byte_and_cut_at_its_limit() {
         let head = "GET / HTTP/1.1\r\nHost:  a\r\nCookie: b=\"c\"\r\n\r\n";
         let mut life = Life::default();
-        life.set_request(&Request::parse(head.as_bytes(), b"", 9));
+        life.set_request(1, &Request::parse(head.as_bytes(), b"", 9));
         assert_eq!(life.request.bytes, head.as_bytes());
         let long = format!(
             "GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n",
             "b".repeat(5000)
         );
-        life.set_request(&Request::parse(long.as_bytes(), b"", 9));
+        life.set_request(1, &Request::parse(long.as_bytes(), b"", 9));
         assert_eq!(life.request.bytes, long.as_bytes()[..HEAD]);
         assert_eq!(life.request.length, long.len());
     }

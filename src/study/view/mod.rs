@@ -3,6 +3,9 @@
 //! [`View`] is a [`Probe`] that keeps a table of the connections, and [`ViewHandler`] is the
 //! handler that serves the page and the table to admin connections. They share the table. The page
 //! polls it: an answer has the cells that changed since the latest one.
+//!
+//! While no page asks, the table has the state of each connection and its counts, but no times of
+//! steps, no records, and the heads and transitions of unfinished requests only.
 
 mod exchanges;
 mod hold;
@@ -43,8 +46,12 @@ impl Default for View {
 
 impl Probe for View {
     fn clock(&mut self) -> Option<Instant> {
+        let mut table = self.0.borrow_mut();
+        if !table.is_watched() {
+            return None;
+        }
         let now = Now::monotonic();
-        self.0.borrow_mut().set_time(now);
+        table.set_time(now);
         Some(now)
     }
 
@@ -105,8 +112,8 @@ impl Probe for View {
         table.record(id, |_| RecordKind::Transition { from, to, cause });
     }
 
-    fn on_run_end(&mut self, id: u64, left: Duration) {
-        self.0.borrow_mut().on_run_end(id, left);
+    fn on_run_end(&mut self, id: u64, received: &[u8], left: Duration) {
+        self.0.borrow_mut().on_run_end(id, received, left);
     }
 
     fn on_close(&mut self, id: u64, reason: CloseReason, counts: Counts) {

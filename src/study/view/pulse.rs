@@ -29,7 +29,7 @@ pub struct Pulse {
     current: Iteration,
     /// The latest iteration in which a public connection did something.
     latest: Iteration,
-    /// The longest iteration of the current window, and of the one before.
+    /// The longest such iteration of the current window, and of the one before.
     longest: [Iteration; 2],
     window_began: Duration,
 }
@@ -45,6 +45,7 @@ struct Iteration {
     steps: usize,
     /// Public connections that ended.
     closes: usize,
+    /// The longest of these steps; `None` if the steps are not timed.
     slowest: Option<(u64, StepName, Duration)>,
 }
 
@@ -71,17 +72,17 @@ impl Pulse {
             worked,
             ..self.current
         };
-        if self.has_worked() {
-            self.latest = ended;
-        }
         if now.saturating_sub(self.window_began) > WINDOW {
             self.window_began = now;
             let [current, _] = self.longest;
             self.longest = [Iteration::default(), current];
         }
-        let [longest, _] = &mut self.longest;
-        if ended.worked > longest.worked {
-            *longest = ended;
+        if self.has_worked() {
+            self.latest = ended;
+            let [longest, _] = &mut self.longest;
+            if ended.worked > longest.worked {
+                *longest = ended;
+            }
         }
         worked
     }
@@ -110,14 +111,14 @@ impl Pulse {
 
     /// A step of a connection.
     pub fn on_step(&mut self, id: u64, is_public: bool, step: StepName, time: Duration) {
-        let slowest = &mut self.current.slowest;
-        if slowest.is_none_or(|(.., most)| time > most) {
-            *slowest = Some((id, step, time));
-        }
-        if is_public {
-            self.current.steps += 1;
-        } else {
+        if !is_public {
             self.view += time;
+            return;
+        }
+        self.current.steps += 1;
+        let slowest = &mut self.current.slowest;
+        if time > slowest.map_or(Duration::ZERO, |(.., most)| most) {
+            *slowest = Some((id, step, time));
         }
     }
 
@@ -163,12 +164,14 @@ impl Iteration {
         put(
             out,
             format_args!(
-                "{{\"number\":{},\"worked_us\":{},\"events\":{},\"accepts\":{},\"steps\":{}",
+                "{{\"number\":{},\"worked_us\":{},\"events\":{},\"accepts\":{},\"steps\":{},\
+                 \"closes\":{}",
                 self.number,
                 self.worked.as_micros(),
                 self.events,
                 self.accepts,
-                self.steps
+                self.steps,
+                self.closes
             ),
         );
         if let Some((id, step, time)) = self.slowest {

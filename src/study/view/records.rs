@@ -1,18 +1,24 @@
-//! What the latest iteration did with public connections, record by record as in a trace, while
-//! they are held.
+//! What the loop did with public connections, record by record as in a trace, while a page shows
+//! the view.
 
 use crate::study::trace::{Place, Record, RecordKind, write_json};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Records that are kept of an iteration.
-const KEPT: usize = 400;
+const OF_ITERATION: usize = 400;
 
-/// The records of the latest iteration with work for a public connection.
+/// Records that are kept: about a thousand requests.
+const KEPT: usize = 10_000;
+
+/// The records of the latest iterations with work for a public connection.
 #[derive(Debug, Default)]
 pub struct Records {
-    /// Since the end of that iteration.
+    /// Since the end of the latest one.
     next: Vec<Record>,
-    latest: Vec<Record>,
+    kept: VecDeque<Record>,
+    /// How many of them are of the latest iteration.
+    latest: usize,
     /// Records that were too many.
     dropped: u64,
 }
@@ -26,7 +32,7 @@ impl Records {
         connection: Option<u64>,
         what: RecordKind,
     ) {
-        if self.next.len() == KEPT {
+        if self.next.len() == OF_ITERATION {
             self.dropped += 1;
             return;
         }
@@ -45,16 +51,23 @@ impl Records {
             self.next.retain(|record| record.connection.is_some());
             return;
         }
-        self.latest = std::mem::take(&mut self.next);
         let dropped = std::mem::take(&mut self.dropped);
-        if let Some(last) = self.latest.last().filter(|_| dropped > 0) {
+        if let Some(last) = self.next.last().filter(|_| dropped > 0) {
             let what = RecordKind::Dropped { count: dropped };
-            self.latest.push(Record {
+            self.next.push(Record {
                 connection: None,
                 what,
                 ..last.clone()
             });
         }
+        self.latest = self.next.len();
+        self.kept.extend(self.next.drain(..));
+        self.kept.drain(..self.kept.len().saturating_sub(KEPT));
+    }
+
+    /// No iteration counts as the latest one, until one ends.
+    pub fn forget_iteration(&mut self) {
+        self.latest = 0;
     }
 
     /// Forgets all of them.
@@ -62,12 +75,19 @@ impl Records {
         *self = Self::default();
     }
 
-    /// The records as lines of JSON.
-    pub fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        for record in &self.latest {
-            write_json(record, &mut out);
-        }
-        out
+    /// The records of the latest iteration, as lines of JSON.
+    pub fn iteration_to_json(&self) -> Vec<u8> {
+        to_json(self.kept.iter().skip(self.kept.len() - self.latest))
     }
+
+    /// All records, as lines of JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        to_json(self.kept.iter())
+    }
+}
+
+fn to_json<'r>(records: impl Iterator<Item = &'r Record>) -> Vec<u8> {
+    let mut out = Vec::new();
+    records.for_each(|record| write_json(record, &mut out));
+    out
 }

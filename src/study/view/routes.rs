@@ -133,6 +133,7 @@ fn route(request: &Request<'_>, view: &View, now: Instant) -> Result<Response, R
             return Ok(not_allowed("PUT"));
         }
         set_pace(query, table.hold(), now)?;
+        table.watch(now);
         return Ok(respond(Status::Ok, TEXT, Vec::new()));
     }
     if !matches!(request.method, Method::Get | Method::Head) {
@@ -159,10 +160,11 @@ fn route(request: &Request<'_>, view: &View, now: Instant) -> Result<Response, R
             let run = number(query, "run").unwrap_or(0);
             let viewer = table.current();
             let since = u64::try_from(since).unwrap_or(0);
-            table.hold().keep_alive(now);
+            table.watch(now);
             (BINARY, table.snapshot(since, run, viewer))
         }
         b"/iteration" => (JSON_LINES, table.iteration()),
+        b"/trace" => (JSON_LINES, table.trace()),
         b"/connection" => {
             let key = number(query, "key").and_then(|key| usize::try_from(key).ok());
             let life = key.and_then(|key| table.life_of(key));

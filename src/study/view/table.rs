@@ -16,9 +16,9 @@ use crate::probe::{Cause, Origin, StepResult};
 use crate::study::trace::{RecordKind, cause_name, state_name};
 use crate::text::json::put_json_utf8;
 use crate::text::put;
+use foldhash::{HashMap, HashMapExt};
 use slab::Slab;
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub struct Table {
     /// The latest reading of the clock, since `start`.
     now: Duration,
     /// Tells this server from one before it at the same address.
-    run: u128,
+    started: u128,
     /// The number of the next snapshot.
     version: u64,
     /// The keys in use. They are inserted and removed in the same order as the slots of the
@@ -50,7 +50,12 @@ pub struct Table {
     pulse: Pulse,
     exchanges: Exchanges,
     hold: Hold,
-    /// Empty unless the public connections are held.
+    /// A page asks for snapshots.
+    is_watched: bool,
+    /// Of the public connection with this id what its life gets if it has not finished its request
+    /// at the end of its run, while no page asks for snapshots.
+    run: (u64, Life),
+    /// Empty unless a page asks for snapshots.
     records: Records,
     /// The timeout of the latest poll.
     timeout: Option<Duration>,
@@ -78,7 +83,8 @@ struct Cell {
     response_sent: u64,
     /// Their lengths; `None` if one of them is not known.
     response_length: Option<u64>,
-    life: Life,
+    /// Apart from the cell, because most runs do not change it while no page is open.
+    life: Box<Life>,
 }
 
 /// What a connection waits for.
@@ -105,6 +111,11 @@ impl Wait {
 impl Cell {
     fn is_public(&self) -> bool {
         self.origin.listener.role == Role::Public
+    }
+
+    /// Whether a part of a request head was received.
+    fn has_partial_head(&self) -> bool {
+        self.state == StateName::Reading && self.exchange.is_some()
     }
 
     /// How much of the responses is sent: 0 to 254, or 255 if that is not known.
@@ -172,7 +183,7 @@ impl Table {
         Self {
             start: now.instant,
             now: Duration::ZERO,
-            run: since_epoch.map_or(0, |time| time.as_micros()),
+            started: since_epoch.map_or(0, |time| time.as_micros()),
             version: 1,
             slots: Slab::new(),
             cells: Vec::new(),
@@ -182,6 +193,8 @@ impl Table {
             pulse: Pulse::default(),
             exchanges: Exchanges::default(),
             hold: Hold::default(),
+            is_watched: false,
+            run: (u64::MAX, Life::default()),
             records: Records::default(),
             timeout: None,
         }
@@ -201,10 +214,41 @@ impl Table {
         self.cells.get_mut(key)
     }
 
+    /// The life of a connection, or what may become a part of it.
+    fn life(&mut self, id: u64) -> Option<&mut Life> {
+        let is_watched = self.is_watched;
+        let cell = self.cell(id)?;
+        if is_watched || !cell.is_public() {
+            let (_, key) = self.latest;
+            return self.cells.get_mut(key).map(|cell| &mut *cell.life);
+        }
+        let (of, life) = &mut self.run;
+        if *of != id {
+            *of = id;
+            life.clear();
+        }
+        Some(life)
+    }
+
+    /// Whether a page asks for snapshots.
+    pub fn is_watched(&self) -> bool {
+        self.is_watched
+    }
+
+    /// A page asks for a snapshot.
+    pub fn watch(&mut self, now: Instant) {
+        self.hold.keep_alive(now);
+        self.is_watched = true;
+    }
+
     /// See [`Probe::on_iteration_begin`](crate::probe::Probe::on_iteration_begin), and so on.
     pub fn on_iteration_begin(&mut self, now: Instant, events: usize) {
         let began = self.now;
         self.set_time(now);
+        if self.is_watched && !self.hold.is_watched(now) {
+            self.is_watched = false;
+            self.records.clear();
+        }
         self.pulse.on_iteration_begin(self.now, events);
         self.record_of_loop(RecordKind::Poll {
             timeout: self.timeout,
@@ -235,14 +279,14 @@ impl Table {
     pub fn end_iteration(&mut self, now: Instant) -> Option<Instant> {
         let due = self.hold.end_iteration(now, self.pulse.has_worked());
         if self.hold.pace() == Pace::Run {
-            self.records.clear();
+            self.records.forget_iteration();
         }
         due
     }
 
-    /// Adds a record of a public connection, made from its state, while connections are held.
+    /// Adds a record of a public connection, made from its state, while a page asks for snapshots.
     pub fn record(&mut self, id: u64, what: impl FnOnce(StateName) -> RecordKind) {
-        if self.hold.pace() == Pace::Run {
+        if !self.is_watched {
             return;
         }
         let (time, iteration) = (self.now, self.pulse.iteration);
@@ -253,14 +297,20 @@ impl Table {
     }
 
     fn record_of_loop(&mut self, what: RecordKind) {
-        if self.hold.pace() != Pace::Run {
+        if self.is_watched {
             self.records
                 .push(self.now, self.pulse.iteration, None, what);
         }
     }
 
-    /// What the latest iteration with work for a public connection did, as lines of JSON.
+    /// What the latest iteration with work for a public connection did, as lines of JSON. Nothing
+    /// unless connections are held.
     pub fn iteration(&self) -> Vec<u8> {
+        self.records.iteration_to_json()
+    }
+
+    /// The latest records, as lines of JSON: a trace.
+    pub fn trace(&self) -> Vec<u8> {
         self.records.to_json()
     }
 
@@ -316,15 +366,19 @@ impl Table {
     pub fn on_request(&mut self, id: u64, request: &Result<Request<'_>, Refusal<'_>>) {
         let Some(cell) = self.cell(id) else { return };
         cell.requests += 1;
-        cell.life.set_request(request);
-        if cell.is_public() {
+        let (requests, is_public) = (cell.requests, cell.is_public());
+        if is_public {
             self.pulse.on_request();
+        }
+        if let Some(life) = self.life(id) {
+            life.set_request(requests, request);
         }
     }
 
     pub fn on_response(&mut self, id: u64, rendered: &[u8], length: Option<u64>) {
+        let Some(life) = self.life(id) else { return };
+        let head = life.set_response(rendered) as u64;
         let Some(cell) = self.cell(id) else { return };
-        let head = cell.life.set_response(rendered) as u64;
         // Responses to requests that arrived together are sent together.
         let length = length.map(|body| head + body);
         cell.response_length = cell.response_length.zip(length).map(|(all, one)| all + one);
@@ -381,19 +435,30 @@ impl Table {
             cell.exchange = None;
             (cell.response_sent, cell.response_length) = (0, Some(0));
         }
-        cell.life.push(Transition {
-            time,
-            iteration,
-            from,
-            to,
-            cause,
-        });
+        if let Some(life) = self.life(id) {
+            life.push(Transition {
+                time,
+                iteration,
+                from,
+                to,
+                cause,
+            });
+        }
     }
 
-    pub fn on_run_end(&mut self, id: u64, left: Duration) {
+    pub fn on_run_end(&mut self, id: u64, received: &[u8], left: Duration) {
         let deadline = self.now + left;
-        if let Some(cell) = self.cell(id) {
-            cell.deadline = deadline;
+        let Some(cell) = self.cell(id) else { return };
+        cell.deadline = deadline;
+        let is_unfinished = cell.exchange.is_some();
+        if cell.has_partial_head() {
+            cell.life.set_partial(received);
+        }
+        if self.run.0 == id {
+            self.run.0 = u64::MAX;
+            if let Some(cell) = self.cells.get_mut(self.latest.1).filter(|_| is_unfinished) {
+                cell.life.append(&mut self.run.1);
+            }
         }
     }
 
@@ -418,7 +483,7 @@ impl Table {
     /// this is another run. A line of JSON about the loop, with its length before it in four bytes,
     /// then 24 bytes for each cell. Numbers have the least significant byte first.
     pub fn snapshot(&mut self, since: u64, run: u128, viewer: u64) -> Vec<u8> {
-        let is_whole = since == 0 || run != self.run || since >= self.version;
+        let is_whole = since == 0 || run != self.started || since >= self.version;
         let open = self.slots.len();
         let mut out = vec![0; 4];
         put(
@@ -427,7 +492,7 @@ impl Table {
                 "{{\"version\":{},\"run\":\"{}\",\"whole\":{is_whole},\"now_us\":{},\"slots\":{},\
                  \"open\":{open},\"you\":{viewer},",
                 self.version,
-                self.run,
+                self.started,
                 self.now.as_micros(),
                 self.cells.len()
             ),
@@ -542,8 +607,14 @@ impl Table {
         if let Some(length) = cell.response_length {
             put(&mut out, format_args!(",\"response_length\":{length}"));
         }
-        put_head(&mut out, "request", &cell.life.request);
-        put_head(&mut out, "response", &cell.life.response);
+        if cell.has_partial_head() {
+            put_head(&mut out, "partial", &cell.life.partial);
+        }
+        // While no page asks, most heads are not kept.
+        if cell.life.requests == cell.requests {
+            put_head(&mut out, "request", &cell.life.request);
+            put_head(&mut out, "response", &cell.life.response);
+        }
         put(&mut out, format_args!(",\"transitions\":["));
         for (index, one) in cell.life.transitions().enumerate() {
             let comma = if index > 0 { "," } else { "" };

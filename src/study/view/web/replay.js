@@ -51,7 +51,7 @@ class World {
   }
 
   static iteration(number, events = 0) {
-    return { number, events, worked_us: 0, accepts: 0, steps: 0 };
+    return { number, events, worked_us: 0, accepts: 0, steps: 0, closes: 0 };
   }
 
   // Cells and iterations are replaced, not changed, once a copy may have them.
@@ -91,8 +91,10 @@ class World {
     } else if (record.call === "end") {
       this.current.worked_us = record.worked_us;
       pulse.working_us += record.worked_us;
-      if (this.current.steps + this.current.accepts > 0) pulse.latest = this.current;
-      if (record.worked_us > pulse.longest.worked_us) pulse.longest = this.current;
+      if (this.current.steps + this.current.accepts + this.current.closes > 0) {
+        pulse.latest = this.current;
+        if (record.worked_us > pulse.longest.worked_us) pulse.longest = this.current;
+      }
     } else if (record.call !== "dropped") {
       this.applyToCell(record, this.keyOf(record));
     }
@@ -115,6 +117,7 @@ class World {
       case "close":
         Object.assign(cell, { state: 0, exchange: 0, reason: record.reason });
         pulse.closes += 1;
+        current.closes += 1;
         this.keys.delete(record.connection);
         this.free.push(key);
         break;
@@ -268,6 +271,19 @@ async function openTrace(file) {
   }
 }
 
+// Plays what the server has kept while the page was open.
+async function replayLatest() {
+  try {
+    const answer = await fetch("trace");
+    const records = await answer.blob();
+    if (!answer.ok) throw new Error(await records.text());
+    if (!records.size) throw new Error("no client has done anything since this page was opened");
+    await openTrace(new File([records], "the latest records"));
+  } catch (error) {
+    complain(error.message);
+  }
+}
+
 const replaying = (action) => () => { if (source instanceof Replay) action(source); };
 $("file").addEventListener("change", ({ target }) => {
   if (target.files.length) openTrace(target.files[0]);
@@ -278,6 +294,7 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   if (event.dataTransfer.files.length) openTrace(event.dataTransfer.files[0]);
 });
+$("latest-records").addEventListener("click", replayLatest);
 $("play").addEventListener("click", replaying((replay) => replay.toggle()));
 $("back").addEventListener("click", replaying((replay) => replay.stepTo(replay.world.index - 1)));
 $("forward").addEventListener("click", replaying((replay) => replay.stepTo(replay.world.index + 1)));

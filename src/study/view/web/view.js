@@ -61,10 +61,11 @@ function describe(cell) {
   return `${words}, waits ${WAITS[cell.wait]}`;
 }
 function iterationText(one) {
-  const { number, worked_us, events, accepts, steps, slowest } = one;
-  const plural = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
-  let words = `${time(worked_us / 1000)} (iteration ${number}: ${plural(events, "event")}, ` +
-    `${plural(accepts, "accept")}, ${plural(steps, "step")}`;
+  const { number, worked_us, events, accepts, steps, closes, slowest } = one;
+  if (!number) return "none";
+  const counted = [[events, "event"], [accepts, "accept"], [steps, "step"], [closes, "close"]].filter(([n]) => n > 0);
+  const counts = counted.map(([n, what]) => `${n} ${what}${n === 1 ? "" : "s"}`);
+  let words = `${time(worked_us / 1000)} (iteration ${number}: ${counts.join(", ")}`;
   if (slowest) words += `; the longest was ${slowest.step} of connection ${slowest.connection}, ${time(slowest.us / 1000)}`;
   return words + ")";
 }
@@ -214,8 +215,8 @@ function drawPulse() {
     text("working", percent(rate("working_us") / 1e6));
     text("view", percent(rate("view_us") / 1e6));
   }
-  text("longest", `Longest iteration ${pulse.since || "of the last seconds"}: ${iterationText(pulse.longest)}`);
-  text("latest", `Latest iteration with work for a client: ${iterationText(pulse.latest)}`);
+  text("longest", `Longest iteration with work for a client ${pulse.since || "of the last seconds"}: ${iterationText(pulse.longest)}`);
+  text("latest", `Latest one: ${iterationText(pulse.latest)}`);
   if (!sampled || pulse.now_us - sampled.now_us > 5e5) {
     if (sampled) {
       const worked = pulse.working_us - sampled.working_us, slept = pulse.asleep_us - sampled.asleep_us;
@@ -286,12 +287,14 @@ function drawSlow() {
 async function nameSlow() {
   for (const key of slowKeys.slice(0, 6)) {
     const cell = model.cells[key];
-    if (!cell || known.has(nameOf(cell))) continue;
+    // What is received of a head may grow.
+    if (!cell || (known.has(nameOf(cell)) && cell.state !== 2)) continue;
     const life = await source.life(key);
     if (!life || life.connection % 2 ** 32 !== cell.id) continue;
     if (known.size > 1000) known.clear();
-    const [line] = life.request.bytes.split("\r\n");
-    const request = cell.state === 2 ? `${count(life.received)} bytes received` : line;
+    const head = cell.state === 2 ? life.partial : life.request;
+    const [line] = head ? head.bytes.split("\r\n") : [""];
+    const request = cell.state === 2 ? `so far ${line}` : line;
     known.set(nameOf(cell), `${life.peer || "unix socket"}, slot ${key}, connection ${cell.id}: ${request}`);
   }
 }
@@ -352,26 +355,29 @@ async function showLife() {
   facts.replaceChildren();
   for (const [name, value] of rows) { element("dt", name, facts); element("dd", value, facts); }
   drawLine(life);
-  const shown = `${source.name} ${life.connection} ${life.requests} ${life.request.length} ${life.response.length}`;
+  const heads = [life.partial, life.request, life.response];
+  const shown = [source.name, life.connection, life.requests, ...heads.map((head) => head?.length)].join(" ");
   if (shown !== lifeShown) {
     lifeShown = shown;
-    const heads = $("heads");
-    heads.replaceChildren();
-    for (const [name, words] of [["request", "Latest request"], ["response", "Latest response"]]) {
-      const head = life[name];
-      if (!head || !head.length) continue;
+    const parent = $("heads");
+    parent.replaceChildren();
+    if (!life.request) element("p", "The heads of its latest request are not kept: no page was open.", parent).className = "note";
+    ["Request so far: ", "Latest request: head, ", "Latest response: head, "].forEach((words, index) => {
+      const head = heads[index];
+      if (!head || !head.length) return;
       if (source.name !== "live") {
-        element("h3", "Latest request: its first line", heads);
-        element("pre", head.bytes, heads).tabIndex = 0;
-        continue;
+        element("h3", "Latest request: its first line", parent);
+        element("pre", head.bytes, parent).tabIndex = 0;
+        return;
       }
-      const cut = head.length > head.bytes.length ? `, the first ${head.bytes.length} of` : ",";
-      element("h3", `${words}: head${cut} ${head.length} bytes`, heads);
-      const box = element("pre", "", heads);
+      const cut = head.length > head.bytes.length ? `the first ${head.bytes.length} of ` : "";
+      element("h3", `${words}${cut}${head.length} byte${head.length === 1 ? "" : "s"}`, parent);
+      const box = element("pre", "", parent);
       box.tabIndex = 0;
       box.append(visible(head.bytes));
-    }
+    });
   }
+  $("changes").hidden = !life.transitions.length;
   const table = $("transitions");
   table.replaceChildren();
   for (const one of life.transitions.slice().reverse()) {
