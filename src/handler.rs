@@ -84,8 +84,8 @@ pub trait Handler {
         false
     }
 
-    /// SIGUSR1, or SIGHUP with a log file: opens the log files again, for they may have been
-    /// renamed, and closes other files, for a volume may be about to be unmounted.
+    /// SIGUSR1, or SIGHUP with a log file: opens the log files again, because they may have
+    /// been renamed, and closes cached files, because a volume may be about to be unmounted.
     fn reopen_logs(&mut self) {}
 
     /// SIGHUP with a configuration file: reads it again, and opens the log files again.
@@ -95,7 +95,8 @@ pub trait Handler {
 }
 
 /// A handler around another one. It may override how requests are answered and how an iteration
-/// ends; all other methods of [`Handler`] call the inner handler.
+/// ends. All other methods of [`Handler`] call the inner handler, except
+/// [`holds_public`](Handler::holds_public), which the reactor asks of the outermost handler only.
 pub trait Wrapper {
     /// The handler inside.
     type Inner: Handler;

@@ -17,13 +17,13 @@
 //! - [`connection`]: the state machine of one connection.
 //! - [`pump`](mod@pump): the loop that turns its steps into reads and writes.
 //! - [`transport`]: what a connection needs of its socket.
-//! - [`probe`]: what observes the loop: traces, metrics, the simulator's recorder.
+//! - [`probe`]: what observes the loop: a trace, the live view, the simulator's recorder.
 //! - [`reactor`]: one thread, one poll, every connection. Its [`engine`](reactor::engine) is an
 //!   iteration without the poll, its [`scheduler`](reactor::scheduler) knows which connection runs
 //!   next and how long the poll may wait.
 //! - [`listen`]: addresses, sockets that listen, and accepting connections, for all models.
 //! - [`timers`]: the deadlines of all connections.
-//! - [`stalls`]: the clock of the deadlines, which stops while the loop is away from its
+//! - [`deadline_clock`]: the clock of the deadlines, which stops while the loop is away from its
 //!   sockets.
 //! - [`read_buffer`]: received bytes, until they are a whole request head.
 //! - [`write_buffer`]: bytes to send, until the socket takes them.
@@ -33,7 +33,7 @@
 //!
 //! - [`http`]: requests are parsed, responses are written.
 //! - [`handler`]: what answers requests, and keeps a state of each connection.
-//! - [`site_handler`]: the handler of the product, a site with its log.
+//! - [`site_handler`]: the handler of all models but `fixed`: a site with its access log.
 //! - [`burn`]: an answer that takes long to compute, for the benchmark.
 //! - [`site`]: from a name to a file to a response.
 //! - [`access_log`]: log lines, and the thread that writes them.
@@ -49,7 +49,7 @@
 //!
 //! # The program
 //!
-//! - [`config`]: the command line, checked.
+//! - [`config`]: the command line, the environment and the configuration file, checked.
 //! - [`banner`]: what is printed when the server has started.
 //! - [`subcommands`]: what the program can do besides serving.
 //! - [`bench`](mod@bench) (a feature): measures what each model costs.
@@ -84,6 +84,7 @@ pub mod burn;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod deadline_clock;
 pub mod diagnostics;
 pub mod handler;
 pub mod http;
@@ -98,7 +99,6 @@ pub mod server;
 pub mod signals;
 pub mod site;
 pub mod site_handler;
-pub mod stalls;
 #[cfg(feature = "study")]
 pub mod study;
 pub mod subcommands;

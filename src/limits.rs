@@ -181,7 +181,8 @@ impl Default for Limits {
 
 impl Limits {
     /// The longest time away from its sockets that a loop counts against its peers: a quarter of
-    /// the shortest timeout, more than a busy machine is late by. See [`stalls`](crate::stalls).
+    /// the shortest timeout, more than a busy machine is late by. See
+    /// [`deadline_clock`](crate::deadline_clock).
     pub fn stall_threshold(&self) -> Duration {
         let shortest = (self.header_timeout.min(self.idle_timeout))
             .min(self.send_timeout.min(self.linger_timeout));

@@ -32,7 +32,7 @@ pub struct Session<T, S> {
 }
 
 impl<T: Transport, S> Session<T, S> {
-    /// Of a connection that was just accepted.
+    /// Makes the session of a connection that was just accepted.
     pub fn new(id: u64, transport: T, handler_state: S, limits: Arc<Limits>, now: Instant) -> Self {
         let connection = match transport.needs_handshake() {
             true => Connection::before_handshake(limits, now),
@@ -150,7 +150,7 @@ pub struct SharedBuffers {
 const COPY_BUFFER: usize = 64 * 1024;
 
 impl SharedBuffers {
-    /// Buffers of the sizes that `limits` name.
+    /// Makes buffers of the sizes that `limits` name.
     pub fn new(limits: &Limits) -> Self {
         // The longest allowed head, and one byte that shows that it is longer.
         let receive = limits

@@ -1,8 +1,8 @@
 //! The server as a value: what a [`Config`] asks for, opened and ready to run.
 //!
 //! [`Server::build`] does not change the configuration, so each of several processes can call it.
-//! It opens sockets and files. What a process does once, such as ignoring signals
-//! and installing the logger, is left to the caller.
+//! It opens sockets and files. What a process does once, such as ignoring signals and installing
+//! the logger, is left to the caller.
 
 use crate::access_log::{AccessLog, Sink};
 use crate::burn::Burning;
@@ -219,7 +219,7 @@ fn build_polling<H: Handler + 'static>(
         let view = View::new();
         let handler = ViewHandler::new(handler, view.clone());
         let reactor = Reactor::new(listeners, handler, limits, signals, (probe, view))?;
-        let run = move || reactor.run().map(|routes| close(routes.into_inner()));
+        let run = move || reactor.run().map(|handler| close(handler.into_inner()));
         return Ok(Box::new(run));
     }
     let reactor = Reactor::new(listeners, handler, limits, signals, probe)?;
@@ -232,7 +232,7 @@ fn open_admin(
     config: &Config,
     options: ListenOptions,
 ) -> Result<Option<BoundListener>, Box<dyn Error>> {
-    // A browser opens connections before it uses them, and is to be seen then.
+    // A browser opens connections before it uses them; the view shows them from then on.
     let options = ListenOptions {
         role: Role::Admin,
         deferred: false,

@@ -106,8 +106,9 @@ pub struct AccessLog {
 
 impl AccessLog {
     /// Opens the sink and starts the thread that writes to it. At most
-    /// [`Limits::max_log_buffer_bytes`] wait while as many are written. If the thread cannot be
-    /// started, logs a warning, and lines wait until [`AccessLog::reopen`] or [`AccessLog::close`].
+    /// [`Limits::max_log_buffer_bytes`] bytes wait while as many are written. If the thread cannot
+    /// be started, logs a warning, and lines wait until [`AccessLog::reopen`] or
+    /// [`AccessLog::close`].
     ///
     /// # Errors
     /// The file cannot be opened, or there is no descriptor.

@@ -21,7 +21,7 @@ pub fn script(shell: Shell) -> Vec<u8> {
 /// The command without hidden options, and with a value hint on every option.
 fn completed(command: &Command) -> Command {
     let args = command.get_arguments().filter(|arg| !arg.is_hide_set());
-    let subcommands = command.get_subcommands().filter(|one| !one.is_hide_set());
+    let subcommands = (command.get_subcommands()).filter(|subcommand| !subcommand.is_hide_set());
     Command::new(command.get_name().to_owned())
         .about(command.get_about().cloned().unwrap_or_default())
         .disable_help_flag(command.is_disable_help_flag_set())

@@ -19,7 +19,7 @@ impl FromStr for TypeRules {
         let rules = text.split([',', '\n']).map(str::trim);
         let rules = rules.filter(|rule| !rule.is_empty()).map(type_rule);
         match rules.collect::<Result<Vec<_>, _>>()? {
-            rules if rules.is_empty() => type_rule("").map(|one| Self(vec![one])),
+            rules if rules.is_empty() => type_rule("").map(|rule| Self(vec![rule])),
             rules => Ok(Self(rules)),
         }
     }

@@ -110,7 +110,7 @@ pub enum Verbosity {
 impl Verbosity {
     /// The level after all of them, in order.
     pub fn level(all: &[Self]) -> u8 {
-        all.iter().fold(0, |level: u8, one| match one {
+        all.iter().fold(0, |level: u8, option| match option {
             Self::More => level.saturating_add(1),
             Self::Level(level) => *level,
         })
@@ -147,7 +147,7 @@ impl FromStr for Headers {
         let headers = filled.map(str::parse).collect::<Result<Vec<_>, _>>()?;
         if headers.is_empty() {
             // The error of an empty line.
-            return text.parse().map(|one| Self(vec![one]));
+            return text.parse().map(|header| Self(vec![header]));
         }
         Ok(Self(headers))
     }
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn headers_are_on_lines_of_their_own() {
         let headers = "X-One: 1\r\n\nX-Two: a, b\n".parse::<Headers>().unwrap();
-        let names: Vec<_> = headers.0.iter().map(|one| &*one.name).collect();
+        let names: Vec<_> = headers.0.iter().map(|header| &*header.name).collect();
         assert_eq!(names, ["X-One", "X-Two"]);
         assert_eq!(headers.0[1].value, "a, b");
         for bad in ["", "\n \n", "X-One: 1\nDate: now"] {

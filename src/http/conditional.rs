@@ -133,10 +133,10 @@ impl<'h> Conditions<'h> {
                 &mut found.if_modified_since,
                 &mut found.if_range,
             ];
-            for one in known {
-                if name.eq_ignore_ascii_case(one.name.as_bytes()) {
-                    one.lines += 1;
-                    one.value = value;
+            for condition in known {
+                if name.eq_ignore_ascii_case(condition.name.as_bytes()) {
+                    condition.lines += 1;
+                    condition.value = value;
                 }
             }
         }

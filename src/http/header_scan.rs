@@ -59,7 +59,7 @@ impl<'h> HeaderScan<'h> {
             5 if name.eq_ignore_ascii_case(b"range") => self.present.range = true,
             6 if name.eq_ignore_ascii_case(b"expect") => {
                 self.expects_unknown |=
-                    list(value).any(|one| !one.eq_ignore_ascii_case(b"100-continue"));
+                    list(value).any(|name| !name.eq_ignore_ascii_case(b"100-continue"));
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 for token in list(value) {

@@ -56,7 +56,7 @@ pub struct RequestTraits {
 }
 
 impl RequestTraits {
-    /// Of a request that cannot be parsed: the connection closes after the response.
+    /// The traits of a request that cannot be parsed: the connection closes after the response.
     pub const REFUSED: RequestTraits = RequestTraits {
         http10: false,
         is_head: false,

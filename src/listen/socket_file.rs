@@ -46,7 +46,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// What is at the path of a socket that is to be made.
+/// What is at the path where a socket will be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SocketPath {
     /// Nothing.

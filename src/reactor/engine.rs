@@ -6,12 +6,12 @@
 use super::lifecycle::{Connections, Lifecycle, Stop};
 use super::scheduler::Scheduler;
 use crate::clock::Now;
+use crate::deadline_clock::PollOutcome;
 use crate::handler::{Handler, ListenerInfo, Role};
 use crate::limits::Limits;
 use crate::listen::accept::Accept;
 use crate::probe::{EventFlags, Origin, Probe};
 use crate::signals::{self, Action};
-use crate::stalls::PollOutcome;
 use crate::transport::Transport;
 use std::io;
 use std::net::SocketAddr;

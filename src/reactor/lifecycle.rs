@@ -64,7 +64,7 @@ pub struct Lifecycle<A: Accept> {
 }
 
 impl<A: Accept> Lifecycle<A> {
-    /// A loop that accepts from `listeners`.
+    /// Makes the lifecycle of a loop that accepts from `listeners`.
     pub fn new(listeners: impl IntoIterator<Item = A>, limits: Arc<Limits>) -> Self {
         let mut listeners = Listeners::new(listeners);
         let admin = listeners.take_admin();
@@ -243,7 +243,7 @@ impl<A: Accept> Lifecycle<A> {
         self.stop_at.is_some()
     }
 
-    /// Whether the grace period is over: the remaining connections are to be aborted.
+    /// Whether the grace period is over: the driver aborts the connections that are left.
     pub fn is_grace_over(&self, now: Now) -> bool {
         self.stop_at.is_some_and(|stop_at| stop_at <= now.instant)
     }

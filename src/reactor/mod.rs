@@ -1,4 +1,4 @@
-//! The product's model: one thread, one poll, all connections.
+//! The default model: one thread, one poll, all connections.
 //!
 //! [`Reactor::run`] is the loop: *poll* for events, *mark* what they are about, *accept* a bounded
 //! number of connections, *run* each connection that is runnable once, and *reap* those that have
@@ -34,7 +34,8 @@ pub struct Reactor<H: Handler, P = ()> {
 }
 
 impl<H: Handler, P: Probe> Reactor<H, P> {
-    /// A loop that accepts from `listeners`, observed by `probe`. Handles the signals of `policy`.
+    /// Makes a loop that accepts from `listeners` and is observed by `probe`. It handles the
+    /// signals of `policy`.
     ///
     /// # Errors
     /// Those of epoll_create(2) or kqueue(2), and of registering.

@@ -1,12 +1,12 @@
 //! The poll of a loop: the tokens and registrations of signals, listeners and connections. The
 //! reactor and the coroutine model share it.
 
+use crate::deadline_clock::PollOutcome;
 use crate::limits::Limits;
 use crate::listen::open::{BoundListener, SocketFile};
 use crate::listen::socket::ListenerSocket;
 use crate::probe::EventFlags;
 use crate::signals::{Action, Policy, SignalSource};
-use crate::stalls::PollOutcome;
 use mio::event::{Event, Source};
 use mio::{Events, Interest, Poll, Registry, Token};
 use std::io;

@@ -12,12 +12,12 @@
 use super::lifecycle::warn_unregistered;
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection};
+use crate::deadline_clock::DeadlineClock;
 use crate::handler::{Handler, Role};
 use crate::http::date::DateCache;
 use crate::limits::Limits;
 use crate::probe::{Cause, EventFlags, Origin, Probe};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
-use crate::stalls::DeadlineClock;
 use crate::timers::Timers;
 use crate::transport::Transport;
 use slab::Slab;
@@ -67,7 +67,7 @@ pub const fn slot_size<T, S>() -> usize {
 }
 
 impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
-    /// No connections. Those that are added are observed by `probe`.
+    /// Makes a scheduler without connections. `probe` observes those that are added.
     pub fn new(limits: Arc<Limits>, probe: P) -> Self {
         let threshold = limits.stall_threshold();
         Self {

@@ -45,8 +45,8 @@ impl CommonHeaders {
 /// name (RFC 8187).
 fn disposition(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
-    let is_safe = |one: char| (' '..='~').contains(&one) && !"\"\\%".contains(one);
-    let plain = name.replace(|one| !is_safe(one), "_");
+    let is_safe = |character| matches!(character, ' '..='~') && !"\"\\%".contains(character);
+    let plain = name.replace(|character| !is_safe(character), "_");
     let mut value = format!("inline; filename=\"{plain}\"");
     if plain != name {
         value += &format!("; filename*=UTF-8''{}", path::encode(name.as_bytes()));

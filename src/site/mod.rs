@@ -1,7 +1,7 @@
 //! Serving a directory tree: a request -> a file -> a [`Response`]. Imports `http`, no connection
 //! and no socket.
 //!
-//! [`Site::answer`] does, in this order:
+//! [`Site::respond`] does, in this order:
 //!
 //! 1. Check the method and the expectation.
 //! 2. Decode the path of the target. Hidden names do not exist.
@@ -96,7 +96,7 @@ impl Site {
     }
 
     /// Answers a request.
-    pub fn answer(&mut self, request: &Request<'_>, now: Now) -> Response {
+    pub fn respond(&mut self, request: &Request<'_>, now: Now) -> Response {
         if request.expects_unknown {
             return self.errors.page(Status::ExpectationFailed, request);
         }

@@ -113,7 +113,7 @@ impl Handler for SiteHandler {
         now: Now,
     ) -> Response {
         let response = match &request {
-            Ok(request) => self.site.answer(request, now),
+            Ok(request) => self.site.respond(request, now),
             Err(refusal) => {
                 if refusal.is_tls() {
                     TLS_ARRIVED.warn(format_args!(
@@ -219,7 +219,8 @@ impl Unlogged {
     }
 }
 
-/// The length of the body, if all of it is written together with the header.
+/// The length of the body, if all of it is written together with the head: `Connection::respond`
+/// renders those bodies into the write buffer.
 fn body_at_once(request: &Result<Request<'_>, Refusal<'_>>, response: &Response) -> Option<u64> {
     let is_head = match request {
         Ok(request) => request.traits.is_head,

@@ -56,7 +56,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Of a socket that was just accepted.
+    /// Makes the transport of a socket that was just accepted.
     pub fn new(stream: BlockingStream) -> Arc<Self> {
         Arc::new(Self {
             stream,

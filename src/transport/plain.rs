@@ -117,7 +117,7 @@ impl Transport for Socket {
         };
         self.readiness.on_read(&received, buf.len());
         if self.readiness.is_known_empty() && received.is_ok() {
-            // This arms mio's poll(2) selector again. With edges it does nothing.
+            // Makes mio's poll(2) selector watch for reading again. With edges it does nothing.
             let _ = self.try_io(|| Err(io::ErrorKind::WouldBlock.into()));
         }
         received

@@ -42,7 +42,7 @@ pub struct ReadReadiness {
 
 /// Whether a short receive proves that the socket is empty. It does where each arrival is a new
 /// event: with the edges of epoll and kqueue (epoll(7), "Since even with edge-triggered epoll"),
-/// and with mio's poll(2) selector after it was armed again.
+/// and with mio's poll(2) selector after a call that would block.
 const SHORT_MEANS_EMPTY: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",

@@ -9,12 +9,12 @@ use crate::site::fifo_watchdog::FifoWatchdog;
 use crate::site::handler::RecordingHandler;
 use crate::site::kernel::descriptors_within;
 use crate::sockets::{SimListener, SimSocket, SimSockets};
+use oneloop::deadline_clock;
 use oneloop::handler::Handler;
 use oneloop::limits::Limits;
 use oneloop::probe::EventFlags;
 use oneloop::reactor::engine::Engine;
 use oneloop::signals::Action;
-use oneloop::stalls;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -227,9 +227,9 @@ impl<H: Handler> Simulation<H> {
             let events = kernel.borrow_mut().poll(timeout);
             let now = kernel.borrow().read_clock();
             let outcome = match kernel.borrow().is_interrupted {
-                true => stalls::PollOutcome::Interrupted,
-                false if events.is_empty() => stalls::PollOutcome::Nothing,
-                false => stalls::PollOutcome::Events,
+                true => deadline_clock::PollOutcome::Interrupted,
+                false if events.is_empty() => deadline_clock::PollOutcome::Nothing,
+                false => deadline_clock::PollOutcome::Events,
             };
             self.engine.end_poll(now, timeout, outcome, events.len());
             if self.iteration(kernel, &events) {

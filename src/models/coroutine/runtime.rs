@@ -2,13 +2,13 @@
 
 use crate::clock::Now;
 use crate::connection::Connection;
+use crate::deadline_clock::DeadlineClock;
 use crate::handler::Handler;
 use crate::http::date::DateCache;
 use crate::limits::Limits;
 use crate::probe::{Cause, EventFlags, Origin, Probe};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
 use crate::reactor::lifecycle::warn_unregistered;
-use crate::stalls::DeadlineClock;
 use crate::timers::Timers;
 use crate::transport::{ReadyFlags, Socket, Stream, Transport};
 use mio::{Registry, Token};

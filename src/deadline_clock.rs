@@ -1,4 +1,5 @@
-//! Stalls: times in which the loop does not look at its sockets.
+//! The clock of the deadlines: the real clock without the stalls, in which the loop does not look
+//! at its sockets.
 //!
 //! A slow disk, a slow handler, SIGSTOP or a suspended machine stall the loop. Meanwhile a peer
 //! cannot move its deadline: the loop reads nothing from it and sends nothing to it. So the clock
