@@ -111,12 +111,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
-/// How a user calls this program: cargo sets the variable for a program that it runs.
-fn command() -> &'static str {
-    match std::env::var_os("CARGO_MANIFEST_DIR") {
-        Some(_) => "cargo run -- lab",
-        None => "oneloop lab",
-    }
+/// How the user has called this program. `cargo run` calls it by its path, too.
+fn command() -> String {
+    let program = std::env::args().next();
+    format!("{} lab", program.as_deref().unwrap_or("oneloop"))
 }
 
 fn exercise(number: usize) -> Result<&'static Exercise, String> {
@@ -134,7 +132,7 @@ fn clone() -> Result<PathBuf, Box<dyn Error>> {
     let found = copy::find_clone(Path::new(env!("CARGO_MANIFEST_DIR")), &current);
     Ok(found.ok_or(
         "no clone of oneloop is found, in which its sources are; change into one: \
-         git clone, cd oneloop, cargo run -- lab",
+         git clone, cd oneloop, cargo run --release -- lab",
     )?)
 }
 
