@@ -171,11 +171,6 @@ impl ReadBuffer {
         checked
     }
 
-    /// The first `length` bytes: a head that [`ReadBuffer::find_head`] has found.
-    pub fn head(&self, length: usize) -> &[u8] {
-        self.bytes().split_at(length).0
-    }
-
     /// Whether the first byte of a request has arrived. The CR of an empty line does not count.
     pub fn has_begun(&self) -> bool {
         !matches!(self.bytes(), [] | [b'\r'])
@@ -259,7 +254,7 @@ mod tests {
             match read_buffer.find_head(60, 20, 2) {
                 HeadEnd::NotYet => {}
                 HeadEnd::At(length) => {
-                    return (HeadEnd::At(length), read_buffer.head(length).to_vec());
+                    return (HeadEnd::At(length), read_buffer.bytes()[..length].to_vec());
                 }
                 other => return (other, Vec::new()),
             }
@@ -378,7 +373,7 @@ mod tests {
         );
         fill(&mut read_buffer, &head[2..]);
         assert_eq!(read_buffer.find_head(60, 20, 2), HeadEnd::At(18));
-        assert_eq!(read_buffer.head(18), head);
+        assert_eq!(read_buffer.bytes()[..18], *head);
         read_buffer.consume(18);
         read_buffer.give_back_to(&mut spare);
         assert_eq!((spare.len(), read_buffer.buffer.len()), (1024, 0));

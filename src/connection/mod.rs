@@ -457,8 +457,8 @@ impl Connection {
         self.counts
     }
 
-    /// Bytes of memory in its own buffers: a part of a head, and what the socket did not take. 0
-    /// while it is idle.
+    /// For tests: bytes of memory in its own buffers, for a part of a head and for what the socket
+    /// did not take. 0 while it is idle.
     pub fn kept(&self) -> usize {
         self.read_buffer.capacity() + self.write_buffer.capacity()
     }

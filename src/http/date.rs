@@ -46,7 +46,7 @@ impl HttpDate {
         Self(seconds.max(0).cast_unsigned()).min(Self::LAST)
     }
 
-    /// Seconds since 1970.
+    /// For tests: seconds since 1970.
     pub fn seconds(self) -> u64 {
         self.0
     }
