@@ -23,10 +23,11 @@ const MARK: &str = ".oneloop-lab";
 
 /// The build: quick to make, and without the assertions that tests have. A server in use has none
 /// either.
-const SETTINGS: [&str; 3] = [
+const SETTINGS: [&str; 4] = [
     "--config=profile.dev.debug=false",
     "--config=profile.dev.debug-assertions=false",
     "--no-default-features",
+    "--features=study",
 ];
 
 /// A copy that was built.
