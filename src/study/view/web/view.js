@@ -215,8 +215,8 @@ function drawPulse() {
     text("working", percent(rate("working_us") / 1e6));
     text("view", percent(rate("view_us") / 1e6));
   }
-  text("longest", `Longest iteration with work for a client ${pulse.since || "of the last seconds"}: ${iterationText(pulse.longest)}`);
-  text("latest", `Latest one: ${iterationText(pulse.latest)}`);
+  text("longest", `Longest iteration ${pulse.since || "of the last seconds"} in which a client did something: ${iterationText(pulse.longest)}`);
+  text("latest", `The latest such iteration: ${iterationText(pulse.latest)}`);
   if (!sampled || pulse.now_us - sampled.now_us > 5e5) {
     if (sampled) {
       const worked = pulse.working_us - sampled.working_us, slept = pulse.asleep_us - sampled.asleep_us;
