@@ -78,6 +78,13 @@ pub trait Probe {
     /// The connection has ended, and its socket closes now. The last call with this id.
     fn on_close(&mut self, _id: u64, _reason: CloseReason, _counts: Counts) {}
 
+    /// Public connections wait, and none is accepted for a moment: the limit of connections is
+    /// reached, or the system has no descriptor.
+    fn on_accept_pause(&mut self) {}
+
+    /// The server stops: it goes on with the requests that it has, and then ends.
+    fn on_drain(&mut self) {}
+
     /// This process was forked from the one that has made the probe, for one connection. Threads
     /// that the probe has started do not exist here.
     fn on_fork(&mut self) {}
@@ -121,6 +128,8 @@ pass_on! {
     on_transition(id: u64, from: StateName, to: StateName, cause: Cause);
     on_run_end(id: u64, received: &[u8], left: Duration);
     on_close(id: u64, reason: CloseReason, counts: Counts);
+    on_accept_pause();
+    on_drain();
     on_fork();
     on_exit();
 }

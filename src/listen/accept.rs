@@ -179,6 +179,12 @@ impl<A: Accept> Listeners<A> {
         }
     }
 
+    /// Whether a connection may wait: if not, there is nothing to accept.
+    #[inline]
+    pub fn may_have_waiting(&self) -> bool {
+        self.pending.is_some() || self.entries.iter().any(|entry| entry.is_ready)
+    }
+
     /// Accepts up to the budget of an iteration, and up to `capacity` connections. One is accepted
     /// from each socket in turn, starting behind the socket that was last: many connections at one
     /// socket do not hold up another. `add` gets each connection; where it fails, only that
@@ -262,7 +268,7 @@ impl<A: Accept> Listeners<A> {
     /// How long accepting can wait without an event: until the pause is over (not at all without
     /// one) while a connection may wait, else without limit (`None`).
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        if self.pending.is_none() && !self.entries.iter().any(|entry| entry.is_ready) {
+        if !self.may_have_waiting() {
             return None;
         }
         let until = self.paused_until.unwrap_or(now.instant);

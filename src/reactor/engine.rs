@@ -94,6 +94,10 @@ where
     fn evict(&mut self) -> usize {
         self.scheduler.evict(self.handler, self.now)
     }
+
+    fn on_accept_pause(&mut self) {
+        self.scheduler.probe().on_accept_pause();
+    }
 }
 
 impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
@@ -211,10 +215,24 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         }
         self.reap(now, sockets);
         self.handler_due = self.handler.end_iteration(now);
-        Ok(match self.lifecycle.accepts_no_more() {
+        Ok(match self.lifecycle.is_stopping() {
+            true => self.continue_stopping(sockets),
+            false => Flow::Continue(()),
+        })
+    }
+
+    /// The end of an iteration of a server that is stopping.
+    #[cold]
+    fn continue_stopping(&mut self, sockets: &mut impl Sockets<A, T>) -> Flow {
+        let public = self.scheduler.count(Role::Public);
+        let closing = self.lifecycle.stop_admin(public);
+        if !closing.is_empty() {
+            sockets.close_listeners(closing);
+        }
+        match self.lifecycle.accepts_no_more() {
             true if self.scheduler.is_empty() => Flow::Break(()),
             _ => Flow::Continue(()),
-        })
+        }
     }
 
     /// An iteration in which the public connections are held.
@@ -249,7 +267,10 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
             Action::ReopenLogs => self.handler.reopen_logs(),
             Action::Reload => self.handler.reload(),
             Action::Stop => match self.lifecycle.stop(now, self.scheduler.len()) {
-                Stop::Drain => self.scheduler.drain(),
+                Stop::Drain => {
+                    self.scheduler.probe().on_drain();
+                    self.scheduler.drain();
+                }
                 Stop::Abort => {
                     // Aborted, so that no peer takes a part of a response for the whole; and
                     // logged.

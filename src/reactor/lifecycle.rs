@@ -37,6 +37,10 @@ pub trait Connections<A: Accept> {
 
     /// Closes idle public connections, so that others can be accepted. Returns how many.
     fn evict(&mut self) -> usize;
+
+    /// Public connections wait, and none is accepted for [`Limits::accept_pause`] or until a
+    /// connection ends.
+    fn on_accept_pause(&mut self);
 }
 
 /// What a signal to stop leads to.
@@ -141,10 +145,13 @@ impl<A: Accept> Lifecycle<A> {
             Role::Public => (&mut self.listeners, self.limits.max_connections),
             Role::Admin => (&mut self.admin, self.limits.max_admin_connections),
         };
-        let capacity = match self.stop_at {
-            None => most.saturating_sub(connections.count(role)),
+        if !listeners.may_have_waiting() {
+            return Ok(());
+        }
+        let capacity = match (self.stop_at, role) {
             // These are the last connections, so only descriptors limit them.
-            Some(_) => usize::MAX,
+            (Some(_), Role::Public) => usize::MAX,
+            _ => most.saturating_sub(connections.count(role)),
         };
         let outcome = listeners.accept(capacity, &self.limits, now, |listener, stream| {
             connections.add(listener, stream)
@@ -152,7 +159,7 @@ impl<A: Accept> Lifecycle<A> {
         match outcome {
             AcceptOutcome::Done => {}
             AcceptOutcome::Broken(error) => return Err(error),
-            AcceptOutcome::Full if role == Role::Admin => self.pause(role, now),
+            AcceptOutcome::Full if role == Role::Admin => self.pause(role, now, connections),
             AcceptOutcome::Full => {
                 let advice = limits::advice_on_connections(most);
                 REFUSED.warn(format_args!(
@@ -167,7 +174,7 @@ impl<A: Accept> Lifecycle<A> {
             }
             AcceptOutcome::Failing(error) => {
                 REFUSED.warn(format_args!("accepting fails: {error}"));
-                self.pause(role, now);
+                self.pause(role, now, connections);
             }
         }
         Ok(())
@@ -178,14 +185,17 @@ impl<A: Accept> Lifecycle<A> {
     /// about to be closed anyway.
     fn evict_or_pause(&mut self, role: Role, now: Now, connections: &mut impl Connections<A>) {
         if self.stop_at.is_some() || connections.evict() == 0 {
-            self.pause(role, now);
+            self.pause(role, now, connections);
         }
     }
 
-    fn pause(&mut self, role: Role, now: Now) {
+    fn pause(&mut self, role: Role, now: Now, connections: &mut impl Connections<A>) {
         let until = now.instant + self.limits.accept_pause;
         match role {
-            Role::Public => self.listeners.pause(until),
+            Role::Public => {
+                self.listeners.pause(until);
+                connections.on_accept_pause();
+            }
             Role::Admin => self.admin.pause(until),
         }
     }
@@ -212,8 +222,8 @@ impl<A: Accept> Lifecycle<A> {
         Stop::Drain
     }
 
-    /// If it is time to stop accepting: accepts the connections that wait, because closing a
-    /// listening socket resets them, and returns the sockets for the caller to close. Before and
+    /// If it is time to stop accepting public connections: accepts those that wait, because closing
+    /// a listening socket resets them, and returns the sockets for the caller to close. Before and
     /// after that time it returns none.
     pub fn stop_accepting(&mut self, now: Now, connections: &mut impl Connections<A>) -> Vec<A> {
         let is_time = |until: &mut Instant| *until <= now.instant;
@@ -222,20 +232,25 @@ impl<A: Accept> Lifecycle<A> {
         }
         let queue = self.limits.backlog.unsigned_abs() as usize;
         let most = 1 + self.listeners.len() * queue / self.limits.accepts_per_iteration;
-        for listeners in [&mut self.listeners, &mut self.admin] {
-            listeners.resume();
-            // Events may still be in the poll.
-            listeners.mark_all_ready();
-        }
+        self.listeners.resume();
+        // Events may still be in the poll.
+        self.listeners.mark_all_ready();
         for _ in 0..most {
             let is_waiting = self.listeners.poll_timeout(now) == Some(Duration::ZERO);
             if !is_waiting || self.accept(now, connections).is_err() {
                 break;
             }
         }
-        let mut sockets = self.listeners.close();
-        sockets.append(&mut self.admin.close());
-        sockets
+        self.listeners.close()
+    }
+
+    /// The operator's sockets, for the caller to close, when the server has stopped serving the
+    /// public: none of its connections is accepted any more, and `public` of them are open.
+    pub fn stop_admin(&mut self, public: usize) -> Vec<A> {
+        match self.is_stopping() && self.listeners.is_empty() && public == 0 {
+            true => self.admin.close(),
+            false => Vec::new(),
+        }
     }
 
     /// Whether a signal has asked the server to stop.
@@ -251,6 +266,6 @@ impl<A: Accept> Lifecycle<A> {
     /// Whether the server is stopping and accepts no more: it has stopped when no connection is
     /// open.
     pub fn accepts_no_more(&self) -> bool {
-        self.stop_at.is_some() && self.listeners.is_empty()
+        self.stop_at.is_some() && self.listeners.is_empty() && self.admin.is_empty()
     }
 }

@@ -2,7 +2,9 @@
 //! reactor and the coroutine model share it.
 
 use crate::deadline_clock::PollOutcome;
+use crate::handler::Role;
 use crate::limits::Limits;
+use crate::listen::accept::Accept;
 use crate::listen::open::{BoundListener, SocketFile};
 use crate::listen::socket::ListenerSocket;
 use crate::probe::EventFlags;
@@ -22,9 +24,9 @@ pub struct Poller {
     signals: SignalSource,
     policy: Policy,
     listeners: usize,
-    /// The files of unix sockets. They are removed before their sockets are closed, so that the
-    /// file of another server is not taken for ours.
-    socket_files: Vec<SocketFile>,
+    /// The files of unix sockets, with the roles of these. They are removed before their sockets
+    /// are closed, so that the file of another server is not taken for ours.
+    socket_files: Vec<(Role, SocketFile)>,
 }
 
 /// What an event is about.
@@ -71,8 +73,8 @@ impl Poller {
             } = listener;
             let token = Token(SIGNALS.0 - 1 - id);
             registry.register(&mut socket, token, Interest::READABLE)?;
+            socket_files.extend(file.map(|file| (socket.role(), file)));
             sockets.push(socket);
-            socket_files.extend(file);
         }
         let poller = Self {
             poll,
@@ -131,9 +133,11 @@ impl Poller {
         self.poll.registry()
     }
 
-    /// Removes the files of unix sockets, then deregisters and closes the listening sockets.
+    /// Deregisters and closes the listening sockets: all of a role. Before that, the files of
+    /// those that are unix sockets are removed.
     pub fn close_listeners(&mut self, sockets: Vec<ListenerSocket>) {
-        self.socket_files.clear();
+        let closes = |role: Role| sockets.iter().any(|socket| socket.role() == role);
+        self.socket_files.retain(|(role, _)| !closes(*role));
         for mut socket in sockets {
             // Closing deregisters it from epoll and kqueue. mio's poll(2) selector needs this call.
             let _ = socket.deregister(self.poll.registry());

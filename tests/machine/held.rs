@@ -11,7 +11,7 @@ use oneloop::http::response::Response;
 use oneloop::limits::Limits;
 use oneloop::listen::accept::Accept;
 use oneloop::probe::EventFlags;
-use oneloop::reactor::engine::{Engine, Sockets};
+use oneloop::reactor::engine::{Engine, Flow, Sockets};
 use oneloop::signals::Action;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -117,8 +117,8 @@ impl Loop {
         peer
     }
 
-    /// Polls for `time`, marks the connections with an event, and iterates. Returns the timeout.
-    fn iterate_after(&mut self, time: Duration) -> Option<Duration> {
+    /// Polls for `time`, marks the connections with an event, and iterates.
+    fn poll_and_run(&mut self, time: Duration) -> Flow {
         let timeout = self.engine.begin_poll(self.now);
         self.now.instant += time;
         self.engine
@@ -128,9 +128,18 @@ impl Loop {
                 self.engine.mark_ready(key, EventFlags::default);
             }
         }
-        let flow = self.engine.run_iteration(self.now, &mut InMemory);
-        assert!(flow.unwrap().is_continue());
+        (self.engine.run_iteration(self.now, &mut InMemory)).unwrap()
+    }
+
+    /// The same. Returns the timeout of the next poll.
+    fn iterate_after(&mut self, time: Duration) -> Option<Duration> {
+        assert!(self.poll_and_run(time).is_continue());
         self.engine.poll_timeout(self.now)
+    }
+
+    fn stop(&mut self) {
+        let flow = (self.engine).handle_signal(Action::Stop, self.now, &mut InMemory);
+        assert!(flow.is_continue());
     }
 
     fn iterate(&mut self) -> Option<Duration> {
@@ -196,12 +205,57 @@ fn a_server_that_stops_holds_nothing() {
     public.sends("all HTTP/1.1\r\nHost: a\r\n\r\n");
     server.iterate();
     assert_eq!(public.take_received_text(), "");
-    let flow = (server.engine).handle_signal(Action::Stop, server.now, &mut InMemory);
-    assert!(flow.is_continue());
+    server.stop();
     server.iterate();
     assert!(
         public
             .take_received_text()
             .starts_with("HTTP/1.1 200 OK\r\n")
     );
+}
+
+#[test]
+fn a_server_that_stops_serves_the_operator_until_the_last_public_connection_has_ended() {
+    let mut server = Loop::new();
+    let public = server.connect(Role::Public, "GET /sm");
+    server.iterate();
+    server.stop();
+    server.iterate();
+    for _ in 0..2 {
+        let operator = server.connect(Role::Admin, GET);
+        server.iterate();
+        let answer = operator.take_received_text();
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        operator.closes();
+        server.iterate();
+        server.peers.pop();
+    }
+    let late = server.connect(Role::Public, GET);
+    server.iterate();
+    server.peers.pop();
+    public.sends("all HTTP/1.1\r\nHost: a\r\n\r\n");
+    public.closes();
+    assert!(server.poll_and_run(Duration::ZERO).is_break());
+    let answer = public.take_received_text();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!(late.take_received_text(), "", "it is not accepted");
+}
+
+/// Fails if the loop ends while a request of the operator is being received.
+#[test]
+fn a_server_that_stops_ends_when_the_operators_connections_have_ended() {
+    let mut server = Loop::new();
+    let operator = server.connect(Role::Admin, "GET /sm");
+    server.iterate();
+    server.stop();
+    server.iterate();
+    let late = server.connect(Role::Admin, GET);
+    server.iterate();
+    server.peers.pop();
+    operator.sends("all HTTP/1.1\r\nHost: a\r\n\r\n");
+    operator.closes();
+    assert!(server.poll_and_run(Duration::ZERO).is_break());
+    let answer = operator.take_received_text();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!(late.take_received_text(), "", "it is not accepted");
 }

@@ -51,8 +51,8 @@ where
     H: Handler + 'static,
     P: Probe + 'static,
 {
-    fn count(&self, _: Role) -> usize {
-        self.runtime.open()
+    fn count(&self, role: Role) -> usize {
+        self.runtime.count(role)
     }
 
     fn add(
@@ -68,6 +68,10 @@ where
     /// A coroutine is ended by itself only: no idle connection is closed for another.
     fn evict(&mut self) -> usize {
         0
+    }
+
+    fn on_accept_pause(&mut self) {
+        self.runtime.probe.borrow_mut().on_accept_pause();
     }
 }
 
@@ -162,6 +166,7 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
                 Action::Reload => self.runtime.handler.borrow_mut().reload(),
                 Action::Stop => match self.lifecycle.stop(now, self.runtime.open()) {
                     Stop::Drain => {
+                        self.runtime.probe.borrow_mut().on_drain();
                         self.runtime.draining.set(true);
                         self.runtime.wake_all();
                     }
@@ -198,6 +203,10 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
             self.lifecycle.on_connections_closed();
         }
         self.handler_due = self.runtime.handler.borrow_mut().end_iteration(now);
+        let closing = self.lifecycle.stop_admin(self.runtime.count(Role::Public));
+        if !closing.is_empty() {
+            self.poller.close_listeners(closing);
+        }
         Ok(match self.lifecycle.accepts_no_more() {
             true if self.runtime.open() == 0 => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),

@@ -3,7 +3,7 @@
 use crate::clock::Now;
 use crate::connection::Connection;
 use crate::deadline_clock::DeadlineClock;
-use crate::handler::Handler;
+use crate::handler::{Handler, Role};
 use crate::http::date::DateCache;
 use crate::limits::Limits;
 use crate::probe::{Cause, EventFlags, Origin, Probe};
@@ -34,12 +34,16 @@ pub struct Runtime<H, P = ()> {
     limits: Arc<Limits>,
     /// The id of the next connection.
     next_id: Cell<u64>,
+    /// Open connections of the role [`Role::Admin`].
+    admin: Cell<usize>,
     pub probe: RefCell<P>,
 }
 
 /// A connection as the poll sees it: what its events reported, and the waker of its task.
 struct TaskSlot {
     id: u64,
+    /// The role of the listener that accepted it.
+    role: Role,
     flags: Option<ReadyFlags>,
     waker: Option<Waker>,
 }
@@ -49,7 +53,10 @@ struct SlotGuard<H, P>(Rc<Runtime<H, P>>, usize);
 
 impl<H, P> Drop for SlotGuard<H, P> {
     fn drop(&mut self) {
-        self.0.slots.borrow_mut().try_remove(self.1);
+        let slot = self.0.slots.borrow_mut().try_remove(self.1);
+        if slot.is_some_and(|slot| slot.role == Role::Admin) {
+            self.0.admin.update(|open| open - 1);
+        }
         self.0.timers.borrow_mut().remove(self.1);
     }
 }
@@ -71,6 +78,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
             buffers: RefCell::new((SharedBuffers::new(&limits), DateCache::default())),
             limits,
             next_id: Cell::new(0),
+            admin: Cell::new(0),
             probe: RefCell::new(probe),
         }
     }
@@ -78,6 +86,14 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
     /// Number of open connections.
     pub fn open(&self) -> usize {
         self.slots.borrow().len()
+    }
+
+    /// Number of open connections of this role.
+    pub fn count(&self, role: Role) -> usize {
+        match role {
+            Role::Public => self.open() - self.admin.get(),
+            Role::Admin => self.admin.get(),
+        }
     }
 
     /// The next deadline, by the real clock.
@@ -199,8 +215,13 @@ pub fn admit<H: Handler, P: Probe>(
     let session = Session::new(id, Socket::new(stream), handler_state, limits, now);
     let state = session.connection.state_name();
     runtime.probe.borrow_mut().on_accept(id, origin, state);
+    let role = origin.listener.role;
+    if role == Role::Admin {
+        runtime.admin.update(|open| open + 1);
+    }
     let key = runtime.slots.borrow_mut().insert(TaskSlot {
         id,
+        role,
         flags: None,
         waker: None,
     });
