@@ -14,7 +14,7 @@ use crate::site::path;
 const MAX_SHOWN: usize = 8;
 
 /// Prints the banner to standard error. `addresses` are those that the server listens on, and
-/// `admin` is that of the live view.
+/// `admin` is that of the operator.
 pub fn print(config: &Config, addresses: &[Address], admin: Option<&Address>) {
     let interfaces = match addresses.iter().any(Address::names_interfaces) {
         true => address::interfaces(),
@@ -60,7 +60,7 @@ fn text(
     }
     let admin = admin.iter();
     for (url, _) in admin.flat_map(|address| self::rows(address, interfaces)) {
-        rows.push((url, "the live view, for this machine".to_owned()));
+        rows.push((url, "for the operator, on this machine".to_owned()));
     }
     let width = rows.iter().map(|(url, _)| url.chars().count()).max();
     for (url, audience) in &rows {

@@ -53,6 +53,7 @@
 //! - [`banner`]: what is printed when the server has started.
 //! - [`subcommands`]: what the program can do besides serving.
 //! - [`bench`](mod@bench) (a feature): measures what each model costs.
+//! - [`admin`](mod@admin) (a feature): what is served to the operator: metrics, health checks.
 //! - [`study`](mod@study) (a feature): tools to study the server with.
 //! - [`server`]: a configuration, opened and ready to run.
 //!
@@ -77,6 +78,8 @@
 )]
 
 pub mod access_log;
+#[cfg(feature = "admin")]
+pub mod admin;
 pub mod banner;
 #[cfg(feature = "bench")]
 pub mod bench;

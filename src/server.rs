@@ -5,6 +5,8 @@
 //! the logger, is left to the caller.
 
 use crate::access_log::{AccessLog, Sink};
+#[cfg(feature = "admin")]
+use crate::admin::{AdminHandler, Metrics};
 use crate::burn::Burning;
 use crate::config::{AccessLogConfig, Config, Model, RootPath, SiteConfig};
 use crate::handler::{Handler, Role};
@@ -26,7 +28,7 @@ use crate::site_handler::{SiteHandler, Tally};
 #[cfg(feature = "study")]
 use crate::study::trace;
 #[cfg(feature = "study")]
-use crate::study::view::{View, ViewHandler};
+use crate::study::view::View;
 use std::cell::RefCell;
 use std::error::Error;
 use std::fs;
@@ -98,7 +100,7 @@ impl Server {
         &self.addresses
     }
 
-    /// The address of the live view, if there is one.
+    /// The address of the operator's listener, if there is one.
     pub fn admin(&self) -> Option<&Address> {
         self.admin.as_ref()
     }
@@ -157,17 +159,18 @@ where
         }
         Model::Coroutine | Model::Reactor => {
             let handler = build_handler(config, &limits)?;
+            let dropped = handler.dropped_log_lines();
             let parts = ModelParts {
                 listeners,
                 limits,
                 signals,
             };
             return match config.measurement.burn {
-                None => build_polling(config, parts, handler, close, probe),
+                None => build_polling(config, parts, handler, dropped, close, probe),
                 Some(time) => {
                     let handler = Burning::new(handler, time);
                     let close = |burning: Burning<_>| close(burning.into_inner());
-                    build_polling(config, parts, handler, close, probe)
+                    build_polling(config, parts, handler, dropped, close, probe)
                 }
             };
         }
@@ -192,9 +195,43 @@ where
     }))
 }
 
-/// The models with one thread and one poll.
+/// The models with one thread and one poll. `dropped_log_lines` is for the metrics.
 fn build_polling<H: Handler + 'static>(
     config: &Config,
+    parts: ModelParts,
+    handler: H,
+    dropped_log_lines: impl Fn() -> u64 + 'static,
+    close: impl Fn(H) + 'static,
+    probe: impl Probe + 'static,
+) -> Result<Run, Box<dyn Error>> {
+    #[cfg(feature = "admin")]
+    if config.admin.is_some() {
+        let metrics = Metrics::new(dropped_log_lines);
+        if config.model == Model::Coroutine {
+            let handler = AdminHandler::new(handler, metrics.clone(), ());
+            let close = move |admin: AdminHandler<_, _>| close(admin.into_inner());
+            return build_coroutines(parts, handler, close, (probe, metrics));
+        }
+        let pages = FurtherPages::default();
+        let handler = AdminHandler::new(handler, metrics.clone(), pages.clone());
+        let close = move |admin: AdminHandler<_, _>| close(admin.into_inner());
+        return build_reactor(parts, handler, close, (probe, (metrics, pages)));
+    }
+    // Nothing is counted.
+    drop(dropped_log_lines);
+    match config.model {
+        Model::Coroutine => build_coroutines(parts, handler, close, probe),
+        _ => build_reactor(parts, handler, close, probe),
+    }
+}
+
+/// What the reactor serves to the operator besides metrics: without the feature `study`, nothing.
+#[cfg(feature = "study")]
+type FurtherPages = View;
+#[cfg(all(feature = "admin", not(feature = "study")))]
+type FurtherPages = ();
+
+fn build_coroutines<H: Handler + 'static>(
     parts: ModelParts,
     handler: H,
     close: impl Fn(H) + 'static,
@@ -205,29 +242,32 @@ fn build_polling<H: Handler + 'static>(
         limits,
         signals,
     } = parts;
-    if config.model == Model::Coroutine {
-        let coroutines = Coroutines::new(listeners, handler, limits, signals, probe)?;
-        return Ok(Box::new(move || {
-            if let Some(handler) = coroutines.run()? {
-                close(handler);
-            }
-            Ok(())
-        }));
-    }
-    #[cfg(feature = "study")]
-    if config.admin.is_some() {
-        let view = View::new();
-        let handler = ViewHandler::new(handler, view.clone());
-        let reactor = Reactor::new(listeners, handler, limits, signals, (probe, view))?;
-        let run = move || reactor.run().map(|handler| close(handler.into_inner()));
-        return Ok(Box::new(run));
-    }
+    let coroutines = Coroutines::new(listeners, handler, limits, signals, probe)?;
+    Ok(Box::new(move || {
+        if let Some(handler) = coroutines.run()? {
+            close(handler);
+        }
+        Ok(())
+    }))
+}
+
+fn build_reactor<H: Handler + 'static>(
+    parts: ModelParts,
+    handler: H,
+    close: impl Fn(H) + 'static,
+    probe: impl Probe + 'static,
+) -> Result<Run, Box<dyn Error>> {
+    let ModelParts {
+        listeners,
+        limits,
+        signals,
+    } = parts;
     let reactor = Reactor::new(listeners, handler, limits, signals, probe)?;
     Ok(Box::new(move || reactor.run().map(close)))
 }
 
-/// The listener of the live view, if `--admin` asks for one.
-#[cfg(feature = "study")]
+/// The listener of the operator, if `--admin` asks for one.
+#[cfg(feature = "admin")]
 fn open_admin(
     config: &Config,
     options: ListenOptions,
@@ -238,15 +278,15 @@ fn open_admin(
         deferred: false,
         ..options
     };
-    let is_reactor = config.model == Model::Reactor;
-    let Some(bind) = config.admin.as_ref().filter(|_| is_reactor) else {
+    let has_admin = matches!(config.model, Model::Reactor | Model::Coroutine);
+    let Some(bind) = config.admin.as_ref().filter(|_| has_admin) else {
         return Ok(None);
     };
     Ok(open_listeners(std::slice::from_ref(bind), options)?.pop())
 }
 
-/// Without the feature `study` there is no live view.
-#[cfg(not(feature = "study"))]
+/// Without the feature `admin` there is no such listener.
+#[cfg(not(feature = "admin"))]
 fn open_admin(_: &Config, _: ListenOptions) -> Result<Option<BoundListener>, Box<dyn Error>> {
     Ok(None)
 }

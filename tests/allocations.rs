@@ -12,7 +12,7 @@ use oneloop::clock::Now;
 use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
-use oneloop::probe::{EventFlags, Origin};
+use oneloop::probe::{EventFlags, Origin, Probe};
 use oneloop::reactor::scheduler::{Scheduler, slot_size};
 use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::{PeerState, SiteHandler};
@@ -113,9 +113,9 @@ impl Transport for Client {
 }
 
 /// A loop that serves one small page.
-struct Loop {
-    scheduler: Scheduler<Client, PeerState>,
-    handler: SiteHandler,
+struct Loop<H: Handler = SiteHandler, P: Probe = ()> {
+    scheduler: Scheduler<Client, H::State, P>,
+    handler: H,
     now: Now,
     incoming: Rc<Cell<&'static [u8]>>,
     sent: Rc<Cell<usize>>,
@@ -124,6 +124,13 @@ struct Loop {
 
 impl Loop {
     fn new(log: Option<AccessLog>) -> Self {
+        Self::around(log, |site| site, ())
+    }
+}
+
+impl<H: Handler, P: Probe> Loop<H, P> {
+    /// With the handler that `wrap` makes of that of the site.
+    fn around(log: Option<AccessLog>, wrap: impl FnOnce(SiteHandler) -> H, probe: P) -> Self {
         let root = TempDir::new().unwrap();
         fs::write(root.path().join("small.html"), [b'x'; 1000]).unwrap();
         let limits = Arc::new(Limits::default());
@@ -140,8 +147,8 @@ impl Loop {
         };
         let site = Site::new(root.path(), options, limits.clone()).unwrap();
         Self {
-            scheduler: Scheduler::new(limits, ()),
-            handler: SiteHandler::new(site, log, None),
+            scheduler: Scheduler::new(limits, probe),
+            handler: wrap(SiteHandler::new(site, log, None)),
             now: Now {
                 // Long after the file's time: it is not racy, and may be cached.
                 wall: UNIX_EPOCH + Duration::from_secs(4_102_444_800),
@@ -194,8 +201,7 @@ impl Loop {
 }
 
 /// Allocations of 3,000 requests, after as many for warm-up.
-fn allocations(log: Option<AccessLog>) -> usize {
-    let mut server = Loop::new(log);
+fn allocations<H: Handler, P: Probe>(mut server: Loop<H, P>) -> usize {
     for _ in 0..10 {
         server.connect();
     }
@@ -218,7 +224,19 @@ fn the_counter_counts() {
 
 #[test]
 fn a_request_for_a_small_file_allocates_nothing() {
-    assert_eq!(allocations(None), 0);
+    assert_eq!(allocations(Loop::new(None)), 0);
+}
+
+#[cfg(feature = "admin")]
+#[test]
+fn a_request_that_the_metrics_count_allocates_nothing() {
+    use oneloop::admin::{AdminHandler, Metrics};
+    let metrics = Metrics::new(|| 0);
+    let wrap = |site| AdminHandler::new(site, metrics.clone(), ());
+    let server = Loop::around(None, wrap, metrics.clone());
+    assert_eq!(allocations(server), 0);
+    let counted = "oneloop_requests_total{status=\"200\"} 6000\n";
+    assert!(metrics.render().contains(counted));
 }
 
 #[test]
@@ -226,7 +244,7 @@ fn a_logged_request_allocates_nothing() {
     for format in [LogFormat::Common, LogFormat::Combined, LogFormat::Json] {
         let sink = Sink::Writer(Box::new(io::sink()));
         let log = AccessLog::new(sink, format, &Limits::default()).unwrap();
-        assert_eq!(allocations(Some(log)), 0, "{format:?}");
+        assert_eq!(allocations(Loop::new(Some(log))), 0, "{format:?}");
     }
 }
 

@@ -35,13 +35,6 @@ fn start(root: &Path) -> Server {
     Launch::of(root).with(options).start()
 }
 
-/// The address of the view: the last one in the banner.
-fn admin(server: &Server) -> SocketAddr {
-    let messages = server.diagnostics();
-    let (_, after) = messages.rsplit_once("http://").unwrap();
-    after.split('/').next().unwrap().parse().unwrap()
-}
-
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(process::TIME_LIMIT)).unwrap();
@@ -88,7 +81,7 @@ fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
 /// GETs a path of the view over a connection of its own.
 fn get(server: &Server, path: &str) -> Answer {
     let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    exchange(connect(admin(server)), &head)
+    exchange(connect(server.admin()), &head)
 }
 
 /// A cell of a snapshot.
@@ -181,7 +174,7 @@ fn only_reading_is_allowed() {
     let server = start(root.path());
     for (method, status) in [("HEAD", 200), ("POST", 405), ("PUT", 405), ("OPTIONS", 405)] {
         let head = format!("{method} /snapshot HTTP/1.0\r\nHost: localhost\r\n\r\n");
-        let answer = exchange(connect(admin(&server)), &head);
+        let answer = exchange(connect(server.admin()), &head);
         assert_eq!(answer.status, status, "{method}");
         assert!(answer.body.is_empty() || status == 405);
     }
@@ -190,7 +183,7 @@ fn only_reading_is_allowed() {
 /// Sets the pace of the loop, with a field.
 fn set_pace(server: &Server, query: &str, field: &str) -> u16 {
     let head = format!("PUT /pace?{query} HTTP/1.0\r\nHost: localhost\r\n{field}\r\n");
-    exchange(connect(admin(server)), &head).status
+    exchange(connect(server.admin()), &head).status
 }
 
 /// What another site can send without the browser asking the server first: GET, HEAD and POST. PUT
@@ -201,7 +194,7 @@ fn only_the_page_itself_can_set_the_pace() {
     let server = start(root.path());
     for method in ["GET", "HEAD", "POST", "OPTIONS"] {
         let head = format!("{method} /pace?set=hold HTTP/1.0\r\nHost: localhost\r\n\r\n");
-        let answer = exchange(connect(admin(&server)), &head);
+        let answer = exchange(connect(server.admin()), &head);
         assert_eq!(answer.status, 405, "{method}");
         assert!(answer.head.contains("Allow: PUT\r\n"), "{}", answer.head);
         assert!(!answer.head.contains("Access-Control"), "{}", answer.head);
@@ -378,7 +371,7 @@ fn a_request_of_another_site_is_refused() {
     let server = start(root.path());
     let ask = |fields: &str| {
         let head = format!("GET /snapshot HTTP/1.0\r\n{fields}\r\n\r\n");
-        exchange(connect(admin(&server)), &head).status
+        exchange(connect(server.admin()), &head).status
     };
     for host in [
         "localhost",
@@ -424,7 +417,7 @@ fn a_link_on_another_site_opens_a_page_and_no_data() {
             "GET {path} HTTP/1.0\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n\
              Sec-Fetch-Mode: {mode}\r\nSec-Fetch-Dest: {dest}\r\n\r\n"
         );
-        exchange(connect(admin(&server)), &head)
+        exchange(connect(server.admin()), &head)
     };
     for page in ["/", "/request"] {
         let answer = ask(page, "navigate", "document");
@@ -455,7 +448,7 @@ fn an_exchange_has_the_exact_bytes_of_a_request_for_its_page_and_the_silent_conn
     other.write_all(b"GET /sm").unwrap();
     let request =
         "GET /request HTTP/1.1\r\nhost: localhost\r\nX-Odd: \u{e9}\r\nConnection: close\r\n\r\n";
-    let page = exchange(connect(admin(&server)), request);
+    let page = exchange(connect(server.admin()), request);
     // Another page does not disturb the first one.
     get(&server, "/request");
     let text = String::from_utf8(page.body).unwrap();
@@ -503,7 +496,7 @@ fn an_address_that_others_can_reach_is_refused() {
     let (status, messages) = launch.expect_failure();
     assert_eq!(status.code(), Some(2));
     assert!(
-        messages.contains("--admin is for the model reactor"),
+        messages.contains("--admin is for the models reactor and coroutine"),
         "{messages}"
     );
 }
@@ -716,7 +709,7 @@ fn the_life_line_of_a_closed_connection_ends_with_its_reason() {
     let root = files();
     let server = start(root.path());
     // It has the first slot, so that it does not take that of the connection that ends.
-    let view = connect(admin(&server));
+    let view = connect(server.admin());
     eventually("the view is accepted", || whole(&server).cells.len() == 2);
     let mut closing = connect(server.address());
     closing.write_all(b"GET /small HTTP/1.0\r\n\r\n").unwrap();
@@ -744,8 +737,8 @@ fn the_operator_has_connections_of_their_own() {
     waiting.write_all(b"GET /small HTTP/1.0\r\n\r\n").unwrap();
     assert_eq!(whole(&server).loop_["open"], 3);
     // As many views as there may be, and one more, which waits.
-    let mut views: Vec<_> = (0..16).map(|_| connect(admin(&server))).collect();
-    let mut late = connect(admin(&server));
+    let mut views: Vec<_> = (0..16).map(|_| connect(server.admin())).collect();
+    let mut late = connect(server.admin());
     let ask = b"GET /snapshot HTTP/1.1\r\nHost: localhost\r\n\r\n";
     for view in &mut views {
         view.write_all(ask).unwrap();
@@ -790,7 +783,7 @@ fn a_snapshot_of_many_connections_has_24_bytes_for_each() {
 fn a_stopping_server_closes_its_view() {
     let root = files();
     let mut server = start(root.path());
-    let _view = connect(admin(&server));
+    let _view = connect(server.admin());
     server.signal(rustix::process::Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
 }
@@ -809,7 +802,7 @@ fn the_page_shows_the_connections_and_finds_the_slow_one() {
         .unwrap();
     let mut browser = Browser::start();
     browser.show(1280, 900, false);
-    browser.open(&format!("http://{}/", admin(&server)));
+    browser.open(&format!("http://{}/", server.admin()));
     browser.wait_for("document.querySelector('main').dataset.open >= 42");
     browser.wait_for("document.querySelector('main').dataset.slow == 1");
     browser.wait_for("document.querySelector('main').dataset.you >= 0");
@@ -856,14 +849,14 @@ fn a_browser_sees_what_it_has_sent_and_its_silent_connection() {
     let server = start(root.path());
     let mut browser = Browser::start();
     browser.show(390, 844, false);
-    browser.open(&format!("http://{}/request", admin(&server)));
+    browser.open(&format!("http://{}/request", server.admin()));
     browser.wait_for("document.querySelector('tr.silent')");
     let lines = "[...document.querySelectorAll('#request code')].map((line) => line.innerText)";
     assert_eq!(
         browser.value(&format!("{lines}[0]")),
         "GET /request HTTP/1.1CRLF"
     );
-    let host = format!("Host: {}CRLF", admin(&server));
+    let host = format!("Host: {}CRLF", server.admin());
     browser.wait_for(&format!("{lines}.includes('{host}')"));
     assert_eq!(browser.value(&format!("{lines}.at(-1)")), "CRLF");
     browser.wait_for("document.querySelector('#response').innerText.includes('HTTP/1.1 200 OK')");
@@ -884,7 +877,7 @@ fn the_page_pauses_the_loop_and_takes_a_step() {
     read_answer(&mut client);
     let mut browser = Browser::start();
     browser.show(1280, 900, false);
-    browser.open(&format!("http://{}/", admin(&server)));
+    browser.open(&format!("http://{}/", server.admin()));
     browser.wait_for("document.querySelector('main').dataset.open >= 2");
     browser.press("p");
     let health = "document.querySelector('#health').innerText";
@@ -953,7 +946,7 @@ fn the_page_replays_a_recorded_trace_step_by_step() {
     let server = start(root.path());
     let mut browser = Browser::start();
     browser.show(1280, 900, false);
-    browser.open(&format!("http://{}/", admin(&server)));
+    browser.open(&format!("http://{}/", server.admin()));
     browser.wait_for("document.querySelector('main').dataset.frames > 3");
     choose_file(&mut browser, &trace);
     let record =
@@ -1008,7 +1001,7 @@ fn a_file_that_is_no_trace_is_named_with_its_line_and_what_is_wrong() {
     let root = files();
     let server = start(root.path());
     let mut browser = Browser::start();
-    browser.open(&format!("http://{}/", admin(&server)));
+    browser.open(&format!("http://{}/", server.admin()));
     browser.wait_for("document.querySelector('main').dataset.frames > 3");
     let good = r#"{"us":1.0,"iteration":1,"call":"poll","events":0,"waited_us":1.0}"#;
     for (second, why) in [

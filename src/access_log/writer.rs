@@ -204,9 +204,10 @@ impl AccessLog {
         self.queue.reopen();
     }
 
-    /// For tests: the number of lines dropped since the start.
-    pub fn dropped(&self) -> u64 {
-        self.queue.dropped()
+    /// Returns a function that returns the number of lines dropped since the start.
+    pub fn dropped(&self) -> impl Fn() -> u64 + use<> {
+        let queue = Arc::clone(&self.queue);
+        move || queue.dropped()
     }
 
     /// Writes what is left, but waits at most `wait`: a full pipe must not block the exit. Returns
@@ -592,7 +593,7 @@ mod tests {
                 log.flush_to_queue();
             }
         }
-        assert_eq!(log.dropped(), 0);
+        assert_eq!(log.dropped()(), 0);
         assert!(log.close(LONG));
         assert_eq!(text(&output), (0..100).map(line).collect::<String>());
     }
@@ -609,7 +610,7 @@ mod tests {
         }
         assert!(log.lines.capacity() <= BUFFER);
         log.flush_to_queue();
-        let dropped = log.dropped();
+        let dropped = log.dropped()();
         assert!(dropped > 0);
 
         let reading = thread::spawn(move || {
@@ -658,7 +659,7 @@ mod tests {
         }
         log.flush_to_queue();
         log.reopen();
-        assert_eq!(log.dropped(), 0);
+        assert_eq!(log.dropped()(), 0);
         let queue = Arc::clone(&log.queue);
         assert!(log.close(LONG));
         assert_eq!(queue.dropped(), 10);

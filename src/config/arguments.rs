@@ -14,7 +14,7 @@ use super::types::{Charset, TypeRules};
 use super::values::{self, Cors, Headers, Seconds, Verbosity};
 use crate::access_log::LogFormat;
 use crate::limits::Limits;
-#[cfg(feature = "study")]
+#[cfg(feature = "admin")]
 use crate::listen::address::Bind;
 #[cfg(feature = "study")]
 use crate::study::trace;
@@ -371,12 +371,14 @@ pub struct Arguments {
     )]
     pub verbose: Vec<Verbosity>,
 
-    /// Serve a live view of the loop and its connections here
+    /// Serve metrics, health checks and a live view here
     ///
     /// A loopback address (127.0.0.1:7891, [::1]:7891, localhost:7891) or unix:PATH; without a
-    /// port, 7891. The page shows what clients send, so it is never open to the network. Only for
-    /// the model reactor.
-    #[cfg(feature = "study")]
+    /// port, 7891. /metrics is for Prometheus, /health and /ready are for what starts the server
+    /// and sends clients to it, / shows the loop and its connections (model reactor). That shows
+    /// what clients send, so it is never open to the network. Only for the models reactor and
+    /// coroutine.
+    #[cfg(feature = "admin")]
     #[arg(
         long,
         value_name = "ADDR",

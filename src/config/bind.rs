@@ -68,7 +68,7 @@ impl FromStr for BindArgument {
     }
 }
 
-/// The port of the live view if none is given.
+/// The port of the operator if none is given.
 const ADMIN_PORT: u16 = 7891;
 
 /// The value of `--admin`: a loopback address, or the path of a unix socket.

@@ -12,22 +12,22 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
     let rules = [
         (
             "workers",
-            Model::Pool,
+            &[Model::Pool][..],
             "is for the model pool; add --model pool",
         ),
         (
             "page",
-            Model::Fixed,
+            &[Model::Fixed],
             "is for the model fixed; add --model fixed, or name the file as ROOT",
         ),
         (
             "admin",
-            Model::Reactor,
-            "is for the model reactor; leave out --model or --admin",
+            &[Model::Reactor, Model::Coroutine],
+            "is for the models reactor and coroutine; leave out --model or --admin",
         ),
     ];
     for (id, only, what) in rules {
-        if model != only && parsed.is_written(id) {
+        if !only.contains(&model) && parsed.is_written(id) {
             return Err(parsed.conflict(id, what));
         }
     }

@@ -71,8 +71,8 @@ pub struct Config {
     /// Where the loop writes what it does.
     #[cfg(feature = "study")]
     pub trace: trace::Options,
-    /// Where the live view is served; only to this machine.
-    #[cfg(feature = "study")]
+    /// Where the operator is served; only on this machine.
+    #[cfg(feature = "admin")]
     pub admin: Option<Bind>,
     /// Where options are set besides the command line, for messages about values that turn out
     /// wrong: "the environment sets ONELOOP_PORT".
@@ -259,7 +259,7 @@ impl Config {
                 "no-defer-accept",
                 listeners.defer_accept == other_listeners.defer_accept,
             ),
-            #[cfg(feature = "study")]
+            #[cfg(feature = "admin")]
             ("admin", self.admin == other.admin),
             ("model", self.model == other.model),
             (
@@ -312,7 +312,7 @@ impl Config {
             },
             #[cfg(feature = "study")]
             trace: arguments.trace.clone(),
-            #[cfg(feature = "study")]
+            #[cfg(feature = "admin")]
             admin: arguments.admin.clone(),
             sources: Vec::new(),
             file: None,

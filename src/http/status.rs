@@ -22,7 +22,6 @@ macro_rules! statuses {
 
         impl Status {
             /// Every code that oneloop can send.
-            #[cfg(test)]
             pub const ALL: &'static [Status] = &[$(Status::$name),*];
 
             /// The status line of a response, with its CRLF. The version is always 1.1 (RFC 9110

@@ -70,6 +70,12 @@ impl SiteHandler {
         self
     }
 
+    /// Returns a function that returns how many lines of the log were dropped since the start.
+    pub fn dropped_log_lines(&self) -> impl Fn() -> u64 + use<> {
+        let dropped = self.log.as_ref().map(AccessLog::dropped);
+        move || dropped.as_ref().map_or(0, |dropped| dropped())
+    }
+
     /// Writes the rest of the log, waiting at most `wait` for its reader, and the tally.
     pub fn close(self, wait: Duration) {
         if let Some(Err(error)) = self.tally.map(Tally::write) {

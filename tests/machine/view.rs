@@ -3,13 +3,14 @@
 use crate::handler::Pages;
 use crate::memory_transport::{MemoryTransport, Peer, pair};
 use crate::seconds;
+use oneloop::admin::{AdminHandler, AdminState, Metrics};
 use oneloop::clock::Now;
 use oneloop::connection::StateName;
 use oneloop::handler::{Handler, ListenerInfo, Role};
 use oneloop::limits::Limits;
 use oneloop::probe::{EventFlags, Origin};
 use oneloop::reactor::scheduler::Scheduler;
-use oneloop::study::view::{View, ViewHandler, ViewState};
+use oneloop::study::view::View;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use std::time::Duration;
 
 /// A loop with a live view, and the page of an operator.
 struct Viewed {
-    scheduler: Scheduler<MemoryTransport, ViewState<usize>, View>,
-    handler: ViewHandler<Pages>,
+    scheduler: Scheduler<MemoryTransport, AdminState<usize>, (Metrics, View)>,
+    handler: AdminHandler<Pages, View>,
+    metrics: Metrics,
     now: Now,
     peers: Vec<(usize, Peer)>,
     operator: Peer,
@@ -30,11 +32,13 @@ struct Viewed {
 
 impl Viewed {
     fn new() -> Self {
-        let view = View::new();
+        let (metrics, view) = (Metrics::new(|| 0), View::new());
+        let probe = (metrics.clone(), view.clone());
         let (_, operator) = pair();
         let mut viewed = Self {
-            scheduler: Scheduler::new(Arc::new(Limits::default()), view.clone()),
-            handler: ViewHandler::new(Pages::default(), view),
+            scheduler: Scheduler::new(Arc::new(Limits::default()), probe),
+            handler: AdminHandler::new(Pages::default(), metrics.clone(), view),
+            metrics,
             now: Now::read(),
             peers: Vec::new(),
             operator,
@@ -104,6 +108,16 @@ impl Viewed {
         self.cells.retain(|_, (state, _)| *state > 0);
     }
 
+    /// How many public connections the metrics have in each state.
+    fn gauges(&self) -> Vec<usize> {
+        let text = self.metrics.render();
+        let name = "oneloop_connections{";
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        lines
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+            .collect()
+    }
+
     /// What the scheduler has, in the form of the cells.
     fn expected(&self) -> BTreeMap<usize, u8> {
         let number = |state| match state {
@@ -153,7 +167,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 proptest! {
     /// Also when it is put together from snapshots of what has changed.
     #[test]
-    fn the_cells_of_the_view_are_the_slots_of_the_scheduler(events in events()) {
+    fn the_view_and_the_metrics_have_the_connections_of_the_scheduler(events in events()) {
         let mut viewed = Viewed::new();
         for event in events {
             // The first peer is the operator.
@@ -175,6 +189,12 @@ proptest! {
             viewed.run();
             viewed.look();
             let mut expected = viewed.expected();
+            let is_public = |(key, _): &(&usize, _)| **key > 0;
+            let public = |state| {
+                let states = expected.iter().filter(is_public).map(|(_, state)| *state);
+                states.filter(|other| *other == state).count()
+            };
+            prop_assert_eq!(viewed.gauges(), (1..=6).map(public).collect::<Vec<_>>());
             let cells: BTreeMap<_, _> = viewed.cells.iter().map(|(key, (state, _))| (*key, *state)).collect();
             // The operator's own request was being answered then, and is not any more.
             prop_assert_eq!(expected.insert(0, 3), Some(2));

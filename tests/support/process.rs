@@ -238,6 +238,13 @@ impl Server {
         address.parse().unwrap()
     }
 
+    /// The address of the operator's listener, if it is a TCP one: the last that it printed.
+    pub fn admin(&self) -> SocketAddr {
+        let stderr_text = self.diagnostics();
+        let (_, after) = stderr_text.rsplit_once("http://").unwrap();
+        after.split('/').next().unwrap().parse().unwrap()
+    }
+
     /// `http://ADDRESS` and `path`, which begins with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())

@@ -40,6 +40,7 @@ const DRIVERS: &[&str] = &[
     "reactor/",
     "models/",
     "access_log/writer.rs",
+    "admin/metrics.rs",
     "bench/",
     "study/",
     "warnings.rs",

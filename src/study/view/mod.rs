@@ -1,8 +1,9 @@
-//! `--admin`: the live view, a page that shows the loop and each of its connections.
+//! The live view of `--admin`: a page that shows the loop and each of its connections.
 //!
-//! [`View`] is a [`Probe`] that keeps a table of the connections, and [`ViewHandler`] is the
-//! handler that serves the page and the table to admin connections. They share the table. The page
-//! polls it: an answer has the cells that changed since the latest one.
+//! [`View`] is a [`Probe`] that keeps a table of the connections. It is also the
+//! [`Pages`](crate::admin::Pages) that serve the page and the table to admin connections: its
+//! clones share the table. The page polls it: an answer has the cells that changed since the latest
+//! one.
 //!
 //! While no page asks, the table has the state of each connection and its counts, but no times of
 //! steps, no records, and the heads and transitions of unfinished requests only.
@@ -15,8 +16,6 @@ mod records;
 mod routes;
 mod table;
 
-pub use routes::{ViewHandler, ViewState};
-
 use crate::clock::Now;
 use crate::connection::{CloseReason, Counts, StateName, StepName};
 use crate::http::request::{Refusal, Request};
@@ -27,7 +26,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use table::Table;
 
-/// Keeps the table up to date.
+/// Keeps the table up to date, and serves it.
 #[derive(Clone, Debug)]
 pub struct View(Rc<RefCell<Table>>);
 
