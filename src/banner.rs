@@ -13,14 +13,15 @@ use crate::site::path;
 /// Most network addresses printed for one listener; the others are only counted.
 const MAX_SHOWN: usize = 8;
 
-/// Prints the banner to standard error. `addresses` are those that the server listens on, and
+/// Prints the banner to standard error. The server listens on `addresses`, and with TLS on `https`;
 /// `admin` is that of the operator.
-pub fn print(config: &Config, addresses: &[Address], admin: Option<&Address>) {
-    let interfaces = match addresses.iter().any(Address::names_interfaces) {
+pub fn print(config: &Config, addresses: &[Address], https: &[Address], admin: Option<&Address>) {
+    let mut all = addresses.iter().chain(https);
+    let interfaces = match all.any(Address::names_interfaces) {
         true => address::interfaces(),
         false => Vec::new(),
     };
-    let text = text(config, addresses, admin, &interfaces);
+    let text = text(config, addresses, https, admin, &interfaces);
     // The server serves even if this cannot be written.
     let _ = io::stderr().write_all(text.as_bytes());
 }
@@ -30,6 +31,7 @@ pub fn print(config: &Config, addresses: &[Address], admin: Option<&Address>) {
 fn text(
     config: &Config,
     addresses: &[Address],
+    https: &[Address],
     admin: Option<&Address>,
     interfaces: &[Interface],
 ) -> String {
@@ -49,17 +51,19 @@ fn text(
         RootPath::Directory(_) => OsStr::new(""),
     };
     let path = path::encode(path.as_bytes());
-    let mut rows: Vec<_> = addresses
-        .iter()
-        .flat_map(|address| rows(address, interfaces))
+    let plain = addresses.iter().map(|address| (address, "http"));
+    let listeners = plain.chain(https.iter().map(|address| (address, "https")));
+    let mut rows: Vec<_> = listeners
+        .clone()
+        .flat_map(|(address, scheme)| rows(address, scheme, interfaces))
         .collect();
     for (url, _) in &mut rows {
-        if url.starts_with("http://") {
+        if url.contains("://") {
             let _ = write!(url, "{path}");
         }
     }
     let admin = admin.iter();
-    for (url, _) in admin.flat_map(|address| self::rows(address, interfaces)) {
+    for (url, _) in admin.flat_map(|address| self::rows(address, "http", interfaces)) {
         rows.push((url, "for the operator, on this machine".to_owned()));
     }
     let width = rows.iter().map(|(url, _)| url.chars().count()).max();
@@ -70,7 +74,7 @@ fn text(
     }
     text.push('\n');
     let lists = config.site.listing && matches!(config.site.root, RootPath::Directory(_));
-    if lists && addresses.iter().any(is_open) {
+    if lists && listeners.map(|(address, _)| address).any(is_open) {
         text.push_str(
             "warning: directory listings are open to the network (--no-listing closes them)\n",
         );
@@ -80,7 +84,7 @@ fn text(
 }
 
 /// The URLs of a listener and who can reach each. Those of this machine come first.
-fn rows(address: &Address, interfaces: &[Interface]) -> Vec<(String, String)> {
+fn rows(address: &Address, scheme: &str, interfaces: &[Interface]) -> Vec<(String, String)> {
     let (local, dual_stack) = match *address {
         Address::Tcp { local, dual_stack } => (local, dual_stack),
         Address::Unix(_) | Address::Unnamed => {
@@ -98,9 +102,12 @@ fn rows(address: &Address, interfaces: &[Interface]) -> Vec<(String, String)> {
             (_, Some(interface)) => format!("%{}", printable(&interface.name)),
             (index, None) => format!("%{index}"),
         };
-        return vec![(url(local.ip(), &zone, local.port()), audience(address))];
+        return vec![(
+            url(scheme, local.ip(), &zone, local.port()),
+            audience(address),
+        )];
     }
-    let row = |ip, audience| (url(ip, "", local.port()), audience);
+    let row = |ip, audience| (url(scheme, ip, "", local.port()), audience);
     let is_covered = |ip: &IpAddr| dual_stack || ip.is_ipv4() == local.is_ipv4();
     let home = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let home = home.into_iter().filter(is_covered);
@@ -128,14 +135,14 @@ fn rows(address: &Address, interfaces: &[Interface]) -> Vec<(String, String)> {
 }
 
 /// A URL. `zone` is empty, or begins with a percent sign.
-fn url(ip: IpAddr, zone: &str, port: u16) -> String {
-    let port = match port {
-        80 => String::new(),
-        port => format!(":{port}"),
+fn url(scheme: &str, ip: IpAddr, zone: &str, port: u16) -> String {
+    let port = match (scheme, port) {
+        ("http", 80) | ("https", 443) => String::new(),
+        (_, port) => format!(":{port}"),
     };
     match ip {
-        IpAddr::V4(ip) => format!("http://{ip}{port}/"),
-        IpAddr::V6(ip) => format!("http://[{ip}{zone}]{port}/"),
+        IpAddr::V4(ip) => format!("{scheme}://{ip}{port}/"),
+        IpAddr::V6(ip) => format!("{scheme}://[{ip}{zone}]{port}/"),
     }
 }
 
@@ -221,7 +228,13 @@ mod tests {
 
     /// The lines with addresses.
     fn places(local: &str, dual_stack: bool, interfaces: &[Interface]) -> String {
-        let text = text(&config(&[]), &[tcp(local, dual_stack)], None, interfaces);
+        let text = text(
+            &config(&[]),
+            &[tcp(local, dual_stack)],
+            &[],
+            None,
+            interfaces,
+        );
         let places = text.split("\n\n").nth(1).unwrap();
         format!("{places}\n")
     }
@@ -239,7 +252,7 @@ mod tests {
             Address::Unnamed,
         ];
         assert_eq!(
-            text(&config(&[]), &addresses, None, &[]),
+            text(&config(&[]), &addresses, &[], None, &[]),
             version(
                 "oneloop VERSION serves /srv/www\n\
                  \n\
@@ -256,7 +269,7 @@ mod tests {
     #[test]
     fn an_open_listing_is_warned_of() {
         let addresses = [tcp("0.0.0.0:8080", false), tcp("192.0.2.7:80", false)];
-        let warned = text(&config(&[]), &addresses, None, &[]);
+        let warned = text(&config(&[]), &addresses, &[], None, &[]);
         assert_eq!(
             warned,
             version(
@@ -271,7 +284,7 @@ mod tests {
                  Stop it with Ctrl-C.\n"
             )
         );
-        let closed = text(&config(&["--no-listing"]), &addresses, None, &[]);
+        let closed = text(&config(&["--no-listing"]), &addresses, &[], None, &[]);
         assert!(!closed.contains("warning"), "{closed}");
     }
 
@@ -279,7 +292,7 @@ mod tests {
     fn a_single_file_has_no_listing_to_warn_of() {
         let mut config = config(&[]);
         config.site.root = RootPath::File(PathBuf::from("/srv/a\nb"));
-        let text = text(&config, &[tcp("0.0.0.0:1", false)], None, &[]);
+        let text = text(&config, &[tcp("0.0.0.0:1", false)], &[], None, &[]);
         assert!(text.contains(" serves the file /srv/a\\nb\n"), "{text}");
         assert!(
             text.contains("  http://127.0.0.1:1/a%0Ab  anyone"),
@@ -311,7 +324,7 @@ mod tests {
             ),
         ];
         for (local, dual_stack, url, which) in table {
-            let text = text(&config(&[]), &[tcp(local, dual_stack)], None, &[]);
+            let text = text(&config(&[]), &[tcp(local, dual_stack)], &[], None, &[]);
             assert!(text.contains(url) && text.contains(which), "{text}");
             assert!(text.contains("warning"), "{text}");
         }

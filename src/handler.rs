@@ -18,6 +18,8 @@ pub struct ListenerInfo {
     pub id: usize,
     /// What is served on it.
     pub role: Role,
+    /// Whether its connections are encrypted.
+    pub is_tls: bool,
 }
 
 /// What is served on a listener.
@@ -30,10 +32,13 @@ pub enum Role {
 }
 
 impl ListenerInfo {
-    /// A listener on which the site is served.
+    /// A plain listener on which the site is served.
     pub fn public(id: usize) -> Self {
-        let role = Role::Public;
-        Self { id, role }
+        Self {
+            id,
+            role: Role::Public,
+            is_tls: false,
+        }
     }
 }
 

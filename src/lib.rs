@@ -17,6 +17,7 @@
 //! - [`connection`]: the state machine of one connection.
 //! - [`pump`](mod@pump): the loop that turns its steps into reads and writes.
 //! - [`transport`]: what a connection needs of its socket.
+//! - [`tls`](mod@tls): certificates, and a transport that encrypts.
 //! - [`probe`]: what observes the loop: a trace, the live view, the simulator's recorder.
 //! - [`reactor`]: one thread, one poll, every connection. Its [`engine`](reactor::engine) is an
 //!   iteration without the poll, its [`scheduler`](reactor::scheduler) knows which connection runs
@@ -55,6 +56,7 @@
 //! - [`bench`](mod@bench) (a feature): measures what each model costs.
 //! - [`admin`](mod@admin) (a feature): what is served to the operator: metrics, health checks.
 //! - [`study`](mod@study) (a feature): tools to study the server with.
+//! - [`https`](mod@https): the listeners and certificates of HTTPS.
 //! - [`server`]: a configuration, opened and ready to run.
 //!
 //! `main.rs` is arguments and an exit code. `tests/tidy/layers.rs` checks which module imports
@@ -91,6 +93,7 @@ pub mod deadline_clock;
 pub mod diagnostics;
 pub mod handler;
 pub mod http;
+pub mod https;
 pub mod limits;
 pub mod listen;
 pub mod models;
@@ -107,6 +110,7 @@ pub mod study;
 pub mod subcommands;
 pub mod text;
 pub mod timers;
+pub mod tls;
 pub mod transport;
 pub mod warnings;
 pub mod write_buffer;

@@ -73,7 +73,7 @@ fn build_and_run(config: Config, signals: Policy) -> Result<(), Box<dyn Error>> 
     // The warnings so far stand above the banner.
     diagnostics::finish();
     if config.banner {
-        banner::print(&config, server.addresses(), server.admin());
+        banner::print(&config, server.addresses(), server.https(), server.admin());
     }
     // It keeps the sockets that were passed to this process. No other server is built from it, so
     // they close when this server closes its duplicates.
@@ -87,7 +87,7 @@ fn hangup(config: &Config) -> Action {
     let log_file = log.and_then(|log| log.file.as_deref());
     match config.model {
         Model::Fixed => Action::Stop,
-        _ if config.file.is_some() => Action::Reload,
+        _ if config.can_be_read_again() => Action::Reload,
         _ if log_file.is_some_and(|path| Sink::named(path).is_file()) => Action::ReopenLogs,
         _ => Action::Stop,
     }

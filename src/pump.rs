@@ -292,7 +292,8 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
         }
     }
     let pause = match done.as_ref().map_err(io::Error::kind) {
-        Ok(_) | Err(io::ErrorKind::Interrupted) => None,
+        Ok(_) => None,
+        Err(io::ErrorKind::Interrupted) => Some(Pause::Yielded),
         Err(io::ErrorKind::WouldBlock) => Some(Pause::Blocked),
         Err(kind) => {
             connection.on_error(kind);

@@ -11,6 +11,7 @@ use crate::burn::Burning;
 use crate::config::{AccessLogConfig, Config, Model, RootPath, SiteConfig};
 use crate::handler::{Handler, Role};
 use crate::http::fields::FieldLines;
+use crate::https::Https;
 use crate::limits::{self, Limits};
 use crate::listen::address::Address;
 use crate::listen::open::{BoundListener, ListenOptions, open_listeners};
@@ -29,6 +30,8 @@ use crate::site_handler::{SiteHandler, Tally};
 use crate::study::trace;
 #[cfg(feature = "study")]
 use crate::study::view::View;
+use crate::tls::PlainOrTls;
+use crate::transport::Socket;
 use std::cell::RefCell;
 use std::error::Error;
 use std::fs;
@@ -48,9 +51,13 @@ const NO_PAGE: &[u8] = b"<!doctype html>\n<title>oneloop</title>\n\
 /// A server that listens, and whose site and access log are open. It serves when it is run.
 pub struct Server {
     addresses: Vec<Address>,
+    https: Vec<Address>,
     admin: Option<Address>,
     run: Run,
 }
+
+/// The transport of a reactor that may have listeners with TLS.
+type WithTls = PlainOrTls<Socket>;
 
 /// Serves until a signal stops the server, then closes the handler.
 type Run = Box<dyn FnOnce() -> io::Result<()>>;
@@ -60,6 +67,7 @@ struct ModelParts {
     listeners: Vec<BoundListener>,
     limits: Arc<Limits>,
     signals: Policy,
+    https: Https,
 }
 
 impl Server {
@@ -79,6 +87,10 @@ impl Server {
         let address = |listener: &BoundListener| listener.address.clone();
         let mut listeners = open_listeners(&config.listeners.binds, options)?;
         let addresses = listeners.iter().map(address).collect();
+        let (mut https, encrypted) = Https::open(config, options)?;
+        https.policy.headers = Arc::new(common_headers(&config.site));
+        let https_addresses = encrypted.iter().map(address).collect();
+        listeners.extend(encrypted);
         let admin = open_admin(config, options)?;
         let admin_address = admin.as_ref().map(address);
         listeners.extend(admin);
@@ -86,18 +98,25 @@ impl Server {
             listeners,
             limits,
             signals,
+            https,
         };
         let run = build_run(config, parts)?;
         Ok(Self {
             addresses,
+            https: https_addresses,
             admin: admin_address,
             run,
         })
     }
 
-    /// The addresses that it listens on, with the real ports.
+    /// The addresses of plain connections, with the real ports.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// The addresses of encrypted connections.
+    pub fn https(&self) -> &[Address] {
+        &self.https
     }
 
     /// The address of the operator's listener, if there is one.
@@ -146,6 +165,7 @@ where
         listeners,
         limits,
         signals,
+        https,
     } = parts;
     let blocking = match config.model {
         Model::Fixed => {
@@ -155,15 +175,16 @@ where
         }
         Model::Process => {
             let parent = Parent::new(listeners, limits.clone(), signals)?;
-            return build_processes(config, parent, limits, probe);
+            return build_processes(config, parent, limits, https, probe);
         }
         Model::Coroutine | Model::Reactor => {
-            let handler = build_handler(config, &limits)?;
+            let handler = build_handler(config, &limits, &https)?;
             let dropped = handler.dropped_log_lines();
             let parts = ModelParts {
                 listeners,
                 limits,
                 signals,
+                https,
             };
             return match config.measurement.burn {
                 None => build_polling(config, parts, handler, dropped, close, probe),
@@ -178,7 +199,7 @@ where
         Model::Thread => BlockingModel::Thread,
         Model::Pool => BlockingModel::Pool,
     };
-    let shared = SharedHandler::new(build_handler(config, &limits)?).with_timer_thread();
+    let shared = SharedHandler::new(build_handler(config, &limits, &https)?).with_timer_thread();
     let server = BlockingServer::new(listeners, shared.reloader(), limits, signals)?;
     let burn = config.measurement.burn;
     Ok(Box::new(move || {
@@ -241,6 +262,7 @@ fn build_coroutines<H: Handler + 'static>(
         listeners,
         limits,
         signals,
+        https: _,
     } = parts;
     let coroutines = Coroutines::new(listeners, handler, limits, signals, probe)?;
     Ok(Box::new(move || {
@@ -261,8 +283,13 @@ fn build_reactor<H: Handler + 'static>(
         listeners,
         limits,
         signals,
+        https,
     } = parts;
-    let reactor = Reactor::new(listeners, handler, limits, signals, probe)?;
+    if https.is_used() {
+        let reactor = Reactor::<WithTls, _, _>::new(listeners, handler, limits, signals, probe)?;
+        return Ok(Box::new(move || reactor.run().map(close)));
+    }
+    let reactor = Reactor::<Socket, _, _>::new(listeners, handler, limits, signals, probe)?;
     Ok(Box::new(move || reactor.run().map(close)))
 }
 
@@ -296,18 +323,19 @@ fn build_processes(
     config: &Config,
     parent: Parent,
     limits: Arc<Limits>,
+    https: Https,
     probe: impl Probe + Clone + 'static,
 ) -> Result<Run, Box<dyn Error>> {
     // An error in the configuration is found here, not in the first child.
-    drop(build_handler(config, &limits)?);
+    drop(build_handler(config, &limits, &https)?);
     let burn = config.measurement.burn;
     // A child keeps no listening socket, and the parent none that it has closed.
     let started = config.without_sockets();
     let config = started.clone();
     let config = RefCell::new(config);
     Ok(Box::new(move || {
-        let open = || build_handler(&config.borrow(), &limits);
-        let reload = || match reload_site(&started, &limits) {
+        let open = || build_handler(&config.borrow(), &limits, &https);
+        let reload = || match reload(&started, &limits, &https) {
             Ok((site, _)) => config.borrow_mut().site = site,
             Err(error) => log::error!("the configuration stays as it was: {error}"),
         };
@@ -378,7 +406,11 @@ fn fixed_response(site: &SiteConfig) -> Result<Vec<u8>, Box<dyn Error>> {
 }
 
 /// The site, with its access log and tally.
-fn build_handler(config: &Config, limits: &Arc<Limits>) -> Result<SiteHandler, Box<dyn Error>> {
+fn build_handler(
+    config: &Config,
+    limits: &Arc<Limits>,
+    https: &Https,
+) -> Result<SiteHandler, Box<dyn Error>> {
     let site = build_site(&config.site, limits.clone())?;
     let log = config.access_log.as_ref();
     let log = log.map(|log| open_log(log, limits)).transpose()?;
@@ -388,18 +420,22 @@ fn build_handler(config: &Config, limits: &Arc<Limits>) -> Result<SiteHandler, B
     };
     let tally = config.measurement.tally.as_ref();
     let tally = tally.map(open_tally).transpose()?;
-    let handler = SiteHandler::new(site, log, tally);
-    if config.file.is_none() {
+    let handler = SiteHandler::new(site, log, tally).with_https(https.policy.clone());
+    if !config.can_be_read_again() {
         return Ok(handler);
     }
-    let (config, limits) = (config.without_sockets(), limits.clone());
-    let load = move || reload_site(&config, &limits).map(|(_, site)| site);
+    let (config, limits, https) = (config.without_sockets(), limits.clone(), https.clone());
+    let load = move || reload(&config, &limits, &https).map(|(_, site)| site);
     Ok(handler.with_reload(Box::new(load)))
 }
 
-/// The site of the configuration as it is now. What else has changed since `started` was read is
-/// logged: it has no effect before a restart.
-fn reload_site(started: &Config, limits: &Arc<Limits>) -> Result<(SiteConfig, Site), String> {
+/// The site of the configuration as it is now. Its certificates are used from now on. What else has
+/// changed since `started` was read is logged: it has no effect before a restart.
+fn reload(
+    started: &Config,
+    limits: &Arc<Limits>,
+    https: &Https,
+) -> Result<(SiteConfig, Site), String> {
     let config = Config::read_again().map_err(|error| error.to_string())?;
     let site = build_site(&config.site, limits.clone()).map_err(|error| {
         format!(
@@ -407,6 +443,8 @@ fn reload_site(started: &Config, limits: &Arc<Limits>) -> Result<(SiteConfig, Si
             config.site.root.path().display()
         )
     })?;
+    let replace_certificates = https.read_again(&config)?;
+    replace_certificates();
     let changed = started.differences(&config);
     if !changed.is_empty() {
         log::warn!(

@@ -7,9 +7,9 @@
 //! |---|---|
 //! | SIGTERM, SIGINT, SIGQUIT; SIGPWR (LXC); SIGXCPU (RLIMIT_CPU) | stop |
 //! | SIGUSR1 | reopen the logs |
-//! | SIGHUP with a configuration file | read it again, and reopen the logs |
+//! | SIGHUP with a configuration file or certificates | read them again, and reopen the logs |
 //! | SIGHUP with a log file | reopen it |
-//! | SIGHUP without both | stop, unless it was ignored at the start (nohup(1)) |
+//! | SIGHUP without all of these | stop, unless it was ignored at the start (nohup(1)) |
 //! | SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO | ignored |
 //! | SIGPIPE, SIGXFSZ | ignored: the write fails with EPIPE or EFBIG instead |
 //! | SIGTTIN, SIGTTOU | ignored: a background job may write to the terminal (`stty tostop`) |

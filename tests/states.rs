@@ -20,6 +20,7 @@ use oneloop::http::status::Status;
 use oneloop::limits::Limits;
 use oneloop::reactor::scheduler::slot_size;
 use oneloop::site_handler::PeerState;
+use oneloop::tls::PlainOrTls;
 use oneloop::transport::Socket;
 use scripted_body::ScriptedBody;
 use std::fmt::Write;
@@ -757,7 +758,7 @@ fn a_report_that_the_step_does_not_lead_to_panics() {
 
 #[test]
 fn an_idle_connection_costs_what_the_documentation_says() {
-    let slot = slot_size::<Socket, PeerState>();
+    let slot = slot_size::<PlainOrTls<Socket>, PeerState>();
     let sum = slot + TIMER_ENTRY;
     println!("a slot takes {slot} bytes, its timer entry {TIMER_ENTRY}: {sum} in all");
     if cfg!(mio_unsupported_force_poll_poll) {

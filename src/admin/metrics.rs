@@ -417,7 +417,11 @@ mod tests {
 
     fn accept(metrics: &mut Metrics, id: u64, role: Role, state: StateName) {
         let origin = Origin {
-            listener: ListenerInfo { id: 0, role },
+            listener: ListenerInfo {
+                id: 0,
+                role,
+                is_tls: false,
+            },
             peer: None,
         };
         metrics.on_accept(id, origin, state);

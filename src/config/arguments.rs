@@ -10,6 +10,8 @@ use clap::{ArgAction, Parser, ValueHint};
 use super::bind::BindArgument;
 use super::choices::Model;
 use super::help_text::{AFTER_HELP, AFTER_LONG_HELP, LIMITS, LISTENING, LOGGING, OTHER, SITE};
+#[cfg(feature = "tls")]
+use super::tls::TlsArguments;
 use super::types::{Charset, TypeRules};
 use super::values::{self, Cors, Headers, Seconds, Verbosity};
 use crate::access_log::LogFormat;
@@ -247,9 +249,9 @@ pub struct Arguments {
     )]
     pub workers: Option<u32>,
 
-    /// Longest time for a request's head, from its first byte to its last
+    /// Longest time for a request's head, in total
     ///
-    /// Progress does not extend it.
+    /// From its first byte to its last. Progress does not extend it.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -260,7 +262,7 @@ pub struct Arguments {
     )]
     pub header_timeout: Seconds,
 
-    /// Longest time that a connection stays open without a request
+    /// Longest time of a connection without a request
     #[arg(
         long,
         value_name = "SECONDS",
@@ -271,7 +273,7 @@ pub struct Arguments {
     )]
     pub idle_timeout: Seconds,
 
-    /// Longest time without the client taking a byte of a response
+    /// Longest time in which a client takes no byte of a response
     #[arg(
         long,
         value_name = "SECONDS",
@@ -282,9 +284,9 @@ pub struct Arguments {
     )]
     pub send_timeout: Seconds,
 
-    /// Bytes per second that a client must take on average; 0 is no minimum
+    /// Bytes per second that a client must take on average
     ///
-    /// It applies to responses that take longer than --send-timeout.
+    /// 0 is no minimum. Responses that are sent within --send-timeout have none.
     #[arg(
         long,
         value_name = "BYTES",
@@ -309,9 +311,9 @@ pub struct Arguments {
     )]
     pub linger_timeout: Seconds,
 
-    /// Longest time for responses to finish after Ctrl-C; 0 is no time
+    /// Longest time for responses to finish after Ctrl-C
     ///
-    /// SIGTERM does the same as Ctrl-C. A second one stops the server at once.
+    /// 0 is no time. SIGTERM does the same as Ctrl-C. A second one stops the server at once.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -334,10 +336,10 @@ pub struct Arguments {
     )]
     pub log_format: LogFormat,
 
-    /// Append the access log to this file or FIFO instead of standard output
+    /// Append the access log to this file or FIFO
     ///
-    /// The name - is standard output, even with --quiet. SIGUSR1 and SIGHUP reopen the file, for
-    /// log rotation.
+    /// Without it, the log goes to standard output. The name - is standard output, even with
+    /// --quiet. SIGUSR1 and SIGHUP reopen the file, for log rotation.
     #[arg(
         long,
         value_name = "PATH",
@@ -347,7 +349,7 @@ pub struct Arguments {
     )]
     pub log_file: Option<PathBuf>,
 
-    /// Print no start-up message, and no access log on standard output
+    /// No start-up message; no log on standard output
     #[arg(
         short,
         long,
@@ -356,9 +358,9 @@ pub struct Arguments {
     )]
     pub quiet: bool,
 
-    /// Log more to standard error; -vv adds mio's messages
+    /// Log more; -vv adds mio's messages
     ///
-    /// In the environment, write 1 or 2. --verbose=0 overrides it.
+    /// To standard error. In the environment, write 1 or 2. --verbose=0 overrides it.
     #[arg(
         short,
         long,
@@ -392,6 +394,11 @@ pub struct Arguments {
     #[cfg(feature = "study")]
     #[command(flatten)]
     pub trace: trace::Options,
+
+    /// HTTPS.
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    pub tls: TlsArguments,
 
     // The help does not show these two: they are for benchmarks.
     /// At the end, append a line with the number of connections, responses and body bytes

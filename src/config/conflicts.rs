@@ -39,7 +39,7 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
 
 /// Refuses the options that the model fixed does not use.
 fn refuse_unused_by_fixed(parsed: &Parsed) -> Result<(), ConfigError> {
-    const UNUSED: [&str; 14] = [
+    const UNUSED: [&str; 20] = [
         "no_listing",
         "hidden",
         "follow_symlinks",
@@ -54,6 +54,12 @@ fn refuse_unused_by_fixed(parsed: &Parsed) -> Result<(), ConfigError> {
         "log_file",
         "tally",
         "burn",
+        "tls_cert",
+        "tls_key",
+        "tls_self_signed",
+        "tls_bind",
+        "redirect_https",
+        "hsts",
     ];
     match UNUSED.into_iter().find(|id| parsed.is_written(id)) {
         None => Ok(()),

@@ -229,7 +229,7 @@ fn beside_file(arg: &Arg, directory: &Path, text: String) -> String {
     let join = |path: &str| directory.join(path).to_string_lossy().into_owned();
     match arg.get_value_hint() {
         ValueHint::AnyPath | ValueHint::FilePath if text != "-" => join(&text),
-        _ if ["bind", "admin"].contains(&arg.get_id().as_str()) => {
+        _ if ["bind", "tls_bind", "admin"].contains(&arg.get_id().as_str()) => {
             let addresses = text
                 .split(',')
                 .map(|address| match address.strip_prefix("unix:") {
@@ -423,8 +423,8 @@ mod tests {
             let first = error.lines().next().unwrap();
             assert_eq!(first, format!("oneloop.toml:{expected}"), "{text}");
         }
-        let unknown = error("tls = true");
-        let keys = "oneloop.toml:1: there is no key tls; the keys are admin, bind, charset, ";
+        let unknown = error("zebra = true");
+        let keys = "oneloop.toml:1: there is no key zebra; the keys are admin, bind, charset, ";
         assert!(unknown.starts_with(keys), "{unknown}");
         for action in [
             "help",

@@ -3,6 +3,8 @@
 /// The headings of the groups of options.
 pub const LISTENING: &str = "Listening";
 pub const SITE: &str = "Site";
+#[cfg(feature = "tls")]
+pub const HTTPS: &str = "HTTPS";
 pub const LIMITS: &str = "Limits";
 pub const LOGGING: &str = "Logging";
 pub const OTHER: &str = "Other";
@@ -39,8 +41,9 @@ Environment:
 Signals:
   SIGINT (Ctrl-C), SIGTERM and SIGQUIT stop the server within --grace, and up to
   1.5 s more for the rest of the logs. SIGUSR1 reopens the log file, and so does
-  SIGHUP, which also reads the file of --config again. Without both files SIGHUP
-  stops the server, as when its terminal is closed, but not under nohup."
+  SIGHUP, which also reads the file of --config and the certificates again. Without
+  all of these SIGHUP stops the server, as when its terminal is closed, but not
+  under nohup."
 );
 
 /// The text that only the manual page has, in the same form.

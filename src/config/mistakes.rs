@@ -22,9 +22,12 @@ const OPTIONS: &[(&str, &str)] = &[
         "the address is --bind ADDR or --bind ADDR:PORT, such as --bind 0.0.0.0:8080",
     ),
     (
-        "-S -K --cert --key --tls --ssl --https --tls-cert --tls-key --certificate --ssl-cert \
-         --ssl-key --pem --http2 --http3 --domain",
-        "oneloop speaks HTTP/1.1 without TLS: put a proxy in front (docs/deploy/nginx.conf)",
+        "-S -K --cert --key --tls --ssl --https --certificate --ssl-cert --ssl-key --pem",
+        "HTTPS is --tls-cert FILE --tls-key FILE, or --tls-self-signed (docs/tls.md)",
+    ),
+    (
+        "--http2 --http3 --domain",
+        "oneloop speaks HTTP/1.1: put a proxy in front for the others (docs/deploy/nginx.conf)",
     ),
     (
         "--auth --basic-auth --user --username --password --htpasswd",
@@ -287,7 +290,8 @@ mod tests {
             ("--directory=src", "oneloop DIR"),
             ("--host 0.0.0.0", "--bind ADDR"),
             ("--listen :80", "--bind ADDR"),
-            ("--tls", "put a proxy in front"),
+            ("--tls", "--tls-cert FILE --tls-key FILE"),
+            ("--http2", "put a proxy in front"),
             ("--auth a:b", "put a proxy in front that does"),
             ("--no-index", "--no-listing"),
             ("--log x", "--log-file PATH"),

@@ -17,6 +17,8 @@ mod mistakes;
 #[cfg(not(feature = "config-file"))]
 mod no_file;
 mod parser;
+#[cfg(feature = "tls")]
+mod tls;
 pub mod types;
 pub mod values;
 
@@ -38,6 +40,8 @@ pub use self::error::{ConfigError, RootProblem, note};
 #[cfg(not(feature = "config-file"))]
 use self::no_file as file;
 use self::parser::Parsed;
+#[cfg(feature = "tls")]
+pub use self::tls::TlsConfig;
 use self::values::{Cors, Header, Verbosity};
 use crate::access_log::LogFormat;
 use crate::http::fields::FieldLines;
@@ -51,6 +55,9 @@ use crate::study::trace;
 pub struct Config {
     /// Where to listen.
     pub listeners: ListenerConfig,
+    /// How connections are encrypted; `None`: none is.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsConfig>,
     /// What is served.
     pub site: SiteConfig,
     /// The access log; `None` writes none.
@@ -86,7 +93,7 @@ pub struct Config {
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerConfig {
-    /// The addresses: at least one, no two alike.
+    /// The addresses of plain connections, no two alike. None only if others are encrypted.
     pub binds: Vec<Bind>,
     /// Whether the kernel holds a TCP connection until its first bytes arrive (TCP_DEFER_ACCEPT).
     pub defer_accept: bool,
@@ -233,12 +240,25 @@ impl Config {
         }
     }
 
+    /// Whether SIGHUP reads it again: the file or the certificates may have changed.
+    pub fn can_be_read_again(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return true;
+        }
+        self.file.is_some()
+    }
+
     /// A copy that holds no socket which was passed to this process: its server closes it.
     #[must_use]
     pub fn without_sockets(&self) -> Self {
         let mut config = self.clone();
         let binds = config.listeners.binds.iter_mut();
         binds.for_each(Bind::forget_socket);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &mut config.tls {
+            tls.binds.iter_mut().for_each(Bind::forget_socket);
+        }
         config
     }
 
@@ -253,6 +273,13 @@ impl Config {
                 ($option, limits.$field == other_limits.$field)
             };
         }
+        #[cfg(feature = "tls")]
+        let tls_binds = |config: &Self| config.tls.as_ref().map(|tls| tls.binds.clone());
+        #[cfg(feature = "tls")]
+        let policy = |config: &Self| {
+            let tls = config.tls.as_ref();
+            tls.map_or((false, None), |tls| (tls.redirect, tls.hsts))
+        };
         let rows = [
             ("port or bind", listeners.binds == other_listeners.binds),
             (
@@ -279,6 +306,13 @@ impl Config {
             ),
             ("log-file", file(self) == file(other)),
             ("quiet", self.banner == other.banner),
+            // Certificates are read again.
+            #[cfg(feature = "tls")]
+            ("tls-bind", tls_binds(self) == tls_binds(other)),
+            #[cfg(feature = "tls")]
+            ("redirect-https", policy(self).0 == policy(other).0),
+            #[cfg(feature = "tls")]
+            ("hsts", policy(self).1 == policy(other).1),
             #[cfg(feature = "study")]
             ("trace", self.trace == other.trace),
             ("verbose", self.verbose == other.verbose),
@@ -294,9 +328,18 @@ impl Config {
         let file = arguments.log_file.clone();
         let format = arguments.log_format;
         let burn = arguments.burn;
+        let binds = binds(&arguments)?;
+        #[cfg(feature = "tls")]
+        let (binds, tls) = match arguments.model {
+            // Its options are refused, and variables may be meant for another model.
+            Model::Fixed => (binds, None),
+            _ => arguments.tls.divide(binds).map_err(conflict)?,
+        };
         Ok(Self {
+            #[cfg(feature = "tls")]
+            tls,
             listeners: ListenerConfig {
-                binds: binds(&arguments)?,
+                binds,
                 defer_accept: !arguments.no_defer_accept,
             },
             access_log: (!arguments.quiet || file.is_some())

@@ -28,6 +28,11 @@ pub trait Accept {
         Role::Public
     }
 
+    /// Whether its connections are encrypted.
+    fn is_tls(&self) -> bool {
+        false
+    }
+
     /// The server is stopping: the kernel shall not hold connections back until their first bytes
     /// arrive. Returns whether such connections may exist.
     fn stop_deferring(&mut self) -> bool {
@@ -119,6 +124,7 @@ impl<A: Accept> Listeners<A> {
                 info: ListenerInfo {
                     id,
                     role: socket.role(),
+                    is_tls: socket.is_tls(),
                 },
                 socket,
                 is_ready: true,

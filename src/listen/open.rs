@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::handler::Role;
+use crate::tls::TlsAcceptor;
 
 use super::address::{self, Address, Bind, Host, InheritedSocket};
 use super::defer_accept;
@@ -248,6 +249,13 @@ fn open_inherited(passed: &InheritedSocket, role: Role) -> Result<BoundListener,
 }
 
 impl BoundListener {
+    /// Its connections are encrypted.
+    #[must_use]
+    pub fn with_tls(mut self, acceptor: TlsAcceptor) -> Self {
+        self.socket.tls = Some(acceptor);
+        self
+    }
+
     fn tcp(socket: Socket, kind: TcpKind, role: Role) -> io::Result<Self> {
         let address = Address::of(&socket)?;
         // A response is sent whole, so packets need not be gathered. Accepted sockets inherit the
@@ -257,7 +265,11 @@ impl BoundListener {
         let family = Family::Tcp(listener, kind);
         Ok(Self {
             file: None,
-            socket: ListenerSocket { role, family },
+            socket: ListenerSocket {
+                role,
+                tls: None,
+                family,
+            },
             address,
         })
     }
@@ -268,7 +280,11 @@ impl BoundListener {
         let family = Family::Unix(listener);
         Ok(Self {
             file,
-            socket: ListenerSocket { role, family },
+            socket: ListenerSocket {
+                role,
+                tls: None,
+                family,
+            },
             address,
         })
     }

@@ -3,6 +3,7 @@
 use super::accept::Accept;
 use super::defer_accept;
 use crate::handler::Role;
+use crate::tls::TlsAcceptor;
 use crate::transport::Stream;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -14,8 +15,21 @@ use std::os::fd::{AsFd, BorrowedFd};
 #[derive(Debug)]
 pub struct ListenerSocket {
     pub(super) role: Role,
+    /// What encrypts its connections. `None`: nothing does.
+    pub(super) tls: Option<TlsAcceptor>,
     /// The socket itself.
     pub family: Family,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct AcceptedStream {
+    /// Its socket.
+    pub stream: Stream,
+    /// The peer. `None`: on a unix socket.
+    pub peer: Option<SocketAddr>,
+    /// What encrypts it.
+    pub tls: Option<TlsAcceptor>,
 }
 
 /// A listening socket by its address family.
@@ -71,10 +85,10 @@ impl Source for ListenerSocket {
 }
 
 impl Accept for ListenerSocket {
-    type Stream = (Stream, Option<SocketAddr>);
+    type Stream = AcceptedStream;
 
     fn accept(&mut self) -> io::Result<Self::Stream> {
-        Ok(match &mut self.family {
+        let (stream, peer) = match &mut self.family {
             Family::Tcp(listener, kind) => {
                 let (stream, peer) = listener.accept()?;
                 let stream = match kind {
@@ -84,11 +98,17 @@ impl Accept for ListenerSocket {
                 (stream, Some(peer))
             }
             Family::Unix(listener) => (Stream::Unix(listener.accept()?.0), None),
-        })
+        };
+        let tls = self.tls.clone();
+        Ok(AcceptedStream { stream, peer, tls })
     }
 
     fn role(&self) -> Role {
         self.role
+    }
+
+    fn is_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     fn stop_deferring(&mut self) -> bool {

@@ -7,6 +7,8 @@ use crate::handler::ListenerInfo;
 use crate::limits::Limits;
 use crate::listen::accept::{Accept, AcceptFailure, advice, classify_accept_error};
 use crate::listen::open::BoundListener;
+use crate::listen::socket::AcceptedStream;
+use crate::tls::TlsAcceptor;
 use crate::transport::Stream;
 use crate::transport::blocking::{BlockingStream, Handle};
 use mio::net::UnixStream;
@@ -38,6 +40,8 @@ pub struct Accepted {
     pub listener: ListenerInfo,
     /// The peer. `None`: on a unix socket.
     pub peer: Option<SocketAddr>,
+    /// What encrypts it.
+    pub tls: Option<TlsAcceptor>,
 }
 
 /// Ends a [`wait`](Acceptor::wait) from another thread.
@@ -188,15 +192,19 @@ impl Acceptor {
     fn try_accept_from(&mut self, index: usize) -> io::Result<Option<Accepted>> {
         while let Some(listener) = self.listeners.get_mut(index) {
             let error = match listener.socket.accept().and_then(make_blocking) {
-                Ok((handle, peer)) => {
+                Ok((handle, peer, tls)) => {
                     self.losses = 0;
                     let id = self.next_id;
                     self.next_id += 1;
                     return Ok(Some(Accepted {
                         id,
                         handle,
-                        listener: ListenerInfo::public(index),
+                        listener: ListenerInfo {
+                            is_tls: tls.is_some(),
+                            ..ListenerInfo::public(index)
+                        },
                         peer,
+                        tls,
                     }));
                 }
                 Err(error) => error,
@@ -259,8 +267,9 @@ impl Acceptor {
 
 /// Makes an accepted socket blocking. Listening sockets and the sockets that mio accepts are not.
 fn make_blocking(
-    (stream, peer): (Stream, Option<SocketAddr>),
-) -> io::Result<(Arc<Handle>, Option<SocketAddr>)> {
+    accepted: AcceptedStream,
+) -> io::Result<(Arc<Handle>, Option<SocketAddr>, Option<TlsAcceptor>)> {
+    let AcceptedStream { stream, peer, tls } = accepted;
     let stream = match stream {
         Stream::Tcp(stream) | Stream::Other(stream) => {
             let stream = std::net::TcpStream::from(OwnedFd::from(stream));
@@ -273,7 +282,7 @@ fn make_blocking(
             BlockingStream::Unix(stream)
         }
     };
-    Ok((Handle::new(stream), peer))
+    Ok((Handle::new(stream), peer, tls))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::http::date::DateCache;
 use crate::limits::Limits;
 use crate::probe::{Cause, Origin, Probe, StepResult, timed};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
+use crate::tls::{OverSocket, PlainOrTls};
 use crate::transport::blocking::{BlockingSocket, ReadResult, SEND_TIMEOUT};
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,8 +68,10 @@ impl<P: Probe> ConnectionRunner<P> {
             handle,
             listener,
             peer,
+            tls,
         } = accepted;
-        let transport = match BlockingSocket::new(handle, self.limits.send_timeout) {
+        let socket = BlockingSocket::new(handle, self.limits.send_timeout);
+        let transport = match socket.and_then(|socket| PlainOrTls::over(socket, tls.as_ref())) {
             Ok(transport) => transport,
             Err(error) => return log::debug!("a connection was lost: {error}"),
         };
@@ -91,7 +94,9 @@ impl<P: Probe> ConnectionRunner<P> {
                 // Another connection may arrive meanwhile.
                 most = most.min(self.limits.min_idle_time);
             }
-            let (read, time) = timed(&mut self.probe, || session.transport.wait(most));
+            let (read, time) = timed(&mut self.probe, || {
+                session.transport.socket_mut().wait(most)
+            });
             self.report_wait(id, read, time);
             let now = Now::read().instant;
             (self.deadline_clock).on_poll_end(now, Some(most), PollOutcome::Events);
@@ -109,7 +114,7 @@ impl<P: Probe> ConnectionRunner<P> {
     /// the peer had sent or taken by then comes first.
     fn run_until_blocked<H: Handler>(
         &mut self,
-        session: &mut Session<BlockingSocket, H::State>,
+        session: &mut Session<PlainOrTls<BlockingSocket>, H::State>,
         handler: &mut H,
         control: &Control,
         others_wait: Option<&dyn Fn() -> bool>,
@@ -127,7 +132,7 @@ impl<P: Probe> ConnectionRunner<P> {
             let is_late = session.connection.deadline() <= deadline_now;
             let is_last = is_draining || others_wait.is_some_and(|others_wait| others_wait());
             if is_late || is_draining {
-                let read = || session.transport.read_available();
+                let read = || session.transport.socket_mut().read_available();
                 let (read, time) = timed(&mut self.probe, read);
                 self.report_wait(session.id, read, time);
             }
@@ -148,7 +153,9 @@ impl<P: Probe> ConnectionRunner<P> {
                 Pause::Blocked => {}
             }
             let connection = &mut session.connection;
-            session.transport.handle().set_idle(connection.is_idle());
+            let is_handshaking = connection.state_name() == StateName::Handshaking;
+            let is_idle = connection.is_idle() || is_handshaking;
+            session.transport.socket_mut().handle().set_idle(is_idle);
             if is_last {
                 connection.drain(deadline_now);
             }
@@ -172,7 +179,7 @@ impl<P: Probe> ConnectionRunner<P> {
 
     fn pump<H: Handler>(
         &mut self,
-        session: &mut Session<BlockingSocket, H::State>,
+        session: &mut Session<PlainOrTls<BlockingSocket>, H::State>,
         handler: &mut H,
         is_last: bool,
         now: Now,
@@ -230,6 +237,7 @@ mod tests {
             handle,
             listener: ListenerInfo::public(0),
             peer: None,
+            tls: None,
         };
         runner.serve(accepted, handler, control);
         let mut responses = String::new();

@@ -16,10 +16,11 @@ use crate::clock::Now;
 use crate::handler::{Handler, ListenerInfo};
 use crate::limits::Limits;
 use crate::listen::open::BoundListener;
-use crate::listen::socket::ListenerSocket;
+use crate::listen::socket::{AcceptedStream, ListenerSocket};
 use crate::probe::Probe;
 use crate::signals::Policy;
-use crate::transport::{Socket, Stream};
+use crate::tls::OverSocket;
+use crate::transport::Socket;
 use engine::{Engine, Flow, Sockets};
 use mio::Token;
 use poller::{EventTarget, Poller};
@@ -27,13 +28,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// One loop with its sockets.
-pub struct Reactor<H: Handler, P = ()> {
+/// One loop with its sockets. `T` is the transport of its connections.
+pub struct Reactor<T, H: Handler, P = ()> {
     poller: Poller,
-    engine: Engine<ListenerSocket, Socket, H, P>,
+    engine: Engine<ListenerSocket, T, H, P>,
 }
 
-impl<H: Handler, P: Probe> Reactor<H, P> {
+impl<T: OverSocket<Socket>, H: Handler, P: Probe> Reactor<T, H, P> {
     /// Makes a loop that accepts from `listeners` and is observed by `probe`. It handles the
     /// signals of `policy`.
     ///
@@ -85,7 +86,7 @@ impl<H: Handler, P: Probe> Reactor<H, P> {
                 EventTarget::Listener(id) => self.engine.mark_listener_ready(id),
                 EventTarget::Connection(key) => {
                     if let Some(socket) = self.engine.mark_ready(key, || poller::flags_of(event)) {
-                        socket.on_event(event);
+                        socket.socket_mut().on_event(event);
                     }
                 }
             }
@@ -101,21 +102,23 @@ impl<H: Handler, P: Probe> Reactor<H, P> {
     }
 }
 
-impl Sockets<ListenerSocket, Socket> for Poller {
+impl<T: OverSocket<Socket>> Sockets<ListenerSocket, T> for Poller {
     fn make_transport(
         &mut self,
         _: ListenerInfo,
-        (stream, peer): (Stream, Option<SocketAddr>),
-    ) -> io::Result<(Socket, Option<SocketAddr>)> {
-        Ok((Socket::new(stream), peer))
+        accepted: AcceptedStream,
+    ) -> io::Result<(T, Option<SocketAddr>)> {
+        let AcceptedStream { stream, peer, tls } = accepted;
+        Ok((T::over(Socket::new(stream), tls.as_ref())?, peer))
     }
 
-    fn register(&mut self, socket: &mut Socket, key: usize) -> io::Result<()> {
-        (self.registry()).register(socket.source(), Token(key), Socket::INTEREST)
+    fn register(&mut self, transport: &mut T, key: usize) -> io::Result<()> {
+        let source = transport.socket_mut().source();
+        (self.registry()).register(source, Token(key), Socket::INTEREST)
     }
 
-    fn close_connection(&mut self, socket: Socket) {
-        socket.close(self.registry());
+    fn close_connection(&mut self, transport: T) {
+        transport.into_socket().close(self.registry());
     }
 
     fn close_listeners(&mut self, listeners: Vec<ListenerSocket>) {

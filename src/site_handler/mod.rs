@@ -1,7 +1,10 @@
 //! The handler of the product: a site, and a line in the access log for each response.
 
+mod https;
 mod tally;
 
+pub use https::HttpsPolicy;
+use https::Treatment;
 pub use tally::Tally;
 
 use crate::access_log::{AccessLog, LogEntry, Peer};
@@ -20,6 +23,7 @@ use std::time::{Duration, Instant};
 pub struct SiteHandler {
     /// Answers every request, whatever its Host.
     site: Site,
+    https: HttpsPolicy,
     log: Option<AccessLog>,
     tally: Option<Tally>,
     /// Reads the configuration again and opens its site.
@@ -37,6 +41,8 @@ static TLS_ARRIVED: RateLimited = RateLimited::new();
 pub struct PeerState {
     /// `None` for a unix socket.
     peer: Option<IpAddr>,
+    /// What is done for HTTPS.
+    https: Treatment,
     /// The response whose body is still being sent.
     unlogged: Option<Box<Unlogged>>,
 }
@@ -57,10 +63,18 @@ impl SiteHandler {
     pub fn new(site: Site, log: Option<AccessLog>, tally: Option<Tally>) -> Self {
         Self {
             site,
+            https: HttpsPolicy::default(),
             log,
             tally,
             load_site: None,
         }
+    }
+
+    /// The handler, with `policy` for plain and encrypted connections.
+    #[must_use]
+    pub fn with_https(mut self, policy: HttpsPolicy) -> Self {
+        self.https = policy;
+        self
     }
 
     /// The handler, with `load` for [`Handler::reload`].
@@ -105,9 +119,10 @@ impl SiteHandler {
 impl Handler for SiteHandler {
     type State = PeerState;
 
-    fn on_connect(&mut self, _: ListenerInfo, peer: Option<IpAddr>) -> PeerState {
+    fn on_connect(&mut self, listener: ListenerInfo, peer: Option<IpAddr>) -> PeerState {
         PeerState {
             peer,
+            https: self.https.treatment(listener.is_tls),
             unlogged: None,
         }
     }
@@ -118,18 +133,24 @@ impl Handler for SiteHandler {
         request: Result<Request<'_>, Refusal<'_>>,
         now: Now,
     ) -> Response {
-        let response = match &request {
+        let mut response = match &request {
+            Ok(request) if state.https == Treatment::Redirect && request.host.is_some() => {
+                self.https.redirect(request)
+            }
             Ok(request) => self.site.respond(request, now),
             Err(refusal) => {
                 if refusal.is_tls() {
                     TLS_ARRIVED.warn(format_args!(
                         "TLS arrived at a port that speaks plain HTTP: use http:// instead of \
-                         https://, or a proxy that ends TLS (the access log names the clients)"
+                         https://, or --tls-cert (the access log names the clients)"
                     ));
                 }
                 self.site.refuse(refusal)
             }
         };
+        if state.https == Treatment::Hsts {
+            self.https.add_to(&mut response);
+        }
         self.log_request(state, &request, &response, now);
         response
     }

@@ -64,9 +64,7 @@ impl Client {
         stream.set_read_timeout(Some(TIME_LIMIT)).unwrap();
         stream.set_write_timeout(Some(TIME_LIMIT)).unwrap();
         // A small buffer: all but a KiB of what a test does not read stays in the kernel.
-        Self {
-            reader: BufReader::with_capacity(1024, stream),
-        }
+        Self::over(stream)
     }
 
     /// Connects and sends `bytes`.
@@ -111,21 +109,21 @@ impl Client<UnixStream> {
         stream.set_read_timeout(Some(TIME_LIMIT)).unwrap();
         Self::over(stream)
     }
-
-    /// On a socket that is connected.
-    pub fn over(stream: UnixStream) -> Self {
-        Self {
-            reader: BufReader::new(stream),
-        }
-    }
-
-    /// The socket.
-    pub fn unix_socket(&self) -> &UnixStream {
-        self.reader.get_ref()
-    }
 }
 
 impl<S: Read + Write> Client<S> {
+    /// On a stream that is connected.
+    pub fn over(stream: S) -> Self {
+        Self {
+            reader: BufReader::with_capacity(1024, stream),
+        }
+    }
+
+    /// The stream.
+    pub fn stream(&mut self) -> &mut S {
+        self.reader.get_mut()
+    }
+
     /// Sends all of `bytes`.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {

@@ -331,7 +331,7 @@ mod messages {
         let mut client = Client::over(stream);
         assert_eq!(client.fetch("/small").body, b"small");
         server.freeze();
-        send(client.unix_socket());
+        send(client.stream());
         server.thaw();
         assert_eq!(client.read_response().body, b"small", "{model}");
         assert_eq!(client.fetch("/small").body, b"small", "{model}");

@@ -12,10 +12,15 @@
 //! - `slots`: when slots are freed, and which connections are evicted
 //! - `listeners`: when connections are accepted, and errors of accept(2)
 //! - `layered`: a transport with its own protocol, as TLS would be
+//! - `tls`: TLS over such a connection, with a client of rustls
 //! - `probe`: what the scheduler and the pump report to a probe
 //! - `held`: public connections that are held, for the live view
 //! - `view`: the table of the live view
 
+#[cfg(feature = "tls")]
+#[path = "../support/certificate.rs"]
+#[allow(dead_code, reason = "the other test programs use the rest")]
+mod certificate;
 #[path = "../support/memory_transport.rs"]
 mod memory_transport;
 #[path = "../support/records.rs"]
@@ -35,6 +40,8 @@ mod listeners;
 mod probe;
 mod slots;
 mod stopping;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "study")]
 mod view;
 

@@ -51,7 +51,10 @@ impl Viewed {
 
     fn connect(&mut self, role: Role) -> Peer {
         let (transport, peer) = pair();
-        let listener = ListenerInfo { id: 0, role };
+        let listener = ListenerInfo {
+            role,
+            ..ListenerInfo::public(0)
+        };
         let state = self.handler.on_connect(listener, None);
         let origin = Origin {
             listener,

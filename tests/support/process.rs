@@ -230,9 +230,14 @@ impl Drop for Server {
 impl Server {
     /// The address that it printed.
     pub fn address(&self) -> SocketAddr {
+        self.address_of("http")
+    }
+
+    /// The first address that it printed with this scheme.
+    pub fn address_of(&self, scheme: &str) -> SocketAddr {
         let stderr_text = self.diagnostics();
         let (_, after) = stderr_text
-            .split_once("http://")
+            .split_once(&format!("{scheme}://"))
             .expect("it names an address");
         let (address, _) = after.split_once('/').expect("an address ends with a slash");
         address.parse().unwrap()

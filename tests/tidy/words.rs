@@ -17,8 +17,12 @@ const CONDITIONAL: &[&str] = &[
     "subcommands.rs",
     // The option --trace, for the feature study.
     "config/arguments.rs",
+    "config/help_text.rs",
     "config/mod.rs",
     "server.rs",
+    "https.rs",
+    // The feature tls.
+    "tls/mod.rs",
 ];
 
 /// Files that use mio: what registers with a poll, and the load generator, which has its own.
@@ -44,6 +48,8 @@ const DRIVERS: &[&str] = &[
     "bench/",
     "study/",
     "warnings.rs",
+    // Once for the certificates.
+    "https.rs",
 ];
 
 /// `Now::read` and `Now::monotonic` outside the files in [`DRIVERS`].

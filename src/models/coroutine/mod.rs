@@ -15,16 +15,16 @@ use crate::clock::Now;
 use crate::handler::{Handler, ListenerInfo, Role};
 use crate::limits::Limits;
 use crate::listen::open::BoundListener;
-use crate::listen::socket::ListenerSocket;
+use crate::listen::socket::{AcceptedStream, ListenerSocket};
 use crate::probe::{Origin, Probe};
 use crate::reactor::lifecycle::{Connections, Lifecycle, Stop};
 use crate::reactor::poller::{EventTarget, Poller, flags_of};
 use crate::signals::{self, Action, Policy};
-use crate::transport::{ReadyFlags, Stream};
+use crate::tls::{OverSocket, PlainOrTls};
+use crate::transport::{ReadyFlags, Socket};
 use executor::Executor;
 use runtime::{Runtime, admit};
 use std::io;
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -55,12 +55,10 @@ where
         self.runtime.count(role)
     }
 
-    fn add(
-        &mut self,
-        listener: ListenerInfo,
-        (stream, peer): (Stream, Option<SocketAddr>),
-    ) -> io::Result<()> {
-        let coroutine = admit(self.runtime.clone(), Origin { listener, peer }, stream);
+    fn add(&mut self, listener: ListenerInfo, accepted: AcceptedStream) -> io::Result<()> {
+        let AcceptedStream { stream, peer, tls } = accepted;
+        let transport = PlainOrTls::over(Socket::new(stream), tls.as_ref())?;
+        let coroutine = admit(self.runtime.clone(), Origin { listener, peer }, transport);
         self.executor.spawn(coroutine);
         Ok(())
     }

@@ -10,7 +10,8 @@ use crate::probe::{Cause, EventFlags, Origin, Probe};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
 use crate::reactor::lifecycle::warn_unregistered;
 use crate::timers::Timers;
-use crate::transport::{ReadyFlags, Socket, Stream, Transport};
+use crate::tls::{OverSocket, PlainOrTls};
+use crate::transport::{ReadyFlags, Socket, Transport};
 use mio::{Registry, Token};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -169,7 +170,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
         self.deadline_clock.borrow().at(self.now.get().instant)
     }
 
-    fn pump(&self, session: &mut Session<Socket, H::State>) -> Pause {
+    fn pump(&self, session: &mut Session<PlainOrTls<Socket>, H::State>) -> Pause {
         let now = self.now.get();
         let (buffers, date) = &mut *self.buffers.borrow_mut();
         let mut context = PumpContext {
@@ -203,7 +204,7 @@ async fn yield_now() {
 pub fn admit<H: Handler, P: Probe>(
     runtime: Rc<Runtime<H, P>>,
     origin: Origin,
-    stream: Stream,
+    transport: PlainOrTls<Socket>,
 ) -> impl Future<Output = ()> {
     let id = runtime.next_id.get();
     runtime.next_id.set(id + 1);
@@ -212,7 +213,7 @@ pub fn admit<H: Handler, P: Probe>(
         (runtime.handler.borrow_mut()).on_connect(origin.listener, peer)
     };
     let (limits, now) = (runtime.limits.clone(), runtime.deadline_now());
-    let session = Session::new(id, Socket::new(stream), handler_state, limits, now);
+    let session = Session::new(id, transport, handler_state, limits, now);
     let state = session.connection.state_name();
     runtime.probe.borrow_mut().on_accept(id, origin, state);
     let role = origin.listener.role;
@@ -232,7 +233,7 @@ pub fn admit<H: Handler, P: Probe>(
 async fn serve<H: Handler, P: Probe>(
     runtime: Rc<Runtime<H, P>>,
     key: usize,
-    mut session: Session<Socket, H::State>,
+    mut session: Session<PlainOrTls<Socket>, H::State>,
 ) {
     let guard = SlotGuard(runtime.clone(), key);
     let mut is_registered = false;
@@ -262,7 +263,7 @@ async fn serve<H: Handler, P: Probe>(
                 }
                 // A connection is registered when it first waits, once and for both directions.
                 if !is_registered {
-                    let source = session.transport.source();
+                    let source = session.transport.socket_mut().source();
                     let token = Token(key);
                     if let Err(error) = runtime.registry.register(source, token, Socket::INTEREST) {
                         warn_unregistered(&error);
@@ -276,7 +277,7 @@ async fn serve<H: Handler, P: Probe>(
                     runtime.probe.borrow_mut().on_register(session.id);
                 }
                 let flags = runtime.ready(key, &session.connection).await;
-                session.transport.on_ready(flags);
+                session.transport.socket_mut().on_ready(flags);
             }
         }
     };
@@ -286,7 +287,7 @@ async fn serve<H: Handler, P: Probe>(
         &mut *runtime.probe.borrow_mut(),
         runtime.now.get(),
     );
-    transport.close(&runtime.registry);
+    transport.into_socket().close(&runtime.registry);
     drop(guard);
 }
 
@@ -296,6 +297,7 @@ mod tests {
     use super::*;
     use crate::handler::ListenerInfo;
     use crate::models::panics_on_request::PanicsOnRequest;
+    use crate::transport::Stream;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 
@@ -319,7 +321,8 @@ mod tests {
                 listener: ListenerInfo::public(0),
                 peer: None,
             };
-            executor.spawn(admit(runtime.clone(), origin, stream));
+            let transport = PlainOrTls::Plain(Socket::new(stream));
+            executor.spawn(admit(runtime.clone(), origin, transport));
             clients.push(theirs);
         }
         while executor.has_runnable() {

@@ -70,10 +70,11 @@ impl FromStr for Filter {
 /// The options of the command line.
 #[derive(clap::Args, Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Write what the loop and each connection do to this file; - is standard output
+    /// Write what each connection does to this file
     ///
-    /// One line per poll, step, transition, accept and close, in every model. No connection waits
-    /// for the file: records that come too fast are dropped and counted.
+    /// The name - is standard output. One line per poll, step, transition, accept and close, in
+    /// every model. No connection waits for the file: records that come too fast are dropped and
+    /// counted.
     #[arg(
         long,
         value_name = "FILE",

@@ -119,6 +119,7 @@ pub fn samples() -> Vec<Record> {
         listener: ListenerInfo {
             id: 1,
             role: Role::Public,
+            is_tls: false,
         },
         peer: Some(SocketAddr::from(([192, 0, 2, 1], 4000))),
     };
