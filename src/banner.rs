@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::config::{Config, Model, RootPath};
+use crate::config::{Config, Model, RootPath, SiteConfig};
 use crate::listen::address::{self, Address, Interface};
 use crate::site::path;
 
@@ -36,10 +36,9 @@ fn text(
     interfaces: &[Interface],
 ) -> String {
     let mut text = format!("oneloop {} serves ", env!("CARGO_PKG_VERSION"));
-    if let RootPath::File(_) = config.site.root {
-        text.push_str("the file ");
-    }
-    text.push_str(&printable(&config.site.root.path().to_string_lossy()));
+    let sites = || std::iter::once(&config.site).chain(&config.other_sites);
+    let names: Vec<_> = sites().map(name).collect();
+    text.push_str(&names.join(", "));
     if config.model != Model::Reactor {
         text.push_str(&format!("  (model: {})", config.model.name()));
     }
@@ -50,7 +49,15 @@ fn text(
         RootPath::File(path) => path.file_name().unwrap_or_default(),
         RootPath::Directory(_) => OsStr::new(""),
     };
-    let path = path::encode(path.as_bytes());
+    let base = match &*config.site.base {
+        "" => String::new(),
+        base => format!("{base}/"),
+    };
+    let segments = base
+        .split('/')
+        .map(|one| path::encode(one.as_bytes()).to_string());
+    let base = segments.collect::<Vec<_>>().join("/");
+    let path = format!("{base}{}", path::encode(path.as_bytes()));
     let plain = addresses.iter().map(|address| (address, "http"));
     let listeners = plain.chain(https.iter().map(|address| (address, "https")));
     let mut rows: Vec<_> = listeners
@@ -73,14 +80,27 @@ fn text(
         let _ = writeln!(text, "  {url:width$}  {audience}");
     }
     text.push('\n');
-    let lists = config.site.listing && matches!(config.site.root, RootPath::Directory(_));
-    if lists && listeners.map(|(address, _)| address).any(is_open) {
+    let lists = |site: &SiteConfig| site.listing && matches!(site.root, RootPath::Directory(_));
+    if sites().any(lists) && listeners.map(|(address, _)| address).any(is_open) {
         text.push_str(
             "warning: directory listings are open to the network (--no-listing closes them)\n",
         );
     }
     text.push_str("Stop it with Ctrl-C.\n");
     text
+}
+
+/// What a site serves, and for which hosts.
+fn name(site: &SiteConfig) -> String {
+    let path = printable(&site.root.path().to_string_lossy());
+    let path = match &site.root {
+        RootPath::File(_) => format!("the file {path}"),
+        RootPath::Directory(_) => path,
+    };
+    match &*site.hosts {
+        [] => path,
+        hosts => format!("{path} ({})", hosts.join(" ")),
+    }
 }
 
 /// The URLs of a listener and who can reach each. Those of this machine come first.

@@ -11,6 +11,7 @@ use crate::burn::Burning;
 use crate::config::{AccessLogConfig, Config, Model, RootPath, SiteConfig};
 use crate::handler::{Handler, Role};
 use crate::http::fields::FieldLines;
+use crate::http::status::Status;
 use crate::https::Https;
 use crate::limits::{self, Limits};
 use crate::listen::address::Address;
@@ -24,7 +25,7 @@ use crate::probe::Probe;
 use crate::reactor::Reactor;
 use crate::signals::Policy;
 use crate::site::types::Types;
-use crate::site::{Site, SiteOptions};
+use crate::site::{Hosts, Site, SiteOptions, Sites};
 use crate::site_handler::{SiteHandler, Tally};
 #[cfg(feature = "study")]
 use crate::study::trace;
@@ -336,7 +337,7 @@ fn build_processes(
     Ok(Box::new(move || {
         let open = || build_handler(&config.borrow(), &limits, &https);
         let reload = || match reload(&started, &limits, &https) {
-            Ok((site, _)) => config.borrow_mut().site = site,
+            Ok((read, _)) => config.borrow_mut().set_sites(read),
             Err(error) => log::error!("the configuration stays as it was: {error}"),
         };
         match burn {
@@ -411,7 +412,7 @@ fn build_handler(
     limits: &Arc<Limits>,
     https: &Https,
 ) -> Result<SiteHandler, Box<dyn Error>> {
-    let site = build_site(&config.site, limits.clone())?;
+    let sites = build_sites(config, limits).map_err(|error| error.to_string())?;
     let log = config.access_log.as_ref();
     let log = log.map(|log| open_log(log, limits)).transpose()?;
     let open_tally = |path: &PathBuf| {
@@ -420,29 +421,24 @@ fn build_handler(
     };
     let tally = config.measurement.tally.as_ref();
     let tally = tally.map(open_tally).transpose()?;
-    let handler = SiteHandler::new(site, log, tally).with_https(https.policy.clone());
+    let handler = SiteHandler::new(sites, log, tally).with_https(https.policy.clone());
     if !config.can_be_read_again() {
         return Ok(handler);
     }
     let (config, limits, https) = (config.without_sockets(), limits.clone(), https.clone());
-    let load = move || reload(&config, &limits, &https).map(|(_, site)| site);
+    let load = move || reload(&config, &limits, &https).map(|(_, sites)| sites);
     Ok(handler.with_reload(Box::new(load)))
 }
 
-/// The site of the configuration as it is now. Its certificates are used from now on. What else has
-/// changed since `started` was read is logged: it has no effect before a restart.
+/// The configuration as it is now, and its sites. Its certificates are used from now on. What else
+/// has changed since `started` was read is logged: it has no effect before a restart.
 fn reload(
     started: &Config,
     limits: &Arc<Limits>,
     https: &Https,
-) -> Result<(SiteConfig, Site), String> {
+) -> Result<(Config, Sites), String> {
     let config = Config::read_again().map_err(|error| error.to_string())?;
-    let site = build_site(&config.site, limits.clone()).map_err(|error| {
-        format!(
-            "cannot serve {}: {error}",
-            config.site.root.path().display()
-        )
-    })?;
+    let sites = build_sites(&config, limits)?;
     let replace_certificates = https.read_again(&config)?;
     replace_certificates();
     let changed = started.differences(&config);
@@ -453,11 +449,33 @@ fn reload(
         );
     }
     log::info!("the configuration is read again");
-    Ok((config.site, site))
+    Ok((config, sites))
 }
 
 fn close(handler: SiteHandler) {
     handler.close(FLUSH_TIMEOUT);
+}
+
+/// The sites of the configuration.
+fn build_sites(config: &Config, limits: &Arc<Limits>) -> Result<Sites, String> {
+    let build = |site: &SiteConfig| {
+        build_site(site, limits.clone())
+            .map_err(|error| format!("cannot serve {}: {error}", site.root.path().display()))
+    };
+    let first = build(&config.site)?;
+    if config.site.hosts.is_empty() && config.other_sites.is_empty() {
+        return Ok(first.into());
+    }
+    let others = config.other_sites.iter().map(build);
+    let others = others.collect::<Result<_, _>>()?;
+    let mut hosts = Hosts::new(config.refuses_unknown_hosts);
+    let sites = std::iter::once(&config.site).chain(&config.other_sites);
+    for (number, site) in sites.enumerate() {
+        for host in &site.hosts {
+            hosts.add(host, number);
+        }
+    }
+    Ok(Sites::new(first, others, hosts))
 }
 
 fn build_site(site: &SiteConfig, limits: Arc<Limits>) -> io::Result<Site> {
@@ -480,8 +498,19 @@ fn build_site(site: &SiteConfig, limits: Arc<Limits>) -> io::Result<Site> {
         cors: site.cors.clone(),
         types: types(site),
         headers: common_headers(site),
+        rules: site.rules.clone(),
+        clean_urls: site.clean_urls,
+        base: site.base.clone().into_bytes(),
+        error_pages: error_pages(site),
     };
     Site::new(directory, options, limits)
+}
+
+fn error_pages(site: &SiteConfig) -> Vec<(Status, Vec<u8>)> {
+    let pages = site.error_pages.iter();
+    pages
+        .map(|(status, file)| (*status, file.clone().into_bytes()))
+        .collect()
 }
 
 fn types(site: &SiteConfig) -> Types {

@@ -10,7 +10,6 @@
 use oneloop::access_log::{AccessLog, LogFormat, Sink};
 use oneloop::clock::Now;
 use oneloop::handler::{Handler, ListenerInfo};
-use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
 use oneloop::probe::{EventFlags, Origin, Probe};
 use oneloop::reactor::scheduler::{Scheduler, slot_size};
@@ -134,17 +133,7 @@ impl<H: Handler, P: Probe> Loop<H, P> {
         let root = TempDir::new().unwrap();
         fs::write(root.path().join("small.html"), [b'x'; 1000]).unwrap();
         let limits = Arc::new(Limits::default());
-        let options = SiteOptions {
-            index: vec![],
-            listing: false,
-            hidden: false,
-            follow_symlinks: false,
-            spa: false,
-            only: None,
-            cors: None,
-            types: Default::default(),
-            headers: FieldLines::new(),
-        };
+        let options = SiteOptions::default();
         let site = Site::new(root.path(), options, limits.clone()).unwrap();
         Self {
             scheduler: Scheduler::new(limits, probe),

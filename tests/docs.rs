@@ -1,8 +1,9 @@
 //! The documents match the program: options, limits, modules and links are compared with the
 //! sources and with `--help`.
 
-use clap::CommandFactory;
+use clap::{Arg, CommandFactory};
 use oneloop::config::arguments::Arguments;
+use oneloop::config::rules::RuleArguments;
 use oneloop::limits::Limits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -485,13 +486,12 @@ fn wrapped(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The options as Markdown, from the command that parses them. The headings are the keys of a
-/// configuration file.
+/// The options and the keys of a rule as Markdown, from the commands that parse them. The headings
+/// are the keys of a configuration file.
 fn reference() -> String {
     let mut text = String::new();
-    let command = Arguments::command();
-    let args = command.get_arguments().filter(|arg| !arg.is_hide_set());
-    for arg in args {
+    let options = Arguments::command();
+    for arg in options.get_arguments().filter(|arg| !arg.is_hide_set()) {
         let Some(variable) = arg.get_env() else {
             continue;
         };
@@ -511,21 +511,33 @@ fn reference() -> String {
             values => format!("Default: `{}`", values.join(", ")),
         };
         text += &format!("### `{key}`\n\n{}. {default}.\n\n", names.join(", "));
-        let help = arg.get_long_help().or(arg.get_help()).unwrap().to_string();
-        for paragraph in help.split("\n\n") {
-            // Angle brackets would be tags.
-            let paragraph = paragraph.replace('<', "&lt;").replace('>', "&gt;");
-            text += &format!("{}.\n\n", wrapped(paragraph.trim_end_matches('.')));
-        }
-        let takes_values = arg.get_action().takes_values();
-        for value in arg.get_possible_values().iter().filter(|_| takes_values) {
-            let help = value.get_help().map(ToString::to_string);
-            let help = help.map_or(String::new(), |help| format!(": {help}"));
-            text += &format!("- `{}`{help}\n", value.get_name());
-        }
-        text = text.trim_end().to_owned() + "\n\n";
+        text += &description(arg);
+    }
+    text += "## All keys of a rule\n\n";
+    for arg in RuleArguments::command().get_arguments() {
+        let key = arg.get_long().expect("a key");
+        text += &format!("### `{key}` of a rule\n\n{}", description(arg));
     }
     text.trim_end().to_owned() + "\n"
+}
+
+/// The help of an argument, and its possible values.
+fn description(arg: &Arg) -> String {
+    let mut text = String::new();
+    let help = arg.get_long_help().or(arg.get_help()).unwrap().to_string();
+    for paragraph in help.split("\n\n") {
+        // Angle brackets would be tags, and asterisks emphasis.
+        let paragraph = paragraph.replace('<', "&lt;").replace('>', "&gt;");
+        let paragraph = paragraph.replace('*', "\\*");
+        text += &format!("{}.\n\n", wrapped(paragraph.trim_end_matches('.')));
+    }
+    let takes_values = arg.get_action().takes_values();
+    for value in arg.get_possible_values().iter().filter(|_| takes_values) {
+        let help = value.get_help().map(ToString::to_string);
+        let help = help.map_or(String::new(), |help| format!(": {help}"));
+        text += &format!("- `{}`{help}\n", value.get_name());
+    }
+    text.trim_end().to_owned() + "\n\n"
 }
 
 /// Updates the document with `UPDATE_DOCS=1`.

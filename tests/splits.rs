@@ -17,7 +17,6 @@ use oneloop::clock::Now;
 use oneloop::connection::CloseReason;
 use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::date::DateCache;
-use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
 use oneloop::pump::{Pause, PumpContext, Session, SharedBuffers, pump};
 use oneloop::site::{Site, SiteOptions};
@@ -308,13 +307,7 @@ impl Server {
         let options = SiteOptions {
             index: vec![b"index.html".to_vec()],
             listing: true,
-            hidden: false,
-            follow_symlinks: false,
-            spa: false,
-            only: None,
-            cors: None,
-            types: Default::default(),
-            headers: FieldLines::new(),
+            ..SiteOptions::default()
         };
         let site = Site::new(root, options, limits.clone()).unwrap();
         Self {

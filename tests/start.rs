@@ -290,7 +290,8 @@ fn the_command_line_overrides_every_variable() {
             _ if matches!(arg.get_action(), ArgAction::SetTrue) => "false",
             (_, Some(value)) => value,
             ("cors", _) => "false",
-            ("header" | "type", _) => "none",
+            ("base", _) => "/",
+            ("header" | "type" | "cache" | "error_page", _) => "none",
             ("verbose", _) => "0",
             // An empty file sets nothing.
             ("config", _) => "/dev/null",

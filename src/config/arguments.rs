@@ -10,6 +10,7 @@ use clap::{ArgAction, Parser, ValueHint};
 use super::bind::BindArgument;
 use super::choices::Model;
 use super::help_text::{AFTER_HELP, AFTER_LONG_HELP, LIMITS, LISTENING, LOGGING, OTHER, SITE};
+use super::rules::{Base, Cache, ErrorPage};
 #[cfg(feature = "tls")]
 use super::tls::TlsArguments;
 use super::types::{Charset, TypeRules};
@@ -24,7 +25,7 @@ use crate::study::trace;
 /// Serve a directory over HTTP/1.1: one thread, one loop, every connection
 // These comments are printed in a terminal: brackets are no links there.
 #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(
     name = "oneloop",
     version,
@@ -52,7 +53,7 @@ pub struct Arguments {
     )]
     pub port: u16,
 
-    /// Listen on this address; may be repeated
+    /// Listen here; may be repeated
     ///
     /// An IP address (127.0.0.1, ::1, [::1], [fe80::1%eth0]) or a host name (localhost, with every
     /// address it has), each with or without a :PORT; unix:PATH for a unix socket; fd:N for a
@@ -149,6 +150,53 @@ pub struct Arguments {
         help_heading = SITE
     )]
     pub spa: bool,
+
+    /// Serve about.html at /about, too
+    ///
+    /// A page comes before a directory of the same name. /about.html stays an address of the page.
+    #[arg(
+        long,
+        env = "ONELOOP_CLEAN_URLS",
+        help_heading = SITE
+    )]
+    pub clean_urls: bool,
+
+    /// Serve ROOT beneath this path: /app
+    ///
+    /// For a proxy that passes the path on as it is. Other paths are 404. / is the whole host.
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "ONELOOP_BASE",
+        help_heading = SITE
+    )]
+    pub base: Option<Base>,
+
+    /// Tell caches how long they may store files
+    ///
+    /// auto lets them store files whose names contain a hash (app.3f2a9c1b.js) for a year, and
+    /// makes them ask for all others each time. immutable is a year for all files. Everything else
+    /// is a value of Cache-Control: no-cache, no-store, max-age=3600. Errors and listings have none
+    /// of it. A rule in the file of --config comes first. none overrides the environment.
+    #[arg(
+        long,
+        value_name = "POLICY",
+        env = "ONELOOP_CACHE",
+        help_heading = SITE
+    )]
+    pub cache: Option<Cache>,
+
+    /// Send this file for an error; may be repeated
+    ///
+    /// 404=errors/404.html names a file of ROOT. It is sent with the status of the error. Without
+    /// this option, 404.html is the page of 404 if it exists.
+    #[arg(
+        long,
+        value_name = "N=FILE",
+        env = "ONELOOP_ERROR_PAGE",
+        help_heading = SITE
+    )]
+    pub error_page: Vec<ErrorPage>,
 
     /// Use this media type for files with this extension; may be repeated
     ///
@@ -254,7 +302,7 @@ pub struct Arguments {
     /// From its first byte to its last. Progress does not extend it.
     #[arg(
         long,
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value_t = Seconds(Limits::default().header_timeout),
         allow_negative_numbers = true,
         env = "ONELOOP_HEADER_TIMEOUT",
@@ -265,7 +313,7 @@ pub struct Arguments {
     /// Longest time of a connection without a request
     #[arg(
         long,
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value_t = Seconds(Limits::default().idle_timeout),
         allow_negative_numbers = true,
         env = "ONELOOP_IDLE_TIMEOUT",
@@ -276,7 +324,7 @@ pub struct Arguments {
     /// Longest time in which a client takes no byte of a response
     #[arg(
         long,
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value_t = Seconds(Limits::default().send_timeout),
         allow_negative_numbers = true,
         env = "ONELOOP_SEND_TIMEOUT",
@@ -299,11 +347,11 @@ pub struct Arguments {
 
     /// Longest time that a closing connection may go on sending
     ///
-    /// What it sends is dropped. If the server closed at once, a client that is still sending could
-    /// lose the last response.
+    /// In seconds. What it sends is dropped. If the server closed at once, a client that is still
+    /// sending could lose the last response.
     #[arg(
         long,
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value_t = Seconds(Limits::default().linger_timeout),
         allow_negative_numbers = true,
         env = "ONELOOP_LINGER_TIMEOUT",
@@ -316,7 +364,7 @@ pub struct Arguments {
     /// 0 is no time. SIGTERM does the same as Ctrl-C. A second one stops the server at once.
     #[arg(
         long,
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value_t = Seconds(Limits::default().grace_period),
         value_parser = Seconds::or_none,
         allow_negative_numbers = true,

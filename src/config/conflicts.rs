@@ -1,8 +1,10 @@
 //! Options that do not go together. Each error says what to do.
 
+use clap::parser::ValueSource;
+
 use super::arguments::Arguments;
 use super::choices::Model;
-use super::error::ConfigError;
+use super::error::{ConfigError, conflict};
 use super::parser::Parsed;
 
 /// Refuses options on the command line and in the file that have no effect with the chosen model.
@@ -31,6 +33,11 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
             return Err(parsed.conflict(id, what));
         }
     }
+    if parsed.has_sites() && parsed.matches.value_source("root") == Some(ValueSource::CommandLine) {
+        return Err(conflict(
+            "each [[site]] of the file has its own root; leave out ROOT".to_owned(),
+        ));
+    }
     match model {
         Model::Fixed => refuse_unused_by_fixed(parsed),
         _ => Ok(()),
@@ -39,11 +46,15 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
 
 /// Refuses the options that the model fixed does not use.
 fn refuse_unused_by_fixed(parsed: &Parsed) -> Result<(), ConfigError> {
-    const UNUSED: [&str; 20] = [
+    const UNUSED: [&str; 24] = [
         "no_listing",
         "hidden",
         "follow_symlinks",
         "spa",
+        "clean_urls",
+        "base",
+        "cache",
+        "error_page",
         "header",
         "no_server_header",
         "cors",
@@ -61,6 +72,13 @@ fn refuse_unused_by_fixed(parsed: &Parsed) -> Result<(), ConfigError> {
         "redirect_https",
         "hsts",
     ];
+    if parsed.has_sites() || !parsed.rules().is_empty() {
+        return Err(conflict(
+            "rules and sites have no effect in the model fixed, which sends one page; leave them \
+             out of the file"
+                .to_owned(),
+        ));
+    }
     match UNUSED.into_iter().find(|id| parsed.is_written(id)) {
         None => Ok(()),
         Some(id) => Err(parsed.conflict(

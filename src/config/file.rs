@@ -7,14 +7,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use clap::builder::OsStr;
+use clap::builder::{OsStr, Resettable};
 use clap::error::{ContextKind, ContextValue, Error};
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser, ValueHint};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::ConfigError;
 use super::help_text::OTHER;
+use super::rules::RuleArguments;
+use super::sites::{self, HOSTS, SiteParts};
+use super::values;
+use crate::site::rules::Rule;
 
 /// The longest file, in bytes.
 const MAX_SIZE: u64 = 1024 * 1024;
@@ -23,7 +27,21 @@ const MAX_SIZE: u64 = 1024 * 1024;
 pub struct ConfigFile {
     path: PathBuf,
     options: Vec<FileOption>,
+    rules: Vec<Rule>,
+    sites: Vec<SiteTable>,
+    refuses_unknown_hosts: bool,
 }
+
+/// A `[[site]]`.
+struct SiteTable {
+    options: Vec<FileOption>,
+    parts: SiteParts,
+}
+
+/// The keys that are no options.
+const RULE: &str = "rule";
+const SITE: &str = "site";
+const UNKNOWN_HOST: &str = "unknown-host";
 
 struct FileOption {
     /// The id of the argument.
@@ -40,47 +58,36 @@ impl ConfigFile {
     /// The file cannot be read, or is not TOML, or a key or a value is wrong. The error has the
     /// line, the key and what is allowed.
     pub fn read(path: &Path, parser: &Command) -> Result<Self, ConfigError> {
-        let wrong = |line, message| ConfigError::File {
-            path: path.to_owned(),
-            line,
-            message,
-        };
-        let text = read(path).map_err(|error| wrong(None, error.to_string()))?;
-        let line_of = |position: usize| {
-            let before = text.as_bytes().iter().take(position);
-            1 + before.filter(|byte| **byte == b'\n').count()
-        };
-        let table = DeTable::parse(&text).map_err(|error| {
-            let line = error.span().map(|span| line_of(span.start));
-            wrong(line, error.message().to_owned())
-        })?;
-        let mut options = Vec::new();
-        let directory = path.parent().unwrap_or(Path::new(""));
-        for (key, value) in table.into_inner() {
-            let at = |error: String, value: &Spanned<DeValue<'_>>| {
-                wrong(
-                    Some(line_of(value.span().start)),
-                    format!("{}: {error}", key.get_ref()),
-                )
-            };
-            let arg = find(parser, key.get_ref())
-                .map_err(|message| wrong(Some(line_of(key.span().start)), message))?;
-            let mut values = Vec::new();
-            for value in elements(arg, &value).map_err(|error| at(error, &value))? {
-                let text = text_of(arg, value.get_ref()).map_err(|error| at(error, value))?;
-                let text = beside_file(arg, directory, text);
-                check(parser, arg, &text).map_err(|error| at(error, value))?;
-                values.push(text);
+        let read = read(path);
+        let text = match &read {
+            Ok(text) => text,
+            Err(error) => {
+                return Err(ConfigError::File {
+                    path: path.to_owned(),
+                    line: None,
+                    message: error.to_string(),
+                });
             }
-            options.push(FileOption {
-                id: arg.get_id().to_string(),
-                line: line_of(key.span().start),
-                values,
-            });
+        };
+        let source = Source { path, text };
+        let table = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map(|span| span.start);
+            source.error(at, error.message().to_owned())
+        })?;
+        let mut table = table.into_inner();
+        let rules = source.rules(&mut table)?;
+        let sites = source.sites(&mut table, parser)?;
+        let refuses_unknown_hosts = source.refuses_unknown_hosts(&mut table, &sites)?;
+        if let (Some(root), false) = (table.get_key_value("root"), sites.is_empty()) {
+            let message = "root: each [[site]] has its own; leave this one out".to_owned();
+            return Err(source.error(Some(root.0.span().start), message));
         }
         Ok(Self {
             path: path.to_owned(),
-            options,
+            options: source.options(table, parser, &[RULE, SITE, UNKNOWN_HOST])?,
+            rules,
+            sites,
+            refuses_unknown_hosts,
         })
     }
 
@@ -119,6 +126,52 @@ impl ConfigFile {
         (!keys.is_empty()).then(|| format!("{} sets {}", self.path.display(), keys.join(", ")))
     }
 
+    /// The number of sites; 0 if the file has none.
+    pub fn site_count(&self) -> usize {
+        self.sites.len()
+    }
+
+    /// Whether a request for a host that no site has is refused.
+    pub fn refuses_unknown_hosts(&self) -> bool {
+        self.refuses_unknown_hosts
+    }
+
+    /// The parser, with the values of a site as defaults, and what else the site has. Headers and
+    /// types are added to those of all sites.
+    pub fn site(&self, number: usize, parser: Command) -> Option<(Command, SiteParts)> {
+        let site = self.sites.get(number)?;
+        let filled = site
+            .options
+            .iter()
+            .filter(|option| !option.values.is_empty());
+        let parser = filled.fold(self.set_defaults(parser), |parser, option| {
+            let common = self.options.iter().find(|common| common.id == option.id);
+            let common = common.map_or(&[][..], |common| &common.values);
+            let values = match &*option.id {
+                "header" => [
+                    values::other_headers(common, &option.values),
+                    option.values.clone(),
+                ],
+                "type" => [common.to_vec(), option.values.clone()],
+                _ => [Vec::new(), option.values.clone()],
+            };
+            let values: Vec<_> = values.iter().flatten().map(OsStr::from).collect();
+            // The variable would be meant for all sites, and ROOT cannot be.
+            parser.mut_arg(&option.id, |arg| arg.default_values(values))
+        });
+        let mut parts = site.parts.clone();
+        parts.rules.extend(self.rules.iter().cloned());
+        Some((
+            parser.mut_arg("root", |arg| arg.env(Resettable::Reset)),
+            parts,
+        ))
+    }
+
+    /// The rules, in order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
     /// An error in the option `id`.
     pub fn error(&self, id: &str, message: String) -> ConfigError {
         let option = self.options.iter().find(|option| option.id == id);
@@ -127,6 +180,177 @@ impl ConfigFile {
             line: option.map(|option| option.line),
             message,
         }
+    }
+}
+
+/// The text of a file, for errors that name the line.
+struct Source<'s> {
+    path: &'s Path,
+    text: &'s str,
+}
+
+type Table<'s> = DeTable<'s>;
+
+impl Source<'_> {
+    /// An error at this offset.
+    fn error(&self, at: Option<usize>, message: String) -> ConfigError {
+        ConfigError::File {
+            path: self.path.to_owned(),
+            line: at.map(|at| self.line_of(at)),
+            message,
+        }
+    }
+
+    /// The number of the line with this offset, from 1.
+    fn line_of(&self, at: usize) -> usize {
+        let before = self.text.as_bytes().iter().take(at);
+        1 + before.filter(|byte| **byte == b'\n').count()
+    }
+
+    /// The options in `table`. `further` are the keys that it may have, too.
+    fn options(
+        &self,
+        table: Table<'_>,
+        parser: &Command,
+        further: &[&str],
+    ) -> Result<Vec<FileOption>, ConfigError> {
+        let mut options = Vec::new();
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        for (key, value) in table {
+            let at = |error: String, value: &Spanned<DeValue<'_>>| {
+                let message = format!("{}: {error}", key.get_ref());
+                self.error(Some(value.span().start), message)
+            };
+            let start = key.span().start;
+            let arg = find(parser, key.get_ref(), further)
+                .map_err(|message| self.error(Some(start), message))?;
+            let mut values = Vec::new();
+            for value in elements(arg, &value).map_err(|error| at(error, &value))? {
+                let text = text_of(arg, value.get_ref()).map_err(|error| at(error, value))?;
+                let text = beside_file(arg, directory, text);
+                check(parser, arg, &text).map_err(|error| at(error, value))?;
+                values.push(text);
+            }
+            options.push(FileOption {
+                id: arg.get_id().to_string(),
+                line: self.line_of(start),
+                values,
+            });
+        }
+        Ok(options)
+    }
+
+    /// Takes the rules out of `table`.
+    fn rules(&self, table: &mut Table<'_>) -> Result<Vec<Rule>, ConfigError> {
+        let parser = RuleArguments::command();
+        let mut rules = Vec::new();
+        for (at, table) in self.tables(table, RULE)? {
+            let options = self.options(table, &parser, &[])?;
+            let lines = options.iter().flat_map(|option| {
+                let name = option.id.replace('_', "-");
+                let values = option.values.iter();
+                values.map(move |value| format!("--{name}={value}"))
+            });
+            let args = std::iter::once("rule".to_owned()).chain(lines);
+            let rule = RuleArguments::try_parse_from(args)
+                .map_err(|error| reason(&error))
+                .and_then(RuleArguments::into_rule);
+            rules.push(rule.map_err(|message| self.error(Some(at), format!("{RULE}: {message}")))?);
+        }
+        Ok(rules)
+    }
+
+    /// Takes the sites out of `table`.
+    fn sites(
+        &self,
+        table: &mut Table<'_>,
+        parser: &Command,
+    ) -> Result<Vec<SiteTable>, ConfigError> {
+        let parser = sites::parser(parser);
+        let mut found: Vec<SiteTable> = Vec::new();
+        for (at, mut table) in self.tables(table, SITE)? {
+            let rules = self.rules(&mut table)?;
+            let mut options = self.options(table, &parser, &[RULE])?;
+            let hosts = options.extract_if(.., |option| option.id == HOSTS);
+            let hosts = hosts.flat_map(|option| option.values);
+            let hosts: Vec<_> = hosts.map(|host| host.to_ascii_lowercase()).collect();
+            let wrong = |message: String| self.error(Some(at), format!("{SITE}: {message}"));
+            if !options.iter().any(|option| option.id == "root") {
+                return Err(wrong("root is missing".to_owned()));
+            }
+            if hosts.is_empty() && !found.is_empty() {
+                return Err(wrong(
+                    "hosts is missing: only the first site may answer without one".to_owned(),
+                ));
+            }
+            let known = found.iter().flat_map(|site| &site.parts.hosts);
+            let mut known: Vec<_> = known.collect();
+            for host in &hosts {
+                if known.contains(&host) {
+                    return Err(wrong(format!("the host {host} is named twice")));
+                }
+                known.push(host);
+            }
+            let parts = SiteParts { hosts, rules };
+            found.push(SiteTable { options, parts });
+        }
+        Ok(found)
+    }
+
+    /// Takes the policy for unknown hosts out of `table`.
+    fn refuses_unknown_hosts(
+        &self,
+        table: &mut Table<'_>,
+        sites: &[SiteTable],
+    ) -> Result<bool, ConfigError> {
+        let Some(value) = table.remove(UNKNOWN_HOST) else {
+            return Ok(false);
+        };
+        let wrong = |message: &str| {
+            let message = format!("{UNKNOWN_HOST}: {message}");
+            self.error(Some(value.span().start), message)
+        };
+        let refuses = match value.get_ref() {
+            DeValue::String(text) if text == "refuse" => true,
+            DeValue::String(text) if text == "first-site" => false,
+            _ => return Err(wrong("\"first-site\" or \"refuse\"")),
+        };
+        match sites.first() {
+            None => Err(wrong("it is for sites: write [[site]], with the key hosts")),
+            Some(first) if refuses && first.parts.hosts.is_empty() => Err(wrong(
+                "the first site needs hosts, or nothing would reach it",
+            )),
+            Some(_) => Ok(refuses),
+        }
+    }
+
+    /// Takes the tables `[[key]]` out of `table`, each with its offset.
+    fn tables<'t>(
+        &self,
+        table: &mut Table<'t>,
+        key: &str,
+    ) -> Result<Vec<(usize, Table<'t>)>, ConfigError> {
+        let Some(value) = table.remove(key) else {
+            return Ok(Vec::new());
+        };
+        let wrong = |at| {
+            self.error(
+                Some(at),
+                format!("{key}: write [[{key}]], and its keys below"),
+            )
+        };
+        let at = value.span().start;
+        let DeValue::Array(values) = value.into_inner() else {
+            return Err(wrong(at));
+        };
+        let tables = values.into_iter().map(|value| {
+            let at = value.span().start;
+            match value.into_inner() {
+                DeValue::Table(table) => Ok((at, table)),
+                _ => Err(wrong(at)),
+            }
+        });
+        tables.collect()
     }
 }
 
@@ -152,13 +376,14 @@ fn key_of(arg: &Arg) -> Option<&str> {
     }
 }
 
-/// The argument of a key.
-fn find<'a>(parser: &'a Command, key: &str) -> Result<&'a Arg, String> {
+/// The argument of a key. `further` are keys without an argument.
+fn find<'a>(parser: &'a Command, key: &str, further: &[&str]) -> Result<&'a Arg, String> {
     let mut args = parser.get_arguments();
     if let Some(arg) = args.find(|arg| key_of(arg) == Some(key)) {
         return Ok(arg);
     }
     let mut keys: Vec<_> = parser.get_arguments().filter_map(key_of).collect();
+    keys.extend(further);
     keys.sort_unstable();
     // With a hyphen for an underscore, the other way of writing keys.
     let flag = format!("--{}", key.replace('_', "-").to_lowercase());
@@ -424,7 +649,7 @@ mod tests {
             assert_eq!(first, format!("oneloop.toml:{expected}"), "{text}");
         }
         let unknown = error("zebra = true");
-        let keys = "oneloop.toml:1: there is no key zebra; the keys are admin, bind, charset, ";
+        let keys = "oneloop.toml:1: there is no key zebra; the keys are admin, base, bind, cache, ";
         assert!(unknown.starts_with(keys), "{unknown}");
         for action in [
             "help",
@@ -437,6 +662,188 @@ mod tests {
         ] {
             let error = error(&format!("{action} = true"));
             assert!(error.contains(&format!("no key {action};")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_site_names_the_key_and_what_is_allowed() {
+        let first = "[[site]]\nroot = 'site'\nhosts = 'a'\n";
+        let table = [
+            ("[site]", "1: site: write [[site]], and its keys below"),
+            ("[[site]]\nhosts = 'a'", "1: site: root is missing"),
+            (
+                "[[site]]\nroot = 'site'\nhost = 'a'",
+                "3: there is no key host; did you mean hosts?",
+            ),
+            (
+                "[[site]]\nroot = 'site'\nhosts = 'a:80'",
+                "3: hosts: a host without a port, such as example.org, *.example.org, 127.0.0.1 or \
+                 [::1]",
+            ),
+            (
+                "root = '.'\n[[site]]\nroot = 'site'",
+                "1: root: each [[site]] has its own; leave this one out",
+            ),
+            (
+                "unknown-host = 'refuse'",
+                "1: unknown-host: it is for sites: write [[site]], with the key hosts",
+            ),
+            (
+                "unknown-host = 'drop'\n[[site]]\nroot = 'site'\nhosts = 'a'",
+                "1: unknown-host: \"first-site\" or \"refuse\"",
+            ),
+            (
+                "unknown-host = 'refuse'\n[[site]]\nroot = 'site'",
+                "1: unknown-host: the first site needs hosts, or nothing would reach it",
+            ),
+        ];
+        let with_first = [
+            (
+                "[[site]]\nroot = 'site'",
+                "4: site: hosts is missing: only the first site may answer without one",
+            ),
+            (
+                "[[site]]\nroot = 'site'\nhosts = 'A'",
+                "4: site: the host a is named twice",
+            ),
+            (
+                "[[site.rule]]\npath = '/'",
+                "4: rule: the rule has no effect: only path is set",
+            ),
+        ];
+        let table = table.map(|(text, expected)| (text.to_owned(), expected));
+        let with_first = with_first.map(|(text, expected)| (format!("{first}{text}"), expected));
+        for (text, expected) in table.into_iter().chain(with_first) {
+            let error = error(&text);
+            let line = error.lines().next().unwrap();
+            assert_eq!(line, format!("oneloop.toml:{expected}"), "{text}");
+        }
+        let port = error(&format!("{first}port = 80"));
+        assert!(
+            port.contains("4: there is no key port; the keys are base, cache,"),
+            "{port}"
+        );
+        let unknown_root = error("[[site]]\nroot = 'nope'");
+        assert!(
+            unknown_root.contains("no such directory or file"),
+            "{unknown_root}"
+        );
+        let (_, invocation) = invoke(first, &["src"]);
+        let error = invocation.unwrap_err().to_string();
+        assert!(
+            error.contains("has its own root; leave out ROOT"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_site_has_its_keys_and_those_of_the_top() {
+        let text = r#"
+            spa = true
+            header = ["X-A: top", "X-B: top"]
+            type = ["a=text/a", "b=text/b"]
+            [[rule]]
+            path = "/all"
+            cache = "no-cache"
+            [[site]]
+            root = "site"
+            [[site]]
+            root = "site"
+            hosts = ["B.example", "*.c"]
+            spa = false
+            header = ["x-a: site", "X-C: site"]
+            type = "b=text/c"
+            [[site.rule]]
+            path = "/own"
+            cache = "no-store"
+        "#;
+        let (_directory, config) = config(text, &["--hidden"]);
+        let (first, [second]) = (&config.site, &config.other_sites[..]) else {
+            panic!("two sites: {config:?}");
+        };
+        assert!(first.spa && first.hidden && !second.spa && second.hidden);
+        assert_eq!(first.headers.as_bytes(), b"X-A: top\r\nX-B: top\r\n");
+        assert_eq!(
+            second.headers.as_bytes(),
+            b"X-B: top\r\nx-a: site\r\nX-C: site\r\n"
+        );
+        assert_eq!((first.types.len(), second.types.len()), (2, 3));
+        assert_eq!((first.rules.len(), second.rules.len()), (1, 2));
+        assert_eq!(second.rules[0].paths[0].to_string(), "/own");
+        assert_eq!(second.hosts, ["b.example", "*.c"]);
+    }
+
+    #[test]
+    fn an_error_in_a_rule_names_the_key_and_what_is_allowed() {
+        let table = [
+            ("rule = 1", "1: rule: write [[rule]], and its keys below"),
+            ("rule = [1]", "1: rule: write [[rule]], and its keys below"),
+            (
+                "[rule]\npath = '/'",
+                "1: rule: write [[rule]], and its keys below",
+            ),
+            (
+                "[[rule]]",
+                "1: rule: path is missing: for which paths the rule is",
+            ),
+            (
+                "\n[[rule]]\npath = '/'",
+                "2: rule: the rule has no effect: only path is set",
+            ),
+            (
+                "[[rule]]\npath = '/'\nheaders = ['X-A: b']",
+                "3: there is no key headers; did you mean header?",
+            ),
+            (
+                "[[rule]]\npath = 'a/b'",
+                "2: path: a path begins with a slash, and a pattern for names has none, such as \
+                 /assets/** or *.html",
+            ),
+            (
+                "[[rule]]\npath = '/'\ncache = 'imutable'",
+                "3: cache: \"imutable\" is not auto and no directive of Cache-Control (immutable, \
+                 max-age, must-revalidate, must-understand, no-cache, no-store, no-transform, \
+                 private, proxy-revalidate, public, s-maxage, stale-if-error, \
+                 stale-while-revalidate)",
+            ),
+            (
+                "[[rule]]\npath = '/'\nencoding = 'deflate'",
+                "3: encoding: one of br, gzip, zstd",
+            ),
+            (
+                "[[rule]]\npath = '/'\nstatus = 303",
+                "3: status: 301, 302, 307 or 308",
+            ),
+            (
+                "[[rule]]\npath = '/'\nstatus = 301",
+                "1: rule: status is for redirect, which is missing",
+            ),
+            (
+                "[[rule]]\npath = '/'\nredirect = '/a'\nrewrite = '/b'",
+                "1: rule: either redirect or rewrite, not both",
+            ),
+            (
+                "[[rule]]\npath = '/a*'\nredirect = '/{rest}'",
+                "1: rule: {rest} needs a path that ends in /** and has no other wildcard, unlike \
+                 /a*",
+            ),
+            (
+                "[[rule]]\npath = '/'\nrewrite = 'https://example.org/'",
+                "3: rewrite: a rewrite leads to a path, without a host and a query",
+            ),
+            (
+                "[[rule]]\npath = '/'\ncache = 'no-cache'\nheader = ['Cache-Control: x']",
+                "1: rule: cache sets Cache-Control already; use either cache or header",
+            ),
+            (
+                "[[rule]]\npath = '/'\nheader = ['Location: x']",
+                "3: header: Location differs between responses: the server computes it",
+            ),
+        ];
+        for (text, expected) in table {
+            let error = error(text);
+            let first = error.lines().next().unwrap();
+            assert_eq!(first, format!("oneloop.toml:{expected}"), "{text}");
         }
     }
 

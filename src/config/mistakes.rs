@@ -65,8 +65,24 @@ const OPTIONS: &[(&str, &str)] = &[
          compresses no files itself",
     ),
     (
-        "--cache --max-age --cache-control --no-cache",
-        "caching is a header: --header 'Cache-Control: max-age=3600'",
+        "--max-age --cache-control --no-cache",
+        "caching: --cache auto, --cache no-cache or --cache max-age=3600",
+    ),
+    (
+        "--redirect --redirects --forward --rewrites",
+        "redirects and rewrites are rules in the file of --config (docs/configuration.md)",
+    ),
+    (
+        "--pretty-urls --cleanUrls --clean --html-ext",
+        "to serve about.html at /about: --clean-urls",
+    ),
+    (
+        "--route-prefix --path-prefix --prefix --base-url --base-path --public-path",
+        "to serve ROOT beneath a path: --base /PATH",
+    ),
+    (
+        "--page404 --page-404 --404 --error-pages --error-doc --errorpage",
+        "the page of an error: --error-page 404=FILE",
     ),
     (
         "--headers --add-header",

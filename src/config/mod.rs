@@ -17,6 +17,8 @@ mod mistakes;
 #[cfg(not(feature = "config-file"))]
 mod no_file;
 mod parser;
+pub mod rules;
+pub mod sites;
 #[cfg(feature = "tls")]
 mod tls;
 pub mod types;
@@ -40,13 +42,17 @@ pub use self::error::{ConfigError, RootProblem, note};
 #[cfg(not(feature = "config-file"))]
 use self::no_file as file;
 use self::parser::Parsed;
+use self::rules::Cache;
+use self::sites::SiteParts;
 #[cfg(feature = "tls")]
 pub use self::tls::TlsConfig;
 use self::values::{Cors, Header, Verbosity};
 use crate::access_log::LogFormat;
 use crate::http::fields::FieldLines;
+use crate::http::status::Status;
 use crate::limits::Limits;
 use crate::listen::address::Bind;
+use crate::site::rules::{Rule, check_redirects};
 #[cfg(feature = "study")]
 use crate::study::trace;
 
@@ -58,8 +64,12 @@ pub struct Config {
     /// How connections are encrypted; `None`: none is.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsConfig>,
-    /// What is served.
+    /// What is served; if there are several sites, the first one.
     pub site: SiteConfig,
+    /// The other sites.
+    pub other_sites: Vec<SiteConfig>,
+    /// Whether a request for a host that no site has is refused.
+    pub refuses_unknown_hosts: bool,
     /// The access log; `None` writes none.
     pub access_log: Option<AccessLogConfig>,
     /// All bounds, but for those that depend on the descriptor limit (`max_connections` and
@@ -102,6 +112,8 @@ pub struct ListenerConfig {
 /// What is served, and how.
 #[derive(Clone, Debug)]
 pub struct SiteConfig {
+    /// For which hosts it is, in lower case; `*.example.org` is every name below `example.org`.
+    pub hosts: Vec<String>,
     /// The directory or the file.
     pub root: RootPath,
     /// Names of index files: at least one; the first that exists is served. Each is one path
@@ -125,6 +137,14 @@ pub struct SiteConfig {
     pub server_header: bool,
     /// The value of Access-Control-Allow-Origin.
     pub cors: Option<String>,
+    /// What applies to some paths only.
+    pub rules: Vec<Rule>,
+    /// Whether `about.html` is served at `/about`, too.
+    pub clean_urls: bool,
+    /// The path beneath which the site is, without a slash at either end; empty: the whole host.
+    pub base: String,
+    /// Files of the root that are the bodies of errors. Each exists.
+    pub error_pages: Vec<(Status, String)>,
 }
 
 /// The access log.
@@ -199,8 +219,13 @@ impl Invocation {
         }
         let is_check = arguments.check;
         let sources = parsed.sources.clone();
-        let config =
-            conflicts::check(&arguments, &parsed).and_then(|()| Config::from_arguments(arguments));
+        let config = conflicts::check(&arguments, &parsed)
+            .and_then(|()| SiteConfig::all(&arguments, &parsed, &args))
+            .and_then(|sites| Config::from_arguments(&arguments, sites))
+            .map(|config| Config {
+                refuses_unknown_hosts: parsed.refuses_unknown_hosts(),
+                ..config
+            });
         match config {
             Ok(_) if is_check => Ok(Self::Print(b"oneloop: the configuration is valid\n".into())),
             Ok(config) => Ok(Self::Serve(Box::new(Config {
@@ -262,6 +287,13 @@ impl Config {
         config
     }
 
+    /// Takes the sites of `other`.
+    pub fn set_sites(&mut self, other: Self) {
+        self.site = other.site;
+        self.other_sites = other.other_sites;
+        self.refuses_unknown_hosts = other.refuses_unknown_hosts;
+    }
+
     /// The options outside of the site whose values are not those of `other`.
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
         let (listeners, other_listeners) = (&self.listeners, &other.listeners);
@@ -321,14 +353,19 @@ impl Config {
         differ.map(|(name, _)| name).collect()
     }
 
-    fn from_arguments(arguments: Arguments) -> Result<Self, ConfigError> {
-        let limits = limits(&arguments);
+    fn from_arguments(
+        arguments: &Arguments,
+        mut sites: Vec<SiteConfig>,
+    ) -> Result<Self, ConfigError> {
+        let other_sites = sites.split_off(1);
+        let site = sites.remove(0);
+        let limits = limits(arguments);
         let max_connections = arguments.max_connections;
         let max_connections = max_connections.and_then(|most| usize::try_from(most).ok());
         let file = arguments.log_file.clone();
         let format = arguments.log_format;
         let burn = arguments.burn;
-        let binds = binds(&arguments)?;
+        let binds = binds(arguments)?;
         #[cfg(feature = "tls")]
         let (binds, tls) = match arguments.model {
             // Its options are refused, and variables may be meant for another model.
@@ -360,13 +397,39 @@ impl Config {
             sources: Vec::new(),
             file: None,
             warnings: Vec::new(),
-            site: SiteConfig::from_arguments(arguments)?,
+            site,
+            other_sites,
+            refuses_unknown_hosts: false,
         })
     }
 }
 
 impl SiteConfig {
-    fn from_arguments(arguments: Arguments) -> Result<Self, ConfigError> {
+    /// The sites of the file, or the one that the options describe.
+    fn all(
+        arguments: &Arguments,
+        parsed: &Parsed,
+        args: &[OsString],
+    ) -> Result<Vec<Self>, ConfigError> {
+        if !parsed.has_sites() {
+            let parts = SiteParts {
+                rules: parsed.rules(),
+                ..SiteParts::default()
+            };
+            return Ok(vec![Self::from_arguments(arguments.clone(), parts)?]);
+        }
+        let sites = parsed.sites(args)?.into_iter();
+        sites
+            .map(|(matches, parts)| {
+                let arguments = Arguments::from_arg_matches(&matches)
+                    .map_err(|error| error.format(&mut command()))?;
+                Self::from_arguments(arguments, parts)
+            })
+            .collect()
+    }
+
+    fn from_arguments(arguments: Arguments, parts: SiteParts) -> Result<Self, ConfigError> {
+        let mut rules = parts.rules;
         let headers = headers(&arguments)?;
         let root = match &arguments.page {
             Some(page) if arguments.model == Model::Fixed => match root(page, false)? {
@@ -378,15 +441,24 @@ impl SiteConfig {
             },
             _ => root(&arguments.root, !arguments.no_listing),
         }?;
-        let rules = arguments.r#type.into_iter();
+        let error_pages = error_pages(&arguments, &root)?;
+        let cache = arguments.cache.clone();
+        rules.extend(cache.and_then(|cache| cache.0).map(Rule::caching));
+        check_redirects(&rules).map_err(conflict)?;
+        let types = arguments.r#type.into_iter();
         Ok(Self {
+            hosts: parts.hosts,
             root,
+            rules,
+            error_pages,
+            clean_urls: arguments.clean_urls,
+            base: arguments.base.map_or(String::new(), |base| base.0),
             index: arguments.index,
             listing: !arguments.no_listing,
             hidden: arguments.hidden,
             follow_symlinks: arguments.follow_symlinks,
             spa: arguments.spa,
-            types: rules.flat_map(|rules| rules.0).collect(),
+            types: types.flat_map(|rules| rules.0).collect(),
             charset: arguments.charset.0,
             headers,
             server_header: !arguments.no_server_header,
@@ -419,9 +491,40 @@ fn headers(arguments: &Arguments) -> Result<FieldLines, ConfigError> {
                 "--cors sets {name} already; use either --cors or --header"
             )));
         }
+        if matches!(arguments.cache, Some(Cache(Some(_))))
+            && name.eq_ignore_ascii_case("Cache-Control")
+        {
+            return Err(conflict(format!(
+                "--cache sets {name} already; use either --cache or --header"
+            )));
+        }
         lines.push(name, value);
     }
     Ok(lines)
+}
+
+/// Checks that each page is a file: a missing one would be noticed when an error occurs.
+fn error_pages(
+    arguments: &Arguments,
+    root: &RootPath,
+) -> Result<Vec<(Status, String)>, ConfigError> {
+    let pages = arguments.error_page.iter();
+    let pages: Vec<_> = pages.filter_map(|page| page.0.clone()).collect();
+    for (status, file) in &pages {
+        let RootPath::Directory(directory) = root else {
+            return Err(conflict("a single file has no error pages".to_owned()));
+        };
+        let path = directory.join(file);
+        let code = status.code();
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return Err(conflict(format!("error page {code}: {path:?} is no file"))),
+            Err(error) => {
+                return Err(conflict(format!("error page {code}: {path:?}: {error}")));
+            }
+        }
+    }
+    Ok(pages)
 }
 
 fn limits(arguments: &Arguments) -> Limits {

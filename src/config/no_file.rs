@@ -5,6 +5,8 @@ use std::path::Path;
 use clap::{ArgMatches, Command};
 
 use super::error::{ConfigError, conflict};
+use super::sites::SiteParts;
+use crate::site::rules::Rule;
 
 /// No value has this type.
 pub enum ConfigFile {}
@@ -35,6 +37,26 @@ impl ConfigFile {
 
     /// See `file.rs`.
     pub fn source(&self, _: &ArgMatches) -> Option<String> {
+        match *self {}
+    }
+
+    /// See `file.rs`.
+    pub fn site_count(&self) -> usize {
+        match *self {}
+    }
+
+    /// See `file.rs`.
+    pub fn refuses_unknown_hosts(&self) -> bool {
+        match *self {}
+    }
+
+    /// See `file.rs`.
+    pub fn site(&self, _: usize, _: Command) -> Option<(Command, SiteParts)> {
+        match *self {}
+    }
+
+    /// See `file.rs`.
+    pub fn rules(&self) -> &[Rule] {
         match *self {}
     }
 

@@ -11,7 +11,9 @@ use super::arguments::Arguments;
 use super::command::{command, parser};
 use super::error::{ConfigError, conflict};
 use super::file::ConfigFile;
+use super::sites::SiteParts;
 use super::{environment, mistakes};
+use crate::site::rules::Rule;
 
 /// What the command line, the environment and the configuration file set.
 pub struct Parsed {
@@ -76,6 +78,40 @@ impl Parsed {
     /// The path of the file, if there is one.
     pub fn file_path(&self) -> Option<PathBuf> {
         self.file.as_ref().map(|file| file.path().to_owned())
+    }
+
+    /// Whether the file has sites.
+    pub fn has_sites(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.site_count() > 0)
+    }
+
+    /// Whether a request for a host that no site has is refused.
+    pub fn refuses_unknown_hosts(&self) -> bool {
+        self.file
+            .as_ref()
+            .is_some_and(ConfigFile::refuses_unknown_hosts)
+    }
+
+    /// The sites of the file, with the options that the command line `args` and the environment
+    /// set for all of them.
+    ///
+    /// # Errors
+    /// As [`Parsed::new`].
+    pub fn sites(&self, args: &[OsString]) -> Result<Vec<(ArgMatches, SiteParts)>, ConfigError> {
+        let Some(file) = &self.file else {
+            return Ok(Vec::new());
+        };
+        let sites = (0..file.site_count()).filter_map(|number| file.site(number, parser()));
+        sites
+            .map(|(parser, parts)| Ok((self::matches(parser, args)?, parts)))
+            .collect()
+    }
+
+    /// The rules of the file.
+    pub fn rules(&self) -> Vec<Rule> {
+        self.file
+            .as_ref()
+            .map_or(Vec::new(), |file| file.rules().to_vec())
     }
 
     fn is_in_file(&self, id: &str) -> bool {

@@ -51,7 +51,12 @@ fn type_rule(text: &str) -> Result<(String, String), String> {
             "{text:?} does not begin with an extension: write EXT=TYPE, such as md=text/plain"
         ));
     }
-    let mut parts = media_type.split(';').map(str::trim);
+    Ok((extension.to_owned(), self::media_type(media_type)?))
+}
+
+/// A media type (RFC 9110 8.3.1), with one form of white space.
+pub fn media_type(text: &str) -> Result<String, String> {
+    let mut parts = text.split(';').map(str::trim);
     let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
     let (kind, subtype) = parts
         .next()
@@ -60,7 +65,7 @@ fn type_rule(text: &str) -> Result<(String, String), String> {
     if !is_token(kind) || !is_token(subtype) {
         return Err(format!(
             "{:?} is not a media type: write TYPE/SUBTYPE, such as text/plain",
-            media_type.trim()
+            text.trim()
         ));
     }
     let mut media_type = format!("{kind}/{subtype}");
@@ -81,7 +86,7 @@ fn type_rule(text: &str) -> Result<(String, String), String> {
         }
         media_type += &format!("; {name}={value}");
     }
-    Ok((extension.to_owned(), media_type))
+    Ok(media_type)
 }
 
 #[cfg(test)]

@@ -153,6 +153,24 @@ impl FromStr for Headers {
     }
 }
 
+/// The headers in `values` of `--header` that `others` do not set, each as a value of its own.
+pub fn other_headers(values: &[String], others: &[String]) -> Vec<String> {
+    let parse = |values: &[String]| -> Vec<Header> {
+        let values = values
+            .iter()
+            .filter_map(|value| value.parse::<Headers>().ok());
+        values.flat_map(|headers| headers.0).collect()
+    };
+    let others = parse(others);
+    let is_other = |header: &Header| {
+        let mut others = others.iter();
+        !others.any(|other| other.name.eq_ignore_ascii_case(&header.name))
+    };
+    let kept = parse(values).into_iter().filter(is_other);
+    kept.map(|Header { name, value }| format!("{name}: {value}"))
+        .collect()
+}
+
 /// One header for responses: `NAME: VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {

@@ -165,6 +165,12 @@ impl FieldLines {
         Fields::new(&self.bytes).all(name).next().is_some()
     }
 
+    /// The same for a name in bytes.
+    pub fn has_name(&self, name: &[u8]) -> bool {
+        let mut lines = Fields::new(&self.bytes).iter();
+        lines.any(|(found, _)| found.eq_ignore_ascii_case(name))
+    }
+
     /// Adds all lines of `other`.
     pub fn extend(&mut self, other: &FieldLines) {
         let (lines, metadata) = other.bytes.split_at(other.metadata);

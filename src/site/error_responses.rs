@@ -132,6 +132,18 @@ impl ErrorResponses {
         response
     }
 
+    /// A redirect that a rule asks for. No byte of `location` ends its line.
+    pub(super) fn redirect_to(
+        &self,
+        status: Status,
+        location: Vec<u8>,
+        request: &Request<'_>,
+    ) -> Response {
+        let mut response = self.render(status, Some(MOVED), names_html(request.fields));
+        response.headers.push("Location", location);
+        response
+    }
+
     /// The response to OPTIONS: 204 with the allowed methods.
     pub(super) fn options(&self) -> Response {
         let mut response = Response::new(Status::NoContent, self.common_headers.clone());
@@ -165,15 +177,20 @@ impl ErrorResponses {
     }
 }
 
+/// Why a rule redirects.
+const MOVED: &str = "the address has changed; the header Location has the new one";
+
 /// A sentence for the client: what is wrong, and what to do if something can be done.
 fn explain(status: Status) -> &'static str {
     match status {
         Status::MovedPermanently => "this is a directory; its address ends with a slash",
+        Status::Found | Status::TemporaryRedirect | Status::PermanentRedirect => MOVED,
         Status::BadRequest => "the request target is not a path",
         Status::NotFound => "there is nothing at this address",
         Status::MethodNotAllowed => "only GET, HEAD and OPTIONS are allowed",
         Status::PreconditionFailed => "the file is not the one the request depends on",
         Status::RangeNotSatisfiable => "the file ends before the requested range begins",
+        Status::MisdirectedRequest => "no site of this server has the requested host",
         Status::ExpectationFailed => "the only supported expectation is 100-continue",
         Status::NotImplemented => "the method is unknown",
         Status::ServiceUnavailable => "the server is out of resources for a moment; try again",

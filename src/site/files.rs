@@ -19,6 +19,7 @@ use super::open_errors::{denied, is_not_found};
 use super::path::SitePath;
 use super::representation::{Representation, SiteFile, Version};
 use super::root::Root;
+use super::rules::Rules;
 use super::types::{MediaType, Types};
 use crate::clock::Now;
 use crate::http::date::HttpDate;
@@ -49,12 +50,24 @@ pub struct Files {
     /// The headers of every response with content.
     common_headers: Arc<FieldLines>,
     types: Types,
+    /// What applies to some files only.
+    rules: Option<Arc<Rules>>,
+    caches: Caches,
+    /// What a key has behind the name: nothing for the first site.
+    key_suffix: Vec<u8>,
+    /// Where keys are put together.
+    key: Vec<u8>,
+    limits: Arc<Limits>,
+}
+
+/// The caches of all sites. The site that answers has them.
+#[derive(Debug)]
+struct Caches {
     /// Small files, with their bytes.
     file_cache: FileCache,
     /// Larger files, kept open.
     open_file_cache: FileCache,
     iteration_cache: IterationCache,
-    limits: Arc<Limits>,
 }
 
 /// What a name stands for.
@@ -86,19 +99,43 @@ impl Files {
             buffer: Vec::new(),
             common_headers,
             types,
-            file_cache: FileCache::new(
-                limits.max_file_cache_entries,
-                limits.max_file_cache_bytes,
-                lifetime,
-            ),
-            open_file_cache: FileCache::new(
-                limits.max_open_file_cache_entries,
-                usize::MAX,
-                lifetime,
-            ),
-            iteration_cache: IterationCache::default(),
+            rules: None,
+            caches: Caches {
+                file_cache: FileCache::new(
+                    limits.max_file_cache_entries,
+                    limits.max_file_cache_bytes,
+                    lifetime,
+                ),
+                open_file_cache: FileCache::new(
+                    limits.max_open_file_cache_entries,
+                    usize::MAX,
+                    lifetime,
+                ),
+                iteration_cache: IterationCache::default(),
+            },
+            key_suffix: Vec::new(),
+            key: Vec::new(),
             limits,
         }
+    }
+
+    /// The files, with `rules`.
+    #[must_use]
+    pub fn with_rules(self, rules: Option<Arc<Rules>>) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// The files of the site with this number. Its keys differ from those of other sites.
+    pub fn set_site(&mut self, number: usize) {
+        self.key_suffix = match number {
+            0 => Vec::new(),
+            number => format!("\0{number}\0").into_bytes(),
+        };
+    }
+
+    /// Exchanges the caches with those of another site.
+    pub fn swap_caches(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.caches, &mut other.caches);
     }
 
     /// The directory beneath which the files are.
@@ -111,7 +148,16 @@ impl Files {
     /// # Errors
     /// The system cannot tell at the moment (EMFILE, ENFILE, ENOMEM, EIO ...).
     pub fn find(&mut self, path: SitePath<'_>, now: Now) -> io::Result<Found> {
-        self.find_keyed(path.name(), None, Coding::Identity, now)
+        if self.key_suffix.is_empty() {
+            return self.find_keyed(path.name(), None, Coding::Identity, now);
+        }
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        key.extend_from_slice(path.name());
+        key.extend_from_slice(&self.key_suffix);
+        let found = self.find_keyed(&key, None, Coding::Identity, now);
+        self.key = key;
+        found
     }
 
     /// The sibling of the file `name` that contains it in `coding`. `name` is the same afterwards.
@@ -134,6 +180,7 @@ impl Files {
         // No file's name contains NUL: the key differs from that of a request for the sibling
         // itself.
         name.push(0);
+        name.extend_from_slice(&self.key_suffix);
         let found = self.find_keyed(name, Some(&file.content_type), coding, now);
         name.truncate(length);
         let second = |file: &SiteFile| file.open().identity.modified.seconds;
@@ -143,7 +190,8 @@ impl Files {
         })
     }
 
-    /// `key` is the name. It ends with NUL if the file is a sibling; `content_type` is that of the
+    /// `key` is the name, with NUL and more behind it if the file is a sibling or not of the first
+    /// site; `content_type` is that of the
     /// file it encodes then. Without one, the name determines the type.
     fn find_keyed(
         &mut self,
@@ -158,15 +206,18 @@ impl Files {
         // Most siblings are missing and most files exist: look in the likelier cache first.
         let mut known = match coding {
             Coding::Identity => None,
-            _ => self.iteration_cache.get(key, now),
+            _ => self.caches.iteration_cache.get(key, now),
         };
         if known.is_none() {
-            for cache in [&mut self.file_cache, &mut self.open_file_cache] {
+            for cache in [
+                &mut self.caches.file_cache,
+                &mut self.caches.open_file_cache,
+            ] {
                 if let Some(file) = cache.get(key, now, &mut identify) {
                     return Ok(Found::File(file));
                 }
             }
-            known = self.iteration_cache.get(key, now);
+            known = self.caches.iteration_cache.get(key, now);
         }
         if let Some(known) = known {
             return Ok(known.map_or(Found::Nothing, Found::File));
@@ -182,7 +233,7 @@ impl Files {
             Found::Directory | Found::Denied => return Ok(found),
         };
         let limit = self.limits.max_iteration_cache_entries;
-        self.iteration_cache.put(key, file, now, limit);
+        self.caches.iteration_cache.put(key, file, now, limit);
         Ok(found)
     }
 
@@ -193,12 +244,12 @@ impl Files {
             return false;
         }
         match file.open().content {
-            Content::Bytes(_) => self.file_cache.put(key, file, now),
+            Content::Bytes(_) => self.caches.file_cache.put(key, file, now),
             Content::File(_)
                 if limits.max_open_file_cache_entries > 0
                     && file.size() <= limits.max_open_file_cache_file_bytes =>
             {
-                self.open_file_cache.put(key, file, now);
+                self.caches.open_file_cache.put(key, file, now);
             }
             Content::File(_) => return false,
         }
@@ -207,20 +258,20 @@ impl Files {
 
     /// Ends an iteration: closes files that are neither cached nor being sent.
     pub fn end_iteration(&mut self, now: Now) {
-        self.iteration_cache.end();
-        self.open_file_cache.expire(now);
+        self.caches.iteration_cache.end();
+        self.caches.open_file_cache.expire(now);
     }
 
     /// When [`end_iteration`](Self::end_iteration) has something to close, even without a request.
     pub fn next_due(&self) -> Option<Instant> {
-        self.open_file_cache.next_due()
+        self.caches.open_file_cache.next_due()
     }
 
     /// Empties the caches, and closes files that are not being sent.
     pub fn forget(&mut self) {
-        self.iteration_cache.end();
-        self.open_file_cache.clear();
-        self.file_cache.clear();
+        self.caches.iteration_cache.end();
+        self.caches.open_file_cache.clear();
+        self.caches.file_cache.clear();
     }
 
     fn open(
@@ -242,10 +293,7 @@ impl Files {
             FileType::RegularFile => {
                 let limit = self.limits.max_inline_body_bytes as u64;
                 let open = content::read(file, identity, limit)?;
-                let content_type = match content_type {
-                    Some(content_type) => content_type.clone(),
-                    None => with_charset(self.types.of(path.name()), &open.content)?,
-                };
+                let content_type = content_type.cloned();
                 let file = self.describe(key, open, content_type, coding, now)?;
                 Found::File(Arc::new(file))
             }
@@ -345,7 +393,7 @@ impl Files {
         match errno {
             // Not `||`: both caches have to be emptied.
             Some(Errno::MFILE | Errno::NFILE)
-                if self.iteration_cache.end() | self.open_file_cache.clear() =>
+                if self.caches.iteration_cache.end() | self.caches.open_file_cache.clear() =>
             {
                 call(&self.root)
             }
@@ -365,7 +413,7 @@ impl Files {
     ) -> io::Result<(Version, bool)> {
         let identity = open.identity;
         let first_seen = match identity.is_ahead(now) {
-            true => self.file_cache.first_seen(key, identity, now),
+            true => self.caches.file_cache.first_seen(key, identity, now),
             false => now,
         };
         let mut is_racy = !open.is_stable || identity.is_racy(first_seen, now);
@@ -401,21 +449,43 @@ impl Files {
         Ok((version, !is_racy && is_over))
     }
 
+    /// `content_type` is that of the file which `open` contains in `coding`, if there is one.
     fn describe(
         &mut self,
         key: &[u8],
         open: OpenFile,
-        content_type: MediaType,
+        content_type: Option<MediaType>,
         coding: Coding,
         now: Now,
     ) -> io::Result<SiteFile> {
         let (version, is_cacheable) = self.version(key, &open, coding, now)?;
-        let is_compressible = !content_type.is_packed();
-        let headers = self.common_headers.with_capacity(HEADERS);
+        let path = path_of(key).name();
+        // A sibling has the rules of its file.
+        let name = path.strip_suffix(coding.suffix().as_bytes());
+        let name = name.unwrap_or(path);
+        let properties = self.rules.as_ref().map(|rules| rules.of_file(name));
+        let properties = properties.unwrap_or_default();
+        let encoding = properties.encoding;
+        let content_type = match (content_type, properties.media_type) {
+            (Some(content_type), _) => content_type,
+            (None, Some(media_type)) => self.types.named(media_type, name),
+            (None, None) => self.types.of(match encoding {
+                Some(coding) => (name.strip_suffix(coding.suffix().as_bytes())).unwrap_or(name),
+                None => name,
+            }),
+        };
+        let content_type = match coding == Coding::Identity && encoding.is_none() {
+            true => with_charset(content_type, &open.content)?,
+            // What it declares is encoded.
+            false => content_type,
+        };
+        let is_compressible = encoding.is_none() && !content_type.is_packed();
+        let mut headers = self.common_headers.with_capacity(HEADERS);
+        properties.set_headers(&mut headers);
         let representation = Representation::new(
             headers,
             &content_type,
-            coding,
+            encoding.unwrap_or(coding),
             is_compressible,
             version,
             open,
@@ -431,7 +501,11 @@ impl Files {
 
 /// The path that a key of the caches stands for.
 fn path_of(key: &[u8]) -> SitePath<'_> {
-    SitePath::of_name(key.strip_suffix(b"\0").unwrap_or(key))
+    let name = match key {
+        [.., 0] => key.split(|&byte| byte == 0).next(),
+        _ => None,
+    };
+    SitePath::of_name(name.unwrap_or(key))
 }
 
 /// The type of a file with this content. A file that is not in memory is only read where it may

@@ -4,7 +4,7 @@
 //! [`Site::respond`] does, in this order:
 //!
 //! 1. Check the method and the expectation.
-//! 2. Decode the path of the target. Hidden names do not exist.
+//! 2. Decode the path of the target. Apply redirects and rewrites. Hidden names do not exist.
 //! 3. Open what it names beneath the root: a file, a directory or nothing.
 //! 4. Serve a directory by its index file, a redirect to its slash, or a listing.
 //! 5. Prefer a sibling that contains the file in a content coding that the client accepts.
@@ -15,6 +15,7 @@
 mod charset;
 mod common_headers;
 mod content;
+mod content_fields;
 mod error_responses;
 mod file_cache;
 mod files;
@@ -27,9 +28,13 @@ mod options;
 pub mod path;
 mod representation;
 pub mod root;
+mod routing;
+pub mod rules;
+mod sites;
 pub mod types;
 
 pub use options::SiteOptions;
+pub use sites::{Hosts, Sites};
 
 use crate::clock::Now;
 use crate::http::conditional::{ConditionOutcome, evaluate};
@@ -50,6 +55,8 @@ use listing::{Format, Query};
 use path::{MalformedPath, SitePath};
 use representation::{Representation, SiteFile, Version};
 use root::Root;
+use routing::{Form, Route, Routing};
+use rules::Rules;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -63,6 +70,8 @@ pub struct Site {
     errors: ErrorResponses,
     common_headers: CommonHeaders,
     options: SiteOptions,
+    /// `None`: every path leads to the file that it names.
+    routing: Option<Routing>,
     limits: Arc<Limits>,
     /// What bodies hold that are being produced.
     memory: ListingMemory,
@@ -79,13 +88,19 @@ impl Site {
         let common_headers = CommonHeaders::new(&options);
         let root = Root::new(root, options.follow_symlinks)?;
         let root = Arc::new(root.following_symlink(options.only.as_deref()));
+        let rules = (!options.rules.is_empty()).then(|| {
+            let (rules, index) = (options.rules.clone(), options.index.clone());
+            Arc::new(Rules::new(rules, index, options.clean_urls))
+        });
+        let files = Files::new(
+            root,
+            common_headers.content.clone(),
+            options.types.clone(),
+            limits.clone(),
+        );
         Ok(Self {
-            files: Files::new(
-                root,
-                common_headers.content.clone(),
-                options.types.clone(),
-                limits.clone(),
-            ),
+            files: files.with_rules(rules.clone()),
+            routing: Routing::new(&options, rules),
             errors: ErrorResponses::new(&common_headers.other, options.cors.is_some()),
             common_headers,
             options,
@@ -97,6 +112,42 @@ impl Site {
 
     /// Answers a request.
     pub fn respond(&mut self, request: &Request<'_>, now: Now) -> Response {
+        // The usual site: its response is not moved once more.
+        if self.routing.is_none() {
+            return self.dispatch(request, now);
+        }
+        let response = self.dispatch(request, now);
+        self.complete(response, request, now)
+    }
+
+    /// What rules and error pages add to a response that sends no file.
+    fn complete(&mut self, mut response: Response, request: &Request<'_>, now: Now) -> Response {
+        use Status::{NotModified, Ok as Okay, PartialContent};
+        let (Some(routing), false) = (
+            &self.routing,
+            matches!(response.status, Okay | PartialContent | NotModified),
+        ) else {
+            return response;
+        };
+        let mut headers = FieldLines::clone(&response.shared_headers);
+        if let (Target::Path { path, .. }, Some(rules)) = (request.target, routing.rules())
+            && let Some(path) = routing.path_of(path)
+        {
+            rules::set(&mut headers, &rules.of_response(&path));
+        }
+        let page = routing.error_page(response.status).map(SitePath::of_name);
+        if let Some(page) = page
+            && let Ok(Found::File(file)) = self.files.find(page, now)
+        {
+            headers.retain(|name| !name.eq_ignore_ascii_case(b"Content-Type"));
+            headers.push_metadata_display("Content-Type", &file.content_type);
+            response.payload = file.whole(response.status).payload;
+        }
+        response.shared_headers = Arc::new(headers);
+        response
+    }
+
+    fn dispatch(&mut self, request: &Request<'_>, now: Now) -> Response {
         if request.expects_unknown {
             return self.errors.page(Status::ExpectationFailed, request);
         }
@@ -130,6 +181,11 @@ impl Site {
         self.files.forget();
     }
 
+    /// Answers a request for a host that no site has (RFC 9110 15.5.20).
+    fn misdirected(&self, request: &Request<'_>) -> Response {
+        self.errors.page(Status::MisdirectedRequest, request)
+    }
+
     /// Answers a request that cannot be parsed.
     pub fn refuse(&self, refusal: &Refusal<'_>) -> Response {
         self.errors.refusal(refusal.status, refusal.why)
@@ -143,17 +199,21 @@ impl Site {
         name: &mut Vec<u8>,
         now: Now,
     ) -> Response {
-        let path = match SitePath::decode(path, name) {
-            Ok(path) => path,
+        let mut form = match SitePath::decode(path, name) {
+            Ok(path) => Form::of(path),
             Err(MalformedPath(why)) => return self.errors.bad_request(why, request),
         };
-        if path.is_hidden() && !self.options.hidden {
+        if self.routing.is_some()
+            && let Some(response) = self.routed(request, query, name, &mut form, now)
+        {
+            return response;
+        }
+        if !self.options.hidden && SitePath::of_name(name).is_hidden() {
             return self.serve_missing(request, now);
         }
-        let (is_root, has_slash) = (path.name().is_empty(), path.has_slash());
-        let relative_from = path.relative_from();
+        let (is_root, has_slash) = (name.is_empty(), form.has_slash);
         if let Some(only) = &self.options.only {
-            if !is_root && path.name() != only {
+            if !is_root && name != only {
                 return self.serve_missing(request, now);
             }
             name.clear();
@@ -164,14 +224,84 @@ impl Site {
         match self.files.find(SitePath::of_name(name), now) {
             Ok(Found::File(file)) if is_root || !has_slash => self.file(request, file, name, now),
             Ok(Found::Directory) if self.options.only.is_none() => {
-                self.errors.redirect(request, name, relative_from, query)
+                match self.page_without_suffix(request, name, now) {
+                    Some(response) => response,
+                    None => self.redirect_to_slash(request, name, form.relative_from, query),
+                }
             }
             Ok(Found::Denied) => self.not_found_page(request, now),
-            Ok(Found::File(_) | Found::Directory | Found::Nothing) => {
-                self.serve_missing(request, now)
-            }
+            Ok(Found::Nothing) => match self.page_without_suffix(request, name, now) {
+                Some(response) => response,
+                None => self.serve_missing(request, now),
+            },
+            Ok(Found::File(_) | Found::Directory) => self.serve_missing(request, now),
             Err(error) => self.errors.failure(&error, request),
         }
+    }
+
+    /// The response to a path that leads to no name: a redirect, or an error. A rewrite replaces
+    /// the name.
+    fn routed(
+        &mut self,
+        request: &Request<'_>,
+        query: Option<&[u8]>,
+        name: &mut Vec<u8>,
+        form: &mut Form,
+        now: Now,
+    ) -> Option<Response> {
+        let routing = self.routing.as_ref()?;
+        match routing.route(name, form, query) {
+            Ok(Route::Name) => None,
+            Ok(Route::Base) => {
+                let from = form.relative_from;
+                Some(self.errors.redirect(request, name, from, query))
+            }
+            Ok(Route::Outside) => Some(self.not_found_page(request, now)),
+            Ok(Route::Redirect(status, location)) => {
+                Some(self.errors.redirect_to(status, location, request))
+            }
+            Err(MalformedPath(why)) => Some(self.errors.bad_request(why, request)),
+        }
+    }
+
+    /// With clean URLs: `about.html` for `about`.
+    fn page_without_suffix(
+        &mut self,
+        request: &Request<'_>,
+        name: &mut Vec<u8>,
+        now: Now,
+    ) -> Option<Response> {
+        let is_clean = |routing: &Routing| routing.clean_urls;
+        if !self.routing.as_ref().is_some_and(is_clean) || self.options.only.is_some() {
+            return None;
+        }
+        let length = name.len();
+        name.extend_from_slice(b".html");
+        match self.files.find(SitePath::of_name(name), now) {
+            Ok(Found::File(file)) => Some(self.file(request, file, name, now)),
+            Ok(Found::Denied) => Some(self.not_found_page(request, now)),
+            Ok(Found::Directory | Found::Nothing) => {
+                name.truncate(length);
+                None
+            }
+            Err(error) => Some(self.errors.failure(&error, request)),
+        }
+    }
+
+    /// The redirect to a directory's own address.
+    fn redirect_to_slash(
+        &self,
+        request: &Request<'_>,
+        name: &[u8],
+        relative_from: Option<usize>,
+        query: Option<&[u8]>,
+    ) -> Response {
+        let base = self.routing.as_ref().map_or(&[][..], Routing::base);
+        if base.is_empty() || relative_from.is_some() {
+            return self.errors.redirect(request, name, relative_from, query);
+        }
+        let name = [base, b"/", name].concat();
+        self.errors.redirect(request, &name, None, query)
     }
 
     /// An address that ends with a slash. The index files are looked up first: one that is cached
@@ -220,6 +350,13 @@ impl Site {
     ) -> Response {
         let query = Query::parse(query);
         let mut headers = FieldLines::clone(&self.common_headers.content);
+        if let Some(rules) = self.routing.as_ref().and_then(Routing::rules) {
+            let path = match name {
+                [] => b"/".to_vec(),
+                name => [b"/", name, b"/"].concat(),
+            };
+            rules::set(&mut headers, &rules.of_response(&path));
+        }
         if query.format() == Format::Style {
             headers.push_metadata("Content-Type", "text/css; charset=utf-8");
             headers.push_default("Cache-Control", "max-age=31536000, immutable");

@@ -1,10 +1,12 @@
 //! The options of a site.
 
+use super::rules::Rule;
 use super::types::Types;
 use crate::http::fields::FieldLines;
+use crate::http::status::Status;
 
 /// How a site is served.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SiteOptions {
     /// Names of index files; the first that exists is served for its directory.
     pub index: Vec<Vec<u8>>,
@@ -24,4 +26,12 @@ pub struct SiteOptions {
     pub types: Types,
     /// Headers of responses; some of them only of those with content.
     pub headers: FieldLines,
+    /// What applies to some paths only.
+    pub rules: Vec<Rule>,
+    /// Serve `about.html` at `/about`, too.
+    pub clean_urls: bool,
+    /// The path beneath which the site is, without a slash at either end; empty: the whole host.
+    pub base: Vec<u8>,
+    /// Names of files that are the bodies of errors.
+    pub error_pages: Vec<(Status, Vec<u8>)>,
 }

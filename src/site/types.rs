@@ -314,6 +314,15 @@ impl Types {
             Some(own) => Cow::Owned(own.to_owned()),
             None => Cow::Borrowed(known(file).unwrap_or("application/octet-stream")),
         };
+        self.with_name(name, file)
+    }
+
+    /// The type `name`, which a rule sets for the file.
+    pub fn named(&self, name: &str, path: &[u8]) -> MediaType {
+        self.with_name(Cow::Owned(name.to_owned()), path)
+    }
+
+    fn with_name(&self, name: Cow<'static, str>, file: &[u8]) -> MediaType {
         let is_text = name.starts_with("text/") && !name.contains(';');
         MediaType {
             charset: self.charset.clone().filter(|_| is_text),

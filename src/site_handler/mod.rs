@@ -1,4 +1,4 @@
-//! The handler of the product: a site, and a line in the access log for each response.
+//! The handler of the product: its sites, and a line in the access log for each response.
 
 mod https;
 mod tally;
@@ -14,24 +14,23 @@ use crate::handler::{Handler, ListenerInfo};
 use crate::http::payload::Payload;
 use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
-use crate::site::Site;
+use crate::site::Sites;
 use crate::warnings::RateLimited;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// A site and its log.
+/// The sites and their log.
 pub struct SiteHandler {
-    /// Answers every request, whatever its Host.
-    site: Site,
+    sites: Sites,
     https: HttpsPolicy,
     log: Option<AccessLog>,
     tally: Option<Tally>,
-    /// Reads the configuration again and opens its site.
-    load_site: Option<LoadSite>,
+    /// Reads the configuration again and opens its sites.
+    load_sites: Option<LoadSites>,
 }
 
-/// Opens the site of a configuration that is read again. The error is a sentence for the operator.
-pub type LoadSite = Box<dyn Fn() -> Result<Site, String> + Send>;
+/// Opens the sites of a configuration that is read again. The error is a sentence for the operator.
+pub type LoadSites = Box<dyn Fn() -> Result<Sites, String> + Send>;
 
 /// A client that speaks TLS shows an error of its own; this warning is for the operator.
 static TLS_ARRIVED: RateLimited = RateLimited::new();
@@ -59,14 +58,14 @@ struct Unlogged {
 }
 
 impl SiteHandler {
-    /// Answers from `site`; writes to `log` and `tally`, where given.
-    pub fn new(site: Site, log: Option<AccessLog>, tally: Option<Tally>) -> Self {
+    /// Answers from `sites`; writes to `log` and `tally`, where given.
+    pub fn new(sites: impl Into<Sites>, log: Option<AccessLog>, tally: Option<Tally>) -> Self {
         Self {
-            site,
+            sites: sites.into(),
             https: HttpsPolicy::default(),
             log,
             tally,
-            load_site: None,
+            load_sites: None,
         }
     }
 
@@ -79,8 +78,8 @@ impl SiteHandler {
 
     /// The handler, with `load` for [`Handler::reload`].
     #[must_use]
-    pub fn with_reload(mut self, load: LoadSite) -> Self {
-        self.load_site = Some(load);
+    pub fn with_reload(mut self, load: LoadSites) -> Self {
+        self.load_sites = Some(load);
         self
     }
 
@@ -137,7 +136,7 @@ impl Handler for SiteHandler {
             Ok(request) if state.https == Treatment::Redirect && request.host.is_some() => {
                 self.https.redirect(request)
             }
-            Ok(request) => self.site.respond(request, now),
+            Ok(request) => self.sites.respond(request, now),
             Err(refusal) => {
                 if refusal.is_tls() {
                     TLS_ARRIVED.warn(format_args!(
@@ -145,7 +144,7 @@ impl Handler for SiteHandler {
                          https://, or --tls-cert (the access log names the clients)"
                     ));
                 }
-                self.site.refuse(refusal)
+                self.sites.refuse(refusal)
             }
         };
         if state.https == Treatment::Hsts {
@@ -208,15 +207,15 @@ impl Handler for SiteHandler {
     }
 
     fn end_iteration(&mut self, now: Now) -> Option<Instant> {
-        self.site.end_iteration(now);
+        self.sites.end_iteration(now);
         if let Some(log) = &mut self.log {
             log.flush_to_queue();
         }
-        self.site.next_due()
+        self.sites.next_due()
     }
 
     fn reopen_logs(&mut self) {
-        self.site.forget_files();
+        self.sites.forget_files();
         if let Some(log) = &mut self.log {
             log.reopen();
         }
@@ -224,8 +223,8 @@ impl Handler for SiteHandler {
 
     /// Responses that are being sent go on: each has its file open.
     fn reload(&mut self) {
-        match self.load_site.as_ref().map(|load| load()) {
-            Some(Ok(site)) => self.site = site,
+        match self.load_sites.as_ref().map(|load| load()) {
+            Some(Ok(sites)) => self.sites = sites,
             Some(Err(error)) => log::error!("the configuration stays as it was: {error}"),
             None => {}
         }

@@ -32,6 +32,7 @@ mod process;
 mod ranges;
 mod report;
 mod root;
+mod rules;
 mod runner;
 mod script;
 mod types;

@@ -434,6 +434,27 @@ impl Response {
         }
     }
 
+    /// The same to save the file by.
+    pub fn attached(self, name: &str) -> Self {
+        Self {
+            disposition: Some(format!("attachment; {name}")),
+            ..self
+        }
+    }
+
+    /// Stored in this coding, whatever the client accepts.
+    pub fn stored_in(self, coding: &'static str) -> Self {
+        Self {
+            coding: Some(coding),
+            ..self
+        }
+    }
+
+    /// Does not vary, or only by a further field line.
+    pub fn not_varying(self) -> Self {
+        Self { vary: None, ..self }
+    }
+
     /// With a further field line, which a 304 has, too.
     pub fn with_lasting_field(mut self, line: &str) -> Self {
         self.lasting_fields.push(line.to_owned());

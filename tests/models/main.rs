@@ -20,6 +20,7 @@ mod limits;
 mod measuring;
 mod reloading;
 mod signals;
+mod sites;
 mod stopping;
 
 use client::Client;

@@ -96,6 +96,11 @@ impl Launch {
         }
     }
 
+    /// The same, and the configuration file `file` names what is served.
+    pub fn configured_by(file: &Path) -> Self {
+        Self::of("").arg("--config").arg(file)
+    }
+
     /// More of the command line, divided at blanks.
     pub fn with(mut self, args: &str) -> Self {
         self.args
@@ -191,7 +196,10 @@ impl Launch {
         if self.bind {
             command.args(["-p", "0"]);
         }
-        command.args(self.args).arg("--").arg(self.root);
+        command.args(self.args);
+        if !self.root.as_os_str().is_empty() {
+            command.arg("--").arg(self.root);
+        }
         command.stdin(self.stdin).stdout(self.stdout);
         command.stderr(Stdio::piped());
         remove_variables(&mut command);

@@ -19,7 +19,6 @@ use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Connection};
 use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::date::DateCache;
-use oneloop::http::fields::FieldLines;
 use oneloop::limits::Limits;
 use oneloop::pump::{Pause, PumpContext, Session, SharedBuffers, pump};
 use oneloop::site::{Site, SiteOptions};
@@ -239,13 +238,7 @@ impl Server {
         let options = SiteOptions {
             index: vec![b"index.html".to_vec()],
             listing: true,
-            hidden: false,
-            follow_symlinks: false,
-            spa: false,
-            only: None,
-            cors: None,
-            types: Default::default(),
-            headers: FieldLines::new(),
+            ..SiteOptions::default()
         };
         let site = Site::new(root, options, limits.clone()).expect("the root is there");
         Self {

@@ -9,7 +9,6 @@ use crate::sockets::id_of;
 use oneloop::clock::Now;
 use oneloop::connection::{CloseReason, Counts};
 use oneloop::handler::{Handler, ListenerInfo};
-use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{Payload, Produce, Progress};
 use oneloop::http::request::{Refusal, Request};
 use oneloop::http::response::Response;
@@ -35,13 +34,8 @@ impl RecordingHandler {
         let options = SiteOptions {
             index: vec![b"index.html".to_vec()],
             listing: true,
-            hidden: false,
             follow_symlinks: model.borrow().files.follows,
-            spa: false,
-            only: None,
-            cors: None,
-            types: Default::default(),
-            headers: FieldLines::new(),
+            ..SiteOptions::default()
         };
         let root = model.borrow().tree.root();
         let site = Site::new(&root, options, limits).expect("the root can be opened");
