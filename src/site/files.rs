@@ -148,9 +148,14 @@ impl Files {
     /// # Errors
     /// The system cannot tell at the moment (EMFILE, ENFILE, ENOMEM, EIO ...).
     pub fn find(&mut self, path: SitePath<'_>, now: Now) -> io::Result<Found> {
-        if self.key_suffix.is_empty() {
-            return self.find_keyed(path.name(), None, Coding::Identity, now);
+        match self.key_suffix.is_empty() {
+            true => self.find_keyed(path.name(), None, Coding::Identity, now),
+            false => self.find_in_other_site(path, now),
         }
+    }
+
+    #[inline(never)]
+    fn find_in_other_site(&mut self, path: SitePath<'_>, now: Now) -> io::Result<Found> {
         let mut key = std::mem::take(&mut self.key);
         key.clear();
         key.extend_from_slice(path.name());

@@ -112,22 +112,28 @@ impl Site {
 
     /// Answers a request.
     pub fn respond(&mut self, request: &Request<'_>, now: Now) -> Response {
-        // The usual site: its response is not moved once more.
-        if self.routing.is_none() {
-            return self.dispatch(request, now);
+        match self.routing {
+            // The usual site: its response is not moved once more.
+            None => self.dispatch(request, now),
+            Some(_) => self.respond_with_rules(request, now),
         }
-        let response = self.dispatch(request, now);
-        self.complete(response, request, now)
+    }
+
+    #[inline(never)]
+    fn respond_with_rules(&mut self, request: &Request<'_>, now: Now) -> Response {
+        let mut response = self.dispatch(request, now);
+        self.complete(&mut response, request, now);
+        response
     }
 
     /// What rules and error pages add to a response that sends no file.
-    fn complete(&mut self, mut response: Response, request: &Request<'_>, now: Now) -> Response {
+    fn complete(&mut self, response: &mut Response, request: &Request<'_>, now: Now) {
         use Status::{NotModified, Ok as Okay, PartialContent};
         let (Some(routing), false) = (
             &self.routing,
             matches!(response.status, Okay | PartialContent | NotModified),
         ) else {
-            return response;
+            return;
         };
         let mut headers = FieldLines::clone(&response.shared_headers);
         if let (Target::Path { path, .. }, Some(rules)) = (request.target, routing.rules())
@@ -144,7 +150,6 @@ impl Site {
             response.payload = file.whole(response.status).payload;
         }
         response.shared_headers = Arc::new(headers);
-        response
     }
 
     fn dispatch(&mut self, request: &Request<'_>, now: Now) -> Response {
