@@ -47,7 +47,7 @@ pub fn connections(harness: &Harness) -> Result {
     let scenario = Scenario {
         // Connections in the listen queue when the listener is closed are reset meanwhile.
         warm_up: SECOND / 5,
-        ..Scenario::closed(policy, 1000, SECOND / 5)
+        ..Scenario::closed(policy, 1000, 2 * SECOND)
     };
     let Observed { outcome, stats, .. } = harness.run(&scenario)?;
     let served = stats.shares.iter().filter(|share| **share > 0).count();
@@ -70,7 +70,7 @@ pub fn shares(harness: &Harness) -> Result {
     let policy = Policy::Quota {
         responses: quotas.clone(),
     };
-    let observed = harness.run(&Scenario::closed(policy, CONNECTIONS, SECOND / 2))?;
+    let observed = harness.run(&Scenario::closed(policy, CONNECTIONS, 2 * SECOND))?;
     let mut shares = observed.stats.shares.clone();
     shares.sort_unstable();
     let starved = shares.iter().filter(|share| **share == 0).count();
