@@ -34,6 +34,12 @@ pub fn forgotten_connection(stage: &mut Stage<'_>) -> io::Result<()> {
         client.describe_responses(200),
         MEANING,
     );
+    stage.see(
+        "reads all, and is idle",
+        "asleep",
+        server.activity()?,
+        "A connection that is blocked is not on the run queue: an event tells when it can go on.",
+    );
     Ok(())
 }
 

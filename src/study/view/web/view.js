@@ -214,6 +214,8 @@ function drawPulse() {
     text("events", polls ? (rate("events") / polls).toFixed(1) : "0");
     text("working", percent(rate("working_us") / 1e6));
     text("view", percent(rate("view_us") / 1e6));
+  } else if (seconds === 0) {
+    for (const name of ["requests", "polls", "events", "working", "view"]) text(name, "–");
   }
   text("longest", `Longest iteration ${pulse.since || "of the last seconds"} in which a client did something: ${iterationText(pulse.longest)}`);
   text("latest", `The latest such iteration: ${iterationText(pulse.latest)}`);
@@ -342,10 +344,10 @@ async function showLife() {
   const rows = [
     ["slot", key],
     ["peer", `${life.peer || "unix socket"}, listener ${life.listener}${life.public ? "" : " (this view)"}`],
-    ["state", life.open ? `${life.state}, since ${ago(life.since_us)}` : "Closed"],
+    ["state", life.open ? `${life.state}, for ${time((now - life.since_us) / 1000)}` : "Closed"],
     ["waits", !life.open ? null : WAITS[["turn", "read", "write"].indexOf(life.wait)]],
     ["expires", !life.open || life.deadline_us === undefined ? null : `in ${time(Math.max(0, (life.deadline_us - now) / 1000))}`],
-    ["request", life.exchange_us === undefined ? null : `since ${ago(life.exchange_us)}`],
+    ["request", life.exchange_us === undefined ? null : `for ${time((now - life.exchange_us) / 1000)}`],
     ["response", sending],
     ["accepted", ago(life.accepted_us)],
     ["requests", count(life.requests)],
