@@ -438,6 +438,13 @@ fn reload(
     https: &Https,
 ) -> Result<(Config, Sites), String> {
     let config = Config::read_again().map_err(|error| error.to_string())?;
+    if started.names_root && !config.names_root {
+        return Err(
+            "it names no ROOT any more (an empty file, or one that cannot be read twice?), and \
+             would serve the working directory; to serve that, write root = \".\""
+                .to_owned(),
+        );
+    }
     let sites = build_sites(&config, limits)?;
     let replace_certificates = https.read_again(&config)?;
     replace_certificates();

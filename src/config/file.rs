@@ -273,7 +273,9 @@ impl Source<'_> {
             let mut options = self.options(table, &parser, &[RULE])?;
             let hosts = options.extract_if(.., |option| option.id == HOSTS);
             let hosts = hosts.flat_map(|option| option.values);
-            let hosts: Vec<_> = hosts.map(|host| host.to_ascii_lowercase()).collect();
+            let hosts: Vec<_> = hosts
+                .map(|host| host.strip_suffix('.').unwrap_or(&host).to_ascii_lowercase())
+                .collect();
             let wrong = |message: String| self.error(Some(at), format!("{SITE}: {message}"));
             if !options.iter().any(|option| option.id == "root") {
                 return Err(wrong("root is missing".to_owned()));

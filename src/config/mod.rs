@@ -55,6 +55,8 @@ use crate::listen::address::Bind;
 use crate::site::rules::{Rule, check_redirects};
 #[cfg(feature = "study")]
 use crate::study::trace;
+#[cfg(feature = "tls")]
+use crate::{clock::Now, tls::Certificates};
 
 /// How to run the server.
 #[derive(Clone, Debug)]
@@ -68,6 +70,8 @@ pub struct Config {
     pub site: SiteConfig,
     /// The other sites.
     pub other_sites: Vec<SiteConfig>,
+    /// Whether ROOT is named, and is not the working directory by default.
+    pub names_root: bool,
     /// Whether a request for a host that no site has is refused.
     pub refuses_unknown_hosts: bool,
     /// The access log; `None` writes none.
@@ -224,10 +228,14 @@ impl Invocation {
             .and_then(|sites| Config::from_arguments(&arguments, sites))
             .map(|config| Config {
                 refuses_unknown_hosts: parsed.refuses_unknown_hosts(),
+                names_root: parsed.has_sites() || parsed.is_set("root"),
                 ..config
             });
         match config {
-            Ok(_) if is_check => Ok(Self::Print(b"oneloop: the configuration is valid\n".into())),
+            Ok(config) if is_check => {
+                config.check_certificates()?;
+                Ok(Self::Print(b"oneloop: the configuration is valid\n".into()))
+            }
             Ok(config) => Ok(Self::Serve(Box::new(Config {
                 warnings: environment::warnings(&Arguments::command(), &parsed.matches),
                 file: parsed.file_path(),
@@ -263,6 +271,16 @@ impl Config {
             Invocation::Serve(config) => Ok(*config),
             _ => Err(conflict("the command line starts no server".to_owned())),
         }
+    }
+
+    /// Reads the certificates and keys, as the start does.
+    fn check_certificates(&self) -> Result<(), ConfigError> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let read = Certificates::new(&tls.certificates, &[], Now::read().wall);
+            read.map_err(|error| conflict(error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Whether SIGHUP reads it again: the file or the certificates may have changed.
@@ -399,6 +417,7 @@ impl Config {
             warnings: Vec::new(),
             site,
             other_sites,
+            names_root: false,
             refuses_unknown_hosts: false,
         })
     }

@@ -65,6 +65,12 @@ impl Parsed {
                 || self.is_in_file(id))
     }
 
+    /// Whether the command line, the environment or the file sets this option.
+    pub fn is_set(&self, id: &str) -> bool {
+        let source = self.matches.value_source(id);
+        self.is_in_file(id) || source.is_some_and(|source| source != ValueSource::DefaultValue)
+    }
+
     /// The error for an option that [is written](Self::is_written) and does not go with others.
     /// `what` follows its name.
     pub fn conflict(&self, id: &str, what: &str) -> ConfigError {

@@ -136,6 +136,13 @@ impl TlsArguments {
                     .to_owned(),
             );
         }
+        if self.redirect_https && matches!(tls_binds.first(), Some(Bind::Unix(_))) {
+            return Err(
+                "--redirect-https leads to the first --tls-bind, which has no port; name another \
+                 one first"
+                    .to_owned(),
+            );
+        }
         let (plain, encrypted) = match tls_binds.is_empty() {
             true => (Vec::new(), binds),
             false => (binds, tls_binds),

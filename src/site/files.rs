@@ -463,14 +463,17 @@ impl Files {
         coding: Coding,
         now: Now,
     ) -> io::Result<SiteFile> {
-        let (version, is_cacheable) = self.version(key, &open, coding, now)?;
         let path = path_of(key).name();
         // A sibling has the rules of its file.
         let name = path.strip_suffix(coding.suffix().as_bytes());
         let name = name.unwrap_or(path);
+        let encoding = self.rules.as_ref();
+        let encoding = encoding.and_then(|rules| rules.of_file(name).encoding);
+        // With its Content-Encoding a file is another representation, which has another tag.
+        let stored = encoding.unwrap_or(coding);
+        let (version, is_cacheable) = self.version(key, &open, stored, now)?;
         let properties = self.rules.as_ref().map(|rules| rules.of_file(name));
         let properties = properties.unwrap_or_default();
-        let encoding = properties.encoding;
         let content_type = match (content_type, properties.media_type) {
             (Some(content_type), _) => content_type,
             (None, Some(media_type)) => self.types.named(media_type, name),
@@ -490,7 +493,7 @@ impl Files {
         let representation = Representation::new(
             headers,
             &content_type,
-            encoding.unwrap_or(coding),
+            stored,
             is_compressible,
             version,
             open,

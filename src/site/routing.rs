@@ -113,11 +113,14 @@ impl Routing {
                     location.push(b'/');
                     location.extend_from_slice(&self.base);
                 }
+                let fragment = reference.find('#').unwrap_or(reference.len());
+                let (reference, fragment) = reference.split_at(fragment);
                 location.extend_from_slice(reference.as_bytes());
                 if let (Some(query), false) = (query, target.has_query()) {
                     location.push(b'?');
                     location.extend_from_slice(query);
                 }
+                location.extend_from_slice(fragment.as_bytes());
                 Ok(Route::Redirect(*status, location))
             }
             Action::Rewrite(_) => {

@@ -67,6 +67,12 @@ impl Sites {
         }
     }
 
+    /// Whether a site answers requests for this host.
+    pub fn answers_for(&mut self, host: Option<&[u8]>) -> bool {
+        let hosts = self.hosts.as_mut();
+        hosts.is_none_or(|hosts| hosts.find(host).is_some())
+    }
+
     /// The site with this number, which gets the caches.
     fn select(&mut self, number: usize) -> &mut Site {
         if number != self.current {

@@ -5,7 +5,22 @@ use crate::http::payload::Payload;
 use crate::http::request::{Request, Target};
 use crate::http::response::Response;
 use crate::http::status::Status;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use std::sync::Arc;
+
+/// Bytes below 128 that clients send in a target although no URI has them (RFC 3986 2). Those above
+/// are always escaped.
+const NOT_IN_URIS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// The port of https:// URLs without a port.
 const DEFAULT_PORT: u16 = 443;
@@ -56,10 +71,11 @@ impl HttpsPolicy {
         if port != DEFAULT_PORT {
             location.extend_from_slice(format!(":{port}").as_bytes());
         }
-        location.extend_from_slice(path);
+        let escaped = |bytes| percent_encode(bytes, NOT_IN_URIS).to_string();
+        location.extend_from_slice(escaped(path).as_bytes());
         if let Some(query) = query {
             location.push(b'?');
-            location.extend_from_slice(query);
+            location.extend_from_slice(escaped(query).as_bytes());
         }
         let body = Arc::from(&b"301 Moved Permanently: use https://\n"[..]);
         let payload = Payload::Bytes(body, None);
@@ -77,6 +93,14 @@ impl HttpsPolicy {
             (response.headers).push("Strict-Transport-Security", value);
         }
     }
+}
+
+/// Whether a request names a host to redirect to. Host may be empty (RFC 9112 3.2), but an https URI
+/// must not have an empty host (RFC 9110 4.2.2).
+pub(super) fn names_host(request: &Request<'_>) -> bool {
+    request
+        .host
+        .is_some_and(|host| !without_port(host).is_empty())
 }
 
 /// The host of a Host field. Colons in brackets are those of an IPv6 address.

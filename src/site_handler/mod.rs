@@ -133,7 +133,11 @@ impl Handler for SiteHandler {
         now: Now,
     ) -> Response {
         let mut response = match &request {
-            Ok(request) if state.https == Treatment::Redirect && request.host.is_some() => {
+            Ok(request)
+                if state.https == Treatment::Redirect
+                    && https::names_host(request)
+                    && self.sites.answers_for(request.host) =>
+            {
                 self.https.redirect(request)
             }
             Ok(request) => self.sites.respond(request, now),

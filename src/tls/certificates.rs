@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{CertificateError as RustlsError, RootCertStore, ServerConfig};
 use std::error::Error;
 use std::fmt;
+use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -150,6 +151,14 @@ fn read_all(
 
 fn read_pair(files: &KeyPairFiles, now: SystemTime) -> Result<CertifiedKey, CertificateError> {
     let KeyPairFiles { certificate, key } = files;
+    for file in [certificate, key] {
+        // To open a FIFO would wait for its writer, and with it all connections.
+        if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
+            let problem = "not a regular file".to_owned();
+            let file = file.clone();
+            return Err(CertificateError { file, problem });
+        }
+    }
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| explain(certificate, error, "certificate"))?;
@@ -217,6 +226,12 @@ fn explain(file: &Path, error: pem::Error, what: &str) -> CertificateError {
     let problem = match error {
         pem::Error::Io(error) => error.to_string(),
         pem::Error::NoItemsFound => format!("no {what} in PEM format is in this file"),
+        // The second line of a key in the form of OpenSSL says so (RFC 1421 4.6.1.1).
+        _ if fs::read_to_string(file)
+            .is_ok_and(|text| text.contains("\nProc-Type: 4,ENCRYPTED")) =>
+        {
+            "the key has a password; remove it: openssl pkey -in KEY -out NEW".to_owned()
+        }
         error => format!("not a PEM file: {error}"),
     };
     let file = file.to_owned();

@@ -134,6 +134,7 @@ fn redirects_and_rewrites() {
             { path = "/old/**", redirect = "/new/{rest}", status = 301 },
             { path = "/away/**", redirect = "https://example.org/{path}" },
             { path = "/q", redirect = "/new/?a=b" },
+            { path = "/part", redirect = "/new/#part" },
             { path = "/r", redirect = "/", status = 307 },
             { path = "/moved/**", redirect = "/moved/", status = 308 },
             { path = "/v1/**", rewrite = "/v2/{rest}" },
@@ -146,6 +147,7 @@ fn redirects_and_rewrites() {
             => moved("301 Moved Permanently", "/new/a%20b/c");
         "HEAD": head("/old/x") => moved("301 Moved Permanently", "/new/x").without_body();
         "the query is kept": get("/old/x?y=1&z") => moved("301 Moved Permanently", "/new/x?y=1&z");
+        "and comes before a fragment": get("/part?y=1") => moved("302 Found", "/new/?y=1#part");
         "unless the target has one": get("/q?y=1") => moved("302 Found", "/new/?a=b");
         "to another host": get("/away/x") => moved("302 Found", "https://example.org/away/x");
         "a request cannot choose the host": get("//evil.example/..//old//evil.example")

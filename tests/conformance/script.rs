@@ -444,8 +444,12 @@ impl Response {
 
     /// Stored in this coding, whatever the client accepts.
     pub fn stored_in(self, coding: &'static str) -> Self {
+        let tag = self
+            .tag
+            .map(|tag| format!("\"{coding}-{}", tag.trim_start_matches('"')));
         Self {
             coding: Some(coding),
+            tag,
             ..self
         }
     }

@@ -152,6 +152,47 @@ fn a_reload_changes_several_sites_and_loses_no_response() {
     }
 }
 
+/// Without its ROOT a file would publish the working directory.
+#[test]
+fn a_file_that_is_empty_at_a_reload_changes_nothing() {
+    let directory = site(&[("one/name", b"1")]);
+    let file = directory.path().join("oneloop.toml");
+    let files = ["root = 'one'\n", "[[site]]\nroot = 'one'\nhosts = 'a'\n"];
+    for model in EVERY {
+        for text in files {
+            fs::write(&file, text).unwrap();
+            let server = start(model, &file);
+            fs::write(&file, "").unwrap();
+            server.signal(Signal::HUP);
+            eventually("the error is logged", || {
+                let expected = "the configuration stays as it was: it names no ROOT any more";
+                server.diagnostics().contains(expected)
+            });
+            let response = fetch(&server, "/name", "Host: a\r\n");
+            assert_eq!(body(&response), "1", "{model}, {text}");
+        }
+    }
+}
+
+/// With its Content-Encoding a file is another representation (RFC 9110 8.8.3.3).
+#[test]
+fn a_reload_that_adds_an_encoding_changes_the_entity_tag() {
+    let directory = site(&[("one/a.svgz", b"drawing")]);
+    let file = directory.path().join("oneloop.toml");
+    fs::write(&file, "root = 'one'\n").unwrap();
+    let server = start("reactor", &file);
+    let plain = fetch(&server, "/a.svgz", "Host: a\r\n");
+    let tag = plain.field("ETag").unwrap().to_owned();
+    let rule = "root = 'one'\n[[rule]]\npath = '*.svgz'\nencoding = 'gzip'\n";
+    fs::write(&file, rule).unwrap();
+    server.signal(Signal::HUP);
+    eventually("the file has its encoding", || {
+        let lines = format!("Host: a\r\nIf-None-Match: {tag}\r\n");
+        let response = fetch(&server, "/a.svgz", &lines);
+        response.status() == 200 && response.field("Content-Encoding") == Some("gzip")
+    });
+}
+
 /// The requests and the responses in the table of the document.
 #[test]
 fn the_example_of_the_document_does_what_its_table_says() {

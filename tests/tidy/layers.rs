@@ -22,7 +22,7 @@ const MODULES: &[(&str, &[&str])] = &[
                      "clock"]),
     ("burn",       &["handler", "http", "clock"]),
     ("config",     &["listen::address", "tls", "access_log", "site::rules", "http::fields",
-                     "http::negotiate", "http::status", "subcommands", "study", "limits"]),
+                     "http::negotiate", "http::status", "subcommands", "study", "clock", "limits"]),
     ("subcommands", &["bench", "study"]),
     // It starts the server as a program.
     ("bench",      &["clock"]),

@@ -6,6 +6,7 @@ use crate::process::{Launch, eventually, site};
 use rcgen::date_time_ymd;
 use rustix::process::Signal;
 use std::fs;
+use std::process::Command;
 use std::sync::Arc;
 
 /// Of two certificates for a name, the first counts. A client without a name gets the first of all.
@@ -95,6 +96,11 @@ fn a_file_that_cannot_be_used_is_named_with_the_reason() {
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     )
     .unwrap();
+    let fifo = path("fifo.pem");
+    assert!(Command::new("mkfifo").arg(fifo).status().unwrap().success());
+    let locked = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+                  DEK-Info: AES-128-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
+    fs::write(path("locked.key"), locked).unwrap();
     let table = [
         (
             "missing.pem",
@@ -131,19 +137,29 @@ fn a_file_that_cannot_be_used_is_named_with_the_reason() {
             "other.key",
             "other.key: not the key of the certificate in ",
         ),
+        ("fifo.pem", "good.key", "fifo.pem: not a regular file"),
+        (
+            "good.pem",
+            "locked.key",
+            "locked.key: the key has a password",
+        ),
     ];
     for (certificate, key, expected) in table {
-        let launch = Launch::of(root.path())
-            .arg("--tls-cert")
-            .arg(path(certificate))
-            .arg("--tls-key")
-            .arg(path(key));
-        let (status, message) = launch.expect_failure();
+        let launch = || {
+            Launch::of(root.path())
+                .arg("--tls-cert")
+                .arg(path(certificate))
+                .arg("--tls-key")
+                .arg(path(key))
+        };
+        let (status, message) = launch().expect_failure();
         assert!(
             message.contains(expected),
             "{certificate}, {key}: {message}"
         );
         assert_eq!(status.code(), Some(1));
+        let (_, message) = launch().arg("--check").expect_failure();
+        assert!(message.contains(expected), "--check: {message}");
     }
     // Both in one file.
     let both = [good.certificate(), good.key()].map(|path| fs::read_to_string(path).unwrap());

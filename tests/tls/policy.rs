@@ -2,7 +2,8 @@
 
 use crate::client::{Client, get};
 use crate::peer::{Https, MODELS};
-use crate::process::site;
+use crate::process::{Launch, site};
+use std::fs;
 
 #[test]
 fn plain_requests_are_redirected_to_the_same_address_with_https() {
@@ -17,6 +18,12 @@ fn plain_requests_are_redirected_to_the_same_address_with_https() {
             ("//b.example/", "[::1]:7890", "[::1]", "//b.example/"),
             ("/x", "[::1]", "[::1]", "/x"),
             ("http://c.example/y?z", "a.example", "c.example", "/y?z"),
+            (
+                "/\u{e4}\"<?{>",
+                "a.example",
+                "a.example",
+                "/%C3%A4%22%3C?%7B%3E",
+            ),
         ];
         for (target, host, to, path) in table {
             let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -29,10 +36,42 @@ fn plain_requests_are_redirected_to_the_same_address_with_https() {
             assert_eq!(response.body, b"301 Moved Permanently: use https://\n");
         }
         // Without a host there is nothing to redirect to.
-        let mut old = Client::with_request(&https.server, "GET /small HTTP/1.0\r\n\r\n");
-        assert_eq!(old.read_response().body, b"hello");
+        for request in [
+            "GET /small HTTP/1.0\r\n\r\n",
+            "GET /small HTTP/1.1\r\nHost:\r\n\r\n",
+            "GET /small HTTP/1.1\r\nHost: :80\r\n\r\n",
+        ] {
+            let mut client = Client::with_request(&https.server, request);
+            assert_eq!(client.read_response().body, b"hello", "{request}");
+        }
         assert_eq!(https.connect().fetch("/small").body, b"hello", "{model}");
     }
+}
+
+#[test]
+fn a_request_for_an_unknown_host_is_refused_and_not_redirected() {
+    let root = site(&[("small", b"hello")]);
+    let file = root.path().join("oneloop.toml");
+    let text = "unknown-host = 'refuse'\ntls-self-signed = true\nredirect-https = true\n\
+                bind = '127.0.0.1:0'\ntls-bind = '127.0.0.1:0'\n\
+                [[site]]\nroot = '.'\nhosts = 'a.example'\n";
+    fs::write(&file, text).unwrap();
+    let server = Launch::configured_by(&file).start();
+    for (host, status) in [("a.example", 301), ("evil.example", 421)] {
+        let request = format!("GET /small HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let response = Client::with_request(&server, request).read_response();
+        assert_eq!(response.status(), status, "{host}");
+    }
+}
+
+#[test]
+fn a_redirect_to_a_unix_socket_is_refused() {
+    let root = site(&[]);
+    let options = "--tls-self-signed --tls-bind unix:/run/x.sock --redirect-https";
+    let (status, message) = Launch::of(root.path()).with(options).expect_failure();
+    let expected = "--redirect-https leads to the first --tls-bind, which has no port";
+    assert!(message.contains(expected), "{message}");
+    assert_eq!(status.code(), Some(2));
 }
 
 #[test]

@@ -23,7 +23,8 @@ impl Target {
 
     /// Whether it has its own query.
     pub(in crate::site) fn has_query(&self) -> bool {
-        self.0.contains('?')
+        let before_fragment = self.0.split('#').next();
+        before_fragment.is_some_and(|text| text.contains('?'))
     }
 
     /// Whether `{rest}` is in it.
