@@ -125,7 +125,8 @@ fn child_prints_its_config() {
         print_line(&format!("warning {warning}"));
     }
     print_line(&format!("sources {:?}", config.sources));
-    (config.sources, config.file) = (Vec::new(), None);
+    // Where values come from.
+    (config.sources, config.file, config.names_root) = (Vec::new(), None, false);
     print_line(&format!("everything {config:?}"));
     let binds: Vec<_> = config
         .listeners

@@ -95,8 +95,8 @@ impl HttpsPolicy {
     }
 }
 
-/// Whether a request names a host to redirect to. Host may be empty (RFC 9112 3.2), but an https URI
-/// must not have an empty host (RFC 9110 4.2.2).
+/// Whether a request names a host to redirect to. Host may be empty (RFC 9112 3.2), but the host of
+/// an https URI may not (RFC 9110 4.2.2).
 pub(super) fn names_host(request: &Request<'_>) -> bool {
     request
         .host

@@ -50,6 +50,7 @@ const DRIVERS: &[&str] = &[
     "warnings.rs",
     // Once for the certificates.
     "https.rs",
+    "config/mod.rs",
 ];
 
 /// `Now::read` and `Now::monotonic` outside the files in [`DRIVERS`].
