@@ -135,6 +135,8 @@ fn many_connections_do_the_same_and_are_counted() {
     let expected =
         "of 20 connections: 20 connected, 20 answered, 20 closed by the server, 0 failed";
     assert_eq!(printed.last().map(String::as_str), Some(expected));
+    let all = "20 of 20 are connected";
+    assert_eq!(printed.iter().filter(|line| *line == all).count(), 1);
     assert_eq!(served.join().unwrap(), [*b"hi"; 20]);
 }
 
@@ -187,7 +189,7 @@ fn a_refused_connection_is_a_failure_with_its_reason() {
     let output = poke(&address, &["abc"]);
     assert_eq!(
         lines(&output),
-        ["failed: Connection refused (os error 111)"]
+        ["not connected: Connection refused (os error 111)"]
     );
     assert_eq!(output.status.code(), Some(1));
 }
@@ -242,4 +244,32 @@ fn a_diagram_in_a_file_is_named_on_standard_error() {
     let expected = format!("wrote {}\n", svg.display());
     assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
     assert!(std::fs::read_to_string(svg).unwrap().starts_with("<svg"));
+}
+
+#[test]
+fn a_tls_handshake_that_fails_is_a_failure_with_its_reason() {
+    let (address, served) = server(1, |mut stream| {
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n").unwrap();
+        // The first byte of a record with a handshake.
+        read_all(stream).first().copied()
+    });
+    let output = poke(&address, &["--tls", "x"]);
+    let expected = [
+        "connected from 127.0.0.1",
+        "failed: received corrupt message of type InvalidContentType",
+    ];
+    assert_eq!(lines(&output), expected);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(served.join().unwrap(), [Some(22)]);
+}
+
+#[test]
+fn a_name_for_tls_that_is_no_name_is_an_error() {
+    let output = poke("127.0.0.1:1", &["--tls=a b", "x"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        error,
+        "oneloop: --tls=a b: write a DNS name or an IP address\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
 }

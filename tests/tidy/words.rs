@@ -35,6 +35,7 @@ const MIO: &[&str] = &[
     "signals.rs",
     "bench/client/",
     "study/poke/client.rs",
+    "study/poke/stream.rs",
 ];
 
 /// Files that call `Now::read`: the loops, which read it once per iteration, and what needs the

@@ -180,3 +180,45 @@ fn a_self_signed_certificate_is_for_localhost_and_the_address() {
         "within 395 days"
     );
 }
+
+#[cfg(feature = "study")]
+#[test]
+fn poke_sends_a_script_over_tls_and_names_the_certificate() {
+    let root = site(&[("small", b"hello")]);
+    let https = Https::start(root.path(), "");
+    let address = https.address().to_string();
+    for (tls, whose) in [
+        ("--tls=localhost", "is for localhost"),
+        (
+            "--tls=b.test",
+            "is not for b.test, but for DnsName(\"localhost\")",
+        ),
+    ] {
+        let mut poke = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        poke.args([
+            "poke",
+            "--to",
+            &address,
+            tls,
+            "--split",
+            "7",
+            "--half-close",
+        ]);
+        let (out, err) = output(poke.arg(r"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let printed: Vec<_> = out.lines().map(|line| line.split_at(15).1).collect();
+        let (first, rest) = printed.split_at(2);
+        let agreed =
+            format!("TLS 1.3, TLS13_AES_256_GCM_SHA384, http/1.1, the certificate {whose}");
+        assert!(
+            first[0].starts_with("connected from 127.0.0.1:"),
+            "{out}{err}"
+        );
+        assert_eq!(first[1], agreed, "{out}{err}");
+        let sent = rest.iter().filter(|line| line.starts_with("sent "));
+        let sent: Vec<_> = sent.copied().collect();
+        let expected = [["sent 7 bytes"; 5].as_slice(), &["sent 5 bytes"]].concat();
+        assert_eq!(sent, expected, "{out}{err}");
+        let end = ["hello", "closed by the server (close_notify received)"];
+        assert_eq!(printed[printed.len() - 2..], end, "{out}{err}");
+    }
+}

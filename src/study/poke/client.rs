@@ -2,6 +2,7 @@
 //! script.
 
 use super::script::Script;
+use super::stream::{Handshake, Stream};
 use super::transcript::{Event, Transcript};
 use crate::clock::Now;
 use crate::timers::Timers;
@@ -9,13 +10,15 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
 use slab::Slab;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// How long a connection without `--hold` stays open while nothing comes.
 const QUIET: Duration = Duration::from_secs(1);
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// With a read rate of at least this many bytes, this many reads are made in a second.
 const READS_PER_SECOND: usize = 50;
 /// The most bytes of one read.
@@ -28,6 +31,8 @@ const EVENTS: usize = 1024;
 pub struct Plan {
     /// The server.
     pub address: SocketAddr,
+    /// TLS, unless the bytes go as they are.
+    pub tls: Option<super::tls::Connector>,
     /// How many connections.
     pub connections: usize,
     /// What is sent.
@@ -65,11 +70,11 @@ pub fn run<W: Write>(plan: &Plan, transcript: &mut Transcript<W>) -> io::Result<
             Ok(mut stream) => {
                 let both = Interest::READABLE | Interest::WRITABLE;
                 let entry = clients.vacant_entry();
-                poll.registry()
-                    .register(&mut stream, Token(entry.key()), both)?;
+                let token = Token(entry.key());
+                poll.registry().register(stream.socket(), token, both)?;
                 entry.insert(Client::new(number, stream, start));
             }
-            Err(error) => runner.record(number, &Event::Failed(error))?,
+            Err(error) => runner.record(number, &Event::NotConnected(error))?,
         }
     }
     while !clients.is_empty() {
@@ -105,7 +110,7 @@ pub fn run<W: Write>(plan: &Plan, transcript: &mut Transcript<W>) -> io::Result<
 ///
 /// # Errors
 /// The system gives no socket.
-fn connect(plan: &Plan, number: usize) -> io::Result<io::Result<TcpStream>> {
+fn connect(plan: &Plan, number: usize) -> io::Result<io::Result<Stream>> {
     let domain = Domain::for_address(plan.address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(|error| {
         let which = number + 1;
@@ -123,7 +128,14 @@ fn connect(plan: &Plan, number: usize) -> io::Result<io::Result<TcpStream>> {
         Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
             Ok(Err(error))
         }
-        _ => Ok(Ok(TcpStream::from_std(socket.into()))),
+        _ => {
+            let socket = TcpStream::from_std(socket.into());
+            let Some(connector) = &plan.tls else {
+                return Ok(Ok(Stream::Plain(socket)));
+            };
+            let session = connector.session(socket).map_err(io::Error::other)?;
+            Ok(Ok(Stream::Tls(Box::new(session))))
+        }
     }
 }
 
@@ -131,6 +143,10 @@ fn connect(plan: &Plan, number: usize) -> io::Result<io::Result<TcpStream>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Connecting,
+    /// Connected; TLS is being agreed on.
+    Handshake {
+        since: Instant,
+    },
     /// The write of this index is next, at this time.
     Sending {
         write: usize,
@@ -146,7 +162,7 @@ enum State {
 /// One connection.
 struct Client {
     number: usize,
-    stream: TcpStream,
+    stream: Stream,
     state: State,
     /// Bytes of the current write that the kernel has taken.
     sent: usize,
@@ -159,7 +175,7 @@ struct Client {
 }
 
 impl Client {
-    fn new(number: usize, stream: TcpStream, now: Instant) -> Self {
+    fn new(number: usize, stream: Stream, now: Instant) -> Self {
         Self {
             number,
             stream,
@@ -175,6 +191,7 @@ impl Client {
     fn wakes_at(&self, plan: &Plan, now: Instant) -> Option<Instant> {
         let next = match self.state {
             State::Connecting | State::Ended => None,
+            State::Handshake { since } => Some(since + HANDSHAKE),
             // Due already: the socket takes no more, and an event will tell when it does.
             State::Sending { at, .. } => Some(at).filter(|at| *at > now),
             State::Done { since } => Some(self.ends_at(since, plan)),
@@ -206,33 +223,64 @@ impl<W: Write> Runner<'_, W> {
     /// # Errors
     /// Those of the transcript.
     fn advance(&mut self, client: &mut Client, now: Instant) -> io::Result<()> {
-        if client.state == State::Connecting && !self.finish_connecting(client, now)? {
+        if client.state == State::Connecting {
+            self.finish_connecting(client, now)?;
+        }
+        if let State::Handshake { since } = client.state {
+            self.go_on_with_handshake(client, since, now)?;
+        }
+        if !matches!(client.state, State::Sending { .. } | State::Done { .. }) {
             return Ok(());
+        }
+        if let Err(error) = client.stream.flush() {
+            return self.end(client, &Event::Failed(error));
         }
         self.send(client)?;
         self.receive(client, now)?;
         if let State::Done { since } = client.state
             && client.ends_at(since, self.plan) <= now
         {
+            client.stream.close_session();
             self.end(client, &Event::Closed)?;
         }
         Ok(())
     }
 
-    /// Returns whether the connection is established.
-    fn finish_connecting(&mut self, client: &mut Client, now: Instant) -> io::Result<bool> {
-        if let Some(error) = client.stream.take_error()? {
-            self.end(client, &Event::Failed(error))?;
-            return Ok(false);
+    fn finish_connecting(&mut self, client: &mut Client, now: Instant) -> io::Result<()> {
+        let socket = client.stream.socket();
+        if let Some(error) = socket.take_error()? {
+            return self.end(client, &Event::NotConnected(error));
         }
         // Not connected yet: the event was for something else (connect(2)).
-        if client.stream.peer_addr().is_err() {
-            return Ok(false);
+        if socket.peer_addr().is_err() {
+            return Ok(());
         }
-        let local = client.stream.local_addr()?;
-        self.record(client.number, &Event::Connected(local))?;
-        client.state = self.next_write(0, now);
-        Ok(true)
+        let local = socket.local_addr()?;
+        client.state = State::Handshake { since: now };
+        self.record(client.number, &Event::Connected(local))
+    }
+
+    fn go_on_with_handshake(
+        &mut self,
+        client: &mut Client,
+        since: Instant,
+        now: Instant,
+    ) -> io::Result<()> {
+        match client.stream.handshake() {
+            Ok(Handshake::Pending) if now < since + HANDSHAKE => Ok(()),
+            Ok(Handshake::Pending) => {
+                let error = io::Error::new(ErrorKind::TimedOut, "no TLS handshake in 10 s");
+                self.end(client, &Event::Failed(error))
+            }
+            Ok(Handshake::Finished(agreed)) => {
+                client.state = self.next_write(0, now);
+                match agreed {
+                    Some(text) => self.record(client.number, &Event::Secured(text)),
+                    None => Ok(()),
+                }
+            }
+            Err(error) => self.end(client, &Event::Failed(error)),
+        }
     }
 
     /// The state after `index` writes.
@@ -277,11 +325,12 @@ impl<W: Write> Runner<'_, W> {
     fn finish_script(&mut self, client: &mut Client, now: Instant) -> io::Result<()> {
         client.state = State::Done { since: now };
         if self.plan.reset {
-            SockRef::from(&client.stream).set_linger(Some(Duration::ZERO))?;
+            client.stream.reset_when_closed()?;
             return self.end(client, &Event::Reset);
         }
-        if self.plan.half_close && client.stream.shutdown(Shutdown::Write).is_ok() {
-            self.record(client.number, &Event::HalfClosed)?;
+        if self.plan.half_close && client.stream.close_our_direction().is_ok() {
+            let sent = client.stream.end_marks().sent;
+            self.record(client.number, &Event::HalfClosed(sent))?;
         }
         Ok(())
     }
@@ -295,7 +344,10 @@ impl<W: Write> Runner<'_, W> {
             };
             let mut buffer = std::mem::take(&mut self.buffer);
             let done = match client.stream.read(buffer.split_at_mut(most).0) {
-                Ok(0) => self.end(client, &Event::ClosedByServer),
+                Ok(0) => {
+                    let received = client.stream.end_marks().received;
+                    self.end(client, &Event::ClosedByServer(received))
+                }
                 Ok(length) => {
                     if let Some(rate) = self.plan.read_rate {
                         client.read_at = now + Duration::from_secs_f64(length as f64 / rate as f64);

@@ -2,6 +2,8 @@
 
 mod client;
 mod script;
+mod stream;
+mod tls;
 mod transcript;
 
 use clap::{ArgAction, Parser};
@@ -38,6 +40,10 @@ pub struct Arguments {
     /// The server
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7890")]
     to: String,
+
+    /// Speak TLS, with the name of --to or this one (SNI); the certificate is not checked
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
+    tls: Option<Option<String>>,
 
     /// Cut the text into writes of at most N bytes, a millisecond apart
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -86,6 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let connections = arguments.connections as usize;
     let plan = Plan {
         address,
+        tls: connector(arguments)?,
         connections,
         script: Script::new(
             &arguments.pieces,
@@ -103,6 +110,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
+}
+
+/// What `--tls` asks for.
+fn connector(arguments: &Arguments) -> Result<Option<tls::Connector>, String> {
+    let Some(name) = &arguments.tls else {
+        return Ok(None);
+    };
+    let host = arguments.to.rsplit_once(':').map_or("", |(host, _)| host);
+    let host = host.trim_matches(['[', ']']);
+    tls::Connector::new(name.as_deref().unwrap_or(host)).map(Some)
 }
 
 /// The first address of a name with a port.

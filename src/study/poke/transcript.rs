@@ -10,16 +10,20 @@ use std::time::Duration;
 pub enum Event<'b> {
     /// It was made, from this address.
     Connected(SocketAddr),
-    /// It was not made, or broke.
+    /// It was not made.
+    NotConnected(io::Error),
+    /// The TLS handshake is finished, with this.
+    Secured(String),
+    /// It broke.
     Failed(io::Error),
     /// The kernel took these bytes.
     Sent(&'b [u8]),
     /// These bytes came.
     Received(&'b [u8]),
-    /// Our direction was closed (SHUT_WR).
-    HalfClosed,
-    /// The server closed it.
-    ClosedByServer,
+    /// Our direction was closed (SHUT_WR), by this.
+    HalfClosed(&'static str),
+    /// The server closed it, by this.
+    ClosedByServer(&'static str),
     /// We closed it.
     Closed,
     /// We reset it (SO_LINGER 0).
@@ -44,6 +48,8 @@ pub struct Totals {
 pub struct Transcript<W> {
     out: W,
     connections: usize,
+    /// Connections that are neither made nor refused so far.
+    connecting: usize,
     /// The most bytes of a text that are printed. 0: reads are counted.
     most: usize,
     /// Of each printed connection, the bytes and the reads that are counted and not yet printed.
@@ -61,6 +67,7 @@ impl<W: Write> Transcript<W> {
         Self {
             out,
             connections,
+            connecting: connections,
             most,
             counted: [(0, 0); MOST_PRINTED],
             totals: Totals::default(),
@@ -73,6 +80,18 @@ impl<W: Write> Transcript<W> {
     /// Those of writing.
     pub fn record(&mut self, number: usize, time: Duration, event: &Event<'_>) -> io::Result<()> {
         self.count(event);
+        self.print_event(number, time, event)?;
+        if matches!(event, Event::Connected(_) | Event::NotConnected(_)) {
+            self.connecting -= 1;
+            if self.connecting == 0 && self.connections > 1 {
+                let (connected, all) = (self.totals.connected, self.connections);
+                self.print_of_all(time, &format!("{connected} of {all} are connected"))?;
+            }
+        }
+        self.out.flush()
+    }
+
+    fn print_event(&mut self, number: usize, time: Duration, event: &Event<'_>) -> io::Result<()> {
         if self.connections > MOST_PRINTED && number > 0 {
             return Ok(());
         }
@@ -88,7 +107,7 @@ impl<W: Write> Transcript<W> {
         if let Event::Sent(bytes) | Event::Received(bytes) = event {
             self.print_bytes(bytes)?;
         }
-        self.out.flush()
+        Ok(())
     }
 
     fn print(&mut self, number: usize, time: Duration, what: &str) -> io::Result<()> {
@@ -96,8 +115,12 @@ impl<W: Write> Transcript<W> {
             1 => String::new(),
             _ => format!("#{}  ", number + 1),
         };
+        self.print_of_all(time, &format!("{name}{what}"))
+    }
+
+    fn print_of_all(&mut self, time: Duration, what: &str) -> io::Result<()> {
         let milliseconds = time.as_secs_f64() * 1e3;
-        writeln!(self.out, "{milliseconds:10.3} ms  {name}{what}")
+        writeln!(self.out, "{milliseconds:10.3} ms  {what}")
     }
 
     /// Prints the reads of a connection that were counted.
@@ -115,8 +138,8 @@ impl<W: Write> Transcript<W> {
     fn count(&mut self, event: &Event<'_>) {
         let count = match event {
             Event::Connected(_) => &mut self.totals.connected,
-            Event::Failed(_) => &mut self.totals.failed,
-            Event::ClosedByServer => &mut self.totals.closed_by_server,
+            Event::NotConnected(_) | Event::Failed(_) => &mut self.totals.failed,
+            Event::ClosedByServer(_) => &mut self.totals.closed_by_server,
             _ => return,
         };
         *count += 1;
@@ -147,16 +170,12 @@ impl<W: Write> Transcript<W> {
         }
         if self.connections > 1 {
             let (all, totals) = (self.connections, self.totals);
-            writeln!(
-                self.out,
-                "{:10.3} ms  of {all} connections: {} connected, {} answered, {} closed by the \
-                 server, {} failed",
-                time.as_secs_f64() * 1e3,
-                totals.connected,
-                totals.answered,
-                totals.closed_by_server,
-                totals.failed,
-            )?;
+            let what = format!(
+                "of {all} connections: {} connected, {} answered, {} closed by the server, \
+                 {} failed",
+                totals.connected, totals.answered, totals.closed_by_server, totals.failed,
+            );
+            self.print_of_all(time, &what)?;
         }
         self.out.flush()
     }
@@ -165,11 +184,13 @@ impl<W: Write> Transcript<W> {
 fn describe(event: &Event<'_>) -> String {
     match event {
         Event::Connected(local) => format!("connected from {local}"),
+        Event::NotConnected(error) => format!("not connected: {error}"),
+        Event::Secured(agreed) => agreed.clone(),
         Event::Failed(error) => format!("failed: {error}"),
         Event::Sent(bytes) => format!("sent {}", counted(bytes.len(), "byte")),
         Event::Received(bytes) => format!("received {}", counted(bytes.len(), "byte")),
-        Event::HalfClosed => "closed our direction (FIN sent)".to_owned(),
-        Event::ClosedByServer => "closed by the server (FIN received)".to_owned(),
+        Event::HalfClosed(mark) => format!("closed our direction ({mark} sent)"),
+        Event::ClosedByServer(mark) => format!("closed by the server ({mark} received)"),
         Event::Closed => "closed by poke".to_owned(),
         Event::Reset => "reset by poke (RST sent)".to_owned(),
     }
@@ -235,7 +256,7 @@ mod tests {
                 0,
                 Event::Received(b"a\r\nb\x01\\\xff\x80\n\nrest of all the text"),
             ),
-            (0, Event::ClosedByServer),
+            (0, Event::ClosedByServer("FIN")),
         ];
         let expected = "  \
   1234.500 ms  sent 8 bytes
@@ -259,8 +280,8 @@ mod tests {
             (0, Event::Connected(local)),
             (1, Event::Connected(local)),
             (1, Event::Received(b"x")),
-            (2, Event::Failed(refused)),
-            (1, Event::ClosedByServer),
+            (2, Event::NotConnected(refused)),
+            (1, Event::ClosedByServer("FIN")),
         ];
         let expected = "  \
   1234.500 ms  #1  connected from 127.0.0.1:50000
@@ -276,7 +297,7 @@ mod tests {
             (0, Event::Received(b"abc")),
             (1, Event::Received(b"x")),
             (0, Event::Received(b"def")),
-            (0, Event::ClosedByServer),
+            (0, Event::ClosedByServer("FIN")),
         ];
         let expected = "  \
   1234.500 ms  #1  sent 8 bytes
