@@ -546,9 +546,46 @@ fn the_reference_of_the_configuration_is_that_of_the_options() {
     let path = "docs/configuration.md";
     let document = read(path);
     let (start, _) = document.split_once("\n### ").unwrap_or((&document, ""));
-    let expected = format!("{}\n\n{}", start.trim_end(), reference());
+    compare(
+        path,
+        &document,
+        &format!("{}\n\n{}", start.trim_end(), reference()),
+    );
+}
+
+/// Each variant of `CloseReason`, with its comment. Updates the document with `UPDATE_DOCS=1`.
+#[test]
+fn the_reasons_of_a_close_are_those_in_the_document() {
+    let path = "docs/trace.md";
+    let document = read(path);
+    let source = read("src/connection/step.rs");
+    let (_, rest) = source.split_once("pub enum CloseReason {").unwrap();
+    let (variants, _) = rest.split_once("\n}").unwrap();
+    let mut table = "| Reason | |\n|---|---|\n".to_owned();
+    let mut comment: Vec<&str> = Vec::new();
+    for line in variants.lines().map(str::trim) {
+        match line.strip_prefix("///") {
+            Some(words) => comment.push(words.trim()),
+            None if line.is_empty() => {}
+            None => {
+                let name = line.trim_end_matches(',').replace("io::ErrorKind", "...");
+                let what = comment.join(" ");
+                table += &format!("| `{name}` | {} |\n", what.trim_end_matches('.'));
+                comment.clear();
+            }
+        }
+    }
+    let start = document.find("| Reason | |").unwrap();
+    let (before, table_and_rest) = document.split_at(start);
+    let (_, after) = table_and_rest.split_once("\n\n").unwrap();
+    compare(path, &document, &format!("{before}{table}\n{after}"));
+}
+
+/// Fails with the first line that differs, or updates the document with `UPDATE_DOCS=1`.
+#[track_caller]
+fn compare(path: &str, document: &str, expected: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(here(path), &expected).unwrap();
+        fs::write(here(path), expected).unwrap();
         return;
     }
     let differs = expected

@@ -291,12 +291,12 @@ fn show(place: &Place, out: &mut impl Write) -> Outcome<()> {
         }
     }
     let (shown, command) = (directory.display(), command());
-    writeln!(
-        out,
-        "\nRepair {shown}/src\n\
-         A hint:           {command} hint {number}\n\
-         Is it repaired?   {command} check {number}{suffix}"
-    )?;
+    writeln!(out)?;
+    if !observations.iter().all(Observation::is_healthy) {
+        writeln!(out, "Repair {shown}/src")?;
+        writeln!(out, "A hint:           {command} hint {number}")?;
+    }
+    writeln!(out, "Is it repaired?   {command} check {number}{suffix}")?;
     Ok(())
 }
 

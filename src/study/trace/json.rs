@@ -1,7 +1,7 @@
 //! The formats for programs: JSON Lines, and the trace events of Chrome and Perfetto.
 
 use super::record::{Place, Record, RecordKind};
-use super::text::{Detail, call, cause_name, flag_names, state_name};
+use super::text::{Detail, call, cause_name, flag_names, state_name, why_not_called};
 use crate::connection::StateName;
 use crate::probe::StepResult;
 use crate::text::json::put_json_utf8;
@@ -173,6 +173,7 @@ fn put_result(out: &mut Vec<u8>, result: StepResult, took: Duration) {
         StepResult::Failed(kind) => put_string(out, "error", &kind.to_string()),
         StepResult::Skipped | StepResult::NotReady | StepResult::OutOfBudget => {
             put(out, format_args!(",\"called\":false"));
+            put_string(out, "why", why_not_called(result));
         }
     }
     put(out, format_args!(",\"took_us\":{}", micros(took)));

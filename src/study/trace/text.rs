@@ -162,12 +162,22 @@ impl fmt::Display for Outcome {
             StepResult::Bytes(count) => write!(out, "{count} bytes"),
             StepResult::Answered(status) => write!(out, "{}", status.code()),
             StepResult::Done => out.write_str("done"),
-            StepResult::OutOfBudget => out.write_str("not tried: the budget is used up"),
-            StepResult::Skipped => out.write_str("not called: closing at once"),
-            StepResult::NotReady => out.write_str("not called: known to block"),
+            StepResult::OutOfBudget | StepResult::Skipped | StepResult::NotReady => {
+                write!(out, "not called: {}", why_not_called(self.0))
+            }
             StepResult::Failed(ErrorKind::WouldBlock) => out.write_str("would block"),
             StepResult::Failed(kind) => write!(out, "failed: {kind}"),
         }
+    }
+}
+
+/// Why a step made no system call; empty if it made one.
+pub fn why_not_called(result: StepResult) -> &'static str {
+    match result {
+        StepResult::OutOfBudget => "the budget is used up",
+        StepResult::Skipped => "closing at once",
+        StepResult::NotReady => "known to block",
+        _ => "",
     }
 }
 

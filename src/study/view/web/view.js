@@ -137,7 +137,11 @@ function drawGrid() {
       const bar = Math.max(1, Math.round(side / 9));
       if (cell.wait === 1 && state !== IDLE) context.fillRect(x, y, bar, side);
       if (cell.wait === 2) context.fillRect(x, y + side - bar, side, bar);
-      if (cell.wait === 0) { context.lineWidth = 1; context.strokeStyle = colours.ink; context.strokeRect(x + .5, y + .5, side - 1, side - 1); }
+      if (cell.wait === 0) { // Inside of the frame of the chosen cell.
+        const inset = 1 + bar / 2;
+        Object.assign(context, { lineWidth: bar, strokeStyle: colours.ink });
+        context.strokeRect(x + inset, y + inset, side - 2 * inset, side - 2 * inset);
+      }
     }
     if (side >= 12) {
       context.fillStyle = state === IDLE || (isSending && cell.progress < 128) ? colours.ink : colours["on-cell"];
@@ -451,14 +455,17 @@ function resultText(one) {
   const took = one.took_us === undefined ? "" : ` (${Math.round(one.took_us)} µs)`;
   if (one.error === "would block") return (one.call === "wait" ? "timed out" : one.error) + took;
   if (one.error) return `failed: ${one.error}${took}`;
-  if (one.called === false) return "not called" + took;
+  if (one.called === false) return `not called${one.why ? `: ${one.why}` : ""}${took}`;
   if (one.status) return `${one.status}${took}`;
   if (one.bytes !== undefined) return `${one.bytes} byte${one.bytes === 1 ? "" : "s"}${took}`;
   return `done${took}`;
 }
 function recordText(one) {
   switch (one.call) {
-    case "poll": return `${one.events} event${one.events === 1 ? "" : "s"} after ${time(one.waited_us / 1000)}`;
+    case "poll": {
+      const wait = one.timeout_us === 0 ? " (did not wait)" : "";
+      return `${one.events} event${one.events === 1 ? "" : "s"} after ${time(one.waited_us / 1000)}${wait}`;
+    }
     case "end": return `worked ${time(one.worked_us / 1000)}`;
     case "accept": return `from ${one.peer || "a unix socket"}`;
     case "event": return one.flags.join(", ");
