@@ -37,6 +37,7 @@
 //! - [`site_handler`]: the handler of all models but `fixed`: a site with its access log.
 //! - [`burn`]: an answer that takes long to compute, for the benchmark.
 //! - [`site`]: from a name to a file to a response.
+//! - [`proxy`]: proxies that are trusted, and the address of the client behind them.
 //! - [`access_log`]: log lines, and the thread that writes them.
 //!
 //! # For all modules
@@ -98,6 +99,7 @@ pub mod limits;
 pub mod listen;
 pub mod models;
 pub mod probe;
+pub mod proxy;
 pub mod pump;
 pub mod reactor;
 pub mod read_buffer;

@@ -421,7 +421,9 @@ fn build_handler(
     };
     let tally = config.measurement.tally.as_ref();
     let tally = tally.map(open_tally).transpose()?;
-    let handler = SiteHandler::new(sites, log, tally).with_https(https.policy.clone());
+    let handler = SiteHandler::new(sites, log, tally)
+        .with_https(https.policy.clone())
+        .with_proxies(config.trusted_proxies.clone());
     if !config.can_be_read_again() {
         return Ok(handler);
     }

@@ -10,6 +10,7 @@ use clap::{ArgAction, Parser, ValueHint};
 use super::bind::BindArgument;
 use super::choices::Model;
 use super::help_text::{AFTER_HELP, AFTER_LONG_HELP, LIMITS, LISTENING, LOGGING, OTHER, SITE};
+use super::proxy::ProxyArguments;
 use super::rules::{Base, Cache, ErrorPage};
 #[cfg(feature = "tls")]
 use super::tls::TlsArguments;
@@ -40,7 +41,7 @@ pub struct Arguments {
     #[arg(default_value = ".", env = "ONELOOP_ROOT", value_hint = ValueHint::AnyPath)]
     pub root: PathBuf,
 
-    /// Listen on this port; 0 picks a free one
+    /// The port; 0 picks a free one
     ///
     /// It is used for every --bind without a port. The port that 0 picked is printed at the start.
     #[arg(
@@ -139,7 +140,7 @@ pub struct Arguments {
     )]
     pub follow_symlinks: bool,
 
-    /// Answer unknown paths with ROOT's index, for a single-page app
+    /// ROOT's index for unknown paths: a single-page app
     ///
     /// A browser that navigates gets the index for any path. A client that accepts any type gets
     /// it, too, unless the last part of the path has a dot, like the name of a file. A missing
@@ -198,7 +199,7 @@ pub struct Arguments {
     )]
     pub error_page: Vec<ErrorPage>,
 
-    /// Use this media type for files with this extension; may be repeated
+    /// The media type of an extension; may be repeated
     ///
     /// EXT is with or without its dot, TYPE as in Content-Type: ts=text/javascript, or
     /// 'txt=text/plain; charset=windows-1252'. It comes before the built-in types, and a longer
@@ -248,7 +249,7 @@ pub struct Arguments {
     )]
     pub no_server_header: bool,
 
-    /// Allow pages of any origin, or of this one, to read files
+    /// Allow pages of any or of this origin to read files
     ///
     /// An origin needs the equals sign: --cors=ORIGIN. --cors=false allows none.
     #[arg(
@@ -437,6 +438,10 @@ pub struct Arguments {
         help_heading = LISTENING
     )]
     pub admin: Option<Bind>,
+
+    /// Proxies.
+    #[command(flatten)]
+    pub proxy: ProxyArguments,
 
     /// The trace.
     #[cfg(feature = "study")]

@@ -17,6 +17,7 @@ mod mistakes;
 #[cfg(not(feature = "config-file"))]
 mod no_file;
 mod parser;
+mod proxy;
 pub mod rules;
 pub mod sites;
 #[cfg(feature = "tls")]
@@ -52,6 +53,7 @@ use crate::http::fields::FieldLines;
 use crate::http::status::Status;
 use crate::limits::Limits;
 use crate::listen::address::Bind;
+use crate::proxy::TrustedProxies;
 use crate::site::rules::{Rule, check_redirects};
 #[cfg(feature = "study")]
 use crate::study::trace;
@@ -63,6 +65,8 @@ use crate::{clock::Now, tls::Certificates};
 pub struct Config {
     /// Where to listen.
     pub listeners: ListenerConfig,
+    /// The proxies that may name their clients.
+    pub trusted_proxies: TrustedProxies,
     /// How connections are encrypted; `None`: none is.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsConfig>,
@@ -336,6 +340,10 @@ impl Config {
                 "no-defer-accept",
                 listeners.defer_accept == other_listeners.defer_accept,
             ),
+            (
+                "trusted-proxy",
+                self.trusted_proxies == other.trusted_proxies,
+            ),
             #[cfg(feature = "admin")]
             ("admin", self.admin == other.admin),
             ("model", self.model == other.model),
@@ -397,6 +405,7 @@ impl Config {
                 binds,
                 defer_accept: !arguments.no_defer_accept,
             },
+            trusted_proxies: TrustedProxies::new(arguments.proxy.trusted_proxy.iter().copied()),
             access_log: (!arguments.quiet || file.is_some())
                 .then_some(AccessLogConfig { file, format }),
             limits,

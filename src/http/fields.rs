@@ -22,7 +22,7 @@ impl<'h> Fields<'h> {
     }
 
     /// All lines in order: the name as received, the value without surrounding spaces.
-    pub fn iter(self) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = (&'h [u8], &'h [u8])> {
         self.0.split(|&byte| byte == b'\n').filter_map(|line| {
             let colon = line.iter().position(|&byte| byte == b':')?;
             let (name, value) = line.split_at(colon);
@@ -32,7 +32,7 @@ impl<'h> Fields<'h> {
 
     /// Every value of the field `name` (compared without case, RFC 9110 5.1), in order.
     /// A list may be spread over several lines (RFC 9110 5.3): see [`list`].
-    pub fn all<'n>(self, name: &'n str) -> impl Iterator<Item = &'h [u8]> + use<'h, 'n> {
+    pub fn all<'n>(self, name: &'n str) -> impl DoubleEndedIterator<Item = &'h [u8]> + use<'h, 'n> {
         self.iter()
             .filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)

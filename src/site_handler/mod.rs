@@ -14,6 +14,7 @@ use crate::handler::{Handler, ListenerInfo};
 use crate::http::payload::Payload;
 use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
+use crate::proxy::TrustedProxies;
 use crate::site::Sites;
 use crate::warnings::RateLimited;
 use std::net::IpAddr;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 pub struct SiteHandler {
     sites: Sites,
     https: HttpsPolicy,
+    proxies: TrustedProxies,
     log: Option<AccessLog>,
     tally: Option<Tally>,
     /// Reads the configuration again and opens its sites.
@@ -40,6 +42,8 @@ static TLS_ARRIVED: RateLimited = RateLimited::new();
 pub struct PeerState {
     /// `None` for a unix socket.
     peer: Option<IpAddr>,
+    /// It is a proxy whose requests name their client.
+    is_trusted: bool,
     /// What is done for HTTPS.
     https: Treatment,
     /// The response whose body is still being sent.
@@ -49,6 +53,7 @@ pub struct PeerState {
 /// What the log says of a response when its body is sent. Owned, as the request is gone by then.
 #[derive(Debug)]
 struct Unlogged {
+    peer: Peer,
     line: Vec<u8>,
     host: Option<Vec<u8>>,
     referer: Option<Vec<u8>>,
@@ -63,6 +68,7 @@ impl SiteHandler {
         Self {
             sites: sites.into(),
             https: HttpsPolicy::default(),
+            proxies: TrustedProxies::default(),
             log,
             tally,
             load_sites: None,
@@ -73,6 +79,13 @@ impl SiteHandler {
     #[must_use]
     pub fn with_https(mut self, policy: HttpsPolicy) -> Self {
         self.https = policy;
+        self
+    }
+
+    /// The handler, which lets `proxies` name their clients.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -101,7 +114,7 @@ impl SiteHandler {
     fn log_sent(&mut self, state: &mut PeerState, body_sent: u64, now: Now) {
         if let (Some(log), Some(unlogged)) = (&mut self.log, state.unlogged.take()) {
             log.log_request(&LogEntry {
-                peer: state.peer.map_or(Peer::Unix, Peer::Ip),
+                peer: unlogged.peer,
                 wall: unlogged.begun.wall,
                 request_line: &unlogged.line,
                 host: unlogged.host.as_deref(),
@@ -121,6 +134,7 @@ impl Handler for SiteHandler {
     fn on_connect(&mut self, listener: ListenerInfo, peer: Option<IpAddr>) -> PeerState {
         PeerState {
             peer,
+            is_trusted: self.proxies.trusts(peer),
             https: self.https.treatment(listener.is_tls),
             unlogged: None,
         }
@@ -178,8 +192,12 @@ impl Handler for SiteHandler {
                 .ok()
                 .and_then(|request| request.fields.only(name))
         };
+        let client = match request {
+            Ok(request) if state.is_trusted => self.proxies.client(state.peer, request.fields),
+            _ => state.peer,
+        };
         let entry = LogEntry {
-            peer: state.peer.map_or(Peer::Unix, Peer::Ip),
+            peer: client.map_or(Peer::Unix, Peer::Ip),
             wall: now.wall,
             request_line: match request {
                 Ok(request) => request.line,
@@ -239,6 +257,7 @@ impl Handler for SiteHandler {
 impl Unlogged {
     fn of(entry: &LogEntry<'_>, begun: Now) -> Self {
         Self {
+            peer: entry.peer,
             line: entry.request_line.to_vec(),
             host: entry.host.map(<[u8]>::to_vec),
             referer: entry.referer.map(<[u8]>::to_vec),

@@ -95,7 +95,7 @@ pub struct Options {
     )]
     pub trace_format: Format,
 
-    /// Trace only connection=ID, peer=ADDRESS or path=/PREFIX
+    /// Trace only connection=ID, peer=IP or path=/PREFIX
     ///
     /// May be repeated; all must hold.
     #[arg(
