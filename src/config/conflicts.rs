@@ -15,12 +15,12 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
         (
             "workers",
             &[Model::Pool][..],
-            "is for the model pool; add --model pool",
+            "is for the model pool; set --model to pool",
         ),
         (
             "page",
             &[Model::Fixed],
-            "is for the model fixed; add --model fixed, or name the file as ROOT",
+            "is for the model fixed; set --model to fixed, or name the file as ROOT",
         ),
         (
             "admin",
@@ -30,7 +30,7 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
     ];
     for (id, only, what) in rules {
         if !only.contains(&model) && parsed.is_written(id) {
-            return Err(parsed.conflict(id, what));
+            return Err(unusable(id, what));
         }
     }
     if parsed.has_sites() && parsed.matches.value_source("root") == Some(ValueSource::CommandLine) {
@@ -42,6 +42,11 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
         Model::Fixed => refuse_unused_by_fixed(parsed),
         _ => Ok(()),
     }
+}
+
+/// The error for an option; `what` follows its name.
+fn unusable(id: &str, what: &str) -> ConfigError {
+    conflict(format!("--{} {what}", id.replace('_', "-")))
 }
 
 /// Refuses the options that the model fixed does not use.
@@ -81,7 +86,7 @@ fn refuse_unused_by_fixed(parsed: &Parsed) -> Result<(), ConfigError> {
     }
     match UNUSED.into_iter().find(|id| parsed.is_written(id)) {
         None => Ok(()),
-        Some(id) => Err(parsed.conflict(
+        Some(id) => Err(unusable(
             id,
             "has no effect in the model fixed, which sends one page; leave it out",
         )),

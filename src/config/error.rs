@@ -20,6 +20,13 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: RootProblem,
     },
+    /// Options or rules that do not go together, or what they name cannot be used.
+    Conflict {
+        /// What is wrong. Options are written as on the command line, with `--`.
+        message: String,
+        /// The index of the rule that it is about, among those of its site.
+        rule: Option<usize>,
+    },
     /// The configuration file is wrong.
     File {
         /// As it was given.
@@ -28,6 +35,15 @@ pub enum ConfigError {
         line: Option<usize>,
         /// What is wrong, and what is allowed.
         message: String,
+    },
+    /// A root that the configuration file names.
+    InFile {
+        /// The file, as it was given.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong with the root.
+        error: Box<Self>,
     },
     /// One of the others, where these set options, too.
     WithSources(Box<Self>, Vec<String>),
@@ -52,7 +68,8 @@ impl ConfigError {
                 let _ = error.print();
                 u8::try_from(error.exit_code()).unwrap_or(2)
             }
-            Self::Root { .. } => {
+            Self::Conflict { message, .. } => Self::Usage(usage(message)).report(),
+            Self::Root { .. } | Self::InFile { .. } => {
                 let _ = writeln!(io::stderr(), "oneloop: {self}");
                 1
             }
@@ -84,8 +101,16 @@ pub fn note(source: &str) -> String {
     format!("note: {source}")
 }
 
+/// Options that do not go together. `message` names them with `--`.
 pub(super) fn conflict(message: String) -> ConfigError {
-    command().error(ErrorKind::ArgumentConflict, message).into()
+    ConfigError::Conflict {
+        message,
+        rule: None,
+    }
+}
+
+fn usage(message: &str) -> clap::Error {
+    command().error(ErrorKind::ArgumentConflict, message)
 }
 
 impl RootProblem {
@@ -100,6 +125,10 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let (path, reason) = match self {
             Self::Usage(error) => return write!(out, "{error}"),
+            Self::Conflict { message, .. } => return write!(out, "{}", usage(message)),
+            Self::InFile { path, line, error } => {
+                return write!(out, "{}:{line}: root: {error}", path.display());
+            }
             Self::WithSources(error, sources) => {
                 write!(out, "{error}")?;
                 return (sources.iter()).try_for_each(|source| write!(out, "\n{}", note(source)));

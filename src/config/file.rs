@@ -27,7 +27,7 @@ const MAX_SIZE: u64 = 1024 * 1024;
 pub struct ConfigFile {
     path: PathBuf,
     options: Vec<FileOption>,
-    rules: Vec<Rule>,
+    rules: Vec<FileRule>,
     sites: Vec<SiteTable>,
     refuses_unknown_hosts: bool,
 }
@@ -35,7 +35,15 @@ pub struct ConfigFile {
 /// A `[[site]]`.
 struct SiteTable {
     options: Vec<FileOption>,
-    parts: SiteParts,
+    hosts: Vec<String>,
+    rules: Vec<FileRule>,
+}
+
+/// A `[[rule]]`.
+struct FileRule {
+    /// The number of the line where it begins, from 1.
+    line: usize,
+    rule: Rule,
 }
 
 /// The keys that are no options.
@@ -58,18 +66,21 @@ impl ConfigFile {
     /// The file cannot be read, or is not TOML, or a key or a value is wrong. The error has the
     /// line, the key and what is allowed.
     pub fn read(path: &Path, parser: &Command) -> Result<Self, ConfigError> {
-        let read = read(path);
-        let text = match &read {
-            Ok(text) => text,
-            Err(error) => {
-                return Err(ConfigError::File {
-                    path: path.to_owned(),
-                    line: None,
-                    message: error.to_string(),
-                });
-            }
+        let wrong = |line, message| ConfigError::File {
+            path: path.to_owned(),
+            line,
+            message,
         };
-        let source = Source { path, text };
+        let bytes = read(path).map_err(|error| wrong(None, error.to_string()))?;
+        let text = str::from_utf8(&bytes).map_err(|error| {
+            let line = line_of(&bytes, error.valid_up_to());
+            wrong(Some(line), "this line is not UTF-8".to_owned())
+        })?;
+        let source = Source {
+            path,
+            text,
+            directory: directory(path),
+        };
         let table = DeTable::parse(text).map_err(|error| {
             let at = error.span().map(|span| span.start);
             source.error(at, error.message().to_owned())
@@ -159,26 +170,75 @@ impl ConfigFile {
             // The variable would be meant for all sites, and ROOT cannot be.
             parser.mut_arg(&option.id, |arg| arg.default_values(values))
         });
-        let mut parts = site.parts.clone();
-        parts.rules.extend(self.rules.iter().cloned());
+        let parts = SiteParts {
+            hosts: site.hosts.clone(),
+            rules: self
+                .rules_of(Some(site))
+                .map(|one| one.rule.clone())
+                .collect(),
+        };
         Some((
             parser.mut_arg("root", |arg| arg.env(Resettable::Reset)),
             parts,
         ))
     }
 
-    /// The rules, in order.
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
+    /// The rules for all sites, in order.
+    pub fn rules(&self) -> Vec<Rule> {
+        self.rules_of(None).map(|one| one.rule.clone()).collect()
     }
 
-    /// An error in the option `id`.
-    pub fn error(&self, id: &str, message: String) -> ConfigError {
-        let option = self.options.iter().find(|option| option.id == id);
-        ConfigError::File {
-            path: self.path.clone(),
-            line: option.map(|option| option.line),
-            message,
+    /// The rules of a site, then those for all sites.
+    fn rules_of<'s>(&'s self, site: Option<&'s SiteTable>) -> impl Iterator<Item = &'s FileRule> {
+        let own = site.map_or(&[][..], |site| &site.rules);
+        own.iter().chain(&self.rules)
+    }
+
+    /// The error, with the place of the first option that it names and the file sets, or of its
+    /// rule. `site` is the number of the site that the error is about, if there are any.
+    pub fn locate(
+        &self,
+        site: Option<usize>,
+        matches: &ArgMatches,
+        error: ConfigError,
+    ) -> ConfigError {
+        let site = site.and_then(|number| self.sites.get(number));
+        let in_site = |id: &str| {
+            let options = site.map_or(&[][..], |site| &site.options);
+            options.iter().find(|option| option.id == id)
+        };
+        let line_of = |id: &str| {
+            let common = self.options.iter().find(|option| option.id == id);
+            let common = common.filter(|_| self.sets(id, matches));
+            in_site(id).or(common).map(|option| option.line)
+        };
+        match error {
+            ConfigError::Conflict { message, rule } => {
+                let rule = rule.and_then(|index| self.rules_of(site).nth(index));
+                let mut named = message.split_whitespace().filter_map(option_in);
+                let line = rule.map(|rule| rule.line);
+                let line = line.or_else(|| named.find_map(|id| line_of(&id)));
+                match line {
+                    None => ConfigError::Conflict {
+                        message,
+                        rule: None,
+                    },
+                    line => ConfigError::File {
+                        path: self.path.clone(),
+                        line,
+                        message: with_keys(&message),
+                    },
+                }
+            }
+            ConfigError::Root { .. } => match line_of("root") {
+                None => error,
+                Some(line) => ConfigError::InFile {
+                    path: self.path.clone(),
+                    line,
+                    error: Box::new(error),
+                },
+            },
+            error => error,
         }
     }
 }
@@ -187,6 +247,8 @@ impl ConfigFile {
 struct Source<'s> {
     path: &'s Path,
     text: &'s str,
+    /// Where relative paths begin.
+    directory: &'s Path,
 }
 
 type Table<'s> = DeTable<'s>;
@@ -201,10 +263,8 @@ impl Source<'_> {
         }
     }
 
-    /// The number of the line with this offset, from 1.
     fn line_of(&self, at: usize) -> usize {
-        let before = self.text.as_bytes().iter().take(at);
-        1 + before.filter(|byte| **byte == b'\n').count()
+        line_of(self.text.as_bytes(), at)
     }
 
     /// The options in `table`. `further` are the keys that it may have, too.
@@ -215,7 +275,6 @@ impl Source<'_> {
         further: &[&str],
     ) -> Result<Vec<FileOption>, ConfigError> {
         let mut options = Vec::new();
-        let directory = self.path.parent().unwrap_or(Path::new(""));
         for (key, value) in table {
             let at = |error: String, value: &Spanned<DeValue<'_>>| {
                 let message = format!("{}: {error}", key.get_ref());
@@ -226,8 +285,9 @@ impl Source<'_> {
                 .map_err(|message| self.error(Some(start), message))?;
             let mut values = Vec::new();
             for value in elements(arg, &value).map_err(|error| at(error, &value))? {
-                let text = text_of(arg, value.get_ref()).map_err(|error| at(error, value))?;
-                let text = beside_file(arg, directory, text);
+                let text = text_of(parser, arg, value.get_ref());
+                let text = text.map_err(|error| at(error, value))?;
+                let text = beside_file(arg, self.directory, text);
                 check(parser, arg, &text).map_err(|error| at(error, value))?;
                 values.push(text);
             }
@@ -241,7 +301,7 @@ impl Source<'_> {
     }
 
     /// Takes the rules out of `table`.
-    fn rules(&self, table: &mut Table<'_>) -> Result<Vec<Rule>, ConfigError> {
+    fn rules(&self, table: &mut Table<'_>) -> Result<Vec<FileRule>, ConfigError> {
         let parser = RuleArguments::command();
         let mut rules = Vec::new();
         for (at, table) in self.tables(table, RULE)? {
@@ -255,7 +315,10 @@ impl Source<'_> {
             let rule = RuleArguments::try_parse_from(args)
                 .map_err(|error| reason(&error))
                 .and_then(RuleArguments::into_rule);
-            rules.push(rule.map_err(|message| self.error(Some(at), format!("{RULE}: {message}")))?);
+            let rule =
+                rule.map_err(|message| self.error(Some(at), format!("{RULE}: {message}")))?;
+            let line = self.line_of(at);
+            rules.push(FileRule { line, rule });
         }
         Ok(rules)
     }
@@ -285,7 +348,7 @@ impl Source<'_> {
                     "hosts is missing: only the first site may answer without one".to_owned(),
                 ));
             }
-            let known = found.iter().flat_map(|site| &site.parts.hosts);
+            let known = found.iter().flat_map(|site| &site.hosts);
             let mut known: Vec<_> = known.collect();
             for host in &hosts {
                 if known.contains(&host) {
@@ -293,8 +356,11 @@ impl Source<'_> {
                 }
                 known.push(host);
             }
-            let parts = SiteParts { hosts, rules };
-            found.push(SiteTable { options, parts });
+            found.push(SiteTable {
+                options,
+                hosts,
+                rules,
+            });
         }
         Ok(found)
     }
@@ -319,7 +385,7 @@ impl Source<'_> {
         };
         match sites.first() {
             None => Err(wrong("it is for sites: write [[site]], with the key hosts")),
-            Some(first) if refuses && first.parts.hosts.is_empty() => Err(wrong(
+            Some(first) if refuses && first.hosts.is_empty() => Err(wrong(
                 "the first site needs hosts, or nothing would reach it",
             )),
             Some(_) => Ok(refuses),
@@ -356,11 +422,45 @@ impl Source<'_> {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
+/// The number of the line with this offset, from 1.
+fn line_of(text: &[u8], at: usize) -> usize {
+    let before = text.iter().take(at);
+    1 + before.filter(|byte| **byte == b'\n').count()
+}
+
+/// The id of the option that a word of a message names, as in `--log-file`.
+fn option_in(word: &str) -> Option<String> {
+    let name = word.strip_prefix("--")?;
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '-';
+    let end = name.find(|c| !is_name(c)).unwrap_or(name.len());
+    let (name, _) = name.split_at(end);
+    Some(name.replace('-', "_"))
+}
+
+/// The message with the options as they are called in a file.
+fn with_keys(message: &str) -> String {
+    let words = message.split(' ');
+    let words: Vec<_> = words
+        .map(|word| match option_in(word) {
+            Some(_) => word.trim_start_matches('-'),
+            None => word,
+        })
+        .collect();
+    words.join(" ")
+}
+
+/// Where relative paths in the file at `path` begin: at its directory, or for a pipe, such as
+/// standard input, at the working directory.
+fn directory(path: &Path) -> &Path {
+    let parent = path.parent().filter(|_| path.is_file());
+    parent.unwrap_or(Path::new(""))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
     let length = File::open(path)?
         .take(MAX_SIZE + 1)
-        .read_to_string(&mut text)?;
+        .read_to_end(&mut text)?;
     if length as u64 > MAX_SIZE {
         return Err(io::Error::other(format!(
             "longer than {MAX_SIZE} bytes: this is no configuration file"
@@ -428,9 +528,12 @@ fn elements<'a, 'b>(
 }
 
 /// The value as it is written on the command line.
-fn text_of(arg: &Arg, value: &DeValue<'_>) -> Result<String, String> {
+fn text_of(parser: &Command, arg: &Arg, value: &DeValue<'_>) -> Result<String, String> {
     let is_switch = is_switch(arg);
     match value {
+        DeValue::Boolean(_) | DeValue::Integer(_) | DeValue::Float(_) if is_text(parser, arg) => {
+            Err("a text, in quotes".to_owned())
+        }
         DeValue::Boolean(value) => Ok(value.to_string()),
         _ if is_switch => Err("true or false, without quotes".to_owned()),
         DeValue::String(text) if text.is_empty() => {
@@ -443,6 +546,11 @@ fn text_of(arg: &Arg, value: &DeValue<'_>) -> Result<String, String> {
         DeValue::Array(_) => Err("a value, not a list in a list".to_owned()),
         DeValue::Table(_) => Err("a value, not a table".to_owned()),
     }
+}
+
+/// Whether any word is a value.
+fn is_text(parser: &Command, arg: &Arg) -> bool {
+    check(parser, arg, "word").is_ok()
 }
 
 fn is_switch(arg: &Arg) -> bool {
@@ -638,7 +746,7 @@ mod tests {
             ("port = 1\nport = 2", "2: duplicate key"),
             (
                 "model = 'thread'\nworkers = 3",
-                "2: workers is for the model pool; add --model pool",
+                "2: workers is for the model pool; set model to pool",
             ),
             (
                 "spa = true\nmodel = 'fixed'",
@@ -850,17 +958,121 @@ mod tests {
     }
 
     #[test]
-    fn an_error_about_several_options_says_where_the_file_sets_them() {
-        let note = "\nnote: oneloop.toml sets bind (line 2)";
-        assert!(error("\nbind = ['::1', '::1']").ends_with(note));
-        let error = error("root = 'nope'");
+    fn an_error_about_several_options_has_the_line_of_the_first_that_the_file_sets() {
+        let table = [
+            (
+                "\nbind = ['::1', '::1']",
+                "2: bind names [::1]:7890 twice; once is enough",
+            ),
+            (
+                "root = 'site'\ncors = true\nheader = 'Access-Control-Allow-Origin: *'",
+                "2: cors sets Access-Control-Allow-Origin already; use either cors or header",
+            ),
+            (
+                "root = 'site'\nheader = 'Cache-Control: no-store'\ncache = 'no-cache'",
+                "3: cache sets Cache-Control already; use either cache or header",
+            ),
+            (
+                "root = 'site'\nerror-page = ['404=nope.html']",
+                "2: error-page: 404: \"site/nope.html\": No such file or directory (os error 2)",
+            ),
+            (
+                "[[site]]\nroot = 'site'\nerror-page = ['404=a.html', '404=b.html']",
+                "3: error-page: 404 has two pages",
+            ),
+            (
+                "error-page = '404=nope.html'\n[[site]]\nroot = 'site'",
+                "1: error-page: 404: \"site/nope.html\": No such file or directory (os error 2)",
+            ),
+            (
+                "root = 'site'\n[[rule]]\npath = '/a'\nredirect = '/b'\n\n[[rule]]\npath = '/b'\n\
+                 redirect = '/a'",
+                "2: rule: /a: a client would be redirected from there without end",
+            ),
+            (
+                "[[rule]]\npath = '/a'\nredirect = '/a/a'\n[[site]]\nroot = 'site'\n\
+                 [[site.rule]]\npath = '/b/**'\nredirect = '/b/b/{rest}'\n\
+                 [[site.rule]]\npath = '/c'\n\
+                 cache = 'no-cache'",
+                "6: rule: /b/**: a client would be redirected from there without end",
+            ),
+            (
+                "root = 'nope'",
+                "1: root: cannot serve \"nope\": no such directory or file (try: oneloop .)",
+            ),
+            (
+                "[[site]]\nroot = 'site'\n[[site]]\nhosts = 'a'\nroot = 'nope'",
+                "5: root: cannot serve \"nope\": no such directory or file (try: oneloop .)",
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(error(text), format!("oneloop.toml:{expected}"), "{text}");
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn an_error_about_https_has_the_line_of_the_first_option_that_the_file_sets() {
+        let table = [
+            (
+                "root = 'site'\nredirect-https = true",
+                "2: redirect-https is for HTTPS, which needs tls-cert FILE or tls-self-signed",
+            ),
+            (
+                "root = 'site'\ntls-cert = 'a'\ntls-self-signed = true",
+                "3: tls-self-signed makes a certificate; leave out tls-cert and tls-key",
+            ),
+            (
+                "root = 'site'\ntls-cert = ['a', 'b']\ntls-key = 'c'",
+                "2: each tls-cert needs its tls-key: there are 2 and 1",
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(error(text), format!("oneloop.toml:{expected}"), "{text}");
+        }
+    }
+
+    /// The command line overrides the file, so the line of the file would be wrong.
+    #[test]
+    fn an_error_about_an_option_that_the_command_line_sets_names_no_line() {
+        let (_directory, invocation) = invoke("root = 'site'\nbind = '::1'", &["-b=::1", "-b=::1"]);
+        let error = invocation.unwrap_err().to_string();
         assert!(
-            error.starts_with("cannot serve \"nope\": no such directory or file"),
+            error.starts_with("error: --bind names [::1]:7890 twice; once is enough"),
             "{error}"
         );
-        assert!(
-            error.ends_with("\nnote: oneloop.toml sets root (line 1)"),
-            "{error}"
+    }
+
+    #[test]
+    fn a_value_of_another_type_than_that_of_the_key_is_an_error() {
+        let table = [
+            ("root = 3", "1: root: a text, in quotes"),
+            ("index = ['a', 3]", "1: index: a text, in quotes"),
+            ("index = true", "1: index: a text, in quotes"),
+            ("spa = 1", "1: spa: true or false, without quotes"),
+            (
+                "[[rule]]\npath = 3\ncache = 'no-cache'",
+                "2: path: a text, in quotes",
+            ),
+            (
+                "[[site]]\nroot = 'site'\nhosts = ['a', 3]",
+                "3: hosts: a text, in quotes",
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(error(text), format!("oneloop.toml:{expected}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_utf_8_is_an_error_with_the_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.toml");
+        fs::write(&path, b"root = 'site'\nindex = '\xff'\n").unwrap();
+        let error = Invocation::from_args(["oneloop", "-c", path.to_str().unwrap()]);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            format!("{}:2: this line is not UTF-8", path.display())
         );
     }
 

@@ -230,16 +230,18 @@ impl Invocation {
         let config = conflicts::check(&arguments, &parsed)
             .and_then(|()| SiteConfig::all(&arguments, &parsed, &args))
             .and_then(|sites| Config::from_arguments(&arguments, sites))
+            .and_then(|config| match is_check {
+                true => config.check_certificates().map(|()| config),
+                false => Ok(config),
+            })
+            .map_err(|error| parsed.locate(None, error))
             .map(|config| Config {
                 refuses_unknown_hosts: parsed.refuses_unknown_hosts(),
                 names_root: parsed.has_sites() || parsed.is_set("root"),
                 ..config
             });
         match config {
-            Ok(config) if is_check => {
-                config.check_certificates()?;
-                Ok(Self::Print(b"oneloop: the configuration is valid\n".into()))
-            }
+            Ok(_) if is_check => Ok(Self::Print(b"oneloop: the configuration is valid\n".into())),
             Ok(config) => Ok(Self::Serve(Box::new(Config {
                 warnings: environment::warnings(&Arguments::command(), &parsed.matches),
                 file: parsed.file_path(),
@@ -259,6 +261,8 @@ impl Invocation {
                 };
                 Err(error.with_sources(&sources))
             }
+            // It says itself where it is.
+            Err(error @ (ConfigError::File { .. } | ConfigError::InFile { .. })) => Err(error),
             Err(error) => Err(error.with_sources(&sources)),
         }
     }
@@ -282,7 +286,7 @@ impl Config {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             let read = Certificates::new(&tls.certificates, &[], Now::read().wall);
-            read.map_err(|error| conflict(error.to_string()))?;
+            read.map_err(|error| conflict(format!("--tls-cert: {error}")))?;
         }
         Ok(())
     }
@@ -398,6 +402,17 @@ impl Config {
             Model::Fixed => (binds, None),
             _ => arguments.tls.divide(binds).map_err(conflict)?,
         };
+        #[cfg(feature = "admin")]
+        if let Some(admin) = arguments.admin.as_ref().filter(|bind| !bind.is_any_port()) {
+            let all = binds.iter();
+            #[cfg(feature = "tls")]
+            let all = all.chain(tls.iter().flat_map(|tls| &tls.binds));
+            if all.into_iter().any(|bind| bind == admin) {
+                return Err(conflict(format!(
+                    "--admin is {admin}, where the site is, too: use another port"
+                )));
+            }
+        }
         Ok(Self {
             #[cfg(feature = "tls")]
             tls,
@@ -448,10 +463,12 @@ impl SiteConfig {
         }
         let sites = parsed.sites(args)?.into_iter();
         sites
-            .map(|(matches, parts)| {
+            .enumerate()
+            .map(|(number, (matches, parts))| {
                 let arguments = Arguments::from_arg_matches(&matches)
                     .map_err(|error| error.format(&mut command()))?;
                 Self::from_arguments(arguments, parts)
+                    .map_err(|error| parsed.locate(Some(number), error))
             })
             .collect()
     }
@@ -472,7 +489,10 @@ impl SiteConfig {
         let error_pages = error_pages(&arguments, &root)?;
         let cache = arguments.cache.clone();
         rules.extend(cache.and_then(|cache| cache.0).map(Rule::caching));
-        check_redirects(&rules).map_err(conflict)?;
+        check_redirects(&rules).map_err(|error| ConfigError::Conflict {
+            rule: Some(error.rule),
+            message: format!("rule: {error}"),
+        })?;
         let types = arguments.r#type.into_iter();
         Ok(Self {
             hosts: parts.hosts,
@@ -538,17 +558,28 @@ fn error_pages(
 ) -> Result<Vec<(Status, String)>, ConfigError> {
     let pages = arguments.error_page.iter();
     let pages: Vec<_> = pages.filter_map(|page| page.0.clone()).collect();
+    for (index, (status, _)) in pages.iter().enumerate() {
+        if pages.iter().take(index).any(|(other, _)| other == status) {
+            let code = status.code();
+            return Err(conflict(format!("--error-page: {code} has two pages")));
+        }
+    }
     for (status, file) in &pages {
         let RootPath::Directory(directory) = root else {
-            return Err(conflict("a single file has no error pages".to_owned()));
+            let message = "--error-page: ROOT is a single file, which has no error pages";
+            return Err(conflict(message.to_owned()));
         };
         let path = directory.join(file);
         let code = status.code();
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => {}
-            Ok(_) => return Err(conflict(format!("error page {code}: {path:?} is no file"))),
+            Ok(_) => {
+                return Err(conflict(format!(
+                    "--error-page: {code}: {path:?} is no file"
+                )));
+            }
             Err(error) => {
-                return Err(conflict(format!("error page {code}: {path:?}: {error}")));
+                return Err(conflict(format!("--error-page: {code}: {path:?}: {error}")));
             }
         }
     }
@@ -626,6 +657,7 @@ mod tests {
     fn usage(args: &[&str]) -> String {
         match invoke(args) {
             Err(ConfigError::Usage(error)) if error.exit_code() == 2 => error.to_string(),
+            Err(error @ ConfigError::Conflict { .. }) => error.to_string(),
             other => panic!("{args:?}: {other:?}"),
         }
     }
@@ -770,7 +802,7 @@ mod tests {
 
     #[test]
     fn a_page_is_for_the_model_fixed_which_refuses_options_it_does_not_use() {
-        assert!(usage(&["--page", "Cargo.toml"]).contains("add --model fixed"));
+        assert!(usage(&["--page", "Cargo.toml"]).contains("set --model to fixed"));
         let fixed = ["--model", "fixed", "--page", "Cargo.toml"];
         let file = fs::canonicalize("Cargo.toml").unwrap();
         assert_eq!(config(&fixed).site.root, RootPath::File(file));
@@ -789,6 +821,15 @@ mod tests {
             let error = invoke(&["--model", "fixed", "--page", page]).unwrap_err();
             assert!(matches!(error, ConfigError::Root { .. }), "{error}");
         }
+    }
+
+    #[cfg(feature = "admin")]
+    #[test]
+    fn the_admin_listener_has_an_address_of_its_own() {
+        let message = usage(&["--bind=127.0.0.1:81", "--admin=127.0.0.1:81"]);
+        let expected = "error: --admin is 127.0.0.1:81, where the site is, too: use another port";
+        assert!(message.starts_with(expected), "{message}");
+        config(&["--bind=127.0.0.1:0", "--admin=127.0.0.1:0"]);
     }
 
     #[test]

@@ -56,12 +56,12 @@ impl ConfigFile {
     }
 
     /// See `file.rs`.
-    pub fn rules(&self) -> &[Rule] {
+    pub fn rules(&self) -> Vec<Rule> {
         match *self {}
     }
 
     /// See `file.rs`.
-    pub fn error(&self, _: &str, _: String) -> ConfigError {
+    pub fn locate(&self, _: Option<usize>, _: &ArgMatches, _: ConfigError) -> ConfigError {
         match *self {}
     }
 }

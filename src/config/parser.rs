@@ -9,7 +9,7 @@ use clap::{ArgMatches, Command, CommandFactory};
 
 use super::arguments::Arguments;
 use super::command::{command, parser};
-use super::error::{ConfigError, conflict};
+use super::error::ConfigError;
 use super::file::ConfigFile;
 use super::sites::SiteParts;
 use super::{environment, mistakes};
@@ -71,14 +71,13 @@ impl Parsed {
         self.is_in_file(id) || source.is_some_and(|source| source != ValueSource::DefaultValue)
     }
 
-    /// The error for an option that [is written](Self::is_written) and does not go with others.
-    /// `what` follows its name.
-    pub fn conflict(&self, id: &str, what: &str) -> ConfigError {
-        let name = id.replace('_', "-");
-        if let Some(file) = self.file.as_ref().filter(|_| self.is_in_file(id)) {
-            return file.error(id, format!("{name} {what}"));
+    /// The error, with its place in the file if one of the options or the rule that it is about is
+    /// there. `site` is the number of the `[[site]]`, if there are any.
+    pub fn locate(&self, site: Option<usize>, error: ConfigError) -> ConfigError {
+        match &self.file {
+            Some(file) => file.locate(site, &self.matches, error),
+            None => error,
         }
-        conflict(format!("--{name} {what}"))
     }
 
     /// The path of the file, if there is one.
@@ -115,9 +114,7 @@ impl Parsed {
 
     /// The rules of the file.
     pub fn rules(&self) -> Vec<Rule> {
-        self.file
-            .as_ref()
-            .map_or(Vec::new(), |file| file.rules().to_vec())
+        self.file.as_ref().map_or(Vec::new(), ConfigFile::rules)
     }
 
     fn is_in_file(&self, id: &str) -> bool {

@@ -122,9 +122,7 @@ impl TlsArguments {
         };
         let given = self.tls_bind.iter().cloned();
         let tls_binds: Vec<_> = given.map(|bind| bind.at(PORT)).collect();
-        // Two free ports are two addresses.
-        let is_any = |bind: &Bind| matches!(bind, Bind::Tcp { port: 0, .. });
-        let mut taken = tls_binds.iter().filter(|bind| !is_any(bind));
+        let mut taken = tls_binds.iter().filter(|bind| !bind.is_any_port());
         if let Some(twice) = taken.find(|bind| binds.contains(bind)) {
             return Err(format!(
                 "--bind and --tls-bind name {twice}: an address speaks either HTTP or HTTPS"

@@ -26,6 +26,11 @@ pub enum Bind {
 }
 
 impl Bind {
+    /// Whether the system chooses the port: two of these are two addresses.
+    pub fn is_any_port(&self) -> bool {
+        matches!(self, Self::Tcp { port: 0, .. })
+    }
+
     /// Holds no descriptor any more. It stays equal to what it was.
     pub fn forget_socket(&mut self) {
         if let Self::Inherited(socket) = self {

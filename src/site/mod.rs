@@ -231,6 +231,9 @@ impl Site {
             Ok(Found::Directory) if self.options.only.is_none() => {
                 match self.page_without_suffix(request, name, now) {
                     Some(response) => response,
+                    None if form.is_rewritten => {
+                        self.rewritten_directory(request, path, query, name, now)
+                    }
                     None => self.redirect_to_slash(request, name, form.relative_from, query),
                 }
             }
@@ -290,6 +293,26 @@ impl Site {
                 None
             }
             Err(error) => Some(self.errors.failure(&error, request)),
+        }
+    }
+
+    /// A directory that a rewrite leads to, without a slash at its end. The redirect is to the
+    /// path that was requested; one that has its slash needs none.
+    fn rewritten_directory(
+        &mut self,
+        request: &Request<'_>,
+        path: &[u8],
+        query: Option<&[u8]>,
+        name: &mut Vec<u8>,
+        now: Now,
+    ) -> Response {
+        let mut requested = Vec::new();
+        match SitePath::decode(path, &mut requested) {
+            Ok(path) if !path.has_slash() => {
+                let from = path.relative_from();
+                self.errors.redirect(request, &requested, from, query)
+            }
+            _ => self.directory(request, query, name, now),
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Form {
     pub(super) has_slash: bool,
     /// See [`SitePath::relative_from`].
     pub(super) relative_from: Option<usize>,
+    /// Whether a rule has replaced the path that was requested.
+    pub(super) is_rewritten: bool,
 }
 
 /// Where a path leads.
@@ -44,6 +46,7 @@ impl Form {
         Self {
             has_slash: path.has_slash(),
             relative_from: path.relative_from(),
+            is_rewritten: false,
         }
     }
 }
@@ -128,6 +131,7 @@ impl Routing {
                 *form = Form {
                     has_slash,
                     relative_from: None,
+                    is_rewritten: true,
                 };
                 Ok(Route::Name)
             }

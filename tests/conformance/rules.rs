@@ -126,7 +126,7 @@ fn redirects_and_rewrites() {
         ("index.html", "home"),
         ("new/a b", "new"),
         ("moved/index.html", "shut"),
-        ("v2/dir/x", ""),
+        ("v2/dir/index.html", "inside"),
         (".secret", "no"),
     ]);
     let configuration = r#"
@@ -138,6 +138,7 @@ fn redirects_and_rewrites() {
             { path = "/r", redirect = "/", status = 307 },
             { path = "/moved/**", redirect = "/moved/", status = 308 },
             { path = "/v1/**", rewrite = "/v2/{rest}" },
+            { path = ["/shop", "/shop/"], rewrite = "/moved" },
             { path = "/hidden", rewrite = "/.secret" },
             { path = "/alias", rewrite = "/new/a%20b" },
         ]
@@ -161,7 +162,10 @@ fn redirects_and_rewrites() {
         "but everything beside it": get("/moved/x") => moved("308 Permanent Redirect", "/moved/");
         "POST is an error all the same": request("POST /old/x HTTP/1.1") => not_allowed();
         "a rewrite": get("/alias") => binary("new");
-        "a rewrite to a directory": get("/v1/dir") => redirect("/v2/dir/");
+        "a rewrite to a directory keeps its address secret": get("/v1/dir?x=y") => redirect("./dir/?x=y");
+        "and ends there": get("/v1/dir/") => html("inside");
+        "a rewrite without its slash, too": get("/shop/") => html("shut");
+        "and without any": get("/shop") => redirect("./shop/");
         "a rewrite to nothing": get("/v1/none") => not_found();
         "a rewrite does not show what is hidden": get("/hidden") => not_found();
         "other paths are themselves": get("/") => html("home");

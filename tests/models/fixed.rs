@@ -117,7 +117,7 @@ fn a_page_that_cannot_be_read_is_an_error_at_the_start() {
 fn a_page_without_its_model_and_options_without_effect_are_usage_errors() {
     let root = site(&[("index.html", PAGE)]);
     for (options, advice) in [
-        ("--page index.html", "add --model fixed"),
+        ("--page index.html", "set --model to fixed"),
         (
             "--model fixed --spa",
             "--spa has no effect in the model fixed",

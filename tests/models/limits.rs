@@ -70,5 +70,5 @@ fn conflicting_options_are_usage_errors() {
     let root = small();
     let (status, messages) = Launch::of(&root).with("--workers 3").expect_failure();
     assert_eq!(status.code(), Some(2));
-    assert!(messages.contains("add --model pool"), "{messages}");
+    assert!(messages.contains("set --model to pool"), "{messages}");
 }

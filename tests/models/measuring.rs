@@ -198,7 +198,7 @@ fn a_slow_handler_in_its_own_thread_or_process_holds_up_no_other_connection() {
     let root = small();
     for model in ["thread", "pool", "process"] {
         let server = Launch::of(&root)
-            .with(&format!("--model {model} --burn 2000"))
+            .with(&format!("--model {model} --burn 1000"))
             .start();
         let mut other = Client::of(&server);
         assert_served(&mut other);

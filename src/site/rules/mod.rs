@@ -20,6 +20,7 @@ use super::content_fields::{disposition, is_about_content};
 use crate::http::fields::{FieldLines, Fields, list};
 use crate::http::negotiate::Coding;
 use crate::http::status::Status;
+use std::fmt;
 
 /// What a rule says of the paths that match one of its patterns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -188,16 +189,36 @@ fn add_missing(headers: &mut FieldLines, mut lines: FieldLines) {
     headers.extend(&lines);
 }
 
+/// A rule that would redirect a client without end.
+#[derive(Debug)]
+pub struct EndlessRedirect {
+    /// Its index.
+    pub rule: usize,
+    /// From where.
+    pattern: Pattern,
+}
+
+impl fmt::Display for EndlessRedirect {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pattern = &self.pattern;
+        write!(
+            out,
+            "{pattern}: a client would be redirected from there without end"
+        )
+    }
+}
+
 /// Follows the redirects of `rules` from each of their targets.
 ///
 /// # Errors
-/// The path of a rule whose redirects have no end.
-pub fn check_redirects(rules: &[Rule]) -> Result<(), String> {
+/// The first rule whose redirects have no end.
+pub fn check_redirects(rules: &[Rule]) -> Result<(), EndlessRedirect> {
     /// More redirects than a browser follows.
     const MAX_REDIRECTS: usize = 20;
     let all = Rules::new(rules.to_vec(), Vec::new(), false);
-    let patterns = rules.iter().flat_map(|rule| &rule.paths);
-    for pattern in patterns {
+    let rules = rules.iter().enumerate();
+    let patterns = rules.flat_map(|(rule, found)| found.paths.iter().map(move |path| (rule, path)));
+    for (rule, pattern) in patterns {
         let mut path = pattern.example();
         let mut is_ended = false;
         for _ in 0..MAX_REDIRECTS {
@@ -212,9 +233,8 @@ pub fn check_redirects(rules: &[Rule]) -> Result<(), String> {
             }
         }
         if !is_ended {
-            return Err(format!(
-                "{pattern}: a client would be redirected from there without end"
-            ));
+            let pattern = pattern.clone();
+            return Err(EndlessRedirect { rule, pattern });
         }
     }
     Ok(())
