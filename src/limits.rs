@@ -106,6 +106,20 @@ pub struct Limits {
     pub max_listing_bytes: usize,
     /// Directory entries read, or rows rendered, before a listing yields to other connections.
     pub listing_slice_entries: usize,
+    /// Bytes of a file that are read and compressed before the response yields to other
+    /// connections. Brotli, the slowest coding, takes about a millisecond for them.
+    pub compression_slice_bytes: usize,
+    /// Size of the smallest file that is compressed. Below it, header fields are most of a
+    /// response.
+    pub min_compressed_file_bytes: u64,
+    /// Size of the largest file that is compressed. A larger one would take seconds of processor
+    /// time for each request, and cannot be resumed.
+    pub max_compressed_file_bytes: u64,
+    /// Memory that the files which are being compressed take together: up to 4 MiB for an encoder,
+    /// and the output so far. Above it, files are sent as they are.
+    pub max_compression_bytes: usize,
+    /// Bytes of compressed files that are cached.
+    pub max_compressed_cache_bytes: u32,
     /// Small files whose bytes are cached. They are checked again in each iteration.
     pub max_file_cache_entries: usize,
     /// Bytes of cached files.
@@ -167,6 +181,11 @@ impl Default for Limits {
             max_listing_entries: 100_000,
             max_listing_bytes: 128 * 1024 * 1024,
             listing_slice_entries: 256,
+            compression_slice_bytes: 16 * 1024,
+            min_compressed_file_bytes: 256,
+            max_compressed_file_bytes: 64 * 1024 * 1024,
+            max_compression_bytes: 128 * 1024 * 1024,
+            max_compressed_cache_bytes: 64 * 1024 * 1024,
             max_file_cache_entries: 16 * 1024,
             max_file_cache_bytes: 64 * 1024 * 1024,
             max_open_file_cache_entries: 64,

@@ -509,6 +509,7 @@ fn build_site(site: &SiteConfig, limits: Arc<Limits>) -> io::Result<Site> {
         headers: common_headers(site),
         rules: site.rules.clone(),
         clean_urls: site.clean_urls,
+        compress: site.compress,
         base: site.base.clone().into_bytes(),
         error_pages: error_pages(site),
     };

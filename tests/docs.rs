@@ -251,7 +251,9 @@ fn the_limits_are_those_in_the_document() {
         max_coalesced_bytes max_inline_body_bytes
         header_timeout idle_timeout min_idle_time send_timeout min_send_rate linger_timeout
         max_linger_bytes grace_period
-        max_listing_entries max_listing_bytes listing_slice_entries max_file_cache_entries
+        max_listing_entries max_listing_bytes listing_slice_entries
+        compression_slice_bytes min_compressed_file_bytes max_compressed_file_bytes
+        max_compression_bytes max_compressed_cache_bytes max_file_cache_entries
         max_file_cache_bytes max_open_file_cache_entries max_open_file_cache_file_bytes
         file_cache_lifetime max_iteration_cache_entries max_log_buffer_bytes max_log_field_bytes
     };

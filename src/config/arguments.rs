@@ -173,6 +173,19 @@ pub struct Arguments {
     )]
     pub base: Option<Base>,
 
+    /// Compress files that have no compressed sibling
+    ///
+    /// Text, scripts and fonts are sent with br, zstd or gzip, as the client prefers, to clients of
+    /// HTTP/1.1; listings, too. The result is cached. Images, video and archives are sent as they
+    /// are.
+    #[cfg(feature = "compress")]
+    #[arg(
+        long,
+        env = "ONELOOP_COMPRESS",
+        help_heading = SITE
+    )]
+    pub compress: bool,
+
     /// Tell caches how long they may store files
     ///
     /// auto lets them store files whose names contain a hash (app.3f2a9c1b.js) for a year, and
@@ -297,6 +310,20 @@ pub struct Arguments {
         help_heading = LIMITS
     )]
     pub workers: Option<u32>,
+
+    /// Bytes of files that --compress keeps compressed
+    ///
+    /// A file that is not kept is compressed for each request.
+    #[cfg(feature = "compress")]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = Limits::default().max_compressed_cache_bytes,
+        value_parser = values::whole,
+        env = "ONELOOP_COMPRESS_CACHE",
+        help_heading = LIMITS
+    )]
+    pub compress_cache: u32,
 
     /// Longest time for a request's head, in total
     ///

@@ -51,12 +51,14 @@ fn unusable(id: &str, what: &str) -> ConfigError {
 
 /// Refuses the options that the model fixed does not use.
 fn refuse_unused_by_fixed(parsed: &Parsed) -> Result<(), ConfigError> {
-    const UNUSED: [&str; 24] = [
+    const UNUSED: [&str; 26] = [
         "no_listing",
         "hidden",
         "follow_symlinks",
         "spa",
         "clean_urls",
+        "compress",
+        "compress_cache",
         "base",
         "cache",
         "error_page",

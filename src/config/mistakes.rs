@@ -60,9 +60,9 @@ const OPTIONS: &[(&str, &str)] = &[
         "for a single-page app: --spa",
     ),
     (
-        "-g -z -C --gzip --brotli --compress --compression --zstd",
-        "page.html.gz, .br or .zst beside page.html is sent to clients that accept it; oneloop \
-         compresses no files itself",
+        "-g -z -C --gzip --brotli --compression --zstd",
+        "page.html.gz, .br or .zst beside page.html is sent to clients that accept it; to compress \
+         other files while they are sent: --compress",
     ),
     (
         "--max-age --cache-control --no-cache",

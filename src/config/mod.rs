@@ -149,6 +149,8 @@ pub struct SiteConfig {
     pub rules: Vec<Rule>,
     /// Whether `about.html` is served at `/about`, too.
     pub clean_urls: bool,
+    /// Whether files are compressed while they are sent.
+    pub compress: bool,
     /// The path beneath which the site is, without a slash at either end; empty: the whole host.
     pub base: String,
     /// Files of the root that are the bodies of errors. Each exists.
@@ -356,6 +358,7 @@ impl Config {
                 self.max_connections == other.max_connections,
             ),
             limit!("workers", worker_threads),
+            limit!("compress-cache", max_compressed_cache_bytes),
             limit!("header-timeout", header_timeout),
             limit!("idle-timeout", idle_timeout),
             limit!("send-timeout", send_timeout),
@@ -500,6 +503,10 @@ impl SiteConfig {
             rules,
             error_pages,
             clean_urls: arguments.clean_urls,
+            #[cfg(feature = "compress")]
+            compress: arguments.compress,
+            #[cfg(not(feature = "compress"))]
+            compress: false,
             base: arguments.base.map_or(String::new(), |base| base.0),
             index: arguments.index,
             listing: !arguments.no_listing,
@@ -597,6 +604,8 @@ fn limits(arguments: &Arguments) -> Limits {
         min_send_rate: arguments.min_send_rate,
         linger_timeout: arguments.linger_timeout.0,
         grace_period: arguments.grace.0,
+        #[cfg(feature = "compress")]
+        max_compressed_cache_bytes: arguments.compress_cache,
         ..Limits::default()
     }
 }

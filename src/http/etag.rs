@@ -35,7 +35,7 @@ impl ContentHash {
 }
 
 /// An entity-tag of this server, as it is sent. Needs no allocation.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ETag {
     text: [u8; CAPACITY],
     len: usize,
@@ -82,6 +82,13 @@ impl ETag {
         let modified = wrapped(modified);
         let wall = wrapped(nanoseconds(wall));
         Self::render("W/", coding, format_args!("{modified:x}-{size:x}-{wall:x}"))
+    }
+
+    /// The tag of the same content in a coding. This tag is that of the content without one.
+    pub fn in_coding(&self, coding: Coding) -> Self {
+        let weak = if self.is_weak() { "W/" } else { "" };
+        let opaque = String::from_utf8_lossy(opaque(self.as_bytes()));
+        Self::render(weak, coding, format_args!("{}", opaque.trim_matches('"')))
     }
 
     /// The tag as in a field: `"..."` or `W/"..."`.
@@ -209,6 +216,17 @@ mod tests {
         assert_eq!(tag(Coding::Brotli).as_bytes(), b"\"br-17979cfe3d85cd15-a\"");
         assert_eq!(tag(Coding::Zstd).as_bytes(), b"\"zstd-17979cfe3d85cd15-a\"");
         assert_eq!(tag(Coding::Gzip).as_bytes(), b"\"gzip-17979cfe3d85cd15-a\"");
+    }
+
+    #[test]
+    fn the_tag_of_content_that_is_compressed_while_it_is_sent_names_the_coding() {
+        let tag = ETag::strong(MODIFIED, 10, Coding::Identity);
+        let packed = ETag::strong(MODIFIED, 10, Coding::Brotli);
+        assert_eq!(tag.in_coding(Coding::Brotli), packed);
+        let wall = UNIX_EPOCH + Duration::from_secs(1);
+        let racy = |coding| ETag::racy(MODIFIED, 10, coding, wall);
+        let packed = racy(Coding::Identity).in_coding(Coding::Zstd);
+        assert_eq!(packed, racy(Coding::Zstd));
     }
 
     /// What a proxy that compresses does to a tag on its way out, and back.

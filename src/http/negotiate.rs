@@ -99,13 +99,13 @@ pub fn acceptable(fields: Fields<'_>) -> Preferences {
     Preferences(ranked)
 }
 
-/// Whether `Accept-Encoding` prefers gzip to identity: for bodies that are compressed while they
-/// are sent.
-pub fn prefers_gzip(fields: Fields<'_>) -> bool {
+/// The coding that `Accept-Encoding` prefers among `codings` and identity: for bodies that are
+/// compressed while they are sent.
+pub fn preferred(fields: Fields<'_>, codings: &[Coding]) -> Coding {
     let mut offered = acceptable(fields)
         .iter()
-        .filter(|coding| matches!(coding, Coding::Gzip | Coding::Identity));
-    offered.next() == Some(Coding::Gzip)
+        .filter(|coding| *coding == Coding::Identity || codings.contains(coding));
+    offered.next().unwrap_or(Coding::Identity)
 }
 
 /// Whether `Accept` names HTML with a weight above zero: a browser navigates to a page. Scripts,
@@ -367,26 +367,28 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_preferred_where_it_is_named_and_weighs_no_less_than_identity() {
-        for (value, expected) in [
-            ("gzip, deflate, br, zstd", true),
-            ("br, x-gzip;q=0.1", true),
-            ("*", true),
-            ("identity, gzip", true),
-            ("", false),
-            ("br, zstd", false),
-            ("gzip;q=0", false),
-            ("identity, gzip;q=0.5", false),
-            ("gzip;q=0, *", false),
+    fn the_preferred_coding_is_one_that_is_offered_and_weighs_no_less_than_identity() {
+        for (value, among_all, with_gzip) in [
+            ("gzip, deflate, br, zstd", Brotli, Gzip),
+            ("br, x-gzip;q=0.1", Brotli, Gzip),
+            ("gzip, zstd;q=0.9", Gzip, Gzip),
+            ("*", Brotli, Gzip),
+            ("identity, gzip", Gzip, Gzip),
+            ("", Identity, Identity),
+            ("br, zstd", Brotli, Identity),
+            ("gzip;q=0", Identity, Identity),
+            ("identity, gzip;q=0.5", Identity, Identity),
+            ("gzip;q=0, *", Brotli, Identity),
+            ("identity;q=0", Identity, Identity),
+            ("identity;q=0, zstd;q=0.1", Zstd, Identity),
         ] {
             let field = format!("Accept-Encoding: {value}\r\n");
-            assert_eq!(
-                prefers_gzip(Fields::new(field.as_bytes())),
-                expected,
-                "{value}"
-            );
+            let fields = Fields::new(field.as_bytes());
+            let all = [Brotli, Zstd, Gzip];
+            assert_eq!(preferred(fields, &all), among_all, "{value}");
+            assert_eq!(preferred(fields, &[Gzip]), with_gzip, "{value}");
         }
-        assert!(!prefers_gzip(Fields::new(b"Host: a\r\n")));
+        assert_eq!(preferred(Fields::new(b"Host: a\r\n"), &[Gzip]), Identity);
     }
 
     #[test]

@@ -22,12 +22,12 @@ pub enum Payload {
     File(FileRange),
     /// Several ranges of a file, each with a header: `multipart/byteranges`.
     Parts(Box<Parts>),
-    /// Produced while it is sent; its length is not known before.
+    /// Produced while it is sent.
     Stream(Box<dyn Produce>),
 }
 
 impl Payload {
-    /// Content-Length in bytes; `None` for a stream.
+    /// Content-Length in bytes; `None` for a stream whose length is not known before.
     pub fn length(&self) -> Option<u64> {
         match self {
             Self::Empty => Some(0),
@@ -35,7 +35,7 @@ impl Payload {
             Self::Bytes(_, Some(range)) => Some(range.length()),
             Self::File(range) => Some(range.left()),
             Self::Parts(parts) => Some(parts.length()),
-            Self::Stream(_) => None,
+            Self::Stream(source) => source.length(),
         }
     }
 }
@@ -184,6 +184,11 @@ pub trait Produce: Send {
     /// The body cannot be completed. The connection is aborted, so that the client does not take
     /// what was sent for the whole body.
     fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress>;
+
+    /// How many bytes all slices together have, if that is known before the first.
+    fn length(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Whether a stream has ended.

@@ -3,6 +3,7 @@
 use super::identity::Identity;
 use crate::http::etag::ContentHash;
 use crate::http::range::ByteRange;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -41,6 +42,35 @@ impl OpenFile {
         }
     }
 
+    /// The bytes from `offset` on, at most `limit`; fewer if the file has no more.
+    ///
+    /// # Errors
+    /// Those of pread(2).
+    pub(super) fn read_slice(&self, offset: u64, limit: usize) -> io::Result<Cow<'_, [u8]>> {
+        match &self.content {
+            Content::Bytes(bytes) => {
+                let at = bytes.len().min(offset as usize);
+                let (_, rest) = bytes.split_at(at);
+                Ok(rest.split_at(rest.len().min(limit)).0.into())
+            }
+            Content::File(file) => {
+                let left = self.size().saturating_sub(offset);
+                let mut slice = vec![0; left.min(limit as u64) as usize];
+                let length = read_at(file, &mut slice, offset)?;
+                slice.truncate(length);
+                Ok(slice.into())
+            }
+        }
+    }
+
+    /// Whether the file is still in the state in which it was opened.
+    pub(super) fn is_unchanged(&self) -> bool {
+        match &self.content {
+            Content::Bytes(_) => true,
+            Content::File(file) => identity_of(file).is_ok_and(|now| now == self.identity),
+        }
+    }
+
     /// The bytes of a range, if they are in the file, at most `limit`, and the file is still in the
     /// same state.
     pub(super) fn read_range(&self, range: ByteRange, limit: usize) -> Option<Arc<[u8]>> {
@@ -53,7 +83,7 @@ impl OpenFile {
         }
         let mut bytes = vec![0; length];
         file.read_exact_at(&mut bytes, range.first()).ok()?;
-        (identity_of(file).ok()? == self.identity).then(|| bytes.into())
+        self.is_unchanged().then(|| bytes.into())
     }
 }
 

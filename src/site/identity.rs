@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const FIRST_PLAUSIBLE: i64 = 631_152_000;
 
 /// A time as the file system stores it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FileTime {
     pub(super) seconds: i64,
     pub(super) nanoseconds: u32,
@@ -65,7 +65,7 @@ impl FileTime {
 }
 
 /// Which file it is and in which state. If two are equal and not racy, the bytes are the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     pub(super) device: u64,
     pub(super) inode: u64,

@@ -7,15 +7,20 @@
 //! 2. Decode the path of the target. Apply redirects and rewrites. Hidden names do not exist.
 //! 3. Open what it names beneath the root: a file, a directory or nothing.
 //! 4. Serve a directory by its index file, a redirect to its slash, or a listing.
-//! 5. Prefer a sibling that contains the file in a content coding that the client accepts.
+//! 5. Prefer a sibling that contains the file in a content coding that the client accepts; without
+//!    one, compress the file if that is configured.
 //! 6. Evaluate the conditions of the request, in the order of RFC 9110 13.2.2.
 //! 7. Send the whole file, or the requested ranges of it.
 //! 8. If nothing was found, send the page of an application, or the site's own 404.
 
+pub mod body_memory;
 mod charset;
 mod common_headers;
+mod compressed_cache;
+mod compression;
 mod content;
 mod content_fields;
+mod encoder;
 mod error_responses;
 mod file_cache;
 mod files;
@@ -40,17 +45,18 @@ use crate::clock::Now;
 use crate::http::conditional::{ConditionOutcome, evaluate};
 use crate::http::date::HttpDate;
 use crate::http::fields::FieldLines;
-use crate::http::negotiate::{Coding, acceptable, prefers_gzip};
+use crate::http::negotiate::{Coding, acceptable, preferred};
 use crate::http::payload::Payload;
 use crate::http::range::{Ranges, unsatisfied};
 use crate::http::request::{Method, Refusal, Request, Target};
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::limits::Limits;
+use body_memory::BodyMemory;
 use common_headers::CommonHeaders;
+use compression::Compression;
 use error_responses::ErrorResponses;
 use files::{Files, Found};
-use listing::memory::ListingMemory;
 use listing::{Format, Query};
 use path::{MalformedPath, SitePath};
 use representation::{Representation, SiteFile, Version};
@@ -73,8 +79,10 @@ pub struct Site {
     /// `None`: every path leads to the file that it names.
     routing: Option<Routing>,
     limits: Arc<Limits>,
-    /// What bodies hold that are being produced.
-    memory: ListingMemory,
+    /// What listings hold that are being produced.
+    memory: BodyMemory,
+    /// `None`: files are sent as they are.
+    compression: Option<Compression>,
     /// The buffer into which paths are decoded.
     name: Vec<u8>,
 }
@@ -103,8 +111,9 @@ impl Site {
             routing: Routing::new(&options, rules),
             errors: ErrorResponses::new(&common_headers.other, options.cors.is_some()),
             common_headers,
+            compression: options.compress.then(|| Compression::new(limits.clone())),
             options,
-            memory: ListingMemory::new(limits.max_listing_bytes),
+            memory: BodyMemory::new(limits.max_listing_bytes),
             limits,
             name: Vec::new(),
         })
@@ -184,6 +193,9 @@ impl Site {
     /// Empties the caches, and closes files that are not being sent.
     pub fn forget_files(&mut self) {
         self.files.forget();
+        if let Some(compression) = &self.compression {
+            compression.forget();
+        }
     }
 
     /// Answers a request for a host that no site has (RFC 9110 15.5.20).
@@ -401,9 +413,8 @@ impl Site {
         }
         // A listing has no validator: a cache has to ask for it each time.
         headers.push_default("Cache-Control", "no-cache");
-        let accepts_gzip = request.present.accept_encoding && prefers_gzip(request.fields);
-        let coding = match accepts_gzip && !request.traits.http10 {
-            true => Coding::Gzip,
+        let coding = match request.present.accept_encoding && !request.traits.http10 {
+            true => preferred(request.fields, self.listing_codings()),
             false => Coding::Identity,
         };
         let version = Version::default();
@@ -418,7 +429,7 @@ impl Site {
             entries: self.limits.max_listing_entries,
             slice: self.limits.listing_slice_entries,
             memory: self.memory.clone(),
-            gzip: coding == Coding::Gzip,
+            coding,
             links_style,
         };
         match listing::open(representation.body, root, path, query, options) {
@@ -428,7 +439,15 @@ impl Site {
         }
     }
 
-    /// A file, or the sibling with the coding that the client prefers.
+    /// The codings of listings. gzip takes the least memory.
+    fn listing_codings(&self) -> &'static [Coding] {
+        match self.compression.is_some() && !self.memory.is_half_full() {
+            true => encoder::CODINGS,
+            false => &[Coding::Gzip],
+        }
+    }
+
+    /// A file, or the sibling with the coding that the client prefers, or the file compressed.
     fn file(
         &mut self,
         request: &Request<'_>,
@@ -447,8 +466,27 @@ impl Site {
                     Err(error) => return self.errors.failure(&error, request),
                 }
             }
+            if let Some(response) = self.compressed(request, &file, now) {
+                return response;
+            }
         }
         self.selected(request, &file, now)
+    }
+
+    /// The file, compressed while it is sent or cached; `None` if it is sent as it is.
+    fn compressed(
+        &self,
+        request: &Request<'_>,
+        file: &Arc<SiteFile>,
+        now: Now,
+    ) -> Option<Response> {
+        let compression = self.compression.as_ref()?;
+        let representation = compression.represent(request, file)?;
+        let response = match self.check_conditions(request, &representation, now) {
+            Ok(_) => Response::new(Status::Ok, representation.headers).with(representation.body),
+            Err(response) => response,
+        };
+        Some(response)
     }
 
     /// The selected file, if the conditions allow it, or the requested ranges of it.

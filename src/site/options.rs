@@ -30,6 +30,8 @@ pub struct SiteOptions {
     pub rules: Vec<Rule>,
     /// Serve `about.html` at `/about`, too.
     pub clean_urls: bool,
+    /// Compress files while they are sent.
+    pub compress: bool,
     /// The path beneath which the site is, without a slash at either end; empty: the whole host.
     pub base: Vec<u8>,
     /// Names of files that are the bodies of errors.

@@ -47,6 +47,11 @@ impl Sites {
             site.files.set_site(index + 1);
             site.memory = first.memory.clone();
         }
+        let sites = std::iter::once(&mut first).chain(&mut others);
+        let mut compressing = sites.filter_map(|site| site.compression.as_mut());
+        if let Some(shared) = compressing.next() {
+            compressing.for_each(|compression| compression.clone_from(shared));
+        }
         first.files.set_site(0);
         Self {
             first,

@@ -179,12 +179,70 @@ impl MediaType {
         self
     }
 
+    /// Whether it is worth while to compress the content.
+    pub fn is_compressible(&self) -> bool {
+        let essence = self.name.split(';').next().unwrap_or_default().trim_end();
+        let is_text = essence.starts_with("text/")
+            || ["+json", "+text", "+xml", "+yaml"]
+                .iter()
+                .any(|end| essence.ends_with(end))
+            || COMPRESSIBLE.binary_search(&essence).is_ok();
+        is_text && !self.is_packed
+    }
+
     /// Whether the content is compressed already, so that no sibling contains it in another coding.
     /// Siblings are looked up for all other files: `a.tar.gz` is `a.tar` with the coding gzip.
     pub fn is_packed(&self) -> bool {
         self.is_packed
     }
 }
+
+/// Types that compression makes smaller, besides text and what is named after JSON, XML or text:
+/// those that mime-db calls compressible, and text that has no type of text. Not
+/// application/octet-stream, which may be anything.
+#[rustfmt::skip]
+static COMPRESSIBLE: &[&str] = &[
+    "application/dart",
+    "application/ecmascript",
+    "application/graphql",
+    "application/javascript",
+    "application/json",
+    "application/jsonl",
+    "application/node",
+    "application/postscript",
+    "application/rtf",
+    "application/sql",
+    "application/tar",
+    "application/toml",
+    "application/vnd.apple.mpegurl",
+    "application/vnd.dart",
+    "application/vnd.ms-fontobject",
+    "application/vnd.ms-opentype",
+    "application/wasm",
+    "application/x-httpd-php",
+    "application/x-javascript",
+    "application/x-ndjson",
+    "application/x-ns-proxy-autoconfig",
+    "application/x-sh",
+    "application/x-subrip",
+    "application/x-tar",
+    "application/xml",
+    "application/xml-dtd",
+    "application/yaml",
+    "audio/x-mpegurl",
+    "font/otf",
+    "font/ttf",
+    "image/bmp",
+    "image/vnd.adobe.photoshop",
+    "image/vnd.microsoft.icon",
+    "image/vnd.ms-dds",
+    "image/x-icon",
+    "image/x-ms-bmp",
+    "message/rfc822",
+    "model/gltf-binary",
+    "x-shader/x-fragment",
+    "x-shader/x-vertex",
+];
 
 /// Extensions of compressed files that have no type, or the type of their content, or one that the
 /// user may have set.

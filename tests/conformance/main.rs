@@ -15,6 +15,8 @@
 
 mod bodies;
 mod codings;
+#[cfg(feature = "compress")]
+mod compress;
 mod conditions;
 mod connections;
 mod directories;

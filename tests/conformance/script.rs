@@ -539,10 +539,30 @@ impl Response {
         }
     }
 
-    /// Compressed with gzip while it is sent.
-    pub fn gzipped(self) -> Self {
+    /// A listing that is compressed while it is sent.
+    pub fn in_coding(self, coding: &'static str) -> Self {
         Self {
-            coding: Some("gzip"),
+            coding: Some(coding),
+            ..self
+        }
+    }
+
+    /// A file that is compressed while it is sent, in one chunk.
+    pub fn compressed(self, coding: &'static str, encoded: &[u8]) -> Self {
+        let size = format!("{:08x}\r\n", encoded.len());
+        Self {
+            ranges: false,
+            length: Length::Chunked,
+            body: [size.as_bytes(), encoded, b"\r\n0\r\n\r\n"].concat(),
+            ..self.stored_in(coding)
+        }
+    }
+
+    /// The same body with its length.
+    pub fn counted(self, body: &[u8]) -> Self {
+        Self {
+            length: Length::Counted(body.len()),
+            body: body.to_vec(),
             ..self
         }
     }

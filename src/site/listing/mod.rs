@@ -2,8 +2,8 @@
 //!
 //! A listing is produced while it is sent, a bounded slice at a time, so that a directory of
 //! 100,000 entries does not block the loop. The first slices read entries (`reader`) and sort them
-//! (`sorted_entries`); the others render them (`page` or `json`) and compress the text with gzip.
-//! The memory of large listings is counted and bounded ([`memory`]).
+//! (`sorted_entries`); the others render them (`page` or `json`) and compress the text.
+//! The memory of large listings is counted and bounded ([`BodyMemory`]).
 //!
 //! Each entry is inserted into a B-tree when it is read, which takes some seventeen comparisons
 //! among 100,000. So no slice has to sort them all, and the memory of an entry is free when it has
@@ -11,7 +11,6 @@
 //! once, which takes some ten milliseconds for 100,000.
 
 mod json;
-pub mod memory;
 mod page;
 mod query;
 mod reader;
@@ -21,18 +20,18 @@ mod text;
 pub use page::{STYLE, csp};
 pub use query::{Format, Query};
 
+use super::body_memory::{BodyMemory, Reservation};
+use super::encoder::Encoder;
 use super::path::SitePath;
 use super::root::Root;
+use crate::http::negotiate::Coding;
 use crate::http::payload::{Produce, Progress};
 use crate::warnings::{Printable, RateLimited};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use memory::{ListingMemory, Reservation};
 use query::View;
 use reader::Reader;
 use sorted_entries::SortedEntries;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 
 /// The options of a listing.
@@ -46,9 +45,9 @@ pub struct ListingOptions {
     /// Entries read, or rows rendered, in one slice.
     pub slice: usize,
     /// The memory that large listings share.
-    pub memory: ListingMemory,
-    /// Compress with gzip.
-    pub gzip: bool,
+    pub memory: BodyMemory,
+    /// The coding of the text.
+    pub coding: Coding,
     /// Link to the stylesheet: a policy may forbid one in the page.
     pub links_style: bool,
 }
@@ -59,19 +58,12 @@ pub struct Listing {
     view: View,
     slice: usize,
     phase: Phase,
-    gzip: bool,
+    coding: Coding,
     /// Exists from the first rendered slice to the last.
-    encoder: Option<Box<GzEncoder<Vec<u8>>>>,
+    encoder: Option<Encoder>,
     /// Only for a large listing: one with more than a slice of entries.
     reservation: Option<Reservation>,
 }
-
-/// The level of gzip, 1 to 9. To render 256 rows takes some 0.3 ms, as long as to read them. Level
-/// 6 takes twice as long and makes the page 3% smaller.
-const GZIP_LEVEL: u32 = 4;
-
-/// Bytes of memory that a gzip encoder takes, with its output buffer.
-const ENCODER_MEMORY: usize = 384 * 1024;
 
 #[derive(Debug)]
 enum Phase {
@@ -115,7 +107,7 @@ fn begin(
         },
         slice: options.slice.max(1),
         phase: Phase::Ended,
-        gzip: options.gzip,
+        coding: options.coding,
         encoder: None,
         reservation: None,
     };
@@ -169,7 +161,7 @@ impl Listing {
             Phase::Reading(_, entries) | Phase::Rendering(entries, _) => entries.held(),
             Phase::Ended => return Ok(()),
         };
-        let encoder = if self.gzip { ENCODER_MEMORY } else { 0 };
+        let encoder = Encoder::memory(self.coding);
         match &mut self.reservation {
             Some(reservation) => reservation.set(held + encoder),
             None => Ok(()),
@@ -192,18 +184,19 @@ impl Listing {
         rendered: Option<usize>,
         out: &mut Vec<u8>,
     ) -> io::Result<Phase> {
-        if !self.gzip {
+        if self.coding == Coding::Identity {
             return self.render(entries, rendered, out);
         }
-        let begin = || Box::new(GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
-        let mut encoder = self.encoder.take().unwrap_or_else(begin);
+        let mut encoder = match self.encoder.take() {
+            Some(encoder) => encoder,
+            None => Encoder::new(self.coding, None)?,
+        };
         let mut plain = Vec::new();
         let phase = self.render(entries, rendered, &mut plain)?;
-        encoder.write_all(&plain)?;
+        encoder.write(&plain, out)?;
         if let Phase::Ended = phase {
-            out.append(&mut encoder.finish()?);
+            encoder.finish(out)?;
         } else {
-            out.append(encoder.get_mut());
             self.encoder = Some(encoder);
         }
         Ok(phase)
@@ -256,8 +249,8 @@ mod tests {
             hidden: false,
             entries,
             slice,
-            memory: ListingMemory::new(usize::MAX),
-            gzip: false,
+            memory: BodyMemory::new(usize::MAX),
+            coding: Coding::Identity,
             links_style: false,
         }
     }
@@ -473,7 +466,7 @@ mod tests {
         make(&root.path().join("file"), 1, 0);
         assert!(begin_at(root.path(), "file", "", options(10, 10)).is_err());
         fill(root.path(), 20);
-        let memory = ListingMemory::new(600);
+        let memory = BodyMemory::new(600);
         let options = ListingOptions {
             memory: memory.clone(),
             ..options(1000, 3)
@@ -501,7 +494,7 @@ mod tests {
 
     #[test]
     fn large_listings_are_refused_without_memory_and_small_ones_are_not() {
-        let (root, memory) = (tempfile::tempdir().unwrap(), ListingMemory::new(2000));
+        let (root, memory) = (tempfile::tempdir().unwrap(), BodyMemory::new(2000));
         fs::create_dir(root.path().join("large")).unwrap();
         fill(&root.path().join("large"), 20);
         let options = || ListingOptions {
@@ -540,7 +533,7 @@ mod tests {
         for query in ["", "format=json", "q=7&sort=-size"] {
             let plain = slices(listing(root.path(), "", query, (1000, 64))).concat();
             let options = ListingOptions {
-                gzip: true,
+                coding: Coding::Gzip,
                 ..options(1000, 64)
             };
             let slices = raw_slices(begin_at(root.path(), "", query, options).unwrap());

@@ -1,8 +1,9 @@
 //! Listings. Input: the query of the address.
 
 use super::site::{self, ODD, ODD_DIRECTORY};
+use oneloop::http::negotiate::Coding;
 use oneloop::http::payload::{Produce, Progress};
-use oneloop::site::listing::memory::ListingMemory;
+use oneloop::site::body_memory::BodyMemory;
 use oneloop::site::listing::{self, Format, ListingOptions, Query};
 use oneloop::site::path::SitePath;
 use oneloop::site::root::Root;
@@ -62,8 +63,8 @@ fn page(root: &Arc<Root>, query: &[u8]) -> String {
         hidden: false,
         entries: 1000,
         slice: 3,
-        memory: ListingMemory::new(usize::MAX),
-        gzip: false,
+        memory: BodyMemory::new(usize::MAX),
+        coding: Coding::Identity,
         links_style: false,
     };
     let directory = root.open(path).expect("it is there");

@@ -1,12 +1,12 @@
-//! Bounds the memory of all listings together, in bytes.
+//! Bounds the memory of all bodies of one kind that are being produced, in bytes.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The memory of all bodies of one site that are being produced. Clones share one count.
+/// The memory of all listings, or of all files that are being compressed. Clones share one count.
 #[derive(Clone, Debug)]
-pub struct ListingMemory {
+pub struct BodyMemory {
     held: Arc<AtomicUsize>,
     limit: usize,
 }
@@ -14,11 +14,11 @@ pub struct ListingMemory {
 /// The bytes that one body holds. Dropping it releases them.
 #[derive(Debug)]
 pub(super) struct Reservation {
-    memory: ListingMemory,
+    memory: BodyMemory,
     held: usize,
 }
 
-impl ListingMemory {
+impl BodyMemory {
     /// Admits new bodies while all of them together hold less than `limit` bytes. Those that were
     /// admitted may grow until they hold twice as much.
     pub fn new(limit: usize) -> Self {
@@ -41,6 +41,11 @@ impl ListingMemory {
             memory: self.clone(),
             held: 0,
         })
+    }
+
+    /// Whether all bodies together hold at least half of the limit.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.held() >= self.limit / 2
     }
 
     /// The bytes that all bodies hold.
@@ -84,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_sum_follows_each_body_and_dropping_a_permit_releases_its_bytes() {
-        let memory = ListingMemory::new(usize::MAX);
+        let memory = BodyMemory::new(usize::MAX);
         let (mut one, mut two) = (memory.admit().unwrap(), memory.admit().unwrap());
         assert_eq!((one.replace(100), two.replace(30)), (100, 130));
         assert_eq!(one.replace(20), 50);
@@ -96,7 +101,7 @@ mod tests {
 
     #[test]
     fn bodies_are_admitted_below_the_limit_and_may_grow_to_twice_as_much() {
-        let memory = ListingMemory::new(100);
+        let memory = BodyMemory::new(100);
         let mut one = memory.admit().unwrap();
         one.set(99).unwrap();
         let mut two = memory.admit().unwrap();
