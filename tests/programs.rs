@@ -110,6 +110,49 @@ fn curl_compressed_gets_the_sibling_and_unpacks_it() {
     assert!(head.contains("Vary: Accept-Encoding\r\n"), "{head}");
 }
 
+/// The first response is compressed while it is sent, and the second is from the cache.
+#[test]
+fn the_programs_of_each_coding_unpack_what_the_server_compresses() {
+    let decoders = [("br", "brotli"), ("zstd", "zstd"), ("gzip", "gzip")];
+    if !has("curl") || !decoders.iter().all(|(_, program)| has(program)) {
+        return;
+    }
+    let page: String = (0..20_000)
+        .map(|line| format!("this is line {line}\n"))
+        .collect();
+    let root = site(&[("page.txt", page.as_bytes())]);
+    let many = root.path().join("many");
+    fs::create_dir(&many).unwrap();
+    for at in 0..20_000 {
+        fs::write(many.join(format!("photo {at}.jpg")), "").unwrap();
+    }
+    let server = Launch::of(&root).arg("--compress").start();
+    let (place, page_url, many_url) = (place(), server.url("/page.txt"), server.url("/many/"));
+    let at = place.path();
+    let listing = curl(&["--fail", &many_url], at);
+    for (coding, program) in decoders {
+        let field = format!("Accept-Encoding: {coding}");
+        for (url, plain) in [
+            (&page_url, page.as_bytes()),
+            (&page_url, page.as_bytes()),
+            (&many_url, &listing),
+        ] {
+            let asked = ["--fail", "-H", &field, "-D", "head", "-o", "packed", url];
+            curl(&asked, at);
+            let head = fs::read_to_string(at.join("head")).unwrap();
+            let line = format!("Content-Encoding: {coding}\r\n");
+            assert!(head.contains(&line), "{head}");
+            let packed = fs::metadata(at.join("packed")).unwrap().len();
+            assert!(packed < 300_000, "{coding}: {packed} bytes");
+            fs::rename(at.join("packed"), at.join("packed.gz")).unwrap();
+            let unpacked = run(program, &["-dc", "packed.gz"], at).stdout;
+            assert!(unpacked == plain, "{coding}: other bytes");
+        }
+    }
+    let unpacked = curl(&["--fail", "--compressed", &page_url], at);
+    assert!(unpacked == page.as_bytes());
+}
+
 /// curl sends `Expect: 100-continue` before a large body, and gets the final response.
 #[test]
 fn curl_gets_a_405_for_an_upload() {

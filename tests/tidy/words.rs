@@ -23,6 +23,8 @@ const CONDITIONAL: &[&str] = &[
     "https.rs",
     // The feature tls.
     "tls/mod.rs",
+    // The feature compress.
+    "site/encoder/mod.rs",
 ];
 
 /// Files that use mio: what registers with a poll, and the load generator, which has its own.
