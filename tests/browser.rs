@@ -52,8 +52,8 @@ fn all_checks_of_the_test_page_pass() {
     if !has("chromium") {
         return;
     }
-    for model in ["reactor", "sequential"] {
-        let launch = Launch::of(html()).with(&format!("--model {model}"));
+    for options in ["--model reactor", "--model sequential", "--compress"] {
+        let launch = Launch::of(html()).with(options);
         let page = page(&launch.start(), "/try.html");
         assert_eq!(attribute(&page, "data-done"), Some("true"), "{page}");
         assert_eq!(attribute(&page, "data-failed"), Some("0"), "{page}");
