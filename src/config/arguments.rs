@@ -311,9 +311,9 @@ pub struct Arguments {
     )]
     pub workers: Option<u32>,
 
-    /// Bytes of files that --compress keeps compressed
+    /// Most bytes of files kept compressed
     ///
-    /// A file that is not kept is compressed for each request.
+    /// For --compress. A file that is not kept is compressed for each request.
     #[cfg(feature = "compress")]
     #[arg(
         long,
@@ -325,7 +325,7 @@ pub struct Arguments {
     )]
     pub compress_cache: u32,
 
-    /// Longest time for a request's head, in total
+    /// Longest time for a request's head
     ///
     /// From its first byte to its last. Progress does not extend it.
     #[arg(
@@ -338,7 +338,7 @@ pub struct Arguments {
     )]
     pub header_timeout: Seconds,
 
-    /// Longest time of a connection without a request
+    /// Longest time without a request
     #[arg(
         long,
         value_name = "TIME",
