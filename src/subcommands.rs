@@ -12,7 +12,7 @@ use clap::{CommandFactory, FromArgMatches};
 pub fn all() -> Vec<Command> {
     vec![
         #[cfg(feature = "bench")]
-        crate::bench::arguments::Arguments::command(),
+        crate::bench::Arguments::command(),
         #[cfg(feature = "study")]
         crate::study::diagram::Arguments::command(),
         #[cfg(feature = "study")]
@@ -31,9 +31,7 @@ pub fn all() -> Vec<Command> {
 pub fn run(name: &str, matches: &ArgMatches) -> Result<ExitCode, Box<dyn Error>> {
     match name {
         #[cfg(feature = "bench")]
-        "bench" => crate::bench::run(crate::bench::arguments::Arguments::from_arg_matches(
-            matches,
-        )?),
+        "bench" => crate::bench::run(crate::bench::Arguments::from_arg_matches(matches)?),
         #[cfg(feature = "study")]
         "diagram" => crate::study::diagram::run(
             &crate::study::diagram::Arguments::from_arg_matches(matches)?,

@@ -2,7 +2,7 @@
 //! the same. `oneloop bench selftest` tests times and rates.
 #![cfg(feature = "bench")]
 
-use oneloop::bench::load::{
+use oneloop::bench::types::{
     Arrivals, Behavior, ClientStats, Closer, Fault, Group, Load, Outcome, Page, body_hash,
 };
 use std::io::{Read, Write};
@@ -422,17 +422,13 @@ fn an_invalid_load_is_an_error_with_the_reason() {
         .local_addr()
         .unwrap();
     let good = load(address, 1, Behavior::Silent);
-    let bad: [(Change, &str); 14] = [
+    let bad: [(Change, &str); 13] = [
         (
             |load| load.measure = 0,
             "the measurement must take longer than 0",
         ),
         (|load| load.measure = u64::MAX, "must each be at most a day"),
         (|load| load.drain = u64::MAX, "must each be at most a day"),
-        (
-            |load| load.groups = vec![load.groups[0].clone(); 1001],
-            "1001 groups",
-        ),
         (
             |load| load.stall = Some((0, MS)),
             "needs the process ID of the server",
@@ -441,26 +437,27 @@ fn an_invalid_load_is_an_error_with_the_reason() {
             |load| (load.server, load.stall) = (Some(99_999), Some((u64::MAX, MS))),
             "must end within the measurement",
         ),
-        (|load| load.server = Some(0), "process 0 cannot be a server"),
+        (|load| load.server = Some(0), "cannot be a server"),
         (|load| load.server = Some(u32::MAX), "cannot be a server"),
         (
             |load| load.groups[0].behavior = Behavior::Closed { depth: 1001 },
-            "depth 1001",
+            "the depth must be",
         ),
         (
             |load| {
+                let (rate, arrivals) = (1e7, Arrivals::Poisson);
                 load.groups[0].behavior = Behavior::Open {
-                    rate: 1e7,
-                    arrivals: Arrivals::Poisson,
+                    rate,
+                    arrivals,
                     max_waiting: 1,
                 };
             },
-            "rate 10000000: must be above",
+            "the rate must be",
         ),
-        (|load| load.groups.clear(), "0 connections: must be 1"),
+        (|load| load.groups.clear(), "1 to 1000000 connections"),
         (
             |load| load.groups[0].behavior = Behavior::Drip { rate: 0.0 },
-            "rate 0: must be above",
+            "the rate must be",
         ),
         (
             |load| {

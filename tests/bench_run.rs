@@ -7,7 +7,7 @@
 #[path = "support/process.rs"]
 mod process;
 
-use oneloop::bench::record::{ArmKind, Pass, Run};
+use oneloop::bench::types::{ArmKind, Pass, Run};
 use process::{eventually, has};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
@@ -132,7 +132,6 @@ fn an_unknown_name_is_an_error_with_the_choices_and_exit_code_2() {
     for (args, words) in [
         (["nonsense"].as_slice(), "there are keepalive, short"),
         (&["--models", "nonsense"], "there are reactor"),
-        (&["--target", "https://example.com"], "http://"),
         (&["--server", "nginx"], "{port}"),
     ] {
         let output = output(&place, args);
@@ -156,31 +155,13 @@ fn a_server_that_does_not_start_is_an_error_with_its_own_message() {
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }
 
-/// Starts nginx with a port and a root: its configuration can only come from a file.
-const NGINX: &str = r#"#!/bin/sh
-here=$(dirname "$0")
-cat > "$here/nginx.conf" <<END
-daemon off; pid $here/nginx.pid; error_log $here/error.log;
-events {}
-http {
-    access_log off; keepalive_requests 1000000000;
-    client_body_temp_path $here/1; proxy_temp_path $here/2; fastcgi_temp_path $here/3;
-    uwsgi_temp_path $here/4; scgi_temp_path $here/5;
-    server { listen 127.0.0.1:$1; root $2; }
-}
-END
-exec nginx -c "$here/nginx.conf" -e "$here/error.log"
-"#;
-
 #[test]
 fn nginx_runs_beside_the_models() {
     if !has("nginx") {
-        return;
+        return process::skipped("nginx is not installed");
     }
-    let place = tempfile::tempdir().unwrap();
-    let script = place.path().join("nginx.sh");
-    std::fs::write(&script, NGINX).unwrap();
-    let server = format!("nginx=sh {} {{port}} {{root}}", script.display());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bench/nginx.sh");
+    let server = format!("nginx=sh '{script}' {{port}} {{root}}");
     let run = run(&["keepalive", "--models", "reactor", "--server", &server]);
     let arm = run.arms.iter().position(|arm| arm.name == "nginx").unwrap();
     assert_eq!(run.arms[arm].kind, ArmKind::Server);

@@ -87,8 +87,6 @@ pub const METRICS: &[Metric] = &[
     of("switches", "ctxsw/req", Count, Lower, "context switches per response"),
     of("voluntary", "waits/req", Count, Lower, "voluntary context switches per response"),
     of("involuntary", "preempted/req", Count, Lower, "involuntary context switches per response"),
-    of("syscalls", "syscalls/req", Count, Lower,
-        "system calls per response, from a separate pass"),
     of("memory", "memory", Memory, Lower, "proportional set size of the server's processes"),
     of("kernel_memory", "kernel", Memory, Lower,
         "kernel stacks, slab and page tables of the whole machine"),

@@ -3,94 +3,196 @@
 //! It starts a fresh server process for each sample, and puts it under load from another process.
 //! It knows the server only as a program with a port.
 //!
-//! - [`arguments`]: the command line
-//! - [`plan`]: which samples are taken, in which order. [`arms`]: the servers. [`shell_words`]: the
-//!   words of a command
-//! - [`workloads`]: the loads. [`metrics`]: what is measured
-//! - [`runner`]: runs the plan and takes the samples. [`platform`]: what only some systems have
-//! - [`client`]: the load generator. [`load`]: its input and its output
-//! - [`procfs`]: what the processes of a server have used
+//! - here: the command line. [`types`]: what the parts exchange
+//! - `plan`: which servers and which samples, in which order
+//! - `workloads`: the loads. `metrics`: what is measured
+//! - `runner`: runs the plan and takes the samples. `platform`: what only some systems have
+//! - `client`: the load generator. `procfs`: what the processes of a server have used
 //! - [`selftest`]: tests of the load generator against servers with a known answer
-//! - [`record`]: the contents of `run.json`. [`run_file`]: reads it
-//! - [`analysis`]: ratios, intervals and verdicts. [`stats`]: the statistics for it
-//! - [`output`]: the table and the report
-//! - [`compare`]: what changed between two runs. [`check`]: whether a run is valid
+//! - [`analysis`]: ratios, intervals and verdicts. `stats`: the statistics for it
+//! - [`output`]: the table, the comparison of two runs, and the report
 
 pub mod analysis;
-pub mod arguments;
-pub mod arms;
-pub mod check;
-pub mod client;
-pub mod compare;
-pub mod load;
-pub mod metrics;
+mod client;
+mod metrics;
 pub mod output;
-pub mod plan;
-pub mod platform;
-pub mod procfs;
-pub mod record;
-pub mod run_file;
-pub mod runner;
+mod plan;
+mod platform;
+mod procfs;
+mod runner;
 pub mod selftest;
-pub mod shell_words;
-pub mod stats;
-pub mod workloads;
+mod stats;
+pub mod types;
+mod workloads;
 
-use arguments::{Arguments, Command};
-use output::report;
-use output::terminal::Terminal;
+use clap::{ArgAction, Args, Parser, Subcommand};
+use output::{Terminal, report, text};
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Compare the models, and other servers, on this machine
+///
+/// Each sample is a fresh server process under load from another process. The servers run in random
+/// order in each round, and the reactor runs twice, which measures the noise. Writes the run as
+/// JSON, and a report as one HTML file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bench",
+    args_conflicts_with_subcommands = true,
+    disable_help_flag = true,
+    disable_help_subcommand = true,
+    max_term_width = 80
+)]
+pub struct Arguments {
+    /// A subcommand.
+    #[command(subcommand)]
+    command: Option<Subcommands>,
+    /// The run.
+    #[command(flatten)]
+    run: RunOptions,
+    /// Print help; -h is the short one
+    #[arg(short, long, action = ArgAction::Help, global = true)]
+    help: Option<bool>,
+}
+
+/// The options of a run.
+#[derive(Args, Clone, Debug)]
+struct RunOptions {
+    /// The workloads; those of the preset if none is named (docs/bench.md lists them)
+    #[arg(value_name = "WORKLOAD")]
+    workloads: Vec<String>,
+
+    /// About 90 seconds, without verdicts
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+
+    /// All workloads, about an hour
+    #[arg(long)]
+    full: bool,
+
+    /// The models, with commas between them
+    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    models: Vec<String>,
+
+    /// Numbers of connections, with commas between them
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    conns: Vec<u32>,
+
+    /// Rounds; verdicts need at least 6
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
+
+    /// The duration of the measurement of each sample
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<f64>,
+
+    /// Another server beside the models; may be repeated
+    ///
+    /// A command for the shell. {port} is the port of 127.0.0.1 to listen on, and {root} the
+    /// directory to serve. A name may come before it: nginx='nginx -p {root} ...'
+    #[arg(long, value_name = "COMMAND", action = ArgAction::Append)]
+    server: Vec<String>,
+
+    /// Do not pin server and generator to different CPUs
+    #[arg(long)]
+    unpinned: bool,
+
+    /// The seed of the random order and arrivals; each run prints its seed
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+
+    /// The directory for the run and its report
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Test the generator against servers with a known answer
+    Selftest(Selftest),
+    /// Compare two runs, arm by arm; exit code 1 if an arm got worse
+    Compare {
+        /// The run before (run.json)
+        before: PathBuf,
+        /// The run after
+        after: PathBuf,
+    },
+    /// Write the report of a run again
+    Report {
+        /// The run (run.json)
+        run: PathBuf,
+        /// The file to write; the default is report.html beside the run
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Say whether a run is valid; exit code 1 if not
+    Check {
+        /// The run (run.json)
+        run: PathBuf,
+    },
+    /// Run the generator: the load on standard input, the result on standard output
+    #[command(hide = true)]
+    Generate,
+    /// Run a server with a known answer
+    #[command(hide = true)]
+    KnownAnswerServer {
+        /// Its policy, as JSON
+        policy: String,
+    },
+}
+
+/// The options of the self-test.
+#[derive(Args, Clone, Debug)]
+struct Selftest {
+    /// Only the tests whose name contains this
+    filter: Option<String>,
+    /// Shorter loads: half a minute in all
+    #[arg(long)]
+    quick: bool,
+}
 
 /// Runs the command line.
 ///
 /// # Errors
 /// With a sentence for the user that says what to do.
 pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    let terminal = Terminal::stdout();
     match arguments.command {
         None => runner::run(&arguments.run),
-        Some(Command::Compare { before, after }) => {
-            let (before, after) = (run_file::read(&before)?, run_file::read(&after)?);
-            print_to_stdout(|to| compare::print(&before, &after, to, Terminal::stdout()))
+        Some(Subcommands::Compare { before, after }) => {
+            let (before, after) = (types::read(&before)?, types::read(&after)?);
+            print_to_stdout(|to| text::compare(&before, &after, to, terminal))
         }
-        Some(Command::Check { run }) => {
-            let run = run_file::read(&run)?;
-            print_to_stdout(|to| check::print(&run, to, Terminal::stdout()))
+        Some(Subcommands::Check { run }) => {
+            let run = types::read(&run)?;
+            print_to_stdout(|to| text::check(&run, to, terminal))
         }
-        Some(Command::Generate) => client::generate(),
-        Some(Command::Report { run, output }) => {
-            let path = report::write(&run, output.as_deref())?;
-            print_to_stdout(|to| writeln!(to, "{}", path.display()))
+        Some(Subcommands::Generate) => client::generate(),
+        Some(Subcommands::Report { run, output }) => {
+            let html = report::html(&types::read(&run)?);
+            let path = output.unwrap_or_else(|| run.with_file_name(report::REPORT));
+            std::fs::write(&path, html).map_err(|error| {
+                format!(
+                    "cannot write {}: {error} (--output names another place)",
+                    path.display()
+                )
+            })?;
+            print_to_stdout(|to| writeln!(to, "{}", path.display()).map(|()| ExitCode::SUCCESS))
         }
-        Some(Command::Selftest(asked)) => selftest::run(&asked),
-        Some(Command::KnownAnswerServer { config }) => selftest::server::serve(&config),
-    }
-}
-
-/// The result of a subcommand: nothing, or an exit code.
-trait IntoExitCode {
-    fn code(self) -> ExitCode;
-}
-
-impl IntoExitCode for () {
-    fn code(self) -> ExitCode {
-        ExitCode::SUCCESS
-    }
-}
-
-impl IntoExitCode for ExitCode {
-    fn code(self) -> ExitCode {
-        self
+        Some(Subcommands::Selftest(asked)) => selftest::run(&asked),
+        Some(Subcommands::KnownAnswerServer { policy }) => selftest::server::serve(&policy),
     }
 }
 
 /// Prints to standard output. That its reader has closed it (`| head`) is not an error.
-fn print_to_stdout<A: IntoExitCode>(
-    print: impl FnOnce(&mut dyn Write) -> io::Result<A>,
+fn print_to_stdout(
+    print: impl FnOnce(&mut dyn Write) -> io::Result<ExitCode>,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let mut text = Vec::new();
-    let code = print(&mut text)?.code();
+    let code = print(&mut text)?;
     let mut to = io::stdout().lock();
     match to.write_all(&text).and_then(|()| to.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

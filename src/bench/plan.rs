@@ -1,91 +1,113 @@
-//! The plan of a run: which samples, in which order, and how long it takes.
+//! The plan of a run: which servers, which samples, in which order, and how long it takes.
 
-use super::arguments;
-use super::arms::{self, ArmSpec, Start};
-use super::record::{ArmKind, Preset};
-use super::workloads::{self, CellSpec, Eligible, RateSource, Selection, Workload};
+use super::RunOptions;
+use super::types::{Arm, ArmKind, Preset};
+use super::workloads::{self, CellSpec, RateSource, Selection, WORKLOADS, Workload};
 use std::time::Duration;
+
+/// The models. A run has all of them unless the command line names some.
+pub const MODELS: &[&str] = &[
+    "reactor",
+    "coroutine",
+    "thread",
+    "pool",
+    "process",
+    SEQUENTIAL,
+];
+/// The model that serves one connection at a time.
+const SEQUENTIAL: &str = "sequential";
+
+/// The time to start and stop a server and a generator, in seconds.
+const START_AND_STOP: f64 = 0.15;
+/// The time to open a connection, if it is a process, in seconds.
+const CONNECT: f64 = 0.2e-3;
+/// The longest wait for outstanding responses, in seconds; and if some clients may never get one.
+const DRAIN: f64 = 2.0;
+const SHORT_DRAIN: f64 = 0.3;
+/// The longest extra warm-up for a server whose connections are slow to open, in seconds.
+const MAX_EXTRA: f64 = 2.0;
+const MAX_ROUNDS: u32 = 1000;
+/// The measurement of a memory step.
+pub const MEMORY_STEP: Duration = Duration::from_millis(50);
+
+/// An arm, and how to start it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmSpec {
+    /// Its record in `run.json`.
+    pub arm: Arm,
+    /// Our program, with this model; otherwise the command of the arm is started.
+    pub model: Option<String>,
+    /// Whether it takes part only in cells that need one connection at a time.
+    pub single_connection: bool,
+    /// The most connections that the benchmark opens.
+    pub max_connections: u32,
+}
 
 /// The plan of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The preset.
     pub preset: Preset,
-    /// The arms.
+    /// The reference first, then its control.
     pub arms: Vec<ArmSpec>,
-    /// The cells, each with its workload.
     pub cells: Vec<(&'static Workload, CellSpec)>,
-    /// The number of rounds.
     pub rounds: u32,
-    /// The durations of a sample.
-    pub times: Times,
+    /// The usual warm-up and measurement of a sample, in seconds.
+    pub times: (f64, f64),
     /// The seed of the random order and arrivals.
     pub seed: u64,
     /// Whether server and generator are pinned to different CPUs.
     pub pinned: bool,
-    /// Whether system calls are counted after the rounds.
-    pub calls: bool,
     /// Which arms are excluded from which cells, and why.
     pub notes: Vec<String>,
 }
 
-/// The usual durations of the parts of a sample.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Times {
-    /// The warm-up in seconds.
-    pub warm_up: f64,
-    /// The measurement in seconds.
-    pub measure: f64,
-}
-
-/// A sample of the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A sample of the plan: the indices in [`Plan::cells`] and [`Plan::arms`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PlannedSample {
-    /// The round.
     pub round: u32,
-    /// The index in [`Plan::cells`].
     pub cell: usize,
-    /// The index in [`Plan::arms`].
     pub arm: usize,
 }
-
-/// The time to start and stop a server and a generator, in seconds.
-const START_AND_STOP: f64 = 0.15;
-/// The longest wait for outstanding responses, in seconds.
-pub const DRAIN: f64 = 2.0;
-/// The same if some clients may never get a response.
-const SHORT_DRAIN: f64 = 0.3;
-/// The fewest rounds for a verdict: five of five differ to one side by chance once in 16.
-pub const ROUNDS_FOR_A_VERDICT: u32 = 6;
-/// The longest extra warm-up for a server whose connections are slow to open, in seconds.
-const MAX_EXTRA: f64 = 2.0;
-/// The most rounds: a run of a weekend.
-const MAX_ROUNDS: u32 = 10_000;
 
 impl Plan {
     /// The plan for a command line, with defaults of its preset. `seed` is the default seed.
     ///
     /// # Errors
-    /// With a sentence for the user that lists the choices.
-    pub fn of(asked: &arguments::RunOptions, seed: u64) -> Result<Self, String> {
-        let preset = match (asked.quick, asked.full) {
-            (true, _) => Preset::Quick,
-            (_, true) => Preset::Full,
-            _ => Preset::Standard,
+    /// A sentence for the user that lists the choices.
+    pub fn of(asked: &RunOptions, seed: u64) -> Result<Self, String> {
+        let (preset, usual) = match (asked.quick, asked.full) {
+            (true, _) => (Preset::Quick, (3, 0.5)),
+            (_, true) => (Preset::Full, (8, 1.0)),
+            _ => (Preset::Standard, (8, 0.75)),
         };
+        let rounds = asked.rounds.unwrap_or(usual.0);
+        if !(1..=MAX_ROUNDS).contains(&rounds) {
+            return Err(format!(
+                "--rounds {rounds}: from 1 to {MAX_ROUNDS} are possible"
+            ));
+        }
+        // The standard deviation of a ratio (two virtual CPUs, 8 connections, an idle machine) was
+        // 4 % with samples of 0.3 seconds and 2 % with samples of 1.5 seconds: a part is constant
+        // per process, a part decreases with time. Start and warm-up take time too, so samples of
+        // 0.5 to 1 second make about equally good use of the same minutes.
+        let measure = asked.seconds.unwrap_or(usual.1);
+        if !(0.05..=3600.0).contains(&measure) {
+            return Err(format!(
+                "--seconds {measure}: from 0.05 to 3600 are possible"
+            ));
+        }
         let mut plan = Self {
             preset,
-            arms: arms::of(asked)?,
+            arms: arms(asked)?,
             cells: cells(asked, preset)?,
-            rounds: rounds(asked, preset)?,
-            times: times(asked, preset)?,
+            rounds,
+            times: ((measure / 4.0).clamp(0.05, 1.0), measure),
             seed: asked.seed.unwrap_or(seed),
             pinned: !asked.unpinned,
-            calls: preset != Preset::Quick,
             notes: Vec::new(),
         };
         plan.notes = plan.exclusions();
-        if plan.cells.is_empty() || plan.order().is_empty() {
+        if plan.order().is_empty() {
             return Err("with these models and workloads there is nothing to measure".to_owned());
         }
         Ok(plan)
@@ -110,198 +132,125 @@ impl Plan {
     }
 
     fn takes_part(&self, cell: usize, arm: usize) -> bool {
-        let (Some((workload, cell_spec)), Some(arm_spec)) =
-            (self.cells.get(cell), self.arms.get(arm))
-        else {
-            return false;
-        };
-        exclusion(workload, cell_spec, arm_spec).is_none()
+        let both = self.cells.get(cell).zip(self.arms.get(arm));
+        both.is_some_and(|((workload, cell), arm)| exclusion(workload, cell, arm).is_none())
     }
 
-    /// Whether rates depend on the capacity of the servers, which is then measured first.
-    pub fn needs_capacity(&self) -> bool {
-        self.cells
-            .iter()
-            .any(|(_, cell_spec)| cell_spec.rate_source != RateSource::Fixed)
-    }
-
-    /// The arms whose capacity is measured: those in a cell whose rate depends on it.
+    /// The arms whose capacity is measured first: those in a cell whose rate depends on it.
     pub fn capacity_arms(&self) -> Vec<usize> {
-        let needs = |arm: &usize| {
-            let mut cells = self.cells.iter().enumerate();
-            cells.any(|(cell, (_, cell_spec))| {
-                cell_spec.rate_source != RateSource::Fixed && self.takes_part(cell, *arm)
-            })
+        let is_paced = |cell: &usize| {
+            let cell = self.cells.get(*cell);
+            cell.is_some_and(|(_, cell)| cell.rate_source != RateSource::Fixed)
         };
+        let paced: Vec<usize> = (0..self.cells.len()).filter(is_paced).collect();
+        let needs = |arm: &usize| paced.iter().any(|cell| self.takes_part(*cell, *arm));
         (0..self.arms.len()).filter(needs).collect()
     }
 
-    /// The cells and arms whose system calls are counted: each model, in the cells that measure the
-    /// cost of a request or a connection.
-    pub fn syscall_passes(&self) -> Vec<(usize, usize)> {
-        if !self.calls {
-            return Vec::new();
-        }
-        let cells = self.cells.iter().enumerate();
-        let cells = cells.filter(|(_, (workload, _))| {
-            matches!(workload.name, "keepalive" | "short" | "pipeline")
-        });
-        let arms = |cell: usize| {
-            let models = self.arms.iter().enumerate();
-            let models = models.filter(|(_, one)| one.arm.kind == ArmKind::Model);
-            models.map(move |(arm, _)| (cell, arm))
+    /// The warm-up and the measurement of an arm in a cell.
+    ///
+    /// A server that forks is slow to start: its parent gets the same share of the CPU as each busy
+    /// process, and needs half a millisecond of it for the next fork. So the time grows with the
+    /// square of the connections.
+    pub fn times_of(
+        &self,
+        (workload, cell): &(&Workload, CellSpec),
+        arm: &ArmSpec,
+    ) -> (Duration, Duration) {
+        let (warm_up, measure) = self.times;
+        let connections = f64::from(cell.connections());
+        let slow_start = match arm.model.as_deref() {
+            Some("process") => (0.25e-3 * connections * connections).min(measure * 2.0),
+            _ => 0.0,
         };
-        cells
-            .flat_map(|(cell, _)| arms(cell))
-            .filter(|(cell, arm)| self.takes_part(*cell, *arm))
-            .collect()
-    }
-
-    /// The warm-up and the measurement of a workload.
-    pub fn times_of(&self, workload: &Workload) -> (Duration, Duration) {
-        let extra_warm_up = workload.extra_warm_up.min(self.times.measure);
+        let warm_up = warm_up + workload.extra_warm_up.min(measure) + slow_start.min(MAX_EXTRA);
+        let measure = measure * workload.duration_factor;
         (
-            Duration::from_secs_f64(self.times.warm_up + extra_warm_up),
-            Duration::from_secs_f64(self.times.measure * workload.duration_factor),
+            Duration::from_secs_f64(warm_up),
+            Duration::from_secs_f64(measure),
         )
     }
 
     /// The warm-up of a memory step, until its connections are open.
     pub fn memory_warm_up(&self, workload: &Workload) -> Duration {
-        Duration::from_secs_f64(0.05 + workload.extra_warm_up.min(self.times.measure))
-    }
-
-    /// The extra warm-up of an arm whose connections are slow to open.
-    ///
-    /// The parent of busy processes gets the same share of the CPU as each of them, and needs half
-    /// a millisecond of it for the next fork. So the time grows with the square of the connections.
-    pub fn slow_start(&self, cell_spec: &CellSpec, arm_spec: &ArmSpec) -> Duration {
-        let most = MAX_EXTRA.min(self.times.measure * 2.0);
-        let connections = f64::from(cell_spec.connections());
-        let extra = (0.25e-3 * connections * connections).min(most);
-        let extra = if arm_spec.is_slow_to_start {
-            extra
-        } else {
-            0.0
-        };
-        Duration::from_secs_f64(extra)
+        Duration::from_secs_f64(0.05 + workload.extra_warm_up.min(self.times.1))
     }
 
     /// The longest wait for outstanding responses.
     pub fn drain_time(&self, workload: &Workload) -> Duration {
-        let seconds = if workload.traits.may_starve {
+        let drain = if workload.traits.may_starve {
             SHORT_DRAIN
         } else {
             DRAIN
         };
-        Duration::from_secs_f64(seconds)
+        Duration::from_secs_f64(drain)
     }
 
     /// The estimated time of a sample.
-    pub fn sample_time(&self, cell: usize, arm: usize) -> Duration {
-        let (Some((workload, cell_spec)), Some(arm_spec)) =
-            (self.cells.get(cell), self.arms.get(arm))
-        else {
+    pub fn sample_time(&self, step: PlannedSample) -> Duration {
+        let Some((cell, arm)) = self.cells.get(step.cell).zip(self.arms.get(step.arm)) else {
             return Duration::ZERO;
         };
-        let (warm_up, measure) = self.times_of(workload);
-        // A connection takes up to 0.2 ms to open, if it is a process.
-        let connecting = f64::from(cell_spec.connections()) * 0.2e-3;
-        let once = warm_up + Duration::from_secs_f64(START_AND_STOP + connecting);
-        let steps = cell_spec.memory_steps.iter().map(|connections| {
-            let connecting = f64::from(*connections) * 0.2e-3;
-            self.memory_warm_up(workload)
-                + MEMORY_STEP
-                + Duration::from_secs_f64(START_AND_STOP / 2.0 + connecting)
-        });
-        let steps: Duration = steps.sum();
-        once + measure + steps + self.slow_start(cell_spec, arm_spec)
+        let (warm_up, measure) = self.times_of(cell, arm);
+        let starting = |connections: u32| START_AND_STOP / 2.0 + f64::from(connections) * CONNECT;
+        let steps = cell.1.memory_steps.iter();
+        let connecting: f64 = steps.clone().map(|step| starting(*step)).sum();
+        let connecting = connecting + START_AND_STOP / 2.0 + starting(cell.1.connections());
+        let step = self.memory_warm_up(cell.0) + MEMORY_STEP;
+        let steps = step * u32::try_from(steps.len()).unwrap_or(0);
+        warm_up + measure + steps + Duration::from_secs_f64(connecting)
     }
 
     /// The estimated time of the run.
     pub fn total_time(&self) -> Duration {
         let rounds: Duration = self
             .order()
-            .iter()
-            .map(|step| self.sample_time(step.cell, step.arm))
+            .into_iter()
+            .map(|step| self.sample_time(step))
             .sum();
-        let probe = self.capacity_time() * u32::try_from(self.capacity_arms().len()).unwrap_or(0);
-        let probe = if self.needs_capacity() {
-            probe
-        } else {
-            Duration::ZERO
-        };
-        let counted = u32::try_from(self.syscall_passes().len()).unwrap_or(0);
-        rounds + probe + self.syscall_time() * counted
+        rounds + self.capacity_time() * u32::try_from(self.capacity_arms().len()).unwrap_or(0)
     }
 
     /// The estimated time to measure the capacity of one server.
     pub fn capacity_time(&self) -> Duration {
-        Duration::from_secs_f64(self.times.warm_up + self.times.measure + START_AND_STOP)
-    }
-
-    /// The estimated time to count the system calls of one server.
-    pub fn syscall_time(&self) -> Duration {
-        Duration::from_secs_f64(self.times.warm_up + self.times.measure + 0.8)
+        Duration::from_secs_f64(self.times.0 + self.times.1 + START_AND_STOP)
     }
 
     fn exclusions(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        for arm_spec in &self.arms {
-            let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-            for (workload, cell_spec) in &self.cells {
-                let Some(reason) = exclusion(workload, cell_spec, arm_spec) else {
+        let mut notes: Vec<(String, Vec<&str>)> = Vec::new();
+        for arm in &self.arms {
+            for (workload, cell) in &self.cells {
+                let Some(reason) = exclusion(workload, cell, arm) else {
                     continue;
                 };
-                match reasons.iter_mut().find(|(known, _)| *known == reason) {
-                    Some((_, names)) => names.push(&cell_spec.name),
-                    None => reasons.push((reason, vec![&cell_spec.name])),
+                let note = format!("{} takes no part where {reason}", arm.arm.name);
+                match notes.iter_mut().find(|(known, _)| *known == note) {
+                    Some((_, names)) => names.push(&cell.name),
+                    None => notes.push((note, vec![&cell.name])),
                 }
             }
-            for (reason, names) in reasons {
-                notes.push(format!(
-                    "{} takes no part in {}: {reason}",
-                    arm_spec.arm.name,
-                    names.join(", ")
-                ));
-            }
         }
-        notes
+        let note = |(note, names): (String, Vec<&str>)| format!("{note}: {}", names.join(", "));
+        notes.into_iter().map(note).collect()
     }
 }
-
-/// The measurement of a memory step.
-pub const MEMORY_STEP: Duration = Duration::from_millis(50);
 
 /// Why an arm is excluded from a cell. `None` if it takes part.
-fn exclusion(
-    workload: &Workload,
-    cell_spec: &CellSpec,
-    arm_spec: &ArmSpec,
-) -> Option<&'static str> {
-    let may = match (&arm_spec.start, workload.eligible) {
-        (Start::Model(_), _) | (_, Eligible::All) => true,
-        (Start::Command(_), eligible) => eligible == Eligible::Launched,
-        (Start::Running(_), _) => false,
-    };
-    if !may {
-        return Some("it needs files or options that only a server that the benchmark starts has");
+fn exclusion(workload: &Workload, cell: &CellSpec, arm: &ArmSpec) -> Option<&'static str> {
+    if workload.models_only && arm.model.is_none() {
+        return Some("an option of our models is needed");
     }
-    if arm_spec.single_connection && !cell_spec.single_connection {
-        return Some("it serves one connection at a time");
+    if arm.single_connection && !cell.single_connection {
+        return Some("more than one connection at a time is needed");
     }
-    (cell_spec.connections() > arm_spec.max_connections)
-        .then_some("it cannot hold this number of connections on a small machine")
+    let too_many = cell.connections() > arm.max_connections;
+    too_many.then_some("a small machine cannot hold the connections")
 }
 
-fn cells(
-    asked: &arguments::RunOptions,
-    preset: Preset,
-) -> Result<Vec<(&'static Workload, CellSpec)>, String> {
-    let all = workloads::WORKLOADS;
+fn cells(asked: &RunOptions, preset: Preset) -> Result<Vec<(&'static Workload, CellSpec)>, String> {
     let names: Vec<&str> = asked.workloads.iter().map(String::as_str).collect();
-    if let Some(unknown) = (names.iter()).find(|name| !all.iter().any(|one| one.name == **name)) {
-        let known: Vec<_> = all.iter().map(|one| one.name).collect();
+    let known: Vec<&str> = WORKLOADS.iter().map(|one| one.name).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
         return Err(format!(
             "there is no workload `{unknown}`; there are {}",
             known.join(", ")
@@ -313,67 +262,117 @@ fn cells(
     let names = if names.is_empty() {
         workloads::of_preset(preset)
     } else {
-        &names
+        names
     };
     let selection = Selection {
         preset,
         connections: asked.conns.clone(),
     };
-    Ok(all
+    let chosen = WORKLOADS
         .iter()
-        .filter(|workload| names.contains(&workload.name))
-        .flat_map(|workload| {
-            let cell_specs = (workload.cell_specs)(&selection).into_iter();
-            cell_specs.map(move |cell_spec| (workload, cell_spec))
-        })
-        .collect())
+        .filter(|workload| names.contains(&workload.name));
+    let cells = chosen.flat_map(|workload| {
+        let cells = (workload.cell_specs)(&selection).into_iter();
+        cells.map(move |cell| (workload, cell))
+    });
+    Ok(cells.collect())
 }
 
-fn rounds(asked: &arguments::RunOptions, preset: Preset) -> Result<u32, String> {
-    let usual = match preset {
-        Preset::Quick => 3,
-        Preset::Standard | Preset::Full => 8,
-    };
-    match asked.rounds {
-        Some(rounds) if !(1..=MAX_ROUNDS).contains(&rounds) => Err(format!(
-            "--rounds {rounds}: from 1 to {MAX_ROUNDS} are possible"
-        )),
-        rounds => Ok(rounds.unwrap_or(usual)),
-    }
-}
-
-/// The durations of a sample. The standard deviation of a ratio (two virtual CPUs, 8 connections,
-/// an idle machine) was 4 % with samples of 0.3 seconds and 2 % with samples of 1.5 seconds: a part
-/// is constant per process, a part decreases with time. Start and warm-up take time too, so samples
-/// of 0.5 to 1 second make about equally good use of the same minutes. With 2.5 %, eight rounds
-/// have a standard error of 1.2 %. On a host whose speed changes within seconds it is three times
-/// as much, and the intervals show it.
-fn times(asked: &arguments::RunOptions, preset: Preset) -> Result<Times, String> {
-    let usual = match preset {
-        Preset::Quick => 0.5,
-        Preset::Standard => 0.75,
-        Preset::Full => 1.0,
-    };
-    let measure = asked.seconds.unwrap_or(usual);
-    if !(0.05..=3600.0).contains(&measure) {
+/// The arms of a run: the reference first, then its control.
+fn arms(asked: &RunOptions) -> Result<Vec<ArmSpec>, String> {
+    let named: Vec<&str> = asked.models.iter().map(|name| name.trim()).collect();
+    if let Some(unknown) = named.iter().find(|name| !MODELS.contains(name)) {
         return Err(format!(
-            "--seconds {measure}: from 0.05 to 3600 are possible"
+            "there is no model `{unknown}`; there are {}",
+            MODELS.join(", ")
         ));
     }
-    Ok(Times {
-        warm_up: (measure / 4.0).clamp(0.05, 1.0),
-        measure,
+    let mut names: Vec<&str> = Vec::new();
+    for name in if named.is_empty() { MODELS } else { &named } {
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
+    if let Some(at) = names.iter().position(|name| *name == "reactor") {
+        names.swap(0, at);
+    }
+    let models = names.iter().map(|name| model(name, named.is_empty()));
+    let mut arms: Vec<ArmSpec> = models.collect();
+    if let Some(mut control) = arms.first().cloned() {
+        control.arm.name.push('\'');
+        control.arm.kind = ArmKind::Control;
+        arms.insert(1, control);
+    }
+    for text in &asked.server {
+        let mut server = command(text)?;
+        let name = server.arm.name.clone();
+        let mut number = 2;
+        while arms.iter().any(|one| one.arm.name == server.arm.name) {
+            server.arm.name = format!("{name}-{number}");
+            number += 1;
+        }
+        arms.push(server);
+    }
+    Ok(arms)
+}
+
+fn model(name: &str, usual: bool) -> ArmSpec {
+    let command = ["oneloop", "-q", "-p", "{port}", "--model", name, "{root}"];
+    ArmSpec {
+        arm: Arm {
+            name: name.to_owned(),
+            kind: ArmKind::Model,
+            command: command.map(str::to_owned).to_vec(),
+        },
+        model: Some(name.to_owned()),
+        single_connection: usual && name == SEQUENTIAL,
+        // More processes or stacks would exhaust the memory of a small machine.
+        max_connections: match name {
+            "process" => 2000,
+            "thread" => 12_000,
+            _ => u32::MAX,
+        },
+    }
+}
+
+/// A server of the user: `nginx=nginx -p {root} ...`, or the command without a name. A shell splits
+/// the command, and becomes the server.
+fn command(text: &str) -> Result<ArmSpec, String> {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
+    let (name, text) = match text.split_once('=') {
+        Some((name, rest)) if !name.is_empty() && name.chars().all(in_name) => (name, rest),
+        _ => {
+            let program = text.split_whitespace().next().unwrap_or_default();
+            (program.rsplit('/').next().unwrap_or(program), text)
+        }
+    };
+    if !text.contains("{port}") {
+        return Err(format!(
+            "--server '{text}' does not say where {{port}} goes: the server must listen on \
+             127.0.0.1:{{port}}"
+        ));
+    }
+    let command = ["sh".to_owned(), "-c".to_owned(), format!("exec {text}")];
+    Ok(ArmSpec {
+        arm: Arm {
+            name: name.to_owned(),
+            kind: ArmKind::Server,
+            command: command.to_vec(),
+        },
+        model: None,
+        single_connection: false,
+        max_connections: u32::MAX,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::arguments::Arguments;
+    use crate::bench::Arguments;
     use clap::Parser;
     use std::collections::BTreeSet;
 
-    fn asked(args: &[&str]) -> arguments::RunOptions {
+    fn asked(args: &[&str]) -> RunOptions {
         Arguments::try_parse_from(["bench"].iter().chain(args))
             .unwrap()
             .run
@@ -383,26 +382,57 @@ mod tests {
         Plan::of(&asked(args), 7).unwrap()
     }
 
-    #[test]
-    fn every_arm_is_in_every_cell_of_every_round_once() {
-        let plan = plan(&["--models", "reactor,thread", "--rounds", "3"]);
-        let steps = plan.order();
-        let different: BTreeSet<_> = steps.iter().collect();
-        assert_eq!(steps.len(), 3 * plan.cells.len() * 3);
-        assert_eq!(different.len(), steps.len());
+    fn names(args: &[&str]) -> Vec<String> {
+        plan(args)
+            .arms
+            .into_iter()
+            .map(|one| one.arm.name)
+            .collect()
     }
 
     #[test]
-    fn the_arms_of_a_cell_follow_each_other_in_random_order() {
+    fn the_reactor_is_first_and_its_control_second() {
+        assert_eq!(
+            names(&["--models", "thread,reactor,thread"]),
+            ["reactor", "reactor'", "thread"]
+        );
+        assert_eq!(names(&["--models", "pool"]), ["pool", "pool'"]);
+        assert_eq!(names(&[])[..3], ["reactor", "reactor'", "coroutine"]);
+        let two = [
+            "--models",
+            "pool",
+            "--server",
+            "a {port}",
+            "--server",
+            "/x/a {port} x",
+        ];
+        assert_eq!(names(&two), ["pool", "pool'", "a", "a-2"]);
+    }
+
+    #[test]
+    fn a_server_may_have_a_name_before_its_command() {
+        let server =
+            |text: &str| command(text).map(|one| (one.arm.name, one.arm.command[2].clone()));
+        let text = "/usr/sbin/nginx -p {root} -g 'listen {port};'";
+        let expected = |name: &str| Ok((name.to_owned(), format!("exec {text}")));
+        assert_eq!(server(text), expected("nginx"));
+        assert_eq!(server(&format!("plain={text}")), expected("plain"));
+        assert_eq!(server("caddy --listen=:{port}").unwrap().0, "caddy");
+        assert!(server("nginx").unwrap_err().contains("{port}"));
+    }
+
+    #[test]
+    fn the_arms_of_a_cell_follow_each_other_in_random_order_and_each_is_there_once() {
         let plan = plan(&["--models", "reactor,thread,pool", "--rounds", "4"]);
         let steps = plan.order();
-        let blocks: Vec<_> = steps.chunks(4).collect();
-        for block in &blocks {
+        assert_eq!(steps.len(), 4 * plan.cells.len() * 4);
+        assert_eq!(steps.iter().collect::<BTreeSet<_>>().len(), steps.len());
+        let mut orders = BTreeSet::new();
+        for block in steps.chunks(4) {
             let places: BTreeSet<_> = block.iter().map(|step| (step.round, step.cell)).collect();
             assert_eq!(places.len(), 1);
+            orders.insert(block.iter().map(|step| step.arm).collect::<Vec<_>>());
         }
-        let arms = |block: &&[PlannedSample]| block.iter().map(|step| step.arm).collect::<Vec<_>>();
-        let orders: BTreeSet<_> = blocks.iter().map(arms).collect();
         assert!(orders.len() > 5, "{orders:?}");
     }
 
@@ -416,31 +446,28 @@ mod tests {
 
     #[test]
     fn a_server_of_one_connection_at_a_time_is_measured_only_where_that_is_enough() {
-        let plan = plan(&["keepalive", "--conns", "1,64"]);
-        let sequential = plan
-            .arms
-            .iter()
-            .position(|one| one.arm.name == "sequential");
-        let cells: BTreeSet<_> = plan
+        let usual = plan(&["keepalive", "--conns", "1,64"]);
+        let sequential = names(&[]).iter().position(|name| name == "sequential");
+        let steps = usual
             .order()
-            .iter()
-            .filter(|step| Some(step.arm) == sequential)
-            .map(|step| step.cell)
-            .collect();
-        assert_eq!(cells, BTreeSet::from([0]));
-        let note = "sequential takes no part in keepalive c=64: it serves one connection at a time";
-        assert_eq!(plan.notes, [note]);
-    }
-
-    #[test]
-    fn a_server_that_runs_already_gets_only_what_has_one_small_page() {
-        let args = ["keepalive", "idle", "--target", "http://127.0.0.1:1/"];
-        let plan = plan(&[&args[..], &["--models", "pool", "--rounds", "1"]].concat());
-        let target = plan.arms.len() - 1;
-        let steps = plan.order();
-        let cells = steps.iter().filter(|step| step.arm == target);
-        let names: BTreeSet<_> = cells.map(|step| plan.cells[step.cell].0.name).collect();
-        assert_eq!(names, BTreeSet::from(["keepalive"]));
+            .into_iter()
+            .filter(|step| Some(step.arm) == sequential);
+        assert_eq!(
+            steps.map(|step| step.cell).collect::<BTreeSet<_>>(),
+            BTreeSet::from([0])
+        );
+        let note = "sequential takes no part where more than one connection at a time is needed: \
+                    keepalive c=64";
+        assert_eq!(usual.notes, [note]);
+        assert_eq!(
+            plan(&["keepalive", "--models", "sequential"]).notes,
+            [""; 0]
+        );
+        let burn = plan(&["burn", "--models", "pool", "--server", "a {port}"]);
+        assert_eq!(
+            burn.notes,
+            ["a takes no part where an option of our models is needed: burn 20ms"]
+        );
     }
 
     #[test]
@@ -448,9 +475,8 @@ mod tests {
         let error_of = |args: &[&str]| Plan::of(&asked(args), 7).unwrap_err();
         let error = error_of(&["keepalife"]);
         assert!(error.starts_with("there is no workload `keepalife`; there are keepalive, short"));
-        assert!(error_of(&["--models", "x"]).contains("reactor"));
+        assert!(error_of(&["--models", "x"]).ends_with(&MODELS.join(", ")));
         assert!(error_of(&["--rounds", "0"]).contains("from 1 to"));
-        assert!(error_of(&["--seconds", "0"]).contains("from 0.05"));
         assert!(error_of(&["--seconds", "NaN"]).contains("from 0.05"));
         assert!(error_of(&["--conns", "0"]).contains("connection"));
         let nothing = ["idle", "--conns", "3000", "--models", "process"];

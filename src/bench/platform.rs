@@ -23,9 +23,6 @@ pub fn cpus() -> Vec<usize> {
 
 /// Pins this thread, and the processes that it starts from now on, to these CPUs
 /// (sched_setaffinity(2)).
-///
-/// # Errors
-/// Those of the call; [`io::ErrorKind::Unsupported`] where there is no such call.
 pub fn pin_to(cpus: &[usize]) -> io::Result<()> {
     system::pin_to(cpus)
 }
@@ -37,9 +34,6 @@ pub fn cpu_time(pid: u32) -> Option<u64> {
 }
 
 /// Asks the kernel to drop the cached pages of a file (posix_fadvise(2)).
-///
-/// # Errors
-/// Those of the call; [`io::ErrorKind::Unsupported`] where there is no such call.
 pub fn drop_cached(file: &File) -> io::Result<()> {
     system::drop_cached(file)
 }

@@ -2,7 +2,6 @@
 
 use super::platform;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Threads of a process whose children are looked up: servers fork in their first threads.
 const MAX_FORKING_THREADS: usize = 8;
@@ -65,7 +64,7 @@ impl Usage {
             sum.page_faults += stat.page_faults;
             sum.processes += 1;
             sum.threads += stat.threads;
-            for thread in numbers(&format!("/proc/{pid}/task")) {
+            for thread in entries(&format!("/proc/{pid}/task")) {
                 let status = read_of(pid, &format!("task/{thread}/status")).unwrap_or_default();
                 let count = |name| value(&status, name).unwrap_or(0);
                 sum.voluntary += count("voluntary_ctxt_switches");
@@ -111,23 +110,12 @@ impl Usage {
 
 /// A process and all its descendants, parents first. Without /proc only the process itself.
 pub fn process_tree(root: u32) -> Vec<u32> {
-    // Without CONFIG_PROC_CHILDREN the kernel has no lists of children; then all processes are
-    // searched by their parent.
-    let has_lists = read("/proc/thread-self/children").is_some();
-    let by_parent = match has_lists {
-        true => BTreeMap::new(),
-        false => children_by_parent(),
-    };
     let mut tree = vec![root];
     let mut next = 0;
     while let Some(pid) = tree.get(next).copied() {
         next += 1;
-        let children = match has_lists {
-            true => children(pid),
-            false => by_parent.get(&pid).cloned().unwrap_or_default(),
-        };
         let capacity = MAX_PROCESSES.saturating_sub(tree.len());
-        tree.extend(children.into_iter().take(capacity));
+        tree.extend(children(pid).into_iter().take(capacity));
     }
     tree
 }
@@ -143,26 +131,7 @@ fn children(pid: u32) -> Vec<u32> {
     lists.flat_map(parse).collect()
 }
 
-/// The children of all processes.
-fn children_by_parent() -> BTreeMap<u32, Vec<u32>> {
-    let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for pid in numbers("/proc") {
-        let stat = read_of(pid, "stat").as_deref().and_then(Stat::parse);
-        if let Some(stat) = stat {
-            found.entry(stat.parent).or_default().push(pid);
-        }
-    }
-    found
-}
-
-/// The entries of a directory that are numbers, sorted.
-fn numbers(path: &str) -> Vec<u32> {
-    let mut numbers: Vec<u32> = entries(path).collect();
-    numbers.sort_unstable();
-    numbers
-}
-
-/// The same, unsorted and lazily: a server may have many threads.
+/// The entries of a directory that are numbers, lazily: a server may have many threads.
 fn entries(path: &str) -> impl Iterator<Item = u32> + use<> {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -179,7 +148,6 @@ fn read(path: &str) -> Option<String> {
 /// Fields of /proc/PID/stat (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Stat {
-    parent: u32,
     /// Page faults of the process, and of children that it has waited for.
     page_faults: u64,
     /// Clock ticks in user mode and in the kernel.
@@ -197,7 +165,6 @@ impl Stat {
         let fields: Vec<&str> = rest.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         Some(Self {
-            parent: u32::try_from(field(4)?).ok()?,
             page_faults: [10, 11, 12, 13].into_iter().filter_map(field).sum(),
             ticks: (field(14)?, field(15)?),
             children: (field(16)?, field(17)?),
@@ -266,7 +233,6 @@ mod tests {
             usage.add_memory(pid);
         }
         let tree = process_tree(pid);
-        let by_parent = children_by_parent();
         for pid in tree.iter().rev() {
             let _ = Command::new("kill").arg(pid.to_string()).status();
         }
@@ -275,7 +241,7 @@ mod tests {
             let usage = usage.unwrap();
             assert_eq!((usage.processes, usage.threads), (2, 2), "{polls}");
             assert!(usage.pss > 0 && usage.kernel_memory > 0, "{usage:?}");
-            assert_eq!(by_parent[&pid], tree[1..]);
+            assert_eq!(tree.len(), 2);
         }
         assert_eq!(tree.first(), Some(&pid));
     }
@@ -290,7 +256,6 @@ mod tests {
     fn the_fields_of_stat_are_found_after_any_name() {
         let text = "7 (a) b (c) S 1 7 7 0 -1 4194304 100 20 3 4 50 60 70 80 20 0 9 0 12345 1 2 3";
         let expected = Stat {
-            parent: 1,
             page_faults: 127,
             ticks: (50, 60),
             children: (70, 80),

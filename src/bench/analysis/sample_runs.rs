@@ -1,41 +1,39 @@
 //! Runs for tests.
 
-use crate::bench::record::{Arm, ArmKind, Cell, Run, SCHEMA, Sample};
+use crate::bench::types::{Arm, ArmKind, Cell, Run, SCHEMA, Sample};
 
 /// The arms of these runs.
 pub const ARMS: [&str; 4] = ["reactor", "reactor'", "thread", "process"];
 
 /// A run with these cells (name, primary metric), without samples.
 pub fn run(cells: &[(&str, &str)]) -> Run {
-    let arm = |name: &&str| Arm {
-        name: (*name).to_owned(),
-        kind: match name.ends_with('\'') {
-            true => ArmKind::Control,
-            false => ArmKind::Model,
-        },
+    let kinds = [
+        ArmKind::Model,
+        ArmKind::Control,
+        ArmKind::Model,
+        ArmKind::Model,
+    ];
+    let arm = |(name, kind): (&str, ArmKind)| Arm {
+        name: name.to_owned(),
+        kind,
         command: vec!["oneloop".to_owned()],
     };
     let cell = |(name, primary_metric): &(&str, &str)| {
         let workload = name.split(' ').next().unwrap_or_default();
-        let parameters = name.split(' ').filter_map(|part| part.split_once('='));
-        let parameters = parameters.filter_map(|(name, value)| Some((name, value.parse().ok()?)));
         Cell {
             name: (*name).to_owned(),
             workload: workload.to_owned(),
-            parameters: parameters
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
+            parameters: Default::default(),
             description: "closed loop, 64 connections, 1 KiB".to_owned(),
             pinned: true,
             primary_metric: (*primary_metric).to_owned(),
-            reproduce: None,
         }
     };
     Run {
         schema: SCHEMA,
         program: "oneloop 0.1.0".to_owned(),
         command: vec!["oneloop".to_owned(), "bench".to_owned()],
-        arms: ARMS.iter().map(arm).collect(),
+        arms: ARMS.into_iter().zip(kinds).map(arm).collect(),
         cells: cells.iter().map(cell).collect(),
         seed: 7,
         seconds: 480.0,
@@ -73,16 +71,10 @@ pub fn plain(factors: [f64; 4], rounds: u32) -> Run {
         for (arm, factor) in (0_u32..).zip(factors) {
             let machine = 84_000.0 - 2000.0 * f64::from(round);
             let value = machine * factor * noise(round, arm);
-            let place = (0, usize::try_from(arm).unwrap_or(0), round);
-            let cpu = 1e6 / value;
-            let switches = if arm < 2 { 0.11 } else { 0.98 };
-            let metrics = [
-                ("throughput", value),
-                ("cpu", cpu),
-                ("switches", switches),
-                ("p99", cpu * 150.0),
-            ];
-            add(&mut run, place, &metrics);
+            let (cpu, switches) = (1e6 / value, if arm < 2 { 0.11 } else { 0.98 });
+            let times = [("cpu", cpu), ("switches", switches), ("p99", cpu * 150.0)];
+            let metrics = [&[("throughput", value)], &times[..]].concat();
+            add(&mut run, (0, arm as usize, round), &metrics);
         }
     }
     run

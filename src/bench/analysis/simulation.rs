@@ -1,13 +1,12 @@
 //! A simulation of the verdicts: runs with a known truth are drawn, and the interval, false
 //! verdicts and found slowdowns are counted. The seed is fixed.
 //!
-//! `cargo test --profile proof --lib simulation -- --ignored --nocapture` prints the tables of
+//! `cargo test --lib simulation -- --ignored --nocapture` prints the table of
 //! docs/bench/statistics.md.
 
 use super::sample_runs::{add, run};
 use super::{Analysis, Verdict, analyse};
-use crate::bench::record::{Arm, ArmKind, Run};
-use crate::bench::stats::interval;
+use crate::bench::types::{Arm, ArmKind, Run};
 use fastrand::Rng;
 use std::f64::consts::TAU;
 
@@ -153,74 +152,38 @@ fn intervals_and_verdicts_have_the_documented_error_rates() {
 }
 
 #[test]
-#[ignore = "takes minutes, and prints tables for the document"]
-#[expect(clippy::print_stdout, reason = "the test prints tables")]
-fn print_the_tables() {
-    println!(
-        "| rounds | cells | noise | sigma | covered | false verdicts | 5 % found | 2 % found \
-         | wrong side | unproven cells | unproven runs |"
-    );
-    println!("|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|");
-    for (rounds, cells) in [(6, 6), (8, 6), (12, 6), (16, 6), (8, 1), (8, 20)] {
-        for noise in NOISES {
-            for sigma in [0.02, 0.03, 0.04] {
-                let found = rates(
-                    noise,
-                    sigma,
-                    (rounds, cells),
-                    3000 / u32::try_from(cells).unwrap(),
-                );
-                let percent = [
-                    found.covered,
-                    found.false_verdicts,
-                    found.five_found,
-                    found.two_found,
-                    found.wrong_side,
-                    found.unproven_cells,
-                    found.unproven_runs,
-                ]
-                .map(|rate| format!("{:.1}", rate * 100.0));
-                println!(
-                    "| {rounds} | {cells} | {noise:?} | {sigma} | {} |",
-                    percent.join(" | ")
-                );
-            }
-        }
+#[ignore = "takes a minute, and prints the table for the document"]
+#[expect(clippy::print_stdout, reason = "the test prints a table")]
+fn print_the_table() {
+    use Noise::{Normal, Skew, Spikes, Tails};
+    let few = [
+        (6, Normal, 2),
+        (6, Normal, 3),
+        (8, Normal, 2),
+        (8, Normal, 3),
+        (8, Normal, 4),
+    ];
+    let other = [(8, Tails, 3), (8, Skew, 3), (8, Spikes, 2), (8, Spikes, 3)];
+    let many = [
+        (12, Normal, 3),
+        (12, Normal, 4),
+        (12, Spikes, 3),
+        (16, Normal, 4),
+        (16, Spikes, 3),
+    ];
+    for (rounds, noise, sigma) in [&few[..], &other, &many].concat() {
+        let found = rates(noise, f64::from(sigma) / 100.0, (rounds, 6), 500);
+        let shares = [
+            found.covered,
+            found.false_verdicts,
+            found.five_found,
+            found.two_found,
+            found.unproven_cells,
+            found.unproven_runs,
+        ];
+        let percent = shares
+            .map(|rate| format!("{:.1}", rate * 100.0))
+            .join(" | ");
+        println!("| {rounds} | {noise:?} | {sigma} % | {percent} |");
     }
-    print_constructions();
-}
-
-/// The coverage of the percentile bootstrap and of our interval.
-#[expect(clippy::print_stdout, reason = "the test prints tables")]
-fn print_constructions() {
-    println!("\n| rounds | noise | bootstrap of the median | ours |\n|--:|---|--:|--:|");
-    let mut random = Rng::with_seed(42);
-    for rounds in [6_usize, 8, 12] {
-        for noise in NOISES {
-            let (mut usual, mut ours) = (0.0, 0.0);
-            for _ in 0..4000 {
-                let mut one = || 0.03 * (deviation(noise, &mut random));
-                let values: Vec<f64> = (0..rounds).map(|_| one() - (one() + one()) / 2.0).collect();
-                let (low, high) = bootstrap(&values, &mut random);
-                usual += f64::from(low <= 0.0 && high >= 0.0) / 40.0;
-                let found = interval::of(&values).unwrap();
-                ours += f64::from(found.low <= 0.0 && found.high >= 0.0) / 40.0;
-            }
-            println!("| {rounds} | {noise:?} | {usual:.1} | {ours:.1} |");
-        }
-    }
-}
-
-/// The percentile bootstrap of the median, 400 draws.
-fn bootstrap(values: &[f64], random: &mut Rng) -> (f64, f64) {
-    let mut medians = Vec::new();
-    for _ in 0..400 {
-        let drawn: Vec<f64> = values
-            .iter()
-            .map(|_| values[random.usize(..values.len())])
-            .collect();
-        medians.extend(crate::bench::stats::median(&drawn));
-    }
-    medians.sort_by(f64::total_cmp);
-    (medians[9], medians[390])
 }

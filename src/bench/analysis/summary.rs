@@ -1,9 +1,9 @@
 //! The result of a run in sentences: the answer first, then what limits it.
 
-use super::{Analysis, CellAnalysis, Estimate, Row, Verdict, pairs};
+use super::{Analysis, CellAnalysis, Estimate, REFERENCE, Row, Verdict};
 use crate::bench::metrics::{Better, better_of, group_meaning, group_of, metric_named};
-use crate::bench::record::{ArmKind, Pass, Run};
-use crate::bench::stats::interval;
+use crate::bench::stats::PAIRS;
+use crate::bench::types::{ArmKind, Pass, Run};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The answer in one cell.
@@ -64,7 +64,7 @@ fn result(run: &Run, of: &CellAnalysis, metric: &str) -> String {
     let name = |arm: usize| run.arms.get(arm).map_or("?", |arm| arm.name.as_str());
     let is_compared = |row: &&Row| {
         let kind = run.arms.get(row.arm).map(|arm| arm.kind);
-        row.arm != pairs::REFERENCE && kind != Some(ArmKind::Control)
+        row.arm != REFERENCE && kind != Some(ArmKind::Control)
     };
     let mut arms = Sorted::default();
     for row in of.rows.iter().filter(is_compared) {
@@ -76,7 +76,7 @@ fn result(run: &Run, of: &CellAnalysis, metric: &str) -> String {
             _ => arms.unknown.push(name),
         }
     }
-    let reference = name(pairs::REFERENCE);
+    let reference = name(REFERENCE);
     let list = |arms: &[(&str, f64)]| {
         let text = |(name, factor): &(&str, f64)| format!("{name} ({})", times(*factor));
         arms.iter().map(text).collect::<Vec<_>>().join(", ")
@@ -135,7 +135,7 @@ pub fn has_verdicts(run: &Run, analysis: &Analysis) -> bool {
     let rows = analysis.cells.iter().flat_map(|cell| &cell.rows);
     let others = rows.filter(|row| {
         let kind = run.arms.get(row.arm).map(|arm| arm.kind);
-        row.arm != pairs::REFERENCE && kind != Some(ArmKind::Control)
+        row.arm != REFERENCE && kind != Some(ArmKind::Control)
     });
     others
         .map(|row| row.verdict)
@@ -157,14 +157,14 @@ pub fn doubts(run: &Run, analysis: &Analysis) -> Vec<String> {
         doubts.push("There is no control, so the noise is unknown: no verdicts.".to_owned());
     }
     let rows = analysis.cells.iter().flat_map(|cell| &cell.rows);
-    let others = rows.filter(|row| row.arm != pairs::REFERENCE);
+    let others = rows.filter(|row| row.arm != REFERENCE);
     let pairs = others.filter_map(|row| Some(row.ratio?.pairs)).max();
     match pairs {
         None => doubts.push("There is nothing to compare in this run.".to_owned()),
-        Some(pairs) if pairs < interval::PAIRS => doubts.push(format!(
+        Some(pairs) if pairs < PAIRS => doubts.push(format!(
             "INDICATIVE: {pairs} round{} may differ by chance. Verdicts need {} rounds.",
             if pairs == 1 { "" } else { "s" },
-            interval::PAIRS
+            PAIRS
         )),
         Some(_) => {}
     }

@@ -3,14 +3,13 @@
 //! Its phases: it connects, warms up, measures, and drains, in which it sends no new requests and
 //! waits for outstanding responses.
 
-use super::connection::{Connection, rotated};
-use super::group::ClientGroup;
+use super::connection::{ClientGroup, Connection, rotated};
 use super::recorder::Times;
-use super::stall::Stall;
-use crate::bench::load::{Behavior, Fault, Load, Outcome};
-use crate::bench::procfs::Usage;
+use crate::bench::procfs::{Usage, process_tree};
+use crate::bench::types::{Behavior, Fault, Load, Outcome};
 use crate::clock::Now;
 use mio::{Events, Poll, Token};
+use rustix::process::{Pid, Signal, kill_process};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
@@ -83,9 +82,6 @@ pub struct EventLoop<'l> {
 
 impl<'l> EventLoop<'l> {
     /// For a valid load. `stop` ends the run early.
-    ///
-    /// # Errors
-    /// Those of epoll_create(2).
     pub fn new(load: &'l Load, stop: Arc<AtomicBool>) -> io::Result<Self> {
         let mut connections = Vec::new();
         let mut groups = Vec::new();
@@ -127,9 +123,6 @@ impl<'l> EventLoop<'l> {
     }
 
     /// Runs the load.
-    ///
-    /// # Errors
-    /// Those of epoll_wait(2).
     pub fn run(mut self) -> io::Result<Outcome> {
         let mut events = Events::with_capacity(1024);
         while !self.stop.load(Ordering::Relaxed) {
@@ -161,9 +154,11 @@ impl<'l> EventLoop<'l> {
                 let is_done = self.started == self.connections.len() && self.connecting == 0;
                 if is_done || now >= end {
                     self.phase = Phase::WarmUp(now + self.load.warm_up);
-                    self.begin_all(now);
-                    // Without a warm-up even the first responses are measured.
-                    return self.update_phase(now);
+                    if self.load.warm_up == 0 {
+                        // Even the first requests are measured.
+                        self.begin_measuring();
+                    }
+                    self.begin_all(self.now());
                 }
             }
             Phase::WarmUp(end) if now >= end => self.begin_measuring(),
@@ -383,7 +378,7 @@ impl<'l> EventLoop<'l> {
             let is_due = self.is_due(connection);
             if let Some(group) = self.groups.get_mut(connection.group).filter(|_| is_due) {
                 if !connection.is_open() {
-                    group.recorder.fault(Fault::Connect, now);
+                    group.recorder.fault(Fault::Connect);
                 }
                 for request in &connection.outstanding {
                     group.recorder.missing(request.due, now);
@@ -408,10 +403,103 @@ impl<'l> EventLoop<'l> {
     }
 }
 
+/// A planned stall. It stops all processes of the server: in a forking server the parent serves
+/// nothing. When it is dropped, the server continues.
+pub struct Stall {
+    server: Option<u32>,
+    /// The stopped processes, parents first.
+    stopped: Vec<u32>,
+    /// Time after the beginning of the measurement, and length, ns.
+    planned: Option<(u64, u64)>,
+    /// Beginning and end, ns since the generator's start.
+    at: Option<(u64, u64)>,
+}
+
+impl Stall {
+    /// A stall of the process `server`; `planned` counts from the beginning of the measurement.
+    pub fn new(server: Option<u32>, planned: Option<(u64, u64)>) -> Self {
+        Self {
+            server,
+            stopped: Vec::new(),
+            planned,
+            at: None,
+        }
+    }
+
+    /// The measurement begins.
+    pub fn begin(&mut self, now: u64) {
+        let planned = self.planned.take();
+        self.at = planned.map(|(after, long)| (now + after, now + after + long));
+    }
+
+    /// When [`update`](Self::update) is due next.
+    pub fn next(&self) -> Option<u64> {
+        let (begin, end) = self.at?;
+        Some(if self.is_stopped() { end } else { begin })
+    }
+
+    /// Stops the server or lets it continue, if that is due.
+    pub fn update(&mut self, now: u64) {
+        let Some((begin, end)) = self.at else {
+            return;
+        };
+        if self.is_stopped() && now >= end {
+            self.end();
+        } else if !self.is_stopped() && now >= begin {
+            self.stop();
+        }
+    }
+
+    /// Lets the server continue; there are no more stalls.
+    pub fn end(&mut self) {
+        self.at = None;
+        // Children first, so that a parent does not see them stopped.
+        for pid in std::mem::take(&mut self.stopped).into_iter().rev() {
+            send(pid, Signal::CONT);
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        !self.stopped.is_empty()
+    }
+
+    /// Repeats until there is no new process: one may be forked while the others are stopped.
+    fn stop(&mut self) {
+        let Some(server) = self.server else {
+            return;
+        };
+        loop {
+            let tree = process_tree(server).into_iter();
+            let new: Vec<u32> = tree.filter(|pid| !self.stopped.contains(pid)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for pid in new {
+                send(pid, Signal::STOP);
+                self.stopped.push(pid);
+            }
+        }
+    }
+}
+
+impl Drop for Stall {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn send(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // The process may have ended; its connections then fail.
+        let _ = kill_process(pid, signal);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::load::Group;
+    use crate::bench::types::Group;
+    use std::process::{Child, Command};
 
     #[test]
     fn the_clock_does_not_advance_while_it_is_paused() {
@@ -439,5 +527,72 @@ mod tests {
         let (now, real) = (event_loop.now(), Now::read().instant - start);
         assert!(Duration::from_nanos(event_loop.paused) >= work);
         assert!(Duration::from_nanos(now) <= real - work, "{now} {real:?}");
+    }
+
+    /// Whether each process of the tree is stopped (proc_pid_stat(5)).
+    fn stopped(server: u32) -> Vec<bool> {
+        let state = |pid: u32| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let state = text.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+            state.is_some_and(|state| state.starts_with('T'))
+        };
+        process_tree(server).into_iter().map(state).collect()
+    }
+
+    /// Waits until the processes are in these states: a signal takes time.
+    fn reach(server: u32, wanted: &[bool]) -> bool {
+        (0..500).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            stopped(server) == wanted
+        })
+    }
+
+    fn shell_with_a_child() -> Child {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 60 & wait"]).spawn().unwrap()
+    }
+
+    #[test]
+    fn all_processes_of_a_server_are_stopped_and_all_continue() {
+        if !cfg!(target_os = "linux") {
+            return;
+        }
+        let mut shell = shell_with_a_child();
+        let server = shell.id();
+        let started = reach(server, &[false, false]);
+        let mut stall = Stall::new(Some(server), Some((5, 10)));
+        stall.update(100);
+        stall.begin(100);
+        let before = stall.next();
+        stall.update(104);
+        let not_yet = stopped(server);
+        stall.update(105);
+        let during = (stall.next(), reach(server, &[true, true]));
+        stall.update(115);
+        let after = (stall.next(), reach(server, &[false, false]));
+        for pid in process_tree(server).into_iter().rev() {
+            send(pid, Signal::KILL);
+        }
+        shell.wait().unwrap();
+        assert!(started);
+        assert_eq!((before, not_yet), (Some(105), vec![false, false]));
+        assert_eq!((during, after), ((Some(115), true), (None, true)));
+    }
+
+    #[test]
+    fn a_dropped_stall_lets_the_server_continue() {
+        if !cfg!(target_os = "linux") {
+            return;
+        }
+        let mut server = Command::new("sleep").arg("60").spawn().unwrap();
+        let mut stall = Stall::new(Some(server.id()), Some((0, u64::MAX / 2)));
+        stall.begin(1);
+        stall.update(1);
+        let during = reach(server.id(), &[true]);
+        drop(stall);
+        let after = reach(server.id(), &[false]);
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert!(during && after, "{during} {after}");
     }
 }

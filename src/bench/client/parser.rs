@@ -3,7 +3,7 @@
 //! The server may be any program, so all framings of RFC 9112, section 6.3, are supported:
 //! Content-Length, chunked, and the end of the stream.
 
-use crate::bench::load::{HASH_START, hash_on};
+use crate::bench::types::{HASH_START, hash_on};
 
 /// Limit for the bytes of a head, and of a line of the chunked coding.
 const MAX_HEAD: usize = 64 * 1024;
@@ -241,7 +241,7 @@ fn after_size_line(line: &[u8]) -> Result<Body, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::load::body_hash;
+    use crate::bench::types::body_hash;
 
     const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello\
         HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nConnection: close\r\n\r\n\

@@ -1,14 +1,17 @@
-//! The statistics of a client group: counts and histograms. No I/O, no clock.
+//! The statistics of a client group: counts and histograms; and when the requests of an open loop
+//! are due. No I/O, no clock.
 //!
 //! Times are nanoseconds since the generator's start. A response counts if it was complete in the
 //! measurement window. A response time counts if the request was due in the window, whenever the
 //! response came: without the late ones the worst times would be missing. In a closed loop, where a
-//! request is due when it is sent, it counts with its response.
+//! request is due when it is sent, it counts with its response, but not if it was due before the
+//! window: the clock is paused then.
 
 use super::parser::Response;
-use crate::bench::load::{Bucket, ClientStats, Fault, Page, Totals};
+use crate::bench::types::{Arrivals, Bucket, ClientStats, Fault, Page, Totals};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use fastrand::Rng;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use std::ops::Range;
@@ -72,8 +75,8 @@ pub struct Recorder {
     response_times: Times,
     service_times: Times,
     first_bytes: Times,
-    /// Response times in the current bucket.
-    bucket_times: Vec<u64>,
+    /// When the last correct response came.
+    last_response: u64,
 }
 
 impl Recorder {
@@ -91,12 +94,13 @@ impl Recorder {
             response_times: Times::new(),
             service_times: Times::new(),
             first_bytes: Times::new(),
-            bucket_times: Vec::new(),
+            last_response: 0,
         }
     }
 
     /// Sets the measurement window; `open` connections are open at its beginning.
     pub fn begin(&mut self, window: Range<u64>, open: u32) {
+        self.last_response = window.start;
         self.window = window;
         self.stats.connections.1 = open;
     }
@@ -138,12 +142,12 @@ impl Recorder {
     ) {
         self.stats.totals.responses += 1;
         if let Some(fault) = fault_of(response, page) {
-            return self.fault(fault, now);
+            return self.fault(fault);
         }
         let response_time = now.saturating_sub(request.due);
         let counts = match self.is_open_loop {
             true => self.window.contains(&request.due),
-            false => self.window.contains(&now),
+            false => request.due >= self.window.start && self.window.contains(&now),
         };
         if counts {
             self.response_times.record(response_time);
@@ -158,59 +162,51 @@ impl Recorder {
             if let Some(share) = self.stats.shares.get_mut(connection) {
                 *share += 1;
             }
-            self.advance_to(now);
-            self.bucket_times.push(response_time);
+            self.end_silence(now);
+            if let Some(bucket) = self.bucket_of(now) {
+                bucket.responses += 1;
+                bucket.longest = bucket.longest.max(response_time);
+            }
         }
     }
 
     /// Records an error.
-    pub fn fault(&mut self, fault: Fault, now: u64) {
+    pub fn fault(&mut self, fault: Fault) {
         *self.stats.errors.entry(fault).or_default() += 1;
-        if self.window.contains(&now) {
-            self.advance_to(now);
-            if let Some(bucket) = self.stats.time_series.last_mut() {
-                bucket.errors += 1;
-            }
-        }
     }
 
     /// Records a request without a response, with the time that it has waited by the end of the
     /// run.
     pub fn missing(&mut self, due: u64, now: u64) {
-        self.fault(Fault::Missing, now);
-        if self.window.contains(&due) {
+        self.fault(Fault::Missing);
+        if self.window.contains(&due) || !self.is_open_loop && due < self.window.end {
             self.response_times.record(now.saturating_sub(due));
         }
     }
 
-    /// Appends buckets up to that of `now`.
-    fn advance_to(&mut self, now: u64) {
-        let bucket = usize::try_from((now - self.window.start) / BUCKET).unwrap_or(usize::MAX);
+    /// The bucket of a time in the window.
+    fn bucket_of(&mut self, now: u64) -> Option<&mut Bucket> {
+        let bucket = usize::try_from((now - self.window.start) / BUCKET).ok()?;
         let bucket = bucket.min(MAX_BUCKETS);
-        while self.stats.time_series.len() <= bucket {
-            self.finish_bucket();
-            self.stats.time_series.push(Bucket::default());
+        if self.stats.time_series.len() <= bucket {
+            self.stats.time_series.resize(bucket + 1, Bucket::default());
         }
+        self.stats.time_series.get_mut(bucket)
     }
 
-    fn finish_bucket(&mut self) {
-        let times = &mut self.bucket_times;
-        if let Some(bucket) = self.stats.time_series.last_mut()
-            && let Some(longest) = times.iter().max()
-        {
-            (bucket.responses, bucket.longest) = (times.len() as u64, *longest);
-            let middle = times.len() / 2;
-            bucket.median = *times.select_nth_unstable(middle).1;
-        }
-        times.clear();
+    /// The time since the last response ends.
+    fn end_silence(&mut self, now: u64) {
+        let silence = now.saturating_sub(self.last_response);
+        self.stats.silence = self.stats.silence.max(silence);
+        self.last_response = now;
     }
 
     /// The statistics.
     pub fn finish(mut self) -> ClientStats {
         if !self.window.is_empty() {
-            self.advance_to(self.window.end - 1);
+            self.bucket_of(self.window.end - 1);
+            self.end_silence(self.window.end);
         }
-        self.finish_bucket();
         self.stats.response_time = self.response_times.encode();
         self.stats.service_time = self.service_times.encode();
         self.stats.first_byte = self.first_bytes.encode();
@@ -229,6 +225,50 @@ fn fault_of(response: Response, page: &Page) -> Option<Fault> {
     match (page.hash, response.hash) {
         (Some(expected), Some(found)) if expected != found => Some(Fault::Content),
         _ => None,
+    }
+}
+
+/// An endless sequence of due times, ns since the start of the schedule.
+#[derive(Debug)]
+pub struct Schedule {
+    arrivals: Arrivals,
+    /// Mean time between two requests, ns.
+    interval: f64,
+    /// Requests so far.
+    count: u64,
+    /// The last due time.
+    at: f64,
+    random: Rng,
+}
+
+impl Schedule {
+    /// `rate`: requests per second, above 0.
+    pub fn new(rate: f64, arrivals: Arrivals, seed: u64) -> Self {
+        Self {
+            arrivals,
+            interval: 1e9 / rate,
+            count: 0,
+            at: 0.0,
+            random: Rng::with_seed(seed),
+        }
+    }
+
+    /// The next due time.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "positive, and far below 2^53 ns, a hundred days"
+    )]
+    pub fn due(&mut self) -> u64 {
+        self.count += 1;
+        self.at = match self.arrivals {
+            // A product, not a sum, so that rounding errors do not add up.
+            Arrivals::Constant => self.count as f64 * self.interval,
+            // The intervals of a Poisson process are exponential; 1 - u is never 0.
+            Arrivals::Poisson => self.at - (1.0 - self.random.f64()).ln() * self.interval,
+        };
+        self.at as u64
     }
 }
 
@@ -306,20 +346,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_wrong_response_is_counted_as_that_kind() {
-        let responses = [
-            Response {
-                status: 404,
-                ..correct()
-            },
-            Response {
-                length: 4,
-                ..correct()
-            },
-            Response {
-                hash: Some(8),
-                ..correct()
-            },
-        ];
+        let mut responses = [correct(); 3];
+        (responses[0].status, responses[1].length, responses[2].hash) = (404, 4, Some(8));
         let mut recorder = recorder(false);
         for response in responses {
             recorder.response(0, &request(0, 0), response, &page(), 1000 * MS);
@@ -328,14 +356,6 @@ mod tests {
         let expected = [Fault::Status, Fault::Length, Fault::Content].map(|fault| (fault, 1));
         assert_eq!(stats.errors, expected.into());
         assert_eq!((stats.responses, stats.totals.responses), (0, 3));
-        assert_eq!(
-            stats
-                .time_series
-                .iter()
-                .map(|bucket| bucket.errors)
-                .sum::<u64>(),
-            3
-        );
     }
 
     #[test]
@@ -347,6 +367,30 @@ mod tests {
         assert_eq!(stats.errors, [(Fault::Missing, 1)].into());
     }
 
+    /// Its time includes a pause of the clock, so it would be too short.
+    #[test]
+    fn a_request_that_was_sent_before_the_window_has_no_time() {
+        let mut recorder = recorder(false);
+        for sent in [999, 1000] {
+            let request = request(sent * MS, sent * MS);
+            recorder.response(0, &request, correct(), &page(), 1047 * MS);
+        }
+        let stats = recorder.finish();
+        assert_eq!((stats.responses, times(&stats.response_time).len()), (2, 1));
+        assert_eq!(times(&stats.response_time).max() / MS, 47);
+    }
+
+    /// A connection that never gets a response has the longest time of all.
+    #[test]
+    fn a_request_that_is_still_outstanding_in_a_closed_loop_has_the_time_that_it_has_waited() {
+        let mut recorder = recorder(false);
+        recorder.missing(900 * MS, 1500 * MS);
+        recorder.missing(1310 * MS, 1500 * MS);
+        let stats = recorder.finish();
+        let times = times(&stats.response_time);
+        assert_eq!((times.len(), times.max() / (100 * MS)), (1, 6));
+    }
+
     #[test]
     fn the_time_series_has_a_bucket_for_each_tenth_of_a_second() {
         let mut recorder = recorder(false);
@@ -354,13 +398,50 @@ mod tests {
             let request = request(sent * MS, sent * MS);
             recorder.response(0, &request, correct(), &page(), now * MS);
         }
-        let bucket = |responses, median, longest| Bucket {
+        let bucket = |(responses, longest)| Bucket {
             responses,
             longest: longest * MS,
-            median: median * MS,
-            errors: 0,
         };
-        let expected = [bucket(3, 5, 9), bucket(0, 0, 0), bucket(1, 80, 80)];
-        assert_eq!(recorder.finish().time_series, expected);
+        let stats = recorder.finish();
+        assert_eq!(stats.time_series, [(3, 9), (0, 0), (1, 80)].map(bucket));
+        assert_eq!(stats.silence, 285 * MS);
+    }
+
+    #[test]
+    fn a_constant_rate_has_equal_intervals() {
+        let mut schedule = Schedule::new(1000.0, Arrivals::Constant, 1);
+        let due: Vec<u64> = (0..4).map(|_| schedule.due()).collect();
+        assert_eq!(due, [1_000_000, 2_000_000, 3_000_000, 4_000_000]);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_times() {
+        let draw = |seed| {
+            let mut schedule = Schedule::new(50.0, Arrivals::Poisson, seed);
+            (0..100).map(|_| schedule.due()).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+    }
+
+    /// The counts per second of a Poisson process have the rate as mean and as variance.
+    #[test]
+    fn a_poisson_process_has_its_mean_and_variance() {
+        let mut schedule = Schedule::new(100.0, Arrivals::Poisson, 3);
+        let mut counts = vec![0_i32; 2000];
+        loop {
+            let second = usize::try_from(schedule.due() / 1_000_000_000).unwrap();
+            match counts.get_mut(second) {
+                Some(count) => *count += 1,
+                None => break,
+            }
+        }
+        let mean = f64::from(counts.iter().sum::<i32>()) / 2000.0;
+        let squares = counts
+            .iter()
+            .map(|count| (f64::from(*count) - mean).powi(2));
+        let variance = squares.sum::<f64>() / 2000.0;
+        assert!((mean - 100.0).abs() < 1.0, "{mean}");
+        assert!((variance - 100.0).abs() < 10.0, "{variance}");
     }
 }

@@ -1,16 +1,19 @@
-//! A run as text: what limits the result, the answer, a table for each cell, and the details.
+//! A run as text: what limits the result, the answer, a table for each cell, and the details; what
+//! changed between two runs; and whether a run is valid.
 
-use super::format::{bar, control, cut, estimate, heading, plain, value};
-use super::terminal::Terminal;
-use super::view;
+use super::{Terminal, columns, control, cut, estimate, heading, plain, value};
 use crate::bench::analysis::summary::{answers, doubts, invalid, limits, noise};
-use crate::bench::analysis::{Analysis, CellAnalysis, Row, Verdict, limiter_kind};
+use crate::bench::analysis::{
+    Analysis, CellAnalysis, Estimate, REFERENCE, Row, Verdict, analyse, limiter_kind,
+};
 use crate::bench::metrics::metric_named;
-use crate::bench::record::{Cell, Run};
+use crate::bench::stats;
+use crate::bench::types::{Cell, Pass, Run};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Color, ContentArrangement, Table};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 /// The longest name of an arm in a table.
 const NAME: usize = 11;
@@ -18,9 +21,6 @@ const NAME: usize = 11;
 const MAX_REASONS: usize = 20;
 
 /// Prints a run.
-///
-/// # Errors
-/// If `to` cannot be written to.
 pub fn print(
     run: &Run,
     analysis: &Analysis,
@@ -65,13 +65,18 @@ fn print_cell(
 ) -> io::Result<Vec<&'static str>> {
     terminal.heading(to, &cut(&title(of, cell), terminal.width))?;
     terminal.item(to, "", &plain(&cell.description))?;
-    let mut columns = view::columns(cell, of);
-    let mut table = table(run, cell, of, terminal, &columns);
-    while !columns.is_empty() && width(&table) > terminal.width {
+    let mut columns = columns(cell, of);
+    let width = |columns: &[&str]| {
+        let plain = table(run, cell, of, Terminal::new(terminal.width, false), columns);
+        plain
+            .lines()
+            .map(|line| line.trim_end().chars().count())
+            .max()
+    };
+    while !columns.is_empty() && width(&columns) > Some(terminal.width) {
         columns.pop();
-        table = self::table(run, cell, of, terminal, &columns);
     }
-    print_table(&table, to)?;
+    print_table(&table(run, cell, of, terminal, &columns), to)?;
     let limiters = limiters(run, of);
     if !limiters.is_empty() {
         terminal.item(to, "limited by: ", &plain(&limiters))?;
@@ -99,28 +104,21 @@ fn table(run: &Run, cell: &Cell, of: &CellAnalysis, terminal: Terminal, columns:
     let name = |arm: usize| run.arms.get(arm).map_or("", |arm| arm.name.as_str());
     let mut header = vec![
         left(""),
-        left(heading(&cell.primary_metric)),
+        right(heading(&cell.primary_metric)),
         left(format!("to {} [95 %]", cut(name(0), NAME))),
         left("difference"),
     ];
     header.extend(columns.iter().map(|name| right(heading(name))));
     let primary = |row: &Row| row.medians.get(&cell.primary_metric).copied();
-    let largest = of.rows.iter().filter_map(primary).fold(0.0, f64::max);
-    let texts = of.rows.iter().filter_map(primary);
-    let texts = texts.map(|number| value(&cell.primary_metric, number).chars().count());
-    let digits = texts.max().unwrap_or(1);
     let rows = of.rows.iter().map(|row| {
         let number = match (primary(row), row.invalid_median) {
-            (Some(number), _) => {
-                let text = value(&cell.primary_metric, number);
-                with_bar(number / largest, &text, digits, terminal)
-            }
+            (Some(number), _) => value(&cell.primary_metric, number),
             (None, Some(number)) => format!("({})", value(&cell.primary_metric, number)),
             (None, None) => "-".to_owned(),
         };
         let mut line = vec![
             left(cut(name(row.arm), NAME)),
-            left(number),
+            right(number),
             right(row.ratio.as_ref().map_or_else(String::new, estimate)),
             verdict(row.verdict, row.ratio.is_some(), cell, terminal),
         ];
@@ -133,18 +131,8 @@ fn table(run: &Run, cell: &Cell, of: &CellAnalysis, terminal: Terminal, columns:
     table_of(header, rows, terminal)
 }
 
-fn with_bar(share: f64, text: &str, digits: usize, terminal: Terminal) -> String {
-    let width = match terminal.width {
-        wide if wide >= 100 => 14,
-        usual if usual >= 80 => 8,
-        _ => return text.to_owned(),
-    };
-    let bar = bar(share, width);
-    format!("{bar:0$} {text:>digits$}", usize::from(width))
-}
-
 /// A table without lines.
-pub fn table_of(
+fn table_of(
     header: Vec<comfy_table::Cell>,
     rows: impl Iterator<Item = Vec<comfy_table::Cell>>,
     terminal: Terminal,
@@ -168,10 +156,7 @@ pub fn table_of(
 }
 
 /// Prints a table without blanks at the ends of lines.
-///
-/// # Errors
-/// If `to` cannot be written to.
-pub fn print_table(table: &Table, to: &mut dyn Write) -> io::Result<()> {
+fn print_table(table: &Table, to: &mut dyn Write) -> io::Result<()> {
     for line in table.lines() {
         writeln!(to, "{}", line.trim_end())?;
     }
@@ -179,7 +164,7 @@ pub fn print_table(table: &Table, to: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The word of a verdict: nothing for the reference, which has no ratio.
-pub fn verdict(
+fn verdict(
     verdict: Verdict,
     has_ratio: bool,
     cell: &Cell,
@@ -202,33 +187,13 @@ pub fn verdict(
 }
 
 /// A cell that is aligned to the left.
-pub fn left(content: impl Into<String>) -> comfy_table::Cell {
+fn left(content: impl Into<String>) -> comfy_table::Cell {
     comfy_table::Cell::new_owned(content.into())
 }
 
 /// A cell that is aligned to the right.
-pub fn right(content: impl Into<String>) -> comfy_table::Cell {
+fn right(content: impl Into<String>) -> comfy_table::Cell {
     left(content).set_alignment(CellAlignment::Right)
-}
-
-fn width(table: &Table) -> usize {
-    let widths = table.lines().map(|line| visible(line.trim_end()));
-    widths.max().unwrap_or(0)
-}
-
-/// The columns of a line without its escape sequences.
-fn visible(line: &str) -> usize {
-    let mut in_escape = false;
-    let mut columns = 0;
-    for c in line.chars() {
-        match (in_escape, c) {
-            (false, '\x1b') => in_escape = true,
-            (false, _) => columns += 1,
-            (true, 'm') => in_escape = false,
-            (true, _) => {}
-        }
-    }
-    columns
 }
 
 /// `server processor 100 % (reactor, thread); generator (pool)`
@@ -293,10 +258,177 @@ fn invalid_samples(run: &Run, to: &mut dyn Write, terminal: Terminal) -> io::Res
     list(to, terminal, "Invalid samples", &items)
 }
 
+/// Facts of the machine that make two runs hard to compare if they differ.
+const FACTS: [&str; 3] = ["processor", "cores", "kernel"];
+
+/// Prints two runs side by side. The exit code is 1 if an arm got worse.
+///
+/// The reference may have changed because the program changed or because the machine did; two runs
+/// cannot tell which. So the word of an arm is about the change of its ratio to the reference of
+/// the same run. The noise floor is that of both runs: the root of the sum of the squares.
+pub fn compare(
+    before: &Run,
+    after: &Run,
+    to: &mut dyn Write,
+    terminal: Terminal,
+) -> io::Result<ExitCode> {
+    let (old, new) = (analyse(before), analyse(after));
+    let fact = |run: &Run, name: &str| run.environment.facts.get(name).cloned().unwrap_or_default();
+    for name in FACTS
+        .into_iter()
+        .filter(|name| fact(before, name) != fact(after, name))
+    {
+        let text = format!(
+            "{name}: {} before, {} after",
+            fact(before, name),
+            fact(after, name)
+        );
+        terminal.item(to, "! ", &plain(&text))?;
+    }
+    for (name, analysis) in [("before", &old), ("after", &new)] {
+        if analysis.unproven {
+            let text = format!(
+                "UNPROVEN: in the run {name} the reference and its control differ by more than \
+                 chance allows, so no difference is reported."
+            );
+            terminal.item(to, "! ", &text)?;
+        }
+    }
+    let mut is_worse = false;
+    for (one, cell) in old.cells.iter().zip(&before.cells) {
+        let is_same = |other: &Cell| {
+            (&other.name, &other.primary_metric) == (&cell.name, &cell.primary_metric)
+        };
+        let other = after.cells.iter().position(is_same);
+        let Some(other) = other.and_then(|index| new.cells.get(index)) else {
+            continue;
+        };
+        let proven = !old.unproven && !new.unproven && one.proven && other.proven;
+        let change = Change {
+            cell,
+            runs: (before, after),
+            of: (one, other),
+            proven,
+        };
+        let lines = one.rows.iter().filter_map(|row| change.line(row, terminal));
+        let (worse, lines): (Vec<bool>, Vec<_>) = lines.unzip();
+        is_worse |= worse.contains(&true);
+        writeln!(to)?;
+        terminal.heading(to, &cut(&cell.name, terminal.width))?;
+        let mut header = vec![left(heading(&cell.primary_metric))];
+        header.extend(["before", "after", "change [95 %]"].map(right));
+        header.push(left("difference"));
+        print_table(&table_of(header, lines.into_iter(), terminal), to)?;
+    }
+    writeln!(to)?;
+    let note = "change: how the ratio to the reference changed, so a faster or slower machine does \
+                not count. For a closer comparison of two programs run them side by side: oneloop \
+                bench --server 'before=/path/to/oneloop -q -p {port} {root}'.";
+    terminal.item(to, "", note)?;
+    Ok(if is_worse {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// A cell of two runs, before and after.
+struct Change<'r> {
+    cell: &'r Cell,
+    runs: (&'r Run, &'r Run),
+    of: (&'r CellAnalysis, &'r CellAnalysis),
+    proven: bool,
+}
+
+impl Change<'_> {
+    /// The line of an arm that both runs have, and whether it got worse.
+    fn line(&self, row: &Row, terminal: Terminal) -> Option<(bool, Vec<comfy_table::Cell>)> {
+        let metric = self.cell.primary_metric.as_str();
+        let name = |run: &Run, row: &Row| run.arms.get(row.arm).map(|arm| arm.name.clone());
+        let arm = name(self.runs.0, row)?;
+        let is_same = |now: &&Row| name(self.runs.1, now).as_ref() == Some(&arm);
+        let now = self.of.1.rows.iter().find(is_same)?;
+        let ratios = now.ratio.zip(row.ratio);
+        let change = ratios.map(|(now, before)| now.over(&before));
+        let floor = |of: &CellAnalysis| of.noise_floor.ln_1p();
+        let floor = floor(self.of.0).hypot(floor(self.of.1));
+        let result = change.map_or(Verdict::NoDifference, |change: Estimate| {
+            change.verdict(metric, floor, self.proven)
+        });
+        let median = |row: &Row| Some(right(value(metric, *row.medians.get(metric)?)));
+        let line = vec![
+            left(cut(&arm, NAME)),
+            median(row)?,
+            median(now)?,
+            right(change.as_ref().map_or_else(String::new, estimate)),
+            verdict(result, change.is_some(), self.cell, terminal),
+        ];
+        Some((result == Verdict::Worse, line))
+    }
+}
+
+/// Prints the problems of a run. The exit code is 1 if there are any.
+pub fn check(run: &Run, to: &mut dyn Write, terminal: Terminal) -> io::Result<ExitCode> {
+    let problems = faults(run);
+    for problem in &problems {
+        terminal.item(to, "- ", &plain(problem))?;
+    }
+    if !problems.is_empty() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let (samples, cells) = (run.samples.len(), run.cells.len());
+    terminal.item(
+        to,
+        "",
+        &format!("The run is valid: {samples} samples in {cells} cells."),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Why a run is not valid, as sentences: its own problems, doubts, too many invalid samples, arms
+/// without a valid one, and what an edited file may have.
+fn faults(run: &Run) -> Vec<String> {
+    let analysis = analyse(run);
+    let mut faults = run.problems.clone();
+    faults.extend(doubts(run, &analysis));
+    let unknown = |one: &&crate::bench::types::Sample| {
+        let histograms = &mut one.histograms.values();
+        let is_known = one.arm < run.arms.len() && one.cell < run.cells.len();
+        !is_known || histograms.any(|text| stats::decode(text).is_err())
+    };
+    let unknown = run.samples.iter().filter(unknown).count();
+    if unknown > 0 {
+        faults.push(format!(
+            "{unknown} samples cannot be read: was the file edited?"
+        ));
+    }
+    let measured = run.samples.iter().filter(|one| one.pass == Pass::Measured);
+    let (all, bad) = (
+        measured.clone().count(),
+        measured.filter(|one| !one.invalid.is_empty()).count(),
+    );
+    if bad * 10 > all {
+        faults.push(format!(
+            "{bad} of {all} samples are invalid: the machine is not quiet enough, or the load is \
+             too high for it."
+        ));
+    }
+    for (cell, of) in run.cells.iter().zip(&analysis.cells) {
+        let name = &cell.name;
+        for row in of.rows.iter().filter(|row| row.valid == 0) {
+            let arm = run.arms.get(row.arm).map_or("?", |arm| &arm.name);
+            faults.push(format!("{name}: no valid sample of {arm}."));
+        }
+        if !of.rows.iter().any(|row| row.arm == REFERENCE) {
+            faults.push(format!("{name}: the reference was not measured."));
+        }
+    }
+    faults
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::analysis::analyse;
     use crate::bench::analysis::sample_runs::plain;
 
     fn printed(run: &Run, width: usize, color: bool) -> String {
@@ -331,11 +463,11 @@ mod tests {
         let table = [
             "keepalive c=64  8 rounds  A'/A 1.005 [0.991,1.005] ok",
             "closed loop, 64 connections, 1 KiB",
-            "         req/s           to reactor [95 %]  difference      p99  CPU/req, µs",
-            "reactor  ██████▎  77.6k                                 1.93 ms         12.9",
-            "reactor' ██████▏  76.9k   1.00 [0.99,1.01]  none shown  1.95 ms         13.0",
-            "thread   █████▍   66.5k   0.86 [0.85,0.87]  slower      2.26 ms         15.0",
-            "process  ████████ 99.6k   1.30 [1.28,1.32]  faster      1.51 ms         10.0",
+            "         req/s  to reactor [95 %]  difference      p99  CPU/req, µs  ctxsw/req",
+            "reactor  77.6k                                 1.93 ms         12.9       0.11",
+            "reactor' 76.9k   1.00 [0.99,1.01]  none shown  1.95 ms         13.0       0.11",
+            "thread   66.5k   0.86 [0.85,0.87]  slower      2.26 ms         15.0       0.98",
+            "process  99.6k   1.30 [1.28,1.32]  faster      1.51 ms         10.0       0.98",
             "limited by: server processor 100 %",
         ];
         assert_eq!(lines[start..start + table.len()], table, "{text}");
@@ -399,5 +531,124 @@ mod tests {
             text.contains("There is nothing to compare in this run."),
             "{text}"
         );
+    }
+
+    fn text(print: impl Fn(&mut dyn Write, Terminal) -> io::Result<ExitCode>) -> (String, bool) {
+        let mut bytes = Vec::new();
+        let code = print(&mut bytes, Terminal::new(80, false)).unwrap();
+        (String::from_utf8(bytes).unwrap(), code == ExitCode::SUCCESS)
+    }
+
+    /// The last words of the lines of the arms, and whether nothing got worse.
+    fn compared(before: &Run, after: &Run) -> (Vec<String>, bool) {
+        let (text, is_good) = text(|to, terminal| compare(before, after, to, terminal));
+        assert!(widest(&text) <= 80, "{text}");
+        let word = |line: &str| line.rsplit("  ").next().unwrap_or_default().to_owned();
+        let arms = ["reactor'", "thread", "process"];
+        let lines = arms.map(|arm| text.lines().find(|line| line.starts_with(arm)));
+        (lines.into_iter().flatten().map(word).collect(), is_good)
+    }
+
+    #[test]
+    fn a_slower_model_is_slower_and_the_others_and_a_slower_machine_are_not() {
+        let before = plain([1.0, 1.0, 0.86, 0.9], 8);
+        let slower = plain([1.0, 1.0, 0.77, 0.9], 8);
+        let words = |words: [&str; 3]| words.map(str::to_owned).to_vec();
+        let one = words(["none shown", "slower", "none shown"]);
+        assert_eq!(compared(&before, &slower), (one, false));
+        let other = words(["none shown", "faster", "none shown"]);
+        assert_eq!(compared(&slower, &before), (other, true));
+        let machine = plain([0.8, 0.8, 0.86 * 0.8, 0.9 * 0.8], 8);
+        assert_eq!(compared(&before, &machine).0, words(["none shown"; 3]));
+        let doubtful = plain([1.0, 1.3, 0.5, 0.9], 8);
+        assert_eq!(compared(&before, &doubtful), (words(["unproven"; 3]), true));
+        assert_eq!(
+            compared(&before, &plain([1.0; 4], 5)),
+            (words(["indicative"; 3]), true)
+        );
+        let mut other = slower;
+        other.cells[0].primary_metric = "cpu".to_owned();
+        assert_eq!(compared(&before, &other), (Vec::new(), true));
+    }
+
+    /// Both runs have a noise floor of 2.5 %, so that of their difference is 3.5 %.
+    #[test]
+    fn the_noise_floors_of_both_runs_add_up() {
+        let verdict =
+            |change: f64| compared(&plain([1.0; 4], 20), &plain([1.0, 1.0, change, 1.0], 20)).0;
+        assert_eq!(verdict(0.97)[1], "none shown");
+        assert_eq!(verdict(0.95)[1], "slower");
+    }
+
+    #[test]
+    fn another_machine_causes_a_warning() {
+        let with = |kernel: &str| {
+            let mut run = plain([1.0; 4], 1);
+            run.environment
+                .facts
+                .insert("kernel".to_owned(), kernel.to_owned());
+            run
+        };
+        let (text, _) = text(|to, terminal| compare(&with("6.1"), &with("6.18"), to, terminal));
+        assert!(
+            text.starts_with("! kernel: 6.1 before, 6.18 after\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_good_run_is_valid_and_each_problem_has_a_sentence() {
+        let good = || plain([1.0, 1.0, 0.86, 0.9], 8);
+        let checked = |run: &Run| text(|to, terminal| check(run, to, terminal));
+        let expected = "The run is valid: 32 samples in 1 cells.\n";
+        assert_eq!(checked(&good()), (expected.to_owned(), true));
+        let bad = |change: fn(&mut Run)| {
+            let mut run = good();
+            change(&mut run);
+            run
+        };
+        fn invalid(run: &mut Run, arm: usize) {
+            let samples = run.samples.iter_mut().filter(|one| one.arm == arm);
+            samples.for_each(|one| one.invalid.push("steal".to_owned()));
+        }
+        let cases = [
+            (
+                bad(|run| run.problems.push("It broke.".to_owned())),
+                "It broke.",
+            ),
+            (
+                bad(|run| run.samples[7].cell = 9),
+                "1 samples cannot be read",
+            ),
+            (
+                bad(|run| {
+                    drop(
+                        run.samples[3]
+                            .histograms
+                            .insert("x".to_owned(), "?".to_owned()),
+                    )
+                }),
+                "1 samples cannot be read",
+            ),
+            (bad(|run| invalid(run, 3)), "8 of 32 samples are invalid"),
+            (
+                bad(|run| invalid(run, 3)),
+                "keepalive c=64: no valid sample of process.",
+            ),
+            (
+                bad(|run| run.samples.retain(|one| one.arm != 0)),
+                "the reference was not measured.",
+            ),
+            (
+                plain([1.0, 1.0, 0.86, 0.9], 5),
+                "INDICATIVE: 5 rounds may differ by chance",
+            ),
+            (plain([1.0, 1.3, 0.86, 0.9], 8), "UNPROVEN"),
+            (Run::default(), "There is no control"),
+        ];
+        for (run, sentence) in cases {
+            let (text, is_valid) = checked(&run);
+            assert!(text.contains(sentence) && !is_valid, "{sentence}: {text}");
+        }
     }
 }

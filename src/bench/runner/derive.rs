@@ -1,10 +1,17 @@
-//! Computes the metrics of an outcome. No I/O.
+//! Computes the metrics of an outcome, and decides whether the sample is valid. No I/O.
+//!
+//! An invalid sample is kept, with the reasons, and left out of comparisons.
 
-use crate::bench::load::{Behavior, ClientStats, Group, Load, Outcome};
 use crate::bench::procfs::Usage;
-use crate::bench::stats::{fairness, histogram};
+use crate::bench::stats::{self, fairness, float};
+use crate::bench::types::{Behavior, ClientStats, Fault, Group, Load, Outcome, Totals};
+use crate::bench::workloads::WorkloadTraits;
 use hdrhistogram::Histogram;
+use serde::Deserialize;
 use std::collections::BTreeMap;
+
+/// A time without any response that is worth a word, ns.
+const SILENCE: u64 = 100_000_000;
 
 /// Metrics by name.
 pub type Metrics = BTreeMap<String, f64>;
@@ -18,10 +25,7 @@ pub fn metrics(load: &Load, outcome: &Outcome, cpus: usize) -> Metrics {
         return all;
     }
     for (place, (group, seen)) in load.groups.iter().zip(&outcome.groups).enumerate() {
-        let prefix = match place {
-            0 => String::new(),
-            _ => format!("{}.", seen.name),
-        };
+        let prefix = prefix(place, &seen.name);
         for (name, value) in of_group(group, seen, seconds) {
             all.insert(format!("{prefix}{name}"), value);
         }
@@ -37,26 +41,35 @@ pub fn metrics(load: &Load, outcome: &Outcome, cpus: usize) -> Metrics {
             after,
             seconds,
             generator,
-            cpus: count(cpus as u64).max(1.0),
+            cpus: float(cpus as u64).max(1.0),
         };
         difference.add_to(&mut all, &outcome.groups);
     }
     all
 }
 
+/// What is before the names of a group's metrics: nothing for the first group.
+pub fn prefix(place: usize, name: &str) -> String {
+    if place == 0 {
+        String::new()
+    } else {
+        format!("{name}.")
+    }
+}
+
 fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static str, f64)> {
     let errors: u64 = seen.errors.values().sum();
     let mut found = vec![
-        ("errors", count(errors)),
+        ("errors", float(errors)),
         ("held", f64::from(seen.connections.1)),
     ];
     if matches!(group.behavior, Behavior::Silent | Behavior::Drip { .. }) {
         return found;
     }
-    found.push(("throughput", count(seen.responses) / seconds));
-    found.push(("bandwidth", count(seen.body_bytes) / seconds / 1e9));
+    found.push(("throughput", float(seen.responses) / seconds));
+    found.push(("bandwidth", float(seen.body_bytes) / seconds / 1e9));
     if matches!(group.behavior, Behavior::Short { .. }) {
-        found.push(("connects", count(seen.connected) / seconds));
+        found.push(("connects", float(seen.connected) / seconds));
     }
     let due = match group.behavior {
         Behavior::Open { .. } => seen.due,
@@ -84,20 +97,20 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
         }
     }
     if due > 0 {
-        found.push(("offered", count(due) / seconds));
+        found.push(("offered", float(due) / seconds));
         // Responses in the window may belong to requests that were due before it.
-        let achieved = 100.0 * count(seen.responses) / count(due);
+        let achieved = 100.0 * float(seen.responses) / float(due);
         found.push(("achieved", achieved.min(100.0)));
-        found.push(("dropped", count(seen.dropped)));
+        found.push(("dropped", float(seen.dropped)));
     }
     let has_shares = matches!(
         group.behavior,
         Behavior::Closed { .. } | Behavior::Short { .. }
     );
     if has_shares && !seen.shares.is_empty() {
-        let shares: Vec<f64> = seen.shares.iter().map(|share| count(*share)).collect();
+        let shares: Vec<f64> = seen.shares.iter().map(|share| float(*share)).collect();
         found.push(("fairness", fairness(&shares).unwrap_or(1.0)));
-        found.push(("starved", count(starved(seen))));
+        found.push(("starved", float(starved(seen))));
     }
     found
 }
@@ -113,9 +126,9 @@ fn little(group: &Group, seen: &ClientStats, mean: f64, seconds: f64) -> Option<
     let Behavior::Closed { depth } = group.behavior else {
         return None;
     };
-    let served = f64::from(seen.connections.1) - count(starved(seen));
+    let served = f64::from(seen.connections.1) - float(starved(seen));
     let outstanding = served * f64::from(depth);
-    let found = count(seen.responses) / seconds * mean / 1e9;
+    let found = float(seen.responses) / seconds * mean / 1e9;
     (outstanding > 0.0).then(|| 100.0 * (outstanding - found).abs() / outstanding)
 }
 
@@ -135,7 +148,7 @@ struct Difference<'a> {
 impl Difference<'_> {
     fn add_to(&self, all: &mut Metrics, groups: &[ClientStats]) {
         let difference =
-            |of: fn(&Usage) -> u64| count(of(self.after).saturating_sub(of(self.before)));
+            |of: fn(&Usage) -> u64| float(of(self.after).saturating_sub(of(self.before)));
         let nanoseconds = |of: fn(&Usage) -> u64| difference(of) / 1e9;
         let cpu_time = nanoseconds(|one| one.cpu_time);
         let machine = nanoseconds(|one| one.machine);
@@ -147,17 +160,17 @@ impl Difference<'_> {
         add("steal", 100.0 * nanoseconds(|one| one.steal) / whole);
         let others = (machine - cpu_time - self.generator).max(0.0);
         add("others", 100.0 * others / whole);
-        add("memory", count(self.after.pss));
-        add("kernel_memory", count(self.after.kernel_memory));
-        add("virtual", count(self.after.virtual_size));
+        add("memory", float(self.after.pss));
+        add("kernel_memory", float(self.after.kernel_memory));
+        add("virtual", float(self.after.virtual_size));
         add(
             "threads",
-            count(self.after.threads.max(self.before.threads)),
+            float(self.after.threads.max(self.before.threads)),
         );
         let processes = self.after.processes.max(self.before.processes);
-        add("processes", count(processes));
+        add("processes", float(processes));
 
-        let responses = count(groups.iter().map(|seen| seen.responses).sum());
+        let responses = float(groups.iter().map(|seen| seen.responses).sum());
         if responses > 0.0 {
             // The kernel forgets the switches of a thread that ends; where such threads did much of
             // the work, there is no count.
@@ -189,11 +202,11 @@ impl Difference<'_> {
                 add("per_core", responses / cpu_time);
             }
         }
-        let connected = count(groups.iter().map(|seen| seen.connected).sum());
+        let connected = float(groups.iter().map(|seen| seen.connected).sum());
         if connected > 0.0 {
             add("cpu_connection", 1e6 * cpu_time / connected);
         }
-        let bytes = count(groups.iter().map(|seen| seen.body_bytes).sum());
+        let bytes = float(groups.iter().map(|seen| seen.body_bytes).sum());
         if bytes > 0.0 {
             add("cpu_gigabyte", cpu_time / (bytes / 1e9));
         }
@@ -202,7 +215,7 @@ impl Difference<'_> {
 
 /// The slope of memory over connections (least squares), KiB per connection.
 pub fn slope(levels: &[(u32, f64)]) -> Option<f64> {
-    let number = count(levels.len() as u64);
+    let number = float(levels.len() as u64);
     let mean = |of: fn(&(u32, f64)) -> f64| levels.iter().map(of).sum::<f64>() / number;
     let (x, y) = (mean(|one| f64::from(one.0)), mean(|one| one.1));
     let spread: f64 = levels
@@ -219,7 +232,7 @@ pub fn slope(levels: &[(u32, f64)]) -> Option<f64> {
 /// The memory of server and kernel at the end of an outcome, KiB.
 pub fn memory(outcome: &Outcome) -> Option<f64> {
     let (_, after) = outcome.usage.as_ref()?;
-    Some(count(after.pss) + count(after.kernel_memory))
+    Some(float(after.pss) + float(after.kernel_memory))
 }
 
 /// The time from the end of a stall until the longest response time is again at most twice that
@@ -240,7 +253,7 @@ pub fn recovery(seen: &ClientStats, stall: (u64, u64)) -> Option<f64> {
 }
 
 /// What limits the throughput, in words.
-pub fn limiter(load: &Load, metrics: &Metrics, pinned: bool) -> String {
+pub fn limiter(load: &Load, outcome: &Outcome, metrics: &Metrics, pinned: bool) -> String {
     let of = |name: &str| metrics.get(name).copied();
     let full = if pinned { 95.0 } else { 190.0 };
     let server = of("cpu_share").unwrap_or(0.0);
@@ -255,6 +268,7 @@ pub fn limiter(load: &Load, metrics: &Metrics, pinned: bool) -> String {
         (Some(starved), _) if starved > 0.0 => {
             format!("units: {starved:.0} of {held:.0} connections had no response")
         }
+        _ if let Some(silence) = silence(load, outcome) => silence,
         _ if server >= full => format!("the CPU of the server ({server:.0} %)"),
         _ if generator >= 90.0 => format!("the generator ({generator:.0} %)"),
         (_, Some(achieved)) if achieved >= 99.0 => {
@@ -279,9 +293,33 @@ pub fn limiter(load: &Load, metrics: &Metrics, pinned: bool) -> String {
     }
 }
 
+/// A pause of the whole server: no connection of a closed loop got a response for a while. Its
+/// percentiles do not show that, because it sends nothing meanwhile.
+fn silence(load: &Load, outcome: &Outcome) -> Option<String> {
+    let is_closed = |group: &Group| matches!(group.behavior, Behavior::Closed { .. });
+    let groups = load
+        .groups
+        .iter()
+        .zip(&outcome.groups)
+        .filter(|(group, _)| is_closed(group));
+    // Of a server that is as slow as that, it is the response time.
+    let has_usually_more = |seen: &&ClientStats| {
+        seen.responses > 20 * outcome.measured / SILENCE && seen.silence >= SILENCE
+    };
+    let longest = groups
+        .map(|(_, seen)| seen)
+        .filter(has_usually_more)
+        .map(|seen| seen.silence);
+    let longest = longest.max()?;
+    Some(format!(
+        "a pause of the server (no response for {} ms)",
+        longest / 1_000_000
+    ))
+}
+
 /// A histogram; `None` if it is empty or not valid.
 fn decode(text: &str) -> Option<Histogram<u64>> {
-    let decoded = histogram::decode(text).ok();
+    let decoded = stats::decode(text).ok();
     decoded.filter(|histogram| !histogram.is_empty())
 }
 
@@ -289,43 +327,298 @@ fn decode(text: &str) -> Option<Histogram<u64>> {
 /// histogram count as slower than all others: then there may be no such time.
 fn quantile(text: &str, part: f64, due: u64) -> Option<f64> {
     let histogram = decode(text)?;
-    let recorded = count(histogram.len());
-    let rank = part * count(due).max(recorded);
+    let recorded = float(histogram.len());
+    let rank = part * float(due).max(recorded);
     (rank <= recorded).then(|| micro(histogram.value_at_quantile(rank / recorded)))
 }
 
 fn seconds(nanoseconds: u64) -> f64 {
-    count(nanoseconds) / 1e9
+    float(nanoseconds) / 1e9
 }
 
 fn micro(nanoseconds: u64) -> f64 {
-    count(nanoseconds) / 1000.0
+    float(nanoseconds) / 1000.0
 }
 
-/// Counts here are far below 2^53.
-#[allow(clippy::cast_precision_loss)]
-fn count(number: u64) -> f64 {
-    number as f64
+/// What a server has counted (its option `--tally`), the sum of its processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Tally {
+    /// Finished responses.
+    pub responses: u64,
+    /// Bytes of their bodies.
+    pub body_bytes: u64,
+}
+
+impl Tally {
+    /// Adds up the lines, one per process.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        text.lines().try_fold(Self::default(), |sum, line| {
+            let one: Self = serde_json::from_str(line)
+                .map_err(|error| format!("cannot parse the tally of the server: {error}"))?;
+            Ok(Self {
+                responses: sum.responses.saturating_add(one.responses),
+                body_bytes: sum.body_bytes.saturating_add(one.body_bytes),
+            })
+        })
+    }
+}
+
+/// The result for a sample, as sentences.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Why the sample is invalid.
+    pub invalid: Vec<String>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+    /// How the counts of client and server differ.
+    pub miscounts: Vec<String>,
+}
+
+/// Limit for the CPU time of the generator, percent: above, it is the generator that is measured.
+const MAX_GENERATOR: f64 = 90.0;
+/// Limit for steal, percent of the machine.
+const MAX_STEAL: f64 = 1.0;
+/// Limit for the CPU time of other programs, percent of the machine.
+const MAX_OTHERS: f64 = 3.0;
+/// Precision of the kernel's counts of the machine: three ticks, in percent of a second of two
+/// CPUs.
+const TICKS: f64 = 1.5;
+/// Minimum of the due requests that have a response, percent.
+const MIN_ACHIEVED: f64 = 99.0;
+/// Limit for the deviation from Little's law, percent.
+const MAX_LITTLE: f64 = 3.0;
+/// Limit for the own delay of the generator at the 99th percentile, microseconds.
+const MAX_LAG: f64 = 1000.0;
+
+/// Judges an outcome. `tally` is `None` for servers that do not count.
+pub fn judge(
+    load: &Load,
+    outcome: &Outcome,
+    metrics: &Metrics,
+    (primary_metric, traits): (&str, WorkloadTraits),
+    tally: Option<Tally>,
+) -> Judgement {
+    let mut judgement = Judgement::default();
+    let spins = |group: &Group| matches!(group.behavior, Behavior::Open { .. });
+    if load.groups.iter().any(spins) {
+        lag(metrics, primary_metric, &mut judgement);
+    } else {
+        generator(metrics, primary_metric, &mut judgement);
+    }
+    machine(metrics, outcome, &mut judgement);
+    if !traits.may_starve && !traits.overloads {
+        laws(metrics, &mut judgement);
+    }
+    overflows(outcome, traits, &mut judgement);
+    for (group, seen) in load.groups.iter().zip(&outcome.groups) {
+        let (asked, made) = seen.connections;
+        if made < asked {
+            judgement.invalid.push(format!(
+                "{}: {made} of {asked} connections were made",
+                seen.name
+            ));
+        }
+        let allowed = if traits.may_starve {
+            &[Fault::Missing, Fault::Closed, Fault::Reset][..]
+        } else {
+            &[]
+        };
+        for (fault, number) in &seen.errors {
+            let starving = match group.behavior {
+                Behavior::Closed { depth } => starved(seen) * u64::from(depth),
+                _ => 0,
+            };
+            let sentence = format!("{}: {}", seen.name, in_words(*fault, *number));
+            let expected = *fault == Fault::Missing && *number <= starving;
+            if expected
+                || allowed.contains(fault)
+                || traits.client_aborts && *fault == Fault::Missing
+            {
+                judgement.notes.push(sentence);
+            } else if *number > 0 {
+                judgement.invalid.push(sentence);
+            }
+        }
+    }
+    judgement.notes.extend(outcome.problems.iter().cloned());
+    judgement.notes.extend(silence(load, outcome));
+    if let Some(tally) = tally {
+        conservation(outcome, traits, tally, &mut judgement);
+    }
+    judgement
+}
+
+/// In an open loop the generator is always busy, because it spins to send in time; its delay is the
+/// criterion. The limit does not depend on the measured times, or only fast samples would be
+/// invalid. If the delay is more than half of the compared time, a note says so.
+fn lag(metrics: &Metrics, primary_metric: &str, judgement: &mut Judgement) {
+    let of = |name: &str| metrics.get(name).copied();
+    let late = of("lag_p99").unwrap_or(0.0);
+    let name = primary_metric.rsplit('.').next().unwrap_or(primary_metric);
+    let is_time = ["p50", "p90", "p99", "p999", "max", "mean"].contains(&name);
+    if late > MAX_LAG && name != "memory_slope" {
+        judgement.invalid.push(format!(
+            "the generator sent {late:.0} us late at the 99th percentile"
+        ));
+    } else if let Some(time) = of(primary_metric).filter(|time| is_time && late > time / 2.0) {
+        judgement.notes.push(format!(
+            "up to {late:.0} us of the {primary_metric} of {time:.0} us may be the generator's \
+             own delay"
+        ));
+    }
+}
+
+/// A busy generator may limit a metric, except the CPU time of the server.
+fn generator(metrics: &Metrics, primary_metric: &str, judgement: &mut Judgement) {
+    let share = metrics.get("generator_share").copied().unwrap_or(0.0);
+    if share <= MAX_GENERATOR {
+        return;
+    }
+    let is_of_server =
+        ["per_core", "memory_slope"].contains(&primary_metric) || primary_metric.starts_with("cpu");
+    if is_of_server {
+        judgement.notes.push(format!(
+            "the generator was {share:.1} % busy: it may limit rates and times, but not \
+             {primary_metric}"
+        ));
+    } else {
+        judgement.invalid.push(format!(
+            "the generator was {share:.1} % busy: it may be the limit"
+        ));
+    }
+}
+
+fn machine(metrics: &Metrics, outcome: &Outcome, judgement: &mut Judgement) {
+    let of = |name: &str| metrics.get(name).copied().unwrap_or(0.0);
+    // The kernel counts in ticks.
+    let ticks = TICKS / seconds(outcome.measured).max(1e-3);
+    let (steal, others) = (of("steal"), of("others"));
+    if steal > MAX_STEAL + ticks / 3.0 {
+        judgement.invalid.push(format!(
+            "the hypervisor gave {steal:.1} % of the CPU time to other machines (steal)"
+        ));
+    }
+    if others > MAX_OTHERS + ticks {
+        judgement
+            .invalid
+            .push(format!("other programs used {others:.1} % of the machine"));
+    }
+}
+
+/// What holds if the server serves all connections.
+fn laws(metrics: &Metrics, judgement: &mut Judgement) {
+    for (name, value) in metrics {
+        match name.rsplit('.').next() {
+            Some("achieved") if *value < MIN_ACHIEVED => judgement
+                .invalid
+                .push(format!("{value:.1} % of the due requests had a response")),
+            Some("little") if *value > MAX_LITTLE => judgement.invalid.push(format!(
+                "connections and rate x time differ by {value:.1} % (Little's law): something was \
+                 not counted"
+            )),
+            _ => {}
+        }
+    }
+}
+
+fn overflows(outcome: &Outcome, traits: WorkloadTraits, judgement: &mut Judgement) {
+    let Some((before, after)) = &outcome.usage else {
+        return;
+    };
+    let number = after
+        .listen_overflows
+        .saturating_sub(before.listen_overflows);
+    let sentence = format!("{number} connections found the listen queue full");
+    if number > 0 && (traits.may_starve || traits.overloads) {
+        judgement.notes.push(sentence);
+    } else if number > 0 {
+        judgement.invalid.push(sentence);
+    }
+}
+
+/// The server must have finished what the client received. If the client did not wait for all
+/// responses, the server may have finished more, but never less.
+fn conservation(
+    outcome: &Outcome,
+    traits: WorkloadTraits,
+    tally: Tally,
+    judgement: &mut Judgement,
+) {
+    let sum = |of: fn(&Totals) -> u64| -> u64 {
+        outcome.groups.iter().map(|seen| of(&seen.totals)).sum()
+    };
+    let (responses, bytes) = (
+        sum(|totals| totals.responses),
+        sum(|totals| totals.body_bytes),
+    );
+    let has_no_errors = outcome.groups.iter().all(|seen| seen.errors.is_empty());
+    let is_exact = has_no_errors && !traits.client_aborts;
+    let differ = |server: u64, client: u64| server != client && (is_exact || server < client);
+    if differ(tally.responses, responses) {
+        judgement.miscounts.push(format!(
+            "the server finished {} responses and the client received {responses}",
+            tally.responses
+        ));
+    }
+    // The bytes of an unfinished response are not in the tally.
+    if is_exact && tally.body_bytes != bytes {
+        judgement.miscounts.push(format!(
+            "the server sent {} bytes of bodies and the client received {bytes}",
+            tally.body_bytes
+        ));
+    }
+    if !is_exact {
+        judgement.notes.push(format!(
+            "the client did not wait for all responses: it received {responses}, and the server \
+             finished {}",
+            tally.responses
+        ));
+    }
+    judgement
+        .invalid
+        .extend(judgement.miscounts.iter().cloned());
+}
+
+/// This many errors of a kind, in words.
+pub fn in_words(fault: Fault, number: u64) -> String {
+    let (noun, what) = match fault {
+        Fault::Connect => ("connections", "were not made (refused, or too slow)"),
+        Fault::Status => ("responses", "had another status"),
+        Fault::Length => ("bodies", "had another length"),
+        Fault::Content => ("bodies", "had other bytes"),
+        Fault::Truncated => ("responses", "were truncated"),
+        Fault::Reset => ("connections", "were reset before the response"),
+        Fault::Closed => ("connections", "were closed before the response"),
+        Fault::Missing => ("requests", "had no response"),
+        Fault::Malformed => ("responses", "were not HTTP"),
+        Fault::Unsolicited => ("times", "there were bytes without a request"),
+    };
+    format!("{number} {noun} {what}")
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::bench::client::recorder::Times;
-    use crate::bench::load::{Arrivals, Bucket};
-    use crate::bench::workloads::pages;
+    use crate::bench::types::{Arrivals, Bucket};
 
-    /// An encoded histogram of these times.
-    pub fn encoded(times: &[u64]) -> String {
+    /// An encoded histogram of `count` equal times.
+    fn encoded(time: u64, count: u64) -> String {
         let mut histogram = Times::new();
-        times.iter().for_each(|time| histogram.record(*time));
+        (0..count).for_each(|_| histogram.record(time));
         histogram.encode()
     }
 
-    /// A load with one group.
-    pub fn load(behavior: Behavior, connections: u32) -> Load {
+    /// A load with one group of four connections for a second.
+    fn load(behavior: Behavior) -> Load {
+        let group = Group {
+            name: "main".to_owned(),
+            connections: 4,
+            behavior,
+            pages: Vec::new(),
+        };
         Load {
-            target: "127.0.0.1:1".parse().unwrap(),
+            target: ([127, 0, 0, 1], 1).into(),
             source: None,
             server: Some(1),
             cpu: None,
@@ -334,29 +627,38 @@ pub(super) mod tests {
             measure: 1_000_000_000,
             drain: 0,
             stall: None,
-            groups: vec![Group {
-                name: "main".to_owned(),
-                connections,
-                behavior,
-                pages: vec![pages::small()],
-            }],
+            groups: vec![group],
         }
     }
 
+    const CLOSED: Behavior = Behavior::Closed { depth: 1 };
+    const OPEN: Behavior = Behavior::Open {
+        rate: 100.0,
+        arrivals: Arrivals::Poisson,
+        max_waiting: 10,
+    };
+
     /// Four connections in a closed loop for a second.
-    pub fn closed() -> (Load, Outcome) {
+    fn closed() -> Outcome {
+        let totals = Totals {
+            requests: 5000,
+            responses: 5000,
+            body_bytes: 5_120_000,
+            connections: 4,
+        };
         let seen = ClientStats {
             name: "main".to_owned(),
             connections: (4, 4),
             responses: 4000,
             body_bytes: 4_096_000,
-            response_time: encoded(&[1_000_000; 4000]),
-            service_time: encoded(&[1_000_000; 4000]),
-            first_byte: encoded(&[900_000; 4000]),
+            response_time: encoded(1_000_000, 4000),
+            service_time: encoded(1_000_000, 4000),
+            first_byte: encoded(900_000, 4000),
             shares: vec![1000; 4],
+            totals,
             ..ClientStats::default()
         };
-        let account = Usage {
+        let before = Usage {
             threads: 3,
             processes: 1,
             pss: 2000,
@@ -372,42 +674,29 @@ pub(super) mod tests {
             involuntary: 400,
             machine: 900_000_000,
             steal: 10_000_000,
-            ..account
+            ..before
         };
-        let outcome = Outcome {
+        Outcome {
             measured: 1_000_000_000,
             groups: vec![seen],
             generator_time: 300_000_000,
-            usage: Some((account, after)),
+            usage: Some((before, after)),
             ..Outcome::default()
-        };
-        (load(Behavior::Closed { depth: 1 }, 4), outcome)
+        }
     }
 
     fn near(metrics: &Metrics, expected: &[(&str, f64)]) {
         for (name, value) in expected {
             let found = metrics.get(*name).copied().unwrap_or(f64::NAN);
-            let apart = (found - value).abs();
-            assert!(apart <= value.abs() * 1e-3, "{name}: {found}, not {value}");
+            assert!(
+                (found - value).abs() <= value.abs() * 1e-3,
+                "{name}: {found}, not {value}"
+            );
         }
-    }
-
-    #[test]
-    fn a_server_whose_threads_end_has_no_count_of_switches() {
-        let (load, mut outcome) = closed();
-        if let Some((_, after)) = &mut outcome.usage {
-            after.living_threads = 300_000_000;
-        }
-        let found = metrics(&load, &outcome, 2);
-        for name in ["switches", "voluntary", "cpu_user"] {
-            assert!(!found.contains_key(name), "{name}");
-        }
-        assert!(found.contains_key("cpu"));
     }
 
     #[test]
     fn a_closed_loop_has_these_metrics() {
-        let (load, outcome) = closed();
         let expected = [
             ("throughput", 4000.0),
             ("per_core", 8000.0),
@@ -419,18 +708,14 @@ pub(super) mod tests {
             ("first_byte_p50", 900.0),
             ("cpu", 125.0),
             ("cpu_user", 25.0),
-            ("cpu_system", 100.0),
             ("cpu_machine", 150.0),
             ("cpu_share", 50.0),
             ("cpu_gigabyte", 0.5 / 0.004_096),
             ("generator_share", 30.0),
-            ("voluntary", 2.0),
-            ("involuntary", 0.1),
             ("switches", 2.1),
             ("memory", 2000.0),
             ("kernel_memory", 500.0),
             ("threads", 3.0),
-            ("processes", 1.0),
             ("fairness", 1.0),
             ("starved", 0.0),
             ("errors", 0.0),
@@ -438,14 +723,21 @@ pub(super) mod tests {
             ("steal", 0.5),
             ("others", 5.0),
         ];
-        let found = metrics(&load, &outcome, 2);
+        let mut outcome = closed();
+        let found = metrics(&load(CLOSED), &outcome, 2);
         near(&found, &expected);
         assert!(found["little"] < 0.1, "{}", found["little"]);
+        // The kernel forgets the context switches of threads that have ended.
+        if let Some((_, after)) = &mut outcome.usage {
+            after.living_threads = 300_000_000;
+        }
+        let found = metrics(&load(CLOSED), &outcome, 2);
+        assert!(!found.contains_key("switches") && found.contains_key("cpu"));
     }
 
     #[test]
     fn metrics_of_a_second_group_have_its_name_as_prefix() {
-        let (mut load, mut outcome) = closed();
+        let (mut load, mut outcome) = (load(CLOSED), closed());
         load.groups.push(load.groups[0].clone());
         let mice = ClientStats {
             name: "mice".to_owned(),
@@ -459,83 +751,278 @@ pub(super) mod tests {
 
     #[test]
     fn requests_without_a_response_are_slower_than_all_others() {
-        let open = Behavior::Open {
-            rate: 100.0,
-            arrivals: Arrivals::Constant,
-            max_waiting: 10,
-        };
-        let (_, mut outcome) = closed();
+        let mut outcome = closed();
         outcome.groups[0] = ClientStats {
             due: 100,
             responses: 95,
-            response_time: encoded(&[2_000_000; 95]),
+            response_time: encoded(2_000_000, 95),
             ..ClientStats::default()
         };
-        let found = metrics(&load(open, 4), &outcome, 2);
-        near(&found, &[("p50", 2000.0), ("p90", 2000.0)]);
-        near(&found, &[("achieved", 95.0), ("offered", 100.0)]);
-        assert!(!found.contains_key("p99"));
-        assert!(!found.contains_key("fairness"));
+        let found = metrics(&load(OPEN), &outcome, 2);
+        let expected = [
+            ("p50", 2000.0),
+            ("p90", 2000.0),
+            ("achieved", 95.0),
+            ("offered", 100.0),
+        ];
+        near(&found, &expected);
+        assert!(!found.contains_key("p99") && !found.contains_key("fairness"));
     }
 
     #[test]
     fn littles_law_counts_served_connections_only() {
-        let (load, mut outcome) = closed();
+        let mut outcome = closed();
         let seen = &mut outcome.groups[0];
         seen.connections = (10, 10);
         seen.shares.extend([0; 6]);
-        let found = metrics(&load, &outcome, 2);
+        let found = metrics(&load(CLOSED), &outcome, 2);
         assert!(found["little"] < 0.1, "{}", found["little"]);
         near(&found, &[("starved", 6.0), ("fairness", 0.4)]);
         outcome.groups[0].responses = 3000;
-        near(&metrics(&load, &outcome, 2), &[("little", 25.0)]);
+        near(&metrics(&load(CLOSED), &outcome, 2), &[("little", 25.0)]);
     }
 
     #[test]
     fn the_slope_is_that_of_the_line_through_the_levels() {
-        assert_eq!(slope(&[(0, 100.0), (50, 200.0), (100, 300.0)]), Some(2.0));
         assert_eq!(slope(&[(0, 100.0), (50, 230.0), (100, 300.0)]), Some(2.0));
-        assert_eq!(slope(&[(5, 100.0)]), None);
-        assert_eq!(slope(&[]), None);
+        assert_eq!((slope(&[(5, 100.0)]), slope(&[])), (None, None));
     }
 
     #[test]
     fn a_server_has_recovered_when_response_times_are_as_before_the_stall() {
-        let bucket = |longest: u64| Bucket {
-            responses: 10,
-            longest,
-            ..Bucket::default()
+        let recovered = |longest: &[u64]| {
+            let bucket = |longest: &u64| Bucket {
+                responses: 10,
+                longest: *longest,
+            };
+            let time_series = longest.iter().map(bucket).collect();
+            let seen = ClientStats {
+                time_series,
+                ..ClientStats::default()
+            };
+            recovery(&seen, (400_000_000, 100_000_000))
         };
-        let seen = ClientStats {
-            time_series: [1, 1, 1, 1, 0, 200, 90, 2, 1].map(bucket).to_vec(),
-            ..ClientStats::default()
-        };
-        let stall = (400_000_000, 100_000_000);
-        assert_eq!(recovery(&seen, stall), Some(200_000.0));
-        let never = ClientStats {
-            time_series: [1, 1, 1, 1, 0, 200].map(bucket).to_vec(),
-            ..ClientStats::default()
-        };
-        assert_eq!(recovery(&never, stall), None);
+        assert_eq!(recovered(&[1, 1, 1, 1, 0, 200, 90, 2, 1]), Some(200_000.0));
+        assert_eq!(recovered(&[1, 1, 1, 1, 0, 200]), None);
     }
 
     #[test]
     fn the_limiter_is_named() {
-        let (load, outcome) = closed();
         let with = |name: &str, value: f64| {
-            let mut found = metrics(&load, &outcome, 2);
+            let mut found = metrics(&load(CLOSED), &closed(), 2);
             found.insert(name.to_owned(), value);
-            limiter(&load, &found, true)
+            limiter(&load(CLOSED), &closed(), &found, true)
         };
         let latency = "latency between the two (server 50 %, generator 30 % busy)";
         assert_eq!(with("x", 0.0), latency);
         assert_eq!(with("cpu_share", 99.0), "the CPU of the server (99 %)");
         assert_eq!(with("generator_share", 95.0), "the generator (95 %)");
-        let starved = "units: 3 of 4 connections had no response";
-        assert_eq!(with("starved", 3.0), starved);
-        let rate = "the offered rate (server 50 % busy)";
-        assert_eq!(with("achieved", 99.9), rate);
+        assert_eq!(
+            with("starved", 3.0),
+            "units: 3 of 4 connections had no response"
+        );
+        assert_eq!(
+            with("achieved", 99.9),
+            "the offered rate (server 50 % busy)"
+        );
         let out = "units: 0 % of the due requests had a response (server 50 % busy)";
         assert_eq!(with("canary.achieved", 0.0), out);
+    }
+
+    /// 300 ms without any response are three thousandths of the requests of a closed
+    /// loop: no percentile shows them.
+    #[test]
+    fn a_pause_of_the_whole_server_limits_the_result() {
+        let mut outcome = closed();
+        outcome.groups[0].silence = 300_000_000;
+        let found = metrics(&load(CLOSED), &outcome, 2);
+        let pause = "a pause of the server (no response for 300 ms)";
+        assert_eq!(limiter(&load(CLOSED), &outcome, &found, true), pause);
+        let judgement = judged(WorkloadTraits::NONE, MATCHING, |outcome, _| {
+            outcome.groups[0].silence = 300_000_000;
+        });
+        assert_eq!(judgement.notes, [pause]);
+        outcome.groups[0].responses = 100;
+        assert_eq!(
+            silence(&load(CLOSED), &outcome),
+            None,
+            "it always takes long"
+        );
+    }
+
+    const MATCHING: Tally = Tally {
+        responses: 5000,
+        body_bytes: 5_120_000,
+    };
+
+    /// The judgement of a valid sample after `change`.
+    fn judged(
+        traits: WorkloadTraits,
+        tally: Tally,
+        change: impl Fn(&mut Outcome, &mut Metrics),
+    ) -> Judgement {
+        let (load, mut outcome) = (load(CLOSED), closed());
+        let mut metrics = metrics(&load, &outcome, 2);
+        metrics.insert("others".to_owned(), 0.0);
+        change(&mut outcome, &mut metrics);
+        judge(
+            &load,
+            &outcome,
+            &metrics,
+            ("throughput", traits),
+            Some(tally),
+        )
+    }
+
+    #[test]
+    fn each_metric_beyond_its_limit_makes_the_sample_invalid() {
+        assert_eq!(
+            judged(WorkloadTraits::NONE, MATCHING, |_, _| {}),
+            Judgement::default()
+        );
+        let table = [
+            ("generator_share", 90.5, "the generator was 90.5 % busy"),
+            ("steal", 1.6, "the hypervisor gave 1.6 %"),
+            ("others", 4.6, "other programs used 4.6 %"),
+            ("mice.achieved", 98.9, "98.9 % of the due requests"),
+            ("little", 3.1, "connections and rate x time differ by 3.1 %"),
+        ];
+        for (name, value, sentence) in table {
+            let judgement = judged(WorkloadTraits::NONE, MATCHING, |_, metrics| {
+                metrics.insert(name.to_owned(), value);
+            });
+            assert_eq!(judgement.invalid.len(), 1, "{name}");
+            assert!(judgement.invalid[0].starts_with(sentence), "{judgement:?}");
+        }
+        // The kernel counts in ticks, so a short sample says less.
+        let short = judged(WorkloadTraits::NONE, MATCHING, |outcome, metrics| {
+            outcome.measured = 250_000_000;
+            metrics.insert("others".to_owned(), 8.0);
+        });
+        assert_eq!(short.invalid, [""; 0]);
+    }
+
+    /// The judgement with one metric replaced.
+    fn with(behavior: Behavior, primary_metric: &str, changed: (&str, f64)) -> Judgement {
+        let load = load(behavior);
+        let mut metrics = metrics(&load, &closed(), 2);
+        for (name, value) in [("others", 0.0), ("achieved", 100.0), changed] {
+            metrics.insert(name.to_owned(), value);
+        }
+        judge(
+            &load,
+            &closed(),
+            &metrics,
+            (primary_metric, WorkloadTraits::NONE),
+            None,
+        )
+    }
+
+    #[test]
+    fn a_busy_generator_does_not_disturb_the_cpu_time_of_the_server() {
+        let judged = |metric| with(CLOSED, metric, ("generator_share", 99.0));
+        for metric in ["per_core", "cpu_connection", "memory_slope"] {
+            assert_eq!(
+                (judged(metric).invalid.len(), judged(metric).notes.len()),
+                (0, 1),
+                "{metric}"
+            );
+        }
+        for metric in ["throughput", "p99", "mice.p99"] {
+            assert_eq!(judged(metric).invalid.len(), 1, "{metric}");
+        }
+    }
+
+    #[test]
+    fn in_an_open_loop_the_delay_of_the_generator_is_limited_and_not_its_cpu_time() {
+        assert_eq!(
+            with(OPEN, "p99", ("generator_share", 100.0)),
+            Judgement::default()
+        );
+        let judged = |metric, late| with(OPEN, metric, ("lag_p99", late));
+        // The p99 is a millisecond.
+        assert_eq!(judged("p99", 499.0), Judgement::default());
+        let note = "up to 501 us of the p99 of 1000 us may be the generator's own delay";
+        assert_eq!(judged("p99", 501.0).notes, [note]);
+        assert_eq!(judged("p99", 1001.0).invalid.len(), 1);
+        assert_eq!(judged("throughput", 999.0), Judgement::default());
+        assert_eq!(judged("memory_slope", 1001.0), Judgement::default());
+    }
+
+    #[test]
+    fn errors_make_a_sample_invalid_unless_the_workload_is_about_them() {
+        let captures = WorkloadTraits {
+            may_starve: true,
+            ..WorkloadTraits::NONE
+        };
+        let with = |traits, fault, number, starved: bool| {
+            judged(traits, MATCHING, |outcome, _| {
+                outcome.groups[0].errors.insert(fault, number);
+                if starved {
+                    outcome.groups[0].shares = vec![4000, 0, 0, 0];
+                }
+            })
+        };
+        let sentence = "main: 3 requests had no response";
+        let none = WorkloadTraits::NONE;
+        assert_eq!(with(none, Fault::Missing, 3, false).invalid, [sentence]);
+        let judgement = with(captures, Fault::Missing, 3, false);
+        assert_eq!(
+            (judgement.invalid.len(), judgement.notes[0].as_str()),
+            (0, sentence)
+        );
+        assert_eq!(with(captures, Fault::Content, 1, false).invalid.len(), 1);
+        // Those of connections that never had a response are in the metric `starved`.
+        assert_eq!(with(none, Fault::Missing, 3, true).invalid, [""; 0]);
+    }
+
+    #[test]
+    fn connections_that_were_not_made_and_full_listen_queues_make_a_sample_invalid() {
+        let judgement = judged(WorkloadTraits::NONE, MATCHING, |outcome, _| {
+            outcome.groups[0].connections = (1000, 100);
+            outcome.usage.as_mut().unwrap().1.listen_overflows = 7;
+        });
+        let expected = [
+            "7 connections found the listen queue full",
+            "main: 100 of 1000 connections were made",
+        ];
+        assert_eq!(judgement.invalid, expected);
+    }
+
+    #[test]
+    fn different_counts_of_client_and_server_are_miscounts() {
+        let cuts = WorkloadTraits {
+            client_aborts: true,
+            ..WorkloadTraits::NONE
+        };
+        let miscounts = |traits, responses, body_bytes| {
+            judged(
+                traits,
+                Tally {
+                    responses,
+                    body_bytes,
+                },
+                |_, _| {},
+            )
+            .miscounts
+            .len()
+        };
+        assert_eq!(miscounts(WorkloadTraits::NONE, 5001, 5_120_000), 1);
+        assert_eq!(miscounts(WorkloadTraits::NONE, 5000, 5_119_999), 1);
+        // With resets the server may have finished more responses, but not fewer.
+        assert_eq!(miscounts(cuts, 5007, 5_120_000), 0);
+        assert_eq!(miscounts(cuts, 4999, 5_120_000), 1);
+    }
+
+    #[test]
+    fn the_tallies_of_all_processes_are_added() {
+        let line = r#"{"connections":1,"responses":20,"body_bytes":300}"#;
+        let expected = Tally {
+            responses: 40,
+            body_bytes: 600,
+        };
+        assert_eq!(Tally::parse(&format!("{line}\n{line}\n")), Ok(expected));
+        assert_eq!(Tally::parse(""), Ok(Tally::default()));
+        assert!(Tally::parse("{}").is_err());
     }
 }

@@ -1,81 +1,78 @@
 //! Facts about the machine, and warnings about what may disturb the measurements.
 
-use super::context::{Cpus, RunContext};
+use super::{Cpus, RunContext};
 use crate::bench::platform;
-use crate::bench::record::Environment;
+use crate::bench::types::Environment;
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
 
 /// Limit for steal since the boot, percent.
 const MAX_STEAL: f64 = 1.0;
 /// Limit for the load average of a machine without other work.
 const MAX_LOAD: f64 = 0.7;
+/// Settings of the kernel that the results depend on.
+const SETTINGS: [&str; 7] = [
+    "net.core.somaxconn",
+    "net.ipv4.tcp_max_syn_backlog",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_wmem",
+    "net.ipv4.tcp_rmem",
+    "vm.max_map_count",
+    "kernel.threads-max",
+];
 
 /// The facts about this machine, and the warnings.
 pub fn inspect(context: &RunContext, descriptors: Option<u64>) -> Environment {
-    let mut facts = BTreeMap::new();
-    let mut fact = |name: &str, value: Option<String>| {
-        if let Some(value) = value.map(|value| value.trim().to_owned()) {
-            facts.insert(name.to_owned(), value);
-        }
-    };
-    let (cpu_count, cpus) = (context.cpu_count, context.cpus);
-    fact("processor", processor());
-    fact("cores", Some(cpu_count.to_string()));
-    fact("system", Some(std::env::consts::OS.to_owned()));
-    fact("kernel", read("/proc/sys/kernel/osrelease"));
-    fact("virtualization", virtualization());
-    fact("memory", memory());
-    for name in [
-        "net.core.somaxconn",
-        "net.ipv4.tcp_max_syn_backlog",
-        "net.ipv4.ip_local_port_range",
-        "net.ipv4.tcp_tw_reuse",
-        "net.ipv4.tcp_congestion_control",
-        "net.ipv4.tcp_wmem",
-        "net.ipv4.tcp_rmem",
-        "vm.max_map_count",
-        "kernel.pid_max",
-        "kernel.threads-max",
-    ] {
-        let path = format!("/proc/sys/{}", name.replace('.', "/"));
-        let value = read(&path);
-        fact(name, value.map(|value| value.trim().replace('\t', " ")));
-    }
-    fact("descriptors", descriptors.map(|most| most.to_string()));
-    fact("mitigations", mitigations());
-    fact(
-        "governor",
-        read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-    );
-    fact(
-        "turbo off",
-        read("/sys/devices/system/cpu/intel_pstate/no_turbo"),
-    );
-    fact("load average", read("/proc/loadavg"));
-    let steal = read("/proc/stat").and_then(|text| steal_since_boot(&text));
-    fact(
-        "steal",
-        steal.map(|part| format!("{part:.2} % since the boot")),
-    );
-    fact(
-        "pressure",
-        read("/proc/pressure/cpu").map(|text| text.replace('\n', "; ")),
-    );
-    fact("git", git());
-    fact("build", Some(build().to_owned()));
-    fact("pinning", Some(pinning(cpus)));
-    let load = read("/proc/loadavg").and_then(|text| first(&text));
+    let stat = read("/proc/stat").unwrap_or_default();
+    let load = read("/proc/loadavg");
+    let steal = steal_since_boot(&stat);
+    let governor = read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    let is_guest = read("/proc/cpuinfo").map(|text| text.contains(" hypervisor"));
+    let virtualization = is_guest.map(|is_guest| if is_guest { "a virtual machine" } else { "no" });
+    let settings = SETTINGS.map(|name| {
+        let value = read(&format!("/proc/sys/{}", name.replace('.', "/")));
+        (name, value.map(|value| value.replace('\t', " ")))
+    });
+    let facts = [
+        ("processor", field("/proc/cpuinfo", "model name")),
+        ("cores", Some(context.cpu_count.to_string())),
+        ("system", Some(std::env::consts::OS.to_owned())),
+        ("kernel", read("/proc/sys/kernel/osrelease")),
+        ("virtualization", virtualization.map(str::to_owned)),
+        ("memory", field("/proc/meminfo", "MemTotal")),
+        ("descriptors", descriptors.map(|most| most.to_string())),
+        ("mitigations", mitigations()),
+        ("governor", governor),
+        ("load average", load.clone()),
+        (
+            "steal",
+            steal.map(|part| format!("{part:.2} % since the boot")),
+        ),
+        (
+            "build",
+            Some(
+                if platform::UNOPTIMIZED {
+                    "debug"
+                } else {
+                    "release"
+                }
+                .to_owned(),
+            ),
+        ),
+        ("pinning", Some(pinning(context.cpus))),
+    ];
+    let facts = facts.into_iter().chain(settings);
+    let facts = facts.filter_map(|(name, value)| Some((name.to_owned(), value?.trim().to_owned())));
+    let first = |text: String| text.split_whitespace().next()?.parse().ok();
     Environment {
-        facts,
+        facts: facts.collect::<BTreeMap<_, _>>(),
         warnings: warnings(&Host {
             unoptimized: platform::UNOPTIMIZED,
-            cpus: cpu_count,
-            pinned: cpus.is_some(),
-            load: load.unwrap_or(0.0),
+            cpus: context.cpu_count,
+            pinned: context.cpus.is_some(),
+            load: load.and_then(first).unwrap_or(0.0),
             steal: steal.unwrap_or(0.0),
-            descriptors,
+            descriptors: descriptors.unwrap_or(u64::MAX),
             linux: std::env::consts::OS == "linux",
         }),
     }
@@ -89,107 +86,77 @@ struct Host {
     pinned: bool,
     load: f64,
     steal: f64,
-    descriptors: Option<u64>,
+    descriptors: u64,
     linux: bool,
 }
 
 fn warnings(host: &Host) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if host.unoptimized {
-        warnings.push(
+    let (load, steal, most) = (host.load, host.steal, host.descriptors);
+    let table = [
+        (
+            host.unoptimized,
             "this is a debug build, whose results are meaningless: use cargo run --release -- bench"
                 .to_owned(),
-        );
-    }
-    if !host.linux {
-        warnings.push(
+        ),
+        (
+            !host.linux,
             "this is not Linux: CPU time, memory and context switches are not measured".to_owned(),
-        );
-    }
-    if host.cpus < 2 {
-        warnings.push("there is one CPU: server and generator compete for it".to_owned());
-    } else if !host.pinned {
-        warnings.push("server and generator are not pinned: they may compete for a CPU".to_owned());
-    }
-    if host.load > MAX_LOAD {
-        warnings.push(format!(
-            "other programs are running (load average {:.2}): samples that they disturb do not \
-             count",
-            host.load
-        ));
-    }
-    if host.steal > MAX_STEAL {
-        warnings.push(format!(
-            "the hypervisor gave {:.1} % of the CPU time since the boot to other machines (steal)",
-            host.steal
-        ));
-    }
-    if let Some(most) = host.descriptors.filter(|most| *most < 4096) {
-        warnings.push(format!(
-            "the limit for descriptors is {most}, too few for workloads with many connections \
-             (raise it: ulimit -Hn)"
-        ));
-    }
-    warnings
+        ),
+        (host.cpus < 2, "there is one CPU: server and generator compete for it".to_owned()),
+        (
+            host.cpus >= 2 && !host.pinned,
+            "server and generator are not pinned: they may compete for a CPU".to_owned(),
+        ),
+        (
+            load > MAX_LOAD,
+            format!(
+                "other programs are running (load average {load:.2}): samples that they disturb do \
+                 not count"
+            ),
+        ),
+        (
+            steal > MAX_STEAL,
+            format!(
+                "the hypervisor gave {steal:.1} % of the CPU time since the boot to other machines \
+                 (steal)"
+            ),
+        ),
+        (
+            most < 4096,
+            format!(
+                "the limit for descriptors is {most}, too few for workloads with many connections \
+                 (raise it: ulimit -Hn)"
+            ),
+        ),
+    ];
+    table
+        .into_iter()
+        .filter(|(applies, _)| *applies)
+        .map(|(_, warning)| warning)
+        .collect()
 }
 
 fn read(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-fn first(text: &str) -> Option<f64> {
-    text.split_whitespace().next()?.parse().ok()
-}
-
-fn processor() -> Option<String> {
-    let text = read("/proc/cpuinfo")?;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("model name") || line.starts_with("Model"))?;
+/// What is after a name and a colon in a file.
+fn field(path: &str, name: &str) -> Option<String> {
+    let text = read(path)?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
     Some(line.split_once(':')?.1.trim().to_owned())
-}
-
-fn virtualization() -> Option<String> {
-    let text = read("/proc/cpuinfo")?;
-    let guest = text.lines().any(|line| {
-        line.starts_with("flags") && line.split_whitespace().any(|flag| flag == "hypervisor")
-    });
-    let product = read("/sys/class/dmi/id/product_name").unwrap_or_default();
-    let vendor = read("/sys/class/dmi/id/sys_vendor").unwrap_or_default();
-    let name = format!("{} {}", vendor.trim(), product.trim());
-    let name = name.trim();
-    Some(match (guest, name) {
-        (false, _) => "none seen".to_owned(),
-        (true, "") => "a virtual machine".to_owned(),
-        (true, name) => format!("a virtual machine ({name})"),
-    })
-}
-
-fn memory() -> Option<String> {
-    let text = read("/proc/meminfo")?;
-    let of = |name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        first(line.split_once(':')?.1)
-    };
-    let mib = |kib: f64| kib / 1024.0;
-    Some(format!(
-        "{:.0} MiB, {:.0} available",
-        mib(of("MemTotal:")?),
-        mib(of("MemAvailable:")?)
-    ))
 }
 
 /// Mitigations of CPU vulnerabilities, which make system calls slower.
 fn mitigations() -> Option<String> {
     let folder = fs::read_dir("/sys/devices/system/cpu/vulnerabilities").ok()?;
-    let mut active: Vec<String> = folder
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let text = fs::read_to_string(entry.path()).ok()?;
-            let how = text.trim().strip_prefix("Mitigation: ")?;
-            Some(format!("{}: {how}", entry.file_name().to_string_lossy()))
-        })
-        .collect();
+    let active = folder.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let text = fs::read_to_string(entry.path()).ok()?;
+        let how = text.trim().strip_prefix("Mitigation: ")?;
+        Some(format!("{}: {how}", entry.file_name().to_string_lossy()))
+    });
+    let mut active: Vec<String> = active.collect();
     active.sort();
     Some(if active.is_empty() {
         "none".to_owned()
@@ -200,43 +167,25 @@ fn mitigations() -> Option<String> {
 
 /// Steal in percent of the time since the boot (proc_stat(5)).
 fn steal_since_boot(stat: &str) -> Option<f64> {
-    let line = stat.lines().find(|line| line.starts_with("cpu "))?;
-    let ticks: Vec<f64> = line
+    let fields = stat
+        .lines()
+        .next()?
+        .strip_prefix("cpu ")?
         .split_whitespace()
-        .skip(1)
-        .take(8)
-        .filter_map(|field| field.parse().ok())
-        .collect();
+        .take(8);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
     let all: f64 = ticks.iter().sum();
     (all > 0.0).then_some(100.0 * ticks.get(7)? / all)
 }
 
-/// The version of the sources in the current directory, if it has any.
-fn git() -> Option<String> {
-    let output = Command::new("git")
-        .args(["describe", "--always", "--dirty", "--abbrev=12"])
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    (output.status.success() && !text.trim().is_empty()).then(|| text.trim().to_owned())
-}
-
-fn build() -> &'static str {
-    if platform::UNOPTIMIZED {
-        "debug"
-    } else {
-        "release"
-    }
-}
-
 fn pinning(cpus: Option<Cpus>) -> String {
-    match cpus {
-        Some(both) => format!(
+    let both = |cpus: Cpus| {
+        format!(
             "server on CPU {}, generator on CPU {}",
-            both.server, both.generator
-        ),
-        None => "none".to_owned(),
-    }
+            cpus.server, cpus.generator
+        )
+    };
+    cpus.map_or_else(|| "none".to_owned(), both)
 }
 
 #[cfg(test)]
@@ -249,65 +198,39 @@ mod tests {
         pinned: true,
         load: 0.1,
         steal: 0.0,
-        descriptors: Some(20_000),
+        descriptors: 20_000,
         linux: true,
     };
 
     #[test]
-    fn a_quiet_machine_has_no_warnings() {
-        assert_eq!(warnings(&QUIET), [""; 0]);
-    }
-
-    #[test]
     fn each_disturbance_has_a_warning() {
-        let table = [
+        assert_eq!(warnings(&QUIET), [""; 0]);
+        let change = |change: fn(&mut Host)| {
+            let mut host = QUIET;
+            change(&mut host);
+            warnings(&host)
+        };
+        type Disturbance = (fn(&mut Host), &'static str);
+        let table: [Disturbance; 7] = [
+            (|host| host.unoptimized = true, "this is a debug build"),
             (
-                Host {
-                    unoptimized: true,
-                    ..QUIET
-                },
-                "this is a debug build",
-            ),
-            (
-                Host {
-                    cpus: 1,
-                    pinned: false,
-                    ..QUIET
-                },
+                |host| (host.cpus, host.pinned) = (1, false),
                 "there is one CPU",
             ),
             (
-                Host {
-                    pinned: false,
-                    ..QUIET
-                },
+                |host| host.pinned = false,
                 "server and generator are not pinned",
             ),
-            (Host { load: 0.9, ..QUIET }, "other programs are running"),
+            (|host| host.load = 0.9, "other programs are running"),
+            (|host| host.steal = 1.5, "the hypervisor gave 1.5 %"),
             (
-                Host {
-                    steal: 1.5,
-                    ..QUIET
-                },
-                "the hypervisor gave 1.5 %",
-            ),
-            (
-                Host {
-                    descriptors: Some(1024),
-                    ..QUIET
-                },
+                |host| host.descriptors = 1024,
                 "the limit for descriptors is 1024",
             ),
-            (
-                Host {
-                    linux: false,
-                    ..QUIET
-                },
-                "this is not Linux",
-            ),
+            (|host| host.linux = false, "this is not Linux"),
         ];
-        for (host, sentence) in table {
-            let warnings = warnings(&host);
+        for (disturbance, sentence) in table {
+            let warnings = change(disturbance);
             assert_eq!(warnings.len(), 1, "{warnings:?}");
             assert!(warnings[0].starts_with(sentence), "{warnings:?}");
         }

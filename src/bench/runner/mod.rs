@@ -1,59 +1,261 @@
-//! Runs a benchmark, from the command line to the files.
+//! Runs a benchmark, from the command line to the files: starts each server once, measures the
+//! capacities from which rates follow, and takes the samples of all rounds.
 //!
-//! - `context`: what all samples share
-//! - `run`: the steps of a run: preflight, capacities, rounds, system calls
-//! - `environment`: facts about the machine, and warnings
 //! - `process`: starts and stops servers, and runs the load generator
-//! - `sample`: takes one sample
-//! - `derive`: computes the metrics of an outcome
-//! - `validity`: decides whether a sample is valid
-//! - `syscalls`: counts the system calls per response
-//! - `preflight`: checks that each server starts and serves the page
-//! - `progress`: the progress bar
-//! - `files`: the files of a run
+//! - `sample`: takes one sample; `derive`: computes its metrics, and decides whether it is valid
+//! - `environment`: facts about the machine, and warnings
 
-pub mod context;
 pub mod derive;
-pub mod environment;
-pub mod files;
-pub mod preflight;
+mod environment;
 pub mod process;
-pub mod progress;
-pub mod run;
-pub mod sample;
-pub mod syscalls;
-pub mod validity;
+mod sample;
 
 use super::analysis::analyse;
-use super::arguments;
-use super::arms::Start;
-use super::output::report;
-use super::output::terminal::Terminal;
-use super::output::text;
-use super::plan::{Plan, ROUNDS_FOR_A_VERDICT};
-use super::print_to_stdout;
-use super::record::{Cell, Environment, Pass, Run, SCHEMA};
-use super::workloads::{CellSpec, Workload, pages};
+use super::output::Terminal;
+use super::output::{report, text};
+use super::plan::{Plan, PlannedSample};
+use super::stats::{PAIRS, mean};
+use super::types::{ArmKind, Cell, Environment, Page, Pass, Run, SCHEMA, Sample};
+use super::workloads::{self, CellSpec, RateSource, probe};
+use super::{RunOptions, platform, print_to_stdout};
 use crate::clock::Now;
-use context::{RunContext, RunError};
-use progress::say;
-use run::Runner;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sample::{SampleSpec, Taken};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::path::Path;
+use std::io::{self, IsTerminal, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Deref;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The exit code of an invalid command line.
-const USAGE: u8 = 2;
+pub const USAGE: u8 = 2;
 /// The exit code after Ctrl-C, as in a shell (128 + SIGINT).
-const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = 130;
+/// The file with all measurements.
+const RUN: &str = "run.json";
+/// Writing the file of a run takes at most one part in this many of the time.
+const WRITING_SHARE: u32 = 50;
+/// Attempts at a valid measurement of a capacity.
+const PROBES: u32 = 3;
+/// Seconds between two lines of progress without a terminal.
+const LINE_INTERVAL: f64 = 15.0;
+
+/// What all samples of a run share: the directory to serve, the CPUs, the clock, and whether the
+/// user has interrupted the run.
+#[derive(Debug)]
+pub struct RunContext {
+    /// This program, which is both server and generator.
+    pub program: PathBuf,
+    /// The CPUs of server and generator, if each is pinned to one.
+    pub cpus: Option<Cpus>,
+    /// The number of CPUs that this process may use.
+    pub cpu_count: usize,
+    /// For all random numbers except the order of the samples.
+    pub random: fastrand::Rng,
+    folder: PathBuf,
+    started: Instant,
+    interrupted: Arc<AtomicBool>,
+    serial: std::cell::Cell<u32>,
+}
+
+/// The CPUs of server and generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpus {
+    pub server: usize,
+    /// Also that of this process.
+    pub generator: usize,
+}
+
+/// Why a step of a run has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunError {
+    /// A sentence without its end.
+    Failed(String),
+    /// The user has interrupted the run.
+    Interrupted,
+}
+
+impl From<String> for RunError {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+}
+
+/// A path in the folder of the run. The file is removed when this is dropped.
+#[derive(Debug)]
+pub struct ScratchFile(PathBuf);
+
+impl Deref for ScratchFile {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for ScratchFile {
+    fn drop(&mut self) {
+        // It may not exist; the folder is removed in the end.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl RunContext {
+    /// Writes the files of `pages` into a new folder; with `pinned`, pins this process to the CPU
+    /// of the generator, if there are at least two CPUs.
+    pub fn new<'a>(
+        seed: u64,
+        pinned: bool,
+        pages: impl Iterator<Item = &'a Page>,
+    ) -> Result<Self, String> {
+        let program = std::env::current_exe()
+            .map_err(|error| format!("cannot find the path of this program: {error}"))?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, interrupted.clone())
+                .map_err(|error| format!("cannot install a signal handler: {error}"))?;
+        }
+        let mut context = Self {
+            program,
+            cpus: None,
+            // Before this process is pinned to one.
+            cpu_count: std::thread::available_parallelism().map_or(1, usize::from),
+            random: fastrand::Rng::with_seed(seed),
+            folder: std::env::temp_dir(),
+            started: Now::read().instant,
+            interrupted,
+            serial: std::cell::Cell::new(0),
+        };
+        let created = create_folder(&context.folder);
+        context.folder = created.map_err(|error| {
+            let parent = context.folder.display();
+            format!("cannot create a folder in {parent}: {error} (set TMPDIR to use another place)")
+        })?;
+        let root = context.root();
+        let written = std::fs::create_dir(&root).and_then(|()| {
+            workloads::write(&root, pages)?;
+            // A server that is started by root may read as another user.
+            make_readable(&root)
+        });
+        written.map_err(|error| format!("cannot write {}: {error}", root.display()))?;
+        let cpus = pinned.then(|| choose(&platform::cpus())).flatten();
+        context.cpus = cpus.filter(|cpus| platform::pin_to(&[cpus.generator]).is_ok());
+        Ok(context)
+    }
+
+    /// The directory to serve.
+    pub fn root(&self) -> PathBuf {
+        self.folder.join("root")
+    }
+
+    /// A new path in the folder of the run.
+    pub fn file(&self, extension: &str) -> ScratchFile {
+        self.serial.set(self.serial.get().wrapping_add(1));
+        ScratchFile(
+            self.folder
+                .join(format!("{}.{extension}", self.serial.get())),
+        )
+    }
+
+    /// Seconds since the run started.
+    pub fn seconds(&self) -> f64 {
+        let since = Now::read().instant.saturating_duration_since(self.started);
+        since.as_secs_f64()
+    }
+
+    /// Whether the user has interrupted the run.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps, unless the user has interrupted the run.
+    pub fn sleep(&self, time: Duration) -> Result<(), RunError> {
+        if self.is_interrupted() {
+            return Err(RunError::Interrupted);
+        }
+        std::thread::sleep(time);
+        Ok(())
+    }
+
+    /// A free port, outside of the range of ephemeral ports: a client that connects to such a port
+    /// before the server listens may connect to itself (a simultaneous open, RFC 9293, section
+    /// 3.5).
+    pub fn free_port(&mut self) -> Result<u16, String> {
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+        let first = range
+            .ok()
+            .and_then(|text| text.split_whitespace().next()?.parse().ok());
+        let end = first.unwrap_or(32_768_u16).max(10_100);
+        for _ in 0..200 {
+            let port = self.random.u16(10_000..end);
+            if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return Ok(port);
+            }
+        }
+        Err(format!("no free port on 127.0.0.1 from 10000 to {end}"))
+    }
+
+    /// A loopback address that was not used recently, so that a sample does not use ports that the
+    /// sample before left in TIME_WAIT. `None` where there is only one.
+    pub fn source(&self) -> Option<Ipv4Addr> {
+        let serial = self.serial.get();
+        let octet = |number: u32| u8::try_from(number).unwrap_or(2);
+        let address = Ipv4Addr::new(127, 0, octet(serial / 250 % 250), octet(2 + serial % 250));
+        platform::MANY_LOOPBACKS.then_some(address)
+    }
+}
+
+impl Drop for RunContext {
+    fn drop(&mut self) {
+        // If this fails, the folder stays in the directory for temporary files.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The server gets the last CPU, the generator the first: most interrupts go to the first, and the
+/// CPU time of the generator is not compared.
+fn choose(cpus: &[usize]) -> Option<Cpus> {
+    match *cpus {
+        [generator, .., server] => Some(Cpus { server, generator }),
+        _ => None,
+    }
+}
+
+/// Creates a new folder (mkdir(2) fails if it exists).
+fn create_folder(parent: &Path) -> io::Result<PathBuf> {
+    let mut number = std::process::id();
+    loop {
+        let folder = parent.join(format!("oneloop-bench-{number}"));
+        match std::fs::DirBuilder::new().mode(0o711).create(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                number = number.wrapping_add(100_003);
+            }
+            created => return created.map(|()| folder),
+        }
+    }
+}
+
+fn make_readable(folder: &Path) -> io::Result<()> {
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755))?;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => make_readable(&path)?,
+            false => std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644))?,
+        }
+    }
+    Ok(())
+}
 
 /// Runs a benchmark, writes its files, and prints its table.
-///
-/// # Errors
-/// A sentence for the user.
-pub fn run(asked: &arguments::RunOptions) -> Result<ExitCode, Box<dyn Error>> {
+pub fn run(asked: &RunOptions) -> Result<ExitCode, Box<dyn Error>> {
     let plan = match Plan::of(asked, fastrand::u64(..1_000_000_000)) {
         Ok(plan) => plan,
         Err(error) => {
@@ -62,50 +264,29 @@ pub fn run(asked: &arguments::RunOptions) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     let descriptors = raise_descriptors();
-    let all = plan
-        .cells
-        .iter()
-        .flat_map(|(_, cell_spec)| &cell_spec.groups);
-    let probe = pages::small();
-    let pages = all.flat_map(|group| &group.pages).chain([&probe]);
+    let groups = plan.cells.iter().flat_map(|(_, cell)| &cell.groups);
+    let probe = workloads::small();
+    let pages = groups.flat_map(|group| &group.pages).chain([&probe]);
     let context = RunContext::new(plan.seed, plan.pinned, pages)?;
     let environment = environment::inspect(&context, descriptors);
     announce(&plan, &environment);
-    let mut runner = Runner::new(plan, context, Run::default());
+    let mut runner = Runner::new(plan, context);
     match runner.preflight() {
         Ok(()) => {}
         Err(RunError::Failed(reason)) => return Err(reason.into()),
         Err(RunError::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
     }
-    let started = Now::read().wall.duration_since(UNIX_EPOCH);
-    let started = started.map_or(0, |since| since.as_secs());
-    let folder = files::folder(asked.output.as_deref(), started)?;
-    let pinned = runner.context.cpus.is_some();
-    let cells = runner.plan.cells.iter();
-    runner.run = Run {
-        schema: SCHEMA,
-        program: format!("oneloop {}", env!("CARGO_PKG_VERSION")),
-        // Without the path of the program, which is private.
-        command: ["oneloop".to_owned()]
-            .into_iter()
-            .chain(std::env::args().skip(1))
-            .collect(),
-        preset: runner.plan.preset,
-        started,
-        seed: runner.plan.seed,
-        environment,
-        arms: (runner.plan.arms.iter())
-            .map(|one| one.arm.clone())
-            .collect(),
-        cells: cells
-            .map(|(workload, cell_spec)| cell(workload, cell_spec, pinned))
-            .collect(),
-        notes: runner.plan.notes.clone(),
-        ..Run::default()
-    };
+    let started = Now::read().wall;
+    let folder = create_output(asked.output.as_deref(), started)?;
+    runner.run.environment = environment;
+    runner.run.started = started
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let ended = runner.take_all(&folder);
     let whole = runner.plan.order().len();
-    conclude(runner.finish(), ended, whole, &folder)
+    runner.show("");
+    runner.run.seconds = runner.context.seconds();
+    conclude(runner.run, ended, whole, &folder)
 }
 
 /// Writes the run, prints its table, and decides the exit code.
@@ -117,40 +298,40 @@ fn conclude(
 ) -> Result<ExitCode, Box<dyn Error>> {
     let measured = || run.samples.iter().filter(|one| one.pass == Pass::Measured);
     let taken = measured().count();
-    let valid = measured().filter(|one| one.invalid.is_empty()).count();
-    match &ended {
-        Ok(()) if valid == 0 => run
-            .problems
-            .push("no sample is valid; the reasons are in the file".to_owned()),
+    let is_interrupted = ended == Err(RunError::Interrupted);
+    match ended {
+        Ok(()) if !measured().any(|one| one.invalid.is_empty()) => {
+            run.problems
+                .push("no sample is valid; the reasons are in the file".to_owned());
+        }
         Ok(()) => {}
-        Err(RunError::Interrupted) => run.problems.push(format!(
-            "the run was interrupted after {taken} of {whole} samples"
-        )),
-        Err(RunError::Failed(reason)) => run.problems.push(reason.clone()),
+        Err(RunError::Interrupted) => {
+            let problem = format!("the run was interrupted after {taken} of {whole} samples");
+            run.problems.push(problem);
+        }
+        Err(RunError::Failed(reason)) => run.problems.push(reason),
     }
-    files::write(folder, &run)?;
-    report(&run, folder)?;
-    Ok(match ended {
-        Err(RunError::Interrupted) => ExitCode::from(INTERRUPTED),
-        _ if run.problems.is_empty() => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
-    })
-}
-
-/// Writes the report, prints the table, and names the files.
-fn report(run: &Run, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let analysis = analyse(run);
+    write_run(folder, &run)?;
     let page = folder.join(report::REPORT);
-    files::put(&page, report::html(run, &analysis).as_bytes())?;
-    print_to_stdout(|to| text::print(run, &analysis, to, Terminal::stdout()))?;
+    std::fs::write(&page, report::html(&run))
+        .map_err(|error| format!("cannot write {}: {error}", page.display()))?;
+    let analysis = analyse(&run);
+    print_to_stdout(|to| {
+        text::print(&run, &analysis, to, Terminal::stdout())?;
+        Ok(ExitCode::SUCCESS)
+    })?;
     say(&format!(
         "{} samples in {:.0} seconds: {}; report for a browser: {}",
         run.samples.len(),
         run.seconds,
-        folder.join(files::RUN).display(),
+        folder.join(RUN).display(),
         page.display()
     ));
-    Ok(())
+    Ok(match is_interrupted {
+        true => ExitCode::from(INTERRUPTED),
+        false if run.problems.is_empty() => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 /// Prints the plan and the warnings.
@@ -161,55 +342,26 @@ fn announce(plan: &Plan, environment: &Environment) {
     for note in &plan.notes {
         say(&format!("note: {note}"));
     }
-    let targets = plan.arms.iter();
-    let targets = targets.filter(|one| matches!(one.start, Start::Running(_)));
-    if targets.count() > 0 && plan.pinned && plan.cells.len() > 1 {
-        say("note: a server that is already running is not pinned");
-    }
     say(&format!(
-        "{} cells x {} servers x {} rounds, about {}; seed {}",
+        "{} cells x {} servers x {} rounds, about {:.1} minutes; seed {}",
         plan.cells.len(),
         plan.arms.len(),
         plan.rounds,
-        in_words(plan.total_time()),
+        plan.total_time().as_secs_f64() / 60.0,
         plan.seed
     ));
-    if plan.rounds < ROUNDS_FOR_A_VERDICT {
+    if (plan.rounds as usize) < PAIRS {
         say("with fewer than 6 rounds the results are indicative: there are no verdicts");
     }
 }
 
-fn in_words(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    if seconds < 100.0 {
-        format!("{seconds:.0} seconds")
-    } else {
-        format!("{:.0} minutes", seconds / 60.0)
-    }
-}
-
-fn cell(workload: &Workload, cell_spec: &CellSpec, pinned: bool) -> Cell {
-    let place = if pinned {
-        "server on one processor"
-    } else {
-        "server on all processors"
-    };
-    Cell {
-        name: cell_spec.name.clone(),
-        workload: workload.name.to_owned(),
-        parameters: cell_spec.parameters.clone(),
-        description: format!("{}, {place}", cell_spec.description),
-        pinned,
-        primary_metric: cell_spec.primary_metric.to_owned(),
-        reproduce: cell_spec
-            .reproduce
-            .as_ref()
-            .map(|command| format!("{command} http://127.0.0.1:PORT/1k.html")),
-    }
+/// Writes a line to standard error. That it is closed is not an error of the run.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Raises the soft limit for descriptors to the hard limit; servers and generators inherit it.
-fn raise_descriptors() -> Option<u64> {
+pub fn raise_descriptors() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -218,5 +370,351 @@ fn raise_descriptors() -> Option<u64> {
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
+    }
+}
+
+/// Creates the directory of a run: the named one, or one in the current directory with the time
+/// (UTC) in its name. It must not contain a run.
+fn create_output(named: Option<&Path>, now: SystemTime) -> Result<PathBuf, String> {
+    let date = httpdate::fmt_http_date(now);
+    // Sun, 06 Nov 1994 08:49:37 GMT
+    let date = date.get(5..25).unwrap_or_default().replace([' ', ':'], "-");
+    let unnamed = PathBuf::from(format!("oneloop-bench-{date}"));
+    let path = named.unwrap_or(&unnamed);
+    std::fs::create_dir_all(path)
+        .map_err(|error| format!("cannot create {}: {error} (use --output)", path.display()))?;
+    match path.join(RUN).exists() {
+        true => Err(format!(
+            "{} contains a run already: name another directory (--output)",
+            path.display()
+        )),
+        false => Ok(path.to_owned()),
+    }
+}
+
+/// Replaces the file of a run; there is a complete file at any time.
+fn write_run(folder: &Path, run: &Run) -> Result<(), String> {
+    let path = folder.join(RUN);
+    let new = folder.join("run.json.new");
+    let written = || -> io::Result<()> {
+        let mut file = io::BufWriter::new(std::fs::File::create(&new)?);
+        serde_json::to_writer(&mut file, run)?;
+        file.write_all(b"\n")?;
+        file.into_inner().map_err(|error| error.into_error())?;
+        std::fs::rename(&new, &path)
+    };
+    written().map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// A run in progress.
+#[derive(Debug)]
+struct Runner {
+    plan: Plan,
+    context: RunContext,
+    run: Run,
+    /// The capacity of each arm, requests per second.
+    capacities: BTreeMap<usize, f64>,
+    /// The estimate of the whole run, and of what is done.
+    progress: (Duration, Duration),
+    last_line: f64,
+}
+
+impl Runner {
+    /// A run that has not started.
+    fn new(plan: Plan, context: RunContext) -> Self {
+        let pinned = context.cpus.is_some();
+        let place = if pinned {
+            "on one processor"
+        } else {
+            "on all processors"
+        };
+        let cells = plan.cells.iter().map(|(workload, cell)| Cell {
+            name: cell.name.clone(),
+            workload: workload.name.to_owned(),
+            parameters: cell.parameters.clone(),
+            description: format!("{}, server {place}", cell.description),
+            pinned,
+            primary_metric: cell.primary_metric.to_owned(),
+        });
+        let run = Run {
+            schema: SCHEMA,
+            program: format!("oneloop {}", env!("CARGO_PKG_VERSION")),
+            // Without the path of the program, which is private.
+            command: ["oneloop".to_owned()]
+                .into_iter()
+                .chain(std::env::args().skip(1))
+                .collect(),
+            preset: plan.preset,
+            seed: plan.seed,
+            arms: plan.arms.iter().map(|one| one.arm.clone()).collect(),
+            cells: cells.collect(),
+            notes: plan.notes.clone(),
+            ..Run::default()
+        };
+        Self {
+            progress: (plan.total_time(), Duration::ZERO),
+            capacities: BTreeMap::new(),
+            last_line: -LINE_INTERVAL,
+            plan,
+            context,
+            run,
+        }
+    }
+
+    /// Starts each server once and asks it for the small page, so that a mistake in a command is
+    /// reported at once.
+    fn preflight(&mut self) -> Result<(), RunError> {
+        for arm in 0..self.plan.arms.len() {
+            let spec = self.probe(0, arm);
+            let spec = spec.filter(|spec| spec.arm_spec.arm.kind != ArmKind::Control);
+            if let Some(spec) = spec {
+                let name = spec.arm_spec.arm.name.clone();
+                sample::check(&mut self.context, spec).map_err(|error| match error {
+                    RunError::Failed(reason) => RunError::Failed(format!("{name}: {reason}")),
+                    RunError::Interrupted => RunError::Interrupted,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all samples, and writes the run after rounds, but not so often that it takes long.
+    fn take_all(&mut self, folder: &Path) -> Result<(), RunError> {
+        self.measure_capacities()?;
+        let mut round = 0;
+        let mut next_write = Now::read().instant;
+        for step in self.plan.order() {
+            let now = Now::read().instant;
+            if step.round != round && now >= next_write {
+                self.run.seconds = self.context.seconds();
+                write_run(folder, &self.run)?;
+                let end = Now::read().instant;
+                next_write = end + (end - now) * WRITING_SHARE;
+            }
+            round = step.round;
+            self.step(step)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: PlannedSample) -> Result<(), RunError> {
+        let PlannedSample { round, cell, arm } = step;
+        let what = self.title(cell, arm);
+        self.show(&format!(
+            "round {} of {}: {what}",
+            round + 1,
+            self.plan.rounds
+        ));
+        let mut taken = Taken::default();
+        match self.spec(cell, arm) {
+            Some(spec)
+                if spec.cell_spec.rate_source != RateSource::Fixed && spec.capacity.0 <= 0.0 =>
+            {
+                let reason =
+                    "the capacity of the servers, which decides the rate, was not measured";
+                taken.sample.invalid.push(reason.to_owned());
+            }
+            Some(spec) => taken = sample::take(&mut self.context, &spec)?,
+            None => {}
+        }
+        let miscounts = taken.miscounts.into_iter();
+        let problems = miscounts.map(|miscount| format!("{what}, round {}: {miscount}", round + 1));
+        self.run.problems.extend(problems);
+        self.run.samples.push(Sample {
+            arm,
+            cell,
+            round,
+            ..taken.sample
+        });
+        self.progress.1 += self.plan.sample_time(step);
+        Ok(())
+    }
+
+    fn title(&self, cell: usize, arm: usize) -> String {
+        let cell = self.plan.cells.get(cell).map_or("", |(_, cell)| &cell.name);
+        let arm = self.plan.arms.get(arm).map_or("", |arm| &arm.arm.name);
+        format!("{cell}: {arm}")
+    }
+
+    /// Shows the current step on standard error: in place on a terminal, otherwise now and then.
+    fn show(&mut self, what: &str) {
+        let (total, done) = (self.progress.0.as_secs_f64(), self.progress.1.as_secs_f64());
+        let percent = 100.0 * done / total.max(1e-3);
+        if io::stderr().is_terminal() {
+            let left = (total - done).max(0.0) / 60.0;
+            let line = format!("{percent:3.0} %  {left:.1} min left  {what:.60}");
+            let line = if what.is_empty() { "" } else { &line };
+            let _ = write!(io::stderr(), "\r\x1b[K{line}");
+        } else if !what.is_empty() && self.context.seconds() - self.last_line >= LINE_INTERVAL {
+            self.last_line = self.context.seconds();
+            say(&format!("{percent:3.0} %  {what}"));
+        }
+    }
+
+    /// The sample of an arm in a cell.
+    fn spec(&self, cell: usize, arm: usize) -> Option<SampleSpec> {
+        let place = self.plan.cells.get(cell)?;
+        let arm_spec = self.plan.arms.get(arm)?;
+        let (warm_up, measure) = self.plan.times_of(place, arm_spec);
+        let (workload, cell_spec) = place;
+        Some(SampleSpec {
+            arm_spec: arm_spec.clone(),
+            workload,
+            cell_spec: cell_spec.clone(),
+            warm_up,
+            measure,
+            drain: self.plan.drain_time(workload),
+            level: self.plan.memory_warm_up(workload),
+            capacity: self.capacity(arm),
+        })
+    }
+
+    /// The sample that measures the capacity of an arm.
+    fn probe(&self, cell: usize, arm: usize) -> Option<SampleSpec> {
+        let spec = self.spec(cell, arm)?;
+        let cell_spec = CellSpec {
+            groups: vec![probe()],
+            rate_source: RateSource::Fixed,
+            memory_steps: Vec::new(),
+            stall: None,
+            ..spec.cell_spec
+        };
+        let measure = Duration::from_secs_f64(self.plan.times.1);
+        Some(SampleSpec {
+            cell_spec,
+            measure,
+            ..spec
+        })
+    }
+
+    /// The capacity of the slowest arm, and of this one. The reference and its control are one
+    /// program: they have the mean of both, so that they get the same load.
+    fn capacity(&self, arm: usize) -> (f64, f64) {
+        let of = |arm: usize| self.capacities.get(&arm).copied();
+        let slowest = self
+            .capacities
+            .values()
+            .copied()
+            .reduce(f64::min)
+            .unwrap_or(0.0);
+        let kind = |arm: usize| self.plan.arms.get(arm).map(|one| one.arm.kind);
+        let has_control = kind(1) == Some(ArmKind::Control);
+        let own = match arm {
+            0 | 1 if has_control => mean(&[0, 1].into_iter().filter_map(of).collect::<Vec<_>>()),
+            arm => of(arm),
+        };
+        (slowest, own.unwrap_or(slowest))
+    }
+
+    /// Measures the capacity of each server, if rates depend on it, until a sample is valid.
+    fn measure_capacities(&mut self) -> Result<(), RunError> {
+        let is_paced = |cell: &CellSpec| cell.rate_source != RateSource::Fixed;
+        let Some(cell) = self.plan.cells.iter().position(|(_, cell)| is_paced(cell)) else {
+            return Ok(());
+        };
+        for arm in self.plan.capacity_arms() {
+            self.show(&format!(
+                "measuring the capacity: {}",
+                self.title(cell, arm)
+            ));
+            for _ in 0..PROBES {
+                let Some(spec) = self.probe(cell, arm) else {
+                    break;
+                };
+                let taken = sample::take(&mut self.context, &spec)?.sample;
+                let capacity = taken.metrics.get("throughput").copied();
+                let capacity = capacity.filter(|one| *one > 0.0 && taken.invalid.is_empty());
+                // The file gets the capacity only.
+                let metrics = capacity.map(|one| ("capacity".to_owned(), one)).into_iter();
+                let (at, pass, invalid) = (taken.at, Pass::Capacity, taken.invalid);
+                let metrics = metrics.collect();
+                let sample = Sample {
+                    arm,
+                    cell,
+                    pass,
+                    at,
+                    metrics,
+                    invalid,
+                    ..Sample::default()
+                };
+                self.run.samples.push(sample);
+                if let Some(capacity) = capacity {
+                    self.capacities.insert(arm, capacity);
+                    break;
+                }
+            }
+            self.progress.1 += self.plan.capacity_time();
+        }
+        let (slowest, _) = self.capacity(usize::MAX);
+        for (cell, (_, cell_spec)) in self.run.cells.iter_mut().zip(&self.plan.cells) {
+            if let RateSource::ShareOfSlowest(part) = cell_spec.rate_source {
+                let rate = (part * slowest).round();
+                cell.parameters.insert("rate".to_owned(), rate);
+                cell.description += &format!(" ({rate} requests per second)");
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_and_generator_have_different_cpus_or_none() {
+        assert_eq!([choose(&[]), choose(&[3])], [None, None]);
+        let cpus = |server, generator| Some(Cpus { server, generator });
+        assert_eq!(
+            [choose(&[0, 1]), choose(&[2, 5, 7])],
+            [cpus(1, 0), cpus(7, 2)]
+        );
+    }
+
+    #[test]
+    fn the_files_of_a_run_are_removed_with_its_context() {
+        let page = workloads::small();
+        let mut context = RunContext::new(1, false, [&page].into_iter()).unwrap();
+        let folder = context.folder.clone();
+        assert!(context.root().join("1k.html").is_file());
+        let (one, other) = (context.file("x"), context.file("x"));
+        assert_ne!(*one, *other);
+        std::fs::write(&*one, "x").unwrap();
+        let path = one.to_owned();
+        drop(one);
+        assert!(!path.exists());
+        assert!((10_000..u16::MAX).contains(&context.free_port().unwrap()));
+        drop(context);
+        assert!(!folder.exists());
+    }
+
+    #[test]
+    fn a_run_is_written_whole_and_never_overwritten_by_another() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = create_output(Some(&parent.path().join("a/b")), UNIX_EPOCH).unwrap();
+        let run = Run {
+            seed: u64::MAX,
+            ..Run::default()
+        };
+        write_run(&folder, &Run::default()).unwrap();
+        write_run(&folder, &run).unwrap();
+        let text = std::fs::read(folder.join(RUN)).unwrap();
+        assert_eq!(serde_json::from_slice::<Run>(&text).unwrap(), run);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        let error = create_output(Some(&folder), UNIX_EPOCH).unwrap_err();
+        assert!(error.contains("name another directory"), "{error}");
+    }
+
+    #[test]
+    fn the_reference_and_its_control_get_the_same_load() {
+        let args = ["bench", "latency", "--models", "reactor,thread"];
+        let asked = <super::super::Arguments as clap::Parser>::try_parse_from(args).unwrap();
+        let context = RunContext::new(1, false, std::iter::empty()).unwrap();
+        let mut runner = Runner::new(Plan::of(&asked.run, 1).unwrap(), context);
+        runner.capacities = BTreeMap::from([(0, 200.0), (1, 240.0), (2, 150.0)]);
+        assert_eq!(
+            [0, 1, 2].map(|arm| runner.capacity(arm)),
+            [(150.0, 220.0), (150.0, 220.0), (150.0, 150.0)]
+        );
     }
 }

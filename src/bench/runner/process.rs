@@ -1,8 +1,8 @@
 //! Starts and stops processes: servers, and the load generator.
 
-use super::context::{RunContext, RunError, ScratchFile};
-use crate::bench::load::{Load, Outcome};
+use super::{RunContext, RunError, ScratchFile};
 use crate::bench::platform;
+use crate::bench::types::{Load, Outcome};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -22,8 +22,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// Limit for the bytes of a process's messages that are shown.
 const MAX_SHOWN: usize = 2000;
 
-/// A process that was started here, in a process group of its own. When this is dropped before the
-/// process has ended, the group is killed.
+/// A process that was started here, in a process group of its own. When this is dropped,
+/// the group is killed.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -33,9 +33,6 @@ pub struct Process {
 
 impl Process {
     /// Starts a program, with its standard error in a file; with a CPU, pinned to it.
-    ///
-    /// # Errors
-    /// It cannot be started.
     pub fn start(
         context: &RunContext,
         command: &mut Command,
@@ -74,9 +71,6 @@ impl Process {
     }
 
     /// Waits until it ends; `None` after the timeout. Calls `meanwhile` every few milliseconds.
-    ///
-    /// # Errors
-    /// The user has interrupted the run.
     pub fn wait(
         &mut self,
         context: &RunContext,
@@ -119,9 +113,10 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// Also ends what the process has started and left behind, unless that has a new group.
     fn drop(&mut self) {
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         if !self.has_ended {
-            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
             let _ = self.child.wait();
         }
     }
@@ -158,9 +153,6 @@ impl Server {
     ///
     /// The connection that checks whether it listens sends nothing, and comes before everything
     /// that is counted.
-    ///
-    /// # Errors
-    /// It cannot be started, ends, or does not listen in time.
     pub fn start(
         context: &RunContext,
         words: &[String],
@@ -219,9 +211,6 @@ impl Server {
     }
 
     /// Sends SIGTERM, and waits for the end, even if the run is interrupted.
-    ///
-    /// # Errors
-    /// It had ended before, ends with an error, or does not end in time and is killed.
     pub fn stop(mut self, context: &RunContext) -> Result<(), String> {
         if let Some(status) = self.process.status() {
             return Err(format!(
@@ -263,9 +252,6 @@ fn is_listening(address: SocketAddr) -> bool {
 
 /// Runs the load generator. Calls `meanwhile` every few milliseconds. Load and outcome are files,
 /// so that there is no pipe to read and write at the same time.
-///
-/// # Errors
-/// The generator fails, or takes too long; the user has interrupted the run.
 pub fn generate(
     context: &RunContext,
     load: &Load,

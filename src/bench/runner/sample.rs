@@ -1,37 +1,31 @@
 //! Takes one sample: starts a server, puts it under load, stops it, and judges the result.
 
-use super::context::{RunContext, RunError};
-use super::derive::{self, Metrics};
-use super::process::Server;
-use super::process::generate;
-use super::validity::{self, Tally};
-use crate::bench::arms::{ArmSpec, Start};
-use crate::bench::load::{Behavior, Load, Outcome, Page};
-use crate::bench::plan::MEMORY_STEP;
+use super::derive::{self, Metrics, Tally, in_words};
+use super::process::{Server, generate};
+use super::{RunContext, RunError};
+use crate::bench::plan::{ArmSpec, MEMORY_STEP};
 use crate::bench::platform;
-use crate::bench::record::Sample;
-use crate::bench::workloads::{CellSpec, RateSource, Workload, pages};
+use crate::bench::types::{Behavior, Load, Outcome, Sample};
+use crate::bench::workloads::{self, CellSpec, RateSource, Workload};
 use std::fs::File;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
+
+/// The measurement of a check before the run.
+const CHECK: Duration = Duration::from_millis(20);
 
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct SampleSpec {
-    /// The arm.
     pub arm_spec: ArmSpec,
-    /// The workload.
     pub workload: &'static Workload,
-    /// The cell of the workload.
     pub cell_spec: CellSpec,
     /// Time under load before the measurement.
     pub warm_up: Duration,
-    /// Length of the measurement.
     pub measure: Duration,
     /// Limit for the outstanding responses after it.
     pub drain: Duration,
-    /// Time under load before the measurement of a level.
+    /// Time under load before the measurement of a memory step.
     pub level: Duration,
     /// The capacity of the slowest arm, and of this one, requests per second.
     pub capacity: (f64, f64),
@@ -40,16 +34,13 @@ pub struct SampleSpec {
 /// A sample, and its miscounts.
 #[derive(Debug, Default)]
 pub struct Taken {
-    /// The sample.
     pub sample: Sample,
     /// How the counts of client and server differ, as sentences.
     pub miscounts: Vec<String>,
 }
 
-/// Takes a sample. A failure makes it invalid.
-///
-/// # Errors
-/// The user has interrupted the run.
+/// Takes a sample. A failure makes it invalid; the only error is that the user has interrupted the
+/// run.
 pub fn take(context: &mut RunContext, spec: &SampleSpec) -> Result<Taken, RunError> {
     let mut taken = Taken::default();
     match attempt(context, spec, &mut taken) {
@@ -60,31 +51,59 @@ pub fn take(context: &mut RunContext, spec: &SampleSpec) -> Result<Taken, RunErr
     Ok(taken)
 }
 
+/// Starts the server, asks for the small page on one connection, and stops it.
+pub fn check(context: &mut RunContext, mut spec: SampleSpec) -> Result<(), RunError> {
+    (spec.warm_up, spec.measure) = (Duration::ZERO, CHECK);
+    for group in &mut spec.cell_spec.groups {
+        group.connections = 1;
+    }
+    let server = start(context, &spec, None)?;
+    let load = load(context, &spec, &server);
+    let outcome = generate(context, &load, || {})?;
+    let address = server.address;
+    server.stop(context)?;
+    let path = load
+        .groups
+        .iter()
+        .flat_map(|group| &group.pages)
+        .map(|page| &page.path)
+        .next();
+    let path = path.map_or("", String::as_str);
+    for seen in &outcome.groups {
+        let errors = seen
+            .errors
+            .iter()
+            .map(|(fault, number)| in_words(*fault, *number));
+        let errors: Vec<String> = errors.collect();
+        if !errors.is_empty() || seen.totals.responses == 0 {
+            return Err(RunError::Failed(format!(
+                "GET {path} on {address}: {} responses were complete; {} (the server must serve \
+                 the directory {{root}})",
+                seen.totals.responses,
+                errors.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn attempt(context: &mut RunContext, spec: &SampleSpec, taken: &mut Taken) -> Result<(), RunError> {
-    let tally = matches!(spec.arm_spec.start, Start::Model(_)).then(|| context.file("tally"));
-    let server = start(context, spec, tally.as_deref(), &[])?;
-    let address = address(spec, server.as_ref());
-    let process = server.as_ref().map(Server::id);
+    let tally = spec.arm_spec.model.is_some().then(|| context.file("tally"));
+    let server = start(context, spec, tally.as_deref())?;
     let mut levels = Vec::new();
     for connections in &spec.cell_spec.memory_steps {
-        let load = level(context, spec, address, process, *connections);
-        let outcome = generate(context, &load, || {})?;
-        levels.push((*connections, outcome));
+        let load = level(context, spec, &server, *connections);
+        levels.push((*connections, generate(context, &load, || {})?));
     }
-    let load = load(context, spec, address, process);
-    let before = process
-        .filter(|_| spec.workload.traits.counts_descriptors)
-        .map(descriptors);
-    let cold = if spec.workload.traits.cold_cache {
-        Cold::of(context)?
-    } else {
-        Cold::default()
-    };
+    let load = load(context, spec, &server);
+    let traits = spec.workload.traits;
+    let before = descriptors(server.id());
+    let cold = Cold::of(context, traits.cold_cache)?;
     taken.sample.at = context.seconds() + spec.warm_up.as_secs_f64();
     let outcome = generate(context, &load, || cold.drop_cached())?;
     let mut metrics = derive::metrics(&load, &outcome, context.cpu_count);
-    if let (Some(process), Some(before)) = (process, before) {
-        let leaked = leaked_descriptors(context, process, before)?;
+    if traits.counts_descriptors {
+        let leaked = leaked_descriptors(context, server.id(), before)?;
         metrics.insert("leaked_descriptors".to_owned(), leaked);
     }
     let connections = load.groups.first().map_or(0, |group| group.connections);
@@ -94,15 +113,14 @@ fn attempt(context: &mut RunContext, spec: &SampleSpec, taken: &mut Taken) -> Re
     {
         metrics.insert("recovery".to_owned(), time);
     }
-    let stopped = server.map_or(Ok(()), |server| server.stop(context));
+    let stopped = server.stop(context);
     let tally = tally.map(|path| read_tally(&path)).transpose();
-    let traits = spec.workload.traits;
     let all = add_totals(&outcome, &levels);
     let counted = tally.as_ref().ok().copied().flatten();
     let compared = (spec.cell_spec.primary_metric, traits);
-    let judgement = validity::judge(&load, &all, &metrics, compared, counted);
+    let judgement = derive::judge(&load, &all, &metrics, compared, counted);
     let sample = &mut taken.sample;
-    sample.limiter = derive::limiter(&load, &metrics, context.cpus.is_some());
+    sample.limiter = derive::limiter(&load, &outcome, &metrics, context.cpus.is_some());
     sample.invalid.extend(stopped.err());
     sample.invalid.extend(tally.err());
     sample.invalid.extend(judgement.invalid);
@@ -113,121 +131,74 @@ fn attempt(context: &mut RunContext, spec: &SampleSpec, taken: &mut Taken) -> Re
     Ok(())
 }
 
-/// Starts the server of an arm, unless it is already running. `wrapper` is the command under which
-/// it runs.
-///
-/// # Errors
-/// It does not start.
-pub fn start(
+/// Starts the server of an arm.
+fn start(
     context: &mut RunContext,
     spec: &SampleSpec,
     tally: Option<&Path>,
-    wrapper: &[String],
-) -> Result<Option<Server>, RunError> {
+) -> Result<Server, RunError> {
     let port = context.free_port()?;
     let root = context.root().display().to_string();
-    let mut words = wrapper.to_vec();
-    match &spec.arm_spec.start {
-        Start::Running(_) => return Ok(None),
-        Start::Command(command) => words.extend(command.iter().map(|word| {
-            word.replace("{port}", &port.to_string())
-                .replace("{root}", &root)
-        })),
-        Start::Model(name) => {
-            words.push(context.program.display().to_string());
-            words.extend(model_options(spec, name));
-            words.extend(["-p".to_owned(), port.to_string()]);
-            if let Some(path) = tally {
-                words.extend(["--tally".to_owned(), path.display().to_string()]);
-            }
-            words.push(root);
-        }
-    }
-    let is_model = matches!(spec.arm_spec.start, Start::Model(_));
-    Ok(Some(Server::start(context, &words, port, is_model)?))
-}
-
-/// The options of a model, without port and root.
-fn model_options(spec: &SampleSpec, name: &str) -> Vec<String> {
-    let mut words: Vec<String> = ["-q", "-b", "127.0.0.1", "--model", name]
-        .map(str::to_owned)
-        .to_vec();
+    let fill = |word: &String| {
+        word.replace("{port}", &port.to_string())
+            .replace("{root}", &root)
+    };
+    let Some(model) = &spec.arm_spec.model else {
+        let words: Vec<String> = spec.arm_spec.arm.command.iter().map(fill).collect();
+        return Server::start(context, &words, port, false);
+    };
+    let mut words = vec![context.program.display().to_string()];
+    words.extend(["-q", "-b", "127.0.0.1", "--model", model, "-p"].map(str::to_owned));
+    words.push(port.to_string());
     words.extend(spec.workload.options.iter().map(|word| (*word).to_owned()));
     // Some models have a lower default limit for connections.
     let connections = spec.cell_spec.connections().saturating_add(64);
     if connections > 400 {
         words.extend(["--max-connections".to_owned(), connections.to_string()]);
     }
-    words
+    if let Some(path) = tally {
+        words.extend(["--tally".to_owned(), path.display().to_string()]);
+    }
+    words.push(root);
+    Server::start(context, &words, port, true)
 }
 
-/// The address of the server.
-pub fn address(spec: &SampleSpec, server: Option<&Server>) -> SocketAddr {
-    match (&spec.arm_spec.start, server) {
-        (Start::Running(url), _) => url.address,
-        (_, Some(server)) => server.address,
-        (_, None) => SocketAddr::from(([127, 0, 0, 1], 0)),
-    }
-}
-
-/// The load on a server at that address.
-pub fn load(
-    context: &mut RunContext,
-    spec: &SampleSpec,
-    target: SocketAddr,
-    server: Option<u32>,
-) -> Load {
-    let mut cell_spec = spec.cell_spec.clone();
-    if let Start::Running(url) = &spec.arm_spec.start {
-        cell_spec = cell_spec.asking_for(&Page {
-            path: url.path.clone(),
-            status: 200,
-            length: None,
-            hash: None,
-        });
-    }
+/// The load on a server.
+fn load(context: &mut RunContext, spec: &SampleSpec, server: &Server) -> Load {
+    let mut groups = spec.cell_spec.groups.clone();
     let (slowest, own) = spec.capacity;
-    let rate = match cell_spec.rate_source {
+    let rate = match spec.cell_spec.rate_source {
         RateSource::Fixed => None,
         RateSource::ShareOfSlowest(part) => Some(part * slowest),
         RateSource::ShareOfOwn(part) => Some(part * own),
     };
-    if let (Some(rate), Some(group)) = (rate, cell_spec.groups.first_mut())
+    if let (Some(rate), Some(group)) = (rate, groups.first_mut())
         && let Behavior::Open { rate: of_group, .. } = &mut group.behavior
     {
         *of_group = rate;
     }
-    let measure = nanoseconds(spec.measure);
-    let stall = cell_spec.stall.map(|(part, time)| {
+    let stall = spec.cell_spec.stall.map(|(part, time)| {
         // At a boundary of the buckets of the time series.
         let at = (spec.measure.as_secs_f64() * part * 10.0).round() / 10.0;
         (nanoseconds(Duration::from_secs_f64(at)), time)
     });
     Load {
-        target,
-        source: context
-            .source()
-            .filter(|_| target.ip().is_loopback() && target.is_ipv4()),
-        server,
+        target: server.address,
+        source: context.source(),
+        server: Some(server.id()),
         cpu: context.cpus.map(|cpus| cpus.generator),
         seed: context.random.u64(..),
         warm_up: nanoseconds(spec.warm_up),
-        measure,
+        measure: nanoseconds(spec.measure),
         drain: nanoseconds(spec.drain),
         stall,
-        groups: cell_spec.groups,
+        groups,
     }
 }
 
 /// A short load with this many connections in the first group.
-fn level(
-    context: &mut RunContext,
-    spec: &SampleSpec,
-    target: SocketAddr,
-    server: Option<u32>,
-    connections: u32,
-) -> Load {
-    let mut load = load(context, spec, target, server);
+fn level(context: &mut RunContext, spec: &SampleSpec, server: &Server, connections: u32) -> Load {
+    let mut load = load(context, spec, server);
     load.warm_up = nanoseconds(spec.level);
     load.measure = nanoseconds(MEMORY_STEP);
     if let Some(group) = load.groups.first_mut() {
@@ -241,11 +212,12 @@ fn add_slope(metrics: &mut Metrics, levels: &[(u32, Outcome)], last: (u32, &Outc
     if levels.is_empty() {
         return;
     }
-    let all = levels.iter().map(|(number, outcome)| (*number, outcome));
-    let points: Vec<(u32, f64)> = all
-        .chain([last])
-        .filter_map(|(number, outcome)| Some((number, derive::memory(outcome)?)))
-        .collect();
+    let all = levels
+        .iter()
+        .map(|(number, outcome)| (*number, outcome))
+        .chain([last]);
+    let points = all.filter_map(|(number, outcome)| Some((number, derive::memory(outcome)?)));
+    let points: Vec<(u32, f64)> = points.collect();
     for (number, memory) in &points {
         metrics.insert(format!("at_{number}.memory"), *memory);
     }
@@ -274,39 +246,27 @@ fn add_totals(outcome: &Outcome, levels: &[(u32, Outcome)]) -> Outcome {
 
 fn record(sample: &mut Sample, outcome: Outcome) {
     for (place, seen) in outcome.groups.into_iter().enumerate() {
-        let prefix = match place {
-            0 => String::new(),
-            _ => format!("{}.", seen.name),
-        };
-        let histograms = [
+        let prefix = derive::prefix(place, &seen.name);
+        let clocks = [
             ("response", seen.response_time),
             ("service", seen.service_time),
             ("first_byte", seen.first_byte),
         ];
-        for (name, text) in histograms {
-            if !text.is_empty() {
-                sample.histograms.insert(format!("{prefix}{name}"), text);
-            }
+        for (name, text) in clocks {
+            sample.histograms.insert(format!("{prefix}{name}"), text);
         }
         for (fault, number) in &seen.errors {
-            let kind = serde_json::to_value(fault).ok();
-            let kind = kind
-                .as_ref()
-                .and_then(|kind| kind.as_str())
-                .unwrap_or("other");
             sample
                 .errors
-                .insert(format!("{}.{kind}", seen.name), *number);
+                .insert(format!("{}.{}", seen.name, fault.name()), *number);
         }
-        if !seen.time_series.is_empty() {
-            sample.time_series.insert(seen.name, seen.time_series);
-        }
+        sample.time_series.insert(seen.name, seen.time_series);
     }
-    if !outcome.send_lag.is_empty() {
-        sample
-            .histograms
-            .insert("send_lag".to_owned(), outcome.send_lag);
-    }
+    sample
+        .histograms
+        .insert("send_lag".to_owned(), outcome.send_lag);
+    sample.histograms.retain(|_, text| !text.is_empty());
+    sample.time_series.retain(|_, buckets| !buckets.is_empty());
 }
 
 /// Reads the counts that the server has written.
@@ -334,27 +294,26 @@ fn leaked_descriptors(context: &RunContext, process: u32, before: usize) -> Resu
 }
 
 /// Files whose cached pages are dropped again and again.
-#[derive(Default)]
-struct Cold {
-    files: Vec<File>,
-}
+struct Cold(Vec<File>);
 
 impl Cold {
-    fn of(context: &RunContext) -> Result<Self, RunError> {
-        let paths: Vec<PathBuf> = pages::cold()
-            .iter()
-            .map(|page| context.root().join(page.path.trim_start_matches('/')))
-            .collect();
-        let files = paths.iter().map(File::open).collect::<Result<_, _>>();
-        let cold = Self {
-            files: files.map_err(|error| format!("cannot open a cold file: {error}"))?,
+    fn of(context: &RunContext, is_cold: bool) -> Result<Self, RunError> {
+        let pages = if is_cold {
+            workloads::cold()
+        } else {
+            Vec::new()
         };
+        let paths = pages
+            .iter()
+            .map(|page| context.root().join(page.path.trim_start_matches('/')));
+        let files = paths.map(File::open).collect::<Result<_, _>>();
+        let cold = Self(files.map_err(|error| format!("cannot open a cold file: {error}"))?);
         cold.drop_cached();
         Ok(cold)
     }
 
     fn drop_cached(&self) {
-        for file in &self.files {
+        for file in &self.0 {
             // Pages that are being sent stay until the next time.
             let _ = platform::drop_cached(file);
         }

@@ -2,13 +2,13 @@
 //!
 //! Those of counts depend on no clock, so they hold on a busy machine, too.
 
-use super::CheckError;
-use super::expected::{bins, dispersion, dispersion_tolerance, poisson_tolerance, stalled};
-use super::harness::{
-    Comparison, Harness, MS, Observed, SECOND, Scenario, Unit, about, float, per_second, quantile,
-};
 use super::server::{FAULTS, Policy};
-use crate::bench::load::{Arrivals, Behavior, Fault};
+use super::{
+    CheckError, Comparison, Harness, MS, Observed, SECOND, Scenario, Unit, about, per_second,
+    quantile,
+};
+use crate::bench::stats::{float, mean, variance};
+use crate::bench::types::{Arrivals, Behavior, Closer, Fault};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 
@@ -30,20 +30,22 @@ pub fn faults(harness: &Harness) -> Result {
 }
 
 fn named(faults: &BTreeMap<Fault, u64>) -> BTreeMap<String, u64> {
-    let named = |(fault, count): (&Fault, &u64)| (format!("{fault:?}").to_lowercase(), *count);
-    faults.iter().map(named).collect()
+    faults
+        .iter()
+        .map(|(fault, count)| (fault.name(), *count))
+        .collect()
 }
 
 /// In a closed loop each correct response in the window is in the histogram once.
 fn all_times_are_recorded(observed: &Observed) -> std::result::Result<Comparison, CheckError> {
-    let recorded = observed.response_times()?.len();
+    let recorded = observed.times(|stats| &stats.response_time)?.len();
     let responses = observed.stats.responses;
     Ok(Comparison::equal("times recorded", &responses, &recorded))
 }
 
 /// The server accepts 100 connections of 1000, and refuses the others.
 pub fn connections(harness: &Harness) -> Result {
-    let policy = Policy::Refuse { connections: 100 };
+    let policy = Policy::Refuse(100);
     let scenario = Scenario {
         // Connections in the listen queue when the listener is closed are reset meanwhile.
         warm_up: SECOND / 5,
@@ -67,9 +69,7 @@ pub fn shares(harness: &Harness) -> Result {
     let quotas: Vec<u64> = (0..u64::from(CONNECTIONS))
         .map(|number| 10 * number.saturating_sub(4))
         .collect();
-    let policy = Policy::Quota {
-        responses: quotas.clone(),
-    };
+    let policy = Policy::Quota(quotas.clone());
     let observed = harness.run(&Scenario::closed(policy, CONNECTIONS, 2 * SECOND))?;
     let mut shares = observed.stats.shares.clone();
     shares.sort_unstable();
@@ -90,20 +90,17 @@ pub fn dropped(harness: &Harness) -> Result {
     const CONNECTIONS: u32 = 10;
     const WAITING: u32 = 50;
     const RATE: f64 = 1000.0;
-    let policy = Policy::Quota {
-        responses: Vec::new(),
+    let policy = Policy::Quota(Vec::new());
+    let arrivals = Arrivals::Constant;
+    let behavior = Behavior::Open {
+        rate: RATE,
+        arrivals,
+        max_waiting: WAITING,
     };
-    let scenario = Scenario {
-        behavior: Behavior::Open {
-            rate: RATE,
-            arrivals: Arrivals::Constant,
-            max_waiting: WAITING,
-        },
-        ..Scenario::closed(policy, CONNECTIONS, SECOND / 2)
-    };
+    let scenario = Scenario::new(policy, CONNECTIONS, SECOND / 2, behavior);
     let observed = harness.run(&scenario)?;
     let stats = &observed.stats;
-    let recorded = observed.response_times()?.len();
+    let recorded = observed.times(|stats| &stats.response_time)?.len();
     let missing = BTreeMap::from([(Fault::Missing, u64::from(CONNECTIONS + WAITING))]);
     let due = RATE * float(scenario.measure) / 1e9;
     let sent = u64::from(CONNECTIONS);
@@ -125,7 +122,11 @@ pub fn dropped(harness: &Harness) -> Result {
 
 /// A connection per request.
 pub fn short(harness: &Harness) -> Result {
-    let scenario = Scenario::short(Policy::Immediate, 8, harness.time(300, 1000));
+    let behavior = Behavior::Short {
+        closer: Closer::Client,
+        resets: 0,
+    };
+    let scenario = Scenario::new(Policy::Immediate, 8, harness.time(300, 1000), behavior);
     let observed = harness.run(&scenario)?;
     let totals = observed.stats.totals;
     let what = "a connection per request";
@@ -148,10 +149,7 @@ const LATENCY: f64 = 500_000.0;
 pub fn delay(harness: &Harness) -> Result {
     const DELAY: u64 = MS;
     const CONNECTIONS: u32 = 8;
-    let policy = Policy::Delay {
-        delay: DELAY,
-        connections: u64::from(CONNECTIONS),
-    };
+    let policy = Policy::Delay(DELAY, u64::from(CONNECTIONS));
     let scenario = Scenario {
         // The first responses are later than the others.
         warm_up: 50 * MS,
@@ -165,14 +163,20 @@ pub fn delay(harness: &Harness) -> Result {
     );
     // The window contains up to one more or one less response per connection.
     let border = outstanding / float(scenario.measure) * 1e9;
-    let times = observed.response_times()?;
+    let times = observed.times(|stats| &stats.response_time)?;
     let rate = observed.rate();
     let mut found = vec![observed.same_counts()];
     // A response comes in one piece, so all clocks must agree.
     for (what, times) in [
         ("p50", &times),
-        ("p50 of service", &observed.service_times()?),
-        ("p50 of the first byte", &observed.first_bytes()?),
+        (
+            "p50 of service",
+            &observed.times(|stats| &stats.service_time)?,
+        ),
+        (
+            "p50 of the first byte",
+            &observed.times(|stats| &stats.first_byte)?,
+        ),
     ] {
         let bounds = delay..=delay + LATENCY;
         let p50 = quantile(times, 0.5);
@@ -202,10 +206,7 @@ fn little(outstanding: f64, tolerance: f64, rate: f64, times: &Histogram<u64>) -
 pub fn interval(harness: &Harness) -> Result {
     const INTERVAL: u64 = 5 * MS;
     const CONNECTIONS: u32 = 8;
-    let policy = Policy::Interval {
-        interval: INTERVAL,
-        connections: u64::from(CONNECTIONS),
-    };
+    let policy = Policy::Interval(INTERVAL, u64::from(CONNECTIONS));
     let scenario = Scenario {
         warm_up: SECOND / 10,
         ..Scenario::closed(policy, CONNECTIONS, harness.time(1000, 3000))
@@ -224,13 +225,10 @@ pub fn interval(harness: &Harness) -> Result {
 pub fn two_point(harness: &Harness) -> Result {
     const DELAY: u64 = 100 * MS;
     const CONNECTIONS: u32 = 16;
-    let policy = Policy::TwoPoint {
-        every: 100,
-        delay: DELAY,
-    };
+    let policy = Policy::TwoPoint(100, DELAY);
     let scenario = Scenario::closed(policy, CONNECTIONS, harness.time(1000, 5000));
     let observed = harness.run(&scenario)?;
-    let times = observed.response_times()?;
+    let times = observed.times(|stats| &stats.response_time)?;
     let delay = float(DELAY);
     let late = Some(float(times.count_between(DELAY - MS, DELAY + 50 * MS)));
     let between = Some(float(times.count_between(DELAY / 2, DELAY - MS)));
@@ -270,8 +268,8 @@ pub fn stall_open(harness: &Harness) -> Result {
     };
     let scenario = Scenario::open(policy, 4, measure, STALL_RATE, Arrivals::Constant);
     let observed = harness.run(&scenario)?;
-    let times = observed.response_times()?;
-    let service = quantile(&observed.service_times()?, 0.99);
+    let times = observed.times(|stats| &stats.response_time)?;
+    let service = quantile(&observed.times(|stats| &stats.service_time)?, 0.99);
     let mut found = vec![observed.same_counts()];
     found.extend(stall_quantiles(&times, measure, 1e9 / float(SERVICE_TIME)));
     found.extend([
@@ -309,7 +307,7 @@ pub fn stall_by_signal(harness: &Harness) -> Result {
     let observed = harness.run(&scenario)?;
     let mut found = vec![observed.same_counts()];
     found.extend(stall_quantiles(
-        &observed.response_times()?,
+        &observed.times(|stats| &stats.response_time)?,
         measure,
         50_000.0,
     ));
@@ -345,10 +343,7 @@ const BIN: u64 = 10 * MS;
 pub fn constant(harness: &Harness) -> Result {
     const RATE: f64 = 5000.0;
     let measure = harness.time(1000, 4000);
-    let scenario = Scenario {
-        logs_arrivals: true,
-        ..Scenario::open(Policy::Immediate, 16, measure, RATE, Arrivals::Constant)
-    };
+    let scenario = Scenario::open(Policy::Immediate, 16, measure, RATE, Arrivals::Constant);
     let observed = harness.run(&scenario)?;
     let arrivals = &observed.counters.arrivals;
     let last = arrivals.last().copied().unwrap_or(0);
@@ -386,10 +381,7 @@ fn share_of_intervals(arrivals: &[u64], holds: impl Fn(f64) -> bool) -> f64 {
 pub fn poisson(harness: &Harness) -> Result {
     const RATE: f64 = 2000.0;
     let measure = harness.time(1500, 5000);
-    let scenario = Scenario {
-        logs_arrivals: true,
-        ..Scenario::open(Policy::Immediate, 64, measure, RATE, Arrivals::Poisson)
-    };
+    let scenario = Scenario::open(Policy::Immediate, 64, measure, RATE, Arrivals::Poisson);
     let observed = harness.run(&scenario)?;
     let arrivals = &observed.counters.arrivals;
     let mean = RATE * float(measure) / 1e9;
@@ -414,39 +406,90 @@ pub fn poisson(harness: &Harness) -> Result {
     ])
 }
 
-/// Connections of the ceiling.
-const CEILING_CONNECTIONS: u32 = 64;
+/// The response time at quantile `q` of an open loop, if the server stalls once for `stall` ns in a
+/// measurement of `time` ns. Requests are due at `rate` per second, the server can serve
+/// `capacity`.
+///
+/// A request that is due t after the beginning of the stall has `rate * t` requests before it,
+/// which take `rate * t / capacity` after the stall, so its response time is
+/// `stall - t * (capacity - rate) / capacity`. This is longer than x for
+/// `t < (stall - x) * capacity / (capacity - rate)`, a share of `t / time` of all requests. With
+/// `1 - q` for this share, x is as below. It is 0 if the stall does not reach the quantile.
+fn stalled(q: f64, stall: f64, time: f64, rate: f64, capacity: f64) -> f64 {
+    (stall - (1.0 - q) * time * (capacity - rate) / capacity).max(0.0)
+}
 
-/// The highest rate of the generator. The server must not be the limit: then it often reads from a
-/// connection without a request.
-pub fn ceiling(harness: &Harness) -> Result {
-    let measure = harness.time(1000, 3000);
-    let scenario = Scenario {
-        warm_up: SECOND / 5,
-        ..Scenario::closed(Policy::Immediate, CEILING_CONNECTIONS, measure)
-    };
-    let observed = harness.run(&scenario)?;
-    let rate = observed.rate();
-    harness.ceiling.set(Some(rate));
-    let reads = float(observed.counters.reads.max(1));
-    let empty = 100.0 * float(observed.counters.empty_reads) / reads;
-    let busy = float(observed.outcome.generator_time) / float(observed.outcome.measured.max(1));
-    let times = observed.response_times()?;
-    let busy = Some(100.0 * busy);
-    Ok(vec![
-        observed.same_counts(),
-        little(f64::from(CEILING_CONNECTIONS), 0.03, rate, &times),
-        Comparison::within(
-            "empty reads of the server",
-            5.0..=100.0,
-            Some(empty),
-            Unit::Percent,
-        ),
-        Comparison::within(
-            "CPU time of the generator",
-            80.0..=101.0,
-            busy,
-            Unit::Percent,
-        ),
-    ])
+/// The tolerance for the number of events of a Poisson process: five standard deviations, each the
+/// root of the mean. By chance this is exceeded once in two million times.
+fn poisson_tolerance(mean: f64) -> f64 {
+    5.0 * mean.sqrt()
+}
+
+/// The index of dispersion, variance / mean, of counts in bins: 1 for a Poisson process, 0 for a
+/// constant rate. `None` without counts.
+fn dispersion(counts: &[f64]) -> Option<f64> {
+    let (mean, variance) = (mean(counts)?, variance(counts)?);
+    (mean > 0.0).then(|| variance / mean)
+}
+
+/// The tolerance for the index of dispersion of this many bins: five standard deviations of
+/// `sqrt(2 / (n - 1))` (the variance of a sample variance).
+fn dispersion_tolerance(bins: f64) -> f64 {
+    5.0 * (2.0 / (bins - 1.0)).sqrt()
+}
+
+/// Counts events in bins of `width`, up to the last whole bin before `end`.
+fn bins(events: &[u64], width: u64, end: u64) -> Vec<f64> {
+    let number = usize::try_from(end / width.max(1)).unwrap_or(0);
+    let mut counts = vec![0.0; number];
+    for event in events {
+        let bin = usize::try_from(event / width.max(1)).ok();
+        if let Some(count) = bin.and_then(|bin| counts.get_mut(bin)) {
+            *count += 1.0;
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_of_200_ms_in_10_s_has_the_known_quantiles() {
+        let of = |q| stalled(q, 200.0, 10_000.0, 1000.0, 1e12);
+        let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-3, "{found}");
+        near(of(0.99), 100.0);
+        near(of(0.999), 190.0);
+        near(of(0.5), 0.0);
+    }
+
+    #[test]
+    fn the_closed_form_agrees_with_a_simulated_queue() {
+        let (stall, time, rate, capacity) = (200.0, 2000.0, 1000.0, 5000.0);
+        let (mut free, mut response_times) = (0.0_f64, Vec::new());
+        for number in 0..2000 {
+            let due = f64::from(number) * 1000.0 / rate;
+            let mut begin = due.max(free);
+            if (500.0..500.0 + stall).contains(&begin) {
+                begin = 500.0 + stall;
+            }
+            free = begin + 1000.0 / capacity;
+            response_times.push(free - due);
+        }
+        response_times.sort_by(f64::total_cmp);
+        for (q, rank) in [(0.99, 1979), (0.95, 1899), (0.999, 1997)] {
+            let expected = stalled(q, stall, time, rate, capacity);
+            let found = response_times[rank];
+            assert!((found - expected).abs() < 1.0, "{q}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_constant_rate_has_no_dispersion() {
+        let events: Vec<u64> = (0..1000).collect();
+        assert_eq!(dispersion(&bins(&events, 10, 1000)), Some(0.0));
+        assert_eq!(bins(&[0, 5, 9, 10, 29, 30], 10, 30), [3.0, 1.0, 1.0]);
+        assert_eq!(dispersion(&[]), None);
+    }
 }

@@ -1,11 +1,10 @@
 //! I/O handlers: what a connection does on an event or a timer.
 
-use super::connection::{Connection, Received, State};
+use super::connection::{ClientGroup, Connection, Received, State};
 use super::event_loop::{EventLoop, Phase};
-use super::group::ClientGroup;
 use super::recorder::Request;
-use crate::bench::load::{Behavior, Closer, Fault};
 use crate::bench::platform;
+use crate::bench::types::{Behavior, Closer, Fault};
 use mio::event::Event;
 use std::cmp::Reverse;
 use std::io;
@@ -66,13 +65,13 @@ impl EventLoop<'_> {
     /// Records a failed connect, and tries again after a pause.
     pub(super) fn on_connect_error(&mut self, index: usize, now: u64, error: &io::Error) {
         self.report(format!("connect: {error}"));
-        self.fault(index, Fault::Connect, now);
+        self.fault(index, Fault::Connect);
         self.close(index, now, true);
     }
 
-    fn fault(&mut self, index: usize, fault: Fault, now: u64) {
+    fn fault(&mut self, index: usize, fault: Fault) {
         if let Some((_, group)) = self.parts(index) {
-            group.recorder.fault(fault, now);
+            group.recorder.fault(fault);
         }
     }
 
@@ -245,7 +244,7 @@ impl EventLoop<'_> {
         }
         group.recorder.totals().body_bytes += connection.parser.body_bytes - before;
         if let Some(fault) = fault {
-            self.fault(index, fault, now);
+            self.fault(index, fault);
             self.close(index, now, true);
             return false;
         }
@@ -306,14 +305,14 @@ impl EventLoop<'_> {
                 false if has_begun => Fault::Truncated,
                 _ => Fault::Closed,
             };
-            group.recorder.fault(fault, now);
+            group.recorder.fault(fault);
             lost = true;
         }
         // The server may close an idle connection, but not a silent one, which is there to stay.
         if !lost && (failed && !group.is_short() || group.behavior == Behavior::Silent) {
             lost = true;
             let fault = if failed { Fault::Reset } else { Fault::Closed };
-            group.recorder.fault(fault, now);
+            group.recorder.fault(fault);
         }
         self.close(index, now, lost || is_futile);
     }

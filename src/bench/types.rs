@@ -1,13 +1,18 @@
-//! The input and the output of the load generator.
+//! What the parts of the benchmark exchange.
 //!
-//! The generator is a process of its own (`oneloop bench generate`), so that its cost is not the
-//! server's: it reads a [`Load`] as JSON from standard input, and writes an [`Outcome`] as JSON to
-//! standard output. Times are whole nanoseconds, sizes bytes, rates per second.
+//! A [`Load`] is the input of the load generator and an [`Outcome`] its output; it is a process of
+//! its own (`oneloop bench generate`), so that its cost is not the server's. Times are whole
+//! nanoseconds, sizes bytes, rates per second.
+//!
+//! A [`Run`] is the contents of `run.json`: arms (what is compared), cells (under which load) and
+//! samples (one fresh server process each: an arm in a cell in a round). Nothing that is computed
+//! from the samples is stored, so a report can be written again from an old file.
 
 use super::procfs::Usage;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 /// A load on one server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -179,6 +184,8 @@ pub struct ClientStats {
     pub shares: Vec<u64>,
     /// A bucket for each tenth of a second of the measurement.
     pub time_series: Vec<Bucket>,
+    /// The longest time in the measurement without a correct response.
+    pub silence: u64,
 }
 
 /// Counts of a whole run of the generator.
@@ -201,10 +208,6 @@ pub struct Bucket {
     pub responses: u64,
     /// The longest of their response times, ns.
     pub longest: u64,
-    /// The median of their response times, ns.
-    pub median: u64,
-    /// Errors.
-    pub errors: u64,
 }
 
 /// Kinds of errors.
@@ -233,6 +236,13 @@ pub enum Fault {
     Unsolicited,
 }
 
+impl Fault {
+    /// The name in `run.json`.
+    pub fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
 /// FNV-1a, 64 bits, of a body.
 pub fn body_hash(body: &[u8]) -> u64 {
     body.iter()
@@ -245,4 +255,217 @@ pub const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 /// The hash with one more byte.
 pub fn hash_on(hash: u64, byte: u8) -> u64 {
     (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+}
+
+/// The version of the format. A change that an older program would misread gets a new number.
+pub const SCHEMA: u32 = 2;
+
+/// One run of the benchmark.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `oneloop 0.1.0`.
+    pub program: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The preset.
+    pub preset: Preset,
+    /// The start, in seconds since 1970-01-01 UTC.
+    pub started: u64,
+    /// The duration in seconds.
+    pub seconds: f64,
+    /// The seed of the random order and arrivals.
+    pub seed: u64,
+    /// The machine.
+    pub environment: Environment,
+    /// The arms. The first is the reference. The second may be its control: the same program again.
+    pub arms: Vec<Arm>,
+    /// The cells.
+    pub cells: Vec<Cell>,
+    /// The samples, in the order in which they were taken.
+    pub samples: Vec<Sample>,
+    /// Problems with the whole run, as sentences.
+    pub problems: Vec<String>,
+    /// Notes on the run, as sentences: what was left out, and why.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// The size of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// About 90 seconds, without verdicts.
+    Quick,
+    /// The default.
+    #[default]
+    Standard,
+    /// All workloads, about an hour.
+    Full,
+}
+
+/// The machine, its system and its mood.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Facts, by name (`processor`, `cores`, `kernel`, `virtualization`, `memory`,
+    /// `net.core.somaxconn`, `descriptors`, `mitigations`, `steal`, ...), in words.
+    pub facts: BTreeMap<String, String>,
+    /// What may disturb the measurement, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// A server that is compared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Arm {
+    /// A short, unique name: `reactor`, `reactor'`, `thread`, `nginx`.
+    pub name: String,
+    /// Its kind.
+    pub kind: ArmKind,
+    /// The command that starts it, with `{port}` and `{root}`.
+    pub command: Vec<String>,
+}
+
+/// The kind of an arm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArmKind {
+    /// One of our models.
+    #[default]
+    Model,
+    /// The reference again, to measure the noise.
+    Control,
+    /// Another program, started with a command of the user.
+    Server,
+}
+
+/// A load under which arms are compared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// A unique name: `keepalive c=64`.
+    pub name: String,
+    /// The workload: `keepalive`.
+    pub workload: String,
+    /// The parameters that differ within a workload, by name (`c`, `depth`, `rate`).
+    pub parameters: BTreeMap<String, f64>,
+    /// A description: `closed loop, 64 connections, server on one processor`.
+    pub description: String,
+    /// Whether server and generator were pinned to different CPUs.
+    pub pinned: bool,
+    /// The name of the metric that is compared.
+    pub primary_metric: String,
+}
+
+/// The measurements of one fresh server process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The index in [`Run::arms`].
+    pub arm: usize,
+    /// The index in [`Run::cells`].
+    pub cell: usize,
+    /// The round, from 0. Samples of a round are compared with each other.
+    pub round: u32,
+    /// The purpose. Only measured samples are compared.
+    #[serde(default)]
+    pub pass: Pass,
+    /// The start of the measurement, in seconds since the start of the run.
+    pub at: f64,
+    /// The measurements, by the names in src/bench/metrics.rs. A metric of a second
+    /// group has the name of the group before it (`canary.p99`), and memory at a number of silent
+    /// connections has that number (`at_500.memory`). What could not be measured is absent.
+    pub metrics: BTreeMap<String, f64>,
+    /// Histograms (ns, V2-deflate, base64), by name: `response`, `service`, `first_byte`,
+    /// `send_lag`; those of a second group have its name before them: `canary.response`.
+    pub histograms: BTreeMap<String, String>,
+    /// A bucket for each tenth of a second, by group.
+    pub time_series: BTreeMap<String, Vec<Bucket>>,
+    /// Errors by group and kind: `main.reset`.
+    pub errors: BTreeMap<String, u64>,
+    /// What limits the result: `server processor 100 %`.
+    pub limiter: String,
+    /// Why the sample is invalid, as sentences; empty for a valid sample.
+    pub invalid: Vec<String>,
+    /// Notes, as sentences.
+    pub notes: Vec<String>,
+}
+
+/// The purpose of a sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pass {
+    /// It is compared.
+    #[default]
+    Measured,
+    /// Before the rounds: it measures the capacity, from which the rates of open loops follow.
+    /// (An older version also counted system calls, in a pass that was never compared either.)
+    #[serde(alias = "syscalls")]
+    Capacity,
+}
+
+/// Reads a run.
+///
+/// # Errors
+/// A sentence for the user that names the file and says what is wrong with it.
+pub fn read(path: &Path) -> Result<Run, String> {
+    let named = path.display();
+    let bytes = std::fs::read(path)
+        .map_err(|error| format!("{named}: {error} (name the run.json of a run)"))?;
+    parse(&bytes).map_err(|reason| format!("{named} {reason}"))
+}
+
+fn parse(bytes: &[u8]) -> Result<Run, String> {
+    /// The part that all schemas have.
+    #[derive(Deserialize)]
+    struct Head {
+        schema: u32,
+    }
+    let wrong = |error: serde_json::Error| format!("is not a run of `oneloop bench`: {error}");
+    match serde_json::from_slice::<Head>(bytes).map_err(wrong)?.schema {
+        SCHEMA => serde_json::from_slice(bytes).map_err(wrong),
+        other => Err(format!(
+            "has schema {other}, and this program knows {SCHEMA}: read it with the oneloop that \
+             wrote it"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::analysis::sample_runs::plain;
+
+    #[test]
+    fn a_run_is_read_as_it_was_written() {
+        let mut run = plain([1.0, 1.0, 0.86, 1.0], 3);
+        let sample = &mut run.samples[0];
+        sample
+            .time_series
+            .insert("main".to_owned(), vec![Bucket::default()]);
+        sample.metrics.insert("p99".to_owned(), 0.1 + 0.2);
+        assert_eq!(parse(&serde_json::to_vec(&run).unwrap()), Ok(run));
+    }
+
+    #[test]
+    fn another_file_is_an_error_with_a_reason() {
+        let text = serde_json::to_string(&plain([1.0; 4], 1)).unwrap();
+        let odd = text.replacen("\"seed\":7", "\"seed\":\"seven\"", 1);
+        let other = text.replacen("\"schema\":2", "\"schema\":7", 1);
+        let table = [
+            (" \n", "EOF"),
+            ("hello", "expected value at line 1 column 1"),
+            ("{\"a\":1}", "missing field `schema`"),
+            (&text[..text.len() / 2], "EOF"),
+            (&odd, "invalid type: string \"seven\""),
+            (&other, "has schema 7, and this program knows 2"),
+        ];
+        for (text, why) in table {
+            let reason = parse(text.as_bytes()).unwrap_err();
+            assert!(reason.contains(why), "{reason}");
+        }
+        let missing = read(Path::new("/nonexistent/run.json")).unwrap_err();
+        assert!(
+            missing.starts_with("/nonexistent/run.json: No such file"),
+            "{missing}"
+        );
+    }
 }

@@ -1,0 +1,357 @@
+//! Statistics of a few noisy numbers. docs/bench/statistics.md says why these methods were chosen.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use std::f64::consts::FRAC_2_PI;
+
+/// The fewest pairs for an interval: five of five have the same sign by chance once in 16.
+pub const PAIRS: usize = 6;
+/// From this number of pairs on, the normal approximation is used.
+const NORMAL_PAIRS: usize = 50;
+/// The probability outside of an interval, on both sides together.
+const OUTSIDE: f64 = 0.05;
+/// The quantile of the normal distribution for 2.5 % on each side.
+const NORMAL: f64 = 1.959_963_984_540_054;
+
+/// The median. NaN is ignored; `None` without numbers.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let sorted = sorted(values.iter().copied());
+    let low = sorted.get(sorted.len().checked_sub(1)? / 2)?;
+    let high = sorted.get(sorted.len() / 2)?;
+    Some(if low == high {
+        *low
+    } else {
+        low.midpoint(*high)
+    })
+}
+
+/// The mean. `None` without numbers.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / count(values))
+}
+
+/// The sample variance. `None` for fewer than two numbers.
+pub fn variance(values: &[f64]) -> Option<f64> {
+    let mean = mean(values)?;
+    let squares = values.iter().map(|value| (value - mean).powi(2));
+    (values.len() > 1).then(|| squares.sum::<f64>() / (count(values) - 1.0))
+}
+
+/// Jain's fairness index: 1 if all shares are equal, 1/n if one has everything (Jain, Chiu and Hawe
+/// 1984, DEC-TR-301). `None` if the sum is 0.
+pub fn fairness(shares: &[f64]) -> Option<f64> {
+    let sum: f64 = shares.iter().sum();
+    let squares: f64 = shares.iter().map(|share| share * share).sum();
+    (squares > 0.0).then(|| sum * sum / (count(shares) * squares))
+}
+
+/// The number of values as a float.
+pub fn count<T>(values: &[T]) -> f64 {
+    float(values.len() as u64)
+}
+
+/// A count as a float.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and ns of a run are far below 2^53"
+)]
+pub fn float(count: u64) -> f64 {
+    count as f64
+}
+
+/// The sorted numbers without NaN.
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut sorted: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+/// An estimate with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    pub low: f64,
+    /// The estimate of Hodges and Lehmann.
+    pub middle: f64,
+    pub high: f64,
+}
+
+/// The estimate of the median of `differences`, with the interval of Wilcoxon's signed ranks. The
+/// *Walsh averages* are the means of all pairs of rounds, including each round with itself. Their
+/// median is the estimate (Hodges and Lehmann 1963), which one outlier does not change much. The
+/// interval cuts off as many sorted averages at each end as the exact distribution of signed ranks
+/// allows for 5 %, with interpolation between two of them. The only assumption is that without a
+/// difference both signs are equally likely.
+///
+/// Values that are not finite are ignored. `None` without values; with fewer than [`PAIRS`] the
+/// interval is the whole range.
+pub fn interval(differences: &[f64]) -> Option<Interval> {
+    let finite = differences.iter().copied().filter(|one| one.is_finite());
+    let values: Vec<f64> = finite.collect();
+    let pairs = values.iter().enumerate();
+    let pairs = pairs.flat_map(|(index, first)| {
+        let rest = values.iter().skip(index);
+        rest.map(move |second| first.midpoint(*second))
+    });
+    let walsh = sorted(pairs);
+    let middle = median(&walsh)?;
+    let cut = match values.len() {
+        few if few < PAIRS => 0.0,
+        many if many >= NORMAL_PAIRS => cut_of_many(count(&values)),
+        pairs => cut(pairs),
+    };
+    let (low, high) = (at(&walsh, cut)?, at(&walsh, count(&walsh) - 1.0 - cut)?);
+    Some(Interval { low, middle, high })
+}
+
+/// The index of the lower end of the interval in the sorted means, between two of them: where the
+/// probability outside is [`OUTSIDE`].
+fn cut(pairs: usize) -> f64 {
+    let mut outside = 0.0;
+    for (place, share) in (0_u32..).zip(shares(pairs)) {
+        let with_this = outside + 2.0 * share;
+        if with_this > OUTSIDE {
+            return f64::from(place) - 1.0 + (OUTSIDE - outside) / (with_this - outside);
+        }
+        outside = with_this;
+    }
+    0.0
+}
+
+/// The same by the normal approximation.
+fn cut_of_many(n: f64) -> f64 {
+    let deviation = (n * (n + 1.0) * (2.0 * n + 1.0) / 24.0).sqrt();
+    (n * (n + 1.0) / 4.0 - NORMAL * deviation - 0.5).max(0.0)
+}
+
+/// The distribution of the sum of the positive ranks 1 to `pairs` if all signs are equally likely:
+/// the probability of 0, 1, 2, ...
+fn shares(pairs: usize) -> Vec<f64> {
+    let mut shares = vec![1.0];
+    for rank in 1..=pairs {
+        let without = shares.iter().copied().chain(std::iter::repeat_n(0.0, rank));
+        let with = std::iter::repeat_n(0.0, rank).chain(shares.iter().copied());
+        shares = without.zip(with).map(|(a, b)| (a + b) / 2.0).collect();
+    }
+    shares
+}
+
+/// The value at an index, interpolated.
+fn at(sorted: &[f64], place: f64) -> Option<f64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index"
+    )]
+    let index = place.floor() as usize;
+    let (low, high) = (sorted.get(index)?, sorted.get(index + 1));
+    let part = place - place.floor();
+    Some(high.map_or(*low, |high| low + (high - low) * part))
+}
+
+/// Student's t of a mean of 0: the distance of the mean from zero in standard errors. Infinite if
+/// all values are the same and not zero; `None` for fewer than two values.
+pub fn distance(values: &[f64]) -> Option<f64> {
+    let (mean, variance) = (mean(values)?, variance(values)?);
+    if mean == 0.0 {
+        return Some(0.0);
+    }
+    let distance = mean / (variance / count(values)).sqrt();
+    (!distance.is_nan()).then_some(distance)
+}
+
+/// The two-sided p-value of a distance of the mean of this many values (Student 1908). `None` for
+/// fewer than two values. It is for the control: a rank test of eight rounds has a p-value of at
+/// least 1 in 128, which is too much for twenty cells.
+pub fn p_value(distance: f64, values: usize) -> Option<f64> {
+    // More degrees of freedom than 1000 make no difference, and the sum has a term for each.
+    let freedom = u32::try_from(values.checked_sub(1)?.min(1000)).ok()?;
+    (freedom > 0).then(|| (1.0 - inside(distance.abs(), freedom)).clamp(0.0, 1.0))
+}
+
+/// The probability of a distance of at most `distance`: a finite sum for whole degrees of freedom
+/// (Abramowitz and Stegun 26.7.3 and 26.7.4).
+fn inside(distance: f64, freedom: u32) -> f64 {
+    let angle = (distance / f64::from(freedom).sqrt()).atan();
+    let (sine, square) = (angle.sin(), angle.cos().powi(2));
+    let odd = freedom % 2 == 1;
+    let mut term = if odd { angle.cos() } else { 1.0 };
+    let mut sum = if odd && freedom == 1 { 0.0 } else { term };
+    let mut step = if odd { 2.0 } else { 1.0 };
+    while step + 2.0 < f64::from(freedom) {
+        term *= square * step / (step + 1.0);
+        sum += term;
+        step += 2.0;
+    }
+    if odd {
+        FRAC_2_PI * (angle + sine * sum)
+    } else {
+        sine * sum
+    }
+}
+
+/// Half of the 95 % interval of a mean of this many values, in standard errors.
+pub fn half_width(values: usize) -> Option<f64> {
+    let (mut low, mut high) = (1.0, 13.0);
+    for _ in 0..40 {
+        let middle = f64::midpoint(low, high);
+        match p_value(middle, values)? > OUTSIDE {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    Some(high)
+}
+
+/// Decodes a histogram of times: V2, deflated, base64.
+///
+/// # Errors
+/// With the reason.
+pub fn decode(text: &str) -> Result<Histogram<u64>, String> {
+    let packed = STANDARD.decode(text);
+    let packed = packed.map_err(|error| format!("it is not base64 ({error})"))?;
+    let decoded = Deserializer::new().deserialize(&mut packed.as_slice());
+    decoded.map_err(|error| format!("it is not a histogram ({error})"))
+}
+
+/// Adds histograms bucket by bucket. `None` without histograms, and if one cannot be decoded.
+pub fn merged<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<Histogram<u64>> {
+    let mut all: Option<Histogram<u64>> = None;
+    for text in texts {
+        let one = decode(text).ok()?;
+        match &mut all {
+            Some(all) => all.add(&one).ok()?,
+            None => all = Some(one),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::client::recorder::Times;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_median_ignores_nan() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[4.0, 1.0, f64::NAN, 3.0, 2.0]), Some(2.5));
+        assert_eq!(median(&[f64::INFINITY; 2]), Some(f64::INFINITY));
+    }
+
+    #[test]
+    fn fairness_is_1_for_equal_shares_and_1_of_n_for_a_single_one() {
+        assert_eq!(fairness(&[5.0; 64]), Some(1.0));
+        assert_eq!(fairness(&[0.0, 8.0, 0.0, 0.0]), Some(0.25));
+        assert_eq!(fairness(&[0.0; 4]), None);
+    }
+
+    fn close(found: Option<Interval>, low: f64, middle: f64, high: f64) {
+        let found = found.unwrap();
+        for (found, expected) in [(found.low, low), (found.middle, middle), (found.high, high)] {
+            assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn the_distribution_of_ranks_is_that_of_the_tables() {
+        let eight = shares(8);
+        let at_most = |sum: usize| eight[..=sum].iter().sum::<f64>();
+        assert_eq!([at_most(3), at_most(4)], [5.0 / 256.0, 7.0 / 256.0]);
+        assert_eq!(
+            (at_most(36), eight.len(), shares(6)[0]),
+            (1.0, 37, 1.0 / 64.0)
+        );
+    }
+
+    #[test]
+    fn the_interval_leaves_out_as_many_means_as_the_ranks_allow() {
+        // Of six the outermost means are 1/64 + 1/64, the next 2/64 more: 0.05 is 0.6 of the way.
+        let six = interval(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        close(six, 1.0 + 0.5 * 0.6, 3.5, 6.0 - 0.5 * 0.6);
+        // In order: 0, 0.5, 1, 1 | 1.5, ... and from above 64, 48, 40, 36 | 34, ...
+        let eight = interval(&[0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
+        let part = (0.05 - 10.0 / 256.0) / (4.0 / 256.0);
+        close(eight, 1.0 + 0.5 * part, 9.5, 36.0 - 2.0 * part);
+    }
+
+    #[test]
+    fn with_fewer_than_six_values_the_interval_is_the_range() {
+        // Means: 1 2 3 4 5 7.
+        close(interval(&[3.0, 1.0, 7.0]), 1.0, 3.5, 7.0);
+        assert_eq!(interval(&[f64::NAN, f64::INFINITY]), None);
+    }
+
+    #[test]
+    fn the_normal_approximation_agrees_with_the_exact_distribution() {
+        let (counted, curve) = (cut(NORMAL_PAIRS), cut_of_many(50.0));
+        assert!((counted - curve).abs() < 1.0, "{counted} {curve}");
+    }
+
+    /// The critical values of Student's t at 5 %, both sides.
+    #[test]
+    fn p_values_are_those_of_the_tables() {
+        let table = [
+            (1, 12.706),
+            (2, 4.303),
+            (3, 3.182),
+            (4, 2.776),
+            (7, 2.365),
+            (30, 2.042),
+        ];
+        for (freedom, distance) in table {
+            let found = p_value(-distance, freedom + 1).unwrap();
+            assert!((found - 0.05).abs() < 1e-4, "{freedom}: {found}");
+            assert!(
+                (half_width(freedom + 1).unwrap() - distance).abs() < 1e-3,
+                "{freedom}"
+            );
+        }
+        assert_eq!((p_value(0.0, 8), p_value(1.0, 1)), (Some(1.0), None));
+    }
+
+    #[test]
+    fn the_distance_is_in_standard_errors() {
+        assert_eq!(distance(&[1.0, 3.0]), Some(2.0));
+        assert_eq!(distance(&[2.0, 2.0]), Some(f64::INFINITY));
+        assert_eq!((distance(&[0.0, 0.0]), distance(&[1.0])), (Some(0.0), None));
+    }
+
+    #[test]
+    fn a_sum_of_histograms_has_the_values_of_all() {
+        let encoded = |times: &[u64]| {
+            let mut histogram = Times::new();
+            times.iter().for_each(|time| histogram.record(*time));
+            histogram.encode()
+        };
+        let (fast, slow) = (encoded(&[1000; 99]), encoded(&[5_000_000_000]));
+        let all = merged([fast.as_str(), slow.as_str()]).unwrap();
+        assert_eq!(all.len(), 100);
+        assert!(all.equivalent(all.max(), 5_000_000_000));
+        assert!(all.equivalent(all.value_at_quantile(0.99), 1000));
+        assert!(merged([]).is_none() && merged(["?"]).is_none());
+        assert!(decode("?").unwrap_err().starts_with("it is not base64"));
+        assert!(
+            decode("AAAA")
+                .unwrap_err()
+                .starts_with("it is not a histogram")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_estimate_is_in_the_interval_and_both_shift_with_the_values(
+            values in prop::collection::vec(-10.0_f64..10.0, 1..40),
+            shift in -5.0_f64..5.0,
+        ) {
+            let found = interval(&values).unwrap();
+            prop_assert!(found.low <= found.middle && found.middle <= found.high);
+            let moved: Vec<f64> = values.iter().map(|value| value + shift).collect();
+            prop_assert!((interval(&moved).unwrap().low - found.low - shift).abs() < 1e-9);
+            let turned: Vec<f64> = values.iter().map(|value| -value).collect();
+            prop_assert!((interval(&turned).unwrap().low + found.high).abs() < 1e-9);
+        }
+    }
+}
