@@ -89,7 +89,7 @@ fn page() -> Page {
 
 fn load(target: SocketAddr, connections: u32, behavior: Behavior) -> Load {
     Load {
-        target,
+        target: target.into(),
         source: None,
         server: None,
         cpu: None,
@@ -98,6 +98,7 @@ fn load(target: SocketAddr, connections: u32, behavior: Behavior) -> Load {
         measure: 200 * MS,
         drain: 2000 * MS,
         stall: None,
+        http: None,
         groups: vec![Group {
             name: "main".to_owned(),
             connections,

@@ -8,6 +8,7 @@
 //! - `workloads`: the loads. `metrics`: what is measured
 //! - `runner`: runs the plan and takes the samples. `platform`: what only some systems have
 //! - `client`: the load generator. `procfs`: what the processes of a server have used
+//! - `url`: one server that is already running
 //! - [`selftest`]: tests of the load generator against servers with a known answer
 //! - [`analysis`]: ratios, intervals and verdicts. `stats`: the statistics for it
 //! - [`output`]: the table, the comparison of two runs, and the report
@@ -23,6 +24,7 @@ mod runner;
 pub mod selftest;
 mod stats;
 pub mod types;
+mod url;
 mod workloads;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -31,12 +33,16 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// Compare the models, and other servers, on this machine
+/// Compare the models, and other servers, on this machine; or measure one server: bench URL
 ///
-/// Each sample is a fresh server process under load from another process. The servers run in random
-/// order in each round, and the reactor runs twice, which measures the noise. Writes the run as
-/// JSON, and a report as one HTML file.
+/// With http://HOST/, https://HOST/ or unix:PATH, puts this server under load, and prints requests
+/// per second, response times, statuses and errors.
+///
+/// Otherwise compares: each sample is a fresh server process under load from another process. The
+/// servers run in random order in each round, and the reactor runs twice, which measures the noise.
+/// Writes the run as JSON, and a report as one HTML file.
 #[derive(Debug, Parser)]
 #[command(
     name = "bench",
@@ -60,8 +66,8 @@ pub struct Arguments {
 /// The options of a run.
 #[derive(Args, Clone, Debug)]
 struct RunOptions {
-    /// The workloads; those of the preset if none is named (docs/bench.md lists them)
-    #[arg(value_name = "WORKLOAD")]
+    /// One URL; or workloads (docs/bench.md lists them), those of the preset if none is named
+    #[arg(value_name = "URL|WORKLOAD")]
     workloads: Vec<String>,
 
     /// About 90 seconds, without verdicts
@@ -106,7 +112,40 @@ struct RunOptions {
     /// The directory for the run and its report
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+
+    /// Connections [default: 64]
+    #[arg(short, long, value_name = "N", help_heading = ONE)]
+    connections: Option<u32>,
+
+    /// The duration: 10s, 500ms, 2m [default: 10s]
+    #[arg(short, long, value_name = "TIME", value_parser = url::duration, help_heading = ONE)]
+    duration: Option<Duration>,
+
+    /// A field of each request, NAME: VALUE; may be repeated
+    #[arg(short = 'H', long, value_name = "FIELD", action = ArgAction::Append, help_heading = ONE)]
+    header: Vec<String>,
+
+    /// Requests per second, sent when they are due (an open loop)
+    ///
+    /// Without it, each connection sends the next request when it has the response.
+    #[arg(long, value_name = "RATE", help_heading = ONE)]
+    rate: Option<f64>,
+
+    /// Print the result as JSON
+    #[arg(long, help_heading = ONE)]
+    json: bool,
+
+    /// The certificate authorities for https, a PEM file [default: those of the system]
+    #[arg(long, value_name = "FILE", help_heading = ONE)]
+    ca: Option<PathBuf>,
+
+    /// Do not check the certificate
+    #[arg(long, help_heading = ONE)]
+    insecure: bool,
 }
+
+/// The heading of the options for one server.
+const ONE: &str = "Options for one URL";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -161,7 +200,10 @@ struct Selftest {
 pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let terminal = Terminal::stdout();
     match arguments.command {
-        None => runner::run(&arguments.run),
+        None => match arguments.run.workloads.as_slice() {
+            [one] if url::is_url(one) => url::run(one, &arguments.run),
+            _ => runner::run(&arguments.run),
+        },
         Some(Subcommands::Compare { before, after }) => {
             let (before, after) = (types::read(&before)?, types::read(&after)?);
             print_to_stdout(|to| text::compare(&before, &after, to, terminal))

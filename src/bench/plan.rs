@@ -256,6 +256,9 @@ fn cells(asked: &RunOptions, preset: Preset) -> Result<Vec<(&'static Workload, C
             known.join(", ")
         ));
     }
+    if asked.connections.is_some() || asked.duration.is_some() || asked.rate.is_some() {
+        return Err("-c, -d and --rate are for one URL: oneloop bench http://HOST/".to_owned());
+    }
     if asked.conns.contains(&0) {
         return Err("--conns 0: at least 1 connection is needed".to_owned());
     }

@@ -12,13 +12,13 @@ use super::procfs::Usage;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A load on one server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Load {
     /// The address of the server.
-    pub target: SocketAddr,
+    pub target: Target,
     /// The source address of the connections, so that a sample does not use ports that the sample
     /// before left in TIME_WAIT. The target must then be a loopback address, too.
     pub source: Option<Ipv4Addr>,
@@ -38,8 +38,58 @@ pub struct Load {
     /// The server and its child processes are stopped (SIGSTOP) at this time after the beginning
     /// of the measurement, for this long; the stall must end within the measurement.
     pub stall: Option<(u64, u64)>,
+    /// What is in each request beside its path; `None`: only a Host field with the address.
+    pub http: Option<HttpOptions>,
     /// The client groups, which run at the same time.
     pub groups: Vec<Group>,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Target {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl Target {
+    /// The TCP address.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Target {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+/// What is in each request beside its path, and how it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpOptions {
+    /// The Host field.
+    pub host: String,
+    /// Other fields: `Name: value`.
+    pub headers: Vec<String>,
+    /// TLS, if it is used.
+    pub tls: Option<TlsOptions>,
+}
+
+/// How TLS is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsOptions {
+    /// The name that the certificate must have.
+    pub server_name: String,
+    /// A PEM file of the authorities; `None`: those of the system.
+    pub ca: Option<PathBuf>,
+    /// Whether the certificate is not checked.
+    pub insecure: bool,
 }
 
 /// Connections with the same behavior.
@@ -124,7 +174,7 @@ pub enum Closer {
 pub struct Page {
     /// The path in the request line.
     pub path: String,
-    /// The expected status.
+    /// The expected status; 0 is each below 400.
     pub status: u16,
     /// The expected length of the body; `None` accepts any.
     pub length: Option<u64>,
@@ -186,6 +236,8 @@ pub struct ClientStats {
     pub time_series: Vec<Bucket>,
     /// The longest time in the measurement without a correct response.
     pub silence: u64,
+    /// Responses in the measurement by status, with interim and wrong ones.
+    pub statuses: BTreeMap<u16, u64>,
 }
 
 /// Counts of a whole run of the generator.

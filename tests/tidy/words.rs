@@ -10,6 +10,8 @@ const CONDITIONAL: &[&str] = &[
     "listen/socket_activation.rs",
     "listen/defer_accept.rs",
     "bench/platform.rs",
+    // The feature tls.
+    "bench/client/tls.rs",
     "lib.rs",
     // The lints that are for code outside tests.
     "main.rs",

@@ -2,13 +2,15 @@
 
 use super::parser::{Parser, Response};
 use super::recorder::{Recorder, Request, Schedule};
-use crate::bench::types::{Behavior, Closer, Group, Page};
-use mio::net::TcpStream;
+use super::tls;
+use crate::bench::types::{Behavior, Closer, Group, HttpOptions, Page, Target};
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// The state of a connection.
@@ -50,7 +52,38 @@ pub struct Connection {
     pub has_response: bool,
     /// Whether it is in the list of idle connections.
     pub is_idle: bool,
-    stream: Option<TcpStream>,
+    /// Why the connection failed, if that is known.
+    pub problem: Option<String>,
+    stream: Option<Stream>,
+    tls: Option<tls::Session>,
+}
+
+/// A socket.
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The result of a read.
@@ -82,7 +115,9 @@ impl Connection {
             resets: false,
             has_response: false,
             is_idle: false,
+            problem: None,
             stream: None,
+            tls: None,
         }
     }
 
@@ -96,35 +131,30 @@ impl Connection {
         self.state == State::Connecting || !self.outstanding.is_empty()
     }
 
+    /// Whether it is encrypted.
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Starts to connect. `buffer` is the size of the receive buffer, if not the default.
     pub fn connect(
         &mut self,
-        registry: &Registry,
-        token: Token,
-        target: SocketAddr,
+        (registry, token): (&Registry, Token),
+        target: &Target,
         source: Option<Ipv4Addr>,
         buffer: Option<usize>,
+        tls: Option<&tls::Config>,
     ) -> io::Result<()> {
-        let socket = Socket::new(
-            Domain::for_address(target),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        if let Some(buffer) = buffer {
-            socket.set_recv_buffer_size(buffer)?;
-        }
-        if let Some(source) = source {
-            socket.bind(&SocketAddr::from((source, 0)).into())?;
-        }
-        match socket.connect(&target.into()) {
-            Ok(()) => {}
-            Err(error) if is_in_progress(&error) => {}
-            Err(error) => return Err(error),
-        }
-        let mut stream = TcpStream::from_std(socket.into());
-        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let mut stream = match target {
+            Target::Tcp(address) => Stream::Tcp(connect(*address, source, buffer)?),
+            Target::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
+        };
+        let source: &mut dyn Source = match &mut stream {
+            Stream::Tcp(stream) => stream,
+            Stream::Unix(stream) => stream,
+        };
+        source.register(registry, token, Interest::READABLE | Interest::WRITABLE)?;
+        self.tls = tls.map(tls::Session::new).transpose()?;
         self.stream = Some(stream);
         self.state = State::Connecting;
         Ok(())
@@ -132,8 +162,11 @@ impl Connection {
 
     /// `None` while connect(2) is in progress.
     pub fn is_connected(&self) -> io::Result<Option<()>> {
-        let Some(stream) = &self.stream else {
-            return Ok(None);
+        let stream = match &self.stream {
+            Some(Stream::Tcp(stream)) => stream,
+            // A Unix socket connects at once, or fails.
+            Some(Stream::Unix(_)) => return Ok(Some(())),
+            None => return Ok(None),
         };
         if let Some(error) = stream.take_error()? {
             return Err(error);
@@ -150,7 +183,7 @@ impl Connection {
 
     /// Closes the connection, and discards outstanding requests.
     pub fn close(&mut self) {
-        self.stream = None;
+        (self.stream, self.tls) = (None, None);
         self.state = State::Closed;
         self.parser = Parser::default();
         self.outstanding.clear();
@@ -160,7 +193,7 @@ impl Connection {
 
     /// Closes it with a reset (SO_LINGER of 0, socket(7)).
     pub fn reset(&mut self) {
-        if let Some(stream) = &self.stream {
+        if let Some(Stream::Tcp(stream)) = &self.stream {
             // If this fails, the connection ends without a reset.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
@@ -173,12 +206,20 @@ impl Connection {
             return Received::WouldBlock;
         };
         loop {
-            return match stream.read(buffer) {
+            let read = match &mut self.tls {
+                Some(tls) => tls.read(buffer, stream),
+                None => stream.read(buffer),
+            };
+            return match read {
                 Ok(0) => Received::End,
                 Ok(length) => Received::Bytes(length),
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => continue,
                     io::ErrorKind::WouldBlock => Received::WouldBlock,
+                    io::ErrorKind::Other => {
+                        self.problem = Some(format!("TLS: {error}"));
+                        Received::Failed
+                    }
                     _ => Received::Failed,
                 },
             };
@@ -190,6 +231,11 @@ impl Connection {
         let Some(stream) = &mut self.stream else {
             return;
         };
+        if let Some(tls) = &mut self.tls {
+            // The session keeps what the socket does not take.
+            let _ = tls.write(&self.unsent, stream);
+            return self.unsent.clear();
+        }
         while !self.unsent.is_empty() {
             match stream.write(&self.unsent) {
                 Ok(length) if length == self.unsent.len() => self.unsent.clear(),
@@ -199,6 +245,27 @@ impl Connection {
                 Err(_) => return self.unsent.clear(),
             }
         }
+    }
+}
+
+fn connect(
+    target: SocketAddr,
+    source: Option<Ipv4Addr>,
+    buffer: Option<usize>,
+) -> io::Result<TcpStream> {
+    let domain = Domain::for_address(target);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(buffer) = buffer {
+        socket.set_recv_buffer_size(buffer)?;
+    }
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+    }
+    match socket.connect(&target.into()) {
+        Err(error) if !is_in_progress(&error) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
     }
 }
 
@@ -216,8 +283,9 @@ pub fn rotated(source: Ipv4Addr, number: u64) -> Ipv4Addr {
 }
 
 /// Whether `source` can reach `target`: both are loopback addresses.
-pub fn are_both_loopback(source: Ipv4Addr, target: IpAddr) -> bool {
-    source.is_loopback() && target.is_loopback() && target.is_ipv4()
+pub fn are_both_loopback(source: Ipv4Addr, target: &Target) -> bool {
+    let target = target.address().map(|address| address.ip());
+    source.is_loopback() && target.is_some_and(|ip| ip.is_loopback() && ip.is_ipv4())
 }
 
 /// The bytes of one body in this many are compared.
@@ -248,7 +316,7 @@ pub struct ClientGroup {
 
 impl ClientGroup {
     /// A group for the server at `target`.
-    pub fn new(group: &Group, target: SocketAddr, seed: u64) -> Self {
+    pub fn new(group: &Group, target: &Target, http: Option<&HttpOptions>, seed: u64) -> Self {
         let schedule = match group.behavior {
             Behavior::Open { rate, arrivals, .. } => Some(Schedule::new(rate, arrivals, seed)),
             _ => None,
@@ -260,9 +328,19 @@ impl ClientGroup {
             } => "Connection: close\r\n",
             _ => "",
         };
+        let address = target.address().map(|address| address.to_string());
+        let host = http
+            .map(|http| http.host.clone())
+            .or(address)
+            .unwrap_or_default();
+        let headers = http.map_or(&[][..], |http| &http.headers);
+        let headers: String = headers
+            .iter()
+            .map(|header| format!("{header}\r\n"))
+            .collect();
         let request = |page: &Page| {
             let path = &page.path;
-            format!("GET {path} HTTP/1.1\r\nHost: {target}\r\n{close}\r\n").into_bytes()
+            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{close}{headers}\r\n").into_bytes()
         };
         Self {
             behavior: group.behavior,

@@ -5,6 +5,7 @@
 
 use super::connection::{ClientGroup, Connection, rotated};
 use super::recorder::Times;
+use super::tls;
 use crate::bench::procfs::{Usage, process_tree};
 use crate::bench::types::{Behavior, Fault, Load, Outcome};
 use crate::clock::Now;
@@ -12,7 +13,8 @@ use mio::{Events, Poll, Token};
 use rustix::process::{Pid, Signal, kill_process};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io;
+use std::error::Error;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -24,6 +26,8 @@ const CONNECT_TIMEOUT: u64 = 15_000_000_000;
 /// This long before a request is due the loop stops sleeping, ns: a poll timeout is in whole
 /// milliseconds.
 const SPIN: u64 = 2_000_000;
+/// Time between two lines on the terminal, ns.
+const LIVE_INTERVAL: u64 = 1_000_000_000;
 /// Bytes of one read: many small responses, or a part of a large one.
 const READ_SIZE: usize = 256 * 1024;
 
@@ -78,16 +82,29 @@ pub struct EventLoop<'l> {
     generator: (Usage, Usage),
     measured: u64,
     problems: Vec<String>,
+    tls: Option<tls::Config>,
+    /// When the next line is shown, and the responses in the line before.
+    live: Option<(u64, u64)>,
 }
 
 impl<'l> EventLoop<'l> {
     /// For a valid load. `stop` ends the run early.
-    pub fn new(load: &'l Load, stop: Arc<AtomicBool>) -> io::Result<Self> {
+    pub fn new(
+        load: &'l Load,
+        stop: Arc<AtomicBool>,
+        is_live: bool,
+    ) -> Result<Self, Box<dyn Error>> {
+        let tls = load.http.as_ref().and_then(|http| http.tls.as_ref());
         let mut connections = Vec::new();
         let mut groups = Vec::new();
         for (index, group) in load.groups.iter().enumerate() {
             let seed = load.seed.wrapping_add(index as u64);
-            groups.push(ClientGroup::new(group, load.target, seed));
+            groups.push(ClientGroup::new(
+                group,
+                &load.target,
+                load.http.as_ref(),
+                seed,
+            ));
             let numbers = 0..group.connections as usize;
             connections.extend(numbers.map(|number| Connection::new(index, number)));
         }
@@ -112,6 +129,8 @@ impl<'l> EventLoop<'l> {
             generator: Default::default(),
             measured: 0,
             problems: Vec::new(),
+            tls: tls.map(tls::config).transpose()?,
+            live: is_live.then_some((0, 0)),
         })
     }
 
@@ -131,6 +150,7 @@ impl<'l> EventLoop<'l> {
             if self.update_phase(now) {
                 break;
             }
+            self.show_live(now);
             self.fire_timers(now);
             self.release(now);
             let timeout = self.poll_timeout(self.now());
@@ -144,6 +164,25 @@ impl<'l> EventLoop<'l> {
             }
         }
         Ok(self.finish())
+    }
+
+    /// Shows a line on the terminal every second.
+    fn show_live(&mut self, now: u64) {
+        let (Some((at, before)), Some(group)) = (self.live, self.groups.first()) else {
+            return;
+        };
+        if now >= at {
+            let (responses, errors, times) = group.recorder.live();
+            let [p50, p99] = [0.5, 0.99].map(|part| times.at(part) / 1000);
+            // A closed terminal is not an error of the load.
+            let _ = write!(
+                io::stderr(),
+                "\r\x1b[K{} s  {} req/s  p50 {p50} us  p99 {p99} us  {errors} errors",
+                now / LIVE_INTERVAL,
+                responses - before
+            );
+            self.live = Some((now + LIVE_INTERVAL, responses));
+        }
     }
 
     /// Enters the next phase when it is time. Returns whether the run is over.
@@ -311,7 +350,8 @@ impl<'l> EventLoop<'l> {
 
     fn poll_timeout(&self, now: u64) -> Duration {
         let timer = self.timers.peek().map(|Reverse((at, _, _))| *at);
-        let times = [Some(self.phase.end()), timer, self.stall.next()];
+        let live = self.live.map(|(at, _)| at);
+        let times = [Some(self.phase.end()), timer, self.stall.next(), live];
         let wake = times.into_iter().flatten().min().unwrap_or(now);
         let gap = wake.saturating_sub(now);
         let due = self.groups.iter().map(|group| group.next_due).min();
@@ -334,8 +374,8 @@ impl<'l> EventLoop<'l> {
             return;
         };
         connection.started = now;
-        let (registry, target) = (self.poll.registry(), self.load.target);
-        match connection.connect(registry, Token(index), target, source, buffer) {
+        let (place, target) = ((self.poll.registry(), Token(index)), &self.load.target);
+        match connection.connect(place, target, source, buffer, self.tls.as_ref()) {
             Ok(()) => self.connecting += 1,
             Err(error) => self.on_connect_error(index, now, &error),
         }
@@ -362,6 +402,9 @@ impl<'l> EventLoop<'l> {
     fn finish(mut self) -> Outcome {
         let now = self.now();
         self.stall.end();
+        if self.live.is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
         if !matches!(self.phase, Phase::Draining(_)) {
             self.report("a signal ended the generator early".to_owned());
             let is_measuring = matches!(self.phase, Phase::Measuring(_));
@@ -498,13 +541,13 @@ fn send(pid: u32, signal: Signal) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::types::Group;
+    use crate::bench::types::{Group, Target};
     use std::process::{Child, Command};
 
     #[test]
     fn the_clock_does_not_advance_while_it_is_paused() {
         let load = Load {
-            target: ([127, 0, 0, 1], 9).into(),
+            target: Target::Tcp(([127, 0, 0, 1], 9).into()),
             source: None,
             server: None,
             cpu: None,
@@ -513,6 +556,7 @@ mod tests {
             measure: 1,
             drain: 0,
             stall: None,
+            http: None,
             groups: vec![Group {
                 name: "main".to_owned(),
                 connections: 1,
@@ -521,7 +565,7 @@ mod tests {
             }],
         };
         let start = Now::read().instant;
-        let mut event_loop = EventLoop::new(&load, Default::default()).unwrap();
+        let mut event_loop = EventLoop::new(&load, Default::default(), false).unwrap();
         let work = Duration::from_millis(20);
         event_loop.with_clock_paused(|_| std::thread::sleep(work));
         let (now, real) = (event_loop.now(), Now::read().instant - start);

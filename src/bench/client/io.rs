@@ -193,11 +193,13 @@ impl EventLoop<'_> {
         let mut buffer = std::mem::take(&mut self.buffer);
         while let Some(connection) = self.connections.get_mut(index) {
             let received = connection.receive(&mut buffer);
+            let is_tls = connection.is_tls();
             let now = self.now();
             let goes_on = match received {
                 Received::Bytes(length) => {
                     let bytes = buffer.get(..length).unwrap_or_default();
-                    let may_be_more = length == buffer.len() || !platform::SHORT_READ_MEANS_EMPTY;
+                    let may_be_more =
+                        length == buffer.len() || !platform::SHORT_READ_MEANS_EMPTY || is_tls;
                     self.on_bytes(index, bytes, now) && (closed || may_be_more)
                 }
                 Received::WouldBlock => false,
@@ -240,6 +242,9 @@ impl EventLoop<'_> {
                 }
                 Ok(None) => {}
                 Err(_) => fault = Some(Fault::Malformed),
+            }
+            for status in connection.parser.interim.drain(..) {
+                group.recorder.status(status, now);
             }
         }
         group.recorder.totals().body_bytes += connection.parser.body_bytes - before;
@@ -287,6 +292,13 @@ impl EventLoop<'_> {
 
     /// Handles the end of the stream.
     fn on_end(&mut self, index: usize, failed: bool, now: u64) {
+        if let Some(problem) = self
+            .connections
+            .get_mut(index)
+            .and_then(|one| one.problem.take())
+        {
+            self.report(problem);
+        }
         let Some((connection, group)) = self.parts(index) else {
             return;
         };

@@ -11,6 +11,7 @@ mod event_loop;
 mod io;
 mod parser;
 pub(super) mod recorder;
+mod tls;
 
 use super::platform;
 use super::types::{Behavior, Group, Load, Outcome};
@@ -41,7 +42,7 @@ pub fn generate() -> Result<ExitCode, Box<dyn Error>> {
     let load = serde_json::from_str(&text).map_err(|error| {
         format!("not a load: {error} (expected JSON on standard input, see src/bench/types.rs)")
     })?;
-    let outcome = run(&load)?;
+    let outcome = run(&load, false)?;
     let mut stdout = stdout().lock();
     serde_json::to_writer(&mut stdout, &outcome)?;
     stdout.write_all(b"\n")?;
@@ -49,7 +50,8 @@ pub fn generate() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(load: &Load) -> Result<Outcome, Box<dyn Error>> {
+/// Runs a load; with `is_live`, a line on the terminal shows its progress.
+pub fn run(load: &Load, is_live: bool) -> Result<Outcome, Box<dyn Error>> {
     check(load)?;
     let stop = Arc::new(AtomicBool::new(false));
     // Handled, so that a server that is stopped continues.
@@ -62,7 +64,7 @@ fn run(load: &Load) -> Result<Outcome, Box<dyn Error>> {
     {
         problems.push(format!("cannot pin the generator to CPU {cpu}: {error}"));
     }
-    let mut outcome = event_loop::EventLoop::new(load, stop)?.run()?;
+    let mut outcome = event_loop::EventLoop::new(load, stop, is_live)?.run()?;
     outcome.problems.extend(problems);
     Ok(outcome)
 }
@@ -74,7 +76,7 @@ fn check(load: &Load) -> Result<(), String> {
     let ends = load.stall.map(|(at, time)| at.saturating_add(time));
     // 0 and negative numbers address process groups (kill(2)).
     let is_process = |pid: u32| pid > 1 && pid != std::process::id() && i32::try_from(pid).is_ok();
-    let are_near = |source| connection::are_both_loopback(source, load.target.ip());
+    let are_near = |source| connection::are_both_loopback(source, &load.target);
     let rules = [
         (
             (1..=MAX_CONNECTIONS).contains(&connections),

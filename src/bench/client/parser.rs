@@ -41,6 +41,8 @@ pub struct Parser {
     pub body_bytes: u64,
     /// Whether the next body is hashed.
     pub hashes_body: bool,
+    /// The statuses of interim responses, until they are taken.
+    pub interim: Vec<u16>,
 }
 
 /// What comes next.
@@ -193,6 +195,7 @@ impl Parser {
             // An interim response: another head follows.
             100..=199 => {
                 self.body = Body::None;
+                self.interim.push(self.status);
                 Ok(false)
             }
             204 | 304 => Ok(true),

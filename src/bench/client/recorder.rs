@@ -39,6 +39,13 @@ impl Times {
         }
     }
 
+    /// The time at a quantile, ns.
+    pub fn at(&self, quantile: f64) -> u64 {
+        self.0
+            .as_ref()
+            .map_or(0, |times| times.value_at_quantile(quantile))
+    }
+
     /// V2-deflate, base64.
     pub fn encode(&self) -> String {
         let mut bytes = Vec::new();
@@ -141,6 +148,7 @@ impl Recorder {
         now: u64,
     ) {
         self.stats.totals.responses += 1;
+        self.status(response.status, now);
         if let Some(fault) = fault_of(response, page) {
             return self.fault(fault);
         }
@@ -168,6 +176,19 @@ impl Recorder {
                 bucket.longest = bucket.longest.max(response_time);
             }
         }
+    }
+
+    /// Records the status of a final or an interim response.
+    pub fn status(&mut self, status: u16, now: u64) {
+        if self.window.contains(&now) {
+            *self.stats.statuses.entry(status).or_default() += 1;
+        }
+    }
+
+    /// What is shown while the load runs: responses and errors so far, and the histogram.
+    pub fn live(&self) -> (u64, u64, &Times) {
+        let errors = self.stats.errors.values().sum();
+        (self.stats.totals.responses, errors, &self.response_times)
     }
 
     /// Records an error.
@@ -216,7 +237,8 @@ impl Recorder {
 
 /// How a response differs from the expected one.
 fn fault_of(response: Response, page: &Page) -> Option<Fault> {
-    if response.status != page.status {
+    let is_any = page.status == 0 && response.status < 400;
+    if response.status != page.status && !is_any {
         return Some(Fault::Status);
     }
     if page.length.is_some_and(|length| length != response.length) {

@@ -618,7 +618,7 @@ mod tests {
             pages: Vec::new(),
         };
         Load {
-            target: ([127, 0, 0, 1], 1).into(),
+            target: crate::bench::types::Target::Tcp(([127, 0, 0, 1], 1).into()),
             source: None,
             server: Some(1),
             cpu: None,
@@ -627,6 +627,7 @@ mod tests {
             measure: 1_000_000_000,
             drain: 0,
             stall: None,
+            http: None,
             groups: vec![group],
         }
     }

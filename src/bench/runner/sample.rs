@@ -183,7 +183,7 @@ fn load(context: &mut RunContext, spec: &SampleSpec, server: &Server) -> Load {
         (nanoseconds(Duration::from_secs_f64(at)), time)
     });
     Load {
-        target: server.address,
+        target: server.address.into(),
         source: context.source(),
         server: Some(server.id()),
         cpu: context.cpus.map(|cpus| cpus.generator),
@@ -192,6 +192,7 @@ fn load(context: &mut RunContext, spec: &SampleSpec, server: &Server) -> Load {
         measure: nanoseconds(spec.measure),
         drain: nanoseconds(spec.drain),
         stall,
+        http: None,
         groups,
     }
 }

@@ -11,7 +11,7 @@ use super::procfs::Usage;
 use super::runner::process::{Process, generate};
 use super::runner::{INTERRUPTED, RunContext, RunError, USAGE};
 use super::stats::{self, float};
-use super::types::{Arrivals, Behavior, ClientStats, Group, Load, Outcome};
+use super::types::{Arrivals, Behavior, ClientStats, Group, Load, Outcome, Target};
 use super::{Selftest, platform};
 use hdrhistogram::Histogram;
 use server::{Policy, ServerCounters, page};
@@ -352,7 +352,7 @@ impl Harness {
             pages: vec![page()],
         };
         Load {
-            target: (Ipv4Addr::LOCALHOST, port).into(),
+            target: Target::Tcp((Ipv4Addr::LOCALHOST, port).into()),
             source: self.context.source(),
             server: scenario.stall.map(|_| server),
             cpu: self.context.cpus.map(|cpus| cpus.generator),
@@ -361,6 +361,7 @@ impl Harness {
             measure: scenario.measure,
             drain: SECOND,
             stall: scenario.stall,
+            http: None,
             groups: vec![group],
         }
     }
