@@ -24,6 +24,7 @@ from servers import Failed, say  # noqa: E402
 
 KIB, MIB = 1024, 1024 * 1024
 MANY, IDLE = 10_000, 10_000
+VOWELS = "aeiou"
 
 PIPELINE = """
 function init()
@@ -47,6 +48,7 @@ end
 
 def workload(title, path, connections, body=None, **more):
     """`body` is what the floor answers with; without one there is no floor."""
+    more.setdefault("size", body or {"/10m.html": 10 * MIB, "/text.html": 100 * KIB}.get(path, KIB))
     return dict(title=title, path=path, connections=connections, body=body, **more)
 
 
@@ -66,6 +68,12 @@ WORKLOADS = {
     "revalidate": workload("304 to If-None-Match, 64 connections", "/1k.html", 64,
                            status=304),
     "missing": workload("404, 64 connections", "/missing.html", 64, status=404),
+    "tls-keepalive": workload("1 KiB over TLS, 64 connections", "/1k.html", 64, tls=True),
+    "tls-close": workload("1 KiB over TLS, a connection per request, 16 at once", "/1k.html", 16,
+                          fields=["Connection: close"], tls=True),
+    "tls-large": workload("10 MiB over TLS, 8 connections", "/10m.html", 8, tls=True),
+    "compressed": workload("100 KiB of text, compressed with gzip, 64 connections", "/text.html",
+                           64, fields=["Accept-Encoding: gzip"], compress=True),
     "idle": workload("1 KiB, 64 connections, beside 10,000 idle ones", "/1k.html", 64, KIB,
                      idle=True),
 }
@@ -76,9 +84,19 @@ LOG = "keepalive-log"
 def make_site(site):
     for name, size in [("1k", KIB), ("100k", 100 * KIB), ("10m", 10 * MIB)]:
         (site / f"{name}.html").write_bytes(b"x" * size)
+    (site / "text.html").write_text(text(100 * KIB))
     (site / "many").mkdir(mode=0o755)
     for i in range(1, MANY + 1):
         (site / "many" / f"{i}.html").write_bytes(b"x" * 4 * KIB)
+
+
+def text(size):
+    """Words that compress as a page does, to about a third."""
+    state, words = 1, []
+    while sum(map(len, words)) < size:
+        state = state * 1103515245 % 2147483647
+        words.append(f"<p>{VOWELS[state % 5]}{state % 997:x} ")
+    return "".join(words)[:size]
 
 
 @contextmanager
@@ -121,6 +139,10 @@ def probe(server, load):
     status, _, length = server.ask(path, fields)
     if status != wanted:
         raise Failed(f"status {status} where {wanted} was expected")
+    if wanted == 200 and not load.get("compress") and length < load["size"]:
+        raise Failed(f"{length} bytes where {load['size']} were expected")
+    if load.get("compress") and length > load["size"] // 2:
+        raise Failed(f"{length} bytes: it is not compressed")
     return load, length
 
 
@@ -161,6 +183,8 @@ def take_rounds(lab, names, key, options):
     """All samples of a workload: a list of rounds, each with a sample by server."""
     load, rounds = WORKLOADS[key], []
     names = [name for name in names if load["body"] or name != "floor"]
+    if is_extra(load):
+        names = [name for name in names if name in servers.WITH_TLS]
     for number in range(options.rounds):
         say(f"{key}: round {number + 1} of {options.rounds}")
         taken = {}
@@ -203,8 +227,13 @@ def figure(value):
     return f"{value:.{max(0, 3 - len(str(int(value))))}f}"
 
 
-def cell(rounds, name):
-    us, times = median(rounds, name), ratio(rounds, name, "floor")
+def is_extra(load):
+    """Whether it is for the second table, in which oneloop is compared with."""
+    return bool(load.get("tls") or load.get("compress"))
+
+
+def cell(rounds, name, base):
+    us, times = median(rounds, name), ratio(rounds, name, base)
     if us is None:
         return "-"
     return figure(us) + (f" ({times:.2f})" if times is not None else "")
@@ -212,6 +241,21 @@ def cell(rounds, name):
 
 def row(*cells):
     print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def print_table(lab, names, options, base, results):
+    """Takes the samples of the workloads that are compared with `base`."""
+    tabled = [key for key in options.workloads
+              if key != LOG and is_extra(WORKLOADS[key]) == (base != "floor")]
+    if not tabled:
+        return
+    row(f"us of server CPU per request (to {base})", *names)
+    row("---", *["--:" for _ in names])
+    for key in tabled:
+        results[key] = take_rounds(lab, names, key, options)
+        cells = [cell(results[key], name, base) for name in names]
+        row(f"{key}: {WORKLOADS[key]['title']}", *cells)
+    print(flush=True)
 
 
 def print_idle(rounds, names):
@@ -237,7 +281,7 @@ def record(rounds):
     kept = {}
     for name in dict.fromkeys(name for taken in rounds for name in taken):
         kept[name] = {"us": median(rounds, name), "rounds": [taken.get(name) for taken in rounds]}
-        bases = [] if name.endswith(" alone") else ["floor", f"{name} alone", "quiet"]
+        bases = [] if name.endswith(" alone") else ["floor", "oneloop", f"{name} alone", "quiet"]
         ratios = {base: ratio(rounds, name, base) for base in bases}
         kept[name]["ratio_to"] = {base: times for base, times in ratios.items() if times}
         memory = median(rounds, name, "idle_kib")
@@ -252,7 +296,7 @@ def arguments():
     add = parser.add_argument
     add("--rounds", type=int, default=5)
     add("--seconds", type=int, default=1, help="of load in a sample")
-    add("--servers", default="oneloop,floor,nginx+cache,lighttpd,h2o",
+    add("--servers", default="oneloop,floor,nginx+cache,lighttpd,h2o,caddy",
         help="default: %(default)s; there is also nginx, without its cache")
     add("--workloads", default=",".join([*WORKLOADS, LOG]), help="default: %(default)s")
     add("--oneloop", default=servers.PROJECT / "target/release/oneloop", metavar="PATH")
@@ -275,13 +319,10 @@ def main():
         machine = servers.machine(names)
         print(f"{machine['system']}, {machine['processor']}, {machine['cores']} cores; "
               f"{machine['versions']}. Rounds: {options.rounds}, of {options.seconds} s.\n")
-        results, tabled = {}, [key for key in options.workloads if key != LOG]
-        if tabled:
-            row("us of server CPU per request (to the floor)", *names)
-            row("---", *["--:" for _ in names])
-        for key in tabled:
-            results[key] = take_rounds(lab, names, key, options)
-            row(f"{key}: {WORKLOADS[key]['title']}", *[cell(results[key], name) for name in names])
+        results = {}
+        print_table(lab, names, options, "floor", results)
+        print_table(lab, [name for name in names if name in servers.WITH_TLS], options, "oneloop",
+                    results)
         if "idle" in results:
             print_idle(results["idle"], names)
         if LOG in options.workloads:

@@ -11,6 +11,7 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,18 @@ class Lab:
         path.write_text(text)
         return path
 
+    def certificate(self):
+        """The files of a certificate for localhost and of its key, P-256."""
+        files = self.folder / "cert.pem", self.folder / "key.pem"
+        if not files[0].exists():
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                            "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
+                            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                            "-out", files[0], "-keyout", files[1]],
+                           check=True, capture_output=True)
+            files[1].chmod(0o644)  # for caddy and nginx as another user
+        return files
+
     def build_floor(self):
         subprocess.run(["cc", "-O2", "-o", self.folder / "floor", HERE / "floor.c"], check=True)
 
@@ -89,8 +102,13 @@ def floor(lab, port, load):
 
 
 def oneloop(lab, port, load):
-    quiet = [lab.oneloop, "--quiet", "--port", str(port)]
-    return quiet + lab.oneloop_args + [str(lab.site)]
+    command = [lab.oneloop, "--quiet", "--port", str(port)] + lab.oneloop_args
+    if load.get("tls"):
+        certificate, key = lab.certificate()
+        command += ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    if load.get("compress"):
+        command += ["--compress"]
+    return command + [str(lab.site)]
 
 
 def oneloop_log(lab, port, load):
@@ -103,6 +121,11 @@ def nginx(lab, port, load, cache=""):
     own.mkdir(exist_ok=True)
     places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     places = "\n".join(f"    {place}_temp_path {own}/{place};" for place in places)
+    tls = ""
+    if load.get("tls"):
+        certificate, key = lab.certificate()
+        tls = f"ssl_certificate {certificate}; ssl_certificate_key {key};"
+    gzip = "gzip on;" if load.get("compress") else ""
     conf = lab.file("conf", f"""
 daemon off;
 worker_processes 1;
@@ -118,8 +141,9 @@ http {{
     keepalive_timeout 75s;
     keepalive_requests 1000000000;
     {cache}
+    {gzip}
 {places}
-    server {{ listen 127.0.0.1:{port} backlog=4096; root {lab.site}; }}
+    server {{ listen 127.0.0.1:{port} {"ssl" if tls else ""} backlog=4096; {tls} root {lab.site}; }}
 }}
 """)
     return ["nginx", "-c", str(conf), "-p", str(own), "-e", str(own / "error.log")]
@@ -164,6 +188,34 @@ hosts:
     return ["h2o", "-c", str(conf)]
 
 
+def caddy(lab, port, load):
+    address, tls = f"http://:{port}", ""
+    if load.get("tls"):
+        certificate, key = lab.certificate()
+        address, tls = f"https://:{port}", f"tls {certificate} {key}"
+    conf = lab.file("caddy", f"""
+{{
+    admin off
+    auto_https off
+    log {{
+        output discard
+    }}
+    servers {{
+        protocols h1
+    }}
+}}
+{address} {{
+    bind 127.0.0.1
+    {tls}
+    root * {lab.site}
+    {"encode gzip" if load.get("compress") else ""}
+    file_server
+}}
+""")
+    return ["env", "GOMAXPROCS=1", f"HOME={lab.folder}", "caddy", "run",
+            "--adapter", "caddyfile", "--config", str(conf)]
+
+
 SERVERS = {
     "oneloop": oneloop,
     "floor": floor,
@@ -171,8 +223,12 @@ SERVERS = {
     "nginx+cache": nginx_cache,
     "lighttpd": lighttpd,
     "h2o": h2o,
+    "caddy": caddy,
 }
-VERSION = {"nginx": "-v", "lighttpd": "-v", "h2o": "-v", "wrk": "-v", "cc": "--version"}
+# Those that are configured for TLS and compression here.
+WITH_TLS = ["oneloop", "nginx", "nginx+cache", "caddy"]
+VERSION = {"nginx": "-v", "lighttpd": "-v", "h2o": "-v", "caddy": "version", "wrk": "-v",
+           "cc": "--version"}
 
 
 def available(lab, names):
@@ -217,8 +273,8 @@ def machine(names):
 class Server:
     """A running server, with its children."""
 
-    def __init__(self, process, port):
-        self.process, self.port = process, port
+    def __init__(self, process, port, tls=False):
+        self.process, self.port, self.tls = process, port, tls
 
     def family(self):
         members, left = [], [self.process.pid]
@@ -240,7 +296,12 @@ class Server:
         return sum(int(re.search(r"\nPss:\s+(\d+)", text)[1]) for text in texts)
 
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), 10)
+        link = socket.create_connection(("127.0.0.1", self.port), 10)
+        if not self.tls:
+            return link
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context.wrap_socket(link, server_hostname="localhost")
 
     def ask(self, path, fields=()):
         """Status, head and length of one answer, head included."""
@@ -275,7 +336,7 @@ def started(lab, command, load):
             command(lab, port, load), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=output, start_new_session=True,
             preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}))
-    server = Server(process, port)
+    server = Server(process, port, load.get("tls", False))
     try:
         for _ in range(200):
             if process.poll() is not None:
@@ -302,7 +363,8 @@ def wrk(lab, server, seconds, load, quiet=False):
     command = ["wrk", "-t1", f"-c{load['connections']}", f"-d{seconds}s", "--timeout", "10s"]
     for field in load.get("fields", ()):
         command += ["-H", field]
-    command += ["-s", str(script), f"http://127.0.0.1:{server.port}{load['path']}"]
+    scheme = "https" if server.tls else "http"
+    command += ["-s", str(script), f"{scheme}://localhost:{server.port}{load['path']}"]
     before = server.cpu()
     run = subprocess.run(command, capture_output=True, text=True,
                          preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CORE}))
