@@ -1,5 +1,5 @@
-//! [`Now::read`], the function that reads the clocks. The event loop calls it twice in an
-//! iteration and passes the time on; threads of their own read it themselves.
+//! [`Now::read`], the function that reads the clocks. The event loop calls it before and after each
+//! poll and passes the time on; threads of their own read it themselves.
 //!
 //! Deadlines use the monotonic clock, which cannot be set. The Date field, logs and the age of
 //! files use the wall clock, which may jump: differences of it are checked.
@@ -7,8 +7,9 @@
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant, SystemTime};
 
-/// One reading of both clocks. A driver takes one per iteration, so that everything in an iteration
-/// has the same time, and two equal values mean the same iteration.
+/// One reading of both clocks. A driver takes one after each poll and uses it until the next poll,
+/// so that two equal values mean the same iteration. (The reading before the poll is only for the
+/// timeout of the poll and the clock of the deadlines.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// Monotonic time: for deadlines.

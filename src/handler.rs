@@ -93,7 +93,8 @@ pub trait Handler {
     /// been renamed, and closes cached files, because a volume may be about to be unmounted.
     fn reopen_logs(&mut self) {}
 
-    /// SIGHUP with a configuration file: reads it again, and opens the log files again.
+    /// SIGHUP with a configuration file or certificates: reads them again, and opens the log files
+    /// again.
     fn reload(&mut self) {
         self.reopen_logs();
     }

@@ -18,7 +18,7 @@
 //! - [`pump`](mod@pump): the loop that turns its steps into reads and writes.
 //! - [`transport`]: what a connection needs of its socket.
 //! - [`tls`](mod@tls): certificates, and a transport that encrypts.
-//! - [`probe`]: what observes the loop: a trace, the live view, the simulator's recorder.
+//! - [`probe`]: what observes the loop: a trace, the live view, metrics, the simulator's recorder.
 //! - [`reactor`]: one thread, one poll, every connection. Its [`engine`](reactor::engine) is an
 //!   iteration without the poll, its [`scheduler`](reactor::scheduler) knows which connection runs
 //!   next and how long the poll may wait.
@@ -34,7 +34,8 @@
 //!
 //! - [`http`]: requests are parsed, responses are written.
 //! - [`handler`]: what answers requests, and keeps a state of each connection.
-//! - [`site_handler`]: the handler of all models but `fixed`: a site with its access log.
+//! - [`site_handler`]: the handler of all models but `fixed`: the sites and an access
+//!   log.
 //! - [`burn`]: an answer that takes long to compute, for the benchmark.
 //! - [`site`]: from a name to a file to a response.
 //! - [`proxy`]: proxies that are trusted, and the address of the client behind them.
@@ -42,7 +43,7 @@
 //!
 //! # For all modules
 //!
-//! - [`limits`]: every bound, with its reason.
+//! - [`limits`]: the bounds that a configuration or a test changes, with their reasons.
 //! - [`clock`]: the time of an iteration.
 //! - [`text`]: JSON strings, and dates that are not those of HTTP.
 //! - [`diagnostics`]: messages of the server about itself.

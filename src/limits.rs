@@ -37,11 +37,12 @@ pub struct Limits {
     /// Connections accepted in one iteration, so that a burst of new connections does not hold up
     /// the open ones.
     pub accepts_per_iteration: usize,
-    /// Expired deadlines handled in one iteration. Ten thousand connections may expire at the same
-    /// time.
+    /// Expired deadlines handled in one iteration: ten thousand connections may expire at the same
+    /// time. Also the most connections that are looked at for eviction.
     pub expiries_per_iteration: usize,
-    /// How long accepting pauses when the system has no descriptor or memory left and no idle
-    /// connection could be closed.
+    /// How long accepting pauses at the limit of connections, for want of descriptors or memory, or
+    /// when accept(2) keeps failing, if no idle connection can be closed. A connection that closes
+    /// ends the pause.
     pub accept_pause: Duration,
     /// How long the kernel holds a connection that sends nothing (TCP_DEFER_ACCEPT): until the
     /// first retransmission of SYN-ACK, which is after a second and the delay of its timer. A
@@ -81,7 +82,7 @@ pub struct Limits {
     /// direction. When the server stops, a connection that was idle for less has this long for
     /// another request.
     pub min_idle_time: Duration,
-    /// How long the peer may take no byte of a response.
+    /// How long sending a response may make no progress.
     pub send_timeout: Duration,
     /// Bytes per second that the peer must take on average once `send_timeout` has passed, so that
     /// a byte a minute does not occupy a file and a slot. Low, because a phone in a tunnel is slow,

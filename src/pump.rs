@@ -105,7 +105,8 @@ impl<T: Transport, S> Session<T, S> {
 pub enum Pause {
     /// The socket would block, in either direction: any readiness is a reason to try again.
     Blocked,
-    /// The budget is used up. No event will come: the driver must call again by itself.
+    /// The budget is used up, or a call was interrupted (EINTR). No event will come: the driver
+    /// must call again by itself.
     Yielded,
     /// The connection has ended; the driver closes its socket.
     Ended(CloseReason),
@@ -179,7 +180,7 @@ pub fn pump<T: Transport, H: Handler, P: Probe>(
     pump_from(&mut reported_state, session, handler, context)
 }
 
-/// Like [`pump`].
+/// The loop of [`pump`]. `reported_state` is the caller's, so that it survives a panic.
 fn pump_from<T: Transport, H: Handler, P: Probe>(
     reported_state: &mut ReportedState,
     session: &mut Session<T, H::State>,

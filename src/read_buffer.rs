@@ -4,8 +4,8 @@
 //! that a head that arrives byte by byte is searched once, not once for each byte. It holds no
 //! memory while it is empty: the loop lends its own buffer to the connection that runs
 //! ([`ReadBuffer::borrow_from`]) and takes it back afterwards ([`ReadBuffer::give_back_to`]). Only
-//! the bytes of an unfinished head are copied to a buffer of the connection's own, which is exactly
-//! as large.
+//! bytes that no response has consumed yet, mostly an unfinished head, are copied to a buffer of
+//! the connection's own, which is exactly as large.
 
 use crate::http::grammar::GrammarCheck;
 use crate::http::status::Reason;
@@ -61,8 +61,8 @@ impl ReadBuffer {
         self.between(self.start, self.end as usize)
     }
 
-    /// The free part of the buffer, to receive into. It is never empty. If the buffer is full, it
-    /// grows by at least one byte, and to `most` bytes at most.
+    /// The free part of the buffer, to receive into. It is never empty. If the buffer is full, its
+    /// size is doubled, up to `most` bytes; but it has at least 256, and grows by at least one.
     pub fn spare(&mut self, most: usize) -> &mut [u8] {
         if self.is_empty() {
             self.rebase();

@@ -77,7 +77,7 @@ impl Server {
     ///
     /// # Errors
     /// With a sentence for the user: a socket, the site, the access log or the tally cannot be
-    /// opened, or the system gives no poll, thread or signal handler.
+    /// opened, or a poll, a thread or a signal handler cannot be created.
     pub fn build(config: &Config, signals: Policy) -> Result<Self, Box<dyn Error>> {
         let limits = Arc::new(effective_limits(config));
         let options = ListenOptions {
@@ -128,7 +128,7 @@ impl Server {
     /// Serves until a signal stops it.
     ///
     /// # Errors
-    /// The poll or a listening socket fails for good, or the system gives no threads.
+    /// The poll or a listening socket fails for good, or a thread cannot be created.
     pub fn run(self) -> io::Result<()> {
         (self.run)()
     }

@@ -130,7 +130,7 @@ pub fn log_abort() {
 /// Logs that `count` connections are reset, because the grace period is over.
 pub fn log_grace_over(count: usize) {
     if count > 0 {
-        log::warn!("the grace period is over; connections reset: {count}");
+        log::warn!("the grace period is over; connections closed: {count}");
     }
 }
 

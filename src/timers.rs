@@ -2,10 +2,10 @@
 //!
 //! One rule holds: **entries may fire early, never late**.
 //!
-//! A busy connection moves its deadline with every step, nearly always to a later time, and hardly
+//! A busy connection moves its deadline with every run, nearly always to a later time, and hardly
 //! any deadline is reached. So an entry is only a lower bound. A deadline that moves later leaves
 //! its entry as it is, which costs one comparison. The entry then fires early, and the caller,
-//! which knows the real deadline, schedules it again: once per timeout instead of once per step.
+//! which knows the real deadline, schedules it again: once per timeout instead of once per run.
 //! Only a deadline that moves *earlier* changes its entry at once.
 //!
 //! The structure is an indexed binary heap: a heap of entries, and for each key the index of its

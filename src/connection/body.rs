@@ -108,7 +108,7 @@ pub(super) fn produce_slice(
     Ok((length as u64, trailing_framing, progress))
 }
 
-/// How fast the peer takes a response.
+/// How fast the socket takes a response. It is ahead of the peer by what the kernel buffers.
 #[derive(Clone, Copy, Debug)]
 pub struct SendRate {
     started: Instant,
@@ -129,7 +129,7 @@ impl SendRate {
         self.started += time;
     }
 
-    /// The peer took `length` bytes. Returns by when it must take more: at least one byte every
+    /// The socket took `length` bytes. Returns by when it must take more: at least one byte every
     /// `send_timeout`, and after the first timeout `min_send_rate` bytes a second on average.
     pub fn on_sent(&mut self, length: u64, limits: &Limits, now: Instant) -> Instant {
         self.sent += length;

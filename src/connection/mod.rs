@@ -1,7 +1,7 @@
 //! The state machine of one connection.
 //!
 //! A [`Connection`] does no I/O, reads no clock and knows no site. It names its next [`Step`]; the
-//! driver does that step, and reports the result by the method named beside the step. All
+//! pump does that step, and reports the result by the method named beside the step. All
 //! transitions are in this file. docs/states.md lists them in a table that a test compares with
 //! this code.
 
@@ -560,7 +560,7 @@ impl Connection {
         }
     }
 
-    /// A report that the step of the state does not lead to is a bug of the driver. It panics, and
+    /// A report that the step of the state does not lead to is a bug of the pump. It panics, and
     /// the pump closes only this connection.
     fn assert_possible(&self, call: &str, is_possible: bool) {
         assert!(is_possible, "{call} in {:?}", self.state_name());

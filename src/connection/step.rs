@@ -1,4 +1,4 @@
-//! The steps of a connection and the reasons for its end: the words between it and its driver.
+//! The steps of a connection, the reasons for its end, and what the pump passes to it.
 
 use crate::http::payload::FileRange;
 use crate::http::request::{Refusal, Request};
@@ -147,7 +147,7 @@ impl CloseReason {
     }
 }
 
-/// What the driver decides about a response.
+/// What the pump decides about a response.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseContext<'t> {
     /// The value of the Date field.

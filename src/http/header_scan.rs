@@ -10,8 +10,8 @@ use super::grammar::is_malformed_body;
 use super::host::is_host;
 use super::status::{Reason, Status, bad_request};
 
-/// Which fields a request has of those that most requests lack. If one is absent, the fields need
-/// not be searched for it.
+/// Which of the fields are present that select a representation or a part of it. An absent one need
+/// not be searched for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PresentHeaders {
     /// A precondition, or If-Range.
@@ -22,7 +22,8 @@ pub struct PresentHeaders {
     pub accept_encoding: bool,
 }
 
-/// The result. This is the only pass over the fields that every request needs.
+/// What one pass over the fields finds. This is the only pass over the fields that every request
+/// needs.
 #[derive(Default)]
 pub(super) struct HeaderScan<'h> {
     pub(super) host: Option<&'h [u8]>,

@@ -33,7 +33,7 @@ pub struct Request<'h> {
     pub host: Option<&'h [u8]>,
     /// All fields.
     pub fields: Fields<'h>,
-    /// Which of the rarer fields it has.
+    /// Which of the fields it has that select a representation.
     pub present: PresentHeaders,
     /// What the connection needs to know to deliver the response.
     pub traits: RequestTraits,

@@ -137,7 +137,8 @@ impl<A: Accept> Listeners<A> {
         }
     }
 
-    /// Takes the sockets of the role [`Role::Admin`] out, to be accepted from apart.
+    /// Removes and returns the admin listeners: they have a limit of connections and a pause of
+    /// their own.
     pub fn take_admin(&mut self) -> Self {
         let is_admin = |entry: &mut ListenerEntry<A>| entry.info.role == Role::Admin;
         Self {
@@ -192,9 +193,9 @@ impl<A: Accept> Listeners<A> {
     }
 
     /// Accepts up to the budget of an iteration, and up to `capacity` connections. One is accepted
-    /// from each socket in turn, starting behind the socket that was last: many connections at one
-    /// socket do not hold up another. `add` gets each connection; where it fails, only that
-    /// connection is lost.
+    /// from each socket in turn, starting after the one that was accepted from last: many
+    /// connections at one socket do not hold up another. `add` gets each connection; where it
+    /// fails, only that connection is lost.
     pub fn accept(
         &mut self,
         capacity: usize,

@@ -91,7 +91,7 @@ fn warn_of_a_short_queue(backlog: i32) {
     }
 }
 
-/// Whether another bind than an IPv6 literal has this port. Then `[::]` is IPv6 only, so that
+/// Whether a bind that is no IPv6 literal has this port. Then `[::]` is IPv6 only, so that
 /// `-b 0.0.0.0 -b ::` does not fail with "address already in use".
 fn shares_port(binds: &[Bind], port: u16) -> bool {
     let wants_v4 = |bind: &Bind| {

@@ -13,6 +13,7 @@ use crate::probe::{Cause, Origin, Probe, StepResult, timed};
 use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
 use crate::tls::{OverSocket, PlainOrTls};
 use crate::transport::blocking::{BlockingSocket, ReadResult, SEND_TIMEOUT};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,7 +100,7 @@ impl<P: Probe> ConnectionRunner<P> {
             });
             self.report_wait(id, read, time);
             let now = Now::read().instant;
-            (self.deadline_clock).on_poll_end(now, Some(most), PollOutcome::Events);
+            (self.deadline_clock).on_poll_end(now, Some(most), outcome_of(read));
         };
         let now = Now::read();
         let transport = session.close(reason, handler, &mut self.probe, now);
@@ -209,6 +210,15 @@ impl<P: Probe> ConnectionRunner<P> {
 fn new_clock(limits: &Limits) -> DeadlineClock {
     let threshold = limits.stall_threshold();
     DeadlineClock::new(threshold + 2 * SEND_TIMEOUT, threshold)
+}
+
+/// What a wait in the read was for the clock of the deadlines: a poll of one socket.
+fn outcome_of(read: Option<ReadResult>) -> PollOutcome {
+    match read {
+        None | Some(Err(ErrorKind::WouldBlock)) => PollOutcome::Nothing,
+        Some(Err(ErrorKind::Interrupted)) => PollOutcome::Interrupted,
+        Some(_) => PollOutcome::Events,
+    }
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Control {
     /// `abort` is the signal to stop at once.
     ///
     /// # Errors
-    /// The system gives no signal handler.
+    /// A signal handler cannot be set.
     pub fn for_child(policy: Policy, abort: i32) -> io::Result<Self> {
         let control = Self::default();
         for signal in policy.handled() {
@@ -109,7 +109,7 @@ impl Control {
     /// reopens the logs or reloads the configuration.
     ///
     /// # Errors
-    /// The system gives no thread, or no signal handler.
+    /// A thread or a signal handler cannot be created.
     pub fn spawn_signal_thread(
         self: &Arc<Self>,
         limits: &Limits,

@@ -62,7 +62,7 @@ impl BlockingServer {
     /// configuration.
     ///
     /// # Errors
-    /// The system gives no poll, no thread or no signals.
+    /// A poll, a thread or a signal handler cannot be created.
     pub fn new(
         listeners: Vec<BoundListener>,
         reload: impl Fn(Action) + Send + 'static,
@@ -97,7 +97,7 @@ impl BlockingServer {
     /// thread whose connection was aborted may still have them afterwards.
     ///
     /// # Errors
-    /// A listening socket is broken, or the system gives no threads.
+    /// A listening socket is broken, or a thread cannot be created.
     pub fn run<H, P>(self, model: BlockingModel, handler: H, probe: &P) -> io::Result<()>
     where
         H: Handler + Clone + Send + 'static,

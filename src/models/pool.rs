@@ -22,7 +22,7 @@ use std::thread;
 /// Serves until a signal stops the server.
 ///
 /// # Errors
-/// A listening socket is broken, or the system gives no threads.
+/// A listening socket is broken, or a thread cannot be created.
 pub fn run<H: Handler + Clone + Send, P: Probe + Clone + Send>(
     acceptor: Acceptor,
     handler: H,

@@ -9,9 +9,10 @@
 //! 4. Serve a directory by its index file, a redirect to its slash, or a listing.
 //! 5. Prefer a sibling that contains the file in a content coding that the client accepts; without
 //!    one, compress the file if that is configured.
-//! 6. Evaluate the conditions of the request, in the order of RFC 9110 13.2.2.
+//! 6. Evaluate the preconditions of the request, in the order of RFC 9110 13.2.2.
 //! 7. Send the whole file, or the requested ranges of it.
-//! 8. If nothing was found, send the page of an application, or the site's own 404.
+//! 8. If nothing was found: with `--spa`, answer a navigation with the index of ROOT; else send
+//!    404.html, or a 404 of the server's.
 
 pub mod body_memory;
 mod charset;
@@ -511,7 +512,7 @@ impl Site {
         }
     }
 
-    /// Evaluates the conditions of the request. Returns whether its Range applies, or the 304 or
+    /// Evaluates the preconditions of the request. Returns whether its Range applies, or the 304 or
     /// 412 that answers it.
     fn check_conditions<B>(
         &self,

@@ -1,4 +1,4 @@
-//! The handler of the product: its sites, and a line in the access log for each response.
+//! The handler of the server: its sites, and a line in the access log for each response.
 
 mod https;
 mod tally;

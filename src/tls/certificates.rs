@@ -61,7 +61,7 @@ impl Certificates {
     /// certificate for `localhost` and `addresses`.
     ///
     /// # Errors
-    /// The first file that cannot be used, or the system gives no random numbers.
+    /// The first file that cannot be used, or there are no random numbers (getrandom(2)).
     pub fn new(
         source: &CertificateSource,
         addresses: &[IpAddr],
@@ -105,7 +105,7 @@ impl Certificates {
     /// What a listener with these certificates needs.
     ///
     /// # Errors
-    /// The system gives no random numbers.
+    /// There are no random numbers (getrandom(2)).
     pub fn acceptor(&self) -> Result<TlsAcceptor, rustls::Error> {
         let provider = Arc::new(ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)

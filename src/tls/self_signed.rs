@@ -17,7 +17,7 @@ const VALIDITY: Duration = DAY.saturating_mul(365);
 /// clients whose clocks are late.
 ///
 /// # Errors
-/// The system gives no random numbers, or `now` is before 1970.
+/// There are no random numbers (getrandom(2)), or `now` is before 1970.
 pub fn make(addresses: &[IpAddr], now: SystemTime) -> Result<CertifiedKey, Box<dyn Error>> {
     let names = addresses.iter().map(ToString::to_string);
     let names: Vec<_> = names.chain(["localhost".to_owned()]).collect();

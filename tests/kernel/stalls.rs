@@ -67,6 +67,27 @@ fn a_stall_does_not_count_for_the_header_timeout() {
     }
 }
 
+/// SIGCONT interrupts the wait before its timeout. Fails if that counts as waiting.
+#[test]
+fn nor_does_a_stall_that_is_shorter_than_the_timeout() {
+    let root = site(&[("small", b"small")]);
+    let check = |model: &str| {
+        let server = start(&root, model, "--header-timeout 4");
+        let mut slow = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
+        assert!(slow.has_received_nothing());
+        stopped(&server, Duration::from_secs(3), || {});
+        sleep(Duration::from_millis(1500));
+        assert!(slow.has_received_nothing(), "{model}: not a 408");
+        slow.send("st: test\r\n\r\n");
+        assert_eq!(slow.read_response().body, b"small", "{model}");
+    };
+    std::thread::scope(|scope| {
+        for model in MODELS {
+            scope.spawn(|| check(model));
+        }
+    });
+}
+
 /// The client takes all that the server sends, faster than the minimum rate. Fails if the rate
 /// includes the time of the stall.
 #[test]

@@ -59,7 +59,7 @@ impl Parent {
     /// Handles the signals of `policy`. No thread may have been started.
     ///
     /// # Errors
-    /// The system gives no poll or no signals.
+    /// A poll or a signal handler cannot be created.
     pub fn new(
         listeners: Vec<BoundListener>,
         limits: Arc<Limits>,

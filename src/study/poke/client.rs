@@ -52,7 +52,7 @@ pub struct Plan {
 /// Runs the plan until all connections have ended.
 ///
 /// # Errors
-/// The system gives no socket or poll; the transcript cannot be written.
+/// A socket or a poll cannot be created; the transcript cannot be written.
 pub fn run<W: Write>(plan: &Plan, transcript: &mut Transcript<W>) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(EVENTS);
@@ -109,7 +109,7 @@ pub fn run<W: Write>(plan: &Plan, transcript: &mut Transcript<W>) -> io::Result<
 /// Begins to connect. The inner error is the connection's: it may be refused at once.
 ///
 /// # Errors
-/// The system gives no socket.
+/// A socket cannot be created.
 fn connect(plan: &Plan, number: usize) -> io::Result<io::Result<Stream>> {
     let domain = Domain::for_address(plan.address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(|error| {

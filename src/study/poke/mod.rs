@@ -86,7 +86,7 @@ pub struct Arguments {
 /// Runs the script. The exit code is 1 if a connection failed.
 ///
 /// # Errors
-/// `--to` is not an address, or the system gives no socket.
+/// `--to` is not an address, or a socket cannot be created.
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let address = resolve(&arguments.to)?;
     let connections = arguments.connections as usize;

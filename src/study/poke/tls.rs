@@ -41,7 +41,7 @@ impl Connector {
     /// TLS above a socket that is being connected.
     ///
     /// # Errors
-    /// The system gives no random numbers.
+    /// There are no random numbers (getrandom(2)).
     pub fn session<S>(&self, socket: S) -> Result<Session<S>, rustls::Error> {
         let session = ClientConnection::new(self.config.clone(), self.name.clone())?;
         let name = self.name.clone();

@@ -112,7 +112,7 @@ impl Options {
     /// Opens the trace, if `--trace` asks for one.
     ///
     /// # Errors
-    /// With a sentence for the user: the file cannot be created, or the system gives no thread.
+    /// With a sentence for the user: the file cannot be created, or a thread cannot be created.
     pub fn open(&self, writers: Writers) -> Result<Option<Trace>, String> {
         let Some(path) = &self.trace else {
             return Ok(None);
@@ -171,7 +171,7 @@ impl Trace {
     /// with a filter, none of the loop itself.
     ///
     /// # Errors
-    /// The file cannot be created or written, or the system gives no thread.
+    /// The file cannot be created or written, or a thread cannot be created.
     pub fn open(
         path: &Path,
         format: Format,

@@ -40,7 +40,7 @@ impl Output {
     /// [finished](Self::finish).
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// A thread cannot be created.
     pub fn start(
         file: File,
         format: Format,
