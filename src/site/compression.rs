@@ -8,8 +8,7 @@ use super::body_memory::{BodyMemory, Reservation};
 use super::compressed_cache::{CompressedCache, Key};
 use super::content::Content;
 use super::encoder::{CODINGS, Encoder};
-use super::representation::{Representation, SiteFile, Version};
-use crate::http::fields::FieldLines;
+use super::representation::{Representation, SiteFile};
 use crate::http::negotiate::{Coding, preferred};
 use crate::http::payload::{Payload, Produce, Progress};
 use crate::http::request::{Method, Request};
@@ -56,8 +55,10 @@ impl Compression {
         if coding == Coding::Identity {
             return None;
         }
-        let etag = file.representation.version.etag?.in_coding(coding);
-        let key = (file.open().identity, etag);
+        let Representation {
+            headers, version, ..
+        } = file.compressed(coding, CODINGS)?;
+        let key = (file.open().identity, version.etag?);
         let body = match self.cache.get(&key) {
             Some(None) => return None,
             Some(Some(bytes)) if bytes.len() <= self.limits.max_inline_body_bytes => {
@@ -66,13 +67,9 @@ impl Compression {
             Some(Some(bytes)) => Payload::Stream(Box::new(CachedBody { bytes, sent: 0 })),
             None => Payload::Stream(Box::new(self.compress(file, coding, key)?)),
         };
-        let version = Version {
-            etag: Some(etag),
-            ..file.representation.version
-        };
         Some(Representation {
-            headers: Arc::new(headers(file, coding, &version)),
-            version,
+            headers: headers.clone(),
+            version: *version,
             body,
         })
     }
@@ -108,20 +105,6 @@ impl Compression {
             reservation,
         })
     }
-}
-
-/// The headers of the file in a coding: without Accept-Ranges, and with another entity-tag.
-fn headers(file: &SiteFile, coding: Coding, version: &Version) -> FieldLines {
-    let mut headers = FieldLines::clone(&file.representation.headers);
-    headers.retain(|name| ![&b"ETag"[..], b"Accept-Ranges", b"Last-Modified"].contains(&name));
-    headers.push_metadata("Content-Encoding", coding.name());
-    if let Some(modified) = version.modified {
-        headers.push_metadata("Last-Modified", modified.to_bytes());
-    }
-    if let Some(etag) = &version.etag {
-        headers.push("ETag", etag.as_bytes());
-    }
-    headers
 }
 
 /// A file that is being compressed.
@@ -360,8 +343,8 @@ mod tests {
     fn a_file_is_read_and_compressed_in_slices_and_has_a_length_from_then_on() {
         for bytes in [5 * SLICE, 50 * SLICE + 1] {
             let plain = text(bytes);
+            let mut site = TestSite::new(&[("a.txt", &plain)]);
             for coding in CODINGS {
-                let mut site = TestSite::new(&[("a.txt", &plain)]);
                 let head = format!("/a.txt HTTP/1.1\r\nAccept-Encoding: {}", coding.name());
                 let first = site.respond(&format!("GET {head}"));
                 let before = fields(&first);
@@ -381,6 +364,10 @@ mod tests {
                 assert_eq!(second.payload.length(), length);
                 let head = site.respond(&format!("HEAD {head}"));
                 assert_eq!((fields(&head), head.payload.length()), (before, length));
+                let third = site.respond("GET /a.txt HTTP/1.1\r\nAccept-Encoding: *");
+                let is_best = *coding == CODINGS[0];
+                let is_shared = Arc::ptr_eq(&second.shared_headers, &third.shared_headers);
+                assert_eq!(is_shared, is_best, "headers are rendered once");
                 assert!(slices(second).concat() == first.concat());
             }
         }
@@ -439,6 +426,8 @@ mod tests {
         let file = File::options().write(true).open(site.path().join("a.txt"));
         file.unwrap().write_all(b"X").unwrap();
         while source.produce(&mut Vec::new()).unwrap() == Progress::More {}
+        // In the same iteration, the file counts as unchanged.
+        site.now.instant -= Duration::from_millis(1);
         assert_eq!(site.gzip("a.txt").payload.length(), None);
     }
 

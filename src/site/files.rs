@@ -33,7 +33,7 @@ use rustix::io::Errno;
 use std::fmt::Display;
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Bytes reserved for the headers that describe a file.
@@ -502,6 +502,7 @@ impl Files {
             representation,
             content_type,
             is_compressible,
+            compressed: OnceLock::new(),
             is_cacheable,
         })
     }

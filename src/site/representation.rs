@@ -14,7 +14,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use std::fmt::Display;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A file or a listing in one content coding. `B` says how its bytes are read.
 #[derive(Debug)]
@@ -84,6 +84,8 @@ pub struct SiteFile {
     pub(super) content_type: MediaType,
     /// Whether a sibling may contain it encoded.
     pub(super) is_compressible: bool,
+    /// What it is in each coding, once it is compressed.
+    pub(super) compressed: OnceLock<Vec<(Coding, Representation<()>)>>,
     /// It cannot change without its state showing it, and its headers stay as they are until it
     /// changes.
     pub(super) is_cacheable: bool,
@@ -98,6 +100,44 @@ impl SiteFile {
     /// Its size in bytes.
     pub(super) fn size(&self) -> u64 {
         self.open().size()
+    }
+
+    /// What it is in a coding, among `codings`, when it is compressed while it is sent. Its ranges
+    /// are unknown.
+    pub(super) fn compressed(
+        &self,
+        coding: Coding,
+        codings: &[Coding],
+    ) -> Option<&Representation<()>> {
+        let all = self.compressed.get_or_init(|| {
+            let codings = codings.iter();
+            codings
+                .map(|&coding| (coding, self.in_coding(coding)))
+                .collect()
+        });
+        let mut all = all.iter();
+        let (_, representation) = all.find(|(found, _)| *found == coding)?;
+        Some(representation)
+    }
+
+    fn in_coding(&self, coding: Coding) -> Representation<()> {
+        const OWN: [&[u8]; 3] = [b"ETag", b"Accept-Ranges", b"Last-Modified"];
+        let Version { etag, modified } = self.representation.version;
+        let etag = etag.map(|etag| etag.in_coding(coding));
+        let mut headers = FieldLines::clone(&self.representation.headers);
+        headers.retain(|name| !OWN.contains(&name));
+        headers.push_metadata("Content-Encoding", coding.name());
+        if let Some(modified) = modified {
+            headers.push_metadata("Last-Modified", modified.to_bytes());
+        }
+        if let Some(etag) = &etag {
+            headers.push("ETag", etag.as_bytes());
+        }
+        Representation {
+            headers: Arc::new(headers),
+            version: Version { etag, modified },
+            body: (),
+        }
     }
 
     /// A response with the whole file.

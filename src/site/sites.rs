@@ -117,7 +117,9 @@ impl Sites {
 
     /// Empties the caches, and closes files that are not being sent.
     pub fn forget_files(&mut self) {
-        self.select(self.current).forget_files();
+        // Compressed files are with every site that compresses.
+        self.first.forget_files();
+        self.others.iter_mut().for_each(Site::forget_files);
     }
 }
 

@@ -94,6 +94,51 @@ fn each_host_has_its_site_and_an_unknown_one_is_refused_or_gets_the_first() {
 }
 
 #[test]
+fn sites_share_the_cache_of_compressed_files_and_each_says_whether_it_compresses() {
+    let page = "a line like every other\n".repeat(100);
+    let directory = site(&[("root/page.txt", page.as_bytes()), ("oneloop.toml", b"")]);
+    let file = directory.path().join("oneloop.toml");
+    let sites = "
+        [[site]]
+        hosts = 'a'
+        root = 'root'
+        [[site]]
+        hosts = 'b'
+        root = 'root'
+        compress = true
+        [[site]]
+        hosts = 'c'
+        root = 'root'
+        compress = true
+    ";
+    fs::write(&file, sites).unwrap();
+    for model in ["reactor", "thread"] {
+        let server = start(model, &file);
+        let fetch = |host: &str| {
+            let mut client = Client::with_request(
+                &server,
+                format!(
+                    "GET /page.txt HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: gzip\r\n\
+                     Connection: close\r\n\r\n"
+                ),
+            );
+            let head = client.read_head();
+            (head, client.read_to_end().0)
+        };
+        let is_cached = |host| field(&fetch(host).0, "Content-Length").is_some();
+        let (head, _) = fetch("b");
+        assert_eq!(field(&head, "Content-Encoding"), Some("gzip"), "{model}");
+        assert_eq!(field(&head, "Content-Length"), None, "{model}");
+        // Until a second after its last change, the file is not cached.
+        eventually("the result is cached", || is_cached("b"));
+        assert!(is_cached("c"), "{model}");
+        assert_eq!(fetch("a").1, page.as_bytes(), "{model}");
+        server.signal(Signal::USR1);
+        eventually("the cache is empty", || !is_cached("c"));
+    }
+}
+
+#[test]
 fn a_reload_changes_several_sites_and_loses_no_response() {
     let directory = site(&[("one/name", b"1"), ("two/name", b"2"), ("three/name", b"3")]);
     let large = fs::File::create(directory.path().join("two/large")).unwrap();
