@@ -50,6 +50,9 @@ pub trait Handler {
     /// `listener` accepted a connection. `peer` is `None` on a unix socket.
     fn on_connect(&mut self, listener: ListenerInfo, peer: Option<IpAddr>) -> Self::State;
 
+    /// A proxy has named the client of the connection: before its first request, and once at most.
+    fn on_client(&mut self, _state: &mut Self::State, _client: IpAddr) {}
+
     /// Answers a request, or what arrived in place of one.
     fn respond(
         &mut self,
@@ -131,6 +134,10 @@ impl<W: Wrapper> Handler for W {
 
     fn on_connect(&mut self, listener: ListenerInfo, peer: Option<IpAddr>) -> Self::State {
         self.with_inner(|inner| inner.on_connect(listener, peer))
+    }
+
+    fn on_client(&mut self, state: &mut Self::State, client: IpAddr) {
+        self.with_inner(|inner| inner.on_client(state, client));
     }
 
     fn respond(

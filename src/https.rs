@@ -11,7 +11,7 @@ use crate::clock::Now;
 #[cfg(feature = "tls")]
 use crate::listen::address::{self, Address};
 #[cfg(feature = "tls")]
-use crate::listen::open::open_listeners;
+use crate::listen::open::{expect_proxy_headers, open_listeners};
 #[cfg(feature = "tls")]
 use crate::tls::Certificates;
 #[cfg(feature = "tls")]
@@ -39,7 +39,9 @@ impl Https {
         let Some(tls) = &config.tls else {
             return Ok((Self::default(), Vec::new()));
         };
-        let listeners = open_listeners(&tls.binds, options)?;
+        let mut listeners = open_listeners(&tls.binds, options)?;
+        let proxy = &config.proxy;
+        expect_proxy_headers(&mut listeners, &tls.binds, &proxy.binds, &proxy.trusted);
         let locals = listeners
             .iter()
             .filter_map(|listener| match listener.address {
@@ -99,16 +101,6 @@ fn reachable(locals: impl Iterator<Item = std::net::SocketAddr>) -> Vec<IpAddr> 
     all.sort_unstable();
     all.dedup();
     all
-}
-
-impl Https {
-    /// Whether a listener has TLS.
-    pub fn is_used(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.certificates.is_some();
-        #[cfg(not(feature = "tls"))]
-        false
-    }
 }
 
 #[cfg(not(feature = "tls"))]

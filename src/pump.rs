@@ -9,10 +9,11 @@ use crate::handler::Handler;
 use crate::http::payload::FileRange;
 use crate::limits::Limits;
 use crate::probe::{Cause, Probe, ReportedState, StepResult};
-use crate::transport::Transport;
+use crate::transport::{Handshake, Transport};
 use crate::warnings::{Printable, RateLimited, name_of};
 use std::fmt::Display;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -246,7 +247,10 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
         return (name, StepResult::OutOfBudget, Some(Pause::Yielded));
     }
     let done = match step {
-        Step::Handshake => shake_hands(connection, transport, budget, deadline_now),
+        Step::Handshake => {
+            let on_client = |client| handler.on_client(handler_state, client);
+            shake_hands(connection, transport, on_client, budget, deadline_now)
+        }
         Step::Receive(buffer) => receive(transport, buffer, budget)
             .inspect(|&length| match length {
                 0 => connection.on_peer_closed(),
@@ -365,14 +369,20 @@ impl Budget {
     }
 }
 
+/// `on_client` gets the client that a proxy names.
 fn shake_hands<T: Transport>(
     connection: &mut Connection,
     transport: &mut T,
+    on_client: impl FnOnce(IpAddr),
     budget: &mut Budget,
     deadline_now: Instant,
 ) -> io::Result<StepResult> {
-    budget.slices -= 1;
-    if transport.handshake()? {
+    let done = transport.handshake()?;
+    match done {
+        Handshake::Client(client) => on_client(client),
+        Handshake::Unfinished | Handshake::Complete => budget.slices -= 1,
+    }
+    if done == Handshake::Complete {
         connection.on_handshake(deadline_now);
     }
     Ok(StepResult::Done)

@@ -15,7 +15,7 @@ use crate::http::status::Status;
 use crate::https::Https;
 use crate::limits::{self, Limits};
 use crate::listen::address::Address;
-use crate::listen::open::{BoundListener, ListenOptions, open_listeners};
+use crate::listen::open::{BoundListener, ListenOptions, expect_proxy_headers, open_listeners};
 use crate::models::coroutine::Coroutines;
 use crate::models::fixed;
 use crate::models::process::Parent;
@@ -57,8 +57,8 @@ pub struct Server {
     run: Run,
 }
 
-/// The transport of a reactor that may have listeners with TLS.
-type WithTls = PlainOrTls<Socket>;
+/// The transport of a reactor that has listeners with TLS or the PROXY protocol.
+type Layered = PlainOrTls<Socket>;
 
 /// Serves until a signal stops the server, then closes the handler.
 type Run = Box<dyn FnOnce() -> io::Result<()>>;
@@ -86,7 +86,10 @@ impl Server {
             deferred: config.listeners.defer_accept,
         };
         let address = |listener: &BoundListener| listener.address.clone();
-        let mut listeners = open_listeners(&config.listeners.binds, options)?;
+        let binds = &config.listeners.binds;
+        let mut listeners = open_listeners(binds, options)?;
+        let proxy = &config.proxy;
+        expect_proxy_headers(&mut listeners, binds, &proxy.binds, &proxy.trusted);
         let addresses = listeners.iter().map(address).collect();
         let (mut https, encrypted) = Https::open(config, options)?;
         https.policy.headers = Arc::new(common_headers(&config.site));
@@ -284,10 +287,10 @@ fn build_reactor<H: Handler + 'static>(
         listeners,
         limits,
         signals,
-        https,
+        https: _,
     } = parts;
-    if https.is_used() {
-        let reactor = Reactor::<WithTls, _, _>::new(listeners, handler, limits, signals, probe)?;
+    if (listeners.iter()).any(|listener| listener.socket.has_layers()) {
+        let reactor = Reactor::<Layered, _, _>::new(listeners, handler, limits, signals, probe)?;
         return Ok(Box::new(move || reactor.run().map(close)));
     }
     let reactor = Reactor::<Socket, _, _>::new(listeners, handler, limits, signals, probe)?;
@@ -423,7 +426,7 @@ fn build_handler(
     let tally = tally.map(open_tally).transpose()?;
     let handler = SiteHandler::new(sites, log, tally)
         .with_https(https.policy.clone())
-        .with_proxies(config.trusted_proxies.clone());
+        .with_proxies(config.proxy.trusted.clone());
     if !config.can_be_read_again() {
         return Ok(handler);
     }

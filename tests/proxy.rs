@@ -1,4 +1,5 @@
-//! The server behind a proxy: which address the access log has for a client.
+//! The server behind a proxy: which address the access log has for a client, and which connections
+//! are refused.
 #![cfg(target_os = "linux")]
 
 #[path = "support/process.rs"]
@@ -11,6 +12,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// All models with an access log.
@@ -83,7 +86,8 @@ fn exchange(mut stream: impl Read + Write, bytes: &[u8]) -> Vec<u8> {
 /// Requests `target` with these field lines, and expects a success.
 #[track_caller]
 fn get(stream: impl Read + Write, target: &str, lines: &str) {
-    let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{lines}\r\n");
+    let request =
+        format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n");
     let response = exchange(stream, request.as_bytes());
     let status = String::from_utf8_lossy(&response[..response.len().min(12)]).into_owned();
     assert_eq!(status, "HTTP/1.1 200", "{target} {lines:?}");
@@ -229,4 +233,257 @@ fn two_fields_that_differ_are_reported_once() {
     let warning = "a request has both X-Forwarded-For and Forwarded";
     eventually("a warning", || server.diagnostics().contains(warning));
     assert_eq!(server.diagnostics().matches(warning).count(), 1);
+}
+
+/// A header of version 2 with the client 192.0.2.4 and an extension.
+fn v2(command: u8) -> Vec<u8> {
+    let start = [b"\r\n\r\n\0\r\nQUIT\n", &[command, 0x11, 0, 20][..]].concat();
+    let rest = [
+        192, 0, 2, 4, 192, 0, 2, 9, 0xdc, 4, 1, 0xbb, 4, 0, 5, 1, 2, 3, 4, 5,
+    ];
+    [&start[..], &rest].concat()
+}
+
+const V1: &[u8] = b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n";
+const V1_LAST: &str = "192.0.2.1";
+
+/// Connects, sends the header, and requests `/small`.
+#[track_caller]
+fn get_through(mut stream: impl Read + Write, header: &[u8], lines: &str) {
+    stream.write_all(header).unwrap();
+    get(stream, "/small", lines);
+}
+
+#[test]
+fn in_every_model_the_header_of_the_proxy_protocol_names_the_client() {
+    let root = root();
+    for model in MODELS {
+        let log = Log::new();
+        let args = format!("--model {model} --proxy-protocol all --admin 127.0.0.1:0");
+        // Only two models have the operator's listener, whose handler passes the client on.
+        let args = match model {
+            "reactor" | "coroutine" => &args[..],
+            _ => args.split_once(" --admin").unwrap().0,
+        };
+        let server = log.launch(root.path(), args).start();
+        for header in [
+            V1,
+            b"PROXY TCP6 2001:db8::1 2001:db8::2 1 65535\r\n",
+            b"PROXY UNKNOWN\r\n",
+            b"PROXY UNKNOWN ::1 ::1 1 1\r\n",
+            &v2(0x21),
+            &v2(0x20),
+        ] {
+            get_through(connect(server.address()), header, "");
+        }
+        let mut clients = log.clients(6);
+        clients.sort();
+        let mut expected = [
+            "192.0.2.1",
+            "2001:db8::1",
+            "127.0.0.1",
+            "127.0.0.1",
+            "192.0.2.4",
+            "127.0.0.1",
+        ];
+        expected.sort();
+        assert_eq!(clients, expected, "{model}");
+        // The operator's listener expects none.
+        if args.contains("--admin") {
+            get(connect(server.admin()), "/health", "");
+        }
+    }
+}
+
+#[test]
+fn a_header_that_arrives_in_pieces_is_one() {
+    let root = root();
+    for model in MODELS {
+        let log = Log::new();
+        let args = format!("--model {model} --proxy-protocol all --no-defer-accept");
+        let server = log.launch(root.path(), &args).start();
+        for header in [V1, &v2(0x21)] {
+            let mut stream = connect(server.address());
+            stream.set_nodelay(true).unwrap();
+            for piece in header.chunks(9) {
+                stream.write_all(piece).unwrap();
+                sleep(Duration::from_millis(10));
+            }
+            get(stream, "/small", "");
+        }
+        let mut clients = log.clients(2);
+        clients.sort();
+        assert_eq!(clients, ["192.0.2.1", "192.0.2.4"], "{model}");
+    }
+}
+
+#[test]
+fn all_requests_of_a_connection_have_the_client_of_its_header() {
+    let root = root();
+    let log = Log::new();
+    let launch = log.launch(root.path(), "--proxy-protocol all");
+    let server = launch.start();
+    let mut requests = V1.to_vec();
+    requests.extend(b"GET /small HTTP/1.1\r\nHost: a\r\n\r\n".repeat(40));
+    requests.extend(b"GET /large HTTP/1.0\r\n\r\n");
+    let received = exchange(connect(server.address()), &requests);
+    assert!(received.len() > LARGE);
+    assert_eq!(log.clients(41), [V1_LAST; 41]);
+}
+
+#[test]
+fn the_model_fixed_reads_the_header_before_the_head() {
+    let root = root();
+    let page = root.path().join("small");
+    let server = Launch::of(page).with("--model fixed --proxy-protocol all");
+    let server = server.start();
+    for header in [V1, &v2(0x21), b"PROXY UNKNOWN\r\n"] {
+        get_through(connect(server.address()), header, "");
+    }
+    let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(refused(server.address(), head), b"");
+}
+
+/// What a client receives until its connection ends or is reset.
+fn refused(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = connect(address);
+    let mut received = Vec::new();
+    // A reset may come before everything is sent.
+    let _ = stream.write_all(bytes);
+    let _ = stream.read_to_end(&mut received);
+    received
+}
+
+#[test]
+fn a_connection_without_a_header_is_refused_with_a_warning() {
+    let root = root();
+    for model in MODELS {
+        let log = Log::new();
+        let args = format!("--model {model} --proxy-protocol all");
+        let server = log.launch(root.path(), &args).start();
+        let get = b"GET /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let malformed = [b"PROXY TCP4 192.0.2.1 x 1 2\r\n", &get[..]].concat();
+        for bytes in [
+            &get[..],
+            &malformed,
+            b"\x16\x03\x01\x02\0",
+            b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0",
+        ] {
+            assert_eq!(refused(server.address(), bytes), b"", "{model}");
+        }
+        for warning in [
+            "a connection from 127.0.0.1 is refused: it sent no PROXY header",
+            "a connection from 127.0.0.1 is refused: its PROXY header is malformed",
+        ] {
+            eventually("a warning", || server.diagnostics().contains(warning));
+        }
+        // Not a line in the log, and the next one is served.
+        get_through(connect(server.address()), V1, "");
+        assert_eq!(log.clients(1), [V1_LAST], "{model}");
+    }
+}
+
+#[test]
+fn only_a_trusted_proxy_may_send_a_header_if_there_is_one() {
+    let root = root();
+    for model in MODELS {
+        let log = Log::new();
+        let args = format!("--model {model} --proxy-protocol all --trusted-proxy 127.0.0.2");
+        let server = log.launch(root.path(), &args).start();
+        assert_eq!(refused(server.address(), V1), b"", "{model}");
+        let warning = "a connection from 127.0.0.1 is refused: it is no trusted proxy";
+        eventually("a warning", || server.diagnostics().contains(warning));
+    }
+}
+
+#[test]
+fn the_client_of_the_header_may_be_a_proxy_that_names_its_client() {
+    let root = root();
+    let log = Log::new();
+    let trusted = "--proxy-protocol all --trusted-proxy 127.0.0.1,192.0.2.0/24";
+    let server = log.launch(root.path(), trusted).start();
+    let lines = "X-Forwarded-For: 203.0.113.7, 192.0.2.3\r\n";
+    get_through(connect(server.address()), V1, lines);
+    let untrusted = b"PROXY TCP4 203.0.113.8 192.0.2.9 56324 443\r\n";
+    get_through(connect(server.address()), untrusted, lines);
+    get_through(connect(server.address()), b"PROXY UNKNOWN\r\n", lines);
+    assert_eq!(
+        log.clients(3),
+        ["203.0.113.7", "203.0.113.8", "203.0.113.7"]
+    );
+}
+
+#[test]
+fn only_the_listener_that_is_named_expects_a_header() {
+    let root = root();
+    let log = Log::new();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("s").display().to_string();
+    let launch = log.launch(root.path(), "").with("--bind 127.0.0.1 --bind");
+    let launch = launch.arg(format!("unix:{path}")).arg("--proxy-protocol");
+    let server = launch.arg(format!("unix:{path}")).start();
+    get(connect(server.address()), "/small", "");
+    get_through(UnixStream::connect(&path).unwrap(), V1, "");
+    get_through(
+        UnixStream::connect(&path).unwrap(),
+        b"PROXY UNKNOWN\r\n",
+        "",
+    );
+    assert_eq!(log.clients(3), ["127.0.0.1", V1_LAST, "127.0.0.1"]);
+}
+
+#[test]
+fn a_header_that_stalls_ends_at_the_header_timeout() {
+    let root = root();
+    for model in MODELS {
+        let log = Log::new();
+        let args = format!("--model {model} --proxy-protocol all --no-defer-accept");
+        let launch = log.launch(root.path(), &args);
+        let server = launch
+            .with("--header-timeout 0.4 --idle-timeout 30")
+            .start();
+        for (sent, then) in [(&b""[..], &b""[..]), (b"PROXY TCP4 1", b"92.0.2.1 1")] {
+            let begun = Instant::now();
+            let mut stream = connect(server.address());
+            stream.write_all(sent).unwrap();
+            sleep(Duration::from_millis(200));
+            // Progress does not extend the time.
+            let _ = stream.write_all(then);
+            let mut received = Vec::new();
+            let _ = stream.read_to_end(&mut received);
+            assert_eq!(received, b"", "{model}");
+            let time = begun.elapsed();
+            assert!(time >= Duration::from_millis(400), "{model}: {time:?}");
+            assert!(time < Duration::from_secs(15), "{model}: {time:?}");
+        }
+        // After the header, the connection is idle for as long as others are.
+        let mut stream = connect(server.address());
+        stream.write_all(V1).unwrap();
+        sleep(Duration::from_millis(600));
+        get(stream, "/small", "");
+    }
+}
+
+#[test]
+fn an_address_that_no_listener_has_is_an_error() {
+    let root = root();
+    for (args, expected) in [
+        (
+            "--proxy-protocol 127.0.0.1:1",
+            "127.0.0.1:1 is no address of --bind or --tls-bind",
+        ),
+        (
+            "--proxy-protocol unix:/s",
+            "unix:/s is no address of --bind or --tls-bind",
+        ),
+        (
+            "--proxy-protocol on",
+            "on is no address of --bind or --tls-bind",
+        ),
+        ("--trusted-proxy 10.0.0.1/8", "write 10.0.0.0/8"),
+    ] {
+        let (status, text) = Launch::of(root.path()).with(args).expect_failure();
+        assert_eq!(status.code(), Some(2), "{args}");
+        assert!(text.contains(expected), "{args}: {text}");
+    }
 }

@@ -301,7 +301,11 @@ fn the_command_line_overrides_every_variable() {
             // A file `-`: standard output.
             ("log_file" | "trace", _) => continue,
             // No value means that there is none.
-            ("admin" | "tls_cert" | "tls_key" | "tls_bind" | "hsts" | "trusted_proxy", _) => {
+            (
+                "admin" | "tls_cert" | "tls_key" | "tls_bind" | "hsts" | "trusted_proxy"
+                | "proxy_protocol",
+                _,
+            ) => {
                 continue;
             }
             // Used only with a trace, and every value leaves something out.

@@ -184,6 +184,12 @@ impl<H: Handler, V: Pages> Handler for AdminHandler<H, V> {
         }
     }
 
+    fn on_client(&mut self, state: &mut Self::State, client: IpAddr) {
+        if let AdminState::Public { state, .. } = state {
+            self.inner.on_client(state, client);
+        }
+    }
+
     fn respond(
         &mut self,
         state: &mut Self::State,

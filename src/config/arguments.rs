@@ -84,7 +84,7 @@ pub struct Arguments {
     )]
     pub no_defer_accept: bool,
 
-    /// How to wait for many connections at once
+    /// How to wait for many connections
     ///
     /// All models but fixed serve the same site with the same bytes.
     #[arg(
@@ -226,7 +226,7 @@ pub struct Arguments {
     )]
     pub r#type: Vec<TypeRules>,
 
-    /// Send this charset with text; none sends no charset
+    /// The charset of text, or none
     ///
     /// A page, a style sheet or an XML file that declares another encoding in its first 1,024 bytes
     /// is sent without a charset, because a charset would override the declaration.
@@ -301,7 +301,7 @@ pub struct Arguments {
     )]
     pub max_connections: values::Count,
 
-    /// Model pool: the number of threads; 200 by default
+    /// Model pool: number of threads; 200 by default
     #[arg(
         long,
         value_name = "N",
@@ -387,7 +387,7 @@ pub struct Arguments {
     )]
     pub linger_timeout: Seconds,
 
-    /// Longest time for responses to finish after Ctrl-C
+    /// Longest time to finish after Ctrl-C
     ///
     /// 0 is no time. SIGTERM does the same as Ctrl-C. A second one stops the server at once.
     #[arg(

@@ -68,6 +68,9 @@ impl FromStr for BindArgument {
     }
 }
 
+/// The port of `--tls-bind` if none is given.
+pub const TLS_PORT: u16 = 7443;
+
 /// The port of the operator if none is given.
 const ADMIN_PORT: u16 = 7891;
 

@@ -564,7 +564,7 @@ fn beside_file(arg: &Arg, directory: &Path, text: String) -> String {
     let join = |path: &str| directory.join(path).to_string_lossy().into_owned();
     match arg.get_value_hint() {
         ValueHint::AnyPath | ValueHint::FilePath if text != "-" => join(&text),
-        _ if ["bind", "tls_bind", "admin"].contains(&arg.get_id().as_str()) => {
+        _ if ["bind", "tls_bind", "proxy_protocol", "admin"].contains(&arg.get_id().as_str()) => {
             let addresses = text
                 .split(',')
                 .map(|address| match address.strip_prefix("unix:") {

@@ -43,6 +43,7 @@ pub use self::error::{ConfigError, RootProblem, note};
 #[cfg(not(feature = "config-file"))]
 use self::no_file as file;
 use self::parser::Parsed;
+pub use self::proxy::ProxyConfig;
 use self::rules::Cache;
 use self::sites::SiteParts;
 #[cfg(feature = "tls")]
@@ -53,7 +54,6 @@ use crate::http::fields::FieldLines;
 use crate::http::status::Status;
 use crate::limits::Limits;
 use crate::listen::address::Bind;
-use crate::proxy::TrustedProxies;
 use crate::site::rules::{Rule, check_redirects};
 #[cfg(feature = "study")]
 use crate::study::trace;
@@ -65,8 +65,8 @@ use crate::{clock::Now, tls::Certificates};
 pub struct Config {
     /// Where to listen.
     pub listeners: ListenerConfig,
-    /// The proxies that may name their clients.
-    pub trusted_proxies: TrustedProxies,
+    /// The proxies in front of the server.
+    pub proxy: ProxyConfig,
     /// How connections are encrypted; `None`: none is.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsConfig>,
@@ -346,10 +346,8 @@ impl Config {
                 "no-defer-accept",
                 listeners.defer_accept == other_listeners.defer_accept,
             ),
-            (
-                "trusted-proxy",
-                self.trusted_proxies == other.trusted_proxies,
-            ),
+            ("proxy-protocol", self.proxy.binds == other.proxy.binds),
+            ("trusted-proxy", self.proxy.trusted == other.proxy.trusted),
             #[cfg(feature = "admin")]
             ("admin", self.admin == other.admin),
             ("model", self.model == other.model),
@@ -405,25 +403,26 @@ impl Config {
             Model::Fixed => (binds, None),
             _ => arguments.tls.divide(binds).map_err(conflict)?,
         };
+        let all = binds.iter();
+        #[cfg(feature = "tls")]
+        let all = all.chain(tls.iter().flat_map(|tls| &tls.binds));
         #[cfg(feature = "admin")]
-        if let Some(admin) = arguments.admin.as_ref().filter(|bind| !bind.is_any_port()) {
-            let all = binds.iter();
-            #[cfg(feature = "tls")]
-            let all = all.chain(tls.iter().flat_map(|tls| &tls.binds));
-            if all.into_iter().any(|bind| bind == admin) {
-                return Err(conflict(format!(
-                    "--admin is {admin}, where the site is, too: use another port"
-                )));
-            }
+        if let Some(admin) = arguments.admin.as_ref().filter(|bind| !bind.is_any_port())
+            && all.clone().any(|bind| bind == admin)
+        {
+            return Err(conflict(format!(
+                "--admin is {admin}, where the site is, too: use another port"
+            )));
         }
+        let proxy = arguments.proxy.config(all, arguments.port);
         Ok(Self {
+            proxy: proxy.map_err(conflict)?,
             #[cfg(feature = "tls")]
             tls,
             listeners: ListenerConfig {
                 binds,
                 defer_accept: !arguments.no_defer_accept,
             },
-            trusted_proxies: TrustedProxies::new(arguments.proxy.trusted_proxy.iter().copied()),
             access_log: (!arguments.quiet || file.is_some())
                 .then_some(AccessLogConfig { file, format }),
             limits,

@@ -4,13 +4,10 @@ use std::path::PathBuf;
 
 use clap::ValueHint;
 
-use super::bind::BindArgument;
+use super::bind::{BindArgument, TLS_PORT};
 use super::help_text::HTTPS;
 use crate::listen::address::Bind;
 use crate::tls::{CertificateSource, KeyPairFiles};
-
-/// The port of `--tls-bind` if none is given.
-const PORT: u16 = 7443;
 
 /// How connections are encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +118,7 @@ impl TlsArguments {
             };
         };
         let given = self.tls_bind.iter().cloned();
-        let tls_binds: Vec<_> = given.map(|bind| bind.at(PORT)).collect();
+        let tls_binds: Vec<_> = given.map(|bind| bind.at(TLS_PORT)).collect();
         let mut taken = tls_binds.iter().filter(|bind| !bind.is_any_port());
         if let Some(twice) = taken.find(|bind| binds.contains(bind)) {
             return Err(format!(

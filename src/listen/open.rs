@@ -11,11 +11,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::handler::Role;
+use crate::proxy::TrustedProxies;
 use crate::tls::TlsAcceptor;
 
 use super::address::{self, Address, Bind, Host, InheritedSocket};
@@ -33,6 +35,8 @@ pub struct BoundListener {
     pub file: Option<SocketFile>,
     /// The socket.
     pub socket: ListenerSocket,
+    /// The index of its bind, of those that were opened together.
+    bind: usize,
     /// Where it listens, with the port that the system chose if 0 was asked for.
     pub address: Address,
 }
@@ -60,7 +64,7 @@ pub fn open_listeners(
 ) -> Result<Vec<BoundListener>, ListenError> {
     warn_of_a_short_queue(options.backlog);
     let mut listeners = Vec::new();
-    for bind in binds {
+    for (index, bind) in binds.iter().enumerate() {
         let opened = match bind {
             Bind::Tcp { host, port } => resolve(host, *port).and_then(|addresses| {
                 listen_tcp_all(addresses, shares_port(binds, *port), options)
@@ -70,12 +74,33 @@ pub fn open_listeners(
                 open_inherited(passed, options.role).map(|listener| vec![listener])
             }
         };
-        listeners.extend(opened.map_err(|problem| ListenError {
+        let opened = opened.map_err(|problem| ListenError {
             bind: bind.clone(),
             problem,
-        })?);
+        })?;
+        listeners.extend(opened.into_iter().map(|listener| BoundListener {
+            bind: index,
+            ..listener
+        }));
     }
     Ok(listeners)
+}
+
+/// Makes `listeners`, those of `binds`, expect a header of the PROXY protocol at `proxied`, from
+/// one of `proxies`.
+pub fn expect_proxy_headers(
+    listeners: &mut [BoundListener],
+    binds: &[Bind],
+    proxied: &[Bind],
+    proxies: &TrustedProxies,
+) {
+    let proxies = Arc::new(proxies.clone());
+    for listener in listeners {
+        let bind = binds.get(listener.bind);
+        if bind.is_some_and(|bind| proxied.contains(bind)) {
+            listener.socket.proxies = Some(proxies.clone());
+        }
+    }
 }
 
 /// Warns if the kernel limits the backlog, which it does without an error.
@@ -265,9 +290,11 @@ impl BoundListener {
         let family = Family::Tcp(listener, kind);
         Ok(Self {
             file: None,
+            bind: 0,
             socket: ListenerSocket {
                 role,
                 tls: None,
+                proxies: None,
                 family,
             },
             address,
@@ -280,9 +307,11 @@ impl BoundListener {
         let family = Family::Unix(listener);
         Ok(Self {
             file,
+            bind: 0,
             socket: ListenerSocket {
                 role,
                 tls: None,
+                proxies: None,
                 family,
             },
             address,

@@ -3,13 +3,15 @@
 use super::accept::Accept;
 use super::defer_accept;
 use crate::handler::Role;
-use crate::tls::TlsAcceptor;
+use crate::proxy::{ProxyHeader, TrustedProxies};
+use crate::tls::{Layers, TlsAcceptor};
 use crate::transport::Stream;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 /// A listening socket, and what is served on it.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub struct ListenerSocket {
     pub(super) role: Role,
     /// What encrypts its connections. `None`: nothing does.
     pub(super) tls: Option<TlsAcceptor>,
+    /// Its connections begin with a header of the PROXY protocol, sent by one of these proxies.
+    pub(super) proxies: Option<Arc<TrustedProxies>>,
     /// The socket itself.
     pub family: Family,
 }
@@ -28,8 +32,8 @@ pub struct AcceptedStream {
     pub stream: Stream,
     /// The peer. `None`: on a unix socket.
     pub peer: Option<SocketAddr>,
-    /// What encrypts it.
-    pub tls: Option<TlsAcceptor>,
+    /// The layers over the socket.
+    pub layers: Layers,
 }
 
 /// A listening socket by its address family.
@@ -50,6 +54,13 @@ pub enum TcpKind {
     Deferred,
     /// Not plain TCP, mostly Multipath TCP. Only an inherited socket.
     Other,
+}
+
+impl ListenerSocket {
+    /// Whether there is something between HTTP and the sockets of its connections.
+    pub fn has_layers(&self) -> bool {
+        self.tls.is_some() || self.proxies.is_some()
+    }
 }
 
 impl AsFd for ListenerSocket {
@@ -99,8 +110,17 @@ impl Accept for ListenerSocket {
             }
             Family::Unix(listener) => (Stream::Unix(listener.accept()?.0), None),
         };
+        let header = self.proxies.as_ref().map(|proxies| {
+            let peer = peer.map(|peer| peer.ip());
+            Box::new(ProxyHeader::new(peer, proxies))
+        });
         let tls = self.tls.clone();
-        Ok(AcceptedStream { stream, peer, tls })
+        let layers = Layers { header, tls };
+        Ok(AcceptedStream {
+            stream,
+            peer,
+            layers,
+        })
     }
 
     fn role(&self) -> Role {

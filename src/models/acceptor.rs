@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::listen::accept::{Accept, AcceptFailure, advice, classify_accept_error};
 use crate::listen::open::BoundListener;
 use crate::listen::socket::AcceptedStream;
-use crate::tls::TlsAcceptor;
+use crate::tls::Layers;
 use crate::transport::Stream;
 use crate::transport::blocking::{BlockingStream, Handle};
 use mio::net::UnixStream;
@@ -40,8 +40,8 @@ pub struct Accepted {
     pub listener: ListenerInfo,
     /// The peer. `None`: on a unix socket.
     pub peer: Option<SocketAddr>,
-    /// What encrypts it.
-    pub tls: Option<TlsAcceptor>,
+    /// The layers over its socket.
+    pub layers: Layers,
 }
 
 /// Ends a [`wait`](Acceptor::wait) from another thread.
@@ -192,7 +192,7 @@ impl Acceptor {
     fn try_accept_from(&mut self, index: usize) -> io::Result<Option<Accepted>> {
         while let Some(listener) = self.listeners.get_mut(index) {
             let error = match listener.socket.accept().and_then(make_blocking) {
-                Ok((handle, peer, tls)) => {
+                Ok((handle, peer, layers)) => {
                     self.losses = 0;
                     let id = self.next_id;
                     self.next_id += 1;
@@ -200,11 +200,11 @@ impl Acceptor {
                         id,
                         handle,
                         listener: ListenerInfo {
-                            is_tls: tls.is_some(),
+                            is_tls: layers.tls.is_some(),
                             ..ListenerInfo::public(index)
                         },
                         peer,
-                        tls,
+                        layers,
                     }));
                 }
                 Err(error) => error,
@@ -268,8 +268,12 @@ impl Acceptor {
 /// Makes an accepted socket blocking. Listening sockets and the sockets that mio accepts are not.
 fn make_blocking(
     accepted: AcceptedStream,
-) -> io::Result<(Arc<Handle>, Option<SocketAddr>, Option<TlsAcceptor>)> {
-    let AcceptedStream { stream, peer, tls } = accepted;
+) -> io::Result<(Arc<Handle>, Option<SocketAddr>, Layers)> {
+    let AcceptedStream {
+        stream,
+        peer,
+        layers,
+    } = accepted;
     let stream = match stream {
         Stream::Tcp(stream) | Stream::Other(stream) => {
             let stream = std::net::TcpStream::from(OwnedFd::from(stream));
@@ -282,7 +286,7 @@ fn make_blocking(
             BlockingStream::Unix(stream)
         }
     };
-    Ok((Handle::new(stream), peer, tls))
+    Ok((Handle::new(stream), peer, layers))
 }
 
 #[cfg(test)]

@@ -69,10 +69,10 @@ impl<P: Probe> ConnectionRunner<P> {
             handle,
             listener,
             peer,
-            tls,
+            layers,
         } = accepted;
         let socket = BlockingSocket::new(handle, self.limits.send_timeout);
-        let transport = match socket.and_then(|socket| PlainOrTls::over(socket, tls.as_ref())) {
+        let transport = match socket.and_then(|socket| PlainOrTls::over(socket, layers)) {
             Ok(transport) => transport,
             Err(error) => return log::debug!("a connection was lost: {error}"),
         };
@@ -227,6 +227,7 @@ mod tests {
     use crate::handler::ListenerInfo;
     use crate::models::panics_on_request::PanicsOnRequest;
     use crate::models::shared::SharedHandler;
+    use crate::tls::Layers;
     use crate::transport::blocking::{BlockingStream, Handle};
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
@@ -247,7 +248,7 @@ mod tests {
             handle,
             listener: ListenerInfo::public(0),
             peer: None,
-            tls: None,
+            layers: Layers::default(),
         };
         runner.serve(accepted, handler, control);
         let mut responses = String::new();

@@ -19,6 +19,7 @@ use crate::clock::Now;
 use crate::connection::{CloseReason, SendRate, StateName, StepName};
 use crate::limits::Limits;
 use crate::probe::Probe;
+use crate::proxy::ProxyHeader;
 use crate::transport::blocking::SEND_TIMEOUT;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -51,13 +52,15 @@ pub fn run(
     probe: &mut impl Probe,
 ) -> io::Result<()> {
     let head = memchr::memmem::find(response, b"\r\n\r\n").map_or(0, |at| at + 4);
-    while let Some(accepted) = acceptor.accept(|| control.is_draining())? {
+    while let Some(mut accepted) = acceptor.accept(|| control.is_draining())? {
+        let header = accepted.layers.header.take();
         let _registration = control.register(accepted.handle.clone());
         let mut socket = ObservedSocket::new(&accepted, probe);
-        let reason = serve(&mut socket, response, control, limits).unwrap_or_else(|error| {
-            log::debug!("a connection was lost: {error}");
-            CloseReason::SocketError(error.kind())
-        });
+        let reason =
+            serve(&mut socket, header, response, control, limits).unwrap_or_else(|error| {
+                log::debug!("a connection was lost: {error}");
+                CloseReason::SocketError(error.kind())
+            });
         socket.on_close(reason, head);
         // The socket is closed here.
     }
@@ -66,11 +69,12 @@ pub fn run(
 
 fn serve(
     socket: &mut ObservedSocket<'_, impl Probe>,
+    header: Option<Box<ProxyHeader>>,
     response: &[u8],
     control: &Control,
     limits: &Limits,
 ) -> io::Result<CloseReason> {
-    if !read_head(socket, control, limits)? {
+    if !read_head(socket, header, control, limits)? {
         return Ok(CloseReason::PeerClosed);
     }
     socket.enter(StateName::WritingHeader, StepName::Receive);
@@ -81,9 +85,11 @@ fn serve(
     Ok(CloseReason::Completed)
 }
 
-/// Reads to the empty line. Returns whether it arrived before the peer closed.
+/// Reads the header of the PROXY protocol, if there is to be one, and then to the empty line.
+/// Returns whether that arrived before the peer closed.
 fn read_head(
     socket: &mut ObservedSocket<'_, impl Probe>,
+    header: Option<Box<ProxyHeader>>,
     control: &Control,
     limits: &Limits,
 ) -> io::Result<bool> {
@@ -94,6 +100,9 @@ fn read_head(
         true => limits.min_idle_time.min(limits.header_timeout),
     };
     let deadline = Now::read().instant + time;
+    if let Some(mut header) = header {
+        header.receive(|buf| Ok(read(socket, buf, deadline)?.len()))?;
+    }
     let (mut head, mut buf) = (Vec::new(), [0; READ_BUFFER]);
     while memchr::memmem::find(&head, b"\r\n\r\n").is_none() {
         if head.len() > limits.max_head_bytes {

@@ -108,8 +108,12 @@ impl<T: OverSocket<Socket>> Sockets<ListenerSocket, T> for Poller {
         _: ListenerInfo,
         accepted: AcceptedStream,
     ) -> io::Result<(T, Option<SocketAddr>)> {
-        let AcceptedStream { stream, peer, tls } = accepted;
-        Ok((T::over(Socket::new(stream), tls.as_ref())?, peer))
+        let AcceptedStream {
+            stream,
+            peer,
+            layers,
+        } = accepted;
+        Ok((T::over(Socket::new(stream), layers)?, peer))
     }
 
     fn register(&mut self, transport: &mut T, key: usize) -> io::Result<()> {

@@ -40,7 +40,8 @@ static TLS_ARRIVED: RateLimited = RateLimited::new();
 /// What is kept of a connection between its requests.
 #[derive(Debug)]
 pub struct PeerState {
-    /// `None` for a unix socket.
+    /// The other end, or the client that a header of the PROXY protocol names. `None` for a unix
+    /// socket.
     peer: Option<IpAddr>,
     /// It is a proxy whose requests name their client.
     is_trusted: bool,
@@ -138,6 +139,11 @@ impl Handler for SiteHandler {
             https: self.https.treatment(listener.is_tls),
             unlogged: None,
         }
+    }
+
+    fn on_client(&mut self, state: &mut PeerState, client: IpAddr) {
+        state.peer = Some(client);
+        state.is_trusted = self.proxies.trusts(state.peer);
     }
 
     fn respond(

@@ -1,7 +1,7 @@
 //! TLS, with rustls: certificates, and a [`Transport`] around a socket.
 //!
 //! [`PlainOrTls`] is the transport of a server with HTTPS, and of all models but the reactor. A
-//! reactor without HTTPS has plain sockets ([`OverSocket`]).
+//! reactor without HTTPS and the PROXY protocol has plain sockets ([`OverSocket`]).
 //!
 //! - `certificates`: certificates and keys from files, and which of them a client gets
 //! - `self_signed`: a certificate for a laptop
@@ -23,9 +23,19 @@ pub use no_tls::TlsAcceptor;
 #[cfg(feature = "tls")]
 pub use session::{TlsAcceptor, TlsTransport};
 
-use crate::transport::{Socket, Transport};
+use crate::proxy::ProxyHeader;
+use crate::transport::{Handshake, Socket, Transport};
 use std::fs::File;
 use std::io;
+
+/// What lies between HTTP and the socket of a connection. The default is nothing.
+#[derive(Debug, Default)]
+pub struct Layers {
+    /// The header of the PROXY protocol comes first.
+    pub header: Option<Box<ProxyHeader>>,
+    /// What encrypts the connection.
+    pub tls: Option<TlsAcceptor>,
+}
 
 /// The transport of a connection: that of its listener.
 #[derive(Debug)]
@@ -35,26 +45,40 @@ pub enum PlainOrTls<T> {
     /// TLS over the socket. In a box, so that a plain connection needs no memory for it.
     #[cfg(feature = "tls")]
     Tls(Box<TlsTransport<T>>),
+    /// One of these two, after a header of the PROXY protocol.
+    Proxied(Box<Proxied<T>>),
 }
 
-/// Calls the transport, of either kind.
-macro_rules! either {
+/// A transport after a header of the PROXY protocol.
+#[derive(Debug)]
+pub struct Proxied<T> {
+    /// The header, until it is received.
+    header: Option<Box<ProxyHeader>>,
+    transport: PlainOrTls<T>,
+}
+
+/// Calls the transport, of any kind.
+macro_rules! call {
     ($either:expr, $transport:ident => $call:expr) => {
         match $either {
             PlainOrTls::Plain($transport) => $call,
             #[cfg(feature = "tls")]
             PlainOrTls::Tls($transport) => $call,
+            PlainOrTls::Proxied(proxied) => {
+                let $transport = &mut proxied.transport;
+                $call
+            }
         }
     };
 }
 
 /// A transport over the socket of an accepted connection.
 pub trait OverSocket<S>: Transport + Sized {
-    /// Over `socket`: with TLS if the listener has an acceptor for it.
+    /// Over `socket`, with the `layers` of its listener.
     ///
     /// # Errors
     /// The session cannot be made.
-    fn over(socket: S, tls: Option<&TlsAcceptor>) -> io::Result<Self>;
+    fn over(socket: S, layers: Layers) -> io::Result<Self>;
 
     /// The socket.
     fn socket_mut(&mut self) -> &mut S;
@@ -63,10 +87,11 @@ pub trait OverSocket<S>: Transport + Sized {
     fn into_socket(self) -> S;
 }
 
-/// For a server without HTTPS: its connections do not pay for the choice.
+/// For a server without layers: its connections do not pay for the choice.
 impl OverSocket<Socket> for Socket {
-    fn over(socket: Socket, tls: Option<&TlsAcceptor>) -> io::Result<Self> {
-        assert!(tls.is_none(), "the server has no TLS listener");
+    fn over(socket: Socket, layers: Layers) -> io::Result<Self> {
+        let Layers { header, tls } = layers;
+        assert!(header.is_none() && tls.is_none(), "no listener has a layer");
         Ok(socket)
     }
 
@@ -80,11 +105,18 @@ impl OverSocket<Socket> for Socket {
 }
 
 impl<S: Transport> OverSocket<S> for PlainOrTls<S> {
-    fn over(socket: S, tls: Option<&TlsAcceptor>) -> io::Result<Self> {
-        match tls {
-            None => Ok(Self::Plain(socket)),
-            Some(acceptor) => acceptor.accept(socket),
-        }
+    fn over(socket: S, layers: Layers) -> io::Result<Self> {
+        let transport = match layers.tls {
+            None => Self::Plain(socket),
+            #[cfg(feature = "tls")]
+            Some(acceptor) => Self::Tls(Box::new(TlsTransport::new(socket, &acceptor)?)),
+            #[cfg(not(feature = "tls"))]
+            Some(acceptor) => match acceptor {},
+        };
+        Ok(match layers.header {
+            None => transport,
+            header => Self::Proxied(Box::new(Proxied { header, transport })),
+        })
     }
 
     fn socket_mut(&mut self) -> &mut S {
@@ -92,6 +124,7 @@ impl<S: Transport> OverSocket<S> for PlainOrTls<S> {
             Self::Plain(socket) => socket,
             #[cfg(feature = "tls")]
             Self::Tls(transport) => transport.socket_mut(),
+            Self::Proxied(proxied) => proxied.transport.socket_mut(),
         }
     }
 
@@ -100,33 +133,50 @@ impl<S: Transport> OverSocket<S> for PlainOrTls<S> {
             Self::Plain(socket) => socket,
             #[cfg(feature = "tls")]
             Self::Tls(transport) => transport.into_socket(),
+            Self::Proxied(proxied) => proxied.transport.into_socket(),
         }
     }
 }
 
 impl<T: Transport> Transport for PlainOrTls<T> {
     fn needs_handshake(&self) -> bool {
-        either!(self, transport => transport.needs_handshake())
+        match self {
+            Self::Plain(socket) => socket.needs_handshake(),
+            _ => true,
+        }
     }
 
-    fn handshake(&mut self) -> io::Result<bool> {
-        either!(self, transport => transport.handshake())
+    fn handshake(&mut self) -> io::Result<Handshake> {
+        if let Self::Proxied(proxied) = self
+            && let Some(header) = &mut proxied.header
+        {
+            let socket = proxied.transport.socket_mut();
+            let client = header.receive(|buffer| socket.receive(buffer))?;
+            proxied.header = None;
+            return Ok(client.map_or(Handshake::Unfinished, Handshake::Client));
+        }
+        call!(self, transport => transport.handshake())
     }
 
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        either!(self, transport => transport.receive(buf))
+        call!(self, transport => transport.receive(buf))
     }
 
     fn is_known_empty(&self) -> bool {
-        either!(self, transport => transport.is_known_empty())
+        match self {
+            Self::Plain(socket) => socket.is_known_empty(),
+            #[cfg(feature = "tls")]
+            Self::Tls(transport) => transport.is_known_empty(),
+            Self::Proxied(proxied) => proxied.transport.is_known_empty(),
+        }
     }
 
     fn assume_readable(&mut self) {
-        either!(self, transport => transport.assume_readable());
+        call!(self, transport => transport.assume_readable());
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
-        either!(self, transport => transport.send(bytes, more))
+        call!(self, transport => transport.send(bytes, more))
     }
 
     fn send_file(
@@ -136,18 +186,18 @@ impl<T: Transport> Transport for PlainOrTls<T> {
         length: u64,
         copy: &mut [u8],
     ) -> io::Result<usize> {
-        either!(self, transport => transport.send_file(file, offset, length, copy))
+        call!(self, transport => transport.send_file(file, offset, length, copy))
     }
 
     fn close_notify(&mut self) -> io::Result<()> {
-        either!(self, transport => transport.close_notify())
+        call!(self, transport => transport.close_notify())
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
-        either!(self, transport => transport.shutdown())
+        call!(self, transport => transport.shutdown())
     }
 
     fn abort(&mut self) {
-        either!(self, transport => transport.abort());
+        call!(self, transport => transport.abort());
     }
 }

@@ -4,8 +4,7 @@
 //! them waits, and each call does a bounded number. After every process step that may have produced
 //! something to send (the answer to a KeyUpdate, an alert) the write step follows.
 
-use super::PlainOrTls;
-use crate::transport::Transport;
+use crate::transport::{Handshake, Transport};
 use rustls::{InvalidMessage, ServerConfig, ServerConnection};
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -34,11 +33,6 @@ pub struct TlsAcceptor(Arc<ServerConfig>);
 impl TlsAcceptor {
     pub(super) fn new(config: ServerConfig) -> Self {
         Self(Arc::new(config))
-    }
-
-    pub(super) fn accept<T: Transport>(&self, socket: T) -> io::Result<PlainOrTls<T>> {
-        let transport = TlsTransport::new(socket, self)?;
-        Ok(PlainOrTls::Tls(Box::new(transport)))
     }
 }
 
@@ -154,7 +148,7 @@ impl<T: Transport> Transport for TlsTransport<T> {
         true
     }
 
-    fn handshake(&mut self) -> io::Result<bool> {
+    fn handshake(&mut self) -> io::Result<Handshake> {
         self.write(false)?;
         if self.session.is_handshaking() {
             if self.read_and_process()? == 0 {
@@ -162,7 +156,10 @@ impl<T: Transport> Transport for TlsTransport<T> {
             }
             self.write(false)?;
         }
-        Ok(!self.session.is_handshaking())
+        Ok(match self.session.is_handshaking() {
+            true => Handshake::Unfinished,
+            false => Handshake::Complete,
+        })
     }
 
     /// After our close_notify, the bytes as they are on the socket: they are dropped anyway.

@@ -14,6 +14,18 @@ pub use read_readiness::{ReadReadiness, ReadyFlags};
 
 use std::fs::File;
 use std::io;
+use std::net::IpAddr;
+
+/// How far a handshake has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// A part of it is done.
+    Unfinished,
+    /// The same, and that part, which cost little, has named the client of the connection.
+    Client(IpAddr),
+    /// It is complete, and its last message sent.
+    Complete,
+}
 
 /// A byte stream to the peer. A receive never blocks. A send blocks only in the blocking models,
 /// for a limited time ([`blocking`]).
@@ -32,13 +44,12 @@ pub trait Transport {
     }
 
     /// Does a part of the handshake: what one received message leads to, and no more, because the
-    /// next part may have to wait for other connections. Returns whether the handshake is complete,
-    /// and its last message sent.
+    /// next part may have to wait for other connections.
     ///
     /// # Errors
     /// Those of the trait. The peer has closed, or does not speak the protocol.
-    fn handshake(&mut self) -> io::Result<bool> {
-        Ok(true)
+    fn handshake(&mut self) -> io::Result<Handshake> {
+        Ok(Handshake::Complete)
     }
 
     /// Receives into `buf` (read(2)). 0: the peer has closed its direction. If the socket ends

@@ -6,7 +6,7 @@
 
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
-use oneloop::transport::{Transport, sendfile};
+use oneloop::transport::{Handshake, Transport, sendfile};
 use std::fs::File;
 use std::io;
 
@@ -129,7 +129,7 @@ impl<T: Transport> Transport for Records<T> {
         self.rounds > 0
     }
 
-    fn handshake(&mut self) -> io::Result<bool> {
+    fn handshake(&mut self) -> io::Result<Handshake> {
         if self.unsent.is_empty() {
             match self.record()? {
                 Some((HANDSHAKE, _)) => self.unsent = seal(HANDSHAKE, FLIGHT),
@@ -139,7 +139,10 @@ impl<T: Transport> Transport for Records<T> {
         }
         self.flush()?;
         self.rounds -= 1;
-        Ok(self.rounds == 0)
+        Ok(match self.rounds {
+            0 => Handshake::Complete,
+            _ => Handshake::Unfinished,
+        })
     }
 
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<usize> {

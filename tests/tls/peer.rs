@@ -66,6 +66,14 @@ impl Https {
         connect(self.address(), &self.client, "localhost").unwrap()
     }
 
+    /// The same, and `before` is sent before the handshake.
+    #[track_caller]
+    pub fn connect_after(&self, before: &[u8]) -> TlsClient {
+        let mut socket = TcpStream::connect(self.address()).unwrap();
+        socket.write_all(before).unwrap();
+        connect_over(socket, &self.client, "localhost").unwrap()
+    }
+
     /// A connection on which nothing was sent.
     #[track_caller]
     pub fn connect_plain(&self) -> Client {
@@ -88,7 +96,18 @@ pub fn connect(
     config: &Arc<ClientConfig>,
     name: &'static str,
 ) -> std::io::Result<TlsClient> {
-    let socket = TcpStream::connect(address)?;
+    connect_over(TcpStream::connect(address)?, config, name)
+}
+
+/// The same on an open connection.
+///
+/// # Errors
+/// Those of the handshake.
+pub fn connect_over(
+    socket: TcpStream,
+    config: &Arc<ClientConfig>,
+    name: &'static str,
+) -> std::io::Result<TlsClient> {
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(TIME_LIMIT))?;
     socket.set_write_timeout(Some(TIME_LIMIT))?;

@@ -4,6 +4,7 @@ use crate::client::{Client, get};
 use crate::peer::{Https, MODELS, close_notify, connect};
 use crate::process::{eventually, site};
 use rustls::HandshakeKind;
+use std::fs;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::thread::{scope, sleep};
@@ -77,6 +78,37 @@ fn every_response_through_tls_has_the_bytes_of_a_plain_one() {
 }
 
 /// The bytes of a request arrive in records of one byte, and several records in one packet.
+#[test]
+fn a_header_of_the_proxy_protocol_comes_before_the_handshake() {
+    let root = site(&[("small", b"hello")]);
+    for model in MODELS {
+        let log = root.path().join(".log");
+        let args = format!("--model {model} --proxy-protocol all --log-file");
+        let https = Https::start(root.path(), &format!("{args} {}", log.display()));
+        let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x02\xc0\0\x02\x09\0\x01\0\x02";
+        for header in [&b"PROXY TCP4 192.0.2.1 192.0.2.9 1 2\r\n"[..], v2] {
+            let mut client = https.connect_after(header);
+            for _ in 0..2 {
+                client.send(get("/small"));
+                assert_eq!(client.read_response().body, b"hello", "{model}");
+            }
+        }
+        let clients = || {
+            let lines = fs::read_to_string(&log).unwrap_or_default();
+            let clients = lines
+                .lines()
+                .map(|line| line.split(' ').next().unwrap().to_owned());
+            clients.collect::<Vec<_>>()
+        };
+        eventually("four lines in the log", || clients().len() == 4);
+        let mut clients = clients();
+        clients.sort();
+        let expected = ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.2"];
+        assert_eq!(clients, expected, "{model}");
+        fs::remove_file(&log).unwrap();
+    }
+}
+
 #[test]
 fn a_request_in_many_records_is_one_request() {
     let root = site(&[("small", b"hello")]);

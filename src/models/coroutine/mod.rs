@@ -56,8 +56,12 @@ where
     }
 
     fn add(&mut self, listener: ListenerInfo, accepted: AcceptedStream) -> io::Result<()> {
-        let AcceptedStream { stream, peer, tls } = accepted;
-        let transport = PlainOrTls::over(Socket::new(stream), tls.as_ref())?;
+        let AcceptedStream {
+            stream,
+            peer,
+            layers,
+        } = accepted;
+        let transport = PlainOrTls::over(Socket::new(stream), layers)?;
         let coroutine = admit(self.runtime.clone(), Origin { listener, peer }, transport);
         self.executor.spawn(coroutine);
         Ok(())

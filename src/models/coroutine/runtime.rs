@@ -297,6 +297,7 @@ mod tests {
     use super::*;
     use crate::handler::ListenerInfo;
     use crate::models::panics_on_request::PanicsOnRequest;
+    use crate::tls::Layers;
     use crate::transport::Stream;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
@@ -321,7 +322,7 @@ mod tests {
                 listener: ListenerInfo::public(0),
                 peer: None,
             };
-            let transport = PlainOrTls::Plain(Socket::new(stream));
+            let transport = PlainOrTls::over(Socket::new(stream), Layers::default()).unwrap();
             executor.spawn(admit(runtime.clone(), origin, transport));
             clients.push(theirs);
         }
