@@ -173,6 +173,34 @@ fn nginx_runs_beside_the_models() {
     assert_eq!(samples.count(), 2);
 }
 
+/// Whether a process has these arguments (proc_pid_cmdline(5)).
+#[cfg(target_os = "linux")]
+fn runs(arguments: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = processes.filter_map(|one| std::fs::read(one.path().join("cmdline")).ok());
+    lines.any(|line| String::from_utf8_lossy(&line).replace('\0', " ").trim() == arguments)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_server_has_started_and_left_behind_is_ended_with_it() {
+    let seconds = 100_000 + std::process::id();
+    let child = format!("sleep {seconds}");
+    let program = env!("CARGO_BIN_EXE_oneloop");
+    let server = format!("a=sh -c '{child} & exec {program} -q -p {{port}} {{root}}'");
+    let run = run(&[
+        "keepalive",
+        "--conns",
+        "1",
+        "--models",
+        "pool",
+        "--server",
+        &server,
+    ]);
+    assert!(run.samples.iter().any(|sample| sample.arm == 2), "{run:?}");
+    eventually("the child has ended", || !runs(&child));
+}
+
 #[test]
 fn ctrl_c_keeps_the_samples_and_leaves_no_process() {
     let place = tempfile::tempdir().unwrap();

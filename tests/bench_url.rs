@@ -264,15 +264,6 @@ fn a_request_has_the_authority_of_the_url_and_the_given_fields_on_a_unix_socket_
     );
 }
 
-/// The server listens on 127.0.0.1 only, and the name may have ::1 as its first address.
-#[test]
-fn all_addresses_of_a_name_are_tried() {
-    let server = Known::start(&Policy::Immediate);
-    let (found, code) = measured(&server.url.replace("127.0.0.1", "localhost"), &[]);
-    assert_eq!(code, 0, "{found}");
-    server.stop();
-}
-
 #[test]
 fn what_cannot_be_measured_is_an_error_with_a_sentence() {
     let cases: [(&[&str], i32, &str); 6] = [

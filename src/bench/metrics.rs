@@ -24,7 +24,6 @@ pub struct Metric {
 /// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Per second.
     PerSecond,
     /// 10^9 bytes per second.
     Gigabytes,
@@ -36,9 +35,7 @@ pub enum Unit {
     Seconds,
     /// KiB.
     Memory,
-    /// KiB per connection.
     KibPerConnection,
-    /// Percent.
     Percent,
     /// A number without a unit.
     Count,

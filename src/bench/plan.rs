@@ -71,9 +71,6 @@ pub struct PlannedSample {
 
 impl Plan {
     /// The plan for a command line, with defaults of its preset. `seed` is the default seed.
-    ///
-    /// # Errors
-    /// A sentence for the user that lists the choices.
     pub fn of(asked: &RunOptions, seed: u64) -> Result<Self, String> {
         let (preset, usual) = match (asked.quick, asked.full) {
             (true, _) => (Preset::Quick, (3, 0.5)),

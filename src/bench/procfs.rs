@@ -26,7 +26,6 @@ pub struct Usage {
     pub voluntary: u64,
     /// Involuntary context switches: a thread was preempted.
     pub involuntary: u64,
-    /// Page faults.
     pub page_faults: u64,
     /// Living processes.
     pub processes: u64,

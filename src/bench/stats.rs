@@ -205,9 +205,6 @@ pub fn half_width(values: usize) -> Option<f64> {
 }
 
 /// Decodes a histogram of times: V2, deflated, base64.
-///
-/// # Errors
-/// With the reason.
 pub fn decode(text: &str) -> Result<Histogram<u64>, String> {
     let packed = STANDARD.decode(text);
     let packed = packed.map_err(|error| format!("it is not base64 ({error})"))?;

@@ -69,11 +69,7 @@ pub fn run(text: &str, asked: &RunOptions) -> Result<ExitCode, Box<dyn Error>> {
             false => summary.print(to, text, &load, stats)?,
         }
         let is_good = stats.responses > 0 && stats.errors.is_empty();
-        Ok(if is_good {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(ExitCode::from(u8::from(!is_good)))
     })
 }
 
@@ -132,17 +128,18 @@ fn parse(text: &str) -> Result<Url, String> {
 fn reachable(host: &str, port: u16) -> Result<SocketAddr, String> {
     let found = (host, port).to_socket_addrs();
     let found = found.map_err(|error| format!("{host} is not found ({error})"))?;
+    first_reachable(found).map_err(|why| format!("no address of {host} can be reached: {why}"))
+}
+
+fn first_reachable(addresses: impl Iterator<Item = SocketAddr>) -> Result<SocketAddr, String> {
     let mut reasons = Vec::new();
-    for address in found {
+    for address in addresses {
         match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
             Ok(_) => return Ok(address),
             Err(error) => reasons.push(format!("{address}: {error}")),
         }
     }
-    Err(format!(
-        "no address of {host} can be reached: {}",
-        reasons.join("; ")
-    ))
+    Err(reasons.join("; "))
 }
 
 /// Whether the fields can be sent.
@@ -480,6 +477,23 @@ mod tests {
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn all_addresses_of_a_name_are_tried() {
+        let bind = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = bind();
+        let (closed, open) = (
+            bind().local_addr().unwrap(),
+            open.local_addr().map(|at| (at, open)),
+        );
+        let (address, _listener) = open.unwrap();
+        assert_eq!(first_reachable([closed, address].into_iter()), Ok(address));
+        assert!(
+            first_reachable([closed].into_iter())
+                .unwrap_err()
+                .contains("refused")
+        );
     }
 
     #[test]

@@ -177,7 +177,6 @@ const USUAL: Workload = Workload {
     cell_specs: |_| Vec::new(),
 };
 
-/// All workloads.
 pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "keepalive",
@@ -341,7 +340,6 @@ pub const WORKLOADS: &[Workload] = &[
     },
 ];
 
-/// The workload with this name.
 pub fn named(name: &str) -> Option<&'static Workload> {
     WORKLOADS.iter().find(|workload| workload.name == name)
 }
@@ -688,9 +686,6 @@ fn bytes(length: u64) -> impl Iterator<Item = u8> {
 }
 
 /// Writes the files of these pages into `root`. A page without a length is not a file.
-///
-/// # Errors
-/// The error of the system.
 pub fn write<'a>(root: &Path, pages: impl Iterator<Item = &'a Page>) -> io::Result<()> {
     for page in pages {
         let Some(length) = page.length else { continue };

@@ -13,7 +13,6 @@ use std::f64::consts::TAU;
 /// The distribution of the samples of an arm.
 #[derive(Clone, Copy, Debug)]
 enum Noise {
-    /// Normal.
     Normal,
     /// Student's t with three degrees of freedom.
     Tails,

@@ -121,7 +121,6 @@ fn factor(ratio: Estimate) -> f64 {
     ratio.median.max(1.0 / ratio.median)
 }
 
-/// `1.87 times`
 fn times(factor: f64) -> String {
     match factor {
         huge if huge >= 9999.5 => "over 9999 times".to_owned(),
@@ -200,68 +199,37 @@ pub fn noise(run: &Run, analysis: &Analysis) -> Option<String> {
     ))
 }
 
-/// Why a group of samples is invalid. Reasons that differ only in their numbers are one group.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InvalidSamples {
-    /// The reason of the first of them.
-    pub reason: String,
-    /// The samples: rounds by cell and arm.
-    pub rounds: BTreeMap<(usize, usize), BTreeSet<u32>>,
-}
-
-impl InvalidSamples {
-    /// The number of samples.
-    pub fn count(&self) -> usize {
-        self.rounds.values().map(BTreeSet::len).sum()
-    }
-
-    /// `steal was 4.1 % (2 samples: keepalive c=64 thread 2 5)`, with rounds counted from 1.
-    pub fn sentence(&self, run: &Run) -> String {
-        let mut cells: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        for ((cell, arm), rounds) in &self.rounds {
-            let arm = run.arms.get(*arm).map_or("?", |arm| arm.name.as_str());
-            let rounds = rounds
-                .iter()
-                .map(|round| (u64::from(*round) + 1).to_string());
-            let rounds: Vec<String> = rounds.collect();
-            let arms = cells.entry(*cell).or_default();
-            arms.push(format!("{arm} {}", rounds.join(" ")));
-        }
-        let name = |cell: usize| run.cells.get(cell).map_or("?", |cell| cell.name.as_str());
-        let places = cells.iter();
-        let places = places.map(|(cell, arms)| format!("{} {}", name(*cell), arms.join(", ")));
-        let places: Vec<String> = places.collect();
-        let s = if self.count() == 1 { "" } else { "s" };
-        let (reason, count) = (&self.reason, self.count());
-        format!("{reason} ({count} sample{s}: {})", places.join("; "))
-    }
-}
-
-/// The invalid samples by reason, the most frequent first.
-pub fn invalid(run: &Run) -> Vec<InvalidSamples> {
-    let mut groups: Vec<(String, InvalidSamples)> = Vec::new();
+/// Why samples are invalid, as sentences, the most frequent first. Reasons that differ only in
+/// their numbers are one: `steal was 4.1 % (2 samples: keepalive c=64 thread 2 5)`, with rounds
+/// counted from 1.
+pub fn invalid(run: &Run) -> Vec<String> {
+    type Rounds<'r> = BTreeMap<(usize, usize), Vec<String>>;
+    let mut reasons: Vec<(String, &str, usize, Rounds)> = Vec::new();
     for sample in run.samples.iter().filter(|one| one.pass == Pass::Measured) {
         for reason in &sample.invalid {
-            let is_number = |c: &char| c.is_ascii_digit() || *c == '.';
-            let kind: String = reason.chars().filter(|c| !is_number(c)).collect();
-            let known = groups.iter().position(|(known, _)| *known == kind);
-            let at = known.unwrap_or(groups.len());
-            if known.is_none() {
-                let group = InvalidSamples {
-                    reason: reason.clone(),
-                    rounds: BTreeMap::new(),
-                };
-                groups.push((kind, group));
+            let kind = reason.replace(|c: char| c.is_ascii_digit() || c == '.', "");
+            if !reasons.iter().any(|(known, ..)| *known == kind) {
+                reasons.push((kind.clone(), reason, 0, Rounds::new()));
             }
-            if let Some((_, group)) = groups.get_mut(at) {
-                let place = (sample.cell, sample.arm);
-                group.rounds.entry(place).or_default().insert(sample.round);
+            for (_, _, count, rounds) in reasons.iter_mut().filter(|(known, ..)| *known == kind) {
+                *count += 1;
+                let rounds = rounds.entry((sample.cell, sample.arm)).or_default();
+                rounds.push((u64::from(sample.round) + 1).to_string());
             }
         }
     }
-    let mut groups: Vec<_> = groups.into_iter().map(|(_, group)| group).collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.count()));
-    groups
+    reasons.sort_by_key(|(_, _, count, _)| std::cmp::Reverse(*count));
+    let sentence = |(_, reason, count, rounds): &(String, &str, usize, Rounds)| {
+        let places = rounds.iter().map(|((cell, arm), rounds)| {
+            let cell = run.cells.get(*cell).map_or("?", |cell| &cell.name);
+            let arm = run.arms.get(*arm).map_or("?", |arm| &arm.name);
+            format!("{cell} {arm} {}", rounds.join(" "))
+        });
+        let places: Vec<String> = places.collect();
+        let s = if *count == 1 { "" } else { "s" };
+        format!("{reason} ({count} sample{s}: {})", places.join("; "))
+    };
+    reasons.iter().map(sentence).collect()
 }
 
 /// What a run on one machine cannot tell, as sentences.
@@ -377,7 +345,7 @@ mod tests {
         for (index, reason) in [(2, "steal was 4.1 %"), (18, "steal was 5 %"), (3, "errors")] {
             run.samples[index].invalid.push(reason.to_owned());
         }
-        let found: Vec<String> = invalid(&run).iter().map(|one| one.sentence(&run)).collect();
+        let found = invalid(&run);
         let expected = [
             "steal was 4.1 % (2 samples: keepalive c=64 thread 1 5)",
             "errors (1 sample: keepalive c=64 process 1)",

@@ -30,7 +30,6 @@ pub struct Connection {
     pub group: usize,
     /// Its number in the group.
     pub number: usize,
-    /// Its state.
     pub state: State,
     /// Parses the responses.
     pub parser: Parser,
@@ -293,7 +292,6 @@ const CHECK_INTERVAL: u64 = 64;
 /// Bodies up to this length are all compared: it costs less than receiving them.
 const ALWAYS_CHECKED: u64 = 64;
 
-/// A client group.
 pub struct ClientGroup {
     /// What its connections do.
     pub behavior: Behavior,
@@ -369,9 +367,12 @@ impl ClientGroup {
     /// Whether the bytes of the next body, the response to request number `number`, are compared.
     pub fn checks_next_body(&mut self, number: usize) -> bool {
         self.responses += 1;
-        let length = self.page(number).and_then(|page| page.length);
+        // Hashing a body with nothing to compare it with would only delay the others.
+        let Some(page) = self.page(number).filter(|page| page.hash.is_some()) else {
+            return false;
+        };
         self.responses % CHECK_INTERVAL == 1
-            || length.is_some_and(|length| length <= ALWAYS_CHECKED)
+            || page.length.is_some_and(|length| length <= ALWAYS_CHECKED)
     }
 
     /// Records a response on the connection with this number.
@@ -400,5 +401,32 @@ impl ClientGroup {
             Behavior::SlowRead { buffer, .. } => usize::try_from(buffer).ok(),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_hashed_only_if_there_is_a_hash_to_compare_it_with() {
+        let with = |hash| {
+            let page = Page {
+                path: "/".to_owned(),
+                status: 200,
+                length: Some(9),
+                hash,
+            };
+            let (behavior, pages) = (Behavior::Closed { depth: 1 }, vec![page]);
+            let group = Group {
+                name: "main".to_owned(),
+                connections: 1,
+                behavior,
+                pages,
+            };
+            let target = SocketAddr::from(([127, 0, 0, 1], 1)).into();
+            ClientGroup::new(&group, &target, None, 1).checks_next_body(0)
+        };
+        assert!(with(Some(1)) && !with(None));
     }
 }

@@ -34,7 +34,6 @@ const READ_SIZE: usize = 256 * 1024;
 /// The phase of the run, with its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Connects.
     Connecting(u64),
     /// Load that is not measured.
     WarmUp(u64),
@@ -385,7 +384,6 @@ impl<'l> EventLoop<'l> {
         self.groups.get(self.connections.get(index)?.group)
     }
 
-    /// A connection and its group.
     pub(super) fn parts(&mut self, index: usize) -> Option<(&mut Connection, &mut ClientGroup)> {
         let connection = self.connections.get_mut(index)?;
         let group = self.groups.get_mut(connection.group)?;

@@ -33,9 +33,6 @@ const MAX_RATE: f64 = 2e6;
 const MAX_TIME: u64 = 86_400_000_000_000;
 
 /// Reads a load from standard input, runs it, and writes the outcome to standard output.
-///
-/// # Errors
-/// The load is not valid; a system call of the poll fails.
 pub fn generate() -> Result<ExitCode, Box<dyn Error>> {
     let mut text = String::new();
     stdin().read_to_string(&mut text)?;

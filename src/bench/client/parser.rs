@@ -13,7 +13,6 @@ const MAX_FIELDS: usize = 96;
 /// A complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// The status.
     pub status: u16,
     /// Bytes of the body.
     pub length: u64,
@@ -67,9 +66,6 @@ enum Body {
 
 impl Parser {
     /// Consumes bytes of `bytes` until a response is complete or all are consumed.
-    ///
-    /// # Errors
-    /// [`Malformed`]: the connection cannot be used any more.
     pub fn feed(&mut self, bytes: &mut &[u8]) -> Result<Option<Response>, Malformed> {
         while !bytes.is_empty() {
             let done = match self.body {

@@ -1,12 +1,12 @@
 //! The output of a run: a table on the terminal, and a report as one HTML file.
 //!
-//! - [`text`]: the table, and what changed between two runs
+//! - `text`: the table, and what changed between two runs
 //! - [`report`]: the report. `svg`: what its charts are drawn with
 //! - here: numbers and lines, the terminal, and a run as both outputs need it
 
 pub mod report;
 mod svg;
-pub mod text;
+pub(super) mod text;
 
 use super::analysis::{Analysis, CellAnalysis, Estimate, Row};
 use super::metrics::{Better, Unit, better_of, group_of, metric_named, unit_of};
@@ -16,7 +16,7 @@ use std::io::{self, IsTerminal, Write};
 use svg::Style;
 
 /// A value of a metric with three digits: `84.1k`, `1.95 ms`, `9.55 MiB`.
-pub fn value(metric: &str, value: f64) -> String {
+pub(super) fn value(metric: &str, value: f64) -> String {
     match unit_of(metric) {
         Unit::Time => time(value),
         Unit::Memory => format!("{} MiB", thousands(value / 1024.0)),
@@ -25,7 +25,7 @@ pub fn value(metric: &str, value: f64) -> String {
 }
 
 /// The title of a metric, with its client group: `mice p99`.
-pub fn title(metric: &str) -> String {
+pub(super) fn title(metric: &str) -> String {
     let title = metric_named(metric).map(|metric| metric.title);
     match (group_of(metric), title) {
         (Some(group), Some(title)) => format!("{group} {title}"),
@@ -35,7 +35,7 @@ pub fn title(metric: &str) -> String {
 }
 
 /// The title, and the unit if [`value`] does not write it.
-pub fn heading(metric: &str) -> String {
+pub(super) fn heading(metric: &str) -> String {
     let unit = match unit_of(metric) {
         Unit::CpuMicros => ", µs",
         Unit::Seconds => ", s",
@@ -55,7 +55,7 @@ fn time(value: f64) -> String {
 }
 
 /// Three digits, and `k` for thousands or `M` for millions.
-pub fn thousands(value: f64) -> String {
+pub(super) fn thousands(value: f64) -> String {
     match value.abs() {
         small if small < 999.5 => digits(value),
         large if large < 999_500.0 => format!("{}k", digits(value / 1e3)),
@@ -74,7 +74,7 @@ fn digits(value: f64) -> String {
 }
 
 /// A round number for an axis, without final zeros: `10 ms`.
-pub fn round(metric: &str, number: f64) -> String {
+pub(super) fn round(metric: &str, number: f64) -> String {
     let text = value(metric, number);
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
     let (number, unit) = text.split_at(end.unwrap_or(text.len()));
@@ -85,8 +85,7 @@ pub fn round(metric: &str, number: f64) -> String {
     format!("{number}{unit}")
 }
 
-/// A ratio: `0.86`, `12.3`, `0.012`.
-pub fn ratio(ratio: f64) -> String {
+pub(super) fn ratio(ratio: f64) -> String {
     match ratio {
         huge if huge >= 9999.5 => ">9999".to_owned(),
         tiny if tiny < 0.0005 => "0".to_owned(),
@@ -97,12 +96,12 @@ pub fn ratio(ratio: f64) -> String {
 
 /// A ratio with its interval: `0.86 [0.83,0.89]`. With too few pairs for an interval, the smallest
 /// and the largest ratio: `0.86 (0.83-0.89)`.
-pub fn estimate(found: &Estimate) -> String {
+pub(super) fn estimate(found: &Estimate) -> String {
     interval(found, ratio)
 }
 
 /// The same with one more digit, for a ratio that should be 1.
-pub fn control(found: &Estimate) -> String {
+pub(super) fn control(found: &Estimate) -> String {
     let is_near = |one: f64| (0.5..2.0).contains(&one);
     match is_near(found.low) && is_near(found.high) {
         true => interval(found, |one| format!("{one:.3}")),
@@ -120,7 +119,7 @@ fn interval(found: &Estimate, text: impl Fn(f64) -> String) -> String {
 }
 
 /// The text without control characters, which a terminal would interpret.
-pub fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     text.chars()
         .map(plain)
@@ -130,7 +129,7 @@ pub fn plain(text: &str) -> String {
 }
 
 /// The text, cut to `width` columns.
-pub fn cut(text: &str, width: usize) -> String {
+pub(super) fn cut(text: &str, width: usize) -> String {
     let text = plain(text);
     if text.chars().count() <= width {
         return text;
@@ -140,7 +139,7 @@ pub fn cut(text: &str, width: usize) -> String {
 }
 
 /// The text in lines of at most `width` columns, broken between words if possible.
-pub fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
@@ -173,23 +172,23 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 60..=160;
 
 /// Where text is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terminal {
+pub(super) struct Terminal {
     /// Columns.
-    pub width: usize,
+    pub(super) width: usize,
     /// Whether it understands escape sequences.
-    pub color: bool,
+    pub(super) color: bool,
 }
 
 impl Terminal {
     /// With this number of columns, or the nearest one that is used.
-    pub fn new(width: usize, color: bool) -> Self {
+    pub(super) fn new(width: usize, color: bool) -> Self {
         let width = width.clamp(*WIDTHS.start(), *WIDTHS.end());
         Self { width, color }
     }
 
     /// Standard output, with colours if it is a terminal and nothing forbids them
     /// (<https://no-color.org>).
-    pub fn stdout() -> Self {
+    pub(super) fn stdout() -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let color = io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb;
@@ -200,7 +199,7 @@ impl Terminal {
     }
 
     /// Prints a heading, in bold if possible.
-    pub fn heading(self, to: &mut dyn Write, text: &str) -> io::Result<()> {
+    pub(super) fn heading(self, to: &mut dyn Write, text: &str) -> io::Result<()> {
         if self.color {
             writeln!(to, "\x1b[1m{text}\x1b[0m")
         } else {
@@ -209,7 +208,7 @@ impl Terminal {
     }
 
     /// Prints a sentence after a bullet. Lines after the first are indented like the first.
-    pub fn item(self, to: &mut dyn Write, bullet: &str, text: &str) -> io::Result<()> {
+    pub(super) fn item(self, to: &mut dyn Write, bullet: &str, text: &str) -> io::Result<()> {
         let indent = bullet.chars().count();
         let width = self.width.saturating_sub(indent + 1);
         for (index, line) in wrap(text, width).iter().enumerate() {
@@ -235,7 +234,7 @@ const OTHER_COLORS: usize = 3;
 const NAME: usize = 11;
 
 /// The columns of a cell beside the primary metric: those of its workload that an arm has.
-pub fn columns(cell: &Cell, of: &CellAnalysis) -> Vec<&'static str> {
+pub(super) fn columns(cell: &Cell, of: &CellAnalysis) -> Vec<&'static str> {
     let columns = workloads::named(&cell.workload).map_or(USUAL_COLUMNS, |known| known.columns);
     let is_measured = |name: &&&str| of.rows.iter().any(|row| row.medians.contains_key(**name));
     let others = columns.iter().filter(|name| **name != cell.primary_metric);
@@ -244,33 +243,28 @@ pub fn columns(cell: &Cell, of: &CellAnalysis) -> Vec<&'static str> {
 
 /// A run and its analysis.
 #[derive(Clone, Copy)]
-pub struct View<'r> {
-    /// The run.
-    pub run: &'r Run,
-    /// Its analysis.
-    pub analysis: &'r Analysis,
+pub(super) struct View<'r> {
+    pub(super) run: &'r Run,
+    pub(super) analysis: &'r Analysis,
 }
 
 /// A cell of a run.
 #[derive(Clone, Copy)]
-pub struct CellView<'r> {
+pub(super) struct CellView<'r> {
     /// The run.
-    pub view: View<'r>,
-    /// The cell.
-    pub cell: &'r Cell,
-    /// Its analysis.
-    pub analysis: &'r CellAnalysis,
+    pub(super) view: View<'r>,
+    pub(super) cell: &'r Cell,
+    pub(super) analysis: &'r CellAnalysis,
 }
 
 impl<'r> View<'r> {
-    /// The name of an arm.
-    pub fn name(&self, arm: usize) -> &'r str {
+    pub(super) fn name(&self, arm: usize) -> &'r str {
         self.run.arms.get(arm).map_or("?", |arm| arm.name.as_str())
     }
 
     /// The style of an arm. Each model has its own colour and symbol. Other servers share three
     /// colours.
-    pub fn style(&self, arm: usize) -> Style {
+    pub(super) fn style(&self, arm: usize) -> Style {
         let name = self.name(arm);
         let is_control = self.is_control(arm);
         let known = MODELS.iter().find(|(known, _)| {
@@ -288,14 +282,12 @@ impl<'r> View<'r> {
         }
     }
 
-    /// Whether an arm is the control.
-    pub fn is_control(&self, arm: usize) -> bool {
+    pub(super) fn is_control(&self, arm: usize) -> bool {
         let kind = self.run.arms.get(arm).map(|arm| arm.kind);
         kind == Some(ArmKind::Control)
     }
 
-    /// The cells.
-    pub fn cells(&self) -> impl Iterator<Item = CellView<'r>> {
+    pub(super) fn cells(&self) -> impl Iterator<Item = CellView<'r>> {
         let view = *self;
         let analyses = self.analysis.cells.iter();
         analyses.filter_map(move |analysis| {
@@ -311,7 +303,7 @@ impl<'r> View<'r> {
 
 impl<'r> CellView<'r> {
     /// The rows, the best value of the primary metric first.
-    pub fn ranked(&self) -> Vec<&'r Row> {
+    pub(super) fn ranked(&self) -> Vec<&'r Row> {
         let better = better_of(&self.cell.primary_metric);
         let value = |row: &&Row| row.medians.get(&self.cell.primary_metric).copied();
         let mut rows: Vec<&Row> = self.analysis.rows.iter().collect();
@@ -324,19 +316,19 @@ impl<'r> CellView<'r> {
     }
 
     /// The id of its section in the page.
-    pub fn anchor(&self) -> String {
+    pub(super) fn anchor(&self) -> String {
         format!("cell-{}", self.analysis.cell)
     }
 
     /// The measured samples of an arm, in the order in which they were taken.
-    pub fn samples(&self, arm: usize) -> impl Iterator<Item = &'r Sample> {
+    pub(super) fn samples(&self, arm: usize) -> impl Iterator<Item = &'r Sample> {
         let cell = self.analysis.cell;
         let samples = self.view.run.samples.iter();
         samples.filter(move |one| one.cell == cell && one.arm == arm && one.pass == Pass::Measured)
     }
 
     /// The valid samples of an arm.
-    pub fn valid(&self, arm: usize) -> impl Iterator<Item = &'r Sample> {
+    pub(super) fn valid(&self, arm: usize) -> impl Iterator<Item = &'r Sample> {
         self.samples(arm).filter(|sample| sample.invalid.is_empty())
     }
 }

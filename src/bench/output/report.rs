@@ -3,9 +3,7 @@
 
 use super::svg::{Drawing, END, MIDDLE, START, Scale, Style, WIDTH, escaped, float, spread};
 use super::{CellView, View, columns};
-use crate::bench::analysis::summary::{
-    InvalidSamples, answers, doubts, has_verdicts, invalid, limits, noise,
-};
+use crate::bench::analysis::summary::{answers, doubts, has_verdicts, invalid, limits, noise};
 use crate::bench::analysis::{Row, Verdict, analyse, limiter_kind};
 use crate::bench::metrics::{Better, better_of, group_of, metric_named};
 use crate::bench::stats::{median, merged};
@@ -232,7 +230,6 @@ fn control(cell: &CellView) -> String {
     )
 }
 
-/// The table of a cell.
 fn table(cell: &CellView) -> String {
     let columns = columns(cell.cell, cell.analysis);
     let metric = cell.cell.primary_metric.as_str();
@@ -300,12 +297,8 @@ fn primary(cell: &CellView, row: &Row, largest: f64) -> String {
     let text = |value: f64| escaped(&super::value(metric, value));
     match (row.medians.get(metric), row.invalid_median) {
         (Some(value), _) => {
-            let share = 100.0 * value / largest;
-            let share = if share.is_finite() {
-                share.clamp(0.0, 100.0)
-            } else {
-                0.0
-            };
+            let share = Some(100.0 * value / largest).filter(|share| share.is_finite());
+            let share = share.unwrap_or(0.0).clamp(0.0, 100.0);
             format!(
                 "<td class=\"bar {}\" style=\"--part:{share:.1}%\">{}</td>",
                 cell.view.style(row.arm).class,
@@ -327,10 +320,9 @@ fn details(view: &View) -> String {
         page += "<div id=\"problems\"></div>\n";
         page += &list("Problems", &run.problems);
     }
-    let groups = invalid(run);
-    let groups = groups.iter().take(MAX_REASONS);
-    let sentence = |group: &InvalidSamples| group.sentence(run);
-    page += &list("Invalid samples", &groups.map(sentence).collect::<Vec<_>>());
+    let mut reasons = invalid(run);
+    reasons.truncate(MAX_REASONS);
+    page += &list("Invalid samples", &reasons);
     page += &list("Notes", &run.notes);
     page += "<h2 id=\"machine\">The machine</h2>\n<dl class=\"facts\">\n";
     for (name, value) in &run.environment.facts {
@@ -454,11 +446,8 @@ fn draw_ratio(drawing: &mut Drawing, cell: &CellView, row: &Row, scale: &Scale, 
             if scale.contains(ratio.median) {
                 drawing.symbol(&style, (at, y));
             } else {
-                let symbol = if at > scale.position(1.0) {
-                    '→'
-                } else {
-                    '←'
-                };
+                let is_right = at > scale.position(1.0);
+                let symbol = if is_right { '→' } else { '←' };
                 drawing.symbol(
                     &Style {
                         symbol,

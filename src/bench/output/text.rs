@@ -249,8 +249,7 @@ fn list(to: &mut dyn Write, terminal: Terminal, heading: &str, items: &[String])
 }
 
 fn invalid_samples(run: &Run, to: &mut dyn Write, terminal: Terminal) -> io::Result<()> {
-    let groups = invalid(run);
-    let mut items: Vec<String> = groups.iter().map(|group| group.sentence(run)).collect();
+    let mut items = invalid(run);
     if items.len() > MAX_REASONS {
         let others = items.split_off(MAX_REASONS).len();
         items.push(format!("and {others} other reasons; run.json has all"));
@@ -325,11 +324,7 @@ pub fn compare(
                 not count. For a closer comparison of two programs run them side by side: oneloop \
                 bench --server 'before=/path/to/oneloop -q -p {port} {root}'.";
     terminal.item(to, "", note)?;
-    Ok(if is_worse {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(ExitCode::from(u8::from(is_worse)))
 }
 
 /// A cell of two runs, before and after.
@@ -373,16 +368,12 @@ pub fn check(run: &Run, to: &mut dyn Write, terminal: Terminal) -> io::Result<Ex
     for problem in &problems {
         terminal.item(to, "- ", &plain(problem))?;
     }
-    if !problems.is_empty() {
-        return Ok(ExitCode::FAILURE);
+    if problems.is_empty() {
+        let (samples, cells) = (run.samples.len(), run.cells.len());
+        let text = format!("The run is valid: {samples} samples in {cells} cells.");
+        terminal.item(to, "", &text)?;
     }
-    let (samples, cells) = (run.samples.len(), run.cells.len());
-    terminal.item(
-        to,
-        "",
-        &format!("The run is valid: {samples} samples in {cells} cells."),
-    )?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(u8::from(!problems.is_empty())))
 }
 
 /// Why a run is not valid, as sentences: its own problems, doubts, too many invalid samples, arms

@@ -551,7 +551,6 @@ impl Runner {
         }
     }
 
-    /// The sample of an arm in a cell.
     fn spec(&self, cell: usize, arm: usize) -> Option<SampleSpec> {
         let place = self.plan.cells.get(cell)?;
         let arm_spec = self.plan.arms.get(arm)?;

@@ -163,7 +163,6 @@ fn start(
     Server::start(context, &words, port, true)
 }
 
-/// The load on a server.
 fn load(context: &mut RunContext, spec: &SampleSpec, server: &Server) -> Load {
     let mut groups = spec.cell_spec.groups.clone();
     let (slowest, own) = spec.capacity;

@@ -12,7 +12,6 @@ use crate::bench::types::{Arrivals, Behavior, Closer, Fault};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 
-/// The result of a check.
 pub type Result = std::result::Result<Vec<Comparison>, CheckError>;
 
 /// The server responds wrongly in eight ways, each a known number of times.

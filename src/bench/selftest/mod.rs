@@ -32,14 +32,9 @@ const QUIET_TIMEOUT: f64 = 30.0;
 /// The machine is quiet if other programs use less than this, percent.
 const QUIET: f64 = 4.0;
 
-/// A check.
-struct Check {
-    /// What the filter of the command line matches.
-    name: &'static str,
-    /// Whether it depends on a clock, so that a busy machine may disturb it.
-    is_timed: bool,
-    run: fn(&Harness) -> checks::Result,
-}
+/// What the filter of the command line matches; whether the check depends on a clock, so that a
+/// busy machine may disturb it; and the check.
+type Check = (&'static str, bool, fn(&Harness) -> checks::Result);
 
 /// Why a check has no result: server or generator failed.
 #[derive(Debug)]
@@ -61,46 +56,28 @@ impl From<RunError> for CheckError {
 }
 
 const CHECKS: &[Check] = &[
-    exact("counts: faults", checks::faults),
-    exact("counts: connections", checks::connections),
-    exact("counts: shares", checks::shares),
-    exact("counts: dropped", checks::dropped),
-    exact("counts: short", checks::short),
-    timed("delay", checks::delay),
-    timed("interval", checks::interval),
-    timed("two-point latency", checks::two_point),
-    timed("stall, open loop", checks::stall_open),
-    timed("stall by signal", checks::stall_by_signal),
-    timed("constant rate", checks::constant),
-    timed("poisson arrivals", checks::poisson),
+    ("counts: faults", false, checks::faults),
+    ("counts: connections", false, checks::connections),
+    ("counts: shares", false, checks::shares),
+    ("counts: dropped", false, checks::dropped),
+    ("counts: short", false, checks::short),
+    ("delay", true, checks::delay),
+    ("interval", true, checks::interval),
+    ("two-point latency", true, checks::two_point),
+    ("stall, open loop", true, checks::stall_open),
+    ("stall by signal", true, checks::stall_by_signal),
+    ("constant rate", true, checks::constant),
+    ("poisson arrivals", true, checks::poisson),
 ];
 
-const fn exact(name: &'static str, run: fn(&Harness) -> checks::Result) -> Check {
-    Check {
-        name,
-        is_timed: false,
-        run,
-    }
-}
-
-const fn timed(name: &'static str, run: fn(&Harness) -> checks::Result) -> Check {
-    Check {
-        is_timed: true,
-        ..exact(name, run)
-    }
-}
-
 /// Runs the checks that match the filter, and prints the results. The exit code is 1 if one failed.
-///
-/// # Errors
-/// The harness cannot be set up; standard output cannot be written.
 pub(super) fn run(arguments: &Selftest) -> Result<ExitCode, Box<dyn Error>> {
     let filter = arguments.filter.as_deref().unwrap_or_default();
     let selected: Vec<&Check> = (CHECKS.iter())
-        .filter(|check| check.name.contains(filter))
+        .filter(|check| check.0.contains(filter))
         .collect();
     if selected.is_empty() {
-        let names: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
+        let names: Vec<_> = CHECKS.iter().map(|check| check.0).collect();
         let names = names.join("\n  ");
         writeln!(
             io::stderr(),
@@ -141,17 +118,17 @@ const FAILED: &str = "The generator does not find the expected values. If other 
 
 /// Runs a check, again if the machine may have disturbed it, and prints the last attempt.
 fn run_check(
-    check: &Check,
+    &(name, is_timed, run): &Check,
     harness: &Harness,
     (passed, failed): (&mut u32, &mut u32),
     to: &mut dyn Write,
 ) -> io::Result<()> {
-    let attempts = if check.is_timed { MAX_ATTEMPTS } else { 1 };
+    let attempts = if is_timed { MAX_ATTEMPTS } else { 1 };
     let mut failures = Vec::new();
     let result = loop {
         let watch = CpuWatch::new(&harness.context);
-        let result = (check.run)(harness);
-        let Some(failure) = first_failure(&result).filter(|_| check.is_timed) else {
+        let result = run(harness);
+        let Some(failure) = first_failure(&result).filter(|_| is_timed) else {
             break result;
         };
         let others = watch.others().map_or(String::new(), |others| {
@@ -166,7 +143,7 @@ fn run_check(
     match result {
         Err(CheckError(reason)) => {
             *failed += 1;
-            writeln!(to, "FAIL  {}: {reason}", check.name)?;
+            writeln!(to, "FAIL  {}: {reason}", name)?;
         }
         Ok(comparisons) => {
             for comparison in &comparisons {
@@ -174,7 +151,7 @@ fn run_check(
                     true => *passed += 1,
                     false => *failed += 1,
                 }
-                writeln!(to, "{}", comparison.line(check.name))?;
+                writeln!(to, "{}", comparison.line(name))?;
             }
             for (attempt, failure) in failures.iter().enumerate() {
                 let attempt = attempt + 1;
@@ -392,7 +369,6 @@ impl Observed {
         Comparison::equal(what, &server, &client)
     }
 
-    /// One of the histograms.
     fn times(&self, of: fn(&ClientStats) -> &String) -> Result<Histogram<u64>, String> {
         stats::decode(of(&self.stats)).map_err(|error| format!("a histogram: {error}"))
     }
@@ -426,9 +402,7 @@ struct Comparison {
 enum Unit {
     /// Nanoseconds, printed in milliseconds.
     Milliseconds,
-    /// Per second.
     PerSecond,
-    /// Percent.
     Percent,
     /// A plain number.
     One,
@@ -456,7 +430,6 @@ impl Comparison {
         }
     }
 
-    /// With bounds, inclusive.
     fn within(what: &str, bounds: RangeInclusive<f64>, found: Option<f64>, unit: Unit) -> Self {
         let (low, high) = (unit.format(*bounds.start()), unit.format(*bounds.end()));
         Self {
@@ -484,7 +457,6 @@ fn plain(text: &str) -> String {
     inner.unwrap_or(text).replace('"', "")
 }
 
-/// A value with a tolerance.
 fn about(value: f64, tolerance: f64) -> RangeInclusive<f64> {
     value - tolerance..=value + tolerance
 }
