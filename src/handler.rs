@@ -7,7 +7,9 @@ use crate::clock::Now;
 use crate::connection::{CloseReason, Counts};
 use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
+use crate::notifier::Notifier;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The listener that accepted a connection, as the handler and the probe get it.
@@ -52,6 +54,24 @@ pub trait Handler {
 
     /// A proxy has named the client of the connection: before its first request, and once at most.
     fn on_client(&mut self, _state: &mut Self::State, _client: IpAddr) {}
+
+    /// Whether the request can be answered now. If not, another thread works on it, and the
+    /// [`notifier`](Self::notifier) tells when to ask again. Asking again earlier changes nothing.
+    /// What arrived in place of a request can be answered.
+    fn is_ready(
+        &mut self,
+        _state: &mut Self::State,
+        _request: &Result<Request<'_>, Refusal<'_>>,
+        _now: Now,
+    ) -> bool {
+        true
+    }
+
+    /// What tells when to call [`is_ready`](Self::is_ready) again. Always the same. `None`: the
+    /// handler is always ready.
+    fn notifier(&mut self) -> Option<Arc<Notifier>> {
+        None
+    }
 
     /// Answers a request, or what arrived in place of one.
     fn respond(
@@ -138,6 +158,19 @@ impl<W: Wrapper> Handler for W {
 
     fn on_client(&mut self, state: &mut Self::State, client: IpAddr) {
         self.with_inner(|inner| inner.on_client(state, client));
+    }
+
+    fn is_ready(
+        &mut self,
+        state: &mut Self::State,
+        request: &Result<Request<'_>, Refusal<'_>>,
+        now: Now,
+    ) -> bool {
+        self.with_inner(|inner| inner.is_ready(state, request, now))
+    }
+
+    fn notifier(&mut self) -> Option<Arc<Notifier>> {
+        self.with_inner(Handler::notifier)
     }
 
     fn respond(

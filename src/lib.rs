@@ -34,9 +34,12 @@
 //!
 //! - [`http`]: requests are parsed, responses are written.
 //! - [`handler`]: what answers requests, and keeps a state of each connection.
+//! - [`notifier`]: tells the drivers that a handler can go on.
 //! - [`site_handler`]: the handler of all models but `fixed`: the sites and an access
 //!   log.
 //! - [`burn`]: an answer that takes long to compute, for the benchmark.
+//! - [`passwords`](mod@passwords): files of password hashes, and the thread that checks them (a
+//!   feature).
 //! - [`site`]: from a name to a file to a response.
 //! - [`proxy`]: proxies that are trusted, and the address of the client behind them.
 //! - [`access_log`]: log lines, and the thread that writes them.
@@ -99,11 +102,14 @@ pub mod https;
 pub mod limits;
 pub mod listen;
 pub mod models;
+pub mod notifier;
+pub mod passwords;
 pub mod probe;
 pub mod proxy;
 pub mod pump;
 pub mod reactor;
 pub mod read_buffer;
+mod realms;
 pub mod server;
 pub mod signals;
 pub mod site;

@@ -168,6 +168,8 @@ pub enum StepResult {
     Bytes(usize),
     /// The handler has answered with this status.
     Answered(Status),
+    /// The handler is not ready to answer. Earlier responses are sent first.
+    Postponed,
     /// The step is done, and has no more to tell.
     Done,
     /// The step was not tried: the budget of this iteration is used up.

@@ -106,6 +106,9 @@ impl<T: Transport, S> Session<T, S> {
 pub enum Pause {
     /// The socket would block, in either direction: any readiness is a reason to try again.
     Blocked,
+    /// The handler is not ready to answer: its [`notifier`](Handler::notifier) tells when the
+    /// driver must call again.
+    Waiting,
     /// The budget is used up, or a call was interrupted (EINTR). No event will come: the driver
     /// must call again by itself.
     Yielded,
@@ -257,6 +260,9 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
                 _ => connection.on_received(length, deadline_now),
             })
             .map(StepResult::Bytes),
+        Step::Respond(request) if !handler.is_ready(handler_state, &request, context.now) => {
+            return postpone(connection, deadline_now);
+        }
         Step::Respond(request) => {
             budget.requests -= 1;
             context.probe.on_request(session.id, &request);
@@ -290,11 +296,9 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
             .map(StepResult::Bytes),
         Step::End(reason) => return (name, StepResult::Done, Some(Pause::Ended(reason))),
     };
-    if done.is_ok() {
-        let has_sent = was_sending && !connection.is_sending_body();
-        if has_sent && connection.close_reason().is_none() {
-            handler.on_body_taken(handler_state, connection.counts().latest_body, context.now);
-        }
+    let has_sent = done.is_ok() && was_sending && !connection.is_sending_body();
+    if has_sent && connection.close_reason().is_none() {
+        handler.on_body_taken(handler_state, connection.counts().latest_body, context.now);
     }
     let pause = match done.as_ref().map_err(io::Error::kind) {
         Ok(_) => None,
@@ -305,8 +309,15 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
             None
         }
     };
-    let result = done.unwrap_or_else(|error| result_of(&error));
-    (name, result, pause)
+    (name, done.unwrap_or_else(|error| result_of(&error)), pause)
+}
+
+/// The handler is not ready. Returns what [`do_step`] does.
+#[cold]
+fn postpone(connection: &mut Connection, now: Instant) -> (StepName, StepResult, Option<Pause>) {
+    let has_unsent = connection.postpone(now);
+    let pause = (!has_unsent).then_some(Pause::Waiting);
+    (StepName::Respond, StepResult::Postponed, pause)
 }
 
 /// Reports a response to the probe. `before`: how many bytes waited to be sent before it was

@@ -23,10 +23,11 @@ use crate::models::shared::SharedHandler;
 use crate::models::{BlockingModel, BlockingServer};
 use crate::probe::Probe;
 use crate::reactor::Reactor;
+use crate::realms::Realms;
 use crate::signals::Policy;
 use crate::site::types::Types;
 use crate::site::{Hosts, Site, SiteOptions, Sites};
-use crate::site_handler::{SiteHandler, Tally};
+use crate::site_handler::{Loaded, SiteHandler, Tally, Users};
 #[cfg(feature = "study")]
 use crate::study::trace;
 #[cfg(feature = "study")]
@@ -330,17 +331,30 @@ fn build_processes(
     https: Https,
     probe: impl Probe + Clone + 'static,
 ) -> Result<Run, Box<dyn Error>> {
+    // All children have the same users, also while their files are changed.
+    let users = RefCell::new(Realms::of(config).read()?);
     // An error in the configuration is found here, not in the first child.
-    drop(build_handler(config, &limits, &https)?);
+    drop(handler_for(
+        users.borrow().clone(),
+        config,
+        &limits,
+        &https,
+    )?);
     let burn = config.measurement.burn;
     // A child keeps no listening socket, and the parent none that it has closed.
     let started = config.without_sockets();
     let config = started.clone();
     let config = RefCell::new(config);
     Ok(Box::new(move || {
-        let open = || build_handler(&config.borrow(), &limits, &https);
+        let open = || {
+            let users = users.borrow().clone();
+            handler_for(users, &config.borrow(), &limits, &https)
+        };
         let reload = || match reload(&started, &limits, &https) {
-            Ok((read, _)) => config.borrow_mut().set_sites(read),
+            Ok((read, loaded)) => {
+                config.borrow_mut().set_sites(read);
+                users.replace(loaded.users);
+            }
             Err(error) => log::error!("the configuration stays as it was: {error}"),
         };
         match burn {
@@ -415,7 +429,17 @@ fn build_handler(
     limits: &Arc<Limits>,
     https: &Https,
 ) -> Result<SiteHandler, Box<dyn Error>> {
-    let sites = build_sites(config, limits).map_err(|error| error.to_string())?;
+    handler_for(Realms::of(config).read()?, config, limits, https)
+}
+
+/// The same, with users that have been read.
+fn handler_for(
+    users: Users,
+    config: &Config,
+    limits: &Arc<Limits>,
+    https: &Https,
+) -> Result<SiteHandler, Box<dyn Error>> {
+    let sites = build_sites(config, limits)?;
     let log = config.access_log.as_ref();
     let log = log.map(|log| open_log(log, limits)).transpose()?;
     let open_tally = |path: &PathBuf| {
@@ -426,22 +450,23 @@ fn build_handler(
     let tally = tally.map(open_tally).transpose()?;
     let handler = SiteHandler::new(sites, log, tally)
         .with_https(https.policy.clone())
-        .with_proxies(config.proxy.trusted.clone());
+        .with_proxies(config.proxy.trusted.clone())
+        .with_users(users)?;
     if !config.can_be_read_again() {
         return Ok(handler);
     }
     let (config, limits, https) = (config.without_sockets(), limits.clone(), https.clone());
-    let load = move || reload(&config, &limits, &https).map(|(_, sites)| sites);
+    let load = move || reload(&config, &limits, &https).map(|(_, loaded)| loaded);
     Ok(handler.with_reload(Box::new(load)))
 }
 
-/// The configuration as it is now, and its sites. Its certificates are used from now on. What else
+/// The configuration as it is now, opened. Its certificates are used from now on. What else
 /// has changed since `started` was read is logged: it has no effect before a restart.
 fn reload(
     started: &Config,
     limits: &Arc<Limits>,
     https: &Https,
-) -> Result<(Config, Sites), String> {
+) -> Result<(Config, Loaded), String> {
     let config = Config::read_again().map_err(|error| error.to_string())?;
     if started.names_root && !config.names_root {
         return Err(
@@ -450,7 +475,10 @@ fn reload(
                 .to_owned(),
         );
     }
-    let sites = build_sites(&config, limits)?;
+    let loaded = Loaded {
+        sites: build_sites(&config, limits)?,
+        users: Realms::of(&config).read()?,
+    };
     let replace_certificates = https.read_again(&config)?;
     replace_certificates();
     let changed = started.differences(&config);
@@ -461,7 +489,7 @@ fn reload(
         );
     }
     log::info!("the configuration is read again");
-    Ok((config, sites))
+    Ok((config, loaded))
 }
 
 fn close(handler: SiteHandler) {
@@ -470,8 +498,9 @@ fn close(handler: SiteHandler) {
 
 /// The sites of the configuration.
 fn build_sites(config: &Config, limits: &Arc<Limits>) -> Result<Sites, String> {
+    let realms = Realms::of(config);
     let build = |site: &SiteConfig| {
-        build_site(site, limits.clone())
+        build_site(site, &realms, limits.clone())
             .map_err(|error| format!("cannot serve {}: {error}", site.root.path().display()))
     };
     let first = build(&config.site)?;
@@ -490,7 +519,7 @@ fn build_sites(config: &Config, limits: &Arc<Limits>) -> Result<Sites, String> {
     Ok(Sites::new(first, others, hosts))
 }
 
-fn build_site(site: &SiteConfig, limits: Arc<Limits>) -> io::Result<Site> {
+fn build_site(site: &SiteConfig, realms: &Realms, limits: Arc<Limits>) -> io::Result<Site> {
     let (directory, only) = match &site.root {
         RootPath::Directory(path) => (path.as_path(), None),
         RootPath::File(path) => match (path.parent(), path.file_name()) {
@@ -515,6 +544,7 @@ fn build_site(site: &SiteConfig, limits: Arc<Limits>) -> io::Result<Site> {
         compress: site.compress,
         base: site.base.clone().into_bytes(),
         error_pages: error_pages(site),
+        protected: realms.protected(site),
     };
     Site::new(directory, options, limits)
 }

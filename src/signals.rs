@@ -7,7 +7,7 @@
 //! |---|---|
 //! | SIGTERM, SIGINT, SIGQUIT; SIGPWR (LXC); SIGXCPU (RLIMIT_CPU) | stop |
 //! | SIGUSR1 | reopen the logs |
-//! | SIGHUP with a configuration file or certificates | read them again, and reopen the logs |
+//! | SIGHUP with a configuration, certificates or users | read them again, and reopen the logs |
 //! | SIGHUP with a log file | reopen it |
 //! | SIGHUP without all of these | stop, unless it was ignored at the start (nohup(1)) |
 //! | SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO | ignored |

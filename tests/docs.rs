@@ -3,6 +3,7 @@
 
 use clap::{Arg, CommandFactory};
 use oneloop::config::arguments::Arguments;
+use oneloop::config::passwords::ProtectArguments;
 use oneloop::config::rules::RuleArguments;
 use oneloop::limits::Limits;
 use std::collections::{BTreeMap, BTreeSet};
@@ -488,7 +489,7 @@ fn wrapped(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The options and the keys of a rule as Markdown, from the commands that parse them. The headings
+/// The options and the keys of the tables as Markdown, from the commands that parse them. The headings
 /// are the keys of a configuration file.
 fn reference() -> String {
     let mut text = String::new();
@@ -519,6 +520,11 @@ fn reference() -> String {
     for arg in RuleArguments::command().get_arguments() {
         let key = arg.get_long().expect("a key");
         text += &format!("### `{key}` of a rule\n\n{}", description(arg));
+    }
+    text += "## All keys of a protect table\n\n";
+    for arg in ProtectArguments::command().get_arguments() {
+        let key = arg.get_long().expect("a key");
+        text += &format!("### `{key}` of a protect table\n\n{}", description(arg));
     }
     text.trim_end().to_owned() + "\n"
 }

@@ -125,6 +125,7 @@ oneloop_requests_total{{status="304"}} 0
 oneloop_requests_total{{status="307"}} 0
 oneloop_requests_total{{status="308"}} 0
 oneloop_requests_total{{status="400"}} 1
+oneloop_requests_total{{status="401"}} 0
 oneloop_requests_total{{status="404"}} 1
 oneloop_requests_total{{status="405"}} 0
 oneloop_requests_total{{status="408"}} 0

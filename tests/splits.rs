@@ -375,6 +375,7 @@ impl Server {
             match pump(&mut session, &mut self.handler, &mut context) {
                 Pause::Ended(ending) => break ending,
                 Pause::Yielded => {}
+                Pause::Waiting => unreachable!("a site without passwords is always ready"),
                 Pause::Blocked => send_event(peer),
             }
         };

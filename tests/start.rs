@@ -292,7 +292,7 @@ fn the_command_line_overrides_every_variable() {
             (_, Some(value)) => value,
             ("cors", _) => "false",
             ("base", _) => "/",
-            ("header" | "type" | "cache" | "error_page", _) => "none",
+            ("header" | "type" | "cache" | "error_page" | "password_file", _) => "none",
             ("verbose", _) => "0",
             // An empty file sets nothing.
             ("config", _) => "/dev/null",

@@ -314,6 +314,9 @@ fn parsing() -> Vec<Case> {
         ("respond, a stream", |s| {
             s.respond(stream(Ok(("", Progress::More))))
         }),
+        ("postpone", |s| {
+            assert!(!s.connection.postpone(s.now));
+        }),
         FAILED,
         EXPIRED,
         DRAIN,
@@ -345,6 +348,14 @@ fn parsing() -> Vec<Case> {
                     s.respond_on(small(), true, true)
                 }),
             ],
+        },
+        Case {
+            state: "Parsing, a response waits to be sent",
+            prepare: |s| {
+                s.receive(&REQUEST.repeat(2));
+                s.respond_on(small(), false, true);
+            },
+            calls: vec![("postpone", |s| assert!(s.connection.postpone(s.now)))],
         },
     ]
 }

@@ -80,6 +80,9 @@ pub struct LogEntry<'e> {
     pub referer: Option<&'e [u8]>,
     /// The User-Agent field (RFC 9110 10.1.5).
     pub user_agent: Option<&'e [u8]>,
+    /// The user that the request names, if it asks for something that is protected. It may be wrong
+    /// if the status is 401.
+    pub user: Option<&'e [u8]>,
     /// From the iteration that answered to the one in which the kernel took the last byte. Only in
     /// JSON.
     pub duration: Duration,
@@ -141,10 +144,29 @@ impl Renderer {
     }
 
     fn write_common(&mut self, entry: &LogEntry, out: &mut Vec<u8>) {
-        put(out, format_args!("{} - - [", entry.peer));
+        match entry.user {
+            None => put(out, format_args!("{} - - [", entry.peer)),
+            Some(user) => self.put_user(entry.peer, user, out),
+        }
         out.extend_from_slice(self.timestamp.at(entry.wall, CivilTime::put_clf));
         self.put_quoted(b"] ", Some(entry.request_line), out);
         put(out, format_args!(" {} {}", entry.status, entry.body_sent));
+    }
+
+    /// The begin of a line with a user. A space would end the field.
+    #[cold]
+    fn put_user(&self, peer: Peer, user: &[u8], out: &mut Vec<u8>) {
+        put(out, format_args!("{peer} - "));
+        let mut escaped = Vec::new();
+        self.put_cut(user, put_escaped, &mut escaped);
+        match escaped.is_empty() {
+            true => out.push(b'-'),
+            false => escaped.into_iter().for_each(|byte| match byte {
+                b' ' => out.extend_from_slice(b"\\x20"),
+                byte => out.push(byte),
+            }),
+        }
+        out.extend_from_slice(b" [");
     }
 
     /// `before"value"`, or `before"-"` without a value.
@@ -164,6 +186,7 @@ impl Renderer {
             out,
             format_args!(".{millis:03}Z\",\"peer\":\"{}\"", entry.peer),
         );
+        self.put_member("user", entry.user, out);
 
         if let Some((method, target, version)) = split_request_line(entry.request_line) {
             self.put_member("method", Some(method), out);
@@ -253,6 +276,7 @@ mod tests {
             body_sent: 1234,
             referer: Some(b"https://example.org/"),
             user_agent: Some(b"curl/8.5.0"),
+            user: None,
             duration: Duration::from_micros(1_500),
         }
     }
@@ -382,6 +406,28 @@ mod tests {
                 assert_eq!(object[name], *text, "byte {byte}");
             }
         }
+    }
+
+    #[test]
+    fn a_user_is_one_word_in_common_and_a_member_in_json() {
+        let mut request = entry(b"GET / HTTP/1.1");
+        for (user, word) in [
+            (&b"alice"[..], "alice"),
+            (b"", "-"),
+            (b"a b\"\xc3\xa9[\n", "a\\x20b\\x22\\xC3\\xA9[\\x0A"),
+        ] {
+            request.user = Some(user);
+            assert_eq!(
+                line(LogFormat::Common, &request),
+                format!(
+                    "127.0.0.1 - {word} [22/Nov/2026:15:42:28 +0000] \"GET / HTTP/1.1\" 200 1234\n"
+                )
+            );
+            assert_eq!(object(&request)["user"], *String::from_utf8_lossy(user));
+        }
+        request.user = Some(&[b'a'; FIELD + 1]);
+        let common = line(LogFormat::Common, &request);
+        assert!(common.contains(&format!(" {}... [", "a".repeat(FIELD))));
     }
 
     #[test]

@@ -500,6 +500,7 @@ mod tests {
             body_sent: number,
             referer: None,
             user_agent: None,
+            user: None,
             duration: Duration::ZERO,
         });
     }

@@ -14,7 +14,9 @@ use crate::handler::{Handler, ListenerInfo, Role};
 use crate::http::request::{Method, Refusal, Request, Target};
 use crate::http::response::Response;
 use crate::http::status::{Reason, Status};
+use crate::notifier::Notifier;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Pages on the listener of the operator, besides `/metrics`, `/health` and `/ready`.
@@ -188,6 +190,22 @@ impl<H: Handler, V: Pages> Handler for AdminHandler<H, V> {
         if let AdminState::Public { state, .. } = state {
             self.inner.on_client(state, client);
         }
+    }
+
+    fn is_ready(
+        &mut self,
+        state: &mut Self::State,
+        request: &Result<Request<'_>, Refusal<'_>>,
+        now: Now,
+    ) -> bool {
+        match state {
+            AdminState::Public { state, .. } => self.inner.is_ready(state, request, now),
+            AdminState::Admin => true,
+        }
+    }
+
+    fn notifier(&mut self) -> Option<Arc<Notifier>> {
+        self.inner.notifier()
     }
 
     fn respond(

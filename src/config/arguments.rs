@@ -10,6 +10,8 @@ use clap::{ArgAction, Parser, ValueHint};
 use super::bind::BindArgument;
 use super::choices::Model;
 use super::help_text::{AFTER_HELP, AFTER_LONG_HELP, LIMITS, LISTENING, LOGGING, OTHER, SITE};
+#[cfg(feature = "passwords")]
+use super::passwords::PasswordArguments;
 use super::proxy::ProxyArguments;
 use super::rules::{Base, Cache, ErrorPage};
 #[cfg(feature = "tls")]
@@ -275,6 +277,11 @@ pub struct Arguments {
         help_heading = SITE
     )]
     pub cors: Option<Cors>,
+
+    /// Passwords.
+    #[cfg(feature = "passwords")]
+    #[command(flatten)]
+    pub passwords: PasswordArguments,
 
     /// Model fixed: send this file in every response
     ///

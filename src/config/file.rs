@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{OsStr, Resettable};
 use clap::error::{ContextKind, ContextValue, Error};
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser, ValueHint};
+use clap::{Arg, ArgAction, ArgMatches, Command, Parser, ValueHint};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::ConfigError;
 use super::help_text::OTHER;
+use super::passwords::{ProtectArguments, ProtectTable};
 use super::rules::RuleArguments;
 use super::sites::{self, HOSTS, SiteParts};
 use super::values;
@@ -28,6 +29,7 @@ pub struct ConfigFile {
     path: PathBuf,
     options: Vec<FileOption>,
     rules: Vec<FileRule>,
+    protect: Vec<ProtectTable>,
     sites: Vec<SiteTable>,
     refuses_unknown_hosts: bool,
 }
@@ -37,6 +39,7 @@ struct SiteTable {
     options: Vec<FileOption>,
     hosts: Vec<String>,
     rules: Vec<FileRule>,
+    protect: Vec<ProtectTable>,
 }
 
 /// A `[[rule]]`.
@@ -48,6 +51,7 @@ struct FileRule {
 
 /// The keys that are no options.
 const RULE: &str = "rule";
+const PROTECT: &str = "protect";
 const SITE: &str = "site";
 const UNKNOWN_HOST: &str = "unknown-host";
 
@@ -87,6 +91,7 @@ impl ConfigFile {
         })?;
         let mut table = table.into_inner();
         let rules = source.rules(&mut table)?;
+        let protect = source.protect(&mut table)?;
         let sites = source.sites(&mut table, parser)?;
         let refuses_unknown_hosts = source.refuses_unknown_hosts(&mut table, &sites)?;
         if let (Some(root), false) = (table.get_key_value("root"), sites.is_empty()) {
@@ -95,8 +100,9 @@ impl ConfigFile {
         }
         Ok(Self {
             path: path.to_owned(),
-            options: source.options(table, parser, &[RULE, SITE, UNKNOWN_HOST])?,
+            options: source.options(table, parser, &[RULE, PROTECT, SITE, UNKNOWN_HOST])?,
             rules,
+            protect,
             sites,
             refuses_unknown_hosts,
         })
@@ -176,6 +182,7 @@ impl ConfigFile {
                 .rules_of(Some(site))
                 .map(|one| one.rule.clone())
                 .collect(),
+            protect: [&*site.protect, &*self.protect].concat(),
         };
         Some((
             parser.mut_arg("root", |arg| arg.env(Resettable::Reset)),
@@ -186,6 +193,11 @@ impl ConfigFile {
     /// The rules for all sites, in order.
     pub fn rules(&self) -> Vec<Rule> {
         self.rules_of(None).map(|one| one.rule.clone()).collect()
+    }
+
+    /// What is protected in all sites.
+    pub fn protect(&self) -> &[ProtectTable] {
+        &self.protect
     }
 
     /// The rules of a site, then those for all sites.
@@ -302,25 +314,43 @@ impl Source<'_> {
 
     /// Takes the rules out of `table`.
     fn rules(&self, table: &mut Table<'_>) -> Result<Vec<FileRule>, ConfigError> {
-        let parser = RuleArguments::command();
-        let mut rules = Vec::new();
-        for (at, table) in self.tables(table, RULE)? {
+        let rules = self
+            .parsed(table, RULE, RuleArguments::into_rule)?
+            .into_iter();
+        Ok(rules.map(|(line, rule)| FileRule { line, rule }).collect())
+    }
+
+    /// Takes what is protected out of `table`.
+    fn protect(&self, table: &mut Table<'_>) -> Result<Vec<ProtectTable>, ConfigError> {
+        let tables = self.parsed(table, PROTECT, ProtectArguments::into_table)?;
+        Ok(tables.into_iter().map(|(_, table)| table).collect())
+    }
+
+    /// Takes the tables `[[key]]` out of `table`, and makes something of each. Returns it with the
+    /// number of its line.
+    fn parsed<P: Parser, T>(
+        &self,
+        table: &mut Table<'_>,
+        key: &str,
+        make: fn(P) -> Result<T, String>,
+    ) -> Result<Vec<(usize, T)>, ConfigError> {
+        let parser = P::command();
+        let mut made = Vec::new();
+        for (at, table) in self.tables(table, key)? {
             let options = self.options(table, &parser, &[])?;
             let lines = options.iter().flat_map(|option| {
                 let name = option.id.replace('_', "-");
                 let values = option.values.iter();
                 values.map(move |value| format!("--{name}={value}"))
             });
-            let args = std::iter::once("rule".to_owned()).chain(lines);
-            let rule = RuleArguments::try_parse_from(args)
+            let args = std::iter::once(key.to_owned()).chain(lines);
+            let one = P::try_parse_from(args)
                 .map_err(|error| reason(&error))
-                .and_then(RuleArguments::into_rule);
-            let rule =
-                rule.map_err(|message| self.error(Some(at), format!("{RULE}: {message}")))?;
-            let line = self.line_of(at);
-            rules.push(FileRule { line, rule });
+                .and_then(make);
+            let one = one.map_err(|message| self.error(Some(at), format!("{key}: {message}")))?;
+            made.push((self.line_of(at), one));
         }
-        Ok(rules)
+        Ok(made)
     }
 
     /// Takes the sites out of `table`.
@@ -333,7 +363,8 @@ impl Source<'_> {
         let mut found: Vec<SiteTable> = Vec::new();
         for (at, mut table) in self.tables(table, SITE)? {
             let rules = self.rules(&mut table)?;
-            let mut options = self.options(table, &parser, &[RULE])?;
+            let protect = self.protect(&mut table)?;
+            let mut options = self.options(table, &parser, &[RULE, PROTECT])?;
             let hosts = options.extract_if(.., |option| option.id == HOSTS);
             let hosts = hosts.flat_map(|option| option.values);
             let hosts: Vec<_> = hosts
@@ -360,6 +391,7 @@ impl Source<'_> {
                 options,
                 hosts,
                 rules,
+                protect,
             });
         }
         Ok(found)
@@ -563,6 +595,8 @@ fn is_switch(arg: &Arg) -> bool {
 fn beside_file(arg: &Arg, directory: &Path, text: String) -> String {
     let join = |path: &str| directory.join(path).to_string_lossy().into_owned();
     match arg.get_value_hint() {
+        // It stands for no file.
+        _ if arg.get_id() == "password_file" && text == "none" => text,
         ValueHint::AnyPath | ValueHint::FilePath if text != "-" => join(&text),
         _ if ["bind", "tls_bind", "proxy_protocol", "admin"].contains(&arg.get_id().as_str()) => {
             let addresses = text

@@ -41,7 +41,7 @@ Environment:
 Signals:
   SIGINT (Ctrl-C), SIGTERM and SIGQUIT stop the server within --grace, and up to
   1.5 s more for the rest of the logs. SIGUSR1 reopens the log file. So does
-  SIGHUP, which also reads the file of --config and the certificates again.
+  SIGHUP, which also reads the file of --config, certificates and users again.
   Without any of these SIGHUP stops the server, as when its terminal is closed,
   but not under nohup."
 );

@@ -17,6 +17,7 @@ mod mistakes;
 #[cfg(not(feature = "config-file"))]
 mod no_file;
 mod parser;
+pub mod passwords;
 mod proxy;
 pub mod rules;
 pub mod sites;
@@ -43,6 +44,7 @@ pub use self::error::{ConfigError, RootProblem, note};
 #[cfg(not(feature = "config-file"))]
 use self::no_file as file;
 use self::parser::Parsed;
+use self::passwords::{Protect, ProtectTable};
 pub use self::proxy::ProxyConfig;
 use self::rules::Cache;
 use self::sites::SiteParts;
@@ -54,6 +56,7 @@ use crate::http::fields::FieldLines;
 use crate::http::status::Status;
 use crate::limits::Limits;
 use crate::listen::address::Bind;
+use crate::passwords::Realm;
 use crate::site::rules::{Rule, check_redirects};
 #[cfg(feature = "study")]
 use crate::study::trace;
@@ -155,6 +158,8 @@ pub struct SiteConfig {
     pub base: String,
     /// Files of the root that are the bodies of errors. Each exists.
     pub error_pages: Vec<(Status, String)>,
+    /// What only some users may request.
+    pub protect: Vec<Protect>,
 }
 
 /// The access log.
@@ -233,7 +238,10 @@ impl Invocation {
             .and_then(|()| SiteConfig::all(&arguments, &parsed, &args))
             .and_then(|sites| Config::from_arguments(&arguments, sites))
             .and_then(|config| match is_check {
-                true => config.check_certificates().map(|()| config),
+                true => config
+                    .check_certificates()
+                    .and_then(|()| config.check_passwords())
+                    .map(|()| config),
                 false => Ok(config),
             })
             .map_err(|error| parsed.locate(None, error))
@@ -245,7 +253,10 @@ impl Invocation {
         match config {
             Ok(_) if is_check => Ok(Self::Print(b"oneloop: the configuration is valid\n".into())),
             Ok(config) => Ok(Self::Serve(Box::new(Config {
-                warnings: environment::warnings(&Arguments::command(), &parsed.matches),
+                warnings: environment::warnings(&Arguments::command(), &parsed.matches)
+                    .into_iter()
+                    .chain(config.password_warning())
+                    .collect(),
                 file: parsed.file_path(),
                 sources,
                 ..config
@@ -293,8 +304,37 @@ impl Config {
         Ok(())
     }
 
-    /// Whether SIGHUP reads it again: the file or the certificates may have changed.
+    /// Reads the files of users, as the start does.
+    fn check_passwords(&self) -> Result<(), ConfigError> {
+        for protect in self.protect() {
+            if let Some(file) = &protect.file {
+                Realm::read(file, &protect.realm).map_err(conflict)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn password_warning(&self) -> Option<String> {
+        #[cfg(feature = "tls")]
+        let redirects = self.tls.as_ref().is_some_and(|tls| tls.redirect);
+        #[cfg(not(feature = "tls"))]
+        let redirects = false;
+        let has_passwords = self.protect().any(|protect| protect.file.is_some());
+        let is_needed = has_passwords && !redirects;
+        is_needed.then(|| passwords::warning(&self.listeners.binds))?
+    }
+
+    /// What the sites protect.
+    pub fn protect(&self) -> impl Iterator<Item = &Protect> {
+        let sites = std::iter::once(&self.site).chain(&self.other_sites);
+        sites.flat_map(|site| &site.protect)
+    }
+
+    /// Whether SIGHUP reads it again: the file, the certificates or the users may have changed.
     pub fn can_be_read_again(&self) -> bool {
+        if self.protect().next().is_some() {
+            return true;
+        }
         #[cfg(feature = "tls")]
         if self.tls.is_some() {
             return true;
@@ -459,6 +499,7 @@ impl SiteConfig {
         if !parsed.has_sites() {
             let parts = SiteParts {
                 rules: parsed.rules(),
+                protect: parsed.protect(),
                 ..SiteParts::default()
             };
             return Ok(vec![Self::from_arguments(arguments.clone(), parts)?]);
@@ -489,6 +530,7 @@ impl SiteConfig {
             _ => root(&arguments.root, !arguments.no_listing),
         }?;
         let error_pages = error_pages(&arguments, &root)?;
+        let protect = protect(&arguments, &parts.protect, &root)?;
         let cache = arguments.cache.clone();
         rules.extend(cache.and_then(|cache| cache.0).map(Rule::caching));
         check_redirects(&rules).map_err(|error| ConfigError::Conflict {
@@ -500,6 +542,7 @@ impl SiteConfig {
             hosts: parts.hosts,
             root,
             rules,
+            protect,
             error_pages,
             clean_urls: arguments.clean_urls,
             #[cfg(feature = "compress")]
@@ -555,6 +598,27 @@ fn headers(arguments: &Arguments) -> Result<FieldLines, ConfigError> {
         lines.push(name, value);
     }
     Ok(lines)
+}
+
+fn protect(
+    arguments: &Arguments,
+    tables: &[ProtectTable],
+    root: &RootPath,
+) -> Result<Vec<Protect>, ConfigError> {
+    #[cfg(feature = "passwords")]
+    let file = arguments.passwords.password_file.as_ref();
+    #[cfg(not(feature = "passwords"))]
+    let file = None;
+    let protect = passwords::protects(tables, file, root.path()).map_err(conflict)?;
+    // Also if a variable is set: the page would be public.
+    match arguments.model == Model::Fixed && !protect.is_empty() {
+        true => Err(conflict(
+            "the model fixed asks for no password; leave out --password-file, or choose another \
+             --model"
+                .to_owned(),
+        )),
+        false => Ok(protect),
+    }
 }
 
 /// Checks that each page is a file: a missing one would be noticed when an error occurs.

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::{ArgMatches, Command};
 
 use super::error::{ConfigError, conflict};
+use super::passwords::ProtectTable;
 use super::sites::SiteParts;
 use crate::site::rules::Rule;
 
@@ -57,6 +58,11 @@ impl ConfigFile {
 
     /// See `file.rs`.
     pub fn rules(&self) -> Vec<Rule> {
+        match *self {}
+    }
+
+    /// See `file.rs`.
+    pub fn protect(&self) -> &[ProtectTable] {
         match *self {}
     }
 

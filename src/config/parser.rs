@@ -11,6 +11,7 @@ use super::arguments::Arguments;
 use super::command::{command, parser};
 use super::error::ConfigError;
 use super::file::ConfigFile;
+use super::passwords::ProtectTable;
 use super::sites::SiteParts;
 use super::{environment, mistakes};
 use crate::site::rules::Rule;
@@ -115,6 +116,13 @@ impl Parsed {
     /// The rules of the file.
     pub fn rules(&self) -> Vec<Rule> {
         self.file.as_ref().map_or(Vec::new(), ConfigFile::rules)
+    }
+
+    /// What the file protects.
+    pub fn protect(&self) -> Vec<ProtectTable> {
+        self.file
+            .as_ref()
+            .map_or(Vec::new(), |file| file.protect().to_vec())
     }
 
     fn is_in_file(&self, id: &str) -> bool {

@@ -218,8 +218,9 @@ impl FromStr for ErrorPage {
 
     fn from_str(text: &str) -> Result<Self, String> {
         /// The errors of a request that can be parsed.
-        const STATUSES: [Status; 10] = [
+        const STATUSES: [Status; 11] = [
             Status::BadRequest,
+            Status::Unauthorized,
             Status::NotFound,
             Status::MethodNotAllowed,
             Status::PreconditionFailed,

@@ -4,6 +4,7 @@
 use clap::{Arg, ArgAction, Command};
 
 use super::help_text::SITE;
+use super::passwords::ProtectTable;
 use crate::site::rules::Rule;
 
 /// The hosts of a site.
@@ -16,6 +17,8 @@ pub struct SiteParts {
     pub hosts: Vec<String>,
     /// Those of the site, and those of all sites.
     pub rules: Vec<Rule>,
+    /// Those of the site, and those of all sites.
+    pub protect: Vec<ProtectTable>,
 }
 
 /// The keys of a site, as arguments.

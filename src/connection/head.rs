@@ -21,6 +21,12 @@ pub(super) enum Head {
 }
 
 impl Head {
+    /// The handler was not ready to answer the head at its deadline.
+    pub(super) const TOO_BUSY: Self = Self::Refused((
+        Status::ServiceUnavailable,
+        "the server is too busy to answer now; try again",
+    ));
+
     /// The head was not complete at its deadline.
     pub(super) const TOO_SLOW: Self =
         Self::Refused((Status::RequestTimeout, "the request did not arrive in time"));

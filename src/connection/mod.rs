@@ -209,6 +209,24 @@ impl Connection {
         self.coalesce_next(context.may_coalesce);
     }
 
+    /// The handler cannot answer the head yet. Responses that wait in the write buffer are sent
+    /// first: returns whether there are any.
+    pub fn postpone(&mut self, now: Instant) -> bool {
+        let is_possible = matches!(self.state, State::Parsing(_));
+        self.assert_possible("postpone", is_possible);
+        if self.write_buffer.is_empty() {
+            return false;
+        }
+        // The head is searched again when they are sent.
+        self.read_buffer.consume(0);
+        self.transition(State::WritingHeader {
+            body: None,
+            then: AfterResponse::Next,
+            rate: SendRate::start(now),
+        });
+        true
+    }
+
     /// The socket took `length` of the bytes to send.
     pub fn on_sent(&mut self, length: usize, now: Instant) {
         let is_writing = matches!(
@@ -375,9 +393,11 @@ impl Connection {
                 self.end(CloseReason::SendTimeout)
             }
             State::Closing(_) => self.end(CloseReason::LingerTimeout),
-            // A head is answered in this iteration, or in a later one if the budget is used up.
-            // The slot of a closed connection is freed at the end of the iteration.
-            State::Parsing(_) | State::Closed(_) => {}
+            // The handler was not ready in time. A refused head does not wait for it.
+            State::Parsing(Head::Whole { .. }) => self.transition(State::Parsing(Head::TOO_BUSY)),
+            // It is answered in this iteration, or in a later one if the budget is used up. The
+            // slot of a closed connection is freed at the end of the iteration.
+            State::Parsing(Head::Refused(_)) | State::Closed(_) => {}
         }
     }
 

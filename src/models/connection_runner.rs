@@ -4,7 +4,7 @@
 use super::acceptor::Accepted;
 use super::control::Control;
 use crate::clock::Now;
-use crate::connection::{CloseReason, StateName};
+use crate::connection::{CloseReason, Connection, StateName};
 use crate::deadline_clock::{DeadlineClock, PollOutcome};
 use crate::handler::Handler;
 use crate::http::date::DateCache;
@@ -16,6 +16,9 @@ use crate::transport::blocking::{BlockingSocket, ReadResult, SEND_TIMEOUT};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How long a thread waits for the handler before it looks whether the server stops.
+const HANDLER_WAIT: Duration = Duration::from_secs(1);
 
 /// What a thread serves connections with: buffers, the date, the clock of the deadlines, and a
 /// probe.
@@ -120,6 +123,7 @@ impl<P: Probe> ConnectionRunner<P> {
         control: &Control,
         others_wait: Option<&dyn Fn() -> bool>,
     ) -> Option<CloseReason> {
+        let mut seen = None;
         loop {
             let now = Now::read();
             self.deadline_clock.on_poll_begin(now.instant);
@@ -151,6 +155,14 @@ impl<P: Probe> ConnectionRunner<P> {
                     continue;
                 }
                 Pause::Yielded => continue,
+                Pause::Waiting => {
+                    if is_late {
+                        session.on_deadline(&mut self.probe, deadline_now, is_draining);
+                    } else {
+                        self.wait_for(handler, &session.connection, &mut seen);
+                    }
+                    continue;
+                }
                 Pause::Blocked => {}
             }
             let connection = &mut session.connection;
@@ -170,6 +182,29 @@ impl<P: Probe> ConnectionRunner<P> {
                 session.on_deadline(&mut self.probe, deadline_now, is_draining);
             }
         }
+    }
+
+    /// Waits until the handler may be ready, for a second at most: then the driver looks at the
+    /// server's state again. `seen` is the number of notifications when the handler was asked
+    /// last; `None` before that is known: returns at once, to ask again.
+    fn wait_for<H: Handler>(
+        &mut self,
+        handler: &mut H,
+        connection: &Connection,
+        seen: &mut Option<u64>,
+    ) {
+        let Some(notifier) = handler.notifier() else {
+            return;
+        };
+        if let Some(seen) = *seen {
+            let now = Now::read().instant;
+            let deadline = self.deadline_clock.real_time(connection.deadline());
+            let left = deadline.saturating_duration_since(now);
+            notifier.wait_beyond(seen, left.min(HANDLER_WAIT));
+            let now = Now::read().instant;
+            (self.deadline_clock).on_poll_end(now, Some(HANDLER_WAIT), PollOutcome::Events);
+        }
+        *seen = Some(notifier.count());
     }
 
     fn report_wait(&mut self, id: u64, read: Option<ReadResult>, time: Option<Duration>) {

@@ -3,13 +3,14 @@
 //! It makes no system call of its own and reads no clock. [`Sockets`] does what has to be done to a
 //! socket, and the time is an argument. So the simulator in tests/sim runs the same loop.
 
-use super::lifecycle::{Connections, Lifecycle, Stop};
+use super::lifecycle::{Connections, Lifecycle, Stop, warn_unnotified};
 use super::scheduler::Scheduler;
 use crate::clock::Now;
 use crate::deadline_clock::PollOutcome;
 use crate::handler::{Handler, ListenerInfo, Role};
 use crate::limits::Limits;
 use crate::listen::accept::Accept;
+use crate::notifier::Notifier;
 use crate::probe::{EventFlags, Origin, Probe};
 use crate::signals::{self, Action};
 use crate::transport::Transport;
@@ -42,6 +43,13 @@ pub trait Sockets<A: Accept, T> {
     /// Deregisters and closes the socket of a connection.
     fn close_connection(&mut self, transport: T);
 
+    /// Makes each notification of `notifier` end the poll, and be reported by
+    /// [`Engine::mark_handler_ready`].
+    ///
+    /// # Errors
+    /// Those of eventfd(2) or kevent(2).
+    fn watch(&mut self, notifier: &Notifier) -> io::Result<()>;
+
     /// Deregisters and closes the listening sockets.
     fn close_listeners(&mut self, listeners: Vec<A>);
 }
@@ -58,6 +66,8 @@ pub struct Engine<A: Accept, T, H: Handler, P = ()> {
     handler_due: Option<Instant>,
     /// The public connections are held in this iteration or poll ([`Handler::holds_public`]).
     is_held: bool,
+    /// The handler's notifier is watched: since the first connection that had to wait for it.
+    is_notified: bool,
 }
 
 /// The connections as [`Lifecycle`] uses them, in one iteration.
@@ -114,6 +124,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
             handler,
             handler_due: None,
             is_held: false,
+            is_notified: false,
         }
     }
 
@@ -188,6 +199,11 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         self.lifecycle.mark_listener_ready(id);
     }
 
+    /// The handler's notifier was called.
+    pub fn mark_handler_ready(&mut self) {
+        self.scheduler.wake_waiting();
+    }
+
     /// One iteration, after the events were marked: accepts, runs each connection that is runnable
     /// once, and reaps those that ended. Breaks when the server has stopped.
     ///
@@ -208,6 +224,9 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
             self.scheduler.recheck_all();
         }
         self.scheduler.run(&mut self.handler, now);
+        if self.scheduler.has_waiting() && !self.is_notified {
+            self.watch_handler(sockets);
+        }
         self.scheduler
             .register(|transport, key| sockets.register(transport, key));
         if is_grace_over {
@@ -219,6 +238,17 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
             true => self.continue_stopping(sockets),
             false => Flow::Continue(()),
         })
+    }
+
+    /// The first connection has to wait for the handler.
+    #[cold]
+    fn watch_handler(&mut self, sockets: &mut impl Sockets<A, T>) {
+        match self.handler.notifier().map(|one| sockets.watch(&one)) {
+            Some(Err(error)) => warn_unnotified(&error),
+            watched => self.is_notified = watched.is_some(),
+        }
+        // What was notified before is asked for in the next iteration.
+        self.scheduler.wake_waiting();
     }
 
     /// The end of an iteration of a server that is stopping.

@@ -24,6 +24,16 @@ pub fn warn_unregistered(error: &io::Error) {
     ));
 }
 
+/// The handler cannot wake the loop.
+static UNNOTIFIED: RateLimited = RateLimited::new();
+
+/// Warns that the loop asks the handler again and again, because it cannot be woken by it.
+pub fn warn_unnotified(error: &io::Error) {
+    UNNOTIFIED.warn(format_args!(
+        "the loop does not sleep while a password is checked: it cannot be woken: {error}"
+    ));
+}
+
 /// The connections of the loop, as the policy uses them.
 pub trait Connections<A: Accept> {
     /// Number of open connections that listeners of this role accepted.

@@ -17,6 +17,7 @@ use crate::handler::{Handler, ListenerInfo};
 use crate::limits::Limits;
 use crate::listen::open::BoundListener;
 use crate::listen::socket::{AcceptedStream, ListenerSocket};
+use crate::notifier::Notifier;
 use crate::probe::Probe;
 use crate::signals::Policy;
 use crate::tls::OverSocket;
@@ -83,6 +84,7 @@ impl<T: OverSocket<Socket>, H: Handler, P: Probe> Reactor<T, H, P> {
         for (target, event) in self.poller.events() {
             match target {
                 EventTarget::Signals => has_signals = true,
+                EventTarget::Handler => self.engine.mark_handler_ready(),
                 EventTarget::Listener(id) => self.engine.mark_listener_ready(id),
                 EventTarget::Connection(key) => {
                     if let Some(socket) = self.engine.mark_ready(key, || poller::flags_of(event)) {
@@ -123,6 +125,10 @@ impl<T: OverSocket<Socket>> Sockets<ListenerSocket, T> for Poller {
 
     fn close_connection(&mut self, transport: T) {
         transport.into_socket().close(self.registry());
+    }
+
+    fn watch(&mut self, notifier: &Notifier) -> io::Result<()> {
+        Poller::watch(self, notifier)
     }
 
     fn close_listeners(&mut self, listeners: Vec<ListenerSocket>) {

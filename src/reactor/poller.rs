@@ -7,15 +7,19 @@ use crate::limits::Limits;
 use crate::listen::accept::Accept;
 use crate::listen::open::{BoundListener, SocketFile};
 use crate::listen::socket::ListenerSocket;
+use crate::notifier::Notifier;
 use crate::probe::EventFlags;
 use crate::signals::{Action, Policy, SignalSource};
 use mio::event::{Event, Source};
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use std::io;
 use std::time::Duration;
 
 /// The token of the signals. The listeners have the tokens before it; connections count from 0.
 const SIGNALS: Token = Token(usize::MAX);
+
+/// The token of the handler's notifications, between those of listeners and connections.
+const HANDLER: Token = Token(usize::MAX / 2);
 
 /// A poll with its events.
 pub struct Poller {
@@ -34,6 +38,8 @@ pub struct Poller {
 pub enum EventTarget {
     /// Signals: call [`Poller::take_signals`].
     Signals,
+    /// The handler, which has called its notifier.
+    Handler,
     /// The listener with this id.
     Listener(usize),
     /// The connection with this key.
@@ -110,6 +116,7 @@ impl Poller {
             let target = match SIGNALS.0 - token {
                 0 => EventTarget::Signals,
                 from_last if from_last <= self.listeners => EventTarget::Listener(from_last - 1),
+                _ if token == HANDLER.0 => EventTarget::Handler,
                 _ => EventTarget::Connection(token),
             };
             (target, event)
@@ -126,6 +133,20 @@ impl Poller {
         let policy = self.policy;
         let signals = self.signals.take(self.poll.registry());
         signals.map(move |signal| policy.receive(signal))
+    }
+
+    /// Makes each notification an event. Call it once.
+    ///
+    /// # Errors
+    /// Those of eventfd(2) or kevent(2).
+    pub fn watch(&self, notifier: &Notifier) -> io::Result<()> {
+        let waker = Waker::new(self.poll.registry(), HANDLER)?;
+        notifier.on_notify(move || {
+            if let Err(error) = waker.wake() {
+                log::error!("cannot wake the loop: {error}");
+            }
+        });
+        Ok(())
     }
 
     /// Where connections are registered, with their keys as tokens.

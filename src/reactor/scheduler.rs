@@ -21,7 +21,7 @@ use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::Transport;
 use slab::Slab;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub struct Scheduler<T, S, P = ()> {
     runnable: VecDeque<usize>,
     /// One entry per live slot, at or before its connection's deadline.
     timers: Timers,
+    /// Keys of the slots whose connections wait for the handler. Some may have gone on since.
+    waiting: BTreeSet<usize>,
     /// Keys of the slots whose sockets are not registered with the poll yet.
     unregistered: Vec<usize>,
     /// Keys of the slots that ended in this iteration, and why.
@@ -74,6 +76,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             slots: Slab::new(),
             runnable: VecDeque::new(),
             timers: Timers::new(),
+            waiting: BTreeSet::new(),
             unregistered: Vec::new(),
             ended: Vec::new(),
             buffers: SharedBuffers::new(&limits),
@@ -184,6 +187,18 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         Some(&mut slot.session.transport)
     }
 
+    /// Whether a connection waits for the handler.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The handler may be ready: the connections that wait for it run in this iteration.
+    pub fn wake_waiting(&mut self) {
+        while let Some(key) = self.waiting.pop_first() {
+            self.enqueue(key);
+        }
+    }
+
     /// Runs each connection that is in the queue, once, within its budget; then handles the
     /// deadlines that have passed.
     pub fn run<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) {
@@ -245,6 +260,9 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             self.enqueue(key);
         }
         self.timers.schedule(key, deadline);
+        if pause == Pause::Waiting {
+            self.waiting.insert(key);
+        }
         if P::ACTIVE
             && let Some(slot) = self.slots.get(key)
         {

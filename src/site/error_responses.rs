@@ -171,6 +171,11 @@ impl ErrorResponses {
             return self.page(Status::InternalServerError, request);
         }
         log::debug!("answering 503: {error}");
+        self.unavailable(request)
+    }
+
+    /// A 503 that says when to try again.
+    pub(super) fn unavailable(&self, request: &Request<'_>) -> Response {
         let mut response = self.page(Status::ServiceUnavailable, request);
         response.headers.push("Retry-After", "1");
         response
@@ -186,6 +191,7 @@ fn explain(status: Status) -> &'static str {
         Status::MovedPermanently => "this is a directory; its address ends with a slash",
         Status::Found | Status::TemporaryRedirect | Status::PermanentRedirect => MOVED,
         Status::BadRequest => "the request target is not a path",
+        Status::Unauthorized => "this address asks for a user and a password",
         Status::NotFound => "there is nothing at this address",
         Status::MethodNotAllowed => "only GET, HEAD and OPTIONS are allowed",
         Status::PreconditionFailed => "the file is not the one the request depends on",

@@ -32,6 +32,7 @@ mod navigation;
 mod open_errors;
 mod options;
 pub mod path;
+mod protection;
 mod representation;
 pub mod root;
 mod routing;
@@ -39,7 +40,7 @@ pub mod rules;
 mod sites;
 pub mod types;
 
-pub use options::SiteOptions;
+pub use options::{Protected, SiteOptions};
 pub use sites::{Hosts, Sites};
 
 use crate::clock::Now;
@@ -179,6 +180,49 @@ impl Site {
             }
             (Method::Get | Method::Head, _) => self.errors.page(Status::BadRequest, request),
         }
+    }
+
+    /// The number of the realm whose users may send this request; `None`: no password is needed.
+    /// Only GET and HEAD answer with something of the site.
+    pub fn realm_of(&self, request: &Request<'_>) -> Option<usize> {
+        let (false, Method::Get | Method::Head, Target::Path { path, query }) = (
+            self.options.protected.is_empty(),
+            request.method,
+            request.target,
+        ) else {
+            return None;
+        };
+        let mut names = Vec::new();
+        let mut name = Vec::new();
+        // A path that is no name counts as far as it is decoded, one that is not beneath the base
+        // path as the root: both lead to errors.
+        let form = SitePath::decode(path, &mut name).map(Form::of);
+        if let (Some(routing), Ok(mut form)) = (&self.routing, form) {
+            let path = routing.path_of(path).unwrap_or_default();
+            let path = path.strip_prefix(b"/").unwrap_or(&path);
+            names.push(path.strip_suffix(b"/").unwrap_or(path).to_vec());
+            let route = routing.route(&mut name, &mut form, query);
+            if !matches!(route, Ok(Route::Name)) {
+                name.clear();
+            }
+        }
+        names.push(name);
+        protection::realm_of(&self.options, &names)
+    }
+
+    /// See [`Sites::unauthorized`].
+    fn unauthorized(&mut self, request: &Request<'_>, challenge: &str, now: Now) -> Response {
+        let mut response = self.errors.page(Status::Unauthorized, request);
+        response.headers.push("WWW-Authenticate", challenge);
+        self.complete(&mut response, request, now);
+        response
+    }
+
+    /// See [`Sites::busy`].
+    fn busy(&mut self, request: &Request<'_>, now: Now) -> Response {
+        let mut response = self.errors.unavailable(request);
+        self.complete(&mut response, request, now);
+        response
     }
 
     /// Ends an iteration of the loop: closes files that are neither cached nor being sent.

@@ -36,4 +36,15 @@ pub struct SiteOptions {
     pub base: Vec<u8>,
     /// Names of files that are the bodies of errors.
     pub error_pages: Vec<(Status, Vec<u8>)>,
+    /// Paths that only some users may request.
+    pub protected: Vec<Protected>,
+}
+
+/// A path, and the number of the realm of everything at and below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protected {
+    /// A name beneath the root, without a slash at either end; empty: everything.
+    pub name: Vec<u8>,
+    /// `None`: no password is needed, whatever holds for the paths above it.
+    pub realm: Option<usize>,
 }

@@ -72,6 +72,37 @@ impl Sites {
         }
     }
 
+    /// See [`Site::realm_of`].
+    pub fn realm_of(&mut self, request: &Request<'_>) -> Option<usize> {
+        self.site_for(request)?.realm_of(request)
+    }
+
+    /// Answers a request without the password of a realm, whose `challenge` is sent (RFC 9110
+    /// 11.6.1).
+    pub fn unauthorized(&mut self, request: &Request<'_>, challenge: &str, now: Now) -> Response {
+        match self.site_for(request) {
+            Some(site) => site.unauthorized(request, challenge, now),
+            None => self.first.misdirected(request),
+        }
+    }
+
+    /// Answers a request that must be sent again later.
+    pub fn busy(&mut self, request: &Request<'_>, now: Now) -> Response {
+        match self.site_for(request) {
+            Some(site) => site.busy(request, now),
+            None => self.first.misdirected(request),
+        }
+    }
+
+    /// The site that answers a request, which gets the caches.
+    fn site_for(&mut self, request: &Request<'_>) -> Option<&mut Site> {
+        let site = match &mut self.hosts {
+            Some(hosts) => hosts.find(request.host)?,
+            None => 0,
+        };
+        Some(self.select(site))
+    }
+
     /// Whether a site answers requests for this host.
     pub fn answers_for(&mut self, host: Option<&[u8]>) -> bool {
         let hosts = self.hosts.as_mut();

@@ -1,6 +1,7 @@
 //! The handler of the server: its sites, and a line in the access log for each response.
 
 mod https;
+mod protected;
 mod tally;
 
 pub use https::HttpsPolicy;
@@ -14,10 +15,13 @@ use crate::handler::{Handler, ListenerInfo};
 use crate::http::payload::Payload;
 use crate::http::request::{Refusal, Request};
 use crate::http::response::Response;
+use crate::notifier::Notifier;
+use crate::passwords::{Passwords, Realm};
 use crate::proxy::TrustedProxies;
 use crate::site::Sites;
 use crate::warnings::RateLimited;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The sites and their log.
@@ -27,12 +31,27 @@ pub struct SiteHandler {
     proxies: TrustedProxies,
     log: Option<AccessLog>,
     tally: Option<Tally>,
+    /// `None`: nothing is protected.
+    passwords: Option<Passwords>,
+    /// The user of the request that is answered, for the log.
+    user: Option<Vec<u8>>,
     /// Reads the configuration again and opens its sites.
     load_sites: Option<LoadSites>,
 }
 
-/// Opens the sites of a configuration that is read again. The error is a sentence for the operator.
-pub type LoadSites = Box<dyn Fn() -> Result<Sites, String> + Send>;
+/// The realms of all sites, which number them in this order.
+pub type Users = Vec<Arc<Realm>>;
+
+/// What a configuration names, opened.
+pub struct Loaded {
+    /// The sites.
+    pub sites: Sites,
+    /// The users of what they protect.
+    pub users: Users,
+}
+
+/// Opens what a configuration names that is read again. The error is a sentence for the operator.
+pub type LoadSites = Box<dyn Fn() -> Result<Loaded, String> + Send>;
 
 /// A client that speaks TLS shows an error of its own; this warning is for the operator.
 static TLS_ARRIVED: RateLimited = RateLimited::new();
@@ -59,6 +78,7 @@ struct Unlogged {
     host: Option<Vec<u8>>,
     referer: Option<Vec<u8>>,
     user_agent: Option<Vec<u8>>,
+    user: Option<Vec<u8>>,
     status: u16,
     begun: Now,
 }
@@ -72,6 +92,8 @@ impl SiteHandler {
             proxies: TrustedProxies::default(),
             log,
             tally,
+            passwords: None,
+            user: None,
             load_sites: None,
         }
     }
@@ -111,6 +133,13 @@ impl SiteHandler {
         self.log.map(|log| log.close(wait));
     }
 
+    /// Whether a request is answered with a redirect to HTTPS.
+    fn redirects(&mut self, state: &PeerState, request: &Request<'_>) -> bool {
+        state.https == Treatment::Redirect
+            && https::names_host(request)
+            && self.sites.answers_for(request.host)
+    }
+
     /// Logs a response whose body has been sent, or will be no longer.
     fn log_sent(&mut self, state: &mut PeerState, body_sent: u64, now: Now) {
         if let (Some(log), Some(unlogged)) = (&mut self.log, state.unlogged.take()) {
@@ -123,6 +152,7 @@ impl SiteHandler {
                 body_sent,
                 referer: unlogged.referer.as_deref(),
                 user_agent: unlogged.user_agent.as_deref(),
+                user: unlogged.user.as_deref(),
                 duration: (now.instant).saturating_duration_since(unlogged.begun.instant),
             });
         }
@@ -146,6 +176,24 @@ impl Handler for SiteHandler {
         state.is_trusted = self.proxies.trusts(state.peer);
     }
 
+    fn is_ready(
+        &mut self,
+        state: &mut PeerState,
+        request: &Result<Request<'_>, Refusal<'_>>,
+        now: Now,
+    ) -> bool {
+        match request {
+            Ok(request) if self.passwords.is_some() => {
+                self.redirects(state, request) || self.knows_user(request, now)
+            }
+            _ => true,
+        }
+    }
+
+    fn notifier(&mut self) -> Option<Arc<Notifier>> {
+        self.passwords.as_ref().map(Passwords::notifier)
+    }
+
     fn respond(
         &mut self,
         state: &mut PeerState,
@@ -153,13 +201,8 @@ impl Handler for SiteHandler {
         now: Now,
     ) -> Response {
         let mut response = match &request {
-            Ok(request)
-                if state.https == Treatment::Redirect
-                    && https::names_host(request)
-                    && self.sites.answers_for(request.host) =>
-            {
-                self.https.redirect(request)
-            }
+            Ok(request) if self.redirects(state, request) => self.https.redirect(request),
+            Ok(request) if self.passwords.is_some() => self.respond_to_user(request, now),
             Ok(request) => self.sites.respond(request, now),
             Err(refusal) => {
                 if refusal.is_tls() {
@@ -191,6 +234,7 @@ impl Handler for SiteHandler {
         let Some(log) = &mut self.log else {
             return;
         };
+        let user = self.user.take();
         let body = body_at_once(request, response);
         let field = |name| {
             request
@@ -214,6 +258,7 @@ impl Handler for SiteHandler {
             body_sent: 0,
             referer: field("referer"),
             user_agent: field("user-agent"),
+            user: user.as_deref(),
             duration: Duration::ZERO,
         };
         match body {
@@ -252,7 +297,10 @@ impl Handler for SiteHandler {
     /// Responses that are being sent go on: each has its file open.
     fn reload(&mut self) {
         match self.load_sites.as_ref().map(|load| load()) {
-            Some(Ok(sites)) => self.sites = sites,
+            Some(Ok(loaded)) => {
+                self.sites = loaded.sites;
+                self.set_users(loaded.users);
+            }
             Some(Err(error)) => log::error!("the configuration stays as it was: {error}"),
             None => {}
         }
@@ -268,6 +316,7 @@ impl Unlogged {
             host: entry.host.map(<[u8]>::to_vec),
             referer: entry.referer.map(<[u8]>::to_vec),
             user_agent: entry.user_agent.map(<[u8]>::to_vec),
+            user: entry.user.map(<[u8]>::to_vec),
             status: entry.status,
             begun,
         }

@@ -26,6 +26,10 @@ pub const FILE: usize = 100_000;
 pub struct Pages {
     file: Arc<File>,
     connections: usize,
+    /// Whether `/late` can be answered.
+    pub is_late_ready: bool,
+    /// How often that was asked.
+    pub asked: usize,
     /// State and status of each response, in order.
     pub answered: Vec<(usize, u16)>,
     /// State and body length of each complete response.
@@ -43,6 +47,8 @@ impl Default for Pages {
         Self {
             file: Arc::new(file),
             connections: 0,
+            is_late_ready: false,
+            asked: 0,
             answered: Vec::new(),
             sent: Vec::new(),
             closed: Vec::new(),
@@ -107,6 +113,22 @@ impl Handler for Pages {
     fn on_connect(&mut self, _: ListenerInfo, _: Option<IpAddr>) -> usize {
         self.connections += 1;
         self.connections - 1
+    }
+
+    fn is_ready(
+        &mut self,
+        _: &mut usize,
+        request: &Result<Request<'_>, Refusal<'_>>,
+        _: Now,
+    ) -> bool {
+        let is_late = |request: &Request<'_>| request.line.starts_with(b"GET /late");
+        match request {
+            Ok(request) if is_late(request) => {
+                self.asked += 1;
+                self.is_late_ready
+            }
+            _ => true,
+        }
     }
 
     fn respond(

@@ -10,6 +10,7 @@ use oneloop::http::request::{Refusal, Request};
 use oneloop::http::response::Response;
 use oneloop::limits::Limits;
 use oneloop::listen::accept::Accept;
+use oneloop::notifier::Notifier;
 use oneloop::probe::EventFlags;
 use oneloop::reactor::engine::{Engine, Flow, Sockets};
 use oneloop::signals::Action;
@@ -54,6 +55,10 @@ impl Sockets<Waiting, MemoryTransport> for InMemory {
     }
 
     fn close_connection(&mut self, _: MemoryTransport) {}
+
+    fn watch(&mut self, _: &Notifier) -> io::Result<()> {
+        Ok(())
+    }
 
     fn close_listeners(&mut self, _: Vec<Waiting>) {}
 }

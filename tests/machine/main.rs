@@ -14,6 +14,7 @@
 //! - `layered`: a transport with its own protocol, as TLS would be
 //! - `tls`: TLS over such a connection, with a client of rustls
 //! - `probe`: what the scheduler and the pump report to a probe
+//! - `waiting`: a handler that is not ready to answer
 //! - `held`: public connections that are held, for the live view
 //! - `view`: the table of the live view
 
@@ -44,6 +45,7 @@ mod stopping;
 mod tls;
 #[cfg(feature = "study")]
 mod view;
+mod waiting;
 
 use handler::Pages;
 use memory_transport::{MemoryTransport, Peer, pair};

@@ -208,7 +208,9 @@ impl Kernel {
             let has_yielded = connection
                 .last_call
                 .is_some_and(|(_, is_refused)| !is_refused);
-            connection.observed.due = connection.observed.was_announced || is_new || has_yielded;
+            // An event does not make the handler ready.
+            connection.observed.due = connection.ready_at.is_none()
+                && (connection.observed.was_announced || is_new || has_yielded);
             connection.observed.arrived = connection.arrived;
         }
     }
@@ -650,6 +652,8 @@ impl SimConnection {
             // What has arrived is discarded first, a budget per iteration; its bytes are limited.
             (Phase::Linger, _) if self.can_receive() => now,
             (Phase::Linger, _) => stalled.after(since, micros(limits.linger_timeout)),
+            // The handler works for less than the header timeout.
+            (Phase::Response, _) if self.ready_at.is_some() => now,
             // The time of a stream stands still until its next slice is made, an iteration later.
             (Phase::Response, _) => {
                 let is_late = stalled.clock(now)

@@ -84,6 +84,8 @@ pub struct SimConnection {
     /// When it was closed, the peer had read too slowly for too long.
     pub is_overdue: bool,
     pub accepted: bool,
+    /// When the handler is ready to answer the request that waits for it.
+    pub ready_at: Option<Micros>,
     /// The listener that the peer connects to.
     pub listener: usize,
     pub receive_buffer: usize,
@@ -136,6 +138,7 @@ impl SimConnection {
             closed: false,
             is_overdue: false,
             accepted: false,
+            ready_at: None,
             listener: 0,
             receive_buffer,
             send_buffer,

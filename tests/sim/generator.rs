@@ -87,6 +87,7 @@ pub fn scenario(seed: u64) -> Scenario {
         ),
         listeners: Random::new(mix(&[seed, 0xd002])).pick(&[1, 2, 3]),
         defers_accept: Random::new(mix(&[seed, 0xde7e])).one_in(2),
+        work: None,
         site: None,
         peers,
     }

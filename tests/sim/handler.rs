@@ -11,6 +11,7 @@ use oneloop::http::range::ByteRange;
 use oneloop::http::request::{Refusal, Request, Target};
 use oneloop::http::response::Response;
 use oneloop::http::status::Status;
+use oneloop::notifier::Notifier;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
@@ -84,6 +85,19 @@ impl Handler for SimHandler {
         let id = id_of(peer);
         self.kernel.borrow_mut().check_listener(id, listener.id);
         id
+    }
+
+    fn is_ready(
+        &mut self,
+        &mut id: &mut usize,
+        request: &Result<Request<'_>, Refusal<'_>>,
+        _: Now,
+    ) -> bool {
+        request.is_err() || self.kernel.borrow_mut().is_handler_ready(id)
+    }
+
+    fn notifier(&mut self) -> Option<Arc<Notifier>> {
+        Some(Arc::default())
     }
 
     fn respond(

@@ -57,6 +57,8 @@ pub struct Kernel {
     /// Connections with a call since the latest poll.
     touched: Vec<usize>,
     signals: Vec<Action>,
+    /// A notification of the handler is to be announced.
+    is_handler_notified: bool,
     /// When the server got the signal to stop, and whether it got it twice.
     pub stopped_at: Option<Micros>,
     pub stopped_twice: bool,
@@ -111,6 +113,7 @@ enum TimedEvent {
     RunsScript(usize),
     Reads(usize),
     Stop,
+    HandlerReady,
     Shrinks(usize, u64),
     Changes(usize),
 }
@@ -121,6 +124,7 @@ pub enum Event {
     Listener(usize),
     Token(usize, Edge),
     Signal(Action),
+    Handler,
 }
 
 impl Kernel {
@@ -155,6 +159,7 @@ impl Kernel {
             stale: Vec::new(),
             touched: Vec::new(),
             signals: Vec::new(),
+            is_handler_notified: false,
             stopped_at: None,
             stopped_twice: false,
             stalled: StallRecord::new(&scenario),
@@ -302,6 +307,36 @@ impl Kernel {
         self.connections[id].edge = Edge::default();
     }
 
+    /// Whether the handler is ready to answer the next request of this connection. If it has not
+    /// begun to work on it, it begins.
+    pub fn is_handler_ready(&mut self, id: usize) -> bool {
+        let Some(work) = self.scenario.work else {
+            return true;
+        };
+        let now = self.now;
+        match self.connections[id].ready_at {
+            Some(at) if at <= now => {
+                self.connections[id].ready_at = None;
+                true
+            }
+            Some(_) => false,
+            None => {
+                self.log(|| format!("connection {id}: the handler works"));
+                self.connections[id].ready_at = Some(now + work);
+                self.schedule_at(now + work, TimedEvent::HandlerReady);
+                false
+            }
+        }
+    }
+
+    /// Whether the handler will notify the loop.
+    pub fn will_notify(&self) -> bool {
+        let mut timeline = self.timeline.iter();
+        let is_planned =
+            |Reverse((_, due)): &Reverse<(Micros, TimedEvent)>| *due == TimedEvent::HandlerReady;
+        self.is_handler_notified || timeline.any(is_planned)
+    }
+
     fn schedule_at(&mut self, at: Micros, due: TimedEvent) {
         self.timeline.push(Reverse((at, due)));
     }
@@ -422,6 +457,7 @@ impl Kernel {
         self.listeners.iter().any(|listener| listener.edge)
             || !self.edges.is_empty()
             || !self.signals.is_empty()
+            || self.is_handler_notified
     }
 
     /// Runs all events that are due.
@@ -439,6 +475,7 @@ impl Kernel {
                 TimedEvent::RunsScript(id) => self.run_script(id),
                 TimedEvent::Reads(id) => self.peer_reads(id),
                 TimedEvent::Stop => self.signals.push(Action::Stop),
+                TimedEvent::HandlerReady => self.is_handler_notified = true,
                 TimedEvent::Changes(nth) => self.change(nth),
                 TimedEvent::Shrinks(file, length) => {
                     self.files[file] = self.files[file].min(length)
@@ -499,6 +536,9 @@ impl Kernel {
             self.stopped_at.get_or_insert(self.now);
         }
         let mut events: Vec<Event> = self.signals.drain(..).map(Event::Signal).collect();
+        if std::mem::take(&mut self.is_handler_notified) {
+            events.push(Event::Handler);
+        }
         for (nth, listener) in self.listeners.iter_mut().enumerate() {
             if std::mem::take(&mut listener.edge) {
                 listener.seen_empty = false;

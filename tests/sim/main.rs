@@ -47,7 +47,7 @@ mod sweep;
 mod transitions;
 
 use run::run;
-use scenario::{POLLERS, Scenario};
+use scenario::{MILLI, POLLERS, Scenario};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Seeds that every `cargo test` runs.
@@ -57,6 +57,26 @@ const KNOWN: u64 = 300;
 fn known_seeds_break_no_rule() {
     let mut tally = Tally::default();
     (0..KNOWN).for_each(|seed| tally.add(seed));
+    println!("{tally:?}");
+}
+
+/// What a peer gets does not depend on when the handler is ready, nor on the order of events.
+#[test]
+fn a_handler_that_answers_later_changes_no_byte() {
+    let mut tally = Tally::default();
+    let seeds = (0..4 * KNOWN).map(|seed| (seed, generator::scenario(seed)));
+    for (seed, scenario) in seeds.filter(|(_, scenario)| scenario.is_calm()) {
+        let at_once = tally.run(&scenario, "");
+        for (poller, work) in POLLERS.into_iter().zip([1, 30, 500, 2 * MILLI, 20 * MILLI]) {
+            let later = Scenario {
+                poller,
+                work: Some(work),
+                ..scenario.clone()
+            };
+            let sent = tally.run(&later, "");
+            assert_eq!(sent, at_once, "seed {seed}, {poller:?}, {work} us");
+        }
+    }
     println!("{tally:?}");
 }
 

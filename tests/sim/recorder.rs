@@ -155,6 +155,7 @@ fn call_of(cause: Cause, result: Option<StepResult>) -> &'static str {
         }
         (Cause::Step(StepName::Handshake), _) => "on_handshake",
         (Cause::Step(StepName::Receive), _) => "on_received",
+        (Cause::Step(StepName::Respond), Some(StepResult::Postponed)) => "postpone",
         (Cause::Step(StepName::Respond), _) => "respond",
         (Cause::Step(StepName::Send), _) => "on_sent",
         (Cause::Step(StepName::SendFile), _) => "on_file_sent",

@@ -245,6 +245,7 @@ impl<H: Handler> Simulation<H> {
         let now = kernel.borrow().read_clock();
         for event in events {
             match event {
+                Event::Handler => self.engine.mark_handler_ready(),
                 Event::Listener(listener) => self.engine.mark_listener_ready(*listener),
                 Event::Token(token, edge) => {
                     if let Some(socket) = self.engine.mark_ready(*token, EventFlags::default) {

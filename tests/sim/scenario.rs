@@ -39,6 +39,9 @@ pub struct Scenario {
     pub listeners: usize,
     /// The kernel may hold connections back when the server begins to stop (TCP_DEFER_ACCEPT).
     pub defers_accept: bool,
+    /// How long the handler works on a request, in another thread, before it is ready to answer;
+    /// `None`: it is always ready.
+    pub work: Option<Micros>,
     /// The files of the real site; without them the small handler responds.
     pub site: Option<Files>,
 }
@@ -380,6 +383,7 @@ impl Scenario {
             stalls: Vec::new(),
             listeners: 1,
             defers_accept: false,
+            work: None,
             site: None,
         }
     }

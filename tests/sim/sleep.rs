@@ -1,6 +1,7 @@
 //! Lost wake-ups: before the loop waits, each connection must be blocked, and an event or a timer
 //! must be able to wake it.
 
+use crate::faults::Call;
 use crate::kernel::{AcceptResult, Kernel};
 use oneloop::limits::Limits;
 use std::time::Duration;
@@ -19,6 +20,12 @@ impl Kernel {
         let open = self.connections.iter().enumerate();
         let open = open.filter(|(_, connection)| connection.is_open());
         let forgotten = open.filter_map(|(id, connection)| match connection.last_call {
+            // Earlier responses are sent before it waits for the handler.
+            Some((Call::Send, true)) if !connection.is_wake_up_lost() => None,
+            _ if connection.ready_at.is_some() && self.will_notify() => None,
+            _ if connection.ready_at.is_some() => Some(format!(
+                "connection {id}: waits for the handler, which is ready"
+            )),
             Some((call, false)) => Some(format!(
                 "connection {id}: waits, but {call:?} was not refused"
             )),

@@ -7,6 +7,7 @@ use crate::faults::{Call, CallResult};
 use crate::kernel::{AcceptResult, SharedKernel};
 use oneloop::handler::ListenerInfo;
 use oneloop::listen::accept::Accept;
+use oneloop::notifier::Notifier;
 use oneloop::reactor::engine::Sockets;
 use oneloop::transport::{ReadReadiness, ReadyFlags, Transport};
 use rustix::io::Errno;
@@ -284,6 +285,10 @@ impl Sockets<SimListener, SimSocket> for SimSockets {
 
     fn close_connection(&mut self, socket: SimSocket) {
         drop(socket);
+    }
+
+    fn watch(&mut self, _: &Notifier) -> io::Result<()> {
+        Ok(())
     }
 
     fn close_listeners(&mut self, listeners: Vec<SimListener>) {

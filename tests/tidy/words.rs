@@ -23,7 +23,8 @@ const CONDITIONAL: &[&str] = &[
     "config/mod.rs",
     "server.rs",
     "https.rs",
-    // The feature tls.
+    // The features tls and passwords.
+    "passwords/mod.rs",
     "tls/mod.rs",
     // The feature compress.
     "site/encoder/mod.rs",

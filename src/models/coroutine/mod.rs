@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::listen::open::BoundListener;
 use crate::listen::socket::{AcceptedStream, ListenerSocket};
 use crate::probe::{Origin, Probe};
-use crate::reactor::lifecycle::{Connections, Lifecycle, Stop};
+use crate::reactor::lifecycle::{Connections, Lifecycle, Stop, warn_unnotified};
 use crate::reactor::poller::{EventTarget, Poller, flags_of};
 use crate::signals::{self, Action, Policy};
 use crate::tls::{OverSocket, PlainOrTls};
@@ -38,6 +38,8 @@ pub struct Coroutines<H: Handler, P = ()> {
     runtime: Rc<Runtime<H, P>>,
     /// When the handler's `end_iteration` must be called, even if nothing happens.
     handler_due: Option<Instant>,
+    /// The handler's notifier is watched: since the first connection that had to wait for it.
+    is_notified: bool,
 }
 
 /// The connections as [`Lifecycle`] uses them.
@@ -97,6 +99,7 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
             executor: Executor::default(),
             runtime: Rc::new(Runtime::new(handler, registry, limits, probe)),
             handler_due: None,
+            is_notified: false,
         })
     }
 
@@ -149,6 +152,7 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
         for (target, event) in self.poller.events() {
             match target {
                 EventTarget::Signals => has_signals = true,
+                EventTarget::Handler => self.runtime.wake_waiting(),
                 EventTarget::Listener(id) => self.lifecycle.mark_listener_ready(id),
                 EventTarget::Connection(key) => {
                     let flags = || flags_of(event);
@@ -201,6 +205,9 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
         }
         let before = self.runtime.open();
         self.executor.run();
+        if self.runtime.has_waiting() && !self.is_notified {
+            self.watch_handler();
+        }
         if self.runtime.open() < before {
             self.lifecycle.on_connections_closed();
         }
@@ -213,6 +220,18 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
             true if self.runtime.open() == 0 => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         })
+    }
+
+    /// The first connection has to wait for the handler.
+    #[cold]
+    fn watch_handler(&mut self) {
+        let notifier = self.runtime.handler.borrow_mut().notifier();
+        match notifier.map(|one| self.poller.watch(&one)) {
+            Some(Err(error)) => warn_unnotified(&error),
+            watched => self.is_notified = watched.is_some(),
+        }
+        // What was notified before is asked for in the next iteration.
+        self.runtime.wake_waiting();
     }
 
     /// Each connection will end when its coroutine runs. Returns how many there are.

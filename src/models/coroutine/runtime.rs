@@ -15,6 +15,7 @@ use crate::transport::{ReadyFlags, Socket, Transport};
 use mio::{Registry, Token};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Runtime<H, P = ()> {
     pub handler: RefCell<H>,
     slots: RefCell<Slab<TaskSlot>>,
     timers: RefCell<Timers>,
+    /// Keys of the coroutines that wait for the handler. Some may have gone on since.
+    waiting: RefCell<BTreeSet<usize>>,
     pub now: Cell<Now>,
     pub deadline_clock: RefCell<DeadlineClock>,
     pub draining: Cell<bool>,
@@ -71,6 +74,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
             handler: RefCell::new(handler),
             slots: RefCell::new(Slab::new()),
             timers: RefCell::new(Timers::new()),
+            waiting: RefCell::default(),
             now: Cell::new(Now::read()),
             deadline_clock: RefCell::new(DeadlineClock::new(threshold, threshold)),
             draining: Cell::new(false),
@@ -132,6 +136,17 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
     pub fn wake_all(&self) {
         let keys: Vec<_> = self.slots.borrow().iter().map(|(key, _)| key).collect();
         keys.into_iter().for_each(|key| self.wake(key));
+    }
+
+    /// Whether a coroutine waits for the handler.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.borrow().is_empty()
+    }
+
+    /// The handler may be ready: wakes the coroutines that wait for it.
+    pub fn wake_waiting(&self) {
+        let waiting = self.waiting.take();
+        waiting.into_iter().for_each(|key| self.wake(key));
     }
 
     fn wake(&self, key: usize) {
@@ -243,10 +258,11 @@ async fn serve<H: Handler, P: Probe>(
         if is_late || runtime.draining.get() || runtime.aborting.get() {
             session.transport.assume_readable();
         }
-        match runtime.pump(&mut session) {
+        let pause = runtime.pump(&mut session);
+        match pause {
             Pause::Ended(reason) => break reason,
             Pause::Yielded if !runtime.aborting.get() => yield_now().await,
-            Pause::Yielded | Pause::Blocked => {
+            Pause::Yielded | Pause::Blocked | Pause::Waiting => {
                 // The kernel was asked what has arrived and what the peer takes. Now the deadline
                 // counts.
                 if runtime.aborting.get() {
@@ -275,6 +291,9 @@ async fn serve<H: Handler, P: Probe>(
                     }
                     is_registered = true;
                     runtime.probe.borrow_mut().on_register(session.id);
+                }
+                if pause == Pause::Waiting {
+                    runtime.waiting.borrow_mut().insert(key);
                 }
                 let flags = runtime.ready(key, &session.connection).await;
                 session.transport.socket_mut().on_ready(flags);

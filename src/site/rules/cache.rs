@@ -12,8 +12,6 @@ pub enum CachePolicy {
     Value(String),
 }
 
-/// For a file whose name changes with its content (RFC 8246).
-const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// May be stored, but has to be asked for each time.
 const NO_CACHE: &str = "no-cache";
 
@@ -35,11 +33,16 @@ const DIRECTIVES: [(&str, bool); 13] = [
 ];
 
 impl CachePolicy {
+    /// For a file whose name changes with its content (RFC 8246).
+    pub const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+    /// The same for the cache of one user.
+    pub const IMMUTABLE_PRIVATE: &str = "private, max-age=31536000, immutable";
+
     /// The value for the file `name`.
     pub(super) fn value(&self, name: &[u8]) -> &str {
         match self {
             Self::Value(value) => value,
-            Self::Auto if is_hashed(name) => IMMUTABLE,
+            Self::Auto if is_hashed(name) => CachePolicy::IMMUTABLE,
             Self::Auto => NO_CACHE,
         }
     }
@@ -51,7 +54,7 @@ impl FromStr for CachePolicy {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "auto" => return Ok(Self::Auto),
-            "immutable" => return Ok(Self::Value(IMMUTABLE.to_owned())),
+            "immutable" => return Ok(Self::Value(CachePolicy::IMMUTABLE.to_owned())),
             _ => {}
         }
         for directive in text.split(',').map(str::trim) {
@@ -164,9 +167,9 @@ mod tests {
             let policy = text.parse::<CachePolicy>().unwrap();
             policy.value(name.as_bytes()).to_owned()
         };
-        assert_eq!(value("immutable", "a"), IMMUTABLE);
+        assert_eq!(value("immutable", "a"), CachePolicy::IMMUTABLE);
         assert_eq!(value("auto", "a.html"), NO_CACHE);
-        assert_eq!(value("auto", "a.3f2a9c1b.js"), IMMUTABLE);
+        assert_eq!(value("auto", "a.3f2a9c1b.js"), CachePolicy::IMMUTABLE);
         for (text, expected) in [
             ("", "is not auto and no directive"),
             ("hashed", "is not auto and no directive"),

@@ -171,7 +171,10 @@ fn put_result(out: &mut Vec<u8>, result: StepResult, took: Duration) {
         // Programs look for this one: the text of `ErrorKind` may change.
         StepResult::Failed(ErrorKind::WouldBlock) => put_string(out, "error", "would block"),
         StepResult::Failed(kind) => put_string(out, "error", &kind.to_string()),
-        StepResult::Skipped | StepResult::NotReady | StepResult::OutOfBudget => {
+        StepResult::Postponed
+        | StepResult::Skipped
+        | StepResult::NotReady
+        | StepResult::OutOfBudget => {
             put(out, format_args!(",\"called\":false"));
             put_string(out, "why", why_not_called(result));
         }

@@ -162,7 +162,10 @@ impl fmt::Display for Outcome {
             StepResult::Bytes(count) => write!(out, "{count} bytes"),
             StepResult::Answered(status) => write!(out, "{}", status.code()),
             StepResult::Done => out.write_str("done"),
-            StepResult::OutOfBudget | StepResult::Skipped | StepResult::NotReady => {
+            StepResult::OutOfBudget
+            | StepResult::Skipped
+            | StepResult::NotReady
+            | StepResult::Postponed => {
                 write!(out, "not called: {}", why_not_called(self.0))
             }
             StepResult::Failed(ErrorKind::WouldBlock) => out.write_str("would block"),
@@ -177,6 +180,7 @@ pub fn why_not_called(result: StepResult) -> &'static str {
         StepResult::OutOfBudget => "the budget is used up",
         StepResult::Skipped => "closing at once",
         StepResult::NotReady => "known to block",
+        StepResult::Postponed => "the handler is not ready",
         _ => "",
     }
 }

@@ -63,6 +63,27 @@ impl Head {
         self.bytes.extend_from_slice(kept);
         self.length += bytes.len();
     }
+
+    /// Adds lines of a head of a request. Passwords become asterisks.
+    fn add_request(&mut self, bytes: &[u8]) {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let at = self.bytes.len();
+            self.add(line);
+            if is_secret(line) {
+                let hidden = self.bytes.iter_mut().skip(at + SECRET.len());
+                let visible = |byte: &&mut u8| !byte.is_ascii_whitespace();
+                hidden.filter(visible).for_each(|byte| *byte = b'*');
+            }
+        }
+    }
+}
+
+/// The field with a password, and the colon behind it.
+const SECRET: &[u8] = b"authorization:";
+
+fn is_secret(line: &[u8]) -> bool {
+    let start = line.get(..SECRET.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(SECRET))
 }
 
 impl Life {
@@ -88,7 +109,7 @@ impl Life {
     /// These bytes of a head were received so far.
     pub fn set_partial(&mut self, bytes: &[u8]) {
         self.partial.clear();
-        self.partial.add(bytes);
+        self.partial.add_request(bytes);
     }
 
     /// Adds a transition, in place of the oldest one if there are [`TRANSITIONS`].
@@ -114,7 +135,7 @@ impl Life {
             Ok(request) => {
                 self.request.add(request.line);
                 self.request.add(b"\r\n");
-                self.request.add(request.fields.as_bytes());
+                self.request.add_request(request.fields.as_bytes());
                 self.request.add(b"\r\n");
             }
             Err(refusal) => self.request.add(refusal.line),
@@ -167,6 +188,20 @@ mod tests {
         life.set_request(1, &Request::parse(long.as_bytes(), b"", 9));
         assert_eq!(life.request.bytes, long.as_bytes()[..HEAD]);
         assert_eq!(life.request.length, long.len());
+    }
+
+    #[test]
+    fn a_password_is_never_kept() {
+        let fields = "Host: a\r\nAUTHORIZATION: Basic YTpi\r\nB: c\r\n";
+        let hidden = "Host: a\r\nAUTHORIZATION: ***** ****\r\nB: c\r\n";
+        let mut life = Life::default();
+        let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+        life.set_request(1, &Request::parse(head.as_bytes(), b"", 9));
+        let expected = format!("GET / HTTP/1.1\r\n{hidden}\r\n");
+        assert_eq!(str::from_utf8(&life.request.bytes), Ok(&*expected));
+        life.set_partial(b"GET / HTTP/1.1\r\nAuthorization: Basic YT");
+        let expected = b"GET / HTTP/1.1\r\nAuthorization: ***** **";
+        assert_eq!(life.partial.bytes, expected);
     }
 
     #[test]

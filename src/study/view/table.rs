@@ -96,6 +96,8 @@ enum Wait {
     Read = 1,
     /// That its peer takes bytes.
     Write = 2,
+    /// The handler, which cannot answer yet.
+    Handler = 3,
 }
 
 impl Wait {
@@ -104,6 +106,7 @@ impl Wait {
             Self::Turn => "turn",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Handler => "handler",
         }
     }
 }
@@ -417,6 +420,7 @@ impl Table {
                 };
             }
             StepResult::OutOfBudget => cell.wait = Wait::Turn,
+            StepResult::Postponed => cell.wait = Wait::Handler,
             StepResult::Answered(_)
             | StepResult::Done
             | StepResult::Skipped

@@ -24,6 +24,7 @@ pub fn check(data: &[u8]) {
         body_sent: 17,
         referer: parts.next(),
         user_agent: parts.next(),
+        user: None,
         duration: Duration::from_micros(5),
     };
     let line = |format| {

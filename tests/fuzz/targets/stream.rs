@@ -284,6 +284,7 @@ impl Server {
             match pause {
                 Pause::Ended(ending) => return (sent, ending),
                 Pause::Yielded => continue,
+                Pause::Waiting => unreachable!("a site without passwords is always ready"),
                 Pause::Blocked => assert!(peer.is_blocked(), "waits without having tried"),
             }
             if watch.waits_for_bytes.get() && pieces.len() < MANY {

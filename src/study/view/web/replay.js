@@ -132,7 +132,7 @@ class World {
       current.slowest = { connection: record.connection, step: record.call, us: record.took_us };
     }
     if (record.error === "would block") cell.wait = isReceiving ? 1 : 2;
-    else if (record.called === false) cell.wait = isReceiving ? 1 : 0;
+    else if (record.called === false) cell.wait = isReceiving ? 1 : /handler/.test(record.why) ? 3 : 0;
     const bytes = record.bytes || 0;
     if (isReceiving) { cell.received += bytes; pulse.received += bytes; }
     else { cell.sent += bytes; cell.sentNow += bytes; pulse.sent += bytes; }
@@ -244,7 +244,7 @@ class Replay {
     const { line, transitions } = cell;
     return {
       key, connection: cell.id, open: cell.state !== 0, public: true, listener: cell.listener, peer: cell.peer,
-      state: STATES[cell.state].name, wait: ["turn", "read", "write"][cell.wait], now_us: this.clock,
+      state: STATES[cell.state].name, wait: ["turn", "read", "write", "handler"][cell.wait], now_us: this.clock,
       accepted_us: cell.accepted * 1000, since_us: cell.since * 1000,
       exchange_us: cell.exchange ? cell.exchange * 1000 : undefined, requests: cell.requests, received: cell.received,
       sent: cell.sent, request: { bytes: line, length: line.length }, response: { bytes: "", length: 0 },

@@ -17,7 +17,7 @@ const STATES = [
   { name: "Idle", letter: "I", colour: "idle", text: "idle" },
 ];
 const IDLE = 8;
-const WAITS = ["for its turn", "for the client to send", "for the client to read"];
+const WAITS = ["for its turn", "for the client to send", "for the client to read", "for the handler"];
 
 // What is shown: the time in ms, the cells by slot, and the pulse. `history` has pulses of the last second,
 // for rates. `litFor` is how long a cell is lit that did something, in ms.
@@ -349,7 +349,7 @@ async function showLife() {
     ["slot", key],
     ["peer", `${life.peer || "unix socket"}, listener ${life.listener}${life.public ? "" : " (this view)"}`],
     ["state", life.open ? `${life.state}, for ${time((now - life.since_us) / 1000)}` : "Closed"],
-    ["waits", !life.open ? null : WAITS[["turn", "read", "write"].indexOf(life.wait)]],
+    ["waits", !life.open ? null : WAITS[["turn", "read", "write", "handler"].indexOf(life.wait)]],
     ["expires", !life.open || life.deadline_us === undefined ? null : `in ${time(Math.max(0, (life.deadline_us - now) / 1000))}`],
     ["request", life.exchange_us === undefined ? null : `for ${time((now - life.exchange_us) / 1000)}`],
     ["response", sending],
