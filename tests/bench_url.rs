@@ -266,7 +266,7 @@ fn a_request_has_the_authority_of_the_url_and_the_given_fields_on_a_unix_socket_
 
 #[test]
 fn what_cannot_be_measured_is_an_error_with_a_sentence() {
-    let cases: [(&[&str], i32, &str); 6] = [
+    let cases: [(&[&str], i32, &str); 8] = [
         (
             &["http://127.0.0.1:1/"],
             1,
@@ -282,7 +282,13 @@ fn what_cannot_be_measured_is_an_error_with_a_sentence() {
         (
             &["keepalive", "-c", "3"],
             2,
-            "-c, -d and --rate are for one URL",
+            "-c, -d, -H, --rate, --json, --ca and --insecure are for one URL",
+        ),
+        (&["--json", "keepalive"], 2, "are for one URL"),
+        (
+            &["http://127.0.0.1/", "--models", "pool"],
+            2,
+            "the options of a comparison have no meaning for one server",
         ),
         (&["unix:/nonexistent", "-d", "50ms"], 1, "0 of 64 made"),
     ];

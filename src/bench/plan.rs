@@ -253,8 +253,15 @@ fn cells(asked: &RunOptions, preset: Preset) -> Result<Vec<(&'static Workload, C
             known.join(", ")
         ));
     }
-    if asked.connections.is_some() || asked.duration.is_some() || asked.rate.is_some() {
-        return Err("-c, -d and --rate are for one URL: oneloop bench http://HOST/".to_owned());
+    let for_url = [
+        asked.connections.is_some() || asked.duration.is_some() || asked.rate.is_some(),
+        asked.json || asked.insecure || asked.ca.is_some() || !asked.header.is_empty(),
+    ];
+    if for_url.contains(&true) {
+        let options = "-c, -d, -H, --rate, --json, --ca and --insecure";
+        return Err(format!(
+            "{options} are for one URL: oneloop bench http://HOST/"
+        ));
     }
     if asked.conns.contains(&0) {
         return Err("--conns 0: at least 1 connection is needed".to_owned());

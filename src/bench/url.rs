@@ -142,8 +142,16 @@ fn first_reachable(addresses: impl Iterator<Item = SocketAddr>) -> Result<Socket
     Err(reasons.join("; "))
 }
 
-/// Whether the fields can be sent.
+/// Whether the options are for one server, and the fields can be sent.
 fn check(asked: &RunOptions) -> Result<(), String> {
+    let compares = [
+        asked.quick || asked.full || asked.unpinned || asked.output.is_some(),
+        asked.rounds.is_some() || asked.seconds.is_some() || !asked.conns.is_empty(),
+        !asked.models.is_empty() || !asked.server.is_empty(),
+    ];
+    if compares.contains(&true) {
+        return Err("the options of a comparison have no meaning for one server".to_owned());
+    }
     let is_bad = |field: &&String| {
         let name = field.split_once(':').map_or("", |(name, _)| name);
         let is_token = |byte: u8| byte.is_ascii_graphic() && byte != b':';
