@@ -440,8 +440,8 @@ fn handler_for(
     https: &Https,
 ) -> Result<SiteHandler, Box<dyn Error>> {
     let sites = build_sites(config, limits)?;
-    let log = config.access_log.as_ref();
-    let log = log.map(|log| open_log(log, limits)).transpose()?;
+    let log_config = config.access_log.as_ref();
+    let log = log_config.map(|log| open_log(log, limits)).transpose()?;
     let open_tally = |path: &PathBuf| {
         Tally::new(path)
             .map_err(|error| format!("cannot open the tally {}: {error}", path.display()))
@@ -451,6 +451,7 @@ fn handler_for(
     let handler = SiteHandler::new(sites, log, tally)
         .with_https(https.policy.clone())
         .with_proxies(config.proxy.trusted.clone())
+        .with_log_skip(log_config.map_or(Vec::new(), |log| log.skip.clone()))
         .with_users(users)?;
     if !config.can_be_read_again() {
         return Ok(handler);

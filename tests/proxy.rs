@@ -6,12 +6,14 @@
 #[allow(dead_code, reason = "the other test programs use the rest")]
 mod process;
 
-use process::{Launch, eventually, site};
+use process::{Launch, eventually, has, site, skipped};
+use socket2::{Domain, Socket, Type};
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -486,4 +488,220 @@ fn an_address_that_no_listener_has_is_an_error() {
         assert_eq!(status.code(), Some(2), "{args}");
         assert!(text.contains(expected), "{args}: {text}");
     }
+}
+
+#[test]
+fn health_checks_are_kept_out_of_the_log_unless_they_fail() {
+    let root = site(&[
+        ("health", b"fine"),
+        ("small", b"small"),
+        ("checks/large", &[b'x'; LARGE]),
+    ]);
+    for model in MODELS {
+        let log = Log::new();
+        let args = format!("--model {model} --log-skip /health --log-skip /checks/**");
+        let server = log.launch(root.path(), &args).start();
+        for target in [
+            "/health",
+            "/health?from=1",
+            "/%68ealth",
+            "/checks/large",
+            "/x/../health",
+            "/health/../small",
+            "/small?/health",
+        ] {
+            get(connect(server.address()), target, "");
+        }
+        for target in ["/checks/missing", "/health/", "*"] {
+            let request = format!("GET {target} HTTP/1.0\r\n\r\n");
+            exchange(connect(server.address()), request.as_bytes());
+        }
+        let mut targets: Vec<_> = (log.lines(5).iter())
+            .map(|line| line.split('"').nth(1).unwrap().to_owned())
+            .collect();
+        targets.sort();
+        let expected = [
+            "GET * HTTP/1.0",
+            "GET /checks/missing HTTP/1.0",
+            "GET /health/ HTTP/1.0",
+            "GET /health/../small HTTP/1.1",
+            "GET /small?/health HTTP/1.1",
+        ];
+        assert_eq!(targets, expected, "{model}");
+    }
+}
+
+/// The blocks of code in docs/proxy.md in this language.
+fn examples(language: &str) -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/proxy.md");
+    let text = fs::read_to_string(path).unwrap();
+    let start = format!("```{language}\n");
+    let blocks = text.split(&start).skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap().to_owned());
+    blocks.collect()
+}
+
+/// A proxy that runs, until this is dropped.
+struct Proxy {
+    child: Child,
+    port: u16,
+    _place: TempDir,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Proxy {
+    /// Starts `program` with `config`, in which `PLACE` is a directory of its own and `PORT` a free
+    /// port.
+    #[track_caller]
+    fn start(program: &str, args: &[&str], config: &str) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let config = config.replace("PLACE", place.path().to_str().unwrap());
+        let path = place.path().join("config");
+        fs::write(&path, config.replace("PORT", &port.to_string())).unwrap();
+        let mut command = Command::new(program);
+        command.args(args).arg(&path).current_dir(place.path());
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        let child = command.stdout(Stdio::null()).spawn().unwrap();
+        eventually("the proxy listens", || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        Self {
+            child,
+            port,
+            _place: place,
+        }
+    }
+
+    /// haproxy with this section. One process.
+    fn haproxy(section: &str, server: SocketAddr) -> Self {
+        let section = section.replace("bind :80", "bind 127.0.0.1:PORT");
+        let section = section.replace("127.0.0.1:8080", &server.to_string());
+        let defaults = "defaults\n timeout connect 10s\n timeout client 10s\n timeout server 10s\n";
+        Self::start("haproxy", &["-db", "-f"], &format!("{defaults}{section}"))
+    }
+
+    /// nginx with these modules and this block. One process, so that killing it leaves none.
+    fn nginx(modules: &str, block: &str) -> Self {
+        let start = "daemon off; master_process off; pid PLACE/pid; error_log PLACE/errors;
+            events { worker_connections 64; }";
+        let args = ["-p", "/", "-c"];
+        Self::start("nginx", &args, &format!("{modules}\n{start}\n{block}"))
+    }
+
+    /// A connection from `client`, an address of this machine.
+    fn connect_from(&self, client: [u8; 4]) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let address = |ip, port| SocketAddr::from((ip, port)).into();
+        socket.bind(&address(client, 0)).unwrap();
+        socket.connect(&address([127, 0, 0, 1], self.port)).unwrap();
+        socket.into()
+    }
+}
+
+const CLIENT: [u8; 4] = [127, 0, 0, 5];
+const CLIENT_TEXT: &str = "127.0.0.5";
+
+#[test]
+fn behind_haproxy_the_log_has_the_client_in_both_versions_of_the_protocol() {
+    if !has("haproxy") {
+        return;
+    }
+    let root = root();
+    let section = examples("haproxy").remove(1);
+    for version in [
+        "send-proxy-v2 check",
+        "send-proxy check",
+        "send-proxy-v2-ssl-cn",
+    ] {
+        for model in MODELS {
+            let log = Log::new();
+            let args = format!("--model {model} --proxy-protocol all --trusted-proxy 127.0.0.1");
+            let server = log.launch(root.path(), &args).start();
+            let section = section.replace("send-proxy-v2 check", version);
+            let haproxy = Proxy::haproxy(&section, server.address());
+            get(haproxy.connect_from(CLIENT), "/small", "");
+            get(haproxy.connect_from(CLIENT), "/large", "");
+            let clients = log.clients(2);
+            assert_eq!(clients, [CLIENT_TEXT; 2], "{version} {model}");
+        }
+    }
+}
+
+#[test]
+fn behind_haproxy_the_log_has_the_client_of_x_forwarded_for() {
+    if !has("haproxy") {
+        return;
+    }
+    let root = root();
+    let log = Log::new();
+    let launch = log.launch(root.path(), "--trusted-proxy 127.0.0.1");
+    let server = launch.start();
+    let haproxy = Proxy::haproxy(&examples("haproxy")[0], server.address());
+    let invented = "X-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.1\r\n";
+    get(haproxy.connect_from(CLIENT), "/small", "");
+    get(haproxy.connect_from(CLIENT), "/large", invented);
+    assert_eq!(log.clients(2), [CLIENT_TEXT; 2]);
+}
+
+#[test]
+fn behind_nginx_the_log_has_the_client_of_x_forwarded_for() {
+    if !has("nginx") {
+        return;
+    }
+    let root = root();
+    let log = Log::new();
+    let launch = log.launch(root.path(), "--trusted-proxy 127.0.0.1");
+    let server = launch.start();
+    let (lines, address) = (&examples("nginx")[0], server.address());
+    let nginx = Proxy::nginx(
+        "",
+        &format!(
+            "http {{
+            access_log off;
+            client_body_temp_path PLACE/body; proxy_temp_path PLACE/proxy;
+            fastcgi_temp_path PLACE/fastcgi; uwsgi_temp_path PLACE/uwsgi;
+            scgi_temp_path PLACE/scgi;
+            server {{
+                listen 127.0.0.1:PORT;
+                location / {{ proxy_pass http://{address}; {lines} }}
+            }}
+        }}"
+        ),
+    );
+    let invented = "X-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.1\r\n";
+    get(nginx.connect_from(CLIENT), "/small", "");
+    get(nginx.connect_from(CLIENT), "/large", invented);
+    assert_eq!(log.clients(2), [CLIENT_TEXT; 2]);
+}
+
+#[test]
+fn behind_a_stream_of_nginx_the_log_has_the_client() {
+    const MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+    if !has("nginx") {
+        return;
+    }
+    if !Path::new(MODULE).exists() {
+        return skipped("nginx has no stream module");
+    }
+    let root = root();
+    let log = Log::new();
+    let launch = log.launch(root.path(), "--proxy-protocol all");
+    let server = launch.start();
+    let block = examples("nginx").remove(1);
+    let block = block.replace("listen 80", "listen 127.0.0.1:PORT");
+    let block = block.replace("127.0.0.1:8080", &server.address().to_string());
+    let nginx = Proxy::nginx(&format!("load_module {MODULE};"), &block);
+    get(nginx.connect_from(CLIENT), "/small", "");
+    get(nginx.connect_from(CLIENT), "/large", "");
+    // The connection that has waited for nginx sends no request.
+    assert_eq!(log.clients(2), [CLIENT_TEXT; 2]);
 }

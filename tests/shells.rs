@@ -54,7 +54,7 @@ const OFFERED: [(&str, &[&str]); 10] = [
     ("--bind ", &[]),
     ("--index ", &[]),
     ("--header-timeout 1", &[]),
-    ("docs --log", &["--log-file", "--log-format"]),
+    ("docs --log", &["--log-file", "--log-format", "--log-skip"]),
     ("--tal", &[]),
     ("--bur", &[]),
 ];

@@ -303,7 +303,7 @@ fn the_command_line_overrides_every_variable() {
             // No value means that there is none.
             (
                 "admin" | "tls_cert" | "tls_key" | "tls_bind" | "hsts" | "trusted_proxy"
-                | "proxy_protocol",
+                | "proxy_protocol" | "log_skip",
                 _,
             ) => {
                 continue;

@@ -22,6 +22,7 @@ use crate::access_log::LogFormat;
 use crate::limits::Limits;
 #[cfg(feature = "admin")]
 use crate::listen::address::Bind;
+use crate::site::rules::Pattern;
 #[cfg(feature = "study")]
 use crate::study::trace;
 
@@ -431,6 +432,18 @@ pub struct Arguments {
         help_heading = LOGGING
     )]
     pub log_file: Option<PathBuf>,
+
+    /// Keep this path out of the log; may be repeated
+    ///
+    /// For health checks: /health, /checks/**, *.probe, as in the path of a rule. Requests that
+    /// fail are logged all the same.
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        env = "ONELOOP_LOG_SKIP",
+        help_heading = LOGGING
+    )]
+    pub log_skip: Vec<Pattern>,
 
     /// No start-up message; no log on standard output
     #[arg(

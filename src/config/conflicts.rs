@@ -51,7 +51,7 @@ fn unusable(id: &str, what: &str) -> ConfigError {
 
 /// Refuses the options that the model fixed does not use.
 fn refuse_unused_by_fixed(parsed: &Parsed) -> Result<(), ConfigError> {
-    const UNUSED: [&str; 26] = [
+    const UNUSED: [&str; 27] = [
         "no_listing",
         "hidden",
         "follow_symlinks",
@@ -70,6 +70,7 @@ fn refuse_unused_by_fixed(parsed: &Parsed) -> Result<(), ConfigError> {
         "idle_timeout",
         "log_format",
         "log_file",
+        "log_skip",
         "tally",
         "burn",
         "tls_cert",

@@ -57,7 +57,7 @@ use crate::http::status::Status;
 use crate::limits::Limits;
 use crate::listen::address::Bind;
 use crate::passwords::Realm;
-use crate::site::rules::{Rule, check_redirects};
+use crate::site::rules::{Pattern, Rule, check_redirects};
 #[cfg(feature = "study")]
 use crate::study::trace;
 #[cfg(feature = "tls")]
@@ -169,6 +169,8 @@ pub struct AccessLogConfig {
     pub file: Option<PathBuf>,
     /// The format of a line.
     pub format: LogFormat,
+    /// Requests for these paths are not logged if they succeed.
+    pub skip: Vec<Pattern>,
 }
 
 /// What only benchmarks ask for.
@@ -407,6 +409,10 @@ impl Config {
                 "log-format",
                 formats.is_none_or(|(log, other)| log.format == other.format),
             ),
+            (
+                "log-skip",
+                formats.is_none_or(|(log, other)| log.skip == other.skip),
+            ),
             ("log-file", file(self) == file(other)),
             ("quiet", self.banner == other.banner),
             // Certificates are read again.
@@ -435,6 +441,7 @@ impl Config {
         let max_connections = max_connections.and_then(|most| usize::try_from(most).ok());
         let file = arguments.log_file.clone();
         let format = arguments.log_format;
+        let skip = arguments.log_skip.clone();
         let burn = arguments.burn;
         let binds = binds(arguments)?;
         #[cfg(feature = "tls")]
@@ -463,8 +470,11 @@ impl Config {
                 binds,
                 defer_accept: !arguments.no_defer_accept,
             },
-            access_log: (!arguments.quiet || file.is_some())
-                .then_some(AccessLogConfig { file, format }),
+            access_log: (!arguments.quiet || file.is_some()).then_some(AccessLogConfig {
+                file,
+                format,
+                skip,
+            }),
             limits,
             max_connections,
             model: arguments.model,
@@ -755,8 +765,11 @@ mod tests {
         assert!(!site.hidden && !site.follow_symlinks && !site.spa);
         assert_eq!(site.headers, FieldLines::new());
         assert_eq!((site.cors, config.max_connections), (None, None));
-        let (file, format) = (None, LogFormat::Combined);
-        assert_eq!(config.access_log, Some(AccessLogConfig { file, format }));
+        let (file, format, skip) = (None, LogFormat::Combined, Vec::new());
+        assert_eq!(
+            config.access_log,
+            Some(AccessLogConfig { file, format, skip })
+        );
         assert_eq!(config.verbose, 0);
         assert_eq!(config.measurement, MeasurementConfig::default());
         let defaults = format!("{:?}", Limits::default());
@@ -830,7 +843,11 @@ mod tests {
         assert_eq!(limits.min_send_rate, 0);
         assert_eq!(config.verbose, 2);
         let (file, format) = (Some(PathBuf::from("/var/log/x")), LogFormat::Json);
-        assert_eq!(config.access_log, Some(AccessLogConfig { file, format }));
+        let skip = Vec::new();
+        assert_eq!(
+            config.access_log,
+            Some(AccessLogConfig { file, format, skip })
+        );
         let measurement = config.measurement;
         assert_eq!(measurement.tally.as_deref(), Some(Path::new("/var/log/y")));
         assert_eq!(measurement.burn, Some(Duration::from_millis(5)));

@@ -13,12 +13,14 @@ use crate::clock::Now;
 use crate::connection::{CloseReason, Counts};
 use crate::handler::{Handler, ListenerInfo};
 use crate::http::payload::Payload;
-use crate::http::request::{Refusal, Request};
+use crate::http::request::{Refusal, Request, Target};
 use crate::http::response::Response;
 use crate::notifier::Notifier;
 use crate::passwords::{Passwords, Realm};
 use crate::proxy::TrustedProxies;
 use crate::site::Sites;
+use crate::site::path::SitePath;
+use crate::site::rules::Pattern;
 use crate::warnings::RateLimited;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub struct SiteHandler {
     https: HttpsPolicy,
     proxies: TrustedProxies,
     log: Option<AccessLog>,
+    /// Successful requests for these paths are not logged.
+    log_skip: Vec<Pattern>,
     tally: Option<Tally>,
     /// `None`: nothing is protected.
     passwords: Option<Passwords>,
@@ -91,6 +95,7 @@ impl SiteHandler {
             https: HttpsPolicy::default(),
             proxies: TrustedProxies::default(),
             log,
+            log_skip: Vec::new(),
             tally,
             passwords: None,
             user: None,
@@ -109,6 +114,13 @@ impl SiteHandler {
     #[must_use]
     pub fn with_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.proxies = proxies;
+        self
+    }
+
+    /// The handler, which does not log successful requests for the paths of `patterns`.
+    #[must_use]
+    pub fn with_log_skip(mut self, patterns: Vec<Pattern>) -> Self {
+        self.log_skip = patterns;
         self
     }
 
@@ -235,6 +247,9 @@ impl Handler for SiteHandler {
             return;
         };
         let user = self.user.take();
+        if !self.log_skip.is_empty() && is_skipped(&self.log_skip, request, response) {
+            return;
+        }
         let body = body_at_once(request, response);
         let field = |name| {
             request
@@ -321,6 +336,31 @@ impl Unlogged {
             begun,
         }
     }
+}
+
+/// Whether a request succeeded, and its path is one of `patterns`. The path is the one that the
+/// site looks up: `/health/../x` is `/x`.
+fn is_skipped(
+    patterns: &[Pattern],
+    request: &Result<Request<'_>, Refusal<'_>>,
+    response: &Response,
+) -> bool {
+    let Ok(Request {
+        target: Target::Path { path, .. },
+        ..
+    }) = request
+    else {
+        return false;
+    };
+    let mut name = Vec::new();
+    let Ok(found) = SitePath::decode(path, &mut name) else {
+        return false;
+    };
+    let mut path = [b"/", found.name()].concat();
+    if found.has_slash() && path.len() > 1 {
+        path.push(b'/');
+    }
+    response.status.code() < 400 && patterns.iter().any(|pattern| pattern.matches(&path))
 }
 
 /// The length of the body, if all of it is written together with the head: `Connection::respond`

@@ -18,7 +18,7 @@ impl Pattern {
     }
 
     /// Whether the pattern is for `path`, which begins with a slash.
-    pub(super) fn matches(&self, path: &[u8]) -> bool {
+    pub fn matches(&self, path: &[u8]) -> bool {
         let path = match self.0.starts_with('/') {
             true => path,
             false => path.rsplit(|&byte| byte == b'/').next().unwrap_or(path),
