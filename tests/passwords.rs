@@ -388,6 +388,32 @@ fn wrong_files_and_keys_are_errors_of_the_check_and_of_the_start() {
     );
 }
 
+/// A hash that takes seconds: none is checked while the others arrive.
+#[test]
+fn beyond_64_passwords_that_wait_a_request_gets_503_and_others_are_served() {
+    let folder = folder();
+    let costly = ALICE.replace("$04$", "$14$");
+    fs::write(folder.path().join("bob"), costly).unwrap();
+    let server = configured(
+        &folder,
+        "[[protect]]\npath = '/private'\npassword-file = 'bob'\n",
+    );
+    let mut clients: Vec<_> = (0..80)
+        .map(|number| {
+            let mut client = Client::of(&server);
+            let wrong = basic("alice", &number.to_string());
+            request(&mut client, "GET /private/x", &wrong);
+            client
+        })
+        .collect();
+    let response = clients.last_mut().unwrap().read_response();
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.field("Retry-After"), Some("1"));
+    assert!(clients[0].has_received_nothing());
+    assert_eq!(status(&server, "/small", ""), 200);
+    assert_eq!(status(&server, "/private/x", ""), 401);
+}
+
 /// What a program prints.
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
