@@ -114,12 +114,12 @@ pub trait Handler {
 
     /// SIGUSR1, or SIGHUP with a log file: opens the log files again, because they may have
     /// been renamed, and closes cached files, because a volume may be about to be unmounted.
-    fn reopen_logs(&mut self) {}
+    fn reopen_files(&mut self) {}
 
     /// SIGHUP with a configuration file or certificates: reads them again, and opens the log files
     /// again.
     fn reload(&mut self) {
-        self.reopen_logs();
+        self.reopen_files();
     }
 }
 
@@ -204,8 +204,8 @@ impl<W: Wrapper> Handler for W {
         Wrapper::end_iteration(self, now)
     }
 
-    fn reopen_logs(&mut self) {
-        self.with_inner(Handler::reopen_logs);
+    fn reopen_files(&mut self) {
+        self.with_inner(Handler::reopen_files);
     }
 
     fn reload(&mut self) {

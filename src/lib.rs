@@ -9,8 +9,8 @@
 //! A [`Connection`](connection::Connection) is a value that does no I/O and reads no clock. It
 //! names its next [`Step`](connection::Step); [`pump()`](pump::pump) does that one thing on a
 //! [`Transport`](transport::Transport) and reports the result, until there is a
-//! [`Pause`](pump::Pause). Then the [`Reactor`](reactor::Reactor) runs another connection, or waits
-//! for events.
+//! [`PumpOutcome`](pump::PumpOutcome). Then the [`Reactor`](reactor::Reactor) runs another
+//! connection, or waits for events.
 //!
 //! # The protocol and the loop
 //!
@@ -22,6 +22,8 @@
 //! - [`reactor`]: one thread, one poll, every connection. Its [`engine`](reactor::engine) is an
 //!   iteration without the poll, its [`scheduler`](reactor::scheduler) knows which connection runs
 //!   next and how long the poll may wait.
+//! - [`event_loop`]: what the reactor and the coroutines share: the poll, and accepting and
+//!   stopping.
 //! - [`listen`]: addresses, sockets that listen, and accepting connections, for all models.
 //! - [`timers`]: the deadlines of all connections.
 //! - [`deadline_clock`]: the clock of the deadlines, which stops while the loop is away from its
@@ -96,6 +98,7 @@ pub mod config;
 pub mod connection;
 pub mod deadline_clock;
 pub mod diagnostics;
+pub mod event_loop;
 pub mod handler;
 pub mod http;
 pub mod https;

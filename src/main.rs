@@ -22,7 +22,7 @@ use oneloop::banner;
 use oneloop::config::{self, Config, Invocation, Model};
 use oneloop::diagnostics;
 use oneloop::server::Server;
-use oneloop::signals::{Action, Policy};
+use oneloop::signals::{Action, SignalPolicy};
 use oneloop::subcommands;
 use std::error::Error;
 use std::io::{self, Write};
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config) -> ExitCode {
-    let signals = Policy::install(hangup(&config));
+    let policy = SignalPolicy::install(hangup(&config));
     match config.model {
         // It forks, and a thread does not survive a fork.
         Model::Process => diagnostics::start_without_thread(config.verbose),
@@ -56,7 +56,7 @@ fn serve(config: Config) -> ExitCode {
         log::warn!("{warning}");
     }
     let sources = config.sources.clone();
-    let result = build_and_run(config, signals);
+    let result = build_and_run(config, policy);
     diagnostics::finish();
     let Err(error) = result else {
         return ExitCode::SUCCESS;
@@ -68,12 +68,17 @@ fn serve(config: Config) -> ExitCode {
     code
 }
 
-fn build_and_run(config: Config, signals: Policy) -> Result<(), Box<dyn Error>> {
-    let server = Server::build(&config, signals)?;
+fn build_and_run(config: Config, policy: SignalPolicy) -> Result<(), Box<dyn Error>> {
+    let server = Server::build(&config, policy)?;
     // The warnings so far stand above the banner.
     diagnostics::finish();
     if config.banner {
-        banner::print(&config, server.addresses(), server.https(), server.admin());
+        banner::print(
+            &config,
+            server.addresses(),
+            server.https_addresses(),
+            server.admin_address(),
+        );
     }
     // It keeps the sockets that were passed to this process. No other server is built from it, so
     // they close when this server closes its duplicates.
@@ -88,7 +93,7 @@ fn hangup(config: &Config) -> Action {
     match config.model {
         Model::Fixed => Action::Stop,
         _ if config.can_be_read_again() => Action::Reload,
-        _ if log_file.is_some_and(|path| Sink::named(path).is_file()) => Action::ReopenLogs,
+        _ if log_file.is_some_and(|path| Sink::named(path).is_file()) => Action::ReopenFiles,
         _ => Action::Stop,
     }
 }

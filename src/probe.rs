@@ -31,11 +31,11 @@ pub trait Probe {
         None
     }
 
-    /// The iteration is over. The loop polls next, for at most `timeout`.
-    fn on_iteration_end(&mut self, _now: Now, _timeout: Option<Duration>) {}
+    /// The work of the iteration is done. The loop polls now, for at most `timeout`.
+    fn on_poll_begin(&mut self, _now: Now, _timeout: Option<Duration>) {}
 
-    /// The poll has returned this number of events, and the next iteration begins at `now`.
-    fn on_iteration_begin(&mut self, _now: Now, _events: usize) {}
+    /// The poll has returned this number of events. What follows happens at `now`.
+    fn on_poll_end(&mut self, _now: Now, _events: usize) {}
 
     /// A connection was accepted, and is served from here on. It begins in `state`.
     fn on_accept(&mut self, _id: u64, _origin: Origin, _state: StateName) {}
@@ -116,8 +116,8 @@ macro_rules! pass_on {
 
 // Every method of `Probe` but `clock`. One that is missing here is lost in a pair of probes.
 pass_on! {
-    on_iteration_end(now: Now, timeout: Option<Duration>);
-    on_iteration_begin(now: Now, events: usize);
+    on_poll_begin(now: Now, timeout: Option<Duration>);
+    on_poll_end(now: Now, events: usize);
     on_accept(id: u64, origin: Origin, state: StateName);
     on_event(id: u64, flags: EventFlags);
     on_register(id: u64);

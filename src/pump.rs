@@ -90,7 +90,7 @@ impl<T: Transport, S> Session<T, S> {
         now: Now,
     ) -> T {
         probe.on_close(self.id, reason, self.connection.counts());
-        if reason.aborts() {
+        if reason.is_reset() {
             self.transport.abort();
         } else {
             // A socket that refuses it now cannot be waited for any more.
@@ -103,7 +103,7 @@ impl<T: Transport, S> Session<T, S> {
 
 /// Why the pump stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pause {
+pub enum PumpOutcome {
     /// The socket would block, in either direction: any readiness is a reason to try again.
     Blocked,
     /// The handler is not ready to answer: its [`notifier`](Handler::notifier) tells when the
@@ -179,7 +179,7 @@ pub fn pump<T: Transport, H: Handler, P: Probe>(
     session: &mut Session<T, H::State>,
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
-) -> Pause {
+) -> PumpOutcome {
     let mut reported_state = ReportedState::of::<P>(&session.connection);
     pump_from(&mut reported_state, session, handler, context)
 }
@@ -190,7 +190,7 @@ fn pump_from<T: Transport, H: Handler, P: Probe>(
     session: &mut Session<T, H::State>,
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
-) -> Pause {
+) -> PumpOutcome {
     session
         .connection
         .borrow_from(&mut context.buffers.receive, &mut context.buffers.send);
@@ -219,7 +219,7 @@ pub fn pump_guarded<T: Transport, H: Handler, P: Probe>(
     session: &mut Session<T, H::State>,
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
-) -> Pause {
+) -> PumpOutcome {
     let mut reported_state = ReportedState::of::<P>(&session.connection);
     let pumped = catch_unwind(AssertUnwindSafe(|| {
         pump_from(&mut reported_state, session, handler, context)
@@ -229,7 +229,7 @@ pub fn pump_guarded<T: Transport, H: Handler, P: Probe>(
         *context.buffers = SharedBuffers::new(context.limits);
         session.connection.end(CloseReason::Panicked);
         reported_state.update(&session.connection, context.probe, session.id, Cause::Panic);
-        Pause::Ended(CloseReason::Panicked)
+        PumpOutcome::Ended(CloseReason::Panicked)
     })
 }
 
@@ -239,7 +239,7 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
     handler: &mut H,
     context: &mut PumpContext<'_, P>,
     budget: &mut Budget,
-) -> (StepName, StepResult, Option<Pause>) {
+) -> (StepName, StepResult, Option<PumpOutcome>) {
     let (connection, transport) = (&mut session.connection, &mut session.transport);
     let handler_state = &mut session.handler_state;
     let deadline_now = context.deadline_now;
@@ -247,7 +247,7 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
     let step = connection.step();
     let name = step.name();
     if budget.is_spent_for(&step) {
-        return (name, StepResult::OutOfBudget, Some(Pause::Yielded));
+        return (name, StepResult::OutOfBudget, Some(PumpOutcome::Yielded));
     }
     let done = match step {
         Step::Handshake => {
@@ -294,7 +294,7 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
                 _ => connection.on_discarded(length),
             })
             .map(StepResult::Bytes),
-        Step::End(reason) => return (name, StepResult::Done, Some(Pause::Ended(reason))),
+        Step::End(reason) => return (name, StepResult::Done, Some(PumpOutcome::Ended(reason))),
     };
     let has_sent = done.is_ok() && was_sending && !connection.is_sending_body();
     if has_sent && connection.close_reason().is_none() {
@@ -302,8 +302,8 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
     }
     let pause = match done.as_ref().map_err(io::Error::kind) {
         Ok(_) => None,
-        Err(io::ErrorKind::Interrupted) => Some(Pause::Yielded),
-        Err(io::ErrorKind::WouldBlock) => Some(Pause::Blocked),
+        Err(io::ErrorKind::Interrupted) => Some(PumpOutcome::Yielded),
+        Err(io::ErrorKind::WouldBlock) => Some(PumpOutcome::Blocked),
         Err(kind) => {
             connection.on_error(kind);
             None
@@ -314,9 +314,12 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
 
 /// The handler is not ready. Returns what [`do_step`] does.
 #[cold]
-fn postpone(connection: &mut Connection, now: Instant) -> (StepName, StepResult, Option<Pause>) {
+fn postpone(
+    connection: &mut Connection,
+    now: Instant,
+) -> (StepName, StepResult, Option<PumpOutcome>) {
     let has_unsent = connection.postpone(now);
-    let pause = (!has_unsent).then_some(Pause::Waiting);
+    let pause = (!has_unsent).then_some(PumpOutcome::Waiting);
     (StepName::Respond, StepResult::Postponed, pause)
 }
 

@@ -24,7 +24,7 @@ use crate::models::{BlockingModel, BlockingServer};
 use crate::probe::Probe;
 use crate::reactor::Reactor;
 use crate::realms::Realms;
-use crate::signals::Policy;
+use crate::signals::SignalPolicy;
 use crate::site::types::Types;
 use crate::site::{Hosts, Site, SiteOptions, Sites};
 use crate::site_handler::{Loaded, SiteHandler, Tally, Users};
@@ -68,18 +68,18 @@ type Run = Box<dyn FnOnce() -> io::Result<()>>;
 struct ModelParts {
     listeners: Vec<BoundListener>,
     limits: Arc<Limits>,
-    signals: Policy,
+    policy: SignalPolicy,
     https: Https,
 }
 
 impl Server {
-    /// Opens the listeners, the site and the access log, and handles the signals of `signals`.
+    /// Opens the listeners, the site and the access log, and installs the handlers of `policy`.
     /// Connections wait in the kernel until [`run`](Self::run).
     ///
     /// # Errors
     /// With a sentence for the user: a socket, the site, the access log or the tally cannot be
     /// opened, or a poll, a thread or a signal handler cannot be created.
-    pub fn build(config: &Config, signals: Policy) -> Result<Self, Box<dyn Error>> {
+    pub fn build(config: &Config, policy: SignalPolicy) -> Result<Self, Box<dyn Error>> {
         let limits = Arc::new(effective_limits(config));
         let options = ListenOptions {
             role: Role::Public,
@@ -102,7 +102,7 @@ impl Server {
         let parts = ModelParts {
             listeners,
             limits,
-            signals,
+            policy,
             https,
         };
         let run = build_run(config, parts)?;
@@ -120,12 +120,12 @@ impl Server {
     }
 
     /// The addresses of encrypted connections.
-    pub fn https(&self) -> &[Address] {
+    pub fn https_addresses(&self) -> &[Address] {
         &self.https
     }
 
     /// The address of the operator's listener, if there is one.
-    pub fn admin(&self) -> Option<&Address> {
+    pub fn admin_address(&self) -> Option<&Address> {
         self.admin.as_ref()
     }
 
@@ -169,17 +169,17 @@ where
     let ModelParts {
         listeners,
         limits,
-        signals,
+        policy,
         https,
     } = parts;
     let blocking = match config.model {
         Model::Fixed => {
             let response = fixed_response(&config.site)?;
-            let server = BlockingServer::new(listeners, |_| {}, limits, signals)?;
+            let server = BlockingServer::new(listeners, |_| {}, limits, policy)?;
             return Ok(Box::new(move || server.run_fixed(&response, &mut probe)));
         }
         Model::Process => {
-            let parent = Parent::new(listeners, limits.clone(), signals)?;
+            let parent = Parent::new(listeners, limits.clone(), policy)?;
             return build_processes(config, parent, limits, https, probe);
         }
         Model::Coroutine | Model::Reactor => {
@@ -188,7 +188,7 @@ where
             let parts = ModelParts {
                 listeners,
                 limits,
-                signals,
+                policy,
                 https,
             };
             return match config.measurement.burn {
@@ -205,7 +205,7 @@ where
         Model::Pool => BlockingModel::Pool,
     };
     let shared = SharedHandler::new(build_handler(config, &limits, &https)?).with_timer_thread();
-    let server = BlockingServer::new(listeners, shared.reloader(), limits, signals)?;
+    let server = BlockingServer::new(listeners, shared.reloader(), limits, policy)?;
     let burn = config.measurement.burn;
     Ok(Box::new(move || {
         match burn {
@@ -266,10 +266,10 @@ fn build_coroutines<H: Handler + 'static>(
     let ModelParts {
         listeners,
         limits,
-        signals,
+        policy,
         https: _,
     } = parts;
-    let coroutines = Coroutines::new(listeners, handler, limits, signals, probe)?;
+    let coroutines = Coroutines::new(listeners, handler, limits, policy, probe)?;
     Ok(Box::new(move || {
         if let Some(handler) = coroutines.run()? {
             close(handler);
@@ -287,14 +287,14 @@ fn build_reactor<H: Handler + 'static>(
     let ModelParts {
         listeners,
         limits,
-        signals,
+        policy,
         https: _,
     } = parts;
     if (listeners.iter()).any(|listener| listener.socket.has_layers()) {
-        let reactor = Reactor::<Layered, _, _>::new(listeners, handler, limits, signals, probe)?;
+        let reactor = Reactor::<Layered, _, _>::new(listeners, handler, limits, policy, probe)?;
         return Ok(Box::new(move || reactor.run().map(close)));
     }
-    let reactor = Reactor::<Socket, _, _>::new(listeners, handler, limits, signals, probe)?;
+    let reactor = Reactor::<Socket, _, _>::new(listeners, handler, limits, policy, probe)?;
     Ok(Box::new(move || reactor.run().map(close)))
 }
 

@@ -35,7 +35,7 @@ pub enum Action {
     /// Stop: the first signal when all requests are answered, the second at once.
     Stop,
     /// Reopen the log files.
-    ReopenLogs,
+    ReopenFiles,
     /// Read the configuration again, and reopen the log files.
     Reload,
 }
@@ -65,13 +65,13 @@ const IGNORED: &[c_int] = &[
 
 /// What each signal does in this process.
 #[derive(Clone, Copy, Debug)]
-pub struct Policy {
+pub struct SignalPolicy {
     hangup: Action,
     /// SIGHUP was ignored at the start (nohup(1)), and stays so.
     ignores_hangup: bool,
 }
 
-impl Policy {
+impl SignalPolicy {
     /// Ignores the signals of the table. Called at the start, before anything is written to a file.
     /// `hangup` is what SIGHUP does.
     pub fn install(hangup: Action) -> Self {
@@ -100,7 +100,7 @@ impl Policy {
     /// The action of one of [`handled`](Self::handled).
     pub fn action(self, signal: c_int) -> Action {
         match signal {
-            libc::SIGUSR1 => Action::ReopenLogs,
+            libc::SIGUSR1 => Action::ReopenFiles,
             libc::SIGHUP => self.hangup,
             _ => Action::Stop,
         }

@@ -18,7 +18,7 @@ use oneloop::connection::CloseReason;
 use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::date::DateCache;
 use oneloop::limits::Limits;
-use oneloop::pump::{Pause, PumpContext, Session, SharedBuffers, pump};
+use oneloop::pump::{PumpContext, PumpOutcome, Session, SharedBuffers, pump};
 use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::SiteHandler;
 use oneloop::transport::Transport;
@@ -373,10 +373,10 @@ impl Server {
                 probe: &mut (),
             };
             match pump(&mut session, &mut self.handler, &mut context) {
-                Pause::Ended(ending) => break ending,
-                Pause::Yielded => {}
-                Pause::Waiting => unreachable!("a site without passwords is always ready"),
-                Pause::Blocked => send_event(peer),
+                PumpOutcome::Ended(ending) => break ending,
+                PumpOutcome::Yielded => {}
+                PumpOutcome::Waiting => unreachable!("a site without passwords is always ready"),
+                PumpOutcome::Blocked => send_event(peer),
             }
         };
         // A peer that has received everything also takes the end of the transport.

@@ -20,7 +20,7 @@ use oneloop::handler::Role;
 use oneloop::listen::open::{ListenOptions, open_listeners};
 use oneloop::listen::socket::Family;
 use oneloop::server::Server;
-use oneloop::signals::{Action, Policy};
+use oneloop::signals::{Action, SignalPolicy};
 
 /// The variable with the arguments of the child, one per line.
 const ARGUMENTS: &str = "CHILD_ARGUMENTS";
@@ -516,7 +516,7 @@ fn child_builds_a_server_three_times() {
     let Some(config) = config_here() else {
         return;
     };
-    let signals = Policy::install(Action::Stop);
+    let signals = SignalPolicy::install(Action::Stop);
     let first = Server::build(&config, signals).unwrap();
     let second = Server::build(&config, signals).unwrap();
     assert_eq!(first.addresses(), second.addresses());

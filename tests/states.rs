@@ -142,7 +142,7 @@ impl Subject {
             Step::Shutdown { may_skip: false } => "Shutdown".into(),
             Step::Shutdown { may_skip: true } => "Shutdown, may be skipped".into(),
             Step::Discard(_) => "Discard".into(),
-            Step::End(ending) if ending.aborts() => "End, with a reset".into(),
+            Step::End(ending) if ending.is_reset() => "End, with a reset".into(),
             Step::End(_) => "End".into(),
         }
     }

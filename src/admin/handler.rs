@@ -262,8 +262,8 @@ impl<H: Handler, V: Pages> Handler for AdminHandler<H, V> {
         self.pages.holds_public(now)
     }
 
-    fn reopen_logs(&mut self) {
-        self.inner.reopen_logs();
+    fn reopen_files(&mut self) {
+        self.inner.reopen_files();
     }
 
     fn reload(&mut self) {

@@ -149,7 +149,7 @@ impl Counters {
         }
     }
 
-    fn on_iteration_end(&mut self, worked: Duration) {
+    fn on_poll_begin(&mut self, worked: Duration) {
         self.iterations.record(worked);
         let half = worked / 2;
         let stall = match self.longest_step {
@@ -322,16 +322,16 @@ impl Probe for Metrics {
         Some(Now::monotonic())
     }
 
-    fn on_iteration_end(&mut self, now: Now, timeout: Option<Duration>) {
+    fn on_poll_begin(&mut self, now: Now, timeout: Option<Duration>) {
         let mut counters = self.0.borrow_mut();
         if let Some(began) = counters.began.take() {
             let worked = now.instant.saturating_duration_since(began);
-            counters.on_iteration_end(worked);
+            counters.on_poll_begin(worked);
         }
         counters.poll_due = timeout.map(|timeout| now.instant + timeout);
     }
 
-    fn on_iteration_begin(&mut self, now: Now, _: usize) {
+    fn on_poll_end(&mut self, now: Now, _: usize) {
         let mut counters = self.0.borrow_mut();
         if let Some(due) = counters.poll_due {
             let late = now.instant.saturating_duration_since(due);
@@ -477,15 +477,15 @@ mod tests {
     fn stall(steps: &[(StepName, u64)]) -> String {
         let mut metrics = Metrics::new(|| 0);
         let mut now = Now::read();
-        metrics.on_iteration_begin(now, 1);
+        metrics.on_poll_end(now, 1);
         for (step, seconds) in steps {
             let time = Some(Duration::from_secs(*seconds));
             metrics.on_step(0, *step, StepResult::Done, time);
         }
         now.instant += Duration::from_secs(8);
-        metrics.on_iteration_end(now, None);
+        metrics.on_poll_begin(now, None);
         now.instant += Duration::from_secs(99);
-        metrics.on_iteration_begin(now, 1);
+        metrics.on_poll_end(now, 1);
         samples(&metrics, "oneloop_longest_stall_seconds")
     }
 
@@ -502,9 +502,9 @@ mod tests {
     fn a_poll_that_returns_after_its_timeout_is_a_stall() {
         let mut metrics = Metrics::new(|| 0);
         let mut now = Now::read();
-        metrics.on_iteration_end(now, Some(Duration::from_secs(2)));
+        metrics.on_poll_begin(now, Some(Duration::from_secs(2)));
         now.instant += Duration::from_secs(5);
-        metrics.on_iteration_begin(now, 0);
+        metrics.on_poll_end(now, 0);
         let stalls = samples(&metrics, "oneloop_longest_stall_seconds");
         assert_eq!(stalls, "{cause=\"poll\"} 3");
     }

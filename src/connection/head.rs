@@ -1,7 +1,7 @@
 //! What a connection has received: a request head, or the reason why it is refused.
 
 use crate::http::grammar;
-use crate::http::request::{Refusal, Request, RequestTraits};
+use crate::http::request::{Delivery, Refusal, Request};
 use crate::http::request_line::{first_line, reason_for_long_line};
 use crate::http::status::{Reason, Status};
 use crate::limits::Limits;
@@ -10,12 +10,9 @@ use crate::read_buffer::{HeadEnd, ReadBuffer};
 /// A request that waits for its response.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Head {
-    /// A head of `length` bytes at the start of the read buffer. The traits are set when it is
+    /// A head of `length` bytes at the start of the read buffer. The delivery is set when it is
     /// parsed.
-    Whole {
-        length: usize,
-        traits: RequestTraits,
-    },
+    Whole { length: usize, delivery: Delivery },
     /// No head: what the read buffer holds is refused.
     Refused(Reason),
 }
@@ -44,8 +41,8 @@ impl Head {
         Some(Self::Refused(match end {
             HeadEnd::NotYet => return None,
             HeadEnd::At(length) => {
-                let traits = RequestTraits::REFUSED;
-                return Some(Self::Whole { length, traits });
+                let delivery = Delivery::REFUSED;
+                return Some(Self::Whole { length, delivery });
             }
             HeadEnd::Malformed(reason) => reason,
             HeadEnd::LineTooLong => {
@@ -60,12 +57,12 @@ impl Head {
     }
 
     /// How many bytes of the read buffer it takes up, and how it wants its response.
-    pub(super) fn length_and_traits(self, read_buffer: &ReadBuffer) -> (usize, RequestTraits) {
+    pub(super) fn length_and_delivery(self, read_buffer: &ReadBuffer) -> (usize, Delivery) {
         match self {
-            Self::Whole { length, traits } => (length, traits),
+            Self::Whole { length, delivery } => (length, delivery),
             Self::Refused(_) => {
                 let bytes = read_buffer.bytes();
-                (bytes.len(), RequestTraits::refused(first_line(bytes)))
+                (bytes.len(), Delivery::refused(first_line(bytes)))
             }
         }
     }
@@ -78,12 +75,12 @@ impl Head {
     ) -> Result<Request<'c>, Refusal<'c>> {
         let bytes = read_buffer.bytes();
         match self {
-            Self::Whole { length, traits } => {
+            Self::Whole { length, delivery } => {
                 let (head, body) = bytes.split_at(*length);
                 let parsed = Request::parse(head, body, limits.max_fields);
-                *traits = match &parsed {
-                    Ok(request) => request.traits,
-                    Err(refusal) => refusal.traits(),
+                *delivery = match &parsed {
+                    Ok(request) => request.delivery,
+                    Err(refusal) => refusal.delivery(),
                 };
                 parsed
             }

@@ -177,24 +177,24 @@ impl Connection {
         let State::Parsing(head) = self.state else {
             return self.assert_possible("respond", false);
         };
-        let (length, traits) = head.length_and_traits(&self.read_buffer);
+        let (length, delivery) = head.length_and_delivery(&self.read_buffer);
         self.read_buffer.consume(length);
-        let framing = response.framing(traits);
-        let persistent = traits.keep_alive
+        let framing = response.framing(delivery);
+        let persistent = delivery.keep_alive
             && !context.draining
             && framing != Framing::UntilClose
             // After a request that was not understood, it is unknown where the next one begins.
             && response.status != Status::BadRequest;
         let then = match (
             persistent,
-            traits.close_requested && self.read_buffer.is_empty(),
+            delivery.close_requested && self.read_buffer.is_empty(),
         ) {
             (true, _) => AfterResponse::Next,
             (false, true) => AfterResponse::CloseNow,
             (false, false) => AfterResponse::Linger,
         };
-        response.render(self.write_buffer.end(), context.date, traits, persistent);
-        let (sent, body) = match traits.is_head || response.status.is_bodiless() {
+        response.render(self.write_buffer.end(), context.date, delivery, persistent);
+        let (sent, body) = match delivery.is_head || response.status.is_bodiless() {
             true => (0, None),
             false => Body::render(response.payload, framing, self.write_buffer.end()),
         };

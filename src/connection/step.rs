@@ -135,7 +135,7 @@ pub enum CloseReason {
 impl CloseReason {
     /// Whether the socket is closed with a reset. A response is incomplete then: the reset tells
     /// the peer so, and the kernel drops the bytes that it still holds.
-    pub fn aborts(self) -> bool {
+    pub fn is_reset(self) -> bool {
         matches!(
             self,
             Self::Aborted

@@ -4,9 +4,9 @@
 pub mod conditional;
 pub mod date;
 pub mod etag;
+mod field_scan;
 pub mod fields;
 pub mod grammar;
-mod header_scan;
 pub mod host;
 pub mod negotiate;
 pub mod payload;

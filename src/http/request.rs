@@ -6,15 +6,15 @@
 //! and a Host that is missing, repeated or not a host. A target may contain all bytes but spaces
 //! and control bytes: RFC 3986 allows fewer, but clients send the others unescaped.
 
+use super::field_scan::FieldScan;
 use super::fields::Fields;
 use super::grammar;
-use super::header_scan::HeaderScan;
 use super::request_line::{first_line, parse_target, split_line};
 use super::status::{Reason, Status, bad_request};
 use httparse::Status as Parsed;
 use std::mem::MaybeUninit;
 
-pub use super::header_scan::PresentHeaders;
+pub use super::field_scan::PresentFields;
 pub use super::request_line::{Method, Target};
 
 /// The most field lines that can be parsed; `Limits::max_fields` may be lower.
@@ -34,16 +34,16 @@ pub struct Request<'h> {
     /// All fields.
     pub fields: Fields<'h>,
     /// Which of the fields it has that select a representation.
-    pub present: PresentHeaders,
+    pub present: PresentFields,
     /// What the connection needs to know to deliver the response.
-    pub traits: RequestTraits,
+    pub delivery: Delivery,
     /// It expects something other than `100-continue` (RFC 9110 10.1.1).
     pub expects_unknown: bool,
 }
 
 /// What the connection keeps of a request: how to deliver the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestTraits {
+pub struct Delivery {
     /// The request is HTTP/1.0: a connection that stays open needs `Connection: keep-alive`.
     pub http10: bool,
     /// The method is HEAD: the response has no body.
@@ -55,9 +55,10 @@ pub struct RequestTraits {
     pub close_requested: bool,
 }
 
-impl RequestTraits {
-    /// The traits of a request that cannot be parsed: the connection closes after the response.
-    pub const REFUSED: RequestTraits = RequestTraits {
+impl Delivery {
+    /// How to deliver the response to a request that cannot be parsed: the connection closes after
+    /// the response.
+    pub const REFUSED: Delivery = Delivery {
         http10: false,
         is_head: false,
         keep_alive: false,
@@ -92,8 +93,8 @@ impl Refusal<'_> {
     }
 
     /// How to deliver the response.
-    pub fn traits(&self) -> RequestTraits {
-        RequestTraits::refused(self.line)
+    pub fn delivery(&self) -> Delivery {
+        Delivery::refused(self.line)
     }
 }
 
@@ -136,7 +137,7 @@ impl<'h> Request<'h> {
             // RFC 9112 3.2.2: an absolute target overrides Host.
             host: authority.or(headers.host),
             fields,
-            traits: RequestTraits {
+            delivery: Delivery {
                 http10,
                 is_head: method == Method::Head,
                 keep_alive: keep_alive && is_alone,
@@ -160,7 +161,7 @@ struct ParsedHead<'h> {
     method: &'h [u8],
     target: &'h [u8],
     minor: u8,
-    headers: Result<HeaderScan<'h>, Reason>,
+    headers: Result<FieldScan<'h>, Reason>,
 }
 
 /// `None` if httparse refuses the head; [`parse_without_httparse`] decides then.
@@ -181,7 +182,7 @@ fn parse_with_httparse(head: &[u8], max_fields: usize) -> Option<ParsedHead<'_>>
         method: request.method?.as_bytes(),
         target: request.path?.as_bytes(),
         minor: request.version?,
-        headers: HeaderScan::of(lines.map(|line| (line.name.as_bytes(), line.value))),
+        headers: FieldScan::of(lines.map(|line| (line.name.as_bytes(), line.value))),
     })
 }
 
@@ -202,7 +203,7 @@ fn parse_without_httparse<'h>(
         method,
         target,
         minor: u8::from(!version.ends_with(b"0")),
-        headers: HeaderScan::of(fields.iter()),
+        headers: FieldScan::of(fields.iter()),
     })
 }
 
@@ -247,8 +248,8 @@ mod tests {
         assert_eq!(request.host, Some(b"example.com:80".as_slice()));
         assert_eq!(request.fields.only("accept"), Some(b"*/*".as_slice()));
         assert_eq!(
-            request.traits,
-            RequestTraits {
+            request.delivery,
+            Delivery {
                 http10: false,
                 is_head: false,
                 keep_alive: true,
@@ -354,7 +355,7 @@ mod tests {
 
     #[test]
     fn the_connection_persists_as_version_and_fields_say() {
-        let persistent = |head: &str| parse(head).unwrap().traits.keep_alive;
+        let persistent = |head: &str| parse(head).unwrap().delivery.keep_alive;
         assert!(persistent("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
         assert!(!persistent(
             "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n"
@@ -389,11 +390,11 @@ mod tests {
     #[test]
     fn a_refused_head_has_no_body_in_its_answer() {
         let refused = |head| Request::parse(head, b"", 100).unwrap_err();
-        let traits = |head: &'static str| refused(head.as_bytes()).traits();
-        assert!(traits("HEAD / HTTP/1.1\r\n\r\n").is_head);
-        assert!(traits("HEAD / HTTP/1.1\nHost: a\r\n\r\n").is_head);
-        assert!(!traits("GET / HTTP/1.1\r\n\r\n").is_head);
-        assert!(!traits("HEADS / HTTP/1.1\r\n\r\n").is_head);
+        let delivery = |head: &'static str| refused(head.as_bytes()).delivery();
+        assert!(delivery("HEAD / HTTP/1.1\r\n\r\n").is_head);
+        assert!(delivery("HEAD / HTTP/1.1\nHost: a\r\n\r\n").is_head);
+        assert!(!delivery("GET / HTTP/1.1\r\n\r\n").is_head);
+        assert!(!delivery("HEADS / HTTP/1.1\r\n\r\n").is_head);
     }
 
     #[test]
@@ -443,7 +444,7 @@ mod tests {
         assert_eq!(request.method, Method::Head);
         let (path, query) = (b"/a".as_slice(), Some(b"b".as_slice()));
         assert_eq!(request.target, Target::Path { path, query });
-        assert!(request.traits.keep_alive && !request.traits.http10);
+        assert!(request.delivery.keep_alive && !request.delivery.http10);
         assert_eq!(request.line, b"HEAD /a?b HTTP/1.7");
         assert_eq!(status("GET / HTTP/1.2\r\n\r\n"), 400);
         assert_eq!(status("GET / HTTP/1.2 \r\nHost: a\r\n\r\n"), 400);

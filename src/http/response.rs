@@ -2,7 +2,7 @@
 
 use super::fields::{FieldLines, push_decimal};
 use super::payload::Payload;
-use super::request::RequestTraits;
+use super::request::Delivery;
 use super::status::Status;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub struct Response {
     /// The status.
     pub status: Status,
     /// Headers that several responses share: rendered once, when a file was opened.
-    pub shared_headers: Arc<FieldLines>,
+    pub shared_fields: Arc<FieldLines>,
     /// Headers of this response alone. Usually none, without an allocation.
     pub headers: FieldLines,
     /// The body of a response to GET. The connection omits it where none may be sent.
@@ -32,10 +32,10 @@ pub enum Framing {
 
 impl Response {
     /// A response with shared headers only and without a body.
-    pub fn new(status: Status, shared_headers: Arc<FieldLines>) -> Self {
+    pub fn new(status: Status, shared_fields: Arc<FieldLines>) -> Self {
         Self {
             status,
-            shared_headers,
+            shared_fields,
             headers: FieldLines::new(),
             payload: Payload::Empty,
         }
@@ -47,35 +47,29 @@ impl Response {
         self
     }
 
-    /// How the body is delimited in the response to a request with these traits.
-    pub fn framing(&self, traits: RequestTraits) -> Framing {
+    /// How the body is delimited in the response to a request with this delivery.
+    pub fn framing(&self, delivery: Delivery) -> Framing {
         match self.payload.length() {
             _ if self.status.is_bodiless() => Framing::Counted,
             Some(_) => Framing::Counted,
-            None if traits.http10 => Framing::UntilClose,
+            None if delivery.http10 => Framing::UntilClose,
             None => Framing::Chunked,
         }
     }
 
     /// Appends the status line and the headers to `out`, up to and including the empty line.
     /// `keep_alive` says whether the connection stays open after this response.
-    pub fn render(
-        &self,
-        out: &mut Vec<u8>,
-        date: &[u8; 29],
-        traits: RequestTraits,
-        keep_alive: bool,
-    ) {
+    pub fn render(&self, out: &mut Vec<u8>, date: &[u8; 29], delivery: Delivery, keep_alive: bool) {
         out.extend_from_slice(self.status.line().as_bytes());
         out.extend_from_slice(b"Date: ");
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(match self.status {
-            Status::NotModified => self.shared_headers.without_metadata(),
-            _ => self.shared_headers.as_bytes(),
+            Status::NotModified => self.shared_fields.without_metadata(),
+            _ => self.shared_fields.as_bytes(),
         });
         out.extend_from_slice(self.headers.as_bytes());
-        match (self.framing(traits), self.payload.length()) {
+        match (self.framing(delivery), self.payload.length()) {
             (Framing::Chunked, _) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
             (Framing::Counted, Some(length)) if !self.status.is_bodiless() => {
                 out.extend_from_slice(b"Content-Length: ");
@@ -84,7 +78,7 @@ impl Response {
             }
             _ => {}
         }
-        match (keep_alive, traits.http10) {
+        match (keep_alive, delivery.http10) {
             (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
             (true, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
             (true, false) => {}
@@ -99,26 +93,26 @@ mod tests {
     use super::*;
 
     const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
-    const NEW: RequestTraits = RequestTraits {
+    const NEW: Delivery = Delivery {
         http10: false,
         is_head: false,
         keep_alive: true,
         close_requested: false,
     };
-    const OLD: RequestTraits = RequestTraits {
+    const OLD: Delivery = Delivery {
         http10: true,
         is_head: false,
         keep_alive: true,
         close_requested: false,
     };
 
-    fn render(response: &Response, traits: RequestTraits, keep_alive: bool) -> String {
+    fn render(response: &Response, delivery: Delivery, keep_alive: bool) -> String {
         let mut out = Vec::new();
-        response.render(&mut out, DATE, traits, keep_alive);
+        response.render(&mut out, DATE, delivery, keep_alive);
         String::from_utf8(out).unwrap()
     }
 
-    fn shared_headers() -> Arc<FieldLines> {
+    fn shared_fields() -> Arc<FieldLines> {
         let mut lines = FieldLines::new();
         lines.push("Server", "oneloop");
         Arc::new(lines)
@@ -127,7 +121,7 @@ mod tests {
     #[test]
     fn a_counted_body_has_its_length_in_the_header() {
         let payload = Payload::Bytes(Arc::from(*b"hello"), None);
-        let response = Response::new(Status::Ok, shared_headers()).with(payload);
+        let response = Response::new(Status::Ok, shared_fields()).with(payload);
         assert_eq!(
             render(&response, NEW, true),
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: oneloop\r\n\
@@ -140,7 +134,7 @@ mod tests {
     #[test]
     fn an_empty_body_has_content_length_0_unless_the_status_has_no_body() {
         let length_of = |status| {
-            let text = render(&Response::new(status, shared_headers()), NEW, true);
+            let text = render(&Response::new(status, shared_fields()), NEW, true);
             text.contains("Content-Length: 0\r\n")
         };
         assert!(length_of(Status::Ok));
@@ -158,7 +152,7 @@ mod tests {
             }
         }
         let stream =
-            || Response::new(Status::Ok, shared_headers()).with(Payload::Stream(Box::new(Nothing)));
+            || Response::new(Status::Ok, shared_fields()).with(Payload::Stream(Box::new(Nothing)));
         assert!(render(&stream(), NEW, true).ends_with("Transfer-Encoding: chunked\r\n\r\n"));
         let old = render(&stream(), OLD, false);
         assert!(

@@ -10,7 +10,7 @@ use crate::handler::Handler;
 use crate::http::date::DateCache;
 use crate::limits::Limits;
 use crate::probe::{Cause, Origin, Probe, StepResult, timed};
-use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
+use crate::pump::{PumpContext, PumpOutcome, Session, SharedBuffers, pump_guarded};
 use crate::tls::{OverSocket, PlainOrTls};
 use crate::transport::blocking::{BlockingSocket, ReadResult, SEND_TIMEOUT};
 use std::io::ErrorKind;
@@ -143,19 +143,19 @@ impl<P: Probe> ConnectionRunner<P> {
             }
             let pause = self.pump(session, handler, is_last, now);
             if control.take_reopen() {
-                handler.reopen_logs();
+                handler.reopen_files();
             }
             // For the handler a pump is an iteration.
             handler.end_iteration(now);
             match pause {
-                Pause::Ended(reason) => return Some(reason),
+                PumpOutcome::Ended(reason) => return Some(reason),
                 // A request that had arrived is answered.
                 _ if is_aborting => {
                     session.abort(&mut self.probe, Cause::Abort);
                     continue;
                 }
-                Pause::Yielded => continue,
-                Pause::Waiting => {
+                PumpOutcome::Yielded => continue,
+                PumpOutcome::Waiting => {
                     if is_late {
                         session.on_deadline(&mut self.probe, deadline_now, is_draining);
                     } else {
@@ -163,7 +163,7 @@ impl<P: Probe> ConnectionRunner<P> {
                     }
                     continue;
                 }
-                Pause::Blocked => {}
+                PumpOutcome::Blocked => {}
             }
             let connection = &mut session.connection;
             let is_handshaking = connection.state_name() == StateName::Handshaking;
@@ -219,7 +219,7 @@ impl<P: Probe> ConnectionRunner<P> {
         handler: &mut H,
         is_last: bool,
         now: Now,
-    ) -> Pause {
+    ) -> PumpOutcome {
         let deadline_now = self.deadline_clock.at(now.instant);
         let Self {
             buffers,

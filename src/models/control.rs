@@ -6,7 +6,7 @@
 //! and shuts those that are idle for reading, which ends their reads.
 
 use crate::limits::Limits;
-use crate::signals::{self, Action, Policy};
+use crate::signals::{self, Action, SignalPolicy};
 use crate::transport::blocking::{Handle, SEND_TIMEOUT};
 use signal_hook::iterator::Signals;
 use slab::Slab;
@@ -47,12 +47,12 @@ impl Control {
     ///
     /// # Errors
     /// A signal handler cannot be set.
-    pub fn for_child(policy: Policy, abort: i32) -> io::Result<Self> {
+    pub fn for_child(policy: SignalPolicy, abort: i32) -> io::Result<Self> {
         let control = Self::default();
         for signal in policy.handled() {
             let flag = match policy.action(signal) {
                 Action::Stop => &control.draining,
-                Action::ReopenLogs | Action::Reload => &control.reopen,
+                Action::ReopenFiles | Action::Reload => &control.reopen,
             };
             signal_hook::flag::register(signal, flag.clone())?;
         }
@@ -113,7 +113,7 @@ impl Control {
     pub fn spawn_signal_thread(
         self: &Arc<Self>,
         limits: &Limits,
-        policy: Policy,
+        policy: SignalPolicy,
         wake: impl Fn() + Send + 'static,
         reload: impl Fn(Action) + Send + 'static,
     ) -> io::Result<()> {
@@ -124,7 +124,7 @@ impl Control {
             .spawn(move || {
                 for signal in signals.forever() {
                     match policy.receive(signal) {
-                        action @ (Action::ReopenLogs | Action::Reload) => reload(action),
+                        action @ (Action::ReopenFiles | Action::Reload) => reload(action),
                         Action::Stop if control.is_draining() => {
                             signals::log_abort();
                             control.abort_all();

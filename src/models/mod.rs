@@ -33,7 +33,7 @@ use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::listen::open::BoundListener;
 use crate::probe::Probe;
-use crate::signals::{Action, Policy};
+use crate::signals::{Action, SignalPolicy};
 use acceptor::Acceptor;
 use control::Control;
 use std::io;
@@ -67,7 +67,7 @@ impl BlockingServer {
         listeners: Vec<BoundListener>,
         reload: impl Fn(Action) + Send + 'static,
         limits: Arc<Limits>,
-        policy: Policy,
+        policy: SignalPolicy,
     ) -> io::Result<Self> {
         let mut acceptor = Acceptor::new(listeners, &limits)?;
         let control = Arc::new(Control::default());

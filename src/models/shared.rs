@@ -87,7 +87,7 @@ impl<H> SharedHandler<H> {
         let handler = Arc::downgrade(&self.0);
         move |action| match (handler.upgrade().map(Self), action) {
             (Some(mut handler), Action::Reload) => handler.reload(),
-            (Some(mut handler), _) => handler.reopen_logs(),
+            (Some(mut handler), _) => handler.reopen_files(),
             (None, _) => {}
         }
     }

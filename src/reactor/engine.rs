@@ -3,10 +3,10 @@
 //! It makes no system call of its own and reads no clock. [`Sockets`] does what has to be done to a
 //! socket, and the time is an argument. So the simulator in tests/sim runs the same loop.
 
-use super::lifecycle::{Connections, Lifecycle, Stop, warn_unnotified};
 use super::scheduler::Scheduler;
 use crate::clock::Now;
 use crate::deadline_clock::PollOutcome;
+use crate::event_loop::lifecycle::{Connections, Lifecycle, Stop, warn_unnotified};
 use crate::handler::{Handler, ListenerInfo, Role};
 use crate::limits::Limits;
 use crate::listen::accept::Accept;
@@ -71,14 +71,14 @@ pub struct Engine<A: Accept, T, H: Handler, P = ()> {
 }
 
 /// The connections as [`Lifecycle`] uses them, in one iteration.
-struct Admission<'e, T, H: Handler, K, P> {
+struct ReactorConnections<'e, T, H: Handler, K, P> {
     scheduler: &'e mut Scheduler<T, H::State, P>,
     handler: &'e mut H,
     sockets: &'e mut K,
     now: Now,
 }
 
-impl<A, T, H, K, P> Connections<A> for Admission<'_, T, H, K, P>
+impl<A, T, H, K, P> Connections<A> for ReactorConnections<'_, T, H, K, P>
 where
     A: Accept,
     T: Transport,
@@ -170,7 +170,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         }
         self.is_held = self.holds_public(now);
         let timeout = self.poll_timeout(now);
-        self.scheduler.probe().on_iteration_end(now, timeout);
+        self.scheduler.probe().on_poll_begin(now, timeout);
         timeout
     }
 
@@ -186,7 +186,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
             true => self.scheduler.deadline_clock().on_held(now.instant),
             false => (self.scheduler.deadline_clock()).on_poll_end(now.instant, timeout, outcome),
         }
-        self.scheduler.probe().on_iteration_begin(now, events);
+        self.scheduler.probe().on_poll_end(now, events);
     }
 
     /// See [`Scheduler::mark_ready`].
@@ -209,14 +209,10 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     ///
     /// # Errors
     /// A listening socket is broken: the server cannot go on.
-    pub fn run_iteration(
-        &mut self,
-        now: Now,
-        sockets: &mut impl Sockets<A, T>,
-    ) -> io::Result<Flow> {
+    pub fn run_phases(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<Flow> {
         self.is_held = self.holds_public(now);
         if self.is_held {
-            return self.run_held_iteration(now, sockets);
+            return self.run_held_phases(now, sockets);
         }
         self.accept(now, sockets)?;
         let is_grace_over = self.lifecycle.is_grace_over(now);
@@ -266,12 +262,8 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     }
 
     /// An iteration in which the public connections are held.
-    fn run_held_iteration(
-        &mut self,
-        now: Now,
-        sockets: &mut impl Sockets<A, T>,
-    ) -> io::Result<Flow> {
-        let mut admission = Admission {
+    fn run_held_phases(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<Flow> {
+        let mut admission = ReactorConnections {
             scheduler: &mut self.scheduler,
             handler: &mut self.handler,
             sockets,
@@ -294,7 +286,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         sockets: &mut impl Sockets<A, T>,
     ) -> Flow {
         match action {
-            Action::ReopenLogs => self.handler.reopen_logs(),
+            Action::ReopenFiles => self.handler.reopen_files(),
             Action::Reload => self.handler.reload(),
             Action::Stop => match self.lifecycle.stop(now, self.scheduler.len()) {
                 Stop::Drain => {
@@ -314,7 +306,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     }
 
     fn accept(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<()> {
-        let mut admission = Admission {
+        let mut admission = ReactorConnections {
             scheduler: &mut self.scheduler,
             handler: &mut self.handler,
             sockets,

@@ -5,26 +5,25 @@
 //! ended. An event only marks a connection, so the loop decides how much happens in an iteration,
 //! not its peers.
 //!
-//! This file connects the loop to mio. The iteration is in [`engine`], the poll in [`poller`].
+//! This file connects the loop to mio. The iteration is in [`engine`], the poll in
+//! [`event_loop`](crate::event_loop).
 
 pub mod engine;
-pub mod lifecycle;
-pub mod poller;
 pub mod scheduler;
 
 use crate::clock::Now;
+use crate::event_loop::poller::{EventTarget, Poller, flags_of};
 use crate::handler::{Handler, ListenerInfo};
 use crate::limits::Limits;
 use crate::listen::open::BoundListener;
 use crate::listen::socket::{AcceptedStream, ListenerSocket};
 use crate::notifier::Notifier;
 use crate::probe::Probe;
-use crate::signals::Policy;
+use crate::signals::SignalPolicy;
 use crate::tls::OverSocket;
 use crate::transport::Socket;
 use engine::{Engine, Flow, Sockets};
 use mio::Token;
-use poller::{EventTarget, Poller};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,7 +44,7 @@ impl<T: OverSocket<Socket>, H: Handler, P: Probe> Reactor<T, H, P> {
         listeners: Vec<BoundListener>,
         handler: H,
         limits: Arc<Limits>,
-        policy: Policy,
+        policy: SignalPolicy,
         probe: P,
     ) -> io::Result<Self> {
         let (poller, sockets) = Poller::new(listeners, &limits, policy)?;
@@ -71,7 +70,7 @@ impl<T: OverSocket<Socket>, H: Handler, P: Probe> Reactor<T, H, P> {
                 break;
             }
             // Accept, run, reap.
-            if (self.engine.run_iteration(now, &mut self.poller)?).is_break() {
+            if (self.engine.run_phases(now, &mut self.poller)?).is_break() {
                 break;
             }
         }
@@ -87,7 +86,7 @@ impl<T: OverSocket<Socket>, H: Handler, P: Probe> Reactor<T, H, P> {
                 EventTarget::Handler => self.engine.mark_handler_ready(),
                 EventTarget::Listener(id) => self.engine.mark_listener_ready(id),
                 EventTarget::Connection(key) => {
-                    if let Some(socket) = self.engine.mark_ready(key, || poller::flags_of(event)) {
+                    if let Some(socket) = self.engine.mark_ready(key, || flags_of(event)) {
                         socket.socket_mut().on_event(event);
                     }
                 }

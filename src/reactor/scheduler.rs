@@ -9,15 +9,15 @@
 //! that ended earlier in the same iteration finds a closed connection, and never another one in its
 //! slot.
 
-use super::lifecycle::warn_unregistered;
 use crate::clock::Now;
 use crate::connection::{CloseReason, Connection};
 use crate::deadline_clock::DeadlineClock;
+use crate::event_loop::lifecycle::warn_unregistered;
 use crate::handler::{Handler, Role};
 use crate::http::date::DateCache;
 use crate::limits::Limits;
 use crate::probe::{Cause, EventFlags, Origin, Probe};
-use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
+use crate::pump::{PumpContext, PumpOutcome, Session, SharedBuffers, pump_guarded};
 use crate::timers::Timers;
 use crate::transport::Transport;
 use slab::Slab;
@@ -256,11 +256,11 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             connection.drain(deadline_now);
         }
         let deadline = connection.deadline();
-        if pause == Pause::Yielded {
+        if pause == PumpOutcome::Yielded {
             self.enqueue(key);
         }
         self.timers.schedule(key, deadline);
-        if pause == Pause::Waiting {
+        if pause == PumpOutcome::Waiting {
             self.waiting.insert(key);
         }
         if P::ACTIVE

@@ -78,7 +78,7 @@ impl Compression {
     /// of a body are unknown while its length is.
     fn coding(&self, request: &Request<'_>, file: &SiteFile) -> Coding {
         let sizes = self.limits.min_compressed_file_bytes..=self.limits.max_compressed_file_bytes;
-        if request.traits.http10
+        if request.delivery.http10
             || request.present.range && request.method == Method::Get
             || !sizes.contains(&file.size())
             || !file.content_type.is_compressible()
@@ -307,7 +307,7 @@ mod tests {
     }
 
     fn fields(response: &Response) -> String {
-        String::from_utf8_lossy(response.shared_headers.as_bytes()).into_owned()
+        String::from_utf8_lossy(response.shared_fields.as_bytes()).into_owned()
     }
 
     fn is_compressed(response: &Response) -> bool {
@@ -366,7 +366,7 @@ mod tests {
                 assert_eq!((fields(&head), head.payload.length()), (before, length));
                 let third = site.respond("GET /a.txt HTTP/1.1\r\nAccept-Encoding: *");
                 let is_best = *coding == CODINGS[0];
-                let is_shared = Arc::ptr_eq(&second.shared_headers, &third.shared_headers);
+                let is_shared = Arc::ptr_eq(&second.shared_fields, &third.shared_fields);
                 assert_eq!(is_shared, is_best, "headers are rendered once");
                 assert!(slices(second).concat() == first.concat());
             }

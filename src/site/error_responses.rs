@@ -253,7 +253,7 @@ mod tests {
     fn a_page_varies_by_accept_unless_the_request_cannot_be_parsed() {
         let responses = ErrorResponses::new(&Arc::default(), false);
         let headers = |response: Response| {
-            let headers = response.shared_headers.as_bytes();
+            let headers = response.shared_fields.as_bytes();
             String::from_utf8_lossy(headers).into_owned()
         };
         for (html, content_type) in [(true, HTML), (false, TEXT)] {

@@ -146,7 +146,7 @@ impl Site {
         ) else {
             return;
         };
-        let mut headers = FieldLines::clone(&response.shared_headers);
+        let mut headers = FieldLines::clone(&response.shared_fields);
         if let (Target::Path { path, .. }, Some(rules)) = (request.target, routing.rules())
             && let Some(path) = routing.path_of(path)
         {
@@ -160,7 +160,7 @@ impl Site {
             headers.push_metadata_display("Content-Type", &file.content_type);
             response.payload = file.whole(response.status).payload;
         }
-        response.shared_headers = Arc::new(headers);
+        response.shared_fields = Arc::new(headers);
     }
 
     fn dispatch(&mut self, request: &Request<'_>, now: Now) -> Response {
@@ -458,7 +458,7 @@ impl Site {
         }
         // A listing has no validator: a cache has to ask for it each time.
         headers.push_default("Cache-Control", "no-cache");
-        let coding = match request.present.accept_encoding && !request.traits.http10 {
+        let coding = match request.present.accept_encoding && !request.delivery.http10 {
             true => preferred(request.fields, self.listing_codings()),
             false => Coding::Identity,
         };
@@ -593,11 +593,11 @@ impl Site {
             true => self.application(request, now),
             false => self.not_found_page(request, now),
         };
-        let mut headers = FieldLines::clone(&response.shared_headers);
+        let mut headers = FieldLines::clone(&response.shared_fields);
         for name in navigation::NAVIGATION_FIELDS {
             headers.push_vary(name);
         }
-        response.shared_headers = Arc::new(headers);
+        response.shared_fields = Arc::new(headers);
         response
     }
 
@@ -626,7 +626,7 @@ impl Site {
                 let mut headers = FieldLines::clone(&self.common_headers.other);
                 headers.push_metadata_display("Content-Type", &file.content_type);
                 let mut response = file.whole(Status::NotFound);
-                response.shared_headers = Arc::new(headers);
+                response.shared_fields = Arc::new(headers);
                 return response;
             }
         }

@@ -302,7 +302,7 @@ impl Handler for SiteHandler {
         self.sites.next_due()
     }
 
-    fn reopen_logs(&mut self) {
+    fn reopen_files(&mut self) {
         self.sites.forget_files();
         if let Some(log) = &mut self.log {
             log.reopen();
@@ -319,7 +319,7 @@ impl Handler for SiteHandler {
             Some(Err(error)) => log::error!("the configuration stays as it was: {error}"),
             None => {}
         }
-        self.reopen_logs();
+        self.reopen_files();
     }
 }
 
@@ -367,8 +367,8 @@ fn is_skipped(
 /// renders those bodies into the write buffer.
 fn body_at_once(request: &Result<Request<'_>, Refusal<'_>>, response: &Response) -> Option<u64> {
     let is_head = match request {
-        Ok(request) => request.traits.is_head,
-        Err(refusal) => refusal.traits().is_head,
+        Ok(request) => request.delivery.is_head,
+        Err(refusal) => refusal.delivery().is_head,
     };
     match &response.payload {
         _ if is_head || response.status.is_bodiless() => Some(0),

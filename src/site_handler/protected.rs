@@ -83,16 +83,16 @@ fn keep_from_others(response: &mut Response) {
         let value = fields.all("cache-control").next();
         value.map(<[u8]>::to_vec)
     };
-    match field(&response.shared_headers) {
+    match field(&response.shared_fields) {
         None if field(&response.headers).is_none() => {
             response.headers.push("Cache-Control", "private");
         }
         // What `auto` and `immutable` stand for is no wish of the configuration.
         Some(value) if value == CachePolicy::IMMUTABLE.as_bytes() => {
-            let mut headers = FieldLines::clone(&response.shared_headers);
+            let mut headers = FieldLines::clone(&response.shared_fields);
             headers.retain(|name| !name.eq_ignore_ascii_case(b"Cache-Control"));
             headers.push("Cache-Control", CachePolicy::IMMUTABLE_PRIVATE);
-            response.shared_headers = Arc::new(headers);
+            response.shared_fields = Arc::new(headers);
         }
         _ => {}
     }

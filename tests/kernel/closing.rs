@@ -167,7 +167,7 @@ fn close_wait(port: u16) -> usize {
         .count()
 }
 
-/// An incomplete response must not end like a complete one: see `CloseReason::aborts`.
+/// An incomplete response must not end like a complete one: see `CloseReason::is_reset`.
 #[test]
 fn a_response_cut_short_ends_with_a_reset() {
     let root = site(&[]);

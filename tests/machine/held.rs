@@ -133,7 +133,7 @@ impl Loop {
                 self.engine.mark_ready(key, EventFlags::default);
             }
         }
-        (self.engine.run_iteration(self.now, &mut InMemory)).unwrap()
+        (self.engine.run_phases(self.now, &mut InMemory)).unwrap()
     }
 
     /// The same. Returns the timeout of the next poll.

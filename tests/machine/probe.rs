@@ -106,7 +106,7 @@ impl<H: Handler> Observed<H> {
 
     /// Runs the runnable connections and frees those that have ended. Returns what the probe
     /// recorded.
-    fn run_iteration(&mut self) -> Vec<String> {
+    fn run_phases(&mut self) -> Vec<String> {
         self.scheduler.run(&mut self.handler, self.now);
         self.scheduler.register(|_, _| Ok(()));
         self.scheduler.reap(&mut self.handler, self.now, drop);
@@ -130,7 +130,7 @@ fn a_probe_gets_each_step_and_each_transition_with_its_cause() {
         "0 WritingHeader -> Parsing, Step(Send)".into(),
         "0 Respond: OutOfBudget".into(),
     ];
-    assert_eq!(server.run_iteration(), first);
+    assert_eq!(server.run_phases(), first);
     let second = [
         "0 Respond: Answered(Ok)".to_owned(),
         "0 Parsing -> WritingHeader, Step(Respond)".into(),
@@ -138,7 +138,7 @@ fn a_probe_gets_each_step_and_each_transition_with_its_cause() {
         "0 WritingHeader -> Reading, Step(Send)".into(),
         "0 Receive: NotReady".into(),
     ];
-    assert_eq!(server.run_iteration(), second);
+    assert_eq!(server.run_phases(), second);
     peer.closes();
     assert!(
         server
@@ -153,14 +153,14 @@ fn a_probe_gets_each_step_and_each_transition_with_its_cause() {
         "0 End: Done",
         "0 closed: PeerClosed, 10 bytes",
     ];
-    assert_eq!(server.run_iteration(), last);
+    assert_eq!(server.run_phases(), last);
     assert!(
         server
             .scheduler
             .mark_ready(key, EventFlags::default)
             .is_none()
     );
-    assert_eq!(server.run_iteration(), [""; 0], "the slot is free");
+    assert_eq!(server.run_phases(), [""; 0], "the slot is free");
 }
 
 #[test]
@@ -168,10 +168,10 @@ fn an_id_is_never_used_again_although_the_key_is() {
     let mut server = Observed::new(Pages::default());
     let (first, peer) = server.connect("");
     peer.closes();
-    server.run_iteration();
+    server.run_phases();
     let (second, _peer) = server.connect("");
     assert_eq!(first, second);
-    assert_eq!(server.run_iteration()[0], "1 accepted at 0: Reading");
+    assert_eq!(server.run_phases()[0], "1 accepted at 0: Reading");
 }
 
 /// The transitions that the scheduler makes.
@@ -183,37 +183,37 @@ fn a_transition_outside_of_the_pump_is_reported_with_its_cause() {
     };
     let mut server = Observed::new(Pages::default());
     let _evicted = server.connect("");
-    server.run_iteration();
+    server.run_phases();
     server.now.instant += seconds(2);
     server.scheduler.evict(&mut server.handler, server.now);
     let expected = ["0 Reading -> Closed(Evicted), Eviction"];
-    assert_eq!(closed(server.run_iteration()), expected);
+    assert_eq!(closed(server.run_phases()), expected);
 
     let _lost = server.connect("");
     server.scheduler.run(&mut server.handler, server.now);
     let refused = || io::Error::from(io::ErrorKind::OutOfMemory);
     server.scheduler.register(|_, _| Err(refused()));
     let expected = ["1 Reading -> Closed(SocketError(OutOfMemory)), Registration"];
-    assert_eq!(closed(server.run_iteration()), expected);
+    assert_eq!(closed(server.run_phases()), expected);
 
     let _late = server.connect("");
-    server.run_iteration();
+    server.run_phases();
     server.now.instant += Limits::default().idle_timeout;
     let expected = ["2 Reading -> Closed(IdleTimeout), Deadline"];
-    assert_eq!(closed(server.run_iteration()), expected);
+    assert_eq!(closed(server.run_phases()), expected);
 
     let _aborted = server.connect("");
-    server.run_iteration();
+    server.run_phases();
     server.scheduler.abort_all();
     let expected = ["3 Reading -> Closed(Stopping), Abort"];
-    assert_eq!(closed(server.run_iteration()), expected);
+    assert_eq!(closed(server.run_phases()), expected);
 
     let _idle = server.connect("");
-    server.run_iteration();
+    server.run_phases();
     server.scheduler.drain();
     server.now.instant += Limits::default().min_idle_time;
     let expected = ["4 Reading -> Closed(Stopping), Stop"];
-    assert_eq!(closed(server.run_iteration()), expected);
+    assert_eq!(closed(server.run_phases()), expected);
 }
 
 /// A handler whose response has a body that panics.
@@ -244,7 +244,7 @@ impl Handler for PanicsInBody {
 fn a_panic_is_reported_as_a_transition_from_the_latest_reported_state() {
     let mut server = Observed::new(PanicsInBody);
     let _peer = server.connect(&get("/"));
-    let lines = server.run_iteration();
+    let lines = server.run_phases();
     let expected = [
         "0 WritingHeader -> WritingBody, Step(Send)",
         "0 WritingBody -> Closed(Panicked), Panic",

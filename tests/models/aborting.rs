@@ -80,7 +80,7 @@ fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
     }
 }
 
-/// Fails if `CloseReason::aborts` returns false.
+/// Fails if `CloseReason::is_reset` returns false.
 #[test]
 fn a_peer_that_reads_nothing_is_reset_and_the_server_goes_on() {
     let root = large();

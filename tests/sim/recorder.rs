@@ -177,11 +177,11 @@ impl Probe for Recorder {
         Some(records.clock)
     }
 
-    fn on_iteration_end(&mut self, _: Now, _: Option<Duration>) {
+    fn on_poll_begin(&mut self, _: Now, _: Option<Duration>) {
         self.0.borrow_mut().is_iterating = false;
     }
 
-    fn on_iteration_begin(&mut self, _: Now, _: usize) {
+    fn on_poll_end(&mut self, _: Now, _: usize) {
         let records = &mut *self.0.borrow_mut();
         let was_iterating = std::mem::replace(&mut records.is_iterating, true);
         records.check(!was_iterating, || "an iteration within another".into());
@@ -255,7 +255,7 @@ impl Probe for Recorder {
 /// A recorder in an iteration, with one connection.
 fn recorder() -> (Recorder, u64) {
     let mut recorder = Recorder::new();
-    recorder.on_iteration_begin(Now::read(), 0);
+    recorder.on_poll_end(Now::read(), 0);
     let origin = Origin {
         listener: ListenerInfo::public(0),
         peer: None,
@@ -287,7 +287,7 @@ fn records_of_a_connection_that_closes_break_no_rule() {
 fn records_that_contradict_each_other_or_the_table_break_a_rule() {
     let wrong: [(&str, MakeRecords); 7] = [
         ("while the loop polls", |recorder| {
-            recorder.on_iteration_end(Now::read(), None);
+            recorder.on_poll_begin(Now::read(), None);
             recorder.on_event(0, EventFlags::default());
         }),
         ("of connection 1, which is not open", |recorder| {

@@ -268,7 +268,7 @@ impl<H: Handler> Simulation<H> {
             }
         }
         kernel.borrow_mut().begin_iteration(&self.limits);
-        let flow = self.engine.run_iteration(now, &mut self.sockets);
+        let flow = self.engine.run_phases(now, &mut self.sockets);
         let moved = kernel.borrow_mut().end_iteration(&self.limits);
         for (token, connection) in self.engine.scheduler().connections() {
             let (is_idle, kept) = (connection.is_idle(), connection.kept());

@@ -39,6 +39,7 @@ const MIO: &[&str] = &[
     "models/coroutine/",
     "signals.rs",
     "bench/client/",
+    "event_loop/poller.rs",
     "study/poke/client.rs",
     "study/poke/stream.rs",
 ];

@@ -12,14 +12,14 @@ mod executor;
 mod runtime;
 
 use crate::clock::Now;
+use crate::event_loop::lifecycle::{Connections, Lifecycle, Stop, warn_unnotified};
+use crate::event_loop::poller::{EventTarget, Poller, flags_of};
 use crate::handler::{Handler, ListenerInfo, Role};
 use crate::limits::Limits;
 use crate::listen::open::BoundListener;
 use crate::listen::socket::{AcceptedStream, ListenerSocket};
 use crate::probe::{Origin, Probe};
-use crate::reactor::lifecycle::{Connections, Lifecycle, Stop, warn_unnotified};
-use crate::reactor::poller::{EventTarget, Poller, flags_of};
-use crate::signals::{self, Action, Policy};
+use crate::signals::{self, Action, SignalPolicy};
 use crate::tls::{OverSocket, PlainOrTls};
 use crate::transport::{ReadyFlags, Socket};
 use executor::Executor;
@@ -88,7 +88,7 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
         listeners: Vec<BoundListener>,
         handler: H,
         limits: Arc<Limits>,
-        policy: Policy,
+        policy: SignalPolicy,
         probe: P,
     ) -> io::Result<Self> {
         let (poller, sockets) = Poller::new(listeners, &limits, policy)?;
@@ -112,11 +112,11 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
             let now = Now::read();
             (self.runtime.deadline_clock.borrow_mut()).on_poll_begin(now.instant);
             let timeout = self.poll_timeout(now);
-            (self.runtime.probe.borrow_mut()).on_iteration_end(now, timeout);
+            (self.runtime.probe.borrow_mut()).on_poll_begin(now, timeout);
             let outcome = self.poller.poll(timeout)?;
             let now = Now::read();
             let events = self.poller.event_count();
-            (self.runtime.probe.borrow_mut()).on_iteration_begin(now, events);
+            (self.runtime.probe.borrow_mut()).on_poll_end(now, events);
             (self.runtime.deadline_clock.borrow_mut()).on_poll_end(now.instant, timeout, outcome);
             self.runtime.now.set(now);
             if self.mark() && self.handle_signals(now).is_break() {
@@ -168,7 +168,7 @@ impl<H: Handler + 'static, P: Probe + 'static> Coroutines<H, P> {
     fn handle_signals(&mut self, now: Now) -> ControlFlow<()> {
         for action in self.poller.take_signals() {
             match action {
-                Action::ReopenLogs => self.runtime.handler.borrow_mut().reopen_logs(),
+                Action::ReopenFiles => self.runtime.handler.borrow_mut().reopen_files(),
                 Action::Reload => self.runtime.handler.borrow_mut().reload(),
                 Action::Stop => match self.lifecycle.stop(now, self.runtime.open()) {
                     Stop::Drain => {

@@ -3,12 +3,12 @@
 use crate::clock::Now;
 use crate::connection::Connection;
 use crate::deadline_clock::DeadlineClock;
+use crate::event_loop::lifecycle::warn_unregistered;
 use crate::handler::{Handler, Role};
 use crate::http::date::DateCache;
 use crate::limits::Limits;
 use crate::probe::{Cause, EventFlags, Origin, Probe};
-use crate::pump::{Pause, PumpContext, Session, SharedBuffers, pump_guarded};
-use crate::reactor::lifecycle::warn_unregistered;
+use crate::pump::{PumpContext, PumpOutcome, Session, SharedBuffers, pump_guarded};
 use crate::timers::Timers;
 use crate::tls::{OverSocket, PlainOrTls};
 use crate::transport::{ReadyFlags, Socket, Transport};
@@ -185,7 +185,7 @@ impl<H: Handler, P: Probe> Runtime<H, P> {
         self.deadline_clock.borrow().at(self.now.get().instant)
     }
 
-    fn pump(&self, session: &mut Session<PlainOrTls<Socket>, H::State>) -> Pause {
+    fn pump(&self, session: &mut Session<PlainOrTls<Socket>, H::State>) -> PumpOutcome {
         let now = self.now.get();
         let (buffers, date) = &mut *self.buffers.borrow_mut();
         let mut context = PumpContext {
@@ -260,9 +260,9 @@ async fn serve<H: Handler, P: Probe>(
         }
         let pause = runtime.pump(&mut session);
         match pause {
-            Pause::Ended(reason) => break reason,
-            Pause::Yielded if !runtime.aborting.get() => yield_now().await,
-            Pause::Yielded | Pause::Blocked | Pause::Waiting => {
+            PumpOutcome::Ended(reason) => break reason,
+            PumpOutcome::Yielded if !runtime.aborting.get() => yield_now().await,
+            PumpOutcome::Yielded | PumpOutcome::Blocked | PumpOutcome::Waiting => {
                 // The kernel was asked what has arrived and what the peer takes. Now the deadline
                 // counts.
                 if runtime.aborting.get() {
@@ -292,7 +292,7 @@ async fn serve<H: Handler, P: Probe>(
                     is_registered = true;
                     runtime.probe.borrow_mut().on_register(session.id);
                 }
-                if pause == Pause::Waiting {
+                if pause == PumpOutcome::Waiting {
                     runtime.waiting.borrow_mut().insert(key);
                 }
                 let flags = runtime.ready(key, &session.connection).await;

@@ -17,7 +17,7 @@ use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::listen::open::BoundListener;
 use crate::probe::Probe;
-use crate::signals::{self, Action, Policy, SignalSource};
+use crate::signals::{self, Action, SignalPolicy, SignalSource};
 use fork::{BlockedSignals, Fork, fork};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use signal_hook::consts::SIGCHLD;
@@ -42,7 +42,7 @@ const ABORT: Signal = Signal::URG;
 pub struct Parent {
     acceptor: Acceptor,
     signals: SignalSource,
-    policy: Policy,
+    policy: SignalPolicy,
     children: HashSet<Pid>,
     limits: Arc<Limits>,
     /// The server is stopping, and the children are aborted at this time.
@@ -63,7 +63,7 @@ impl Parent {
     pub fn new(
         listeners: Vec<BoundListener>,
         limits: Arc<Limits>,
-        policy: Policy,
+        policy: SignalPolicy,
     ) -> io::Result<Self> {
         let acceptor = Acceptor::new(listeners, &limits)?;
         let handled = policy.handled().chain([SIGCHLD]);
@@ -196,7 +196,7 @@ impl Parent {
                 continue;
             }
             match self.policy.receive(signal) {
-                Action::ReopenLogs => signal_children(&self.children, Signal::USR1),
+                Action::ReopenFiles => signal_children(&self.children, Signal::USR1),
                 // A child serves one connection: with the configuration that it began with.
                 Action::Reload => {
                     reload();

@@ -261,7 +261,7 @@ impl Probe for Trace {
         Some(self.latest)
     }
 
-    fn on_iteration_end(&mut self, now: Now, timeout: Option<Duration>) {
+    fn on_poll_begin(&mut self, now: Now, timeout: Option<Duration>) {
         self.latest = now.instant;
         if self.place != Place::Iteration(0) {
             let worked = now.instant - self.iteration_began;
@@ -270,7 +270,7 @@ impl Probe for Trace {
         self.poll_began = (now.instant, timeout);
     }
 
-    fn on_iteration_begin(&mut self, now: Now, events: usize) {
+    fn on_poll_end(&mut self, now: Now, events: usize) {
         self.latest = now.instant;
         if let Place::Iteration(number) = &mut self.place {
             *number += 1;

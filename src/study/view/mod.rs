@@ -54,12 +54,12 @@ impl Probe for View {
         Some(now)
     }
 
-    fn on_iteration_end(&mut self, now: Now, timeout: Option<Duration>) {
-        self.0.borrow_mut().on_iteration_end(now.instant, timeout);
+    fn on_poll_begin(&mut self, now: Now, timeout: Option<Duration>) {
+        self.0.borrow_mut().on_poll_begin(now.instant, timeout);
     }
 
-    fn on_iteration_begin(&mut self, now: Now, events: usize) {
-        self.0.borrow_mut().on_iteration_begin(now.instant, events);
+    fn on_poll_end(&mut self, now: Now, events: usize) {
+        self.0.borrow_mut().on_poll_end(now.instant, events);
     }
 
     fn on_accept(&mut self, id: u64, origin: Origin, state: StateName) {

@@ -51,7 +51,7 @@ struct Iteration {
 
 impl Pulse {
     /// The poll returned this number of events.
-    pub fn on_iteration_begin(&mut self, now: Duration, events: usize) {
+    pub fn on_poll_end(&mut self, now: Duration, events: usize) {
         self.iteration += 1;
         self.events += events as u64;
         self.asleep += now.saturating_sub(self.began);
@@ -64,7 +64,7 @@ impl Pulse {
     }
 
     /// The iteration is over. Returns how long it worked.
-    pub fn on_iteration_end(&mut self, now: Duration) -> Duration {
+    pub fn on_poll_begin(&mut self, now: Duration) -> Duration {
         let worked = now.saturating_sub(self.began);
         self.working += worked;
         self.began = now;

@@ -244,15 +244,15 @@ impl Table {
         self.is_watched = true;
     }
 
-    /// See [`Probe::on_iteration_begin`](crate::probe::Probe::on_iteration_begin), and so on.
-    pub fn on_iteration_begin(&mut self, now: Instant, events: usize) {
+    /// See [`Probe::on_poll_end`](crate::probe::Probe::on_poll_end), and so on.
+    pub fn on_poll_end(&mut self, now: Instant, events: usize) {
         let began = self.now;
         self.set_time(now);
         if self.is_watched && !self.hold.is_watched(now) {
             self.is_watched = false;
             self.records.clear();
         }
-        self.pulse.on_iteration_begin(self.now, events);
+        self.pulse.on_poll_end(self.now, events);
         self.record_of_loop(RecordKind::Poll {
             timeout: self.timeout,
             waited: self.now.saturating_sub(began),
@@ -260,9 +260,9 @@ impl Table {
         });
     }
 
-    pub fn on_iteration_end(&mut self, now: Instant, timeout: Option<Duration>) {
+    pub fn on_poll_begin(&mut self, now: Instant, timeout: Option<Duration>) {
         self.set_time(now);
-        let worked = self.pulse.on_iteration_end(self.now);
+        let worked = self.pulse.on_poll_begin(self.now);
         self.record_of_loop(RecordKind::End { worked });
         self.records.end_iteration(self.pulse.has_worked());
         self.timeout = timeout;

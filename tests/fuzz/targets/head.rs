@@ -2,7 +2,7 @@
 
 use super::opinion::{self, Bounds, End, Opinion, Target};
 use oneloop::connection::{Connection, Step};
-use oneloop::http::request::{self, Method, Refusal, Request, RequestTraits};
+use oneloop::http::request::{self, Delivery, Method, Refusal, Request};
 use oneloop::limits::Limits;
 use std::sync::Arc;
 use std::time::Instant;
@@ -77,10 +77,10 @@ fn arrive<T>(
 /// Everything that the response depends on.
 fn describe(
     request: &Result<Request<'_>, Refusal<'_>>,
-) -> Result<String, (u16, &'static str, RequestTraits)> {
+) -> Result<String, (u16, &'static str, Delivery)> {
     match request {
         Ok(request) => Ok(format!("{request:?}")),
-        Err(refusal) => Err((refusal.status.code(), refusal.why, refusal.traits())),
+        Err(refusal) => Err((refusal.status.code(), refusal.why, refusal.delivery())),
     }
 }
 
@@ -127,13 +127,13 @@ fn same(request: &Request<'_>, opinion: &Opinion) {
     assert_eq!(request.target, target);
     assert_eq!(request.host, opinion.host.as_deref());
     assert_eq!(request.expects_unknown, opinion.expects_unknown);
-    let traits = RequestTraits {
+    let delivery = Delivery {
         http10: opinion.old,
         is_head: opinion.method == "HEAD",
         keep_alive: opinion.persistent,
         close_requested: opinion.last,
     };
-    assert_eq!(request.traits, traits);
+    assert_eq!(request.delivery, delivery);
     let fields: Vec<_> = request
         .fields
         .iter()
@@ -145,8 +145,8 @@ fn same(request: &Request<'_>, opinion: &Opinion) {
 fn check_refusal(head: &[u8], refusal: &Refusal<'_>) {
     let line = refusal.line;
     assert!(head.starts_with(line) && !line.contains(&b'\n'));
-    assert_eq!(refusal.traits().is_head, opinion::is_bodiless(head));
-    assert!(!refusal.traits().keep_alive);
+    assert_eq!(refusal.delivery().is_head, opinion::is_bodiless(head));
+    assert!(!refusal.delivery().keep_alive);
     let lines = head.iter().filter(|&&byte| byte == b'\n').count();
     match refusal.status.code() {
         400 => {}

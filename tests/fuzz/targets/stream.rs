@@ -20,7 +20,7 @@ use oneloop::connection::{CloseReason, Connection};
 use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::http::date::DateCache;
 use oneloop::limits::Limits;
-use oneloop::pump::{Pause, PumpContext, Session, SharedBuffers, pump};
+use oneloop::pump::{PumpContext, PumpOutcome, Session, SharedBuffers, pump};
 use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::SiteHandler;
 use oneloop::transport::Transport;
@@ -282,10 +282,10 @@ impl Server {
             let pause = pump(&mut session, &mut self.handler, &mut context);
             sent.extend_from_slice(&peer.take_received());
             match pause {
-                Pause::Ended(ending) => return (sent, ending),
-                Pause::Yielded => continue,
-                Pause::Waiting => unreachable!("a site without passwords is always ready"),
-                Pause::Blocked => assert!(peer.is_blocked(), "waits without having tried"),
+                PumpOutcome::Ended(ending) => return (sent, ending),
+                PumpOutcome::Yielded => continue,
+                PumpOutcome::Waiting => unreachable!("a site without passwords is always ready"),
+                PumpOutcome::Blocked => assert!(peer.is_blocked(), "waits without having tried"),
             }
             if watch.waits_for_bytes.get() && pieces.len() < MANY {
                 match_up(&pieces.concat()[..watch.received.get()], &sent);

@@ -75,7 +75,7 @@ impl Handler for RecordingHandler {
         observed.responds();
         if let Payload::Stream(source) = response.payload {
             let lines = [
-                response.shared_headers.as_bytes(),
+                response.shared_fields.as_bytes(),
                 response.headers.as_bytes(),
             ]
             .concat();

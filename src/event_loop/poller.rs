@@ -9,7 +9,7 @@ use crate::listen::open::{BoundListener, SocketFile};
 use crate::listen::socket::ListenerSocket;
 use crate::notifier::Notifier;
 use crate::probe::EventFlags;
-use crate::signals::{Action, Policy, SignalSource};
+use crate::signals::{Action, SignalPolicy, SignalSource};
 use mio::event::{Event, Source};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use std::io;
@@ -26,7 +26,7 @@ pub struct Poller {
     poll: Poll,
     events: Events,
     signals: SignalSource,
-    policy: Policy,
+    policy: SignalPolicy,
     listeners: usize,
     /// The files of unix sockets, with the roles of these. They are removed before their sockets
     /// are closed, so that the file of another server is not taken for ours.
@@ -67,7 +67,7 @@ impl Poller {
     pub fn new(
         listeners: Vec<BoundListener>,
         limits: &Limits,
-        policy: Policy,
+        policy: SignalPolicy,
     ) -> io::Result<(Self, Vec<ListenerSocket>)> {
         let poll = Poll::new()?;
         let registry = poll.registry();

@@ -13,7 +13,7 @@ use super::status::{Reason, Status, bad_request};
 /// Which of the fields are present that select a representation or a part of it. An absent one need
 /// not be searched for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PresentHeaders {
+pub struct PresentFields {
     /// A precondition, or If-Range.
     pub conditions: bool,
     /// Range.
@@ -25,17 +25,17 @@ pub struct PresentHeaders {
 /// What one pass over the fields finds. This is the only pass over the fields that every request
 /// needs.
 #[derive(Default)]
-pub(super) struct HeaderScan<'h> {
+pub(super) struct FieldScan<'h> {
     pub(super) host: Option<&'h [u8]>,
     length: Option<u64>,
     coding: Option<&'h [u8]>,
     says_close: bool,
     says_keep_alive: bool,
     pub(super) expects_unknown: bool,
-    pub(super) present: PresentHeaders,
+    pub(super) present: PresentFields,
 }
 
-impl<'h> HeaderScan<'h> {
+impl<'h> FieldScan<'h> {
     pub(super) fn of<'n>(
         lines: impl Iterator<Item = (&'n [u8], &'h [u8])>,
     ) -> Result<Self, Reason> {

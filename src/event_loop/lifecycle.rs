@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Connections cannot be accepted.
-static REFUSED: RateLimited = RateLimited::new();
+static CANNOT_ACCEPT: RateLimited = RateLimited::new();
 
 /// Connections cannot be registered with the poll.
 static UNWATCHED: RateLimited = RateLimited::new();
@@ -172,18 +172,18 @@ impl<A: Accept> Lifecycle<A> {
             AcceptOutcome::Full if role == Role::Admin => self.pause(role, now, connections),
             AcceptOutcome::Full => {
                 let advice = limits::advice_on_connections(most);
-                REFUSED.warn(format_args!(
+                CANNOT_ACCEPT.warn(format_args!(
                     "all {most} allowed connections are open{advice}"
                 ));
                 self.evict_or_pause(role, now, connections);
             }
             AcceptOutcome::Exhausted(error) => {
                 let advice = advice(&error);
-                REFUSED.warn(format_args!("cannot accept for now: {error}{advice}"));
+                CANNOT_ACCEPT.warn(format_args!("cannot accept for now: {error}{advice}"));
                 self.evict_or_pause(role, now, connections);
             }
             AcceptOutcome::Failing(error) => {
-                REFUSED.warn(format_args!("accepting fails: {error}"));
+                CANNOT_ACCEPT.warn(format_args!("accepting fails: {error}"));
                 self.pause(role, now, connections);
             }
         }
