@@ -178,10 +178,10 @@ oneloop_timeouts_total{{kind="header"}} 0
 oneloop_timeouts_total{{kind="idle"}} 0
 oneloop_timeouts_total{{kind="send"}} 0
 oneloop_timeouts_total{{kind="linger"}} 0
-# HELP oneloop_tls_handshakes_total TLS handshakes.
-# TYPE oneloop_tls_handshakes_total counter
-oneloop_tls_handshakes_total{{result="completed"}} 0
-oneloop_tls_handshakes_total{{result="failed"}} 0
+# HELP oneloop_handshakes_total TLS handshakes and PROXY headers.
+# TYPE oneloop_handshakes_total counter
+oneloop_handshakes_total{{result="completed"}} 0
+oneloop_handshakes_total{{result="failed"}} 0
 # HELP oneloop_iteration_seconds How long iterations of the loop took, without the poll.
 # TYPE oneloop_iteration_seconds histogram
 oneloop_iteration_seconds_bucket{{le="0.00003"}} -

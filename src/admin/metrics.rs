@@ -257,9 +257,9 @@ impl Counters {
             self.timeouts.samples(),
         );
         out.family(
-            ["oneloop_tls_handshakes_total", "result"],
+            ["oneloop_handshakes_total", "result"],
             "counter",
-            "TLS handshakes.",
+            "TLS handshakes and PROXY headers.",
             self.handshakes.samples(),
         );
     }
@@ -440,7 +440,7 @@ mod tests {
             metrics.on_transition(id, StateName::Handshaking, next, cause);
         }
         assert_eq!(
-            samples(&metrics, "oneloop_tls_handshakes_total"),
+            samples(&metrics, "oneloop_handshakes_total"),
             "{result=\"completed\"} 2; {result=\"failed\"} 1"
         );
         let timeouts = samples(&metrics, "oneloop_timeouts_total");

@@ -531,11 +531,13 @@ fn find<'a>(parser: &'a Command, key: &str, further: &[&str]) -> Result<&'a Arg,
         _ => &flag,
     };
     let meant = meant.trim_start_matches('-');
+    // A terminal obeys control characters.
+    let shown = key.escape_debug();
     if keys.contains(&meant) {
-        return Err(format!("there is no key {key}; did you mean {meant}?"));
+        return Err(format!("there is no key {shown}; did you mean {meant}?"));
     }
     Err(format!(
-        "there is no key {key}; the keys are {}",
+        "there is no key {shown}; the keys are {}",
         keys.join(", ")
     ))
 }
@@ -742,6 +744,10 @@ mod tests {
     fn an_error_names_the_file_the_line_the_key_and_what_is_allowed() {
         let table = [
             ("prot = 3", "1: there is no key prot; did you mean port?"),
+            (
+                "\"p\\u001brt\" = 3",
+                "1: there is no key p\\u{1b}rt; did you mean port?",
+            ),
             (
                 "\nidle_timeout = 3",
                 "2: there is no key idle_timeout; did you mean idle-timeout?",

@@ -354,7 +354,8 @@ impl Site {
     }
 
     /// A directory that a rewrite leads to, without a slash at its end. The redirect is to the
-    /// path that was requested; one that has its slash needs none.
+    /// path that was requested; one that has its slash needs none, nor one that leads elsewhere
+    /// with it.
     fn rewritten_directory(
         &mut self,
         request: &Request<'_>,
@@ -364,11 +365,12 @@ impl Site {
         now: Now,
     ) -> Response {
         let mut requested = Vec::new();
-        match SitePath::decode(path, &mut requested) {
-            Ok(path) if !path.has_slash() => {
-                let from = path.relative_from();
-                self.errors.redirect(request, &requested, from, query)
-            }
+        let form = SitePath::decode(path, &mut requested).map(Form::of);
+        let leads_here = |routing: &Routing| routing.rewrites_slash(&requested);
+        match form {
+            Ok(form) if !form.has_slash && self.routing.as_ref().is_some_and(leads_here) => self
+                .errors
+                .redirect(request, &requested, form.relative_from, query),
             _ => self.directory(request, query, name, now),
         }
     }

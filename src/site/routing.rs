@@ -138,6 +138,14 @@ impl Routing {
         }
     }
 
+    /// Whether a requested name is rewritten with a slash at its end, too.
+    pub(super) fn rewrites_slash(&self, requested: &[u8]) -> bool {
+        let name = requested.strip_prefix(&*self.base).unwrap_or(requested);
+        let path = address(name.strip_prefix(b"/").unwrap_or(name), true);
+        let action = self.rules().and_then(|rules| rules.action(&path));
+        matches!(action, Some((Action::Rewrite(_), _)))
+    }
+
     /// The path that rules are compared with: beneath the base path. `None`: it is not beneath it.
     pub(super) fn path_of(&self, raw: &[u8]) -> Option<Vec<u8>> {
         let mut name = Vec::new();

@@ -139,6 +139,7 @@ fn redirects_and_rewrites() {
             { path = "/moved/**", redirect = "/moved/", status = 308 },
             { path = "/v1/**", rewrite = "/v2/{rest}" },
             { path = ["/shop", "/shop/"], rewrite = "/moved" },
+            { path = "/only", rewrite = "/moved" },
             { path = "/hidden", rewrite = "/.secret" },
             { path = "/alias", rewrite = "/new/a%20b" },
         ]
@@ -166,6 +167,8 @@ fn redirects_and_rewrites() {
         "and ends there": get("/v1/dir/") => html("inside");
         "a rewrite without its slash, too": get("/shop/") => html("shut");
         "and without any": get("/shop") => redirect("./shop/");
+        "with its slash that address leads nowhere": get("/only") => html("shut");
+        "so there is no redirect": get("/only/") => not_found();
         "a rewrite to nothing": get("/v1/none") => not_found();
         "a rewrite does not show what is hidden": get("/hidden") => not_found();
         "other paths are themselves": get("/") => html("home");
