@@ -159,6 +159,9 @@ impl<'l> EventLoop<'l> {
                 Err(error) => return Err(error),
             }
             for event in &events {
+                if self.stop.load(Ordering::Relaxed) {
+                    break;
+                }
                 self.on_event(event.token().0, event);
             }
         }
@@ -200,7 +203,10 @@ impl<'l> EventLoop<'l> {
                 }
             }
             Phase::WarmUp(end) if now >= end => self.begin_measuring(),
-            Phase::Measuring(end) if now >= end => self.begin_draining(now, end),
+            Phase::Measuring(end) if now >= end => {
+                self.begin_draining(now, end);
+                return self.is_drained();
+            }
             Phase::Draining(end) => return now >= end || self.is_drained(),
             Phase::WarmUp(_) | Phase::Measuring(_) => {}
         }
@@ -540,19 +546,20 @@ fn send(pid: u32, signal: Signal) {
 mod tests {
     use super::*;
     use crate::bench::types::{Group, Target};
+    use std::net::{SocketAddr, TcpListener};
     use std::process::{Child, Command};
 
-    #[test]
-    fn the_clock_does_not_advance_while_it_is_paused() {
-        let load = Load {
-            target: Target::Tcp(([127, 0, 0, 1], 9).into()),
+    /// One connection that sends nothing.
+    fn silent(target: SocketAddr, drain: u64) -> Load {
+        Load {
+            target: Target::Tcp(target),
             source: None,
             server: None,
             cpu: None,
             seed: 1,
             warm_up: 0,
             measure: 1,
-            drain: 0,
+            drain,
             stall: None,
             http: None,
             groups: vec![Group {
@@ -561,7 +568,22 @@ mod tests {
                 behavior: Behavior::Silent,
                 pages: Vec::new(),
             }],
-        };
+        }
+    }
+
+    #[test]
+    fn the_drain_ends_at_once_if_no_response_is_outstanding() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let load = silent(listener.local_addr().unwrap(), 60_000_000_000);
+        let start = Now::read().instant;
+        let event_loop = EventLoop::new(&load, Default::default(), false).unwrap();
+        event_loop.run().unwrap();
+        assert!(Now::read().instant - start < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn the_clock_does_not_advance_while_it_is_paused() {
+        let load = silent(([127, 0, 0, 1], 9).into(), 0);
         let start = Now::read().instant;
         let mut event_loop = EventLoop::new(&load, Default::default(), false).unwrap();
         let work = Duration::from_millis(20);
