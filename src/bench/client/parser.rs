@@ -171,8 +171,12 @@ impl Parser {
             let mut items = field.value.split(|byte| *byte == b',');
             let is_item = |item: &[u8], name| item.trim_ascii().eq_ignore_ascii_case(name);
             if is_named("content-length") {
-                let text = std::str::from_utf8(field.value).map_err(|_| Malformed)?;
-                length = Some(text.trim().parse().map_err(|_| Malformed)?);
+                for item in items {
+                    let value = number(item, 10)?;
+                    if length.replace(value).is_some_and(|before| before != value) {
+                        return Err(Malformed);
+                    }
+                }
             } else if is_named("transfer-encoding") {
                 let last = items.next_back();
                 is_chunked = Some(last.is_some_and(|item| is_item(item, b"chunked")));
@@ -188,13 +192,16 @@ impl Parser {
             (Some(false), _) | (None, None) => Body::UntilEnd,
         };
         match self.status {
-            // An interim response: another head follows.
-            100..=199 => {
+            // An interim response: another head follows. After 101 what follows is not HTTP.
+            100 | 102..=199 => {
                 self.body = Body::None;
                 self.interim.push(self.status);
                 Ok(false)
             }
-            204 | 304 => Ok(true),
+            101 | 204 | 304 => {
+                self.closes |= self.status == 101;
+                Ok(true)
+            }
             _ => {
                 self.closes |= self.body == Body::UntilEnd;
                 Ok(self.body == Body::Length(0))
@@ -230,10 +237,19 @@ impl Parser {
 /// What follows the size line of a chunk.
 fn after_size_line(line: &[u8]) -> Result<Body, Malformed> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
-    let text = std::str::from_utf8(digits.trim_ascii()).map_err(|_| Malformed)?;
-    match u64::from_str_radix(text, 16).map_err(|_| Malformed)? {
+    match number(digits, 16)? {
         0 => Ok(Body::Trailer),
         size => Ok(Body::Chunk(size)),
+    }
+}
+
+/// A number without a sign, which from_str_radix would take.
+fn number(text: &[u8], radix: u32) -> Result<u64, Malformed> {
+    match std::str::from_utf8(text.trim_ascii()) {
+        Ok(text) if !text.starts_with('+') => {
+            u64::from_str_radix(text, radix).map_err(|_| Malformed)
+        }
+        _ => Err(Malformed),
     }
 }
 
@@ -303,6 +319,10 @@ mod tests {
             &b"220 ftp ready\r\n\r\n"[..],
             b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\nx",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2, 1\r\n\r\nx",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+0\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfive\r\n",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
         ] {
@@ -310,6 +330,17 @@ mod tests {
         }
         let endless = vec![b'x'; MAX_HEAD + 1];
         assert_eq!(read(&[&endless]), Err(Malformed));
+    }
+
+    #[test]
+    fn equal_lengths_are_one_length_and_101_is_the_last_response() {
+        let of = |text: &[u8]| {
+            let response = read(&[text]).unwrap()[0];
+            (response.status, response.length, response.closes)
+        };
+        let lengths = b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\nContent-Length: 2\r\n\r\nab";
+        assert_eq!(of(lengths), (200, 2, false));
+        assert_eq!(of(b"HTTP/1.1 101 X\r\nUpgrade: x\r\n\r\n"), (101, 0, true));
     }
 
     #[test]

@@ -237,8 +237,12 @@ impl Recorder {
 
 /// How a response differs from the expected one.
 fn fault_of(response: Response, page: &Page) -> Option<Fault> {
-    let is_any = page.status == 0 && response.status < 400;
-    if response.status != page.status && !is_any {
+    let is_expected = match page.status {
+        // An invalid status is an error of the server (RFC 9110, 15), and no request asks for 101.
+        0 => (200..400).contains(&response.status),
+        status => response.status == status,
+    };
+    if !is_expected {
         return Some(Fault::Status);
     }
     if page.length.is_some_and(|length| length != response.length) {
@@ -378,6 +382,30 @@ mod tests {
         let expected = [Fault::Status, Fault::Length, Fault::Content].map(|fault| (fault, 1));
         assert_eq!(stats.errors, expected.into());
         assert_eq!((stats.responses, stats.totals.responses), (0, 3));
+    }
+
+    #[test]
+    fn without_an_expected_status_those_from_200_to_399_are_correct() {
+        let is_correct = |status| {
+            let (page, found) = (
+                Page {
+                    status: 0,
+                    ..page()
+                },
+                Response {
+                    status,
+                    ..correct()
+                },
+            );
+            fault_of(found, &page).is_none()
+        };
+        let statuses = [0, 99, 101, 199, 200, 304, 399, 400, 599, 600, 999];
+        let expected = [200, 304, 399];
+        assert!(
+            statuses
+                .iter()
+                .all(|one| is_correct(*one) == expected.contains(one))
+        );
     }
 
     #[test]
