@@ -13,9 +13,10 @@ mod process;
 use oneloop::bench::selftest::server::{Policy, ServerCounters};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn bench(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
@@ -81,7 +82,7 @@ type Expected = (&'static [&'static str], &'static [&'static str], bool);
 fn each_response_is_counted_for_what_it_is() {
     const OK: Expected = (&["200"], &[], false);
     const CLOSES: Expected = (&["200"], &[], true);
-    let table: [(&str, bool, Expected); 14] = [
+    let table: [(&str, bool, Expected); 16] = [
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
             false,
@@ -142,6 +143,16 @@ fn each_response_is_counted_for_what_it_is() {
             (&[], &["truncated"], false),
         ),
         ("220 ready\r\n\r\n", false, (&[], &["malformed"], false)),
+        (
+            "HTTP/1.1 099 N\r\nContent-Length: 0\r\n\r\n",
+            false,
+            (&["99"], &["status"], false),
+        ),
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+            false,
+            (&["101"], &["status"], true),
+        ),
     ];
     for (response, closes, (statuses, errors, always)) in table {
         let server = Known::start(&Policy::Canned(response.to_owned(), closes));
@@ -182,6 +193,32 @@ fn each_response_is_counted_for_what_it_is() {
             }
         }
     }
+}
+
+/// The reads of one connection would otherwise never end.
+#[test]
+fn a_server_that_sends_faster_than_it_is_read_does_not_prolong_the_run() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(10_000);
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let has_request = matches!(client.read(&mut [0; 1000]), Ok(1..));
+            while has_request && client.write_all(interim.as_bytes()).is_ok() {}
+        }
+    });
+    let mut command = bench(&[&url, "--json", "-c", "1", "-d", "100ms"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let limit = Instant::now() + Duration::from_secs(40);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > limit {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let found: Value = serde_json::from_reader(child.stdout.take().unwrap()).unwrap();
+    assert_eq!(found["errors"]["missing"], 1, "{found}");
 }
 
 #[test]
@@ -266,7 +303,8 @@ fn a_request_has_the_authority_of_the_url_and_the_given_fields_on_a_unix_socket_
 
 #[test]
 fn what_cannot_be_measured_is_an_error_with_a_sentence() {
-    let cases: [(&[&str], i32, &str); 8] = [
+    const ONE: &str = "http://127.0.0.1:1/";
+    let cases: [(&[&str], i32, &str); 18] = [
         (
             &["http://127.0.0.1:1/"],
             1,
@@ -291,6 +329,24 @@ fn what_cannot_be_measured_is_an_error_with_a_sentence() {
             "the options of a comparison have no meaning for one server",
         ),
         (&["unix:/nonexistent", "-d", "50ms"], 1, "0 of 64 made"),
+        (
+            &[ONE, "-c", "0"],
+            2,
+            "there must be 1 to 1000000 connections",
+        ),
+        (&[ONE, "--rate", "0"], 2, "the rate must be above 0.001"),
+        (&[ONE, "--rate", "99999999999"], 2, "and at most 2e6"),
+        (&["http://[::1"], 2, "no IPv6 address in brackets"),
+        (
+            &["https://127.0.0.1:1/", "--ca", "/nonexistent"],
+            2,
+            "/nonexistent",
+        ),
+        (&[ONE, "--insecure"], 2, "--ca and --insecure are for https"),
+        (&[ONE, "--quick"], 2, "have no meaning for one server"),
+        (&[ONE, "keepalive"], 2, "a URL stands alone"),
+        (&["keepalive", ONE], 2, "a URL stands alone"),
+        (&[ONE, "-H", "a(b: c"], 2, "it must be NAME: VALUE"),
     ];
     for (args, code, words) in cases {
         let output = bench(args).output().unwrap();

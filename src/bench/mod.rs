@@ -200,9 +200,9 @@ struct Selftest {
 pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let terminal = Terminal::stdout();
     match arguments.command {
-        None => match arguments.run.workloads.as_slice() {
-            [one] if url::is_url(one) => url::run(one, &arguments.run),
-            _ => runner::run(&arguments.run),
+        None => match arguments.run.workloads.iter().find(|one| url::is_url(one)) {
+            Some(url) => url::run(url, &arguments.run),
+            None => runner::run(&arguments.run),
         },
         Some(Subcommands::Compare { before, after }) => {
             let (before, after) = (types::read(&before)?, types::read(&after)?);

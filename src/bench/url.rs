@@ -11,7 +11,7 @@ use super::types::{
 use super::{RunOptions, print_to_stdout};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,8 +23,8 @@ const WARM_UP: (u64, u64) = (SECOND, 10);
 const DRAIN: u64 = 2 * SECOND;
 /// Limit for the attempt to reach one address of a name.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A time without any response that is reported, ns.
-const SILENCE: u64 = 100_000_000;
+/// A time without any response, although one was due, that is reported, ns.
+const SILENCE: f64 = 1e8;
 /// Tenths of a second for a comparison of the two halves of a measurement.
 const MIN_BUCKETS: usize = 20;
 /// The halves differ if they do so by this many standard errors, and by this share.
@@ -52,17 +52,20 @@ pub fn is_url(text: &str) -> bool {
 /// Measures the server at a URL, and prints the result. The exit code is 1 if there is no response,
 /// or an error.
 pub fn run(text: &str, asked: &RunOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let load = match check(asked).and_then(|()| parse(text)) {
-        Ok(url) => load(url, asked)?,
+    let (url, mut load) = match prepare(text, asked) {
+        Ok(prepared) => prepared,
         Err(error) => {
             say(&format!("oneloop bench: {text}: {error}"));
             return Ok(ExitCode::from(USAGE));
         }
     };
+    if url.socket.is_none() {
+        load.target = Target::Tcp(reachable(&url.host, url.port)?);
+    }
     raise_descriptors();
     let outcome = client::run(&load, io::stderr().is_terminal())?;
     let stats = outcome.groups.first().ok_or("the outcome has no group")?;
-    let summary = Summary::of(&outcome, stats);
+    let summary = Summary::of(&outcome, stats, asked.rate);
     print_to_stdout(|to| {
         match asked.json {
             true => writeln!(to, "{}", summary.json(text, stats))?,
@@ -73,11 +76,23 @@ pub fn run(text: &str, asked: &RunOptions) -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
+/// The load of the options, on a target that is yet to be found; an error is one of the user.
+fn prepare(text: &str, asked: &RunOptions) -> Result<(Url, Load), String> {
+    check(asked)?;
+    let url = parse(text)?;
+    if !url.is_tls && (asked.insecure || asked.ca.is_some()) {
+        return Err("--ca and --insecure are for https://".to_owned());
+    }
+    let load = load(&url, asked);
+    client::check(&load)?;
+    Ok((url, load))
+}
+
 /// Parses a URL: `http://`, `https://`, or `unix:PATH` with an optional `:/path`.
 fn parse(text: &str) -> Result<Url, String> {
     let (is_tls, rest) = match text.split_once("://") {
-        Some(("http", rest)) => (false, rest),
-        Some(("https", rest)) => (true, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
         _ => match text.strip_prefix("unix:") {
             Some(rest) => (false, rest),
             None => return Err("it must begin with http://, https:// or unix:".to_owned()),
@@ -96,23 +111,31 @@ fn parse(text: &str) -> Result<Url, String> {
     } else {
         format!("/{path}")
     };
-    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let authority = if is_socket { "localhost" } else { place };
+    let mut bytes = authority.bytes().chain(path.bytes());
+    if !bytes.all(|byte| byte.is_ascii_graphic()) {
         return Err("blanks and characters outside ASCII must be percent-encoded".to_owned());
     }
-    let authority = if is_socket { "localhost" } else { place };
-    if place.is_empty() || authority.contains('@') {
-        return Err("it has no host, or a user name".to_owned());
-    }
+    // A port may be empty (RFC 3986, 3.2.3).
+    let authority = authority.strip_suffix(':').unwrap_or(authority);
     let socket = is_socket.then(|| PathBuf::from(place));
     let has_port = !authority.ends_with(']');
     let (host, port) = match authority.rsplit_once(':').filter(|_| has_port) {
+        Some((_, port)) if port.starts_with('+') => return Err("the port has a sign".to_owned()),
         Some((host, port)) => (host, port.parse().map_err(|_| "the port is not a number")?),
         None => (authority, if is_tls { 443 } else { 80 }),
     };
-    let host = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
+    if place.is_empty() || host.is_empty() || host.contains('@') {
+        return Err("it has no host, or a user name".to_owned());
+    }
+    let address = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_address = address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    if host.contains([':', '[', ']']) && !is_address {
+        return Err("the host is no IPv6 address in brackets".to_owned());
+    }
+    let host = address.unwrap_or(host).to_owned();
     let authority = authority.to_owned();
     Ok(Url {
         is_tls,
@@ -152,27 +175,36 @@ fn check(asked: &RunOptions) -> Result<(), String> {
     if compares.contains(&true) {
         return Err("the options of a comparison have no meaning for one server".to_owned());
     }
-    let is_bad = |field: &&String| {
-        let name = field.split_once(':').map_or("", |(name, _)| name);
-        let is_token = |byte: u8| byte.is_ascii_graphic() && byte != b':';
-        name.is_empty() || !name.bytes().all(is_token) || field.contains(['\r', '\n'])
-    };
-    match asked.header.iter().find(is_bad) {
-        Some(field) => Err(format!("--header '{field}': it must be NAME: VALUE")),
+    if asked.workloads.len() > 1 {
+        return Err("a URL stands alone".to_owned());
+    }
+    match asked.header.iter().find(|field| !is_field(field)) {
+        Some(field) => Err(format!(
+            "--header '{}': it must be NAME: VALUE",
+            field.escape_debug()
+        )),
         None => Ok(()),
     }
 }
 
-/// The load on a server that can be reached.
-fn load(url: Url, asked: &RunOptions) -> Result<Load, String> {
-    let (host, port) = (url.host.clone(), url.port);
-    let target = match &url.socket {
-        Some(path) => Target::Unix(path.clone()),
-        None => Target::Tcp(reachable(&host, port)?),
-    };
+/// Whether this can be in a request: a token, a colon, and a value without control characters
+/// (RFC 9110, 5.1 and 5.5), which in a Host field has no blanks.
+fn is_field(field: &str) -> bool {
+    let (name, value) = field.split_once(':').unwrap_or_default();
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_text = |byte: u8| !byte.is_ascii_control() || byte == b'\t';
+    let is_host = name.eq_ignore_ascii_case("host");
+    !name.is_empty()
+        && name.bytes().all(is_token)
+        && value.bytes().all(is_text)
+        && !(is_host && value.trim().contains([' ', '\t']))
+}
+
+/// The load on the server at a URL; the address of a host is yet to be found.
+fn load(url: &Url, asked: &RunOptions) -> Load {
     let is_host = |header: &&String| header.to_ascii_lowercase().starts_with("host:");
     let tls = url.is_tls.then(|| TlsOptions {
-        server_name: host,
+        server_name: url.host.clone(),
         ca: asked.ca.clone(),
         insecure: asked.insecure,
     });
@@ -203,7 +235,7 @@ fn load(url: Url, asked: &RunOptions) -> Result<Load, String> {
         },
     };
     let page = Page {
-        path: url.path,
+        path: url.path.clone(),
         status: 0,
         length: None,
         hash: None,
@@ -214,8 +246,8 @@ fn load(url: Url, asked: &RunOptions) -> Result<Load, String> {
         behavior,
         pages: vec![page],
     };
-    Ok(Load {
-        target,
+    Load {
+        target: Target::Unix(url.socket.clone().unwrap_or_default()),
         source: None,
         server: None,
         cpu: None,
@@ -226,7 +258,7 @@ fn load(url: Url, asked: &RunOptions) -> Result<Load, String> {
         stall: None,
         http: Some(HttpOptions { host, headers, tls }),
         groups: vec![group],
-    })
+    }
 }
 
 /// What is printed of an outcome.
@@ -244,7 +276,8 @@ struct Summary {
 }
 
 impl Summary {
-    fn of(outcome: &Outcome, stats: &ClientStats) -> Self {
+    /// `rate`: requests per second that were due, in an open loop.
+    fn of(outcome: &Outcome, stats: &ClientStats, rate: Option<f64>) -> Self {
         let times = decode(&stats.response_time)
             .ok()
             .filter(|times| !times.is_empty());
@@ -263,7 +296,9 @@ impl Summary {
         if reconnects * 10 >= responses * 9 && reconnects > 0 && responses > 0 {
             notes.push("the server closed the connection after each response".to_owned());
         }
-        if stats.silence >= SILENCE {
+        // At a low rate no response is due for longer.
+        let interval = rate.map_or(0.0, |rate| 1e9 / rate);
+        if float(stats.silence) >= SILENCE + interval {
             notes.push(format!(
                 "no correct response came for {} ms",
                 stats.silence / 1_000_000
@@ -460,6 +495,7 @@ mod tests {
             ("https://[::1]:81/x", ("::1", 81), "/x", "[::1]:81"),
             ("https://[::1]", ("::1", 443), "/", "[::1]"),
             ("http://a:8080?q", ("a", 8080), "/?q", "a:8080"),
+            ("HTTPS://a:/", ("a", 443), "/", "a"),
         ];
         for (text, place, path, authority) in table {
             let url = parse(text).unwrap();
@@ -482,9 +518,46 @@ mod tests {
             "http:///x",
             "http://a@b",
             "http://a:x/",
+            "http://a:+80/",
+            "http://:80/",
+            "http://[::1",
+            "http://[a]/",
+            "http://::1/",
+            "http://a b/",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_field_is_a_token_and_a_value_without_control_characters() {
+        let good = ["X-One:1", "x: a\tb", "Empty:", "Host: a:80", "x: \u{e9}"];
+        assert!(good.into_iter().all(is_field));
+        for bad in [
+            "x",
+            ": x",
+            "a(b: c",
+            "a b: c",
+            "x: a\u{1}b",
+            "x: a\r\nb: c",
+            "Host: a b",
+        ] {
+            assert!(!is_field(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_responses_is_reported_if_one_was_due() {
+        let is_reported = |silence: u64, rate| {
+            let stats = ClientStats {
+                silence: silence * 1_000_000,
+                ..ClientStats::default()
+            };
+            let outcome = Outcome::default();
+            !Summary::of(&outcome, &stats, rate).notes.is_empty()
+        };
+        assert!(is_reported(100, None) && is_reported(300, Some(5.0)));
+        assert!(!is_reported(99, None) && !is_reported(299, Some(5.0)));
     }
 
     #[test]

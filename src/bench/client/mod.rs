@@ -67,7 +67,11 @@ pub fn run(load: &Load, is_live: bool) -> Result<Outcome, Box<dyn Error>> {
 }
 
 /// Whether a load is valid.
-fn check(load: &Load) -> Result<(), String> {
+pub fn check(load: &Load) -> Result<(), String> {
+    let http = load.http.as_ref();
+    http.and_then(|http| http.tls.as_ref())
+        .map(tls::config)
+        .transpose()?;
     let connections: usize = load.groups.iter().map(|one| one.connections as usize).sum();
     let longest = load.warm_up.max(load.measure).max(load.drain);
     let ends = load.stall.map(|(at, time)| at.saturating_add(time));
