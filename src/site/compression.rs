@@ -11,7 +11,7 @@ use super::encoder::{CODINGS, Encoder};
 use super::representation::{Representation, SiteFile};
 use crate::http::negotiate::{Coding, preferred};
 use crate::http::payload::{Payload, Produce, Progress};
-use crate::http::request::{Method, Request};
+use crate::http::request::Request;
 use crate::limits::Limits;
 use crate::warnings::{Printable, RateLimited, name_of};
 use std::fmt::Display;
@@ -74,12 +74,10 @@ impl Compression {
         })
     }
 
-    /// HTTP/1.0 has no chunks, so the end of the connection would be that of the body. The ranges
-    /// of a body are unknown while its length is.
+    /// HTTP/1.0 has no chunks, so the end of the connection would be that of the body.
     fn coding(&self, request: &Request<'_>, file: &SiteFile) -> Coding {
         let sizes = self.limits.min_compressed_file_bytes..=self.limits.max_compressed_file_bytes;
         if request.delivery.http10
-            || request.present.range && request.method == Method::Get
             || !sizes.contains(&file.size())
             || !file.content_type.is_compressible()
         {

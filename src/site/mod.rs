@@ -520,7 +520,9 @@ impl Site {
         self.selected(request, &file, now)
     }
 
-    /// The file, compressed while it is sent or cached; `None` if it is sent as it is.
+    /// The file, compressed while it is sent or cached; `None` if it is sent as it is, because a
+    /// range of it is requested, for example. The ranges of a compressed file are unknown. But the
+    /// preconditions come first, and are those of what is sent without a Range (RFC 9110 14.2).
     fn compressed(
         &self,
         request: &Request<'_>,
@@ -529,23 +531,24 @@ impl Site {
     ) -> Option<Response> {
         let compression = self.compression.as_ref()?;
         let representation = compression.represent(request, file)?;
-        let response = match self.check_conditions(request, &representation, now) {
-            Ok(_) => Response::new(Status::Ok, representation.headers).with(representation.body),
-            Err(response) => response,
-        };
-        Some(response)
+        if let Err(response) = self.check_conditions(request, &representation, now) {
+            return Some(response);
+        }
+        let is_ignored = requested_ranges(request, file) == Ranges::Whole;
+        if !is_ignored && (self.check_conditions(request, &file.representation, now)).is_ok() {
+            return None;
+        }
+        Some(Response::new(Status::Ok, representation.headers).with(representation.body))
     }
 
     /// The selected file, if the conditions allow it, or the requested ranges of it.
     fn selected(&self, request: &Request<'_>, file: &SiteFile, now: Now) -> Response {
-        let ranges_apply = match self.check_conditions(request, &file.representation, now) {
-            Ok(ranges_apply) => ranges_apply,
+        let ranges = match self.check_conditions(request, &file.representation, now) {
+            Ok(true) => requested_ranges(request, file),
+            Ok(false) => Ranges::Whole,
             Err(response) => return response,
         };
-        if !ranges_apply || !request.present.range || request.method != Method::Get {
-            return file.whole(Status::Ok);
-        }
-        match crate::http::range::ranges(request.fields, file.size()) {
+        match ranges {
             Ranges::Whole => file.whole(Status::Ok),
             Ranges::One(range) => file.range(range, self.limits.max_inline_body_bytes),
             Ranges::Several(several) => file.ranges(several),
@@ -633,5 +636,13 @@ impl Site {
             }
         }
         self.errors.page(Status::NotFound, request)
+    }
+}
+
+/// The ranges of a file that the request is for.
+fn requested_ranges(request: &Request<'_>, file: &SiteFile) -> Ranges {
+    match request.present.range && request.method == Method::Get {
+        true => crate::http::range::ranges(request.fields, file.size()),
+        false => Ranges::Whole,
     }
 }

@@ -93,6 +93,9 @@ fn compressed_files() {
         "only.html",
         "index.html",
         "about.html",
+        "match.html",
+        "units.html",
+        "malformed.html",
         "a.html",
     ];
     let mut files: Vec<_> = pages.into_iter().map(|name| (name, PAGE)).collect();
@@ -113,6 +116,11 @@ fn compressed_files() {
     };
     let asking_with =
         |name: &str, tag: &str| accepting("/a.html", "br").field(&format!("{name}: {tag}"));
+    let conditional_range = |target: &str, name: &str, tag: &str| {
+        accepting(target, "br")
+            .field(&format!("{name}: {tag}"))
+            .field("Range: bytes=0-2")
+    };
     let table = rows! {
         "brotli": twice("/br.html", "br") => first_and_second("br");
         "zstd": twice("/zstd.html", "zstd") => first_and_second("zstd");
@@ -147,6 +155,21 @@ fn compressed_files() {
             => precondition_failed().without_body();
         "ranges are those of the file": accepting("/a.html", "br").field("Range: bytes=0-2")
             => html(PAGE).part(&format!("0-2/{}", PAGE.len()), "<p>");
+        "preconditions come before ranges": conditional_range("/a.html", "If-None-Match", &tag_in("br"))
+            => chunked("br").not_modified();
+        "and are those of the response without a Range":
+            conditional_range("/match.html", "If-Match", &tag_in("br"))
+            + conditional_range("/match.html", "If-Match", &tag(PAGE.as_bytes()))
+            + conditional_range("/match.html", "If-None-Match", &tag(PAGE.as_bytes()))
+            => [chunked("br"), precondition_failed(), cached("br")];
+        "both may allow a range": conditional_range("/a.html", "If-None-Match", "\"other\"")
+            => html(PAGE).part(&format!("0-2/{}", PAGE.len()), "<p>");
+        "another unit is ignored": accepting("/units.html", "br").field("Range: items=0-1")
+            => chunked("br");
+        "and so is a malformed Range": accepting("/malformed.html", "br").field("Range: bytes=x")
+            => chunked("br");
+        "a range beyond the end": accepting("/a.html", "br").field("Range: bytes=999-")
+            => unsatisfiable(PAGE.len());
         "with If-Range of the file": accepting("/a.html", "br").field("Range: bytes=0-2")
             .field(&format!("If-Range: {}", tag(PAGE.as_bytes())))
             => html(PAGE).part(&format!("0-2/{}", PAGE.len()), "<p>");
