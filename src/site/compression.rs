@@ -127,7 +127,7 @@ impl Produce for CompressedBody {
     /// Reads and compresses a slice. The last one puts the result into the cache.
     ///
     /// # Errors
-    /// The file cannot be read, or has been truncated.
+    /// The file cannot be read, has been truncated, or has been rewritten.
     fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
         let result = self.next_slice(out);
         result.inspect_err(|error| self.warn_cut_off(error))
@@ -149,6 +149,9 @@ impl CompressedBody {
         self.offset += slice.len() as u64;
         let is_done = self.offset >= size;
         if is_done {
+            if self.file.is_cacheable && self.file.open().is_rewritten() {
+                return Err(io::Error::other("the file changed while it was compressed"));
+            }
             encoder.finish(out)?;
         } else {
             self.encoder = Some(encoder);
@@ -312,13 +315,19 @@ mod tests {
         fields(response).contains("Content-Encoding: ")
     }
 
+    fn stream(response: Response) -> Box<dyn Produce> {
+        match response.payload {
+            Payload::Stream(source) => source,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// The output of each slice.
     fn slices(response: Response) -> Vec<Vec<u8>> {
-        let mut source = match response.payload {
-            Payload::Stream(source) => source,
-            Payload::Bytes(bytes, None) => return vec![bytes.to_vec()],
-            other => panic!("{other:?}"),
-        };
+        if let Payload::Bytes(bytes, None) = &response.payload {
+            return vec![bytes.to_vec()];
+        }
+        let mut source = stream(response);
         let mut slices = Vec::new();
         loop {
             let mut out = Vec::new();
@@ -415,13 +424,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changes_while_it_is_compressed_is_not_cached() {
+    fn a_file_that_grows_while_it_is_compressed_is_not_cached() {
         let mut site = TestSite::new(&[("a.txt", &text(50 * SLICE))]);
-        let Payload::Stream(mut source) = site.gzip("a.txt").payload else {
-            panic!("no stream");
-        };
+        let mut source = stream(site.gzip("a.txt"));
         source.produce(&mut Vec::new()).unwrap();
-        let file = File::options().write(true).open(site.path().join("a.txt"));
+        let file = File::options().append(true).open(site.path().join("a.txt"));
         file.unwrap().write_all(b"X").unwrap();
         while source.produce(&mut Vec::new()).unwrap() == Progress::More {}
         // In the same iteration, the file counts as unchanged.
@@ -430,11 +437,50 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_rewritten_while_it_is_compressed_ends_the_response_with_an_error() {
+        let mut site = TestSite::new(&[("a.txt", &text(50 * SLICE))]);
+        let mut source = stream(site.gzip("a.txt"));
+        source.produce(&mut Vec::new()).unwrap();
+        let file = File::options().write(true).open(site.path().join("a.txt"));
+        let mut file = file.unwrap();
+        file.write_all(b"X").unwrap();
+        // Both writes may be in one tick of the file system's clock.
+        file.set_modified(site.now.wall).unwrap();
+        let last = loop {
+            match source.produce(&mut Vec::new()) {
+                Ok(Progress::More) => {}
+                last => break last,
+            }
+        };
+        let why = last.unwrap_err().to_string();
+        assert_eq!(why, "the file changed while it was compressed");
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_or_grows_while_it_is_compressed_is_sent_as_it_was() {
+        let plain = text(50 * SLICE);
+        type Change = fn(&Path);
+        let replace: Change = |path| {
+            let other = path.with_extension("new");
+            fs::write(&other, b"other").unwrap();
+            fs::rename(other, path).unwrap();
+        };
+        let append: Change = |path| {
+            let file = File::options().append(true).open(path);
+            file.unwrap().write_all(b"X").unwrap();
+        };
+        for change in [replace, append] {
+            let mut site = TestSite::new(&[("a.txt", &plain)]);
+            let response = site.gzip("a.txt");
+            change(&site.path().join("a.txt"));
+            assert!(unpacked(response) == plain);
+        }
+    }
+
+    #[test]
     fn a_file_that_shrinks_ends_the_response_with_an_error() {
         let mut site = TestSite::new(&[("a.txt", &text(50 * SLICE))]);
-        let Payload::Stream(mut source) = site.gzip("a.txt").payload else {
-            panic!("no stream");
-        };
+        let mut source = stream(site.gzip("a.txt"));
         source.produce(&mut Vec::new()).unwrap();
         let file = File::options().write(true).open(site.path().join("a.txt"));
         file.unwrap().set_len(2 * SLICE as u64).unwrap();

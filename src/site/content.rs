@@ -71,6 +71,17 @@ impl OpenFile {
         }
     }
 
+    /// Whether bytes that the file had when it was opened have changed. Not if another file has
+    /// taken its name, which changes only the inode, or if something was appended.
+    pub(super) fn is_rewritten(&self) -> bool {
+        match &self.content {
+            Content::Bytes(_) => false,
+            Content::File(file) => identity_of(file).is_ok_and(|now| {
+                now.modified != self.identity.modified && now.size <= self.identity.size
+            }),
+        }
+    }
+
     /// The bytes of a range, if they are in the file, at most `limit`, and the file is still in the
     /// same state.
     pub(super) fn read_range(&self, range: ByteRange, limit: usize) -> Option<Arc<[u8]>> {
