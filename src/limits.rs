@@ -117,7 +117,8 @@ pub struct Limits {
     /// time for each request, and cannot be resumed.
     pub max_compressed_file_bytes: u64,
     /// Memory that the files which are being compressed take together: up to 4 MiB for an encoder,
-    /// and the output so far. Above it, files are sent as they are.
+    /// and the output so far; with the compressed files that are being sent and are no longer
+    /// cached. Above it, files are sent as they are.
     pub max_compression_bytes: usize,
     /// Bytes of compressed files that are cached.
     pub max_compressed_cache_bytes: u32,

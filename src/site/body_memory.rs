@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The memory of all listings, or of all files that are being compressed. Clones share one count.
+/// The memory of all listings, or of all compressed files that are produced or sent. Clones share
+/// one count.
 #[derive(Clone, Debug)]
 pub struct BodyMemory {
     held: Arc<AtomicUsize>,
@@ -37,10 +38,17 @@ impl BodyMemory {
             let full = "other listings hold all the memory that listings may use";
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, full));
         }
-        Ok(Reservation {
+        Ok(self.hold(0))
+    }
+
+    /// Counts `bytes` that are held already, even beyond the limit.
+    pub(super) fn hold(&self, bytes: usize) -> Reservation {
+        let mut reservation = Reservation {
             memory: self.clone(),
             held: 0,
-        })
+        };
+        reservation.replace(bytes);
+        reservation
     }
 
     /// Whether all bodies together hold at least half of the limit.

@@ -1,10 +1,11 @@
 //! A cache of files that were compressed while they were sent.
 
+use super::body_memory::{BodyMemory, Reservation};
 use super::identity::Identity;
 use crate::http::etag::ETag;
 use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Bytes that an entry takes besides its content: its key twice, and its place in the tables.
 const ENTRY_BYTES: usize = 512;
@@ -16,6 +17,8 @@ const ENTRY_BYTES: usize = 512;
 pub(super) struct CompressedCache {
     entries: Arc<Mutex<Entries>>,
     max_bytes: usize,
+    /// Counts what is still being sent when the cache drops it.
+    memory: BodyMemory,
 }
 
 /// The state of the file, and the tag of its content in the coding.
@@ -33,17 +36,28 @@ struct Entries {
 #[derive(Debug)]
 struct CacheEntry {
     /// `None`: the compressed file is no smaller than the file.
-    bytes: Option<Arc<[u8]>>,
+    file: Option<Arc<CompressedFile>>,
     /// Requested since it was last considered for eviction.
     is_used: bool,
 }
 
+/// A compressed file that is cached, being sent, or both.
+#[derive(Debug)]
+pub(super) struct CompressedFile {
+    pub(super) bytes: Arc<[u8]>,
+    memory: BodyMemory,
+    /// Counts the bytes from the time when they are no longer cached.
+    uncached: OnceLock<Reservation>,
+}
+
 impl CompressedCache {
-    /// An empty cache for `max_bytes` bytes.
-    pub(super) fn new(max_bytes: usize) -> Self {
+    /// An empty cache for `max_bytes` bytes. What is still being sent when the cache drops it
+    /// counts as part of `memory`.
+    pub(super) fn new(max_bytes: usize, memory: BodyMemory) -> Self {
         Self {
             entries: Arc::default(),
             max_bytes,
+            memory,
         }
     }
 
@@ -53,18 +67,23 @@ impl CompressedCache {
     }
 
     /// The compressed file; `Some(None)` if it is no smaller than the file.
-    pub(super) fn get(&self, key: &Key) -> Option<Option<Arc<[u8]>>> {
+    pub(super) fn get(&self, key: &Key) -> Option<Option<Arc<CompressedFile>>> {
         let mut entries = self.lock();
         let entry = entries.known.get_mut(key)?;
         entry.is_used = true;
-        Some(entry.bytes.clone())
+        Some(entry.file.clone())
     }
 
     /// Caches a compressed file, or that it is no smaller than the file.
     pub(super) fn put(&self, key: Key, bytes: Option<Arc<[u8]>>) {
         let mut entries = self.lock();
-        let entry = CacheEntry {
+        let file = |bytes| CompressedFile {
             bytes,
+            memory: self.memory.clone(),
+            uncached: OnceLock::new(),
+        };
+        let entry = CacheEntry {
+            file: bytes.map(|bytes| Arc::new(file(bytes))),
             is_used: false,
         };
         entries.bytes += entry.size();
@@ -109,7 +128,16 @@ impl Entries {
 
 impl CacheEntry {
     fn size(&self) -> usize {
-        self.bytes.as_ref().map_or(0, |bytes| bytes.len()) + ENTRY_BYTES
+        self.file.as_ref().map_or(0, |file| file.bytes.len()) + ENTRY_BYTES
+    }
+}
+
+impl Drop for CacheEntry {
+    /// From now on, its bytes are held only by the responses that send them.
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            (file.uncached).get_or_init(|| file.memory.hold(file.bytes.len()));
+        }
     }
 }
 
@@ -126,9 +154,41 @@ mod tests {
         Some(vec![b'x'; length].into())
     }
 
+    fn cache_of(max_bytes: usize) -> CompressedCache {
+        CompressedCache::new(max_bytes, BodyMemory::new(usize::MAX))
+    }
+
+    fn cached(cache: &CompressedCache, key: &Key) -> Option<Option<Arc<[u8]>>> {
+        let found = cache.get(key)?;
+        Some(found.map(|file| file.bytes.clone()))
+    }
+
+    #[test]
+    fn what_is_dropped_while_it_is_sent_counts_until_it_was_sent() {
+        let keys = [key(1, Coding::Gzip), key(2, Coding::Gzip)];
+        type Drop = fn(&CompressedCache, &[Key; 2]);
+        // It is used, so the first time the other is evicted.
+        let evict: Drop = |cache, keys| (0..2).for_each(|_| cache.put(keys[1], bytes(2500)));
+        let replace: Drop = |cache, keys| cache.put(keys[0], bytes(1000));
+        let clear: Drop = |cache, _| cache.clear();
+        for drop_first in [evict, replace, clear] {
+            let cache = cache_of(2500 + ENTRY_BYTES);
+            let held = || cache.memory.held();
+            cache.put(keys[0], bytes(1000));
+            let sent = [cache.get(&keys[0]), cache.get(&keys[0])];
+            assert_eq!(held(), 0, "the cache counts it");
+            drop_first(&cache, &keys);
+            let [one, two] = sent;
+            drop(one);
+            assert_eq!(held(), 1000, "once, although two send it");
+            drop(two);
+            assert_eq!(held(), 0);
+        }
+    }
+
     #[test]
     fn each_file_and_each_coding_has_its_own_entry() {
-        let cache = CompressedCache::new(100_000);
+        let cache = cache_of(100_000);
         let keys = [
             key(1, Coding::Gzip),
             key(1, Coding::Brotli),
@@ -139,18 +199,18 @@ mod tests {
             cache.put(key, bytes(length));
         }
         for (length, key) in keys.into_iter().enumerate() {
-            assert_eq!(cache.get(&key), Some(bytes(length)));
+            assert_eq!(cached(&cache, &key), Some(bytes(length)));
         }
         cache.put(keys[0], None);
-        assert_eq!(cache.get(&keys[0]), Some(None));
+        assert_eq!(cached(&cache, &keys[0]), Some(None));
         cache.clear();
-        assert_eq!(cache.get(&keys[1]), None);
+        assert_eq!(cached(&cache, &keys[1]), None);
         assert_eq!(cache.lock().bytes, 0);
     }
 
     #[test]
     fn its_bytes_have_a_bound_and_what_was_used_stays() {
-        let cache = CompressedCache::new(10 * (1000 + ENTRY_BYTES));
+        let cache = cache_of(10 * (1000 + ENTRY_BYTES));
         let used = key(0, Coding::Gzip);
         for hash in 0..100 {
             cache.put(key(hash, Coding::Gzip), bytes(1000));
@@ -170,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_cache_without_space_caches_nothing() {
-        let cache = CompressedCache::new(0);
+        let cache = cache_of(0);
         cache.put(key(1, Coding::Gzip), bytes(10));
         assert!(cache.get(&key(1, Coding::Gzip)).is_none());
         assert_eq!(cache.lock().bytes, 0);

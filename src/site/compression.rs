@@ -5,7 +5,7 @@
 //! from then on. Ranges are those of the plain file.
 
 use super::body_memory::{BodyMemory, Reservation};
-use super::compressed_cache::{CompressedCache, Key};
+use super::compressed_cache::{CompressedCache, CompressedFile, Key};
 use super::content::Content;
 use super::encoder::{CODINGS, Encoder};
 use super::representation::{Representation, SiteFile};
@@ -33,9 +33,11 @@ pub(super) struct Compression {
 impl Compression {
     /// Nothing is cached yet.
     pub(super) fn new(limits: Arc<Limits>) -> Self {
+        let memory = BodyMemory::new(limits.max_compression_bytes);
+        let max_cache_bytes = limits.max_compressed_cache_bytes as usize;
         Self {
-            cache: CompressedCache::new(limits.max_compressed_cache_bytes as usize),
-            memory: BodyMemory::new(limits.max_compression_bytes),
+            cache: CompressedCache::new(max_cache_bytes, memory.clone()),
+            memory,
             limits,
         }
     }
@@ -61,10 +63,10 @@ impl Compression {
         let key = (file.open().identity, version.etag?);
         let body = match self.cache.get(&key) {
             Some(None) => return None,
-            Some(Some(bytes)) if bytes.len() <= self.limits.max_inline_body_bytes => {
-                Payload::Bytes(bytes, None)
+            Some(Some(file)) if file.bytes.len() <= self.limits.max_inline_body_bytes => {
+                Payload::Bytes(file.bytes.clone(), None)
             }
-            Some(Some(bytes)) => Payload::Stream(Box::new(CachedBody { bytes, sent: 0 })),
+            Some(Some(file)) => Payload::Stream(Box::new(CachedBody { file, sent: 0 })),
             None => Payload::Stream(Box::new(self.compress(file, coding, key)?)),
         };
         Some(Representation {
@@ -208,24 +210,25 @@ impl CompressedBody {
 /// A result from the cache that is being sent.
 #[derive(Debug)]
 struct CachedBody {
-    bytes: Arc<[u8]>,
+    file: Arc<CompressedFile>,
     sent: usize,
 }
 
 impl Produce for CachedBody {
     fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
-        let (_, rest) = self.bytes.split_at(self.sent);
+        let bytes = &self.file.bytes;
+        let (_, rest) = bytes.split_at(self.sent);
         let slice = rest.split_at(rest.len().min(CACHED_SLICE_BYTES)).0;
         out.extend_from_slice(slice);
         self.sent += slice.len();
-        Ok(match self.sent == self.bytes.len() {
+        Ok(match self.sent == bytes.len() {
             true => Progress::Done,
             false => Progress::More,
         })
     }
 
     fn length(&self) -> Option<u64> {
-        Some(self.bytes.len() as u64)
+        Some(self.file.bytes.len() as u64)
     }
 }
 
@@ -518,6 +521,29 @@ mod tests {
             let response = site.gzip("a.txt");
             assert_eq!(response.payload.length(), None);
             assert!(unpacked(response) == text(50 * SLICE));
+        }
+    }
+
+    #[test]
+    fn files_are_sent_as_they_are_while_slow_clients_hold_the_memory() {
+        let letters = |byte: &u8| b'a' + byte % 16;
+        let plain = noise(450_000).iter().map(letters).collect::<Vec<_>>();
+        let files = ["a.txt", "b.txt", "c.txt"].map(|name| (name, &plain[..]));
+        let limit = |limits: &mut Limits| limits.max_compression_bytes = 500_000;
+        let mut site = TestSite::with(&files, limit);
+        for _ in 0..2 {
+            let sent = ["a.txt", "b.txt"].map(|name| {
+                slices(site.gzip(name));
+                let sent = site.gzip(name);
+                assert!(sent.payload.length().unwrap() > 250_000);
+                site.site.forget_files();
+                sent
+            });
+            let third = site.gzip("c.txt");
+            assert!(!is_compressed(&third));
+            assert_eq!(third.payload.length(), Some(450_000));
+            drop(sent);
+            assert!(is_compressed(&site.gzip("c.txt")));
         }
     }
 
