@@ -239,6 +239,46 @@ fn addresses_rewrites_and_the_base_path_lead_past_no_password() {
     assert_eq!(ask(&server, "GET /app/page", "").body, b"open");
 }
 
+/// `users` are alice and bob, `bob` is bob alone.
+#[test]
+fn a_file_that_is_sent_in_place_of_another_keeps_its_own_users() {
+    let folder = folder();
+    fs::write(folder.path().join("root/index.html"), "shell").unwrap();
+    let server = configured(
+        &folder,
+        "spa = true\nclean-urls = true\n\
+         [[protect]]\npath = '/private'\npassword-file = 'users'\n\
+         [[protect]]\npath = '/private/index.html'\npassword-file = 'bob'\n\
+         [[protect]]\npath = ['/index.html', '/private/x.html', '/down']\npassword-file = 'none'\n\
+         [[rule]]\npath = '/down/**'\nrewrite = '/private/{rest}'\n",
+    );
+    let (alice, bob) = (basic("alice", "password"), basic("bob", "password"));
+    for (target, none, as_alice, as_bob) in [
+        ("/", 200, 200, 200),
+        ("/nothing", 200, 200, 200),
+        ("/private/x", 401, 200, 200),
+        ("/private/nothing", 401, 200, 200),
+        ("/private/", 401, 404, 404),
+        ("/private/index.html", 401, 401, 200),
+        ("/private/index", 401, 404, 404),
+        ("/down/x", 401, 200, 200),
+    ] {
+        let statuses = ["", &alice, &bob].map(|fields| status(&server, target, fields));
+        assert_eq!(statuses, [none, as_alice, as_bob], "{target}");
+    }
+}
+
+#[test]
+fn a_single_file_that_is_protected_is_so_at_the_root_too() {
+    let folder = folder();
+    let text =
+        "root = 'root/page.html'\n[[protect]]\npath = '/page.html'\npassword-file = 'users'\n";
+    fs::write(folder.path().join("oneloop.toml"), text).unwrap();
+    let server = Launch::configured_by(&folder.path().join("oneloop.toml")).start();
+    assert_eq!(status(&server, "/", ""), 401);
+    assert_eq!(status(&server, "/", &basic("alice", "password")), 200);
+}
+
 /// RFC 9111 3.5: what says `public` may be stored by every cache.
 #[test]
 fn shared_caches_store_what_is_protected_only_if_the_configuration_says_so() {
@@ -328,7 +368,10 @@ fn check(arguments: &[&str], directory: &Path) -> (Option<i32>, String) {
 fn wrong_files_and_keys_are_errors_of_the_check_and_of_the_start() {
     let folder = folder();
     fs::write(folder.path().join("weak"), "a:$apr1$a$b\n").unwrap();
-    fs::write(folder.path().join("root/users"), ALICE).unwrap();
+    for name in ["root/users", "root/.users"] {
+        fs::write(folder.path().join(name), ALICE).unwrap();
+    }
+    std::os::unix::fs::symlink("../users", folder.path().join("root/link")).unwrap();
     let weak = "weak:1: MD5 is too weak; make the line with: htpasswd -nB USER, or mkpasswd -m \
                 sha-512 after USER:";
     for (file, expected) in [
@@ -339,10 +382,23 @@ fn wrong_files_and_keys_are_errors_of_the_check_and_of_the_start() {
             "root/users",
             "root/users: a file of users must not be beneath ROOT, where it is served",
         ),
+        (
+            "root/.users",
+            "root/.users: a file of users must not be beneath ROOT",
+        ),
+        (
+            "root/link",
+            "root/link: a file of users must not be beneath ROOT",
+        ),
+        ("root/../users", "the configuration is valid"),
     ] {
         let (code, text) = check(&["--password-file", file, "root"], folder.path());
         assert!(text.contains(expected), "{text}");
-        assert_eq!(code == Some(0), file == "users", "{text}");
+        assert_eq!(
+            code == Some(0),
+            file.ends_with("../users") || file == "users",
+            "{text}"
+        );
     }
     for (text, expected) in [
         (

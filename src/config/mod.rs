@@ -434,6 +434,7 @@ impl Config {
         arguments: &Arguments,
         mut sites: Vec<SiteConfig>,
     ) -> Result<Self, ConfigError> {
+        check_places(&sites)?;
         let other_sites = sites.split_off(1);
         let site = sites.remove(0);
         let limits = limits(arguments);
@@ -540,7 +541,7 @@ impl SiteConfig {
             _ => root(&arguments.root, !arguments.no_listing),
         }?;
         let error_pages = error_pages(&arguments, &root)?;
-        let protect = protect(&arguments, &parts.protect, &root)?;
+        let protect = protect(&arguments, &parts.protect)?;
         let cache = arguments.cache.clone();
         rules.extend(cache.and_then(|cache| cache.0).map(Rule::caching));
         check_redirects(&rules).map_err(|error| ConfigError::Conflict {
@@ -610,16 +611,23 @@ fn headers(arguments: &Arguments) -> Result<FieldLines, ConfigError> {
     Ok(lines)
 }
 
-fn protect(
-    arguments: &Arguments,
-    tables: &[ProtectTable],
-    root: &RootPath,
-) -> Result<Vec<Protect>, ConfigError> {
+/// Refuses files of users that one of the sites could send.
+fn check_places(sites: &[SiteConfig]) -> Result<(), ConfigError> {
+    let files = sites.iter().flat_map(|site| &site.protect);
+    for file in files.filter_map(|protect| protect.file.as_ref()) {
+        for site in sites {
+            passwords::check_place(file, site.root.path()).map_err(conflict)?;
+        }
+    }
+    Ok(())
+}
+
+fn protect(arguments: &Arguments, tables: &[ProtectTable]) -> Result<Vec<Protect>, ConfigError> {
     #[cfg(feature = "passwords")]
     let file = arguments.passwords.password_file.as_ref();
     #[cfg(not(feature = "passwords"))]
     let file = None;
-    let protect = passwords::protects(tables, file, root.path()).map_err(conflict)?;
+    let protect = passwords::protects(tables, file);
     // Also if a variable is set: the page would be public.
     match arguments.model == Model::Fixed && !protect.is_empty() {
         true => Err(conflict(

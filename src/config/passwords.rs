@@ -50,9 +50,10 @@ pub struct PasswordArguments {
 pub struct ProtectArguments {
     /// What is protected: everything at and below this path; one, or a list
     ///
-    /// A path without wildcards, beneath the base path. The case of letters does not count. If
-    /// several paths lead to a file, the longest one counts. A file is protected at every address
-    /// that leads to it: index.html at its directory, too. Its compressed siblings are other files.
+    /// A path without wildcards, beneath the base path. The case of letters does not count. Of
+    /// several that cover a request the longest one counts. A file is protected at every address
+    /// that leads to it: index.html at its directory, too; if the directory has other users, it is
+    /// a 404 for them there. Its compressed siblings are other files.
     #[arg(long)]
     pub path: Vec<ProtectedPath>,
 
@@ -124,14 +125,7 @@ impl FromStr for ProtectedPath {
 }
 
 /// What protects a site: its tables, and the file of its option.
-///
-/// # Errors
-/// A file of users could be requested from the site.
-pub fn protects(
-    tables: &[ProtectTable],
-    file: Option<&PasswordFile>,
-    root: &Path,
-) -> Result<Vec<Protect>, String> {
+pub fn protects(tables: &[ProtectTable], file: Option<&PasswordFile>) -> Vec<Protect> {
     let of_tables = tables.iter().flat_map(|table| {
         let protect = |path: &ProtectedPath| Protect {
             path: path.0.clone(),
@@ -146,25 +140,31 @@ pub fn protects(
         file: Some(file),
         realm: REALM.to_owned(),
     });
-    let all: Vec<_> = of_tables.chain(everything).collect();
-    for file in all.iter().filter_map(|protect| protect.file.as_ref()) {
-        check_place(file, root)?;
-    }
-    Ok(all)
+    of_tables.chain(everything).collect()
 }
 
-/// Refuses a file that the site serves: its hashes would be public.
-fn check_place(file: &Path, root: &Path) -> Result<(), String> {
-    let (Ok(found), Ok(root)) = (file.canonicalize(), root.canonicalize()) else {
-        return Ok(());
+/// Refuses a file of users beneath `root`, by its path or behind a link: its hashes could be
+/// requested.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn check_place(file: &Path, root: &Path) -> Result<(), String> {
+    let folder = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     };
-    let is_hidden = |name: &Path| name.to_string_lossy().starts_with('.');
-    match found.strip_prefix(root) {
-        Ok(name) if !name.iter().any(|name| is_hidden(Path::new(name))) => Err(format!(
+    let named = folder.canonicalize().ok();
+    let named = named
+        .zip(file.file_name())
+        .map(|(folder, name)| folder.join(name));
+    let mut places = named.into_iter().chain(file.canonicalize());
+    let root = root.canonicalize();
+    match root.is_ok_and(|root| places.any(|place| place.starts_with(&root))) {
+        true => Err(format!(
             "{}: a file of users must not be beneath ROOT, where it is served",
             file.display()
         )),
-        _ => Ok(()),
+        false => Ok(()),
     }
 }
 

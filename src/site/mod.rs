@@ -502,6 +502,9 @@ impl Site {
         name: &mut Vec<u8>,
         now: Now,
     ) -> Response {
+        if !self.options.protected.is_empty() && !self.may_send(request, name) {
+            return self.errors.page(Status::NotFound, request);
+        }
         if request.present.accept_encoding && file.is_compressible {
             for coding in acceptable(request.fields).iter() {
                 if coding == Coding::Identity {
@@ -518,6 +521,15 @@ impl Site {
             }
         }
         self.selected(request, &file, now)
+    }
+
+    /// Whether the users of the request's realm are those of the file `name`. An index file may be
+    /// protected for others than its directory is.
+    fn may_send(&self, request: &Request<'_>, name: &[u8]) -> bool {
+        match protection::realm_of_name(&self.options, name) {
+            None => true,
+            realm => realm == self.realm_of(request),
+        }
     }
 
     /// The file, compressed while it is sent or cached; `None` if it is sent as it is, because a

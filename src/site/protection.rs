@@ -11,27 +11,49 @@ fn covers(protected: &Protected, name: &[u8]) -> bool {
         && (start.is_empty() || matches!(rest, [] | [b'/', ..]))
 }
 
-/// The realm of a request for one of `names`: that of the longest path that covers one of them, or
-/// of a file that the site may send for one of them.
+/// The longest path that covers `name`.
+fn covering<'o>(options: &'o SiteOptions, name: &[u8]) -> Option<&'o Protected> {
+    // Of two equal paths, the first one.
+    let all = options.protected.iter().rev();
+    let covering = all.filter(|protected| covers(protected, name));
+    covering.max_by_key(|one| one.name.len())
+}
+
+/// The realm of the longest path that covers `name`.
+pub(super) fn realm_of_name(options: &SiteOptions, name: &[u8]) -> Option<usize> {
+    covering(options, name)?.realm
+}
+
+/// The realm of a request for the last of `names`, which those before were rewritten to: that of a
+/// name which is protected, the last one first. If no path covers the last one, that of a file
+/// which the site may send in its place. So a file that needs no password opens nothing beside it.
 pub(super) fn realm_of(options: &SiteOptions, names: &[Vec<u8>]) -> Option<usize> {
-    let mut all = names.to_vec();
-    for name in names {
-        let beneath = |file: &Vec<u8>| match &**name {
-            [] => file.clone(),
-            name => [name, b"/", file].concat(),
-        };
-        all.extend(options.index.iter().map(beneath));
-        if options.clean_urls {
-            all.push([name, &b".html"[..]].concat());
-        }
+    let of_names = names.iter().rev();
+    let realm = of_names
+        .clone()
+        .find_map(|name| realm_of_name(options, name));
+    let last = names
+        .last()
+        .filter(|name| covering(options, name).is_none());
+    let others = last.map_or_else(Vec::new, |name| others(options, name));
+    realm.or_else(|| others.iter().find_map(|name| realm_of_name(options, name)))
+}
+
+/// The files that the site may send in place of what `name` is.
+fn others(options: &SiteOptions, name: &[u8]) -> Vec<Vec<u8>> {
+    let mut others: Vec<_> = options.only.iter().cloned().collect();
+    let beneath = |file: &Vec<u8>| match name {
+        [] => file.clone(),
+        name => [name, b"/", file].concat(),
+    };
+    others.extend(options.index.iter().map(beneath));
+    if options.clean_urls {
+        others.push([name, b".html"].concat());
     }
     if options.spa {
-        all.extend(options.index.iter().cloned());
+        others.extend(options.index.iter().cloned());
     }
-    let covers = |protected: &&Protected| all.iter().any(|name| covers(protected, name));
-    // Of two equal paths, the first one.
-    let covering = options.protected.iter().rev().filter(covers);
-    covering.max_by_key(|one| one.name.len())?.realm
+    others
 }
 
 #[cfg(test)]
@@ -94,5 +116,38 @@ mod tests {
         assert_eq!(realm(&app, "x"), None);
         app.spa = true;
         assert_eq!(realm(&app, "x"), Some(1));
+    }
+
+    #[test]
+    fn a_file_that_needs_no_password_opens_nothing_beside_it() {
+        let mut options = options(&[
+            ("api", Some(1)),
+            ("index.html", None),
+            ("api/index.html", None),
+        ]);
+        options.spa = true;
+        options.clean_urls = true;
+        for name in ["api", "api/x", "api/index"] {
+            assert_eq!(realm(&options, name), Some(1), "{name}");
+        }
+        assert_eq!(realm(&options, "index.html"), None);
+        assert_eq!(realm(&options, "api/index.html"), None);
+    }
+
+    #[test]
+    fn a_rewrite_needs_the_password_of_where_it_leads_or_else_that_of_where_it_begins() {
+        let options = options(&[("a", Some(1)), ("a/open", None), ("b", Some(2))]);
+        let rewritten = |from: &str, to: &str| realm_of(&options, &[from.into(), to.into()]);
+        assert_eq!(rewritten("a/open", "b"), Some(2));
+        assert_eq!(rewritten("a", "b"), Some(2));
+        assert_eq!(rewritten("a", "a/open"), Some(1));
+        assert_eq!(rewritten("c", "a/open"), None);
+    }
+
+    #[test]
+    fn a_single_file_is_protected_at_the_root() {
+        let mut options = options(&[("a.html", Some(1))]);
+        options.only = Some(b"a.html".to_vec());
+        assert_eq!(realm(&options, ""), Some(1));
     }
 }
