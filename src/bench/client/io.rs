@@ -18,9 +18,9 @@ const CONNECT_ATTEMPTS: u32 = 4;
 const PORTION_INTERVAL: u64 = 20_000_000;
 /// The longest portion, bytes: reading it takes some 10 us.
 const MAX_PORTION: f64 = 65_536.0;
-/// Reads of a connection in a turn of the event loop: a server that sends faster than this program
-/// parses must not keep it from its clock and the other connections.
-const READS_PER_TURN: usize = 4;
+/// The time after which no read of a connection follows another in a turn of the event loop, ns: a
+/// server that sends faster than this program parses must not keep it from its other work.
+const MAX_READ_TIME: u64 = 1_000_000;
 /// The request head of a slow sender, and the field that it repeats.
 const DRIP_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: drip\r\n";
 const DRIP_FIELD: &[u8] = b"X-Drip: drop\r\n";
@@ -48,7 +48,7 @@ impl EventLoop<'_> {
         if is_readable || !platform::SHORT_READ_MEANS_EMPTY {
             let behavior = self.group_of(index).map(|group| group.behavior);
             if !matches!(behavior, Some(Behavior::SlowRead { .. })) {
-                self.read(index, event.is_read_closed());
+                self.read(index, event.is_read_closed(), now);
             }
         }
     }
@@ -192,18 +192,11 @@ impl EventLoop<'_> {
     }
 
     /// Reads what there is, or a part of it, and the rest in the next turn. `closed`: the event
-    /// also reported the end of the stream.
-    fn read(&mut self, index: usize, closed: bool) {
+    /// also reported the end of the stream. `since`: when this began.
+    fn read(&mut self, index: usize, closed: bool, since: u64) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut reads = 0;
         while let Some(connection) = self.connections.get_mut(index) {
-            if reads == READS_PER_TURN {
-                let started = connection.started;
-                // After the time of this turn, until which `fire_timers` runs.
-                self.timers.push(Reverse((self.now() + 1, index, started)));
-                break;
-            }
-            reads += 1;
+            let started = connection.started;
             let received = connection.receive(&mut buffer);
             let is_tls = connection.is_tls();
             let now = self.now();
@@ -221,6 +214,11 @@ impl EventLoop<'_> {
                 }
             };
             if !goes_on {
+                break;
+            }
+            let now = self.now();
+            if now > since + MAX_READ_TIME {
+                self.timers.push(Reverse((now, index, started)));
                 break;
             }
         }
@@ -366,7 +364,7 @@ impl EventLoop<'_> {
                 (State::Open, Behavior::SlowRead { rate, .. }) => {
                     self.read_slowly(index, rate, now);
                 }
-                (State::Open, _) => self.read(index, true),
+                (State::Open, _) => self.read(index, true, now),
                 (State::Connecting, _) => {}
             }
         }
