@@ -201,6 +201,24 @@ fn what_a_server_has_started_and_left_behind_is_ended_with_it() {
     eventually("the child has ended", || !runs(&child));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_ends_even_if_the_benchmark_is_killed() {
+    let place = tempfile::tempdir().unwrap();
+    // It never listens, so the benchmark waits for it.
+    let server = format!("sleep {}", 200_000 + std::process::id());
+    let arm = format!("a={server} # {{port}}");
+    let args = ["keepalive", "--models", "pool", "--server", &arm];
+    let mut child = bench(place.path(), &[&args[..], SHORT].concat())
+        .env("TMPDIR", place.path())
+        .spawn()
+        .unwrap();
+    eventually("the server has started", || runs(&server));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("the server has ended", || !runs(&server));
+}
+
 #[test]
 fn ctrl_c_keeps_the_samples_and_leaves_no_process() {
     let place = tempfile::tempdir().unwrap();

@@ -1,9 +1,10 @@
 //! System calls that not every platform has, and facts about the build. Where a call is missing the
 //! result says so, and the benchmark continues without it. The only `unsafe` of the benchmark is
-//! here: no safe library reads the CPU clock of another process.
+//! here: no safe library reads the CPU clock of another process, or calls prctl(2) after fork(2).
 
 use std::fs::File;
 use std::io;
+use std::process::Command;
 
 /// Whether every address of 127.0.0.0/8 is a loopback address; elsewhere only 127.0.0.1 is.
 pub const MANY_LOOPBACKS: bool = cfg!(target_os = "linux");
@@ -38,12 +39,21 @@ pub fn drop_cached(file: &File) -> io::Result<()> {
     system::drop_cached(file)
 }
 
+/// Lets the process of a command get SIGTERM when the thread that starts it ends, even by SIGKILL
+/// (PR_SET_PDEATHSIG of prctl(2)).
+pub fn end_with_this_thread(command: &mut Command) {
+    system::end_with_this_thread(command);
+}
+
 #[cfg(target_os = "linux")]
 mod system {
     use rustix::fs::{Advice, fadvise};
+    use rustix::process::{Signal, set_parent_process_death_signal};
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
     use std::fs::File;
     use std::io;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
 
     pub fn cpus() -> io::Result<Vec<usize>> {
         let set = sched_getaffinity(None)?;
@@ -83,12 +93,20 @@ mod system {
     pub fn drop_cached(file: &File) -> io::Result<()> {
         Ok(fadvise(file, 0, None, Advice::DontNeed)?)
     }
+
+    #[allow(unsafe_code)]
+    pub fn end_with_this_thread(command: &mut Command) {
+        let prepare = || Ok(set_parent_process_death_signal(Some(Signal::TERM))?);
+        // SAFETY: between fork and exec it makes one system call, and allocates nothing.
+        unsafe { command.pre_exec(prepare) };
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
 mod system {
     use std::fs::File;
     use std::io;
+    use std::process::Command;
 
     fn unsupported<T>() -> io::Result<T> {
         Err(io::ErrorKind::Unsupported.into())
@@ -109,6 +127,8 @@ mod system {
     pub fn drop_cached(_: &File) -> io::Result<()> {
         unsupported()
     }
+
+    pub fn end_with_this_thread(_: &mut Command) {}
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ impl Process {
         let output = create(&messages)?;
         // A group of its own: Ctrl-C reaches this program only, which then ends the other.
         command.stderr(output).process_group(0);
+        platform::end_with_this_thread(command);
         let child = spawn(context, command, cpu).map_err(|error| {
             let program = command.get_program().to_string_lossy().into_owned();
             format!("cannot start {program}: {error}")
