@@ -140,7 +140,7 @@ pub fn protects(tables: &[ProtectTable], file: Option<&PasswordFile>) -> Vec<Pro
         file: Some(file),
         realm: REALM.to_owned(),
     });
-    of_tables.chain(everything).collect()
+    everything.into_iter().chain(of_tables).collect()
 }
 
 /// Refuses a file of users beneath `root`, by its path or behind a link: its hashes could be

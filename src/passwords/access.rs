@@ -30,6 +30,7 @@ impl Passwords {
     /// Replaces the realms. What is known of the earlier ones does not count for the new ones.
     pub fn set_realms(&mut self, realms: Vec<Arc<Realm>>) {
         self.realms = realms;
+        self.verifier.cancel();
     }
 
     /// What tells that a password has been checked.

@@ -3,7 +3,7 @@
 use super::credentials::Credentials;
 use super::hash::Hash;
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,6 +81,10 @@ impl Realm {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // To open a FIFO would wait for its writer, and with it all connections.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
     let mut content = Vec::new();
     let mut file = File::open(path)?.take(MAX_SIZE + 1);
     match file.read_to_end(&mut content)? as u64 > MAX_SIZE {
@@ -89,6 +93,9 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
+/// What some editors write at the beginning of a file.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The user and the hash of a line.
 fn entry(line: &[u8]) -> Result<(&[u8], Hash), String> {
     let colon = line.iter().position(|&byte| byte == b':');
@@ -96,6 +103,9 @@ fn entry(line: &[u8]) -> Result<(&[u8], Hash), String> {
     let (user, hash) = line.split_at(colon);
     if user.is_empty() || user.iter().any(u8::is_ascii_control) {
         return Err("the user is empty, or has a control character".to_owned());
+    }
+    if user.trim_ascii_end().len() < user.len() || user.starts_with(BYTE_ORDER_MARK) {
+        return Err("the user has a blank before the colon, or a byte order mark".to_owned());
     }
     let hash = hash.strip_prefix(b":").unwrap_or(hash);
     let hash = str::from_utf8(hash).unwrap_or_default();
@@ -114,6 +124,26 @@ mod tests {
             user: user.into(),
             password: password.into(),
         })
+    }
+
+    #[test]
+    fn a_fifo_is_refused_and_not_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+        let error = Realm::read(&path, "a").map(drop).unwrap_err();
+        assert_eq!(error, format!("{}: not a regular file", path.display()));
+    }
+
+    #[test]
+    fn a_user_that_no_client_can_send_is_an_error() {
+        for user in ["alice ", "\u{feff}alice", ""] {
+            let text = format!("{user}:{HASH}");
+            let error = Realm::parse(text.as_bytes(), "a").map(drop);
+            assert_eq!(error.unwrap_err().0, 1, "{user:?}");
+        }
     }
 
     #[test]

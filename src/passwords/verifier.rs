@@ -147,6 +147,12 @@ impl Verifier {
         self.start()
     }
 
+    /// Forgets what waits to be checked. Requests that wait for it ask again.
+    pub fn cancel(&self) {
+        self.shared.lock().queue.clear();
+        self.shared.notifier.notify();
+    }
+
     fn start(&mut self) -> Progress {
         if self.is_started {
             return Progress::Pending;
@@ -320,5 +326,9 @@ mod tests {
         }
         assert_eq!(ask("one more"), Progress::Full);
         assert_eq!(ask("0"), Progress::Pending);
+        let seen = verifier.notifier().count();
+        verifier.cancel();
+        assert!(verifier.shared.lock().queue.is_empty());
+        assert_eq!(verifier.notifier().count(), seen + 1);
     }
 }

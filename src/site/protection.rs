@@ -2,13 +2,17 @@
 
 use super::options::{Protected, SiteOptions};
 
-/// Whether a path that is protected is about `name`. Without case: a file system may have none.
+/// Whether a path that is protected is about `name`. Without case: a file system may have none. But
+/// one that needs no password opens nothing else where there is case.
 fn covers(protected: &Protected, name: &[u8]) -> bool {
     let Some((start, rest)) = name.split_at_checked(protected.name.len()) else {
         return false;
     };
-    start.eq_ignore_ascii_case(&protected.name)
-        && (start.is_empty() || matches!(rest, [] | [b'/', ..]))
+    let is_same = match protected.realm {
+        Some(_) => start.eq_ignore_ascii_case(&protected.name),
+        None => start == protected.name,
+    };
+    is_same && (start.is_empty() || matches!(rest, [] | [b'/', ..]))
 }
 
 /// The longest path that covers `name`.
@@ -96,6 +100,7 @@ mod tests {
             ("a/b/open", None),
             ("a/b/open/x", None),
             ("a/b/opened", Some(2)),
+            ("a/b/OPEN", Some(2)),
         ] {
             assert_eq!(realm(&options, name), expected, "{name:?}");
         }

@@ -145,6 +145,20 @@ impl SiteHandler {
         self.log.map(|log| log.close(wait));
     }
 
+    /// Whether it is known how to answer, where something is protected.
+    #[inline(never)]
+    fn has_answer(
+        &mut self,
+        state: &PeerState,
+        request: &Result<Request<'_>, Refusal<'_>>,
+        now: Now,
+    ) -> bool {
+        let Ok(request) = request else {
+            return true;
+        };
+        self.redirects(state, request) || self.knows_user(request, now)
+    }
+
     /// Whether a request is answered with a redirect to HTTPS.
     fn redirects(&mut self, state: &PeerState, request: &Request<'_>) -> bool {
         state.https == Treatment::Redirect
@@ -188,18 +202,14 @@ impl Handler for SiteHandler {
         state.is_trusted = self.proxies.trusts(state.peer);
     }
 
+    #[inline]
     fn is_ready(
         &mut self,
         state: &mut PeerState,
         request: &Result<Request<'_>, Refusal<'_>>,
         now: Now,
     ) -> bool {
-        match request {
-            Ok(request) if self.passwords.is_some() => {
-                self.redirects(state, request) || self.knows_user(request, now)
-            }
-            _ => true,
-        }
+        self.passwords.is_none() || self.has_answer(state, request, now)
     }
 
     fn notifier(&mut self) -> Option<Arc<Notifier>> {
@@ -229,10 +239,13 @@ impl Handler for SiteHandler {
         if state.https == Treatment::Hsts {
             self.https.add_to(&mut response);
         }
-        self.log_request(state, &request, &response, now);
+        if self.log.is_some() || self.tally.is_some() {
+            self.log_request(state, &request, &response, now);
+        }
         response
     }
 
+    #[inline(never)]
     fn log_request(
         &mut self,
         state: &mut PeerState,

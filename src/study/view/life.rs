@@ -69,8 +69,8 @@ impl Head {
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let at = self.bytes.len();
             self.add(line);
-            if is_secret(line) {
-                let hidden = self.bytes.iter_mut().skip(at + SECRET.len());
+            if let Some(name) = secret_name(line) {
+                let hidden = self.bytes.iter_mut().skip(at + name + 1);
                 let visible = |byte: &&mut u8| !byte.is_ascii_whitespace();
                 hidden.filter(visible).for_each(|byte| *byte = b'*');
             }
@@ -78,12 +78,13 @@ impl Head {
     }
 }
 
-/// The field with a password, and the colon behind it.
-const SECRET: &[u8] = b"authorization:";
-
-fn is_secret(line: &[u8]) -> bool {
-    let start = line.get(..SECRET.len());
-    start.is_some_and(|start| start.eq_ignore_ascii_case(SECRET))
+/// The length of the name of the field, if it is one with a password.
+fn secret_name(line: &[u8]) -> Option<usize> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let (name, _) = line.split_at(colon);
+    let secrets: [&[u8]; 2] = [b"authorization", b"proxy-authorization"];
+    let is_secret = secrets.iter().any(|one| name.eq_ignore_ascii_case(one));
+    is_secret.then_some(colon)
 }
 
 impl Life {
@@ -192,8 +193,8 @@ mod tests {
 
     #[test]
     fn a_password_is_never_kept() {
-        let fields = "Host: a\r\nAUTHORIZATION: Basic YTpi\r\nB: c\r\n";
-        let hidden = "Host: a\r\nAUTHORIZATION: ***** ****\r\nB: c\r\n";
+        let fields = "Host: a\r\nAUTHORIZATION: Basic YTpi\r\nProxy-Authorization: x\r\nB: c\r\n";
+        let hidden = "Host: a\r\nAUTHORIZATION: ***** ****\r\nProxy-Authorization: *\r\nB: c\r\n";
         let mut life = Life::default();
         let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
         life.set_request(1, &Request::parse(head.as_bytes(), b"", 9));
