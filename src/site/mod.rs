@@ -356,6 +356,7 @@ impl Site {
     /// A directory that a rewrite leads to, without a slash at its end. The redirect is to the
     /// path that was requested; one that has its slash needs none, nor one that leads elsewhere
     /// with it.
+    #[cold]
     fn rewritten_directory(
         &mut self,
         request: &Request<'_>,
@@ -525,6 +526,7 @@ impl Site {
 
     /// Whether the users of the request's realm are those of the file `name`. An index file may be
     /// protected for others than its directory is.
+    #[cold]
     fn may_send(&self, request: &Request<'_>, name: &[u8]) -> bool {
         match protection::realm_of_name(&self.options, name) {
             None => true,
@@ -555,12 +557,18 @@ impl Site {
 
     /// The selected file, if the conditions allow it, or the requested ranges of it.
     fn selected(&self, request: &Request<'_>, file: &SiteFile, now: Now) -> Response {
-        let ranges = match self.check_conditions(request, &file.representation, now) {
-            Ok(true) => requested_ranges(request, file),
-            Ok(false) => Ranges::Whole,
-            Err(response) => return response,
+        // Most requests have neither preconditions nor a range.
+        let ranges_apply = match request.present.conditions {
+            true => match self.check_conditions(request, &file.representation, now) {
+                Ok(ranges_apply) => ranges_apply,
+                Err(response) => return response,
+            },
+            false => true,
         };
-        match ranges {
+        if !ranges_apply || !request.present.range {
+            return file.whole(Status::Ok);
+        }
+        match requested_ranges(request, file) {
             Ranges::Whole => file.whole(Status::Ok),
             Ranges::One(range) => file.range(range, self.limits.max_inline_body_bytes),
             Ranges::Several(several) => file.ranges(several),
