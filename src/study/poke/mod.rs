@@ -70,7 +70,7 @@ pub struct Arguments {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
 
-    /// Stay open for so long after the last piece
+    /// Stay open for so long after the last piece, even if something comes
     #[arg(long, value_name = "TIME", value_parser = duration)]
     hold: Option<Duration>,
 
