@@ -19,11 +19,10 @@
 //! - [`transport`]: what a connection needs of its socket.
 //! - [`tls`](mod@tls): certificates, and a transport that encrypts.
 //! - [`probe`]: what observes the loop: a trace, the live view, metrics, the simulator's recorder.
-//! - [`reactor`]: one thread, one poll, every connection. Its [`engine`](reactor::engine) is an
-//!   iteration without the poll, its [`scheduler`](reactor::scheduler) knows which connection runs
-//!   next and how long the poll may wait.
-//! - [`event_loop`]: what the reactor and the coroutines share: the poll, and accepting and
-//!   stopping.
+//! - [`reactor`]: one thread, one poll, every connection.
+//! - [`event_loop`]: what the models with a loop share. Its [`engine`](event_loop::engine) is an
+//!   iteration without the poll, its [`scheduler`](event_loop::scheduler) knows which connection
+//!   runs next and how long the poll may wait.
 //! - [`listen`]: addresses, sockets that listen, and accepting connections, for all models.
 //! - [`timers`]: the deadlines of all connections.
 //! - [`deadline_clock`]: the clock of the deadlines, which stops while the loop is away from its

@@ -9,10 +9,10 @@
 
 use oneloop::access_log::{AccessLog, LogFormat, Sink};
 use oneloop::clock::Now;
+use oneloop::event_loop::scheduler::{Scheduler, slot_size};
 use oneloop::handler::{Handler, ListenerInfo};
 use oneloop::limits::Limits;
 use oneloop::probe::{EventFlags, Origin, Probe};
-use oneloop::reactor::scheduler::{Scheduler, slot_size};
 use oneloop::site::{Site, SiteOptions};
 use oneloop::site_handler::{PeerState, SiteHandler};
 use oneloop::transport::Transport;

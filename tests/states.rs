@@ -12,13 +12,13 @@ mod scripted_body;
 mod transitions;
 
 use oneloop::connection::{CloseReason, Connection, ResponseContext, Step, StepName};
+use oneloop::event_loop::scheduler::slot_size;
 use oneloop::http::fields::FieldLines;
 use oneloop::http::payload::{FileRange, Multipart, Parts, Payload, Progress};
 use oneloop::http::range::ByteRange;
 use oneloop::http::response::Response;
 use oneloop::http::status::Status;
 use oneloop::limits::Limits;
-use oneloop::reactor::scheduler::slot_size;
 use oneloop::site_handler::PeerState;
 use oneloop::tls::PlainOrTls;
 use oneloop::transport::Socket;

@@ -1,5 +1,4 @@
-//! The policy of a loop around its connections: when it accepts, and when it stops. The reactor and
-//! the coroutine model share it.
+//! The policy of a loop around its connections: when it accepts, and when it stops.
 
 use crate::clock::Now;
 use crate::handler::{ListenerInfo, Role};

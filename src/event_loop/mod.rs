@@ -1,5 +1,7 @@
-//! What the models with an event loop share, the reactor and the coroutines: the poll, and when
+//! What the models with an event loop share: the iteration without the poll, the poll, and when
 //! such a server accepts, pauses and stops.
 
+pub mod engine;
 pub mod lifecycle;
 pub mod poller;
+pub mod scheduler;

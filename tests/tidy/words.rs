@@ -34,7 +34,7 @@ const CONDITIONAL: &[&str] = &[
 const MIO: &[&str] = &[
     "transport/",
     "listen/",
-    "reactor/",
+    "reactor.rs",
     "models/acceptor.rs",
     "models/coroutine/",
     "signals.rs",
@@ -48,7 +48,7 @@ const MIO: &[&str] = &[
 /// time in a thread of its own. All other code takes `now` as an argument.
 const DRIVERS: &[&str] = &[
     "clock.rs",
-    "reactor/",
+    "reactor.rs",
     "models/",
     "access_log/writer.rs",
     "admin/metrics.rs",
@@ -80,8 +80,8 @@ pub fn mio(source: &Source) -> Vec<Violation> {
 /// Sockets in the scheduler, which only decides which connection runs next.
 pub fn sockets_in_the_scheduler(source: &Source) -> Vec<Violation> {
     let names = |_: &str, word: &str, _: &str| matches!(word, "mio" | "net");
-    let what = "is used: the scheduler knows no sockets, move this to the reactor";
-    unless(!source.is_in(&["reactor/scheduler.rs"]), || {
+    let what = "is used: the scheduler knows no sockets, move this to a driver";
+    unless(!source.is_in(&["event_loop/scheduler.rs"]), || {
         named(source, names, what)
     })
 }
@@ -190,7 +190,7 @@ fn a_name_after_fails_if_that_the_code_does_not_have_is_found() {
 fn a_clock_that_is_read_outside_a_driver_is_found() {
     let (bad, good) = ("let now = Now::read();", "now.wall\nfile.read()");
     check_samples(readings, "site/mod.rs", bad, good);
-    let drivers = ["reactor/mod.rs", "models/thread.rs"];
+    let drivers = ["reactor.rs", "models/thread.rs"];
     check_exemptions(readings, bad, &drivers, &["pump.rs", "connection.rs"]);
 }
 
@@ -199,7 +199,7 @@ fn a_use_of_mio_is_found() {
     let bad = "use mio::Poll;\nfn f(t: mio::Token) {}\nuse signal_hook_mio::v1_0;";
     let good = "cfg(mio_unsupported_force_poll_poll)\nlet miod = 1;";
     check_samples(mio, "pump.rs", bad, good);
-    let inside = ["transport/plain.rs", "reactor/mod.rs"];
+    let inside = ["transport/plain.rs", "reactor.rs"];
     let outside = ["timers.rs", "models/fixed.rs", "config.rs"];
     check_exemptions(mio, "use mio::Poll;", &inside, &outside);
 }
@@ -209,8 +209,8 @@ fn a_socket_in_the_scheduler_is_found() {
     let bad = "use std::net::TcpStream;\nuse std::{io, net};\nfn f(t: mio::Token) {}";
     let good = "use crate::timers::Timers;";
     let check = sockets_in_the_scheduler;
-    check_samples(check, "reactor/scheduler.rs", bad, good);
-    check_exemptions(check, "use std::net;", &["reactor/mod.rs"], &[]);
+    check_samples(check, "event_loop/scheduler.rs", bad, good);
+    check_exemptions(check, "use std::net;", &["reactor.rs"], &[]);
 }
 
 #[test]
@@ -220,6 +220,6 @@ fn a_condition_outside_its_files_is_found() {
     let good = "#[cfg(test)] mod x;\nlet cfg = 1;\nif cfg != 1 {}";
     check_samples(conditions, "pump.rs", bad, good);
     let inside = ["transport/plain.rs", "lib.rs"];
-    let outside = ["banner.rs", "reactor/mod.rs"];
+    let outside = ["banner.rs", "reactor.rs"];
     check_exemptions(conditions, "#[cfg(unix)] x", &inside, &outside);
 }

@@ -5,13 +5,11 @@
 //! ended. An event only marks a connection, so the loop decides how much happens in an iteration,
 //! not its peers.
 //!
-//! This file connects the loop to mio. The iteration is in [`engine`], the poll in
-//! [`event_loop`](crate::event_loop).
-
-pub mod engine;
-pub mod scheduler;
+//! This file connects the loop to mio, which polls with edges. The iteration is in
+//! [`engine`](crate::event_loop::engine), the poll in [`poller`](crate::event_loop::poller).
 
 use crate::clock::Now;
+use crate::event_loop::engine::{Engine, Flow, Sockets};
 use crate::event_loop::poller::{EventTarget, Poller, flags_of};
 use crate::handler::{Handler, ListenerInfo};
 use crate::limits::Limits;
@@ -22,7 +20,6 @@ use crate::probe::Probe;
 use crate::signals::SignalPolicy;
 use crate::tls::OverSocket;
 use crate::transport::Socket;
-use engine::{Engine, Flow, Sockets};
 use mio::Token;
 use std::io;
 use std::net::SocketAddr;

@@ -71,14 +71,14 @@ pub struct Engine<A: Accept, T, H: Handler, P = ()> {
 }
 
 /// The connections as [`Lifecycle`] uses them, in one iteration.
-struct ReactorConnections<'e, T, H: Handler, K, P> {
+struct LoopConnections<'e, T, H: Handler, K, P> {
     scheduler: &'e mut Scheduler<T, H::State, P>,
     handler: &'e mut H,
     sockets: &'e mut K,
     now: Now,
 }
 
-impl<A, T, H, K, P> Connections<A> for ReactorConnections<'_, T, H, K, P>
+impl<A, T, H, K, P> Connections<A> for LoopConnections<'_, T, H, K, P>
 where
     A: Accept,
     T: Transport,
@@ -263,7 +263,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
 
     /// An iteration in which the public connections are held.
     fn run_held_phases(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<Flow> {
-        let mut admission = ReactorConnections {
+        let mut admission = LoopConnections {
             scheduler: &mut self.scheduler,
             handler: &mut self.handler,
             sockets,
@@ -306,7 +306,7 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     }
 
     fn accept(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<()> {
-        let mut admission = ReactorConnections {
+        let mut admission = LoopConnections {
             scheduler: &mut self.scheduler,
             handler: &mut self.handler,
             sockets,
