@@ -21,7 +21,7 @@ const CONDITIONAL: &[&str] = &[
     "config/arguments.rs",
     "config/help_text.rs",
     "config/mod.rs",
-    "server.rs",
+    "server/",
     "https.rs",
     // The features tls and passwords.
     "passwords/mod.rs",

@@ -4,37 +4,23 @@
 //! It opens sockets and files. What a process does once, such as ignoring signals and installing
 //! the logger, is left to the caller.
 
+mod models;
+
 use crate::access_log::{AccessLog, Sink};
-#[cfg(feature = "admin")]
-use crate::admin::{AdminHandler, Metrics};
-use crate::burn::Burning;
 use crate::config::{AccessLogConfig, Config, Model, RootPath, SiteConfig};
-use crate::handler::{Handler, Role};
+use crate::handler::Role;
 use crate::http::fields::FieldLines;
 use crate::http::status::Status;
 use crate::https::Https;
 use crate::limits::{self, Limits};
 use crate::listen::address::Address;
 use crate::listen::open::{BoundListener, ListenOptions, expect_proxy_headers, open_listeners};
-use crate::models::coroutine::Coroutines;
 use crate::models::fixed;
-use crate::models::process::Parent;
-use crate::models::shared::SharedHandler;
-use crate::models::{BlockingModel, BlockingServer};
-use crate::probe::Probe;
-use crate::reactor::Reactor;
 use crate::realms::Realms;
 use crate::signals::SignalPolicy;
 use crate::site::types::Types;
 use crate::site::{Hosts, Site, SiteOptions, Sites};
 use crate::site_handler::{Loaded, SiteHandler, Tally, Users};
-#[cfg(feature = "study")]
-use crate::study::trace;
-#[cfg(feature = "study")]
-use crate::study::view::View;
-use crate::tls::PlainOrTls;
-use crate::transport::Socket;
-use std::cell::RefCell;
 use std::error::Error;
 use std::fs;
 use std::io;
@@ -57,9 +43,6 @@ pub struct Server {
     admin: Option<Address>,
     run: Run,
 }
-
-/// The transport of a reactor that has listeners with TLS or the PROXY protocol.
-type Layered = PlainOrTls<Socket>;
 
 /// Serves until a signal stops the server, then closes the handler.
 type Run = Box<dyn FnOnce() -> io::Result<()>>;
@@ -105,7 +88,7 @@ impl Server {
             policy,
             https,
         };
-        let run = build_run(config, parts)?;
+        let run = models::build(config, parts)?;
         Ok(Self {
             addresses,
             https: https_addresses,
@@ -138,166 +121,6 @@ impl Server {
     }
 }
 
-/// The model, with the probe of the configuration.
-fn build_run(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>> {
-    #[cfg(feature = "study")]
-    if let Some(trace) = config.trace.open(trace_writers(config.model))? {
-        let run = build_model(config, parts, trace.clone())?;
-        return Ok(Box::new(move || {
-            let ended = run();
-            trace.finish();
-            ended
-        }));
-    }
-    build_model(config, parts, ())
-}
-
-/// What makes the records of a trace.
-#[cfg(feature = "study")]
-fn trace_writers(model: Model) -> trace::Writers {
-    match model {
-        Model::Reactor | Model::Coroutine => trace::Writers::Loop,
-        Model::Process => trace::Writers::Processes,
-        Model::Fixed | Model::Sequential | Model::Thread | Model::Pool => trace::Writers::Threads,
-    }
-}
-
-fn build_model<P>(config: &Config, parts: ModelParts, mut probe: P) -> Result<Run, Box<dyn Error>>
-where
-    P: Probe + Clone + Send + 'static,
-{
-    let ModelParts {
-        listeners,
-        limits,
-        policy,
-        https,
-    } = parts;
-    let blocking = match config.model {
-        Model::Fixed => {
-            let response = fixed_response(&config.site)?;
-            let server = BlockingServer::new(listeners, |_| {}, limits, policy)?;
-            return Ok(Box::new(move || server.run_fixed(&response, &mut probe)));
-        }
-        Model::Process => {
-            let parent = Parent::new(listeners, limits.clone(), policy)?;
-            return build_processes(config, parent, limits, https, probe);
-        }
-        Model::Coroutine | Model::Reactor => {
-            let handler = build_handler(config, &limits, &https)?;
-            let dropped = handler.dropped_log_lines();
-            let parts = ModelParts {
-                listeners,
-                limits,
-                policy,
-                https,
-            };
-            return match config.measurement.burn {
-                None => build_polling(config, parts, handler, dropped, close, probe),
-                Some(time) => {
-                    let handler = Burning::new(handler, time);
-                    let close = |burning: Burning<_>| close(burning.into_inner());
-                    build_polling(config, parts, handler, dropped, close, probe)
-                }
-            };
-        }
-        Model::Sequential => BlockingModel::Sequential,
-        Model::Thread => BlockingModel::Thread,
-        Model::Pool => BlockingModel::Pool,
-    };
-    let shared = SharedHandler::new(build_handler(config, &limits, &https)?).with_timer_thread();
-    let server = BlockingServer::new(listeners, shared.reloader(), limits, policy)?;
-    let burn = config.measurement.burn;
-    Ok(Box::new(move || {
-        match burn {
-            None => server.run(blocking, shared.clone(), &probe)?,
-            // Outside of the mutex, so that threads compute at the same time.
-            Some(time) => server.run(blocking, Burning::new(shared.clone(), time), &probe)?,
-        }
-        match shared.into_inner() {
-            Some(handler) => close(handler),
-            None => log::warn!("the access log may lack its last lines: a connection still runs"),
-        }
-        Ok(())
-    }))
-}
-
-/// The models with one thread and one poll. `dropped_log_lines` is for the metrics.
-fn build_polling<H: Handler + 'static>(
-    config: &Config,
-    parts: ModelParts,
-    handler: H,
-    dropped_log_lines: impl Fn() -> u64 + 'static,
-    close: impl Fn(H) + 'static,
-    probe: impl Probe + 'static,
-) -> Result<Run, Box<dyn Error>> {
-    #[cfg(feature = "admin")]
-    if config.admin.is_some() {
-        let metrics = Metrics::new(dropped_log_lines);
-        if config.model == Model::Coroutine {
-            let handler = AdminHandler::new(handler, metrics.clone(), ());
-            let close = move |admin: AdminHandler<_, _>| close(admin.into_inner());
-            return build_coroutines(parts, handler, close, (probe, metrics));
-        }
-        let pages = FurtherPages::default();
-        let handler = AdminHandler::new(handler, metrics.clone(), pages.clone());
-        let close = move |admin: AdminHandler<_, _>| close(admin.into_inner());
-        return build_reactor(parts, handler, close, (probe, (metrics, pages)));
-    }
-    // Nothing is counted.
-    drop(dropped_log_lines);
-    match config.model {
-        Model::Coroutine => build_coroutines(parts, handler, close, probe),
-        _ => build_reactor(parts, handler, close, probe),
-    }
-}
-
-/// What the reactor serves to the operator besides metrics: without the feature `study`, nothing.
-#[cfg(feature = "study")]
-type FurtherPages = View;
-#[cfg(all(feature = "admin", not(feature = "study")))]
-type FurtherPages = ();
-
-fn build_coroutines<H: Handler + 'static>(
-    parts: ModelParts,
-    handler: H,
-    close: impl Fn(H) + 'static,
-    probe: impl Probe + 'static,
-) -> Result<Run, Box<dyn Error>> {
-    let ModelParts {
-        listeners,
-        limits,
-        policy,
-        https: _,
-    } = parts;
-    let coroutines = Coroutines::new(listeners, handler, limits, policy, probe)?;
-    Ok(Box::new(move || {
-        if let Some(handler) = coroutines.run()? {
-            close(handler);
-        }
-        Ok(())
-    }))
-}
-
-fn build_reactor<H: Handler + 'static>(
-    parts: ModelParts,
-    handler: H,
-    close: impl Fn(H) + 'static,
-    probe: impl Probe + 'static,
-) -> Result<Run, Box<dyn Error>> {
-    let ModelParts {
-        listeners,
-        limits,
-        policy,
-        https: _,
-    } = parts;
-    if (listeners.iter()).any(|listener| listener.socket.has_layers()) {
-        let reactor = Reactor::<Layered, _, _>::new(listeners, handler, limits, policy, probe)?;
-        return Ok(Box::new(move || reactor.run().map(close)));
-    }
-    let reactor = Reactor::<Socket, _, _>::new(listeners, handler, limits, policy, probe)?;
-    Ok(Box::new(move || reactor.run().map(close)))
-}
-
 /// The listener of the operator, if `--admin` asks for one.
 #[cfg(feature = "admin")]
 fn open_admin(
@@ -321,52 +144,6 @@ fn open_admin(
 #[cfg(not(feature = "admin"))]
 fn open_admin(_: &Config, _: ListenOptions) -> Result<Option<BoundListener>, Box<dyn Error>> {
     Ok(None)
-}
-
-/// The model with a process for each connection. Each child builds a handler for itself.
-fn build_processes(
-    config: &Config,
-    parent: Parent,
-    limits: Arc<Limits>,
-    https: Https,
-    probe: impl Probe + Clone + 'static,
-) -> Result<Run, Box<dyn Error>> {
-    // All children have the same users, also while their files are changed.
-    let users = RefCell::new(Realms::of(config).read()?);
-    // An error in the configuration is found here, not in the first child.
-    drop(handler_for(
-        users.borrow().clone(),
-        config,
-        &limits,
-        &https,
-    )?);
-    let burn = config.measurement.burn;
-    // A child keeps no listening socket, and the parent none that it has closed.
-    let started = config.without_sockets();
-    let config = started.clone();
-    let config = RefCell::new(config);
-    Ok(Box::new(move || {
-        let open = || {
-            let users = users.borrow().clone();
-            handler_for(users, &config.borrow(), &limits, &https)
-        };
-        let reload = || match reload(&started, &limits, &https) {
-            Ok((read, loaded)) => {
-                config.borrow_mut().set_sites(read);
-                users.replace(loaded.users);
-            }
-            Err(error) => log::error!("the configuration stays as it was: {error}"),
-        };
-        match burn {
-            None => parent.run(open, reload, close, &probe),
-            Some(time) => parent.run(
-                || open().map(|handler| Burning::new(handler, time)),
-                reload,
-                |burning| close(burning.into_inner()),
-                &probe,
-            ),
-        }
-    }))
 }
 
 /// The configured limits, with the connections and files that the system's descriptors allow.
