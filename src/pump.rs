@@ -91,7 +91,7 @@ impl<T: Transport, S> Session<T, S> {
     ) -> T {
         probe.on_close(self.id, reason, self.connection.counts());
         if reason.is_reset() {
-            self.transport.abort();
+            self.transport.reset_on_close();
         } else {
             // A socket that refuses it now cannot be waited for any more.
             let _ = self.transport.close_notify();

@@ -108,7 +108,7 @@ impl Transport for Client {
         Ok(())
     }
 
-    fn abort(&mut self) {}
+    fn reset_on_close(&mut self) {}
 }
 
 /// A loop that serves one small page.

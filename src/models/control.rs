@@ -102,7 +102,9 @@ impl Control {
             .on_close
             .wait_timeout_while(sockets, ABORT_TIMEOUT, is_open);
         let (sockets, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        sockets.iter().for_each(|(_, handle)| handle.abort());
+        sockets
+            .iter()
+            .for_each(|(_, handle)| handle.reset_on_close());
     }
 
     /// Starts the thread that waits for signals. `wake` wakes the loop that accepts, `reload`

@@ -143,7 +143,7 @@ fn write_all(
         };
         let is_over = Now::read().instant >= deadline || control.is_aborting();
         if let Some(error) = error.or_else(|| is_over.then(|| ErrorKind::TimedOut.into())) {
-            socket.handle.abort();
+            socket.handle.reset_on_close();
             return Err(error);
         }
     }

@@ -197,7 +197,7 @@ impl<T: Transport> Transport for PlainOrTls<T> {
         call!(self, transport => transport.shutdown())
     }
 
-    fn abort(&mut self) {
-        call!(self, transport => transport.abort());
+    fn reset_on_close(&mut self) {
+        call!(self, transport => transport.reset_on_close());
     }
 }

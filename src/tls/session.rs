@@ -233,8 +233,8 @@ impl<T: Transport> Transport for TlsTransport<T> {
         self.socket.shutdown()
     }
 
-    fn abort(&mut self) {
-        self.socket.abort();
+    fn reset_on_close(&mut self) {
+        self.socket.reset_on_close();
     }
 }
 

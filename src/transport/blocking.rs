@@ -140,7 +140,7 @@ impl Handle {
     }
 
     /// Makes the next close a reset (SO_LINGER 0).
-    pub fn abort(&self) {
+    pub fn reset_on_close(&self) {
         // If it fails, the connection is gone, and only the close is left.
         let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
     }
@@ -333,8 +333,8 @@ impl Transport for BlockingSocket {
         self.handle.finish_sending()
     }
 
-    fn abort(&mut self) {
-        self.handle.abort();
+    fn reset_on_close(&mut self) {
+        self.handle.reset_on_close();
     }
 }
 

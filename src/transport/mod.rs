@@ -74,7 +74,7 @@ pub trait Transport {
     /// A byte counts when the socket has taken it, so nothing is left to flush when a response is
     /// sent. A transport that encodes bytes before the socket takes them fails with `WouldBlock`
     /// and keeps the encoded ones: the next send begins with the same bytes and has no fewer (as
-    /// SSL_write(3) demands), or the connection is aborted.
+    /// SSL_write(3) demands), or the connection is reset.
     ///
     /// # Errors
     /// Those of the trait.
@@ -111,5 +111,5 @@ pub trait Transport {
     fn shutdown(&mut self) -> io::Result<()>;
 
     /// Makes the next close a reset (SO_LINGER 0), for a response that is incomplete.
-    fn abort(&mut self);
+    fn reset_on_close(&mut self);
 }

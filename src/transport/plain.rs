@@ -157,7 +157,7 @@ impl Transport for Socket {
         }
     }
 
-    fn abort(&mut self) {
+    fn reset_on_close(&mut self) {
         // If it fails, the connection is gone, and only the close is left.
         let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
     }

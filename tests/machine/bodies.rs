@@ -49,7 +49,7 @@ fn a_file_that_has_shrunk_aborts_the_connection() {
         [head(FILE).as_bytes(), &content()[..50_000]].concat(),
         "what was there, and no other response behind it"
     );
-    assert!(peer.is_closed() && peer.is_aborted());
+    assert!(peer.is_closed() && peer.is_reset());
     assert_eq!(server.handler.answered, [(0, 200)]);
     assert_eq!(server.handler.sent, []);
     let counts = Counts {
@@ -114,7 +114,7 @@ fn a_stream_to_an_http_1_0_client_ends_with_the_connection() {
             .strip_suffix("slice")
             .unwrap()
     );
-    assert!(peer.is_shut() && !peer.is_aborted());
+    assert!(peer.is_shut() && !peer.is_reset());
 }
 
 #[test]
@@ -129,12 +129,12 @@ fn a_stream_without_bytes_is_an_empty_body() {
 }
 
 #[test]
-fn a_stream_that_fails_is_aborted() {
+fn a_stream_that_fails_is_reset() {
     let mut server = TestServer::new();
     let peer = server.connect(get("/broken"));
     server.run();
     assert!(peer.take_received_text().ends_with("00000004\r\nlost\r\n"));
-    assert!(peer.is_closed() && peer.is_aborted());
+    assert!(peer.is_closed() && peer.is_reset());
 }
 
 #[test]

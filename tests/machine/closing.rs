@@ -24,7 +24,7 @@ fn a_peer_that_closes_its_direction_after_its_request_is_answered_first() {
     ]
     .concat();
     assert_eq!(peer.take_received(), response);
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_peer_that_closes_within_a_request_gets_no_response() {
     peer.closes();
     server.run();
     assert_eq!(peer.take_received(), b"");
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn after_the_last_response_the_server_shuts_down_and_waits_for_the_peer_to_close
     assert_eq!(peer.take_received(), b"", "what comes now is not answered");
     peer.closes();
     server.run();
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_peer_that_announced_its_last_request_is_closed_without_lingering() {
         peer.sends_no_more();
         server.run();
         assert_eq!(peer.take_received_text(), LAST);
-        assert!(peer.is_closed() && !peer.is_aborted() && !peer.is_shut());
+        assert!(peer.is_closed() && !peer.is_reset() && !peer.is_shut());
     }
 }
 
@@ -105,7 +105,7 @@ fn input_after_the_last_response_is_discarded_up_to_a_limit() {
     assert!(!peer.is_closed(), "the limit itself is allowed");
     peer.sends([0; 1]);
     server.run();
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
 }
 
 #[test]

@@ -91,12 +91,12 @@ fn an_idle_connection_is_closed_without_a_response_before_and_between_requests()
     server.wait(seconds(30) - MILLISECOND);
     assert!(!silent.is_closed());
     server.wait(MILLISECOND);
-    assert!(silent.is_closed() && !silent.is_aborted());
+    assert!(silent.is_closed() && !silent.is_reset());
     assert_eq!(silent.take_received(), b"");
     server.wait(seconds(30) - MILLISECOND);
     assert!(!regular.is_closed());
     server.wait(MILLISECOND);
-    assert!(regular.is_closed() && !regular.is_aborted());
+    assert!(regular.is_closed() && !regular.is_reset());
     assert_eq!(regular.take_received_text(), OK);
     assert!(server.scheduler.is_empty());
 }
@@ -110,7 +110,7 @@ fn a_peer_that_reads_nothing_of_a_response_is_reset() {
     server.wait(seconds(60) - MILLISECOND);
     assert!(!peer.is_closed());
     server.wait(MILLISECOND);
-    assert!(peer.is_closed() && peer.is_aborted());
+    assert!(peer.is_closed() && peer.is_reset());
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_peer_that_stops_in_the_middle_of_a_file_is_reset() {
     server.wait(seconds(59));
     assert!(!peer.is_closed(), "every byte taken moves the deadline");
     server.wait(seconds(1));
-    assert!(peer.is_closed() && peer.is_aborted());
+    assert!(peer.is_closed() && peer.is_reset());
 }
 
 /// Whether a peer that reads `rate` bytes a second gets this far before it is reset.
@@ -138,7 +138,7 @@ fn is_served(rate: usize, time: u64) -> bool {
     for _ in 0..time {
         server.wait(seconds(1));
         if peer.is_closed() {
-            assert!(peer.is_aborted());
+            assert!(peer.is_reset());
             return false;
         }
         assert!(peer.unblock());
@@ -176,7 +176,7 @@ fn a_peer_that_goes_on_sending_is_closed_after_the_linger_timeout() {
     server.wait(seconds(1) - MILLISECOND);
     assert!(!peer.is_closed());
     server.wait(MILLISECOND);
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
 }
 
 /// The loop continues after this time, in which the peer did something without an event.
@@ -230,7 +230,7 @@ fn output_is_sent_before_the_deadline_is_applied() {
     wait_without_event(&mut server, &peer, seconds(61));
     assert!(!peer.is_closed());
     server.wait(seconds(60));
-    assert!(peer.is_closed() && peer.is_aborted());
+    assert!(peer.is_closed() && peer.is_reset());
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn input_is_discarded_before_the_linger_deadline_is_applied() {
     peer.sends([b'x'; 95]);
     peer.closes();
     wait_without_event(&mut server, &peer, seconds(11));
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
     let receives = peer.take_calls().into_iter().rev();
     let receives = receives.take_while(|call| *call != Call::Shutdown).count();
     assert!(receives > 9, "unread bytes after {receives} receives");
@@ -269,7 +269,7 @@ fn a_stall_does_not_count_for_any_deadline() {
     server.wait(seconds(10));
     assert_eq!(head.take_received_text(), TIMEOUT);
     server.wait(seconds(40));
-    assert!(slow.is_closed() && slow.is_aborted() && idle.is_closed());
+    assert!(slow.is_closed() && slow.is_reset() && idle.is_closed());
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn takes_slices(every: Duration) -> (String, bool) {
         server.scheduler.mark_ready(0, EventFlags::default);
         server.run();
     }
-    (peer.take_received_text(), peer.is_aborted())
+    (peer.take_received_text(), peer.is_reset())
 }
 
 /// Each slice is read before its own deadline. Fails if each slice begins a new deadline.

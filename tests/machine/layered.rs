@@ -149,7 +149,7 @@ fn a_peer_that_closes_within_the_handshake_gets_no_response() {
         server.run();
         let answered = usize::from(bytes == flights(1));
         assert_eq!(open(&peer.take_received()), opened(answered, "", false));
-        assert!(peer.is_closed() && !peer.is_aborted() && !peer.is_shut());
+        assert!(peer.is_closed() && !peer.is_reset() && !peer.is_shut());
         assert!(server.handler.answered.is_empty());
         assert_eq!(server.handler.reasons, [SocketError(UnexpectedEof)]);
     }
@@ -170,7 +170,7 @@ fn a_handshake_has_the_header_timeout_in_total_and_ends_without_a_408() {
     assert_eq!(open(&slow.take_received()), opened(1, "", false));
     assert_eq!(open(&silent.take_received()), opened(0, "", false));
     for peer in [slow, silent] {
-        assert!(peer.is_closed() && !peer.is_aborted());
+        assert!(peer.is_closed() && !peer.is_reset());
     }
     assert!(server.handler.answered.is_empty());
     assert_eq!(server.handler.reasons, [HandshakeTimeout; 2]);
@@ -184,7 +184,7 @@ fn a_handshake_that_cannot_send_has_the_same_timeout() {
     server.wait(seconds(20) - MILLISECOND);
     assert!(!peer.is_closed());
     server.wait(MILLISECOND);
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn after_the_handshake_the_first_request_has_the_idle_timeout() {
     assert!(!peer.is_closed());
     server.wait(MILLISECOND);
     assert_eq!(open(&peer.take_received()), opened(1, "", true));
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_connection_in_the_handshake_is_not_evicted() {
     assert_eq!(server.evict(), 1);
     server.reap();
     assert_eq!(open(&peer.take_received()), opened(1, "", true));
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn when_the_server_stops_at_once_a_handshake_is_closed_without_a_reset() {
     assert_eq!(server.scheduler.abort_all(), 1);
     server.reap();
     assert_eq!(open(&peer.take_received()), opened(1, "", false));
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
     assert_eq!(server.handler.reasons, [Stopping]);
 }
 
@@ -330,7 +330,7 @@ fn bytes_that_the_transport_holds_have_the_send_timeout_and_are_reset_with_the_c
         assert!(!peer.is_closed());
         peer.script_sends([Space::Nothing]);
         server.wait(MILLISECOND);
-        assert!(peer.is_closed() && peer.is_aborted());
+        assert!(peer.is_closed() && peer.is_reset());
         assert_eq!(
             peer.take_received().len(),
             50,
@@ -351,7 +351,7 @@ fn an_incomplete_response_ends_with_a_reset_and_without_an_end_of_the_transport(
         open(&peer.take_received()),
         opened(0, expected.take_received(), false)
     );
-    assert!(peer.is_closed() && peer.is_aborted());
+    assert!(peer.is_closed() && peer.is_reset());
 }
 
 /// The calls of send and shutdown.
@@ -385,7 +385,7 @@ fn the_end_of_the_transport_is_sent_before_our_direction_is_closed() {
     assert!(peer.is_shut() && !peer.is_closed());
     peer.sends(seal(CLOSE, b""));
     server.run();
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
     assert_eq!(sends(&peer), [], "the end is sent once");
     assert_eq!(server.handler.reasons, [Completed]);
 }
@@ -399,7 +399,7 @@ fn an_end_that_the_socket_does_not_take_has_the_linger_timeout() {
     server.wait(seconds(10) - MILLISECOND);
     assert!(!peer.is_closed() && !peer.is_shut());
     server.wait(MILLISECOND);
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
     assert_eq!(open(&peer.take_received()), opened(0, LAST, false));
 }
 
@@ -435,7 +435,7 @@ fn an_end_of_the_socket_without_an_end_of_the_transport_is_an_error_if_the_trans
         peer.script_inputs([Input::End]);
         server.run();
         assert_eq!(open(&peer.take_received()), opened(0, OK, true));
-        assert!(peer.is_closed() && !peer.is_aborted());
+        assert!(peer.is_closed() && !peer.is_reset());
         assert_eq!(server.handler.reasons, [reason]);
     }
 }

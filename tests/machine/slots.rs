@@ -161,7 +161,7 @@ fn a_panic_in_the_handler_ends_one_connection_and_no_other() {
         server.connect(get("/file")),
     );
     server.run();
-    assert!(panics.is_closed() && panics.is_aborted());
+    assert!(panics.is_closed() && panics.is_reset());
     assert_eq!(panics.take_received(), b"");
     assert_eq!(before.take_received_text(), OK);
     assert_eq!(
@@ -199,7 +199,7 @@ fn the_connection_that_is_idle_longest_is_evicted() {
     assert_eq!(server.reap(), 1);
     let closed: Vec<_> = peers.iter().map(|peer| peer.is_closed()).collect();
     assert_eq!(closed, [false, true, false, false]);
-    assert!(!peers[1].is_aborted());
+    assert!(!peers[1].is_reset());
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn an_idle_connection_closes_without_a_response() {
     server.scheduler.drain();
     server.run();
     for peer in [new, used] {
-        assert!(peer.is_closed() && !peer.is_aborted());
+        assert!(peer.is_closed() && !peer.is_reset());
         assert_eq!(peer.take_received(), b"");
     }
     assert!(server.scheduler.is_empty());
@@ -37,7 +37,7 @@ fn a_connection_that_was_just_answered_has_a_second_for_another_request_which_is
     sends.closes();
     server.wait(seconds(1) / 2);
     for peer in [sends, silent] {
-        assert!(peer.is_closed() && !peer.is_aborted());
+        assert!(peer.is_closed() && !peer.is_reset());
     }
     assert!(server.scheduler.is_empty());
 }
@@ -101,7 +101,7 @@ fn of_several_pipelined_requests_only_the_first_is_answered() {
     assert_eq!(server.handler.answered, [(0, 200)]);
     peer.closes();
     server.run();
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_connection_that_becomes_idle_while_stopping_closes() {
     server.run();
     assert!(!peer.is_closed());
     server.wait(seconds(1));
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
     assert!(server.scheduler.is_empty());
 }
 
@@ -148,10 +148,10 @@ fn after_the_grace_period_only_unfinished_responses_are_reset() {
     server.now.instant += seconds(1);
     server.scheduler.abort_all();
     assert_eq!(server.reap(), 3);
-    assert!(stuck.is_closed() && stuck.is_aborted());
-    assert!(half.is_closed() && !half.is_aborted());
+    assert!(stuck.is_closed() && stuck.is_reset());
+    assert!(half.is_closed() && !half.is_reset());
     assert!(
-        answered.is_closed() && !answered.is_aborted(),
+        answered.is_closed() && !answered.is_reset(),
         "a reset could still take the response from the peer"
     );
     assert!(server.scheduler.is_empty());
@@ -165,7 +165,7 @@ fn a_response_that_failed_in_the_last_iteration_is_reset() {
     server.scheduler.run(&mut server.handler, server.now);
     server.scheduler.abort_all();
     server.reap();
-    assert!(peer.is_closed() && peer.is_aborted());
+    assert!(peer.is_closed() && peer.is_reset());
 }
 
 #[test]
@@ -185,5 +185,5 @@ fn a_request_within_the_grace_period_is_answered_without_an_event() {
     server.scheduler.abort_all();
     server.reap();
     assert_eq!(peer.take_received_text(), LAST);
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
 }

@@ -212,7 +212,7 @@ fn a_handshake_that_stalls_has_the_header_timeout_in_either_direction() {
         server.wait(seconds(20) - MILLISECOND);
         assert!(!client.peer.is_closed());
         server.wait(MILLISECOND);
-        assert!(client.peer.is_closed() && !client.peer.is_aborted());
+        assert!(client.peer.is_closed() && !client.peer.is_reset());
         assert_eq!(reasons(&server), [HandshakeTimeout]);
     }
 }
@@ -256,7 +256,7 @@ fn a_response_that_is_not_taken_is_reset_without_close_notify() {
         assert!(!client.peer.is_closed());
         client.peer.script_sends([Space::Nothing]);
         server.wait(MILLISECOND);
-        assert!(client.peer.is_closed() && client.peer.is_aborted());
+        assert!(client.peer.is_closed() && client.peer.is_reset());
         client.exchange();
         assert!(!client.has_end);
         assert_eq!(reasons(&server), [SendTimeout]);
@@ -312,6 +312,6 @@ fn the_last_response_is_followed_by_close_notify_and_the_connection_lingers() {
     assert!(client.has_end && client.peer.is_shut() && !client.peer.is_closed());
     client.peer.closes();
     server.run();
-    assert!(client.peer.is_closed() && !client.peer.is_aborted());
+    assert!(client.peer.is_closed() && !client.peer.is_reset());
     assert_eq!(reasons(&server), [Completed]);
 }

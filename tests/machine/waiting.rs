@@ -83,7 +83,7 @@ fn a_request_that_cannot_be_answered_in_time_gets_503() {
     let response = peer.take_received_text();
     assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
     assert!(response.contains("\r\nConnection: close\r\n"));
-    assert!(peer.is_shut() && !peer.is_aborted());
+    assert!(peer.is_shut() && !peer.is_reset());
     server.notify();
     peer.closes();
     server.run();
@@ -109,7 +109,7 @@ fn a_server_that_stops_answers_it_or_ends_it_when_the_grace_period_is_over() {
     server.run();
     assert_eq!(server.scheduler.abort_all(), 1);
     assert_eq!(server.reap(), 1);
-    assert!(peer.is_closed() && !peer.is_aborted());
+    assert!(peer.is_closed() && !peer.is_reset());
     server.scheduler.wake_waiting();
     assert!(!server.is_busy(), "its slot is free");
 }

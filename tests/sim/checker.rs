@@ -383,7 +383,7 @@ impl Kernel {
             .max(connection.observed.responses_made())
             > connection.checker.done();
         let lacks_response = is_unanswered && !connection.checker.is_over() && !connection.shut;
-        let what = match (connection.aborted, position) {
+        let what = match (connection.resets_on_close, position) {
             (true, Position::Between)
                 if !lacks_response && !connection.failed && !self.is_abort_allowed() =>
             {
@@ -484,7 +484,7 @@ impl Kernel {
             let requests_received = connection.peer.requests.len();
             let is_answered =
                 connection.checker.done() == requests_received || connection.checker.is_over();
-            if connection.lost && !connection.aborted && !connection.may_lose {
+            if connection.lost && !connection.resets_on_close && !connection.may_lose {
                 violations.push(format!("connection {id}: a response was lost to a reset"));
             } else if !is_answered && self.scenario.stops.is_empty() && !is_over_capacity {
                 let done = connection.checker.done();

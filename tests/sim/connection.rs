@@ -79,7 +79,7 @@ pub struct SimConnection {
     /// A call returned an error. The server may then close the connection.
     pub failed: bool,
     pub shut: bool,
-    pub aborted: bool,
+    pub resets_on_close: bool,
     pub closed: bool,
     /// When it was closed, the peer had read too slowly for too long.
     pub is_overdue: bool,
@@ -134,7 +134,7 @@ impl SimConnection {
             last_call: None,
             failed: false,
             shut: false,
-            aborted: false,
+            resets_on_close: false,
             closed: false,
             is_overdue: false,
             accepted: false,
@@ -279,7 +279,7 @@ impl SimConnection {
     }
 
     fn sees_end(&self) -> bool {
-        self.aborted && self.closed || (self.shut || self.closed) && self.in_flight() == 0
+        self.resets_on_close && self.closed || (self.shut || self.closed) && self.in_flight() == 0
     }
 
     /// When its script is done, a peer closes after the server did; some never do.
@@ -446,7 +446,7 @@ impl SimConnection {
         let is_there = self.can_receive() && self.arrived > self.received;
         self.knew_of_more = is_there && !self.edge.readable;
         self.closed = true;
-        if self.aborted || self.arrived > self.received || self.reset {
+        if self.resets_on_close || self.arrived > self.received || self.reset {
             self.lost |= self.in_flight() > 0;
         }
         self.transfer();
@@ -458,7 +458,7 @@ impl SimConnection {
     /// # Errors
     /// The end is not valid here.
     pub fn ends_in_order(&mut self) -> Result<(), String> {
-        match self.aborted || self.shut || self.failed || self.reset {
+        match self.resets_on_close || self.shut || self.failed || self.reset {
             true => Ok(()),
             false => self.checker.shut(),
         }

@@ -446,7 +446,7 @@ impl Kernel {
         let connection = &mut self.connections[id];
         if let Some((_, every)) = connection.peer.read_rate()
             && connection.in_flight() > 0
-            && !(connection.closed && connection.aborted)
+            && !(connection.closed && connection.resets_on_close)
             && !std::mem::replace(&mut connection.is_read_scheduled, true)
         {
             self.schedule_at(self.now + every.max(at_least), TimedEvent::Reads(id));

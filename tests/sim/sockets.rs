@@ -164,8 +164,8 @@ impl Transport for SimSocket {
         Ok(done?)
     }
 
-    fn abort(&mut self) {
-        self.kernel.borrow_mut().connections[self.id].aborted = true;
+    fn reset_on_close(&mut self) {
+        self.kernel.borrow_mut().connections[self.id].resets_on_close = true;
     }
 }
 
@@ -214,8 +214,8 @@ impl Drop for SimSocket {
         if let Err(wrong) = kernel.connections[self.id].checker.closed() {
             kernel.report_violation(format!("connection {}: {wrong}", self.id));
         }
-        let aborted = kernel.connections[self.id].aborted;
-        kernel.log(|| format!("connection {}: closed, aborted: {aborted}", self.id));
+        let resets = kernel.connections[self.id].resets_on_close;
+        kernel.log(|| format!("connection {}: closed, with a reset: {resets}", self.id));
         kernel.check_close(self.id);
     }
 }

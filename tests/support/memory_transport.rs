@@ -71,7 +71,7 @@ struct State {
     calls: Vec<Call>,
     is_known_empty: bool,
     is_shut: bool,
-    is_aborted: bool,
+    is_reset: bool,
     is_closed: bool,
     /// Something has changed since the last event.
     has_event: bool,
@@ -93,7 +93,7 @@ pub fn pair() -> (MemoryTransport, Peer) {
         calls: Vec::new(),
         is_known_empty: false,
         is_shut: false,
-        is_aborted: false,
+        is_reset: false,
         is_closed: false,
         has_event: false,
     };
@@ -176,8 +176,8 @@ impl Peer {
     }
 
     /// The server's close is a reset.
-    pub fn is_aborted(&self) -> bool {
-        self.0.borrow().is_aborted
+    pub fn is_reset(&self) -> bool {
+        self.0.borrow().is_reset
     }
 
     /// The server has dropped its end.
@@ -283,8 +283,8 @@ impl Transport for MemoryTransport {
         Ok(())
     }
 
-    fn abort(&mut self) {
-        self.0.borrow_mut().is_aborted = true;
+    fn reset_on_close(&mut self) {
+        self.0.borrow_mut().is_reset = true;
     }
 }
 

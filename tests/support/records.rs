@@ -211,7 +211,7 @@ impl<T: Transport> Transport for Records<T> {
         self.inner.shutdown()
     }
 
-    fn abort(&mut self) {
-        self.inner.abort();
+    fn reset_on_close(&mut self) {
+        self.inner.reset_on_close();
     }
 }

@@ -337,7 +337,7 @@ impl Transport for Watched {
         self.0.shutdown()
     }
 
-    fn abort(&mut self) {
-        self.0.abort();
+    fn reset_on_close(&mut self) {
+        self.0.reset_on_close();
     }
 }
