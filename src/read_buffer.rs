@@ -8,7 +8,7 @@
 //! the connection's own, which is exactly as large.
 
 use crate::http::grammar::GrammarCheck;
-use crate::http::status::Reason;
+use crate::http::status::RequestError;
 
 /// The smallest buffer of a connection's own, in bytes.
 const SMALLEST: usize = 256;
@@ -38,7 +38,7 @@ pub enum HeadEnd {
     /// The head is complete, and has this many bytes.
     At(usize),
     /// The head is not complete, and no request begins with these bytes.
-    Malformed(Reason),
+    Malformed(RequestError),
     /// The request line is longer than the limit.
     LineTooLong,
     /// The head is longer than the limit.
@@ -157,13 +157,13 @@ impl ReadBuffer {
             0 => HeadEnd::NotYet,
             _ => match self.check_grammar(unchecked) {
                 Ok(()) => HeadEnd::NotYet,
-                Err(reason) => HeadEnd::Malformed(reason),
+                Err(error) => HeadEnd::Malformed(error),
             },
         }
     }
 
     /// Checks the grammar of the bytes from `unchecked` on.
-    fn check_grammar(&mut self, unchecked: u32) -> Result<(), Reason> {
+    fn check_grammar(&mut self, unchecked: u32) -> Result<(), RequestError> {
         let mut grammar = self.grammar;
         let from = (unchecked - self.start) as usize;
         let checked = grammar.advance(self.bytes(), from);

@@ -13,7 +13,7 @@ use crate::connection::{CloseReason, Counts};
 use crate::handler::{Handler, ListenerInfo, Role};
 use crate::http::request::{Method, Refusal, Request, Target};
 use crate::http::response::Response;
-use crate::http::status::{Reason, Status};
+use crate::http::status::{RequestError, Status};
 use crate::notifier::Notifier;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub trait Pages {
     ///
     /// # Errors
     /// The path is unknown, or its query is wrong.
-    fn answer(&mut self, request: &Request<'_>, now: Instant) -> Result<Response, Reason>;
+    fn answer(&mut self, request: &Request<'_>, now: Instant) -> Result<Response, RequestError>;
 
     /// Whether a browser shows this path as a page, so that other sites may link to it.
     fn is_page(&self, path: &[u8]) -> bool;
@@ -40,7 +40,7 @@ pub trait Pages {
 
 /// No further pages.
 impl Pages for () {
-    fn answer(&mut self, _: &Request<'_>, _: Instant) -> Result<Response, Reason> {
+    fn answer(&mut self, _: &Request<'_>, _: Instant) -> Result<Response, RequestError> {
         Err((Status::NotFound, "here are /metrics, /health and /ready"))
     }
 
@@ -103,7 +103,7 @@ impl<H, V: Pages> AdminHandler<H, V> {
         answered.unwrap_or_else(|(status, why)| respond(status, TEXT, format!("{why}\n").into()))
     }
 
-    fn route(&mut self, request: &Request<'_>, now: Instant) -> Result<Response, Reason> {
+    fn route(&mut self, request: &Request<'_>, now: Instant) -> Result<Response, RequestError> {
         let response = match path_of(request) {
             b"/metrics" => respond(Status::Ok, CONTENT_TYPE, self.metrics.render().into()),
             b"/health" => respond(Status::Ok, TEXT, "ok\n".into()),
@@ -120,7 +120,7 @@ impl<H, V: Pages> AdminHandler<H, V> {
     }
 
     /// Whether new public connections are served.
-    fn check_ready(&self, now: Instant) -> Result<(), Reason> {
+    fn check_ready(&self, now: Instant) -> Result<(), RequestError> {
         let why = match () {
             () if self.metrics.is_draining() => {
                 "draining: the server stops, and only answers the requests that it has"
@@ -135,7 +135,7 @@ impl<H, V: Pages> AdminHandler<H, V> {
 
     /// Refuses a request that a page of another site has caused, unless a link there leads to a
     /// page here: then the browser shows our page alone, and no other page can read it.
-    fn check_origin(&self, request: &Request<'_>) -> Result<(), Reason> {
+    fn check_origin(&self, request: &Request<'_>) -> Result<(), RequestError> {
         if !request.host.is_some_and(is_loopback) {
             let why = "the Host of this listener is localhost or a loopback address";
             return Err((Status::BadRequest, why));

@@ -2,8 +2,8 @@
 
 use crate::http::grammar;
 use crate::http::request::{Delivery, Refusal, Request};
-use crate::http::request_line::{first_line, reason_for_long_line};
-use crate::http::status::{Reason, Status};
+use crate::http::request_line::{first_line, long_line_error};
+use crate::http::status::{RequestError, Status};
 use crate::limits::Limits;
 use crate::read_buffer::{HeadEnd, ReadBuffer};
 
@@ -14,7 +14,7 @@ pub(super) enum Head {
     /// parsed.
     Whole { length: usize, delivery: Delivery },
     /// No head: what the read buffer holds is refused.
-    Refused(Reason),
+    Refused(RequestError),
 }
 
 impl Head {
@@ -44,10 +44,10 @@ impl Head {
                 let delivery = Delivery::REFUSED;
                 return Some(Self::Whole { length, delivery });
             }
-            HeadEnd::Malformed(reason) => reason,
+            HeadEnd::Malformed(error) => error,
             HeadEnd::LineTooLong => {
                 let start = start(limits.max_request_line_bytes + 2);
-                grammar::fault(start).unwrap_or_else(|| reason_for_long_line(start))
+                grammar::fault(start).unwrap_or_else(|| long_line_error(start))
             }
             HeadEnd::TooLong => grammar::fault(start(limits.max_head_bytes + 1)).unwrap_or((
                 Status::RequestHeaderFieldsTooLarge,

@@ -8,7 +8,7 @@ use super::conditional::is_condition;
 use super::fields::list;
 use super::grammar::is_malformed_body;
 use super::host::is_host;
-use super::status::{Reason, Status, bad_request};
+use super::status::{RequestError, Status, bad_request};
 
 /// Which of the fields are present that select a representation or a part of it. An absent one need
 /// not be searched for.
@@ -38,7 +38,7 @@ pub(super) struct FieldScan<'h> {
 impl<'h> FieldScan<'h> {
     pub(super) fn of<'n>(
         lines: impl Iterator<Item = (&'n [u8], &'h [u8])>,
-    ) -> Result<Self, Reason> {
+    ) -> Result<Self, RequestError> {
         let mut scan = Self::default();
         for (name, value) in lines {
             scan.read(name, value)?;
@@ -46,7 +46,7 @@ impl<'h> FieldScan<'h> {
         Ok(scan)
     }
 
-    fn read(&mut self, name: &[u8], value: &'h [u8]) -> Result<(), Reason> {
+    fn read(&mut self, name: &[u8], value: &'h [u8]) -> Result<(), RequestError> {
         // The length of the name alone excludes most fields.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
@@ -92,7 +92,7 @@ impl<'h> FieldScan<'h> {
     ///
     /// Errors are those of RFC 9112 6.1 and 6.3. Where the two differ (a list that does not end
     /// with chunked), the error is that of other servers.
-    pub(super) fn has_body(&self, http10: bool, body: &[u8]) -> Result<bool, Reason> {
+    pub(super) fn has_body(&self, http10: bool, body: &[u8]) -> Result<bool, RequestError> {
         let Some(coding) = self.coding else {
             return Ok(self.length.is_some_and(|length| length > 0));
         };
@@ -121,7 +121,7 @@ impl<'h> FieldScan<'h> {
 }
 
 /// Digits only: `u64::from_str` accepts a plus sign, and a list contains two lengths.
-fn parse_length(value: &[u8]) -> Result<u64, Reason> {
+fn parse_length(value: &[u8]) -> Result<u64, RequestError> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return Err(bad_request("Content-Length is not a number"));
     }

@@ -7,7 +7,7 @@
 
 use super::fields::is_token_byte;
 use super::request_line::{Method, parse_target, split_line};
-use super::status::{Reason, Status, bad_request};
+use super::status::{RequestError, Status, bad_request};
 
 /// The first byte of a TLS connection: a record of the type handshake (RFC 8446 5.1).
 pub(super) const TLS_HANDSHAKE: u8 = 22;
@@ -43,7 +43,7 @@ impl GrammarCheck {
     ///
     /// # Errors
     /// No request begins like this: 400, or 505 for another major version.
-    pub fn advance(&mut self, head: &[u8], from: usize) -> Result<(), Reason> {
+    pub fn advance(&mut self, head: &[u8], from: usize) -> Result<(), RequestError> {
         for (at, &byte) in head.iter().enumerate().skip(from) {
             let is_request_line = self.0 == Next::RequestLineLf;
             self.0 = self.0.after(byte).map_err(bad_request)?;
@@ -56,7 +56,7 @@ impl GrammarCheck {
 }
 
 /// The error for the first byte of `head` that no request can have, if there is one.
-pub fn fault(head: &[u8]) -> Option<Reason> {
+pub fn fault(head: &[u8]) -> Option<RequestError> {
     GrammarCheck::default().advance(head, 0).err()
 }
 
@@ -64,7 +64,7 @@ pub fn fault(head: &[u8]) -> Option<Reason> {
 ///
 /// # Errors
 /// Those of [`GrammarCheck::advance`], and 400 if `head` is not exactly one head.
-pub(super) fn check_head(head: &[u8]) -> Result<(), Reason> {
+pub(super) fn check_head(head: &[u8]) -> Result<(), RequestError> {
     let mut check = GrammarCheck::default();
     check.advance(head, 0)?;
     match check.0 {
@@ -158,7 +158,7 @@ fn is_in_version(at: u8, byte: u8) -> bool {
 
 /// Checks the target and the version of a request line, with its line end, that has the right
 /// grammar.
-fn check_request_line(line: &[u8]) -> Result<(), Reason> {
+fn check_request_line(line: &[u8]) -> Result<(), RequestError> {
     let (method, target, version) = split_line(line.trim_ascii_end());
     parse_target(Method::of(method), target)?;
     match version {

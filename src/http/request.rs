@@ -10,7 +10,7 @@ use super::field_scan::FieldScan;
 use super::fields::Fields;
 use super::grammar;
 use super::request_line::{first_line, parse_target, split_line};
-use super::status::{Reason, Status, bad_request};
+use super::status::{RequestError, Status, bad_request};
 use httparse::Status as Parsed;
 use std::mem::MaybeUninit;
 
@@ -161,7 +161,7 @@ struct ParsedHead<'h> {
     method: &'h [u8],
     target: &'h [u8],
     minor: u8,
-    headers: Result<FieldScan<'h>, Reason>,
+    headers: Result<FieldScan<'h>, RequestError>,
 }
 
 /// `None` if httparse refuses the head; [`parse_without_httparse`] decides then.
@@ -193,7 +193,7 @@ fn parse_without_httparse<'h>(
     line: &'h [u8],
     fields: Fields<'h>,
     max_fields: usize,
-) -> Result<ParsedHead<'h>, Reason> {
+) -> Result<ParsedHead<'h>, RequestError> {
     grammar::check_head(head)?;
     if fields.iter().count() > max_fields.min(MAX_FIELDS) {
         return Err((Status::RequestHeaderFieldsTooLarge, "too many field lines"));

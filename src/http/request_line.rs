@@ -1,7 +1,7 @@
 //! The request line: method, target and version (RFC 9112 3).
 
 use super::host::{is_host, is_host_and_port};
-use super::status::{Reason, Status, bad_request};
+use super::status::{RequestError, Status, bad_request};
 
 /// The methods that the server distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Method {
 
 /// Why a head whose request line is too long is refused: its method is too long (501, RFC 9112 3),
 /// or its target is (414).
-pub fn reason_for_long_line(head: &[u8]) -> Reason {
+pub fn long_line_error(head: &[u8]) -> RequestError {
     let (method, ..) = split_line(head);
     match method.len() > Method::LONGEST {
         true => (Status::NotImplemented, "the method is unknown"),
@@ -81,7 +81,7 @@ pub(super) fn split_line(line: &[u8]) -> (&[u8], &[u8], &[u8]) {
 pub(super) fn parse_target(
     method: Method,
     target: &[u8],
-) -> Result<(Target<'_>, Option<&[u8]>), Reason> {
+) -> Result<(Target<'_>, Option<&[u8]>), RequestError> {
     if method == Method::Connect {
         return match is_host_and_port(target) {
             true => Ok((Target::Authority, None)),

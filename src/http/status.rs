@@ -1,10 +1,10 @@
 //! The status codes that oneloop sends, with their reason phrases (RFC 9110 15).
 
-/// Why a request is refused: the status of the response, and what is wrong as text for the client.
-pub type Reason = (Status, &'static str);
+/// What is wrong with a request: the status of the response, and a sentence for the client.
+pub type RequestError = (Status, &'static str);
 
-/// The reason for a 400.
-pub(super) fn bad_request(why: &'static str) -> Reason {
+/// A 400.
+pub(super) fn bad_request(why: &'static str) -> RequestError {
     (Status::BadRequest, why)
 }
 

@@ -5,7 +5,7 @@ use super::hold::{Hold, Pace};
 use crate::admin::{Pages, not_allowed, respond};
 use crate::http::request::{Method, Request, Target};
 use crate::http::response::Response;
-use crate::http::status::{Reason, Status};
+use crate::http::status::{RequestError, Status};
 use std::time::{Duration, Instant};
 
 /// The page that shows the request for itself. It has the word EXCHANGE in place of a number.
@@ -27,10 +27,10 @@ const JSON: &str = "application/json";
 const JSON_LINES: &str = "application/x-ndjson";
 const BINARY: &str = "application/octet-stream";
 
-const UNKNOWN: Reason = (Status::NotFound, "this path is not in the view");
+const UNKNOWN: RequestError = (Status::NotFound, "this path is not in the view");
 
 impl Pages for View {
-    fn answer(&mut self, request: &Request<'_>, now: Instant) -> Result<Response, Reason> {
+    fn answer(&mut self, request: &Request<'_>, now: Instant) -> Result<Response, RequestError> {
         route(request, self, now)
     }
 
@@ -47,7 +47,7 @@ impl Pages for View {
     }
 }
 
-fn route(request: &Request<'_>, view: &View, now: Instant) -> Result<Response, Reason> {
+fn route(request: &Request<'_>, view: &View, now: Instant) -> Result<Response, RequestError> {
     let Target::Path { path, query } = request.target else {
         return Err(UNKNOWN);
     };
@@ -104,7 +104,7 @@ fn route(request: &Request<'_>, view: &View, now: Instant) -> Result<Response, R
 }
 
 /// `set=run`, `set=hold`, `set=step`, or `set=slow&ms=` with the time between two iterations.
-fn set_pace(query: Option<&[u8]>, hold: &mut Hold, now: Instant) -> Result<(), Reason> {
+fn set_pace(query: Option<&[u8]>, hold: &mut Hold, now: Instant) -> Result<(), RequestError> {
     match value(query, "set") {
         Some(b"run") => hold.set(Pace::Run, now),
         Some(b"hold") => hold.set(Pace::Hold { steps: 0 }, now),
