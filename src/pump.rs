@@ -93,7 +93,7 @@ impl<T: Transport, S> Session<T, S> {
         if reason.is_reset() {
             self.transport.reset_on_close();
         } else {
-            // A socket that refuses it now cannot be waited for any more.
+            // If the socket would block now, nothing waits for it any more.
             let _ = self.transport.close_notify();
         }
         handler.on_close(self.handler_state, reason, self.connection.counts(), now);

@@ -30,10 +30,10 @@ pub enum Handshake {
 /// A byte stream to the peer. A receive never blocks. A send blocks only in the blocking models,
 /// for a limited time ([`blocking`]).
 ///
-/// Every method may fail with [`io::ErrorKind::WouldBlock`], which means: the socket refused, in
-/// either direction; try again after the next readiness event, of either direction. And with
-/// `Interrupted`, which means: try again without an event, after the other connections. Any other
-/// error ends the connection.
+/// Every method may fail with [`io::ErrorKind::WouldBlock`], which means: the socket would
+/// block, in either direction; try again after the next readiness event, of either direction. And
+/// with `Interrupted`, which means: try again without an event, after the other connections. Any
+/// other error ends the connection.
 ///
 /// The methods with a default are for a transport with a protocol of its own. A plain socket has
 /// none, and pays nothing for them.

@@ -45,7 +45,7 @@ fn opened(flights: usize, plaintext: impl AsRef<[u8]>, is_closed: bool) -> Opene
     }
 }
 
-/// Sends events until the operation that was refused has no further result in the script.
+/// Sends events until the operation that blocked has no further result in the script.
 fn run_until_blocked(server: &mut LayeredServer, peer: &Peer) {
     server.run();
     while !peer.is_closed() && peer.unblock() {

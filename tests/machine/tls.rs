@@ -113,7 +113,7 @@ impl Client {
         self.peer.sends(bytes);
     }
 
-    /// Runs the server, and sends events until an operation that was refused has no further result.
+    /// Runs the server, and sends events until an operation that blocked has no further result.
     fn run(&mut self, server: &mut TlsServer) {
         loop {
             server.run();

@@ -207,7 +207,7 @@ impl Kernel {
             let is_new = !connection.observed.was_served;
             let has_yielded = connection
                 .last_call
-                .is_some_and(|(_, is_refused)| !is_refused);
+                .is_some_and(|(_, would_block)| !would_block);
             // An event does not make the handler ready.
             connection.observed.due = connection.ready_at.is_none()
                 && (connection.observed.was_announced || is_new || has_yielded);

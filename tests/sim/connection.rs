@@ -191,7 +191,7 @@ impl SimConnection {
         !self.hides_space && (self.reset || self.in_flight() < self.send_buffer as u64)
     }
 
-    /// A lost wake-up: the refused operation is possible now, and no event will say so.
+    /// A lost wake-up: the operation that blocked is possible now, and no event will say so.
     pub fn is_wake_up_lost(&self) -> bool {
         match self.last_call {
             Some((Call::Receive, true)) => {

@@ -27,7 +27,7 @@ impl Kernel {
                 "connection {id}: waits for the handler, which is ready"
             )),
             Some((call, false)) => Some(format!(
-                "connection {id}: waits, but {call:?} was not refused"
+                "connection {id}: waits, but {call:?} did not block"
             )),
             Some((call, true)) if connection.is_wake_up_lost() => Some(format!(
                 "connection {id}: {call:?} is possible, and no event will say so"

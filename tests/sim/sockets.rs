@@ -53,10 +53,10 @@ impl SimSocket {
     /// Records a call and its result.
     fn record<T: std::fmt::Debug>(&self, call: Call, result: &Result<T, Errno>) {
         let mut kernel = self.kernel.borrow_mut();
-        let is_refused = matches!(result, Err(Errno::WOULDBLOCK));
+        let would_block = matches!(result, Err(Errno::WOULDBLOCK));
         let connection = &mut kernel.connections[self.id];
-        connection.last_call = Some((call, is_refused));
-        connection.observed.progressed |= !is_refused;
+        connection.last_call = Some((call, would_block));
+        connection.observed.progressed |= !would_block;
         if connection.closed {
             kernel.report_violation(format!(
                 "{call:?} on connection {} after it was closed",

@@ -66,7 +66,7 @@ struct State {
     inputs: VecDeque<Input>,
     /// The results of sends, in a circle.
     spaces: VecDeque<Space>,
-    refused: Option<Refused>,
+    blocked: Option<Blocked>,
     received: Vec<u8>,
     calls: Vec<Call>,
     is_known_empty: bool,
@@ -78,7 +78,7 @@ struct State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refused {
+enum Blocked {
     Receive,
     Send,
 }
@@ -88,7 +88,7 @@ pub fn pair() -> (MemoryTransport, Peer) {
     let state = State {
         inputs: VecDeque::new(),
         spaces: VecDeque::from([Space::All]),
-        refused: None,
+        blocked: None,
         received: Vec::new(),
         calls: Vec::new(),
         is_known_empty: false,
@@ -135,9 +135,9 @@ impl Peer {
     /// for it: then no event comes.
     pub fn unblock(&self) -> bool {
         let mut state = self.0.borrow_mut();
-        match state.refused.take() {
-            Some(Refused::Receive) => state.inputs.pop_front().is_some(),
-            Some(Refused::Send) => {
+        match state.blocked.take() {
+            Some(Blocked::Receive) => state.inputs.pop_front().is_some(),
+            Some(Blocked::Send) => {
                 state.spaces.rotate_left(1);
                 !matches!(state.spaces.front(), Some(Space::Nothing) | None)
             }
@@ -150,9 +150,9 @@ impl Peer {
         std::mem::take(&mut self.0.borrow_mut().has_event)
     }
 
-    /// Whether the latest operation was refused: only then may a server wait.
+    /// Whether the latest operation would have blocked: only then may a server wait.
     pub fn is_blocked(&self) -> bool {
-        self.0.borrow().refused.is_some()
+        self.0.borrow().blocked.is_some()
     }
 
     /// The bytes received since the last call.
@@ -193,12 +193,12 @@ impl State {
             !self.is_shut,
             "a send after the direction was closed is EPIPE"
         );
-        self.refused = None;
+        self.blocked = None;
         let space = match self.spaces.front() {
             Some(Space::All) => length,
             Some(Space::Some(most)) => length.min(*most),
             Some(Space::Nothing) | None => {
-                self.refused = Some(Refused::Send);
+                self.blocked = Some(Blocked::Send);
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             Some(Space::Error(kind)) => {
@@ -219,7 +219,7 @@ impl Transport for MemoryTransport {
             "0 would be taken for the end of the stream"
         );
         let state = &mut *self.0.borrow_mut();
-        state.refused = None;
+        state.blocked = None;
         state.calls.push(Call::Receive(buffer.len()));
         match state.inputs.front_mut() {
             Some(Input::Bytes(bytes)) => {
@@ -232,7 +232,7 @@ impl Transport for MemoryTransport {
                 Ok(length)
             }
             Some(Input::Nothing) | None => {
-                state.refused = Some(Refused::Receive);
+                state.blocked = Some(Blocked::Receive);
                 Err(io::ErrorKind::WouldBlock.into())
             }
             Some(Input::End) => Ok(0),

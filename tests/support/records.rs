@@ -112,7 +112,7 @@ impl<T: Transport> Records<T> {
         }
     }
 
-    /// Sends what is encoded, until the inner transport has taken all or refuses.
+    /// Sends what is encoded, until the inner transport has taken all or would block.
     fn flush(&mut self) -> io::Result<()> {
         while !self.unsent.is_empty() {
             match self.inner.send(&self.unsent, false)? {
@@ -179,7 +179,7 @@ impl<T: Transport> Transport for Records<T> {
         }
         assert!(
             bytes.starts_with(&self.unreported),
-            "other bytes than those that were refused"
+            "other bytes than those that blocked"
         );
         self.flush()?;
         Ok(std::mem::take(&mut self.unreported).len())
