@@ -38,22 +38,22 @@ pub struct HttpsPolicy {
 
 /// What is done for HTTPS on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Treatment {
+pub(super) enum HttpsAction {
     /// Nothing.
-    Nothing,
+    None,
     /// Requests that name a host are redirected. Those of HTTP/1.0 may name none.
     Redirect,
     /// Responses have Strict-Transport-Security.
-    Hsts,
+    AddHsts,
 }
 
 impl HttpsPolicy {
     /// What is done on an encrypted or a plain connection.
-    pub(super) fn treatment(&self, is_tls: bool) -> Treatment {
+    pub(super) fn action(&self, is_tls: bool) -> HttpsAction {
         match is_tls {
-            false if self.redirect.is_some() => Treatment::Redirect,
-            true if self.hsts.is_some() => Treatment::Hsts,
-            _ => Treatment::Nothing,
+            false if self.redirect.is_some() => HttpsAction::Redirect,
+            true if self.hsts.is_some() => HttpsAction::AddHsts,
+            _ => HttpsAction::None,
         }
     }
 

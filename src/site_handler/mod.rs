@@ -4,8 +4,8 @@ mod https;
 mod protected;
 mod tally;
 
+use https::HttpsAction;
 pub use https::HttpsPolicy;
-use https::Treatment;
 pub use tally::Tally;
 
 use crate::access_log::{AccessLog, LogEntry, Peer};
@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 /// The sites and their log.
 pub struct SiteHandler {
     sites: Sites,
-    https: HttpsPolicy,
+    https_policy: HttpsPolicy,
     proxies: TrustedProxies,
     log: Option<AccessLog>,
     /// Successful requests for these paths are not logged.
@@ -68,8 +68,8 @@ pub struct PeerState {
     peer: Option<IpAddr>,
     /// It is a proxy whose requests name their client.
     is_trusted: bool,
-    /// What is done for HTTPS.
-    https: Treatment,
+    /// What is done for HTTPS on this connection.
+    https_action: HttpsAction,
     /// The response whose body is still being sent.
     unlogged: Option<Box<Unlogged>>,
 }
@@ -92,7 +92,7 @@ impl SiteHandler {
     pub fn new(sites: impl Into<Sites>, log: Option<AccessLog>, tally: Option<Tally>) -> Self {
         Self {
             sites: sites.into(),
-            https: HttpsPolicy::default(),
+            https_policy: HttpsPolicy::default(),
             proxies: TrustedProxies::default(),
             log,
             log_skip: Vec::new(),
@@ -106,7 +106,7 @@ impl SiteHandler {
     /// The handler, with `policy` for plain and encrypted connections.
     #[must_use]
     pub fn with_https(mut self, policy: HttpsPolicy) -> Self {
-        self.https = policy;
+        self.https_policy = policy;
         self
     }
 
@@ -161,7 +161,7 @@ impl SiteHandler {
 
     /// Whether a request is answered with a redirect to HTTPS.
     fn redirects(&mut self, state: &PeerState, request: &Request<'_>) -> bool {
-        state.https == Treatment::Redirect
+        state.https_action == HttpsAction::Redirect
             && https::names_host(request)
             && self.sites.answers_for(request.host)
     }
@@ -192,7 +192,7 @@ impl Handler for SiteHandler {
         PeerState {
             peer,
             is_trusted: self.proxies.trusts(peer),
-            https: self.https.treatment(listener.is_tls),
+            https_action: self.https_policy.action(listener.is_tls),
             unlogged: None,
         }
     }
@@ -223,7 +223,7 @@ impl Handler for SiteHandler {
         now: Now,
     ) -> Response {
         let mut response = match &request {
-            Ok(request) if self.redirects(state, request) => self.https.redirect(request),
+            Ok(request) if self.redirects(state, request) => self.https_policy.redirect(request),
             Ok(request) if self.passwords.is_some() => self.respond_to_user(request, now),
             Ok(request) => self.sites.respond(request, now),
             Err(refusal) => {
@@ -236,8 +236,8 @@ impl Handler for SiteHandler {
                 self.sites.refuse(refusal)
             }
         };
-        if state.https == Treatment::Hsts {
-            self.https.add_to(&mut response);
+        if state.https_action == HttpsAction::AddHsts {
+            self.https_policy.add_to(&mut response);
         }
         if self.log.is_some() || self.tally.is_some() {
             self.log_request(state, &request, &response, now);
