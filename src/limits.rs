@@ -228,8 +228,8 @@ pub fn raise_descriptors() -> usize {
 /// The limit of open descriptors (getrlimit(2)).
 fn descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile).current;
-    limit.map_or(usize::MAX, |most| {
-        usize::try_from(most).unwrap_or(usize::MAX)
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
     })
 }
 

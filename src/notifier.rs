@@ -40,12 +40,12 @@ impl Notifier {
         self.lock().count
     }
 
-    /// Waits until there were more than `seen` notifications, for at most `most`.
-    pub fn wait_beyond(&self, seen: u64, most: Duration) {
+    /// Waits until there were more than `seen` notifications, for at most `timeout`.
+    pub fn wait_beyond(&self, seen: u64, timeout: Duration) {
         let inner = self.lock();
         let is_old = |inner: &mut Inner| inner.count <= seen;
         // A mutex is poisoned only by a waker that panics. The count is right then, too.
-        drop(self.changed.wait_timeout_while(inner, most, is_old));
+        drop(self.changed.wait_timeout_while(inner, timeout, is_old));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -407,9 +407,12 @@ fn receive<T: Transport>(
     buffer: &mut [u8],
     budget: &mut Budget,
 ) -> io::Result<usize> {
-    let most = buffer.len().min(budget.read);
-    assert!(most > 0, "a receive of nothing would look like the end");
-    let length = transport.receive(buffer.split_at_mut(most).0)?;
+    let max_received = buffer.len().min(budget.read);
+    assert!(
+        max_received > 0,
+        "a receive of nothing would look like the end"
+    );
+    let length = transport.receive(buffer.split_at_mut(max_received).0)?;
     budget.read -= length;
     Ok(length)
 }
@@ -454,8 +457,8 @@ fn send_file<T: Transport>(
     budget: &mut Budget,
 ) -> io::Result<usize> {
     budget.sends -= 1;
-    let most = range.left().min(budget.written as u64);
-    let sent = transport.send_file(range.file(), range.offset(), most, copy);
+    let max_sent = range.left().min(budget.written as u64);
+    let sent = transport.send_file(range.file(), range.offset(), max_sent, copy);
     match &sent {
         Ok(0) => warn_of_cut_off(range, &"the file was truncated while it was sent"),
         Err(error) if is_of_the_file(error) => warn_of_cut_off(range, error),

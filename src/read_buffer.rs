@@ -62,8 +62,8 @@ impl ReadBuffer {
     }
 
     /// The free part of the buffer, to receive into. It is never empty. If the buffer is full, its
-    /// size is doubled, up to `most` bytes; but it has at least 256, and grows by at least one.
-    pub fn spare(&mut self, most: usize) -> &mut [u8] {
+    /// size is doubled, up to `max_size` bytes; but it has at least 256, and grows by at least one.
+    pub fn spare(&mut self, max_size: usize) -> &mut [u8] {
         if self.is_empty() {
             self.rebase();
         }
@@ -71,7 +71,7 @@ impl ReadBuffer {
             if self.start > 0 {
                 self.compact();
             } else {
-                let doubled = (self.buffer.len() * 2).clamp(SMALLEST, most.max(SMALLEST));
+                let doubled = (self.buffer.len() * 2).clamp(SMALLEST, max_size.max(SMALLEST));
                 self.replace(vec![0; doubled.max(self.buffer.len() + 1)].into_boxed_slice());
             }
         }

@@ -439,7 +439,7 @@ impl Config {
         let site = sites.remove(0);
         let limits = limits(arguments);
         let max_connections = arguments.max_connections;
-        let max_connections = max_connections.and_then(|most| usize::try_from(most).ok());
+        let max_connections = max_connections.and_then(|number| usize::try_from(number).ok());
         let file = arguments.log_file.clone();
         let format = arguments.log_format;
         let skip = arguments.log_skip.clone();

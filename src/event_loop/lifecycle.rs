@@ -150,7 +150,7 @@ impl<A: Accept> Lifecycle<A> {
         now: Now,
         connections: &mut impl Connections<A>,
     ) -> io::Result<()> {
-        let (listeners, most) = match role {
+        let (listeners, max) = match role {
             Role::Public => (&mut self.listeners, self.limits.max_connections),
             Role::Admin => (&mut self.admin, self.limits.max_admin_connections),
         };
@@ -160,7 +160,7 @@ impl<A: Accept> Lifecycle<A> {
         let capacity = match (self.stop_at, role) {
             // These are the last connections, so only descriptors limit them.
             (Some(_), Role::Public) => usize::MAX,
-            _ => most.saturating_sub(connections.count(role)),
+            _ => max.saturating_sub(connections.count(role)),
         };
         let outcome = listeners.accept(capacity, &self.limits, now, |listener, stream| {
             connections.add(listener, stream)
@@ -170,9 +170,9 @@ impl<A: Accept> Lifecycle<A> {
             AcceptOutcome::Broken(error) => return Err(error),
             AcceptOutcome::Full if role == Role::Admin => self.pause(role, now, connections),
             AcceptOutcome::Full => {
-                let advice = limits::advice_on_connections(most);
+                let advice = limits::advice_on_connections(max);
                 CANNOT_ACCEPT.warn(format_args!(
-                    "all {most} allowed connections are open{advice}"
+                    "all {max} allowed connections are open{advice}"
                 ));
                 self.evict_or_pause(role, now, connections);
             }
@@ -240,11 +240,11 @@ impl<A: Accept> Lifecycle<A> {
             return Vec::new();
         }
         let queue = self.limits.backlog.unsigned_abs() as usize;
-        let most = 1 + self.listeners.len() * queue / self.limits.accepts_per_iteration;
+        let max_rounds = 1 + self.listeners.len() * queue / self.limits.accepts_per_iteration;
         self.listeners.resume();
         // Events may still be in the poll.
         self.listeners.mark_all_ready();
-        for _ in 0..most {
+        for _ in 0..max_rounds {
             let is_waiting = self.listeners.poll_timeout(now) == Some(Duration::ZERO);
             if !is_waiting || self.accept(now, connections).is_err() {
                 break;

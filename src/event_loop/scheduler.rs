@@ -357,7 +357,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// more first: a request that has arrived is answered instead. Returns how many were evicted.
     pub fn evict<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) -> usize {
         let deadline_now = self.deadline_now(now);
-        let most = 1 + self.slots.len() / 1024;
+        let max_evictions = 1 + self.slots.len() / 1024;
         let mut idle: Vec<_> = (self.slots.iter())
             .filter(|(_, slot)| slot.role == Role::Public && !slot.is_queued)
             .filter(|(_, slot)| slot.session.connection.is_evictable(deadline_now))
@@ -378,7 +378,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
                 self.ended.push((key, CloseReason::Evicted));
                 count += 1;
             }
-            if count == most {
+            if count == max_evictions {
                 break;
             }
         }

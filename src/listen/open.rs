@@ -105,13 +105,13 @@ pub fn expect_proxy_headers(
 
 /// Warns if the kernel limits the backlog, which it does without an error.
 fn warn_of_a_short_queue(backlog: i32) {
-    let most = fs::read_to_string("/proc/sys/net/core/somaxconn")
+    let max_backlog = fs::read_to_string("/proc/sys/net/core/somaxconn")
         .ok()
         .and_then(|number| number.trim().parse::<i32>().ok());
-    if let Some(most) = most.filter(|most| *most < backlog) {
+    if let Some(max_backlog) = max_backlog.filter(|max| *max < backlog) {
         log::warn!(
-            "net.core.somaxconn cuts the queue of new connections to {most} (asked for {backlog}): \
-             in larger bursts clients will wait a second or more"
+            "net.core.somaxconn cuts the queue of new connections to {max_backlog} (asked for \
+             {backlog}): in larger bursts clients will wait a second or more"
         );
     }
 }

@@ -132,16 +132,16 @@ impl Acceptor {
         ANY
     }
 
-    /// Waits for an event, for at most `most`.
+    /// Waits for an event, for at most `timeout`.
     ///
     /// # Errors
     /// The poll is broken.
-    pub fn wait(&mut self, most: Option<Duration>) -> io::Result<()> {
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         // The pause is over already.
         if std::mem::take(&mut self.retries_at_once) {
             return Ok(());
         }
-        match self.poll.poll(&mut self.events, most) {
+        match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),

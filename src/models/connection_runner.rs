@@ -93,17 +93,17 @@ impl<P: Probe> ConnectionRunner<P> {
             }
             let now = Now::read().instant;
             let deadline = self.deadline_clock.real_time(session.connection.deadline());
-            let mut most = deadline.saturating_duration_since(now);
+            let mut timeout = deadline.saturating_duration_since(now);
             if others_wait.is_some() {
                 // Another connection may arrive meanwhile.
-                most = most.min(self.limits.min_idle_time);
+                timeout = timeout.min(self.limits.min_idle_time);
             }
             let (read, time) = timed(&mut self.probe, || {
-                session.transport.socket_mut().wait(most)
+                session.transport.socket_mut().wait(timeout)
             });
             self.report_wait(id, read, time);
             let now = Now::read().instant;
-            (self.deadline_clock).on_poll_end(now, Some(most), outcome_of(read));
+            (self.deadline_clock).on_poll_end(now, Some(timeout), outcome_of(read));
         };
         let now = Now::read();
         let transport = session.close(reason, handler, &mut self.probe, now);

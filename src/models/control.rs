@@ -84,9 +84,10 @@ impl Control {
         }
     }
 
-    /// Waits until fewer than `most` connections are open, or the server stops at once.
-    pub fn wait_for_capacity(&self, most: usize) {
-        let is_full = |sockets: &mut Slab<_>| sockets.len() >= most && !self.is_aborting();
+    /// Waits until fewer than `max_connections` connections are open, or the server stops at once.
+    pub fn wait_for_capacity(&self, max_connections: usize) {
+        let is_full =
+            |sockets: &mut Slab<_>| sockets.len() >= max_connections && !self.is_aborting();
         drop(self.on_close.wait_while(self.lock(), is_full));
     }
 

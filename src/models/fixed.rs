@@ -172,11 +172,11 @@ fn read<'b>(
     deadline: Instant,
 ) -> io::Result<&'b [u8]> {
     loop {
-        let most = deadline.saturating_duration_since(Now::read().instant);
-        if most.is_zero() {
+        let timeout = deadline.saturating_duration_since(Now::read().instant);
+        if timeout.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        match socket.read(buf, most) {
+        match socket.read(buf, timeout) {
             Ok(length) => return Ok(buf.split_at(length).0),
             Err(error) if is_timeout_or_signal(&error) => {}
             Err(error) => return Err(error),

@@ -44,15 +44,15 @@ impl<'s, P: Probe> ObservedSocket<'s, P> {
     }
 
     /// See [`Handle::read`].
-    pub fn read(&mut self, buf: &mut [u8], most: Duration) -> io::Result<usize> {
-        let (read, time) = timed(self.probe, || self.handle.read(buf, most));
+    pub fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        let (read, time) = timed(self.probe, || self.handle.read(buf, timeout));
         self.probe.on_wait(self.id, result_of(&read), time);
         read
     }
 
     /// See [`Handle::write`].
-    pub fn write(&mut self, bytes: &[u8], most: Duration) -> io::Result<usize> {
-        let (sent, time) = timed(self.probe, || self.handle.write(bytes, most));
+    pub fn write(&mut self, bytes: &[u8], timeout: Duration) -> io::Result<usize> {
+        let (sent, time) = timed(self.probe, || self.handle.write(bytes, timeout));
         (self.probe).on_step(self.id, StepName::Send, result_of(&sent), time);
         self.sent += sent.as_ref().unwrap_or(&0);
         sent

@@ -46,9 +46,9 @@ pub fn run<H: Handler + Clone + Send, P: Probe + Clone + Send>(
         }
     };
     thread::scope(|scope| {
-        let most = limits.worker_threads.min(limits.max_connections);
+        let thread_count = limits.worker_threads.min(limits.max_connections);
         let mut workers = Vec::new();
-        for _ in 0..most {
+        for _ in 0..thread_count {
             let (handler, probe) = (handler.clone(), probe.clone());
             let worker = thread::Builder::new().name("worker".into());
             match worker.spawn_scoped(scope, || work(handler, probe)) {
@@ -57,7 +57,7 @@ pub fn run<H: Handler + Clone + Send, P: Probe + Clone + Send>(
                 Err(error) => {
                     let count = workers.len();
                     log::warn!(
-                        "started only {count} of {most} threads: {error} (raise: ulimit -u)"
+                        "started only {count} of {thread_count} threads: {error} (raise: ulimit -u)"
                     );
                     break;
                 }

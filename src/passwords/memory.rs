@@ -12,17 +12,17 @@ pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// The keys of credentials with one result, and when that was found out.
 #[derive(Debug)]
 pub struct Memory {
-    most: usize,
+    max_keys: usize,
     entries: HashMap<Key, Instant>,
     /// The keys of `entries` in the order in which they came.
     order: VecDeque<Key>,
 }
 
 impl Memory {
-    /// Remembers at most `most` keys.
-    pub fn new(most: usize) -> Self {
+    /// Remembers at most `max_keys` keys.
+    pub fn new(max_keys: usize) -> Self {
         Self {
-            most,
+            max_keys,
             entries: HashMap::new(),
             order: VecDeque::new(),
         }
@@ -39,7 +39,7 @@ impl Memory {
         if self.entries.insert(key, now).is_none() {
             self.order.push_back(key);
         }
-        if self.order.len() > self.most
+        if self.order.len() > self.max_keys
             && let Some(oldest) = self.order.pop_front()
         {
             self.entries.remove(&oldest);

@@ -93,8 +93,8 @@ impl ProxyHeader {
                 Progress::Missing(missing) => free.split_at_mut(missing).0,
                 Progress::Complete { client, skip } if skip == self.skipped => return Ok(client),
                 Progress::Complete { skip, .. } => {
-                    let most = skipped.len().min(skip - self.skipped);
-                    skipped.split_at_mut(most).0
+                    let length = skipped.len().min(skip - self.skipped);
+                    skipped.split_at_mut(length).0
                 }
             };
             let length = match receive(buffer)? {

@@ -78,16 +78,16 @@ impl FromStr for Trusted {
         let address = given.to_canonical();
         // The prefix of an IPv4 network that is mapped to IPv6 (RFC 4291 2.5.5.2).
         let mapping = if address == given { 0 } else { 96 };
-        let most = if address.is_ipv4() { 32 } else { 128 };
+        let max_prefix = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
-            None => most,
+            None => max_prefix,
             Some(digits) => parse_prefix(digits)
                 .and_then(|prefix| prefix.checked_sub(mapping))
-                .filter(|prefix| *prefix <= most)
+                .filter(|prefix| *prefix <= max_prefix)
                 .ok_or_else(|| {
                     format!(
                         "the prefix after the slash is a number from {mapping} to {}",
-                        most + mapping
+                        max_prefix + mapping
                     )
                 })?,
         };

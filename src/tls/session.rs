@@ -211,8 +211,8 @@ impl<T: Transport> Transport for TlsTransport<T> {
         if self.unreported > 0 {
             return self.encrypt_and_write(&[], false);
         }
-        let most = usize::try_from(length).unwrap_or(usize::MAX);
-        let (copy, _) = copy.split_at_mut(copy.len().min(most).min(MAX_PLAINTEXT));
+        let max_length = usize::try_from(length).unwrap_or(usize::MAX);
+        let (copy, _) = copy.split_at_mut(copy.len().min(max_length).min(MAX_PLAINTEXT));
         match file.read_at(copy, offset)? {
             0 => Ok(0),
             length => self.encrypt_and_write(copy.split_at(length).0, false),

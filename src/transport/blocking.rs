@@ -110,24 +110,24 @@ impl Handle {
         }
     }
 
-    /// Reads (read(2)), sleeping for at most `most`.
+    /// Reads (read(2)), sleeping for at most `timeout`.
     ///
     /// # Errors
     /// Those of read(2). `WouldBlock`: the time is over.
-    pub fn read(&self, buf: &mut [u8], most: Duration) -> io::Result<usize> {
-        set_socket_timeout(self.fd(), Timeout::Recv, Some(round_up_to_ms(most)))?;
+    pub fn read(&self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        set_socket_timeout(self.fd(), Timeout::Recv, Some(round_up_to_ms(timeout)))?;
         match &self.stream {
             BlockingStream::Tcp(stream) => (&*stream).read(buf),
             BlockingStream::Unix(stream) => (&*stream).read(buf),
         }
     }
 
-    /// Sends (send(2)), sleeping for at most `most`.
+    /// Sends (send(2)), sleeping for at most `timeout`.
     ///
     /// # Errors
     /// Those of send(2). `WouldBlock`: the time is over.
-    pub fn write(&self, bytes: &[u8], most: Duration) -> io::Result<usize> {
-        set_socket_timeout(self.fd(), Timeout::Send, Some(round_up_to_ms(most)))?;
+    pub fn write(&self, bytes: &[u8], timeout: Duration) -> io::Result<usize> {
+        set_socket_timeout(self.fd(), Timeout::Send, Some(round_up_to_ms(timeout)))?;
         Ok(send(self.fd(), bytes, msg_nosignal())?)
     }
 
@@ -200,13 +200,13 @@ impl BlockingSocket {
         &self.handle
     }
 
-    /// Sleeps until bytes arrive, a signal arrives, or `most` has passed. Returns at once after a
+    /// Sleeps until bytes arrive, a signal arrives, or `timeout` has passed. Returns at once after a
     /// send that has slept. Returns the result of the read, if there was one.
-    pub fn wait(&mut self, most: Duration) -> Option<ReadResult> {
+    pub fn wait(&mut self, timeout: Duration) -> Option<ReadResult> {
         if std::mem::take(&mut self.has_slept) {
             return None;
         }
-        if let Err(error) = self.set_timeout(most) {
+        if let Err(error) = self.set_timeout(timeout) {
             self.error = Some(error);
             return None;
         }
@@ -214,7 +214,7 @@ impl BlockingSocket {
             BlockingStream::Tcp(stream) => (&*stream).read(&mut self.buf),
             BlockingStream::Unix(stream) => (&*stream).read(&mut self.buf),
         };
-        Some(self.record_read(read, most))
+        Some(self.record_read(read, timeout))
     }
 
     /// Reads without sleeping. Called before a deadline is judged, and before a server that stops
@@ -228,10 +228,10 @@ impl BlockingSocket {
         Some(self.record_read(read, Duration::ZERO))
     }
 
-    fn record_read(&mut self, read: io::Result<usize>, most: Duration) -> ReadResult {
+    fn record_read(&mut self, read: io::Result<usize>, timeout: Duration) -> ReadResult {
         let result = read.as_ref().copied().map_err(io::Error::kind);
         match read {
-            Ok(0) if self.handle.is_woken.load(Ordering::SeqCst) => sleep(WOKEN_WAIT.min(most)),
+            Ok(0) if self.handle.is_woken.load(Ordering::SeqCst) => sleep(WOKEN_WAIT.min(timeout)),
             Ok(0) => self.is_at_end = true,
             Ok(length) => {
                 self.unread = 0..length;
@@ -247,10 +247,10 @@ impl BlockingSocket {
 
     /// Sets the read timeout unless the one that is set is near enough, as it is after most
     /// responses.
-    fn set_timeout(&mut self, most: Duration) -> io::Result<()> {
-        let is_near = |set: Duration| set >= most && set - most <= TIMEOUT_TOLERANCE;
+    fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        let is_near = |set: Duration| set >= timeout && set - timeout <= TIMEOUT_TOLERANCE;
         if !self.timeout.is_some_and(is_near) {
-            let rounded = round_up_to_ms(most);
+            let rounded = round_up_to_ms(timeout);
             set_socket_timeout(self.handle.fd(), Timeout::Recv, Some(rounded))?;
             self.timeout = Some(rounded);
         }
@@ -338,9 +338,9 @@ impl Transport for BlockingSocket {
     }
 }
 
-/// The next whole millisecond after `most`: zero would mean no timeout.
-fn round_up_to_ms(most: Duration) -> Duration {
-    let whole = Duration::new(most.as_secs(), most.subsec_millis() * 1_000_000);
+/// The next whole millisecond after `timeout`: zero would mean no timeout.
+fn round_up_to_ms(timeout: Duration) -> Duration {
+    let whole = Duration::new(timeout.as_secs(), timeout.subsec_millis() * 1_000_000);
     whole.saturating_add(Duration::from_millis(1))
 }
 

@@ -33,11 +33,11 @@ const ZSTD_WINDOW: u32 = 19;
 pub(super) fn encoder(coding: Coding, length: Option<u64>) -> io::Result<Box<dyn Encode>> {
     match coding {
         Coding::Brotli => {
-            let (least, most) = BROTLI_WINDOWS;
-            let window = length.map_or(least, |length| length.max(1).ilog2().cast_signed() + 1);
+            let (min, max) = BROTLI_WINDOWS;
+            let window = length.map_or(min, |length| length.max(1).ilog2().cast_signed() + 1);
             let parameters = BrotliEncoderParams {
                 quality: BROTLI_QUALITY,
-                lgwin: window.clamp(least, most),
+                lgwin: window.clamp(min, max),
                 ..BrotliEncoderParams::default()
             };
             let encoder = CompressorWriter::with_params(Vec::new(), BROTLI_BUFFER, &parameters);

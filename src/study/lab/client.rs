@@ -296,8 +296,8 @@ impl Client {
         }
     }
 
-    /// Receives at most `most` bytes; fewer, with the reason, if no more come.
-    pub fn some(&mut self, most: u64) -> (Vec<u8>, Option<End>) {
+    /// Receives at most `max_bytes` bytes; fewer, with the reason, if no more come.
+    pub fn some(&mut self, max_bytes: u64) -> (Vec<u8>, Option<End>) {
         let end = match self.received.is_empty() {
             true => self.receive().err(),
             false => None,
@@ -305,7 +305,7 @@ impl Client {
         let length = self
             .received
             .len()
-            .min(usize::try_from(most).unwrap_or(usize::MAX));
+            .min(usize::try_from(max_bytes).unwrap_or(usize::MAX));
         (self.received.drain(..length).collect(), end)
     }
 }

@@ -45,9 +45,9 @@ impl Server {
     ) -> io::Result<Self> {
         let mut command = match descriptors {
             None => Command::new(program),
-            Some(most) => {
+            Some(max_descriptors) => {
                 let mut shell = Command::new("sh");
-                let script = format!("ulimit -n {most}; exec \"$@\"");
+                let script = format!("ulimit -n {max_descriptors}; exec \"$@\"");
                 shell.args(["-c", &script, "sh"]).arg(program);
                 shell
             }
@@ -175,11 +175,11 @@ impl Server {
     ///
     /// # Errors
     /// Those of waitpid(2).
-    pub fn wait(&mut self, most: Duration) -> io::Result<Option<ExitStatus>> {
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
         let start = Now::read().instant;
         loop {
             let status = self.child.try_wait()?;
-            if status.is_some() || Now::read().instant - start > most {
+            if status.is_some() || Now::read().instant - start > timeout {
                 return Ok(status);
             }
             thread::sleep(LOOK);

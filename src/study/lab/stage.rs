@@ -77,8 +77,12 @@ impl<'s> Stage<'s> {
     ///
     /// # Errors
     /// It does not start, or does not say where it listens.
-    pub fn server_with_descriptors(&self, options: &[&str], most: u32) -> io::Result<Server> {
-        self.start(options, Some(most))
+    pub fn server_with_descriptors(
+        &self,
+        options: &[&str],
+        max_descriptors: u32,
+    ) -> io::Result<Server> {
+        self.start(options, Some(max_descriptors))
     }
 
     fn start(&self, options: &[&str], descriptors: Option<u32>) -> io::Result<Server> {

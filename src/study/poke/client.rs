@@ -338,12 +338,12 @@ impl<W: Write> Runner<'_, W> {
     /// Receives until nothing waits, or as much as the rate allows.
     fn receive(&mut self, client: &mut Client, now: Instant) -> io::Result<()> {
         while client.state != State::Ended && client.read_at <= now {
-            let most = match self.plan.read_rate {
+            let length = match self.plan.read_rate {
                 None => BUFFER,
                 Some(rate) => (rate / READS_PER_SECOND).clamp(1, BUFFER),
             };
             let mut buffer = std::mem::take(&mut self.buffer);
-            let done = match client.stream.read(buffer.split_at_mut(most).0) {
+            let done = match client.stream.read(buffer.split_at_mut(length).0) {
                 Ok(0) => {
                     let received = client.stream.end_marks().received;
                     self.end(client, &Event::ClosedByServer(received))

@@ -111,8 +111,8 @@ impl Script {
             match piece {
                 Piece::Pause(pause) => script.last_pause += *pause,
                 Piece::Text(bytes) => {
-                    let most = split.unwrap_or(bytes.len()).max(1);
-                    for part in bytes.chunks(most) {
+                    let length = split.unwrap_or(bytes.len()).max(1);
+                    for part in bytes.chunks(length) {
                         script.add(part);
                     }
                 }

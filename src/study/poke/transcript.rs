@@ -51,7 +51,7 @@ pub struct Transcript<W> {
     /// Connections that are neither made nor refused so far.
     connecting: usize,
     /// The most bytes of a text that are printed. 0: reads are counted.
-    most: usize,
+    max_bytes: usize,
     /// Of each printed connection, the bytes and the reads that are counted and not yet printed.
     counted: [(usize, usize); MOST_PRINTED],
     /// The counts so far.
@@ -62,13 +62,13 @@ pub struct Transcript<W> {
 const MOST_PRINTED: usize = 8;
 
 impl<W: Write> Transcript<W> {
-    /// Of this many connections, and at most `most` bytes of each text.
-    pub fn new(out: W, connections: usize, most: usize) -> Self {
+    /// Of this many connections, and at most `max_bytes` bytes of each text.
+    pub fn new(out: W, connections: usize, max_bytes: usize) -> Self {
         Self {
             out,
             connections,
             connecting: connections,
-            most,
+            max_bytes,
             counted: [(0, 0); MOST_PRINTED],
             totals: Totals::default(),
         }
@@ -95,7 +95,7 @@ impl<W: Write> Transcript<W> {
         if self.connections > MOST_PRINTED && number > 0 {
             return Ok(());
         }
-        if let (Event::Received(bytes), 0) = (event, self.most) {
+        if let (Event::Received(bytes), 0) = (event, self.max_bytes) {
             if let Some((sum, reads)) = self.counted.get_mut(number) {
                 *sum += bytes.len();
                 *reads += 1;
@@ -147,10 +147,10 @@ impl<W: Write> Transcript<W> {
 
     /// Prints text line by line, with what ends each line.
     fn print_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.most == 0 {
+        if self.max_bytes == 0 {
             return Ok(());
         }
-        let shown = bytes.get(..self.most).unwrap_or(bytes);
+        let shown = bytes.get(..self.max_bytes).unwrap_or(bytes);
         for line in shown.split_inclusive(|byte| *byte == b'\n') {
             writeln!(self.out, "{:15}{}", "", visible(line))?;
         }
@@ -237,9 +237,9 @@ fn escape(text: &mut String, bytes: &[u8]) {
 mod tests {
     use super::*;
 
-    fn printed(connections: usize, most: usize, events: &[(usize, Event<'_>)]) -> String {
+    fn printed(connections: usize, max_bytes: usize, events: &[(usize, Event<'_>)]) -> String {
         let mut out = Vec::new();
-        let mut transcript = Transcript::new(&mut out, connections, most);
+        let mut transcript = Transcript::new(&mut out, connections, max_bytes);
         for (number, event) in events {
             let time = Duration::from_micros(1_234_500);
             transcript.record(*number, time, event).unwrap();

@@ -117,7 +117,7 @@ impl Pulse {
         }
         self.current.steps += 1;
         let slowest = &mut self.current.slowest;
-        if time > slowest.map_or(Duration::ZERO, |(.., most)| most) {
+        if time > slowest.map_or(Duration::ZERO, |(.., longest)| longest) {
             *slowest = Some((id, step, time));
         }
     }
