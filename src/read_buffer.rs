@@ -63,7 +63,7 @@ impl ReadBuffer {
 
     /// The free part of the buffer, to receive into. It is never empty. If the buffer is full, its
     /// size is doubled, up to `max_size` bytes; but it has at least 256, and grows by at least one.
-    pub fn spare(&mut self, max_size: usize) -> &mut [u8] {
+    pub fn free_space(&mut self, max_size: usize) -> &mut [u8] {
         if self.is_empty() {
             self.rebase();
         }
@@ -75,8 +75,8 @@ impl ReadBuffer {
                 self.replace(vec![0; doubled.max(self.buffer.len() + 1)].into_boxed_slice());
             }
         }
-        let (_, spare) = self.buffer.split_at_mut(self.end as usize);
-        spare
+        let (_, free) = self.buffer.split_at_mut(self.end as usize);
+        free
     }
 
     /// `length` bytes were received into the free part.
@@ -177,22 +177,22 @@ impl ReadBuffer {
     }
 
     /// Borrows the loop's buffer if this one has none of its own.
-    pub fn borrow_from(&mut self, spare: &mut Box<[u8]>) {
+    pub fn borrow_from(&mut self, loop_buffer: &mut Box<[u8]>) {
         if self.buffer.is_empty() {
-            std::mem::swap(&mut self.buffer, spare);
+            std::mem::swap(&mut self.buffer, loop_buffer);
         }
     }
 
     /// Gives the loop's buffer back. Copies unconsumed bytes to a buffer that is as large as they
     /// are; without any, keeps no memory.
-    pub fn give_back_to(&mut self, spare: &mut Box<[u8]>) {
-        if spare.is_empty() {
+    pub fn give_back_to(&mut self, loop_buffer: &mut Box<[u8]>) {
+        if loop_buffer.is_empty() {
             let own = if self.is_empty() {
                 Box::default()
             } else {
                 Box::from(self.bytes())
             };
-            *spare = self.replace(own);
+            *loop_buffer = self.replace(own);
         } else if self.is_empty() {
             self.buffer = Box::default();
         }
@@ -238,9 +238,9 @@ mod tests {
 
     fn fill(read_buffer: &mut ReadBuffer, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let spare = read_buffer.spare(1 << 16);
-            let length = spare.len().min(bytes.len());
-            spare[..length].copy_from_slice(&bytes[..length]);
+            let free = read_buffer.free_space(1 << 16);
+            let length = free.len().min(bytes.len());
+            free[..length].copy_from_slice(&bytes[..length]);
             read_buffer.on_received(length);
             bytes = &bytes[length..];
         }
@@ -351,23 +351,23 @@ mod tests {
 
     #[test]
     fn a_read_buffer_without_bytes_holds_no_memory() {
-        let mut spare = vec![0; 1024].into_boxed_slice();
+        let mut loop_buffer = vec![0; 1024].into_boxed_slice();
         let mut read_buffer = ReadBuffer::default();
-        read_buffer.borrow_from(&mut spare);
-        assert_eq!(spare.len(), 0);
+        read_buffer.borrow_from(&mut loop_buffer);
+        assert_eq!(loop_buffer.len(), 0);
         let head = b"GET / HTTP/1.1\r\n\r\n";
         fill(&mut read_buffer, &[head, b"GE".as_slice()].concat());
         assert_eq!(read_buffer.find_head(60, 20, 2), HeadEnd::At(18));
         read_buffer.consume(18);
-        read_buffer.give_back_to(&mut spare);
+        read_buffer.give_back_to(&mut loop_buffer);
         assert_eq!(
-            (spare.len(), read_buffer.buffer.len()),
+            (loop_buffer.len(), read_buffer.buffer.len()),
             (1024, 2),
             "what is left, and no more"
         );
-        read_buffer.borrow_from(&mut spare);
+        read_buffer.borrow_from(&mut loop_buffer);
         assert_eq!(
-            spare.len(),
+            loop_buffer.len(),
             1024,
             "a read buffer with bytes keeps its own buffer"
         );
@@ -375,17 +375,17 @@ mod tests {
         assert_eq!(read_buffer.find_head(60, 20, 2), HeadEnd::At(18));
         assert_eq!(read_buffer.bytes()[..18], *head);
         read_buffer.consume(18);
-        read_buffer.give_back_to(&mut spare);
-        assert_eq!((spare.len(), read_buffer.buffer.len()), (1024, 0));
+        read_buffer.give_back_to(&mut loop_buffer);
+        assert_eq!((loop_buffer.len(), read_buffer.buffer.len()), (1024, 0));
     }
 
     #[test]
     fn a_read_buffer_without_bytes_is_free_as_a_whole() {
         let mut read_buffer = ReadBuffer::default();
         fill(&mut read_buffer, &[b'x'; 255]);
-        assert_eq!(read_buffer.spare(0).len(), 1);
+        assert_eq!(read_buffer.free_space(0).len(), 1);
         read_buffer.consume(255);
-        assert_eq!(read_buffer.spare(0).len(), 256);
+        assert_eq!(read_buffer.free_space(0).len(), 256);
     }
 
     #[test]

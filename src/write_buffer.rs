@@ -70,19 +70,19 @@ impl WriteBuffer {
     }
 
     /// Borrows the loop's buffer if this one has none of its own.
-    pub fn borrow_from(&mut self, spare: &mut Vec<u8>) {
+    pub fn borrow_from(&mut self, loop_buffer: &mut Vec<u8>) {
         if self.buffer.capacity() == 0 {
-            std::mem::swap(&mut self.buffer, spare);
+            std::mem::swap(&mut self.buffer, loop_buffer);
         }
     }
 
     /// Gives the loop's buffer back. Copies unsent bytes to a buffer that is as large as they are;
     /// without any, keeps no memory.
-    pub fn give_back_to(&mut self, spare: &mut Vec<u8>) {
-        if spare.capacity() == 0 {
+    pub fn give_back_to(&mut self, loop_buffer: &mut Vec<u8>) {
+        if loop_buffer.capacity() == 0 {
             let own = self.unsent().to_vec();
-            *spare = std::mem::replace(&mut self.buffer, own);
-            spare.clear();
+            *loop_buffer = std::mem::replace(&mut self.buffer, own);
+            loop_buffer.clear();
             self.sent = 0;
         } else if self.is_empty() {
             self.buffer = Vec::new();
@@ -117,27 +117,30 @@ mod tests {
 
     #[test]
     fn a_write_buffer_with_nothing_unsent_holds_no_memory() {
-        let mut spare = Vec::with_capacity(100);
+        let mut loop_buffer = Vec::with_capacity(100);
         let mut write_buffer = WriteBuffer::default();
-        write_buffer.borrow_from(&mut spare);
+        write_buffer.borrow_from(&mut loop_buffer);
         write_buffer.end().extend_from_slice(b"hello world");
         write_buffer.on_sent(6);
-        write_buffer.give_back_to(&mut spare);
-        assert!(spare.is_empty() && spare.capacity() == 100);
+        write_buffer.give_back_to(&mut loop_buffer);
+        assert!(loop_buffer.is_empty() && loop_buffer.capacity() == 100);
         assert_eq!(
             (write_buffer.unsent(), write_buffer.buffer.capacity()),
             (b"world".as_slice(), 5)
         );
-        write_buffer.borrow_from(&mut spare);
+        write_buffer.borrow_from(&mut loop_buffer);
         assert_eq!(
-            spare.capacity(),
+            loop_buffer.capacity(),
             100,
             "a write buffer with bytes keeps its own buffer"
         );
         write_buffer.end().extend_from_slice(b"!");
         write_buffer.on_sent(6);
         assert!(write_buffer.is_empty());
-        write_buffer.give_back_to(&mut spare);
-        assert_eq!((spare.capacity(), write_buffer.buffer.capacity()), (100, 0));
+        write_buffer.give_back_to(&mut loop_buffer);
+        assert_eq!(
+            (loop_buffer.capacity(), write_buffer.buffer.capacity()),
+            (100, 0)
+        );
     }
 }

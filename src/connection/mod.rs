@@ -113,7 +113,9 @@ impl Connection {
         match &mut self.state {
             State::Handshaking => Step::Handshake,
             // A byte more than the longest head, to see that it is too long.
-            State::Reading => Step::Receive(self.read_buffer.spare(self.limits.max_head_bytes + 1)),
+            State::Reading => {
+                Step::Receive(self.read_buffer.free_space(self.limits.max_head_bytes + 1))
+            }
             State::Parsing(head) => Step::Respond(head.parse(&self.read_buffer, &self.limits)),
             State::WritingHeader { body, .. } => Step::Send {
                 bytes: self.write_buffer.unsent(),
@@ -136,7 +138,7 @@ impl Connection {
             State::Closing(CloseMode::Shutdown { may_skip }) => Step::Shutdown {
                 may_skip: *may_skip,
             },
-            State::Closing(CloseMode::Linger(_)) => Step::Discard(self.read_buffer.spare(0)),
+            State::Closing(CloseMode::Linger(_)) => Step::Discard(self.read_buffer.free_space(0)),
             State::Closed(reason) => Step::End(*reason),
         }
     }
