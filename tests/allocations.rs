@@ -161,7 +161,7 @@ impl<H: Handler, P: Probe> Loop<H, P> {
             listener,
             peer: Some((peer, 4000).into()),
         };
-        self.scheduler.admit(&origin, client, state, self.now);
+        self.scheduler.add(&origin, client, state, self.now);
         self.scheduler.register(|_, _| Ok(()));
     }
 

@@ -97,7 +97,7 @@ where
             .on_connect(listener, peer.map(|peer| peer.ip()));
         let origin = Origin { listener, peer };
         self.scheduler
-            .admit(&origin, transport, handler_state, self.now);
+            .add(&origin, transport, handler_state, self.now);
         Ok(())
     }
 
@@ -263,13 +263,13 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
 
     /// An iteration in which the public connections are held.
     fn run_held_phases(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<Flow> {
-        let mut admission = LoopConnections {
+        let mut connections = LoopConnections {
             scheduler: &mut self.scheduler,
             handler: &mut self.handler,
             sockets,
             now,
         };
-        self.lifecycle.accept_admin(now, &mut admission)?;
+        self.lifecycle.accept_admin(now, &mut connections)?;
         self.scheduler.run_admin(&mut self.handler, now);
         self.scheduler
             .register(|transport, key| sockets.register(transport, key));
@@ -306,14 +306,14 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     }
 
     fn accept(&mut self, now: Now, sockets: &mut impl Sockets<A, T>) -> io::Result<()> {
-        let mut admission = LoopConnections {
+        let mut connections = LoopConnections {
             scheduler: &mut self.scheduler,
             handler: &mut self.handler,
             sockets,
             now,
         };
-        self.lifecycle.accept(now, &mut admission)?;
-        let closing = self.lifecycle.stop_accepting(now, &mut admission);
+        self.lifecycle.accept(now, &mut connections)?;
+        let closing = self.lifecycle.stop_accepting(now, &mut connections);
         if !closing.is_empty() {
             sockets.close_listeners(closing);
         }

@@ -126,7 +126,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
     /// Adds a connection. It runs in this iteration without an event, because its request may have
     /// arrived already. It is registered with the poll only if it is still open afterwards, which
     /// saves the call for a connection that is answered and closed at once. Returns its key.
-    pub fn admit(&mut self, origin: &Origin, transport: T, handler_state: S, now: Now) -> usize {
+    pub fn add(&mut self, origin: &Origin, transport: T, handler_state: S, now: Now) -> usize {
         let id = self.next_id;
         self.next_id += 1;
         let session = Session::new(

@@ -23,7 +23,7 @@ fn connect(server: &mut LayeredServer, rounds: usize, bytes: impl AsRef<[u8]>) -
     if !bytes.as_ref().is_empty() {
         peer.sends(bytes);
     }
-    server.admit(Records::new(memory_transport, rounds), peer)
+    server.add(Records::new(memory_transport, rounds), peer)
 }
 
 /// The peer's part of a handshake.

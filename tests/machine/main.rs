@@ -110,7 +110,7 @@ impl TestServer {
         if !bytes.as_ref().is_empty() {
             peer.sends(bytes);
         }
-        self.admit(memory_transport, peer)
+        self.add(memory_transport, peer)
     }
 }
 
@@ -131,14 +131,14 @@ impl<T: Transport> TestServer<T> {
     }
 
     /// The peer of this transport connects.
-    fn admit(&mut self, transport: T, peer: Peer) -> Peer {
+    fn add(&mut self, transport: T, peer: Peer) -> Peer {
         let listener = ListenerInfo::public(0);
         let state = self.handler.on_connect(listener, None);
         let origin = Origin {
             listener,
             peer: None,
         };
-        let key = self.scheduler.admit(&origin, transport, state, self.now);
+        let key = self.scheduler.add(&origin, transport, state, self.now);
         self.peers.push((key, peer.clone()));
         peer
     }

@@ -100,7 +100,7 @@ impl<H: Handler> Observed<H> {
             listener,
             peer: None,
         };
-        let key = self.scheduler.admit(&origin, transport, state, self.now);
+        let key = self.scheduler.add(&origin, transport, state, self.now);
         (key, peer)
     }
 

@@ -51,7 +51,7 @@ impl Client {
     fn connect(server: &mut TlsServer) -> Self {
         let (memory_transport, peer) = pair();
         let transport = TlsTransport::new(memory_transport, &PAIR.0).unwrap();
-        let peer = server.admit(transport, peer);
+        let peer = server.add(transport, peer);
         let name = ServerName::try_from("localhost").unwrap();
         let mut client = Self {
             peer,

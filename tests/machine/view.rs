@@ -60,7 +60,7 @@ impl Viewed {
             listener,
             peer: None,
         };
-        let key = self.scheduler.admit(&origin, transport, state, self.now);
+        let key = self.scheduler.add(&origin, transport, state, self.now);
         self.peers.push((key, peer.clone()));
         peer
     }

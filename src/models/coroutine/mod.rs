@@ -23,7 +23,7 @@ use crate::signals::{self, Action, SignalPolicy};
 use crate::tls::{OverSocket, PlainOrTls};
 use crate::transport::{ReadyFlags, Socket};
 use executor::Executor;
-use runtime::{Runtime, admit};
+use runtime::{Runtime, add_connection};
 use std::io;
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -64,7 +64,7 @@ where
             layers,
         } = accepted;
         let transport = PlainOrTls::over(Socket::new(stream), layers)?;
-        let coroutine = admit(self.runtime.clone(), Origin { listener, peer }, transport);
+        let coroutine = add_connection(self.runtime.clone(), Origin { listener, peer }, transport);
         self.executor.spawn(coroutine);
         Ok(())
     }

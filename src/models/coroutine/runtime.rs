@@ -216,7 +216,7 @@ async fn yield_now() {
 }
 
 /// Adds a connection that was just accepted. Returns the coroutine that serves it.
-pub fn admit<H: Handler, P: Probe>(
+pub fn add_connection<H: Handler, P: Probe>(
     runtime: Rc<Runtime<H, P>>,
     origin: Origin,
     transport: PlainOrTls<Socket>,
@@ -342,7 +342,7 @@ mod tests {
                 peer: None,
             };
             let transport = PlainOrTls::over(Socket::new(stream), Layers::default()).unwrap();
-            executor.spawn(admit(runtime.clone(), origin, transport));
+            executor.spawn(add_connection(runtime.clone(), origin, transport));
             clients.push(theirs);
         }
         while executor.has_runnable() {
