@@ -195,22 +195,22 @@ fn pump_from<T: Transport, H: Handler, P: Probe>(
         .connection
         .borrow_from(&mut context.buffers.receive, &mut context.buffers.send);
     let mut budget = Budget::of(context.limits);
-    let pause = loop {
+    let outcome = loop {
         let began = context.probe.clock();
-        let (step, result, pause) = do_step(session, handler, context, &mut budget);
+        let (step, result, stop) = do_step(session, handler, context, &mut budget);
         let ended = context.probe.clock();
         let time = ended.zip(began).map(|(ended, began)| ended - began);
         context.probe.on_step(session.id, step, result, time);
         let cause = Cause::Step(step);
         reported_state.update(&session.connection, context.probe, session.id, cause);
-        if let Some(pause) = pause {
-            break pause;
+        if let Some(outcome) = stop {
+            break outcome;
         }
     };
     session
         .connection
         .give_back_to(&mut context.buffers.receive, &mut context.buffers.send);
-    pause
+    outcome
 }
 
 /// Like [`pump`], but a panic (a bug in oneloop) ends only this connection. The buffers that it had
@@ -300,7 +300,7 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
     if has_sent && connection.close_reason().is_none() {
         handler.on_body_taken(handler_state, connection.counts().latest_body, context.now);
     }
-    let pause = match done.as_ref().map_err(io::Error::kind) {
+    let stop = match done.as_ref().map_err(io::Error::kind) {
         Ok(_) => None,
         Err(io::ErrorKind::Interrupted) => Some(PumpOutcome::Yielded),
         Err(io::ErrorKind::WouldBlock) => Some(PumpOutcome::Blocked),
@@ -309,7 +309,7 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
             None
         }
     };
-    (name, done.unwrap_or_else(|error| result_of(&error)), pause)
+    (name, done.unwrap_or_else(|error| result_of(&error)), stop)
 }
 
 /// The handler is not ready. Returns what [`do_step`] does.
@@ -319,8 +319,8 @@ fn postpone(
     now: Instant,
 ) -> (StepName, StepResult, Option<PumpOutcome>) {
     let has_unsent = connection.postpone(now);
-    let pause = (!has_unsent).then_some(PumpOutcome::Waiting);
-    (StepName::Respond, StepResult::Postponed, pause)
+    let stop = (!has_unsent).then_some(PumpOutcome::Waiting);
+    (StepName::Respond, StepResult::Postponed, stop)
 }
 
 /// Reports a response to the probe. `before`: how many bytes waited to be sent before it was

@@ -245,7 +245,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             buffers: &mut self.buffers,
             probe: &mut self.probe,
         };
-        let pause = pump_guarded(&mut slot.session, handler, &mut context);
+        let outcome = pump_guarded(&mut slot.session, handler, &mut context);
         let id = slot.session.id;
         let connection = &mut slot.session.connection;
         if let Some(reason) = connection.close_reason() {
@@ -256,11 +256,11 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
             connection.drain(deadline_now);
         }
         let deadline = connection.deadline();
-        if pause == PumpOutcome::Yielded {
+        if outcome == PumpOutcome::Yielded {
             self.enqueue(key);
         }
         self.timers.schedule(key, deadline);
-        if pause == PumpOutcome::Waiting {
+        if outcome == PumpOutcome::Waiting {
             self.waiting.insert(key);
         }
         if P::ACTIVE

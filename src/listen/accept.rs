@@ -231,20 +231,19 @@ impl<A: Accept> Listeners<A> {
             };
             not_ready = 0;
             budget -= 1;
-            let added = match entry.socket.accept() {
+            let (failure, error) = match entry.socket.accept() {
                 Ok(stream) if capacity == 0 => {
                     self.pending = Some((entry.info, stream));
                     return AcceptOutcome::Full;
                 }
-                Ok(stream) => add(entry.info, stream).map_err(|error| {
-                    let failure = AcceptFailure::ConnectionLost;
-                    (failure, error)
-                }),
-                Err(error) => Err((classify_accept_error(&error), error)),
-            };
-            let Err((failure, error)) = added else {
-                capacity -= 1;
-                continue;
+                Ok(stream) => match add(entry.info, stream) {
+                    Ok(()) => {
+                        capacity -= 1;
+                        continue;
+                    }
+                    Err(error) => (AcceptFailure::ConnectionLost, error),
+                },
+                Err(error) => (classify_accept_error(&error), error),
             };
             match failure {
                 AcceptFailure::NoneWaiting => entry.is_ready = false,

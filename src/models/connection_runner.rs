@@ -141,13 +141,13 @@ impl<P: Probe> ConnectionRunner<P> {
                 let (read, time) = timed(&mut self.probe, read);
                 self.report_wait(session.id, read, time);
             }
-            let pause = self.pump(session, handler, is_last, now);
+            let outcome = self.pump(session, handler, is_last, now);
             if control.take_reopen() {
                 handler.reopen_files();
             }
             // For the handler a pump is an iteration.
             handler.end_iteration(now);
-            match pause {
+            match outcome {
                 PumpOutcome::Ended(reason) => return Some(reason),
                 // A request that had arrived is answered.
                 _ if is_aborting => {

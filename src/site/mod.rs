@@ -273,33 +273,47 @@ impl Site {
         if !self.options.hidden && SitePath::of_name(name).is_hidden() {
             return self.serve_missing(request, now);
         }
-        let (is_root, has_slash) = (name.is_empty(), form.has_slash);
-        if let Some(only) = &self.options.only {
-            if !is_root && name != only {
-                return self.serve_missing(request, now);
-            }
-            name.clear();
-            name.extend_from_slice(only);
-        } else if has_slash {
+        if self.options.only.is_some() {
+            return self.only_file(request, name, form.has_slash, now);
+        }
+        if form.has_slash {
             return self.directory(request, query, name, now);
         }
         match self.files.find(SitePath::of_name(name), now) {
-            Ok(Found::File(file)) if is_root || !has_slash => self.file(request, file, name, now),
-            Ok(Found::Directory) if self.options.only.is_none() => {
-                match self.page_without_suffix(request, name, now) {
-                    Some(response) => response,
-                    None if form.is_rewritten => {
-                        self.rewritten_directory(request, path, query, name, now)
-                    }
-                    None => self.redirect_to_slash(request, name, form.relative_from, query),
+            Ok(Found::File(file)) => self.file(request, file, name, now),
+            Ok(Found::Directory) => match self.page_without_suffix(request, name, now) {
+                Some(response) => response,
+                None if form.is_rewritten => {
+                    self.rewritten_directory(request, path, query, name, now)
                 }
-            }
+                None => self.redirect_to_slash(request, name, form.relative_from, query),
+            },
             Ok(Found::Denied) => self.not_found_page(request, now),
             Ok(Found::Nothing) => match self.page_without_suffix(request, name, now) {
                 Some(response) => response,
                 None => self.serve_missing(request, now),
             },
-            Ok(Found::File(_) | Found::Directory) => self.serve_missing(request, now),
+            Err(error) => self.errors.failure(&error, request),
+        }
+    }
+
+    /// A site of a single file, which is at `/` and at its name.
+    fn only_file(
+        &mut self,
+        request: &Request<'_>,
+        name: &mut Vec<u8>,
+        has_slash: bool,
+        now: Now,
+    ) -> Response {
+        if name.is_empty() {
+            name.extend(self.options.only.iter().flatten());
+        } else if has_slash || Some(&*name) != self.options.only.as_ref() {
+            return self.serve_missing(request, now);
+        }
+        match self.files.find(SitePath::of_name(name), now) {
+            Ok(Found::File(file)) => self.file(request, file, name, now),
+            Ok(Found::Denied) => self.not_found_page(request, now),
+            Ok(Found::Nothing | Found::Directory) => self.serve_missing(request, now),
             Err(error) => self.errors.failure(&error, request),
         }
     }
@@ -336,8 +350,7 @@ impl Site {
         name: &mut Vec<u8>,
         now: Now,
     ) -> Option<Response> {
-        let is_clean = |routing: &Routing| routing.clean_urls;
-        if !self.routing.as_ref().is_some_and(is_clean) || self.options.only.is_some() {
+        if !self.routing.as_ref()?.clean_urls {
             return None;
         }
         let length = name.len();

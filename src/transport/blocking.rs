@@ -200,8 +200,8 @@ impl BlockingSocket {
         &self.handle
     }
 
-    /// Sleeps until bytes arrive, a signal arrives, or `timeout` has passed. Returns at once after a
-    /// send that has slept. Returns the result of the read, if there was one.
+    /// Sleeps until bytes arrive, a signal arrives, or `timeout` has passed. After a send that has
+    /// slept it does not sleep. Returns the result of the read, if there was one.
     pub fn wait(&mut self, timeout: Duration) -> Option<ReadResult> {
         if std::mem::take(&mut self.has_slept) {
             return None;

@@ -258,8 +258,8 @@ async fn serve<H: Handler, P: Probe>(
         if is_late || runtime.draining.get() || runtime.aborting.get() {
             session.transport.assume_readable();
         }
-        let pause = runtime.pump(&mut session);
-        match pause {
+        let outcome = runtime.pump(&mut session);
+        match outcome {
             PumpOutcome::Ended(reason) => break reason,
             PumpOutcome::Yielded if !runtime.aborting.get() => yield_now().await,
             PumpOutcome::Yielded | PumpOutcome::Blocked | PumpOutcome::Waiting => {
@@ -292,7 +292,7 @@ async fn serve<H: Handler, P: Probe>(
                     is_registered = true;
                     runtime.probe.borrow_mut().on_register(session.id);
                 }
-                if pause == PumpOutcome::Waiting {
+                if outcome == PumpOutcome::Waiting {
                     runtime.waiting.borrow_mut().insert(key);
                 }
                 let flags = runtime.ready(key, &session.connection).await;
