@@ -5,8 +5,17 @@ use super::types::{Arm, ArmKind, Preset};
 use super::workloads::{self, CellSpec, RateSource, Selection, WORKLOADS, Workload};
 use std::time::Duration;
 
-/// The models. A run has all of them unless the command line names some.
+/// The models that a run may have.
 pub const MODELS: &[&str] = &[
+    "reactor",
+    "coroutine",
+    "thread",
+    "pool",
+    "process",
+    SEQUENTIAL,
+];
+/// The models of a run whose command line names none: one of each kind.
+const USUAL: &[&str] = &[
     "reactor",
     "coroutine",
     "thread",
@@ -295,7 +304,7 @@ fn arms(asked: &RunOptions) -> Result<Vec<ArmSpec>, String> {
         ));
     }
     let mut names: Vec<&str> = Vec::new();
-    for name in if named.is_empty() { MODELS } else { &named } {
+    for name in if named.is_empty() { USUAL } else { &named } {
         if !names.contains(name) {
             names.push(name);
         }

@@ -17,9 +17,10 @@ pub const SHORT_READ_MEANS_EMPTY: bool = !cfg!(mio_unsupported_force_poll_poll);
 /// Whether this program was built without optimization, so that its timings are meaningless.
 pub const UNOPTIMIZED: bool = cfg!(debug_assertions);
 
-/// The CPUs that this thread may run on, sorted; empty if the platform does not say.
-pub fn cpus() -> Vec<usize> {
-    system::cpus().unwrap_or_default()
+/// The CPUs that a thread may run on, sorted: this one, or the first of a process. Empty if the
+/// platform does not say (sched_getaffinity(2)).
+pub fn cpus(process: Option<u32>) -> Vec<usize> {
+    system::cpus(process).unwrap_or_default()
 }
 
 /// Pins this thread, and the processes that it starts from now on, to these CPUs
@@ -48,15 +49,16 @@ pub fn end_with_this_thread(command: &mut Command) {
 #[cfg(target_os = "linux")]
 mod system {
     use rustix::fs::{Advice, fadvise};
-    use rustix::process::{Signal, set_parent_process_death_signal};
+    use rustix::process::{Pid, Signal, set_parent_process_death_signal};
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
     use std::fs::File;
     use std::io;
     use std::os::unix::process::CommandExt;
     use std::process::Command;
 
-    pub fn cpus() -> io::Result<Vec<usize>> {
-        let set = sched_getaffinity(None)?;
+    pub fn cpus(process: Option<u32>) -> io::Result<Vec<usize>> {
+        let pid = process.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let set = sched_getaffinity(pid)?;
         Ok((0..CpuSet::MAX_CPU)
             .filter(|cpu| set.is_set(*cpu))
             .collect())
@@ -112,7 +114,7 @@ mod system {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub fn cpus() -> io::Result<Vec<usize>> {
+    pub fn cpus(_: Option<u32>) -> io::Result<Vec<usize>> {
         unsupported()
     }
 
@@ -138,10 +140,11 @@ mod tests {
     #[test]
     fn a_pinned_thread_may_run_on_that_cpu_only() {
         std::thread::spawn(|| {
-            let last: Vec<usize> = cpus().last().copied().into_iter().collect();
+            let last: Vec<usize> = cpus(None).last().copied().into_iter().collect();
             if !last.is_empty() {
                 pin_to(&last).unwrap();
-                assert_eq!(cpus(), last);
+                assert_eq!(cpus(None), last);
+                assert!(!cpus(Some(std::process::id())).is_empty());
             }
         })
         .join()

@@ -37,18 +37,22 @@ pub struct Usage {
     pub virtual_size: u64,
     /// Of the machine: kernel stacks, slab and page tables, KiB (proc_meminfo(5)).
     pub kernel_memory: u64,
-    /// Of the machine: used CPU time, ns (proc_stat(5)).
+    /// Of the CPUs that are used: their CPU time, ns (proc_stat(5)).
     pub machine: u64,
-    /// Of the machine: CPU time that the hypervisor gave to others, ns.
+    /// Of the same CPUs: time that the hypervisor gave to others, ns.
     pub steal: u64,
+    /// Time for which the CPU quota of our control group stopped it, ns (cgroups(7), `cpu.stat`).
+    #[serde(default)]
+    pub throttled: u64,
     /// Of the machine: connections that found a listen queue full (ListenOverflows).
     pub listen_overflows: u64,
 }
 
 impl Usage {
     /// The usage of a process and its descendants, without the memory
-    /// ([`add_memory`](Self::add_memory)). `None` if there is no such process, or no /proc.
-    pub fn of(pid: u32) -> Option<Self> {
+    /// ([`add_memory`](Self::add_memory)), and that of the machine on these CPUs, or on all of them
+    /// if there are none in the list. `None` if there is no such process, or no /proc.
+    pub fn of(pid: u32, cpus: &[usize]) -> Option<Self> {
         let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
         let mut sum = Self::default();
         for pid in process_tree(pid) {
@@ -72,9 +76,11 @@ impl Usage {
                 sum.living_threads += first_number(&times).unwrap_or(0);
             }
         }
-        if let Some((used, steal)) = read("/proc/stat").as_deref().and_then(machine) {
+        let stat = read("/proc/stat").unwrap_or_default();
+        if let Some((used, steal)) = machine(&stat, cpus) {
             (sum.machine, sum.steal) = (used * tick, steal * tick);
         }
+        sum.throttled = throttled().unwrap_or(0);
         let netstat = read("/proc/net/netstat").unwrap_or_default();
         sum.listen_overflows = counter(&netstat, "ListenOverflows").unwrap_or(0);
         (sum.processes > 0).then_some(sum)
@@ -87,6 +93,7 @@ impl Usage {
         Self {
             machine: other.machine,
             steal: other.steal,
+            throttled: other.throttled,
             listen_overflows: other.listen_overflows,
             ..self
         }
@@ -184,9 +191,19 @@ fn first_number(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-/// Clock ticks that the machine has used, and steal, in /proc/stat.
-fn machine(text: &str) -> Option<(u64, u64)> {
-    let line = text.lines().next()?.strip_prefix("cpu ")?;
+/// Clock ticks that these CPUs have used, and steal, in /proc/stat; without a list those of all.
+fn machine(text: &str, cpus: &[usize]) -> Option<(u64, u64)> {
+    if cpus.is_empty() {
+        return ticks(text, "cpu");
+    }
+    let each = cpus.iter().map(|cpu| ticks(text, &format!("cpu{cpu}")));
+    each.reduce(|sum, one| sum.zip(one).map(|(a, b)| (a.0 + b.0, a.1 + b.1)))?
+}
+
+/// Used clock ticks and steal in the line of this name.
+fn ticks(text: &str, name: &str) -> Option<(u64, u64)> {
+    let mut lines = text.lines();
+    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     let fields = line.split_whitespace();
     let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
     // Guest time, behind steal, is part of user.
@@ -194,6 +211,16 @@ fn machine(text: &str) -> Option<(u64, u64)> {
         return None;
     };
     Some((user + nice + system + irq + softirq, steal))
+}
+
+/// See [`Usage::throttled`]. `None`: there is no control group of version 2, or no quota.
+fn throttled() -> Option<u64> {
+    let groups = read("/proc/self/cgroup")?;
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let stat = read(&format!("/sys/fs/cgroup{path}/cpu.stat"))?;
+    let mut lines = stat.lines();
+    let microseconds = lines.find_map(|line| line.strip_prefix("throttled_usec "))?;
+    Some(first_number(microseconds)? * 1000)
 }
 
 /// A counter of /proc/net/netstat: a line of names, and below it a line of values.
@@ -224,10 +251,10 @@ mod tests {
         let pause = std::time::Duration::from_millis(10);
         let processes = (0..500).map(|_| {
             std::thread::sleep(pause);
-            Usage::of(pid).map_or(0, |usage| usage.processes)
+            Usage::of(pid, &[]).map_or(0, |usage| usage.processes)
         });
         let polls = processes.take_while(|count| *count < 2).count();
-        let mut usage = Usage::of(pid);
+        let mut usage = Usage::of(pid, &[]);
         if let Some(usage) = &mut usage {
             usage.add_memory(pid);
         }
@@ -247,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_process_that_does_not_exist_has_no_usage_and_no_descendants() {
-        assert_eq!(Usage::of(u32::MAX), None);
+        assert_eq!(Usage::of(u32::MAX, &[]), None);
         assert_eq!(process_tree(u32::MAX), [u32::MAX]);
     }
 
@@ -275,9 +302,13 @@ mod tests {
 
     #[test]
     fn used_and_stolen_ticks_are_parsed() {
-        let text = "cpu  10 1 20 999 7 2 3 40 5 0\ncpu0 1 2 3\n";
-        assert_eq!(machine(text), Some((36, 40)));
-        assert_eq!(machine("intr 1"), None);
+        let text = "cpu  10 1 20 999 7 2 3 40 5 0\ncpu0 1 0 0 9 0 0 0 2 0 0\n\
+                    cpu1 4 0 5 9 0 0 0 3 0 0\ncpu10 5 1 15 9 7 2 3 35 5 0\n";
+        assert_eq!(machine(text, &[]), Some((36, 40)));
+        assert_eq!(machine(text, &[1]), Some((9, 3)));
+        assert_eq!(machine(text, &[0, 1]), Some((10, 5)));
+        assert_eq!(machine(text, &[0, 2]), None);
+        assert_eq!(machine("intr 1", &[]), None);
     }
 
     #[test]

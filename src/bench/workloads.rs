@@ -219,7 +219,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "latency",
         purpose: "The response time at a fixed rate, which every model can serve.",
-        columns: &["p50", "p999", "cpu", "switches", "service_p99"],
+        columns: &["p99", "p999", "cpu", "switches", "service_p99"],
         cell_specs: latency,
         ..USUAL
     },
@@ -238,7 +238,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "sweep",
         purpose: "What an open connection costs each request: one rate over more and more of them.",
-        columns: &["p50", "cpu", "switches", "memory"],
+        columns: &["p99", "cpu", "switches", "memory"],
         extra_warm_up: 1.0,
         cell_specs: sweep,
         ..USUAL
@@ -246,11 +246,12 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "mixed",
         purpose: "Whether mice, small requests, wait behind elephants, clients with large files.",
-        columns: &["mice.p50", "mice.p999", "bandwidth", "switches"],
+        columns: &["mice.p99", "mice.p999", "bandwidth", "switches"],
         traits: WorkloadTraits {
             client_aborts: true,
             ..WorkloadTraits::NONE
         },
+        duration_factor: 2.0,
         cell_specs: mixed,
         ..USUAL
     },
@@ -493,11 +494,11 @@ fn latency(selection: &Selection) -> Vec<CellSpec> {
     let c = selection.first(64);
     let description =
         format!("Poisson arrivals at 60 % of the capacity of the slowest server, {c} connections");
-    let common = CellSpec::new("latency common".to_owned(), "p99", description);
+    let common = CellSpec::new("latency common".to_owned(), "p50", description);
     let common = common.with("c", c.into()).group(paced(c));
     let mut cells = vec![common.rate(RateSource::ShareOfSlowest(0.6))];
     if selection.preset == Preset::Full {
-        cells.extend([50, 75, 90].map(|part| own_share("latency own", "p99", part, c)));
+        cells.extend([50, 75, 90].map(|part| own_share("latency own", "p50", part, c)));
     }
     cells
 }
@@ -525,7 +526,7 @@ fn sweep(selection: &Selection) -> Vec<CellSpec> {
     selection.each([&[64], &[16, 1000], &[1, 10, 100, 1000, 4000, 8000]], |c| {
         let description =
             format!("{RATE} requests per second at equal distances over {c} connections");
-        let cell = CellSpec::new(format!("sweep c={c}"), "p99", description);
+        let cell = CellSpec::new(format!("sweep c={c}"), "p50", description);
         cell.group(canary("main", c, RATE)).single(c == 1)
     })
 }
@@ -544,7 +545,7 @@ fn mixed(selection: &Selection) -> Vec<CellSpec> {
         let group = group("elephants", elephants, slow, vec![large_file()]);
         let cell = CellSpec::new(
             format!("mixed elephants={elephants}"),
-            "mice.p99",
+            "mice.p50",
             description,
         );
         cell.with("elephants", elephants.into())

@@ -13,6 +13,7 @@ const EVERYTHING: &[&str] = &["*"];
 const MODULES: &[(&str, &[&str])] = &[
     ("lib",        EVERYTHING),
     ("main",       EVERYTHING),
+    ("build",      &[]),
     ("server",     &["config", "models", "reactor", "listen", "https", "burn", "site_handler",
                      "handler", "site", "access_log", "http::fields", "http::status", "tls", "transport", "signals",
                      "study", "admin", "probe", "limits", "realms"]),

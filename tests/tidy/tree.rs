@@ -214,7 +214,7 @@ fn reached(sources: &[Source], code: impl Fn(&Source) -> &String) -> BTreeSet<St
 }
 
 fn is_root(path: &str) -> bool {
-    matches!(path, "lib.rs" | "main.rs")
+    matches!(path, "lib.rs" | "main.rs" | "build.rs")
 }
 
 /// The names in `mod name;`.

@@ -6,6 +6,7 @@
 use super::connection::{ClientGroup, Connection, rotated};
 use super::recorder::Times;
 use super::tls;
+use crate::bench::platform;
 use crate::bench::procfs::{Usage, process_tree};
 use crate::bench::types::{Behavior, Fault, Load, Outcome};
 use crate::clock::Now;
@@ -238,10 +239,20 @@ impl<'l> EventLoop<'l> {
         }
     }
 
+    /// The CPUs of the generator and of the server: what others do on the rest does not matter.
+    fn cpus(&self) -> Vec<usize> {
+        let mut cpus = platform::cpus(None);
+        cpus.extend(platform::cpus(self.load.server));
+        cpus.sort_unstable();
+        cpus.dedup();
+        cpus
+    }
+
     fn begin_measuring(&mut self) {
         self.with_clock_paused(|this| {
-            let generator = Usage::of(std::process::id()).unwrap_or_default();
-            let server = this.load.server.and_then(Usage::of);
+            let cpus = this.cpus();
+            let generator = Usage::of(std::process::id(), &cpus).unwrap_or_default();
+            let server = this.load.server.and_then(|server| Usage::of(server, &cpus));
             let server = server.map(|server| server.with_machine_of(&generator));
             this.usage = server.map(|server| (server, Usage::default()));
             this.generator.0 = generator;
@@ -271,9 +282,10 @@ impl<'l> EventLoop<'l> {
     fn begin_draining(&mut self, now: u64, end: u64) {
         self.release(end);
         self.with_clock_paused(|this| {
-            let generator = Usage::of(std::process::id()).unwrap_or_default();
+            let cpus = this.cpus();
+            let generator = Usage::of(std::process::id(), &cpus).unwrap_or_default();
             if let (Some(server), Some((_, after))) = (this.load.server, &mut this.usage) {
-                let server = Usage::of(server).unwrap_or_default();
+                let server = Usage::of(server, &cpus).unwrap_or_default();
                 *after = server.with_machine_of(&generator);
             }
             this.generator.1 = generator;

@@ -139,7 +139,10 @@ fn facts(run: &Run) -> String {
         long => format!("{:.0} min", long / 60.0),
     };
     let mut sentences = vec![
-        run.program.clone(),
+        match fact("commit") {
+            Some(commit) => format!("{} ({commit})", run.program),
+            None => run.program.clone(),
+        },
         began.map_or_else(String::new, httpdate::fmt_http_date),
         format!("{took}, seed {}", run.seed),
     ];

@@ -17,7 +17,7 @@ const SILENCE: u64 = 100_000_000;
 pub type Metrics = BTreeMap<String, f64>;
 
 /// All metrics of an outcome, by the names of [`METRICS`](crate::bench::metrics::METRICS), on a
-/// machine with this many CPUs.
+/// machine that uses this many CPUs.
 pub fn metrics(load: &Load, outcome: &Outcome, cpus: usize) -> Metrics {
     let mut all = Metrics::new();
     let seconds = seconds(outcome.measured);
@@ -158,6 +158,10 @@ impl Difference<'_> {
         };
         add("cpu_share", 100.0 * cpu_time / self.seconds);
         add("steal", 100.0 * nanoseconds(|one| one.steal) / whole);
+        add(
+            "throttled",
+            100.0 * nanoseconds(|one| one.throttled) / self.seconds,
+        );
         let others = (machine - cpu_time - self.generator).max(0.0);
         add("others", 100.0 * others / whole);
         add("memory", float(self.after.pss));
@@ -376,9 +380,9 @@ pub struct Judgement {
 
 /// Limit for the CPU time of the generator, percent: above, it is the generator that is measured.
 const MAX_GENERATOR: f64 = 90.0;
-/// Limit for steal, percent of the machine.
+/// Limit for steal, percent of the CPUs that are used.
 const MAX_STEAL: f64 = 1.0;
-/// Limit for the CPU time of other programs, percent of the machine.
+/// Limit for the CPU time of other programs, percent of the CPUs that are used.
 const MAX_OTHERS: f64 = 3.0;
 /// Precision of the kernel's counts of the machine: three ticks, in percent of a second of two
 /// CPUs.
@@ -498,10 +502,17 @@ fn machine(metrics: &Metrics, outcome: &Outcome, judgement: &mut Judgement) {
             "the hypervisor gave {steal:.1} % of the CPU time to other machines (steal)"
         ));
     }
+    if of("throttled") > 0.0 {
+        judgement.invalid.push(format!(
+            "a CPU quota stopped server or generator (cpu.stat of the control group: {:.1} % of \
+             the time)",
+            of("throttled")
+        ));
+    }
     if others > MAX_OTHERS + ticks {
         judgement
             .invalid
-            .push(format!("other programs used {others:.1} % of the machine"));
+            .push(format!("other programs used {others:.1} % of the CPUs"));
     }
 }
 
@@ -884,6 +895,7 @@ mod tests {
         let table = [
             ("generator_share", 90.5, "the generator was 90.5 % busy"),
             ("steal", 1.6, "the hypervisor gave 1.6 %"),
+            ("throttled", 0.4, "a CPU quota stopped server or generator"),
             ("others", 4.6, "other programs used 4.6 %"),
             ("mice.achieved", 98.9, "98.9 % of the due requests"),
             ("little", 3.1, "connections and rate x time differ by 3.1 %"),

@@ -59,6 +59,7 @@ pub fn inspect(context: &RunContext, descriptors: Option<u64>) -> Environment {
                 .to_owned(),
             ),
         ),
+        ("commit", option_env!("ONELOOP_COMMIT").map(str::to_owned)),
         ("pinning", Some(pinning(context.cpus))),
     ];
     let facts = facts.into_iter().chain(settings);

@@ -145,9 +145,14 @@ impl RunContext {
             make_readable(&root)
         });
         written.map_err(|error| format!("cannot write {}: {error}", root.display()))?;
-        let cpus = pinned.then(|| choose(&platform::cpus())).flatten();
+        let cpus = pinned.then(|| choose(&platform::cpus(None))).flatten();
         context.cpus = cpus.filter(|cpus| platform::pin_to(&[cpus.generator]).is_ok());
         Ok(context)
+    }
+
+    /// Number of CPUs on which server and generator run.
+    pub fn used_cpus(&self) -> usize {
+        self.cpus.map_or(self.cpu_count, |_| 2)
     }
 
     /// The directory to serve.

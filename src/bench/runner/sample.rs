@@ -101,7 +101,7 @@ fn attempt(context: &mut RunContext, spec: &SampleSpec, taken: &mut Taken) -> Re
     let cold = Cold::of(context, traits.cold_cache)?;
     taken.sample.at = context.seconds() + spec.warm_up.as_secs_f64();
     let outcome = generate(context, &load, || cold.drop_cached())?;
-    let mut metrics = derive::metrics(&load, &outcome, context.cpu_count);
+    let mut metrics = derive::metrics(&load, &outcome, context.used_cpus());
     if traits.counts_descriptors {
         let leaked = leaked_descriptors(context, server.id(), before)?;
         metrics.insert("leaked_descriptors".to_owned(), leaked);

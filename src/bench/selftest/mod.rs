@@ -179,7 +179,7 @@ impl<'c> CpuWatch<'c> {
     fn new(context: &'c RunContext) -> Self {
         Self {
             context,
-            before: Usage::of(std::process::id()),
+            before: Usage::of(std::process::id(), &[]),
             start: context.seconds(),
         }
     }
@@ -187,7 +187,7 @@ impl<'c> CpuWatch<'c> {
     /// What other programs and other machines on the host have used, percent of the machine. `None`
     /// without /proc.
     fn others(&self) -> Option<f64> {
-        let (before, after) = (self.before?, Usage::of(std::process::id())?);
+        let (before, after) = (self.before?, Usage::of(std::process::id(), &[])?);
         let cpus = float(self.context.cpu_count as u64);
         let total = (self.context.seconds() - self.start) * cpus * 1e9;
         let machine = after.machine.saturating_sub(before.machine);
