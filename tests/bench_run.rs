@@ -157,13 +157,28 @@ fn a_server_that_does_not_start_is_an_error_with_its_own_message() {
 
 #[test]
 fn nginx_runs_beside_the_models() {
-    if !has("nginx") {
-        return process::skipped("nginx is not installed");
+    runs_beside_the_models("nginx");
+}
+
+#[test]
+fn caddy_runs_beside_the_models() {
+    runs_beside_the_models("caddy");
+}
+
+#[test]
+fn lighttpd_runs_beside_the_models() {
+    runs_beside_the_models("lighttpd");
+}
+
+/// Runs the script of this server in docs/bench.
+fn runs_beside_the_models(program: &str) {
+    if !has(program) {
+        return;
     }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bench/nginx.sh");
-    let server = format!("nginx=sh '{script}' {{port}} {{root}}");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bench");
+    let server = format!("{program}=sh '{folder}/{program}.sh' {{port}} {{root}}");
     let run = run(&["keepalive", "--models", "reactor", "--server", &server]);
-    let arm = run.arms.iter().position(|arm| arm.name == "nginx").unwrap();
+    let arm = run.arms.iter().position(|arm| arm.name == program).unwrap();
     assert_eq!(run.arms[arm].kind, ArmKind::Server);
     let samples = run.samples.iter().filter(|sample| sample.arm == arm);
     for sample in samples.clone() {
