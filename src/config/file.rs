@@ -573,6 +573,14 @@ fn text_of(parser: &Command, arg: &Arg, value: &DeValue<'_>) -> Result<String, S
         DeValue::String(text) if text.is_empty() => {
             Err("an empty value; leave the key out for the default".to_owned())
         }
+        // In the environment, a value has several headers. A file has lists for that, and what fills
+        // in its values shall not be able to add a header.
+        DeValue::String(text) if arg.get_id() == "header" && text.contains(['\r', '\n']) => {
+            Err("one header, without a line break; write a list for several".to_owned())
+        }
+        DeValue::String(text) if is_number(parser, arg, text) => {
+            Err("a number, without quotes".to_owned())
+        }
         DeValue::String(text) => Ok(text.to_string()),
         DeValue::Integer(number) => Ok(number.to_string()),
         DeValue::Float(number) => Ok(number.to_string()),
@@ -585,6 +593,11 @@ fn text_of(parser: &Command, arg: &Arg, value: &DeValue<'_>) -> Result<String, S
 /// Whether any word is a value.
 fn is_text(parser: &Command, arg: &Arg) -> bool {
     check(parser, arg, "word").is_ok()
+}
+
+/// Whether `text` is a number, and that is what the value must be.
+fn is_number(parser: &Command, arg: &Arg, text: &str) -> bool {
+    text.parse::<f64>().is_ok() && !is_text(parser, arg) && check(parser, arg, text).is_ok()
 }
 
 fn is_switch(arg: &Arg) -> bool {
@@ -674,7 +687,7 @@ mod tests {
             port = 8_081
             bind = ["::1", "127.0.0.1:0,unix:s", "unix:/s"]
             index = ["a.html", "b"]
-            header = ["X-A: b", "X-C: d\nX-E: f"]
+            header = ["X-A: b", "X-C: d"]
             type = "foo=text/plain"
             cors = true
             spa = true
@@ -700,7 +713,7 @@ mod tests {
         let socket = format!("unix:{}", path("s").display());
         assert_eq!(binds, ["[::1]:8081", "127.0.0.1:0", &*socket, "unix:/s"]);
         assert_eq!(site.index, ["a.html", "b"]);
-        assert_eq!(site.headers.as_bytes(), b"X-A: b\r\nX-C: d\r\nX-E: f\r\n");
+        assert_eq!(site.headers.as_bytes(), b"X-A: b\r\nX-C: d\r\n");
         assert_eq!(site.types, [("foo".to_owned(), "text/plain".to_owned())]);
         assert_eq!(
             (site.cors.as_deref(), site.spa, site.hidden),
@@ -1090,6 +1103,17 @@ mod tests {
             ("index = ['a', 3]", "1: index: a text, in quotes"),
             ("index = true", "1: index: a text, in quotes"),
             ("spa = 1", "1: spa: true or false, without quotes"),
+            ("port = '80'", "1: port: a number, without quotes"),
+            ("grace = '0.5'", "1: grace: a number, without quotes"),
+            (
+                "max-connections = '9'",
+                "1: max-connections: a number, without quotes",
+            ),
+            ("verbose = '2'", "1: verbose: a number, without quotes"),
+            (
+                "verbose = 3",
+                "1: verbose: 0 logs only warnings, 1 logs more, 2 adds mio's messages",
+            ),
             (
                 "[[rule]]\npath = 3\ncache = 'no-cache'",
                 "2: path: a text, in quotes",
@@ -1101,6 +1125,21 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(error(text), format!("oneloop.toml:{expected}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_with_a_line_break_is_an_error_and_not_two_headers() {
+        let expected = "header: one header, without a line break; write a list for several";
+        for (text, line) in [
+            (r#"header = "X-A: b\r\nX-C: d""#, 1),
+            (r#"header = ["X-A: b", "X-C: d\nX-E: f"]"#, 1),
+            ("header = [\n'X-A: b',\n'''X-C: d\n''']", 3),
+            ("[[rule]]\npath = '/'\nheader = \"X-A: b\\rX-C: d\"", 3),
+            ("[[site]]\nroot = 'site'\nheader = \"X-A: b\\nX-C: d\"", 3),
+        ] {
+            let expected = format!("oneloop.toml:{line}: {expected}");
+            assert_eq!(error(text), expected, "{text}");
         }
     }
 

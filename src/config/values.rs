@@ -123,7 +123,7 @@ impl FromStr for Verbosity {
     fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.parse(), switch(text)) {
             ("more", ..) => Ok(Self::More),
-            (_, Ok(level), _) if is_digits(text) => Ok(Self::Level(level)),
+            (_, Ok(level @ 0..=2), _) if is_digits(text) => Ok(Self::Level(level)),
             (.., Ok(is_verbose)) => Ok(Self::Level(is_verbose.into())),
             _ => Err("0 logs only warnings, 1 logs more, 2 adds mio's messages".to_owned()),
         }
