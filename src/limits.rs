@@ -75,6 +75,10 @@ pub struct Limits {
     /// client that sends a byte a second gets 408, too. A handshake of the transport has as long,
     /// from the accept to its end.
     pub header_timeout: Duration,
+    /// How long a request may wait for a handler that is not ready: for the check of its password
+    /// behind those of others. Then it gets 503. A slow hash takes two seconds, and 64 may wait;
+    /// browsers and proxies wait for a minute.
+    pub handler_timeout: Duration,
     /// How long a connection may be idle between requests, and before its first.
     pub idle_timeout: Duration,
     /// How long a connection must have been idle before it may be closed early, to make space for a
@@ -173,6 +177,7 @@ impl Default for Limits {
             max_coalesced_bytes: 32 * 1024,
             max_inline_body_bytes: 16 * 1024,
             header_timeout: Duration::from_secs(20),
+            handler_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             min_idle_time: Duration::from_secs(1),
             send_timeout: Duration::from_secs(60),

@@ -250,7 +250,7 @@ fn the_limits_are_those_in_the_document() {
         read_bytes_per_iteration written_bytes_per_iteration sends_per_iteration
         requests_per_iteration
         max_coalesced_bytes max_inline_body_bytes
-        header_timeout idle_timeout min_idle_time send_timeout min_send_rate linger_timeout
+        header_timeout handler_timeout idle_timeout min_idle_time send_timeout min_send_rate linger_timeout
         max_linger_bytes grace_period
         max_listing_entries max_listing_bytes listing_slice_entries
         compression_slice_bytes min_compressed_file_bytes max_compressed_file_bytes

@@ -268,6 +268,32 @@ fn a_file_that_is_sent_in_place_of_another_keeps_its_own_users() {
     }
 }
 
+/// Other clients get the page of the server.
+#[test]
+fn an_error_page_that_is_protected_is_sent_to_its_users_only() {
+    let folder = folder();
+    for (path, text) in [("404.html", "a secret 404"), ("private/e.html", "secret")] {
+        fs::write(folder.path().join("root").join(path), text).unwrap();
+    }
+    let server = configured(
+        &folder,
+        "error-page = ['401=private/e.html', '405=private/e.html']\n\
+         [[protect]]\npath = ['/private', '/404.html']\npassword-file = 'users'\n",
+    );
+    let alice = basic("alice", "password");
+    let own = b"404 Not Found: there is nothing at this address\n";
+    assert_eq!(ask(&server, "GET /nothing", "").body, own);
+    let of_a_user = ask(&server, "GET /private/nothing", &alice);
+    assert_eq!(of_a_user.status(), 404);
+    assert_eq!(of_a_user.body, b"a secret 404");
+    assert_eq!(ask(&server, "GET /404.html", "").status(), 401);
+    // This page is named for those without the password.
+    assert_eq!(ask(&server, "GET /private/x", "").body, b"secret");
+    let refused = ask(&server, "POST /private/x", "");
+    assert_eq!(refused.status(), 405);
+    assert!(refused.body.starts_with(b"405 "), "{:?}", refused.body);
+}
+
 #[test]
 fn a_single_file_that_is_protected_is_so_at_the_root_too() {
     let folder = folder();
@@ -468,6 +494,20 @@ fn beyond_64_passwords_that_wait_a_request_gets_503_and_others_are_served() {
     assert!(clients[0].has_received_nothing());
     assert_eq!(status(&server, "/small", ""), 200);
     assert_eq!(status(&server, "/private/x", ""), 401);
+}
+
+/// The hash takes longer than the head may.
+#[test]
+fn the_time_of_a_head_does_not_limit_the_check_of_its_password() {
+    let folder = folder();
+    let costly = ALICE.replace("$04$", "$12$");
+    fs::write(folder.path().join("users"), costly).unwrap();
+    for model in ["reactor", "coroutine", "thread"] {
+        let launch = with_file(&folder, model).arg("--header-timeout");
+        let server = launch.arg("0.05").start();
+        let wrong = basic("alice", "wrong");
+        assert_eq!(status(&server, "/small", &wrong), 401, "{model}");
+    }
 }
 
 /// What a program prints.

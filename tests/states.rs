@@ -62,6 +62,7 @@ impl Subject {
             // All different, so that each deadline shows its timeout.
             idle_timeout: seconds(1_000),
             header_timeout: seconds(2_000),
+            handler_timeout: seconds(5_000),
             send_timeout: seconds(3_000),
             linger_timeout: seconds(4_000),
             max_linger_bytes: 10,
@@ -156,6 +157,7 @@ impl Subject {
             _ if deadline == before => "",
             Some(rest) if rest == limits.idle_timeout => "idle",
             Some(rest) if rest == limits.header_timeout => "header",
+            Some(rest) if rest == limits.handler_timeout => "handler",
             Some(rest) if rest == limits.send_timeout => "send",
             Some(rest) if rest == limits.linger_timeout => "linger",
             Some(rest) if rest == limits.min_idle_time => "min idle",

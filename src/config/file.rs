@@ -573,8 +573,8 @@ fn text_of(parser: &Command, arg: &Arg, value: &DeValue<'_>) -> Result<String, S
         DeValue::String(text) if text.is_empty() => {
             Err("an empty value; leave the key out for the default".to_owned())
         }
-        // In the environment, a value has several headers. A file has lists for that, and what fills
-        // in its values shall not be able to add a header.
+        // A variable of the environment has several headers. A file has lists for that, and what
+        // fills in its values shall not be able to add a header.
         DeValue::String(text) if arg.get_id() == "header" && text.contains(['\r', '\n']) => {
             Err("one header, without a line break; write a list for several".to_owned())
         }

@@ -12,7 +12,12 @@ use crate::read_buffer::{HeadEnd, ReadBuffer};
 pub(super) enum Head {
     /// A head of `length` bytes at the start of the read buffer. The delivery is set when it is
     /// parsed.
-    Whole { length: usize, delivery: Delivery },
+    Whole {
+        length: usize,
+        delivery: Delivery,
+        /// The handler was asked, and was not ready.
+        is_postponed: bool,
+    },
     /// No head: what the read buffer holds is refused.
     Refused(RequestError),
 }
@@ -41,8 +46,11 @@ impl Head {
         Some(Self::Refused(match end {
             HeadEnd::NotYet => return None,
             HeadEnd::At(length) => {
-                let delivery = Delivery::REFUSED;
-                return Some(Self::Whole { length, delivery });
+                return Some(Self::Whole {
+                    length,
+                    delivery: Delivery::REFUSED,
+                    is_postponed: false,
+                });
             }
             HeadEnd::Malformed(error) => error,
             HeadEnd::LineTooLong => {
@@ -56,10 +64,20 @@ impl Head {
         }))
     }
 
+    /// The handler is not ready. Returns whether it was asked for the first time.
+    pub(super) fn postpone(&mut self) -> bool {
+        match self {
+            Self::Whole { is_postponed, .. } => !std::mem::replace(is_postponed, true),
+            Self::Refused(_) => false,
+        }
+    }
+
     /// How many bytes of the read buffer it takes up, and how it wants its response.
     pub(super) fn length_and_delivery(self, read_buffer: &ReadBuffer) -> (usize, Delivery) {
         match self {
-            Self::Whole { length, delivery } => (length, delivery),
+            Self::Whole {
+                length, delivery, ..
+            } => (length, delivery),
             Self::Refused(_) => {
                 let bytes = read_buffer.bytes();
                 (bytes.len(), Delivery::refused(first_line(bytes)))
@@ -75,7 +93,9 @@ impl Head {
     ) -> Result<Request<'c>, Refusal<'c>> {
         let bytes = read_buffer.bytes();
         match self {
-            Self::Whole { length, delivery } => {
+            Self::Whole {
+                length, delivery, ..
+            } => {
                 let (head, body) = bytes.split_at(*length);
                 let parsed = Request::parse(head, body, limits.max_fields);
                 *delivery = match &parsed {

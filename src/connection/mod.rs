@@ -212,11 +212,17 @@ impl Connection {
     }
 
     /// The handler cannot answer the head yet. Responses that wait in the write buffer are sent
-    /// first: returns whether there are any.
+    /// first: returns whether there are any. Without any, the wait for the handler begins with the
+    /// first call.
     pub fn postpone(&mut self, now: Instant) -> bool {
-        let is_possible = matches!(self.state, State::Parsing(_));
-        self.assert_possible("postpone", is_possible);
+        let State::Parsing(head) = &mut self.state else {
+            self.assert_possible("postpone", false);
+            return false;
+        };
         if self.write_buffer.is_empty() {
+            if head.postpone() {
+                self.deadline = now + self.limits.handler_timeout;
+            }
             return false;
         }
         // The head is searched again when they are sent.

@@ -97,11 +97,15 @@ impl ErrorResponses {
         Response::new(status, template.headers.clone()).with(Payload::Bytes(body, None))
     }
 
-    /// The page for a request that cannot be parsed.
+    /// The page for a request that cannot be parsed, or that has waited for too long (503).
     pub(super) fn refusal(&self, status: Status, why: &str) -> Response {
         let body = as_text(status, why).into_bytes();
         let payload = Payload::Bytes(body.into(), None);
-        Response::new(status, self.refusal_headers.clone()).with(payload)
+        let mut response = Response::new(status, self.refusal_headers.clone()).with(payload);
+        if status == Status::ServiceUnavailable {
+            response.headers.push("Retry-After", RETRY_AFTER);
+        }
+        response
     }
 
     /// A redirect to the same address with a slash. It is relative from `relative_from` of `name`
@@ -177,10 +181,13 @@ impl ErrorResponses {
     /// A 503 that says when to try again.
     pub(super) fn unavailable(&self, request: &Request<'_>) -> Response {
         let mut response = self.page(Status::ServiceUnavailable, request);
-        response.headers.push("Retry-After", "1");
+        response.headers.push("Retry-After", RETRY_AFTER);
         response
     }
 }
+
+/// When a client may try again, in seconds (RFC 9110 10.2.3).
+const RETRY_AFTER: &str = "1";
 
 /// Why a rule redirects.
 const MOVED: &str = "the address has changed; the header Location has the new one";
@@ -247,6 +254,15 @@ mod tests {
         assert!(
             body(true).contains("<h1>404 Not Found</h1><p>there is nothing at this address.</p>")
         );
+    }
+
+    #[test]
+    fn a_503_for_a_wait_that_was_too_long_has_retry_after() {
+        let responses = ErrorResponses::new(&Arc::default(), false);
+        let headers = |status| responses.refusal(status, "why").headers;
+        let retry = headers(Status::ServiceUnavailable);
+        assert_eq!(retry.as_bytes(), b"Retry-After: 1\r\n");
+        assert_eq!(headers(Status::RequestTimeout).as_bytes(), b"");
     }
 
     #[test]

@@ -71,6 +71,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// The site's own page for a 404.
+const NOT_FOUND_PAGE: &[u8] = b"404.html";
+
 /// A directory tree that is served.
 #[derive(Debug)]
 pub struct Site {
@@ -152,9 +155,9 @@ impl Site {
         {
             rules::set(&mut headers, &rules.of_response(&path));
         }
-        let page = routing.error_page(response.status).map(SitePath::of_name);
-        if let Some(page) = page
-            && let Ok(Found::File(file)) = self.files.find(page, now)
+        if let Some(page) = routing.error_page(response.status)
+            && self.may_send_error(request, response.status, page)
+            && let Ok(Found::File(file)) = self.files.find(SitePath::of_name(page), now)
         {
             headers.retain(|name| !name.eq_ignore_ascii_case(b"Content-Type"));
             headers.push_metadata_display("Content-Type", &file.content_type);
@@ -516,7 +519,7 @@ impl Site {
         name: &mut Vec<u8>,
         now: Now,
     ) -> Response {
-        if !self.options.protected.is_empty() && !self.may_send(request, name) {
+        if !self.may_send(request, name) {
             return self.errors.page(Status::NotFound, request);
         }
         if request.present.accept_encoding && file.is_compressible {
@@ -539,11 +542,27 @@ impl Site {
 
     /// Whether the users of the request's realm are those of the file `name`. An index file may be
     /// protected for others than its directory is.
-    #[cold]
+    #[inline]
     fn may_send(&self, request: &Request<'_>, name: &[u8]) -> bool {
+        self.options.protected.is_empty() || self.may_send_protected(request, name)
+    }
+
+    #[cold]
+    fn may_send_protected(&self, request: &Request<'_>, name: &[u8]) -> bool {
         match protection::realm_of_name(&self.options, name) {
             None => true,
             realm => realm == self.realm_of(request),
+        }
+    }
+
+    /// Whether the file `page` may be the body of an error. The one for 401 is meant for clients
+    /// without the password. A 503 may come before the password is checked.
+    #[cold]
+    fn may_send_error(&self, request: &Request<'_>, status: Status, page: &[u8]) -> bool {
+        match status {
+            Status::Unauthorized => true,
+            Status::ServiceUnavailable => protection::realm_of_name(&self.options, page).is_none(),
+            _ => self.may_send(request, page),
         }
     }
 
@@ -658,8 +677,8 @@ impl Site {
 
     /// A 404 with the site's own page, `404.html`, or the server's.
     fn not_found_page(&mut self, request: &Request<'_>, now: Now) -> Response {
-        if self.options.only.is_none() {
-            let own = self.files.find(SitePath::of_name(b"404.html"), now);
+        if self.options.only.is_none() && self.may_send(request, NOT_FOUND_PAGE) {
+            let own = self.files.find(SitePath::of_name(NOT_FOUND_PAGE), now);
             if let Ok(Found::File(file)) = own {
                 let mut headers = FieldLines::clone(&self.common_headers.other);
                 headers.push_metadata_display("Content-Type", &file.content_type);

@@ -76,8 +76,12 @@ fn a_request_that_cannot_be_answered_in_time_gets_503() {
     let mut server = TestServer::new();
     let peer = server.connect(late());
     server.run();
-    let timeout = Limits::default().header_timeout;
-    server.wait(timeout - seconds(1));
+    let timeout = Limits::default().handler_timeout;
+    server.wait(timeout - seconds(2));
+    assert_eq!(peer.take_received_text(), "");
+    // Asking again does not extend the time.
+    server.scheduler.wake_waiting();
+    server.wait(seconds(1));
     assert_eq!(peer.take_received_text(), "");
     server.wait(seconds(1));
     let response = peer.take_received_text();
@@ -88,6 +92,25 @@ fn a_request_that_cannot_be_answered_in_time_gets_503() {
     peer.closes();
     server.run();
     assert!(server.scheduler.is_empty());
+}
+
+/// The last byte of the head came a second before its deadline.
+#[test]
+fn the_wait_has_a_time_of_its_own_whatever_the_head_left_of_its_own() {
+    let mut server = TestServer::new();
+    let late = late();
+    let (start, end) = late.split_at(10);
+    let peer = server.connect(start);
+    server.run();
+    let limits = Limits::default();
+    server.wait(limits.header_timeout - seconds(1));
+    peer.sends(end);
+    server.run();
+    server.wait(limits.handler_timeout - seconds(1));
+    assert_eq!(peer.take_received_text(), "");
+    server.notify();
+    server.run();
+    assert_eq!(peer.take_received_text(), late_response());
 }
 
 #[test]

@@ -652,7 +652,7 @@ impl SimConnection {
             // What has arrived is discarded first, a budget per iteration; its bytes are limited.
             (Phase::Linger, _) if self.can_receive() => now,
             (Phase::Linger, _) => stalled.after(since, micros(limits.linger_timeout)),
-            // The handler works for less than the header timeout.
+            // The handler works for less than the handler timeout.
             (Phase::Response, _) if self.ready_at.is_some() => now,
             // The time of a stream stands still until its next slice is made, an iteration later.
             (Phase::Response, _) => {
