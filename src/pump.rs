@@ -282,11 +282,7 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
         Step::SendFile(range) => send_file(transport, range, &mut context.buffers.copy, budget)
             .inspect(|&length| connection.on_file_sent(length as u64, deadline_now))
             .map(StepResult::Bytes),
-        Step::Produce => {
-            budget.slices -= 1;
-            connection.produce(deadline_now);
-            Ok(StepResult::Done)
-        }
+        Step::Produce => produce(connection, transport, budget, deadline_now),
         Step::Shutdown { may_skip } => shut_down(connection, transport, may_skip),
         Step::Discard(buffer) => receive(transport, buffer, budget)
             .inspect(|&length| match length {
@@ -433,6 +429,21 @@ fn send<T: Transport>(
     }
     budget.written = budget.written.saturating_sub(length);
     Ok(length)
+}
+
+fn produce<T: Transport>(
+    connection: &mut Connection,
+    transport: &T,
+    budget: &mut Budget,
+    now: Instant,
+) -> io::Result<StepResult> {
+    if transport.is_send_closed() {
+        // The slices of a compressed body may be many before the next send.
+        return Err(io::ErrorKind::ConnectionReset.into());
+    }
+    budget.slices -= 1;
+    connection.produce(now);
+    Ok(StepResult::Done)
 }
 
 fn shut_down<T: Transport>(

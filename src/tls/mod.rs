@@ -171,6 +171,15 @@ impl<T: Transport> Transport for PlainOrTls<T> {
         }
     }
 
+    fn is_send_closed(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_send_closed(),
+            #[cfg(feature = "tls")]
+            Self::Tls(transport) => transport.is_send_closed(),
+            Self::Proxied(proxied) => proxied.transport.is_send_closed(),
+        }
+    }
+
     fn assume_readable(&mut self) {
         call!(self, transport => transport.assume_readable());
     }

@@ -193,6 +193,10 @@ impl<T: Transport> Transport for TlsTransport<T> {
         self.has_peer_closed && self.socket.is_known_empty()
     }
 
+    fn is_send_closed(&self) -> bool {
+        self.socket.is_send_closed()
+    }
+
     fn assume_readable(&mut self) {
         self.socket.assume_readable();
     }

@@ -68,6 +68,13 @@ pub trait Transport {
     /// The next receive asks the kernel. A transport that always asks does nothing here.
     fn assume_readable(&mut self) {}
 
+    /// Whether an event has reported that no byte can be sent any more: the connection was reset,
+    /// or its peer has closed both directions. A half-close of the peer is no such report. Then no
+    /// body has to be produced.
+    fn is_send_closed(&self) -> bool {
+        false
+    }
+
     /// Sends at least one of `bytes`, and returns how many (send(2)). With `more`, a file follows
     /// at once, and a packet that is not full may wait for it (MSG_MORE).
     ///

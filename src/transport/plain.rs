@@ -18,6 +18,7 @@ use std::time::Duration;
 pub struct Socket {
     stream: Stream,
     readiness: ReadReadiness,
+    is_send_closed: bool,
 }
 
 /// The kinds of stream sockets.
@@ -42,12 +43,17 @@ impl Socket {
             Stream::Tcp(_) => ReadReadiness::default(),
             Stream::Other(_) | Stream::Unix(_) => ReadReadiness::for_messages(),
         };
-        Self { stream, readiness }
+        Self {
+            stream,
+            readiness,
+            is_send_closed: false,
+        }
     }
 
     /// An event arrived.
     pub fn on_event(&mut self, event: &Event) {
         self.on_ready(ReadyFlags::from_event(event));
+        self.is_send_closed |= event.is_write_closed();
     }
 
     /// The flags of an earlier event.
@@ -129,6 +135,10 @@ impl Transport for Socket {
 
     fn assume_readable(&mut self) {
         self.readiness.assume_readable();
+    }
+
+    fn is_send_closed(&self) -> bool {
+        self.is_send_closed
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {

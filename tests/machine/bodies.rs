@@ -3,8 +3,9 @@
 use crate::handler::{FILE, PARTS, content};
 use crate::memory_transport::{Call, Space};
 use crate::{GET, OK, TestServer, get, head};
-use oneloop::connection::Counts;
+use oneloop::connection::{CloseReason, Counts};
 use oneloop::probe::EventFlags;
+use std::io;
 
 #[test]
 fn the_head_has_the_length_of_a_file_and_the_bytes_are_sent_from_the_file() {
@@ -126,6 +127,24 @@ fn a_stream_without_bytes_is_an_empty_body() {
         peer.take_received_text()
             .ends_with("chunked\r\n\r\n0\r\n\r\n")
     );
+}
+
+/// A half-close is no reason to end it. Without the report only a send shows the reset, and the
+/// slices may be empty for long.
+#[test]
+fn no_slice_is_produced_for_a_connection_that_was_reset() {
+    let mut server = TestServer::new();
+    let peer = server.connect(get("/slow"));
+    server.iterate();
+    peer.closes();
+    server.iterate();
+    assert!(!peer.is_closed());
+    peer.resets();
+    server.iterate();
+    assert!(peer.is_closed());
+    let reset = CloseReason::SendError(io::ErrorKind::ConnectionReset);
+    assert_eq!(server.handler.reasons, [reset]);
+    assert!(!server.is_busy());
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub struct SimSocket {
     kernel: SharedKernel,
     id: usize,
     readiness: ReadReadiness,
+    is_send_closed: bool,
 }
 
 /// A listening socket.
@@ -35,9 +36,9 @@ impl SimSocket {
             readable: edge.readable,
             read_until_blocked: edge.read_until_blocked,
         });
-        self.kernel.borrow_mut().connections[self.id]
-            .observed
-            .was_announced = true;
+        let connection = &mut self.kernel.borrow_mut().connections[self.id];
+        connection.observed.was_announced = true;
+        self.is_send_closed |= edge.read_until_blocked && connection.reset;
     }
 
     fn observed(&self, change: impl FnOnce(&mut Observed)) {
@@ -103,6 +104,10 @@ impl Transport for SimSocket {
 
     fn is_known_empty(&self) -> bool {
         self.readiness.is_known_empty()
+    }
+
+    fn is_send_closed(&self) -> bool {
+        self.is_send_closed
     }
 
     fn assume_readable(&mut self) {
@@ -266,6 +271,7 @@ impl Sockets<SimListener, SimSocket> for SimSockets {
             kernel: self.0.clone(),
             id,
             readiness: ReadReadiness::default(),
+            is_send_closed: false,
         };
         Ok((socket, Some(SocketAddr::new(address_of(id), 1))))
     }

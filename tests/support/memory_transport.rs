@@ -70,6 +70,7 @@ struct State {
     received: Vec<u8>,
     calls: Vec<Call>,
     is_known_empty: bool,
+    is_send_closed: bool,
     is_shut: bool,
     is_reset: bool,
     is_closed: bool,
@@ -92,6 +93,7 @@ pub fn pair() -> (MemoryTransport, Peer) {
         received: Vec::new(),
         calls: Vec::new(),
         is_known_empty: false,
+        is_send_closed: false,
         is_shut: false,
         is_reset: false,
         is_closed: false,
@@ -115,6 +117,13 @@ impl Peer {
     /// The peer closes its direction.
     pub fn closes(&self) {
         self.script_inputs([Input::End]);
+    }
+
+    /// The peer resets the connection, and an event reports it.
+    pub fn resets(&self) {
+        self.script_inputs([Input::Error(io::ErrorKind::ConnectionReset)]);
+        self.script_sends([Space::Error(io::ErrorKind::BrokenPipe)]);
+        self.0.borrow_mut().is_send_closed = true;
     }
 
     /// Adds results of receives.
@@ -281,6 +290,10 @@ impl Transport for MemoryTransport {
         state.is_shut = true;
         state.calls.push(Call::Shutdown);
         Ok(())
+    }
+
+    fn is_send_closed(&self) -> bool {
+        self.0.borrow().is_send_closed
     }
 
     fn reset_on_close(&mut self) {
