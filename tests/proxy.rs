@@ -466,6 +466,20 @@ fn a_header_that_stalls_ends_at_the_header_timeout() {
     }
 }
 
+/// Otherwise clients that connect and send nothing occupy the server for the header timeout.
+#[test]
+fn a_silent_connection_without_its_header_is_closed_for_another_one() {
+    let root = root();
+    let log = Log::new();
+    let args = "--proxy-protocol all --no-defer-accept --max-connections 1 --header-timeout 3600";
+    let server = log.launch(root.path(), args).start();
+    let mut silent = connect(server.address());
+    get_through(connect(server.address()), V1, "");
+    let mut received = Vec::new();
+    silent.read_to_end(&mut received).unwrap();
+    assert_eq!(received, b"");
+}
+
 #[test]
 fn an_address_that_no_listener_has_is_an_error() {
     let root = root();

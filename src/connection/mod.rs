@@ -409,14 +409,14 @@ impl Connection {
         }
     }
 
-    /// The server is stopping. If the connection is evictable, its deadline becomes `now`. If it is
-    /// idle for less, or in a handshake, the deadline becomes `Limits::min_idle_time` from now, if
-    /// it was later. A request that arrives before it is answered, and that response is the last
-    /// ([`ResponseContext::draining`]). May be called again.
+    /// The server is stopping. If the connection is idle for long, its deadline becomes `now`. If
+    /// it is idle for less, or in a handshake, the deadline becomes `Limits::min_idle_time` from
+    /// now, if it was later. A request that arrives before it is answered, and that response is the
+    /// last ([`ResponseContext::draining`]). May be called again.
     pub fn drain(&mut self, now: Instant) {
         let soon = now + self.limits.min_idle_time;
         if self.has_no_request() && self.deadline > soon {
-            self.deadline = if self.is_evictable(now) { now } else { soon };
+            self.deadline = if self.is_long_idle(now) { now } else { soon };
         }
     }
 
@@ -461,10 +461,21 @@ impl Connection {
 
     /// Whether it has been idle for `Limits::min_idle_time`, so that no request and no response
     /// should be on the network.
-    pub fn is_evictable(&self, now: Instant) -> bool {
-        // The deadline of an idle connection tells when it became idle.
-        let closes_in = self.deadline.saturating_duration_since(now);
-        self.is_idle() && closes_in + self.limits.min_idle_time <= self.limits.idle_timeout
+    pub fn is_long_idle(&self, now: Instant) -> bool {
+        self.is_idle() && self.has_waited_since(now).is_some()
+    }
+
+    /// Since when it is idle, or in its handshake, if that is `Limits::min_idle_time` ago or more:
+    /// it may be closed for another connection. The longest goes first.
+    pub fn has_waited_since(&self, now: Instant) -> Option<Instant> {
+        let timeout = match self.state {
+            State::Handshaking => self.limits.header_timeout,
+            _ if self.is_idle() => self.limits.idle_timeout,
+            _ => return None,
+        };
+        // The deadline tells when it became so.
+        let since = self.deadline.checked_sub(timeout)?;
+        (since + self.limits.min_idle_time <= now).then_some(since)
     }
 
     /// Whether a response is being sent whose body was not rendered at once.

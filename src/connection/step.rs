@@ -114,7 +114,7 @@ pub enum CloseReason {
     HandshakeTimeout,
     /// No request came within the idle timeout.
     IdleTimeout,
-    /// Idle, and closed to accept another connection.
+    /// Idle or in its handshake, and closed to accept another connection.
     Evicted,
     /// The server is stopping, and no response was being sent.
     Stopping,

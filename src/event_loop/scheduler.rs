@@ -352,24 +352,26 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         count
     }
 
-    /// Closes the public connections that have been idle longest, so that others can be accepted:
-    /// one, and one more for every 1024 open, which spreads the cost of the search. Each runs once
-    /// more first: a request that has arrived is answered instead. Returns how many were evicted.
+    /// Closes the public connections that have been idle longest, or in their handshake, so that
+    /// others can be accepted: one, and one more for every 1024 open, which spreads the cost of the
+    /// search. Each runs once more first: a request that has arrived is answered instead, and a
+    /// handshake may make progress. Returns how many were evicted.
     pub fn evict<H: Handler<State = S>>(&mut self, handler: &mut H, now: Now) -> usize {
         let deadline_now = self.deadline_now(now);
         let max_evictions = 1 + self.slots.len() / 1024;
         let mut idle: Vec<_> = (self.slots.iter())
             .filter(|(_, slot)| slot.role == Role::Public && !slot.is_queued)
-            .filter(|(_, slot)| slot.session.connection.is_evictable(deadline_now))
-            // The idle timeout is the same for all, so the earliest deadline is the longest idle.
-            .map(|(key, slot)| (slot.session.connection.deadline(), key))
+            .filter_map(|(key, slot)| {
+                let since = slot.session.connection.has_waited_since(deadline_now)?;
+                Some((since, key))
+            })
             .collect();
         idle.sort_unstable();
         let mut count = 0;
         for (_, key) in idle.into_iter().take(self.limits.expiries_per_iteration) {
             self.recheck_and_run(key, handler, now);
             if let Some(slot) = self.slots.get_mut(key)
-                && slot.session.connection.is_evictable(deadline_now)
+                && (slot.session.connection.has_waited_since(deadline_now)).is_some()
                 && !slot.is_queued
             {
                 (slot.session).change(&mut self.probe, Cause::Eviction, |connection| {

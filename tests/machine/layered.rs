@@ -215,19 +215,40 @@ fn after_the_handshake_the_first_request_has_the_idle_timeout() {
     assert!(peer.is_closed() && !peer.is_reset());
 }
 
+/// Clients that connect and send nothing cannot occupy the server where it has a handshake.
 #[test]
-fn a_connection_in_the_handshake_is_not_evicted() {
+fn of_idle_connections_and_handshakes_the_oldest_is_evicted() {
     let mut server = server();
-    let peer = connect(&mut server, 1, "");
-    server.wait(seconds(15));
+    let silent = connect(&mut server, 1, "");
+    server.wait(seconds(1) - MILLISECOND);
     assert_eq!(server.evict(), 0);
-    peer.sends(flights(1));
+    server.wait(MILLISECOND);
+    let idle = connect(&mut server, 1, flights(1));
     server.run();
     server.wait(seconds(2));
+    let new = connect(&mut server, 1, "");
+    server.run();
     assert_eq!(server.evict(), 1);
     server.reap();
-    assert_eq!(open(&peer.take_received()), opened(1, "", true));
-    assert!(peer.is_closed() && !peer.is_reset());
+    assert!(silent.is_closed() && !silent.is_reset() && !idle.is_closed());
+    assert_eq!((server.evict(), server.reap()), (1, 1));
+    assert_eq!(open(&idle.take_received()), opened(1, "", true));
+    assert!(idle.is_closed() && !idle.is_reset());
+    assert_eq!(server.evict(), 0);
+    assert!(!new.is_closed());
+    assert_eq!(server.handler.reasons, [Evicted; 2]);
+}
+
+#[test]
+fn a_handshake_that_goes_on_is_not_evicted() {
+    let mut server = server();
+    let peer = connect(&mut server, 2, "");
+    server.wait(seconds(15));
+    peer.sends(&flights(2)[..flights(1).len()]);
+    assert!(peer.take_event(), "the server is not notified");
+    assert_eq!(server.evict(), 0);
+    server.run();
+    assert_eq!(server.evict(), 1);
 }
 
 #[test]
