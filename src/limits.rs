@@ -31,9 +31,9 @@ pub struct Limits {
     /// Most connections in the model with a process for each. A process takes about 100 KiB of
     /// kernel memory and a thread for its log. A small machine can run this many.
     pub max_processes: usize,
-    /// Threads in the model with a pool, as many as Tomcat has. Each serves one connection, busy or
-    /// idle.
-    pub worker_threads: usize,
+    /// Threads or processes in the models with a fixed number of them, as many as Tomcat has. Each
+    /// serves one connection, busy or idle.
+    pub workers: usize,
     /// Connections accepted in one iteration, so that a burst of new connections does not hold up
     /// the open ones.
     pub accepts_per_iteration: usize,
@@ -163,7 +163,7 @@ impl Default for Limits {
             max_admin_connections: 16,
             max_threads: 2048,
             max_processes: 512,
-            worker_threads: 200,
+            workers: 200,
             accepts_per_iteration: 64,
             expiries_per_iteration: 256,
             accept_pause: Duration::from_millis(100),

@@ -48,8 +48,8 @@ fn main() -> ExitCode {
 fn serve(config: Config) -> ExitCode {
     let policy = SignalPolicy::install(hangup(&config));
     match config.model {
-        // It forks, and a thread does not survive a fork.
-        Model::Process => diagnostics::start_without_thread(config.verbose),
+        // They fork, and a thread does not survive a fork.
+        Model::Process | Model::Prefork => diagnostics::start_without_thread(config.verbose),
         _ => diagnostics::start(config.verbose),
     }
     for warning in &config.warnings {

@@ -85,7 +85,7 @@ pub trait Probe {
     /// The server stops: it goes on with the requests that it has, and then ends.
     fn on_drain(&mut self) {}
 
-    /// This process was forked from the one that has made the probe, for one connection. Threads
+    /// This process was forked from the one that has made the probe. Threads
     /// that the probe has started do not exist here.
     fn on_fork(&mut self) {}
 

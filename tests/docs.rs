@@ -244,7 +244,7 @@ fn value(cell: &str) -> u128 {
 fn the_limits_are_those_in_the_document() {
     let defaults: BTreeMap<String, u128> = defaults! {
         max_head_bytes max_request_line_bytes max_empty_lines max_fields
-        max_connections max_admin_connections max_threads max_processes worker_threads
+        max_connections max_admin_connections max_threads max_processes workers
         accepts_per_iteration expiries_per_iteration accept_pause defer_accept_timeout backlog
         events_per_poll
         read_bytes_per_iteration written_bytes_per_iteration sends_per_iteration

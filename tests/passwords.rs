@@ -18,10 +18,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-const EVERY: [&str; 6] = [
+const EVERY: [&str; 7] = [
     "sequential",
     "thread",
     "process",
+    "prefork",
     "coroutine",
     "pool",
     "reactor",

@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// All models with an access log.
-const MODELS: [&str; 6] = [
+const MODELS: [&str; 7] = [
     "reactor",
     "coroutine",
     "sequential",
     "thread",
     "pool",
     "process",
+    "prefork",
 ];
 
 /// A body that is not sent together with its head: its line is written when it has been sent.

@@ -163,9 +163,10 @@ fn a_request_on_an_open_connection_takes_the_calls_that_the_document_names() {
     ];
     let polled = ["epoll_wait poll", blocking[0], blocking[1], blocking[2]];
     let looks = [blocking[0], "ppoll listener", blocking[1], blocking[2]];
-    let expected: [(&str, &[&str]); 6] = [
+    let expected: [(&str, &[&str]); 7] = [
         ("sequential", &looks),
         ("process", &blocking),
+        ("prefork", &blocking),
         ("thread", &blocking),
         ("pool", &blocking),
         ("coroutine", &polled),
@@ -210,14 +211,14 @@ fn every_model_is_shown() {
 
 #[test]
 fn an_unknown_model_is_an_error_that_lists_the_models() {
-    let (is_ok, list, errors) = syscalls(&["--model", "reactors"], None);
+    let (is_ok, list, errors) = syscalls(&["--model", "reactorz"], None);
     assert_eq!(
         (is_ok, &*list, &*errors),
         (
             false,
             "",
-            "oneloop: --model reactors: no such model; there are fixed, sequential, process, \
-             thread, pool, coroutine, reactor\n"
+            "oneloop: --model reactorz: no such model; there are fixed, sequential, process, \
+             prefork, thread, pool, coroutine, reactor\n"
         )
     );
 }

@@ -216,7 +216,14 @@ fn compare_loop(model: &str) {
 /// memory already.
 #[test]
 fn the_trace_of_a_blocking_model_has_the_calls_that_strace_sees() {
-    for model in ["fixed", "sequential", "thread", "process", "pool"] {
+    for model in [
+        "fixed",
+        "sequential",
+        "thread",
+        "process",
+        "prefork",
+        "pool",
+    ] {
         if can_compare() {
             compare_threads(model);
         }
@@ -231,6 +238,7 @@ fn compare_threads(model: &str) {
     let launch = match model {
         "fixed" => launch.arg("--page").arg(root.path().join("small")),
         "pool" => launch.with("--workers 2"),
+        "prefork" => launch.with("--workers 1"),
         _ => launch,
     };
     let server = launch.traced_by_thread(WATCHED, &calls).start();

@@ -12,6 +12,7 @@ pub const MODELS: &[&str] = &[
     "thread",
     "pool",
     "process",
+    "prefork",
     SEQUENTIAL,
 ];
 /// The models of a run whose command line names none: one of each kind.

@@ -309,7 +309,7 @@ pub struct Arguments {
     )]
     pub max_connections: values::Count,
 
-    /// Model pool: number of threads; 200 by default
+    /// Models pool, prefork: threads or processes; 200
     #[arg(
         long,
         value_name = "N",
@@ -357,7 +357,9 @@ pub struct Arguments {
     )]
     pub idle_timeout: Seconds,
 
-    /// Longest time in which a client takes no byte of a response
+    /// Longest time without a byte taken
+    ///
+    /// By the client of a response.
     #[arg(
         long,
         value_name = "TIME",
@@ -368,9 +370,10 @@ pub struct Arguments {
     )]
     pub send_timeout: Seconds,
 
-    /// Bytes per second that a client must take on average
+    /// Least bytes per second taken
     ///
-    /// 0 is no minimum. Responses that are sent within --send-timeout have none.
+    /// By the client of a response, on average. Responses that are sent within --send-timeout have
+    /// no minimum, and with 0 none has.
     #[arg(
         long,
         value_name = "BYTES",
@@ -381,10 +384,10 @@ pub struct Arguments {
     )]
     pub min_send_rate: u32,
 
-    /// Longest time that a closing connection may go on sending
+    /// Longest time to linger at a close
     ///
-    /// In seconds. What it sends is dropped. If the server closed at once, a client that is still
-    /// sending could lose the last response.
+    /// How long the client may go on sending, in seconds. What it sends is dropped. If the server
+    /// closed at once, a client that is still sending could lose the last response.
     #[arg(
         long,
         value_name = "TIME",

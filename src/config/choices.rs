@@ -11,6 +11,8 @@ pub enum Model {
     Sequential,
     /// A process for each connection
     Process,
+    /// A fixed number of processes
+    Prefork,
     /// A thread for each connection
     Thread,
     /// A fixed number of threads
@@ -28,6 +30,7 @@ impl Model {
             Self::Fixed => "fixed",
             Self::Sequential => "sequential",
             Self::Process => "process",
+            Self::Prefork => "prefork",
             Self::Thread => "thread",
             Self::Pool => "pool",
             Self::Coroutine => "coroutine",

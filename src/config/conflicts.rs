@@ -14,8 +14,8 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
     let rules = [
         (
             "workers",
-            &[Model::Pool][..],
-            "is for the model pool; set --model to pool",
+            &[Model::Pool, Model::Prefork][..],
+            "is for the models pool and prefork; set --model to one of them",
         ),
         (
             "page",

@@ -726,10 +726,7 @@ mod tests {
             config.access_log.and_then(|log| log.file),
             Some(path("a.log"))
         );
-        assert_eq!(
-            (config.model, config.limits.worker_threads),
-            (Model::Pool, 3)
-        );
+        assert_eq!((config.model, config.limits.workers), (Model::Pool, 3));
     }
 
     #[test]
@@ -799,7 +796,7 @@ mod tests {
             ("port = 1\nport = 2", "2: duplicate key"),
             (
                 "model = 'thread'\nworkers = 3",
-                "2: workers is for the model pool; set model to pool",
+                "2: workers is for the models pool and prefork; set model to one of them",
             ),
             (
                 "spa = true\nmodel = 'fixed'",

@@ -397,7 +397,7 @@ impl Config {
                 "max-connections",
                 self.max_connections == other.max_connections,
             ),
-            limit!("workers", worker_threads),
+            limit!("workers", workers),
             limit!("compress-cache", max_compressed_cache_bytes),
             limit!("header-timeout", header_timeout),
             limit!("idle-timeout", idle_timeout),
@@ -678,7 +678,7 @@ fn limits(arguments: &Arguments) -> Limits {
     let workers = arguments.workers;
     let workers = workers.and_then(|workers| usize::try_from(workers).ok());
     Limits {
-        worker_threads: workers.unwrap_or(Limits::default().worker_threads),
+        workers: workers.unwrap_or(Limits::default().workers),
         header_timeout: arguments.header_timeout.0,
         idle_timeout: arguments.idle_timeout.0,
         send_timeout: arguments.send_timeout.0,

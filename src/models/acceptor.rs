@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -64,12 +64,8 @@ impl Waker {
     }
 }
 
-/// The listening sockets.
-pub struct Acceptor {
-    poll: Poll,
-    /// The other end of the [`Waker`].
-    woken: Option<UnixStream>,
-    events: Events,
+/// The listening sockets, without a wait.
+pub struct BlockingListeners {
     listeners: Vec<BoundListener>,
     /// The id of the next connection.
     next_id: u64,
@@ -82,6 +78,16 @@ pub struct Acceptor {
     has_warned: bool,
     /// A connection may wait that could not be accepted. No event will announce it again.
     retries_at_once: bool,
+}
+
+/// The listening sockets, and a poll to wait for their connections.
+pub struct Acceptor {
+    poll: Poll,
+    /// The other end of the [`Waker`].
+    woken: Option<UnixStream>,
+    events: Events,
+    /// The sockets.
+    pub listeners: BlockingListeners,
 }
 
 impl Acceptor {
@@ -99,13 +105,7 @@ impl Acceptor {
             poll,
             woken: None,
             events: Events::with_capacity(64),
-            listeners,
-            next_id: 0,
-            next: 0,
-            losses: 0,
-            pause: limits.accept_pause,
-            has_warned: false,
-            retries_at_once: false,
+            listeners: BlockingListeners::new(listeners, limits),
         })
     }
 
@@ -138,7 +138,7 @@ impl Acceptor {
     /// The poll is broken.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         // The pause is over already.
-        if std::mem::take(&mut self.retries_at_once) {
+        if std::mem::take(&mut self.listeners.retries_at_once) {
             return Ok(());
         }
         match self.poll.poll(&mut self.events, timeout) {
@@ -163,14 +163,29 @@ impl Acceptor {
         loop {
             // Checked before accept(2): a connection that arrives later is too late.
             let is_draining = is_draining();
-            if let Some(accepted) = self.try_accept()? {
+            if let Some(accepted) = self.listeners.try_accept()? {
                 return Ok(Some(accepted));
             }
             if is_draining {
-                self.listeners.clear();
+                self.listeners.close();
                 return Ok(None);
             }
             self.wait(None)?;
+        }
+    }
+}
+
+impl BlockingListeners {
+    /// Accepts from `listeners`.
+    pub fn new(listeners: Vec<BoundListener>, limits: &Limits) -> Self {
+        Self {
+            listeners,
+            next_id: 0,
+            next: 0,
+            losses: 0,
+            pause: limits.accept_pause,
+            has_warned: false,
+            retries_at_once: false,
         }
     }
 
@@ -256,12 +271,22 @@ impl Acceptor {
         self.listeners.clear();
     }
 
-    /// Closes the copies of the sockets in a forked child, but leaves the files of unix sockets to
-    /// the parent.
-    pub fn close_in_child(mut self) {
-        for listener in self.listeners.drain(..) {
-            std::mem::forget(listener.file);
+    /// Leaves the files of unix sockets to the parent of this process, which removes them.
+    pub fn leave_files_to_parent(&mut self) {
+        for listener in &mut self.listeners {
+            std::mem::forget(listener.file.take());
         }
+    }
+
+    /// The sockets, to wait for their connections.
+    pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let listeners = self.listeners.iter();
+        listeners.map(|listener| listener.socket.as_fd())
+    }
+
+    /// Numbers the connections from `id`.
+    pub fn number_from(&mut self, id: u64) {
+        self.next_id = id;
     }
 }
 

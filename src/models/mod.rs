@@ -1,5 +1,5 @@
-//! The other concurrency models: one connection at a time, a process or a thread for each, a thread
-//! pool, coroutines.
+//! The other concurrency models: one connection at a time, a process or a thread for each, pools of
+//! processes and threads, coroutines.
 //!
 //! [`fixed`] stands apart: one page, one connection at a time, without the code that the others
 //! share. In the others, site, connection, pump and log are those of the reactor. They differ in
@@ -7,6 +7,7 @@
 //!
 //! - [`sequential`]: one connection at a time
 //! - [`process`]: a process for each connection
+//! - [`prefork`]: a fixed number of processes
 //! - [`thread`]: a thread for each connection
 //! - [`coroutine`]: a coroutine for each connection, in one thread
 //! - [`pool`]: a fixed number of threads
@@ -24,6 +25,7 @@ mod observed_socket;
 #[cfg(test)]
 mod panics_on_request;
 pub mod pool;
+pub mod prefork;
 pub mod process;
 pub mod sequential;
 pub mod shared;
@@ -36,6 +38,9 @@ use crate::probe::Probe;
 use crate::signals::{Action, SignalPolicy};
 use acceptor::Acceptor;
 use control::Control;
+use prefork::Prefork;
+use process::Parent;
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 
@@ -48,6 +53,35 @@ pub enum BlockingModel {
     Thread,
     /// A fixed number of threads.
     Pool,
+}
+
+/// A server of processes.
+pub enum ForkingServer {
+    /// A process for each connection.
+    PerConnection(Parent),
+    /// A fixed number of processes.
+    Prefork(Prefork),
+}
+
+impl ForkingServer {
+    /// Serves until a signal stops it. Each child has a handler of its own, from `open` to `close`,
+    /// and a clone of `probe`. `reload` changes what later children open, and returns whether it
+    /// has.
+    ///
+    /// # Errors
+    /// The poll or a listening socket is broken.
+    pub fn run<H: Handler, E: Display>(
+        self,
+        open: impl Fn() -> Result<H, E>,
+        reload: impl Fn() -> bool,
+        close: impl Fn(H),
+        probe: impl Probe + Clone,
+    ) -> io::Result<()> {
+        match self {
+            Self::PerConnection(parent) => parent.run(open, reload, close, probe),
+            Self::Prefork(parent) => parent.run(open, reload, close, probe),
+        }
+    }
 }
 
 /// A server of blocking threads.

@@ -46,7 +46,7 @@ pub fn run<H: Handler + Clone + Send, P: Probe + Clone + Send>(
         }
     };
     thread::scope(|scope| {
-        let thread_count = limits.worker_threads.min(limits.max_connections);
+        let thread_count = limits.workers.min(limits.max_connections);
         let mut workers = Vec::new();
         for _ in 0..thread_count {
             let (handler, probe) = (handler.clone(), probe.clone());

@@ -32,7 +32,7 @@ pub fn run<H: Handler, P: Probe>(
     let mut runner = ConnectionRunner::new(limits, probe);
     while let Some(accepted) = acceptor.accept(|| control.is_draining())? {
         let _registration = control.register(accepted.handle.clone());
-        let others_wait = || acceptor.has_pending();
+        let others_wait = || acceptor.listeners.has_pending();
         runner.serve_in_turn(accepted, &mut handler, control, &others_wait);
     }
     Ok(())

@@ -66,7 +66,7 @@ where
             let Err(error) = spawned else {
                 break;
             };
-            acceptor.pause_after(&format!(
+            acceptor.listeners.pause_after(&format!(
                 "no thread for a connection: {error} (raise: ulimit -u)"
             ));
             if control.is_aborting() {

@@ -165,8 +165,8 @@ fn effective_limits(config: &Config) -> Limits {
     Limits {
         max_connections: connections,
         max_open_file_cache_entries: match config.model {
-            // A child blocks in reads of its only connection, so nothing would close the files.
-            Model::Process => 0,
+            // A child blocks in reads of one connection, so nothing would close the files.
+            Model::Process | Model::Prefork => 0,
             _ => limits::open_files_within(descriptors),
         },
         ..config.limits.clone()

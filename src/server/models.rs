@@ -1,6 +1,9 @@
 //! Builds the chosen model, with its handler and its probe.
 
-use super::{ModelParts, Run, build_handler, close, fixed_response, handler_for, reload};
+use super::{
+    FLUSH_TIMEOUT, ModelParts, Run, build_handler, close, fixed_response, handler_for, open_log,
+    reload,
+};
 #[cfg(feature = "admin")]
 use crate::admin::{AdminHandler, Metrics};
 use crate::burn::Burning;
@@ -9,21 +12,22 @@ use crate::handler::Handler;
 use crate::https::Https;
 use crate::limits::Limits;
 use crate::models::coroutine::Coroutines;
+use crate::models::prefork::Prefork;
 use crate::models::process::Parent;
 use crate::models::shared::SharedHandler;
-use crate::models::{BlockingModel, BlockingServer};
+use crate::models::{BlockingModel, BlockingServer, ForkingServer};
 use crate::probe::Probe;
 use crate::reactor::Reactor;
 use crate::realms::Realms;
+use crate::site_handler::{SiteHandler, Users};
 #[cfg(feature = "study")]
 use crate::study::trace;
 #[cfg(feature = "study")]
 use crate::study::view::View;
 use crate::tls::PlainOrTls;
 use crate::transport::Socket;
-use std::cell::RefCell;
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The transport of a reactor that has listeners with TLS or the PROXY protocol.
 type Layered = PlainOrTls<Socket>;
@@ -47,7 +51,7 @@ pub(super) fn build(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn E
 fn trace_writers(model: Model) -> trace::Writers {
     match model {
         Model::Reactor | Model::Coroutine => trace::Writers::Loop,
-        Model::Process => trace::Writers::Processes,
+        Model::Process | Model::Prefork => trace::Writers::Processes,
         Model::Fixed | Model::Sequential | Model::Thread | Model::Pool => trace::Writers::Threads,
     }
 }
@@ -68,9 +72,14 @@ where
             let server = BlockingServer::new(listeners, |_| {}, limits, policy)?;
             return Ok(Box::new(move || server.run_fixed(&response, &mut probe)));
         }
-        Model::Process => {
-            let parent = Parent::new(listeners, limits.clone(), policy)?;
-            return build_processes(config, parent, limits, https, probe);
+        Model::Process | Model::Prefork => {
+            let parts = ModelParts {
+                listeners,
+                limits,
+                policy,
+                https,
+            };
+            return build_processes(config, parts, probe);
         }
         Model::Coroutine | Model::Reactor => {
             let handler = build_handler(config, &limits, &https)?;
@@ -188,48 +197,95 @@ fn build_reactor<H: Handler + 'static>(
     Ok(Box::new(move || reactor.run().map(close)))
 }
 
-/// The model with a process for each connection. Each child builds a handler for itself.
+/// The models with processes. Each child opens a handler for itself.
 fn build_processes(
     config: &Config,
-    parent: Parent,
-    limits: Arc<Limits>,
-    https: Https,
+    parts: ModelParts,
     probe: impl Probe + Clone + 'static,
 ) -> Result<Run, Box<dyn Error>> {
-    // All children have the same users, also while their files are changed.
-    let users = RefCell::new(Realms::of(config).read()?);
-    // An error in the configuration is found here, not in the first child.
-    drop(handler_for(
-        users.borrow().clone(),
-        config,
-        &limits,
-        &https,
-    )?);
+    let ModelParts {
+        listeners,
+        limits,
+        policy,
+        https,
+    } = parts;
+    let server = match config.model {
+        Model::Prefork => ForkingServer::Prefork(Prefork::new(listeners, limits.clone(), policy)?),
+        _ => ForkingServer::PerConnection(Parent::new(listeners, limits.clone(), policy)?),
+    };
+    let handlers = Handlers::new(config, limits, https)?;
     let burn = config.measurement.burn;
-    // A child keeps no listening socket, and the parent none that it has closed.
-    let started = config.without_sockets();
-    let config = started.clone();
-    let config = RefCell::new(config);
     Ok(Box::new(move || {
-        let open = || {
-            let users = users.borrow().clone();
-            handler_for(users, &config.borrow(), &limits, &https)
-        };
-        let reload = || match reload(&started, &limits, &https) {
-            Ok((read, loaded)) => {
-                config.borrow_mut().set_sites(read);
-                users.replace(loaded.users);
-            }
-            Err(error) => log::error!("the configuration stays as it was: {error}"),
-        };
+        let open = || handlers.open();
+        let reload = || handlers.reload();
         match burn {
-            None => parent.run(open, reload, close, &probe),
-            Some(time) => parent.run(
+            None => server.run(open, reload, close, probe),
+            Some(time) => server.run(
                 || open().map(|handler| Burning::new(handler, time)),
                 reload,
                 |burning| close(burning.into_inner()),
-                &probe,
+                probe,
             ),
         }
     }))
+}
+
+/// Opens handlers for the models in which there are several.
+struct Handlers {
+    /// The configuration at the start.
+    started: Config,
+    /// That of now. All handlers have the same users, also while their files are changed.
+    current: Mutex<(Config, Users)>,
+    limits: Arc<Limits>,
+    https: Https,
+}
+
+impl Handlers {
+    /// Finds the errors of the configuration here, and not when the first handler is opened.
+    fn new(config: &Config, limits: Arc<Limits>, https: Https) -> Result<Self, Box<dyn Error>> {
+        // A child keeps no listening socket, and its parent none that it has closed.
+        let started = config.without_sockets();
+        let users = Realms::of(config).read()?;
+        let unlogged = Config {
+            access_log: None,
+            ..started.clone()
+        };
+        drop(handler_for(users.clone(), &unlogged, &limits, &https)?);
+        if let Some(log) = &config.access_log {
+            // Its thread must have ended before a fork.
+            open_log(log, &limits)?.close(FLUSH_TIMEOUT);
+        }
+        Ok(Self {
+            current: Mutex::new((started.clone(), users)),
+            started,
+            limits,
+            https,
+        })
+    }
+
+    fn open(&self) -> Result<SiteHandler, Box<dyn Error>> {
+        let (config, users) = &*self.current();
+        handler_for(users.clone(), config, &self.limits, &self.https)
+    }
+
+    /// Reads the configuration again, for the handlers that are opened from now on. Returns whether
+    /// that was possible.
+    fn reload(&self) -> bool {
+        match reload(&self.started, &self.limits, &self.https) {
+            Ok((read, loaded)) => {
+                let (config, users) = &mut *self.current();
+                config.set_sites(read);
+                *users = loaded.users;
+                true
+            }
+            Err(error) => {
+                log::error!("the configuration stays as it was: {error}");
+                false
+            }
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, (Config, Users)> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -33,7 +33,8 @@ impl Tally {
         })
     }
 
-    /// Appends the line. One write, so that lines of several processes do not mix.
+    /// Appends the line, unless nothing was counted. One write, so that lines of several processes
+    /// do not mix.
     ///
     /// # Errors
     /// Those of write(2).
@@ -44,6 +45,9 @@ impl Tally {
             body_bytes,
             ..
         } = self;
+        if connections == 0 && responses == 0 {
+            return Ok(());
+        }
         let line = format!(
             "{{\"connections\":{connections},\"responses\":{responses},\
              \"body_bytes\":{body_bytes}}}\n"

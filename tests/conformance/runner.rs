@@ -41,11 +41,12 @@ impl<'s> Setup<'s> {
 }
 
 /// The models that share the site and the protocol, and so every byte.
-const MODELS: [&str; 6] = [
+const MODELS: [&str; 7] = [
     "reactor",
     "coroutine",
     "sequential",
     "process",
+    "prefork",
     "thread",
     "pool",
 ];

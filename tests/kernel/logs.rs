@@ -189,7 +189,7 @@ fn a_log_file_that_is_a_fifo_without_a_reader_blocks_no_request() {
     let root = site(&[("small", b"small")]);
     let directory = tempfile::tempdir().unwrap();
     let path = fifo(&directory);
-    for model in ["reactor", "process"] {
+    for model in ["reactor", "process", "prefork"] {
         let launch = Launch::of(&root).with("--model").arg(model);
         let mut server = launch.arg("--log-file").arg(&path).start();
         for _ in 0..3 {
@@ -288,7 +288,7 @@ fn a_log_file_called_minus_is_standard_output() {
 #[test]
 fn each_message_begins_with_its_time_and_its_level() {
     let root = site(&[("small", b"small")]);
-    for model in ["reactor", "process"] {
+    for model in ["reactor", "process", "prefork"] {
         let launch = Launch::of(&root).with("-v --model").arg(model);
         let mut server = launch.start();
         server.signal(Signal::TERM);

@@ -10,11 +10,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 /// All models that have a site.
-const MODELS: [&str; 6] = [
+const MODELS: [&str; 7] = [
     "reactor",
     "coroutine",
     "sequential",
     "process",
+    "prefork",
     "thread",
     "pool",
 ];

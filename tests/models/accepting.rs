@@ -2,7 +2,7 @@
 
 use crate::client::{Client, get};
 use crate::process::{Launch, eventually, has, skipped};
-use crate::{EVERY, assert_served, small};
+use crate::{EVERY, PREFORK, assert_served, sleeps, small};
 use rustix::process::Signal;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -23,6 +23,7 @@ fn many_connections_at_one_socket_do_not_hold_up_another() {
         "sequential",
         "pool --workers 1",
         "process --max-connections 1",
+        "prefork --workers 1",
     ] {
         let directory = tempfile::tempdir().unwrap();
         let (log, socket) = (
@@ -70,16 +71,6 @@ fn requests_on_connections_that_wait_in_the_queue_at_sigterm_are_answered() {
     }
 }
 
-/// The voluntary context switches of the process: how often it has gone to sleep.
-fn sleeps(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("voluntary_ctxt_switches"));
-    let number = line.and_then(|line| line.split_whitespace().last());
-    number.unwrap().parse().unwrap()
-}
-
 /// Fails if a child keeps the parent's signal pipe: each signal to the child wakes the parent,
 /// which sends the next one, 10,000 times a second.
 #[test]
@@ -118,6 +109,11 @@ fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped()
             trace.display()
         );
         let launch = Launch::of(&root).with(&format!("--model {model}"));
+        // Each process has a warning of its own.
+        let launch = match model {
+            PREFORK => launch.with("--workers 1"),
+            _ => launch,
+        };
         let mut server = launch.run_before(&inject).start();
         let _client = Client::with_request(&server, get("/small"));
         eventually("a warning", || {

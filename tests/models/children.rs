@@ -1,15 +1,22 @@
-//! The model with a process per connection.
+//! The models with processes: what becomes of the children.
 
 use crate::client::Client;
-use crate::process::{Server, eventually};
-use crate::{assert_served, small, start};
-use rustix::process::Signal;
+use crate::process::{Launch, Server, eventually};
+use crate::{assert_served, sleeps, small, start};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// Its children, zombies included.
-fn children(server: &Server) -> usize {
+fn child_ids(server: &Server) -> Vec<Pid> {
     let path = format!("/proc/{0}/task/{0}/children", server.pid());
     let text = std::fs::read_to_string(path).unwrap();
-    text.split_whitespace().count()
+    let ids = text.split_whitespace().map(|id| id.parse().unwrap());
+    ids.map(|id| Pid::from_raw(id).unwrap()).collect()
+}
+
+fn children(server: &Server) -> usize {
+    child_ids(server).len()
 }
 
 /// Fails if `reap` does nothing: the zombies stay.
@@ -34,12 +41,10 @@ fn a_killed_child_ends_its_own_connection_and_no_other() {
     let mut server = start(&root, "process", "");
     let mut first = Client::of(&server);
     assert_served(&mut first);
-    let path = format!("/proc/{0}/task/{0}/children", server.pid());
-    let child = std::fs::read_to_string(path).unwrap();
+    let child = child_ids(&server)[0];
     let mut second = Client::of(&server);
     assert_served(&mut second);
-    let child = rustix::process::Pid::from_raw(child.trim().parse().unwrap()).unwrap();
-    rustix::process::kill_process(child, Signal::KILL).unwrap();
+    kill_process(child, Signal::KILL).unwrap();
     first.expect_end();
     assert_served(&mut second);
     assert!(server.is_alive());
@@ -59,8 +64,8 @@ fn sockets(port: u16) -> Vec<(bool, String)> {
 }
 
 /// A child that kept a listening socket would keep the port when the parent has closed it, and one
-/// that kept the socket of another child would keep that connection open. Fails if `close_in_child`
-/// does nothing, and if the parent keeps its copy of a connection.
+/// that kept the socket of another child would keep that connection open. Fails if the child keeps
+/// its copies of them, and if the parent keeps its copy of a connection.
 #[test]
 fn a_child_has_no_listening_socket_no_poll_and_no_other_connection() {
     let root = small();
@@ -102,4 +107,108 @@ fn a_child_has_no_listening_socket_no_poll_and_no_other_connection() {
         3,
         "two children have the same connection: {client_sockets:?}"
     );
+}
+
+/// A server of the model `prefork`, all of whose processes run.
+fn preforked(root: &std::path::Path, workers: usize) -> Server {
+    let options = format!("--model prefork --workers {workers}");
+    let server = Launch::of(root).with(&options).start();
+    eventually("all processes run", || children(&server) == workers);
+    server
+}
+
+/// Fails if a process is forked for a connection, and if one that was killed is not replaced.
+#[test]
+fn a_preforked_process_that_is_killed_is_replaced_and_the_others_serve_on() {
+    let root = small();
+    let mut server = preforked(root.path(), 3);
+    let before = child_ids(&server);
+    for _ in 0..10 {
+        assert_served(&mut Client::of(&server));
+    }
+    assert_eq!(child_ids(&server), before);
+    let killed = before[0];
+    kill_process(killed, Signal::KILL).unwrap();
+    eventually("it is replaced", || {
+        let now = child_ids(&server);
+        now.len() == 3 && !now.contains(&killed)
+    });
+    let message = format!("process {} was ended by signal 9", killed.as_raw_nonzero());
+    eventually("it is logged", || server.diagnostics().contains(&message));
+    assert_served(&mut Client::of(&server));
+    assert!(server.is_alive());
+}
+
+/// Fails if `ForkPolicy` allows all forks: there are thousands in this time.
+#[test]
+fn preforked_processes_that_cannot_serve_are_replaced_with_pauses_until_they_can() {
+    let directory = tempfile::tempdir().unwrap();
+    let [root, away] = ["root", "away"].map(|name| directory.path().join(name));
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("small"), "small").unwrap();
+    let server = preforked(&root, 4);
+    std::fs::rename(&root, &away).unwrap();
+    for child in child_ids(&server) {
+        kill_process(child, Signal::KILL).unwrap();
+    }
+    let failures = || {
+        let messages = server.diagnostics();
+        let message = "a process ends, because it cannot serve: cannot serve /";
+        messages.matches(message).count()
+    };
+    eventually("one fails", || failures() > 0);
+    let before = failures();
+    sleep(Duration::from_millis(2500));
+    let count = failures() - before;
+    assert!(count <= 6, "{count} processes were forked");
+    std::fs::rename(&away, &root).unwrap();
+    assert_served(&mut Client::of(&server));
+    eventually("all processes run", || children(&server) == 4);
+}
+
+/// The port must be free for another server. Fails if a process keeps the end of the pipe to which
+/// nothing is written.
+#[test]
+fn preforked_processes_end_when_their_parent_is_killed() {
+    let root = small();
+    let mut server = preforked(root.path(), 3);
+    let before = child_ids(&server);
+    server.signal(Signal::KILL);
+    server.wait();
+    for child in before {
+        eventually("it ends", || is_gone(child));
+    }
+}
+
+/// Whether a process has ended; it may be a zombie of a parent that reaps nothing.
+fn is_gone(process: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    test_kill_process(process).is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
+}
+
+/// Fails without EPOLLEXCLUSIVE: each connection wakes all processes. (While one closes its
+/// connection, the next connection wakes another one.)
+#[test]
+#[cfg(not(mio_unsupported_force_poll_poll))]
+fn a_connection_does_not_wake_all_of_the_preforked_processes() {
+    let root = small();
+    let server = preforked(root.path(), 16);
+    let pids = child_ids(&server);
+    let counts = || {
+        let pids = pids.iter().map(|pid| pid.as_raw_nonzero().get());
+        let counts = pids.map(|pid| sleeps(pid.cast_unsigned()));
+        counts.collect::<Vec<_>>()
+    };
+    let mut before = counts();
+    eventually("all wait", || {
+        sleep(Duration::from_millis(300));
+        let now = counts();
+        now == std::mem::replace(&mut before, now.clone())
+    });
+    for _ in 0..20 {
+        assert_served(&mut Client::of(&server));
+    }
+    let after = counts();
+    let changed = before.iter().zip(&after).filter(|(a, b)| a != b).count();
+    assert!((1..=12).contains(&changed), "{changed} of 16 were woken");
 }

@@ -2,11 +2,10 @@
 
 use crate::client::{Client, get};
 use crate::process::{Launch, eventually};
-use crate::{EVERY, assert_served, small};
+use crate::{EVERY, PREFORK, assert_served, small};
 
 /// There are more clients than descriptors. Each stays until it has its response, and then closes.
-/// (In the model with processes, the parent has the descriptor of a connection only while it
-/// forks.) Fails if an error of accept(2) ends the server, and if accept(2) is never called again.
+/// (In the models with processes, no process has many connections.) Fails if an error of accept(2) ends the server, and if accept(2) is never called again.
 #[test]
 fn accepting_goes_on_when_connections_end_and_free_descriptors() {
     let root = small();
@@ -17,7 +16,7 @@ fn accepting_goes_on_when_connections_end_and_free_descriptors() {
         let mut clients: Vec<_> = (0..100)
             .map(|_| Client::with_request(&server, "GET /small HTTP/1.1\r\nHost: "))
             .collect();
-        if !["sequential", "process"].contains(&model) {
+        if !["sequential", "process", PREFORK].contains(&model) {
             eventually("descriptors are out", || server.is_out_of_descriptors(48));
             eventually("it is logged", || {
                 let messages = server.diagnostics();

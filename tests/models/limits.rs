@@ -2,7 +2,7 @@
 
 use crate::client::{Client, get};
 use crate::process::Launch;
-use crate::{ALL, MANY, assert_served, small, start};
+use crate::{ALL, MANY, PREFORK, assert_served, small, start};
 
 /// Fails if the wait does not check the deadline.
 #[test]
@@ -53,7 +53,12 @@ fn two_silent_clients_hold_a_pool_of_two_until_their_timeout() {
 fn two_hundred_connections_stay_open_and_send_another_request() {
     let root = small();
     for model in MANY {
-        let server = start(&root, model, "");
+        let options = if model == PREFORK {
+            "--workers 200"
+        } else {
+            ""
+        };
+        let server = start(&root, model, options);
         let mut clients: Vec<_> = (0..200).map(|_| Client::of(&server)).collect();
         for _ in 0..2 {
             clients.iter_mut().for_each(assert_served);
@@ -70,5 +75,8 @@ fn conflicting_options_are_usage_errors() {
     let root = small();
     let (status, messages) = Launch::of(&root).with("--workers 3").expect_failure();
     assert_eq!(status.code(), Some(2));
-    assert!(messages.contains("set --model to pool"), "{messages}");
+    assert!(
+        messages.contains("--workers is for the models pool and prefork"),
+        "{messages}"
+    );
 }

@@ -27,16 +27,27 @@ use client::Client;
 use process::{Launch, Server, site};
 use tempfile::TempDir;
 
+/// With fewer processes than by default, so that they start quickly on a busy machine.
+const PREFORK: &str = "prefork --workers 32";
+
 /// The models that serve many connections at once.
-const MANY: [&str; 4] = ["thread", "process", "coroutine", "pool"];
+const MANY: [&str; 5] = ["thread", "process", PREFORK, "coroutine", "pool"];
 
-const ALL: [&str; 5] = ["sequential", "thread", "process", "coroutine", "pool"];
-
-/// All, and the reactor.
-const EVERY: [&str; 6] = [
+const ALL: [&str; 6] = [
     "sequential",
     "thread",
     "process",
+    PREFORK,
+    "coroutine",
+    "pool",
+];
+
+/// All, and the reactor.
+const EVERY: [&str; 7] = [
+    "sequential",
+    "thread",
+    "process",
+    PREFORK,
     "coroutine",
     "pool",
     "reactor",
@@ -56,4 +67,14 @@ fn start(root: &TempDir, model: &str, options: &str) -> Server {
 fn assert_served(client: &mut Client) {
     let response = client.fetch("/small");
     assert_eq!((response.status(), &*response.body), (200, &b"small"[..]));
+}
+
+/// The voluntary context switches of the process: how often it has gone to sleep.
+fn sleeps(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("voluntary_ctxt_switches"));
+    let number = line.and_then(|line| line.split_whitespace().last());
+    number.unwrap().parse().unwrap()
 }

@@ -11,8 +11,7 @@ const LARGE: u64 = 20 * 1024 * 1024;
 
 fn start(model: &str, file: &Path) -> Server {
     Launch::configured_by(file)
-        .arg("--model")
-        .arg(model)
+        .with(&format!("--model {model}"))
         .start()
 }
 

@@ -23,6 +23,8 @@ const CONDITIONAL: &[&str] = &[
     "config/mod.rs",
     "server/",
     "https.rs",
+    // EPOLLEXCLUSIVE.
+    "models/prefork/wait.rs",
     // The features tls and passwords.
     "passwords/mod.rs",
     "tls/mod.rs",
@@ -36,6 +38,7 @@ const MIO: &[&str] = &[
     "listen/",
     "reactor.rs",
     "models/acceptor.rs",
+    "models/process/children.rs",
     "models/coroutine/",
     "signals.rs",
     "bench/client/",

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The models that serve HTTPS.
-pub const MODELS: [&str; 6] = [
+pub const MODELS: [&str; 7] = [
     "reactor",
     "coroutine",
     "sequential",
     "process",
+    "prefork",
     "thread",
     "pool",
 ];

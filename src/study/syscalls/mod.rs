@@ -18,10 +18,11 @@ use std::process::ExitCode;
 use std::thread;
 
 /// The names of the models, from the simplest to the reactor.
-pub const MODELS: [&str; 7] = [
+pub const MODELS: [&str; 8] = [
     "fixed",
     "sequential",
     "process",
+    "prefork",
     "thread",
     "pool",
     "coroutine",

@@ -104,6 +104,9 @@ impl Server {
                 command
             }
         };
+        if model == "prefork" {
+            command.env("ONELOOP_WORKERS", "1");
+        }
         let child = command
             .args(["--quiet", "--no-defer-accept", "--model", model])
             .arg(format!("--bind=fd:{}", listener.as_raw_fd()))
