@@ -77,6 +77,7 @@ fn known() -> BTreeSet<String> {
         &["bench"][..],
         &["bench", "selftest"],
         &["bench", "report"],
+        &["bench", "show"],
         &["diagram"],
         &["poke"],
         &["syscalls"],

@@ -167,6 +167,14 @@ enum Subcommands {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Print the tables of a run again
+    Show {
+        /// The run (run.json)
+        run: PathBuf,
+        /// In Markdown, for a pull request
+        #[arg(long)]
+        md: bool,
+    },
     /// Say whether a run is valid; exit code 1 if not
     Check {
         /// The run (run.json)
@@ -207,6 +215,17 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         Some(Subcommands::Compare { before, after }) => {
             let (before, after) = (types::read(&before)?, types::read(&after)?);
             print_to_stdout(|to| text::compare(&before, &after, to, terminal))
+        }
+        Some(Subcommands::Show { run, md }) => {
+            let run = types::read(&run)?;
+            let terminal = match md {
+                true => Terminal::markdown(),
+                false => terminal,
+            };
+            print_to_stdout(|to| {
+                text::print(&run, &analysis::analyse(&run), to, terminal)?;
+                Ok(ExitCode::SUCCESS)
+            })
         }
         Some(Subcommands::Check { run }) => {
             let run = types::read(&run)?;

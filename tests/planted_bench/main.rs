@@ -1,5 +1,6 @@
-//! Does `oneloop bench selftest` find bugs of the load generator? Every patch in `bugs/` is a bug
-//! that load generators have had. It names the check that must fail, and what it prints.
+//! Are bugs of the benchmark found? Every patch in `bugs/` is one that load generators have had, or
+//! one of the accounts, the validity of samples or the statistics. It names the check of `oneloop
+//! bench selftest` or the unit test that must fail, and what it prints.
 //!
 //! The method is that of tests/planted, in the same copy of the project.
 //!
@@ -45,9 +46,9 @@ fn every_patch_applies_to_the_generator() {
     }
     let (project, bugs) = (here(""), bug::all());
     assert!(bugs.len() >= 8, "too few patches: {bugs:?}");
-    let elsewhere = |bug: &&Bug| !bug.file.starts_with("src/bench/client/");
+    let elsewhere = |bug: &&Bug| !bug.file.starts_with("src/bench/");
     let elsewhere: Vec<&Bug> = bugs.iter().filter(elsewhere).collect();
-    assert!(elsewhere.is_empty(), "not the generator: {elsewhere:?}");
+    assert!(elsewhere.is_empty(), "not the benchmark: {elsewhere:?}");
     let stale: Vec<String> = (bugs.iter())
         .filter_map(|bug| project_copy::apply(&project, bug, &["--check"]).err())
         .collect();
@@ -112,7 +113,7 @@ fn parts() -> (String, String, String) {
 
 fn table(bugs: &[Bug]) -> String {
     let row = |bug: &Bug| {
-        let file = bug.file.trim_start_matches("src/bench/client/");
+        let file = bug.file.trim_start_matches("src/bench/");
         let (name, what, filter) = (&bug.name, &bug.what, &bug.filter);
         format!("| {file} | [{name}](../../{BUGS}/{name}.patch): {what} | {filter} |\n")
     };

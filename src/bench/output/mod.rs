@@ -177,13 +177,28 @@ pub(super) struct Terminal {
     pub(super) width: usize,
     /// Whether it understands escape sequences.
     pub(super) color: bool,
+    /// Whether it shows Markdown, as the page of a pull request does. Lines are not broken.
+    pub(super) markdown: bool,
 }
 
 impl Terminal {
     /// With this number of columns, or the nearest one that is used.
     pub(super) fn new(width: usize, color: bool) -> Self {
         let width = width.clamp(*WIDTHS.start(), *WIDTHS.end());
-        Self { width, color }
+        Self {
+            width,
+            color,
+            markdown: false,
+        }
+    }
+
+    /// For Markdown.
+    pub(super) fn markdown() -> Self {
+        Self {
+            width: usize::MAX,
+            color: false,
+            markdown: true,
+        }
     }
 
     /// Standard output, with colours if it is a terminal and nothing forbids them
@@ -200,10 +215,10 @@ impl Terminal {
 
     /// Prints a heading, in bold if possible.
     pub(super) fn heading(self, to: &mut dyn Write, text: &str) -> io::Result<()> {
-        if self.color {
-            writeln!(to, "\x1b[1m{text}\x1b[0m")
-        } else {
-            writeln!(to, "{text}")
+        match (self.color, self.markdown) {
+            (true, _) => writeln!(to, "\x1b[1m{text}\x1b[0m"),
+            (false, true) => writeln!(to, "\n### {text}\n"),
+            (false, false) => writeln!(to, "{text}"),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::bench::analysis::{
 use crate::bench::metrics::metric_named;
 use crate::bench::stats;
 use crate::bench::types::{Cell, Pass, Run};
-use comfy_table::presets::NOTHING;
+use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{CellAlignment, Color, ContentArrangement, Table};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -67,7 +67,11 @@ fn print_cell(
     terminal.item(to, "", &plain(&cell.description))?;
     let mut columns = columns(cell, of);
     let width = |columns: &[&str]| {
-        let plain = table(run, cell, of, Terminal::new(terminal.width, false), columns);
+        let terminal = Terminal {
+            color: false,
+            ..terminal
+        };
+        let plain = table(run, cell, of, terminal, columns);
         plain
             .lines()
             .map(|line| line.trim_end().chars().count())
@@ -76,7 +80,11 @@ fn print_cell(
     while !columns.is_empty() && width(&columns) > Some(terminal.width) {
         columns.pop();
     }
+    // In Markdown the next line would be a row of the table.
+    let around = if terminal.markdown { "\n" } else { "" };
+    write!(to, "{around}")?;
     print_table(&table(run, cell, of, terminal, &columns), to)?;
+    write!(to, "{around}")?;
     let limiters = limiters(run, of);
     if !limiters.is_empty() {
         terminal.item(to, "limited by: ", &plain(&limiters))?;
@@ -131,14 +139,17 @@ fn table(run: &Run, cell: &Cell, of: &CellAnalysis, terminal: Terminal, columns:
     table_of(header, rows, terminal)
 }
 
-/// A table without lines.
+/// A table without lines, or one in Markdown.
 fn table_of(
     header: Vec<comfy_table::Cell>,
     rows: impl Iterator<Item = Vec<comfy_table::Cell>>,
     terminal: Terminal,
 ) -> Table {
     let mut table = Table::new();
-    table.load_style(NOTHING);
+    table.load_style(match terminal.markdown {
+        true => ASCII_MARKDOWN,
+        false => NOTHING,
+    });
     table.set_content_arrangement(ContentArrangement::Disabled);
     if terminal.color {
         table.enforce_styling();
@@ -149,8 +160,10 @@ fn table_of(
     for row in rows {
         table.add_row(row);
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if index == 0 { 1 } else { 2 }));
+    if !terminal.markdown {
+        for (index, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, if index == 0 { 1 } else { 2 }));
+        }
     }
     table
 }
@@ -462,6 +475,20 @@ mod tests {
             "limited by: server processor 100 %",
         ];
         assert_eq!(lines[start..start + table.len()], table, "{text}");
+    }
+
+    #[test]
+    fn in_markdown_a_cell_is_a_heading_and_a_table_with_all_columns() {
+        let run = plain([1.0, 1.0, 0.86, 1.3], 8);
+        let mut text = Vec::new();
+        print(&run, &analyse(&run), &mut text, Terminal::markdown()).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let expected = "\n### keepalive c=64  8 rounds  A'/A 1.005 [0.991,1.005] ok\n\n\
+            closed loop, 64 connections, 1 KiB\n\n\
+            |          | req/s | to reactor [95 %] | difference |     p99 | CPU/req, µs | ctxsw/req |";
+        assert!(text.contains(expected), "{text}");
+        let after = "\n\nlimited by: server processor 100 %\n";
+        assert!(text.contains(after), "{text}");
     }
 
     #[test]
