@@ -485,7 +485,7 @@ mod tests {
         let text = String::from_utf8(text).unwrap();
         let expected = "\n### keepalive c=64  8 rounds  A'/A 1.005 [0.991,1.005] ok\n\n\
             closed loop, 64 connections, 1 KiB\n\n\
-            |          | req/s | to reactor [95 %] | difference |     p99 | CPU/req, µs | ctxsw/req |";
+            |          | req/s | to reactor [95 %] | difference |     p99 | CPU/req, µs |";
         assert!(text.contains(expected), "{text}");
         let after = "\n\nlimited by: server processor 100 %\n";
         assert!(text.contains(after), "{text}");
