@@ -189,9 +189,19 @@ fn a_refused_connection_is_a_failure_with_its_reason() {
     let output = poke(&address, &["abc"]);
     assert_eq!(
         lines(&output),
-        ["not connected: Connection refused (os error 111)"]
+        [format!(
+            "not connected to {address}: Connection refused (os error 111)"
+        )]
     );
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_url_is_an_error_that_names_the_option_for_the_server() {
+    let output = poke("127.0.0.1:1", &["http://127.0.0.1:1"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("the server is --to HOST:PORT"), "{error}");
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]

@@ -117,6 +117,14 @@ fn command() -> String {
     format!("{} lab", program.as_deref().unwrap_or("oneloop"))
 }
 
+/// The commands that print the hints of a lab.
+fn hints(number: usize) -> String {
+    format!(
+        "{} hint {number}, then hint {number} 2 and hint {number} 3",
+        command()
+    )
+}
+
 fn exercise(number: usize) -> Result<&'static Exercise, String> {
     let last = ALL.len();
     Exercise::numbered(number).ok_or_else(|| {
@@ -294,7 +302,7 @@ fn show(place: &Place, out: &mut impl Write) -> Outcome<()> {
     writeln!(out)?;
     if !observations.iter().all(Observation::is_healthy) {
         writeln!(out, "Repair {shown}/src")?;
-        writeln!(out, "A hint:           {command} hint {number}")?;
+        writeln!(out, "Hints:            {}", hints(number))?;
     }
     writeln!(out, "Is it repaired?   {command} check {number}{suffix}")?;
     Ok(())
@@ -333,7 +341,7 @@ fn check(place: &Place, out: &mut impl Write) -> Outcome<bool> {
             writeln!(out, "{meaning}")?;
         }
     }
-    writeln!(out, "\nA hint: {} hint {number}", command())?;
+    writeln!(out, "\nHints: {}", hints(number))?;
     Ok(false)
 }
 

@@ -74,7 +74,7 @@ pub fn run<W: Write>(plan: &Plan, transcript: &mut Transcript<W>) -> io::Result<
                 poll.registry().register(stream.socket(), token, both)?;
                 entry.insert(Client::new(number, stream, start));
             }
-            Err(error) => runner.record(number, &Event::NotConnected(error))?,
+            Err(error) => runner.record(number, &Event::NotConnected(plan.address, error))?,
         }
     }
     while !clients.is_empty() {
@@ -249,7 +249,7 @@ impl<W: Write> Runner<'_, W> {
     fn finish_connecting(&mut self, client: &mut Client, now: Instant) -> io::Result<()> {
         let socket = client.stream.socket();
         if let Some(error) = socket.take_error()? {
-            return self.end(client, &Event::NotConnected(error));
+            return self.end(client, &Event::NotConnected(self.plan.address, error));
         }
         // Not connected yet: the event was for something else (connect(2)).
         if socket.peer_addr().is_err() {

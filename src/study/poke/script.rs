@@ -19,8 +19,12 @@ pub enum Piece {
 impl FromStr for Piece {
     type Err = String;
 
-    /// A number with the unit `us`, `ms` or `s` is a pause; anything else is text with escapes.
+    /// A number with the unit `us`, `ms` or `s` is a pause; a URL is most likely a mistake;
+    /// anything else is text with escapes.
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Err("this is text to send; the server is --to HOST:PORT".to_owned());
+        }
         match duration(text) {
             Ok(pause) => Ok(Self::Pause(pause)),
             Err(_) => unescape(text).map(Self::Text),

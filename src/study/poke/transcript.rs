@@ -10,8 +10,8 @@ use std::time::Duration;
 pub enum Event<'b> {
     /// It was made, from this address.
     Connected(SocketAddr),
-    /// It was not made.
-    NotConnected(io::Error),
+    /// It was not made, to this address.
+    NotConnected(SocketAddr, io::Error),
     /// The TLS handshake is finished, with this.
     Secured(String),
     /// It broke.
@@ -81,7 +81,7 @@ impl<W: Write> Transcript<W> {
     pub fn record(&mut self, number: usize, time: Duration, event: &Event<'_>) -> io::Result<()> {
         self.count(event);
         self.print_event(number, time, event)?;
-        if matches!(event, Event::Connected(_) | Event::NotConnected(_)) {
+        if matches!(event, Event::Connected(_) | Event::NotConnected(..)) {
             self.connecting -= 1;
             if self.connecting == 0 && self.connections > 1 {
                 let (connected, all) = (self.totals.connected, self.connections);
@@ -138,7 +138,7 @@ impl<W: Write> Transcript<W> {
     fn count(&mut self, event: &Event<'_>) {
         let count = match event {
             Event::Connected(_) => &mut self.totals.connected,
-            Event::NotConnected(_) | Event::Failed(_) => &mut self.totals.failed,
+            Event::NotConnected(..) | Event::Failed(_) => &mut self.totals.failed,
             Event::ClosedByServer(_) => &mut self.totals.closed_by_server,
             _ => return,
         };
@@ -184,7 +184,7 @@ impl<W: Write> Transcript<W> {
 fn describe(event: &Event<'_>) -> String {
     match event {
         Event::Connected(local) => format!("connected from {local}"),
-        Event::NotConnected(error) => format!("not connected: {error}"),
+        Event::NotConnected(server, error) => format!("not connected to {server}: {error}"),
         Event::Secured(agreed) => agreed.clone(),
         Event::Failed(error) => format!("failed: {error}"),
         Event::Sent(bytes) => format!("sent {}", counted(bytes.len(), "byte")),
@@ -280,7 +280,7 @@ mod tests {
             (0, Event::Connected(local)),
             (1, Event::Connected(local)),
             (1, Event::Received(b"x")),
-            (2, Event::NotConnected(refused)),
+            (2, Event::NotConnected(local, refused)),
             (1, Event::ClosedByServer("FIN")),
         ];
         let expected = "  \
