@@ -18,9 +18,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-const EVERY: [&str; 7] = [
+const EVERY: [&str; 8] = [
     "sequential",
     "thread",
+    "thread-reuse",
     "process",
     "prefork",
     "coroutine",

@@ -19,11 +19,12 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// All models with an access log.
-const MODELS: [&str; 7] = [
+const MODELS: [&str; 8] = [
     "reactor",
     "coroutine",
     "sequential",
     "thread",
+    "thread-reuse",
     "pool",
     "process",
     "prefork",

@@ -163,11 +163,12 @@ fn a_request_on_an_open_connection_takes_the_calls_that_the_document_names() {
     ];
     let polled = ["epoll_wait poll", blocking[0], blocking[1], blocking[2]];
     let looks = [blocking[0], "ppoll listener", blocking[1], blocking[2]];
-    let expected: [(&str, &[&str]); 7] = [
+    let expected: [(&str, &[&str]); 8] = [
         ("sequential", &looks),
         ("process", &blocking),
         ("prefork", &blocking),
         ("thread", &blocking),
+        ("thread-reuse", &blocking),
         ("pool", &blocking),
         ("coroutine", &polled),
         ("reactor", &polled),
@@ -218,7 +219,7 @@ fn an_unknown_model_is_an_error_that_lists_the_models() {
             false,
             "",
             "oneloop: --model reactorz: no such model; there are fixed, sequential, process, \
-             prefork, thread, pool, coroutine, reactor\n"
+             prefork, thread, thread-reuse, pool, coroutine, reactor\n"
         )
     );
 }

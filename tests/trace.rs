@@ -220,6 +220,7 @@ fn the_trace_of_a_blocking_model_has_the_calls_that_strace_sees() {
         "fixed",
         "sequential",
         "thread",
+        "thread-reuse",
         "process",
         "prefork",
         "pool",

@@ -13,6 +13,7 @@ pub const MODELS: &[&str] = &[
     "pool",
     "process",
     "prefork",
+    "thread-reuse",
     SEQUENTIAL,
 ];
 /// The models of a run whose command line names none: one of each kind.
@@ -346,7 +347,7 @@ fn model(name: &str, usual: bool) -> ArmSpec {
         // More processes or stacks would exhaust the memory of a small machine.
         max_connections: match name {
             "process" => 2000,
-            "thread" => 12_000,
+            "thread" | "thread-reuse" => 12_000,
             _ => u32::MAX,
         },
     }

@@ -15,6 +15,8 @@ pub enum Model {
     Prefork,
     /// A thread for each connection
     Thread,
+    /// A thread for each connection, used again
+    ThreadReuse,
     /// A fixed number of threads
     Pool,
     /// A coroutine for each connection, in one thread
@@ -32,6 +34,7 @@ impl Model {
             Self::Process => "process",
             Self::Prefork => "prefork",
             Self::Thread => "thread",
+            Self::ThreadReuse => "thread-reuse",
             Self::Pool => "pool",
             Self::Coroutine => "coroutine",
             Self::Reactor => "reactor",

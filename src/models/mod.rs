@@ -9,6 +9,7 @@
 //! - [`process`]: a process for each connection
 //! - [`prefork`]: a fixed number of processes
 //! - [`thread`]: a thread for each connection
+//! - [`thread_reuse`]: the same, and threads are used again
 //! - [`coroutine`]: a coroutine for each connection, in one thread
 //! - [`pool`]: a fixed number of threads
 //!
@@ -30,6 +31,7 @@ pub mod process;
 pub mod sequential;
 pub mod shared;
 pub mod thread;
+pub mod thread_reuse;
 
 use crate::handler::Handler;
 use crate::limits::Limits;
@@ -51,6 +53,8 @@ pub enum BlockingModel {
     Sequential,
     /// A thread for each connection.
     Thread,
+    /// A thread for each connection, used again.
+    ThreadReuse,
     /// A fixed number of threads.
     Pool,
 }
@@ -145,6 +149,9 @@ impl BlockingServer {
             }
             BlockingModel::Thread => {
                 thread::run(self.acceptor, handler, control, &self.limits, probe)
+            }
+            BlockingModel::ThreadReuse => {
+                thread_reuse::run(self.acceptor, handler, control, &self.limits, probe)
             }
             BlockingModel::Pool => pool::run(self.acceptor, handler, control, &self.limits, probe),
         }

@@ -152,7 +152,7 @@ fn effective_limits(config: &Config) -> Limits {
     let within = limits::connections_within(descriptors);
     let default = match config.model {
         Model::Process => within.min(config.limits.max_processes),
-        Model::Thread => within.min(config.limits.max_threads),
+        Model::Thread | Model::ThreadReuse => within.min(config.limits.max_threads),
         _ => within,
     };
     let connections = config.max_connections.unwrap_or(default);

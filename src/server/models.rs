@@ -52,7 +52,9 @@ fn trace_writers(model: Model) -> trace::Writers {
     match model {
         Model::Reactor | Model::Coroutine => trace::Writers::Loop,
         Model::Process | Model::Prefork => trace::Writers::Processes,
-        Model::Fixed | Model::Sequential | Model::Thread | Model::Pool => trace::Writers::Threads,
+        Model::Fixed | Model::Sequential | Model::Thread | Model::ThreadReuse | Model::Pool => {
+            trace::Writers::Threads
+        }
     }
 }
 
@@ -101,6 +103,7 @@ where
         }
         Model::Sequential => BlockingModel::Sequential,
         Model::Thread => BlockingModel::Thread,
+        Model::ThreadReuse => BlockingModel::ThreadReuse,
         Model::Pool => BlockingModel::Pool,
     };
     let shared = SharedHandler::new(build_handler(config, &limits, &https)?).with_timer_thread();

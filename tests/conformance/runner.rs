@@ -41,13 +41,14 @@ impl<'s> Setup<'s> {
 }
 
 /// The models that share the site and the protocol, and so every byte.
-const MODELS: [&str; 7] = [
+const MODELS: [&str; 8] = [
     "reactor",
     "coroutine",
     "sequential",
     "process",
     "prefork",
     "thread",
+    "thread-reuse",
     "pool",
 ];
 

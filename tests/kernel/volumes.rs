@@ -10,13 +10,14 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 /// All models that have a site.
-const MODELS: [&str; 7] = [
+const MODELS: [&str; 8] = [
     "reactor",
     "coroutine",
     "sequential",
     "process",
     "prefork",
     "thread",
+    "thread-reuse",
     "pool",
 ];
 

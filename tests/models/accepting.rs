@@ -151,6 +151,7 @@ fn a_server_that_gets_too_few_threads_warns_and_serves_with_those_it_has() {
     for (options, warning) in [
         ("pool --workers 50", "of 50 threads:"),
         ("thread", "no thread for a connection"),
+        ("thread-reuse", "no thread for a connection"),
     ] {
         let launch = Launch::of(&root).with(&format!("--model {options}"));
         let limit = "exec prlimit --nproc=10 \"$0\" \"$@\"";

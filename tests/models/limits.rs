@@ -1,7 +1,7 @@
 //! Limits of the models: connections and timeouts.
 
 use crate::client::{Client, get};
-use crate::process::Launch;
+use crate::process::{Launch, Server, eventually};
 use crate::{ALL, MANY, PREFORK, assert_served, small, start};
 
 /// Fails if the wait does not check the deadline.
@@ -19,7 +19,7 @@ fn a_head_that_arrives_too_slowly_is_answered_with_408() {
 #[test]
 fn at_the_limit_the_next_connection_waits_until_one_ends() {
     let root = small();
-    for model in ["thread", "process", "coroutine"] {
+    for model in ["thread", "thread-reuse", "process", "coroutine"] {
         let server = start(&root, model, "--max-connections 2");
         let mut first = Client::of(&server);
         let mut second = Client::of(&server);
@@ -68,6 +68,30 @@ fn two_hundred_connections_stay_open_and_send_another_request() {
         drop(clients.remove(0));
         clients.iter_mut().for_each(assert_served);
     }
+}
+
+/// The threads that serve connections, or have served one.
+fn connection_threads(server: &Server) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let names = tasks.flatten();
+    let names = names.map(|task| std::fs::read_to_string(task.path().join("comm")));
+    let names = names.filter(|name| name.as_ref().is_ok_and(|name| name == "connection\n"));
+    names.count()
+}
+
+/// Fails if a thread is started for each connection, if a thread that waits does not count among
+/// the connections that are allowed, and if it never ends.
+#[test]
+fn threads_that_are_used_again_are_as_many_as_connections_were_open_and_end_when_idle() {
+    let root = small();
+    let server = start(&root, "thread-reuse", "--max-connections 3");
+    for _ in 0..5 {
+        let mut clients = [(); 3].map(|()| Client::of(&server));
+        clients.iter_mut().for_each(assert_served);
+        assert_eq!(connection_threads(&server), 3);
+    }
+    eventually("they end", || connection_threads(&server) == 0);
+    assert_served(&mut Client::of(&server));
 }
 
 #[test]

@@ -31,11 +31,19 @@ use tempfile::TempDir;
 const PREFORK: &str = "prefork --workers 32";
 
 /// The models that serve many connections at once.
-const MANY: [&str; 5] = ["thread", "process", PREFORK, "coroutine", "pool"];
+const MANY: [&str; 6] = [
+    "thread",
+    "thread-reuse",
+    "process",
+    PREFORK,
+    "coroutine",
+    "pool",
+];
 
-const ALL: [&str; 6] = [
+const ALL: [&str; 7] = [
     "sequential",
     "thread",
+    "thread-reuse",
     "process",
     PREFORK,
     "coroutine",
@@ -43,9 +51,10 @@ const ALL: [&str; 6] = [
 ];
 
 /// All, and the reactor.
-const EVERY: [&str; 7] = [
+const EVERY: [&str; 8] = [
     "sequential",
     "thread",
+    "thread-reuse",
     "process",
     PREFORK,
     "coroutine",

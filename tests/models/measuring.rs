@@ -202,7 +202,7 @@ fn used(server: &Server) -> Duration {
 #[test]
 fn a_slow_handler_in_its_own_thread_or_process_holds_up_no_other_connection() {
     let root = small();
-    for model in ["thread", "pool", "process"] {
+    for model in ["thread", "thread-reuse", "pool", "process"] {
         let server = Launch::of(&root)
             .with(&format!("--model {model} --burn 1000"))
             .start();

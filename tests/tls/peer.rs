@@ -12,13 +12,14 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The models that serve HTTPS.
-pub const MODELS: [&str; 7] = [
+pub const MODELS: [&str; 8] = [
     "reactor",
     "coroutine",
     "sequential",
     "process",
     "prefork",
     "thread",
+    "thread-reuse",
     "pool",
 ];
 

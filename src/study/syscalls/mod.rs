@@ -18,12 +18,13 @@ use std::process::ExitCode;
 use std::thread;
 
 /// The names of the models, from the simplest to the reactor.
-pub const MODELS: [&str; 8] = [
+pub const MODELS: [&str; 9] = [
     "fixed",
     "sequential",
     "process",
     "prefork",
     "thread",
+    "thread-reuse",
     "pool",
     "coroutine",
     "reactor",
