@@ -282,6 +282,16 @@ impl Copy {
         copy::build(&self.tree, &self.target).unwrap()
     }
 
+    /// Whether the sources compile with this patch.
+    fn compiles_with(&self, patch: &str) -> bool {
+        copy::refresh(&project(""), &self.tree).unwrap();
+        copy::apply(&self.tree, patch, &[]).unwrap();
+        let mut check = Command::new(env!("CARGO"));
+        check.args(["check", "--quiet"]).current_dir(&self.tree);
+        let status = check.env("CARGO_TARGET_DIR", &self.target).status();
+        status.unwrap().success()
+    }
+
     /// Runs an exercise and returns the observations that are not healthy.
     fn faults(&self, exercise: &Exercise, build: &copy::Build) -> Vec<String> {
         let observations = observe(exercise, build).unwrap();
@@ -310,6 +320,12 @@ fn every_starter_fails_the_reference_passes_and_wrong_repairs_fail() {
         tree: project("target/lab/tree"),
         target: project("target/lab/build"),
     };
+    // All of them, also where only one is chosen: this takes some seconds for each.
+    for exercise in ALL {
+        if !copy.compiles_with(exercise.fault) {
+            problems.push(format!("{}: the starter does not compile", exercise.name));
+        }
+    }
     let reference = copy.build(None);
     for exercise in &exercises {
         for fault in copy.faults(exercise, &reference) {
