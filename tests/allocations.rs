@@ -100,7 +100,7 @@ impl Transport for Client {
         Ok(bytes.len())
     }
 
-    fn send_file(&mut self, _: &File, _: u64, length: u64, _: &mut [u8]) -> io::Result<usize> {
+    fn send_file(&mut self, _: &Arc<File>, _: u64, length: u64, _: &mut [u8]) -> io::Result<usize> {
         Ok(length as usize)
     }
 

@@ -9,7 +9,7 @@ mod client;
 mod process;
 
 use client::{Client, Response, get};
-use process::{Launch, Server, eventually, has, site};
+use process::{Launch, Server, available, eventually, has, site};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 /// More than the kernel's socket buffers take at once.
 const LARGE: u64 = 50 * 1024 * 1024;
 
-const MODELS: [&str; 2] = ["reactor", "coroutine"];
+const MODELS: [&str; 3] = ["reactor", "coroutine", "uring"];
 
 fn files() -> TempDir {
     let root = site(&[("small", b"0123456789")]);
@@ -218,7 +218,7 @@ oneloop_longest_stall_seconds{{cause="poll"}} -
 
 #[test]
 fn a_session_is_counted_to_the_byte_and_the_operators_own_requests_are_not() {
-    for model in MODELS {
+    for model in available(&MODELS) {
         let root = files();
         let server = launch(root.path(), model).start();
         let head = "HEAD /small HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -332,7 +332,7 @@ fn the_document_has_every_metric_and_no_other() {
 
 #[test]
 fn a_draining_server_is_not_ready_and_answers_the_operator_until_the_last_response_is_sent() {
-    for model in MODELS {
+    for model in available(&MODELS) {
         let root = files();
         let mut server = launch(root.path(), model).with("--grace 600").start();
         let check = |path: &str| {
@@ -405,7 +405,7 @@ fn curl_reads_the_metrics_at_a_unix_socket_that_is_there_until_the_end() {
 
 #[test]
 fn the_statuses_and_bytes_are_those_of_the_access_log() {
-    for model in MODELS {
+    for model in available(&MODELS) {
         let root = files();
         let place = tempfile::tempdir().unwrap();
         let log = place.path().join("log");
@@ -475,7 +475,7 @@ fn mixed_load(server: &Server) {
 
 #[test]
 fn each_kind_of_timeout_is_counted() {
-    for model in MODELS {
+    for model in available(&MODELS) {
         let root = files();
         let options = "--idle-timeout 2 --header-timeout 2 --send-timeout 2 --linger-timeout 2";
         let server = launch(root.path(), model).with(options).start();
@@ -517,7 +517,7 @@ fn pauses_of_accepting_and_evictions_are_counted() {
 
 #[test]
 fn the_site_has_none_of_these_paths_and_only_get_and_head_are_allowed() {
-    for model in MODELS {
+    for model in available(&MODELS) {
         let root = files();
         let server = launch(root.path(), model).start();
         for path in ["/metrics", "/health", "/ready"] {

@@ -11,15 +11,16 @@ mod process;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use client::{Client, Response, get};
-use process::{Launch, Server, eventually, has, site, skipped};
+use process::{Launch, Server, available, eventually, has, site, skipped};
 use rustix::process::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-const EVERY: [&str; 8] = [
+const EVERY: [&str; 9] = [
     "sequential",
+    "uring",
     "thread",
     "thread-reuse",
     "process",
@@ -101,7 +102,7 @@ const DENIED: &str = "HTTP/1.1 401 Unauthorized\nServer: oneloop\n\
 #[test]
 fn in_every_model_users_are_served_and_named_in_the_log_and_others_get_401() {
     let folder = folder();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let log = folder.path().join(model);
         let launch = with_file(&folder, model).arg("--log-file").arg(&log);
         let mut server = launch.arg("--log-format").arg("common").start();
@@ -335,7 +336,7 @@ fn shared_caches_store_what_is_protected_only_if_the_configuration_says_so() {
 fn a_reload_reads_the_users_again_and_keeps_them_if_a_line_is_wrong() {
     let folder = folder();
     let users = folder.path().join("users");
-    for model in EVERY {
+    for model in available(&EVERY) {
         fs::write(&users, ALICE).unwrap();
         let server = with_file(&folder, model).start();
         let [alice, bob] = ["alice", "bob"].map(|user| basic(user, "password"));
@@ -362,7 +363,7 @@ fn a_reload_reads_the_users_again_and_keeps_them_if_a_line_is_wrong() {
 fn a_reload_may_add_passwords() {
     let folder = folder();
     let file = folder.path().join("oneloop.toml");
-    for model in EVERY {
+    for model in available(&EVERY) {
         fs::write(&file, "root = 'root'\n").unwrap();
         let server = Launch::configured_by(&file)
             .arg("--model")

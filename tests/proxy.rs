@@ -6,7 +6,7 @@
 #[allow(dead_code, reason = "the other test programs use the rest")]
 mod process;
 
-use process::{Launch, eventually, has, site, skipped};
+use process::{Launch, available, eventually, has, site, skipped};
 use socket2::{Domain, Socket, Type};
 use std::fs;
 use std::io::{Read, Write};
@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// All models with an access log.
-const MODELS: [&str; 8] = [
+const MODELS: [&str; 9] = [
     "reactor",
+    "uring",
     "coroutine",
     "sequential",
     "thread",
@@ -104,7 +105,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 #[test]
 fn in_every_model_the_log_has_the_client_that_a_trusted_proxy_names() {
     let root = root();
-    for model in MODELS {
+    for model in available(&MODELS) {
         let log = Log::new();
         let args = format!("--model {model} --trusted-proxy 127.0.0.0/8,10.0.0.0/8");
         let server = log.launch(root.path(), &args).start();
@@ -261,12 +262,12 @@ fn get_through(mut stream: impl Read + Write, header: &[u8], lines: &str) {
 #[test]
 fn in_every_model_the_header_of_the_proxy_protocol_names_the_client() {
     let root = root();
-    for model in MODELS {
+    for model in available(&MODELS) {
         let log = Log::new();
         let args = format!("--model {model} --proxy-protocol all --admin 127.0.0.1:0");
-        // Only two models have the operator's listener, whose handler passes the client on.
+        // Only these models have the operator's listener, whose handler passes the client on.
         let args = match model {
-            "reactor" | "coroutine" => &args[..],
+            "reactor" | "coroutine" | "uring" => &args[..],
             _ => args.split_once(" --admin").unwrap().0,
         };
         let server = log.launch(root.path(), args).start();
@@ -302,7 +303,7 @@ fn in_every_model_the_header_of_the_proxy_protocol_names_the_client() {
 #[test]
 fn a_header_that_arrives_in_pieces_is_one() {
     let root = root();
-    for model in MODELS {
+    for model in available(&MODELS) {
         let log = Log::new();
         let args = format!("--model {model} --proxy-protocol all --no-defer-accept");
         let server = log.launch(root.path(), &args).start();
@@ -361,7 +362,7 @@ fn refused(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn a_connection_without_a_header_is_refused_with_a_warning() {
     let root = root();
-    for model in MODELS {
+    for model in available(&MODELS) {
         let log = Log::new();
         let args = format!("--model {model} --proxy-protocol all");
         let server = log.launch(root.path(), &args).start();
@@ -390,7 +391,7 @@ fn a_connection_without_a_header_is_refused_with_a_warning() {
 #[test]
 fn only_a_trusted_proxy_may_send_a_header_if_there_is_one() {
     let root = root();
-    for model in MODELS {
+    for model in available(&MODELS) {
         let log = Log::new();
         let args = format!("--model {model} --proxy-protocol all --trusted-proxy 127.0.0.2");
         let server = log.launch(root.path(), &args).start();
@@ -439,7 +440,7 @@ fn only_the_listener_that_is_named_expects_a_header() {
 #[test]
 fn a_header_that_stalls_ends_at_the_header_timeout() {
     let root = root();
-    for model in MODELS {
+    for model in available(&MODELS) {
         let log = Log::new();
         let args = format!("--model {model} --proxy-protocol all --no-defer-accept");
         let launch = log.launch(root.path(), &args);
@@ -513,7 +514,7 @@ fn health_checks_are_kept_out_of_the_log_unless_they_fail() {
         ("small", b"small"),
         ("checks/large", &[b'x'; LARGE]),
     ]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let log = Log::new();
         let args = format!("--model {model} --log-skip /health --log-skip /checks/**");
         let server = log.launch(root.path(), &args).start();
@@ -638,7 +639,7 @@ fn behind_haproxy_the_log_has_the_client_in_both_versions_of_the_protocol() {
         "send-proxy check",
         "send-proxy-v2-ssl-cn",
     ] {
-        for model in MODELS {
+        for model in available(&MODELS) {
             let log = Log::new();
             let args = format!("--model {model} --proxy-protocol all --trusted-proxy 127.0.0.1");
             let server = log.launch(root.path(), &args).start();

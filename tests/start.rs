@@ -529,14 +529,15 @@ fn a_server_with_a_passed_listener_is_built_again_from_the_same_configuration() 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
     let bind = format!("fd:{}", listener.as_raw_fd());
-    for model in [
+    for model in process::available(&[
         "reactor",
         "coroutine",
+        "uring",
         "process",
         "prefork",
         "pool",
         "fixed",
-    ] {
+    ]) {
         let args = ["-q", "-b", &bind, "--model", model];
         let output = child("child_builds_a_server_three_times", &args, &[]).output();
         let output = output.unwrap();

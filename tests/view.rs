@@ -496,7 +496,7 @@ fn an_address_that_others_can_reach_is_refused() {
     let (status, messages) = launch.expect_failure();
     assert_eq!(status.code(), Some(2));
     assert!(
-        messages.contains("--admin is for the models reactor and coroutine"),
+        messages.contains("--admin is for the models reactor, coroutine and uring"),
         "{messages}"
     );
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 /// The models that a run may have.
 pub const MODELS: &[&str] = &[
     "reactor",
+    "uring",
     "coroutine",
     "thread",
     "pool",

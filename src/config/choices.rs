@@ -21,6 +21,8 @@ pub enum Model {
     Pool,
     /// A coroutine for each connection, in one thread
     Coroutine,
+    /// One thread and one ring of io_uring for all connections (Linux)
+    Uring,
     /// One thread and one loop for all connections
     Reactor,
 }
@@ -37,6 +39,7 @@ impl Model {
             Self::ThreadReuse => "thread-reuse",
             Self::Pool => "pool",
             Self::Coroutine => "coroutine",
+            Self::Uring => "uring",
             Self::Reactor => "reactor",
         }
     }

@@ -24,8 +24,8 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
         ),
         (
             "admin",
-            &[Model::Reactor, Model::Coroutine],
-            "is for the models reactor and coroutine; leave out --model or --admin",
+            &[Model::Reactor, Model::Coroutine, Model::Uring],
+            "is for the models reactor, coroutine and uring; leave out --model or --admin",
         ),
     ];
     for (id, only, what) in rules {

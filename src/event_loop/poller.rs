@@ -13,6 +13,7 @@ use crate::signals::{Action, SignalPolicy, SignalSource};
 use mio::event::{Event, Source};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 /// The token of the signals. The listeners have the tokens before it; connections count from 0.
@@ -147,6 +148,11 @@ impl Poller {
             }
         });
         Ok(())
+    }
+
+    /// Its descriptor: readable when there are events.
+    pub fn descriptor(&self) -> RawFd {
+        self.poll.as_raw_fd()
     }
 
     /// Where connections are registered, with their keys as tokens.

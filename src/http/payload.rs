@@ -59,7 +59,7 @@ impl FileRange {
     }
 
     /// The file.
-    pub fn file(&self) -> &File {
+    pub fn file(&self) -> &Arc<File> {
         &self.file
     }
 

@@ -61,6 +61,16 @@ impl ListenerSocket {
     pub fn has_layers(&self) -> bool {
         self.tls.is_some() || self.proxies.is_some()
     }
+
+    /// What lies between HTTP and the socket of a connection from `peer`.
+    pub fn layers(&self, peer: Option<SocketAddr>) -> Layers {
+        let header = self.proxies.as_ref().map(|proxies| {
+            let peer = peer.map(|peer| peer.ip());
+            Box::new(ProxyHeader::new(peer, proxies))
+        });
+        let tls = self.tls.clone();
+        Layers { header, tls }
+    }
 }
 
 impl AsFd for ListenerSocket {
@@ -110,16 +120,10 @@ impl Accept for ListenerSocket {
             }
             Family::Unix(listener) => (Stream::Unix(listener.accept()?.0), None),
         };
-        let header = self.proxies.as_ref().map(|proxies| {
-            let peer = peer.map(|peer| peer.ip());
-            Box::new(ProxyHeader::new(peer, proxies))
-        });
-        let tls = self.tls.clone();
-        let layers = Layers { header, tls };
         Ok(AcceptedStream {
             stream,
             peer,
-            layers,
+            layers: self.layers(peer),
         })
     }
 

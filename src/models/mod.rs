@@ -1,5 +1,5 @@
 //! The other concurrency models: one connection at a time, a process or a thread for each, pools of
-//! processes and threads, coroutines.
+//! processes and threads, coroutines, completions.
 //!
 //! [`fixed`] stands apart: one page, one connection at a time, without the code that the others
 //! share. In the others, site, connection, pump and log are those of the reactor. They differ in
@@ -12,6 +12,7 @@
 //! - [`thread_reuse`]: the same, and threads are used again
 //! - [`coroutine`]: a coroutine for each connection, in one thread
 //! - [`pool`]: a fixed number of threads
+//! - [`Uring`]: one thread and one ring of io_uring(7)
 //!
 //! `acceptor` accepts connections, `connection_runner` serves one on a blocking socket, `control`
 //! stops threads that block, [`shared`] is one handler for many threads, `observed_socket` is the
@@ -22,6 +23,8 @@ mod connection_runner;
 mod control;
 pub mod coroutine;
 pub mod fixed;
+#[cfg(not(target_os = "linux"))]
+mod no_uring;
 mod observed_socket;
 #[cfg(test)]
 mod panics_on_request;
@@ -32,6 +35,13 @@ pub mod sequential;
 pub mod shared;
 pub mod thread;
 pub mod thread_reuse;
+#[cfg(target_os = "linux")]
+pub mod uring;
+
+#[cfg(not(target_os = "linux"))]
+pub use no_uring::Uring;
+#[cfg(target_os = "linux")]
+pub use uring::Uring;
 
 use crate::handler::Handler;
 use crate::limits::Limits;

@@ -133,7 +133,10 @@ fn open_admin(
         deferred: false,
         ..options
     };
-    let has_admin = matches!(config.model, Model::Reactor | Model::Coroutine);
+    let has_admin = matches!(
+        config.model,
+        Model::Reactor | Model::Coroutine | Model::Uring
+    );
     let Some(bind) = config.admin.as_ref().filter(|_| has_admin) else {
         return Ok(None);
     };

@@ -15,7 +15,7 @@ use crate::models::coroutine::Coroutines;
 use crate::models::prefork::Prefork;
 use crate::models::process::Parent;
 use crate::models::shared::SharedHandler;
-use crate::models::{BlockingModel, BlockingServer, ForkingServer};
+use crate::models::{BlockingModel, BlockingServer, ForkingServer, Uring};
 use crate::probe::Probe;
 use crate::reactor::Reactor;
 use crate::realms::Realms;
@@ -50,7 +50,7 @@ pub(super) fn build(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn E
 #[cfg(feature = "study")]
 fn trace_writers(model: Model) -> trace::Writers {
     match model {
-        Model::Reactor | Model::Coroutine => trace::Writers::Loop,
+        Model::Reactor | Model::Coroutine | Model::Uring => trace::Writers::Loop,
         Model::Process | Model::Prefork => trace::Writers::Processes,
         Model::Fixed | Model::Sequential | Model::Thread | Model::ThreadReuse | Model::Pool => {
             trace::Writers::Threads
@@ -83,7 +83,7 @@ where
             };
             return build_processes(config, parts, probe);
         }
-        Model::Coroutine | Model::Reactor => {
+        Model::Coroutine | Model::Uring | Model::Reactor => {
             let handler = build_handler(config, &limits, &https)?;
             let dropped = handler.dropped_log_lines();
             let parts = ModelParts {
@@ -143,12 +143,17 @@ fn build_polling<H: Handler + 'static>(
         let pages = FurtherPages::default();
         let handler = AdminHandler::new(handler, metrics.clone(), pages.clone());
         let close = move |admin: AdminHandler<_, _>| close(admin.into_inner());
-        return build_reactor(parts, handler, close, (probe, (metrics, pages)));
+        let probe = (probe, (metrics, pages));
+        return match config.model {
+            Model::Uring => build_uring(parts, handler, close, probe),
+            _ => build_reactor(parts, handler, close, probe),
+        };
     }
     // Nothing is counted.
     drop(dropped_log_lines);
     match config.model {
         Model::Coroutine => build_coroutines(parts, handler, close, probe),
+        Model::Uring => build_uring(parts, handler, close, probe),
         _ => build_reactor(parts, handler, close, probe),
     }
 }
@@ -178,6 +183,22 @@ fn build_coroutines<H: Handler + 'static>(
         }
         Ok(())
     }))
+}
+
+fn build_uring<H: Handler + 'static>(
+    parts: ModelParts,
+    handler: H,
+    close: impl Fn(H) + 'static,
+    probe: impl Probe + 'static,
+) -> Result<Run, Box<dyn Error>> {
+    let ModelParts {
+        listeners,
+        limits,
+        policy,
+        https: _,
+    } = parts;
+    let uring = Uring::new(listeners, handler, limits, policy, probe)?;
+    Ok(Box::new(move || uring.run().map(close)))
 }
 
 fn build_reactor<H: Handler + 'static>(

@@ -27,6 +27,7 @@ use crate::proxy::ProxyHeader;
 use crate::transport::{Handshake, Socket, Transport};
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 /// What lies between HTTP and the socket of a connection. The default is nothing.
 #[derive(Debug, Default)]
@@ -190,7 +191,7 @@ impl<T: Transport> Transport for PlainOrTls<T> {
 
     fn send_file(
         &mut self,
-        file: &File,
+        file: &Arc<File>,
         offset: u64,
         length: u64,
         copy: &mut [u8],

@@ -207,7 +207,7 @@ impl<T: Transport> Transport for TlsTransport<T> {
 
     fn send_file(
         &mut self,
-        file: &File,
+        file: &Arc<File>,
         offset: u64,
         length: u64,
         copy: &mut [u8],

@@ -316,7 +316,7 @@ impl Transport for BlockingSocket {
 
     fn send_file(
         &mut self,
-        file: &File,
+        file: &Arc<File>,
         offset: u64,
         length: u64,
         copy: &mut [u8],

@@ -15,6 +15,7 @@ pub use read_readiness::{ReadReadiness, ReadyFlags};
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// How far a handshake has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub trait Transport {
     /// Those of the trait, and those of reading the file.
     fn send_file(
         &mut self,
-        file: &File,
+        file: &Arc<File>,
         offset: u64,
         length: u64,
         copy: &mut [u8],

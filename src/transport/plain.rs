@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A connected socket, registered once for both directions.
@@ -148,7 +149,7 @@ impl Transport for Socket {
 
     fn send_file(
         &mut self,
-        file: &File,
+        file: &Arc<File>,
         offset: u64,
         length: u64,
         copy: &mut [u8],

@@ -1,7 +1,7 @@
 //! Runs the rows of a table and compares the responses byte by byte.
 
 use crate::peer::Peer;
-use crate::process::{Launch, Server};
+use crate::process::{Launch, Server, available};
 use crate::report::{Failure, report};
 use crate::root::Tree;
 use crate::script::{BOUNDARY, DATE, Response, Row, Script, options};
@@ -41,8 +41,9 @@ impl<'s> Setup<'s> {
 }
 
 /// The models that share the site and the protocol, and so every byte.
-const MODELS: [&str; 8] = [
+const MODELS: [&str; 9] = [
     "reactor",
+    "uring",
     "coroutine",
     "sequential",
     "process",
@@ -57,11 +58,16 @@ pub fn run_table_with(setup: &Setup, root: &Path, rows: Vec<Row>) {
     // A racy file has other validators: wait until no file is racy.
     std::thread::sleep(Duration::from_millis(50));
     let results = std::thread::scope(|scope| {
-        let threads = MODELS.map(|model| {
-            let rows = &rows;
-            scope.spawn(move || run_in_model(model, setup, root, rows))
-        });
-        threads.map(|thread| thread.join().expect("a table runs to its end"))
+        let models = available(&MODELS).into_iter();
+        let threads: Vec<_> = models
+            .map(|model| {
+                let rows = &rows;
+                scope.spawn(move || run_in_model(model, setup, root, rows))
+            })
+            .collect();
+        let ends = threads.into_iter().map(|thread| thread.join());
+        ends.map(|ended| ended.expect("a table runs to its end"))
+            .collect::<Vec<_>>()
     });
     let mut failures = Vec::new();
     let mut log = String::new();

@@ -3,12 +3,12 @@
 //! a stall does not count as time of a client.
 
 use crate::client::{Client, get};
-use crate::process::{Launch, Server, site};
+use crate::process::{Launch, Server, available, site};
 use rustix::process::Signal;
 use std::thread::sleep;
 use std::time::Duration;
 
-const MODELS: [&str; 4] = ["reactor", "coroutine", "thread", "pool"];
+const MODELS: [&str; 5] = ["reactor", "coroutine", "uring", "thread", "pool"];
 
 const MIB: usize = 1024 * 1024;
 
@@ -31,7 +31,7 @@ fn stopped<T>(server: &Server, time: Duration, work: impl FnOnce() -> T) -> T {
 #[test]
 fn a_request_that_arrived_in_time_is_answered_even_if_it_is_read_after_its_deadline() {
     let root = site(&[("small", b"small")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let server = start(&root, model, "--idle-timeout 2 --header-timeout 2");
         let (mut new, mut kept) = (Client::of(&server), Client::of(&server));
         assert_eq!(kept.fetch("/small").status(), 200);
@@ -56,7 +56,7 @@ fn a_request_that_arrived_in_time_is_answered_even_if_it_is_read_after_its_deadl
 #[test]
 fn a_stall_does_not_count_for_the_header_timeout() {
     let root = site(&[("small", b"small")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let server = start(&root, model, "--header-timeout 4");
         let mut slow = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
         assert!(slow.has_received_nothing());
@@ -82,7 +82,7 @@ fn nor_does_a_stall_that_is_shorter_than_the_timeout() {
         assert_eq!(slow.read_response().body, b"small", "{model}");
     };
     std::thread::scope(|scope| {
-        for model in MODELS {
+        for model in available(&MODELS) {
             scope.spawn(|| check(model));
         }
     });
@@ -96,7 +96,7 @@ fn a_download_goes_on_after_a_stall() {
     let length = 48 * MIB;
     let large = std::fs::File::create(root.path().join("large")).unwrap();
     large.set_len(length as u64).unwrap();
-    for model in MODELS {
+    for model in available(&MODELS) {
         let options = "--send-timeout 1 --min-send-rate 16777216";
         let server = start(&root, model, options);
         let mut client = Client::with_request(&server, get("/large"));
@@ -122,7 +122,7 @@ fn a_download_goes_on_after_a_stall() {
 #[test]
 fn an_uploading_client_gets_its_response_although_the_server_stalls() {
     let root = site(&[]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let server = start(&root, model, "--linger-timeout 4");
         let head = format!(
             "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
@@ -142,7 +142,7 @@ fn an_uploading_client_gets_its_response_although_the_server_stalls() {
 #[test]
 fn a_request_that_arrived_within_the_grace_period_is_answered() {
     let root = site(&[("small", b"small")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let mut server = start(&root, model, "--grace 1");
         let mut slow = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
         assert!(slow.has_received_nothing());

@@ -1,7 +1,7 @@
 //! Aborted connections: a reset tells the client that the response is incomplete.
 
 use crate::client::{Client, StreamEnd, get};
-use crate::process::{Launch, Server, eventually, site};
+use crate::process::{Launch, Server, available, eventually, site};
 use crate::{EVERY, assert_served};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ fn assert_reset(client: &mut Client, model: &str) {
 #[test]
 fn a_slow_reader_is_reset_when_the_grace_period_is_over() {
     let root = large();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let mut server = start(&root, model, "--grace 0.4");
         let count = if model == "sequential" { 1 } else { 8 };
         let mut slow: Vec<_> = (0..count).map(|_| reading(&server)).collect();
@@ -61,7 +61,7 @@ fn a_slow_reader_is_reset_when_the_grace_period_is_over() {
 #[test]
 fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
     let root = large();
-    for model in EVERY {
+    for model in available(&EVERY) {
         for _ in 0..5 {
             let mut server = start(&root, model, "--grace 0");
             let mut fast = reading(&server);
@@ -84,7 +84,7 @@ fn a_fast_reader_that_is_aborted_sees_a_reset_and_no_end_of_stream() {
 #[test]
 fn a_peer_that_reads_nothing_is_reset_and_the_server_goes_on() {
     let root = large();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let server = start(&root, model, "--send-timeout 0.4");
         let mut client = reading(&server);
         std::thread::sleep(Duration::from_millis(1500));
@@ -96,7 +96,7 @@ fn a_peer_that_reads_nothing_is_reset_and_the_server_goes_on() {
 /// Fails if the body ends where the file does.
 #[test]
 fn a_file_that_shrinks_while_it_is_sent_ends_with_a_reset() {
-    for model in EVERY {
+    for model in available(&EVERY) {
         let root = large();
         let server = start(&root, model, "");
         let mut client = reading(&server);

@@ -1,7 +1,7 @@
 //! No descriptor left: no client is lost, the server goes on, and accepting continues later.
 
 use crate::client::{Client, get};
-use crate::process::{Launch, eventually};
+use crate::process::{Launch, available, eventually};
 use crate::{EVERY, PREFORK, assert_served, small};
 
 /// There are more clients than descriptors. Each stays until it has its response, and then closes.
@@ -9,7 +9,7 @@ use crate::{EVERY, PREFORK, assert_served, small};
 #[test]
 fn accepting_goes_on_when_connections_end_and_free_descriptors() {
     let root = small();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let launch = Launch::of(&root).run_before("ulimit -n 48");
         let launch = launch.with(&format!("--model {model} --max-connections 1000"));
         let mut server = launch.start();

@@ -1,14 +1,14 @@
 //! Limits of the models: connections and timeouts.
 
 use crate::client::{Client, get};
-use crate::process::{Launch, Server, eventually};
+use crate::process::{Launch, Server, available, eventually};
 use crate::{ALL, MANY, PREFORK, assert_served, small, start};
 
 /// Fails if the wait does not check the deadline.
 #[test]
 fn a_head_that_arrives_too_slowly_is_answered_with_408() {
     let root = small();
-    for model in ALL {
+    for model in available(&ALL) {
         let server = start(&root, model, "--header-timeout 0.2");
         let mut client = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
         assert_eq!(client.read_response().status(), 408, "{model}");
@@ -52,7 +52,7 @@ fn two_silent_clients_hold_a_pool_of_two_until_their_timeout() {
 #[test]
 fn two_hundred_connections_stay_open_and_send_another_request() {
     let root = small();
-    for model in MANY {
+    for model in available(&MANY) {
         let options = if model == PREFORK {
             "--workers 200"
         } else {

@@ -22,6 +22,7 @@ mod reloading;
 mod signals;
 mod sites;
 mod stopping;
+mod uring;
 
 use client::Client;
 use process::{Launch, Server, site};
@@ -31,33 +32,36 @@ use tempfile::TempDir;
 const PREFORK: &str = "prefork --workers 32";
 
 /// The models that serve many connections at once.
-const MANY: [&str; 6] = [
+const MANY: [&str; 7] = [
     "thread",
     "thread-reuse",
     "process",
     PREFORK,
     "coroutine",
+    "uring",
     "pool",
 ];
 
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "sequential",
     "thread",
     "thread-reuse",
     "process",
     PREFORK,
     "coroutine",
+    "uring",
     "pool",
 ];
 
 /// All, and the reactor.
-const EVERY: [&str; 8] = [
+const EVERY: [&str; 9] = [
     "sequential",
     "thread",
     "thread-reuse",
     "process",
     PREFORK,
     "coroutine",
+    "uring",
     "pool",
     "reactor",
 ];

@@ -1,7 +1,7 @@
 //! What the benchmark needs from the server: the tally and the CPU burner.
 
 use crate::client::{Client, StreamEnd, get};
-use crate::process::{Launch, Server, eventually, site};
+use crate::process::{Launch, Server, available, eventually, site};
 use crate::{EVERY, PREFORK, assert_served, small};
 use rustix::process::Signal;
 use std::fs;
@@ -37,7 +37,7 @@ fn stop(mut server: Server) {
 #[test]
 fn the_tally_has_every_connection_every_response_and_every_byte() {
     let root = site(&[("small", b"small"), ("page", &[b'p'; 20_000])]);
-    for model in EVERY {
+    for model in available(&EVERY) {
         let directory = tempfile::tempdir().unwrap();
         let tally = directory.path().join("tally");
         let launch = Launch::of(&root).with(&format!("--model {model}"));
@@ -88,7 +88,7 @@ fn the_tally_counts_the_bytes_that_were_sent_of_an_aborted_body() {
     let root = site(&[("small", b"small")]);
     let large = fs::File::create(root.path().join("large")).unwrap();
     large.set_len(LARGE).unwrap();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let directory = tempfile::tempdir().unwrap();
         let (tally, log) = (directory.path().join("tally"), directory.path().join("log"));
         let launch = Launch::of(&root).with(&format!("--model {model} --log-format json"));
@@ -117,7 +117,7 @@ fn a_tally_is_written_also_after_the_grace_period() {
     let root = site(&[]);
     let large = fs::File::create(root.path().join("large")).unwrap();
     large.set_len(LARGE).unwrap();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let directory = tempfile::tempdir().unwrap();
         let tally = directory.path().join("tally");
         let launch = Launch::of(&root).with(&format!("--model {model} --grace 0.2"));
@@ -137,7 +137,7 @@ fn a_tally_is_written_also_after_the_grace_period() {
 #[test]
 fn a_tally_that_cannot_be_written_is_an_error_at_the_start() {
     let root = small();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let launch = Launch::of(&root).with(&format!("--model {model}"));
         let (status, messages) = launch.with("--tally /nowhere/tally").expect_failure();
         assert_eq!(status.code(), Some(1), "{model}");
@@ -153,7 +153,7 @@ fn a_tally_that_cannot_be_written_is_an_error_at_the_start() {
 #[test]
 fn burning_takes_processor_time_and_is_answered_and_counted() {
     let root = small();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let directory = tempfile::tempdir().unwrap();
         let (tally, log) = (directory.path().join("tally"), directory.path().join("log"));
         let launch = Launch::of(&root).with(&format!("--model {model} --burn 200"));
@@ -219,7 +219,7 @@ fn a_slow_handler_in_its_own_thread_or_process_holds_up_no_other_connection() {
 #[test]
 fn without_the_option_no_request_burns() {
     let root = small();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let launch = Launch::of(&root).with(&format!("--model {model}"));
         let response = Client::of(&launch.start()).fetch("/burn");
         assert_eq!(response.status(), 404, "{model}");

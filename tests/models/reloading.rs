@@ -1,7 +1,7 @@
 //! SIGHUP with a configuration file, in every model: the file is read again.
 
 use crate::client::{Client, StreamEnd, field};
-use crate::process::{Launch, Server, eventually, site};
+use crate::process::{Launch, Server, available, eventually, site};
 use crate::{EVERY, assert_served};
 use rustix::process::Signal;
 use std::fs;
@@ -43,7 +43,7 @@ fn version(server: &Server) -> String {
 #[test]
 fn a_reload_changes_the_site_and_loses_no_response() {
     let (root, _directory, path) = files();
-    for model in EVERY {
+    for model in available(&EVERY) {
         configure(&path, 1, "");
         let mut server = start(root.path(), model, &path);
         let mut slow = Client::with_request(&server, LAST);
@@ -69,7 +69,7 @@ fn a_reload_changes_the_site_and_loses_no_response() {
 #[test]
 fn a_wrong_file_keeps_the_configuration_and_the_log_says_why() {
     let (root, _directory, path) = files();
-    for model in EVERY {
+    for model in available(&EVERY) {
         configure(&path, 1, "");
         let server = start(root.path(), model, &path);
         assert_eq!(version(&server), "1", "{model}");

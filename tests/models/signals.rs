@@ -1,7 +1,7 @@
 //! What each signal does, in every model: the table in docs/operation.md.
 
 use crate::client::Client;
-use crate::process::{Launch, Server, eventually};
+use crate::process::{Launch, Server, available, eventually};
 use crate::{EVERY, assert_served, small, start};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -48,7 +48,7 @@ fn signal_all(server: &Server, signal: Signal) {
 #[test]
 fn no_harmless_signal_ends_a_server_or_a_connection() {
     let root = small();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let launch = Launch::of(&root).with(&format!("--model {model} --log-file /dev/null"));
         let mut server = launch.start();
         let mut client = Client::of(&server);
@@ -68,7 +68,7 @@ fn no_harmless_signal_ends_a_server_or_a_connection() {
 #[test]
 fn each_stop_signal_stops_the_server_in_an_orderly_way() {
     let root = small();
-    for model in EVERY {
+    for model in available(&EVERY) {
         for signal in STOP {
             let mut server = start(&root, model, "--grace 600");
             assert_served(&mut Client::of(&server));
@@ -82,7 +82,7 @@ fn each_stop_signal_stops_the_server_in_an_orderly_way() {
 #[test]
 fn sighup_does_nothing_under_nohup() {
     let root = small();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let launch = Launch::of(&root).run_before("trap '' HUP");
         let mut server = launch.with(&format!("--model {model}")).start();
         let mut client = Client::of(&server);
@@ -97,7 +97,7 @@ fn sighup_does_nothing_under_nohup() {
 #[test]
 fn sighup_and_sigusr1_reopen_the_log_in_every_model() {
     let root = small();
-    for model in EVERY {
+    for model in available(&EVERY) {
         let logs = tempfile::tempdir().unwrap();
         let (log, old) = (logs.path().join("log"), logs.path().join("old"));
         let launch = Launch::of(&root).with(&format!("--model {model}"));

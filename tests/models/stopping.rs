@@ -1,7 +1,7 @@
 //! Stopping in every model: idle, sending and waiting connections.
 
 use crate::client::Client;
-use crate::process::eventually;
+use crate::process::{available, eventually};
 use crate::{ALL, assert_served, small, start};
 use rustix::process::Signal;
 
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 #[test]
 fn sigterm_ends_idle_connections_and_the_server() {
     let root = small();
-    for model in ALL {
+    for model in available(&ALL) {
         let mut server = start(&root, model, "--grace 600");
         let mut clients: Vec<_> = match model {
             "sequential" => vec![Client::of(&server)],
@@ -27,7 +27,7 @@ fn sigterm_ends_idle_connections_and_the_server() {
 #[test]
 fn a_partial_request_is_answered_after_sigterm_and_then_the_connection_closes() {
     let root = small();
-    for model in ALL {
+    for model in available(&ALL) {
         let mut server = start(&root, model, "--grace 600 --linger-timeout 0.3");
         let mut client = Client::of(&server);
         assert_served(&mut client);
@@ -48,7 +48,7 @@ fn a_partial_request_is_answered_after_sigterm_and_then_the_connection_closes() 
 #[test]
 fn a_second_signal_stops_the_server_at_once() {
     let root = small();
-    for model in ALL {
+    for model in available(&ALL) {
         let mut server = start(&root, model, "--grace 600 --header-timeout 600");
         let mut client = Client::of(&server);
         assert_served(&mut client);

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 /// The server's end of a connection.
 pub struct SimSocket {
@@ -127,7 +128,7 @@ impl Transport for SimSocket {
 
     fn send_file(
         &mut self,
-        file: &File,
+        file: &Arc<File>,
         offset: u64,
         length: u64,
         _: &mut [u8],

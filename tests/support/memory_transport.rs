@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The server's end.
 #[derive(Debug)]
@@ -269,7 +270,7 @@ impl Transport for MemoryTransport {
 
     fn send_file(
         &mut self,
-        file: &File,
+        file: &Arc<File>,
         offset: u64,
         length: u64,
         _: &mut [u8],

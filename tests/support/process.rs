@@ -53,6 +53,26 @@ pub fn has(program: &str) -> bool {
     found
 }
 
+/// Those of `models` that can run here. If there is no io_uring, a line says that the model is
+/// skipped.
+pub fn available(models: &[&'static str]) -> Vec<&'static str> {
+    let is_available = |model: &&str| *model != "uring" || has_io_uring();
+    models.iter().copied().filter(is_available).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn has_io_uring() -> bool {
+    let ring = io_uring::IoUring::new(1);
+    ring.inspect_err(|error| skipped(&format!("the model uring: {error}")))
+        .is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_io_uring() -> bool {
+    skipped("the model uring is only for Linux");
+    false
+}
+
 /// Prints, although the harness hides the output of passing tests, that a test was skipped.
 pub fn skipped(why: &str) {
     use std::io::Write;

@@ -9,6 +9,7 @@
 use oneloop::transport::{Handshake, Transport, sendfile};
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 pub const HANDSHAKE: u8 = b'H';
 pub const DATA: u8 = b'D';
@@ -187,7 +188,7 @@ impl<T: Transport> Transport for Records<T> {
 
     fn send_file(
         &mut self,
-        file: &File,
+        file: &Arc<File>,
         offset: u64,
         length: u64,
         copy: &mut [u8],

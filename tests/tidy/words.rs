@@ -30,6 +30,8 @@ const CONDITIONAL: &[&str] = &[
     "tls/mod.rs",
     // The feature compress.
     "site/encoder/mod.rs",
+    // The model uring, which is only for Linux.
+    "models/mod.rs",
 ];
 
 /// Files that use mio: what registers with a poll, and the load generator, which has its own.

@@ -2,7 +2,7 @@
 
 use crate::client::{StreamEnd, get};
 use crate::peer::{Https, MODELS, close_notify};
-use crate::process::site;
+use crate::process::{available, site};
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use std::io::{Read, Write};
@@ -28,7 +28,7 @@ fn client_hello(https: &Https) -> Vec<u8> {
 fn after_its_close_notify_a_client_gets_the_whole_response_and_ours() {
     let big = vec![7; 4 << 20];
     let root = site(&[("big", &big)]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         for closes_socket in [false, true] {
             let https = Https::start(root.path(), &format!("--model {model}"));
             let mut client = https.connect();
@@ -48,7 +48,7 @@ fn after_its_close_notify_a_client_gets_the_whole_response_and_ours() {
 #[test]
 fn a_truncated_end_is_no_end_of_a_request() {
     let root = site(&[("small", b"hello")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let https = Https::start(root.path(), &format!("--model {model} --log-file -"));
         let mut client = https.connect();
         client.send(get("/small"));
@@ -66,7 +66,7 @@ fn a_truncated_end_is_no_end_of_a_request() {
 fn a_client_that_is_gone_costs_no_other_client_anything() {
     let big = vec![7; 4 << 20];
     let root = site(&[("big", &big), ("small", b"hello")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let https = Https::start(root.path(), &format!("--model {model}"));
         for part in [1, 100, 1 << 20] {
             let mut client = https.connect();
@@ -84,7 +84,7 @@ fn a_client_that_is_gone_costs_no_other_client_anything() {
 #[test]
 fn a_handshake_that_stalls_ends_at_its_deadline() {
     let root = site(&[("small", b"hello")]);
-    for model in ["reactor", "coroutine", "thread"] {
+    for model in available(&["reactor", "coroutine", "uring", "thread"]) {
         let https = Https::start(
             root.path(),
             &format!("--model {model} --header-timeout 0.5"),
@@ -109,7 +109,7 @@ fn a_handshake_that_stalls_ends_at_its_deadline() {
 #[test]
 fn a_close_notify_in_a_handshake_ends_it() {
     let root = site(&[("small", b"hello")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let https = Https::start(root.path(), &format!("--model {model}"));
         let mut client = https.connect_plain();
         client.send([&client_hello(&https), PLAIN_CLOSE_NOTIFY].concat());
@@ -127,7 +127,7 @@ fn a_close_notify_in_a_handshake_ends_it() {
 #[test]
 fn bytes_that_are_not_tls_get_an_alert_and_close_only_their_connection() {
     let root = site(&[("small", b"hello")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let https = Https::start(root.path(), &format!("--model {model}"));
         let garbage = [
             &[22, 3, 1, 0, 4, 1, 0, 0, 0][..],
@@ -161,7 +161,7 @@ fn bytes_that_are_not_tls_get_an_alert_and_close_only_their_connection() {
 #[test]
 fn plain_http_on_the_port_gets_a_400_that_says_what_to_do() {
     let root = site(&[("small", b"hello")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let https = Https::start(root.path(), &format!("--model {model}"));
         let mut client = https.connect_plain();
         client.send(get("/small"));
@@ -184,7 +184,7 @@ fn plain_http_on_the_port_gets_a_400_that_says_what_to_do() {
 fn a_stop_finishes_responses_and_does_not_wait_for_a_handshake() {
     let big = vec![7; 16 << 20];
     let root = site(&[("big", &big)]);
-    for model in ["reactor", "coroutine", "process", "thread", "pool"] {
+    for model in available(&["reactor", "coroutine", "uring", "process", "thread", "pool"]) {
         let mut https = Https::start(root.path(), &format!("--model {model} --grace 15"));
         let hello = client_hello(&https);
         let mut silent = https.connect_plain();

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The models that serve HTTPS.
-pub const MODELS: [&str; 8] = [
+pub const MODELS: [&str; 9] = [
     "reactor",
+    "uring",
     "coroutine",
     "sequential",
     "process",

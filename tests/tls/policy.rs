@@ -2,13 +2,13 @@
 
 use crate::client::{Client, get};
 use crate::peer::{Https, MODELS};
-use crate::process::{Launch, site};
+use crate::process::{Launch, available, site};
 use std::fs;
 
 #[test]
 fn plain_requests_are_redirected_to_the_same_address_with_https() {
     let root = site(&[("small", b"hello")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let options = format!("--model {model} -b 127.0.0.1 --tls-bind [::1]:0 --redirect-https");
         let https = Https::start(root.path(), &options);
         let port = https.address().port();

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, get};
 use crate::peer::{Https, MODELS, close_notify, connect};
-use crate::process::{eventually, site};
+use crate::process::{available, eventually, site};
 use rustls::HandshakeKind;
 use std::fs;
 use std::io::{Read, Write};
@@ -49,7 +49,7 @@ fn every_response_through_tls_has_the_bytes_of_a_plain_one() {
     // Files that have just changed have other validators.
     sleep(Duration::from_millis(1100));
     scope(|scope| {
-        for model in MODELS {
+        for model in available(&MODELS) {
             let (root, requests) = (&root, &requests);
             scope.spawn(move || {
                 let options = format!("--model {model} --tls-bind 127.0.0.1:0");
@@ -81,7 +81,7 @@ fn every_response_through_tls_has_the_bytes_of_a_plain_one() {
 #[test]
 fn a_header_of_the_proxy_protocol_comes_before_the_handshake() {
     let root = site(&[("small", b"hello")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let log = root.path().join(".log");
         let args = format!("--model {model} --proxy-protocol all --log-file");
         let https = Https::start(root.path(), &format!("{args} {}", log.display()));
@@ -112,7 +112,7 @@ fn a_header_of_the_proxy_protocol_comes_before_the_handshake() {
 #[test]
 fn a_request_in_many_records_is_one_request() {
     let root = site(&[("small", b"hello")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let https = Https::start(root.path(), &format!("--model {model}"));
         let mut client = https.connect();
         for _ in 0..2 {
@@ -169,7 +169,7 @@ fn a_slow_reader_gets_every_byte_and_costs_no_memory() {
 fn a_client_that_sends_and_does_not_read_loses_no_byte() {
     let big = body(8 << 20);
     let root = site(&[("big", &big)]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let https = Https::start(root.path(), &format!("--model {model}"));
         let mut client = https.connect();
         // The requests do not fit into the sockets while no response is read.
@@ -190,7 +190,7 @@ fn a_client_that_sends_and_does_not_read_loses_no_byte() {
 fn a_session_is_resumed_in_every_model_of_one_process() {
     let root = site(&[("small", b"hello")]);
     let has_one_process = |model: &&str| !["process", "prefork"].contains(model);
-    for model in MODELS.into_iter().filter(has_one_process) {
+    for model in available(&MODELS).into_iter().filter(has_one_process) {
         let https = Https::start(root.path(), &format!("--model {model}"));
         let config = Arc::new(https.certificate.client());
         let kinds = [
@@ -237,7 +237,7 @@ fn the_protocol_is_http_1_1_and_a_client_that_wants_another_is_refused() {
 #[test]
 fn keys_may_be_updated_at_any_time() {
     let root = site(&[("small", b"hello")]);
-    for model in MODELS {
+    for model in available(&MODELS) {
         let https = Https::start(root.path(), &format!("--model {model}"));
         let mut client = https.connect();
         for count in [1, 20, 1] {

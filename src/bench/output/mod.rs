@@ -235,8 +235,9 @@ impl Terminal {
 }
 
 /// The symbol of each model.
-const MODELS: [(&str, char); 6] = [
+const MODELS: [(&str, char); 7] = [
     ("reactor", '●'),
+    ("uring", '○'),
     ("coroutine", '◆'),
     ("thread", '▲'),
     ("pool", '■'),

@@ -324,7 +324,7 @@ impl Transport for Watched {
 
     fn send_file(
         &mut self,
-        file: &File,
+        file: &Arc<File>,
         offset: u64,
         length: u64,
         copy: &mut [u8],

@@ -1,0 +1,114 @@
+//! The model `uring`: a kernel that refuses it, and what the operations in flight share.
+
+use crate::client::{Client, get};
+use crate::process::{Launch, available, eventually, has};
+use crate::{assert_served, small};
+use rustix::net::{SendFlags, send};
+use rustix::process::Signal;
+
+/// The site has a small and a large file.
+fn large() -> tempfile::TempDir {
+    let root = small();
+    let large = std::fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(50 * 1024 * 1024).unwrap();
+    root
+}
+
+/// As in a container. Fails if the error of the kernel is printed as it is.
+#[test]
+fn a_kernel_that_refuses_io_uring_is_an_error_that_says_what_to_do() {
+    if available(&["uring"]).is_empty() || !has("strace") {
+        return;
+    }
+    let root = small();
+    for (call, error, expected) in [
+        (
+            "setup",
+            "EPERM",
+            "oneloop: io_uring is forbidden here, by a container's filter",
+        ),
+        (
+            "setup",
+            "ENOSYS",
+            "oneloop: this kernel has no io_uring (Function not implemented",
+        ),
+        (
+            "register",
+            "EINVAL",
+            "oneloop: the model uring needs the io_uring of Linux 6.0 or later;",
+        ),
+    ] {
+        let inject = format!(
+            "exec strace -D -f -q -e signal=none -e trace=io_uring_{call} \
+             -e inject=io_uring_{call}:error={error} -o /dev/null \"$0\" \"$@\""
+        );
+        let launch = Launch::of(&root).with("--model uring").run_before(&inject);
+        let (status, messages) = launch.expect_failure();
+        assert_eq!(status.code(), Some(1), "{messages}");
+        assert!(messages.contains(expected), "{messages}");
+        assert!(messages.contains("; use --model reactor"), "{messages}");
+    }
+}
+
+/// The requests of all arrive at once. Fails if a receive that has found no buffer is not submitted
+/// again.
+#[test]
+fn more_clients_than_provided_buffers_are_answered() {
+    let root = small();
+    for model in available(&["uring"]) {
+        let server = Launch::of(&root).with(&format!("--model {model}")).start();
+        let mut clients: Vec<_> = (0..700).map(|_| Client::of(&server)).collect();
+        clients.iter_mut().for_each(assert_served);
+        server.freeze();
+        for client in &mut clients {
+            client.send(get("/small"));
+        }
+        server.thaw();
+        for client in &mut clients {
+            assert_eq!(client.read_response().body, b"small");
+        }
+    }
+}
+
+/// Fails if a send that cannot go on keeps its buffer: there are fewer buffers than downloads.
+#[test]
+fn downloads_that_wait_for_their_clients_hold_up_no_other() {
+    let root = large();
+    for model in available(&["uring"]) {
+        let mut server = Launch::of(&root).with(&format!("--model {model}")).start();
+        let mut slow: Vec<_> = (0..300)
+            .map(|_| Client::with_request(&server, get("/large")))
+            .collect();
+        for client in &mut slow {
+            assert!(client.read_head().starts_with("HTTP/1.1 200 "));
+        }
+        assert_served(&mut Client::of(&server));
+        drop(slow);
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
+/// Fails if a receive goes on for a connection that does not read.
+#[test]
+fn a_client_that_sends_and_does_not_receive_is_not_read_from() {
+    const MOST: usize = 64 * 1024 * 1024;
+    let root = large();
+    for model in available(&["uring"]) {
+        let server = Launch::of(&root).with(&format!("--model {model}")).start();
+        let mut client = Client::with_request(&server, get("/large"));
+        assert!(client.read_head().starts_with("HTTP/1.1 200 "));
+        let requests = get("/small").repeat(1000);
+        let mut sent = 0;
+        let mut refused = 0;
+        eventually("the client can send no more", || {
+            match send(client.socket(), requests.as_bytes(), SendFlags::DONTWAIT) {
+                Ok(length) => (sent, refused) = (sent + length, 0),
+                Err(_) => refused += 1,
+            }
+            refused == 20 || sent > MOST
+        });
+        assert!(sent <= MOST, "all is received");
+        assert_served(&mut Client::of(&server));
+    }
+}
