@@ -248,7 +248,7 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         let outcome = pump_guarded(&mut slot.session, handler, &mut context);
         let id = slot.session.id;
         let connection = &mut slot.session.connection;
-        if let Some(reason) = connection.close_reason() {
+        if let PumpOutcome::Ended(reason) = outcome {
             self.ended.push((key, reason));
             return;
         }
