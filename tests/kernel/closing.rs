@@ -90,6 +90,49 @@ fn a_client_that_half_closes_after_its_request_gets_all_of_50_mib() {
     client.expect_end();
 }
 
+/// A site with 3000 files, whose listing takes dozens of slices, and a request for it.
+fn listing() -> (tempfile::TempDir, &'static str) {
+    let root = site(&[]);
+    for number in 0..3000 {
+        std::fs::write(root.path().join(number.to_string()), "").unwrap();
+    }
+    let request = "GET / HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n";
+    (root, request)
+}
+
+#[test]
+fn a_client_that_half_closes_after_its_request_gets_the_whole_listing() {
+    let (root, request) = listing();
+    let server = Launch::of(&root).start();
+    let mut client = Client::with_request(&server, request);
+    client.finish_sending();
+    let (received, end) = client.read_to_end();
+    assert!(received.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    assert!(received.ends_with(b"\r\n0\r\n\r\n"), "{end:?}");
+}
+
+/// The first bytes of the response cause a reset. Fails if only a send shows it: a compressed
+/// listing has many slices before its next send.
+#[cfg(feature = "study")]
+#[test]
+fn a_listing_is_produced_no_further_when_its_client_has_left() {
+    let (root, request) = listing();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("trace");
+    let server = Launch::of(&root).with("--trace").arg(&file).start();
+    server.freeze();
+    drop(Client::with_request(&server, request));
+    server.thaw();
+    let trace = || std::fs::read_to_string(&file).unwrap();
+    eventually("the connection is closed", || {
+        trace().contains("SendError(ConnectionReset)")
+    });
+    let trace = trace();
+    let (_, rest) = trace.split_once("write closed").expect("a reset");
+    let slices = rest.lines().filter(|line| line.contains("produce   done"));
+    assert_eq!(slices.count(), 0, "{trace}");
+}
+
 /// Request and FIN in one packet, before the server has accepted.
 #[test]
 fn a_peer_that_half_closes_before_it_is_accepted_is_answered() {
