@@ -216,16 +216,19 @@ impl Limits {
     }
 }
 
-/// Raises the soft limit of open descriptors to the hard one (setrlimit(2)) and returns the limit.
-pub fn raise_descriptors() -> usize {
+/// Sets the soft limit of open descriptors to the hard one, or to `most` if that is less
+/// (setrlimit(2)), and returns the limit. The number of a new descriptor is always below it.
+pub fn set_descriptors(most: Option<usize>) -> usize {
     let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        let raised = Rlimit {
-            current: limit.maximum,
+    let most = most.map(|most| most as u64);
+    let wanted = [most, limit.maximum].into_iter().flatten().min();
+    if limit.current != wanted {
+        let changed = Rlimit {
+            current: wanted,
             ..limit
         };
         // Fails where the hard limit is above what the kernel allows.
-        let _ = setrlimit(Resource::Nofile, raised);
+        let _ = setrlimit(Resource::Nofile, changed);
     }
     descriptors()
 }
@@ -244,10 +247,19 @@ pub fn connections_within(descriptors: usize) -> usize {
     descriptors.saturating_sub((descriptors / 5).max(24)).max(1)
 }
 
+/// How to get more descriptors, in parentheses. The soft limit is below the hard one for select(2).
+pub fn advice_on_descriptors() -> &'static str {
+    let limit = getrlimit(Resource::Nofile);
+    match limit.current.is_some() && limit.current < limit.maximum.or(Some(u64::MAX)) {
+        true => " (select(2) can watch no more; try: --model poll)",
+        false => " (raise the limit: ulimit -n)",
+    }
+}
+
 /// What sets a limit of this many connections, and how to raise it, in parentheses.
 pub fn advice_on_connections(connections: usize) -> &'static str {
     match connections == connections_within(descriptors()) {
-        true => " (by the limit of descriptors; raise it: ulimit -n)",
+        true => advice_on_descriptors(),
         false => " (--max-connections)",
     }
 }

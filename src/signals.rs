@@ -22,11 +22,15 @@
 #![allow(unsafe_code)]
 
 use libc::c_int;
+use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level::signal_name;
-use signal_hook_mio::v1_0::Signals;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net;
 use std::ptr;
 
 /// The action of a signal.
@@ -134,9 +138,39 @@ pub fn log_grace_over(count: usize) {
     }
 }
 
+/// Handled signals as a descriptor, which is readable when one has arrived: the handler of a signal
+/// writes a byte into a pair of sockets (the "self-pipe").
+#[derive(Debug)]
+pub struct SignalPipe(SignalDelivery<UnixStream, SignalOnly>);
+
+impl SignalPipe {
+    /// Handles the signals `handled`.
+    ///
+    /// # Errors
+    /// Those of sigaction(2) and of socketpair(2).
+    pub fn new(handled: impl Iterator<Item = c_int>) -> io::Result<Self> {
+        let (read, write) = net::UnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        let (read, write) = (UnixStream::from_std(read), OwnedFd::from(write));
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, handled)?;
+        Ok(Self(delivery))
+    }
+
+    /// The signals that have arrived since the last call, each once.
+    pub fn take(&mut self) -> impl Iterator<Item = c_int> + use<> {
+        self.0.pending()
+    }
+}
+
+impl AsFd for SignalPipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.get_read().as_fd()
+    }
+}
+
 /// Handled signals as an event source: the poll announces them, [`take`](Self::take) reads them.
 pub struct SignalSource {
-    signals: Signals,
+    signals: SignalPipe,
     token: Token,
 }
 
@@ -144,25 +178,26 @@ impl SignalSource {
     /// Handles the signals `handled` and registers the source as `token`.
     ///
     /// # Errors
-    /// Those of sigaction(2), of socketpair(2), and of registering.
+    /// Those of [`SignalPipe::new`], and of registering.
     pub fn new(
         handled: impl Iterator<Item = c_int>,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        let mut signals = Signals::new(handled)?;
-        registry.register(&mut signals, token, Interest::READABLE)?;
+        let mut signals = SignalPipe::new(handled)?;
+        registry.register(signals.0.get_read_mut(), token, Interest::READABLE)?;
         Ok(Self { signals, token })
     }
 
     /// The signals that have arrived since the last call, each once.
     ///
-    /// The source is registered again first: signal-hook reads past mio, whose poll(2) selector
-    /// announces a source again only after mio has seen a read of it. If that fails, the signals
-    /// that have arrived are returned all the same.
+    /// The source is registered again first: it is read past mio, whose poll(2) selector announces
+    /// a source again only after mio has seen a read of it. If that fails, the signals that have
+    /// arrived are returned all the same.
     pub fn take(&mut self, registry: &Registry) -> impl Iterator<Item = c_int> + use<> {
-        let _ = registry.reregister(&mut self.signals, self.token, Interest::READABLE);
-        self.signals.pending()
+        let source = self.signals.0.get_read_mut();
+        let _ = registry.reregister(source, self.token, Interest::READABLE);
+        self.signals.take()
     }
 }
 

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 /// More than the kernel's socket buffers take at once.
 const LARGE: u64 = 50 * 1024 * 1024;
 
-const MODELS: [&str; 3] = ["reactor", "coroutine", "uring"];
+const MODELS: [&str; 6] = ["reactor", "coroutine", "uring", "level", "poll", "select"];
 
 fn files() -> TempDir {
     let root = site(&[("small", b"0123456789")]);

@@ -16,15 +16,20 @@ use rustix::process::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 use tempfile::TempDir;
 
-const EVERY: [&str; 9] = [
+const EVERY: [&str; 12] = [
     "sequential",
     "uring",
     "thread",
     "thread-reuse",
     "process",
     "prefork",
+    "level",
+    "poll",
+    "select",
     "coroutine",
     "pool",
     "reactor",
@@ -510,6 +515,47 @@ fn the_time_of_a_head_does_not_limit_the_check_of_its_password() {
         let server = launch.arg("0.05").start();
         let wrong = basic("alice", "wrong");
         assert_eq!(status(&server, "/small", &wrong), 401, "{model}");
+    }
+}
+
+/// It is not watched, since even a hang-up would end every poll. Fails if a connection that waits
+/// for its handler is watched for reading.
+#[test]
+fn with_levels_a_peer_that_sends_more_and_goes_away_does_not_wake_the_loop_during_a_check() {
+    let folder = folder();
+    let costly = ALICE.replace("$04$", "$14$");
+    fs::write(folder.path().join("users"), costly).unwrap();
+    for model in ["level", "poll", "select"] {
+        let trace = folder.path().join(model);
+        let launch = with_file(&folder, model).arg("--trace").arg(&trace);
+        let server = launch.start();
+        let polls = || {
+            fs::read_to_string(&trace)
+                .unwrap()
+                .matches(" poll ")
+                .count()
+        };
+        // One after the other: the last one waits for all.
+        let mut clients: Vec<_> = (0..20)
+            .map(|number| {
+                let mut client = Client::of(&server);
+                let wrong = basic("alice", &number.to_string());
+                request(&mut client, "GET /small", &wrong);
+                client.send("GET /small HTTP/1.1\r\n");
+                client.finish_sending();
+                client
+            })
+            .collect();
+        clients.drain(..10).for_each(Client::reset);
+        sleep(Duration::from_millis(200));
+        let before = polls();
+        sleep(Duration::from_millis(500));
+        let count = polls() - before;
+        assert!(
+            before > 0 && count < 50,
+            "{model}: {count} polls in half a second"
+        );
+        assert!(clients.last().unwrap().has_received_nothing());
     }
 }
 

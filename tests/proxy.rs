@@ -19,9 +19,12 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// All models with an access log.
-const MODELS: [&str; 9] = [
+const MODELS: [&str; 12] = [
     "reactor",
     "uring",
+    "level",
+    "poll",
+    "select",
     "coroutine",
     "sequential",
     "thread",
@@ -265,9 +268,10 @@ fn in_every_model_the_header_of_the_proxy_protocol_names_the_client() {
     for model in available(&MODELS) {
         let log = Log::new();
         let args = format!("--model {model} --proxy-protocol all --admin 127.0.0.1:0");
-        // Only these models have the operator's listener, whose handler passes the client on.
+        // Only the models with a loop have the operator's listener, whose handler passes the client
+        // on.
         let args = match model {
-            "reactor" | "coroutine" | "uring" => &args[..],
+            "reactor" | "coroutine" | "uring" | "level" | "poll" | "select" => &args[..],
             _ => args.split_once(" --admin").unwrap().0,
         };
         let server = log.launch(root.path(), args).start();

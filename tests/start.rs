@@ -533,6 +533,7 @@ fn a_server_with_a_passed_listener_is_built_again_from_the_same_configuration() 
         "reactor",
         "coroutine",
         "uring",
+        "level",
         "process",
         "prefork",
         "pool",

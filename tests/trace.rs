@@ -166,7 +166,7 @@ fn can_compare() -> bool {
 /// that is no system call says so. Every poll has its number of events, and each event its flags.
 #[test]
 fn the_trace_of_a_loop_has_the_calls_that_strace_sees() {
-    for model in ["reactor", "coroutine"] {
+    for model in ["reactor", "coroutine", "level", "poll", "select"] {
         if can_compare() {
             compare_loop(model);
         }
@@ -178,7 +178,7 @@ fn compare_loop(model: &str) {
     let [trace, calls] = ["trace", "calls"].map(|name| root.path().join(name));
     let launch = Launch::of(root.path()).arg("--trace").arg(&trace);
     let launch = launch.with("--trace-format json --model").with(model);
-    let watched = format!("{WATCHED},epoll_ctl,epoll_wait");
+    let watched = format!("{WATCHED},epoll_ctl,epoll_wait,epoll_pwait");
     let server = launch.traced(&watched, &calls).start();
     session(&server);
     stop(server);
@@ -187,9 +187,15 @@ fn compare_loop(model: &str) {
         text = fs::read_to_string(&calls).unwrap_or_default();
         text.contains("+++ exited")
     });
-    let traced = traced_calls(&fs::read_to_string(trace).unwrap());
+    let mut traced = traced_calls(&fs::read_to_string(trace).unwrap());
     if !text.contains("accept4(") {
         return skipped("strace may not trace here");
+    }
+    if ["poll", "select"].contains(&model) {
+        let is_poll = |call: &String| call.starts_with("epoll_") || call.starts_with("event ");
+        traced.retain(|call| !is_poll(call));
+        assert!(traced.contains(&"sendfile EAGAIN".to_owned()), "{traced:?}");
+        return assert_eq!(traced, seen_by_strace(&text), "{model}");
     }
     assert_eq!(traced, seen_by_strace(&text), "{model}");
     for call in [
@@ -201,7 +207,8 @@ fn compare_loop(model: &str) {
         "close",
         "epoll_ctl",
         "epoll_wait 1",
-        "event readable, writable",
+        "event readable",
+        "event writable",
     ] {
         assert!(
             traced.iter().any(|traced| traced.starts_with(call)),
@@ -347,9 +354,14 @@ fn seen_by_strace(text: &str) -> Vec<String> {
         let mut arguments = rest.split([',', ')']).map(str::trim);
         let descriptor = arguments.next().unwrap();
         match name {
-            "epoll_wait" => {
+            "epoll_wait" | "epoll_pwait" => {
                 calls.push(format!("epoll_wait {}", result.parse().unwrap_or(0)));
-                calls.extend(events_of(rest));
+                calls.extend(events_of(rest, |token| match name {
+                    // The tokens of listeners and signals are the last ones.
+                    "epoll_wait" => token < u64::MAX / 2,
+                    // The token is the descriptor.
+                    _ => open.contains_key(&*token.to_string()),
+                }));
                 continue;
             }
             "epoll_ctl" => {
@@ -385,13 +397,11 @@ fn seen_by_strace(text: &str) -> Vec<String> {
 }
 
 /// The events of connections that epoll_wait has returned, in the words of the trace.
-fn events_of(arguments: &str) -> Vec<String> {
+fn events_of(arguments: &str, is_connection: impl Fn(u64) -> bool) -> Vec<String> {
     let events = arguments.split("events=").skip(1).filter_map(|event| {
         let (flags, data) = event.split_once(", data=")?;
         let (_, token) = data.split_once("u64=")?;
         let token: u64 = token.split('}').next()?.parse().unwrap();
-        // The tokens of listeners and signals are the last ones.
-        let is_connection = token < u64::MAX / 2;
         let has = |name: &str| flags.split('|').any(|flag| flag == name);
         let [read, write, error] = ["EPOLLIN", "EPOLLOUT", "EPOLLERR"].map(has);
         let (urgent, gone) = (has("EPOLLPRI"), has("EPOLLHUP"));
@@ -405,7 +415,7 @@ fn events_of(arguments: &str) -> Vec<String> {
         ];
         let words = words.iter().filter(|(is_set, _)| *is_set);
         let words: Vec<_> = words.map(|(_, word)| *word).collect();
-        is_connection.then(|| format!("event {}", words.join(", ")))
+        is_connection(token).then(|| format!("event {}", words.join(", ")))
     });
     events.collect()
 }
@@ -415,7 +425,7 @@ fn events_of(arguments: &str) -> Vec<String> {
 /// [format]: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 #[test]
 fn a_trace_for_perfetto_is_in_the_trace_event_format_and_its_slices_are_nested() {
-    for model in ["reactor", "coroutine", "fixed", "pool", "process"] {
+    for model in ["reactor", "coroutine", "level", "fixed", "pool", "process"] {
         check_perfetto(model);
     }
 }
@@ -440,7 +450,7 @@ fn check_perfetto(model: &str) {
     }
     let text = fs::read_to_string(trace).unwrap();
     let events: Vec<Value> = serde_json::from_str(&text).unwrap();
-    let is_loop = ["reactor", "coroutine"].contains(&model);
+    let is_loop = ["reactor", "coroutine", "level"].contains(&model);
     let mut tracks: BTreeMap<u64, Track> = BTreeMap::new();
     for (index, event) in events.iter().enumerate() {
         assert_eq!(event["pid"], 1, "{event}");

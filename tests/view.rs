@@ -289,6 +289,37 @@ fn a_step_runs_one_iteration_and_shows_its_records() {
     read_answer(&mut other);
 }
 
+/// With levels, both would be reported in every poll. Fails if a connection that is held, or a
+/// listener, stays watched.
+#[test]
+fn what_arrives_at_a_held_server_does_not_keep_its_loop_awake() {
+    for model in ["reactor", "level", "poll", "select"] {
+        let root = files();
+        let trace = root.path().join("trace");
+        let launch = Launch::of(root.path()).arg("--trace").arg(&trace);
+        let options = "--admin 127.0.0.1:0 --no-defer-accept --model";
+        let server = launch.with(options).with(model).start();
+        let mut client = connect(server.address());
+        ask(&mut client);
+        read_answer(&mut client);
+        set_pace(&server, "set=hold", "");
+        let polls = || {
+            let trace = std::fs::read_to_string(&trace).unwrap();
+            trace.lines().filter(|line| line.contains(" poll ")).count()
+        };
+        ask(&mut client);
+        let mut other = connect(server.address());
+        ask(&mut other);
+        let before = polls();
+        assert!(is_silent(&mut client) && is_silent(&mut other), "{model}");
+        let count = polls() - before;
+        assert!(before > 0 && count < 40, "{model}: {count} polls");
+        set_pace(&server, "set=run", "");
+        read_answer(&mut client);
+        read_answer(&mut other);
+    }
+}
+
 #[test]
 fn the_latest_records_are_a_trace_of_the_clients_while_a_page_is_open() {
     let root = files();
@@ -496,7 +527,7 @@ fn an_address_that_others_can_reach_is_refused() {
     let (status, messages) = launch.expect_failure();
     assert_eq!(status.code(), Some(2));
     assert!(
-        messages.contains("--admin is for the models reactor, coroutine and uring"),
+        messages.contains("--admin is for the models with a loop"),
         "{messages}"
     );
 }

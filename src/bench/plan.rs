@@ -16,6 +16,9 @@ pub const MODELS: &[&str] = &[
     "prefork",
     "thread-reuse",
     SEQUENTIAL,
+    "level",
+    "poll",
+    "select",
 ];
 /// The models of a run whose command line names none: one of each kind.
 const USUAL: &[&str] = &[
@@ -349,6 +352,8 @@ fn model(name: &str, usual: bool) -> ArmSpec {
         max_connections: match name {
             "process" => 2000,
             "thread" | "thread-reuse" => 12_000,
+            // Of 1024 descriptors, a fifth is for files.
+            "select" => 800,
             _ => u32::MAX,
         },
     }
@@ -416,6 +421,7 @@ mod tests {
             ["reactor", "reactor'", "thread"]
         );
         assert_eq!(names(&["--models", "pool"]), ["pool", "pool'"]);
+        assert_eq!(names(&["--models", "level"]), ["level", "level'"]);
         assert_eq!(names(&[])[..3], ["reactor", "reactor'", "coroutine"]);
         let two = [
             "--models",

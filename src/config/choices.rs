@@ -23,11 +23,23 @@ pub enum Model {
     Coroutine,
     /// One thread and one ring of io_uring for all connections (Linux)
     Uring,
+    /// One loop that waits in select(2)
+    Select,
+    /// One loop that waits in poll(2)
+    Poll,
+    /// One loop that waits in epoll(7), level-triggered
+    Level,
     /// One thread and one loop for all connections
     Reactor,
 }
 
 impl Model {
+    /// One thread waits for all connections at once.
+    pub fn has_loop(self) -> bool {
+        use Model::{Coroutine, Level, Poll, Reactor, Select, Uring};
+        matches!(self, Coroutine | Uring | Select | Poll | Level | Reactor)
+    }
+
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -40,6 +52,9 @@ impl Model {
             Self::Pool => "pool",
             Self::Coroutine => "coroutine",
             Self::Uring => "uring",
+            Self::Select => "select",
+            Self::Poll => "poll",
+            Self::Level => "level",
             Self::Reactor => "reactor",
         }
     }

@@ -1,5 +1,6 @@
 //! Options that do not go together. Each error says what to do.
 
+use clap::ValueEnum;
 use clap::parser::ValueSource;
 
 use super::arguments::Arguments;
@@ -11,6 +12,9 @@ use super::parser::Parsed;
 /// In the environment they are ignored: a variable may be meant for another server or model.
 pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> {
     let model = arguments.model;
+    let with_loop: Vec<_> = (Model::value_variants().iter().copied())
+        .filter(|model| model.has_loop())
+        .collect();
     let rules = [
         (
             "workers",
@@ -24,8 +28,9 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
         ),
         (
             "admin",
-            &[Model::Reactor, Model::Coroutine, Model::Uring],
-            "is for the models reactor, coroutine and uring; leave out --model or --admin",
+            &with_loop,
+            "is for the models with a loop (coroutine, uring, select, poll, level, reactor); \
+             leave out --model or --admin",
         ),
     ];
     for (id, only, what) in rules {

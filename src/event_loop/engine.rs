@@ -33,8 +33,9 @@ pub trait Sockets<A: Accept, T> {
         stream: A::Stream,
     ) -> io::Result<(T, Option<SocketAddr>)>;
 
-    /// Registers a socket with the poll, once and for both directions. `key` is the token of its
-    /// events. If the socket is ready already, the next poll reports it.
+    /// Registers a socket with the poll: once and for both directions, or again when
+    /// [`Transport::changes_interest`] says so. `key` is the token of its events. If the socket is
+    /// ready already, the next poll reports it.
     ///
     /// # Errors
     /// Those of epoll_ctl(2) or kevent(2). Only this connection is lost.
@@ -136,6 +137,17 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
     /// For tests: the connections.
     pub fn scheduler(&self) -> &Scheduler<T, H::State, P> {
         &self.scheduler
+    }
+
+    /// Whether the public connections are held in this iteration or poll.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// The listeners that are open: their ids, and whether a connection may wait, so that no event
+    /// is needed.
+    pub fn listeners(&self) -> impl Iterator<Item = (usize, &A, bool)> {
+        self.lifecycle.listeners()
     }
 
     /// How long the loop may poll: until something is due.

@@ -98,6 +98,11 @@ impl<A: Accept> Lifecycle<A> {
         }
     }
 
+    /// The listeners that are open: their ids, and whether a connection may wait.
+    pub fn listeners(&self) -> impl Iterator<Item = (usize, &A, bool)> {
+        self.listeners.entries().chain(self.admin.entries())
+    }
+
     /// How long the loop may poll before accepting or stopping has something to do.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         let until = |at: Instant| at.saturating_duration_since(now.instant);

@@ -2,10 +2,8 @@
 //! reactor and the coroutine model share it.
 
 use crate::deadline_clock::PollOutcome;
-use crate::handler::Role;
 use crate::limits::Limits;
-use crate::listen::accept::Accept;
-use crate::listen::open::{BoundListener, SocketFile};
+use crate::listen::open::{BoundListener, SocketFiles};
 use crate::listen::socket::ListenerSocket;
 use crate::notifier::Notifier;
 use crate::probe::EventFlags;
@@ -29,9 +27,7 @@ pub struct Poller {
     signals: SignalSource,
     policy: SignalPolicy,
     listeners: usize,
-    /// The files of unix sockets, with the roles of these. They are removed before their sockets
-    /// are closed, so that the file of another server is not taken for ours.
-    socket_files: Vec<(Role, SocketFile)>,
+    socket_files: SocketFiles,
 }
 
 /// What an event is about.
@@ -73,15 +69,10 @@ impl Poller {
         let poll = Poll::new()?;
         let registry = poll.registry();
         let signals = SignalSource::new(policy.handled(), registry, SIGNALS)?;
-        let (mut sockets, mut socket_files) = (Vec::new(), Vec::new());
-        for (id, listener) in listeners.into_iter().enumerate() {
-            let BoundListener {
-                file, mut socket, ..
-            } = listener;
+        let (mut sockets, socket_files) = SocketFiles::take_from(listeners);
+        for (id, socket) in sockets.iter_mut().enumerate() {
             let token = Token(SIGNALS.0 - 1 - id);
-            registry.register(&mut socket, token, Interest::READABLE)?;
-            socket_files.extend(file.map(|file| (socket.role(), file)));
-            sockets.push(socket);
+            registry.register(socket, token, Interest::READABLE)?;
         }
         let poller = Self {
             poll,
@@ -163,8 +154,7 @@ impl Poller {
     /// Deregisters and closes the listening sockets: all of a role. Before that, the files of
     /// those that are unix sockets are removed.
     pub fn close_listeners(&mut self, sockets: Vec<ListenerSocket>) {
-        let closes = |role: Role| sockets.iter().any(|socket| socket.role() == role);
-        self.socket_files.retain(|(role, _)| !closes(*role));
+        self.socket_files.remove(&sockets);
         for mut socket in sockets {
             // Closing deregisters it from epoll and kqueue. mio's poll(2) selector needs this call.
             let _ = socket.deregister(self.poll.registry());

@@ -37,7 +37,8 @@ pub struct Scheduler<T, S, P = ()> {
     timers: Timers,
     /// Keys of the slots whose connections wait for the handler. Some may have gone on since.
     waiting: BTreeSet<usize>,
-    /// Keys of the slots whose sockets are not registered with the poll yet.
+    /// Keys of the slots whose sockets must be registered with the poll, for the first time or for
+    /// other events.
     unregistered: Vec<usize>,
     /// Keys of the slots that ended in this iteration, and why.
     ended: Vec<(usize, CloseReason)>,
@@ -151,7 +152,8 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         key
     }
 
-    /// Registers the connections that were added in this iteration and are still open. `register`
+    /// Registers the connections that were added in this iteration, or wait for other events than
+    /// before, and are still open. `register`
     /// gets the transport and the key for its events. If it fails, only this connection is lost.
     pub fn register(&mut self, mut register: impl FnMut(&mut T, usize) -> io::Result<()>) {
         while let Some(key) = self.unregistered.pop() {
@@ -251,6 +253,11 @@ impl<T: Transport, S, P: Probe> Scheduler<T, S, P> {
         if let PumpOutcome::Ended(reason) = outcome {
             self.ended.push((key, reason));
             return;
+        }
+        let is_blocked = outcome == PumpOutcome::Blocked;
+        let waits = outcome != PumpOutcome::Yielded;
+        if waits && slot.session.transport.changes_interest(is_blocked) {
+            self.unregistered.push(key);
         }
         if self.draining {
             connection.drain(deadline_now);

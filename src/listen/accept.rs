@@ -7,7 +7,7 @@
 
 use crate::clock::Now;
 use crate::handler::{ListenerInfo, Role};
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use rustix::io::Errno;
 use std::io;
 use std::time::{Duration, Instant};
@@ -108,7 +108,7 @@ pub fn classify_accept_error(error: &io::Error) -> AcceptFailure {
 /// What to do about an error of accept(2) for want of descriptors, in parentheses.
 pub fn advice(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
-        Some(Errno::MFILE) => " (raise the limit of the process: ulimit -n)",
+        Some(Errno::MFILE) => limits::advice_on_descriptors(),
         Some(Errno::NFILE) => " (raise the limit of the system: sysctl fs.file-max)",
         _ => "",
     }
@@ -145,6 +145,12 @@ impl<A: Accept> Listeners<A> {
             entries: self.entries.extract_if(.., is_admin).collect(),
             ..Self::new([])
         }
+    }
+
+    /// The sockets: their ids, and whether a connection may wait.
+    pub fn entries(&self) -> impl Iterator<Item = (usize, &A, bool)> {
+        let entries = self.entries.iter();
+        entries.map(|entry| (entry.info.id, &entry.socket, entry.is_ready))
     }
 
     /// Number of listening sockets.

@@ -41,6 +41,30 @@ pub struct BoundListener {
     pub address: Address,
 }
 
+/// The files of listening sockets. They are removed before their sockets are closed, so that the
+/// file of another server is not taken for ours.
+#[derive(Debug)]
+pub struct SocketFiles(Vec<(Role, SocketFile)>);
+
+impl SocketFiles {
+    /// Takes the files from `listeners`. Returns the sockets in their order, which is that of their
+    /// ids.
+    pub fn take_from(listeners: Vec<BoundListener>) -> (Vec<ListenerSocket>, Self) {
+        let (mut sockets, mut files) = (Vec::new(), Vec::new());
+        for BoundListener { file, socket, .. } in listeners {
+            files.extend(file.map(|file| (socket.role, file)));
+            sockets.push(socket);
+        }
+        (sockets, Self(files))
+    }
+
+    /// `closing` are about to be closed: all sockets of a role.
+    pub fn remove(&mut self, closing: &[ListenerSocket]) {
+        let closes = |role: Role| closing.iter().any(|socket| socket.role == role);
+        self.0.retain(|(role, _)| !closes(*role));
+    }
+}
+
 /// Options of listening sockets.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenOptions {

@@ -1,5 +1,5 @@
 //! The other concurrency models: one connection at a time, a process or a thread for each, pools of
-//! processes and threads, coroutines, completions.
+//! processes and threads, coroutines, completions, loops that are level-triggered.
 //!
 //! [`fixed`] stands apart: one page, one connection at a time, without the code that the others
 //! share. In the others, site, connection, pump and log are those of the reactor. They differ in
@@ -13,6 +13,8 @@
 //! - [`coroutine`]: a coroutine for each connection, in one thread
 //! - [`pool`]: a fixed number of threads
 //! - [`Uring`]: one thread and one ring of io_uring(7)
+//! - [`level_triggered`]: one loop for all connections, as the reactor, with epoll(7) without
+//!   edges, poll(2) or select(2)
 //!
 //! `acceptor` accepts connections, `connection_runner` serves one on a blocking socket, `control`
 //! stops threads that block, [`shared`] is one handler for many threads, `observed_socket` is the
@@ -23,6 +25,7 @@ mod connection_runner;
 mod control;
 pub mod coroutine;
 pub mod fixed;
+pub mod level_triggered;
 #[cfg(not(target_os = "linux"))]
 mod no_uring;
 mod observed_socket;

@@ -16,6 +16,7 @@ use crate::limits::{self, Limits};
 use crate::listen::address::Address;
 use crate::listen::open::{BoundListener, ListenOptions, expect_proxy_headers, open_listeners};
 use crate::models::fixed;
+use crate::models::level_triggered::MAX_SELECT_DESCRIPTORS;
 use crate::realms::Realms;
 use crate::signals::SignalPolicy;
 use crate::site::types::Types;
@@ -133,10 +134,7 @@ fn open_admin(
         deferred: false,
         ..options
     };
-    let has_admin = matches!(
-        config.model,
-        Model::Reactor | Model::Coroutine | Model::Uring
-    );
+    let has_admin = config.model.has_loop();
     let Some(bind) = config.admin.as_ref().filter(|_| has_admin) else {
         return Ok(None);
     };
@@ -151,7 +149,8 @@ fn open_admin(_: &Config, _: ListenOptions) -> Result<Option<BoundListener>, Box
 
 /// The configured limits, with the connections and files that the system's descriptors allow.
 fn effective_limits(config: &Config) -> Limits {
-    let descriptors = limits::raise_descriptors();
+    let is_select = config.model == Model::Select;
+    let descriptors = limits::set_descriptors(is_select.then_some(MAX_SELECT_DESCRIPTORS));
     let within = limits::connections_within(descriptors);
     let default = match config.model {
         Model::Process => within.min(config.limits.max_processes),
@@ -161,8 +160,9 @@ fn effective_limits(config: &Config) -> Limits {
     let connections = config.max_connections.unwrap_or(default);
     if connections > within {
         log::warn!(
-            "{connections} connections may need more than the {descriptors} descriptors granted \
-             (raise the limit: ulimit -n)"
+            "{connections} connections may need more than the {descriptors} descriptors granted\
+             {}",
+            limits::advice_on_descriptors()
         );
     }
     Limits {

@@ -12,6 +12,7 @@ use crate::handler::Handler;
 use crate::https::Https;
 use crate::limits::Limits;
 use crate::models::coroutine::Coroutines;
+use crate::models::level_triggered::{LevelTriggered, Wait};
 use crate::models::prefork::Prefork;
 use crate::models::process::Parent;
 use crate::models::shared::SharedHandler;
@@ -50,11 +51,9 @@ pub(super) fn build(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn E
 #[cfg(feature = "study")]
 fn trace_writers(model: Model) -> trace::Writers {
     match model {
-        Model::Reactor | Model::Coroutine | Model::Uring => trace::Writers::Loop,
+        model if model.has_loop() => trace::Writers::Loop,
         Model::Process | Model::Prefork => trace::Writers::Processes,
-        Model::Fixed | Model::Sequential | Model::Thread | Model::ThreadReuse | Model::Pool => {
-            trace::Writers::Threads
-        }
+        _ => trace::Writers::Threads,
     }
 }
 
@@ -83,7 +82,12 @@ where
             };
             return build_processes(config, parts, probe);
         }
-        Model::Coroutine | Model::Uring | Model::Reactor => {
+        Model::Coroutine
+        | Model::Uring
+        | Model::Select
+        | Model::Poll
+        | Model::Level
+        | Model::Reactor => {
             let handler = build_handler(config, &limits, &https)?;
             let dropped = handler.dropped_log_lines();
             let parts = ModelParts {
@@ -123,7 +127,7 @@ where
     }))
 }
 
-/// The models with one thread and one poll. `dropped_log_lines` is for the metrics.
+/// The models with one thread and one loop. `dropped_log_lines` is for the metrics.
 fn build_polling<H: Handler + 'static>(
     config: &Config,
     parts: ModelParts,
@@ -143,22 +147,23 @@ fn build_polling<H: Handler + 'static>(
         let pages = FurtherPages::default();
         let handler = AdminHandler::new(handler, metrics.clone(), pages.clone());
         let close = move |admin: AdminHandler<_, _>| close(admin.into_inner());
-        let probe = (probe, (metrics, pages));
-        return match config.model {
-            Model::Uring => build_uring(parts, handler, close, probe),
-            _ => build_reactor(parts, handler, close, probe),
-        };
+        return build_engine(
+            config.model,
+            parts,
+            handler,
+            close,
+            (probe, (metrics, pages)),
+        );
     }
     // Nothing is counted.
     drop(dropped_log_lines);
     match config.model {
         Model::Coroutine => build_coroutines(parts, handler, close, probe),
-        Model::Uring => build_uring(parts, handler, close, probe),
-        _ => build_reactor(parts, handler, close, probe),
+        model => build_engine(model, parts, handler, close, probe),
     }
 }
 
-/// What the reactor serves to the operator besides metrics: without the feature `study`, nothing.
+/// What an engine serves to the operator besides metrics: without the feature `study`, nothing.
 #[cfg(feature = "study")]
 type FurtherPages = View;
 #[cfg(all(feature = "admin", not(feature = "study")))]
@@ -199,6 +204,31 @@ fn build_uring<H: Handler + 'static>(
     } = parts;
     let uring = Uring::new(listeners, handler, limits, policy, probe)?;
     Ok(Box::new(move || uring.run().map(close)))
+}
+
+/// The models with an [`Engine`](crate::event_loop::engine::Engine).
+fn build_engine<H: Handler + 'static>(
+    model: Model,
+    parts: ModelParts,
+    handler: H,
+    close: impl Fn(H) + 'static,
+    probe: impl Probe + 'static,
+) -> Result<Run, Box<dyn Error>> {
+    let wait = match model {
+        Model::Uring => return build_uring(parts, handler, close, probe),
+        Model::Level => Wait::Epoll,
+        Model::Poll => Wait::Poll,
+        Model::Select => Wait::Select,
+        _ => return build_reactor(parts, handler, close, probe),
+    };
+    let ModelParts {
+        listeners,
+        limits,
+        policy,
+        https: _,
+    } = parts;
+    let server = LevelTriggered::new(wait, listeners, handler, limits, policy, probe)?;
+    Ok(Box::new(move || server.run().map(close)))
 }
 
 fn build_reactor<H: Handler + 'static>(

@@ -207,6 +207,10 @@ impl<T: Transport> Transport for PlainOrTls<T> {
         call!(self, transport => transport.shutdown())
     }
 
+    fn changes_interest(&mut self, is_blocked: bool) -> bool {
+        call!(self, transport => transport.changes_interest(is_blocked))
+    }
+
     fn reset_on_close(&mut self) {
         call!(self, transport => transport.reset_on_close());
     }

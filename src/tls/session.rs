@@ -237,6 +237,10 @@ impl<T: Transport> Transport for TlsTransport<T> {
         self.socket.shutdown()
     }
 
+    fn changes_interest(&mut self, is_blocked: bool) -> bool {
+        self.socket.changes_interest(is_blocked)
+    }
+
     fn reset_on_close(&mut self) {
         self.socket.reset_on_close();
     }

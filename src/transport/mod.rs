@@ -118,6 +118,13 @@ pub trait Transport {
     /// Those of the trait. The connection is gone already.
     fn shutdown(&mut self) -> io::Result<()>;
 
+    /// The connection has run and waits: for what its socket has refused (`is_blocked`), or for its
+    /// handler. Returns whether the poll must watch the socket for something else than before.
+    /// Never with edges, where a socket is registered once, for both directions.
+    fn changes_interest(&mut self, _is_blocked: bool) -> bool {
+        false
+    }
+
     /// Makes the next close a reset (SO_LINGER 0), for a response that is incomplete.
     fn reset_on_close(&mut self);
 }

@@ -10,7 +10,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,12 +89,14 @@ impl Socket {
     /// Asks the kernel (MSG_PEEK) where a short receive proves nothing.
     fn peek_finds_nothing(&self) -> bool {
         let is_tcp = matches!(self.stream, Stream::Tcp(_));
-        let peek = || recv(self.fd(), &mut [0], RecvFlags::PEEK);
+        let peek = || recv(self.as_fd(), &mut [0], RecvFlags::PEEK);
         // 0: the peer has closed, and no byte lies before the end.
         !is_tcp && matches!(peek(), Err(Errno::AGAIN) | Ok((_, 0)))
     }
+}
 
-    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.stream {
             Stream::Tcp(stream) | Stream::Other(stream) => stream.as_fd(),
             Stream::Unix(stream) => stream.as_fd(),
@@ -144,7 +146,7 @@ impl Transport for Socket {
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
         let flags = if more { msg_more() } else { SendFlags::empty() };
-        self.try_io(|| Ok(send(self.fd(), bytes, flags | msg_nosignal())?))
+        self.try_io(|| Ok(send(self.as_fd(), bytes, flags | msg_nosignal())?))
     }
 
     fn send_file(
@@ -155,8 +157,8 @@ impl Transport for Socket {
         copy: &mut [u8],
     ) -> io::Result<usize> {
         self.try_io(|| {
-            sendfile::send_file(self.fd(), file, offset, length, copy, |bytes| {
-                Ok(send(self.fd(), bytes, msg_nosignal())?)
+            sendfile::send_file(self.as_fd(), file, offset, length, copy, |bytes| {
+                Ok(send(self.as_fd(), bytes, msg_nosignal())?)
             })
         })
     }
@@ -170,7 +172,7 @@ impl Transport for Socket {
 
     fn reset_on_close(&mut self) {
         // If it fails, the connection is gone, and only the close is left.
-        let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
+        let _ = rustix::net::sockopt::set_socket_linger(self.as_fd(), Some(Duration::ZERO));
     }
 }
 

@@ -41,9 +41,12 @@ impl<'s> Setup<'s> {
 }
 
 /// The models that share the site and the protocol, and so every byte.
-const MODELS: [&str; 9] = [
+const MODELS: [&str; 12] = [
     "reactor",
     "uring",
+    "level",
+    "poll",
+    "select",
     "coroutine",
     "sequential",
     "process",

@@ -35,8 +35,7 @@ fn with_a_limit_of_40_connections_200_clients_are_served() {
         assert_eq!(response.status(), 200, "{}", response.head);
         assert_eq!(response.body, b"small");
     }
-    let why =
-        "all 40 allowed connections are open (by the limit of descriptors; raise it: ulimit -n)";
+    let why = "all 40 allowed connections are open (raise the limit: ulimit -n)";
     eventually("it is logged which limit it is", || {
         server.diagnostics().contains(why)
     });

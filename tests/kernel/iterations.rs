@@ -70,32 +70,37 @@ fn a_large_file_for_a_fast_reader_lets_others_through() {
     discarding.join().unwrap();
 }
 
+/// The models that wait for events of many sockets in one call.
+const POLLING: [&str; 4] = ["reactor", "level", "poll", "select"];
+
 /// Waiting clients cost nothing. Fails if the poll timeout is zero; on poll(2), also if each event
-/// leads to a receive.
+/// leads to a receive; with levels, if a connection is watched for what it does not wait for.
 #[test]
 fn an_idle_server_makes_no_system_calls() {
     let root = small_site();
     let large = fs::File::create(root.path().join("large")).unwrap();
     large.set_len(1 << 30).unwrap();
-    let server = Launch::of(&root).start();
-    let mut idle = Client::of(&server);
-    assert_eq!(idle.fetch("/small").status(), 200);
-    let _slow = Client::with_request(&server, "GET /small HT");
-    let mut full = Client::with_request(&server, get("/large"));
-    full.read_head();
-    let mut lingering = Client::with_request(
-        &server,
-        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n",
-    );
-    assert_eq!(lingering.read_response().status(), 405);
-    let mut gone = Client::with_request(&server, get("/large"));
-    gone.read_head();
-    // After each send that would block, mio's poll(2) selector announces this end again.
-    if !cfg!(mio_unsupported_force_poll_poll) {
-        gone.finish_sending();
+    for model in POLLING {
+        let server = Launch::of(&root).with("--model").with(model).start();
+        let mut idle = Client::of(&server);
+        assert_eq!(idle.fetch("/small").status(), 200);
+        let _slow = Client::with_request(&server, "GET /small HT");
+        let mut full = Client::with_request(&server, get("/large"));
+        full.read_head();
+        let mut lingering = Client::with_request(
+            &server,
+            "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n",
+        );
+        assert_eq!(lingering.read_response().status(), 405);
+        let mut gone = Client::with_request(&server, get("/large"));
+        gone.read_head();
+        // After each send that would block, mio's poll(2) selector announces this end again.
+        if !cfg!(mio_unsupported_force_poll_poll) || model != "reactor" {
+            gone.finish_sending();
+        }
+        sleep(Duration::from_millis(100));
+        assert_asleep(&server);
     }
-    sleep(Duration::from_millis(100));
-    assert_asleep(&server);
 }
 
 /// Urgent data (MSG_OOB) raises an event of its own kind, and a read stops at its mark. Neither may
@@ -103,24 +108,27 @@ fn an_idle_server_makes_no_system_calls() {
 #[test]
 fn urgent_data_neither_spins_the_loop_nor_hides_what_follows() {
     let root = small_site();
-    // At a deadline the server calls recv(2) in any case: not within this test.
-    let server = Launch::of(&root).with("--header-timeout 100").start();
-    let mut client = Client::of(&server);
-    let send_urgent = |client: &Client| send(client.socket(), b"!", SendFlags::OOB).unwrap();
-    client.send("GET /small HT");
-    send_urgent(&client);
-    assert_asleep(&server);
-    // The urgent byte is not part of the stream.
-    client.send("TP/1.1\r\nHost: test\r\n\r\n");
-    assert_eq!(client.read_response().body, b"small");
+    for model in POLLING {
+        // At a deadline the server calls recv(2) in any case: not within this test.
+        let launch = Launch::of(&root).with("--header-timeout 100 --model");
+        let server = launch.with(model).start();
+        let mut client = Client::of(&server);
+        let send_urgent = |client: &Client| send(client.socket(), b"!", SendFlags::OOB).unwrap();
+        client.send("GET /small HT");
+        send_urgent(&client);
+        assert_asleep(&server);
+        // The urgent byte is not part of the stream.
+        client.send("TP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(client.read_response().body, b"small");
 
-    server.freeze();
-    client.send("GET /small HT");
-    send_urgent(&client);
-    client.send("TP/1.1\r\nHost: test\r\n\r\n");
-    server.thaw();
-    assert_eq!(client.read_response().body, b"small");
-    assert_asleep(&server);
+        server.freeze();
+        client.send("GET /small HT");
+        send_urgent(&client);
+        client.send("TP/1.1\r\nHost: test\r\n\r\n");
+        server.thaw();
+        assert_eq!(client.read_response().body, b"small");
+        assert_asleep(&server);
+    }
 }
 
 #[track_caller]
@@ -133,7 +141,7 @@ fn assert_asleep(server: &Server) {
 
 /// Starts a server under strace, with these system calls; skips the test where strace does not
 /// work.
-fn traced(root: &Path, calls: &str, trace: &Path) -> Option<Server> {
+fn traced(launch: Launch, calls: &str, trace: &Path) -> Option<Server> {
     if !has("strace") {
         return None;
     }
@@ -144,7 +152,7 @@ fn traced(root: &Path, calls: &str, trace: &Path) -> Option<Server> {
         skipped("strace may not trace here");
         return None;
     }
-    Some(Launch::of(root).traced(calls, trace).start())
+    Some(launch.traced(calls, trace).start())
 }
 
 /// Stops the server and returns the lines of strace.
@@ -163,36 +171,41 @@ fn count(calls: &[String], what: &str) -> usize {
     calls.iter().filter(|call| call.contains(what)).count()
 }
 
-/// Fails if the socket is registered again after each response, or if head and body are two writes.
+/// Fails if the socket is registered again after each response (with levels: if a request changes what
+/// it is watched for), or if head and body are two writes.
 #[test]
 fn a_thousand_requests_on_a_connection_are_one_registration_and_a_thousand_sends() {
-    if cfg!(mio_unsupported_force_poll_poll) {
-        return skipped("poll(2) has no registrations to count");
+    for model in ["reactor", "level"] {
+        if model == "reactor" && cfg!(mio_unsupported_force_poll_poll) {
+            skipped("poll(2) has no registrations to count");
+            continue;
+        }
+        let root = small_site();
+        let trace = root.path().join("trace");
+        let watched = "epoll_ctl,sendto,sendmsg,write,writev,sendfile,dup";
+        let launch = Launch::of(&root).with("--model").with(model);
+        let Some(server) = traced(launch, watched, &trace) else {
+            return;
+        };
+        let mut client = Client::of(&server);
+        for _ in 0..1000 {
+            assert_eq!(client.fetch("/small").body, b"small");
+        }
+        drop(client);
+        let calls = calls(server, &trace);
+        let connection = calls.iter().find(|call| call.starts_with("sendto("));
+        let connection = connection.expect("nothing was sent");
+        let (descriptor, _) = connection["sendto(".len()..].split_once(',').unwrap();
+        let on = |what: &str| format!("{what}({descriptor},");
+        assert_eq!(count(&calls, &on("sendto")), 1000);
+        for other in ["sendmsg", "write", "writev", "sendfile"] {
+            assert_eq!(count(&calls, &on(other)), 0, "{model}: {other}");
+        }
+        let added = format!("EPOLL_CTL_ADD, {descriptor},");
+        assert_eq!(count(&calls, &added), 1, "{model}");
+        let modified = format!("EPOLL_CTL_MOD, {descriptor},");
+        assert_eq!(count(&calls, &modified), 0, "{model}");
     }
-    let root = small_site();
-    let trace = root.path().join("trace");
-    let watched = "epoll_ctl,sendto,sendmsg,write,writev,sendfile,dup";
-    let Some(server) = traced(root.path(), watched, &trace) else {
-        return;
-    };
-    let mut client = Client::of(&server);
-    for _ in 0..1000 {
-        assert_eq!(client.fetch("/small").body, b"small");
-    }
-    drop(client);
-    let calls = calls(server, &trace);
-    let connection = calls.iter().find(|call| call.starts_with("sendto("));
-    let connection = connection.expect("nothing was sent");
-    let (descriptor, _) = connection["sendto(".len()..].split_once(',').unwrap();
-    let on = |what: &str| format!("{what}({descriptor},");
-    assert_eq!(count(&calls, &on("sendto")), 1000);
-    for other in ["sendmsg", "write", "writev", "sendfile"] {
-        assert_eq!(count(&calls, &on(other)), 0, "{other}");
-    }
-    let added = format!("EPOLL_CTL_ADD, {descriptor},");
-    assert_eq!(count(&calls, &added), 1);
-    let modified = format!("EPOLL_CTL_MOD, {descriptor},");
-    assert_eq!(count(&calls, &modified), 0);
 }
 
 /// Fails if each response is sent before the next request is parsed.
@@ -200,7 +213,7 @@ fn a_thousand_requests_on_a_connection_are_one_registration_and_a_thousand_sends
 fn sixteen_requests_that_arrive_together_are_answered_with_one_send() {
     let root = small_site();
     let trace = root.path().join("trace");
-    let Some(server) = traced(root.path(), "sendto,sendmsg,write,writev", &trace) else {
+    let Some(server) = traced(Launch::of(&root), "sendto,sendmsg,write,writev", &trace) else {
         return;
     };
     let mut client = Client::of(&server);

@@ -262,7 +262,7 @@ fn a_descriptor_that_does_not_listen_is_an_error() {
 #[test]
 fn many_connections_at_one_address_do_not_hold_up_another() {
     let root = small_site();
-    for model in available(&["reactor", "coroutine", "uring"]) {
+    for model in available(&["reactor", "coroutine", "uring", "level"]) {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("log");
         let server = Launch::of(&root)
@@ -343,7 +343,7 @@ mod messages {
 
     #[test]
     fn a_request_with_passed_descriptors_is_answered() {
-        for model in available(&["reactor", "coroutine", "uring"]) {
+        for model in available(&["reactor", "coroutine", "uring", "level"]) {
             assert_answered(model, |stream| {
                 let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
                 let mut passed = SendAncillaryBuffer::new(&mut space);
@@ -363,7 +363,7 @@ mod messages {
 
     #[test]
     fn a_request_that_two_processes_send_with_their_credentials_is_answered() {
-        for model in available(&["reactor", "coroutine", "uring"]) {
+        for model in available(&["reactor", "coroutine", "uring", "level"]) {
             assert_answered(model, |stream| {
                 send_all(stream, FIRST);
                 let other = Command::new("printf")
@@ -383,7 +383,7 @@ mod messages {
     /// An out-of-band byte is not part of the stream, as with TCP.
     #[test]
     fn a_request_with_an_urgent_byte_is_answered() {
-        for model in available(&["reactor", "coroutine", "uring"]) {
+        for model in available(&["reactor", "coroutine", "uring", "level"]) {
             assert_answered(model, |stream| {
                 send_all(stream, FIRST);
                 match send(stream, b"!", SendFlags::OOB) {

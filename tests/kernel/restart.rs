@@ -145,7 +145,7 @@ fn restart(model: &str, requests: usize, restarts: usize) {
 /// Fails if idle connections are closed as soon as the server stops.
 #[test]
 fn no_request_fails_while_the_server_is_restarted() {
-    for model in available(&["reactor", "coroutine", "uring"]) {
+    for model in available(&["reactor", "coroutine", "uring", "level"]) {
         restart(model, 500, 3);
     }
 }
@@ -154,7 +154,7 @@ fn no_request_fails_while_the_server_is_restarted() {
 #[test]
 #[ignore = "a minute and more"]
 fn no_request_of_a_hundred_thousand_fails_while_the_server_is_restarted() {
-    for model in available(&["reactor", "coroutine", "uring"]) {
+    for model in available(&["reactor", "coroutine", "uring", "level"]) {
         restart(model, 100_000, 20);
     }
 }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use std::thread::sleep;
 use std::time::Duration;
 
-const MODELS: [&str; 5] = ["reactor", "coroutine", "uring", "thread", "pool"];
+const MODELS: [&str; 6] = ["reactor", "coroutine", "uring", "level", "thread", "pool"];
 
 const MIB: usize = 1024 * 1024;
 

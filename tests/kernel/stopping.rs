@@ -121,7 +121,7 @@ fn a_request_on_an_idle_connection_just_before_sigterm_is_answered() {
 #[test]
 fn a_request_after_sigterm_on_a_connection_from_before_is_answered() {
     let root = large_site();
-    for model in available(&["reactor", "coroutine", "uring"]) {
+    for model in available(&["reactor", "coroutine", "uring", "level"]) {
         let mut server = Launch::of(&root)
             .with(&format!("--grace 600 --model {model}"))
             .start();
@@ -144,7 +144,7 @@ fn a_request_after_sigterm_on_a_connection_from_before_is_answered() {
 #[test]
 fn a_connection_that_was_just_answered_may_send_one_more_request_while_the_server_stops() {
     let root = large_site();
-    for model in available(&["reactor", "coroutine", "uring"]) {
+    for model in available(&["reactor", "coroutine", "uring", "level"]) {
         let mut server = Launch::of(&root)
             .with(&format!("--grace 600 --no-defer-accept --model {model}"))
             .start();

@@ -10,9 +10,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 /// All models that have a site.
-const MODELS: [&str; 9] = [
+const MODELS: [&str; 12] = [
     "reactor",
     "uring",
+    "level",
+    "poll",
+    "select",
     "coroutine",
     "sequential",
     "process",

@@ -16,6 +16,7 @@ mod accepting;
 mod children;
 mod descriptors;
 mod fixed;
+mod level_triggered;
 mod limits;
 mod measuring;
 mod reloading;
@@ -32,7 +33,7 @@ use tempfile::TempDir;
 const PREFORK: &str = "prefork --workers 32";
 
 /// The models that serve many connections at once.
-const MANY: [&str; 7] = [
+const MANY: [&str; 10] = [
     "thread",
     "thread-reuse",
     "process",
@@ -40,9 +41,12 @@ const MANY: [&str; 7] = [
     "coroutine",
     "uring",
     "pool",
+    "select",
+    "poll",
+    "level",
 ];
 
-const ALL: [&str; 8] = [
+const ALL: [&str; 11] = [
     "sequential",
     "thread",
     "thread-reuse",
@@ -51,10 +55,13 @@ const ALL: [&str; 8] = [
     "coroutine",
     "uring",
     "pool",
+    "select",
+    "poll",
+    "level",
 ];
 
 /// All, and the reactor.
-const EVERY: [&str; 9] = [
+const EVERY: [&str; 12] = [
     "sequential",
     "thread",
     "thread-reuse",
@@ -63,6 +70,9 @@ const EVERY: [&str; 9] = [
     "coroutine",
     "uring",
     "pool",
+    "select",
+    "poll",
+    "level",
     "reactor",
 ];
 

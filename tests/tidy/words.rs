@@ -10,6 +10,9 @@ const CONDITIONAL: &[&str] = &[
     "listen/socket_activation.rs",
     "listen/defer_accept.rs",
     "bench/platform.rs",
+    // epoll is a part of Linux, POLLRDHUP too.
+    "models/level_triggered/mod.rs",
+    "models/level_triggered/poll.rs",
     // The feature tls.
     "bench/client/tls.rs",
     "lib.rs",

@@ -84,7 +84,7 @@ fn a_client_that_is_gone_costs_no_other_client_anything() {
 #[test]
 fn a_handshake_that_stalls_ends_at_its_deadline() {
     let root = site(&[("small", b"hello")]);
-    for model in available(&["reactor", "coroutine", "uring", "thread"]) {
+    for model in available(&["reactor", "coroutine", "uring", "level", "thread"]) {
         let https = Https::start(
             root.path(),
             &format!("--model {model} --header-timeout 0.5"),
@@ -184,7 +184,15 @@ fn plain_http_on_the_port_gets_a_400_that_says_what_to_do() {
 fn a_stop_finishes_responses_and_does_not_wait_for_a_handshake() {
     let big = vec![7; 16 << 20];
     let root = site(&[("big", &big)]);
-    for model in available(&["reactor", "coroutine", "uring", "process", "thread", "pool"]) {
+    for model in available(&[
+        "reactor",
+        "coroutine",
+        "uring",
+        "level",
+        "process",
+        "thread",
+        "pool",
+    ]) {
         let mut https = Https::start(root.path(), &format!("--model {model} --grace 15"));
         let hello = client_hello(&https);
         let mut silent = https.connect_plain();

@@ -12,9 +12,12 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The models that serve HTTPS.
-pub const MODELS: [&str; 9] = [
+pub const MODELS: [&str; 12] = [
     "reactor",
     "uring",
+    "level",
+    "poll",
+    "select",
     "coroutine",
     "sequential",
     "process",

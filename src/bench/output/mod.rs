@@ -235,7 +235,7 @@ impl Terminal {
 }
 
 /// The symbol of each model.
-const MODELS: [(&str, char); 7] = [
+const MODELS: [(&str, char); 10] = [
     ("reactor", '●'),
     ("uring", '○'),
     ("coroutine", '◆'),
@@ -243,6 +243,9 @@ const MODELS: [(&str, char); 7] = [
     ("pool", '■'),
     ("process", '▼'),
     ("sequential", '+'),
+    ("level", '◇'),
+    ("poll", '△'),
+    ("select", '□'),
 ];
 /// The number of colours for servers that are not models.
 const OTHER_COLORS: usize = 3;

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::thread;
 
 /// The names of the models, from the simplest to the reactor.
-pub const MODELS: [&str; 9] = [
+pub const MODELS: [&str; 12] = [
     "fixed",
     "sequential",
     "process",
@@ -27,6 +27,9 @@ pub const MODELS: [&str; 9] = [
     "thread-reuse",
     "pool",
     "coroutine",
+    "select",
+    "poll",
+    "level",
     "reactor",
 ];
 

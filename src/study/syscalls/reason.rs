@@ -7,16 +7,20 @@ pub fn reason(call: &Call) -> Option<&'static str> {
     let (arguments, result) = (&*call.arguments, &*call.result);
     let has = |text: &str| arguments.contains(text);
     Some(match (&*call.name, &call.object) {
-        ("epoll_wait" | "epoll_pwait", _) => match result {
+        ("epoll_wait" | "epoll_pwait", _) | ("poll" | "pselect6", Object::Poll) => match result {
             "0" => "sleep until a deadline: it has passed",
             "EINTR" => "a signal ended the sleep",
             _ if has("EPOLLHUP") => "woken: the client has reset or closed the connection",
             _ if has("EPOLLRDHUP") => "woken: the client has closed its direction",
-            _ if has("EPOLLIN") => "woken: there is something to read or to accept",
+            _ if has("EPOLLIN") || !has("EPOLL") => {
+                "woken: there is something to read or to accept"
+            }
             _ => "woken: a socket can be written, and there is nothing to write",
         },
         ("epoll_ctl", Object::Signals) => "watch for the next signal",
-        ("epoll_ctl", _) => "register the socket with the poll, edge-triggered",
+        ("epoll_ctl", Object::Listener) => "watch the listener, except while accepting pauses",
+        ("epoll_ctl", _) if has("EPOLLET") => "register the socket with the poll, edge-triggered",
+        ("epoll_ctl", _) => "tell the poll what the connection waits for now",
         ("poll" | "ppoll", Object::Listener) => "does another client wait? then this one ends soon",
         ("poll" | "ppoll", _) => "wait for the socket",
         ("accept4", _) if result == "EAGAIN" => "the accept queue is empty",

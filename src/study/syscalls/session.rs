@@ -129,7 +129,14 @@ impl Server {
     /// # Errors
     /// The server does not answer.
     pub fn play(mut self) -> Result<Vec<Phase>, String> {
-        let phases = play(self.address, self.observer, &self.output);
+        let lines = Lines {
+            path: &self.output,
+            count: 0,
+            model: self.model,
+            observer: self.observer,
+            strace: Reader::default(),
+        };
+        let phases = play(self.address, lines);
         if phases.is_err() {
             let _ = self.child.kill();
         }
@@ -162,13 +169,7 @@ impl Drop for Server {
 }
 
 /// Plays the session, after one that waits until the server serves and fills its caches.
-fn play(address: SocketAddr, observer: Observer, output: &Path) -> Result<Vec<Phase>, String> {
-    let mut lines = Lines {
-        path: output,
-        count: 0,
-        observer,
-        strace: Reader::default(),
-    };
+fn play(address: SocketAddr, mut lines: Lines<'_>) -> Result<Vec<Phase>, String> {
     let mut first = connect(address)?;
     request(&mut first)?;
     drop(first);
@@ -222,6 +223,7 @@ struct Lines<'p> {
     path: &'p Path,
     /// The lines that have been read.
     count: usize,
+    model: &'static str,
     observer: Observer,
     strace: Reader,
 }
@@ -245,7 +247,7 @@ impl Lines<'_> {
         let new = all.get(self.count..).unwrap_or_default();
         self.count = all.len();
         match self.observer {
-            Observer::Trace => traced::read(new),
+            Observer::Trace => traced::read(new, self.model),
             Observer::Strace => {
                 let calls = new.iter().filter_map(|line| self.strace.read(line));
                 Ok(calls.collect())

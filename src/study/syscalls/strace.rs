@@ -62,7 +62,9 @@ fn parse(thread: u64, text: &str) -> Option<Call> {
 fn object(name: &str, arguments: &str) -> Object {
     // `ppoll([{fd=3<TCP:...` and `epoll_ctl(5<...>, EPOLL_CTL_ADD, 8<TCP:...`.
     let from = match name {
-        "ppoll" | "poll" => arguments.split_once("fd=").map_or("", |(_, rest)| rest),
+        // A loop waits for many.
+        "poll" | "pselect6" => return Object::Poll,
+        "ppoll" => arguments.split_once("fd=").map_or("", |(_, rest)| rest),
         "epoll_ctl" => arguments.splitn(3, ", ").nth(2).unwrap_or(""),
         _ => arguments,
     };

@@ -25,11 +25,11 @@ struct Record {
     took_us: f64,
 }
 
-/// The calls in these lines of a trace.
+/// The calls in these lines of a trace of `model`.
 ///
 /// # Errors
 /// A line is no record.
-pub fn read(lines: &[&str]) -> Result<Vec<Call>, String> {
+pub fn read(lines: &[&str], model: &str) -> Result<Vec<Call>, String> {
     let mut calls: Vec<Call> = Vec::new();
     for line in lines {
         let record: Record = serde_json::from_str(line)
@@ -41,18 +41,26 @@ pub fn read(lines: &[&str]) -> Result<Vec<Call>, String> {
                 }
                 poll.arguments += &flags(&record.flags);
             }
-            _ => calls.extend(call(&record)),
+            _ => calls.extend(call(&record, model)),
         }
     }
     Ok(calls)
 }
 
 /// The call of a record. `None`: no call was made, or none that is known.
-fn call(record: &Record) -> Option<Call> {
+fn call(record: &Record, model: &str) -> Option<Call> {
     let is_in_loop = record.thread.is_none();
     let (name, object) = match &*record.call {
-        "poll" => ("epoll_wait", Object::Poll),
+        "poll" => match model {
+            "select" => ("pselect6", Object::Poll),
+            "poll" => ("poll", Object::Poll),
+            // The same call, with a mask of signals.
+            "level" => ("epoll_pwait", Object::Poll),
+            _ => ("epoll_wait", Object::Poll),
+        },
         "accept" => ("accept4", Object::Listener),
+        // A change in an argument of the next wait.
+        "register" if ["select", "poll"].contains(&model) => return None,
         "register" => ("epoll_ctl", Object::Connection),
         // A blocking thread takes what its `wait` has read: no call.
         "recv" | "discard" if is_in_loop => ("recvfrom", Object::Connection),
@@ -74,12 +82,16 @@ fn call(record: &Record) -> Option<Call> {
             error => error.to_owned(),
         },
         (None, Some(bytes)) => bytes.to_string(),
-        (None, None) if name == "epoll_wait" => record.events.to_string(),
+        (None, None) if object == Object::Poll => record.events.to_string(),
         (None, None) if name == "accept4" => "a descriptor".to_owned(),
         (None, None) => "0".to_owned(),
     };
-    // The event of a listener has no record of its own.
-    let arguments = if name == "epoll_wait" { "EPOLLIN" } else { "" };
+    let arguments = match &object {
+        // The event of a listener has no record of its own.
+        Object::Poll => "EPOLLIN",
+        _ if name == "epoll_ctl" && model != "level" => "EPOLLET",
+        _ => "",
+    };
     Some(Call {
         thread: record.thread.unwrap_or(0),
         name: name.to_owned(),
@@ -109,7 +121,11 @@ mod tests {
     use super::*;
 
     fn lines(trace: &[&str]) -> Vec<String> {
-        let calls = read(trace).unwrap();
+        lines_of("reactor", trace)
+    }
+
+    fn lines_of(model: &str, trace: &[&str]) -> Vec<String> {
+        let calls = read(trace, model).unwrap();
         let line = |call: &Call| {
             let (name, object, result) = (&call.name, call.object.name(), &call.result);
             format!("{name} {object} {result}: {}", reason(call).unwrap())
@@ -145,6 +161,20 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_the_poll_is_the_call_that_the_model_makes() {
+        let records = [
+            r#"{"us":1.0,"iteration":1,"call":"poll","events":1,"waited_us":5.0}"#,
+            r#"{"us":2.0,"iteration":1,"connection":0,"call":"register"}"#,
+        ];
+        let woken = "poll 1: woken: there is something to read or to accept";
+        let watch = "epoll_ctl connection 0: tell the poll what the connection waits for now";
+        let level = [format!("epoll_pwait {woken}"), watch.to_owned()];
+        assert_eq!(lines_of("level", &records), level);
+        assert_eq!(lines_of("poll", &records), [format!("poll {woken}")]);
+        assert_eq!(lines_of("select", &records), [format!("pselect6 {woken}")]);
+    }
+
+    #[test]
     fn a_blocking_thread_reads_once_for_each_wait() {
         let calls = lines(&[
             r#"{"us":1.0,"thread":7,"connection":0,"call":"wait","bytes":37,"took_us":2000.0}"#,
@@ -163,6 +193,6 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_record_is_an_error() {
-        assert!(read(&["epoll_wait(5) = 1"]).is_err());
+        assert!(read(&["epoll_wait(5) = 1"], "reactor").is_err());
     }
 }
