@@ -9,6 +9,7 @@ use crate::notifier::Notifier;
 use crate::probe::EventFlags;
 use crate::signals::{Action, SignalPolicy, SignalSource};
 use mio::event::{Event, Source};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -139,6 +140,20 @@ impl Poller {
             }
         });
         Ok(())
+    }
+
+    /// Makes it an event of the connection `key` that the socket `fd` can be written to.
+    ///
+    /// # Errors
+    /// Those of epoll_ctl(2) or kevent(2).
+    pub fn watch_writable(&self, fd: RawFd, key: usize) -> io::Result<()> {
+        let registry = self.poll.registry();
+        registry.register(&mut SourceFd(&fd), Token(key), Interest::WRITABLE)
+    }
+
+    /// Undoes [`watch_writable`](Self::watch_writable).
+    pub fn forget_writable(&self, fd: RawFd) {
+        let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
     }
 
     /// Its descriptor: readable when there are events.

@@ -1,16 +1,20 @@
 //! The model `uring`: a kernel that refuses it, and what the operations in flight share.
 
-use crate::client::{Client, get};
+use crate::client::{Client, StreamEnd, get};
 use crate::process::{Launch, available, eventually, has};
 use crate::{assert_served, small};
 use rustix::net::{SendFlags, send};
 use rustix::process::Signal;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const LARGE: usize = 50 * 1024 * 1024;
 
 /// The site has a small and a large file.
 fn large() -> tempfile::TempDir {
     let root = small();
     let large = std::fs::File::create(root.path().join("large")).unwrap();
-    large.set_len(50 * 1024 * 1024).unwrap();
+    large.set_len(LARGE as u64).unwrap();
     root
 }
 
@@ -110,5 +114,54 @@ fn a_client_that_sends_and_does_not_receive_is_not_read_from() {
         });
         assert!(sent <= MOST, "all is received");
         assert_served(&mut Client::of(&server));
+    }
+}
+
+/// The poll of a ring reports that the peer has closed, whatever it waits for. Fails if the ring
+/// waits until such a socket can send.
+#[test]
+fn a_half_closed_client_that_reads_nothing_keeps_the_loop_asleep() {
+    let root = large();
+    for model in available(&["uring"]) {
+        let server = Launch::of(&root).with(&format!("--model {model}")).start();
+        let mut client = Client::with_request(&server, get("/large"));
+        client.read_head();
+        client.finish_sending();
+        sleep(Duration::from_millis(300));
+        let (begun, before) = (Instant::now(), server.cpu_time());
+        sleep(Duration::from_millis(500));
+        let used = server.cpu_time() - before;
+        assert!(used < begun.elapsed() / 4, "{used:?} of CPU");
+        let (body, end) = client.read_to_end();
+        assert_eq!((body.len(), end), (LARGE, StreamEnd::Closed));
+    }
+}
+
+/// Fails if a multishot accept takes them all.
+#[test]
+fn connections_beyond_the_limit_wait_in_the_kernel_and_are_answered_when_the_server_stops() {
+    const PARTIAL: &str = "GET /small HTTP/1.1\r\nHost: ";
+    let root = small();
+    for model in available(&["uring"]) {
+        let options = format!("--model {model} --max-connections 2 --grace 600");
+        let mut server = Launch::of(&root).with(&options).start();
+        let mut inside = [PARTIAL; 2].map(|partial| Client::with_request(&server, partial));
+        let before = server.descriptors();
+        let mut outside: Vec<_> = (0..20)
+            .map(|_| Client::with_request(&server, get("/small")))
+            .collect();
+        assert!(outside[0].has_received_nothing());
+        assert!(server.descriptors() <= before + 3, "they are accepted");
+        server.signal(Signal::TERM);
+        for client in &mut outside {
+            assert_eq!(client.read_response().body, b"small");
+            client.expect_end();
+        }
+        for client in &mut inside {
+            client.send("a\r\n\r\n");
+            assert_eq!(client.read_response().body, b"small");
+        }
+        drop((inside, outside));
+        assert_eq!(server.wait().code(), Some(0));
     }
 }

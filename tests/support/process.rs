@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -60,11 +60,17 @@ pub fn available(models: &[&'static str]) -> Vec<&'static str> {
     models.iter().copied().filter(is_available).collect()
 }
 
+/// A thread of its own makes the ring: when the kernel has closed a ring, it interrupts the thread
+/// that made it, and a read with a timeout would fail with EINTR.
 #[cfg(target_os = "linux")]
 fn has_io_uring() -> bool {
-    let ring = io_uring::IoUring::new(1);
-    ring.inspect_err(|error| skipped(&format!("the model uring: {error}")))
-        .is_ok()
+    static HAS: LazyLock<bool> = LazyLock::new(|| {
+        let made = thread::spawn(|| io_uring::IoUring::new(1).map(drop));
+        let made = made.join().expect("it does not panic");
+        made.inspect_err(|error| skipped(&format!("the model uring: {error}")))
+            .is_ok()
+    });
+    *HAS
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -59,6 +59,9 @@ pub enum Ready {
     Connection(usize, EventFlags),
     /// The listener with this id.
     Listener(usize),
+    /// The socket with this key is full and its peer has closed its direction: the poll must wait
+    /// until it can send, and call [`Driver::on_writable`].
+    Full(usize),
     /// The poll.
     Poll,
 }
@@ -230,7 +233,7 @@ impl Driver {
                 Operation::Receive(key) => self.on_received(key, &completion),
                 Operation::Read(key) => self.on_read(key, &completion),
                 Operation::Send(key) => self.on_sent(key, &completion),
-                Operation::Writable(key) => self.on_writable(key),
+                Operation::Writable(key) => self.on_polled(key, completion.result),
                 Operation::Poll => self.ready.push(Ready::Poll),
                 Operation::Silent => {}
             }
@@ -686,9 +689,36 @@ impl Driver {
         }
     }
 
-    fn on_writable(&mut self, key: usize) {
-        if self.on_completion(key, false) {
+    /// A poll of the ring is complete also when the peer has closed its direction (POLLRDHUP),
+    /// whatever it waits for.
+    fn on_polled(&mut self, key: usize, events: Result<usize, Errno>) {
+        if !self.on_completion(key, false) {
+            return;
+        }
+        match events {
+            Ok(events) if events == libc::POLLRDHUP as usize => self.ready.push(Ready::Full(key)),
+            _ => self.on_writable(key),
+        }
+    }
+
+    /// A socket that was full may send.
+    pub fn on_writable(&mut self, key: usize) {
+        let entry = self.sockets.get(key);
+        if entry.is_some_and(|entry| matches!(entry.sending, Sending::Full)) {
             self.try_send_again(key);
+        }
+    }
+
+    /// A socket that is full cannot be waited for.
+    pub fn on_lost(&mut self, key: usize, error: &io::Error) {
+        if let Some(entry) = self.sockets.get_mut(key) {
+            let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+            entry.sending = Sending::Complete(Err(errno));
+            let flags = EventFlags {
+                is_error: true,
+                ..EventFlags::default()
+            };
+            self.report(key, flags);
         }
     }
 

@@ -32,6 +32,7 @@ mod socket;
 use crate::clock::Now;
 use crate::deadline_clock::PollOutcome;
 use crate::event_loop::engine::{Engine, Flow, Sockets};
+use crate::event_loop::lifecycle::warn_unregistered;
 use crate::event_loop::poller::{EventTarget, Poller};
 use crate::handler::{Handler, ListenerInfo};
 use crate::limits::Limits;
@@ -47,6 +48,7 @@ use socket::UringSocket;
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,6 +131,7 @@ impl<H: Handler, P: Probe> Uring<H, P> {
             match *ready {
                 Ready::Connection(key, flags) => drop(self.engine.mark_ready(key, || flags)),
                 Ready::Listener(id) => self.engine.mark_listener_ready(id),
+                Ready::Full(key) => self.sockets.wait_until_writable(key),
                 Ready::Poll => has_signals |= self.mark_polled()?,
             }
         }
@@ -145,7 +148,15 @@ impl<H: Handler, P: Probe> Uring<H, P> {
             match target {
                 EventTarget::Signals => has_signals = true,
                 EventTarget::Handler => self.engine.mark_handler_ready(),
-                EventTarget::Listener(_) | EventTarget::Connection(_) => {}
+                // The key of a socket.
+                EventTarget::Connection(key) => {
+                    let mut driver = driver.borrow_mut();
+                    if let Ok(descriptor) = driver.descriptor(key) {
+                        poller.forget_writable(descriptor.as_raw_fd());
+                    }
+                    driver.on_writable(key);
+                }
+                EventTarget::Listener(_) => {}
             }
         }
         driver.borrow_mut().watch(poller.descriptor());
@@ -157,6 +168,21 @@ impl<H: Handler, P: Probe> Uring<H, P> {
             (self.engine).handle_signal(action, now, &mut self.sockets)?;
         }
         Flow::Continue(())
+    }
+}
+
+impl UringSockets {
+    /// The poll waits until the socket `key`, which is full, can send.
+    fn wait_until_writable(&mut self, key: usize) {
+        let mut driver = self.driver.borrow_mut();
+        let Ok(descriptor) = driver.descriptor(key) else {
+            return;
+        };
+        let watched = (self.poller).watch_writable(descriptor.as_raw_fd(), key);
+        if let Err(error) = watched {
+            warn_unregistered(&error);
+            driver.on_lost(key, &error);
+        }
     }
 }
 
