@@ -32,7 +32,8 @@ pub struct Limits {
     /// kernel memory and a thread for its log. A small machine can run this many.
     pub max_processes: usize,
     /// Threads or processes in the models with a fixed number of them, as many as Tomcat has. Each
-    /// serves one connection, busy or idle.
+    /// serves one connection, busy or idle. The model with several loops has its own default: the
+    /// number of processors.
     pub workers: usize,
     /// Connections accepted in one iteration, so that a burst of new connections does not hold up
     /// the open ones.

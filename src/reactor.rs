@@ -17,7 +17,7 @@ use crate::listen::open::BoundListener;
 use crate::listen::socket::{AcceptedStream, ListenerSocket};
 use crate::notifier::Notifier;
 use crate::probe::Probe;
-use crate::signals::SignalPolicy;
+use crate::signals::{ActionSource, StopMessages};
 use crate::tls::OverSocket;
 use crate::transport::Socket;
 use mio::Token;
@@ -32,8 +32,8 @@ pub struct Reactor<T, H: Handler, P = ()> {
 }
 
 impl<T: OverSocket<Socket>, H: Handler, P: Probe> Reactor<T, H, P> {
-    /// Makes a loop that accepts from `listeners` and is observed by `probe`. It handles the
-    /// signals of `policy`.
+    /// Makes a loop that accepts from `listeners` and is observed by `probe`. It does
+    /// `actions`, such as those of signals.
     ///
     /// # Errors
     /// Those of epoll_create(2) or kqueue(2), and of registering.
@@ -41,12 +41,17 @@ impl<T: OverSocket<Socket>, H: Handler, P: Probe> Reactor<T, H, P> {
         listeners: Vec<BoundListener>,
         handler: H,
         limits: Arc<Limits>,
-        policy: SignalPolicy,
+        actions: impl Into<ActionSource>,
         probe: P,
     ) -> io::Result<Self> {
-        let (poller, sockets) = Poller::new(listeners, &limits, policy)?;
+        let (poller, sockets) = Poller::new(listeners, &limits, actions)?;
         let engine = Engine::new(sockets, handler, limits, probe);
         Ok(Self { poller, engine })
+    }
+
+    /// Makes it log with others that it stops.
+    pub fn share_stop_messages(&mut self, messages: Arc<StopMessages>) {
+        self.engine.share_stop_messages(messages);
     }
 
     /// Serves until a signal stops it. Returns the handler: it may have something to close.

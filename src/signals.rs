@@ -27,11 +27,12 @@ use mio::{Interest, Registry, Token};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level::signal_name;
-use std::io;
+use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The action of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +122,102 @@ impl SignalPolicy {
     }
 }
 
+/// Where a loop gets its actions from.
+pub enum ActionSource {
+    /// It handles the signals of this policy.
+    Signals(SignalPolicy),
+    /// Another thread handles them, for several loops.
+    Thread(ActionReceiver),
+}
+
+impl From<SignalPolicy> for ActionSource {
+    fn from(policy: SignalPolicy) -> Self {
+        Self::Signals(policy)
+    }
+}
+
+/// Passes actions on to the loop of another thread.
+#[derive(Debug)]
+pub struct ActionSender(UnixStream);
+
+/// The other end: an event source.
+#[derive(Debug)]
+pub struct ActionReceiver(UnixStream);
+
+/// A socket from the thread that handles the signals to one loop. Each action is a byte.
+///
+/// # Errors
+/// Those of socketpair(2).
+pub fn action_channel() -> io::Result<(ActionSender, ActionReceiver)> {
+    let (sender, receiver) = UnixStream::pair()?;
+    Ok((ActionSender(sender), ActionReceiver(receiver)))
+}
+
+impl ActionSender {
+    /// Sends an action. A loop that has ended gets none.
+    pub fn send(&self, action: Action) {
+        let byte = match action {
+            Action::Stop => b's',
+            Action::ReopenFiles => b'o',
+            Action::Reload => b'r',
+        };
+        // It fails if the loop has ended, or has not looked at thousands of actions.
+        let _ = (&self.0).write(&[byte]);
+    }
+}
+
+/// The messages about a stop: one of each kind for all loops that share them.
+#[derive(Debug)]
+pub struct StopMessages {
+    loops: usize,
+    /// How many loops are stopping, and how many connections they had open.
+    stopping: AtomicUsize,
+    open: AtomicUsize,
+    is_aborted: AtomicBool,
+    /// Connections reset when the grace period was over.
+    reset: AtomicUsize,
+}
+
+impl StopMessages {
+    /// Those of this number of loops.
+    pub fn of(loops: usize) -> Self {
+        Self {
+            loops,
+            stopping: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            is_aborted: AtomicBool::new(false),
+            reset: AtomicUsize::new(0),
+        }
+    }
+
+    /// A loop stops, and finishes what its `open` connections have begun. The last loop logs it.
+    pub fn on_stop(&self, open: usize) {
+        let open = open + self.open.fetch_add(open, Ordering::SeqCst);
+        if self.stopping.fetch_add(1, Ordering::SeqCst) + 1 == self.loops {
+            log_stop(open);
+        }
+    }
+
+    /// A loop stops without finishing anything. The first one logs it.
+    pub fn on_abort(&self) {
+        if !self.is_aborted.swap(true, Ordering::SeqCst) {
+            log_abort();
+        }
+    }
+
+    /// A loop has reset `count` connections, because the grace period is over. It is logged at the
+    /// end of the last loop.
+    pub fn on_grace_over(&self, count: usize) {
+        self.reset.fetch_add(count, Ordering::SeqCst);
+    }
+}
+
+impl Drop for StopMessages {
+    fn drop(&mut self) {
+        log_grace_over(*self.reset.get_mut());
+    }
+}
+
 /// Logs that the server stops, and finishes what its `open` connections have begun.
 pub fn log_stop(open: usize) {
     log::info!("stopping; connections open: {open}");
@@ -198,6 +295,57 @@ impl SignalSource {
         let source = self.signals.0.get_read_mut();
         let _ = registry.reregister(source, self.token, Interest::READABLE);
         self.signals.take()
+    }
+}
+
+/// The actions of a loop as an event source: the poll announces them, [`take`](Self::take) reads
+/// them.
+pub enum Actions {
+    /// From signals.
+    Signals(SignalSource, SignalPolicy),
+    /// From another thread.
+    Thread(ActionReceiver),
+}
+
+impl Actions {
+    /// Registers `source` as `token`.
+    ///
+    /// # Errors
+    /// See [`SignalSource::new`].
+    pub fn new(source: ActionSource, registry: &Registry, token: Token) -> io::Result<Self> {
+        Ok(match source {
+            ActionSource::Signals(policy) => {
+                let signals = SignalSource::new(policy.handled(), registry, token)?;
+                Self::Signals(signals, policy)
+            }
+            ActionSource::Thread(mut receiver) => {
+                registry.register(&mut receiver.0, token, Interest::READABLE)?;
+                Self::Thread(receiver)
+            }
+        })
+    }
+
+    /// The actions that have arrived since the last call.
+    pub fn take(&mut self, registry: &Registry) -> Vec<Action> {
+        match self {
+            Self::Signals(signals, policy) => {
+                let signals = signals.take(registry);
+                signals.map(|signal| policy.receive(signal)).collect()
+            }
+            Self::Thread(receiver) => {
+                let mut bytes = Vec::new();
+                let mut buf = [0; 64];
+                while let Ok(length @ 1..) = receiver.0.read(&mut buf) {
+                    bytes.extend(buf.iter().take(length));
+                }
+                let actions = bytes.into_iter().map(|byte| match byte {
+                    b'o' => Action::ReopenFiles,
+                    b'r' => Action::Reload,
+                    _ => Action::Stop,
+                });
+                actions.collect()
+            }
+        }
     }
 }
 

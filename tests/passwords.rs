@@ -20,7 +20,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const EVERY: [&str; 12] = [
+const EVERY: [&str; 13] = [
     "sequential",
     "uring",
     "thread",
@@ -33,6 +33,7 @@ const EVERY: [&str; 12] = [
     "coroutine",
     "pool",
     "reactor",
+    "reactors",
 ];
 
 /// `alice` with the password `password`, by htpasswd -nB -C 4.

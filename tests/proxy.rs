@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// All models with an access log.
-const MODELS: [&str; 12] = [
+const MODELS: [&str; 13] = [
     "reactor",
+    "reactors",
     "uring",
     "level",
     "poll",

@@ -470,6 +470,7 @@ fn child_accepts_one_connection() {
         role: Role::Public,
         backlog: 16,
         deferred: false,
+        has_siblings: false,
     };
     let listeners = match open_listeners(&config.listeners.binds, options) {
         Ok(listeners) => listeners,

@@ -243,7 +243,9 @@ fn the_model_fixed_answers_one_request_and_waits_for_the_client_to_close() {
 #[test]
 fn every_model_is_shown() {
     let models = Model::value_variants().iter().map(|model| model.name());
-    assert!(models.filter(|name| *name != "uring").eq(MODELS));
+    // Each of these has the calls of the reactor.
+    let is_shown = |name: &&str| !["uring", "reactors"].contains(name);
+    assert!(models.filter(is_shown).eq(MODELS));
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub struct LogEntry<'e> {
 
 /// The time of a line in UTC, rendered when the second changes. Local times do not sort where
 /// clocks change twice a year.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Timestamp {
     date: Option<HttpDate>,
     text: Vec<u8>,
@@ -111,7 +111,7 @@ impl Timestamp {
 
 /// Renders entries in one format. It keeps the rendered time, because many lines have the same
 /// second.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Renderer {
     format: LogFormat,
     max_field: usize,

@@ -100,8 +100,9 @@ pub struct AccessLog {
     /// The writer, until the thread is started. It is shared with the closure of a thread that may
     /// not start, and the thread takes it out.
     unstarted: Option<Arc<Mutex<Option<LogWriter>>>>,
-    /// Nothing is sent: the channel is disconnected when the thread ends.
-    ended: Receiver<()>,
+    /// Nothing is sent: the channel is disconnected when the thread ends. `None`: the queue is that
+    /// of another log, which closes it.
+    ended: Option<Receiver<()>>,
 }
 
 impl AccessLog {
@@ -144,10 +145,23 @@ impl AccessLog {
             lines: Vec::new(),
             queue,
             unstarted: Some(Arc::new(Mutex::new(Some(writer)))),
-            ended,
+            ended: Some(ended),
         };
         log.start_or_warn();
         Ok(log)
+    }
+
+    /// A log for another thread, whose lines the thread of this one writes: lines of several logs
+    /// do not mix. To be closed before this one.
+    #[must_use]
+    pub fn sharing(&self) -> Self {
+        Self {
+            renderer: self.renderer.clone(),
+            lines: Vec::new(),
+            queue: Arc::clone(&self.queue),
+            unstarted: None,
+            ended: None,
+        }
     }
 
     /// Starts the thread, if it is not running.
@@ -221,7 +235,10 @@ impl AccessLog {
             }
         }
         self.close_queue();
-        let has_ended = self.ended.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
+        let Some(ended) = self.ended.take() else {
+            return true;
+        };
+        let has_ended = ended.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
         if !has_ended {
             log::warn!("access log: nothing reads it; its last lines are lost");
         }
@@ -231,7 +248,9 @@ impl AccessLog {
     fn close_queue(&mut self) {
         self.flush_to_queue();
         self.unstarted = None;
-        self.queue.close();
+        if self.ended.is_some() {
+            self.queue.close();
+        }
     }
 }
 
@@ -597,6 +616,22 @@ mod tests {
         assert_eq!(log.dropped()(), 0);
         assert!(log.close(LONG));
         assert_eq!(text(&output), (0..100).map(line).collect::<String>());
+    }
+
+    /// Fails if `sharing` makes a queue of its own, and if its end closes that of the first log.
+    #[test]
+    fn lines_of_logs_that_share_a_queue_are_whole_and_the_first_log_closes_it() {
+        let (scripted, output, _) = Scripted::new([]);
+        let mut first = log_to(scripted, 100_000);
+        let mut second = first.sharing();
+        add(&mut second, 0);
+        assert!(second.close(LONG));
+        let mut third = first.sharing();
+        add(&mut third, 1);
+        drop(third);
+        add(&mut first, 2);
+        assert!(first.close(LONG));
+        assert_eq!(text(&output), (0..3).map(line).collect::<String>());
     }
 
     #[test]

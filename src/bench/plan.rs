@@ -15,6 +15,7 @@ pub const MODELS: &[&str] = &[
     "process",
     "prefork",
     "thread-reuse",
+    "reactors",
     SEQUENTIAL,
     "level",
     "poll",

@@ -309,7 +309,9 @@ pub struct Arguments {
     )]
     pub max_connections: values::Count,
 
-    /// Models pool, prefork: threads or processes; 200
+    /// Models pool, prefork (200), reactors: how many
+    ///
+    /// Threads, processes or loops. The default of reactors is the number of processors.
     #[arg(
         long,
         value_name = "N",

@@ -31,6 +31,8 @@ pub enum Model {
     Level,
     /// One thread and one loop for all connections
     Reactor,
+    /// A reactor for each processor, in a thread of its own
+    Reactors,
 }
 
 impl Model {
@@ -56,6 +58,7 @@ impl Model {
             Self::Poll => "poll",
             Self::Level => "level",
             Self::Reactor => "reactor",
+            Self::Reactors => "reactors",
         }
     }
 }

@@ -18,8 +18,8 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
     let rules = [
         (
             "workers",
-            &[Model::Pool, Model::Prefork][..],
-            "is for the models pool and prefork; set --model to one of them",
+            &[Model::Pool, Model::Prefork, Model::Reactors][..],
+            "is for the models pool, prefork and reactors; set --model to one of them",
         ),
         (
             "page",
@@ -45,6 +45,10 @@ pub fn check(arguments: &Arguments, parsed: &Parsed) -> Result<(), ConfigError> 
     }
     match model {
         Model::Fixed => refuse_unused_by_fixed(parsed),
+        Model::Reactors if parsed.is_written("trace") => Err(unusable(
+            "trace",
+            "shows one loop; set --model to reactor, or leave out --trace",
+        )),
         _ => Ok(()),
     }
 }

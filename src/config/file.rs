@@ -796,7 +796,7 @@ mod tests {
             ("port = 1\nport = 2", "2: duplicate key"),
             (
                 "model = 'thread'\nworkers = 3",
-                "2: workers is for the models pool and prefork; set model to one of them",
+                "2: workers is for the models pool, prefork and reactors; set model to one of them",
             ),
             (
                 "spa = true\nmodel = 'fixed'",

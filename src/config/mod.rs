@@ -30,7 +30,9 @@ use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
+use std::num::NonZero;
 use std::path::{self, Path, PathBuf};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -678,7 +680,7 @@ fn limits(arguments: &Arguments) -> Limits {
     let workers = arguments.workers;
     let workers = workers.and_then(|workers| usize::try_from(workers).ok());
     Limits {
-        workers: workers.unwrap_or(Limits::default().workers),
+        workers: workers.unwrap_or_else(|| default_workers(arguments.model)),
         header_timeout: arguments.header_timeout.0,
         idle_timeout: arguments.idle_timeout.0,
         send_timeout: arguments.send_timeout.0,
@@ -688,6 +690,13 @@ fn limits(arguments: &Arguments) -> Limits {
         #[cfg(feature = "compress")]
         max_compressed_cache_bytes: arguments.compress_cache,
         ..Limits::default()
+    }
+}
+
+fn default_workers(model: Model) -> usize {
+    match model {
+        Model::Reactors => available_parallelism().map_or(1, NonZero::get),
+        _ => Limits::default().workers,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::listen::accept::Accept;
 use crate::notifier::Notifier;
 use crate::probe::{EventFlags, Origin, Probe};
-use crate::signals::{self, Action};
+use crate::signals::{Action, StopMessages};
 use crate::transport::Transport;
 use std::io;
 use std::net::SocketAddr;
@@ -129,6 +129,11 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         }
     }
 
+    /// Makes the loop log with others that it stops.
+    pub fn share_stop_messages(&mut self, messages: Arc<StopMessages>) {
+        self.lifecycle.stop_messages = messages;
+    }
+
     /// Returns the handler when the loop has ended: it may have something to close.
     pub fn into_handler(self) -> H {
         self.handler
@@ -238,7 +243,8 @@ impl<A: Accept, T: Transport, H: Handler, P: Probe> Engine<A, T, H, P> {
         self.scheduler
             .register(|transport, key| sockets.register(transport, key));
         if is_grace_over {
-            signals::log_grace_over(self.scheduler.abort_all());
+            let count = self.scheduler.abort_all();
+            self.lifecycle.stop_messages.on_grace_over(count);
         }
         self.reap(now, sockets);
         self.handler_due = self.handler.end_iteration(now);

@@ -4,7 +4,7 @@ use crate::clock::Now;
 use crate::handler::{ListenerInfo, Role};
 use crate::limits::{self, Limits};
 use crate::listen::accept::{Accept, AcceptOutcome, Listeners, advice};
-use crate::signals;
+use crate::signals::StopMessages;
 use crate::warnings::RateLimited;
 use std::io;
 use std::sync::Arc;
@@ -74,6 +74,8 @@ pub struct Lifecycle<A: Accept> {
     /// The server is stopping, and accepts until this time, for the kernel may hold connections
     /// back.
     accept_until: Option<Instant>,
+    /// Logs that the server stops. Several loops may share them.
+    pub stop_messages: Arc<StopMessages>,
 }
 
 impl<A: Accept> Lifecycle<A> {
@@ -87,6 +89,7 @@ impl<A: Accept> Lifecycle<A> {
             limits,
             stop_at: None,
             accept_until: None,
+            stop_messages: Arc::new(StopMessages::of(1)),
         }
     }
 
@@ -223,10 +226,10 @@ impl<A: Accept> Lifecycle<A> {
     /// A signal asks the server to stop; `open` connections are open.
     pub fn stop(&mut self, now: Now, open: usize) -> Stop {
         if self.stop_at.is_some() {
-            signals::log_abort();
+            self.stop_messages.on_abort();
             return Stop::Abort;
         }
-        signals::log_stop(open);
+        self.stop_messages.on_stop(open);
         self.stop_at = Some(now.instant + self.limits.grace_period);
         let wait = match self.listeners.stop_deferring() {
             true => self.limits.defer_accept_timeout,

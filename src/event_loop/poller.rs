@@ -7,7 +7,7 @@ use crate::listen::open::{BoundListener, SocketFiles};
 use crate::listen::socket::ListenerSocket;
 use crate::notifier::Notifier;
 use crate::probe::EventFlags;
-use crate::signals::{Action, SignalPolicy, SignalSource};
+use crate::signals::{Action, ActionSource, Actions};
 use mio::event::{Event, Source};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -25,8 +25,7 @@ const HANDLER: Token = Token(usize::MAX / 2);
 pub struct Poller {
     poll: Poll,
     events: Events,
-    signals: SignalSource,
-    policy: SignalPolicy,
+    actions: Actions,
     listeners: usize,
     socket_files: SocketFiles,
 }
@@ -57,19 +56,19 @@ pub fn flags_of(event: &Event) -> EventFlags {
 }
 
 impl Poller {
-    /// Registers `listeners` and the signals of `policy`. Returns the listening sockets in their
-    /// order, which is that of their ids.
+    /// Registers `listeners` and `actions`, such as those of signals. Returns the listening sockets
+    /// in their order, which is that of their ids.
     ///
     /// # Errors
     /// Those of epoll_create(2) or kqueue(2), and of registering.
     pub fn new(
         listeners: Vec<BoundListener>,
         limits: &Limits,
-        policy: SignalPolicy,
+        actions: impl Into<ActionSource>,
     ) -> io::Result<(Self, Vec<ListenerSocket>)> {
         let poll = Poll::new()?;
         let registry = poll.registry();
-        let signals = SignalSource::new(policy.handled(), registry, SIGNALS)?;
+        let actions = Actions::new(actions.into(), registry, SIGNALS)?;
         let (mut sockets, socket_files) = SocketFiles::take_from(listeners);
         for (id, socket) in sockets.iter_mut().enumerate() {
             let token = Token(SIGNALS.0 - 1 - id);
@@ -78,8 +77,7 @@ impl Poller {
         let poller = Self {
             poll,
             events: Events::with_capacity(limits.events_per_poll),
-            signals,
-            policy,
+            actions,
             listeners: sockets.len(),
             socket_files,
         };
@@ -122,10 +120,8 @@ impl Poller {
     }
 
     /// The actions of the signals that have arrived since the last call.
-    pub fn take_signals(&mut self) -> impl Iterator<Item = Action> + use<> {
-        let policy = self.policy;
-        let signals = self.signals.take(self.poll.registry());
-        signals.map(move |signal| policy.receive(signal))
+    pub fn take_signals(&mut self) -> Vec<Action> {
+        self.actions.take(self.poll.registry())
     }
 
     /// Makes each notification an event. Call it once.

@@ -1,20 +1,25 @@
 //! Opens listeners: from an address such as `127.0.0.1:7890` to a socket that listens.
 //!
 //! Each socket is non-blocking and close-on-exec. SO_REUSEADDR is set, so that a restart does not
-//! wait for old connections in TIME_WAIT. SO_REUSEPORT is never set: a second server on the same
-//! port would start without an error and take half of the connections, and closing one listener
-//! would drop the connections in its queue.
+//! wait for old connections in TIME_WAIT.
+//!
+//! SO_REUSEPORT is set only for a model with several loops, each of which has sockets of its own:
+//! the kernel divides the connections among them. With it a second server on the same port would
+//! start without an error and take half of the connections. So the first socket is bound without
+//! the option, which fails if any other server listens there, and gets it before it listens.
+//! Closing one socket drops the connections in its queue: a loop that stops accepts them first.
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, ToSocketAddrs};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use rustix::net::sockopt::{set_socket_reuseport, socket_reuseport};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::handler::Role;
 use crate::proxy::TrustedProxies;
@@ -75,6 +80,9 @@ pub struct ListenOptions {
     /// Whether the kernel holds TCP connections back until their first bytes arrive, or for about a
     /// second (TCP_DEFER_ACCEPT).
     pub deferred: bool,
+    /// Whether [`BoundListener::sibling`] may bind further sockets to the same address
+    /// (SO_REUSEPORT).
+    pub has_siblings: bool,
 }
 
 /// Opens a listener for each bind, in order; a name may become several. An inherited socket keeps
@@ -252,6 +260,18 @@ fn listen_tcp(
     }
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
+    if options.has_siblings {
+        set_socket_reuseport(&socket, true)?;
+    }
+    listen_on(socket, address, options)
+}
+
+/// Makes a bound socket listen.
+fn listen_on(
+    socket: Socket,
+    address: SocketAddr,
+    options: ListenOptions,
+) -> io::Result<BoundListener> {
     let mut kind = TcpKind::Plain;
     if options.deferred {
         match defer_accept::defer(&socket) {
@@ -303,6 +323,63 @@ impl BoundListener {
     pub fn with_tls(mut self, acceptor: TlsAcceptor) -> Self {
         self.socket.tls = Some(acceptor);
         self
+    }
+
+    /// Another listener for the same address, for another loop. It is a socket with an accept queue
+    /// of its own if this one is TCP and has SO_REUSEPORT; the kernel divides the connections by
+    /// their addresses and ports. Otherwise it is another descriptor of this socket: all loops wait
+    /// for one queue, and the first one gets a connection.
+    ///
+    /// # Errors
+    /// There is no descriptor.
+    pub fn sibling(&self, options: ListenOptions) -> io::Result<Self> {
+        let socket = match self.bind_sibling(options) {
+            Some(Ok(sibling)) => sibling.socket.family,
+            // Its creator was another user.
+            _ => self.duplicate()?,
+        };
+        Ok(Self {
+            file: None,
+            bind: self.bind,
+            socket: ListenerSocket {
+                role: self.socket.role,
+                tls: self.socket.tls.clone(),
+                proxies: self.socket.proxies.clone(),
+                family: socket,
+            },
+            address: self.address.clone(),
+        })
+    }
+
+    /// `None`: this socket cannot have siblings.
+    fn bind_sibling(&self, options: ListenOptions) -> Option<io::Result<Self>> {
+        let (Family::Tcp(..), Address::Tcp { local, .. }) = (&self.socket.family, &self.address)
+        else {
+            return None;
+        };
+        let first = SockRef::from(&self.socket);
+        let bind = || {
+            let domain = Domain::for_address(*local);
+            let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+            if local.is_ipv6() {
+                socket.set_only_v6(first.only_v6()?)?;
+            }
+            socket.set_reuse_address(true)?;
+            set_socket_reuseport(&socket, true)?;
+            socket.bind(&(*local).into())?;
+            listen_on(socket, *local, options)
+        };
+        socket_reuseport(&self.socket).is_ok_and(|it| it).then(bind)
+    }
+
+    fn duplicate(&self) -> io::Result<Family> {
+        let copy = self.socket.as_fd().try_clone_to_owned()?;
+        Ok(match &self.socket.family {
+            Family::Tcp(_, kind) => {
+                Family::Tcp(mio::net::TcpListener::from_std(copy.into()), *kind)
+            }
+            Family::Unix(_) => Family::Unix(mio::net::UnixListener::from_std(copy.into())),
+        })
     }
 
     fn tcp(socket: Socket, kind: TcpKind, role: Role) -> io::Result<Self> {
@@ -474,6 +551,7 @@ mod tests {
         role: Role::Public,
         backlog: 16,
         deferred: false,
+        has_siblings: false,
     };
 
     fn tcp(host: &str, port: u16) -> Bind {

@@ -331,6 +331,7 @@ mod tests {
             role: Role::Public,
             backlog: 16,
             deferred: false,
+            has_siblings: false,
         };
         let listeners = open_listeners(&[bind.clone(), bind], options).unwrap();
         let addresses = listeners.iter().map(|listener| listener.address.clone());

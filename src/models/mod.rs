@@ -12,6 +12,7 @@
 //! - [`thread_reuse`]: the same, and threads are used again
 //! - [`coroutine`]: a coroutine for each connection, in one thread
 //! - [`pool`]: a fixed number of threads
+//! - [`reactors`]: a reactor for each processor
 //! - [`Uring`]: one thread and one ring of io_uring(7)
 //! - [`level_triggered`]: one loop for all connections, as the reactor, with epoll(7) without
 //!   edges, poll(2) or select(2)
@@ -34,6 +35,7 @@ mod panics_on_request;
 pub mod pool;
 pub mod prefork;
 pub mod process;
+pub mod reactors;
 pub mod sequential;
 pub mod shared;
 pub mod thread;

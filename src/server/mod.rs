@@ -65,11 +65,7 @@ impl Server {
     /// opened, or a poll, a thread or a signal handler cannot be created.
     pub fn build(config: &Config, policy: SignalPolicy) -> Result<Self, Box<dyn Error>> {
         let limits = Arc::new(effective_limits(config));
-        let options = ListenOptions {
-            role: Role::Public,
-            backlog: limits.backlog,
-            deferred: config.listeners.defer_accept,
-        };
+        let options = listen_options(config, &limits);
         let address = |listener: &BoundListener| listener.address.clone();
         let binds = &config.listeners.binds;
         let mut listeners = open_listeners(binds, options)?;
@@ -147,6 +143,16 @@ fn open_admin(_: &Config, _: ListenOptions) -> Result<Option<BoundListener>, Box
     Ok(None)
 }
 
+/// The options of the public listeners.
+fn listen_options(config: &Config, limits: &Limits) -> ListenOptions {
+    ListenOptions {
+        role: Role::Public,
+        backlog: limits.backlog,
+        deferred: config.listeners.defer_accept,
+        has_siblings: config.model == Model::Reactors,
+    }
+}
+
 /// The configured limits, with the connections and files that the system's descriptors allow.
 fn effective_limits(config: &Config) -> Limits {
     let is_select = config.model == Model::Select;
@@ -209,19 +215,20 @@ fn build_handler(
     limits: &Arc<Limits>,
     https: &Https,
 ) -> Result<SiteHandler, Box<dyn Error>> {
-    handler_for(Realms::of(config).read()?, config, limits, https)
+    let log = open_configured_log(config, limits)?;
+    handler_for(Realms::of(config).read()?, log, config, limits, https)
 }
 
-/// The same, with users that have been read.
+/// The same, with users that have been read, and an open log.
 fn handler_for(
     users: Users,
+    log: Option<AccessLog>,
     config: &Config,
     limits: &Arc<Limits>,
     https: &Https,
 ) -> Result<SiteHandler, Box<dyn Error>> {
     let sites = build_sites(config, limits)?;
     let log_config = config.access_log.as_ref();
-    let log = log_config.map(|log| open_log(log, limits)).transpose()?;
     let open_tally = |path: &PathBuf| {
         Tally::new(path)
             .map_err(|error| format!("cannot open the tally {}: {error}", path.display()))
@@ -352,6 +359,15 @@ fn common_headers(site: &SiteConfig) -> FieldLines {
     }
     headers.extend(&site.headers);
     headers
+}
+
+/// The access log, if the configuration has one.
+fn open_configured_log(
+    config: &Config,
+    limits: &Limits,
+) -> Result<Option<AccessLog>, Box<dyn Error>> {
+    let log = config.access_log.as_ref();
+    log.map(|log| open_log(log, limits)).transpose()
 }
 
 fn open_log(config: &AccessLogConfig, limits: &Limits) -> Result<AccessLog, Box<dyn Error>> {

@@ -1,9 +1,10 @@
 //! Builds the chosen model, with its handler and its probe.
 
 use super::{
-    FLUSH_TIMEOUT, ModelParts, Run, build_handler, close, fixed_response, handler_for, open_log,
-    reload,
+    FLUSH_TIMEOUT, ModelParts, Run, build_handler, build_sites, close, fixed_response, handler_for,
+    listen_options, open_configured_log, open_log, reload,
 };
+use crate::access_log::AccessLog;
 #[cfg(feature = "admin")]
 use crate::admin::{AdminHandler, Metrics};
 use crate::burn::Burning;
@@ -11,23 +12,27 @@ use crate::config::{Config, Model};
 use crate::handler::Handler;
 use crate::https::Https;
 use crate::limits::Limits;
+use crate::listen::open::BoundListener;
 use crate::models::coroutine::Coroutines;
 use crate::models::level_triggered::{LevelTriggered, Wait};
 use crate::models::prefork::Prefork;
 use crate::models::process::Parent;
+use crate::models::reactors::{Reactors, part};
 use crate::models::shared::SharedHandler;
 use crate::models::{BlockingModel, BlockingServer, ForkingServer, Uring};
 use crate::probe::Probe;
 use crate::reactor::Reactor;
 use crate::realms::Realms;
-use crate::site_handler::{SiteHandler, Users};
+use crate::signals::{Action, ActionSource, StopMessages};
+use crate::site_handler::{Loaded, SiteHandler, Users};
 #[cfg(feature = "study")]
 use crate::study::trace;
 #[cfg(feature = "study")]
 use crate::study::view::View;
-use crate::tls::PlainOrTls;
+use crate::tls::{OverSocket, PlainOrTls};
 use crate::transport::Socket;
 use std::error::Error;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The transport of a reactor that has listeners with TLS or the PROXY protocol.
@@ -36,7 +41,9 @@ type Layered = PlainOrTls<Socket>;
 /// The model, with the probe of the configuration.
 pub(super) fn build(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn Error>> {
     #[cfg(feature = "study")]
-    if let Some(trace) = config.trace.open(trace_writers(config.model))? {
+    if let Some(writers) = trace_writers(config.model)
+        && let Some(trace) = config.trace.open(writers)?
+    {
         let run = build_model(config, parts, trace.clone())?;
         return Ok(Box::new(move || {
             let ended = run();
@@ -47,77 +54,80 @@ pub(super) fn build(config: &Config, parts: ModelParts) -> Result<Run, Box<dyn E
     build_model(config, parts, ())
 }
 
-/// What makes the records of a trace.
+/// What makes the records of a trace. `None`: the model cannot be traced.
 #[cfg(feature = "study")]
-fn trace_writers(model: Model) -> trace::Writers {
-    match model {
+fn trace_writers(model: Model) -> Option<trace::Writers> {
+    Some(match model {
+        Model::Reactors => return None,
         model if model.has_loop() => trace::Writers::Loop,
         Model::Process | Model::Prefork => trace::Writers::Processes,
         _ => trace::Writers::Threads,
-    }
+    })
 }
 
-fn build_model<P>(config: &Config, parts: ModelParts, mut probe: P) -> Result<Run, Box<dyn Error>>
+fn build_model<P>(config: &Config, parts: ModelParts, probe: P) -> Result<Run, Box<dyn Error>>
 where
     P: Probe + Clone + Send + 'static,
 {
-    let ModelParts {
-        listeners,
-        limits,
-        policy,
-        https,
-    } = parts;
-    let blocking = match config.model {
-        Model::Fixed => {
-            let response = fixed_response(&config.site)?;
-            let server = BlockingServer::new(listeners, |_| {}, limits, policy)?;
-            return Ok(Box::new(move || server.run_fixed(&response, &mut probe)));
-        }
-        Model::Process | Model::Prefork => {
-            let parts = ModelParts {
-                listeners,
-                limits,
-                policy,
-                https,
-            };
-            return build_processes(config, parts, probe);
-        }
+    match config.model {
+        Model::Fixed => build_fixed(config, parts, probe),
+        Model::Sequential => build_blocking(BlockingModel::Sequential, config, parts, probe),
+        Model::Thread => build_blocking(BlockingModel::Thread, config, parts, probe),
+        Model::ThreadReuse => build_blocking(BlockingModel::ThreadReuse, config, parts, probe),
+        Model::Pool => build_blocking(BlockingModel::Pool, config, parts, probe),
+        Model::Process | Model::Prefork => build_processes(config, parts, probe),
         Model::Coroutine
         | Model::Uring
         | Model::Select
         | Model::Poll
         | Model::Level
         | Model::Reactor => {
-            let handler = build_handler(config, &limits, &https)?;
+            let handler = build_handler(config, &parts.limits, &parts.https)?;
             let dropped = handler.dropped_log_lines();
-            let parts = ModelParts {
-                listeners,
-                limits,
-                policy,
-                https,
-            };
-            return match config.measurement.burn {
+            match config.measurement.burn {
                 None => build_polling(config, parts, handler, dropped, close, probe),
                 Some(time) => {
                     let handler = Burning::new(handler, time);
                     let close = |burning: Burning<_>| close(burning.into_inner());
                     build_polling(config, parts, handler, dropped, close, probe)
                 }
-            };
+            }
         }
-        Model::Sequential => BlockingModel::Sequential,
-        Model::Thread => BlockingModel::Thread,
-        Model::ThreadReuse => BlockingModel::ThreadReuse,
-        Model::Pool => BlockingModel::Pool,
-    };
+        Model::Reactors => build_reactors(config, parts, probe),
+    }
+}
+
+fn build_fixed(
+    config: &Config,
+    parts: ModelParts,
+    mut probe: impl Probe + 'static,
+) -> Result<Run, Box<dyn Error>> {
+    let response = fixed_response(&config.site)?;
+    let server = BlockingServer::new(parts.listeners, |_| {}, parts.limits, parts.policy)?;
+    Ok(Box::new(move || server.run_fixed(&response, &mut probe)))
+}
+
+/// The models with blocking threads, which share one handler.
+fn build_blocking(
+    model: BlockingModel,
+    config: &Config,
+    parts: ModelParts,
+    probe: impl Probe + Clone + Send + 'static,
+) -> Result<Run, Box<dyn Error>> {
+    let ModelParts {
+        listeners,
+        limits,
+        policy,
+        https,
+    } = parts;
     let shared = SharedHandler::new(build_handler(config, &limits, &https)?).with_timer_thread();
     let server = BlockingServer::new(listeners, shared.reloader(), limits, policy)?;
     let burn = config.measurement.burn;
     Ok(Box::new(move || {
         match burn {
-            None => server.run(blocking, shared.clone(), &probe)?,
+            None => server.run(model, shared.clone(), &probe)?,
             // Outside of the mutex, so that threads compute at the same time.
-            Some(time) => server.run(blocking, Burning::new(shared.clone(), time), &probe)?,
+            Some(time) => server.run(model, Burning::new(shared.clone(), time), &probe)?,
         }
         match shared.into_inner() {
             Some(handler) => close(handler),
@@ -243,12 +253,114 @@ fn build_reactor<H: Handler + 'static>(
         policy,
         https: _,
     } = parts;
-    if (listeners.iter()).any(|listener| listener.socket.has_layers()) {
-        let reactor = Reactor::<Layered, _, _>::new(listeners, handler, limits, policy, probe)?;
-        return Ok(Box::new(move || reactor.run().map(close)));
+    let parts = LoopParts {
+        listeners,
+        limits,
+        actions: policy.into(),
+        stop_messages: Arc::new(StopMessages::of(1)),
+    };
+    build_loop(parts, handler, close, probe)
+}
+
+/// What a loop of a reactor takes.
+struct LoopParts {
+    listeners: Vec<BoundListener>,
+    limits: Arc<Limits>,
+    actions: ActionSource,
+    stop_messages: Arc<StopMessages>,
+}
+
+fn build_loop<H: Handler + 'static>(
+    parts: LoopParts,
+    handler: H,
+    close: impl Fn(H) + 'static,
+    probe: impl Probe + 'static,
+) -> Result<Run, Box<dyn Error>> {
+    let has_layers = |listener: &BoundListener| listener.socket.has_layers();
+    match parts.listeners.iter().any(has_layers) {
+        true => build_loop_over::<Layered, _>(parts, handler, close, probe),
+        false => build_loop_over::<Socket, _>(parts, handler, close, probe),
     }
-    let reactor = Reactor::<Socket, _, _>::new(listeners, handler, limits, policy, probe)?;
+}
+
+fn build_loop_over<T: OverSocket<Socket> + 'static, H: Handler + 'static>(
+    parts: LoopParts,
+    handler: H,
+    close: impl Fn(H) + 'static,
+    probe: impl Probe + 'static,
+) -> Result<Run, Box<dyn Error>> {
+    let LoopParts {
+        listeners,
+        limits,
+        actions,
+        stop_messages,
+    } = parts;
+    let mut reactor = Reactor::<T, _, _>::new(listeners, handler, limits, actions, probe)?;
+    reactor.share_stop_messages(stop_messages);
     Ok(Box::new(move || reactor.run().map(close)))
+}
+
+/// The model with a reactor for each processor. Each opens a handler for itself, in its thread.
+fn build_reactors(
+    config: &Config,
+    parts: ModelParts,
+    probe: impl Probe + Clone + Send + 'static,
+) -> Result<Run, Box<dyn Error>> {
+    let ModelParts {
+        listeners,
+        limits,
+        policy,
+        https,
+    } = parts;
+    let count = limits.workers.min(limits.max_connections).max(1);
+    let options = listen_options(config, &limits);
+    let sibling = |listener: &BoundListener| listener.sibling(options);
+    let siblings = (1..count).map(|_| listeners.iter().map(sibling).collect());
+    let mut all = siblings.collect::<io::Result<Vec<Vec<_>>>>()?;
+    all.push(listeners);
+    let handlers = Arc::new(Handlers::new(config, limits.clone(), https)?);
+    let mut log = open_configured_log(config, &limits)?;
+    let burn = config.measurement.burn;
+    let stop_messages = Arc::new(StopMessages::of(count));
+    let mut reactors = Reactors::new(policy)?;
+    for (index, listeners) in all.into_iter().enumerate() {
+        let limits = Arc::new(Limits {
+            max_connections: part(limits.max_connections, count, index),
+            max_open_file_cache_entries: part(limits.max_open_file_cache_entries, count, index),
+            ..Limits::clone(&limits)
+        });
+        let log = log.as_ref().map(AccessLog::sharing);
+        let (handlers, probe) = (handlers.clone(), probe.clone());
+        let stop_messages = stop_messages.clone();
+        reactors.add(move |actions| {
+            let handler = handlers.open_for_loop(log, limits.clone())?;
+            let parts = LoopParts {
+                listeners,
+                limits,
+                actions: ActionSource::Thread(actions),
+                stop_messages,
+            };
+            match burn {
+                None => build_loop(parts, handler, close, probe),
+                Some(time) => {
+                    let handler = Burning::new(handler, time);
+                    let close = |burning: Burning<_>| close(burning.into_inner());
+                    build_loop(parts, handler, close, probe)
+                }
+            }
+        })?;
+    }
+    drop(stop_messages);
+    Ok(Box::new(move || {
+        reactors.run(|action| match action {
+            Action::Reload if !handlers.reload() => Action::ReopenFiles,
+            action => action,
+        })?;
+        if let Some(log) = log.take() {
+            log.close(FLUSH_TIMEOUT);
+        }
+        Ok(())
+    }))
 }
 
 /// The models with processes. Each child opens a handler for itself.
@@ -300,11 +412,7 @@ impl Handlers {
         // A child keeps no listening socket, and its parent none that it has closed.
         let started = config.without_sockets();
         let users = Realms::of(config).read()?;
-        let unlogged = Config {
-            access_log: None,
-            ..started.clone()
-        };
-        drop(handler_for(users.clone(), &unlogged, &limits, &https)?);
+        drop(handler_for(users.clone(), None, &started, &limits, &https)?);
         if let Some(log) = &config.access_log {
             // Its thread must have ended before a fork.
             open_log(log, &limits)?.close(FLUSH_TIMEOUT);
@@ -317,9 +425,32 @@ impl Handlers {
         })
     }
 
+    /// For a process: with a log of its own.
     fn open(&self) -> Result<SiteHandler, Box<dyn Error>> {
         let (config, users) = &*self.current();
-        handler_for(users.clone(), config, &self.limits, &self.https)
+        let log = open_configured_log(config, &self.limits)?;
+        handler_for(users.clone(), log, config, &self.limits, &self.https)
+    }
+
+    /// For a loop of several. When it reloads, it gets what was read for all of them.
+    fn open_for_loop(
+        self: &Arc<Self>,
+        log: Option<AccessLog>,
+        limits: Arc<Limits>,
+    ) -> Result<SiteHandler, Box<dyn Error>> {
+        let handler = {
+            let (config, users) = &*self.current();
+            handler_for(users.clone(), log, config, &limits, &self.https)?
+        };
+        let all = self.clone();
+        let load = move || {
+            let (config, users) = &*all.current();
+            Ok(Loaded {
+                sites: build_sites(config, &limits)?,
+                users: users.clone(),
+            })
+        };
+        Ok(handler.with_reload(Box::new(load)))
     }
 
     /// Reads the configuration again, for the handlers that are opened from now on. Returns whether

@@ -1,7 +1,7 @@
 //! `--tally`: a line of JSON that says how much the server has sent, for the benchmark.
 //!
-//! The benchmark compares it with what its clients have received. Each process that has served a
-//! connection appends a line of its own; the sum of the lines is the server's.
+//! The benchmark compares it with what its clients have received. Each process or loop that has
+//! served a connection appends a line of its own; the sum of the lines is the server's.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

@@ -41,8 +41,9 @@ impl<'s> Setup<'s> {
 }
 
 /// The models that share the site and the protocol, and so every byte.
-const MODELS: [&str; 12] = [
+const MODELS: [&str; 13] = [
     "reactor",
+    "reactors",
     "uring",
     "level",
     "poll",

@@ -10,8 +10,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 /// All models that have a site.
-const MODELS: [&str; 12] = [
+const MODELS: [&str; 13] = [
     "reactor",
+    "reactors",
     "uring",
     "level",
     "poll",

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, get};
 use crate::process::{Launch, available, eventually, has, skipped};
-use crate::{EVERY, PREFORK, assert_served, sleeps, small};
+use crate::{EVERY, PREFORK, REACTORS, assert_served, sleeps, small};
 use rustix::process::Signal;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +23,6 @@ fn many_connections_at_one_socket_do_not_hold_up_another() {
         "sequential",
         "pool --workers 1",
         "process --max-connections 1",
-        "prefork --workers 1",
     ] {
         let directory = tempfile::tempdir().unwrap();
         let (log, socket) = (
@@ -111,9 +110,9 @@ fn accept_that_always_fails_is_tried_with_pauses_and_the_server_can_be_stopped()
             trace.display()
         );
         let launch = Launch::of(&root).with(&format!("--model {model}"));
-        // Each process has a warning of its own.
+        // Each process has a warning of its own, and each loop a pause.
         let launch = match model {
-            PREFORK => launch.with("--workers 1"),
+            PREFORK | REACTORS => launch.with("--workers 1"),
             _ => launch,
         };
         let mut server = launch.run_before(&inject).start();

@@ -51,7 +51,7 @@ fn a_killed_child_ends_its_own_connection_and_no_other() {
 }
 
 /// Sockets with this local port: listening or not, and their inodes.
-fn sockets(port: u16) -> Vec<(bool, String)> {
+pub fn sockets(port: u16) -> Vec<(bool, String)> {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let port = format!(":{port:04X}");
     let rows = table

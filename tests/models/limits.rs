@@ -100,7 +100,7 @@ fn conflicting_options_are_usage_errors() {
     let (status, messages) = Launch::of(&root).with("--workers 3").expect_failure();
     assert_eq!(status.code(), Some(2));
     assert!(
-        messages.contains("--workers is for the models pool and prefork"),
+        messages.contains("--workers is for the models pool, prefork and reactors"),
         "{messages}"
     );
 }

@@ -19,6 +19,7 @@ mod fixed;
 mod level_triggered;
 mod limits;
 mod measuring;
+mod reactors;
 mod reloading;
 mod signals;
 mod sites;
@@ -32,8 +33,11 @@ use tempfile::TempDir;
 /// With fewer processes than by default, so that they start quickly on a busy machine.
 const PREFORK: &str = "prefork --workers 32";
 
+/// Also on a machine with one processor.
+const REACTORS: &str = "reactors --workers 3";
+
 /// The models that serve many connections at once.
-const MANY: [&str; 10] = [
+const MANY: [&str; 11] = [
     "thread",
     "thread-reuse",
     "process",
@@ -44,9 +48,10 @@ const MANY: [&str; 10] = [
     "select",
     "poll",
     "level",
+    REACTORS,
 ];
 
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     "sequential",
     "thread",
     "thread-reuse",
@@ -58,10 +63,11 @@ const ALL: [&str; 11] = [
     "select",
     "poll",
     "level",
+    REACTORS,
 ];
 
 /// All, and the reactor.
-const EVERY: [&str; 12] = [
+const EVERY: [&str; 13] = [
     "sequential",
     "thread",
     "thread-reuse",
@@ -74,6 +80,7 @@ const EVERY: [&str; 12] = [
     "poll",
     "level",
     "reactor",
+    REACTORS,
 ];
 
 fn small() -> TempDir {

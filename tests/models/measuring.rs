@@ -2,7 +2,7 @@
 
 use crate::client::{Client, StreamEnd, get};
 use crate::process::{Launch, Server, available, eventually, site};
-use crate::{EVERY, PREFORK, assert_served, small};
+use crate::{EVERY, PREFORK, REACTORS, assert_served, small};
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn the_tally_has_every_connection_every_response_and_every_byte() {
         let expected = match model {
             "process" => 5..=5,
             // As many as have served a connection.
-            PREFORK => 1..=5,
+            PREFORK | REACTORS => 1..=5,
             _ => 1..=1,
         };
         assert!(expected.contains(&lines), "{model}: {lines}");

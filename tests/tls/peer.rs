@@ -12,8 +12,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The models that serve HTTPS.
-pub const MODELS: [&str; 12] = [
+pub const MODELS: [&str; 13] = [
     "reactor",
+    "reactors",
     "uring",
     "level",
     "poll",
