@@ -12,7 +12,7 @@ use mio::event::{Event, Source};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 /// The token of the signals. The listeners have the tokens before it; connections count from 0.
@@ -152,9 +152,10 @@ impl Poller {
         let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
     }
 
-    /// Its descriptor: readable when there are events.
+    /// Its descriptor: readable when there are events. mio's poll(2) selector has none.
+    #[cfg(not(mio_unsupported_force_poll_poll))]
     pub fn descriptor(&self) -> RawFd {
-        self.poll.as_raw_fd()
+        std::os::fd::AsRawFd::as_raw_fd(&self.poll)
     }
 
     /// Where connections are registered, with their keys as tokens.

@@ -27,7 +27,7 @@ mod control;
 pub mod coroutine;
 pub mod fixed;
 pub mod level_triggered;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(mio_unsupported_force_poll_poll))))]
 mod no_uring;
 mod observed_socket;
 #[cfg(test)]
@@ -40,12 +40,12 @@ pub mod sequential;
 pub mod shared;
 pub mod thread;
 pub mod thread_reuse;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(mio_unsupported_force_poll_poll)))]
 pub mod uring;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(mio_unsupported_force_poll_poll))))]
 pub use no_uring::Uring;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(mio_unsupported_force_poll_poll)))]
 pub use uring::Uring;
 
 use crate::handler::Handler;

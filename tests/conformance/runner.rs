@@ -40,7 +40,8 @@ impl<'s> Setup<'s> {
     }
 }
 
-/// The models that share the site and the protocol, and so every byte.
+/// The models that share the site and the protocol, and so every byte. Each runs all tables, which
+/// takes a few seconds.
 const MODELS: [&str; 13] = [
     "reactor",
     "reactors",

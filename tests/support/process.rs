@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -62,9 +62,9 @@ pub fn available(models: &[&'static str]) -> Vec<&'static str> {
 
 /// A thread of its own makes the ring: when the kernel has closed a ring, it interrupts the thread
 /// that made it, and a read with a timeout would fail with EINTR.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(mio_unsupported_force_poll_poll)))]
 fn has_io_uring() -> bool {
-    static HAS: LazyLock<bool> = LazyLock::new(|| {
+    static HAS: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
         let made = thread::spawn(|| io_uring::IoUring::new(1).map(drop));
         let made = made.join().expect("it does not panic");
         made.inspect_err(|error| skipped(&format!("the model uring: {error}")))
@@ -73,7 +73,7 @@ fn has_io_uring() -> bool {
     *HAS
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(mio_unsupported_force_poll_poll))))]
 fn has_io_uring() -> bool {
     skipped("the model uring is only for Linux");
     false

@@ -33,8 +33,9 @@ const CONDITIONAL: &[&str] = &[
     "tls/mod.rs",
     // The feature compress.
     "site/encoder/mod.rs",
-    // The model uring, which is only for Linux.
+    // The model uring, which is only for Linux, and polls the descriptor of a poll.
     "models/mod.rs",
+    "event_loop/poller.rs",
 ];
 
 /// Files that use mio: what registers with a poll, and the load generator, which has its own.
