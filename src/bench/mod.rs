@@ -70,11 +70,11 @@ struct RunOptions {
     #[arg(value_name = "URL|WORKLOAD")]
     workloads: Vec<String>,
 
-    /// About 90 seconds, without verdicts
+    /// About two minutes, without verdicts
     #[arg(long, conflicts_with = "full")]
     quick: bool,
 
-    /// All workloads, about an hour
+    /// All workloads, more than an hour
     #[arg(long)]
     full: bool,
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The models that a run may have.
 pub const MODELS: &[&str] = &[
-    "reactor",
+    REFERENCE,
     "uring",
     "coroutine",
     "thread",
@@ -23,13 +23,17 @@ pub const MODELS: &[&str] = &[
 ];
 /// The models of a run whose command line names none: one of each kind.
 const USUAL: &[&str] = &[
-    "reactor",
+    REFERENCE,
+    "level",
+    "uring",
     "coroutine",
     "thread",
     "pool",
     "process",
     SEQUENTIAL,
 ];
+/// The model with which the others are compared.
+const REFERENCE: &str = "reactor";
 /// The model that serves one connection at a time.
 const SEQUENTIAL: &str = "sequential";
 
@@ -53,6 +57,8 @@ pub struct ArmSpec {
     pub arm: Arm,
     /// Our program, with this model; otherwise the command of the arm is started.
     pub model: Option<String>,
+    /// Whether the run goes on without it if it does not start here: `uring` in a container.
+    pub is_optional: bool,
     /// Whether it takes part only in cells that need one connection at a time.
     pub single_connection: bool,
     /// The most connections that the benchmark opens.
@@ -316,7 +322,7 @@ fn arms(asked: &RunOptions) -> Result<Vec<ArmSpec>, String> {
             names.push(name);
         }
     }
-    if let Some(at) = names.iter().position(|name| *name == "reactor") {
+    if let Some(at) = names.iter().position(|name| *name == REFERENCE) {
         names.swap(0, at);
     }
     let models = names.iter().map(|name| model(name, named.is_empty()));
@@ -348,6 +354,7 @@ fn model(name: &str, usual: bool) -> ArmSpec {
             command: command.map(str::to_owned).to_vec(),
         },
         model: Some(name.to_owned()),
+        is_optional: usual && name != REFERENCE,
         single_connection: usual && name == SEQUENTIAL,
         // More processes or stacks would exhaust the memory of a small machine.
         max_connections: match name {
@@ -385,6 +392,7 @@ fn command(text: &str) -> Result<ArmSpec, String> {
             command: command.to_vec(),
         },
         model: None,
+        is_optional: false,
         single_connection: false,
         max_connections: u32::MAX,
     })
@@ -423,7 +431,7 @@ mod tests {
         );
         assert_eq!(names(&["--models", "pool"]), ["pool", "pool'"]);
         assert_eq!(names(&["--models", "level"]), ["level", "level'"]);
-        assert_eq!(names(&[])[..3], ["reactor", "reactor'", "coroutine"]);
+        assert_eq!(names(&[])[..3], ["reactor", "reactor'", "level"]);
         let two = [
             "--models",
             "pool",
@@ -513,8 +521,8 @@ mod tests {
     fn a_preset_takes_about_as_long_as_it_says() {
         let minutes = |args: &[&str]| plan(args).total_time().as_secs_f64() / 60.0;
         let (quick, standard, full) = (minutes(&["--quick"]), minutes(&[]), minutes(&["--full"]));
-        assert!((1.2..1.8).contains(&quick), "{quick}");
-        assert!((6.5..9.5).contains(&standard), "{standard}");
-        assert!((45.0..75.0).contains(&full), "{full}");
+        assert!((1.6..2.4).contains(&quick), "{quick}");
+        assert!((9.5..12.5).contains(&standard), "{standard}");
+        assert!((60.0..90.0).contains(&full), "{full}");
     }
 }

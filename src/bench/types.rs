@@ -348,12 +348,12 @@ pub struct Run {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// About 90 seconds, without verdicts.
+    /// About two minutes, without verdicts.
     Quick,
     /// The default.
     #[default]
     Standard,
-    /// All workloads, about an hour.
+    /// All workloads, more than an hour.
     Full,
 }
 

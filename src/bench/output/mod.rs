@@ -237,7 +237,7 @@ impl Terminal {
 /// The symbol of each model.
 const MODELS: [(&str, char); 10] = [
     ("reactor", '●'),
-    ("uring", '○'),
+    ("uring", '★'),
     ("coroutine", '◆'),
     ("thread", '▲'),
     ("pool", '■'),

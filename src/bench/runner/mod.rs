@@ -469,18 +469,38 @@ impl Runner {
     /// Starts each server once and asks it for the small page, so that a mistake in a command is
     /// reported at once.
     fn preflight(&mut self) -> Result<(), RunError> {
-        for arm in 0..self.plan.arms.len() {
+        let mut arm = 0;
+        while arm < self.plan.arms.len() {
             let spec = self.probe(0, arm);
             let spec = spec.filter(|spec| spec.arm_spec.arm.kind != ArmKind::Control);
             if let Some(spec) = spec {
                 let name = spec.arm_spec.arm.name.clone();
-                sample::check(&mut self.context, spec).map_err(|error| match error {
-                    RunError::Failed(reason) => RunError::Failed(format!("{name}: {reason}")),
-                    RunError::Interrupted => RunError::Interrupted,
-                })?;
+                let is_optional = spec.arm_spec.is_optional;
+                match sample::check(&mut self.context, spec) {
+                    Ok(()) => {}
+                    Err(RunError::Failed(reason)) if is_optional => {
+                        self.leave_out(arm, &reason);
+                        continue;
+                    }
+                    Err(RunError::Failed(reason)) => {
+                        return Err(RunError::Failed(format!("{name}: {reason}")));
+                    }
+                    Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+                }
             }
+            arm += 1;
         }
         Ok(())
+    }
+
+    /// Goes on without an arm.
+    fn leave_out(&mut self, arm: usize, reason: &str) {
+        let left_out = self.plan.arms.remove(arm).arm;
+        self.run.arms.remove(arm);
+        let note = format!("{} is left out: {reason}", left_out.name);
+        say(&format!("note: {note}"));
+        self.run.notes.push(note);
+        self.progress.0 = self.plan.total_time();
     }
 
     /// Takes all samples, and writes the run after rounds, but not so often that it takes long.
@@ -709,12 +729,36 @@ mod tests {
         assert!(error.contains("name another directory"), "{error}");
     }
 
-    #[test]
-    fn the_reference_and_its_control_get_the_same_load() {
-        let args = ["bench", "latency", "--models", "reactor,thread"];
+    fn runner(args: &[&str]) -> Runner {
+        let args = ["bench"].iter().chain(args);
         let asked = <super::super::Arguments as clap::Parser>::try_parse_from(args).unwrap();
         let context = RunContext::new(1, false, std::iter::empty()).unwrap();
-        let mut runner = Runner::new(Plan::of(&asked.run, 1).unwrap(), context);
+        Runner::new(Plan::of(&asked.run, 1).unwrap(), context)
+    }
+
+    /// `/bin/false` ends before it listens, as a server does whose model the system does not have.
+    #[test]
+    fn a_usual_model_that_does_not_start_is_left_out_and_one_that_was_named_is_an_error() {
+        let mut usual = runner(&["keepalive"]);
+        let is_uring = |arm: &crate::bench::plan::ArmSpec| arm.arm.name == "uring";
+        let uring = usual.plan.arms.iter().position(is_uring).unwrap();
+        assert!(usual.plan.arms[uring].is_optional && !usual.plan.arms[0].is_optional);
+        usual.leave_out(uring, "it is forbidden here");
+        assert!(!usual.plan.arms.iter().any(is_uring));
+        assert_eq!(usual.run.arms.len(), usual.plan.arms.len());
+        let note = "uring is left out: it is forbidden here";
+        assert_eq!(usual.run.notes.last().unwrap(), note);
+        let mut named = runner(&["keepalive", "--models", "uring"]);
+        named.context.program = "/bin/false".into();
+        let Err(RunError::Failed(reason)) = named.preflight() else {
+            panic!("it has not failed");
+        };
+        assert!(reason.starts_with("uring: "), "{reason}");
+    }
+
+    #[test]
+    fn the_reference_and_its_control_get_the_same_load() {
+        let mut runner = runner(&["latency", "--models", "reactor,thread"]);
         runner.capacities = BTreeMap::from([(0, 200.0), (1, 240.0), (2, 150.0)]);
         assert_eq!(
             [0, 1, 2].map(|arm| runner.capacity(arm)),
