@@ -5,6 +5,7 @@ use crate::process::{Launch, available, eventually, has};
 use crate::{assert_served, small};
 use rustix::net::{SendFlags, send};
 use rustix::process::Signal;
+use std::net::Shutdown;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -54,23 +55,29 @@ fn a_kernel_that_refuses_io_uring_is_an_error_that_says_what_to_do() {
     }
 }
 
-/// The requests of all arrive at once. Fails if a receive that has found no buffer is not submitted
-/// again.
+/// Before the first deadline is judged, the kernel is asked for all that has arrived, and there are
+/// fewer buffers than requests. Fails if a receive that has found no buffer is not submitted again.
 #[test]
-fn more_clients_than_provided_buffers_are_answered() {
+fn no_client_is_lost_where_more_requests_arrive_than_there_are_buffers() {
     let root = small();
     for model in available(&["uring"]) {
-        let server = Launch::of(&root).with(&format!("--model {model}")).start();
-        let mut clients: Vec<_> = (0..700).map(|_| Client::of(&server)).collect();
+        let options = format!("--model {model} --header-timeout 2");
+        let server = Launch::of(&root).with(&options).start();
+        let mut clients: Vec<_> = (0..1200).map(|_| Client::of(&server)).collect();
         clients.iter_mut().for_each(assert_served);
+        let mut late = Client::with_request(&server, "GET /small HTTP/1.1\r\nHo");
+        // Of a stall, half a second counts for the deadline.
+        sleep(Duration::from_millis(1700));
         server.freeze();
         for client in &mut clients {
             client.send(get("/small"));
         }
+        sleep(Duration::from_millis(600));
         server.thaw();
         for client in &mut clients {
             assert_eq!(client.read_response().body, b"small");
         }
+        assert_eq!(late.read_response().status(), 408);
     }
 }
 
@@ -79,17 +86,25 @@ fn more_clients_than_provided_buffers_are_answered() {
 fn downloads_that_wait_for_their_clients_hold_up_no_other() {
     let root = large();
     for model in available(&["uring"]) {
-        let mut server = Launch::of(&root).with(&format!("--model {model}")).start();
-        let mut slow: Vec<_> = (0..300)
-            .map(|_| Client::with_request(&server, get("/large")))
-            .collect();
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        let launch = Launch::of(&root).with(&format!("--model {model} -b 127.0.0.1 -b"));
+        let server = launch.arg(format!("unix:{}", socket.display())).start();
+        let mut slow: Vec<_> = (0..300).map(|_| Client::at(&socket)).collect();
         for client in &mut slow {
+            client.send(get("/large"));
             assert!(client.read_head().starts_with("HTTP/1.1 200 "));
         }
+        eventually("all sockets are full", || {
+            let before = server.cpu_time();
+            sleep(Duration::from_millis(100));
+            server.cpu_time() - before < Duration::from_millis(20)
+        });
         assert_served(&mut Client::of(&server));
-        drop(slow);
-        server.signal(Signal::TERM);
-        assert_eq!(server.wait().code(), Some(0));
+        let mut first = slow.remove(0);
+        first.stream().shutdown(Shutdown::Write).unwrap();
+        let (body, end) = first.read_to_end();
+        assert_eq!((body.len(), end), (LARGE, StreamEnd::Closed));
     }
 }
 

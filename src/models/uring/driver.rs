@@ -161,10 +161,8 @@ impl Driver {
     /// Those of io_uring_enter(2), but not EINTR.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.is_fresh = false;
-        // The buffers were given back when the iteration ended.
-        while let Some(key) = self.starved.pop() {
-            self.receive_if_wanted(key);
-        }
+        self.free_receive_buffers();
+        self.feed_starved();
         let timeout = match self.ready.is_empty() {
             true => timeout,
             false => Some(Duration::ZERO),
@@ -187,9 +185,9 @@ impl Driver {
         }
     }
 
-    /// The connections have run. Bytes that they have not read are copied, so that the provided
-    /// buffers are free, and nothing more is received for them.
-    pub fn end_iteration(&mut self) {
+    /// Copies the bytes that connections have not read, so that all provided buffers are free, and
+    /// receives nothing more for these connections.
+    fn free_receive_buffers(&mut self) {
         while let Some(key) = self.holders.pop() {
             let Some(entry) = self.sockets.get_mut(key) else {
                 continue;
@@ -206,11 +204,22 @@ impl Driver {
         }
     }
 
+    /// Submits the receives that have found no buffer.
+    fn feed_starved(&mut self) {
+        while let Some(key) = self.starved.pop() {
+            self.receive_if_wanted(key);
+        }
+    }
+
     /// Asks the kernel for all completions, without waiting.
     fn refresh(&mut self) -> io::Result<()> {
         for _ in 0..MAX_ROUNDS {
             self.ring.enter(Some(Duration::ZERO))?;
-            if self.take_completions() == 0 {
+            let count = self.take_completions();
+            if !self.starved.is_empty() {
+                self.free_receive_buffers();
+                self.feed_starved();
+            } else if count == 0 {
                 break;
             }
         }

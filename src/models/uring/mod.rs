@@ -113,9 +113,7 @@ impl<H: Handler, P: Probe> Uring<H, P> {
             if self.mark()? && self.handle_signals(now).is_break() {
                 break;
             }
-            let flow = self.engine.run_phases(now, &mut self.sockets)?;
-            driver.borrow_mut().end_iteration();
-            if flow.is_break() {
+            if (self.engine.run_phases(now, &mut self.sockets)?).is_break() {
                 break;
             }
         }
