@@ -225,7 +225,7 @@ fn the_model_fixed_answers_one_request_and_waits_for_the_client_to_close() {
     assert!(is_ok, "{errors}");
     assert_eq!(
         calls(&list, "a client connects"),
-        ["epoll_wait poll", "accept4 listener", "ioctl connection"]
+        ["epoll_wait poll", "accept4 listener"]
     );
     assert_eq!(
         calls(&list, "it sends a request"),

@@ -5,18 +5,18 @@
 
 use crate::handler::ListenerInfo;
 use crate::limits::Limits;
-use crate::listen::accept::{Accept, AcceptFailure, advice, classify_accept_error};
+use crate::listen::accept::{AcceptFailure, advice, classify_accept_error};
+use crate::listen::accept_blocking;
 use crate::listen::open::BoundListener;
-use crate::listen::socket::AcceptedStream;
+use crate::listen::socket::{Family, ListenerSocket};
 use crate::tls::Layers;
-use crate::transport::Stream;
 use crate::transport::blocking::{BlockingStream, Handle};
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -206,7 +206,7 @@ impl BlockingListeners {
 
     fn try_accept_from(&mut self, index: usize) -> io::Result<Option<Accepted>> {
         while let Some(listener) = self.listeners.get_mut(index) {
-            let error = match listener.socket.accept().and_then(make_blocking) {
+            let error = match accept(&mut listener.socket) {
                 Ok((handle, peer, layers)) => {
                     self.losses = 0;
                     let id = self.next_id;
@@ -290,28 +290,14 @@ impl BlockingListeners {
     }
 }
 
-/// Makes an accepted socket blocking. Listening sockets and the sockets that mio accepts are not.
-fn make_blocking(
-    accepted: AcceptedStream,
-) -> io::Result<(Arc<Handle>, Option<SocketAddr>, Layers)> {
-    let AcceptedStream {
-        stream,
-        peer,
-        layers,
-    } = accepted;
-    let stream = match stream {
-        Stream::Tcp(stream) | Stream::Other(stream) => {
-            let stream = std::net::TcpStream::from(OwnedFd::from(stream));
-            stream.set_nonblocking(false)?;
-            BlockingStream::Tcp(stream)
-        }
-        Stream::Unix(stream) => {
-            let stream = std::os::unix::net::UnixStream::from(OwnedFd::from(stream));
-            stream.set_nonblocking(false)?;
-            BlockingStream::Unix(stream)
-        }
+/// Accepts a connection whose socket blocks.
+fn accept(socket: &mut ListenerSocket) -> io::Result<(Arc<Handle>, Option<SocketAddr>, Layers)> {
+    let (accepted, peer) = accept_blocking::accept(socket)?;
+    let stream = match socket.family {
+        Family::Tcp(..) => BlockingStream::Tcp(accepted.into()),
+        Family::Unix(_) => BlockingStream::Unix(accepted.into()),
     };
-    Ok((Handle::new(stream), peer, layers))
+    Ok((Handle::new(stream), peer, socket.layers(peer)))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! What waits: the process, in read(2) or send(2) of one socket. All other connections wait in the
 //! kernel's queue. There is hardly a protocol: the request is not parsed.
 //! What a connection costs: a socket, for one request. Accept, read, send and close would be four
-//! system calls. It makes about ten: making the socket blocking, a timeout before each read and
-//! send, and the lingering close are the others.
+//! system calls. It makes about nine: a timeout before each read and send, and the lingering close
+//! are the others.
 //! Where it loses: with a second request, a second client, and another page. The other models are
 //! compared with this one, which has none of the code that they share: it shows how much of a
 //! server is waiting, and how much is HTTP.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 /// Files that depend on the platform or on a feature of the build.
 const CONDITIONAL: &[&str] = &[
     "transport/",
+    "listen/accept_blocking.rs",
     "listen/socket_activation.rs",
     "listen/defer_accept.rs",
     "bench/platform.rs",

@@ -42,7 +42,6 @@ pub fn reason(call: &Call) -> Option<&'static str> {
         ("setsockopt", _) if has("SO_SNDTIMEO") => "how long a send may block",
         ("setsockopt", _) if has("TCP_NODELAY") => "send small pieces at once",
         ("setsockopt", _) if has("SO_LINGER") => "closing will reset the connection",
-        ("ioctl", Object::Connection) if has("FIONBIO") => "make the socket blocking",
         ("newfstatat" | "stat", Object::File(_)) => "is the cached file still the same?",
         ("statx" | "fstat", Object::File(_)) => "size, time and kind of the opened file",
         ("openat2", _) => "open the file, beneath the root only",
