@@ -20,7 +20,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -103,6 +103,8 @@ pub struct AccessLog {
     /// Nothing is sent: the channel is disconnected when the thread ends. `None`: the queue is that
     /// of another log, which closes it.
     ended: Option<Receiver<()>>,
+    /// The thread, when it has been started.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl AccessLog {
@@ -146,6 +148,7 @@ impl AccessLog {
             queue,
             unstarted: Some(Arc::new(Mutex::new(Some(writer)))),
             ended: Some(ended),
+            thread: None,
         };
         log.start_or_warn();
         Ok(log)
@@ -161,6 +164,7 @@ impl AccessLog {
             queue: Arc::clone(&self.queue),
             unstarted: None,
             ended: None,
+            thread: None,
         }
     }
 
@@ -176,7 +180,7 @@ impl AccessLog {
             }
         };
         let thread = thread::Builder::new().name("access-log".into());
-        thread.spawn(run)?;
+        self.thread = Some(thread.spawn(run)?);
         self.unstarted = None;
         Ok(())
     }
@@ -241,6 +245,10 @@ impl AccessLog {
         let has_ended = ended.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
         if !has_ended {
             log::warn!("access log: nothing reads it; its last lines are lost");
+        } else if let Some(thread) = self.thread.take() {
+            // A process that forks next must not have even the rest of a thread: the child would
+            // find locks of the standard library locked for ever.
+            drop(thread.join());
         }
         has_ended
     }
