@@ -180,3 +180,28 @@ fn connections_beyond_the_limit_wait_in_the_kernel_and_are_answered_when_the_ser
         assert_eq!(server.wait().code(), Some(0));
     }
 }
+
+/// It closes after its request, so no receive reports the reset that follows. Fails if only a send
+/// shows it: a compressed listing has many slices before its next send.
+#[cfg(feature = "study")]
+#[test]
+fn a_listing_is_produced_no_further_when_its_client_has_left() {
+    let root = small();
+    for number in 0..3000 {
+        std::fs::write(root.path().join(number.to_string()), "").unwrap();
+    }
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("trace");
+    for model in available(&["uring"]) {
+        let launch = Launch::of(&root).with(&format!("--model {model} --trace"));
+        let server = launch.arg(&file).start();
+        server.freeze();
+        let request = "GET / HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n";
+        drop(Client::with_request(&server, request));
+        server.thaw();
+        eventually("the connection is closed", || {
+            let trace = std::fs::read_to_string(&file).unwrap();
+            trace.contains("SendError(ConnectionReset)")
+        });
+    }
+}

@@ -290,7 +290,7 @@ impl Driver {
                 let error = io::Error::from(errno);
                 // The kernel looks for a descriptor first, and fails also if no connection waits.
                 let is_exhausted = classify_accept_error(&error) == AcceptFailure::NoResources;
-                if is_exhausted && !is_readable(socket) {
+                if is_exhausted && !polls(socket, PollFlags::IN) {
                     queue.poll(&mut self.ring, socket);
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
@@ -468,10 +468,15 @@ impl Driver {
         receiving.is_some_and(|receiving| receiving.is_empty() && receiving.is_socket_empty)
     }
 
-    /// Whether a receive has failed: the connection is gone.
-    pub fn has_failed(&self, key: usize) -> bool {
+    /// Whether the connection is gone: a receive has failed, or has found the end of the stream and
+    /// a poll finds a reset. No receive is in flight then, which would report it.
+    pub fn is_gone(&self, key: usize) -> bool {
         let end = self.sockets.get(key).and_then(|entry| entry.receiving.end);
-        end.is_some_and(|end| end.is_err())
+        let is_reset = || {
+            let socket = self.descriptor(key).ok();
+            socket.is_some_and(|socket| polls(socket, PollFlags::HUP | PollFlags::ERR))
+        };
+        end.is_some_and(|end| end.is_err() || is_reset())
     }
 
     /// The next receive of the socket `key` asks the kernel for completions, if it finds nothing.
@@ -808,8 +813,9 @@ fn close_descriptor(ring: &mut Ring, entry: &mut Entry) {
     }
 }
 
-/// Whether a connection waits at a listening socket (poll(2)).
-fn is_readable(socket: BorrowedFd<'_>) -> bool {
-    let mut polled = [PollFd::new(&socket, PollFlags::IN)];
-    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+/// Whether poll(2) reports one of `events` now.
+fn polls(socket: BorrowedFd<'_>, events: PollFlags) -> bool {
+    let mut polled = [PollFd::new(&socket, events)];
+    let ready = poll(&mut polled, Some(&Timespec::default()));
+    ready.is_ok() && polled.iter().any(|one| one.revents().intersects(events))
 }

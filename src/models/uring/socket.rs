@@ -64,7 +64,7 @@ impl Transport for UringSocket {
     }
 
     fn is_send_closed(&self) -> bool {
-        self.driver.borrow().has_failed(self.key)
+        self.driver.borrow().is_gone(self.key)
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
