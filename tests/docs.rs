@@ -46,7 +46,14 @@ fn documents() -> Vec<(String, String)> {
 
 /// The long options of oneloop in `text`. Lines with commands of other programs do not count.
 fn flags(text: &str) -> BTreeSet<String> {
-    const OTHERS: [&str; 5] = ["cargo ", "curl ", "systemctl ", "clippy", "goaccess "];
+    const OTHERS: [&str; 6] = [
+        "cargo ",
+        "curl ",
+        "systemctl ",
+        "clippy",
+        "goaccess ",
+        "measure.py ",
+    ];
     let ours = text
         .lines()
         .filter(|line| !OTHERS.iter().any(|other| line.contains(other)));
