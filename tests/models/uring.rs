@@ -152,6 +152,31 @@ fn a_half_closed_client_that_reads_nothing_keeps_the_loop_asleep() {
     }
 }
 
+/// As with accept(2), which knows the address. Fails if an error of getpeername(2) counts.
+#[test]
+fn requests_whose_clients_have_reset_before_they_are_accepted_are_logged() {
+    let root = small();
+    for model in available(&["uring", "reactor"]) {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let launch = Launch::of(&root).with(&format!("--model {model}"));
+        let mut server = launch.arg("--log-file").arg(&log).start();
+        server.freeze();
+        for _ in 0..100 {
+            Client::with_request(&server, get("/small")).reset();
+        }
+        server.thaw();
+        assert_served(&mut Client::of(&server));
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait().code(), Some(0), "{model}");
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(log.lines().count(), 101, "{model}");
+        assert!(log.lines().all(|line| line.starts_with("127.0.0.1 ")));
+        let messages = server.diagnostics();
+        assert!(!messages.contains("accept"), "{model}: {messages}");
+    }
+}
+
 /// Fails if a multishot accept takes them all.
 #[test]
 fn connections_beyond_the_limit_wait_in_the_kernel_and_are_answered_when_the_server_stops() {

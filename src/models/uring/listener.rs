@@ -1,13 +1,13 @@
 //! A listener whose connections the kernel accepts, as an [`Accept`].
 
 use super::driver::Driver;
+use super::peer::PeerReader;
 use crate::handler::Role;
 use crate::listen::accept::Accept;
 use crate::listen::open::{BoundListener, SocketFile};
 use crate::listen::socket::{Family, ListenerSocket, TcpKind};
 use crate::tls::Layers;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use socket2::SockRef;
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +22,7 @@ pub struct UringListener {
     /// dropped in order.
     file: Option<SocketFile>,
     socket: ListenerSocket,
+    peers: PeerReader,
 }
 
 /// A connection that was accepted.
@@ -40,7 +41,7 @@ impl UringListener {
     /// The listener `id` of `driver`.
     ///
     /// # Errors
-    /// Those of fcntl(2).
+    /// Those of fcntl(2) and getsockname(2).
     pub fn new(
         driver: Rc<RefCell<Driver>>,
         id: usize,
@@ -53,6 +54,7 @@ impl UringListener {
             driver,
             id,
             file,
+            peers: PeerReader::new(&socket)?,
             socket,
         })
     }
@@ -73,8 +75,8 @@ impl Accept for UringListener {
         let (peer, is_tcp) = match self.socket.family {
             // A multishot accept has no place for the addresses.
             Family::Tcp(_, kind) => {
-                let peer = SockRef::from(&descriptor).peer_addr()?;
-                (peer.as_socket(), kind != TcpKind::Other)
+                let peer = self.peers.peer_of(descriptor.as_fd())?;
+                (peer, kind != TcpKind::Other)
             }
             Family::Unix(_) => (None, false),
         };

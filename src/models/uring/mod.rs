@@ -21,11 +21,13 @@
 //! - `accept_queue`: the accepts of a listener
 //! - `driver`: the operations of all sockets
 //! - `socket`, `listener`: how the loop sees them
+//! - `peer`: the addresses of clients
 
 mod accept_queue;
 mod buffers;
 mod driver;
 mod listener;
+mod peer;
 mod ring;
 mod socket;
 
