@@ -135,20 +135,28 @@ fn a_client_that_sends_and_does_not_receive_is_not_read_from() {
 /// The poll of a ring reports that the peer has closed, whatever it waits for. Fails if the ring
 /// waits until such a socket can send.
 #[test]
-fn a_half_closed_client_that_reads_nothing_keeps_the_loop_asleep() {
+fn half_closed_clients_that_read_nothing_keep_the_loop_asleep() {
     let root = large();
     for model in available(&["uring"]) {
-        let server = Launch::of(&root).with(&format!("--model {model}")).start();
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        let launch = Launch::of(&root).with(&format!("--model {model} -b 127.0.0.1 -b"));
+        let server = launch.arg(format!("unix:{}", socket.display())).start();
         let mut client = Client::with_request(&server, get("/large"));
         client.read_head();
         client.finish_sending();
+        let mut other = Client::at(&socket);
+        other.send(get("/large"));
+        other.read_head();
+        other.stream().shutdown(Shutdown::Write).unwrap();
         sleep(Duration::from_millis(300));
         let (begun, before) = (Instant::now(), server.cpu_time());
         sleep(Duration::from_millis(500));
         let used = server.cpu_time() - before;
         assert!(used < begun.elapsed() / 4, "{used:?} of CPU");
-        let (body, end) = client.read_to_end();
-        assert_eq!((body.len(), end), (LARGE, StreamEnd::Closed));
+        for (body, end) in [client.read_to_end(), other.read_to_end()] {
+            assert_eq!((body.len(), end), (LARGE, StreamEnd::Closed));
+        }
     }
 }
 
@@ -174,6 +182,22 @@ fn requests_whose_clients_have_reset_before_they_are_accepted_are_logged() {
         assert!(log.lines().all(|line| line.starts_with("127.0.0.1 ")));
         let messages = server.diagnostics();
         assert!(!messages.contains("accept"), "{model}: {messages}");
+    }
+}
+
+/// The kernel does so where the bytes are still in the socket. Fails if those that the ring has
+/// received do not count.
+#[test]
+fn a_connection_that_is_closed_with_bytes_unread_is_reset() {
+    let root = small();
+    for model in available(&["uring", "reactor"]) {
+        let options = format!("--model {model} --proxy-protocol all");
+        let server = Launch::of(&root).with(&options).start();
+        for _ in 0..10 {
+            // Refused after its first bytes: it is no PROXY header.
+            let mut client = Client::with_request(&server, get("/small"));
+            assert_eq!(client.read_to_end(), (vec![], StreamEnd::Reset), "{model}");
+        }
     }
 }
 

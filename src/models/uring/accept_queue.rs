@@ -10,7 +10,7 @@ use io_uring::opcode;
 use io_uring::types::Fd;
 use rustix::io::Errno;
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
 /// Connections in a queue at which a multishot accept is cancelled: the loop takes none while
@@ -131,7 +131,7 @@ impl AcceptQueue {
             }
         }
         match (completion.accepted, completion.result) {
-            (Some(connection), _) if self.is_closed => reset(&connection),
+            (Some(connection), _) if self.is_closed => reset_on_close(&connection),
             (Some(connection), _) => {
                 self.queue.push_back(connection);
                 self.error = None;
@@ -152,17 +152,18 @@ impl AcceptQueue {
     /// The listener is about to be closed.
     pub fn close(&mut self, ring: &mut Ring) {
         self.is_closed = true;
+        // As closing a listening socket does to the connections in its queue.
         self.queue
             .drain(..)
-            .for_each(|connection| reset(&connection));
+            .for_each(|connection| reset_on_close(&connection));
         ring.cancel(Operation::Accept(self.id));
         ring.cancel(Operation::Waiting(self.id));
     }
 }
 
-/// What closing a listening socket does to the connections in its queue.
-fn reset(connection: &OwnedFd) {
-    // If it fails, the connection is gone.
+/// Makes the close of a connection a reset (SO_LINGER 0).
+pub fn reset_on_close(connection: impl AsFd) {
+    // If it fails, the connection is gone, and only the close is left.
     let linger = Some(std::time::Duration::ZERO);
     let _ = rustix::net::sockopt::set_socket_linger(connection, linger);
 }

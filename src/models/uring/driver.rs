@@ -5,7 +5,7 @@
 //! that is complete, or `WouldBlock`: then an operation is in flight, and [`Driver::take_ready`]
 //! reports its completion.
 
-use super::accept_queue::{AcceptQueue, Capacity};
+use super::accept_queue::{AcceptQueue, Capacity, reset_on_close};
 use super::buffers::{GROUP, ReceiveBuffers, ReceivedList, SEND_BUFFER, SendBuffers};
 use super::ring::{Completion, Operation, Ring};
 use crate::handler::Role;
@@ -20,7 +20,7 @@ use slab::Slab;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,8 +68,7 @@ pub enum Ready {
 
 /// A socket, until its last operation is complete.
 struct Entry {
-    /// `None`: its close is submitted.
-    descriptor: Option<OwnedFd>,
+    descriptor: OwnedFd,
     /// The key of its connection; `None` before it is registered and when it is closed.
     connection: Option<usize>,
     is_closed: bool,
@@ -333,7 +332,7 @@ impl Driver {
     /// Adds a socket. Returns its key.
     pub fn add(&mut self, descriptor: OwnedFd) -> usize {
         self.sockets.insert(Entry {
-            descriptor: Some(descriptor),
+            descriptor,
             connection: None,
             is_closed: false,
             in_flight: 0,
@@ -362,37 +361,38 @@ impl Driver {
     /// The descriptor of the socket `key`, for calls that do not wait.
     pub fn descriptor(&self, key: usize) -> Result<BorrowedFd<'_>, Errno> {
         let entry = self.sockets.get(key).ok_or(Errno::BADF)?;
-        Ok(entry.descriptor.as_ref().ok_or(Errno::BADF)?.as_fd())
+        Ok(entry.descriptor.as_fd())
     }
 
-    /// Cancels what is in flight for the socket `key`, and closes it.
+    /// Cancels what is in flight for the socket `key`, and closes it after the last completion, so
+    /// that the last bytes (a close_notify) are sent before.
     ///
-    /// The entries keep their order in the kernel, so the last bytes (a close_notify) are sent
-    /// before. The socket is closed, with a FIN or a reset, when the last operation has let go of
-    /// it.
+    /// The kernel resets a connection that is closed with bytes unread (RFC 1122 4.2.2.13). Those
+    /// that are here are no longer in the socket, so the reset is asked for. A unix socket has
+    /// none: there, the peer reads an end of stream.
     pub fn close(&mut self, key: usize) {
         let Some(entry) = self.sockets.get_mut(key) else {
             return;
         };
         entry.connection = None;
         entry.is_closed = true;
+        if !entry.receiving.is_empty() {
+            reset_on_close(&entry.descriptor);
+        }
         (self.receive_buffers).discard(&mut entry.receiving.list);
         entry.receiving.unread = VecDeque::new();
         if entry.receiving.receive != Receive::None {
             self.ring.cancel(Operation::Receive(key));
         }
         match &entry.sending {
-            // The send behind the read has not begun, and will look for the socket by its number.
             Sending::InFlight(in_flight) if in_flight.file.is_some() => {
                 self.ring.cancel(Operation::Read(key));
-                return;
             }
             Sending::Full => self.ring.cancel(Operation::Writable(key)),
             _ => {}
         }
-        close_descriptor(&mut self.ring, entry);
         if entry.in_flight == 0 {
-            self.sockets.remove(key);
+            self.remove(key);
         }
     }
 
@@ -403,15 +403,21 @@ impl Driver {
             return false;
         };
         entry.in_flight -= u8::from(!has_more);
-        if entry.is_closed && entry.in_flight == 0 {
-            let mut entry = self.sockets.remove(key);
-            close_descriptor(&mut self.ring, &mut entry);
-            if let Sending::InFlight(in_flight) = entry.sending {
-                self.give_back(in_flight.buffer);
-            }
-            return false;
+        let (is_closed, is_last) = (entry.is_closed, entry.in_flight == 0);
+        if is_closed && is_last {
+            self.remove(key);
         }
-        !entry.is_closed
+        !is_closed
+    }
+
+    /// Closes a socket that has nothing in flight: at once, without an operation, so that its
+    /// descriptor is free for what the iteration opens.
+    fn remove(&mut self, key: usize) {
+        let entry = self.sockets.remove(key);
+        drop(entry.descriptor);
+        if let Sending::InFlight(in_flight) = entry.sending {
+            self.give_back(in_flight.buffer);
+        }
     }
 
     fn report(&mut self, key: usize, flags: EventFlags) {
@@ -492,14 +498,11 @@ impl Driver {
             return;
         };
         let receiving = &mut entry.receiving;
-        let Some(descriptor) = &entry.descriptor else {
-            return;
-        };
         if receiving.receive == Receive::None && receiving.end.is_none() {
             receiving.receive = Receive::InFlight;
             receiving.submitted_at = self.ring.enters();
             entry.in_flight += 1;
-            let receive = opcode::RecvMulti::new(Fd(descriptor.as_raw_fd()), GROUP);
+            let receive = opcode::RecvMulti::new(Fd(entry.descriptor.as_raw_fd()), GROUP);
             self.ring.push(Operation::Receive(key), receive.build());
         }
     }
@@ -512,6 +515,12 @@ impl Driver {
     }
 
     fn on_received(&mut self, key: usize, completion: &Completion) {
+        if let Some(entry) = self.sockets.get(key).filter(|entry| entry.is_closed)
+            && completion.result.is_ok_and(|length| length > 0)
+        {
+            // Bytes from before the close.
+            reset_on_close(&entry.descriptor);
+        }
         let is_open = self.on_completion(key, completion.has_more);
         let Some(entry) = self.sockets.get_mut(key).filter(|_| is_open) else {
             if let Some(id) = completion.buffer {
@@ -638,12 +647,9 @@ impl Driver {
         let Some(entry) = self.sockets.get_mut(key) else {
             return;
         };
-        let Some(descriptor) = &entry.descriptor else {
-            return;
-        };
         let more = if more { libc::MSG_MORE } else { 0 };
-        let (fd, start) = (Fd(descriptor.as_raw_fd()), in_flight.buffer.as_ptr());
-        let send = opcode::Send::new(fd, start, length as u32)
+        let descriptor = Fd(entry.descriptor.as_raw_fd());
+        let send = opcode::Send::new(descriptor, in_flight.buffer.as_ptr(), length as u32)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | more);
         entry.sending = Sending::InFlight(in_flight);
         entry.in_flight += 1;
@@ -693,12 +699,11 @@ impl Driver {
     }
 
     fn wait_until_writable(&mut self, key: usize) {
-        if let Some(entry) = self.sockets.get_mut(key)
-            && let Some(descriptor) = &entry.descriptor
-        {
+        if let Some(entry) = self.sockets.get_mut(key) {
             entry.sending = Sending::Full;
             entry.in_flight += 1;
-            let poll = opcode::PollAdd::new(Fd(descriptor.as_raw_fd()), libc::POLLOUT as u32);
+            let descriptor = Fd(entry.descriptor.as_raw_fd());
+            let poll = opcode::PollAdd::new(descriptor, libc::POLLOUT as u32);
             self.ring.push(Operation::Writable(key), poll.build());
         }
     }
@@ -804,12 +809,6 @@ impl InFlight {
             file: None,
             read: None,
         }
-    }
-}
-
-fn close_descriptor(ring: &mut Ring, entry: &mut Entry) {
-    if let Some(descriptor) = entry.descriptor.take() {
-        ring.push_silent(opcode::Close::new(Fd(descriptor.into_raw_fd())).build());
     }
 }
 

@@ -49,7 +49,7 @@ pub enum Operation {
     Writable(usize),
     /// The poll waits for signals and for the handler.
     Poll,
-    /// An operation is cancelled, or a descriptor closed. There is a completion only if it fails.
+    /// An operation is cancelled. There is a completion only if that fails.
     Silent,
 }
 
@@ -141,7 +141,7 @@ impl Ring {
     }
 
     /// The same, for an operation without a completion.
-    pub fn push_silent(&mut self, entry: squeue::Entry) {
+    fn push_silent(&mut self, entry: squeue::Entry) {
         self.push_with(Operation::Silent, entry, squeue::Flags::SKIP_SUCCESS);
     }
 

@@ -1,5 +1,6 @@
 //! A socket whose operations complete, as a [`Transport`].
 
+use super::accept_queue::reset_on_close;
 use super::driver::Driver;
 use crate::transport::Transport;
 use rustix::io::Errno;
@@ -9,7 +10,6 @@ use std::fs::File;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A connected socket. Its operations are the driver's, and outlive it.
 pub struct UringSocket {
@@ -90,9 +90,7 @@ impl Transport for UringSocket {
     fn reset_on_close(&mut self) {
         let driver = self.driver.borrow();
         if let Ok(descriptor) = driver.descriptor(self.key) {
-            // If it fails, the connection is gone, and only the close is left.
-            let linger = Some(Duration::ZERO);
-            let _ = rustix::net::sockopt::set_socket_linger(descriptor, linger);
+            reset_on_close(descriptor);
         }
     }
 }
