@@ -5,6 +5,7 @@ use crate::process::{Launch, available, eventually, has};
 use crate::{assert_served, small};
 use rustix::net::{SendFlags, send};
 use rustix::process::Signal;
+use std::io::Read;
 use std::net::Shutdown;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -157,6 +158,43 @@ fn half_closed_clients_that_read_nothing_keep_the_loop_asleep() {
         for (body, end) in [client.read_to_end(), other.read_to_end()] {
             assert_eq!((body.len(), end), (LARGE, StreamEnd::Closed));
         }
+    }
+}
+
+/// They free a part of the socket's buffer that is too small for a poll. One gets a file, the other
+/// a listing, which is made in memory. Fails if nothing is sent before the deadline is judged.
+#[test]
+fn clients_that_read_a_little_within_the_send_timeout_get_all() {
+    let root = large();
+    for number in 0..4000 {
+        std::fs::write(root.path().join(format!("{number:0100}")), "").unwrap();
+    }
+    for model in available(&["uring", "reactor"]) {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        let launch = Launch::of(&root).without_port();
+        let launch = launch.with(&format!("--model {model} --send-timeout 3 -b"));
+        let _server = launch.arg(format!("unix:{}", socket.display())).start();
+        let mut clients = ["/large", "/"].map(|path| {
+            let mut client = Client::at(&socket);
+            client.send(format!(
+                "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+            ));
+            assert!(client.read_head().starts_with("HTTP/1.1 200 "), "{path}");
+            client
+        });
+        sleep(Duration::from_millis(300));
+        for client in &mut clients {
+            let mut left = vec![0; 80 * 1024];
+            client.stream().read_exact(&mut left).unwrap();
+        }
+        // The deadline has passed, and the next one, if there is one, has not.
+        sleep(Duration::from_millis(3500));
+        let [file, listing] = &mut clients;
+        let (rest, _) = listing.read_to_end();
+        assert!(rest.ends_with(b"\r\n0\r\n\r\n"), "{model}: {}", rest.len());
+        let (rest, _) = file.read_to_end();
+        assert!(rest.len() > LARGE - 90 * 1024, "{model}: {}", rest.len());
     }
 }
 

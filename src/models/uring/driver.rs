@@ -12,10 +12,12 @@ use crate::handler::Role;
 use crate::limits::Limits;
 use crate::listen::accept::{AcceptFailure, classify_accept_error};
 use crate::probe::EventFlags;
+use crate::transport::sendfile::by_copying;
 use io_uring::opcode;
 use io_uring::types::Fd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 use slab::Slab;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -75,6 +77,10 @@ struct Entry {
     in_flight: u8,
     receiving: Receiving,
     sending: Sending,
+    /// The number of [`Ring::enters`] when its latest send was submitted.
+    sent_at: u32,
+    /// The next send asks the kernel.
+    must_try: bool,
 }
 
 /// The receives of a socket. A *multishot* receive is submitted once and has a completion for each
@@ -338,6 +344,8 @@ impl Driver {
             in_flight: 0,
             receiving: Receiving::default(),
             sending: Sending::None,
+            sent_at: 0,
+            must_try: false,
         })
     }
 
@@ -486,9 +494,11 @@ impl Driver {
     }
 
     /// The next receive of the socket `key` asks the kernel for completions, if it finds nothing.
+    /// So does the send that the connection waits for, and it tries what can be sent.
     pub fn ask(&mut self, key: usize) {
         if let Some(entry) = self.sockets.get_mut(key) {
             entry.receiving.must_ask = true;
+            entry.must_try = !matches!(entry.sending, Sending::None);
         }
     }
 
@@ -578,6 +588,9 @@ impl Driver {
     /// Those of send(2). `WouldBlock`: a send is in flight, and the call after its completion
     /// returns its result.
     pub fn send(&mut self, key: usize, bytes: &[u8], more: bool) -> io::Result<usize> {
+        if let Some(sent) = self.try_to_send(key, |socket| send_now(socket, bytes, more)) {
+            return sent;
+        }
         let mut buffer = match self.begin_send(key) {
             Ok(buffer) => buffer,
             Err(result) => return result,
@@ -590,7 +603,8 @@ impl Driver {
     }
 
     /// Reads up to `length` bytes of `file` from `offset`, and sends them: two operations, of which
-    /// the second begins when the first is complete.
+    /// the second begins when the first is complete. If it sends without them, `copy` is the
+    /// buffer.
     ///
     /// # Errors
     /// Those of [`send`](Self::send), and of read(2).
@@ -600,7 +614,16 @@ impl Driver {
         file: &Arc<File>,
         offset: u64,
         length: u64,
+        copy: &mut [u8],
     ) -> io::Result<usize> {
+        let tried = self.try_to_send(key, |socket| {
+            by_copying(file, offset, length, copy, |bytes| {
+                send_now(socket, bytes, false)
+            })
+        });
+        if let Some(sent) = tried {
+            return sent;
+        }
         let mut buffer = match self.begin_send(key) {
             Ok(buffer) => buffer,
             Err(result) => return result,
@@ -623,6 +646,33 @@ impl Driver {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
+    /// A poll reports a socket that was full when a part of its buffer is free, on Linux a third of
+    /// it, and a slow peer takes long for that; a send succeeds before. So before a deadline is
+    /// judged, bytes are sent without an operation until the socket is full. `None`: none are.
+    fn try_to_send(
+        &mut self,
+        key: usize,
+        send: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        let entry = self.sockets.get(key).filter(|entry| entry.must_try)?;
+        let is_known = self.is_fresh && entry.sent_at != self.ring.enters();
+        if matches!(entry.sending, Sending::InFlight(_)) && !is_known {
+            match self.refresh() {
+                Ok(()) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let entry = self.sockets.get_mut(key)?;
+        if matches!(entry.sending, Sending::InFlight(_) | Sending::Complete(_)) {
+            return None;
+        }
+        let sent = send(entry.descriptor.as_fd());
+        entry.must_try = sent.is_ok();
+        // An operation finds out that the socket is full, and waits.
+        let waits = !matches!(entry.sending, Sending::None);
+        (waits || sent.is_ok()).then_some(sent)
+    }
+
     /// A buffer for the next send, or what the call returns instead.
     fn begin_send(&mut self, key: usize) -> Result<Box<[u8]>, io::Result<usize>> {
         let would_block = || Err(io::ErrorKind::WouldBlock.into());
@@ -642,16 +692,15 @@ impl Driver {
         })
     }
 
-    /// A full socket is an error (MSG_DONTWAIT), so that the buffer does not wait for a slow peer.
     fn submit_send(&mut self, key: usize, in_flight: InFlight, length: usize, more: bool) {
         let Some(entry) = self.sockets.get_mut(key) else {
             return;
         };
-        let more = if more { libc::MSG_MORE } else { 0 };
         let descriptor = Fd(entry.descriptor.as_raw_fd());
         let send = opcode::Send::new(descriptor, in_flight.buffer.as_ptr(), length as u32)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | more);
+            .flags(send_flags(more).bits().cast_signed());
         entry.sending = Sending::InFlight(in_flight);
+        entry.sent_at = self.ring.enters();
         entry.in_flight += 1;
         self.ring.push(Operation::Send(key), send.build());
     }
@@ -810,6 +859,20 @@ impl InFlight {
             read: None,
         }
     }
+}
+
+/// A full socket is an error, so that a buffer does not wait for a slow peer.
+fn send_flags(more: bool) -> SendFlags {
+    let more = if more {
+        SendFlags::MORE
+    } else {
+        SendFlags::empty()
+    };
+    SendFlags::NOSIGNAL | SendFlags::DONTWAIT | more
+}
+
+fn send_now(socket: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<usize> {
+    Ok(send(socket, bytes, send_flags(more))?)
 }
 
 /// Whether poll(2) reports one of `events` now.

@@ -76,10 +76,10 @@ impl Transport for UringSocket {
         file: &Arc<File>,
         offset: u64,
         length: u64,
-        _: &mut [u8],
+        copy: &mut [u8],
     ) -> io::Result<usize> {
         let mut driver = self.driver.borrow_mut();
-        driver.send_file(self.key, file, offset, length)
+        driver.send_file(self.key, file, offset, length, copy)
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
