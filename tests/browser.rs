@@ -18,6 +18,11 @@ fn html() -> PathBuf {
 /// The DOM of the page at `path` after its scripts have run. Virtual time passes only while nothing
 /// is being loaded, so a slow machine changes nothing.
 fn page(server: &Server, path: &str) -> String {
+    page_at(&server.url(path))
+}
+
+/// The same of a URL, whose certificate may be self-signed.
+fn page_at(url: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu"])
@@ -29,7 +34,7 @@ fn page(server: &Server, path: &str) -> String {
         .args(["--disable-dev-shm-usage", "--no-proxy-server"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .args(["--virtual-time-budget=10000", "--dump-dom"])
-        .arg(server.url(path))
+        .args(["--ignore-certificate-errors", url])
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -54,11 +59,26 @@ fn all_checks_of_the_test_page_pass() {
     }
     for options in ["--model reactor", "--model sequential", "--compress"] {
         let launch = Launch::of(html()).with(options);
-        let page = page(&launch.start(), "/try.html");
-        assert_eq!(attribute(&page, "data-done"), Some("true"), "{page}");
-        assert_eq!(attribute(&page, "data-failed"), Some("0"), "{page}");
-        assert!(page.matches("<td class=\"pass\">").count() >= 10, "{page}");
+        assert_all_pass(&page(&launch.start(), "/try.html"));
     }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn they_pass_over_https_too() {
+    if !has("chromium") {
+        return;
+    }
+    let launch = Launch::of(html()).with("--tls-self-signed -b 127.0.0.1");
+    let server = launch.start();
+    let https = server.address_of("https");
+    assert_all_pass(&page_at(&format!("https://{https}/try.html")));
+}
+
+fn assert_all_pass(page: &str) {
+    assert_eq!(attribute(page, "data-done"), Some("true"), "{page}");
+    assert_eq!(attribute(page, "data-failed"), Some("0"), "{page}");
+    assert!(page.matches("<td class=\"pass\">").count() >= 10, "{page}");
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! HTTPS: the server as a program, with clients that use rustls, curl, OpenSSL and Chromium.
+//! HTTPS: the server as a program, with clients that use rustls, curl and OpenSSL. (For Chromium,
+//! see tests/browser.rs.)
 //!
 //! - `sessions`: requests and responses, in every model
 //! - `ends`: half-closes, early ends, clients that stall or do not speak TLS
 //! - `certificates`: which one a client gets, files that are wrong, and the reload
 //! - `policy`: plain and encrypted listeners together, the redirect, Strict-Transport-Security
-//! - `partners`: curl, openssl s_client, Chromium, a scanner
+//! - `partners`: curl, openssl s_client, a scanner
 //! - `peer`: the TLS client, and certificates for the tests
 #![cfg(all(target_os = "linux", feature = "tls"))]
 

@@ -1,4 +1,4 @@
-//! curl, openssl s_client, Chromium, a scanner.
+//! curl, openssl s_client, a scanner.
 
 use crate::peer::Https;
 use crate::process::{Launch, has, site};
@@ -179,6 +179,37 @@ fn a_self_signed_certificate_is_for_localhost_and_the_address() {
         "Certificate will expire\n",
         "within 395 days"
     );
+}
+
+#[test]
+fn sslscan_finds_two_protocols_and_no_weak_cipher() {
+    if !has("sslscan") {
+        return;
+    }
+    let root = site(&[("small", b"hello")]);
+    let https = Https::start(root.path(), "");
+    let mut sslscan = Command::new("sslscan");
+    let (out, err) = output(sslscan.args(["--no-colour", &https.address().to_string()]));
+    let protocols = "SSLv2     disabled\nSSLv3     disabled\nTLSv1.0   disabled\n\
+                     TLSv1.1   disabled\nTLSv1.2   enabled\nTLSv1.3   enabled\n";
+    assert!(out.contains(protocols), "{out}{err}");
+    assert!(out.contains("Session renegotiation not supported"), "{out}");
+    let ciphers = out
+        .lines()
+        .filter(|line| line.starts_with("Accepted ") || line.starts_with("Preferred "));
+    let mut names: Vec<_> = ciphers
+        .filter_map(|line| line.split_whitespace().nth(4))
+        .collect();
+    names.sort_unstable();
+    let expected = [
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "TLS_AES_128_GCM_SHA256",
+        "TLS_AES_256_GCM_SHA384",
+        "TLS_CHACHA20_POLY1305_SHA256",
+    ];
+    assert_eq!(names, expected, "{out}");
 }
 
 #[cfg(feature = "study")]
