@@ -185,13 +185,7 @@ fn build_coroutines<H: Handler + 'static>(
     close: impl Fn(H) + 'static,
     probe: impl Probe + 'static,
 ) -> Result<Run, Box<dyn Error>> {
-    let ModelParts {
-        listeners,
-        limits,
-        policy,
-        https: _,
-    } = parts;
-    let coroutines = Coroutines::new(listeners, handler, limits, policy, probe)?;
+    let coroutines = Coroutines::new(parts.listeners, handler, parts.limits, parts.policy, probe)?;
     Ok(Box::new(move || {
         if let Some(handler) = coroutines.run()? {
             close(handler);
@@ -206,13 +200,7 @@ fn build_uring<H: Handler + 'static>(
     close: impl Fn(H) + 'static,
     probe: impl Probe + 'static,
 ) -> Result<Run, Box<dyn Error>> {
-    let ModelParts {
-        listeners,
-        limits,
-        policy,
-        https: _,
-    } = parts;
-    let uring = Uring::new(listeners, handler, limits, policy, probe)?;
+    let uring = Uring::new(parts.listeners, handler, parts.limits, parts.policy, probe)?;
     Ok(Box::new(move || uring.run().map(close)))
 }
 
@@ -231,13 +219,14 @@ fn build_engine<H: Handler + 'static>(
         Model::Select => Wait::Select,
         _ => return build_reactor(parts, handler, close, probe),
     };
-    let ModelParts {
-        listeners,
-        limits,
-        policy,
-        https: _,
-    } = parts;
-    let server = LevelTriggered::new(wait, listeners, handler, limits, policy, probe)?;
+    let server = LevelTriggered::new(
+        wait,
+        parts.listeners,
+        handler,
+        parts.limits,
+        parts.policy,
+        probe,
+    )?;
     Ok(Box::new(move || server.run().map(close)))
 }
 
@@ -247,16 +236,10 @@ fn build_reactor<H: Handler + 'static>(
     close: impl Fn(H) + 'static,
     probe: impl Probe + 'static,
 ) -> Result<Run, Box<dyn Error>> {
-    let ModelParts {
-        listeners,
-        limits,
-        policy,
-        https: _,
-    } = parts;
     let parts = LoopParts {
-        listeners,
-        limits,
-        actions: policy.into(),
+        listeners: parts.listeners,
+        limits: parts.limits,
+        actions: parts.policy.into(),
         stop_messages: Arc::new(StopMessages::of(1)),
     };
     build_loop(parts, handler, close, probe)
