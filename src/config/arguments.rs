@@ -478,9 +478,9 @@ pub struct Arguments {
     ///
     /// A loopback address (127.0.0.1:7891, [::1]:7891, localhost:7891) or unix:PATH; without a
     /// port, 7891. /metrics is for Prometheus, /health and /ready are for what starts the server
-    /// and sends clients to it, / shows the loop and its connections (models reactor
-    /// and uring). That shows what clients send, so it is never open to the network. Only for the
-    /// models reactor, coroutine and uring.
+    /// and sends clients to it, / shows the loop and its connections (not in the model
+    /// coroutine). That shows what clients send, so it is never open to the network. Only for the
+    /// models with a loop: reactor, level, poll, select, uring and coroutine.
     #[cfg(feature = "admin")]
     #[arg(
         long,
