@@ -216,6 +216,39 @@ fn what_a_server_has_started_and_left_behind_is_ended_with_it() {
     eventually("the child has ended", || !runs(&child));
 }
 
+/// What a run prints whose second server does this at SIGTERM.
+fn messages_of_a_run_with(at_sigterm: &str) -> String {
+    let place = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_oneloop");
+    let server =
+        format!("a=sh -c 'trap \"{at_sigterm}\" TERM; {program} -q -p {{port}} {{root}} & wait'");
+    let args = [
+        "keepalive",
+        "--conns",
+        "1",
+        "--models",
+        "pool",
+        "--server",
+        &server,
+    ];
+    text(&output(&place, &[&args[..], SHORT].concat()).stderr)
+}
+
+#[test]
+fn a_server_of_others_may_end_with_any_exit_code() {
+    let messages = messages_of_a_run_with("exit 3");
+    assert!(!messages.contains("the server ended"), "{messages}");
+}
+
+#[test]
+fn a_server_of_others_that_crashes_at_its_end_is_an_error() {
+    let messages = messages_of_a_run_with("kill -SEGV $$");
+    assert!(
+        messages.contains("a: the server ended with signal: 11"),
+        "{messages}"
+    );
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_server_ends_even_if_the_benchmark_is_killed() {

@@ -149,8 +149,8 @@ pub struct Server {
 
 impl Server {
     /// Starts a server that will listen on 127.0.0.1:`port`, pinned to the CPU of the server, and
-    /// waits until it listens. A model of this program must exit with code 0; other servers may
-    /// also end by SIGTERM.
+    /// waits until it listens. A model of this program must exit with code 0. Other servers may
+    /// also end by SIGTERM or with another code: that of lighttpd is 1 if a connection is open.
     ///
     /// The connection that checks whether it listens sends nothing, and comes before everything
     /// that is counted.
@@ -224,8 +224,9 @@ impl Server {
         let start = context.seconds();
         while context.seconds() - start < STOP_TIMEOUT.as_secs_f64() {
             if let Some(status) = self.process.status() {
-                let is_killed = status.signal() == Some(Signal::TERM.as_raw());
-                if status.success() || !self.is_model && is_killed {
+                let term = Signal::TERM.as_raw();
+                let has_crashed = status.signal().is_some_and(|signal| signal != term);
+                if status.success() || !self.is_model && !has_crashed {
                     return Ok(());
                 }
                 return Err(format!(
