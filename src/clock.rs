@@ -43,7 +43,16 @@ impl Now {
 
 /// The processor time that this thread has used.
 pub fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    duration(ClockId::ThreadCPUTime)
+}
+
+/// The time of the monotonic clock, which begins at an arbitrary moment, often the system's start.
+pub fn monotonic_time() -> Duration {
+    duration(ClockId::Monotonic)
+}
+
+fn duration(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
     seconds + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }

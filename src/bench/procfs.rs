@@ -1,6 +1,7 @@
 //! What the processes of a server, and the machine, have used: /proc (proc(5)).
 
 use super::platform;
+use crate::clock;
 use serde::{Deserialize, Serialize};
 
 /// Threads of a process whose children are looked up: servers fork in their first threads.
@@ -37,8 +38,14 @@ pub struct Usage {
     pub virtual_size: u64,
     /// Of the machine: kernel stacks, slab and page tables, KiB (proc_meminfo(5)).
     pub kernel_memory: u64,
-    /// Of the CPUs that are used: their CPU time, ns (proc_stat(5)).
-    pub machine: u64,
+    /// When the values of the machine were read, ns of the monotonic clock.
+    #[serde(default)]
+    pub read_at: u64,
+    /// Of the CPUs that are used: time in which nothing ran, ns (proc_stat(5)). The kernel measures
+    /// it. The time in use it only samples, at every tick: if a server works 140 of every 200 us,
+    /// each of its ticks may find it at work, since a tick of 4 ms is twenty such periods.
+    #[serde(default)]
+    pub idle: u64,
     /// Of the same CPUs: time that the hypervisor gave to others, ns.
     pub steal: u64,
     /// Time for which the CPU quota of our control group stopped it, ns (cgroups(7), `cpu.stat`).
@@ -77,8 +84,10 @@ impl Usage {
             }
         }
         let stat = read("/proc/stat").unwrap_or_default();
-        if let Some((used, steal)) = machine(&stat, cpus) {
-            (sum.machine, sum.steal) = (used * tick, steal * tick);
+        if let Some((idle, steal)) = machine(&stat, cpus) {
+            (sum.idle, sum.steal) = (idle * tick, steal * tick);
+            let now = clock::monotonic_time().as_nanos();
+            sum.read_at = u64::try_from(now).unwrap_or(u64::MAX);
         }
         sum.throttled = throttled().unwrap_or(0);
         let netstat = read("/proc/net/netstat").unwrap_or_default();
@@ -91,12 +100,19 @@ impl Usage {
     #[must_use]
     pub fn with_machine_of(self, other: &Self) -> Self {
         Self {
-            machine: other.machine,
+            read_at: other.read_at,
+            idle: other.idle,
             steal: other.steal,
             throttled: other.throttled,
             listen_overflows: other.listen_overflows,
             ..self
         }
+    }
+
+    /// The CPU time that was used of `cpus` CPUs since `before`, ns: of all programs.
+    pub fn used_since(&self, before: &Self, cpus: u64) -> u64 {
+        let unused = (self.idle + self.steal).saturating_sub(before.idle + before.steal);
+        (cpus * self.read_at.saturating_sub(before.read_at)).saturating_sub(unused)
     }
 
     /// Adds the memory of the same processes, which takes long to read.
@@ -191,7 +207,8 @@ fn first_number(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-/// Clock ticks that these CPUs have used, and steal, in /proc/stat; without a list those of all.
+/// Clock ticks in which these CPUs were idle, and steal, in /proc/stat; without a list those of all
+/// CPUs.
 fn machine(text: &str, cpus: &[usize]) -> Option<(u64, u64)> {
     if cpus.is_empty() {
         return ticks(text, "cpu");
@@ -200,17 +217,27 @@ fn machine(text: &str, cpus: &[usize]) -> Option<(u64, u64)> {
     each.reduce(|sum, one| sum.zip(one).map(|(a, b)| (a.0 + b.0, a.1 + b.1)))?
 }
 
-/// Used clock ticks and steal in the line of this name.
+/// Idle clock ticks and steal in the line of this name.
 fn ticks(text: &str, name: &str) -> Option<(u64, u64)> {
     let mut lines = text.lines();
     let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     let fields = line.split_whitespace();
     let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
-    // Guest time, behind steal, is part of user.
-    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = *ticks.as_slice() else {
+    let [
+        _user,
+        _nice,
+        _system,
+        idle,
+        iowait,
+        _irq,
+        _softirq,
+        steal,
+        ..,
+    ] = *ticks.as_slice()
+    else {
         return None;
     };
-    Some((user + nice + system + irq + softirq, steal))
+    Some((idle + iowait, steal))
 }
 
 /// See [`Usage::throttled`]. `None`: there is no control group of version 2, or no quota.
@@ -301,14 +328,33 @@ mod tests {
     }
 
     #[test]
-    fn used_and_stolen_ticks_are_parsed() {
-        let text = "cpu  10 1 20 999 7 2 3 40 5 0\ncpu0 1 0 0 9 0 0 0 2 0 0\n\
-                    cpu1 4 0 5 9 0 0 0 3 0 0\ncpu10 5 1 15 9 7 2 3 35 5 0\n";
-        assert_eq!(machine(text, &[]), Some((36, 40)));
+    fn idle_and_stolen_ticks_are_parsed() {
+        let text = "cpu  10 1 20 990 7 2 3 40 5 0\ncpu0 1 0 0 9 2 0 0 2 0 0\n\
+                    cpu1 4 0 5 8 1 0 0 3 0 0\ncpu10 5 1 15 973 4 2 3 35 5 0\n";
+        assert_eq!(machine(text, &[]), Some((997, 40)));
         assert_eq!(machine(text, &[1]), Some((9, 3)));
-        assert_eq!(machine(text, &[0, 1]), Some((10, 5)));
+        assert_eq!(machine(text, &[0, 1]), Some((20, 5)));
         assert_eq!(machine(text, &[0, 2]), None);
         assert_eq!(machine("intr 1", &[]), None);
+    }
+
+    /// The ticks of /proc/stat would find each of its periods at work.
+    #[test]
+    fn the_time_in_use_does_not_depend_on_what_runs_at_a_tick() {
+        let before = Usage {
+            read_at: 5_000_000_000,
+            idle: 1_000_000_000,
+            steal: 10_000_000,
+            ..Usage::default()
+        };
+        let after = Usage {
+            read_at: 6_000_000_000,
+            idle: 1_300_000_000,
+            steal: 20_000_000,
+            ..before
+        };
+        assert_eq!(after.used_since(&before, 2), 1_690_000_000);
+        assert_eq!(before.used_since(&after, 2), 0);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub fn metrics(load: &Load, outcome: &Outcome, cpus: usize) -> Metrics {
             after,
             seconds,
             generator,
-            cpus: float(cpus as u64).max(1.0),
+            cpus: (cpus as u64).max(1),
         };
         difference.add_to(&mut all, &outcome.groups);
     }
@@ -142,7 +142,7 @@ struct Difference<'a> {
     after: &'a Usage,
     seconds: f64,
     generator: f64,
-    cpus: f64,
+    cpus: u64,
 }
 
 impl Difference<'_> {
@@ -151,8 +151,8 @@ impl Difference<'_> {
             |of: fn(&Usage) -> u64| float(of(self.after).saturating_sub(of(self.before)));
         let nanoseconds = |of: fn(&Usage) -> u64| difference(of) / 1e9;
         let cpu_time = nanoseconds(|one| one.cpu_time);
-        let machine = nanoseconds(|one| one.machine);
-        let whole = self.seconds * self.cpus;
+        let machine = float(self.after.used_since(self.before, self.cpus)) / 1e9;
+        let whole = self.seconds * float(self.cpus);
         let mut add = |name: &str, value: f64| {
             all.insert(name.to_owned(), value);
         };
@@ -384,8 +384,7 @@ const MAX_GENERATOR: f64 = 90.0;
 const MAX_STEAL: f64 = 1.0;
 /// Limit for the CPU time of other programs, percent of the CPUs that are used.
 const MAX_OTHERS: f64 = 3.0;
-/// Precision of the kernel's counts of the machine: three ticks, in percent of a second of two
-/// CPUs.
+/// Precision of the counts in /proc/stat: three clock ticks, in percent of a second of two CPUs.
 const TICKS: f64 = 1.5;
 /// Minimum of the due requests that have a response, percent.
 const MIN_ACHIEVED: f64 = 99.0;
@@ -494,7 +493,6 @@ fn generator(metrics: &Metrics, primary_metric: &str, judgement: &mut Judgement)
 
 fn machine(metrics: &Metrics, outcome: &Outcome, judgement: &mut Judgement) {
     let of = |name: &str| metrics.get(name).copied().unwrap_or(0.0);
-    // The kernel counts in ticks.
     let ticks = TICKS / seconds(outcome.measured).max(1e-3);
     let (steal, others) = (of("steal"), of("others"));
     if steal > MAX_STEAL + ticks / 3.0 {
@@ -684,7 +682,8 @@ mod tests {
             living_threads: 499_000_000,
             voluntary: 8000,
             involuntary: 400,
-            machine: 900_000_000,
+            read_at: 1_000_000_000,
+            idle: 1_090_000_000,
             steal: 10_000_000,
             ..before
         };

@@ -188,9 +188,9 @@ impl<'c> CpuWatch<'c> {
     /// without /proc.
     fn others(&self) -> Option<f64> {
         let (before, after) = (self.before?, Usage::of(std::process::id(), &[])?);
-        let cpus = float(self.context.cpu_count as u64);
-        let total = (self.context.seconds() - self.start) * cpus * 1e9;
-        let machine = after.machine.saturating_sub(before.machine);
+        let cpus = self.context.cpu_count as u64;
+        let total = (self.context.seconds() - self.start) * float(cpus) * 1e9;
+        let machine = after.used_since(&before, cpus);
         let own = after.cpu_time.saturating_sub(before.cpu_time);
         let steal = after.steal.saturating_sub(before.steal);
         (total > 0.0).then(|| 100.0 * float(machine.saturating_sub(own) + steal) / total)
