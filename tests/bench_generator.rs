@@ -169,7 +169,7 @@ fn a_closed_loop_and_the_server_count_the_same() {
 fn each_request_has_a_connection_of_its_own_whichever_side_closes() {
     for closer in [Closer::Client, Closer::Server] {
         let (address, log) = server(correct);
-        let stats = stats(&load(address, 3, Behavior::Short { closer, resets: 0 }));
+        let stats = stats(&load(address, 3, Behavior::Short { closer }));
         assert_eq!(stats.errors, [].into(), "{closer:?}");
         let log = log.lock().unwrap();
         let counts = (stats.totals.connections, stats.totals.responses);

@@ -114,10 +114,6 @@ pub const METRICS: &[Metric] = &[
         "CPU time of other processes, of the CPUs that are used"),
     of("throttled", "throttled", Percent, Neither,
         "time for which a CPU quota stopped server or generator"),
-    of("leaked_descriptors", "leaked fds", Count, Lower,
-        "descriptors that stay open after the load"),
-    of("recovery", "recovery", Time, Lower,
-        "time from the end of the stall until no request waits"),
 ];
 
 const fn of(

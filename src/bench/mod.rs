@@ -175,11 +175,6 @@ enum Subcommands {
         #[arg(long)]
         md: bool,
     },
-    /// Say whether a run is valid; exit code 1 if not
-    Check {
-        /// The run (run.json)
-        run: PathBuf,
-    },
     /// Run the generator: the load on standard input, the result on standard output
     #[command(hide = true)]
     Generate,
@@ -226,10 +221,6 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
                 text::print(&run, &analysis::analyse(&run), to, terminal)?;
                 Ok(ExitCode::SUCCESS)
             })
-        }
-        Some(Subcommands::Check { run }) => {
-            let run = types::read(&run)?;
-            print_to_stdout(|to| text::check(&run, to, terminal))
         }
         Some(Subcommands::Generate) => client::generate(),
         Some(Subcommands::Report { run, output }) => {

@@ -2,7 +2,7 @@
 
 use super::RunOptions;
 use super::types::{Arm, ArmKind, Preset};
-use super::workloads::{self, CellSpec, RateSource, Selection, WORKLOADS, Workload};
+use super::workloads::{self, CellSpec, Selection, WORKLOADS, Workload};
 use std::time::Duration;
 
 /// The models that a run may have.
@@ -159,7 +159,7 @@ impl Plan {
     pub fn capacity_arms(&self) -> Vec<usize> {
         let is_paced = |cell: &usize| {
             let cell = self.cells.get(*cell);
-            cell.is_some_and(|(_, cell)| cell.rate_source != RateSource::Fixed)
+            cell.is_some_and(|(_, cell)| cell.share_of_slowest.is_some())
         };
         let paced: Vec<usize> = (0..self.cells.len()).filter(is_paced).collect();
         let needs = |arm: &usize| paced.iter().any(|cell| self.takes_part(*cell, *arm));

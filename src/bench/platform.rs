@@ -2,7 +2,6 @@
 //! result says so, and the benchmark continues without it. The only `unsafe` of the benchmark is
 //! here: no safe library reads the CPU clock of another process, or calls prctl(2) after fork(2).
 
-use std::fs::File;
 use std::io;
 use std::process::Command;
 
@@ -35,11 +34,6 @@ pub fn cpu_time(pid: u32) -> Option<u64> {
     system::cpu_time(pid)
 }
 
-/// Asks the kernel to drop the cached pages of a file (posix_fadvise(2)).
-pub fn drop_cached(file: &File) -> io::Result<()> {
-    system::drop_cached(file)
-}
-
 /// Lets the process of a command get SIGTERM when the thread that starts it ends, even by SIGKILL
 /// (PR_SET_PDEATHSIG of prctl(2)).
 pub fn end_with_this_thread(command: &mut Command) {
@@ -48,10 +42,8 @@ pub fn end_with_this_thread(command: &mut Command) {
 
 #[cfg(target_os = "linux")]
 mod system {
-    use rustix::fs::{Advice, fadvise};
     use rustix::process::{Pid, Signal, set_parent_process_death_signal};
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    use std::fs::File;
     use std::io;
     use std::os::unix::process::CommandExt;
     use std::process::Command;
@@ -92,10 +84,6 @@ mod system {
         Some(seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).ok()?)
     }
 
-    pub fn drop_cached(file: &File) -> io::Result<()> {
-        Ok(fadvise(file, 0, None, Advice::DontNeed)?)
-    }
-
     #[allow(unsafe_code)]
     pub fn end_with_this_thread(command: &mut Command) {
         let prepare = || Ok(set_parent_process_death_signal(Some(Signal::TERM))?);
@@ -106,7 +94,6 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use std::fs::File;
     use std::io;
     use std::process::Command;
 
@@ -124,10 +111,6 @@ mod system {
 
     pub fn cpu_time(_: u32) -> Option<u64> {
         None
-    }
-
-    pub fn drop_cached(_: &File) -> io::Result<()> {
-        unsupported()
     }
 
     pub fn end_with_this_thread(_: &mut Command) {}

@@ -129,9 +129,6 @@ pub enum Behavior {
     Short {
         /// The side that closes.
         closer: Closer,
-        /// Percentage of the connections that the client resets after sending the request, without
-        /// reading the response.
-        resets: u32,
     },
     /// Connects and sends nothing.
     Silent,
@@ -398,8 +395,6 @@ pub struct Cell {
     pub name: String,
     /// The workload: `keepalive`.
     pub workload: String,
-    /// The parameters that differ within a workload, by name (`c`, `depth`, `rate`).
-    pub parameters: BTreeMap<String, f64>,
     /// A description: `closed loop, 64 connections, server on one processor`.
     pub description: String,
     /// Whether server and generator were pinned to different CPUs.

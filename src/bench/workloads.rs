@@ -1,7 +1,6 @@
 //! The workloads: a table, the cells of each, and the files that the clients ask for.
 
 use super::types::{Arrivals, Behavior, Closer, Group, HASH_START, Page, Preset, hash_on};
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -34,21 +33,12 @@ pub struct WorkloadTraits {
     pub may_starve: bool,
     /// The client aborts responses, so it receives less than the server has sent.
     pub client_aborts: bool,
-    /// The server is stopped for a while, or gets more load than it can serve.
-    pub overloads: bool,
-    /// The server's descriptors are counted before and after.
-    pub counts_descriptors: bool,
-    /// Its files are removed from the page cache again and again.
-    pub cold_cache: bool,
 }
 
 impl WorkloadTraits {
     pub const NONE: Self = Self {
         may_starve: false,
         client_aborts: false,
-        overloads: false,
-        counts_descriptors: false,
-        cold_cache: false,
     };
 }
 
@@ -61,20 +51,16 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The numbers of the command line, or those of the preset.
-    fn numbers(&self, [quick, standard, full]: [&[u32]; 3]) -> Vec<u32> {
-        match self.preset {
-            _ if !self.connections.is_empty() => self.connections.clone(),
-            Preset::Quick => quick.to_vec(),
-            Preset::Standard => standard.to_vec(),
-            Preset::Full => full.to_vec(),
-        }
-    }
-
-    /// A cell for each number of connections.
+    /// A cell for each number of the command line, or of the preset (quick, standard, full).
     fn each(&self, presets: [&[u32]; 3], cell: impl Fn(u32) -> CellSpec) -> Vec<CellSpec> {
-        let numbers = self.numbers(presets).into_iter();
-        numbers.map(|c| cell(c).with("c", c.into())).collect()
+        let [quick, standard, full] = presets;
+        let numbers = match self.preset {
+            _ if !self.connections.is_empty() => &self.connections,
+            Preset::Quick => quick,
+            Preset::Standard => standard,
+            Preset::Full => full,
+        };
+        numbers.iter().map(|number| cell(*number)).collect()
     }
 
     /// The first number of the command line, or `usual`.
@@ -84,77 +70,24 @@ impl Selection {
 }
 
 /// The load of a cell.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CellSpec {
     /// Its name, which is unique.
     pub name: String,
-    /// The parameters that differ between the cells of a workload, by name.
-    pub parameters: BTreeMap<String, f64>,
-    pub description: String,
     /// The metric that is compared.
     pub primary_metric: &'static str,
+    pub description: String,
     pub groups: Vec<Group>,
-    /// Where the rate of the first group comes from.
-    pub rate_source: RateSource,
+    /// The rate of the first group is this share of the capacity of the slowest server.
+    pub share_of_slowest: Option<f64>,
     /// Before the measurement, the first group opens these numbers of connections one after the
     /// other, to the same process, and memory is read at each: for the slope.
     pub memory_steps: Vec<u32>,
-    /// The server is stopped at this part of the measurement, for this many nanoseconds.
-    pub stall: Option<(f64, u64)>,
     /// Whether a server that serves one connection at a time can take part.
     pub single_connection: bool,
 }
 
-/// Where the rate of an open loop comes from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum RateSource {
-    /// The group has it.
-    Fixed,
-    /// A share of the capacity of the slowest server.
-    ShareOfSlowest(f64),
-    /// A share of the capacity of the server itself.
-    ShareOfOwn(f64),
-}
-
 impl CellSpec {
-    fn new(name: String, primary_metric: &'static str, description: String) -> Self {
-        Self {
-            name,
-            parameters: BTreeMap::new(),
-            description,
-            primary_metric,
-            groups: Vec::new(),
-            rate_source: RateSource::Fixed,
-            memory_steps: Vec::new(),
-            stall: None,
-            single_connection: false,
-        }
-    }
-
-    fn with(mut self, parameter: &str, value: f64) -> Self {
-        self.parameters.insert(parameter.to_owned(), value);
-        self
-    }
-
-    fn group(mut self, group: Group) -> Self {
-        self.groups.push(group);
-        self
-    }
-
-    fn rate(self, rate_source: RateSource) -> Self {
-        Self {
-            rate_source,
-            ..self
-        }
-    }
-
-    fn single(self, single_connection: bool) -> Self {
-        Self {
-            single_connection,
-            ..self
-        }
-    }
-
     /// All connections that are open at once.
     pub fn connections(&self) -> u32 {
         self.groups.iter().map(|group| group.connections).sum()
@@ -175,6 +108,20 @@ const USUAL: Workload = Workload {
     duration_factor: 1.0,
     extra_warm_up: 0.0,
     cell_specs: |_| Vec::new(),
+};
+/// Silent or slow connections may hold all workers.
+const MAY_STARVE: WorkloadTraits = WorkloadTraits {
+    may_starve: true,
+    client_aborts: false,
+};
+/// The client closes slow connections in the middle of a response.
+const CLIENT_ABORTS: WorkloadTraits = WorkloadTraits {
+    may_starve: false,
+    client_aborts: true,
+};
+const SLOW_CLIENTS: WorkloadTraits = WorkloadTraits {
+    may_starve: true,
+    client_aborts: true,
 };
 
 pub const WORKLOADS: &[Workload] = &[
@@ -205,34 +152,10 @@ pub const WORKLOADS: &[Workload] = &[
         ..USUAL
     },
     Workload {
-        name: "churn",
-        purpose: "Clients that disappear. Afterwards every descriptor must be closed.",
-        columns: &["connects", "switches", "leaked_descriptors", "faults"],
-        traits: WorkloadTraits {
-            client_aborts: true,
-            counts_descriptors: true,
-            ..WorkloadTraits::NONE
-        },
-        cell_specs: churn,
-        ..USUAL
-    },
-    Workload {
         name: "latency",
         purpose: "The response time at a fixed rate, which every model can serve.",
         columns: &["p99", "p999", "cpu", "switches", "service_p99"],
         cell_specs: latency,
-        ..USUAL
-    },
-    Workload {
-        name: "overload",
-        purpose: "What a server still does when it gets more requests than it can serve.",
-        columns: &["p50", "cpu", "switches", "dropped"],
-        traits: WorkloadTraits {
-            overloads: true,
-            may_starve: true,
-            ..WorkloadTraits::NONE
-        },
-        cell_specs: overload,
         ..USUAL
     },
     Workload {
@@ -247,10 +170,7 @@ pub const WORKLOADS: &[Workload] = &[
         name: "mixed",
         purpose: "Whether mice, small requests, wait behind elephants, clients with large files.",
         columns: &["mice.p99", "mice.p999", "bandwidth", "switches"],
-        traits: WorkloadTraits {
-            client_aborts: true,
-            ..WorkloadTraits::NONE
-        },
+        traits: CLIENT_ABORTS,
         duration_factor: 2.0,
         cell_specs: mixed,
         ..USUAL
@@ -265,31 +185,6 @@ pub const WORKLOADS: &[Workload] = &[
         ..USUAL
     },
     Workload {
-        name: "coldfile",
-        purpose: "Whether mice, small requests, wait while a file is read from the disk.",
-        columns: &["mice.p50", "mice.p999", "mice.max", "switches"],
-        traits: WorkloadTraits {
-            cold_cache: true,
-            ..WorkloadTraits::NONE
-        },
-        cell_specs: coldfile,
-        ..USUAL
-    },
-    Workload {
-        name: "stall",
-        purpose: "That a server which is stopped for 200 ms is visible in an open loop only.",
-        columns: &["p50", "max", "throughput", "recovery"],
-        models_only: true,
-        traits: WorkloadTraits {
-            overloads: true,
-            may_starve: true,
-            ..WorkloadTraits::NONE
-        },
-        duration_factor: 2.0,
-        cell_specs: stall,
-        ..USUAL
-    },
-    Workload {
         name: "idle",
         purpose: "The memory of a silent connection; the canary is a small request beside them.",
         columns: &[
@@ -301,10 +196,7 @@ pub const WORKLOADS: &[Workload] = &[
         ],
         // Without this option the kernel holds a silent connection back for a second.
         options: &["--no-defer-accept"],
-        traits: WorkloadTraits {
-            may_starve: true,
-            ..WorkloadTraits::NONE
-        },
+        traits: MAY_STARVE,
         duration_factor: 0.5,
         extra_warm_up: 0.25,
         cell_specs: idle,
@@ -315,11 +207,7 @@ pub const WORKLOADS: &[Workload] = &[
         purpose: "Whether clients that send one byte per second hold the workers of others.",
         columns: &["normal.achieved", "normal.p50", "threads", "memory"],
         options: &["--no-defer-accept"],
-        traits: WorkloadTraits {
-            may_starve: true,
-            client_aborts: true,
-            ..WorkloadTraits::NONE
-        },
+        traits: SLOW_CLIENTS,
         duration_factor: 2.0,
         extra_warm_up: 0.5,
         cell_specs: slowloris,
@@ -329,11 +217,7 @@ pub const WORKLOADS: &[Workload] = &[
         name: "slowread",
         purpose: "Whether clients that hardly read hold the workers of others.",
         columns: &["canary.achieved", "canary.p50", "threads", "memory"],
-        traits: WorkloadTraits {
-            may_starve: true,
-            client_aborts: true,
-            ..WorkloadTraits::NONE
-        },
+        traits: SLOW_CLIENTS,
         duration_factor: 2.0,
         extra_warm_up: 0.5,
         cell_specs: slowread,
@@ -372,55 +256,31 @@ fn group(name: &str, connections: u32, behavior: Behavior, pages: Vec<Page>) -> 
     }
 }
 
-fn closed(connections: u32, depth: u32) -> Group {
-    group(
-        "main",
-        connections,
-        Behavior::Closed { depth },
-        vec![small()],
-    )
+fn closed(connections: u32, depth: u32, page: Page) -> Group {
+    group("main", connections, Behavior::Closed { depth }, vec![page])
 }
 
 /// The load that measures the capacity of a server, before any rate is set.
 pub fn probe() -> Group {
-    closed(64, 1)
+    closed(64, 1, small())
 }
 
-fn short_lived(connections: u32, closer: Closer, resets: u32) -> Group {
-    group(
-        "main",
-        connections,
-        Behavior::Short { closer, resets },
-        vec![small()],
-    )
-}
-
-fn open(
-    name: &str,
-    connections: u32,
-    (rate, arrivals): (f64, Arrivals),
-    pages: Vec<Page>,
-) -> Group {
+fn open(name: &str, connections: u32, rate: f64, arrivals: Arrivals, page: Page) -> Group {
     let behavior = Behavior::Open {
         rate,
         arrivals,
         max_waiting: MOST_WAITING,
     };
-    group(name, connections, behavior, pages)
+    group(name, connections, behavior, vec![page])
 }
 
 /// Small requests at a constant rate, which show whether the server still serves other clients.
 fn canary(name: &str, connections: u32, rate: f64) -> Group {
-    open(name, connections, (rate, Arrivals::Constant), vec![small()])
+    open(name, connections, rate, Arrivals::Constant, small())
 }
 
 fn mice() -> Group {
-    open("mice", 32, (MICE, Arrivals::Poisson), vec![small()])
-}
-
-/// An open loop whose rate follows from the capacity of the servers.
-fn paced(connections: u32) -> Group {
-    open("main", connections, (0.0, Arrivals::Poisson), vec![small()])
+    open("mice", 32, MICE, Arrivals::Poisson, small())
 }
 
 /// With one connection, server and generator take turns, and the rate of both together counts. With
@@ -429,27 +289,34 @@ fn paced(connections: u32) -> Group {
 /// the server where the generator is.
 fn keepalive(selection: &Selection) -> Vec<CellSpec> {
     selection.each([&[64], &[1, 64], &[1, 8, 64, 512]], |c| {
-        let (metric, s) = if c == 1 {
-            ("throughput", "")
-        } else {
-            ("per_core", "s")
+        let (primary_metric, s) = match c {
+            1 => ("throughput", ""),
+            _ => ("per_core", "s"),
         };
-        let description = format!("closed loop, {c} connection{s}, 1 KiB");
-        let cell = CellSpec::new(format!("keepalive c={c}"), metric, description);
-        cell.group(closed(c, 1)).single(c == 1)
+        CellSpec {
+            name: format!("keepalive c={c}"),
+            primary_metric,
+            description: format!("closed loop, {c} connection{s}, 1 KiB"),
+            groups: vec![closed(c, 1, small())],
+            single_connection: c == 1,
+            ..CellSpec::default()
+        }
     })
 }
 
 fn short(selection: &Selection) -> Vec<CellSpec> {
     let of = |closer: Closer, word: &str| {
         // Enough connections to keep a server busy, and few enough to be accepted at once.
-        selection.each([&[16]; 3], |c| {
-            let description = format!(
+        selection.each([&[16]; 3], |c| CellSpec {
+            name: format!("short {word} c={c}"),
+            primary_metric: "cpu_connection",
+            description: format!(
                 "closed loop, {c} at once, a new connection for each request, which the {word} \
                  closes"
-            );
-            let cell = CellSpec::new(format!("short {word} c={c}"), "cpu_connection", description);
-            cell.group(short_lived(c, closer, 0)).single(true)
+            ),
+            groups: vec![group("main", c, Behavior::Short { closer }, vec![small()])],
+            single_connection: true,
+            ..CellSpec::default()
         })
     };
     let mut cells = of(Closer::Client, "client");
@@ -461,181 +328,135 @@ fn short(selection: &Selection) -> Vec<CellSpec> {
 
 fn pipeline(selection: &Selection) -> Vec<CellSpec> {
     let c = selection.first(16);
-    let cell = |depth: u32| {
-        let description = format!("closed loop, {c} connections, {depth} requests at a time");
-        let cell = CellSpec::new(format!("pipeline depth={depth}"), "per_core", description);
-        cell.with("depth", depth.into())
-            .with("c", c.into())
-            .group(closed(c, depth))
+    let cell = |depth: u32| CellSpec {
+        name: format!("pipeline depth={depth}"),
+        primary_metric: "per_core",
+        description: format!("closed loop, {c} connections, {depth} requests at a time"),
+        groups: vec![closed(c, depth, small())],
+        ..CellSpec::default()
     };
     [1, 4, 16].map(cell).to_vec()
 }
 
 fn large(selection: &Selection) -> Vec<CellSpec> {
-    selection.each([&[4]; 3], |c| {
-        let description = format!("closed loop, {c} connections, 16 MiB");
-        let group = group("main", c, Behavior::Closed { depth: 1 }, vec![large_file()]);
-        CellSpec::new(format!("large c={c}"), "cpu_gigabyte", description).group(group)
-    })
-}
-
-fn churn(selection: &Selection) -> Vec<CellSpec> {
-    selection.each([&[64]; 3], |c| {
-        let description = format!(
-            "closed loop, {c} at once, a new connection for each request, of which the client \
-             resets 30 %"
-        );
-        let cell = CellSpec::new(format!("churn c={c}"), "cpu_connection", description);
-        cell.group(short_lived(c, Closer::Client, 30)).single(true)
+    selection.each([&[4]; 3], |c| CellSpec {
+        name: format!("large c={c}"),
+        primary_metric: "cpu_gigabyte",
+        description: format!("closed loop, {c} connections, 16 MiB"),
+        groups: vec![closed(c, 1, large_file())],
+        ..CellSpec::default()
     })
 }
 
 fn latency(selection: &Selection) -> Vec<CellSpec> {
     let c = selection.first(64);
-    let description =
-        format!("Poisson arrivals at 60 % of the capacity of the slowest server, {c} connections");
-    let common = CellSpec::new("latency common".to_owned(), "p50", description);
-    let common = common.with("c", c.into()).group(paced(c));
-    let mut cells = vec![common.rate(RateSource::ShareOfSlowest(0.6))];
-    if selection.preset == Preset::Full {
-        cells.extend([50, 75, 90].map(|part| own_share("latency own", "p50", part, c)));
-    }
-    cells
-}
-
-fn own_share(name: &str, metric: &'static str, part: u32, connections: u32) -> CellSpec {
-    let description = format!(
-        "Poisson arrivals at {part} % of the capacity of the server itself, {connections} \
-         connections"
-    );
-    let share = f64::from(part) / 100.0;
-    let cell = CellSpec::new(format!("{name} {part}%"), metric, description);
-    let cell = cell.with("load", share).group(paced(connections));
-    cell.rate(RateSource::ShareOfOwn(share))
-}
-
-fn overload(selection: &Selection) -> Vec<CellSpec> {
-    let c = selection.first(256);
-    [120, 200]
-        .map(|part| own_share("overload", "throughput", part, c))
-        .to_vec()
+    vec![CellSpec {
+        name: "latency common".to_owned(),
+        primary_metric: "p50",
+        description: format!(
+            "Poisson arrivals at 60 % of the capacity of the slowest server, {c} connections"
+        ),
+        groups: vec![open("main", c, 0.0, Arrivals::Poisson, small())],
+        share_of_slowest: Some(0.6),
+        ..CellSpec::default()
+    }]
 }
 
 fn sweep(selection: &Selection) -> Vec<CellSpec> {
     const RATE: f64 = 5000.0;
-    selection.each([&[64], &[16, 1000], &[1, 10, 100, 1000, 4000, 8000]], |c| {
-        let description =
-            format!("{RATE} requests per second at equal distances over {c} connections");
-        let cell = CellSpec::new(format!("sweep c={c}"), "p50", description);
-        cell.group(canary("main", c, RATE)).single(c == 1)
+    let presets: [&[u32]; 3] = [&[64], &[16, 1000], &[1, 10, 100, 1000, 4000, 8000]];
+    selection.each(presets, |c| CellSpec {
+        name: format!("sweep c={c}"),
+        primary_metric: "p50",
+        description: format!("{RATE} requests per second at equal distances over {c} connections"),
+        groups: vec![canary("main", c, RATE)],
+        single_connection: c == 1,
+        ..CellSpec::default()
     })
 }
 
 fn mixed(selection: &Selection) -> Vec<CellSpec> {
-    let cell = |elephants: u32| {
-        let description = format!(
-            "{elephants} elephants, which download 16 MiB at {} MB/s each, and {MICE} mice per \
-             second",
-            ELEPHANT / 1e6
-        );
-        let slow = Behavior::SlowRead {
-            rate: ELEPHANT,
-            buffer: 1024 * 1024,
-        };
-        let group = group("elephants", elephants, slow, vec![large_file()]);
-        let cell = CellSpec::new(
-            format!("mixed elephants={elephants}"),
-            "mice.p50",
-            description,
-        );
-        cell.with("elephants", elephants.into())
-            .group(group)
-            .group(mice())
+    let slow = Behavior::SlowRead {
+        rate: ELEPHANT,
+        buffer: 1024 * 1024,
     };
-    selection.numbers([&[4]; 3]).into_iter().map(cell).collect()
+    let elephants = |number: u32| group("elephants", number, slow, vec![large_file()]);
+    selection.each([&[4]; 3], |number| CellSpec {
+        name: format!("mixed elephants={number}"),
+        primary_metric: "mice.p50",
+        description: format!(
+            "{number} elephants, which download 16 MiB at {} MB/s each, and {MICE} mice per second",
+            ELEPHANT / 1e6
+        ),
+        groups: vec![elephants(number), mice()],
+        ..CellSpec::default()
+    })
 }
 
 fn burn(_: &Selection) -> Vec<CellSpec> {
     const BURNS: f64 = 5.0;
-    let description = format!(
-        "{BURNS} requests per second that compute for 20 ms each, and {MICE} mice per second"
-    );
-    let burners = open("burners", 4, (BURNS, Arrivals::Constant), vec![burn_page()]);
-    let cell = CellSpec::new("burn 20ms".to_owned(), "mice.p99", description);
-    vec![cell.with("ms", 20.0).group(burners).group(mice())]
-}
-
-fn coldfile(_: &Selection) -> Vec<CellSpec> {
-    const READS: f64 = 20.0;
-    let description = format!(
-        "{READS} requests per second for 1 MiB that is not in the page cache, and {MICE} mice per \
-         second"
-    );
-    let readers = open("readers", 8, (READS, Arrivals::Constant), cold());
-    let cell = CellSpec::new("coldfile 1MiB".to_owned(), "mice.p99", description);
-    vec![cell.with("rate", READS).group(readers).group(mice())]
-}
-
-fn stall(_: &Selection) -> Vec<CellSpec> {
-    const RATE: f64 = 2000.0;
-    let cell = |name: &str, load: String, group: Group| {
-        let description = format!("{load}; the server is stopped for 200 ms");
-        let cell = CellSpec::new(format!("stall {name}"), "p99", description);
-        let stall = Some((0.25, 200_000_000));
-        CellSpec {
-            stall,
-            ..cell.with("ms", 200.0).group(group)
-        }
-    };
-    vec![
-        cell("closed", "closed loop, 64 connections".to_owned(), probe()),
-        cell(
-            "open",
-            format!("{RATE} requests per second at equal distances"),
-            canary("main", 64, RATE),
+    vec![CellSpec {
+        name: "burn 20ms".to_owned(),
+        primary_metric: "mice.p99",
+        description: format!(
+            "{BURNS} requests per second that compute for 20 ms each, and {MICE} mice per second"
         ),
-    ]
+        groups: vec![
+            open("burners", 4, BURNS, Arrivals::Constant, burn_page()),
+            mice(),
+        ],
+        ..CellSpec::default()
+    }]
 }
 
 fn idle(selection: &Selection) -> Vec<CellSpec> {
-    selection.each([&[500], &[1000], &[1000, 2000, 5000, 10_000]], |c| {
-        let description = format!(
+    let presets: [&[u32]; 3] = [&[500], &[1000], &[1000, 2000, 5000, 10_000]];
+    selection.each(presets, |c| CellSpec {
+        name: format!("idle c={c}"),
+        primary_metric: "memory_slope",
+        description: format!(
             "{c} silent connections (memory is also read at none and at half of them), and 50 \
              canary requests per second; the kernel's memory is that of both ends"
-        );
-        let cell = CellSpec::new(format!("idle c={c}"), "memory_slope", description)
-            .group(group("silent", c, Behavior::Silent, Vec::new()))
-            .group(canary("canary", 2, 50.0));
-        CellSpec {
-            memory_steps: vec![0, c / 2],
-            ..cell
-        }
+        ),
+        groups: vec![
+            group("silent", c, Behavior::Silent, Vec::new()),
+            canary("canary", 2, 50.0),
+        ],
+        memory_steps: vec![0, c / 2],
+        ..CellSpec::default()
     })
 }
 
 fn slowloris(selection: &Selection) -> Vec<CellSpec> {
-    selection.each([&[500]; 3], |c| {
-        let description = format!(
+    selection.each([&[500]; 3], |c| CellSpec {
+        name: format!("slowloris c={c}"),
+        primary_metric: "normal.p99",
+        description: format!(
             "{c} clients that send one byte of a head per second, and 200 normal requests per \
              second over 50 connections"
-        );
-        CellSpec::new(format!("slowloris c={c}"), "normal.p99", description)
-            .group(group("drip", c, Behavior::Drip { rate: 1.0 }, Vec::new()))
-            .group(canary("normal", 50, 200.0))
+        ),
+        groups: vec![
+            group("drip", c, Behavior::Drip { rate: 1.0 }, Vec::new()),
+            canary("normal", 50, 200.0),
+        ],
+        ..CellSpec::default()
     })
 }
 
 fn slowread(selection: &Selection) -> Vec<CellSpec> {
-    selection.each([&[200]; 3], |c| {
-        let description =
-            format!("{c} clients that read 4 MiB at 20 kB/s, and 200 canary requests per second");
-        let slow = Behavior::SlowRead {
-            rate: 20_000.0,
-            buffer: 4096,
-        };
-        CellSpec::new(format!("slowread c={c}"), "canary.p99", description)
-            .group(group("readers", c, slow, vec![page("/4m.bin", 4 * MIB)]))
-            .group(canary("canary", 50, 200.0))
+    let slow = Behavior::SlowRead {
+        rate: 20_000.0,
+        buffer: 4096,
+    };
+    let readers = |c: u32| group("readers", c, slow, vec![page("/4m.bin", 4 * MIB)]);
+    selection.each([&[200]; 3], |c| CellSpec {
+        name: format!("slowread c={c}"),
+        primary_metric: "canary.p99",
+        description: format!(
+            "{c} clients that read 4 MiB at 20 kB/s, and 200 canary requests per second"
+        ),
+        groups: vec![readers(c), canary("canary", 50, 200.0)],
+        ..CellSpec::default()
     })
 }
 
@@ -649,13 +470,6 @@ pub fn small() -> Page {
 /// The file of 16 MiB, for which an elephant asks.
 fn large_file() -> Page {
     page("/16m.bin", 16 * MIB)
-}
-
-/// The files that are removed from the page cache.
-pub fn cold() -> Vec<Page> {
-    (0..32)
-        .map(|number| page(&format!("/cold/{number}.bin"), MIB))
-        .collect()
 }
 
 /// The address that takes CPU time (the server's option `--burn`). The response says how much.
@@ -694,12 +508,7 @@ pub fn write<'a>(root: &Path, pages: impl Iterator<Item = &'a Page>) -> io::Resu
         if path.exists() {
             continue;
         }
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
         std::fs::write(&path, bytes(length).collect::<Vec<_>>())?;
-        // A page that is not yet on the disk cannot be removed from the page cache.
-        std::fs::File::open(&path)?.sync_all()?;
     }
     Ok(())
 }
@@ -711,12 +520,11 @@ mod tests {
     use crate::bench::types::body_hash;
     use std::collections::BTreeSet;
 
-    const PRESETS: [Preset; 3] = [Preset::Quick, Preset::Standard, Preset::Full];
-
     fn cells(preset: Preset) -> impl Iterator<Item = (&'static Workload, CellSpec)> {
+        let connections = Vec::new();
         let selection = Selection {
             preset,
-            connections: Vec::new(),
+            connections,
         };
         let of = move |workload: &'static Workload| {
             let cells = (workload.cell_specs)(&selection).into_iter();
@@ -726,16 +534,9 @@ mod tests {
     }
 
     #[test]
-    fn each_preset_has_known_workloads() {
-        let of = |preset| of_preset(preset).into_iter().collect::<BTreeSet<_>>();
-        assert!(of(Preset::Quick).is_subset(&of(Preset::Standard)));
-        assert!(of(Preset::Standard).is_subset(&of(Preset::Full)));
-    }
-
-    #[test]
     fn each_cell_of_a_run_has_one_name_a_metric_of_one_of_its_groups_and_a_line_in_the_document() {
         let document = include_str!("../../docs/bench.md");
-        for preset in PRESETS {
+        for preset in [Preset::Quick, Preset::Standard, Preset::Full] {
             let mut names = BTreeSet::new();
             for (workload, cell) in cells(preset) {
                 let name = &cell.name;
@@ -750,8 +551,6 @@ mod tests {
                         "{name}"
                     );
                 }
-                let first = matches!(cell.groups[0].behavior, Behavior::Open { .. });
-                assert!(cell.rate_source == RateSource::Fixed || first, "{name}");
                 let row = format!("| {} | ", workload.name);
                 let row = document
                     .lines()
@@ -766,20 +565,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_connections_replace_those_of_the_preset() {
-        let selection = Selection {
-            preset: Preset::Standard,
-            connections: vec![3, 5],
-        };
-        let cells = (named("keepalive").unwrap().cell_specs)(&selection);
-        let names: Vec<_> = cells.into_iter().map(|cell| cell.name).collect();
-        assert_eq!(names, ["keepalive c=3", "keepalive c=5"]);
-    }
-
-    #[test]
     fn a_file_has_the_length_and_the_hash_of_its_page() {
         let root = tempfile::tempdir().unwrap();
-        let pages = [small(), burn_page(), cold().remove(0)];
+        let pages = [small(), burn_page(), page("/1m.bin", MIB)];
         write(root.path(), pages.iter()).unwrap();
         for page in pages.iter().filter(|page| page.length.is_some()) {
             let body = std::fs::read(root.path().join(&page.path[1..])).unwrap();

@@ -1,7 +1,7 @@
 //! The analysis of a run: ratios, intervals and verdicts.
 //!
-//! An [`Analysis`] is computed from a [`Run`] and never stored; the table, the report, `compare`
-//! and `check` use it. In each cell, each arm is compared with the reference in pairs: the ratio of
+//! An [`Analysis`] is computed from a [`Run`] and never stored; the table, the report and
+//! `compare` use it. In each cell, each arm is compared with the reference in pairs: the ratio of
 //! the [primary metric](super::types::Cell::primary_metric) within a round. So a slow drift of the
 //! machine is in both and cancels.
 //!

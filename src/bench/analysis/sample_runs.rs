@@ -23,7 +23,6 @@ pub fn run(cells: &[(&str, &str)]) -> Run {
         Cell {
             name: (*name).to_owned(),
             workload: workload.to_owned(),
-            parameters: Default::default(),
             description: "closed loop, 64 connections, 1 KiB".to_owned(),
             pinned: true,
             primary_metric: (*primary_metric).to_owned(),

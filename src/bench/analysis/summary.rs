@@ -167,6 +167,17 @@ pub fn doubts(run: &Run, analysis: &Analysis) -> Vec<String> {
         )),
         Some(_) => {}
     }
+    let rows = analysis.cells.iter().flat_map(|cell| &cell.rows);
+    let (valid, invalid) = rows.fold((0, 0), |(valid, invalid), row| {
+        (valid + row.valid, invalid + row.invalid)
+    });
+    if invalid * 9 > valid {
+        doubts.push(format!(
+            "{invalid} of {} samples are invalid: the machine is not quiet enough, or the load is \
+             too high for it.",
+            valid + invalid
+        ));
+    }
     let unproven = analysis.cells.iter().filter(|cell| !cell.proven);
     let names = unproven.filter_map(|cell| run.cells.get(cell.cell));
     let names: Vec<&str> = names.map(|cell| cell.name.as_str()).collect();
@@ -241,7 +252,7 @@ pub fn limits(run: &Run) -> Vec<String> {
         "On loopback the sender also does the kernel's work of the receiver. So a part of the \
          server's CPU time counts as the generator's, and the reverse; machine/req has both."
             .to_owned(),
-        "All files except those of coldfile are in the page cache.".to_owned(),
+        "All files are in the page cache.".to_owned(),
         "No hardware counters (instructions, cache misses): what a context switch costs in cold \
          caches is visible only in the time."
             .to_owned(),
@@ -337,6 +348,13 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(doubts(&Run::default()).len(), 2);
+        let mut noisy = plain([1.0, 1.0, 0.86, 1.0], 8);
+        noisy
+            .samples
+            .iter_mut()
+            .skip(28)
+            .for_each(|one| one.invalid.push("steal".to_owned()));
+        assert!(doubts(&noisy)[0].starts_with("4 of 32 samples are invalid"));
     }
 
     #[test]

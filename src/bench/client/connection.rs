@@ -7,11 +7,10 @@ use crate::bench::types::{Behavior, Closer, Group, HttpOptions, Page, Target};
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 /// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +44,6 @@ pub struct Connection {
     /// When the current connection, or the pause after it, started. A timer with another value
     /// belongs to an earlier connection.
     pub started: u64,
-    /// Whether the current request ends with a reset.
-    pub resets: bool,
     /// Whether the current connection has had a response.
     pub has_response: bool,
     /// Whether it is in the list of idle connections.
@@ -111,7 +108,6 @@ impl Connection {
             next: number,
             failures: 0,
             started: 0,
-            resets: false,
             has_response: false,
             is_idle: false,
             problem: None,
@@ -188,15 +184,6 @@ impl Connection {
         self.outstanding.clear();
         self.unsent.clear();
         self.has_response = false;
-    }
-
-    /// Closes it with a reset (SO_LINGER of 0, socket(7)).
-    pub fn reset(&mut self) {
-        if let Some(Stream::Tcp(stream)) = &self.stream {
-            // If this fails, the connection ends without a reset.
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-        }
-        self.close();
     }
 
     /// Reads once.

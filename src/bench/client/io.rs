@@ -112,7 +112,6 @@ impl EventLoop<'_> {
     /// Starts the behavior of a connection that is open; makes a connection that is closed.
     pub(super) fn begin(&mut self, index: usize, now: u64) {
         let spread = self.random.u64(..=PORTION_INTERVAL);
-        let chance = self.random.u32(0..100);
         let Some((connection, group)) = self.parts(index) else {
             return;
         };
@@ -130,14 +129,9 @@ impl EventLoop<'_> {
                 connection.flush();
             }
             Behavior::Open { .. } => self.on_idle(index, now),
-            Behavior::Short { resets, .. } => {
-                connection.resets = chance < resets;
+            Behavior::Short { .. } => {
                 push_request(connection, group, started, now);
                 connection.flush();
-                if connection.resets {
-                    connection.reset();
-                    self.close(index, now, false);
-                }
             }
             Behavior::Silent => {}
             Behavior::Drip { .. } => {

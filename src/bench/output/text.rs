@@ -1,14 +1,13 @@
-//! A run as text: what limits the result, the answer, a table for each cell, and the details; what
-//! changed between two runs; and whether a run is valid.
+//! A run as text: what limits the result, the answer, a table for each cell, and the details; and
+//! what changed between two runs.
 
 use super::{Terminal, columns, control, cut, estimate, heading, plain, value};
 use crate::bench::analysis::summary::{answers, doubts, invalid, limits, noise};
 use crate::bench::analysis::{
-    Analysis, CellAnalysis, Estimate, REFERENCE, Row, Verdict, analyse, limiter_kind,
+    Analysis, CellAnalysis, Estimate, Row, Verdict, analyse, limiter_kind,
 };
 use crate::bench::metrics::metric_named;
-use crate::bench::stats;
-use crate::bench::types::{Cell, Pass, Run};
+use crate::bench::types::{Cell, Run};
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{CellAlignment, Color, ContentArrangement, Table};
 use std::collections::BTreeSet;
@@ -375,61 +374,6 @@ impl Change<'_> {
     }
 }
 
-/// Prints the problems of a run. The exit code is 1 if there are any.
-pub fn check(run: &Run, to: &mut dyn Write, terminal: Terminal) -> io::Result<ExitCode> {
-    let problems = faults(run);
-    for problem in &problems {
-        terminal.item(to, "- ", &plain(problem))?;
-    }
-    if problems.is_empty() {
-        let (samples, cells) = (run.samples.len(), run.cells.len());
-        let text = format!("The run is valid: {samples} samples in {cells} cells.");
-        terminal.item(to, "", &text)?;
-    }
-    Ok(ExitCode::from(u8::from(!problems.is_empty())))
-}
-
-/// Why a run is not valid, as sentences: its own problems, doubts, too many invalid samples, arms
-/// without a valid one, and what an edited file may have.
-fn faults(run: &Run) -> Vec<String> {
-    let analysis = analyse(run);
-    let mut faults = run.problems.clone();
-    faults.extend(doubts(run, &analysis));
-    let unknown = |one: &&crate::bench::types::Sample| {
-        let histograms = &mut one.histograms.values();
-        let is_known = one.arm < run.arms.len() && one.cell < run.cells.len();
-        !is_known || histograms.any(|text| stats::decode(text).is_err())
-    };
-    let unknown = run.samples.iter().filter(unknown).count();
-    if unknown > 0 {
-        faults.push(format!(
-            "{unknown} samples cannot be read: was the file edited?"
-        ));
-    }
-    let measured = run.samples.iter().filter(|one| one.pass == Pass::Measured);
-    let (all, bad) = (
-        measured.clone().count(),
-        measured.filter(|one| !one.invalid.is_empty()).count(),
-    );
-    if bad * 10 > all {
-        faults.push(format!(
-            "{bad} of {all} samples are invalid: the machine is not quiet enough, or the load is \
-             too high for it."
-        ));
-    }
-    for (cell, of) in run.cells.iter().zip(&analysis.cells) {
-        let name = &cell.name;
-        for row in of.rows.iter().filter(|row| row.valid == 0) {
-            let arm = run.arms.get(row.arm).map_or("?", |arm| &arm.name);
-            faults.push(format!("{name}: no valid sample of {arm}."));
-        }
-        if !of.rows.iter().any(|row| row.arm == REFERENCE) {
-            faults.push(format!("{name}: the reference was not measured."));
-        }
-    }
-    faults
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -612,61 +556,5 @@ mod tests {
             text.starts_with("! kernel: 6.1 before, 6.18 after\n"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn a_good_run_is_valid_and_each_problem_has_a_sentence() {
-        let good = || plain([1.0, 1.0, 0.86, 0.9], 8);
-        let checked = |run: &Run| text(|to, terminal| check(run, to, terminal));
-        let expected = "The run is valid: 32 samples in 1 cells.\n";
-        assert_eq!(checked(&good()), (expected.to_owned(), true));
-        let bad = |change: fn(&mut Run)| {
-            let mut run = good();
-            change(&mut run);
-            run
-        };
-        fn invalid(run: &mut Run, arm: usize) {
-            let samples = run.samples.iter_mut().filter(|one| one.arm == arm);
-            samples.for_each(|one| one.invalid.push("steal".to_owned()));
-        }
-        let cases = [
-            (
-                bad(|run| run.problems.push("It broke.".to_owned())),
-                "It broke.",
-            ),
-            (
-                bad(|run| run.samples[7].cell = 9),
-                "1 samples cannot be read",
-            ),
-            (
-                bad(|run| {
-                    drop(
-                        run.samples[3]
-                            .histograms
-                            .insert("x".to_owned(), "?".to_owned()),
-                    )
-                }),
-                "1 samples cannot be read",
-            ),
-            (bad(|run| invalid(run, 3)), "8 of 32 samples are invalid"),
-            (
-                bad(|run| invalid(run, 3)),
-                "keepalive c=64: no valid sample of process.",
-            ),
-            (
-                bad(|run| run.samples.retain(|one| one.arm != 0)),
-                "the reference was not measured.",
-            ),
-            (
-                plain([1.0, 1.0, 0.86, 0.9], 5),
-                "INDICATIVE: 5 rounds may differ by chance",
-            ),
-            (plain([1.0, 1.3, 0.86, 0.9], 8), "UNPROVEN"),
-            (Run::default(), "There is no control"),
-        ];
-        for (run, sentence) in cases {
-            let (text, is_valid) = checked(&run);
-            assert!(text.contains(sentence) && !is_valid, "{sentence}: {text}");
-        }
     }
 }

@@ -239,23 +239,6 @@ pub fn memory(outcome: &Outcome) -> Option<f64> {
     Some(float(after.pss) + float(after.kernel_memory))
 }
 
-/// The time from the end of a stall until the longest response time is again at most twice that
-/// before the stall, microseconds, with the resolution of the time series.
-pub fn recovery(seen: &ClientStats, stall: (u64, u64)) -> Option<f64> {
-    const BUCKET: u64 = 100_000_000;
-    let index = |time: u64| usize::try_from(time / BUCKET).ok();
-    let (begin, end) = (index(stall.0)?, stall.0.saturating_add(stall.1));
-    let before = seen.time_series.get(1..begin)?;
-    let usual = before.iter().map(|bucket| bucket.longest).max()?;
-    let end_index = index(end)?;
-    let after = seen.time_series.iter().enumerate().skip(end_index);
-    let recovered = after
-        .filter(|(_, bucket)| bucket.responses > 0 && bucket.longest <= usual.saturating_mul(2))
-        .map(|(place, _)| place as u64 * BUCKET)
-        .next()?;
-    Some(micro(recovered.saturating_sub(end)))
-}
-
 /// What limits the throughput, in words.
 pub fn limiter(load: &Load, outcome: &Outcome, metrics: &Metrics, pinned: bool) -> String {
     let of = |name: &str| metrics.get(name).copied();
@@ -409,7 +392,7 @@ pub fn judge(
         generator(metrics, primary_metric, &mut judgement);
     }
     machine(metrics, outcome, &mut judgement);
-    if !traits.may_starve && !traits.overloads {
+    if !traits.may_starve {
         laws(metrics, &mut judgement);
     }
     overflows(outcome, traits, &mut judgement);
@@ -538,7 +521,7 @@ fn overflows(outcome: &Outcome, traits: WorkloadTraits, judgement: &mut Judgemen
         .listen_overflows
         .saturating_sub(before.listen_overflows);
     let sentence = format!("{number} connections found the listen queue full");
-    if number > 0 && (traits.may_starve || traits.overloads) {
+    if number > 0 && traits.may_starve {
         judgement.notes.push(sentence);
     } else if number > 0 {
         judgement.invalid.push(sentence);
@@ -609,7 +592,7 @@ pub fn in_words(fault: Fault, number: u64) -> String {
 mod tests {
     use super::*;
     use crate::bench::client::recorder::Times;
-    use crate::bench::types::{Arrivals, Bucket};
+    use crate::bench::types::Arrivals;
 
     /// An encoded histogram of `count` equal times.
     fn encoded(time: u64, count: u64) -> String {
@@ -797,24 +780,6 @@ mod tests {
     fn the_slope_is_that_of_the_line_through_the_levels() {
         assert_eq!(slope(&[(0, 100.0), (50, 230.0), (100, 300.0)]), Some(2.0));
         assert_eq!((slope(&[(5, 100.0)]), slope(&[])), (None, None));
-    }
-
-    #[test]
-    fn a_server_has_recovered_when_response_times_are_as_before_the_stall() {
-        let recovered = |longest: &[u64]| {
-            let bucket = |longest: &u64| Bucket {
-                responses: 10,
-                longest: *longest,
-            };
-            let time_series = longest.iter().map(bucket).collect();
-            let seen = ClientStats {
-                time_series,
-                ..ClientStats::default()
-            };
-            recovery(&seen, (400_000_000, 100_000_000))
-        };
-        assert_eq!(recovered(&[1, 1, 1, 1, 0, 200, 90, 2, 1]), Some(200_000.0));
-        assert_eq!(recovered(&[1, 1, 1, 1, 0, 200]), None);
     }
 
     #[test]

@@ -14,9 +14,9 @@ use super::analysis::analyse;
 use super::output::Terminal;
 use super::output::{report, text};
 use super::plan::{Plan, PlannedSample};
-use super::stats::{PAIRS, mean};
+use super::stats::PAIRS;
 use super::types::{ArmKind, Cell, Environment, Page, Pass, Run, SCHEMA, Sample};
-use super::workloads::{self, CellSpec, RateSource, probe};
+use super::workloads::{self, CellSpec, probe};
 use super::{RunOptions, platform, print_to_stdout};
 use crate::clock::Now;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -436,7 +436,6 @@ impl Runner {
         let cells = plan.cells.iter().map(|(workload, cell)| Cell {
             name: cell.name.clone(),
             workload: workload.name.to_owned(),
-            parameters: cell.parameters.clone(),
             description: format!("{}, server {place}", cell.description),
             pinned,
             primary_metric: cell.primary_metric.to_owned(),
@@ -532,9 +531,7 @@ impl Runner {
         ));
         let mut taken = Taken::default();
         match self.spec(cell, arm) {
-            Some(spec)
-                if spec.cell_spec.rate_source != RateSource::Fixed && spec.capacity.0 <= 0.0 =>
-            {
+            Some(spec) if spec.cell_spec.share_of_slowest.is_some() && spec.slowest <= 0.0 => {
                 let reason =
                     "the capacity of the servers, which decides the rate, was not measured";
                 taken.sample.invalid.push(reason.to_owned());
@@ -589,7 +586,7 @@ impl Runner {
             measure,
             drain: self.plan.drain_time(workload),
             level: self.plan.memory_warm_up(workload),
-            capacity: self.capacity(arm),
+            slowest: self.slowest(),
         })
     }
 
@@ -598,9 +595,8 @@ impl Runner {
         let spec = self.spec(cell, arm)?;
         let cell_spec = CellSpec {
             groups: vec![probe()],
-            rate_source: RateSource::Fixed,
+            share_of_slowest: None,
             memory_steps: Vec::new(),
-            stall: None,
             ..spec.cell_spec
         };
         let measure = Duration::from_secs_f64(self.plan.times.1);
@@ -611,28 +607,15 @@ impl Runner {
         })
     }
 
-    /// The capacity of the slowest arm, and of this one. The reference and its control are one
-    /// program: they have the mean of both, so that they get the same load.
-    fn capacity(&self, arm: usize) -> (f64, f64) {
-        let of = |arm: usize| self.capacities.get(&arm).copied();
-        let slowest = self
-            .capacities
-            .values()
-            .copied()
-            .reduce(f64::min)
-            .unwrap_or(0.0);
-        let kind = |arm: usize| self.plan.arms.get(arm).map(|one| one.arm.kind);
-        let has_control = kind(1) == Some(ArmKind::Control);
-        let own = match arm {
-            0 | 1 if has_control => mean(&[0, 1].into_iter().filter_map(of).collect::<Vec<_>>()),
-            arm => of(arm),
-        };
-        (slowest, own.unwrap_or(slowest))
+    /// The capacity of the slowest arm; 0 if none was measured.
+    fn slowest(&self) -> f64 {
+        let capacities = self.capacities.values().copied();
+        capacities.reduce(f64::min).unwrap_or(0.0)
     }
 
     /// Measures the capacity of each server, if rates depend on it, until a sample is valid.
     fn measure_capacities(&mut self) -> Result<(), RunError> {
-        let is_paced = |cell: &CellSpec| cell.rate_source != RateSource::Fixed;
+        let is_paced = |cell: &CellSpec| cell.share_of_slowest.is_some();
         let Some(cell) = self.plan.cells.iter().position(|(_, cell)| is_paced(cell)) else {
             return Ok(());
         };
@@ -669,11 +652,10 @@ impl Runner {
             }
             self.progress.1 += self.plan.capacity_time();
         }
-        let (slowest, _) = self.capacity(usize::MAX);
+        let slowest = self.slowest();
         for (cell, (_, cell_spec)) in self.run.cells.iter_mut().zip(&self.plan.cells) {
-            if let RateSource::ShareOfSlowest(part) = cell_spec.rate_source {
-                let rate = (part * slowest).round();
-                cell.parameters.insert("rate".to_owned(), rate);
+            if let Some(share) = cell_spec.share_of_slowest {
+                let rate = (share * slowest).round();
                 cell.description += &format!(" ({rate} requests per second)");
             }
         }
@@ -754,15 +736,5 @@ mod tests {
             panic!("it has not failed");
         };
         assert!(reason.starts_with("uring: "), "{reason}");
-    }
-
-    #[test]
-    fn the_reference_and_its_control_get_the_same_load() {
-        let mut runner = runner(&["latency", "--models", "reactor,thread"]);
-        runner.capacities = BTreeMap::from([(0, 200.0), (1, 240.0), (2, 150.0)]);
-        assert_eq!(
-            [0, 1, 2].map(|arm| runner.capacity(arm)),
-            [(150.0, 220.0), (150.0, 220.0), (150.0, 150.0)]
-        );
     }
 }

@@ -71,12 +71,11 @@ impl Process {
         status
     }
 
-    /// Waits until it ends; `None` after the timeout. Calls `meanwhile` every few milliseconds.
+    /// Waits until it ends; `None` after the timeout.
     pub fn wait(
         &mut self,
         context: &RunContext,
         timeout: Duration,
-        mut meanwhile: impl FnMut(),
     ) -> Result<Option<ExitStatus>, RunError> {
         let start = context.seconds();
         loop {
@@ -86,7 +85,6 @@ impl Process {
             if context.seconds() - start > timeout.as_secs_f64() {
                 return Ok(None);
             }
-            meanwhile();
             context.sleep(POLL_INTERVAL)?;
         }
     }
@@ -252,13 +250,9 @@ fn is_listening(address: SocketAddr) -> bool {
     }
 }
 
-/// Runs the load generator. Calls `meanwhile` every few milliseconds. Load and outcome are files,
-/// so that there is no pipe to read and write at the same time.
-pub fn generate(
-    context: &RunContext,
-    load: &Load,
-    meanwhile: impl FnMut(),
-) -> Result<Outcome, RunError> {
+/// Runs the load generator. Load and outcome are files, so that there is no pipe to read and write
+/// at the same time.
+pub fn generate(context: &RunContext, load: &Load) -> Result<Outcome, RunError> {
     let (input, output) = (context.file("load"), context.file("outcome"));
     let text = serde_json::to_vec(load).map_err(|error| format!("the load: {error}"))?;
     std::fs::write(&*input, text)
@@ -274,7 +268,7 @@ pub fn generate(
     let time = load.warm_up.saturating_add(load.measure);
     let time = Duration::from_nanos(time.saturating_add(load.drain));
     let timeout = time + GENERATOR_TIMEOUT;
-    let failure = match process.wait(context, timeout, meanwhile)? {
+    let failure = match process.wait(context, timeout)? {
         Some(status) if status.success() => {
             let text = std::fs::read(&*output)
                 .map_err(|error| format!("cannot read {}: {error}", output.display()))?;

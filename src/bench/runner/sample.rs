@@ -4,10 +4,8 @@ use super::derive::{self, Metrics, Tally, in_words};
 use super::process::{Server, generate};
 use super::{RunContext, RunError};
 use crate::bench::plan::{ArmSpec, MEMORY_STEP};
-use crate::bench::platform;
 use crate::bench::types::{Behavior, Load, Outcome, Sample};
-use crate::bench::workloads::{self, CellSpec, RateSource, Workload};
-use std::fs::File;
+use crate::bench::workloads::{CellSpec, Workload};
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,8 +25,8 @@ pub struct SampleSpec {
     pub drain: Duration,
     /// Time under load before the measurement of a memory step.
     pub level: Duration,
-    /// The capacity of the slowest arm, and of this one, requests per second.
-    pub capacity: (f64, f64),
+    /// The capacity of the slowest arm, requests per second.
+    pub slowest: f64,
 }
 
 /// A sample, and its miscounts.
@@ -59,7 +57,7 @@ pub fn check(context: &mut RunContext, mut spec: SampleSpec) -> Result<(), RunEr
     }
     let server = start(context, &spec, None)?;
     let load = load(context, &spec, &server);
-    let outcome = generate(context, &load, || {})?;
+    let outcome = generate(context, &load)?;
     let address = server.address;
     server.stop(context)?;
     let path = load
@@ -93,26 +91,15 @@ fn attempt(context: &mut RunContext, spec: &SampleSpec, taken: &mut Taken) -> Re
     let mut levels = Vec::new();
     for connections in &spec.cell_spec.memory_steps {
         let load = level(context, spec, &server, *connections);
-        levels.push((*connections, generate(context, &load, || {})?));
+        levels.push((*connections, generate(context, &load)?));
     }
     let load = load(context, spec, &server);
     let traits = spec.workload.traits;
-    let before = descriptors(server.id());
-    let cold = Cold::of(context, traits.cold_cache)?;
     taken.sample.at = context.seconds() + spec.warm_up.as_secs_f64();
-    let outcome = generate(context, &load, || cold.drop_cached())?;
+    let outcome = generate(context, &load)?;
     let mut metrics = derive::metrics(&load, &outcome, context.used_cpus());
-    if traits.counts_descriptors {
-        let leaked = leaked_descriptors(context, server.id(), before)?;
-        metrics.insert("leaked_descriptors".to_owned(), leaked);
-    }
     let connections = load.groups.first().map_or(0, |group| group.connections);
     add_slope(&mut metrics, &levels, (connections, &outcome));
-    if let (Some(stall), Some(seen)) = (load.stall, outcome.groups.first())
-        && let Some(time) = derive::recovery(seen, stall)
-    {
-        metrics.insert("recovery".to_owned(), time);
-    }
     let stopped = server.stop(context);
     let tally = tally.map(|path| read_tally(&path)).transpose();
     let all = add_totals(&outcome, &levels);
@@ -165,22 +152,11 @@ fn start(
 
 fn load(context: &mut RunContext, spec: &SampleSpec, server: &Server) -> Load {
     let mut groups = spec.cell_spec.groups.clone();
-    let (slowest, own) = spec.capacity;
-    let rate = match spec.cell_spec.rate_source {
-        RateSource::Fixed => None,
-        RateSource::ShareOfSlowest(part) => Some(part * slowest),
-        RateSource::ShareOfOwn(part) => Some(part * own),
-    };
-    if let (Some(rate), Some(group)) = (rate, groups.first_mut())
-        && let Behavior::Open { rate: of_group, .. } = &mut group.behavior
+    if let (Some(share), Some(group)) = (spec.cell_spec.share_of_slowest, groups.first_mut())
+        && let Behavior::Open { rate, .. } = &mut group.behavior
     {
-        *of_group = rate;
+        *rate = share * spec.slowest;
     }
-    let stall = spec.cell_spec.stall.map(|(part, time)| {
-        // At a boundary of the buckets of the time series.
-        let at = (spec.measure.as_secs_f64() * part * 10.0).round() / 10.0;
-        (nanoseconds(Duration::from_secs_f64(at)), time)
-    });
     Load {
         target: server.address.into(),
         source: context.source(),
@@ -190,7 +166,7 @@ fn load(context: &mut RunContext, spec: &SampleSpec, server: &Server) -> Load {
         warm_up: nanoseconds(spec.warm_up),
         measure: nanoseconds(spec.measure),
         drain: nanoseconds(spec.drain),
-        stall,
+        stall: None,
         http: None,
         groups,
     }
@@ -274,50 +250,6 @@ fn read_tally(path: &Path) -> Result<Tally, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot read the tally of the server: {error}"))?;
     Tally::parse(&text)
-}
-
-/// The number of open descriptors of a process; 0 without /proc.
-fn descriptors(process: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{process}/fd")).map_or(0, Iterator::count)
-}
-
-/// How many more descriptors are open than before. The process gets a second to close them.
-fn leaked_descriptors(context: &RunContext, process: u32, before: usize) -> Result<f64, RunError> {
-    let more = || descriptors(process).saturating_sub(before);
-    for _ in 0..100 {
-        if more() == 0 {
-            break;
-        }
-        context.sleep(Duration::from_millis(10))?;
-    }
-    Ok(f64::from(u32::try_from(more()).unwrap_or(u32::MAX)))
-}
-
-/// Files whose cached pages are dropped again and again.
-struct Cold(Vec<File>);
-
-impl Cold {
-    fn of(context: &RunContext, is_cold: bool) -> Result<Self, RunError> {
-        let pages = if is_cold {
-            workloads::cold()
-        } else {
-            Vec::new()
-        };
-        let paths = pages
-            .iter()
-            .map(|page| context.root().join(page.path.trim_start_matches('/')));
-        let files = paths.map(File::open).collect::<Result<_, _>>();
-        let cold = Self(files.map_err(|error| format!("cannot open a cold file: {error}"))?);
-        cold.drop_cached();
-        Ok(cold)
-    }
-
-    fn drop_cached(&self) {
-        for file in &self.0 {
-            // Pages that are being sent stay until the next time.
-            let _ = platform::drop_cached(file);
-        }
-    }
 }
 
 fn nanoseconds(time: Duration) -> u64 {

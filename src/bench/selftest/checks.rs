@@ -123,7 +123,6 @@ pub fn dropped(harness: &Harness) -> Result {
 pub fn short(harness: &Harness) -> Result {
     let behavior = Behavior::Short {
         closer: Closer::Client,
-        resets: 0,
     };
     let scenario = Scenario::new(Policy::Immediate, 8, harness.time(300, 1000), behavior);
     let observed = harness.run(&scenario)?;

@@ -301,9 +301,9 @@ impl Harness {
             }
             context.sleep(Duration::from_millis(1))?;
         };
-        let outcome = generate(context, &self.load(port, server.id(), scenario), || {})?;
+        let outcome = generate(context, &self.load(port, server.id(), scenario))?;
         server.close_stdin();
-        let status = server.wait(context, SERVER_TIMEOUT, || {})?;
+        let status = server.wait(context, SERVER_TIMEOUT)?;
         let counters = text()
             .lines()
             .nth(1)
