@@ -3,10 +3,12 @@
 use crate::client::{Client, StreamEnd, get};
 use crate::process::{Launch, available, eventually, has};
 use crate::{assert_served, small};
+use rustix::io::ioctl_fionread;
 use rustix::net::{SendFlags, send};
 use rustix::process::Signal;
 use std::io::Read;
 use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -161,6 +163,16 @@ fn half_closed_clients_that_read_nothing_keep_the_loop_asleep() {
     }
 }
 
+/// Returns when the server has sent what the socket's buffer takes.
+fn wait_until_full(client: &mut Client<UnixStream>) {
+    let mut last = 0;
+    eventually("the buffer is full", || {
+        sleep(Duration::from_millis(300));
+        let unread = ioctl_fionread(client.stream()).unwrap();
+        unread > 100_000 && std::mem::replace(&mut last, unread) == unread
+    });
+}
+
 /// They free a part of the socket's buffer that is too small for a poll. One gets a file, the other
 /// a listing, which is made in memory. Fails if nothing is sent before the deadline is judged.
 #[test]
@@ -183,8 +195,8 @@ fn clients_that_read_a_little_within_the_send_timeout_get_all() {
             assert!(client.read_head().starts_with("HTTP/1.1 200 "), "{path}");
             client
         });
-        sleep(Duration::from_millis(300));
         for client in &mut clients {
+            wait_until_full(client);
             let mut left = vec![0; 80 * 1024];
             client.stream().read_exact(&mut left).unwrap();
         }
