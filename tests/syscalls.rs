@@ -12,7 +12,7 @@ mod process;
 use clap::ValueEnum;
 use oneloop::config::Model;
 use oneloop::study::syscalls::MODELS;
-use process::has;
+use process::{available, has};
 use std::process::Command;
 
 fn syscalls(args: &[&str], path: Option<&str>) -> (bool, String, String) {
@@ -35,8 +35,8 @@ fn syscalls(args: &[&str], path: Option<&str>) -> (bool, String, String) {
 struct Line {
     /// The first thread is `[1]`; empty if there is only one.
     thread: String,
-    /// `*`: the trace has the call, too.
-    is_marked: bool,
+    /// `*`: the trace has the call, too; `+`: it is an operation of an io_uring.
+    mark: Option<char>,
     /// What the call is and what it concerns.
     call: String,
     /// What it returned.
@@ -51,16 +51,14 @@ fn lines(list: &str, phase: &str) -> Vec<Line> {
         let line = line.trim_start();
         let (thread, line) = line.split_once(']').unwrap_or(("", line));
         let line = line.trim_start();
-        let (is_marked, line) = match line.strip_prefix("* ") {
-            Some(line) => (true, line),
-            None => (false, line),
-        };
+        let mark = line.chars().next().filter(|mark| "*+".contains(*mark));
+        let line = line.trim_start_matches(['*', '+', ' ']);
         let mut columns = line.split("  ").filter(|column| !column.is_empty());
         let [call, result] = [(); 2].map(|()| columns.next().unwrap().trim().to_owned());
         let (result, _) = result.split_once(" in ").unwrap_or((&result, ""));
         Line {
             thread: thread.to_owned(),
-            is_marked,
+            mark,
             call,
             result: result.to_owned(),
         }
@@ -71,7 +69,9 @@ fn lines(list: &str, phase: &str) -> Vec<Line> {
 /// The calls of a phase. Without those that only builds with debug assertions make, and the
 /// timeouts, which are set again if the time that is left is another.
 fn calls(list: &str, phase: &str) -> Vec<String> {
-    let calls = lines(list, phase).into_iter().map(|line| line.call);
+    let lines = lines(list, phase).into_iter();
+    let calls = lines.filter(|line| line.mark != Some('+'));
+    let calls = calls.map(|line| line.call);
     let is_kept = |call: &String| !call.starts_with("fcntl") && !call.starts_with("setsockopt");
     calls.filter(is_kept).collect()
 }
@@ -86,12 +86,13 @@ const PHASES: [&str; 4] = [
     "it closes the connection",
 ];
 
-/// The calls of all phases that `is_kept`, with their results. Without the number of a descriptor,
-/// which a trace does not have, and without reads that have timed out.
+/// The calls of all phases that `is_kept`, with their results. Without those that a trace does not
+/// have: the number of a descriptor, and how many operations were submitted.
 fn results(list: &str, is_kept: impl Fn(&Line) -> bool) -> Vec<String> {
     let lines = PHASES.iter().flat_map(|phase| lines(list, phase));
     let lines = lines.filter(is_kept).map(|line| match &*line.call {
         "accept4 listener" if line.result != "EAGAIN" => line.call,
+        "io_uring_enter ring" => line.call,
         _ => format!("{} {}", line.call, line.result),
     });
     lines.collect()
@@ -102,6 +103,7 @@ fn is_traceable(line: &Line, model: &str) -> bool {
     let is_loop = LOOPS.contains(&model);
     match &*line.call {
         "epoll_wait poll" | "epoll_pwait poll" | "poll poll" | "pselect6 poll" => is_loop,
+        "io_uring_enter ring" => true,
         "accept4 listener" => line.result != "EAGAIN",
         // The parent closes its copy, which is none of the connection.
         "close connection" => model != "process" || line.thread != "[1",
@@ -125,7 +127,7 @@ fn trace_and_strace_agree_call_for_call_in_every_model() {
             list
         })
     });
-    for model in MODELS {
+    for model in available(&MODELS) {
         let of_model = |list: &str| {
             let (_, list) = list.split_once(&format!("Model {model}\n")).unwrap();
             list.split("Model ").next().unwrap().to_owned()
@@ -134,7 +136,7 @@ fn trace_and_strace_agree_call_for_call_in_every_model() {
         let expected = results(&from_strace, |line| is_traceable(line, model));
         let traced = results(&from_trace, |line| is_traceable(line, model));
         let marked = results(&from_strace, |line| {
-            line.is_marked && is_traceable(line, model)
+            line.mark == Some('*') && is_traceable(line, model)
         });
         let message = format!("{from_strace}\n{from_trace}");
         assert_eq!(traced, expected, "{message}");
@@ -143,6 +145,48 @@ fn trace_and_strace_agree_call_for_call_in_every_model() {
         assert!(traced.len() >= least, "{message}");
         assert!(!from_trace.contains("(no known reason)"), "{message}");
     }
+}
+
+#[test]
+fn the_operations_of_an_io_uring_follow_the_call_that_waited_for_them() {
+    if available(&["uring"]).is_empty() || !has("strace") {
+        return;
+    }
+    for path in [None, Some("/nowhere")] {
+        let (is_ok, list, errors) = syscalls(&["--model", "uring"], path);
+        assert!(is_ok, "{errors}");
+        let found = lines(&list, "it sends another request").into_iter();
+        let found: Vec<_> = found
+            .filter(|line| line.call != "newfstatat page")
+            .collect();
+        let marks: Vec<_> = found.iter().map(|line| line.mark == Some('+')).collect();
+        assert_eq!(marks, [false, true, false, true], "{list}");
+        let [_, received, _, sent] = [0, 1, 2, 3].map(|at| &found[at]);
+        let operation = |line: &Line| format!("{} {}", line.call, line.result);
+        assert_eq!(operation(received), "recv connection 37", "{list}");
+        assert_eq!(operation(sent), "send connection 293", "{list}");
+        assert!(list.contains("+  This is no call"), "{list}");
+    }
+}
+
+#[test]
+fn a_kernel_without_io_uring_has_the_other_models() {
+    if !has("strace") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_setup"])
+        .args(["-e", "inject=io_uring_setup:error=ENOSYS"])
+        .arg(env!("CARGO_BIN_EXE_oneloop"))
+        .args(["syscalls"])
+        .env("TMPDIR", directory.path())
+        .output()
+        .unwrap();
+    let list = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{list}");
+    assert!(list.contains("Model uring\n  left out: "), "{list}");
+    assert!(list.contains("\nModel reactor\n"), "{list}");
 }
 
 #[test]
@@ -167,7 +211,8 @@ fn a_request_on_an_open_connection_takes_the_calls_that_the_document_names() {
     let polled_by = |call| [call, blocking[0], blocking[1], blocking[2]];
     let polled = polled_by("epoll_wait poll");
     let looks = [blocking[0], "ppoll listener", blocking[1], blocking[2]];
-    let expected: [(&str, &[&str]); 11] = [
+    let entered_twice = ["io_uring_enter ring", blocking[1], "io_uring_enter ring"];
+    let expected: [(&str, &[&str]); 12] = [
         ("sequential", &looks),
         ("process", &blocking),
         ("prefork", &blocking),
@@ -178,9 +223,14 @@ fn a_request_on_an_open_connection_takes_the_calls_that_the_document_names() {
         ("select", &polled_by("pselect6 poll")),
         ("poll", &polled_by("poll poll")),
         ("level", &polled_by("epoll_pwait poll")),
+        ("uring", &entered_twice),
         ("reactor", &polled),
     ];
+    let models = available(&MODELS);
     for (model, expected) in expected {
+        if !models.contains(&model) {
+            continue;
+        }
         let (is_ok, list, errors) = syscalls(&["--model", model], None);
         assert!(is_ok, "{errors}");
         assert_eq!(calls(&list, "it sends another request"), expected, "{list}");
@@ -239,12 +289,11 @@ fn the_model_fixed_answers_one_request_and_waits_for_the_client_to_close() {
     assert!(!list.contains("(no known reason)"), "{list}");
 }
 
-/// But `uring`, whose operations are no system calls.
 #[test]
 fn every_model_is_shown() {
     let models = Model::value_variants().iter().map(|model| model.name());
-    // Each of these has the calls of the reactor.
-    let is_shown = |name: &&str| !["uring", "reactors"].contains(name);
+    // Each of its loops makes the calls of the reactor.
+    let is_shown = |name: &&str| *name != "reactors";
     assert!(models.filter(is_shown).eq(MODELS));
 }
 
@@ -257,7 +306,7 @@ fn an_unknown_model_is_an_error_that_lists_the_models() {
             false,
             "",
             "oneloop: --model reactorz: no such model; there are fixed, sequential, process, \
-             prefork, thread, thread-reuse, pool, coroutine, select, poll, level, reactor\n"
+             prefork, thread, thread-reuse, pool, coroutine, uring, select, poll, level, reactor\n"
         )
     );
 }

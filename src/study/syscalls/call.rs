@@ -15,6 +15,9 @@ pub struct Call {
     pub result: String,
     /// How long it took, in seconds; 0 if that is not known.
     pub took: f64,
+    /// It is no call, but an operation that was submitted to the io_uring and has completed. Only a
+    /// trace has it.
+    pub is_operation: bool,
 }
 
 impl Call {
@@ -26,11 +29,13 @@ impl Call {
         }
     }
 
-    /// Whether it is the same call with the same result. Not compared: the thread, the time, and
-    /// the number of a new descriptor, which a trace does not have.
+    /// Whether it is the same call with the same result. Not compared: the thread, the time, the
+    /// number of a new descriptor, and how many operations were submitted: a trace does not have
+    /// these.
     pub fn is_same(&self, other: &Self) -> bool {
         let has_descriptor = self.name == "accept4" && !self.has_failed() && !other.has_failed();
-        let has_same_result = self.result == other.result || has_descriptor;
+        let is_entered = self.name == "io_uring_enter";
+        let has_same_result = self.result == other.result || has_descriptor || is_entered;
         self.name == other.name && self.object == other.object && has_same_result
     }
 
@@ -48,6 +53,8 @@ pub enum Object {
     Listener,
     /// The epoll instance.
     Poll,
+    /// The io_uring.
+    Ring,
     /// The socket by which the handler of a signal wakes the loop.
     Signals,
     /// A file or a directory, by its name without the path.
@@ -63,6 +70,7 @@ impl Object {
             Self::Connection => "connection",
             Self::Listener => "listener",
             Self::Poll => "poll",
+            Self::Ring => "ring",
             Self::Signals => "signals",
             Self::File(name) => name,
             Self::None => "",

@@ -11,14 +11,16 @@ use call::Call;
 use clap::{ArgAction, Parser};
 use reason::reason;
 use session::{Directory, Observer, Phase, Server};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::thread;
 
-/// The names of the models, from the simplest to the reactor.
-pub const MODELS: [&str; 12] = [
+/// The names of the models, from the simplest to the reactor. The calls of `reactors` are those of
+/// the reactor.
+pub const MODELS: [&str; 13] = [
     "fixed",
     "sequential",
     "process",
@@ -27,6 +29,7 @@ pub const MODELS: [&str; 12] = [
     "thread-reuse",
     "pool",
     "coroutine",
+    "uring",
     "select",
     "poll",
     "level",
@@ -71,6 +74,11 @@ const FROM_STRACE: &str = "\
 *    the trace (oneloop --trace) has this call, too, with the same result
 
 ";
+const OPERATIONS: &str = "\
++  This is no call: the kernel has carried out an operation that was submitted to the io_uring
+   (from the trace).
+
+";
 
 /// How to read a line.
 const LEGEND: &str = "\
@@ -104,15 +112,23 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let has_strace = session::has_strace();
     let note = if has_strace { FROM_STRACE } else { FROM_TRACE };
     write!(io::stdout(), "{LEGEND}{note}")?;
-    let (mut counts, mut is_different) = (Vec::new(), false);
+    let (mut counts, mut notes) = (Vec::new(), BTreeSet::new());
     for model in MODELS.into_iter().filter(|model| is_chosen(model)) {
-        let run = play(model, &directory, has_strace)?;
+        let run = match play(model, &directory, has_strace) {
+            // Many kernels refuse it.
+            Err(error) if model == "uring" && arguments.model.is_empty() => {
+                writeln!(io::stdout(), "Model uring\n  left out: {error}\n")?;
+                continue;
+            }
+            run => run?,
+        };
         io::stdout().write_all(describe(model, &run).as_bytes())?;
-        is_different |= !run.only_traced.is_empty();
+        notes.extend(run.marks.contains(&OPERATION).then_some(OPERATIONS));
+        notes.extend((!run.only_traced.is_empty()).then_some(ONLY_TRACED));
         counts.push((model, run.phases));
     }
-    let difference = if is_different { ONLY_TRACED } else { "" };
-    let end = format!("{difference}{}", table(&counts));
+    let notes: String = notes.into_iter().collect();
+    let end = format!("{notes}{}", table(&counts));
     io::stdout().write_all(end.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -120,11 +136,18 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
 /// The calls of a model.
 struct Run {
     phases: Vec<Phase>,
-    /// For each call of all phases: whether both strace and the trace have it.
-    is_in_both: Vec<bool>,
+    /// For each call of all phases.
+    marks: Vec<char>,
     /// Calls of the trace that strace has not seen.
     only_traced: Vec<Call>,
 }
+
+/// Strace has seen this call, the trace does not have it.
+const ONLY_STRACE: char = ' ';
+/// Both have it.
+const BOTH: char = '*';
+/// An operation of the io_uring.
+const OPERATION: char = '+';
 
 /// Plays the session with a server that writes a trace, and at the same time with another one under
 /// strace if that is to be had.
@@ -139,8 +162,16 @@ fn play(model: &'static str, directory: &Directory, has_strace: bool) -> Result<
         let all = with_strace.map(|server| scope.spawn(|| server.play()));
         let traced = with_trace.play()?;
         let Some(all) = all else {
+            let calls = traced.iter().flat_map(|phase| &phase.calls);
+            let mark = |call: &Call| {
+                if call.is_operation {
+                    OPERATION
+                } else {
+                    ONLY_STRACE
+                }
+            };
             return Ok(Run {
-                is_in_both: vec![false; traced.iter().map(|phase| phase.calls.len()).sum()],
+                marks: calls.map(mark).collect(),
                 phases: traced,
                 only_traced: Vec::new(),
             });
@@ -150,24 +181,49 @@ fn play(model: &'static str, directory: &Directory, has_strace: bool) -> Result<
     })
 }
 
-/// Looks for each call of the trace among those that strace has seen, in the same order.
-fn compare(phases: Vec<Phase>, traced: &[Phase]) -> Run {
+/// Looks for each call of the trace among those that strace has seen, in the same order. The
+/// operations of the trace follow the call that came before them.
+fn compare(mut phases: Vec<Phase>, traced: &[Phase]) -> Run {
     let all: Vec<_> = phases.iter().flat_map(|phase| &phase.calls).collect();
-    let (mut is_in_both, mut only_traced) = (Vec::new(), Vec::new());
+    // Each call of strace with its mark, and the operations that follow it.
+    let mut found: Vec<(char, Vec<Call>)> = Vec::new();
+    let mut only_traced = Vec::new();
     for call in traced.iter().flat_map(|phase| &phase.calls) {
-        let mut later = all.iter().skip(is_in_both.len());
+        if call.is_operation
+            && let Some((_, operations)) = found.last_mut()
+        {
+            operations.push(call.clone());
+            continue;
+        }
+        let mut later = all.iter().skip(found.len());
         match later.position(|seen| seen.is_same(call)) {
             Some(distance) => {
-                is_in_both.resize(is_in_both.len() + distance, false);
-                is_in_both.push(true);
+                found.resize(found.len() + distance, (ONLY_STRACE, Vec::new()));
+                found.push((BOTH, Vec::new()));
             }
             None => only_traced.push(call.clone()),
         }
     }
-    is_in_both.resize(all.len(), false);
+    found.resize(all.len(), (ONLY_STRACE, Vec::new()));
+    let mut found = found.into_iter();
+    let mut marks = Vec::new();
+    for phase in &mut phases {
+        let calls = std::mem::take(&mut phase.calls);
+        for (call, (mark, operations)) in calls.into_iter().zip(&mut found) {
+            let thread = call.thread;
+            marks.push(mark);
+            marks.resize(marks.len() + operations.len(), OPERATION);
+            phase.calls.push(call);
+            let operations = operations.into_iter();
+            (phase.calls).extend(operations.map(|operation| Call {
+                thread,
+                ..operation
+            }));
+        }
+    }
     Run {
         phases,
-        is_in_both,
+        marks,
         only_traced,
     }
 }
@@ -183,10 +239,10 @@ fn describe(model: &str, run: &Run) -> String {
             threads.push(call.thread);
         }
     }
-    let mut marks = run.is_in_both.iter();
+    let mut marks = run.marks.iter();
     for phase in &run.phases {
         put(&mut out, format_args!("\n  {}\n", phase.name));
-        for (call, is_in_both) in phase.calls.iter().zip(&mut marks) {
+        for (call, mark) in phase.calls.iter().zip(&mut marks) {
             if threads.len() > 1 {
                 let index = threads.iter().position(|thread| *thread == call.thread);
                 put(
@@ -194,7 +250,7 @@ fn describe(model: &str, run: &Run) -> String {
                     format_args!("  [{}]", index.map_or(0, |index| index + 1)),
                 );
             }
-            put_call(&mut out, if *is_in_both { '*' } else { ' ' }, call);
+            put_call(&mut out, *mark, call);
         }
     }
     if !run.only_traced.is_empty() {
@@ -241,7 +297,10 @@ fn table(models: &[(&str, Vec<Phase>)]) -> String {
         put(&mut out, format_args!("{:<12}", model));
         for name in &names {
             match phases.iter().find(|phase| phase.short == *name) {
-                Some(phase) => put(&mut out, format_args!("{:>14}", phase.calls.len())),
+                Some(phase) => {
+                    let calls = phase.calls.iter().filter(|call| !call.is_operation);
+                    put(&mut out, format_args!("{:>14}", calls.count()));
+                }
                 None => put(&mut out, format_args!("{:>14}", "-")),
             }
         }

@@ -17,6 +17,20 @@ pub fn reason(call: &Call) -> Option<&'static str> {
             }
             _ => "woken: a socket can be written, and there is nothing to write",
         },
+        ("io_uring_enter", _) => match result {
+            "EINTR" => "a signal ended the sleep",
+            "ETIME" => "sleep until a deadline: it has passed",
+            "0" => "sleep until an operation completes",
+            _ => "submit what is queued, and sleep until an operation completes",
+        },
+        ("accept", _) => "the kernel has accepted a connection, and goes on accepting",
+        ("recv", _) => match result {
+            "0" => "the client has closed its direction",
+            "ECONNRESET" => "the client has reset the connection",
+            _ => "the kernel has put what came into a buffer of the ring",
+        },
+        ("send", _) => "the kernel has sent header and body",
+        ("splice", _) => "the kernel has sent a part of the file",
         ("epoll_ctl", Object::Signals) => "watch for the next signal",
         ("epoll_ctl", Object::Listener) => "watch the listener, except while accepting pauses",
         ("epoll_ctl", _) if has("EPOLLET") => "register the socket with the poll, edge-triggered",
@@ -47,6 +61,7 @@ pub fn reason(call: &Call) -> Option<&'static str> {
         ("openat2", _) => "open the file, beneath the root only",
         ("openat" | "open", _) => "open the site's root",
         ("pread64" | "read", Object::File(_)) => "read a small file into the cache",
+        ("getsockopt", Object::Connection) => "which address does the client have?",
         ("close", Object::Connection) => "close the connection, or a copy of it in another process",
         ("close", Object::Listener | Object::Poll | Object::Signals) => {
             "the child process does not need it"

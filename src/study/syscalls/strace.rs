@@ -54,6 +54,7 @@ fn parse(thread: u64, text: &str) -> Option<Call> {
         arguments: arguments.to_owned(),
         result: result.to_owned(),
         took: took.parse().unwrap_or(0.0),
+        is_operation: false,
     })
 }
 
@@ -102,6 +103,9 @@ fn object(name: &str, arguments: &str) -> Object {
     if what.starts_with("anon_inode:[eventpoll]") {
         return Object::Poll;
     }
+    if what.starts_with("anon_inode:[io_uring]") {
+        return Object::Ring;
+    }
     if what.starts_with("UNIX") {
         return Object::Signals;
     }
@@ -141,6 +145,7 @@ mod tests {
             arguments: arguments.to_owned(),
             result: result.to_owned(),
             took,
+            is_operation: false,
         };
         let (accept, receive) = (
             "3<TCP:[a:80]>, NULL, NULL, 0",

@@ -50,17 +50,23 @@ pub fn read(lines: &[&str], model: &str) -> Result<Vec<Call>, String> {
 /// The call of a record. `None`: no call was made, or none that is known.
 fn call(record: &Record, model: &str) -> Option<Call> {
     let is_in_loop = record.thread.is_none();
+    let has_ring = model == "uring";
     let (name, object) = match &*record.call {
         "poll" => match model {
+            "uring" => ("io_uring_enter", Object::Ring),
             "select" => ("pselect6", Object::Poll),
             "poll" => ("poll", Object::Poll),
             // The same call, with a mask of signals.
             "level" => ("epoll_pwait", Object::Poll),
             _ => ("epoll_wait", Object::Poll),
         },
+        "accept" if has_ring => ("accept", Object::Listener),
+        "recv" | "discard" if has_ring => ("recv", Object::Connection),
+        "send" if has_ring => ("send", Object::Connection),
+        "sendfile" if has_ring => ("splice", Object::Connection),
         "accept" => ("accept4", Object::Listener),
         // A change in an argument of the next wait.
-        "register" if ["select", "poll"].contains(&model) => return None,
+        "register" if ["select", "poll", "uring"].contains(&model) => return None,
         "register" => ("epoll_ctl", Object::Connection),
         // A blocking thread takes what its `wait` has read: no call.
         "recv" | "discard" if is_in_loop => ("recvfrom", Object::Connection),
@@ -83,7 +89,8 @@ fn call(record: &Record, model: &str) -> Option<Call> {
         },
         (None, Some(bytes)) => bytes.to_string(),
         (None, None) if object == Object::Poll => record.events.to_string(),
-        (None, None) if name == "accept4" => "a descriptor".to_owned(),
+        (None, None) if object == Object::Ring => "?".to_owned(),
+        (None, None) if object == Object::Listener => "a descriptor".to_owned(),
         (None, None) => "0".to_owned(),
     };
     let arguments = match &object {
@@ -99,6 +106,7 @@ fn call(record: &Record, model: &str) -> Option<Call> {
         arguments: arguments.to_owned(),
         result,
         took: (record.waited_us + record.took_us) / 1e6,
+        is_operation: ["accept", "recv", "send", "splice"].contains(&name),
     })
 }
 
