@@ -17,20 +17,6 @@ pub fn reason(call: &Call) -> Option<&'static str> {
             }
             _ => "woken: a socket can be written, and there is nothing to write",
         },
-        ("io_uring_enter", _) => match result {
-            "EINTR" => "a signal ended the sleep",
-            "ETIME" => "sleep until a deadline: it has passed",
-            "0" => "sleep until an operation completes",
-            _ => "submit what is queued, and sleep until an operation completes",
-        },
-        ("accept", _) => "the kernel has accepted a connection, and goes on accepting",
-        ("recv", _) => match result {
-            "0" => "the client has closed its direction",
-            "ECONNRESET" => "the client has reset the connection",
-            _ => "the kernel has put what came into a buffer of the ring",
-        },
-        ("send", _) => "the kernel has sent header and body",
-        ("splice", _) => "the kernel has sent a part of the file",
         ("epoll_ctl", Object::Signals) => "watch for the next signal",
         ("epoll_ctl", Object::Listener) => "watch the listener, except while accepting pauses",
         ("epoll_ctl", _) if has("EPOLLET") => "register the socket with the poll, edge-triggered",
@@ -74,7 +60,29 @@ pub fn reason(call: &Call) -> Option<&'static str> {
         ("futex", _) if has("FUTEX_WAKE") => "wake the threads that wait for this",
         ("futex", _) => "wait for another thread",
         ("exit" | "exit_group", _) => "the thread or process ends",
-        _ => return runtime(call),
+        _ => return of_ring(call).or_else(|| runtime(call)),
+    })
+}
+
+/// Why the model `uring` makes the call, or what the operation has done.
+fn of_ring(call: &Call) -> Option<&'static str> {
+    let result = &*call.result;
+    Some(match &*call.name {
+        "io_uring_enter" => match result {
+            "EINTR" => "a signal ended the sleep",
+            "ETIME" => "sleep until a deadline: it has passed",
+            "0" => "sleep until an operation completes",
+            _ => "submit what is queued, and sleep until an operation completes",
+        },
+        "accept" => "the kernel has accepted a connection, and goes on accepting",
+        "recv" => match result {
+            "0" => "the client has closed its direction",
+            "ECONNRESET" => "the client has reset the connection",
+            _ => "the kernel has put what came into a buffer of the ring",
+        },
+        "send" => "the kernel has sent header and body",
+        "splice" => "the kernel has sent a part of the file",
+        _ => return None,
     })
 }
 
