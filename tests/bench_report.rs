@@ -7,7 +7,7 @@
 mod process;
 
 use oneloop::bench::analysis::analyse;
-use oneloop::bench::output::report;
+use oneloop::bench::output::report::html;
 use oneloop::bench::types::{self, Run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,10 +18,6 @@ fn stored() -> PathBuf {
 
 fn run() -> Run {
     types::read(&stored()).unwrap()
-}
-
-fn html(run: &Run) -> String {
-    report::html(run)
 }
 
 /// Checks that each tag is closed. Returns the names of all tags.
@@ -97,15 +93,14 @@ fn the_published_run_has_the_ratios_that_the_documentation_expects() {
     let analysis = analyse(&run);
     let mut compared = 0;
     for (workload, model, low, high) in expected_ratios() {
-        for cell in &analysis.cells {
-            let of_model = |arm: usize| run.arms[arm].name == model;
-            let mut rows = cell.rows.iter();
-            let row = rows.find(|row| of_model(row.arm));
-            if run.cells[cell.cell].workload != workload || row.is_none() {
+        for (cell, of) in run.cells.iter().zip(&analysis.cells) {
+            let mut rows = of.rows.iter();
+            let row = rows.find(|row| run.name(row.arm) == model);
+            if cell.workload != workload || row.is_none() {
                 continue;
             }
             let ratio = row.and_then(|row| row.ratio).unwrap();
-            let name = &run.cells[cell.cell].name;
+            let name = &cell.name;
             assert!(
                 ratio.high >= low && ratio.low <= high,
                 "{name} {model}: {ratio:?}"
@@ -224,7 +219,7 @@ fn a_phone_shows_each_verdict_without_scrolling() {
     // The title is what the browser prints: how much the page and the verdicts are too wide.
     let script = "var frame = document.querySelector('iframe'); frame.onload = () => { \
                   var page = frame.contentDocument.documentElement; \
-                  var cells = [...page.querySelectorAll('td.comparison')]; \
+                  var cells = [...page.querySelectorAll('td:nth-child(-n+3)')]; \
                   var right = cells.map(cell => cell.getBoundingClientRect().right); \
                   document.title = [page.scrollWidth - page.clientWidth, cells.length > 0, \
                   Math.max(...right) <= page.clientWidth].join(' '); }";

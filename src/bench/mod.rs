@@ -28,7 +28,8 @@ mod url;
 mod workloads;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use output::{Terminal, report, text};
+use output::report;
+use output::text::Text;
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -201,26 +202,27 @@ struct Selftest {
 /// # Errors
 /// With a sentence for the user that says what to do.
 pub fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
-    let terminal = Terminal::stdout();
     match arguments.command {
         None => match arguments.run.workloads.iter().find(|one| url::is_url(one)) {
             Some(url) => url::run(url, &arguments.run),
             None => runner::run(&arguments.run),
         },
         Some(Subcommands::Compare { before, after }) => {
-            let (before, after) = (types::read(&before)?, types::read(&after)?);
-            print_to_stdout(|to| text::compare(&before, &after, to, terminal))
+            let mut text = Text::stdout();
+            let is_worse = text.compare(&types::read(&before)?, &types::read(&after)?);
+            print_to_stdout(|to| {
+                to.write_all(text.as_bytes())?;
+                Ok(ExitCode::from(u8::from(is_worse)))
+            })
         }
         Some(Subcommands::Show { run, md }) => {
             let run = types::read(&run)?;
-            let terminal = match md {
-                true => Terminal::markdown(),
-                false => terminal,
+            let mut text = match md {
+                true => Text::markdown(),
+                false => Text::stdout(),
             };
-            print_to_stdout(|to| {
-                text::print(&run, &analysis::analyse(&run), to, terminal)?;
-                Ok(ExitCode::SUCCESS)
-            })
+            text.print(&run, &analysis::analyse(&run));
+            print_to_stdout(|to| to.write_all(text.as_bytes()).map(|()| ExitCode::SUCCESS))
         }
         Some(Subcommands::Generate) => client::generate(),
         Some(Subcommands::Report { run, output }) => {

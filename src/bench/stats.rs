@@ -75,6 +75,47 @@ pub struct Interval {
     /// The estimate of Hodges and Lehmann.
     pub middle: f64,
     pub high: f64,
+    /// The number of values.
+    pub values: usize,
+}
+
+impl Interval {
+    /// Whether there are too few values for 95 %: then it is from the least to the greatest.
+    pub fn is_range(&self) -> bool {
+        self.values < PAIRS
+    }
+
+    /// The interval of ratios, from that of their logarithms.
+    fn exp(self) -> Self {
+        Self {
+            low: self.low.exp(),
+            middle: self.middle.exp(),
+            high: self.high.exp(),
+            ..self
+        }
+    }
+
+    /// This ratio, divided by an independent one: the half-widths of their logarithms add as the
+    /// root of the sum of their squares.
+    pub fn over(&self, other: &Self) -> Self {
+        let width = |one: f64, end: f64| (one / end).ln();
+        let middle = (self.middle / other.middle).ln();
+        let down = width(self.middle, self.low).hypot(width(other.high, other.middle));
+        let up = width(self.high, self.middle).hypot(width(other.middle, other.low));
+        let logarithms = Self {
+            low: middle - down,
+            middle,
+            high: middle + up,
+            values: self.values.min(other.values),
+        };
+        logarithms.exp()
+    }
+}
+
+/// The interval of ratios. `None` without ratios.
+pub fn interval_of_ratios(ratios: &[f64]) -> Option<Interval> {
+    let logarithms: Vec<f64> = ratios.iter().map(|ratio| ratio.ln()).collect();
+    interval(&logarithms).map(Interval::exp)
 }
 
 /// The estimate of the median of `differences`, with the interval of Wilcoxon's signed ranks. The
@@ -101,8 +142,12 @@ pub fn interval(differences: &[f64]) -> Option<Interval> {
         many if many >= NORMAL_PAIRS => cut_of_many(count(&values)),
         pairs => cut(pairs),
     };
-    let (low, high) = (at(&walsh, cut)?, at(&walsh, count(&walsh) - 1.0 - cut)?);
-    Some(Interval { low, middle, high })
+    Some(Interval {
+        low: at(&walsh, cut)?,
+        middle,
+        high: at(&walsh, count(&walsh) - 1.0 - cut)?,
+        values: values.len(),
+    })
 }
 
 /// The index of the lower end of the interval in the sorted means, between two of them: where the
@@ -232,14 +277,10 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_median_ignores_nan() {
+    fn the_median_ignores_nan_and_fairness_is_1_for_equal_shares_and_1_of_n_for_a_single_one() {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[4.0, 1.0, f64::NAN, 3.0, 2.0]), Some(2.5));
         assert_eq!(median(&[f64::INFINITY; 2]), Some(f64::INFINITY));
-    }
-
-    #[test]
-    fn fairness_is_1_for_equal_shares_and_1_of_n_for_a_single_one() {
         assert_eq!(fairness(&[5.0; 64]), Some(1.0));
         assert_eq!(fairness(&[0.0, 8.0, 0.0, 0.0]), Some(0.25));
         assert_eq!(fairness(&[0.0; 4]), None);
@@ -290,23 +331,27 @@ mod tests {
     /// The critical values of Student's t at 5 %, both sides.
     #[test]
     fn p_values_are_those_of_the_tables() {
-        let table = [
-            (1, 12.706),
-            (2, 4.303),
-            (3, 3.182),
-            (4, 2.776),
-            (7, 2.365),
-            (30, 2.042),
-        ];
+        let table = [(1, 12.706), (2, 4.303), (3, 3.182), (7, 2.365), (30, 2.042)];
         for (freedom, distance) in table {
             let found = p_value(-distance, freedom + 1).unwrap();
             assert!((found - 0.05).abs() < 1e-4, "{freedom}: {found}");
-            assert!(
-                (half_width(freedom + 1).unwrap() - distance).abs() < 1e-3,
-                "{freedom}"
-            );
+            let width = half_width(freedom + 1).unwrap();
+            assert!((width - distance).abs() < 1e-3, "{freedom}: {width}");
         }
         assert_eq!((p_value(0.0, 8), p_value(1.0, 1)), (Some(1.0), None));
+    }
+
+    #[test]
+    fn the_half_widths_of_two_ratios_add_as_the_root_of_the_sum_of_their_squares() {
+        let one = |middle: f64, width: f64| Interval {
+            low: middle / width.exp(),
+            middle,
+            high: middle * width.exp(),
+            values: 8,
+        };
+        let change = one(0.9, 0.03).over(&one(0.6, 0.04));
+        let width = 0.05_f64.exp();
+        close(Some(change), 1.5 / width, 1.5, 1.5 * width);
     }
 
     #[test]
@@ -329,12 +374,6 @@ mod tests {
         assert!(all.equivalent(all.max(), 5_000_000_000));
         assert!(all.equivalent(all.value_at_quantile(0.99), 1000));
         assert!(merged([]).is_none() && merged(["?"]).is_none());
-        assert!(decode("?").unwrap_err().starts_with("it is not base64"));
-        assert!(
-            decode("AAAA")
-                .unwrap_err()
-                .starts_with("it is not a histogram")
-        );
     }
 
     proptest! {

@@ -341,6 +341,28 @@ pub struct Run {
     pub notes: Vec<String>,
 }
 
+/// The index of the arm with which all others are compared.
+pub const REFERENCE: usize = 0;
+
+impl Run {
+    /// The index of the control of the reference, if there is one.
+    pub fn control(&self) -> Option<usize> {
+        let arm = self.arms.get(REFERENCE + 1)?;
+        (arm.kind == ArmKind::Control).then_some(REFERENCE + 1)
+    }
+
+    /// The name of an arm.
+    pub fn name(&self, arm: usize) -> &str {
+        self.arms.get(arm).map_or("?", |arm| arm.name.as_str())
+    }
+
+    /// The samples that are compared.
+    pub fn measured(&self) -> impl Iterator<Item = &Sample> {
+        let samples = self.samples.iter();
+        samples.filter(|sample| sample.pass == Pass::Measured)
+    }
+}
+
 /// The size of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -479,7 +501,7 @@ fn parse(bytes: &[u8]) -> Result<Run, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::analysis::sample_runs::plain;
+    use crate::bench::analysis::simulation::plain;
 
     #[test]
     fn a_run_is_read_as_it_was_written() {

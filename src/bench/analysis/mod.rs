@@ -14,15 +14,12 @@ pub mod summary;
 
 use super::metrics::{Better, better_of, comparatives};
 use super::stats::{
-    Interval, PAIRS, count, distance, half_width, interval, mean, median, p_value, variance,
+    Interval, PAIRS, count, distance, half_width, interval, interval_of_ratios, mean, median,
+    p_value, variance,
 };
-use super::types::{ArmKind, Pass, Run, Sample};
+use super::types::{REFERENCE, Run, Sample};
 use std::collections::BTreeMap;
 
-/// The index of the arm with which all others are compared.
-pub const REFERENCE: usize = 0;
-/// The index of its control, if there is one.
-const CONTROL: usize = 1;
 /// The largest ratio. A ratio to 0 or of 0 is this or its inverse.
 const MAX_RATIO: f64 = 1e6;
 /// The lowest noise floor: the memory layout of a program makes as much difference (Mytkowicz et
@@ -38,82 +35,11 @@ const FALSE_RUN: (f64, f64) = (0.01, 2.576);
 /// The most standard errors that one cell contributes to the sum over the run.
 const MAX_DISTANCE: f64 = 3.0;
 
-/// A ratio to the reference, with its interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    /// The estimate of the median.
-    pub median: f64,
-    /// The lower end of the 95 % interval, or the smallest ratio if there are too few pairs.
-    pub low: f64,
-    /// The upper end of the 95 % interval, or the largest ratio.
-    pub high: f64,
-    /// The number of rounds in which both samples are valid.
-    pub pairs: usize,
-}
-
-impl Estimate {
-    /// From an interval of logarithms.
-    fn new(found: Interval, pairs: usize) -> Self {
-        let (median, low, high) = (found.middle.exp(), found.low.exp(), found.high.exp());
-        Self {
-            median,
-            low,
-            high,
-            pairs,
-        }
-    }
-
-    /// From the ratios of all rounds. `None` without ratios.
-    fn of(ratios: &ByRound) -> Option<Self> {
-        Some(Self::new(interval(&logarithms(ratios))?, ratios.len()))
-    }
-
-    /// This ratio, divided by that of another run. The two intervals are independent, so the
-    /// half-widths add as the root of the sum of their squares.
-    pub fn over(&self, before: &Self) -> Self {
-        let ln = |ratio: f64| ratio.ln();
-        let middle = ln(self.median) - ln(before.median);
-        let down = (ln(self.median) - ln(self.low)).hypot(ln(before.high) - ln(before.median));
-        let up = (ln(self.high) - ln(self.median)).hypot(ln(before.median) - ln(before.low));
-        let found = Interval {
-            low: middle - down,
-            middle,
-            high: middle + up,
-        };
-        Self::new(found, self.pairs.min(before.pairs))
-    }
-
-    /// Whether there are enough pairs for an interval.
-    pub fn has_interval(&self) -> bool {
-        self.pairs >= PAIRS
-    }
-
-    /// Whether 1 is outside of the interval.
-    pub fn excludes_one(&self) -> bool {
-        self.low > 1.0 || self.high < 1.0
-    }
-
-    /// The verdict on this ratio of a metric, if `noise_floor` is the logarithm of the largest
-    /// ratio that is noise.
-    pub fn verdict(&self, metric: &str, noise_floor: f64, proven: bool) -> Verdict {
-        let better = better_of(metric);
-        if !self.has_interval() || better == Better::Neither {
-            Verdict::Indicative
-        } else if !proven {
-            Verdict::Unproven
-        } else if !self.excludes_one() || self.median.ln().abs() <= noise_floor {
-            Verdict::NoDifference
-        } else if (self.median > 1.0) == (better == Better::Higher) {
-            Verdict::Better
-        } else {
-            Verdict::Worse
-        }
-    }
-}
-
 /// The result for an arm in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// It is the reference.
+    Reference,
     /// Better than the reference: the interval excludes 1, and the difference is above the noise
     /// floor.
     Better,
@@ -130,10 +56,22 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The verdict on a ratio of a metric, if `noise_floor` is the logarithm of the largest ratio
+    /// that is noise.
+    pub fn of(ratio: &Interval, metric: &str, noise_floor: f64, proven: bool) -> Self {
+        match side(ratio, metric) {
+            _ if ratio.is_range() || better_of(metric) == Better::Neither => Self::Indicative,
+            _ if !proven => Self::Unproven,
+            Some(verdict) if ratio.middle.ln().abs() > noise_floor => verdict,
+            _ => Self::NoDifference,
+        }
+    }
+
     /// The word, which depends on the metric.
     pub fn word(self, metric: &str) -> &'static str {
         let (better, worse) = comparatives(metric);
         match self {
+            Self::Reference => "",
             Self::Better => better,
             Self::Worse => worse,
             Self::NoDifference => "none shown",
@@ -149,237 +87,203 @@ impl Verdict {
     }
 }
 
+/// Better or worse, if 1 is outside of the interval and the metric rates a server.
+fn side(ratio: &Interval, metric: &str) -> Option<Verdict> {
+    let excludes_one = ratio.low > 1.0 || ratio.high < 1.0;
+    let better = Some(better_of(metric)).filter(|better| *better != Better::Neither)?;
+    excludes_one.then_some(match (ratio.middle > 1.0) == (better == Better::Higher) {
+        true => Verdict::Better,
+        false => Verdict::Worse,
+    })
+}
+
 /// The analysis of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Analysis {
+pub struct Analysis<'r> {
     /// The cells, in the order of the run.
-    pub cells: Vec<CellAnalysis>,
+    pub cells: Vec<CellAnalysis<'r>>,
     /// Whether the control differs from the reference over the whole run.
     pub unproven: bool,
 }
 
 /// The analysis of a cell.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CellAnalysis {
-    /// The index in [`Run::cells`].
-    pub cell: usize,
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellAnalysis<'r> {
     /// Control / reference.
-    pub control: Option<Estimate>,
+    pub control: Option<Interval>,
     /// The noise floor: a difference up to this share has no verdict. 0.03 is 3 %.
     pub noise_floor: f64,
     /// Whether the control agrees with the reference.
     pub proven: bool,
     /// A row for each arm that has samples, in the order of the run.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Row<'r>>,
 }
 
 /// The analysis of an arm in a cell.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct Row<'r> {
     /// The index in [`Run::arms`].
     pub arm: usize,
+    /// The measured samples, with the invalid ones.
+    pub samples: Vec<&'r Sample>,
     /// Arm / reference of the primary metric. `None` for the reference, and without a pair.
-    pub ratio: Option<Estimate>,
+    pub ratio: Option<Interval>,
     /// The verdict.
     pub verdict: Verdict,
     /// The median of each metric over the valid samples.
-    pub medians: BTreeMap<String, f64>,
+    pub medians: BTreeMap<&'r str, f64>,
     /// The ratio of each round with a pair.
-    pub ratios: Vec<(u32, f64)>,
-    /// The number of valid samples.
-    pub valid: usize,
-    /// The number of invalid samples.
-    pub invalid: usize,
-    /// The median of the primary metric over the invalid samples, if no sample is valid.
-    pub invalid_median: Option<f64>,
-    /// The limiter of most samples.
-    pub limiter: String,
+    pub ratios: Vec<f64>,
 }
 
-/// Analyses a run.
-pub fn analyse(run: &Run) -> Analysis {
-    let pairs = Pairs::of(run);
-    let cells = run.cells.iter().enumerate();
-    let ratios = cells.map(|(index, cell)| pairs.control_ratios(index, &cell.primary_metric));
-    let controls: Vec<ByRound> = ratios.collect();
-    let values: Vec<Vec<f64>> = controls.iter().map(logarithms).collect();
-    let metrics = run.cells.iter().map(|cell| cell.primary_metric.as_str());
-    let directed: Vec<(f64, &[f64])> = metrics
-        .map(direction)
-        .zip(values.iter().map(Vec::as_slice))
-        .collect();
-    let proven = proven(&values);
-    let unproven = is_unproven(&directed, &proven);
-    let cells = controls.iter().zip(&values).zip(proven).enumerate();
-    let cells = cells.map(|(index, ((control, values), proven))| {
-        let mut analysis = CellAnalysis {
-            cell: index,
-            control: Estimate::of(control),
-            noise_floor: noise_floor(values),
-            proven,
-            rows: Vec::new(),
-        };
-        let metric = run.cells.get(index).map_or("", |cell| &cell.primary_metric);
-        let arms = 0..run.arms.len();
-        let rows = arms.filter_map(|arm| row(&pairs, &analysis, metric, arm));
-        analysis.rows = rows.collect();
-        analysis
+impl<'r> Row<'r> {
+    /// The valid samples.
+    pub fn valid(&self) -> impl Iterator<Item = &'r Sample> {
+        let samples = self.samples.iter().copied();
+        samples.filter(|sample| sample.invalid.is_empty())
+    }
+
+    /// What limits most of the valid samples, without the number in brackets; empty if nothing.
+    pub fn limiter(&self) -> &'r str {
+        let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+        for sample in self.valid() {
+            let kind = sample.limiter.split(" (").next().unwrap_or_default();
+            *counts.entry(kind).or_default() += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        most.map_or("", |(limiter, _)| limiter)
+    }
+}
+
+/// Analyses a run. Samples of unknown cells and arms are ignored.
+pub fn analyse(run: &Run) -> Analysis<'_> {
+    let control = run.control();
+    let mut samples = vec![vec![Vec::new(); run.arms.len()]; run.cells.len()];
+    for sample in run.measured() {
+        let arms = samples.get_mut(sample.cell);
+        if let Some(of_arm) = arms.and_then(|arms| arms.get_mut(sample.arm)) {
+            of_arm.push(sample);
+        }
+    }
+    let pairs = run.cells.iter().zip(samples).map(|(cell, samples)| Pairs {
+        metric: &cell.primary_metric,
+        control,
+        samples,
     });
+    let pairs: Vec<Pairs> = pairs.collect();
+    let controls: Vec<Vec<f64>> = pairs.iter().map(Pairs::control_logarithms).collect();
+    let directions = pairs.iter().map(|one| direction(one.metric));
+    let directed: Vec<(f64, &[f64])> = directions.zip(controls.iter().map(Vec::as_slice)).collect();
+    let proven = proven(&controls);
+    let unproven = is_unproven(&directed, &proven);
+    let cells = pairs.iter().zip(&controls).zip(proven);
+    let cells = cells.map(|((pairs, control), proven)| pairs.analyse(control, proven));
     Analysis {
         cells: cells.collect(),
         unproven,
     }
 }
 
-fn row(pairs: &Pairs, of: &CellAnalysis, metric: &str, arm: usize) -> Option<Row> {
-    let samples = pairs.samples(of.cell, arm);
-    if samples.is_empty() {
-        return None;
-    }
-    let is_valid = |sample: &&&Sample| sample.invalid.is_empty();
-    let valid: Vec<&Sample> = samples.iter().filter(is_valid).copied().collect();
-    let values = samples.iter().filter_map(|one| one.metrics.get(metric));
-    let values: Vec<f64> = values.copied().collect();
-    let is_reference = arm == REFERENCE;
-    let ratios = match is_reference {
-        true => ByRound::new(),
-        false => pairs.ratios(of.cell, arm, metric),
-    };
-    let ratio = Estimate::of(&ratios);
-    let verdict = match ratio {
-        _ if pairs.values(of.cell, arm, metric).is_empty() => Verdict::Missing,
-        _ if is_reference => Verdict::NoDifference,
-        None => Verdict::Missing,
-        Some(ratio) if Some(arm) == pairs.control() => match (ratio.has_interval(), of.proven) {
-            (false, _) => Verdict::Indicative,
-            (true, true) => Verdict::NoDifference,
-            (true, false) => Verdict::Unproven,
-        },
-        Some(_) if !of.control.is_some_and(|one| one.has_interval()) => Verdict::Indicative,
-        Some(ratio) => ratio.verdict(metric, of.noise_floor.ln_1p(), of.proven),
-    };
-    Some(Row {
-        arm,
-        ratio,
-        verdict,
-        medians: medians(&valid),
-        ratios: ratios.into_iter().collect(),
-        valid: valid.len(),
-        invalid: samples.len() - valid.len(),
-        invalid_median: median(&values).filter(|_| valid.is_empty()),
-        limiter: limiter(&valid),
-    })
+/// Values by round.
+type ByRound = BTreeMap<u32, f64>;
+
+/// The samples of a cell, for ratios of its primary metric.
+struct Pairs<'r> {
+    metric: &'r str,
+    control: Option<usize>,
+    /// The measured samples of each arm.
+    samples: Vec<Vec<&'r Sample>>,
 }
 
-fn medians(valid: &[&Sample]) -> BTreeMap<String, f64> {
+impl<'r> Pairs<'r> {
+    /// The values of the metric in the valid samples of an arm.
+    fn values(&self, arm: usize) -> ByRound {
+        let samples = self.samples.get(arm).into_iter().flatten();
+        let valid = samples.filter(|sample| sample.invalid.is_empty());
+        let values = valid.filter_map(|one| Some((one.round, *one.metrics.get(self.metric)?)));
+        values
+            .filter(|(_, value)| value.is_finite() && *value >= 0.0)
+            .collect()
+    }
+
+    /// Arm / reference of each round that has both. The reference of a round is the geometric mean
+    /// of the reference and its control, or the valid one of them. The control itself is compared
+    /// with the reference alone.
+    fn ratios(&self, arm: usize) -> ByRound {
+        let mut reference = self.values(REFERENCE);
+        if let Some(control) = self.control.filter(|control| *control != arm) {
+            for (round, value) in self.values(control) {
+                let first = reference.entry(round).or_insert(value);
+                *first = first.sqrt() * value.sqrt();
+            }
+        }
+        ratios(&self.values(arm), &reference)
+    }
+
+    /// The logarithms of control / reference of each round that has both.
+    fn control_logarithms(&self) -> Vec<f64> {
+        let ratios = self.control.map(|control| self.ratios(control));
+        let ratios = ratios.unwrap_or_default().into_values();
+        ratios.map(f64::ln).collect()
+    }
+
+    fn analyse(&self, control: &[f64], proven: bool) -> CellAnalysis<'r> {
+        let ratios: Vec<f64> = control.iter().map(|one| one.exp()).collect();
+        let mut analysis = CellAnalysis {
+            control: interval_of_ratios(&ratios),
+            noise_floor: noise_floor(control),
+            proven,
+            rows: Vec::new(),
+        };
+        let arms = 0..self.samples.len();
+        let rows = arms.filter_map(|arm| self.row(&analysis, arm));
+        analysis.rows = rows.collect();
+        analysis
+    }
+
+    fn row(&self, of: &CellAnalysis, arm: usize) -> Option<Row<'r>> {
+        let samples = self
+            .samples
+            .get(arm)
+            .filter(|samples| !samples.is_empty())?;
+        let ratios: Vec<f64> = match arm {
+            REFERENCE => Vec::new(),
+            arm => self.ratios(arm).into_values().collect(),
+        };
+        let ratio = interval_of_ratios(&ratios);
+        let is_control = Some(arm) == self.control;
+        let verdict = match ratio {
+            _ if self.values(arm).is_empty() => Verdict::Missing,
+            _ if arm == REFERENCE => Verdict::Reference,
+            None => Verdict::Missing,
+            Some(_) if of.control.is_none_or(|one| one.is_range()) => Verdict::Indicative,
+            // `proven` knows whether it differs.
+            Some(_) if is_control && of.proven => Verdict::NoDifference,
+            Some(ratio) => Verdict::of(&ratio, self.metric, of.noise_floor.ln_1p(), of.proven),
+        };
+        Some(Row {
+            arm,
+            ratio,
+            verdict,
+            medians: medians(samples),
+            ratios,
+            samples: samples.clone(),
+        })
+    }
+}
+
+fn medians<'r>(samples: &[&'r Sample]) -> BTreeMap<&'r str, f64> {
     let mut all: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for (name, value) in valid.iter().flat_map(|sample| &sample.metrics) {
+    let valid = samples.iter().filter(|sample| sample.invalid.is_empty());
+    for (name, value) in valid.flat_map(|sample| &sample.metrics) {
         if value.is_finite() {
             all.entry(name).or_default().push(*value);
         }
     }
     let medians = all.into_iter();
     medians
-        .filter_map(|(name, values)| Some((name.to_owned(), median(&values)?)))
+        .filter_map(|(name, values)| Some((name, median(&values)?)))
         .collect()
-}
-
-/// The limiter of most samples. The number in brackets differs between samples, so the first
-/// limiter of its kind is returned.
-fn limiter(valid: &[&Sample]) -> String {
-    let mut kinds: Vec<(&str, u32)> = Vec::new();
-    for sample in valid.iter().filter(|sample| !sample.limiter.is_empty()) {
-        let kind = limiter_kind(&sample.limiter);
-        match kinds
-            .iter_mut()
-            .find(|(known, _)| limiter_kind(known) == kind)
-        {
-            Some((_, count)) => *count += 1,
-            None => kinds.push((&sample.limiter, 1)),
-        }
-    }
-    let most = kinds.into_iter().rev().max_by_key(|(_, count)| *count);
-    most.map_or_else(String::new, |(limiter, _)| limiter.to_owned())
-}
-
-/// A limiter without the number in brackets.
-pub fn limiter_kind(limiter: &str) -> &str {
-    limiter.split(" (").next().unwrap_or(limiter)
-}
-
-/// Values by round.
-type ByRound = BTreeMap<u32, f64>;
-
-fn logarithms(ratios: &ByRound) -> Vec<f64> {
-    ratios.values().map(|ratio| ratio.ln()).collect()
-}
-
-/// The measured samples of a run by cell and arm. Samples of unknown cells and arms are ignored.
-struct Pairs<'a> {
-    run: &'a Run,
-    samples: BTreeMap<(usize, usize), Vec<&'a Sample>>,
-}
-
-impl<'a> Pairs<'a> {
-    fn of(run: &'a Run) -> Self {
-        let mut samples: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for sample in run.samples.iter().filter(|one| one.pass == Pass::Measured) {
-            if sample.arm < run.arms.len() && sample.cell < run.cells.len() {
-                samples
-                    .entry((sample.cell, sample.arm))
-                    .or_default()
-                    .push(sample);
-            }
-        }
-        Self { run, samples }
-    }
-
-    /// The samples of an arm in a cell, including the invalid ones.
-    fn samples(&self, cell: usize, arm: usize) -> &[&'a Sample] {
-        self.samples.get(&(cell, arm)).map_or(&[], Vec::as_slice)
-    }
-
-    /// The index of the control, if the run has one.
-    fn control(&self) -> Option<usize> {
-        let arm = self.run.arms.get(CONTROL)?;
-        (arm.kind == ArmKind::Control).then_some(CONTROL)
-    }
-
-    /// The values of a metric in the valid samples of an arm in a cell.
-    fn values(&self, cell: usize, arm: usize, metric: &str) -> ByRound {
-        let samples = self.samples(cell, arm).iter();
-        let valid = samples.filter(|sample| sample.invalid.is_empty());
-        let values = valid.filter_map(|one| Some((one.round, *one.metrics.get(metric)?)));
-        values
-            .filter(|(_, value)| value.is_finite() && *value >= 0.0)
-            .collect()
-    }
-
-    /// Control / reference of each round that has both.
-    fn control_ratios(&self, cell: usize, metric: &str) -> ByRound {
-        let Some(control) = self.control() else {
-            return ByRound::new();
-        };
-        let reference = self.values(cell, REFERENCE, metric);
-        ratios(&self.values(cell, control, metric), &reference)
-    }
-
-    /// Arm / reference of each round that has both. The reference of a round is the geometric mean
-    /// of the reference and its control, or the valid one of them. The control itself is compared
-    /// with the reference alone.
-    fn ratios(&self, cell: usize, arm: usize, metric: &str) -> ByRound {
-        if Some(arm) == self.control() {
-            return self.control_ratios(cell, metric);
-        }
-        let mut reference = self.values(cell, REFERENCE, metric);
-        if let Some(control) = self.control() {
-            for (round, value) in self.values(cell, control, metric) {
-                let first = reference.entry(round).or_insert(value);
-                *first = first.sqrt() * value.sqrt();
-            }
-        }
-        ratios(&self.values(cell, arm, metric), &reference)
-    }
 }
 
 /// 0 / 0 is 1. All other ratios are between a millionth and a million.
@@ -479,24 +383,23 @@ fn is_unproven(controls: &[(f64, &[f64])], proven: &[bool]) -> bool {
 }
 
 #[cfg(test)]
-pub mod sample_runs;
-#[cfg(test)]
-mod simulation;
+pub mod simulation;
 
 #[cfg(test)]
 mod tests {
-    use super::sample_runs::{add, plain, run};
+    use super::simulation::{add, plain, run};
     use super::*;
 
-    fn rows(run: &Run) -> Vec<Row> {
+    fn rows(run: &Run) -> Vec<Row<'_>> {
         analyse(run).cells.swap_remove(0).rows
     }
 
+    /// The verdicts on the control and on the two other arms.
     fn verdicts(run: &Run) -> Vec<Verdict> {
-        rows(run).iter().map(|row| row.verdict).collect()
+        rows(run)[1..].iter().map(|row| row.verdict).collect()
     }
 
-    /// A run whose samples are changed by arm and round.
+    /// A run whose samples are changed.
     fn changed(mut run: Run, change: impl Fn(&mut Sample)) -> Run {
         run.samples.iter_mut().for_each(change);
         run
@@ -507,81 +410,70 @@ mod tests {
     }
 
     #[test]
-    fn a_slower_arm_is_slower_and_an_equal_arm_shows_no_difference() {
-        use Verdict::{Better, NoDifference, Worse};
-        let found = verdicts(&plain([1.0, 1.0, 0.86, 1.3], 8));
-        assert_eq!(found, [NoDifference, NoDifference, Worse, Better]);
-        assert_eq!(
-            verdicts(&plain([1.0, 1.0, 1.01, 0.99], 8)),
-            [NoDifference; 4]
-        );
-    }
-
-    #[test]
-    fn less_is_better_if_the_metric_says_so() {
-        let mut run = plain([1.0, 1.0, 0.8, 1.3], 8);
-        run.cells[0].primary_metric = "cpu".to_owned();
-        assert_eq!(verdicts(&run)[2..], [Verdict::Worse, Verdict::Better]);
-        run.cells[0].primary_metric = "little".to_owned();
-        assert_eq!(verdicts(&run)[2], Verdict::Missing);
-    }
-
-    #[test]
-    fn a_machine_that_becomes_slower_changes_no_ratio() {
-        let ratio = rows(&plain([1.0, 1.0, 0.86, 1.0], 8))[2].ratio.unwrap();
-        assert!(
-            ratio.low > 0.84 && ratio.high < 0.88 && ratio.pairs == 8,
-            "{ratio:?}"
-        );
-        assert!((ratio.median - 0.86).abs() < 0.01, "{ratio:?}");
-    }
-
-    /// The noise floor is low, but the interval of the arm includes 1.
-    #[test]
-    fn an_arm_that_varies_much_has_no_difference() {
-        let run = changed(plain([1.0; 4], 8), |sample| {
+    fn each_arm_has_a_verdict() {
+        use Verdict::{Better, Indicative, Missing, NoDifference, Unproven, Worse};
+        let of_metric = |metric: &str| {
+            let mut run = plain([1.0, 1.0, 0.86, 1.3], 8);
+            run.cells[0].primary_metric = metric.to_owned();
+            run
+        };
+        let mut without_control = plain([1.0, 1.25, 0.86, 1.0], 8);
+        without_control.arms[1].kind = crate::bench::types::ArmKind::Model;
+        let nothing_served = changed(plain([1.0; 4], 8), |sample| match sample.arm {
+            2 => set(sample, 0.0),
+            3 => drop(sample.metrics.remove("throughput")),
+            _ => {}
+        });
+        // The noise floor is low, but the interval of the arm includes 1.
+        let varies = changed(plain([1.0; 4], 8), |sample| {
             let factor = if sample.round < 6 { 1.15 } else { 0.85 };
             if sample.arm == 2 {
                 set(sample, sample.metrics["throughput"] * factor);
             }
         });
-        let row = &rows(&run)[2];
-        let ratio = row.ratio.unwrap();
-        assert!(ratio.median > 1.03 && ratio.low < 1.0, "{ratio:?}");
-        assert_eq!(row.verdict, Verdict::NoDifference);
+        let cases = [
+            (of_metric("throughput"), [NoDifference, Worse, Better]),
+            (of_metric("cpu"), [NoDifference, Worse, Better]),
+            (of_metric("little"), [Missing; 3]),
+            (plain([1.0, 1.0, 1.01, 0.99], 8), [NoDifference; 3]),
+            (plain([1.0, 1.25, 0.86, 1.0], 8), [Unproven; 3]),
+            (without_control, [Indicative; 3]),
+            (nothing_served, [NoDifference, Worse, Missing]),
+            (varies, [NoDifference; 3]),
+        ];
+        for (run, expected) in cases {
+            assert_eq!(verdicts(&run), expected);
+        }
     }
 
     #[test]
     fn with_five_rounds_there_is_never_a_verdict() {
         let with = |rounds| verdicts(&plain([1.0, 1.0, 0.1, 5.0], rounds));
-        assert_eq!(with(5)[2..], [Verdict::Indicative; 2]);
-        assert_eq!(with(6)[2..], [Verdict::Worse, Verdict::Better]);
+        assert_eq!(with(5), [Verdict::Indicative; 3]);
+        assert_eq!(with(6)[1..], [Verdict::Worse, Verdict::Better]);
     }
 
     #[test]
-    fn an_invalid_sample_removes_its_pair() {
+    fn a_machine_that_becomes_slower_changes_no_ratio() {
+        let run = plain([1.0, 1.0, 0.86, 1.0], 8);
+        let ratio = rows(&run)[2].ratio.unwrap();
+        assert!(ratio.low > 0.84 && ratio.high < 0.88, "{ratio:?}");
+        assert!((ratio.middle - 0.86).abs() < 0.01, "{ratio:?}");
+    }
+
+    #[test]
+    fn an_invalid_sample_removes_its_pair_and_its_control_replaces_an_invalid_reference() {
         let run = changed(plain([1.0, 1.0, 0.86, 1.0], 8), |sample| {
-            if sample.arm == 2 && sample.round < 3 {
+            if sample.arm == 2 && sample.round < 3 || sample.arm == 0 && sample.round == 7 {
                 sample.invalid.push("steal was 4 %".to_owned());
                 set(sample, 1.0);
             }
         });
-        let row = &rows(&run)[2];
-        let counts = (row.valid, row.invalid, row.verdict);
-        assert_eq!(counts, (5, 3, Verdict::Indicative));
-        assert!(row.ratios.iter().map(|(round, _)| *round).eq(3..8));
-    }
-
-    #[test]
-    fn an_invalid_reference_is_replaced_by_its_control() {
-        let run = changed(plain([1.0, 1.0, 0.5, 1.0], 6), |sample| {
-            if sample.arm == 0 && sample.round == 0 {
-                sample.invalid.push("errors".to_owned());
-            }
-        });
-        let pairs = Pairs::of(&run);
-        assert_eq!(pairs.ratios(0, 2, "throughput").len(), 6);
-        assert_eq!(pairs.control_ratios(0, "throughput").len(), 5);
+        let rows = rows(&run);
+        let pairs: Vec<usize> = rows.iter().map(|row| row.ratios.len()).collect();
+        assert_eq!(pairs, [0, 7, 5, 8]);
+        assert_eq!((rows[2].valid().count(), rows[2].samples.len()), (5, 8));
+        assert_eq!(rows[2].verdict, Verdict::Indicative);
     }
 
     #[test]
@@ -590,41 +482,20 @@ mod tests {
         for (arm, value) in [(0, 100.0), (1, 400.0), (2, 100.0)] {
             add(&mut run, (0, arm, 0), &[("throughput", value)]);
         }
-        let pairs = Pairs::of(&run);
-        assert_eq!(pairs.ratios(0, 2, "throughput"), ByRound::from([(0, 0.5)]));
-        assert_eq!(pairs.ratios(0, 1, "throughput"), ByRound::from([(0, 4.0)]));
-    }
-
-    #[test]
-    fn a_control_that_differs_makes_all_verdicts_unproven_and_without_one_there_is_none() {
-        let mut run = plain([1.0, 1.25, 0.86, 1.0], 8);
-        let analysis = analyse(&run);
-        assert!(analysis.unproven && !analysis.cells[0].proven);
-        assert_eq!(verdicts(&run)[1..], [Verdict::Unproven; 3]);
-        run.arms[1].kind = ArmKind::Model;
-        assert_eq!(verdicts(&run)[2], Verdict::Indicative);
-    }
-
-    #[test]
-    fn an_arm_without_throughput_is_worse_and_not_missing() {
-        let run = changed(plain([1.0; 4], 8), |sample| match sample.arm {
-            2 => set(sample, 0.0),
-            3 => drop(sample.metrics.remove("throughput")),
-            _ => {}
-        });
-        assert_eq!(verdicts(&run)[2..], [Verdict::Worse, Verdict::Missing]);
+        let rows = rows(&run);
+        assert_eq!((rows[1].ratios[0], rows[2].ratios[0]), (4.0, 0.5));
     }
 
     #[test]
     fn samples_of_other_passes_and_of_unknown_cells_and_arms_are_ignored() {
-        let mut run = plain([1.0, 1.0, 0.86, 1.0], 8);
-        let before = analyse(&run);
-        assert_eq!(before.cells[0].rows[2].limiter, "server processor 100 %");
+        let few = plain([1.0, 1.0, 0.86, 1.0], 8);
+        let mut run = few.clone();
         for place in [(9, 0, 0), (0, 9, 0), (0, 2, 0)] {
             add(&mut run, place, &[("throughput", 1.0)]);
         }
-        run.samples.last_mut().unwrap().pass = Pass::Capacity;
-        assert_eq!(analyse(&run), before);
+        run.samples.last_mut().unwrap().pass = crate::bench::types::Pass::Capacity;
+        assert_eq!(analyse(&run), analyse(&few));
+        assert_eq!(rows(&few)[2].limiter(), "server processor");
         assert_eq!(analyse(&Run::default()), Analysis::default());
     }
 
@@ -699,53 +570,20 @@ mod tests {
     /// `mixed` and `burn` both have `mice.p99`, and unlike noise.
     #[test]
     fn the_noise_of_one_cell_does_not_change_the_floor_of_another() {
-        let noisy = |factor: f64| {
+        let floors = |factor: f64| {
             let mut run = run(&[("mixed a=1", "mice.p99"), ("burn a=1", "mice.p99")]);
             for round in 0..8 {
                 let spread = if round % 2 == 0 { factor } else { 1.0 / factor };
-                for (place, value) in [
-                    ((0, 0), 5.0),
-                    ((0, 1), 5.0 * spread),
-                    ((1, 0), 5.0),
-                    ((1, 1), 5.1),
-                ] {
-                    add(&mut run, (place.0, place.1, round), &[("mice.p99", value)]);
+                let values = [(0, 0, 5.0), (0, 1, 5.0 * spread), (1, 0, 5.0), (1, 1, 5.1)];
+                for (cell, arm, value) in values {
+                    add(&mut run, (cell, arm, round), &[("mice.p99", value)]);
                 }
             }
-            analyse(&run)
-                .cells
-                .iter()
-                .map(|cell| cell.noise_floor)
-                .collect::<Vec<_>>()
+            let cells = analyse(&run).cells;
+            [cells[0].noise_floor, cells[1].noise_floor]
         };
-        let (quiet, loud) = (noisy(1.01), noisy(3.0));
+        let (quiet, loud) = (floors(1.01), floors(3.0));
         assert_eq!(quiet[1], loud[1]);
         assert!(loud[0] > 1.0, "{loud:?}");
-    }
-
-    #[test]
-    fn the_half_widths_of_two_runs_add_as_the_root_of_the_sum_of_their_squares() {
-        let one = |median: f64, width: f64| {
-            let (low, high) = (median / width.exp(), median * width.exp());
-            Estimate {
-                median,
-                low,
-                high,
-                pairs: 8,
-            }
-        };
-        let change = one(0.9, 0.03).over(&one(0.6, 0.04));
-        assert!(
-            (change.median - 1.5).abs() < 1e-9 && change.pairs == 8,
-            "{change:?}"
-        );
-        assert!(
-            (change.high - 1.5 * 0.05_f64.exp()).abs() < 1e-9,
-            "{change:?}"
-        );
-        assert!(
-            (change.low - 1.5 * (-0.05_f64).exp()).abs() < 1e-9,
-            "{change:?}"
-        );
     }
 }

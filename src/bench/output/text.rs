@@ -1,454 +1,343 @@
 //! A run as text: what limits the result, the answer, a table for each cell, and the details; and
 //! what changed between two runs.
 
-use super::{Terminal, columns, control, cut, estimate, heading, plain, value};
-use crate::bench::analysis::summary::{answers, doubts, invalid, limits, noise};
-use crate::bench::analysis::{
-    Analysis, CellAnalysis, Estimate, Row, Verdict, analyse, limiter_kind,
-};
-use crate::bench::metrics::metric_named;
+use super::table::{Column, Entry, Form, Table};
+use super::{NAME, cut, estimate, plain, style};
+use crate::bench::analysis::summary::{answers, details, doubts, noise};
+use crate::bench::analysis::{Analysis, CellAnalysis, Row, Verdict, analyse};
 use crate::bench::types::{Cell, Run};
-use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
-use comfy_table::{CellAlignment, Color, ContentArrangement, Table};
-use std::collections::BTreeSet;
-use std::io::{self, Write};
-use std::process::ExitCode;
+use rustix::termios::tcgetwinsize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, IsTerminal};
 
-/// The longest name of an arm in a table.
-const NAME: usize = 11;
-/// The most reasons of invalid samples.
-const MAX_REASONS: usize = 20;
+/// The widths that are used. A narrower terminal breaks the lines itself.
+const WIDTHS: std::ops::RangeInclusive<usize> = 60..=160;
+/// The width if nothing says another.
+const DEFAULT_WIDTH: usize = 80;
 
-/// Prints a run.
-pub fn print(
-    run: &Run,
-    analysis: &Analysis,
-    to: &mut dyn Write,
-    terminal: Terminal,
-) -> io::Result<()> {
-    for doubt in doubts(run, analysis) {
-        terminal.item(to, "! ", &plain(&doubt))?;
-    }
-    let answers = answers(run, analysis);
-    if !answers.is_empty() {
-        terminal.heading(to, "Results")?;
-        for answer in &answers {
-            let name = run.cells.get(answer.cell).map_or("?", |cell| &cell.name);
-            let text = format!("{name}, {}: {}", answer.metric, answer.result);
-            terminal.item(to, "- ", &plain(&text))?;
-        }
-        terminal.item(to, "", &plain(&noise(run, analysis).unwrap_or_default()))?;
-    }
-    let mut columns = BTreeSet::new();
-    for one in &analysis.cells {
-        if let Some(cell) = run.cells.get(one.cell) {
-            writeln!(to)?;
-            columns.extend(print_cell(run, one, cell, to, terminal)?);
-        }
-    }
-    legend(&columns, to, terminal)?;
-    list(to, terminal, "Problems", &run.problems)?;
-    list(to, terminal, "Warnings", &run.environment.warnings)?;
-    invalid_samples(run, to, terminal)?;
-    list(to, terminal, "Notes", &run.notes)?;
-    list(to, terminal, "What this cannot tell", &limits(run))
+/// Text for a terminal, or for the page of a pull request.
+#[derive(Debug)]
+pub(in crate::bench) struct Text {
+    form: Form,
+    text: String,
 }
 
-/// Prints the table of a cell. Returns its columns.
-fn print_cell(
-    run: &Run,
-    of: &CellAnalysis,
-    cell: &Cell,
-    to: &mut dyn Write,
-    terminal: Terminal,
-) -> io::Result<Vec<&'static str>> {
-    terminal.heading(to, &cut(&title(of, cell), terminal.width))?;
-    terminal.item(to, "", &plain(&cell.description))?;
-    let mut columns = columns(cell, of);
-    let width = |columns: &[&str]| {
-        let terminal = Terminal {
-            color: false,
-            ..terminal
+impl Text {
+    fn new(form: Form) -> Self {
+        let text = String::new();
+        Self { form, text }
+    }
+
+    /// In Markdown.
+    pub(in crate::bench) fn markdown() -> Self {
+        Self::new(Form::Markdown)
+    }
+
+    /// For standard output, with colours if it is a terminal and nothing forbids them
+    /// (<https://no-color.org>).
+    pub(in crate::bench) fn stdout() -> Self {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        let color = io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb;
+        let columns = std::env::var("COLUMNS").ok();
+        let columns = columns.and_then(|columns| columns.parse().ok());
+        let window = tcgetwinsize(io::stdout()).ok();
+        let window = window
+            .map(|size| usize::from(size.ws_col))
+            .filter(|width| *width > 0);
+        let width = window.or(columns).unwrap_or(DEFAULT_WIDTH);
+        Self::new(Form::Terminal(
+            width.clamp(*WIDTHS.start(), *WIDTHS.end()),
+            color,
+        ))
+    }
+
+    /// The text after [`print`](Self::print) or [`compare`](Self::compare).
+    pub(in crate::bench) fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text += line;
+        self.text.push('\n');
+    }
+
+    /// A heading after an empty line, in bold if possible.
+    fn heading(&mut self, text: &str) {
+        if !self.text.is_empty() {
+            self.line("");
+        }
+        match self.form {
+            Form::Terminal(width, true) => {
+                self.line(&format!("\x1b[1m{}\x1b[0m", cut(text, width)))
+            }
+            Form::Terminal(width, false) => self.line(&cut(text, width)),
+            Form::Markdown => self.line(&format!("### {}\n", plain(text))),
+        }
+    }
+
+    /// A sentence after a bullet. Lines after the first are indented like the first.
+    fn item(&mut self, bullet: &str, text: &str) {
+        let indent = bullet.chars().count();
+        let width = match self.form {
+            Form::Terminal(width, _) => width - indent,
+            Form::Markdown => usize::MAX,
         };
-        let plain = table(run, cell, of, terminal, columns);
-        plain
-            .lines()
-            .map(|line| line.trim_end().chars().count())
-            .max()
-    };
-    while !columns.is_empty() && width(&columns) > Some(terminal.width) {
-        columns.pop();
+        for (index, line) in wrap(&plain(text), width).iter().enumerate() {
+            let before = if index == 0 { bullet } else { "" };
+            self.line(&format!("{before:indent$}{line}"));
+        }
     }
-    // In Markdown the next line would be a row of the table.
-    let around = if terminal.markdown { "\n" } else { "" };
-    write!(to, "{around}")?;
-    print_table(&table(run, cell, of, terminal, &columns), to)?;
-    write!(to, "{around}")?;
-    let limiters = limiters(run, of);
-    if !limiters.is_empty() {
-        terminal.item(to, "limited by: ", &plain(&limiters))?;
+
+    /// A table. In Markdown an empty line is before and after it.
+    fn table(&mut self, table: &Table) {
+        let around = if self.form == Form::Markdown {
+            "\n"
+        } else {
+            ""
+        };
+        self.text += &format!("{around}{}{around}", table.text(self.form));
     }
-    Ok(columns)
+
+    /// Prints a run.
+    pub(in crate::bench) fn print(&mut self, run: &Run, analysis: &Analysis) {
+        for doubt in doubts(run, analysis) {
+            self.item("! ", &doubt);
+        }
+        let answers = answers(run, analysis);
+        if !answers.is_empty() {
+            self.heading("Results");
+            for answer in &answers {
+                let name = run.cells.get(answer.cell).map_or("?", |cell| &cell.name);
+                self.item(
+                    "- ",
+                    &format!("{name}, {}: {}", answer.metric, answer.result),
+                );
+            }
+            self.item("", &noise(run, analysis).unwrap_or_default());
+        }
+        let mut meanings = BTreeSet::new();
+        for (cell, of) in run.cells.iter().zip(&analysis.cells) {
+            self.heading(&title(of, cell));
+            self.item("", &cell.description);
+            let table = Table::of_cell(run, cell, of);
+            self.table(&table);
+            meanings.extend(table.columns.iter().filter_map(Column::legend));
+            let limiters = limiters(run, of);
+            if !limiters.is_empty() {
+                self.item("limited by: ", &limiters);
+            }
+        }
+        if !meanings.is_empty() {
+            self.heading("Columns");
+            let meanings: Vec<String> = meanings.into_iter().collect();
+            self.item("", &format!("{}.", meanings.join("; ")));
+            let brackets = "(a-b): the smallest and the largest ratio of all rounds, if they are \
+                            too few for an interval. (a): no sample is valid.";
+            self.item("", brackets);
+        }
+        for (heading, sentences) in details(run) {
+            self.heading(heading);
+            for sentence in sentences {
+                self.item("- ", &sentence);
+            }
+        }
+    }
+
+    /// Compares two runs. Returns whether an arm got worse.
+    ///
+    /// The reference may have changed because the program changed or because the machine did; two
+    /// runs cannot tell which. So the word of an arm is about the change of its ratio to the
+    /// reference of the same run.
+    pub(in crate::bench) fn compare(&mut self, before: &Run, after: &Run) -> bool {
+        let (old, new) = (analyse(before), analyse(after));
+        for name in ["processor", "cores", "kernel"] {
+            let facts = [before, after].map(|run| run.environment.facts.get(name));
+            if let [Some(old), Some(new)] = facts
+                && old != new
+            {
+                self.item("! ", &format!("{name}: {old} before, {new} after"));
+            }
+        }
+        if old.unproven || new.unproven {
+            self.item(
+                "! ",
+                "UNPROVEN: in one of the runs the reference and its control differ by \
+                more than chance allows, so no difference is reported.",
+            );
+        }
+        let mut is_worse = false;
+        for (cell, of_old) in before.cells.iter().zip(&old.cells) {
+            let mut cells = after.cells.iter().zip(&new.cells);
+            let is_same = |other: &Cell| {
+                (&other.name, &other.primary_metric) == (&cell.name, &cell.primary_metric)
+            };
+            let Some((_, of_new)) = cells.find(|(other, _)| is_same(other)) else {
+                continue;
+            };
+            let metric = cell.primary_metric.as_str();
+            let mut table = Table::new(vec![
+                Column::text(""),
+                Column::text("difference"),
+                Column::number("change [95 %]"),
+                Column::metric(metric),
+                Column::number("after"),
+            ]);
+            let proven = !old.unproven && !new.unproven && of_old.proven && of_new.proven;
+            let floor = of_old.noise_floor.ln_1p().hypot(of_new.noise_floor.ln_1p());
+            for row in &of_old.rows {
+                let mut rows = of_new.rows.iter();
+                let is_same = |now: &&Row| after.name(now.arm) == before.name(row.arm);
+                let Some(now) = rows.find(is_same) else {
+                    continue;
+                };
+                let change = now
+                    .ratio
+                    .zip(row.ratio)
+                    .map(|(now, before)| now.over(&before));
+                let verdict = change.map_or(Verdict::Reference, |change| {
+                    Verdict::of(&change, metric, floor, proven)
+                });
+                is_worse |= verdict == Verdict::Worse;
+                table.row(
+                    style(before, row.arm),
+                    vec![
+                        Entry::verdict(verdict, metric),
+                        Entry::of(change.as_ref().map_or_else(String::new, estimate)),
+                        Entry::metric(metric, row.medians.get(metric).copied()),
+                        Entry::metric(metric, now.medians.get(metric).copied()),
+                    ],
+                );
+            }
+            self.heading(&cell.name);
+            self.table(&table);
+        }
+        is_worse
+    }
 }
 
-/// `keepalive c=64  8 rounds  A'/A 1.004 [0.991,1.017] ok`
+/// The text in lines of at most `width` columns, broken between words if possible.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let mut word: Vec<char> = word.chars().collect();
+        let used = line.chars().count();
+        if used > 0 && used + 1 + word.len() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        while word.len() > width {
+            let rest = word.split_off(width);
+            lines.push(word.into_iter().collect());
+            word = rest;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word);
+    }
+    lines.extend(Some(line).filter(|line| !line.is_empty()));
+    lines
+}
+
+/// `keepalive c=64  8 rounds  A'/A 1.00 [0.99,1.02] ok`
 fn title(of: &CellAnalysis, cell: &Cell) -> String {
-    let rounds = of.rows.iter().map(|row| row.valid + row.invalid).max();
-    let rounds = rounds.unwrap_or(0);
+    let rounds = of
+        .rows
+        .iter()
+        .map(|row| row.samples.len())
+        .max()
+        .unwrap_or(0);
     let s = if rounds == 1 { "" } else { "s" };
     let control = of.control.map_or_else(String::new, |ratio| {
-        let verdict = match (ratio.has_interval(), of.proven) {
+        let verdict = match (ratio.is_range(), of.proven) {
             (_, false) => " UNPROVEN",
-            (true, true) => " ok",
-            (false, true) => "",
+            (false, true) => " ok",
+            (true, true) => "",
         };
-        format!("  A'/A {}{verdict}", control(&ratio))
+        format!("  A'/A {}{verdict}", estimate(&ratio))
     });
-    format!("{}  {rounds} round{s}{control}", plain(&cell.name))
+    format!("{}  {rounds} round{s}{control}", cell.name)
 }
 
-fn table(run: &Run, cell: &Cell, of: &CellAnalysis, terminal: Terminal, columns: &[&str]) -> Table {
-    let name = |arm: usize| run.arms.get(arm).map_or("", |arm| arm.name.as_str());
-    let mut header = vec![
-        left(""),
-        right(heading(&cell.primary_metric)),
-        left(format!("to {} [95 %]", cut(name(0), NAME))),
-        left("difference"),
-    ];
-    header.extend(columns.iter().map(|name| right(heading(name))));
-    let primary = |row: &Row| row.medians.get(&cell.primary_metric).copied();
-    let rows = of.rows.iter().map(|row| {
-        let number = match (primary(row), row.invalid_median) {
-            (Some(number), _) => value(&cell.primary_metric, number),
-            (None, Some(number)) => format!("({})", value(&cell.primary_metric, number)),
-            (None, None) => "-".to_owned(),
-        };
-        let mut line = vec![
-            left(cut(name(row.arm), NAME)),
-            right(number),
-            right(row.ratio.as_ref().map_or_else(String::new, estimate)),
-            verdict(row.verdict, row.ratio.is_some(), cell, terminal),
-        ];
-        line.extend(columns.iter().map(|name| {
-            let number = row.medians.get(*name);
-            right(number.map_or_else(|| "-".to_owned(), |number| value(name, *number)))
-        }));
-        line
-    });
-    table_of(header, rows, terminal)
-}
-
-/// A table without lines, or one in Markdown.
-fn table_of(
-    header: Vec<comfy_table::Cell>,
-    rows: impl Iterator<Item = Vec<comfy_table::Cell>>,
-    terminal: Terminal,
-) -> Table {
-    let mut table = Table::new();
-    table.load_style(match terminal.markdown {
-        true => ASCII_MARKDOWN,
-        false => NOTHING,
-    });
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    if terminal.color {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
+/// What limits the arms: `server processor (reactor, thread); generator (pool)`.
+pub(super) fn limiters(run: &Run, of: &CellAnalysis) -> String {
+    let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for row in of.rows.iter().filter(|row| !row.limiter().is_empty()) {
+        let name = cut(run.name(row.arm), 2 * NAME);
+        groups.entry(row.limiter()).or_default().push(name);
     }
-    table.set_header(header);
-    for row in rows {
-        table.add_row(row);
+    if groups.len() == 1 {
+        return groups.into_keys().collect();
     }
-    if !terminal.markdown {
-        for (index, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, if index == 0 { 1 } else { 2 }));
-        }
-    }
-    table
-}
-
-/// Prints a table without blanks at the ends of lines.
-fn print_table(table: &Table, to: &mut dyn Write) -> io::Result<()> {
-    for line in table.lines() {
-        writeln!(to, "{}", line.trim_end())?;
-    }
-    Ok(())
-}
-
-/// The word of a verdict: nothing for the reference, which has no ratio.
-fn verdict(
-    verdict: Verdict,
-    has_ratio: bool,
-    cell: &Cell,
-    terminal: Terminal,
-) -> comfy_table::Cell {
-    let word = match verdict {
-        Verdict::NoDifference if !has_ratio => "",
-        verdict => verdict.word(&cell.primary_metric),
-    };
-    let color = match verdict {
-        Verdict::Better => Some(Color::Green),
-        Verdict::Worse => Some(Color::Red),
-        Verdict::Unproven | Verdict::Missing => Some(Color::Yellow),
-        Verdict::NoDifference | Verdict::Indicative => None,
-    };
-    match color.filter(|_| terminal.color) {
-        Some(color) => left(word).fg(color),
-        None => left(word),
-    }
-}
-
-/// A cell that is aligned to the left.
-fn left(content: impl Into<String>) -> comfy_table::Cell {
-    comfy_table::Cell::new_owned(content.into())
-}
-
-/// A cell that is aligned to the right.
-fn right(content: impl Into<String>) -> comfy_table::Cell {
-    left(content).set_alignment(CellAlignment::Right)
-}
-
-/// `server processor 100 % (reactor, thread); generator (pool)`
-fn limiters(run: &Run, of: &CellAnalysis) -> String {
-    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
-    for row in of.rows.iter().filter(|row| !row.limiter.is_empty()) {
-        let kind = limiter_kind(&row.limiter);
-        let name = run.arms.get(row.arm).map_or("", |arm| arm.name.as_str());
-        let name = cut(name, 2 * NAME);
-        match groups.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, names)) => names.push(name),
-            None => groups.push((kind, vec![name])),
-        }
-    }
-    match groups.as_slice() {
-        [(limiter, _)] => (*limiter).to_owned(),
-        groups => {
-            let text =
-                |(kind, names): &(&str, Vec<String>)| format!("{kind} ({})", names.join(", "));
-            groups.iter().map(text).collect::<Vec<_>>().join("; ")
-        }
-    }
-}
-
-/// What the columns mean.
-fn legend(columns: &BTreeSet<&str>, to: &mut dyn Write, terminal: Terminal) -> io::Result<()> {
-    let of = |name: &&str| metric_named(name).filter(|metric| !metric.title.starts_with('p'));
-    let metrics = columns.iter().filter_map(of);
-    let texts: BTreeSet<String> = metrics
-        .map(|metric| format!("{}: {}", metric.title, metric.meaning))
-        .collect();
-    if texts.is_empty() {
-        return Ok(());
-    }
-    writeln!(to)?;
-    let texts: Vec<String> = texts.into_iter().collect();
-    terminal.item(to, "", &format!("{}.", texts.join("; ")))?;
-    let brackets = "(a-b): the smallest and the largest ratio of all rounds, if they are too few \
-                    for an interval. (a): no sample is valid.";
-    terminal.item(to, "", brackets)
-}
-
-fn list(to: &mut dyn Write, terminal: Terminal, heading: &str, items: &[String]) -> io::Result<()> {
-    if items.is_empty() {
-        return Ok(());
-    }
-    writeln!(to)?;
-    terminal.heading(to, heading)?;
-    for item in items {
-        terminal.item(to, "- ", &plain(item))?;
-    }
-    Ok(())
-}
-
-fn invalid_samples(run: &Run, to: &mut dyn Write, terminal: Terminal) -> io::Result<()> {
-    let mut items = invalid(run);
-    if items.len() > MAX_REASONS {
-        let others = items.split_off(MAX_REASONS).len();
-        items.push(format!("and {others} other reasons; run.json has all"));
-    }
-    list(to, terminal, "Invalid samples", &items)
-}
-
-/// Facts of the machine that make two runs hard to compare if they differ.
-const FACTS: [&str; 3] = ["processor", "cores", "kernel"];
-
-/// Prints two runs side by side. The exit code is 1 if an arm got worse.
-///
-/// The reference may have changed because the program changed or because the machine did; two runs
-/// cannot tell which. So the word of an arm is about the change of its ratio to the reference of
-/// the same run. The noise floor is that of both runs: the root of the sum of the squares.
-pub fn compare(
-    before: &Run,
-    after: &Run,
-    to: &mut dyn Write,
-    terminal: Terminal,
-) -> io::Result<ExitCode> {
-    let (old, new) = (analyse(before), analyse(after));
-    let fact = |run: &Run, name: &str| run.environment.facts.get(name).cloned().unwrap_or_default();
-    for name in FACTS
-        .into_iter()
-        .filter(|name| fact(before, name) != fact(after, name))
-    {
-        let text = format!(
-            "{name}: {} before, {} after",
-            fact(before, name),
-            fact(after, name)
-        );
-        terminal.item(to, "! ", &plain(&text))?;
-    }
-    for (name, analysis) in [("before", &old), ("after", &new)] {
-        if analysis.unproven {
-            let text = format!(
-                "UNPROVEN: in the run {name} the reference and its control differ by more than \
-                 chance allows, so no difference is reported."
-            );
-            terminal.item(to, "! ", &text)?;
-        }
-    }
-    let mut is_worse = false;
-    for (one, cell) in old.cells.iter().zip(&before.cells) {
-        let is_same = |other: &Cell| {
-            (&other.name, &other.primary_metric) == (&cell.name, &cell.primary_metric)
-        };
-        let other = after.cells.iter().position(is_same);
-        let Some(other) = other.and_then(|index| new.cells.get(index)) else {
-            continue;
-        };
-        let proven = !old.unproven && !new.unproven && one.proven && other.proven;
-        let change = Change {
-            cell,
-            runs: (before, after),
-            of: (one, other),
-            proven,
-        };
-        let lines = one.rows.iter().filter_map(|row| change.line(row, terminal));
-        let (worse, lines): (Vec<bool>, Vec<_>) = lines.unzip();
-        is_worse |= worse.contains(&true);
-        writeln!(to)?;
-        terminal.heading(to, &cut(&cell.name, terminal.width))?;
-        let mut header = vec![left(heading(&cell.primary_metric))];
-        header.extend(["before", "after", "change [95 %]"].map(right));
-        header.push(left("difference"));
-        print_table(&table_of(header, lines.into_iter(), terminal), to)?;
-    }
-    writeln!(to)?;
-    let note = "change: how the ratio to the reference changed, so a faster or slower machine does \
-                not count. For a closer comparison of two programs run them side by side: oneloop \
-                bench --server 'before=/path/to/oneloop -q -p {port} {root}'.";
-    terminal.item(to, "", note)?;
-    Ok(ExitCode::from(u8::from(is_worse)))
-}
-
-/// A cell of two runs, before and after.
-struct Change<'r> {
-    cell: &'r Cell,
-    runs: (&'r Run, &'r Run),
-    of: (&'r CellAnalysis, &'r CellAnalysis),
-    proven: bool,
-}
-
-impl Change<'_> {
-    /// The line of an arm that both runs have, and whether it got worse.
-    fn line(&self, row: &Row, terminal: Terminal) -> Option<(bool, Vec<comfy_table::Cell>)> {
-        let metric = self.cell.primary_metric.as_str();
-        let name = |run: &Run, row: &Row| run.arms.get(row.arm).map(|arm| arm.name.clone());
-        let arm = name(self.runs.0, row)?;
-        let is_same = |now: &&Row| name(self.runs.1, now).as_ref() == Some(&arm);
-        let now = self.of.1.rows.iter().find(is_same)?;
-        let ratios = now.ratio.zip(row.ratio);
-        let change = ratios.map(|(now, before)| now.over(&before));
-        let floor = |of: &CellAnalysis| of.noise_floor.ln_1p();
-        let floor = floor(self.of.0).hypot(floor(self.of.1));
-        let result = change.map_or(Verdict::NoDifference, |change: Estimate| {
-            change.verdict(metric, floor, self.proven)
-        });
-        let median = |row: &Row| Some(right(value(metric, *row.medians.get(metric)?)));
-        let line = vec![
-            left(cut(&arm, NAME)),
-            median(row)?,
-            median(now)?,
-            right(change.as_ref().map_or_else(String::new, estimate)),
-            verdict(result, change.is_some(), self.cell, terminal),
-        ];
-        Some((result == Verdict::Worse, line))
-    }
+    let text = |(kind, names): (&str, Vec<String>)| format!("{kind} ({})", names.join(", "));
+    groups.into_iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::analysis::sample_runs::plain;
+    use crate::bench::analysis::simulation::plain;
+    use proptest::prelude::*;
 
-    fn printed(run: &Run, width: usize, color: bool) -> String {
-        let mut bytes = Vec::new();
-        let terminal = Terminal::new(width, color);
-        print(run, &analyse(run), &mut bytes, terminal).unwrap();
-        String::from_utf8(bytes).unwrap()
+    fn printed(run: &Run, form: Form) -> String {
+        let mut text = Text::new(form);
+        text.print(run, &analyse(run));
+        text.text
     }
+
+    const PLAIN: Form = Form::Terminal(80, false);
 
     fn widest(text: &str) -> usize {
         text.lines().map(|line| line.chars().count()).max().unwrap()
     }
 
     #[test]
-    fn a_run_begins_with_the_answer() {
-        let text = printed(&plain([1.0, 1.0, 0.86, 1.3], 8), 80, false);
-        let expected = "Results\n\
-            - keepalive c=64, correct responses per second: reactor is better than thread\n  \
-            (1.16 times). process (1.30 times) is better than reactor.\n\
-            Differences up to 2.5 % are noise: the reference differs from itself by as\nmuch.\n";
-        assert!(text.starts_with(expected), "{text}");
-    }
-
-    #[test]
-    fn the_table_of_a_cell_has_80_columns() {
-        let text = printed(&plain([1.0, 1.0, 0.86, 1.3], 8), 80, false);
-        let lines: Vec<&str> = text.lines().collect();
-        let start = lines
-            .iter()
-            .position(|line| line.starts_with("keep"))
-            .unwrap();
-        let table = [
-            "keepalive c=64  8 rounds  A'/A 1.005 [0.991,1.005] ok",
-            "closed loop, 64 connections, 1 KiB",
-            "         req/s  to reactor [95 %]  difference      p99  CPU/req, µs  ctxsw/req",
-            "reactor  77.6k                                 1.93 ms         12.9       0.11",
-            "reactor' 76.9k   1.00 [0.99,1.01]  none shown  1.95 ms         13.0       0.11",
-            "thread   66.5k   0.86 [0.85,0.87]  slower      2.26 ms         15.0       0.98",
-            "process  99.6k   1.30 [1.28,1.32]  faster      1.51 ms         10.0       0.98",
-            "limited by: server processor 100 %",
-        ];
-        assert_eq!(lines[start..start + table.len()], table, "{text}");
-    }
-
-    #[test]
-    fn in_markdown_a_cell_is_a_heading_and_a_table_with_all_columns() {
+    fn a_run_begins_with_the_answer_and_has_a_table_for_each_cell() {
         let run = plain([1.0, 1.0, 0.86, 1.3], 8);
-        let mut text = Vec::new();
-        print(&run, &analyse(&run), &mut text, Terminal::markdown()).unwrap();
-        let text = String::from_utf8(text).unwrap();
-        let expected = "\n### keepalive c=64  8 rounds  A'/A 1.005 [0.991,1.005] ok\n\n\
-            closed loop, 64 connections, 1 KiB\n\n\
-            |          | req/s | to reactor [95 %] | difference |     p99 | CPU/req, µs |";
-        assert!(text.contains(expected), "{text}");
-        let after = "\n\nlimited by: server processor 100 %\n";
-        assert!(text.contains(after), "{text}");
+        let expected = "\
+Results
+- keepalive c=64, correct responses per second: reactor is better than thread
+  (1.16 times). process (1.30 times) is better than reactor.
+Differences up to 2.5 % are noise: the reference differs from itself by as much.
+
+keepalive c=64  8 rounds  A'/A 1.00 [0.99,1.01] ok
+closed loop, 64 connections, 1 KiB
+          difference  to reactor [95 %]  req/s      p99  CPU/req, µs  ctxsw/req
+reactor                                  77.6k  1.93 ms         12.9       0.11
+reactor'  none shown   1.00 [0.99,1.01]  76.9k  1.95 ms         13.0       0.11
+thread    slower       0.86 [0.85,0.87]  66.5k  2.26 ms         15.0       0.98
+process   faster       1.30 [1.28,1.32]  99.6k  1.51 ms         10.0       0.98
+limited by: server processor
+";
+        let text = printed(&run, PLAIN);
+        assert!(text.starts_with(expected), "{text}");
+        let expected = "\n### keepalive c=64  8 rounds  A'/A 1.00 [0.99,1.01] ok
+
+closed loop, 64 connections, 1 KiB
+
+|          | difference | to reactor [95 %] | req/s |     p99 | CPU/req, µs | ctxsw/req | samples |
+|---|---|--:|--:|--:|--:|--:|--:|
+";
+        let markdown = printed(&run, Form::Markdown);
+        assert!(markdown.contains(expected), "{markdown}");
+        assert!(
+            markdown.contains("|\n\nlimited by: server processor\n"),
+            "{markdown}"
+        );
     }
 
     #[test]
-    fn no_line_is_wider_than_the_terminal() {
-        for width in [60, 80, 100, 120] {
-            let text = printed(&plain([1.0, 1.0, 0.86, 1.5], 8), width, false);
-            assert!(widest(&text) <= width, "{width}: {text}");
-        }
-        assert!(widest(&printed(&plain([1.0; 4], 8), 0, false)) <= 60);
-    }
-
-    #[test]
-    fn only_a_terminal_with_colours_gets_escape_sequences() {
+    fn no_line_is_wider_than_the_terminal_and_only_one_with_colours_gets_escape_sequences() {
         let run = plain([1.0, 1.0, 0.86, 1.5], 8);
-        assert!(!printed(&run, 80, false).contains('\x1b'));
-        assert!(printed(&run, 80, true).contains('\x1b'));
+        for width in [60, 80, 120] {
+            let text = printed(&run, Form::Terminal(width, false));
+            assert!(
+                widest(&text) <= width && !text.contains('\x1b'),
+                "{width}: {text}"
+            );
+        }
+        assert!(printed(&run, Form::Terminal(80, true)).contains("\x1b[31mslower"));
     }
 
     #[test]
@@ -460,7 +349,7 @@ mod tests {
         run.problems = vec!["\x1b[31mred".to_owned()];
         run.samples[3].invalid = vec!["\x1b[1m".to_owned()];
         run.samples[5].limiter = "\x1b[1m".to_owned();
-        let text = printed(&run, 80, false);
+        let text = printed(&run, PLAIN);
         assert!(!text.contains(['\x1b', '\x07']), "{text}");
     }
 
@@ -473,88 +362,84 @@ mod tests {
         for sample in run.samples.iter_mut().filter(|one| one.arm == 2) {
             sample.invalid = vec!["steal was 4.1 %".to_owned()];
         }
-        let text = printed(&run, 100, false);
+        let text = printed(&run, Form::Terminal(100, false));
         for expected in [
             "The server of thread did not stop.",
             "sequential takes no part.",
             "The governor is powersave.",
-            "steal was 4.1 % (8 samples: keepalive c=64 thread 1 2 3 4 5 6 7 8)",
-            "thread   (66.",
+            "steal was 4.1 % (8 samples: keepalive c=64 thread 8x)",
+            "thread    no result                      (66.",
+            "0 of 8",
             "loopback",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }
+        assert!(printed(&Run::default(), PLAIN).contains("There is nothing to compare"));
     }
 
-    #[test]
-    fn an_empty_run_is_short() {
-        let text = printed(&Run::default(), 80, false);
-        assert!(
-            text.contains("There is nothing to compare in this run."),
-            "{text}"
-        );
-    }
-
-    fn text(print: impl Fn(&mut dyn Write, Terminal) -> io::Result<ExitCode>) -> (String, bool) {
-        let mut bytes = Vec::new();
-        let code = print(&mut bytes, Terminal::new(80, false)).unwrap();
-        (String::from_utf8(bytes).unwrap(), code == ExitCode::SUCCESS)
-    }
-
-    /// The last words of the lines of the arms, and whether nothing got worse.
+    /// The verdicts on control, thread and process, and whether one got worse.
     fn compared(before: &Run, after: &Run) -> (Vec<String>, bool) {
-        let (text, is_good) = text(|to, terminal| compare(before, after, to, terminal));
-        assert!(widest(&text) <= 80, "{text}");
-        let word = |line: &str| line.rsplit("  ").next().unwrap_or_default().to_owned();
-        let arms = ["reactor'", "thread", "process"];
-        let lines = arms.map(|arm| text.lines().find(|line| line.starts_with(arm)));
-        (lines.into_iter().flatten().map(word).collect(), is_good)
+        let mut text = Text::new(PLAIN);
+        let is_worse = text.compare(before, after);
+        let text = text.text;
+        let lines = text
+            .lines()
+            .skip_while(|line| !line.starts_with("reactor'"));
+        let word = |line: &str| line[10..].split("  ").next().unwrap().to_owned();
+        (lines.map(word).collect(), is_worse)
     }
 
     #[test]
     fn a_slower_model_is_slower_and_the_others_and_a_slower_machine_are_not() {
         let before = plain([1.0, 1.0, 0.86, 0.9], 8);
         let slower = plain([1.0, 1.0, 0.77, 0.9], 8);
-        let words = |words: [&str; 3]| words.map(str::to_owned).to_vec();
-        let one = words(["none shown", "slower", "none shown"]);
-        assert_eq!(compared(&before, &slower), (one, false));
-        let other = words(["none shown", "faster", "none shown"]);
-        assert_eq!(compared(&slower, &before), (other, true));
         let machine = plain([0.8, 0.8, 0.86 * 0.8, 0.9 * 0.8], 8);
-        assert_eq!(compared(&before, &machine).0, words(["none shown"; 3]));
         let doubtful = plain([1.0, 1.3, 0.5, 0.9], 8);
-        assert_eq!(compared(&before, &doubtful), (words(["unproven"; 3]), true));
-        assert_eq!(
-            compared(&before, &plain([1.0; 4], 5)),
-            (words(["indicative"; 3]), true)
-        );
+        // Both runs have a noise floor of 2.5 %, so that of their difference is 3.5 %.
+        let with = |thread: f64| plain([1.0, 1.0, thread, 1.0], 20);
+        let none = "none shown";
+        let table = [
+            (&before, &slower, [none, "slower", none], true),
+            (&slower, &before, [none, "faster", none], false),
+            (&before, &machine, [none; 3], false),
+            (&before, &doubtful, ["unproven"; 3], false),
+            (&before, &plain([1.0; 4], 5), ["indicative"; 3], false),
+            (&with(1.0), &with(0.97), [none; 3], false),
+            (&with(1.0), &with(0.95), [none, "slower", none], true),
+        ];
+        for (before, after, words, is_worse) in table {
+            assert_eq!(
+                compared(before, after),
+                (words.map(str::to_owned).to_vec(), is_worse)
+            );
+        }
         let mut other = slower;
         other.cells[0].primary_metric = "cpu".to_owned();
-        assert_eq!(compared(&before, &other), (Vec::new(), true));
-    }
-
-    /// Both runs have a noise floor of 2.5 %, so that of their difference is 3.5 %.
-    #[test]
-    fn the_noise_floors_of_both_runs_add_up() {
-        let verdict =
-            |change: f64| compared(&plain([1.0; 4], 20), &plain([1.0, 1.0, change, 1.0], 20)).0;
-        assert_eq!(verdict(0.97)[1], "none shown");
-        assert_eq!(verdict(0.95)[1], "slower");
+        assert_eq!(compared(&before, &other), (Vec::new(), false));
     }
 
     #[test]
     fn another_machine_causes_a_warning() {
         let with = |kernel: &str| {
             let mut run = plain([1.0; 4], 1);
-            run.environment
-                .facts
-                .insert("kernel".to_owned(), kernel.to_owned());
+            run.environment.facts = [("kernel".to_owned(), kernel.to_owned())].into();
             run
         };
-        let (text, _) = text(|to, terminal| compare(&with("6.1"), &with("6.18"), to, terminal));
+        let mut text = Text::new(PLAIN);
+        text.compare(&with("6.1"), &with("6.18"));
+        let text = text.text;
         assert!(
             text.starts_with("! kernel: 6.1 before, 6.18 after\n"),
             "{text}"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_too_long(text in "\\PC{0,200}", width in 1_usize..40) {
+            for line in wrap(&text, width) {
+                prop_assert!(line.chars().count() <= width, "{line}");
+            }
+        }
     }
 }

@@ -11,8 +11,8 @@ pub mod process;
 mod sample;
 
 use super::analysis::analyse;
-use super::output::Terminal;
-use super::output::{report, text};
+use super::output::report;
+use super::output::text::Text;
 use super::plan::{Plan, PlannedSample};
 use super::stats::PAIRS;
 use super::types::{ArmKind, Cell, Environment, Page, Pass, Run, SCHEMA, Sample};
@@ -320,11 +320,9 @@ fn conclude(
     let page = folder.join(report::REPORT);
     std::fs::write(&page, report::html(&run))
         .map_err(|error| format!("cannot write {}: {error}", page.display()))?;
-    let analysis = analyse(&run);
-    print_to_stdout(|to| {
-        text::print(&run, &analysis, to, Terminal::stdout())?;
-        Ok(ExitCode::SUCCESS)
-    })?;
+    let mut text = Text::stdout();
+    text.print(&run, &analyse(&run));
+    print_to_stdout(|to| to.write_all(text.as_bytes()).map(|()| ExitCode::SUCCESS))?;
     say(&format!(
         "{} samples in {:.0} seconds: {}; report for a browser: {}",
         run.samples.len(),
