@@ -30,9 +30,25 @@ pub struct Control {
     /// A child of the process model must open its logs again. In the other models the thread that
     /// waits for signals does it.
     reopen: Arc<AtomicBool>,
-    sockets: Mutex<Slab<Arc<Handle>>>,
-    /// Notified when a connection is closed.
+    sockets: Mutex<Sockets>,
+    /// Notified when a connection is closed and a thread waits for that.
     on_close: Condvar,
+}
+
+/// The sockets of all connections.
+#[derive(Debug, Default)]
+struct Sockets {
+    open: Slab<Arc<Handle>>,
+    /// A thread waits until one is closed. To notify is a system call even if none does.
+    is_awaited: bool,
+}
+
+impl Sockets {
+    /// Whether the thread that asks must wait for a connection to close.
+    fn wait_if(&mut self, must_wait: bool) -> bool {
+        self.is_awaited = must_wait;
+        must_wait
+    }
 }
 
 /// The entry of a socket in the list, until it is dropped.
@@ -77,7 +93,7 @@ impl Control {
 
     /// Adds the socket of a connection to the list.
     pub fn register(self: &Arc<Self>, handle: Arc<Handle>) -> Registration {
-        let key = self.lock().insert(handle);
+        let key = self.lock().open.insert(handle);
         Registration {
             control: self.clone(),
             key,
@@ -86,8 +102,10 @@ impl Control {
 
     /// Waits until fewer than `max_connections` connections are open, or the server stops at once.
     pub fn wait_for_capacity(&self, max_connections: usize) {
-        let is_full =
-            |sockets: &mut Slab<_>| sockets.len() >= max_connections && !self.is_aborting();
+        let is_full = |sockets: &mut Sockets| {
+            let is_full = sockets.open.len() >= max_connections;
+            sockets.wait_if(is_full && !self.is_aborting())
+        };
         drop(self.on_close.wait_while(self.lock(), is_full));
     }
 
@@ -95,17 +113,22 @@ impl Control {
     /// aborted: closing the socket makes the reset that tells the peer that something is missing.
     /// The sockets that are still open then are reset when the process ends.
     pub fn wait_for_all(&self) {
-        let is_open = |sockets: &mut Slab<_>| !sockets.is_empty() && !self.is_aborting();
+        let is_open = |sockets: &mut Sockets| {
+            let is_open = !sockets.open.is_empty();
+            sockets.wait_if(is_open && !self.is_aborting())
+        };
         let sockets = self.on_close.wait_while(self.lock(), is_open);
         let sockets = sockets.unwrap_or_else(PoisonError::into_inner);
-        let is_open = |sockets: &mut Slab<_>| !sockets.is_empty();
+        let is_open = |sockets: &mut Sockets| {
+            let is_open = !sockets.open.is_empty();
+            sockets.wait_if(is_open)
+        };
         let waited = self
             .on_close
             .wait_timeout_while(sockets, ABORT_TIMEOUT, is_open);
         let (sockets, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        sockets
-            .iter()
-            .for_each(|(_, handle)| handle.reset_on_close());
+        let sockets = sockets.open.iter();
+        sockets.for_each(|(_, handle)| handle.reset_on_close());
     }
 
     /// Starts the thread that waits for signals. `wake` wakes the loop that accepts, `reload`
@@ -149,13 +172,14 @@ impl Control {
     pub(super) fn drain(self: &Arc<Self>, grace: Duration) {
         self.draining.store(true, Ordering::SeqCst);
         let sockets = self.lock();
-        signals::log_stop(sockets.len());
-        sockets.iter().for_each(|(_, handle)| handle.wake_if_idle());
+        signals::log_stop(sockets.open.len());
+        let open = sockets.open.iter();
+        open.for_each(|(_, handle)| handle.wake_if_idle());
         drop(sockets);
         let control = self.clone();
         let timer = thread::Builder::new().spawn(move || {
             thread::sleep(grace);
-            signals::log_grace_over(control.lock().len());
+            signals::log_grace_over(control.lock().open.len());
             control.abort_all();
         });
         if timer.is_err() {
@@ -167,18 +191,24 @@ impl Control {
     fn abort_all(&self) {
         self.aborting.store(true, Ordering::SeqCst);
         let sockets = self.lock();
-        sockets.iter().for_each(|(_, handle)| handle.wake());
+        sockets.open.iter().for_each(|(_, handle)| handle.wake());
         self.on_close.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slab<Arc<Handle>>> {
+    fn lock(&self) -> MutexGuard<'_, Sockets> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.control.lock().try_remove(self.key);
-        self.control.on_close.notify_all();
+        let is_awaited = {
+            let mut sockets = self.control.lock();
+            sockets.open.try_remove(self.key);
+            sockets.is_awaited
+        };
+        if is_awaited {
+            self.control.on_close.notify_all();
+        }
     }
 }
