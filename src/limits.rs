@@ -26,7 +26,7 @@ pub struct Limits {
     /// `max_connections`: many clients cannot lock the operator out. A browser opens six.
     pub max_admin_connections: usize,
     /// Most connections in the model with a thread for each. A thread that has worked takes about
-    /// 100 KiB of stack and buffers, so these take 200 MiB.
+    /// 60 KiB of stacks and buffers, so these take 120 MiB.
     pub max_threads: usize,
     /// Most connections in the model with a process for each. A process takes about 100 KiB of
     /// kernel memory and a thread for its log. A small machine can run this many.

@@ -163,13 +163,26 @@ impl SharedBuffers {
         let receive = limits
             .read_bytes_per_iteration
             .max(limits.max_head_bytes + 1);
+        Self::receiving(receive, limits)
+    }
+
+    /// The same, for a transport that never receives more than `receive` bytes at once.
+    pub fn receiving(receive: usize, limits: &Limits) -> Self {
         // Gathered responses, the body that exceeds their limit, and a few headers.
         let send = limits.max_coalesced_bytes + limits.max_inline_body_bytes + 4096;
         Self {
             receive: vec![0; receive].into(),
             send: Vec::with_capacity(send),
-            copy: vec![0; COPY_BUFFER],
+            copy: Vec::new(),
         }
+    }
+
+    /// Where a file is copied if it cannot be sent directly. Allocated when a file is sent.
+    fn copy(&mut self) -> &mut [u8] {
+        if self.copy.is_empty() {
+            self.copy = vec![0; COPY_BUFFER];
+        }
+        &mut self.copy
     }
 }
 
@@ -279,7 +292,7 @@ fn do_step<T: Transport, H: Handler, P: Probe>(
         Step::Send { bytes, more } => send(transport, bytes, more, budget)
             .inspect(|&length| connection.on_sent(length, deadline_now))
             .map(StepResult::Bytes),
-        Step::SendFile(range) => send_file(transport, range, &mut context.buffers.copy, budget)
+        Step::SendFile(range) => send_file(transport, range, context.buffers.copy(), budget)
             .inspect(|&length| connection.on_file_sent(length as u64, deadline_now))
             .map(StepResult::Bytes),
         Step::Produce => produce(connection, transport, budget, deadline_now),

@@ -238,6 +238,30 @@ fn a_request_on_an_open_connection_takes_the_calls_that_the_document_names() {
     }
 }
 
+/// Fails if a connection sets timeouts that its socket has from the listener, and if its end wakes
+/// a thread that does not wait. (A thread that is used again waits for its next connection.)
+#[test]
+fn a_connection_of_a_blocking_model_sets_no_timeout_and_wakes_no_thread_at_its_end() {
+    if !has("strace") {
+        return;
+    }
+    for model in [
+        "sequential",
+        "process",
+        "prefork",
+        "thread",
+        "thread-reuse",
+        "pool",
+    ] {
+        let (is_ok, list, errors) = syscalls(&["--model", model], None);
+        assert!(is_ok, "{errors}");
+        assert!(!list.contains("setsockopt"), "{list}");
+        let wakes = |call: &String| call.starts_with("futex");
+        let end = calls(&list, "it closes the connection");
+        assert!(!end.iter().any(wakes), "{list}");
+    }
+}
+
 /// With edges, a new socket is an event, because it can be written.
 #[test]
 fn a_new_connection_takes_the_calls_that_the_document_names() {

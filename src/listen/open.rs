@@ -42,6 +42,8 @@ pub struct BoundListener {
     pub socket: ListenerSocket,
     /// The index of its bind, of those that were opened together.
     bind: usize,
+    /// Another process has made the socket, and may share it.
+    pub is_inherited: bool,
     /// Where it listens, with the port that the system chose if 0 was asked for.
     pub address: Address,
 }
@@ -112,6 +114,7 @@ pub fn open_listeners(
         })?;
         listeners.extend(opened.into_iter().map(|listener| BoundListener {
             bind: index,
+            is_inherited: matches!(bind, Bind::Inherited(_)),
             ..listener
         }));
     }
@@ -341,6 +344,7 @@ impl BoundListener {
         Ok(Self {
             file: None,
             bind: self.bind,
+            is_inherited: self.is_inherited,
             socket: ListenerSocket {
                 role: self.socket.role,
                 tls: self.socket.tls.clone(),
@@ -392,6 +396,7 @@ impl BoundListener {
         Ok(Self {
             file: None,
             bind: 0,
+            is_inherited: false,
             socket: ListenerSocket {
                 role,
                 tls: None,
@@ -409,6 +414,7 @@ impl BoundListener {
         Ok(Self {
             file,
             bind: 0,
+            is_inherited: false,
             socket: ListenerSocket {
                 role,
                 tls: None,

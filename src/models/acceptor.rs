@@ -8,9 +8,9 @@ use crate::limits::Limits;
 use crate::listen::accept::{AcceptFailure, advice, classify_accept_error};
 use crate::listen::accept_blocking;
 use crate::listen::open::BoundListener;
-use crate::listen::socket::{Family, ListenerSocket};
+use crate::listen::socket::Family;
 use crate::tls::Layers;
-use crate::transport::blocking::{BlockingStream, Handle};
+use crate::transport::blocking::{BlockingStream, Handle, Timeouts};
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -66,7 +66,7 @@ impl Waker {
 
 /// The listening sockets, without a wait.
 pub struct BlockingListeners {
-    listeners: Vec<BoundListener>,
+    listeners: Vec<Listener>,
     /// The id of the next connection.
     next_id: u64,
     /// Index of the socket to accept from next: one connection is accepted from each in turn, so
@@ -78,6 +78,13 @@ pub struct BlockingListeners {
     has_warned: bool,
     /// A connection may wait that could not be accepted. No event will announce it again.
     retries_at_once: bool,
+}
+
+/// A listening socket.
+struct Listener {
+    bound: BoundListener,
+    /// The timeouts of the sockets that it accepts: the first one was asked.
+    timeouts: Option<Timeouts>,
 }
 
 /// The listening sockets, and a poll to wait for their connections.
@@ -178,14 +185,38 @@ impl Acceptor {
 impl BlockingListeners {
     /// Accepts from `listeners`.
     pub fn new(listeners: Vec<BoundListener>, limits: &Limits) -> Self {
+        let listeners = listeners.into_iter().map(|bound| Listener {
+            bound,
+            timeouts: None,
+        });
         Self {
-            listeners,
+            listeners: listeners.collect(),
             next_id: 0,
             next: 0,
             losses: 0,
             pause: limits.accept_pause,
             has_warned: false,
             retries_at_once: false,
+        }
+    }
+
+    /// Sets the timeouts that a connection has at first on the listeners. On many systems the
+    /// sockets that they accept inherit them, which saves two calls for each; on Linux those of TCP
+    /// do, and those of unix sockets do not. `longest_wait` is the longest wait of the model.
+    ///
+    /// An inherited listener keeps the timeouts that it has: other processes may accept from it.
+    pub fn set_timeouts(&mut self, limits: &Limits, longest_wait: Duration) {
+        for Listener { bound, .. } in &self.listeners {
+            let first_wait = match bound.socket.has_layers() {
+                // That for the handshake.
+                true => limits.header_timeout,
+                false => limits.idle_timeout,
+            };
+            if !bound.is_inherited {
+                let timeouts = Timeouts::new(first_wait.min(longest_wait), limits.send_timeout);
+                // If it fails, each connection sets its own.
+                let _ = timeouts.set_on(&bound.socket);
+            }
         }
     }
 
@@ -206,7 +237,7 @@ impl BlockingListeners {
 
     fn try_accept_from(&mut self, index: usize) -> io::Result<Option<Accepted>> {
         while let Some(listener) = self.listeners.get_mut(index) {
-            let error = match accept(&mut listener.socket) {
+            let error = match listener.accept() {
                 Ok((handle, peer, layers)) => {
                     self.losses = 0;
                     let id = self.next_id;
@@ -260,7 +291,7 @@ impl BlockingListeners {
         let mut sockets: Vec<_> = self
             .listeners
             .iter()
-            .map(|listener| PollFd::new(&listener.socket, PollFlags::IN))
+            .map(|listener| PollFd::new(&listener.bound.socket, PollFlags::IN))
             .collect();
         // An interrupted call is not a reason to end a connection.
         poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|count| count > 0)
@@ -274,14 +305,14 @@ impl BlockingListeners {
     /// Leaves the files of unix sockets to the parent of this process, which removes them.
     pub fn leave_files_to_parent(&mut self) {
         for listener in &mut self.listeners {
-            std::mem::forget(listener.file.take());
+            std::mem::forget(listener.bound.file.take());
         }
     }
 
     /// The sockets, to wait for their connections.
     pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let listeners = self.listeners.iter();
-        listeners.map(|listener| listener.socket.as_fd())
+        listeners.map(|listener| listener.bound.socket.as_fd())
     }
 
     /// Numbers the connections from `id`.
@@ -290,14 +321,19 @@ impl BlockingListeners {
     }
 }
 
-/// Accepts a connection whose socket blocks.
-fn accept(socket: &mut ListenerSocket) -> io::Result<(Arc<Handle>, Option<SocketAddr>, Layers)> {
-    let (accepted, peer) = accept_blocking::accept(socket)?;
-    let stream = match socket.family {
-        Family::Tcp(..) => BlockingStream::Tcp(accepted.into()),
-        Family::Unix(_) => BlockingStream::Unix(accepted.into()),
-    };
-    Ok((Handle::new(stream), peer, socket.layers(peer)))
+impl Listener {
+    /// Accepts a connection whose socket blocks.
+    fn accept(&mut self) -> io::Result<(Arc<Handle>, Option<SocketAddr>, Layers)> {
+        let socket = &mut self.bound.socket;
+        let (accepted, peer) = accept_blocking::accept(socket)?;
+        let ask = || Timeouts::of(&accepted);
+        let timeouts = *self.timeouts.get_or_insert_with(ask);
+        let stream = match socket.family {
+            Family::Tcp(..) => BlockingStream::Tcp(accepted.into()),
+            Family::Unix(_) => BlockingStream::Unix(accepted.into()),
+        };
+        Ok((Handle::new(stream, timeouts), peer, socket.layers(peer)))
+    }
 }
 
 #[cfg(test)]
@@ -306,6 +342,40 @@ mod tests {
     use crate::handler::Role;
     use crate::listen::address::{Address, Bind, Host};
     use crate::listen::open::{ListenOptions, open_listeners};
+
+    /// Fails if the timeouts of a listener are taken for those of a connection that has not
+    /// inherited them, such as one of a unix socket on Linux.
+    #[test]
+    fn the_timeouts_that_are_known_of_a_socket_are_those_that_it_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let tcp = Bind::Tcp {
+            host: Host::Ip([127, 0, 0, 1].into()),
+            port: 0,
+        };
+        let options = ListenOptions {
+            role: Role::Public,
+            backlog: 16,
+            deferred: false,
+            has_siblings: false,
+        };
+        let listeners = open_listeners(&[tcp, Bind::Unix(path.clone())], options).unwrap();
+        let Address::Tcp { local, .. } = listeners[0].address else {
+            panic!("not TCP");
+        };
+        let limits = Limits::default();
+        let mut acceptor = Acceptor::new(listeners, &limits).unwrap();
+        acceptor.listeners.set_timeouts(&limits, Duration::MAX);
+        for _ in 0..2 {
+            let _over_tcp = std::net::TcpStream::connect(local).unwrap();
+            let _over_unix = std::os::unix::net::UnixStream::connect(&path).unwrap();
+            for _ in 0..2 {
+                let accepted = acceptor.accept(|| false).unwrap().unwrap();
+                let handle = &accepted.handle;
+                assert_eq!(handle.timeouts(), Timeouts::of(&**handle));
+            }
+        }
+    }
 
     #[test]
     fn a_connection_knows_the_listener_that_accepted_it() {

@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::probe::{Cause, Origin, Probe, StepResult, timed};
 use crate::pump::{PumpContext, PumpOutcome, Session, SharedBuffers, pump_guarded};
 use crate::tls::{OverSocket, PlainOrTls};
-use crate::transport::blocking::{BlockingSocket, ReadResult, SEND_TIMEOUT};
+use crate::transport::blocking::{BlockingSocket, READ_BUFFER, ReadResult, SEND_TIMEOUT, Timeouts};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,8 @@ const HANDLER_WAIT: Duration = Duration::from_secs(1);
 /// What a thread serves connections with: buffers, the date, the clock of the deadlines, and a
 /// probe.
 pub struct ConnectionRunner<P = ()> {
-    buffers: SharedBuffers,
+    /// Allocated when the first byte arrives, so a thread with a silent connection has none.
+    buffers: Option<SharedBuffers>,
     date: DateCache,
     deadline_clock: DeadlineClock,
     limits: Arc<Limits>,
@@ -34,7 +35,7 @@ impl<P: Probe> ConnectionRunner<P> {
     /// A runner without a connection. Its connections are observed by `probe`.
     pub fn new(limits: Arc<Limits>, probe: P) -> Self {
         Self {
-            buffers: SharedBuffers::new(&limits),
+            buffers: None,
             date: DateCache::default(),
             deadline_clock: new_clock(&limits),
             limits,
@@ -74,7 +75,8 @@ impl<P: Probe> ConnectionRunner<P> {
             peer,
             layers,
         } = accepted;
-        let socket = BlockingSocket::new(handle, self.limits.send_timeout);
+        let wanted = Timeouts::new(self.limits.idle_timeout, self.limits.send_timeout);
+        let socket = BlockingSocket::new(handle, wanted);
         let transport = match socket.and_then(|socket| PlainOrTls::over(socket, layers)) {
             Ok(transport) => transport,
             Err(error) => return log::debug!("a connection was lost: {error}"),
@@ -220,6 +222,11 @@ impl<P: Probe> ConnectionRunner<P> {
         is_last: bool,
         now: Now,
     ) -> PumpOutcome {
+        let state = session.connection.state_name();
+        let is_beginning = matches!(state, StateName::Reading | StateName::Handshaking);
+        if is_beginning && self.buffers.is_none() && !session.transport.socket_mut().has_arrived() {
+            return PumpOutcome::Blocked;
+        }
         let deadline_now = self.deadline_clock.at(now.instant);
         let Self {
             buffers,
@@ -234,7 +241,7 @@ impl<P: Probe> ConnectionRunner<P> {
             date: date.at(now.wall),
             draining: is_last,
             limits,
-            buffers,
+            buffers: buffers.get_or_insert_with(|| SharedBuffers::receiving(READ_BUFFER, limits)),
             probe,
         };
         pump_guarded(session, handler, &mut context)
@@ -277,7 +284,7 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(requests.as_bytes()).unwrap();
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
-        let handle = Handle::new(BlockingStream::Unix(ours));
+        let handle = Handle::new(BlockingStream::Unix(ours), Timeouts::default());
         let accepted = Accepted {
             id: 0,
             handle,

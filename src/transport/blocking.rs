@@ -8,8 +8,9 @@
 
 use super::plain::{msg_more, msg_nosignal};
 use super::{Transport, sendfile};
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_timeout};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::fs::File;
 use std::io::{self, Read};
@@ -22,13 +23,15 @@ use std::thread::sleep;
 use std::time::Duration;
 
 /// Size of the read buffer in bytes.
-const READ_BUFFER: usize = 16 * 1024;
+pub const READ_BUFFER: usize = 16 * 1024;
 
 /// The longest a send may sleep.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// By how much a wait may be too long: a timeout that is set and near enough is not set again.
+/// By how much a wait may be too long, in milliseconds and as a part of the wait; the larger one
+/// counts. A timeout that is set and near enough is not set again.
 const TIMEOUT_TOLERANCE: Duration = Duration::from_millis(10);
+const TOLERATED_PART: u32 = 64;
 
 /// How long a wait lasts on a socket that is shut for reading.
 const WOKEN_WAIT: Duration = Duration::from_millis(20);
@@ -53,16 +56,24 @@ pub struct Handle {
     is_idle: AtomicBool,
     /// [`wake`](Self::wake) has shut it for reading: "end of stream" may not be the peer's.
     is_woken: AtomicBool,
+    /// The timeouts that it had when it was accepted.
+    timeouts: Timeouts,
 }
 
 impl Handle {
-    /// Makes the transport of a socket that was just accepted.
-    pub fn new(stream: BlockingStream) -> Arc<Self> {
+    /// The handle of a socket that was just accepted, and has these `timeouts`.
+    pub fn new(stream: BlockingStream, timeouts: Timeouts) -> Arc<Self> {
         Arc::new(Self {
             stream,
+            timeouts,
             is_idle: AtomicBool::new(false),
             is_woken: AtomicBool::new(false),
         })
+    }
+
+    /// The timeouts that it had when it was accepted.
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     /// Called by the owner, which checks afterwards whether the server is stopping. The thread that
@@ -146,6 +157,12 @@ impl Handle {
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+impl AsFd for Handle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.stream {
             BlockingStream::Tcp(stream) => stream.as_fd(),
             BlockingStream::Unix(stream) => stream.as_fd(),
@@ -153,11 +170,56 @@ impl Handle {
     }
 }
 
+/// The longest that a read and a send of a socket may sleep, as the socket has it (SO_RCVTIMEO,
+/// SO_SNDTIMEO). `None`: without an end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    receive: Option<Duration>,
+    send: Option<Duration>,
+}
+
+impl Timeouts {
+    /// Those of a connection whose first wait takes at most `first_wait`. A send sleeps for a
+    /// quarter of `send_timeout` at most.
+    pub fn new(first_wait: Duration, send_timeout: Duration) -> Self {
+        let send = (send_timeout / 4).clamp(Duration::from_millis(1), SEND_TIMEOUT);
+        Self {
+            receive: Some(round_up_to_ms(first_wait)),
+            send: Some(send),
+        }
+    }
+
+    /// Those that `socket` has. If it cannot tell, none.
+    pub fn of(socket: impl AsFd) -> Self {
+        let of = |which| socket_timeout(&socket, which).ok().flatten();
+        Self {
+            receive: of(Timeout::Recv),
+            send: of(Timeout::Send),
+        }
+    }
+
+    /// Sets them on `socket`.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_on(self, socket: impl AsFd) -> io::Result<()> {
+        set_socket_timeout(&socket, Timeout::Recv, self.receive)?;
+        Ok(set_socket_timeout(&socket, Timeout::Send, self.send)?)
+    }
+}
+
+/// Whether a timeout that is set does for a wait of `wanted`. The kernel rounds up.
+fn is_near(set: Option<Duration>, wanted: Duration) -> bool {
+    let tolerance = TIMEOUT_TOLERANCE.max(wanted / TOLERATED_PART);
+    set.is_some_and(|set| set >= wanted && set - wanted <= tolerance)
+}
+
 /// A connected blocking socket with its read buffer.
 #[derive(Debug)]
 pub struct BlockingSocket {
     handle: Arc<Handle>,
-    buf: Box<[u8]>,
+    /// What the latest read has read. Its memory is not cleared, so it takes none before that.
+    buf: Vec<u8>,
     /// The part of `buf` that was read and not received yet.
     unread: std::ops::Range<usize>,
     /// The peer has closed its direction.
@@ -175,23 +237,26 @@ pub struct BlockingSocket {
 }
 
 impl BlockingSocket {
-    /// An accepted socket. A send sleeps for a quarter of `send_timeout` at most.
+    /// An accepted socket. It gets the timeout for a send from `wanted`, if it has another one. A
+    /// wait sets that for a read.
     ///
     /// # Errors
     /// Those of setsockopt(2).
-    pub fn new(handle: Arc<Handle>, send_timeout: Duration) -> io::Result<Self> {
-        let timeout = (send_timeout / 4).clamp(Duration::from_millis(1), SEND_TIMEOUT);
-        set_socket_timeout(handle.fd(), Timeout::Send, Some(timeout))?;
+    pub fn new(handle: Arc<Handle>, wanted: Timeouts) -> io::Result<Self> {
+        let set = handle.timeouts();
+        if !wanted.send.is_some_and(|wanted| is_near(set.send, wanted)) {
+            set_socket_timeout(handle.fd(), Timeout::Send, wanted.send)?;
+        }
         Ok(Self {
             handle,
-            buf: vec![0; READ_BUFFER].into(),
+            buf: Vec::new(),
             unread: 0..0,
             is_at_end: false,
             error: None,
             is_socket_empty: false,
             has_slept: false,
             has_sent_part: false,
-            timeout: None,
+            timeout: set.receive,
         })
     }
 
@@ -210,22 +275,30 @@ impl BlockingSocket {
             self.error = Some(error);
             return None;
         }
-        let read = match &self.handle.stream {
-            BlockingStream::Tcp(stream) => (&*stream).read(&mut self.buf),
-            BlockingStream::Unix(stream) => (&*stream).read(&mut self.buf),
-        };
-        Some(self.record_read(read, timeout))
+        Some(self.read(RecvFlags::empty(), timeout))
+    }
+
+    /// Whether a wait has brought something: bytes that are not received yet, the end of the
+    /// stream, or an error.
+    pub fn has_arrived(&self) -> bool {
+        !self.unread.is_empty() || self.is_at_end || self.error.is_some()
     }
 
     /// Reads without sleeping. Called before a deadline is judged, and before a server that stops
     /// closes a connection. Returns the result of the read, if there was one.
     pub fn read_available(&mut self) -> Option<ReadResult> {
-        if !self.unread.is_empty() || self.is_at_end || self.error.is_some() {
+        if self.has_arrived() {
             return None;
         }
-        let read = recv(self.handle.fd(), &mut *self.buf, RecvFlags::DONTWAIT);
+        Some(self.read(RecvFlags::DONTWAIT, Duration::ZERO))
+    }
+
+    fn read(&mut self, flags: RecvFlags, timeout: Duration) -> ReadResult {
+        self.buf.clear();
+        self.buf.reserve_exact(READ_BUFFER);
+        let read = recv(self.handle.fd(), spare_capacity(&mut self.buf), flags);
         let read = read.map(|(length, _)| length).map_err(io::Error::from);
-        Some(self.record_read(read, Duration::ZERO))
+        self.record_read(read, timeout)
     }
 
     fn record_read(&mut self, read: io::Result<usize>, timeout: Duration) -> ReadResult {
@@ -248,8 +321,7 @@ impl BlockingSocket {
     /// Sets the read timeout unless the one that is set is near enough, as it is after most
     /// responses.
     fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        let is_near = |set: Duration| set >= timeout && set - timeout <= TIMEOUT_TOLERANCE;
-        if !self.timeout.is_some_and(is_near) {
+        if !is_near(self.timeout, timeout) {
             let rounded = round_up_to_ms(timeout);
             set_socket_timeout(self.handle.fd(), Timeout::Recv, Some(rounded))?;
             self.timeout = Some(rounded);
@@ -350,14 +422,24 @@ mod tests {
     use std::io::Write;
     use std::net::TcpListener;
 
+    fn accepted(listener: &TcpListener) -> Arc<Handle> {
+        let stream = BlockingStream::Tcp(listener.accept().unwrap().0);
+        Handle::new(stream, Timeouts::default())
+    }
+
+    fn blocking(handle: Arc<Handle>) -> BlockingSocket {
+        let wanted = Timeouts::new(SEND_TIMEOUT, SEND_TIMEOUT);
+        BlockingSocket::new(handle, wanted).unwrap()
+    }
+
     /// Fails if `wake_if_idle` shuts down a socket with unread bytes.
     #[test]
     fn what_arrived_before_the_wake_is_read_and_so_is_the_end() {
         for bytes in [&b""[..], b"GET /sm"] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let handle = Handle::new(BlockingStream::Tcp(listener.accept().unwrap().0));
-            let mut transport = BlockingSocket::new(handle.clone(), SEND_TIMEOUT).unwrap();
+            let handle = accepted(&listener);
+            let mut transport = blocking(handle.clone());
             peer.write_all(bytes).unwrap();
             drop(peer);
             let mut peeked = [0; 8];

@@ -22,6 +22,7 @@ use fork::BlockedSignals;
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The process that accepts.
 pub struct Parent {
@@ -44,7 +45,8 @@ impl Parent {
         limits: Arc<Limits>,
         policy: SignalPolicy,
     ) -> io::Result<Self> {
-        let acceptor = Acceptor::new(listeners, &limits)?;
+        let mut acceptor = Acceptor::new(listeners, &limits)?;
+        acceptor.listeners.set_timeouts(&limits, Duration::MAX);
         let (registry, token) = (acceptor.registry(), Acceptor::token());
         let children = Children::new(policy, limits.grace_period, registry, token)?;
         Ok(Self {

@@ -3,13 +3,11 @@
 use super::call::Call;
 use super::strace::Reader;
 use super::traced;
-use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
 use std::env;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -75,7 +73,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server of this model. It inherits a listening socket, so its port is known.
+    /// Starts a server of this model, at a port that is free. It does not inherit its listener,
+    /// because that would keep the timeouts that it has.
     ///
     /// # Errors
     /// The system has no process, no port or no strace for it.
@@ -85,9 +84,7 @@ impl Server {
         observer: Observer,
     ) -> io::Result<Self> {
         let output = directory.path.join(format!("{model}.{observer:?}"));
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let address = listener.local_addr()?;
-        fcntl_setfd(&listener, FdFlags::empty())?;
+        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
         let program = env::current_exe()?;
         let mut command = match observer {
             // strace detaches (-D), so the child is the server itself.
@@ -109,7 +106,7 @@ impl Server {
         }
         let child = command
             .args(["--quiet", "--no-defer-accept", "--model", model])
-            .arg(format!("--bind=fd:{}", listener.as_raw_fd()))
+            .arg(format!("--bind={address}"))
             .arg(directory.path.join("site"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -170,7 +167,7 @@ impl Drop for Server {
 
 /// Plays the session, after one that waits until the server serves and fills its caches.
 fn play(address: SocketAddr, mut lines: Lines<'_>) -> Result<Vec<Phase>, String> {
-    let mut first = connect(address)?;
+    let mut first = connect_when_it_listens(address)?;
     request(&mut first)?;
     drop(first);
     lines.new_calls()?;
@@ -191,6 +188,16 @@ fn play(address: SocketAddr, mut lines: Lines<'_>) -> Result<Vec<Phase>, String>
     drop(stream);
     phase("close", "it closes the connection", &mut lines)?;
     Ok(phases)
+}
+
+fn connect_when_it_listens(address: SocketAddr) -> Result<TcpStream, String> {
+    for _ in 0..MOST_WAITS {
+        if let Ok(stream) = connect(address) {
+            return Ok(stream);
+        }
+        thread::sleep(QUIET);
+    }
+    connect(address)
 }
 
 fn connect(address: SocketAddr) -> Result<TcpStream, String> {
