@@ -18,7 +18,7 @@ const PAGE: &[u8] = b"0123456789";
 const REQUEST: &[u8] = b"GET /page HTTP/1.1\r\nHost: oneloop\r\n\r\n";
 
 /// The server has done what a client's act makes it do when nothing has been written about it for
-/// this time.
+/// this time, and all of its threads sleep.
 const QUIET: Duration = Duration::from_millis(150);
 /// The most such times to wait for one act.
 const MOST_WAITS: u32 = 100;
@@ -128,6 +128,7 @@ impl Server {
     pub fn play(mut self) -> Result<Vec<Phase>, String> {
         let lines = Lines {
             path: &self.output,
+            server: self.child.id(),
             count: 0,
             model: self.model,
             observer: self.observer,
@@ -228,6 +229,8 @@ fn request(stream: &mut TcpStream) -> Result<bool, String> {
 /// What has been written about the server, read bit by bit.
 struct Lines<'p> {
     path: &'p Path,
+    /// The process.
+    server: u32,
     /// The lines that have been read.
     count: usize,
     model: &'static str,
@@ -242,7 +245,7 @@ impl Lines<'_> {
         for _ in 0..MOST_WAITS {
             thread::sleep(QUIET);
             let length = fs::metadata(self.path).map(|file| file.len()).ok();
-            if length.is_some() && length == size {
+            if length.is_some() && length == size && is_asleep(self.server) {
                 break;
             }
             size = length;
@@ -261,6 +264,21 @@ impl Lines<'_> {
             }
         }
     }
+}
+
+/// Whether all threads of a process and of its children sleep (proc_pid_stat(5)). On a busy machine
+/// a thread may be ready to run for long. Without /proc they are taken to sleep.
+fn is_asleep(process: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task"));
+    threads.into_iter().flatten().flatten().all(|thread| {
+        let read = |name| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+        let (stat, children) = (read("stat"), read("children"));
+        // The state follows the name, which may contain anything.
+        let is_ready = |(_, rest): (&str, &str)| !rest.starts_with(" S");
+        let mut children = children.split_whitespace().map(str::parse);
+        !stat.rsplit_once(')').is_some_and(is_ready)
+            && children.all(|child| child.is_ok_and(is_asleep))
+    })
 }
 
 /// A temporary directory with the site and the traces, removed at the end.
