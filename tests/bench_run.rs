@@ -271,7 +271,7 @@ fn a_server_ends_even_if_the_benchmark_is_killed() {
 fn ctrl_c_keeps_the_samples_and_leaves_no_process() {
     let place = tempfile::tempdir().unwrap();
     let args = ["keepalive", "--models", "reactor", "--seconds", "0.2"];
-    let args = [&args[..], &["--rounds", "1000", "--output", "here"]].concat();
+    let args = [&args[..], &["--rounds", "200", "--output", "here"]].concat();
     let mut child = bench(place.path(), &args)
         .stderr(Stdio::null())
         .spawn()

@@ -179,28 +179,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_metric_has_one_name() {
-        for (index, metric) in METRICS.iter().enumerate() {
-            let found = METRICS.iter().position(|one| one.name == metric.name);
-            assert_eq!(found, Some(index), "{}", metric.name);
+    fn a_metric_is_found_by_its_name_with_or_without_that_of_a_group() {
+        for metric in METRICS {
+            assert_eq!(
+                metric_named(metric.name),
+                Some(metric),
+                "the name is not unique"
+            );
         }
-    }
-
-    #[test]
-    fn a_metric_is_found_with_the_name_of_a_group_before_it() {
         assert_eq!(metric_named("canary.p99"), metric_named("p99"));
         assert_eq!(metric_named("nonsense"), None);
-        assert_eq!(group_of("canary.p99"), Some("canary"));
-        assert_eq!(group_of("p99"), None);
-    }
-
-    #[test]
-    fn the_words_depend_on_the_unit() {
-        let worse = |name| comparatives(name).1;
-        assert_eq!(worse("throughput"), "slower");
-        assert_eq!(worse("canary.p99"), "slower");
-        assert_eq!(worse("memory_slope"), "more memory");
-        assert_eq!(worse("cpu_connection"), "more CPU");
-        assert_eq!(worse("nonsense"), "worse");
+        assert_eq!(
+            [group_of("canary.p99"), group_of("p99")],
+            [Some("canary"), None]
+        );
+        let words = ["canary.p99", "memory_slope", "cpu_connection", "nonsense"].map(comparatives);
+        let worse = ["slower", "more memory", "more CPU", "worse"];
+        assert_eq!(words.map(|(_, worse)| worse), worse);
     }
 }

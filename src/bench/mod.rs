@@ -75,7 +75,7 @@ struct RunOptions {
     #[arg(long, conflicts_with = "full")]
     quick: bool,
 
-    /// All workloads, more than an hour
+    /// All workloads, about an hour
     #[arg(long)]
     full: bool,
 

@@ -3,39 +3,29 @@
 use super::RunOptions;
 use super::types::{Arm, ArmKind, Preset};
 use super::workloads::{self, CellSpec, Selection, WORKLOADS, Workload};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The models that a run may have.
-pub const MODELS: &[&str] = &[
-    REFERENCE,
-    "uring",
-    "coroutine",
-    "thread",
-    "pool",
-    "process",
-    "prefork",
-    "thread-reuse",
-    "reactors",
-    SEQUENTIAL,
-    "level",
-    "poll",
-    "select",
-];
-/// The models of a run whose command line names none: one of each kind.
-const USUAL: &[&str] = &[
-    REFERENCE,
-    "level",
-    "uring",
-    "coroutine",
-    "thread",
-    "pool",
-    "process",
-    SEQUENTIAL,
+/// The models that a run may have; whether a run has them whose command line names none (one of
+/// each kind); and the most connections that the benchmark opens. More processes or stacks would
+/// exhaust the memory of a small machine; `select` has 1024 descriptors, a fifth of them for files.
+const MODELS: &[(&str, bool, u32)] = &[
+    ("reactor", true, u32::MAX),
+    ("level", true, u32::MAX),
+    ("uring", true, u32::MAX),
+    ("coroutine", true, u32::MAX),
+    ("thread", true, 12_000),
+    ("pool", true, u32::MAX),
+    ("process", true, 2000),
+    ("sequential", true, u32::MAX),
+    ("prefork", false, u32::MAX),
+    ("thread-reuse", false, 12_000),
+    ("reactors", false, u32::MAX),
+    ("poll", false, u32::MAX),
+    ("select", false, 800),
 ];
 /// The model with which the others are compared.
 const REFERENCE: &str = "reactor";
-/// The model that serves one connection at a time.
-const SEQUENTIAL: &str = "sequential";
 
 /// The time to start and stop a server and a generator, in seconds.
 const START_AND_STOP: f64 = 0.15;
@@ -46,7 +36,8 @@ const DRAIN: f64 = 2.0;
 const SHORT_DRAIN: f64 = 0.3;
 /// The longest extra warm-up for a server whose connections are slow to open, in seconds.
 const MAX_EXTRA: f64 = 2.0;
-const MAX_ROUNDS: u32 = 1000;
+/// The exact distribution of ranks, from which an interval follows, takes the cube of the rounds.
+const MAX_ROUNDS: u32 = 200;
 /// The measurement of a memory step.
 pub const MEMORY_STEP: Duration = Duration::from_millis(50);
 
@@ -143,27 +134,27 @@ impl Plan {
             for cell in cells {
                 let mut arms: Vec<usize> = (0..self.arms.len()).collect();
                 random.shuffle(&mut arms);
-                let present = arms.into_iter().filter(|arm| self.takes_part(cell, *arm));
+                let takes_part = |arm: &usize| {
+                    let both = self.cells.get(cell).zip(self.arms.get(*arm));
+                    both.is_some_and(|(cell, arm)| exclusion(cell.0, &cell.1, arm).is_none())
+                };
+                let present = arms.into_iter().filter(takes_part);
                 steps.extend(present.map(|arm| PlannedSample { round, cell, arm }));
             }
         }
         steps
     }
 
-    fn takes_part(&self, cell: usize, arm: usize) -> bool {
-        let both = self.cells.get(cell).zip(self.arms.get(arm));
-        both.is_some_and(|((workload, cell), arm)| exclusion(workload, cell, arm).is_none())
-    }
-
     /// The arms whose capacity is measured first: those in a cell whose rate depends on it.
     pub fn capacity_arms(&self) -> Vec<usize> {
-        let is_paced = |cell: &usize| {
-            let cell = self.cells.get(*cell);
-            cell.is_some_and(|(_, cell)| cell.share_of_slowest.is_some())
+        let is_paced = |cell: &CellSpec| cell.share_of_slowest.is_some();
+        let mut paced = self.cells.iter().filter(|(_, cell)| is_paced(cell));
+        let Some((workload, cell)) = paced.next() else {
+            return Vec::new();
         };
-        let paced: Vec<usize> = (0..self.cells.len()).filter(is_paced).collect();
-        let needs = |arm: &usize| paced.iter().any(|cell| self.takes_part(*cell, *arm));
-        (0..self.arms.len()).filter(needs).collect()
+        let arms = self.arms.iter().enumerate();
+        let present = arms.filter(|(_, arm)| exclusion(workload, cell, arm).is_none());
+        present.map(|(index, _)| index).collect()
     }
 
     /// The warm-up and the measurement of an arm in a cell.
@@ -211,22 +202,18 @@ impl Plan {
             return Duration::ZERO;
         };
         let (warm_up, measure) = self.times_of(cell, arm);
-        let starting = |connections: u32| START_AND_STOP / 2.0 + f64::from(connections) * CONNECT;
-        let steps = cell.1.memory_steps.iter();
-        let connecting: f64 = steps.clone().map(|step| starting(*step)).sum();
-        let connecting = connecting + START_AND_STOP / 2.0 + starting(cell.1.connections());
-        let step = self.memory_warm_up(cell.0) + MEMORY_STEP;
-        let steps = step * u32::try_from(steps.len()).unwrap_or(0);
-        warm_up + measure + steps + Duration::from_secs_f64(connecting)
+        let steps = &cell.1.memory_steps;
+        let connections = steps.iter().sum::<u32>() + cell.1.connections();
+        let connecting = Duration::from_secs_f64(START_AND_STOP + f64::from(connections) * CONNECT);
+        let start = Duration::from_secs_f64(START_AND_STOP / 2.0);
+        let step = start + self.memory_warm_up(cell.0) + MEMORY_STEP;
+        warm_up + measure + connecting + step * u32::try_from(steps.len()).unwrap_or(0)
     }
 
     /// The estimated time of the run.
     pub fn total_time(&self) -> Duration {
-        let rounds: Duration = self
-            .order()
-            .into_iter()
-            .map(|step| self.sample_time(step))
-            .sum();
+        let samples = self.order().into_iter();
+        let rounds: Duration = samples.map(|step| self.sample_time(step)).sum();
         rounds + self.capacity_time() * u32::try_from(self.capacity_arms().len()).unwrap_or(0)
     }
 
@@ -236,16 +223,12 @@ impl Plan {
     }
 
     fn exclusions(&self) -> Vec<String> {
-        let mut notes: Vec<(String, Vec<&str>)> = Vec::new();
+        let mut notes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for arm in &self.arms {
             for (workload, cell) in &self.cells {
-                let Some(reason) = exclusion(workload, cell, arm) else {
-                    continue;
-                };
-                let note = format!("{} takes no part where {reason}", arm.arm.name);
-                match notes.iter_mut().find(|(known, _)| *known == note) {
-                    Some((_, names)) => names.push(&cell.name),
-                    None => notes.push((note, vec![&cell.name])),
+                if let Some(reason) = exclusion(workload, cell, arm) {
+                    let note = format!("{} takes no part where {reason}", arm.arm.name);
+                    notes.entry(note).or_default().push(&cell.name);
                 }
             }
         }
@@ -309,24 +292,21 @@ fn cells(asked: &RunOptions, preset: Preset) -> Result<Vec<(&'static Workload, C
 
 /// The arms of a run: the reference first, then its control.
 fn arms(asked: &RunOptions) -> Result<Vec<ArmSpec>, String> {
-    let named: Vec<&str> = asked.models.iter().map(|name| name.trim()).collect();
-    if let Some(unknown) = named.iter().find(|name| !MODELS.contains(name)) {
-        return Err(format!(
-            "there is no model `{unknown}`; there are {}",
-            MODELS.join(", ")
-        ));
-    }
-    let mut names: Vec<&str> = Vec::new();
-    for name in if named.is_empty() { USUAL } else { &named } {
-        if !names.contains(name) {
-            names.push(name);
+    let usual = MODELS.iter().filter(|(_, is_usual, _)| *is_usual);
+    let named: Vec<&str> = match asked.models.is_empty() {
+        true => usual.map(|(name, ..)| *name).collect(),
+        false => asked.models.iter().map(|name| name.trim()).collect(),
+    };
+    let mut arms: Vec<ArmSpec> = Vec::new();
+    for name in named {
+        let arm = model(name, asked.models.is_empty())?;
+        if !arms.contains(&arm) {
+            arms.push(arm);
         }
     }
-    if let Some(at) = names.iter().position(|name| *name == REFERENCE) {
-        names.swap(0, at);
+    if let Some(at) = arms.iter().position(|one| one.arm.name == REFERENCE) {
+        arms.swap(0, at);
     }
-    let models = names.iter().map(|name| model(name, named.is_empty()));
-    let mut arms: Vec<ArmSpec> = models.collect();
     if let Some(mut control) = arms.first().cloned() {
         control.arm.name.push('\'');
         control.arm.kind = ArmKind::Control;
@@ -345,26 +325,25 @@ fn arms(asked: &RunOptions) -> Result<Vec<ArmSpec>, String> {
     Ok(arms)
 }
 
-fn model(name: &str, usual: bool) -> ArmSpec {
+fn model(name: &str, is_usual: bool) -> Result<ArmSpec, String> {
+    let known = MODELS.iter().find(|(known, ..)| *known == name);
+    let Some((.., max_connections)) = known else {
+        let names: Vec<&str> = MODELS.iter().map(|(name, ..)| *name).collect();
+        let names = names.join(", ");
+        return Err(format!("there is no model `{name}`; there are {names}"));
+    };
     let command = ["oneloop", "-q", "-p", "{port}", "--model", name, "{root}"];
-    ArmSpec {
+    Ok(ArmSpec {
         arm: Arm {
             name: name.to_owned(),
             kind: ArmKind::Model,
             command: command.map(str::to_owned).to_vec(),
         },
         model: Some(name.to_owned()),
-        is_optional: usual && name != REFERENCE,
-        single_connection: usual && name == SEQUENTIAL,
-        // More processes or stacks would exhaust the memory of a small machine.
-        max_connections: match name {
-            "process" => 2000,
-            "thread" | "thread-reuse" => 12_000,
-            // Of 1024 descriptors, a fifth is for files.
-            "select" => 800,
-            _ => u32::MAX,
-        },
-    }
+        is_optional: is_usual && name != REFERENCE,
+        single_connection: is_usual && name == "sequential",
+        max_connections: *max_connections,
+    })
 }
 
 /// A server of the user: `nginx=nginx -p {root} ...`, or the command without a name. A shell splits
@@ -416,31 +395,35 @@ mod tests {
     }
 
     fn names(args: &[&str]) -> Vec<String> {
-        plan(args)
-            .arms
-            .into_iter()
-            .map(|one| one.arm.name)
-            .collect()
+        let arms = plan(args).arms.into_iter();
+        arms.map(|one| one.arm.name).collect()
     }
 
     #[test]
     fn the_reactor_is_first_and_its_control_second() {
-        assert_eq!(
-            names(&["--models", "thread,reactor,thread"]),
-            ["reactor", "reactor'", "thread"]
-        );
-        assert_eq!(names(&["--models", "pool"]), ["pool", "pool'"]);
-        assert_eq!(names(&["--models", "level"]), ["level", "level'"]);
-        assert_eq!(names(&[])[..3], ["reactor", "reactor'", "level"]);
-        let two = [
-            "--models",
-            "pool",
-            "--server",
-            "a {port}",
-            "--server",
-            "/x/a {port} x",
+        let table: [(&[&str], &[&str]); 4] = [
+            (
+                &["--models", "thread,reactor,thread"],
+                &["reactor", "reactor'", "thread"],
+            ),
+            (&["--models", "pool"], &["pool", "pool'"]),
+            (&["--models", "level"], &["level", "level'"]),
+            (
+                &[
+                    "--models",
+                    "pool",
+                    "--server",
+                    "a {port}",
+                    "--server",
+                    "/x/a {port} x",
+                ],
+                &["pool", "pool'", "a", "a-2"],
+            ),
         ];
-        assert_eq!(names(&two), ["pool", "pool'", "a", "a-2"]);
+        for (args, expected) in table {
+            assert_eq!(names(args), expected);
+        }
+        assert_eq!(names(&[])[..3], ["reactor", "reactor'", "level"]);
     }
 
     #[test]
@@ -457,72 +440,71 @@ mod tests {
 
     #[test]
     fn the_arms_of_a_cell_follow_each_other_in_random_order_and_each_is_there_once() {
-        let plan = plan(&["--models", "reactor,thread,pool", "--rounds", "4"]);
-        let steps = plan.order();
-        assert_eq!(steps.len(), 4 * plan.cells.len() * 4);
+        let args = ["--models", "reactor,thread,pool", "--rounds", "4", "--seed"];
+        let order = |seed| plan(&[&args[..], &[seed]].concat()).order();
+        let steps = order("1");
         assert_eq!(steps.iter().collect::<BTreeSet<_>>().len(), steps.len());
         let mut orders = BTreeSet::new();
         for block in steps.chunks(4) {
             let places: BTreeSet<_> = block.iter().map(|step| (step.round, step.cell)).collect();
-            assert_eq!(places.len(), 1);
+            assert_eq!((places.len(), block.len()), (1, 4));
             orders.insert(block.iter().map(|step| step.arm).collect::<Vec<_>>());
         }
         assert!(orders.len() > 5, "{orders:?}");
+        assert!(steps == order("1") && steps != order("2"));
     }
 
     #[test]
-    fn a_seed_makes_the_order() {
-        let order = |seed: &str| plan(&["--seed", seed]).order();
-        assert_eq!(order("1"), order("1"));
-        assert_ne!(order("1"), order("2"));
-        assert_eq!(plan(&[]).seed, 7);
-    }
-
-    #[test]
-    fn a_server_of_one_connection_at_a_time_is_measured_only_where_that_is_enough() {
+    fn an_arm_is_measured_only_in_cells_that_it_can_serve() {
         let usual = plan(&["keepalive", "--conns", "1,64"]);
-        let sequential = names(&[]).iter().position(|name| name == "sequential");
-        let steps = usual
+        let is_sequential = |arm: usize| usual.arms[arm].arm.name == "sequential";
+        let mut steps = usual
             .order()
             .into_iter()
-            .filter(|step| Some(step.arm) == sequential);
-        assert_eq!(
-            steps.map(|step| step.cell).collect::<BTreeSet<_>>(),
-            BTreeSet::from([0])
-        );
+            .filter(|step| is_sequential(step.arm));
+        assert!(steps.all(|step| step.cell == 0));
         let note = "sequential takes no part where more than one connection at a time is needed: \
                     keepalive c=64";
         assert_eq!(usual.notes, [note]);
-        assert_eq!(
-            plan(&["keepalive", "--models", "sequential"]).notes,
-            [""; 0]
-        );
+        let named = plan(&["keepalive", "--models", "sequential"]);
+        assert_eq!(named.notes, [""; 0]);
         let burn = plan(&["burn", "--models", "pool", "--server", "a {port}"]);
-        assert_eq!(
-            burn.notes,
-            ["a takes no part where an option of our models is needed: burn 20ms"]
-        );
+        let note = "a takes no part where an option of our models is needed: burn 20ms";
+        assert_eq!(burn.notes, [note]);
     }
 
     #[test]
     fn an_impossible_option_is_an_error_that_lists_the_choices() {
-        let error_of = |args: &[&str]| Plan::of(&asked(args), 7).unwrap_err();
-        let error = error_of(&["keepalife"]);
-        assert!(error.starts_with("there is no workload `keepalife`; there are keepalive, short"));
-        assert!(error_of(&["--models", "x"]).ends_with(&MODELS.join(", ")));
-        assert!(error_of(&["--rounds", "0"]).contains("from 1 to"));
-        assert!(error_of(&["--seconds", "NaN"]).contains("from 0.05"));
-        assert!(error_of(&["--conns", "0"]).contains("connection"));
-        let nothing = ["idle", "--conns", "3000", "--models", "process"];
-        assert!(error_of(&nothing).contains("there is nothing to measure"));
+        let table: [(&[&str], &str); 6] = [
+            (
+                &["keepalife"],
+                "there is no workload `keepalife`; there are keepalive, short",
+            ),
+            (
+                &["--models", "x"],
+                "there is no model `x`; there are reactor, level",
+            ),
+            (&["--rounds", "0"], "from 1 to"),
+            (&["--seconds", "NaN"], "from 0.05"),
+            (&["--conns", "0"], "connection"),
+            (
+                &["idle", "--conns", "3000", "--models", "process"],
+                "there is nothing to measure",
+            ),
+        ];
+        for (args, expected) in table {
+            let error = Plan::of(&asked(args), 7).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]
     fn a_preset_takes_about_as_long_as_it_says() {
         let minutes = |args: &[&str]| plan(args).total_time().as_secs_f64() / 60.0;
-        let (quick, standard, full) = (minutes(&["--quick"]), minutes(&[]), minutes(&["--full"]));
-        assert!((1.6..2.4).contains(&quick), "{quick}");
-        assert!((9.5..12.5).contains(&standard), "{standard}");
-        assert!((60.0..90.0).contains(&full), "{full}");
+        let found = [&["--quick"][..], &[], &["--full"]].map(minutes);
+        let [quick, standard, full] = found;
+        assert!((1.6..2.4).contains(&quick), "{found:?}");
+        assert!((9.5..12.5).contains(&standard), "{found:?}");
+        assert!((45.0..70.0).contains(&full), "{found:?}");
     }
 }

@@ -372,15 +372,14 @@ pub enum Preset {
     /// The default.
     #[default]
     Standard,
-    /// All workloads, more than an hour.
+    /// All workloads, about an hour.
     Full,
 }
 
 /// The machine, its system and its mood.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
-    /// Facts, by name (`processor`, `cores`, `kernel`, `virtualization`, `memory`,
-    /// `net.core.somaxconn`, `descriptors`, `mitigations`, `steal`, ...), in words.
+    /// Facts in words, by name (`processor`, `kernel`, ...).
     pub facts: BTreeMap<String, String>,
     /// What may disturb the measurement, as sentences.
     pub warnings: Vec<String>,
@@ -439,12 +438,10 @@ pub struct Sample {
     pub pass: Pass,
     /// The start of the measurement, in seconds since the start of the run.
     pub at: f64,
-    /// The measurements, by the names in src/bench/metrics.rs. A metric of a second
-    /// group has the name of the group before it (`canary.p99`), and memory at a number of silent
-    /// connections has that number (`at_500.memory`). What could not be measured is absent.
+    /// By the names in src/bench/metrics.rs, with the name of a second group (`canary.p99`), or a
+    /// number of silent connections (`at_500.memory`), before it.
     pub metrics: BTreeMap<String, f64>,
-    /// Histograms (ns, V2-deflate, base64), by name: `response`, `service`, `first_byte`,
-    /// `send_lag`; those of a second group have its name before them: `canary.response`.
+    /// Histograms (ns, V2-deflate, base64), by name: `response`, `canary.response`.
     pub histograms: BTreeMap<String, String>,
     /// A bucket for each tenth of a second, by group.
     pub time_series: BTreeMap<String, Vec<Bucket>>,
@@ -465,8 +462,8 @@ pub enum Pass {
     /// It is compared.
     #[default]
     Measured,
-    /// Before the rounds: it measures the capacity, from which the rates of open loops follow.
-    /// (An older version also counted system calls, in a pass that was never compared either.)
+    /// It measures the capacity, from which the rates of open loops follow. (An older version had
+    /// another pass that is not compared either.)
     #[serde(alias = "syscalls")]
     Capacity,
 }
@@ -504,23 +501,18 @@ mod tests {
     use crate::bench::analysis::simulation::plain;
 
     #[test]
-    fn a_run_is_read_as_it_was_written() {
+    fn a_run_is_read_as_it_was_written_and_another_file_is_an_error_with_a_reason() {
         let mut run = plain([1.0, 1.0, 0.86, 1.0], 3);
         let sample = &mut run.samples[0];
         sample
             .time_series
             .insert("main".to_owned(), vec![Bucket::default()]);
         sample.metrics.insert("p99".to_owned(), 0.1 + 0.2);
-        assert_eq!(parse(&serde_json::to_vec(&run).unwrap()), Ok(run));
-    }
-
-    #[test]
-    fn another_file_is_an_error_with_a_reason() {
-        let text = serde_json::to_string(&plain([1.0; 4], 1)).unwrap();
+        let text = serde_json::to_string(&run).unwrap();
+        assert_eq!(parse(text.as_bytes()), Ok(run));
         let odd = text.replacen("\"seed\":7", "\"seed\":\"seven\"", 1);
         let other = text.replacen("\"schema\":2", "\"schema\":7", 1);
         let table = [
-            (" \n", "EOF"),
             ("hello", "expected value at line 1 column 1"),
             ("{\"a\":1}", "missing field `schema`"),
             (&text[..text.len() / 2], "EOF"),

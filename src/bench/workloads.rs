@@ -62,11 +62,6 @@ impl Selection {
         };
         numbers.iter().map(|number| cell(*number)).collect()
     }
-
-    /// The first number of the command line, or `usual`.
-    fn first(&self, usual: u32) -> u32 {
-        self.connections.first().copied().unwrap_or(usual)
-    }
 }
 
 /// The load of a cell.
@@ -88,6 +83,13 @@ pub struct CellSpec {
 }
 
 impl CellSpec {
+    fn single_connection(self, single_connection: bool) -> Self {
+        Self {
+            single_connection,
+            ..self
+        }
+    }
+
     /// All connections that are open at once.
     pub fn connections(&self) -> u32 {
         self.groups.iter().map(|group| group.connections).sum()
@@ -109,53 +111,82 @@ const USUAL: Workload = Workload {
     extra_warm_up: 0.0,
     cell_specs: |_| Vec::new(),
 };
-/// Silent or slow connections may hold all workers.
-const MAY_STARVE: WorkloadTraits = WorkloadTraits {
-    may_starve: true,
-    client_aborts: false,
-};
-/// The client closes slow connections in the middle of a response.
-const CLIENT_ABORTS: WorkloadTraits = WorkloadTraits {
-    may_starve: false,
-    client_aborts: true,
-};
-const SLOW_CLIENTS: WorkloadTraits = WorkloadTraits {
-    may_starve: true,
-    client_aborts: true,
-};
 
 pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "keepalive",
         purpose: "The cost of a request on an open connection.",
-        cell_specs: keepalive,
+        // With one connection, server and generator take turns, and the rate of both together
+        // counts. With many the generator is the limit for the fastest servers: responses per
+        // second of the server's CPU time are a number of the server in any case.
+        cell_specs: |selection| {
+            selection.each([&[64], &[1, 64], &[1, 8, 64, 512]], |c| {
+                let (metric, s) = if c == 1 {
+                    ("throughput", "")
+                } else {
+                    ("per_core", "s")
+                };
+                let load = format!("closed loop, {c} connection{s}, 1 KiB");
+                let cell = cell(format!("keepalive c={c}"), metric, load, vec![closed(c, 1)]);
+                cell.single_connection(c == 1)
+            })
+        },
         ..USUAL
     },
     Workload {
         name: "short",
         purpose: "The cost of a connection: a table entry, a thread or a process is created.",
         columns: &["connects", "switches", "p99", "faults"],
-        cell_specs: short,
+        cell_specs: |selection| {
+            let of = |closer: Closer, word: &str| {
+                // Enough connections to keep a server busy, and few enough to be accepted at once.
+                selection.each([&[16]; 3], |c| {
+                    let load = format!(
+                        "closed loop, {c} at once, a new connection for each request, which the \
+                         {word} closes"
+                    );
+                    let group = group("main", c, Behavior::Short { closer }, vec![small()]);
+                    let name = format!("short {word} c={c}");
+                    cell(name, "cpu_connection", load, vec![group]).single_connection(true)
+                })
+            };
+            let mut cells = of(Closer::Client, "client");
+            if selection.preset == Preset::Full {
+                cells.extend(of(Closer::Server, "server"));
+            }
+            cells
+        },
         ..USUAL
     },
     Workload {
         name: "pipeline",
         purpose: "How many system calls are saved if several requests arrive together.",
-        cell_specs: pipeline,
-        ..USUAL
-    },
-    Workload {
-        name: "large",
-        purpose: "The cost of bytes, the same for all models: one that differs has a fault.",
-        columns: &["bandwidth", "cpu_user", "switches"],
-        cell_specs: large,
+        cell_specs: |selection| {
+            let c = selection.connections.first().copied().unwrap_or(16);
+            let of_depth = |depth: u32| {
+                let load = format!("closed loop, {c} connections, {depth} requests at a time");
+                let name = format!("pipeline depth={depth}");
+                cell(name, "per_core", load, vec![closed(c, depth)])
+            };
+            [1, 4, 16].map(of_depth).to_vec()
+        },
         ..USUAL
     },
     Workload {
         name: "latency",
         purpose: "The response time at a fixed rate, which every model can serve.",
         columns: &["p99", "p999", "cpu", "switches", "service_p99"],
-        cell_specs: latency,
+        cell_specs: |selection| {
+            let c = selection.connections.first().copied().unwrap_or(64);
+            let load = format!(
+                "Poisson arrivals at 60 % of the capacity of the slowest server, {c} connections"
+            );
+            let groups = vec![open("main", c, 0.0, Arrivals::Poisson, small())];
+            vec![CellSpec {
+                share_of_slowest: Some(0.6),
+                ..cell("latency common".to_owned(), "p50", load, groups)
+            }]
+        },
         ..USUAL
     },
     Workload {
@@ -163,16 +194,47 @@ pub const WORKLOADS: &[Workload] = &[
         purpose: "What an open connection costs each request: one rate over more and more of them.",
         columns: &["p99", "cpu", "switches", "memory"],
         extra_warm_up: 1.0,
-        cell_specs: sweep,
+        cell_specs: |selection| {
+            selection.each([&[64], &[16, 1000], &[1, 10, 100, 1000, 4000, 8000]], |c| {
+                let load =
+                    format!("5000 requests per second at equal distances over {c} connections");
+                let groups = vec![canary("main", c, 5000.0)];
+                cell(format!("sweep c={c}"), "p50", load, groups).single_connection(c == 1)
+            })
+        },
         ..USUAL
     },
     Workload {
         name: "mixed",
         purpose: "Whether mice, small requests, wait behind elephants, clients with large files.",
         columns: &["mice.p99", "mice.p999", "bandwidth", "switches"],
-        traits: CLIENT_ABORTS,
+        traits: WorkloadTraits {
+            client_aborts: true,
+            ..WorkloadTraits::NONE
+        },
         duration_factor: 2.0,
-        cell_specs: mixed,
+        // All elephants together receive a small part of what the generator can, so the mice wait
+        // for the server and not for the generator.
+        cell_specs: |selection| {
+            selection.each([&[4]; 3], |elephants| {
+                let load = format!(
+                    "{elephants} elephants, which download 16 MiB at 50 MB/s each, and {MICE} mice \
+                     per second"
+                );
+                let slow = Behavior::SlowRead {
+                    rate: 50e6,
+                    buffer: 1024 * 1024,
+                };
+                let pages = vec![page("/16m.bin", 16 * MIB)];
+                let groups = vec![group("elephants", elephants, slow, pages), mice()];
+                cell(
+                    format!("mixed elephants={elephants}"),
+                    "mice.p50",
+                    load,
+                    groups,
+                )
+            })
+        },
         ..USUAL
     },
     Workload {
@@ -181,7 +243,18 @@ pub const WORKLOADS: &[Workload] = &[
         columns: &["mice.p50", "mice.p999", "mice.max", "switches"],
         options: &["--burn", "20"],
         models_only: true,
-        cell_specs: burn,
+        cell_specs: |_| {
+            let load = format!(
+                "5 requests per second that compute for 20 ms each, and {MICE} mice per second"
+            );
+            let burners = open("burners", 4, 5.0, Arrivals::Constant, burn_page());
+            vec![cell(
+                "burn 20ms".to_owned(),
+                "mice.p99",
+                load,
+                vec![burners, mice()],
+            )]
+        },
         ..USUAL
     },
     Workload {
@@ -196,10 +269,26 @@ pub const WORKLOADS: &[Workload] = &[
         ],
         // Without this option the kernel holds a silent connection back for a second.
         options: &["--no-defer-accept"],
-        traits: MAY_STARVE,
+        traits: WorkloadTraits {
+            may_starve: true,
+            ..WorkloadTraits::NONE
+        },
         duration_factor: 0.5,
         extra_warm_up: 0.25,
-        cell_specs: idle,
+        cell_specs: |selection| {
+            selection.each([&[500], &[1000], &[1000, 2000, 5000, 10_000]], |c| {
+                let load = format!(
+                    "{c} silent connections (memory is also read at none and at half of them), and \
+                     50 canary requests per second; the kernel's memory is that of both ends"
+                );
+                let silent = group("silent", c, Behavior::Silent, Vec::new());
+                let groups = vec![silent, canary("canary", 2, 50.0)];
+                CellSpec {
+                    memory_steps: vec![0, c / 2],
+                    ..cell(format!("idle c={c}"), "memory_slope", load, groups)
+                }
+            })
+        },
         ..USUAL
     },
     Workload {
@@ -207,20 +296,23 @@ pub const WORKLOADS: &[Workload] = &[
         purpose: "Whether clients that send one byte per second hold the workers of others.",
         columns: &["normal.achieved", "normal.p50", "threads", "memory"],
         options: &["--no-defer-accept"],
-        traits: SLOW_CLIENTS,
+        traits: WorkloadTraits {
+            may_starve: true,
+            client_aborts: true,
+        },
         duration_factor: 2.0,
         extra_warm_up: 0.5,
-        cell_specs: slowloris,
-        ..USUAL
-    },
-    Workload {
-        name: "slowread",
-        purpose: "Whether clients that hardly read hold the workers of others.",
-        columns: &["canary.achieved", "canary.p50", "threads", "memory"],
-        traits: SLOW_CLIENTS,
-        duration_factor: 2.0,
-        extra_warm_up: 0.5,
-        cell_specs: slowread,
+        cell_specs: |selection| {
+            selection.each([&[500]; 3], |c| {
+                let load = format!(
+                    "{c} clients that send one byte of a head per second, and 200 normal requests \
+                     per second over 50 connections"
+                );
+                let drip = group("drip", c, Behavior::Drip { rate: 1.0 }, Vec::new());
+                let groups = vec![drip, canary("normal", 50, 200.0)];
+                cell(format!("slowloris c={c}"), "normal.p99", load, groups)
+            })
+        },
         ..USUAL
     },
 ];
@@ -238,14 +330,24 @@ pub fn of_preset(preset: Preset) -> Vec<&'static str> {
     }
 }
 
-/// Requests that may wait for a free connection: about as many as are due in a second.
-const MOST_WAITING: u32 = 20_000;
 /// Small requests per second beside another load: enough for a 99th percentile in a second, and a
 /// few percent of the capacity of a server.
 const MICE: f64 = 500.0;
-/// Bytes per second of an elephant. All of them together receive a small part of what the generator
-/// can, so the mice wait for the server and not for the generator.
-const ELEPHANT: f64 = 50e6;
+
+fn cell(
+    name: String,
+    primary_metric: &'static str,
+    description: String,
+    groups: Vec<Group>,
+) -> CellSpec {
+    CellSpec {
+        name,
+        primary_metric,
+        description,
+        groups,
+        ..CellSpec::default()
+    }
+}
 
 fn group(name: &str, connections: u32, behavior: Behavior, pages: Vec<Page>) -> Group {
     Group {
@@ -256,20 +358,26 @@ fn group(name: &str, connections: u32, behavior: Behavior, pages: Vec<Page>) -> 
     }
 }
 
-fn closed(connections: u32, depth: u32, page: Page) -> Group {
-    group("main", connections, Behavior::Closed { depth }, vec![page])
+fn closed(connections: u32, depth: u32) -> Group {
+    group(
+        "main",
+        connections,
+        Behavior::Closed { depth },
+        vec![small()],
+    )
 }
 
 /// The load that measures the capacity of a server, before any rate is set.
 pub fn probe() -> Group {
-    closed(64, 1, small())
+    closed(64, 1)
 }
 
 fn open(name: &str, connections: u32, rate: f64, arrivals: Arrivals, page: Page) -> Group {
     let behavior = Behavior::Open {
         rate,
         arrivals,
-        max_waiting: MOST_WAITING,
+        // About as many as are due in a second.
+        max_waiting: 20_000,
     };
     group(name, connections, behavior, vec![page])
 }
@@ -283,193 +391,11 @@ fn mice() -> Group {
     open("mice", 32, MICE, Arrivals::Poisson, small())
 }
 
-/// With one connection, server and generator take turns, and the rate of both together counts. With
-/// many connections the generator is the limit for the fastest servers. Responses per second of the
-/// server's CPU time are the same number where the server is the limit, and are still a number of
-/// the server where the generator is.
-fn keepalive(selection: &Selection) -> Vec<CellSpec> {
-    selection.each([&[64], &[1, 64], &[1, 8, 64, 512]], |c| {
-        let (primary_metric, s) = match c {
-            1 => ("throughput", ""),
-            _ => ("per_core", "s"),
-        };
-        CellSpec {
-            name: format!("keepalive c={c}"),
-            primary_metric,
-            description: format!("closed loop, {c} connection{s}, 1 KiB"),
-            groups: vec![closed(c, 1, small())],
-            single_connection: c == 1,
-            ..CellSpec::default()
-        }
-    })
-}
-
-fn short(selection: &Selection) -> Vec<CellSpec> {
-    let of = |closer: Closer, word: &str| {
-        // Enough connections to keep a server busy, and few enough to be accepted at once.
-        selection.each([&[16]; 3], |c| CellSpec {
-            name: format!("short {word} c={c}"),
-            primary_metric: "cpu_connection",
-            description: format!(
-                "closed loop, {c} at once, a new connection for each request, which the {word} \
-                 closes"
-            ),
-            groups: vec![group("main", c, Behavior::Short { closer }, vec![small()])],
-            single_connection: true,
-            ..CellSpec::default()
-        })
-    };
-    let mut cells = of(Closer::Client, "client");
-    if selection.preset == Preset::Full {
-        cells.extend(of(Closer::Server, "server"));
-    }
-    cells
-}
-
-fn pipeline(selection: &Selection) -> Vec<CellSpec> {
-    let c = selection.first(16);
-    let cell = |depth: u32| CellSpec {
-        name: format!("pipeline depth={depth}"),
-        primary_metric: "per_core",
-        description: format!("closed loop, {c} connections, {depth} requests at a time"),
-        groups: vec![closed(c, depth, small())],
-        ..CellSpec::default()
-    };
-    [1, 4, 16].map(cell).to_vec()
-}
-
-fn large(selection: &Selection) -> Vec<CellSpec> {
-    selection.each([&[4]; 3], |c| CellSpec {
-        name: format!("large c={c}"),
-        primary_metric: "cpu_gigabyte",
-        description: format!("closed loop, {c} connections, 16 MiB"),
-        groups: vec![closed(c, 1, large_file())],
-        ..CellSpec::default()
-    })
-}
-
-fn latency(selection: &Selection) -> Vec<CellSpec> {
-    let c = selection.first(64);
-    vec![CellSpec {
-        name: "latency common".to_owned(),
-        primary_metric: "p50",
-        description: format!(
-            "Poisson arrivals at 60 % of the capacity of the slowest server, {c} connections"
-        ),
-        groups: vec![open("main", c, 0.0, Arrivals::Poisson, small())],
-        share_of_slowest: Some(0.6),
-        ..CellSpec::default()
-    }]
-}
-
-fn sweep(selection: &Selection) -> Vec<CellSpec> {
-    const RATE: f64 = 5000.0;
-    let presets: [&[u32]; 3] = [&[64], &[16, 1000], &[1, 10, 100, 1000, 4000, 8000]];
-    selection.each(presets, |c| CellSpec {
-        name: format!("sweep c={c}"),
-        primary_metric: "p50",
-        description: format!("{RATE} requests per second at equal distances over {c} connections"),
-        groups: vec![canary("main", c, RATE)],
-        single_connection: c == 1,
-        ..CellSpec::default()
-    })
-}
-
-fn mixed(selection: &Selection) -> Vec<CellSpec> {
-    let slow = Behavior::SlowRead {
-        rate: ELEPHANT,
-        buffer: 1024 * 1024,
-    };
-    let elephants = |number: u32| group("elephants", number, slow, vec![large_file()]);
-    selection.each([&[4]; 3], |number| CellSpec {
-        name: format!("mixed elephants={number}"),
-        primary_metric: "mice.p50",
-        description: format!(
-            "{number} elephants, which download 16 MiB at {} MB/s each, and {MICE} mice per second",
-            ELEPHANT / 1e6
-        ),
-        groups: vec![elephants(number), mice()],
-        ..CellSpec::default()
-    })
-}
-
-fn burn(_: &Selection) -> Vec<CellSpec> {
-    const BURNS: f64 = 5.0;
-    vec![CellSpec {
-        name: "burn 20ms".to_owned(),
-        primary_metric: "mice.p99",
-        description: format!(
-            "{BURNS} requests per second that compute for 20 ms each, and {MICE} mice per second"
-        ),
-        groups: vec![
-            open("burners", 4, BURNS, Arrivals::Constant, burn_page()),
-            mice(),
-        ],
-        ..CellSpec::default()
-    }]
-}
-
-fn idle(selection: &Selection) -> Vec<CellSpec> {
-    let presets: [&[u32]; 3] = [&[500], &[1000], &[1000, 2000, 5000, 10_000]];
-    selection.each(presets, |c| CellSpec {
-        name: format!("idle c={c}"),
-        primary_metric: "memory_slope",
-        description: format!(
-            "{c} silent connections (memory is also read at none and at half of them), and 50 \
-             canary requests per second; the kernel's memory is that of both ends"
-        ),
-        groups: vec![
-            group("silent", c, Behavior::Silent, Vec::new()),
-            canary("canary", 2, 50.0),
-        ],
-        memory_steps: vec![0, c / 2],
-        ..CellSpec::default()
-    })
-}
-
-fn slowloris(selection: &Selection) -> Vec<CellSpec> {
-    selection.each([&[500]; 3], |c| CellSpec {
-        name: format!("slowloris c={c}"),
-        primary_metric: "normal.p99",
-        description: format!(
-            "{c} clients that send one byte of a head per second, and 200 normal requests per \
-             second over 50 connections"
-        ),
-        groups: vec![
-            group("drip", c, Behavior::Drip { rate: 1.0 }, Vec::new()),
-            canary("normal", 50, 200.0),
-        ],
-        ..CellSpec::default()
-    })
-}
-
-fn slowread(selection: &Selection) -> Vec<CellSpec> {
-    let slow = Behavior::SlowRead {
-        rate: 20_000.0,
-        buffer: 4096,
-    };
-    let readers = |c: u32| group("readers", c, slow, vec![page("/4m.bin", 4 * MIB)]);
-    selection.each([&[200]; 3], |c| CellSpec {
-        name: format!("slowread c={c}"),
-        primary_metric: "canary.p99",
-        description: format!(
-            "{c} clients that read 4 MiB at 20 kB/s, and 200 canary requests per second"
-        ),
-        groups: vec![readers(c), canary("canary", 50, 200.0)],
-        ..CellSpec::default()
-    })
-}
-
 const MIB: u64 = 1024 * 1024;
 
 /// The page of 1 KiB, for which most workloads ask.
 pub fn small() -> Page {
     page("/1k.html", 1024)
-}
-
-/// The file of 16 MiB, for which an elephant asks.
-fn large_file() -> Page {
-    page("/16m.bin", 16 * MIB)
 }
 
 /// The address that takes CPU time (the server's option `--burn`). The response says how much.

@@ -266,15 +266,6 @@ mod tests {
     }
 
     #[test]
-    fn one_is_in_the_middle_and_a_scale_may_be_mirrored() {
-        for ends in [(100.0, 300.0), (300.0, 100.0)] {
-            let scale = Scale::around_one(4.0, ends);
-            let found = [0.25, 1.0, 4.0].map(|one| scale.position(one).round());
-            assert_eq!(found, [ends.0, 200.0, ends.1]);
-        }
-    }
-
-    #[test]
     fn overlapping_labels_are_moved_apart_and_stay_inside() {
         let mut positions = [50.0, 10.0, 51.0, 52.0];
         spread(&mut positions, 10.0, 80.0);

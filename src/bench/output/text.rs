@@ -151,14 +151,6 @@ impl Text {
     /// reference of the same run.
     pub(in crate::bench) fn compare(&mut self, before: &Run, after: &Run) -> bool {
         let (old, new) = (analyse(before), analyse(after));
-        for name in ["processor", "cores", "kernel"] {
-            let facts = [before, after].map(|run| run.environment.facts.get(name));
-            if let [Some(old), Some(new)] = facts
-                && old != new
-            {
-                self.item("! ", &format!("{name}: {old} before, {new} after"));
-            }
-        }
         if old.unproven || new.unproven {
             self.item(
                 "! ",
@@ -278,7 +270,6 @@ pub(super) fn limiters(run: &Run, of: &CellAnalysis) -> String {
 mod tests {
     use super::*;
     use crate::bench::analysis::simulation::plain;
-    use proptest::prelude::*;
 
     fn printed(run: &Run, form: Form) -> String {
         let mut text = Text::new(form);
@@ -416,30 +407,5 @@ closed loop, 64 connections, 1 KiB
         let mut other = slower;
         other.cells[0].primary_metric = "cpu".to_owned();
         assert_eq!(compared(&before, &other), (Vec::new(), false));
-    }
-
-    #[test]
-    fn another_machine_causes_a_warning() {
-        let with = |kernel: &str| {
-            let mut run = plain([1.0; 4], 1);
-            run.environment.facts = [("kernel".to_owned(), kernel.to_owned())].into();
-            run
-        };
-        let mut text = Text::new(PLAIN);
-        text.compare(&with("6.1"), &with("6.18"));
-        let text = text.text;
-        assert!(
-            text.starts_with("! kernel: 6.1 before, 6.18 after\n"),
-            "{text}"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn no_line_is_too_long(text in "\\PC{0,200}", width in 1_usize..40) {
-            for line in wrap(&text, width) {
-                prop_assert!(line.chars().count() <= width, "{line}");
-            }
-        }
     }
 }
