@@ -35,13 +35,28 @@ pub struct Load {
     pub measure: u64,
     /// Limit for the responses that are outstanding after the measurement.
     pub drain: u64,
-    /// The server and its child processes are stopped (SIGSTOP) at this time after the beginning
-    /// of the measurement, for this long; the stall must end within the measurement.
-    pub stall: Option<(u64, u64)>,
     /// What is in each request beside its path; `None`: only a Host field with the address.
     pub http: Option<HttpOptions>,
     /// The client groups, which run at the same time.
     pub groups: Vec<Group>,
+}
+
+impl Load {
+    /// A measurement of this length, ns, without warm-up and groups.
+    pub fn new(target: impl Into<Target>, measure: u64) -> Self {
+        Self {
+            target: target.into(),
+            source: None,
+            server: None,
+            cpu: None,
+            seed: 1,
+            warm_up: 0,
+            measure,
+            drain: 0,
+            http: None,
+            groups: Vec::new(),
+        }
+    }
 }
 
 /// Where a server listens.
@@ -223,8 +238,6 @@ pub struct ClientStats {
     pub response_time: String,
     /// Times from sending a request to the last byte of its response.
     pub service_time: String,
-    /// Times from sending a request to the first byte of its response.
-    pub first_byte: String,
     /// Errors of the whole run, by kind.
     pub errors: BTreeMap<Fault, u64>,
     /// Responses of each connection in the measurement.

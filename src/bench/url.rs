@@ -2,9 +2,10 @@
 
 use super::client;
 use super::output::{thousands, value};
-use super::runner::derive::in_words;
+use super::runner::derive::{self, Metrics};
+use super::runner::judge::in_words;
 use super::runner::{USAGE, raise_descriptors, say};
-use super::stats::{decode, float, mean, variance};
+use super::stats::{count, float, mean, variance};
 use super::types::{
     Arrivals, Behavior, ClientStats, Group, HttpOptions, Load, Outcome, Page, Target, TlsOptions,
 };
@@ -29,6 +30,8 @@ const SILENCE: f64 = 1e8;
 const MIN_BUCKETS: usize = 20;
 /// The halves differ if they do so by this many standard errors, and by this share.
 const DISTINCT: (f64, f64) = (3.0, 0.03);
+/// The times that are printed.
+const TIMES: [&str; 4] = ["p50", "p90", "p99", "max"];
 
 /// The parts of a URL.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,16 +63,21 @@ pub fn run(text: &str, asked: &RunOptions) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     if url.socket.is_none() {
-        load.target = Target::Tcp(reachable(&url.host, url.port)?);
+        let (host, port) = (url.host.as_str(), url.port);
+        let addresses = (host, port).to_socket_addrs();
+        let addresses = addresses.map_err(|error| format!("{host} is not found ({error})"))?;
+        let reached = first_reachable(addresses);
+        let reached = reached.map_err(|why| format!("no address of {host} can be reached: {why}"));
+        load.target = Target::Tcp(reached?);
     }
     raise_descriptors();
     let outcome = client::run(&load, io::stderr().is_terminal())?;
     let stats = outcome.groups.first().ok_or("the outcome has no group")?;
-    let summary = Summary::of(&outcome, stats, asked.rate);
+    let summary = Summary::of(&load, &outcome, stats);
     print_to_stdout(|to| {
         match asked.json {
-            true => writeln!(to, "{}", summary.json(text, stats))?,
-            false => summary.print(to, text, &load, stats)?,
+            true => writeln!(to, "{}", summary.json(text))?,
+            false => summary.print(to, text, asked.rate)?,
         }
         let is_good = stats.responses > 0 && stats.errors.is_empty();
         Ok(ExitCode::from(u8::from(!is_good)))
@@ -90,70 +98,63 @@ fn prepare(text: &str, asked: &RunOptions) -> Result<(Url, Load), String> {
 
 /// Parses a URL: `http://`, `https://`, or `unix:PATH` with an optional `:/path`.
 fn parse(text: &str) -> Result<Url, String> {
-    let (is_tls, rest) = match text.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
-        _ => match text.strip_prefix("unix:") {
-            Some(rest) => (false, rest),
-            None => return Err("it must begin with http://, https:// or unix:".to_owned()),
-        },
-    };
-    let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
-    let is_socket = text.starts_with("unix:");
+    let text = text.split_once('#').map_or(text, |(before, _)| before);
+    let (scheme, rest) = text
+        .split_once("://")
+        .or_else(|| text.split_once(':').filter(|(scheme, _)| *scheme == "unix"))
+        .unwrap_or_default();
+    let is_tls = scheme.eq_ignore_ascii_case("https");
+    let is_socket = scheme == "unix";
+    if !is_tls && !is_socket && !scheme.eq_ignore_ascii_case("http") {
+        return Err("it must begin with http://, https:// or unix:".to_owned());
+    }
     let at = match is_socket {
-        true => rest.rfind(":/").unwrap_or(rest.len()),
-        false => rest.find(['/', '?']).unwrap_or(rest.len()),
+        true => rest.rfind(":/"),
+        false => rest.find(['/', '?']),
     };
-    let (place, path) = rest.split_at_checked(at).unwrap_or((rest, ""));
-    let path = path.trim_start_matches(':');
-    let path = if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("/{path}")
+    let (place, path) = rest
+        .split_at_checked(at.unwrap_or(rest.len()))
+        .unwrap_or_default();
+    let path = path.strip_prefix(':').unwrap_or(path);
+    let path = match path.starts_with('/') {
+        true => path.to_owned(),
+        false => format!("/{path}"),
     };
-    let authority = if is_socket { "localhost" } else { place };
+    // A port may be empty (RFC 3986, 3.2.3).
+    let authority = place.strip_suffix(':').unwrap_or(place);
+    let authority = if is_socket { "localhost" } else { authority };
     let mut bytes = authority.bytes().chain(path.bytes());
     if !bytes.all(|byte| byte.is_ascii_graphic()) {
         return Err("blanks and characters outside ASCII must be percent-encoded".to_owned());
     }
-    // A port may be empty (RFC 3986, 3.2.3).
-    let authority = authority.strip_suffix(':').unwrap_or(authority);
-    let socket = is_socket.then(|| PathBuf::from(place));
-    let has_port = !authority.ends_with(']');
-    let (host, port) = match authority.rsplit_once(':').filter(|_| has_port) {
+    let (host, port) = match authority.rsplit_once(':') {
         Some((_, port)) if port.starts_with('+') => return Err("the port has a sign".to_owned()),
-        Some((host, port)) => (host, port.parse().map_err(|_| "the port is not a number")?),
-        None => (authority, if is_tls { 443 } else { 80 }),
+        Some((host, port)) if !authority.ends_with(']') => {
+            (host, port.parse().map_err(|_| "the port is not a number")?)
+        }
+        _ => (authority, if is_tls { 443 } else { 80 }),
     };
     if place.is_empty() || host.is_empty() || host.contains('@') {
         return Err("it has no host, or a user name".to_owned());
     }
-    let address = host
+    let in_brackets = host
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
-    let is_address = address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
-    if host.contains([':', '[', ']']) && !is_address {
+    let address = in_brackets.filter(|address| address.parse::<Ipv6Addr>().is_ok());
+    if host.contains([':', '[', ']']) && address.is_none() {
         return Err("the host is no IPv6 address in brackets".to_owned());
     }
-    let host = address.unwrap_or(host).to_owned();
-    let authority = authority.to_owned();
     Ok(Url {
         is_tls,
-        authority,
-        host,
+        authority: authority.to_owned(),
+        host: address.unwrap_or(host).to_owned(),
         port,
         path,
-        socket,
+        socket: is_socket.then(|| PathBuf::from(place)),
     })
 }
 
-/// The first address of a name that accepts a connection.
-fn reachable(host: &str, port: u16) -> Result<SocketAddr, String> {
-    let found = (host, port).to_socket_addrs();
-    let found = found.map_err(|error| format!("{host} is not found ({error})"))?;
-    first_reachable(found).map_err(|why| format!("no address of {host} can be reached: {why}"))
-}
-
+/// The first address that accepts a connection.
 fn first_reachable(addresses: impl Iterator<Item = SocketAddr>) -> Result<SocketAddr, String> {
     let mut reasons = Vec::new();
     for address in addresses {
@@ -202,70 +203,61 @@ fn is_field(field: &str) -> bool {
 
 /// The load on the server at a URL; the address of a host is yet to be found.
 fn load(url: &Url, asked: &RunOptions) -> Load {
-    let is_host = |header: &&String| header.to_ascii_lowercase().starts_with("host:");
-    let tls = url.is_tls.then(|| TlsOptions {
-        server_name: url.host.clone(),
-        ca: asked.ca.clone(),
-        insecure: asked.insecure,
-    });
-    let host = match asked
-        .header
-        .iter()
-        .find(is_host)
-        .and_then(|header| header.split_once(':'))
-    {
-        Some((_, host)) => host.trim().to_owned(),
-        None => url.authority.clone(),
+    let mut http = HttpOptions {
+        host: url.authority.clone(),
+        headers: Vec::new(),
+        tls: url.is_tls.then(|| TlsOptions {
+            server_name: url.host.clone(),
+            ca: asked.ca.clone(),
+            insecure: asked.insecure,
+        }),
     };
-    let headers = asked
-        .header
-        .iter()
-        .filter(|header| !is_host(header))
-        .cloned()
-        .collect();
-    let measure = asked.duration.map_or(10 * SECOND, |time| {
-        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-    });
-    let behavior = match asked.rate {
-        None => Behavior::Closed { depth: 1 },
-        Some(rate) => Behavior::Open {
-            rate,
-            arrivals: Arrivals::Constant,
-            max_waiting: 100_000,
-        },
-    };
-    let page = Page {
-        path: url.path.clone(),
-        status: 0,
-        length: None,
-        hash: None,
-    };
+    for field in &asked.header {
+        match field.split_once(':') {
+            Some((name, host)) if name.eq_ignore_ascii_case("host") => {
+                http.host = host.trim().to_owned();
+            }
+            _ => http.headers.push(field.clone()),
+        }
+    }
     let group = Group {
         name: "main".to_owned(),
         connections: asked.connections.unwrap_or(64),
-        behavior,
-        pages: vec![page],
+        behavior: match asked.rate {
+            None => Behavior::Closed { depth: 1 },
+            Some(rate) => Behavior::Open {
+                rate,
+                arrivals: Arrivals::Constant,
+                max_waiting: 100_000,
+            },
+        },
+        pages: vec![Page {
+            path: url.path.clone(),
+            status: 0,
+            length: None,
+            hash: None,
+        }],
     };
+    let measure = asked.duration.unwrap_or(Duration::from_secs(10));
+    let measure = u64::try_from(measure.as_nanos()).unwrap_or(u64::MAX);
     Load {
-        target: Target::Unix(url.socket.clone().unwrap_or_default()),
-        source: None,
-        server: None,
-        cpu: None,
         seed: asked.seed.unwrap_or(1),
         warm_up: WARM_UP.0.min(measure / WARM_UP.1),
-        measure,
         drain: DRAIN,
-        stall: None,
-        http: Some(HttpOptions { host, headers, tls }),
+        http: Some(http),
         groups: vec![group],
+        ..Load::new(
+            Target::Unix(url.socket.clone().unwrap_or_default()),
+            measure,
+        )
     }
 }
 
 /// What is printed of an outcome.
-struct Summary {
+struct Summary<'o> {
+    stats: &'o ClientStats,
     seconds: f64,
-    /// The percentiles of the response time, by name, microseconds.
-    times: [(&'static str, Option<f64>); 4],
+    metrics: Metrics,
     /// Connections that were made, and those beyond the number that was asked for.
     made: u64,
     reconnects: u64,
@@ -275,121 +267,101 @@ struct Summary {
     notes: Vec<String>,
 }
 
-impl Summary {
-    /// `rate`: requests per second that were due, in an open loop.
-    fn of(outcome: &Outcome, stats: &ClientStats, rate: Option<f64>) -> Self {
-        let times = decode(&stats.response_time)
-            .ok()
-            .filter(|times| !times.is_empty());
-        let at = |part: f64| Some(float(times.as_ref()?.value_at_quantile(part)) / 1e3);
-        let times = [
-            ("p50", at(0.5)),
-            ("p90", at(0.9)),
-            ("p99", at(0.99)),
-            ("max", at(1.0)),
-        ];
+impl<'o> Summary<'o> {
+    fn of(load: &Load, outcome: &Outcome, stats: &'o ClientStats) -> Self {
         let (asked, all) = (u64::from(stats.connections.0), stats.totals.connections);
-        let (made, reconnects) = (all.min(asked), all.saturating_sub(asked));
-        let halves = halves(stats);
-        let mut notes = outcome.problems.clone();
+        let mut summary = Self {
+            stats,
+            seconds: float(outcome.measured) / 1e9,
+            metrics: derive::metrics(load, outcome, 1),
+            made: all.min(asked),
+            reconnects: all.saturating_sub(asked),
+            halves: halves(stats),
+            notes: outcome.problems.clone(),
+        };
+        summary.add_notes(load);
+        summary
+    }
+
+    fn add_notes(&mut self, load: &Load) {
+        let stats = self.stats;
+        let notes = &mut self.notes;
         let responses = stats.totals.responses;
-        if reconnects * 10 >= responses * 9 && reconnects > 0 && responses > 0 {
+        if self.reconnects * 10 >= responses * 9 && self.reconnects > 0 && responses > 0 {
             notes.push("the server closed the connection after each response".to_owned());
         }
         // At a low rate no response is due for longer.
-        let interval = rate.map_or(0.0, |rate| 1e9 / rate);
+        let interval = match load.groups.first().map(|group| group.behavior) {
+            Some(Behavior::Open { rate, .. }) => 1e9 / rate,
+            _ => 0.0,
+        };
         if float(stats.silence) >= SILENCE + interval {
-            notes.push(format!(
-                "no correct response came for {} ms",
-                stats.silence / 1_000_000
-            ));
+            let milliseconds = stats.silence / 1_000_000;
+            notes.push(format!("no correct response came for {milliseconds} ms"));
         }
-        let starved = stats.shares.iter().filter(|share| **share == 0).count();
-        if starved > 0 && stats.due == 0 {
+        if let Some(starved @ 1.0..) = self.metrics.get("starved") {
             notes.push(format!("{starved} connections had no correct response"));
         }
         if stats.dropped > 0 {
+            let dropped = stats.dropped;
             notes.push(format!(
-                "{} requests were not sent: too many were waiting",
-                stats.dropped
+                "{dropped} requests were not sent: too many were waiting"
             ));
         }
-        if let Some((ratio, true)) = halves {
+        if let Some((ratio, true)) = self.halves {
             notes.push(format!(
                 "the second half had {ratio:.2} times the value of the first: server or machine \
                  was not steady"
             ));
         }
-        if stats
-            .statuses
-            .keys()
-            .any(|status| (300..400).contains(status) && *status != 304)
-        {
+        let is_redirect = |status: &u16| (300..400).contains(status) && *status != 304;
+        if stats.statuses.keys().any(is_redirect) {
             notes.push("redirects are counted, and not followed".to_owned());
-        }
-        Self {
-            seconds: float(outcome.measured) / 1e9,
-            times,
-            made,
-            reconnects,
-            halves,
-            notes,
         }
     }
 
-    fn print(
-        &self,
-        to: &mut dyn Write,
-        url: &str,
-        load: &Load,
-        stats: &ClientStats,
-    ) -> io::Result<()> {
-        let per_second = |number: u64| float(number) / self.seconds.max(1e-9);
-        let (asked, made) = (stats.connections.0, self.made);
-        let how = match load.groups.first().map(|group| group.behavior) {
-            Some(Behavior::Open { rate, .. }) => format!("{rate} requests per second are due"),
-            _ => "closed loop".to_owned(),
+    /// A metric; 0 if it was not measured.
+    fn metric(&self, name: &str) -> f64 {
+        self.metrics.get(name).copied().unwrap_or(0.0)
+    }
+
+    fn print(&self, to: &mut dyn Write, url: &str, rate: Option<f64>) -> io::Result<()> {
+        let (stats, seconds, asked) = (self.stats, self.seconds, self.stats.connections.0);
+        let how = match rate {
+            Some(rate) => format!("{rate} requests per second are due"),
+            None => "closed loop".to_owned(),
         };
+        let (throughput, bandwidth) = (self.metric("throughput"), 1e3 * self.metric("bandwidth"));
+        let (bandwidth, responses) = (thousands(bandwidth), stats.responses);
+        let time = |name: &&str| {
+            Some(format!(
+                "{name} {}",
+                value("p50", *self.metrics.get(*name)?)
+            ))
+        };
+        let times: Vec<String> = TIMES.iter().filter_map(time).collect();
+        let status = |(status, number): (&u16, &u64)| format!("{number} of {status}");
+        let statuses: Vec<String> = stats.statuses.iter().map(status).collect();
+        let errors = match in_words(&stats.errors) {
+            errors if errors.is_empty() => "none".to_owned(),
+            errors => errors,
+        };
+        let (made, reconnects) = (self.made, self.reconnects);
         writeln!(
             to,
-            "{url}: {asked} connections, {:.1} seconds, {how}",
-            self.seconds
+            "{url}: {asked} connections, {seconds:.1} seconds, {how}"
         )?;
         writeln!(
             to,
-            "  requests     {:.0} per second, {} MB/s of bodies, {} responses",
-            per_second(stats.responses),
-            thousands(per_second(stats.body_bytes) / 1e6),
-            stats.responses
+            "  requests     {throughput:.0} per second, {bandwidth} MB/s of bodies, {responses} \
+             responses"
         )?;
-        let time =
-            |(name, time): &(&str, Option<f64>)| Some(format!("{name} {}", value("p50", (*time)?)));
-        let times: Vec<String> = self.times.iter().filter_map(time).collect();
         writeln!(to, "  times        {}", times.join("  "))?;
-        let statuses = stats
-            .statuses
-            .iter()
-            .map(|(status, number)| format!("{number} of {status}"));
-        writeln!(
-            to,
-            "  statuses     {}",
-            statuses.collect::<Vec<_>>().join(", ")
-        )?;
-        let errors = stats
-            .errors
-            .iter()
-            .map(|(fault, number)| in_words(*fault, *number));
-        let errors: Vec<String> = errors.collect();
-        let errors = if errors.is_empty() {
-            "none".to_owned()
-        } else {
-            errors.join(", ")
-        };
+        writeln!(to, "  statuses     {}", statuses.join(", "))?;
         writeln!(to, "  errors       {errors}")?;
         writeln!(
             to,
-            "  connections  {made} of {asked} made, {} reconnects",
-            self.reconnects
+            "  connections  {made} of {asked} made, {reconnects} reconnects"
         )?;
         if let Some((ratio, differ)) = self.halves {
             let word = if differ {
@@ -405,17 +377,15 @@ impl Summary {
         Ok(())
     }
 
-    fn json(&self, url: &str, stats: &ClientStats) -> serde_json::Value {
-        let times: serde_json::Map<String, serde_json::Value> = self
-            .times
-            .iter()
-            .map(|(name, time)| ((*name).to_owned(), (*time).into()))
-            .collect();
+    fn json(&self, url: &str) -> serde_json::Value {
+        let stats = self.stats;
+        let time = |name: &str| (name.to_owned(), self.metrics.get(name).copied().into());
+        let times: serde_json::Map<_, _> = TIMES.into_iter().map(time).collect();
         serde_json::json!({
             "url": url,
             "seconds": self.seconds,
             "responses": stats.responses,
-            "requests_per_second": float(stats.responses) / self.seconds.max(1e-9),
+            "requests_per_second": self.metric("throughput"),
             "body_bytes": stats.body_bytes,
             "response_time_us": times,
             "statuses": stats.statuses,
@@ -443,7 +413,7 @@ fn halves(stats: &ClientStats) -> Option<(f64, bool)> {
     let values: Vec<f64> = values.collect();
     let (first, second) = values.split_at_checked(values.len() / 2)?;
     let (a, b) = (mean(first)?, mean(second)?);
-    let error = |half: &[f64]| Some(variance(half)? / float(half.len() as u64));
+    let error = |half: &[f64]| Some(variance(half)? / count(half));
     let distance = (b - a).abs() / (error(first)? + error(second)?).sqrt();
     let differ = distance > DISTINCT.0 && (b / a - 1.0).abs() > DISTINCT.1;
     (values.len() >= MIN_BUCKETS && a > 0.0).then_some((b / a, differ))
@@ -451,10 +421,10 @@ fn halves(stats: &ClientStats) -> Option<(f64, bool)> {
 
 /// Parses `10s`, `500ms`, `2m` or `10`, which is in seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text
+        .split_at_checked(end.unwrap_or(text.len()))
+        .unwrap_or_default();
     let scale = match unit {
         "" | "s" => 1.0,
         "ms" => 1e-3,
@@ -462,13 +432,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         _ => return Err("the unit is none of ms, s, m and h".to_owned()),
     };
-    let seconds = number
-        .parse::<f64>()
-        .map_err(|_| "it is no number".to_owned())?
-        * scale;
-    match (0.05..=86_400.0).contains(&seconds) {
-        true => Ok(Duration::from_secs_f64(seconds)),
-        false => Err("from 50 ms to a day are possible".to_owned()),
+    let number: f64 = number.parse().map_err(|_| "it is no number".to_owned())?;
+    match number * scale {
+        seconds @ 0.05..=86_400.0 => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("from 50 ms to a day are possible".to_owned()),
     }
 }
 
@@ -479,38 +446,26 @@ mod tests {
 
     #[test]
     fn a_url_is_parsed() {
-        let table = [
-            (
-                "http://127.0.0.1:8080",
-                ("127.0.0.1", 8080),
-                "/",
-                "127.0.0.1:8080",
-            ),
+        for (text, parts) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080 127.0.0.1 8080 /"),
             (
                 "http://example.com/a/b?c=d#e",
-                ("example.com", 80),
-                "/a/b?c=d",
-                "example.com",
+                "example.com example.com 80 /a/b?c=d",
             ),
-            ("https://[::1]:81/x", ("::1", 81), "/x", "[::1]:81"),
-            ("https://[::1]", ("::1", 443), "/", "[::1]"),
-            ("http://a:8080?q", ("a", 8080), "/?q", "a:8080"),
-            ("HTTPS://a:/", ("a", 443), "/", "a"),
-        ];
-        for (text, place, path, authority) in table {
+            ("https://[::1]:81/x", "[::1]:81 ::1 81 /x"),
+            ("https://[::1]", "[::1] ::1 443 /"),
+            ("http://a:8080?q", "a:8080 a 8080 /?q"),
+            ("HTTPS://a:/", "a a 443 /"),
+            ("http://a//b", "a a 80 //b"),
+            ("unix:b:/x?y", "localhost localhost 80 /x?y"),
+        ] {
             let url = parse(text).unwrap();
-            let found = (
-                (url.host.as_str(), url.port),
-                url.path.as_str(),
-                url.authority.as_str(),
-            );
-            assert_eq!(found, (place, path, authority), "{text}");
+            let found = format!("{} {} {} {}", url.authority, url.host, url.port, url.path);
+            assert_eq!(found, parts, "{text}");
         }
-        for (text, file, path) in [("unix:/a/b", "/a/b", "/"), ("unix:b:/x?y", "b", "/x?y")] {
-            let url = parse(text).unwrap();
-            let found = (url.socket, url.path.as_str());
-            assert_eq!(found, (Some(PathBuf::from(file)), path));
-        }
+        let socket = |text| parse(text).unwrap().socket;
+        assert_eq!(socket("unix:/a/b"), Some(PathBuf::from("/a/b")));
+        assert_eq!(socket("unix:b:/x?y"), Some(PathBuf::from("b")));
         for text in [
             "ftp://a",
             "a:80",
@@ -533,60 +488,50 @@ mod tests {
     fn a_field_is_a_token_and_a_value_without_control_characters() {
         let good = ["X-One:1", "x: a\tb", "Empty:", "Host: a:80", "x: \u{e9}"];
         assert!(good.into_iter().all(is_field));
-        for bad in [
-            "x",
-            ": x",
-            "a(b: c",
-            "a b: c",
-            "x: a\u{1}b",
-            "x: a\r\nb: c",
-            "Host: a b",
-        ] {
-            assert!(!is_field(bad), "{bad:?}");
-        }
+        let names = ["x", ": x", "a(b: c", "a b: c"];
+        let values = ["x: a\u{1}b", "x: a\r\nb: c", "Host: a b"];
+        assert!(!names.into_iter().chain(values).any(is_field));
     }
 
     #[test]
     fn a_time_without_responses_is_reported_if_one_was_due() {
-        let is_reported = |silence: u64, rate| {
+        for (milliseconds, rate, is_reported) in [
+            (99, None, false),
+            (100, None, true),
+            (299, Some(5.0), false),
+            (300, Some(5.0), true),
+        ] {
             let stats = ClientStats {
-                silence: silence * 1_000_000,
+                silence: milliseconds * 1_000_000,
                 ..ClientStats::default()
             };
-            let outcome = Outcome::default();
-            !Summary::of(&outcome, &stats, rate).notes.is_empty()
-        };
-        assert!(is_reported(100, None) && is_reported(300, Some(5.0)));
-        assert!(!is_reported(99, None) && !is_reported(299, Some(5.0)));
+            let arguments = ["bench", "http://a"];
+            let mut asked = <crate::bench::Arguments as clap::Parser>::parse_from(arguments).run;
+            asked.rate = rate;
+            let load = load(&parse("http://a").unwrap(), &asked);
+            let summary = Summary::of(&load, &Outcome::default(), &stats);
+            assert_eq!(!summary.notes.is_empty(), is_reported, "{milliseconds}");
+        }
     }
 
     #[test]
     fn all_addresses_of_a_name_are_tried() {
         let bind = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let open = bind();
-        let (closed, open) = (
-            bind().local_addr().unwrap(),
-            open.local_addr().map(|at| (at, open)),
-        );
-        let (address, _listener) = open.unwrap();
-        assert_eq!(first_reachable([closed, address].into_iter()), Ok(address));
-        assert!(
-            first_reachable([closed].into_iter())
-                .unwrap_err()
-                .contains("refused")
-        );
+        let listener = bind();
+        let (closed, open) = (bind().local_addr().unwrap(), listener.local_addr().unwrap());
+        assert_eq!(first_reachable([closed, open].into_iter()), Ok(open));
+        let error = first_reachable([closed].into_iter()).unwrap_err();
+        assert!(error.contains("refused"), "{error}");
     }
 
     #[test]
     fn a_duration_has_a_unit_or_is_in_seconds() {
         let of = |text: &str| duration(text).map(|time| time.as_millis());
-        assert_eq!(
-            ["10s", "500ms", "2m", "1.5"].map(of),
-            [Ok(10_000), Ok(500), Ok(120_000), Ok(1500)]
-        );
+        let found = ["10s", "500ms", "2m", "1.5"].map(of);
+        assert_eq!(found, [Ok(10_000), Ok(500), Ok(120_000), Ok(1500)]);
         assert!(
             ["", "10x", "0", "s", "25h"]
-                .into_iter()
+                .iter()
                 .all(|text| of(text).is_err())
         );
     }
@@ -599,15 +544,13 @@ mod tests {
                 responses,
                 longest: 1,
             };
-            let time_series = responses.map(bucket).collect();
             halves(&ClientStats {
-                time_series,
+                time_series: responses.map(bucket).collect(),
                 ..ClientStats::default()
             })
-            .unwrap()
         };
-        assert!(!with(5).1 && with(100).1);
-        assert!((with(100).0 - 1.1).abs() < 0.01);
+        let (same, faster) = (with(5).unwrap(), with(100).unwrap());
+        assert!(!same.1 && faster.1 && (faster.0 - 1.1).abs() < 0.01);
         assert_eq!(halves(&ClientStats::default()), None);
     }
 }

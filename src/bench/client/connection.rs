@@ -3,7 +3,7 @@
 use super::parser::{Parser, Response};
 use super::recorder::{Recorder, Request, Schedule};
 use super::tls;
-use crate::bench::types::{Behavior, Closer, Group, HttpOptions, Page, Target};
+use crate::bench::types::{Behavior, Closer, Group, Load, Page, Target};
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
@@ -268,17 +268,12 @@ pub fn rotated(source: Ipv4Addr, number: u64) -> Ipv4Addr {
     Ipv4Addr::new(first, second.wrapping_add(offset), third, last)
 }
 
-/// Whether `source` can reach `target`: both are loopback addresses.
-pub fn are_both_loopback(source: Ipv4Addr, target: &Target) -> bool {
-    let target = target.address().map(|address| address.ip());
-    source.is_loopback() && target.is_some_and(|ip| ip.is_loopback() && ip.is_ipv4())
-}
-
 /// The bytes of one body in this many are compared.
 const CHECK_INTERVAL: u64 = 64;
 /// Bodies up to this length are all compared: it costs less than receiving them.
 const ALWAYS_CHECKED: u64 = 64;
 
+/// What the connections of a client group share.
 pub struct ClientGroup {
     /// What its connections do.
     pub behavior: Behavior,
@@ -294,38 +289,33 @@ pub struct ClientGroup {
     pub waiting: VecDeque<u64>,
     /// Idle connections.
     pub idle: VecDeque<usize>,
-    pages: Vec<Page>,
-    requests: Vec<Vec<u8>>,
+    /// The pages, and the bytes of their requests.
+    pages: Vec<(Page, Vec<u8>)>,
     responses: u64,
 }
 
 impl ClientGroup {
-    /// A group for the server at `target`.
-    pub fn new(group: &Group, target: &Target, http: Option<&HttpOptions>, seed: u64) -> Self {
+    /// A group of a load.
+    pub fn new(group: &Group, load: &Load, seed: u64) -> Self {
         let schedule = match group.behavior {
             Behavior::Open { rate, arrivals, .. } => Some(Schedule::new(rate, arrivals, seed)),
             _ => None,
         };
-        let close = match group.behavior {
-            Behavior::Short {
-                closer: Closer::Server,
-                ..
-            } => "Connection: close\r\n",
-            _ => "",
+        let mut fields = match (&load.http, load.target.address()) {
+            (Some(http), _) => format!("Host: {}\r\n", http.host),
+            (None, Some(address)) => format!("Host: {address}\r\n"),
+            (None, None) => "Host:\r\n".to_owned(),
         };
-        let address = target.address().map(|address| address.to_string());
-        let host = http
-            .map(|http| http.host.clone())
-            .or(address)
-            .unwrap_or_default();
-        let headers = http.map_or(&[][..], |http| &http.headers);
-        let headers: String = headers
-            .iter()
-            .map(|header| format!("{header}\r\n"))
-            .collect();
+        if matches!(group.behavior, Behavior::Short { closer } if closer == Closer::Server) {
+            fields.push_str("Connection: close\r\n");
+        }
+        for field in load.http.iter().flat_map(|http| &http.headers) {
+            fields.push_str(field);
+            fields.push_str("\r\n");
+        }
         let request = |page: &Page| {
-            let path = &page.path;
-            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{close}{headers}\r\n").into_bytes()
+            let request = format!("GET {} HTTP/1.1\r\n{fields}\r\n", page.path);
+            (page.clone(), request.into_bytes())
         };
         Self {
             behavior: group.behavior,
@@ -335,27 +325,28 @@ impl ClientGroup {
             next_due: u64::MAX,
             waiting: VecDeque::new(),
             idle: VecDeque::new(),
-            pages: group.pages.clone(),
-            requests: group.pages.iter().map(request).collect(),
+            pages: group.pages.iter().map(request).collect(),
             responses: 0,
         }
     }
 
-    /// The bytes of request number `number`; the pages are requested in a cycle.
-    pub fn request(&self, number: usize) -> Option<&[u8]> {
-        let index = number.checked_rem(self.requests.len())?;
-        self.requests.get(index).map(Vec::as_slice)
+    /// The index of the page of request number `number`: they are requested in a cycle.
+    fn index_of(&self, number: usize) -> usize {
+        number.checked_rem(self.pages.len()).unwrap_or(0)
     }
 
-    fn page(&self, number: usize) -> Option<&Page> {
-        self.pages.get(number.checked_rem(self.pages.len())?)
+    /// The bytes of request number `number`.
+    pub fn request(&self, number: usize) -> Option<&[u8]> {
+        let (_, request) = self.pages.get(self.index_of(number))?;
+        Some(request)
     }
 
     /// Whether the bytes of the next body, the response to request number `number`, are compared.
     pub fn checks_next_body(&mut self, number: usize) -> bool {
         self.responses += 1;
+        let page = self.pages.get(self.index_of(number)).map(|(page, _)| page);
         // Hashing a body with nothing to compare it with would only delay the others.
-        let Some(page) = self.page(number).filter(|page| page.hash.is_some()) else {
+        let Some(page) = page.filter(|page| page.hash.is_some()) else {
             return false;
         };
         self.responses % CHECK_INTERVAL == 1
@@ -370,8 +361,7 @@ impl ClientGroup {
         response: Response,
         now: u64,
     ) {
-        let index = request.number.checked_rem(self.pages.len()).unwrap_or(0);
-        if let Some(page) = self.pages.get(index) {
+        if let Some((page, _)) = self.pages.get(self.index_of(request.number)) {
             self.recorder
                 .response(connection, request, response, page, now);
         }
@@ -388,32 +378,5 @@ impl ClientGroup {
             Behavior::SlowRead { buffer, .. } => usize::try_from(buffer).ok(),
             _ => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_is_hashed_only_if_there_is_a_hash_to_compare_it_with() {
-        let with = |hash| {
-            let page = Page {
-                path: "/".to_owned(),
-                status: 200,
-                length: Some(9),
-                hash,
-            };
-            let (behavior, pages) = (Behavior::Closed { depth: 1 }, vec![page]);
-            let group = Group {
-                name: "main".to_owned(),
-                connections: 1,
-                behavior,
-                pages,
-            };
-            let target = SocketAddr::from(([127, 0, 0, 1], 1)).into();
-            ClientGroup::new(&group, &target, None, 1).checks_next_body(0)
-        };
-        assert!(with(Some(1)) && !with(None));
     }
 }

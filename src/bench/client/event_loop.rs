@@ -7,11 +7,10 @@ use super::connection::{ClientGroup, Connection, rotated};
 use super::recorder::Times;
 use super::tls;
 use crate::bench::platform;
-use crate::bench::procfs::{Usage, process_tree};
+use crate::bench::procfs::Usage;
 use crate::bench::types::{Behavior, Fault, Load, Outcome};
 use crate::clock::Now;
 use mio::{Events, Poll, Token};
-use rustix::process::{Pid, Signal, kill_process};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::error::Error;
@@ -55,6 +54,14 @@ impl Phase {
     }
 }
 
+/// What was used until a moment.
+#[derive(Clone, Copy, Debug)]
+struct Account {
+    /// CPU time of the generator, ns.
+    generator: u64,
+    server: Option<Usage>,
+}
+
 /// A running load.
 pub struct EventLoop<'l> {
     load: &'l Load,
@@ -76,10 +83,10 @@ pub struct EventLoop<'l> {
     origin: Instant,
     /// How long the clock was paused, ns.
     paused: u64,
-    stall: Stall,
     stop: Arc<AtomicBool>,
-    usage: Option<(Usage, Usage)>,
-    generator: (Usage, Usage),
+    /// The accounts at the beginning and at the end of the measurement.
+    accounts: (Option<Account>, Option<Account>),
+    /// When the measurement began; afterwards how long it was.
     measured: u64,
     problems: Vec<String>,
     tls: Option<tls::Config>,
@@ -99,12 +106,7 @@ impl<'l> EventLoop<'l> {
         let mut groups = Vec::new();
         for (index, group) in load.groups.iter().enumerate() {
             let seed = load.seed.wrapping_add(index as u64);
-            groups.push(ClientGroup::new(
-                group,
-                &load.target,
-                load.http.as_ref(),
-                seed,
-            ));
+            groups.push(ClientGroup::new(group, load, seed));
             let numbers = 0..group.connections as usize;
             connections.extend(numbers.map(|number| Connection::new(index, number)));
         }
@@ -123,10 +125,8 @@ impl<'l> EventLoop<'l> {
             attempts: 0,
             origin: Now::read().instant,
             paused: 0,
-            stall: Stall::new(load.server, load.stall),
             stop,
-            usage: None,
-            generator: Default::default(),
+            accounts: (None, None),
             measured: 0,
             problems: Vec::new(),
             tls: tls.map(tls::config).transpose()?,
@@ -146,7 +146,6 @@ impl<'l> EventLoop<'l> {
         let mut events = Events::with_capacity(1024);
         while !self.stop.load(Ordering::Relaxed) {
             let now = self.now();
-            self.stall.update(now);
             if self.update_phase(now) {
                 break;
             }
@@ -239,41 +238,22 @@ impl<'l> EventLoop<'l> {
         }
     }
 
-    /// The CPUs of the generator and of the server: what others do on the rest does not matter.
-    fn cpus(&self) -> Vec<usize> {
-        let mut cpus = platform::cpus(None);
-        cpus.extend(platform::cpus(self.load.server));
-        cpus.sort_unstable();
-        cpus.dedup();
-        cpus
-    }
-
     fn begin_measuring(&mut self) {
-        self.with_clock_paused(|this| {
-            let cpus = this.cpus();
-            let generator = Usage::of(std::process::id(), &cpus).unwrap_or_default();
-            let server = this.load.server.and_then(|server| Usage::of(server, &cpus));
-            let server = server.map(|server| server.with_machine_of(&generator));
-            this.usage = server.map(|server| (server, Usage::default()));
-            this.generator.0 = generator;
-        });
-        if let (Some(server), None) = (self.load.server, &self.usage) {
-            self.report(format!(
-                "cannot read the resource usage of process {server}"
-            ));
+        let account = self.account();
+        if let (Some(server), None) = (self.load.server, &account.server) {
+            let problem = format!("cannot read the resource usage of process {server}");
+            self.report(problem);
         }
+        self.accounts.0 = Some(account);
         let now = self.now();
         let window = now..now + self.load.measure;
         for (index, group) in self.groups.iter_mut().enumerate() {
-            let members = self.connections.iter().filter(|one| one.group == index);
-            let open = match group.is_short() {
-                true => members.count(),
-                false => members.filter(|one| one.is_open()).count(),
-            };
+            let is_counted =
+                |one: &&Connection| one.group == index && (group.is_short() || one.is_open());
+            let open = self.connections.iter().filter(is_counted).count();
             let open = u32::try_from(open).unwrap_or(u32::MAX);
             group.recorder.begin(window.clone(), open);
         }
-        self.stall.begin(now);
         self.phase = Phase::Measuring(window.end);
         self.measured = now;
     }
@@ -281,15 +261,7 @@ impl<'l> EventLoop<'l> {
     /// Ends the measurement, which was due at `end`.
     fn begin_draining(&mut self, now: u64, end: u64) {
         self.release(end);
-        self.with_clock_paused(|this| {
-            let cpus = this.cpus();
-            let generator = Usage::of(std::process::id(), &cpus).unwrap_or_default();
-            if let (Some(server), Some((_, after))) = (this.load.server, &mut this.usage) {
-                let server = Usage::of(server, &cpus).unwrap_or_default();
-                *after = server.with_machine_of(&generator);
-            }
-            this.generator.1 = generator;
-        });
+        self.accounts.1 = Some(self.account());
         self.measured = end.saturating_sub(self.measured);
         for group in &mut self.groups {
             group.next_due = u64::MAX;
@@ -297,14 +269,24 @@ impl<'l> EventLoop<'l> {
         self.phase = Phase::Draining(now + self.load.drain);
     }
 
-    /// Does slow work while the clock is paused, so that no request is due meanwhile. Reading the
-    /// usage of a server with thousands of threads takes half a second, which would be in the
-    /// response times of no other server. Response times of requests that are outstanding
+    /// Reads what generator and server have used, while the clock is paused, so that no request is
+    /// due meanwhile. For a server with thousands of threads this takes half a second, which would
+    /// be in the response times of no other server. Response times of requests that are outstanding
     /// meanwhile may be too short by this time.
-    fn with_clock_paused(&mut self, work: impl FnOnce(&mut Self)) {
+    fn account(&mut self) -> Account {
         let before = self.now();
-        work(self);
+        // Those of the generator and of the server: what others do on the rest does not matter.
+        let mut cpus = platform::cpus(None);
+        cpus.extend(platform::cpus(self.load.server));
+        cpus.sort_unstable();
+        cpus.dedup();
+        let generator = Usage::of(std::process::id(), &cpus).unwrap_or_default();
+        let server = self.load.server.and_then(|server| Usage::of(server, &cpus));
         self.paused += self.now().saturating_sub(before);
+        Account {
+            generator: generator.cpu_time,
+            server: server.map(|server| server.with_machine_of(&generator)),
+        }
     }
 
     /// Whether no response is outstanding any more.
@@ -368,7 +350,7 @@ impl<'l> EventLoop<'l> {
     fn poll_timeout(&self, now: u64) -> Duration {
         let timer = self.timers.peek().map(|Reverse((at, _, _))| *at);
         let live = self.live.map(|(at, _)| at);
-        let times = [Some(self.phase.end()), timer, self.stall.next(), live];
+        let times = [Some(self.phase.end()), timer, live];
         let wake = times.into_iter().flatten().min().unwrap_or(now);
         let gap = wake.saturating_sub(now);
         let due = self.groups.iter().map(|group| group.next_due).min();
@@ -417,7 +399,6 @@ impl<'l> EventLoop<'l> {
 
     fn finish(mut self) -> Outcome {
         let now = self.now();
-        self.stall.end();
         if self.live.is_some() {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
@@ -426,13 +407,9 @@ impl<'l> EventLoop<'l> {
             let is_measuring = matches!(self.phase, Phase::Measuring(_));
             let begin = if is_measuring { self.measured } else { now };
             self.measured = now.saturating_sub(begin);
-            self.usage = None;
-            self.generator = Default::default();
+            self.accounts = (None, None);
         }
-        if let (Some(server), Some((_, after))) = (self.load.server, &mut self.usage) {
-            // With the connections still open, and after the last response: this takes long.
-            after.add_memory(server);
-        }
+        let (generator_time, usage) = self.used();
         for connection in &self.connections {
             let is_due = self.is_due(connection);
             if let Some(group) = self.groups.get_mut(connection.group).filter(|_| is_due) {
@@ -449,226 +426,46 @@ impl<'l> EventLoop<'l> {
                 group.recorder.missing(due, now);
             }
         }
-        let (before, after) = self.generator;
         let groups = self.groups.into_iter();
         Outcome {
             measured: self.measured,
             groups: groups.map(|group| group.recorder.finish()).collect(),
-            generator_time: after.cpu_time.saturating_sub(before.cpu_time),
-            usage: self.usage,
+            generator_time,
+            usage,
             send_lag: self.lag.encode(),
             problems: self.problems,
         }
     }
-}
 
-/// A planned stall. It stops all processes of the server: in a forking server the parent serves
-/// nothing. When it is dropped, the server continues.
-pub struct Stall {
-    server: Option<u32>,
-    /// The stopped processes, parents first.
-    stopped: Vec<u32>,
-    /// Time after the beginning of the measurement, and length, ns.
-    planned: Option<(u64, u64)>,
-    /// Beginning and end, ns since the generator's start.
-    at: Option<(u64, u64)>,
-}
-
-impl Stall {
-    /// A stall of the process `server`; `planned` counts from the beginning of the measurement.
-    pub fn new(server: Option<u32>, planned: Option<(u64, u64)>) -> Self {
-        Self {
-            server,
-            stopped: Vec::new(),
-            planned,
-            at: None,
-        }
-    }
-
-    /// The measurement begins.
-    pub fn begin(&mut self, now: u64) {
-        let planned = self.planned.take();
-        self.at = planned.map(|(after, long)| (now + after, now + after + long));
-    }
-
-    /// When [`update`](Self::update) is due next.
-    pub fn next(&self) -> Option<u64> {
-        let (begin, end) = self.at?;
-        Some(if self.is_stopped() { end } else { begin })
-    }
-
-    /// Stops the server or lets it continue, if that is due.
-    pub fn update(&mut self, now: u64) {
-        let Some((begin, end)) = self.at else {
-            return;
+    /// The CPU time of the generator in the measurement, and the accounts of the server.
+    fn used(&self) -> (u64, Option<(Usage, Usage)>) {
+        let (Some(before), Some(after)) = self.accounts else {
+            return (0, None);
         };
-        if self.is_stopped() && now >= end {
-            self.end();
-        } else if !self.is_stopped() && now >= begin {
-            self.stop();
+        let mut usage = before.server.zip(after.server);
+        if let (Some((_, after)), Some(server)) = (&mut usage, self.load.server) {
+            // With the connections still open, and after the last response: this takes long.
+            after.add_memory(server);
         }
-    }
-
-    /// Lets the server continue; there are no more stalls.
-    pub fn end(&mut self) {
-        self.at = None;
-        // Children first, so that a parent does not see them stopped.
-        for pid in std::mem::take(&mut self.stopped).into_iter().rev() {
-            send(pid, Signal::CONT);
-        }
-    }
-
-    fn is_stopped(&self) -> bool {
-        !self.stopped.is_empty()
-    }
-
-    /// Repeats until there is no new process: one may be forked while the others are stopped.
-    fn stop(&mut self) {
-        let Some(server) = self.server else {
-            return;
-        };
-        loop {
-            let tree = process_tree(server).into_iter();
-            let new: Vec<u32> = tree.filter(|pid| !self.stopped.contains(pid)).collect();
-            if new.is_empty() {
-                break;
-            }
-            for pid in new {
-                send(pid, Signal::STOP);
-                self.stopped.push(pid);
-            }
-        }
-    }
-}
-
-impl Drop for Stall {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-fn send(pid: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // The process may have ended; its connections then fail.
-        let _ = kill_process(pid, signal);
+        (after.generator.saturating_sub(before.generator), usage)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::types::{Group, Target};
-    use std::net::{SocketAddr, TcpListener};
-    use std::process::{Child, Command};
-
-    /// One connection that sends nothing.
-    fn silent(target: SocketAddr, drain: u64) -> Load {
-        Load {
-            target: Target::Tcp(target),
-            source: None,
-            server: None,
-            cpu: None,
-            seed: 1,
-            warm_up: 0,
-            measure: 1,
-            drain,
-            stall: None,
-            http: None,
-            groups: vec![Group {
-                name: "main".to_owned(),
-                connections: 1,
-                behavior: Behavior::Silent,
-                pages: Vec::new(),
-            }],
-        }
-    }
+    use std::net::SocketAddr;
 
     #[test]
-    fn the_drain_ends_at_once_if_no_response_is_outstanding() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let load = silent(listener.local_addr().unwrap(), 60_000_000_000);
-        let start = Now::read().instant;
-        let event_loop = EventLoop::new(&load, Default::default(), false).unwrap();
-        event_loop.run().unwrap();
-        assert!(Now::read().instant - start < Duration::from_secs(60));
-    }
-
-    #[test]
-    fn the_clock_does_not_advance_while_it_is_paused() {
-        let load = silent(([127, 0, 0, 1], 9).into(), 0);
-        let start = Now::read().instant;
+    fn the_clock_stands_still_while_the_accounts_are_read() {
+        let mut load = Load::new(SocketAddr::from(([127, 0, 0, 1], 9)), 1);
+        load.server = Some(std::process::id());
         let mut event_loop = EventLoop::new(&load, Default::default(), false).unwrap();
-        let work = Duration::from_millis(20);
-        event_loop.with_clock_paused(|_| std::thread::sleep(work));
-        let (now, real) = (event_loop.now(), Now::read().instant - start);
-        assert!(Duration::from_nanos(event_loop.paused) >= work);
-        assert!(Duration::from_nanos(now) <= real - work, "{now} {real:?}");
-    }
-
-    /// Whether each process of the tree is stopped (proc_pid_stat(5)).
-    fn stopped(server: u32) -> Vec<bool> {
-        let state = |pid: u32| {
-            let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let state = text.rsplit_once(')').map(|(_, rest)| rest.trim_start());
-            state.is_some_and(|state| state.starts_with('T'))
-        };
-        process_tree(server).into_iter().map(state).collect()
-    }
-
-    /// Waits until the processes are in these states: a signal takes time.
-    fn reach(server: u32, wanted: &[bool]) -> bool {
-        (0..500).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            stopped(server) == wanted
-        })
-    }
-
-    fn shell_with_a_child() -> Child {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "sleep 60 & wait"]).spawn().unwrap()
-    }
-
-    #[test]
-    fn all_processes_of_a_server_are_stopped_and_all_continue() {
-        if !cfg!(target_os = "linux") {
-            return;
-        }
-        let mut shell = shell_with_a_child();
-        let server = shell.id();
-        let started = reach(server, &[false, false]);
-        let mut stall = Stall::new(Some(server), Some((5, 10)));
-        stall.update(100);
-        stall.begin(100);
-        let before = stall.next();
-        stall.update(104);
-        let not_yet = stopped(server);
-        stall.update(105);
-        let during = (stall.next(), reach(server, &[true, true]));
-        stall.update(115);
-        let after = (stall.next(), reach(server, &[false, false]));
-        for pid in process_tree(server).into_iter().rev() {
-            send(pid, Signal::KILL);
-        }
-        shell.wait().unwrap();
-        assert!(started);
-        assert_eq!((before, not_yet), (Some(105), vec![false, false]));
-        assert_eq!((during, after), ((Some(115), true), (None, true)));
-    }
-
-    #[test]
-    fn a_dropped_stall_lets_the_server_continue() {
-        if !cfg!(target_os = "linux") {
-            return;
-        }
-        let mut server = Command::new("sleep").arg("60").spawn().unwrap();
-        let mut stall = Stall::new(Some(server.id()), Some((0, u64::MAX / 2)));
-        stall.begin(1);
-        stall.update(1);
-        let during = reach(server.id(), &[true]);
-        drop(stall);
-        let after = reach(server.id(), &[false]);
-        server.kill().unwrap();
-        server.wait().unwrap();
-        assert!(during && after, "{during} {after}");
+        let (before, start) = (event_loop.now(), Now::read().instant);
+        let account = event_loop.account();
+        let (passed, real) = (event_loop.now() - before, Now::read().instant - start);
+        assert!(account.generator > 0 || !cfg!(target_os = "linux"));
+        assert!(event_loop.paused > 0);
+        assert!(Duration::from_nanos(passed) < real, "{passed} {real:?}");
     }
 }

@@ -233,8 +233,7 @@ impl EventLoop<'_> {
                 fault = Some(Fault::Unsolicited);
                 break;
             };
-            if request.first_byte.is_none() {
-                request.first_byte = Some(now);
+            if !std::mem::replace(&mut request.has_response, true) {
                 connection.parser.hashes_body = group.checks_next_body(request.number);
             }
             match connection.parser.feed(&mut bytes) {
@@ -315,7 +314,7 @@ impl EventLoop<'_> {
         let is_futile = !connection.has_response;
         let mut lost = false;
         for request in std::mem::take(&mut connection.outstanding) {
-            let has_begun = request.first_byte.is_some();
+            let has_begun = request.has_response;
             let fault = match failed {
                 true if !lost => Fault::Reset,
                 false if has_begun => Fault::Truncated,
@@ -431,7 +430,7 @@ fn push_request(connection: &mut Connection, group: &mut ClientGroup, due: u64, 
         number,
         due,
         sent: now,
-        first_byte: None,
+        has_response: false,
     });
     group.recorder.totals().requests += 1;
 }
@@ -448,18 +447,4 @@ fn portion(rate: f64) -> (usize, u64) {
         .ceil()
         .clamp(1.0, MAX_PORTION);
     (length as usize, (length / rate * 1e9) as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn portions_add_up_to_the_rate() {
-        assert_eq!(portion(1.0), (1, 1_000_000_000));
-        assert_eq!(portion(50.0), (1, 20_000_000));
-        assert_eq!(portion(20_000.0), (400, 20_000_000));
-        assert_eq!(portion(75.0), (2, 26_666_666));
-        assert_eq!(portion(65_536e3), (65_536, 1_000_000));
-    }
 }

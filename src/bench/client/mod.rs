@@ -51,7 +51,7 @@ pub fn generate() -> Result<ExitCode, Box<dyn Error>> {
 pub fn run(load: &Load, is_live: bool) -> Result<Outcome, Box<dyn Error>> {
     check(load)?;
     let stop = Arc::new(AtomicBool::new(false));
-    // Handled, so that a server that is stopped continues.
+    // The load then ends, and there is an outcome.
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         signal_hook::flag::register(signal, stop.clone())?;
     }
@@ -68,16 +68,10 @@ pub fn run(load: &Load, is_live: bool) -> Result<Outcome, Box<dyn Error>> {
 
 /// Whether a load is valid.
 pub fn check(load: &Load) -> Result<(), String> {
-    let http = load.http.as_ref();
-    http.and_then(|http| http.tls.as_ref())
-        .map(tls::config)
-        .transpose()?;
+    let tls = load.http.as_ref().and_then(|http| http.tls.as_ref());
+    tls.map(tls::config).transpose()?;
     let connections: usize = load.groups.iter().map(|one| one.connections as usize).sum();
     let longest = load.warm_up.max(load.measure).max(load.drain);
-    let ends = load.stall.map(|(at, time)| at.saturating_add(time));
-    // 0 and negative numbers address process groups (kill(2)).
-    let is_process = |pid: u32| pid > 1 && pid != std::process::id() && i32::try_from(pid).is_ok();
-    let are_near = |source| connection::are_both_loopback(source, &load.target);
     let rules = [
         (
             (1..=MAX_CONNECTIONS).contains(&connections),
@@ -87,22 +81,6 @@ pub fn check(load: &Load) -> Result<(), String> {
         (
             longest <= MAX_TIME,
             "warm-up, measurement and drain must each be at most a day",
-        ),
-        (
-            ends.is_none() || load.server.is_some(),
-            "a stall needs the process ID of the server",
-        ),
-        (
-            ends.is_none_or(|end| end <= load.measure),
-            "the stall must end within the measurement",
-        ),
-        (
-            load.server.is_none_or(is_process),
-            "this process cannot be a server",
-        ),
-        (
-            load.source.is_none_or(are_near),
-            "source and target must both be loopback addresses",
         ),
     ];
     let of_groups = load.groups.iter().flat_map(rules_of);

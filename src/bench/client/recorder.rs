@@ -70,8 +70,8 @@ pub struct Request {
     pub due: u64,
     /// When it was sent.
     pub sent: u64,
-    /// When the first byte of the response came.
-    pub first_byte: Option<u64>,
+    /// Whether a part of the response has come.
+    pub has_response: bool,
 }
 
 /// Records the statistics of a group.
@@ -81,7 +81,6 @@ pub struct Recorder {
     is_open_loop: bool,
     response_times: Times,
     service_times: Times,
-    first_bytes: Times,
     /// When the last correct response came.
     last_response: u64,
 }
@@ -100,7 +99,6 @@ impl Recorder {
             is_open_loop,
             response_times: Times::new(),
             service_times: Times::new(),
-            first_bytes: Times::new(),
             last_response: 0,
         }
     }
@@ -160,9 +158,6 @@ impl Recorder {
         if counts {
             self.response_times.record(response_time);
             self.service_times.record(now.saturating_sub(request.sent));
-            let first_byte = request.first_byte.unwrap_or(now);
-            self.first_bytes
-                .record(first_byte.saturating_sub(request.sent));
         }
         if self.window.contains(&now) {
             self.stats.responses += 1;
@@ -230,7 +225,6 @@ impl Recorder {
         }
         self.stats.response_time = self.response_times.encode();
         self.stats.service_time = self.service_times.encode();
-        self.stats.first_byte = self.first_bytes.encode();
         self.stats
     }
 }
@@ -301,197 +295,77 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::stats::decode;
 
     const MS: u64 = 1_000_000;
 
-    fn page() -> Page {
-        Page {
-            path: "/".to_owned(),
-            status: 200,
-            length: Some(5),
-            hash: Some(7),
+    /// The statistics after correct responses to requests: when they were due, and when the
+    /// responses came, in ms. The window is from 1000 to 1300 ms.
+    fn after(is_open_loop: bool, responses: &[(u64, u64)], missing: &[u64]) -> ClientStats {
+        let mut recorder = Recorder::new("main", 1, is_open_loop);
+        recorder.begin(1000 * MS..1300 * MS, 1);
+        for (due, done) in responses {
+            let request = Request {
+                due: due * MS,
+                sent: due * MS,
+                ..Request::default()
+            };
+            let response = Response {
+                status: 200,
+                length: 5,
+                hash: None,
+                closes: false,
+            };
+            let page = Page {
+                path: "/".to_owned(),
+                status: 200,
+                length: Some(5),
+                hash: None,
+            };
+            recorder.response(0, &request, response, &page, done * MS);
         }
-    }
-
-    fn correct() -> Response {
-        Response {
-            status: 200,
-            length: 5,
-            hash: None,
-            closes: false,
+        for due in missing {
+            recorder.missing(due * MS, 1500 * MS);
         }
+        recorder.finish()
     }
 
-    fn recorder(is_open_loop: bool) -> Recorder {
-        let mut recorder = Recorder::new("main", 2, is_open_loop);
-        recorder.begin(1000 * MS..1300 * MS, 2);
-        recorder
-    }
-
-    fn times(text: &str) -> Histogram<u64> {
-        let bytes = STANDARD.decode(text).unwrap();
-        let mut deserializer = hdrhistogram::serialization::Deserializer::new();
-        deserializer.deserialize(&mut &bytes[..]).unwrap()
-    }
-
-    fn request(due: u64, sent: u64) -> Request {
-        Request {
-            due,
-            sent,
-            ..Request::default()
-        }
+    /// The number of response times, and the longest, ms.
+    fn times(stats: &ClientStats) -> (u64, u64) {
+        let times = decode(&stats.response_time).unwrap();
+        (times.len(), times.max() / MS)
     }
 
     #[test]
     fn a_request_that_was_due_in_the_window_counts_whenever_its_response_came() {
-        let mut recorder = recorder(true);
-        let requests = [(990, 1010), (1290, 1310), (1310, 1320)];
-        for (due, done) in requests.map(|(a, b)| (a * MS, b * MS)) {
-            recorder.response(0, &request(due, due), correct(), &page(), done);
-        }
-        let stats = recorder.finish();
+        let stats = after(true, &[(990, 1010), (1290, 1310), (1310, 1320)], &[]);
         assert_eq!(stats.responses, 1, "one response came in the window");
-        let histogram = times(&stats.response_time);
-        assert_eq!(histogram.len(), 1, "another request was due in it");
-        assert_eq!(histogram.max() / MS, 20);
-    }
-
-    #[test]
-    fn response_time_starts_when_a_request_is_due_and_service_time_when_it_is_sent() {
-        let mut recorder = recorder(true);
-        let mut request = request(1000 * MS, 1080 * MS);
-        request.first_byte = Some(1090 * MS);
-        recorder.response(1, &request, correct(), &page(), 1100 * MS);
-        let stats = recorder.finish();
-        let of = |text: &str| times(text).max() / MS;
-        assert_eq!(of(&stats.response_time), 100);
-        assert_eq!(of(&stats.service_time), 20);
-        assert_eq!(of(&stats.first_byte), 10);
-        assert_eq!(stats.shares, [0, 1]);
-    }
-
-    #[test]
-    fn each_kind_of_wrong_response_is_counted_as_that_kind() {
-        let mut responses = [correct(); 3];
-        (responses[0].status, responses[1].length, responses[2].hash) = (404, 4, Some(8));
-        let mut recorder = recorder(false);
-        for response in responses {
-            recorder.response(0, &request(0, 0), response, &page(), 1000 * MS);
-        }
-        let stats = recorder.finish();
-        let expected = [Fault::Status, Fault::Length, Fault::Content].map(|fault| (fault, 1));
-        assert_eq!(stats.errors, expected.into());
-        assert_eq!((stats.responses, stats.totals.responses), (0, 3));
-    }
-
-    #[test]
-    fn without_an_expected_status_those_from_200_to_399_are_correct() {
-        let is_correct = |status| {
-            let (page, found) = (
-                Page {
-                    status: 0,
-                    ..page()
-                },
-                Response {
-                    status,
-                    ..correct()
-                },
-            );
-            fault_of(found, &page).is_none()
-        };
-        let statuses = [0, 99, 101, 199, 200, 304, 399, 400, 599, 600, 999];
-        let expected = [200, 304, 399];
-        assert!(
-            statuses
-                .iter()
-                .all(|one| is_correct(*one) == expected.contains(one))
-        );
-    }
-
-    #[test]
-    fn a_missing_response_is_recorded_with_the_time_until_the_end() {
-        let mut recorder = recorder(true);
-        recorder.missing(1100 * MS, 1900 * MS);
-        let stats = recorder.finish();
-        assert_eq!(times(&stats.response_time).max() / (100 * MS), 8);
-        assert_eq!(stats.errors, [(Fault::Missing, 1)].into());
+        assert_eq!(times(&stats), (1, 20), "another request was due in it");
     }
 
     /// Its time includes a pause of the clock, so it would be too short.
     #[test]
-    fn a_request_that_was_sent_before_the_window_has_no_time() {
-        let mut recorder = recorder(false);
-        for sent in [999, 1000] {
-            let request = request(sent * MS, sent * MS);
-            recorder.response(0, &request, correct(), &page(), 1047 * MS);
-        }
-        let stats = recorder.finish();
-        assert_eq!((stats.responses, times(&stats.response_time).len()), (2, 1));
-        assert_eq!(times(&stats.response_time).max() / MS, 47);
+    fn a_request_that_was_sent_before_the_window_of_a_closed_loop_has_no_time() {
+        let stats = after(false, &[(999, 1047), (1000, 1047)], &[]);
+        assert_eq!((stats.responses, times(&stats)), (2, (1, 47)));
     }
 
     /// A connection that never gets a response has the longest time of all.
     #[test]
     fn a_request_that_is_still_outstanding_in_a_closed_loop_has_the_time_that_it_has_waited() {
-        let mut recorder = recorder(false);
-        recorder.missing(900 * MS, 1500 * MS);
-        recorder.missing(1310 * MS, 1500 * MS);
-        let stats = recorder.finish();
-        let times = times(&stats.response_time);
-        assert_eq!((times.len(), times.max() / (100 * MS)), (1, 6));
+        let stats = after(false, &[], &[900, 1310]);
+        assert_eq!(times(&stats), (1, 600));
     }
 
     #[test]
     fn the_time_series_has_a_bucket_for_each_tenth_of_a_second() {
-        let mut recorder = recorder(false);
-        for (sent, now) in [(1000, 1001), (1000, 1009), (1000, 1005), (1210, 1290)] {
-            let request = request(sent * MS, sent * MS);
-            recorder.response(0, &request, correct(), &page(), now * MS);
-        }
+        let responses = [(1000, 1001), (1000, 1009), (1000, 1005), (1210, 1290)];
+        let stats = after(false, &responses, &[]);
         let bucket = |(responses, longest)| Bucket {
             responses,
             longest: longest * MS,
         };
-        let stats = recorder.finish();
         assert_eq!(stats.time_series, [(3, 9), (0, 0), (1, 80)].map(bucket));
         assert_eq!(stats.silence, 285 * MS);
-    }
-
-    #[test]
-    fn a_constant_rate_has_equal_intervals() {
-        let mut schedule = Schedule::new(1000.0, Arrivals::Constant, 1);
-        let due: Vec<u64> = (0..4).map(|_| schedule.due()).collect();
-        assert_eq!(due, [1_000_000, 2_000_000, 3_000_000, 4_000_000]);
-    }
-
-    #[test]
-    fn the_same_seed_gives_the_same_times() {
-        let draw = |seed| {
-            let mut schedule = Schedule::new(50.0, Arrivals::Poisson, seed);
-            (0..100).map(|_| schedule.due()).collect::<Vec<_>>()
-        };
-        assert_eq!(draw(7), draw(7));
-        assert_ne!(draw(7), draw(8));
-    }
-
-    /// The counts per second of a Poisson process have the rate as mean and as variance.
-    #[test]
-    fn a_poisson_process_has_its_mean_and_variance() {
-        let mut schedule = Schedule::new(100.0, Arrivals::Poisson, 3);
-        let mut counts = vec![0_i32; 2000];
-        loop {
-            let second = usize::try_from(schedule.due() / 1_000_000_000).unwrap();
-            match counts.get_mut(second) {
-                Some(count) => *count += 1,
-                None => break,
-            }
-        }
-        let mean = f64::from(counts.iter().sum::<i32>()) / 2000.0;
-        let squares = counts
-            .iter()
-            .map(|count| (f64::from(*count) - mean).powi(2));
-        let variance = squares.sum::<f64>() / 2000.0;
-        assert!((mean - 100.0).abs() < 1.0, "{mean}");
-        assert!((variance - 100.0).abs() < 10.0, "{variance}");
     }
 }

@@ -2,11 +2,12 @@
 //! capacities from which rates follow, and takes the samples of all rounds.
 //!
 //! - `process`: starts and stops servers, and runs the load generator
-//! - `sample`: takes one sample; `derive`: computes its metrics, and decides whether it is valid
+//! - `sample`: takes one sample; `derive`: computes its metrics; `judge`: whether it is valid
 //! - `environment`: facts about the machine, and warnings
 
 pub mod derive;
 mod environment;
+pub mod judge;
 pub mod process;
 mod sample;
 
@@ -20,9 +21,8 @@ use super::workloads::{self, CellSpec, probe};
 use super::{RunOptions, platform, print_to_stdout};
 use crate::clock::Now;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sample::{SampleSpec, Taken};
+use sample::SampleSpec;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -163,10 +163,8 @@ impl RunContext {
     /// A new path in the folder of the run.
     pub fn file(&self, extension: &str) -> ScratchFile {
         self.serial.set(self.serial.get().wrapping_add(1));
-        ScratchFile(
-            self.folder
-                .join(format!("{}.{extension}", self.serial.get())),
-        )
+        let name = format!("{}.{extension}", self.serial.get());
+        ScratchFile(self.folder.join(name))
     }
 
     /// Seconds since the run started.
@@ -415,8 +413,8 @@ struct Runner {
     plan: Plan,
     context: RunContext,
     run: Run,
-    /// The capacity of each arm, requests per second.
-    capacities: BTreeMap<usize, f64>,
+    /// The capacities of the arms, requests per second.
+    capacities: Vec<f64>,
     /// The estimate of the whole run, and of what is done.
     progress: (Duration, Duration),
     last_line: f64,
@@ -455,7 +453,7 @@ impl Runner {
         };
         Self {
             progress: (plan.total_time(), Duration::ZERO),
-            capacities: BTreeMap::new(),
+            capacities: Vec::new(),
             last_line: -LINE_INTERVAL,
             plan,
             context,
@@ -467,23 +465,18 @@ impl Runner {
     /// reported at once.
     fn preflight(&mut self) -> Result<(), RunError> {
         let mut arm = 0;
-        while arm < self.plan.arms.len() {
-            let spec = self.probe(0, arm);
-            let spec = spec.filter(|spec| spec.arm_spec.arm.kind != ArmKind::Control);
-            if let Some(spec) = spec {
-                let name = spec.arm_spec.arm.name.clone();
-                let is_optional = spec.arm_spec.is_optional;
-                match sample::check(&mut self.context, spec) {
-                    Ok(()) => {}
-                    Err(RunError::Failed(reason)) if is_optional => {
-                        self.leave_out(arm, &reason);
-                        continue;
-                    }
-                    Err(RunError::Failed(reason)) => {
-                        return Err(RunError::Failed(format!("{name}: {reason}")));
-                    }
-                    Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+        while let Some(one) = self.plan.arms.get(arm).cloned() {
+            let is_control = one.arm.kind == ArmKind::Control;
+            let spec = self.probe(0, arm).filter(|_| !is_control);
+            match spec.map_or(Ok(()), |spec| sample::check(&mut self.context, spec)) {
+                Err(RunError::Failed(reason)) if one.is_optional => {
+                    self.leave_out(arm, &reason);
+                    continue;
                 }
+                Err(RunError::Failed(reason)) => {
+                    return Err(RunError::Failed(format!("{}: {reason}", one.arm.name)));
+                }
+                checked => checked?,
             }
             arm += 1;
         }
@@ -522,30 +515,23 @@ impl Runner {
     fn step(&mut self, step: PlannedSample) -> Result<(), RunError> {
         let PlannedSample { round, cell, arm } = step;
         let what = self.title(cell, arm);
-        self.show(&format!(
-            "round {} of {}: {what}",
-            round + 1,
-            self.plan.rounds
-        ));
-        let mut taken = Taken::default();
-        match self.spec(cell, arm) {
-            Some(spec) if spec.cell_spec.share_of_slowest.is_some() && spec.slowest <= 0.0 => {
-                let reason =
-                    "the capacity of the servers, which decides the rate, was not measured";
-                taken.sample.invalid.push(reason.to_owned());
-            }
-            Some(spec) => taken = sample::take(&mut self.context, &spec)?,
-            None => {}
+        let rounds = self.plan.rounds;
+        self.show(&format!("round {} of {rounds}: {what}", round + 1));
+        let Some(spec) = self.spec(cell, arm) else {
+            return Ok(());
+        };
+        let mut sample = Sample::default();
+        if spec.cell_spec.share_of_slowest.is_some() && spec.slowest <= 0.0 {
+            let reason = "the capacity of the servers, which decides the rate, was not measured";
+            sample.invalid.push(reason.to_owned());
+        } else {
+            let miscounts;
+            (sample, miscounts) = sample::take(&mut self.context, &spec)?;
+            let problem = |miscount| format!("{what}, round {}: {miscount}", round + 1);
+            self.run.problems.extend(miscounts.into_iter().map(problem));
         }
-        let miscounts = taken.miscounts.into_iter();
-        let problems = miscounts.map(|miscount| format!("{what}, round {}: {miscount}", round + 1));
-        self.run.problems.extend(problems);
-        self.run.samples.push(Sample {
-            arm,
-            cell,
-            round,
-            ..taken.sample
-        });
+        (sample.arm, sample.cell, sample.round) = (arm, cell, round);
+        self.run.samples.push(sample);
         self.progress.1 += self.plan.sample_time(step);
         Ok(())
     }
@@ -583,7 +569,7 @@ impl Runner {
             warm_up,
             measure,
             drain: self.plan.drain_time(workload),
-            level: self.plan.memory_warm_up(workload),
+            step_warm_up: self.plan.memory_warm_up(workload),
             slowest: self.slowest(),
         })
     }
@@ -607,7 +593,7 @@ impl Runner {
 
     /// The capacity of the slowest arm; 0 if none was measured.
     fn slowest(&self) -> f64 {
-        let capacities = self.capacities.values().copied();
+        let capacities = self.capacities.iter().copied();
         capacities.reduce(f64::min).unwrap_or(0.0)
     }
 
@@ -626,25 +612,24 @@ impl Runner {
                 let Some(spec) = self.probe(cell, arm) else {
                     break;
                 };
-                let taken = sample::take(&mut self.context, &spec)?.sample;
+                let (taken, _) = sample::take(&mut self.context, &spec)?;
                 let capacity = taken.metrics.get("throughput").copied();
                 let capacity = capacity.filter(|one| *one > 0.0 && taken.invalid.is_empty());
                 // The file gets the capacity only.
-                let metrics = capacity.map(|one| ("capacity".to_owned(), one)).into_iter();
-                let (at, pass, invalid) = (taken.at, Pass::Capacity, taken.invalid);
-                let metrics = metrics.collect();
-                let sample = Sample {
+                self.run.samples.push(Sample {
                     arm,
                     cell,
-                    pass,
-                    at,
-                    metrics,
-                    invalid,
+                    pass: Pass::Capacity,
+                    at: taken.at,
+                    metrics: capacity
+                        .map(|one| ("capacity".to_owned(), one))
+                        .into_iter()
+                        .collect(),
+                    invalid: taken.invalid,
                     ..Sample::default()
-                };
-                self.run.samples.push(sample);
+                });
                 if let Some(capacity) = capacity {
-                    self.capacities.insert(arm, capacity);
+                    self.capacities.push(capacity);
                     break;
                 }
             }
@@ -673,40 +658,6 @@ mod tests {
             [choose(&[0, 1]), choose(&[2, 5, 7])],
             [cpus(1, 0), cpus(7, 2)]
         );
-    }
-
-    #[test]
-    fn the_files_of_a_run_are_removed_with_its_context() {
-        let page = workloads::small();
-        let mut context = RunContext::new(1, false, [&page].into_iter()).unwrap();
-        let folder = context.folder.clone();
-        assert!(context.root().join("1k.html").is_file());
-        let (one, other) = (context.file("x"), context.file("x"));
-        assert_ne!(*one, *other);
-        std::fs::write(&*one, "x").unwrap();
-        let path = one.to_owned();
-        drop(one);
-        assert!(!path.exists());
-        assert!((10_000..u16::MAX).contains(&context.free_port().unwrap()));
-        drop(context);
-        assert!(!folder.exists());
-    }
-
-    #[test]
-    fn a_run_is_written_whole_and_never_overwritten_by_another() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = create_output(Some(&parent.path().join("a/b")), UNIX_EPOCH).unwrap();
-        let run = Run {
-            seed: u64::MAX,
-            ..Run::default()
-        };
-        write_run(&folder, &Run::default()).unwrap();
-        write_run(&folder, &run).unwrap();
-        let text = std::fs::read(folder.join(RUN)).unwrap();
-        assert_eq!(serde_json::from_slice::<Run>(&text).unwrap(), run);
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
-        let error = create_output(Some(&folder), UNIX_EPOCH).unwrap_err();
-        assert!(error.contains("name another directory"), "{error}");
     }
 
     fn runner(args: &[&str]) -> Runner {

@@ -3,8 +3,10 @@
 use super::{RunContext, RunError, ScratchFile};
 use crate::bench::platform;
 use crate::bench::types::{Load, Outcome};
+use crate::clock::Now;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::File;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -39,12 +41,11 @@ impl Process {
         cpu: Option<usize>,
     ) -> Result<Self, RunError> {
         let messages = context.file("stderr");
-        let output = create(&messages)?;
         // A group of its own: Ctrl-C reaches this program only, which then ends the other.
-        command.stderr(output).process_group(0);
+        command.stderr(create(&messages)?).process_group(0);
         platform::end_with_this_thread(command);
         let child = spawn(context, command, cpu).map_err(|error| {
-            let program = command.get_program().to_string_lossy().into_owned();
+            let program = command.get_program().to_string_lossy();
             format!("cannot start {program}: {error}")
         })?;
         Ok(Self {
@@ -71,28 +72,51 @@ impl Process {
         status
     }
 
-    /// Waits until it ends; `None` after the timeout.
-    pub fn wait(
-        &mut self,
-        context: &RunContext,
-        timeout: Duration,
-    ) -> Result<Option<ExitStatus>, RunError> {
-        let start = context.seconds();
+    /// Waits until it ends. `None` after the timeout, and if `goes_on` returns false.
+    pub fn wait(&mut self, timeout: Duration, goes_on: impl Fn() -> bool) -> Option<ExitStatus> {
+        let start = Now::read().instant;
         loop {
-            if let Some(status) = self.status() {
-                return Ok(Some(status));
+            let status = self.status();
+            let is_late = Now::read().instant.saturating_duration_since(start) > timeout;
+            if status.is_some() || is_late || !goes_on() {
+                return status;
             }
-            if context.seconds() - start > timeout.as_secs_f64() {
-                return Ok(None);
-            }
-            context.sleep(POLL_INTERVAL)?;
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) {
-        // If it has ended, its status shows that.
-        let _ = kill_process(Pid::from_child(&self.child), signal);
+    /// Waits until a starting server is ready: `ready` has a result. `place` is where it listens.
+    pub fn wait_until_ready<T>(
+        &mut self,
+        context: &RunContext,
+        place: &str,
+        ready: impl Fn() -> Option<T>,
+    ) -> Result<T, RunError> {
+        let start = context.seconds();
+        loop {
+            if let Some(status) = self.status() {
+                // A daemon forks, and its first process ends.
+                let hint = match status.success() {
+                    true => "; it must stay in the foreground (nginx: -g 'daemon off;')",
+                    false => "",
+                };
+                let messages = self.messages();
+                return Err(RunError::Failed(format!(
+                    "the server ended before it listened on {place} ({status}){hint}{messages}"
+                )));
+            }
+            if let Some(result) = ready() {
+                return Ok(result);
+            }
+            if context.seconds() - start > START_TIMEOUT.as_secs_f64() {
+                return Err(RunError::Failed(format!(
+                    "the server did not listen on {place} within {} seconds{}",
+                    START_TIMEOUT.as_secs(),
+                    self.messages()
+                )));
+            }
+            context.sleep(POLL_INTERVAL)?;
+        }
     }
 
     /// The beginning of its messages, for an error: empty, or `; it printed: ...`. Without control
@@ -101,12 +125,9 @@ impl Process {
         let bytes = std::fs::read(&*self.messages).unwrap_or_default();
         let bytes = bytes.get(..MAX_SHOWN).unwrap_or(&bytes);
         let text = String::from_utf8_lossy(bytes);
-        let text: String = (text.trim().chars())
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        match text.is_empty() {
-            true => String::new(),
-            false => format!("; it printed: {text}"),
+        match text.trim().replace(char::is_control, " ") {
+            text if text.is_empty() => text,
+            text => format!("; it printed: {text}"),
         }
     }
 }
@@ -147,33 +168,33 @@ pub struct Server {
 
 impl Server {
     /// Starts a server that will listen on 127.0.0.1:`port`, pinned to the CPU of the server, and
-    /// waits until it listens. A model of this program must exit with code 0. Other servers may
-    /// also end by SIGTERM or with another code: that of lighttpd is 1 if a connection is open.
-    ///
-    /// The connection that checks whether it listens sends nothing, and comes before everything
-    /// that is counted.
+    /// waits until it listens. The connection that checks this sends nothing, and comes before
+    /// everything that is counted.
     pub fn start(
         context: &RunContext,
         words: &[String],
         port: u16,
         is_model: bool,
     ) -> Result<Self, RunError> {
-        let Some((program, arguments)) = words.split_first() else {
-            return Err(RunError::Failed("the command is empty".to_owned()));
-        };
+        let (program, arguments) = words
+            .split_first()
+            .ok_or("the command is empty".to_owned())?;
         let mut command = Command::new(program);
         command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        let cpu = context.cpus.map(|cpus| cpus.server);
-        let mut server = Self {
-            address: (Ipv4Addr::LOCALHOST, port).into(),
-            process: Process::start(context, &mut command, cpu)?,
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut process =
+            Process::start(context, &mut command, context.cpus.map(|cpus| cpus.server))?;
+        process.wait_until_ready(context, &address.to_string(), || {
+            is_listening(address).then_some(())
+        })?;
+        Ok(Self {
+            address,
+            process,
             is_model,
-        };
-        server.wait_until_it_listens(context)?;
-        Ok(server)
+        })
     }
 
     /// Its process ID.
@@ -181,64 +202,35 @@ impl Server {
         self.process.id()
     }
 
-    fn wait_until_it_listens(&mut self, context: &RunContext) -> Result<(), RunError> {
-        let (start, address) = (context.seconds(), self.address);
-        loop {
-            if let Some(status) = self.process.status() {
-                // A daemon forks, and its first process ends.
-                let hint = match status.success() {
-                    true => "; it must stay in the foreground (nginx: -g 'daemon off;')",
-                    false => "",
-                };
-                let messages = self.process.messages();
-                return Err(RunError::Failed(format!(
-                    "the server ended before it listened on {address} ({status}){hint}{messages}"
-                )));
-            }
-            if is_listening(address) {
-                return Ok(());
-            }
-            if context.seconds() - start > START_TIMEOUT.as_secs_f64() {
-                return Err(RunError::Failed(format!(
-                    "the server did not listen on {address} within {} seconds{}",
-                    START_TIMEOUT.as_secs(),
-                    self.process.messages()
-                )));
-            }
-            context.sleep(POLL_INTERVAL)?;
-        }
-    }
-
-    /// Sends SIGTERM, and waits for the end, even if the run is interrupted.
-    pub fn stop(mut self, context: &RunContext) -> Result<(), String> {
+    /// Sends SIGTERM, and waits for the end, even if the run is interrupted. A model of this
+    /// program must then exit with code 0. Other servers may also end by SIGTERM or with another
+    /// code: that of lighttpd is 1 if a connection is open.
+    pub fn stop(mut self) -> Result<(), String> {
         if let Some(status) = self.process.status() {
+            let messages = self.process.messages();
             return Err(format!(
-                "the server ended before it was stopped ({status}){}",
-                self.process.messages()
+                "the server ended before it was stopped ({status}){messages}"
             ));
         }
-        self.process.signal(Signal::CONT);
-        self.process.signal(Signal::TERM);
-        let start = context.seconds();
-        while context.seconds() - start < STOP_TIMEOUT.as_secs_f64() {
-            if let Some(status) = self.process.status() {
-                let term = Signal::TERM.as_raw();
-                let has_crashed = status.signal().is_some_and(|signal| signal != term);
-                if status.success() || !self.is_model && !has_crashed {
-                    return Ok(());
-                }
-                return Err(format!(
-                    "the server ended with {status}{}",
-                    self.process.messages()
-                ));
-            }
-            std::thread::sleep(POLL_INTERVAL);
+        for signal in [Signal::CONT, Signal::TERM] {
+            // If it has ended meanwhile, its status shows that.
+            let _ = kill_process(Pid::from_child(&self.process.child), signal);
         }
-        Err(format!(
-            "the server did not end within {} seconds of SIGTERM, and was killed{}",
-            STOP_TIMEOUT.as_secs(),
-            self.process.messages()
-        ))
+        let status = self.process.wait(STOP_TIMEOUT, || true);
+        let messages = self.process.messages();
+        let Some(status) = status else {
+            return Err(format!(
+                "the server did not end within {} seconds of SIGTERM, and was killed{messages}",
+                STOP_TIMEOUT.as_secs()
+            ));
+        };
+        let has_crashed = status
+            .signal()
+            .is_some_and(|signal| signal != Signal::TERM.as_raw());
+        match status.success() || !self.is_model && !has_crashed {
+            true => Ok(()),
+            false => Err(format!("the server ended with {status}{messages}")),
+        }
     }
 }
 
@@ -250,31 +242,34 @@ fn is_listening(address: SocketAddr) -> bool {
     }
 }
 
-/// Runs the load generator. Load and outcome are files, so that there is no pipe to read and write
-/// at the same time.
+/// Runs the load generator. The outcome is a file, because it may be longer than a pipe holds.
 pub fn generate(context: &RunContext, load: &Load) -> Result<Outcome, RunError> {
-    let (input, output) = (context.file("load"), context.file("outcome"));
+    let output = context.file("outcome");
     let text = serde_json::to_vec(load).map_err(|error| format!("the load: {error}"))?;
-    std::fs::write(&*input, text)
-        .map_err(|error| format!("cannot write {}: {error}", input.display()))?;
-    let read = File::open(&*input);
-    let read = read.map_err(|error| format!("cannot open {}: {error}", input.display()))?;
     let mut command = Command::new(&context.program);
     command
         .args(["bench", "generate"])
-        .stdin(read)
+        .stdin(Stdio::piped())
         .stdout(create(&output)?);
     let mut process = Process::start(context, &mut command, None)?;
-    let time = load.warm_up.saturating_add(load.measure);
-    let time = Duration::from_nanos(time.saturating_add(load.drain));
-    let timeout = time + GENERATOR_TIMEOUT;
-    let failure = match process.wait(context, timeout)? {
+    if let Some(mut stdin) = process.child.stdin.take() {
+        // If it does not read this, it has ended, and its status shows that.
+        let _ = stdin.write_all(&text);
+    }
+    let time = load
+        .warm_up
+        .saturating_add(load.measure)
+        .saturating_add(load.drain);
+    let timeout = Duration::from_nanos(time) + GENERATOR_TIMEOUT;
+    let status = process.wait(timeout, || !context.is_interrupted());
+    let failure = match status {
         Some(status) if status.success() => {
-            let text = std::fs::read(&*output)
-                .map_err(|error| format!("cannot read {}: {error}", output.display()))?;
-            let outcome = serde_json::from_slice(&text);
+            let text = std::fs::read(&*output).map_err(|error| error.to_string());
+            let outcome = text
+                .and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
             return Ok(outcome.map_err(|error| format!("the generator's outcome: {error}"))?);
         }
+        None if context.is_interrupted() => return Err(RunError::Interrupted),
         Some(status) => format!("the generator ended with {status}"),
         None => format!(
             "the generator did not end within {:.0} seconds, and was killed",
@@ -284,6 +279,7 @@ pub fn generate(context: &RunContext, load: &Load) -> Result<Outcome, RunError> 
     Err(RunError::Failed(failure + &process.messages()))
 }
 
-fn create(path: &Path) -> Result<File, String> {
+/// Creates a file.
+pub fn create(path: &Path) -> Result<File, String> {
     File::create(path).map_err(|error| format!("cannot create {}: {error}", path.display()))
 }

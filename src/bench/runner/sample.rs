@@ -1,6 +1,7 @@
 //! Takes one sample: starts a server, puts it under load, stops it, and judges the result.
 
-use super::derive::{self, Metrics, Tally, in_words};
+use super::derive::{self, Metrics};
+use super::judge::{self, Tally};
 use super::process::{Server, generate};
 use super::{RunContext, RunError};
 use crate::bench::plan::{ArmSpec, MEMORY_STEP};
@@ -24,98 +25,90 @@ pub struct SampleSpec {
     /// Limit for the outstanding responses after it.
     pub drain: Duration,
     /// Time under load before the measurement of a memory step.
-    pub level: Duration,
+    pub step_warm_up: Duration,
     /// The capacity of the slowest arm, requests per second.
     pub slowest: f64,
 }
 
-/// A sample, and its miscounts.
-#[derive(Debug, Default)]
-pub struct Taken {
-    pub sample: Sample,
-    /// How the counts of client and server differ, as sentences.
-    pub miscounts: Vec<String>,
-}
-
-/// Takes a sample. A failure makes it invalid; the only error is that the user has interrupted the
+/// Takes a sample, and returns it with its miscounts: how the counts of client and server differ,
+/// as sentences. A failure makes it invalid; the only error is that the user has interrupted the
 /// run.
-pub fn take(context: &mut RunContext, spec: &SampleSpec) -> Result<Taken, RunError> {
-    let mut taken = Taken::default();
-    match attempt(context, spec, &mut taken) {
-        Ok(()) => {}
-        Err(RunError::Failed(reason)) => taken.sample.invalid.push(reason),
-        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+pub fn take(
+    context: &mut RunContext,
+    spec: &SampleSpec,
+) -> Result<(Sample, Vec<String>), RunError> {
+    match attempt(context, spec) {
+        Err(RunError::Failed(reason)) => {
+            let sample = Sample {
+                invalid: vec![reason],
+                ..Sample::default()
+            };
+            Ok((sample, Vec::new()))
+        }
+        taken => taken,
     }
-    Ok(taken)
 }
 
-/// Starts the server, asks for the small page on one connection, and stops it.
+/// Starts the server, asks for the first page on one connection, and stops it.
 pub fn check(context: &mut RunContext, mut spec: SampleSpec) -> Result<(), RunError> {
     (spec.warm_up, spec.measure) = (Duration::ZERO, CHECK);
     for group in &mut spec.cell_spec.groups {
         group.connections = 1;
     }
     let server = start(context, &spec, None)?;
+    let address = server.address;
     let load = load(context, &spec, &server);
     let outcome = generate(context, &load)?;
-    let address = server.address;
-    server.stop(context)?;
-    let path = load
-        .groups
-        .iter()
-        .flat_map(|group| &group.pages)
-        .map(|page| &page.path)
-        .next();
-    let path = path.map_or("", String::as_str);
-    for seen in &outcome.groups {
-        let errors = seen
-            .errors
-            .iter()
-            .map(|(fault, number)| in_words(*fault, *number));
-        let errors: Vec<String> = errors.collect();
-        if !errors.is_empty() || seen.totals.responses == 0 {
+    server.stop()?;
+    for (group, seen) in load.groups.iter().zip(&outcome.groups) {
+        if !seen.errors.is_empty() || seen.totals.responses == 0 {
+            let path = group.pages.first().map_or("", |page| &page.path);
             return Err(RunError::Failed(format!(
                 "GET {path} on {address}: {} responses were complete; {} (the server must serve \
                  the directory {{root}})",
                 seen.totals.responses,
-                errors.join(", ")
+                judge::in_words(&seen.errors)
             )));
         }
     }
     Ok(())
 }
 
-fn attempt(context: &mut RunContext, spec: &SampleSpec, taken: &mut Taken) -> Result<(), RunError> {
+fn attempt(context: &mut RunContext, spec: &SampleSpec) -> Result<(Sample, Vec<String>), RunError> {
     let tally = spec.arm_spec.model.is_some().then(|| context.file("tally"));
     let server = start(context, spec, tally.as_deref())?;
-    let mut levels = Vec::new();
+    let mut steps = Vec::new();
     for connections in &spec.cell_spec.memory_steps {
-        let load = level(context, spec, &server, *connections);
-        levels.push((*connections, generate(context, &load)?));
+        let load = memory_step(context, spec, &server, *connections);
+        steps.push((*connections, generate(context, &load)?));
     }
     let load = load(context, spec, &server);
-    let traits = spec.workload.traits;
-    taken.sample.at = context.seconds() + spec.warm_up.as_secs_f64();
+    let at = context.seconds() + spec.warm_up.as_secs_f64();
     let outcome = generate(context, &load)?;
+    let stopped = server.stop();
+    let tally = tally.map(|path| read_tally(&path)).transpose();
     let mut metrics = derive::metrics(&load, &outcome, context.used_cpus());
     let connections = load.groups.first().map_or(0, |group| group.connections);
-    add_slope(&mut metrics, &levels, (connections, &outcome));
-    let stopped = server.stop(context);
-    let tally = tally.map(|path| read_tally(&path)).transpose();
-    let all = add_totals(&outcome, &levels);
-    let counted = tally.as_ref().ok().copied().flatten();
-    let compared = (spec.cell_spec.primary_metric, traits);
-    let judgement = derive::judge(&load, &all, &metrics, compared, counted);
-    let sample = &mut taken.sample;
-    sample.limiter = derive::limiter(&load, &outcome, &metrics, context.cpus.is_some());
+    add_slope(&mut metrics, &steps, (connections, &outcome));
+    let judgement = judge::judge(
+        &load,
+        &add_totals(&outcome, &steps),
+        &metrics,
+        (spec.cell_spec.primary_metric, spec.workload.traits),
+        tally.as_ref().ok().copied().flatten(),
+    );
+    let mut sample = Sample {
+        at,
+        limiter: derive::limiter(&load, &outcome, &metrics, context.cpus.is_some()),
+        metrics,
+        invalid: judgement.invalid,
+        notes: judgement.notes,
+        ..Sample::default()
+    };
     sample.invalid.extend(stopped.err());
     sample.invalid.extend(tally.err());
-    sample.invalid.extend(judgement.invalid);
-    sample.notes.extend(judgement.notes);
-    taken.miscounts = judgement.miscounts;
-    sample.metrics = metrics;
-    record(sample, outcome);
-    Ok(())
+    record(&mut sample, outcome);
+    Ok((sample, judgement.miscounts))
 }
 
 /// Starts the server of an arm.
@@ -158,24 +151,26 @@ fn load(context: &mut RunContext, spec: &SampleSpec, server: &Server) -> Load {
         *rate = share * spec.slowest;
     }
     Load {
-        target: server.address.into(),
         source: context.source(),
         server: Some(server.id()),
         cpu: context.cpus.map(|cpus| cpus.generator),
         seed: context.random.u64(..),
         warm_up: nanoseconds(spec.warm_up),
-        measure: nanoseconds(spec.measure),
         drain: nanoseconds(spec.drain),
-        stall: None,
-        http: None,
         groups,
+        ..Load::new(server.address, nanoseconds(spec.measure))
     }
 }
 
 /// A short load with this many connections in the first group.
-fn level(context: &mut RunContext, spec: &SampleSpec, server: &Server, connections: u32) -> Load {
+fn memory_step(
+    context: &mut RunContext,
+    spec: &SampleSpec,
+    server: &Server,
+    connections: u32,
+) -> Load {
     let mut load = load(context, spec, server);
-    load.warm_up = nanoseconds(spec.level);
+    load.warm_up = nanoseconds(spec.step_warm_up);
     load.measure = nanoseconds(MEMORY_STEP);
     if let Some(group) = load.groups.first_mut() {
         group.connections = connections;
@@ -184,14 +179,13 @@ fn level(context: &mut RunContext, spec: &SampleSpec, server: &Server, connectio
     load
 }
 
-fn add_slope(metrics: &mut Metrics, levels: &[(u32, Outcome)], last: (u32, &Outcome)) {
-    if levels.is_empty() {
+/// Adds the memory at each number of connections, and its slope.
+fn add_slope(metrics: &mut Metrics, steps: &[(u32, Outcome)], last: (u32, &Outcome)) {
+    if steps.is_empty() {
         return;
     }
-    let all = levels
-        .iter()
-        .map(|(number, outcome)| (*number, outcome))
-        .chain([last]);
+    let steps = steps.iter().map(|(number, outcome)| (*number, outcome));
+    let all = steps.chain([last]);
     let points = all.filter_map(|(number, outcome)| Some((number, derive::memory(outcome)?)));
     let points: Vec<(u32, f64)> = points.collect();
     for (number, memory) in &points {
@@ -202,10 +196,10 @@ fn add_slope(metrics: &mut Metrics, levels: &[(u32, Outcome)], last: (u32, &Outc
     }
 }
 
-/// The outcome with the totals of the levels added: the server counts over its whole life.
-fn add_totals(outcome: &Outcome, levels: &[(u32, Outcome)]) -> Outcome {
+/// The outcome with the totals of the steps added: the server counts over its whole life.
+fn add_totals(outcome: &Outcome, steps: &[(u32, Outcome)]) -> Outcome {
     let mut sum = outcome.clone();
-    for seen in levels.iter().flat_map(|(_, outcome)| &outcome.groups) {
+    for seen in steps.iter().flat_map(|(_, outcome)| &outcome.groups) {
         let Some(same) = sum.groups.iter_mut().find(|one| one.name == seen.name) else {
             continue;
         };
@@ -220,27 +214,18 @@ fn add_totals(outcome: &Outcome, levels: &[(u32, Outcome)]) -> Outcome {
     sum
 }
 
+/// Adds the response times, errors and time series of an outcome.
 fn record(sample: &mut Sample, outcome: Outcome) {
     for (place, seen) in outcome.groups.into_iter().enumerate() {
         let prefix = derive::prefix(place, &seen.name);
-        let clocks = [
-            ("response", seen.response_time),
-            ("service", seen.service_time),
-            ("first_byte", seen.first_byte),
-        ];
-        for (name, text) in clocks {
-            sample.histograms.insert(format!("{prefix}{name}"), text);
-        }
         for (fault, number) in &seen.errors {
-            sample
-                .errors
-                .insert(format!("{}.{}", seen.name, fault.name()), *number);
+            let name = format!("{}.{}", seen.name, fault.name());
+            sample.errors.insert(name, *number);
         }
+        let times = (format!("{prefix}response"), seen.response_time);
+        sample.histograms.extend([times]);
         sample.time_series.insert(seen.name, seen.time_series);
     }
-    sample
-        .histograms
-        .insert("send_lag".to_owned(), outcome.send_lag);
     sample.histograms.retain(|_, text| !text.is_empty());
     sample.time_series.retain(|_, buckets| !buckets.is_empty());
 }

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Bytes of one read.
-const READ_SIZE: usize = 16 * 1024;
+const READ_SIZE: usize = 4096;
 /// Limit for the queued responses of a connection; beyond it, the connection is not read.
 const MAX_QUEUED: usize = 64;
 /// A busy loop accepts in one of this many iterations, an idle loop in each.
@@ -128,7 +128,6 @@ pub(in crate::bench) fn serve(text: &str) -> Result<ExitCode, Box<dyn Error>> {
     let counters = run(policy, listener, &stop)?;
     serde_json::to_writer(&mut stdout, &counters)?;
     writeln!(stdout)?;
-    stdout.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -136,31 +135,29 @@ fn run(policy: Policy, listener: TcpListener, stop: &AtomicBool) -> io::Result<S
     listener.set_nonblocking(true)?;
     let mut listener = Some(listener);
     let mut connections: Vec<Connection> = Vec::new();
-    let origin = Now::read().instant;
-    let mut shared = (Responder::new(policy), origin, vec![0; READ_SIZE]);
+    let mut server = Server::new(policy);
     let mut iteration = 0;
     let mut was_idle = true;
     while !stop.load(Ordering::Relaxed) {
         iteration += 1;
-        let mut is_busy = false;
+        server.is_busy = false;
         if (was_idle || iteration % ACCEPT_INTERVAL == 0)
             && let Some(stream) = listener.as_ref().map(accept).transpose()?.flatten()
         {
-            let counters = &mut shared.0.counters;
-            connections.push(Connection::new(stream, counters.connections));
-            counters.connections += 1;
-            is_busy = true;
-            if shared.0.policy == Policy::Refuse(shared.0.counters.connections) {
+            connections.push(Connection::new(stream, server.counters.connections));
+            server.counters.connections += 1;
+            server.is_busy = true;
+            if server.policy == Policy::Refuse(server.counters.connections) {
                 listener = None;
             }
         }
-        connections.retain_mut(|one| one.advance(&mut shared, &mut is_busy).is_some());
-        was_idle = !is_busy;
+        connections.retain_mut(|one| one.advance(&mut server).is_some());
+        was_idle = !server.is_busy;
         if was_idle {
             std::thread::yield_now();
         }
     }
-    Ok(shared.0.counters)
+    Ok(server.counters)
 }
 
 fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
@@ -171,122 +168,14 @@ fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
             Ok(Some(stream))
         }
         Err(error) if is_transient(&error) => Ok(None),
-        // The client closed the connection before it was accepted.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Ok(None),
         Err(error) => Err(error),
     }
 }
 
+/// Whether there is nothing to do now, or the client closed the connection before it was accepted.
 fn is_transient(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
-}
-
-/// What all connections share: the responder, the origin of the times, and the buffer.
-type Shared = (Responder, Instant, Vec<u8>);
-
-fn now(shared: &Shared) -> u64 {
-    let since = Now::read().instant.saturating_duration_since(shared.1);
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
-struct Connection {
-    stream: TcpStream,
-    state: ConnectionState,
-    /// How much of the empty line at the end of a head was received.
-    matched: usize,
-    responses: VecDeque<Response>,
-    /// Sent bytes of the first response.
-    sent: usize,
-}
-
-impl Connection {
-    fn new(stream: TcpStream, number: u64) -> Self {
-        let state = ConnectionState {
-            number,
-            ..ConnectionState::default()
-        };
-        Self {
-            stream,
-            state,
-            matched: 0,
-            responses: VecDeque::new(),
-            sent: 0,
-        }
-    }
-
-    /// Reads requests, and sends the responses that are due. `None` closes the connection.
-    fn advance(&mut self, shared: &mut Shared, is_busy: &mut bool) -> Option<()> {
-        if self.responses.len() < MAX_QUEUED {
-            self.receive(shared, is_busy)?;
-        }
-        while let Some(response) = self.responses.front() {
-            if response.due > now(shared) {
-                break;
-            }
-            *is_busy = true;
-            let message = &response.message;
-            let rest = message.bytes.get(self.sent..).unwrap_or_default();
-            if !rest.is_empty() {
-                match self.stream.write(rest) {
-                    Ok(length) => {
-                        let before = message.body_bytes_in(self.sent);
-                        self.sent += length;
-                        let after = message.body_bytes_in(self.sent);
-                        shared.0.counters.body_bytes += (after - before) as u64;
-                    }
-                    Err(error) if is_transient(&error) => break,
-                    Err(_) => return None,
-                }
-            }
-            if self.sent < message.bytes.len() {
-                break;
-            }
-            shared.0.counters.responses += u64::from(message.is_complete);
-            let then = response.then;
-            (self.sent, _) = (0, self.responses.pop_front());
-            match then {
-                Then::Continue => {}
-                Then::Close => return None,
-                Then::Reset => {
-                    // If this fails, the client counts an end, and the comparison fails.
-                    let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
-                    return None;
-                }
-            }
-        }
-        Some(())
-    }
-
-    fn receive(&mut self, shared: &mut Shared, is_busy: &mut bool) -> Option<()> {
-        let length = match self.stream.read(&mut shared.2) {
-            Ok(0) => return None,
-            Ok(length) => length,
-            Err(error) if is_transient(&error) => return Some(()),
-            Err(_) => return None,
-        };
-        *is_busy = true;
-        let now = now(shared);
-        let mut requests = 0;
-        for byte in shared.2.get(..length).unwrap_or_default() {
-            self.matched = match (self.matched, byte) {
-                (0 | 2, b'\r') | (1, b'\n') => self.matched + 1,
-                (3, b'\n') => {
-                    requests += 1;
-                    0
-                }
-                (_, b'\r') => 1,
-                _ => 0,
-            };
-        }
-        for _ in 0..requests {
-            let response = shared.0.respond(&mut self.state, now);
-            self.responses.extend(response);
-        }
-        Some(())
-    }
+    use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
+    [WouldBlock, Interrupted, ConnectionAborted].contains(&error.kind())
 }
 
 /// A response.
@@ -308,11 +197,11 @@ enum Then {
 }
 
 /// The bytes of a response.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Message {
     bytes: Vec<u8>,
-    head_length: usize,
-    body_length: usize,
+    /// How many of them are the body.
+    body_length: u64,
     /// Whether a client gets a complete response.
     is_complete: bool,
 }
@@ -322,19 +211,16 @@ impl Message {
     fn new(status: &str, length: usize, body: &str, more: &str) -> Self {
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
         Self {
-            head_length: head.len(),
-            body_length: body.len(),
+            body_length: body.len() as u64,
             is_complete: body.len() == length,
             bytes: [&head, body, more].concat().into_bytes(),
         }
     }
 
-    /// These bytes, as a complete response whose body is not counted.
+    /// These bytes, whose body is not counted.
     fn canned(text: &str, is_complete: bool) -> Self {
-        let (bytes, head_length) = (text.as_bytes().to_vec(), text.len());
         Self {
-            bytes,
-            head_length,
+            bytes: text.as_bytes().to_vec(),
             body_length: 0,
             is_complete,
         }
@@ -354,60 +240,142 @@ impl Message {
             _ => Self::default(),
         }
     }
-
-    /// How many of the first `sent` bytes belong to the body.
-    fn body_bytes_in(&self, sent: usize) -> usize {
-        sent.saturating_sub(self.head_length).min(self.body_length)
-    }
 }
 
-/// What the policy needs to know of a connection.
-#[derive(Clone, Copy, Debug, Default)]
-struct ConnectionState {
+struct Connection {
+    stream: TcpStream,
     /// Its number in the order of accept, from 0.
     number: u64,
     requests: u64,
     /// When its last response was due.
     last_due: u64,
+    /// How much of the empty line at the end of a head was received.
+    matched: usize,
+    responses: VecDeque<Response>,
+    /// Sent bytes of the first response.
+    sent: usize,
 }
 
-impl ConnectionState {
+impl Connection {
+    fn new(stream: TcpStream, number: u64) -> Self {
+        Self {
+            stream,
+            number,
+            requests: 0,
+            last_due: 0,
+            matched: 0,
+            responses: VecDeque::new(),
+            sent: 0,
+        }
+    }
+
     /// How much later its first response is, so that connections are spread over `period`.
     fn offset(&self, period: u64, connections: u64) -> u64 {
         let is_first = u64::from(self.requests == 1);
         is_first * period * (self.number % connections) / connections
     }
+
+    /// Reads requests, and sends the responses that are due. `None` closes the connection.
+    fn advance(&mut self, server: &mut Server) -> Option<()> {
+        if self.responses.len() < MAX_QUEUED {
+            self.receive(server)?;
+        }
+        while let Some(response) = self.responses.front() {
+            if response.due > server.now() {
+                break;
+            }
+            server.is_busy = true;
+            let message = &response.message;
+            let rest = message.bytes.get(self.sent..).unwrap_or_default();
+            if !rest.is_empty() {
+                match self.stream.write(rest) {
+                    Ok(length) => self.sent += length,
+                    Err(error) if is_transient(&error) => break,
+                    Err(_) => return None,
+                }
+            }
+            if self.sent < message.bytes.len() {
+                break;
+            }
+            server.counters.responses += u64::from(message.is_complete);
+            server.counters.body_bytes += message.body_length;
+            let then = response.then;
+            (self.sent, _) = (0, self.responses.pop_front());
+            if then == Then::Reset {
+                // If this fails, the client counts an end, and the comparison fails.
+                let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            }
+            if then != Then::Continue {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    fn receive(&mut self, server: &mut Server) -> Option<()> {
+        let mut buffer = [0; READ_SIZE];
+        let length = match self.stream.read(&mut buffer) {
+            Ok(0) => return None,
+            Ok(length) => length,
+            Err(error) if is_transient(&error) => return Some(()),
+            Err(_) => return None,
+        };
+        server.is_busy = true;
+        let now = server.now();
+        for byte in buffer.get(..length).unwrap_or_default() {
+            self.matched = match (self.matched, byte) {
+                (0 | 2, b'\r') | (1 | 3, b'\n') => self.matched + 1,
+                (_, b'\r') => 1,
+                _ => 0,
+            };
+            if self.matched == 4 {
+                self.matched = 0;
+                let response = server.respond(self, now);
+                self.responses.extend(response);
+            }
+        }
+        Some(())
+    }
 }
 
-/// Decides what the response to a request is, and when it is due. No I/O, no clock: times are
-/// nanoseconds since the start of the server.
-struct Responder {
+/// Decides what the response to a request is, and when it is due. Times are nanoseconds since the
+/// start of the server.
+struct Server {
     policy: Policy,
     correct: Rc<Message>,
     counters: ServerCounters,
+    origin: Instant,
     first_request: Option<u64>,
     /// When a server that responds to one request after the other is free again.
     free_at: u64,
+    /// Whether something was done in this iteration.
+    is_busy: bool,
 }
 
-impl Responder {
+impl Server {
     fn new(policy: Policy) -> Self {
         let correct = match &policy {
             Policy::Canned(text, _) => Message::canned(text, true),
             _ => Message::new("200 OK", BODY.len(), BODY, ""),
         };
-        let (counters, free_at) = Default::default();
         Self {
             policy,
             correct: Rc::new(correct),
-            counters,
+            counters: ServerCounters::default(),
+            origin: Now::read().instant,
             first_request: None,
-            free_at,
+            free_at: 0,
+            is_busy: false,
         }
     }
 
+    fn now(&self) -> u64 {
+        let since = Now::read().instant.saturating_duration_since(self.origin);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// The response to a request that arrives at `now`; `None` if there never is one.
-    fn respond(&mut self, connection: &mut ConnectionState, now: u64) -> Option<Response> {
+    fn respond(&mut self, connection: &mut Connection, now: u64) -> Option<Response> {
         self.counters.requests += 1;
         connection.requests += 1;
         let first = *self.first_request.get_or_insert(now);
@@ -437,20 +405,19 @@ impl Responder {
                 service_time,
             } => {
                 let stall = first + after..first + after + length;
-                let begin = now.max(self.free_at);
-                let begin = if stall.contains(&begin) {
-                    stall.end
-                } else {
-                    begin
-                };
+                let mut begin = now.max(self.free_at);
+                if stall.contains(&begin) {
+                    begin = stall.end;
+                }
                 self.free_at = begin + service_time;
                 response.due = self.free_at;
             }
-            Policy::TwoPoint(every, delay) if requests.is_multiple_of(*every) => {
-                response.due += delay;
-                self.counters.late += 1;
+            Policy::TwoPoint(every, delay) => {
+                if requests.is_multiple_of(*every) {
+                    response.due += delay;
+                    self.counters.late += 1;
+                }
             }
-            Policy::TwoPoint(..) => {}
             Policy::Faulty => self.make_wrong(&mut response),
             Policy::Quota(responses) => {
                 let number = usize::try_from(connection.number).ok();
@@ -467,10 +434,8 @@ impl Responder {
     /// Makes the response to the current request a wrong one, if its number says so.
     fn make_wrong(&mut self, response: &mut Response) {
         let requests = self.counters.requests;
-        let fault = FAULTS
-            .iter()
-            .find(|(every, _)| requests.is_multiple_of(*every));
-        let Some((_, fault)) = fault.copied() else {
+        let is_next = |(every, _): &&(u64, Fault)| requests.is_multiple_of(*every);
+        let Some((_, fault)) = FAULTS.iter().find(is_next).copied() else {
             return;
         };
         let times = self.counters.faults.entry(fault).or_default();
@@ -481,73 +446,5 @@ impl Responder {
             _ => Then::Continue,
         };
         *times += 1;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// When the responses to requests at these times are due, on the second connection.
-    fn due(policy: Policy, requests: &[u64]) -> Vec<u64> {
-        let mut responder = Responder::new(policy);
-        let mut connection = ConnectionState {
-            number: 1,
-            ..ConnectionState::default()
-        };
-        let responses = requests
-            .iter()
-            .filter_map(|at| responder.respond(&mut connection, *at));
-        responses.map(|response| response.due).collect()
-    }
-
-    #[test]
-    fn each_policy_decides_when_a_response_is_due() {
-        let requests = [100, 250, 400, 405];
-        assert_eq!(due(Policy::Delay(50, 2), &requests), [175, 300, 450, 455]);
-        // 225 has passed when 250 comes, and 275 to 375 when 400 comes.
-        assert_eq!(
-            due(Policy::Interval(50, 2), &requests),
-            [175, 275, 425, 475]
-        );
-        let requests = [1000, 1005, 1150, 1200, 1295, 1400];
-        let stall = Policy::Stall {
-            after: 100,
-            length: 200,
-            service_time: 10,
-        };
-        assert_eq!(due(stall, &requests), [1010, 1020, 1310, 1320, 1330, 1410]);
-        assert_eq!(
-            due(Policy::TwoPoint(3, 100), &[1, 2, 3, 4, 5, 6]),
-            [1, 2, 103, 4, 5, 106]
-        );
-        assert_eq!(due(Policy::Quota(vec![9, 2]), &[1, 2, 3, 4]), [1, 2]);
-    }
-
-    #[test]
-    fn the_number_of_requests_decides_the_number_of_faults() {
-        let (mut responder, mut connection) =
-            (Responder::new(Policy::Faulty), ConnectionState::default());
-        let requests = 97 * 89 + 1;
-        let correct = responder.correct.clone();
-        let is_wrong = |at| responder.respond(&mut connection, at).unwrap().message != correct;
-        let wrong = (0..requests)
-            .map(is_wrong)
-            .filter(|is_wrong| *is_wrong)
-            .count() as u64;
-        let mut expected: BTreeMap<Fault, u64> = BTreeMap::new();
-        for number in 1..=requests {
-            if let Some((_, fault)) = FAULTS.iter().find(|(every, _)| number % every == 0) {
-                *expected.entry(*fault).or_default() += 1;
-            }
-        }
-        assert_eq!(responder.counters.faults, expected);
-        assert_eq!(expected.values().sum::<u64>(), wrong);
-        let kinds = (expected[&Fault::Truncated], expected[&Fault::Status]);
-        assert_eq!(
-            kinds,
-            (89, 96),
-            "the first kind always counts, and one coincides with it"
-        );
     }
 }
