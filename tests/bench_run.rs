@@ -131,7 +131,7 @@ fn an_unknown_name_is_an_error_with_the_choices_and_exit_code_2() {
     let place = tempfile::tempdir().unwrap();
     for (args, words) in [
         (["nonsense"].as_slice(), "there are keepalive, short"),
-        (&["--models", "nonsense"], "there are reactor"),
+        (&["--models", "nonsense"], "possible values: reactor, level"),
         (&["--server", "nginx"], "{port}"),
     ] {
         let output = output(&place, args);

@@ -27,7 +27,7 @@ pub mod types;
 mod url;
 mod workloads;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, value_parser};
 use output::report;
 use output::text::Text;
 use std::error::Error;
@@ -80,15 +80,16 @@ struct RunOptions {
     full: bool,
 
     /// The models, with commas between them
-    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    #[arg(long, value_name = "MODELS", value_delimiter = ',', value_parser = plan::model_names())]
     models: Vec<String>,
 
     /// Numbers of connections, with commas between them
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
     conns: Vec<u32>,
 
     /// Rounds; verdicts need at least 6
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=plan::MAX_ROUNDS))]
     rounds: Option<u32>,
 
     /// The duration of the measurement of each sample
@@ -101,10 +102,6 @@ struct RunOptions {
     /// directory to serve. A name may come before it: nginx='nginx -p {root} ...'
     #[arg(long, value_name = "COMMAND", action = ArgAction::Append)]
     server: Vec<String>,
-
-    /// Do not pin server and generator to different CPUs
-    #[arg(long)]
-    unpinned: bool,
 
     /// The seed of the random order and arrivals; each run prints its seed
     #[arg(long, value_name = "NUMBER")]

@@ -169,7 +169,7 @@ fn first_reachable(addresses: impl Iterator<Item = SocketAddr>) -> Result<Socket
 /// Whether the options are for one server, and the fields can be sent.
 fn check(asked: &RunOptions) -> Result<(), String> {
     let compares = [
-        asked.quick || asked.full || asked.unpinned || asked.output.is_some(),
+        asked.quick || asked.full || asked.output.is_some(),
         asked.rounds.is_some() || asked.seconds.is_some() || !asked.conns.is_empty(),
         !asked.models.is_empty() || !asked.server.is_empty(),
     ];

@@ -270,7 +270,7 @@ pub fn run(asked: &RunOptions) -> Result<ExitCode, Box<dyn Error>> {
     let groups = plan.cells.iter().flat_map(|(_, cell)| &cell.groups);
     let probe = workloads::small();
     let pages = groups.flat_map(|group| &group.pages).chain([&probe]);
-    let context = RunContext::new(plan.seed, plan.pinned, pages)?;
+    let context = RunContext::new(plan.seed, true, pages)?;
     let environment = environment::inspect(&context, descriptors);
     announce(&plan, &environment);
     let mut runner = Runner::new(plan, context);
