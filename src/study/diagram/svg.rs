@@ -316,7 +316,7 @@ fn draw_legend(out: &mut String, lanes: &Lanes, bottom: f64) {
          <text class=\"dim\" x=\"36\" y=\"{second}\">\
              it waits in a call of a millisecond or more</text>\
          <path class=\"arrow k\" d=\"M{from} {a}h24\"/>\
-         <text class=\"dim\" x=\"{x}\" y=\"{first}\">a system call</text>\
+         <text class=\"dim\" x=\"{x}\" y=\"{first}\">a system call or operation</text>\
          <path class=\"arrow k unseen\" d=\"M{from} {b}h24\"/>\
          <text class=\"dim\" x=\"{x}\" y=\"{second}\">\
              the network: the server does not see when</text>\n",
