@@ -262,6 +262,23 @@ fn a_connection_of_a_blocking_model_sets_no_timeout_and_wakes_no_thread_at_its_e
     }
 }
 
+/// Fails if a child opens what its parent has opened, or sets the handlers that its parent has set.
+#[test]
+fn a_process_for_a_connection_opens_no_site_and_sets_no_handler_of_a_signal() {
+    if !has("strace") {
+        return;
+    }
+    let (is_ok, list, errors) = syscalls(&["--model", "process"], None);
+    assert!(is_ok, "{errors}");
+    let begin = calls(&list, "a client connects");
+    let is_repeated = |call: &String| {
+        ["openat", "rt_sigaction"]
+            .iter()
+            .any(|it| call.starts_with(it))
+    };
+    assert!(!begin.iter().any(is_repeated), "{list}");
+}
+
 /// With edges, a new socket is an event, because it can be written.
 #[test]
 fn a_new_connection_takes_the_calls_that_the_document_names() {

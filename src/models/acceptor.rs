@@ -24,10 +24,10 @@ use std::time::Duration;
 /// After this number of lost connections in a row the error is taken to last.
 const LOSSES: usize = 64;
 
-/// The token of all sources but the [`Waker`]: accept(2) tells which listener is ready.
+/// The token of all listeners: accept(2) tells which of them is ready.
 const ANY: Token = Token(0);
 
-/// The token of the [`Waker`].
+/// The token of the [`Waker`], and of another source.
 const WOKEN: Token = Token(1);
 
 /// A connection that was accepted.
@@ -136,29 +136,31 @@ impl Acceptor {
 
     /// The token for such a source.
     pub fn token() -> Token {
-        ANY
+        WOKEN
     }
 
-    /// Waits for an event, for at most `timeout`.
+    /// Waits for an event, for at most `timeout`. Returns whether the other source or a [`Waker`]
+    /// may have one.
     ///
     /// # Errors
     /// The poll is broken.
-    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         // The pause is over already.
         if std::mem::take(&mut self.listeners.retries_at_once) {
-            return Ok(());
+            return Ok(true);
         }
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
             Err(error) => return Err(error),
         }
+        let is_woken = self.events.iter().any(|event| event.token() == WOKEN);
         if let Some(woken) = &mut self.woken
-            && self.events.iter().any(|event| event.token() == WOKEN)
+            && is_woken
         {
             while let Ok(1..) = woken.read(&mut [0; 16]) {}
         }
-        Ok(())
+        Ok(is_woken)
     }
 
     /// Waits for a connection and accepts it. `None`: the server is stopping, and all connections

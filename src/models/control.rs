@@ -58,12 +58,13 @@ pub struct Registration {
 }
 
 impl Control {
-    /// The control of a child process: handlers set its flags, and the signal interrupts a read.
-    /// `abort` is the signal to stop at once.
+    /// The control of child processes: handlers set its flags, and the signal interrupts a read.
+    /// `abort` is the signal to stop at once. Made before the forks, because it sets the handlers:
+    /// each child has a copy of it.
     ///
     /// # Errors
     /// A signal handler cannot be set.
-    pub fn for_child(policy: SignalPolicy, abort: i32) -> io::Result<Self> {
+    pub fn for_children(policy: SignalPolicy, abort: i32) -> io::Result<Self> {
         let control = Self::default();
         for signal in policy.handled() {
             let flag = match policy.action(signal) {
@@ -74,6 +75,13 @@ impl Control {
         }
         signal_hook::flag::register(abort, control.aborting.clone())?;
         Ok(control)
+    }
+
+    /// Called by a child, whose signals are still blocked: forgets the signals of the parent.
+    pub fn reset(&self) {
+        for flag in [&self.draining, &self.aborting, &self.reopen] {
+            flag.store(false, Ordering::SeqCst);
+        }
     }
 
     /// Whether the server is stopping.

@@ -280,7 +280,7 @@ fn reload(
     Ok((config, loaded))
 }
 
-fn close(handler: SiteHandler) {
+fn close(mut handler: SiteHandler) {
     handler.close(FLUSH_TIMEOUT);
 }
 

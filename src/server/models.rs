@@ -31,6 +31,7 @@ use crate::study::trace;
 use crate::study::view::View;
 use crate::tls::{OverSocket, PlainOrTls};
 use crate::transport::Socket;
+use std::cell::RefCell;
 use std::error::Error;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -301,7 +302,8 @@ fn build_reactors(
     let siblings = (1..count).map(|_| listeners.iter().map(sibling).collect());
     let mut all = siblings.collect::<io::Result<Vec<Vec<_>>>>()?;
     all.push(listeners);
-    let handlers = Arc::new(Handlers::new(config, limits.clone(), https)?);
+    let (handlers, _) = Handlers::new(config, limits.clone(), https)?;
+    let handlers = Arc::new(handlers);
     let mut log = open_configured_log(config, &limits)?;
     let burn = config.measurement.burn;
     let stop_messages = Arc::new(StopMessages::of(count));
@@ -362,21 +364,36 @@ fn build_processes(
         Model::Prefork => ForkingServer::Prefork(Prefork::new(listeners, limits.clone(), policy)?),
         _ => ForkingServer::PerConnection(Parent::new(listeners, limits.clone(), policy)?),
     };
-    let handlers = Handlers::new(config, limits, https)?;
+    let (handlers, handler) = Handlers::new(config, limits, https)?;
+    // Built before the forks: a child finds it in its memory.
+    let next = RefCell::new(Some(handler));
     let burn = config.measurement.burn;
     Ok(Box::new(move || {
-        let open = || handlers.open();
-        let reload = || handlers.reload();
+        let open = || handlers.open(next.take());
+        let reload = || {
+            let is_changed = handlers.reload();
+            if is_changed {
+                // If it fails, a child builds it, and logs why it cannot.
+                next.replace(handlers.build().ok());
+            }
+            is_changed
+        };
         match burn {
-            None => server.run(open, reload, close, probe),
+            None => server.run(open, reload, close_at_exit, probe),
             Some(time) => server.run(
                 || open().map(|handler| Burning::new(handler, time)),
                 reload,
-                |burning| close(burning.into_inner()),
+                |burning| close_at_exit(burning.into_inner()),
                 probe,
             ),
         }
     }))
+}
+
+/// As [`close`], but frees no memory: that would touch, and so copy, memory of the parent.
+fn close_at_exit(mut handler: SiteHandler) {
+    handler.close(FLUSH_TIMEOUT);
+    std::mem::forget(handler);
 }
 
 /// Opens handlers for the models in which there are several.
@@ -390,29 +407,41 @@ struct Handlers {
 }
 
 impl Handlers {
-    /// Finds the errors of the configuration here, and not when the first handler is opened.
-    fn new(config: &Config, limits: Arc<Limits>, https: Https) -> Result<Self, Box<dyn Error>> {
+    /// Finds the errors of the configuration here, and not when the first handler is opened. The
+    /// handler that is returned has no log.
+    fn new(
+        config: &Config,
+        limits: Arc<Limits>,
+        https: Https,
+    ) -> Result<(Self, SiteHandler), Box<dyn Error>> {
         // A child keeps no listening socket, and its parent none that it has closed.
         let started = config.without_sockets();
         let users = Realms::of(config).read()?;
-        drop(handler_for(users.clone(), None, &started, &limits, &https)?);
+        let handler = handler_for(users.clone(), None, &started, &limits, &https)?;
         if let Some(log) = &config.access_log {
             // Its thread must have ended before a fork.
             open_log(log, &limits)?.close(FLUSH_TIMEOUT);
         }
-        Ok(Self {
+        let handlers = Self {
             current: Mutex::new((started.clone(), users)),
             started,
             limits,
             https,
-        })
+        };
+        Ok((handlers, handler))
     }
 
-    /// For a process: with a log of its own.
-    fn open(&self) -> Result<SiteHandler, Box<dyn Error>> {
+    /// For a process: with a log of its own. `built` is a handler without a log.
+    fn open(&self, built: Option<SiteHandler>) -> Result<SiteHandler, Box<dyn Error>> {
+        let built = built.map_or_else(|| self.build(), Ok)?;
+        let (config, _) = &*self.current();
+        Ok(built.with_log(open_configured_log(config, &self.limits)?))
+    }
+
+    /// Without a log.
+    fn build(&self) -> Result<SiteHandler, Box<dyn Error>> {
         let (config, users) = &*self.current();
-        let log = open_configured_log(config, &self.limits)?;
-        handler_for(users.clone(), log, config, &self.limits, &self.https)
+        handler_for(users.clone(), None, config, &self.limits, &self.https)
     }
 
     /// For a loop of several. When it reloads, it gets what was read for all of them.

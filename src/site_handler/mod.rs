@@ -103,6 +103,13 @@ impl SiteHandler {
         }
     }
 
+    /// The handler, which writes to `log`.
+    #[must_use]
+    pub fn with_log(mut self, log: Option<AccessLog>) -> Self {
+        self.log = log;
+        self
+    }
+
     /// The handler, with `policy` for plain and encrypted connections.
     #[must_use]
     pub fn with_https(mut self, policy: HttpsPolicy) -> Self {
@@ -137,12 +144,13 @@ impl SiteHandler {
         move || dropped.as_ref().map_or(0, |dropped| dropped())
     }
 
-    /// Writes the rest of the log, waiting at most `wait` for its reader, and the tally.
-    pub fn close(self, wait: Duration) {
-        if let Some(Err(error)) = self.tally.map(Tally::write) {
+    /// Writes the rest of the log, waiting at most `wait` for its reader, and the tally. What is
+    /// answered afterwards is not logged.
+    pub fn close(&mut self, wait: Duration) {
+        if let Some(Err(error)) = self.tally.take().map(Tally::write) {
             log::error!("the tally is lost: {error}");
         }
-        self.log.map(|log| log.close(wait));
+        self.log.take().map(|log| log.close(wait));
     }
 
     /// Whether it is known how to answer, where something is protected.

@@ -2,10 +2,10 @@
 //!
 //! What waits: each of N children, first for a connection and then, in read(2), for the requests of
 //! that one. The parent accepts nothing: it waits for signals, and replaces children that end.
-//! What a connection costs: one of the N processes, as long as it is open. A child opens its site
-//! and its log once, not for each client as in [`process`](super::process), so a connection costs
-//! no fork, and finds the files in the cache that earlier ones of the same child have read. Nothing
-//! is shared, so nothing needs a lock, and a child that dies ends one connection.
+//! What a connection costs: one of the N processes, as long as it is open. A child serves many
+//! clients, not one as in [`process`](super::process), so a connection costs no fork, and finds the
+//! files in the cache that earlier ones of the same child have read. Nothing is shared, so nothing
+//! needs a lock, and a child that dies ends one connection.
 //! Where it loses: as the pool. N silent connections keep N processes, and no other is accepted
 //! until their idle timeout. N processes have N caches.
 //!
@@ -138,10 +138,10 @@ impl Prefork {
     ) -> io::Result<()> {
         let missing = self.children.count() < most;
         let timeout = self.children.wait_timeout();
-        self.poll.wait(timeout.or(missing.then_some(FORK_PAUSE)))?;
+        let woken = (self.poll).wait(timeout.or(missing.then_some(FORK_PAUSE)))?;
         // In this order: a child that ends after the reaping is announced again.
         let registry = self.poll.registry();
-        if self.children.handle_signals(registry, reload) {
+        if self.children.handle_signals(woken, registry, reload) {
             self.lifeline = pipe()?;
         }
         if self.children.is_stopping() {

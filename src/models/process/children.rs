@@ -1,7 +1,7 @@
 //! What the models with processes share: the signals of the parent, which it passes on, and the
 //! life of a child from fork(2) to its reaping.
 
-use super::fork::{BlockedSignals, Fork, fork};
+use super::fork::{self, BlockedSignals, Fork, fork};
 use crate::clock::Now;
 use crate::handler::Handler;
 use crate::models::control::Control;
@@ -13,6 +13,7 @@ use signal_hook::consts::SIGCHLD;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 /// How often the parent repeats a signal to its children. A signal that arrives between a child's
@@ -30,6 +31,8 @@ const ABORT: Signal = Signal::URG;
 pub struct Children {
     signals: SignalSource,
     policy: SignalPolicy,
+    /// Of each child. In the parent it is not used.
+    control: Control,
     /// Each with the time of its fork.
     running: HashMap<Pid, Instant>,
     grace: Duration,
@@ -75,6 +78,7 @@ impl Children {
         Ok(Self {
             signals: SignalSource::new(handled, registry, token)?,
             policy,
+            control: Control::for_children(policy, ABORT.as_raw())?,
             running: HashMap::new(),
             grace,
             stop_at: None,
@@ -131,27 +135,25 @@ impl Children {
             close,
             mut probe,
         } = parts;
-        // The handlers and the pipe are the parent's. The child has its own from here on, and no
-        // signal is handled in between.
-        drop(self.signals);
-        let control = Control::for_child(self.policy, ABORT.as_raw());
+        // The handlers stay: to remove the parent's and set others would copy, for each signal, the
+        // table of all of them. They set the flags of the control, and also write to the pipe of
+        // the parent, which wakes and finds no signal of its own.
+        let (control, _signals) = (self.control, ManuallyDrop::new(self.signals));
+        control.reset();
         drop(blocked);
         probe.on_fork();
-        let opened = open().map_err(|error| error.to_string());
-        let served = control
-            .map_err(|error| error.to_string())
-            .and_then(|control| Ok((control, opened?)))
-            .and_then(|(control, mut handler)| {
-                let served = serve(&mut handler, &control, &mut probe);
-                close(handler);
-                probe.on_exit();
-                served.map_err(|error| error.to_string())
-            });
+        let served = open().map_err(|error| error.to_string());
+        let served = served.and_then(|mut handler| {
+            let served = serve(&mut handler, &control, &mut probe);
+            close(handler);
+            probe.on_exit();
+            served.map_err(|error| error.to_string())
+        });
         match served {
-            Ok(()) => std::process::exit(0),
+            Ok(()) => fork::exit(0),
             Err(error) => {
                 log::error!("a process ends, because it cannot serve: {error}");
-                std::process::exit(1)
+                fork::exit(1)
             }
         }
     }
@@ -171,13 +173,19 @@ impl Children {
         }
     }
 
-    /// Handles the signals that have arrived, and passes them on to the children. `reload` changes
-    /// what later children open, and returns whether it has; the others only open their logs again.
-    /// Returns what it has returned.
-    pub fn handle_signals(&mut self, registry: &Registry, reload: impl Fn() -> bool) -> bool {
+    /// Handles the signals that have arrived, if the wait was `woken` for them, and passes them on
+    /// to the children. `reload` changes what later children open, and returns whether it has; the
+    /// others only open their logs again. Returns what it has returned.
+    pub fn handle_signals(
+        &mut self,
+        woken: bool,
+        registry: &Registry,
+        reload: impl Fn() -> bool,
+    ) -> bool {
         let mut is_changed = false;
         let now = Now::read().instant;
-        for signal in self.signals.take(registry) {
+        let signals = woken.then(|| self.signals.take(registry));
+        for signal in signals.into_iter().flatten() {
             if signal == SIGCHLD {
                 continue;
             }

@@ -8,7 +8,8 @@
 //! log (the thread of the log that is opened at the start, to see whether it can be, has ended by
 //! then).
 //!
-//! pthread_sigmask(3) reads and writes local variables only.
+//! pthread_sigmask(3) reads and writes local variables only. _exit(2) has no arguments that could
+//! be wrong; the threads that still run end with the process.
 #![allow(unsafe_code)]
 
 use rustix::process::Pid;
@@ -50,6 +51,13 @@ impl Drop for BlockedSignals {
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.previous, ptr::null_mut());
         }
     }
+}
+
+/// Ends the process at once (_exit(2)). A child calls no exit handlers: those are the parent's, and
+/// the pages that they touch would be copied.
+pub fn exit(status: i32) -> ! {
+    // SAFETY: see the module's text.
+    unsafe { libc::_exit(status) }
 }
 
 /// Forks. No other thread may run.

@@ -3,8 +3,9 @@
 //! What waits: each child for its connection, in read(2). The parent waits for connections, signals
 //! and children that end. Nothing is shared, so nothing needs a lock, and a child that dies ends no
 //! other connection.
-//! What a connection costs: a fork, a copy of the page tables, a site and a log of its own, and an
-//! exit. What one child has read of a file is cached by no other.
+//! What a connection costs: a fork, a copy of the page tables and of the pages that the child
+//! changes, a log of its own, and an exit. The site is opened before the fork, but what one child
+//! has read of a file is cached by no other.
 //! Where it loses: with short connections, which are mostly fork, and with many, by memory.
 
 pub(super) mod children;
@@ -78,10 +79,12 @@ impl Parent {
             if self.is_closed && self.children.count() == 0 {
                 return Ok(());
             }
-            self.acceptor.wait(self.children.wait_timeout())?;
+            let woken = self.acceptor.wait(self.children.wait_timeout())?;
             // In this order: a child that ends after the reaping is announced again.
-            (self.children).handle_signals(self.acceptor.registry(), &reload);
-            self.children.reap(log_killed);
+            (self.children).handle_signals(woken, self.acceptor.registry(), &reload);
+            if woken {
+                self.children.reap(log_killed);
+            }
         }
     }
 
