@@ -87,8 +87,9 @@ fn each_arm_is_in_each_cell_and_client_and_server_count_the_same() {
     {
         let cell = &run.cells[sample.cell];
         let primary_metric = sample.metrics.get(&cell.primary_metric);
+        // On a busy machine a server may get no time in the 0.2 seconds of its measurement.
         assert!(
-            primary_metric.is_some_and(|value| *value > 0.0),
+            primary_metric.is_some_and(|value| *value > 0.0) || !sample.invalid.is_empty(),
             "{sample:?}"
         );
         assert_eq!(sample.errors.values().sum::<u64>(), 0, "{sample:?}");

@@ -2,9 +2,7 @@
 //! better, and what it means.
 
 use Better::{Higher, Lower, Neither};
-use Unit::{
-    Count, CpuMicros, Gigabytes, KibPerConnection, Memory, PerSecond, Percent, Seconds, Time,
-};
+use Unit::{Count, CpuMicros, Gigabytes, KibPerConnection, Memory, PerSecond, Percent, Time};
 
 /// What can be measured in a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +29,6 @@ pub enum Unit {
     Time,
     /// Microseconds of CPU time.
     CpuMicros,
-    /// Seconds of CPU time.
-    Seconds,
     /// KiB.
     Memory,
     KibPerConnection,
@@ -69,10 +65,7 @@ pub const METRICS: &[Metric] = &[
     of("service_p99", "service p99", Time, Lower,
         "99th percentile of the time from sending to the last byte"),
     of("cpu", "CPU/req", CpuMicros, Lower, "CPU time of the server per response"),
-    of("cpu_user", "user/req", CpuMicros, Lower, "user CPU time of the server per response"),
     of("cpu_connection", "CPU/conn", CpuMicros, Lower, "CPU time of the server per connection"),
-    of("cpu_gigabyte", "CPU/GB", Seconds, Lower,
-        "CPU time of the server per 10^9 bytes of bodies"),
     of("cpu_share", "server CPU", Percent, Lower, "CPU time of the server, of one CPU"),
     of("generator_share", "generator CPU", Percent, Neither, "CPU time of the generator"),
     of("switches", "ctxsw/req", Count, Lower, "context switches per response"),
@@ -87,9 +80,6 @@ pub const METRICS: &[Metric] = &[
         "Jain's index of the responses per connection: 1 if all get the same number"),
     of("starved", "starved", Count, Lower, "connections without any response"),
     of("achieved", "answered", Percent, Higher, "share of the due requests that got a response"),
-    of("dropped", "dropped", Count, Lower,
-        "due requests that were not sent because too many were waiting"),
-    of("errors", "errors", Count, Lower, "wrong, truncated or missing responses"),
     of("held", "open", Count, Neither, "connections that were open at the end"),
     of("little", "Little's law", Percent, Neither,
         "difference between the connections and rate x time"),
@@ -157,7 +147,7 @@ pub fn group_meaning(group: &str) -> Option<&'static str> {
 pub fn comparatives(name: &str) -> (&'static str, &'static str) {
     match unit_of(name) {
         PerSecond | Gigabytes | Time => ("faster", "slower"),
-        CpuMicros | Seconds => ("less CPU", "more CPU"),
+        CpuMicros => ("less CPU", "more CPU"),
         Memory | KibPerConnection => ("less memory", "more memory"),
         Percent | Count => ("better", "worse"),
     }

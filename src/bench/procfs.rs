@@ -16,10 +16,6 @@ pub struct Usage {
     /// CPU time, ns: exact for living processes (clock_getcpuclockid(3)), in clock ticks for ended
     /// ones.
     pub cpu_time: u64,
-    /// The part of it in user mode, ns, in clock ticks (proc_pid_stat(5)).
-    pub user: u64,
-    /// The part of it in the kernel, ns, in clock ticks.
-    pub system: u64,
     /// CPU time of the living threads, ns, which are those whose context switches are counted. If
     /// this is much less than `cpu_time`, the count of switches is meaningless.
     pub living_threads: u64,
@@ -61,11 +57,8 @@ impl Usage {
             let Some(stat) = read_of(pid, "stat").as_deref().and_then(Stat::parse) else {
                 continue;
             };
-            let of_children = (stat.children.0 + stat.children.1) * tick;
-            let in_ticks = (stat.ticks.0 + stat.ticks.1) * tick;
-            sum.cpu_time += platform::cpu_time(pid).unwrap_or(in_ticks) + of_children;
-            sum.user += (stat.ticks.0 + stat.children.0) * tick;
-            sum.system += (stat.ticks.1 + stat.children.1) * tick;
+            sum.cpu_time += platform::cpu_time(pid).unwrap_or(stat.ticks * tick);
+            sum.cpu_time += stat.of_children * tick;
             sum.page_faults += stat.page_faults;
             sum.processes += 1;
             sum.threads += stat.threads;
@@ -168,9 +161,9 @@ struct Stat {
     /// Page faults of the process, and of children that it has waited for.
     page_faults: u64,
     /// Clock ticks in user mode and in the kernel.
-    ticks: (u64, u64),
+    ticks: u64,
     /// The same of children that it has waited for.
-    children: (u64, u64),
+    of_children: u64,
     threads: u64,
 }
 
@@ -183,8 +176,8 @@ impl Stat {
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         Some(Self {
             page_faults: [10, 11, 12, 13].into_iter().filter_map(field).sum(),
-            ticks: (field(14)?, field(15)?),
-            children: (field(16)?, field(17)?),
+            ticks: field(14)? + field(15)?,
+            of_children: field(16)? + field(17)?,
             threads: field(20)?,
         })
     }
@@ -295,21 +288,13 @@ mod tests {
         let text = "7 (a) b (c) S 1 7 7 0 -1 4194304 100 20 3 4 50 60 70 80 20 0 9 0 12345 1 2 3";
         let expected = Stat {
             page_faults: 127,
-            ticks: (50, 60),
-            children: (70, 80),
+            ticks: 110,
+            of_children: 150,
             threads: 9,
         };
         assert_eq!(Stat::parse(text), Some(expected));
         assert_eq!(Stat::parse("7 (a) S 1"), None);
         assert_eq!(Stat::parse(""), None);
-    }
-
-    #[test]
-    fn a_value_is_found_by_its_whole_name() {
-        let text = "VmPeak:\t  300 kB\nVmSize:\t  200 kB\nSlab:  5 kB\nThreads:\t4\n";
-        assert_eq!(value(text, "VmSize"), Some(200));
-        assert_eq!(value(text, "Vm"), None);
-        assert_eq!(value(text, "Threads"), Some(4));
     }
 
     #[test]

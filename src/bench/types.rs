@@ -456,8 +456,6 @@ pub struct Sample {
     pub metrics: BTreeMap<String, f64>,
     /// Histograms (ns, V2-deflate, base64), by name: `response`, `canary.response`.
     pub histograms: BTreeMap<String, String>,
-    /// A bucket for each tenth of a second, by group.
-    pub time_series: BTreeMap<String, Vec<Bucket>>,
     /// Errors by group and kind: `main.reset`.
     pub errors: BTreeMap<String, u64>,
     /// What limits the result: `server processor 100 %`.
@@ -517,9 +515,6 @@ mod tests {
     fn a_run_is_read_as_it_was_written_and_another_file_is_an_error_with_a_reason() {
         let mut run = plain([1.0, 1.0, 0.86, 1.0], 3);
         let sample = &mut run.samples[0];
-        sample
-            .time_series
-            .insert("main".to_owned(), vec![Bucket::default()]);
         sample.metrics.insert("p99".to_owned(), 0.1 + 0.2);
         let text = serde_json::to_string(&run).unwrap();
         assert_eq!(parse(text.as_bytes()), Ok(run));

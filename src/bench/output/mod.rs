@@ -37,7 +37,6 @@ fn title(metric: &str) -> String {
 fn heading(metric: &str) -> String {
     let unit = match unit_of(metric) {
         Unit::CpuMicros => ", µs",
-        Unit::Seconds => ", s",
         Unit::Percent => ", %",
         _ => "",
     };

@@ -54,10 +54,7 @@ pub fn prefix(place: usize, name: &str) -> String {
 }
 
 fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static str, f64)> {
-    let mut found = vec![
-        ("errors", float(seen.errors.values().sum())),
-        ("held", f64::from(seen.connections.1)),
-    ];
+    let mut found = vec![("held", f64::from(seen.connections.1))];
     if matches!(group.behavior, Behavior::Silent | Behavior::Drip { .. }) {
         return found;
     }
@@ -89,7 +86,6 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
             // Responses in the window may belong to requests that were due before it.
             let achieved = 100.0 * float(seen.responses) / float(due);
             found.push(("achieved", achieved.min(100.0)));
-            found.push(("dropped", float(seen.dropped)));
         }
         Behavior::Closed { .. } | Behavior::Short { .. } if !seen.shares.is_empty() => {
             let shares: Vec<f64> = seen.shares.iter().map(|share| float(*share)).collect();
@@ -168,19 +164,11 @@ impl Difference<'_> {
         if responses > 0.0 {
             // The kernel forgets the switches of a thread that ends; where such threads did much of
             // the work, there is no count.
-            let is_known = nanoseconds(|one| one.living_threads) >= LIVING_SHARE * cpu_time;
-            if is_known {
+            if nanoseconds(|one| one.living_threads) >= LIVING_SHARE * cpu_time {
                 add("switches", difference(|one| one.switches) / responses);
             }
             add("faults", difference(|one| one.page_faults) / responses);
             add("cpu", 1e6 * cpu_time / responses);
-            // The sum is exact, user and system are in ticks. A process that lived for less than a
-            // tick counts as user.
-            let (user, system) = (difference(|one| one.user), difference(|one| one.system));
-            if user + system > 0.0 && is_known {
-                let share = user / (user + system);
-                add("cpu_user", 1e6 * cpu_time / responses * share);
-            }
             if cpu_time > 0.0 {
                 add("per_core", responses / cpu_time);
             }
@@ -188,10 +176,6 @@ impl Difference<'_> {
         let connected = sum(|seen| seen.connected);
         if connected > 0.0 {
             add("cpu_connection", 1e6 * cpu_time / connected);
-        }
-        let bytes = sum(|seen| seen.body_bytes);
-        if bytes > 0.0 {
-            add("cpu_gigabyte", cpu_time / (bytes / 1e9));
         }
     }
 }
@@ -325,8 +309,6 @@ pub mod tests {
         };
         let after = Usage {
             cpu_time: 500_000_000,
-            user: 100_000_000,
-            system: 400_000_000,
             living_threads: 499_000_000,
             switches: 8400,
             read_at: 1_000_000_000,
@@ -363,16 +345,13 @@ pub mod tests {
             ("p999", 1000.0),
             ("service_p99", 1000.0),
             ("cpu", 125.0),
-            ("cpu_user", 25.0),
             ("cpu_share", 50.0),
-            ("cpu_gigabyte", 0.5 / 0.004_096),
             ("generator_share", 30.0),
             ("switches", 2.1),
             ("memory", 2000.0),
             ("threads", 3.0),
             ("fairness", 1.0),
             ("starved", 0.0),
-            ("errors", 0.0),
             ("held", 4.0),
             ("steal", 0.5),
             ("others", 5.0),

@@ -27,7 +27,6 @@ use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Deref;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -139,11 +138,7 @@ impl RunContext {
             format!("cannot create a folder in {parent}: {error} (set TMPDIR to use another place)")
         })?;
         let root = context.root();
-        let written = std::fs::create_dir(&root).and_then(|()| {
-            workloads::write(&root, pages)?;
-            // A server that is started by root may read as another user.
-            make_readable(&root)
-        });
+        let written = std::fs::create_dir(&root).and_then(|()| workloads::write(&root, pages));
         written.map_err(|error| format!("cannot write {}: {error}", root.display()))?;
         let cpus = pinned.then(|| choose(&platform::cpus(None))).flatten();
         context.cpus = cpus.filter(|cpus| platform::pin_to(&[cpus.generator]).is_ok());
@@ -236,25 +231,13 @@ fn create_folder(parent: &Path) -> io::Result<PathBuf> {
     let mut number = std::process::id();
     loop {
         let folder = parent.join(format!("oneloop-bench-{number}"));
-        match std::fs::DirBuilder::new().mode(0o711).create(&folder) {
+        match std::fs::create_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 number = number.wrapping_add(100_003);
             }
             created => return created.map(|()| folder),
         }
     }
-}
-
-fn make_readable(folder: &Path) -> io::Result<()> {
-    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755))?;
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        match path.is_dir() {
-            true => make_readable(&path)?,
-            false => std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644))?,
-        }
-    }
-    Ok(())
 }
 
 /// Runs a benchmark, writes its files, and prints its table.

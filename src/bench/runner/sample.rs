@@ -214,7 +214,7 @@ fn add_totals(outcome: &Outcome, steps: &[(u32, Outcome)]) -> Outcome {
     sum
 }
 
-/// Adds the response times, errors and time series of an outcome.
+/// Adds the response times and errors of an outcome.
 fn record(sample: &mut Sample, outcome: Outcome) {
     for (place, seen) in outcome.groups.into_iter().enumerate() {
         let prefix = derive::prefix(place, &seen.name);
@@ -224,10 +224,8 @@ fn record(sample: &mut Sample, outcome: Outcome) {
         }
         let times = (format!("{prefix}response"), seen.response_time);
         sample.histograms.extend([times]);
-        sample.time_series.insert(seen.name, seen.time_series);
     }
     sample.histograms.retain(|_, text| !text.is_empty());
-    sample.time_series.retain(|_, buckets| !buckets.is_empty());
 }
 
 /// Reads the counts that the server has written.

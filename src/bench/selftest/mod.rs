@@ -316,28 +316,6 @@ struct Comparison {
     passed: bool,
 }
 
-/// The unit of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unit {
-    /// Nanoseconds, printed in milliseconds.
-    Milliseconds,
-    PerSecond,
-    Percent,
-    /// A plain number.
-    One,
-}
-
-impl Unit {
-    fn format(self, value: f64) -> String {
-        match self {
-            Self::Milliseconds => format!("{:.2} ms", value / 1e6),
-            Self::PerSecond => format!("{value:.0}/s"),
-            Self::Percent => format!("{value:.2} %"),
-            Self::One => format!("{value:.3}"),
-        }
-    }
-}
-
 impl Comparison {
     /// With an exact expected value.
     fn equal<T: Debug + PartialEq>(what: &str, expected: &T, found: &T) -> Self {
@@ -351,12 +329,13 @@ impl Comparison {
         }
     }
 
-    fn within(what: &str, bounds: RangeInclusive<f64>, found: f64, unit: Unit) -> Self {
-        let (low, high) = (unit.format(*bounds.start()), unit.format(*bounds.end()));
+    /// With bounds; `unit` is printed after the values.
+    fn within(what: &str, bounds: RangeInclusive<f64>, found: f64, unit: &str) -> Self {
+        let (low, high) = (bounds.start(), bounds.end());
         Self {
             what: what.to_owned(),
-            expected: format!("{low} to {high}"),
-            found: unit.format(found),
+            expected: format!("{low:.2} to {high:.2}{unit}"),
+            found: format!("{found:.2}{unit}"),
             passed: bounds.contains(&found),
         }
     }
@@ -383,11 +362,11 @@ impl Comparison {
     }
 }
 
-/// A quantile of a histogram, ns; NaN, which no bounds contain, if it is empty.
+/// A quantile of a histogram, ms; NaN, which no bounds contain, if it is empty.
 fn quantile(times: &Histogram<u64>, quantile: f64) -> f64 {
     match times.is_empty() {
         true => f64::NAN,
-        false => float(times.value_at_quantile(quantile)),
+        false => float(times.value_at_quantile(quantile)) / 1e6,
     }
 }
 

@@ -55,10 +55,6 @@ pub enum Policy {
     /// This long after the request. The first response of connection i of n (the second number) is
     /// later by i / n of the delay, so that responses are spread out.
     Delay(u64, u64),
-    /// This long after the response before it on the connection, whenever the request came. A
-    /// request that comes too late waits for the next multiple. First responses are spread out as
-    /// above.
-    Interval(u64, u64),
     /// One response after the other, each of which takes `service_time`; once, nothing is done for
     /// `length`.
     Stall {
@@ -247,8 +243,6 @@ struct Connection {
     /// Its number in the order of accept, from 0.
     number: u64,
     requests: u64,
-    /// When its last response was due.
-    last_due: u64,
     /// How much of the empty line at the end of a head was received.
     matched: usize,
     responses: VecDeque<Response>,
@@ -262,17 +256,10 @@ impl Connection {
             stream,
             number,
             requests: 0,
-            last_due: 0,
             matched: 0,
             responses: VecDeque::new(),
             sent: 0,
         }
-    }
-
-    /// How much later its first response is, so that connections are spread over `period`.
-    fn offset(&self, period: u64, connections: u64) -> u64 {
-        let is_first = u64::from(self.requests == 1);
-        is_first * period * (self.number % connections) / connections
     }
 
     /// Reads requests, and sends the responses that are due. `None` closes the connection.
@@ -390,14 +377,10 @@ impl Server {
             Policy::Immediate | Policy::Refuse(_) | Policy::Canned(_, false) => {}
             Policy::Canned(_, true) => response.then = Then::Close,
             Policy::Delay(delay, connections) => {
-                response.due = now + delay + connection.offset(*delay, *connections);
-            }
-            Policy::Interval(interval, connections) => {
-                let due = match connection.requests {
-                    1 => now + interval + connection.offset(*interval, *connections),
-                    _ => connection.last_due + interval,
-                };
-                response.due = due + now.saturating_sub(due).div_ceil(*interval) * interval;
+                response.due = now + delay;
+                if connection.requests == 1 {
+                    response.due += delay * (connection.number % connections) / connections;
+                }
             }
             Policy::Stall {
                 after,
@@ -427,7 +410,6 @@ impl Server {
                 }
             }
         }
-        connection.last_due = response.due;
         Some(response)
     }
 
