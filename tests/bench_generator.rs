@@ -274,7 +274,6 @@ fn reconnects_to_a_server_that_closes_at_once_are_paced() {
         },
         Behavior::Closed { depth: 1 },
         Behavior::Silent,
-        Behavior::Drip { rate: 1.0 },
     ];
     for behavior in behaviors {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -352,20 +351,11 @@ fn without_a_listener_no_connection_is_made_and_each_attempt_is_an_error() {
 }
 
 #[test]
-fn a_silent_client_sends_nothing_and_a_dripping_client_never_ends_its_head() {
+fn a_silent_client_sends_nothing() {
     let (address, log) = server(correct);
     let silent = stats(&load(address, 8, Behavior::Silent));
     assert_eq!((silent.connections, silent.errors), ((8, 8), [].into()));
     assert_eq!(log.lock().unwrap().bytes, b"");
-
-    let drip = stats(&load(address, 1, Behavior::Drip { rate: 1000.0 }));
-    assert_eq!((drip.responses, drip.errors), (0, [].into()));
-    let log = log.lock().unwrap();
-    let text = b"GET / HTTP/1.1\r\nHost: drip\r\nX-Drip: drop\r\nX-Drip: drop\r\n";
-    let length = log.bytes.len().min(text.len());
-    assert!(length > 20, "{length}");
-    assert_eq!(log.bytes[..length], text[..length]);
-    assert_eq!(log.requests, 0);
 }
 
 #[test]
@@ -418,7 +408,10 @@ fn an_invalid_load_is_an_error_with_the_reason() {
         ),
         (|load| load.groups.clear(), "1 to 1000000 connections"),
         (
-            |load| load.groups[0].behavior = Behavior::Drip { rate: 0.0 },
+            |load| {
+                let (rate, buffer) = (0.0, 4096);
+                load.groups[0].behavior = Behavior::SlowRead { rate, buffer };
+            },
             "the rate must be",
         ),
         (

@@ -138,7 +138,6 @@ pub fn group_meaning(group: &str) -> Option<&'static str> {
         "mice" => Some("small requests beside the heavy ones"),
         "elephants" => Some("clients that download large files"),
         "canary" => Some("small requests that show whether other clients are still served"),
-        "normal" => Some("clients that are not slow"),
         _ => None,
     }
 }

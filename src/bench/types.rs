@@ -147,11 +147,6 @@ pub enum Behavior {
     },
     /// Connects and sends nothing.
     Silent,
-    /// Sends a request head that never ends; reconnects when it is closed (slowloris).
-    Drip {
-        /// Bytes per second of each connection.
-        rate: f64,
-    },
     /// Sends requests, and reads the responses slowly.
     SlowRead {
         /// Bytes per second of each connection.

@@ -291,30 +291,6 @@ pub const WORKLOADS: &[Workload] = &[
         },
         ..USUAL
     },
-    Workload {
-        name: "slowloris",
-        purpose: "Whether clients that send one byte per second hold the workers of others.",
-        columns: &["normal.achieved", "normal.p50", "threads", "memory"],
-        options: &["--no-defer-accept"],
-        traits: WorkloadTraits {
-            may_starve: true,
-            client_aborts: true,
-        },
-        duration_factor: 2.0,
-        extra_warm_up: 0.5,
-        cell_specs: |selection| {
-            selection.each([&[500]; 3], |c| {
-                let load = format!(
-                    "{c} clients that send one byte of a head per second, and 200 normal requests \
-                     per second over 50 connections"
-                );
-                let drip = group("drip", c, Behavior::Drip { rate: 1.0 }, Vec::new());
-                let groups = vec![drip, canary("normal", 50, 200.0)];
-                cell(format!("slowloris c={c}"), "normal.p99", load, groups)
-            })
-        },
-        ..USUAL
-    },
 ];
 
 pub fn named(name: &str) -> Option<&'static Workload> {

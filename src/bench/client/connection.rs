@@ -36,8 +36,7 @@ pub struct Connection {
     pub outstanding: VecDeque<Request>,
     /// Bytes that the socket has not taken yet.
     pub unsent: Vec<u8>,
-    /// The number of the next request; for [`Drip`](crate::bench::types::Behavior::Drip) the number
-    /// of bytes sent.
+    /// The number of the next request.
     pub next: usize,
     /// Failed attempts since the last successful one.
     pub failures: u32,

@@ -299,9 +299,7 @@ impl<'l> EventLoop<'l> {
     fn is_due(&self, connection: &Connection) -> bool {
         let group = self.groups.get(connection.group);
         match group.map(|group| group.behavior) {
-            Some(Behavior::SlowRead { .. } | Behavior::Drip { .. } | Behavior::Silent) | None => {
-                false
-            }
+            Some(Behavior::SlowRead { .. } | Behavior::Silent) | None => false,
             Some(Behavior::Short { .. }) => connection.is_busy(),
             Some(_) => !connection.outstanding.is_empty(),
         }

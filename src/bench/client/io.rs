@@ -21,9 +21,6 @@ const MAX_PORTION: f64 = 65_536.0;
 /// The time after which no read of a connection follows another in a turn of the event loop, ns: a
 /// server that sends faster than this program parses must not keep it from its other work.
 const MAX_READ_TIME: u64 = 1_000_000;
-/// The request head of a slow sender, and the field that it repeats.
-const DRIP_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: drip\r\n";
-const DRIP_FIELD: &[u8] = b"X-Drip: drop\r\n";
 
 impl EventLoop<'_> {
     /// Handles an event of a connection.
@@ -134,10 +131,6 @@ impl EventLoop<'_> {
                 connection.flush();
             }
             Behavior::Silent => {}
-            Behavior::Drip { .. } => {
-                connection.next = 0;
-                self.timers.push(Reverse((now + spread, index, started)));
-            }
             Behavior::SlowRead { .. } => {
                 push_request(connection, group, now, now);
                 connection.flush();
@@ -353,7 +346,6 @@ impl EventLoop<'_> {
                         self.connect(index, now);
                     }
                 }
-                (State::Open, Behavior::Drip { rate }) => self.send_slowly(index, rate, now),
                 (State::Open, Behavior::SlowRead { rate, .. }) => {
                     self.read_slowly(index, rate, now);
                 }
@@ -361,29 +353,6 @@ impl EventLoop<'_> {
                 (State::Connecting, _) => {}
             }
         }
-    }
-
-    /// Sends a portion of a request head that never ends.
-    fn send_slowly(&mut self, index: usize, rate: f64, now: u64) {
-        let Some(connection) = self.connections.get_mut(index) else {
-            return;
-        };
-        let (length, pause) = portion(rate);
-        // If the server does not read, the unsent bytes do not grow.
-        let length = if connection.unsent.is_empty() {
-            length
-        } else {
-            0
-        };
-        for _ in 0..length {
-            let at = connection.next;
-            let field = DRIP_FIELD.get(at.saturating_sub(DRIP_HEAD.len()) % DRIP_FIELD.len());
-            connection.unsent.extend(DRIP_HEAD.get(at).or(field));
-            connection.next += 1;
-        }
-        connection.flush();
-        let timer = (now + pause, index, connection.started);
-        self.timers.push(Reverse(timer));
     }
 
     /// Reads a portion.

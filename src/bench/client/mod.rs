@@ -94,10 +94,10 @@ fn rules_of(group: &Group) -> [(bool, &'static str); 4] {
     let (depth, rate, max_rate) = match group.behavior {
         Behavior::Closed { depth } => (depth, 1.0, 1.0),
         Behavior::Open { rate, .. } => (1, rate, MAX_RATE),
-        Behavior::SlowRead { rate, .. } | Behavior::Drip { rate } => (1, rate, 1e9),
+        Behavior::SlowRead { rate, .. } => (1, rate, 1e9),
         Behavior::Short { .. } | Behavior::Silent => (1, 1.0, 1.0),
     };
-    let is_mute = matches!(group.behavior, Behavior::Drip { .. } | Behavior::Silent);
+    let is_mute = group.behavior == Behavior::Silent;
     let is_target =
         |path: &str| path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
     [

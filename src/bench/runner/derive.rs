@@ -55,7 +55,7 @@ pub fn prefix(place: usize, name: &str) -> String {
 
 fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static str, f64)> {
     let mut found = vec![("held", f64::from(seen.connections.1))];
-    if matches!(group.behavior, Behavior::Silent | Behavior::Drip { .. }) {
+    if group.behavior == Behavior::Silent {
         return found;
     }
     found.push(("throughput", float(seen.responses) / seconds));
