@@ -53,6 +53,16 @@ impl Usage {
     pub fn of(pid: u32, cpus: &[usize]) -> Option<Self> {
         let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
         let mut sum = Self::default();
+        // First, because reading the processes may take half a second of CPU time.
+        let stat = read("/proc/stat").unwrap_or_default();
+        if let Some((idle, steal)) = machine(&stat, cpus) {
+            (sum.idle, sum.steal) = (idle * tick, steal * tick);
+            let now = clock::monotonic_time().as_nanos();
+            sum.read_at = u64::try_from(now).unwrap_or(u64::MAX);
+        }
+        sum.throttled = throttled().unwrap_or(0);
+        let netstat = read("/proc/net/netstat").unwrap_or_default();
+        sum.listen_overflows = counter(&netstat, "ListenOverflows").unwrap_or(0);
         for pid in process_tree(pid) {
             let Some(stat) = read_of(pid, "stat").as_deref().and_then(Stat::parse) else {
                 continue;
@@ -71,30 +81,7 @@ impl Usage {
                 sum.living_threads += first_number(&times).unwrap_or(0);
             }
         }
-        let stat = read("/proc/stat").unwrap_or_default();
-        if let Some((idle, steal)) = machine(&stat, cpus) {
-            (sum.idle, sum.steal) = (idle * tick, steal * tick);
-            let now = clock::monotonic_time().as_nanos();
-            sum.read_at = u64::try_from(now).unwrap_or(u64::MAX);
-        }
-        sum.throttled = throttled().unwrap_or(0);
-        let netstat = read("/proc/net/netstat").unwrap_or_default();
-        sum.listen_overflows = counter(&netstat, "ListenOverflows").unwrap_or(0);
         (sum.processes > 0).then_some(sum)
-    }
-
-    /// The same with the values of the machine from `other`: reading the usage of a server with
-    /// thousands of threads takes half a second of CPU time, which was not spent on requests.
-    #[must_use]
-    pub fn with_machine_of(self, other: &Self) -> Self {
-        Self {
-            read_at: other.read_at,
-            idle: other.idle,
-            steal: other.steal,
-            throttled: other.throttled,
-            listen_overflows: other.listen_overflows,
-            ..self
-        }
     }
 
     /// The CPU time that was used of `cpus` CPUs since `before`, ns: of all programs.
@@ -119,7 +106,7 @@ impl Usage {
 }
 
 /// A process and all its descendants, parents first. Without /proc only the process itself.
-pub fn process_tree(root: u32) -> Vec<u32> {
+fn process_tree(root: u32) -> Vec<u32> {
     let mut tree = vec![root];
     let mut next = 0;
     while let Some(pid) = tree.get(next).copied() {

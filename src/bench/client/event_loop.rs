@@ -280,13 +280,12 @@ impl<'l> EventLoop<'l> {
         cpus.extend(platform::cpus(self.load.server));
         cpus.sort_unstable();
         cpus.dedup();
-        let generator = Usage::of(std::process::id(), &cpus).unwrap_or_default();
-        let server = self.load.server.and_then(|server| Usage::of(server, &cpus));
+        let account = Account {
+            generator: platform::cpu_time(std::process::id()).unwrap_or(0),
+            server: self.load.server.and_then(|server| Usage::of(server, &cpus)),
+        };
         self.paused += self.now().saturating_sub(before);
-        Account {
-            generator: generator.cpu_time,
-            server: server.map(|server| server.with_machine_of(&generator)),
-        }
+        account
     }
 
     /// Whether no response is outstanding any more.
