@@ -132,16 +132,6 @@ pub fn better_of(name: &str) -> Better {
     metric_named(name).map_or(Neither, |metric| metric.better)
 }
 
-/// What a client group is, for groups with a name that needs an explanation.
-pub fn group_meaning(group: &str) -> Option<&'static str> {
-    match group {
-        "mice" => Some("small requests beside the heavy ones"),
-        "elephants" => Some("clients that download large files"),
-        "canary" => Some("small requests that show whether other clients are still served"),
-        _ => None,
-    }
-}
-
 /// The words for a better and for a worse value of the metric with this name.
 pub fn comparatives(name: &str) -> (&'static str, &'static str) {
     match unit_of(name) {

@@ -80,11 +80,6 @@ impl Verdict {
             Self::Missing => "no result",
         }
     }
-
-    /// Whether it is a difference.
-    pub fn is_difference(self) -> bool {
-        matches!(self, Self::Better | Self::Worse)
-    }
 }
 
 /// Better or worse, if 1 is outside of the interval and the metric rates a server.

@@ -177,18 +177,11 @@ fn rates(case: (u32, Noise, u32), runs: u32) -> Rates {
                 let is_wrong = row.verdict == Verdict::Better && truth < 1.0;
                 add(&mut rates.wrong_side, is_wrong, of_cell);
             }
-            let verdicts = [2, 3, 4].map(|arm| cell.rows[arm].verdict);
-            add(
-                &mut rates.false_verdicts,
-                verdicts[0].is_difference(),
-                of_cell,
-            );
-            add(
-                &mut rates.five_found,
-                verdicts[1] == Verdict::Worse,
-                of_cell,
-            );
-            add(&mut rates.two_found, verdicts[2] == Verdict::Worse, of_cell);
+            let [equal, five, two] = [2, 3, 4].map(|arm| cell.rows[arm].verdict);
+            let is_false = matches!(equal, Verdict::Better | Verdict::Worse);
+            add(&mut rates.false_verdicts, is_false, of_cell);
+            add(&mut rates.five_found, five == Verdict::Worse, of_cell);
+            add(&mut rates.two_found, two == Verdict::Worse, of_cell);
         }
     }
     rates
@@ -196,10 +189,8 @@ fn rates(case: (u32, Noise, u32), runs: u32) -> Rates {
 
 #[test]
 fn intervals_and_verdicts_have_the_documented_error_rates() {
-    for case in CASES
-        .into_iter()
-        .filter(|(rounds, _, sigma)| (*rounds, *sigma) == (8, 2))
-    {
+    let is_short = |case: &(u32, Noise, u32)| (case.0, case.2) == (8, 2);
+    for case in CASES.into_iter().filter(is_short) {
         let found = rates(case, 40);
         let text = format!("{case:?}: {found:?}");
         assert!(

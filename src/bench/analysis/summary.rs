@@ -1,10 +1,10 @@
 //! The result of a run in sentences: the answer first, then what limits it.
 
 use super::{Analysis, CellAnalysis, Row, Verdict, side};
-use crate::bench::metrics::{group_meaning, group_of, metric_named};
+use crate::bench::metrics::{group_of, metric_named};
 use crate::bench::stats::PAIRS;
 use crate::bench::types::{REFERENCE, Run};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The most reasons of invalid samples.
 const MAX_REASONS: usize = 20;
@@ -22,14 +22,13 @@ pub struct Answer {
 
 /// The answer in each cell that has a comparison.
 pub fn answers(run: &Run, analysis: &Analysis) -> Vec<Answer> {
-    let mut explained = BTreeSet::new();
     let mut answers = Vec::new();
     for (index, (cell, of)) in run.cells.iter().zip(&analysis.cells).enumerate() {
         let result = result(run, of, &cell.primary_metric);
         if !result.is_empty() {
             answers.push(Answer {
                 cell: index,
-                metric: phrase(&cell.primary_metric, &mut explained),
+                metric: phrase(&cell.primary_metric),
                 result,
             });
         }
@@ -37,15 +36,13 @@ pub fn answers(run: &Run, analysis: &Analysis) -> Vec<Answer> {
     answers
 }
 
-/// The meaning of a metric. A client group is explained where it occurs first.
-fn phrase<'m>(metric: &'m str, explained: &mut BTreeSet<&'m str>) -> String {
+/// The meaning of a metric, and of its client group.
+fn phrase(metric: &str) -> String {
     let meaning = metric_named(metric).map_or(metric, |metric| metric.meaning);
-    let Some(group) = group_of(metric) else {
-        return meaning.to_owned();
-    };
-    match group_meaning(group).filter(|_| explained.insert(group)) {
-        Some(what) => format!("{meaning} of the {group} ({what})"),
-        None => format!("{meaning} of the {group}"),
+    match group_of(metric) {
+        None => meaning.to_owned(),
+        Some("mice") => format!("{meaning} of the mice (small requests beside the heavy ones)"),
+        Some(group) => format!("{meaning} of the {group}"),
     }
 }
 
@@ -258,7 +255,7 @@ fn limits(run: &Run) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::analyse;
-    use super::super::simulation::{add, plain, run};
+    use super::super::simulation::plain;
     use super::*;
 
     #[test]
@@ -285,19 +282,6 @@ mod tests {
         for (run, expected) in cases {
             assert_eq!(answers(&run, &analyse(&run))[0].result, expected);
         }
-    }
-
-    #[test]
-    fn a_group_is_explained_once() {
-        let mut run = run(&[("mixed a=1", "mice.p99"), ("burn a=1", "mice.p99")]);
-        for (cell, arm) in [(0, 0), (0, 2), (1, 0), (1, 2)] {
-            add(&mut run, (cell, arm, 0), &[("mice.p99", 5.0)]);
-        }
-        let answers = answers(&run, &analyse(&run));
-        let metrics: Vec<&str> = answers.iter().map(|one| one.metric.as_str()).collect();
-        let p99 = "99th percentile of the response time of the mice";
-        let first = format!("{p99} (small requests beside the heavy ones)");
-        assert_eq!(metrics, [first.as_str(), p99]);
     }
 
     #[test]
