@@ -471,6 +471,7 @@ fn child_accepts_one_connection() {
         backlog: 16,
         deferred: false,
         has_siblings: false,
+        timeouts: None,
     };
     let listeners = match open_listeners(&config.listeners.binds, options) {
         Ok(listeners) => listeners,

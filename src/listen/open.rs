@@ -24,6 +24,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use crate::handler::Role;
 use crate::proxy::TrustedProxies;
 use crate::tls::TlsAcceptor;
+use crate::transport::blocking::Timeouts;
 
 use super::address::{self, Address, Bind, Host, InheritedSocket};
 use super::defer_accept;
@@ -42,8 +43,6 @@ pub struct BoundListener {
     pub socket: ListenerSocket,
     /// The index of its bind, of those that were opened together.
     bind: usize,
-    /// Another process has made the socket, and may share it.
-    pub is_inherited: bool,
     /// Where it listens, with the port that the system chose if 0 was asked for.
     pub address: Address,
 }
@@ -85,6 +84,10 @@ pub struct ListenOptions {
     /// Whether [`BoundListener::sibling`] may bind further sockets to the same address
     /// (SO_REUSEPORT).
     pub has_siblings: bool,
+    /// The timeouts of blocking connections. On many systems a socket inherits those of its
+    /// listener, which saves two calls for each connection; on Linux one of TCP does, and one of a
+    /// unix socket does not.
+    pub timeouts: Option<Timeouts>,
 }
 
 /// Opens a listener for each bind, in order; a name may become several. An inherited socket keeps
@@ -114,7 +117,6 @@ pub fn open_listeners(
         })?;
         listeners.extend(opened.into_iter().map(|listener| BoundListener {
             bind: index,
-            is_inherited: matches!(bind, Bind::Inherited(_)),
             ..listener
         }));
     }
@@ -282,6 +284,9 @@ fn listen_on(
             Err(error) => log::debug!("{address}: TCP_DEFER_ACCEPT is not available: {error}"),
         }
     }
+    if let Some(timeouts) = options.timeouts {
+        timeouts.set_on(&socket)?;
+    }
     socket.listen(options.backlog)?;
     socket.set_nonblocking(true)?;
     BoundListener::tcp(socket, kind, options.role)
@@ -344,7 +349,6 @@ impl BoundListener {
         Ok(Self {
             file: None,
             bind: self.bind,
-            is_inherited: self.is_inherited,
             socket: ListenerSocket {
                 role: self.socket.role,
                 tls: self.socket.tls.clone(),
@@ -396,7 +400,6 @@ impl BoundListener {
         Ok(Self {
             file: None,
             bind: 0,
-            is_inherited: false,
             socket: ListenerSocket {
                 role,
                 tls: None,
@@ -414,7 +417,6 @@ impl BoundListener {
         Ok(Self {
             file,
             bind: 0,
-            is_inherited: false,
             socket: ListenerSocket {
                 role,
                 tls: None,
@@ -558,6 +560,7 @@ mod tests {
         backlog: 16,
         deferred: false,
         has_siblings: false,
+        timeouts: None,
     };
 
     fn tcp(host: &str, port: u16) -> Bind {

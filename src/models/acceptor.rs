@@ -202,26 +202,6 @@ impl BlockingListeners {
         }
     }
 
-    /// Sets the timeouts that a connection has at first on the listeners. On many systems the
-    /// sockets that they accept inherit them, which saves two calls for each; on Linux those of TCP
-    /// do, and those of unix sockets do not. `longest_wait` is the longest wait of the model.
-    ///
-    /// An inherited listener keeps the timeouts that it has: other processes may accept from it.
-    pub fn set_timeouts(&mut self, limits: &Limits, longest_wait: Duration) {
-        for Listener { bound, .. } in &self.listeners {
-            let first_wait = match bound.socket.has_layers() {
-                // That for the handshake.
-                true => limits.header_timeout,
-                false => limits.idle_timeout,
-            };
-            if !bound.is_inherited {
-                let timeouts = Timeouts::new(first_wait.min(longest_wait), limits.send_timeout);
-                // If it fails, each connection sets its own.
-                let _ = timeouts.set_on(&bound.socket);
-            }
-        }
-    }
-
     /// Accepts a connection if one waits.
     ///
     /// # Errors
@@ -349,6 +329,7 @@ mod tests {
     /// inherited them, such as one of a unix socket on Linux.
     #[test]
     fn the_timeouts_that_are_known_of_a_socket_are_those_that_it_has() {
+        let limits = Limits::default();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let tcp = Bind::Tcp {
@@ -360,17 +341,16 @@ mod tests {
             backlog: 16,
             deferred: false,
             has_siblings: false,
+            timeouts: Some(Timeouts::new(limits.idle_timeout, limits.send_timeout)),
         };
         let listeners = open_listeners(&[tcp, Bind::Unix(path.clone())], options).unwrap();
         let Address::Tcp { local, .. } = listeners[0].address else {
             panic!("not TCP");
         };
-        let limits = Limits::default();
         let mut acceptor = Acceptor::new(listeners, &limits).unwrap();
-        acceptor.listeners.set_timeouts(&limits, Duration::MAX);
         for _ in 0..2 {
-            let _over_tcp = std::net::TcpStream::connect(local).unwrap();
             let _over_unix = std::os::unix::net::UnixStream::connect(&path).unwrap();
+            let _over_tcp = std::net::TcpStream::connect(local).unwrap();
             for _ in 0..2 {
                 let accepted = acceptor.accept(|| false).unwrap().unwrap();
                 let handle = &accepted.handle;
@@ -390,6 +370,7 @@ mod tests {
             backlog: 16,
             deferred: false,
             has_siblings: false,
+            timeouts: None,
         };
         let listeners = open_listeners(&[bind.clone(), bind], options).unwrap();
         let addresses = listeners.iter().map(|listener| listener.address.clone());

@@ -60,7 +60,6 @@ use process::Parent;
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The blocking models with one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,18 +151,12 @@ impl BlockingServer {
     ///
     /// # Errors
     /// A listening socket is broken, or a thread cannot be created.
-    pub fn run<H, P>(mut self, model: BlockingModel, handler: H, probe: &P) -> io::Result<()>
+    pub fn run<H, P>(self, model: BlockingModel, handler: H, probe: &P) -> io::Result<()>
     where
         H: Handler + Clone + Send + 'static,
         P: Probe + Clone + Send + 'static,
     {
         let control = &self.control;
-        let longest_wait = match model {
-            BlockingModel::Sequential => self.limits.min_idle_time,
-            _ => Duration::MAX,
-        };
-        let listeners = &mut self.acceptor.listeners;
-        listeners.set_timeouts(&self.limits, longest_wait);
         match model {
             BlockingModel::Sequential => {
                 let probe = probe.clone();

@@ -22,6 +22,7 @@ use crate::signals::SignalPolicy;
 use crate::site::types::Types;
 use crate::site::{Hosts, Site, SiteOptions, Sites};
 use crate::site_handler::{Loaded, SiteHandler, Tally, Users};
+use crate::transport::blocking::Timeouts;
 use std::error::Error;
 use std::fs;
 use std::io;
@@ -145,11 +146,20 @@ fn open_admin(_: &Config, _: ListenOptions) -> Result<Option<BoundListener>, Box
 
 /// The options of the public listeners.
 fn listen_options(config: &Config, limits: &Limits) -> ListenOptions {
+    let idle = limits.idle_timeout;
+    let first_wait = match config.model {
+        Model::Sequential => Some(idle.min(limits.min_idle_time)),
+        Model::Process | Model::Prefork | Model::Thread | Model::ThreadReuse | Model::Pool => {
+            Some(idle)
+        }
+        _ => None,
+    };
     ListenOptions {
         role: Role::Public,
         backlog: limits.backlog,
         deferred: config.listeners.defer_accept,
         has_siblings: config.model == Model::Reactors,
+        timeouts: first_wait.map(|wait| Timeouts::new(wait, limits.send_timeout)),
     }
 }
 

@@ -74,10 +74,8 @@ impl Prefork {
     ) -> io::Result<Self> {
         let poll = Acceptor::new(Vec::new(), &limits)?;
         let (registry, token) = (poll.registry(), Acceptor::token());
-        let mut listeners = BlockingListeners::new(listeners, &limits);
-        listeners.set_timeouts(&limits, Duration::MAX);
         Ok(Self {
-            listeners,
+            listeners: BlockingListeners::new(listeners, &limits),
             children: Children::new(policy, limits.grace_period, registry, token)?,
             poll,
             lifeline: pipe()?,

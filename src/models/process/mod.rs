@@ -23,7 +23,6 @@ use fork::BlockedSignals;
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The process that accepts.
 pub struct Parent {
@@ -46,8 +45,7 @@ impl Parent {
         limits: Arc<Limits>,
         policy: SignalPolicy,
     ) -> io::Result<Self> {
-        let mut acceptor = Acceptor::new(listeners, &limits)?;
-        acceptor.listeners.set_timeouts(&limits, Duration::MAX);
+        let acceptor = Acceptor::new(listeners, &limits)?;
         let (registry, token) = (acceptor.registry(), Acceptor::token());
         let children = Children::new(policy, limits.grace_period, registry, token)?;
         Ok(Self {
