@@ -262,6 +262,33 @@ fn a_connection_of_a_blocking_model_sets_no_timeout_and_wakes_no_thread_at_its_e
     }
 }
 
+/// Those of `thread`, `thread-reuse`, `pool` and `process` depend on which thread or process is
+/// faster.
+#[test]
+fn the_document_has_the_number_of_calls_of_the_blocking_models() {
+    if !has("strace") {
+        return;
+    }
+    let document = std::fs::read_to_string("docs/models.md").unwrap();
+    let table = document
+        .split("| System calls | `sequential` |")
+        .nth(1)
+        .unwrap();
+    let rows: Vec<_> = table.lines().skip(2).take(PHASES.len()).collect();
+    for (model, column) in [("sequential", 2), ("prefork", 4), ("reactor", 8)] {
+        let (is_ok, list, errors) = syscalls(&["--model", model], None);
+        assert!(is_ok, "{errors}");
+        for (phase, row) in PHASES.iter().zip(&rows) {
+            let count = row.split('|').nth(column).unwrap().trim();
+            assert_eq!(
+                calls(&list, phase).len().to_string(),
+                count,
+                "{row}\n{list}"
+            );
+        }
+    }
+}
+
 /// Fails if a child opens what its parent has opened, or sets the handlers that its parent has set.
 #[test]
 fn a_process_for_a_connection_opens_no_site_and_sets_no_handler_of_a_signal() {
