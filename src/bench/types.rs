@@ -19,11 +19,9 @@ use std::path::{Path, PathBuf};
 pub struct Load {
     /// The address of the server.
     pub target: Target,
-    /// The source address of the connections, so that a sample does not use ports that the sample
-    /// before left in TIME_WAIT. The target must then be a loopback address, too.
+    /// The source address, a loopback one: so a sample needs no port that is in TIME_WAIT.
     pub source: Option<Ipv4Addr>,
-    /// The process ID of the server, whose resource usage is read when the measurement begins and
-    /// ends; `None` for a server that was not started by the benchmark.
+    /// The process ID of the server, if the benchmark has started it: its usage is read.
     pub server: Option<u32>,
     /// The CPU that the generator is pinned to.
     pub cpu: Option<usize>,
@@ -129,15 +127,14 @@ pub enum Behavior {
         /// Outstanding requests of a connection (pipelining).
         depth: u32,
     },
-    /// Open loop: requests are due at a rate, however fast the server is, and are sent on an idle
-    /// connection. A request without one waits, and this time is part of its response time. If
-    /// more than `max_waiting` wait, a request is dropped and counted.
+    /// Open loop: requests are due at a rate, however fast the server is. A request without an idle
+    /// connection waits, and this time is part of its response time.
     Open {
         /// Requests per second of the whole group.
         rate: f64,
         /// The distribution of the times between requests.
         arrivals: Arrivals,
-        /// Limit for requests that wait for an idle connection.
+        /// If more requests wait for a connection, they are dropped, and counted.
         max_waiting: u32,
     },
     /// One connection per request.
@@ -198,11 +195,9 @@ pub struct Outcome {
     pub groups: Vec<ClientStats>,
     /// CPU time of the generator during the measurement.
     pub generator_time: u64,
-    /// Resource usage of the server at the beginning and at the end of the measurement, with the
-    /// connections still open.
+    /// The server's usage at the beginning and at the end, with the connections open.
     pub usage: Option<(Usage, Usage)>,
-    /// How late requests of an open loop were sent although a connection was idle: the generator's
-    /// own delay. A histogram, V2-deflate and base64.
+    /// The generator's own delay of the requests of an open loop: a histogram, V2-deflate, base64.
     pub send_lag: String,
     /// What the generator could not do as specified, as sentences.
     pub problems: Vec<String>,
@@ -219,8 +214,7 @@ pub struct ClientStats {
     pub responses: u64,
     /// Bytes of their bodies.
     pub body_bytes: u64,
-    /// Counts from the first connection to the last response, with warm-up and drain: the server
-    /// must have counted the same.
+    /// Counts with warm-up and drain: the server must have counted the same.
     pub totals: Totals,
     /// Requests of an open loop that were due in the measurement.
     pub due: u64,
@@ -228,8 +222,7 @@ pub struct ClientStats {
     pub dropped: u64,
     /// New connections made during the measurement.
     pub connected: u64,
-    /// Times from when a request was due to the last byte of its response, as a histogram. In a
-    /// closed loop a request is due when it is sent.
+    /// Times from when a request was due (in a closed loop: sent) to the last byte, a histogram.
     pub response_time: String,
     /// Times from sending a request to the last byte of its response.
     pub service_time: String,

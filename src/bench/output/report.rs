@@ -344,7 +344,7 @@ fn percentiles(run: &Run, cell: &Cell, of: &CellAnalysis) -> String {
     };
     let (left, right, top, bottom) = AREA;
     let x = |nines: f64| left + (right - left) * (nines - FIRST_NINES) / (end - FIRST_NINES);
-    let y = Scale::log(all().map(|(_, time)| *time), (bottom, top));
+    let y = Scale::of(all().map(|(_, time)| *time), (bottom, top));
     let mut drawing = Drawing::new(bottom + 34.0, &format!("{}: percentiles", cell.name));
     for tick in y.ticks(5) {
         let place = y.position(tick);
@@ -430,18 +430,12 @@ fn samples(run: &Run, cell: &Cell, of: &CellAnalysis) -> String {
     let valid = all().filter(|(_, _, valid)| *valid);
     let limit = limit(valid.map(|(_, ratio, _)| *ratio), 0.9, &LANE_LIMITS);
     let (top, bottom) = (4.0, 4.0 + LANE * float(lanes.len()));
-    let mut drawing = Drawing::new(bottom + 32.0, &format!("{}: samples", cell.name));
-    let x = Scale::linear(
-        all().map(|(minutes, _, _)| *minutes),
-        (NAMES + 2.0, LANE_END),
-    );
-    for tick in x.ticks(4) {
-        let place = x.position(tick);
-        drawing.line("grid", (place, top), (place, bottom));
-        drawing.text("tick", (place, bottom + 13.5), MIDDLE, &rounded(tick));
-    }
-    let middle = (NAMES.midpoint(LANE_END), bottom + 28.0);
-    drawing.text("tick", middle, MIDDLE, "minutes since the run began");
+    let mut drawing = Drawing::new(bottom + 18.0, &format!("{}: samples", cell.name));
+    let end = all().fold(0.0, |end: f64, (minutes, _, _)| end.max(*minutes));
+    let x = |minutes: f64| NAMES + (LANE_END - NAMES) * minutes / end.max(1e-3);
+    drawing.text("tick", (NAMES, bottom + 13.5), START, "the run begins");
+    let text = format!("{end:.1} minutes later");
+    drawing.text("tick", (LANE_END, bottom + 13.5), END, &text);
     for (number, (style, dots)) in lanes.iter().enumerate() {
         let top = top + LANE * float(number);
         let y = Scale::around_one(limit, (top + LANE - 3.0, top + 3.0));
@@ -450,7 +444,7 @@ fn samples(run: &Run, cell: &Cell, of: &CellAnalysis) -> String {
         drawing.line("one", (NAMES, middle), (LANE_END, middle));
         let positions = |is_valid: bool| -> Vec<(f64, f64)> {
             let dots = dots.iter().filter(|(_, _, valid)| *valid == is_valid);
-            let place = |(minutes, ratio, _): &Dot| (x.position(*minutes), y.position(*ratio));
+            let place = |(minutes, ratio, _): &Dot| (x(*minutes), y.position(*ratio));
             dots.map(place).collect()
         };
         let valid = positions(true);
@@ -478,7 +472,8 @@ fn dots(row: &Row, metric: &str) -> Vec<Dot> {
     let dot = |sample: &&Sample| {
         let ratio = value(sample)? / middle?;
         let dot = (sample.at / 60.0, ratio, sample.invalid.is_empty());
-        (sample.at.is_finite() && ratio.is_finite() && ratio > 0.0).then_some(dot)
+        (sample.at >= 0.0 && sample.at.is_finite() && ratio > 0.0 && ratio.is_finite())
+            .then_some(dot)
     };
     row.samples.iter().filter_map(dot).collect()
 }

@@ -120,32 +120,19 @@ impl Drawing {
     }
 }
 
-/// A scale from values to positions along an axis. The position of each value, also of one that is
-/// not a number, is between the ends.
+/// A logarithmic scale from values to positions along an axis. The position of each value, also of
+/// one that is not a number, is between the ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
     /// The least and the greatest value.
     values: (f64, f64),
     /// Their positions.
     ends: (f64, f64),
-    is_log: bool,
 }
 
 impl Scale {
-    /// A linear scale that contains 0 and all `values`.
-    pub fn linear(values: impl IntoIterator<Item = f64>, ends: (f64, f64)) -> Self {
-        let high = values.into_iter().filter(|value| value.is_finite());
-        let high = high.fold(0.0, f64::max).min(MAX);
-        let high = if high > MIN { high * 1.05 } else { 1.0 };
-        Self {
-            values: (0.0, high),
-            ends,
-            is_log: false,
-        }
-    }
-
-    /// A logarithmic scale that contains all positive `values`, with a margin.
-    pub fn log(values: impl IntoIterator<Item = f64>, ends: (f64, f64)) -> Self {
+    /// A scale that contains all positive `values`, with a margin.
+    pub fn of(values: impl IntoIterator<Item = f64>, ends: (f64, f64)) -> Self {
         let values = values.into_iter();
         let positive = values.filter(|value| value.is_finite() && *value > MIN);
         let (low, high) = positive.fold((f64::MAX, 0.0_f64), |(low, high), value| {
@@ -153,29 +140,20 @@ impl Scale {
         });
         let (low, high) = if low > high { (1.0, 10.0) } else { (low, high) };
         let margin = (high / low).powf(0.06).max(1.15);
-        Self {
-            values: (low / margin, high * margin),
-            ends,
-            is_log: true,
-        }
+        let values = (low / margin, high * margin);
+        Self { values, ends }
     }
 
-    /// A logarithmic scale from 1 / `limit` to `limit`.
+    /// A scale from 1 / `limit` to `limit`.
     pub fn around_one(limit: f64, ends: (f64, f64)) -> Self {
-        Self {
-            values: (1.0 / limit, limit),
-            ends,
-            is_log: true,
-        }
+        let values = (1.0 / limit, limit);
+        Self { values, ends }
     }
 
     /// The position of a value. A value outside is at the nearer end.
     pub fn position(&self, value: f64) -> f64 {
         let (low, high) = self.values;
-        let part = match self.is_log {
-            true => (value.clamp(1e-12, MAX) / low).ln() / (high / low).ln(),
-            false => (value.clamp(-MAX, MAX) - low) / (high - low),
-        };
+        let part = (value.clamp(MIN, MAX) / low).ln() / (high / low).ln();
         let part = if part.is_nan() {
             0.0
         } else {
@@ -192,17 +170,6 @@ impl Scale {
     /// Up to `count` round values inside the scale.
     pub fn ticks(&self, count: usize) -> Vec<f64> {
         let (low, high) = self.values;
-        if !self.is_log {
-            let rough = high / float(count);
-            let power = 10_f64.powf(rough.log10().floor());
-            let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|digit| digit * power);
-            let step = steps
-                .into_iter()
-                .find(|step| *step >= rough)
-                .unwrap_or(high);
-            let all = (0..=count).map(|number| float(number) * step);
-            return all.filter(|tick| *tick <= high).collect();
-        }
         // The coarsest digits that give at least three ticks.
         let digits = [
             &[1.0][..],
@@ -256,11 +223,9 @@ mod tests {
 
     #[test]
     fn ticks_are_round() {
-        let linear = Scale::linear([84_000.0], (0.0, 300.0));
-        assert_eq!(linear.ticks(4), [0.0, 25_000.0, 50_000.0, 75_000.0]);
-        let decades = Scale::log([3.0, 40_000.0], (0.0, 1.0)).ticks(5);
+        let decades = Scale::of([3.0, 40_000.0], (0.0, 1.0)).ticks(5);
         assert_eq!(decades, [10.0, 100.0, 1000.0, 10_000.0]);
-        let narrow = Scale::log([1.2, 4.5], (0.0, 1.0)).ticks(9);
+        let narrow = Scale::of([1.2, 4.5], (0.0, 1.0)).ticks(9);
         assert_eq!(narrow, [1.5, 2.0, 3.0, 4.0, 5.0]);
         assert_eq!(Scale::around_one(2.0, (0.0, 1.0)).ticks(5), [0.5, 1.0, 2.0]);
     }
