@@ -2,7 +2,7 @@
 //! what changed between two runs.
 
 use super::table::{Column, Entry, Form, Table};
-use super::{NAME, cut, estimate, plain, style};
+use super::{NAME, cut, estimate, heading, plain, style};
 use crate::bench::analysis::summary::{answers, details, doubts, noise};
 use crate::bench::analysis::{Analysis, CellAnalysis, Row, Verdict, analyse};
 use crate::bench::types::{Cell, Run};
@@ -172,7 +172,7 @@ impl Text {
                 Column::text(""),
                 Column::text("difference"),
                 Column::number("change [95 %]"),
-                Column::metric(metric),
+                Column::number(format!("{}: before", heading(metric))),
                 Column::number("after"),
             ]);
             let proven = !old.unproven && !new.unproven && of_old.proven && of_new.proven;
