@@ -189,7 +189,7 @@ enum Subcommands {
 struct Selftest {
     /// Only the tests whose name contains this
     filter: Option<String>,
-    /// Shorter loads: half a minute in all
+    /// Shorter loads: about 15 seconds in all
     #[arg(long)]
     quick: bool,
 }

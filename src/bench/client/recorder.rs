@@ -295,7 +295,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::stats::decode;
+    use crate::bench::stats::{decode, mean, variance};
 
     const MS: u64 = 1_000_000;
 
@@ -367,5 +367,18 @@ mod tests {
         };
         assert_eq!(stats.time_series, [(3, 9), (0, 0), (1, 80)].map(bucket));
         assert_eq!(stats.silence, 285 * MS);
+    }
+
+    /// The counts per second of a Poisson process have the rate as mean and as variance.
+    #[test]
+    fn a_poisson_process_has_its_mean_and_variance() {
+        let mut schedule = Schedule::new(100.0, Arrivals::Poisson, 3);
+        let mut counts = vec![0.0; 2000];
+        while let Some(count) = counts.get_mut((schedule.due() / (1000 * MS)) as usize) {
+            *count += 1.0;
+        }
+        let (mean, variance) = (mean(&counts).unwrap(), variance(&counts).unwrap());
+        assert!((mean - 100.0).abs() < 1.0, "{mean}");
+        assert!((variance - 100.0).abs() < 10.0, "{variance}");
     }
 }

@@ -18,7 +18,6 @@ pub const CHECKS: &[Check] = &[
     Check::timed("two-point latency", two_point),
     Check::timed("stall, open loop", stall),
     Check::timed("constant rate", constant),
-    Check::timed("poisson arrivals", poisson),
 ];
 
 /// The server responds wrongly in eight ways, each a known number of times.
@@ -250,7 +249,10 @@ fn constant(harness: &Harness) -> Checked {
     let last = arrivals.last().copied().unwrap_or(0);
     let rate = float(arrivals.len().saturating_sub(1) as u64) / float(last) * 1e9;
     let even = about(1e9 / RATE, 0.5e9 / RATE);
-    let even = 100.0 * share_of_intervals(arrivals, |interval| even.contains(&interval));
+    let intervals = arrivals.windows(2);
+    let is_even = |pair: &&[u64]| matches!(pair, [a, b] if even.contains(&float(b - a)));
+    let even = 100.0 * float(intervals.clone().filter(is_even).count() as u64);
+    let even = even / float(intervals.count() as u64);
     let spread = dispersion(&bins(arrivals));
     Ok(vec![
         observed.same_counts(),
@@ -261,46 +263,8 @@ fn constant(harness: &Harness) -> Checked {
     ])
 }
 
-/// Poisson arrivals, by the clock of the server: their number has the mean of the rate, the counts
-/// in bins have a variance like their mean, and 1/e of the intervals are longer than the mean. The
-/// seed is fixed, so the result does not vary.
-///
-/// The tolerances are five standard deviations, which by chance are exceeded once in two million
-/// times: of a number of events, the root of its mean; of a sample variance, sqrt(2 / (n - 1)).
-fn poisson(harness: &Harness) -> Checked {
-    const RATE: f64 = 2000.0;
-    let measure = harness.time(1500, 5000);
-    let scenario = Scenario::open(Policy::Immediate, 64, measure, RATE, Arrivals::Poisson);
-    let observed = harness.run(&scenario)?;
-    let arrivals = &observed.counters.arrivals;
-    let (expected, requests) = (
-        RATE * float(measure) / 1e9,
-        float(observed.counters.requests),
-    );
-    let number = about(expected, 5.0 * expected.sqrt());
-    let counts = bins(arrivals);
-    let freedom = float(counts.len() as u64).max(2.0) - 1.0;
-    let (spread, tolerance) = (dispersion(&counts), 5.0 * (2.0 / freedom).sqrt());
-    let share = (-1.0_f64).exp();
-    let deviation = (share * (1.0 - share) / expected).sqrt();
-    let long = share_of_intervals(arrivals, |interval| interval > 1e9 / RATE);
-    let bounds = about(share, 5.0 * deviation);
-    Ok(vec![
-        observed.same_counts(),
-        Comparison::within("requests", number, requests, ""),
-        Comparison::within("variance / mean", about(1.0, tolerance), spread, ""),
-        Comparison::within("intervals above the mean", bounds, long, ""),
-    ])
-}
-
-fn share_of_intervals(arrivals: &[u64], holds: impl Fn(f64) -> bool) -> f64 {
-    let intervals = arrivals.windows(2);
-    let matching = intervals.filter(|pair| matches!(pair, [a, b] if holds(float(b - a))));
-    float(matching.count() as u64) / float(arrivals.len().saturating_sub(1).max(1) as u64)
-}
-
-/// The index of dispersion, variance / mean, of counts in bins: 1 for a Poisson process, 0 for a
-/// constant rate. NaN without counts.
+/// The index of dispersion, variance / mean, of counts in bins: 0 for a constant rate. NaN without
+/// counts.
 fn dispersion(counts: &[f64]) -> f64 {
     variance(counts).unwrap_or(f64::NAN) / mean(counts).unwrap_or(f64::NAN)
 }
