@@ -356,7 +356,9 @@ impl<'o> Summary<'o> {
             "  requests     {throughput:.0} per second, {bandwidth} MB/s of bodies, {responses} \
              responses"
         )?;
-        writeln!(to, "  times        {}", times.join("  "))?;
+        if !times.is_empty() {
+            writeln!(to, "  times        {}", times.join("  "))?;
+        }
         writeln!(to, "  statuses     {}", statuses.join(", "))?;
         writeln!(to, "  errors       {errors}")?;
         writeln!(
