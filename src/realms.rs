@@ -2,7 +2,7 @@
 //! that name it.
 
 use crate::config::{Config, SiteConfig};
-use crate::passwords::Realm;
+use crate::passwords::{Passwords, Realm};
 use crate::site::Protected;
 use crate::site_handler::Users;
 use std::path::PathBuf;
@@ -49,9 +49,14 @@ impl Realms {
     /// Reads the files.
     ///
     /// # Errors
-    /// A file cannot be read, or a line is wrong.
+    /// A file cannot be read, a line is wrong, or the system gives no random numbers.
     pub fn read(&self) -> Result<Users, String> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
         let read = |(file, name): &(PathBuf, String)| Realm::read(file, name).map(Arc::new);
-        self.0.iter().map(read).collect()
+        let realms = self.0.iter().map(read).collect::<Result<_, _>>()?;
+        let no_key = |error| format!("no passwords can be checked: {error}");
+        Passwords::new(realms).map(Some).map_err(no_key)
     }
 }

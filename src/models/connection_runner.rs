@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn a_panic_ends_one_connection_and_the_next_is_served_by_the_same_runner() {
         let mut runner = ConnectionRunner::new(Arc::new(Limits::default()), ());
-        let mut handler = SharedHandler::new(PanicsOnRequest);
+        let mut handler = SharedHandler::new(PanicsOnRequest, vec![]);
         let good = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let bad = "GET /defect HTTP/1.1\r\nHost: a\r\n\r\n";
         let count = |responses: &str| responses.matches("HTTP/1.1 200 OK\r\n").count();
@@ -327,7 +327,7 @@ mod tests {
         let requests = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3);
         let responses = serve(
             &mut runner,
-            &mut SharedHandler::new(PanicsOnRequest),
+            &mut SharedHandler::new(PanicsOnRequest, vec![]),
             &control,
             &requests,
         );

@@ -18,8 +18,8 @@
 //!   edges, poll(2) or select(2)
 //!
 //! `acceptor` accepts connections, `connection_runner` serves one on a blocking socket, `control`
-//! stops threads that block, [`shared`] is one handler for many threads, `observed_socket` is the
-//! socket of [`fixed`].
+//! stops threads that block, [`shared`] is a few handlers for many threads, `observed_socket` is
+//! the socket of [`fixed`].
 
 mod acceptor;
 mod connection_runner;

@@ -3,8 +3,8 @@
 //!
 //! What waits: each of N threads in its own poll, for its own connections. A thread has listening
 //! sockets, a handler, caches and a part of the connection limit of its own, and shares nothing
-//! with the others but the access log's queue and the signals. So the reactor is the same, and
-//! knows nothing of the others.
+//! with the others but the access log's queue, the compressed files of `--compress`, what is known
+//! of passwords, and the signals. So the reactor is the same, and knows nothing of the others.
 //! What a connection costs: as in the [`reactor`](crate::reactor). The kernel chooses its thread
 //! when it arrives (SO_REUSEPORT, socket(7)), by a hash of addresses and ports, and it stays there.
 //! Where it loses: the hash knows no load. What blocks a loop blocks all of its connections, also

@@ -9,10 +9,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The realms of a server, and what is known of the passwords that clients have sent.
+/// The realms of a server, and what is known of the passwords that clients have sent. Clones share
+/// what is known, the queue and the thread.
+#[derive(Clone)]
 pub struct Passwords {
     realms: Vec<Arc<Realm>>,
-    verifier: Verifier,
+    verifier: Arc<Verifier>,
 }
 
 impl Passwords {
@@ -23,13 +25,14 @@ impl Passwords {
     pub fn new(realms: Vec<Arc<Realm>>) -> io::Result<Self> {
         Ok(Self {
             realms,
-            verifier: Verifier::new()?,
+            verifier: Arc::new(Verifier::new()?),
         })
     }
 
-    /// Replaces the realms. What is known of the earlier ones does not count for the new ones.
-    pub fn set_realms(&mut self, realms: Vec<Arc<Realm>>) {
-        self.realms = realms;
+    /// Replaces the realms by those of `new`: by none if there are none. What is known of the
+    /// earlier ones does not count for the new ones.
+    pub fn set_realms(&mut self, new: Option<Self>) {
+        self.realms = new.map_or(Vec::new(), |new| new.realms);
         self.verifier.cancel();
     }
 
@@ -40,7 +43,7 @@ impl Passwords {
 
     /// Whether [`access`](Self::access) is known now: `authorization` is the field of that name.
     /// If not, the password is being checked, or waits for that.
-    pub fn is_ready(&mut self, realm: usize, authorization: Option<&[u8]>, now: Instant) -> bool {
+    pub fn is_ready(&self, realm: usize, authorization: Option<&[u8]>, now: Instant) -> bool {
         let (Some(realm), Some(credentials)) = (
             self.realms.get(realm),
             authorization.and_then(Credentials::parse),

@@ -50,7 +50,6 @@ pub struct Verifier {
     /// The key of the keys.
     secret: Key,
     shared: Arc<Shared>,
-    is_started: bool,
 }
 
 #[derive(Default)]
@@ -67,6 +66,8 @@ struct Work {
     current: Option<Key>,
     right: Memory,
     wrong: Memory,
+    /// The thread was started.
+    is_started: bool,
     is_over: bool,
 }
 
@@ -77,6 +78,7 @@ impl Default for Work {
             current: None,
             right: Memory::new(MAX_RIGHT),
             wrong: Memory::new(MAX_WRONG),
+            is_started: false,
             is_over: false,
         }
     }
@@ -105,7 +107,6 @@ impl Verifier {
         Ok(Self {
             secret,
             shared: Arc::default(),
-            is_started: false,
         })
     }
 
@@ -130,7 +131,7 @@ impl Verifier {
     }
 
     /// How far the check of these credentials is. If it has not begun, `job` is added.
-    pub fn ask(&mut self, key: Key, now: Instant, job: impl FnOnce() -> Job) -> Progress {
+    pub fn ask(&self, key: Key, now: Instant, job: impl FnOnce() -> Job) -> Progress {
         let mut work = self.shared.lock();
         if work.known(&key, now).is_some() {
             return Progress::Known;
@@ -142,9 +143,17 @@ impl Verifier {
             return Progress::Full;
         }
         work.queue.push_back(job());
+        if !work.is_started {
+            if let Err(error) = self.start() {
+                log::error!("cannot start the thread that checks passwords: {error}");
+                work.queue.clear();
+                return Progress::Full;
+            }
+            work.is_started = true;
+        }
         drop(work);
         self.shared.changed.notify_one();
-        self.start()
+        Progress::Pending
     }
 
     /// Forgets what waits to be checked. Requests that wait for it ask again.
@@ -153,23 +162,11 @@ impl Verifier {
         self.shared.notifier.notify();
     }
 
-    fn start(&mut self) -> Progress {
-        if self.is_started {
-            return Progress::Pending;
-        }
+    fn start(&self) -> io::Result<()> {
         let shared = self.shared.clone();
         let thread = thread::Builder::new().name("passwords".into());
-        match thread.spawn(move || shared.run()) {
-            Ok(_) => {
-                self.is_started = true;
-                Progress::Pending
-            }
-            Err(error) => {
-                log::error!("cannot start the thread that checks passwords: {error}");
-                self.shared.lock().queue.clear();
-                Progress::Full
-            }
-        }
+        thread.spawn(move || shared.run())?;
+        Ok(())
     }
 }
 
@@ -251,7 +248,7 @@ mod tests {
     }
 
     /// Asks until the check is done.
-    fn check(verifier: &mut Verifier, realm: &Arc<Realm>, password: &str) -> Option<bool> {
+    fn check(verifier: &Verifier, realm: &Arc<Realm>, password: &str) -> Option<bool> {
         let now = Now::read().instant;
         let key = verifier.key(realm.id(), &credentials(password));
         let mut seen = verifier.notifier().count();
@@ -272,16 +269,16 @@ mod tests {
 
     #[test]
     fn a_result_is_remembered_for_its_realm_alone() {
-        let mut verifier = Verifier::new().unwrap();
+        let verifier = Verifier::new().unwrap();
         let realm = realm();
-        assert_eq!(check(&mut verifier, &realm, "password"), Some(true));
-        assert_eq!(check(&mut verifier, &realm, "wrong"), Some(false));
+        assert_eq!(check(&verifier, &realm, "password"), Some(true));
+        assert_eq!(check(&verifier, &realm, "wrong"), Some(false));
         let count = verifier.notifier().count();
         assert_eq!(count, 2);
-        assert_eq!(check(&mut verifier, &realm, "password"), Some(true));
+        assert_eq!(check(&verifier, &realm, "password"), Some(true));
         assert_eq!(verifier.notifier().count(), count);
         // The same file, read again.
-        assert_eq!(check(&mut verifier, &self::realm(), "password"), Some(true));
+        assert_eq!(check(&verifier, &self::realm(), "password"), Some(true));
         assert_eq!(verifier.notifier().count(), count + 1);
     }
 
@@ -312,10 +309,10 @@ mod tests {
     /// The thread is not started: nothing is taken from the queue.
     #[test]
     fn beyond_the_limit_a_password_is_not_queued_and_one_that_waits_is_queued_once() {
-        let mut verifier = Verifier::new().unwrap();
-        verifier.is_started = true;
+        let verifier = Verifier::new().unwrap();
+        verifier.shared.lock().is_started = true;
         let (realm, now) = (realm(), Now::read().instant);
-        let mut ask = |password: &str| {
+        let ask = |password: &str| {
             let key = verifier.key(realm.id(), &credentials(password));
             let job = || Job::new(key, realm.clone(), credentials(password), now);
             verifier.ask(key, now, job)

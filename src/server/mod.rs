@@ -20,7 +20,7 @@ use crate::models::level_triggered::MAX_SELECT_DESCRIPTORS;
 use crate::realms::Realms;
 use crate::signals::SignalPolicy;
 use crate::site::types::Types;
-use crate::site::{Hosts, Site, SiteOptions, Sites};
+use crate::site::{Hosts, SharedMemory, Site, SiteOptions, Sites};
 use crate::site_handler::{Loaded, SiteHandler, Tally, Users};
 use crate::transport::blocking::Timeouts;
 use std::error::Error;
@@ -226,18 +226,30 @@ fn build_handler(
     https: &Https,
 ) -> Result<SiteHandler, Box<dyn Error>> {
     let log = open_configured_log(config, limits)?;
-    handler_for(Realms::of(config).read()?, log, config, limits, https)
+    let memory = SharedMemory::new(limits);
+    let users = Realms::of(config).read()?;
+    let handler = handler_for(users, log, config, limits, https, &memory)?;
+    if !config.can_be_read_again() {
+        return Ok(handler);
+    }
+    let (config, limits, https) = (config.without_sockets(), limits.clone(), https.clone());
+    let load = move || {
+        let memory = SharedMemory::new(&limits);
+        reload(&config, &limits, &https, &memory).map(|(_, loaded)| loaded)
+    };
+    Ok(handler.with_reload(Box::new(load)))
 }
 
-/// The same, with users that have been read, and an open log.
+/// The same, with users that have been read, and an open log. It cannot be read again.
 fn handler_for(
     users: Users,
     log: Option<AccessLog>,
     config: &Config,
     limits: &Arc<Limits>,
     https: &Https,
+    memory: &SharedMemory,
 ) -> Result<SiteHandler, Box<dyn Error>> {
-    let sites = build_sites(config, limits)?;
+    let sites = build_sites(config, limits, memory)?;
     let log_config = config.access_log.as_ref();
     let open_tally = |path: &PathBuf| {
         Tally::new(path)
@@ -245,17 +257,11 @@ fn handler_for(
     };
     let tally = config.measurement.tally.as_ref();
     let tally = tally.map(open_tally).transpose()?;
-    let handler = SiteHandler::new(sites, log, tally)
+    Ok(SiteHandler::new(sites, log, tally)
         .with_https(https.policy.clone())
         .with_proxies(config.proxy.trusted.clone())
         .with_log_skip(log_config.map_or(Vec::new(), |log| log.skip.clone()))
-        .with_users(users)?;
-    if !config.can_be_read_again() {
-        return Ok(handler);
-    }
-    let (config, limits, https) = (config.without_sockets(), limits.clone(), https.clone());
-    let load = move || reload(&config, &limits, &https).map(|(_, loaded)| loaded);
-    Ok(handler.with_reload(Box::new(load)))
+        .with_users(users))
 }
 
 /// The configuration as it is now, opened. Its certificates are used from now on. What else
@@ -264,6 +270,7 @@ fn reload(
     started: &Config,
     limits: &Arc<Limits>,
     https: &Https,
+    memory: &SharedMemory,
 ) -> Result<(Config, Loaded), String> {
     let config = Config::read_again().map_err(|error| error.to_string())?;
     if started.names_root && !config.names_root {
@@ -274,7 +281,7 @@ fn reload(
         );
     }
     let loaded = Loaded {
-        sites: build_sites(&config, limits)?,
+        sites: build_sites(&config, limits, memory)?,
         users: Realms::of(&config).read()?,
     };
     let replace_certificates = https.read_again(&config)?;
@@ -295,10 +302,15 @@ fn close(mut handler: SiteHandler) {
 }
 
 /// The sites of the configuration.
-fn build_sites(config: &Config, limits: &Arc<Limits>) -> Result<Sites, String> {
+fn build_sites(
+    config: &Config,
+    limits: &Arc<Limits>,
+    memory: &SharedMemory,
+) -> Result<Sites, String> {
     let realms = Realms::of(config);
     let build = |site: &SiteConfig| {
         build_site(site, &realms, limits.clone())
+            .map(|site| site.sharing(memory.clone()))
             .map_err(|error| format!("cannot serve {}: {error}", site.root.path().display()))
     };
     let first = build(&config.site)?;

@@ -2,7 +2,7 @@
 
 use super::{
     FLUSH_TIMEOUT, ModelParts, Run, build_handler, build_sites, close, fixed_response, handler_for,
-    listen_options, open_configured_log, open_log, reload,
+    listen_options, open_configured_log, reload,
 };
 use crate::access_log::AccessLog;
 #[cfg(feature = "admin")]
@@ -24,6 +24,7 @@ use crate::probe::Probe;
 use crate::reactor::Reactor;
 use crate::realms::Realms;
 use crate::signals::{Action, ActionSource, StopMessages};
+use crate::site::SharedMemory;
 use crate::site_handler::{Loaded, SiteHandler, Users};
 #[cfg(feature = "study")]
 use crate::study::trace;
@@ -34,7 +35,13 @@ use crate::transport::Socket;
 use std::cell::RefCell;
 use std::error::Error;
 use std::io;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
+
+/// Most handlers that threads share. More would divide the file caches into parts that are too
+/// small, and with fewer, threads of many processors would wait for one.
+const MAX_HANDLERS: usize = 16;
 
 /// The transport of a reactor that has listeners with TLS or the PROXY protocol.
 type Layered = PlainOrTls<Socket>;
@@ -108,7 +115,7 @@ fn build_fixed(
     Ok(Box::new(move || server.run_fixed(&response, &mut probe)))
 }
 
-/// The models with blocking threads, which share one handler.
+/// The models with blocking threads, which share some handlers.
 fn build_blocking(
     model: BlockingModel,
     config: &Config,
@@ -121,21 +128,58 @@ fn build_blocking(
         policy,
         https,
     } = parts;
-    let shared = SharedHandler::new(build_handler(config, &limits, &https)?).with_timer_thread();
-    let server = BlockingServer::new(listeners, shared.reloader(), limits, policy)?;
+    let handlers = Arc::new(Handlers::new(config, limits.clone(), https)?);
+    let log = open_configured_log(config, &limits)?;
+    let count = handler_count(model, config, &limits);
+    let open = |index, log| handlers.open_for_thread(log, part_of(&limits, count, index));
+    let others = (1..count).map(|index| open(index, log.as_ref().map(AccessLog::sharing)));
+    let others = others.collect::<Result<_, _>>()?;
+    let shared = SharedHandler::new(open(0, log)?, others).with_timer_thread();
+    let reload = shared.reloader(move |action| handlers.prepare(action));
+    let server = BlockingServer::new(listeners, reload, limits, policy)?;
     let burn = config.measurement.burn;
     Ok(Box::new(move || {
         match burn {
             None => server.run(model, shared.clone(), &probe)?,
-            // Outside of the mutex, so that threads compute at the same time.
+            // Outside of the mutexes, so that any number of threads compute at the same time.
             Some(time) => server.run(model, Burning::new(shared.clone(), time), &probe)?,
         }
         match shared.into_inner() {
-            Some(handler) => close(handler),
+            // The log of the others is that of the first, too.
+            Some((first, others)) => others.into_iter().chain([first]).for_each(close),
             None => log::warn!("the access log may lack its last lines: a connection still runs"),
         }
         Ok(())
     }))
+}
+
+/// How many handlers the threads of a blocking model share: twice as many as processors, because a
+/// thread that loses its processor meanwhile keeps its handler in use. Each of them keeps the roots
+/// of all sites open. These take no more descriptors than the files that are kept open.
+fn handler_count(model: BlockingModel, config: &Config, limits: &Limits) -> usize {
+    let sites = 1 + config.other_sites.len();
+    let with_roots = limits.max_open_file_cache_entries / sites;
+    let threads = match model {
+        BlockingModel::Sequential => 1,
+        BlockingModel::Thread | BlockingModel::ThreadReuse => limits.max_connections,
+        BlockingModel::Pool => limits.workers.min(limits.max_connections),
+    };
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    let useful = threads.min(2 * processors);
+    useful.min(MAX_HANDLERS).min(with_roots).max(1)
+}
+
+/// The limits of one of `count` handlers, or loops, in one process: a part of those that are not
+/// counted for all of them.
+fn part_of(limits: &Limits, count: usize, index: usize) -> Arc<Limits> {
+    let part = |total| part(total, count, index);
+    Arc::new(Limits {
+        max_connections: part(limits.max_connections),
+        max_file_cache_entries: part(limits.max_file_cache_entries),
+        max_file_cache_bytes: part(limits.max_file_cache_bytes),
+        max_open_file_cache_entries: part(limits.max_open_file_cache_entries),
+        ..limits.clone()
+    })
 }
 
 /// The models with one thread and one loop. `dropped_log_lines` is for the metrics.
@@ -302,23 +346,18 @@ fn build_reactors(
     let siblings = (1..count).map(|_| listeners.iter().map(sibling).collect());
     let mut all = siblings.collect::<io::Result<Vec<Vec<_>>>>()?;
     all.push(listeners);
-    let (handlers, _) = Handlers::new(config, limits.clone(), https)?;
-    let handlers = Arc::new(handlers);
+    let handlers = Arc::new(Handlers::new(config, limits.clone(), https)?);
     let mut log = open_configured_log(config, &limits)?;
     let burn = config.measurement.burn;
     let stop_messages = Arc::new(StopMessages::of(count));
     let mut reactors = Reactors::new(policy)?;
     for (index, listeners) in all.into_iter().enumerate() {
-        let limits = Arc::new(Limits {
-            max_connections: part(limits.max_connections, count, index),
-            max_open_file_cache_entries: part(limits.max_open_file_cache_entries, count, index),
-            ..Limits::clone(&limits)
-        });
+        let limits = part_of(&limits, count, index);
         let log = log.as_ref().map(AccessLog::sharing);
         let (handlers, probe) = (handlers.clone(), probe.clone());
         let stop_messages = stop_messages.clone();
         reactors.add(move |actions| {
-            let handler = handlers.open_for_loop(log, limits.clone())?;
+            let handler = handlers.open_for_thread(log, limits.clone())?;
             let parts = LoopParts {
                 listeners,
                 limits,
@@ -337,10 +376,7 @@ fn build_reactors(
     }
     drop(stop_messages);
     Ok(Box::new(move || {
-        reactors.run(|action| match action {
-            Action::Reload if !handlers.reload() => Action::ReopenFiles,
-            action => action,
-        })?;
+        reactors.run(|action| handlers.prepare(action))?;
         if let Some(log) = log.take() {
             log.close(FLUSH_TIMEOUT);
         }
@@ -364,9 +400,13 @@ fn build_processes(
         Model::Prefork => ForkingServer::Prefork(Prefork::new(listeners, limits.clone(), policy)?),
         _ => ForkingServer::PerConnection(Parent::new(listeners, limits.clone(), policy)?),
     };
-    let (handlers, handler) = Handlers::new(config, limits, https)?;
+    let handlers = Handlers::new(config, limits.clone(), https)?;
     // Built before the forks: a child finds it in its memory.
-    let next = RefCell::new(Some(handler));
+    let next = RefCell::new(Some(handlers.build()?));
+    // The errors are found here. Its thread must have ended before a fork.
+    if let Some(log) = open_configured_log(config, &limits)? {
+        log.close(FLUSH_TIMEOUT);
+    }
     let burn = config.measurement.burn;
     Ok(Box::new(move || {
         let open = || handlers.open(next.take());
@@ -400,79 +440,87 @@ fn close_at_exit(mut handler: SiteHandler) {
 struct Handlers {
     /// The configuration at the start.
     started: Config,
-    /// That of now. All handlers have the same users, also while their files are changed.
-    current: Mutex<(Config, Users)>,
+    current: Mutex<Current>,
     limits: Arc<Limits>,
     https: Https,
 }
 
+/// The configuration of now, and what all handlers have in common, also while files are changed.
+struct Current {
+    config: Config,
+    users: Users,
+    memory: SharedMemory,
+}
+
 impl Handlers {
-    /// Finds the errors of the configuration here, and not when the first handler is opened. The
-    /// handler that is returned has no log.
-    fn new(
-        config: &Config,
-        limits: Arc<Limits>,
-        https: Https,
-    ) -> Result<(Self, SiteHandler), Box<dyn Error>> {
+    fn new(config: &Config, limits: Arc<Limits>, https: Https) -> Result<Self, Box<dyn Error>> {
         // A child keeps no listening socket, and its parent none that it has closed.
         let started = config.without_sockets();
         let users = Realms::of(config).read()?;
-        let handler = handler_for(users.clone(), None, &started, &limits, &https)?;
-        if let Some(log) = &config.access_log {
-            // Its thread must have ended before a fork.
-            open_log(log, &limits)?.close(FLUSH_TIMEOUT);
-        }
-        let handlers = Self {
-            current: Mutex::new((started.clone(), users)),
+        Ok(Self {
+            current: Mutex::new(Current {
+                config: started.clone(),
+                users,
+                memory: SharedMemory::new(&limits),
+            }),
             started,
             limits,
             https,
-        };
-        Ok((handlers, handler))
+        })
     }
 
     /// For a process: with a log of its own. `built` is a handler without a log.
     fn open(&self, built: Option<SiteHandler>) -> Result<SiteHandler, Box<dyn Error>> {
         let built = built.map_or_else(|| self.build(), Ok)?;
-        let (config, _) = &*self.current();
-        Ok(built.with_log(open_configured_log(config, &self.limits)?))
+        let log = open_configured_log(&self.current().config, &self.limits)?;
+        Ok(built.with_log(log))
     }
 
     /// Without a log.
     fn build(&self) -> Result<SiteHandler, Box<dyn Error>> {
-        let (config, users) = &*self.current();
-        handler_for(users.clone(), None, config, &self.limits, &self.https)
+        self.current().open(None, &self.limits, &self.https)
     }
 
-    /// For a loop of several. When it reloads, it gets what was read for all of them.
-    fn open_for_loop(
+    /// One of several in this process. When it reloads, it gets what was read for all of them.
+    fn open_for_thread(
         self: &Arc<Self>,
         log: Option<AccessLog>,
         limits: Arc<Limits>,
     ) -> Result<SiteHandler, Box<dyn Error>> {
-        let handler = {
-            let (config, users) = &*self.current();
-            handler_for(users.clone(), log, config, &limits, &self.https)?
-        };
+        let handler = self.current().open(log, &limits, &self.https)?;
         let all = self.clone();
         let load = move || {
-            let (config, users) = &*all.current();
+            let Current {
+                config,
+                users,
+                memory,
+            } = &*all.current();
             Ok(Loaded {
-                sites: build_sites(config, &limits)?,
+                sites: build_sites(config, &limits, memory)?,
                 users: users.clone(),
             })
         };
         Ok(handler.with_reload(Box::new(load)))
     }
 
+    /// What the handlers of this process do at a signal: they reload only what could be read.
+    fn prepare(&self, action: Action) -> Action {
+        match action {
+            Action::Reload if !self.reload() => Action::ReopenFiles,
+            action => action,
+        }
+    }
+
     /// Reads the configuration again, for the handlers that are opened from now on. Returns whether
     /// that was possible.
     fn reload(&self) -> bool {
-        match reload(&self.started, &self.limits, &self.https) {
+        let memory = SharedMemory::new(&self.limits);
+        match reload(&self.started, &self.limits, &self.https, &memory) {
             Ok((read, loaded)) => {
-                let (config, users) = &mut *self.current();
-                config.set_sites(read);
-                *users = loaded.users;
+                let mut current = self.current();
+                current.config.set_sites(read);
+                current.users = loaded.users;
+                current.memory = memory;
                 true
             }
             Err(error) => {
@@ -482,7 +530,19 @@ impl Handlers {
         }
     }
 
-    fn current(&self) -> MutexGuard<'_, (Config, Users)> {
+    fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Current {
+    fn open(
+        &self,
+        log: Option<AccessLog>,
+        limits: &Arc<Limits>,
+        https: &Https,
+    ) -> Result<SiteHandler, Box<dyn Error>> {
+        let users = self.users.clone();
+        handler_for(users, log, &self.config, limits, https, &self.memory)
     }
 }

@@ -92,12 +92,34 @@ pub struct Site {
     name: Vec<u8>,
 }
 
+/// What the sites of a server have in common, whichever thread answers for them: the bounds on the
+/// memory of listings and of compression, and the compressed files. Clones share it.
+#[derive(Clone, Debug)]
+pub struct SharedMemory {
+    listings: BodyMemory,
+    compression: Compression,
+}
+
+impl SharedMemory {
+    /// Holds nothing yet.
+    pub fn new(limits: &Arc<Limits>) -> Self {
+        Self {
+            listings: BodyMemory::new(limits.max_listing_bytes),
+            compression: Compression::new(limits.clone()),
+        }
+    }
+}
+
 impl Site {
     /// Serves the directory `root`.
     ///
     /// # Errors
     /// The directory cannot be opened.
     pub fn new(root: &Path, options: SiteOptions, limits: Arc<Limits>) -> io::Result<Self> {
+        let SharedMemory {
+            listings,
+            compression,
+        } = SharedMemory::new(&limits);
         let common_headers = CommonHeaders::new(&options);
         let root = Root::new(root, options.follow_symlinks)?;
         let root = Arc::new(root.following_symlink(options.only.as_deref()));
@@ -116,12 +138,20 @@ impl Site {
             routing: Routing::new(&options, rules),
             errors: ErrorResponses::new(&common_headers.other, options.cors.is_some()),
             common_headers,
-            compression: options.compress.then(|| Compression::new(limits.clone())),
+            compression: options.compress.then_some(compression),
             options,
-            memory: BodyMemory::new(limits.max_listing_bytes),
+            memory: listings,
             limits,
             name: Vec::new(),
         })
+    }
+
+    /// The site, with `memory` in place of its own.
+    #[must_use]
+    pub fn sharing(mut self, memory: SharedMemory) -> Self {
+        self.memory = memory.listings;
+        self.compression = self.compression.map(|_| memory.compression);
+        self
     }
 
     /// Answers a request.

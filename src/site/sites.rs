@@ -7,7 +7,7 @@ use crate::http::response::Response;
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// The sites of a server. They share their caches: the bounds are those of all together.
+/// The sites of a server. They share their file caches: the bounds are those of all together.
 #[derive(Debug)]
 pub struct Sites {
     first: Site,
@@ -45,12 +45,6 @@ impl Sites {
     pub fn new(mut first: Site, mut others: Vec<Site>, hosts: Hosts) -> Self {
         for (index, site) in others.iter_mut().enumerate() {
             site.files.set_site(index + 1);
-            site.memory = first.memory.clone();
-        }
-        let sites = std::iter::once(&mut first).chain(&mut others);
-        let mut compressing = sites.filter_map(|site| site.compression.as_mut());
-        if let Some(shared) = compressing.next() {
-            compressing.for_each(|compression| compression.clone_from(shared));
         }
         first.files.set_site(0);
         Self {

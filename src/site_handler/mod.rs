@@ -16,7 +16,7 @@ use crate::http::payload::Payload;
 use crate::http::request::{Refusal, Request, Target};
 use crate::http::response::Response;
 use crate::notifier::Notifier;
-use crate::passwords::{Passwords, Realm};
+use crate::passwords::Passwords;
 use crate::proxy::TrustedProxies;
 use crate::site::Sites;
 use crate::site::path::SitePath;
@@ -35,16 +35,16 @@ pub struct SiteHandler {
     /// Successful requests for these paths are not logged.
     log_skip: Vec<Pattern>,
     tally: Option<Tally>,
-    /// `None`: nothing is protected.
-    passwords: Option<Passwords>,
+    passwords: Users,
     /// The user of the request that is answered, for the log.
     user: Option<Vec<u8>>,
     /// Reads the configuration again and opens its sites.
     load_sites: Option<LoadSites>,
 }
 
-/// The realms of all sites, which number them in this order.
-pub type Users = Vec<Arc<Realm>>;
+/// The passwords of all sites, which number the realms in their order. `None`: nothing is
+/// protected.
+pub type Users = Option<Passwords>;
 
 /// What a configuration names, opened.
 pub struct Loaded {

@@ -5,39 +5,30 @@ use crate::clock::Now;
 use crate::http::fields::{FieldLines, Fields};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::passwords::{Access, Passwords, user_of};
+use crate::passwords::{Access, user_of};
 use crate::site::rules::CachePolicy;
-use std::io;
 use std::sync::Arc;
 
 impl SiteHandler {
     /// The handler, with the users of what the sites protect.
-    ///
-    /// # Errors
-    /// The system gives no random numbers.
-    pub fn with_users(mut self, users: Users) -> io::Result<Self> {
-        if !users.is_empty() {
-            self.passwords = Some(Passwords::new(users)?);
-        }
-        Ok(self)
+    #[must_use]
+    pub fn with_users(mut self, users: Users) -> Self {
+        self.passwords = users;
+        self
     }
 
     /// Replaces the users. The drivers watch one notifier only, so it stays.
     pub(super) fn set_users(&mut self, users: Users) {
         match &mut self.passwords {
             Some(passwords) => passwords.set_realms(users),
-            None if users.is_empty() => {}
-            None => match Passwords::new(users) {
-                Ok(passwords) => self.passwords = Some(passwords),
-                Err(error) => log::error!("no passwords can be checked: {error}"),
-            },
+            None => self.passwords = users,
         }
     }
 
     /// Whether it is known that the request comes from a user, or that it does not.
     pub(super) fn knows_user(&mut self, request: &Request<'_>, now: Now) -> bool {
         let realm = self.sites.realm_of(request);
-        match (&mut self.passwords, realm) {
+        match (&self.passwords, realm) {
             (Some(passwords), Some(realm)) => {
                 passwords.is_ready(realm, authorization(request), now.instant)
             }

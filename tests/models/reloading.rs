@@ -1,6 +1,6 @@
 //! SIGHUP with a configuration file, in every model: the file is read again.
 
-use crate::client::{Client, StreamEnd, field};
+use crate::client::{Client, Response, StreamEnd, field};
 use crate::process::{Launch, Server, available, eventually, site};
 use crate::{EVERY, assert_served};
 use rustix::process::Signal;
@@ -63,6 +63,31 @@ fn a_reload_changes_the_site_and_loses_no_response() {
         assert_eq!(version(&server), "2", "{model}");
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(0), "{model}");
+    }
+}
+
+/// The threads of the connections sleep in their reads, and share several handlers. Fails if one of
+/// these is not loaded before the next request is answered.
+#[test]
+fn after_a_reload_every_open_connection_of_a_thread_gets_the_new_configuration() {
+    let (root, _directory, path) = files();
+    for model in ["thread", "thread-reuse", "pool"] {
+        configure(&path, 1, "");
+        let server = start(root.path(), model, &path);
+        let mut clients: Vec<_> = (0..9).map(|_| Client::of(&server)).collect();
+        let versions = |clients: &mut Vec<Client>| {
+            let responses = clients.iter_mut().map(|client| client.fetch("/small"));
+            let version = |response: Response| response.field("X-Version").unwrap().to_owned();
+            responses.map(version).collect::<Vec<_>>()
+        };
+        assert_eq!(versions(&mut clients), ["1"; 9], "{model}");
+        // What needs a restart is logged.
+        configure(&path, 2, "idle-timeout = 3");
+        server.signal(Signal::HUP);
+        eventually("the file is read", || {
+            server.diagnostics().contains("restart the server")
+        });
+        assert_eq!(versions(&mut clients), ["2"; 9], "{model}");
     }
 }
 

@@ -129,3 +129,33 @@ fn sighup_and_sigusr1_reopen_the_log_in_every_model() {
         }
     }
 }
+
+/// Fails if a handler is missed, and if lines of several handlers are mixed or lost.
+#[test]
+fn after_sigusr1_every_open_connection_of_a_thread_is_logged_in_the_new_file() {
+    let root = small();
+    for model in ["thread", "thread-reuse", "pool"] {
+        let logs = tempfile::tempdir().unwrap();
+        let (log, old) = (logs.path().join("log"), logs.path().join("old"));
+        let launch = Launch::of(&root).with(&format!("--model {model}"));
+        let server = launch.arg("--log-file").arg(&log).start();
+        let lines = |path| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let is_whole = |line: &str| {
+                line.starts_with("127.0.0.1 - - [")
+                    && line.ends_with("] \"GET /small HTTP/1.1\" 200 5 \"-\" \"-\"")
+            };
+            assert!(text.lines().all(is_whole), "{text}");
+            text.lines().count()
+        };
+        let mut clients: Vec<_> = (0..9).map(|_| Client::of(&server)).collect();
+        clients.iter_mut().for_each(assert_served);
+        eventually("the lines are written", || lines(&log) == 9);
+        std::fs::rename(&log, &old).unwrap();
+        server.signal(Signal::USR1);
+        eventually("there is a new file", || log.exists());
+        clients.iter_mut().for_each(assert_served);
+        eventually("the new lines are written", || lines(&log) == 9);
+        assert_eq!(lines(&old), 9, "{model}");
+    }
+}
