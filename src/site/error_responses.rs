@@ -126,10 +126,8 @@ impl ErrorResponses {
         for segment in rest.split(|&byte| byte == b'/') {
             location += &format!("{}/", path::encode(segment));
         }
-        let mut location = location.into_bytes();
         if let Some(query) = query {
-            location.push(b'?');
-            location.extend_from_slice(query);
+            location += &format!("?{}", path::escape(query));
         }
         let mut response = self.page(Status::MovedPermanently, request);
         response.headers.push("Location", location);

@@ -126,6 +126,26 @@ pub fn encode(segment: &[u8]) -> impl std::fmt::Display {
     percent_encode(segment, RESERVED)
 }
 
+/// A part of a request target, as it was sent, in the form of a URL: only those bytes are escaped
+/// that clients send although no URL has them (RFC 3986 2).
+pub fn escape(part: &[u8]) -> String {
+    use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+    // Bytes above 127 are always escaped.
+    const NOT_IN_URLS: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'#')
+        .add(b'<')
+        .add(b'>')
+        .add(b'\\')
+        .add(b'^')
+        .add(b'`')
+        .add(b'{')
+        .add(b'|')
+        .add(b'}');
+    percent_encode(part, NOT_IN_URLS).to_string()
+}
+
 /// The kind of a segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Segment {

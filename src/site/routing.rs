@@ -3,7 +3,7 @@
 //! A site without any of these, the usual one, has no [`Routing`], and pays nothing for it.
 
 use super::options::SiteOptions;
-use super::path::{MalformedPath, SitePath};
+use super::path::{MalformedPath, SitePath, escape};
 use super::rules::{Action, Rules};
 use crate::http::status::Status;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ impl Routing {
                 location.extend_from_slice(reference.as_bytes());
                 if let (Some(query), false) = (query, target.has_query()) {
                     location.push(b'?');
-                    location.extend_from_slice(query);
+                    location.extend_from_slice(escape(query).as_bytes());
                 }
                 location.extend_from_slice(fragment.as_bytes());
                 Ok(Route::Redirect(*status, location))

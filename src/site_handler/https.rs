@@ -5,22 +5,8 @@ use crate::http::payload::Payload;
 use crate::http::request::{Request, Target};
 use crate::http::response::Response;
 use crate::http::status::Status;
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use crate::site::path::escape;
 use std::sync::Arc;
-
-/// Bytes below 128 that clients send in a target although no URI has them (RFC 3986 2). Those above
-/// are always escaped.
-const NOT_IN_URIS: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
 
 /// The port of https:// URLs without a port.
 const DEFAULT_PORT: u16 = 443;
@@ -71,11 +57,10 @@ impl HttpsPolicy {
         if port != DEFAULT_PORT {
             location.extend_from_slice(format!(":{port}").as_bytes());
         }
-        let escaped = |bytes| percent_encode(bytes, NOT_IN_URIS).to_string();
-        location.extend_from_slice(escaped(path).as_bytes());
+        location.extend_from_slice(escape(path).as_bytes());
         if let Some(query) = query {
             location.push(b'?');
-            location.extend_from_slice(escaped(query).as_bytes());
+            location.extend_from_slice(escape(query).as_bytes());
         }
         let body = Arc::from(&b"301 Moved Permanently: use https://\n"[..]);
         let payload = Payload::Bytes(body, None);

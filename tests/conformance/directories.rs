@@ -42,6 +42,8 @@ fn redirects() {
         "within a client's segment": get("/outer/inner%2F..%2Finner") => redirect("/outer/inner/");
         "that does not make a host": get("/%2F/a/..//evil.com") => redirect("/evil.com/");
         "an escaped line end does not split the header": get("/%0d%0aX:%20y") => not_found();
+        "bytes that no URL has are escaped in the query":
+            get("/dir?\u{e9}=\"<x>{|}") => redirect("./dir/?%C3%A9=%22%3Cx%3E%7B%7C%7D");
         "nor does one in the query": get("/dir?%0d%0aX:%20y") => redirect("./dir/?%0d%0aX:%20y");
         "a link to a directory, too": get("/link-to-dir") => redirect("./link-to-dir/");
         "many slashes after a directory are one": get("/indexed//") => html("<h1>index</h1>");

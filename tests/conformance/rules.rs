@@ -149,6 +149,8 @@ fn redirects_and_rewrites() {
             => moved("301 Moved Permanently", "/new/a%20b/c");
         "HEAD": head("/old/x") => moved("301 Moved Permanently", "/new/x").without_body();
         "the query is kept": get("/old/x?y=1&z") => moved("301 Moved Permanently", "/new/x?y=1&z");
+        "with bytes that no URL has escaped": get("/old/x?\u{e9}")
+            => moved("301 Moved Permanently", "/new/x?%C3%A9");
         "and comes before a fragment": get("/part?y=1") => moved("302 Found", "/new/?y=1#part");
         "unless the target has one": get("/q?y=1") => moved("302 Found", "/new/?a=b");
         "to another host": get("/away/x") => moved("302 Found", "https://example.org/away/x");
