@@ -34,9 +34,10 @@ pub struct Usage {
     pub kernel_memory: u64,
     /// When the values of the machine were read, ns of the monotonic clock.
     pub read_at: u64,
-    /// Of the CPUs that are used: time in which nothing ran, ns (proc_stat(5)). The kernel measures
-    /// it. The time in use it only samples, at every tick: if a server works 140 of every 200 us,
-    /// each of its ticks may find it at work, since a tick of 4 ms is twenty such periods.
+    /// Of the CPUs that are used: time in which something ran, ns (proc_stat(5)). The kernel samples
+    /// it, at every tick.
+    pub work: u64,
+    /// Of the same CPUs: time in which nothing ran, ns. The kernel measures it.
     pub idle: u64,
     /// Of the same CPUs: time that the hypervisor gave to others, ns.
     pub steal: u64,
@@ -55,8 +56,8 @@ impl Usage {
         let mut sum = Self::default();
         // First, because reading the processes may take half a second of CPU time.
         let stat = read("/proc/stat").unwrap_or_default();
-        if let Some((idle, steal)) = machine(&stat, cpus) {
-            (sum.idle, sum.steal) = (idle * tick, steal * tick);
+        if let Some(ticks) = machine(&stat, cpus) {
+            [sum.work, sum.idle, sum.steal] = ticks.map(|ticks| ticks * tick);
             let now = clock::monotonic_time().as_nanos();
             sum.read_at = u64::try_from(now).unwrap_or(u64::MAX);
         }
@@ -84,10 +85,18 @@ impl Usage {
         (sum.processes > 0).then_some(sum)
     }
 
-    /// The CPU time that was used of `cpus` CPUs since `before`, ns: of all programs.
+    /// The CPU time that was used of `cpus` CPUs since `before`, ns, by all programs. It is the
+    /// lesser of two estimates that may be too high:
+    ///
+    /// - the sampled work. If a server works 140 of every 200 us, each tick may find it at work,
+    ///   since a tick of 4 ms is twenty such periods;
+    /// - what is not idle. It includes the kernel's switches between the idle CPU and programs,
+    ///   which are some per cent of a CPU that sleeps and wakes for each request.
     pub fn used_since(&self, before: &Self, cpus: u64) -> u64 {
+        let work = self.work.saturating_sub(before.work);
         let unused = (self.idle + self.steal).saturating_sub(before.idle + before.steal);
-        (cpus * self.read_at.saturating_sub(before.read_at)).saturating_sub(unused)
+        let all = cpus * self.read_at.saturating_sub(before.read_at);
+        work.min(all.saturating_sub(unused))
     }
 
     /// Adds the memory of the same processes, which takes long to read.
@@ -182,37 +191,30 @@ fn first_number(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-/// Clock ticks in which these CPUs were idle, and steal, in /proc/stat; without a list those of all
-/// CPUs.
-fn machine(text: &str, cpus: &[usize]) -> Option<(u64, u64)> {
+/// Clock ticks of these CPUs in /proc/stat: work, idle and steal; without a list those of all.
+fn machine(text: &str, cpus: &[usize]) -> Option<[u64; 3]> {
     if cpus.is_empty() {
         return ticks(text, "cpu");
     }
     let each = cpus.iter().map(|cpu| ticks(text, &format!("cpu{cpu}")));
-    each.reduce(|sum, one| sum.zip(one).map(|(a, b)| (a.0 + b.0, a.1 + b.1)))?
+    each.reduce(|sum, one| {
+        let ([work, idle, steal], one) = (sum?, one?);
+        Some([work + one[0], idle + one[1], steal + one[2]])
+    })?
 }
 
-/// Idle clock ticks and steal in the line of this name.
-fn ticks(text: &str, name: &str) -> Option<(u64, u64)> {
+/// The ticks in the line of this name.
+fn ticks(text: &str, name: &str) -> Option<[u64; 3]> {
     let mut lines = text.lines();
     let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     let fields = line.split_whitespace();
     let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
-    let [
-        _user,
-        _nice,
-        _system,
-        idle,
-        iowait,
-        _irq,
-        _softirq,
-        steal,
-        ..,
-    ] = *ticks.as_slice()
-    else {
+    // Guest time, behind steal, is part of user.
+    let [user, nice, system, idle, iowait, irq, softirq, steal, ..] = *ticks.as_slice() else {
         return None;
     };
-    Some((idle + iowait, steal))
+    let work = user + nice + system + irq + softirq;
+    Some([work, idle + iowait, steal])
 }
 
 /// See [`Usage::throttled`]. `None`: there is no control group of version 2, or no quota.
@@ -285,33 +287,37 @@ mod tests {
     }
 
     #[test]
-    fn idle_and_stolen_ticks_are_parsed() {
+    fn ticks_of_work_of_idleness_and_of_steal_are_parsed() {
         let text = "cpu  10 1 20 990 7 2 3 40 5 0\ncpu0 1 0 0 9 2 0 0 2 0 0\n\
                     cpu1 4 0 5 8 1 0 0 3 0 0\ncpu10 5 1 15 973 4 2 3 35 5 0\n";
-        assert_eq!(machine(text, &[]), Some((997, 40)));
-        assert_eq!(machine(text, &[1]), Some((9, 3)));
-        assert_eq!(machine(text, &[0, 1]), Some((20, 5)));
+        assert_eq!(machine(text, &[]), Some([36, 997, 40]));
+        assert_eq!(machine(text, &[1]), Some([9, 9, 3]));
+        assert_eq!(machine(text, &[0, 1]), Some([10, 20, 5]));
         assert_eq!(machine(text, &[0, 2]), None);
         assert_eq!(machine("intr 1", &[]), None);
     }
 
-    /// The ticks of /proc/stat would find each of its periods at work.
     #[test]
-    fn the_time_in_use_does_not_depend_on_what_runs_at_a_tick() {
+    fn the_time_in_use_is_the_lesser_of_what_ticks_saw_and_what_was_not_idle() {
         let before = Usage {
             read_at: 5_000_000_000,
+            work: 3_000_000_000,
             idle: 1_000_000_000,
             steal: 10_000_000,
             ..Usage::default()
         };
-        let after = Usage {
+        let after = |work| Usage {
             read_at: 6_000_000_000,
+            work,
             idle: 1_300_000_000,
             steal: 20_000_000,
             ..before
         };
-        assert_eq!(after.used_since(&before, 2), 1_690_000_000);
-        assert_eq!(before.used_since(&after, 2), 0);
+        // Each tick has found a program at work.
+        assert_eq!(after(5_000_000_000).used_since(&before, 2), 1_690_000_000);
+        // The CPU slept often.
+        assert_eq!(after(4_500_000_000).used_since(&before, 2), 1_500_000_000);
+        assert_eq!(before.used_since(&after(5_000_000_000), 2), 0);
     }
 
     #[test]

@@ -311,6 +311,7 @@ pub mod tests {
             living_threads: 499_000_000,
             switches: 8400,
             read_at: 1_000_000_000,
+            work: 900_000_000,
             idle: 1_090_000_000,
             steal: 10_000_000,
             ..before
