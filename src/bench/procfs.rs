@@ -34,8 +34,8 @@ pub struct Usage {
     pub kernel_memory: u64,
     /// When the values of the machine were read, ns of the monotonic clock.
     pub read_at: u64,
-    /// Of the CPUs that are used: time in which something ran, ns (proc_stat(5)). The kernel samples
-    /// it, at every tick.
+    /// Of the CPUs that are used: time in which something ran, ns (proc_stat(5)). The kernel
+    /// samples it, at every tick.
     pub work: u64,
     /// Of the same CPUs: time in which nothing ran, ns. The kernel measures it.
     pub idle: u64,

@@ -377,7 +377,7 @@ pub enum Preset {
     Full,
 }
 
-/// The machine, its system and its mood.
+/// Facts about the machine and its system, and warnings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     /// Facts in words, by name (`processor`, `kernel`, ...).

@@ -14,7 +14,7 @@ const MAX_BACKOFF: u64 = 512_000_000;
 /// Attempts in the connect phase; a connection that failed this often is tried again in the
 /// warm-up.
 const CONNECT_ATTEMPTS: u32 = 4;
-/// Time between two portions of a slow sender or reader, ns.
+/// Time between two portions of a slow reader, ns.
 const PORTION_INTERVAL: u64 = 20_000_000;
 /// The longest portion, bytes: reading it takes some 10 us.
 const MAX_PORTION: f64 = 65_536.0;
@@ -363,7 +363,7 @@ impl EventLoop<'_> {
         };
         self.timers.push(Reverse((now + pause, index, started)));
         let mut buffer = std::mem::take(&mut self.buffer);
-        // A portion may be longer than the buffer.
+        // One read may return less than the portion.
         while left > 0 {
             let most = left.min(buffer.len());
             let (Some(connection), Some(part)) =

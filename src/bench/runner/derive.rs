@@ -205,7 +205,7 @@ pub fn limiter(load: &Load, outcome: &Outcome, metrics: &Metrics, pinned: bool) 
     let full = if pinned { 95.0 } else { 190.0 };
     let (server, generator) = (of("cpu_share"), of("generator_share"));
     let (starved, held) = (of("starved"), of("held"));
-    // The group with the smallest share: it shows that other groups hold all units.
+    // The group with the smallest share: other groups may hold all threads or processes.
     let achieved = metrics
         .iter()
         .filter(|(name, _)| name.ends_with("achieved"));

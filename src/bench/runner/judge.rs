@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// What a server has counted (its option `--tally`), the sum of its processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Tally {
-    /// Finished responses.
+    /// Responses that were begun, whatever their status.
     pub responses: u64,
     /// Bytes of their bodies.
     pub body_bytes: u64,
@@ -197,8 +197,8 @@ fn errors(group: &Group, seen: &ClientStats, traits: WorkloadTraits, judgement: 
     }
 }
 
-/// The server must have finished what the client received. If the client did not wait for all
-/// responses, the server may have finished more, but never less.
+/// The server must have begun what the client received. If the client did not wait for all
+/// responses, the server may have begun more, but never less.
 fn conservation(
     outcome: &Outcome,
     traits: WorkloadTraits,
@@ -209,15 +209,15 @@ fn conservation(
         outcome.groups.iter().map(|seen| of(&seen.totals)).sum()
     };
     let (responses, bytes) = (sum(|all| all.responses), sum(|all| all.body_bytes));
-    let finished = tally.responses;
+    let begun = tally.responses;
     let has_no_errors = outcome.groups.iter().all(|seen| seen.errors.is_empty());
     let is_exact = has_no_errors && !traits.client_aborts;
-    if finished < responses || is_exact && finished != responses {
+    if begun < responses || is_exact && begun != responses {
         judgement.miscounts.push(format!(
-            "the server finished {finished} responses and the client received {responses}"
+            "the server began {begun} responses and the client received {responses}"
         ));
     }
-    // The bytes of an unfinished response are not in the tally.
+    // With errors, or if the client aborts, the tally has bytes that the client did not receive.
     if is_exact && tally.body_bytes != bytes {
         let sent = tally.body_bytes;
         judgement.miscounts.push(format!(

@@ -90,7 +90,7 @@ fn of_ring(call: &Call) -> Option<&'static str> {
 fn runtime(call: &Call) -> Option<&'static str> {
     Some(match &*call.name {
         "rt_sigprocmask" => "no signal while a thread or process starts or ends",
-        "rt_sigaction" => "the child sets the handler that ends its reads",
+        "rt_sigaction" => "the handler of a signal is set or read",
         "rt_sigreturn" => "the handler of a signal returns",
         "rseq" | "set_robust_list" | "set_tid_address" => "the C library registers the new thread",
         "gettid" | "getpid" | "sched_getaffinity" => "the new thread asks for its id and its stack",
