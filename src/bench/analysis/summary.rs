@@ -62,9 +62,14 @@ fn result(run: &Run, of: &CellAnalysis, metric: &str) -> String {
         let factor = row
             .ratio
             .map_or(1.0, |ratio| ratio.middle.max(1.0 / ratio.middle));
+        let doubt = match row.verdict {
+            Verdict::Indicative => ", indicative",
+            _ => "",
+        };
+        let named = format!("{name} ({}{doubt})", times(factor));
         match tendency {
-            Some(Verdict::Better) => better.push(format!("{name} ({})", times(factor))),
-            Some(Verdict::Worse) => worse.push(format!("{name} ({})", times(factor))),
+            Some(Verdict::Better) => better.push(named),
+            Some(Verdict::Worse) => worse.push(named),
             Some(Verdict::NoDifference) => equal.push(name),
             _ => unknown.push(name),
         }
@@ -272,7 +277,7 @@ mod tests {
             // Without a verdict it is what all rounds show.
             (
                 plain([1.0, 1.0, 0.5, 1.0], 3),
-                "reactor is better than thread (2.00 times). No verdict: process.",
+                "reactor is better than thread (2.00 times, indicative). No verdict: process.",
             ),
             (
                 plain([1.0, 1.0, 0.5, 1.0], 1),
