@@ -86,12 +86,12 @@ impl Usage {
     }
 
     /// The CPU time that was used of `cpus` CPUs since `before`, ns, by all programs. It is the
-    /// lesser of two estimates that may be too high:
+    /// lesser of two estimates, so it may be too low:
     ///
-    /// - the sampled work. If a server works 140 of every 200 us, each tick may find it at work,
-    ///   since a tick of 4 ms is twenty such periods;
-    /// - what is not idle. It includes the kernel's switches between the idle CPU and programs,
-    ///   which are some per cent of a CPU that sleeps and wakes for each request.
+    /// - the sampled work, which may be too high or too low. If a server works 140 of every 200 us,
+    ///   each tick may find it at work, since a tick of 4 ms is twenty such periods;
+    /// - what is not idle, which is too high. It includes the kernel's switches between the idle
+    ///   CPU and programs, some per cent of a CPU that sleeps and wakes for each request.
     pub fn used_since(&self, before: &Self, cpus: u64) -> u64 {
         let work = self.work.saturating_sub(before.work);
         let unused = (self.idle + self.steal).saturating_sub(before.idle + before.steal);
