@@ -19,10 +19,10 @@ impl HttpDate {
     /// A year of two digits is 1970 to 2069. From 2019 on, that is at most 50 years ahead, as the
     /// RFC requires.
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let text = str::from_utf8(value.trim_ascii()).ok()?;
-        // httpdate accepts any byte as the space between day and time of the RFC 850 form, which
-        // has the fewest spaces of the three.
-        if text.matches(' ').count() < 3 {
+        let text = str::from_utf8(value).ok()?.trim_matches([' ', '\t']);
+        // httpdate also removes other white space around the date, and accepts any byte as the
+        // space between day and time of the RFC 850 form, the form with the fewest spaces.
+        if text.trim().len() < text.len() || text.matches(' ').count() < 3 {
             return None;
         }
         Self::from_system_time(httpdate::parse_http_date(text).ok()?)
@@ -143,6 +143,10 @@ mod tests {
             "Wed, 31 Dec 1969 23:59:59 GMT",
             "Sunday, 06-Nov-94!08:49:37 GMT",
             "\u{2029}Sunday, 06-Nov-94 08:49:37 GMT",
+            "\tSunday, 06-Nov-94!08:49:37 GMT  \u{b}",
+            "Sun, 06 Nov 1994 08:49:37 GMT\u{b}",
+            "\u{c}Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT\r\n",
             "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
         ] {
             assert_eq!(HttpDate::parse(text.as_bytes()), None, "{text}");
