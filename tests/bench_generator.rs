@@ -132,30 +132,22 @@ fn stats(load: &Load) -> ClientStats {
 
 #[test]
 fn a_closed_loop_and_the_server_count_the_same() {
-    for depth in [1, 4] {
-        let (address, log) = server(correct);
-        let stats = stats(&load(address, 3, Behavior::Closed { depth }));
-        let log = log.lock().unwrap();
-        assert_eq!(stats.errors, [].into());
-        assert_eq!(stats.connections, (3, 3));
-        let totals = stats.totals;
-        assert_eq!(
-            (totals.requests, totals.responses),
-            (log.requests, log.requests)
-        );
-        assert_eq!(totals.body_bytes, 5 * log.requests);
-        assert_eq!((totals.connections, log.connections), (3, 3));
-        assert!(stats.responses > 0 && stats.responses < totals.responses);
-        assert_eq!(stats.responses, stats.shares.iter().sum::<u64>());
-        assert_eq!(
-            stats.responses,
-            stats
-                .time_series
-                .iter()
-                .map(|bucket| bucket.responses)
-                .sum::<u64>()
-        );
-    }
+    let (address, log) = server(correct);
+    let stats = stats(&load(address, 3, Behavior::Closed));
+    let log = log.lock().unwrap();
+    assert_eq!(stats.errors, [].into());
+    assert_eq!(stats.connections, (3, 3));
+    let totals = stats.totals;
+    assert_eq!(
+        (totals.requests, totals.responses),
+        (log.requests, log.requests)
+    );
+    assert_eq!(totals.body_bytes, 5 * log.requests);
+    assert_eq!((totals.connections, log.connections), (3, 3));
+    assert!(stats.responses > 0 && stats.responses < totals.responses);
+    assert_eq!(stats.responses, stats.shares.iter().sum::<u64>());
+    let buckets = stats.time_series.iter().map(|bucket| bucket.responses);
+    assert_eq!(stats.responses, buckets.sum::<u64>());
 }
 
 #[test]
@@ -206,55 +198,12 @@ fn an_open_loop_drops_what_cannot_wait_and_a_request_without_a_response_is_missi
 }
 
 #[test]
-fn wrong_responses_are_counted_by_kind() {
-    let cases: [(Fault, Respond); 7] = [
-        (Fault::Status, |_| {
-            Some(b"HTTP/1.1 500 No\r\nContent-Length: 5\r\n\r\nhello".to_vec())
-        }),
-        (Fault::Length, |_| {
-            Some(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhell".to_vec())
-        }),
-        (Fault::Content, |_| {
-            Some(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhallo".to_vec())
-        }),
-        (Fault::Truncated, |number| match number % 2 {
-            1 => Some(
-                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhe".to_vec(),
-            ),
-            _ => None,
-        }),
-        (Fault::Closed, |_| None),
-        (Fault::Malformed, |_| Some(b"220 ready\r\n\r\n".to_vec())),
-        (Fault::Unsolicited, |_| Some([RESPONSE, RESPONSE].concat())),
-    ];
-    for (fault, respond) in cases {
-        let (address, log) = server(respond);
-        let depth = if fault == Fault::Truncated { 2 } else { 1 };
-        let stats = stats(&load(address, 1, Behavior::Closed { depth }));
-        let log = log.lock().unwrap();
-        let mut errors = stats.errors.clone();
-        let count = errors.remove(&fault).unwrap_or(0);
-        match fault {
-            // The response to the second of two requests was never begun.
-            Fault::Truncated => assert_eq!(errors.remove(&Fault::Closed), Some(count)),
-            _ => assert_eq!(count, log.requests, "{fault:?}"),
-        }
-        assert_eq!(errors, [].into(), "{fault:?}");
-        assert_eq!(
-            stats.responses > 0,
-            fault == Fault::Unsolicited,
-            "{fault:?}"
-        );
-    }
-}
-
-#[test]
 fn the_first_of_64_long_bodies_is_compared() {
     let (address, log) = server(|_| {
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
         Some([&head[..], &LONG].concat())
     });
-    let mut load = load(address, 1, Behavior::Closed { depth: 1 });
+    let mut load = load(address, 1, Behavior::Closed);
     let page = &mut load.groups[0].pages[0];
     (page.length, page.hash) = (Some(1000), Some(body_hash(&LONG) + 1));
     let stats = stats(&load);
@@ -272,7 +221,7 @@ fn reconnects_to_a_server_that_closes_at_once_are_paced() {
             arrivals: Arrivals::Constant,
             max_waiting: 1,
         },
-        Behavior::Closed { depth: 1 },
+        Behavior::Closed,
         Behavior::Silent,
     ];
     for behavior in behaviors {
@@ -319,7 +268,7 @@ fn requests_that_wait_at_the_end_are_sent_even_if_the_server_closes_each_connect
 fn a_signal_ends_the_load_early_and_the_outcome_reports_it() {
     for signal in ["HUP", "INT", "QUIT", "TERM"] {
         let (address, log) = server(correct);
-        let mut load = load(address, 1, Behavior::Closed { depth: 1 });
+        let mut load = load(address, 1, Behavior::Closed);
         load.measure = 600_000 * MS;
         let generator = start(&serde_json::to_string(&load).unwrap());
         while log.lock().unwrap().requests == 0 {
@@ -342,7 +291,7 @@ fn without_a_listener_no_connection_is_made_and_each_attempt_is_an_error() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let outcome = outcome(&load(unused, 5, Behavior::Closed { depth: 1 }));
+    let outcome = outcome(&load(unused, 5, Behavior::Closed));
     let stats = &outcome.groups[0];
     assert_eq!(stats.connections, (5, 0));
     assert!(stats.errors[&Fault::Connect] >= 5, "{stats:?}");
@@ -384,17 +333,13 @@ fn an_invalid_load_is_an_error_with_the_reason() {
         .local_addr()
         .unwrap();
     let good = load(address, 1, Behavior::Silent);
-    let bad: [(Change, &str); 9] = [
+    let bad: [(Change, &str); 8] = [
         (
             |load| load.measure = 0,
             "the measurement must take longer than 0",
         ),
         (|load| load.measure = u64::MAX, "must each be at most a day"),
         (|load| load.drain = u64::MAX, "must each be at most a day"),
-        (
-            |load| load.groups[0].behavior = Behavior::Closed { depth: 1001 },
-            "the depth must be",
-        ),
         (
             |load| {
                 let (rate, arrivals) = (1e7, Arrivals::Poisson);
@@ -416,7 +361,7 @@ fn an_invalid_load_is_an_error_with_the_reason() {
         ),
         (
             |load| {
-                load.groups[0].behavior = Behavior::Closed { depth: 1 };
+                load.groups[0].behavior = Behavior::Closed;
                 load.groups[0].pages.clear();
             },
             "there is no page to request",

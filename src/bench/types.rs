@@ -123,10 +123,7 @@ pub struct Group {
 #[serde(rename_all = "snake_case")]
 pub enum Behavior {
     /// Closed loop: sends the next request when a response is complete.
-    Closed {
-        /// Outstanding requests of a connection (pipelining).
-        depth: u32,
-    },
+    Closed,
     /// Open loop: requests are due at a rate, however fast the server is. A request without an idle
     /// connection waits, and this time is part of its response time.
     Open {

@@ -224,7 +224,7 @@ fn load(url: &Url, asked: &RunOptions) -> Load {
         name: "main".to_owned(),
         connections: asked.connections.unwrap_or(64),
         behavior: match asked.rate {
-            None => Behavior::Closed { depth: 1 },
+            None => Behavior::Closed,
             Some(rate) => Behavior::Open {
                 rate,
                 arrivals: Arrivals::Constant,

@@ -127,7 +127,7 @@ pub const WORKLOADS: &[Workload] = &[
                     ("per_core", "s")
                 };
                 let load = format!("closed loop, {c} connection{s}, 1 KiB");
-                let cell = cell(format!("keepalive c={c}"), metric, load, vec![closed(c, 1)]);
+                let cell = cell(format!("keepalive c={c}"), metric, load, vec![closed(c)]);
                 cell.single_connection(c == 1)
             })
         },
@@ -155,20 +155,6 @@ pub const WORKLOADS: &[Workload] = &[
                 cells.extend(of(Closer::Server, "server"));
             }
             cells
-        },
-        ..USUAL
-    },
-    Workload {
-        name: "pipeline",
-        purpose: "How many system calls are saved if several requests arrive together.",
-        cell_specs: |selection| {
-            let c = selection.connections.first().copied().unwrap_or(16);
-            let of_depth = |depth: u32| {
-                let load = format!("closed loop, {c} connections, {depth} requests at a time");
-                let name = format!("pipeline depth={depth}");
-                cell(name, "per_core", load, vec![closed(c, depth)])
-            };
-            [1, 4, 16].map(of_depth).to_vec()
         },
         ..USUAL
     },
@@ -334,18 +320,13 @@ fn group(name: &str, connections: u32, behavior: Behavior, pages: Vec<Page>) -> 
     }
 }
 
-fn closed(connections: u32, depth: u32) -> Group {
-    group(
-        "main",
-        connections,
-        Behavior::Closed { depth },
-        vec![small()],
-    )
+fn closed(connections: u32) -> Group {
+    group("main", connections, Behavior::Closed, vec![small()])
 }
 
 /// The load that measures the capacity of a server, before any rate is set.
 pub fn probe() -> Group {
-    closed(64, 1)
+    closed(64)
 }
 
 fn open(name: &str, connections: u32, rate: f64, arrivals: Arrivals, page: Page) -> Group {

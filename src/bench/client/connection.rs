@@ -32,8 +32,8 @@ pub struct Connection {
     pub state: State,
     /// Parses the responses.
     pub parser: Parser,
-    /// Requests without a complete response, oldest first.
-    pub outstanding: VecDeque<Request>,
+    /// The request without a complete response.
+    pub outstanding: Option<Request>,
     /// Bytes that the socket has not taken yet.
     pub unsent: Vec<u8>,
     /// The number of the next request.
@@ -102,7 +102,7 @@ impl Connection {
             number,
             state: State::Closed,
             parser: Parser::default(),
-            outstanding: VecDeque::new(),
+            outstanding: None,
             unsent: Vec::new(),
             next: number,
             failures: 0,
@@ -122,7 +122,7 @@ impl Connection {
 
     /// Whether it is connecting, or a response is outstanding.
     pub fn is_busy(&self) -> bool {
-        self.state == State::Connecting || !self.outstanding.is_empty()
+        self.state == State::Connecting || self.outstanding.is_some()
     }
 
     /// Whether it is encrypted.
@@ -175,12 +175,12 @@ impl Connection {
         }
     }
 
-    /// Closes the connection, and discards outstanding requests.
+    /// Closes the connection, and discards an outstanding request.
     pub fn close(&mut self) {
         (self.stream, self.tls) = (None, None);
         self.state = State::Closed;
         self.parser = Parser::default();
-        self.outstanding.clear();
+        self.outstanding = None;
         self.unsent.clear();
         self.has_response = false;
     }

@@ -300,7 +300,7 @@ impl<'l> EventLoop<'l> {
         match group.map(|group| group.behavior) {
             Some(Behavior::SlowRead { .. } | Behavior::Silent) | None => false,
             Some(Behavior::Short { .. }) => connection.is_busy(),
-            Some(_) => !connection.outstanding.is_empty(),
+            Some(_) => connection.outstanding.is_some(),
         }
     }
 
@@ -413,7 +413,7 @@ impl<'l> EventLoop<'l> {
                 if !connection.is_open() {
                     group.recorder.fault(Fault::Connect);
                 }
-                for request in &connection.outstanding {
+                if let Some(request) = &connection.outstanding {
                     group.recorder.missing(request.due, now);
                 }
             }

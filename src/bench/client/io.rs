@@ -119,21 +119,12 @@ impl EventLoop<'_> {
         }
         let started = connection.started;
         match group.behavior {
-            Behavior::Closed { depth } => {
-                for _ in 0..depth {
-                    push_request(connection, group, now, now);
-                }
-                connection.flush();
-            }
+            Behavior::Closed => send_request(connection, group, now, now),
             Behavior::Open { .. } => self.on_idle(index, now),
-            Behavior::Short { .. } => {
-                push_request(connection, group, started, now);
-                connection.flush();
-            }
+            Behavior::Short { .. } => send_request(connection, group, started, now),
             Behavior::Silent => {}
             Behavior::SlowRead { .. } => {
-                push_request(connection, group, now, now);
-                connection.flush();
+                send_request(connection, group, now, now);
                 // Spread out: many reads at the same moment would delay all other connections.
                 self.timers.push(Reverse((now + spread, index, started)));
             }
@@ -168,10 +159,9 @@ impl EventLoop<'_> {
             };
             connection.is_idle = false;
             // A closed connection returns to the list when it is connected again.
-            if connection.state == State::Open && connection.outstanding.is_empty() {
+            if connection.state == State::Open && connection.outstanding.is_none() {
                 group.waiting.pop_front();
-                push_request(connection, group, due, now);
-                connection.flush();
+                send_request(connection, group, due, now);
                 has_sent = true;
             }
         }
@@ -217,43 +207,43 @@ impl EventLoop<'_> {
         let Some((connection, group)) = self.parts(index) else {
             return false;
         };
+        let Some(mut request) = connection.outstanding else {
+            return self.fail(index, Fault::Unsolicited, now);
+        };
+        if !request.has_response {
+            request.has_response = true;
+            connection.parser.hashes_body = group.checks_next_body(request.number);
+        }
         let before = connection.parser.body_bytes;
-        let mut responses = 0;
-        let mut fault = None;
-        let mut closes = false;
-        while !bytes.is_empty() && fault.is_none() {
-            let Some(request) = connection.outstanding.front_mut() else {
-                fault = Some(Fault::Unsolicited);
-                break;
-            };
-            if !std::mem::replace(&mut request.has_response, true) {
-                connection.parser.hashes_body = group.checks_next_body(request.number);
-            }
-            match connection.parser.feed(&mut bytes) {
-                Ok(Some(response)) => {
-                    let request = connection.outstanding.pop_front().unwrap_or_default();
-                    group.on_response(connection.number, &request, response, now);
-                    responses += 1;
-                    closes |= response.closes;
-                }
-                Ok(None) => {}
-                Err(_) => fault = Some(Fault::Malformed),
-            }
-            for status in connection.parser.interim.drain(..) {
-                group.recorder.status(status, now);
-            }
-        }
+        let fed = connection.parser.feed(&mut bytes);
         group.recorder.totals().body_bytes += connection.parser.body_bytes - before;
-        if let Some(fault) = fault {
-            self.fault(index, fault);
-            self.close(index, now, true);
-            return false;
+        for status in connection.parser.interim.drain(..) {
+            group.recorder.status(status, now);
         }
-        responses == 0 || self.on_responses(index, responses, closes, now)
+        let complete = matches!(fed, Ok(Some(_)));
+        connection.outstanding = (!complete).then_some(request);
+        match fed {
+            Err(_) => self.fail(index, Fault::Malformed, now),
+            Ok(None) => true,
+            Ok(Some(response)) => {
+                group.on_response(connection.number, &request, response, now);
+                match bytes.is_empty() {
+                    true => self.on_response(index, response.closes, now),
+                    false => self.fail(index, Fault::Unsolicited, now),
+                }
+            }
+        }
     }
 
-    /// Continues after complete responses. Returns whether the connection is still open.
-    fn on_responses(&mut self, index: usize, responses: u32, closes: bool, now: u64) -> bool {
+    /// Closes a connection with a wrong response. Returns that it is no longer open.
+    fn fail(&mut self, index: usize, fault: Fault, now: u64) -> bool {
+        self.fault(index, fault);
+        self.close(index, now, true);
+        false
+    }
+
+    /// Continues after a complete response. Returns whether the connection is still open.
+    fn on_response(&mut self, index: usize, closes: bool, now: u64) -> bool {
         let is_draining = matches!(self.phase, Phase::Draining(_));
         let Some((connection, group)) = self.parts(index) else {
             return false;
@@ -269,18 +259,15 @@ impl EventLoop<'_> {
             return waits;
         }
         if closes {
-            // Announced by the server; the requests behind this one are sent again elsewhere.
+            // Announced by the server.
             self.close(index, now, false);
             return false;
         }
         match group.behavior {
-            Behavior::Closed { .. } | Behavior::SlowRead { .. } if !is_draining => {
-                for _ in 0..responses {
-                    push_request(connection, group, now, now);
-                }
-                connection.flush();
+            Behavior::Closed | Behavior::SlowRead { .. } if !is_draining => {
+                send_request(connection, group, now, now);
             }
-            Behavior::Open { .. } if connection.outstanding.is_empty() => self.on_idle(index, now),
+            Behavior::Open { .. } => self.on_idle(index, now),
             _ => {}
         }
         true
@@ -299,30 +286,25 @@ impl EventLoop<'_> {
             return;
         };
         if !failed && let Some(response) = connection.parser.end() {
-            let request = connection.outstanding.pop_front().unwrap_or_default();
+            let request = connection.outstanding.take().unwrap_or_default();
             group.on_response(connection.number, &request, response, now);
             connection.has_response = true;
         }
         // A server that closes without a response is not reconnected to at once.
         let is_futile = !connection.has_response;
-        let mut lost = false;
-        for request in std::mem::take(&mut connection.outstanding) {
-            let has_begun = request.has_response;
-            let fault = match failed {
-                true if !lost => Fault::Reset,
-                false if has_begun => Fault::Truncated,
-                _ => Fault::Closed,
-            };
-            group.recorder.fault(fault);
-            lost = true;
-        }
         // The server may close an idle connection, but not a silent one, which is there to stay.
-        if !lost && (failed && !group.is_short() || group.behavior == Behavior::Silent) {
-            lost = true;
-            let fault = if failed { Fault::Reset } else { Fault::Closed };
+        let is_lost = failed && !group.is_short() || group.behavior == Behavior::Silent;
+        let fault = match connection.outstanding {
+            Some(_) if failed => Some(Fault::Reset),
+            Some(request) if request.has_response => Some(Fault::Truncated),
+            Some(_) => Some(Fault::Closed),
+            None if is_lost && failed => Some(Fault::Reset),
+            None => is_lost.then_some(Fault::Closed),
+        };
+        if let Some(fault) = fault {
             group.recorder.fault(fault);
         }
-        self.close(index, now, lost || is_futile);
+        self.close(index, now, fault.is_some() || is_futile);
     }
 
     /// Handles the timers that are due.
@@ -387,20 +369,21 @@ impl EventLoop<'_> {
     }
 }
 
-/// Appends the next request of a connection to its unsent bytes.
-fn push_request(connection: &mut Connection, group: &mut ClientGroup, due: u64, now: u64) {
+/// Sends the next request of a connection.
+fn send_request(connection: &mut Connection, group: &mut ClientGroup, due: u64, now: u64) {
     let number = connection.next;
     connection.next += 1;
     let Some(bytes) = group.request(number) else {
         return;
     };
     connection.unsent.extend_from_slice(bytes);
-    connection.outstanding.push_back(Request {
+    connection.outstanding = Some(Request {
         number,
         due,
         sent: now,
         has_response: false,
     });
+    connection.flush();
     group.recorder.totals().requests += 1;
 }
 

@@ -24,8 +24,6 @@ use std::sync::atomic::AtomicBool;
 
 /// Limit for the connections of all groups.
 const MAX_CONNECTIONS: usize = 1_000_000;
-/// Limit for the outstanding requests of a connection.
-const MAX_DEPTH: u32 = 1000;
 /// Limit for the rate of an open loop, requests per second. A dropped request takes time, too: a
 /// generator that is late because of it never catches up.
 const MAX_RATE: f64 = 2e6;
@@ -90,21 +88,16 @@ pub fn check(load: &Load) -> Result<(), String> {
     }
 }
 
-fn rules_of(group: &Group) -> [(bool, &'static str); 4] {
-    let (depth, rate, max_rate) = match group.behavior {
-        Behavior::Closed { depth } => (depth, 1.0, 1.0),
-        Behavior::Open { rate, .. } => (1, rate, MAX_RATE),
-        Behavior::SlowRead { rate, .. } => (1, rate, 1e9),
-        Behavior::Short { .. } | Behavior::Silent => (1, 1.0, 1.0),
+fn rules_of(group: &Group) -> [(bool, &'static str); 3] {
+    let (rate, max_rate) = match group.behavior {
+        Behavior::Open { rate, .. } => (rate, MAX_RATE),
+        Behavior::SlowRead { rate, .. } => (rate, 1e9),
+        Behavior::Closed | Behavior::Short { .. } | Behavior::Silent => (1.0, 1.0),
     };
     let is_mute = group.behavior == Behavior::Silent;
     let is_target =
         |path: &str| path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
     [
-        (
-            (1..=MAX_DEPTH).contains(&depth),
-            "the depth must be 1 to 1000",
-        ),
         (
             rate > 1e-3 && rate <= max_rate,
             "the rate must be above 0.001 and at most 2e6",

@@ -82,7 +82,7 @@ fn of_group(group: &Group, seen: &ClientStats, seconds: f64) -> Vec<(&'static st
             let achieved = 100.0 * float(seen.responses) / float(due);
             found.push(("achieved", achieved.min(100.0)));
         }
-        Behavior::Closed { .. } | Behavior::Short { .. } if !seen.shares.is_empty() => {
+        Behavior::Closed | Behavior::Short { .. } if !seen.shares.is_empty() => {
             let shares: Vec<f64> = seen.shares.iter().map(|share| float(*share)).collect();
             found.push(("fairness", fairness(&shares).unwrap_or(1.0)));
             found.push(("starved", float(starved(seen))));
@@ -101,15 +101,12 @@ pub fn starved(seen: &ClientStats) -> u64 {
 }
 
 /// The deviation from Little's law in percent: outstanding requests = rate * response time. In a
-/// closed loop their number is known: served connections * depth. `mean` is in seconds.
+/// closed loop there is one for each served connection. `mean` is in seconds.
 fn little(group: &Group, seen: &ClientStats, mean: f64, seconds: f64) -> Option<f64> {
-    let Behavior::Closed { depth } = group.behavior else {
-        return None;
-    };
-    let served = f64::from(seen.connections.1) - float(starved(seen));
-    let outstanding = served * f64::from(depth);
+    let outstanding = f64::from(seen.connections.1) - float(starved(seen));
     let found = float(seen.responses) / seconds * mean;
-    (outstanding > 0.0).then(|| 100.0 * (outstanding - found).abs() / outstanding)
+    (group.behavior == Behavior::Closed && outstanding > 0.0)
+        .then(|| 100.0 * (outstanding - found).abs() / outstanding)
 }
 
 /// The times in an encoded histogram; `None` if there are none.
@@ -211,10 +208,7 @@ pub fn limiter(load: &Load, outcome: &Outcome, metrics: &Metrics, pinned: bool) 
         .filter(|(name, _)| name.ends_with("achieved"));
     let achieved = achieved.map(|(_, value)| *value).reduce(f64::min);
     let first = load.groups.first().map(|group| group.behavior);
-    let is_closed = matches!(
-        first,
-        Some(Behavior::Closed { .. } | Behavior::Short { .. })
-    );
+    let is_closed = matches!(first, Some(Behavior::Closed | Behavior::Short { .. }));
     match achieved {
         _ if starved > 0.0 => {
             format!("units: {starved:.0} of {held:.0} connections had no response")
@@ -239,7 +233,7 @@ pub fn silence(load: &Load, outcome: &Outcome) -> Option<String> {
     // Of a server that is as slow as that, it is the response time.
     let usual = 20 * outcome.measured / SILENCE;
     let groups = load.groups.iter().zip(&outcome.groups);
-    let closed = groups.filter(|(group, _)| matches!(group.behavior, Behavior::Closed { .. }));
+    let closed = groups.filter(|(group, _)| matches!(group.behavior, Behavior::Closed));
     let silences = closed
         .filter(|(_, seen)| seen.responses > usual)
         .map(|(_, seen)| seen.silence);
@@ -275,7 +269,7 @@ pub mod tests {
         load
     }
 
-    pub const CLOSED: Behavior = Behavior::Closed { depth: 1 };
+    pub const CLOSED: Behavior = Behavior::Closed;
     pub const OPEN: Behavior = Behavior::Open {
         rate: 100.0,
         arrivals: Arrivals::Poisson,

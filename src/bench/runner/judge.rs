@@ -179,7 +179,7 @@ fn errors(group: &Group, seen: &ClientStats, traits: WorkloadTraits, judgement: 
     }
     // Those of connections without any response are in the metric `starved`.
     let starving = match group.behavior {
-        Behavior::Closed { depth } => starved(seen) * u64::from(depth),
+        Behavior::Closed => starved(seen),
         _ => 0,
     };
     for (fault, number) in &seen.errors {

@@ -183,7 +183,7 @@ impl Scenario {
         Self {
             policy,
             connections,
-            behavior: Behavior::Closed { depth: 1 },
+            behavior: Behavior::Closed,
             warm_up: 0,
             measure,
         }
